@@ -1,0 +1,1 @@
+"""The command line: parses, calls one operation of pfa_core, renders."""

@@ -1,0 +1,9 @@
+"""`python -m pfa_cli` is `pfa`."""
+
+from __future__ import annotations
+
+import sys
+
+from pfa_cli.app import main
+
+sys.exit(main())

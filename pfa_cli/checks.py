@@ -1,0 +1,162 @@
+"""What `pfa doctor` looks at: one function per precondition, each with its cure."""
+
+from __future__ import annotations
+
+import platform
+import stat
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pfa_core as core
+from pfa_cli import failures
+from pfa_cli.render.words import ago, count
+from pfa_cli.session import Call
+
+if TYPE_CHECKING:
+    from pfa_core.settings import Settings
+
+OLDEST_PYTHON = (3, 11)
+OLD_BASELINE = timedelta(days=1)
+CONFIG_INVALID = 78
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found. `exit_code` 0: all is well, or only worth a notice."""
+
+    check: str
+    result: Literal["ok", "notice", "problem", "skipped"]
+    finding: str
+    cure: str = ""
+    exit_code: int = 0
+
+
+Check = Callable[[Call], Finding]
+
+
+def examine(call: Call) -> list[Finding]:
+    """Every check in order; those that need a failed one are skipped."""
+    findings: list[Finding] = []
+    broken: set[str] = set()
+    for name, (check, needs) in CHECKS.items():
+        if broken & set(needs):
+            finding = Finding(name, "skipped", f"needs {', '.join(sorted(broken & set(needs)))}")
+        else:
+            finding = _run(name, check, call)
+        if finding.result in ("problem", "skipped"):
+            broken.add(name)
+        findings.append(finding)
+    return findings
+
+
+def _run(name: str, check: Check, call: Call) -> Finding:
+    try:
+        return check(call)
+    except Exception as error:
+        failure = failures.of_exception(error)
+        return Finding(name, "problem", failure.message, failure.hint, failure.exit_code)
+
+
+def _python(_call: Call) -> Finding:
+    found = platform.python_version()
+    if sys.version_info < OLDEST_PYTHON:
+        return Finding("python", "problem", found, "install Python 3.11 or later", CONFIG_INVALID)
+    return Finding("python", "ok", found)
+
+
+def _configuration(call: Call) -> Finding:
+    settings = call.settings
+    path = settings.config_dir / "config.toml"
+    if not path.exists():
+        return Finding("configuration", "ok", f"no {path}; not needed")
+    return Finding("configuration", "ok", f"{path}, profile {settings.profile or 'default'}")
+
+
+def _key(call: Call) -> Finding:
+    settings = call.settings
+    if settings.jwt_secret:
+        return _judged_key(len(settings.jwt_secret.reveal()), "PFA_JWT_SECRET")
+    return _judged_file(settings.key_file)
+
+
+def _judged_file(path: Path) -> Finding:
+    from pfa_core.settings import read_secret_file
+
+    if not path.exists():
+        cure = "type: pfa init --org CODE, or set PFA_JWT_SECRET"
+        return Finding("signing key", "problem", f"{path} is not there", cure, CONFIG_INVALID)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return _judged_key(len(read_secret_file(path)), f"{path}, mode {mode:04o}")
+
+
+def _judged_key(length: int, source: str) -> Finding:
+    if length < 32:
+        cure = "use at least 32 random characters; tokens signed with the old key end"
+        return Finding("signing key", "notice", f"{source}: only {length} characters", cure)
+    return Finding("signing key", "ok", source)
+
+
+def _token(call: Call) -> Finding:
+    info = core.token_info(call.settings)
+    codes = ", ".join(info.organizations) or "no organization"
+    until = f"good until {info.expires_at:%Y-%m-%d %H:%M} UTC"
+    return Finding("token", "ok", f"{info.user_id} in {codes}, {until}, from {info.source}")
+
+
+def _database(call: Call) -> Finding:
+    settings = call.settings
+    status = core.database_status(settings)
+    if status.reachable:
+        return Finding("database", "ok", f"PostgreSQL {status.server_version}, {status.address}")
+    if settings.database_url is None:
+        return _started(call, settings)
+    cure = "look at the server and at PFA_DATABASE_URL"
+    return Finding("database", "problem", status.problem or "does not answer", cure, 69)
+
+
+def _started(call: Call, settings: Settings) -> Finding:
+    """The embedded server is started on demand, so whether it can be is the question."""
+    call.database  # noqa: B018 - opening it is the check
+    return Finding("database", "ok", f"embedded server started in {settings.embedded_dir}")
+
+
+def _schema(call: Call) -> Finding:
+    status = core.database_status(call.settings)
+    if status.schema_version == status.program_schema:
+        return Finding("schema", "ok", f"version {status.schema_version}")
+    found = "there is none" if status.schema_version is None else f"version {status.schema_version}"
+    text = f"{found}, this program needs {status.program_schema}"
+    return Finding("schema", "problem", text, "type: pfa db upgrade", CONFIG_INVALID)
+
+
+def _membership(call: Call) -> Finding:
+    report = core.status(call.database, call.principal)
+    return Finding(
+        "membership", "ok", f"{report.user_id} is {report.role} in {report.organization_id}"
+    )
+
+
+def _baseline(call: Call) -> Finding:
+    from pfa_core.model.ids import utc_now
+
+    report = core.status(call.database, call.principal)
+    age = f"{count(report.record_count, 'record')}, pulled {ago(report.baseline_at)}"
+    if report.baseline_at is None or utc_now() - report.baseline_at > OLD_BASELINE:
+        return Finding("baseline", "notice", age, "type: pfa sync pull")
+    return Finding("baseline", "ok", age)
+
+
+CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
+    "python": (_python, ()),
+    "configuration": (_configuration, ()),
+    "signing key": (_key, ("configuration",)),
+    "token": (_token, ("configuration", "signing key")),
+    "database": (_database, ("configuration",)),
+    "schema": (_schema, ("database",)),
+    "membership": (_membership, ("token", "schema")),
+    "baseline": (_baseline, ("membership",)),
+}

@@ -1,0 +1,1 @@
+"""One module per group of commands; each is loaded when one of its commands is asked for."""

@@ -1,0 +1,250 @@
+"""`pfa init`, `auth …`, `org …`, `user …`: who may come in."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import pfa_core as core
+from pfa_cli import streams
+from pfa_cli.compose import Effect, command, group
+from pfa_cli.render.documents import document
+from pfa_cli.render.formats import Format
+from pfa_cli.render.sheet import Sheet, show
+from pfa_cli.render.words import span
+from pfa_cli.session import Call
+from pfa_core.errors import InvalidRequest
+
+app = typer.Typer(rich_markup_mode=None)
+auth = group(app, "auth", "Tokens: issue, keep, look at, forget.")
+org = group(app, "org", "Organizations, the tenants.")
+user = group(app, "user", "Members of an organization and their roles.")
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_DURATION = re.compile(r"(\d{1,9})([smhd])")
+
+Role = Annotated[
+    str | None, typer.Option("--role", metavar="ROLE", help="viewer, editor or admin.")
+]
+Name = Annotated[str, typer.Option("--name", metavar="TEXT", help="Its full name.")]
+
+
+@command(
+    app,
+    "init",
+    effect=Effect.SETTLES,
+    examples=("pfa init --org HOLNG", "pfa init --org HOLNG --name 'Hochmoor LNG'"),
+    exit_codes="5 the organization is there and not yours.",
+)
+def init(call: Call, name: Name = "") -> None:
+    """Start here: database, organization, you as its admin, signed in.
+
+    May be repeated: what is there stays, the token is renewed.
+    """
+    code = call.settings.organization
+    if not code:
+        raise InvalidRequest("which organization?", hint="type: pfa init --org CODE")
+    result = core.initialize(call.database, call.settings, code, name=name)
+    _show_facts(call, document(result), id_column="organization")
+    call.say("next: pfa sync pull --from FILE")
+
+
+@command(
+    auth,
+    "issue",
+    effect=Effect.SETTLES,
+    examples=(
+        "pfa auth issue --user anna --org HOLNG > anna.token",
+        "pfa auth issue --user cron --org HOLNG --role viewer --ttl 90d",
+    ),
+    exit_codes="5 you are no admin; 6 the user is no member.",
+)
+def issue(
+    call: Call,
+    user_id: Annotated[str, typer.Option("--user", metavar="NAME", help="Whose token.")],
+    role: Role = None,
+    ttl: Annotated[
+        str, typer.Option("--ttl", metavar="TIME", help="How long it is good: 30m, 8h, 90d.")
+    ] = "8h",
+) -> None:
+    """Print a token for a member, and nothing else. --role narrows it."""
+    life = parse_duration(ttl)
+    database, principal = call.open()
+    issued = core.issue_token(
+        database, call.settings, principal, user_id=user_id, role=role, ttl=life
+    )
+    item = document(issued)
+    sheet = Sheet(
+        "tokenId", ("token",), [item], lambda: item, text=lambda: issued.token, known=tuple(item)
+    )
+    show(sheet, call.look(Format.TABLE))
+
+
+@command(
+    auth,
+    "login",
+    effect=Effect.SETTLES,
+    examples=(
+        "pfa auth login anna.token",
+        "ssh admin pfa auth issue --user anna --org HOLNG | pfa auth login",
+    ),
+    exit_codes="4 the token is not good.",
+)
+def login(
+    call: Call,
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE|-]", help="The token; - is standard input.")
+    ] = "-",
+) -> None:
+    """Keep a token for later calls, in a file that only you can read."""
+    info = core.login(call.settings, _read_token(file))
+    _show_facts(call, _token_document(info), id_column="tokenId")
+
+
+@command(auth, "status", examples=("pfa auth status", "pfa auth status -o json"))
+def status(call: Call) -> None:
+    """Show who the present token says you are, where, and until when."""
+    info = core.token_info(call.settings)
+    _show_facts(call, _token_document(info), id_column="tokenId")
+
+
+@command(auth, "logout", effect=Effect.SETTLES)
+def logout(call: Call) -> None:
+    """Forget the kept token."""
+    gone = core.logout(call.settings)
+    call.say("signed out" if gone else "there was no kept token")
+
+
+@command(org, "add", effect=Effect.WRITES, examples=("pfa org add RIO --name 'Rio Grande'",))
+def add_organization(
+    call: Call,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="PEMS's code of the organization.")],
+    name: Name = "",
+) -> None:
+    """Add an organization with you as its admin; the kept token is renewed."""
+    result = core.add_organization(
+        call.database, call.settings, code, name=name, dry_run=call.dry_run
+    )
+    _show_facts(call, document(result), id_column="organization")
+
+
+@command(org, "list")
+def list_organizations(call: Call) -> None:
+    """List the organizations of the token, and your role in each."""
+    found = core.list_organizations(call.database, call.settings)
+    items = [document(item) for item in found]
+    columns = ("organization", "name", "status", "role", "createdAt")
+    sheet = Sheet("organization", columns, items, lambda: {"data": items, "metadata": {}})
+    show(sheet, call.look(Format.TSV))
+
+
+@command(
+    user,
+    "grant",
+    effect=Effect.WRITES,
+    examples=("pfa user grant anna --org HOLNG --role editor",),
+    exit_codes="5 you are no admin; 7 the organization would be left without one.",
+)
+def grant(
+    call: Call,
+    user_id: Annotated[str, typer.Argument(metavar="USER", help="Who.")],
+    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="viewer, editor or admin.")],
+) -> None:
+    """Give a user a role in the organization, instead of any they had."""
+    database, principal = call.open()
+    member = core.grant(database, principal, user_id, role, dry_run=call.dry_run)
+    _show_facts(call, document(member), id_column="userId")
+
+
+@command(user, "revoke", effect=Effect.WRITES, exit_codes="6 no member; 7 the last admin.")
+def revoke(
+    call: Call, user_id: Annotated[str, typer.Argument(metavar="USER", help="Who.")]
+) -> None:
+    """End a user's membership. Their drafts stay, unseen."""
+    database, principal = call.open()
+    member = core.revoke(database, principal, user_id, dry_run=call.dry_run)
+    _show_facts(call, document(member), id_column="userId")
+
+
+@command(user, "list")
+def list_members(call: Call) -> None:
+    """List the members of the organization."""
+    database, principal = call.open()
+    items = [document(member) for member in core.list_members(database, principal)]
+    columns = ("userId", "role", "rights", "grantedBy", "grantedAt")
+    rows = [{**item, "rights": ",".join(item["rights"])} for item in items]
+    sheet = Sheet(
+        "userId",
+        columns,
+        items,
+        lambda: {"data": items, "metadata": call.metadata()},
+        rows=rows,
+    )
+    show(sheet, call.look(Format.TSV))
+
+
+def parse_duration(text: str) -> timedelta:
+    """`30m`, `8h`, `90d` as a length of time.
+
+    Raises:
+        InvalidRequest: Another spelling.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise InvalidRequest(f"{text!r} is no length of time", hint="spell it 30m, 8h or 90d")
+    try:
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        raise InvalidRequest(f"{text!r} is too long a time") from None
+
+
+def _read_token(file: str) -> str:
+    if file != "-":
+        from pfa_core.settings import read_secret_file
+
+        return read_secret_file(Path(file))
+    if sys.stdin is None or streams.is_terminal(sys.stdin):
+        raise InvalidRequest(
+            "no token came in", hint="type: pfa auth login FILE, or send it through a pipe"
+        )
+    return sys.stdin.readline().strip()
+
+
+def _token_document(info: Any) -> dict[str, Any]:
+    item = document(info)
+    return {**item, "valid": True, "expiresIn": span(_left(info.expires_at))}
+
+
+def _left(expires_at: Any) -> timedelta:
+    from pfa_core.model.ids import utc_now
+
+    return max(expires_at - utc_now(), timedelta(0))
+
+
+def _show_facts(call: Call, item: dict[str, Any], *, id_column: str) -> None:
+    """Write one object: names and values for people, {"data": …} as JSON."""
+    from pfa_cli.render.grid import facts
+
+    shown = {name: _flat(value) for name, value in item.items()}
+    sheet = Sheet(
+        id_column=id_column,
+        columns=tuple(item),
+        items=[item],
+        rows=[shown],
+        document=lambda: {"data": item, "metadata": {}},
+        text=lambda: facts(list(shown.items())),
+    )
+    show(sheet, call.look(Format.TABLE))
+    if call.dry_run:
+        call.say("dry run, rolled back")
+
+
+def _flat(value: Any) -> Any:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} ({inner})" for name, inner in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else value

@@ -1,0 +1,120 @@
+"""`pfa db …`: schema and the embedded server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import typer
+
+import pfa_core as core
+from pfa_cli import streams
+from pfa_cli.compose import Effect, command, group
+from pfa_cli.render.documents import document
+from pfa_cli.render.formats import Format
+from pfa_cli.render.sheet import Sheet, show
+from pfa_cli.session import Call
+from pfa_core.errors import NotFound
+
+app = typer.Typer(rich_markup_mode=None)
+db = group(app, "db", "The database: its schema, and the embedded server.")
+
+
+@command(
+    db,
+    "upgrade",
+    effect=Effect.WRITES,
+    examples=("pfa db upgrade", "pfa db upgrade --dry-run"),
+    exit_codes="69 no database; 78 the schema is newer than this program.",
+)
+def upgrade(call: Call) -> None:
+    """Bring the schema to the version of this program."""
+    report = core.upgrade(call.settings, dry_run=call.dry_run)
+    item = document(report)
+    sheet = Sheet(
+        id_column="after",
+        columns=tuple(item),
+        items=[item],
+        document=lambda: {"data": item, "metadata": {}},
+        text=lambda: _upgraded(report.before, report.after, report.applied),
+    )
+    show(sheet, call.look(Format.TABLE))
+    if call.dry_run:
+        call.say("dry run, rolled back")
+
+
+@command(db, "status", exit_codes="0 even when the database cannot be reached; pfa doctor judges.")
+def status(call: Call) -> None:
+    """Show which database is used, whether it answers, and its schema. Starts nothing."""
+    from pfa_cli.render.grid import facts
+
+    item = document(core.database_status(call.settings))
+    sheet = Sheet(
+        id_column="address",
+        columns=tuple(item),
+        items=[item],
+        document=lambda: {"data": item, "metadata": {}},
+        text=lambda: facts([pair for pair in item.items() if pair[1] not in (None, "")]),
+    )
+    show(sheet, call.look(Format.TABLE))
+
+
+@command(db, "stop", effect=Effect.SETTLES)
+def stop(call: Call) -> None:
+    """Stop the embedded server. The next command starts it again."""
+    stopped = core.stop_embedded(call.settings)
+    call.say("the embedded server is stopped" if stopped else "no embedded server was running")
+
+
+@command(db, "url", examples=('psql "$(pfa db url)"',))
+def url(call: Call) -> None:
+    """Print an address that psql takes; starts the embedded server when it is needed."""
+    address = core.database_url(call.settings)
+    item = {"url": address}
+    sheet = Sheet(
+        "url", ("url",), [item], lambda: {"data": item, "metadata": {}}, text=lambda: address
+    )
+    show(sheet, call.look(Format.TABLE))
+
+
+@command(
+    db,
+    "psql",
+    effect=Effect.SETTLES,
+    examples=("pfa db psql", "pfa db psql -- -c 'TABLE pfa_sync_log'"),
+    exit_codes="psql's own.",
+)
+def psql(
+    call: Call,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- PSQL_ARGUMENT...]", help="Handed to psql.")
+    ] = None,
+) -> None:
+    """Run psql on the database."""
+    program = str(core.psql_program(call.settings))
+    address, password = without_password(core.database_url(call.settings))
+    environment = dict(os.environ) | ({"PGPASSWORD": password} if password else {})
+    streams.flush()
+    sys.stderr.flush()
+    try:
+        os.execve(program, [program, address, *(arguments or ())], environment)  # noqa: S606
+    except FileNotFoundError:
+        raise NotFound(f"{program} is not there", hint="install the PostgreSQL client") from None
+
+
+def without_password(address: str) -> tuple[str, str]:
+    """The address without its password, and the password: every user sees a program's arguments."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("postgresql", "postgres") or not parts.password:
+        return address, ""
+    user, _, host = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{name}@{host}")), unquote(parts.password)
+
+
+def _upgraded(before: int, after: int, applied: tuple[str, ...]) -> str:
+    if before == after:
+        return f"schema {after}: up to date"
+    return "\n".join([f"schema {before} → {after}", *(f"  {name}" for name in applied)])

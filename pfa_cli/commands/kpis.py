@@ -1,0 +1,79 @@
+"""`pfa stats`: KPIs with the caller's drafts overlaid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import pfa_core as core
+from pfa_cli.compose import command
+from pfa_cli.render.documents import document
+from pfa_cli.render.figures import GROUP_COLUMNS, group_rows, phase_rows, stats_text
+from pfa_cli.render.formats import Format
+from pfa_cli.render.sheet import Sheet, show
+from pfa_cli.session import Call, camel_case
+from pfa_core.model.kpi import GROUP_DIMENSIONS
+from pfa_core.model.query import Filters
+
+if TYPE_CHECKING:
+    from pfa_core.model.kpi import Figures, Stats
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@command(
+    app,
+    "stats",
+    examples=(
+        "pfa stats --org HOLNG",
+        "pfa stats --by category,source --no-discontinued -o csv",
+        "pfa stats --baseline",
+    ),
+)
+def stats(
+    call: Call,
+    filters: Filters,
+    *,
+    by: Annotated[
+        str,
+        typer.Option("--by", metavar="A,B", help=f"Groups: any of {', '.join(GROUP_DIMENSIONS)}."),
+    ] = "",
+    baseline: Annotated[bool, typer.Option("--baseline", help="Without my modifications.")] = False,
+) -> None:
+    """Sum up counts and costs: plan, forecast, actual, variance, and what my drafts change.
+
+    Costs leave out discontinued and funds-transferable records.
+    """
+    names = tuple(camel_case(name.strip()) for name in by.split(",") if name.strip())
+    database, principal = call.open()
+    found = core.compute_stats(database, principal, filters, by=names, baseline=baseline)
+    look = call.look(Format.TABLE)
+    columns = (*names, *GROUP_COLUMNS) if names else ("measure", "value")
+    sheet = Sheet(
+        id_column=names[0] if names else "measure",
+        columns=columns,
+        items=[_group(group) for group in found.groups] if names else [_data(found)],
+        rows=group_rows(found) if names else phase_rows(found),
+        document=lambda: {
+            "data": _data(found),
+            "groups": [_group(group) for group in found.groups],
+            "metadata": call.metadata(filters=filters.given()),
+        },
+        text=lambda: stats_text(found, names, look),
+    )
+    show(sheet, look)
+
+
+def _data(found: Stats) -> dict[str, Any]:
+    figures = _figures(found.figures)
+    costs = {name: figures.pop(name) for name in ("cost", "baseline_cost", "draft_impact")}
+    return {**figures, "category_breakdown": dict(found.category_breakdown), **costs}
+
+
+def _group(group: Any) -> dict[str, Any]:
+    return {"key": dict(group.key), **_figures(group.figures)}
+
+
+def _figures(figures: Figures) -> dict[str, Any]:
+    return document(figures, snake_case=True)

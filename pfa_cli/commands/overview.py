@@ -1,0 +1,207 @@
+"""`pfa status`, `log`, `doctor`, `version`: where I stand and whether all is well."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import pfa_core as core
+from pfa_cli.checks import Finding, examine
+from pfa_cli.compose import command
+from pfa_cli.failures import DIFFERS
+from pfa_cli.render.documents import document
+from pfa_cli.render.escape import plain
+from pfa_cli.render.formats import Format, Look
+from pfa_cli.render.sheet import Sheet, show
+from pfa_cli.render.words import ago, count
+from pfa_cli.session import Call, version
+
+if TYPE_CHECKING:
+    from pfa_core.overview import LogEntry, StatusReport
+
+app = typer.Typer(rich_markup_mode=None)
+_SESSION_COLUMNS = ("sessionId", "state", "records", "lastChange", "overtaken")
+
+
+@command(
+    app,
+    "status",
+    examples=("pfa status", "pfa status --exit-code -q || pfa commit"),
+    exit_codes="10 with --exit-code when some of my modifications are not in PEMS yet.",
+)
+def status(
+    call: Call,
+    *,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with 10 when I have modifications.")
+    ] = False,
+) -> int:
+    """Show where I stand, and what to type next."""
+    database, principal = call.open()
+    report = core.status(database, principal)
+    look = call.look(Format.TABLE)
+    sheet = Sheet(
+        id_column="sessionId",
+        columns=_SESSION_COLUMNS,
+        items=[document(session) for session in report.sessions],
+        document=lambda: {"data": document(report), "metadata": call.metadata()},
+        text=lambda: _status_text(report, look),
+    )
+    show(sheet, look)
+    return DIFFERS if exit_code and report.sessions else 0
+
+
+@command(
+    app,
+    "log",
+    examples=("pfa log HOLNG-000123", "pfa log --session weather-silo4 -o jsonl"),
+)
+def log(
+    call: Call,
+    pfa_id: Annotated[
+        str | None, typer.Argument(metavar="[PFA_ID]", help="Only this record.")
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="NAME", help="Only this session.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, the newest first.")] = 100,
+) -> None:
+    """Show the audit trail: who changed what, when and why."""
+    database, principal = call.open()
+    entries = core.list_log(database, principal, pfa_id=pfa_id, session_id=session, limit=limit)
+    sheet = Sheet(
+        id_column="entryId",
+        columns=("at", "userId", "action", "pfaId", "sessionId", "change", "reason"),
+        csv_columns=(
+            "at",
+            "entryId",
+            "userId",
+            "action",
+            "pfaId",
+            "sessionId",
+            "runId",
+            "before",
+            "after",
+            "reason",
+        ),
+        items=[document(entry) for entry in entries],
+        rows=[{**document(entry), "change": _change(entry)} for entry in entries],
+        document=lambda: {"data": document(entries), "metadata": call.metadata()},
+    )
+    show(sheet, call.look(Format.TSV))
+    if not entries:
+        call.hint("nothing is written here yet")
+
+
+@command(
+    app,
+    "doctor",
+    examples=("pfa doctor", "pfa doctor --org HOLNG -o json"),
+    exit_codes="0 all is well; else the code of the first problem: 4, 5, 6, 69 or 78.",
+)
+def doctor(call: Call) -> int:
+    """Check every precondition, each with its cure."""
+    findings = examine(call)
+    look = call.look(Format.TABLE)
+    sheet = Sheet(
+        id_column="check",
+        columns=("check", "result", "finding", "cure"),
+        items=[document(finding) for finding in findings],
+        document=lambda: {"data": document(findings), "metadata": {}},
+        text=lambda: "\n".join(_finding_line(finding, look) for finding in findings),
+    )
+    show(sheet, look)
+    return next((finding.exit_code for finding in findings if finding.exit_code), 0)
+
+
+@command(app, "version")
+def show_version(call: Call) -> None:
+    """Show the version of this program and of what it stands on."""
+    item = {"pfa": version(), "python": platform.python_version(), "system": platform.platform()}
+    sheet = Sheet(
+        "pfa",
+        tuple(item),
+        [item],
+        lambda: {"data": item, "metadata": {}},
+        text=lambda: "\n".join(f"{name} {value}" for name, value in item.items()),
+    )
+    show(sheet, call.look(Format.TABLE))
+
+
+def _status_text(report: StatusReport, look: Look) -> str:
+    from pfa_cli.render.grid import facts
+
+    parts = [
+        f"{report.organization_id}, {report.user_id} ({report.role})",
+        facts(_status_facts(report)),
+    ]
+    if report.sessions:
+        parts.append(_sessions(report, look))
+    if report.runs:
+        parts.append(_runs(report, look))
+    if report.next_command:
+        parts.append(f"next: {report.next_command}")
+    return "\n\n".join(parts)
+
+
+def _status_facts(report: StatusReport) -> list[tuple[str, str]]:
+    pairs = [
+        ("records", f"{report.record_count:,}"),
+        ("baseline", f"pulled {ago(report.baseline_at)}"),
+        ("drafts", f"{report.drafts:,}"),
+        ("waiting to be pushed", f"{report.committed:,}"),
+        ("conflicts", f"{report.conflicts:,}"),
+    ]
+    if report.overtaken:
+        pairs.append(("overtaken by PEMS", f"{report.overtaken:,}"))
+    return pairs
+
+
+def _sessions(report: StatusReport, look: Look) -> str:
+    from pfa_cli.render.grid import grid
+
+    rows = [
+        [
+            item.session_id,
+            str(item.state),
+            item.records,
+            ago(item.last_change),
+            item.overtaken or None,
+        ]
+        for item in report.sessions
+    ]
+    return grid(("session", "state", "records", "last change", "overtaken"), rows, look)
+
+
+def _runs(report: StatusReport, look: Look) -> str:
+    from pfa_cli.render.grid import grid
+
+    rows = [
+        [run.direction, str(run.status), ago(run.started_at), run.user_id, run.source]
+        for run in report.runs
+    ]
+    return grid(("last runs", "status", "started", "by", "from"), rows, look)
+
+
+def _change(entry: LogEntry) -> str:
+    """Before and after in one line: only what differs."""
+    before: Mapping[str, Any] = entry.before or {}
+    after: Mapping[str, Any] = entry.after or {}
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    if not names:
+        return count(len(after), "field") if after else ""
+    return ", ".join(
+        f"{name}: {plain(before.get(name))} → {plain(after.get(name))}" for name in names
+    )
+
+
+def _finding_line(finding: Finding, look: Look) -> str:
+    mark = finding.result
+    if look.colored:
+        mark = typer.style(mark, fg="green" if finding.exit_code == 0 else "red")
+    cure = f"\n         cure: {finding.cure}" if finding.cure else ""
+    padding = " " * (9 - len(finding.result))
+    return f"{mark}{padding}{finding.check}: {finding.finding}{cure}"

@@ -1,0 +1,186 @@
+"""`pfa list` and `pfa show`: merged records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import pfa_core as core
+from pfa_cli import streams
+from pfa_cli.compose import command
+from pfa_cli.options import Paging
+from pfa_cli.render.detail import detail_rows, detail_text
+from pfa_cli.render.documents import document
+from pfa_cli.render.formats import Format, Look
+from pfa_cli.render.records import ALL_COLUMNS, NUMBERS, TABLE_COLUMNS, element, row
+from pfa_cli.render.sheet import RawJson, Sheet, dumps, narrowed, require_columns, show
+from pfa_cli.render.words import count
+from pfa_cli.session import Call
+from pfa_core.model.query import EQUAL_FILTERS, Filters, Query
+
+if TYPE_CHECKING:
+    from pfa_core.records import MergedRecord, RecordPage
+
+app = typer.Typer(rich_markup_mode=None)
+TABLE_ROWS = 50
+JSON_PAGE = 100
+MAX_PAGE = 10_000
+
+
+@command(
+    app,
+    "list",
+    examples=(
+        "pfa list --org HOLNG --category Crane",
+        'pfa list --area-silo "Silo 4" --start-from 2026-12-01 --sort -monthlyRate,pfaId',
+        "pfa list --state draft --state committed -o ids",
+        "pfa list -o csv --columns pfaId,forecastStart,monthlyRate > cranes.csv",
+    ),
+)
+def list_records(
+    call: Call,
+    filters: Filters,
+    paging: Paging,
+    *,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="The mirror's values, without my modifications.")
+    ] = False,
+) -> None:
+    """List merged records: the baseline with my own modifications over it.
+
+    json holds one page; jsonl, csv, tsv and ids stream every matching record; a table shows 50.
+    """
+    query = Query(filters, paging.sort, paging.after, baseline)
+    look = call.look(Format.TSV)
+    if look.format is Format.JSON:
+        shown = _write_envelope(call, query, paging, look)
+    elif look.format in (Format.TABLE, Format.MARKDOWN) or paging.by_page:
+        shown = _write_page(call, query, paging, look)
+    else:
+        shown = show(_sheet(_stream(call, query, paging.limit), look.columns), look)
+    if not shown:
+        _tell_nearest(call, filters)
+
+
+@command(
+    app,
+    "show",
+    examples=("pfa show HOLNG-000123", "pfa show HOLNG-000123 HOLNG-000124 -o json"),
+    exit_codes="6 when one of the records is not there.",
+)
+def show_record(
+    call: Call,
+    *,
+    ids: Annotated[list[str], typer.Argument(metavar="PFA_ID...", help="The records.")],
+    all_fields: Annotated[
+        bool, typer.Option("--all-fields", help="Also the fields without any value.")
+    ] = False,
+) -> None:
+    """Show records field by field: baseline, mine, merged; a star marks what I changed."""
+    database, principal = call.open()
+    details = core.show_records(database, principal, ids)
+    rows = [row for detail in details for row in detail_rows(detail, all_fields=all_fields)]
+    look = call.look(Format.TABLE)
+    sheet = Sheet(
+        id_column="pfaId",
+        columns=("pfaId", "field", "baseline", "mine", "merged"),
+        items=[document(detail) for detail in details],
+        rows=rows,
+        document=lambda: {"data": document(details), "metadata": call.metadata()},
+        text=lambda: "\n\n".join(
+            detail_text(item, look, all_fields=all_fields) for item in details
+        ),
+    )
+    show(sheet, look)
+
+
+def _write_page(call: Call, query: Query, paging: Paging, look: Look) -> int:
+    size = paging.page_size or paging.limit or TABLE_ROWS
+    if paging.everything or paging.limit == 0 or size > MAX_PAGE:
+        limit = None if paging.everything else paging.limit
+        return show(_sheet(_stream(call, query, limit), look.columns), look)
+    page = _page(call, query, paging, size)
+    shown = show(_sheet(page.records, look.columns), look)
+    if shown and look.format is Format.TABLE and page.total_records > shown:
+        call.say(
+            f"{shown:,} of {count(page.total_records, 'record')};"
+            " --limit 0 shows all, -o csv or -o jsonl streams them"
+        )
+    return shown
+
+
+def _write_envelope(call: Call, query: Query, paging: Paging, look: Look) -> int:
+    """Write the JSON envelope around one page, or around a stream of everything."""
+    require_columns(look.columns, ALL_COLUMNS, open_ended=True)
+    if paging.everything or paging.limit == 0:
+        database, principal = call.open()
+        total = core.count_records(database, principal, replace(query, after=None))
+        records: Iterable[MergedRecord] = _stream(call, query, None)
+        pagination = _pagination(1, max(total, 1), total, None)
+    else:
+        page = _page(call, query, paging, paging.page_size or paging.limit or JSON_PAGE)
+        records = page.records
+        pagination = _pagination(page.page, page.page_size, page.total_records, page.next)
+    streams.write('{"data":[')
+    shown = 0
+    for record in records:
+        streams.write(("," if shown else "") + _element(record, look))
+        shown += 1
+    about = {"pagination": pagination, "metadata": call.metadata(filters=query.filters.given())}
+    streams.write("]," + dumps(about, look)[1:] + "\n")
+    return shown
+
+
+def _element(record: MergedRecord, look: Look) -> str:
+    if look.columns:
+        return dumps(narrowed(row(record, look.columns), look.columns), look)
+    return dumps(RawJson(element(record)), look)
+
+
+def _pagination(page: int, size: int, total: int, following: str | None) -> dict[str, Any]:
+    pages = -(-total // size)
+    return {
+        "page": page,
+        "pageSize": size,
+        "totalRecords": total,
+        "totalPages": pages,
+        "next": following,
+    }
+
+
+def _page(call: Call, query: Query, paging: Paging, size: int) -> RecordPage:
+    database, principal = call.open()
+    return core.list_records(database, principal, query, page=paging.page or 1, page_size=size)
+
+
+def _stream(call: Call, query: Query, limit: int | None) -> Iterator[MergedRecord]:
+    database, principal = call.open()
+    return core.stream_records(database, principal, query, limit=limit or None)
+
+
+def _sheet(records: Iterable[MergedRecord], columns: tuple[str, ...]) -> Sheet:
+    """A stream of records is read once: as items by JSONL, as rows by everything else."""
+    records = iter(records)
+    return Sheet(
+        id_column="pfaId",
+        columns=TABLE_COLUMNS,
+        csv_columns=ALL_COLUMNS,
+        known=ALL_COLUMNS,
+        open_ended=True,
+        numbers=NUMBERS,
+        items=(RawJson(element(record)) for record in records),
+        rows=(row(record, columns) for record in records),
+        document=dict,
+    )
+
+
+def _tell_nearest(call: Call, filters: Filters) -> None:
+    if call.common.quiet:
+        return
+    database, principal = call.database, call.principal
+    given = any(getattr(filters, name) for name in EQUAL_FILTERS)
+    nearest = core.nearest_value(database, principal, filters) if given else ""
+    call.hint(nearest or "no record matches")

@@ -1,0 +1,133 @@
+"""Every way to fail, as lines on stderr and a number for the shell."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import typer
+
+from pfa_cli import streams
+from pfa_cli.render.escape import visible, visible_json
+from pfa_cli.streams import Color
+from pfa_core.errors import Fault, Internal, InvalidRequest, IoFailure, NotFound, PfaError
+
+PARTLY_DONE = 3
+DIFFERS = 10
+INTERRUPTED = 130
+READER_GONE = 141
+TERMINATED = 143
+
+# Typer ≥ 0.26 carries its own click; its public BadParameter leads to the root of either.
+UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+class ErrorFormat(StrEnum):
+    """How errors are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failure, ready to be told."""
+
+    code: str
+    message: str
+    exit_code: int
+    retryable: bool = False
+    hint: str = ""
+    details: Sequence[Fault] = ()
+
+
+def of_exception(error: BaseException) -> Failure:
+    """What an exception means outside. Foreign ones say nothing of their inside."""
+    if isinstance(error, UsageError):
+        return _of_usage(error)
+    if isinstance(error, OSError) and not isinstance(error, PfaError):
+        error = _translate(error)
+    if not isinstance(error, PfaError):
+        name = type(error).__name__
+        error = Internal(f"unexpected {name}", hint="the same command with --debug shows where")
+    return Failure(
+        error.code, error.message, error.exit_code, error.retryable, error.hint, error.details
+    )
+
+
+def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> None:
+    """Write the failure to stderr: a line of JSON, or problems, hint and error, in this order."""
+    if style is ErrorFormat.JSON:
+        streams.tell(visible_json(json.dumps(_document(failure), ensure_ascii=False)))
+        return
+    for fault in failure.details:
+        streams.tell(problem_line(fault))
+    if failure.hint:
+        streams.tell(f"hint: {visible(failure.hint)}")
+    label = "error:"
+    if streams.colored(sys.stderr, color):
+        label = typer.style(label, fg="red", bold=True)
+    streams.tell(f"{label} {visible(failure.message)} [{failure.code}]")
+
+
+def report_trace(error: BaseException) -> None:
+    """Write where the exception came from, for --debug."""
+    streams.tell("".join(traceback.format_exception(error)).rstrip())
+
+
+def problem_line(fault: Fault) -> str:
+    """One problem of the input: where, what, and its code."""
+    position = "" if fault.pfa_id else fault.position
+    where = " ".join(part for part in (position, fault.pfa_id, fault.field) if part)
+    return f"  {visible(where)}: {visible(fault.message)} [{fault.code}]"
+
+
+def fault_document(fault: Fault) -> dict[str, Any]:
+    """A problem as JSON; `position` only where there is one."""
+    document = {
+        "pfaId": fault.pfa_id,
+        "field": fault.field,
+        "code": fault.code,
+        "message": fault.message,
+    }
+    return document | ({"position": fault.position} if fault.position else {})
+
+
+def _document(failure: Failure) -> dict[str, Any]:
+    return {
+        "error": {
+            "code": failure.code,
+            "message": failure.message,
+            "exitCode": failure.exit_code,
+            "retryable": failure.retryable,
+            "hint": failure.hint,
+            "details": [fault_document(fault) for fault in failure.details],
+        }
+    }
+
+
+def _of_usage(error: Any) -> Failure:
+    context = getattr(error, "ctx", None)
+    hint = f"type: {context.command_path} --help" if context else ""
+    message = error.format_message().rstrip(".")
+    return Failure(
+        InvalidRequest.code, message[:1].lower() + message[1:], InvalidRequest.exit_code, hint=hint
+    )
+
+
+def _translate(error: OSError) -> PfaError:
+    reason = error.strerror or type(error).__name__
+    if not error.filename:
+        return IoFailure(f"cannot read or write: {reason}")
+    if isinstance(error, FileNotFoundError):
+        return NotFound(f"{error.filename} is not there")
+    return IoFailure(f"{error.filename}: {reason}")

@@ -1,0 +1,1 @@
+"""From results to text: formats, escapes and the readable reports."""

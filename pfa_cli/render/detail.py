@@ -1,0 +1,100 @@
+"""One record for reading: who says what about each field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pfa_cli.render.escape import plain, visible
+from pfa_cli.render.formats import Look
+from pfa_cli.render.words import ago, count
+from pfa_core.model.delta import same
+from pfa_core.model.record import FIELDS
+
+if TYPE_CHECKING:
+    from pfa_core.records import ModificationView, RecordDetail
+
+Row = Mapping[str, Any]
+
+
+def detail_rows(detail: RecordDetail, *, all_fields: bool) -> list[Row]:
+    """A row for each field that has a value anywhere, or for all of them."""
+    names = dict.fromkeys((*FIELDS, *detail.baseline, *detail.merged))
+    return [_row(detail, name) for name in names if all_fields or _has_value(detail, name)]
+
+
+def detail_text(detail: RecordDetail, look: Look, *, all_fields: bool) -> str:
+    """The record as a page: where it stands, its fields, what PEMS did meanwhile."""
+    from pfa_cli.render.grid import grid
+
+    cells = [
+        [
+            row["changed"],
+            row["field"],
+            plain(row["baseline"]),
+            _mine(detail, row),
+            plain(row["merged"]),
+        ]
+        for row in detail_rows(detail, all_fields=all_fields)
+    ]
+    table = grid(("", "field", "baseline", "mine", "merged"), cells, look)
+    return "\n".join([*_heading(detail), "", table, *_overtaken(detail)])
+
+
+def _row(detail: RecordDetail, name: str) -> Row:
+    return {
+        "pfaId": detail.pfa_id,
+        "field": name,
+        "baseline": detail.baseline.get(name),
+        "mine": detail.mine.get(name),
+        "merged": detail.merged.get(name),
+        "changed": "*" if _changed(detail, name) else "",
+    }
+
+
+def _changed(detail: RecordDetail, name: str) -> bool:
+    return name in detail.mine and not same(detail.mine[name], detail.baseline.get(name))
+
+
+def _has_value(detail: RecordDetail, name: str) -> bool:
+    return name in detail.mine or detail.baseline.get(name) is not None
+
+
+def _mine(detail: RecordDetail, row: Row) -> str:
+    if row["field"] not in detail.mine:
+        return ""
+    return "null" if row["mine"] is None else plain(row["mine"])
+
+
+def _heading(detail: RecordDetail) -> list[str]:
+    lines = [
+        f"{visible(detail.pfa_id)}: {detail.sync_state};"
+        f" mirror version {detail.mirror_version}, changed {ago(detail.mirror_updated_at)}"
+    ]
+    if detail.missing_since:
+        lines.append(f"missing in PEMS since {detail.missing_since:%Y-%m-%d}")
+    return lines + [_modification(item) for item in detail.modifications]
+
+
+def _modification(item: ModificationView) -> str:
+    reason = f": {item.change_reason}" if item.change_reason else ""
+    fields = count(len(item.delta), "field")
+    return visible(
+        f"{item.state} in session {item.session_id}, version {item.version},"
+        f" {fields}, {ago(item.updated_at)}{reason}"
+    )
+
+
+def _overtaken(detail: RecordDetail) -> list[str]:
+    if not detail.overtaken:
+        return []
+    lines = ["", "PEMS changed meanwhile what I changed too:"]
+    return lines + [
+        f"  {item.field}: was {_worded(item.base)}, PEMS has {_worded(item.pems)},"
+        f" mine is {_worded(item.mine)}"
+        for item in detail.overtaken
+    ]
+
+
+def _worded(value: Any) -> str:
+    return visible(plain(value)) or "empty"

@@ -1,0 +1,41 @@
+"""Results as JSON values: field names in camel case, instants in RFC 3339."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from pfa_cli.render.escape import instant
+
+_NAMES = {"organization_id": "organization"}
+
+
+def document(value: Any, *, snake_case: bool = False) -> Any:
+    """A result as JSON: dataclasses as objects, keys of mappings as they are.
+
+    Args:
+        snake_case: Keep the field names as Python spells them, for the KPIs.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            item.name if snake_case else key(item.name): document(
+                getattr(value, item.name), snake_case=snake_case
+            )
+            for item in fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {name: document(inner, snake_case=snake_case) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [document(inner, snake_case=snake_case) for inner in value]
+    if isinstance(value, datetime):
+        return instant(value)
+    return value.value if isinstance(value, Enum) else value
+
+
+def key(name: str) -> str:
+    """`modification_id` as `modificationId`."""
+    first, *rest = _NAMES.get(name, name).split("_")
+    return first + "".join(word.capitalize() for word in rest)

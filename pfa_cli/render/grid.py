@@ -1,0 +1,103 @@
+"""Tables for people: aligned text and Markdown. The one importer of tabulate."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import typer
+from tabulate import tabulate
+
+from pfa_cli.render import escape
+from pfa_cli.render.formats import Format, Look
+
+_GAP = 2
+_NARROWEST = 8
+
+
+def grid(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    look: Look,
+    *,
+    numeric: frozenset[int] = frozenset(),
+) -> str:
+    """The rows as a table.
+
+    Args:
+        numeric: Columns whose cells are texts of numbers; numbers are found by themselves.
+    """
+    right = numeric | _numeric_columns(rows)
+    cells = [[escape.visible(escape.plain(value)) for value in row] for row in rows]
+    if look.format is Format.MARKDOWN:
+        cells = [[cell.replace("|", r"\|") for cell in row] for row in cells]
+        return _tabulate(headers, cells, right, "pipe")
+    if look.terminal:
+        cells = _fitted(headers, cells, shutil.get_terminal_size().columns)
+    lines = _tabulate(headers, cells, right, "simple").split("\n")
+    if look.colored and headers:
+        lines[0] = typer.style(lines[0], bold=True)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def facts(pairs: Sequence[tuple[str, Any]]) -> str:
+    """Names and values, one pair a line, the values aligned."""
+    width = max((len(name) for name, _ in pairs), default=0)
+    return "\n".join(
+        f"{name:<{width}}  {escape.visible(escape.plain(value))}".rstrip() for name, value in pairs
+    )
+
+
+def _tabulate(
+    headers: Sequence[str], cells: list[list[str]], right: frozenset[int], style: str
+) -> str:
+    if not cells:
+        return "\n".join(["  ".join(headers)])
+    align = ["right" if index in right else "left" for index in range(len(cells[0]))]
+    return tabulate(
+        cells, headers=list(headers), tablefmt=style, disable_numparse=True, colalign=align
+    )
+
+
+def _numeric_columns(rows: Sequence[Sequence[Any]]) -> frozenset[int]:
+    if not rows:
+        return frozenset()
+    return frozenset(
+        index for index in range(len(rows[0])) if _is_numeric([row[index] for row in rows])
+    )
+
+
+def _is_numeric(values: list[Any]) -> bool:
+    there = [value for value in values if value is not None]
+    return bool(there) and all(
+        isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in there
+    )
+
+
+def _fitted(headers: Sequence[str], cells: list[list[str]], width: int) -> list[list[str]]:
+    """Cells cut so that a line fits the width; the first column, the key, is never cut."""
+    columns = list(zip(headers, *cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    room = width - _GAP * (len(widths) - 1)
+    floors = [widths[0], *(max(len(name), _NARROWEST) for name in headers[1:])]
+    while sum(widths) > room:
+        spare = [have - least for have, least in zip(widths, floors, strict=True)]
+        widest = max(range(len(widths)), key=lambda index: (spare[index] > 0, widths[index]))
+        if spare[widest] <= 0:
+            break
+        widths[widest] -= min(spare[widest], sum(widths) - room, _step(widths, widest))
+    return [[_cut(cell, most) for cell, most in zip(row, widths, strict=True)] for row in cells]
+
+
+def _step(widths: list[int], widest: int) -> int:
+    """How much narrower the widest column gets before another one is the widest."""
+    others = [
+        width for index, width in enumerate(widths) if index != widest and width < widths[widest]
+    ]
+    return max(1, widths[widest] - max(others, default=0))
+
+
+def _cut(cell: str, most: int) -> str:
+    return cell if len(cell) <= most else cell[: max(1, most - 1)] + "…"

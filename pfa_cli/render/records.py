@@ -1,0 +1,54 @@
+"""Merged records as rows and as JSON whose digits nobody touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pfa_cli.render.escape import instant
+from pfa_core.model.record import FIELDS, Kind
+
+if TYPE_CHECKING:
+    from pfa_core.records import MergedRecord
+
+TABLE_COLUMNS = (
+    "pfaId",
+    "category",
+    "areaSilo",
+    "source",
+    "forecastStart",
+    "forecastEnd",
+    "monthlyRate",
+    "purchasePrice",
+    "syncState",
+)
+MARKS = ("syncState", "sessionId", "version", "modifiedAt", "modifiedBy")
+ALL_COLUMNS = (*FIELDS, *MARKS)
+NUMBERS = frozenset(field.name for field in FIELDS.values() if field.kind is Kind.MONEY) | {
+    "version"
+}
+
+
+def row(record: MergedRecord, columns: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """A merged record as a row: its data, its marks, and the `data.NAME` columns asked for."""
+    data = record.data
+    named = {name: data.get(name[5:]) for name in columns if name.startswith("data.")}
+    return {**data, **named, **_marks(record)}
+
+
+def element(record: MergedRecord) -> str:
+    """The record as an element of "data", around the JSON text that the database wrote."""
+    from pfa_core import jsontext
+
+    marks = jsontext.dumps(_marks(record))
+    return f'{{"pfaId":{jsontext.dumps(record.pfa_id)},"data":{record.data_json},{marks[1:]}'
+
+
+def _marks(record: MergedRecord) -> dict[str, Any]:
+    return {
+        "syncState": str(record.sync_state),
+        "sessionId": record.session_id,
+        "version": record.version,
+        "modifiedAt": instant(record.modified_at) if record.modified_at else None,
+        "modifiedBy": record.modified_by,
+    }

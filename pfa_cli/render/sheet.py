@@ -1,0 +1,180 @@
+"""A result that every format can be made of, and its way to stdout."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pfa_cli import streams
+from pfa_cli.render import escape
+from pfa_cli.render.formats import Format, Look
+from pfa_core.errors import InvalidRequest
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a command has to show.
+
+    `items` are the elements of the JSON; `rows` those of tables and lines, the items themselves
+    unless said otherwise. `columns` are shown by default, `csv_columns` by default in CSV, and any
+    of `known` (or `data.FIELD` where `open_ended`) may be asked for.
+    """
+
+    id_column: str
+    columns: tuple[str, ...]
+    items: Iterable[Any]
+    document: Callable[[], Any]
+    rows: Iterable[Row] | None = None
+    csv_columns: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    open_ended: bool = False
+    numbers: frozenset[str] = field(default=frozenset())
+    text: Callable[[], str] | None = None
+
+
+def show(sheet: Sheet, look: Look) -> int:
+    """Write the sheet to stdout; how many rows it had (0 for a JSON document)."""
+    _require_known(sheet, look.columns)
+    writers = {
+        Format.JSON: _write_document,
+        Format.JSONL: _write_items,
+        Format.CSV: _write_csv,
+        Format.TSV: _write_tsv,
+        Format.IDS: _write_ids,
+        Format.MARKDOWN: _write_grid,
+        Format.TABLE: _write_table,
+    }
+    return writers[look.format](sheet, look)
+
+
+def dumps(value: Any, look: Look) -> str:
+    """JSON on one line, every digit kept; on a terminal without raw control characters."""
+    from pfa_core import jsontext
+
+    text = value if isinstance(value, RawJson) else jsontext.dumps(value)
+    return escape.visible_json(text) if look.terminal else str(text)
+
+
+def require_columns(columns: tuple[str, ...], known: tuple[str, ...], *, open_ended: bool) -> None:
+    """Refuse columns that the result does not have.
+
+    Raises:
+        InvalidRequest: Naming the first unknown one, and the known ones.
+    """
+    for column in columns:
+        if column in known or (open_ended and column.startswith("data.")):
+            continue
+        also = "; data.NAME for any other field of the record" if open_ended else ""
+        raise InvalidRequest(f"no column {column!r}", hint=f"columns: {', '.join(known)}{also}")
+
+
+class RawJson(str):
+    """JSON text that is written as it stands."""
+
+    __slots__ = ()
+
+
+def narrowed(row: Row, columns: tuple[str, ...]) -> Any:
+    """The element of a JSON list when columns were chosen: flat, in their order."""
+    return {column: row.get(column) for column in columns}
+
+
+def _write_document(sheet: Sheet, look: Look) -> int:
+    document = sheet.document()
+    if look.columns and isinstance(document.get("data"), list):
+        document = document | {"data": [narrowed(row, look.columns) for row in _rows(sheet)]}
+    streams.write(dumps(document, look) + "\n")
+    return 0
+
+
+def _write_items(sheet: Sheet, look: Look) -> int:
+    items = sheet.items
+    if look.columns:
+        items = (narrowed(row, look.columns) for row in _rows(sheet))
+    return _write_lines(dumps(item, look) for item in items)
+
+
+def _write_csv(sheet: Sheet, look: Look) -> int:
+    columns = look.columns or sheet.csv_columns or sheet.columns
+    shield = escape.visible if look.terminal else str
+    line = io.StringIO()
+    writer = csv.writer(line)
+
+    def record(cells: Iterable[str]) -> str:
+        line.seek(0)
+        line.truncate()
+        writer.writerow(cells)
+        return line.getvalue()
+
+    streams.write(record(columns))
+    count = 0
+    for row in _rows(sheet):
+        streams.write(record([shield(escape.plain(row.get(column))) for column in columns]))
+        count += 1
+    return count
+
+
+def _write_tsv(sheet: Sheet, look: Look) -> int:
+    columns = look.columns or sheet.columns
+    shield = escape.visible if look.terminal else str
+    return _write_lines(
+        "\t".join(shield(escape.tsv_field(escape.plain(row.get(column)))) for column in columns)
+        for row in _rows(sheet)
+    )
+
+
+def _write_ids(sheet: Sheet, look: Look) -> int:
+    shield = escape.visible if look.terminal else escape.tsv_field
+    return _write_lines(shield(value) for value in _distinct(sheet))
+
+
+def _distinct(sheet: Sheet) -> Iterator[str]:
+    """The ids; one that several neighbouring rows share stands once."""
+    previous = None
+    for row in _rows(sheet):
+        value = row.get(sheet.id_column)
+        if value is not None and value != previous:
+            yield escape.plain(value)
+        previous = value
+
+
+def _write_table(sheet: Sheet, look: Look) -> int:
+    if sheet.text is None or look.columns:
+        return _write_grid(sheet, look)
+    text = sheet.text()
+    if text:
+        streams.write(text + "\n")
+    return 0
+
+
+def _write_grid(sheet: Sheet, look: Look) -> int:
+    from pfa_cli.render.grid import grid
+
+    columns = look.columns or sheet.columns
+    cells = [[row.get(column) for column in columns] for row in _rows(sheet)]
+    if cells:
+        numeric = frozenset(index for index, name in enumerate(columns) if name in sheet.numbers)
+        streams.write(grid(columns, cells, look, numeric=numeric) + "\n")
+    return len(cells)
+
+
+def _write_lines(lines: Iterable[str]) -> int:
+    count = 0
+    for line in lines:
+        streams.write(line + "\n")
+        count += 1
+    return count
+
+
+def _rows(sheet: Sheet) -> Iterable[Row]:
+    return sheet.items if sheet.rows is None else sheet.rows
+
+
+def _require_known(sheet: Sheet, columns: tuple[str, ...]) -> None:
+    known = sheet.known or tuple(dict.fromkeys((*sheet.columns, *sheet.csv_columns)))
+    require_columns(columns, known, open_ended=sheet.open_ended)

@@ -1,0 +1,40 @@
+"""Numbers, money and times as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 draft`, `596 drafts`, `20,280 records`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def money(amount: Decimal) -> str:
+    """Cents and thousands separators."""
+    return f"{amount:,.2f}"
+
+
+def signed(amount: Decimal) -> str:
+    """Money with its sign, a plus too."""
+    return f"{amount:+,.2f}" if amount else "0.00"
+
+
+def ago(at: datetime | None, now: datetime | None = None) -> str:
+    """How long ago, in the largest unit that says something; `never` for None."""
+    if at is None:
+        return "never"
+    elapsed = (now or datetime.now(UTC)) - at
+    return "just now" if elapsed < timedelta(minutes=1) else f"{span(elapsed)} ago"
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its largest whole unit."""
+    seconds = int(length.total_seconds())
+    for noun, size in _UNITS:
+        if seconds >= size:
+            return count(seconds // size, noun)
+    return count(seconds, "second")

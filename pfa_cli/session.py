@@ -1,0 +1,233 @@
+"""What one command works with: settings, database, principal, output choices and the clock."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+import pfa_core as core
+from pfa_cli import failures, streams
+from pfa_cli.failures import ErrorFormat, Failure
+from pfa_cli.render.escape import visible
+from pfa_cli.render.formats import Format, Look
+from pfa_cli.streams import Color
+from pfa_core.errors import Fault, InvalidRequest
+
+if TYPE_CHECKING:
+    from pfa_core.model.principal import Principal
+    from pfa_core.settings import Settings
+    from pfa_core.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options that every command takes, as far as they were given."""
+
+    org: str | None = None
+    profile: str | None = None
+    database_url: str | None = None
+    token_file: str | None = None
+    output: Format | None = None
+    columns: str | None = None
+    quiet: bool = False
+    verbose: bool = False
+    error_format: ErrorFormat | None = None
+    color: Color | None = None
+    debug: bool = False
+    dry_run: bool = False
+
+    def over(self, outer: Common) -> Common:
+        """These options, and where none was given those of the level around them."""
+        return Common(
+            **{
+                item.name: getattr(self, item.name) or getattr(outer, item.name)
+                for item in fields(Common)
+            }
+        )
+
+
+class Line:
+    """The command line while it is read from the outside in, from the program to the command."""
+
+    common = Common()
+
+    def read(self, common: Common) -> Common:
+        """Take the options of the next level in; the inner ones win."""
+        self.common = common.over(self.common)
+        return self.common
+
+
+class Call:
+    """One command at work. Database and principal are opened when they are first asked for."""
+
+    def __init__(self, common: Common) -> None:
+        """Start the clock; nothing is opened yet."""
+        self.common = common
+        self.dry_run = common.dry_run
+        self._resources = ExitStack()
+        self._started = time.perf_counter()
+
+    def __enter__(self) -> Call:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what was opened."""
+        self._resources.close()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of flags, environment and profile."""
+        from pfa_core.settings import Flags, resolve
+
+        common = self.common
+        flags = Flags(common.org, common.profile, common.database_url, common.token_file)
+        settings = resolve(flags, os.environ)
+        if common.verbose:
+            self._tell_origins(settings)
+        return settings
+
+    @cached_property
+    def principal(self) -> Principal:
+        """Who acts, for which organization."""
+        return core.authenticate(self.settings)
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, open until the command ends."""
+        return self._resources.enter_context(core.open_database(self.settings))
+
+    def open(self) -> tuple[Database, Principal]:
+        """Database and principal; the clock starts when they are there."""
+        principal = self.principal
+        database = self.database
+        self._started = time.perf_counter()
+        return database, principal
+
+    def belongs_to(self, organization_id: str | None, source: str) -> None:
+        """Let the organization that an input file names stand in for --org.
+
+        Raises:
+            InvalidRequest: --org names another one.
+        """
+        if organization_id is None:
+            return
+        if self.common.org not in (None, organization_id):
+            raise InvalidRequest(
+                f"{source} is for organization {organization_id!r}, --org says {self.common.org!r}"
+            )
+        self.common = replace(self.common, org=organization_id)
+
+    @property
+    def milliseconds(self) -> float:
+        """The time since the database was open."""
+        return round((time.perf_counter() - self._started) * 1000, 1)
+
+    @property
+    def seconds(self) -> float:
+        """The time since the database was open."""
+        return round(time.perf_counter() - self._started, 3)
+
+    def look(self, default: Format) -> Look:
+        """How to write the result: format, columns, terminal.
+
+        Args:
+            default: The format for a pipe; a terminal gets a table.
+        """
+        terminal = streams.is_terminal(sys.stdout)
+        chosen = self.common.output or self._configured_format()
+        return Look(
+            format=chosen or (Format.TABLE if terminal else default),
+            columns=self._columns(),
+            terminal=terminal,
+            colored=streams.colored(sys.stdout, self.common.color or Color.AUTO),
+        )
+
+    def hint(self, text: str) -> None:
+        """Say something helpful on stderr, unless --quiet."""
+        if text and not self.common.quiet:
+            streams.tell(f"hint: {visible(text)}")
+
+    def say(self, text: str) -> None:
+        """Say what was done on stderr, unless --quiet."""
+        if not self.common.quiet:
+            streams.tell(visible(text))
+
+    def partly_done(self, message: str, code: str, faults: Sequence[Fault], hint: str = "") -> int:
+        """Report what of a command was not done although the rest was; its exit code."""
+        failure = Failure(code, message, failures.PARTLY_DONE, hint=hint, details=faults)
+        failures.report(failure, error_style(self.common), self.common.color or Color.AUTO)
+        return failures.PARTLY_DONE
+
+    def metadata(self, **more: Any) -> dict[str, Any]:
+        """What every envelope says beside its data."""
+        about: dict[str, Any] = {"queryTime": self.milliseconds, **more}
+        return about | {"organization": self.principal.organization_id}
+
+    def _columns(self) -> tuple[str, ...]:
+        names = (self.common.columns or "").split(",")
+        return tuple(camel_case(name.strip()) for name in names if name.strip())
+
+    def _configured_format(self) -> Format | None:
+        configured = self.settings.output
+        if configured is None:
+            return None
+        try:
+            return Format(configured)
+        except ValueError:
+            known = ", ".join(Format)
+            raise InvalidRequest(
+                f"output {configured!r} is no format", hint=f"formats: {known}"
+            ) from None
+
+    def _tell_origins(self, settings: Settings) -> None:
+        profile = settings.profile or "default"
+        lines = [f"profile: {profile} in {settings.config_dir / 'config.toml'}"]
+        lines += [f"{name}: from {origin}" for name, origin in settings.origin.items()]
+        if settings.database_url is None:
+            lines.append(f"database: the embedded server in {settings.embedded_dir}")
+        lines.append(f"token: {settings.token_source or 'none'}")
+        for line in lines:
+            streams.tell(visible(line))
+
+
+def error_style(common: Common) -> ErrorFormat:
+    """How to write errors: as asked, else JSON for the programs that read JSON."""
+    if common.error_format:
+        return common.error_format
+    machine = common.output in (Format.JSON, Format.JSONL) and not streams.is_terminal(sys.stderr)
+    return ErrorFormat.JSON if machine else ErrorFormat.TEXT
+
+
+def camel_case(name: str) -> str:
+    """`area-silo` as the field `areaSilo`; other spellings stay."""
+    if name.startswith("data."):
+        return name
+    first, *rest = name.split("-") if not name.startswith("-") else [name]
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+def version() -> str:
+    """The version of this program."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("pfa")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the flag's value
+    """Print the version and end."""
+    if wanted:
+        streams.write(f"pfa {version()}\n")
+        raise typer.Exit

@@ -1,0 +1,150 @@
+"""Live-merged plan, forecast and actuals over a mirror of PEMS, with private drafts.
+
+Every command of `pfa` is one call of the same name here. Names load at first use, so that
+importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pfa_core import errors, jsontext
+    from pfa_core.access import (
+        add_organization,
+        authenticate,
+        grant,
+        initialize,
+        issue_token,
+        list_members,
+        list_organizations,
+        login,
+        logout,
+        revoke,
+        token_info,
+    )
+    from pfa_core.drafts import parse_assignments, save, set_fields, shift, unset_fields
+    from pfa_core.files.deltas import DeltaFile, read_delta_file
+    from pfa_core.kpis import compute_stats
+    from pfa_core.lifecycle import Selection, commit, discard, uncommit
+    from pfa_core.model.delta import Change, merge, three_way
+    from pfa_core.model.principal import Principal, Right, Role
+    from pfa_core.model.query import Filters, Query, SortKey, parse_sort
+    from pfa_core.overview import list_log, list_runs, show_run, status
+    from pfa_core.pull import pull_files
+    from pfa_core.records import (
+        MergedRecord,
+        count_records,
+        list_records,
+        nearest_value,
+        show_records,
+        stream_records,
+    )
+    from pfa_core.review import diff, list_drafts
+    from pfa_core.schema import (
+        database_status,
+        database_url,
+        open_database,
+        psql_program,
+        stop_embedded,
+        upgrade,
+    )
+    from pfa_core.settings import Flags, Settings, resolve
+    from pfa_core.store.database import Database
+
+_HOME = {
+    name: module
+    for module, names in {
+        "access": "add_organization authenticate grant initialize issue_token list_members "
+        "list_organizations login logout revoke token_info",
+        "drafts": "parse_assignments save set_fields shift unset_fields",
+        "files.deltas": "DeltaFile read_delta_file",
+        "kpis": "compute_stats",
+        "lifecycle": "Selection commit discard uncommit",
+        "model.delta": "Change merge three_way",
+        "model.principal": "Principal Right Role",
+        "model.query": "Filters Query SortKey parse_sort",
+        "overview": "list_log list_runs show_run status",
+        "pull": "pull_files",
+        "records": "MergedRecord count_records list_records nearest_value show_records stream_records",
+        "review": "diff list_drafts",
+        "schema": "database_status database_url open_database psql_program stop_embedded upgrade",
+        "settings": "Flags Settings resolve",
+        "store.database": "Database",
+    }.items()
+    for name in names.split()
+}
+
+__all__ = [
+    "Change",
+    "Database",
+    "DeltaFile",
+    "Filters",
+    "Flags",
+    "MergedRecord",
+    "Principal",
+    "Query",
+    "Right",
+    "Role",
+    "Selection",
+    "Settings",
+    "SortKey",
+    "add_organization",
+    "authenticate",
+    "commit",
+    "compute_stats",
+    "count_records",
+    "database_status",
+    "database_url",
+    "diff",
+    "discard",
+    "errors",
+    "grant",
+    "initialize",
+    "issue_token",
+    "jsontext",
+    "list_drafts",
+    "list_log",
+    "list_members",
+    "list_organizations",
+    "list_records",
+    "list_runs",
+    "login",
+    "logout",
+    "merge",
+    "nearest_value",
+    "open_database",
+    "parse_assignments",
+    "parse_sort",
+    "psql_program",
+    "pull_files",
+    "read_delta_file",
+    "resolve",
+    "revoke",
+    "save",
+    "set_fields",
+    "shift",
+    "show_records",
+    "show_run",
+    "status",
+    "stop_embedded",
+    "stream_records",
+    "three_way",
+    "token_info",
+    "uncommit",
+    "unset_fields",
+    "upgrade",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"pfa_core.{_HOME[name]}"), name)
+    if name in ("errors", "jsontext"):
+        return import_module(f"pfa_core.{name}")
+    raise AttributeError(f"module 'pfa_core' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,200 @@
+"""Everything that can go wrong, as errors a caller can act on.
+
+    PfaError
+    ├── InvalidRequest          INVALID_REQUEST       2   the call itself is wrong
+    ├── PartlyDone              (carried by results)  3   see `exit codes` in docs/reference.md
+    ├── NotSignedIn
+    │   ├── Unauthorized        UNAUTHORIZED          4   no token
+    │   ├── TokenExpired        TOKEN_EXPIRED         4
+    │   └── InvalidToken        INVALID_TOKEN         4   malformed, wrong signature, wrong algorithm
+    ├── NotAllowed
+    │   ├── Forbidden           FORBIDDEN             5   no member of the organization
+    │   └── PermissionDenied    PERMISSION_DENIED     5   a member without the right
+    ├── NotFound                NOT_FOUND             6
+    │   └── NoDrafts            NO_DRAFTS             6
+    ├── Conflict
+    │   ├── VersionConflict     VERSION_CONFLICT      7   a draft moved since it was read
+    │   ├── BaselineConflict    BASELINE_CONFLICT     7   PEMS changed a drafted field
+    │   ├── IllegalTransition   ILLEGAL_TRANSITION    7
+    │   └── SessionMismatch     SESSION_MISMATCH      7
+    ├── InvalidData             INVALID_DATA          9   nothing was stored
+    ├── DatabaseUnavailable     DATABASE_UNAVAILABLE 69   retryable
+    ├── IoFailure               IO_ERROR             74
+    ├── LeaseHeld               LEASE_HELD           75   retryable
+    ├── ConfigInvalid           CONFIG_INVALID       78
+    │   └── SchemaOutdated      SCHEMA_OUTDATED      78
+    └── Internal                INTERNAL              1   a bug of ours
+
+Messages never hold SQL, an address with a password, or a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with one field of one record.
+
+    `field` is empty when the record as a whole is at fault; `position` tells where in the input
+    it stands ("line 7", "modification 3"), empty when the PFA id alone leads there.
+    """
+
+    pfa_id: str
+    field: str
+    code: str
+    message: str
+    position: str = ""
+
+
+class PfaError(Exception):
+    """The root: `code`, `exit_code` and `retryable` by class; `message`, `hint`, `details` by case."""
+
+    code: ClassVar[str] = "INTERNAL"
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "", details: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = tuple(details)
+
+
+class Internal(PfaError):
+    """A bug of ours; the command line shows nothing of its inside unless asked with --debug."""
+
+
+class InvalidRequest(PfaError):
+    """The call is wrong: an option, a filter value, a cursor."""
+
+    code = "INVALID_REQUEST"
+    exit_code = 2
+
+
+class NotSignedIn(PfaError):
+    """No valid token."""
+
+    code = "UNAUTHORIZED"
+    exit_code = 4
+
+
+class Unauthorized(NotSignedIn):
+    """There is no token at all."""
+
+
+class TokenExpired(NotSignedIn):
+    """The token was good once."""
+
+    code = "TOKEN_EXPIRED"
+
+
+class InvalidToken(NotSignedIn):
+    """Malformed, signed with another key or by another algorithm."""
+
+    code = "INVALID_TOKEN"
+
+
+class NotAllowed(PfaError):
+    """Signed in, but not for this."""
+
+    code = "FORBIDDEN"
+    exit_code = 5
+
+
+class Forbidden(NotAllowed):
+    """Not a member of the organization."""
+
+
+class PermissionDenied(NotAllowed):
+    """A member of the organization who lacks the right."""
+
+    code = "PERMISSION_DENIED"
+
+
+class NotFound(PfaError):
+    """An organization, record, session, run or file that is not there."""
+
+    code = "NOT_FOUND"
+    exit_code = 6
+
+
+class NoDrafts(NotFound):
+    """Nothing of the principal's is drafted where drafts were asked for."""
+
+    code = "NO_DRAFTS"
+
+
+class Conflict(PfaError):
+    """Something moved, or stands in another state than the call expects."""
+
+    code = "VERSION_CONFLICT"
+    exit_code = 7
+
+
+class VersionConflict(Conflict):
+    """A draft was saved again since the caller read it."""
+
+
+class BaselineConflict(Conflict):
+    """PEMS changed a field that a draft changes too."""
+
+    code = "BASELINE_CONFLICT"
+
+
+class IllegalTransition(Conflict):
+    """The life cycle has no such step from the present state."""
+
+    code = "ILLEGAL_TRANSITION"
+
+
+class SessionMismatch(Conflict):
+    """The record's draft belongs to another session."""
+
+    code = "SESSION_MISMATCH"
+
+
+class InvalidData(PfaError):
+    """Input with faults, all of them in `details`; nothing was stored."""
+
+    code = "INVALID_DATA"
+    exit_code = 9
+
+
+class DatabaseUnavailable(PfaError):
+    """No connection, or it broke and trying again did not help."""
+
+    code = "DATABASE_UNAVAILABLE"
+    exit_code = 69
+    retryable = True
+
+
+class IoFailure(PfaError):
+    """A file or stream cannot be read or written."""
+
+    code = "IO_ERROR"
+    exit_code = 74
+
+
+class LeaseHeld(PfaError):
+    """Another run is at work; trying again later helps."""
+
+    code = "LEASE_HELD"
+    exit_code = 75
+    retryable = True
+
+
+class ConfigInvalid(PfaError):
+    """A bad configuration file, an unsafe file mode, a server that cannot be started."""
+
+    code = "CONFIG_INVALID"
+    exit_code = 78
+
+
+class SchemaOutdated(ConfigInvalid):
+    """The database's schema is missing, older or newer than this program."""
+
+    code = "SCHEMA_OUTDATED"

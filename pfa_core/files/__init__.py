@@ -1,0 +1,1 @@
+"""Files from outside: opened, decoded and taken apart, with every fault told by its place."""

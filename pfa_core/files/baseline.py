@@ -1,0 +1,151 @@
+"""Baseline files: JSON, JSONL, CSV and saved PEMS grid answers → raw records with their places."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, BinaryIO
+
+from pfa_core.errors import Fault, InvalidData, InvalidRequest
+from pfa_core.files.reading import decode, open_input, source_name
+from pfa_core.jsontext import JsonFault, loads_strict, refuse_unstorable
+from pfa_core.model.values import shorten
+
+FORMATS = ("auto", "json", "jsonl", "csv", "grid")
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record as it stands in a file, and where. `textual`: every value is text."""
+
+    value: Any
+    position: str
+    textual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GridAnswer:
+    """A saved answer of the PEMS grid, for the grid decoder."""
+
+    content: Any
+
+
+def read_baseline(
+    path: str, file_format: str = "auto", *, stdin: BinaryIO | None = None
+) -> Iterator[RawRecord | Fault | GridAnswer]:
+    """The records of one file in order; a line that is no JSON becomes a fault, not an end.
+
+    JSONL and CSV are read line by line; JSON and grid answers whole.
+
+    Raises:
+        NotFound, IoFailure: The file is not there or cannot be read.
+        InvalidData: It is not UTF-8, or as a whole not of its format.
+    """
+    if file_format not in FORMATS:
+        raise InvalidRequest(f"{file_format!r} is no format; known are {', '.join(FORMATS)}")
+    name = source_name(path)
+    with open_input(path, stdin) as file:
+        first = file.readline()
+        chosen = _guess(path, first) if file_format == "auto" else file_format
+        if chosen == "csv":
+            yield from _csv_records(_lines(first, file, name), name)
+        elif chosen == "jsonl":
+            yield from _jsonl_records(first, file, name)
+        else:
+            yield from _json_records(decode(first + file.read(), name), name, chosen)
+
+
+def _guess(path: str, first: bytes) -> str:
+    lowered = path.lower().removesuffix(".gz")
+    if lowered.endswith(".csv"):
+        return "csv"
+    if lowered.endswith((".jsonl", ".ndjson")):
+        return "jsonl"
+    text = first.decode("utf-8-sig", "replace").strip()
+    if text.startswith("{") and text.endswith("}") and '"Result"' not in text[:200]:
+        return "jsonl"
+    return "json" if text[:1] in ("{", "[", "") or lowered.endswith(".json") else "csv"
+
+
+def _jsonl_records(first: bytes, rest: BinaryIO, name: str) -> Iterator[RawRecord | Fault]:
+    number = 0
+    line = first
+    while line:
+        number += 1
+        position = f"{name} line {number}"
+        if line.strip():
+            try:
+                yield RawRecord(loads_strict(decode(line, name, number)), position)
+            except InvalidData as error:
+                yield Fault("", "", "INVALID_ENCODING", error.message, position)
+            except JsonFault as fault:
+                place = f"column {fault.column}: " if fault.column else ""
+                yield Fault("", "", "INVALID_JSON", f"{place}{fault.reason}", position)
+        line = rest.readline()
+
+
+def _json_records(text: str, name: str, chosen: str) -> Iterator[RawRecord | GridAnswer]:
+    if not text.strip():
+        raise InvalidData(f"{name} is empty, nothing was stored")
+    try:
+        value = loads_strict(text)
+    except JsonFault as fault:
+        raise InvalidData(f"{name}: {fault}; nothing was stored") from None
+    if chosen == "grid" or (
+        isinstance(value, dict) and ("Result" in value or "ErrorAlert" in value)
+    ):
+        yield GridAnswer(value)
+        return
+    records = value if isinstance(value, list) else _inner_list(value, name)
+    for number, record in enumerate(records, 1):
+        yield RawRecord(record, f"{name} record {number}")
+
+
+def _inner_list(value: Any, name: str) -> list[Any]:
+    """The records of `{"data": […]}`, of our own list elements too, or one bare record."""
+    if isinstance(value, Mapping) and isinstance(value.get("data"), list):
+        return [
+            item["data"] if isinstance(item, dict) and isinstance(item.get("data"), dict) else item
+            for item in value["data"]
+        ]
+    if isinstance(value, Mapping) and "pfaId" in value:
+        return [value]
+    raise InvalidData(f"{name} holds no list of records but {shorten(value)}; nothing was stored")
+
+
+def _lines(first: bytes, rest: BinaryIO, name: str) -> Iterator[str]:
+    for number, line in enumerate(chain([first] if first else [], rest), 1):
+        yield decode(line, name, number)
+
+
+def _csv_records(lines: Iterator[str], name: str) -> Iterator[RawRecord | Fault]:
+    reader = csv.reader(lines, strict=True)
+    try:
+        header = next(reader, None)
+        if not header:
+            raise InvalidData(f"{name} is empty, nothing was stored")
+        if len(set(header)) != len(header):
+            raise InvalidData(f"{name}: a column stands twice in the header; nothing was stored")
+        for row in reader:
+            position = f"{name} line {reader.line_num}"
+            if not row:
+                continue
+            if len(row) != len(header):
+                yield Fault(
+                    "",
+                    "",
+                    "INVALID_CSV",
+                    f"has {len(row)} cells, the header {len(header)}",
+                    position,
+                )
+                continue
+            try:
+                refuse_unstorable(row)
+            except JsonFault as fault:
+                yield Fault("", "", "INVALID_TYPE", fault.reason, position)
+                continue
+            yield RawRecord(dict(zip(header, row, strict=True)), position, textual=True)
+    except csv.Error as error:
+        raise InvalidData(f"{name} line {reader.line_num}: {error}; nothing was stored") from None

@@ -1,0 +1,84 @@
+"""Opening what a user names: a path, `-` for standard input, plain or gzip; always UTF-8."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from pfa_core.errors import InvalidData, IoFailure, NotFound
+
+_GZIP = b"\x1f\x8b"
+
+
+@contextmanager
+def open_input(path: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
+    """The bytes of a file, unzipped where it is gzip, whatever its name.
+
+    Raises:
+        NotFound: There is no such file.
+        IoFailure: It is a directory, unreadable, or a broken gzip.
+    """
+    name = source_name(path)
+    try:
+        if path == "-":
+            yield _unzipped(stdin or sys.stdin.buffer)
+        else:
+            with Path(path).open("rb") as file:
+                yield _unzipped(file)
+    except FileNotFoundError:
+        raise NotFound(f"there is no file {name}") from None
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise IoFailure(f"{name} is a broken gzip file; nothing was stored") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) and "null byte" not in str(error):
+            raise
+        reason = getattr(error, "strerror", None) or "not a file name"
+        raise IoFailure(f"{name} cannot be read: {reason}") from error
+
+
+def source_name(path: str) -> str:
+    """How messages call an input."""
+    return "standard input" if path == "-" else path
+
+
+def read_text(path: str, stdin: BinaryIO | None = None) -> str:
+    """The whole text of an input; a byte order mark is dropped.
+
+    Raises:
+        InvalidData: It is not UTF-8; line and column of the first wrong byte are told.
+    """
+    with open_input(path, stdin) as file:
+        content = file.read()
+    return decode(content, source_name(path))
+
+
+def decode(content: bytes, name: str, line: int | None = None) -> str:
+    """Bytes as text. `line` is the number of the only line given, None when they begin the input."""
+    try:
+        text = content.decode("utf-8-sig" if line in (None, 1) else "utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        at = line or before.count(b"\n") + 1
+        column = error.start - (before.rfind(b"\n") + 1) + 1
+        raise InvalidData(
+            f"{name} is not UTF-8: line {at} column {column}{_guess(content)}",
+            hint="convert it first: iconv -f … -t UTF-8",
+        ) from None
+    return text
+
+
+def _guess(content: bytes) -> str:
+    return " (it looks like UTF-16)" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+
+
+def _unzipped(file: BinaryIO) -> BinaryIO:
+    buffered = file if hasattr(file, "peek") else io.BufferedReader(file)  # type: ignore[arg-type]
+    if buffered.peek(2)[:2] == _GZIP:  # type: ignore[attr-defined]
+        return gzip.open(buffered)  # type: ignore[return-value]
+    return buffered

@@ -1,0 +1,127 @@
+"""JSON that keeps every digit: numbers with a point are Decimal in both directions.
+
+The only module that imports simplejson: the standard library cannot write a Decimal as a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import simplejson
+
+MAX_DIGITS = 400
+MAX_DEPTH = 100
+
+type_name = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
+class JsonFault(ValueError):
+    """Text that is no JSON, or JSON that is refused; line and column count from 1, 0 when unknown."""
+
+    def __init__(self, reason: str, line: int = 0, column: int = 0) -> None:
+        where = f"line {line} column {column}: " if line else ""
+        super().__init__(f"{where}{reason}")
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+
+def loads(text: str | bytes) -> Any:
+    """Parse text that PostgreSQL or we ourselves wrote."""
+    return simplejson.loads(text, use_decimal=True)
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON on one line, Unicode as it is; Decimals as plain numbers with their own digits."""
+    return simplejson.dumps(
+        value,
+        use_decimal=True,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        for_json=False,
+        namedtuple_as_object=False,
+    )
+
+
+def loads_strict(text: str) -> Any:
+    """Parse text from outside.
+
+    Refused beyond what JSON itself refuses: NaN and infinities, keys that stand twice in one
+    object, numbers of more than 400 digits, nesting deeper than 100, lone surrogates and NUL in texts.
+
+    Raises:
+        JsonFault: With line and column where the parser knows them.
+    """
+    try:
+        value = simplejson.loads(
+            text,
+            parse_float=_number(Decimal),
+            parse_int=_number(int),
+            parse_constant=_no_constant,
+            object_pairs_hook=_unique_keys,
+        )
+    except simplejson.JSONDecodeError as error:
+        raise JsonFault(error.msg.lower(), error.lineno, error.colno) from None
+    except RecursionError:
+        raise JsonFault(f"nested deeper than {MAX_DEPTH} levels") from None
+    refuse_unstorable(value)
+    return value
+
+
+def refuse_unstorable(value: Any, depth: int = 0) -> None:
+    """Raise JsonFault for a text PostgreSQL cannot hold, or for nesting deeper than 100."""
+    if isinstance(value, str):
+        _refuse_text(value)
+    elif isinstance(value, dict | list):
+        if depth >= MAX_DEPTH:
+            raise JsonFault(f"nested deeper than {MAX_DEPTH} levels")
+        children = value
+        if isinstance(value, dict):
+            for key in value:
+                _refuse_text(key)
+            children = value.values()
+        for child in children:
+            refuse_unstorable(child, depth + 1)
+
+
+def _refuse_text(text: str) -> None:
+    if "\0" in text:
+        raise JsonFault("a text holds a NUL character, which cannot be stored")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise JsonFault("a text holds half a surrogate pair, which is no character") from None
+
+
+def _number(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parse(digits: str) -> Any:
+        exponent = digits.lower().partition("e")[2]
+        if len(digits) > MAX_DIGITS or (exponent and abs(int(exponent)) > MAX_DIGITS):
+            shown = digits if len(digits) <= 20 else digits[:17] + "…"
+            raise JsonFault(f"the number {shown} is out of any range")
+        return kind(digits)
+
+    return parse
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise JsonFault(f"{name} is no JSON number")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise JsonFault(f"the key {key!r} stands twice in one object")
+            seen.add(key)
+    return found

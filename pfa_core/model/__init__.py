@@ -1,0 +1,1 @@
+"""What the field is made of: frozen values and pure functions, the standard library only."""

@@ -1,0 +1,67 @@
+"""Baseline records as they arrive: cast, defaulted, and refused one by one with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pfa_core.errors import Fault
+from pfa_core.model.record import FIELDS, Field, Kind
+from pfa_core.model.values import Wrong, read_text, read_value, shorten
+
+FOREIGN = "FOREIGN_ORGANIZATION"
+
+
+def read_record(
+    raw: Any, organization_id: str, position: str, *, textual: bool
+) -> dict[str, Any] | Fault:
+    """A record as the mirror keeps it, or why it is refused.
+
+    Known fields are cast (`textual` sources hold every value as text), missing ones get the
+    field's default; `hasPlan` and `hasActuals` follow the dates; unknown fields are kept as they
+    came. A record that names another organization is refused with FOREIGN_ORGANIZATION.
+    """
+    if not isinstance(raw, Mapping):
+        return Fault("", "", "INVALID_TYPE", f"must be an object, not {shorten(raw)}", position)
+    pfa_id = raw.get("pfaId")
+    wrong = _wrong_id(pfa_id)
+    if wrong:
+        return Fault("", "pfaId", wrong.code, wrong.reason, position)
+    own = raw.get("organization")
+    if own not in (None, "", organization_id):
+        return Fault(str(pfa_id), "organization", FOREIGN, f"belongs to {shorten(own)}", position)
+    record: dict[str, Any] = dict(raw)
+    for field in FIELDS.values():
+        value = _cast(field, raw.get(field.name), textual=textual)
+        if isinstance(value, Wrong):
+            return Fault(str(pfa_id), field.name, value.code, value.reason, position)
+        if value is not None or field.name in raw or field.column:
+            record[field.name] = value
+    record["organization"] = organization_id
+    record["hasPlan"] = bool(record["originalStart"] and record["originalEnd"])
+    record["hasActuals"] = bool(record["actualStart"] and record["actualEnd"])
+    return record
+
+
+def _wrong_id(pfa_id: Any) -> Wrong | None:
+    if pfa_id in (None, ""):
+        return Wrong("MISSING_REQUIRED_FIELD", "is missing")
+    if not isinstance(pfa_id, str):
+        return Wrong("INVALID_TYPE", f"must be a text, not {shorten(pfa_id)}")
+    if len(pfa_id) > FIELDS["pfaId"].max_length or not pfa_id.strip():
+        return Wrong("INVALID_RANGE", f"must have 1 to {FIELDS['pfaId'].max_length} characters")
+    return None
+
+
+def _cast(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
+    if (
+        isinstance(value, str)
+        and (textual or field.kind is Kind.CHOICE)
+        and field.kind is not Kind.TEXT
+    ):
+        result = read_text(field, value)
+    elif value is None:
+        return field.default
+    else:
+        result = read_value(field, value)
+    return field.default if result is None else result

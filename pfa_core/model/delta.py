@@ -1,0 +1,172 @@
+"""Deltas: the changed fields of one record; validation, the merge law and the three-way check."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pfa_core.errors import Fault
+from pfa_core.model.record import DATE_PAIRS, EDITABLE, FIELDS
+from pfa_core.model.values import Wrong, read_value, shorten
+
+Record = Mapping[str, Any]
+Delta = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A delta that someone wants saved over one record.
+
+    `expected_version` is the version of the draft the sender has seen (0: there is none);
+    `position` tells where in the input the change stands, for messages.
+    """
+
+    pfa_id: str
+    delta: Delta
+    change_reason: str | None = None
+    expected_version: int | None = None
+    position: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldConflict:
+    """One field that PEMS changed since it was drafted, to something else than the draft says."""
+
+    field: str
+    base: Any
+    mine: Any
+    pems: Any
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field before and after."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+def merge(baseline: Record, *deltas: Delta) -> dict[str, Any]:
+    """baseline ‖ d1 ‖ … ‖ dn: JSONB concatenation, shallow, the last word on a field wins."""
+    merged = dict(baseline)
+    for delta in deltas:
+        merged.update(delta)
+    return merged
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal as JSONB has it: numbers by value, true is not 1."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def changes(before: Record, after: Record) -> list[FieldChange]:
+    """The fields that differ, in the order of the field table, then by name; missing equals null."""
+    names = {**dict.fromkeys(FIELDS), **dict.fromkeys(sorted({*before, *after}))}
+    return [
+        FieldChange(name, before.get(name), after.get(name))
+        for name in names
+        if not same(before.get(name), after.get(name))
+    ]
+
+
+def three_way(base: Record, mine: Delta, pems: Record) -> list[FieldConflict]:
+    """The drafted fields whose value in PEMS now differs from the base and from mine.
+
+    Fields the delta does not touch never conflict; a field where PEMS already has my value is
+    settled; missing equals null.
+    """
+    return [
+        FieldConflict(field, base.get(field), value, pems.get(field))
+        for field, value in mine.items()
+        if not same(pems.get(field), base.get(field)) and not same(pems.get(field), value)
+    ]
+
+
+def clean(pfa_id: str, delta: Any) -> tuple[dict[str, Any], list[Fault]]:
+    """The delta's storable values and the faults of its single fields, in the order of the input."""
+    if not isinstance(delta, Mapping):
+        return {}, [
+            Fault(pfa_id, "delta", "INVALID_TYPE", f"must be an object, not {shorten(delta)}")
+        ]
+    if not delta:
+        return {}, [Fault(pfa_id, "delta", "EMPTY_DELTA", "changes nothing")]
+    values: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, value in delta.items():
+        wrong = unwritable(name)
+        result = wrong or read_value(FIELDS[name], value)
+        if isinstance(result, Wrong):
+            faults.append(Fault(pfa_id, name, result.code, result.reason))
+        else:
+            values[name] = result
+    return values, faults
+
+
+def unwritable(name: str) -> Wrong | None:
+    """Why a field may not stand in a delta; None when it may."""
+    if name in EDITABLE:
+        return None
+    if name in FIELDS:
+        return Wrong("READ_ONLY_FIELD", "cannot be edited here")
+    near = difflib.get_close_matches(name, EDITABLE, n=1)
+    return Wrong(
+        "UNKNOWN_FIELD", f"is no field; did you mean {near[0]}?" if near else "is no field"
+    )
+
+
+def check(pfa_id: str, current: Record, delta: Delta) -> list[Fault]:
+    """The rules that look at the whole record, for clean deltas.
+
+    Args:
+        current: The record without the delta: baseline ‖ what is already on its way to PEMS.
+        delta: All fields of the draft. Only rules that one of them touches are checked.
+    """
+    merged = merge(current, delta)
+    wrongs = [
+        *_date_order(merged, delta),
+        *_price(merged, delta),
+        *_business(current, merged, delta),
+    ]
+    return [Fault(pfa_id, field, wrong.code, wrong.reason) for field, wrong in wrongs]
+
+
+Wrongs = Iterable[tuple[str, Wrong]]
+
+
+def _date_order(merged: Record, delta: Delta) -> Wrongs:
+    for start, end in DATE_PAIRS:
+        first, last = merged.get(start), merged.get(end)
+        if (start in delta or end in delta) and first and last and first > last:
+            yield end, Wrong("INVALID_DATE_ORDER", f"{last} is before {start} {first}")
+
+
+def _price(merged: Record, delta: Delta) -> Wrongs:
+    field = "purchasePrice" if merged.get("source") == "Purchase" else "monthlyRate"
+    if ("source" in delta or field in delta) and merged.get(field) is None:
+        yield field, Wrong("MISSING_REQUIRED_FIELD", f"a {merged.get('source')} needs {field}")
+
+
+def _business(current: Record, merged: Record, delta: Delta) -> Wrongs:
+    def broken(field: str, reason: str) -> tuple[str, Wrong]:
+        return field, Wrong("BUSINESS_RULE_VIOLATION", reason)
+
+    if current.get("isActualized") and merged.get("source") != current.get("source"):
+        yield broken("source", "the record is actualized: its source stays")
+    before, after = current.get("actualStart"), delta.get("actualStart")
+    if current.get("isActualized") and before and after and after > before:
+        yield broken("actualStart", f"the record is actualized: {before} cannot become later")
+    if current.get("isDiscontinued") and not merged.get("isDiscontinued"):
+        yield broken("isDiscontinued", "a discontinued record cannot come back")
+    both = merged.get("isDiscontinued") and merged.get("isFundsTransferable")
+    if both and (delta.get("isDiscontinued") or delta.get("isFundsTransferable")):
+        field = "isDiscontinued" if delta.get("isDiscontinued") else "isFundsTransferable"
+        yield broken(field, "a record is either discontinued or funds-transferable, not both")

@@ -1,0 +1,191 @@
+"""KPIs: exact sums over records, and the figures made of them.
+
+Formulas (the field's own, see docs/explanation.md): days = end − start, the end exclusive, never
+below 0; months = days / 30.44; a rental costs months × monthlyRate, a purchase its price whatever
+the dates; the actual cost counts only with both actual dates. The division and the rounding, half
+up to cents, happen once, at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from typing import Any
+
+DAYS_PER_MONTH = Decimal("30.44")
+CENT = Decimal("0.01")
+ZERO = Decimal(0)
+
+GROUP_DIMENSIONS: Mapping[str, str] = {
+    "category": "category",
+    "class": "class",
+    "source": "source",
+    "dor": "dor",
+    "areaSilo": "area_silo",
+    "isActualized": "is_actualized",
+    "isDiscontinued": "is_discontinued",
+    "isFundsTransferable": "is_funds_transferable",
+    "manufacturer": "manufacturer",
+    "model": "model",
+    "contract": "contract",
+}
+_EXACT = Context(prec=200)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What adds up: counts and undivided money. `*_rate_days` are Σ(days × monthly rate) of rentals,
+    `*_purchase` Σ prices of purchases; both only over records that count for costs."""
+
+    record_count: int = 0
+    actualized: int = 0
+    discontinued: int = 0
+    transferable: int = 0
+    drafts: int = 0
+    monthly_rental: Decimal = ZERO
+    purchase_cost: Decimal = ZERO
+    plan_rate_days: Decimal = ZERO
+    plan_purchase: Decimal = ZERO
+    forecast_rate_days: Decimal = ZERO
+    forecast_purchase: Decimal = ZERO
+    actual_rate_days: Decimal = ZERO
+    actual_purchase: Decimal = ZERO
+
+    def plus(self, other: Sums, sign: int = 1) -> Sums:
+        """The sums of both (`sign=-1`: of the first without the second)."""
+        with localcontext(_EXACT):
+            return Sums(
+                *(
+                    getattr(self, item.name) + sign * getattr(other, item.name)
+                    for item in fields(Sums)
+                )
+            )
+
+
+def total(parts: Iterable[Sums]) -> Sums:
+    """The sums over all parts."""
+    result = Sums()
+    for part in parts:
+        result = result.plus(part)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseCost:
+    """The cost of one phase, in cents exactly."""
+
+    rental: Decimal
+    purchase: Decimal
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The three phases and the variance forecast − plan; `variance_pct` of the plan, 0 without one."""
+
+    plan: PhaseCost
+    forecast: PhaseCost
+    actual: PhaseCost
+    variance: Decimal
+    variance_pct: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The KPIs of one set of records, as the user sees them."""
+
+    total_records: int
+    actualized_count: int
+    discontinued_count: int
+    funds_transferable_count: int
+    draft_count: int
+    total_monthly_rental: Decimal
+    total_purchase_cost: Decimal
+    cost: Cost
+    baseline_cost: Cost
+    draft_impact: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The KPIs of the records that share a value in every dimension asked for."""
+
+    key: Mapping[str, Any]
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """KPIs over all matching records, their count by category, and the groups asked for, by key."""
+
+    figures: Figures
+    category_breakdown: Mapping[str, int]
+    groups: tuple[Group, ...] = field(default=())
+
+
+def figures(merged: Sums, baseline: Sums) -> Figures:
+    """The figures of sums with the caller's modifications, beside those of the mirror alone."""
+    with localcontext(_EXACT):
+        return Figures(
+            total_records=merged.record_count,
+            actualized_count=merged.actualized,
+            discontinued_count=merged.discontinued,
+            funds_transferable_count=merged.transferable,
+            draft_count=merged.drafts,
+            total_monthly_rental=cents(merged.monthly_rental),
+            total_purchase_cost=cents(merged.purchase_cost),
+            cost=_cost(merged),
+            baseline_cost=_cost(baseline),
+            draft_impact=cents(_forecast(merged) - _forecast(baseline)),
+        )
+
+
+def cents(amount: Decimal) -> Decimal:
+    """Rounded half up to cents, minus zero as zero."""
+    with localcontext(_EXACT):
+        return amount.quantize(CENT, ROUND_HALF_UP) + 0
+
+
+def rental(rate_days: Decimal) -> Decimal:
+    """Σ(days × rate) as money, unrounded."""
+    with localcontext(_EXACT):
+        return rate_days / DAYS_PER_MONTH
+
+
+def _forecast(sums: Sums) -> Decimal:
+    return rental(sums.forecast_rate_days) + sums.forecast_purchase
+
+
+def _cost(sums: Sums) -> Cost:
+    plan = rental(sums.plan_rate_days) + sums.plan_purchase
+    variance = _forecast(sums) - plan
+    return Cost(
+        plan=_phase(sums.plan_rate_days, sums.plan_purchase),
+        forecast=_phase(sums.forecast_rate_days, sums.forecast_purchase),
+        actual=_phase(sums.actual_rate_days, sums.actual_purchase),
+        variance=cents(variance),
+        variance_pct=cents(variance / plan * 100) if plan > 0 else Decimal("0.00"),
+    )
+
+
+def _phase(rate_days: Decimal, purchase: Decimal) -> PhaseCost:
+    return PhaseCost(cents(rental(rate_days)), cents(purchase), cents(rental(rate_days) + purchase))
+
+
+def days(start: str | None, end: str | None) -> int:
+    """Whole days between two ISO dates, the end exclusive; 0 when one is missing or out of order."""
+    if not start or not end:
+        return 0
+    return max(0, (date.fromisoformat(end) - date.fromisoformat(start)).days)
+
+
+def forecast_cost(record: Mapping[str, Any]) -> Decimal:
+    """The forecast cost of one merged record, unrounded; 0 when it does not count for costs."""
+    if record.get("isDiscontinued") or record.get("isFundsTransferable"):
+        return ZERO
+    if record.get("source") == "Purchase":
+        return Decimal(record.get("purchasePrice") or 0)
+    span = days(record.get("forecastStart"), record.get("forecastEnd"))
+    return rental(span * Decimal(record.get("monthlyRate") or 0))

@@ -1,0 +1,69 @@
+"""Who acts, for which organization, with which rights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Right(StrEnum):
+    """What a member may do; the field's own flags that mean something here."""
+
+    READ = "read"
+    EXPORT = "export"
+    VIEW_FINANCIALS = "view_financials"
+    SAVE_DRAFT = "save_draft"
+    EDIT_FORECAST = "edit_forecast"
+    EDIT_ACTUALS = "edit_actuals"
+    SYNC = "sync"
+    IMPORT = "import"
+    REFRESH_DATA = "refresh_data"
+    MANAGE_USERS = "manage_users"
+    MANAGE_SETTINGS = "manage_settings"
+
+
+class Role(StrEnum):
+    """A template of rights."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    ADMIN = "admin"
+
+
+_EDITOR = frozenset(
+    (
+        Right.READ,
+        Right.EXPORT,
+        Right.VIEW_FINANCIALS,
+        Right.SAVE_DRAFT,
+        Right.EDIT_FORECAST,
+        Right.SYNC,
+    )
+)
+RIGHTS_OF: Mapping[Role, frozenset[Right]] = {
+    Role.VIEWER: frozenset((Right.READ,)),
+    Role.EDITOR: _EDITOR,
+    Role.ADMIN: frozenset(Right),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A user's standing in one organization."""
+
+    organization_id: str
+    user_id: str
+    role: Role
+    rights: frozenset[Right]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A verified identity acting for one organization. Rights are the token's; the database's
+    membership, read again by every operation, can only narrow them."""
+
+    user_id: str
+    organization_id: str
+    rights: frozenset[Right]
+    token_id: str

@@ -1,0 +1,201 @@
+"""What to read: filters, order, paging; and the cursor that marks a place in an order."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field, fields
+from datetime import date
+
+from pfa_core.errors import InvalidRequest
+from pfa_core.model.modification import OVERLAYING, State
+from pfa_core.model.record import SORTABLE
+
+EQUAL_FILTERS = {
+    "category": "category",
+    "class_": "class",
+    "source": "source",
+    "dor": "dor",
+    "area_silo": "areaSilo",
+    "manufacturer": "manufacturer",
+    "model": "model",
+    "contract": "contract",
+    "id": "pfaId",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which records, by their merged values. Every filter given narrows; several values of one widen.
+
+    Dates are inclusive `YYYY-MM-DD`; a flag of None means either. `search` is contained, whatever
+    the case, in id, category, class, manufacturer, model, contract, equipment or description.
+
+    Raises:
+        InvalidRequest: A date is no date, a state is unknown, a text cannot stand in a database.
+    """
+
+    category: tuple[str, ...] = ()
+    class_: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
+    dor: tuple[str, ...] = ()
+    area_silo: tuple[str, ...] = ()
+    manufacturer: tuple[str, ...] = ()
+    model: tuple[str, ...] = ()
+    contract: tuple[str, ...] = ()
+    id: tuple[str, ...] = ()
+    start_from: str | None = None
+    start_to: str | None = None
+    end_from: str | None = None
+    end_to: str | None = None
+    actualized: bool | None = None
+    discontinued: bool | None = None
+    transferable: bool | None = None
+    state: tuple[str, ...] = ()
+    session: tuple[str, ...] = ()
+    changed: bool = False
+    search: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("start_from", "start_to", "end_from", "end_to"):
+            _require_date(name, getattr(self, name))
+        known = (State.PRISTINE, *OVERLAYING)
+        for state in self.state:
+            if state not in known:
+                raise InvalidRequest(f"{state!r} is no state; known are {', '.join(known)}")
+        for value in (*self.names_and_texts(), self.search or ""):
+            _require_text(value)
+
+    def names_and_texts(self) -> list[str]:
+        """Every text value of the repeatable filters."""
+        repeatable = (*EQUAL_FILTERS, "session")
+        return [value for name in repeatable for value in getattr(self, name)]
+
+    def given(self) -> list[str]:
+        """Names of the filters in force, as the command line spells them, in a fixed order."""
+        return [
+            item.name.rstrip("_").replace("_", "-")
+            for item in fields(self)
+            if getattr(self, item.name) != item.default
+        ]
+
+    def wants_pristine(self) -> bool:
+        """Whether records without a modification of the caller's can match."""
+        return (
+            not self.changed
+            and not self.session
+            and (not self.state or State.PRISTINE in self.state)
+        )
+
+    def narrows_touched(self) -> bool:
+        """Whether a filter speaks of the caller's modifications, not of the record's values."""
+        return bool(self.state or self.session)
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One key of an order; nulls come last either way."""
+
+    field: str
+    descending: bool = False
+
+
+DEFAULT_SORT = (SortKey("forecastStart"),)
+
+
+def parse_sort(text: str) -> tuple[SortKey, ...]:
+    """`category,-forecastStart` as sort keys; ties are broken by PFA id, which is added when absent.
+
+    Raises:
+        InvalidRequest: A field that is unknown, not sortable, or named twice.
+    """
+    keys = (
+        tuple(
+            SortKey(part.strip().removeprefix("-"), part.strip().startswith("-"))
+            for part in text.split(",")
+            if part.strip()
+        )
+        or DEFAULT_SORT
+    )
+    names = [key.field for key in keys]
+    for name in names:
+        if name not in SORTABLE:
+            raise InvalidRequest(
+                f"cannot sort by {name!r}", hint=f"sortable: {', '.join(SORTABLE)}"
+            )
+    if len(set(names)) != len(names):
+        raise InvalidRequest(f"a sort field stands twice in {text!r}")
+    return keys
+
+
+def complete_sort(keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
+    """The keys with the PFA id behind them, which makes the order total."""
+    if any(key.field == "pfaId" for key in keys):
+        return keys
+    return (*keys, SortKey("pfaId"))
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Filters, order and what to leave out of it.
+
+    `after` continues behind a cursor; `baseline` reads the mirror's values without the caller's
+    modifications.
+    """
+
+    filters: Filters = field(default_factory=Filters)
+    sort: tuple[SortKey, ...] = DEFAULT_SORT
+    after: str | None = None
+    baseline: bool = False
+
+
+def encode_cursor(sort: tuple[SortKey, ...], values: list[str | None]) -> str:
+    """An opaque mark behind the row with these sort values (one text or null per complete key)."""
+    content = json.dumps([_spelled(sort), values], separators=(",", ":"), ensure_ascii=False)
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+def decode_cursor(sort: tuple[SortKey, ...], cursor: str) -> list[str | None]:
+    """The sort values behind which to go on.
+
+    Raises:
+        InvalidRequest: Not one of our cursors, or made for another order.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        spelled, values = json.loads(
+            base64.b64decode(padded.encode(), altchars=b"-_", validate=True)
+        )
+        texts = [value if value is None else str(value) for value in values]
+        for text in texts:
+            _require_text(text or "")
+    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
+        raise InvalidRequest("the cursor is not one that a list gave") from error
+    if spelled != _spelled(sort) or len(texts) != len(complete_sort(sort)):
+        raise InvalidRequest("the cursor belongs to another order; keep --sort as it was")
+    return texts
+
+
+def _spelled(sort: tuple[SortKey, ...]) -> str:
+    return ",".join(f"{'-' if key.descending else ''}{key.field}" for key in complete_sort(sort))
+
+
+def _require_date(name: str, value: str | None) -> None:
+    if value is None:
+        return
+    try:
+        if len(value) != 10 or date.fromisoformat(value).isoformat() != value:
+            raise ValueError(value)
+    except ValueError:
+        spelled = name.replace("_", "-")
+        raise InvalidRequest(f"--{spelled} must be a date YYYY-MM-DD, not {value!r}") from None
+
+
+def _require_text(value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest(f"{value!r} is no valid text") from None
+    if "\0" in value:
+        raise InvalidRequest("a filter holds a NUL character")

@@ -1,0 +1,130 @@
+"""The PFA record: its field table, from which validation, SQL columns and the reference are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+MAX_ID = 200
+MAX_KEY_TEXT = 200
+MAX_FREE_TEXT = 100_000
+
+
+class Kind(Enum):
+    """How a field's JSON value looks."""
+
+    TEXT = "text"
+    DATE = "date YYYY-MM-DD"
+    MONEY = "number ≥ 0"
+    FLAG = "true or false"
+    CHOICE = "one of a list"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of the record.
+
+    `column` names the generated SQL column, empty where there is none; `editable` fields may stand
+    in a delta; `default` fills a baseline record in which the field is missing or null.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    column: str = ""
+    editable: bool = False
+    choices: tuple[str, ...] = ()
+    max_length: int = MAX_KEY_TEXT
+    default: str | bool | None = None
+
+
+def _text(name: str, meaning: str, column: str = "", **rest: Any) -> Field:
+    return Field(name, Kind.TEXT, meaning, column, **rest)
+
+
+def _date(name: str, meaning: str, column: str, *, editable: bool) -> Field:
+    return Field(name, Kind.DATE, meaning, column, editable)
+
+
+def _flag(name: str, meaning: str, column: str = "", *, editable: bool) -> Field:
+    return Field(name, Kind.FLAG, meaning, column, editable, default=False if column else None)
+
+
+FIELDS: Mapping[str, Field] = {
+    field.name: field
+    for field in (
+        _text("pfaId", "business key, unique in its organization", "pfa_id", max_length=MAX_ID),
+        _text("organization", "the organization's code"),
+        _text("description", "what is required", max_length=MAX_FREE_TEXT),
+        _text("areaSilo", "work area", "area_silo", editable=True, default=""),
+        _text("category", "equipment category", "category", editable=True, default=""),
+        _text("forecastCategory", "the category's description in PEMS", max_length=MAX_FREE_TEXT),
+        _text("class", "equipment class", "class", editable=True, default=""),
+        Field(
+            "source",
+            Kind.CHOICE,
+            "how the equipment is obtained",
+            "source",
+            editable=True,
+            choices=("Rental", "Purchase"),
+            default="Rental",
+        ),
+        Field(
+            "dor",
+            Kind.CHOICE,
+            "who carries the cost",
+            "dor",
+            editable=True,
+            choices=("BEO", "PROJECT"),
+            default="PROJECT",
+        ),
+        _flag("isActualized", "on site and billing", "is_actualized", editable=True),
+        _flag("isDiscontinued", "cancelled; left out of costs", "is_discontinued", editable=True),
+        _flag(
+            "isFundsTransferable",
+            "budget donor; left out of costs",
+            "is_funds_transferable",
+            editable=True,
+        ),
+        Field(
+            "monthlyRate",
+            Kind.MONEY,
+            "price of a month, used if Rental",
+            "monthly_rate",
+            editable=True,
+        ),
+        Field(
+            "purchasePrice", Kind.MONEY, "price, used if Purchase", "purchase_price", editable=True
+        ),
+        _text("manufacturer", "make", "manufacturer", editable=True, default=""),
+        _text("model", "model", "model", editable=True, default=""),
+        _text("contract", "contract number", "contract"),
+        _text(
+            "equipment",
+            "asset tag of the assigned machine",
+            editable=True,
+            max_length=MAX_FREE_TEXT,
+        ),
+        _date("originalStart", "plan: first day", "original_start", editable=False),
+        _date("originalEnd", "plan: the day after the last", "original_end", editable=False),
+        _flag("hasPlan", "both plan dates are present", editable=False),
+        _date("forecastStart", "forecast: first day", "forecast_start", editable=True),
+        _date("forecastEnd", "forecast: the day after the last", "forecast_end", editable=True),
+        _date("actualStart", "actual: first day", "actual_start", editable=True),
+        _date("actualEnd", "actual: the day after the last", "actual_end", editable=True),
+        _flag("hasActuals", "both actual dates are present", editable=False),
+        _text("pemsVersion", "PEMS's last-modified stamp"),
+        _text("lastSyncedAt", "bookkeeping of PEMS's side"),
+        _text("syncBatchId", "bookkeeping of PEMS's side"),
+    )
+}
+
+DATE_PAIRS = (
+    ("originalStart", "originalEnd"),
+    ("forecastStart", "forecastEnd"),
+    ("actualStart", "actualEnd"),
+)
+EDITABLE = tuple(field.name for field in FIELDS.values() if field.editable)
+SORTABLE: Mapping[str, Field] = {field.name: field for field in FIELDS.values() if field.column}

@@ -1,0 +1,161 @@
+"""One value of one field: read strictly from JSON or leniently from text, or said to be at fault."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from pfa_core.model.record import Field, Kind
+
+MAX_MONEY = Decimal(10) ** 15
+MAX_DECIMALS = 12
+
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?")
+_PLAIN_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?")
+_TRUE = frozenset(("y", "yes", "true", "1"))
+_FALSE = frozenset(("n", "no", "false", "0", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Why a value is refused: a fault code and a reason to show."""
+
+    code: str
+    reason: str
+
+
+def read_value(field: Field, value: Any) -> Any | Wrong:
+    """The value as it is stored, or what is wrong with it.
+
+    Texts are trimmed, except free text; a number written as text becomes a number; a date with a
+    midnight time becomes a date. Null clears texts, dates and money; flags and choices refuse it.
+    """
+    if value is None:
+        if field.kind is Kind.CHOICE:
+            return Wrong("MISSING_REQUIRED_FIELD", "cannot be null")
+        if field.kind is Kind.FLAG:
+            return Wrong("INVALID_TYPE", "must be true or false, not null")
+        return None
+    return _READERS[field.kind](field, value)
+
+
+def read_text(field: Field, text: str) -> Any | Wrong:
+    """The value of a field that arrived as text (a CSV cell, a grid cell, `FIELD=VALUE`).
+
+    The empty text and `null` mean null; flags take Y/N, yes/no, true/false, 1/0 in any case; a
+    choice is found whatever its case.
+    """
+    stripped = text.strip()
+    if field.kind is Kind.FLAG:
+        return _flag_from_text(stripped)
+    if stripped in ("", "null"):
+        return None
+    if field.kind is Kind.CHOICE:
+        named = {choice.lower(): choice for choice in field.choices}
+        return read_value(field, named.get(stripped.lower(), stripped))
+    return read_value(field, stripped)
+
+
+def _flag_from_text(text: str) -> bool | Wrong:
+    lowered = text.lower()
+    if lowered in _TRUE:
+        return True
+    if lowered in _FALSE:
+        return False
+    return Wrong("INVALID_TYPE", f"must be Y or N, true or false, not {shorten(text)}")
+
+
+def _read_text(field: Field, value: Any) -> str | Wrong:
+    if not isinstance(value, str):
+        return Wrong("INVALID_TYPE", f"must be a text, not {shorten(value)}")
+    text = value.strip() if field.editable and field.name != "equipment" else value
+    if len(text) > field.max_length:
+        return Wrong(
+            "INVALID_RANGE", f"is {len(text):,} characters long; at most {field.max_length:,}"
+        )
+    return text
+
+
+def _read_date(field: Field, value: Any) -> str | Wrong:
+    match = _DATE.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        return Wrong("INVALID_TYPE", f"must be a date YYYY-MM-DD, not {shorten(value)}")
+    try:
+        date.fromisoformat(match[1])
+    except ValueError:
+        return Wrong("INVALID_TYPE", f"{match[1]} is no day of the calendar")
+    return match[1]
+
+
+def _read_money(field: Field, value: Any) -> int | Decimal | Wrong:
+    number = _to_number(value)
+    if number is None:
+        return Wrong("INVALID_TYPE", f"must be a number, not {shorten(value)}")
+    if number < 0:
+        return Wrong("INVALID_RANGE", f"must not be negative, is {number}")
+    if number >= MAX_MONEY:
+        return Wrong("INVALID_RANGE", f"must be below 10^15, is {shorten(number)}")
+    exponent = Decimal(number).as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -MAX_DECIMALS:
+        return Wrong("INVALID_RANGE", f"has more than {MAX_DECIMALS} decimals")
+    return number
+
+
+def _to_number(value: Any) -> int | Decimal | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    try:
+        if isinstance(value, str):
+            number = Decimal(value.strip()) if _PLAIN_NUMBER.fullmatch(value.strip()) else None
+        elif isinstance(value, float):
+            number = Decimal(repr(value))
+        else:
+            number = value if isinstance(value, Decimal) else None
+    except InvalidOperation:
+        return None
+    return number if number is not None and number.is_finite() else None
+
+
+def _read_flag(field: Field, value: Any) -> bool | Wrong:
+    if isinstance(value, bool):
+        return value
+    return Wrong("INVALID_TYPE", f"must be true or false, not {shorten(value)}")
+
+
+def _read_choice(field: Field, value: Any) -> str | Wrong:
+    text = value.strip() if isinstance(value, str) else value
+    if text in field.choices:
+        return text
+    return Wrong(
+        "INVALID_ENUM_VALUE", f"must be {' or '.join(field.choices)}, not {shorten(value)}"
+    )
+
+
+_READERS = {
+    Kind.TEXT: _read_text,
+    Kind.DATE: _read_date,
+    Kind.MONEY: _read_money,
+    Kind.FLAG: _read_flag,
+    Kind.CHOICE: _read_choice,
+}
+
+
+def shorten(value: Any, width: int = 40) -> str:
+    """A value quoted for a message: never longer than the width, control characters escaped."""
+    text = repr(value) if isinstance(value, str) else _plain(value)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return "a number of hundreds of digits"
+    return {None: "null", True: "true", False: "false"}.get(value, str(value))

@@ -1,0 +1,185 @@
+"""Where one stands: sessions, what waits, how old the baseline is, runs, the audit trail."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from pfa_core.errors import InvalidRequest, NotFound
+from pfa_core.guard import enter
+from pfa_core.model.delta import three_way
+from pfa_core.model.principal import Principal, Right
+from pfa_core.store import audit, mirror, modifications, records, runs
+from pfa_core.store.audit import LogEntry
+from pfa_core.store.database import Database
+from pfa_core.store.runs import Outcome, Run
+
+MAX_ROWS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """One session's modifications in one state; `overtaken` counts those PEMS moved under."""
+
+    session_id: str
+    state: str
+    records: int
+    last_change: datetime
+    overtaken: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """Where the principal stands. `baseline_at` is when the last pull ended, None before the first."""
+
+    organization_id: str
+    user_id: str
+    role: str
+    record_count: int
+    baseline_at: datetime | None
+    sessions: list[SessionStatus]
+    drafts: int
+    committed: int
+    conflicts: int
+    overtaken: int
+    runs: list[Run]
+    next_command: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """A run and what became of the records that need a person's eye."""
+
+    run: Run
+    outcomes: list[Outcome]
+
+
+def status(db: Database, principal: Principal) -> StatusReport:
+    """Sessions, drafts, conflicts, what waits to be pushed, age of the baseline, last runs, and the
+    next command to type."""
+
+    def work(conn: Connection[Any]) -> StatusReport:
+        member = enter(conn, principal, Right.READ)
+        code = principal.organization_id
+        overtaken = _overtaken(conn, principal)
+        sessions = [
+            SessionStatus(
+                row.session_id,
+                row.state,
+                row.records,
+                row.last_change,
+                overtaken[row.session_id, row.state],
+            )
+            for row in modifications.sessions(conn, principal)
+        ]
+        count = mirror.count(conn, code)
+        return StatusReport(
+            organization_id=code,
+            user_id=principal.user_id,
+            role=member.role,
+            record_count=count,
+            baseline_at=runs.last_pull(conn, code),
+            sessions=sessions,
+            drafts=_records(sessions, "draft"),
+            committed=_records(sessions, "committed"),
+            conflicts=_records(sessions, "conflict"),
+            overtaken=overtaken.total(),
+            runs=runs.runs(conn, code, 5),
+            next_command=_next_command(count, sessions),
+        )
+
+    return db.read(work)
+
+
+def list_runs(db: Database, principal: Principal, *, limit: int = 20) -> list[Run]:
+    """The organization's runs, the latest first."""
+    _require_limit(limit)
+
+    def work(conn: Connection[Any]) -> list[Run]:
+        enter(conn, principal, Right.READ)
+        return runs.runs(conn, principal.organization_id, limit)
+
+    return db.read(work)
+
+
+def show_run(db: Database, principal: Principal, run_id: str) -> RunDetail:
+    """A run and its per-record outcomes.
+
+    Raises:
+        NotFound: The organization has no such run.
+    """
+
+    def work(conn: Connection[Any]) -> RunDetail:
+        enter(conn, principal, Right.READ)
+        run = runs.run(conn, principal.organization_id, run_id.strip().lower().replace("\0", ""))
+        if run is None:
+            raise NotFound(f"there is no run {run_id!r}", hint="type: pfa sync runs")
+        return RunDetail(run, runs.outcomes(conn, principal.organization_id, run.run_id))
+
+    return db.read(work)
+
+
+def list_log(
+    db: Database,
+    principal: Principal,
+    *,
+    pfa_id: str | None = None,
+    session_id: str | None = None,
+    limit: int = 100,
+) -> list[LogEntry]:
+    """The audit trail, the newest entry first.
+
+    Members see what concerns them: their own entries, and everybody's when they manage users.
+    """
+    _require_limit(limit)
+
+    def work(conn: Connection[Any]) -> list[LogEntry]:
+        member = enter(conn, principal, Right.READ)
+        everybody = Right.MANAGE_USERS in principal.rights and Right.MANAGE_USERS in member.rights
+        return audit.entries(
+            conn,
+            principal.organization_id,
+            user_id=None if everybody else principal.user_id,
+            pfa_id=pfa_id,
+            session_id=session_id,
+            limit=limit,
+        )
+
+    return db.read(work)
+
+
+def _overtaken(conn: Connection[Any], principal: Principal) -> Counter[tuple[str, str]]:
+    moved = modifications.moved(conn, principal)
+    rows = records.details(conn, principal, [row.pfa_id for row in moved])
+    return Counter(
+        (row.session_id, row.state)
+        for row in moved
+        if three_way(row.base, row.delta, rows[row.pfa_id].baseline)
+    )
+
+
+def _records(sessions: Sequence[SessionStatus], state: str) -> int:
+    return sum(session.records for session in sessions if session.state == state)
+
+
+def _next_command(count: int, sessions: Sequence[SessionStatus]) -> str:
+    if not count:
+        return "pfa sync pull --from FILE"
+    drafts = [session for session in sessions if session.state == "draft"]
+    moved = [session for session in drafts if session.overtaken]
+    if moved:
+        return f"pfa diff {shlex.quote(moved[0].session_id)}"
+    if drafts:
+        return f"pfa commit --session {shlex.quote(drafts[0].session_id)}"
+    return "pfa list"
+
+
+def _require_limit(limit: int) -> None:
+    if not 1 <= limit <= MAX_ROWS:
+        raise InvalidRequest(f"--limit is 1 to {MAX_ROWS:,}, not {limit}")

@@ -1,0 +1,1 @@
+"""The far side: what PEMS says and how it says it."""

@@ -1,0 +1,206 @@
+"""Merged records: baseline ‖ the principal's own modifications, one row per record always."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from pfa_core import jsontext
+from pfa_core.errors import Fault, InvalidRequest, NotFound
+from pfa_core.guard import enter
+from pfa_core.model.delta import FieldConflict
+from pfa_core.model.modification import ModificationView
+from pfa_core.model.principal import Principal, Right
+from pfa_core.model.query import EQUAL_FILTERS, Filters, Query
+from pfa_core.store import modifications
+from pfa_core.store import records as store
+from pfa_core.store.database import Database
+
+MAX_PAGE_SIZE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class MergedRecord:
+    """One record as the principal sees it.
+
+    `data_json` is the merged record as PostgreSQL writes it, every digit kept; the rest speaks of
+    the topmost modification: version 0 and None where the record is pristine.
+    """
+
+    pfa_id: str
+    data_json: str
+    sync_state: str
+    session_id: str | None
+    version: int
+    modified_at: datetime | None
+    modified_by: str | None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The merged record; numbers with a point are Decimal."""
+        return jsontext.loads(self.data_json)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPage:
+    """Some of the matching records in order, and how many there are. `next` is the cursor behind
+    the last one, None at the end."""
+
+    records: list[MergedRecord]
+    total_records: int
+    page: int
+    page_size: int
+    next: str | None
+
+    @property
+    def total_pages(self) -> int:
+        """How many pages of this size there are."""
+        return -(-self.total_records // self.page_size)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDetail:
+    """One record whole: the mirror's values, the principal's stacked delta, both merged."""
+
+    pfa_id: str
+    baseline: Mapping[str, Any]
+    mine: Mapping[str, Any]
+    merged: Mapping[str, Any]
+    mirror_version: int
+    mirror_updated_at: datetime
+    missing_since: datetime | None
+    sync_state: str
+    modifications: list[ModificationView]
+    overtaken: list[FieldConflict]
+
+
+def list_records(
+    db: Database, principal: Principal, query: Query, *, page: int = 1, page_size: int = 100
+) -> RecordPage:
+    """One page of the matching records.
+
+    Args:
+        page: From 1; ignored when the query continues behind a cursor, which costs the same at any depth.
+        page_size: 1 to 10,000.
+
+    Raises:
+        InvalidRequest: Page, size or cursor make no sense.
+        NotFound, Forbidden, PermissionDenied: See `guard.enter`.
+    """
+    if not 1 <= page_size <= MAX_PAGE_SIZE:
+        raise InvalidRequest(f"a page has 1 to {MAX_PAGE_SIZE:,} records, not {page_size}")
+    if not 1 <= page <= 10**9:
+        raise InvalidRequest(f"pages count from 1, there is no page {page}")
+    offset = 0 if query.after else (page - 1) * page_size
+
+    def work(conn: Connection[Any]) -> RecordPage:
+        enter(conn, principal, Right.READ)
+        rows, cursor = store.page(conn, principal, query, limit=page_size, offset=offset)
+        total = store.count(conn, principal, query)
+        return RecordPage([_record(row, principal) for row in rows], total, page, page_size, cursor)
+
+    return db.read(work)
+
+
+def stream_records(
+    db: Database, principal: Principal, query: Query, *, limit: int | None = None
+) -> Iterator[MergedRecord]:
+    """Every matching record in order, one at a time, in constant memory and from one snapshot."""
+    with db.snapshot() as conn:
+        enter(conn, principal, Right.READ)
+        for row in store.stream(conn, principal, query, limit=limit):
+            yield _record(row, principal)
+
+
+def count_records(db: Database, principal: Principal, query: Query) -> int:
+    """How many records match."""
+
+    def work(conn: Connection[Any]) -> int:
+        enter(conn, principal, Right.READ)
+        return store.count(conn, principal, query)
+
+    return db.read(work)
+
+
+def show_records(db: Database, principal: Principal, ids: Sequence[str]) -> list[RecordDetail]:
+    """Records whole, in the order asked for.
+
+    Raises:
+        NotFound: Some of them do not exist; `details` names each.
+    """
+
+    def work(conn: Connection[Any]) -> list[RecordDetail]:
+        enter(conn, principal, Right.READ)
+        Filters(id=tuple(ids))
+        rows = store.details(conn, principal, ids)
+        _require_all(ids, rows, principal)
+        stacks: dict[str, list[modifications.ModificationRow]] = {}
+        for row in modifications.living(conn, principal, ids):
+            stacks.setdefault(row.pfa_id, []).append(row)
+        return [_detail(rows[pfa_id], stacks.get(pfa_id, [])) for pfa_id in ids]
+
+    return db.read(work)
+
+
+def nearest_value(db: Database, principal: Principal, filters: Filters) -> str:
+    """For filters that found nothing: which value exists nowhere and which one comes nearest."""
+
+    def work(conn: Connection[Any]) -> str:
+        enter(conn, principal, Right.READ)
+        for name, field in EQUAL_FILTERS.items():
+            for value in getattr(filters, name):
+                near = _nearest(conn, principal, field, value)
+                if near:
+                    option = name.rstrip("_").replace("_", "-")
+                    return f"no record has {option} {value!r}; the nearest is {near!r}"
+        return ""
+
+    return db.read(work)
+
+
+def _record(row: store.RowValues, principal: Principal) -> MergedRecord:
+    pfa_id, data_json, state, session, version, at = row
+    by = principal.user_id if at else None
+    return MergedRecord(pfa_id, data_json, state, session, version, at, by)
+
+
+def _detail(row: store.DetailRow, stack: Sequence[modifications.ModificationRow]) -> RecordDetail:
+    views = [modifications.view(item, row.baseline) for item in stack]
+    overtaken = {conflict.field: conflict for item in views for conflict in item.overtaken}
+    return RecordDetail(
+        row.pfa_id,
+        row.baseline,
+        row.mine,
+        row.merged,
+        row.mirror_version,
+        row.mirror_updated_at,
+        row.missing_since,
+        row.sync_state,
+        views,
+        list(overtaken.values()),
+    )
+
+
+def _require_all(ids: Sequence[str], found: Mapping[str, Any], principal: Principal) -> None:
+    lost = [pfa_id for pfa_id in ids if pfa_id not in found]
+    if lost:
+        code = principal.organization_id
+        what = f"record {lost[0]!r}" if len(lost) == 1 else f"{len(lost)} of {len(ids)} records"
+        raise NotFound(
+            f"{what} not found in {code}",
+            details=[Fault(pfa_id, "", "NOT_FOUND", f"is no record of {code}") for pfa_id in lost],
+        )
+
+
+def _nearest(conn: Connection[Any], principal: Principal, field: str, value: str) -> str:
+    known = store.known_values(conn, principal.organization_id, field)
+    if value in known:
+        return ""
+    folded = {text.casefold(): text for text in known}
+    near = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.5)
+    return folded[near[0]] if near else ""

@@ -1,0 +1,133 @@
+"""Looking at one's own modifications: what is drafted, and what it changes and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from psycopg import Connection
+
+from pfa_core.guard import enter
+from pfa_core.model.delta import FieldChange, changes, merge
+from pfa_core.model.kpi import ZERO, cents, forecast_cost
+from pfa_core.model.modification import ModificationView, State
+from pfa_core.model.principal import Principal, Right
+from pfa_core.model.query import Filters, Query
+from pfa_core.store import modifications, records
+from pfa_core.store.database import Database
+from pfa_core.store.modifications import ModificationRow
+
+
+@dataclass(frozen=True, slots=True)
+class DiffEntry:
+    """One modification: each field before and after it, and what it does to the forecast cost.
+
+    "Before" is the baseline with the principal's earlier modifications of the record, so that the
+    effects of all entries add up to the draft impact of the KPIs.
+    """
+
+    pfa_id: str
+    modification_id: str
+    session_id: str
+    state: str
+    version: int
+    changes: tuple[FieldChange, ...]
+    cost_effect: Decimal
+    change_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiffReport:
+    """Entries in PFA id order; the total effect is rounded once, at the end."""
+
+    entries: list[DiffEntry]
+    cost_effect: Decimal
+    record_count: int
+    field_count: int
+
+
+def list_drafts(db: Database, principal: Principal, filters: Filters) -> list[ModificationView]:
+    """The principal's modifications on matching records, in PFA id order.
+
+    Drafts only, unless the filters name states.
+    """
+    states = filters.state or (State.DRAFT,)
+
+    def work(conn: Connection[Any]) -> list[ModificationView]:
+        enter(conn, principal, Right.READ)
+        rows, details = _living(conn, principal, filters)
+        return [
+            modifications.view(row, details[row.pfa_id].baseline)
+            for row in rows
+            if row.state in states and (not filters.session or row.session_id in filters.session)
+        ]
+
+    return db.read(work)
+
+
+def diff(
+    db: Database, principal: Principal, filters: Filters, *, session_id: str | None = None
+) -> DiffReport:
+    """What the principal's living modifications change on matching records, field by field.
+
+    Args:
+        session_id: Only the modifications of one session.
+    """
+    sessions = (session_id,) if session_id else filters.session
+
+    def work(conn: Connection[Any]) -> DiffReport:
+        enter(conn, principal, Right.READ)
+        rows, details = _living(conn, principal, filters)
+        entries: list[DiffEntry] = []
+        exact = ZERO
+        for row, before, after in _stacked(rows, details):
+            wanted = not sessions or row.session_id in sessions
+            if wanted and (not filters.state or row.state in filters.state):
+                effect = forecast_cost(after) - forecast_cost(before)
+                exact += effect
+                entries.append(_entry(row, before, after, effect))
+        count = len({entry.pfa_id for entry in entries})
+        return DiffReport(
+            entries, cents(exact), count, sum(len(entry.changes) for entry in entries)
+        )
+
+    return db.read(work)
+
+
+def _living(
+    conn: Connection[Any], principal: Principal, filters: Filters
+) -> tuple[list[ModificationRow], dict[str, records.DetailRow]]:
+    """The living modifications of the records that match by value, and those records."""
+    by_value = replace(filters, state=(), session=(), changed=True)
+    found = [row[0] for row in records.stream(conn, principal, Query(by_value), limit=None)]
+    return modifications.living(conn, principal, found), records.details(conn, principal, found)
+
+
+def _stacked(
+    rows: Iterable[ModificationRow], details: Mapping[str, records.DetailRow]
+) -> Iterable[tuple[ModificationRow, dict[str, Any], dict[str, Any]]]:
+    before: dict[str, Any] = {}
+    last = ""
+    for row in rows:
+        if row.pfa_id != last:
+            before, last = merge(details[row.pfa_id].baseline), row.pfa_id
+        after = merge(before, row.delta)
+        yield row, before, after
+        before = after
+
+
+def _entry(
+    row: ModificationRow, before: Mapping[str, Any], after: Mapping[str, Any], effect: Decimal
+) -> DiffEntry:
+    return DiffEntry(
+        row.pfa_id,
+        row.modification_id,
+        row.session_id,
+        row.state,
+        row.version,
+        tuple(changes(before, after)),
+        cents(effect),
+        row.change_reason,
+    )

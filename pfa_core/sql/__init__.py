@@ -1,0 +1,34 @@
+"""SQL as text: numbered migrations and named statements, loaded once per file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import LiteralString, cast
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@cache
+def statements(noun: str) -> Mapping[str, LiteralString]:
+    """The named blocks of `<noun>.sql`, each without its name line.
+
+    The files ship with the package and nothing from outside reaches them: they are as literal as
+    a string in the source, which is what the cast tells the type checker.
+    """
+    text = files(__name__).joinpath(f"{noun}.sql").read_text("utf-8")
+    _, *parts = _NAME.split(text)
+    blocks = dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
+    return cast("Mapping[str, LiteralString]", blocks)
+
+
+def migrations() -> list[tuple[int, str, LiteralString]]:
+    """Number, file name and text of every migration, in order."""
+    folder = files(__name__).joinpath("migrations")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [
+        (int(name[:4]), name, cast("LiteralString", folder.joinpath(name).read_text("utf-8")))
+        for name in names
+    ]

@@ -1,0 +1,32 @@
+-- The audit trail: written by the transaction that changes the data, never changed after.
+
+-- name: write
+INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
+                       session_id, run_id, before, after, reason)
+SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, e.pfa_id,
+       e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason
+FROM jsonb_to_recordset(%(entries)s) AS e (
+    entry_id uuid, pfa_id text, modification_id uuid, session_id text, run_id uuid,
+    before jsonb, after jsonb, reason text
+);
+
+-- name: list
+-- Newest first.
+SELECT entry_id::text, at, user_id, action, pfa_id, session_id, run_id::text,
+       before, after, reason
+FROM audit_log
+WHERE organization_id = %(organization_id)s
+  AND (%(user_id)s::text IS NULL OR user_id = %(user_id)s)
+  AND (%(pfa_id)s::text IS NULL OR pfa_id = %(pfa_id)s)
+  AND (%(session_id)s::text IS NULL OR session_id = %(session_id)s)
+ORDER BY entry_id DESC
+LIMIT %(limit)s;
+
+-- name: was_discarded
+SELECT EXISTS (
+    SELECT FROM audit_log
+    WHERE organization_id = %(organization_id)s
+      AND user_id = %(user_id)s
+      AND session_id = %(session_id)s
+      AND action = 'discard'
+);

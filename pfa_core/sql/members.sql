@@ -1,0 +1,68 @@
+-- Organizations and their members.
+
+-- name: organization
+-- No row: there is no such organization.
+SELECT organization_id, name, status, created_at
+FROM pfa_organization
+WHERE organization_id = %(organization_id)s;
+
+-- name: add_organization
+-- No row: it was there before.
+INSERT INTO pfa_organization (organization_id, name, created_at)
+VALUES (%(organization_id)s, %(name)s, %(at)s)
+ON CONFLICT (organization_id) DO NOTHING
+RETURNING organization_id;
+
+-- name: any_organization
+SELECT EXISTS (SELECT FROM pfa_organization);
+
+-- name: lock_mirror
+-- Writers of an organization's mirror take turns.
+SELECT organization_id
+FROM pfa_organization
+WHERE organization_id = %(organization_id)s
+FOR NO KEY UPDATE;
+
+-- name: member
+-- No row: not a member.
+SELECT organization_id, user_id, role, rights, granted_by, granted_at
+FROM pfa_member
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s;
+
+-- name: member_locked
+-- The same, and the user's other writing transactions wait behind this one.
+SELECT organization_id, user_id, role, rights, granted_by, granted_at
+FROM pfa_member
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+FOR NO KEY UPDATE;
+
+-- name: members
+SELECT organization_id, user_id, role, rights, granted_by, granted_at
+FROM pfa_member
+WHERE organization_id = %(organization_id)s
+ORDER BY user_id;
+
+-- name: put_member
+INSERT INTO pfa_member (organization_id, user_id, role, rights, granted_by, granted_at)
+VALUES (%(organization_id)s, %(user_id)s, %(role)s, %(rights)s, %(granted_by)s, %(at)s)
+ON CONFLICT (organization_id, user_id) DO UPDATE
+SET role = EXCLUDED.role,
+    rights = EXCLUDED.rights,
+    granted_by = EXCLUDED.granted_by,
+    granted_at = EXCLUDED.granted_at
+RETURNING organization_id, user_id, role, rights, granted_by, granted_at;
+
+-- name: delete_member
+-- No row: there was nothing to revoke.
+DELETE FROM pfa_member
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+RETURNING organization_id, user_id, role, rights, granted_by, granted_at;
+
+-- name: count_admins
+SELECT count(*)
+FROM pfa_member
+WHERE organization_id = %(organization_id)s
+  AND role = 'admin';

@@ -1,0 +1,111 @@
+-- The mirror and what a pull does to it. Every block runs while the organization's mirror is
+-- locked (members.lock_mirror), in the order written here.
+
+-- name: create_incoming
+CREATE TEMPORARY TABLE pfa_incoming (
+    pfa_id text COLLATE "C" NOT NULL,
+    data   jsonb NOT NULL
+) ON COMMIT DROP;
+
+-- name: copy_incoming
+COPY pfa_incoming (pfa_id, data) FROM STDIN;
+
+-- name: analyze_incoming
+ANALYZE pfa_incoming;
+
+-- name: count_missing
+-- Mirror records that did not arrive.
+SELECT count(*)
+FROM pfa_mirror AS m
+WHERE m.organization_id = %(organization_id)s
+  AND NOT EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id = m.pfa_id);
+
+-- name: drop_unchanged
+-- What stays behind is new or different; the mirror rows of the rest are not touched.
+DELETE FROM pfa_incoming AS i
+USING pfa_mirror AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.pfa_id = i.pfa_id
+  AND m.data = i.data;
+
+-- name: keep_history
+INSERT INTO pfa_mirror_history (organization_id, pfa_id, version, data, replaced_by_run, replaced_at)
+SELECT m.organization_id, m.pfa_id, m.version, m.data, %(run_id)s, %(at)s
+FROM pfa_mirror AS m
+JOIN pfa_incoming AS i ON i.pfa_id = m.pfa_id
+WHERE m.organization_id = %(organization_id)s
+ORDER BY m.pfa_id
+FOR UPDATE OF m
+ON CONFLICT DO NOTHING;
+
+-- name: upsert
+INSERT INTO pfa_mirror AS m (organization_id, pfa_id, data, version, run_id, updated_at)
+SELECT %(organization_id)s, i.pfa_id, i.data, 1, %(run_id)s, %(at)s
+FROM pfa_incoming AS i
+ORDER BY i.pfa_id
+ON CONFLICT (organization_id, pfa_id) DO UPDATE
+SET data = EXCLUDED.data,
+    version = m.version + 1,
+    run_id = EXCLUDED.run_id,
+    updated_at = EXCLUDED.updated_at,
+    missing_since = NULL;
+
+-- name: refresh_overlays
+-- Drafts stay; what lies under them is new. FROM the mirror as it is now.
+UPDATE pfa_overlay AS o
+SET data = m.data || o.delta
+FROM pfa_mirror AS m
+JOIN pfa_incoming AS i ON i.pfa_id = m.pfa_id
+WHERE m.organization_id = %(organization_id)s
+  AND o.organization_id = %(organization_id)s
+  AND o.pfa_id = m.pfa_id;
+
+-- name: post_rollup
+-- Adds (sign 1) or takes away (sign -1) the sums of the mirror rows that the pull touches.
+INSERT INTO kpi_rollup AS k (
+    organization_id, category, class, source, dor, area_silo,
+    is_actualized, is_discontinued, is_funds_transferable,
+    record_count, monthly_rental, purchase_cost, actual_purchase,
+    plan_rate_days, forecast_rate_days, actual_rate_days)
+SELECT m.organization_id, coalesce(m.category, ''), coalesce(m.class, ''),
+       coalesce(m.source, ''), coalesce(m.dor, ''), coalesce(m.area_silo, ''),
+       m.is_actualized, m.is_discontinued, m.is_funds_transferable,
+       %(sign)s * count(*),
+       %(sign)s * coalesce(sum(m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
+       %(sign)s * coalesce(sum(m.purchase_price) FILTER (WHERE m.source = 'Purchase'), 0),
+       %(sign)s * coalesce(sum(m.purchase_price) FILTER (WHERE m.source = 'Purchase' AND m.has_actuals), 0),
+       %(sign)s * coalesce(sum(m.plan_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
+       %(sign)s * coalesce(sum(m.forecast_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
+       %(sign)s * coalesce(sum(m.actual_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0)
+FROM pfa_mirror AS m
+JOIN pfa_incoming AS i ON i.pfa_id = m.pfa_id
+WHERE m.organization_id = %(organization_id)s
+GROUP BY m.organization_id, 2, 3, 4, 5, 6, 7, 8, 9
+ON CONFLICT (organization_id, category, class, source, dor, area_silo,
+             is_actualized, is_discontinued, is_funds_transferable) DO UPDATE
+SET record_count = k.record_count + EXCLUDED.record_count,
+    monthly_rental = k.monthly_rental + EXCLUDED.monthly_rental,
+    purchase_cost = k.purchase_cost + EXCLUDED.purchase_cost,
+    actual_purchase = k.actual_purchase + EXCLUDED.actual_purchase,
+    plan_rate_days = k.plan_rate_days + EXCLUDED.plan_rate_days,
+    forecast_rate_days = k.forecast_rate_days + EXCLUDED.forecast_rate_days,
+    actual_rate_days = k.actual_rate_days + EXCLUDED.actual_rate_days;
+
+-- name: prune_rollup
+DELETE FROM kpi_rollup
+WHERE organization_id = %(organization_id)s
+  AND record_count = 0;
+
+-- name: lock_records
+-- The records as they are, kept from changing until the transaction ends. No row: no such record.
+SELECT pfa_id, data, version
+FROM pfa_mirror
+WHERE organization_id = %(organization_id)s
+  AND pfa_id = ANY(%(ids)s)
+ORDER BY pfa_id
+FOR SHARE;
+
+-- name: count
+SELECT count(*)
+FROM pfa_mirror
+WHERE organization_id = %(organization_id)s;

@@ -1,0 +1,186 @@
+-- Modifications: the user's half of the life cycle. Every block that changes rows is guarded by
+-- the state it expects; the user's membership row is locked before (members.member_locked).
+
+-- name: of_records
+-- The caller's living modifications of some records, oldest commitment first, the draft last.
+SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
+       change_reason, created_at, updated_at, committed_at
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND pfa_id = ANY(%(ids)s)
+  AND state <> 'synced'
+ORDER BY pfa_id, state = 'draft', committed_at, modification_id
+FOR UPDATE;
+
+-- name: living
+-- The same without locks, of every record or one session.
+SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
+       change_reason, created_at, updated_at, committed_at
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND state <> 'synced'
+  AND (%(ids)s::text[] IS NULL OR pfa_id = ANY(%(ids)s))
+ORDER BY pfa_id, state = 'draft', committed_at, modification_id;
+
+-- name: select_for_change
+-- The caller's modifications in one state that a selection names, in PFA id order.
+SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
+       change_reason, created_at, updated_at, committed_at
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND state = %(state)s
+  AND (%(session_id)s::text IS NULL OR session_id = %(session_id)s)
+  AND (%(ids)s::text[] IS NULL OR pfa_id = ANY(%(ids)s))
+ORDER BY pfa_id, committed_at, modification_id
+FOR UPDATE;
+
+-- name: states_of_session
+-- In which states the caller's modifications of a session are, and how many; synced ones too.
+SELECT state, count(*)
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND session_id = %(session_id)s
+GROUP BY state;
+
+-- name: insert_drafts
+INSERT INTO pfa_modification (
+    organization_id, modification_id, pfa_id, user_id, session_id, state, delta, base,
+    base_version, version, change_reason, created_at, updated_at)
+SELECT %(organization_id)s, d.modification_id, d.pfa_id, %(user_id)s, d.session_id, 'draft',
+       d.delta, d.base, d.base_version, 1, d.change_reason, %(at)s, %(at)s
+FROM jsonb_to_recordset(%(drafts)s) AS d (
+    modification_id uuid, pfa_id text, session_id text, delta jsonb, base jsonb,
+    base_version integer, change_reason text)
+ORDER BY d.pfa_id
+RETURNING modification_id;
+
+-- name: update_drafts
+-- Each draft is raised to the version after the one that was read.
+UPDATE pfa_modification AS m
+SET delta = d.delta,
+    base = d.base,
+    session_id = d.session_id,
+    change_reason = coalesce(d.change_reason, m.change_reason),
+    version = m.version + 1,
+    updated_at = %(at)s
+FROM jsonb_to_recordset(%(drafts)s) AS d (
+    modification_id uuid, session_id text, delta jsonb, base jsonb, change_reason text,
+    version integer)
+WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = d.modification_id
+  AND m.user_id = %(user_id)s
+  AND m.state = 'draft'
+  AND m.version = d.version;
+
+-- name: delete_drafts
+DELETE FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND modification_id = ANY(%(modification_ids)s)
+  AND state = 'draft';
+
+-- name: commit_drafts
+-- The delta is written too: fields that PEMS has by now have dropped out of it.
+UPDATE pfa_modification AS m
+SET state = 'committed',
+    delta = d.delta,
+    version = m.version + 1,
+    committed_at = %(at)s,
+    updated_at = %(at)s
+FROM jsonb_to_recordset(%(drafts)s) AS d (modification_id uuid, delta jsonb, version integer)
+WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = d.modification_id
+  AND m.user_id = %(user_id)s
+  AND m.state = 'draft'
+  AND m.version = d.version;
+
+-- name: uncommit
+UPDATE pfa_modification
+SET state = 'draft',
+    version = version + 1,
+    committed_at = NULL,
+    updated_at = %(at)s
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND modification_id = ANY(%(modification_ids)s)
+  AND state = 'committed'
+  AND attempts = 0;
+
+-- name: sessions
+-- The caller's sessions by state, the latest change first.
+SELECT m.session_id, m.state, count(*) AS records, max(m.updated_at) AS last_change
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
+  AND m.state <> 'synced'
+GROUP BY m.session_id, m.state
+ORDER BY max(m.updated_at) DESC, m.session_id, m.state;
+
+-- name: moved
+-- The caller's living modifications whose mirror row changed since they were drafted.
+SELECT m.modification_id::text, m.pfa_id, m.session_id, m.state, m.delta, m.base, m.base_version,
+       m.version, m.change_reason, m.created_at, m.updated_at, m.committed_at
+FROM pfa_modification AS m
+JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
+  AND m.state <> 'synced'
+  AND r.version > m.base_version
+ORDER BY m.pfa_id, m.state = 'draft', m.committed_at, m.modification_id;
+
+-- name: clear_overlays
+-- Overlay rows of records that nothing of the caller's overlays any more.
+DELETE FROM pfa_overlay AS o
+WHERE o.organization_id = %(organization_id)s
+  AND o.user_id = %(user_id)s
+  AND o.pfa_id = ANY(%(ids)s)
+  AND NOT EXISTS (
+      SELECT FROM pfa_modification AS m
+      WHERE m.organization_id = %(organization_id)s
+        AND m.user_id = %(user_id)s
+        AND m.pfa_id = o.pfa_id
+        AND m.state <> 'synced');
+
+-- name: put_overlays
+-- The stacked delta: of the values that several modifications give a field, the last one counts.
+INSERT INTO pfa_overlay (
+    organization_id, user_id, pfa_id, delta, data, modification_id, state, session_id, version,
+    modified_at)
+SELECT %(organization_id)s, %(user_id)s, s.pfa_id, s.delta, r.data || s.delta,
+       t.modification_id, t.state, t.session_id, t.version, t.updated_at
+FROM (
+    SELECT m.pfa_id,
+           jsonb_object_agg(f.key, f.value
+               ORDER BY m.state = 'draft', m.committed_at, m.modification_id) AS delta
+    FROM pfa_modification AS m
+    CROSS JOIN LATERAL jsonb_each(m.delta) AS f (key, value)
+    WHERE m.organization_id = %(organization_id)s
+      AND m.user_id = %(user_id)s
+      AND m.pfa_id = ANY(%(ids)s)
+      AND m.state <> 'synced'
+    GROUP BY m.pfa_id
+) AS s
+JOIN (
+    SELECT DISTINCT ON (m.pfa_id)
+           m.pfa_id, m.modification_id, m.state, m.session_id, m.version, m.updated_at
+    FROM pfa_modification AS m
+    WHERE m.organization_id = %(organization_id)s
+      AND m.user_id = %(user_id)s
+      AND m.pfa_id = ANY(%(ids)s)
+      AND m.state <> 'synced'
+    ORDER BY m.pfa_id, m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC
+) AS t ON t.pfa_id = s.pfa_id
+JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s.pfa_id
+ORDER BY s.pfa_id
+ON CONFLICT (organization_id, user_id, pfa_id) DO UPDATE
+SET delta = EXCLUDED.delta,
+    data = EXCLUDED.data,
+    modification_id = EXCLUDED.modification_id,
+    state = EXCLUDED.state,
+    session_id = EXCLUDED.session_id,
+    version = EXCLUDED.version,
+    modified_at = EXCLUDED.modified_at;

@@ -1,0 +1,78 @@
+-- Reading merged records: untouched ones from the mirror, touched ones from the caller's overlay.
+-- {conditions}, {after} and {order} are composed in store/records.py from constants; both tables
+-- are called r, so that a condition means the same on both.
+
+-- name: pristine
+SELECT r.pfa_id, r.data::text AS data_json, 'pristine' AS sync_state, NULL::text AS session_id,
+       0 AS version, NULL::timestamptz AS modified_at{keys}
+FROM pfa_mirror AS r
+WHERE r.organization_id = %(organization_id)s
+  AND {conditions}
+  AND {after}
+  AND {untouched}
+ORDER BY {order}
+LIMIT %(upto)s
+
+-- name: untouched
+NOT EXISTS (
+      SELECT FROM pfa_overlay AS t
+      WHERE t.organization_id = %(organization_id)s
+        AND t.user_id = %(user_id)s
+        AND t.pfa_id = r.pfa_id)
+
+-- name: touched
+SELECT r.pfa_id, r.data::text AS data_json, r.state AS sync_state, r.session_id,
+       r.version, r.modified_at{keys}
+FROM pfa_overlay AS r
+WHERE r.organization_id = %(organization_id)s
+  AND r.user_id = %(user_id)s
+  AND {conditions}
+  AND {after}
+  AND {narrowing}
+ORDER BY {order}
+LIMIT %(upto)s
+
+-- name: narrowing
+(%(states)s::text[] IS NULL OR r.state = ANY(%(states)s))
+  AND (%(sessions)s::text[] IS NULL OR r.session_id = ANY(%(sessions)s))
+
+-- name: both
+SELECT *
+FROM (({pristine}) UNION ALL ({touched})) AS page
+ORDER BY {order}
+LIMIT %(limit)s OFFSET %(offset)s
+
+-- name: count_pristine
+SELECT count(*)
+FROM pfa_mirror AS r
+WHERE r.organization_id = %(organization_id)s
+  AND {conditions}
+  AND {untouched}
+
+-- name: count_touched
+SELECT count(*)
+FROM pfa_overlay AS r
+WHERE r.organization_id = %(organization_id)s
+  AND r.user_id = %(user_id)s
+  AND {conditions}
+  AND {narrowing}
+
+-- name: detail
+SELECT m.pfa_id, m.data AS baseline, coalesce(o.data, m.data) AS merged,
+       coalesce(o.delta, '{}') AS mine, m.version AS mirror_version,
+       m.updated_at AS mirror_updated_at, m.missing_since,
+       coalesce(o.state, 'pristine') AS sync_state
+FROM pfa_mirror AS m
+LEFT JOIN pfa_overlay AS o
+       ON o.organization_id = %(organization_id)s
+      AND o.user_id = %(user_id)s
+      AND o.pfa_id = m.pfa_id
+WHERE m.organization_id = %(organization_id)s
+  AND m.pfa_id = ANY(%(ids)s);
+
+-- name: values
+-- The distinct values of a dimension, merged or not: enough to suggest the nearest one.
+SELECT DISTINCT {column} FROM pfa_mirror AS r
+WHERE r.organization_id = %(organization_id)s
+  AND {column} IS NOT NULL
+LIMIT 5000

@@ -1,0 +1,34 @@
+-- Which migrations the database has.
+
+-- name: has_migrations
+SELECT to_regclass('pfa_schema_migration') IS NOT NULL;
+
+-- name: newest
+SELECT max(version) FROM pfa_schema_migration;
+
+-- name: lock
+SELECT pg_advisory_lock(%(key)s);
+
+-- name: unlock
+SELECT pg_advisory_unlock(%(key)s);
+
+-- name: encoding
+SELECT current_setting('server_encoding');
+
+-- name: create
+CREATE TABLE IF NOT EXISTS pfa_schema_migration (
+    version    integer PRIMARY KEY,
+    name       text NOT NULL,
+    checksum   text NOT NULL,
+    applied_at timestamptz NOT NULL
+);
+
+-- name: applied
+SELECT version, checksum FROM pfa_schema_migration ORDER BY version;
+
+-- name: record
+INSERT INTO pfa_schema_migration (version, name, checksum, applied_at)
+VALUES (%(version)s, %(name)s, %(checksum)s, clock_timestamp());
+
+-- name: size
+SELECT pg_database_size(current_database()), current_setting('server_version');

@@ -1,0 +1,1 @@
+"""The database: one function per statement. Takes a connection; never commits, never decides."""

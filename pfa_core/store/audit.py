@@ -1,0 +1,98 @@
+"""The audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from pfa_core import sql
+
+_SQL = sql.statements("audit")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What changed in one place: before → after, null where there was or is nothing."""
+
+    entry_id: str
+    pfa_id: str | None = None
+    modification_id: str | None = None
+    session_id: str | None = None
+    run_id: str | None = None
+    before: Any = None
+    after: Any = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """An entry of the trail as read back."""
+
+    entry_id: str
+    at: datetime
+    user_id: str
+    action: str
+    pfa_id: str | None
+    session_id: str | None
+    run_id: str | None
+    before: Any
+    after: Any
+    reason: str | None
+
+
+def write(
+    conn: Connection[Any],
+    organization_id: str,
+    user_id: str,
+    action: str,
+    at: datetime,
+    entries: Sequence[Entry],
+) -> None:
+    """Append entries of one action, all of one instant."""
+    if entries:
+        conn.execute(
+            _SQL["write"],
+            {
+                "organization_id": organization_id,
+                "user_id": user_id,
+                "action": action,
+                "at": at,
+                "entries": Jsonb([asdict(entry) for entry in entries]),
+            },
+        )
+
+
+def entries(
+    conn: Connection[Any],
+    organization_id: str,
+    *,
+    user_id: str | None,
+    pfa_id: str | None,
+    session_id: str | None,
+    limit: int,
+) -> list[LogEntry]:
+    """The newest entries first, of one user, record or session where asked."""
+    values = {
+        "organization_id": organization_id,
+        "user_id": user_id,
+        "pfa_id": pfa_id,
+        "session_id": session_id,
+        "limit": limit,
+    }
+    with conn.cursor(row_factory=class_row(LogEntry)) as cursor:
+        return cursor.execute(_SQL["list"], values).fetchall()
+
+
+def was_discarded(
+    conn: Connection[Any], organization_id: str, user_id: str, session_id: str
+) -> bool:
+    """Whether the user once discarded drafts of this session."""
+    values = {"organization_id": organization_id, "user_id": user_id, "session_id": session_id}
+    row = conn.execute(_SQL["was_discarded"], values).fetchone()
+    return bool(row and row[0])

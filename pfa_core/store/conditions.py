@@ -1,0 +1,131 @@
+"""Filters, orders and cursors as SQL over a table called r: composed from constants, values apart."""
+
+from __future__ import annotations
+
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from pfa_core.model.query import EQUAL_FILTERS, Filters, SortKey, complete_sort
+from pfa_core.model.record import SORTABLE, Kind
+
+TRUE = sql.SQL("true")
+
+_EQUAL: dict[str, LiteralString] = {
+    "category": "r.category = ANY(%(category)s)",
+    "class_": "r.class = ANY(%(class_)s)",
+    "source": "r.source = ANY(%(source)s)",
+    "dor": "r.dor = ANY(%(dor)s)",
+    "area_silo": "r.area_silo = ANY(%(area_silo)s)",
+    "manufacturer": "r.manufacturer = ANY(%(manufacturer)s)",
+    "model": "r.model = ANY(%(model)s)",
+    "contract": "r.contract = ANY(%(contract)s)",
+    "id": "r.pfa_id = ANY(%(id)s)",
+}
+_SINGLE: dict[str, LiteralString] = {
+    "start_from": "r.forecast_start >= %(start_from)s",
+    "start_to": "r.forecast_start <= %(start_to)s",
+    "end_from": "r.forecast_end >= %(end_from)s",
+    "end_to": "r.forecast_end <= %(end_to)s",
+    "actualized": "r.is_actualized = %(actualized)s",
+    "discontinued": "r.is_discontinued = %(discontinued)s",
+    "transferable": "r.is_funds_transferable = %(transferable)s",
+}
+_SEARCH: LiteralString = "r.search_text LIKE lower(%(search)s)"
+
+
+def conditions(filters: Filters) -> tuple[sql.Composable, dict[str, Any]]:
+    """The filters on a record's values, and the parameters they need."""
+    parts: list[sql.Composable] = []
+    values: dict[str, Any] = {}
+    for name in EQUAL_FILTERS:
+        wanted = getattr(filters, name)
+        if wanted:
+            parts.append(sql.SQL(_EQUAL[name]))
+            values[name] = list(wanted)
+    for name, text in _SINGLE.items():
+        wanted = getattr(filters, name)
+        if wanted is not None:
+            parts.append(sql.SQL(text))
+            values[name] = wanted
+    if filters.search:
+        parts.append(sql.SQL(_SEARCH))
+        values["search"] = f"%{_escape_like(filters.search)}%"
+    return sql.SQL("\n  AND ").join(parts) if parts else TRUE, values
+
+
+def touched_values(filters: Filters) -> dict[str, Any]:
+    """The parameters of the filters on the caller's modifications."""
+    states = [state for state in filters.state if state != "pristine"]
+    return {
+        "states": states if filters.state else None,
+        "sessions": list(filters.session) or None,
+    }
+
+
+def order(keys: tuple[SortKey, ...], *, of_page: bool = False) -> sql.Composable:
+    """ORDER BY of the completed keys, nulls last either way; `of_page` over the keys' aliases."""
+    parts = []
+    for number, key in enumerate(complete_sort(keys)):
+        column = sql.Identifier(f"key_{number}") if of_page else _column(key)
+        parts.append(
+            sql.SQL("{} DESC NULLS LAST" if key.descending else "{} ASC NULLS LAST").format(column)
+        )
+    return sql.SQL(", ").join(parts)
+
+
+def key_columns(keys: tuple[SortKey, ...]) -> sql.Composable:
+    """The sort values as further columns key_0, key_1, …"""
+    return sql.SQL("").join(
+        sql.SQL(", {} AS {}").format(_column(key), sql.Identifier(f"key_{number}"))
+        for number, key in enumerate(complete_sort(keys))
+    )
+
+
+def after(
+    keys: tuple[SortKey, ...], place: list[str | None] | None
+) -> tuple[sql.Composable, dict[str, Any]]:
+    """The rows behind a place in the order: equal on the first keys, behind it on the next one."""
+    if place is None:
+        return TRUE, {}
+    choices: list[sql.Composable] = []
+    equal: list[sql.Composable] = []
+    for number, (key, value) in enumerate(zip(complete_sort(keys), place, strict=True)):
+        behind = _behind(key, value, number)
+        if behind is not None:
+            choices.append(sql.SQL("({})").format(sql.SQL(" AND ").join([*equal, behind])))
+        equal.append(_equal(key, value, number))
+    values = {f"place_{number}": value for number, value in enumerate(place)}
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(choices)) if choices else sql.SQL(
+        "false"
+    ), values
+
+
+def _behind(key: SortKey, value: str | None, number: int) -> sql.Composable | None:
+    if value is None:
+        return None
+    sign = sql.SQL("<" if key.descending else ">")
+    column = _column(key)
+    return sql.SQL("({} {} {} OR {} IS NULL)").format(column, sign, _place(key, number), column)
+
+
+def _equal(key: SortKey, value: str | None, number: int) -> sql.Composable:
+    if value is None:
+        return sql.SQL("{} IS NULL").format(_column(key))
+    return sql.SQL("{} = {}").format(_column(key), _place(key, number))
+
+
+def _place(key: SortKey, number: int) -> sql.Composable:
+    kind = SORTABLE[key.field].kind
+    cast = {Kind.MONEY: sql.SQL("::numeric"), Kind.FLAG: sql.SQL("::boolean")}.get(
+        kind, sql.SQL("::text")
+    )
+    return sql.SQL("{}{}").format(sql.Placeholder(f"place_{number}"), cast)
+
+
+def _column(key: SortKey) -> sql.Composable:
+    return sql.Identifier("r", SORTABLE[key.field].column)
+
+
+def _escape_like(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

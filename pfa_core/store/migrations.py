@@ -1,0 +1,118 @@
+"""The schema's numbered migrations: applied in order, one transaction each, checksums recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from psycopg import Connection, Rollback
+
+from pfa_core import sql
+from pfa_core.errors import ConfigInvalid, SchemaOutdated
+
+# Any number will do as long as nobody else in the database locks it.
+_LOCK = 7_245_001
+
+_SQL = sql.statements("schema")
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeReport:
+    """The schema's number before and after, and the migrations applied in between."""
+
+    before: int
+    after: int
+    applied: tuple[str, ...]
+
+
+def program_version() -> int:
+    """The schema this program needs."""
+    return sql.migrations()[-1][0]
+
+
+def schema_version(conn: Connection) -> int | None:
+    """The number of the newest migration applied; None where there never was one."""
+    row = conn.execute(_SQL["has_migrations"]).fetchone()
+    if not row or not row[0]:
+        return None
+    newest = conn.execute(_SQL["newest"]).fetchone()
+    return newest[0] if newest else None
+
+
+def size_and_version(conn: Connection) -> tuple[int, str]:
+    """How many bytes the database has, and the server's version."""
+    row = conn.execute(_SQL["size"]).fetchone()
+    return (row[0], row[1]) if row else (0, "")
+
+
+def require_current(version: int | None) -> None:
+    """Raise SchemaOutdated unless the schema is the program's own."""
+    if version is not None and version > program_version():
+        raise SchemaOutdated(
+            f"the database has schema {version}, newer than this program's {program_version()}",
+            hint="install the newer pfa",
+        )
+    if version != program_version():
+        has = "no schema of pfa" if version is None else f"schema {version}"
+        raise SchemaOutdated(
+            f"the database has {has}; this program needs {program_version()}",
+            hint="type: pfa db upgrade",
+        )
+
+
+def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:
+    """Bring the schema up to the program's own; with `dry_run` the same, rolled back.
+
+    Raises:
+        SchemaOutdated: The database is newer than the program.
+        ConfigInvalid: A migration was changed after it had been applied here, or the database does
+            not keep text as UTF-8.
+    """
+    conn.execute(_SQL["lock"], {"key": _LOCK})
+    try:
+        if not dry_run:
+            return _upgrade_locked(conn)
+        with conn.transaction() as whole:
+            report = _upgrade_locked(conn)
+            raise Rollback(whole)
+        return report
+    finally:
+        conn.execute(_SQL["unlock"], {"key": _LOCK})
+
+
+def _upgrade_locked(conn: Connection) -> UpgradeReport:
+    encoding = conn.execute(_SQL["encoding"]).fetchone()
+    if not encoding or encoding[0] != "UTF8":
+        raise ConfigInvalid("the database must keep text as UTF8", hint="createdb -E UTF8 …")
+    conn.execute(_SQL["create"])
+    applied = {version: checksum for version, checksum in conn.execute(_SQL["applied"])}
+    before = max(applied, default=0)
+    if before > program_version():
+        require_current(before)
+    new = [
+        _apply(conn, version, name, text)
+        for version, name, text in sql.migrations()
+        if not _is_applied(applied, version, name, text)
+    ]
+    return UpgradeReport(before, program_version(), tuple(new))
+
+
+def _is_applied(applied: dict[int, str], version: int, name: str, text: str) -> bool:
+    if version not in applied:
+        return False
+    if applied[version] != _checksum(text):
+        raise ConfigInvalid(f"migration {name} is not the one that was applied to this database")
+    return True
+
+
+def _apply(conn: Connection, version: int, name: str, text: sql.LiteralString) -> str:
+    with conn.transaction():
+        conn.execute(text)
+        conn.execute(
+            _SQL["record"], {"version": version, "name": name, "checksum": _checksum(text)}
+        )
+    return name
+
+
+def _checksum(text: str) -> str:
+    return sha256(text.encode()).hexdigest()

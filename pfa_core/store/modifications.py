@@ -1,0 +1,218 @@
+"""Modifications and the overlay that is kept from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from pfa_core import sql
+from pfa_core.errors import VersionConflict
+from pfa_core.model.delta import Record, three_way
+from pfa_core.model.modification import ModificationView
+from pfa_core.model.principal import Principal
+
+_SQL = sql.statements("modifications")
+
+
+@dataclass(frozen=True, slots=True)
+class ModificationRow:
+    """A modification as stored; `base` holds the mirror's value of each drafted field."""
+
+    modification_id: str
+    pfa_id: str
+    session_id: str
+    state: str
+    delta: dict[str, Any]
+    base: dict[str, Any]
+    base_version: int
+    version: int
+    change_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+    committed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewDraft:
+    """A draft to insert."""
+
+    modification_id: str
+    pfa_id: str
+    session_id: str
+    delta: dict[str, Any]
+    base: dict[str, Any]
+    base_version: int
+    change_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftUpdate:
+    """A draft's new content, over the version that was read."""
+
+    modification_id: str
+    session_id: str
+    delta: dict[str, Any]
+    base: dict[str, Any]
+    change_reason: str | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """A draft to commit, over the version that was read."""
+
+    modification_id: str
+    delta: dict[str, Any]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """How many of a session's modifications are in one state."""
+
+    session_id: str
+    state: str
+    records: int
+    last_change: datetime
+
+
+def view(row: ModificationRow, baseline: Record) -> ModificationView:
+    """A stored modification as it is shown, beside the mirror's present values."""
+    return ModificationView(
+        modification_id=row.modification_id,
+        pfa_id=row.pfa_id,
+        session_id=row.session_id,
+        state=row.state,
+        version=row.version,
+        delta=row.delta,
+        base=row.base,
+        change_reason=row.change_reason,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        committed_at=row.committed_at,
+        overtaken=tuple(three_way(row.base, row.delta, baseline)),
+    )
+
+
+def of_records(
+    conn: Connection[Any], principal: Principal, ids: Sequence[str]
+) -> list[ModificationRow]:
+    """The principal's living modifications of the records, locked; by record, the draft last."""
+    return _rows(conn, "of_records", principal, ids=list(ids))
+
+
+def living(
+    conn: Connection[Any], principal: Principal, ids: Sequence[str] | None = None
+) -> list[ModificationRow]:
+    """The same without locks; of all records where none are named."""
+    return _rows(conn, "living", principal, ids=None if ids is None else list(ids))
+
+
+def moved(conn: Connection[Any], principal: Principal) -> list[ModificationRow]:
+    """The principal's living modifications whose mirror row changed since they were drafted."""
+    return _rows(conn, "moved", principal)
+
+
+def select(
+    conn: Connection[Any],
+    principal: Principal,
+    state: str,
+    *,
+    session_id: str | None = None,
+    ids: Sequence[str] | None = None,
+) -> list[ModificationRow]:
+    """The principal's modifications in one state, locked, in PFA id order."""
+    chosen = None if ids is None else list(ids)
+    return _rows(
+        conn, "select_for_change", principal, state=state, session_id=session_id, ids=chosen
+    )
+
+
+def states_of_session(
+    conn: Connection[Any], principal: Principal, session_id: str
+) -> dict[str, int]:
+    """How many of the session's modifications are in which state, synced ones too."""
+    values = {**_own(principal), "session_id": session_id}
+    return dict(conn.execute(_SQL["states_of_session"], values).fetchall())
+
+
+def sessions(conn: Connection[Any], principal: Principal) -> list[SessionRow]:
+    """The principal's living sessions by state, the latest change first."""
+    with conn.cursor(row_factory=class_row(SessionRow)) as cursor:
+        return cursor.execute(_SQL["sessions"], _own(principal)).fetchall()
+
+
+def insert_drafts(
+    conn: Connection[Any], principal: Principal, drafts: Sequence[NewDraft], at: datetime
+) -> None:
+    """Store new drafts; the caller has seen that the records have none."""
+    if drafts:
+        rows = Jsonb([asdict(draft) for draft in drafts])
+        conn.execute(_SQL["insert_drafts"], {**_own(principal), "drafts": rows, "at": at})
+
+
+def update_drafts(
+    conn: Connection[Any], principal: Principal, drafts: Sequence[DraftUpdate], at: datetime
+) -> None:
+    """Store the drafts' new contents, each version raised by one."""
+    if drafts:
+        rows = Jsonb([asdict(draft) for draft in drafts])
+        values = {**_own(principal), "drafts": rows, "at": at}
+        _all_of(len(drafts), conn.execute(_SQL["update_drafts"], values).rowcount)
+
+
+def delete_drafts(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
+    """Drop drafts by modification id."""
+    if ids:
+        values = {**_own(principal), "modification_ids": list(ids)}
+        _all_of(len(ids), conn.execute(_SQL["delete_drafts"], values).rowcount)
+
+
+def commit_drafts(
+    conn: Connection[Any], principal: Principal, drafts: Sequence[Commitment], at: datetime
+) -> None:
+    """Drafts → committed, each version raised by one."""
+    if drafts:
+        rows = Jsonb([asdict(draft) for draft in drafts])
+        values = {**_own(principal), "drafts": rows, "at": at}
+        _all_of(len(drafts), conn.execute(_SQL["commit_drafts"], values).rowcount)
+
+
+def uncommit(conn: Connection[Any], principal: Principal, ids: Sequence[str], at: datetime) -> None:
+    """Committed → draft by modification id, each version raised by one."""
+    if ids:
+        values = {**_own(principal), "modification_ids": list(ids), "at": at}
+        _all_of(len(ids), conn.execute(_SQL["uncommit"], values).rowcount)
+
+
+def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
+    """Make the principal's overlay rows of these records agree with their modifications."""
+    if ids:
+        values = {**_own(principal), "ids": list(ids)}
+        conn.execute(_SQL["clear_overlays"], values)
+        conn.execute(_SQL["put_overlays"], values)
+
+
+def _all_of(expected: int, changed: int) -> None:
+    if changed != expected:
+        raise VersionConflict(
+            f"{expected - changed} of {expected} drafts changed meanwhile; nothing was done",
+            hint="type: pfa status, then repeat the command",
+        )
+
+
+def _rows(
+    conn: Connection[Any], name: str, principal: Principal, **values: Any
+) -> list[ModificationRow]:
+    with conn.cursor(row_factory=class_row(ModificationRow)) as cursor:
+        return cursor.execute(_SQL[name], {**_own(principal), **values}).fetchall()
+
+
+def _own(principal: Principal) -> dict[str, Any]:
+    return {"organization_id": principal.organization_id, "user_id": principal.user_id}

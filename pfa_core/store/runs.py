@@ -1,0 +1,102 @@
+"""Runs of pull and push, and what they did with single records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from pfa_core import sql
+
+_SQL = sql.statements("runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of pull or push; `counts` by outcome."""
+
+    run_id: str
+    direction: str
+    source: str
+    status: str
+    user_id: str
+    started_at: datetime
+    finished_at: datetime | None
+    counts: Mapping[str, int]
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewOutcome:
+    """What became of one record, for the log."""
+
+    outcome_id: str
+    pfa_id: str
+    position: str
+    outcome: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one record in a run."""
+
+    pfa_id: str | None
+    position: str
+    outcome: str
+    code: str
+    message: str
+    at: datetime
+
+
+def finish(conn: Connection[Any], organization_id: str, run: Run) -> None:
+    """Record a run as it ended."""
+    values = {**asdict(run), "organization_id": organization_id, "counts": Jsonb(dict(run.counts))}
+    conn.execute(_SQL["finish"], values)
+
+
+def add_outcomes(
+    conn: Connection[Any],
+    organization_id: str,
+    run_id: str,
+    outcomes: Sequence[NewOutcome],
+    at: datetime,
+) -> None:
+    """Record what became of single records."""
+    if outcomes:
+        rows = Jsonb([asdict(outcome) for outcome in outcomes])
+        values = {"organization_id": organization_id, "run_id": run_id, "outcomes": rows, "at": at}
+        conn.execute(_SQL["outcomes"], values)
+
+
+def runs(conn: Connection[Any], organization_id: str, limit: int) -> list[Run]:
+    """The latest runs first."""
+    with conn.cursor(row_factory=class_row(Run)) as cursor:
+        values = {"organization_id": organization_id, "limit": limit}
+        return cursor.execute(_SQL["list"], values).fetchall()
+
+
+def run(conn: Connection[Any], organization_id: str, run_id: str) -> Run | None:
+    """The run, None where there is none."""
+    with conn.cursor(row_factory=class_row(Run)) as cursor:
+        values = {"organization_id": organization_id, "run_id": run_id}
+        return cursor.execute(_SQL["one"], values).fetchone()
+
+
+def outcomes(conn: Connection[Any], organization_id: str, run_id: str) -> list[Outcome]:
+    """What became of single records of a run, in its order."""
+    with conn.cursor(row_factory=class_row(Outcome)) as cursor:
+        values = {"organization_id": organization_id, "run_id": run_id}
+        return cursor.execute(_SQL["of_run"], values).fetchall()
+
+
+def last_pull(conn: Connection[Any], organization_id: str) -> datetime | None:
+    """When the last pull that brought anything ended."""
+    row = conn.execute(_SQL["last_pull"], {"organization_id": organization_id}).fetchone()
+    return row[0] if row else None

@@ -1,0 +1,95 @@
+"""Start-up: help, version, and what they must not load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pfa_cli.app import COMMANDS, main
+
+HEAVY = ("psycopg", "simplejson", "tabulate", "rich", "jwt", "platformdirs", "pydantic", "asyncio")
+GROUPS = {
+    "draft": ("save", "set", "unset", "shift", "list"),
+    "sync": ("pull", "runs", "show"),
+    "auth": ("issue", "login", "status", "logout"),
+    "org": ("add", "list"),
+    "user": ("grant", "revoke", "list"),
+    "db": ("upgrade", "status", "stop", "url", "psql"),
+}
+EVERY_COMMAND = [
+    *((name,) for name in COMMANDS if name not in GROUPS),
+    *((group, name) for group, names in GROUPS.items() for name in names),
+]
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["list", "--help"], []])
+def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
+    code = (
+        "import sys; from pfa_cli.app import main; code = main(sys.argv[1:]);"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], code, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "[] 0\n"
+
+
+def test_the_version_is_printed_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == "pfa 0.1.0\n"
+
+
+def test_the_program_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("Usage: pfa")
+    assert told.err == ""
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    told = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n  {name} " not in told] == []
+
+
+@pytest.mark.parametrize("words", EVERY_COMMAND, ids=" ".join)
+def test_every_command_has_help_with_its_options_in_sections(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--help"]) == 0
+    told = capsys.readouterr().out
+    first_line = told.split("\n\n")[1].strip()
+    assert first_line
+    assert "Options everywhere, before or after the command:" in told
+    assert all(option in told for option in ("--org", "--profile", "--output", "--error-format"))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_lists_its_commands(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main([group, "--help"])
+    told = capsys.readouterr().out
+    assert [name for name in GROUPS[group] if f"\n  {name} " not in told] == []
+
+
+@pytest.mark.parametrize(
+    "words", [("commit",), ("draft", "save"), ("sync", "pull"), ("discard",), ("uncommit",)], ids=" ".join
+)
+def test_writes_can_be_rehearsed_and_say_so(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*words, "--help"])
+    assert "--dry-run" in capsys.readouterr().out
+
+
+def test_reads_do_not_offer_a_rehearsal(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["list", "--help"])
+    assert "--dry-run" not in capsys.readouterr().out
+
+
+def test_the_module_runs_like_the_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pfa_cli", "--version"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "pfa 0.1.0\n")

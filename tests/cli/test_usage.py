@@ -1,0 +1,195 @@
+"""The command line itself: options before and after the command, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pfa_cli.session
+from pfa_cli.app import main
+from pfa_cli.commands.auth import parse_duration
+from pfa_cli.commands.db import without_password
+from pfa_core.errors import InvalidRequest
+
+
+class Reached(Exception):
+    """The command got as far as the library."""
+
+
+@pytest.fixture
+def commons(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The common options that a command ends up with; it gets no further."""
+    seen: list[Any] = []
+
+    def look(call: pfa_cli.session.Call, *_: Any) -> None:
+        seen.append(call.common)
+        raise InvalidRequest("far enough")
+
+    monkeypatch.setattr(pfa_cli.session.Call, "look", look)
+    monkeypatch.setattr(pfa_cli.session.Call, "open", look)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--org", "X", "-q", "version"],
+        ["version", "--org", "X", "-q"],
+        ["--org", "Y", "-q", "version", "--org", "X"],
+        ["--org", "X", "user", "-q", "list"],
+        ["user", "--org", "X", "list", "-q"],
+        ["user", "list", "--org=X", "--quiet"],
+    ],
+    ids=" ".join,
+)
+def test_common_options_stand_before_or_after_the_command_and_the_inner_one_wins(
+    words: list[str], commons: list[Any]
+) -> None:
+    main(words)
+    assert (commons[0].org, commons[0].quiet) == ("X", True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["-n", "commit"], ["commit", "-n"], ["commit", "--dry-run"], ["user", "-n", "revoke", "anna"]],
+    ids=" ".join,
+)
+def test_a_rehearsal_is_asked_for_before_or_after_the_command(
+    words: list[str], commons: list[Any]
+) -> None:
+    main(words)
+    assert commons[0].dry_run
+
+
+def test_what_cannot_be_rehearsed_is_refused_rather_than_done(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["-n", "auth", "logout"]) == 2
+    assert "cannot be rehearsed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lst"], "no command 'lst'"),
+        (["draft"], "missing command"),
+        (["draft", "sav"], "sav"),
+        (["list", "--categry", "Crane"], "--categry"),
+        (["list", "-o", "xml"], "xml"),
+        (["list", "--page", "0"], "--page"),
+        (["list", "--page", "one"], "one"),
+        (["list", "--sort", "colour"], "cannot sort by 'colour'"),
+        (["list", "--start-from", "2026-02-30"], "--start-from"),
+        (["list", "--state", "pending"], "'pending' is no state"),
+        (["draft", "save"], "FILE"),
+        (["draft", "set", "HOLNG-000001"], "no FIELD=VALUE"),
+        (["draft", "set", "dor=BEO"], "no record is selected"),
+        (["draft", "shift", "14"], "no record is selected"),
+        (["draft", "shift", "14", "--all", "--category", "Crane"], "contradict"),
+        (["draft", "shift", "soon", "--all"], "soon"),
+        (["draft", "shift", "14", "--catgory", "Crane"], "--catgory"),
+        (["discard"], "what to discard?"),
+        (["uncommit"], "what to uncommit?"),
+        (["discard", "--all", "--session", "s"], "contradict"),
+        (["sync", "pull"], "sync pull reads files so far"),
+        (["auth", "issue", "--user", "anna", "--ttl", "long"], "'long' is no length of time"),
+        (["user", "grant", "anna"], "--role"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_command_line_is_one_error_line_and_exit_code_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    last = told.err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert last.endswith("[INVALID_REQUEST]")
+    assert message in last
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--error-format", "json", "list", "--foo"],
+        ["list", "--foo", "--error-format=json"],
+        ["list", "--foo", "-o", "json"],
+        ["-ojsonl", "list", "--foo"],
+        ["--output=json", "lst"],
+    ],
+    ids=" ".join,
+)
+def test_usage_errors_are_json_for_programs_that_read_json(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    error = json.loads(lines[0])["error"]
+    assert (error["code"], error["exitCode"], error["retryable"]) == ("INVALID_REQUEST", 2, False)
+    assert set(error) == {"code", "message", "exitCode", "retryable", "hint", "details"}
+
+
+def test_errors_stay_text_when_asked_although_data_is_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["list", "--foo", "-o", "json", "--error-format", "text"]) == 2
+    assert capsys.readouterr().err.endswith("[INVALID_REQUEST]\n")
+
+
+def test_days_may_be_negative(monkeypatch: pytest.MonkeyPatch, commons: list[Any]) -> None:
+    assert main(["draft", "shift", "-14", "--area-silo", "Silo 4"]) == 2
+    assert len(commons) == 1
+
+
+@pytest.mark.parametrize("org", [[], ["--org", "HOLNG"]], ids=["none", "the same"])
+def test_the_delta_file_may_name_the_organization(
+    org: list[str], tmp_path: Path, commons: list[Any]
+) -> None:
+    delta = tmp_path / "delta.json"
+    delta.write_text('{"organization":"HOLNG","modifications":[{"pfaId":"A","delta":{"dor":"BEO"}}]}')
+    main(["draft", "save", str(delta), *org])
+    assert commons[0].org == "HOLNG"
+
+
+def test_a_delta_file_for_another_organization_than_asked_for_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delta = tmp_path / "delta.json"
+    delta.write_text('{"organization":"HOLNG","modifications":[{"pfaId":"A","delta":{"dor":"BEO"}}]}')
+    assert main(["draft", "save", str(delta), "--org", "RIO"]) == 2
+    assert "is for organization 'HOLNG', --org says 'RIO'" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_not_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["draft", "save", "nowhere.json"]) == 6
+    assert capsys.readouterr().err.endswith("[NOT_FOUND]\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30m", 1800), ("8h", 28_800), ("90d", 7_776_000), ("45s", 45)]
+)
+def test_lengths_of_time_are_read(text: str, seconds: int) -> None:
+    assert parse_duration(text).total_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["", "8", "h", "8 h", "-8h", "8w", "1.5h", "99999999999d"])
+def test_other_lengths_of_time_are_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("postgresql://u:p%40ss@h:5432/d?x=1", ("postgresql://u@h:5432/d?x=1", "p@ss")),
+        ("postgresql://u@h/d", ("postgresql://u@h/d", "")),
+        ("host=/tmp dbname=d", ("host=/tmp dbname=d", "")),
+    ],
+)
+def test_a_password_is_no_argument_of_psql(address: str, expected: tuple[str, str]) -> None:
+    assert without_password(address) == expected

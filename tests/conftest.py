@@ -1,0 +1,64 @@
+"""Fixtures that every test may ask for: a clean environment, and databases."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.server import Server, running_server
+
+_OURS = ("PFA_", "XDG_", "PG", "DATABASE_URL")
+
+
+@pytest.fixture(autouse=True)
+def isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the developer's settings nor their database are in any test's reach."""
+    for name in list(os.environ):
+        if name.startswith(_OURS) and not name.startswith("PFA_TEST_"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("CONFIG", "DATA", "STATE", "CACHE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
+    # The passwd home and /var/lib/pfa are the defaults, whatever HOME says.
+    monkeypatch.setenv("PFA_EMBEDDED_DIR", str(home / "embedded"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """The server of this run."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Server) -> Iterator[str]:
+    """The name of a database with the schema of today; nobody stays connected to it."""
+    from pfa_core.store import migrations
+
+    name = postgres.create()
+    try:
+        with psycopg.connect(postgres.url(name), autocommit=True) as connection:
+            migrations.upgrade(connection)
+        yield name
+    finally:
+        postgres.drop(name)
+
+
+@pytest.fixture
+def database_url(postgres: Server, template: str) -> Iterator[str]:
+    """The address of a migrated database of the test's own."""
+    with postgres.database(template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(postgres: Server) -> Iterator[str]:
+    """The address of a database of the test's own without any schema."""
+    with postgres.database() as url:
+        yield url

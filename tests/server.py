@@ -1,0 +1,222 @@
+"""PostgreSQL for the tests: one server per run, one database per test.
+
+$PFA_TEST_DATABASE_URL names a server to use instead of one of our own; databases are made and
+dropped there. $PFA_TEST_PGBIN names other binaries than the embedded server's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import testing.postgresql
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from pfa_core.store import embedded, embedded_files, embedded_programs
+
+_TMPFS = Path("/dev/shm")
+_TMPFS_NEEDS = 512 * 1024 * 1024
+_PREFIX = "pfa-test-"
+
+# Becomes another user where PostgreSQL refuses ours, dies with its parent, then is the program.
+# ctypes first: the interpreter's files may be out of the other user's reach.
+_SHIM = """
+import ctypes, os, signal, sys
+uid, gid, argv = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+libc = ctypes.CDLL(None)
+os.umask(0o077)
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
+if sys.platform == "linux":
+    PR_SET_PDEATHSIG = 1
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
+os.chdir("/")
+os.execve(argv[0], argv, {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"})
+"""
+
+
+class Postgresql(testing.postgresql.Postgresql):
+    """testing.postgresql made to work as root, with psycopg 3 and without TCP."""
+
+    def __init__(self, bindir: Path, base_dir: Path, owner: embedded_files.Account) -> None:
+        self._owner = owner
+        self._shim = [sys.executable, "-ISc", _SHIM, str(owner.uid), str(owner.gid)]
+        super().__init__(
+            base_dir=str(base_dir),
+            initdb=str(bindir / "initdb"),
+            postgres=str(bindir / "postgres"),
+            port=5432,
+            boot_timeout=60,
+            initdb_args="-U postgres -A trust -E UTF8 --no-locale --no-sync",
+            postgres_args=(
+                "-F -c listen_addresses= -c full_page_writes=off -c synchronous_commit=off "
+                "-c autovacuum=off -c shared_buffers=64MB -c jit=off -c logging_collector=off "
+                "-c timezone=UTC"
+            ),
+        )
+
+    def dsn(self, **wanted):
+        return {
+            "host": str(Path(self.base_dir) / "tmp"),
+            "port": self.settings["port"],
+            "user": "postgres",
+            "dbname": "postgres",
+        } | wanted
+
+    def url(self, **wanted):
+        return url_of(self.dsn(**wanted))
+
+    def initialize_database(self):
+        for name in self.subdirectories:
+            os.chown(Path(self.base_dir) / name, self._owner.uid, self._owner.gid)
+        argv = [*self._shim, self.initdb, "-D", self.get_data_directory(), "--lc-messages=C"]
+        done = subprocess.run(
+            [*argv, *self.settings["initdb_args"].split()], capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"initdb failed: {done.stderr}")
+
+    def get_server_commandline(self):
+        return [*self._shim, *super().get_server_commandline()]
+
+    def is_server_available(self):
+        try:
+            psycopg.connect(**self.dsn()).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def poststart(self):
+        """The database `test` of the base class is of no use here."""
+
+
+@dataclass
+class Server:
+    """A running server on which databases are made and dropped."""
+
+    admin: psycopg.Connection
+    parameters: Mapping[str, object]
+    prefix: str = field(default_factory=lambda: f"pfa_test_{os.getpid()}_{uuid.uuid4().hex[:8]}")
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def url(self, name: str) -> str:
+        return url_of({**self.parameters, "dbname": name})
+
+    def create(self, template: str | None = None) -> str:
+        """Make a database, empty or as its template is; returns its name."""
+        name = f"{self.prefix}_{next(self._numbers)}"
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            sql.Identifier(name), sql.Identifier(template or "template0")
+        )
+        if self.admin.info.server_version >= 150000:
+            # On tmpfs half as long as by way of the log.
+            statement += sql.SQL(" STRATEGY file_copy")
+        self.admin.execute(statement)
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever is still connected."""
+        self.admin.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )
+
+    @contextmanager
+    def database(self, template: str | None = None) -> Iterator[str]:
+        """A database for the block, as its URL."""
+        name = self.create(template)
+        try:
+            yield self.url(name)
+        finally:
+            self.drop(name)
+
+
+@contextmanager
+def running_server() -> Iterator[Server]:
+    """The server named in the environment, else one of our own that is gone afterwards."""
+    named = os.environ.get("PFA_TEST_DATABASE_URL")
+    if named:
+        with psycopg.connect(named, autocommit=True) as admin:
+            yield Server(admin, conninfo_to_dict(named))
+        return
+    with own_postgresql() as own, psycopg.connect(**own.dsn(), autocommit=True) as admin:
+        yield Server(admin, own.dsn())
+
+
+@contextmanager
+def own_postgresql() -> Iterator[Postgresql]:
+    """A server of our own in memory, where there is room; stopped and removed at the end."""
+    base = _base_directory()
+    own = None
+    try:
+        owner = embedded_programs.account(base)
+        own = Postgresql(_bindir(base, owner), base, owner)
+        pid = int(own.server_pid or 0)
+        yield own
+        own.stop()
+        assert not embedded_files.is_alive(pid), f"the test server (pid {pid}) is still there"
+    finally:
+        if own is not None:
+            own.stop()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def url_of(parameters: Mapping[str, object]) -> str:
+    """The address of a database as a URL that libpq, psql and people take."""
+    words = {word: str(value) for word, value in parameters.items() if value is not None}
+    dbname, user = quote(words.pop("dbname"), ""), quote(words.pop("user", ""), "")
+    password = words.pop("password", None)
+    account = user if password is None else f"{user}:{quote(password, '')}"
+    at = f"{account}@" if account else ""
+    query = "&".join(f"{word}={quote(value, '')}" for word, value in words.items())
+    return f"postgresql://{at}/{dbname}?{query}"
+
+
+def reachable_directory(prefix: str) -> Path:
+    """A new directory that the service user can reach; pytest's own are closed to it."""
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=roomy_memory()))
+    path.chmod(0o755)
+    return path
+
+
+def roomy_memory() -> Path:
+    """The directory for what need not outlive the run: in memory where there is room."""
+    roomy = _TMPFS.is_dir() and shutil.disk_usage(_TMPFS).free > _TMPFS_NEEDS
+    return _TMPFS if roomy else Path(tempfile.gettempdir())
+
+
+def _base_directory() -> Path:
+    _remove_left_behind(roomy_memory())
+    return reachable_directory(f"{_PREFIX}{os.getpid()}-")
+
+
+def _remove_left_behind(within: Path) -> None:
+    # A killed run's server dies with it; its directory stays, in memory.
+    for path in within.glob(f"{_PREFIX}*"):
+        pid = path.name.removeprefix(_PREFIX).partition("-")[0]
+        mine = path.stat().st_uid == os.geteuid()
+        if mine and pid.isdecimal() and not embedded_files.is_alive(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _bindir(base: Path, owner: embedded_files.Account) -> Path:
+    named = os.environ.get("PFA_TEST_PGBIN")
+    if named:
+        return Path(named)
+    directory = embedded.binaries()
+    if owner.switch and not embedded_programs.runs_as(directory, owner):
+        return embedded_programs.copy_installation(directory, base / "server" / "copy")
+    return directory
