@@ -144,7 +144,7 @@ def _baseline(call: Call) -> Finding:
     from pfa_core.model.ids import utc_now
 
     report = core.status(call.database, call.principal)
-    age = f"{count(report.record_count, 'record')}, pulled {ago(report.baseline_at)}"
+    age = f"{count(report.record_count, 'record')}, last pull {ago(report.baseline_at)}"
     if report.baseline_at is None or utc_now() - report.baseline_at > OLD_BASELINE:
         return Finding("baseline", "notice", age, "type: pfa sync pull")
     return Finding("baseline", "ok", age)

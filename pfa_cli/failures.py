@@ -67,7 +67,8 @@ def of_exception(error: BaseException) -> Failure:
 def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> None:
     """Write the failure to stderr: a line of JSON, or problems, hint and error, in this order."""
     if style is ErrorFormat.JSON:
-        streams.tell(visible_json(json.dumps(_document(failure), ensure_ascii=False)))
+        text = json.dumps(_document(failure), ensure_ascii=False, separators=(",", ":"))
+        streams.tell(visible_json(text))
         return
     for fault in failure.details:
         streams.tell(problem_line(fault))
@@ -85,10 +86,10 @@ def report_trace(error: BaseException) -> None:
 
 
 def problem_line(fault: Fault) -> str:
-    """One problem of the input: where, what, and its code."""
-    position = "" if fault.pfa_id else fault.position
-    where = " ".join(part for part in (position, fault.pfa_id, fault.field) if part)
-    return f"  {visible(where)}: {visible(fault.message)} [{fault.code}]"
+    """One problem of the input: record and field, what is wrong, where it stands, its code."""
+    where = " ".join(part for part in (fault.pfa_id or fault.position, fault.field) if part)
+    position = f" ({fault.position})" if fault.pfa_id and fault.position else ""
+    return f"  {visible(where)}: {visible(fault.message)}{visible(position)} [{fault.code}]"
 
 
 def fault_document(fault: Fault) -> dict[str, Any]:

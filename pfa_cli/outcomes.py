@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ def show_saved(call: Call, result: SaveResult, source: str) -> int:
         return 0
     place = f" in {source}" if source else ""
     problems = count(len(result.errors), "problem")
-    message = f"{problems}{place}, the other {len(saved):,} were saved"
+    message = f"{problems}{place}, the rest was saved: {count(len(saved), 'draft')}"
     return call.partly_done(message, InvalidData.code, result.errors)
 
 
@@ -99,4 +100,4 @@ def _tell_saved(call: Call, result: SaveResult) -> None:
     saved = count(len(result.saved), "draft")
     tell(call, f"{saved} saved in session {result.session_id} ({details})")
     if not call.dry_run:
-        call.say(f"next: pfa diff {result.session_id}")
+        call.say(f"next: pfa diff {shlex.quote(result.session_id)}")

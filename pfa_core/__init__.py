@@ -13,16 +13,12 @@ if TYPE_CHECKING:
     from pfa_core import errors, jsontext
     from pfa_core.access import (
         add_organization,
-        authenticate,
         grant,
         initialize,
         issue_token,
         list_members,
         list_organizations,
-        login,
-        logout,
         revoke,
-        token_info,
     )
     from pfa_core.drafts import parse_assignments, save, set_fields, shift, unset_fields
     from pfa_core.files.deltas import DeltaFile, read_delta_file
@@ -51,13 +47,14 @@ if TYPE_CHECKING:
         upgrade,
     )
     from pfa_core.settings import Flags, Settings, resolve
+    from pfa_core.signin import authenticate, login, logout, token_info
     from pfa_core.store.database import Database
 
 _HOME = {
     name: module
     for module, names in {
-        "access": "add_organization authenticate grant initialize issue_token list_members "
-        "list_organizations login logout revoke token_info",
+        "access": "add_organization grant initialize issue_token list_members "
+        "list_organizations revoke",
         "drafts": "parse_assignments save set_fields shift unset_fields",
         "files.deltas": "DeltaFile read_delta_file",
         "kpis": "compute_stats",
@@ -71,6 +68,7 @@ _HOME = {
         "review": "diff list_drafts",
         "schema": "database_status database_url open_database psql_program stop_embedded upgrade",
         "settings": "Flags Settings resolve",
+        "signin": "authenticate login logout token_info",
         "store.database": "Database",
     }.items()
     for name in names.split()

@@ -18,10 +18,8 @@ from pfa_core.errors import (
     InvalidToken,
     NotFound,
     PermissionDenied,
-    Unauthorized,
 )
 from pfa_core.guard import enter
-from pfa_core.model.ids import utc_now
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
 from pfa_core.settings import Settings, os_user, write_secret_file
 from pfa_core.store import audit, members
@@ -61,18 +59,6 @@ class IssuedToken:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenInfo:
-    """What the present token says; `organizations` maps code to role."""
-
-    user_id: str
-    token_id: str
-    organizations: Mapping[str, str]
-    issued_at: datetime
-    expires_at: datetime
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class OrgResult:
     """An organization that was asked for; `created` is False when it was there before."""
 
@@ -90,26 +76,6 @@ class Organization:
     status: str
     role: str
     created_at: datetime
-
-
-def authenticate(settings: Settings, now: datetime | None = None) -> Principal:
-    """The principal of the present token, for the organization asked for or the token's only one.
-
-    Raises:
-        Unauthorized: There is no token.
-        TokenExpired, InvalidToken: It is no longer or not good.
-        Forbidden: It does not hold the organization.
-        InvalidRequest: It holds several and none was asked for.
-    """
-    claims = _claims(settings, now)
-    code = settings.organization or _only(claims)
-    grant = claims.organizations.get(code)
-    if grant is None:
-        raise Forbidden(
-            f"the token of {claims.user_id} does not hold the organization {code!r}",
-            hint=f"it holds: {', '.join(sorted(claims.organizations)) or 'none'}",
-        )
-    return Principal(claims.user_id, code, grant.rights, claims.token_id)
 
 
 def initialize(
@@ -160,7 +126,7 @@ def add_organization(
         PermissionDenied: The caller administers no organization yet.
     """
     _require_code(organization_id)
-    claims = _claims(settings, db.clock())
+    claims = tokens.present(settings, db.clock())
 
     def work(conn: Connection[Any]) -> bool:
         _require_some_admin(conn, claims)
@@ -177,7 +143,7 @@ def add_organization(
 
 def list_organizations(db: Database, settings: Settings) -> list[Organization]:
     """The organizations that the token holds and the caller is a member of, by code."""
-    claims = _claims(settings, db.clock())
+    claims = tokens.present(settings, db.clock())
 
     def work(conn: Connection[Any]) -> list[Organization]:
         found = []
@@ -294,45 +260,6 @@ def issue_token(
     )
 
 
-def login(settings: Settings, token: str, now: datetime | None = None) -> TokenInfo:
-    """Verify a token and keep it for later calls, in a file that only the OS user can read."""
-    claims = tokens.verify(token.strip(), tokens.signing_key(settings), now or utc_now())
-    write_secret_file(settings.token_file, token.strip())
-    return _info(claims, str(settings.token_file))
-
-
-def logout(settings: Settings) -> bool:
-    """Forget the kept token; False when there was none."""
-    there = settings.token_file.exists()
-    settings.token_file.unlink(missing_ok=True)
-    return there
-
-
-def token_info(settings: Settings, now: datetime | None = None) -> TokenInfo:
-    """What the present token says."""
-    return _info(_claims(settings, now), settings.token_source)
-
-
-def _claims(settings: Settings, now: datetime | None) -> tokens.Claims:
-    if settings.token is None:
-        raise Unauthorized(
-            "not signed in: there is no token",
-            hint="type: pfa init --org CODE, or pfa auth login FILE",
-        )
-    return tokens.verify(settings.token.reveal(), tokens.signing_key(settings), now or utc_now())
-
-
-def _only(claims: tokens.Claims) -> str:
-    if len(claims.organizations) != 1:
-        raise InvalidRequest(
-            "which organization? the token holds several"
-            if claims.organizations
-            else "the token holds no organization",
-            hint=f"give --org: {', '.join(sorted(claims.organizations))}",
-        )
-    return next(iter(claims.organizations))
-
-
 def _add_organization(conn: Connection[Any], db: Database, user: str, code: str, name: str) -> bool:
     if not members.add_organization(conn, code, name, db.clock()):
         return False
@@ -389,13 +316,6 @@ def _new_claims(
 ) -> tokens.Claims:
     now = db.clock()
     return tokens.Claims(user, str(db.new_id()), now, now + ttl, grants)
-
-
-def _info(claims: tokens.Claims, source: str) -> TokenInfo:
-    roles = {code: str(granted.role) for code, granted in sorted(claims.organizations.items())}
-    return TokenInfo(
-        claims.user_id, claims.token_id, roles, claims.issued_at, claims.expires_at, source
-    )
 
 
 def _put(conn: Connection[Any], db: Database, by: Principal, user_id: str, role: Role) -> Member:

@@ -92,7 +92,7 @@ def database_url(settings: Settings) -> str:
     if settings.database_url is not None:
         return settings.database_url
     with open_database(settings) as db:
-        db.administer(lambda conn: None)
+        db.administer(lambda _: None)
     return embedded.url(settings.embedded_dir)
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 
-from pfa_core.errors import ConfigInvalid, InvalidToken, NotFound, TokenExpired
+from pfa_core.errors import ConfigInvalid, InvalidToken, NotFound, TokenExpired, Unauthorized
 from pfa_core.model.principal import RIGHTS_OF, Right, Role
 from pfa_core.settings import Secret, Settings, read_secret_file, write_secret_file
 
@@ -119,6 +119,21 @@ def verify(token: str, key: Secret, now: datetime) -> Claims:
             f"the token expired at {claims.expires_at:%Y-%m-%d %H:%M} UTC", hint=_AGAIN
         )
     return claims
+
+
+def present(settings: Settings, now: datetime) -> Claims:
+    """What the token of the settings says.
+
+    Raises:
+        Unauthorized: There is none.
+        TokenExpired, InvalidToken: See `verify`.
+    """
+    if settings.token is None:
+        raise Unauthorized(
+            "not signed in: there is no token",
+            hint="type: pfa init --org CODE, or pfa auth login FILE",
+        )
+    return verify(settings.token.reveal(), signing_key(settings), now)
 
 
 _AGAIN = "an admin types: pfa auth issue --user USER --org ORG; then: pfa auth login"

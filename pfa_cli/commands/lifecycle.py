@@ -157,9 +157,11 @@ def _commit_document(
         "committedCount": len(committed),
         "committed": committed,
         "conflicts": [document(conflict) for conflict in result.conflicts],
-        "alreadyCommitted": result.already_committed,
-        "settled": result.settled,
-        "metadata": {"commitTime": call.milliseconds},
+        "metadata": {
+            "commitTime": call.milliseconds,
+            "alreadyCommitted": result.already_committed,
+            "settled": result.settled,
+        },
     }
 
 

@@ -16,7 +16,7 @@ from pfa_cli.render.documents import document
 from pfa_cli.render.escape import plain
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import ago, count
+from pfa_cli.render.words import ago
 from pfa_cli.session import Call, version
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _status_text(report: StatusReport, look: Look) -> str:
 def _status_facts(report: StatusReport) -> list[tuple[str, str]]:
     pairs = [
         ("records", f"{report.record_count:,}"),
-        ("baseline", f"pulled {ago(report.baseline_at)}"),
+        ("last pull", ago(report.baseline_at)),
         ("drafts", f"{report.drafts:,}"),
         ("waiting to be pushed", f"{report.committed:,}"),
         ("conflicts", f"{report.conflicts:,}"),
@@ -190,12 +190,19 @@ def _change(entry: LogEntry) -> str:
     """Before and after in one line: only what differs."""
     before: Mapping[str, Any] = entry.before or {}
     after: Mapping[str, Any] = entry.after or {}
-    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    if not names:
-        return count(len(after), "field") if after else ""
     return ", ".join(
-        f"{name}: {plain(before.get(name))} → {plain(after.get(name))}" for name in names
+        _field_change(name, before, after)
+        for name in {**before, **after}
+        if name not in before or name not in after or before[name] != after[name]
     )
+
+
+def _field_change(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    if name not in before:
+        return f"{name}={plain(after[name])}"
+    if name not in after:
+        return f"{name} gone"
+    return f"{name}: {plain(before[name])} → {plain(after[name])}"
 
 
 def _finding_line(finding: Finding, look: Look) -> str:

@@ -156,12 +156,17 @@ def _show_pull(call: Call, result: PullResult) -> None:
         id_column="runId",
         columns=tuple(item),
         items=[item],
-        document=lambda: {**item, "metadata": {"duration": call.seconds}},
+        document=lambda: _pull_document(call, item),
         text=lambda: _pull_text(item),
     )
     show(sheet, call.look(Format.TABLE))
     if call.dry_run:
         call.say("dry run, rolled back")
+
+
+def _pull_document(call: Call, item: dict[str, Any]) -> dict[str, Any]:
+    told = {name: value for name, value in item.items() if name != "foreign"}
+    return {**told, "metadata": {"duration": call.seconds, "foreign": item["foreign"]}}
 
 
 def _pull_text(item: dict[str, Any]) -> str:
@@ -180,13 +185,8 @@ def _told_faults(call: Call, result: PullResult) -> int:
     hint = ""
     if result.rejected > len(shown) and not call.dry_run:
         hint = f"the first {len(shown)} are shown; all of them: pfa sync show {result.run_id}"
-    stored = count(result.total - result.rejected, "record")
-    return call.partly_done(
-        f"{count(result.rejected, 'record')} rejected, {stored} went on",
-        InvalidData.code,
-        shown,
-        hint,
-    )
+    rejected = f"{result.rejected:,} of {count(result.total, 'record')} rejected"
+    return call.partly_done(f"{rejected}, the others went on", InvalidData.code, shown, hint)
 
 
 def _run_row(run: Run) -> dict[str, Any]:

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import tabulate
 import typer
-from tabulate import tabulate
 
 from pfa_cli.render import escape
 from pfa_cli.render.formats import Format, Look
+
+# Its headers are two blanks wider than their column otherwise.
+tabulate.MIN_PADDING = 0
 
 _GAP = 2
 _NARROWEST = 8
@@ -56,7 +59,7 @@ def _tabulate(
     if not cells:
         return "\n".join(["  ".join(headers)])
     align = ["right" if index in right else "left" for index in range(len(cells[0]))]
-    return tabulate(
+    return tabulate.tabulate(
         cells, headers=list(headers), tablefmt=style, disable_numparse=True, colalign=align
     )
 

@@ -116,7 +116,7 @@ def _json_items(text: str, name: str) -> tuple[list[tuple[str, Any]], dict[str, 
         value = loads_strict(text)
     except JsonFault as fault:
         if fault.reason == "extra data" or "\n" in text.strip():
-            lines = _try_jsonl(text, name, fault)
+            lines = _try_jsonl(text, name)
             if lines is not None:
                 return lines, {}
         raise InvalidData(f"{name}: {fault}; nothing was saved") from None
@@ -143,7 +143,7 @@ def _numbered(value: Any, name: str) -> list[tuple[str, Any]]:
     return [(f"modification {number}", item) for number, item in enumerate(value, 1)]
 
 
-def _try_jsonl(text: str, name: str, whole: JsonFault) -> list[tuple[str, Any]] | None:
+def _try_jsonl(text: str, name: str) -> list[tuple[str, Any]] | None:
     """The lines of a JSONL file; None when its first line is no JSON object of its own."""
     items: list[tuple[str, Any]] = []
     for number, line in enumerate(text.split("\n"), 1):

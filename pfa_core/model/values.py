@@ -79,7 +79,7 @@ def _read_text(field: Field, value: Any) -> str | Wrong:
     return text
 
 
-def _read_date(field: Field, value: Any) -> str | Wrong:
+def _read_date(_: Field, value: Any) -> str | Wrong:
     match = _DATE.fullmatch(value) if isinstance(value, str) else None
     if not match:
         return Wrong("INVALID_TYPE", f"must be a date YYYY-MM-DD, not {shorten(value)}")
@@ -90,7 +90,7 @@ def _read_date(field: Field, value: Any) -> str | Wrong:
     return match[1]
 
 
-def _read_money(field: Field, value: Any) -> int | Decimal | Wrong:
+def _read_money(_: Field, value: Any) -> int | Decimal | Wrong:
     number = _to_number(value)
     if number is None:
         return Wrong("INVALID_TYPE", f"must be a number, not {shorten(value)}")
@@ -121,7 +121,7 @@ def _to_number(value: Any) -> int | Decimal | None:
     return number if number is not None and number.is_finite() else None
 
 
-def _read_flag(field: Field, value: Any) -> bool | Wrong:
+def _read_flag(_: Field, value: Any) -> bool | Wrong:
     if isinstance(value, bool):
         return value
     return Wrong("INVALID_TYPE", f"must be true or false, not {shorten(value)}")

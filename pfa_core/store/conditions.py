@@ -65,7 +65,7 @@ def touched_values(filters: Filters) -> dict[str, Any]:
 
 def order(keys: tuple[SortKey, ...], *, of_page: bool = False) -> sql.Composable:
     """ORDER BY of the completed keys, nulls last either way; `of_page` over the keys' aliases."""
-    parts = []
+    parts: list[sql.Composable] = []
     for number, key in enumerate(complete_sort(keys)):
         column = sql.Identifier(f"key_{number}") if of_page else _column(key)
         parts.append(

@@ -85,7 +85,7 @@ def _upgrade_locked(conn: Connection) -> UpgradeReport:
     if not encoding or encoding[0] != "UTF8":
         raise ConfigInvalid("the database must keep text as UTF8", hint="createdb -E UTF8 …")
     conn.execute(_SQL["create"])
-    applied = {version: checksum for version, checksum in conn.execute(_SQL["applied"])}
+    applied = dict(conn.execute(_SQL["applied"]).fetchall())
     before = max(applied, default=0)
     if before > program_version():
         require_current(before)

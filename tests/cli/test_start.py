@@ -74,7 +74,9 @@ def test_a_group_lists_its_commands(group: str, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    "words", [("commit",), ("draft", "save"), ("sync", "pull"), ("discard",), ("uncommit",)], ids=" ".join
+    "words",
+    [("commit",), ("draft", "save"), ("sync", "pull"), ("discard",), ("uncommit",)],
+    ids=" ".join,
 )
 def test_writes_can_be_rehearsed_and_say_so(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]

@@ -15,10 +15,6 @@ from pfa_cli.commands.db import without_password
 from pfa_core.errors import InvalidRequest
 
 
-class Reached(Exception):
-    """The command got as far as the library."""
-
-
 @pytest.fixture
 def commons(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The common options that a command ends up with; it gets no further."""
@@ -151,7 +147,9 @@ def test_the_delta_file_may_name_the_organization(
     org: list[str], tmp_path: Path, commons: list[Any]
 ) -> None:
     delta = tmp_path / "delta.json"
-    delta.write_text('{"organization":"HOLNG","modifications":[{"pfaId":"A","delta":{"dor":"BEO"}}]}')
+    delta.write_text(
+        '{"organization":"HOLNG","modifications":[{"pfaId":"A","delta":{"dor":"BEO"}}]}'
+    )
     main(["draft", "save", str(delta), *org])
     assert commons[0].org == "HOLNG"
 
@@ -160,7 +158,9 @@ def test_a_delta_file_for_another_organization_than_asked_for_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     delta = tmp_path / "delta.json"
-    delta.write_text('{"organization":"HOLNG","modifications":[{"pfaId":"A","delta":{"dor":"BEO"}}]}')
+    delta.write_text(
+        '{"organization":"HOLNG","modifications":[{"pfaId":"A","delta":{"dor":"BEO"}}]}'
+    )
     assert main(["draft", "save", str(delta), "--org", "RIO"]) == 2
     assert "is for organization 'HOLNG', --org says 'RIO'" in capsys.readouterr().err
 

@@ -1,0 +1,82 @@
+"""Signing in: from a token to the principal it stands for; keeping and forgetting it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from pfa_core import tokens
+from pfa_core.errors import Forbidden, InvalidRequest
+from pfa_core.model.ids import utc_now
+from pfa_core.model.principal import Principal
+from pfa_core.settings import Settings, write_secret_file
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What the present token says; `organizations` maps code to role."""
+
+    user_id: str
+    token_id: str
+    organizations: Mapping[str, str]
+    issued_at: datetime
+    expires_at: datetime
+    source: str
+
+
+def authenticate(settings: Settings, now: datetime | None = None) -> Principal:
+    """The principal of the present token, for the organization asked for or the token's only one.
+
+    Raises:
+        Unauthorized: There is no token.
+        TokenExpired, InvalidToken: It is no longer or not good.
+        Forbidden: It does not hold the organization.
+        InvalidRequest: It holds several and none was asked for.
+    """
+    claims = tokens.present(settings, now or utc_now())
+    code = settings.organization or _only(claims)
+    grant = claims.organizations.get(code)
+    if grant is None:
+        raise Forbidden(
+            f"the token of {claims.user_id} does not hold the organization {code!r}",
+            hint=f"it holds: {', '.join(sorted(claims.organizations)) or 'none'}",
+        )
+    return Principal(claims.user_id, code, grant.rights, claims.token_id)
+
+
+def login(settings: Settings, token: str, now: datetime | None = None) -> TokenInfo:
+    """Verify a token and keep it for later calls, in a file that only the OS user can read."""
+    claims = tokens.verify(token.strip(), tokens.signing_key(settings), now or utc_now())
+    write_secret_file(settings.token_file, token.strip())
+    return _info(claims, str(settings.token_file))
+
+
+def logout(settings: Settings) -> bool:
+    """Forget the kept token; False when there was none."""
+    there = settings.token_file.exists()
+    settings.token_file.unlink(missing_ok=True)
+    return there
+
+
+def token_info(settings: Settings, now: datetime | None = None) -> TokenInfo:
+    """What the present token says."""
+    return _info(tokens.present(settings, now or utc_now()), settings.token_source)
+
+
+def _only(claims: tokens.Claims) -> str:
+    if len(claims.organizations) != 1:
+        raise InvalidRequest(
+            "which organization? the token holds several"
+            if claims.organizations
+            else "the token holds no organization",
+            hint=f"give --org: {', '.join(sorted(claims.organizations))}",
+        )
+    return next(iter(claims.organizations))
+
+
+def _info(claims: tokens.Claims, source: str) -> TokenInfo:
+    roles = {code: str(granted.role) for code, granted in sorted(claims.organizations.items())}
+    return TokenInfo(
+        claims.user_id, claims.token_id, roles, claims.issued_at, claims.expires_at, source
+    )

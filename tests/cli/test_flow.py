@@ -1,0 +1,468 @@
+"""The whole job through the command line, on a real database."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pfa_core.model.record import FIELDS
+from tests.cli.conftest import Pfa, baseline_record, write_lines
+
+WEATHER = {
+    "sessionId": "weather",
+    "organization": "HOLNG",
+    "modifications": [
+        {"pfaId": "H-002", "delta": {"forecastEnd": "2026-03-09"}, "changeReason": "Rain"},
+        {"pfaId": "H-004", "delta": {"monthlyRate": 1000.50}},
+    ],
+}
+
+
+@pytest.fixture
+def weather(tmp_path: Path) -> str:
+    file = tmp_path / "weather.json"
+    file.write_text(json.dumps(WEATHER))
+    return str(file)
+
+
+def test_the_three_uses_work_literally(ready: Pfa, weather: str) -> None:
+    listed = ready("list", "--org", "HOLNG", "--category", "Crane")
+    assert [line.split("\t")[0] for line in listed.lines] == ["H-002", "H-004", "H-006"]
+    assert ready("draft", "save", weather).code == 0
+    assert ready("commit", "--session", "weather").code == 0
+
+
+def test_init_may_be_repeated(pfa: Pfa) -> None:
+    first, second = (pfa("init", "--org", "HOLNG", "-o", "json").json["data"] for _ in range(2))
+    assert (first["organization"], first["created"], second["created"]) == ("HOLNG", True, False)
+
+
+def test_a_pull_counts_what_it_did_and_the_second_changes_nothing(pfa: Pfa, tmp_path: Path) -> None:
+    pfa("init", "--org", "HOLNG")
+    one = write_lines(tmp_path / "one.jsonl", [baseline_record(1)])
+    two = write_lines(tmp_path / "two.jsonl", [baseline_record(2)])
+    first = pfa("sync", "pull", "--from", one, two, "-o", "json")
+    second = pfa("sync", "pull", "--from", one, "--from", two, "-o", "json")
+    assert first.code == second.code == 0
+    run_id, metadata = first.json.pop("runId"), first.json["metadata"]
+    assert run_id
+    assert set(first.json) == {
+        "runId",
+        "status",
+        "total",
+        "inserted",
+        "updated",
+        "unchanged",
+        "missing",
+        "rejected",
+        "metadata",
+    }
+    assert "duration" in metadata
+    assert (first.json["inserted"], second.json["inserted"], second.json["unchanged"]) == (2, 0, 2)
+
+
+def test_a_pull_with_bad_records_keeps_the_good_ones_and_ends_with_3(
+    pfa: Pfa, tmp_path: Path
+) -> None:
+    pfa("init", "--org", "HOLNG")
+    file = write_lines(
+        tmp_path / "m.jsonl", [baseline_record(1), baseline_record(2, source="Lease")]
+    )
+    told = pfa("sync", "pull", "--from", file)
+    assert told.code == 3
+    assert "H-002 source:" in told.err
+    assert "m.jsonl line 2" in told.err
+    assert told.err.splitlines()[-1].startswith("error: 1 of 2 records rejected")
+    run = pfa("sync", "runs", "-o", "ids").lines[0]
+    assert pfa("sync", "show", run, "-o", "json").json["data"]["outcomes"][0]["pfaId"] == "H-002"
+    assert pfa("list", "-o", "ids").lines == ["H-001"]
+
+
+def test_list_as_json_is_one_page_with_a_way_on(ready: Pfa) -> None:
+    first = ready(
+        "list", "-o", "json", "--page-size", "4", "--category", "Crane", "--category", "Loader"
+    )
+    assert first.json["pagination"] | {"next": None} == {
+        "page": 1,
+        "pageSize": 4,
+        "totalRecords": 6,
+        "totalPages": 2,
+        "next": None,
+    }
+    assert first.json["metadata"]["filters"] == ["category"]
+    assert first.json["metadata"]["organization"] == "HOLNG"
+    assert set(first.json["data"][0]) == {
+        "pfaId",
+        "data",
+        "syncState",
+        "sessionId",
+        "version",
+        "modifiedAt",
+        "modifiedBy",
+    }
+    cursor = first.json["pagination"]["next"]
+    rest = ready(
+        "list",
+        "-o",
+        "json",
+        "--page-size",
+        "4",
+        "--after",
+        cursor,
+        "--category",
+        "Crane",
+        "--category",
+        "Loader",
+    )
+    ids = [item["pfaId"] for told in (first, rest) for item in told.json["data"]]
+    assert ids == [f"H-00{number}" for number in range(1, 7)]
+    assert rest.json["pagination"]["next"] is None
+    assert len(ready("list", "-o", "json", "--all").json["data"]) == 6
+
+
+def test_every_format_tells_of_the_same_records(ready: Pfa) -> None:
+    ids = [f"H-00{number}" for number in range(1, 7)]
+    assert ready("list", "-o", "ids").lines == ids
+    assert [json.loads(line)["pfaId"] for line in ready("list", "-o", "jsonl").lines] == ids
+    rows = list(csv.DictReader(io.StringIO(ready("list", "-o", "csv").out)))
+    assert [row["pfaId"] for row in rows] == ids
+    assert list(rows[0]) == [
+        *FIELDS,
+        "syncState",
+        "sessionId",
+        "version",
+        "modifiedAt",
+        "modifiedBy",
+    ]
+    for name in ("table", "markdown", "tsv"):
+        told = ready("list", "-o", name).out
+        assert [one for one in ids if one not in told] == []
+
+
+def test_limits_hold_in_every_format_and_a_table_tells_how_to_get_the_rest(ready: Pfa) -> None:
+    for name in ("ids", "tsv", "jsonl"):
+        assert len(ready("list", "-o", name, "--limit", "2").lines) == 2
+    table = ready("list", "-o", "table", "--limit", "2")
+    assert len(table.lines) == 4
+    assert "2 of 6 records" in table.err
+    assert ready("list", "-o", "table", "--limit", "2", "-q").err == ""
+    assert "of 6" not in ready("list", "-o", "table", "--limit", "0").err
+
+
+def test_no_rows_is_no_error_and_the_nearest_value_is_told(ready: Pfa) -> None:
+    told = ready("list", "--category", "Crnae")
+    assert (told.code, told.out) == (0, "")
+    assert "'Crane'" in told.err
+    assert ready("list", "--category", "Crnae", "-q").err == ""
+
+
+def test_saving_shows_the_drafts_and_says_what_comes_next(ready: Pfa, weather: str) -> None:
+    saved = ready("draft", "save", weather, "-o", "json")
+    assert saved.json["sessionId"] == "weather"
+    assert [(item["pfaId"], item["version"], item["status"]) for item in saved.json["saved"]] == [
+        ("H-002", 1, "created"),
+        ("H-004", 1, "created"),
+    ]
+    assert saved.json["errors"] == []
+    assert "next: pfa diff weather" in saved.err
+    again = ready("draft", "save", weather)
+    assert "2 drafts saved in session weather (2 unchanged)" in again.err
+
+
+def test_a_rehearsed_save_leaves_nothing(ready: Pfa, weather: str) -> None:
+    told = ready("draft", "save", weather, "--dry-run")
+    assert told.code == 0
+    assert "dry run" in told.err
+    assert ready("draft", "list").out == ""
+
+
+def test_all_faults_of_a_file_are_told_at_once(ready: Pfa, tmp_path: Path) -> None:
+    file = write_lines(
+        tmp_path / "bad.jsonl",
+        [
+            {"pfaId": "H-002", "delta": {"monthlyRate": -1}},
+            {"pfaId": "H-004", "delta": {"colour": "red"}},
+            {"pfaId": "H-006", "delta": {"dor": "PROJECT"}},
+        ],
+    )
+    whole = ready("draft", "save", file, "--session", "s")
+    assert (whole.code, whole.out) == (9, "")
+    problems = whole.err.splitlines()
+    assert [line.split(":")[0].strip() for line in problems[:2]] == [
+        "H-002 monthlyRate",
+        "H-004 colour",
+    ]
+    assert problems[-1].endswith("nothing was saved [INVALID_DATA]")
+    assert ready("draft", "list").out == ""
+
+    partial = ready("draft", "save", file, "--session", "s", "--partial", "-o", "json")
+    assert partial.code == 3
+    assert [item["code"] for item in partial.json["errors"]] == ["INVALID_RANGE", "UNKNOWN_FIELD"]
+    assert json.loads(partial.err.splitlines()[-1])["error"]["exitCode"] == 3
+    assert ready("draft", "list", "-o", "ids").lines == ["H-006"]
+
+
+def test_a_diff_shows_before_after_and_the_cost(ready: Pfa, weather: str) -> None:
+    assert ready("diff", "--exit-code").code == 0
+    ready("draft", "save", weather)
+    told = ready("diff", "weather", "--exit-code")
+    assert told.code == 10
+    assert [line.split("\t")[:4] for line in told.lines] == [
+        ["H-002", "forecastEnd", "2026-03-02", "2026-03-09"],
+        ["H-004", "monthlyRate", "3044", "1000.5"],
+    ]
+    report = ready("diff", "-o", "json").json
+    assert report["data"][0]["costEffect"] == Decimal("700.00")
+    assert report["summary"]["records"] == 2
+    total = sum(entry["costEffect"] for entry in report["data"])
+    assert report["summary"]["costEffect"] == total
+
+
+def test_stats_move_with_my_drafts_but_the_plan_does_not(ready: Pfa, weather: str) -> None:
+    before = ready("stats", "-o", "json").json["data"]
+    ready("draft", "save", weather)
+    after = ready("stats", "-o", "json").json["data"]
+    assert after["cost"]["plan"] == before["cost"]["plan"]
+    assert after["baseline_cost"] == before["cost"]
+    assert (
+        after["draft_impact"]
+        == after["cost"]["forecast"]["total"] - before["cost"]["forecast"]["total"]
+    )
+    assert after["draft_count"] == 2
+    grouped = ready("stats", "--by", "category,area-silo", "-o", "json").json["groups"]
+    assert [group["key"] for group in grouped] == [
+        {"category": "Crane", "areaSilo": "Silo 4"},
+        {"category": "Loader", "areaSilo": "Jetty"},
+    ]
+    assert "variance" in ready("stats").out
+    assert ready("stats", "--baseline", "-o", "json").json["data"]["draft_impact"] == 0
+
+
+def test_commit_uncommit_discard_go_round(ready: Pfa, weather: str) -> None:
+    ready("draft", "save", weather)
+    rehearsed = ready("commit", "--session", "weather", "-n", "-o", "json")
+    assert rehearsed.json["committedCount"] == 2
+    committed = ready("commit", "--session", "weather", "-o", "json").json
+    assert set(committed) == {"sessionId", "committedCount", "committed", "conflicts", "metadata"}
+    assert (committed["sessionId"], committed["committedCount"]) == ("weather", 2)
+    versions = [(item["pfaId"], item["version"]) for item in committed["committed"]]
+    assert versions == [("H-002", 2), ("H-004", 2)]
+    again = ready("commit", "--session", "weather", "-o", "json")
+    assert (again.code, again.json["committedCount"]) == (0, 0)
+    assert "committed already" in again.err
+    assert ready("list", "--state", "committed", "-o", "ids").lines == ["H-002", "H-004"]
+    assert ready("discard", "--session", "weather").code == 7
+    assert ready("uncommit", "--session", "weather", "-o", "json").json["uncommittedCount"] == 2
+    dropped = ready("discard", "--session", "weather", "-o", "json")
+    assert (dropped.json["discardedCount"], dropped.json["discarded"]) == (2, ["H-002", "H-004"])
+    assert ready("commit").code == 6
+    assert ready("discard", "--session", "nowhere").code == 6
+
+
+def test_a_baseline_that_moved_stops_the_commit_and_names_the_field(
+    ready: Pfa, weather: str, tmp_path: Path
+) -> None:
+    ready("draft", "save", weather)
+    moved = [baseline_record(number) for number in range(1, 7)]
+    moved[1]["forecastEnd"] = "2026-05-01"
+    ready("sync", "pull", "--from", write_lines(tmp_path / "moved.jsonl", moved))
+    whole = ready("commit", "--session", "weather")
+    assert whole.code == 7
+    assert "H-002 forecastEnd:" in whole.err
+    assert whole.err.splitlines()[-1].endswith("[BASELINE_CONFLICT]")
+    partial = ready("commit", "--session", "weather", "--partial", "-o", "json")
+    assert partial.code == 3
+    assert partial.json["committedCount"] == 1
+    assert partial.json["conflicts"][0]["fields"] == [
+        {"field": "forecastEnd", "base": "2026-03-02", "mine": "2026-03-09", "pems": "2026-05-01"}
+    ]
+    assert "PEMS changed meanwhile" in ready("show", "H-002").out
+
+
+def test_small_edits_need_no_file(ready: Pfa) -> None:
+    told = ready(
+        "draft", "set", "H-002", "H-004", "dor=PROJECT", "monthlyRate=10.10", "--session", "s"
+    )
+    assert told.code == 0
+    shown = ready("show", "H-002", "-o", "json").json["data"][0]
+    assert shown["mine"] == {"dor": "PROJECT", "monthlyRate": Decimal("10.10")}
+    assert shown["modifications"][0]["sessionId"] == "s"
+    assert ready("draft", "unset", "H-002", "dor").code == 0
+    assert ready("show", "H-002", "-o", "json").json["data"][0]["mine"] == {
+        "monthlyRate": Decimal("10.10")
+    }
+    assert "* " in ready("show", "H-002").out
+    assert ready("draft", "set", "H-999", "dor=PROJECT").code == 6
+    assert ready("draft", "set", "H-002", "dor=HQ").code == 9
+
+
+def test_filters_choose_what_is_shifted_and_days_may_be_negative(ready: Pfa) -> None:
+    told = ready("draft", "shift", "-14", "--area-silo", "Silo 4", "--into", "early", "-o", "ids")
+    assert told.lines == ["H-002", "H-004", "H-006"]
+    assert ready(
+        "list", "--id", "H-002", "-o", "tsv", "--columns", "forecastStart,forecastEnd,sessionId"
+    ).lines == ["2026-01-19\t2026-02-16\tearly"]
+    assert ready("draft", "shift", "1", "--session", "early").code == 0
+    assert len(ready("draft", "list").lines) == 3
+
+
+def test_the_log_tells_who_changed_what(ready: Pfa, weather: str) -> None:
+    ready("draft", "save", weather)
+    entries = [json.loads(line) for line in ready("log", "H-002", "-o", "jsonl").lines]
+    assert [(entry["action"], entry["sessionId"], entry["reason"]) for entry in entries] == [
+        ("save", "weather", "Rain")
+    ]
+    assert "forecastEnd=2026-03-09" in ready("log", "--session", "weather").out
+
+
+def test_status_tells_where_i_stand(ready: Pfa, weather: str) -> None:
+    assert ready("status", "--exit-code").code == 0
+    ready("draft", "save", weather)
+    told = ready("status", "--exit-code")
+    assert told.code == 10
+    assert "weather" in told.out
+    report = ready("status", "-o", "json").json["data"]
+    assert (report["organization"], report["recordCount"], report["drafts"]) == ("HOLNG", 6, 2)
+
+
+def test_the_doctor_finds_all_well_or_names_the_cure(
+    ready: Pfa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ready("doctor").code == 0
+    monkeypatch.setenv("PFA_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:1/none")
+    sick = ready("doctor")
+    assert sick.code == 69
+    assert "cure:" in sick.out
+    assert "secret" not in sick.out + sick.err
+
+
+def test_rights_are_those_of_the_role(ready: Pfa, weather: str, tmp_path: Path) -> None:
+    issued = ready("auth", "issue", "--user", "vera", "--role", "viewer", "--ttl", "1h")
+    assert issued.err == ""
+    token = tmp_path / "vera.token"
+    token.write_text(issued.out)
+    token.chmod(0o600)
+    assert ready("list", "--token-file", str(token), "-o", "ids").code == 0
+    refused = ready("draft", "save", weather, "--token-file", str(token))
+    assert (refused.code, refused.err.splitlines()[-1].endswith("[PERMISSION_DENIED]")) == (5, True)
+    assert ready("user", "grant", "vera", "--role", "editor").code == 0
+    assert [line.split("\t")[:2] for line in ready("user", "list").lines][1] == ["vera", "editor"]
+    assert ready("user", "revoke", "vera").code == 0
+    assert ready("list", "--token-file", str(token)).code == 5
+
+
+def test_a_token_comes_in_through_a_pipe(ready: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = ready("auth", "issue", "--user", "vera", "--role", "viewer").out
+    monkeypatch.setattr(sys, "stdin", io.StringIO(token))
+    assert ready("auth", "login").code == 0
+    assert ready("auth", "status", "-o", "json").json["data"]["userId"] == "vera"
+    assert ready("auth", "logout").code == 0
+    assert ready("list").code == 4
+
+
+def test_organizations_are_added_and_then_must_be_named(ready: Pfa) -> None:
+    assert ready("org", "add", "RIO", "--name", "Rio Grande").code == 0
+    assert [line.split("\t")[0] for line in ready("org", "list").lines] == ["HOLNG", "RIO"]
+    assert ready("list").code == 2
+    assert ready("list", "--org", "RIO").out == ""
+    assert len(ready("--org", "HOLNG", "list").lines) == 6
+    assert ready("list", "--org", "NOPE").code == 5
+
+
+def test_the_database_tells_of_itself(ready: Pfa, database_url: str) -> None:
+    assert ready("db", "url").out == database_url + "\n"
+    status = ready("db", "status", "-o", "json").json["data"]
+    assert (status["kind"], status["reachable"]) == ("server", True)
+    assert ready("db", "upgrade").out.endswith("up to date\n")
+
+
+def test_a_schema_that_is_missing_is_made_by_upgrade(
+    pfa: Pfa, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PFA_DATABASE_URL", empty_database_url)
+    init = ("init", "--org", "HOLNG")
+    assert alone(*init) == 78
+    assert pfa("db", "upgrade", "--dry-run").code == 0
+    assert alone(*init) == 78
+    assert pfa("db", "upgrade").code == 0
+    assert pfa("init", "--org", "HOLNG").code == 0
+
+
+def test_what_data_holds_cannot_reach_a_terminal(ready: Pfa, tmp_path: Path) -> None:
+    odd = baseline_record(9, category="a\x1b[31mb\nc", manufacturer="x|y")
+    ready("sync", "pull", "--from", write_lines(tmp_path / "odd.jsonl", [odd]))
+    for name in ("table", "markdown"):
+        told = ready("list", "-o", name).out
+        assert "\x1b" not in told
+        assert r"a\x1b[31mb\nc" in told
+    rows = list(csv.reader(io.StringIO(ready("list", "--id", "H-009", "-o", "csv").out)))
+    assert "a\x1b[31mb\nc" in rows[1]
+
+
+def start(*words: str, **changes: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pfa_cli", *words],
+        stdout=changes.pop("stdout", subprocess.PIPE),
+        stderr=subprocess.PIPE,
+        env={**os.environ},
+        **changes,
+    )
+
+
+def alone(*words: str) -> int:
+    with start(*words) as process:
+        return process.wait(20)
+
+
+@pytest.fixture
+def many(pfa: Pfa, tmp_path: Path) -> None:
+    """More records than a pipe takes in at once."""
+    pfa("init", "--org", "HOLNG")
+    items = [baseline_record(number % 27 + 1, pfaId=f"H-{number:05}") for number in range(3000)]
+    assert pfa("sync", "pull", "--from", write_lines(tmp_path / "many.jsonl", items)).code == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_stream_quietly(number: int, code: int, many: None) -> None:
+    with start("list", "-o", "jsonl") as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        time.sleep(0.1)
+        process.send_signal(number)
+        process.stdout.close()
+        assert process.wait(20) == code
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("name", ["jsonl", "csv", "table", "json"])
+def test_a_reader_that_goes_away_ends_the_program_quietly(name: str, many: None) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with start("list", "-o", name, "--limit", "40", stdout=writing) as process:
+        os.close(writing)
+        assert process.stderr
+        assert process.wait(20) == 141
+        assert process.stderr.read() in (
+            b"",
+            b"40 of 3,000 records; --limit 0 shows all, -o csv or -o jsonl streams them\n",
+        )
+
+
+@pytest.mark.parametrize("words", [["list", "-o", "jsonl"], ["stats"], ["--version"]], ids=" ".join)
+def test_a_full_disk_is_an_error_not_a_loss(words: list[str], many: None) -> None:
+    with Path("/dev/full").open("wb") as full, start(*words, stdout=full) as process:
+        assert process.stderr
+        assert process.wait(20) == 74
+        assert b"[IO_ERROR]" in process.stderr.read().replace(b'"code":"IO_ERROR"', b"[IO_ERROR]")

@@ -1,0 +1,254 @@
+"""Formats: what programs read back, and what a terminal gets to see."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pfa_cli.render import escape
+from pfa_cli.render.documents import document
+from pfa_cli.render.formats import Format, Look
+from pfa_cli.render.grid import grid
+from pfa_cli.render.records import element, row
+from pfa_cli.render.sheet import Sheet, show
+from pfa_cli.render.words import ago, count, money, signed, span
+from pfa_cli.session import camel_case
+from pfa_core.errors import Fault, InvalidRequest
+
+NASTY = 'a\tb\nc\rd\\e"f,g|h\x1b[31m\x9b\u202e'
+ROWS = [
+    {"pfaId": "00123", "text": NASTY, "money": Decimal("12345678901234567890.10"), "flag": True},
+    {"pfaId": "1e5", "text": None, "money": None, "flag": False},
+]
+
+
+def sheet(**changes: Any) -> Sheet:
+    values: dict[str, Any] = {
+        "id_column": "pfaId",
+        "columns": ("pfaId", "text", "money", "flag"),
+        "items": ROWS,
+        "document": lambda: {"data": ROWS},
+    }
+    return Sheet(**(values | changes))
+
+
+def written(capsys: pytest.CaptureFixture[str], look: Look, what: Sheet | None = None) -> str:
+    show(what or sheet(), look)
+    return capsys.readouterr().out
+
+
+def test_tsv_has_no_header_and_escapes_like_copy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert written(capsys, Look(Format.TSV)) == (
+        '00123\ta\\tb\\nc\\rd\\\\e"f,g|h\x1b[31m\x9b\u202e\t12345678901234567890.10\ttrue\n'
+        "1e5\t\t\tfalse\n"
+    )
+
+
+def test_csv_is_read_back_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    told = written(capsys, Look(Format.CSV))
+    assert list(csv.reader(io.StringIO(told, newline=""))) == [
+        ["pfaId", "text", "money", "flag"],
+        ["00123", NASTY, "12345678901234567890.10", "true"],
+        ["1e5", "", "", "false"],
+    ]
+    assert told.endswith("\r\n")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_json_keeps_every_digit_and_every_character(
+    terminal: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = written(capsys, Look(Format.JSON, terminal=terminal))
+    assert json.loads(told, parse_float=Decimal) == {"data": ROWS}
+    assert ("\x9b" in told) is not terminal
+
+
+def test_jsonl_is_one_element_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = written(capsys, Look(Format.JSONL)).splitlines()
+    assert [json.loads(line, parse_float=Decimal) for line in lines] == ROWS
+
+
+def test_ids_are_one_a_line_and_neighbours_stand_once(capsys: pytest.CaptureFixture[str]) -> None:
+    doubled = sheet(rows=[ROWS[0], ROWS[0], ROWS[1]])
+    assert written(capsys, Look(Format.IDS), doubled) == "00123\n1e5\n"
+
+
+@pytest.mark.parametrize(
+    "look", [Look(Format.TABLE), Look(Format.MARKDOWN), Look(Format.TABLE, terminal=True)]
+)
+def test_what_people_read_shows_control_characters_escaped(
+    look: Look, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = written(capsys, look)
+    assert not set(told) & set("\t\r\x1b\x9b\u202e")
+    assert "00123" in told
+    assert "1e5" in told
+
+
+@pytest.mark.parametrize("name", [Format.TSV, Format.CSV, Format.IDS])
+def test_on_a_terminal_lines_are_shielded_too(
+    name: Format, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = written(capsys, Look(name, terminal=True))
+    assert not set(told) & set("\x1b\x9b\u202e")
+
+
+def test_markdown_escapes_its_own_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    what = sheet(columns=("pfaId",), items=[{"pfaId": "a|b"}])
+    told = written(capsys, Look(Format.MARKDOWN), what)
+    assert told.splitlines()[-1] == r"| a\|b  |"
+
+
+def test_numbers_stand_right_and_ids_left(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"pfaId": "00123", "money": 5}, {"pfaId": "1e5", "money": Decimal("10.10")}]
+    what = sheet(columns=("pfaId", "money"), items=rows)
+    assert written(capsys, Look(Format.TABLE), what) == (
+        "pfaId  money\n-----  -----\n00123      5\n1e5    10.10\n"
+    )
+
+
+def test_a_table_without_rows_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert written(capsys, Look(Format.TABLE), sheet(items=[])) == ""
+
+
+def test_long_cells_are_cut_to_a_terminal_but_never_the_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = [["HOLNG-000001", "x" * 100, "short"]]
+    cut = grid(("pfaId", "text", "more"), rows, Look(Format.TABLE, terminal=True))
+    whole = grid(("pfaId", "text", "more"), rows, Look(Format.TABLE))
+    assert max(map(len, cut.splitlines())) <= 40
+    assert "HOLNG-000001  x" in cut
+    assert "…" in cut
+    assert "x" * 100 in whole
+
+
+def test_chosen_columns_come_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert written(capsys, Look(Format.TSV, ("flag", "pfaId"))) == "true\t00123\nfalse\t1e5\n"
+    assert written(capsys, Look(Format.JSONL, ("flag", "pfaId"))).splitlines()[0] == (
+        '{"flag":true,"pfaId":"00123"}'
+    )
+
+
+def test_an_unknown_column_is_refused_and_the_known_ones_named() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        show(sheet(), Look(Format.TSV, ("colour",)))
+    assert caught.value.hint == "columns: pfaId, text, money, flag"
+
+
+def record(data: str = '{"pfaId": "A-1", "monthlyRate": 1.50, "vendor": {"a": [1.0]}}') -> Any:
+    return SimpleNamespace(
+        pfa_id="A-1",
+        data_json=data,
+        data=json.loads(data, parse_float=Decimal),
+        sync_state="draft",
+        session_id="s",
+        version=2,
+        modified_at=datetime(2026, 11, 23, 12, tzinfo=timezone(timedelta(hours=2))),
+        modified_by="anna",
+    )
+
+
+def test_a_record_keeps_the_digits_that_the_database_wrote() -> None:
+    assert element(record()) == (
+        '{"pfaId":"A-1","data":{"pfaId": "A-1", "monthlyRate": 1.50, "vendor": {"a": [1.0]}},'
+        '"syncState":"draft","sessionId":"s","version":2,'
+        '"modifiedAt":"2026-11-23T10:00:00.000Z","modifiedBy":"anna"}'
+    )
+
+
+def test_a_row_holds_data_marks_and_fields_asked_for_by_prefix() -> None:
+    found = row(record(), ("data.vendor", "data.nothing"))
+    assert found["monthlyRate"] == Decimal("1.50")
+    assert found["data.vendor"] == {"a": [Decimal("1.0")]}
+    assert found["data.nothing"] is None
+    assert (found["syncState"], found["version"]) == ("draft", 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (True, "true"),
+        (False, "false"),
+        (0, "0"),
+        (Decimal("1E+3"), "1000"),
+        (Decimal("1E-7"), "0.0000001"),
+        (Decimal("10.10"), "10.10"),
+        ("1e5", "1e5"),
+        (["a", Decimal("1.0")], '["a",1.0]'),
+        (datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC), "2026-01-02T03:04:05.678Z"),
+    ],
+)
+def test_values_are_plain_text(value: Any, text: str) -> None:
+    assert escape.plain(value) == text
+
+
+@pytest.mark.parametrize(
+    "char", ["\x00", "\x07", "\x1b", "\x7f", "\x9b", "\u200f", "\u202e", "\u2066", "\u2028"]
+)
+def test_what_could_move_a_terminal_is_made_visible(char: str) -> None:
+    assert (
+        escape.visible(f"a{char}b") == f"a\\x{ord(char):02x}b"
+        if ord(char) < 256
+        else f"a\\u{ord(char):04x}b"
+    )
+    assert json.loads(escape.visible_json(json.dumps(char, ensure_ascii=False))) == char
+
+
+@pytest.mark.parametrize("text", ["Müller Kräne", "東洋建機", "a'b\"c", "😀"])
+def test_other_characters_stay_as_they_are(text: str) -> None:
+    assert escape.visible(text) == text
+
+
+def test_results_become_camel_case_objects() -> None:
+    assert document(Fault("A-1", "dor", "X", "odd")) == {
+        "pfaId": "A-1",
+        "field": "dor",
+        "code": "X",
+        "message": "odd",
+        "position": "",
+    }
+
+
+def test_numbers_are_worded() -> None:
+    assert count(1, "draft") == "1 draft"
+    assert count(20280, "record") == "20,280 records"
+    assert money(Decimal("1234.5")) == "1,234.50"
+    assert [signed(Decimal(n)) for n in ("1.5", "-1.5", "0.00")] == ["+1.50", "-1.50", "0.00"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(5, "5 seconds"), (60, "1 minute"), (7200, "2 hours"), (200_000, "2 days")],
+)
+def test_lengths_of_time_are_worded(seconds: int, text: str) -> None:
+    assert span(timedelta(seconds=seconds)) == text
+
+
+def test_an_instant_is_worded_from_now() -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    assert ago(None) == "never"
+    assert ago(now - timedelta(seconds=3), now) == "just now"
+    assert ago(now - timedelta(hours=3), now) == "3 hours ago"
+
+
+@pytest.mark.parametrize(
+    ("spelled", "field"),
+    [
+        ("area-silo", "areaSilo"),
+        ("areaSilo", "areaSilo"),
+        ("data.a-b", "data.a-b"),
+        ("pfaId", "pfaId"),
+    ],
+)
+def test_fields_may_be_spelled_like_options(spelled: str, field: str) -> None:
+    assert camel_case(spelled) == field
