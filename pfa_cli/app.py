@@ -45,6 +45,7 @@ COMMANDS = {
     "org": "auth",
     "user": "auth",
     "db": "db",
+    "demo": "demo",
     "doctor": "overview",
     "version": "overview",
 }

@@ -73,7 +73,8 @@ def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> N
     for fault in failure.details:
         streams.tell(problem_line(fault))
     if failure.hint:
-        streams.tell(f"hint: {visible(failure.hint)}")
+        first, *more = map(visible, failure.hint.splitlines())
+        streams.tell("\n  ".join([f"hint: {first}", *more]))
     label = "error:"
     if streams.colored(sys.stderr, color):
         label = typer.style(label, fg="red", bold=True)

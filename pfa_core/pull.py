@@ -209,13 +209,14 @@ def _record(
     outcomes = [
         runs.NewOutcome(
             str(db.new_id()),
+            number,
             fault.pfa_id,
             fault.position,
             "rejected",
             fault.code,
             f"{fault.field} {fault.message}".strip(),
         )
-        for fault in result.faults
+        for number, fault in enumerate(result.faults, 1)
     ]
     runs.add_outcomes(conn, code, str(run_id), outcomes, at)
     entry = audit.Entry(str(db.new_id()), run_id=str(run_id), after=counts, reason=source)

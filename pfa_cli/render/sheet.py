@@ -103,7 +103,7 @@ def _write_csv(sheet: Sheet, look: Look) -> int:
     columns = look.columns or sheet.csv_columns or sheet.columns
     shield = escape.visible if look.terminal else str
     line = io.StringIO()
-    writer = csv.writer(line)
+    writer = csv.writer(line, lineterminator="\n")
 
     def record(cells: Iterable[str]) -> str:
         line.seek(0)

@@ -12,12 +12,12 @@ SET status = EXCLUDED.status,
     message = EXCLUDED.message;
 
 -- name: outcomes
-INSERT INTO pfa_sync_outcome (organization_id, run_id, outcome_id, pfa_id, position, outcome, code,
-                              message, at)
-SELECT %(organization_id)s, %(run_id)s, o.outcome_id, o.pfa_id, o.position, o.outcome, o.code,
+INSERT INTO pfa_sync_outcome (organization_id, run_id, outcome_id, number, pfa_id, position, outcome,
+                              code, message, at)
+SELECT %(organization_id)s, %(run_id)s, o.outcome_id, o.number, o.pfa_id, o.position, o.outcome, o.code,
        o.message, %(at)s
 FROM jsonb_to_recordset(%(outcomes)s) AS o (
-    outcome_id uuid, pfa_id text, position text, outcome text, code text, message text)
+    outcome_id uuid, number integer, pfa_id text, position text, outcome text, code text, message text)
 ON CONFLICT DO NOTHING;
 
 -- name: list
@@ -39,7 +39,7 @@ SELECT pfa_id, position, outcome, code, message, at
 FROM pfa_sync_outcome
 WHERE organization_id = %(organization_id)s
   AND run_id::text = %(run_id)s
-ORDER BY outcome_id;
+ORDER BY number, outcome_id;
 
 -- name: last_pull
 SELECT finished_at

@@ -139,13 +139,12 @@ class Database:
         return self._connection
 
     def _connect(self) -> Connection[Any]:
-        if self.conninfo is not None:
-            conn = _open(self.conninfo)
-            self._check_schema(conn)
-            return conn
-        conn = self._connect_embedded()
-        if self.require_schema and migrations.schema_version(conn) != migrations.program_version():
-            migrations.upgrade(conn)
+        conn = self._connect_embedded() if self.conninfo is None else _open(self.conninfo)
+        try:
+            self._settle_schema(conn)
+        except BaseException:
+            conn.close()
+            raise
         return conn
 
     def _connect_embedded(self) -> Connection[Any]:
@@ -156,9 +155,14 @@ class Database:
         except psycopg.OperationalError:
             return _open(embedded.ensure(self.root))
 
-    def _check_schema(self, conn: Connection[Any]) -> None:
-        if self.require_schema:
-            migrations.require_current(migrations.schema_version(conn))
+    def _settle_schema(self, conn: Connection[Any]) -> None:
+        """See that the schema is the program's own; only the embedded server is upgraded unasked."""
+        if not self.require_schema:
+            return
+        version = migrations.schema_version(conn)
+        if self.conninfo is None and version != migrations.program_version():
+            version = migrations.upgrade(conn).after
+        migrations.require_current(version)
 
     def _with_retries(self, attempt: Callable[[], Result]) -> Result:
         for number in range(1, ATTEMPTS):
@@ -222,9 +226,9 @@ def _lost(error: psycopg.Error) -> PfaError:
 
 
 def _reason(text: str) -> str:
-    """libpq's own words without addresses: they name host and user, never a password."""
-    last = text.strip().splitlines()[-1] if text.strip() else "no answer"
-    return last.rpartition("failed: ")[2]
+    """libpq's own first words, without the address; they never hold a password."""
+    first = text.strip().splitlines()[0] if text.strip() else "no answer"
+    return first.rpartition("failed: ")[2]
 
 
 def _commit_unknown() -> DatabaseUnavailable:

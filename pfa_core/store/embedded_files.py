@@ -112,9 +112,14 @@ def major(of_version: str) -> int:
 
 def make_root(root: Path) -> None:
     """Make the root directory: ours alone, or passable for the service user when we are root."""
-    if not root.is_dir():
+    if root.is_dir():
+        return
+    # A root whose umask is 077 would shut the service user out of every parent made here.
+    before = os.umask(0o022 if os.geteuid() == 0 else 0o077)
+    try:
         root.mkdir(parents=True, exist_ok=True)
-        root.chmod(0o755 if os.geteuid() == 0 else 0o700)
+    finally:
+        os.umask(before)
 
 
 def make_socket_directory(at: Path, owner: Account) -> None:

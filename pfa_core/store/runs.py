@@ -33,9 +33,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class NewOutcome:
-    """What became of one record, for the log."""
+    """What became of one record, for the log; `number` is its place there."""
 
     outcome_id: str
+    number: int
     pfa_id: str
     position: str
     outcome: str

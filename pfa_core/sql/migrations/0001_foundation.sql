@@ -235,6 +235,7 @@ CREATE TABLE pfa_sync_outcome (
     organization_id text COLLATE "C" NOT NULL,
     run_id          uuid NOT NULL,
     outcome_id      uuid NOT NULL,
+    number          integer NOT NULL,
     pfa_id          text COLLATE "C",
     modification_id uuid,
     position        text NOT NULL DEFAULT '',
