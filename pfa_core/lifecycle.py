@@ -10,22 +10,19 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.errors import (
-    BaselineConflict,
     Fault,
     IllegalTransition,
-    InvalidData,
     InvalidRequest,
     NoDrafts,
     VersionConflict,
 )
 from pfa_core.guard import enter
-from pfa_core.model.delta import FieldConflict, check, merge, same, three_way
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import Filters
-from pfa_core.store import audit, mirror, modifications
+from pfa_core.precommit import RecordConflict, Review, review
+from pfa_core.store import audit, modifications
 from pfa_core.store.database import Database
-from pfa_core.store.mirror import MirrorRow
 from pfa_core.store.modifications import Commitment, ModificationRow
 
 
@@ -60,25 +57,17 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordConflict:
-    """A draft that PEMS moved under, and the fields in question."""
-
-    pfa_id: str
-    modification_id: str
-    fields: tuple[FieldConflict, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class CommitResult:
-    """What was committed, in PFA id order, what stayed behind in conflict (only with `partial`),
-    how many modifications of the session had been committed before, and how many drafts went
-    because PEMS has all their values by now."""
+    """What was committed, in PFA id order; what stayed behind in conflict (only with `partial`); how
+    many modifications of the session had been committed before; the PFA ids whose drafts went
+    because PEMS has all their values by now; and every reason why a draft stayed behind."""
 
     session_id: str | None
     committed: list[Committed]
     conflicts: list[RecordConflict]
     already_committed: int
     settled: list[str]
+    problems: list[Fault]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +117,10 @@ def commit(
         if not drafts:
             return _nothing_to_commit(conn, principal, selection)
         _require_versions(drafts, selection)
-        review = _review(conn, principal, drafts)
+        found = review(conn, principal, drafts)
         if not partial:
-            review.raise_if_bad(len(drafts))
-        return _commit(conn, db, principal, review, selection)
+            found.raise_if_bad(len(drafts))
+        return _commit(conn, db, principal, found, selection)
 
     return db.transact(work, dry_run=dry_run)
 
@@ -188,103 +177,28 @@ def discard(
     return db.transact(work, dry_run=dry_run)
 
 
-@dataclass
-class _Review:
-    """Drafts looked at against today's mirror."""
-
-    good: list[tuple[ModificationRow, dict[str, Any]]] = field(default_factory=list)
-    settled: list[ModificationRow] = field(default_factory=list)
-    conflicts: list[RecordConflict] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-
-    def raise_if_bad(self, drafts: int) -> None:
-        if self.conflicts:
-            raise BaselineConflict(
-                f"PEMS changed what {len(self.conflicts):,} of {drafts:,} drafts change too, nothing was committed",
-                hint="keep PEMS's value: pfa draft unset ID FIELD; yours: unset it, then pfa draft set it again; "
-                "commit the others: --partial",
-                details=[
-                    fault for conflict in self.conflicts for fault in _conflict_faults(conflict)
-                ],
-            )
-        if self.faults:
-            raise InvalidData(
-                f"{len(self.faults):,} of {drafts:,} drafts no longer fit the baseline, nothing was committed",
-                details=self.faults,
-            )
-
-
-def _review(
-    conn: Connection[Any], principal: Principal, drafts: Sequence[ModificationRow]
-) -> _Review:
-    ids = [draft.pfa_id for draft in drafts]
-    rows = mirror.lock_records(conn, principal.organization_id, ids)
-    earlier: dict[str, list[dict[str, Any]]] = {}
-    for row in modifications.of_records(conn, principal, ids):
-        if row.state != State.DRAFT:
-            earlier.setdefault(row.pfa_id, []).append(row.delta)
-    review = _Review()
-    for draft in drafts:
-        _review_draft(review, draft, rows[draft.pfa_id], earlier.get(draft.pfa_id, []))
-    return review
-
-
-def _review_draft(
-    review: _Review, draft: ModificationRow, row: MirrorRow, earlier: Sequence[dict[str, Any]]
-) -> None:
-    fields = three_way(draft.base, draft.delta, row.data)
-    delta = draft.delta if earlier else _unsettled(draft, row)
-    faults = check(draft.pfa_id, merge(row.data, *earlier), delta)
-    if fields:
-        review.conflicts.append(RecordConflict(draft.pfa_id, draft.modification_id, tuple(fields)))
-    elif faults:
-        review.faults.extend(faults)
-    elif not delta:
-        review.settled.append(draft)
-    else:
-        review.good.append((draft, delta))
-
-
-def _unsettled(draft: ModificationRow, row: MirrorRow) -> dict[str, Any]:
-    """The delta without the fields that PEMS changed to the drafted value meanwhile."""
-    return {
-        name: value
-        for name, value in draft.delta.items()
-        if not same(row.data.get(name), value) or same(draft.base.get(name), value)
-    }
-
-
 def _commit(
-    conn: Connection[Any], db: Database, principal: Principal, review: _Review, selection: Selection
+    conn: Connection[Any], db: Database, principal: Principal, found: Review, selection: Selection
 ) -> CommitResult:
     at = db.clock()
     commitments = [
-        Commitment(draft.modification_id, delta, draft.version) for draft, delta in review.good
+        Commitment(draft.modification_id, delta, draft.version) for draft, delta in found.good
     ]
-    rows = [draft for draft, _ in review.good]
+    rows = [draft for draft, _ in found.good]
     modifications.commit_drafts(conn, principal, commitments, at)
-    modifications.delete_drafts(
-        conn, principal, [draft.modification_id for draft in review.settled]
-    )
-    touched = [draft.pfa_id for draft in (*rows, *review.settled)]
+    modifications.delete_drafts(conn, principal, [draft.modification_id for draft in found.settled])
+    touched = [draft.pfa_id for draft in (*rows, *found.settled)]
     modifications.refresh_overlays(conn, principal, touched)
     _audit(conn, db, principal, "commit", rows, at)
-    _audit(conn, db, principal, "settle", review.settled, at)
-    conflicts = review.conflicts + _invalid(review.faults)
+    _audit(conn, db, principal, "settle", found.settled, at)
     return CommitResult(
         selection.session_id,
         _raised(rows),
-        conflicts,
+        found.conflicts,
         0,
-        [draft.pfa_id for draft in review.settled],
+        [draft.pfa_id for draft in found.settled],
+        found.problems(),
     )
-
-
-def _invalid(faults: Sequence[Fault]) -> list[RecordConflict]:
-    return [
-        RecordConflict(fault.pfa_id, "", (FieldConflict(fault.field, None, None, fault.message),))
-        for fault in faults
-    ]
 
 
 def _nothing_to_commit(
@@ -293,7 +207,7 @@ def _nothing_to_commit(
     if selection.session_id and not selection.ids:
         states = modifications.states_of_session(conn, principal, selection.session_id)
         if states:
-            return CommitResult(selection.session_id, [], [], sum(states.values()), [])
+            return CommitResult(selection.session_id, [], [], sum(states.values()), [], [])
     raise NoDrafts(f"no drafts of {principal.user_id} {_where(selection)}", hint="type: pfa status")
 
 
@@ -364,22 +278,6 @@ def _require_alone(
             hint="commit or discard the newer drafts first",
             details=faults,
         )
-
-
-def _conflict_faults(conflict: RecordConflict) -> list[Fault]:
-    return [
-        Fault(
-            conflict.pfa_id,
-            item.field,
-            "BASELINE_CONFLICT",
-            f"was {_shown(item.base)}, PEMS has {_shown(item.pems)} now, you want {_shown(item.mine)}",
-        )
-        for item in conflict.fields
-    ]
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value is None else str(value)
 
 
 def _raised(rows: Sequence[ModificationRow]) -> list[Committed]:

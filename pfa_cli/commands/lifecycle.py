@@ -10,13 +10,12 @@ import pfa_core as core
 from pfa_cli.compose import Effect, command
 from pfa_cli.outcomes import show_records, tell
 from pfa_cli.render.documents import document
-from pfa_cli.render.escape import plain
 from pfa_cli.render.words import count
 from pfa_cli.session import Call
-from pfa_core.errors import BaselineConflict, Fault, InvalidRequest
+from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest
 
 if TYPE_CHECKING:
-    from pfa_core.lifecycle import CommitResult, RecordConflict, Selection
+    from pfa_core.lifecycle import CommitResult, Selection
 
 app = typer.Typer(rich_markup_mode=None)
 VERSIONS = ("pfaId", "modificationId", "version")
@@ -55,12 +54,13 @@ def commit(
         call, committed, lambda: _commit_document(call, result, committed), columns=VERSIONS
     )
     _tell_committed(call, result)
-    if not result.conflicts:
+    if not result.problems:
         return 0
     return call.partly_done(
-        f"{count(len(result.conflicts), 'draft')} in conflict, {len(committed):,} committed",
-        BaselineConflict.code,
-        [fault for conflict in result.conflicts for fault in _faults(conflict)],
+        f"{count(len({fault.pfa_id for fault in result.problems}), 'draft')} stayed behind,"
+        f" {len(committed):,} committed",
+        BaselineConflict.code if result.conflicts else InvalidData.code,
+        result.problems,
     )
 
 
@@ -175,16 +175,3 @@ def _tell_committed(call: Call, result: CommitResult) -> None:
     tell(call, f"{count(len(result.committed), 'draft')} committed")
     if result.settled:
         call.say(f"{count(len(result.settled), 'draft')} gone: PEMS has their values by now")
-
-
-def _faults(conflict: RecordConflict) -> list[Fault]:
-    return [
-        Fault(
-            conflict.pfa_id,
-            item.field,
-            BaselineConflict.code,
-            f"was {plain(item.base) or 'empty'}, PEMS has {plain(item.pems) or 'empty'} now,"
-            f" mine is {plain(item.mine) or 'empty'}",
-        )
-        for item in conflict.fields
-    ]
