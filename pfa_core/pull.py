@@ -24,6 +24,7 @@ from pfa_core.store import audit, members, mirror, runs
 from pfa_core.store.database import Database
 
 MAX_FAULTS = 1000
+MAX_TOLD = 20
 PROGRESS_STEP = 1000
 
 
@@ -67,7 +68,8 @@ def pull_files(
         progress: Called with the number of records read so far, now and then.
 
     Raises:
-        NotFound, IoFailure, InvalidData: A file is not there, not readable, or not of its format.
+        NotFound, IoFailure, InvalidData: A file is not there, not readable, or not of its format;
+            or every record in it was refused.
         ConfigInvalid: A grid answer without a field map, or a bad map.
     """
     if not paths:
@@ -98,6 +100,7 @@ def _pull(
     code, run_id, started = principal.organization_id, db.new_id(), db.clock()
     members.lock_mirror(conn, code)
     accepted = mirror.copy_incoming(conn, arrival.rows(paths))
+    arrival.require_some(accepted)
     missing = mirror.count_missing(conn, code)
     unchanged = mirror.drop_unchanged(conn, code)
     changed, written = mirror.take_in(conn, code, run_id, started)
@@ -142,6 +145,18 @@ class _Arrival:
                 record = self._accepted(item)
                 if record is not None:
                     yield record["pfaId"], jsontext.dumps(record)
+
+    def require_some(self, accepted: int) -> None:
+        """Refuse an arrival of which nothing is good: that is another file than was meant."""
+        if self.rejected and not accepted:
+            foreign = self.foreign == self.rejected
+            raise InvalidData(
+                f"all {self.rejected:,} records were refused, the mirror is as it was",
+                hint=f"they belong to another organization than {self.organization_id}"
+                if foreign
+                else "",
+                details=self.faults[:MAX_TOLD],
+            )
 
     def _items(self, path: str) -> Iterator[RawRecord | Fault]:
         for item in read_baseline(path, self.file_format, stdin=self.stdin):

@@ -13,6 +13,8 @@ from pfa_core.files.reading import decode, open_input, source_name
 from pfa_core.jsontext import JsonFault, loads_strict, refuse_unstorable
 from pfa_core.model.values import shorten
 
+# What `pfa list -o csv` says of a record beside its fields.
+OWN_COLUMNS = frozenset(("syncState", "sessionId", "version", "modifiedAt", "modifiedBy"))
 FORMATS = ("auto", "json", "jsonl", "csv", "grid")
 
 
@@ -64,7 +66,8 @@ def _guess(path: str, first: bytes) -> str:
     if lowered.endswith((".jsonl", ".ndjson")):
         return "jsonl"
     text = first.decode("utf-8-sig", "replace").strip()
-    if text.startswith("{") and text.endswith("}") and '"Result"' not in text[:200]:
+    whole = '"Result"' in text[:200] or text.startswith('{"data":[')
+    if text.startswith("{") and text.endswith("}") and not whole:
         return "jsonl"
     return "json" if text[:1] in ("{", "[", "") or lowered.endswith(".json") else "csv"
 
@@ -77,7 +80,7 @@ def _jsonl_records(first: bytes, rest: BinaryIO, name: str) -> Iterator[RawRecor
         position = f"{name} line {number}"
         if line.strip():
             try:
-                yield RawRecord(loads_strict(decode(line, name, number)), position)
+                yield RawRecord(_bare(loads_strict(decode(line, name, number))), position)
             except InvalidData as error:
                 yield Fault("", "", "INVALID_ENCODING", error.message, position)
             except JsonFault as fault:
@@ -100,24 +103,35 @@ def _json_records(text: str, name: str, chosen: str) -> Iterator[RawRecord | Gri
         return
     records = value if isinstance(value, list) else _inner_list(value, name)
     for number, record in enumerate(records, 1):
-        yield RawRecord(record, f"{name} record {number}")
+        yield RawRecord(_bare(record), f"{name} record {number}")
 
 
 def _inner_list(value: Any, name: str) -> list[Any]:
-    """The records of `{"data": […]}`, of our own list elements too, or one bare record."""
+    """The records of `{"data": […]}`, as `pfa list -o json` writes them too, or one bare record."""
     if isinstance(value, Mapping) and isinstance(value.get("data"), list):
-        return [
-            item["data"] if isinstance(item, dict) and isinstance(item.get("data"), dict) else item
-            for item in value["data"]
-        ]
+        return value["data"]
     if isinstance(value, Mapping) and "pfaId" in value:
         return [value]
     raise InvalidData(f"{name} holds no list of records but {shorten(value)}; nothing was stored")
 
 
+def _bare(value: Any) -> Any:
+    """The record itself where it stands in an element of our own list."""
+    if isinstance(value, dict) and isinstance(value.get("data"), dict) and "syncState" in value:
+        return value["data"]
+    return value
+
+
 def _lines(first: bytes, rest: BinaryIO, name: str) -> Iterator[str]:
     for number, line in enumerate(chain([first] if first else [], rest), 1):
         yield decode(line, name, number)
+
+
+def _without_ours(cells: dict[str, str]) -> dict[str, str]:
+    """The cells without those that our own CSV adds to a record."""
+    if not cells.keys() >= OWN_COLUMNS:
+        return cells
+    return {name: cell for name, cell in cells.items() if name not in OWN_COLUMNS}
 
 
 def _csv_records(lines: Iterator[str], name: str) -> Iterator[RawRecord | Fault]:
@@ -146,6 +160,7 @@ def _csv_records(lines: Iterator[str], name: str) -> Iterator[RawRecord | Fault]
             except JsonFault as fault:
                 yield Fault("", "", "INVALID_TYPE", fault.reason, position)
                 continue
-            yield RawRecord(dict(zip(header, row, strict=True)), position, textual=True)
+            cells = dict(zip(header, row, strict=True))
+            yield RawRecord(_without_ours(cells), position, textual=True)
     except csv.Error as error:
         raise InvalidData(f"{name} line {reader.line_num}: {error}; nothing was stored") from None

@@ -35,8 +35,9 @@ def read_record(
         value = _cast(field, raw.get(field.name), textual=textual)
         if isinstance(value, Wrong):
             return Fault(str(pfa_id), field.name, value.code, value.reason, position)
-        if value is not None or field.name in raw or field.column:
-            record[field.name] = value
+        record[field.name] = value
+        if value is None and (textual or field.name not in raw) and not _always_there(field):
+            del record[field.name]
     record["organization"] = organization_id
     record["hasPlan"] = bool(record["originalStart"] and record["originalEnd"])
     record["hasActuals"] = bool(record["actualStart"] and record["actualEnd"])
@@ -53,15 +54,17 @@ def _wrong_id(pfa_id: Any) -> Wrong | None:
     return None
 
 
+def _always_there(field: Field) -> bool:
+    """Whether the mirror holds the field even when it is null; of the rest a null is left out."""
+    return bool(field.column) or field.editable
+
+
 def _cast(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
-    if (
-        isinstance(value, str)
-        and (textual or field.kind is Kind.CHOICE)
-        and field.kind is not Kind.TEXT
-    ):
-        result = read_text(field, value)
-    elif value is None:
+    if value is None or (textual and value == ""):
         return field.default
+    by_text = textual or field.kind is Kind.CHOICE
+    if isinstance(value, str) and by_text and field.kind is not Kind.TEXT:
+        result = read_text(field, value)
     else:
         result = read_value(field, value)
     return field.default if result is None else result
