@@ -14,7 +14,7 @@ from psycopg import Connection
 from pfa_core import jsontext
 from pfa_core.errors import ConfigInvalid, Fault, InvalidData, InvalidRequest, PfaError
 from pfa_core.files.baseline import GridAnswer, RawRecord, read_baseline
-from pfa_core.files.reading import source_name
+from pfa_core.files.reading import rereadable, source_name
 from pfa_core.guard import enter
 from pfa_core.model.baseline import FOREIGN, read_record
 from pfa_core.model.principal import Principal, Right
@@ -76,14 +76,20 @@ def pull_files(
         raise InvalidRequest("no file to pull from", hint="give --from FILE")
     aliases = read_field_map(field_map) if field_map else None
 
-    def work(conn: Connection[Any]) -> PullResult:
-        enter(conn, principal, Right.IMPORT, writing=True)
-        arrival = _Arrival(principal.organization_id, aliases, file_format, stdin, progress)
-        return _pull(conn, db, principal, arrival, paths)
+    def pull(piped: BinaryIO | None) -> PullResult:
+        def work(conn: Connection[Any]) -> PullResult:
+            enter(conn, principal, Right.IMPORT)
+            if piped:
+                piped.seek(0)
+            arrival = _Arrival(principal.organization_id, aliases, file_format, piped, progress)
+            return _pull(conn, db, principal, arrival, paths)
+
+        return db.transact(work, dry_run=dry_run)
 
     started = db.clock()
     try:
-        return db.transact(work, dry_run=dry_run)
+        with rereadable(paths, stdin) as piped:
+            return pull(piped)
     except (InvalidData, ConfigInvalid) as error:
         if not dry_run:
             _record_failure(db, principal, paths, started, error)
@@ -98,9 +104,10 @@ def _pull(
     paths: Sequence[str],
 ) -> PullResult:
     code, run_id, started = principal.organization_id, db.new_id(), db.clock()
-    members.lock_mirror(conn, code)
     accepted = mirror.copy_incoming(conn, arrival.rows(paths))
     arrival.require_some(accepted)
+    # Only now: nobody waits for a slow file or pipe.
+    members.lock_mirror(conn, code)
     missing = mirror.count_missing(conn, code)
     unchanged = mirror.drop_unchanged(conn, code)
     changed, written = mirror.take_in(conn, code, run_id, started)

@@ -50,6 +50,8 @@ def read_baseline(
     name = source_name(path)
     with open_input(path, stdin) as file:
         first = file.readline()
+        if not first:
+            raise InvalidData(f"{name} is empty, nothing was stored")
         chosen = _guess(path, first) if file_format == "auto" else file_format
         if chosen == "csv":
             yield from _csv_records(_lines(first, file, name), name)

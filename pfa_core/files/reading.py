@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gzip
 import io
+import shutil
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, cast
 
 from pfa_core.errors import InvalidData, IoFailure, NotFound
 
+SPOOL_BYTES = 64 << 20
 _GZIP = b"\x1f\x8b"
 
 
@@ -27,7 +30,7 @@ def open_input(path: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
     name = source_name(path)
     try:
         if path == "-":
-            yield _unzipped(stdin or sys.stdin.buffer)
+            yield _unzipped(stdin or _standard_input())
         else:
             with Path(path).open("rb") as file:
                 yield _unzipped(file)
@@ -40,6 +43,27 @@ def open_input(path: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
             raise
         reason = getattr(error, "strerror", None) or "not a file name"
         raise IoFailure(f"{name} cannot be read: {reason}") from error
+
+
+@contextmanager
+def rereadable(paths: Sequence[str], stdin: BinaryIO | None = None) -> Iterator[BinaryIO | None]:
+    """Standard input, where one of the paths is `-`, in a form that can be read again: a transaction
+    that lost against another starts from the beginning. None where nothing reads it."""
+    if "-" not in paths:
+        yield None
+        return
+    with SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
+        try:
+            shutil.copyfileobj(stdin or _standard_input(), spool)
+        except OSError as error:
+            raise IoFailure(f"standard input cannot be read: {error.strerror}") from error
+        yield cast("BinaryIO", spool)
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise IoFailure("standard input is closed")
+    return sys.stdin.buffer
 
 
 def source_name(path: str) -> str:
