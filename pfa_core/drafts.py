@@ -18,12 +18,12 @@ from pfa_core.errors import (
     NotFound,
 )
 from pfa_core.guard import enter
-from pfa_core.model.delta import Change, unwritable
+from pfa_core.model.delta import Change, check, merge, unwritable
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.values import Wrong, read_text, shorten
-from pfa_core.saving import Saved, SaveOptions, SaveResult, Saving, count
+from pfa_core.saving import Saved, SaveOptions, SaveResult, Saving, by_record, count
 from pfa_core.store import audit, mirror, modifications, records
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import DraftUpdate, ModificationRow
@@ -128,6 +128,8 @@ def shift(
 
     def changes(conn: Connection[Any]) -> tuple[list[Change], list[Fault]]:
         ids = _matching_ids(conn, principal, filters)
+        # Locked before they are read: else a pull in between would be shifted back unseen.
+        mirror.lock_records(conn, principal.organization_id, ids)
         rows = records.details(conn, principal, ids)
         return _shifted(ids, rows, days, reason)
 
@@ -160,15 +162,13 @@ def unset_fields(
         enter(conn, principal, Right.SAVE_DRAFT, writing=True)
         ids = _matching_ids(conn, principal, filters)
         locked = mirror.lock_records(conn, principal.organization_id, ids)
-        rows = [
-            row
-            for row in modifications.of_records(conn, principal, list(locked))
-            if row.state == "draft"
-        ]
+        stacks = by_record(modifications.of_records(conn, principal, list(locked)))
+        rows = [row for stack in stacks.values() for row in stack if row.state == "draft"]
         if not rows:
             raise NoDrafts(
                 "none of these records has a draft of yours", hint="type: pfa draft list"
             )
+        _require_valid_rest(rows, locked, stacks, frozenset(fields))
         return _unset(conn, db, principal, rows, frozenset(fields))
 
     return db.transact(work, dry_run=dry_run)
@@ -269,6 +269,27 @@ def _shifted(
         if delta or not merged:
             changes.append(Change(pfa_id, delta or {"forecastStart": None}, reason))
     return changes, faults
+
+
+def _require_valid_rest(
+    drafts: Sequence[ModificationRow],
+    rows: Mapping[str, mirror.MirrorRow],
+    stacks: Mapping[str, Sequence[ModificationRow]],
+    fields: frozenset[str],
+) -> None:
+    """What stays in a draft must still make a valid record."""
+    faults = []
+    for draft in drafts:
+        earlier = [row.delta for row in stacks[draft.pfa_id] if row.state != "draft"]
+        current = merge(rows[draft.pfa_id].data, *earlier)
+        if fields & draft.delta.keys():
+            faults += check(draft.pfa_id, current, _without(draft.delta, fields))
+    if faults:
+        raise InvalidData(
+            f"{count(len(faults), 'problem')}, nothing was changed",
+            hint="unset the field named too",
+            details=faults,
+        )
 
 
 def _unset(

@@ -39,7 +39,10 @@ class Selection:
     expected_versions: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        Filters(id=self.ids, session=(self.session_id,) if self.session_id else ())
+        Filters(
+            id=(*self.ids, *self.expected_versions),
+            session=(self.session_id,) if self.session_id else (),
+        )
 
     @property
     def empty(self) -> bool:
@@ -215,12 +218,14 @@ def _nothing_to_discard(
     conn: Connection[Any], principal: Principal, selection: Selection
 ) -> DiscardResult:
     session = selection.session_id or ""
-    if modifications.states_of_session(conn, principal, session):
+    states = modifications.states_of_session(conn, principal, session)
+    if states and State.DRAFT not in states:
         raise IllegalTransition(
             f"session {session!r} has no drafts any more: it is committed",
             hint=f"type: pfa uncommit --session {session}, while nothing was sent",
         )
-    if audit.was_discarded(conn, principal.organization_id, principal.user_id, session):
+    discarded = audit.was_discarded(conn, principal.organization_id, principal.user_id, session)
+    if discarded and not states:
         return DiscardResult([], already_discarded=True)
     raise NoDrafts(f"no drafts of {principal.user_id} {_where(selection)}", hint="type: pfa status")
 

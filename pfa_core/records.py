@@ -198,9 +198,9 @@ def _require_all(ids: Sequence[str], found: Mapping[str, Any], principal: Princi
 
 
 def _nearest(conn: Connection[Any], principal: Principal, field: str, value: str) -> str:
-    known = store.known_values(conn, principal.organization_id, field)
-    if value in known:
+    if store.has_value(conn, principal, field, value):
         return ""
+    known = store.known_values(conn, principal.organization_id, field)
     folded = {text.casefold(): text for text in known}
     near = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.5)
     return folded[near[0]] if near else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from pfa_core.store.database import Database
 from pfa_core.store.mirror import MirrorRow
 from pfa_core.store.modifications import DraftUpdate, ModificationRow, NewDraft
 
+_LAST_NUMBER = re.compile(r"\d+$")
 _SHARED_CODES: Mapping[str, type[PfaError]] = {
     "NOT_FOUND": NotFound,
     "VERSION_CONFLICT": VersionConflict,
@@ -76,7 +78,7 @@ class Saving:
         cleaned = self._cleaned(changes)
         ids = sorted({change.pfa_id for change in cleaned})
         locked = mirror.lock_records(conn, self.principal.organization_id, ids)
-        stacks = _by_record(modifications.of_records(conn, self.principal, ids))
+        stacks = by_record(modifications.of_records(conn, self.principal, ids))
         plans = [
             plan
             for change in cleaned
@@ -93,9 +95,14 @@ class Saving:
         return SaveResult(_common_session(plans, session), saved, self.faults)
 
     def _order_faults(self, changes: Sequence[Change]) -> None:
-        """In the order of the input; what has no place of its own there comes last."""
-        order = {change.pfa_id: number for number, change in reversed(list(enumerate(changes)))}
-        self.faults.sort(key=lambda fault: order.get(fault.pfa_id, len(changes)))
+        """In the order of the input: by place where the input has places, else by change."""
+        places = {change.pfa_id: place for place, change in reversed(list(enumerate(changes)))}
+
+        def place(fault: Fault) -> int:
+            number = _LAST_NUMBER.search(fault.position)
+            return int(number[0]) if number else places.get(fault.pfa_id, len(changes))
+
+        self.faults.sort(key=place)
 
     def _cleaned(self, changes: Sequence[Change]) -> list[Change]:
         """The changes whose single fields are in order, each record once."""
@@ -259,7 +266,8 @@ def _clean(change: Change) -> tuple[dict[str, Any], list[Fault]]:
     return delta, faults
 
 
-def _by_record(rows: Iterable[ModificationRow]) -> dict[str, list[ModificationRow]]:
+def by_record(rows: Iterable[ModificationRow]) -> dict[str, list[ModificationRow]]:
+    """The modifications of each record, in the order given."""
     stacks: dict[str, list[ModificationRow]] = {}
     for row in rows:
         stacks.setdefault(row.pfa_id, []).append(row)

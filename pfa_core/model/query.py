@@ -77,7 +77,7 @@ class Filters:
         return [
             item.name.rstrip("_").replace("_", "-")
             for item in fields(self)
-            if getattr(self, item.name) != item.default
+            if getattr(self, item.name) not in (item.default, "")
         ]
 
     def wants_pristine(self) -> bool:

@@ -158,4 +158,6 @@ def _plain(value: Any) -> str:
         return "a list"
     if isinstance(value, int) and value.bit_length() > 1000:
         return "a number of hundreds of digits"
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)

@@ -70,6 +70,17 @@ LEFT JOIN pfa_overlay AS o
 WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id = ANY(%(ids)s);
 
+-- name: has_value
+SELECT EXISTS (
+    SELECT FROM pfa_mirror AS r
+    WHERE r.organization_id = %(organization_id)s
+      AND {column} = %(value)s)
+    OR EXISTS (
+    SELECT FROM pfa_overlay AS r
+    WHERE r.organization_id = %(organization_id)s
+      AND r.user_id = %(user_id)s
+      AND {column} = %(value)s)
+
 -- name: values
 -- The distinct values of a dimension, merged or not: enough to suggest the nearest one.
 SELECT DISTINCT {column} FROM pfa_mirror AS r

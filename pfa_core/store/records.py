@@ -86,6 +86,14 @@ def details(
         return {row.pfa_id: row for row in cursor.execute(_SQL["detail"], values)}
 
 
+def has_value(conn: Connection[Any], principal: Principal, field: str, value: str) -> bool:
+    """Whether any record has the value, in the mirror or as the principal sees it."""
+    column = compose.Identifier("r", SORTABLE[field].column)
+    statement = _SQL["has_value"].format(column=column)
+    row = conn.execute(statement, {**_own(principal), "value": value}).fetchone()
+    return bool(row and row[0])
+
+
 def known_values(conn: Connection[Any], organization_id: str, field: str) -> list[str]:
     """Distinct values of a field in the mirror, at most 5,000."""
     column = compose.Identifier("r", SORTABLE[field].column)
