@@ -68,10 +68,22 @@ def _guess(path: str, first: bytes) -> str:
     if lowered.endswith((".jsonl", ".ndjson")):
         return "jsonl"
     text = first.decode("utf-8-sig", "replace").strip()
-    whole = '"Result"' in text[:200] or text.startswith('{"data":[')
-    if text.startswith("{") and text.endswith("}") and not whole:
+    if text.startswith("{") and text.endswith("}") and not _is_wrapping(text):
         return "jsonl"
     return "json" if text[:1] in ("{", "[", "") or lowered.endswith(".json") else "csv"
+
+
+def _is_wrapping(line: str) -> bool:
+    """Whether a line that begins a file is not its first record but the whole of it."""
+    try:
+        value = loads_strict(line)
+    except JsonFault:
+        return False
+    return isinstance(value, dict) and (_is_answer(value) or isinstance(value.get("data"), list))
+
+
+def _is_answer(value: Any) -> bool:
+    return isinstance(value, dict) and ("Result" in value or "ErrorAlert" in value)
 
 
 def _jsonl_records(first: bytes, rest: BinaryIO, name: str) -> Iterator[RawRecord | Fault]:
@@ -98,9 +110,7 @@ def _json_records(text: str, name: str, chosen: str) -> Iterator[RawRecord | Gri
         value = loads_strict(text)
     except JsonFault as fault:
         raise InvalidData(f"{name}: {fault}; nothing was stored") from None
-    if chosen == "grid" or (
-        isinstance(value, dict) and ("Result" in value or "ErrorAlert" in value)
-    ):
+    if chosen == "grid" or _is_answer(value):
         yield GridAnswer(value)
         return
     records = value if isinstance(value, list) else _inner_list(value, name)
@@ -142,6 +152,7 @@ def _csv_records(lines: Iterator[str], name: str) -> Iterator[RawRecord | Fault]
         header = next(reader, None)
         if not header:
             raise InvalidData(f"{name} is empty, nothing was stored")
+        refuse_unstorable(header)
         if len(set(header)) != len(header):
             raise InvalidData(f"{name}: a column stands twice in the header; nothing was stored")
         for row in reader:
@@ -164,5 +175,7 @@ def _csv_records(lines: Iterator[str], name: str) -> Iterator[RawRecord | Fault]
                 continue
             cells = dict(zip(header, row, strict=True))
             yield RawRecord(_without_ours(cells), position, textual=True)
+    except JsonFault as fault:
+        raise InvalidData(f"{name} line 1: {fault.reason}; nothing was stored") from None
     except csv.Error as error:
         raise InvalidData(f"{name} line {reader.line_num}: {error}; nothing was stored") from None

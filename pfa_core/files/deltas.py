@@ -47,7 +47,7 @@ def read_delta_file(path: str, *, stdin: BinaryIO | None = None) -> DeltaFile:
     name = source_name(path)
     if not text.strip():
         raise InvalidData(f"{name} is empty, nothing was saved")
-    if path.lower().endswith(".csv"):
+    if path.lower().removesuffix(".gz").endswith(".csv"):
         items, head = list(_csv_items(text, name)), {}
     else:
         items, head = _json_items(text, name)
@@ -175,7 +175,9 @@ def _csv_items(text: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 )
             yield f"line {reader.line_num}", _csv_change(row)
     except csv.Error as error:
-        raise InvalidData(f"{name}: line {reader.line_num}: {error}; nothing was saved") from None
+        raise InvalidData(
+            f"{name}: line {reader.reader.line_num}: {error}; nothing was saved"
+        ) from None
 
 
 def _check_header(header: Any, name: str) -> None:
@@ -192,7 +194,9 @@ def _csv_change(row: dict[str, str]) -> dict[str, Any]:
         change["changeReason"] = reason
     if version:
         change["expectedVersion"] = (
-            int(version) if version.isdigit() and len(version) < 10 else version
+            int(version)
+            if version.isascii() and version.isdigit() and len(version) < 10
+            else version
         )
     for key, cell in row.items():
         refuse = unwritable(key)

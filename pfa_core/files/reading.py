@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import shutil
@@ -84,8 +85,10 @@ def read_text(path: str, stdin: BinaryIO | None = None) -> str:
 
 def decode(content: bytes, name: str, line: int | None = None) -> str:
     """Bytes as text. `line` is the number of the only line given, None when they begin the input."""
+    if line in (None, 1):
+        content = content.removeprefix(codecs.BOM_UTF8)
     try:
-        text = content.decode("utf-8-sig" if line in (None, 1) else "utf-8")
+        return content.decode()
     except UnicodeDecodeError as error:
         before = content[: error.start]
         at = line or before.count(b"\n") + 1
@@ -94,7 +97,6 @@ def decode(content: bytes, name: str, line: int | None = None) -> str:
             f"{name} is not UTF-8: line {at} column {column}{_guess(content)}",
             hint="convert it first: iconv -f … -t UTF-8",
         ) from None
-    return text
 
 
 def _guess(content: bytes) -> str:

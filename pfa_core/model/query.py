@@ -5,13 +5,20 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass, field, fields
 from datetime import date
 
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.modification import OVERLAYING, State
-from pfa_core.model.record import SORTABLE
+from pfa_core.model.record import SORTABLE, Kind
 
+# What a cursor can hold for a sort key, by its kind.
+_ANY = re.compile(r".*", re.DOTALL)
+_PLACES = {
+    Kind.MONEY: re.compile(r"-?\d{1,60}(\.\d{1,60})?", re.ASCII),
+    Kind.FLAG: re.compile("true|false"),
+}
 EQUAL_FILTERS = {
     "category": "category",
     "class_": "class",
@@ -174,6 +181,9 @@ def decode_cursor(sort: tuple[SortKey, ...], cursor: str) -> list[str | None]:
         raise InvalidRequest("the cursor is not one that a list gave") from error
     if spelled != _spelled(sort) or len(texts) != len(complete_sort(sort)):
         raise InvalidRequest("the cursor belongs to another order; keep --sort as it was")
+    for key, text in zip(complete_sort(sort), texts, strict=True):
+        if text is not None and not _PLACES.get(SORTABLE[key.field].kind, _ANY).fullmatch(text):
+            raise InvalidRequest("the cursor is not one that a list gave")
     return texts
 
 

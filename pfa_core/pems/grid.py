@@ -63,6 +63,6 @@ def _cells(row: Any) -> Iterator[tuple[str, Any]]:
 def _total(grid: Mapping[str, Any]) -> int | None:
     for name in ("TOTAL-COUNT", "TOTALROWS"):
         text = str(grid.get(name) or "").strip()
-        if text.isdigit():
+        if text.isascii() and text.isdigit():
             return int(text)
     return None

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection, IsolationLevel, Rollback
+from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from pfa_core import jsontext
@@ -19,6 +20,7 @@ from pfa_core.errors import (
     ConfigInvalid,
     DatabaseUnavailable,
     Internal,
+    InvalidRequest,
     IoFailure,
     PfaError,
     SchemaOutdated,
@@ -85,7 +87,7 @@ class Database:
     def snapshot(self) -> Iterator[Connection[Any]]:
         """A read-only transaction that sees one moment of the database. Reads never write."""
         with self._turn, translated():
-            conn = self.connection()
+            conn = self._idle()
             conn.isolation_level = IsolationLevel.REPEATABLE_READ
             conn.read_only = True
             with conn.transaction():
@@ -102,7 +104,7 @@ class Database:
 
         def attempt() -> Result:
             with self._turn, translated():
-                conn = self.connection()
+                conn = self._idle()
                 conn.isolation_level = IsolationLevel.READ_COMMITTED
                 conn.read_only = False
                 finished = False
@@ -125,12 +127,18 @@ class Database:
 
         def attempt() -> Result:
             with self._turn, translated():
-                conn = self.connection()
+                conn = self._idle()
                 conn.isolation_level = IsolationLevel.READ_COMMITTED
                 conn.read_only = False
                 return work(conn)
 
         return self._with_retries(attempt)
+
+    def _idle(self) -> Connection[Any]:
+        conn = self.connection()
+        if conn.info.transaction_status is not TransactionStatus.IDLE:
+            raise InvalidRequest("this handle is busy with a stream; open another one beside it")
+        return conn
 
     def connection(self) -> Connection[Any]:
         """The open connection, opened now if there is none."""
@@ -178,7 +186,19 @@ class _TryAgain(DatabaseUnavailable):
 
 
 def _open(conninfo: str) -> Connection[Any]:
-    conn = psycopg.connect(
+    try:
+        conn = _connect(conninfo)
+    except (psycopg.ProgrammingError, UnicodeError) as error:
+        raise ConfigInvalid(
+            "the database address is not valid", hint="see PFA_DATABASE_URL"
+        ) from error
+    set_json_loads(jsontext.loads, conn)
+    set_json_dumps(jsontext.dumps, conn)
+    return conn
+
+
+def _connect(conninfo: str) -> Connection[Any]:
+    return psycopg.connect(
         conninfo,
         autocommit=True,
         connect_timeout=10,
@@ -186,9 +206,6 @@ def _open(conninfo: str) -> Connection[Any]:
         options=_SESSION,
         client_encoding="utf-8",
     )
-    set_json_loads(jsontext.loads, conn)
-    set_json_dumps(jsontext.dumps, conn)
-    return conn
 
 
 @contextmanager
@@ -210,8 +227,6 @@ def translate(error: psycopg.Error) -> PfaError:
     for prefix, make in _BY_SQLSTATE.items():
         if state.startswith(prefix):
             return make(error)
-    if isinstance(error, psycopg.ProgrammingError) and not state:
-        return ConfigInvalid("the database address is not valid", hint="see PFA_DATABASE_URL")
     if isinstance(error, psycopg.OperationalError):
         return _lost(error)
     return Internal(f"the database refused a statement ({state or type(error).__name__})")

@@ -1,0 +1,467 @@
+"""Write docs/reference.md and docs/life-cycle.md from the code.
+
+    python docs/generate_reference.py
+
+tests/test_docs.py generates both again and fails when a page differs from the code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import typer  # noqa: E402
+
+import pfa_core  # noqa: E402
+from pfa_cli import failures  # noqa: E402
+from pfa_cli.app import app  # noqa: E402
+from pfa_cli.helptext import EVERYWHERE  # noqa: E402
+from pfa_cli.options import FILTERS, PAGING  # noqa: E402
+from pfa_core import errors  # noqa: E402
+from pfa_core.model.modification import TRANSITIONS, State  # noqa: E402
+from pfa_core.model.principal import RIGHTS_OF, Right, Role  # noqa: E402
+from pfa_core.model.record import FIELDS, Field, Kind  # noqa: E402
+from pfa_core.settings import PROFILE_KEYS  # noqa: E402
+
+MADE = "<!-- Made by docs/generate_reference.py from the code; change the code, then run it. -->"
+
+FAULTS = {
+    "INVALID_TYPE": "not of the field's kind: a text where a number belongs, no day of the calendar",
+    "INVALID_RANGE": "negative or too large money, too many decimals, a text that is too long",
+    "INVALID_ENUM_VALUE": "not one of the field's values",
+    "INVALID_DATE_ORDER": "on the merged record an end lies before its start",
+    "MISSING_REQUIRED_FIELD": "a Rental without monthlyRate, a Purchase without purchasePrice, "
+    "a choice set to null, a record without pfaId",
+    "UNKNOWN_FIELD": "no field of that name; the nearest is suggested",
+    "READ_ONLY_FIELD": "a field that PEMS alone writes",
+    "EMPTY_DELTA": "the delta changes nothing",
+    "DUPLICATE_RECORD": "the record stands more than once in the input",
+    "BUSINESS_RULE_VIOLATION": "an actualized record's source or a later actualStart; "
+    "a discontinued record coming back; discontinued and funds-transferable at once; "
+    "the shift of an actualized record",
+    "NOT_FOUND": "no such record in the organization",
+    "VERSION_CONFLICT": "the draft has not the version that was expected",
+    "SESSION_MISMATCH": "the record's draft belongs to another session",
+    "BASELINE_CONFLICT": "PEMS changed a drafted field to something else",
+    "ILLEGAL_TRANSITION": "the modification's state does not allow it",
+    "FOREIGN_ORGANIZATION": "pull: the record names another organization",
+    "INVALID_JSON": "pull: the line is no JSON, or JSON that is refused",
+    "INVALID_ENCODING": "pull: the line is not UTF-8",
+    "INVALID_CSV": "pull: the line has more or fewer cells than the header",
+}
+
+VARIABLES = {
+    "PFA_ORG": "organization, where `--org` is not given",
+    "PFA_PROFILE": "profile of the configuration file",
+    "PFA_DATABASE_URL": "PostgreSQL server to use instead of the embedded one",
+    "DATABASE_URL": "the same, read after `PFA_DATABASE_URL`",
+    "PFA_TOKEN_FILE": "file with the token; mode 600 or it is refused",
+    "PFA_TOKEN": "the token itself, read after `PFA_TOKEN_FILE`",
+    "PFA_JWT_SECRET": "key that signs and verifies tokens, instead of the key file; "
+    "give it 32 characters or more",
+    "PFA_EMBEDDED_DIR": "where the embedded server lives, an absolute path; else `/var/lib/pfa` for "
+    "root, `$XDG_DATA_HOME/pfa` or `~/.local/share/pfa`",
+    "PFA_EMBEDDED_USER": "as root: the OS user the embedded server runs as; else the owner of its "
+    "data, else `pfa`, else `nobody`",
+    "PFA_PG_BINDIR": "directory of other PostgreSQL binaries for the embedded server",
+    "PFA_PEMS_FIELD_MAP": "field map for grid answers, where `--field-map` is not given",
+    "XDG_CONFIG_HOME": "holds `pfa/config.toml`, the token and the key; else `~/.config`",
+    "XDG_DATA_HOME": "holds the embedded server, see above",
+    "NO_COLOR": "no colour, whatever the terminal",
+}
+
+NUMBERS = (
+    (0, "", "", "done; no rows and nothing to do as well"),
+    (
+        failures.PARTLY_DONE,
+        "",
+        "",
+        "partly done: some records rejected or in conflict, the rest is stored",
+    ),
+    (failures.DIFFERS, "", "", "differs: only with `--exit-code` on `diff` and `status`"),
+    (failures.INTERRUPTED, "", "", "interrupted (SIGINT)"),
+    (failures.READER_GONE, "", "", "the reader of stdout went away, as in `pfa list | head -1`"),
+    (failures.TERMINATED, "", "", "terminated (SIGTERM)"),
+)
+
+
+def pages() -> dict[Path, str]:
+    """The text of every page that is made from the code."""
+    return {
+        ROOT / "docs" / "reference.md": reference(),
+        ROOT / "docs" / "life-cycle.md": life_cycle(),
+    }
+
+
+# -- the reference ----------------------------------------------------------------------------
+
+
+def reference() -> str:
+    """Commands, fields, codes, variables and the library."""
+    return _page(
+        "# Reference",
+        MADE,
+        "[Commands](#commands) · [options everywhere](#options-everywhere) · [filters](#filters) · "
+        "[fields](#fields) · [fault codes](#fault-codes) · [exit codes](#exit-codes) · "
+        "[environment](#environment) · [roles](#roles) · [library](#library)",
+        *_commands(),
+        *_shared_options(),
+        *_fields(),
+        *_codes(),
+        *_environment(),
+        *_roles(),
+        *_library(),
+    )
+
+
+def walk() -> Iterator[tuple[str, Any, Any]]:
+    """Every command that does something: its whole name, itself, its context."""
+    root = typer.main.get_command(app)
+    yield from _walk("pfa", root, typer.Context(root, info_name="pfa"))
+
+
+def _walk(name: str, command: Any, context: Any) -> Iterator[tuple[str, Any, Any]]:
+    if not hasattr(command, "list_commands"):
+        yield name, command, context
+        return
+    for word in command.list_commands(context):
+        inner = command.get_command(context, word)
+        inner_context = typer.Context(inner, info_name=word, parent=context)
+        yield from _walk(f"{name} {word}", inner, inner_context)
+
+
+def _commands() -> Iterator[str]:
+    yield "## Commands"
+    for name, command, context in walk():
+        yield f"### {name}"
+        yield f"```\n{_usage(name, command)}\n```"
+        yield inspect.cleandoc(command.help or "")
+        own = [param for param in command.get_params(context) if _panel(param) == ""]
+        if own:
+            yield _table(("", "means"), (_option(param) for param in own))
+        yield from _also(command, context)
+        yield from _epilog(command)
+
+
+def _usage(name: str, command: Any) -> str:
+    words = [
+        param.metavar or param.name.upper()
+        for param in command.params
+        if param.param_type_name == "argument"
+    ]
+    return " ".join([name, "[OPTIONS]", *words])
+
+
+def _panel(param: Any) -> str:
+    """The heading under which the help shows a parameter; empty for the command's own."""
+    return getattr(param, "rich_help_panel", None) or ("help" if param.name == "help" else "")
+
+
+def _option(param: Any) -> tuple[str, str]:
+    if param.param_type_name == "argument":
+        return f"`{param.metavar or param.name.upper()}`", param.help or ""
+    names = "/".join([", ".join(param.opts), *param.secondary_opts])
+    metavar = "" if param.is_flag else f" {param.metavar or 'N'}"
+    words = [param.help or ""]
+    if param.required:
+        words.append("Required.")
+    elif not param.is_flag and isinstance(param.default, str | int) and param.default != "":
+        words.append(f"Default: `{param.default}`.")
+    return f"`{names}{metavar}`", " ".join(word for word in words if word)
+
+
+def _also(command: Any, context: Any) -> Iterator[str]:
+    panels = {_panel(param) for param in command.get_params(context)}
+    links = []
+    if FILTERS in panels:
+        links.append("[filters](#filters)")
+    if PAGING in panels:
+        links.append("[order and amount](#order-and-amount)")
+    links.append("[options everywhere](#options-everywhere)")
+    if any(param.name == "dry_run" for param in command.params):
+        links[-1] += " with `-n`"
+    yield f"Also: {', '.join(links)}."
+
+
+def _epilog(command: Any) -> Iterator[str]:
+    examples, _, codes = (command.epilog or "").partition("Exit codes: ")
+    lines = [line.strip() for line in examples.splitlines() if line.startswith("  ")]
+    if lines:
+        yield "```sh\n" + "\n".join(lines) + "\n```"
+    if codes:
+        yield f"Exit codes beside the usual ones: {codes.strip()}"
+
+
+def _shared_options() -> Iterator[str]:
+    panels = {
+        EVERYWHERE: (
+            "Options everywhere",
+            "Before or after the command; the inner one wins. `-n` on every command that writes.",
+        ),
+        FILTERS: (
+            "Filters",
+            "All on merged values. Several options narrow (and), one option repeated widens (or). "
+            "A value is taken whole, commas and quotes included. Dates are inclusive, on the "
+            "forecast. A value that exists nowhere is no error: no rows, and a hint with the "
+            "nearest one.",
+        ),
+        PAGING: (
+            "Order and amount",
+            "Ties are broken by pfaId, nulls come last either way, order is by code point.",
+        ),
+    }
+    found: dict[str, dict[str, Any]] = {panel: {} for panel in panels}
+    for _, command, context in walk():
+        for param in command.get_params(context):
+            if _panel(param) in found:
+                found[_panel(param)].setdefault(param.name, param)
+    for panel, (title, text) in panels.items():
+        yield f"## {title}"
+        yield text
+        yield _table(("option", "means"), map(_option, found[panel].values()))
+
+
+def _fields() -> Iterator[str]:
+    yield "## Fields"
+    yield (
+        "Of a PFA record. Fields that are not here are kept as they come and shown under their own "
+        "name. Editable fields may stand in a delta; money is below 10^15 with at most 12 decimals; "
+        "a default fills a baseline record that lacks the field. Fields with a filter or sort "
+        "column can be sorted by."
+    )
+    yield _table(
+        ("field", "kind", "means", "editable", "sortable", "default"),
+        (
+            (
+                f"`{field.name}`",
+                _kind(field),
+                field.meaning,
+                "yes" if field.editable else "",
+                "yes" if field.column else "",
+                _default(field),
+            )
+            for field in FIELDS.values()
+        ),
+    )
+
+
+def _kind(field: Field) -> str:
+    if field.kind is Kind.CHOICE:
+        return " or ".join(f"`{choice}`" for choice in field.choices)
+    if field.kind is Kind.TEXT:
+        return f"text, at most {field.max_length:,} characters"
+    return field.kind.value
+
+
+def _default(field: Field) -> str:
+    if field.default is None:
+        return ""
+    return {"": "empty", False: "false"}.get(field.default, str(field.default))
+
+
+def _codes() -> Iterator[str]:
+    yield "## Fault codes"
+    yield "Of single fields and records, in `details` of an error and in the outcomes of a run."
+    yield _table(("code", "means"), ((f"`{code}`", text) for code, text in FAULTS.items()))
+    yield "## Exit codes"
+    yield (
+        "The error codes behind each, and whether trying again can help. With `--error-format json` "
+        "an error is one line: "
+        '`{"error":{"code","message","exitCode","retryable","hint","details":[…]}}`.'
+    )
+    rows = [*NUMBERS, *_error_rows(errors.PfaError)]
+    yield _table(
+        ("exit code", "error code", "again", "means"),
+        ((str(number), *rest) for number, *rest in sorted(rows, key=lambda row: row[:2])),
+    )
+
+
+def _error_rows(kind: type[errors.PfaError]) -> Iterator[tuple[int, str, str, str]]:
+    for inner in _kinds_of(kind):
+        if inner.code not in {leaf.code for leaf in _kinds_of(inner)}:
+            again = "yes" if inner.retryable else ""
+            yield inner.exit_code, f"`{inner.code}`", again, _first_line(inner)
+        yield from _error_rows(inner)
+
+
+def _kinds_of(kind: type[errors.PfaError]) -> list[type[errors.PfaError]]:
+    """The errors below one, as drawn in `errors`; private ones of other modules are not told."""
+    return [inner for inner in kind.__subclasses__() if inner.__module__ == errors.__name__]
+
+
+def _environment() -> Iterator[str]:
+    yield "## Environment"
+    yield (
+        "A flag wins over the environment, the environment over the profile, the profile over the "
+        "default. `pfa -v …` says where each value came from."
+    )
+    yield _table(("variable", "means"), ((f"`{name}`", text) for name, text in VARIABLES.items()))
+    yield (
+        "A profile is a table `[profiles.NAME]` of `pfa/config.toml` in the configuration directory, "
+        f"`[profiles.default]` the one taken without a name. Its keys: {_list(PROFILE_KEYS)}; "
+        "`pems` is a table, with `field_map`. The file must not be writable by others."
+    )
+
+
+def _roles() -> Iterator[str]:
+    yield "## Roles"
+    yield "A role is a template of rights; what a member may do is what both token and membership say."
+    yield _table(
+        ("right", *Role),
+        (
+            (f"`{right}`", *("yes" if right in RIGHTS_OF[role] else "" for role in Role))
+            for right in Right
+        ),
+    )
+
+
+def _library() -> Iterator[str]:
+    yield "## Library"
+    yield (
+        "The public names of `pfa_core`. Their docstrings (`python -m pydoc pfa_core.NAME` or your "
+        "editor) tell arguments, results and every error a caller can act on."
+    )
+    public = {name: getattr(pfa_core, name) for name in sorted(pfa_core.__all__)}
+    functions = [name for name, value in public.items() if inspect.isfunction(value)]
+    kinds = [name for name, value in public.items() if inspect.isclass(value)]
+    modules = [name for name, value in public.items() if inspect.ismodule(value)]
+    for title, names in (("Functions", functions), ("Values", kinds), ("Modules", modules)):
+        yield f"### {title}"
+        for name in names:
+            yield f"`{_signature(name, public[name])}`  \n{_first_line(public[name])}"
+
+
+def _signature(name: str, value: Any) -> str:
+    if inspect.ismodule(value):
+        return f"pfa_core.{name}"
+    if inspect.isclass(value) and issubclass(value, enum.Enum):
+        return f"{name}: {', '.join(value)}"
+    if dataclasses.is_dataclass(value):
+        return f"{name}({', '.join(_fields_of(value))})"
+    signature = inspect.signature(value)
+    result = signature.return_annotation
+    arrow = "" if result is inspect.Signature.empty else f" -> {_named(result)}"
+    return f"{name}({', '.join(_parameters(signature))}){arrow}"
+
+
+def _fields_of(kind: type[Any]) -> Iterator[str]:
+    for field in dataclasses.fields(kind):
+        if not field.name.startswith("_"):
+            yield field.name
+
+
+def _parameters(signature: inspect.Signature) -> Iterator[str]:
+    before = None
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and before is not parameter.KEYWORD_ONLY:
+            yield "*"
+        before = parameter.kind
+        text = ("*" if parameter.kind is parameter.VAR_POSITIONAL else "") + parameter.name
+        if parameter.annotation is not parameter.empty:
+            text += f": {_named(parameter.annotation)}"
+        if parameter.default is not parameter.empty:
+            text += f" = {_value(parameter.default)}"
+        yield text
+
+
+def _named(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else annotation.__name__
+
+
+def _value(value: Any) -> str:
+    return getattr(value, "__name__", None) or repr(value)
+
+
+# -- the life cycle ---------------------------------------------------------------------------
+
+
+def life_cycle() -> str:
+    """States and verbs, as a table and as a drawing."""
+    return _page(
+        "# The life cycle of a modification",
+        MADE,
+        "A modification is a stored delta: one user's changed fields over one record. *Pristine* is "
+        "the absence of one. Users save, discard, commit, uncommit and resolve; the other verbs are "
+        "the pusher's, which comes with the push to PEMS (not in this release; the table is what it "
+        "will follow).",
+        _table(
+            ("verb", "from", "to", "by", "guard beyond the state"),
+            (
+                (
+                    f"**{step.verb}**",
+                    ", ".join(map(_state, step.sources)),
+                    ", ".join(map(_state, step.targets)),
+                    step.by,
+                    step.guard,
+                )
+                for step in TRANSITIONS.values()
+            ),
+        ),
+        "```mermaid\nstateDiagram-v2\n" + "\n".join(_arrows()) + "\n```",
+        "Everything from draft to conflict overlays the mirror in its user's view. A synced "
+        "modification overlays nothing: PEMS has it, and so has the mirror. What is discarded, or "
+        "settled because PEMS has all of its values by now, leaves only entries in the audit trail.",
+    )
+
+
+def _state(state: State) -> str:
+    return "*pristine*" if state is State.PRISTINE else str(state)
+
+
+def _arrows() -> Iterator[str]:
+    for step in TRANSITIONS.values():
+        for source in step.sources:
+            for target in step.targets:
+                yield f"    {_node(source)} --> {_node(target)}: {step.verb}"
+
+
+def _node(state: State) -> str:
+    return "[*]" if state is State.PRISTINE else str(state)
+
+
+# -- Markdown ---------------------------------------------------------------------------------
+
+
+def _page(*parts: str) -> str:
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [_row(names := tuple(header)), _row("---" for _ in names), *map(_row, rows)]
+    return "\n".join(lines)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"\s+", " ", text).replace("|", "\\|").strip()
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _first_line(value: Any) -> str:
+    paragraph = (inspect.getdoc(value) or "").partition("\n\n")[0]
+    return " ".join(paragraph.split())
+
+
+def main(write: Callable[[Path, str], object] = lambda path, text: path.write_text(text)) -> None:
+    """Write every page."""
+    for path, text in pages().items():
+        write(path, text)
+
+
+if __name__ == "__main__":
+    main()

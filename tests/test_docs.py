@@ -1,0 +1,219 @@
+"""The documentation says what the program does, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import pfa_core
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted(
+    path
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")]
+    if path.is_file()
+)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FAULT = re.compile(r'(?:Wrong\(|Fault\((?:[^()]|\([^()]*\))*?)"([A-Z]+_[A-Z_]+)"')
+VARIABLE = re.compile(r'"((?:PFA_(?!ID\b)[A-Z_]+)|DATABASE_URL|XDG_[A-Z]+_HOME|NO_COLOR)"')
+
+
+def load_generator() -> ModuleType:
+    path = ROOT / "docs" / "generate_reference.py"
+    spec = importlib.util.spec_from_file_location("generate_reference", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATOR = load_generator()
+COMMANDS: dict[str, tuple[Any, Any]] = {
+    name: (command, context) for name, command, context in GENERATOR.walk()
+}
+
+
+@pytest.mark.parametrize("path", GENERATOR.pages(), ids=lambda path: path.name)
+def test_a_page_made_from_the_code_is_up_to_date(path: Path) -> None:
+    assert path.read_text() == GENERATOR.pages()[path], "run: python docs/generate_reference.py"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    command, context = COMMANDS[name]
+    assert len(command.help) > 10
+    assert command.help.strip().splitlines()[0].endswith(".")
+    own = [param for param in command.get_params(context) if not getattr(param, "hidden", False)]
+    silent = [param.name for param in own if not param.help and "filter" not in panel(param)]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_stands_in_the_readme(name: str) -> None:
+    table = section(ROOT / "README.md", "Commands")
+    *above, word = name.split()
+    lines = [line for line in table.splitlines() if f"`{' '.join(above)}" in line]
+    assert any(re.search(rf"[` ]{word}[` ]", line) for line in lines)
+
+
+@pytest.mark.parametrize("name", pfa_core.__all__)
+def test_every_public_name_has_a_docstring(name: str) -> None:
+    value = getattr(pfa_core, name)
+    assert inspect.getdoc(value)
+    assert name not in vars(object)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text())
+    broken = []
+    for target in LINK.findall(text):
+        if target.startswith(("http:", "https:", "mailto:")):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_command_line_shown_is_one_that_the_program_takes(page: Path) -> None:
+    wrong = [line for line in command_lines(page.read_text()) if not is_known(line)]
+    assert wrong == []
+
+
+def test_every_fault_code_of_the_source_is_explained() -> None:
+    text = "".join(path.read_text() for path in sorted(ROOT.glob("pfa_core/**/*.py")))
+    used = set(FAULT.findall(text)) | {"FOREIGN_ORGANIZATION"}
+    assert len(used) > 10
+    assert used - set(GENERATOR.FAULTS) == set()
+    assert all(code in text for code in GENERATOR.FAULTS)
+
+
+def test_every_environment_variable_of_the_source_is_explained() -> None:
+    sources = [*ROOT.glob("pfa_core/**/*.py"), *ROOT.glob("pfa_cli/**/*.py")]
+    used = {name for path in sources for name in VARIABLE.findall(path.read_text())}
+    assert used == set(GENERATOR.VARIABLES)
+
+
+def test_the_readme_holds_the_two_commands_each_on_one_line() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert command_below(text, "demo-command") == (
+        "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/pfa demo"
+    )
+    assert command_below(text, "test-command") == (
+        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest"
+    )
+
+
+def test_the_exit_codes_of_the_readme_are_those_of_the_reference() -> None:
+    def numbers(page: Path, title: str) -> set[int]:
+        rows = [line.split("|")[1] for line in section(page, title).splitlines() if "|" in line]
+        return {int(number) for row in rows for number in re.findall(r"\d+", row)}
+
+    readme = numbers(ROOT / "README.md", "Output and exit codes")
+    assert readme == numbers(ROOT / "docs" / "reference.md", "Exit codes")
+
+
+def test_the_library_example_of_the_readme_runs(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PFA_DATABASE_URL", database_url)
+    baseline = tmp_path / "mirror.csv"
+    baseline.write_text(
+        "pfaId,category,source,monthlyRate,forecastStart,forecastEnd\n"
+        "HOLNG-1,Crane,Rental,3044,2026-01-01,2026-01-31\n"
+    )
+    settings = pfa_core.resolve()
+    with pfa_core.open_database(settings) as db:
+        pfa_core.initialize(db, settings, "HOLNG")
+        principal = pfa_core.authenticate(pfa_core.resolve())
+        pfa_core.pull_files(db, principal, [str(baseline)])
+    (code,) = [
+        body for kind, body in FENCE.findall((ROOT / "README.md").read_text()) if kind == "python"
+    ]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 3000.00 0.00\n", "")
+
+
+def panel(param: Any) -> str:
+    return str(getattr(param, "rich_help_panel", "") or "").lower()
+
+
+def section(page: Path, title: str) -> str:
+    """The text below a second-level heading."""
+    return page.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def command_below(text: str, mark: str) -> str:
+    lines = text.splitlines()
+    at = lines.index(f"<!-- {mark} -->")
+    assert lines[at + 1] == "```sh"
+    assert lines[at + 3] == "```"
+    return lines[at + 2]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that headings get."""
+    found = set()
+    for line in FENCE.sub("", page.read_text()).splitlines():
+        if line.startswith("#"):
+            words = re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower())
+            found.add(words.replace(" ", "-"))
+    return found
+
+
+def command_lines(text: str) -> Iterator[str]:
+    """Every `pfa …` in a block for the shell, without what surrounds it there."""
+    for kind, body in FENCE.findall(text):
+        if kind not in ("sh", "console"):
+            continue
+        for line in re.sub(r"\\\n\s*", " ", body).splitlines():
+            shown = line.removeprefix("$ ")
+            if kind == "console" and shown == line:
+                continue
+            yield from re.findall(r"(?:^|[|;(&] ?|\$\(|then |if |do )(pfa [^|;&)>]+)", shown)
+
+
+def is_known(line: str) -> bool:
+    """Whether the program has the command, and the command every option of the line."""
+    words = shlex.split(line, comments=True)
+    before = [word for word in words[1:] if not word.startswith("-")]
+    name = next(
+        (f"pfa {' '.join(before[:length])}" for length in (2, 1) if is_command(before[:length])),
+        None,
+    )
+    if name is None:
+        return words[1] in ("--version", "--help", "--install-completion")
+    command, context = COMMANDS[name]
+    taken = {
+        spelling
+        for param in command.get_params(context)
+        for spelling in (*param.opts, *param.secondary_opts)
+    }
+    words = words[: words.index("--")] if "--" in words else words
+    options = [word.partition("=")[0] for word in words if re.match(r"--[a-z]|-[a-z]$", word)]
+    return all(option in taken for option in options)
+
+
+def is_command(words: list[str]) -> bool:
+    return f"pfa {' '.join(words)}" in COMMANDS
