@@ -52,8 +52,9 @@ def tell(text: str) -> None:
     """Put a line of talk on stderr, behind the data written so far."""
     if sys.stderr is None:
         return
-    if is_terminal(sys.stdout) and is_terminal(sys.stderr):
-        sys.stdout.flush()
+    if sys.stdout is not None:
+        with contextlib.suppress(OSError, ValueError):  # told when stdout itself is written next
+            sys.stdout.flush()
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection
 
@@ -15,6 +17,7 @@ from pfa_core.errors import InvalidRequest, NotFound
 from pfa_core.guard import enter
 from pfa_core.model.delta import three_way
 from pfa_core.model.principal import Principal, Right
+from pfa_core.model.query import Filters
 from pfa_core.store import audit, mirror, modifications, records, runs
 from pfa_core.store.audit import LogEntry
 from pfa_core.store.database import Database
@@ -117,7 +120,9 @@ def show_run(db: Database, principal: Principal, run_id: str) -> RunDetail:
 
     def work(conn: Connection[Any]) -> RunDetail:
         enter(conn, principal, Right.READ)
-        run = runs.run(conn, principal.organization_id, run_id.strip().lower().replace("\0", ""))
+        run = None
+        with suppress(ValueError):
+            run = runs.run(conn, principal.organization_id, str(UUID(run_id.strip())))
         if run is None:
             raise NotFound(f"there is no run {run_id!r}", hint="type: pfa sync runs")
         return RunDetail(run, runs.outcomes(conn, principal.organization_id, run.run_id))
@@ -138,6 +143,7 @@ def list_log(
     Members see what concerns them: their own entries, and everybody's when they manage users.
     """
     _require_limit(limit)
+    Filters(id=(pfa_id,) if pfa_id else (), session=(session_id,) if session_id else ())
 
     def work(conn: Connection[Any]) -> list[LogEntry]:
         member = enter(conn, principal, Right.READ)

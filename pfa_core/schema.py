@@ -6,14 +6,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from psycopg import Connection
 
 from pfa_core.errors import ConfigInvalid, PfaError
 from pfa_core.settings import Settings
 from pfa_core.store import embedded, migrations
-from pfa_core.store.database import Database
+from pfa_core.store.database import Database, safe_address
 from pfa_core.store.migrations import UpgradeReport
 
 
@@ -52,7 +51,9 @@ def database_status(settings: Settings) -> DatabaseStatus:
     """How the database is, without starting anything."""
     own = settings.database_url is None
     state = embedded.status(settings.embedded_dir) if own else None
-    address = embedded.url(settings.embedded_dir) if own else _masked(settings.database_url or "")
+    address = (
+        embedded.url(settings.embedded_dir) if own else safe_address(settings.database_url or "")
+    )
     version, schema, size, problem = "", None, None, ""
     if state is None or state.running:
         try:
@@ -107,14 +108,3 @@ def psql_program(settings: Settings) -> Path:
 def _facts(conn: Connection[Any]) -> tuple[str, int | None, int]:
     size, version = migrations.size_and_version(conn)
     return version, migrations.schema_version(conn), size
-
-
-def _masked(address: str) -> str:
-    """The address without its password, in any of libpq's two forms."""
-    if "://" not in address:
-        words = [word for word in address.split() if not word.startswith("password")]
-        return " ".join(words)
-    parts = urlsplit(address)
-    host = parts.netloc.rpartition("@")[2]
-    user = parts.username or ""
-    return f"{parts.scheme}://{user}{'@' if user else ''}{host}{parts.path}"

@@ -41,7 +41,7 @@ class Flags:
 
     org: str | None = None
     profile: str | None = None
-    database_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)
     token_file: str | None = None
 
 
@@ -206,6 +206,9 @@ def _check_profile(path: Path, name: str, profile: Any) -> None:
             )
         if not isinstance(value, dict if key == "pems" else str):
             raise ConfigInvalid(f"{path}: [profiles.{name}] {key} has the wrong type")
+    for key, value in profile.get("pems", {}).items():
+        if not isinstance(value, str):
+            raise ConfigInvalid(f"{path}: [profiles.{name}.pems] {key} must be a text")
 
 
 def _read_config(path: Path) -> dict[str, Any]:

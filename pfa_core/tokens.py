@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ from pfa_core.model.principal import RIGHTS_OF, Right, Role
 from pfa_core.settings import Secret, Settings, read_secret_file, write_secret_file
 
 ALGORITHM = "HS256"
+# Strictly base64url in three parts: PyJWT forgives padding, which would give a token many spellings.
+_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 DEFAULT_TTL = timedelta(hours=8)
 
 
@@ -88,6 +91,8 @@ def verify(token: str, key: Secret, now: datetime) -> Claims:
         TokenExpired: It was good once.
         InvalidToken: Malformed, signed with another key or another algorithm, or lacking a claim.
     """
+    if not _SHAPE.fullmatch(token):
+        raise InvalidToken("the token is malformed", hint=_AGAIN)
     try:
         with _any_key_length():
             payload = jwt.decode(

@@ -66,7 +66,7 @@ STEPS = (
         ),
     ),
     Step(
-        "Reads are merged live: the same list, with your drafts in it.",
+        "Reads are merged live: the list shows the drafted rates.",
         ("list", "--session", "rates"),
     ),
     Step("Before and after, field by field, with the cost.", ("diff", "rates")),
@@ -85,7 +85,7 @@ STEPS = (
         code=7,
     ),
     Step(
-        "Look at it, then take PEMS's date for that one field.",
+        "Take PEMS's date for that one field; your other date stays.",
         ("draft", "unset", "{overtaken}", "forecastEnd"),
     ),
     Step("Now commit.", ("commit", "--session", "weather-silo4")),

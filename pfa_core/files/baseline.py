@@ -68,18 +68,21 @@ def _guess(path: str, first: bytes) -> str:
     if lowered.endswith((".jsonl", ".ndjson")):
         return "jsonl"
     text = first.decode("utf-8-sig", "replace").strip()
-    if text.startswith("{") and text.endswith("}") and not _is_wrapping(text):
+    by_name = lowered.endswith(".json")
+    if text.startswith("{") and text.endswith("}") and not _is_whole(text, by_name=by_name):
         return "jsonl"
-    return "json" if text[:1] in ("{", "[", "") or lowered.endswith(".json") else "csv"
+    return "json" if text[:1] in ("{", "[", "") or by_name else "csv"
 
 
-def _is_wrapping(line: str) -> bool:
-    """Whether a line that begins a file is not its first record but the whole of it."""
+def _is_whole(line: str, *, by_name: bool) -> bool:
+    """Whether a line that begins a file is not its first record but the whole of it; a file that is
+    called JSON is taken at its word unless it begins with a record."""
     try:
         value = loads_strict(line)
     except JsonFault:
         return False
-    return isinstance(value, dict) and (_is_answer(value) or isinstance(value.get("data"), list))
+    wraps = isinstance(value, dict) and (_is_answer(value) or isinstance(value.get("data"), list))
+    return wraps or (by_name and "pfaId" not in value and "syncState" not in value)
 
 
 def _is_answer(value: Any) -> bool:

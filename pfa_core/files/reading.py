@@ -31,7 +31,7 @@ def open_input(path: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
     name = source_name(path)
     try:
         if path == "-":
-            yield _unzipped(stdin or _standard_input())
+            yield _unzipped(_peekable(stdin or _standard_input()))
         else:
             with Path(path).open("rb") as file:
                 yield _unzipped(file)
@@ -103,8 +103,24 @@ def _guess(content: bytes) -> str:
     return " (it looks like UTF-16)" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
 
 
+def _peekable(file: BinaryIO) -> BinaryIO:
+    """The stream itself where its beginning can be looked at, else its whole content."""
+    if isinstance(file, io.BufferedReader) or file.seekable():
+        return file
+    return io.BytesIO(file.read())
+
+
 def _unzipped(file: BinaryIO) -> BinaryIO:
-    buffered = file if hasattr(file, "peek") else io.BufferedReader(file)  # type: ignore[arg-type]
-    if buffered.peek(2)[:2] == _GZIP:  # type: ignore[attr-defined]
-        return gzip.open(buffered)  # type: ignore[return-value]
-    return buffered
+    """The file, or what is zipped in it. It is not closed with what is returned here."""
+    if _begins_as_gzip(file):
+        return cast("BinaryIO", gzip.GzipFile(fileobj=file, mode="rb"))
+    return file
+
+
+def _begins_as_gzip(file: BinaryIO) -> bool:
+    if isinstance(file, io.BufferedReader):
+        return file.peek(2)[:2] == _GZIP
+    begin = file.tell()
+    head = file.read(2)
+    file.seek(begin)
+    return head == _GZIP

@@ -32,13 +32,13 @@ LIMIT %(limit)s;
 SELECT run_id::text, direction, source, status, user_id, started_at, finished_at, counts, message
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
-  AND run_id::text = %(run_id)s;
+  AND run_id = %(run_id)s;
 
 -- name: of_run
 SELECT pfa_id, position, outcome, code, message, at
 FROM pfa_sync_outcome
 WHERE organization_id = %(organization_id)s
-  AND run_id::text = %(run_id)s
+  AND run_id = %(run_id)s
 ORDER BY number, outcome_id;
 
 -- name: last_pull

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection, IsolationLevel, Rollback
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_dumps, set_json_loads
 
@@ -38,6 +39,7 @@ _REFUSALS = (
     "pg_hba.conf",
 )
 _SERIALIZATION = ("40001", "40P01")
+_SHOWN_WORDS = ("host", "hostaddr", "port", "dbname", "user", "service", "sslmode")
 _SESSION = "-c timezone=UTC -c jit=off -c datestyle=ISO -c statement_timeout=0"
 
 
@@ -53,7 +55,7 @@ class Database:
         root: The embedded server's directory.
     """
 
-    conninfo: str | None
+    conninfo: str | None = field(repr=False)
     root: Path | None = None
     clock: Clock = utc_now
     new_id: NewId = new_id
@@ -206,6 +208,16 @@ def _connect(conninfo: str) -> Connection[Any]:
         options=_SESSION,
         client_encoding="utf-8",
     )
+
+
+def safe_address(conninfo: str) -> str:
+    """A connection string or URL as `key=value` words, without anything secret in it."""
+    try:
+        words = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:
+        return "not a valid address"
+    shown = {key: str(words[key]) for key in _SHOWN_WORDS if key in words}
+    return make_conninfo("", **shown)
 
 
 @contextmanager
