@@ -1,0 +1,54 @@
+"""UUID version 7."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pfa_core.model.ids import new_id, utc_now, uuid7
+
+SEVENTY = datetime(1970, 1, 1, tzinfo=UTC)
+instants = st.timedeltas(timedelta(0), timedelta(days=230 * 365)).map(lambda age: SEVENTY + age)
+randomness = st.integers(0, 2**62 - 1)
+
+
+@given(instants, randomness)
+def test_an_id_bears_the_marks_of_version_7(at, bits):
+    made = uuid7(at, bits)
+    assert made.version == 7
+    assert made.int >> 62 & 0b11 == 0b10
+
+
+@given(instants, randomness)
+def test_an_id_holds_its_millisecond_and_all_of_its_randomness(at, bits):
+    made = uuid7(at, bits)
+    assert abs((made.int >> 80) - at.timestamp() * 1000) <= 1
+    assert made.int & (1 << 62) - 1 == bits
+
+
+@given(instants, st.integers(1, 10_000), randomness, randomness)
+def test_an_id_of_a_later_microsecond_sorts_behind_as_number_and_as_text(at, gap, one, other):
+    earlier, later = uuid7(at, one), uuid7(at + timedelta(microseconds=gap), other)
+    assert earlier < later
+    assert str(earlier) < str(later)
+
+
+def test_fresh_ids_are_of_now_and_all_different():
+    before = utc_now()
+    made = {new_id() for _ in range(1000)}
+    after = utc_now()
+    assert len(made) == 1000
+    assert all(
+        before.timestamp() * 1000 - 1 <= one.int >> 80 <= after.timestamp() * 1000 for one in made
+    )
+
+
+def test_now_has_a_zone():
+    assert utc_now().tzinfo is UTC
+
+
+def test_the_zone_in_which_an_instant_is_told_does_not_matter():
+    at = datetime(2025, 12, 10, 12, tzinfo=UTC)
+    assert uuid7(at, 5) == uuid7(at.astimezone(timezone(timedelta(hours=9))), 5)
