@@ -27,7 +27,7 @@ from pfa_core.store.database import Database
 from pfa_core.store.members import Member
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
-_USER = re.compile(r"[^\x00-\x1f\x7f\s]{1,100}")
+_USER = re.compile(r"[^\x00-\x1f\x7f\s\ud800-\udfff]{1,100}")
 MAX_TTL = timedelta(days=366)
 
 

@@ -31,7 +31,7 @@ _SINGLE: dict[str, LiteralString] = {
     "discontinued": "r.is_discontinued = %(discontinued)s",
     "transferable": "r.is_funds_transferable = %(transferable)s",
 }
-_SEARCH: LiteralString = "r.search_text LIKE lower(%(search)s)"
+_SEARCH: LiteralString = "r.search_text LIKE pfa_fold(%(search)s)"
 
 
 def conditions(filters: Filters) -> tuple[sql.Composable, dict[str, Any]]:

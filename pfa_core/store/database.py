@@ -239,7 +239,7 @@ def translate(error: psycopg.Error) -> PfaError:
     for prefix, make in _BY_SQLSTATE.items():
         if state.startswith(prefix):
             return make(error)
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, psycopg.OperationalError) and not state:
         return _lost(error)
     return Internal(f"the database refused a statement ({state or type(error).__name__})")
 
@@ -248,7 +248,7 @@ def _lost(error: psycopg.Error) -> PfaError:
     text = str(error) if not error.sqlstate else ""
     if any(words in text for words in _REFUSALS):
         return _no_entry(error)
-    reason = _reason(text) if "connect" in text else "the connection broke"
+    reason = _reason(text) if text else "the connection broke"
     return _TryAgain(f"the database is not available: {reason}", hint="type: pfa doctor")
 
 
@@ -277,6 +277,10 @@ def _full(_: psycopg.Error) -> PfaError:
     return IoFailure("the database server's disk is full; nothing was stored")
 
 
+def _cancelled(_: psycopg.Error) -> PfaError:
+    return DatabaseUnavailable("the database cancelled a statement: a time limit, or somebody did")
+
+
 def _busy(_: psycopg.Error) -> PfaError:
     return DatabaseUnavailable("the database has no connection to spare; try again later")
 
@@ -290,6 +294,8 @@ def _no_entry(_: psycopg.Error) -> PfaError:
 
 
 _BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
+    "55P03": _cancelled,
+    "57014": _cancelled,
     "08": _lost,
     "57P": _lost,
     "28": _no_entry,

@@ -36,6 +36,33 @@ RETURN greatest(0, coalesce(
     - make_date(substr(start_date, 1, 4)::integer, substr(start_date, 6, 2)::integer,
                 substr(start_date, 9, 2)::integer), 0));
 
+-- Text for comparison whatever the case, the same on every server: lower() would ask its locale.
+-- Latin, Greek and Cyrillic letters; text of ASCII alone takes the short way.
+CREATE FUNCTION pfa_fold(content text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN octet_length(content) = length(content) THEN lower(content COLLATE "C")
+    ELSE translate(lower(content COLLATE "C"),
+        'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮĲĴĶĹĻĽ'
+        || 'ĿŁŃŅŇŊŌŎŐŒŔŖŘŚŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽƁƂƄƆƇƉƊƋƎƏƐƑƓƔƖƗƘƜƝƟƠƢƤƦƧƩƬƮ'
+        || 'ƯƱƲƳƵƷƸƼǄǅǇǈǊǋǍǏǑǓǕǗǙǛǞǠǢǤǦǨǪǬǮǱǲǴǶǷǸǺǼǾȀȂȄȆȈȊȌȎȐȒȔȖȘȚȜȞȠȢȤȦ'
+        || 'ȨȪȬȮȰȲȺȻȽȾɁɃɄɅɆɈɊɌɎͰͲͶͿΆΈΉΊΌΎΏΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΪΫϏϘϚϜ'
+        || 'ϞϠϢϤϦϨϪϬϮϴϷϹϺϽϾϿЀЁЂЃЄЅІЇЈЉЊЋЌЍЎЏАБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫ'
+        || 'ЬЭЮЯѠѢѤѦѨѪѬѮѰѲѴѶѸѺѼѾҀҊҌҎҐҒҔҖҘҚҜҞҠҢҤҦҨҪҬҮҰҲҴҶҸҺҼҾӀӁӃӅӇӉӋӍӐӒӔӖ'
+        || 'ӘӚӜӞӠӢӤӦӨӪӬӮӰӲӴӶӸӺӼӾԀԂԄԆԈԊԌԎԐԒԔԖԘԚԜԞԠԢԤԦԨԪԬԮḀḂḄḆḈḊḌḎḐḒḔḖḘḚḜḞ'
+        || 'ḠḢḤḦḨḪḬḮḰḲḴḶḸḺḼḾṀṂṄṆṈṊṌṎṐṒṔṖṘṚṜṞṠṢṤṦṨṪṬṮṰṲṴṶṸṺṼṾẀẂẄẆẈẊẌẎẐẒẔẞ'
+        || 'ẠẢẤẦẨẪẬẮẰẲẴẶẸẺẼẾỀỂỄỆỈỊỌỎỐỒỔỖỘỚỜỞỠỢỤỦỨỪỬỮỰỲỴỶỸỺỼỾ',
+        'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþāăąćĉċčďđēĕėęěĝğġģĥħĩīĭįĳĵķĺļľ'
+        || 'ŀłńņňŋōŏőœŕŗřśŝşšţťŧũūŭůűųŵŷÿźżžɓƃƅɔƈɖɗƌǝəɛƒɠɣɩɨƙɯɲɵơƣƥʀƨʃƭʈ'
+        || 'ưʊʋƴƶʒƹƽǆǆǉǉǌǌǎǐǒǔǖǘǚǜǟǡǣǥǧǩǫǭǯǳǳǵƕƿǹǻǽǿȁȃȅȇȉȋȍȏȑȓȕȗșțȝȟƞȣȥȧ'
+        || 'ȩȫȭȯȱȳⱥȼƚⱦɂƀʉʌɇɉɋɍɏͱͳͷϳάέήίόύώαβγδεζηθικλμνξοπρστυφχψωϊϋϗϙϛϝ'
+        || 'ϟϡϣϥϧϩϫϭϯθϸϲϻͻͼͽѐёђѓєѕіїјљњћќѝўџабвгдежзийклмнопрстуфхцчшщъы'
+        || 'ьэюяѡѣѥѧѩѫѭѯѱѳѵѷѹѻѽѿҁҋҍҏґғҕҗҙқҝҟҡңҥҧҩҫҭүұҳҵҷҹһҽҿӏӂӄӆӈӊӌӎӑӓӕӗ'
+        || 'әӛӝӟӡӣӥӧөӫӭӯӱӳӵӷӹӻӽӿԁԃԅԇԉԋԍԏԑԓԕԗԙԛԝԟԡԣԥԧԩԫԭԯḁḃḅḇḉḋḍḏḑḓḕḗḙḛḝḟ'
+        || 'ḡḣḥḧḩḫḭḯḱḳḵḷḹḻḽḿṁṃṅṇṉṋṍṏṑṓṕṗṙṛṝṟṡṣṥṧṩṫṭṯṱṳṵṷṹṻṽṿẁẃẅẇẉẋẍẏẑẓẕß'
+        || 'ạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹỻỽỿ')
+END;
+
 -- The baseline: one row per PFA record of PEMS. `data` is the truth, every other value column is
 -- generated from it. A row's version rises only when its data changed.
 CREATE TABLE pfa_mirror (
@@ -72,7 +99,7 @@ CREATE TABLE pfa_mirror (
     actual_days           integer GENERATED ALWAYS AS (pfa_days(data ->> 'actualStart', data ->> 'actualEnd')) STORED,
     has_actuals           boolean GENERATED ALWAYS AS
         (data ->> 'actualStart' IS NOT NULL AND data ->> 'actualEnd' IS NOT NULL) STORED,
-    search_text           text GENERATED ALWAYS AS (lower(
+    search_text           text COLLATE "C" GENERATED ALWAYS AS (pfa_fold(
         pfa_id || E'\n' || coalesce(data ->> 'category', '') || E'\n' || coalesce(data ->> 'class', '')
         || E'\n' || coalesce(data ->> 'manufacturer', '') || E'\n' || coalesce(data ->> 'model', '')
         || E'\n' || coalesce(data ->> 'contract', '') || E'\n' || coalesce(data ->> 'equipment', '')
@@ -178,7 +205,7 @@ CREATE TABLE pfa_overlay (
     actual_days           integer GENERATED ALWAYS AS (pfa_days(data ->> 'actualStart', data ->> 'actualEnd')) STORED,
     has_actuals           boolean GENERATED ALWAYS AS
         (data ->> 'actualStart' IS NOT NULL AND data ->> 'actualEnd' IS NOT NULL) STORED,
-    search_text           text GENERATED ALWAYS AS (lower(
+    search_text           text COLLATE "C" GENERATED ALWAYS AS (pfa_fold(
         pfa_id || E'\n' || coalesce(data ->> 'category', '') || E'\n' || coalesce(data ->> 'class', '')
         || E'\n' || coalesce(data ->> 'manufacturer', '') || E'\n' || coalesce(data ->> 'model', '')
         || E'\n' || coalesce(data ->> 'contract', '') || E'\n' || coalesce(data ->> 'equipment', '')
