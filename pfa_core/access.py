@@ -170,7 +170,8 @@ def grant(
     wanted = _role(role)
 
     def work(conn: Connection[Any]) -> Member:
-        enter(conn, principal, Right.MANAGE_USERS, writing=True)
+        members.lock_members(conn, principal.organization_id)
+        enter(conn, principal, Right.MANAGE_USERS)
         before = members.member(conn, principal.organization_id, user_id)
         member = _put(conn, db, principal, user_id, wanted)
         _keep_an_admin(conn, principal.organization_id)
@@ -189,7 +190,8 @@ def revoke(db: Database, principal: Principal, user_id: str, *, dry_run: bool = 
     """
 
     def work(conn: Connection[Any]) -> Member:
-        enter(conn, principal, Right.MANAGE_USERS, writing=True)
+        members.lock_members(conn, principal.organization_id)
+        enter(conn, principal, Right.MANAGE_USERS)
         gone = members.delete_member(conn, principal.organization_id, user_id)
         if gone is None:
             raise NotFound(f"{user_id} is not a member of {principal.organization_id}")
@@ -222,7 +224,7 @@ def issue_token(
     """A token for a user of the principal's organization.
 
     Args:
-        role: Narrows the token to a role; a user who is not a member yet becomes one with it.
+        role: Narrows the token to a lesser role; a user who is not a member yet becomes one with it.
         ttl: How long it is good; at most 366 days.
 
     Raises:
@@ -250,8 +252,13 @@ def issue_token(
 
     member = db.transact(work)
     rights = frozenset(map(Right, member.rights))
+    if narrowed and not RIGHTS_OF[narrowed] <= rights:
+        raise InvalidRequest(
+            f"{user_id} is {member.role}: a token cannot hold more",
+            hint=f"type first: pfa user grant {user_id} --role {narrowed}",
+        )
     if narrowed:
-        rights &= RIGHTS_OF[narrowed]
+        rights = RIGHTS_OF[narrowed]
     granted = tokens.Grant(narrowed or Role(member.role), rights)
     claims = _new_claims(db, user_id, {principal.organization_id: granted}, ttl)
     token = tokens.sign(claims, tokens.signing_key(settings))

@@ -30,7 +30,8 @@ from pfa_core.store.modifications import Commitment, ModificationRow
 class Selection:
     """Which of the principal's modifications: of a session, of records, both, or everything.
 
-    `expected_versions` maps PFA ids to the draft version the caller has seen.
+    `expected_versions` maps PFA ids to the draft version the caller has seen; with neither session
+    nor ids it also is the selection.
     """
 
     session_id: str | None = None
@@ -133,6 +134,8 @@ def uncommit(
 ) -> UncommitResult:
     """Turn committed modifications back into drafts, all or none, while nothing was sent.
 
+    Of several commitments on one record only the newest becomes the draft; those under it stay.
+
     Raises:
         NoDrafts: Nothing committed matches the selection.
         IllegalTransition: A record has a newer draft, or was sent already.
@@ -144,6 +147,7 @@ def uncommit(
         rows = _select(conn, principal, State.COMMITTED, selection)
         if not rows:
             raise NoDrafts(f"nothing committed {_where(selection)}", hint="type: pfa status")
+        rows = list({row.pfa_id: row for row in rows}.values())  # in order: the newest stays
         _require_alone(conn, principal, rows)
         at = db.clock()
         modifications.uncommit(conn, principal, [row.modification_id for row in rows], at)
@@ -233,7 +237,8 @@ def _nothing_to_discard(
 def _select(
     conn: Connection[Any], principal: Principal, state: State, selection: Selection
 ) -> list[ModificationRow]:
-    ids = list(selection.ids) or list(selection.expected_versions) or None
+    by_version = not selection.session_id and not selection.everything
+    ids = list(selection.ids) or (list(selection.expected_versions) if by_version else None) or None
     return modifications.select(conn, principal, state, session_id=selection.session_id, ids=ids)
 
 

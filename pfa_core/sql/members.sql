@@ -13,8 +13,13 @@ VALUES (%(organization_id)s, %(name)s, %(at)s)
 ON CONFLICT (organization_id) DO NOTHING
 RETURNING organization_id;
 
--- name: any_organization
-SELECT EXISTS (SELECT FROM pfa_organization);
+-- name: lock_members
+-- In the order of their names, so that two who change members never wait for each other in a ring.
+SELECT user_id
+FROM pfa_member
+WHERE organization_id = %(organization_id)s
+ORDER BY user_id
+FOR UPDATE;
 
 -- name: lock_mirror
 -- Writers of an organization's mirror take turns.

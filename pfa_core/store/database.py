@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -88,12 +88,8 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[Connection[Any]]:
         """A read-only transaction that sees one moment of the database. Reads never write."""
-        with self._turn, translated():
-            conn = self._idle()
-            conn.isolation_level = IsolationLevel.REPEATABLE_READ
-            conn.read_only = True
-            with conn.transaction():
-                yield conn
+        with self._turn, translated(), ExitStack() as stack:
+            yield self._begin_snapshot(stack)
 
     def transact(
         self, work: Callable[[Connection[Any]], Result], *, dry_run: bool = False
@@ -135,6 +131,20 @@ class Database:
                 return work(conn)
 
         return self._with_retries(attempt)
+
+    def _begin_snapshot(self, stack: ExitStack) -> Connection[Any]:
+        """Begin on the open connection, on a new one where that turns out to be broken."""
+        for kept in (self._connection is not None, False):
+            conn = self._idle()
+            conn.isolation_level = IsolationLevel.REPEATABLE_READ
+            conn.read_only = True
+            try:
+                stack.enter_context(conn.transaction())
+                return conn
+            except psycopg.OperationalError:
+                if not kept or not conn.closed:
+                    raise
+        raise Internal("unreachable")
 
     def _idle(self) -> Connection[Any]:
         conn = self.connection()

@@ -49,10 +49,9 @@ def add_organization(conn: Connection[Any], organization_id: str, name: str, at:
     return conn.execute(_SQL["add_organization"], values).fetchone() is not None
 
 
-def any_organization(conn: Connection[Any]) -> bool:
-    """Whether the database holds an organization at all."""
-    row = conn.execute(_SQL["any_organization"]).fetchone()
-    return bool(row and row[0])
+def lock_members(conn: Connection[Any], organization_id: str) -> None:
+    """Let changes of an organization's members take turns: each sees who is left."""
+    conn.execute(_SQL["lock_members"], {"organization_id": organization_id})
 
 
 def lock_mirror(conn: Connection[Any], organization_id: str) -> None:

@@ -1,0 +1,202 @@
+"""Faults on request: which of them strike a request, by seeded chance and by count."""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from pfa_core.errors import InvalidRequest
+from pfa_core.model.values import shorten
+
+MAX_SECONDS = 3600.0
+DEFAULT_PAUSE = 0.005
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
+_PROBABILITY = re.compile(r"0(?:\.\d+)?|1(?:\.0+)?|\.\d+")
+_GRAMMAR = (
+    "KIND[:PROBABILITY][:on=grid|rest|screen|health][:times=N][:after=N], "
+    "latency:50ms, 429:…:retry-after=2, slow:…:pause=5ms"
+)
+
+
+class Kind(StrEnum):
+    """What goes wrong. Of those that answer, only the last four let the request be applied first."""
+
+    LATENCY = "latency"
+    TOO_MANY = "429"
+    SERVER_ERROR = "500"
+    UNAVAILABLE = "503"
+    RESET_BEFORE = "reset-before"
+    ALERT = "alert"
+    RESET_AFTER = "reset-after"
+    TRUNCATE = "truncate"
+    SLOW = "slow"
+
+
+class PathKind(StrEnum):
+    """The services of PEMS, each with a path of its own."""
+
+    GRID = "grid"
+    REST = "rest"
+    SCREEN = "screen"
+    HEALTH = "health"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRule:
+    """One fault: how likely, where (None: everywhere), how often at most, and after how many
+    requests it could have struck. `seconds`: the latency, or the pause between slow pieces."""
+
+    kind: Kind
+    probability: float = 1.0
+    seconds: float = 0.0
+    retry_after: str = ""
+    on: PathKind | None = None
+    times: int | None = None
+    after: int = 0
+
+    def __str__(self) -> str:
+        parts: list[str] = [self.kind]
+        if self.kind is Kind.LATENCY:
+            parts.append(f"{self.seconds:g}s")
+        parts.append(f"{self.probability:g}")
+        if self.kind is Kind.SLOW:
+            parts.append(f"pause={self.seconds:g}s")
+        if self.retry_after:
+            parts.append(f"retry-after={self.retry_after}")
+        parts += [f"on={self.on}"] if self.on else []
+        parts += [f"times={self.times}"] if self.times is not None else []
+        parts += [f"after={self.after}"] if self.after else []
+        return ":".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """What happens to one request: a wait, and at most one fault."""
+
+    latency: float = 0.0
+    rule: FaultRule | None = None
+
+    @property
+    def kind(self) -> Kind | None:
+        """The fault's kind, None for a request that is spared."""
+        return self.rule.kind if self.rule else None
+
+
+def parse_fault(spec: str) -> FaultRule:
+    """The rule of a text such as `429:0.1:retry-after=2:on=rest:times=3`.
+
+    Raises:
+        InvalidRequest: It is none; the grammar is in the hint.
+    """
+    name, *words = spec.split(":")
+    if name not in list(Kind):
+        raise _wrong(spec, f"{shorten(name)} is no kind of fault; kinds are {', '.join(Kind)}")
+    rule = FaultRule(Kind(name), seconds=DEFAULT_PAUSE if name == Kind.SLOW else 0.0)
+    if rule.kind is Kind.LATENCY and not (words and _DURATION.fullmatch(words[0])):
+        raise _wrong(spec, "latency needs a duration")
+    for word in words:
+        rule = _with_word(rule, word, spec)
+    return rule
+
+
+def _with_word(rule: FaultRule, word: str, spec: str) -> FaultRule:
+    name, _, value = word.partition("=")
+    if _PROBABILITY.fullmatch(word):
+        return replace(rule, probability=float(word))
+    if _DURATION.fullmatch(word) and rule.kind is Kind.LATENCY:
+        return replace(rule, seconds=_seconds(word, spec))
+    if name == "pause" and rule.kind is Kind.SLOW:
+        return replace(rule, seconds=_seconds(value, spec))
+    if name == "retry-after" and value and rule.kind in (Kind.TOO_MANY, Kind.UNAVAILABLE):
+        return replace(rule, retry_after=value)
+    if name == "on" and value in list(PathKind):
+        return replace(rule, on=PathKind(value))
+    if name == "times" and value.isdecimal():
+        return replace(rule, times=int(value))
+    if name == "after" and value.isdecimal():
+        return replace(rule, after=int(value))
+    raise _wrong(spec, f"{shorten(word)} does not belong there")
+
+
+def _seconds(text: str, spec: str) -> float:
+    match = _DURATION.fullmatch(text)
+    seconds = float(match[1]) / (1000 if match[2] == "ms" else 1) if match else -1
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise _wrong(spec, f"{shorten(text)} is no duration such as 50ms or 2s, at most an hour")
+    return seconds
+
+
+def _wrong(spec: str, reason: str) -> InvalidRequest:
+    return InvalidRequest(f"fault {shorten(spec)}: {reason}", hint=f"write {_GRAMMAR}")
+
+
+@dataclass(slots=True)
+class _Counted:
+    """A rule at work: the requests it could have struck, and those it struck."""
+
+    rule: FaultRule
+    seen: int = 0
+    struck: int = 0
+
+
+@dataclass(slots=True)
+class FaultBox:
+    """The rules in force. One seed and one order of requests strike the same requests again."""
+
+    seed: int = 0
+    _rules: list[_Counted] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _random: random.Random = field(default_factory=random.Random)
+
+    def set(self, rules: Iterable[FaultRule | str], seed: int | None = None) -> None:
+        """Replace all rules; counts and chance begin anew, with the old seed unless one is given."""
+        parsed = [parse_fault(rule) if isinstance(rule, str) else rule for rule in rules]
+        with self._lock:
+            self.seed = self.seed if seed is None else seed
+            self._random.seed(self.seed)
+            self._rules = [_Counted(rule) for rule in parsed]
+
+    def strike(self, where: PathKind) -> Strike:
+        """What happens to the next request there; of several faults the first given strikes."""
+        latency = 0.0
+        struck: FaultRule | None = None
+        with self._lock:
+            for counted in self._rules:
+                waits = counted.rule.kind is Kind.LATENCY
+                if (waits or struck is None) and self._fires(counted, where):
+                    counted.struck += 1
+                    latency += counted.rule.seconds if waits else 0
+                    struck = struck if waits else counted.rule
+        return Strike(latency, struck)
+
+    def _fires(self, counted: _Counted, where: PathKind) -> bool:
+        rule = counted.rule
+        if rule.on not in (None, where):
+            return False
+        counted.seen += 1
+        if counted.seen <= rule.after or (rule.times is not None and counted.struck >= rule.times):
+            return False
+        return rule.probability >= 1 or self._random.random() < rule.probability
+
+    @property
+    def rules(self) -> tuple[FaultRule, ...]:
+        """The rules in force, in order."""
+        return tuple(counted.rule for counted in self._rules)
+
+    @property
+    def struck(self) -> Mapping[str, int]:
+        """How often each kind of fault struck since the rules were set."""
+        totals: Counter[str] = Counter()
+        for counted in self._rules:
+            totals[counted.rule.kind] += counted.struck
+        return dict(totals)
+
+    def as_json(self) -> dict[str, object]:
+        """The rules with their counts."""
+        rules = [{"fault": str(item.rule), "struck": item.struck} for item in self._rules]
+        return {"faults": rules, "seed": self.seed}

@@ -1,0 +1,99 @@
+"""KPIs computed the slow way: record by record, in fractions, with no code of the library's.
+
+Only the shape of the answer, `Figures`, is the library's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+from pfa_core.model.kpi import Cost, Figures, PhaseCost
+
+Record = Mapping[str, Any]
+_MONTH = Fraction(3044, 100)
+
+
+def figures(pairs: Iterable[tuple[Record, Record]], drafts: int = 0) -> Figures:
+    """The figures of records given as (as the mirror has it, as the user sees it)."""
+    pairs = list(pairs)
+    seen = [merged for _, merged in pairs]
+    theirs = [baseline for baseline, _ in pairs]
+    cost, without = _cost(theirs, seen), _cost(theirs, theirs)
+    impact = _phase(seen, "forecast")[0] - _phase(theirs, "forecast")[0]
+    impact += _phase(seen, "forecast")[1] - _phase(theirs, "forecast")[1]
+    return Figures(
+        total_records=len(seen),
+        actualized_count=_count(seen, "isActualized"),
+        discontinued_count=_count(seen, "isDiscontinued"),
+        funds_transferable_count=_count(seen, "isFundsTransferable"),
+        draft_count=drafts,
+        total_monthly_rental=_cents(
+            sum(_money(r, "monthlyRate") for r in seen if r["source"] != "Purchase")
+        ),
+        total_purchase_cost=_cents(
+            sum(_money(r, "purchasePrice") for r in seen if r["source"] == "Purchase")
+        ),
+        cost=cost,
+        baseline_cost=without,
+        draft_impact=_cents(impact),
+    )
+
+
+def by_category(records: Iterable[Record]) -> dict[str, int]:
+    """How many records each category has."""
+    found: dict[str, int] = {}
+    for record in records:
+        found[record["category"]] = found.get(record["category"], 0) + 1
+    return found
+
+
+def _cost(plan_of: list[Record], rest_of: list[Record]) -> Cost:
+    plan, forecast = _phase(plan_of, "original"), _phase(rest_of, "forecast")
+    variance = sum(forecast) - sum(plan)
+    percent = variance / sum(plan) * 100 if sum(plan) > 0 else Fraction(0)
+    return Cost(
+        _shown(plan),
+        _shown(forecast),
+        _shown(_phase(rest_of, "actual")),
+        _cents(variance),
+        _cents(percent),
+    )
+
+
+def _phase(records: list[Record], name: str) -> tuple[Fraction, Fraction]:
+    rental = purchase = Fraction(0)
+    for record in records:
+        start, end = record[f"{name}Start"], record[f"{name}End"]
+        if record["isDiscontinued"] or record["isFundsTransferable"]:
+            continue
+        if name == "actual" and (start is None or end is None):
+            continue
+        if record["source"] == "Purchase":
+            purchase += _money(record, "purchasePrice")
+        elif start and end:
+            days = (date.fromisoformat(end) - date.fromisoformat(start)).days
+            rental += max(days, 0) / _MONTH * _money(record, "monthlyRate")
+    return rental, purchase
+
+
+def _shown(phase: tuple[Fraction, Fraction]) -> PhaseCost:
+    return PhaseCost(_cents(phase[0]), _cents(phase[1]), _cents(sum(phase)))
+
+
+def _money(record: Record, name: str) -> Fraction:
+    return Fraction(record[name] or 0)
+
+
+def _count(records: list[Record], flag: str) -> int:
+    return sum(bool(record[flag]) for record in records)
+
+
+def _cents(amount: Fraction | int) -> Decimal:
+    """Rounded half up, away from zero."""
+    cents = floor(abs(Fraction(amount)) * 100 + Fraction(1, 2))
+    return Decimal(cents if amount >= 0 else -cents).scaleb(-2) + 0

@@ -1,0 +1,396 @@
+"""Connections, transactions and retries, against a real server; foreign errors become ours."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from pfa_core import jsontext
+from pfa_core.errors import (
+    ConfigInvalid,
+    DatabaseUnavailable,
+    Internal,
+    InvalidRequest,
+    IoFailure,
+    NotFound,
+    PfaError,
+    SchemaOutdated,
+)
+from pfa_core.store.database import ATTEMPTS, Database, translate
+from tests.factories import a_world, record
+
+BACKEND = "SELECT pg_backend_pid()"
+COUNT = "SELECT count(*) FROM pfa_mirror WHERE organization_id = 'ORG'"
+
+
+@pytest.fixture
+def db(database_url):
+    with Database(database_url) as db:
+        yield db
+
+
+@pytest.fixture
+def admin(database_url):
+    """Another connection, for what happens meanwhile."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def no_waiting(monkeypatch):
+    """Tries follow one another at once."""
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+
+
+def value(conn, statement: str):
+    return conn.execute(statement).fetchone()[0]
+
+
+def end_backend(admin, conn) -> None:
+    """Let the server end the connection's session, and wait until it is gone."""
+    pid = conn.info.backend_pid
+    admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+# --- translation ---------------------------------------------------------------------------------
+
+SQLSTATES = [
+    ("40001", DatabaseUnavailable),
+    ("40P01", DatabaseUnavailable),
+    ("08000", DatabaseUnavailable),
+    ("08006", DatabaseUnavailable),
+    ("57P01", DatabaseUnavailable),
+    ("57P02", DatabaseUnavailable),
+    ("57P03", DatabaseUnavailable),
+    ("53300", DatabaseUnavailable),
+    ("53200", DatabaseUnavailable),
+    ("25006", DatabaseUnavailable),
+    ("53100", IoFailure),
+    ("28000", ConfigInvalid),
+    ("28P01", ConfigInvalid),
+    ("3D000", ConfigInvalid),
+    ("42501", ConfigInvalid),
+    ("42P01", SchemaOutdated),
+    ("42703", SchemaOutdated),
+    ("42883", SchemaOutdated),
+    ("42601", Internal),
+    ("22012", Internal),
+    ("23505", Internal),
+    ("23514", Internal),
+    ("XX000", Internal),
+    ("P0001", Internal),
+]
+
+
+@pytest.mark.parametrize(("state", "kind"), SQLSTATES)
+def test_a_state_of_the_server_becomes_the_error_that_tells_what_to_do(state, kind):
+    secret = "SELECT secret FROM pfa_mirror password=hunter2"
+    error = translate(psycopg.errors.lookup(state)(secret))
+    assert isinstance(error, kind)
+    assert error.retryable == (kind is DatabaseUnavailable)
+    assert "hunter2" not in error.message + error.hint
+    assert "SELECT" not in error.message
+
+
+@pytest.mark.parametrize(("state", "kind"), SQLSTATES)
+def test_what_the_server_really_raises_arrives_as_ours(db, no_waiting, state, kind):
+    attempts = []
+
+    def work(conn):
+        attempts.append(1)
+        conn.execute(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$")
+
+    with pytest.raises(kind) as caught:
+        db.transact(work)
+    assert isinstance(caught.value.__cause__, psycopg.Error)
+    again = state in ("40001", "40P01") or state.startswith(("08", "57P"))
+    assert len(attempts) == (ATTEMPTS if again else 1)
+
+
+@pytest.mark.parametrize("state", ["57014", "55P03", "54000", "54001"])
+def test_a_cancelled_or_impossible_statement_is_not_told_as_a_broken_connection(
+    db, no_waiting, state
+):
+    attempts = []
+
+    def work(conn):
+        attempts.append(1)
+        conn.execute(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$")
+
+    with pytest.raises(PfaError) as caught:
+        db.transact(work)
+    assert "the connection broke" not in caught.value.message
+    assert len(attempts) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"dbname": "no_such_database"}, ConfigInvalid),
+        ({"user": "no_such_role"}, ConfigInvalid),
+        ({"port": "1"}, DatabaseUnavailable),
+        ({"host": "/nowhere/at/all"}, DatabaseUnavailable),
+    ],
+    ids=["database", "user", "port", "host"],
+)
+def test_an_address_where_nobody_answers_or_lets_one_in_says_which(
+    database_url, no_waiting, changes, kind
+):
+    address = psycopg.conninfo.make_conninfo(database_url, **changes, password="hunter2")
+    with Database(address) as db, pytest.raises(kind) as caught:
+        db.read(lambda conn: None)
+    assert "hunter2" not in f"{caught.value!r} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "postgresql:///d?nope=1", "host=x nope=1", "host='x", "\udcff"]
+)
+def test_an_address_that_is_none_is_a_configuration_fault(address):
+    with Database(address) as db, pytest.raises(ConfigInvalid):
+        db.read(lambda conn: None)
+
+
+def test_a_host_that_nobody_knows_is_told_as_such(no_waiting):
+    with (
+        Database("host=nobody.invalid dbname=x") as db,
+        pytest.raises(DatabaseUnavailable) as caught,
+    ):
+        db.read(lambda conn: None)
+    assert "connection broke" not in caught.value.message
+    assert "host" in caught.value.message
+
+
+def test_an_error_of_the_work_itself_is_passed_on_and_undoes_it(db, admin):
+    world = a_world(db.conninfo, record("P-1"))
+
+    def work(conn):
+        conn.execute("DELETE FROM pfa_mirror")
+        raise NotFound("of the work's own")
+
+    with pytest.raises(NotFound, match="own"):
+        world.db.transact(work)
+    assert value(admin, COUNT) == 1
+
+
+# --- transactions --------------------------------------------------------------------------------
+
+
+def test_work_is_stored_and_a_dry_run_is_not(db, admin):
+    insert = "INSERT INTO pfa_organization VALUES (%s, '', 'active', now())"
+    assert db.transact(lambda conn: conn.execute(insert, ["A"]).rowcount, dry_run=True) == 1
+    assert value(admin, "SELECT count(*) FROM pfa_organization") == 0
+    assert db.transact(lambda conn: conn.execute(insert, ["A"]).rowcount) == 1
+    assert value(admin, "SELECT count(*) FROM pfa_organization") == 1
+
+
+def test_a_read_cannot_write(db):
+    with pytest.raises(DatabaseUnavailable, match="read-only"):
+        db.read(lambda conn: conn.execute("DELETE FROM pfa_mirror"))
+
+
+def test_a_snapshot_sees_one_moment_whatever_is_pulled_meanwhile(database_url):
+    world = a_world(database_url, record("P-1"))
+    with Database(database_url) as other, other.snapshot() as conn:
+        assert value(conn, COUNT) == 1
+        world.pull([record("P-2")])
+        assert value(conn, COUNT) == 1
+        assert value(conn, "SELECT sum(record_count) FROM kpi_rollup") == 1
+    assert world.db.read(lambda conn: value(conn, COUNT)) == 2
+
+
+def test_every_read_takes_its_own_snapshot(database_url):
+    world = a_world(database_url, record("P-1"))
+    with Database(database_url) as other:
+        assert other.read(lambda conn: value(conn, COUNT)) == 1
+        world.pull([record("P-2")])
+        assert other.read(lambda conn: value(conn, COUNT)) == 2
+
+
+def test_sessions_speak_utc_and_iso_whatever_the_server_prefers(db, admin):
+    name = value(admin, "SELECT current_database()")
+    for setting in ("timezone = 'Asia/Tokyo'", "datestyle = 'German'", "statement_timeout = '1ms'"):
+        admin.execute(f'ALTER DATABASE "{name}" SET {setting}')
+    show = "SELECT current_setting('TimeZone') || ' ' || current_setting('DateStyle') || pg_sleep(0.01)"
+    assert db.read(lambda conn: value(conn, show)).startswith("UTC ISO")
+
+
+def test_json_keeps_its_digits_both_ways(db):
+    read = db.read(
+        lambda conn: conn.execute("SELECT %s", [Jsonb(jsontext.loads('{"a": 1.10}'))]).fetchone()
+    )
+    assert jsontext.dumps(read[0]) == '{"a":1.10}'
+
+
+def test_a_handle_that_is_busy_with_a_stream_says_so(db):
+    with db.snapshot(), pytest.raises(InvalidRequest, match="busy"):
+        db.transact(lambda conn: None)
+    assert db.read(lambda conn: 1) == 1
+
+
+def test_threads_that_share_a_handle_take_turns(db):
+    inside = []
+
+    def work(conn):
+        inside.append(threading.get_ident())
+        conn.execute("SELECT pg_sleep(0.02)")
+        assert inside[-1] == threading.get_ident()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: db.read(work), range(8)))
+    assert len(inside) == 8
+
+
+def test_a_closed_handle_opens_again_when_it_is_used(db):
+    first = db.read(lambda conn: value(conn, BACKEND))
+    assert db.read(lambda conn: value(conn, BACKEND)) == first
+    db.close()
+    db.close()
+    assert db.read(lambda conn: value(conn, BACKEND)) != first
+
+
+def test_tries_are_spread_over_a_while_that_ends(db, monkeypatch):
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    with pytest.raises(DatabaseUnavailable):
+        db.transact(lambda conn: conn.execute("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$"))
+    assert waits == sorted(waits)
+    assert len(waits) == ATTEMPTS - 1
+    assert 0 < sum(waits) < 5
+
+
+def test_nothing_stays_connected_after_a_handle_is_closed(database_url, admin):
+    with Database(database_url) as db:
+        db.read(lambda conn: None)
+        pid = db.connection().info.backend_pid
+    mine = f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"
+    for _ in range(100):
+        if value(admin, mine) == 0:
+            return
+        admin.execute("SELECT pg_sleep(0.02)")
+    pytest.fail("the session is still there")
+
+
+# --- trying again --------------------------------------------------------------------------------
+
+
+def test_a_deadlock_is_tried_again_until_both_have_done_their_work(database_url, admin):
+    a_world(database_url, record("P-1"))
+    admin.execute(
+        "INSERT INTO pfa_organization VALUES ('A', '', 'active', now()), ('B', '', 'active', now())"
+    )
+    name = value(admin, "SELECT current_database()")
+    admin.execute(f"ALTER DATABASE \"{name}\" SET deadlock_timeout = '50ms'")
+    together, attempts = Barrier(2, timeout=10), []
+
+    def work(order: str) -> None:
+        def both(conn):
+            attempts.append(order)
+            for code in order:
+                conn.execute(
+                    "UPDATE pfa_organization SET name = name || %s WHERE organization_id = %s",
+                    [order, code],
+                )
+                if attempts.count(order) == 1 and code == order[0]:
+                    together.wait()
+
+        with Database(database_url) as db:
+            db.transact(both)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, ["AB", "BA"]))
+    assert len(attempts) == 3
+    names = admin.execute("SELECT name FROM pfa_organization WHERE organization_id IN ('A', 'B')")
+    assert {"".join(sorted(name)) for (name,) in names} == {"AABB"}
+
+
+@pytest.mark.parametrize("losses", [1, ATTEMPTS - 1])
+def test_work_that_lost_to_another_starts_again_from_its_beginning(db, admin, no_waiting, losses):
+    attempts = []
+
+    def work(conn):
+        attempts.append(1)
+        conn.execute("INSERT INTO pfa_organization VALUES ('A', '', 'active', now())")
+        if len(attempts) <= losses:
+            conn.execute("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")
+        return len(attempts)
+
+    assert db.transact(work) == losses + 1
+    assert value(admin, "SELECT count(*) FROM pfa_organization") == 1
+
+
+def test_trying_again_ends(db, no_waiting):
+    attempts = []
+
+    def work(conn):
+        attempts.append(1)
+        conn.execute("DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")
+
+    with pytest.raises(DatabaseUnavailable, match="too busy") as caught:
+        db.transact(work)
+    assert len(attempts) == ATTEMPTS
+    assert caught.value.retryable
+
+
+def test_a_read_whose_session_was_ended_is_read_again(db, admin):
+    sessions = []
+
+    def work(conn):
+        sessions.append(conn.info.backend_pid)
+        if len(sessions) == 1:
+            end_backend(admin, conn)
+        return value(conn, "SELECT 42")
+
+    assert db.read(work) == 42
+    assert len(set(sessions)) == 2
+
+
+def test_a_session_that_was_ended_between_two_reads_is_no_trouble(db, admin):
+    db.read(lambda conn: None)
+    end_backend(admin, db.connection())
+    assert db.read(lambda conn: value(conn, "SELECT 42")) == 42
+    end_backend(admin, db.connection())
+    assert db.transact(lambda conn: value(conn, "SELECT 42")) == 42
+
+
+def test_a_write_whose_session_was_ended_before_its_end_is_done_once(db, admin):
+    attempts = []
+
+    def work(conn):
+        attempts.append(1)
+        conn.execute("INSERT INTO pfa_organization VALUES ('A', '', 'active', now())")
+        if len(attempts) == 1:
+            end_backend(admin, conn)
+            conn.execute("SELECT 1")
+
+    db.transact(work)
+    assert len(attempts) == 2
+    assert value(admin, "SELECT count(*) FROM pfa_organization") == 1
+
+
+def test_a_write_that_lost_its_session_at_the_commit_is_never_done_twice(db, admin):
+    attempts = []
+
+    def work(conn):
+        attempts.append(1)
+        conn.execute("INSERT INTO pfa_organization VALUES ('A', '', 'active', now())")
+        end_backend(admin, conn)
+
+    with pytest.raises(DatabaseUnavailable, match="may be stored or not") as caught:
+        db.transact(work)
+    assert len(attempts) == 1
+    assert "pfa status" in caught.value.hint
+
+
+def test_a_database_that_went_away_is_told_after_a_few_tries(database_url, postgres):
+    with Database(database_url) as db:
+        db.read(lambda conn: None)
+        name = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
+        postgres.drop(name)
+        with pytest.raises((DatabaseUnavailable, ConfigInvalid)):
+            db.read(lambda conn: None)

@@ -1,0 +1,202 @@
+"""The KPI rollup and the days function agree with their formulas, whatever was pulled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pfa_core.model.kpi import Sums, days, total
+from pfa_core.model.query import Filters
+from pfa_core.store import kpis
+from pfa_core.store.kpis import Part
+from tests.factories import World, a_world, record
+from tests.unit.strategies import dates, money
+
+ids = st.sampled_from([f"P-{number}" for number in range(8)])
+records = st.builds(
+    record,
+    ids,
+    category=st.sampled_from(["Crane", "Truck", ""]),
+    class_=st.sampled_from(["Lifting", ""]),
+    source=st.sampled_from(["Rental", "Purchase"]),
+    dor=st.sampled_from(["BEO", "PROJECT"]),
+    areaSilo=st.sampled_from(["Silo 4", ""]),
+    isActualized=st.booleans(),
+    isDiscontinued=st.booleans(),
+    isFundsTransferable=st.booleans(),
+    monthlyRate=st.none() | money,
+    purchasePrice=st.none() | money,
+    **{
+        name: st.none() | dates
+        for name in (
+            "originalStart", "originalEnd", "forecastStart", "forecastEnd", "actualStart", "actualEnd",
+        )
+    },
+)  # fmt: skip
+pulls = st.lists(
+    st.lists(records, min_size=1, max_size=6, unique_by=lambda item: item["pfaId"]),
+    min_size=1,
+    max_size=4,
+)
+DIMENSIONS = (
+    "category", "class", "source", "dor", "areaSilo", "isActualized", "isDiscontinued",
+    "isFundsTransferable",
+)  # fmt: skip
+EXACT = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture(scope="module")
+def world(postgres, template):
+    with postgres.database(template) as url:
+        world = a_world(url)
+        yield world
+        world.db.close()
+
+
+def emptied(world: World) -> World:
+    def work(conn) -> None:
+        for table in ("pfa_mirror", "pfa_mirror_history", "kpi_rollup"):
+            conn.execute(f"DELETE FROM {table}")
+
+    world.db.transact(work)
+    return world
+
+
+def sums_of(item: dict) -> Sums:
+    """The formulas once more, record by record (domain.md 8)."""
+    rented = item["source"] != "Purchase"
+    rate = Decimal(item["monthlyRate"] or 0) if rented else Decimal(0)
+    price = Decimal(0) if rented else Decimal(item["purchasePrice"] or 0)
+    counts = not item["isDiscontinued"] and not item["isFundsTransferable"]
+    arrived = bool(item["actualStart"] and item["actualEnd"])
+
+    def spans(phase: str) -> Decimal:
+        return counts * days(item[f"{phase}Start"], item[f"{phase}End"]) * rate
+
+    return Sums(
+        record_count=1,
+        actualized=int(item["isActualized"]),
+        discontinued=int(item["isDiscontinued"]),
+        transferable=int(item["isFundsTransferable"]),
+        monthly_rental=rate,
+        purchase_cost=price,
+        plan_rate_days=spans("original"),
+        plan_purchase=counts * price,
+        forecast_rate_days=spans("forecast"),
+        forecast_purchase=counts * price,
+        actual_rate_days=spans("actual"),
+        actual_purchase=counts * arrived * price,
+    )
+
+
+def rolled_up(world: World, *by: str):
+    return world.db.read(
+        lambda conn: kpis.sums(conn, world.principal(), Part.MIRROR, Filters(), by)
+    )
+
+
+@EXACT
+@given(pulls)
+def test_after_any_pulls_the_rollup_is_what_the_mirror_adds_up_to(world, pulls):
+    emptied(world)
+    for pull in pulls:
+        world.pull(pull)
+    mirror = list(world.mirror().values())
+    assert rolled_up(world) == {(): total(map(sums_of, mirror))}
+    groups = {}
+    for item in mirror:
+        key = tuple(item[name] for name in DIMENSIONS)
+        groups[key] = groups.get(key, Sums()).plus(sums_of(item))
+    assert rolled_up(world, *DIMENSIONS) == groups
+
+
+@EXACT
+@given(pulls)
+def test_the_rollup_holds_a_row_for_each_group_there_is_and_for_no_other(world, pulls):
+    emptied(world)
+    for pull in pulls:
+        world.pull(pull)
+    groups = Counter(tuple(item[name] for name in DIMENSIONS) for item in world.mirror().values())
+    rows = world.rows(
+        "SELECT category, class, source, dor, area_silo, is_actualized, is_discontinued, "
+        "is_funds_transferable, record_count FROM kpi_rollup"
+    )
+    assert {row[:-1]: row[-1] for row in rows} == groups
+
+
+@EXACT
+@given(st.lists(records, min_size=1, max_size=8, unique_by=lambda item: item["pfaId"]))
+def test_the_rollup_and_the_live_sums_answer_alike(world, pulled):
+    emptied(world)
+    world.pull(pulled)
+    for filters in (Filters(), Filters(category=("Crane",)), Filters(discontinued=False)):
+        answers = []
+        for extra in ((), ("model",)):  # grouping by model is beyond the rollup
+            found = world.db.read(
+                lambda conn, filters=filters, extra=extra: kpis.sums(
+                    conn, world.principal(), Part.MIRROR, filters, ("source", *extra)
+                )
+            )
+            answers.append({key[0]: part for key, part in found.items()})
+        assert answers[0] == answers[1]
+
+
+def test_pulling_the_same_again_touches_nothing(database_url):
+    world = a_world(database_url, record("P-1"), record("P-2", monthlyRate=Decimal("1.50")))
+    look = (
+        "SELECT xmin::text, version FROM pfa_mirror UNION ALL SELECT xmin::text, 0 FROM kpi_rollup"
+    )
+    before = sorted(world.rows(look))
+    same = [record("P-2", monthlyRate=Decimal("1.5")), record("P-1")]
+    result = world.pull(same)
+    assert (result.unchanged, result.updated, result.inserted) == (2, 0, 0)
+    assert sorted(world.rows(look)) == before
+    assert world.rows("SELECT count(*) FROM pfa_mirror_history") == [(0,)]
+
+
+def test_history_keeps_the_outgoing_versions_in_order(database_url):
+    world = a_world(database_url, record("P-1", monthlyRate=1))
+    runs = [world.pull([record("P-1", monthlyRate=rate)]).run_id for rate in (2, 3)]
+    assert world.rows(
+        "SELECT version, data -> 'monthlyRate', replaced_by_run::text "
+        "FROM pfa_mirror_history ORDER BY version"
+    ) == [(1, 1, runs[0]), (2, 2, runs[1])]
+    assert world.rows("SELECT version, run_id::text FROM pfa_mirror") == [(3, runs[1])]
+
+
+def test_a_pull_that_fails_leaves_mirror_and_rollup_as_they_were(database_url):
+    world = a_world(database_url, record("P-1"))
+    before = world.rows("SELECT * FROM kpi_rollup"), world.mirror()
+    with pytest.raises(AssertionError, match="no fields"):
+        world.pull(iter([record("P-2"), record("P-3", nonsense=1)]))
+    with pytest.raises(ZeroDivisionError):
+        world.db.transact(lambda conn: (conn.execute("DELETE FROM kpi_rollup"), 1 / 0))
+    assert (world.rows("SELECT * FROM kpi_rollup"), world.mirror()) == before
+
+
+@settings(
+    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.tuples(st.none() | dates, st.none() | dates), min_size=1, max_size=50))
+def test_days_in_sql_are_days_in_python(world, spans):
+    starts, ends = [start for start, _ in spans], [end for _, end in spans]
+    found = world.rows(
+        "SELECT pfa_days(s, e) FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS t (s, e, n) ORDER BY n",
+        starts,
+        ends,
+    )
+    assert [row[0] for row in found] == [days(start, end) for start, end in spans]
+
+
+def test_days_do_not_depend_on_the_date_style(world):
+    def work(conn):
+        conn.execute("SET LOCAL datestyle = 'German'")
+        return conn.execute("SELECT pfa_days('2025-12-10', '2025-12-31')").fetchone()
+
+    assert world.db.read(work) == (21,)

@@ -1,0 +1,179 @@
+"""Answers of the EAM grid in either shape, and the maps that name their aliases."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from pfa_core.errors import ConfigInvalid, InvalidData
+from pfa_core.pems.fieldmap import read_field_map
+from pfa_core.pems.grid import GridPage, decode_page
+from tests.unit.strategies import json_values
+
+MAP = {"pfs_id": "pfaId", "pfs_f_rental": "monthlyRate"}
+
+
+def answer(rows, **grid):
+    return {"Result": {"ResultData": {"GRID": {"DATA": {"ROW": rows}, **grid}}}}
+
+
+def cells(**values):
+    return {"CELL": [{"ALIAS_NAME": name, "VALUE": value} for name, value in values.items()]}
+
+
+def columns(**values):
+    return {"D": [{"n": name, "value": value} for name, value in values.items()]}
+
+
+@pytest.mark.parametrize("shape", [cells, columns])
+def test_rows_of_either_shape_are_decoded_by_alias(shape):
+    rows = [
+        shape(pfs_id="R-1", pfs_f_rental="1248.50", pfs_other="x"),
+        shape(pfs_id="R-2", pfs_f_rental=None),
+        shape(),
+    ]
+    assert decode_page(answer(rows), MAP) == GridPage(
+        [
+            {"pfaId": "R-1", "monthlyRate": "1248.50", "pfs_other": "x"},
+            {"pfaId": "R-2", "monthlyRate": ""},
+            {},
+        ],
+        None,
+    )
+
+
+def test_a_cell_without_a_value_is_empty_and_a_number_becomes_text():
+    row = {"CELL": [{"ALIAS_NAME": "pfs_id"}, {"ALIAS_NAME": "pfs_f_rental", "VALUE": 5}]}
+    assert decode_page(answer([row]), MAP).rows == [{"pfaId": "", "monthlyRate": "5"}]
+
+
+@pytest.mark.parametrize(
+    ("grid", "total"),
+    [
+        ({"TOTAL-COUNT": "2800"}, 2800),
+        ({"TOTAL-COUNT": 2800}, 2800),
+        ({"TOTALROWS": " 7 "}, 7),
+        ({"TOTAL-COUNT": None, "TOTALROWS": "7"}, 7),
+        ({"TOTAL-COUNT": "many", "TOTALROWS": "7"}, 7),
+        ({"TOTAL-COUNT": "1", "TOTALROWS": "7"}, 1),
+        ({"TOTAL-COUNT": "-1"}, None),
+        ({"TOTAL-COUNT": ""}, None),
+        ({}, None),
+    ],
+)
+def test_the_total_has_two_names_and_may_be_missing(grid, total):
+    assert decode_page(answer([], **grid), MAP).total == total
+
+
+def test_a_total_of_other_digits_is_none():
+    assert decode_page(answer([], TOTALROWS="²"), MAP).total is None
+
+
+@pytest.mark.parametrize("data", [None, {}, {"ROW": None}, {"ROW": []}])
+def test_a_grid_without_rows_is_empty(data):
+    page = decode_page({"Result": {"ResultData": {"GRID": {"DATA": data}}}}, MAP)
+    assert page == GridPage([], None)
+
+
+@pytest.mark.parametrize(
+    ("alert", "told"),
+    [
+        ([{"Message": "Session expired"}], "Session expired"),
+        ([{"Message": "first"}, {"Message": "second"}], "first"),
+        ({"Message": "alone"}, "alone"),
+        ("plain text", "plain text"),
+        ([{"Code": 5}], "an object"),
+        ([{"Message": "x" * 10_000}], "xxx"),
+    ],
+    ids=range(6),
+)
+def test_an_error_alert_is_an_error_whatever_else_came(alert, told):
+    with pytest.raises(InvalidData, match="PEMS answered with an error") as caught:
+        decode_page({**answer([cells(pfs_id="R-1")]), "ErrorAlert": alert}, MAP)
+    assert told in caught.value.message
+    assert len(caught.value.message) < 400
+
+
+@pytest.mark.parametrize("alert", [None, [], "", {}])
+def test_an_empty_alert_is_none(alert):
+    assert decode_page({**answer([]), "ErrorAlert": alert}, MAP) == GridPage([], None)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        [],
+        5,
+        "text",
+        {},
+        {"Result": None},
+        {"Result": {"ResultData": {"GRID": None}}},
+        {"Result": {"ResultData": {"GRID": []}}},
+        answer("text"),
+        answer([5]),
+        answer(["CELL"]),
+        answer([{}]),
+        answer([{"CELL": [{}]}]),
+        answer([{"CELL": ["x"]}]),
+        answer([{"CELL": None}]),
+        answer([{"D": [{"value": 1}]}]),
+        answer([{"CELL": [{"ALIAS_NAME": ["x"], "VALUE": 1}]}]),
+        answer({"CELL": []}),
+    ],
+    ids=range(18),
+)
+def test_what_is_no_grid_is_refused(content):
+    with pytest.raises(InvalidData, match="no answer of a PEMS grid"):
+        decode_page(content, MAP)
+
+
+@given(json_values)
+def test_any_row_is_decoded_or_refused_and_nothing_else(row):
+    try:
+        page = decode_page(answer([row]), MAP)
+    except InvalidData:
+        return
+    assert all(isinstance(value, str) for found in page.rows for value in found.values())
+
+
+def written(tmp_path, text: str):
+    path = tmp_path / "map.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_map_tells_which_alias_is_which_field(tmp_path):
+    path = written(
+        tmp_path, '# a comment\n[fields]\npfs_id = "pfaId"\npfs_a_org = "organization"\n'
+    )
+    assert read_field_map(path) == {"pfs_id": "pfaId", "pfs_a_org": "organization"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "table [fields]"),
+        ("[other]\na = 'pfaId'", "table [fields]"),
+        ("fields = 5", "table [fields]"),
+        ("[fields]\npfs_id = 5", "table [fields]"),
+        ("[fields]\npfs_id = ['pfaId']", "table [fields]"),
+        ("[fields]\npfs_id = 'pfaId'\nx = 'colour'", "unknown field 'colour'"),
+        ("[fields]\na = 'pfaId'\nb = 'pfaId'", "two aliases"),
+        ("[fields]\na = 'model'", "which alias is the pfaId"),
+        ("[fields]", "which alias is the pfaId"),
+        ("[fields", "no valid TOML"),
+        ("[fields]\na = 'x'\na = 'y'", "no valid TOML"),
+    ],
+)
+def test_a_map_that_maps_nothing_sensible_is_refused(tmp_path, text, told):
+    with pytest.raises(ConfigInvalid) as caught:
+        read_field_map(written(tmp_path, text))
+    assert told in caught.value.message
+
+
+def test_a_map_that_cannot_be_read_is_refused(tmp_path):
+    (tmp_path / "latin.toml").write_bytes(b"# M\xfcller\n[fields]\n")
+    for name in ("gone.toml", ".", "latin.toml"):
+        with pytest.raises(ConfigInvalid):
+            read_field_map(tmp_path / name)

@@ -1,0 +1,145 @@
+"""Opening what a user names: plain, gzip, standard input; always UTF-8."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pfa_core.errors import InvalidData, IoFailure, NotFound
+from pfa_core.files.reading import decode, open_input, read_text, source_name
+
+TEXT = "pfaId\nMüller 😀\n"
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [TEXT.encode(), gzip.compress(TEXT.encode()), BOM + TEXT.encode(), gzip.compress(BOM + TEXT.encode())],
+    ids=["plain", "gzip", "plain with a mark", "gzip with a mark"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "ä b"])
+def test_a_file_is_read_whatever_its_name_zipped_or_not(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert read_text(str(path)) == TEXT
+
+
+@pytest.mark.parametrize("content", [TEXT.encode(), gzip.compress(TEXT.encode())])
+def test_a_dash_is_standard_input(content):
+    assert read_text("-", io.BytesIO(content)) == TEXT
+
+
+def test_a_dash_without_another_stream_is_the_process_s_own(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    assert read_text("-") == TEXT
+
+
+def test_an_empty_file_is_an_empty_text(tmp_path):
+    path = tmp_path / "empty"
+    path.touch()
+    assert read_text(str(path)) == ""
+    assert read_text("-", io.BytesIO(b"")) == ""
+
+
+def test_a_missing_file_is_not_found(tmp_path):
+    with pytest.raises(NotFound, match=r"gone\.json"):
+        read_text(str(tmp_path / "gone.json"))
+
+
+def test_a_directory_is_no_file(tmp_path):
+    with pytest.raises(IoFailure, match="cannot be read"):
+        read_text(str(tmp_path))
+
+
+def test_a_name_with_a_nul_is_no_file_name():
+    with pytest.raises(IoFailure, match="not a file name"):
+        read_text("a\0b")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_without_permission_cannot_be_read(tmp_path):
+    path = tmp_path / "closed"
+    path.touch(0)
+    with pytest.raises(IoFailure):
+        read_text(str(path))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        gzip.compress(TEXT.encode())[:-9],
+        gzip.compress(TEXT.encode())[:12],
+        b"\x1f\x8b",
+        b"\x1f\x8bnot at all",
+        gzip.compress(TEXT.encode())[:-8] + b"\0" * 8,
+        gzip.compress(b"x" * 10_000)[:15] + b"\xff" * 10,
+    ],
+    ids=["cut off", "almost only a head", "two bytes", "no gzip", "wrong checksum", "wrong inside"],
+)
+def test_a_broken_gzip_says_so(tmp_path, content):
+    path = tmp_path / "a.gz"
+    path.write_bytes(content)
+    with pytest.raises(IoFailure, match="broken gzip"):
+        read_text(str(path))
+
+
+def test_another_stream_s_fault_is_not_blamed_on_the_file(tmp_path):
+    path = tmp_path / "a"
+    path.touch()
+    with pytest.raises(ValueError, match="of the block's own"), open_input(str(path)):
+        raise ValueError("of the block's own")
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"M\xfcller", "line 1 column 2"),
+        (b"a\nbc\n de\xe9f\n", "line 3 column 4"),
+        (b"a\r\n\xff", "line 2 column 1"),
+        (b"abc\xc3", "line 1 column 4"),
+        (b"\xed\xa0\x80", "line 1 column 1"),
+        (b"\xc0\x80", "line 1 column 1"),
+    ],
+    ids=["latin-1", "in the third line", "after CRLF", "cut off", "a surrogate", "overlong"],
+)
+def test_text_that_is_not_utf8_is_refused_with_its_place(tmp_path, content, place):
+    path = tmp_path / "latin.csv"
+    path.write_bytes(content)
+    with pytest.raises(InvalidData, match=f"latin.csv is not UTF-8: {place}") as caught:
+        read_text(str(path))
+    assert "iconv" in caught.value.hint
+
+
+def test_a_byte_order_mark_does_not_shift_the_place():
+    with pytest.raises(InvalidData, match="line 2 column 1"):
+        decode(BOM + b"ab\n\xff", "x")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_recognized_by_its_mark(encoding):
+    marks = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}
+    with pytest.raises(InvalidData, match="looks like UTF-16"):
+        decode(marks.get(encoding, b"") + TEXT.encode(encoding), "x")
+
+
+def test_a_line_of_its_own_tells_its_number_and_only_the_first_may_bear_a_mark():
+    with pytest.raises(InvalidData, match="line 7 column 3"):
+        decode(b"ab\xff", "x", 7)
+    assert decode(BOM + b"a", "x", 1) == "a"
+    assert decode(BOM + b"a", "x", 2) == "\ufeffa"
+
+
+@given(st.text())
+def test_any_text_comes_back_from_its_bytes(text):
+    assert decode(text.encode(), "x") == text.removeprefix("\ufeff")
+
+
+def test_messages_call_standard_input_by_its_name():
+    assert source_name("-") == "standard input"
+    assert source_name("a/b.json") == "a/b.json"

@@ -1,0 +1,93 @@
+"""The SQL as text: every block is used, and no table is read or written across tenants."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import pfa_core.store
+from pfa_core import sql
+
+NOUNS = sorted(
+    entry.name.removesuffix(".sql") for entry in files(sql).iterdir() if entry.name.endswith(".sql")
+)
+BLOCKS = [(noun, name) for noun in NOUNS for name in sql.statements(noun)]
+TENANT = re.compile(
+    r"\b(FROM|JOIN|UPDATE(?! SET)|USING|INTO)\s+((?:pfa_(?!incoming|schema_migration|organization)|kpi_|audit_)\w+)"
+    r"(?:\s+AS\s+(\w+))?"
+)
+SAYS_SO = r"{}organization_id = %\(organization_id\)s"
+# Pieces of a statement whose WHERE stands in another block.
+PIECES = {
+    ("kpis", "mirror"): "live",
+    ("kpis", "touched_before"): "live",
+    ("kpis", "touched_after"): "live",
+}
+
+
+def code(noun: str, name: str) -> str:
+    """The block without its comments."""
+    return re.sub(r"--.*", "", sql.statements(noun)[name])
+
+
+@pytest.mark.parametrize(("noun", "name"), BLOCKS)
+def test_every_table_of_a_statement_is_held_to_the_organization(noun, name):
+    text = code(noun, name)
+    whole = text + code(noun, PIECES[noun, name]) if (noun, name) in PIECES else text
+    read: Counter[str] = Counter()
+    for clause, table, alias in TENANT.findall(text):
+        if clause == "INTO":
+            assert re.search(rf"INTO {table}[^(]*\(\s*organization_id\b", text), table
+        else:
+            read[rf"\b{alias}\." if alias else r"(?<![.\w])"] += 1
+    for prefix, times in read.items():
+        assert len(re.findall(SAYS_SO.format(prefix), whole)) >= times, prefix
+
+
+@pytest.mark.parametrize(("noun", "name"), BLOCKS)
+def test_every_block_has_a_reader(noun, name):
+    folder = Path(pfa_core.store.__file__).parent
+    source = "migrations" if noun == "schema" else noun
+    text = (folder / f"{source}.py").read_text()
+    by_enum = noun == "kpis" and name in ("mirror", "touched_before", "touched_after")
+    assert f'"{name}"' in text or by_enum
+
+
+@pytest.mark.parametrize(("noun", "name"), BLOCKS)
+def test_a_statement_takes_its_time_and_its_ids_from_the_caller(noun, name):
+    text = code(noun, name).lower()
+    if noun != "schema":
+        assert not re.search(r"\bnow\(\)|current_timestamp|gen_random_uuid|nextval|random\(", text)
+
+
+# Fails for audit.write.
+@pytest.mark.parametrize(("noun", "name"), BLOCKS)
+def test_an_insert_from_a_select_says_what_happens_to_rows_that_are_there(noun, name):
+    text = code(noun, name)
+    if re.search(r"INSERT INTO (?!pfa_incoming)[\s\S]*\bSELECT\b", text):
+        assert re.search(r"\bON CONFLICT\b|\bRETURNING\b", text)
+
+
+@pytest.mark.parametrize(("noun", "name"), BLOCKS)
+def test_nothing_is_used_that_a_distributed_server_or_an_older_one_refuses(noun, name):
+    text = code(noun, name)
+    assert not re.search(
+        r"\b(MERGE INTO|LISTEN|NOTIFY|REFRESH MATERIALIZED|set_config|pg_advisory)\b",
+        text if noun != "schema" else text.replace("pg_advisory", ""),
+    )
+
+
+def test_no_statement_updates_an_organization_id():
+    for noun, name in BLOCKS:
+        for assigned in re.findall(r"\bSET\b([\s\S]*?)(?:\bWHERE\b|\bFROM\b|\Z)", code(noun, name)):
+            assert not re.search(r"(?:^|,)\s*organization_id\s*=", assigned), (noun, name)
+
+
+def test_a_block_is_found_by_its_name_without_its_name_line():
+    block = sql.statements("members")["member"]
+    assert block.startswith("-- No row: not a member.\nSELECT organization_id")
+    assert "-- name:" not in block
