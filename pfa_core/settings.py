@@ -182,7 +182,13 @@ def _config_dir(environ: Mapping[str, str]) -> Path:
 
 
 def _profile(path: Path, name: str | None) -> Mapping[str, Any]:
-    profiles = _read_config(path).get("profiles", {})
+    config = _read_config(path)
+    for section in config:
+        if section != "profiles":
+            raise ConfigInvalid(
+                f"{path} has the unknown section [{section}]", hint="[profiles.NAME]"
+            )
+    profiles = config.get("profiles", {})
     if not isinstance(profiles, dict):
         raise ConfigInvalid(f"{path}: [profiles] must be a table")
     if name and name not in profiles:

@@ -200,7 +200,7 @@ def _csv_change(row: dict[str, str]) -> dict[str, Any]:
         )
     for key, cell in row.items():
         refuse = unwritable(key)
-        if cell == "" and not refuse:
+        if not cell.strip() and not refuse:
             continue
         value = cell if refuse else read_field_text(FIELDS[key], cell)
         change["delta"][key] = cell if isinstance(value, Wrong) else value

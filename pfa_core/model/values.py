@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from pfa_core.model.record import Field, Kind
@@ -14,7 +14,7 @@ MAX_MONEY = Decimal(10) ** 15
 MAX_DECIMALS = 12
 
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?")
-_PLAIN_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?")
+_PLAIN_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?", re.ASCII)
 _TRUE = frozenset(("y", "yes", "true", "1"))
 _FALSE = frozenset(("n", "no", "false", "0", ""))
 
@@ -95,7 +95,7 @@ def _read_money(_: Field, value: Any) -> int | Decimal | Wrong:
     if number is None:
         return Wrong("INVALID_TYPE", f"must be a number, not {shorten(value)}")
     if number < 0:
-        return Wrong("INVALID_RANGE", f"must not be negative, is {number}")
+        return Wrong("INVALID_RANGE", f"must not be negative, is {shorten(number)}")
     if number >= MAX_MONEY:
         return Wrong("INVALID_RANGE", f"must be below 10^15, is {shorten(number)}")
     exponent = Decimal(number).as_tuple().exponent
@@ -109,15 +109,12 @@ def _to_number(value: Any) -> int | Decimal | None:
         return None
     if isinstance(value, int):
         return value
-    try:
-        if isinstance(value, str):
-            number = Decimal(value.strip()) if _PLAIN_NUMBER.fullmatch(value.strip()) else None
-        elif isinstance(value, float):
-            number = Decimal(repr(value))
-        else:
-            number = value if isinstance(value, Decimal) else None
-    except InvalidOperation:
-        return None
+    if isinstance(value, str):
+        number = Decimal(value.strip()) if _PLAIN_NUMBER.fullmatch(value.strip()) else None
+    elif isinstance(value, float):
+        number = Decimal(repr(value))
+    else:
+        number = value if isinstance(value, Decimal) else None
     return number if number is not None and number.is_finite() else None
 
 

@@ -63,12 +63,14 @@ def json_response(status: int, value: object, **headers: str) -> Response:
     return Response(status, dumps(value).encode(), named)
 
 
-class BadRequest(Exception):
-    """The bytes are no request that this server takes; the connection ends with this answer."""
+class Refused(Exception):
+    """The request is not taken; `response` says why. Nothing was changed."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(
+        self, status: int, message: str, *, code: str = "INVALID_REQUEST", **headers: str
+    ) -> None:
         super().__init__(message)
-        self.response = json_response(status, {"code": "INVALID_REQUEST", "message": message})
+        self.response = json_response(status, {"code": code, "message": message}, **headers)
 
 
 Handler = Callable[[Request], Response]
@@ -150,7 +152,7 @@ class HttpServer:
         """Answer one request; whether the connection goes on."""
         try:
             request = _read_request(connection, stream)
-        except BadRequest as refused:
+        except Refused as refused:
             connection.sendall(_head(refused.response, keep_alive=False) + refused.response.body)
             return False
         if request is None:
@@ -186,14 +188,14 @@ def _read_request(connection: socket.socket, stream: BinaryIO) -> Request | None
     """The next request, None when the other side is done.
 
     Raises:
-        BadRequest: No HTTP, or more of it than is taken.
+        Refused: No HTTP, or more of it than is taken.
     """
     line = stream.readline(MAX_HEAD)
     if not line:
         return None
     parts = line.decode("latin-1").split()
     if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "this is no HTTP/1.1 request")
+        raise Refused(HTTPStatus.BAD_REQUEST, "this is no HTTP/1.1 request")
     method, target, version = parts
     headers = _read_headers(stream)
     keep_alive = version != "HTTP/1.0" and headers.get("connection", "").lower() != "close"
@@ -211,19 +213,19 @@ def _read_headers(stream: BinaryIO) -> dict[str, str]:
         room -= len(line)
         name, colon, value = line.decode("latin-1").partition(":")
         if not line.endswith(b"\n") or not colon:
-            raise BadRequest(HTTPStatus.BAD_REQUEST, "the headers are cut off, too long or broken")
+            raise Refused(HTTPStatus.BAD_REQUEST, "the headers are cut off, too long or broken")
         headers[name.strip().lower()] = value.strip()
     return headers
 
 
 def _read_body(stream: BinaryIO, headers: Mapping[str, str]) -> bytes:
     if "transfer-encoding" in headers:
-        raise BadRequest(HTTPStatus.LENGTH_REQUIRED, "send a Content-Length, chunks are not taken")
+        raise Refused(HTTPStatus.LENGTH_REQUIRED, "send a Content-Length, chunks are not taken")
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit() and len(length) < 20):
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "Content-Length is no number")
+        raise Refused(HTTPStatus.BAD_REQUEST, "Content-Length is no number")
     if int(length) > MAX_BODY:
-        raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
+        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
     body = stream.read(int(length))
     if len(body) < int(length):
         raise ConnectionResetError("the other side went away in the middle of a body")

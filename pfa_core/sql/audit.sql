@@ -8,7 +8,8 @@ SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, e.pfa_i
 FROM jsonb_to_recordset(%(entries)s) AS e (
     entry_id uuid, pfa_id text, modification_id uuid, session_id text, run_id uuid,
     before jsonb, after jsonb, reason text
-);
+)
+RETURNING entry_id;
 
 -- name: list
 -- Newest first.

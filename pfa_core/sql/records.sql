@@ -1,5 +1,5 @@
 -- Reading merged records: untouched ones from the mirror, touched ones from the caller's overlay.
--- {conditions}, {after} and {order} are composed in store/records.py from constants; both tables
+-- {conditions}, {stretch}, {after} and {order} are composed in store/records.py from constants; both tables
 -- are called r, so that a condition means the same on both.
 
 -- name: pristine
@@ -7,6 +7,7 @@ SELECT r.pfa_id, r.data::text AS data_json, 'pristine' AS sync_state, NULL::text
        0 AS version, NULL::timestamptz AS modified_at{keys}
 FROM pfa_mirror AS r
 WHERE r.organization_id = %(organization_id)s
+  AND {stretch}
   AND {conditions}
   AND {after}
   AND {untouched}
@@ -26,6 +27,7 @@ SELECT r.pfa_id, r.data::text AS data_json, r.state AS sync_state, r.session_id,
 FROM pfa_overlay AS r
 WHERE r.organization_id = %(organization_id)s
   AND r.user_id = %(user_id)s
+  AND {stretch}
   AND {conditions}
   AND {after}
   AND {narrowing}
@@ -36,9 +38,9 @@ LIMIT %(upto)s
 (%(states)s::text[] IS NULL OR r.state = ANY(%(states)s))
   AND (%(sessions)s::text[] IS NULL OR r.session_id = ANY(%(sessions)s))
 
--- name: both
+-- name: whole
 SELECT *
-FROM (({pristine}) UNION ALL ({touched})) AS page
+FROM ({stretches}) AS page
 ORDER BY {order}
 LIMIT %(limit)s OFFSET %(offset)s
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, LiteralString
 
 from psycopg import sql
@@ -22,6 +24,17 @@ _EQUAL: dict[str, LiteralString] = {
     "contract": "r.contract = ANY(%(contract)s)",
     "id": "r.pfa_id = ANY(%(id)s)",
 }
+_EQUAL_ONE: dict[str, LiteralString] = {
+    "category": "r.category = %(category)s",
+    "class_": "r.class = %(class_)s",
+    "source": "r.source = %(source)s",
+    "dor": "r.dor = %(dor)s",
+    "area_silo": "r.area_silo = %(area_silo)s",
+    "manufacturer": "r.manufacturer = %(manufacturer)s",
+    "model": "r.model = %(model)s",
+    "contract": "r.contract = %(contract)s",
+    "id": "r.pfa_id = %(id)s",
+}
 _SINGLE: dict[str, LiteralString] = {
     "start_from": "r.forecast_start >= %(start_from)s",
     "start_to": "r.forecast_start <= %(start_to)s",
@@ -40,7 +53,10 @@ def conditions(filters: Filters) -> tuple[sql.Composable, dict[str, Any]]:
     values: dict[str, Any] = {}
     for name in EQUAL_FILTERS:
         wanted = getattr(filters, name)
-        if wanted:
+        if len(wanted) == 1:  # equality keeps the order of the index behind it, an array does not
+            parts.append(sql.SQL(_EQUAL_ONE[name]))
+            values[name] = wanted[0]
+        elif wanted:
             parts.append(sql.SQL(_EQUAL[name]))
             values[name] = list(wanted)
     for name, text in _SINGLE.items():
@@ -63,15 +79,63 @@ def touched_values(filters: Filters) -> dict[str, Any]:
     }
 
 
-def order(keys: tuple[SortKey, ...], *, of_page: bool = False) -> sql.Composable:
-    """ORDER BY of the completed keys, nulls last either way; `of_page` over the keys' aliases."""
+def order(keys: tuple[SortKey, ...]) -> sql.Composable:
+    """ORDER BY over the aliases of the completed keys, nulls last either way."""
     parts: list[sql.Composable] = []
     for number, key in enumerate(complete_sort(keys)):
-        column = sql.Identifier(f"key_{number}") if of_page else _column(key)
+        direction = sql.SQL("DESC NULLS LAST" if key.descending else "ASC NULLS LAST")
+        parts.append(sql.SQL("{} {}").format(sql.Identifier(f"key_{number}"), direction))
+    return sql.SQL(", ").join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of an order that an index can deliver: a condition, and ORDER BY in the index's terms."""
+
+    condition: sql.Composable
+    order: sql.Composable
+
+
+def stretches(keys: tuple[SortKey, ...], place: list[str | None] | None) -> list[Stretch]:
+    """The order behind a place, cut in two: rows that have the leading value, then those without.
+
+    No index has DESC NULLS LAST, and none gives a range for "behind it, or null": each stretch by
+    itself is a plain range of one.
+    """
+    lead, *rest = complete_sort(keys)
+    column = _column(lead)
+    found: list[Stretch] = []
+    if place is None or place[0] is not None:
+        bounds: list[sql.Composable] = []
+        if _nullable(lead):
+            bounds.append(sql.SQL("{} IS NOT NULL").format(column))
+        if place is not None:
+            sign = sql.SQL("<=" if lead.descending else ">=")
+            bounds.append(sql.SQL("{} {} {}").format(column, sign, _place(lead, 0)))
+        found.append(
+            Stretch(
+                sql.SQL(" AND ").join(bounds) if bounds else TRUE,
+                _by([lead, *rest], without_nulls=lead),
+            )
+        )
+    if _nullable(lead):
+        found.append(Stretch(sql.SQL("{} IS NULL").format(column), _by(rest)))
+    return found
+
+
+def _by(keys: Sequence[SortKey], *, without_nulls: SortKey | None = None) -> sql.Composable:
+    parts: list[sql.Composable] = []
+    for key in keys:
+        plain = key is without_nulls or not _nullable(key)
+        down = sql.SQL("DESC") if plain else sql.SQL("DESC NULLS LAST")
         parts.append(
-            sql.SQL("{} DESC NULLS LAST" if key.descending else "{} ASC NULLS LAST").format(column)
+            sql.SQL("{} {}").format(_column(key), down if key.descending else sql.SQL("ASC"))
         )
     return sql.SQL(", ").join(parts)
+
+
+def _nullable(key: SortKey) -> bool:
+    return key.field != "pfaId" and SORTABLE[key.field].kind is not Kind.FLAG
 
 
 def key_columns(keys: tuple[SortKey, ...]) -> sql.Composable:

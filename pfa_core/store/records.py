@@ -16,7 +16,15 @@ from pfa_core import sql
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Query, decode_cursor, encode_cursor
 from pfa_core.model.record import SORTABLE
-from pfa_core.store.conditions import TRUE, after, conditions, key_columns, order, touched_values
+from pfa_core.store.conditions import (
+    TRUE,
+    after,
+    conditions,
+    key_columns,
+    order,
+    stretches,
+    touched_values,
+)
 
 _SQL = {name: compose.SQL(text) for name, text in sql.statements("records").items()}
 _FIXED = 6  # columns of a row before its sort keys
@@ -110,26 +118,20 @@ def _rows_statement(
     behind, place_values = after(query.sort, place)
     values.update(_own(principal), **place_values, **touched_values(query.filters))
     values.update(limit=limit, offset=offset, upto=None if limit is None else limit + offset)
-    parts = {
-        "conditions": where,
-        "after": behind,
-        "order": order(query.sort),
-        "keys": key_columns(query.sort),
-    }
-    untouched = TRUE if query.baseline else _SQL["untouched"]
-    no_pristine = not query.baseline and not query.filters.wants_pristine()
-    pristine = _SQL["pristine"].format(
-        **{**parts, "conditions": compose.SQL("false") if no_pristine else where},
-        untouched=untouched,
-    )
-    touched = _SQL["touched"].format(
-        **{**parts, "conditions": compose.SQL("false") if query.baseline else where},
-        narrowing=_SQL["narrowing"],
-    )
-    statement = _SQL["both"].format(
-        pristine=pristine, touched=touched, order=order(query.sort, of_page=True)
-    )
-    return statement, values
+    parts = {"conditions": where, "after": behind, "keys": key_columns(query.sort)}
+    halves: list[tuple[str, dict[str, compose.Composable]]] = []
+    if query.baseline or query.filters.wants_pristine():
+        untouched = TRUE if query.baseline else _SQL["untouched"]
+        halves.append(("pristine", {"untouched": untouched}))
+    if not query.baseline:
+        halves.append(("touched", {"narrowing": _SQL["narrowing"]}))
+    branches = [
+        _SQL[name].format(**parts, **own, stretch=stretch.condition, order=stretch.order)
+        for name, own in halves
+        for stretch in stretches(query.sort, place)
+    ]
+    union = compose.SQL(" UNION ALL ").join(compose.SQL("({})").format(one) for one in branches)
+    return _SQL["whole"].format(stretches=union, order=order(query.sort)), values
 
 
 def _as_text(value: Any) -> str | None:

@@ -209,8 +209,8 @@ def test_somebody_without_drafts_pays_nothing_for_those_of_others(world):
     assert_few_rows(plan, "pfa_overlay", 0)
 
 
-# Fails: `= ANY` of one value keeps no order, so that the index of all records is read and the
-# other categories are thrown away.
+# `= ANY` of one value would keep no order: the index of all records would be read and the other
+# categories thrown away.
 def test_a_category_in_order_of_forecast_start_reads_a_page_of_its_own_index(world):
     plan, rows = page(world, Query(CATEGORY))
     assert len(rows) == PAGE
@@ -218,10 +218,10 @@ def test_a_category_in_order_of_forecast_start_reads_a_page_of_its_own_index(wor
     assert_few_rows(plan, "pfa_mirror")
 
 
-# Fails: the place is an OR over the keys, which bounds no index range: the scan begins at the
-# start of the order and throws away all rows before the cursor.
+# An OR over the keys alone would bound no index range: the scan would begin at the start of the
+# order and throw away all rows before the cursor.
 @pytest.mark.parametrize("filters", [Filters(), CATEGORY], ids=["everything", "one category"])
-@pytest.mark.parametrize("share", [0.5, 0.95], ids=["in the middle", "near the end"])
+@pytest.mark.parametrize("share", [0.5, 0.85], ids=["in the middle", "near the end"])
 def test_a_page_behind_a_cursor_costs_what_the_first_one_costs(world, filters, share):
     size = RECORDS if filters == Filters() else RECORDS // CATEGORIES
     query = Query(filters)
@@ -232,8 +232,8 @@ def test_a_page_behind_a_cursor_costs_what_the_first_one_costs(world, filters, s
     assert plan.touched("pfa_mirror") <= 2 * first.touched("pfa_mirror"), str(plan)
 
 
-# The descending ones fail: DESC NULLS LAST is no order that an index read backwards has, so that
-# the whole mirror is read and sorted.
+# DESC NULLS LAST is no order that an index read backwards has: asked for as such, the whole
+# mirror would be read and sorted.
 @pytest.mark.parametrize("sort", ["category,forecastStart", "pfaId", "-forecastStart", "-pfaId"])
 def test_orders_that_an_index_has_read_a_page_from_it(world, sort):
     plan, rows = page(world, Query(sort=parse_sort(sort)))

@@ -64,7 +64,6 @@ def test_a_statement_takes_its_time_and_its_ids_from_the_caller(noun, name):
         assert not re.search(r"\bnow\(\)|current_timestamp|gen_random_uuid|nextval|random\(", text)
 
 
-# Fails for audit.write.
 @pytest.mark.parametrize(("noun", "name"), BLOCKS)
 def test_an_insert_from_a_select_says_what_happens_to_rows_that_are_there(noun, name):
     text = code(noun, name)

@@ -1,0 +1,109 @@
+"""The sandbox's REST service: one record read, one record written with version and key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from pfa_core.model.record import EDITABLE, FIELDS
+from pfa_core.model.values import Wrong, read_value, shorten
+from pfa_core.pems.sandbox_http import Refused, Request, Response, json_response
+from pfa_core.pems.sandbox_state import State, Write
+
+_SET_BY_PEMS = frozenset(("pfaId", "organization", "pemsVersion", "hasPlan", "hasActuals"))
+_CHANGEABLE_BY_OTHERS = frozenset(FIELDS) - _SET_BY_PEMS
+_EDITABLE = frozenset(EDITABLE)
+
+
+def get_record(state: State, organization: str, pfa_id: str) -> Response:
+    """The record, its version and all its fields."""
+    record = state.find(organization, pfa_id)
+    if record is None:
+        raise Refused(HTTPStatus.NOT_FOUND, f"record {pfa_id} was not found", code="NOT_FOUND")
+    return json_response(HTTPStatus.OK, record.as_json())
+
+
+def put_record(
+    state: State, organization: str, pfa_id: str, request: Request, body: Any, *, with_keys: bool
+) -> Response:
+    """Change a record on the version that the sender bases on.
+
+    The answer to an idempotency key is the first one given to it, whether it applied the change
+    or refused it; a body that is wrong in itself uses no key up.
+    """
+    told = _read_body(body, organization, pfa_id)
+    key = request.headers.get("idempotency-key", "") if with_keys else ""
+    write = Write(
+        writer="rest",
+        organization=organization,
+        pfa_id=pfa_id,
+        changes=read_changes(told.get("changes"), _EDITABLE),
+        by=str(told.get("modifiedBy") or ""),
+        reason=str(told.get("changeReason") or ""),
+        base_version=told["version"],
+        key=key,
+        digest=hashlib.sha256(request.body).hexdigest() if key else "",
+    )
+    entry = state.judge(write)
+    return json_response(entry.status, entry.answer)
+
+
+def change_record(state: State, organization: str, pfa_id: str, body: Any) -> Response:
+    """Change or create a record as somebody else in PEMS would."""
+    if not isinstance(body, dict):
+        _refuse(f"the body must be an object, not {shorten(body)}")
+    write = Write(
+        writer="other",
+        organization=organization,
+        pfa_id=pfa_id,
+        changes=read_changes(body.get("changes"), _CHANGEABLE_BY_OTHERS),
+        by=str(body.get("modifiedBy") or "somebody else"),
+        may_create=True,
+    )
+    entry = state.judge(write)
+    return json_response(entry.status, entry.answer)
+
+
+def remove_record(state: State, organization: str, pfa_id: str) -> Response:
+    """Take a record away, as if it was gone from PEMS."""
+    entry = state.judge(Write("other", organization, pfa_id, None, "somebody else"))
+    return json_response(entry.status, entry.answer)
+
+
+def read_changes(changes: Any, allowed: frozenset[str]) -> dict[str, Any]:
+    """The changed fields, each value as it is stored.
+
+    Raises:
+        Refused: Nothing is changed, or a field is unknown, read-only or has a bad value.
+    """
+    if not isinstance(changes, dict) or not changes:
+        _refuse("changes must be an object with at least one field")
+    read: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name not in allowed:
+            known = "cannot be written" if name in FIELDS else "is no field"
+            _refuse(f"{shorten(name)} {known}")
+        found = read_value(FIELDS[name], value)
+        if isinstance(found, Wrong):
+            _refuse(f"{name} {found.reason}")
+        read[name] = found
+    return read
+
+
+def _read_body(body: Any, organization: str, pfa_id: str) -> Mapping[str, Any]:
+    if not isinstance(body, dict):
+        _refuse(f"the body must be an object, not {shorten(body)}")
+    if body.get("pfaId") != pfa_id:
+        _refuse(f"pfaId {shorten(body.get('pfaId'))} is not the record of the address")
+    if body.get("organizationCode") != organization:
+        _refuse("organizationCode and the organization header differ")
+    version = body.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 0:
+        _refuse(f"version must be a whole number, not {shorten(version)}")
+    return body
+
+
+def _refuse(message: str) -> NoReturn:
+    raise Refused(HTTPStatus.BAD_REQUEST, message)

@@ -1,0 +1,241 @@
+"""The sandbox's user-defined-screen service: typed values, no versions, faults as alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from http import HTTPStatus
+from typing import Any
+
+from pfa_core.model.record import FIELDS, Field, Kind
+from pfa_core.model.values import Wrong, read_text, read_value, shorten
+from pfa_core.pems.sandbox_grid import alert_response
+from pfa_core.pems.sandbox_http import Response, json_response
+from pfa_core.pems.sandbox_state import Outcome, State, StoredRecord, Write, instant
+
+DEFAULT_SCREEN_MAP: Mapping[str, str] = {
+    "PFS_ID": "pfaId",
+    "PFS_A_ORG": "organization",
+    "DESCRIPTION": "description",
+    "PFS_A_CORPORATE": "areaSilo",
+    "PFS_F_CATEGORY": "category",
+    "PFS_F_CATDESC": "forecastCategory",
+    "PFS_F_CLASS": "class",
+    "PFS_F_SOURCE": "source",
+    "PFS_F_DOR": "dor",
+    "PFA_ACT": "isActualized",
+    "PFA_DIS": "isDiscontinued",
+    "PFS_FT": "isFundsTransferable",
+    "PFS_F_RATE": "monthlyRate",
+    "PFS_F_PRICE": "purchasePrice",
+    "PFS_F_MANUFACT": "manufacturer",
+    "PFS_F_MODEL": "model",
+    "PFA_CA_CONTRACT": "contract",
+    "PFS_EQUIPMENT": "equipment",
+    "PFS_F_STARTDATE": "forecastStart",
+    "PFS_F_ENDDATE": "forecastEnd",
+}
+_KEY_FIELDS = ("pfaId", "organization")
+_LIST = "USERDEFINEDSCREENFIELDVALUELIST"
+_PAIR = "USERDEFINEDSCREENFIELDVALUEPAIR"
+_NAME = "USERDEFINEDSCREENFIELDNAME"
+_VALUE = "USERDEFINEDSCREENFIELDVALUE"
+_PEMS_ZONE = timezone(timedelta(hours=-5))
+
+
+class _Alert(Exception):
+    """The request is understood and wrong: PEMS answers that with an alert and HTTP 200."""
+
+
+class Screen:
+    """The screen over the records of a state.
+
+    An UPDATE lands on whatever is there: the service knows no version, a sender can only look at
+    DATEUPDATED before.
+    """
+
+    def __init__(self, state: State, screen_map: Mapping[str, str] = DEFAULT_SCREEN_MAP) -> None:
+        self._state = state
+        self._map = dict(screen_map)
+
+    def answer(self, organization: str, username: str, body: Any) -> Response:
+        """The record after a GET or an UPDATE, or an alert with HTTP 200."""
+        try:
+            return self._answer(organization, username, body)
+        except _Alert as alert:
+            return alert_response(str(alert), "SCREEN")
+
+    def _answer(self, organization: str, username: str, body: Any) -> Response:
+        action, values = _read_pairs(body)
+        pfa_id = self._read_key(values, organization)
+        if action == "UPDATE":
+            changes = self._read_changes(values)
+            write = Write("screen", organization, pfa_id, changes, username)
+            if self._state.judge(write).outcome is Outcome.REFUSED:
+                raise _Alert(f"The record {shorten(pfa_id)} was not found")
+        record = self._state.find(organization, pfa_id)
+        if record is None:
+            raise _Alert(f"The record {shorten(pfa_id)} was not found")
+        return json_response(HTTPStatus.OK, self._document(record))
+
+    def _read_key(self, values: Mapping[str, Any], organization: str) -> str:
+        key: dict[str, str] = {}
+        for name in _KEY_FIELDS:
+            screen_name = self._screen_name(name)
+            text = _typed(values.get(screen_name), "TEXTDATA")
+            if not isinstance(text, str) or not text:
+                raise _Alert(f"{screen_name} is required")
+            key[name] = text
+        if key["organization"] != organization:
+            raise _Alert("The user has no access to the organization of the record")
+        return key["pfaId"]
+
+    def _read_changes(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        changes: dict[str, Any] = {}
+        for screen_name, value in values.items():
+            name = self._map.get(screen_name)
+            if name in _KEY_FIELDS:
+                continue
+            if name is None or not FIELDS[name].editable:
+                raise _Alert(f"{shorten(screen_name)} is not a field that can be updated")
+            found = _read_typed(FIELDS[name], value)
+            if isinstance(found, Wrong):
+                raise _Alert(f"{screen_name} is not a valid value: {found.reason}")
+            changes[name] = found
+        if not changes:
+            raise _Alert("There is no field to update")
+        return changes
+
+    def _screen_name(self, field_name: str) -> str:
+        return next(name for name, field in self._map.items() if field == field_name)
+
+    def _document(self, record: StoredRecord) -> dict[str, Any]:
+        pairs = [
+            {_NAME: screen_name, _VALUE: _write_typed(FIELDS[name], record.data.get(name))}
+            for screen_name, name in self._map.items()
+        ]
+        service = {
+            "recordid": record.version,
+            "DATEUPDATED": _moment(instant(record.updated_at)),
+            "UPDATEDBY": {"USERCODE": record.updated_by},
+            "CREATEDDATE": None,
+            "CREATEDBY": {"USERCODE": ""},
+            _LIST: {_PAIR: pairs},
+        }
+        return {"Result": {"ResultData": {"UserDefinedScreenService": service}}}
+
+
+def _read_pairs(body: Any) -> tuple[str, dict[str, Any]]:
+    if not isinstance(body, dict) or not body.get("USERDEFINEDSCREENNAME"):
+        raise _Alert("The request names no screen")
+    action = body.get("USERDEFINEDSERVICEACTION")
+    if action not in ("GET", "UPDATE"):
+        raise _Alert(f"{shorten(action)} is no action of this screen")
+    told = body.get(_LIST)
+    pairs = told.get(_PAIR) if isinstance(told, dict) else None
+    values: dict[str, Any] = {}
+    for pair in pairs if isinstance(pairs, list) else ():
+        name = pair.get(_NAME) if isinstance(pair, dict) else None
+        if not isinstance(name, str) or name in values:
+            raise _Alert(f"{shorten(name)} is no field name, or stands twice")
+        values[name] = pair.get(_VALUE)
+    return action, values
+
+
+def _typed(value: Any, form: str) -> Any:
+    """What a value says in that form; None where the value is null or absent."""
+    if value is None:
+        return None
+    return value.get(form) if isinstance(value, dict) else None
+
+
+_FORMS = {Kind.MONEY: "NUMERICDATA", Kind.DATE: "DATETIMEDATA"}
+
+
+def _read_typed(field: Field, value: Any) -> Any | Wrong:
+    """The value to store: null, absent or empty clears, of the form that the field's kind wants."""
+    form = _FORMS.get(field.kind, "TEXTDATA")
+    if value is not None and (not isinstance(value, dict) or form not in value):
+        return Wrong("INVALID_TYPE", f"{form} is expected")
+    told = _typed(value, form)
+    if told is None:
+        return read_value(field, None)
+    if form == "TEXTDATA":
+        return read_text(field, told) if isinstance(told, str) else read_value(field, told)
+    if not isinstance(told, dict):
+        return Wrong("INVALID_TYPE", f"{form} is expected")
+    return _read_number(field, told) if form == "NUMERICDATA" else _read_date(field, told)
+
+
+def _read_number(field: Field, told: Mapping[str, Any]) -> Any | Wrong:
+    """The number VALUE with the sign SIGN, rounded to NUMOFDEC decimals as PEMS does."""
+    if told.get("VALUE") is None:
+        return read_value(field, None)
+    try:
+        decimals = int(str(told.get("NUMOFDEC", 0)))
+        number = Decimal(str(told["VALUE"]))
+        exact = number.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    except (InvalidOperation, ValueError):
+        return Wrong("INVALID_TYPE", "VALUE or NUMOFDEC is no number")
+    signed = -exact if told.get("SIGN") == "-" else exact
+    return read_value(field, int(signed) if decimals == 0 else signed)
+
+
+def _read_date(field: Field, told: Mapping[str, Any]) -> Any | Wrong:
+    """The day of the epoch milliseconds in YEAR; MONTH and DAY, where told, must agree with it."""
+    milliseconds = told.get("YEAR")
+    if milliseconds is None:
+        return read_value(field, None)
+    try:
+        zone = datetime.strptime(str(told.get("TIMEZONE") or "+0000"), "%z").tzinfo
+        moment = datetime.fromtimestamp(int(str(milliseconds)) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return Wrong("INVALID_TYPE", "YEAR holds no milliseconds, or TIMEZONE is no zone")
+    for day in (moment.astimezone(zone), moment):
+        parts = (told.get("MONTH", day.month), told.get("DAY", day.day))
+        if tuple(map(str, parts)) == (str(day.month), str(day.day)):
+            return read_value(field, day.date().isoformat())
+    return Wrong("INVALID_TYPE", "MONTH and DAY are of another day than YEAR")
+
+
+def _write_typed(field: Field, value: Any) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    if field.kind is Kind.MONEY:
+        return {"NUMERICDATA": _number(value)}
+    if field.kind is Kind.DATE:
+        return {"DATETIMEDATA": _moment(datetime.fromisoformat(value).replace(tzinfo=_PEMS_ZONE))}
+    if isinstance(value, bool):
+        return {"TEXTDATA": "true" if value else "false"}
+    return {"TEXTDATA": str(value)}
+
+
+def _number(value: int | Decimal) -> dict[str, Any]:
+    exponent = Decimal(value).as_tuple().exponent
+    return {
+        "VALUE": abs(value),
+        "NUMOFDEC": max(0, -exponent) if isinstance(exponent, int) else 0,
+        "SIGN": "-" if value < 0 else "+",
+        "CURRENCY": "XXX",
+        "DRCR": "D",
+        "qualifier": "OTHER",
+    }
+
+
+def _moment(moment: datetime | None) -> dict[str, Any] | None:
+    """A moment in the parts of PEMS: the year holds the milliseconds since 1970."""
+    if moment is None:
+        return None
+    local = moment.astimezone(_PEMS_ZONE)
+    return {
+        "YEAR": (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1),
+        "MONTH": local.month,
+        "DAY": local.day,
+        "HOUR": local.hour,
+        "MINUTE": local.minute,
+        "SECOND": local.second,
+        "SUBSECOND": local.microsecond // 1000,
+        "TIMEZONE": "-0500",
+        "qualifier": "OTHER",
+    }
