@@ -74,6 +74,8 @@ VARIABLES = {
     "data, else `pfa`, else `nobody`",
     "PFA_PG_BINDIR": "directory of other PostgreSQL binaries for the embedded server",
     "PFA_PEMS_FIELD_MAP": "field map for grid answers, where `--field-map` is not given",
+    "PFA_PEMS_PASSWORD": "the password of PEMS",
+    "PFA_PEMS_PASSWORD_FILE": "a file of mode 0600 that holds it; wins over the variable",
     "XDG_CONFIG_HOME": "holds `pfa/config.toml`, the token and the key; else `~/.config`",
     "XDG_DATA_HOME": "holds the embedded server, see above",
     "NO_COLOR": "no colour, whatever the terminal",

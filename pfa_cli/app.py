@@ -49,6 +49,18 @@ COMMANDS = {
     "doctor": "overview",
     "version": "overview",
 }
+# What newcomers type, and where it is.
+ELSEWHERE = {
+    "help": "pfa --help",
+    "pull": "pfa sync pull",
+    "save": "pfa draft save",
+    "set": "pfa draft set",
+    "shift": "pfa draft shift",
+    "login": "pfa auth login",
+    "logout": "pfa auth logout",
+    "upgrade": "pfa db upgrade",
+    "runs": "pfa sync runs",
+}
 EPILOG = """Examples:
   pfa init --org HOLNG
   pfa sync pull --from mirror.jsonl
@@ -84,7 +96,8 @@ class Program(Group):
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             near = get_close_matches(name, COMMANDS, n=1)
-            hint = f"did you mean {near[0]}?" if near else "type: pfa --help"
+            meant = ELSEWHERE.get(name) or (f"pfa {near[0]}" if near else "pfa --help")
+            hint = f"type: {meant}"
             raise InvalidRequest(f"no command {name!r}", hint=hint)
         return super().resolve_command(ctx, args)
 

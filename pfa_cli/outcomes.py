@@ -67,7 +67,8 @@ def show_saved(call: Call, result: SaveResult, source: str) -> int:
         return 0
     place = f" in {source}" if source else ""
     problems = count(len(result.errors), "problem")
-    message = f"{problems}{place}, the rest was saved: {count(len(saved), 'draft')}"
+    done = "would be saved" if call.dry_run else "was saved"
+    message = f"{problems}{place}, the rest {done}: {count(len(saved), 'draft')}"
     return call.partly_done(message, InvalidData.code, result.errors)
 
 

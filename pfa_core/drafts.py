@@ -251,7 +251,7 @@ def _shifted(
                     pfa_id,
                     "forecastStart",
                     "BUSINESS_RULE_VIOLATION",
-                    "is actualized: its start is history",
+                    "is actualized: its start is history; --no-actualized leaves such records out",
                 )
             )
             continue

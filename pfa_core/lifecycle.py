@@ -285,7 +285,7 @@ def _require_alone(
     if faults:
         raise IllegalTransition(
             f"{len(faults):,} of {len(rows):,} cannot become drafts again, nothing was changed",
-            hint="commit or discard the newer drafts first",
+            hint="discard the newer draft, or uncommit the newer session, first",
             details=faults,
         )
 

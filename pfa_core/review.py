@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from pfa_core.errors import NotFound
 from pfa_core.guard import enter
 from pfa_core.model.delta import FieldChange, changes, merge
 from pfa_core.model.kpi import ZERO, cents, forecast_cost
@@ -74,11 +75,19 @@ def diff(
 
     Args:
         session_id: Only the modifications of one session.
+
+    Raises:
+        NotFound: The principal never had a session of that name, or discarded it.
     """
     sessions = (session_id,) if session_id else filters.session
 
     def work(conn: Connection[Any]) -> DiffReport:
         enter(conn, principal, Right.READ)
+        if session_id and not modifications.states_of_session(conn, principal, session_id):
+            raise NotFound(
+                f"{principal.user_id} has no session {session_id!r}",
+                hint="type: pfa status; a record's changes: pfa diff --id ID",
+            )
         rows, details = _living(conn, principal, filters)
         entries: list[DiffEntry] = []
         exact = ZERO

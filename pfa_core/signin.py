@@ -40,7 +40,8 @@ def authenticate(settings: Settings, now: datetime | None = None) -> Principal:
     if grant is None:
         raise Forbidden(
             f"the token of {claims.user_id} does not hold the organization {code!r}",
-            hint=f"it holds: {', '.join(sorted(claims.organizations)) or 'none'}",
+            hint=f"it holds: {', '.join(sorted(claims.organizations)) or 'none'}; "
+            f"a member adds another with: pfa init --org {code}",
         )
     return Principal(claims.user_id, code, grant.rights, claims.token_id)
 
@@ -70,7 +71,7 @@ def _only(claims: tokens.Claims) -> str:
             "which organization? the token holds several"
             if claims.organizations
             else "the token holds no organization",
-            hint=f"give --org: {', '.join(sorted(claims.organizations))}",
+            hint=f"give --org or set PFA_ORG: {', '.join(sorted(claims.organizations))}",
         )
     return next(iter(claims.organizations))
 

@@ -51,7 +51,7 @@ def init(call: Call, name: Name = "") -> None:
         raise InvalidRequest("which organization?", hint="type: pfa init --org CODE")
     result = core.initialize(call.database, call.settings, code, name=name)
     _show_facts(call, document(result), id_column="organization")
-    call.say("next: pfa sync pull --from FILE")
+    call.say(f"next: pfa sync pull --org {result.organization_id} --from FILE")
 
 
 @command(
@@ -169,6 +169,7 @@ def revoke(
     database, principal = call.open()
     member = core.revoke(database, principal, user_id, dry_run=call.dry_run)
     _show_facts(call, document(member), id_column="userId")
+    call.say(f"{member.user_id} is no member of {member.organization_id} any more")
 
 
 @command(user, "list")
@@ -212,7 +213,10 @@ def _read_token(file: str) -> str:
         raise InvalidRequest(
             "no token came in", hint="type: pfa auth login FILE, or send it through a pipe"
         )
-    return sys.stdin.readline().strip()
+    token = sys.stdin.readline().strip()
+    if not token:
+        raise InvalidRequest("no token came in", hint="type: pfa auth login FILE")
+    return token
 
 
 def _token_document(info: Any) -> dict[str, Any]:

@@ -110,7 +110,6 @@ class TestDiff:
             ({"category": ("Loader",)}, []),
             ({"state": ("committed",)}, ["P-3"]),
             ({"state": ("draft",)}, ["P-1", "P-2"]),
-            ({"session_id": "none"}, []),
             ({"id": ("P-1",), "session_id": "t"}, []),
         ],
     )
@@ -164,6 +163,10 @@ class TestListDrafts:
         assert view.base == {"model": "LTM 1030", "forecastEnd": "2025-12-31"}
         assert (view.version, view.change_reason, view.committed_at) == (1, "why", None)
         assert view.overtaken == (FieldConflict("model", "LTM 1030", "mine", "theirs"),)
+
+    def test_a_session_that_never_was_is_not_found(self, world: World) -> None:
+        with pytest.raises(errors.NotFound):
+            diff(world, session_id="none")
 
     def test_a_state_that_is_none_is_refused(self, world: World) -> None:
         with pytest.raises(errors.InvalidRequest):
