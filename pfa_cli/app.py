@@ -46,6 +46,7 @@ COMMANDS = {
     "user": "auth",
     "db": "db",
     "demo": "demo",
+    "sandbox": "sandbox",
     "doctor": "overview",
     "version": "overview",
 }

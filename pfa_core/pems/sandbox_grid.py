@@ -120,25 +120,25 @@ class Grid:
             raise _Alert("The request names no grid")
         size = _whole(grid, "NUMBER_OF_ROWS_FIRST_RETURNED", self._page_limit)
         sort = _table(body.get("ADDON_SORT"))
-        alias = sort.get("ALIAS_NAME") or self._alias_of_id()
-        if alias not in self._map:
-            raise _Alert(f"The grid has no column {shorten(alias)}")
         return _Query(
             offset=_whole(grid, "ROW_OFFSET", 0),
             size=min(size, self._page_limit),
-            alias=alias,
+            alias=self._known(sort.get("ALIAS_NAME") or self._alias_of_id()),
             descending=str(sort.get("TYPE") or "ASC").upper() == "DESC",
             filters=tuple(map(self._filter, _filters(body))),
         )
 
     def _filter(self, item: Any) -> tuple[str, str, str]:
         told = _table(item)
-        alias, operator = told.get("ALIAS_NAME"), told.get("OPERATOR")
-        if alias not in self._map:
-            raise _Alert(f"The grid has no column {shorten(alias)}")
-        if operator not in _OPERATORS:
+        operator, value = told.get("OPERATOR"), told.get("VALUE")
+        if not isinstance(operator, str) or operator not in _OPERATORS:
             raise _Alert(f"{shorten(operator)} is no operator of a filter")
-        return str(alias), str(operator), str(told.get("VALUE") or "")
+        return self._known(told.get("ALIAS_NAME")), operator, "" if value is None else str(value)
+
+    def _known(self, alias: Any) -> str:
+        if not isinstance(alias, str) or alias not in self._map:
+            raise _Alert(f"The grid has no column {shorten(alias)}")
+        return alias
 
     def _rows(self, query: _Query) -> list[StoredRecord]:
         question = (self._state.revision, query.alias, query.descending, query.filters)

@@ -14,10 +14,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from urllib.parse import unquote
 
 from pfa_core.errors import IoFailure
-from pfa_core.jsontext import dumps
+from pfa_core.jsontext import JsonFault, dumps, loads_strict
 
 MAX_HEAD = 64 << 10
 MAX_BODY = 64 << 20
@@ -35,6 +36,26 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     keep_alive: bool = True
+
+    def json(self) -> Any:
+        """The body's value.
+
+        Raises:
+            Refused: It is no JSON.
+        """
+        try:
+            return loads_strict(self.body.decode())
+        except (JsonFault, UnicodeDecodeError) as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}") from error
+
+    def require_method(self, *methods: str) -> None:
+        """Refuse any other method."""
+        if self.method not in methods:
+            raise Refused(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                f"{self.method} is not allowed here",
+                Allow=", ".join(methods),
+            )
 
 
 class Delivery(Enum):
@@ -71,6 +92,23 @@ class Refused(Exception):
     ) -> None:
         super().__init__(message)
         self.response = json_response(status, {"code": code, "message": message}, **headers)
+
+
+def nothing_at(path: str) -> Refused:
+    """That no service lives at an address."""
+    return Refused(HTTPStatus.NOT_FOUND, f"there is nothing at {path}", code="NOT_FOUND")
+
+
+def decoded(part: str) -> str:
+    """A part of a path as it was meant.
+
+    Raises:
+        Refused: It is not UTF-8.
+    """
+    try:
+        return unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        raise Refused(HTTPStatus.BAD_REQUEST, "the address is not UTF-8") from None
 
 
 Handler = Callable[[Request], Response]
@@ -154,6 +192,7 @@ class HttpServer:
             request = _read_request(connection, stream)
         except Refused as refused:
             connection.sendall(_head(refused.response, keep_alive=False) + refused.response.body)
+            _drain(connection)
             return False
         if request is None:
             return False
@@ -184,6 +223,15 @@ class HttpServer:
         return True
 
 
+def _drain(connection: socket.socket) -> None:
+    """Take what is still on its way: closing before would reset the connection under the answer."""
+    connection.shutdown(socket.SHUT_WR)
+    connection.settimeout(1)
+    for _ in range(MAX_BODY >> 16):
+        if not connection.recv(1 << 16):
+            return
+
+
 def _read_request(connection: socket.socket, stream: BinaryIO) -> Request | None:
     """The next request, None when the other side is done.
 
@@ -194,7 +242,7 @@ def _read_request(connection: socket.socket, stream: BinaryIO) -> Request | None
     if not line:
         return None
     parts = line.decode("latin-1").split()
-    if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
+    if len(parts) != 3 or not parts[2].startswith("HTTP/1.") or not line.endswith(b"\n"):
         raise Refused(HTTPStatus.BAD_REQUEST, "this is no HTTP/1.1 request")
     method, target, version = parts
     headers = _read_headers(stream)

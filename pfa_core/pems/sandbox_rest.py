@@ -46,7 +46,7 @@ def put_record(
         key=key,
         digest=hashlib.sha256(request.body).hexdigest() if key else "",
     )
-    entry = state.judge(write)
+    entry, _ = state.judge(write)
     return json_response(entry.status, entry.answer)
 
 
@@ -62,13 +62,13 @@ def change_record(state: State, organization: str, pfa_id: str, body: Any) -> Re
         by=str(body.get("modifiedBy") or "somebody else"),
         may_create=True,
     )
-    entry = state.judge(write)
+    entry, _ = state.judge(write)
     return json_response(entry.status, entry.answer)
 
 
 def remove_record(state: State, organization: str, pfa_id: str) -> Response:
     """Take a record away, as if it was gone from PEMS."""
-    entry = state.judge(Write("other", organization, pfa_id, None, "somebody else"))
+    entry, _ = state.judge(Write("other", organization, pfa_id, None, "somebody else"))
     return json_response(entry.status, entry.answer)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +12,7 @@ from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.model.values import Wrong, read_text, read_value, shorten
 from pfa_core.pems.sandbox_grid import alert_response
 from pfa_core.pems.sandbox_http import Response, json_response
-from pfa_core.pems.sandbox_state import Outcome, State, StoredRecord, Write, instant
+from pfa_core.pems.sandbox_state import State, StoredRecord, Write, instant
 
 DEFAULT_SCREEN_MAP: Mapping[str, str] = {
     "PFS_ID": "pfaId",
@@ -41,6 +41,7 @@ _LIST = "USERDEFINEDSCREENFIELDVALUELIST"
 _PAIR = "USERDEFINEDSCREENFIELDVALUEPAIR"
 _NAME = "USERDEFINEDSCREENFIELDNAME"
 _VALUE = "USERDEFINEDSCREENFIELDVALUE"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PEMS_ZONE = timezone(timedelta(hours=-5))
 
 
@@ -72,9 +73,9 @@ class Screen:
         if action == "UPDATE":
             changes = self._read_changes(values)
             write = Write("screen", organization, pfa_id, changes, username)
-            if self._state.judge(write).outcome is Outcome.REFUSED:
-                raise _Alert(f"The record {shorten(pfa_id)} was not found")
-        record = self._state.find(organization, pfa_id)
+            _, record = self._state.judge(write)
+        else:
+            record = self._state.find(organization, pfa_id)
         if record is None:
             raise _Alert(f"The record {shorten(pfa_id)} was not found")
         return json_response(HTTPStatus.OK, self._document(record))
@@ -176,7 +177,7 @@ def _read_number(field: Field, told: Mapping[str, Any]) -> Any | Wrong:
         decimals = int(str(told.get("NUMOFDEC", 0)))
         number = Decimal(str(told["VALUE"]))
         exact = number.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
-    except (InvalidOperation, ValueError):
+    except (ArithmeticError, ValueError):
         return Wrong("INVALID_TYPE", "VALUE or NUMOFDEC is no number")
     signed = -exact if told.get("SIGN") == "-" else exact
     return read_value(field, int(signed) if decimals == 0 else signed)
@@ -189,10 +190,11 @@ def _read_date(field: Field, told: Mapping[str, Any]) -> Any | Wrong:
         return read_value(field, None)
     try:
         zone = datetime.strptime(str(told.get("TIMEZONE") or "+0000"), "%z").tzinfo
-        moment = datetime.fromtimestamp(int(str(milliseconds)) / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
+        moment = _EPOCH + timedelta(milliseconds=int(str(milliseconds)))
+        local = moment.astimezone(zone)
+    except (ValueError, OverflowError):
         return Wrong("INVALID_TYPE", "YEAR holds no milliseconds, or TIMEZONE is no zone")
-    for day in (moment.astimezone(zone), moment):
+    for day in (local, moment):
         parts = (told.get("MONTH", day.month), told.get("DAY", day.day))
         if tuple(map(str, parts)) == (str(day.month), str(day.day)):
             return read_value(field, day.date().isoformat())
@@ -229,7 +231,7 @@ def _moment(moment: datetime | None) -> dict[str, Any] | None:
         return None
     local = moment.astimezone(_PEMS_ZONE)
     return {
-        "YEAR": (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1),
+        "YEAR": (moment - _EPOCH) // timedelta(milliseconds=1),
         "MONTH": local.month,
         "DAY": local.day,
         "HOUR": local.hour,

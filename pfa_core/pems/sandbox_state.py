@@ -152,13 +152,17 @@ class State:
             self.revision += 1
         return len(new)
 
-    def judge(self, write: Write) -> LogEntry:
-        """Apply a write, refuse it, or answer it as the first time; the entry is durable by then."""
+    def judge(self, write: Write) -> tuple[LogEntry, StoredRecord | None]:
+        """Apply a write, refuse it, or answer it as the first time; the entry is durable by then.
+
+        Returns:
+            The entry, and the record as the write left it.
+        """
         with self._lock:
             entry = self._verdict(write)
             self._journal.append([_entry_line(entry)])
             self._absorb(entry)
-        return entry
+            return entry, self._records.get((write.organization, write.pfa_id))
 
     def _verdict(self, write: Write) -> LogEntry:
         record = self._records.get((write.organization, write.pfa_id))
@@ -199,9 +203,10 @@ class State:
             record = StoredRecord(**line["record"])
             self._records[record.organization, record.pfa_id] = record
             return
-        told = dict(line["entry"])
+        told: dict[str, Any] = dict(line["entry"])
         told["write"] = Write(**told["write"])
-        self._absorb(LogEntry(**told | {"outcome": Outcome(told["outcome"])}))
+        told["outcome"] = Outcome(told["outcome"])
+        self._absorb(LogEntry(**told))
 
     def _stamp(self, record: StoredRecord | None) -> str:
         """Now, and later than the record's last change: PEMS's only lock in the screen service."""

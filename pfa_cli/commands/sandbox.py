@@ -1,0 +1,161 @@
+"""`pfa sandbox`: a PEMS to practise on."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pfa_cli import streams
+from pfa_cli.compose import Effect, command
+from pfa_cli.render.escape import visible
+from pfa_cli.render.formats import Format
+from pfa_cli.render.sheet import Sheet, show
+from pfa_cli.render.words import count
+from pfa_cli.session import Call
+
+if TYPE_CHECKING:
+    from pfa_core.errors import Fault
+    from pfa_core.files.baseline import RawRecord
+    from pfa_core.pems.sandbox import Sandbox
+    from pfa_core.pems.sandbox_http import Request, Response
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@command(
+    app,
+    "sandbox",
+    effect=Effect.SETTLES,
+    examples=(
+        "pfa sandbox --org HOLNG --load mirror.jsonl --state pems.state --port 8090",
+        "pfa sandbox --load grid-1.json grid-2.json --field-map grid-map.toml",
+        "pfa sandbox --load mirror.jsonl --fault latency:50ms --fault 429:0.1:retry-after=2:on=rest",
+        "pfa sandbox --load mirror.jsonl --fault reset-after:1:times=3 --seed 7",
+    ),
+    exit_codes="9 a file to load is at fault; 74 the port is taken; 75 the state is in use; "
+    "130 and 143 when it is ended.",
+)
+def sandbox(
+    call: Call,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="More files, after --load FILE.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 0,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", metavar="FILE", help="Keeps records and write log over restarts."),
+    ] = None,
+    load: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--load", metavar="FILE", help="Baseline or saved grid answer; known records stay."
+        ),
+    ] = None,
+    field_map: Annotated[
+        Path | None,
+        typer.Option("--field-map", metavar="FILE", help="Grid aliases to fields, TOML."),
+    ] = None,
+    username: Annotated[
+        str | None,
+        typer.Option(
+            "--username",
+            metavar="NAME",
+            help="Ask for it, with the password of PFA_PEMS_PASSWORD_FILE or PFA_PEMS_PASSWORD.",
+        ),
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", metavar="NAME", help="Ask for this tenant header.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fault",
+            metavar="SPEC",
+            help="latency:50ms, or KIND[:PROBABILITY] of 429, 500, 503, reset-before, reset-after, "
+            "truncate, slow, alert; then :on=grid|rest|screen|health, :times=N, :after=N, "
+            ":retry-after=S, :pause=5ms. May be repeated.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the faults' chance.")] = 0,
+    rows: Annotated[
+        Literal["cell", "d"], typer.Option("--rows", help="Shape of grid rows: cell or d.")
+    ] = "cell",
+    totals: Annotated[
+        Literal["text", "rows", "none"],
+        typer.Option("--totals", help="The grid's total: text, rows or none."),
+    ] = "text",
+    *,
+    idempotency: Annotated[
+        bool, typer.Option("--idempotency/--no-idempotency", help="Understand Idempotency-Key.")
+    ] = True,
+) -> None:
+    """Run a PEMS to practise on, on this machine, until it is interrupted.
+
+    Prints its address; GET ADDRESS/sandbox/log tells every write, PUT ADDRESS/sandbox/faults
+    changes the faults, PUT ADDRESS/sandbox/records/ID a record.
+    """
+    from pfa_core.pems.fieldmap import read_field_map
+    from pfa_core.pems.sandbox import RowShape, Sandbox, Totals
+    from pfa_core.pems.sandbox_grid import DEFAULT_MAP
+
+    aliases = read_field_map(field_map) if field_map else DEFAULT_MAP
+    with Sandbox(
+        port=port,
+        state=state,
+        records=_arrivals([*(load or ()), *(more or ())], aliases),
+        organization=call.settings.organization,
+        tenant=tenant,
+        username=username,
+        password=_password(os.environ) if username else None,
+        faults=fault or (),
+        seed=seed,
+        with_keys=idempotency,
+        field_map=aliases,
+        shape=RowShape(rows),
+        totals=Totals(totals),
+        watcher=_tell_answer if call.common.verbose else None,
+    ) as pems:
+        _tell_address(call, pems)
+        threading.Event().wait()
+
+
+def _arrivals(paths: Sequence[str], aliases: Mapping[str, str]) -> Iterator[RawRecord | Fault]:
+    from pfa_core.files.baseline import GridAnswer, RawRecord, read_baseline
+    from pfa_core.pems.grid import decode_page
+
+    for path in paths:
+        for item in read_baseline(path):
+            if not isinstance(item, GridAnswer):
+                yield item
+                continue
+            for number, row in enumerate(decode_page(item.content, aliases).rows, 1):
+                yield RawRecord(row, f"{path} row {number}", textual=True)
+
+
+def _password(environ: Mapping[str, str]) -> str | None:
+    from pfa_core.settings import read_secret_file
+
+    file = environ.get("PFA_PEMS_PASSWORD_FILE")
+    if file:
+        return read_secret_file(Path(file).expanduser())
+    return environ.get("PFA_PEMS_PASSWORD") or None
+
+
+def _tell_address(call: Call, pems: Sandbox) -> None:
+    item = {"url": pems.url}
+    sheet = Sheet(
+        "url", ("url",), [item], lambda: {"data": item, "metadata": {}}, text=lambda: pems.url
+    )
+    show(sheet, call.look(Format.TABLE))
+    streams.flush()
+    call.say(f"PEMS sandbox with {count(len(pems.records), 'record')}; Ctrl-C ends it")
+    call.hint(f"export PFA_PEMS_URL={pems.url}")
+
+
+def _tell_answer(request: Request, response: Response) -> None:
+    streams.tell(visible(f"{request.method} {request.path} {response.status}"))

@@ -1,0 +1,230 @@
+"""Faults on request: each does what it says, as likely, as often and where it was asked."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from pfa_core.errors import InvalidRequest
+from pfa_core.pems.sandbox import Sandbox
+from pfa_core.pems.sandbox_faults import FaultBox, FaultRule, Kind, PathKind, parse_fault
+from tests.pems.sandbox_client import Client, body, record
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(organization="RIO", records=[record(1)]) as running:
+        yield running
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[Client]:
+    with Client(sandbox.url) as connected:
+        yield connected
+
+
+@pytest.mark.parametrize(
+    ("spec", "rule"),
+    [
+        ("latency:50ms", FaultRule(Kind.LATENCY, seconds=0.05)),
+        ("latency:2s:0.5:on=grid", FaultRule(Kind.LATENCY, 0.5, 2, on=PathKind.GRID)),
+        ("429:0.1:retry-after=2", FaultRule(Kind.TOO_MANY, 0.1, retry_after="2")),
+        ("500", FaultRule(Kind.SERVER_ERROR)),
+        ("503:0.25:times=3:after=2", FaultRule(Kind.UNAVAILABLE, 0.25, times=3, after=2)),
+        ("slow:1:pause=1ms", FaultRule(Kind.SLOW, seconds=0.001)),
+        ("truncate:0", FaultRule(Kind.TRUNCATE, 0)),
+    ],
+)
+def test_a_fault_is_read_from_text_and_told_as_text(spec, rule):
+    assert parse_fault(spec) == rule
+    assert parse_fault(str(rule)) == rule
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "",
+        "nonsense",
+        "404",
+        "latency",
+        "latency:0.5",
+        "latency:50",
+        "latency:9999s",
+        "500:2",
+        "500:-1",
+        "500:50ms",
+        "500:retry-after=2",
+        "429:retry-after=",
+        "500:on=moon",
+        "500:times=x",
+        "500:pause=1s",
+        "slow:pause=x",
+        "500::",
+    ],
+)
+def test_what_is_no_fault_is_refused_with_the_grammar(spec):
+    with pytest.raises(InvalidRequest) as refused:
+        parse_fault(spec)
+    assert "KIND" in refused.value.hint
+
+
+def test_chance_is_the_seeds():
+    def struck(seed: int) -> list[bool]:
+        box = FaultBox()
+        box.set(["500:0.3"], seed)
+        return [box.strike(PathKind.REST).kind is not None for _ in range(1000)]
+
+    assert struck(1) == struck(1) != struck(2)
+    assert 240 < sum(struck(1)) < 360
+
+
+def test_setting_the_same_faults_again_repeats_their_chance():
+    box = FaultBox()
+    runs = []
+    for _ in range(2):
+        box.set(["500:0.5"], 9)
+        runs.append([box.strike(PathKind.REST).kind for _ in range(50)])
+    assert runs[0] == runs[1]
+
+
+def test_a_fault_strikes_where_it_was_asked_as_often_and_no_earlier():
+    box = FaultBox()
+    box.set(["500:on=rest:times=2:after=1"])
+    assert box.strike(PathKind.GRID).kind is None
+    struck = [box.strike(PathKind.REST).kind for _ in range(5)]
+    assert struck == [None, "500", "500", None, None]
+    assert box.struck == {"500": 2}
+
+
+def test_of_several_faults_the_first_strikes_and_every_latency_counts():
+    box = FaultBox()
+    box.set(["latency:1s", "429:times=1", "500", "latency:2s"])
+    strikes = [box.strike(PathKind.REST) for _ in range(2)]
+    assert [(strike.kind, strike.latency) for strike in strikes] == [("429", 3), ("500", 3)]
+    assert box.struck == {"latency": 4, "429": 1, "500": 1}
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_status_on_request_applies_nothing(client, sandbox, status):
+    sandbox.faults = [f"{status}:times=1"]
+    answer = client.put("R-1", 1, key="k", model="X")
+    assert (answer.status, "retry-after" in answer.headers) == (status, False)
+    assert sandbox.log == ()
+    assert client.put("R-1", 1, key="k", model="X").status == 200
+    assert sandbox.struck == {str(status): 1}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_status_can_say_when_to_come_again(client, sandbox, status):
+    sandbox.faults = [f"{status}:1:retry-after=2"]
+    assert client.get("R-1").headers["retry-after"] == "2"
+
+
+def test_latency_delays_the_answer(client, sandbox):
+    sandbox.faults = ["latency:60ms"]
+    started = time.perf_counter()
+    assert client.get("R-1").status == 200
+    assert time.perf_counter() - started >= 0.06
+
+
+def test_a_reset_before_applies_nothing(client, sandbox):
+    sandbox.faults = ["reset-before:times=1"]
+    with pytest.raises(ConnectionResetError):
+        client.put("R-1", 1, key="k", model="X")
+    assert sandbox.log == ()
+
+
+def test_a_reset_after_leaves_the_change_applied_and_its_key_knows_the_answer(client, sandbox):
+    sandbox.faults = ["reset-after:times=1"]
+    with pytest.raises(ConnectionResetError):
+        client.put("R-1", 1, key="k", model="X")
+    assert sandbox.record("R-1").version == 2
+    client.connection.close()
+    assert client.put("R-1", 1, key="k", model="X").json["newVersion"] == 2
+    assert sandbox.record("R-1").version == 2
+
+
+def test_a_truncated_answer_ends_in_the_middle_of_its_body(client, sandbox):
+    sandbox.faults = ["truncate:times=1"]
+    with pytest.raises(http.client.IncompleteRead):
+        client.put("R-1", 1, key="k", model="X")
+    assert sandbox.record("R-1").version == 2
+
+
+def test_a_slow_answer_comes_byte_by_byte_and_whole(client, sandbox):
+    sandbox.faults = ["slow:1:pause=1ms"]
+    started = time.perf_counter()
+    answer = client.put("R-1", 1, key="k", model="X")
+    assert answer.json["newVersion"] == 2
+    assert time.perf_counter() - started >= 0.08
+    assert client.get("R-1").status == 200
+
+
+@pytest.mark.parametrize("service", ["rest", "grid", "screen"])
+def test_an_alert_comes_with_200_and_applies_nothing(client, sandbox, service):
+    sandbox.faults = [f"alert:on={service}"]
+    ask = {
+        "rest": lambda: client.put("R-1", 1, model="X"),
+        "grid": lambda: client.grid(),
+        "screen": lambda: client.screen("UPDATE", "R-1", PFS_F_MODEL={"TEXTDATA": "X"}),
+    }
+    answer = ask[service]()
+    assert (answer.status, list(answer.json)) == (200, ["ErrorAlert"])
+    assert sandbox.log == ()
+    spared = client.get("R-1") if service != "rest" else client.screen("GET", "R-1")
+    assert "ErrorAlert" not in spared.json
+
+
+def test_health_can_be_struck_too(client, sandbox):
+    sandbox.faults = ["503:on=health"]
+    assert client.send("GET", "/api/pems/health").status == 503
+    assert client.get("R-1").status == 200
+
+
+def test_faults_are_set_and_counted_at_run_time_and_spare_the_control(client):
+    told = client.send(
+        "PUT", "/sandbox/faults", {"faults": ["500:times=1", "latency:0s"], "seed": 5}
+    )
+    assert told.json == {
+        "faults": [
+            {"fault": "500:1:times=1", "struck": 0},
+            {"fault": "latency:0s:1", "struck": 0},
+        ],
+        "seed": 5,
+    }
+    assert client.send("PUT", "/api/pems/pfa/R-1", body("R-1", 1, {"model": "X"})).status == 500
+    counted = client.send("GET", "/sandbox/faults").json["faults"]
+    assert [item["struck"] for item in counted] == [1, 1]
+    assert client.send("PUT", "/sandbox/faults", {"faults": []}).json["faults"] == []
+    assert client.get("R-1").status == 200
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        [],
+        {},
+        {"faults": "500"},
+        {"faults": [500]},
+        {"faults": ["moon"]},
+        {"faults": [], "seed": "x"},
+        {"faults": [], "seed": True},
+    ],
+)
+def test_a_wish_for_faults_that_is_wrong_changes_none(client, sandbox, wish):
+    sandbox.faults = ["429:0"]
+    assert client.send("PUT", "/sandbox/faults", wish).status == 400
+    assert sandbox.faults == (parse_fault("429:0"),)
+
+
+def test_leaving_does_not_wait_for_a_latency():
+    with Sandbox(organization="RIO", faults=["latency:30s"]) as sandbox:
+        with Client(sandbox.url) as client:
+            client.connection.request("GET", "/api/pems/health")
+            time.sleep(0.05)
+        started = time.perf_counter()
+        sandbox.__exit__()
+        assert time.perf_counter() - started < 5
