@@ -50,6 +50,8 @@ COMMANDS = {
     "doctor": "overview",
     "version": "overview",
 }
+GRACE_SECONDS = 10
+
 # What newcomers type, and where it is.
 ELSEWHERE = {
     "help": "pfa --help",
@@ -202,10 +204,19 @@ def _terminable() -> Iterator[None]:
         return
 
     def terminate(_number: int, _frame: FrameType | None) -> None:
+        # Should the way out be blocked, a second signal or ten seconds end it: the server rolls back.
+        signal.signal(signal.SIGTERM, _give_up)
+        signal.signal(signal.SIGALRM, _give_up)
+        signal.alarm(GRACE_SECONDS)
         raise Terminated
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
+        signal.alarm(0)
         signal.signal(signal.SIGTERM, before)
+
+
+def _give_up(_number: int, _frame: FrameType | None) -> None:
+    os._exit(failures.TERMINATED)

@@ -28,6 +28,8 @@ from pfa_core.store.members import Member
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
 _USER = re.compile(r"[^\x00-\x1f\x7f\s\ud800-\udfff]{1,100}")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
+MAX_NAME = 200
 MAX_TTL = timedelta(days=366)
 
 
@@ -97,6 +99,7 @@ def initialize(
         Forbidden: It exists and the user is no member of it.
     """
     _require_code(organization_id)
+    _require_name(name)
     user = user_id or os_user()
     _require_user(user)
     tokens.ensure_key(settings)
@@ -126,6 +129,7 @@ def add_organization(
         PermissionDenied: The caller administers no organization yet.
     """
     _require_code(organization_id)
+    _require_name(name)
     claims = tokens.present(settings, db.clock())
 
     def work(conn: Connection[Any]) -> bool:
@@ -188,6 +192,8 @@ def revoke(db: Database, principal: Principal, user_id: str, *, dry_run: bool = 
         NotFound: The user is not a member.
         IllegalTransition: It would leave the organization without an admin.
     """
+
+    _require_user(user_id)
 
     def work(conn: Connection[Any]) -> Member:
         members.lock_members(conn, principal.organization_id)
@@ -378,3 +384,10 @@ def _require_code(code: str) -> None:
 def _require_user(user_id: str) -> None:
     if not _USER.fullmatch(user_id):
         raise InvalidRequest(f"{user_id!r} is no user name", hint="1 to 100 characters, no blanks")
+
+
+def _require_name(name: str) -> None:
+    if len(name) > MAX_NAME or not _TEXT.fullmatch(name):
+        raise InvalidRequest(
+            "that is no name for an organization", hint=f"a text of up to {MAX_NAME}"
+        )

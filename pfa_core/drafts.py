@@ -162,6 +162,9 @@ def unset_fields(
         enter(conn, principal, Right.SAVE_DRAFT, writing=True)
         ids = _matching_ids(conn, principal, filters)
         locked = mirror.lock_records(conn, principal.organization_id, ids)
+        lost = [pfa_id for pfa_id in filters.id if pfa_id not in locked and pfa_id in ids]
+        if lost:
+            raise NotFound(f"{lost[0]!r} is no record or field, nothing was changed")
         stacks = by_record(modifications.of_records(conn, principal, list(locked)))
         rows = [row for stack in stacks.values() for row in stack if row.state == "draft"]
         if not rows:

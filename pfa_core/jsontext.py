@@ -69,7 +69,9 @@ def loads_strict(text: str) -> Any:
             object_pairs_hook=_unique_keys,
         )
     except simplejson.JSONDecodeError as error:
-        raise JsonFault(error.msg.lower(), error.lineno, error.colno) from None
+        raise JsonFault(
+            error.msg.lower().replace(" %r at", ""), error.lineno, error.colno
+        ) from None
     except RecursionError:
         raise JsonFault(f"nested deeper than {MAX_DEPTH} levels") from None
     refuse_unstorable(value)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from pfa_core.errors import (
     IllegalTransition,
     InvalidRequest,
     NoDrafts,
+    NotFound,
     VersionConflict,
 )
 from pfa_core.guard import enter
@@ -21,7 +23,7 @@ from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import Filters
 from pfa_core.precommit import RecordConflict, Review, review
-from pfa_core.store import audit, modifications
+from pfa_core.store import audit, mirror, modifications
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import Commitment, ModificationRow
 
@@ -196,7 +198,8 @@ def _commit(
     modifications.delete_drafts(conn, principal, [draft.modification_id for draft in found.settled])
     touched = [draft.pfa_id for draft in (*rows, *found.settled)]
     modifications.refresh_overlays(conn, principal, touched)
-    _audit(conn, db, principal, "commit", rows, at)
+    committed = [replace(draft, delta=delta) for draft, delta in found.good]
+    _audit(conn, db, principal, "commit", committed, at)
     _audit(conn, db, principal, "settle", found.settled, at)
     return CommitResult(
         selection.session_id,
@@ -226,7 +229,7 @@ def _nothing_to_discard(
     if states and State.DRAFT not in states:
         raise IllegalTransition(
             f"session {session!r} has no drafts any more: it is committed",
-            hint=f"type: pfa uncommit --session {session}, while nothing was sent",
+            hint=f"type: pfa uncommit --session {shlex.quote(session)}, while nothing was sent",
         )
     discarded = audit.was_discarded(conn, principal.organization_id, principal.user_id, session)
     if discarded and not states:
@@ -238,8 +241,21 @@ def _select(
     conn: Connection[Any], principal: Principal, state: State, selection: Selection
 ) -> list[ModificationRow]:
     by_version = not selection.session_id and not selection.everything
+    _require_records(conn, principal, selection.ids)
     ids = list(selection.ids) or (list(selection.expected_versions) if by_version else None) or None
     return modifications.select(conn, principal, state, session_id=selection.session_id, ids=ids)
+
+
+def _require_records(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
+    """Ids named outright must exist: a typo must not pass for "nothing to do"."""
+    known = mirror.lock_records(conn, principal.organization_id, ids) if ids else {}
+    lost = [pfa_id for pfa_id in ids if pfa_id not in known]
+    if lost:
+        code = principal.organization_id
+        raise NotFound(
+            f"{lost[0]!r} is no record of {code}, nothing was done",
+            details=[Fault(pfa_id, "", "NOT_FOUND", f"is no record of {code}") for pfa_id in lost],
+        )
 
 
 def _require_selection(selection: Selection) -> None:

@@ -22,6 +22,7 @@ from pfa_core.store import records as store
 from pfa_core.store.database import Database
 
 MAX_PAGE_SIZE = 10_000
+MAX_LIMIT = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ def stream_records(
     db: Database, principal: Principal, query: Query, *, limit: int | None = None
 ) -> Iterator[MergedRecord]:
     """Every matching record in order, one at a time, in constant memory and from one snapshot."""
+    if limit is not None and not 0 <= limit <= MAX_LIMIT:
+        raise InvalidRequest(f"a limit is 0 to {MAX_LIMIT:,}, not {limit}")
     with db.snapshot() as conn:
         enter(conn, principal, Right.READ)
         for row in store.stream(conn, principal, query, limit=limit):

@@ -12,7 +12,7 @@ from psycopg import Connection
 from pfa_core.errors import NotFound
 from pfa_core.guard import enter
 from pfa_core.model.delta import FieldChange, changes, merge
-from pfa_core.model.kpi import ZERO, cents, forecast_cost
+from pfa_core.model.kpi import ZERO, cents, forecast_money_days, money
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import Filters, Query
@@ -94,12 +94,12 @@ def diff(
         for row, before, after in _stacked(rows, details):
             wanted = not sessions or row.session_id in sessions
             if wanted and (not filters.state or row.state in filters.state):
-                effect = forecast_cost(after) - forecast_cost(before)
+                effect = forecast_money_days(after) - forecast_money_days(before)
                 exact += effect
                 entries.append(_entry(row, before, after, effect))
         count = len({entry.pfa_id for entry in entries})
         return DiffReport(
-            entries, cents(exact), count, sum(len(entry.changes) for entry in entries)
+            entries, cents(money(exact)), count, sum(len(entry.changes) for entry in entries)
         )
 
     return db.read(work)
@@ -137,6 +137,6 @@ def _entry(
         row.state,
         row.version,
         tuple(changes(before, after)),
-        cents(effect),
+        cents(money(effect)),
         row.change_reason,
     )

@@ -12,7 +12,7 @@ from psycopg import Connection
 from pfa_core.errors import ConfigInvalid, PfaError
 from pfa_core.settings import Settings
 from pfa_core.store import embedded, migrations
-from pfa_core.store.database import Database, safe_address
+from pfa_core.store.database import Database, safe_address, split_password
 from pfa_core.store.migrations import UpgradeReport
 
 
@@ -95,6 +95,11 @@ def database_url(settings: Settings) -> str:
     with open_database(settings) as db:
         db.administer(lambda _: None)
     return embedded.url(settings.embedded_dir)
+
+
+def psql_address(settings: Settings) -> tuple[str, str]:
+    """The address as psql may be given it, and the password to hand over in PGPASSWORD ('': none)."""
+    return split_password(database_url(settings))
 
 
 def psql_program(settings: Settings) -> Path:

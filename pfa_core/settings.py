@@ -101,7 +101,7 @@ def resolve(flags: Flags | None = None, environ: Mapping[str, str] | None = None
         token=token,
         token_source=token_source,
         output=lookup.first("output", None, ()),
-        pems_field_map=Path(field_map).expanduser() if field_map else None,
+        pems_field_map=_path(field_map) if field_map else None,
         jwt_secret=Secret(environ["PFA_JWT_SECRET"]) if environ.get("PFA_JWT_SECRET") else None,
         origin=lookup.origin,
         values=profile,
@@ -173,6 +173,13 @@ class _Lookup:
         return value
 
 
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigInvalid(f"{text!r}: there is no such user's home") from None
+
+
 def _config_dir(environ: Mapping[str, str]) -> Path:
     configured = environ.get("XDG_CONFIG_HOME")
     if configured and Path(configured).is_absolute():
@@ -239,10 +246,10 @@ def _token(
 ) -> tuple[Secret | None, str]:
     named = flags.token_file or environ.get("PFA_TOKEN_FILE")
     if named:
-        return Secret(read_secret_file(Path(named).expanduser())), named
+        return Secret(read_secret_file(_path(named))), named
     if environ.get("PFA_TOKEN"):
         return Secret(environ["PFA_TOKEN"].strip()), "PFA_TOKEN"
-    stored = Path(profile.get("token_file") or config_dir / "token").expanduser()
+    stored = _path(profile.get("token_file") or str(config_dir / "token"))
     if not stored.exists():
         return None, ""
     return Secret(read_secret_file(stored)), str(stored)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from typing import Annotated
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 import typer
 
@@ -94,7 +93,7 @@ def psql(
 ) -> None:
     """Run psql on the database."""
     program = str(core.psql_program(call.settings))
-    address, password = without_password(core.database_url(call.settings))
+    address, password = core.psql_address(call.settings)
     environment = dict(os.environ) | ({"PGPASSWORD": password} if password else {})
     streams.flush()
     sys.stderr.flush()
@@ -102,16 +101,6 @@ def psql(
         os.execve(program, [program, address, *(arguments or ())], environment)  # noqa: S606
     except FileNotFoundError:
         raise NotFound(f"{program} is not there", hint="install the PostgreSQL client") from None
-
-
-def without_password(address: str) -> tuple[str, str]:
-    """The address without its password, and the password: every user sees a program's arguments."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("postgresql", "postgres") or not parts.password:
-        return address, ""
-    user, _, host = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{name}@{host}")), unquote(parts.password)
 
 
 def _upgraded(before: int, after: int, applied: tuple[str, ...]) -> str:

@@ -98,7 +98,7 @@ def show_record(
 
 
 def _write_page(call: Call, query: Query, paging: Paging, look: Look) -> int:
-    size = paging.page_size or paging.limit or TABLE_ROWS
+    size = min(filter(None, (paging.page_size, paging.limit)), default=TABLE_ROWS)
     if paging.everything or paging.limit == 0 or size > MAX_PAGE:
         limit = None if paging.everything else paging.limit
         return show(_sheet(_stream(call, query, limit), look.columns), look)
@@ -121,7 +121,8 @@ def _write_envelope(call: Call, query: Query, paging: Paging, look: Look) -> int
         records: Iterable[MergedRecord] = _stream(call, query, None)
         pagination = _pagination(1, max(total, 1), total, None)
     else:
-        page = _page(call, query, paging, paging.page_size or paging.limit or JSON_PAGE)
+        size = min(filter(None, (paging.page_size, paging.limit)), default=JSON_PAGE)
+        page = _page(call, query, paging, size)
         records = page.records
         pagination = _pagination(page.page, page.page_size, page.total_records, page.next)
     streams.write('{"data":[')

@@ -105,7 +105,7 @@ def clean(pfa_id: str, delta: Any) -> tuple[dict[str, Any], list[Fault]]:
         wrong = unwritable(name)
         result = wrong or read_value(FIELDS[name], value)
         if isinstance(result, Wrong):
-            faults.append(Fault(pfa_id, name, result.code, result.reason))
+            faults.append(Fault(pfa_id, name[:80], result.code, result.reason))
         else:
             values[name] = result
     return values, faults

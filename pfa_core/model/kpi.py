@@ -138,7 +138,7 @@ def figures(merged: Sums, baseline: Sums) -> Figures:
             total_purchase_cost=cents(merged.purchase_cost),
             cost=_cost(merged),
             baseline_cost=_cost(baseline),
-            draft_impact=cents(_forecast(merged) - _forecast(baseline)),
+            draft_impact=cents(money(_forecast(merged) - _forecast(baseline))),
         )
 
 
@@ -148,30 +148,38 @@ def cents(amount: Decimal) -> Decimal:
         return amount.quantize(CENT, ROUND_HALF_UP) + 0
 
 
-def rental(rate_days: Decimal) -> Decimal:
-    """Σ(days × rate) as money, unrounded."""
+def money(money_days: Decimal) -> Decimal:
+    """Money-days (money × 30.44) as money, unrounded: the one division, of an exact number, so that
+    half a cent stays half a cent."""
     with localcontext(_EXACT):
-        return rate_days / DAYS_PER_MONTH
+        return money_days / DAYS_PER_MONTH
+
+
+def money_days(rate_days: Decimal, purchase: Decimal) -> Decimal:
+    """Σ(days × monthly rate) and Σ prices under one roof, exactly."""
+    with localcontext(_EXACT):
+        return rate_days + purchase * DAYS_PER_MONTH
 
 
 def _forecast(sums: Sums) -> Decimal:
-    return rental(sums.forecast_rate_days) + sums.forecast_purchase
+    return money_days(sums.forecast_rate_days, sums.forecast_purchase)
 
 
 def _cost(sums: Sums) -> Cost:
-    plan = rental(sums.plan_rate_days) + sums.plan_purchase
+    plan = money_days(sums.plan_rate_days, sums.plan_purchase)
     variance = _forecast(sums) - plan
     return Cost(
         plan=_phase(sums.plan_rate_days, sums.plan_purchase),
         forecast=_phase(sums.forecast_rate_days, sums.forecast_purchase),
         actual=_phase(sums.actual_rate_days, sums.actual_purchase),
-        variance=cents(variance),
-        variance_pct=cents(variance / plan * 100) if plan > 0 else Decimal("0.00"),
+        variance=cents(money(variance)),
+        variance_pct=cents(variance * 100 / plan) if plan > 0 else Decimal("0.00"),
     )
 
 
 def _phase(rate_days: Decimal, purchase: Decimal) -> PhaseCost:
-    return PhaseCost(cents(rental(rate_days)), cents(purchase), cents(rental(rate_days) + purchase))
+    total_money = money(money_days(rate_days, purchase))
+    return PhaseCost(cents(money(rate_days)), cents(purchase), cents(total_money))
 
 
 def days(start: str | None, end: str | None) -> int:
@@ -181,11 +189,12 @@ def days(start: str | None, end: str | None) -> int:
     return max(0, (date.fromisoformat(end) - date.fromisoformat(start)).days)
 
 
-def forecast_cost(record: Mapping[str, Any]) -> Decimal:
-    """The forecast cost of one merged record, unrounded; 0 when it does not count for costs."""
+def forecast_money_days(record: Mapping[str, Any]) -> Decimal:
+    """The forecast cost of one merged record in money-days; 0 when it does not count for costs."""
     if record.get("isDiscontinued") or record.get("isFundsTransferable"):
         return ZERO
     if record.get("source") == "Purchase":
-        return Decimal(record.get("purchasePrice") or 0)
+        return money_days(ZERO, Decimal(record.get("purchasePrice") or 0))
     span = days(record.get("forecastStart"), record.get("forecastEnd"))
-    return rental(span * Decimal(record.get("monthlyRate") or 0))
+    with localcontext(_EXACT):
+        return span * Decimal(record.get("monthlyRate") or 0)

@@ -156,6 +156,10 @@ class Query:
     after: str | None = None
     baseline: bool = False
 
+    def __post_init__(self) -> None:
+        if self.baseline and (self.filters.narrows_touched() or self.filters.changed):
+            raise InvalidRequest("the baseline knows no states, sessions or changes")
+
 
 def encode_cursor(sort: tuple[SortKey, ...], values: list[str | None]) -> str:
     """An opaque mark behind the row with these sort values (one text or null per complete key)."""

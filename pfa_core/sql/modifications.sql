@@ -132,6 +132,16 @@ WHERE m.organization_id = %(organization_id)s
   AND r.version > m.base_version
 ORDER BY m.pfa_id, m.state = 'draft', m.committed_at, m.modification_id;
 
+-- name: hold_mirror
+-- An overlay row is made of its mirror row, which must not change under it until the transaction
+-- ends: a pull in between would be overwritten with what it replaced.
+SELECT pfa_id
+FROM pfa_mirror
+WHERE organization_id = %(organization_id)s
+  AND pfa_id = ANY(%(ids)s)
+ORDER BY pfa_id
+FOR SHARE;
+
 -- name: clear_overlays
 -- Overlay rows of records that nothing of the caller's overlays any more.
 DELETE FROM pfa_overlay AS o

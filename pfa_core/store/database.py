@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,8 @@ _REFUSALS = (
     "does not exist",
     "pg_hba.conf",
 )
+_BAD_WORD = re.compile(r"invalid (\w+ )?(value|port)")
+_NO_ADDRESS = "the database address is not valid"
 _SERIALIZATION = ("40001", "40P01")
 _SHOWN_WORDS = ("host", "hostaddr", "port", "dbname", "user", "service", "sslmode")
 _SESSION = "-c timezone=UTC -c jit=off -c datestyle=ISO -c statement_timeout=0"
@@ -200,10 +203,9 @@ class _TryAgain(DatabaseUnavailable):
 def _open(conninfo: str) -> Connection[Any]:
     try:
         conn = _connect(conninfo)
-    except (psycopg.ProgrammingError, UnicodeError) as error:
-        raise ConfigInvalid(
-            "the database address is not valid", hint="see PFA_DATABASE_URL"
-        ) from error
+    except (psycopg.ProgrammingError, UnicodeError):
+        # Not even under --debug: the driver's text quotes the address, password and all.
+        raise ConfigInvalid(_NO_ADDRESS, hint="see PFA_DATABASE_URL") from None
     set_json_loads(jsontext.loads, conn)
     set_json_dumps(jsontext.dumps, conn)
     return conn
@@ -226,8 +228,21 @@ def safe_address(conninfo: str) -> str:
         words = conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:
         return "not a valid address"
+    if not str(words.get("port") or "0").replace(",", "").isdigit():
+        return "not a valid address"
     shown = {key: str(words[key]) for key in _SHOWN_WORDS if key in words}
     return make_conninfo("", **shown)
+
+
+def split_password(conninfo: str) -> tuple[str, str]:
+    """The address without its password, and the password: every user sees a program's arguments."""
+    try:
+        words = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
+    except psycopg.ProgrammingError:
+        raise ConfigInvalid(_NO_ADDRESS, hint="see PFA_DATABASE_URL") from None
+    password = words.pop("password", "")
+    words.pop("sslpassword", None)
+    return (make_conninfo("", **words), password) if password else (conninfo, "")
 
 
 @contextmanager
@@ -236,7 +251,9 @@ def translated() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise translate(error) from error
+        ours = translate(error)
+        # What is wrong with an address is told with the address in it, password and all.
+        raise ours from (None if ours.message == _NO_ADDRESS else error)
 
 
 def translate(error: psycopg.Error) -> PfaError:
@@ -258,6 +275,8 @@ def _lost(error: psycopg.Error) -> PfaError:
     text = str(error) if not error.sqlstate else ""
     if any(words in text for words in _REFUSALS):
         return _no_entry(error)
+    if _BAD_WORD.search(text):
+        return ConfigInvalid(_NO_ADDRESS, hint="see PFA_DATABASE_URL")
     reason = _reason(text) if text else "the connection broke"
     return _TryAgain(f"the database is not available: {reason}", hint="type: pfa doctor")
 

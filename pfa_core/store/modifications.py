@@ -195,6 +195,7 @@ def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[
     """Make the principal's overlay rows of these records agree with their modifications."""
     if ids:
         values = {**_own(principal), "ids": list(ids)}
+        conn.execute(_SQL["hold_mirror"], values)
         conn.execute(_SQL["clear_overlays"], values)
         conn.execute(_SQL["put_overlays"], values)
 

@@ -11,7 +11,6 @@ import pytest
 import pfa_cli.session
 from pfa_cli.app import main
 from pfa_cli.commands.auth import parse_duration
-from pfa_cli.commands.db import without_password
 from pfa_core.errors import InvalidRequest
 
 
@@ -181,15 +180,3 @@ def test_lengths_of_time_are_read(text: str, seconds: int) -> None:
 def test_other_lengths_of_time_are_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
         parse_duration(text)
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("postgresql://u:p%40ss@h:5432/d?x=1", ("postgresql://u@h:5432/d?x=1", "p@ss")),
-        ("postgresql://u@h/d", ("postgresql://u@h/d", "")),
-        ("host=/tmp dbname=d", ("host=/tmp dbname=d", "")),
-    ],
-)
-def test_a_password_is_no_argument_of_psql(address: str, expected: tuple[str, str]) -> None:
-    assert without_password(address) == expected

@@ -275,6 +275,13 @@ class TestStacking:
             uncommit(world)
         assert len(uncommit(world, session_id="later").uncommitted) == 1
 
+    def test_the_audit_trail_tells_what_was_committed(self, world: World) -> None:
+        draft(world.db, world.principal(), model="A", dor="BEO")
+        world.pull([record("P-1", model="A")])
+        commit(world)
+        entry = pfa_core.list_log(world.db, world.principal(), pfa_id="P-1")[0]
+        assert (entry.action, entry.after) == ("commit", {"dor": "BEO"})
+
     def test_of_two_commitments_of_one_session_the_newer_becomes_the_draft(
         self, world: World
     ) -> None:
@@ -378,10 +385,17 @@ class TestDiscard:
             discard(world, **chosen)
         assert states(world) == [("P-1", "draft", 1)]
 
+    def test_an_id_that_is_no_record_is_not_taken_for_nothing_to_do(self, world: World) -> None:
+        draft(world.db, world.principal(), "P-1", model="A")
+        for step in (commit, discard):
+            with pytest.raises(errors.NotFound):
+                step(world, ids=("P-1", "P-404"))
+        assert states(world) == [("P-1", "draft", 1)]
+
     def test_by_ids_only_those_go(self, world: World) -> None:
         draft(world.db, world.principal(), "P-1", model="A")
         draft(world.db, world.principal(), "P-2", model="A")
-        assert discard(world, ids=("P-2", "P-3", "P-9")).discarded == ["P-2"]
+        assert discard(world, ids=("P-2", "P-3")).discarded == ["P-2"]
         assert states(world) == [("P-1", "draft", 1)]
 
     def test_everything_means_my_drafts_of_this_organization(

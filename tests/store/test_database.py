@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import Jsonb
 
 from pfa_core import jsontext
@@ -22,7 +24,7 @@ from pfa_core.errors import (
     PfaError,
     SchemaOutdated,
 )
-from pfa_core.store.database import ATTEMPTS, Database, translate
+from pfa_core.store.database import ATTEMPTS, Database, split_password, translate
 from tests.factories import a_world, record
 
 BACKEND = "SELECT pg_backend_pid()"
@@ -394,3 +396,26 @@ def test_a_database_that_went_away_is_told_after_a_few_tries(database_url, postg
         postgres.drop(name)
         with pytest.raises((DatabaseUnavailable, ConfigInvalid)):
             db.read(lambda conn: None)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("postgresql://u:p%40ss@h:5432/d", ("user=u dbname=d host=h port=5432", "p@ss")),
+        ("host=/tmp dbname=d password=p", ("host=/tmp dbname=d", "p")),
+        ("postgresql://u@/d?host=/tmp&password=p", ("user=u dbname=d host=/tmp", "p")),
+        ("postgresql://u@h/d", ("postgresql://u@h/d", "")),
+        ("host=/tmp dbname=d", ("host=/tmp dbname=d", "")),
+    ],
+)
+def test_a_password_is_no_argument_of_a_program(address, expected):
+    without, password = split_password(address)
+    assert (conninfo_to_dict(without), password) == (conninfo_to_dict(expected[0]), expected[1])
+    assert without == address or "p" not in conninfo_to_dict(without).values()
+
+
+@pytest.mark.parametrize("address", ["host=127.0.0.1 port=hunter2", "postgresql//u:hunter2@h/d"])
+def test_what_is_wrong_with_an_address_is_told_without_it_in_the_trace_too(address):
+    with pytest.raises(ConfigInvalid) as refused:
+        Database(address).read(lambda conn: None)
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value))

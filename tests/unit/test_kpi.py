@@ -17,12 +17,13 @@ from pfa_core.model.kpi import (
     cents,
     days,
     figures,
-    forecast_cost,
-    rental,
+    forecast_money_days,
+    money,
     total,
 )
 from tests.factories import record
-from tests.unit.strategies import dates, money
+from tests.unit.strategies import dates
+from tests.unit.strategies import money as moneys
 
 counts = st.integers(0, 1000)
 amounts = st.decimals(0, 10**15, allow_nan=False, allow_infinity=False, places=4)
@@ -39,7 +40,7 @@ def dec(text: str) -> Decimal:
 def test_the_worked_example_of_the_field():
     crane = record(monthlyRate=5500, forecastStart="2025-12-10", forecastEnd="2025-12-31")
     assert days(crane["forecastStart"], crane["forecastEnd"]) == 21
-    assert cents(forecast_cost(crane)) == dec("3794.35")
+    assert cents(money(forecast_money_days(crane))) == dec("3794.35")
     sums = Sums(record_count=1, monthly_rental=dec("5500"), forecast_rate_days=dec(21 * 5500))
     shown = figures(sums, Sums()).cost.forecast
     assert shown == PhaseCost(dec("3794.35"), dec("0.00"), dec("3794.35"))
@@ -109,14 +110,14 @@ def test_amounts_are_rounded_half_up_to_cents_and_zero_has_no_sign(exact, rounde
     ],
 )
 def test_what_one_record_costs(changes, cost):
-    assert str(cents(forecast_cost(record(**changes)))) == cost
+    assert str(cents(money(forecast_money_days(record(**changes))))) == cost
 
 
 def test_the_division_happens_once_at_the_end():
     rate_days = dec(1)
     thirds = [Sums(forecast_rate_days=rate_days)] * 3044
     assert figures(total(thirds), Sums()).cost.forecast.total == dec("100.00")
-    assert cents(rental(rate_days)) * 3044 != dec("100.00")
+    assert cents(money(rate_days)) * 3044 != dec("100.00")
 
 
 def test_figures_show_phases_variance_and_what_the_drafts_cost():
@@ -166,7 +167,15 @@ def test_a_total_does_not_depend_on_the_order(parts):
     assert total(parts) == total(reversed(parts))
 
 
-@given(money, money)
+@given(moneys, moneys)
 def test_cents_are_never_more_than_half_a_cent_off(one, other):
     exact = Decimal(one) + Decimal(other)
     assert abs(cents(exact) - exact) <= dec("0.005")
+
+
+def test_half_a_cent_and_half_a_percent_are_rounded_up_whatever_the_quotients():
+    """Plan and forecast are no finite decimals by themselves; their difference is a tie."""
+    sums = Sums(plan_rate_days=dec("1000"), forecast_rate_days=dec("1156.25"))
+    assert figures(sums, Sums()).cost.variance_pct == dec("15.63")
+    tie = Sums(plan_rate_days=dec("1"), forecast_rate_days=dec("1") + dec("0.1522"))
+    assert figures(tie, Sums()).cost.variance == dec("0.01")
