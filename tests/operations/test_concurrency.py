@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
 import pfa_core
@@ -224,6 +226,44 @@ def test_a_commit_beside_a_pull_never_commits_over_what_it_has_not_seen(
         overlays_are_right(world)
         world.execute("DELETE FROM pfa_modification")
         world.execute("DELETE FROM pfa_overlay")
+
+
+@pytest.mark.parametrize("step", [pfa_core.uncommit, pfa_core.discard])
+def test_a_step_back_beside_a_pull_never_brings_back_what_the_pull_replaced(
+    world: World, other: World, database_url: str, step: Callable[..., Any]
+) -> None:
+    """The pull is held between its last overlay and its commit while the step is taken."""
+    draft(world.db, world.principal(), model="mine")
+    commit(world.db, world.principal())
+    if step is pfa_core.discard:
+        draft(world.db, world.principal(), dor="BEO")
+    back = Selection(session_id="s")
+    pulling = threading.Thread(target=other.pull, args=([record("P-1", monthlyRate=77)], "bob"))
+    stepping = threading.Thread(target=step, args=(world.db, world.principal(), back))
+    with psycopg.connect(database_url) as gate:
+        gate.execute("LOCK TABLE pfa_sync_log IN SHARE MODE")
+        pulling.start()
+        wait_for_blocked(gate, 1)
+        stepping.start()
+        wait_for_blocked(gate, 2)
+    pulling.join(30)
+    stepping.join(30)
+    assert value(world, "monthlyRate") == 77
+    overlays_are_right(world)
+
+
+def wait_for_blocked(conn: psycopg.Connection, number: int) -> None:
+    """Wait until so many of the database's backends wait for a lock."""
+    for _ in range(500):
+        (waiting,) = conn.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone() or (0,)
+        if waiting >= number:
+            return
+        conn.execute("SELECT pg_stat_clear_snapshot()")
+        time.sleep(0.01)
+    pytest.fail(f"never were {number} waiting")
 
 
 def test_two_commits_of_one_session_commit_it_once(world: World, other: World) -> None:

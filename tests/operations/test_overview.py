@@ -126,7 +126,7 @@ class TestRuns:
 
 class TestLog:
     def actions(self, world: World, user: str = "ann", **rest: str | int) -> list[tuple[str, str]]:
-        entries = pfa_core.list_log(world.db, world.principal(user), **rest)  # type: ignore[arg-type]
+        entries = pfa_core.list_log(world.db, world.principal(user), **rest)
         return [(entry.action, entry.user_id) for entry in entries]
 
     def test_every_step_is_there_the_newest_first(self, world: World) -> None:
@@ -184,7 +184,7 @@ class TestLog:
         self, world: World, where: str, text: str
     ) -> None:
         try:
-            found = pfa_core.list_log(world.db, world.principal(), **{where: text})  # type: ignore[arg-type]
+            found = pfa_core.list_log(world.db, world.principal(), **{where: text})
         except errors.InvalidRequest:
             found = []
         assert found == []
