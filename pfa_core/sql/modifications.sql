@@ -143,7 +143,8 @@ ORDER BY pfa_id
 FOR SHARE;
 
 -- name: clear_overlays
--- Overlay rows of records that nothing of the caller's overlays any more.
+-- Overlay rows of records that nothing of the caller's overlays any more. OFFSET 0 keeps the question
+-- one index look-up a record, whatever the planner knows of tables that have just been filled.
 DELETE FROM pfa_overlay AS o
 WHERE o.organization_id = %(organization_id)s
   AND o.user_id = %(user_id)s
@@ -153,39 +154,41 @@ WHERE o.organization_id = %(organization_id)s
       WHERE m.organization_id = %(organization_id)s
         AND m.user_id = %(user_id)s
         AND m.pfa_id = o.pfa_id
-        AND m.state <> 'synced');
+        AND m.state <> 'synced'
+      OFFSET 0)
+RETURNING o.pfa_id;
 
 -- name: put_overlays
 -- The stacked delta: of the values that several modifications give a field, the last one counts.
+-- Record by record, as above.
 INSERT INTO pfa_overlay (
     organization_id, user_id, pfa_id, delta, data, modification_id, state, session_id, version,
     modified_at)
-SELECT %(organization_id)s, %(user_id)s, s.pfa_id, s.delta, r.data || s.delta,
+SELECT %(organization_id)s, %(user_id)s, i.pfa_id, s.delta, r.data || s.delta,
        t.modification_id, t.state, t.session_id, t.version, t.updated_at
-FROM (
-    SELECT m.pfa_id,
-           jsonb_object_agg(f.key, f.value
+FROM unnest(%(ids)s::text[]) AS i (pfa_id)
+CROSS JOIN LATERAL (
+    SELECT m.modification_id, m.state, m.session_id, m.version, m.updated_at
+    FROM pfa_modification AS m
+    WHERE m.organization_id = %(organization_id)s
+      AND m.user_id = %(user_id)s
+      AND m.pfa_id = i.pfa_id
+      AND m.state <> 'synced'
+    ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC
+    LIMIT 1
+) AS t
+CROSS JOIN LATERAL (
+    SELECT jsonb_object_agg(f.key, f.value
                ORDER BY m.state = 'draft', m.committed_at, m.modification_id) AS delta
     FROM pfa_modification AS m
     CROSS JOIN LATERAL jsonb_each(m.delta) AS f (key, value)
     WHERE m.organization_id = %(organization_id)s
       AND m.user_id = %(user_id)s
-      AND m.pfa_id = ANY(%(ids)s)
+      AND m.pfa_id = i.pfa_id
       AND m.state <> 'synced'
-    GROUP BY m.pfa_id
 ) AS s
-JOIN (
-    SELECT DISTINCT ON (m.pfa_id)
-           m.pfa_id, m.modification_id, m.state, m.session_id, m.version, m.updated_at
-    FROM pfa_modification AS m
-    WHERE m.organization_id = %(organization_id)s
-      AND m.user_id = %(user_id)s
-      AND m.pfa_id = ANY(%(ids)s)
-      AND m.state <> 'synced'
-    ORDER BY m.pfa_id, m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC
-) AS t ON t.pfa_id = s.pfa_id
-JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s.pfa_id
-ORDER BY s.pfa_id
+JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = i.pfa_id
+ORDER BY i.pfa_id
 ON CONFLICT (organization_id, user_id, pfa_id) DO UPDATE
 SET delta = EXCLUDED.delta,
     data = EXCLUDED.data,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
+from pfa_core.store.plain import plain
 
 _SQL = sql.statements("audit")
 
@@ -63,7 +64,7 @@ def write(
                 "user_id": user_id,
                 "action": action,
                 "at": at,
-                "entries": Jsonb([asdict(entry) for entry in entries]),
+                "entries": Jsonb([plain(entry) for entry in entries]),
             },
         )
 

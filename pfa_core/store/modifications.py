@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from pfa_core.errors import VersionConflict
 from pfa_core.model.delta import Record, three_way
 from pfa_core.model.modification import ModificationView
 from pfa_core.model.principal import Principal
+from pfa_core.store.plain import plain
 
 _SQL = sql.statements("modifications")
 
@@ -153,7 +154,7 @@ def insert_drafts(
 ) -> None:
     """Store new drafts; the caller has seen that the records have none."""
     if drafts:
-        rows = Jsonb([asdict(draft) for draft in drafts])
+        rows = Jsonb([plain(draft) for draft in drafts])
         conn.execute(_SQL["insert_drafts"], {**_own(principal), "drafts": rows, "at": at})
 
 
@@ -162,7 +163,7 @@ def update_drafts(
 ) -> None:
     """Store the drafts' new contents, each version raised by one."""
     if drafts:
-        rows = Jsonb([asdict(draft) for draft in drafts])
+        rows = Jsonb([plain(draft) for draft in drafts])
         values = {**_own(principal), "drafts": rows, "at": at}
         _all_of(len(drafts), conn.execute(_SQL["update_drafts"], values).rowcount)
 
@@ -179,7 +180,7 @@ def commit_drafts(
 ) -> None:
     """Drafts → committed, each version raised by one."""
     if drafts:
-        rows = Jsonb([asdict(draft) for draft in drafts])
+        rows = Jsonb([plain(draft) for draft in drafts])
         values = {**_own(principal), "drafts": rows, "at": at}
         _all_of(len(drafts), conn.execute(_SQL["commit_drafts"], values).rowcount)
 
@@ -194,10 +195,18 @@ def uncommit(conn: Connection[Any], principal: Principal, ids: Sequence[str], at
 def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
     """Make the principal's overlay rows of these records agree with their modifications."""
     if ids:
-        values = {**_own(principal), "ids": list(ids)}
+        values = {**_own(principal), "ids": sorted(set(ids))}
         conn.execute(_SQL["hold_mirror"], values)
         conn.execute(_SQL["clear_overlays"], values)
         conn.execute(_SQL["put_overlays"], values)
+
+
+def clear_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:
+    """Drop the principal's overlay rows of records that nothing overlays any more; which they were."""
+    if not ids:
+        return set()
+    values = {**_own(principal), "ids": list(ids)}
+    return {row[0] for row in conn.execute(_SQL["clear_overlays"], values)}
 
 
 def _all_of(expected: int, changed: int) -> None:
