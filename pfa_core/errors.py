@@ -19,6 +19,9 @@
     │   └── SessionMismatch     SESSION_MISMATCH      7
     ├── InvalidData             INVALID_DATA          9   nothing was stored
     ├── DatabaseUnavailable     DATABASE_UNAVAILABLE 69   retryable
+    ├── PemsUnavailable         PEMS_UNAVAILABLE     69   retryable
+    ├── PemsProtocol            PEMS_PROTOCOL        69   PEMS answers what cannot be understood
+    ├── PemsRejected            PEMS_REJECTED        78   PEMS refuses us: credentials, tenant, grid
     ├── IoFailure               IO_ERROR             74
     ├── LeaseHeld               LEASE_HELD           75   retryable
     ├── ConfigInvalid           CONFIG_INVALID       78
@@ -170,6 +173,28 @@ class DatabaseUnavailable(PfaError):
     code = "DATABASE_UNAVAILABLE"
     exit_code = 69
     retryable = True
+
+
+class PemsUnavailable(PfaError):
+    """PEMS does not answer, or only with passing troubles, and trying again did not help."""
+
+    code = "PEMS_UNAVAILABLE"
+    exit_code = 69
+    retryable = True
+
+
+class PemsProtocol(PfaError):
+    """PEMS answers something that is none of its own contract."""
+
+    code = "PEMS_PROTOCOL"
+    exit_code = 69
+
+
+class PemsRejected(PfaError):
+    """PEMS refuses the request as such, with its own message: somebody has to change the settings."""
+
+    code = "PEMS_REJECTED"
+    exit_code = 78
 
 
 class IoFailure(PfaError):

@@ -13,26 +13,21 @@ from typing import Any
 
 from platformdirs import user_config_path
 
-from pfa_core.errors import ConfigInvalid, IoFailure, NotFound
+from pfa_core.errors import ConfigInvalid
+from pfa_core.secrets import Secret, read_secret_file, write_secret_file
 from pfa_core.store.embedded import default_root
 
+__all__ = [
+    "PROFILE_KEYS",
+    "Flags",
+    "Secret",
+    "Settings",
+    "os_user",
+    "read_secret_file",
+    "resolve",
+    "write_secret_file",
+]
 PROFILE_KEYS = ("organization", "database_url", "token_file", "output", "pems")
-
-
-class Secret:
-    """A text that never shows itself: not in repr, not in str, not in a log."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The text itself, for the one place that needs it."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret('…')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,44 +111,6 @@ def os_user() -> str:
         return str(os.geteuid())
 
 
-def read_secret_file(path: Path) -> str:
-    """The text of a file that only its owner can read.
-
-    The mode is asked of the opened file itself, so that nobody can swap it in between.
-
-    Raises:
-        NotFound, IoFailure: It is not there, or cannot be read.
-        ConfigInvalid: Group or others have access to it, or it is no text.
-    """
-    try:
-        with path.open("rb") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise ConfigInvalid(f"{path} can be read by others", hint=f"type: chmod 600 {path}")
-            return file.read(1 << 20).decode().strip()
-    except FileNotFoundError:
-        raise NotFound(f"{path} is not there") from None
-    except UnicodeDecodeError:
-        raise ConfigInvalid(f"{path} is no text") from None
-    except OSError as error:
-        raise IoFailure(f"{path} cannot be read: {error.strerror}") from error
-
-
-def write_secret_file(path: Path, text: str) -> None:
-    """Put a text into a file of mode 0600, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise IoFailure(f"{path} cannot be written: {error.strerror}") from error
-
-
 class _Lookup:
     def __init__(self, environ: Mapping[str, str], profile: Mapping[str, Any], name: str) -> None:
         self.environ, self.profile, self.name = environ, profile, name
@@ -219,9 +176,9 @@ def _check_profile(path: Path, name: str, profile: Any) -> None:
             )
         if not isinstance(value, dict if key == "pems" else str):
             raise ConfigInvalid(f"{path}: [profiles.{name}] {key} has the wrong type")
-    for key, value in profile.get("pems", {}).items():
-        if not isinstance(value, str):
-            raise ConfigInvalid(f"{path}: [profiles.{name}.pems] {key} must be a text")
+    # The rest of [pems] is read by pems_settings, when PEMS is needed.
+    if not isinstance(profile.get("pems", {}).get("field_map", ""), str):
+        raise ConfigInvalid(f"{path}: [profiles.{name}.pems] field_map must be a text")
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from pfa_core.errors import InvalidData
 from pfa_core.model.values import shorten
+from pfa_core.pems.fieldmap import FieldMap
+from pfa_core.pems.steps import Chain
+
+MAX_WORDS = 300
+
+Row = dict[str, str]
+RowDecoder = Callable[[Any], Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,54 +23,105 @@ class GridPage:
     """The rows of one answer by field (aliases outside the map keep their own name), all values
     text, and the total that PEMS claims, None where it does not say."""
 
-    rows: list[dict[str, str]]
+    rows: list[Row]
     total: int | None
 
 
-def decode_page(answer: Any, field_map: Mapping[str, str]) -> GridPage:
-    """The rows of a grid answer.
+def decode_page(answer: Any, field_map: Mapping[str, str] | FieldMap) -> GridPage:
+    """The rows of a grid answer; a whole field map's transforms are applied to them.
 
     Raises:
         InvalidData: PEMS answered with an error alert, or with something that is no grid.
     """
-    alert = _error_alert(answer)
+    alert = error_alert(answer)
     if alert:
-        raise InvalidData(f"PEMS answered with an error: {alert}")
+        raise InvalidData(f"PEMS answered with an error: {shorten(alert, MAX_WORDS)}")
+    return decode_rows(answer, row_decoder(field_map))
+
+
+def decode_rows(answer: Any, decode: RowDecoder) -> GridPage:
+    """The rows of an answer that holds no alert.
+
+    Raises:
+        InvalidData: It is no grid.
+    """
     try:
         grid = answer["Result"]["ResultData"]["GRID"]
         rows = (grid.get("DATA") or {}).get("ROW") or []
-        decoded = [_decode_row(row, field_map) for row in rows]
+        return GridPage(list(map(decode, rows)), _total(grid))
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidData("this is no answer of a PEMS grid") from error
-    return GridPage(decoded, _total(grid))
 
 
-def _error_alert(answer: Any) -> str:
+def error_alert(answer: Any) -> str:
+    """What PEMS complains about in an answer, as it says it; empty for an answer without complaint."""
     alerts = answer.get("ErrorAlert") if isinstance(answer, dict) else None
     if not alerts:
         return ""
     first = alerts[0] if isinstance(alerts, list) else alerts
-    return shorten(first.get("Message", first) if isinstance(first, dict) else first, 300)
+    message = first.get("Message", first) if isinstance(first, dict) else first
+    return message if isinstance(message, str) and message else shorten(message)
 
 
-def _decode_row(row: Any, field_map: Mapping[str, str]) -> dict[str, str]:
-    return {
-        field_map.get(name, name): "" if value is None else str(value)
-        for name, value in _cells(row)
-    }
+def row_decoder(field_map: Mapping[str, str] | FieldMap) -> RowDecoder:
+    """What makes a row of PEMS into texts by field; made once, it serves a whole pull."""
+    if not isinstance(field_map, FieldMap):
+        return _plain_decoder(field_map)
+    plain = _plain_decoder(field_map.fields)
+    if not field_map.chains:
+        return plain
+    aliases = {name: alias for alias, name in field_map.fields.items()}
+    chains = list(field_map.chains.items())
+    return lambda row: _transformed(plain(row), chains, aliases)
 
 
-def _cells(row: Any) -> Iterator[tuple[str, Any]]:
-    """Cells as `CELL: [{ALIAS_NAME, VALUE}]` or as `D: [{n, value}]`."""
-    if "CELL" in row:
-        yield from ((cell["ALIAS_NAME"], cell.get("VALUE")) for cell in row["CELL"])
-    else:
-        yield from ((cell["n"], cell.get("value")) for cell in row["D"])
+def _transformed(row: Row, chains: Iterable[tuple[str, Chain]], aliases: Mapping[str, str]) -> Row:
+    # Every chain sees the row as PEMS wrote it, whatever stands before it in the map.
+    cells = {aliases.get(name, name): value for name, value in row.items()}
+    row.update([(name, chain.read(row.get(name, ""), cells)) for name, chain in chains])
+    return row
+
+
+class _Names(dict[str, str]):
+    """Alias → field. An alias outside the map keeps its name, unless a mapped field has that name:
+    such a cell must not take the field's place."""
+
+    def __missing__(self, alias: str) -> str:
+        name = f"grid:{alias}" if alias in self.values() else alias
+        self[alias] = name
+        return name
+
+
+def _plain_decoder(fields: Mapping[str, str]) -> RowDecoder:
+    names = _Names(fields)
+
+    def decode(row: Any) -> Row:
+        """Cells as `CELL: [{ALIAS_NAME, VALUE}]` or as `D: [{n, value}]`."""
+        if "CELL" in row:
+            return {
+                names[cell["ALIAS_NAME"]]: value
+                if (value := cell.get("VALUE")).__class__ is str
+                else _as_text(value)
+                for cell in row["CELL"]
+            }
+        return {names[cell["n"]]: _as_text(cell.get("value")) for cell in row["D"]}
+
+    return decode
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal) and value.is_finite():
+        return format(value, "f")
+    return "" if value is None else str(value)
 
 
 def _total(grid: Mapping[str, Any]) -> int | None:
     for name in ("TOTAL-COUNT", "TOTALROWS"):
         text = str(grid.get(name) or "").strip()
-        if text.isascii() and text.isdigit():
+        if text.isascii() and text.isdigit() and len(text) < 16:
             return int(text)
     return None

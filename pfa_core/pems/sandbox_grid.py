@@ -12,37 +12,12 @@ from typing import Any
 
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.values import Wrong, read_text, shorten
+from pfa_core.pems.fieldmap import DEFAULT_FIELDS
 from pfa_core.pems.sandbox_http import Response, json_response
 from pfa_core.pems.sandbox_state import State, StoredRecord, instant
 
 PAGE_LIMIT = 10_000
-DEFAULT_MAP: Mapping[str, str] = {
-    "pfs_id": "pfaId",
-    "pfs_a_org": "organization",
-    "description": "description",
-    "pfs_f_area": "areaSilo",
-    "pfs_f_category": "category",
-    "pfs_f_catdesc": "forecastCategory",
-    "pfs_f_class": "class",
-    "pfs_f_source": "source",
-    "pfs_f_dor": "dor",
-    "pfs_f_actualized": "isActualized",
-    "pfs_f_discontinued": "isDiscontinued",
-    "pfs_f_fundstrans": "isFundsTransferable",
-    "pfs_f_rental": "monthlyRate",
-    "pfs_f_purchase": "purchasePrice",
-    "pfs_f_manufacturer": "manufacturer",
-    "pfs_f_model": "model",
-    "pfs_p_projcode": "contract",
-    "pfs_equipment_tag": "equipment",
-    "pfs_p_startdate": "originalStart",
-    "pfs_p_enddate": "originalEnd",
-    "pfs_f_startdate": "forecastStart",
-    "pfs_f_enddate": "forecastEnd",
-    "pfs_a_startdate": "actualStart",
-    "pfs_a_enddate": "actualEnd",
-    "pfs_lastmodified": "pemsVersion",
-}
+DEFAULT_MAP = DEFAULT_FIELDS
 
 
 class RowShape(StrEnum):

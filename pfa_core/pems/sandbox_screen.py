@@ -10,32 +10,12 @@ from typing import Any
 
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.model.values import Wrong, read_text, read_value, shorten
+from pfa_core.pems.fieldmap import DEFAULT_SCREEN_FIELDS
 from pfa_core.pems.sandbox_grid import alert_response
 from pfa_core.pems.sandbox_http import Response, json_response
 from pfa_core.pems.sandbox_state import State, StoredRecord, Write, instant
 
-DEFAULT_SCREEN_MAP: Mapping[str, str] = {
-    "PFS_ID": "pfaId",
-    "PFS_A_ORG": "organization",
-    "DESCRIPTION": "description",
-    "PFS_A_CORPORATE": "areaSilo",
-    "PFS_F_CATEGORY": "category",
-    "PFS_F_CATDESC": "forecastCategory",
-    "PFS_F_CLASS": "class",
-    "PFS_F_SOURCE": "source",
-    "PFS_F_DOR": "dor",
-    "PFA_ACT": "isActualized",
-    "PFA_DIS": "isDiscontinued",
-    "PFS_FT": "isFundsTransferable",
-    "PFS_F_RATE": "monthlyRate",
-    "PFS_F_PRICE": "purchasePrice",
-    "PFS_F_MANUFACT": "manufacturer",
-    "PFS_F_MODEL": "model",
-    "PFA_CA_CONTRACT": "contract",
-    "PFS_EQUIPMENT": "equipment",
-    "PFS_F_STARTDATE": "forecastStart",
-    "PFS_F_ENDDATE": "forecastEnd",
-}
+DEFAULT_SCREEN_MAP = DEFAULT_SCREEN_FIELDS
 _KEY_FIELDS = ("pfaId", "organization")
 _LIST = "USERDEFINEDSCREENFIELDVALUELIST"
 _PAIR = "USERDEFINEDSCREENFIELDVALUEPAIR"

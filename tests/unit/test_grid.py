@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 
 from pfa_core.errors import ConfigInvalid, InvalidData
-from pfa_core.pems.fieldmap import read_field_map
+from pfa_core.pems.fieldmap import FieldMap, read_field_map
 from pfa_core.pems.grid import GridPage, decode_page
+from pfa_core.pems.steps import Chain
+from pfa_core.pems.transforms import read_step
 from tests.unit.strategies import json_values
 
 MAP = {"pfs_id": "pfaId", "pfs_f_rental": "monthlyRate"}
@@ -177,3 +181,30 @@ def test_a_map_that_cannot_be_read_is_refused(tmp_path):
     for name in ("gone.toml", ".", "latin.toml"):
         with pytest.raises(ConfigInvalid):
             read_field_map(tmp_path / name)
+
+
+def test_a_whole_map_transforms_what_it_renames():
+    chains = {"monthlyRate": Chain((read_step({"multiply": 2}),)), "model": Chain((), "none")}
+    page = decode_page(answer([cells(pfs_id="R-1", pfs_f_rental="1.25")]), FieldMap(MAP, chains))
+    assert page.rows == [{"pfaId": "R-1", "monthlyRate": "2.5", "model": "none"}]
+
+
+def test_chains_see_the_row_as_pems_wrote_it():
+    chains = {
+        "monthlyRate": Chain((read_step({"multiply": 2}),)),
+        "model": Chain((read_step({"concat": {"aliases": ["pfs_f_rental", "pfs_other"]}}),)),
+    }
+    row = cells(pfs_id="R-1", pfs_f_rental="1", pfs_other="x")
+    assert decode_page(answer([row]), FieldMap(MAP, chains)).rows[0]["model"] == "1x"
+
+
+def test_numbers_and_flags_are_written_in_full():
+    row = cells(pfs_id="R-1", pfs_f_rental=Decimal("1E+3"), pfs_other=True)
+    assert decode_page(answer([row]), MAP).rows == [
+        {"pfaId": "R-1", "monthlyRate": "1000", "pfs_other": "true"}
+    ]
+
+
+def test_an_alias_called_like_a_mapped_field_does_not_take_its_place():
+    row = cells(pfs_f_rental="1", monthlyRate="2")
+    assert decode_page(answer([row]), MAP).rows == [{"monthlyRate": "1", "grid:monthlyRate": "2"}]

@@ -171,6 +171,11 @@ def test_a_field_map_that_is_no_text_is_refused(config):
         config.resolve()
 
 
+def test_the_rest_of_pems_is_not_looked_at_before_it_is_needed(config):
+    config.write("[profiles.default.pems]\ntimeout = 5\nunknown = 'x'\ngrid = { name = 'G' }")
+    assert config.resolve().values["pems"]["timeout"] == 5
+
+
 def test_a_configuration_file_in_latin_1_is_refused(config):
     config.write("").write_bytes(b"# M\xfcller")
     with pytest.raises(ConfigInvalid, match="no valid TOML"):

@@ -1,0 +1,84 @@
+"""What passes between us and PEMS, one record at a time: readings, writes, and every kind of answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A record as PEMS holds it now.
+
+    `version` is what a write must base on: the number of the REST service as text, the moment of
+    DATEUPDATED for the screen service. `record` holds the fields that the service shows, each
+    value as the mirror would hold it, `organization` and `pemsVersion` (the stamp) among them.
+    """
+
+    version: str
+    record: Mapping[str, Any]
+    updated_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A change to send: the fields and their values, the version it bases on, and the key by which
+    PEMS knows the same write again."""
+
+    pfa_id: str
+    changes: Mapping[str, Any]
+    version: str
+    key: str
+    modified_by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """PEMS took the write: the record's version and last-modified stamp now ("" where the answer
+    does not tell). The answer to a repeated key tells those of the first time."""
+
+    version: str
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """PEMS refused the write because the record is no longer at the version it based on."""
+
+    version: str
+
+
+# The code of a trouble before anything was sent: PEMS was not even reached.
+UNREACHED = "NO_CONNECTION"
+
+
+class Remedy(StrEnum):
+    """What to do about a trouble."""
+
+    NONE = "none"
+    RETRY = "retry"
+    SLOW_DOWN = "slow down"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An answer that is none, or a refusal.
+
+    Args:
+        code: For people and logs: NOT_FOUND, PEMS_REJECTED, RATE_LIMIT, SERVER_ERROR, NO_ANSWER, …
+        message: PEMS's own words where it has some.
+        remedy: NONE: final for this record. RETRY: may pass by itself. SLOW_DOWN: asked to send
+            less. STOP: the credentials are refused, every other record would fare the same.
+        retry_after: Seconds that PEMS asks to wait, None where it does not.
+        maybe_applied: The write may have been applied although no answer says so.
+    """
+
+    code: str
+    message: str
+    remedy: Remedy
+    retry_after: float | None = None
+    maybe_applied: bool = False

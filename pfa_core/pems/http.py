@@ -1,0 +1,255 @@
+"""The one way to PEMS over the network: pooled connections, one attempt a request, troubles as values.
+
+The only module that imports urllib3. Trying again is not done here but by the operations, which
+alone know what it may cost.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+)
+
+from pfa_core.errors import ConfigInvalid
+from pfa_core.model.exchange import Remedy, Trouble
+from pfa_core.model.ids import Clock, utc_now
+from pfa_core.pems.bounded import MAX_BODY, BoundedResponse, TooLarge
+from pfa_core.pems.profile import PemsProfile
+from pfa_core.pems.refusals import refusal
+from pfa_core.secrets import Secret
+
+MAX_CONNECT_SECONDS = 10.0
+_HEADER_TEXT = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that came whole: 2xx, or 409, which only the caller understands. The names of
+    `headers` are found in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpClient:
+    """Connections to one PEMS, kept open; may be used from many threads at once.
+
+    Args:
+        url: The base address; paths are appended to it.
+        headers: Sent with every request.
+        concurrency: How many requests may be under way; further ones wait for a connection.
+        timeout: Seconds for each wait on the network; a whole answer may take twice as long.
+
+    Raises:
+        ConfigInvalid: A header's value that HTTP cannot carry, or a proxy's address that is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        username: str = "",
+        password: Secret | None = None,
+        concurrency: int = 1,
+        timeout: float = 30.0,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._timeout, self._clock = timeout, clock
+        self._secrets = _secrets(username, password)
+        self._headers = _common_headers(headers or {}, self._secrets)
+        self._pool, self._base = _open_pool(url, concurrency, timeout)
+
+    def __enter__(self) -> HttpClient:
+        """Nothing is opened before the first request."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer | Trouble:
+        """One attempt. Whatever the network does is a Trouble, never an error.
+
+        Args:
+            path: Percent-encoded already, from the slash behind the base address.
+        """
+        try:
+            response = self._pool.urlopen(
+                method,
+                self._base + path,
+                body,
+                {**self._headers, **headers} if headers else self._headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                decode_content=False,
+            )
+        except HTTPError as error:
+            return _network_trouble(error, self._timeout)
+        status = response.status
+        if 200 <= status < 300 or status == 409:
+            return Answer(status, response.headers, response.data)
+        return self.refused(Answer(status, response.headers, response.data))
+
+    def refused(self, answer: Answer) -> Trouble:
+        """What an answer means that is not the one asked for; the credentials never show in it."""
+        return refusal(answer.status, answer.headers, answer.body, self._clock(), self._secrets)
+
+
+def open_client(
+    profile: PemsProfile,
+    *,
+    concurrency: int = 1,
+    timeout: float | None = None,
+    clock: Clock = utc_now,
+) -> HttpClient:
+    """A client with the profile's address, credentials and headers; `timeout` instead of its own."""
+    headers = {"organization": profile.organization}
+    if profile.tenant:
+        headers["tenant"] = profile.tenant
+    return HttpClient(
+        profile.url,
+        headers=headers,
+        username=profile.username,
+        password=profile.password,
+        concurrency=concurrency,
+        timeout=timeout or profile.timeout,
+        clock=clock,
+    )
+
+
+def _secrets(username: str, password: Secret | None) -> tuple[str, ...]:
+    """The password and the credentials as they are sent; empty without a user."""
+    if not username or password is None:
+        return ()
+    revealed = password.reveal()
+    return (base64.b64encode(f"{username}:{revealed}".encode()).decode(), revealed)
+
+
+def _common_headers(headers: Mapping[str, str], secrets: tuple[str, ...]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not _HEADER_TEXT.fullmatch(value):
+            raise ConfigInvalid(f"the header {name} of PEMS must be printable ASCII, at least one")
+    common = {
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "User-Agent": "pfa",
+        **headers,
+    }
+    if secrets:
+        common["Authorization"] = f"Basic {secrets[0]}"
+    return common
+
+
+def _open_pool(
+    url: str, concurrency: int, timeout: float
+) -> tuple[urllib3.HTTPConnectionPool, str]:
+    """The pool, and what its requests' paths begin with."""
+    address = urlsplit(url)
+    options: dict[str, Any] = {
+        "maxsize": concurrency,
+        "block": True,
+        "timeout": urllib3.Timeout(connect=min(timeout, MAX_CONNECT_SECONDS), read=timeout),
+    }
+    origin = f"{address.scheme}://{address.netloc}"
+    base = address.path.rstrip("/")
+    proxy = _proxy_for(address.scheme, address.netloc)
+    if proxy:
+        pool = _proxied(proxy, origin, options)
+        base = origin + base if address.scheme == "http" else base
+    else:
+        pool = urllib3.connection_from_url(origin, **options)
+    # Its own type is a protocol that even urllib3's connections do not fulfil.
+    pool.ConnectionCls = cast("Any", _TlsConnection if address.scheme == "https" else _Connection)
+    return pool, base
+
+
+def _proxy_for(scheme: str, host: str) -> str:
+    """The proxy that the environment names for a host, empty for none."""
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return ""
+    from urllib.request import getproxies_environment, proxy_bypass
+
+    proxies = getproxies_environment()
+    found = proxies.get(scheme) or proxies.get("all") or ""
+    return "" if not found or proxy_bypass(host) else found
+
+
+def _proxied(proxy: str, origin: str, options: Mapping[str, Any]) -> urllib3.HTTPConnectionPool:
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        userinfo = urlsplit(address).netloc.rpartition("@")[0]
+        headers = urllib3.make_headers(proxy_basic_auth=unquote(userinfo)) if userinfo else None
+        manager = urllib3.ProxyManager(address, proxy_headers=headers, **options)
+        return manager.connection_from_url(origin)
+    except (HTTPError, ValueError):
+        # Its text would show the proxy's password.
+        raise ConfigInvalid("the proxy that the environment names has no valid address") from None
+
+
+class _Connection(HTTPConnection):
+    response_class = BoundedResponse
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = BoundedResponse
+
+
+def _network_trouble(error: HTTPError, timeout: float) -> Trouble:
+    """A request without an answer: certainly not sent, or perhaps applied."""
+    causes = _causes(error)
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        message = "PEMS's certificate is not trusted"
+        return Trouble("TLS_FAILED", message, Remedy.STOP)
+    reason = next(filter(None, (getattr(cause, "strerror", None) for cause in causes)), "")
+    if isinstance(error, ConnectTimeoutError | NewConnectionError | ProxyError):
+        what = "the proxy to PEMS" if isinstance(error, ProxyError) else "PEMS"
+        if any(isinstance(cause, NameResolutionError) for cause in causes):
+            reason = "its name is not known"
+        elif any(isinstance(cause, TimeoutError) for cause in causes):
+            reason = "no answer in time"
+        message = f"cannot connect to {what}: {reason or 'refused'}"
+        return Trouble("NO_CONNECTION", message, Remedy.RETRY)
+    if isinstance(error, ReadTimeoutError):
+        message = f"PEMS did not answer within {timeout:g} s, or not to the end within twice that"
+    elif any(isinstance(cause, TooLarge) for cause in causes):
+        message = f"the answer of PEMS is larger than {MAX_BODY >> 20} MiB"
+    else:
+        message = f"PEMS broke off: {reason or 'the answer is cut off or no HTTP'}"
+    return Trouble("NO_ANSWER", message, Remedy.RETRY, maybe_applied=True)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what led to it: causes, contexts, and errors that urllib3 keeps as arguments."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        item = waiting.pop(0)
+        if isinstance(item, BaseException) and item not in found:
+            found.append(item)
+            waiting += [item.__cause__, item.__context__, *item.args]
+    return found

@@ -1,0 +1,103 @@
+"""What an HTTP status that is no success means for the record that was asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from pfa_core.jsontext import JsonFault, loads_strict
+from pfa_core.model.exchange import Remedy, Trouble
+from pfa_core.model.values import shorten
+from pfa_core.pems.grid import error_alert
+
+MAX_RETRY_AFTER = 3600.0
+MAX_WORDS = 300
+_READ_FOR_WORDS = 1 << 16
+_PASSING = frozenset((408, 425))
+_SENT_AWAY = range(300, 400)
+
+
+def refusal(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: datetime,
+    secrets: Sequence[str] = (),
+) -> Trouble:
+    """The trouble that a status means, in PEMS's own words where it has some.
+
+    Args:
+        secrets: Texts that are taken out of those words, should PEMS repeat them.
+    """
+    message = _away(headers) if status in _SENT_AWAY else _message(status, body, secrets)
+    wait = retry_after(headers.get("Retry-After"), now)
+    if status >= 500 or status in _PASSING:
+        code = "SERVICE_UNAVAILABLE" if status == 503 else "SERVER_ERROR"
+        return Trouble(code, message, Remedy.RETRY, wait, maybe_applied=True)
+    if status == 429:
+        return Trouble("RATE_LIMIT", message, Remedy.SLOW_DOWN, wait)
+    if status == 401:
+        return Trouble("UNAUTHORIZED", message, Remedy.STOP)
+    if status == 404:
+        return Trouble("NOT_FOUND", message, Remedy.NONE)
+    return Trouble("PEMS_REJECTED", message, Remedy.NONE)
+
+
+def not_applied(trouble: Trouble) -> Trouble:
+    """The trouble of a request that asked for nothing to be changed."""
+    return replace(trouble, maybe_applied=False) if trouble.maybe_applied else trouble
+
+
+def protocol_trouble(message: str, remedy: Remedy = Remedy.RETRY, *, written: bool) -> Trouble:
+    """An answer that is none of the contract; `written`: what was asked for may be done."""
+    return Trouble("PEMS_PROTOCOL", message, remedy, maybe_applied=written)
+
+
+def retry_after(text: str | None, now: datetime) -> float | None:
+    """Seconds to wait by a Retry-After header: a number or an HTTP date; 0 to an hour, None where it
+    says nothing that can be understood."""
+    told = (text or "").strip()
+    if told.isascii() and told.isdigit():
+        return min(float(told[:9]), MAX_RETRY_AFTER)
+    try:
+        moment = parsedate_to_datetime(told)
+    except (ValueError, OverflowError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(max((moment - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
+
+
+def _message(status: int, body: bytes, secrets: Sequence[str]) -> str:
+    words = _words(body)
+    for secret in filter(None, secrets):
+        words = words.replace(secret, "…")
+    return f"PEMS answered {status}: {shorten(words, MAX_WORDS) if words else _phrase(status)}"
+
+
+def _words(body: bytes) -> str:
+    try:
+        told: Any = loads_strict(body[:_READ_FOR_WORDS].decode())
+    except (JsonFault, UnicodeDecodeError):
+        return ""
+    words = told.get("message") if isinstance(told, dict) else None
+    return words if isinstance(words, str) else error_alert(told)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "a status of its own"
+
+
+def _away(headers: Mapping[str, str]) -> str:
+    try:
+        host = urlsplit(headers.get("Location", "")).hostname
+    except ValueError:
+        host = None
+    return f"PEMS sends us on to {shorten(host or 'another address')}, which is not followed"

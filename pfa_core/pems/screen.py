@@ -1,0 +1,157 @@
+"""The user-defined-screen service of PEMS: typed values, and no lock but when a record was updated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pfa_core import jsontext
+from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
+from pfa_core.model.record import FIELDS
+from pfa_core.model.values import shorten
+from pfa_core.pems.grid import MAX_WORDS, error_alert
+from pfa_core.pems.http import HttpClient
+from pfa_core.pems.profile import PemsProfile
+from pfa_core.pems.readings import outgoing, reading_of, why_unwritable
+from pfa_core.pems.refusals import not_applied, protocol_trouble
+from pfa_core.pems.screen_values import (
+    ScreenFault,
+    offset_minutes,
+    read_moment,
+    read_typed,
+    stamp_of,
+    write_typed,
+)
+
+SCREEN_PATH = "/axis/restservices/userdefinedscreenservices"
+_LIST = "USERDEFINEDSCREENFIELDVALUELIST"
+_PAIR = "USERDEFINEDSCREENFIELDVALUEPAIR"
+_NAME = "USERDEFINEDSCREENFIELDNAME"
+_VALUE = "USERDEFINEDSCREENFIELDVALUE"
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A record as the screen shows it. `version` is DATEUPDATED in milliseconds since 1970, empty
+    where it has none."""
+
+    version: str
+    updated_by: str
+    values: Mapping[str, Any]
+
+    @property
+    def stamp(self) -> str:
+        return stamp_of(self.version)
+
+
+class ScreenWriter:
+    """Writes by way of the screen. Its lock is a look at DATEUPDATED right before: a change that
+    somebody else makes in the same moment is overwritten, which this service cannot prevent."""
+
+    reads_first = True
+
+    def __init__(self, http: HttpClient, profile: PemsProfile) -> None:
+        self._http, self._profile = http, profile
+        self._offset = offset_minutes(profile.screen.timezone)
+        self._names = {name: shown for shown, name in profile.field_map.screen_fields.items()}
+
+    def read(self, pfa_id: str) -> Reading | Trouble:
+        """The record as PEMS holds it now; of its fields those on the screen."""
+        document = self._get(pfa_id)
+        if isinstance(document, Trouble):
+            return document
+        shown: dict[str, Any] = {}
+        try:
+            for screen_name, name in self._profile.field_map.screen_fields.items():
+                if screen_name in document.values:
+                    value = document.values[screen_name]
+                    shown[name] = read_typed(FIELDS[name], value, self._offset)
+        except ScreenFault as fault:
+            return protocol_trouble(f"PEMS's answer: {fault}", Remedy.NONE, written=False)
+        return reading_of(
+            shown,
+            pfa_id,
+            self._profile,
+            version=document.version,
+            stamp=document.stamp,
+            updated_by=document.updated_by,
+        )
+
+    def write(self, write: Write) -> Applied | Moved | Trouble:
+        """Look whether the record is where the write bases on, and update it."""
+        refusal = self.unwritable(write.changes)
+        if refusal:
+            return Trouble("UNWRITABLE", refusal, Remedy.NONE)
+        found = self._get(write.pfa_id)
+        if isinstance(found, Trouble):
+            return found
+        if found.version != write.version:
+            return Moved(found.version)
+        changes = outgoing(self._profile.field_map, write.changes)
+        updated = self._ask("UPDATE", write.pfa_id, changes)
+        if isinstance(updated, Trouble):
+            return updated
+        return Applied(updated.version, updated.stamp)
+
+    def unwritable(self, changes: Mapping[str, Any]) -> str:
+        """Why these changes cannot be sent as they are meant; empty when they can."""
+        missing = next((name for name in changes if name not in self._names), "")
+        if missing:
+            return f"{missing} cannot be written: the screen has no field for it"
+        return why_unwritable(self._profile.field_map, changes)
+
+    def _get(self, pfa_id: str) -> _Document | Trouble:
+        found = self._ask("GET", pfa_id, {})
+        return not_applied(found) if isinstance(found, Trouble) else found
+
+    def _ask(self, action: str, pfa_id: str, changes: Mapping[str, Any]) -> _Document | Trouble:
+        """One call of the service; its troubles are those of an UPDATE."""
+        body = jsontext.dumps(self._question(action, pfa_id, changes)).encode()
+        answer = self._http.request("POST", SCREEN_PATH, body)
+        if isinstance(answer, Trouble):
+            return answer
+        if answer.status == 409:
+            return self._http.refused(answer)
+        try:
+            told = jsontext.loads_strict(answer.body.decode())
+        except (jsontext.JsonFault, UnicodeDecodeError):
+            return protocol_trouble("PEMS's answer is no JSON", written=True)
+        alert = error_alert(told)
+        return _alerted(alert) if alert else _document(told)
+
+    def _question(self, action: str, pfa_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        key = {"pfaId": pfa_id, "organization": self._profile.organization}
+        pairs = [
+            {
+                _NAME: self._names[name],
+                _VALUE: write_typed(FIELDS[name], value, self._profile.screen.timezone),
+            }
+            for name, value in {**key, **changes}.items()
+        ]
+        return {
+            "USERDEFINEDSCREENNAME": self._profile.screen.name,
+            "USERDEFINEDSERVICEACTION": action,
+            _LIST: {_PAIR: pairs},
+        }
+
+
+def _alerted(message: str) -> Trouble:
+    """What an alert means; PEMS tells its kinds apart by words only."""
+    told, words = f"PEMS answered with an error: {shorten(message, MAX_WORDS)}", message.lower()
+    if "not found" in words:
+        return Trouble("NOT_FOUND", told, Remedy.NONE)
+    if "authoriz" in words or "not a valid value" in words:
+        return Trouble("PEMS_REJECTED", told, Remedy.NONE)
+    return Trouble("PEMS_REJECTED", told, Remedy.RETRY, maybe_applied=True)
+
+
+def _document(told: Any) -> _Document | Trouble:
+    try:
+        service = told["Result"]["ResultData"]["UserDefinedScreenService"]
+        values = {pair[_NAME]: pair.get(_VALUE) for pair in service[_LIST][_PAIR]}
+        version = read_moment(service["DATEUPDATED"])
+        by = (service.get("UPDATEDBY") or {}).get("USERCODE")
+    except (KeyError, TypeError, AttributeError, ScreenFault):
+        return protocol_trouble("PEMS's answer is none of a screen", written=True)
+    return _Document(version, by if isinstance(by, str) else "", values)
