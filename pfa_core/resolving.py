@@ -1,0 +1,163 @@
+"""Conflicts at work: read and locked with all that they stand on, decided, stored or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from psycopg import Connection
+
+from pfa_core.case import Case, Refusal, Refused, Settled
+from pfa_core.errors import BaselineConflict, Fault, InvalidData, InvalidRequest, VersionConflict
+from pfa_core.model.decision import Decision
+from pfa_core.model.delta import merge
+from pfa_core.model.modification import State
+from pfa_core.model.ownership import Ownership
+from pfa_core.model.principal import Principal
+from pfa_core.store import audit, conflicts, mirror, modifications
+from pfa_core.store.conflicts import ConflictRow
+from pfa_core.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedConflict:
+    """A conflict after its settlement: the modification is committed again, or gone (pristine)."""
+
+    conflict_id: str
+    pfa_id: str
+    modification_id: str
+    resolution: str
+    state: str
+    version: int | None
+    delta: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveResult:
+    """What was settled, in PFA id order, and why others stayed open (only with `partial`)."""
+
+    resolved: list[ResolvedConflict]
+    problems: list[Fault]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of the conflicts of one call, in PFA id order."""
+
+    items: Sequence[Settled | Refused]
+
+    @property
+    def settled(self) -> list[Settled]:
+        """Those that are answered."""
+        return [item for item in self.items if isinstance(item, Settled)]
+
+    @property
+    def refused(self) -> list[Refused]:
+        """Those that stay open."""
+        return [item for item in self.items if isinstance(item, Refused)]
+
+    def of(self, why: Refusal) -> list[str]:
+        """The conflicts that stay open for this reason."""
+        return [item.conflict_id for item in self.refused if item.why is why]
+
+    def faults(self) -> list[Fault]:
+        """Why conflicts stay open."""
+        return [fault for item in self.refused for fault in item.faults]
+
+    def result(self) -> ResolveResult:
+        """The outcome for the caller."""
+        return ResolveResult([_resolved(item) for item in self.settled], self.faults())
+
+
+def read_cases(
+    conn: Connection[Any], owner: Principal, rows: Sequence[ConflictRow], owners: Ownership
+) -> list[Case]:
+    """The conflicts in PFA id order, their mirror rows and modifications locked."""
+    by_modification = {row.modification_id: row for row in rows}
+    ids = sorted({row.pfa_id for row in rows})
+    locked = mirror.lock_records(conn, owner.organization_id, ids)
+    below = {pfa_id: dict(row.data) for pfa_id, row in locked.items()}
+    cases = []
+    for row in modifications.of_records(conn, owner, ids):
+        conflict = by_modification.get(row.modification_id)
+        if conflict and row.state == State.CONFLICT:
+            cases.append(Case(conflict, row, locked[row.pfa_id], below[row.pfa_id], owners))
+        below[row.pfa_id] = merge(below[row.pfa_id], row.delta)
+    if len(cases) != len(rows):
+        raise VersionConflict("modifications changed meanwhile, nothing was done")
+    return cases
+
+
+def require_known(cases: Sequence[Case], decision: Decision) -> None:
+    """A field that is in conflict nowhere is a slip of the pen."""
+    known = {item.field for case in cases for item in case.today()}
+    lost = [name for name in decision.fields if name not in known]
+    if lost and cases:
+        raise InvalidRequest(
+            f"{lost[0]} is not in conflict", hint=f"in conflict: {', '.join(sorted(known))}"
+        )
+
+
+def store(
+    conn: Connection[Any],
+    db: Database,
+    principal: Principal,
+    owner: Principal,
+    settled: Sequence[Settled],
+) -> None:
+    """Write down what was settled: conflicts, modifications, overlays, audit trail."""
+    at = db.clock()
+    by, resolutions = principal.user_id, [item.resolution for item in settled]
+    conflicts.resolve(conn, owner, resolutions, resolved_by=by, at=at)
+    conflicts.settle(conn, owner, [item.left for item in settled], at)
+    modifications.refresh_overlays(conn, owner, [item.row.pfa_id for item in settled])
+    entries = [
+        audit.Entry(
+            str(db.new_id()),
+            item.row.pfa_id,
+            item.row.modification_id,
+            item.row.session_id,
+            before=item.row.delta,
+            after=item.left.delta or None,
+            reason=item.row.change_reason,
+        )
+        for item in settled
+    ]
+    audit.write(conn, principal.organization_id, by, "resolve", at, entries)
+
+
+def refuse(outcome: Outcome) -> NoReturn:
+    """Refuse all because of some."""
+    faults, number = outcome.faults(), len(outcome.items)
+    total = f"{number:,} conflict{'' if number == 1 else 's'}"
+    if moved := outcome.of(Refusal.MOVED):
+        raise BaselineConflict(
+            f"PEMS moved again under {len(moved):,} of {total}, nothing was settled",
+            hint=f"look again: pfa conflict show {moved[0]}; settle the others: --partial",
+            details=faults,
+        )
+    if unanswered := outcome.of(Refusal.UNANSWERED):
+        raise InvalidRequest(
+            f"{len(unanswered):,} of {total} not wholly answered, nothing was settled",
+            hint="answer each field: --take FIELD=mine, --take FIELD=pems or --set FIELD=VALUE",
+            details=faults,
+        )
+    raise InvalidData(
+        f"{len(outcome.refused):,} of {total} would break a rule, nothing was settled",
+        hint="give other values: --set FIELD=VALUE; settle the others: --partial",
+        details=faults,
+    )
+
+
+def _resolved(item: Settled) -> ResolvedConflict:
+    kept = bool(item.left.delta)
+    return ResolvedConflict(
+        item.resolution.conflict_id,
+        item.row.pfa_id,
+        item.row.modification_id,
+        item.resolution.resolution,
+        State.COMMITTED if kept else State.PRISTINE,
+        item.row.version + 1 if kept else None,
+        item.left.delta,
+    )
