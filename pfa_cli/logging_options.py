@@ -1,0 +1,104 @@
+"""The option group of commands that log their run: where to, and how."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pfa_cli import streams
+from pfa_cli.render.escape import visible
+from pfa_core.errors import ConfigInvalid
+
+INFO = 20  # as in `logging`, which only a command that logs imports
+
+
+class LogFormat(StrEnum):
+    """How a line of the log is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Where the log of a run goes: to a file, else to stderr; nowhere when neither is given."""
+
+    format: LogFormat | None = None
+    file: Path | None = None
+
+    @contextmanager
+    def attached(self, run_level: int = INFO) -> Iterator[None]:
+        """Write what is logged from this level on, for the block.
+
+        Raises:
+            IoFailure: The file cannot be opened; the block does not begin.
+        """
+        if self.format is None and self.file is None:
+            yield
+            return
+        from pfa_core import logs
+
+        styles = {LogFormat.TEXT: logs.TextFormatter, LogFormat.JSON: logs.JsonFormatter}
+        formatter = styles[self.format or LogFormat.JSON]()
+        file = logs.LogFile(self.file) if self.file else None
+        write = file.write if file else streams.tell
+        try:
+            with logs.attached(logs.LineHandler(write, formatter, _complain), run_level):
+                yield
+        finally:
+            if file:
+                file.close()
+
+
+def log_options(
+    *,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            "--log-format",
+            metavar="text|json",
+            help="Log the run, to stderr without --log-file [PFA_LOG_FORMAT].",
+        ),
+    ] = None,
+    log_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--log-file",
+            metavar="FILE",
+            help="Append the log to this file, as JSON unless said otherwise [PFA_LOG_FILE].",
+        ),
+    ] = None,
+) -> Logs:
+    """Format and file of the log: flag, then environment."""
+    return Logs(log_format or _format_of_environment(), log_file or _file_of_environment())
+
+
+def _format_of_environment() -> LogFormat | None:
+    named = os.environ.get("PFA_LOG_FORMAT")
+    if not named:
+        return None
+    try:
+        return LogFormat(named)
+    except ValueError:
+        raise ConfigInvalid(f"PFA_LOG_FORMAT is text or json, not {named!r}") from None
+
+
+def _file_of_environment() -> Path | None:
+    named = os.environ.get("PFA_LOG_FILE")
+    if not named:
+        return None
+    try:
+        return Path(named).expanduser()
+    except RuntimeError:
+        raise ConfigInvalid(f"PFA_LOG_FILE {named!r}: there is no such user's home") from None
+
+
+def _complain(text: str) -> None:
+    streams.tell(visible(text))

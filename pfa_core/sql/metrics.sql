@@ -1,0 +1,72 @@
+-- What an organization looks like from outside: counts and moments only, nothing of any record.
+-- Runs that are not over yet count nowhere, so that what is counted only ever grows.
+
+-- name: records
+SELECT count(*), count(missing_since)
+FROM pfa_mirror
+WHERE organization_id = %(organization_id)s;
+
+-- name: modifications
+-- A state without any has no row.
+SELECT state, count(*)
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+GROUP BY state;
+
+-- name: waiting
+-- Dead letters, and since when the oldest commitment that is no dead letter waits; null: none does.
+-- One that is being sent waits too: a pusher that died leaves it so.
+SELECT count(*) FILTER (WHERE state = 'sync_error' AND next_attempt_at IS NULL) AS dead_letters,
+       min(committed_at) FILTER (WHERE state <> 'sync_error' OR next_attempt_at IS NOT NULL) AS oldest
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND state IN ('committed', 'syncing', 'sync_error');
+
+-- name: conflicts
+SELECT count(*)
+FROM pfa_sync_conflict
+WHERE organization_id = %(organization_id)s
+  AND status = 'unresolved';
+
+-- name: baseline
+-- When the last pull that arrived whole began: what PEMS held then is here. No row: none ever did.
+SELECT started_at
+FROM pfa_sync_log
+WHERE organization_id = %(organization_id)s
+  AND direction = 'pull'
+  AND status = 'completed'
+ORDER BY started_at DESC
+LIMIT 1;
+
+-- name: runs
+SELECT direction, status, count(*) AS number, max(finished_at) AS last_at
+FROM pfa_sync_log
+WHERE organization_id = %(organization_id)s
+  AND status <> 'running'
+GROUP BY direction, status
+ORDER BY direction, status;
+
+-- name: durations
+-- Seconds of the last run of each direction.
+SELECT DISTINCT ON (direction) direction, extract(epoch FROM finished_at - started_at)::double precision
+FROM pfa_sync_log
+WHERE organization_id = %(organization_id)s
+  AND status <> 'running'
+  AND finished_at IS NOT NULL
+ORDER BY direction, finished_at DESC, run_id DESC;
+
+-- name: run_records
+SELECT r.direction, c.key, sum(c.value::numeric)
+FROM pfa_sync_log AS r
+CROSS JOIN LATERAL jsonb_each(r.counts) AS c (key, value)
+WHERE r.organization_id = %(organization_id)s
+  AND r.status <> 'running'
+  AND jsonb_typeof(c.value) = 'number'
+GROUP BY r.direction, c.key
+ORDER BY r.direction, c.key COLLATE "C";
+
+-- name: leases
+SELECT name
+FROM pfa_lease
+WHERE organization_id = %(organization_id)s
+  AND expires_at > %(at)s;
