@@ -30,6 +30,7 @@ from pfa_core import errors  # noqa: E402
 from pfa_core.model.modification import TRANSITIONS, State  # noqa: E402
 from pfa_core.model.principal import RIGHTS_OF, Right, Role  # noqa: E402
 from pfa_core.model.record import FIELDS, Field, Kind  # noqa: E402
+from pfa_core.pems_settings import GRID_KEYS, PEMS_KEYS, SCREEN_KEYS  # noqa: E402
 from pfa_core.settings import PROFILE_KEYS  # noqa: E402
 
 MADE = "<!-- Made by docs/generate_reference.py from the code; change the code, then run it. -->"
@@ -73,9 +74,17 @@ VARIABLES = {
     "PFA_EMBEDDED_USER": "as root: the OS user the embedded server runs as; else the owner of its "
     "data, else `pfa`, else `nobody`",
     "PFA_PG_BINDIR": "directory of other PostgreSQL binaries for the embedded server",
-    "PFA_PEMS_FIELD_MAP": "field map for grid answers, where `--field-map` is not given",
+    "PFA_PEMS_URL": "base address of PEMS, without credentials",
+    "PFA_PEMS_USERNAME": "user name of PEMS; comes with a password",
     "PFA_PEMS_PASSWORD": "the password of PEMS",
     "PFA_PEMS_PASSWORD_FILE": "a file of mode 0600 that holds it; wins over the variable",
+    "PFA_PEMS_TENANT": "its `tenant` header",
+    "PFA_PEMS_ORGANIZATION": "PEMS's code of the organization, where it is not ours",
+    "PFA_PEMS_FIELD_MAP": "field map, where `--field-map` is not given; else the default map",
+    "PFA_PEMS_WRITER": "`rest` or `screen`: by which service records are written",
+    "PFA_LOG_FORMAT": "text or json: log runs, where `--log-format` is not given",
+    "PFA_LOG_FILE": "file that the log of runs is appended to, where `--log-file` is not given; "
+    "JSON unless `PFA_LOG_FORMAT` says text",
     "XDG_CONFIG_HOME": "holds `pfa/config.toml`, the token and the key; else `~/.config`",
     "XDG_DATA_HOME": "holds the embedded server, see above",
     "NO_COLOR": "no colour, whatever the terminal",
@@ -310,7 +319,15 @@ def _environment() -> Iterator[str]:
     yield (
         "A profile is a table `[profiles.NAME]` of `pfa/config.toml` in the configuration directory, "
         f"`[profiles.default]` the one taken without a name. Its keys: {_list(PROFILE_KEYS)}; "
-        "`pems` is a table, with `field_map`. The file must not be writable by others."
+        "`pems` is a table. The file must not be writable by others."
+    )
+    yield (
+        f"Keys of `[profiles.NAME.pems]`: {_list(PEMS_KEYS)}; each can be overridden for one "
+        "organization in `[profiles.NAME.pems.organizations.CODE]`, and by the variables above. "
+        "`password_file` is relative to the configuration directory; a password itself is refused. "
+        f"`grid` is a table of {_list(GRID_KEYS)}, `screen` one of {_list(SCREEN_KEYS)}, `ownership` one "
+        'of field = `"mine"`, `"pems"` or `"ask"`, its key `default` meaning all others. '
+        "`http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` are honoured."
     )
 
 
@@ -393,8 +410,7 @@ def life_cycle() -> str:
         MADE,
         "A modification is a stored delta: one user's changed fields over one record. *Pristine* is "
         "the absence of one. Users save, discard, commit, uncommit and resolve; the other verbs are "
-        "the pusher's, which comes with the push to PEMS (not in this release; the table is what it "
-        "will follow).",
+        "those of the pusher, `pfa sync push`.",
         _table(
             ("verb", "from", "to", "by", "guard beyond the state"),
             (

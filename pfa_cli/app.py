@@ -40,7 +40,9 @@ COMMANDS = {
     "discard": "lifecycle",
     "uncommit": "lifecycle",
     "sync": "sync",
+    "conflict": "conflict",
     "log": "overview",
+    "metrics": "metrics",
     "auth": "auth",
     "org": "auth",
     "user": "auth",
@@ -180,7 +182,7 @@ def _fail(error: Exception, arguments: Sequence[str], line: Line) -> int:
 def _told_so_far(arguments: Sequence[str]) -> Common:
     """What the raw arguments say of errors; a line that cannot be parsed still has its wishes."""
     values: dict[str, Any] = {}
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
         if word == "--":
             break
         name, equals, attached = word.partition("=")

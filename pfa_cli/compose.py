@@ -10,13 +10,18 @@ from typing import Any, get_type_hints
 import typer
 
 from pfa_cli.helptext import Command, Group, epilog
+from pfa_cli.logging_options import Logs, log_options
 from pfa_cli.options import Paging, common_options, filter_options, paging_options
 from pfa_cli.session import Call, Common
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.query import Filters
 
 Run = Callable[..., int | None]
-GROUPS: Mapping[type, Callable[..., Any]] = {Filters: filter_options, Paging: paging_options}
+GROUPS: Mapping[type, Callable[..., Any]] = {
+    Filters: filter_options,
+    Paging: paging_options,
+    Logs: log_options,
+}
 _CONTEXT = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 

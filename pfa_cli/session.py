@@ -22,7 +22,10 @@ from pfa_cli.streams import Color
 from pfa_core.errors import Fault, InvalidRequest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pfa_core.model.principal import Principal
+    from pfa_core.pems.profile import PemsProfile
     from pfa_core.settings import Settings
     from pfa_core.store.database import Database
 
@@ -104,6 +107,22 @@ class Call:
     def database(self) -> Database:
         """The database, open until the command ends."""
         return self._resources.enter_context(core.open_database(self.settings))
+
+    def pems(self, field_map: Path | None = None) -> PemsProfile:
+        """The organization's PEMS.
+
+        Args:
+            field_map: Instead of the one that the settings name.
+
+        Raises:
+            ConfigInvalid: It is not told where PEMS is, or how to get in.
+        """
+        profile = core.pems_profile(self.settings, self.principal.organization_id)
+        if field_map is None:
+            return profile
+        from pfa_core.pems.fieldmap import load_field_map
+
+        return replace(profile, field_map=load_field_map(field_map))
 
     def open(self) -> tuple[Database, Principal]:
         """Database and principal; the clock starts when they are there."""

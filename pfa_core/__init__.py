@@ -20,15 +20,24 @@ if TYPE_CHECKING:
         list_organizations,
         revoke,
     )
+    from pfa_core.choosing import ConflictSelection
+    from pfa_core.conflicts import list_conflicts, resolve_conflicts, show_conflict
     from pfa_core.drafts import parse_assignments, save, set_fields, shift, unset_fields
     from pfa_core.files.deltas import DeltaFile, read_delta_file
     from pfa_core.kpis import compute_stats
     from pfa_core.lifecycle import Selection, commit, discard, uncommit
+    from pfa_core.metrics import Metric, collect, exposition
+    from pfa_core.model.decision import Decision
     from pfa_core.model.delta import Change, merge, three_way
+    from pfa_core.model.locking import IfLocked
     from pfa_core.model.principal import Principal, Right, Role
     from pfa_core.model.query import Filters, Query, SortKey, parse_sort
     from pfa_core.overview import list_log, list_runs, show_run, status
-    from pfa_core.pull import pull_files
+    from pfa_core.pems.profile import PemsProfile
+    from pfa_core.pems_settings import pems_profile
+    from pfa_core.pull import pull_files, pull_pems
+    from pfa_core.pulling import PullOptions
+    from pfa_core.push import PushOptions, plan_push, push_commitments, retry
     from pfa_core.records import (
         MergedRecord,
         count_records,
@@ -56,15 +65,24 @@ _HOME = {
     for module, names in {
         "access": "add_organization grant initialize issue_token list_members "
         "list_organizations revoke",
+        "choosing": "ConflictSelection",
+        "conflicts": "list_conflicts resolve_conflicts show_conflict",
         "drafts": "parse_assignments save set_fields shift unset_fields",
         "files.deltas": "DeltaFile read_delta_file",
         "kpis": "compute_stats",
         "lifecycle": "Selection commit discard uncommit",
+        "metrics": "Metric collect exposition",
+        "model.decision": "Decision",
         "model.delta": "Change merge three_way",
         "model.principal": "Principal Right Role",
         "model.query": "Filters Query SortKey parse_sort",
         "overview": "list_log list_runs show_run status",
-        "pull": "pull_files",
+        "pems.profile": "PemsProfile",
+        "pems_settings": "pems_profile",
+        "pull": "pull_files pull_pems",
+        "pulling": "PullOptions",
+        "push": "PushOptions plan_push push_commitments retry",
+        "model.locking": "IfLocked",
         "records": "MergedRecord count_records list_records nearest_value show_records stream_records",
         "review": "diff list_drafts",
         "schema": "database_status database_url open_database psql_address psql_program stop_embedded upgrade",
@@ -77,12 +95,19 @@ _HOME = {
 
 __all__ = [
     "Change",
+    "ConflictSelection",
     "Database",
+    "Decision",
     "DeltaFile",
     "Filters",
     "Flags",
+    "IfLocked",
     "MergedRecord",
+    "Metric",
+    "PemsProfile",
     "Principal",
+    "PullOptions",
+    "PushOptions",
     "Query",
     "Right",
     "Role",
@@ -91,6 +116,7 @@ __all__ = [
     "SortKey",
     "add_organization",
     "authenticate",
+    "collect",
     "commit",
     "compute_stats",
     "count_records",
@@ -99,10 +125,12 @@ __all__ = [
     "diff",
     "discard",
     "errors",
+    "exposition",
     "grant",
     "initialize",
     "issue_token",
     "jsontext",
+    "list_conflicts",
     "list_drafts",
     "list_log",
     "list_members",
@@ -116,15 +144,22 @@ __all__ = [
     "open_database",
     "parse_assignments",
     "parse_sort",
+    "pems_profile",
+    "plan_push",
     "psql_address",
     "psql_program",
     "pull_files",
+    "pull_pems",
+    "push_commitments",
     "read_delta_file",
     "resolve",
+    "resolve_conflicts",
+    "retry",
     "revoke",
     "save",
     "set_fields",
     "shift",
+    "show_conflict",
     "show_records",
     "show_run",
     "status",

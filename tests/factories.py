@@ -20,6 +20,7 @@ import pfa_core
 from pfa_core import jsontext
 from pfa_core.lifecycle import CommitResult
 from pfa_core.model.delta import Change
+from pfa_core.model.locking import IfLocked
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
 from pfa_core.pull import PullResult
 from pfa_core.saving import Saved
@@ -121,11 +122,14 @@ class World:
         return principal
 
     def pull(self, records: Iterable[Mapping[str, Any]], user_id: str | None = None) -> PullResult:
-        """Pull the records through a JSONL file, as the first admin unless another user is named."""
+        """Pull the records through a JSONL file, as the first admin unless another user is named;
+        pulls at once take turns."""
         who = user_id or next(name for name, role in self.users.items() if role == "admin")
         with tempfile.TemporaryDirectory() as folder:
             path = a_jsonl_file(Path(folder), records)
-            return pfa_core.pull_files(self.db, self.principal(who), [str(path)])
+            return pfa_core.pull_files(
+                self.db, self.principal(who), [str(path)], if_locked=IfLocked.WAIT
+            )
 
     def mirror(self) -> dict[str, dict[str, Any]]:
         """The mirror's records by id, as they are now."""

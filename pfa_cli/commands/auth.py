@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 import pfa_core as core
 from pfa_cli import streams
 from pfa_cli.compose import Effect, command, group
+from pfa_cli.durations import parse_duration
 from pfa_cli.render.documents import document
 from pfa_cli.render.formats import Format
 from pfa_cli.render.sheet import Sheet, show
@@ -25,8 +25,6 @@ auth = group(app, "auth", "Tokens: issue, keep, look at, forget.")
 org = group(app, "org", "Organizations, the tenants.")
 user = group(app, "user", "Members of an organization and their roles.")
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_DURATION = re.compile(r"(\d{1,9})([smhd])")
 
 Role = Annotated[
     str | None, typer.Option("--role", metavar="ROLE", help="viewer, editor or admin.")
@@ -187,21 +185,6 @@ def list_members(call: Call) -> None:
         rows=rows,
     )
     show(sheet, call.look(Format.TSV))
-
-
-def parse_duration(text: str) -> timedelta:
-    """`30m`, `8h`, `90d` as a length of time.
-
-    Raises:
-        InvalidRequest: Another spelling.
-    """
-    match = _DURATION.fullmatch(text.strip())
-    if not match:
-        raise InvalidRequest(f"{text!r} is no length of time", hint="spell it 30m, 8h or 90d")
-    try:
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
-    except OverflowError:
-        raise InvalidRequest(f"{text!r} is too long a time") from None
 
 
 def _read_token(file: str) -> str:

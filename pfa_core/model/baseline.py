@@ -32,11 +32,11 @@ def read_record(
         return Fault(str(pfa_id), "organization", FOREIGN, f"belongs to {shorten(own)}", position)
     record: dict[str, Any] = dict(raw)
     for field in FIELDS.values():
-        value = _cast(field, raw.get(field.name), textual=textual)
+        value = cast_value(field, raw.get(field.name), textual=textual)
         if isinstance(value, Wrong):
             return Fault(str(pfa_id), field.name, value.code, value.reason, position)
         record[field.name] = value
-        if value is None and (textual or field.name not in raw) and not _always_there(field):
+        if value is None and (textual or field.name not in raw) and not always_there(field):
             del record[field.name]
     record["organization"] = organization_id
     record["hasPlan"] = bool(record["originalStart"] and record["originalEnd"])
@@ -54,12 +54,13 @@ def _wrong_id(pfa_id: Any) -> Wrong | None:
     return None
 
 
-def _always_there(field: Field) -> bool:
+def always_there(field: Field) -> bool:
     """Whether the mirror holds the field even when it is null; of the rest a null is left out."""
     return bool(field.column) or field.editable
 
 
-def _cast(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
+def cast_value(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
+    """One field's value as the mirror keeps it, its default where there is none, or what is wrong."""
     if value is None or (textual and value == ""):
         return field.default
     by_text = textual or field.kind is Kind.CHOICE

@@ -43,6 +43,15 @@ WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
 FOR NO KEY UPDATE;
 
+-- name: lock_users
+-- Their writing transactions wait until this one ends. Users who are members no more have no row.
+SELECT user_id
+FROM pfa_member
+WHERE organization_id = %(organization_id)s
+  AND user_id = ANY(%(users)s)
+ORDER BY user_id
+FOR NO KEY UPDATE;
+
 -- name: members
 SELECT organization_id, user_id, role, rights, granted_by, granted_at
 FROM pfa_member

@@ -3,8 +3,9 @@
 
 -- name: create_incoming
 CREATE TEMPORARY TABLE pfa_incoming (
-    pfa_id text COLLATE "C" NOT NULL,
-    data   jsonb NOT NULL
+    pfa_id   text COLLATE "C" NOT NULL,
+    data     jsonb NOT NULL,
+    revision text
 ) ON COMMIT DROP;
 
 -- name: copy_incoming
@@ -13,6 +14,71 @@ COPY pfa_incoming (pfa_id, data) FROM STDIN;
 -- name: analyze_incoming
 ANALYZE pfa_incoming;
 
+-- name: fold_incoming
+-- What PEMS has taken, as whole records: the mirror's, over it what PEMS was read to hold (only of the
+-- fields that the mirror keeps), over that what was changed. The derived flags follow the dates.
+INSERT INTO pfa_incoming (pfa_id, data, revision)
+SELECT d.pfa_id,
+       d.data || jsonb_build_object(
+           'hasPlan', d.data ->> 'originalStart' IS NOT NULL AND d.data ->> 'originalEnd' IS NOT NULL,
+           'hasActuals', d.data ->> 'actualStart' IS NOT NULL AND d.data ->> 'actualEnd' IS NOT NULL),
+       d.revision
+FROM (
+    SELECT r.pfa_id, f.revision,
+           r.data || coalesce((
+               SELECT jsonb_object_agg(p.key, p.value)
+               FROM jsonb_each(f.reading) AS p (key, value)
+               WHERE r.data ? p.key), '{}') || f.changes AS data
+    FROM jsonb_to_recordset(%(folds)s) AS f (
+        pfa_id text, reading jsonb, changes jsonb, revision text)
+    JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = f.pfa_id
+) AS d;
+
+-- name: drop_known
+-- Of what PEMS has taken, what the mirror holds already.
+DELETE FROM pfa_incoming AS i
+USING pfa_mirror AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.pfa_id = i.pfa_id
+  AND m.data = i.data
+RETURNING i.pfa_id, i.revision;
+
+-- name: note_revisions
+-- Of records that stay as they are the version of PEMS is learned all the same.
+UPDATE pfa_mirror AS m
+SET pems_revision = k.revision
+FROM jsonb_to_recordset(%(known)s) AS k (pfa_id text, revision text)
+WHERE m.organization_id = %(organization_id)s
+  AND m.pfa_id = k.pfa_id;
+
+-- name: found_again
+-- Records that were missing and came: they are missing no more.
+UPDATE pfa_mirror AS m
+SET missing_since = NULL
+WHERE m.organization_id = %(organization_id)s
+  AND m.missing_since IS NOT NULL
+  AND m.pfa_id IN (SELECT i.pfa_id FROM pfa_incoming AS i);
+
+-- name: mark_missing
+-- Records that a complete pull, begun when it says, did not bring.
+UPDATE pfa_mirror AS m
+SET missing_since = %(at)s
+WHERE m.organization_id = %(organization_id)s
+  AND m.missing_since IS NULL
+  AND m.updated_at < %(began_at)s
+  AND NOT EXISTS (
+      SELECT FROM pfa_pull_page AS p
+      CROSS JOIN LATERAL unnest(p.ids) AS s (pfa_id)
+      WHERE p.organization_id = %(organization_id)s
+        AND p.run_id = %(run_id)s
+        AND s.pfa_id = m.pfa_id);
+
+-- name: count_marked
+SELECT count(*)
+FROM pfa_mirror
+WHERE organization_id = %(organization_id)s
+  AND missing_since IS NOT NULL;
+
 -- name: count_missing
 -- Mirror records that did not arrive.
 SELECT count(*)
@@ -20,13 +86,25 @@ FROM pfa_mirror AS m
 WHERE m.organization_id = %(organization_id)s
   AND NOT EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id = m.pfa_id);
 
+-- name: knows_between
+-- Whether the mirror has any record from the first to the last id; without one all of them are new.
+SELECT EXISTS (
+    SELECT FROM pfa_mirror
+    WHERE organization_id = %(organization_id)s
+      AND pfa_id BETWEEN %(first)s AND %(last)s);
+
+-- name: copy_new
+-- Records of which the mirror has none between their first and last id go straight into it.
+COPY pfa_mirror (organization_id, pfa_id, data, version, run_id, updated_at) FROM STDIN;
+
 -- name: drop_unchanged
--- What stays behind is new or different; the mirror rows of the rest are not touched.
+-- What stays behind is new or different; the mirror rows of the rest are not touched. What a page of
+-- PEMS said before a push wrote the record goes too: the mirror is newer than when it was asked.
 DELETE FROM pfa_incoming AS i
 USING pfa_mirror AS m
 WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id = i.pfa_id
-  AND m.data = i.data;
+  AND (m.data = i.data OR m.updated_at >= %(asked_at)s::timestamptz);
 
 -- name: keep_history
 INSERT INTO pfa_mirror_history (organization_id, pfa_id, version, data, replaced_by_run, replaced_at)
@@ -39,8 +117,9 @@ FOR UPDATE OF m
 ON CONFLICT DO NOTHING;
 
 -- name: upsert
-INSERT INTO pfa_mirror AS m (organization_id, pfa_id, data, version, run_id, updated_at)
-SELECT %(organization_id)s, i.pfa_id, i.data, 1, %(run_id)s, %(at)s
+INSERT INTO pfa_mirror AS m (organization_id, pfa_id, data, version, run_id, updated_at,
+                             pems_revision)
+SELECT %(organization_id)s, i.pfa_id, i.data, 1, %(run_id)s, %(at)s, i.revision
 FROM pfa_incoming AS i
 ORDER BY i.pfa_id
 ON CONFLICT (organization_id, pfa_id) DO UPDATE
@@ -48,6 +127,7 @@ SET data = EXCLUDED.data,
     version = m.version + 1,
     run_id = EXCLUDED.run_id,
     updated_at = EXCLUDED.updated_at,
+    pems_revision = EXCLUDED.pems_revision,
     missing_since = NULL;
 
 -- name: refresh_overlays
@@ -60,8 +140,15 @@ WHERE m.organization_id = %(organization_id)s
   AND o.organization_id = %(organization_id)s
   AND o.pfa_id = m.pfa_id;
 
+-- name: arrived
+EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id = m.pfa_id)
+
+-- name: between
+m.pfa_id BETWEEN %(first)s AND %(last)s
+
 -- name: post_rollup
--- Adds (sign 1) or takes away (sign -1) the sums of the mirror rows that the pull touches.
+-- Adds (sign 1) or takes away (sign -1) the sums of the mirror rows that a pull touches: those that
+-- arrived, or those between two ids.
 INSERT INTO kpi_rollup AS k (
     organization_id, category, class, source, dor, area_silo,
     is_actualized, is_discontinued, is_funds_transferable,
@@ -78,8 +165,8 @@ SELECT m.organization_id, coalesce(m.category, ''), coalesce(m.class, ''),
        %(sign)s * coalesce(sum(m.forecast_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
        %(sign)s * coalesce(sum(m.actual_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0)
 FROM pfa_mirror AS m
-JOIN pfa_incoming AS i ON i.pfa_id = m.pfa_id
 WHERE m.organization_id = %(organization_id)s
+  AND {which}
 GROUP BY m.organization_id, 2, 3, 4, 5, 6, 7, 8, 9
 ON CONFLICT (organization_id, category, class, source, dor, area_silo,
              is_actualized, is_discontinued, is_funds_transferable) DO UPDATE

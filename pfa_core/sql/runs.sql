@@ -1,27 +1,49 @@
 -- Runs and what they did with single records.
 
--- name: finish
-INSERT INTO pfa_sync_log (organization_id, run_id, direction, source, status, user_id,
+-- name: put
+INSERT INTO pfa_sync_log (organization_id, run_id, direction, kind, since, source, status, user_id,
                           started_at, finished_at, counts, message)
-VALUES (%(organization_id)s, %(run_id)s, %(direction)s, %(source)s, %(status)s, %(user_id)s,
-        %(started_at)s, %(finished_at)s, %(counts)s, %(message)s)
+VALUES (%(organization_id)s, %(run_id)s, %(direction)s, %(kind)s, %(since)s, %(source)s, %(status)s,
+        %(user_id)s, %(started_at)s, %(finished_at)s, %(counts)s, %(message)s)
 ON CONFLICT (organization_id, run_id) DO UPDATE
 SET status = EXCLUDED.status,
+    since = EXCLUDED.since,
     finished_at = EXCLUDED.finished_at,
     counts = EXCLUDED.counts,
     message = EXCLUDED.message;
 
+-- name: progress
+UPDATE pfa_sync_log
+SET counts = %(counts)s
+WHERE organization_id = %(organization_id)s
+  AND run_id = %(run_id)s
+  AND status = 'running';
+
+-- name: bury
+-- Runs of the direction that say they are at work while another one holds the lease: they were ended
+-- from outside.
+UPDATE pfa_sync_log
+SET status = 'failed',
+    finished_at = %(at)s,
+    message = %(message)s
+WHERE organization_id = %(organization_id)s
+  AND direction = %(direction)s
+  AND status = 'running'
+  AND run_id <> %(run_id)s;
+
 -- name: outcomes
-INSERT INTO pfa_sync_outcome (organization_id, run_id, outcome_id, number, pfa_id, position, outcome,
-                              code, message, at)
-SELECT %(organization_id)s, %(run_id)s, o.outcome_id, o.number, o.pfa_id, o.position, o.outcome, o.code,
-       o.message, %(at)s
+INSERT INTO pfa_sync_outcome (organization_id, run_id, outcome_id, number, pfa_id, modification_id,
+                              attempt, position, outcome, code, message, at)
+SELECT %(organization_id)s, %(run_id)s, o.outcome_id, o.number, o.pfa_id, o.modification_id,
+       o.attempt, o.position, o.outcome, o.code, o.message, %(at)s
 FROM jsonb_to_recordset(%(outcomes)s) AS o (
-    outcome_id uuid, number integer, pfa_id text, position text, outcome text, code text, message text)
+    outcome_id uuid, number integer, pfa_id text, modification_id uuid, attempt integer,
+    position text, outcome text, code text, message text)
 ON CONFLICT DO NOTHING;
 
 -- name: list
-SELECT run_id::text, direction, source, status, user_id, started_at, finished_at, counts, message
+SELECT run_id::text, direction, source, status, user_id, started_at, finished_at, counts, message,
+       kind, since
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
 ORDER BY started_at DESC, run_id DESC
@@ -29,13 +51,14 @@ LIMIT %(limit)s;
 
 -- name: one
 -- No row: there is no such run.
-SELECT run_id::text, direction, source, status, user_id, started_at, finished_at, counts, message
+SELECT run_id::text, direction, source, status, user_id, started_at, finished_at, counts, message,
+       kind, since
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND run_id = %(run_id)s;
 
 -- name: of_run
-SELECT pfa_id, position, outcome, code, message, at
+SELECT pfa_id, position, outcome, code, message, at, modification_id::text, attempt
 FROM pfa_sync_outcome
 WHERE organization_id = %(organization_id)s
   AND run_id = %(run_id)s
@@ -47,5 +70,30 @@ FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND direction = 'pull'
   AND status IN ('completed', 'partial')
+ORDER BY started_at DESC
+LIMIT 1;
+
+-- name: last_from_pems
+-- When the last pull from this PEMS that arrived whole began, or the one that it went on with; no row:
+-- none ever did.
+SELECT CASE WHEN kind = 'full' THEN coalesce(since, started_at) ELSE started_at END
+FROM pfa_sync_log
+WHERE organization_id = %(organization_id)s
+  AND direction = 'pull'
+  AND source = %(source)s
+  AND status = 'completed'
+ORDER BY started_at DESC
+LIMIT 1;
+
+-- name: cut_off
+-- The last full pull from this PEMS that was cut off, and when it began, or the one that it went on with.
+SELECT run_id::text, coalesce(since, started_at)
+FROM pfa_sync_log
+WHERE organization_id = %(organization_id)s
+  AND direction = 'pull'
+  AND source = %(source)s
+  AND kind = 'full'
+  AND status IN ('partial', 'failed')
+  AND started_at > %(after)s
 ORDER BY started_at DESC
 LIMIT 1;

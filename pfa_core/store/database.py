@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,7 +43,8 @@ _BAD_WORD = re.compile(r"invalid (\w+ )?(value|port)")
 _NO_ADDRESS = "the database address is not valid"
 _SERIALIZATION = ("40001", "40P01")
 _SHOWN_WORDS = ("host", "hostaddr", "port", "dbname", "user", "service", "sslmode")
-_SESSION = "-c timezone=UTC -c jit=off -c datestyle=ISO -c statement_timeout=0"
+# A page of ten thousand records is sorted in memory, not on disk.
+_SESSION = "-c timezone=UTC -c jit=off -c datestyle=ISO -c statement_timeout=0 -c work_mem=32MB"
 
 
 @dataclass
@@ -71,6 +72,10 @@ class Database:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def beside(self) -> Database:
+        """Another handle on the same database, for a thread of its own; close it."""
+        return replace(self, _connection=None, _turn=threading.RLock())
 
     def close(self) -> None:
         """Give the connection back; the handle opens a new one if it is used again."""

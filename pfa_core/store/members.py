@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -52,6 +52,12 @@ def add_organization(conn: Connection[Any], organization_id: str, name: str, at:
 def lock_members(conn: Connection[Any], organization_id: str) -> None:
     """Let changes of an organization's members take turns: each sees who is left."""
     conn.execute(_SQL["lock_members"], {"organization_id": organization_id})
+
+
+def lock_users(conn: Connection[Any], organization_id: str, users: Sequence[str]) -> None:
+    """Let these users' writes wait until the transaction ends."""
+    values = {"organization_id": organization_id, "users": list(users)}
+    conn.execute(_SQL["lock_users"], values)
 
 
 def lock_mirror(conn: Connection[Any], organization_id: str) -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
+from psycopg import sql as compose
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 
 _SQL = sql.statements("mirror")
+_POST = compose.SQL(_SQL["post_rollup"])
+_ARRIVED = _POST.format(which=compose.SQL(_SQL["arrived"]))
+_BETWEEN = _POST.format(which=compose.SQL(_SQL["between"]))
+_COPY = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+_BACKSLASH, _TWO = "\\", "\\\\"
+COPY_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +34,57 @@ class MirrorRow:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What became of records that arrived."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
 def copy_incoming(conn: Connection[Any], rows: Iterable[tuple[str, str]]) -> int:
     """Bring records (id, JSON text) to the server beside the mirror; how many they were."""
     conn.execute(_SQL["create_incoming"])
     arrived = 0
     with conn.cursor() as cursor, cursor.copy(_SQL["copy_incoming"]) as copy:
-        for row in rows:
-            copy.write_row(row)
-            arrived += 1
+        for chunk in _chunks(rows):
+            copy.write("".join(f"{_copy_fields(row)}\n" for row in chunk))
+            arrived += len(chunk)
     conn.execute(_SQL["analyze_incoming"])
     return arrived
+
+
+def fold(
+    conn: Connection[Any],
+    organization_id: str,
+    run_id: str,
+    folds: Sequence[Mapping[str, Any]],
+    at: datetime,
+) -> None:
+    """Make the mirror, its history, overlays and rollup agree with what PEMS has taken: rows of
+    pfa_id, reading (what PEMS was read to hold, or None), changes (over it) and revision (PEMS's
+    version now, or None)."""
+    values = {"organization_id": organization_id, "folds": Jsonb(list(folds))}
+    conn.execute(_SQL["create_incoming"])
+    conn.execute(_SQL["fold_incoming"], values)
+    conn.execute(_SQL["analyze_incoming"])
+    known = [
+        {"pfa_id": row[0], "revision": row[1]} for row in conn.execute(_SQL["drop_known"], values)
+    ]
+    if known:
+        conn.execute(_SQL["note_revisions"], {**values, "known": Jsonb(known)})
+    if len(known) < len(folds):
+        take_in(conn, organization_id, run_id, at)
+
+
+def mark_missing(
+    conn: Connection[Any], organization_id: str, run_id: str, *, began_at: datetime, at: datetime
+) -> int:
+    """Mark the records that a complete pull did not bring; how many are marked by now."""
+    values = {"organization_id": organization_id, "run_id": run_id, "began_at": began_at, "at": at}
+    conn.execute(_SQL["mark_missing"], values)
+    return _value(conn, "count_marked", values)
 
 
 def count_missing(conn: Connection[Any], organization_id: str) -> int:
@@ -42,27 +92,77 @@ def count_missing(conn: Connection[Any], organization_id: str) -> int:
     return _value(conn, "count_missing", {"organization_id": organization_id})
 
 
-def drop_unchanged(conn: Connection[Any], organization_id: str) -> int:
-    """Set aside what arrived as the mirror has it already; how many that were."""
-    return conn.execute(_SQL["drop_unchanged"], {"organization_id": organization_id}).rowcount
+def merge(
+    conn: Connection[Any],
+    organization_id: str,
+    run_id: str | UUID,
+    at: datetime,
+    *,
+    asked_at: datetime | None = None,
+) -> Merged:
+    """Make the mirror, its history, the overlays and the rollup agree with what `copy_incoming` brought.
+
+    Args:
+        asked_at: What the mirror has newer than that stays as it is.
+    """
+    values = {"organization_id": organization_id, "asked_at": asked_at}
+    conn.execute(_SQL["found_again"], values)
+    unchanged = conn.execute(_SQL["drop_unchanged"], values).rowcount
+    changed, written = take_in(conn, organization_id, run_id, at)
+    return Merged(written - changed, changed, unchanged)
+
+
+def put_new(
+    conn: Connection[Any],
+    organization_id: str,
+    run_id: str,
+    rows: Sequence[tuple[str, str]],
+    at: datetime,
+) -> bool:
+    """Put records (id, JSON text; each id once) straight into the mirror and their sums into the rollup;
+    False, and nothing done, where the mirror has any record between their first and last id."""
+    if not rows:
+        return True
+    ids = [pfa_id for pfa_id, _ in rows]
+    values = {"organization_id": organization_id, "first": min(ids), "last": max(ids)}
+    found = conn.execute(_SQL["knows_between"], values).fetchone()
+    if not found or found[0]:
+        return False
+    head, tail = f"{organization_id.translate(_COPY)}\t", f"\t1\t{run_id}\t{at.isoformat()}\n"
+    with conn.cursor() as cursor, cursor.copy(_SQL["copy_new"]) as copy:
+        for chunk in _chunks(rows):
+            copy.write("".join(f"{head}{_copy_fields(row)}{tail}" for row in chunk))
+    conn.execute(_BETWEEN, {**values, "sign": 1})
+    return True
 
 
 def take_in(
-    conn: Connection[Any], organization_id: str, run_id: UUID, at: datetime
+    conn: Connection[Any], organization_id: str, run_id: str | UUID, at: datetime
 ) -> tuple[int, int]:
-    """Make the mirror, its history, the overlays and the rollup agree with what arrived.
+    """Write what arrived and is new or different, the outgoing versions into the history.
 
     Returns:
         How many records changed, and how many were written (changed and new).
     """
     values = {"organization_id": organization_id, "run_id": run_id, "at": at}
     changed = conn.execute(_SQL["keep_history"], values).rowcount
-    conn.execute(_SQL["post_rollup"], {**values, "sign": -1})
-    written = conn.execute(_SQL["upsert"], values).rowcount
-    conn.execute(_SQL["post_rollup"], {**values, "sign": 1})
-    conn.execute(_SQL["prune_rollup"], values)
-    conn.execute(_SQL["refresh_overlays"], values)
+    if changed:
+        conn.execute(_ARRIVED, {**values, "sign": -1})
+    written = _put(conn, values)
+    if changed:  # nothing lies over a record that was not there
+        conn.execute(_SQL["refresh_overlays"], values)
     return changed, written
+
+
+def _put(conn: Connection[Any], values: Mapping[str, Any]) -> int:
+    written = conn.execute(_SQL["upsert"], values).rowcount
+    conn.execute(_ARRIVED, {**values, "sign": 1})
+    return written
+
+
+def prune_rollup(conn: Connection[Any], organization_id: str) -> None:
+    """Drop sums over no records at all; they change no figure and would only pile up."""
+    conn.execute(_SQL["prune_rollup"], {"organization_id": organization_id})
 
 
 def lock_records(
@@ -77,6 +177,18 @@ def lock_records(
 def count(conn: Connection[Any], organization_id: str) -> int:
     """How many records the mirror has."""
     return _value(conn, "count", {"organization_id": organization_id})
+
+
+def _chunks(rows: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, COPY_CHUNK)):
+        yield chunk
+
+
+def _copy_fields(row: tuple[str, str]) -> str:
+    """A row in COPY's text format; JSON text itself holds neither tabulators nor line ends."""
+    pfa_id, text = row
+    return f"{pfa_id.translate(_COPY)}\t{text.replace(_BACKSLASH, _TWO)}"
 
 
 def _value(conn: Connection[Any], name: str, values: dict[str, Any]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,13 +12,15 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
+from pfa_core.store.plain import plain
 
 _SQL = sql.statements("runs")
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of pull or push; `counts` by outcome."""
+    """One execution of pull or push; `counts` by outcome. `kind`: full or incremental, `since` when
+    the latter began to look."""
 
     run_id: str
     direction: str
@@ -29,6 +31,8 @@ class Run:
     finished_at: datetime | None
     counts: Mapping[str, int]
     message: str | None
+    kind: str = "full"
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,13 @@ class NewOutcome:
     outcome: str
     code: str
     message: str
+    modification_id: str | None = None
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one record in a run."""
+    """What became of one record in a run; `attempt` counts the sends of its modification."""
 
     pfa_id: str | None
     position: str
@@ -54,12 +60,42 @@ class Outcome:
     code: str
     message: str
     at: datetime
+    modification_id: str | None = None
+    attempt: int | None = None
 
 
-def finish(conn: Connection[Any], organization_id: str, run: Run) -> None:
-    """Record a run as it ended."""
-    values = {**asdict(run), "organization_id": organization_id, "counts": Jsonb(dict(run.counts))}
-    conn.execute(_SQL["finish"], values)
+def put(conn: Connection[Any], organization_id: str, run: Run) -> None:
+    """Record a run as it stands: at its start, and as it ended."""
+    values = {**plain(run), "organization_id": organization_id, "counts": Jsonb(dict(run.counts))}
+    conn.execute(_SQL["put"], values)
+
+
+def progress(
+    conn: Connection[Any], organization_id: str, run_id: str, counts: Mapping[str, int]
+) -> None:
+    """Say how far a run at work is."""
+    values = {"organization_id": organization_id, "run_id": run_id, "counts": Jsonb(dict(counts))}
+    conn.execute(_SQL["progress"], values)
+
+
+def bury(
+    conn: Connection[Any],
+    organization_id: str,
+    direction: str,
+    run_id: str,
+    *,
+    at: datetime,
+    message: str,
+) -> None:
+    """Close the runs of the direction that were ended from outside; `run_id` is the one at work."""
+    values = {
+        "organization_id": organization_id,
+        "direction": direction,
+        "run_id": run_id,
+        "at": at,
+        "message": message,
+    }
+    conn.execute(_SQL["bury"], values)
 
 
 def add_outcomes(
@@ -71,7 +107,7 @@ def add_outcomes(
 ) -> None:
     """Record what became of single records."""
     if outcomes:
-        rows = Jsonb([asdict(outcome) for outcome in outcomes])
+        rows = Jsonb([plain(outcome) for outcome in outcomes])
         values = {"organization_id": organization_id, "run_id": run_id, "outcomes": rows, "at": at}
         conn.execute(_SQL["outcomes"], values)
 
@@ -101,3 +137,19 @@ def last_pull(conn: Connection[Any], organization_id: str) -> datetime | None:
     """When the last pull that brought anything ended."""
     row = conn.execute(_SQL["last_pull"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else None
+
+
+def last_from_pems(conn: Connection[Any], organization_id: str, source: str) -> datetime | None:
+    """When the last pull from this PEMS that arrived whole began."""
+    values = {"organization_id": organization_id, "source": source}
+    row = conn.execute(_SQL["last_from_pems"], values).fetchone()
+    return row[0] if row else None
+
+
+def cut_off(
+    conn: Connection[Any], organization_id: str, source: str, after: datetime
+) -> tuple[str, datetime] | None:
+    """The last full pull from this PEMS that was cut off since then: its id and when it began."""
+    values = {"organization_id": organization_id, "source": source, "after": after}
+    row = conn.execute(_SQL["cut_off"], values).fetchone()
+    return (row[0], row[1]) if row else None

@@ -89,7 +89,7 @@ def test_what_cannot_be_rehearsed_is_refused_rather_than_done(
         (["discard"], "what to discard?"),
         (["uncommit"], "what to uncommit?"),
         (["discard", "--all", "--session", "s"], "contradict"),
-        (["sync", "pull"], "sync pull reads files so far"),
+        (["sync", "pull", "--from", "x", "--incremental"], "are about PEMS"),
         (["auth", "issue", "--user", "anna", "--ttl", "long"], "'long' is no length of time"),
         (["user", "grant", "anna"], "--role"),
     ],

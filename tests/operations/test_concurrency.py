@@ -241,7 +241,7 @@ def test_a_step_back_beside_a_pull_never_brings_back_what_the_pull_replaced(
     pulling = threading.Thread(target=other.pull, args=([record("P-1", monthlyRate=77)], "bob"))
     stepping = threading.Thread(target=step, args=(world.db, world.principal(), back))
     with psycopg.connect(database_url) as gate:
-        gate.execute("LOCK TABLE pfa_sync_log IN SHARE MODE")
+        gate.execute("LOCK TABLE audit_log IN SHARE MODE")
         pulling.start()
         wait_for_blocked(gate, 1)
         stepping.start()
@@ -361,19 +361,41 @@ def test_a_process_killed_in_the_middle_leaves_nothing_half_done(
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == "in the middle\n"
-        assert everything(world) == before
+        assert without_running(everything(world)) == before
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait(10)
         if child.stdout:
             child.stdout.close()
-    assert everything(world) == before
+    assert without_running(everything(world)) == before
     # Nor is anybody kept waiting by what it had locked.
     started = datetime.now(UTC)
     save(world, Change("P-1", {"model": "B"}), Change("P-2", {"model": "B"}))
     world.pull([record("P-1", monthlyRate=9)])
     assert (datetime.now(UTC) - started).total_seconds() < 5
     overlays_are_right(world)
+    # The next pull says of a run that was killed that it failed.
+    assert world.rows("SELECT count(*) FROM pfa_sync_log WHERE status = 'running'") == [(0,)]
+    buried = world.rows("SELECT count(*) FROM pfa_sync_log WHERE status = 'failed'")
+    assert buried == [(1 if verb == "pull" else 0,)]
+
+
+def without_running(view: dict[str, Any]) -> dict[str, Any]:
+    """The view without the line of a run that says it is at work: that is put down before it works."""
+    lines = [row for row in view["pfa_sync_log"] if ",running," not in row[1]]
+    return {**view, "pfa_sync_log": lines}
+
+
+def test_a_second_pull_of_files_is_told_that_one_is_at_work(world: World, tmp_path: Path) -> None:
+    world.execute(
+        "INSERT INTO pfa_lease VALUES ('ORG', 'pull', gen_random_uuid(), 'eve', clock_timestamp(),"
+        " clock_timestamp() + interval '1 hour')"
+    )
+    file = a_jsonl_file(tmp_path, [record("P-1", monthlyRate=9)])
+    before = everything(world)
+    with pytest.raises(errors.LeaseHeld):
+        pfa_core.pull_files(world.db, world.principal(), [str(file)])
+    assert everything(world) == before
 
 
 def test_a_pipe_that_stalls_keeps_nobody_waiting(world: World, other: World) -> None:

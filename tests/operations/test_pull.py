@@ -6,16 +6,17 @@ import gzip
 import io
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 
 import pfa_core
 from pfa_core import errors
+from pfa_core.model.ids import new_id
 from pfa_core.pull import PullResult
 from tests.factories import World, a_world, commit, draft, record
 from tests.operations.views import everything, ids, one, stats, value
@@ -382,15 +383,15 @@ class TestFailures:
         text = lines(record("P-1", model="X"), record("P-5"))
         calls = iter(range(100))
 
-        def clock() -> datetime:
-            if next(calls) == 2:
+        def an_id() -> UUID:
+            if next(calls) == 1:
                 raise psycopg.errors.SerializationFailure
-            return datetime.now(UTC)
+            return new_id()
 
-        world.db.clock = clock
+        world.db.new_id = an_id
         piped = io.BytesIO(text.encode())
         result = pull(world, "-" if source == "pipe" else file(text), stdin=piped)
-        assert next(calls) > 3
+        assert next(calls) > 2
         assert counts(result) == (2, 1, 1, 0, 1, 0)
         assert value(world, "model") == "X"
 

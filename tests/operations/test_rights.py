@@ -10,9 +10,21 @@ from typing import Any
 import pytest
 
 import pfa_core
-from pfa_core import Change, Filters, Principal, Query, Right, Selection, errors
+from pfa_core import (
+    Change,
+    ConflictSelection,
+    Decision,
+    Filters,
+    Principal,
+    Query,
+    Right,
+    Selection,
+    errors,
+)
 from pfa_core.model.principal import RIGHTS_OF, Role
+from pfa_core.pems.sandbox import Sandbox
 from tests.factories import World, a_world, commit, draft, record
+from tests.far_side import a_profile
 from tests.operations.views import everything
 
 Call = Callable[[World, Principal], Any]
@@ -28,11 +40,14 @@ READING: dict[str, Call] = {
     "nearest_value": lambda w, p: pfa_core.nearest_value(w.db, p, Filters(category=("Crain",))),
     "compute_stats": lambda w, p: pfa_core.compute_stats(w.db, p, Filters()),
     "diff": lambda w, p: pfa_core.diff(w.db, p, Filters()),
+    "list_conflicts": lambda w, p: pfa_core.list_conflicts(w.db, p),
+    "show_conflict": lambda w, p: pfa_core.show_conflict(w.db, p, "P-4"),
     "list_drafts": lambda w, p: pfa_core.list_drafts(w.db, p, Filters()),
     "status": lambda w, p: pfa_core.status(w.db, p),
     "list_runs": lambda w, p: pfa_core.list_runs(w.db, p),
     "list_log": lambda w, p: pfa_core.list_log(w.db, p),
     "list_members": lambda w, p: pfa_core.list_members(w.db, p),
+    "collect": lambda w, p: pfa_core.collect(w.db, p),
     "show_run": lambda w, p: pfa_core.show_run(w.db, p, pfa_core.list_runs(w.db, p)[0].run_id),
 }
 DRAFTING: dict[str, Call] = {
@@ -44,7 +59,20 @@ DRAFTING: dict[str, Call] = {
 }
 SYNCING: dict[str, Call] = {
     "commit": lambda w, p: pfa_core.commit(w.db, p, Selection(session_id="s")),
+    "resolve_conflicts": lambda w, p: pfa_core.resolve_conflicts(
+        w.db, p, ConflictSelection(ids=("P-4",)), Decision("mine")
+    ),
     "uncommit": lambda w, p: pfa_core.uncommit(w.db, p, Selection(session_id="c")),
+}
+PUSHING: dict[str, Call] = {
+    "push_commitments": lambda w, p: beside_pems(
+        lambda url: pfa_core.push_commitments(w.db, p, a_profile(url))
+    ),
+    "plan_push": lambda w, p: pfa_core.plan_push(w.db, p),
+    "retry": lambda w, p: pfa_core.retry(w.db, p, None, dry_run=True),
+}
+REFRESHING: dict[str, Call] = {
+    "pull_pems": lambda w, p: beside_pems(lambda url: pfa_core.pull_pems(w.db, p, a_profile(url))),
 }
 IMPORTING: dict[str, Call] = {
     "pull_files": lambda w, p: pfa_core.pull_files(
@@ -64,6 +92,8 @@ NEEDS: dict[str, tuple[Right, Call]] = {
         (Right.READ, READING),
         (Right.SAVE_DRAFT, DRAFTING),
         (Right.SYNC, SYNCING),
+        (Right.SYNC, PUSHING),
+        (Right.REFRESH_DATA, REFRESHING),
         (Right.IMPORT, IMPORTING),
         (Right.MANAGE_USERS, MANAGING),
     )
@@ -81,15 +111,42 @@ def world(database_url: str) -> Iterator[World]:
 
     tokens.ensure_key(pfa_core.resolve())
     users = {"ann": "admin", "edna": "editor", "vera": "admin", "idle": "viewer"}
-    world = a_world(database_url, record("P-1"), record("P-2"), record("P-3"), users=users)
+    world = a_world(
+        database_url, record("P-1"), record("P-2"), record("P-3"), record("P-4"), users=users
+    )
     for user in ("ann", "edna", "vera"):
         draft(world.db, world.principal(user), "P-3", session="c", model="M")
         commit(world.db, world.principal(user), session="c")
+        draft(world.db, world.principal(user), "P-4", session="x", model="M")
+        commit(world.db, world.principal(user), session="x")
         draft(world.db, world.principal(user), "P-1", model="M", dor="BEO")
+    dispute(world, "x")
     pfa_core.grant(world.db, world.principal(), "vera", "viewer")
     world.users["vera"] = "viewer"
     yield world
     world.db.close()
+
+
+def beside_pems(call: Callable[[str], object]) -> object:
+    """What a call does that needs a PEMS."""
+    with Sandbox(
+        organization="ORG", records=[record(f"P-{number}") for number in (1, 2, 3)]
+    ) as pems:
+        return call(pems.url)
+
+
+def dispute(world: World, session: str) -> None:
+    """Put the session's commitments into conflict, as a push does."""
+    world.execute("UPDATE pfa_modification SET state = 'conflict' WHERE session_id = %s", session)
+    world.execute("UPDATE pfa_overlay SET state = 'conflict' WHERE session_id = %s", session)
+    world.execute(
+        "INSERT INTO pfa_sync_conflict (organization_id, conflict_id, modification_id, pfa_id,"
+        " user_id, fields, status, created_at)"
+        " SELECT organization_id, gen_random_uuid(), modification_id, pfa_id, user_id,"
+        """ '[{"field": "model", "base": "LTM 1030", "mine": "M", "pems": "LTM 1030"}]',"""
+        " 'unresolved', updated_at FROM pfa_modification WHERE session_id = %s",
+        session,
+    )
 
 
 def refused(world: World, call: Call, principal: Principal, how: type[errors.PfaError]) -> None:

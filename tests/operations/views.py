@@ -89,6 +89,7 @@ _TABLES = (
     "pfa_mirror",
     "pfa_mirror_history",
     "pfa_modification",
+    "pfa_sync_conflict",
     "pfa_overlay",
     "kpi_rollup",
     "pfa_sync_log",

@@ -14,6 +14,7 @@ from psycopg import sql as compose
 import pfa_core
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, SortKey, encode_cursor, parse_sort
+from pfa_core.sql import statements
 from pfa_core.store import kpis, members, mirror, modifications, records
 from pfa_core.store.kpis import Part
 from tests.factories import SelfClosing, World, a_world
@@ -66,8 +67,7 @@ def world(postgres, template) -> Iterator[World]:
 
         def fill(conn: Connection[Any]) -> None:
             members.lock_mirror(conn, "ORG")
-            conn.execute("CREATE TEMPORARY TABLE pfa_incoming (pfa_id text COLLATE \"C\" NOT NULL, "
-                         "data jsonb NOT NULL) ON COMMIT DROP")  # fmt: skip
+            conn.execute(statements("mirror")["create_incoming"])
             conn.execute(GENERATE, {"records": RECORDS, "categories": CATEGORIES})
             mirror.take_in(conn, "ORG", world.db.new_id(), world.db.clock())
 

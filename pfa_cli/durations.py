@@ -1,0 +1,26 @@
+"""Lengths of time on the command line: `90s`, `30m`, `8h`, `90d`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from pfa_core.errors import InvalidRequest
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_DURATION = re.compile(r"(\d{1,9})([smhd])")
+
+
+def parse_duration(text: str) -> timedelta:
+    """`30m`, `8h`, `90d` as a length of time.
+
+    Raises:
+        InvalidRequest: Another spelling.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise InvalidRequest(f"{text!r} is no length of time", hint="spell it 30m, 8h or 90d")
+    try:
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError:
+        raise InvalidRequest(f"{text!r} is too long a time") from None

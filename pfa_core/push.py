@@ -1,0 +1,325 @@
+"""Push: committed modifications to PEMS, each exactly once, conflicts set aside field by field."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+
+from pfa_core.delivery import Delivery
+from pfa_core.errors import (
+    Fault,
+    InvalidRequest,
+    LeaseHeld,
+    NotFound,
+    PemsRejected,
+    PemsUnavailable,
+    PfaError,
+)
+from pfa_core.guard import enter
+from pfa_core.logs import run_log
+from pfa_core.model.exchange import Trouble
+from pfa_core.model.locking import IfLocked
+from pfa_core.model.outcome import RetryPolicy
+from pfa_core.model.principal import Principal, Right
+from pfa_core.pems.profile import PemsProfile
+from pfa_core.pems.writer import open_writer
+from pfa_core.pushing import Limits, Pushing, Tally
+from pfa_core.running import LIFETIME, Running, leased
+from pfa_core.senders import Pace
+from pfa_core.store import audit, leases, queue, runs
+from pfa_core.store.database import Database
+from pfa_core.store.queue import DeadLetter, Scope, Waiting
+
+MAX_CONCURRENCY = 64
+SHOWN_FAULTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """How to push.
+
+    Args:
+        session_id: Only commitments of sessions of this name.
+        concurrency: Requests under way at once.
+        rate: Sends a second at most; None: as fast as PEMS takes them.
+        limit: Commitments at most.
+        deadline: No new send after this time.
+        if_locked: What to do while another push of the organization is at work.
+        lifetime: How long a killed push blocks the next one.
+
+    Raises:
+        InvalidRequest: A number that makes no sense.
+    """
+
+    session_id: str | None = None
+    concurrency: int = 4
+    rate: float | None = None
+    limit: int | None = None
+    deadline: timedelta | None = None
+    if_locked: IfLocked = IfLocked.FAIL
+    lifetime: timedelta = LIFETIME
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.concurrency <= MAX_CONCURRENCY:
+            raise InvalidRequest(f"--concurrency is 1 to {MAX_CONCURRENCY}, not {self.concurrency}")
+        if self.rate is not None and not 0 < self.rate <= 1_000_000:
+            raise InvalidRequest(f"--rate is above 0, not {self.rate:g}")
+        if self.limit is not None and self.limit < 1:
+            raise InvalidRequest(f"--limit is 1 or more, not {self.limit}")
+        if self.deadline is not None and self.deadline <= timedelta(0):
+            raise InvalidRequest("--deadline is a time to come")
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """What a push did. `total` commitments were tried: `synced` PEMS has, `conflicts` wait for a
+    person, `retrying` are due again later, `rejected` are dead letters. `recovered` were found cut
+    off by an earlier run. `interrupted`: it was told to stop before all was sent. `problems` tell why
+    commitments are not in PEMS, at most 1,000. A push that was skipped has no run and status skipped.
+    """
+
+    run_id: str | None
+    status: str
+    total: int = 0
+    synced: int = 0
+    rejected: int = 0
+    conflicts: int = 0
+    retrying: int = 0
+    recovered: int = 0
+    interrupted: bool = False
+    message: str = ""
+    problems: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryResult:
+    """Dead letters that are due again, by record, and what the push made of them (None: rehearsed)."""
+
+    letters: list[DeadLetter]
+    push: PushResult | None
+
+
+def push_commitments(
+    db: Database,
+    principal: Principal,
+    profile: PemsProfile,
+    options: PushOptions | None = None,
+    *,
+    stop: threading.Event | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> PushResult:
+    """Send what is committed to PEMS, all users' of the organization, the oldest commitment first.
+
+    Commitments of one record go strictly one after the other. What PEMS has taken is folded into the
+    mirror in the transaction that calls it synced. A killed push loses nothing and doubles nothing:
+    the next one reads back what was under way.
+
+    Args:
+        stop: Set it, from a signal handler say, to end early: what is in flight is finished and
+            settled, the rest given back, the lease given up.
+        progress: Called with the number of commitments settled so far.
+
+    Raises:
+        LeaseHeld: Another push is at work, or has taken over because this one was not heard of.
+        PemsUnavailable: PEMS is away; nothing was sent, everything waits for the next push.
+        PemsRejected: PEMS refuses the credentials.
+        PermissionDenied: The principal lacks the right `sync`.
+    """
+    options = options or PushOptions()
+    scope = Scope(session_id=options.session_id)
+    return _push(db, principal, profile, options, scope, stop or threading.Event(), progress)
+
+
+def plan_push(
+    db: Database, principal: Principal, *, session_id: str | None = None, limit: int | None = None
+) -> list[Waiting]:
+    """What a push would send, in order, without a word to PEMS; dead letters are left out."""
+
+    def work(conn: Connection[Any]) -> list[Waiting]:
+        enter(conn, principal, Right.SYNC)
+        return queue.waiting(conn, principal.organization_id, session_id, limit)
+
+    return db.read(work)
+
+
+def retry(
+    db: Database,
+    principal: Principal,
+    profile: PemsProfile | None,
+    run_id: str | None = None,
+    options: PushOptions | None = None,
+    *,
+    dry_run: bool = False,
+    stop: threading.Event | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> RetryResult:
+    """Try dead letters again, of one run or all: due at once, the ladder from its first rung.
+
+    Args:
+        profile: None only with `dry_run`, which tells the dead letters and changes nothing.
+
+    Raises:
+        NotFound: The organization has no such run.
+        LeaseHeld, PemsUnavailable, PemsRejected: As `push`; the letters stay due.
+    """
+    options = options or PushOptions()
+
+    def requeue(conn: Connection[Any]) -> list[DeadLetter]:
+        enter(conn, principal, Right.SYNC)
+        code = principal.organization_id
+        letters = queue.dead_letters(conn, code, _run_id(conn, code, run_id))
+        at = leases.clock(conn)
+        queue.requeue(conn, code, [item.modification_id for item in letters], at)
+        entries = [
+            audit.Entry(
+                str(db.new_id()),
+                item.pfa_id,
+                item.modification_id,
+                item.session_id,
+                after=item.delta,
+                reason=item.sync_error,
+            )
+            for item in letters
+        ]
+        audit.write(conn, code, principal.user_id, "retry", at, entries)
+        return letters
+
+    letters = db.transact(requeue, dry_run=dry_run)
+    if dry_run or not letters or profile is None:
+        return RetryResult(letters, None)
+    scope = Scope(modification_ids=tuple(item.modification_id for item in letters))
+    stop = stop or threading.Event()
+    return RetryResult(letters, _push(db, principal, profile, options, scope, stop, progress))
+
+
+def _push(
+    db: Database,
+    principal: Principal,
+    profile: PemsProfile,
+    options: PushOptions,
+    scope: Scope,
+    stop: threading.Event,
+    progress: Callable[[int], None] | None,
+) -> PushResult:
+    lease = leased(
+        db,
+        principal,
+        Right.SYNC,
+        "push",
+        source=profile.url,
+        if_locked=options.if_locked,
+        stop=stop,
+        lifetime=options.lifetime,
+    )
+    with lease as running:
+        if running is None:
+            return PushResult(None, "skipped", message="another push is at work")
+        with open_writer(profile, options.concurrency) as writer:
+            work = Pushing(
+                running,
+                Delivery(writer, profile.ownership, profile.idempotency_keys),
+                scope,
+                Limits(options.concurrency, options.limit, options.deadline),
+                _policy(profile),
+                Pace(options.rate),
+                stop,
+                run_log(running.run_id, running.organization_id),
+                progress,
+            )
+            work.log.event("started", direction="push", source=running.source)
+            work.run()
+        return _finish(running, work)
+
+
+def _policy(profile: PemsProfile) -> RetryPolicy:
+    return RetryPolicy(profile.retries, timedelta(seconds=profile.retry_delay))
+
+
+def _finish(running: Running, work: Pushing) -> PushResult:
+    """Write the end into the history, and tell it: as a result, or as the error it ended with."""
+    error = _error(work)
+    counts = work.tally.counts()
+    interrupted = work.stop.is_set()
+    status = _status(counts, error, interrupted=interrupted)
+    message = error.message if error else "told to stop" if interrupted else ""
+
+    def end(conn: Connection[Any]) -> None:
+        running.end(conn, status, counts, message or None)
+        entry = audit.Entry(str(running.db.new_id()), run_id=running.run_id, after=counts)
+        user, at = running.principal.user_id, leases.clock(conn)
+        audit.write(conn, running.organization_id, user, "push", at, [entry])
+
+    running.db.transact(end)
+    work.log.event("ended", status=status, **counts)
+    if error:
+        raise error
+    return PushResult(
+        running.run_id,
+        status,
+        **counts,
+        interrupted=interrupted,
+        message=message,
+        problems=tuple(work.tally.problems()),
+    )
+
+
+def _status(counts: Mapping[str, int], error: PfaError | None, *, interrupted: bool) -> str:
+    if error and not counts["synced"]:
+        return "failed"
+    unfinished = counts["total"] > counts["synced"] or interrupted
+    return "partial" if error or unfinished else "completed"
+
+
+def _error(work: Pushing) -> PfaError | None:
+    """What ended the run as a whole, None when only single records were in trouble."""
+    tally = work.tally
+    counts = tally.counts()
+    if work.running.lost:
+        return LeaseHeld(
+            "the lease was lost: this process was not heard of for too long; what was not settled"
+            " waits for the next push",
+            details=tally.problems()[:SHOWN_FAULTS],
+        )
+    if work.refused:
+        return _rejected(work.refused, tally)
+    away = work.outage or _all_in_trouble(tally)
+    if away and not counts["synced"]:
+        return PemsUnavailable(
+            f"PEMS is away ({away.message}); nothing came through, everything waits for the next push",
+            hint="type: pfa doctor",
+            details=tally.problems()[:SHOWN_FAULTS],
+        )
+    return None
+
+
+def _rejected(trouble: Trouble, tally: Tally) -> PemsRejected:
+    return PemsRejected(
+        f"PEMS does not let us in ({trouble.message}); {tally.synced:,} commitments were sent before,"
+        " the others wait for the next push",
+        hint="see PFA_PEMS_USERNAME and PFA_PEMS_PASSWORD_FILE, then type: pfa doctor",
+    )
+
+
+def _all_in_trouble(tally: Tally) -> Trouble | None:
+    """The trouble of a run in which nothing came through but troubles that may pass."""
+    troubles = [item.trouble for item in tally.others.values() if item.verdict == "retrying"]
+    if troubles and len(troubles) == len(tally.others) and not tally.synced:
+        return troubles[0]
+    return None
+
+
+def _run_id(conn: Connection[Any], organization_id: str, run_id: str | None) -> str | None:
+    if run_id is None:
+        return None
+    with suppress(ValueError):
+        found = runs.run(conn, organization_id, str(UUID(run_id.strip())))
+        if found:
+            return found.run_id
+    raise NotFound(f"there is no run {run_id!r}", hint="type: pfa sync runs")

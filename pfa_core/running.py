@@ -1,0 +1,296 @@
+"""One run at a time per organization and direction: its lease, its heartbeat, its line in the history."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from pfa_core.errors import LeaseHeld, PfaError
+from pfa_core.guard import enter
+from pfa_core.model.locking import IfLocked
+from pfa_core.model.principal import Principal, Right
+from pfa_core.store import leases, runs
+from pfa_core.store.database import Database
+from pfa_core.store.leases import Holder
+
+LIFETIME = timedelta(seconds=30)
+BEATS = 6  # heartbeats in a lifetime
+KILLED = "ended without a word: killed, or its machine went down"
+
+
+@dataclass
+class Running:
+    """A run that holds its lease. `started_at` is the database's time."""
+
+    db: Database
+    principal: Principal
+    direction: str
+    run_id: str
+    source: str
+    kind: str
+    since: datetime | None
+    started_at: datetime
+    lifetime: timedelta
+    _heard: float = 0.0
+    _taken: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def organization_id(self) -> str:
+        """Whose run it is."""
+        return self.principal.organization_id
+
+    @property
+    def lost(self) -> bool:
+        """Whether somebody else may be at work by now: nothing may be sent any more."""
+        late = _elapsed() - self._heard > self.lifetime.total_seconds()
+        return late or self._taken.is_set()
+
+    def as_row(
+        self,
+        status: str,
+        counts: Mapping[str, int],
+        *,
+        at: datetime | None = None,
+        message: str | None = None,
+    ) -> runs.Run:
+        """The run's line in the history, running or, with `at`, ended."""
+        return runs.Run(
+            self.run_id,
+            self.direction,
+            self.source,
+            status,
+            self.principal.user_id,
+            self.started_at,
+            at,
+            counts,
+            message,
+            self.kind,
+            self.since,
+        )
+
+    def end(
+        self, conn: Connection[Any], status: str, counts: Mapping[str, int], message: str | None
+    ) -> None:
+        """Write the run's end into the history."""
+        row = self.as_row(status, counts, at=leases.clock(conn), message=message)
+        runs.put(conn, self.organization_id, row)
+
+    def keep(self, db: Database) -> bool:
+        """Hold the lease for another lifetime; False when it is somebody else's."""
+        asked = _elapsed()
+        code, name, owner = self.organization_id, self.direction, self.run_id
+        held = db.transact(lambda conn: leases.beat(conn, code, name, owner, self.lifetime))
+        if held:
+            self._heard = asked
+        else:
+            self._taken.set()
+        return held
+
+
+def rehearsal(
+    db: Database, principal: Principal, direction: str, *, source: str, kind: str = "full"
+) -> Running:
+    """A run that takes no lease and leaves no line: its transactions are rolled back."""
+    return Running(
+        db,
+        principal,
+        direction,
+        str(db.new_id()),
+        source,
+        kind,
+        None,
+        db.read(leases.clock),
+        timedelta.max,
+    )
+
+
+@contextmanager
+def leased(
+    db: Database,
+    principal: Principal,
+    right: Right,
+    direction: str,
+    *,
+    source: str,
+    kind: str = "full",
+    since: datetime | None = None,
+    if_locked: IfLocked = IfLocked.FAIL,
+    stop: threading.Event | None = None,
+    lifetime: timedelta = LIFETIME,
+) -> Iterator[Running | None]:
+    """A run from beginning to end, alone in its organization and direction.
+
+    None where another run holds the lease and that was to be skipped, or `stop` was set while
+    waiting for it. A run that leaves with an error is recorded as failed; the lease is given up
+    whatever happens, and expires by itself when the process is killed.
+
+    Raises:
+        LeaseHeld: Another run is at work.
+        Forbidden, PermissionDenied, NotFound: As `enter`.
+    """
+    run_id = str(db.new_id())
+
+    def begin(conn: Connection[Any]) -> Running | Holder:
+        enter(conn, principal, right)
+        held = _take(conn, principal, direction, run_id, lifetime)
+        if held:
+            return held
+        at = leases.clock(conn)
+        running = Running(
+            db, principal, direction, run_id, source, kind, since, at, lifetime, asked
+        )
+        code = principal.organization_id
+        runs.bury(conn, code, direction, run_id, at=at, message=KILLED)
+        runs.put(conn, code, running.as_row("running", {}))
+        return running
+
+    delay = 0.1
+    while True:
+        asked = _elapsed()
+        begun = db.transact(begin)
+        if isinstance(begun, Running):
+            break
+        if if_locked is IfLocked.FAIL:
+            raise _held(begun, principal.organization_id, direction)
+        if if_locked is IfLocked.SKIP or _stopped(stop, delay):
+            yield None
+            return
+        delay = min(delay * 1.5, 2.0)
+    with _heartbeat(begun):
+        try:
+            yield begun
+        except BaseException as error:
+            _record_failure(begun, error)
+            raise
+        finally:
+            _give_up(begun)
+
+
+def _take(
+    conn: Connection[Any],
+    principal: Principal,
+    direction: str,
+    run_id: str,
+    lifetime: timedelta,
+) -> Holder | None:
+    """Take the lease; who has it, when somebody does."""
+    code = principal.organization_id
+    while True:  # until it is ours or seen in somebody's hand
+        holder = leases.holder(conn, code, direction)
+        gone = holder.owner_id if holder and _is_dead(holder) else None
+        taken = leases.acquire(
+            conn,
+            code,
+            direction,
+            run_id,
+            owner=principal.user_id,
+            host=_host(),
+            pid=os.getpid(),
+            lifetime=lifetime,
+            gone=gone,
+        )
+        if taken or holder:
+            return None if taken else holder
+
+
+def _held(holder: Holder, organization_id: str, direction: str) -> LeaseHeld:
+    host = holder.host.partition("/")[0]
+    return LeaseHeld(
+        f"another {direction} of {organization_id} is at work: {holder.owner} on {host}, process"
+        f" {holder.pid}, since {holder.acquired_at:%Y-%m-%d %H:%M:%S} UTC",
+        hint="try again later, or with --if-locked wait; a run that was killed lets go by itself"
+        f" within {LIFETIME.total_seconds():.0f} seconds",
+    )
+
+
+def _stopped(stop: threading.Event | None, delay: float) -> bool:
+    if stop is not None:
+        return stop.wait(delay)
+    time.sleep(delay)
+    return False
+
+
+@contextmanager
+def _heartbeat(running: Running) -> Iterator[None]:
+    """Keep the lease from a thread and a connection of its own: the run itself may be busy."""
+    done = threading.Event()
+
+    def beat() -> None:
+        with running.db.beside() as own:
+            while not done.wait(running.lifetime.total_seconds() / BEATS) and not running.lost:
+                with suppress(PfaError):  # not reached this time: `lost` tells when it is too late
+                    running.keep(own)
+
+    thread = threading.Thread(target=beat, name="pfa-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(timeout=5)
+
+
+def _record_failure(running: Running, error: BaseException) -> None:
+    message = error.message if isinstance(error, PfaError) else "interrupted"
+
+    def work(conn: Connection[Any]) -> None:
+        found = runs.run(conn, running.organization_id, running.run_id)
+        if found is None or found.status == "running":
+            running.end(conn, "failed", found.counts if found else {}, message)
+
+    with suppress(PfaError):
+        running.db.transact(work)
+
+
+def _give_up(running: Running) -> None:
+    code, name, owner = running.organization_id, running.direction, running.run_id
+    with suppress(PfaError):  # then it expires
+        running.db.transact(lambda conn: leases.release(conn, code, name, owner))
+
+
+@cache
+def _host() -> str:
+    """This machine since its last start, and the space its process ids are of."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{socket.gethostname()}/{boot}/{os.readlink('/proc/self/ns/pid')}"
+    # Elsewhere nobody can tell whether a process is gone: leases expire.
+    return f"{socket.gethostname()}/{os.urandom(8).hex()}"
+
+
+def _is_dead(holder: Holder) -> bool:
+    """Whether the holder was a process of this machine that is no more: its lease need not expire."""
+    return holder.host == _host() and _is_gone(holder.pid)
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Killed, and nobody has looked at it yet."""
+    with suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return False
+
+
+def _elapsed() -> float:
+    """Seconds that go on while the machine sleeps, where there is such a clock."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -1,0 +1,117 @@
+"""The threads that talk to PEMS, and the pace at which they do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+WORK, GO_HOME = "work", "go home"
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+FIRST_PAUSE = 0.02
+LONGEST_PAUSE = 2.0
+RECOVERY = 0.9
+CALM = 0.5  # seconds after slowing down in which further complaints are about the old pace
+
+
+class Pace:
+    """How fast to send: at most `rate` a second, slower while PEMS asks for it.
+
+    Being asked to slow down doubles the pause between two sends of all threads together, every
+    success takes a tenth of it away again.
+    """
+
+    def __init__(self, rate: float | None = None) -> None:
+        self._least = 1 / rate if rate else 0.0
+        self._pause = 0.0
+        self._next = 0.0
+        self._slowed = float("-inf")
+        self._lock = threading.Lock()
+
+    def turn(self, stop: threading.Event) -> None:
+        """Wait for this thread's turn, or until it is to stop."""
+        if not self._pause and not self._least:
+            return
+        with self._lock:
+            now = time.monotonic()
+            at = max(self._next, now)
+            self._next = at + max(self._pause, self._least)
+        if at > now:
+            stop.wait(at - now)
+
+    def slow_down(self) -> None:
+        """PEMS asked for it."""
+        with self._lock:
+            if time.monotonic() - self._slowed > CALM:
+                self._slowed = time.monotonic()
+                self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+
+    def go_on(self) -> None:
+        """PEMS took something."""
+        if self._pause:
+            with self._lock:
+                self._pause = self._pause * RECOVERY if self._pause > FIRST_PAUSE / 20 else 0.0
+
+
+class Senders(Generic[Item, Answer]):
+    """Threads that work items off and hand back what came of each, an exception too."""
+
+    def __init__(self, work: Callable[[Item], Answer], number: int) -> None:
+        self._work = work
+        self._items: deque[Item] = deque()
+        # One for each item; GO_HOME ends a thread.
+        self._tokens: SimpleQueue[str] = SimpleQueue()
+        self._answers: SimpleQueue[Answer | BaseException] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"pfa-sender-{place}", daemon=True)
+            for place in range(number)
+        ]
+        self.busy = 0
+
+    def give(self, item: Item, *, first: bool = False) -> None:
+        """Let the next free thread do it, `first` before what waits already."""
+        self.busy += 1
+        (self._items.appendleft if first else self._items.append)(item)
+        self._tokens.put(WORK)
+
+    def answers(self, timeout: float) -> Iterator[Answer]:
+        """What has come by now; waits up to `timeout` seconds for the first.
+
+        Raises:
+            BaseException: What a thread failed with: a bug of ours.
+        """
+        try:
+            answer = self._answers.get(timeout=timeout)
+            while True:
+                self.busy -= 1
+                if isinstance(answer, BaseException):
+                    raise answer
+                yield answer
+                answer = self._answers.get_nowait()
+        except Empty:
+            return
+
+    def _run(self) -> None:
+        while self._tokens.get() is WORK:
+            try:
+                self._answers.put(self._work(self._items.popleft()))
+            except BaseException as error:
+                self._answers.put(error)
+
+    @contextmanager
+    def at_work(self) -> Iterator[Senders[Item, Answer]]:
+        """Start the threads; on leaving each ends after what it is doing."""
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            for _ in self._threads:
+                self._tokens.put(GO_HOME)

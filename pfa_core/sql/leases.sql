@@ -1,0 +1,47 @@
+-- Leases: one run at a time per organization and direction, by the database's clock. Times are read
+-- from it first and handed back as parameters: a distributed server takes no volatile function in
+-- a write.
+
+-- name: clock
+SELECT clock_timestamp();
+
+-- name: acquire
+-- No row: somebody holds it. {gone}: an owner known to be dead, whose lease need not expire first.
+INSERT INTO pfa_lease AS l (organization_id, name, owner_id, owner, host, pid,
+                            acquired_at, heartbeat_at, expires_at)
+VALUES (%(organization_id)s, %(name)s, %(owner_id)s, %(owner)s, %(host)s, %(pid)s,
+        %(at)s, %(at)s, %(until)s)
+ON CONFLICT (organization_id, name) DO UPDATE
+SET owner_id = EXCLUDED.owner_id,
+    owner = EXCLUDED.owner,
+    host = EXCLUDED.host,
+    pid = EXCLUDED.pid,
+    acquired_at = EXCLUDED.acquired_at,
+    heartbeat_at = EXCLUDED.heartbeat_at,
+    expires_at = EXCLUDED.expires_at
+WHERE l.expires_at <= EXCLUDED.acquired_at
+   OR l.owner_id = %(gone)s
+RETURNING owner_id;
+
+-- name: holder
+-- No row: nobody ever held it, or it was given up.
+SELECT owner_id::text, owner, host, pid, acquired_at, heartbeat_at, expires_at
+FROM pfa_lease
+WHERE organization_id = %(organization_id)s
+  AND name = %(name)s;
+
+-- name: beat
+-- No row: it is somebody else's by now.
+UPDATE pfa_lease
+SET heartbeat_at = %(at)s,
+    expires_at = %(until)s
+WHERE organization_id = %(organization_id)s
+  AND name = %(name)s
+  AND owner_id = %(owner_id)s
+RETURNING owner_id;
+
+-- name: release
+DELETE FROM pfa_lease
+WHERE organization_id = %(organization_id)s
+  AND name = %(name)s
+  AND owner_id = %(owner_id)s;

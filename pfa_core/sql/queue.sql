@@ -1,0 +1,229 @@
+-- The pusher's half of the life cycle. Whoever runs these blocks holds the organization's push lease;
+-- claim_id is the run, and every change of a claimed modification is guarded by it, so that a run
+-- that lost its lease without knowing changes nothing any more.
+
+-- name: due
+-- What goes next: commitments that are due, the oldest first, never two of one record. An earlier
+-- one of the record goes before it, unless it is somebody else's and waits for a person (a conflict,
+-- a dead letter) itself or behind such a one of its user: one's own changes stand on each other,
+-- those of others do not. OFFSET 0 keeps that
+-- question one index look-up a record, whatever the planner knows of the table.
+SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.delta, m.base, m.version,
+       m.change_reason, m.generation, m.sent_version, m.attempts, m.failures, m.first_attempt_at
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.state IN ('committed', 'sync_error')
+  AND (m.state = 'committed' OR m.next_attempt_at <= %(at)s)
+  AND (%(session_id)s::text IS NULL OR m.session_id = %(session_id)s)
+  AND (%(modification_ids)s::uuid[] IS NULL OR m.modification_id = ANY(%(modification_ids)s))
+  AND NOT EXISTS (
+      SELECT FROM pfa_modification AS e
+      WHERE e.organization_id = %(organization_id)s
+        AND e.pfa_id = m.pfa_id
+        AND e.state IN ('committed', 'syncing', 'sync_error', 'conflict')
+        AND e.modification_id <> m.modification_id
+        AND (e.state = 'syncing'
+             OR ((e.committed_at, e.modification_id) < (m.committed_at, m.modification_id)
+                 AND (e.user_id = m.user_id
+                      OR ((e.state = 'committed' OR e.next_attempt_at IS NOT NULL)
+                          AND NOT EXISTS (
+                              SELECT FROM pfa_modification AS w
+                              WHERE w.organization_id = %(organization_id)s
+                                AND w.pfa_id = e.pfa_id
+                                AND w.user_id = e.user_id
+                                AND w.state IN ('sync_error', 'conflict')
+                                AND w.next_attempt_at IS NULL
+                                AND (w.committed_at, w.modification_id)
+                                    < (e.committed_at, e.modification_id))))))
+      OFFSET 0)
+ORDER BY m.committed_at, m.modification_id
+LIMIT %(limit)s
+FOR UPDATE OF m SKIP LOCKED;
+
+-- name: mirror_values
+-- What the mirror holds in the fields of each modification, and the version of PEMS that it is.
+SELECT m.modification_id::text, r.pems_revision,
+       (SELECT jsonb_object_agg(f, r.data -> f) FROM jsonb_object_keys(m.delta) AS f)
+FROM pfa_modification AS m
+JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
+WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = ANY(%(modification_ids)s::uuid[]);
+
+-- name: claim
+-- sent_version is put down for those that are sent without another look at PEMS.
+UPDATE pfa_modification AS m
+SET state = 'syncing',
+    claim_id = %(run_id)s,
+    attempts = m.attempts + 1,
+    sent_version = c.sent_version,
+    next_attempt_at = NULL,
+    first_attempt_at = coalesce(m.first_attempt_at, %(at)s)
+FROM jsonb_to_recordset(%(claims)s) AS c (modification_id uuid, sent_version text)
+WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = c.modification_id
+  AND m.state IN ('committed', 'sync_error')
+RETURNING m.modification_id::text;
+
+-- name: mark
+-- Put down on which version and under which key a modification is about to be sent.
+UPDATE pfa_modification AS m
+SET sent_version = c.sent_version,
+    generation = c.generation
+FROM jsonb_to_recordset(%(marks)s) AS c (
+    modification_id uuid, sent_version text, generation integer)
+WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = c.modification_id
+  AND m.state = 'syncing'
+  AND m.claim_id = %(run_id)s
+RETURNING m.modification_id::text;
+
+-- name: acknowledge
+UPDATE pfa_modification AS m
+SET state = 'synced',
+    synced_at = %(at)s,
+    claim_id = NULL,
+    sent_version = NULL,
+    sync_error = NULL
+WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
+  AND m.state = 'syncing'
+  AND m.claim_id = %(run_id)s
+RETURNING m.modification_id::text;
+
+-- name: reject
+-- next_attempt_at null: final, a dead letter. sent_version null: PEMS surely did not take it.
+UPDATE pfa_modification AS m
+SET state = 'sync_error',
+    claim_id = NULL,
+    sent_version = c.sent_version,
+    generation = c.generation,
+    failures = c.failures,
+    next_attempt_at = c.next_attempt_at,
+    sync_error = c.message
+FROM jsonb_to_recordset(%(rejections)s) AS c (
+    modification_id uuid, sent_version text, generation integer, failures integer,
+    next_attempt_at timestamptz, message text)
+WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = c.modification_id
+  AND m.state = 'syncing'
+  AND m.claim_id = %(run_id)s
+RETURNING m.modification_id::text;
+
+-- name: dispute
+-- The delta is written too: fields that PEMS owns have dropped out of it; those that their user owns
+-- start from what PEMS has by now.
+UPDATE pfa_modification AS m
+SET state = 'conflict',
+    claim_id = NULL,
+    sent_version = NULL,
+    delta = c.delta,
+    base = m.base || c.rebased,
+    sync_error = NULL
+FROM jsonb_to_recordset(%(disputes)s) AS c (modification_id uuid, delta jsonb, rebased jsonb)
+WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = c.modification_id
+  AND m.state = 'syncing'
+  AND m.claim_id = %(run_id)s
+RETURNING m.modification_id::text;
+
+-- name: hand_back
+-- A claim that is given up before it was sent: as if it had not been made.
+UPDATE pfa_modification AS m
+SET state = 'committed',
+    claim_id = NULL,
+    attempts = m.attempts - 1,
+    sent_version = c.sent_version,
+    generation = c.generation,
+    first_attempt_at = CASE WHEN m.attempts > 1 THEN m.first_attempt_at END
+FROM jsonb_to_recordset(%(returns)s) AS c (
+    modification_id uuid, sent_version text, generation integer)
+WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = c.modification_id
+  AND m.state = 'syncing'
+  AND m.claim_id = %(run_id)s
+RETURNING m.modification_id::text;
+
+-- name: recover
+-- Claims of runs that are no more. One that was never sent counts no attempt; of the others
+-- sent_version stays, and the next claim reads the record back first.
+UPDATE pfa_modification
+SET state = 'committed',
+    claim_id = NULL,
+    attempts = CASE WHEN sent_version IS NULL THEN attempts - 1 ELSE attempts END
+WHERE organization_id = %(organization_id)s
+  AND state = 'syncing'
+  AND claim_id <> %(run_id)s
+RETURNING modification_id::text, pfa_id, attempts;
+
+-- name: show_states
+-- The overlays tell the state of their topmost modification.
+UPDATE pfa_overlay AS o
+SET state = m.state
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
+  AND o.organization_id = %(organization_id)s
+  AND o.user_id = m.user_id
+  AND o.pfa_id = m.pfa_id
+  AND o.modification_id = m.modification_id;
+
+-- name: shift_bases
+-- The user's other changes of the record were made over this one: what PEMS has taken of it is now
+-- what they start from, or their owner would be in conflict with himself.
+UPDATE pfa_modification AS m
+SET base = m.base || coalesce((
+        SELECT jsonb_object_agg(f.key, f.value)
+        FROM jsonb_each(s.delta) AS f (key, value)
+        WHERE m.base ? f.key), '{}')
+FROM jsonb_to_recordset(%(settled)s) AS s (user_id text, pfa_id text, delta jsonb)
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = s.user_id
+  AND m.pfa_id = s.pfa_id
+  AND m.state <> 'synced';
+
+-- name: next_due
+-- When the next retry is due that nothing else holds back; null: none is.
+SELECT min(next_attempt_at)
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND state = 'sync_error'
+  AND next_attempt_at IS NOT NULL
+  AND (%(session_id)s::text IS NULL OR session_id = %(session_id)s)
+  AND (%(modification_ids)s::uuid[] IS NULL OR modification_id = ANY(%(modification_ids)s));
+
+-- name: waiting
+-- What a push would send, in order; due or not, dead letters left out.
+SELECT modification_id::text, pfa_id, user_id, session_id, state, delta, change_reason, attempts,
+       next_attempt_at
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND (state = 'committed' OR (state = 'sync_error' AND next_attempt_at IS NOT NULL))
+  AND (%(session_id)s::text IS NULL OR session_id = %(session_id)s)
+ORDER BY committed_at, modification_id
+LIMIT %(limit)s;
+
+-- name: dead_letters
+-- What PEMS refused for good, or what was given up; of one run, or all.
+SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.delta, m.attempts,
+       m.sync_error
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.state = 'sync_error'
+  AND m.next_attempt_at IS NULL
+  AND (%(run_id)s::uuid IS NULL OR EXISTS (
+      SELECT FROM pfa_sync_outcome AS o
+      WHERE o.organization_id = %(organization_id)s
+        AND o.run_id = %(run_id)s
+        AND o.modification_id = m.modification_id))
+ORDER BY m.committed_at, m.modification_id
+FOR UPDATE OF m;
+
+-- name: requeue
+UPDATE pfa_modification
+SET next_attempt_at = %(at)s,
+    failures = 0,
+    first_attempt_at = %(at)s
+WHERE organization_id = %(organization_id)s
+  AND modification_id = ANY(%(modification_ids)s::uuid[])
+  AND state = 'sync_error'
+  AND next_attempt_at IS NULL;

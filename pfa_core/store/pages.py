@@ -1,0 +1,52 @@
+"""The pages of a pull that is not complete yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import class_row
+
+from pfa_core import sql
+from pfa_core.store.plain import plain
+
+_SQL = sql.statements("pages")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that arrived: where it began, how many rows it had, and the id of its last one."""
+
+    row_offset: int
+    row_count: int
+    last_id: str
+
+
+def pages(conn: Connection[Any], organization_id: str, run_id: str) -> list[Page]:
+    """The pages of a run, in order."""
+    with conn.cursor(row_factory=class_row(Page)) as cursor:
+        return cursor.execute(_SQL["list"], _run(organization_id, run_id)).fetchall()
+
+
+def add(
+    conn: Connection[Any], organization_id: str, run_id: str, page: Page, ids: Sequence[str]
+) -> None:
+    """Remember a page, and which records of the organization it brought, refused ones too."""
+    values = {**_run(organization_id, run_id), **plain(page), "ids": list(ids)}
+    conn.execute(_SQL["add"], values)
+
+
+def inherit(conn: Connection[Any], organization_id: str, run_id: str, earlier: str) -> None:
+    """Take over the pages of an earlier run."""
+    conn.execute(_SQL["inherit"], {**_run(organization_id, run_id), "earlier": earlier})
+
+
+def drop(conn: Connection[Any], organization_id: str, keep: str | None = None) -> None:
+    """Forget the pages, all or those of other runs than the one to keep."""
+    conn.execute(_SQL["drop"], {"organization_id": organization_id, "keep": keep})
+
+
+def _run(organization_id: str, run_id: str) -> dict[str, Any]:
+    return {"organization_id": organization_id, "run_id": run_id}
