@@ -173,17 +173,25 @@ def _troubled(task: Task, trouble: Trouble, *, in_doubt: str | None) -> Result:
 def _disputed(
     task: Task, delta: Mapping[str, Any], conflicts: list[FieldConflict], reading: Reading
 ) -> Result:
-    names = ", ".join(conflict.field for conflict in conflicts)
+    told = "; ".join(
+        f"{item.field} was {_shown(item.base)}, PEMS has {_shown(item.pems)}, mine is"
+        f" {_shown(item.mine)}"
+        for item in conflicts
+    )
     return Result(
         task,
         Verdict.CONFLICT,
         delta,
         "BASELINE_CONFLICT",
-        f"PEMS changed {names} too",
+        told,
         revision=reading.version,
         reading=reading,
         conflicts=tuple(conflicts),
     )
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else str(value)
 
 
 def _ask_about_everything(task: Task, reading: Reading) -> Result:

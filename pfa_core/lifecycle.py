@@ -149,6 +149,7 @@ def uncommit(
         rows = _select(conn, principal, State.COMMITTED, selection)
         if not rows:
             raise NoDrafts(f"nothing committed {_where(selection)}", hint="type: pfa status")
+        _require_unsent(rows)
         rows = list({row.pfa_id: row for row in rows}.values())  # in order: the newest stays
         _require_alone(conn, principal, rows)
         at = db.clock()
@@ -278,6 +279,21 @@ def _require_versions(drafts: Sequence[ModificationRow], selection: Selection) -
     if faults:
         raise VersionConflict(
             "drafts were saved again meanwhile, nothing was committed", details=faults
+        )
+
+
+def _require_unsent(rows: Sequence[ModificationRow]) -> None:
+    """What a push has tried to send may be in PEMS, whatever became of the answer."""
+    faults = [
+        Fault(row.pfa_id, "", "ILLEGAL_TRANSITION", "was sent to PEMS already, or tried to be")
+        for row in rows
+        if row.attempts
+    ]
+    if faults:
+        raise IllegalTransition(
+            f"{len(faults):,} of {len(rows):,} were sent already, nothing was changed",
+            hint="the next pfa sync push settles them; to take a change back draft the old value",
+            details=faults,
         )
 
 

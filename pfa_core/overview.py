@@ -39,7 +39,8 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """Where the principal stands. `baseline_at` is when the last pull ended, None before the first."""
+    """Where the principal stands. `baseline_at` is when the last pull ended, None before the first;
+    `sync_errors` counts what PEMS refused or did not answer, whether it is tried again or not."""
 
     organization_id: str
     user_id: str
@@ -50,6 +51,7 @@ class StatusReport:
     drafts: int
     committed: int
     conflicts: int
+    sync_errors: int
     overtaken: int
     runs: list[Run]
     next_command: str
@@ -92,6 +94,7 @@ def status(db: Database, principal: Principal) -> StatusReport:
             drafts=_records(sessions, "draft"),
             committed=_records(sessions, "committed"),
             conflicts=_records(sessions, "conflict"),
+            sync_errors=_records(sessions, "sync_error"),
             overtaken=overtaken.total(),
             runs=runs.runs(conn, code, 5),
             next_command=_next_command(count, sessions),
@@ -177,12 +180,18 @@ def _records(sessions: Sequence[SessionStatus], state: str) -> int:
 def _next_command(count: int, sessions: Sequence[SessionStatus]) -> str:
     if not count:
         return "pfa sync pull --from FILE"
+    if _records(sessions, "conflict"):
+        return "pfa conflict list"
     drafts = [session for session in sessions if session.state == "draft"]
     moved = [session for session in drafts if session.overtaken]
     if moved:
         return f"pfa diff {shlex.quote(moved[0].session_id)}"
     if drafts:
         return f"pfa commit --session {shlex.quote(drafts[0].session_id)}"
+    if _records(sessions, "committed"):
+        return "pfa sync push"
+    if _records(sessions, "sync_error"):
+        return "pfa sync retry --dry-run"
     return "pfa list"
 
 

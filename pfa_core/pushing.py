@@ -395,7 +395,6 @@ def _released(task: Task) -> Result:
 
 
 def _problem(result: Result) -> Fault:
-    fields = ", ".join(item.field for item in result.conflicts)
     code = result.code or str(result.verdict).upper()
     place = f"session {result.task.session_id}"
-    return Fault(result.task.pfa_id, fields, code, result.message, place)
+    return Fault(result.task.pfa_id, "", code, result.message, place)

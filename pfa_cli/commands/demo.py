@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,7 +19,11 @@ import pfa_core as core
 from pfa_cli import streams
 from pfa_cli.compose import Effect, command
 from pfa_cli.session import Call
+from pfa_core import jsontext
 from pfa_core.errors import Internal, PfaError
+
+if TYPE_CHECKING:
+    from pfa_core.pems.sandbox import Sandbox
 
 app = typer.Typer(rich_markup_mode=None)
 _KEPT_VARIABLES = ("PFA_PG_BINDIR", "PFA_EMBEDDED_USER")
@@ -26,18 +31,41 @@ _KEPT_VARIABLES = ("PFA_PG_BINDIR", "PFA_EMBEDDED_USER")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command of the demo: what it is for, the command line, and how it must end."""
+    """One command of the demo: what it is for, the command line, how it must end, and what happens in
+    PEMS before it."""
 
     story: str
     arguments: tuple[str, ...]
     code: int = 0
+    before: Callable[[Sandbox, Path], None] | None = None
 
 
+def _overnight(pems: Sandbox, folder: Path) -> None:
+    """Make PEMS hold the records of the next day."""
+    held = {record.pfa_id: record.data for record in pems.records}
+    for line in (folder / "mirror-next-day.jsonl").read_text().splitlines():
+        record = jsontext.loads(line)
+        changes = {
+            name: value
+            for name, value in record.items()
+            if name != "pfaId" and value != held[record["pfaId"]].get(name)
+        }
+        if changes:
+            pems.change(record["pfaId"], **changes)
+
+
+def _somebody_else(pems: Sandbox, _folder: Path) -> None:
+    """Change in PEMS what a commitment changes too, after the last pull."""
+    pems.change(DISPUTED, forecastEnd="2027-07-31")
+
+
+DISPUTED = "DEMO-0016"
 STEPS = (
     Step("A newcomer's start: database, organization, a token for you.", ("init", "--org", "DEMO")),
     Step(
-        "Pull the baseline. Here from a file; 240 equipment lines of a small project.",
-        ("sync", "pull", "--from", "mirror.jsonl"),
+        "Pull the baseline from PEMS: 240 equipment lines of a small project. (Here PEMS is a sandbox"
+        " that the demo runs; yours is named by PFA_PEMS_URL.)",
+        ("sync", "pull"),
     ),
     Step(
         "What cranes are planned? (the first five)", ("list", "--category", "Crane", "--limit", "5")
@@ -76,8 +104,9 @@ STEPS = (
         ("discard", "--session", "rates"),
     ),
     Step(
-        "Overnight PEMS moved: pull again. Only changed records are touched; drafts stay.",
-        ("sync", "pull", "--from", "mirror-next-day.jsonl"),
+        "Overnight PEMS moved: pull what changed. Only changed records are touched; drafts stay.",
+        ("sync", "pull", "--incremental"),
+        before=_overnight,
     ),
     Step(
         "Commit. PEMS changed one field that you change too, so nothing is committed unseen.",
@@ -89,6 +118,16 @@ STEPS = (
         ("draft", "unset", "{overtaken}", "forecastEnd"),
     ),
     Step("Now commit.", ("commit", "--session", "weather-silo4")),
+    Step(
+        "Push. Meanwhile somebody moved an end in PEMS that you move too: that one waits for you, all"
+        " others are sent, each exactly once.",
+        ("sync", "push"),
+        code=3,
+        before=_somebody_else,
+    ),
+    Step("What is the matter?", ("conflict", "list")),
+    Step("You know better: your end stands.", ("conflict", "resolve", DISPUTED, "--take", "mine")),
+    Step("Push again. PEMS and the mirror agree.", ("sync", "push")),
     Step("Where do I stand?", ("status",)),
 )
 
@@ -98,8 +137,10 @@ def demo(call: Call) -> int:
     """Show the whole job on a bundled sample; your own data is left alone."""
     home = call.settings.embedded_dir / f"demo-{os.getpid()}"
     _say("This runs on a database of its own, which goes away at the end.\n")
-    with _sample() as folder, _own_world(home):
+    with _sample() as folder, _own_world(home), _pems(folder) as pems:
         for number, step in enumerate(STEPS, 1):
+            if step.before:
+                step.before(pems, folder)
             _run(number, step, folder)
     _say("\nThat was the whole job. Your own start: pfa init --org CODE\n")
     return 0
@@ -129,6 +170,17 @@ def _overtaken() -> str:
 def _sample() -> Iterator[Path]:
     with as_file(files("pfa_cli").joinpath("sample")) as folder:
         yield folder
+
+
+@contextmanager
+def _pems(folder: Path) -> Iterator[Sandbox]:
+    """A PEMS that holds the sample, and an environment that names it."""
+    from pfa_core.pems.sandbox import Sandbox
+
+    lines = (folder / "mirror.jsonl").read_text().splitlines()
+    with Sandbox(organization="DEMO", records=map(jsontext.loads, lines)) as pems:
+        os.environ["PFA_PEMS_URL"] = pems.url
+        yield pems
 
 
 @contextmanager

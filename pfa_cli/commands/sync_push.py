@@ -18,7 +18,7 @@ from pfa_cli.render.sheet import Sheet, show
 from pfa_cli.render.words import count
 from pfa_cli.session import Call
 from pfa_cli.stopping import in_order
-from pfa_core.errors import Fault, PemsRejected
+from pfa_core.errors import BaselineConflict, Fault, PemsRejected, PemsUnavailable
 from pfa_core.model.locking import IfLocked
 
 if TYPE_CHECKING:
@@ -237,10 +237,17 @@ def _told(call: Call, result: PushResult) -> int:
     ]
     return call.partly_done(
         f"{', '.join(parts)}; {count(result.synced, 'commitment')} in PEMS",
-        PemsRejected.code,
+        _code(result),
         shown,
         _hint(result),
     )
+
+
+def _code(result: PushResult) -> str:
+    """The code of the gravest thing that happened."""
+    if result.rejected:
+        return PemsRejected.code
+    return BaselineConflict.code if result.conflicts else PemsUnavailable.code
 
 
 def _hint(result: PushResult) -> str:

@@ -4,7 +4,7 @@
 -- name: of_records
 -- The caller's living modifications of some records, oldest commitment first, the draft last.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-       change_reason, created_at, updated_at, committed_at
+       change_reason, created_at, updated_at, committed_at, attempts
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
@@ -16,7 +16,7 @@ FOR UPDATE;
 -- name: living
 -- The same without locks, of every record or one session.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-       change_reason, created_at, updated_at, committed_at
+       change_reason, created_at, updated_at, committed_at, attempts
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
@@ -27,7 +27,7 @@ ORDER BY pfa_id, state = 'draft', committed_at, modification_id;
 -- name: select_for_change
 -- The caller's modifications in one state that a selection names, in PFA id order.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-       change_reason, created_at, updated_at, committed_at
+       change_reason, created_at, updated_at, committed_at, attempts
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
@@ -123,7 +123,7 @@ ORDER BY max(m.updated_at) DESC, m.session_id, m.state;
 -- name: moved
 -- The caller's living modifications whose mirror row changed since they were drafted.
 SELECT m.modification_id::text, m.pfa_id, m.session_id, m.state, m.delta, m.base, m.base_version,
-       m.version, m.change_reason, m.created_at, m.updated_at, m.committed_at
+       m.version, m.change_reason, m.created_at, m.updated_at, m.committed_at, m.attempts
 FROM pfa_modification AS m
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
 WHERE m.organization_id = %(organization_id)s

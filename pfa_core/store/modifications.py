@@ -23,7 +23,8 @@ _SQL = sql.statements("modifications")
 
 @dataclass(frozen=True, slots=True)
 class ModificationRow:
-    """A modification as stored; `base` holds the mirror's value of each drafted field."""
+    """A modification as stored; `base` holds the mirror's value of each drafted field, `attempts` how
+    often it was claimed by a push."""
 
     modification_id: str
     pfa_id: str
@@ -37,6 +38,7 @@ class ModificationRow:
     created_at: datetime
     updated_at: datetime
     committed_at: datetime | None
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

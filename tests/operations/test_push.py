@@ -110,7 +110,9 @@ def test_a_field_that_pems_changed_too_is_a_conflict_with_base_mine_and_theirs(f
     far.pems.change("P-1", monthlyRate=7)
     result = far.push()
     assert (result.status, result.synced, result.conflicts) == ("partial", 1, 1)
-    assert [(fault.pfa_id, fault.field) for fault in result.problems] == [("P-1", "monthlyRate")]
+    (fault,) = result.problems
+    assert (fault.pfa_id, fault.code) == ("P-1", "BASELINE_CONFLICT")
+    assert fault.message == "monthlyRate was 1000, PEMS has 7, mine is 2000"
     (conflict,) = pfa_core.list_conflicts(far.db, far.ann, pfa_core.Filters())
     assert [(one.field, one.base, one.mine, one.pems) for one in conflict.fields] == [
         ("monthlyRate", 1000, 2000, 7)
