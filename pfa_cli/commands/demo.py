@@ -19,7 +19,6 @@ import pfa_core as core
 from pfa_cli import streams
 from pfa_cli.compose import Effect, command
 from pfa_cli.session import Call
-from pfa_core import jsontext
 from pfa_core.errors import Internal, PfaError
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def _overnight(pems: Sandbox, folder: Path) -> None:
     """Make PEMS hold the records of the next day."""
     held = {record.pfa_id: record.data for record in pems.records}
     for line in (folder / "mirror-next-day.jsonl").read_text().splitlines():
-        record = jsontext.loads(line)
+        record = core.jsontext.loads(line)
         changes = {
             name: value
             for name, value in record.items()
@@ -178,7 +177,7 @@ def _pems(folder: Path) -> Iterator[Sandbox]:
     from pfa_core.pems.sandbox import Sandbox
 
     lines = (folder / "mirror.jsonl").read_text().splitlines()
-    with Sandbox(organization="DEMO", records=map(jsontext.loads, lines)) as pems:
+    with Sandbox(organization="DEMO", records=map(core.jsontext.loads, lines)) as pems:
         os.environ["PFA_PEMS_URL"] = pems.url
         yield pems
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from pfa_core.pems.screen_values import (
     write_typed,
 )
 
+FRESH_SECONDS = 2.0  # how old a look at a record may be when it is written
 SCREEN_PATH = "/axis/restservices/userdefinedscreenservices"
 _LIST = "USERDEFINEDSCREENFIELDVALUELIST"
 _PAIR = "USERDEFINEDSCREENFIELDVALUEPAIR"
@@ -83,12 +85,15 @@ class ScreenWriter:
         refusal = self.unwritable(write.changes)
         if refusal:
             return Trouble("UNWRITABLE", refusal, Remedy.NONE)
-        found = self._get(write.pfa_id)
-        if isinstance(found, Trouble):
-            return found
-        if found.version != write.version:
-            return Moved(found.version)
         changes = outgoing(self._profile.field_map, write.changes)
+        looked = float("-inf")
+        while time.monotonic() - looked > FRESH_SECONDS:  # this process may have slept in between
+            found = self._get(write.pfa_id)
+            if isinstance(found, Trouble):
+                return found
+            if found.version != write.version:
+                return Moved(found.version)
+            looked = time.monotonic()
         updated = self._ask("UPDATE", write.pfa_id, changes)
         if isinstance(updated, Trouble):
             return updated
