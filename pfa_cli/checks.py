@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 OLDEST_PYTHON = (3, 11)
 OLD_BASELINE = timedelta(days=1)
 CONFIG_INVALID = 78
+PEMS_CURE = "see PFA_PEMS_URL, PFA_PEMS_USERNAME and PFA_PEMS_PASSWORD_FILE, or ask PEMS's operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def examine(call: Call) -> list[Finding]:
             finding = Finding(name, "skipped", f"needs {', '.join(sorted(broken & set(needs)))}")
         else:
             finding = _run(name, check, call)
-        if finding.result in ("problem", "skipped"):
+        if finding.result == "problem" or (finding.result == "skipped" and broken & set(needs)):
             broken.add(name)
         findings.append(finding)
     return findings
@@ -140,6 +141,27 @@ def _membership(call: Call) -> Finding:
     )
 
 
+def _pems(call: Call) -> Finding:
+    """Whether PEMS answers, and lets us in; an installation that lives on files has none."""
+    from pfa_core.model.exchange import Trouble
+    from pfa_core.pems.reader import open_reader
+    from pfa_core.pems.rest import health
+
+    code = call.principal.organization_id
+    if not core.pems_configured(call.settings, code):
+        return Finding("PEMS", "skipped", "no address is configured; not needed for files")
+    profile = call.pems()
+    found = health(profile)
+    trouble = found.trouble
+    if trouble is None or trouble.code == "NOT_FOUND":  # not every PEMS has that service
+        with open_reader(profile) as reader:
+            page = reader.page(0, 1)
+        trouble = page if isinstance(page, Trouble) else None
+    if trouble is None:
+        return Finding("PEMS", "ok", f"{profile.url} answers in {found.latency * 1000:.0f} ms")
+    return Finding("PEMS", "problem", f"{profile.url}: {trouble.message}", PEMS_CURE, 69)
+
+
 def _baseline(call: Call) -> Finding:
     from pfa_core.model.ids import utc_now
 
@@ -158,5 +180,6 @@ CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "database": (_database, ("configuration",)),
     "schema": (_schema, ("database",)),
     "membership": (_membership, ("token", "schema")),
+    "PEMS": (_pems, ("configuration", "token")),
     "baseline": (_baseline, ("membership",)),
 }

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from pfa_core.model.decision import Decision
     from pfa_core.model.delta import Change, merge, three_way
     from pfa_core.model.locking import IfLocked
+    from pfa_core.model.ownership import Owner, Ownership
     from pfa_core.model.principal import Principal, Right, Role
     from pfa_core.model.query import Filters, Query, SortKey, parse_sort
     from pfa_core.overview import list_log, list_runs, show_run, status
     from pfa_core.pems.profile import PemsProfile
-    from pfa_core.pems_settings import pems_profile
+    from pfa_core.pems_settings import pems_configured, pems_ownership, pems_profile
     from pfa_core.pull import pull_files, pull_pems
     from pfa_core.pulling import PullOptions
     from pfa_core.push import PushOptions, plan_push, push_commitments, retry
@@ -78,7 +79,8 @@ _HOME = {
         "model.query": "Filters Query SortKey parse_sort",
         "overview": "list_log list_runs show_run status",
         "pems.profile": "PemsProfile",
-        "pems_settings": "pems_profile",
+        "model.ownership": "Owner Ownership",
+        "pems_settings": "pems_configured pems_ownership pems_profile",
         "pull": "pull_files pull_pems",
         "pulling": "PullOptions",
         "push": "PushOptions plan_push push_commitments retry",
@@ -104,6 +106,8 @@ __all__ = [
     "IfLocked",
     "MergedRecord",
     "Metric",
+    "Owner",
+    "Ownership",
     "PemsProfile",
     "Principal",
     "PullOptions",
@@ -144,6 +148,8 @@ __all__ = [
     "open_database",
     "parse_assignments",
     "parse_sort",
+    "pems_configured",
+    "pems_ownership",
     "pems_profile",
     "plan_push",
     "psql_address",

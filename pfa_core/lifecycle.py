@@ -20,6 +20,7 @@ from pfa_core.errors import (
 )
 from pfa_core.guard import enter
 from pfa_core.model.modification import State
+from pfa_core.model.ownership import Ownership
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import Filters
 from pfa_core.precommit import RecordConflict, Review, review
@@ -98,6 +99,7 @@ def commit(
     selection: Selection,
     *,
     partial: bool = False,
+    ownership: Ownership | None = None,
     dry_run: bool = False,
 ) -> CommitResult:
     """Commit the principal's drafts, all or none.
@@ -108,6 +110,7 @@ def commit(
 
     Args:
         partial: Commit the others when some are in conflict or invalid by now.
+        ownership: Who has the last word on a field that PEMS changed too; without, a person is asked.
 
     Raises:
         NoDrafts: Nothing of the principal's matches the selection.
@@ -123,7 +126,7 @@ def commit(
         if not drafts:
             return _nothing_to_commit(conn, principal, selection)
         _require_versions(drafts, selection)
-        found = review(conn, principal, drafts)
+        found = review(conn, principal, drafts, ownership or Ownership())
         if not partial:
             found.raise_if_bad(len(drafts))
         return _commit(conn, db, principal, found, selection)

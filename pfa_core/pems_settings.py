@@ -84,6 +84,26 @@ def pems_profile(
     )
 
 
+def pems_configured(
+    settings: Settings, organization_id: str, environ: Mapping[str, str] | None = None
+) -> bool:
+    """Whether it is told where the organization's PEMS is."""
+    environ = os.environ if environ is None else environ
+    return bool(_Source(settings, organization_id, environ).text("url"))
+
+
+def pems_ownership(
+    settings: Settings, organization_id: str, environ: Mapping[str, str] | None = None
+) -> Ownership:
+    """Who has the last word on which field, whether it is configured where PEMS is or not.
+
+    Raises:
+        ConfigInvalid: An unknown key, or an owner that is none.
+    """
+    environ = os.environ if environ is None else environ
+    return _ownership(_Source(settings, organization_id, environ))
+
+
 class _Source:
     """The keys of one organization's PEMS, each with the place to name when it is wrong."""
 

@@ -11,6 +11,7 @@ from psycopg import Connection
 from pfa_core.errors import BaselineConflict, Fault, InvalidData
 from pfa_core.model.delta import FieldConflict, check, merge, same, three_way
 from pfa_core.model.modification import State
+from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.model.principal import Principal
 from pfa_core.store import mirror, modifications
 from pfa_core.store.mirror import MirrorRow
@@ -58,9 +59,15 @@ class Review:
 
 
 def review(
-    conn: Connection[Any], principal: Principal, drafts: Sequence[ModificationRow]
+    conn: Connection[Any],
+    principal: Principal,
+    drafts: Sequence[ModificationRow],
+    ownership: Ownership,
 ) -> Review:
-    """Sort the drafts into good, settled, in conflict and faulty; their mirror rows stay locked."""
+    """Sort the drafts into good, settled, in conflict and faulty; their mirror rows stay locked.
+
+    Fields that have an owner are in no conflict: PEMS's drop out, the user's stay.
+    """
     ids = [draft.pfa_id for draft in drafts]
     rows = mirror.lock_records(conn, principal.organization_id, ids)
     earlier: dict[str, list[dict[str, Any]]] = {}
@@ -69,15 +76,22 @@ def review(
             earlier.setdefault(row.pfa_id, []).append(row.delta)
     result = Review()
     for draft in drafts:
-        _review_draft(result, draft, rows[draft.pfa_id], earlier.get(draft.pfa_id, []))
+        below = earlier.get(draft.pfa_id, [])
+        _review_draft(result, draft, rows[draft.pfa_id], below, ownership)
     return result
 
 
 def _review_draft(
-    review: Review, draft: ModificationRow, row: MirrorRow, earlier: Sequence[dict[str, Any]]
+    review: Review,
+    draft: ModificationRow,
+    row: MirrorRow,
+    earlier: Sequence[dict[str, Any]],
+    ownership: Ownership,
 ) -> None:
-    fields = three_way(draft.base, draft.delta, row.data)
-    delta = draft.delta if earlier else _unsettled(draft, row)
+    owners = ownership.split(three_way(draft.base, draft.delta, row.data))
+    fields, theirs = owners[Owner.ASK], {item.field for item in owners[Owner.PEMS]}
+    mine = draft.delta if earlier else _unsettled(draft, row)
+    delta = {name: value for name, value in mine.items() if name not in theirs}
     faults = check(draft.pfa_id, merge(row.data, *earlier), delta)
     if fields:
         review.conflicts.append(RecordConflict(draft.pfa_id, draft.modification_id, tuple(fields)))

@@ -183,6 +183,7 @@ def resolve_conflicts(
         principal,
         selection,
         decision,
+        ownership=core.pems_ownership(call.settings, principal.organization_id),
         user_id=user,
         partial=partial,
         dry_run=call.dry_run,

@@ -48,7 +48,14 @@ def commit(
     """Commit drafts, all or none: they wait for the next push. Without --session: all of mine."""
     selection = _selection(session, ids, everything=everything or not (session or ids))
     database, principal = call.open()
-    result = core.commit(database, principal, selection, partial=partial, dry_run=call.dry_run)
+    result = core.commit(
+        database,
+        principal,
+        selection,
+        partial=partial,
+        ownership=core.pems_ownership(call.settings, principal.organization_id),
+        dry_run=call.dry_run,
+    )
     committed = [document(item) for item in result.committed]
     show_records(
         call, committed, lambda: _commit_document(call, result, committed), columns=VERSIONS

@@ -92,6 +92,7 @@ def pull(
         raise InvalidRequest("--incremental, --since and --restart are about PEMS, not about files")
     if more and not source:
         raise InvalidRequest("files follow --from", hint=f"pfa sync pull --from {more[0]}")
+    moment = _moment(since)
     database, principal = call.open()
     progress = Progress(call, "records read")
     with in_order() as stop, logs.attached():
@@ -115,7 +116,7 @@ def pull(
                     call.pems(field_map),
                     core.PullOptions(
                         incremental=incremental,
-                        since=_moment(since),
+                        since=moment,
                         restart=restart,
                         if_locked=if_locked,
                     ),

@@ -1,0 +1,210 @@
+"""`pfa sync pull`, `push` and `retry` beside a PEMS: what they say, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pfa_core.pems.sandbox import Sandbox
+from tests.cli.conftest import Pfa, baseline_record
+
+NUMBERS = range(1, 7)
+
+
+@pytest.fixture
+def pems(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    records = [{**baseline_record(number), "organization": "HOLNG"} for number in NUMBERS]
+    with Sandbox(organization="HOLNG", records=records) as pems:
+        monkeypatch.setenv("PFA_PEMS_URL", pems.url)
+        yield pems
+
+
+@pytest.fixture
+def pulled(pfa: Pfa, pems: Sandbox) -> Pfa:
+    assert pfa("init", "--org", "HOLNG").code == 0
+    assert pfa("sync", "pull").code == 0
+    return pfa
+
+
+def committed(pfa: Pfa, *ids: str, value: str = "model=New") -> None:
+    assert pfa("draft", "set", *(ids or ("H-001",)), value, "--into", "s").code == 0
+    assert pfa("commit", "--session", "s").code == 0
+
+
+def test_a_pull_from_pems_has_the_promised_shape(pfa: Pfa, pems: Sandbox) -> None:
+    pfa("init", "--org", "HOLNG")
+    told = pfa("sync", "pull", "-o", "json")
+    assert told.code == 0
+    assert told.json.keys() == {
+        "runId", "status", "total", "inserted", "updated", "unchanged", "missing", "rejected",
+        "metadata",
+    }  # fmt: skip
+    assert (told.json["status"], told.json["inserted"]) == ("completed", 6)
+    assert pfa("sync", "pull", "-o", "json").json["unchanged"] == 6
+
+
+def test_a_push_has_the_promised_shape(pulled: Pfa) -> None:
+    committed(pulled)
+    told = pulled("sync", "push", "-o", "json")
+    assert told.code == 0
+    assert told.json.keys() == {
+        "runId", "status", "total", "synced", "rejected", "conflicts", "retrying", "metadata",
+    }  # fmt: skip
+    assert (told.json["status"], told.json["total"], told.json["synced"]) == ("completed", 1, 1)
+    assert "duration" in told.json["metadata"]
+
+
+def test_nothing_to_push_is_no_failure(pulled: Pfa) -> None:
+    told = pulled("sync", "push")
+    assert (told.code, "nothing to push" in told.err) == (0, True)
+
+
+def test_a_conflict_ends_with_3_and_leads_on(pulled: Pfa, pems: Sandbox) -> None:
+    committed(pulled, "H-001", "H-002")
+    pems.change("H-001", model="Theirs")
+    told = pulled("sync", "push")
+    assert told.code == 3
+    assert "H-001: model was nothing, PEMS has Theirs, mine is New" in told.err.replace(
+        "model was ,", "model was nothing,"
+    )
+    assert "pfa conflict list" in told.err
+    assert "[BASELINE_CONFLICT]" in told.err.splitlines()[-1]
+    assert pulled("status", "-o", "json").json["data"]["nextCommand"] == "pfa conflict list"
+    assert pulled("conflict", "resolve", "H-001", "--take", "mine").code == 0
+    assert pulled("sync", "push").code == 0
+    assert pems.record("H-001").data["model"] == "New"
+
+
+def test_what_pems_refuses_is_told_with_its_own_message_and_can_be_retried(
+    pulled: Pfa, pems: Sandbox
+) -> None:
+    committed(pulled)
+    pems.remove("H-001")
+    told = pulled("sync", "push")
+    assert told.code == 3
+    assert "record H-001 was not found" in told.err
+    assert "[PEMS_REJECTED]" in told.err.splitlines()[-1]
+    letters = pulled("sync", "retry", "--dry-run", "-o", "jsonl")
+    assert [json.loads(line)["pfaId"] for line in letters.lines] == ["H-001"]
+    pems.load([{**baseline_record(1), "organization": "HOLNG"}])
+    assert pulled("sync", "retry").code == 0
+    assert pulled("sync", "retry", "--dry-run").err.endswith("there are no dead letters\n")
+
+
+def test_a_rehearsed_push_says_what_it_would_send_without_a_word_to_pems(
+    pulled: Pfa, pems: Sandbox
+) -> None:
+    committed(pulled)
+    told = pulled("sync", "push", "--dry-run", "-o", "jsonl")
+    assert [json.loads(line)["delta"] for line in told.lines] == [{"model": "New"}]
+    assert pems.log == ()
+    assert pulled("sync", "push", "-n", "-o", "csv").lines[0].startswith("pfaId,")
+
+
+@pytest.mark.parametrize("command", [("sync", "pull"), ("sync", "push"), ("sync", "retry")])
+def test_without_an_address_of_pems_it_is_78_and_the_variable_is_named(
+    ready: Pfa, command: tuple[str, ...]
+) -> None:
+    told = ready(*command)
+    assert told.code == 78
+    assert "PFA_PEMS_URL" in told.err
+
+
+def test_a_pems_that_is_away_is_69(pulled: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PFA_PEMS_URL", "http://127.0.0.1:9")
+    config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
+    config.write_text("[profiles.default.pems]\nretry_delay = 0.01\n")
+    config.chmod(0o600)
+    told = pulled("sync", "pull", "--error-format", "json")
+    assert told.code == 69
+    error = json.loads(told.err)["error"]
+    assert (error["code"], error["retryable"]) == ("PEMS_UNAVAILABLE", True)
+
+
+def test_another_run_at_work_is_75_or_skipped(pulled: Pfa, database_url: str) -> None:
+    import psycopg
+
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            "INSERT INTO pfa_lease SELECT 'HOLNG', d, gen_random_uuid(), 'eve', clock_timestamp(),"
+            " clock_timestamp() + interval '1 hour' FROM unnest('{pull,push}'::text[]) AS d"
+        )
+    for verb in ("pull", "push"):
+        told = pulled("sync", verb)
+        assert told.code == 75
+        assert "[LEASE_HELD]" in told.err
+        told = pulled("sync", verb, "--if-locked", "skip")
+        assert (told.code, "skipped" in told.err) == (0, True)
+
+
+def test_every_line_of_the_log_names_the_run_that_was_printed(pulled: Pfa, tmp_path: Path) -> None:
+    committed(pulled)
+    for verb in ("pull", "push"):
+        file = tmp_path / f"{verb}.log"
+        run = pulled("sync", verb, "-o", "json", "--log-file", str(file)).json["runId"]
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        assert {line["run"] for line in lines} == {run}
+        assert [lines[0]["event"], lines[-1]["event"]] == ["started", "ended"]
+
+
+def test_files_and_options_about_pems_contradict_each_other(ready: Pfa) -> None:
+    assert ready("sync", "pull", "--from", "x", "--incremental").code == 2
+    assert ready("sync", "pull", "x.jsonl").code == 2
+    assert ready("sync", "pull", "--since", "yesterday").code == 2
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_push_in_order(
+    pulled: Pfa, pems: Sandbox, number: signal.Signals, code: int
+) -> None:
+    committed(pulled, *(f"H-00{place}" for place in NUMBERS))
+    pems.faults = ["latency:300ms"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "pfa_cli", "sync", "push", "--concurrency", "1", "-o", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ.copy(),
+    )
+    while not any(entry.write.writer == "rest" for entry in pems.log):
+        assert child.poll() is None
+    child.send_signal(number)
+    out, err = child.communicate(timeout=20)
+    assert child.returncode == code
+    assert "what is in flight is finished first" in err
+    told = json.loads(out)
+    assert 0 < told["synced"] < 6
+    pems.faults = []
+    assert pulled("sync", "push", "-o", "json").json["synced"] == 6 - told["synced"]
+
+
+def test_doctor_looks_at_pems(pulled: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found() -> dict[str, str]:
+        items = pulled("doctor", "-o", "json").json["data"]
+        return next(item for item in items if item["check"] == "PEMS")
+
+    assert found()["result"] == "ok"
+    monkeypatch.setenv("PFA_PEMS_URL", "http://127.0.0.1:9")
+    assert (found()["result"], found()["exitCode"]) == ("problem", 69)
+    monkeypatch.delenv("PFA_PEMS_URL")
+    assert found()["result"] == "skipped"
+
+
+def test_the_owner_of_a_field_settles_it_at_commit_and_at_push(pulled: Pfa, pems: Sandbox) -> None:
+    config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
+    config.write_text('[profiles.default.pems.ownership]\nmodel = "mine"\nmanufacturer = "pems"\n')
+    config.chmod(0o600)
+    pulled("draft", "set", "H-001", "model=M", "manufacturer=M", "dor=PROJECT", "--into", "s")
+    pems.change("H-001", model="Theirs", manufacturer="Theirs")
+    assert pulled("sync", "pull").code == 0
+    assert pulled("commit", "--session", "s").code == 0
+    assert pulled("sync", "push").code == 0
+    held = pems.record("H-001").data
+    assert (held["model"], held["manufacturer"], held["dor"]) == ("M", "Theirs", "PROJECT")
