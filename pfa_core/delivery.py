@@ -99,9 +99,9 @@ class Delivery:
         answer = self.writer.write(_write(task, task.delta, sent))
         if isinstance(answer, Applied):
             return _seen(task, task.delta, reading)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, Trouble) and answer.remedy is not Remedy.NONE:
             return _troubled(task, answer, in_doubt=sent)
-        if self._never_arrived(sent, reading):
+        if isinstance(answer, Moved) and self._never_arrived(sent, reading):
             return self._decide(task.afresh(), reading)
         return _ask_about_everything(task, reading)
 

@@ -12,6 +12,8 @@ import pytest
 from tests.server import Server, running_server
 
 _OURS = ("PFA_", "XDG_", "PG", "DATABASE_URL")
+# The password of PEMS in every test that asks the environment for one; nothing may ever show it.
+CANARY = "canary-4f1c9a7e55d2"
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +27,22 @@ def isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("HOME", str(home))
     for name in ("CONFIG", "DATA", "STATE", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
+    monkeypatch.setenv("PFA_PEMS_USERNAME", "pfa")
+    monkeypatch.setenv("PFA_PEMS_PASSWORD", CANARY)
     # The passwd home and /var/lib/pfa are the defaults, whatever HOME says.
     monkeypatch.setenv("PFA_EMBEDDED_DIR", str(home / "embedded"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Fail a test in whose output, log or error the canary sings."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    shown = [text for _, text in report.sections]
+    shown += [str(report.longrepr or "")]
+    if report.when == "call" and any(CANARY in text for text in shown):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} shows a secret in its output"
 
 
 @pytest.fixture(scope="session")

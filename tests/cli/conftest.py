@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pfa_cli.app import main
+from tests.conftest import CANARY
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def pfa(
     def run(*words: str) -> Told:
         code = main(list(words))
         said = capsys.readouterr()
+        assert CANARY not in said.out + said.err
         return Told(code, said.out, said.err)
 
     return run
