@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from pfa_core.settings import Flags, Settings, resolve
     from pfa_core.signin import authenticate, login, logout, token_info
     from pfa_core.store.database import Database
+    from pfa_core.verify import verify_database
 
 _HOME = {
     name: module
@@ -91,6 +92,7 @@ _HOME = {
         "settings": "Flags Settings resolve",
         "signin": "authenticate login logout token_info",
         "store.database": "Database",
+        "verify": "verify_database",
     }.items()
     for name in names.split()
 }
@@ -176,6 +178,7 @@ __all__ = [
     "uncommit",
     "unset_fields",
     "upgrade",
+    "verify_database",
 ]
 
 

@@ -256,7 +256,7 @@ class Pushing:
         ]
         code, run = self._code, self.running.run_id
         still = self._db.transact(lambda conn: queue.mark(conn, code, run, marks))
-        for item in sendings:
+        for item in reversed(sendings):  # each before the one given last: the oldest is sent first
             if item.task.modification_id in still:
                 self._senders.give(item, first=True)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,12 @@ from pfa_cli.compose import Effect, command, group
 from pfa_cli.render.documents import document
 from pfa_cli.render.formats import Format
 from pfa_cli.render.sheet import Sheet, show
+from pfa_cli.render.words import count
 from pfa_cli.session import Call
-from pfa_core.errors import NotFound
+from pfa_core.errors import Internal, NotFound
+
+if TYPE_CHECKING:
+    from pfa_core.verify import VerifyReport
 
 app = typer.Typer(rich_markup_mode=None)
 db = group(app, "db", "The database: its schema, and the embedded server.")
@@ -60,6 +64,42 @@ def status(call: Call) -> None:
     show(sheet, call.look(Format.TABLE))
 
 
+@command(
+    db,
+    "verify",
+    effect=Effect.WRITES,
+    examples=("pfa db verify", "pfa db verify --repair"),
+    exit_codes="1 what is kept does not agree with what it is made of, and was not repaired.",
+)
+def verify(
+    call: Call,
+    *,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make anew what does not agree.")
+    ] = False,
+) -> int:
+    """Compare the kept sums and overlays with the records and changes they are made of."""
+    database, principal = call.open()
+    report = core.verify_database(database, principal, repair=repair, dry_run=call.dry_run)
+    item = {
+        "rollup": len(report.rollup),
+        "overlays": len(report.overlays),
+        "repaired": report.repaired and not call.dry_run,
+    }
+    sheet = Sheet(
+        id_column="rollup",
+        columns=tuple(item),
+        items=[item],
+        document=lambda: {"data": document(report), "metadata": call.metadata()},
+        text=lambda: _verified(report),
+    )
+    show(sheet, call.look(Format.TABLE))
+    if report.clean or item["repaired"]:
+        return 0
+    call.hint("type: pfa db verify --repair")
+    return Internal.exit_code
+
+
 @command(db, "stop", effect=Effect.SETTLES)
 def stop(call: Call) -> None:
     """Stop the embedded server. The next command starts it again."""
@@ -101,6 +141,16 @@ def psql(
         os.execve(program, [program, address, *(arguments or ())], environment)  # noqa: S606
     except FileNotFoundError:
         raise NotFound(f"{program} is not there", hint="install the PostgreSQL client") from None
+
+
+def _verified(report: VerifyReport) -> str:
+    if report.clean:
+        return "all sums and overlays agree with what they are made of"
+    mended = "made anew" if report.repaired else "wrong"
+    return (
+        f"{count(len(report.rollup), 'sum')} and {count(len(report.overlays), 'overlay row')}"
+        f" {mended}"
+    )
 
 
 def _upgraded(before: int, after: int, applied: tuple[str, ...]) -> str:

@@ -146,14 +146,11 @@ EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id = m.pfa_id)
 -- name: between
 m.pfa_id BETWEEN %(first)s AND %(last)s
 
--- name: post_rollup
--- Adds (sign 1) or takes away (sign -1) the sums of the mirror rows that a pull touches: those that
--- arrived, or those between two ids.
-INSERT INTO kpi_rollup AS k (
-    organization_id, category, class, source, dor, area_silo,
-    is_actualized, is_discontinued, is_funds_transferable,
-    record_count, monthly_rental, purchase_cost, actual_purchase,
-    plan_rate_days, forecast_rate_days, actual_rate_days)
+-- name: all
+m.pfa_id IS NOT NULL
+
+-- name: sums
+-- The sums of mirror rows by every dimension, or with sign -1 what is taken away for them.
 SELECT m.organization_id, coalesce(m.category, ''), coalesce(m.class, ''),
        coalesce(m.source, ''), coalesce(m.dor, ''), coalesce(m.area_silo, ''),
        m.is_actualized, m.is_discontinued, m.is_funds_transferable,
@@ -168,6 +165,16 @@ FROM pfa_mirror AS m
 WHERE m.organization_id = %(organization_id)s
   AND {which}
 GROUP BY m.organization_id, 2, 3, 4, 5, 6, 7, 8, 9
+
+-- name: post_rollup
+-- Adds (sign 1) or takes away (sign -1) the sums of the mirror rows that a pull touches: those that
+-- arrived, or those between two ids.
+INSERT INTO kpi_rollup AS k (
+    organization_id, category, class, source, dor, area_silo,
+    is_actualized, is_discontinued, is_funds_transferable,
+    record_count, monthly_rental, purchase_cost, actual_purchase,
+    plan_rate_days, forecast_rate_days, actual_rate_days)
+{sums}
 ON CONFLICT (organization_id, category, class, source, dor, area_silo,
              is_actualized, is_discontinued, is_funds_transferable) DO UPDATE
 SET record_count = k.record_count + EXCLUDED.record_count,
@@ -177,6 +184,10 @@ SET record_count = k.record_count + EXCLUDED.record_count,
     plan_rate_days = k.plan_rate_days + EXCLUDED.plan_rate_days,
     forecast_rate_days = k.forecast_rate_days + EXCLUDED.forecast_rate_days,
     actual_rate_days = k.actual_rate_days + EXCLUDED.actual_rate_days;
+
+-- name: clear_rollup
+DELETE FROM kpi_rollup
+WHERE organization_id = %(organization_id)s;
 
 -- name: prune_rollup
 DELETE FROM kpi_rollup

@@ -158,14 +158,12 @@ WHERE o.organization_id = %(organization_id)s
       OFFSET 0)
 RETURNING o.pfa_id;
 
--- name: put_overlays
--- The stacked delta: of the values that several modifications give a field, the last one counts.
--- Record by record, as above.
-INSERT INTO pfa_overlay (
-    organization_id, user_id, pfa_id, delta, data, modification_id, state, session_id, version,
-    modified_at)
-SELECT %(organization_id)s, %(user_id)s, i.pfa_id, s.delta, r.data || s.delta,
-       t.modification_id, t.state, t.session_id, t.version, t.updated_at
+-- name: overlay_rows
+-- What the caller's overlay rows of some records should be. The stacked delta: of the values that several
+-- modifications give a field, the last one counts. Record by record, as above.
+SELECT %(organization_id)s AS organization_id, %(user_id)s AS user_id, i.pfa_id, s.delta,
+       r.data || s.delta AS data,
+       t.modification_id, t.state, t.session_id, t.version, t.updated_at AS modified_at
 FROM unnest(%(ids)s::text[]) AS i (pfa_id)
 CROSS JOIN LATERAL (
     SELECT m.modification_id, m.state, m.session_id, m.version, m.updated_at
@@ -189,6 +187,12 @@ CROSS JOIN LATERAL (
 ) AS s
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = i.pfa_id
 ORDER BY i.pfa_id
+
+-- name: put_overlays
+INSERT INTO pfa_overlay (
+    organization_id, user_id, pfa_id, delta, data, modification_id, state, session_id, version,
+    modified_at)
+{rows}
 ON CONFLICT (organization_id, user_id, pfa_id) DO UPDATE
 SET delta = EXCLUDED.delta,
     data = EXCLUDED.data,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import Connection
@@ -17,9 +17,19 @@ from psycopg.types.json import Jsonb
 from pfa_core import sql
 
 _SQL = sql.statements("mirror")
-_POST = compose.SQL(_SQL["post_rollup"])
-_ARRIVED = _POST.format(which=compose.SQL(_SQL["arrived"]))
-_BETWEEN = _POST.format(which=compose.SQL(_SQL["between"]))
+
+
+def _sums(which: LiteralString) -> compose.Composed:
+    return compose.SQL(_SQL["sums"]).format(which=compose.SQL(which))
+
+
+def _post(which: LiteralString) -> compose.Composed:
+    return compose.SQL(_SQL["post_rollup"]).format(sums=_sums(which))
+
+
+_ARRIVED, _BETWEEN, _ALL = (_post(_SQL[name]) for name in ("arrived", "between", "all"))
+# What the rollup of an organization should hold.
+ROLLUP_ROWS = _sums(_SQL["all"])
 _COPY = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _BACKSLASH, _TWO = "\\", "\\\\"
 COPY_CHUNK = 500
@@ -158,6 +168,13 @@ def _put(conn: Connection[Any], values: Mapping[str, Any]) -> int:
     written = conn.execute(_SQL["upsert"], values).rowcount
     conn.execute(_ARRIVED, {**values, "sign": 1})
     return written
+
+
+def recompute_rollup(conn: Connection[Any], organization_id: str) -> None:
+    """Make the rollup the sums of the mirror as it is, whatever it held."""
+    values = {"organization_id": organization_id, "sign": 1}
+    conn.execute(_SQL["clear_rollup"], values)
+    conn.execute(_ALL, values)
 
 
 def prune_rollup(conn: Connection[Any], organization_id: str) -> None:

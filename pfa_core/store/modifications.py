@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
+from psycopg import sql as compose
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
@@ -19,6 +20,8 @@ from pfa_core.model.principal import Principal
 from pfa_core.store.plain import plain
 
 _SQL = sql.statements("modifications")
+OVERLAY_ROWS = compose.SQL(_SQL["overlay_rows"])
+_PUT_OVERLAYS = compose.SQL(_SQL["put_overlays"]).format(rows=OVERLAY_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,7 @@ def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[
         values = {**_own(principal), "ids": sorted(set(ids))}
         conn.execute(_SQL["hold_mirror"], values)
         conn.execute(_SQL["clear_overlays"], values)
-        conn.execute(_SQL["put_overlays"], values)
+        conn.execute(_PUT_OVERLAYS, values)
 
 
 def clear_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:

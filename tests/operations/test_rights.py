@@ -86,6 +86,9 @@ MANAGING: dict[str, Call] = {
         w.db, pfa_core.resolve(), p, user_id="idle", role="viewer"
     ),
 }
+SETTING: dict[str, Call] = {
+    "verify_database": lambda w, p: pfa_core.verify_database(w.db, p, repair=True),
+}
 NEEDS: dict[str, tuple[Right, Call]] = {
     name: (right, call)
     for right, calls in (
@@ -96,6 +99,7 @@ NEEDS: dict[str, tuple[Right, Call]] = {
         (Right.REFRESH_DATA, REFRESHING),
         (Right.IMPORT, IMPORTING),
         (Right.MANAGE_USERS, MANAGING),
+        (Right.MANAGE_SETTINGS, SETTING),
     )
     for name, call in calls.items()
 }

@@ -1,0 +1,63 @@
+-- Does what is kept agree with what it is made of? {rows} are composed in store/verify.py.
+
+-- name: rollup_drift
+-- Combinations of dimensions whose sums are not those of the mirror; counts 0 where one has no row.
+SELECT coalesce(k.category, c.category), coalesce(k.class, c.class), coalesce(k.source, c.source),
+       coalesce(k.dor, c.dor), coalesce(k.area_silo, c.area_silo),
+       coalesce(k.record_count, 0), coalesce(c.record_count, 0)
+FROM (
+    SELECT category, class, source, dor, area_silo, is_actualized, is_discontinued,
+           is_funds_transferable, record_count, monthly_rental, purchase_cost, actual_purchase,
+           plan_rate_days, forecast_rate_days, actual_rate_days
+    FROM kpi_rollup
+    WHERE organization_id = %(organization_id)s
+      AND record_count <> 0
+) AS k
+FULL JOIN (
+    {rows}
+) AS c (organization_id, category, class, source, dor, area_silo, is_actualized, is_discontinued,
+        is_funds_transferable, record_count, monthly_rental, purchase_cost, actual_purchase,
+        plan_rate_days, forecast_rate_days, actual_rate_days)
+  ON k.category = c.category AND k.class = c.class AND k.source = c.source AND k.dor = c.dor
+ AND k.area_silo = c.area_silo AND k.is_actualized = c.is_actualized
+ AND k.is_discontinued = c.is_discontinued
+ AND k.is_funds_transferable = c.is_funds_transferable
+WHERE (k.record_count, k.monthly_rental, k.purchase_cost, k.actual_purchase, k.plan_rate_days,
+       k.forecast_rate_days, k.actual_rate_days)
+      IS DISTINCT FROM
+      (c.record_count, c.monthly_rental, c.purchase_cost, c.actual_purchase, c.plan_rate_days,
+       c.forecast_rate_days, c.actual_rate_days)
+ORDER BY 1, 2, 3, 4, 5;
+
+-- name: touched
+-- Whose overlay rows are to be looked at, and of which records.
+SELECT t.user_id, array_agg(DISTINCT t.pfa_id)
+FROM (
+    SELECT m.user_id, m.pfa_id
+    FROM pfa_modification AS m
+    WHERE m.organization_id = %(organization_id)s
+      AND m.state <> 'synced'
+    UNION ALL
+    SELECT o.user_id, o.pfa_id
+    FROM pfa_overlay AS o
+    WHERE o.organization_id = %(organization_id)s
+) AS t
+GROUP BY t.user_id
+ORDER BY t.user_id;
+
+-- name: overlay_drift
+-- Records whose overlay row of the user is not what mirror and modifications make of it.
+SELECT coalesce(o.pfa_id, e.pfa_id)
+FROM (
+    SELECT pfa_id, delta, data, modification_id, state, session_id, version, modified_at
+    FROM pfa_overlay
+    WHERE organization_id = %(organization_id)s
+      AND user_id = %(user_id)s
+) AS o
+FULL JOIN (
+    {rows}
+) AS e ON e.pfa_id = o.pfa_id
+WHERE (o.delta, o.data, o.modification_id, o.state, o.session_id, o.version, o.modified_at)
+      IS DISTINCT FROM
+      (e.delta, e.data, e.modification_id, e.state, e.session_id, e.version, e.modified_at)
+ORDER BY 1;
