@@ -155,7 +155,9 @@ def bare_loop(
             pfa_id = ids[number]
             path = f"/api/pems/pfa/{quote(pfa_id, safe='')}"
             if versions is None:
-                known[pfa_id] = json.loads(pool.urlopen("GET", path, headers=headers).data)["version"]
+                known[pfa_id] = json.loads(pool.urlopen("GET", path, headers=headers).data)[
+                    "version"
+                ]
             body = json.dumps(
                 {
                     "pfaId": pfa_id,
@@ -214,7 +216,7 @@ def push_figures(
     file = write_lines(folder / "push.jsonl", records)
     with sandbox(file, *faults) as url, database(folder) as db:
         pfa_core.pull_files(db, ANN, [str(file)])
-        versions = {pfa_id: 1 for pfa_id in bare}
+        versions: dict[str, int] | None = dict.fromkeys(bare, 1)
         values = count(5000)
         known, unknown = ([], []), ([], [])
         push(db, url, ours, threads, next(values))  # learns the versions
@@ -251,7 +253,9 @@ def measure_pull(folder: Path, rows: int, rounds: int) -> list[Figure]:
             result = pfa_core.pull_pems(db, ANN, PemsProfile(url, ORG, ORG))
             ours.append(rows / (time.perf_counter() - began))
             assert (result.status, result.inserted) == ("completed", rows), result
-    return [Figure("pull: grid rows/s beside \\copy of the same rows", *medians((ours, copied)), 0.5)]
+    return [
+        Figure("pull: grid rows/s beside \\copy of the same rows", *medians((ours, copied)), 0.5)
+    ]
 
 
 def clear(db: Database) -> None:

@@ -1,15 +1,18 @@
 #!/bin/sh
-# Every night: take the newest baseline file in, then write a report and an export.
+# Every night: take the newest baseline in, then write a report and an export.
 #
 #     examples/nightly.sh BASELINE_FILE REPORT_DIRECTORY
+#     examples/nightly.sh pems REPORT_DIRECTORY
 #
+# With a file it pulls that file; with the word pems it pushes what is committed, then pulls from PEMS.
 # Says nothing when all is well, so that cron sends no mail. Speaks on stderr, and cron mails it,
-# when records were rejected (exit 3, the report is written all the same) or when a step failed.
-# Organization, token and database come from the environment; see nightly.cron beside this file.
+# when records were rejected or are in conflict (exit 3, the report is written all the same) or when a
+# step failed. Organization, token, database and PEMS come from the environment or the profile; see
+# nightly.cron beside this file.
 set -u
 
 if [ $# -ne 2 ]; then
-    echo "usage: nightly.sh BASELINE_FILE REPORT_DIRECTORY" >&2
+    echo "usage: nightly.sh BASELINE_FILE|pems REPORT_DIRECTORY" >&2
     exit 2
 fi
 baseline=$1
@@ -45,7 +48,12 @@ step() {
     [ "$file" = /dev/null ] || mv "$printed" "$file"
 }
 
-step /dev/null pfa sync pull --from "$baseline" --quiet
+if [ "$baseline" = pems ]; then
+    step /dev/null pfa sync push --quiet --if-locked wait
+    step /dev/null pfa sync pull --quiet --if-locked wait
+else
+    step /dev/null pfa sync pull --from "$baseline" --quiet
+fi
 step "$reports/stats.csv" pfa stats --by category -o csv --quiet
 step "$reports/records.jsonl" pfa list -o jsonl --quiet --error-format text
 exit $partly

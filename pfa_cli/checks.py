@@ -143,7 +143,7 @@ def _membership(call: Call) -> Finding:
 
 def _pems(call: Call) -> Finding:
     """Whether PEMS answers, and lets us in; an installation that lives on files has none."""
-    from pfa_core.model.exchange import Trouble
+    from pfa_core.model.exchange import Remedy, Trouble
     from pfa_core.pems.reader import open_reader
     from pfa_core.pems.rest import health
 
@@ -153,7 +153,7 @@ def _pems(call: Call) -> Finding:
     profile = call.pems()
     found = health(profile)
     trouble = found.trouble
-    if trouble is None or trouble.code == "NOT_FOUND":  # not every PEMS has that service
+    if trouble is None or trouble.remedy is not Remedy.RETRY:  # not every PEMS has that service
         with open_reader(profile) as reader:
             page = reader.page(0, 1)
         trouble = page if isinstance(page, Trouble) else None

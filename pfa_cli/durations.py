@@ -19,7 +19,7 @@ def parse_duration(text: str) -> timedelta:
     """
     match = _DURATION.fullmatch(text.strip())
     if not match:
-        raise InvalidRequest(f"{text!r} is no length of time", hint="spell it 30m, 8h or 90d")
+        raise InvalidRequest(f"{text!r} is no length of time", hint="spell it 90s, 30m, 8h or 90d")
     try:
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
     except OverflowError:

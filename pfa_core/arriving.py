@@ -78,12 +78,12 @@ class Arrival:
                 return item.value["pfaId"], text
         record = self._read(item) if isinstance(item, RawRecord) else item
         if isinstance(record, Fault):
-            self._refuse(record)
+            self.refuse(record)
             return None
         text = jsontext.dumps(record)
         if not _storable(text):
             reason = "holds a character that cannot be stored"
-            self._refuse(Fault(_shown(record["pfaId"]), "", "INVALID_TYPE", reason, item.position))
+            self.refuse(Fault(_shown(record["pfaId"]), "", "INVALID_TYPE", reason, item.position))
             return None
         self.seen.add(record["pfaId"])
         return record["pfaId"], text
@@ -107,7 +107,8 @@ class Arrival:
             return Fault(record["pfaId"], "pfaId", "DUPLICATE_RECORD", reason, item.position)
         return record
 
-    def _refuse(self, fault: Fault) -> None:
+    def refuse(self, fault: Fault) -> None:
+        """Count a refusal, and keep it while there are not too many."""
         self.rejected += 1
         self.foreign += fault.code == FOREIGN
         if len(self.faults) < MAX_FAULTS:

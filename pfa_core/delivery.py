@@ -18,7 +18,7 @@ from pfa_core.model.outcome import Result, Sending, Task, Verdict
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.pems.writer import Writer
 
-MAX_GENERATIONS = 8
+MOST_GENERATIONS = 8  # in a row, before a record that keeps moving is left for later
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +63,13 @@ class Delivery:
         task = sending.task
         answer = self.writer.write(_write(task, sending.changes, sending.version))
         if isinstance(answer, Applied):
-            return Result(
-                task,
-                Verdict.SYNCED,
-                sending.delta,
-                message=sending.note,
-                changes=sending.changes,
-                revision=answer.version or None,
-                stamp=answer.stamp,
-                reading=sending.reading,
-            )
+            return _applied(sending, answer)
         if isinstance(answer, Moved):
-            if task.generation < MAX_GENERATIONS:
-                return Again(task.afresh())
+            anew = task.afresh()
+            if anew.generation % MOST_GENERATIONS:
+                return Again(anew)
             moving = Trouble("VERSION_CONFLICT", "the record keeps changing in PEMS", Remedy.RETRY)
-            return _troubled(replace(task, generation=0), moving, in_doubt=None)
+            return _troubled(anew, moving, in_doubt=None)
         if answer.maybe_applied:
             return self._look_back(sending, answer)
         return _troubled(task, answer, in_doubt=None)
@@ -129,6 +121,21 @@ class Delivery:
         if not changes:
             return _seen(task, delta, reading, note or "PEMS has these values already")
         return Sending(task, delta, changes, reading.version, reading, note)
+
+
+def _applied(sending: Sending, answer: Applied) -> Result:
+    """PEMS took it; what its answer shows is newer than what was read before."""
+    shown = answer.record
+    return Result(
+        sending.task,
+        Verdict.SYNCED,
+        sending.delta,
+        message=sending.note,
+        changes=sending.changes if shown is None else {},
+        revision=answer.version or None,
+        stamp=answer.stamp,
+        reading=sending.reading if shown is None else Reading(answer.version, shown),
+    )
 
 
 def _has_it(sending: Sending, reading: Reading) -> bool:
@@ -191,7 +198,7 @@ def _disputed(
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is None else str(value)
+    return "nothing" if value in (None, "") else str(value)
 
 
 def _ask_about_everything(task: Task, reading: Reading) -> Result:

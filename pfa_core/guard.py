@@ -36,6 +36,19 @@ def enter(
     return member
 
 
+def require_active(conn: Connection[Any], organization_id: str) -> None:
+    """Refuse to exchange anything with PEMS for an organization that is suspended or archived.
+
+    Raises:
+        Forbidden: It is.
+    """
+    found = members.organization(conn, organization_id)
+    if found and found.status != "active":
+        raise Forbidden(
+            f"the organization {organization_id} is {found.status}: nothing is exchanged"
+        )
+
+
 def _explain_absence(conn: Connection[Any], code: str, user: str) -> NoReturn:
     if members.organization(conn, code) is None:
         raise NotFound(f"there is no organization {code!r}", hint="type: pfa org list")

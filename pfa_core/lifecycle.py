@@ -24,7 +24,7 @@ from pfa_core.model.ownership import Ownership
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import Filters
 from pfa_core.precommit import RecordConflict, Review, review
-from pfa_core.store import audit, mirror, modifications
+from pfa_core.store import audit, leases, mirror, modifications
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import Commitment, ModificationRow
 
@@ -137,7 +137,8 @@ def commit(
 def uncommit(
     db: Database, principal: Principal, selection: Selection, *, dry_run: bool = False
 ) -> UncommitResult:
-    """Turn committed modifications back into drafts, all or none, while nothing was sent.
+    """Turn committed modifications back into drafts, all or none, while nothing was sent; and those
+    that PEMS refused for good.
 
     Of several commitments on one record only the newest becomes the draft; those under it stay.
 
@@ -149,7 +150,7 @@ def uncommit(
 
     def work(conn: Connection[Any]) -> UncommitResult:
         enter(conn, principal, Right.SYNC, writing=True)
-        rows = _select(conn, principal, State.COMMITTED, selection)
+        rows = _select(conn, principal, State.COMMITTED, selection, dead=True)
         if not rows:
             raise NoDrafts(f"nothing committed {_where(selection)}", hint="type: pfa status")
         _require_unsent(rows)
@@ -193,7 +194,8 @@ def discard(
 def _commit(
     conn: Connection[Any], db: Database, principal: Principal, found: Review, selection: Selection
 ) -> CommitResult:
-    at = db.clock()
+    # The database's clock: two computers of one user must not turn the order of commitment round.
+    at = leases.clock(conn)
     commitments = [
         Commitment(draft.modification_id, delta, draft.version) for draft, delta in found.good
     ]
@@ -233,7 +235,8 @@ def _nothing_to_discard(
     if states and State.DRAFT not in states:
         raise IllegalTransition(
             f"session {session!r} has no drafts any more: it is committed",
-            hint=f"type: pfa uncommit --session {shlex.quote(session)}, while nothing was sent",
+            hint=f"type: pfa uncommit --session {shlex.quote(session)}, while nothing was sent or PEMS"
+            " refused it",
         )
     discarded = audit.was_discarded(conn, principal.organization_id, principal.user_id, session)
     if discarded and not states:
@@ -242,12 +245,18 @@ def _nothing_to_discard(
 
 
 def _select(
-    conn: Connection[Any], principal: Principal, state: State, selection: Selection
+    conn: Connection[Any],
+    principal: Principal,
+    state: State,
+    selection: Selection,
+    *,
+    dead: bool = False,
 ) -> list[ModificationRow]:
     by_version = not selection.session_id and not selection.everything
     _require_records(conn, principal, selection.ids)
     ids = list(selection.ids) or (list(selection.expected_versions) if by_version else None) or None
-    return modifications.select(conn, principal, state, session_id=selection.session_id, ids=ids)
+    session = selection.session_id
+    return modifications.select(conn, principal, state, session_id=session, ids=ids, dead=dead)
 
 
 def _require_records(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
@@ -290,7 +299,7 @@ def _require_unsent(rows: Sequence[ModificationRow]) -> None:
     faults = [
         Fault(row.pfa_id, "", "ILLEGAL_TRANSITION", "was sent to PEMS already, or tried to be")
         for row in rows
-        if row.attempts
+        if row.attempts and row.state == State.COMMITTED
     ]
     if faults:
         raise IllegalTransition(

@@ -40,7 +40,8 @@ class SessionStatus:
 @dataclass(frozen=True, slots=True)
 class StatusReport:
     """Where the principal stands. `baseline_at` is when the last pull ended, None before the first;
-    `sync_errors` counts what PEMS refused or did not answer, whether it is tried again or not."""
+    `committed` counts what is on its way to PEMS, retries too, `sync_errors` what is not sent again by
+    itself."""
 
     organization_id: str
     user_id: str
@@ -73,6 +74,8 @@ def status(db: Database, principal: Principal) -> StatusReport:
         member = enter(conn, principal, Right.READ)
         code = principal.organization_id
         overtaken = _overtaken(conn, principal)
+        rows = modifications.sessions(conn, principal)
+        retrying = sum(row.retrying for row in rows)
         sessions = [
             SessionStatus(
                 row.session_id,
@@ -81,7 +84,7 @@ def status(db: Database, principal: Principal) -> StatusReport:
                 row.last_change,
                 overtaken[row.session_id, row.state],
             )
-            for row in modifications.sessions(conn, principal)
+            for row in rows
         ]
         count = mirror.count(conn, code)
         return StatusReport(
@@ -92,12 +95,12 @@ def status(db: Database, principal: Principal) -> StatusReport:
             baseline_at=runs.last_pull(conn, code),
             sessions=sessions,
             drafts=_records(sessions, "draft"),
-            committed=_records(sessions, "committed"),
+            committed=_records(sessions, "committed") + _records(sessions, "syncing") + retrying,
             conflicts=_records(sessions, "conflict"),
-            sync_errors=_records(sessions, "sync_error"),
+            sync_errors=_records(sessions, "sync_error") - retrying,
             overtaken=overtaken.total(),
             runs=runs.runs(conn, code, 5),
-            next_command=_next_command(count, sessions),
+            next_command=_next_command(count, sessions, retrying),
         )
 
     return db.read(work)
@@ -177,7 +180,7 @@ def _records(sessions: Sequence[SessionStatus], state: str) -> int:
     return sum(session.records for session in sessions if session.state == state)
 
 
-def _next_command(count: int, sessions: Sequence[SessionStatus]) -> str:
+def _next_command(count: int, sessions: Sequence[SessionStatus], retrying: int) -> str:
     if not count:
         return "pfa sync pull --from FILE"
     if _records(sessions, "conflict"):
@@ -188,7 +191,7 @@ def _next_command(count: int, sessions: Sequence[SessionStatus]) -> str:
         return f"pfa diff {shlex.quote(moved[0].session_id)}"
     if drafts:
         return f"pfa commit --session {shlex.quote(drafts[0].session_id)}"
-    if _records(sessions, "committed"):
+    if _records(sessions, "committed") or retrying:
         return "pfa sync push"
     if _records(sessions, "sync_error"):
         return "pfa sync retry --dry-run"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pfa_core.errors import ConfigInvalid
+from pfa_core.errors import ConfigInvalid, IoFailure, NotFound
 from pfa_core.model.ownership import Ownership, read_ownership
 from pfa_core.model.values import shorten
 from pfa_core.pems.fieldmap import FieldMap, load_field_map
@@ -58,8 +58,8 @@ def pems_profile(
 
     Raises:
         ConfigInvalid: No address, an unknown key, a value of another type or out of its range, a
-            user without password, a password file that others can read, a bad field map.
-        NotFound, IoFailure: A password file that is not there or cannot be read.
+            user without password, a password file that is not there, cannot be read or can be read
+            by others, a bad field map.
     """
     environ = os.environ if environ is None else environ
     source = _Source(settings, organization_id, environ)
@@ -239,17 +239,25 @@ def _url(source: _Source) -> str:
     return url.rstrip("/")
 
 
+def _secret(path: Path, named_by: str) -> str:
+    try:
+        return read_secret_file(path)
+    except (NotFound, IoFailure) as error:
+        raise ConfigInvalid(f"{named_by}: {error.message}", hint=error.hint) from error
+
+
 def _password(source: _Source, username: str) -> Secret | None:
     named = source.variable("PFA_PEMS_PASSWORD_FILE")
     inline = source.variable("PFA_PEMS_PASSWORD")
     configured = source.text("password_file")
     if named:
-        found = read_secret_file(_path(named))
+        found = _secret(_path(named), "PFA_PEMS_PASSWORD_FILE")
     elif inline:
         found = inline
     else:
         # What is relative is relative to the file that says it.
-        found = read_secret_file(source.config_dir / _path(configured)) if configured else ""
+        file = source.config_dir / _path(configured)
+        found = _secret(file, f"[{source.place}] password_file") if configured else ""
     if bool(found) != bool(username):
         missing = "user name" if found else "password"
         raise ConfigInvalid(

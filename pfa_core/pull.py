@@ -110,7 +110,8 @@ def pull_pems(
     """
     options, stop = options or PullOptions(), stop or threading.Event()
     since = _since(db, principal, profile, options)
-    kind = "full" if since is None else "incremental"
+    # What somebody asked for by hand says nothing of what lies between the last pull and then.
+    kind = "full" if since is None else "incremental" if options.since is None else "since"
     if dry_run:
         running = rehearsal(db, principal, "pull", source=profile.url, kind=kind)
         return pull_pages(

@@ -14,10 +14,11 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.arriving import Arrival, PullResult, end_pull
-from pfa_core.errors import LeaseHeld, PemsProtocol, PemsRejected, PemsUnavailable, PfaError
+from pfa_core.errors import Fault, LeaseHeld, PemsProtocol, PemsRejected, PemsUnavailable, PfaError
 from pfa_core.files.baseline import RawRecord
 from pfa_core.guard import enter
 from pfa_core.logs import RunLog, run_log
+from pfa_core.model.baseline import FOREIGN
 from pfa_core.model.exchange import Remedy, Trouble
 from pfa_core.model.locking import IfLocked
 from pfa_core.model.outcome import RetryPolicy
@@ -32,7 +33,8 @@ from pfa_core.store.mirror import Merged
 from pfa_core.store.pages import Page
 from pfa_core.store.plain import plain
 
-RESUMABLE = timedelta(hours=24)
+RESUMABLE = timedelta(hours=6)
+NOBODY_S = "is missing: whose record is it?"
 LONGEST_WAIT = 60.0  # seconds that a page is waited for, whatever PEMS asks
 MOST_SHIFTS = 5
 MOST_WAITING = 1  # pages that wait to be stored beside the one that is
@@ -61,10 +63,12 @@ class PullOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where to go on: behind how many rows, and the id of the last of them ("" at the beginning)."""
+    """Where to go on: behind how many rows, and the id of the last of them ("" at the beginning); `again`
+    where this was read before."""
 
     offset: int = 0
     last_id: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,7 @@ class _Pulling:
         self._clock = (self.running.started_at, time.monotonic())
         self._recent: list[set[str]] = []
         self._shifts = 0
+        self._exhausted = False
         self._behind = 0
         self._began_at = self.running.started_at
 
@@ -201,7 +206,7 @@ class _Pulling:
         for failures in range(self._policy.retries + 1):
             asked_at = self._database_time()
             answer = self.reader.page(
-                place.offset - overlap, self.profile.grid.page_size, since=self.since
+                place.offset - overlap, self.profile.grid.page_size + overlap, since=self.since
             )
             if isinstance(answer, GridPage):
                 return _Fetched(place, answer, asked_at)
@@ -234,14 +239,43 @@ class _Pulling:
                 return None
             rows = rows[1:]
         behind = _Place(place.offset + len(rows), _last_id(rows) or place.last_id)
-        self.complete = _is_last(fetched.page, rows, behind)
-        if not rows and not self.complete:
-            reason = f"a page came empty before the total of {fetched.page.total:,} was reached"
-            self.trouble = Trouble("PEMS_PROTOCOL", reason, Remedy.RETRY)
+        if not rows:
+            return self._end_of_rows(fetched.page.total, place, fetching)
+        if self._is_news(rows):
+            self._shifts = 0
+        elif not place.again:
+            self._step_back(place, fetching)
             return None
-        if not self.complete and not self.stop.is_set() and not self.running.lost:
+        if not self.stop.is_set() and not self.running.lost:
             fetching.give(behind)
-        return self._checked(fetched, rows) if rows else None
+        return self._checked(fetched, rows)
+
+    def _end_of_rows(
+        self, total: int | None, place: _Place, fetching: Senders[_Place, _Fetched | Trouble]
+    ) -> None:
+        """Only a page without a row is the end, whatever the total says on the way: some installations
+        tell that of the page, some cap their pages. A total that is larger was not reached."""
+        if place.offset and place.offset == self._behind:
+            self._begin_anew(fetching)
+        elif total is not None and total > place.offset:
+            reason = f"a page came empty before the total of {total:,} was reached"
+            self.trouble = Trouble("PEMS_PROTOCOL", reason, Remedy.RETRY)
+            self._exhausted = True
+        else:
+            self.complete = True
+
+    def _is_news(self, rows: Sequence[Mapping[str, str]]) -> bool:
+        """Whether a page holds any row that those before did not."""
+        known = set().union(*self._recent)
+        return any(row.get("pfaId", "") not in known for row in rows)
+
+    def _begin_anew(self, fetching: Senders[_Place, _Fetched | Trouble]) -> None:
+        """There is nothing behind where an earlier pull was cut off: what it saw may be long gone."""
+        self.log.warning("restarted", behind=self._behind)
+        self._behind, self._began_at = 0, self.running.started_at
+        self.running.since = None
+        self.running.db.transact(lambda conn: pages.drop(conn, self._code))
+        fetching.give(_Place())
 
     def _step_back(self, place: _Place, fetching: Senders[_Place, _Fetched | Trouble]) -> None:
         """Rows went or came before this place: begin a page earlier, what is known already is skipped."""
@@ -252,7 +286,8 @@ class _Pulling:
             )
             return
         self.log.warning("shifted", behind=place.offset)
-        fetching.give(_Place(max(0, place.offset - self.profile.grid.page_size)))
+        before = max(0, place.offset - self.profile.grid.page_size)
+        fetching.give(_Place(before, again=True))
 
     def _checked(self, fetched: _Fetched, rows: Sequence[Mapping[str, str]]) -> _Batch:
         place, code = fetched.place, self._code
@@ -262,15 +297,19 @@ class _Pulling:
         ids: list[str] = []
         for number, row in enumerate(rows, place.offset + 1):
             pfa_id = row.get("pfaId", "")
-            if row.get("organization", code) in ("", code):
+            if row.get("organization") == code:
                 ids.append(pfa_id)
             if pfa_id in known:
                 continue
             self.arrived += 1
+            if not row.get("organization"):
+                place_told = f"PEMS row {number}"
+                self.arrival.refuse(Fault(pfa_id, "organization", FOREIGN, NOBODY_S, place_told))
+                continue
             taken = self.arrival.take(RawRecord(row, f"PEMS row {number}", textual=True))
             if taken:
                 accepted.append(taken)
-        self._recent = [*self._recent[-1:], {row.get("pfaId", "") for row in rows}]
+        self._recent = [*self._recent[-2:], {row.get("pfaId", "") for row in rows}]
         page = Page(place.offset, len(rows), _last_id(rows))
         return _Batch(page, accepted, ids, fetched.asked_at)
 
@@ -342,6 +381,8 @@ class _Pulling:
         missing, message = 0, self._message()
         if self.complete and self._full:
             missing, message = self._mark(conn, message)
+        if self._exhausted and not self.dry_run:
+            pages.drop(conn, code)  # there is nothing to go on with: the next pull begins anew
         status = "completed" if self.complete and not message.startswith(NOTHING) else "partial"
         result = PullResult(
             run_id=self.running.run_id,
@@ -383,11 +424,6 @@ class _Pulling:
 
 
 NOTHING = "PEMS answered with no records at all"
-
-
-def _is_last(page: GridPage, rows: Sequence[Mapping[str, str]], behind: _Place) -> bool:
-    """Whether nothing is behind: the total is reached, or, where none is told, a page is empty."""
-    return behind.offset >= page.total if page.total is not None else not rows
 
 
 def _last_id(rows: Sequence[Mapping[str, str]]) -> str:

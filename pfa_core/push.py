@@ -79,7 +79,8 @@ class PushOptions:
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """What a push did. `total` commitments were tried: `synced` PEMS has, `conflicts` wait for a
+    """What a push did. `waiting` commitments are left to be sent, `blocked` of them behind a conflict
+    or a dead letter of their user's. `total` commitments were tried: `synced` PEMS has, `conflicts` wait for a
     person, `retrying` are due again later, `rejected` are dead letters. `recovered` were found cut
     off by an earlier run. `interrupted`: it was told to stop before all was sent. `problems` tell why
     commitments are not in PEMS, at most 1,000. A push that was skipped has no run and status skipped.
@@ -93,6 +94,8 @@ class PushResult:
     conflicts: int = 0
     retrying: int = 0
     recovered: int = 0
+    waiting: int = 0
+    blocked: int = 0
     interrupted: bool = False
     message: str = ""
     problems: tuple[Fault, ...] = ()
@@ -244,11 +247,14 @@ def _policy(profile: PemsProfile) -> RetryPolicy:
 
 def _finish(running: Running, work: Pushing) -> PushResult:
     """Write the end into the history, and tell it: as a result, or as the error it ended with."""
-    error = _error(work)
+    error, code = _error(work), running.organization_id
     counts = work.tally.counts()
     interrupted = work.stop.is_set()
-    status = _status(counts, error, interrupted=interrupted)
-    message = error.message if error else "told to stop" if interrupted else ""
+    waiting, blocked = running.db.read(lambda conn: queue.left(conn, code, work.scope))
+    late = work.late and waiting > blocked
+    status = _status(counts, error, unfinished=interrupted or late)
+    ended = "told to stop" if interrupted else "the deadline passed" if late else ""
+    message = error.message if error else ended
 
     def end(conn: Connection[Any]) -> None:
         running.end(conn, status, counts, message or None)
@@ -264,16 +270,18 @@ def _finish(running: Running, work: Pushing) -> PushResult:
         running.run_id,
         status,
         **counts,
+        waiting=waiting,
+        blocked=blocked,
         interrupted=interrupted,
         message=message,
         problems=tuple(work.tally.problems()),
     )
 
 
-def _status(counts: Mapping[str, int], error: PfaError | None, *, interrupted: bool) -> str:
+def _status(counts: Mapping[str, int], error: PfaError | None, *, unfinished: bool) -> str:
     if error and not counts["synced"]:
         return "failed"
-    unfinished = counts["total"] > counts["synced"] or interrupted
+    unfinished = unfinished or counts["total"] > counts["synced"]
     return "partial" if error or unfinished else "completed"
 
 
@@ -287,6 +295,8 @@ def _error(work: Pushing) -> PfaError | None:
             " waits for the next push",
             details=tally.problems()[:SHOWN_FAULTS],
         )
+    if work.denied:
+        return work.denied
     if work.refused:
         return _rejected(work.refused, tally)
     away = work.outage or _all_in_trouble(tally)

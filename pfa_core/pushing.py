@@ -18,10 +18,12 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.delivery import Again, Delivery
-from pfa_core.errors import Fault
+from pfa_core.errors import Fault, NotAllowed, PfaError
+from pfa_core.guard import enter, require_active
 from pfa_core.logs import RunLog
-from pfa_core.model.exchange import Remedy, Trouble
+from pfa_core.model.exchange import FORBIDDEN, Remedy, Trouble
 from pfa_core.model.outcome import Result, RetryPolicy, Sending, Task, Verdict
+from pfa_core.model.principal import Right
 from pfa_core.running import Running
 from pfa_core.senders import Pace, Senders
 from pfa_core.settling import Settler
@@ -99,6 +101,7 @@ class Pushing:
     tally: Tally = field(default_factory=Tally)
     refused: Trouble | None = None
     outage: Trouble | None = None
+    denied: PfaError | None = None
 
     def __post_init__(self) -> None:
         self._db = self.running.db
@@ -111,6 +114,7 @@ class Pushing:
         self._stock = 0
         self._exhausted = False
         self._waited = 0.0
+        self._came_through = False
         self._rounds = 0
         self._settled_at = self._marked_at = time.monotonic()
         self._ready: list[Sending] = []
@@ -120,10 +124,14 @@ class Pushing:
     @property
     def halted(self) -> bool:
         """Whether nothing more is to be sent."""
+        ended = self.refused is not None or self.outage is not None or self.denied is not None
+        return ended or self.late or self.stop.is_set() or self.running.lost
+
+    @property
+    def late(self) -> bool:
+        """Whether the deadline has passed."""
         deadline = self.limits.deadline
-        late = deadline is not None and time.monotonic() - self._began > deadline.total_seconds()
-        ended = self.refused is not None or self.outage is not None
-        return late or ended or self.stop.is_set() or self.running.lost
+        return deadline is not None and time.monotonic() - self._began > deadline.total_seconds()
 
     def run(self) -> None:
         """Push until nothing is due any more, or until it is told to stop."""
@@ -202,7 +210,11 @@ class Pushing:
         wanted = BATCH
         if self.limits.limit is not None:
             wanted = min(wanted, self.limits.limit - self._claimed)
-        items = self._db.transact(lambda conn: self._claim(conn, wanted)) if wanted > 0 else []
+        try:
+            items = self._db.transact(lambda conn: self._claim(conn, wanted)) if wanted > 0 else []
+        except NotAllowed as denied:  # revoked meanwhile: what is in flight is settled all the same
+            self.denied = denied
+            return
         self._exhausted = len(items) < wanted or wanted <= 0
         self._claimed += len(items)
         self._stock += len(items)
@@ -212,6 +224,8 @@ class Pushing:
             self.log.event("claimed", records=len(items))
 
     def _claim(self, conn: Connection[Any], wanted: int) -> list[Task | Sending]:
+        enter(conn, self.running.principal, Right.SYNC)
+        require_active(conn, self._code)
         code, at = self._code, leases.clock(conn)
         rows = queue.due(conn, code, self.scope, at=at, limit=wanted)
         if not rows:
@@ -228,13 +242,30 @@ class Pushing:
         """In a thread: one step of one commitment, none when the run is to end."""
         task = item if isinstance(item, Task) else item.task
         if not self.halted:
-            self.pace.turn(self.stop)
+            self.pace.turn(lambda: self.halted, sends=isinstance(item, Sending))
         if self.halted:
             return _released(task)
-        answer = self.delivery.prepare(item) if isinstance(item, Task) else self.delivery.send(item)
+        try:
+            answer = self._step(item)
+        except Exception as error:  # one record must not hold up all others, run after run
+            return self._broken(item, error)
         if isinstance(answer, Result):
             self._adjust_pace(answer)
         return answer
+
+    def _step(self, item: Task | Sending) -> Sending | Result | Again:
+        if isinstance(item, Task):
+            return self.delivery.prepare(item)
+        return self.delivery.send(item)
+
+    def _broken(self, item: Task | Sending, error: Exception) -> Result:
+        """A bug of ours, at this record: a dead letter that says so."""
+        task = item if isinstance(item, Task) else item.task
+        name = type(error).__name__
+        self.log.error("broken", record=task.pfa_id, error=error)
+        in_doubt = item.version if isinstance(item, Sending) else task.sent_version
+        message = f"unexpected {name}; nothing more is known of this record"
+        return Result(task, Verdict.REJECTED, task.delta, "INTERNAL", message, in_doubt=in_doubt)
 
     def _adjust_pace(self, result: Result) -> None:
         if result.trouble is not None and result.trouble.remedy is Remedy.SLOW_DOWN:
@@ -282,20 +313,36 @@ class Pushing:
         if trouble is not None and trouble.remedy is Remedy.STOP:
             self.refused = trouble
             self._done.append(replace(result, counted=False))
-        elif trouble is not None and trouble.remedy is Remedy.RETRY:
+        elif trouble is not None and self._may_be_about_all(trouble):
             self._streak.append(result)
             if len(self._streak) >= max(OUTAGE, 2 * self.limits.concurrency):
-                self.outage = trouble
+                if trouble.code == FORBIDDEN:
+                    self.refused = trouble
+                else:
+                    self.outage = trouble
         else:
             if result.verdict is not Verdict.RELEASED:
+                self._came_through = self._came_through or trouble is None
                 self._end_streak()
             self._done.append(result)
 
     def _end_streak(self) -> None:
-        """Troubles of records count for them; those of an outage count for none."""
-        counted = self.outage is None
-        self._done += [replace(item, counted=counted) for item in self._streak]
+        """Troubles of records count for them; those of PEMS as a whole count for none."""
+        if self.outage is None and self.refused is None:
+            self._done += [replace(one, counted=self._counts(one)) for one in self._streak]
+        else:
+            again = Verdict.RETRYING
+            self._done += [replace(one, counted=False, verdict=again) for one in self._streak]
         self._streak = []
+
+    def _counts(self, result: Result) -> bool:
+        """Whether a trouble is the record's own: PEMS failed at it, or took others meanwhile."""
+        return result.code == "SERVER_ERROR" or self._came_through
+
+    def _may_be_about_all(self, trouble: Trouble) -> bool:
+        """Whether many such troubles in a row tell of PEMS as a whole."""
+        forbidden = trouble.code == FORBIDDEN and not self.tally.synced
+        return trouble.remedy is Remedy.RETRY or forbidden
 
     def _settle_when_due(self) -> None:
         idle = not self._senders.busy and not self._ready

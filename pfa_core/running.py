@@ -17,7 +17,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.errors import LeaseHeld, PfaError
-from pfa_core.guard import enter
+from pfa_core.guard import enter, require_active
 from pfa_core.model.locking import IfLocked
 from pfa_core.model.principal import Principal, Right
 from pfa_core.store import leases, runs
@@ -143,6 +143,7 @@ def leased(
 
     def begin(conn: Connection[Any]) -> Running | Holder:
         enter(conn, principal, right)
+        require_active(conn, principal.organization_id)
         held = _take(conn, principal, direction, run_id, lifetime)
         if held:
             return held
@@ -242,7 +243,8 @@ def _heartbeat(running: Running) -> Iterator[None]:
 
 
 def _record_failure(running: Running, error: BaseException) -> None:
-    message = error.message if isinstance(error, PfaError) else "interrupted"
+    told = error.message if isinstance(error, PfaError) else f"unexpected {type(error).__name__}"
+    message = told if isinstance(error, Exception) else "interrupted"
 
     def work(conn: Connection[Any]) -> None:
         found = runs.run(conn, running.organization_id, running.run_id)
@@ -255,8 +257,12 @@ def _record_failure(running: Running, error: BaseException) -> None:
 
 def _give_up(running: Running) -> None:
     code, name, owner = running.organization_id, running.direction, running.run_id
-    with suppress(PfaError):  # then it expires
-        running.db.transact(lambda conn: leases.release(conn, code, name, owner))
+    for _ in range(
+        2
+    ):  # a commit that broke may have gone through or not; saying it twice is no harm
+        with suppress(PfaError):
+            running.db.transact(lambda conn: leases.release(conn, code, name, owner))
+            return  # otherwise it expires
 
 
 @cache

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from pfa_core.errors import ConfigInvalid, IoFailure, NotFound
 
+# What the shell makes of <(command).
+_OWN_PIPES = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
+
 
 class Secret:
     """A text that never shows itself: not in repr, not in str, not in a log."""
@@ -35,8 +38,15 @@ def read_secret_file(path: Path) -> str:
         ConfigInvalid: Group or others have access to it, or it is no text.
     """
     try:
-        with path.open("rb") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+        # A pipe that nobody writes to would keep us waiting for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISFIFO(mode) and str(path).startswith(_OWN_PIPES):
+                os.set_blocking(descriptor, True)
+            elif not stat.S_ISREG(mode):
+                raise ConfigInvalid(f"{path} is no file that a secret could be in")
+            if stat.S_IMODE(mode) & 0o077:
                 raise ConfigInvalid(f"{path} can be read by others", hint=f"type: chmod 600 {path}")
             return file.read(1 << 20).decode().strip()
     except FileNotFoundError:

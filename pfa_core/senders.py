@@ -18,6 +18,7 @@ Answer = TypeVar("Answer")
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 2.0
 RECOVERY = 0.9
+SLICE = 0.1  # seconds in which a waiting thread looks whether all has ended
 CALM = 0.5  # seconds after slowing down in which further complaints are about the old pace
 
 
@@ -35,16 +36,20 @@ class Pace:
         self._slowed = float("-inf")
         self._lock = threading.Lock()
 
-    def turn(self, stop: threading.Event) -> None:
-        """Wait for this thread's turn, or until it is to stop."""
-        if not self._pause and not self._least:
+    def turn(self, ended: Callable[[], bool], *, sends: bool = True) -> None:
+        """Wait for this thread's turn, or until all has ended.
+
+        Args:
+            sends: Something is to be changed; a mere look is not bound to the rate.
+        """
+        step = max(self._pause, self._least if sends else 0.0)
+        if not step:
             return
         with self._lock:
-            now = time.monotonic()
-            at = max(self._next, now)
-            self._next = at + max(self._pause, self._least)
-        if at > now:
-            stop.wait(at - now)
+            at = max(self._next, time.monotonic())
+            self._next = at + step
+        while (left := at - time.monotonic()) > 0 and not ended():
+            time.sleep(min(left, SLICE))
 
     def slow_down(self) -> None:
         """PEMS asked for it."""

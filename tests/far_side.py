@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from pfa_core.model.delta import same
 from pfa_core.model.principal import Principal
 from pfa_core.pems.profile import GridSettings, PemsProfile
 from pfa_core.pems.sandbox import Outcome, Sandbox
+from pfa_core.pems.sandbox_http import HttpServer, Request, Response
 from pfa_core.push import PushOptions, PushResult
 from pfa_core.store.database import Database
 from tests.factories import World, a_world
@@ -123,3 +124,10 @@ def a_state_file() -> Iterator[Path]:
     """A place for the state of a sandbox that is killed and started again."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder) / "pems.state"
+
+
+@contextmanager
+def answering(answer: Callable[[Request], Response]) -> Iterator[str]:
+    """The address of a PEMS that says whatever the function says."""
+    with HttpServer(answer) as server:
+        yield f"http://127.0.0.1:{server.port}"

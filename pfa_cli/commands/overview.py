@@ -156,7 +156,7 @@ def _status_facts(report: StatusReport) -> list[tuple[str, str]]:
         ("conflicts", f"{report.conflicts:,}"),
     ]
     if report.sync_errors:
-        pairs.append(("refused or unanswered", f"{report.sync_errors:,}"))
+        pairs.append(("refused by PEMS", f"{report.sync_errors:,}"))
     if report.overtaken:
         pairs.append(("overtaken by PEMS", f"{report.overtaken:,}"))
     return pairs

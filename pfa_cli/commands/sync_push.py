@@ -158,7 +158,14 @@ def _show_plan(call: Call, items: list[dict[str, Any]]) -> int:
         columns=columns,
         csv_columns=(*columns, "modificationId", "attempts", "changeReason"),
         items=items,
-        document=lambda: {"data": items, "metadata": call.metadata()},
+        document=lambda: {
+            "runId": None,
+            "status": "planned",
+            "total": len(items),
+            **dict.fromkeys(COUNTS[1:], 0),
+            "data": items,
+            "metadata": {"duration": call.seconds},
+        },
     )
     show(sheet, call.look(Format.TSV))
     call.say(f"dry run, nothing was sent: {count(len(items), 'commitment')} would be")
@@ -170,7 +177,14 @@ def _show_letters(call: Call, letters: list[DeadLetter]) -> int:
     show_records(
         call,
         items,
-        lambda: {"data": items, "metadata": call.metadata()},
+        lambda: {
+            "runId": None,
+            "status": "planned" if call.dry_run else "completed",
+            "total": len(items),
+            **dict.fromkeys(COUNTS[1:], 0),
+            "data": items,
+            "metadata": {"duration": call.seconds},
+        },
         columns=("pfaId", "userId", "sessionId", "attempts", "syncError"),
         all_columns=(
             "pfaId",
@@ -195,7 +209,12 @@ def _show_push(call: Call, result: PushResult) -> None:
         items=[item],
         document=lambda: {
             **item,
-            "metadata": {"duration": call.seconds, "recovered": result.recovered},
+            "metadata": {
+                "duration": call.seconds,
+                "recovered": result.recovered,
+                "waiting": result.waiting,
+                "blocked": result.blocked,
+            },
         },
         text=lambda: _push_text(item, result),
     )
@@ -219,11 +238,26 @@ def _told(call: Call, result: PushResult) -> int:
     if result.status == "skipped":
         call.say(f"skipped: {result.message}")
         return 0
+    if result.blocked:
+        waiting = count(result.blocked, "commitment")
+        call.say(f"{waiting} left behind conflicts or dead letters of the same record")
+        call.hint("pfa conflict list; pfa sync retry --dry-run")
+    if result.message == "the deadline passed" and result.total == result.synced:
+        left = count(result.waiting - result.blocked, "commitment")
+        return call.partly_done(
+            f"the deadline passed; {count(result.synced, 'commitment')} in PEMS, {left} left",
+            PemsUnavailable.code,
+            (),
+            "the next pfa sync push goes on",
+        )
     if not result.total:
-        call.say("nothing to push" if not result.interrupted else "nothing was pushed")
+        done = "nothing was pushed" if result.interrupted or result.waiting else "nothing to push"
+        call.say(done)
         return 0
     if result.total == result.synced:
-        call.say(f"{count(result.synced, 'commitment')} in PEMS")
+        more = result.waiting - result.blocked
+        left = f", {more:,} more to send" if more else ""
+        call.say(f"{count(result.synced, 'commitment')} in PEMS{left}")
         return 0
     shown: list[Fault] = list(result.problems[:SHOWN_FAULTS])
     parts = [

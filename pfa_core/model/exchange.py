@@ -38,10 +38,12 @@ class Write:
 @dataclass(frozen=True, slots=True)
 class Applied:
     """PEMS took the write: the record's version and last-modified stamp now ("" where the answer
-    does not tell). The answer to a repeated key tells those of the first time."""
+    does not tell), and the whole record where the answer shows it. The answer to a repeated key
+    tells those of the first time."""
 
     version: str
     stamp: str
+    record: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Moved:
 
 # The code of a trouble before anything was sent: PEMS was not even reached.
 UNREACHED = "NO_CONNECTION"
+# The code of a refusal that may be about the record, or about all of them.
+FORBIDDEN = "FORBIDDEN"
 
 
 class Remedy(StrEnum):

@@ -78,10 +78,10 @@ TRANSITIONS = {
         ),
         Transition(
             Verb.UNCOMMIT,
-            (State.COMMITTED,),
+            (State.COMMITTED, State.SYNC_ERROR),
             (State.DRAFT,),
             "user",
-            "nothing sent; no other draft on the record",
+            "nothing sent, or PEMS refused it for good; no other draft on the record",
         ),
         Transition(
             Verb.CLAIM,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -116,6 +117,8 @@ def _as_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, Decimal) and value.is_finite():
         return format(value, "f")
+    if isinstance(value, list | dict):  # no cell of a grid; told as it is, for the cast to refuse
+        return json.dumps(value, default=str)
     return "" if value is None else str(value)
 
 

@@ -31,7 +31,7 @@ from pfa_core.model.exchange import Remedy, Trouble
 from pfa_core.model.ids import Clock, utc_now
 from pfa_core.pems.bounded import MAX_BODY, BoundedResponse, TooLarge
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.pems.refusals import refusal
+from pfa_core.pems.refusals import censor, refusal
 from pfa_core.secrets import Secret
 
 MAX_CONNECT_SECONDS = 10.0
@@ -114,6 +114,10 @@ class HttpClient:
         if 200 <= status < 300 or status == 409:
             return Answer(status, response.headers, response.data)
         return self.refused(Answer(status, response.headers, response.data))
+
+    def censored(self, words: str) -> str:
+        """What PEMS says, without the credentials should it repeat them."""
+        return censor(words, self._secrets)
 
     def refused(self, answer: Answer) -> Trouble:
         """What an answer means that is not the one asked for; the credentials never show in it."""

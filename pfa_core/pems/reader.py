@@ -101,7 +101,7 @@ class GridReader:
     def _page(self, body: bytes) -> GridPage | Trouble:
         try:
             content = _parse(body)
-            alert = error_alert(content)
+            alert = self._http.censored(error_alert(content))
             if alert:
                 message = f"PEMS answered with an error: {shorten(alert, MAX_WORDS)}"
                 return Trouble("PEMS_REJECTED", message, Remedy.RETRY)

@@ -11,12 +11,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pfa_core.jsontext import JsonFault, loads_strict
-from pfa_core.model.exchange import Remedy, Trouble
+from pfa_core.model.exchange import FORBIDDEN, Remedy, Trouble
 from pfa_core.model.values import shorten
 from pfa_core.pems.grid import error_alert
 
 MAX_RETRY_AFTER = 3600.0
 MAX_WORDS = 300
+SHORT_SECRET = 4
 _READ_FOR_WORDS = 1 << 16
 _PASSING = frozenset((408, 425))
 _SENT_AWAY = range(300, 400)
@@ -43,8 +44,14 @@ def refusal(
         return Trouble("RATE_LIMIT", message, Remedy.SLOW_DOWN, wait)
     if status == 401:
         return Trouble("UNAUTHORIZED", message, Remedy.STOP)
-    if status == 404:
+    if status in _SENT_AWAY:  # to a sign-in page, say: never about a record
+        return Trouble("PEMS_REJECTED", message, Remedy.STOP)
+    if status == 404 and _is_json(body):
         return Trouble("NOT_FOUND", message, Remedy.NONE)
+    if status == 404:  # not the service's own answer: there is no such service at the address
+        return Trouble("PEMS_REJECTED", f"there is no such service: {message}", Remedy.STOP)
+    if status == 403:
+        return Trouble(FORBIDDEN, message, Remedy.NONE)
     return Trouble("PEMS_REJECTED", message, Remedy.NONE)
 
 
@@ -73,9 +80,7 @@ def retry_after(text: str | None, now: datetime) -> float | None:
 
 
 def _message(status: int, body: bytes, secrets: Sequence[str]) -> str:
-    words = _words(body)
-    for secret in filter(None, secrets):
-        words = words.replace(secret, "…")
+    words = censor(_words(body), secrets)
     return f"PEMS answered {status}: {shorten(words, MAX_WORDS) if words else _phrase(status)}"
 
 
@@ -101,3 +106,21 @@ def _away(headers: Mapping[str, str]) -> str:
     except ValueError:
         host = None
     return f"PEMS sends us on to {shorten(host or 'another address')}, which is not followed"
+
+
+def censor(words: str, secrets: Sequence[str]) -> str:
+    """The words without any of the secrets; none at all where a secret is so short that its gaps would
+    tell it."""
+    for secret in filter(None, secrets):
+        if secret in words and len(secret) < SHORT_SECRET:
+            return "…"
+        words = words.replace(secret, "…")
+    return words
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        loads_strict(body[:_READ_FOR_WORDS].decode())
+    except (JsonFault, UnicodeDecodeError):
+        return False
+    return True

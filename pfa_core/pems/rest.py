@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ class RestWriter:
             told = jsontext.loads_strict(answer.body.decode())
         except (jsontext.JsonFault, UnicodeDecodeError):
             return protocol_trouble("PEMS's answer is no JSON", written=written)
-        alert = error_alert(told)
+        alert = self._http.censored(error_alert(told))
         if alert:
             message = f"PEMS answered with an error: {shorten(alert, MAX_WORDS)}"
             return protocol_trouble(message, written=written)
@@ -139,12 +140,15 @@ def _path(pfa_id: str) -> str:
     return RECORD_PATH + (quoted.replace(".", "%2E") if quoted in (".", "..") else quoted)
 
 
+_VERSION = re.compile(r"\d{1,18}", re.ASCII)
+
+
 def _version(told: Any) -> str:
-    """A version as text, empty where it is no whole number."""
+    """A version as text, empty where it is no whole number of a size that versions have."""
     if isinstance(told, bool):
         return ""
-    text = str(told) if isinstance(told, int) else told
-    return text if isinstance(text, str) and text.isascii() and text.isdigit() else ""
+    text = str(told) if isinstance(told, int) and told.bit_length() < 64 else told
+    return text if isinstance(text, str) and _VERSION.fullmatch(text) else ""
 
 
 def _text(told: Any) -> str:

@@ -61,8 +61,9 @@ class ScreenWriter:
     def read(self, pfa_id: str) -> Reading | Trouble:
         """The record as PEMS holds it now; of its fields those on the screen."""
         document = self._get(pfa_id)
-        if isinstance(document, Trouble):
-            return document
+        return document if isinstance(document, Trouble) else self._reading(pfa_id, document)
+
+    def _reading(self, pfa_id: str, document: _Document) -> Reading | Trouble:
         shown: dict[str, Any] = {}
         try:
             for screen_name, name in self._profile.field_map.screen_fields.items():
@@ -97,7 +98,9 @@ class ScreenWriter:
         updated = self._ask("UPDATE", write.pfa_id, changes)
         if isinstance(updated, Trouble):
             return updated
-        return Applied(updated.version, updated.stamp)
+        now = self._reading(write.pfa_id, updated)
+        record = now.record if isinstance(now, Reading) else None
+        return Applied(updated.version, updated.stamp, record)
 
     def unwritable(self, changes: Mapping[str, Any]) -> str:
         """Why these changes cannot be sent as they are meant; empty when they can."""
@@ -122,7 +125,7 @@ class ScreenWriter:
             told = jsontext.loads_strict(answer.body.decode())
         except (jsontext.JsonFault, UnicodeDecodeError):
             return protocol_trouble("PEMS's answer is no JSON", written=True)
-        alert = error_alert(told)
+        alert = self._http.censored(error_alert(told))
         return _alerted(alert) if alert else _document(told)
 
     def _question(self, action: str, pfa_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:

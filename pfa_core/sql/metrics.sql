@@ -29,11 +29,13 @@ WHERE organization_id = %(organization_id)s
   AND status = 'unresolved';
 
 -- name: baseline
--- When the last pull that arrived whole began: what PEMS held then is here. No row: none ever did.
-SELECT started_at
+-- When the last pull that arrived whole began, or the one that it went on with: what PEMS held then is
+-- here. No row: none ever did.
+SELECT CASE WHEN kind = 'full' THEN coalesce(since, started_at) ELSE started_at END
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND direction = 'pull'
+  AND kind IN ('full', 'incremental')
   AND status = 'completed'
 ORDER BY started_at DESC
 LIMIT 1;

@@ -59,6 +59,19 @@ WHERE m.organization_id = %(organization_id)s
   AND m.missing_since IS NOT NULL
   AND m.pfa_id IN (SELECT i.pfa_id FROM pfa_incoming AS i);
 
+-- name: create_seen
+-- With a key of its own: whatever the planner thinks of the mirror, each record is one look-up.
+CREATE TEMPORARY TABLE pfa_seen (pfa_id text COLLATE "C" PRIMARY KEY) ON COMMIT DROP;
+
+-- name: gather_seen
+INSERT INTO pfa_seen (pfa_id)
+SELECT DISTINCT s.pfa_id
+FROM pfa_pull_page AS p
+CROSS JOIN LATERAL unnest(p.ids) AS s (pfa_id)
+WHERE p.organization_id = %(organization_id)s
+  AND p.run_id = %(run_id)s
+ON CONFLICT DO NOTHING;
+
 -- name: mark_missing
 -- Records that a complete pull, begun when it says, did not bring.
 UPDATE pfa_mirror AS m
@@ -66,12 +79,7 @@ SET missing_since = %(at)s
 WHERE m.organization_id = %(organization_id)s
   AND m.missing_since IS NULL
   AND m.updated_at < %(began_at)s
-  AND NOT EXISTS (
-      SELECT FROM pfa_pull_page AS p
-      CROSS JOIN LATERAL unnest(p.ids) AS s (pfa_id)
-      WHERE p.organization_id = %(organization_id)s
-        AND p.run_id = %(run_id)s
-        AND s.pfa_id = m.pfa_id);
+  AND NOT EXISTS (SELECT FROM pfa_seen AS s WHERE s.pfa_id = m.pfa_id OFFSET 0);
 
 -- name: count_marked
 SELECT count(*)

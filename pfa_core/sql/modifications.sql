@@ -25,13 +25,15 @@ WHERE organization_id = %(organization_id)s
 ORDER BY pfa_id, state = 'draft', committed_at, modification_id;
 
 -- name: select_for_change
--- The caller's modifications in one state that a selection names, in PFA id order.
+-- The caller's modifications in one state that a selection names, in PFA id order; with `dead` also what
+-- PEMS refused for good and surely has not.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
        change_reason, created_at, updated_at, committed_at, attempts
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
-  AND state = %(state)s
+  AND (state = %(state)s
+       OR (%(dead)s AND state = 'sync_error' AND next_attempt_at IS NULL AND sent_version IS NULL))
   AND (%(session_id)s::text IS NULL OR session_id = %(session_id)s)
   AND (%(ids)s::text[] IS NULL OR pfa_id = ANY(%(ids)s))
 ORDER BY pfa_id, committed_at, modification_id
@@ -103,16 +105,21 @@ UPDATE pfa_modification
 SET state = 'draft',
     version = version + 1,
     committed_at = NULL,
-    updated_at = %(at)s
+    updated_at = %(at)s,
+    attempts = 0,
+    failures = 0,
+    first_attempt_at = NULL,
+    sync_error = NULL
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
   AND modification_id = ANY(%(modification_ids)s)
-  AND state = 'committed'
-  AND attempts = 0;
+  AND ((state = 'committed' AND attempts = 0)
+       OR (state = 'sync_error' AND next_attempt_at IS NULL AND sent_version IS NULL));
 
 -- name: sessions
 -- The caller's sessions by state, the latest change first.
-SELECT m.session_id, m.state, count(*) AS records, max(m.updated_at) AS last_change
+SELECT m.session_id, m.state, count(*) AS records, max(m.updated_at) AS last_change,
+       count(*) FILTER (WHERE m.next_attempt_at IS NOT NULL) AS retrying
 FROM pfa_modification AS m
 WHERE m.organization_id = %(organization_id)s
   AND m.user_id = %(user_id)s

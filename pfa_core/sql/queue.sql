@@ -192,15 +192,42 @@ WHERE organization_id = %(organization_id)s
   AND (%(modification_ids)s::uuid[] IS NULL OR modification_id = ANY(%(modification_ids)s));
 
 -- name: waiting
--- What a push would send, in order; due or not, dead letters left out.
-SELECT modification_id::text, pfa_id, user_id, session_id, state, delta, change_reason, attempts,
-       next_attempt_at
-FROM pfa_modification
-WHERE organization_id = %(organization_id)s
-  AND (state = 'committed' OR (state = 'sync_error' AND next_attempt_at IS NOT NULL))
-  AND (%(session_id)s::text IS NULL OR session_id = %(session_id)s)
-ORDER BY committed_at, modification_id
+-- What a push would send, in order; due or not. Left out are dead letters, and what waits behind one
+-- of its user's that waits for a person.
+SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.state, m.delta,
+       m.change_reason, m.attempts, m.next_attempt_at
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
+  AND (m.state = 'committed' OR (m.state = 'sync_error' AND m.next_attempt_at IS NOT NULL))
+  AND (%(session_id)s::text IS NULL OR m.session_id = %(session_id)s)
+  AND NOT EXISTS (
+      SELECT FROM pfa_modification AS w
+      WHERE w.organization_id = %(organization_id)s
+        AND w.pfa_id = m.pfa_id
+        AND w.user_id = m.user_id
+        AND w.state IN ('sync_error', 'conflict')
+        AND w.next_attempt_at IS NULL
+        AND (w.committed_at, w.modification_id) < (m.committed_at, m.modification_id)
+      OFFSET 0)
+ORDER BY m.committed_at, m.modification_id
 LIMIT %(limit)s;
+
+-- name: left
+-- How many commitments are still to be sent, and how many of them wait behind one of their user's that
+-- waits for a person.
+SELECT count(*), count(*) FILTER (WHERE EXISTS (
+    SELECT FROM pfa_modification AS w
+    WHERE w.organization_id = %(organization_id)s
+      AND w.pfa_id = m.pfa_id
+      AND w.user_id = m.user_id
+      AND w.state IN ('sync_error', 'conflict')
+      AND w.next_attempt_at IS NULL
+      AND (w.committed_at, w.modification_id) < (m.committed_at, m.modification_id)))
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.state = 'committed'
+  AND (%(session_id)s::text IS NULL OR m.session_id = %(session_id)s)
+  AND (%(modification_ids)s::uuid[] IS NULL OR m.modification_id = ANY(%(modification_ids)s));
 
 -- name: dead_letters
 -- What PEMS refused for good, or what was given up; of one run, or all.
@@ -222,7 +249,9 @@ FOR UPDATE OF m;
 UPDATE pfa_modification
 SET next_attempt_at = %(at)s,
     failures = 0,
-    first_attempt_at = %(at)s
+    first_attempt_at = %(at)s,
+    -- PEMS answers a key that it refused with the same refusal; a key in doubt is kept.
+    generation = CASE WHEN sent_version IS NULL THEN generation + 1 ELSE generation END
 WHERE organization_id = %(organization_id)s
   AND modification_id = ANY(%(modification_ids)s::uuid[])
   AND state = 'sync_error'

@@ -62,7 +62,7 @@ SELECT pfa_id, position, outcome, code, message, at, modification_id::text, atte
 FROM pfa_sync_outcome
 WHERE organization_id = %(organization_id)s
   AND run_id = %(run_id)s
-ORDER BY number, outcome_id;
+ORDER BY outcome = 'synced', number, outcome_id;
 
 -- name: last_pull
 SELECT finished_at
@@ -81,6 +81,7 @@ FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND direction = 'pull'
   AND source = %(source)s
+  AND kind IN ('full', 'incremental')
   AND status = 'completed'
 ORDER BY started_at DESC
 LIMIT 1;
@@ -94,6 +95,6 @@ WHERE organization_id = %(organization_id)s
   AND source = %(source)s
   AND kind = 'full'
   AND status IN ('partial', 'failed')
-  AND started_at > %(after)s
+  AND coalesce(since, started_at) > %(after)s
 ORDER BY started_at DESC
 LIMIT 1;

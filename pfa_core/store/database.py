@@ -40,6 +40,8 @@ _REFUSALS = (
     "pg_hba.conf",
 )
 _BAD_WORD = re.compile(r"invalid (\w+ )?(value|port)")
+# A process that is frozen in the middle of a change must not keep what it has locked from all others.
+_LET_GO = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
 _NO_ADDRESS = "the database address is not valid"
 _SERIALIZATION = ("40001", "40P01")
 _SHOWN_WORDS = ("host", "hostaddr", "port", "dbname", "user", "service", "sslmode")
@@ -116,6 +118,7 @@ class Database:
                 finished = False
                 try:
                     with conn.transaction() as transaction:
+                        conn.execute(_LET_GO)
                         result = work(conn)
                         finished = True
                         if dry_run:

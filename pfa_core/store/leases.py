@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from pfa_core import sql
 
 _SQL = sql.statements("leases")
+LONGEST = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ def acquire(
         "at": at,
         "until": at + lifetime,
         "gone": gone,
+        "absurd": at + 2 * lifetime + LONGEST,
     }
     return conn.execute(_SQL["acquire"], values).fetchone() is not None
 

@@ -93,6 +93,8 @@ def mark_missing(
 ) -> int:
     """Mark the records that a complete pull did not bring; how many are marked by now."""
     values = {"organization_id": organization_id, "run_id": run_id, "began_at": began_at, "at": at}
+    conn.execute(_SQL["create_seen"])
+    conn.execute(_SQL["gather_seen"], values)
     conn.execute(_SQL["mark_missing"], values)
     return _value(conn, "count_marked", values)
 

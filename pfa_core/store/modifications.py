@@ -80,12 +80,14 @@ class Commitment:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """How many of a session's modifications are in one state."""
+    """How many of a session's modifications are in one state; `retrying` of them are sent again by
+    themselves."""
 
     session_id: str
     state: str
     records: int
     last_change: datetime
+    retrying: int
 
 
 def view(row: ModificationRow, baseline: Record) -> ModificationView:
@@ -132,12 +134,17 @@ def select(
     *,
     session_id: str | None = None,
     ids: Sequence[str] | None = None,
+    dead: bool = False,
 ) -> list[ModificationRow]:
-    """The principal's modifications in one state, locked, in PFA id order."""
-    chosen = None if ids is None else list(ids)
-    return _rows(
-        conn, "select_for_change", principal, state=state, session_id=session_id, ids=chosen
-    )
+    """The principal's modifications in one state, locked, in PFA id order; `dead`: also what PEMS
+    refused for good and surely has not."""
+    values = {
+        "state": state,
+        "session_id": session_id,
+        "ids": None if ids is None else list(ids),
+        "dead": dead,
+    }
+    return _rows(conn, "select_for_change", principal, **values)
 
 
 def states_of_session(

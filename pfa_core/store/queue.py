@@ -231,6 +231,14 @@ def next_due(conn: Connection[Any], organization_id: str, scope: Scope) -> datet
     return row[0] if row else None
 
 
+def left(conn: Connection[Any], organization_id: str, scope: Scope) -> tuple[int, int]:
+    """How many commitments are still to be sent, and how many of them wait behind one of their user's
+    that waits for a person."""
+    values = {"organization_id": organization_id, **scope.values()}
+    row = conn.execute(_SQL["left"], values).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
 def waiting(
     conn: Connection[Any], organization_id: str, session_id: str | None, limit: int | None
 ) -> list[Waiting]:

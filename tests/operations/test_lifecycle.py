@@ -331,7 +331,7 @@ class TestUncommit:
         draft(world.db, world.principal(), model="A")
         commit(world)
         world.execute(
-            "UPDATE pfa_modification SET state = %s, attempts = 1,"
+            "UPDATE pfa_modification SET state = %s, attempts = 1, sent_version = '1',"
             " claim_id = CASE WHEN %s = 'syncing' THEN modification_id END",
             state,
             state,

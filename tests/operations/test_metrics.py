@@ -163,6 +163,7 @@ class TestModifications:
         draft(world.db, world.principal(), "P-1", model="A")
         commit(world.db, world.principal())
         set_state(world, "P-1", state, next_attempt_at=due)
+        world.execute("UPDATE pfa_modification SET committed_at = %s", NOW - HOUR)
         at(world, NOW)
         assert value(world, "pfa_oldest_commitment_seconds") == age
 

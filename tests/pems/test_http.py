@@ -122,8 +122,8 @@ def test_many_threads_use_no_more_connections_than_agreed():
     [
         ("400 Bad Request", "PEMS_REJECTED", Remedy.NONE, False),
         ("401 Unauthorized", "UNAUTHORIZED", Remedy.STOP, False),
-        ("403 Forbidden", "PEMS_REJECTED", Remedy.NONE, False),
-        ("404 Not Found", "NOT_FOUND", Remedy.NONE, False),
+        ("403 Forbidden", "FORBIDDEN", Remedy.NONE, False),
+        ("404 Not Found", "PEMS_REJECTED", Remedy.STOP, False),
         ("405 Method Not Allowed", "PEMS_REJECTED", Remedy.NONE, False),
         ("408 Request Timeout", "SERVER_ERROR", Remedy.RETRY, True),
         ("422 Unprocessable", "PEMS_REJECTED", Remedy.NONE, False),
@@ -141,6 +141,12 @@ def test_every_status_has_its_remedy(status, code, remedy, maybe):
     assert isinstance(found, Trouble)
     assert (found.code, found.remedy, found.maybe_applied) == (code, remedy, maybe)
     assert found.retry_after is None
+
+
+def test_a_404_of_the_service_itself_is_about_the_record():
+    found, _ = asked_by(http_answer("404 Not Found", b'{"message":"no record P-1"}'))
+    assert isinstance(found, Trouble)
+    assert (found.code, found.remedy) == ("NOT_FOUND", Remedy.NONE)
 
 
 @pytest.mark.parametrize("status", ["200 OK", "201 Created", "204 No Content", "409 Conflict"])
@@ -177,7 +183,7 @@ def test_a_long_refusal_is_shortened():
 def test_a_redirect_is_not_followed_and_names_the_host_only(status):
     found, _ = asked_by(http_answer(status, b"", "Location: https://other.example/p?token=x"))
     assert isinstance(found, Trouble)
-    assert (found.code, found.remedy) == ("PEMS_REJECTED", Remedy.NONE)
+    assert (found.code, found.remedy) == ("PEMS_REJECTED", Remedy.STOP)
     assert "other.example" in found.message
     assert "token" not in found.message
 

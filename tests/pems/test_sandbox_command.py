@@ -144,7 +144,8 @@ def test_credentials_come_from_a_file_of_the_owner(tmp_path):
         (("--dry-run",), 2),
     ],
 )
-def test_what_cannot_start_says_why_and_ends_with_its_number(words, code):
+def test_what_cannot_start_says_why_and_ends_with_its_number(words, code, monkeypatch):
+    monkeypatch.delenv("PFA_PEMS_PASSWORD")
     told, err = refused("--org", "RIO", *words)
     assert (told, "Traceback" in err) == (code, False)
     assert "error: " in err

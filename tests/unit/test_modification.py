@@ -15,7 +15,8 @@ DRAWN = {
     "save": ({"pristine", "draft"}, {"draft"}),
     "discard": ({"draft"}, {"pristine"}),
     "commit": ({"draft"}, {"committed"}),
-    "uncommit": ({"committed"}, {"draft"}),
+    # Beyond the drawing: what PEMS refused for good would be in its user's way for ever.
+    "uncommit": ({"committed", "sync_error"}, {"draft"}),
     "claim": ({"committed", "sync_error"}, {"syncing"}),
     "acknowledge": ({"syncing"}, {"synced"}),
     "reject": ({"syncing"}, {"sync_error"}),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pfa_core.errors import ConfigInvalid, NotFound
+from pfa_core.errors import ConfigInvalid
 from pfa_core.model.ownership import Owner
 from pfa_core.pems.fieldmap import DEFAULT_FIELDS, DEFAULT_SCREEN_FIELDS, FieldMap, load_field_map
 from pfa_core.pems.profile import GridSettings, PemsProfile, ScreenSettings, WriterKind
@@ -151,7 +151,7 @@ def test_a_password_file_is_found_beside_the_configuration_or_at_home(config, mo
 
 def test_a_password_file_must_be_there_and_the_owners_alone(config):
     config.write("[profiles.default.pems]\nusername = 'ann'\npassword_file = 'pems.secret'")
-    with pytest.raises(NotFound):
+    with pytest.raises(ConfigInvalid, match=r"password_file: .* is not there"):
         config.profile(PFA_PEMS_URL=URL)
     config.secret(mode=0o640)
     with pytest.raises(ConfigInvalid, match="read by others"):

@@ -33,7 +33,7 @@ CREATE INDEX pfa_modification_order
 CREATE INDEX pfa_modification_claimed ON pfa_modification (organization_id, modification_id)
     WHERE state = 'syncing';
 
--- kind: full or incremental. since: from when on an incremental pull looks; of a full one that went on
+-- kind: full, incremental, or since a time that somebody named. since: from when on a pull looks; of a full one that went on
 -- where others were cut off, when the first of these began.
 ALTER TABLE pfa_sync_log
     ADD COLUMN kind text NOT NULL DEFAULT 'full',
