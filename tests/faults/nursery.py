@@ -1,0 +1,140 @@
+"""The processes that push and pull for the trials: started, signalled, waited for."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PATIENCE = 300.0  # being asked to slow down, a push may take its time
+
+
+@dataclass
+class Child:
+    """A process at its job. `status`: its exit code, negative for the signal that ended it."""
+
+    number: int
+    output: Path
+    _told: Queue[dict[str, Any]] = field(default_factory=Queue)
+    pid: int = 0
+    status: int | None = None
+
+    def send(self, number: int) -> None:
+        """Send it a signal, unless it is gone."""
+        if self.status is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Wait for its end."""
+        if self.status is None:
+            self.status = int(self._told.get(timeout=timeout)["status"])
+        return self.status
+
+    def wait_until_stopped(self) -> None:
+        """Wait until it has stopped itself."""
+        wait_for(lambda: process_state(self.pid) == "T", "the process did not stop")
+
+    def said(self) -> str:
+        """What it printed."""
+        return self.output.read_text() if self.output.exists() else ""
+
+
+class Nursery:
+    """Starts processes by way of `pusher.py`."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self.folder = folder
+        self._process = process
+        self._children: dict[int, Child] = {}
+        self._number = 0
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def start(self, **job: Any) -> Child:
+        """Let a process begin with a job."""
+        self._number += 1
+        child = Child(self._number, self.folder / f"{self._number}.out")
+        self._children[self._number] = child
+        told = {**job, "job": self._number, "output": str(child.output), "log": str(self.log)}
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(told) + "\n")
+        self._process.stdin.flush()
+        child.pid = int(child._told.get(timeout=PATIENCE)["pid"])
+        return child
+
+    @property
+    def log(self) -> Path:
+        """The JSON log of all processes."""
+        return self.folder / "runs.log"
+
+    def everything_said(self) -> str:
+        """What all processes printed and logged since the last `forget`."""
+        return "\n".join(path.read_text() for path in sorted(self.folder.iterdir()))
+
+    def forget(self) -> None:
+        """Remove what was printed and logged."""
+        for path in self.folder.iterdir():
+            path.unlink()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            told = json.loads(line)
+            self._children[told["job"]]._told.put(told)
+
+
+@contextmanager
+def a_nursery(folder: Path) -> Iterator[Nursery]:
+    """A nursery whose processes write into an empty folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "tests.faults.pusher"],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Nursery(process, folder)
+    finally:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+def process_state(pid: int) -> str:
+    """The letter of /proc: T stopped, Z dead and not looked at yet; empty for none."""
+    with suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""
+
+
+def kill_now(pid: int) -> None:
+    """Kill a process and see it dead before going on."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: process_state(pid) in ("", "Z"), "the process did not die")
+
+
+def wait_for(is_so: Callable[[], bool], otherwise: str, patience: float = PATIENCE) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + patience
+    while not is_so():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.001)
