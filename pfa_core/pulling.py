@@ -235,7 +235,7 @@ class _Pulling:
         rows, place = fetched.page.rows, fetched.place
         if place.last_id:
             if not rows or rows[0].get("pfaId") != place.last_id:
-                self._step_back(place, fetching)
+                (self._begin_anew if self._resumes(place) else self._step_back)(place, fetching)
                 return None
             rows = rows[1:]
         behind = _Place(place.offset + len(rows), _last_id(rows) or place.last_id)
@@ -255,8 +255,8 @@ class _Pulling:
     ) -> None:
         """Only a page without a row is the end, whatever the total says on the way: some installations
         tell that of the page, some cap their pages. A total that is larger was not reached."""
-        if place.offset and place.offset == self._behind:
-            self._begin_anew(fetching)
+        if total is not None and total > place.offset and self._resumes(place):
+            self._begin_anew(place, fetching)
         elif total is not None and total > place.offset:
             reason = f"a page came empty before the total of {total:,} was reached"
             self.trouble = Trouble("PEMS_PROTOCOL", reason, Remedy.RETRY)
@@ -269,8 +269,12 @@ class _Pulling:
         known = set().union(*self._recent)
         return any(row.get("pfaId", "") not in known for row in rows)
 
-    def _begin_anew(self, fetching: Senders[_Place, _Fetched | Trouble]) -> None:
-        """There is nothing behind where an earlier pull was cut off: what it saw may be long gone."""
+    def _resumes(self, place: _Place) -> bool:
+        """Whether this is where an earlier pull was cut off."""
+        return self._behind > 0 and place.offset == self._behind
+
+    def _begin_anew(self, _place: _Place, fetching: Senders[_Place, _Fetched | Trouble]) -> None:
+        """The grid is not as the pull that was cut off saw it: what that saw counts for nothing."""
         self.log.warning("restarted", behind=self._behind)
         self._behind, self._began_at = 0, self.running.started_at
         self.running.since = None
