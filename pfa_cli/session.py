@@ -180,9 +180,17 @@ class Call:
         if not self.common.quiet:
             streams.tell(visible(text))
 
-    def partly_done(self, message: str, code: str, faults: Sequence[Fault], hint: str = "") -> int:
+    def partly_done(
+        self,
+        message: str,
+        code: str,
+        faults: Sequence[Fault],
+        hint: str = "",
+        *,
+        retryable: bool = False,
+    ) -> int:
         """Report what of a command was not done although the rest was; its exit code."""
-        failure = Failure(code, message, failures.PARTLY_DONE, hint=hint, details=faults)
+        failure = Failure(code, message, failures.PARTLY_DONE, retryable, hint, faults)
         failures.report(failure, error_style(self.common), self.common.color or Color.AUTO)
         return failures.PARTLY_DONE
 

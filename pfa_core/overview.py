@@ -191,7 +191,7 @@ def _next_command(count: int, sessions: Sequence[SessionStatus], retrying: int) 
         return f"pfa diff {shlex.quote(moved[0].session_id)}"
     if drafts:
         return f"pfa commit --session {shlex.quote(drafts[0].session_id)}"
-    if _records(sessions, "committed") or retrying:
+    if _records(sessions, "committed") or _records(sessions, "syncing") or retrying:
         return "pfa sync push"
     if _records(sessions, "sync_error"):
         return "pfa sync retry --dry-run"

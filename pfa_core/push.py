@@ -50,7 +50,7 @@ class PushOptions:
         concurrency: Requests under way at once.
         rate: Sends a second at most; None: as fast as PEMS takes them.
         limit: Commitments at most.
-        deadline: No new send after this time.
+        deadline: No new send after this time, and no waiting for a retry that is due later.
         if_locked: What to do while another push of the organization is at work.
         lifetime: How long a killed push blocks the next one.
 
@@ -251,7 +251,7 @@ def _finish(running: Running, work: Pushing) -> PushResult:
     counts = work.tally.counts()
     interrupted = work.stop.is_set()
     waiting, blocked = running.db.read(lambda conn: queue.left(conn, code, work.scope))
-    late = work.late and waiting > blocked
+    late = work.late and (waiting > blocked or counts["retrying"] > 0)
     status = _status(counts, error, unfinished=interrupted or late)
     ended = "told to stop" if interrupted else "the deadline passed" if late else ""
     message = error.message if error else ended

@@ -116,6 +116,7 @@ class Pushing:
         self._waited = 0.0
         self._came_through = False
         self._rounds = 0
+        self._too_late = False
         self._settled_at = self._marked_at = time.monotonic()
         self._ready: list[Sending] = []
         self._done: list[Result] = []
@@ -129,9 +130,15 @@ class Pushing:
 
     @property
     def late(self) -> bool:
-        """Whether the deadline has passed."""
+        """Whether the deadline has passed, or comes before there is anything to do again."""
+        return self._too_late or self._left() < 0
+
+    def _left(self) -> float:
+        """The seconds until the deadline."""
         deadline = self.limits.deadline
-        return deadline is not None and time.monotonic() - self._began > deadline.total_seconds()
+        if deadline is None:
+            return float("inf")
+        return deadline.total_seconds() - (time.monotonic() - self._began)
 
     def run(self) -> None:
         """Push until nothing is due any more, or until it is told to stop."""
@@ -400,6 +407,9 @@ class Pushing:
         # Due already and yet not claimed: something outside this run's scope goes before it.
         blocked = seconds < -BLOCKED_SECONDS
         if blocked or self._rounds > self.policy.retries or self._waited + seconds > PATIENCE:
+            return False
+        if seconds > self._left():  # a sleep up to the deadline would send nothing either
+            self._too_late = True
             return False
         self._rounds += 1
         seconds = max(seconds, 0.01)

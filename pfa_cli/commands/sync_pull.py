@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pfa_core.pull import PullResult
 
 SHOWN_FAULTS = 20
+KEPT = "what arrived is stored and nothing is marked missing; the next pull goes on behind it"
 COUNTS = ("total", "inserted", "updated", "unchanged", "missing", "rejected", "foreign")
 
 
@@ -127,7 +128,8 @@ def pull(
         finally:
             progress.end()
     _show_pull(call, result)
-    return stop.exit_code or _told(call, result)
+    code = _told(call, result)
+    return stop.exit_code or code
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -179,12 +181,15 @@ def _told(call: Call, result: PullResult) -> int:
         return 0
     if result.message and result.status == "completed":
         call.say(result.message)
+    if result.interrupted:
+        call.say(f"{result.message}; {KEPT}")
+        return 0
     if result.status == "partial":
         return call.partly_done(
             f"the pull did not arrive whole: {result.message}",
             PemsUnavailable.code,
             _shown(result.faults),
-            "what arrived is stored and nothing is marked missing; the next pull goes on behind it",
+            KEPT,
         )
     return _told_faults(call, result)
 

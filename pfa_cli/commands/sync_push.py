@@ -18,7 +18,7 @@ from pfa_cli.render.sheet import Sheet, show
 from pfa_cli.render.words import count
 from pfa_cli.session import Call
 from pfa_cli.stopping import in_order
-from pfa_core.errors import BaselineConflict, Fault, PemsRejected, PemsUnavailable
+from pfa_core.errors import BaselineConflict, PemsRejected, PemsUnavailable
 from pfa_core.model.locking import IfLocked
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pfa_core.store.queue import DeadLetter
 
 SHOWN_FAULTS = 20
+DEADLINE_PASSED = "DEADLINE_PASSED"
+LATE = "the deadline passed"
 COUNTS = ("total", "synced", "rejected", "conflicts", "retrying")
 EXIT_CODES = (
     "3 some were rejected, are in conflict or wait for a retry, the rest is sent; 69 PEMS is away; "
@@ -100,7 +102,8 @@ def push(
         finally:
             progress.end()
     _show_push(call, result)
-    return stop.exit_code or _told(call, result)
+    code = _told(call, result)
+    return stop.exit_code or code
 
 
 @command(
@@ -148,7 +151,8 @@ def retry(
     if result.push is None:
         return _show_letters(call, result.letters)
     _show_push(call, result.push)
-    return stop.exit_code or _told(call, result.push)
+    code = _told(call, result.push)
+    return stop.exit_code or code
 
 
 def _show_plan(call: Call, items: list[dict[str, Any]]) -> int:
@@ -242,46 +246,50 @@ def _told(call: Call, result: PushResult) -> int:
         waiting = count(result.blocked, "commitment")
         call.say(f"{waiting} left behind conflicts or dead letters of the same record")
         call.hint("pfa conflict list; pfa sync retry --dry-run")
-    if result.message == "the deadline passed" and result.total == result.synced:
-        left = count(result.waiting - result.blocked, "commitment")
-        return call.partly_done(
-            f"the deadline passed; {count(result.synced, 'commitment')} in PEMS, {left} left",
-            PemsUnavailable.code,
-            (),
-            "the next pfa sync push goes on",
-        )
-    if not result.total:
-        done = "nothing was pushed" if result.interrupted or result.waiting else "nothing to push"
-        call.say(done)
+    left = result.waiting - result.blocked
+    late, unfinished = result.message == LATE, left + result.retrying
+    if result.interrupted and unfinished and not (result.conflicts or result.rejected):
+        call.say(f"{_done(result)}, {unfinished:,} left: pfa sync push goes on")
         return 0
-    if result.total == result.synced:
-        more = result.waiting - result.blocked
-        left = f", {more:,} more to send" if more else ""
-        call.say(f"{count(result.synced, 'commitment')} in PEMS{left}")
+    if not result.total and not late:
+        call.say("nothing was pushed" if result.waiting else "nothing to push")
         return 0
-    shown: list[Fault] = list(result.problems[:SHOWN_FAULTS])
-    parts = [
-        f"{number:,} {word}"
-        for number, word in (
-            (result.conflicts, "in conflict"),
-            (result.rejected, "refused"),
-            (result.retrying, "waiting for a retry"),
-        )
-        if number
-    ]
+    if result.total == result.synced and not late:
+        call.say(f"{_done(result)}{f', {left:,} more to send' if left else ''}")
+        return 0
     return call.partly_done(
-        f"{', '.join(parts)}; {count(result.synced, 'commitment')} in PEMS",
+        _summary(result, left, late=late),
         _code(result),
-        shown,
+        list(result.problems[:SHOWN_FAULTS]),
         _hint(result),
+        retryable=not result.rejected and not result.conflicts,
     )
+
+
+def _done(result: PushResult) -> str:
+    return f"{count(result.synced, 'commitment')} in PEMS"
+
+
+def _summary(result: PushResult, left: int, *, late: bool) -> str:
+    numbers = (
+        (result.conflicts, "in conflict"),
+        (result.rejected, "refused"),
+        (result.retrying, "waiting for a retry"),
+    )
+    troubles = ", ".join(f"{number:,} {word}" for number, word in numbers if number)
+    parts = [LATE] if late else []
+    parts += [troubles] if troubles else []
+    done = f"{_done(result)}, {count(left, 'commitment')} left" if left else _done(result)
+    return "; ".join([*parts, done])
 
 
 def _code(result: PushResult) -> str:
     """The code of the gravest thing that happened."""
     if result.rejected:
         return PemsRejected.code
-    return BaselineConflict.code if result.conflicts else PemsUnavailable.code
+    if result.conflicts:
+        return BaselineConflict.code
+    return DEADLINE_PASSED if result.message == LATE else PemsUnavailable.code
 
 
 def _hint(result: PushResult) -> str:
@@ -292,4 +300,6 @@ def _hint(result: PushResult) -> str:
         lines.append(f"refused: pfa sync show {result.run_id}, then pfa sync retry {result.run_id}")
     if result.retrying:
         lines.append("waiting: the next pfa sync push tries again")
+    elif result.message == LATE:
+        lines.append("the next pfa sync push goes on")
     return "\n".join(lines)

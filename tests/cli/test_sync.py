@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -181,8 +182,49 @@ def test_a_signal_ends_a_push_in_order(
     assert "what is in flight is finished first" in err
     told = json.loads(out)
     assert 0 < told["synced"] < 6
+    assert f"{6 - told['synced']} left: pfa sync push goes on" in err
     pems.faults = []
     assert pulled("sync", "push", "-o", "json").json["synced"] == 6 - told["synced"]
+
+
+def test_a_pull_that_is_told_to_stop_says_what_it_kept(pulled: Pfa, pems: Sandbox) -> None:
+    pems.faults = ["latency:1s"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "pfa_cli", "sync", "pull", "-o", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ.copy(),
+    )
+    while "running" not in pulled("sync", "runs", "-o", "json").out:
+        assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert json.loads(out)["status"] == "partial"
+    assert "the next pull goes on behind it" in err
+
+
+def test_a_deadline_is_no_trouble_of_pems(pulled: Pfa, pems: Sandbox) -> None:
+    committed(pulled, *(f"H-00{place}" for place in NUMBERS))
+    said = pulled("sync", "push", "--rate", "2", "--deadline", "1s")
+    assert said.code == 3
+    assert "[DEADLINE_PASSED]" in said.err
+    assert "error: the deadline passed; " in said.err
+    assert " left" in said.err
+
+
+def test_a_deadline_cuts_the_wait_for_a_retry(pulled: Pfa, pems: Sandbox) -> None:
+    committed(pulled, *(f"H-00{place}" for place in NUMBERS))
+    pems.faults = ["500:0.5:on=rest"]
+    began = time.monotonic()
+    said = pulled("sync", "push", "--deadline", "2s")
+    assert time.monotonic() - began < 4
+    assert said.code in (3, 69)
+    if said.code == 3:
+        assert "the deadline passed; " in said.err
+        assert "the next pfa sync push tries again" in said.err
+    pems.faults = []
 
 
 def test_doctor_looks_at_pems(pulled: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,17 @@ class TestStatus:
         assert report.next_command == "pfa commit --session new"
         assert sessions(world, "bob") == [("his", "draft", 1, 0)]
 
+    def test_what_a_killed_push_had_in_hand_is_pushed_again_next(self, world: World) -> None:
+        draft(world.db, world.principal(), model="A")
+        commit(world.db, world.principal())
+        world.db.transact(
+            lambda conn: conn.execute(
+                "UPDATE pfa_modification SET state = 'syncing', claim_id = gen_random_uuid()"
+            )
+        )
+        assert status(world).committed == 1
+        assert status(world).next_command == "pfa sync push"
+
     def test_a_session_s_name_is_quoted_for_the_shell(self, world: World) -> None:
         draft(world.db, world.principal(), session="it's; rm -rf", model="A")
         assert status(world).next_command == """pfa commit --session 'it'"'"'s; rm -rf'"""
