@@ -403,6 +403,7 @@ class Trial:
     def calm(self) -> None:
         """Normal runs until there is nothing to push any more."""
         for _ in range(20):
+            self._let_time_pass()
             total = self.far.push().total
             if not total:
                 letters = pfa_core.retry(self.far.db, self.far.ann, self.far.profile).letters
@@ -410,6 +411,15 @@ class Trial:
                 if not [letter for letter in letters if letter.pfa_id in held]:
                     return
         raise AssertionError("the pushes come to no end")
+
+    def _let_time_pass(self) -> None:
+        """A record with much bad luck may have to wait for minutes; here they are over at once."""
+        self.far.db.transact(
+            lambda conn: conn.execute(
+                "UPDATE pfa_modification SET next_attempt_at = clock_timestamp()"
+                " WHERE next_attempt_at IS NOT NULL"
+            )
+        )
 
     def _settle_conflicts(self) -> None:
         """A person looks at the conflicts, after it was seen that each has a reason."""
