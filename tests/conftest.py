@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import psycopg
@@ -33,16 +33,18 @@ def isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PFA_EMBEDDED_DIR", str(home / "embedded"))
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail a test in whose output, log or error the canary sings."""
-    outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]
+    report = yield
     shown = [text for _, text in report.sections]
     shown += [str(report.longrepr or "")]
     if report.when == "call" and any(CANARY in text for text in shown):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} shows a secret in its output"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -199,7 +199,7 @@ def _number(value: int | Decimal) -> dict[str, Any]:
         "VALUE": abs(value),
         "NUMOFDEC": max(0, -exponent) if isinstance(exponent, int) else 0,
         "SIGN": "-" if value < 0 else "+",
-        "CURRENCY": "XXX",
+        "CURRENCY": "XXX",  # ISO 4217 for none
         "DRCR": "D",
         "qualifier": "OTHER",
     }

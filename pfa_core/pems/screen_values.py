@@ -106,7 +106,7 @@ def _write_number(value: int | Decimal) -> dict[str, Any]:
         "VALUE": number.copy_abs(),
         "NUMOFDEC": -exponent if isinstance(exponent, int) else 0,
         "SIGN": "-" if number < 0 else "+",
-        "CURRENCY": "XXX",
+        "CURRENCY": "XXX",  # ISO 4217 for none; the service wants it said
         "DRCR": "D",
         "qualifier": "OTHER",
     }

@@ -122,6 +122,7 @@ class Trap:
                 self.hit(f"{self._local.pending}:committed")
             return answer
 
+        # Its signature is generic, which what wraps any call cannot say of itself.
         Database.transact = trapped  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -345,7 +346,7 @@ def test_a_pems_that_is_killed_in_the_middle_and_comes_back_has_each_commitment_
             draft(far.db, far.ann, f"P-{number}", session="s", model=f"M{number}")
         commit(far.db, far.ann)
         with a_pems(0, tmp_path, keys) as (process, url):
-            trial = Trial(plan, far, nursery, None)  # type: ignore[arg-type]
+            trial = Trial(plan, far, nursery, random.Random(plan.seed))
             far.profile = replace(far.profile, url=url, writer=plan.writer,
                                   idempotency_keys=plan.keys)  # fmt: skip
             push = nursery.start(**trial.job("push", options={"concurrency": 2}))

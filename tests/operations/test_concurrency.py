@@ -21,6 +21,7 @@ import pfa_core
 from pfa_core import Change, Filters, Selection, errors
 from pfa_core.model.ids import new_id
 from tests.factories import World, a_jsonl_file, a_principal, a_world, commit, draft, record
+from tests.operations.together import together
 from tests.operations.views import everything, one, save, stats, stored, value
 
 USERS = {"ann": "admin", "bob": "admin"}
@@ -41,27 +42,6 @@ def other(world: World, database_url: str) -> Iterator[World]:
     other = a_world(database_url, users=USERS)
     yield other
     other.db.close()
-
-
-def together(*works: Callable[[], Any]) -> list[Any]:
-    """Start all at one moment; what each gave, or the error of ours that it raised."""
-    gate = threading.Barrier(len(works))
-    answers: list[Any] = [None] * len(works)
-
-    def run(number: int, work: Callable[[], Any]) -> None:
-        gate.wait()
-        try:
-            answers[number] = work()
-        except errors.PfaError as error:
-            answers[number] = error
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(works)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-        assert not thread.is_alive(), "two operations wait for each other"
-    return answers
 
 
 def overlays_are_right(world: World) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal as Money
@@ -22,6 +21,7 @@ from pfa_core.resolving import ResolvedConflict, ResolveResult
 from pfa_core.store import conflicts
 from pfa_core.store.conflicts import NewConflict
 from tests.factories import World, a_world, commit, draft, record
+from tests.operations.together import together
 from tests.operations.views import codes, everything, one, stored, value
 
 USERS = {"ann": "admin", "bob": "editor", "vera": "viewer"}
@@ -670,25 +670,6 @@ class TestForAnother:
 
 
 class TestAtOnce:
-    def together(self, *works: Callable[[], Any]) -> list[Any]:
-        gate = threading.Barrier(len(works))
-        answers: list[Any] = [None] * len(works)
-
-        def run(number: int, work: Callable[[], Any]) -> None:
-            gate.wait()
-            try:
-                answers[number] = work()
-            except errors.PfaError as error:
-                answers[number] = error
-
-        threads = [threading.Thread(target=run, args=pair) for pair in enumerate(works)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-            assert not thread.is_alive(), "two operations wait for each other"
-        return answers
-
     @pytest.mark.parametrize("admin", [False, True])
     def test_of_two_who_settle_one_conflict_exactly_one_wins(
         self, world: World, database_url: str, *, admin: bool
@@ -697,7 +678,7 @@ class TestAtOnce:
         for number in range(5):
             conflict_id = disputed(world, user="bob", session=f"s{number}", mine=MINE, pems=THEIRS)
             who: dict[str, Any] = {"user": "ann", "user_id": "bob"} if admin else {"user": "bob"}
-            answers = self.together(
+            answers = together(
                 lambda c=conflict_id: resolve(world, c, user="bob", take="mine"),
                 lambda c=conflict_id, w=who: resolve(world, c, of=other, take="pems", **w),
             )
@@ -717,7 +698,7 @@ class TestAtOnce:
         for number in range(5):
             disputed(world, session=f"s{number}", mine=MINE, pems=THEIRS)
             moved = {**world.mirror()["P-1"], "monthlyRate": 800}
-            answer, _ = self.together(
+            answer, _ = together(
                 lambda: resolve(world, "P-1", take="mine"),
                 lambda row=moved: other.pull([row], "ann"),
             )
