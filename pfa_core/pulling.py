@@ -187,11 +187,10 @@ class _Pulling:
                 self.running.since = self._began_at
                 runs.put(conn, code, self.running.as_row("running", {}))
             pages.drop(conn, code, run)
-            return (
-                _Place(known[-1].row_offset + known[-1].row_count, known[-1].last_id)
-                if (known)
-                else _Place()
-            )
+            if not known:
+                return _Place()
+            last = known[-1]
+            return _Place(last.row_offset + last.row_count, last.last_id)
 
         place = self.running.db.transact(work)
         self._behind = place.offset

@@ -165,9 +165,8 @@ class Pushing:
         self._refill()
         self._mark_and_send()
         if self._senders.busy > 2 * self.limits.concurrency:
-            time.sleep(
-                GATHERING
-            )  # the threads have enough to do; waking for each answer slows them
+            # The threads have enough to do; waking for each answer slows them.
+            time.sleep(GATHERING)
         for answer in self._senders.answers(self._timeout()):
             self._take(answer)
         if self.halted:

@@ -257,9 +257,7 @@ def _record_failure(running: Running, error: BaseException) -> None:
 
 def _give_up(running: Running) -> None:
     code, name, owner = running.organization_id, running.direction, running.run_id
-    for _ in range(
-        2
-    ):  # a commit that broke may have gone through or not; saying it twice is no harm
+    for _ in range(2):  # whether a commit that broke went through is not known; twice is no harm
         with suppress(PfaError):
             running.db.transact(lambda conn: leases.release(conn, code, name, owner))
             return  # otherwise it expires

@@ -6,8 +6,8 @@
 -- What goes next: commitments that are due, the oldest first, never two of one record. An earlier
 -- one of the record goes before it, unless it is somebody else's and waits for a person (a conflict,
 -- a dead letter) itself or behind such a one of its user: one's own changes stand on each other,
--- those of others do not. OFFSET 0 keeps that
--- question one index look-up a record, whatever the planner knows of the table.
+-- those of others do not. OFFSET 0 keeps that question one index look-up a record, whatever the
+-- planner knows of the table.
 SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.delta, m.base, m.version,
        m.change_reason, m.generation, m.sent_version, m.attempts, m.failures, m.first_attempt_at
 FROM pfa_modification AS m
