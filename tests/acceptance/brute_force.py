@@ -5,6 +5,7 @@ Only the shape of the answer, `Figures`, is the library's own.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
@@ -18,14 +19,24 @@ Record = Mapping[str, Any]
 _MONTH = Fraction(3044, 100)
 
 
-def figures(pairs: Iterable[tuple[Record, Record]], drafts: int = 0) -> Figures:
-    """The figures of records given as (as the mirror has it, as the user sees it)."""
+def figures(
+    pairs: Iterable[tuple[Record, Record]],
+    drafts: int = 0,
+    *,
+    before: Iterable[Record] | None = None,
+) -> Figures:
+    """The figures of records given as (as the mirror has it, as the user sees it).
+
+    Args:
+        before: The mirror's records that the same question finds without the user's changes; those
+            of the pairs unless others are given.
+    """
     pairs = list(pairs)
     seen = [merged for _, merged in pairs]
-    theirs = [baseline for baseline, _ in pairs]
-    cost, without = _cost(theirs, seen), _cost(theirs, theirs)
-    impact = _phase(seen, "forecast")[0] - _phase(theirs, "forecast")[0]
-    impact += _phase(seen, "forecast")[1] - _phase(theirs, "forecast")[1]
+    plan = [baseline for baseline, _ in pairs]
+    theirs = plan if before is None else list(before)
+    cost, without = _cost(plan, seen), _cost(theirs, theirs)
+    impact = sum(_phase(seen, "forecast")) - sum(_phase(theirs, "forecast"))
     return Figures(
         total_records=len(seen),
         actualized_count=_count(seen, "isActualized"),
@@ -45,11 +56,8 @@ def figures(pairs: Iterable[tuple[Record, Record]], drafts: int = 0) -> Figures:
 
 
 def by_category(records: Iterable[Record]) -> dict[str, int]:
-    """How many records each category has."""
-    found: dict[str, int] = {}
-    for record in records:
-        found[record["category"]] = found.get(record["category"], 0) + 1
-    return found
+    """How many records each category has; none is ""."""
+    return dict(Counter(record["category"] or "" for record in records))
 
 
 def _cost(plan_of: list[Record], rest_of: list[Record]) -> Cost:
