@@ -8,6 +8,7 @@ import pfa_core
 from pfa_cli.app import main
 from pfa_core import tokens
 from tests.factories import World, a_world, commit, draft, record
+from tests.operations.exact import require_exact
 
 
 @pytest.fixture
@@ -43,6 +44,12 @@ def test_what_the_program_kept_agrees(world):
 
 PLANTED = {
     "a sum": ("UPDATE kpi_rollup SET monthly_rental = monthly_rental + 0.01 WHERE category = 'C1'", (1, 0)),
+    "one lost sum": ("DELETE FROM kpi_rollup WHERE category = 'C0'", (1, 0)),
+    "a sum moved within the total": (
+        "UPDATE kpi_rollup SET monthly_rental = monthly_rental + CASE category WHEN 'C0' THEN 1 ELSE -1 END"
+        " WHERE organization_id = 'ORG'", (2, 0)),
+    "sums moved to another category": ("UPDATE kpi_rollup SET category = 'C2' WHERE category = 'C0'", (2, 0)),
+    "sums moved to another flag": ("UPDATE kpi_rollup SET is_discontinued = true WHERE category = 'C0'", (2, 0)),
     "a count": ("UPDATE kpi_rollup SET record_count = 99 WHERE category = 'C0'", (1, 0)),
     "lost sums": ("DELETE FROM kpi_rollup WHERE organization_id = 'ORG'", (2, 0)),
     "a sum of nothing": (
@@ -52,6 +59,12 @@ PLANTED = {
     "a merged value": ("UPDATE pfa_overlay SET data = data || '{\"model\": \"Z\"}' WHERE user_id = 'bob'", (0, 1)),
     "a stacked delta": ("UPDATE pfa_overlay SET delta = '{\"model\": \"A\"}' WHERE user_id = 'ann'", (0, 1)),
     "a state": ("UPDATE pfa_overlay SET state = 'committed' WHERE user_id = 'bob'", (0, 1)),
+    "a merged cent": (
+        "UPDATE pfa_overlay SET data = data || '{\"monthlyRate\": 5.01}' WHERE user_id = 'ann'", (0, 1)),
+    "a session": ("UPDATE pfa_overlay SET session_id = 'z' WHERE user_id = 'bob'", (0, 1)),
+    "a version": ("UPDATE pfa_overlay SET version = version + 1 WHERE user_id = 'bob'", (0, 1)),
+    "another's overlay": ("UPDATE pfa_overlay SET user_id = 'bob' WHERE user_id = 'ann'", (0, 2)),
+    "a moved overlay": ("UPDATE pfa_overlay SET pfa_id = 'P-3' WHERE user_id = 'ann'", (0, 2)),
     "a lost overlay": ("DELETE FROM pfa_overlay WHERE user_id = 'ann'", (0, 1)),
     "an overlay of nothing": (
         "INSERT INTO pfa_overlay (organization_id, user_id, pfa_id, delta, data, modification_id, state,"
@@ -73,6 +86,26 @@ def test_planted_drift_is_found_and_mended(world, planted):
     assert found(world, repair=True) == drift
     assert found(world) == (0, 0)
     assert everything_kept(world) == before
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["record_count", "monthly_rental", "purchase_cost", "actual_purchase", "plan_rate_days",
+     "forecast_rate_days", "actual_rate_days"],
+)  # fmt: skip
+def test_one_too_much_in_any_sum_is_found_and_every_kpi_is_exact_again_after_the_repair(
+    world, column
+):
+    world.execute(f"UPDATE kpi_rollup SET {column} = {column} + 1 WHERE category = 'C0'")
+    assert found(world, repair=True) == (1, 0)
+    require_exact(world, world.users)
+
+
+def test_drift_of_another_organization_is_neither_told_nor_mended(world):
+    world.execute("UPDATE kpi_rollup SET monthly_rental = 0 WHERE organization_id = 'THERE'")
+    spoiled = everything_kept(world)
+    assert found(world, repair=True) == (0, 0)
+    assert everything_kept(world) == spoiled
 
 
 def test_the_command_ends_with_1_while_something_does_not_agree(
