@@ -16,6 +16,7 @@ from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.secrets import Secret
 from tests.factories import commit, draft, record
 from tests.far_side import FarSide, a_far_side
+from tests.operations.views import ids, stats
 
 
 @pytest.fixture
@@ -455,6 +456,18 @@ def test_the_rollup_follows_what_was_folded_in(far):
     assert after.category_breakdown == before.category_breakdown
     assert after.figures.draft_impact == 0
     far.world.execute("TRUNCATE pfa_overlay")
+
+
+@pytest.mark.parametrize(
+    ("field", "name"), [("areaSilo", "area_silo"), ("category", "category"), ("class", "class_")]
+)
+def test_kpis_choose_a_text_that_a_push_has_cleared_as_a_list_does(far, field, name):
+    committed(far, **{field: None})
+    assert far.push().synced == 1
+    draft(far.db, far.world.principal("bob"), "P-1", session="t", model="B")
+    for user in ("ann", "bob"):
+        counted = stats(far.world, user, **{name: ("",)}).figures.total_records
+        assert counted == len(ids(far.world, user, **{name: ("",)}))
 
 
 def test_actual_dates_bring_their_derived_flag_with_them(far):

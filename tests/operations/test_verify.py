@@ -56,6 +56,10 @@ PLANTED = {
         "INSERT INTO kpi_rollup SELECT organization_id, 'GHOST', class, source, dor, area_silo, is_actualized,"
         " is_discontinued, is_funds_transferable, 1, 0, 0, 0, 0, 0, 0 FROM kpi_rollup"
         " WHERE category = 'C0' AND organization_id = 'ORG'", (1, 0)),
+    "money of no records": (
+        "INSERT INTO kpi_rollup SELECT organization_id, category, class, source, dor, 'GHOST', is_actualized,"
+        " is_discontinued, is_funds_transferable, 0, 0.01, 0, 0, 0, 0, 0 FROM kpi_rollup"
+        " WHERE category = 'C0' AND organization_id = 'ORG'", (1, 0)),
     "a merged value": ("UPDATE pfa_overlay SET data = data || '{\"model\": \"Z\"}' WHERE user_id = 'bob'", (0, 1)),
     "a stacked delta": ("UPDATE pfa_overlay SET delta = '{\"model\": \"A\"}' WHERE user_id = 'ann'", (0, 1)),
     "a state": ("UPDATE pfa_overlay SET state = 'committed' WHERE user_id = 'bob'", (0, 1)),
