@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from typing import Any, NoReturn
 
 import simplejson
@@ -41,13 +42,27 @@ def loads(text: str | bytes) -> Any:
 
 def dumps(value: Any) -> str:
     """Compact JSON on one line, Unicode as it is; Decimals as plain numbers with their own digits."""
-    return simplejson.dumps(
-        value,
+    return _encoder().encode(value)
+
+
+@cache  # made once: making one costs as much as writing a record
+def _encoder() -> simplejson.JSONEncoder:
+    return simplejson.JSONEncoder(
         use_decimal=True,
         ensure_ascii=False,
         separators=(",", ":"),
         for_json=False,
         namedtuple_as_object=False,
+    )
+
+
+@cache
+def _strict_decoder() -> simplejson.JSONDecoder:
+    return simplejson.JSONDecoder(
+        parse_float=_number(Decimal),
+        parse_int=_number(int),
+        parse_constant=_no_constant,
+        object_pairs_hook=_unique_keys,
     )
 
 
@@ -61,21 +76,34 @@ def loads_strict(text: str) -> Any:
         JsonFault: With line and column where the parser knows them.
     """
     try:
-        value = simplejson.loads(
-            text,
-            parse_float=_number(Decimal),
-            parse_int=_number(int),
-            parse_constant=_no_constant,
-            object_pairs_hook=_unique_keys,
-        )
+        value = _strict_decoder().decode(text)
     except simplejson.JSONDecodeError as error:
         raise JsonFault(
             error.msg.lower().replace(" %r at", ""), error.lineno, error.colno
         ) from None
     except RecursionError:
         raise JsonFault(f"nested deeper than {MAX_DEPTH} levels") from None
-    refuse_unstorable(value)
+    if not _surely_storable(text):
+        refuse_unstorable(value)
     return value
+
+
+def _surely_storable(text: str) -> bool:
+    """Whether the text alone shows that nothing in it can be refused: no escaped characters, no lone
+    surrogates, too few brackets to nest too deep. A million records need no second look by that."""
+    return (
+        "\\u" not in text
+        and text.count("{") + text.count("[") <= MAX_DEPTH
+        and (text.isascii() or _encodable(text))
+    )
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def refuse_unstorable(value: Any, depth: int = 0) -> None:

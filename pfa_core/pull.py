@@ -25,6 +25,7 @@ from pfa_core.pulling import PullOptions, pull_pages
 from pfa_core.running import Running, leased, rehearsal
 from pfa_core.store import leases, members, mirror, runs
 from pfa_core.store.database import Database
+from pfa_core.store.mirror import Merged
 
 SKIPPED = PullResult(None, "skipped", message="another pull is at work")
 # PEMS's clock may differ from the database's: an incremental pull looks a little further back.
@@ -164,14 +165,9 @@ def _pull_files(
         if files.stdin:
             files.stdin.seek(0)
         arrival = Arrival(code, progress)
-        accepted = mirror.copy_incoming(conn, files.rows(arrival))
+        merged, missing = _take_in(conn, running, files.rows(arrival))
+        accepted = merged.inserted + merged.updated + merged.unchanged
         arrival.require_some(accepted)
-        # Only now: nobody waits for a slow file or pipe.
-        members.lock_mirror(conn, code)
-        at = leases.clock(conn)
-        missing = mirror.count_missing(conn, code)
-        merged = mirror.merge(conn, code, running.run_id, at)
-        mirror.prune_rollup(conn, code)
         result = PullResult(
             run_id=running.run_id,
             status="completed",
@@ -188,6 +184,28 @@ def _pull_files(
         return result
 
     return running.db.transact(work, dry_run=dry_run)
+
+
+def _take_in(
+    conn: Connection[Any], running: Running, rows: Iterator[tuple[str, str]]
+) -> tuple[Merged, int]:
+    """What became of the records, and how many of the mirror did not arrive."""
+    code = running.organization_id
+    if mirror.is_empty(conn, code):
+        members.lock_mirror(conn, code)
+        if mirror.is_empty(conn, code):  # nobody waits long: an empty mirror has nothing to push
+            written = mirror.fill(conn, code, running.run_id, rows, leases.clock(conn))
+            return Merged(inserted=written), 0
+    arrived = mirror.copy_incoming(conn, rows)
+    if not arrived:
+        return Merged(), 0
+    # Only now: nobody waits for a slow file or pipe.
+    members.lock_mirror(conn, code)
+    at = leases.clock(conn)
+    missing = mirror.count_missing(conn, code)
+    merged = mirror.merge(conn, code, running.run_id, at)
+    mirror.prune_rollup(conn, code)
+    return merged, missing
 
 
 @dataclass(frozen=True, slots=True)

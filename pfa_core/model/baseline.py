@@ -10,6 +10,7 @@ from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.model.values import Wrong, read_text, read_value, shorten
 
 FOREIGN = "FOREIGN_ORGANIZATION"
+MAX_REMEMBERED = 50_000
 
 
 def read_record(
@@ -31,13 +32,15 @@ def read_record(
     if own not in (None, "", organization_id):
         return Fault(str(pfa_id), "organization", FOREIGN, f"belongs to {shorten(own)}", position)
     record: dict[str, Any] = dict(raw)
-    for field in FIELDS.values():
-        value = cast_value(field, raw.get(field.name), textual=textual)
+    for cast in _CASTS:
+        name, given = cast.name, raw.get(cast.name)
+        value = cast.default if given is None else cast.value(given, textual=textual)
         if isinstance(value, Wrong):
-            return Fault(str(pfa_id), field.name, value.code, value.reason, position)
-        record[field.name] = value
-        if value is None and (textual or field.name not in raw) and not always_there(field):
-            del record[field.name]
+            return Fault(str(pfa_id), name, value.code, value.reason, position)
+        if value is None and cast.may_lack and (textual or name not in raw):
+            record.pop(name, None)
+        else:
+            record[name] = value
     record["organization"] = organization_id
     record["hasPlan"] = bool(record["originalStart"] and record["originalEnd"])
     record["hasActuals"] = bool(record["actualStart"] and record["actualEnd"])
@@ -69,3 +72,32 @@ def cast_value(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
     else:
         result = read_value(field, value)
     return field.default if result is None else result
+
+
+class _Cast:
+    """How one field is cast. Texts recur in a million records (a date, a category): each is read once
+    and what became of it remembered; free texts hardly do."""
+
+    def __init__(self, field: Field) -> None:
+        self.name, self.default, self.may_lack = field.name, field.default, not always_there(field)
+        self._field, self._flag = field, field.kind is Kind.FLAG
+        self._recurs = field.kind is not Kind.TEXT or (bool(field.column) and field.name != "pfaId")
+        self._from_text: dict[str, Any] = {}
+        self._from_json: dict[str, Any] = {}
+
+    def value(self, given: Any, *, textual: bool) -> Any | Wrong:
+        """The value as the mirror keeps it, or what is wrong with it."""
+        if self._flag and (given is True or given is False):
+            return given
+        if not (self._recurs and isinstance(given, str)):
+            return cast_value(self._field, given, textual=textual)
+        remembered = self._from_text if textual else self._from_json
+        value = remembered.get(given)
+        if value is None:
+            value = cast_value(self._field, given, textual=textual)
+            if len(remembered) < MAX_REMEMBERED:
+                remembered[given] = value
+        return value
+
+
+_CASTS = [_Cast(field) for field in FIELDS.values()]

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from pfa_core.model.record import Field, Kind
@@ -83,11 +84,18 @@ def _read_date(_: Field, value: Any) -> str | Wrong:
     match = _DATE.fullmatch(value) if isinstance(value, str) else None
     if not match:
         return Wrong("INVALID_TYPE", f"must be a date YYYY-MM-DD, not {shorten(value)}")
-    try:
-        date.fromisoformat(match[1])
-    except ValueError:
+    if not _on_calendar(match[1]):
         return Wrong("INVALID_TYPE", f"{match[1]} is no day of the calendar")
     return match[1]
+
+
+@lru_cache(maxsize=20_000)  # a few thousand days stand in a million records
+def _on_calendar(day: str) -> bool:
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_money(_: Field, value: Any) -> int | Decimal | Wrong:

@@ -101,6 +101,11 @@ SELECT EXISTS (
     WHERE organization_id = %(organization_id)s
       AND pfa_id BETWEEN %(first)s AND %(last)s);
 
+-- name: is_empty
+SELECT NOT EXISTS (
+    SELECT FROM pfa_mirror
+    WHERE organization_id = %(organization_id)s);
+
 -- name: copy_new
 -- Records of which the mirror has none between their first and last id go straight into it.
 COPY pfa_mirror (organization_id, pfa_id, data, version, run_id, updated_at) FROM STDIN;

@@ -44,12 +44,27 @@ FROM ({stretches}) AS page
 ORDER BY {order}
 LIMIT %(limit)s OFFSET %(offset)s
 
--- name: count_pristine
+-- name: count_rollup
+-- Mirror records that match, where every filter is a dimension of the rollup.
+SELECT coalesce(sum(r.record_count), 0)::bigint
+FROM kpi_rollup AS r
+WHERE r.organization_id = %(organization_id)s
+  AND {conditions}
+
+-- name: count_mirror
 SELECT count(*)
 FROM pfa_mirror AS r
 WHERE r.organization_id = %(organization_id)s
   AND {conditions}
-  AND {untouched}
+
+-- name: count_touched_before
+-- Of the mirror records that match, those that the caller touched.
+SELECT count(*)
+FROM pfa_overlay AS t
+JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = t.pfa_id
+WHERE t.organization_id = %(organization_id)s
+  AND t.user_id = %(user_id)s
+  AND {conditions}
 
 -- name: count_touched
 SELECT count(*)

@@ -11,7 +11,8 @@ FROM (
            plan_rate_days, forecast_rate_days, actual_rate_days
     FROM kpi_rollup
     WHERE organization_id = %(organization_id)s
-      AND record_count <> 0
+      AND (record_count, monthly_rental, purchase_cost, actual_purchase, plan_rate_days,
+           forecast_rate_days, actual_rate_days) <> (0, 0, 0, 0, 0, 0, 0)
 ) AS k
 FULL JOIN (
     {rows}

@@ -12,6 +12,8 @@ from pfa_core.model.query import EQUAL_FILTERS, Filters, SortKey, complete_sort
 from pfa_core.model.record import SORTABLE, Kind
 
 TRUE = sql.SQL("true")
+# Fields whose index goes on with the PFA id: it has the order of the records without a value too.
+_GOES_ON_BY_ID = ("forecastStart",)
 
 _EQUAL: dict[str, LiteralString] = {
     "category": "r.category = ANY(%(category)s)",
@@ -44,6 +46,9 @@ _SINGLE: dict[str, LiteralString] = {
     "discontinued": "r.is_discontinued = %(discontinued)s",
     "transferable": "r.is_funds_transferable = %(transferable)s",
 }
+_ROLLUP_TEXTS = ("category", "class_", "source", "dor", "area_silo")
+_ROLLUP_FILTERS = (*_ROLLUP_TEXTS, "actualized", "discontinued", "transferable")
+_ABOUT_ME = {"state", "session", "changed"}
 _SEARCH: LiteralString = "r.search_text LIKE pfa_fold(%(search)s)"
 
 
@@ -68,6 +73,14 @@ def conditions(filters: Filters) -> tuple[sql.Composable, dict[str, Any]]:
         parts.append(sql.SQL(_SEARCH))
         values["search"] = f"%{_escape_like(filters.search)}%"
     return sql.SQL("\n  AND ").join(parts) if parts else TRUE, values
+
+
+def fits_rollup(filters: Filters) -> bool:
+    """Whether the rollup knows every filter on a record's values. A text that is empty and one that is
+    null are one value there and two to a filter: asked for the empty one, the records answer."""
+    known = {name.rstrip("_").replace("_", "-") for name in _ROLLUP_FILTERS}
+    texts = [value for name in _ROLLUP_TEXTS for value in getattr(filters, name)]
+    return set(filters.given()) <= known | _ABOUT_ME and "" not in texts
 
 
 def touched_values(filters: Filters) -> dict[str, Any]:
@@ -119,7 +132,9 @@ def stretches(keys: tuple[SortKey, ...], place: list[str | None] | None) -> list
             )
         )
     if _nullable(lead):
-        found.append(Stretch(sql.SQL("{} IS NULL").format(column), _by(rest)))
+        # By the column that is null all the same: only so PostgreSQL sees that the index has the order.
+        named = [SortKey(lead.field)] if lead.field in _GOES_ON_BY_ID else []
+        found.append(Stretch(sql.SQL("{} IS NULL").format(column), _by([*named, *rest])))
     return found
 
 

@@ -13,20 +13,10 @@ from pfa_core import sql
 from pfa_core.model.kpi import GROUP_DIMENSIONS, Sums
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
-from pfa_core.store.conditions import TRUE, conditions, touched_values
+from pfa_core.store.conditions import TRUE, conditions, fits_rollup, touched_values
 
 _SQL = {name: compose.SQL(text) for name, text in sql.statements("kpis").items()}
 _FLAGS = ("isActualized", "isDiscontinued", "isFundsTransferable")
-_ROLLUP_FILTERS = (
-    "category",
-    "class_",
-    "source",
-    "dor",
-    "area_silo",
-    "actualized",
-    "discontinued",
-    "transferable",
-)
 _ROLLUP_DIMENSIONS = ("category", "class", "source", "dor", "areaSilo", *_FLAGS)
 
 Grouped = dict[tuple[Any, ...], Sums]
@@ -60,20 +50,14 @@ def sums(
         user_id=principal.user_id,
         **touched_values(filters),
     )
-    if part is Part.MIRROR and _fits_rollup(filters, by):
+    known = set(by) <= set(_ROLLUP_DIMENSIONS) and fits_rollup(filters)
+    if part is Part.MIRROR and known:
         statement = _SQL["rollup"].format(**_common(by), conditions=where)
     else:
         statement = _live(part, where, by, narrowed=narrowed)
     width = len(by)
     rows = conn.execute(statement, values).fetchall()
     return {row[:width]: Sums(*row[width:]) for row in rows if row[width]}
-
-
-def _fits_rollup(filters: Filters, by: Sequence[str]) -> bool:
-    dimensions = set(by) <= set(_ROLLUP_DIMENSIONS)
-    own = {name.rstrip("_").replace("_", "-") for name in _ROLLUP_FILTERS}
-    about_me = {"state", "session", "changed"}
-    return dimensions and set(filters.given()) <= own | about_me
 
 
 def _live(

@@ -140,12 +140,45 @@ def put_new(
     found = conn.execute(_SQL["knows_between"], values).fetchone()
     if not found or found[0]:
         return False
+    _copy_new(conn, organization_id, run_id, rows, at)
+    conn.execute(_BETWEEN, {**values, "sign": 1})
+    return True
+
+
+def is_empty(conn: Connection[Any], organization_id: str) -> bool:
+    """Whether the organization has no record at all."""
+    row = conn.execute(_SQL["is_empty"], {"organization_id": organization_id}).fetchone()
+    return bool(row and row[0])
+
+
+def fill(
+    conn: Connection[Any],
+    organization_id: str,
+    run_id: str,
+    rows: Iterable[tuple[str, str]],
+    at: datetime,
+) -> int:
+    """Put records (id, JSON text; each id once) straight into a mirror that is empty, and their sums
+    into the rollup; how many they were."""
+    written = _copy_new(conn, organization_id, run_id, rows, at)
+    recompute_rollup(conn, organization_id)
+    return written
+
+
+def _copy_new(
+    conn: Connection[Any],
+    organization_id: str,
+    run_id: str,
+    rows: Iterable[tuple[str, str]],
+    at: datetime,
+) -> int:
+    written = 0
     head, tail = f"{organization_id.translate(_COPY)}\t", f"\t1\t{run_id}\t{at.isoformat()}\n"
     with conn.cursor() as cursor, cursor.copy(_SQL["copy_new"]) as copy:
         for chunk in _chunks(rows):
             copy.write("".join(f"{head}{_copy_fields(row)}{tail}" for row in chunk))
-    conn.execute(_BETWEEN, {**values, "sign": 1})
-    return True
+            written += len(chunk)
+    return written
 
 
 def take_in(

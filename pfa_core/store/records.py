@@ -20,6 +20,7 @@ from pfa_core.store.conditions import (
     TRUE,
     after,
     conditions,
+    fits_rollup,
     key_columns,
     order,
     stretches,
@@ -73,17 +74,25 @@ def stream(
 
 
 def count(conn: Connection[Any], principal: Principal, query: Query) -> int:
-    """How many records match."""
+    """How many records match: the mirror's, without those touched, and the touched as they are seen.
+
+    The mirror's come from the rollup where it knows the filters, else from the mirror itself.
+    """
     where, values = conditions(query.filters)
     values.update(_own(principal), **touched_values(query.filters))
+    parts = {"conditions": where, "narrowing": _SQL["narrowing"]}
+
+    def counted(name: str) -> int:
+        return _value(conn, _SQL[name].format(**parts), values)
+
     total = 0
-    parts = {"conditions": where, "untouched": TRUE if query.baseline else _SQL["untouched"]}
     if query.baseline or query.filters.wants_pristine():
-        total += _value(conn, _SQL["count_pristine"].format(**parts), values)
-    if not query.baseline:
-        statement = _SQL["count_touched"].format(conditions=where, narrowing=_SQL["narrowing"])
-        total += _value(conn, statement, values)
-    return total
+        total += counted("count_rollup" if fits_rollup(query.filters) else "count_mirror")
+    if query.baseline:
+        return total
+    if query.filters.wants_pristine():
+        total -= counted("count_touched_before")
+    return total + counted("count_touched")
 
 
 def details(
