@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ from pfa_core.store.database import Database
 
 MAX_PAGE_SIZE = 10_000
 MAX_LIMIT = 10**12
+EXPORT_BLOCK = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +113,41 @@ def stream_records(
     db: Database, principal: Principal, query: Query, *, limit: int | None = None
 ) -> Iterator[MergedRecord]:
     """Every matching record in order, one at a time, in constant memory and from one snapshot."""
-    if limit is not None and not 0 <= limit <= MAX_LIMIT:
-        raise InvalidRequest(f"a limit is 0 to {MAX_LIMIT:,}, not {limit}")
+    _require_limit(limit)
     with db.snapshot() as conn:
         enter(conn, principal, Right.READ)
         for row in store.stream(conn, principal, query, limit=limit):
             yield _record(row, principal)
+
+
+def export_jsonl(
+    db: Database,
+    principal: Principal,
+    query: Query,
+    write: Callable[[bytes], object],
+    *,
+    limit: int | None = None,
+) -> int:
+    """Write every matching record in order as a line of JSON; how many they were.
+
+    The lines are those of `pfa list -o jsonl`: pfaId, data (merged, every digit kept), syncState,
+    sessionId, version, modifiedAt, modifiedBy. From one snapshot and in constant memory.
+
+    Args:
+        write: Takes UTF-8 bytes, some whole lines at a time.
+    """
+    _require_limit(limit)
+    written, waiting, size = 0, [], 0
+    with db.snapshot() as conn:
+        enter(conn, principal, Right.READ)
+        for line in store.elements(conn, principal, query, limit=limit):
+            waiting.append(line)
+            written, size = written + 1, size + len(line)
+            if size >= EXPORT_BLOCK:
+                write(b"".join(waiting))
+                waiting, size = [], 0
+        write(b"".join(waiting))
+    return written
 
 
 def count_records(db: Database, principal: Principal, query: Query) -> int:
@@ -164,6 +194,11 @@ def nearest_value(db: Database, principal: Principal, filters: Filters) -> str:
         return ""
 
     return db.read(work)
+
+
+def _require_limit(limit: int | None) -> None:
+    if limit is not None and not 0 <= limit <= MAX_LIMIT:
+        raise InvalidRequest(f"a limit is 0 to {MAX_LIMIT:,}, not {limit}")
 
 
 def _record(row: store.RowValues, principal: Principal) -> MergedRecord:

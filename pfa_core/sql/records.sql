@@ -44,6 +44,22 @@ FROM ({stretches}) AS page
 ORDER BY {order}
 LIMIT %(limit)s OFFSET %(offset)s
 
+-- name: elements
+-- The rows as finished lines of JSON: the record as the database keeps it, with its marks.
+SELECT '{{"pfaId":' || to_json(e.pfa_id)::text || ',"data":' || e.data_json
+       || ',"syncState":"' || e.sync_state
+       || '","sessionId":' || coalesce(to_json(e.session_id)::text, 'null')
+       || ',"version":' || e.version
+       || ',"modifiedAt":' || coalesce('"' || to_char(
+           e.modified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', 'null')
+       || ',"modifiedBy":' || CASE WHEN e.modified_at IS NULL THEN 'null'
+                                   ELSE to_json(%(user_id)s::text)::text END
+       || '}}'
+FROM ({rows}) AS e
+
+-- name: copy_out
+COPY ({elements}) TO STDOUT
+
 -- name: count_rollup
 -- Mirror records that match, where every filter is a dimension of the rollup.
 SELECT coalesce(sum(r.record_count), 0)::bigint

@@ -553,3 +553,31 @@ class TestNearestValue:
         draft(world.db, world.principal(), category="Sky Crane")
         assert ids(world, category=("Sky Crane",)) == ["P-1"]
         assert "Sky Crane'" not in self.near(world, category=("Sky Crane",), dor=("BEO",))
+
+
+def test_exported_lines_are_the_records_of_the_stream(world):
+    world.pull(
+        [
+            record("P-1", description='back\\slash "quote" \n line \t tab é 東', model="\\\\n"),
+            record("P-2", forecastStart=None),
+            record("P-3", monthlyRate=Decimal("1.10")),
+        ]
+    )
+    draft(world.db, world.principal(), "P-3", session='s "\\" é', model="X")
+    lines: list[bytes] = []
+    written = pfa_core.export_jsonl(world.db, world.principal(), Query(), lines.append)
+    found = [pfa_core.jsontext.loads(line) for line in b"".join(lines).splitlines()]
+    streamed = list(pfa_core.stream_records(world.db, world.principal(), Query()))
+    assert written == len(found) == len(streamed) == 4
+    for item, row in zip(found, streamed, strict=True):
+        assert (item["pfaId"], item["data"], item["syncState"]) == (
+            row.pfa_id,
+            row.data,
+            row.sync_state,
+        )
+        assert (item["sessionId"], item["version"], item["modifiedBy"]) == (
+            row.session_id,
+            row.version,
+            row.modified_by,
+        )
+    assert {item["modifiedAt"] is None for item in found} == {True, False}

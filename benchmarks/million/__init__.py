@@ -1,0 +1,1 @@
+"""A million records: every promise about speed beside its yardstick, measured in one run."""

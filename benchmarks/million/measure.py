@@ -1,0 +1,65 @@
+"""Medians of interleaved rounds, and the table of what was reached."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row: seconds of ours and of the yardstick; the ratio ours / yardstick must not exceed `most`."""
+
+    name: str
+    yardstick: str
+    ours_s: float
+    yardstick_s: float
+    most: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours_s / self.yardstick_s
+
+    @property
+    def good(self) -> bool:
+        return self.ratio <= self.most
+
+    def row(self) -> str:
+        mark = "" if self.good else "  MISSED"
+        return (
+            f"{self.name:<58} {_shown(self.ours_s):>10} {_shown(self.yardstick_s):>10}"
+            f" {self.ratio:>8.3f} {self.most:>8.3f}{mark}"
+        )
+
+    def document(self) -> dict[str, Any]:
+        return {**asdict(self), "ratio": self.ratio, "good": self.good}
+
+
+HEADER = f"{'work':<58} {'ours':>10} {'yardstick':>10} {'ratio':>8} {'at most':>8}"
+
+
+def interleaved(
+    ours: Callable[[], object], yardstick: Callable[[], object], rounds: int
+) -> tuple[float, float]:
+    """The median seconds of both, A B A B …, after one round that does not count."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(rounds + 1):
+        for work, taken in zip((ours, yardstick), times, strict=True):
+            seconds = timed(work)
+            if number:
+                taken.append(seconds)
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that a call takes; a call that returns a float has measured itself."""
+    began = time.perf_counter()
+    result = work()
+    return result if isinstance(result, float) else time.perf_counter() - began
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.2f} ms"
