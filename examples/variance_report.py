@@ -23,6 +23,8 @@ def main() -> int:
     parser.add_argument("--by", default="category", help="dimension: category, source, dor, …")
     parser.add_argument("--baseline", action="store_true", help="without my modifications")
     arguments = parser.parse_args()
+    if arguments.by == "month":
+        parser.error("months have no groups of records; try pfa stats --by month")
     try:
         print(report(arguments.org, arguments.by, baseline=arguments.baseline))
     except pfa.errors.PfaError as error:

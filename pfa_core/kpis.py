@@ -9,11 +9,13 @@ from psycopg import Connection
 
 from pfa_core.errors import InvalidRequest
 from pfa_core.guard import enter
-from pfa_core.model.kpi import GROUP_DIMENSIONS, Group, Stats, Sums, figures, total
+from pfa_core.model.kpi import DIMENSIONS, MONTH, Group, MonthGroup, Stats, Sums, figures, total
+from pfa_core.model.months import Moves, month_groups
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import Filters
+from pfa_core.overlaid import overlaid
 from pfa_core.store.database import Database
-from pfa_core.store.kpis import Grouped, Part, sums
+from pfa_core.store.kpis import Grouped, Part, moves, sums
 
 
 def compute_stats(
@@ -31,12 +33,13 @@ def compute_stats(
     question answers without the principal's modifications.
 
     Args:
-        by: Dimensions to group by (see `model.kpi.GROUP_DIMENSIONS`), in this order.
+        by: Dimensions to group by (see `model.kpi.DIMENSIONS`), in this order. With `month` the
+            costs are spread over the calendar (see `model.months`) and stand in `months`.
         baseline: Leave the principal's modifications out altogether.
 
     Raises:
-        InvalidRequest: An unknown dimension, one named twice, or `baseline` with a filter on
-            modifications.
+        InvalidRequest: An unknown dimension, one named twice, too many months to tell, or
+            `baseline` with a filter on modifications.
     """
     _require_dimensions(by)
     if baseline and (filters.narrows_touched() or filters.changed):
@@ -44,69 +47,45 @@ def compute_stats(
 
     def work(conn: Connection[Any]) -> Stats:
         enter(conn, principal, Right.READ)
-        dimensions = ("category", *(name for name in by if name != "category"))
-        without = _without_drafts(conn, principal, filters, dimensions)
-        merged = (
-            without if baseline else _with_drafts(conn, principal, filters, dimensions, without)
+        groups = () if MONTH in by else by
+        dimensions = ("category", *(name for name in groups if name != "category"))
+
+        def read(part: Part, *, narrowed: bool = False) -> Grouped:
+            return sums(conn, principal, part, filters, dimensions, narrowed=narrowed)
+
+        merged, without = overlaid(read, filters, baseline=baseline)
+        return Stats(
+            figures(total(merged.values()), total(without.values())),
+            _categories(merged),
+            _groups(merged, without, dimensions, groups) if groups else (),
+            _months(conn, principal, filters, by, baseline=baseline) if MONTH in by else (),
         )
-        return _stats(merged, without, dimensions, by)
 
     return db.read(work)
 
 
-def _without_drafts(
-    conn: Connection[Any], principal: Principal, filters: Filters, by: Sequence[str]
-) -> Grouped:
-    """The same records with their mirror values; of touched ones those that the states allow."""
-    if not filters.narrows_touched() and not filters.changed:
-        return sums(conn, principal, Part.MIRROR, filters, by)
-    chosen = sums(conn, principal, Part.TOUCHED_BEFORE, filters, by, narrowed=True)
-    if not filters.wants_pristine():
-        return chosen
-    return _add(_pristine(conn, principal, filters, by), chosen)
-
-
-def _with_drafts(
+def _months(
     conn: Connection[Any],
     principal: Principal,
     filters: Filters,
     by: Sequence[str],
-    without: Grouped,
-) -> Grouped:
-    after = sums(conn, principal, Part.TOUCHED_AFTER, filters, by, narrowed=True)
-    if not filters.wants_pristine():
-        return after
-    if filters.narrows_touched():
-        return _add(_pristine(conn, principal, filters, by), after)
-    before = sums(conn, principal, Part.TOUCHED_BEFORE, filters, by)
-    return _add(_add(without, before, -1), after)
+    *,
+    baseline: bool,
+) -> tuple[MonthGroup, ...]:
+    others = [name for name in by if name != MONTH]
+
+    def read(part: Part, *, narrowed: bool = False) -> dict[tuple[Any, ...], Moves]:
+        return moves(conn, principal, part, filters, others, narrowed=narrowed)
+
+    return month_groups(*overlaid(read, filters, baseline=baseline), by)
 
 
-def _pristine(
-    conn: Connection[Any], principal: Principal, filters: Filters, by: Sequence[str]
-) -> Grouped:
-    everything = sums(conn, principal, Part.MIRROR, filters, by)
-    return _add(everything, sums(conn, principal, Part.TOUCHED_BEFORE, filters, by), -1)
-
-
-def _add(one: Grouped, other: Grouped, sign: int = 1) -> Grouped:
-    result = dict(one)
-    for key, part in other.items():
-        result[key] = result.get(key, Sums()).plus(part, sign)
-    return result
-
-
-def _stats(
-    merged: Grouped, without: Grouped, dimensions: Sequence[str], by: Sequence[str]
-) -> Stats:
-    categories: dict[str, int] = {}
+def _categories(merged: Grouped) -> Mapping[str, int]:
+    """How many records each category has; it is the first of the dimensions."""
+    counts: dict[str, int] = {}
     for key, part in merged.items():
-        categories[key[0]] = categories.get(key[0], 0) + part.record_count
-    return Stats(
-        figures(total(merged.values()), total(without.values())),
-        {name: count for name, count in sorted(categories.items()) if count},
-        _groups(merged, without, dimensions, by) if by else (),
-    )
+        counts[key[0]] = counts.get(key[0], 0) + part.record_count
+    return {name: count for name, count in sorted(counts.items()) if count}
 
 
 def _groups(
@@ -135,9 +114,9 @@ def _fold(parts: Grouped, places: Sequence[int]) -> Grouped:
 
 def _require_dimensions(by: Sequence[str]) -> None:
     for name in by:
-        if name not in GROUP_DIMENSIONS:
+        if name not in DIMENSIONS:
             raise InvalidRequest(
-                f"cannot group by {name!r}", hint=f"dimensions: {', '.join(GROUP_DIMENSIONS)}"
+                f"cannot group by {name!r}", hint=f"dimensions: {', '.join(DIMENSIONS)}"
             )
     if len(set(by)) != len(by):
         raise InvalidRequest("a dimension stands twice")

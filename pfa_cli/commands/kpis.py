@@ -9,11 +9,11 @@ import typer
 import pfa_core as core
 from pfa_cli.compose import command
 from pfa_cli.render.documents import document
-from pfa_cli.render.figures import GROUP_COLUMNS, group_rows, phase_rows, stats_text
+from pfa_cli.render.figures import group_columns, group_rows, phase_rows, stats_text
 from pfa_cli.render.formats import Format
 from pfa_cli.render.sheet import Sheet, show
 from pfa_cli.session import Call, camel_case
-from pfa_core.model.kpi import GROUP_DIMENSIONS
+from pfa_core.model.kpi import DIMENSIONS, MONTH
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ app = typer.Typer(rich_markup_mode=None)
     examples=(
         "pfa stats --org HOLNG",
         "pfa stats --by category,source --no-discontinued -o csv",
+        "pfa stats --by month,dor -o csv",
         "pfa stats --baseline",
     ),
 )
@@ -37,27 +38,31 @@ def stats(
     *,
     by: Annotated[
         str,
-        typer.Option("--by", metavar="A,B", help=f"Groups: any of {', '.join(GROUP_DIMENSIONS)}."),
+        typer.Option("--by", metavar="A,B", help=f"Groups: any of {', '.join(DIMENSIONS)}."),
     ] = "",
     baseline: Annotated[bool, typer.Option("--baseline", help="Without my modifications.")] = False,
 ) -> None:
     """Sum up counts and costs: plan, forecast, actual, variance, and what my drafts change.
 
-    Costs leave out discontinued and funds-transferable records.
+    Costs leave out discontinued and funds-transferable records. By month, rentals are spread over
+    their days and purchases stand in the month they start in; the months add up to the cent.
     """
     names = tuple(camel_case(name.strip()) for name in by.split(",") if name.strip())
     database, principal = call.open()
     found = core.compute_stats(database, principal, filters, by=names, baseline=baseline)
     look = call.look(Format.TABLE)
-    columns = (*names, *GROUP_COLUMNS) if names else ("measure", "value")
+    groups = [document(group, snake_case=True) for group in found.months]
+    if MONTH not in names:
+        groups = [_group(group) for group in found.groups]
+    columns = (*names, *group_columns(names)) if names else ("measure", "value")
     sheet = Sheet(
         id_column=names[0] if names else "measure",
         columns=columns,
-        items=[_group(group) for group in found.groups] if names else [_data(found)],
-        rows=group_rows(found) if names else phase_rows(found),
+        items=groups if names else [_data(found)],
+        rows=group_rows(found, names) if names else phase_rows(found),
         document=lambda: {
             "data": _data(found),
-            "groups": [_group(group) for group in found.groups],
+            "groups": groups,
             "metadata": call.metadata(filters=filters.given()),
         },
         text=lambda: stats_text(found, names, look),

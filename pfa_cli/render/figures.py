@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.formats import Look
 from pfa_cli.render.words import count, money, signed
+from pfa_core.model.kpi import MONTH
 
 if TYPE_CHECKING:
-    from pfa_core.model.kpi import Cost, Figures, Stats
+    from pfa_core.model.kpi import Cost, Figures, MonthGroup, Stats
 
 PHASES = ("plan", "forecast", "actual")
 _COUNTS = (
@@ -22,22 +23,16 @@ _COUNTS = (
     "total_monthly_rental",
     "total_purchase_cost",
 )
-GROUP_COLUMNS = (
-    "total_records",
+_TOTALS = (
     "plan_total",
     "forecast_total",
     "actual_total",
     "variance",
     "variance_pct",
     "draft_impact",
-    *_COUNTS[1:],
-    "plan_rental",
-    "plan_purchase",
-    "forecast_rental",
-    "forecast_purchase",
-    "actual_rental",
-    "actual_purchase",
 )
+_KINDS = tuple(f"{phase}_{kind}" for phase in PHASES for kind in ("rental", "purchase"))
+_QUANTITIES = tuple(f"{phase}_quantity" for phase in PHASES)
 
 
 def phase_rows(stats: Stats) -> list[Mapping[str, Any]]:
@@ -46,8 +41,17 @@ def phase_rows(stats: Stats) -> list[Mapping[str, Any]]:
     return [{"measure": name, "value": value} for name, value in flat.items()]
 
 
-def group_rows(stats: Stats) -> list[Mapping[str, Any]]:
+def group_columns(by: Sequence[str]) -> tuple[str, ...]:
+    """The measures of a group, in their order: months have no counts but quantities."""
+    if MONTH in by:
+        return (*_QUANTITIES, *_TOTALS, *_KINDS)
+    return (_COUNTS[0], *_TOTALS, *_COUNTS[1:], *_KINDS)
+
+
+def group_rows(stats: Stats, by: Sequence[str]) -> list[Mapping[str, Any]]:
     """One row per group: its key, then its measures."""
+    if MONTH in by:
+        return [{**group.key, **_flat_month(group)} for group in stats.months]
     return [{**group.key, **_flat(group.figures)} for group in stats.groups]
 
 
@@ -64,15 +68,21 @@ def stats_text(stats: Stats, by: Sequence[str], look: Look) -> str:
 
 def _flat(figures: Figures) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(figures, name) for name in _COUNTS}
-    for phase in PHASES:
-        cost = getattr(figures.cost, phase)
-        for kind in ("rental", "purchase", "total"):
-            values[f"{phase}_{kind}"] = getattr(cost, kind)
-    return values | {
-        "variance": figures.cost.variance,
-        "variance_pct": figures.cost.variance_pct,
-        "draft_impact": figures.draft_impact,
+    return values | _flat_cost(figures.cost) | {"draft_impact": figures.draft_impact}
+
+
+def _flat_month(group: MonthGroup) -> dict[str, Any]:
+    values = {f"{phase}_quantity": getattr(group.quantity, phase) for phase in PHASES}
+    return values | _flat_cost(group.cost) | {"draft_impact": group.draft_impact}
+
+
+def _flat_cost(cost: Cost) -> dict[str, Any]:
+    values = {
+        f"{phase}_{kind}": getattr(getattr(cost, phase), kind)
+        for phase in PHASES
+        for kind in ("rental", "purchase", "total")
     }
+    return values | {"variance": cost.variance, "variance_pct": cost.variance_pct}
 
 
 def _counts(figures: Figures) -> list[tuple[str, str]]:
@@ -115,25 +125,40 @@ def _differences(figures: Figures) -> list[tuple[str, str]]:
 def _groups(stats: Stats, by: Sequence[str], look: Look) -> str:
     from pfa_cli.render.grid import grid
 
-    rows = [
-        [*(group.key[name] for name in by), *_group_cells(group.figures)] for group in stats.groups
-    ]
-    headers = (*by, "records", "plan", "forecast", "actual", "variance", "%", "my drafts")
+    if MONTH in by:
+        counted = tuple(f"in {phase}" for phase in PHASES)
+        rows = [[*_key_cells(group, by), *_month_cells(group)] for group in stats.months]
+    else:
+        counted = ("records",)
+        rows = [
+            [*(group.key[name] for name in by), *_group_cells(group.figures)]
+            for group in stats.groups
+        ]
+    headers = (*by, *counted, *PHASES, "variance", "%", "my drafts")
     numeric = frozenset(range(len(by), len(headers)))
     table = grid(headers, rows, look, numeric=numeric)
     return f"{count(len(rows), 'group')}\n\n{table}" if rows else "no groups"
 
 
+def _key_cells(group: MonthGroup, by: Sequence[str]) -> list[Any]:
+    return ["undated" if group.key[name] is None else group.key[name] for name in by]
+
+
+def _month_cells(group: MonthGroup) -> list[str]:
+    counts = [f"{getattr(group.quantity, phase):,}" for phase in PHASES]
+    return [*counts, *_cost_cells(group.cost, group.draft_impact)]
+
+
 def _group_cells(figures: Figures) -> list[str]:
-    cost = figures.cost
+    return [f"{figures.total_records:,}", *_cost_cells(figures.cost, figures.draft_impact)]
+
+
+def _cost_cells(cost: Cost, impact: Decimal) -> list[str]:
     return [
-        f"{figures.total_records:,}",
-        money(cost.plan.total),
-        money(cost.forecast.total),
-        money(cost.actual.total),
+        *(money(getattr(cost, phase).total) for phase in PHASES),
         signed(cost.variance),
         _percent(cost.variance_pct),
-        signed(figures.draft_impact),
+        signed(impact),
     ]
 
 

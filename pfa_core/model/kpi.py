@@ -31,7 +31,10 @@ GROUP_DIMENSIONS: Mapping[str, str] = {
     "model": "model",
     "contract": "contract",
 }
-_EXACT = Context(prec=200)
+# No column of a record: its money is spread over the months, see `model.months`.
+MONTH = "month"
+DIMENSIONS = (*GROUP_DIMENSIONS, MONTH)
+EXACT = Context(prec=200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Sums:
 
     def plus(self, other: Sums, sign: int = 1) -> Sums:
         """The sums of both (`sign=-1`: of the first without the second)."""
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             return Sums(
                 *(
                     getattr(self, item.name) + sign * getattr(other, item.name)
@@ -117,17 +120,43 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantity:
+    """How many records that count for costs are there in a month, on one day of it at least."""
+
+    plan: int
+    forecast: int
+    actual: int
+
+
+@dataclass(frozen=True, slots=True)
+class MonthGroup:
+    """A month's share of the costs, of all records or of those that share the key's other values.
+
+    `key` holds the month as `YYYY-MM`, or None for purchases without a start date. The months of
+    one key add up to its costs to the cent, see `model.months`.
+    """
+
+    key: Mapping[str, Any]
+    quantity: Quantity
+    cost: Cost
+    baseline_cost: Cost
+    draft_impact: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
-    """KPIs over all matching records, their count by category, and the groups asked for, by key."""
+    """KPIs over all matching records, their count by category, and the groups asked for, by key:
+    `months` when the month is one of the dimensions, else `groups`."""
 
     figures: Figures
     category_breakdown: Mapping[str, int]
     groups: tuple[Group, ...] = field(default=())
+    months: tuple[MonthGroup, ...] = field(default=())
 
 
 def figures(merged: Sums, baseline: Sums) -> Figures:
     """The figures of sums with the caller's modifications, beside those of the mirror alone."""
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         return Figures(
             total_records=merged.record_count,
             actualized_count=merged.actualized,
@@ -136,28 +165,53 @@ def figures(merged: Sums, baseline: Sums) -> Figures:
             draft_count=merged.drafts,
             total_monthly_rental=cents(merged.monthly_rental),
             total_purchase_cost=cents(merged.purchase_cost),
-            cost=_cost(merged),
-            baseline_cost=_cost(baseline),
-            draft_impact=cents(money(_forecast(merged) - _forecast(baseline))),
+            cost=cost(merged),
+            baseline_cost=cost(baseline),
+            draft_impact=impact(merged, baseline),
         )
+
+
+def cost(sums: Sums) -> Cost:
+    """The cost of the sums in each phase, and the variance."""
+    with localcontext(EXACT):
+        return Cost(
+            plan=_phase(sums.plan_rate_days, sums.plan_purchase),
+            forecast=_phase(sums.forecast_rate_days, sums.forecast_purchase),
+            actual=_phase(sums.actual_rate_days, sums.actual_purchase),
+            variance=cents(money(_forecast(sums) - _plan(sums))),
+            variance_pct=variance_pct(sums),
+        )
+
+
+def variance_pct(sums: Sums) -> Decimal:
+    """The variance in per cent of the plan, 0 without one."""
+    with localcontext(EXACT):
+        plan = _plan(sums)
+        return cents((_forecast(sums) - plan) * 100 / plan) if plan > 0 else Decimal("0.00")
+
+
+def impact(merged: Sums, baseline: Sums) -> Decimal:
+    """How much the caller's modifications add to the forecast, in cents exactly."""
+    with localcontext(EXACT):
+        return cents(money(_forecast(merged) - _forecast(baseline)))
 
 
 def cents(amount: Decimal) -> Decimal:
     """Rounded half up to cents, minus zero as zero."""
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         return amount.quantize(CENT, ROUND_HALF_UP) + 0
 
 
 def money(money_days: Decimal) -> Decimal:
     """Money-days (money × 30.44) as money, unrounded: the one division, of an exact number, so that
     half a cent stays half a cent."""
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         return money_days / DAYS_PER_MONTH
 
 
 def money_days(rate_days: Decimal, purchase: Decimal) -> Decimal:
     """Σ(days × monthly rate) and Σ prices under one roof, exactly."""
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         return rate_days + purchase * DAYS_PER_MONTH
 
 
@@ -165,16 +219,8 @@ def _forecast(sums: Sums) -> Decimal:
     return money_days(sums.forecast_rate_days, sums.forecast_purchase)
 
 
-def _cost(sums: Sums) -> Cost:
-    plan = money_days(sums.plan_rate_days, sums.plan_purchase)
-    variance = _forecast(sums) - plan
-    return Cost(
-        plan=_phase(sums.plan_rate_days, sums.plan_purchase),
-        forecast=_phase(sums.forecast_rate_days, sums.forecast_purchase),
-        actual=_phase(sums.actual_rate_days, sums.actual_purchase),
-        variance=cents(money(variance)),
-        variance_pct=cents(variance * 100 / plan) if plan > 0 else Decimal("0.00"),
-    )
+def _plan(sums: Sums) -> Decimal:
+    return money_days(sums.plan_rate_days, sums.plan_purchase)
 
 
 def _phase(rate_days: Decimal, purchase: Decimal) -> PhaseCost:
@@ -196,5 +242,5 @@ def forecast_money_days(record: Mapping[str, Any]) -> Decimal:
     if record.get("source") == "Purchase":
         return money_days(ZERO, Decimal(record.get("purchasePrice") or 0))
     span = days(record.get("forecastStart"), record.get("forecastEnd"))
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         return span * Decimal(record.get("monthlyRate") or 0)

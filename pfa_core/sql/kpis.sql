@@ -43,6 +43,47 @@ WHERE r.organization_id = %(organization_id)s
   AND {conditions}
 {grouping}
 
+-- name: months
+-- What begins and ends in each month, by phase: from it the months' costs are made without a row for
+-- every record and month (see model/months.py). The inner statement reads each record once and adds up
+-- by day, the outer one by month; a null month has the purchases without a start date. The VALUES hold
+-- plain columns only, since their lists are compiled anew for every record.
+SELECT {month_groups}
+       d.phase,
+       left(d.day, 7),
+       coalesce(sum(d.sign * d.rate), 0),
+       coalesce(sum(d.sign * d.rate * (right(d.day, 2)::integer - 1)), 0),
+       coalesce(sum(d.price), 0),
+       coalesce(sum(d.spans) FILTER (WHERE d.sign > 0), 0)::bigint,
+       coalesce(sum(d.spans) FILTER (WHERE d.sign < 0 AND right(d.day, 2) = '01'), 0)::bigint,
+       coalesce(sum(d.spans) FILTER (WHERE d.sign < 0 AND right(d.day, 2) <> '01'), 0)::bigint
+FROM (
+    SELECT {day_groups}
+           e.phase,
+           e.sign,
+           e.day,
+           sum({rate}) FILTER (WHERE {source} <> 'Purchase') AS rate,
+           sum({price}) FILTER (WHERE e.sign > 0 AND {source} = 'Purchase') AS price,
+           count(*) FILTER (WHERE e.days > 0) AS spans
+    FROM {tables}
+    CROSS JOIN LATERAL (VALUES
+        ('plan', 1, p.original_start, p.plan_days),
+        ('plan', -1, p.original_end, p.plan_days),
+        ('forecast', 1, r.forecast_start, r.forecast_days),
+        ('forecast', -1, r.forecast_end, r.forecast_days),
+        ('actual', 1, r.actual_start, r.actual_days),
+        ('actual', -1, r.actual_end, r.actual_days)) AS e (phase, sign, day, days)
+    WHERE r.organization_id = %(organization_id)s
+      AND {conditions}
+      AND CASE WHEN e.phase = 'plan' THEN {counts_p} ELSE {counts_r} END
+      AND (e.days > 0
+           OR e.sign > 0 AND {source} = 'Purchase' AND (e.phase <> 'actual' OR r.has_actuals))
+    GROUP BY {by_day}) AS d
+GROUP BY {by_month}
+
+-- name: of_phase
+CASE WHEN e.phase = 'plan' THEN p.{column} ELSE r.{column} END
+
 -- name: counts_r
 NOT r.is_discontinued AND NOT r.is_funds_transferable
 
@@ -51,14 +92,16 @@ NOT p.is_discontinued AND NOT p.is_funds_transferable
 
 -- name: mirror
 pfa_mirror AS r
-CROSS JOIN LATERAL (SELECT r.plan_days, r.monthly_rate, r.purchase_price, r.source,
+CROSS JOIN LATERAL (SELECT r.original_start, r.original_end, r.plan_days,
+                           r.monthly_rate, r.purchase_price, r.source,
                            r.is_discontinued, r.is_funds_transferable) AS p
 
 -- name: touched_before
 pfa_mirror AS r
 JOIN pfa_overlay AS t
   ON t.organization_id = %(organization_id)s AND t.user_id = %(user_id)s AND t.pfa_id = r.pfa_id
-CROSS JOIN LATERAL (SELECT r.plan_days, r.monthly_rate, r.purchase_price, r.source,
+CROSS JOIN LATERAL (SELECT r.original_start, r.original_end, r.plan_days,
+                           r.monthly_rate, r.purchase_price, r.source,
                            r.is_discontinued, r.is_funds_transferable) AS p
 
 -- name: touched_after

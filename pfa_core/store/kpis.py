@@ -1,8 +1,8 @@
-"""Sums for KPIs by group: of the mirror, and of the caller's touched records before and after."""
+"""Sums for KPIs by group or month: of the mirror, of the caller's touched records before and after."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any
 
@@ -11,9 +11,10 @@ from psycopg import sql as compose
 
 from pfa_core import sql
 from pfa_core.model.kpi import GROUP_DIMENSIONS, Sums
+from pfa_core.model.months import Moves
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
-from pfa_core.store.conditions import TRUE, conditions, fits_rollup, touched_values
+from pfa_core.store.conditions import conditions, fits_rollup, touched_values
 
 _SQL = {name: compose.SQL(text) for name, text in sql.statements("kpis").items()}
 _FLAGS = ("isActualized", "isDiscontinued", "isFundsTransferable")
@@ -44,12 +45,7 @@ def sums(
     Args:
         narrowed: Also apply the filters on the caller's modifications (state, session).
     """
-    where, values = conditions(filters)
-    values.update(
-        organization_id=principal.organization_id,
-        user_id=principal.user_id,
-        **touched_values(filters),
-    )
+    where, values = _asked(principal, filters)
     known = set(by) <= set(_ROLLUP_DIMENSIONS) and fits_rollup(filters)
     if part is Part.MIRROR and known:
         statement = _SQL["rollup"].format(**_common(by), conditions=where)
@@ -60,36 +56,103 @@ def sums(
     return {row[:width]: Sums(*row[width:]) for row in rows if row[width]}
 
 
+def moves(
+    conn: Connection[Any],
+    principal: Principal,
+    part: Part,
+    filters: Filters,
+    by: Sequence[str],
+    *,
+    narrowed: bool = False,
+) -> dict[tuple[Any, ...], Moves]:
+    """What begins and ends in each month, of the part's matching records that count for costs.
+
+    Args:
+        narrowed: As for `sums`.
+
+    Returns:
+        By the dimensions' values, missing ones as '', then phase and month (`YYYY-MM` or None).
+    """
+    where, values = _asked(principal, filters)
+    rows = conn.execute(_months(part, where, by, narrowed=narrowed), values).fetchall()
+    width = len(by) + 2
+    return {row[:width]: Moves(*row[width:]) for row in rows}
+
+
+def _asked(principal: Principal, filters: Filters) -> tuple[compose.Composable, dict[str, Any]]:
+    where, values = conditions(filters)
+    values.update(
+        organization_id=principal.organization_id,
+        user_id=principal.user_id,
+        **touched_values(filters),
+    )
+    return where, values
+
+
 def _live(
     part: Part, where: compose.Composable, by: Sequence[str], *, narrowed: bool
 ) -> compose.Composed:
-    extra: list[compose.Composable] = [where]
-    if part is Part.TOUCHED_AFTER:
-        extra.append(_SQL["of_caller"])
-    if narrowed:
-        extra.append(_SQL["narrowing_before" if part is Part.TOUCHED_BEFORE else "narrowing_after"])
     return _SQL["live"].format(
         **_common(by),
         counts_p=_SQL["counts_p"],
         drafts=_SQL["count_drafts" if part is Part.TOUCHED_AFTER else "no_drafts"],
         tables=_SQL[part.name.lower()],
-        conditions=compose.SQL("\n  AND ").join(extra) if extra else TRUE,
+        conditions=_matching(part, where, narrowed=narrowed),
     )
 
 
+def _months(
+    part: Part, where: compose.Composable, by: Sequence[str], *, narrowed: bool
+) -> compose.Composed:
+    names = [f"group_{number}" for number in range(len(by))]
+    inner = (
+        compose.SQL("{} AS {}").format(_group(dimension), compose.Identifier(name))
+        for dimension, name in zip(by, names, strict=True)
+    )
+    return _SQL["months"].format(
+        month_groups=_listed(compose.Identifier("d", name) for name in names),
+        day_groups=_listed(inner),
+        rate=_of_phase("monthly_rate"),
+        price=_of_phase("purchase_price"),
+        source=_of_phase("source"),
+        tables=_SQL[part.name.lower()],
+        conditions=_matching(part, where, narrowed=narrowed),
+        counts_p=_SQL["counts_p"],
+        counts_r=_SQL["counts_r"],
+        by_day=_first(len(by) + 3),
+        by_month=_first(len(by) + 2),
+    )
+
+
+def _of_phase(column: str) -> compose.Composed:
+    return _SQL["of_phase"].format(column=compose.Identifier(column))
+
+
+def _matching(part: Part, where: compose.Composable, *, narrowed: bool) -> compose.Composable:
+    every: list[compose.Composable] = [where]
+    if part is Part.TOUCHED_AFTER:
+        every.append(_SQL["of_caller"])
+    if narrowed:
+        every.append(_SQL["narrowing_before" if part is Part.TOUCHED_BEFORE else "narrowing_after"])
+    return compose.SQL("\n  AND ").join(every)
+
+
 def _common(by: Sequence[str]) -> dict[str, compose.Composable]:
-    columns = [_group(name) for name in by]
-    grouping: compose.Composable = compose.SQL("")
-    if columns:
-        numbers = compose.SQL(", ").join(
-            compose.Literal(place) for place in range(1, len(columns) + 1)
-        )
-        grouping = compose.SQL("GROUP BY {}").format(numbers)
+    grouping = compose.SQL("GROUP BY {}").format(_first(len(by))) if by else compose.SQL("")
     return {
-        "groups": compose.SQL("").join(compose.SQL("{}, ").format(column) for column in columns),
+        "groups": _listed(_group(name) for name in by),
         "grouping": grouping,
         "counts_r": _SQL["counts_r"],
     }
+
+
+def _listed(columns: Iterable[compose.Composable]) -> compose.Composed:
+    return compose.SQL("").join(compose.SQL("{}, ").format(column) for column in columns)
+
+
+def _first(width: int) -> compose.Composed:
+    """The first columns, by their numbers."""
+    return compose.SQL(", ").join(compose.Literal(place) for place in range(1, width + 1))
 
 
 def _group(name: str) -> compose.Composable:

@@ -337,6 +337,29 @@ def test_kpis_of_what_i_touched_read_that_and_no_more(world, part):
     assert_few_rows(plan, "pfa_overlay", 2 * DRAFTS)
 
 
+def by_month(world: World, part: Part, *by: str) -> tuple[Explaining, Any]:
+    return explained(
+        world, "ann", lambda conn, principal: kpis.moves(conn, principal, part, Filters(), by)
+    )
+
+
+# A row for every record and month would be some fifty times as many.
+@pytest.mark.parametrize("by", [(), ("category", "manufacturer")], ids=["alone", "with others"])
+def test_months_read_each_record_once_and_make_six_rows_of_it(world, by):
+    plan, found = by_month(world, Part.MIRROR, *by)
+    assert found
+    assert plan.touched("pfa_mirror") == RECORDS, str(plan)
+    assert max(node["Actual Rows"] * node["Actual Loops"] for node in plan.nodes()) <= 6 * RECORDS
+
+
+@pytest.mark.parametrize("part", [Part.TOUCHED_BEFORE, Part.TOUCHED_AFTER])
+def test_months_of_what_i_touched_read_that_and_no_more(world, part):
+    plan, found = by_month(world, part, "category")
+    assert found
+    assert_few_rows(plan, "pfa_mirror", 2 * DRAFTS)
+    assert_few_rows(plan, "pfa_overlay", 2 * DRAFTS)
+
+
 def test_the_rollup_stays_small_beside_the_mirror(world):
     ((groups, counted),) = world.rows("SELECT count(*), sum(record_count) FROM kpi_rollup")
     assert counted == RECORDS
