@@ -35,6 +35,7 @@ RUN = "018f0000-0000-7000-8000-000000000000"
 READING: dict[str, Call] = {
     "list_records": lambda w, p: pfa_core.list_records(w.db, p, Query()),
     "stream_records": lambda w, p: list(pfa_core.stream_records(w.db, p, Query())),
+    "export_jsonl": lambda w, p: pfa_core.export_jsonl(w.db, p, Query(), bytes),
     "count_records": lambda w, p: pfa_core.count_records(w.db, p, Query()),
     "show_records": lambda w, p: pfa_core.show_records(w.db, p, ["P-1"]),
     "nearest_value": lambda w, p: pfa_core.nearest_value(w.db, p, Filters(category=("Crain",))),
