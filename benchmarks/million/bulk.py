@@ -1,0 +1,91 @@
+"""Pulls of a whole organization beside psql's \\copy, and the export beside its COPY."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pfa_core
+from benchmarks.million import data
+from benchmarks.million.measure import Figure, interleaved
+from benchmarks.million.world import principal
+from pfa_core import Database
+from pfa_core.store import embedded
+
+NOBODY = principal("none")
+COLUMNS = "organization_id, pfa_id, data, version, run_id, updated_at"
+RUN = "01a2109c-0a59-70c0-aacd-970c40143a9b"
+EXPORT = """
+import sys
+from pathlib import Path
+import pfa_core
+from benchmarks.million.world import principal
+with pfa_core.Database(None, Path(sys.argv[1])) as db:
+    pfa_core.export_jsonl(db, principal("few"), pfa_core.Query(), sys.stdout.buffer.write)
+"""
+
+
+def first_pull(db: Database, root: Path, folder: Path, records: int) -> Iterator[Figure]:
+    """The pull into the empty mirror; before it the same rows by \\copy into a table like it."""
+    path = data.write(folder / f"{data.BIG}-{records}.jsonl", data.BIG, records)
+    rows = _copy_file(path)
+    _administer(db, "DROP TABLE IF EXISTS bare_mirror")
+    _administer(db, "CREATE TABLE bare_mirror (LIKE pfa_mirror INCLUDING ALL)")
+    yardstick = _timed(lambda: _psql(root, f"\\copy bare_mirror ({COLUMNS}) FROM '{rows}'"))
+    _administer(db, "DROP TABLE bare_mirror")
+    rows.unlink()
+    ours = _timed(lambda: pfa_core.pull_files(db, NOBODY, [str(path)]))
+    yield Figure(
+        "pull into an empty mirror", "\\copy, same table and indexes", ours, yardstick, 1 / 0.7
+    )
+    unchanged = _timed(lambda: pfa_core.pull_files(db, NOBODY, [str(path)]))
+    yield Figure("the same again, nothing changed", "the first pull", unchanged, ours, 0.5)
+    changed = data.write(
+        folder / f"{data.BIG}-{records}-changed.jsonl", data.BIG, records, changed_every=100
+    )
+    some = _timed(lambda: pfa_core.pull_files(db, NOBODY, [str(changed)]))
+    yield Figure("pull with 1 % changed", "the unchanged pull", some, unchanged, 1.3)
+
+
+def export(root: Path, rounds: int) -> Iterator[Figure]:
+    """The whole process, its peak memory beside the 120 MB that it may have."""
+    statement = (
+        f"COPY (SELECT data::text FROM pfa_mirror WHERE organization_id = '{data.BIG}') TO STDOUT"
+    )
+    command = [sys.executable, "-c", EXPORT, str(root)]
+    ours, yardstick = interleaved(
+        lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True),
+        lambda: _psql(root, statement),
+        rounds,
+    )
+    yield Figure("export all as JSONL, merged", "psql COPY of the mirror", ours, yardstick, 1.5)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    yield Figure(f"peak memory of it: {peak:.0f} MB (shown as s)", "120 MB", peak, 120, 1)
+
+
+def _copy_file(path: Path) -> Path:
+    rows = path.with_suffix(".copy")
+    with path.open(encoding="utf-8") as lines, rows.open("w", encoding="utf-8") as out:
+        for line in lines:
+            pfa_id, text = line[11 : line.index('"', 11)], line.rstrip("\n").replace("\\", "\\\\")
+            out.write(f"{data.BIG}\t{pfa_id}\t{text}\t1\t{RUN}\t2026-11-01\n")
+    return rows
+
+
+def _psql(root: Path, statement: str) -> None:
+    command = [str(embedded.program("psql")), embedded.url(root), "-q", "-c", statement]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+
+
+def _administer(db: Database, statement: str) -> None:
+    db.administer(lambda conn: conn.execute(statement))
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

@@ -1,0 +1,64 @@
+"""Whole processes: what every run of a cron job pays before it does anything."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.million import data
+from benchmarks.million.measure import Figure, interleaved
+from benchmarks.million.reads import BARE_PAGE
+from pfa_core import Database, Right
+from pfa_core.store import embedded, members
+
+PFA = [sys.executable, "-m", "pfa_cli"]
+SCRIPT = f"""
+import sys, psycopg
+with psycopg.connect(sys.argv[1]) as conn:
+    rows = conn.execute({BARE_PAGE!r}, {{"organization_id": {data.BIG!r}}})
+    for row in rows:
+        print(*row)
+"""
+
+
+def figures(db: Database, root: Path, rounds: int) -> Iterator[Figure]:
+    db.transact(
+        lambda conn: members.put_member(
+            conn,
+            data.BIG,
+            getpass.getuser(),
+            role="admin",
+            rights=list(Right),
+            granted_by="",
+            at=db.clock(),
+        )
+    )
+    with tempfile.TemporaryDirectory() as home:
+        environ = {
+            **os.environ,
+            "PFA_EMBEDDED_DIR": str(root),
+            "HOME": home,
+            "XDG_CONFIG_HOME": home,
+            "PFA_ORG": data.BIG,
+        }
+
+        def run(*command: str) -> None:
+            subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, check=True)
+
+        run(*PFA, "init", "--org", data.BIG)
+        ours, yardstick = interleaved(
+            lambda: run(*PFA, "--version"), lambda: run(sys.executable, "-c", "pass"), rounds * 2
+        )
+        yield Figure("pfa --version", "python -c pass", ours, yardstick, 6)
+        page = [*PFA, "list", "--category", "Mobile Crane", "--page-size", "100", "-o", "jsonl"]
+        ours, yardstick = interleaved(
+            lambda: run(*page),
+            lambda: run(sys.executable, "-c", SCRIPT, embedded.url(root)),
+            rounds * 2,
+        )
+        yield Figure("pfa list of one page", "a psycopg script", ours, yardstick, 2)

@@ -1,0 +1,123 @@
+"""Single edits, and ten thousand drafts saved, committed and discarded, beside bare statements."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pfa_core
+from benchmarks.million import data
+from benchmarks.million.measure import Figure, interleaved
+from benchmarks.million.world import delta_file, principal
+from pfa_core import Change, Database, Selection
+from pfa_core.files.deltas import read_delta_file
+
+WRITER = principal("writer")
+MANY = 10_000
+TEMPORARY = "CREATE TEMPORARY TABLE d (id uuid, pfa_id text, delta jsonb) ON COMMIT DROP"
+INSERT = """
+    INSERT INTO pfa_modification (organization_id, modification_id, pfa_id, user_id, session_id,
+        state, delta, base, base_version, version, created_at, updated_at)
+    SELECT %s, id, pfa_id, 'bare', 'bare', 'draft', delta, '{}', 1, 1, now(), now() FROM d"""
+UPDATE = """
+    UPDATE pfa_modification SET state = 'committed', version = version + 1, committed_at = now()
+    WHERE organization_id = %s AND user_id = 'bare' AND state = 'draft'"""
+DELETE = "DELETE FROM pfa_modification WHERE organization_id = %s AND user_id = 'bare' AND state = 'draft'"
+GONE = "DELETE FROM pfa_modification WHERE organization_id = %s AND user_id = 'bare'"
+
+
+def figures(db: Database, folder: Path, records: int, rounds: int) -> Iterator[Figure]:
+    yield from _single(db, rounds * 4)
+    yield from _bulk(db, delta_file(folder / "delta.json", records, MANY), rounds)
+
+
+def _single(db: Database, rounds: int) -> Iterator[Figure]:
+    pfa_id, numbers = f"{data.BIG}-0000042", count()
+    values = {"organization_id": data.BIG, "pfa_id": pfa_id}
+    where = "WHERE organization_id = %(organization_id)s AND pfa_id = %(pfa_id)s"
+
+    def bare_read() -> object:
+        statement = f"SELECT data::text FROM pfa_mirror {where}"
+        return db.read(lambda conn: conn.execute(statement, values).fetchall())
+
+    def bare_update() -> object:
+        statement = f"UPDATE pfa_mirror SET updated_at = updated_at {where}"
+        return db.transact(lambda conn: conn.execute(statement, values))
+
+    def edit() -> object:
+        change = Change(pfa_id, {"equipment": f"E {next(numbers)}"})
+        return pfa_core.save(db, WRITER, [change], session_id="one")
+
+    def commit() -> float:
+        edit()
+        began = time.perf_counter()
+        pfa_core.commit(db, WRITER, Selection(session_id="one"))
+        seconds = time.perf_counter() - began
+        pfa_core.uncommit(db, WRITER, Selection(session_id="one"))
+        return seconds
+
+    show = interleaved(lambda: pfa_core.show_records(db, WRITER, [pfa_id]), bare_read, rounds)
+    yield Figure("show one record", "bare read by key", *show, 3)
+    yield Figure(
+        "edit one record", "bare update by key", *interleaved(edit, bare_update, rounds), 3
+    )
+    yield Figure(
+        "commit one draft", "bare update by key", *interleaved(commit, bare_update, rounds), 3
+    )
+    pfa_core.discard(db, WRITER, Selection(session_id="one"))
+
+
+def _bulk(db: Database, path: Path, rounds: int) -> Iterator[Figure]:
+    times: dict[str, list[float]] = {}
+
+    def take(name: str, work: Any) -> None:
+        began = time.perf_counter()
+        work()
+        times.setdefault(name, []).append(time.perf_counter() - began)
+
+    rain = Selection(session_id="rain")
+    for _ in range(rounds):
+        take("save", lambda: _save(db, path))
+        take("bare save", lambda: _bare_save(db, path))
+        take("commit", lambda: pfa_core.commit(db, WRITER, rain))
+        take("bare commit", lambda: _execute(db, UPDATE))
+        pfa_core.uncommit(db, WRITER, rain)
+        _execute(db, GONE)
+        _bare_save(db, path)
+        take("discard", lambda: pfa_core.discard(db, WRITER, rain))
+        take("bare discard", lambda: _execute(db, DELETE))
+    found = {name: median(seconds) for name, seconds in times.items()}
+    yardstick = "bare COPY and INSERT … SELECT"
+    yield Figure("save 10,000 deltas of a file", yardstick, found["save"], found["bare save"], 2.5)
+    yield Figure("commit 10,000", "one bare UPDATE", found["commit"], found["bare commit"], 3)
+    yield Figure("discard 10,000", "one bare DELETE", found["discard"], found["bare discard"], 3)
+
+
+def _save(db: Database, path: Path) -> None:
+    file = read_delta_file(str(path))
+    pfa_core.save(db, WRITER, file.changes, session_id=file.session_id, faults=file.faults)
+
+
+def _bare_save(db: Database, path: Path) -> None:
+    changes = read_delta_file(str(path)).changes
+    rows = [
+        (str(db.new_id()), change.pfa_id, pfa_core.jsontext.dumps(change.delta))
+        for change in changes
+    ]
+
+    def work(conn: Any) -> None:
+        conn.execute(TEMPORARY)
+        with conn.cursor() as cursor, cursor.copy("COPY d FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        conn.execute(INSERT, (data.BIG,))
+
+    db.transact(work)
+
+
+def _execute(db: Database, statement: str) -> None:
+    db.transact(lambda conn: conn.execute(statement, (data.BIG,)))
