@@ -158,7 +158,7 @@ def uncommit(
         _require_alone(conn, principal, rows)
         at = db.clock()
         modifications.uncommit(conn, principal, [row.modification_id for row in rows], at)
-        modifications.refresh_overlays(conn, principal, [row.pfa_id for row in rows])
+        modifications.restate_overlays(conn, principal, rows, State.DRAFT, at)
         _audit(conn, db, principal, "uncommit", rows, at)
         return UncommitResult(selection.session_id, _raised(rows))
 
@@ -202,8 +202,11 @@ def _commit(
     rows = [draft for draft, _ in found.good]
     modifications.commit_drafts(conn, principal, commitments, at)
     modifications.delete_drafts(conn, principal, [draft.modification_id for draft in found.settled])
-    touched = [draft.pfa_id for draft in (*rows, *found.settled)]
-    modifications.refresh_overlays(conn, principal, touched)
+    kept = [draft for draft, delta in found.good if delta == draft.delta]
+    modifications.restate_overlays(conn, principal, kept, State.COMMITTED, at)
+    changed = [draft.pfa_id for draft, delta in found.good if delta != draft.delta]
+    settled = [draft.pfa_id for draft in found.settled]
+    modifications.refresh_overlays(conn, principal, [*changed, *settled])
     committed = [replace(draft, delta=delta) for draft, delta in found.good]
     _audit(conn, db, principal, "commit", committed, at)
     _audit(conn, db, principal, "settle", found.settled, at)

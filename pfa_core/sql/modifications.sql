@@ -165,6 +165,19 @@ WHERE o.organization_id = %(organization_id)s
       OFFSET 0)
 RETURNING o.pfa_id;
 
+-- name: restate_overlays
+-- Topmost modifications that changed their state, with their version raised by one, and nothing of what they
+-- say: the merged record under them stays as it is. Without a join: what the planner thinks of tables that
+-- have just been filled turned one into a loop in a loop.
+UPDATE pfa_overlay
+SET state = %(state)s,
+    version = version + 1,
+    modified_at = %(at)s
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND pfa_id = ANY(%(ids)s)
+  AND modification_id = ANY(%(modification_ids)s);
+
 -- name: overlay_rows
 -- What the caller's overlay rows of some records should be. The stacked delta: of the values that several
 -- modifications give a field, the last one counts. Record by record, as above.

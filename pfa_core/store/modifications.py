@@ -209,8 +209,30 @@ def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[
     if ids:
         values = {**_own(principal), "ids": sorted(set(ids))}
         conn.execute(_SQL["hold_mirror"], values)
-        conn.execute(_SQL["clear_overlays"], values)
-        conn.execute(_PUT_OVERLAYS, values)
+        cleared = {row[0] for row in conn.execute(_SQL["clear_overlays"], values)}
+        rest = [pfa_id for pfa_id in values["ids"] if pfa_id not in cleared]
+        if rest:
+            conn.execute(_PUT_OVERLAYS, {**values, "ids": rest})
+
+
+def restate_overlays(
+    conn: Connection[Any],
+    principal: Principal,
+    rows: Sequence[ModificationRow],
+    state: str,
+    at: datetime,
+) -> None:
+    """Make overlay rows say the new state of these, their topmost modifications (as read before their
+    version was raised), when nothing but the state of them changed."""
+    if rows:
+        values = {
+            **_own(principal),
+            "ids": [row.pfa_id for row in rows],
+            "modification_ids": [row.modification_id for row in rows],
+            "state": state,
+            "at": at,
+        }
+        _all_of(len(rows), conn.execute(_SQL["restate_overlays"], values).rowcount)
 
 
 def clear_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:
