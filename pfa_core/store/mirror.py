@@ -33,6 +33,7 @@ ROLLUP_ROWS = _sums(_SQL["all"])
 _COPY = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _BACKSLASH, _TWO = "\\", "\\\\"
 COPY_CHUNK = 500
+MANY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ def copy_incoming(conn: Connection[Any], rows: Iterable[tuple[str, str]]) -> int
         for chunk in _chunks(rows):
             copy.write("".join(f"{_copy_fields(row)}\n" for row in chunk))
             arrived += len(chunk)
+    conn.execute(_SQL["index_incoming"])
     conn.execute(_SQL["analyze_incoming"])
     return arrived
 
@@ -162,6 +164,8 @@ def fill(
     into the rollup; how many they were."""
     written = _copy_new(conn, organization_id, run_id, rows, at)
     recompute_rollup(conn, organization_id)
+    if written >= MANY:
+        conn.execute(_SQL["analyze"])
     return written
 
 

@@ -18,6 +18,7 @@ import pfa_core
 from pfa_core import errors
 from pfa_core.model.ids import new_id
 from pfa_core.pull import PullResult
+from pfa_core.store import mirror
 from tests.factories import World, a_world, commit, draft, record
 from tests.operations.views import everything, ids, one, stats, value
 
@@ -474,3 +475,19 @@ def test_a_pull_leaves_a_run_and_a_line_in_the_log(world: World, file: File) -> 
     assert run.started_at <= run.finished_at
     entry = pfa_core.list_log(world.db, world.principal())[0]
     assert (entry.action, entry.run_id, entry.after) == ("pull", result.run_id, expected)
+
+
+def test_what_arrives_has_a_key_so_that_stale_statistics_cost_no_record_by_record_comparison(
+    database_url,
+):
+    """At a million records of an organization that the statistics did not know it took more than minutes."""
+    world = a_world(database_url, record("P-1"))
+
+    def incoming(conn: psycopg.Connection[Any]) -> list[Any]:
+        mirror.copy_incoming(conn, [("P-2", "{}"), ("P-1", "{}")])
+        keys = "SELECT indexdef FROM pg_indexes WHERE tablename = 'pfa_incoming'"
+        return conn.execute(keys).fetchall()
+
+    ((definition,),) = world.db.transact(incoming, dry_run=True)
+    assert "UNIQUE" in definition
+    assert definition.endswith("(pfa_id)")
