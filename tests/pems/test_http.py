@@ -400,6 +400,10 @@ def speaking_tls(path, talk):
     def shake_hands(connection: socket.socket) -> None:
         with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as tls:
             talk(tls, tls.recv(1 << 16))
+            # A rest of the request that nobody reads would reset the connection under the answer.
+            tls.settimeout(0.3)
+            while tls.recv(1 << 16):
+                pass
 
     return speaking(lambda connection, _: shake_hands(connection), first_bytes=False)
 
