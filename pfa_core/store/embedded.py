@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 _LOCK_SECONDS = 120.0
+_LAST_MOMENTS = 2.0  # seconds
 _START_SECONDS = 60.0
 _UNEXPLAINED_DEATHS = 3
 _LEFTOVER_SECONDS = 600.0
@@ -223,6 +224,10 @@ def stop(root: Path, *, timeout: float = 60) -> bool:
                     f"the embedded server (pid {pid}) does not stop",
                     hint=_with_log("it may still be writing", place.log, 0),
                 )
+            time.sleep(0.01)
+        # On its way out a process has no working directory to be known by, and is there all the same.
+        gone_by = time.monotonic() + _LAST_MOMENTS
+        while files.is_alive(pid) and time.monotonic() < gone_by:
             time.sleep(0.01)
         return True
 
