@@ -26,3 +26,10 @@ CREATE INDEX pfa_mirror_purchase_price ON pfa_mirror (organization_id, purchase_
 -- many records is cheaper by that, and a search reads the list in some milliseconds.
 CREATE INDEX pfa_mirror_search ON pfa_mirror USING gin (organization_id, search_text gin_trgm_ops)
     WITH (gin_pending_list_limit = 16384);
+
+-- The session before the user: an index that began with both would answer "has this record of this user's
+-- a modification?" by reading all of the user's, wherever the statistics have not heard of them yet.
+-- Ten thousand drafts that had just been saved took 4 s to discard, 0.4 s now.
+DROP INDEX pfa_modification_session;
+CREATE INDEX pfa_modification_session
+    ON pfa_modification (organization_id, session_id, user_id, state);
