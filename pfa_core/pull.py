@@ -165,9 +165,8 @@ def _pull_files(
         if files.stdin:
             files.stdin.seek(0)
         arrival = Arrival(code, progress)
-        merged, missing = _take_in(conn, running, files.rows(arrival))
+        merged, missing = _take_in(conn, running, files, arrival)
         accepted = merged.inserted + merged.updated + merged.unchanged
-        arrival.require_some(accepted)
         result = PullResult(
             run_id=running.run_id,
             status="completed",
@@ -187,18 +186,18 @@ def _pull_files(
 
 
 def _take_in(
-    conn: Connection[Any], running: Running, rows: Iterator[tuple[str, str]]
+    conn: Connection[Any], running: Running, files: _Files, arrival: Arrival
 ) -> tuple[Merged, int]:
     """What became of the records, and how many of the mirror did not arrive."""
     code = running.organization_id
     if mirror.is_empty(conn, code):
         members.lock_mirror(conn, code)
         if mirror.is_empty(conn, code):  # nobody waits long: an empty mirror has nothing to push
-            written = mirror.fill(conn, code, running.run_id, rows, leases.clock(conn))
+            at = leases.clock(conn)
+            written = mirror.fill(conn, code, running.run_id, files.rows(arrival), at)
+            arrival.require_some(written)
             return Merged(inserted=written), 0
-    arrived = mirror.copy_incoming(conn, rows)
-    if not arrived:
-        return Merged(), 0
+    arrival.require_some(mirror.copy_incoming(conn, files.rows(arrival)))
     # Only now: nobody waits for a slow file or pipe.
     members.lock_mirror(conn, code)
     at = leases.clock(conn)

@@ -491,3 +491,14 @@ def test_what_arrives_has_a_key_so_that_stale_statistics_cost_no_record_by_recor
     ((definition,),) = world.db.transact(incoming, dry_run=True)
     assert "UNIQUE" in definition
     assert definition.endswith("(pfa_id)")
+
+
+def test_a_file_without_a_record_counts_every_record_as_missing_and_marks_none(
+    database_url, tmp_path
+):
+    world = a_world(database_url, record("P-1"), record("P-2"))
+    empty = tmp_path / "none.json"
+    empty.write_text("[]")
+    result = pfa_core.pull_files(world.db, world.principal(), [str(empty)])
+    assert (result.total, result.missing) == (0, 2)
+    assert len(world.mirror()) == 2
