@@ -33,7 +33,7 @@ ROLLUP_ROWS = _sums(_SQL["all"])
 _COPY = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _BACKSLASH, _TWO = "\\", "\\\\"
 COPY_CHUNK = 500
-MANY = 10_000
+MANY = 10_000  # new records at once, behind which the statistics are made anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,7 @@ class Merged:
 def copy_incoming(conn: Connection[Any], rows: Iterable[tuple[str, str]]) -> int:
     """Bring records (id, JSON text) to the server beside the mirror; how many they were."""
     conn.execute(_SQL["create_incoming"])
-    arrived = 0
-    with conn.cursor() as cursor, cursor.copy(_SQL["copy_incoming"]) as copy:
-        for chunk in _chunks(rows):
-            copy.write("".join(f"{_copy_fields(row)}\n" for row in chunk))
-            arrived += len(chunk)
+    arrived = _copy(conn, "copy_incoming", rows)
     conn.execute(_SQL["index_incoming"])
     conn.execute(_SQL["analyze_incoming"])
     return arrived
@@ -176,13 +172,8 @@ def _copy_new(
     rows: Iterable[tuple[str, str]],
     at: datetime,
 ) -> int:
-    written = 0
-    head, tail = f"{organization_id.translate(_COPY)}\t", f"\t1\t{run_id}\t{at.isoformat()}\n"
-    with conn.cursor() as cursor, cursor.copy(_SQL["copy_new"]) as copy:
-        for chunk in _chunks(rows):
-            copy.write("".join(f"{head}{_copy_fields(row)}{tail}" for row in chunk))
-            written += len(chunk)
-    return written
+    head, tail = f"{organization_id.translate(_COPY)}\t", f"\t1\t{run_id}\t{at.isoformat()}"
+    return _copy(conn, "copy_new", rows, head=head, tail=tail)
 
 
 def take_in(
@@ -233,6 +224,23 @@ def lock_records(
 def count(conn: Connection[Any], organization_id: str) -> int:
     """How many records the mirror has."""
     return _value(conn, "count", {"organization_id": organization_id})
+
+
+def _copy(
+    conn: Connection[Any],
+    name: LiteralString,
+    rows: Iterable[tuple[str, str]],
+    *,
+    head: str = "",
+    tail: str = "",
+) -> int:
+    """COPY rows of id and JSON text, with what stands before and behind them in each line; how many."""
+    written = 0
+    with conn.cursor() as cursor, cursor.copy(_SQL[name]) as copy:
+        for chunk in _chunks(rows):
+            copy.write("".join(f"{head}{_copy_fields(row)}{tail}\n" for row in chunk))
+            written += len(chunk)
+    return written
 
 
 def _chunks(rows: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
