@@ -310,13 +310,6 @@ def _denied(_: psycopg.Error) -> PfaError:
     return ConfigInvalid("the database role lacks a privilege that pfa needs")
 
 
-def _no_extension(_: psycopg.Error) -> PfaError:
-    return ConfigInvalid(
-        "the database server lacks something that pfa needs: the extensions pg_trgm and btree_gin",
-        hint="install PostgreSQL's contrib package beside the server, then type: pfa db upgrade",
-    )
-
-
 def _full(_: psycopg.Error) -> PfaError:
     return IoFailure("the database server's disk is full; nothing was stored")
 
@@ -348,8 +341,6 @@ _BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
     "42703": _outdated,
     "42883": _outdated,
     "42501": _denied,
-    "0A000": _no_extension,
-    "58P01": _no_extension,
     "53100": _full,
     "53": _busy,
     "25006": _read_only,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
-from psycopg import Connection, Rollback
+from psycopg import Connection, Rollback, errors
 
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid, SchemaOutdated
@@ -107,7 +107,15 @@ def _is_applied(applied: dict[int, str], version: int, name: str, text: str) -> 
 
 def _apply(conn: Connection, version: int, name: str, text: sql.LiteralString) -> str:
     with conn.transaction():
-        conn.execute(text)
+        try:
+            conn.execute(text)
+        except (errors.FeatureNotSupported, errors.UndefinedFile) as error:
+            if "CREATE EXTENSION" not in text:
+                raise
+            raise ConfigInvalid(
+                f"the database server lacks an extension that migration {name} needs",
+                hint="install PostgreSQL's contrib package beside the server, then type: pfa db upgrade",
+            ) from error
         conn.execute(
             _SQL["record"], {"version": version, "name": name, "checksum": _checksum(text)}
         )

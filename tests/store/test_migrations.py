@@ -107,6 +107,18 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(empty, monkeypatch):
     assert empty.execute(locks).fetchone() == (0,)
 
 
+def test_an_extension_that_the_server_lacks_is_named_with_its_cure(empty, monkeypatch):
+    bad = (NEWEST + 1, "9999_bad.sql", "CREATE EXTENSION no_such_extension;")
+    real = sql.migrations()
+    monkeypatch.setattr(sql, "migrations", lambda: [*real, bad])
+    with pytest.raises(
+        ConfigInvalid, match=r"lacks an extension that migration 9999_bad\.sql"
+    ) as told:
+        migrations.upgrade(empty)
+    assert "contrib" in told.value.hint
+    assert migrations.schema_version(empty) == NEWEST
+
+
 def test_two_upgrades_at_once_both_succeed_and_each_migration_is_applied_once(empty_database_url):
     together = Barrier(2)
 
