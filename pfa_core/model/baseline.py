@@ -74,14 +74,19 @@ def cast_value(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
     return field.default if result is None else result
 
 
+def recurs(field: Field) -> bool:
+    """Whether a million records share a few thousand texts of the field: free texts and ids do not."""
+    return field.kind is not Kind.TEXT or (bool(field.column) and field.name != "pfaId")
+
+
 class _Cast:
     """How one field is cast. Texts recur in a million records (a date, a category): each is read once
-    and what became of it remembered; free texts hardly do."""
+    and what became of it remembered."""
 
     def __init__(self, field: Field) -> None:
         self.name, self.default, self.may_lack = field.name, field.default, not always_there(field)
         self._field, self._flag = field, field.kind is Kind.FLAG
-        self._recurs = field.kind is not Kind.TEXT or (bool(field.column) and field.name != "pfaId")
+        self._recurs = recurs(field)
         self._from_text: dict[str, Any] = {}
         self._from_json: dict[str, Any] = {}
 

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring
 from typing import Any
 
-from pfa_core.model.baseline import always_there, cast_value
-from pfa_core.model.record import FIELDS, Field, Kind
+from pfa_core.model.baseline import MAX_REMEMBERED, always_there, cast_value, recurs
+from pfa_core.model.record import FIELDS, Field
 from pfa_core.model.values import Wrong
 
-MAX_REMEMBERED = 50_000
 _DERIVED = ("pfaId", "organization", "hasPlan", "hasActuals")
 _DATES = ("originalStart", "originalEnd", "actualStart", "actualEnd")
 
@@ -77,12 +76,12 @@ class _Reader(dict[str, str]):
     def __init__(self, field: Field, dumps: Callable[[Any], str]) -> None:
         super().__init__()
         self._field, self._dumps = field, dumps
-        self._varied = field.kind is Kind.TEXT and not field.column
+        self._recurs = recurs(field)
         self.missing = dumps(field.default)
 
     def read(self, text: str) -> str | None:
         """The JSON of a text seen for the first time; None where it is refused."""
-        if self._varied:
+        if not self._recurs:
             fits = len(text) <= self._field.max_length
             return (encode_basestring(text) if text else self.missing) if fits else None
         value = cast_value(self._field, text, textual=True)
