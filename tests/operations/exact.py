@@ -62,6 +62,10 @@ QUESTIONS = (
         {"discontinued": False, "area_silo": ("Jetty", "Silo 4")},
         values=lambda r: not r["isDiscontinued"] and r["areaSilo"] in ("Jetty", "Silo 4"),
     ),
+    # the empty text, which the rollup cannot tell from none,
+    Question(
+        {"area_silo": ("",)}, ("category",), listed=True, values=lambda r: r["areaSilo"] == ""
+    ),
     # those that it does not know, and a dimension;
     Question({"start_from": "2026-01-01"}, ("category",), listed=True, values=_starts_in_2026),
     Question({"start_from": "2026-01-01"}, baseline=True, listed=True, values=_starts_in_2026),

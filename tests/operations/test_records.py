@@ -555,6 +555,30 @@ class TestNearestValue:
         assert "Sky Crane'" not in self.near(world, category=("Sky Crane",), dor=("BEO",))
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query(Filters(search="o'neill \"BIG")),
+        Query(Filters(search="100%_\\x")),
+        Query(Filters(id=("P-1", "P-3"), state=("draft", "pristine")), (SortKey("model", True),)),
+        Query(Filters(session=('it\'s \\ "mine"',))),
+        Query(Filters(category=("nowhere",))),
+        Query(baseline=True),
+    ],
+    ids=range(6),
+)
+@pytest.mark.parametrize("limit", [None, 1])
+def test_an_export_chooses_and_orders_as_the_stream_does(world, query, limit):
+    draft(world.db, world.principal(), "P-3", session='it\'s \\ "mine"', model="X")
+    lines: list[bytes] = []
+    pfa_core.export_jsonl(world.db, world.principal(), query, lines.append, limit=limit)
+    found = [pfa_core.jsontext.loads(line) for line in b"".join(lines).splitlines()]
+    streamed = pfa_core.stream_records(world.db, world.principal(), query, limit=limit)
+    assert [(item["pfaId"], item["data"]) for item in found] == [
+        (row.pfa_id, row.data) for row in streamed
+    ]
+
+
 def test_exported_lines_are_the_records_of_the_stream(world):
     world.pull(
         [
