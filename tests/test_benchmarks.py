@@ -21,7 +21,7 @@ def test_the_short_form_measures_every_promise(tmp_path: Path) -> None:
     figures = content["figures"]
     assert content["records"] == 2000
     assert len(figures) > 60, done.stderr
-    assert all(figure["ours_s"] > 0 and figure["yardstick_s"] > 0 for figure in figures)
+    assert all(figure["ours"] > 0 and figure["beside"] > 0 for figure in figures)
     named = {figure["name"].split(" --")[0].split(":")[0] for figure in figures}
     assert {
         "page",

@@ -68,7 +68,7 @@ def export(root: Path, rounds: int) -> Iterator[Figure]:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True, text=True
     )
     peak = int(done.stderr) / 1024
-    yield Figure(f"peak memory of it: {peak:.0f} MB (shown as s)", "120 MB", peak, 120, 1)
+    yield Figure("peak memory of it", "what it may have", peak, 120, 1, "MB")
 
 
 def _copy_file(path: Path) -> Path:

@@ -11,17 +11,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """One row: seconds of ours and of the yardstick; the ratio ours / yardstick must not exceed `most`."""
+    """One row: ours and the yardstick, in seconds or in the unit named; the ratio ours / yardstick must
+    not exceed `most`."""
 
     name: str
     yardstick: str
-    ours_s: float
-    yardstick_s: float
+    ours: float
+    beside: float
     most: float
+    unit: str = "s"
 
     @property
     def ratio(self) -> float:
-        return self.ours_s / self.yardstick_s
+        return self.ours / self.beside
 
     @property
     def good(self) -> bool:
@@ -30,9 +32,14 @@ class Figure:
     def row(self) -> str:
         mark = "" if self.good else "  MISSED"
         return (
-            f"{self.name:<58} {_shown(self.ours_s):>10} {_shown(self.yardstick_s):>10}"
+            f"{self.name:<58} {self._shown(self.ours):>10} {self._shown(self.beside):>10}"
             f" {self.ratio:>8.3f} {self.most:>8.3f}{mark}"
         )
+
+    def _shown(self, value: float) -> str:
+        if self.unit == "s" and value < 1:
+            return f"{value * 1000:.2f} ms"
+        return f"{value:.2f} {self.unit}"
 
     def document(self) -> dict[str, Any]:
         return {**asdict(self), "ratio": self.ratio, "good": self.good}
@@ -59,7 +66,3 @@ def timed(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     result = work()
     return result if isinstance(result, float) else time.perf_counter() - began
-
-
-def _shown(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.2f} ms"
