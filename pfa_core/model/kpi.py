@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from operator import attrgetter
 from typing import Any
 
 DAYS_PER_MONTH = Decimal("30.44")
@@ -58,13 +59,15 @@ class Sums:
 
     def plus(self, other: Sums, sign: int = 1) -> Sums:
         """The sums of both (`sign=-1`: of the first without the second)."""
-        with localcontext(EXACT):
-            return Sums(
-                *(
-                    getattr(self, item.name) + sign * getattr(other, item.name)
-                    for item in fields(Sums)
-                )
-            )
+        add = EXACT.add if sign > 0 else EXACT.subtract
+        return Sums(
+            *(one + sign * two for one, two in zip(_counts(self), _counts(other), strict=True)),
+            *map(add, _money(self), _money(other)),
+        )
+
+
+_NAMES = tuple(item.name for item in fields(Sums))
+_counts, _money = attrgetter(*_NAMES[:5]), attrgetter(*_NAMES[5:])
 
 
 def total(parts: Iterable[Sums]) -> Sums:

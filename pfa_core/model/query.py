@@ -87,6 +87,10 @@ class Filters:
             if getattr(self, item.name) not in (item.default, "")
         ]
 
+    def matches_all(self) -> bool:
+        """Whether no filter is in force."""
+        return not self.given()
+
     def wants_pristine(self) -> bool:
         """Whether records without a modification of the caller's can match."""
         return (

@@ -111,14 +111,6 @@ JOIN pfa_mirror AS p ON p.organization_id = %(organization_id)s AND p.pfa_id = r
 -- name: of_caller
 r.user_id = %(user_id)s
 
--- name: narrowing_before
-(%(states)s::text[] IS NULL OR t.state = ANY(%(states)s))
-  AND (%(sessions)s::text[] IS NULL OR t.session_id = ANY(%(sessions)s))
-
--- name: narrowing_after
-(%(states)s::text[] IS NULL OR r.state = ANY(%(states)s))
-  AND (%(sessions)s::text[] IS NULL OR r.session_id = ANY(%(sessions)s))
-
 -- name: count_drafts
 count(*) FILTER (WHERE r.state = 'draft')
 

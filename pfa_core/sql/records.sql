@@ -1,5 +1,5 @@
 -- Reading merged records: untouched ones from the mirror, touched ones from the caller's overlay.
--- {conditions}, {stretch}, {after} and {order} are composed in store/records.py from constants; both tables
+-- {conditions}, {stretch} and {order} are composed in store/records.py from constants; both tables
 -- are called r, so that a condition means the same on both.
 
 -- name: pristine
@@ -9,7 +9,6 @@ FROM pfa_mirror AS r
 WHERE r.organization_id = %(organization_id)s
   AND {stretch}
   AND {conditions}
-  AND {after}
   AND {untouched}
 ORDER BY {order}
 LIMIT %(upto)s
@@ -29,14 +28,9 @@ WHERE r.organization_id = %(organization_id)s
   AND r.user_id = %(user_id)s
   AND {stretch}
   AND {conditions}
-  AND {after}
   AND {narrowing}
 ORDER BY {order}
 LIMIT %(upto)s
-
--- name: narrowing
-(%(states)s::text[] IS NULL OR r.state = ANY(%(states)s))
-  AND (%(sessions)s::text[] IS NULL OR r.session_id = ANY(%(sessions)s))
 
 -- name: whole
 SELECT *
@@ -62,33 +56,33 @@ COPY ({elements}) TO STDOUT
 
 -- name: count_rollup
 -- Mirror records that match, where every filter is a dimension of the rollup.
-SELECT coalesce(sum(r.record_count), 0)::bigint
-FROM kpi_rollup AS r
-WHERE r.organization_id = %(organization_id)s
-  AND {conditions}
+(SELECT coalesce(sum(r.record_count), 0)::bigint
+ FROM kpi_rollup AS r
+ WHERE r.organization_id = %(organization_id)s
+   AND {conditions})
 
 -- name: count_mirror
-SELECT count(*)
-FROM pfa_mirror AS r
-WHERE r.organization_id = %(organization_id)s
-  AND {conditions}
+(SELECT count(*)
+ FROM pfa_mirror AS r
+ WHERE r.organization_id = %(organization_id)s
+   AND {conditions})
 
 -- name: count_touched_before
--- Of the mirror records that match, those that the caller touched.
-SELECT count(*)
-FROM pfa_overlay AS t
-JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = t.pfa_id
-WHERE t.organization_id = %(organization_id)s
-  AND t.user_id = %(user_id)s
-  AND {conditions}
+-- Of the mirror records that match, those that the caller touched: they count as the caller sees them.
+(SELECT -count(*)
+ FROM pfa_overlay AS t
+ JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = t.pfa_id
+ WHERE t.organization_id = %(organization_id)s
+   AND t.user_id = %(user_id)s
+   AND {conditions})
 
 -- name: count_touched
-SELECT count(*)
-FROM pfa_overlay AS r
-WHERE r.organization_id = %(organization_id)s
-  AND r.user_id = %(user_id)s
-  AND {conditions}
-  AND {narrowing}
+(SELECT count(*)
+ FROM pfa_overlay AS r
+ WHERE r.organization_id = %(organization_id)s
+   AND r.user_id = %(user_id)s
+   AND {conditions}
+   AND {narrowing})
 
 -- name: detail
 SELECT m.pfa_id, m.data AS baseline, coalesce(o.data, m.data) AS merged,

@@ -14,7 +14,7 @@ from pfa_core.model.kpi import GROUP_DIMENSIONS, Sums
 from pfa_core.model.months import Moves
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
-from pfa_core.store.conditions import conditions, fits_rollup, touched_values
+from pfa_core.store.conditions import conditions, fits_rollup, narrowing, touched_values
 
 _SQL = {name: compose.SQL(text) for name, text in sql.statements("kpis").items()}
 _FLAGS = ("isActualized", "isDiscontinued", "isFundsTransferable")
@@ -50,7 +50,7 @@ def sums(
     if part is Part.MIRROR and known:
         statement = _SQL["rollup"].format(**_common(by), conditions=where)
     else:
-        statement = _live(part, where, by, narrowed=narrowed)
+        statement = _live(part, _matching(part, where, filters if narrowed else None), by)
     width = len(by)
     rows = conn.execute(statement, values).fetchall()
     return {row[:width]: Sums(*row[width:]) for row in rows if row[width]}
@@ -74,7 +74,8 @@ def moves(
         By the dimensions' values, missing ones as '', then phase and month (`YYYY-MM` or None).
     """
     where, values = _asked(principal, filters)
-    rows = conn.execute(_months(part, where, by, narrowed=narrowed), values).fetchall()
+    matching = _matching(part, where, filters if narrowed else None)
+    rows = conn.execute(_months(part, matching, by), values).fetchall()
     width = len(by) + 2
     return {row[:width]: Moves(*row[width:]) for row in rows}
 
@@ -89,21 +90,17 @@ def _asked(principal: Principal, filters: Filters) -> tuple[compose.Composable, 
     return where, values
 
 
-def _live(
-    part: Part, where: compose.Composable, by: Sequence[str], *, narrowed: bool
-) -> compose.Composed:
+def _live(part: Part, matching: compose.Composable, by: Sequence[str]) -> compose.Composed:
     return _SQL["live"].format(
         **_common(by),
         counts_p=_SQL["counts_p"],
         drafts=_SQL["count_drafts" if part is Part.TOUCHED_AFTER else "no_drafts"],
         tables=_SQL[part.name.lower()],
-        conditions=_matching(part, where, narrowed=narrowed),
+        conditions=matching,
     )
 
 
-def _months(
-    part: Part, where: compose.Composable, by: Sequence[str], *, narrowed: bool
-) -> compose.Composed:
+def _months(part: Part, matching: compose.Composable, by: Sequence[str]) -> compose.Composed:
     names = [f"group_{number}" for number in range(len(by))]
     inner = (
         compose.SQL("{} AS {}").format(_group(dimension), compose.Identifier(name))
@@ -116,7 +113,7 @@ def _months(
         price=_of_phase("purchase_price"),
         source=_of_phase("source"),
         tables=_SQL[part.name.lower()],
-        conditions=_matching(part, where, narrowed=narrowed),
+        conditions=matching,
         counts_p=_SQL["counts_p"],
         counts_r=_SQL["counts_r"],
         by_day=_first(len(by) + 3),
@@ -128,12 +125,13 @@ def _of_phase(column: str) -> compose.Composed:
     return _SQL["of_phase"].format(column=compose.Identifier(column))
 
 
-def _matching(part: Part, where: compose.Composable, *, narrowed: bool) -> compose.Composable:
+def _matching(part: Part, where: compose.Composable, filters: Filters | None) -> compose.Composable:
+    """The conditions on a part; those of `filters` on the caller's modifications too, where given."""
     every: list[compose.Composable] = [where]
     if part is Part.TOUCHED_AFTER:
         every.append(_SQL["of_caller"])
-    if narrowed:
-        every.append(_SQL["narrowing_before" if part is Part.TOUCHED_BEFORE else "narrowing_after"])
+    if filters:
+        every.append(narrowing(filters, "t" if part is Part.TOUCHED_BEFORE else "r"))
     return compose.SQL("\n  AND ").join(every)
 
 

@@ -16,22 +16,15 @@ from pfa_core import sql
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Query, decode_cursor, encode_cursor
 from pfa_core.model.record import SORTABLE
-from pfa_core.store.conditions import (
-    TRUE,
-    after,
-    conditions,
-    fits_rollup,
-    key_columns,
-    order,
-    stretches,
-    touched_values,
-)
+from pfa_core.store.conditions import TRUE, conditions, fits_rollup, narrowing, touched_values
+from pfa_core.store.stretches import Stretch, key_columns, order, place_values, stretches
 
 _SQL = {name: compose.SQL(text) for name, text in sql.statements("records").items()}
 _FIXED = 6  # columns of a row before its sort keys
 STREAM_BATCH = 1000
 
 RowValues = tuple[str, str, str, str | None, int, datetime | None]
+_Statement = tuple[compose.Composed, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +45,12 @@ def page(
     conn: Connection[Any], principal: Principal, query: Query, *, limit: int, offset: int = 0
 ) -> tuple[list[RowValues], str | None]:
     """One page in order, and the cursor behind its last row, None when nothing follows it."""
-    statement, values = _rows_statement(principal, query, limit + 1, offset)
-    rows = conn.execute(statement, values).fetchall()
+    reading = _Reading(principal, query, limit + 1)
+    rows: list[tuple[Any, ...]] = []
+    for statement, values in [reading.at_once(offset)] if offset else reading.one_by_one():
+        found = conn.execute(statement, values).fetchall()
+        reading.took(len(found))
+        rows.extend(found)
     cursor = None
     if len(rows) > limit:
         rows = rows[:limit]
@@ -64,25 +61,30 @@ def page(
 def stream(
     conn: Connection[Any], principal: Principal, query: Query, *, limit: int | None
 ) -> Iterator[RowValues]:
-    """Every row in order, through a server-side cursor: constant memory whatever their number."""
-    statement, values = _rows_statement(principal, query, limit, 0)
-    with conn.cursor(name="pfa_stream") as cursor:
-        cursor.itersize = STREAM_BATCH
-        cursor.execute(statement, values)
-        for row in cursor:
-            yield row[:_FIXED]
+    """Every row in order, through server-side cursors: constant memory whatever their number."""
+    reading = _Reading(principal, query, limit)
+    for statement, values in reading.one_by_one():
+        with conn.cursor(name="pfa_stream") as cursor:
+            cursor.itersize = STREAM_BATCH
+            cursor.execute(statement, values)
+            for row in cursor:
+                yield row[:_FIXED]
+            reading.took(cursor.rownumber or 0)
 
 
 def elements(
     conn: Connection[Any], principal: Principal, query: Query, *, limit: int | None
 ) -> Iterator[bytes]:
     """Every row in order as a line of JSON, made by the server: COPY streams it, nobody parses it."""
-    rows, values = _rows_statement(principal, query, limit, 0)
-    statement = _SQL["copy_out"].format(elements=_SQL["elements"].format(rows=rows))
-    with conn.cursor() as cursor, cursor.copy(statement, values) as copy:
-        for line in copy:
-            # JSON holds no raw control characters: backslashes are all that COPY has escaped.
-            yield bytes(line).replace(b"\\\\", b"\\")
+    reading = _Reading(principal, query, limit)
+    for rows, values in reading.one_by_one():
+        statement = _SQL["copy_out"].format(elements=_SQL["elements"].format(rows=rows))
+        with conn.cursor() as cursor:
+            with cursor.copy(statement, values) as copy:
+                for line in copy:
+                    # JSON holds no raw control characters: backslashes are all that COPY has escaped.
+                    yield bytes(line).replace(b"\\\\", b"\\")
+            reading.took(cursor.rowcount)
 
 
 def count(conn: Connection[Any], principal: Principal, query: Query) -> int:
@@ -92,19 +94,15 @@ def count(conn: Connection[Any], principal: Principal, query: Query) -> int:
     """
     where, values = conditions(query.filters)
     values.update(_own(principal), **touched_values(query.filters))
-    parts = {"conditions": where, "narrowing": _SQL["narrowing"]}
-
-    def counted(name: str) -> int:
-        return _value(conn, _SQL[name].format(**parts), values)
-
-    total = 0
-    if query.baseline or query.filters.wants_pristine():
-        total += counted("count_rollup" if fits_rollup(query.filters) else "count_mirror")
-    if query.baseline:
-        return total
-    if query.filters.wants_pristine():
-        total -= counted("count_touched_before")
-    return total + counted("count_touched")
+    others = query.baseline or query.filters.wants_pristine()
+    found: list[str] = []
+    if others:
+        found.append("count_rollup" if fits_rollup(query.filters) else "count_mirror")
+    if not query.baseline and not (others and query.filters.matches_all()):
+        found += ["count_touched_before", "count_touched"] if others else ["count_touched"]
+    narrowed = {"conditions": where, "narrowing": narrowing(query.filters)}
+    counts = compose.SQL(" + ").join(_SQL[name].format(**narrowed) for name in found)
+    return _value(conn, compose.SQL("SELECT {}").format(counts), values)
 
 
 def details(
@@ -131,28 +129,53 @@ def known_values(conn: Connection[Any], organization_id: str, field: str) -> lis
     return [row[0] for row in conn.execute(statement, {"organization_id": organization_id})]
 
 
-def _rows_statement(
-    principal: Principal, query: Query, limit: int | None, offset: int
-) -> tuple[compose.Composed, dict[str, Any]]:
-    where, values = conditions(query.filters)
-    place = decode_cursor(query.sort, query.after) if query.after else None
-    behind, place_values = after(query.sort, place)
-    values.update(_own(principal), **place_values, **touched_values(query.filters))
-    values.update(limit=limit, offset=offset, upto=None if limit is None else limit + offset)
-    parts = {"conditions": where, "after": behind, "keys": key_columns(query.sort)}
-    halves: list[tuple[str, dict[str, compose.Composable]]] = []
-    if query.baseline or query.filters.wants_pristine():
-        untouched = TRUE if query.baseline else _SQL["untouched"]
-        halves.append(("pristine", {"untouched": untouched}))
-    if not query.baseline:
-        halves.append(("touched", {"narrowing": _SQL["narrowing"]}))
-    branches = [
-        _SQL[name].format(**parts, **own, stretch=stretch.condition, order=stretch.order)
-        for name, own in halves
-        for stretch in stretches(query.sort, place)
-    ]
-    union = compose.SQL(" UNION ALL ").join(compose.SQL("({})").format(one) for one in branches)
-    return _SQL["whole"].format(stretches=union, order=order(query.sort)), values
+class _Reading:
+    """The rows of a query as statements: of each stretch of its order, or of all at once. Whoever runs
+    them says how many rows each one `took`."""
+
+    def __init__(self, principal: Principal, query: Query, limit: int | None) -> None:
+        self._query = query
+        self._left = limit
+        where, self._values = conditions(query.filters)
+        place = decode_cursor(query.sort, query.after) if query.after else None
+        self._values.update(_own(principal), **place_values(place), **touched_values(query.filters))
+        self._parts = {"conditions": where, "keys": key_columns(query.sort)}
+        self._stretches = stretches(query.sort, place)
+
+    def took(self, rows: int) -> None:
+        """Count rows that were read."""
+        if self._left is not None:
+            self._left -= rows
+
+    def one_by_one(self) -> Iterator[_Statement]:
+        """A statement for each stretch, in order, until no row is left to be read."""
+        for stretch in self._stretches:
+            if self._left is None or self._left > 0:
+                yield self._statement([stretch], stretch.shown_order, 0)
+
+    def at_once(self, offset: int) -> _Statement:
+        """One statement for all stretches: how many rows each of them has is not known before."""
+        return self._statement(self._stretches, order(self._query.sort), offset)
+
+    def _statement(
+        self, parts: Sequence[Stretch], by: compose.Composable, offset: int
+    ) -> _Statement:
+        branches = [
+            _SQL[name].format(**self._parts, **own, stretch=part.condition, order=part.order)
+            for part in parts
+            for name, own in self._halves()
+        ]
+        union = compose.SQL(" UNION ALL ").join(compose.SQL("({})").format(one) for one in branches)
+        upto = None if self._left is None else self._left + offset
+        values = {**self._values, "limit": self._left, "offset": offset, "upto": upto}
+        return _SQL["whole"].format(stretches=union, order=by), values
+
+    def _halves(self) -> Iterator[tuple[str, dict[str, compose.Composable]]]:
+        baseline = self._query.baseline
+        if baseline or self._query.filters.wants_pristine():
+            yield "pristine", {"untouched": TRUE if baseline else _SQL["untouched"]}
+        if not baseline:
+            yield "touched", {"narrowing": narrowing(self._query.filters)}
 
 
 def _as_text(value: Any) -> str | None:
