@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ from pfa_core.model.query import Filters
 from pfa_core.precommit import RecordConflict, Review, review
 from pfa_core.store import audit, leases, mirror, modifications
 from pfa_core.store.database import Database
-from pfa_core.store.modifications import Commitment, ModificationRow
+from pfa_core.store.modifications import Commitment, Mark, ModificationRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +122,17 @@ def commit(
 
     def work(conn: Connection[Any]) -> CommitResult:
         enter(conn, principal, Right.SYNC, writing=True)
-        drafts = _select(conn, principal, State.DRAFT, selection)
+        drafts = modifications.marks(conn, principal, **_selected(conn, principal, selection))
         if not drafts:
             return _nothing_to_commit(conn, principal, selection)
         _require_versions(drafts, selection)
-        found = review(conn, principal, drafts, ownership or Ownership())
+        unmoved = [draft for draft in drafts if draft.unmoved]
+        moved = [draft.modification_id for draft in drafts if not draft.unmoved]
+        rows = modifications.by_id(conn, principal, moved)
+        found = review(conn, principal, rows, ownership or Ownership())
         if not partial:
             found.raise_if_bad(len(drafts))
-        return _commit(conn, db, principal, found, selection)
+        return _commit(conn, db, principal, unmoved, found, selection)
 
     return db.transact(work, dry_run=dry_run)
 
@@ -150,16 +153,15 @@ def uncommit(
 
     def work(conn: Connection[Any]) -> UncommitResult:
         enter(conn, principal, Right.SYNC, writing=True)
-        rows = _select(conn, principal, State.COMMITTED, selection, dead=True)
+        rows = _select(conn, principal, State.COMMITTED, selection)
         if not rows:
             raise NoDrafts(f"nothing committed {_where(selection)}", hint="type: pfa status")
         _require_unsent(rows)
         rows = list({row.pfa_id: row for row in rows}.values())  # in order: the newest stays
         _require_alone(conn, principal, rows)
         at = db.clock()
-        modifications.uncommit(conn, principal, [row.modification_id for row in rows], at)
-        modifications.restate_overlays(conn, principal, rows, State.DRAFT, at)
-        _audit(conn, db, principal, "uncommit", rows, at)
+        modifications.uncommit(conn, principal, _ids(rows), at)
+        audit.write_of(conn, principal, "uncommit", at, _ids(rows), db.new_id)
         return UncommitResult(selection.session_id, _raised(rows))
 
     return db.transact(work, dry_run=dry_run)
@@ -179,45 +181,55 @@ def discard(
 
     def work(conn: Connection[Any]) -> DiscardResult:
         enter(conn, principal, Right.SAVE_DRAFT, writing=True)
-        rows = _select(conn, principal, State.DRAFT, selection)
-        if not rows and selection.session_id:
+        drafts = modifications.marks(conn, principal, **_selected(conn, principal, selection))
+        if not drafts and selection.session_id:
             return _nothing_to_discard(conn, principal, selection)
-        at = db.clock()
-        modifications.delete_drafts(conn, principal, [row.modification_id for row in rows])
-        modifications.refresh_overlays(conn, principal, [row.pfa_id for row in rows])
-        _audit(conn, db, principal, "discard", rows, at)
-        return DiscardResult([row.pfa_id for row in rows], already_discarded=False)
+        _drop(conn, db, principal, "discard", drafts, db.clock())
+        records = [draft.pfa_id for draft in drafts]
+        modifications.refresh_overlays(conn, principal, records)
+        return DiscardResult(records, already_discarded=False)
 
     return db.transact(work, dry_run=dry_run)
 
 
 def _commit(
-    conn: Connection[Any], db: Database, principal: Principal, found: Review, selection: Selection
+    conn: Connection[Any],
+    db: Database,
+    principal: Principal,
+    unmoved: Sequence[Mark],
+    found: Review,
+    selection: Selection,
 ) -> CommitResult:
     # The database's clock: two computers of one user must not turn the order of commitment round.
     at = leases.clock(conn)
+    modifications.commit_unmoved(conn, principal, unmoved, at)
     commitments = [
         Commitment(draft.modification_id, delta, draft.version) for draft, delta in found.good
     ]
-    rows = [draft for draft, _ in found.good]
     modifications.commit_drafts(conn, principal, commitments, at)
-    modifications.delete_drafts(conn, principal, [draft.modification_id for draft in found.settled])
-    kept = [draft for draft, delta in found.good if delta == draft.delta]
-    modifications.restate_overlays(conn, principal, kept, State.COMMITTED, at)
+    done: list[Mark | ModificationRow] = [*unmoved, *(draft for draft, _ in found.good)]
+    done.sort(key=lambda draft: draft.pfa_id)
+    audit.write_of(conn, principal, "commit", at, _ids(done), db.new_id)
+    _drop(conn, db, principal, "settle", found.settled, at)
     changed = [draft.pfa_id for draft, delta in found.good if delta != draft.delta]
     settled = [draft.pfa_id for draft in found.settled]
     modifications.refresh_overlays(conn, principal, [*changed, *settled])
-    committed = [replace(draft, delta=delta) for draft, delta in found.good]
-    _audit(conn, db, principal, "commit", committed, at)
-    _audit(conn, db, principal, "settle", found.settled, at)
     return CommitResult(
-        selection.session_id,
-        _raised(rows),
-        found.conflicts,
-        0,
-        [draft.pfa_id for draft in found.settled],
-        found.problems(),
+        selection.session_id, _raised(done), found.conflicts, 0, settled, found.problems()
     )
+
+
+def _drop(
+    conn: Connection[Any],
+    db: Database,
+    principal: Principal,
+    action: str,
+    drafts: Sequence[Mark | ModificationRow],
+    at: datetime,
+) -> None:
+    """Delete drafts; the audit trail keeps what they said."""
+    audit.write_of(conn, principal, action, at, _ids(drafts), db.new_id, after=False)
+    modifications.delete_drafts(conn, principal, _ids(drafts))
 
 
 def _nothing_to_commit(
@@ -248,18 +260,18 @@ def _nothing_to_discard(
 
 
 def _select(
-    conn: Connection[Any],
-    principal: Principal,
-    state: State,
-    selection: Selection,
-    *,
-    dead: bool = False,
+    conn: Connection[Any], principal: Principal, state: State, selection: Selection
 ) -> list[ModificationRow]:
+    chosen = _selected(conn, principal, selection)
+    return modifications.select(conn, principal, state, dead=True, **chosen)
+
+
+def _selected(conn: Connection[Any], principal: Principal, selection: Selection) -> dict[str, Any]:
+    """The selection as the store takes it."""
     by_version = not selection.session_id and not selection.everything
     _require_records(conn, principal, selection.ids)
     ids = list(selection.ids) or (list(selection.expected_versions) if by_version else None) or None
-    session = selection.session_id
-    return modifications.select(conn, principal, state, session_id=session, ids=ids, dead=dead)
+    return {"session_id": selection.session_id, "ids": ids}
 
 
 def _require_records(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
@@ -279,7 +291,7 @@ def _require_selection(selection: Selection) -> None:
         raise InvalidRequest("nothing is selected", hint="give --session S, --id ID or --all")
 
 
-def _require_versions(drafts: Sequence[ModificationRow], selection: Selection) -> None:
+def _require_versions(drafts: Sequence[Mark], selection: Selection) -> None:
     found = {draft.pfa_id: draft.version for draft in drafts}
     faults = [
         Fault(
@@ -337,32 +349,12 @@ def _require_alone(
         )
 
 
-def _raised(rows: Sequence[ModificationRow]) -> list[Committed]:
+def _ids(rows: Sequence[Mark | ModificationRow]) -> list[str]:
+    return [row.modification_id for row in rows]
+
+
+def _raised(rows: Sequence[Mark | ModificationRow]) -> list[Committed]:
     return [Committed(row.pfa_id, row.modification_id, row.version + 1) for row in rows]
-
-
-def _audit(
-    conn: Connection[Any],
-    db: Database,
-    principal: Principal,
-    action: str,
-    rows: Sequence[ModificationRow],
-    at: datetime,
-) -> None:
-    gone = action in ("discard", "settle")
-    entries = [
-        audit.Entry(
-            str(db.new_id()),
-            row.pfa_id,
-            row.modification_id,
-            row.session_id,
-            before=row.delta,
-            after=None if gone else row.delta,
-            reason=row.change_reason,
-        )
-        for row in rows
-    ]
-    audit.write(conn, principal.organization_id, principal.user_id, action, at, entries)
 
 
 def _where(selection: Selection) -> str:

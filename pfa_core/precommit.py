@@ -68,6 +68,8 @@ def review(
 
     Fields that have an owner are in no conflict: PEMS's drop out, the user's stay.
     """
+    if not drafts:
+        return Review()
     ids = [draft.pfa_id for draft in drafts]
     rows = mirror.lock_records(conn, principal.organization_id, ids)
     earlier: dict[str, list[dict[str, Any]]] = {}

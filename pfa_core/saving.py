@@ -169,19 +169,21 @@ class Saving:
         updates = [plan.as_update() for plan in changed]
         modifications.update_drafts(conn, self.principal, updates, at)
         touched = [plan.change.pfa_id for plan in (*new, *changed)]
-        modifications.refresh_overlays(conn, self.principal, touched)
-        entries = [
-            plan.entry(str(self.db.new_id()), row.modification_id)
-            for plan, row in zip((*new, *changed), (*inserts, *updates), strict=True)
-        ]
-        audit.write(
-            conn, self.principal.organization_id, self.principal.user_id, "save", at, entries
-        )
+        modifications.put_overlays(conn, self.principal, touched)
+        self._audit(conn, [row.modification_id for row in inserts], changed, at)
         return [
             *(Saved(row.pfa_id, row.modification_id, 1, "created") for row in inserts),
             *(plan.as_saved("updated", 1) for plan in changed),
             *(plan.as_saved("unchanged", 0) for plan in same_as_before),
         ]
+
+    def _audit(
+        self, conn: Connection[Any], new: Sequence[str], changed: Sequence[_Plan], at: datetime
+    ) -> None:
+        by, new_id = self.principal, self.db.new_id
+        audit.write_of(conn, by, "save", at, new, new_id, before=False)
+        entries = [plan.entry(str(new_id())) for plan in changed]
+        audit.write(conn, by.organization_id, by.user_id, "save", at, entries)
 
 
 @dataclass(frozen=True)
@@ -243,15 +245,15 @@ class _Plan:
             self.row.pfa_id, self.draft.modification_id, self.draft.version + raised, status
         )
 
-    def entry(self, entry_id: str, modification_id: str) -> audit.Entry:
-        before = self.draft.delta if self.draft else None
+    def entry(self, entry_id: str) -> audit.Entry:
+        assert self.draft is not None  # noqa: S101 - asked of existing drafts only
         return audit.Entry(
             entry_id,
             self.row.pfa_id,
-            modification_id,
+            self.draft.modification_id,
             self.session_id,
             None,
-            before,
+            self.draft.delta,
             self.delta,
             self.change.change_reason,
         )

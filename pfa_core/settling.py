@@ -104,15 +104,14 @@ class Settler:
     def _fold(self, conn: Connection[Any], results: Sequence[Result], at: datetime) -> None:
         code = self.running.organization_id
         folded = [item for item in results if item.verdict in _FOLDED]
-        others = [item for item in results if item.verdict not in _FOLDED]
-        queue.show_states(conn, code, _ids(others))
         if not folded:
             return
         left: list[tuple[Principal, list[str]]] = []
         for user, ids in _by_user(folded).items():
             owner = Principal(user, code, frozenset(), "")
-            cleared = modifications.clear_overlays(conn, owner, ids)
-            left.append((owner, [pfa_id for pfa_id in ids if pfa_id not in cleared]))
+            kept = modifications.overlaid(conn, owner, ids)
+            modifications.drop_overlays(conn, owner, [one for one in ids if one not in kept])
+            left.append((owner, sorted(kept)))
         queue.shift_bases(conn, code, [_settled(item) for item in folded if _is_synced(item)])
         mirror.fold(conn, code, self.running.run_id, [_fold(item) for item in folded], at)
         for owner, ids in left:

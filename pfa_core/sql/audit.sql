@@ -11,6 +11,17 @@ FROM jsonb_to_recordset(%(entries)s) AS e (
 )
 RETURNING entry_id;
 
+-- name: write_of
+-- Of modifications as they are now: what they say, before it and after it.
+INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
+                       session_id, run_id, before, after, reason)
+SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, m.pfa_id,
+       m.modification_id, m.session_id, NULL, CASE WHEN %(before)s THEN m.delta END,
+       CASE WHEN %(after)s THEN m.delta END, m.change_reason
+FROM unnest(%(entry_ids)s::uuid[], %(modification_ids)s::uuid[]) AS e (entry_id, modification_id)
+JOIN pfa_modification AS m
+  ON m.organization_id = %(organization_id)s AND m.modification_id = e.modification_id;
+
 -- name: list
 -- Newest first.
 SELECT entry_id::text, at, user_id, action, pfa_id, session_id, run_id::text,

@@ -39,6 +39,38 @@ WHERE organization_id = %(organization_id)s
 ORDER BY pfa_id, committed_at, modification_id
 FOR UPDATE;
 
+-- name: by_id
+-- The caller's modifications of these ids, in PFA id order.
+SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
+       change_reason, created_at, updated_at, committed_at, attempts
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND modification_id = ANY(%(modification_ids)s::uuid[])
+ORDER BY pfa_id;
+
+-- name: marks
+-- The caller's drafts that a selection names, in PFA id order, and whether each lies alone over a record that
+-- is still as it was drafted over. Nothing is locked: the caller's membership row is, which whoever else
+-- writes to a draft takes first.
+SELECT m.modification_id::text, m.pfa_id, m.version,
+       r.version = m.base_version AND NOT EXISTS (
+           SELECT FROM pfa_modification AS e
+           WHERE e.organization_id = %(organization_id)s
+             AND e.user_id = %(user_id)s
+             AND e.pfa_id = m.pfa_id
+             AND e.state <> 'synced'
+             AND e.modification_id <> m.modification_id
+           OFFSET 0) AS unmoved
+FROM pfa_modification AS m
+JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
+  AND m.state = 'draft'
+  AND (%(session_id)s::text IS NULL OR m.session_id = %(session_id)s)
+  AND (%(ids)s::text[] IS NULL OR m.pfa_id = ANY(%(ids)s))
+ORDER BY m.pfa_id;
+
 -- name: states_of_session
 -- In which states the caller's modifications of a session are, and how many; synced ones too.
 SELECT state, count(*)
@@ -100,6 +132,17 @@ WHERE m.organization_id = %(organization_id)s
   AND m.state = 'draft'
   AND m.version = d.version;
 
+-- name: commit_unmoved
+UPDATE pfa_modification
+SET state = 'committed',
+    version = version + 1,
+    committed_at = %(at)s,
+    updated_at = %(at)s
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND modification_id = ANY(%(modification_ids)s::uuid[])
+  AND state = 'draft';
+
 -- name: uncommit
 UPDATE pfa_modification
 SET state = 'draft',
@@ -149,44 +192,33 @@ WHERE organization_id = %(organization_id)s
 ORDER BY pfa_id
 FOR SHARE;
 
--- name: clear_overlays
--- Overlay rows of records that nothing of the caller's overlays any more. OFFSET 0 keeps the question
--- one index look-up a record, whatever the planner knows of tables that have just been filled.
-DELETE FROM pfa_overlay AS o
-WHERE o.organization_id = %(organization_id)s
-  AND o.user_id = %(user_id)s
-  AND o.pfa_id = ANY(%(ids)s)
-  AND NOT EXISTS (
-      SELECT FROM pfa_modification AS m
-      WHERE m.organization_id = %(organization_id)s
-        AND m.user_id = %(user_id)s
-        AND m.pfa_id = o.pfa_id
-        AND m.state <> 'synced'
-      OFFSET 0)
-RETURNING o.pfa_id;
+-- name: overlaid
+-- Of these records, those that anything of the caller's lies over. OFFSET 0 keeps the question one index
+-- look-up a record, whatever the planner knows of tables that have just been filled.
+SELECT i.pfa_id
+FROM unnest(%(ids)s::text[]) AS i (pfa_id)
+WHERE EXISTS (
+    SELECT FROM pfa_modification AS m
+    WHERE m.organization_id = %(organization_id)s
+      AND m.user_id = %(user_id)s
+      AND m.pfa_id = i.pfa_id
+      AND m.state <> 'synced'
+    OFFSET 0);
 
--- name: restate_overlays
--- Topmost modifications that changed their state, with their version raised by one, and nothing of what they
--- say: the merged record under them stays as it is. Without a join: what the planner thinks of tables that
--- have just been filled turned one into a loop in a loop.
-UPDATE pfa_overlay
-SET state = %(state)s,
-    version = version + 1,
-    modified_at = %(at)s
+-- name: drop_overlays
+DELETE FROM pfa_overlay
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
-  AND pfa_id = ANY(%(ids)s)
-  AND modification_id = ANY(%(modification_ids)s);
+  AND pfa_id = ANY(%(ids)s);
 
 -- name: overlay_rows
 -- What the caller's overlay rows of some records should be. The stacked delta: of the values that several
 -- modifications give a field, the last one counts. Record by record, as above.
 SELECT %(organization_id)s AS organization_id, %(user_id)s AS user_id, i.pfa_id, s.delta,
-       r.data || s.delta AS data,
-       t.modification_id, t.state, t.session_id, t.version, t.updated_at AS modified_at
+       r.data || s.delta AS data, t.modification_id
 FROM unnest(%(ids)s::text[]) AS i (pfa_id)
 CROSS JOIN LATERAL (
-    SELECT m.modification_id, m.state, m.session_id, m.version, m.updated_at
+    SELECT m.modification_id
     FROM pfa_modification AS m
     WHERE m.organization_id = %(organization_id)s
       AND m.user_id = %(user_id)s
@@ -210,14 +242,9 @@ ORDER BY i.pfa_id
 
 -- name: put_overlays
 INSERT INTO pfa_overlay (
-    organization_id, user_id, pfa_id, delta, data, modification_id, state, session_id, version,
-    modified_at)
+    organization_id, user_id, pfa_id, delta, data, modification_id)
 {rows}
 ON CONFLICT (organization_id, user_id, pfa_id) DO UPDATE
 SET delta = EXCLUDED.delta,
     data = EXCLUDED.data,
-    modification_id = EXCLUDED.modification_id,
-    state = EXCLUDED.state,
-    session_id = EXCLUDED.session_id,
-    version = EXCLUDED.version,
-    modified_at = EXCLUDED.modified_at;
+    modification_id = EXCLUDED.modification_id;

@@ -155,18 +155,6 @@ WHERE organization_id = %(organization_id)s
   AND claim_id <> %(run_id)s
 RETURNING modification_id::text, pfa_id, attempts;
 
--- name: show_states
--- The overlays tell the state of their topmost modification.
-UPDATE pfa_overlay AS o
-SET state = m.state
-FROM pfa_modification AS m
-WHERE m.organization_id = %(organization_id)s
-  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
-  AND o.organization_id = %(organization_id)s
-  AND o.user_id = m.user_id
-  AND o.pfa_id = m.pfa_id
-  AND o.modification_id = m.modification_id;
-
 -- name: shift_bases
 -- The user's other changes of the record were made over this one: what PEMS has taken of it is now
 -- what they start from, or their owner would be in conflict with himself.

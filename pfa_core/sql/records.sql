@@ -21,9 +21,10 @@ NOT EXISTS (
         AND t.pfa_id = r.pfa_id)
 
 -- name: touched
-SELECT r.pfa_id, r.data::text AS data_json, r.state AS sync_state, r.session_id,
-       r.version, r.modified_at{keys}
+SELECT r.pfa_id, r.data::text AS data_json, m.state AS sync_state, m.session_id,
+       m.version, m.updated_at AS modified_at{keys}
 FROM pfa_overlay AS r
+{topmost}
 WHERE r.organization_id = %(organization_id)s
   AND r.user_id = %(user_id)s
   AND {stretch}
@@ -31,6 +32,11 @@ WHERE r.organization_id = %(organization_id)s
   AND {narrowing}
 ORDER BY {order}
 LIMIT %(upto)s
+
+-- name: topmost
+-- The modification on top of an overlay row: state, session, version and time of a touched record are its.
+JOIN pfa_modification AS m ON m.organization_id = %(organization_id)s
+ AND m.modification_id = r.modification_id
 
 -- name: whole
 SELECT *
@@ -79,6 +85,7 @@ COPY ({elements}) TO STDOUT
 -- name: count_touched
 (SELECT count(*)
  FROM pfa_overlay AS r
+ {topmost}
  WHERE r.organization_id = %(organization_id)s
    AND r.user_id = %(user_id)s
    AND {conditions}
@@ -88,12 +95,15 @@ COPY ({elements}) TO STDOUT
 SELECT m.pfa_id, m.data AS baseline, coalesce(o.data, m.data) AS merged,
        coalesce(o.delta, '{}') AS mine, m.version AS mirror_version,
        m.updated_at AS mirror_updated_at, m.missing_since,
-       coalesce(o.state, 'pristine') AS sync_state
+       coalesce(t.state, 'pristine') AS sync_state
 FROM pfa_mirror AS m
 LEFT JOIN pfa_overlay AS o
        ON o.organization_id = %(organization_id)s
       AND o.user_id = %(user_id)s
       AND o.pfa_id = m.pfa_id
+LEFT JOIN pfa_modification AS t
+       ON t.organization_id = %(organization_id)s
+      AND t.modification_id = o.modification_id
 WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id = ANY(%(ids)s);
 

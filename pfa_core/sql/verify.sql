@@ -50,7 +50,7 @@ ORDER BY t.user_id;
 -- Records whose overlay row of the user is not what mirror and modifications make of it.
 SELECT coalesce(o.pfa_id, e.pfa_id)
 FROM (
-    SELECT pfa_id, delta, data, modification_id, state, session_id, version, modified_at
+    SELECT pfa_id, delta, data, modification_id
     FROM pfa_overlay
     WHERE organization_id = %(organization_id)s
       AND user_id = %(user_id)s
@@ -58,7 +58,5 @@ FROM (
 FULL JOIN (
     {rows}
 ) AS e ON e.pfa_id = o.pfa_id
-WHERE (o.delta, o.data, o.modification_id, o.state, o.session_id, o.version, o.modified_at)
-      IS DISTINCT FROM
-      (e.delta, e.data, e.modification_id, e.state, e.session_id, e.version, e.modified_at)
+WHERE (o.delta, o.data, o.modification_id) IS DISTINCT FROM (e.delta, e.data, e.modification_id)
 ORDER BY 1;

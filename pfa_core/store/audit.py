@@ -12,6 +12,8 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
+from pfa_core.model.ids import NewId
+from pfa_core.model.principal import Principal
 from pfa_core.store.plain import plain
 
 _SQL = sql.statements("audit")
@@ -67,6 +69,36 @@ def write(
                 "entries": Jsonb([plain(entry) for entry in entries]),
             },
         )
+
+
+def write_of(
+    conn: Connection[Any],
+    principal: Principal,
+    action: str,
+    at: datetime,
+    modification_ids: Sequence[str],
+    new_id: NewId,
+    *,
+    before: bool = True,
+    after: bool = True,
+) -> None:
+    """Append an entry of one action for each modification, made of what it says now.
+
+    Args:
+        before, after: Whether it said that before the action, and says it after it.
+    """
+    if modification_ids:
+        values = {
+            "organization_id": principal.organization_id,
+            "user_id": principal.user_id,
+            "action": action,
+            "at": at,
+            "modification_ids": list(modification_ids),
+            "entry_ids": [str(new_id()) for _ in modification_ids],
+            "before": before,
+            "after": after,
+        }
+        conn.execute(_SQL["write_of"], values)
 
 
 def entries(

@@ -77,11 +77,11 @@ def fits_rollup(filters: Filters) -> bool:
     return set(filters.given()) <= known | _ABOUT_ME and "" not in texts
 
 
-def narrowing(filters: Filters, overlay: str = "r") -> sql.Composable:
-    """The filters on the caller's modifications, as the overlay's table of that name shows them."""
+def narrowing(filters: Filters) -> sql.Composable:
+    """The filters on the caller's modifications, over a table called m."""
     wanted = {"state": (filters.state, "states"), "session_id": (filters.session, "sessions")}
     parts = [
-        sql.SQL("{} = ANY({})").format(sql.Identifier(overlay, column), sql.Placeholder(name))
+        sql.SQL("{} = ANY({})").format(sql.Identifier("m", column), sql.Placeholder(name))
         for column, (values, name) in wanted.items()
         if values
     ]

@@ -131,7 +131,7 @@ def _matching(part: Part, where: compose.Composable, filters: Filters | None) ->
     if part is Part.TOUCHED_AFTER:
         every.append(_SQL["of_caller"])
     if filters:
-        every.append(narrowing(filters, "t" if part is Part.TOUCHED_BEFORE else "r"))
+        every.append(narrowing(filters))
     return compose.SQL("\n  AND ").join(every)
 
 

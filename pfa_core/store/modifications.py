@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 from psycopg import sql as compose
-from psycopg.rows import class_row
+from psycopg.rows import args_row, class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
@@ -42,6 +42,15 @@ class ModificationRow:
     updated_at: datetime
     committed_at: datetime | None
     attempts: int = 0
+
+
+class Mark(NamedTuple):
+    """A draft, and whether it is `unmoved`: alone over a mirror row that has not changed since."""
+
+    modification_id: str
+    pfa_id: str
+    version: int
+    unmoved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +156,28 @@ def select(
     return _rows(conn, "select_for_change", principal, **values)
 
 
+def by_id(
+    conn: Connection[Any], principal: Principal, modification_ids: Sequence[str]
+) -> list[ModificationRow]:
+    """The principal's modifications of these ids, in PFA id order."""
+    if not modification_ids:
+        return []
+    return _rows(conn, "by_id", principal, modification_ids=list(modification_ids))
+
+
+def marks(
+    conn: Connection[Any],
+    principal: Principal,
+    *,
+    session_id: str | None = None,
+    ids: Sequence[str] | None = None,
+) -> list[Mark]:
+    """The principal's drafts, in PFA id order, without what they say."""
+    values = {"session_id": session_id, "ids": None if ids is None else list(ids)}
+    with conn.cursor(row_factory=args_row(Mark)) as cursor:
+        return cursor.execute(_SQL["marks"], {**_own(principal), **values}).fetchall()
+
+
 def states_of_session(
     conn: Connection[Any], principal: Principal, session_id: str
 ) -> dict[str, int]:
@@ -197,6 +228,16 @@ def commit_drafts(
         _all_of(len(drafts), conn.execute(_SQL["commit_drafts"], values).rowcount)
 
 
+def commit_unmoved(
+    conn: Connection[Any], principal: Principal, drafts: Sequence[Mark], at: datetime
+) -> None:
+    """Drafts → committed as they are, each version raised by one."""
+    if drafts:
+        ids = [draft.modification_id for draft in drafts]
+        values = {**_own(principal), "modification_ids": ids, "at": at}
+        _all_of(len(drafts), conn.execute(_SQL["commit_unmoved"], values).rowcount)
+
+
 def uncommit(conn: Connection[Any], principal: Principal, ids: Sequence[str], at: datetime) -> None:
     """Committed → draft by modification id, each version raised by one."""
     if ids:
@@ -206,41 +247,31 @@ def uncommit(conn: Connection[Any], principal: Principal, ids: Sequence[str], at
 
 def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
     """Make the principal's overlay rows of these records agree with their modifications."""
+    kept = overlaid(conn, principal, ids)
+    if kept:
+        conn.execute(_SQL["hold_mirror"], {**_own(principal), "ids": sorted(kept)})
+    drop_overlays(conn, principal, [pfa_id for pfa_id in ids if pfa_id not in kept])
+    put_overlays(conn, principal, sorted(kept))
+
+
+def put_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
+    """The same for records that have modifications, and whose mirror rows are locked."""
     if ids:
-        values = {**_own(principal), "ids": sorted(set(ids))}
-        conn.execute(_SQL["hold_mirror"], values)
-        cleared = {row[0] for row in conn.execute(_SQL["clear_overlays"], values)}
-        rest = [pfa_id for pfa_id in values["ids"] if pfa_id not in cleared]
-        if rest:
-            conn.execute(_PUT_OVERLAYS, {**values, "ids": rest})
+        conn.execute(_PUT_OVERLAYS, {**_own(principal), "ids": list(ids)})
 
 
-def restate_overlays(
-    conn: Connection[Any],
-    principal: Principal,
-    rows: Sequence[ModificationRow],
-    state: str,
-    at: datetime,
-) -> None:
-    """Make overlay rows say the new state of these, their topmost modifications (as read before their
-    version was raised), when nothing but the state of them changed."""
-    if rows:
-        values = {
-            **_own(principal),
-            "ids": [row.pfa_id for row in rows],
-            "modification_ids": [row.modification_id for row in rows],
-            "state": state,
-            "at": at,
-        }
-        _all_of(len(rows), conn.execute(_SQL["restate_overlays"], values).rowcount)
-
-
-def clear_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:
-    """Drop the principal's overlay rows of records that nothing overlays any more; which they were."""
+def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:
+    """Which of these records anything of the principal's lies over."""
     if not ids:
         return set()
     values = {**_own(principal), "ids": list(ids)}
-    return {row[0] for row in conn.execute(_SQL["clear_overlays"], values)}
+    return {row[0] for row in conn.execute(_SQL["overlaid"], values)}
+
+
+def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
+    """Drop the principal's overlay rows of records that nothing overlays any more."""
+    if ids:
+        conn.execute(_SQL["drop_overlays"], {**_own(principal), "ids": list(ids)})
 
 
 def _all_of(expected: int, changed: int) -> None:

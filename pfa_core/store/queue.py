@@ -127,7 +127,6 @@ def claim(
     """Committed, sync_error → syncing: modification id → the version it is about to be sent on."""
     rows = [{"modification_id": key, "sent_version": sent} for key, sent in claims.items()]
     _run(conn, "claim", organization_id, run_id, claims=Jsonb(rows), at=at)
-    show_states(conn, organization_id, list(claims))
 
 
 def mark(
@@ -202,16 +201,7 @@ def hand_back(
 def recover(conn: Connection[Any], organization_id: str, run_id: str) -> list[tuple[str, str, int]]:
     """Syncing → committed for the claims of runs that are no more: modification id, record, attempts."""
     values = {"organization_id": organization_id, "run_id": run_id}
-    rows = conn.execute(_SQL["recover"], values).fetchall()
-    show_states(conn, organization_id, [row[0] for row in rows])
-    return rows
-
-
-def show_states(conn: Connection[Any], organization_id: str, ids: Sequence[str]) -> None:
-    """Let the overlays tell the modifications' present states."""
-    if ids:
-        values = {"organization_id": organization_id, "modification_ids": list(ids)}
-        conn.execute(_SQL["show_states"], values)
+    return conn.execute(_SQL["recover"], values).fetchall()
 
 
 def shift_bases(

@@ -100,8 +100,10 @@ def count(conn: Connection[Any], principal: Principal, query: Query) -> int:
         found.append("count_rollup" if fits_rollup(query.filters) else "count_mirror")
     if not query.baseline and not (others and query.filters.matches_all()):
         found += ["count_touched_before", "count_touched"] if others else ["count_touched"]
-    narrowed = {"conditions": where, "narrowing": narrowing(query.filters)}
-    counts = compose.SQL(" + ").join(_SQL[name].format(**narrowed) for name in found)
+    narrowed = narrowing(query.filters)
+    topmost = compose.SQL("") if narrowed is TRUE else _SQL["topmost"]
+    parts = {"conditions": where, "narrowing": narrowed, "topmost": topmost}
+    counts = compose.SQL(" + ").join(_SQL[name].format(**parts) for name in found)
     return _value(conn, compose.SQL("SELECT {}").format(counts), values)
 
 
@@ -175,7 +177,8 @@ class _Reading:
         if baseline or self._query.filters.wants_pristine():
             yield "pristine", {"untouched": TRUE if baseline else _SQL["untouched"]}
         if not baseline:
-            yield "touched", {"narrowing": narrowing(self._query.filters)}
+            narrowed = narrowing(self._query.filters)
+            yield "touched", {"narrowing": narrowed, "topmost": _SQL["topmost"]}
 
 
 def _as_text(value: Any) -> str | None:

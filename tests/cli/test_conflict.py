@@ -58,7 +58,6 @@ def disputed(ready: Pfa, tmp_path: Path, database_url: str) -> Pfa:
             "UPDATE pfa_modification SET state = 'conflict', attempts = 1"
             " RETURNING modification_id::text, pfa_id, user_id"
         ).fetchall()
-        conn.execute("UPDATE pfa_overlay SET state = 'conflict'")
         fields = [{"field": "monthlyRate", "base": 3044, "mine": 600, "pems": 700}]
         opened = [NewConflict(str(new_id()), key, pfa, user, fields) for key, pfa, user in rows]
         conflicts.insert(conn, "HOLNG", opened, datetime.now(UTC))

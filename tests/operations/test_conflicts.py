@@ -64,9 +64,6 @@ def dispute(world: World, modification_id: str, at: datetime = AT) -> str:
         world.organization,
         modification_id,
     )
-    world.execute(
-        "UPDATE pfa_overlay SET state = 'conflict' WHERE modification_id = %s", modification_id
-    )
     ((pfa_id, user, delta, base, data),) = world.rows(
         "SELECT pfa_id, user_id, delta, base, data FROM pfa_modification"
         " JOIN pfa_mirror USING (organization_id, pfa_id)"

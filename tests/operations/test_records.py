@@ -191,7 +191,6 @@ def test_a_change_on_its_way_stays_in_view(world: World, state: str) -> None:
         state,
         state,
     )
-    world.execute("UPDATE pfa_overlay SET state = %s", state)
     draft(world.db, world.principal(), "P-2", model="A")
     assert ids(world, state=(state,)) == ["P-1"]
     assert one(world).data["model"] == "A"

@@ -143,7 +143,6 @@ def beside_pems(call: Callable[[str], object]) -> object:
 def dispute(world: World, session: str) -> None:
     """Put the session's commitments into conflict, as a push does."""
     world.execute("UPDATE pfa_modification SET state = 'conflict' WHERE session_id = %s", session)
-    world.execute("UPDATE pfa_overlay SET state = 'conflict' WHERE session_id = %s", session)
     world.execute(
         "INSERT INTO pfa_sync_conflict (organization_id, conflict_id, modification_id, pfa_id,"
         " user_id, fields, status, created_at)"

@@ -62,18 +62,17 @@ PLANTED = {
         " WHERE category = 'C0' AND organization_id = 'ORG'", (1, 0)),
     "a merged value": ("UPDATE pfa_overlay SET data = data || '{\"model\": \"Z\"}' WHERE user_id = 'bob'", (0, 1)),
     "a stacked delta": ("UPDATE pfa_overlay SET delta = '{\"model\": \"A\"}' WHERE user_id = 'ann'", (0, 1)),
-    "a state": ("UPDATE pfa_overlay SET state = 'committed' WHERE user_id = 'bob'", (0, 1)),
     "a merged cent": (
         "UPDATE pfa_overlay SET data = data || '{\"monthlyRate\": 5.01}' WHERE user_id = 'ann'", (0, 1)),
-    "a session": ("UPDATE pfa_overlay SET session_id = 'z' WHERE user_id = 'bob'", (0, 1)),
-    "a version": ("UPDATE pfa_overlay SET version = version + 1 WHERE user_id = 'bob'", (0, 1)),
+    "another modification": (
+        "UPDATE pfa_overlay SET modification_id = gen_random_uuid() WHERE user_id = 'bob'", (0, 1)),
     "another's overlay": ("UPDATE pfa_overlay SET user_id = 'bob' WHERE user_id = 'ann'", (0, 2)),
     "a moved overlay": ("UPDATE pfa_overlay SET pfa_id = 'P-3' WHERE user_id = 'ann'", (0, 2)),
     "a lost overlay": ("DELETE FROM pfa_overlay WHERE user_id = 'ann'", (0, 1)),
     "an overlay of nothing": (
-        "INSERT INTO pfa_overlay (organization_id, user_id, pfa_id, delta, data, modification_id, state,"
-        " session_id, version, modified_at) SELECT organization_id, user_id, 'P-4', delta, data,"
-        " modification_id, state, session_id, version, modified_at FROM pfa_overlay WHERE user_id = 'bob'",
+        "INSERT INTO pfa_overlay (organization_id, user_id, pfa_id, delta, data, modification_id)"
+        " SELECT organization_id, user_id, 'P-4', delta, data, modification_id FROM pfa_overlay"
+        " WHERE user_id = 'bob'",
         (0, 1)),
 }  # fmt: skip
 

@@ -50,10 +50,8 @@ DRAFTS_OF_OTHERS = """
     FROM generate_series(1, 50) AS u CROSS JOIN generate_series(1, %(drafts)s) AS d
     WHERE d * (60 + u) <= 20000"""
 OVERLAYS_OF_OTHERS = """
-    INSERT INTO pfa_overlay (organization_id, user_id, pfa_id, delta, data, modification_id, state,
-        session_id, version, modified_at)
-    SELECT 'ORG', m.user_id, m.pfa_id, m.delta, r.data || m.delta, m.modification_id, m.state,
-        m.session_id, m.version, m.updated_at
+    INSERT INTO pfa_overlay (organization_id, user_id, pfa_id, delta, data, modification_id)
+    SELECT 'ORG', m.user_id, m.pfa_id, m.delta, r.data || m.delta, m.modification_id
     FROM pfa_modification AS m
     JOIN pfa_mirror AS r ON r.organization_id = 'ORG' AND r.pfa_id = m.pfa_id
     WHERE m.organization_id = 'ORG' AND m.user_id <> 'ann'"""

@@ -68,7 +68,9 @@ def test_the_overlay_holds_baseline_and_deltas_merged_in_order(
     baseline = record("P-1") | extra
     stack(world, stacked, last_is_draft=last_is_draft, baseline=baseline)
     ((delta, data, state, session),) = world.rows(
-        "SELECT delta, data, state, session_id FROM pfa_overlay WHERE organization_id = 'ORG'"
+        "SELECT o.delta, o.data, m.state, m.session_id FROM pfa_overlay AS o"
+        " JOIN pfa_modification AS m USING (organization_id, modification_id)"
+        " WHERE organization_id = 'ORG'"
     )
     assert same(data, merge(baseline, *stacked))
     assert same(delta, merge({}, *stacked))
