@@ -17,7 +17,7 @@ from pfa_core.model.principal import Principal
 from pfa_core.model.query import Query, decode_cursor, encode_cursor
 from pfa_core.model.record import SORTABLE
 from pfa_core.store.conditions import TRUE, conditions, fits_rollup, narrowing, touched_values
-from pfa_core.store.stretches import Stretch, key_columns, order, place_values, stretches
+from pfa_core.store.stretches import Stretch, key_columns, order, place_values, stretches, unbroken
 
 _SQL = {name: compose.SQL(text) for name, text in sql.statements("records").items()}
 _FIXED = 6  # columns of a row before its sort keys
@@ -142,7 +142,9 @@ class _Reading:
         place = decode_cursor(query.sort, query.after) if query.after else None
         self._values.update(_own(principal), **place_values(place), **touched_values(query.filters))
         self._parts = {"conditions": where, "keys": key_columns(query.sort)}
-        self._stretches = stretches(query.sort, place)
+        self._stretches = (
+            [unbroken(query.sort, place)] if query.filters.id else stretches(query.sort, place)
+        )
 
     def took(self, rows: int) -> None:
         """Count rows that were read."""

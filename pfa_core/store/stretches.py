@@ -99,6 +99,13 @@ def stretches(keys: tuple[SortKey, ...], place: Sequence[str | None] | None) -> 
     return found
 
 
+def unbroken(keys: tuple[SortKey, ...], place: Sequence[str | None] | None) -> Stretch:
+    """The order behind a place in one stretch, which no index has: for few rows, sorted when found."""
+    every = _completed(keys)
+    bounds = [] if place is None else [_behind(every, place)]
+    return _stretch(bounds, every)
+
+
 def _completed(keys: tuple[SortKey, ...]) -> list[_Key]:
     return [
         _Key(number, key.field, key.descending) for number, key in enumerate(complete_sort(keys))

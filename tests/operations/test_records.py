@@ -358,6 +358,8 @@ class TestPages:
         world = _many(database_url)
         ann = world.principal()
         names = sorted(SORTABLE)
+        everything = pfa_core.list_records(world.db, ann, Query(), page_size=1000).records
+        named = tuple(row.pfa_id for row in everything[::2])
         keys = st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True)
 
         @settings(max_examples=60, deadline=None, database=None)
@@ -371,6 +373,7 @@ class TestPages:
                         Filters(category=("A", "b")),
                         Filters(changed=True),
                         Filters(state=("pristine",)),
+                        Filters(id=named),
                     ]
                 )
             )
