@@ -119,12 +119,17 @@ def refuse_unstorable(value: Any, depth: int = 0) -> None:
                 _refuse_text(key)
             children = value.values()
         for child in children:
-            refuse_unstorable(child, depth + 1)
+            if isinstance(child, str):
+                _refuse_text(child)
+            elif isinstance(child, dict | list):
+                refuse_unstorable(child, depth + 1)
 
 
 def _refuse_text(text: str) -> None:
     if "\0" in text:
         raise JsonFault("a text holds a NUL character, which cannot be stored")
+    if text.isascii():
+        return
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -14,7 +14,7 @@ from pfa_core import jsontext
 from pfa_core.errors import Fault, InvalidRequest, NotFound
 from pfa_core.guard import enter
 from pfa_core.model.delta import FieldConflict
-from pfa_core.model.modification import ModificationView
+from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import EQUAL_FILTERS, Filters, Query
 from pfa_core.store import modifications
@@ -173,7 +173,8 @@ def show_records(db: Database, principal: Principal, ids: Sequence[str]) -> list
         rows = store.details(conn, principal, ids)
         _require_all(ids, rows, principal)
         stacks: dict[str, list[modifications.ModificationRow]] = {}
-        for row in modifications.living(conn, principal, ids):
+        touched = [pfa_id for pfa_id, row in rows.items() if row.sync_state != State.PRISTINE]
+        for row in modifications.living(conn, principal, touched):
             stacks.setdefault(row.pfa_id, []).append(row)
         return [_detail(rows[pfa_id], stacks.get(pfa_id, [])) for pfa_id in ids]
 

@@ -127,7 +127,9 @@ def of_records(
 def living(
     conn: Connection[Any], principal: Principal, ids: Sequence[str] | None = None
 ) -> list[ModificationRow]:
-    """The same without locks; of all records where none are named."""
+    """The same without locks; of all records where ids are None."""
+    if ids is not None and not ids:
+        return []
     return _rows(conn, "living", principal, ids=None if ids is None else list(ids))
 
 
