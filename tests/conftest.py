@@ -6,10 +6,10 @@ import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from tests.server import Server, running_server
+from tests.server import Server, Servers
+from tests.versions import OF_THE_RUN, versions
 
 _OURS = ("PFA_", "XDG_", "PG", "DATABASE_URL")
 # The password of PEMS in every test that asks the environment for one; nothing may ever show it.
@@ -47,25 +47,35 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    """The server of this run."""
-    with running_server() as server:
-        yield server
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "every_version: runs on an older PostgreSQL too, where one is installed"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marked = metafunc.definition.get_closest_marker("every_version")
+    if marked and "postgres" in metafunc.fixturenames:
+        metafunc.parametrize("postgres", versions(), ids=str, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def template(postgres: Server) -> Iterator[str]:
+def servers() -> Iterator[Servers]:
+    """The servers of this run. They outlive the tests of a version, which need not stand in a row."""
+    with Servers() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest, servers: Servers) -> Server:
+    """The server of this run; in tests marked `every_version` the older one too."""
+    return servers.of(getattr(request, "param", OF_THE_RUN))
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Server) -> str:
     """The name of a database with the schema of today; nobody stays connected to it."""
-    from pfa_core.store import migrations
-
-    name = postgres.create()
-    try:
-        with psycopg.connect(postgres.url(name), autocommit=True) as connection:
-            migrations.upgrade(connection)
-        yield name
-    finally:
-        postgres.drop(name)
+    return postgres.template()
 
 
 @pytest.fixture

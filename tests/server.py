@@ -1,7 +1,8 @@
 """PostgreSQL for the tests: one server per run, one database per test.
 
 $PFA_TEST_DATABASE_URL names a server to use instead of one of our own; databases are made and
-dropped there. $PFA_TEST_PGBIN names other binaries than the embedded server's.
+dropped there. $PFA_TEST_PGBIN names other binaries than the embedded server's. A second server, of an
+older version, starts when the first test asks for it (versions.py).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -24,10 +25,11 @@ import testing.postgresql
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from pfa_core.store import embedded, embedded_files, embedded_programs
+from pfa_core.store import embedded, embedded_files, embedded_programs, migrations
+from tests.versions import Version
 
 _TMPFS = Path("/dev/shm")
-_TMPFS_NEEDS = 512 * 1024 * 1024
+_TMPFS_NEEDS = 1024 * 1024 * 1024
 _PREFIX = "pfa-test-"
 
 # Becomes another user where PostgreSQL refuses ours, dies with its parent, then is the program.
@@ -112,6 +114,16 @@ class Server:
     parameters: Mapping[str, object]
     prefix: str = field(default_factory=lambda: f"pfa_test_{os.getpid()}_{uuid.uuid4().hex[:8]}")
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _template: str | None = None
+
+    def template(self) -> str:
+        """The name of a database with the schema of today; nobody stays connected to it."""
+        if self._template is None:
+            name = self.create()
+            with psycopg.connect(self.url(name), autocommit=True) as connection:
+                migrations.upgrade(connection)
+            self._template = name
+        return self._template
 
     def url(self, name: str) -> str:
         return url_of({**self.parameters, "dbname": name})
@@ -144,26 +156,48 @@ class Server:
             self.drop(name)
 
 
-@contextmanager
-def running_server() -> Iterator[Server]:
-    """The server named in the environment, else one of our own that is gone afterwards."""
-    named = os.environ.get("PFA_TEST_DATABASE_URL")
-    if named:
-        with psycopg.connect(named, autocommit=True) as admin:
-            yield Server(admin, conninfo_to_dict(named))
-        return
-    with own_postgresql() as own, psycopg.connect(**own.dsn(), autocommit=True) as admin:
-        yield Server(admin, own.dsn())
+class Servers:
+    """The servers of a run, each started when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._running: dict[Version, Server] = {}
+
+    def __enter__(self) -> Servers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def of(self, version: Version) -> Server:
+        if version not in self._running:
+            self._running[version] = self._stack.enter_context(running_server(version.bindir))
+        return self._running[version]
 
 
 @contextmanager
-def own_postgresql() -> Iterator[Postgresql]:
+def running_server(bindir: Path | None = None) -> Iterator[Server]:
+    """One of these binaries, else the server named in the environment, else one of our own; what was
+    made there is gone afterwards."""
+    named = None if bindir else os.environ.get("PFA_TEST_DATABASE_URL")
+    with ExitStack() as stack:
+        own = None if named else stack.enter_context(own_postgresql(bindir))
+        parameters = own.dsn() if own else conninfo_to_dict(named or "")
+        admin = stack.enter_context(psycopg.connect(**parameters, autocommit=True))
+        server = Server(admin, parameters)
+        yield server
+        if server._template:
+            server.drop(server._template)
+
+
+@contextmanager
+def own_postgresql(bindir: Path | None = None) -> Iterator[Postgresql]:
     """A server of our own in memory, where there is room; stopped and removed at the end."""
     base = _base_directory()
     own = None
     try:
         owner = embedded_programs.account(base)
-        own = Postgresql(_bindir(base, owner), base, owner)
+        own = Postgresql(bindir or _bindir(base, owner), base, owner)
         pid = int(own.server_pid or 0)
         yield own
         own.stop()

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from tests.factories import a_world
 
+pytestmark = pytest.mark.every_version
+
 # Latin, Greek, Cyrillic and their extensions.
 LETTERS = [
     chr(point)

@@ -14,6 +14,8 @@ from pfa_core.store import migrations
 from pfa_core.store.database import Database
 from pfa_core.store.migrations import UpgradeReport
 
+pytestmark = pytest.mark.every_version
+
 ALL = tuple(name for _, name, _ in sql.migrations())
 NEWEST = sql.migrations()[-1][0]
 

@@ -12,6 +12,8 @@ from psycopg.types.json import Jsonb
 from pfa_core.model.record import FIELDS
 from tests.factories import a_world, record
 
+pytestmark = pytest.mark.every_version
+
 SHARED = {"pfa_organization", "pfa_schema_migration"}
 
 

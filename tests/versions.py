@@ -1,0 +1,91 @@
+"""Which PostgreSQL beside the run's own: the oldest supported one that is installed here.
+
+The run's own is the embedded 18. No package of PyPI brings a 15 that runs without the libraries of one
+distribution (docs/decisions.md), so an older one is taken where it is found. $PFA_TEST_OLDER_PGBIN
+names its programs, or `none`. Who chose the run's own server is taken at their word: no other then.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+OLDEST, OWN = 15, 18
+# Debian's and PGDG's for Debian, PGDG's for Red Hat, Homebrew's on either processor.
+_USUAL = (
+    "/usr/lib/postgresql/{}/bin",
+    "/usr/pgsql-{}/bin",
+    "/opt/homebrew/opt/postgresql@{}/bin",
+    "/usr/local/opt/postgresql@{}/bin",
+)
+_CONTRIB = ("pg_trgm.control", "btree_gin.control")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A PostgreSQL to run tests on; without `bindir` the server of this run."""
+
+    name: str
+    bindir: Path | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+OF_THE_RUN = Version("own")
+
+
+def older() -> Version | None:
+    """The oldest supported version that is installed with the extensions the schema needs."""
+    named = os.environ.get("PFA_TEST_OLDER_PGBIN", "")
+    if named:
+        return None if named == "none" else Version(_name(Path(named)), Path(named))
+    if os.environ.get("PFA_TEST_PGBIN") or os.environ.get("PFA_TEST_DATABASE_URL"):
+        return None
+    return next(_found(), None)
+
+
+def why_none() -> str:
+    """What to tell when there is no older version."""
+    for name in ("PFA_TEST_OLDER_PGBIN", "PFA_TEST_PGBIN", "PFA_TEST_DATABASE_URL"):
+        if os.environ.get(name):
+            return f"{name} chooses the only server of this run"
+    return (
+        f"no PostgreSQL {OLDEST} to {OWN - 1} with contrib is installed here (Debian 12: apt-get install "
+        f"postgresql-{OLDEST})"
+    )
+
+
+def versions() -> list[Version]:
+    """The server of this run, and the older one where there is one."""
+    too = older()
+    return [OF_THE_RUN, too] if too else [OF_THE_RUN]
+
+
+def _found() -> Iterator[Version]:
+    for major in range(OLDEST, OWN):
+        for place in _USUAL:
+            bindir = Path(place.format(major))
+            if (bindir / "initdb").exists() and _has_contrib(bindir):
+                yield Version(f"PostgreSQL {major}", bindir)
+
+
+def _has_contrib(bindir: Path) -> bool:
+    """Some distributions pack the extensions apart."""
+    try:
+        asked = [str(bindir / "pg_config"), "--sharedir"]
+        shared = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return True  # the migrations will tell
+    return all((Path(shared) / "extension" / name).exists() for name in _CONTRIB)
+
+
+def _name(bindir: Path) -> str:
+    asked = [str(bindir / "postgres"), "--version"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    major = re.search(r"\d+", told)
+    return f"PostgreSQL {major[0]}" if major else bindir.name
