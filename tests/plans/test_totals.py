@@ -1,0 +1,100 @@
+"""Totals and KPIs come from sums that are kept, and from what the caller touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pfa_core.model.query import Filters, Query
+from pfa_core.store import kpis, records
+from pfa_core.store.kpis import Part
+from tests.factories import World
+from tests.plans.conftest import Guard
+from tests.plans.large import DRAFTS, RECORDS
+from tests.plans.watching import Plans, assert_few_rows
+
+pytestmark = pytest.mark.every_version
+
+CATEGORY = Filters(category=("Category 3",))
+TOUCHED = [Part.TOUCHED_BEFORE, Part.TOUCHED_AFTER]
+
+
+# The few groups of the rollup give the total; what I touched is then taken out and put in again: by
+# looking each up, or among the records of the category, whichever is less.
+@pytest.mark.parametrize(
+    "filters", [Filters(), CATEGORY, Filters(source=("Rental",), actualized=True)], ids=range(3)
+)
+def test_a_total_over_the_rollup_s_dimensions_reads_no_untouched_record(
+    guard: Guard, filters: Filters
+) -> None:
+    plans, total = guard.read(lambda conn, who: records.count(conn, who, Query(filters)))
+    assert total > DRAFTS
+    assert plans.on("kpi_rollup")
+    heap = [node for node in plans.on("pfa_mirror") if node["Node Type"] != "Index Only Scan"]
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in heap) <= DRAFTS, str(plans)
+    most = 2 * DRAFTS if filters != CATEGORY else RECORDS // 20 + DRAFTS
+    assert_few_rows(plans, "pfa_mirror", most)
+    assert_few_rows(plans, "pfa_overlay", 2 * DRAFTS)
+
+
+def sums(guard: Guard, part: Part, filters: Filters, *by: str) -> tuple[Plans, Any]:
+    return guard.read(lambda conn, who: kpis.sums(conn, who, part, filters, by))
+
+
+@pytest.mark.parametrize(
+    ("filters", "by"),
+    [
+        (Filters(), ()),
+        (Filters(), ("category", "source", "dor")),
+        (CATEGORY, ("isActualized",)),
+        (Filters(source=("Rental",), dor=("BEO",), area_silo=("Silo 3",), class_=("Class 1",)), ()),
+        (Filters(actualized=True, discontinued=False, transferable=False), ("class", "areaSilo")),
+        (Filters(changed=True, state=("draft",)), ()),
+    ],
+    ids=range(6),
+)
+def test_kpis_that_the_rollup_knows_do_not_touch_the_mirror(
+    guard: Guard, filters: Filters, by: tuple[str, ...]
+) -> None:
+    plans, found = sums(guard, Part.MIRROR, filters, *by)
+    assert found
+    assert plans.on("pfa_mirror") == []
+    assert plans.on("kpi_rollup")
+
+
+@pytest.mark.parametrize("part", TOUCHED)
+def test_kpis_of_what_i_touched_read_that_and_no_more(guard: Guard, part: Part) -> None:
+    plans, found = sums(guard, part, Filters(), "category")
+    assert sum(one.record_count for one in found.values()) == DRAFTS
+    assert_few_rows(plans, "pfa_mirror", 2 * DRAFTS)
+    assert_few_rows(plans, "pfa_overlay", 2 * DRAFTS)
+
+
+def months(guard: Guard, part: Part, *by: str) -> tuple[Plans, Any]:
+    return guard.read(lambda conn, who: kpis.moves(conn, who, part, Filters(), by))
+
+
+# A row for every record and month would be some fifty times as many.
+@pytest.mark.parametrize("by", [(), ("category", "manufacturer")], ids=["alone", "with others"])
+def test_months_read_each_record_once_and_make_six_rows_of_it(
+    guard: Guard, by: tuple[str, ...]
+) -> None:
+    plans, found = months(guard, Part.MIRROR, *by)
+    assert found
+    assert plans.touched("pfa_mirror") == RECORDS, str(plans)
+    assert max(node["Actual Rows"] * node["Actual Loops"] for node in plans.nodes()) <= 6 * RECORDS
+
+
+@pytest.mark.parametrize("part", TOUCHED)
+def test_months_of_what_i_touched_read_that_and_no_more(guard: Guard, part: Part) -> None:
+    plans, found = months(guard, part, "category")
+    assert found
+    assert_few_rows(plans, "pfa_mirror", 2 * DRAFTS)
+    assert_few_rows(plans, "pfa_overlay", 2 * DRAFTS)
+
+
+def test_the_rollup_stays_small_beside_the_mirror(worlds: tuple[World, World]) -> None:
+    ((groups, counted),) = worlds[0].rows("SELECT count(*), sum(record_count) FROM kpi_rollup")
+    assert counted == RECORDS
+    assert groups < RECORDS / 2
