@@ -25,10 +25,19 @@ OF_MANY = 6 * FRESH
 SAVED = 200
 
 
-OF_THE_DRAFTS = pytest.mark.xfail(
-    strict=True,
-    reason="update_drafts and commit_drafts join all modifications of the user to find one: "
-    "AND m.modification_id = ANY of the ids would let the planner look them up",
+_OF_THE_DRAFTS = (
+    "update_drafts and commit_drafts join all modifications of the user to find one: "
+    "AND m.modification_id = ANY of the ids would let the planner look them up"
+)
+# Of very many drafts 15 now and then looks one up after all, as its estimates fall.
+ONE_OF_MANY = pytest.mark.parametrize(
+    ("user", "pfa_id"),
+    [
+        pytest.param(
+            "ann", "P-000097", marks=pytest.mark.xfail(strict=True, reason=_OF_THE_DRAFTS)
+        ),
+        pytest.param("mary", "P-000008", marks=pytest.mark.xfail(reason=_OF_THE_DRAFTS)),
+    ],
 )
 
 
@@ -50,14 +59,12 @@ def test_a_first_edit_of_a_record_looks_up_its_rows(guard: Guard, user: str) -> 
     assert_looked_up(edit(guard, user, "P-000002"), ONE)
 
 
-@OF_THE_DRAFTS
-@pytest.mark.parametrize(("user", "pfa_id"), [("ann", "P-000097"), ("mary", "P-000008")])
+@ONE_OF_MANY
 def test_an_edit_of_a_draft_looks_up_its_rows(guard: Guard, user: str, pfa_id: str) -> None:
     assert_looked_up(edit(guard, user, pfa_id), ONE)
 
 
-@OF_THE_DRAFTS
-@pytest.mark.parametrize(("user", "pfa_id"), [("ann", "P-000097"), ("mary", "P-000008")])
+@ONE_OF_MANY
 def test_one_draft_of_many_is_committed_by_looking_it_up(
     guard: Guard, user: str, pfa_id: str
 ) -> None:
