@@ -12,15 +12,21 @@ FROM jsonb_to_recordset(%(entries)s) AS e (
 RETURNING entry_id;
 
 -- name: write_of
--- Of modifications as they are now: what they say, before it and after it.
+-- Of modifications as they are now: what they say, before it and after it. OFFSET 0 keeps it one look-up
+-- each, whatever the planner believes of the table.
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
                        session_id, run_id, before, after, reason)
 SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, m.pfa_id,
        m.modification_id, m.session_id, NULL, CASE WHEN %(before)s THEN m.delta END,
        CASE WHEN %(after)s THEN m.delta END, m.change_reason
 FROM unnest(%(entry_ids)s::uuid[], %(modification_ids)s::uuid[]) AS e (entry_id, modification_id)
-JOIN pfa_modification AS m
-  ON m.organization_id = %(organization_id)s AND m.modification_id = e.modification_id;
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM pfa_modification
+    WHERE organization_id = %(organization_id)s
+      AND modification_id = e.modification_id
+    OFFSET 0
+) AS m;
 
 -- name: list
 -- Newest first.

@@ -105,6 +105,7 @@ FROM jsonb_to_recordset(%(drafts)s) AS d (
     modification_id uuid, session_id text, delta jsonb, base jsonb, change_reason text,
     version integer)
 WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
   AND m.modification_id = d.modification_id
   AND m.user_id = %(user_id)s
   AND m.state = 'draft'
@@ -127,6 +128,7 @@ SET state = 'committed',
     updated_at = %(at)s
 FROM jsonb_to_recordset(%(drafts)s) AS d (modification_id uuid, delta jsonb, version integer)
 WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
   AND m.modification_id = d.modification_id
   AND m.user_id = %(user_id)s
   AND m.state = 'draft'

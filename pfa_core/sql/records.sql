@@ -20,6 +20,16 @@ NOT EXISTS (
         AND t.user_id = %(user_id)s
         AND t.pfa_id = r.pfa_id)
 
+-- name: untouched_page
+-- The same for some rows: a look-up for each, whatever the planner knows of the caller's drafts. Of somebody
+-- whom the statistics have not heard of it took one for granted, and compared each row with all of them.
+NOT EXISTS (
+      SELECT FROM pfa_overlay AS t
+      WHERE t.organization_id = %(organization_id)s
+        AND t.user_id = %(user_id)s
+        AND t.pfa_id = r.pfa_id
+      OFFSET 0)
+
 -- name: touched
 SELECT r.pfa_id, r.data::text AS data_json, m.state AS sync_state, m.session_id,
        m.version, m.updated_at AS modified_at{keys}

@@ -207,10 +207,7 @@ def update_drafts(
     conn: Connection[Any], principal: Principal, drafts: Sequence[DraftUpdate], at: datetime
 ) -> None:
     """Store the drafts' new contents, each version raised by one."""
-    if drafts:
-        rows = Jsonb([plain(draft) for draft in drafts])
-        values = {**_own(principal), "drafts": rows, "at": at}
-        _all_of(len(drafts), conn.execute(_SQL["update_drafts"], values).rowcount)
+    _write(conn, "update_drafts", principal, drafts, at)
 
 
 def delete_drafts(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
@@ -224,10 +221,7 @@ def commit_drafts(
     conn: Connection[Any], principal: Principal, drafts: Sequence[Commitment], at: datetime
 ) -> None:
     """Drafts → committed, each version raised by one."""
-    if drafts:
-        rows = Jsonb([plain(draft) for draft in drafts])
-        values = {**_own(principal), "drafts": rows, "at": at}
-        _all_of(len(drafts), conn.execute(_SQL["commit_drafts"], values).rowcount)
+    _write(conn, "commit_drafts", principal, drafts, at)
 
 
 def commit_unmoved(
@@ -274,6 +268,24 @@ def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str
     """Drop the principal's overlay rows of records that nothing overlays any more."""
     if ids:
         conn.execute(_SQL["drop_overlays"], {**_own(principal), "ids": list(ids)})
+
+
+def _write(
+    conn: Connection[Any],
+    name: str,
+    principal: Principal,
+    drafts: Sequence[DraftUpdate | Commitment],
+    at: datetime,
+) -> None:
+    """Change drafts that are there; their ids apart, so that each is looked up."""
+    if drafts:
+        values = {
+            **_own(principal),
+            "drafts": Jsonb([plain(draft) for draft in drafts]),
+            "modification_ids": [draft.modification_id for draft in drafts],
+            "at": at,
+        }
+        _all_of(len(drafts), conn.execute(_SQL[name], values).rowcount)
 
 
 def _all_of(expected: int, changed: int) -> None:

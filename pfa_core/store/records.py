@@ -177,7 +177,8 @@ class _Reading:
     def _halves(self) -> Iterator[tuple[str, dict[str, compose.Composable]]]:
         baseline = self._query.baseline
         if baseline or self._query.filters.wants_pristine():
-            yield "pristine", {"untouched": TRUE if baseline else _SQL["untouched"]}
+            rest = "untouched" if self._left is None else "untouched_page"
+            yield "pristine", {"untouched": TRUE if baseline else _SQL[rest]}
         if not baseline:
             narrowed = narrowing(self._query.filters)
             yield "touched", {"narrowing": narrowed, "topmost": _SQL["topmost"]}

@@ -25,13 +25,6 @@ FEW_BLOCKS = 12 * PAGE
 CATEGORY = Filters(category=("Category 3",))
 
 
-OF_THE_DRAFTS = pytest.mark.xfail(
-    strict=True,
-    reason="the anti-join of the untouched half becomes a loop over all drafts of a user whom the "
-    "statistics do not know: OFFSET 0 in the block `untouched` of records.sql would keep the look-ups",
-)
-
-
 def test_the_first_page_reads_a_page_of_the_mirror_by_index(guard: Guard) -> None:
     plans, rows = guard.page(Query())
     assert len(rows) == PAGE
@@ -68,7 +61,7 @@ def test_five_thousand_drafts_cost_a_page_no_more_than_a_page_of_them(
     assert_few_rows(plans, "pfa_overlay", most)
 
 
-@pytest.mark.parametrize("user", ["eve", pytest.param("fay", marks=OF_THE_DRAFTS)])
+@pytest.mark.parametrize("user", ["eve", "fay"])
 def test_a_user_whom_the_statistics_do_not_know_pays_for_a_page_too(
     guard: Guard, user: str
 ) -> None:
@@ -78,7 +71,7 @@ def test_a_user_whom_the_statistics_do_not_know_pays_for_a_page_too(
     assert_few_rows(plans, "pfa_overlay", FEW)
 
 
-@pytest.mark.parametrize("user", ["ann", pytest.param("mary", marks=OF_THE_DRAFTS)])
+@pytest.mark.parametrize("user", ["ann", "mary"])
 def test_tables_that_were_never_counted_are_read_no_further(
     guard_of_new_tables: Guard, user: str
 ) -> None:

@@ -25,19 +25,8 @@ OF_MANY = 6 * FRESH
 SAVED = 200
 
 
-_OF_THE_DRAFTS = (
-    "update_drafts and commit_drafts join all modifications of the user to find one: "
-    "AND m.modification_id = ANY of the ids would let the planner look them up"
-)
-# Of very many drafts 15 now and then looks one up after all, as its estimates fall.
 ONE_OF_MANY = pytest.mark.parametrize(
-    ("user", "pfa_id"),
-    [
-        pytest.param(
-            "ann", "P-000097", marks=pytest.mark.xfail(strict=True, reason=_OF_THE_DRAFTS)
-        ),
-        pytest.param("mary", "P-000008", marks=pytest.mark.xfail(reason=_OF_THE_DRAFTS)),
-    ],
+    ("user", "pfa_id"), [("ann", "P-000097"), ("mary", "P-000008")]
 )
 
 
