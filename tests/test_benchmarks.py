@@ -1,28 +1,45 @@
-"""The benchmark of a million records runs to its end in its short form; its figures mean nothing here."""
+"""The benchmarks run to their end in their short forms; their figures mean nothing here."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.million.growth import Line, table
+from benchmarks.million.plot import Curve, drawn
 
 ROOT = Path(__file__).parents[1]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def run(module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def figures(done: subprocess.CompletedProcess[str], found: Path) -> list[dict[str, Any]]:
+    """What it measured; a target is missed or none is, and its exit code says which."""
+    assert done.returncode in (0, 1), done.stderr
+    content = json.loads(found.read_text())
+    assert content["records"] == 2000
+    missed = any(not figure["good"] for figure in content["figures"])
+    assert done.returncode == int(missed)
+    assert all(figure["ours"] > 0 and figure["beside"] > 0 for figure in content["figures"])
+    return content["figures"]
 
 
 def test_the_short_form_measures_every_promise(tmp_path: Path) -> None:
     found = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "benchmarks.million", "--records", "2000", "--rounds", "1"]
-    done = subprocess.run(
-        [*command, "--json", str(found)], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode in (0, 1), done.stderr
-    content = json.loads(found.read_text())
-    figures = content["figures"]
-    assert content["records"] == 2000
-    assert len(figures) > 60, done.stderr
-    assert all(figure["ours"] > 0 and figure["beside"] > 0 for figure in figures)
-    named = {figure["name"].split(" --")[0].split(":")[0] for figure in figures}
+    done = run("benchmarks.million", "--records", "2000", "--rounds", "1", "--json", str(found))
+    measured = figures(done, found)
+    assert len(measured) > 60, done.stderr
+    named = {figure["name"].split(" --")[0].split(":")[0] for figure in measured}
     assert {
         "page",
         "total of all",
@@ -31,5 +48,42 @@ def test_the_short_form_measures_every_promise(tmp_path: Path) -> None:
         "pfa",
         "pfa list of one page",
     } <= named
-    missed = any(not figure["good"] for figure in figures)
-    assert done.returncode == int(missed)
+
+
+def test_growth_is_measured_at_every_size_and_drawn(tmp_path: Path) -> None:
+    found, plot = tmp_path / "growth.json", tmp_path / "growth.svg"
+    words = ("--sizes", "2000,500", "--rounds", "1", "--json", str(found), "--plot", str(plot))
+    done = run("benchmarks.million.growth", *words)
+    assert done.returncode in (0, 1), done.stderr
+    lines = json.loads(found.read_text())["lines"]
+    assert len(lines) == 9
+    assert all(line["sizes"] == [500, 2000] and min(line["seconds"]) > 0 for line in lines)
+    assert done.returncode == int(any(not line["flat"] for line in lines))
+    rows = [row for row in done.stdout.splitlines() if row.startswith("| ")]
+    assert rows[0] == "| Work | 500 records | 2,000 records | Largest / smallest | Flat |"
+    assert [row.split(" | ")[0][2:] for row in rows[1:]] == [line["name"] for line in lines]
+    assert len(ET.parse(plot).findall(f"{SVG}polyline")) == 9
+
+
+def test_a_line_is_flat_up_to_twice_its_figure_at_the_smallest_size() -> None:
+    flat = Line("flat", (10, 100), (0.001, 0.002))
+    bent = Line("bent", (10, 100), (0.001, 0.0021))
+    assert (flat.flat, bent.flat) == (True, False)
+    assert table([flat, bent]).splitlines()[2:] == [
+        "| flat | 1.00 ms | 2.00 ms | 2.00 | yes |",
+        "| bent | 1.00 ms | 2.10 ms | 2.10 | no |",
+    ]
+
+
+def test_the_plot_spaces_sizes_by_their_logarithm_and_keeps_names_apart() -> None:
+    points = ((10, 1.0), (100, 1.0), (1000, 1.0))
+    root = ET.fromstring(drawn("a < b", [Curve("one", points), Curve("two", points)]))
+    assert root.findtext(f"{SVG}title") == "a < b"
+    lines = [line.attrib["points"].split() for line in root.iter(f"{SVG}polyline")]
+    left, middle, right = (float(place.split(",")[0]) for place in lines[0])
+    assert middle - left == pytest.approx(right - middle, abs=0.2)
+    names = [
+        float(text.attrib["y"]) for text in root.iter(f"{SVG}text") if "1.0 ms" in (text.text or "")
+    ]
+    assert len(names) == 2
+    assert abs(names[0] - names[1]) >= 12

@@ -13,13 +13,10 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.million import bulk, reads, startup, world, writes
 from benchmarks.million.measure import HEADER, Figure
-from pfa_core import Database
-from pfa_core.store import embedded
 
 
 def main() -> int:
@@ -46,22 +43,17 @@ def main() -> int:
 
 def measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Iterator[Figure]:
     root = temporary / "pfa"
-    with Database(None, root) as db:
-        try:
-            world.prepare(db, folder)
-            yield from bulk.first_pull(db, root, folder, given.records)
-            db.administer(lambda conn: conn.execute("VACUUM ANALYZE"))
-            for user in world.PEOPLE:
-                world.draft(db, user, given.records)
-            db.administer(lambda conn: conn.execute("VACUUM ANALYZE"))
-            yield from reads.figures(db, given.rounds)
-            yield from bulk.export(root, max(1, given.rounds // 2))
-            yield from writes.figures(db, folder, given.records, max(1, given.rounds // 2))
-            yield from startup.figures(db, root, given.rounds)
-        finally:
-            db.close()
-            with suppress(Exception):
-                embedded.stop(root)
+    with world.opened(root) as db:
+        world.prepare(db, folder)
+        yield from bulk.first_pull(db, root, folder, given.records)
+        db.administer(lambda conn: conn.execute("VACUUM ANALYZE"))
+        for user in world.PEOPLE:
+            world.draft(db, user, given.records)
+        db.administer(lambda conn: conn.execute("VACUUM ANALYZE"))
+        yield from reads.figures(db, given.rounds)
+        yield from bulk.export(root, max(1, given.rounds // 2))
+        yield from writes.figures(db, folder, given.records, max(1, given.rounds // 2))
+        yield from startup.figures(db, root, given.rounds)
 
 
 if __name__ == "__main__":

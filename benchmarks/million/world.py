@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pfa_core
 from benchmarks.million import data
 from pfa_core import Change, Database, Principal, Right
-from pfa_core.store import members
+from pfa_core.store import embedded, members
 
 SMALL, SMALL_SIZE = 20, 500
 PEOPLE = {"few": 500, "many": 5000, "none": 0, "writer": 0}
@@ -19,6 +22,18 @@ PEOPLE = {"few": 500, "many": 5000, "none": 0, "writer": 0}
 def principal(user: str, organization: str = data.BIG) -> Principal:
     """A person who may do everything."""
     return Principal(user, organization, frozenset(Right), "t")
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Database]:
+    """A database on an embedded server of its own, which stops at the end."""
+    with Database(None, root) as db:
+        try:
+            yield db
+        finally:
+            db.close()
+            with suppress(Exception):
+                embedded.stop(root)
 
 
 def prepare(db: Database, folder: Path) -> None:
@@ -34,12 +49,23 @@ def prepare(db: Database, folder: Path) -> None:
 
 def draft(db: Database, user: str, records: int) -> None:
     """Drafts of a person all over the big organization: dates, rates, categories."""
+    found = changes(user, records)
+    if found:
+        pfa_core.save(db, principal(user), found, session_id="drafts")
+
+
+def changes(user: str, records: int) -> list[Change]:
+    """What a person drafts; the same every time."""
     rng = random.Random(user)
-    changes = [
-        change(rng, number) for number in rng.sample(range(1, records + 1), wanted(user, records))
-    ]
-    if changes:
-        pfa_core.save(db, principal(user), changes, session_id="drafts")
+    numbers = rng.sample(range(1, records + 1), wanted(user, records))
+    return [change(rng, number) for number in numbers]
+
+
+def untouched(user: str, records: int, count: int) -> list[str]:
+    """The first so many records of which somebody has no draft."""
+    drafted = {item.pfa_id for item in changes(user, records)}
+    every = (f"{data.BIG}-{number:07}" for number in range(1, records + 1))
+    return list(islice((pfa_id for pfa_id in every if pfa_id not in drafted), count))
 
 
 def wanted(user: str, records: int) -> int:
