@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.million import peers
 from benchmarks.million.growth import Line, table
 from benchmarks.million.plot import Curve, drawn
 
@@ -87,3 +88,31 @@ def test_the_plot_spaces_sizes_by_their_logarithm_and_keeps_names_apart() -> Non
     ]
     assert len(names) == 2
     assert abs(names[0] - names[1]) >= 12
+
+
+def test_without_the_peers_it_says_how_to_install_them() -> None:
+    code = (
+        "import runpy, sys; sys.modules['dlt'] = None; sys.argv = ['peers'];"
+        "runpy.run_module('benchmarks.million.peers', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "dlt" in done.stderr
+    assert "pip install -e '.[peers]'" in done.stderr
+
+
+@pytest.mark.skipif(bool(peers.missing()), reason="needs the optional extra `peers`")
+def test_the_peers_do_the_same_work(tmp_path: Path) -> None:
+    found = tmp_path / "peers.json"
+    words = ("--records", "2000", "--rounds", "1", "--json", str(found))
+    measured = figures(run("benchmarks.million.peers", *words), found)
+    assert [figure["name"] for figure in measured] == [
+        *["pull into an empty mirror"] * 2,
+        *["the same again, nothing changed"] * 2,
+        "page of 100 by category and forecastStart",
+        "show one record",
+        "edit one record",
+        "commit a session of 500 changes",
+    ]
