@@ -101,6 +101,13 @@ def common_options(
         Color | None,
         everywhere("--color", metavar="WHEN", text="auto, always, never [NO_COLOR]."),
     ] = None,
+    csv_safe: Annotated[
+        bool,
+        everywhere(
+            "--csv-safe",
+            text="In CSV, an apostrophe before what a spreadsheet would take for a formula.",
+        ),
+    ] = False,
     debug: Annotated[bool, everywhere("--debug", text="Show where an error came from.")] = False,
     dry_run: Annotated[
         bool, everywhere("-n", "--dry-run", text="Do everything, then roll it back.")

@@ -44,6 +44,7 @@ class Common:
     verbose: bool = False
     error_format: ErrorFormat | None = None
     color: Color | None = None
+    csv_safe: bool = False
     debug: bool = False
     dry_run: bool = False
 
@@ -168,6 +169,7 @@ class Call:
             columns=self._columns(),
             terminal=terminal,
             colored=streams.colored(sys.stdout, self.common.color or Color.AUTO),
+            formulas=not self.common.csv_safe,
         )
 
     def hint(self, text: str) -> None:

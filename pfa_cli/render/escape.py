@@ -13,6 +13,9 @@ _CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 _NAMED = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
+# As spreadsheets read a cell, its full-width forms too.
+_FORMULA = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"-\d+(\.\d+)?", re.ASCII)
 _COPY = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -27,6 +30,14 @@ def visible_json(text: str) -> str:
     JSON's own grammar has none outside of strings, so each stands inside one.
     """
     return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def no_formula(text: str) -> str:
+    """The text, behind an apostrophe where a spreadsheet would take it for a formula.
+
+    A negative number is none and stays one.
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def tsv_field(text: str) -> str:

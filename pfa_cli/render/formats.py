@@ -21,9 +21,11 @@ class Format(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Look:
     """How one result is written. `columns` is empty where nobody asked for any; `terminal` says
-    that control characters in the data must not get through; `colored`, that ANSI colours may."""
+    that control characters in the data must not get through; `colored`, that ANSI colours may;
+    `formulas`, that CSV cells may begin as a spreadsheet's formulas do."""
 
     format: Format
     columns: tuple[str, ...] = ()
     terminal: bool = False
     colored: bool = False
+    formulas: bool = True

@@ -101,7 +101,7 @@ def _write_items(sheet: Sheet, look: Look) -> int:
 
 def _write_csv(sheet: Sheet, look: Look) -> int:
     columns = look.columns or sheet.csv_columns or sheet.columns
-    shield = escape.visible if look.terminal else str
+    shield = _csv_shield(look)
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\n")
 
@@ -111,12 +111,19 @@ def _write_csv(sheet: Sheet, look: Look) -> int:
         writer.writerow(cells)
         return line.getvalue()
 
-    streams.write(record(columns))
+    streams.write(record(map(shield, columns)))
     count = 0
     for row in _rows(sheet):
         streams.write(record([shield(escape.plain(row.get(column))) for column in columns]))
         count += 1
     return count
+
+
+def _csv_shield(look: Look) -> Callable[[str], str]:
+    shown = escape.visible if look.terminal else str
+    if look.formulas:
+        return shown
+    return lambda text: shown(escape.no_formula(text))
 
 
 def _write_tsv(sheet: Sheet, look: Look) -> int:
