@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,17 +18,16 @@ from pfa_core.errors import (
     NotFound,
     PermissionDenied,
 )
+from pfa_core.granting import require_held, rights_of_grant
 from pfa_core.guard import enter
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
+from pfa_core.model.rights import Operation
+from pfa_core.naming import require_code, require_name, require_user
 from pfa_core.settings import Settings, os_user, write_secret_file
 from pfa_core.store import audit, members
 from pfa_core.store.database import Database
 from pfa_core.store.members import Member
 
-_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
-_USER = re.compile(r"[^\x00-\x1f\x7f\s\ud800-\udfff]{1,100}")
-_TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
-MAX_NAME = 200
 MAX_TTL = timedelta(days=366)
 
 
@@ -98,10 +96,10 @@ def initialize(
         InvalidRequest: The code is no organization code.
         Forbidden: It exists and the user is no member of it.
     """
-    _require_code(organization_id)
-    _require_name(name)
+    require_code(organization_id)
+    require_name(name)
     user = user_id or os_user()
-    _require_user(user)
+    require_user(user)
     tokens.ensure_key(settings)
 
     def work(conn: Connection[Any]) -> bool:
@@ -128,8 +126,8 @@ def add_organization(
     Raises:
         PermissionDenied: The caller administers no organization yet.
     """
-    _require_code(organization_id)
-    _require_name(name)
+    require_code(organization_id)
+    require_name(name)
     claims = tokens.present(settings, db.clock())
 
     def work(conn: Connection[Any]) -> bool:
@@ -162,22 +160,38 @@ def list_organizations(db: Database, settings: Settings) -> list[Organization]:
 
 
 def grant(
-    db: Database, principal: Principal, user_id: str, role: str, *, dry_run: bool = False
+    db: Database,
+    principal: Principal,
+    user_id: str,
+    role: str,
+    *,
+    rights: Iterable[str] = (),
+    without: Iterable[str] = (),
+    dry_run: bool = False,
 ) -> Member:
     """Give a user a role in the principal's organization, instead of any they had.
 
+    Tokens that the user has already hold what they held: rights gained need a new one.
+
+    Args:
+        rights: Rights beside those of the role's template.
+        without: Rights of the template that the member shall not have.
+
     Raises:
-        InvalidRequest: No such role, or no user name.
+        InvalidRequest: No such role or right, one both given and taken, or no user name.
         IllegalTransition: It would leave the organization without an admin.
+        PermissionDenied: The principal would give what they do not hold themselves.
     """
-    _require_user(user_id)
+    require_user(user_id)
     wanted = _role(role)
+    allowed = rights_of_grant(wanted, rights, without)
 
     def work(conn: Connection[Any]) -> Member:
         members.lock_members(conn, principal.organization_id)
-        enter(conn, principal, Right.MANAGE_USERS)
+        giver = enter(conn, principal, Operation.GRANT)
         before = members.member(conn, principal.organization_id, user_id)
-        member = _put(conn, db, principal, user_id, wanted)
+        require_held(principal, giver, allowed.difference(before.rights if before else ()))
+        member = _put(conn, db, principal, user_id, wanted, allowed)
         _keep_an_admin(conn, principal.organization_id)
         _write(conn, db, principal, "grant", before, member)
         return member
@@ -193,11 +207,11 @@ def revoke(db: Database, principal: Principal, user_id: str, *, dry_run: bool = 
         IllegalTransition: It would leave the organization without an admin.
     """
 
-    _require_user(user_id)
+    require_user(user_id)
 
     def work(conn: Connection[Any]) -> Member:
         members.lock_members(conn, principal.organization_id)
-        enter(conn, principal, Right.MANAGE_USERS)
+        enter(conn, principal, Operation.REVOKE)
         gone = members.delete_member(conn, principal.organization_id, user_id)
         if gone is None:
             raise NotFound(f"{user_id} is not a member of {principal.organization_id}")
@@ -212,7 +226,7 @@ def list_members(db: Database, principal: Principal) -> list[Member]:
     """The members of the principal's organization, by user id."""
 
     def work(conn: Connection[Any]) -> list[Member]:
-        enter(conn, principal, Right.READ)
+        enter(conn, principal, Operation.LIST_MEMBERS)
         return members.members(conn, principal.organization_id)
 
     return db.read(work)
@@ -237,13 +251,13 @@ def issue_token(
         NotFound: Not a member, and no role was given.
         InvalidRequest: The role or the life is not acceptable.
     """
-    _require_user(user_id)
+    require_user(user_id)
     if not timedelta(0) < ttl <= MAX_TTL:
         raise InvalidRequest("a token lives longer than nothing and at most 366 days")
     narrowed = _role(role) if role else None
 
     def work(conn: Connection[Any]) -> Member:
-        enter(conn, principal, Right.MANAGE_USERS, writing=True)
+        enter(conn, principal, Operation.ISSUE_TOKEN, writing=True)
         member = members.member(conn, principal.organization_id, user_id)
         if member is None and narrowed is None:
             raise NotFound(
@@ -331,13 +345,20 @@ def _new_claims(
     return tokens.Claims(user, str(db.new_id()), now, now + ttl, grants)
 
 
-def _put(conn: Connection[Any], db: Database, by: Principal, user_id: str, role: Role) -> Member:
+def _put(
+    conn: Connection[Any],
+    db: Database,
+    by: Principal,
+    user_id: str,
+    role: Role,
+    rights: Iterable[Right] | None = None,
+) -> Member:
     return members.put_member(
         conn,
         by.organization_id,
         user_id,
         role=role,
-        rights=RIGHTS_OF[role],
+        rights=RIGHTS_OF[role] if rights is None else rights,
         granted_by=by.user_id,
         at=db.clock(),
     )
@@ -360,7 +381,10 @@ def _write(
     after: Member | None,
 ) -> None:
     def shown(member: Member | None) -> dict[str, Any] | None:
-        return {"user": member.user_id, "role": member.role} if member else None
+        if member is None:
+            return None
+        custom = {"rights": sorted(member.rights)} if member.custom else {}
+        return {"user": member.user_id, "role": member.role, **custom}
 
     entry = audit.Entry(str(db.new_id()), before=shown(before), after=shown(after))
     audit.write(conn, by.organization_id, by.user_id, action, db.clock(), [entry])
@@ -371,23 +395,3 @@ def _role(name: str) -> Role:
         return Role(name)
     except ValueError:
         raise InvalidRequest(f"{name!r} is no role", hint=f"roles: {', '.join(Role)}") from None
-
-
-def _require_code(code: str) -> None:
-    if not _CODE.fullmatch(code):
-        raise InvalidRequest(
-            f"{code!r} is no organization code",
-            hint="up to 50 letters, digits, dots, dashes and underscores, a letter or digit first",
-        )
-
-
-def _require_user(user_id: str) -> None:
-    if not _USER.fullmatch(user_id):
-        raise InvalidRequest(f"{user_id!r} is no user name", hint="1 to 100 characters, no blanks")
-
-
-def _require_name(name: str) -> None:
-    if len(name) > MAX_NAME or not _TEXT.fullmatch(name):
-        raise InvalidRequest(
-            "that is no name for an organization", hint=f"a text of up to {MAX_NAME}"
-        )

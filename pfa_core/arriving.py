@@ -12,6 +12,7 @@ from psycopg import Connection
 from pfa_core import jsontext
 from pfa_core.errors import Fault, InvalidData
 from pfa_core.files.baseline import RawRecord
+from pfa_core.masking import Mask
 from pfa_core.model.baseline import FOREIGN, read_record
 from pfa_core.model.textrows import TextRows
 from pfa_core.running import Running
@@ -29,7 +30,7 @@ class PullResult:
     to another organization. `missing` counts mirror records that did not arrive: from files they are
     only counted, a complete pull from PEMS marks them. `status` is completed, partial (it did not
     arrive whole: `message` says why), or skipped without a run. `faults` holds at most 1,000 of the
-    refusals.
+    refusals; where `masked`, without the numbers in them.
     """
 
     run_id: str | None
@@ -44,6 +45,7 @@ class PullResult:
     faults: list[Fault] = field(default_factory=list)
     message: str = ""
     interrupted: bool = False
+    masked: bool = False
 
     def counts(self) -> dict[str, int]:
         """The numbers, as the history keeps them."""
@@ -53,10 +55,12 @@ class PullResult:
 @dataclass
 class Arrival:
     """What has arrived for an organization so far. `rejected` counts every refusal, `foreign` those
-    of records that belong to another organization; `faults` holds the first 1,000."""
+    of records that belong to another organization; `faults` holds the first 1,000. `mask` hides money
+    of theirs from whoever did not bring the records themselves."""
 
     organization_id: str
     progress: Callable[[int], None] | None = None
+    mask: Mask = field(default_factory=Mask)
     number: int = 0
     rejected: int = 0
     foreign: int = 0
@@ -97,7 +101,7 @@ class Arrival:
                 hint=f"they belong to another organization than {self.organization_id}"
                 if foreign
                 else "",
-                details=self.faults[:MAX_TOLD],
+                details=self.mask.faults(self.faults[:MAX_TOLD]),
             )
 
     def _read(self, item: RawRecord) -> dict[str, Any] | Fault:

@@ -12,16 +12,19 @@ from psycopg import Connection
 from pfa_core.case import Refusal
 from pfa_core.choosing import ConflictSelection, choose, matching, one
 from pfa_core.errors import InvalidRequest
-from pfa_core.guard import enter
+from pfa_core.guard import enter, require, require_fields
+from pfa_core.masking import Mask, mask_for
 from pfa_core.model.decision import Decision
 from pfa_core.model.delta import FieldConflict, same
 from pfa_core.model.ownership import Ownership
-from pfa_core.model.principal import Principal, Right
+from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
+from pfa_core.model.rights import OTHERS, Operation
 from pfa_core.resolving import Outcome, ResolveResult, read_cases, refuse, require_known, store
 from pfa_core.store import conflicts, members, records
 from pfa_core.store.conflicts import OPEN, RESOLVED, ConflictRow
 from pfa_core.store.database import Database
+from pfa_core.store.members import Member
 
 ALL = "all"
 STATUSES = (OPEN, RESOLVED, ALL)
@@ -34,7 +37,7 @@ class ConflictView:
     `fields` hold base, mine and PEMS's value of that moment; `pems_now` PEMS's value of today where
     it is another one, by field, of open conflicts only. `resolution` is mine, pems or merged;
     `settlement` tells of each field which value was taken. Session and reason are None when the
-    modification is gone.
+    modification is gone. Where `masked`, money is None.
     """
 
     conflict_id: str
@@ -51,6 +54,7 @@ class ConflictView:
     settlement: Mapping[str, Any] | None
     resolved_at: datetime | None
     resolved_by: str | None
+    masked: bool = False
 
 
 def list_conflicts(
@@ -80,9 +84,9 @@ def list_conflicts(
         raise InvalidRequest(f"a limit is 1 or more, not {limit}")
 
     def work(conn: Connection[Any]) -> list[ConflictView]:
-        owner = _enter_reading(conn, principal, user_id)
+        owner, member = _enter(conn, principal, user_id, Operation.LIST_CONFLICTS)
         found = matching(conn, owner, filters or Filters(), None if status == ALL else status)
-        return _views(conn, owner, found[:limit])
+        return _views(conn, owner, found[:limit], mask_for(principal, member))
 
     return db.read(work)
 
@@ -99,8 +103,9 @@ def show_conflict(
     Filters(id=(conflict_id,))
 
     def work(conn: Connection[Any]) -> ConflictView:
-        owner = _enter_reading(conn, principal, user_id)
-        return _views(conn, owner, [one(conn, owner, conflict_id)])[0]
+        owner, member = _enter(conn, principal, user_id, Operation.SHOW_CONFLICT)
+        found = [one(conn, owner, conflict_id)]
+        return _views(conn, owner, found, mask_for(principal, member))[0]
 
     return db.read(work)
 
@@ -133,45 +138,51 @@ def resolve_conflicts(
         InvalidData: A value, or the merged record with it, breaks a rule.
         NotFound: No such conflict, or none matches.
         IllegalTransition: One is settled already.
+        PermissionDenied: What would be committed again holds a field that the principal may not write.
     """
     decision = decision.cleaned()
     owners = ownership or Ownership()
 
-    def work(conn: Connection[Any]) -> Outcome:
-        owner = _enter_writing(conn, principal, user_id)
+    def work(conn: Connection[Any]) -> tuple[Outcome, Mask]:
+        owner, member = _enter_writing(conn, principal, user_id)
         cases = read_cases(conn, owner, choose(conn, owner, selection), owners)
         require_known(cases, decision)
         outcome = Outcome([case.decide(decision) for case in cases])
+        require_fields(principal, member, outcome.fields(), Operation.RESOLVE_CONFLICTS)
         if partial or not outcome.refused:
             store(conn, db, principal, owner, outcome.settled)
-        return outcome
+        return outcome, mask_for(principal, member)
 
-    outcome = db.transact(work, dry_run=dry_run)
+    outcome, mask = db.transact(work, dry_run=dry_run)
     if outcome.of(Refusal.MOVED) and not dry_run:
         _refresh(db, principal, user_id, outcome.of(Refusal.MOVED), owners)
     if outcome.refused and not partial:
-        refuse(outcome)
-    return outcome.result()
+        refuse(outcome, mask)
+    return outcome.result(mask)
 
 
-def _enter_reading(conn: Connection[Any], principal: Principal, user_id: str | None) -> Principal:
-    """Whose conflicts they are: the principal's, or another's for those who manage users."""
-    enter(conn, principal, Right.READ)
+def _enter(
+    conn: Connection[Any], principal: Principal, user_id: str | None, operation: Operation
+) -> tuple[Principal, Member]:
+    """Whose conflicts they are: the principal's, or another's for those who manage users; and the
+    principal's own membership."""
+    member = enter(conn, principal, operation)
     if user_id is None or user_id == principal.user_id:
-        return principal
+        return principal, member
     Filters(id=(user_id,))
-    enter(conn, principal, Right.MANAGE_USERS)
-    return replace(principal, user_id=user_id)
+    require(principal, member, OTHERS, operation)
+    return replace(principal, user_id=user_id), member
 
 
-def _enter_writing(conn: Connection[Any], principal: Principal, user_id: str | None) -> Principal:
-    enter(conn, principal, Right.SYNC)
-    owner = _enter_reading(conn, principal, user_id)
+def _enter_writing(
+    conn: Connection[Any], principal: Principal, user_id: str | None
+) -> tuple[Principal, Member]:
+    owner, _ = _enter(conn, principal, user_id, Operation.RESOLVE_CONFLICTS)
     # In the order of their names: two who settle each other's conflicts never wait in a ring.
     for name in sorted({owner.user_id, principal.user_id}):
         members.member(conn, principal.organization_id, name, lock=True)
-    enter(conn, principal, Right.SYNC, writing=True)
-    return _enter_reading(conn, principal, user_id)
+    enter(conn, principal, Operation.RESOLVE_CONFLICTS, writing=True)
+    return _enter(conn, principal, user_id, Operation.RESOLVE_CONFLICTS)
 
 
 def _refresh(
@@ -184,7 +195,7 @@ def _refresh(
     """Let the conflicts tell what PEMS holds by now."""
 
     def work(conn: Connection[Any]) -> None:
-        owner = _enter_writing(conn, principal, user_id)
+        owner, _ = _enter_writing(conn, principal, user_id)
         rows = conflicts.find(conn, owner, status=OPEN, names=conflict_ids)
         cases = read_cases(conn, owner, rows, owners)
         conflicts.refresh(conn, owner, {case.conflict.conflict_id: case.today() for case in cases})
@@ -193,32 +204,34 @@ def _refresh(
 
 
 def _views(
-    conn: Connection[Any], owner: Principal, rows: Sequence[ConflictRow]
+    conn: Connection[Any], owner: Principal, rows: Sequence[ConflictRow], mask: Mask
 ) -> list[ConflictView]:
     details = records.details(conn, owner, [row.pfa_id for row in rows if row.status == OPEN])
     today = {pfa_id: detail.baseline for pfa_id, detail in details.items()}
-    return [_view(row, today.get(row.pfa_id)) for row in rows]
+    return [_view(row, today.get(row.pfa_id), mask) for row in rows]
 
 
-def _view(row: ConflictRow, today: Mapping[str, Any] | None) -> ConflictView:
+def _view(row: ConflictRow, today: Mapping[str, Any] | None, mask: Mask) -> ConflictView:
     now = today if row.status == OPEN else None
+    moved = {
+        item.field: now.get(item.field)
+        for item in row.disputed
+        if now is not None and not same(now.get(item.field), item.pems)
+    }
     return ConflictView(
         conflict_id=row.conflict_id,
         pfa_id=row.pfa_id,
-        fields=row.disputed,
+        fields=mask.conflicts(row.disputed),
         status=row.status,
         modified_by=row.user_id,
         created_at=row.created_at,
         modification_id=row.modification_id,
         session_id=row.session_id,
         change_reason=row.change_reason,
-        pems_now={
-            item.field: now.get(item.field)
-            for item in row.disputed
-            if now is not None and not same(now.get(item.field), item.pems)
-        },
+        pems_now=mask.values(moved),
         resolution=row.resolution,
-        settlement=row.settlement,
+        settlement=mask.settlement(row.settlement),
         resolved_at=row.resolved_at,
         resolved_by=row.resolved_by,
+        masked=mask.hides,
     )

@@ -17,11 +17,12 @@ from pfa_core.errors import (
     NoDrafts,
     NotFound,
 )
-from pfa_core.guard import enter
+from pfa_core.guard import enter, require_fields
 from pfa_core.model.delta import Change, check, merge, unwritable
-from pfa_core.model.principal import Principal, Right
+from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.record import FIELDS, Kind
+from pfa_core.model.rights import Operation
 from pfa_core.model.values import Wrong, read_text, shorten
 from pfa_core.saving import Saved, SaveOptions, SaveResult, Saving, by_record, count
 from pfa_core.store import audit, mirror, modifications, records
@@ -29,6 +30,7 @@ from pfa_core.store.database import Database
 from pfa_core.store.modifications import DraftUpdate, ModificationRow
 
 MAX_SESSION = 200
+_SHIFTED = ("forecastStart", "forecastEnd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def save(
     Raises:
         InvalidData: Faults, all of them in `details`; nothing was saved. When every fault is of
             one of these kinds: NotFound, VersionConflict, SessionMismatch instead.
+        PermissionDenied: A field that the principal may not write.
     """
     options = SaveOptions(replace, move, partial)
     if not changes and not faults:
@@ -77,7 +80,8 @@ def save(
     _require_session(session_id)
 
     def work(conn: Connection[Any]) -> SaveResult:
-        enter(conn, principal, Right.SAVE_DRAFT, writing=True)
+        member = enter(conn, principal, Operation.SAVE, writing=True)
+        require_fields(principal, member, _fields_of(changes), Operation.SAVE)
         saving = Saving(db, principal, session_id, options, source)
         return saving.run(conn, changes, faults)
 
@@ -103,7 +107,8 @@ def set_fields(
         return [Change(pfa_id, delta, reason) for pfa_id in ids]
 
     options = SaveOptions(move=move, partial=partial)
-    return _save_over(db, principal, changes, session_id, options, dry_run=dry_run)
+    written = (Operation.SET_FIELDS, tuple(delta))
+    return _save_over(db, principal, changes, session_id, options, written, dry_run=dry_run)
 
 
 def shift(
@@ -134,7 +139,8 @@ def shift(
         return _shifted(ids, rows, days, reason)
 
     options = SaveOptions(move=move, partial=partial)
-    return _save_over(db, principal, changes, session_id, options, dry_run=dry_run)
+    written = (Operation.SHIFT, _SHIFTED)
+    return _save_over(db, principal, changes, session_id, options, written, dry_run=dry_run)
 
 
 def unset_fields(
@@ -159,7 +165,7 @@ def unset_fields(
         raise InvalidRequest("name at least one field")
 
     def work(conn: Connection[Any]) -> UnsetResult:
-        enter(conn, principal, Right.SAVE_DRAFT, writing=True)
+        enter(conn, principal, Operation.UNSET_FIELDS, writing=True)
         ids = _matching_ids(conn, principal, filters)
         locked = mirror.lock_records(conn, principal.organization_id, ids)
         lost = [pfa_id for pfa_id in filters.id if pfa_id not in locked and pfa_id in ids]
@@ -217,13 +223,17 @@ def _save_over(
     changes: Any,
     session_id: str | None,
     options: SaveOptions,
+    written: tuple[Operation, Sequence[str]],
     *,
     dry_run: bool,
 ) -> SaveResult:
+    """Save what `changes` finds, by an operation that writes these fields."""
     _require_session(session_id)
 
     def work(conn: Connection[Any]) -> SaveResult:
-        enter(conn, principal, Right.SAVE_DRAFT, writing=True)
+        operation, fields = written
+        member = enter(conn, principal, operation, writing=True)
+        require_fields(principal, member, fields, operation)
         found = changes(conn)
         wanted, faults = found if isinstance(found, tuple) else (found, [])
         if not wanted and not faults:
@@ -231,6 +241,12 @@ def _save_over(
         return Saving(db, principal, session_id, options, "").run(conn, wanted, faults)
 
     return db.transact(work, dry_run=dry_run)
+
+
+def _fields_of(changes: Iterable[Change]) -> list[str]:
+    """The names in the deltas; what is no delta at all is told with the other faults."""
+    deltas = [change.delta for change in changes if isinstance(change.delta, Mapping)]
+    return list(dict.fromkeys(name for delta in deltas for name in delta))
 
 
 def _matching_ids(conn: Connection[Any], principal: Principal, filters: Filters) -> list[str]:
@@ -261,7 +277,7 @@ def _shifted(
         try:
             delta = {
                 name: (date.fromisoformat(merged[name]) + timedelta(days)).isoformat()
-                for name in ("forecastStart", "forecastEnd")
+                for name in _SHIFTED
                 if merged.get(name)
             }
         except OverflowError:

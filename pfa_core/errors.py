@@ -53,6 +53,17 @@ class Fault:
     position: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Who was refused what, for the audit trail: the operation, the right or rights it takes, why."""
+
+    organization_id: str
+    user_id: str
+    operation: str
+    permission: str
+    reason: str
+
+
 class PfaError(Exception):
     """The root: `code`, `exit_code` and `retryable` by class; `message`, `hint`, `details` by case."""
 
@@ -102,10 +113,21 @@ class InvalidToken(NotSignedIn):
 
 
 class NotAllowed(PfaError):
-    """Signed in, but not for this."""
+    """Signed in, but not for this. `denial` is what the audit trail has to be told, once."""
 
     code = "FORBIDDEN"
     exit_code = 5
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        details: Sequence[Fault] = (),
+        denial: Denial | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.denial = denial
 
 
 class Forbidden(NotAllowed):

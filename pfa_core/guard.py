@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from psycopg import Connection
 
-from pfa_core.errors import Forbidden, NotFound, PermissionDenied
+from pfa_core.errors import Denial, Fault, Forbidden, NotFound, PermissionDenied
 from pfa_core.model.principal import Principal, Right
+from pfa_core.model.query import SortKey
+from pfa_core.model.record import EDITABLE
+from pfa_core.model.rights import MONEY, NEEDS, Operation, needed_by, needed_for
 from pfa_core.store import members
+from pfa_core.store.members import Member
 
 
 def enter(
-    conn: Connection[Any], principal: Principal, right: Right, *, writing: bool = False
-) -> members.Member:
+    conn: Connection[Any], principal: Principal, operation: Operation, *, writing: bool = False
+) -> Member:
     """Let the principal in, or raise.
 
     The token's rights and the membership as it stands now must both allow it. With `writing` the
@@ -27,13 +32,70 @@ def enter(
     code, user = principal.organization_id, principal.user_id
     member = members.member(conn, code, user, lock=writing)
     if member is None:
-        _explain_absence(conn, code, user)
-    if right not in principal.rights or right not in member.rights:
-        raise PermissionDenied(
-            f"{user} lacks the right {right} in {code}",
-            hint=f"ask an admin of {code}; pfa auth status shows the roles of the token",
-        )
+        _explain_absence(conn, principal, operation)
+    for right in needed_for(operation):
+        require(principal, member, right, operation)
     return member
+
+
+def holds(principal: Principal, member: Member, right: Right) -> bool:
+    """Whether both the token and the membership hold the right."""
+    return right in principal.rights and right in member.rights
+
+
+def require(principal: Principal, member: Member, right: Right, operation: Operation) -> None:
+    """Refuse those who lack the right.
+
+    Raises:
+        PermissionDenied: The principal does.
+    """
+    if not holds(principal, member, right):
+        raise _lacking(principal, [right], operation)
+
+
+def require_fields(
+    principal: Principal, member: Member, fields: Iterable[str], operation: Operation
+) -> None:
+    """Refuse to let fields be written by those who may not write them.
+
+    Raises:
+        PermissionDenied: With each such field in `details`.
+    """
+    lacking = {
+        right: names
+        for right, names in needed_by(dict.fromkeys(fields)).items()
+        if not holds(principal, member, right)
+    }
+    if lacking:
+        details = [
+            Fault("", name, PermissionDenied.code, f"takes the right {right}")
+            for right, names in lacking.items()
+            for name in names
+        ]
+        raise _lacking(principal, list(lacking), operation, details=details)
+
+
+def may_write_all(principal: Principal, member: Member) -> bool:
+    """Whether there is no field that the principal may not write."""
+    return all(holds(principal, member, right) for right in needed_by(EDITABLE))
+
+
+def require_order(
+    principal: Principal, member: Member, sort: Iterable[SortKey], operation: Operation
+) -> None:
+    """Refuse an order by money to those who may not see it: the order would tell it.
+
+    Raises:
+        PermissionDenied: The principal lacks the right `view_financials`.
+    """
+    if not holds(principal, member, Right.VIEW_FINANCIALS):
+        details = [
+            Fault("", key.field, PermissionDenied.code, "is masked: its order would tell it")
+            for key in sort
+            if key.field in MONEY
+        ]
+        if details:
+            raise _lacking(principal, [Right.VIEW_FINANCIALS], operation, details=details)
 
 
 def require_active(conn: Connection[Any], organization_id: str) -> None:
@@ -49,10 +111,31 @@ def require_active(conn: Connection[Any], organization_id: str) -> None:
         )
 
 
-def _explain_absence(conn: Connection[Any], code: str, user: str) -> NoReturn:
+def _lacking(
+    principal: Principal,
+    rights: list[Right],
+    operation: Operation,
+    *,
+    details: Iterable[Fault] = (),
+) -> PermissionDenied:
+    code, user = principal.organization_id, principal.user_id
+    names = ", ".join(rights)
+    message = f"{user} lacks the right{'s' if len(rights) > 1 else ''} {names} in {code}"
+    return PermissionDenied(
+        message,
+        hint=f"ask an admin of {code}; pfa auth status shows the roles of the token",
+        details=tuple(details),
+        denial=Denial(code, user, operation, names, message),
+    )
+
+
+def _explain_absence(conn: Connection[Any], principal: Principal, operation: Operation) -> NoReturn:
+    code, user = principal.organization_id, principal.user_id
     if members.organization(conn, code) is None:
         raise NotFound(f"there is no organization {code!r}", hint="type: pfa org list")
+    message = f"{user} is not a member of {code}"
     raise Forbidden(
-        f"{user} is not a member of {code}",
+        message,
         hint=f"an admin types: pfa user grant {user} --org {code} --role viewer",
+        denial=Denial(code, user, operation, NEEDS[operation], message),
     )

@@ -9,10 +9,12 @@ from psycopg import Connection
 
 from pfa_core.errors import InvalidRequest
 from pfa_core.guard import enter
+from pfa_core.masking import mask_for
 from pfa_core.model.kpi import DIMENSIONS, MONTH, Group, MonthGroup, Stats, Sums, figures, total
 from pfa_core.model.months import Moves, month_groups
-from pfa_core.model.principal import Principal, Right
+from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
+from pfa_core.model.rights import Operation
 from pfa_core.overlaid import overlaid
 from pfa_core.store.database import Database
 from pfa_core.store.kpis import Grouped, Part, moves, sums
@@ -46,7 +48,7 @@ def compute_stats(
         raise InvalidRequest("the baseline knows no states, sessions or changes")
 
     def work(conn: Connection[Any]) -> Stats:
-        enter(conn, principal, Right.READ)
+        mask = mask_for(principal, enter(conn, principal, Operation.COMPUTE_STATS))
         groups = () if MONTH in by else by
         dimensions = ("category", *(name for name in groups if name != "category"))
 
@@ -54,12 +56,13 @@ def compute_stats(
             return sums(conn, principal, part, filters, dimensions, narrowed=narrowed)
 
         merged, without = overlaid(read, filters, baseline=baseline)
-        return Stats(
+        found = Stats(
             figures(total(merged.values()), total(without.values())),
             _categories(merged),
             _groups(merged, without, dimensions, groups) if groups else (),
             _months(conn, principal, filters, by, baseline=baseline) if MONTH in by else (),
         )
+        return mask.stats(found)
 
     return db.read(work)
 

@@ -18,11 +18,12 @@ from pfa_core.errors import (
     NotFound,
     VersionConflict,
 )
-from pfa_core.guard import enter
+from pfa_core.guard import enter, may_write_all, require_fields
 from pfa_core.model.modification import State
 from pfa_core.model.ownership import Ownership
-from pfa_core.model.principal import Principal, Right
+from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
+from pfa_core.model.rights import Operation
 from pfa_core.precommit import RecordConflict, Review, review
 from pfa_core.store import audit, leases, mirror, modifications
 from pfa_core.store.database import Database
@@ -117,15 +118,19 @@ def commit(
         VersionConflict: A draft was saved again since the caller read it.
         BaselineConflict: PEMS changed a field that a draft changes too.
         InvalidData: The baseline moved so that a merged record breaks a rule.
+        PermissionDenied: A draft changes a field that the principal may not write (any more).
     """
     _require_selection(selection)
 
     def work(conn: Connection[Any]) -> CommitResult:
-        enter(conn, principal, Right.SYNC, writing=True)
+        member = enter(conn, principal, Operation.COMMIT, writing=True)
         drafts = modifications.marks(conn, principal, **_selected(conn, principal, selection))
         if not drafts:
             return _nothing_to_commit(conn, principal, selection)
         _require_versions(drafts, selection)
+        if not may_write_all(principal, member):
+            fields = modifications.fields_of(conn, principal, _ids(drafts))
+            require_fields(principal, member, fields, Operation.COMMIT)
         unmoved = [draft for draft in drafts if draft.unmoved]
         moved = [draft.modification_id for draft in drafts if not draft.unmoved]
         rows = modifications.by_id(conn, principal, moved)
@@ -152,7 +157,7 @@ def uncommit(
     _require_selection(selection)
 
     def work(conn: Connection[Any]) -> UncommitResult:
-        enter(conn, principal, Right.SYNC, writing=True)
+        enter(conn, principal, Operation.UNCOMMIT, writing=True)
         rows = _select(conn, principal, State.COMMITTED, selection)
         if not rows:
             raise NoDrafts(f"nothing committed {_where(selection)}", hint="type: pfa status")
@@ -180,7 +185,7 @@ def discard(
     _require_selection(selection)
 
     def work(conn: Connection[Any]) -> DiscardResult:
-        enter(conn, principal, Right.SAVE_DRAFT, writing=True)
+        enter(conn, principal, Operation.DISCARD, writing=True)
         drafts = modifications.marks(conn, principal, **_selected(conn, principal, selection))
         if not drafts and selection.session_id:
             return _nothing_to_discard(conn, principal, selection)

@@ -13,7 +13,8 @@ from psycopg import Connection
 
 from pfa_core.guard import enter
 from pfa_core.model.modification import State
-from pfa_core.model.principal import Principal, Right
+from pfa_core.model.principal import Principal
+from pfa_core.model.rights import Operation
 from pfa_core.store import leases, migrations
 from pfa_core.store import metrics as store
 from pfa_core.store.database import Database
@@ -62,7 +63,7 @@ def collect(db: Database, principal: Principal) -> list[Metric]:
     """
 
     def work(conn: Connection[Any]) -> list[Metric]:
-        enter(conn, principal, Right.READ)
+        enter(conn, principal, Operation.COLLECT)
         code, now = principal.organization_id, db.clock()
         families = [
             *_records(conn, code),

@@ -14,10 +14,12 @@ from uuid import UUID
 from psycopg import Connection
 
 from pfa_core.errors import InvalidRequest, NotFound
-from pfa_core.guard import enter
+from pfa_core.guard import enter, holds
+from pfa_core.masking import mask_for
 from pfa_core.model.delta import three_way
-from pfa_core.model.principal import Principal, Right
+from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
+from pfa_core.model.rights import OTHERS, Operation
 from pfa_core.store import audit, mirror, modifications, records, runs
 from pfa_core.store.audit import LogEntry
 from pfa_core.store.database import Database
@@ -60,10 +62,12 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class RunDetail:
-    """A run and what became of the records that need a person's eye."""
+    """A run and what became of the records that need a person's eye; where `masked`, numbers are
+    hidden in the messages, since they may be money."""
 
     run: Run
     outcomes: list[Outcome]
+    masked: bool = False
 
 
 def status(db: Database, principal: Principal) -> StatusReport:
@@ -71,7 +75,7 @@ def status(db: Database, principal: Principal) -> StatusReport:
     next command to type."""
 
     def work(conn: Connection[Any]) -> StatusReport:
-        member = enter(conn, principal, Right.READ)
+        member = enter(conn, principal, Operation.STATUS)
         code = principal.organization_id
         overtaken = _overtaken(conn, principal)
         rows = modifications.sessions(conn, principal)
@@ -111,7 +115,7 @@ def list_runs(db: Database, principal: Principal, *, limit: int = 20) -> list[Ru
     _require_limit(limit)
 
     def work(conn: Connection[Any]) -> list[Run]:
-        enter(conn, principal, Right.READ)
+        enter(conn, principal, Operation.LIST_RUNS)
         return runs.runs(conn, principal.organization_id, limit)
 
     return db.read(work)
@@ -125,13 +129,14 @@ def show_run(db: Database, principal: Principal, run_id: str) -> RunDetail:
     """
 
     def work(conn: Connection[Any]) -> RunDetail:
-        enter(conn, principal, Right.READ)
+        mask = mask_for(principal, enter(conn, principal, Operation.SHOW_RUN))
         run = None
         with suppress(ValueError):
             run = runs.run(conn, principal.organization_id, str(UUID(run_id.strip())))
         if run is None:
             raise NotFound(f"there is no run {run_id!r}", hint="type: pfa sync runs")
-        return RunDetail(run, runs.outcomes(conn, principal.organization_id, run.run_id))
+        outcomes = runs.outcomes(conn, principal.organization_id, run.run_id)
+        return RunDetail(run, [mask.outcome(item) for item in outcomes], mask.hides)
 
     return db.read(work)
 
@@ -152,16 +157,17 @@ def list_log(
     Filters(id=(pfa_id,) if pfa_id else (), session=(session_id,) if session_id else ())
 
     def work(conn: Connection[Any]) -> list[LogEntry]:
-        member = enter(conn, principal, Right.READ)
-        everybody = Right.MANAGE_USERS in principal.rights and Right.MANAGE_USERS in member.rights
-        return audit.entries(
+        member = enter(conn, principal, Operation.LIST_LOG)
+        mask = mask_for(principal, member)
+        found = audit.entries(
             conn,
             principal.organization_id,
-            user_id=None if everybody else principal.user_id,
+            user_id=None if holds(principal, member, OTHERS) else principal.user_id,
             pfa_id=pfa_id,
             session_id=session_id,
             limit=limit,
         )
+        return [mask.log_entry(item) for item in found]
 
     return db.read(work)
 

@@ -17,7 +17,8 @@ from pfa_core.files.baseline import GridAnswer, RawRecord, read_baseline
 from pfa_core.files.reading import rereadable, source_name
 from pfa_core.guard import enter
 from pfa_core.model.locking import IfLocked
-from pfa_core.model.principal import Principal, Right
+from pfa_core.model.principal import Principal
+from pfa_core.model.rights import Operation
 from pfa_core.pems.fieldmap import read_field_map
 from pfa_core.pems.grid import decode_page
 from pfa_core.pems.profile import PemsProfile
@@ -71,10 +72,19 @@ def pull_files(
         files = _Files(paths, aliases, file_format, piped)
         if dry_run:
             return _pull_files(
-                rehearsal(db, principal, "pull", source=source), files, progress, dry_run=True
+                rehearsal(db, principal, Operation.PULL_FILES, "pull", source=source),
+                files,
+                progress,
+                dry_run=True,
             )
         lease = leased(
-            db, principal, Right.IMPORT, "pull", source=source, if_locked=if_locked, stop=stop
+            db,
+            principal,
+            Operation.PULL_FILES,
+            "pull",
+            source=source,
+            if_locked=if_locked,
+            stop=stop,
         )
         with lease as running:
             if running is None:
@@ -114,14 +124,15 @@ def pull_pems(
     # What somebody asked for by hand says nothing of what lies between the last pull and then.
     kind = "full" if since is None else "incremental" if options.since is None else "since"
     if dry_run:
-        running = rehearsal(db, principal, "pull", source=profile.url, kind=kind)
+        operation = Operation.PULL_PEMS
+        running = rehearsal(db, principal, operation, "pull", source=profile.url, kind=kind)
         return pull_pages(
             running, profile, options, since=since, stop=stop, progress=progress, dry_run=True
         )
     lease = leased(
         db,
         principal,
-        Right.REFRESH_DATA,
+        Operation.PULL_PEMS,
         "pull",
         source=profile.url,
         kind=kind,
@@ -144,7 +155,7 @@ def _since(
         return options.since
 
     def work(conn: Connection[Any]) -> datetime | None:
-        enter(conn, principal, Right.REFRESH_DATA)
+        enter(conn, principal, Operation.PULL_PEMS)
         return runs.last_from_pems(conn, principal.organization_id, profile.url)
 
     last = db.read(work)
@@ -161,7 +172,7 @@ def _pull_files(
     code = running.organization_id
 
     def work(conn: Connection[Any]) -> PullResult:
-        enter(conn, running.principal, Right.IMPORT)
+        enter(conn, running.principal, Operation.PULL_FILES)
         if files.stdin:
             files.stdin.seek(0)
         arrival = Arrival(code, progress)

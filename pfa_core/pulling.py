@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from pfa_core.model.baseline import FOREIGN
 from pfa_core.model.exchange import Remedy, Trouble
 from pfa_core.model.locking import IfLocked
 from pfa_core.model.outcome import RetryPolicy
-from pfa_core.model.principal import Right
+from pfa_core.model.rights import Operation
 from pfa_core.pems.grid import GridPage
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.reader import GridReader, open_reader
@@ -108,7 +108,7 @@ def pull_pages(
             profile,
             since,
             stop,
-            Arrival(running.organization_id, progress),
+            Arrival(running.organization_id, progress, running.mask),
             run_log(running.run_id, running.organization_id),
             dry_run=dry_run,
         )
@@ -334,7 +334,7 @@ class _Pulling:
 
     def _merge(self, conn: Connection[Any], batch: _Batch) -> Merged:
         code, run = self._code, self.running.run_id
-        enter(conn, self.running.principal, Right.REFRESH_DATA)
+        enter(conn, self.running.principal, Operation.PULL_PEMS)
         members.lock_mirror(conn, code)
         at = leases.clock(conn)
         if mirror.put_new(conn, code, run, batch.rows, at):
@@ -361,7 +361,8 @@ class _Pulling:
             raise error
         result = self.running.db.transact(self._end, dry_run=self.dry_run)
         self.log.event("ended", status=result.status, **result.counts())
-        return result
+        mask = self.running.mask
+        return replace(result, faults=mask.faults(result.faults), masked=mask.hides)
 
     def _error(self) -> PfaError | None:
         if self.running.lost:
@@ -378,7 +379,7 @@ class _Pulling:
 
     def _end(self, conn: Connection[Any]) -> PullResult:
         code = self._code
-        enter(conn, self.running.principal, Right.REFRESH_DATA)
+        enter(conn, self.running.principal, Operation.PULL_PEMS)
         members.lock_mirror(conn, code)
         mirror.prune_rollup(conn, code)
         missing, message = 0, self._message()

@@ -24,10 +24,12 @@ from pfa_core.errors import (
 )
 from pfa_core.guard import enter
 from pfa_core.logs import run_log
+from pfa_core.masking import mask_for
 from pfa_core.model.exchange import Trouble
 from pfa_core.model.locking import IfLocked
 from pfa_core.model.outcome import RetryPolicy
-from pfa_core.model.principal import Principal, Right
+from pfa_core.model.principal import Principal
+from pfa_core.model.rights import Operation
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.writer import open_writer
 from pfa_core.pushing import Limits, Pushing, Tally
@@ -83,7 +85,8 @@ class PushResult:
     or a dead letter of their user's. `total` commitments were tried: `synced` PEMS has, `conflicts` wait for a
     person, `retrying` are due again later, `rejected` are dead letters. `recovered` were found cut
     off by an earlier run. `interrupted`: it was told to stop before all was sent. `problems` tell why
-    commitments are not in PEMS, at most 1,000. A push that was skipped has no run and status skipped.
+    commitments are not in PEMS, at most 1,000, where `masked` without the numbers in it. A push that was
+    skipped has no run and status skipped.
     """
 
     run_id: str | None
@@ -99,6 +102,7 @@ class PushResult:
     interrupted: bool = False
     message: str = ""
     problems: tuple[Fault, ...] = ()
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +150,9 @@ def plan_push(
     """What a push would send, in order, without a word to PEMS; dead letters are left out."""
 
     def work(conn: Connection[Any]) -> list[Waiting]:
-        enter(conn, principal, Right.SYNC)
-        return queue.waiting(conn, principal.organization_id, session_id, limit)
+        mask = mask_for(principal, enter(conn, principal, Operation.PLAN_PUSH))
+        found = queue.waiting(conn, principal.organization_id, session_id, limit)
+        return [mask.waiting(item) for item in found]
 
     return db.read(work)
 
@@ -175,7 +180,7 @@ def retry(
     options = options or PushOptions()
 
     def requeue(conn: Connection[Any]) -> list[DeadLetter]:
-        enter(conn, principal, Right.SYNC)
+        mask = mask_for(principal, enter(conn, principal, Operation.RETRY))
         code = principal.organization_id
         letters = queue.dead_letters(conn, code, _run_id(conn, code, run_id))
         at = leases.clock(conn)
@@ -192,7 +197,7 @@ def retry(
             for item in letters
         ]
         audit.write(conn, code, principal.user_id, "retry", at, entries)
-        return letters
+        return [mask.letter(item) for item in letters]
 
     letters = db.transact(requeue, dry_run=dry_run)
     if dry_run or not letters or profile is None:
@@ -214,7 +219,7 @@ def _push(
     lease = leased(
         db,
         principal,
-        Right.SYNC,
+        Operation.PUSH_COMMITMENTS,
         "push",
         source=profile.url,
         if_locked=options.if_locked,
@@ -274,7 +279,8 @@ def _finish(running: Running, work: Pushing) -> PushResult:
         blocked=blocked,
         interrupted=interrupted,
         message=message,
-        problems=tuple(work.tally.problems()),
+        problems=tuple(work.problems()),
+        masked=running.mask.hides,
     )
 
 
@@ -293,7 +299,7 @@ def _error(work: Pushing) -> PfaError | None:
         return LeaseHeld(
             "the lease was lost: this process was not heard of for too long; what was not settled"
             " waits for the next push",
-            details=tally.problems()[:SHOWN_FAULTS],
+            details=work.problems()[:SHOWN_FAULTS],
         )
     if work.denied:
         return work.denied
@@ -304,7 +310,7 @@ def _error(work: Pushing) -> PfaError | None:
         return PemsUnavailable(
             f"PEMS is away ({away.message}); nothing came through, everything waits for the next push",
             hint="type: pfa doctor",
-            details=tally.problems()[:SHOWN_FAULTS],
+            details=work.problems()[:SHOWN_FAULTS],
         )
     return None
 

@@ -23,7 +23,7 @@ from pfa_core.guard import enter, require_active
 from pfa_core.logs import RunLog
 from pfa_core.model.exchange import FORBIDDEN, Remedy, Trouble
 from pfa_core.model.outcome import Result, RetryPolicy, Sending, Task, Verdict
-from pfa_core.model.principal import Right
+from pfa_core.model.rights import Operation
 from pfa_core.running import Running
 from pfa_core.senders import Pace, Senders
 from pfa_core.settling import Settler
@@ -121,6 +121,10 @@ class Pushing:
         self._ready: list[Sending] = []
         self._done: list[Result] = []
         self._streak: list[Result] = []
+
+    def problems(self) -> list[Fault]:
+        """Why commitments are not in PEMS yet, as the run's principal may be told."""
+        return self.running.mask.faults(self.tally.problems())
 
     @property
     def halted(self) -> bool:
@@ -230,7 +234,7 @@ class Pushing:
             self.log.event("claimed", records=len(items))
 
     def _claim(self, conn: Connection[Any], wanted: int) -> list[Task | Sending]:
-        enter(conn, self.running.principal, Right.SYNC)
+        enter(conn, self.running.principal, Operation.PUSH_COMMITMENTS)
         require_active(conn, self._code)
         code, at = self._code, leases.clock(conn)
         rows = queue.due(conn, code, self.scope, at=at, limit=wanted)
@@ -386,7 +390,7 @@ class Pushing:
                     modification=item.task.modification_id,
                     attempt=item.task.attempt,
                     code=item.code,
-                    reason=item.message,
+                    reason=self.running.mask.text(item.message),
                 )
         counts = self.tally.counts()
         self.log.event("settled", **counts)

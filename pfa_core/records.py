@@ -12,11 +12,13 @@ from psycopg import Connection
 
 from pfa_core import jsontext
 from pfa_core.errors import Fault, InvalidRequest, NotFound
-from pfa_core.guard import enter
+from pfa_core.guard import enter, require_order
+from pfa_core.masking import SHOWN_FIELDS, Mask, mask_for
 from pfa_core.model.delta import FieldConflict
 from pfa_core.model.modification import ModificationView, State
-from pfa_core.model.principal import Principal, Right
+from pfa_core.model.principal import Principal
 from pfa_core.model.query import EQUAL_FILTERS, Filters, Query
+from pfa_core.model.rights import Operation
 from pfa_core.store import modifications
 from pfa_core.store import records as store
 from pfa_core.store.database import Database
@@ -31,7 +33,8 @@ class MergedRecord:
     """One record as the principal sees it.
 
     `data_json` is the merged record as PostgreSQL writes it, every digit kept; the rest speaks of
-    the topmost modification: version 0 and None where the record is pristine.
+    the topmost modification: version 0 and None where the record is pristine. Where `masked`, money
+    is null.
     """
 
     pfa_id: str
@@ -41,6 +44,7 @@ class MergedRecord:
     version: int
     modified_at: datetime | None
     modified_by: str | None
+    masked: bool = False
 
     @property
     def data(self) -> dict[str, Any]:
@@ -67,7 +71,8 @@ class RecordPage:
 
 @dataclass(frozen=True, slots=True)
 class RecordDetail:
-    """One record whole: the mirror's values, the principal's stacked delta, both merged."""
+    """One record whole: the mirror's values, the principal's stacked delta, both merged. Where
+    `masked`, money is None."""
 
     pfa_id: str
     baseline: Mapping[str, Any]
@@ -79,6 +84,7 @@ class RecordDetail:
     sync_state: str
     modifications: list[ModificationView]
     overtaken: list[FieldConflict]
+    masked: bool = False
 
 
 def list_records(
@@ -93,6 +99,7 @@ def list_records(
     Raises:
         InvalidRequest: Page, size or cursor make no sense.
         NotFound, Forbidden, PermissionDenied: See `guard.enter`.
+        PermissionDenied: An order by money, which the principal may not see.
     """
     if not 1 <= page_size <= MAX_PAGE_SIZE:
         raise InvalidRequest(f"a page has 1 to {MAX_PAGE_SIZE:,} records, not {page_size}")
@@ -101,10 +108,11 @@ def list_records(
     offset = 0 if query.after else (page - 1) * page_size
 
     def work(conn: Connection[Any]) -> RecordPage:
-        enter(conn, principal, Right.READ)
+        mask = _enter(conn, principal, query, Operation.LIST_RECORDS)
         rows, cursor = store.page(conn, principal, query, limit=page_size, offset=offset)
         total = store.count(conn, principal, query)
-        return RecordPage([_record(row, principal) for row in rows], total, page, page_size, cursor)
+        records = [_record(row, principal, mask) for row in rows]
+        return RecordPage(records, total, page, page_size, cursor)
 
     return db.read(work)
 
@@ -115,9 +123,9 @@ def stream_records(
     """Every matching record in order, one at a time, in constant memory and from one snapshot."""
     _require_limit(limit)
     with db.snapshot() as conn:
-        enter(conn, principal, Right.READ)
+        mask = _enter(conn, principal, query, Operation.STREAM_RECORDS)
         for row in store.stream(conn, principal, query, limit=limit):
-            yield _record(row, principal)
+            yield _record(row, principal, mask)
 
 
 def export_jsonl(
@@ -127,6 +135,7 @@ def export_jsonl(
     write: Callable[[bytes], object],
     *,
     limit: int | None = None,
+    masked: Callable[[], object] = bool,
 ) -> int:
     """Write every matching record in order as a line of JSON; how many they were.
 
@@ -135,12 +144,16 @@ def export_jsonl(
 
     Args:
         write: Takes UTF-8 bytes, some whole lines at a time.
+        masked: Called once, before anything is written, when money is null in the lines.
     """
     _require_limit(limit)
     written, waiting, size = 0, [], 0
     with db.snapshot() as conn:
-        enter(conn, principal, Right.READ)
-        for line in store.elements(conn, principal, query, limit=limit):
+        mask = _enter(conn, principal, query, Operation.EXPORT_JSONL)
+        if mask.hides:
+            masked()
+        shown = SHOWN_FIELDS if mask.hides else None
+        for line in store.elements(conn, principal, query, limit=limit, shown=shown):
             waiting.append(line)
             written, size = written + 1, size + len(line)
             if size >= EXPORT_BLOCK:
@@ -154,7 +167,7 @@ def count_records(db: Database, principal: Principal, query: Query) -> int:
     """How many records match."""
 
     def work(conn: Connection[Any]) -> int:
-        enter(conn, principal, Right.READ)
+        _enter(conn, principal, query, Operation.COUNT_RECORDS)
         return store.count(conn, principal, query)
 
     return db.read(work)
@@ -168,7 +181,7 @@ def show_records(db: Database, principal: Principal, ids: Sequence[str]) -> list
     """
 
     def work(conn: Connection[Any]) -> list[RecordDetail]:
-        enter(conn, principal, Right.READ)
+        mask = mask_for(principal, enter(conn, principal, Operation.SHOW_RECORDS))
         Filters(id=tuple(ids))
         rows = store.details(conn, principal, ids)
         _require_all(ids, rows, principal)
@@ -176,7 +189,7 @@ def show_records(db: Database, principal: Principal, ids: Sequence[str]) -> list
         touched = [pfa_id for pfa_id, row in rows.items() if row.sync_state != State.PRISTINE]
         for row in modifications.living(conn, principal, touched):
             stacks.setdefault(row.pfa_id, []).append(row)
-        return [_detail(rows[pfa_id], stacks.get(pfa_id, [])) for pfa_id in ids]
+        return [_detail(rows[pfa_id], stacks.get(pfa_id, []), mask) for pfa_id in ids]
 
     return db.read(work)
 
@@ -185,7 +198,7 @@ def nearest_value(db: Database, principal: Principal, filters: Filters) -> str:
     """For filters that found nothing: which value exists nowhere and which one comes nearest."""
 
     def work(conn: Connection[Any]) -> str:
-        enter(conn, principal, Right.READ)
+        enter(conn, principal, Operation.NEAREST_VALUE)
         for name, field in EQUAL_FILTERS.items():
             for value in getattr(filters, name):
                 near = _nearest(conn, principal, field, value)
@@ -197,31 +210,43 @@ def nearest_value(db: Database, principal: Principal, filters: Filters) -> str:
     return db.read(work)
 
 
+def _enter(conn: Connection[Any], principal: Principal, query: Query, operation: Operation) -> Mask:
+    """Let the principal ask the query; what hides money from them in the answer."""
+    member = enter(conn, principal, operation)
+    require_order(principal, member, query.sort, operation)
+    return mask_for(principal, member)
+
+
 def _require_limit(limit: int | None) -> None:
     if limit is not None and not 0 <= limit <= MAX_LIMIT:
         raise InvalidRequest(f"a limit is 0 to {MAX_LIMIT:,}, not {limit}")
 
 
-def _record(row: store.RowValues, principal: Principal) -> MergedRecord:
+def _record(row: store.RowValues, principal: Principal, mask: Mask) -> MergedRecord:
     pfa_id, data_json, state, session, version, at = row
     by = principal.user_id if at else None
-    return MergedRecord(pfa_id, data_json, state, session, version, at, by)
+    if mask.hides:
+        data_json = mask.record_json(data_json)
+    return MergedRecord(pfa_id, data_json, state, session, version, at, by, mask.hides)
 
 
-def _detail(row: store.DetailRow, stack: Sequence[modifications.ModificationRow]) -> RecordDetail:
-    views = [modifications.view(item, row.baseline) for item in stack]
+def _detail(
+    row: store.DetailRow, stack: Sequence[modifications.ModificationRow], mask: Mask
+) -> RecordDetail:
+    views = [mask.view(modifications.view(item, row.baseline)) for item in stack]
     overtaken = {conflict.field: conflict for item in views for conflict in item.overtaken}
     return RecordDetail(
         row.pfa_id,
-        row.baseline,
-        row.mine,
-        row.merged,
+        mask.record(row.baseline),
+        mask.values(row.mine),
+        mask.record(row.merged),
         row.mirror_version,
         row.mirror_updated_at,
         row.missing_since,
         row.sync_state,
         views,
         list(overtaken.values()),
+        mask.hides,
     )
 
 

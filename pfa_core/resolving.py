@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from pfa_core.case import Case, Refusal, Refused, Settled
 from pfa_core.errors import BaselineConflict, Fault, InvalidData, InvalidRequest, VersionConflict
+from pfa_core.masking import Mask
 from pfa_core.model.decision import Decision
 from pfa_core.model.delta import merge
 from pfa_core.model.modification import State
@@ -35,10 +36,12 @@ class ResolvedConflict:
 
 @dataclass(frozen=True, slots=True)
 class ResolveResult:
-    """What was settled, in PFA id order, and why others stayed open (only with `partial`)."""
+    """What was settled, in PFA id order, and why others stayed open (only with `partial`). Where
+    `masked`, money is None in the deltas and numbers are hidden in the problems."""
 
     resolved: list[ResolvedConflict]
     problems: list[Fault]
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,18 @@ class Outcome:
         """The conflicts that stay open for this reason."""
         return [item.conflict_id for item in self.refused if item.why is why]
 
+    def fields(self) -> list[str]:
+        """What is committed again."""
+        return sorted({name for item in self.settled for name in item.left.delta})
+
     def faults(self) -> list[Fault]:
         """Why conflicts stay open."""
         return [fault for item in self.refused for fault in item.faults]
 
-    def result(self) -> ResolveResult:
+    def result(self, mask: Mask) -> ResolveResult:
         """The outcome for the caller."""
-        return ResolveResult([_resolved(item) for item in self.settled], self.faults())
+        resolved = [_resolved(item, mask) for item in self.settled]
+        return ResolveResult(resolved, mask.faults(self.faults()), mask.hides)
 
 
 def read_cases(
@@ -127,9 +135,9 @@ def store(
     audit.write(conn, principal.organization_id, by, "resolve", at, entries)
 
 
-def refuse(outcome: Outcome) -> NoReturn:
+def refuse(outcome: Outcome, mask: Mask) -> NoReturn:
     """Refuse all because of some."""
-    faults, number = outcome.faults(), len(outcome.items)
+    faults, number = mask.faults(outcome.faults()), len(outcome.items)
     total = f"{number:,} conflict{'' if number == 1 else 's'}"
     if moved := outcome.of(Refusal.MOVED):
         raise BaselineConflict(
@@ -150,7 +158,7 @@ def refuse(outcome: Outcome) -> NoReturn:
     )
 
 
-def _resolved(item: Settled) -> ResolvedConflict:
+def _resolved(item: Settled, mask: Mask) -> ResolvedConflict:
     kept = bool(item.left.delta)
     return ResolvedConflict(
         item.resolution.conflict_id,
@@ -159,5 +167,5 @@ def _resolved(item: Settled) -> ResolvedConflict:
         item.resolution.resolution,
         State.COMMITTED if kept else State.PRISTINE,
         item.row.version + 1 if kept else None,
-        item.left.delta,
+        mask.values(item.left.delta),
     )

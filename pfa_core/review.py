@@ -11,11 +11,13 @@ from psycopg import Connection
 
 from pfa_core.errors import NotFound
 from pfa_core.guard import enter
+from pfa_core.masking import Mask, mask_for
 from pfa_core.model.delta import FieldChange, changes, merge
 from pfa_core.model.kpi import ZERO, cents, forecast_money_days, money
 from pfa_core.model.modification import ModificationView, State
-from pfa_core.model.principal import Principal, Right
+from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
+from pfa_core.model.rights import Operation
 from pfa_core.store import modifications, records
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import ModificationRow
@@ -41,12 +43,14 @@ class DiffEntry:
 
 @dataclass(frozen=True, slots=True)
 class DiffReport:
-    """Entries in PFA id order; the total effect is rounded once, at the end."""
+    """Entries in PFA id order; the total effect is rounded once, at the end. Where `masked`, money and
+    its effects are None."""
 
     entries: list[DiffEntry]
     cost_effect: Decimal
     record_count: int
     field_count: int
+    masked: bool = False
 
 
 def list_drafts(db: Database, principal: Principal, filters: Filters) -> list[ModificationView]:
@@ -57,10 +61,10 @@ def list_drafts(db: Database, principal: Principal, filters: Filters) -> list[Mo
     states = filters.state or (State.DRAFT,)
 
     def work(conn: Connection[Any]) -> list[ModificationView]:
-        enter(conn, principal, Right.READ)
+        mask = mask_for(principal, enter(conn, principal, Operation.LIST_DRAFTS))
         rows, details = _living(conn, principal, filters)
         return [
-            modifications.view(row, details[row.pfa_id].baseline)
+            mask.view(modifications.view(row, details[row.pfa_id].baseline))
             for row in rows
             if row.state in states and (not filters.session or row.session_id in filters.session)
         ]
@@ -82,7 +86,7 @@ def diff(
     sessions = (session_id,) if session_id else filters.session
 
     def work(conn: Connection[Any]) -> DiffReport:
-        enter(conn, principal, Right.READ)
+        mask = mask_for(principal, enter(conn, principal, Operation.DIFF))
         if session_id and not modifications.states_of_session(conn, principal, session_id):
             raise NotFound(
                 f"{principal.user_id} has no session {session_id!r}",
@@ -96,11 +100,11 @@ def diff(
             if wanted and (not filters.state or row.state in filters.state):
                 effect = forecast_money_days(after) - forecast_money_days(before)
                 exact += effect
-                entries.append(_entry(row, before, after, effect))
+                entries.append(_entry(row, before, after, effect, mask))
         count = len({entry.pfa_id for entry in entries})
-        return DiffReport(
-            entries, cents(money(exact)), count, sum(len(entry.changes) for entry in entries)
-        )
+        total = mask.amount(cents(money(exact)))
+        fields = sum(len(entry.changes) for entry in entries)
+        return DiffReport(entries, total, count, fields, mask.hides)
 
     return db.read(work)
 
@@ -128,7 +132,11 @@ def _stacked(
 
 
 def _entry(
-    row: ModificationRow, before: Mapping[str, Any], after: Mapping[str, Any], effect: Decimal
+    row: ModificationRow,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    effect: Decimal,
+    mask: Mask,
 ) -> DiffEntry:
     return DiffEntry(
         row.pfa_id,
@@ -136,7 +144,7 @@ def _entry(
         row.session_id,
         row.state,
         row.version,
-        tuple(changes(before, after)),
-        cents(money(effect)),
+        mask.changes(changes(before, after)),
+        mask.amount(cents(money(effect))),
         row.change_reason,
     )

@@ -18,8 +18,10 @@ from psycopg import Connection
 
 from pfa_core.errors import LeaseHeld, PfaError
 from pfa_core.guard import enter, require_active
+from pfa_core.masking import Mask, mask_for
 from pfa_core.model.locking import IfLocked
-from pfa_core.model.principal import Principal, Right
+from pfa_core.model.principal import Principal
+from pfa_core.model.rights import Operation
 from pfa_core.store import leases, runs
 from pfa_core.store.database import Database
 from pfa_core.store.leases import Holder
@@ -31,7 +33,8 @@ KILLED = "ended without a word: killed, or its machine went down"
 
 @dataclass
 class Running:
-    """A run that holds its lease. `started_at` is the database's time."""
+    """A run that holds its lease. `started_at` is the database's time; `mask` hides money in what is
+    told of the run, in its result and in its log, not in what is stored."""
 
     db: Database
     principal: Principal
@@ -42,6 +45,7 @@ class Running:
     since: datetime | None
     started_at: datetime
     lifetime: timedelta
+    mask: Mask
     _heard: float = 0.0
     _taken: threading.Event = field(default_factory=threading.Event)
 
@@ -99,27 +103,35 @@ class Running:
 
 
 def rehearsal(
-    db: Database, principal: Principal, direction: str, *, source: str, kind: str = "full"
+    db: Database,
+    principal: Principal,
+    operation: Operation,
+    direction: str,
+    *,
+    source: str,
+    kind: str = "full",
 ) -> Running:
-    """A run that takes no lease and leaves no line: its transactions are rolled back."""
-    return Running(
-        db,
-        principal,
-        direction,
-        str(db.new_id()),
-        source,
-        kind,
-        None,
-        db.read(leases.clock),
-        timedelta.max,
-    )
+    """A run that takes no lease and leaves no line: its transactions are rolled back.
+
+    Raises:
+        Forbidden, PermissionDenied, NotFound: As `enter`.
+    """
+
+    def begin(conn: Connection[Any]) -> Running:
+        mask = mask_for(principal, enter(conn, principal, operation))
+        run_id, at = str(db.new_id()), leases.clock(conn)
+        return Running(
+            db, principal, direction, run_id, source, kind, None, at, timedelta.max, mask
+        )
+
+    return db.read(begin)
 
 
 @contextmanager
 def leased(
     db: Database,
     principal: Principal,
-    right: Right,
+    operation: Operation,
     direction: str,
     *,
     source: str,
@@ -142,14 +154,14 @@ def leased(
     run_id = str(db.new_id())
 
     def begin(conn: Connection[Any]) -> Running | Holder:
-        enter(conn, principal, right)
+        mask = mask_for(principal, enter(conn, principal, operation))
         require_active(conn, principal.organization_id)
         held = _take(conn, principal, direction, run_id, lifetime)
         if held:
             return held
         at = leases.clock(conn)
         running = Running(
-            db, principal, direction, run_id, source, kind, since, at, lifetime, asked
+            db, principal, direction, run_id, source, kind, since, at, lifetime, mask, asked
         )
         code = principal.organization_id
         runs.bury(conn, code, direction, run_id, at=at, message=KILLED)

@@ -8,7 +8,8 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.guard import enter
-from pfa_core.model.principal import Principal, Right
+from pfa_core.model.principal import Principal
+from pfa_core.model.rights import Operation
 from pfa_core.store import audit, leases, members, mirror, modifications, verify
 from pfa_core.store.database import Database
 from pfa_core.store.verify import RollupDrift
@@ -47,7 +48,7 @@ def verify_database(
     """
 
     def work(conn: Connection[Any]) -> VerifyReport:
-        enter(conn, principal, Right.MANAGE_SETTINGS)
+        enter(conn, principal, Operation.VERIFY_DATABASE)
         code = principal.organization_id
         if repair:
             members.lock_members(conn, code)

@@ -149,12 +149,14 @@ class MonthGroup:
 @dataclass(frozen=True, slots=True)
 class Stats:
     """KPIs over all matching records, their count by category, and the groups asked for, by key:
-    `months` when the month is one of the dimensions, else `groups`."""
+    `months` when the month is one of the dimensions, else `groups`. Where `masked`, every amount and
+    percentage in it is None."""
 
     figures: Figures
     category_breakdown: Mapping[str, int]
     groups: tuple[Group, ...] = field(default=())
     months: tuple[MonthGroup, ...] = field(default=())
+    masked: bool = False
 
 
 def figures(merged: Sums, baseline: Sums) -> Figures:

@@ -130,7 +130,8 @@ def may(verb: Verb, state: State) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ModificationView:
-    """A modification as its user sees it; `overtaken` tells the fields PEMS changed meanwhile."""
+    """A modification as its user sees it; `overtaken` tells the fields PEMS changed meanwhile. Where
+    `masked`, money is None."""
 
     modification_id: str
     pfa_id: str
@@ -144,3 +145,4 @@ class ModificationView:
     updated_at: datetime
     committed_at: datetime | None
     overtaken: tuple[FieldConflict, ...]
+    masked: bool = False

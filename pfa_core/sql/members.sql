@@ -79,4 +79,5 @@ RETURNING organization_id, user_id, role, rights, granted_by, granted_at;
 SELECT count(*)
 FROM pfa_member
 WHERE organization_id = %(organization_id)s
-  AND role = 'admin';
+  AND role = 'admin'
+  AND 'manage_users' = ANY(rights);

@@ -71,6 +71,16 @@ WHERE m.organization_id = %(organization_id)s
   AND (%(ids)s::text[] IS NULL OR m.pfa_id = ANY(%(ids)s))
 ORDER BY m.pfa_id;
 
+-- name: fields_of
+-- Which fields these modifications of the caller's change.
+SELECT DISTINCT f.name
+FROM pfa_modification AS m
+CROSS JOIN LATERAL jsonb_object_keys(m.delta) AS f (name)
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
+  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
+ORDER BY f.name;
+
 -- name: states_of_session
 -- In which states the caller's modifications of a session are, and how many; synced ones too.
 SELECT state, count(*)

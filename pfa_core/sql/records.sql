@@ -56,7 +56,7 @@ LIMIT %(limit)s OFFSET %(offset)s
 
 -- name: elements
 -- The rows as finished lines of JSON: the record as the database keeps it, with its marks.
-SELECT '{{"pfaId":' || to_json(e.pfa_id)::text || ',"data":' || e.data_json
+SELECT '{{"pfaId":' || to_json(e.pfa_id)::text || ',"data":' || {data}
        || ',"syncState":"' || e.sync_state
        || '","sessionId":' || coalesce(to_json(e.session_id)::text, 'null')
        || ',"version":' || e.version
@@ -66,6 +66,17 @@ SELECT '{{"pfaId":' || to_json(e.pfa_id)::text || ',"data":' || e.data_json
                                    ELSE to_json(%(user_id)s::text)::text END
        || '}}'
 FROM ({rows}) AS e
+
+-- name: data_as_it_is
+e.data_json
+
+-- name: data_masked
+-- The record with null in every field but those that may be shown, and in both prices.
+(e.data_json::jsonb || (
+           SELECT coalesce(jsonb_object_agg(k.name, NULL::jsonb), '{}')
+           FROM jsonb_object_keys(e.data_json::jsonb) AS k (name)
+           WHERE k.name <> ALL(%(shown)s))
+       || '{"monthlyRate": null, "purchasePrice": null}')::text
 
 -- name: copy_out
 COPY ({elements}) TO STDOUT

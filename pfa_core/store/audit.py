@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
+from pfa_core.errors import Denial
 from pfa_core.model.ids import NewId
 from pfa_core.model.principal import Principal
 from pfa_core.store.plain import plain
@@ -35,7 +36,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """An entry of the trail as read back."""
+    """An entry of the trail as read back; where `masked`, money is None in it."""
 
     entry_id: str
     at: datetime
@@ -47,6 +48,7 @@ class LogEntry:
     before: Any
     after: Any
     reason: str | None
+    masked: bool = False
 
 
 def write(
@@ -99,6 +101,17 @@ def write_of(
             "after": after,
         }
         conn.execute(_SQL["write_of"], values)
+
+
+def deny(conn: Connection[Any], denial: Denial, entry_id: str, at: datetime) -> None:
+    """Append that somebody was refused something."""
+    after = {
+        "operation": denial.operation,
+        "permission": denial.permission,
+        "success": False,
+    }
+    entry = Entry(entry_id, after=after, reason=denial.reason)
+    write(conn, denial.organization_id, denial.user_id, "permission_denied", at, [entry])
 
 
 def entries(

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,11 +24,12 @@ from pfa_core.errors import (
     Internal,
     InvalidRequest,
     IoFailure,
+    NotAllowed,
     PfaError,
     SchemaOutdated,
 )
 from pfa_core.model.ids import Clock, NewId, new_id, utc_now
-from pfa_core.store import embedded, migrations
+from pfa_core.store import audit, embedded, migrations
 
 Result = TypeVar("Result")
 
@@ -98,7 +99,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[Connection[Any]]:
         """A read-only transaction that sees one moment of the database. Reads never write."""
-        with self._turn, translated(), ExitStack() as stack:
+        with self._denials(), self._turn, translated(), ExitStack() as stack:
             yield self._begin_snapshot(stack)
 
     def transact(
@@ -129,7 +130,25 @@ class Database:
                     raise
                 return result
 
-        return self._with_retries(attempt)
+        with self._denials():
+            return self._with_retries(attempt)
+
+    @contextmanager
+    def _denials(self) -> Iterator[None]:
+        """Leave a trace of a refusal: after the transaction that refused, which stores nothing.
+
+        A database that cannot take it, a replica say, does not make a refusal another error.
+        """
+        try:
+            yield
+        except NotAllowed as error:
+            denial, error.denial = error.denial, None
+            if denial:
+                with suppress(PfaError):
+                    self.transact(
+                        lambda conn: audit.deny(conn, denial, str(self.new_id()), self.clock())
+                    )
+            raise
 
     def administer(self, work: Callable[[Connection[Any]], Result]) -> Result:
         """Run `work` outside any transaction of ours: it begins and ends its own."""

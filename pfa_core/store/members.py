@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from pfa_core import sql
+from pfa_core.model.principal import RIGHTS_OF, Role
 
 _SQL = sql.statements("members")
 
@@ -35,6 +36,11 @@ class Member:
     rights: list[str]
     granted_by: str
     granted_at: datetime
+
+    @property
+    def custom(self) -> bool:
+        """Whether the rights are others than those of the role's template."""
+        return frozenset(self.rights) != RIGHTS_OF[Role(self.role)]
 
 
 def organization(conn: Connection[Any], organization_id: str) -> OrganizationRow | None:
@@ -113,6 +119,6 @@ def delete_member(conn: Connection[Any], organization_id: str, user_id: str) -> 
 
 
 def count_admins(conn: Connection[Any], organization_id: str) -> int:
-    """How many admins the organization has."""
+    """How many admins the organization has that can manage its members."""
     row = conn.execute(_SQL["count_admins"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else 0

@@ -180,6 +180,14 @@ def marks(
         return cursor.execute(_SQL["marks"], {**_own(principal), **values}).fetchall()
 
 
+def fields_of(
+    conn: Connection[Any], principal: Principal, modification_ids: Sequence[str]
+) -> list[str]:
+    """The names of the fields that these modifications of the principal's change."""
+    values = {**_own(principal), "modification_ids": list(modification_ids)}
+    return [row[0] for row in conn.execute(_SQL["fields_of"], values)]
+
+
 def states_of_session(
     conn: Connection[Any], principal: Principal, session_id: str
 ) -> dict[str, int]:

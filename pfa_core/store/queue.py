@@ -45,7 +45,8 @@ class MirrorValues:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A commitment that a push would send; `next_attempt_at` None: at once."""
+    """A commitment that a push would send; `next_attempt_at` None: at once. Where `masked`, money is
+    None."""
 
     modification_id: str
     pfa_id: str
@@ -56,11 +57,12 @@ class Waiting:
     change_reason: str | None
     attempts: int
     next_attempt_at: datetime | None
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A commitment that is not sent again by itself, and why."""
+    """A commitment that is not sent again by itself, and why; where `masked`, money is None."""
 
     modification_id: str
     pfa_id: str
@@ -69,6 +71,7 @@ class DeadLetter:
     delta: dict[str, Any]
     attempts: int
     sync_error: str | None
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

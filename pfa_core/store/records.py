@@ -73,14 +73,25 @@ def stream(
 
 
 def elements(
-    conn: Connection[Any], principal: Principal, query: Query, *, limit: int | None
+    conn: Connection[Any],
+    principal: Principal,
+    query: Query,
+    *,
+    limit: int | None,
+    shown: Sequence[str] | None = None,
 ) -> Iterator[bytes]:
-    """Every row in order as a line of JSON, made by the server: COPY streams it, nobody parses it."""
+    """Every row in order as a line of JSON, made by the server: COPY streams it, nobody parses it.
+
+    Args:
+        shown: The only fields that are not null; None for all.
+    """
+    data = _SQL["data_as_it_is" if shown is None else "data_masked"]
+    masked = {} if shown is None else {"shown": list(shown)}
     reading = _Reading(principal, query, limit)
     for rows, values in reading.one_by_one():
-        statement = _SQL["copy_out"].format(elements=_SQL["elements"].format(rows=rows))
+        lines = _SQL["elements"].format(rows=rows, data=data)
         with conn.cursor() as cursor:
-            with cursor.copy(statement, values) as copy:
+            with cursor.copy(_SQL["copy_out"].format(elements=lines), {**values, **masked}) as copy:
                 for line in copy:
                     # JSON holds no raw control characters: backslashes are all that COPY has escaped.
                     yield bytes(line).replace(b"\\\\", b"\\")

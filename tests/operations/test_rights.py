@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,10 +21,15 @@ from pfa_core import (
     Right,
     Selection,
     errors,
+    tokens,
 )
+from pfa_core.model.ids import utc_now
 from pfa_core.model.principal import RIGHTS_OF, Role
+from pfa_core.model.rights import NEEDS as STATED
+from pfa_core.model.rights import Operation
 from pfa_core.pems.sandbox import Sandbox
-from tests.factories import World, a_world, commit, draft, record
+from pfa_core.secrets import Secret
+from tests.factories import World, a_principal, a_world, commit, draft, record
 from tests.far_side import a_profile
 from tests.operations.views import everything
 
@@ -49,7 +55,7 @@ READING: dict[str, Call] = {
     "list_log": lambda w, p: pfa_core.list_log(w.db, p),
     "list_members": lambda w, p: pfa_core.list_members(w.db, p),
     "collect": lambda w, p: pfa_core.collect(w.db, p),
-    "show_run": lambda w, p: pfa_core.show_run(w.db, p, pfa_core.list_runs(w.db, p)[0].run_id),
+    "show_run": lambda w, p: pfa_core.show_run(w.db, p, a_run(w)),
 }
 DRAFTING: dict[str, Call] = {
     "save": lambda w, p: pfa_core.save(w.db, p, [Change("P-2", {"model": "A"})]),
@@ -104,8 +110,11 @@ NEEDS: dict[str, tuple[Right, Call]] = {
     )
     for name, call in calls.items()
 }
+# Beside the operation's own: the fields that these calls write are all of the forecast.
+FORECAST = ("save", "set_fields", "shift", "commit", "resolve_conflicts")
 ALL = pytest.mark.parametrize(
-    ("right", "call"), [pytest.param(*needed, id=name) for name, needed in NEEDS.items()]
+    ("name", "right", "call"),
+    [pytest.param(name, *needed, id=name) for name, needed in NEEDS.items()],
 )
 
 
@@ -153,71 +162,148 @@ def dispute(world: World, session: str) -> None:
     )
 
 
-def refused(world: World, call: Call, principal: Principal, how: type[errors.PfaError]) -> None:
+def a_run(world: World) -> str:
+    return str(world.rows("SELECT run_id FROM pfa_sync_log")[0][0])
+
+
+def needed(name: str, right: Right) -> frozenset[Right]:
+    more = {Right.EDIT_FORECAST} if name in FORECAST else set()
+    more |= {Right.VIEW_FINANCIALS} if name == "pull_files" else set()
+    return frozenset({Right.READ, right} | more)
+
+
+def refused(
+    world: World,
+    name: str,
+    call: Call,
+    principal: Principal,
+    how: type[errors.PfaError],
+    why: str | None = None,
+) -> None:
+    """Refused as it should be; nothing is changed, and the audit trail has the denial."""
     before = everything(world)
-    with pytest.raises(how) as told:
+    with pytest.raises(how, match=why) as told:
         call(world, principal)
     assert type(told.value) is how
-    assert everything(world) == before
+    after = everything(world)
+    new = denials(world)
+    if how is errors.NotFound:
+        assert new == []
+    else:
+        assert [(user, entry["operation"]) for user, entry in new] == [(principal.user_id, name)]
+        world.execute("DELETE FROM audit_log WHERE action = 'permission_denied'")
+        after = everything(world)
+    assert after == before
+
+
+def denials(world: World) -> list[tuple[str, dict[str, Any]]]:
+    return world.rows(
+        "SELECT user_id, after FROM audit_log WHERE action = 'permission_denied'"
+        " AND organization_id = %s ORDER BY entry_id",
+        world.organization,
+    )
 
 
 @ALL
-def test_an_admin_may(world: World, right: Right, call: Call) -> None:
+def test_an_admin_may(world: World, name: str, right: Right, call: Call) -> None:
     call(world, world.principal("ann"))
 
 
 @ALL
 @pytest.mark.parametrize(("user", "role"), [("edna", Role.EDITOR), ("vera", Role.VIEWER)])
 def test_a_role_may_what_its_rights_say_and_no_more(
-    world: World, right: Right, call: Call, user: str, role: Role
+    world: World, name: str, right: Right, call: Call, user: str, role: Role
 ) -> None:
     if right in RIGHTS_OF[role]:
         call(world, world.principal(user))
     else:
-        refused(world, call, world.principal(user), errors.PermissionDenied)
+        refused(world, name, call, world.principal(user), errors.PermissionDenied, right)
 
 
 @ALL
-def test_the_one_right_it_needs_suffices_and_all_others_do_not(
-    world: World, right: Right, call: Call
+def test_the_rights_it_needs_suffice_and_all_others_do_not(
+    world: World, name: str, right: Right, call: Call
 ) -> None:
+    """Neither when the token lacks one of them, nor when the membership does."""
     ann = world.principal("ann")
-    refused(world, call, replace(ann, rights=ann.rights - {right}), errors.PermissionDenied)
-    needed = frozenset((right, Right.READ))
-    call(world, replace(ann, rights=needed))
+    for one in needed(name, right):
+        narrowed = replace(ann, rights=ann.rights - {one})
+        refused(world, name, call, narrowed, errors.PermissionDenied, one)
+        world.add_user("ann", "admin", rights=ann.rights - {one})
+        refused(world, name, call, ann, errors.PermissionDenied, one)
+        world.add_user("ann", "admin")
+    call(world, replace(ann, rights=needed(name, right)))
 
 
 @ALL
 def test_a_token_s_rights_do_not_outlive_the_membership_s(
-    world: World, right: Right, call: Call
+    world: World, name: str, right: Right, call: Call
 ) -> None:
     everything_allowed = replace(world.principal("vera"), rights=frozenset(Right))
     if right is Right.READ:
         call(world, everything_allowed)
     else:
-        refused(world, call, everything_allowed, errors.PermissionDenied)
+        refused(world, name, call, everything_allowed, errors.PermissionDenied, right)
 
 
 @ALL
-def test_a_stranger_is_refused(world: World, right: Right, call: Call) -> None:
-    stranger = Principal("mallory", "ORG", frozenset(Right), "t")
-    refused(world, call, stranger, errors.Forbidden)
-
-
-@ALL
-def test_a_member_of_another_organization_is_refused_and_sees_only_their_own(
-    world: World, database_url: str, right: Right, call: Call
+def test_strangers_members_of_elsewhere_and_organizations_that_are_none_are_refused(
+    world: World, database_url: str, name: str, right: Right, call: Call
 ) -> None:
     a_world(database_url, record("X-1"), organization="THERE", users={"eve": "admin"})
-    refused(world, call, Principal("eve", "ORG", frozenset(Right), "t"), errors.Forbidden)
+    for user in ("mallory", "eve"):
+        outsider = Principal(user, "ORG", frozenset(Right), "t")
+        refused(world, name, call, outsider, errors.Forbidden)
+    nowhere = Principal("ann", "null", frozenset(Right), "t")
+    refused(world, name, call, nowhere, errors.NotFound)
+
+
+KEY = "another key, of thirty-two characters at least"
+
+
+def a_token(key: str | None = None, code: str = "ORG", hours: float = 1) -> str:
+    """Ann's token for the organization, with all rights."""
+    now = utc_now()
+    granted = {code: tokens.Grant(Role.ADMIN, frozenset(Right))}
+    claims = tokens.Claims(
+        "ann", "t", now - timedelta(hours=9), now + timedelta(hours=hours), granted
+    )
+    return tokens.sign(claims, Secret(key) if key else tokens.signing_key(pfa_core.resolve()))
+
+
+def signed_in(token: str | None) -> Principal:
+    """Whom the token stands for, as every command finds out first."""
+    settings = replace(
+        pfa_core.resolve(pfa_core.Flags(org="ORG")), token=Secret(token) if token else None
+    )
+    return pfa_core.authenticate(settings)
 
 
 @ALL
-def test_an_organization_that_does_not_exist_is_not_found(
-    world: World, right: Right, call: Call
+def test_a_token_leads_in_only_while_it_is_ours_good_and_of_a_member(
+    world: World, name: str, right: Right, call: Call
 ) -> None:
-    nowhere = Principal("ann", "null", frozenset(Right), "t")
-    refused(world, call, nowhere, errors.NotFound)
+    before = everything(world)
+    good = a_token()
+    head, body, mark = good.split(".")
+    for bad, how in (
+        (None, errors.Unauthorized),
+        ("", errors.Unauthorized),
+        ("ann", errors.InvalidToken),
+        (f"{head}.{body}.", errors.InvalidToken),
+        (f"{head}.{a_token(hours=9).split('.')[1]}.{mark}", errors.InvalidToken),
+        (a_token(KEY), errors.InvalidToken),
+        (a_token(hours=-1), errors.TokenExpired),
+        (a_token(code="THERE"), errors.Forbidden),
+    ):
+        with pytest.raises(how):
+            call(world, signed_in(bad))
+    assert everything(world) == before
+    ann = signed_in(good)
+    world.execute("DELETE FROM pfa_member WHERE user_id = 'ann'")
+    refused(world, name, call, ann, errors.Forbidden)
+    world.add_user("ann", "admin")
+    call(world, ann)
 
 
 def test_every_operation_of_the_library_that_takes_a_principal_is_here() -> None:
@@ -230,3 +316,209 @@ def test_every_operation_of_the_library_that_takes_a_principal_is_here() -> None
         and "principal" in signature(thing).parameters
     }
     assert taking == set(NEEDS)
+
+
+def test_the_table_of_the_code_is_the_one_tested_here() -> None:
+    assert {str(operation): right for operation, right in STATED.items()} == {
+        name: right for name, (right, _) in NEEDS.items()
+    }
+    assert set(STATED) == set(Operation)
+
+
+class TestFields:
+    """What a right to draft may draft."""
+
+    @pytest.fixture
+    def allowed(self, world: World) -> Callable[..., Principal]:
+        """A member who may draft and commit, and has these rights beside."""
+
+        def member(*rights: Right) -> Principal:
+            usual = {Right.READ, Right.SAVE_DRAFT, Right.SYNC}
+            return world.add_user("finn", "editor", rights=usual | set(rights))
+
+        return member
+
+    @pytest.mark.parametrize(
+        ("rights", "fields"),
+        [
+            (
+                (Right.EDIT_FORECAST,),
+                {"forecastStart": "2025-11-01", "model": "A", "isDiscontinued": True},
+            ),
+            ((Right.EDIT_ACTUALS,), {"actualStart": "2025-12-01", "isActualized": True}),
+            ((Right.EDIT_ACTUALS,), {"actualEnd": "2025-12-02"}),
+            ((Right.EDIT_FORECAST, Right.VIEW_FINANCIALS), {"monthlyRate": 5, "purchasePrice": 6}),
+        ],
+    )
+    def test_each_field_takes_its_rights_and_no_others(
+        self,
+        world: World,
+        allowed: Callable[..., Principal],
+        rights: tuple[Right, ...],
+        fields: dict[str, Any],
+    ) -> None:
+        for lacking in rights:
+            finn = allowed(*set(Right) - {lacking})
+            with pytest.raises(errors.PermissionDenied, match=lacking) as told:
+                draft(world.db, finn, "P-2", **fields)
+            assert {fault.field for fault in told.value.details} == set(fields)
+        finn = allowed(*rights)
+        assert draft(world.db, finn, "P-2", **fields).status == "created"
+        assert len(commit(world.db, finn).committed) == 1
+
+    def test_an_editor_edits_forecasts_and_prices_but_no_actuals(self, world: World) -> None:
+        edna = world.principal("edna")
+        draft(world.db, edna, "P-2", monthlyRate=7, forecastEnd="2026-01-01")
+        with pytest.raises(errors.PermissionDenied, match=Right.EDIT_ACTUALS):
+            draft(world.db, edna, "P-2", actualStart="2025-12-01")
+        pfa_core.grant(world.db, world.principal(), "edna", "editor", rights=["edit_actuals"])
+        draft(world.db, replace(edna, rights=frozenset(Right)), "P-2", actualStart="2025-12-01")
+
+    def test_one_field_too_many_refuses_all_and_names_each(
+        self, world: World, allowed: Callable[..., Principal]
+    ) -> None:
+        finn = allowed(Right.EDIT_FORECAST)
+        changes = [Change("P-1", {"model": "A"}), Change("P-2", {"actualEnd": None, "dor": "BEO"})]
+        with pytest.raises(errors.PermissionDenied) as told:
+            pfa_core.save(world.db, finn, changes, partial=True)
+        assert [(fault.field, fault.code) for fault in told.value.details] == [
+            ("actualEnd", "PERMISSION_DENIED")
+        ]
+        with pytest.raises(errors.PermissionDenied):
+            pfa_core.set_fields(world.db, finn, ONE, {"monthlyRate": 1})
+        assert pfa_core.list_drafts(world.db, finn, Filters()) == []
+
+    def test_shifting_takes_the_right_to_the_forecast(
+        self, world: World, allowed: Callable[..., Principal]
+    ) -> None:
+        with pytest.raises(errors.PermissionDenied, match=Right.EDIT_FORECAST):
+            pfa_core.shift(world.db, allowed(Right.EDIT_ACTUALS), ONE, 7)
+
+    def test_what_one_may_no_longer_write_is_not_committed_but_can_be_dropped(
+        self, world: World, allowed: Callable[..., Principal]
+    ) -> None:
+        draft(world.db, allowed(Right.EDIT_ACTUALS), "P-2", actualEnd="2025-12-02")
+        finn = allowed(Right.EDIT_FORECAST)
+        draft(world.db, finn, "P-1", model="Z")
+        with pytest.raises(errors.PermissionDenied, match=Right.EDIT_ACTUALS):
+            commit(world.db, finn)
+        assert pfa_core.unset_fields(world.db, finn, Filters(id=("P-2",)), ["actualEnd"]).emptied
+        assert [item.pfa_id for item in commit(world.db, finn).committed] == ["P-1"]
+
+    def test_a_conflict_is_settled_in_one_s_own_favour_only_with_the_right_to_the_field(
+        self, world: World
+    ) -> None:
+        four, edna = ConflictSelection(ids=("P-4",)), world.principal("edna")
+        narrow = replace(edna, rights=edna.rights - {Right.EDIT_FORECAST})
+        for decision in (Decision("mine"), Decision(values={"model": "X"})):
+            with pytest.raises(errors.PermissionDenied, match=Right.EDIT_FORECAST):
+                pfa_core.resolve_conflicts(world.db, narrow, four, decision)
+        (done,) = pfa_core.resolve_conflicts(world.db, narrow, four, Decision("pems")).resolved
+        assert done.state == "pristine"
+
+
+class TestDenials:
+    def test_a_denial_says_who_what_which_right_and_why(self, world: World) -> None:
+        with pytest.raises(errors.PermissionDenied):
+            commit(world.db, world.principal("vera"), session="s")
+        (entry,) = [
+            item
+            for item in pfa_core.list_log(world.db, world.principal())
+            if item.action == "permission_denied"
+        ]
+        assert (entry.user_id, entry.pfa_id, entry.before) == ("vera", None, None)
+        assert entry.after == {"operation": "commit", "permission": "sync", "success": False}
+        assert entry.reason == "vera lacks the right sync in ORG"
+
+    def test_a_stranger_s_attempt_is_kept_where_it_was_made(self, world: World) -> None:
+        with pytest.raises(errors.Forbidden):
+            pfa_core.list_records(world.db, a_principal("mallory"), Query())
+        assert denials(world) == [
+            ("mallory", {"operation": "list_records", "permission": "read", "success": False})
+        ]
+
+    def test_a_refused_rehearsal_and_a_refused_stream_leave_their_traces_too(
+        self, world: World
+    ) -> None:
+        with pytest.raises(errors.PermissionDenied):
+            pfa_core.shift(world.db, world.principal("vera"), ONE, 7, dry_run=True)
+        with pytest.raises(errors.Forbidden):
+            next(pfa_core.stream_records(world.db, a_principal("mallory"), Query()))
+        assert [entry["operation"] for _, entry in denials(world)] == ["shift", "stream_records"]
+
+    def test_a_database_that_takes_no_writes_refuses_all_the_same(
+        self, world: World, database_url: str
+    ) -> None:
+        (name,) = world.rows("SELECT current_database()")[0]
+        world.db.administer(
+            lambda conn: conn.execute(
+                f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'
+            )
+        )
+        world.db.close()
+        reading = world.db.beside()
+        world.db.connection().execute("SET default_transaction_read_only = on")
+        with reading, pytest.raises(errors.Forbidden):
+            pfa_core.list_records(reading, a_principal("mallory"), Query())
+
+
+class TestOverrides:
+    def test_rights_are_added_to_a_role_and_left_out(self, world: World) -> None:
+        ann = world.principal()
+        member = pfa_core.grant(
+            world.db, ann, "edna", "editor", rights=["edit-actuals"], without=["export"]
+        )
+        wanted = RIGHTS_OF[Role.EDITOR] - {Right.EXPORT} | {Right.EDIT_ACTUALS}
+        assert (member.role, member.custom) == ("editor", True)
+        assert set(member.rights) == wanted
+        custom = {item.user_id for item in pfa_core.list_members(world.db, ann) if item.custom}
+        assert custom == {"edna"}
+        assert pfa_core.list_log(world.db, ann)[0].after == {
+            "user": "edna",
+            "role": "editor",
+            "rights": sorted(wanted),
+        }
+
+    def test_granting_the_role_again_is_the_template_again(self, world: World) -> None:
+        ann = world.principal()
+        pfa_core.grant(world.db, ann, "edna", "editor", without=["sync"])
+        assert pfa_core.grant(world.db, ann, "edna", "editor").custom is False
+
+    def test_what_the_role_says_anyway_is_no_deviation(self, world: World) -> None:
+        ann = world.principal()
+        member = pfa_core.grant(
+            world.db, ann, "edna", "editor", rights=["sync"], without=["manage_users"]
+        )
+        assert member.custom is False
+
+    @pytest.mark.parametrize(
+        ("rights", "without"),
+        [(["fly"], []), ([], ["fly"]), (["sync"], ["sync"]), ([], ["read"]), ([""], [])],
+    )
+    def test_what_makes_no_sense_is_refused(
+        self, world: World, rights: list[str], without: list[str]
+    ) -> None:
+        with pytest.raises(errors.InvalidRequest):
+            pfa_core.grant(
+                world.db, world.principal(), "edna", "editor", rights=rights, without=without
+            )
+
+    def test_nobody_gives_what_they_do_not_hold(self, world: World) -> None:
+        lead = world.add_user("lead", "editor", rights=["read", "manage_users", "save_draft"])
+        pfa_core.grant(world.db, lead, "carl", "viewer", rights=["save_draft"])
+        for role, rights in (("viewer", ["view_financials"]), ("editor", []), ("admin", [])):
+            with pytest.raises(errors.PermissionDenied, match="cannot give"):
+                pfa_core.grant(world.db, lead, "lead", role, rights=rights)
+        kept = pfa_core.grant(world.db, lead, "edna", "editor", without=["export"])
+        assert Right.SYNC in kept.rights  # she held it before; nothing was given
+
+    def test_the_last_admin_who_manages_users_stays_one(self, world: World) -> None:
+        with pytest.raises(errors.IllegalTransition):
+            pfa_core.grant(world.db, world.principal(), "ann", "admin", without=["manage_users"])
+
+    def test_rights_differ_by_organization(self, world: World, database_url: str) -> None:
+        there = a_world(database_url, organization="THERE", users={"ann": "viewer", "x": "admin"})
+        pfa_core.grant(world.db, world.principal(), "carl", "viewer")
+        with pytest.raises(errors.PermissionDenied):
+            pfa_core.grant(there.db, replace(there.principal("ann")), "carl", "viewer")
+        there.db.close()
