@@ -83,7 +83,8 @@ def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> N
 
 def report_trace(error: BaseException) -> None:
     """Write where the exception came from, for --debug."""
-    streams.tell("".join(traceback.format_exception(error)).rstrip())
+    text = "".join(traceback.format_exception(error)).rstrip()
+    streams.tell("\n".join(map(visible, text.split("\n"))))
 
 
 def problem_line(fault: Fault) -> str:

@@ -76,6 +76,8 @@ class Call:
         """Start the clock; nothing is opened yet."""
         self.common = common
         self.dry_run = common.dry_run
+        self.masked = False
+        self._noted = False
         self._resources = ExitStack()
         self._started = time.perf_counter()
 
@@ -83,9 +85,11 @@ class Call:
         """Begin."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close what was opened."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close what was opened; of what was shown say that money was missing in it."""
         self._resources.close()
+        if kind is None:
+            self._note_mask()
 
     @cached_property
     def settings(self) -> Settings:
@@ -192,14 +196,31 @@ class Call:
         retryable: bool = False,
     ) -> int:
         """Report what of a command was not done although the rest was; its exit code."""
+        self._note_mask()  # the error is the last line
         failure = Failure(code, message, failures.PARTLY_DONE, retryable, hint, faults)
         failures.report(failure, error_style(self.common), self.common.color or Color.AUTO)
         return failures.PARTLY_DONE
 
+    def _note_mask(self) -> None:
+        """Say once that money is masked."""
+        if self.masked and not self._noted:
+            self._noted = True
+            code = self.principal.organization_id
+            self.say(f"note: money is masked: seeing it takes the right view_financials in {code}")
+
+    def mask(self, *results: Any) -> None:
+        """Remember whether money is masked in the results that are about to be shown."""
+        self.masked = self.masked or any(result.masked for result in results)
+
     def metadata(self, **more: Any) -> dict[str, Any]:
         """What every envelope says beside its data."""
         about: dict[str, Any] = {"queryTime": self.milliseconds, **more}
-        return about | {"organization": self.principal.organization_id}
+        return about | {"organization": self.principal.organization_id} | self.mark
+
+    @property
+    def mark(self) -> dict[str, Any]:
+        """`masked` for the metadata, where money is; no word otherwise."""
+        return {"masked": True} if self.masked else {}
 
     def _columns(self) -> tuple[str, ...]:
         names = (self.common.columns or "").split(",")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,10 +20,13 @@ from pfa_cli.render.words import span
 from pfa_cli.session import Call
 from pfa_core.errors import InvalidRequest
 
+if TYPE_CHECKING:
+    from pfa_core.store.members import Member
+
 app = typer.Typer(rich_markup_mode=None)
 auth = group(app, "auth", "Tokens: issue, keep, look at, forget.")
 org = group(app, "org", "Organizations, the tenants.")
-user = group(app, "user", "Members of an organization and their roles.")
+user = group(app, "user", "Members of an organization, their roles and rights.")
 
 
 Role = Annotated[
@@ -145,18 +148,43 @@ def list_organizations(call: Call) -> None:
     user,
     "grant",
     effect=Effect.WRITES,
-    examples=("pfa user grant anna --org HOLNG --role editor",),
-    exit_codes="5 you are no admin; 7 the organization would be left without one.",
+    examples=(
+        "pfa user grant anna --org HOLNG --role editor",
+        "pfa user grant anna --role editor --right edit_actuals --without view_financials",
+    ),
+    exit_codes="5 you are no admin, or give what you do not hold; 7 the organization would be left without one.",
 )
 def grant(
     call: Call,
     user_id: Annotated[str, typer.Argument(metavar="USER", help="Who.")],
     role: Annotated[str, typer.Option("--role", metavar="ROLE", help="viewer, editor or admin.")],
+    rights: Annotated[
+        list[str] | None,
+        typer.Option("--right", metavar="RIGHT", help="A right beside the role's; repeatable."),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without", metavar="RIGHT", help="A right of the role's to leave out; repeatable."
+        ),
+    ] = None,
 ) -> None:
-    """Give a user a role in the organization, instead of any they had."""
+    """Give a user a role in the organization, instead of any they had.
+
+    A role is a template of rights; --right and --without deviate from it. Tokens that the user has
+    already hold what they held: a right gained needs a new one.
+    """
     database, principal = call.open()
-    member = core.grant(database, principal, user_id, role, dry_run=call.dry_run)
-    _show_facts(call, document(member), id_column="userId")
+    member = core.grant(
+        database,
+        principal,
+        user_id,
+        role,
+        rights=rights or (),
+        without=without or (),
+        dry_run=call.dry_run,
+    )
+    _show_facts(call, _member(member), id_column="userId")
 
 
 @command(user, "revoke", effect=Effect.WRITES, exit_codes="6 no member; 7 the last admin.")
@@ -166,16 +194,16 @@ def revoke(
     """End a user's membership. Their drafts stay, unseen."""
     database, principal = call.open()
     member = core.revoke(database, principal, user_id, dry_run=call.dry_run)
-    _show_facts(call, document(member), id_column="userId")
+    _show_facts(call, _member(member), id_column="userId")
     call.say(f"{member.user_id} is no member of {member.organization_id} any more")
 
 
 @command(user, "list")
 def list_members(call: Call) -> None:
-    """List the members of the organization."""
+    """List the members of the organization; custom are those whose rights are not their role's."""
     database, principal = call.open()
-    items = [document(member) for member in core.list_members(database, principal)]
-    columns = ("userId", "role", "rights", "grantedBy", "grantedAt")
+    items = [_member(member) for member in core.list_members(database, principal)]
+    columns = ("userId", "role", "rights", "grantedBy", "grantedAt", "custom")
     rows = [{**item, "rights": ",".join(item["rights"])} for item in items]
     sheet = Sheet(
         "userId",
@@ -185,6 +213,10 @@ def list_members(call: Call) -> None:
         rows=rows,
     )
     show(sheet, call.look(Format.TSV))
+
+
+def _member(member: Member) -> dict[str, Any]:
+    return {**document(member), "custom": member.custom}
 
 
 def _read_token(file: str) -> str:

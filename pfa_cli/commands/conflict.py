@@ -78,6 +78,7 @@ def list_conflicts(
     found = core.list_conflicts(
         database, principal, filters, status=status, user_id=user, limit=limit
     )
+    call.mask(*found)
     look = call.look(Format.TSV)
     sheet = Sheet(
         id_column="conflictId",
@@ -113,6 +114,7 @@ def show_conflict(
     """Show one conflict: who changed what, and the choices."""
     database, principal = call.open()
     found = core.show_conflict(database, principal, conflict_id, user_id=user)
+    call.mask(found)
     look = call.look(Format.TABLE)
     sheet = Sheet(
         id_column="conflictId",
@@ -188,6 +190,7 @@ def resolve_conflicts(
         partial=partial,
         dry_run=call.dry_run,
     )
+    call.mask(result)
     return _show_resolved(call, result)
 
 
@@ -268,7 +271,7 @@ def _show_resolved(call: Call, result: ResolveResult) -> int:
             "resolvedCount": len(items),
             "resolved": items,
             "problems": [fault_document(fault) for fault in result.problems],
-            "metadata": {"resolveTime": call.milliseconds},
+            "metadata": {"resolveTime": call.milliseconds, **call.mark},
         },
         columns=RESOLVED,
         all_columns=("conflictId", *RESOLVED, "modificationId", "delta"),

@@ -236,6 +236,7 @@ def list_drafts(call: Call, filters: Filters) -> None:
     """List my drafts; other states with --state."""
     database, principal = call.open()
     drafts = core.list_drafts(database, principal, filters)
+    call.mask(*drafts)
     sheet = Sheet(
         id_column="pfaId",
         columns=("pfaId", "sessionId", "state", "version", "fields", "changeReason", "updatedAt"),

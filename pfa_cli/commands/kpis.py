@@ -50,6 +50,7 @@ def stats(
     names = tuple(camel_case(name.strip()) for name in by.split(",") if name.strip())
     database, principal = call.open()
     found = core.compute_stats(database, principal, filters, by=names, baseline=baseline)
+    call.mask(found)
     look = call.look(Format.TABLE)
     groups = [document(group, snake_case=True) for group in found.months]
     if MONTH not in names:

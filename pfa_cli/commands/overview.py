@@ -13,11 +13,12 @@ from pfa_cli.checks import Finding, examine
 from pfa_cli.compose import command
 from pfa_cli.failures import DIFFERS
 from pfa_cli.render.documents import document
-from pfa_cli.render.escape import plain
+from pfa_cli.render.escape import plain, visible
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import ago
+from pfa_cli.render.words import MASKED, ago
 from pfa_cli.session import Call, version
+from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:
     from pfa_core.overview import LogEntry, StatusReport
@@ -72,6 +73,7 @@ def log(
     """Show the audit trail: who changed what, when and why."""
     database, principal = call.open()
     entries = core.list_log(database, principal, pfa_id=pfa_id, session_id=session, limit=limit)
+    call.mask(*entries)
     sheet = Sheet(
         id_column="entryId",
         columns=("at", "userId", "action", "pfaId", "sessionId", "change", "reason"),
@@ -135,7 +137,7 @@ def _status_text(report: StatusReport, look: Look) -> str:
     from pfa_cli.render.grid import facts
 
     parts = [
-        f"{report.organization_id}, {report.user_id} ({report.role})",
+        visible(f"{report.organization_id}, {report.user_id} ({report.role})"),
         facts(_status_facts(report)),
     ]
     if report.sessions:
@@ -143,7 +145,7 @@ def _status_text(report: StatusReport, look: Look) -> str:
     if report.runs:
         parts.append(_runs(report, look))
     if report.next_command:
-        parts.append(f"next: {report.next_command}")
+        parts.append(visible(f"next: {report.next_command}"))
     return "\n\n".join(parts)
 
 
@@ -189,14 +191,21 @@ def _runs(report: StatusReport, look: Look) -> str:
 
 
 def _change(entry: LogEntry) -> str:
-    """Before and after in one line: only what differs."""
+    """Before and after in one line: only what differs, and money that may not be seen."""
     before: Mapping[str, Any] = entry.before or {}
     after: Mapping[str, Any] = entry.after or {}
     return ", ".join(
-        _field_change(name, before, after)
+        f"{name} {MASKED}" if _hidden(entry, name) else _field_change(name, before, after)
         for name in {**before, **after}
-        if name not in before or name not in after or before[name] != after[name]
+        if name not in before
+        or name not in after
+        or before[name] != after[name]
+        or _hidden(entry, name)
     )
+
+
+def _hidden(entry: LogEntry, name: str) -> bool:
+    return entry.masked and name in MONEY
 
 
 def _field_change(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
@@ -211,6 +220,6 @@ def _finding_line(finding: Finding, look: Look) -> str:
     mark = finding.result
     if look.colored:
         mark = typer.style(mark, fg="green" if finding.exit_code == 0 else "red")
-    cure = f"\n         cure: {finding.cure}" if finding.cure else ""
+    cure = f"\n         cure: {visible(finding.cure)}" if finding.cure else ""
     padding = " " * (9 - len(finding.result))
-    return f"{mark}{padding}{finding.check}: {finding.finding}{cure}"
+    return f"{mark}{padding}{finding.check}: {visible(finding.finding)}{cure}"

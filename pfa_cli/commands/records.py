@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -84,6 +85,7 @@ def show_record(
     """Show records field by field: baseline, mine, merged; a star marks what I changed."""
     database, principal = call.open()
     details = core.show_records(database, principal, ids)
+    call.mask(*details)
     rows = [row for detail in details for row in detail_rows(detail, all_fields=all_fields)]
     look = call.look(Format.TABLE)
     sheet = Sheet(
@@ -105,6 +107,7 @@ def _write_page(call: Call, query: Query, paging: Paging, look: Look) -> int:
         limit = None if paging.everything else paging.limit
         return show(_sheet(_stream(call, query, limit), look.columns), look)
     page = _page(call, query, paging, size)
+    call.mask(*page.records[:1])
     shown = show(_sheet(page.records, look.columns), look)
     if shown and look.format is Format.TABLE and page.total_records > shown:
         call.say(
@@ -126,6 +129,7 @@ def _write_envelope(call: Call, query: Query, paging: Paging, look: Look) -> int
         size = min(filter(None, (paging.page_size, paging.limit)), default=JSON_PAGE)
         page = _page(call, query, paging, size)
         records = page.records
+        call.mask(*page.records[:1])
         pagination = _pagination(page.page, page.page_size, page.total_records, page.next)
     streams.write('{"data":[')
     shown = 0
@@ -160,15 +164,28 @@ def _page(call: Call, query: Query, paging: Paging, size: int) -> RecordPage:
 
 
 def _stream(call: Call, query: Query, limit: int | None) -> Iterator[MergedRecord]:
+    """The records one by one; the first is read at once, so that a refusal comes before any output."""
     database, principal = call.open()
-    return core.stream_records(database, principal, query, limit=limit or None)
+    found = core.stream_records(database, principal, query, limit=limit or None)
+    first = list(islice(found, 1))
+    call.mask(*first)
+    return chain(first, found)
 
 
 def _export(call: Call, query: Query, limit: int | None) -> int:
     """Lines that the database has finished, where nothing in them has to be chosen or escaped."""
     database, principal = call.open()
+
+    def mark() -> None:
+        call.masked = True
+
     return core.export_jsonl(
-        database, principal, query, lambda lines: streams.write(lines.decode()), limit=limit or None
+        database,
+        principal,
+        query,
+        lambda lines: streams.write(lines.decode()),
+        limit=limit or None,
+        masked=mark,
     )
 
 

@@ -50,6 +50,7 @@ def diff(
     """
     database, principal = call.open()
     report = core.diff(database, principal, filters, session_id=session_id)
+    call.mask(report)
     sheet = Sheet(
         id_column="pfaId",
         columns=("pfaId", "field", "before", "after", "costEffect", "sessionId", "state"),

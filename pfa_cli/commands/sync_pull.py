@@ -146,6 +146,8 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _show_pull(call: Call, result: PullResult) -> None:
+    if result.faults:
+        call.mask(result)
     counts = {name: getattr(result, name) for name in COUNTS}
     item = {"runId": result.run_id, "status": str(result.status), **counts}
     sheet = Sheet(
@@ -162,7 +164,7 @@ def _show_pull(call: Call, result: PullResult) -> None:
 
 def _pull_document(call: Call, item: dict[str, Any]) -> dict[str, Any]:
     told = {name: value for name, value in item.items() if name != "foreign"}
-    return {**told, "metadata": {"duration": call.seconds, "foreign": item["foreign"]}}
+    return {**told, "metadata": {"duration": call.seconds, "foreign": item["foreign"], **call.mark}}
 
 
 def _pull_text(item: dict[str, Any]) -> str:

@@ -87,6 +87,7 @@ def push(
     database, principal = call.open()
     if call.dry_run:
         planned = core.plan_push(database, principal, session_id=session, limit=limit)
+        call.mask(*planned)
         return _show_plan(call, [document(item) for item in planned])
     progress = Progress(call, "commitments settled")
     with in_order() as stop, logs.attached():
@@ -101,6 +102,8 @@ def push(
             )
         finally:
             progress.end()
+    if result.problems:
+        call.mask(result)
     _show_push(call, result)
     code = _told(call, result)
     return stop.exit_code or code
@@ -148,6 +151,9 @@ def retry(
             )
         finally:
             progress.end()
+    call.mask(*result.letters)
+    if result.push and result.push.problems:
+        call.mask(result.push)
     if result.push is None:
         return _show_letters(call, result.letters)
     _show_push(call, result.push)
@@ -168,7 +174,7 @@ def _show_plan(call: Call, items: list[dict[str, Any]]) -> int:
             "total": len(items),
             **dict.fromkeys(COUNTS[1:], 0),
             "data": items,
-            "metadata": {"duration": call.seconds},
+            "metadata": {"duration": call.seconds, **call.mark},
         },
     )
     show(sheet, call.look(Format.TSV))
@@ -187,7 +193,7 @@ def _show_letters(call: Call, letters: list[DeadLetter]) -> int:
             "total": len(items),
             **dict.fromkeys(COUNTS[1:], 0),
             "data": items,
-            "metadata": {"duration": call.seconds},
+            "metadata": {"duration": call.seconds, **call.mark},
         },
         columns=("pfaId", "userId", "sessionId", "attempts", "syncError"),
         all_columns=(
@@ -218,6 +224,7 @@ def _show_push(call: Call, result: PushResult) -> None:
                 "recovered": result.recovered,
                 "waiting": result.waiting,
                 "blocked": result.blocked,
+                **call.mark,
             },
         },
         text=lambda: _push_text(item, result),

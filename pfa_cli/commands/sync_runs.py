@@ -48,6 +48,7 @@ def show_run(
     """Show a run and the outcomes of its records."""
     database, principal = call.open()
     detail = core.show_run(database, principal, run_id)
+    call.mask(detail)
     columns = ("position", "pfaId", "outcome", "code", "message")
     sheet = Sheet(
         id_column="pfaId",

@@ -10,6 +10,7 @@ from pfa_cli.render.formats import Look
 from pfa_cli.render.words import ago, count
 from pfa_core.model.delta import same
 from pfa_core.model.record import FIELDS
+from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:
     from pfa_core.records import ModificationView, RecordDetail
@@ -53,7 +54,10 @@ def _row(detail: RecordDetail, name: str) -> Row:
 
 
 def _changed(detail: RecordDetail, name: str) -> bool:
-    return name in detail.mine and not same(detail.mine[name], detail.baseline.get(name))
+    if name not in detail.mine:
+        return False
+    masked = detail.masked and name in MONEY
+    return masked or not same(detail.mine[name], detail.baseline.get(name))
 
 
 def _has_value(detail: RecordDetail, name: str) -> bool:
@@ -90,7 +94,7 @@ def _overtaken(detail: RecordDetail) -> list[str]:
         return []
     lines = ["", "PEMS changed meanwhile what I changed too:"]
     return lines + [
-        f"  {item.field}: was {_worded(item.base)}, PEMS has {_worded(item.pems)},"
+        f"  {visible(item.field)}: was {_worded(item.base)}, PEMS has {_worded(item.pems)},"
         f" mine is {_worded(item.mine)}"
         for item in detail.overtaken
     ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from pfa_cli.render.escape import instant
 
+_ELSEWHERE = ("masked",)  # said once, in the metadata
 _NAMES = {"organization_id": "organization"}
 
 
@@ -25,6 +26,7 @@ def document(value: Any, *, snake_case: bool = False) -> Any:
                 getattr(value, item.name), snake_case=snake_case
             )
             for item in fields(value)
+            if item.name not in _ELSEWHERE
         }
     if isinstance(value, Mapping):
         return {name: document(inner, snake_case=snake_case) for name, inner in value.items()}

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.formats import Look
-from pfa_cli.render.words import count, money, signed
+from pfa_cli.render.words import MASKED, count, money, signed
 from pfa_core.model.kpi import MONTH
 
 if TYPE_CHECKING:
@@ -162,5 +162,7 @@ def _cost_cells(cost: Cost, impact: Decimal) -> list[str]:
     ]
 
 
-def _percent(value: Decimal) -> str:
+def _percent(value: Decimal | None) -> str:
+    if value is None:
+        return MASKED
     return f"{value:+.2f} %" if value else "0.00 %"

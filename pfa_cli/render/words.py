@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+MASKED = "masked"
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
@@ -13,13 +14,15 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def money(amount: Decimal) -> str:
-    """Cents and thousands separators."""
-    return f"{amount:,.2f}"
+def money(amount: Decimal | None) -> str:
+    """Cents and thousands separators; None is money that may not be seen."""
+    return MASKED if amount is None else f"{amount:,.2f}"
 
 
-def signed(amount: Decimal) -> str:
+def signed(amount: Decimal | None) -> str:
     """Money with its sign, a plus too."""
+    if amount is None:
+        return MASKED
     return f"{amount:+,.2f}" if amount else "0.00"
 
 

@@ -1,0 +1,187 @@
+"""The command line for one who may not see money: no format tells any, and each says that it is masked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pfa_cli.render.formats import Format
+from tests.cli.conftest import Pfa, Told, baseline_record, write_lines
+
+CANARY = "7391"
+NOTE = "note: money is masked: seeing it takes the right view_financials in HOLNG"
+Vic = Callable[..., Told]
+
+COMMANDS = {
+    "list": ("list",),
+    "list baseline": ("list", "--baseline"),
+    "list columns": ("list", "--columns", "pfaId,monthlyRate,data.purchasePrice,data.freight"),
+    "list all": ("list", "--all"),
+    "show": ("show", "H-001", "H-002", "--all-fields"),
+    "stats": ("stats",),
+    "stats by": ("stats", "--by", "category,source"),
+    "stats by month": ("stats", "--by", "month"),
+    "draft list": ("draft", "list"),
+    "diff": ("diff",),
+    "conflict list": ("conflict", "list"),
+    "conflict show": ("conflict", "show", "H-003"),
+    "log": ("log", "--limit", "1000"),
+    "log of a record": ("log", "H-001"),
+    "plan of a push": ("sync", "push", "--dry-run"),
+    "dead letters": ("sync", "retry", "--dry-run"),
+}
+
+
+@pytest.fixture
+def vic(ready: Pfa, tmp_path: Path, database_url: str) -> Vic:
+    """Vic was an admin while drafting, committing and meeting a conflict; money is hidden now."""
+    records = [
+        baseline_record(
+            n, monthlyRate=int(f"{CANARY}0"), purchasePrice=int(f"{CANARY}5"), freight=7391
+        )
+        for n in range(1, 7)
+    ]
+    file = write_lines(tmp_path / "priced.jsonl", records)
+    assert ready("sync", "pull", "--from", file).code == 0
+    assert ready("user", "grant", "vic", "--role", "admin").code == 0
+    token = tmp_path / "vic.token"
+    token.write_text(ready("auth", "issue", "--user", "vic").out)
+    token.chmod(0o600)
+
+    def run(*words: str) -> Told:
+        return ready(*words, "--token-file", str(token))
+
+    for number, session in ((1, "one"), (2, "two"), (3, "three"), (4, "four")):
+        name = f"H-00{number}"
+        assert (
+            run("draft", "set", name, f"monthlyRate={CANARY}{number}", "--into", session).code == 0
+        )
+    for session in ("two", "three", "four"):
+        assert run("commit", "--session", session).code == 0
+    with psycopg.connect(database_url) as conn:
+        for session, state in (("three", "conflict"), ("four", "sync_error")):
+            for table in ("pfa_modification", "pfa_overlay"):
+                conn.execute(
+                    f"UPDATE {table} SET state = %s WHERE session_id = %s", (state, session)
+                )
+        conn.execute(
+            "UPDATE pfa_modification SET attempts = 1, sync_error = 'PEMS_REJECTED: rate 73914'"
+            " WHERE session_id = 'four'"
+        )
+        conn.execute(
+            "INSERT INTO pfa_sync_conflict (organization_id, conflict_id, modification_id, pfa_id,"
+            " user_id, fields, status, created_at)"
+            " SELECT organization_id, gen_random_uuid(), modification_id, pfa_id, user_id,"
+            """ '[{"field": "monthlyRate", "base": 73918, "mine": 73913, "pems": 73910}]',"""
+            " 'unresolved', updated_at FROM pfa_modification WHERE session_id = 'three'"
+        )
+    granted = ready("user", "grant", "vic", "--role", "admin", "--without", "view_financials")
+    assert granted.code == 0
+    return run
+
+
+@pytest.mark.parametrize("output", list(Format))
+def test_no_command_tells_money_in_any_format(vic: Vic, output: Format) -> None:
+    for name, words in COMMANDS.items():
+        told = vic(*words, "-o", output)
+        assert (name, told.code, CANARY in told.out + told.err) == (name, 0, False)
+        assert (name, NOTE in told.err.splitlines()) == (name, True)
+        if output is Format.JSON:
+            assert json.loads(told.out)["metadata"]["masked"] is True
+    assert NOTE not in vic("list", "-o", output, "-q").err
+
+
+def test_those_who_see_money_are_told_nothing_of_masks(vic: Vic, ready: Pfa) -> None:
+    for words in COMMANDS.values():
+        told = ready(*words, "-o", "json")
+        assert told.code == (6 if words[:2] == ("conflict", "show") else 0)
+        assert "masked" not in told.out + told.err
+    assert ready("list", "-o", "json").json["data"][0]["data"]["monthlyRate"] == Decimal(
+        f"{CANARY}0"
+    )
+
+
+def test_json_shapes_keep_their_keys_with_null(vic: Vic) -> None:
+    first = vic("list", "--id", "H-001", "-o", "json").json["data"][0]
+    assert (first["syncState"], first["data"]["monthlyRate"]) == ("draft", None)
+    stats = vic("stats", "-o", "json").json["data"]
+    assert stats["cost"]["plan"] == {"rental": None, "purchase": None, "total": None}
+    assert (stats["total_records"], stats["total_monthly_rental"]) == (6, None)
+    assert stats["draft_impact"] is None
+    diff = vic("diff", "-o", "json").json
+    assert diff["summary"] == {"records": 4, "fields": 4, "costEffect": None}
+    (conflict,) = vic("conflict", "list", "-o", "json").json["data"]
+    assert conflict["fields"] == [
+        {"field": "monthlyRate", "base": None, "mine": None, "pems": None}
+    ]
+    assert "masked" not in conflict
+
+
+def test_reports_say_masked_where_an_amount_would_stand(vic: Vic) -> None:
+    report = vic("stats", "-o", "table").out
+    assert "monthly rental      masked" in report
+    assert "variance, forecast - plan  masked (masked)" in report
+    assert "monthlyRate masked" in vic("log", "H-001", "-o", "table").out
+
+
+def test_an_order_by_money_is_refused(vic: Vic) -> None:
+    for sort in ("monthlyRate", "-purchase-price", "category,-monthlyRate"):
+        for output in ("table", "json", "jsonl", "csv", "ids"):
+            told = vic("list", "--sort", sort, "-o", output, "--error-format", "text")
+            assert (told.code, told.out) == (5, "")
+            assert told.err.splitlines()[-1].endswith("[PERMISSION_DENIED]")
+
+
+def test_a_price_is_not_set_and_not_committed_blind(vic: Vic) -> None:
+    for words in (
+        ("draft", "set", "H-005", "monthlyRate=1"),
+        ("commit", "--session", "one"),
+        ("conflict", "resolve", "H-003", "--take", "mine"),
+    ):
+        told = vic(*words)
+        assert (told.code, CANARY in told.out + told.err) == (5, False)
+        assert "monthlyRate: takes the right view_financials [PERMISSION_DENIED]" in told.err
+    settled = vic("conflict", "resolve", "H-003", "--take", "pems", "-o", "json")
+    assert (settled.code, settled.json["metadata"]["masked"]) == (0, True)
+    assert vic("discard", "--session", "one").code == 0
+
+
+class TestRights:
+    def test_a_member_list_shows_who_deviates_from_the_template(self, ready: Pfa) -> None:
+        words = ("--role", "editor", "--right", "edit_actuals", "--without", "export")
+        granted = ready("user", "grant", "edna", *words, "-o", "json").json["data"]
+        assert (granted["role"], granted["custom"]) == ("editor", True)
+        assert ready("user", "grant", "carl", "--role", "viewer").code == 0
+        members = ready("user", "list", "-o", "json").json["data"]
+        by_name = {item["userId"]: item for item in members}
+        assert by_name["edna"]["rights"] == sorted(granted["rights"])
+        assert {name: item["custom"] for name, item in by_name.items() if name != "vic"} | {
+            "edna": True,
+            "carl": False,
+        } == {name: item["custom"] for name, item in by_name.items()}
+        lines = {line.split("\t")[0]: line.split("\t") for line in ready("user", "list").lines}
+        assert (lines["edna"][1], lines["edna"][-1]) == ("editor", "true")
+        assert (lines["carl"][2], lines["carl"][-1]) == ("read", "false")
+
+    def test_an_unknown_right_is_refused_with_the_known_ones(self, ready: Pfa) -> None:
+        told = ready("user", "grant", "edna", "--role", "editor", "--right", "fly")
+        assert (told.code, "edit_actuals" in told.err) == (2, True)
+
+    def test_a_rehearsed_grant_changes_nothing(self, ready: Pfa) -> None:
+        assert ready("user", "grant", "edna", "--role", "editor", "-n").code == 0
+        assert "edna" not in ready("user", "list").out
+
+    def test_a_denial_is_in_the_log(self, vic: Vic, ready: Pfa) -> None:
+        assert vic("list", "--sort", "monthlyRate").code == 5
+        first = ready("log", "--limit", "1", "-o", "json").json["data"][0]
+        assert (first["userId"], first["action"]) == ("vic", "permission_denied")
+        assert first["after"] == {
+            "operation": "stream_records",
+            "permission": "view_financials",
+            "success": False,
+        }
