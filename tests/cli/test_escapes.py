@@ -1,0 +1,132 @@
+"""Whatever stands in the data: no text output moves a terminal, no CSV cell asked to be safe is a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from pfa_cli import streams
+from pfa_cli.render.escape import no_formula
+from tests.cli.conftest import Pfa, baseline_record, write_lines
+
+NASTY = "x\x1b]0;owned\x07\x1b[31m\x9b2J\u202eb\u2028c\x7f"
+MOVING = set("\x00\x07\x08\x1b\x7f\x9b\u202e\u2028\r")
+
+
+@pytest.fixture
+def nasty(ready: Pfa, tmp_path: Path) -> Pfa:
+    """Records, a session, reasons, a member and an outcome whose texts would move a terminal."""
+    file = write_lines(
+        tmp_path / "nasty.jsonl",
+        [
+            *(
+                baseline_record(n, category=NASTY, model=NASTY, **{NASTY: NASTY})
+                for n in range(1, 7)
+            ),
+            {**baseline_record(7), "pfaId": f"H-{NASTY}"},
+            {**baseline_record(8), "source": NASTY},
+        ],
+    )
+    assert ready("sync", "pull", "--from", file).code == 3
+    name = "mem\x9b2J\u202eber"
+    assert ready("user", "grant", name, "--role", "viewer").code == 0
+    for words in (("H-001", f"manufacturer={NASTY}"), (f"H-{NASTY}", "model=new")):
+        assert ready("draft", "set", *words, "--into", NASTY, "--reason", NASTY).code == 0
+    return ready
+
+
+def commands(pfa: Pfa) -> list[tuple[str, ...]]:
+    run = pfa("sync", "runs", "-o", "ids", "--limit", "1").lines[0]
+    return [
+        ("list",),
+        ("list", "--search", "none\x1b[2J"),
+        ("list", "--category", NASTY),
+        ("show", "H-001", f"H-{NASTY}"),
+        ("show", NASTY),
+        ("stats", "--by", "category,model"),
+        ("status",),
+        ("draft", "list"),
+        ("diff",),
+        ("diff", NASTY + "?"),
+        ("log",),
+        ("sync", "runs"),
+        ("sync", "show", run),
+        ("sync", "show", NASTY),
+        ("user", "list"),
+        ("doctor",),
+        ("conflict", "list", "--user", "mem\x9b2J\u202eber"),
+        ("conflict", "show", NASTY),
+        ("draft", "set", "H-001", f"{NASTY}=1"),
+        ("draft", "set", "H-001", f"dor={NASTY}"),
+        ("draft", "set", "H-002", "model=a", "--into", NASTY, "-n"),
+        ("commit", "--session", NASTY, "-n"),
+        ("discard", "--session", NASTY, "-n"),
+        ("uncommit", "--session", NASTY),
+        ("user", "grant", NASTY, "--role", "viewer"),
+        ("user", "grant", "edna", "--role", NASTY),
+        ("--org", NASTY, "list"),
+        (NASTY,),
+        ("list", f"--{NASTY}"),
+        ("list", "-v", "--limit", "1"),
+    ]
+
+
+def clean(text: str) -> bool:
+    return not set(text) & MOVING
+
+
+@pytest.mark.parametrize("output", ["table", "markdown"])
+def test_what_is_made_for_people_moves_no_terminal(nasty: Pfa, output: str) -> None:
+    for words in commands(nasty):
+        told = nasty(*words, "-o", output)
+        assert told.code != 1
+        assert (words, clean(told.out), clean(told.err)) == (words, True, True)
+
+
+@pytest.mark.parametrize("output", ["table", "json", "jsonl", "csv", "tsv", "ids"])
+def test_on_a_terminal_no_format_does(
+    nasty: Pfa, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "is_terminal", lambda _: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    for words in commands(nasty):
+        told = nasty(*words, "-o", output)
+        assert (words, clean(told.out), clean(told.err)) == (words, True, True)
+
+
+def test_a_trace_moves_none_either(nasty: Pfa) -> None:
+    told = nasty("show", NASTY, "--debug")
+    assert told.code == 6
+    assert "Traceback" in told.err
+    assert clean(told.err)
+
+
+FORMULAS = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=HYPERLINK(...)", "-", "\uff1d1"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_formula_gets_an_apostrophe(text: str) -> None:
+    assert no_formula(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "-5", "-5.25", "0", "a=b", " =1", "'=1", "1e5", "Ü"])
+def test_what_is_no_formula_stays(text: str) -> None:
+    assert no_formula(text) == text
+
+
+def test_csv_is_made_safe_for_spreadsheets_only_when_asked(ready: Pfa, tmp_path: Path) -> None:
+    danger = "=cmd|' /C calc'!A0"
+    file = write_lines(tmp_path / "m.jsonl", [baseline_record(1, model=danger, odd=-5)])
+    ready("sync", "pull", "--from", file)
+    words = ("list", "--id", "H-001", "-o", "csv", "--columns", "model,monthlyRate,data.odd")
+
+    def cells(*more: str) -> list[str]:
+        return list(csv.reader(io.StringIO(ready(*words, *more).out)))[1]
+
+    assert cells() == [danger, "3044", "-5"]
+    assert cells("--csv-safe") == [f"'{danger}", "3044", "-5"]
+    tsv = ready("list", "--id", "H-001", "-o", "tsv", "--columns", "model", "--csv-safe")
+    assert tsv.lines == [danger]
