@@ -30,6 +30,7 @@ from pfa_core import errors  # noqa: E402
 from pfa_core.model.modification import TRANSITIONS, State  # noqa: E402
 from pfa_core.model.principal import RIGHTS_OF, Right, Role  # noqa: E402
 from pfa_core.model.record import FIELDS, Field, Kind  # noqa: E402
+from pfa_core.model.rights import FIELD_NEEDS, NEEDS, needed_for  # noqa: E402
 from pfa_core.pems_settings import GRID_KEYS, PEMS_KEYS, SCREEN_KEYS  # noqa: E402
 from pfa_core.settings import PROFILE_KEYS  # noqa: E402
 
@@ -52,6 +53,7 @@ FAULTS = {
     "NOT_FOUND": "no such record in the organization",
     "VERSION_CONFLICT": "the draft has not the version that was expected",
     "SESSION_MISMATCH": "the record's draft belongs to another session",
+    "PERMISSION_DENIED": "a field that one may not write, or order by",
     "BASELINE_CONFLICT": "PEMS changed a drafted field to something else",
     "ILLEGAL_TRANSITION": "the modification's state does not allow it",
     "FOREIGN_ORGANIZATION": "pull: the record names another organization",
@@ -123,13 +125,14 @@ def reference() -> str:
         MADE,
         "[Commands](#commands) · [options everywhere](#options-everywhere) · [filters](#filters) · "
         "[fields](#fields) · [fault codes](#fault-codes) · [exit codes](#exit-codes) · "
-        "[environment](#environment) · [roles](#roles) · [library](#library)",
+        "[environment](#environment) · [roles](#roles) · [rights](#rights) · [library](#library)",
         *_commands(),
         *_shared_options(),
         *_fields(),
         *_codes(),
         *_environment(),
         *_roles(),
+        *_rights(),
         *_library(),
     )
 
@@ -340,6 +343,25 @@ def _roles() -> Iterator[str]:
             (f"`{right}`", *("yes" if right in RIGHTS_OF[role] else "" for role in Role))
             for right in Right
         ),
+    )
+
+
+def _rights() -> Iterator[str]:
+    yield "## Rights"
+    yield (
+        "What each operation takes, checked in the token and in the membership; the commands of the "
+        "same name take the same. See [security](security.md) for what else a right decides."
+    )
+    yield _table(
+        ("operation", "rights"),
+        ((f"`{operation}`", _list(needed_for(operation))) for operation in NEEDS),
+    )
+    yield "What it takes to give a field another value, beside the operation's own rights:"
+    fields: dict[tuple[str, ...], list[str]] = {}
+    for name, rights in FIELD_NEEDS.items():
+        fields.setdefault(tuple(sorted(rights)), []).append(name)
+    yield _table(
+        ("fields", "rights"), ((_list(names), _list(rights)) for rights, names in fields.items())
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import pfa_core
+from pfa_core.model.rights import FIELD_NEEDS, NEEDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -113,6 +114,26 @@ def test_every_environment_variable_of_the_source_is_explained() -> None:
     used = {name for path in sources for name in VARIABLE.findall(path.read_text())}
     used = {name for name in used if not name.startswith(PEMS_FIELDS)}
     assert used == set(GENERATOR.VARIABLES)
+
+
+def test_the_tables_of_rights_are_those_of_the_code() -> None:
+    page = ROOT / "docs" / "security.md"
+
+    def rows(title: str) -> dict[str, set[str]]:
+        lines = [line.split("|")[1:3] for line in section(page, title).splitlines() if "|" in line]
+        return {left.strip(): set(re.findall(r"`(\w+)`", right)) for left, right in lines[2:]}
+
+    operations: dict[str, set[str]] = {}
+    for operation, right in NEEDS.items():
+        operations.setdefault(f"`{right}`", set()).add(operation)
+    assert rows("Rights") == operations
+    told = {
+        name: rights
+        for names, rights in rows("Fields").items()
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    for name, rights in FIELD_NEEDS.items():
+        assert told.get(name, rows("Fields")["all others that can be edited"]) == rights
 
 
 def test_the_readme_holds_the_two_commands_each_on_one_line() -> None:
