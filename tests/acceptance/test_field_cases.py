@@ -198,6 +198,21 @@ class TestPermissions:
             draft(world.db, a_principal("eve", "TEST_ORG"), "001", monthlyRate=1)
         assert "001" not in rows(world, state=("draft",))
 
+    def test_30_a_denial_leaves_a_trace_with_permission_and_reason(self, world: World) -> None:
+        with pytest.raises(errors.PermissionDenied):
+            commit(world.db, world.principal("vera"))
+        entry = pfa_core.list_log(world.db, world.principal())[0]
+        assert (entry.action, entry.user_id) == ("permission_denied", "vera")
+        assert (entry.after["success"], entry.after["permission"]) == (False, Right.SYNC)
+        assert entry.reason == "vera lacks the right sync in TEST_ORG"
+
+    def test_31_a_viewer_manages_neither_users_nor_settings(self, world: World) -> None:
+        vera = world.principal("vera")
+        with pytest.raises(errors.PermissionDenied, match=Right.MANAGE_USERS):
+            pfa_core.grant(world.db, vera, "carl", "viewer")
+        with pytest.raises(errors.PermissionDenied, match=Right.MANAGE_SETTINGS):
+            pfa_core.verify_database(world.db, vera)
+
 
 class TestTenancy:
     @pytest.fixture
@@ -222,7 +237,8 @@ class TestTenancy:
     ) -> None:
         two, three = others
         assert rows(world)["001"].data["monthlyRate"] == 5000
-        assert rows(two)["001"].data["monthlyRate"] == 2
+        assert rows(two, "eve")["001"].data["monthlyRate"] == 2
+        assert rows(two)["001"].data["organization"] == "ORG2"
         with pytest.raises(errors.Forbidden):
             pfa_core.list_records(three.db, a_principal("ann", "ORG3"), Query())
 
@@ -232,6 +248,13 @@ class TestTenancy:
         pfa_core.grant(world.db, world.principal(), "carl", "viewer")
         with pytest.raises(errors.PermissionDenied):
             pfa_core.grant(others[0].db, a_principal("ann", "ORG2"), "carl", "viewer")
+
+    def test_36_money_is_masked_where_the_right_is_missing_and_shown_where_it_is_not(
+        self, world: World, others: list[World]
+    ) -> None:
+        here, there = rows(world)["001"], rows(others[0])["001"]
+        assert (here.data["monthlyRate"], here.masked) == (5000, False)
+        assert (there.data["monthlyRate"], there.masked) == (None, True)
 
     def test_37_no_filter_leads_into_another_organization(
         self, world: World, others: list[World]

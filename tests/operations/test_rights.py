@@ -185,15 +185,10 @@ def refused(
     with pytest.raises(how, match=why) as told:
         call(world, principal)
     assert type(told.value) is how
-    after = everything(world)
-    new = denials(world)
-    if how is errors.NotFound:
-        assert new == []
-    else:
-        assert [(user, entry["operation"]) for user, entry in new] == [(principal.user_id, name)]
-        world.execute("DELETE FROM audit_log WHERE action = 'permission_denied'")
-        after = everything(world)
-    assert after == before
+    assert everything(world) == before
+    traces = [(user, entry["operation"]) for user, entry in denials(world)]
+    assert traces == ([] if how is errors.NotFound else [(principal.user_id, name)])
+    world.execute("DELETE FROM audit_log WHERE action = 'permission_denied'")
 
 
 def denials(world: World) -> list[tuple[str, dict[str, Any]]]:
