@@ -26,7 +26,8 @@ CROSS JOIN LATERAL (
     WHERE organization_id = %(organization_id)s
       AND modification_id = e.modification_id
     OFFSET 0
-) AS m;
+) AS m
+RETURNING entry_id;
 
 -- name: list
 -- Newest first.

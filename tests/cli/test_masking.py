@@ -65,10 +65,9 @@ def vic(ready: Pfa, tmp_path: Path, database_url: str) -> Vic:
         assert run("commit", "--session", session).code == 0
     with psycopg.connect(database_url) as conn:
         for session, state in (("three", "conflict"), ("four", "sync_error")):
-            for table in ("pfa_modification", "pfa_overlay"):
-                conn.execute(
-                    f"UPDATE {table} SET state = %s WHERE session_id = %s", (state, session)
-                )
+            conn.execute(
+                "UPDATE pfa_modification SET state = %s WHERE session_id = %s", (state, session)
+            )
         conn.execute(
             "UPDATE pfa_modification SET attempts = 1, sync_error = 'PEMS_REJECTED: rate 73914'"
             " WHERE session_id = 'four'"

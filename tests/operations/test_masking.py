@@ -52,7 +52,6 @@ def far(database_url: str) -> Iterator[FarSide]:
             "UPDATE pfa_modification SET state = 'sync_error', attempts = 1, sync_error ="
             " 'PEMS_REJECTED: the rate 73914 is above 7391' WHERE session_id = 'd'"
         )
-        world.execute("UPDATE pfa_overlay SET state = 'sync_error' WHERE session_id = 'd'")
         world.add_user("ann", "admin", rights=BLIND)
         yield far
         world.db.close()
