@@ -28,7 +28,7 @@ from pfa_cli.helptext import EVERYWHERE  # noqa: E402
 from pfa_cli.options import FILTERS, PAGING  # noqa: E402
 from pfa_core import errors  # noqa: E402
 from pfa_core.model.modification import TRANSITIONS, State  # noqa: E402
-from pfa_core.model.principal import RIGHTS_OF, Right, Role  # noqa: E402
+from pfa_core.model.principal import RIGHTS_OF, SERVICE_RIGHTS, Right, Role  # noqa: E402
 from pfa_core.model.record import FIELDS, Field, Kind  # noqa: E402
 from pfa_core.model.rights import FIELD_NEEDS, NEEDS, needed_for  # noqa: E402
 from pfa_core.pems_settings import GRID_KEYS, PEMS_KEYS, SCREEN_KEYS  # noqa: E402
@@ -69,8 +69,10 @@ VARIABLES = {
     "DATABASE_URL": "the same, read after `PFA_DATABASE_URL`",
     "PFA_TOKEN_FILE": "file with the token; mode 600 or it is refused",
     "PFA_TOKEN": "the token itself, read after `PFA_TOKEN_FILE`",
+    "CREDENTIALS_DIRECTORY": "set by systemd: its file `pfa-token` holds the token of a unit with "
+    "`LoadCredential=pfa-token:…`, read after `PFA_TOKEN`",
     "PFA_JWT_SECRET": "key that signs and verifies tokens, instead of the key file; "
-    "give it 32 characters or more",
+    "give it 32 characters or more; older keys may follow, see [keys](security.md#keys)",
     "PFA_EMBEDDED_DIR": "where the embedded server lives, an absolute path; else `/var/lib/pfa` for "
     "root, `$XDG_DATA_HOME/pfa` or `~/.local/share/pfa`",
     "PFA_EMBEDDED_USER": "as root: the OS user the embedded server runs as; else the owner of its "
@@ -336,7 +338,11 @@ def _environment() -> Iterator[str]:
 
 def _roles() -> Iterator[str]:
     yield "## Roles"
-    yield "A role is a template of rights; what a member may do is what both token and membership say."
+    yield (
+        "A role is a template of rights; what a member may do is what both token and membership say. "
+        "`service` is none: a job holds what it was issued, of "
+        f"{_list(sorted(SERVICE_RIGHTS))} (see [jobs](security.md#jobs))."
+    )
     yield _table(
         ("right", *Role),
         (

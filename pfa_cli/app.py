@@ -43,7 +43,7 @@ COMMANDS = {
     "conflict": "conflict",
     "log": "overview",
     "metrics": "metrics",
-    "auth": "auth",
+    "auth": "tokens",
     "org": "auth",
     "user": "auth",
     "db": "db",

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pfa_core as core
@@ -80,21 +79,23 @@ def _configuration(call: Call) -> Finding:
 def _key(call: Call) -> Finding:
     settings = call.settings
     if settings.jwt_secret:
-        return _judged_key(len(settings.jwt_secret.reveal()), "PFA_JWT_SECRET")
-    return _judged_file(settings.key_file)
+        return _judged_key(settings, "PFA_JWT_SECRET")
+    return _judged_file(settings)
 
 
-def _judged_file(path: Path) -> Finding:
-    from pfa_core.settings import read_secret_file
-
+def _judged_file(settings: Settings) -> Finding:
+    path = settings.key_file
     if not path.exists():
         cure = "type: pfa init --org CODE, or set PFA_JWT_SECRET"
         return Finding("signing key", "problem", f"{path} is not there", cure, CONFIG_INVALID)
     mode = stat.S_IMODE(path.stat().st_mode)
-    return _judged_key(len(read_secret_file(path)), f"{path}, mode {mode:04o}")
+    return _judged_key(settings, f"{path}, mode {mode:04o}")
 
 
-def _judged_key(length: int, source: str) -> Finding:
+def _judged_key(settings: Settings, source: str) -> Finding:
+    from pfa_core import keys
+
+    length = len(keys.load(settings).signing.secret.reveal())
     if length < 32:
         cure = "use at least 32 random characters; tokens signed with the old key end"
         return Finding("signing key", "notice", f"{source}: only {length} characters", cure)

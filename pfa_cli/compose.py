@@ -60,9 +60,14 @@ def command(
     return decorate
 
 
-def group(app: typer.Typer, name: str, text: str) -> typer.Typer:
-    """A group of commands that takes the common options too."""
-    inner = typer.Typer(cls=Group, help=text, rich_markup_mode=None, callback=_read_common)
+def group(app: typer.Typer, name: str, text: str, *, default: str = "") -> typer.Typer:
+    """A group of commands that takes the common options too.
+
+    Args:
+        default: The command that is meant where none is named.
+    """
+    cls = type("Group", (Group,), {"default": default}) if default else Group
+    inner = typer.Typer(cls=cls, help=text, rich_markup_mode=None, callback=_read_common)
     app.add_typer(inner, name=name)
     return inner
 

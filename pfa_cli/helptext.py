@@ -23,7 +23,17 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands: they come first, its options after them."""
+    """A group of commands: they come first, its options after them. `default` is the command that is
+    meant where none is named."""
+
+    default = ""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line of the group."""
+        named = any(word in self.commands or word in ("-h", "--help") for word in args)
+        if self.default and not named:
+            args = [*args, self.default]
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, then each group of options under its own heading."""

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TextIO
 
 from pfa_core.errors import IoFailure
+from pfa_core.secrets import masked
 
 
 class Color(StrEnum):
@@ -49,13 +50,13 @@ def write(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Put a line of talk on stderr, behind the data written so far."""
+    """Put a line of talk on stderr, behind the data written so far; never a token."""
     if sys.stderr is None:
         return
     if sys.stdout is not None:
         with contextlib.suppress(OSError, ValueError):  # told when stdout itself is written next
             sys.stdout.flush()
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(masked(text) + "\n")
     sys.stderr.flush()
 
 

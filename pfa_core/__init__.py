@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         add_organization,
         grant,
         initialize,
-        issue_token,
         list_members,
         list_organizations,
         revoke,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pfa_core.conflicts import list_conflicts, resolve_conflicts, show_conflict
     from pfa_core.drafts import parse_assignments, save, set_fields, shift, unset_fields
     from pfa_core.files.deltas import DeltaFile, read_delta_file
+    from pfa_core.issuing import issue_service_token, issue_token, refresh_token
     from pfa_core.kpis import compute_stats
     from pfa_core.lifecycle import Selection, commit, discard, uncommit
     from pfa_core.metrics import Metric, collect, exposition
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
         stream_records,
     )
     from pfa_core.review import diff, list_drafts
+    from pfa_core.revoking import list_tokens, revoke_tokens
+    from pfa_core.rotating import list_keys, retire_key, rotate_keys
     from pfa_core.schema import (
         database_status,
         database_url,
@@ -66,10 +68,12 @@ if TYPE_CHECKING:
 _HOME = {
     name: module
     for module, names in {
-        "access": "add_organization grant initialize issue_token list_members "
-        "list_organizations revoke",
+        "access": "add_organization grant initialize list_members list_organizations revoke",
         "choosing": "ConflictSelection",
         "conflicts": "list_conflicts resolve_conflicts show_conflict",
+        "issuing": "issue_service_token issue_token refresh_token",
+        "revoking": "list_tokens revoke_tokens",
+        "rotating": "list_keys retire_key rotate_keys",
         "drafts": "parse_assignments save set_fields shift unset_fields",
         "files.deltas": "DeltaFile read_delta_file",
         "kpis": "compute_stats",
@@ -136,15 +140,18 @@ __all__ = [
     "exposition",
     "grant",
     "initialize",
+    "issue_service_token",
     "issue_token",
     "jsontext",
     "list_conflicts",
     "list_drafts",
+    "list_keys",
     "list_log",
     "list_members",
     "list_organizations",
     "list_records",
     "list_runs",
+    "list_tokens",
     "login",
     "logout",
     "merge",
@@ -162,10 +169,14 @@ __all__ = [
     "pull_pems",
     "push_commitments",
     "read_delta_file",
+    "refresh_token",
     "resolve",
     "resolve_conflicts",
+    "retire_key",
     "retry",
     "revoke",
+    "revoke_tokens",
+    "rotate_keys",
     "save",
     "set_fields",
     "shift",

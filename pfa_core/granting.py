@@ -27,7 +27,12 @@ def rights_of_grant(role: Role, more: Iterable[str], fewer: Iterable[str]) -> fr
     return (RIGHTS_OF[role] | added) - taken
 
 
-def require_held(principal: Principal, giver: Member, rights: Iterable[Right | str]) -> None:
+def require_held(
+    principal: Principal,
+    giver: Member,
+    rights: Iterable[Right | str],
+    operation: Operation = Operation.GRANT,
+) -> None:
     """Nobody gives away what they do not hold; else managing users would mean everything.
 
     Raises:
@@ -37,7 +42,7 @@ def require_held(principal: Principal, giver: Member, rights: Iterable[Right | s
     if lacking:
         code, user = principal.organization_id, principal.user_id
         message = f"{user} does not hold {', '.join(lacking)} in {code} and cannot give it"
-        denial = Denial(code, user, Operation.GRANT, ", ".join(lacking), message)
+        denial = Denial(code, user, operation, ", ".join(lacking), message)
         raise PermissionDenied(message, hint=f"ask an admin of {code}", denial=denial)
 
 

@@ -7,13 +7,13 @@ from typing import Any, NoReturn
 
 from psycopg import Connection
 
-from pfa_core.errors import Denial, Fault, Forbidden, NotFound, PermissionDenied
+from pfa_core.errors import Denial, Fault, Forbidden, InvalidToken, NotFound, PermissionDenied
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import SortKey
 from pfa_core.model.record import EDITABLE
-from pfa_core.model.rights import MONEY, NEEDS, Operation, needed_by, needed_for
+from pfa_core.model.rights import MONEY, Operation, needed_by, needed_for
 from pfa_core.store import members
-from pfa_core.store.members import Member
+from pfa_core.store.members import Entrance, Member
 
 
 def enter(
@@ -22,20 +22,44 @@ def enter(
     """Let the principal in, or raise.
 
     The token's rights and the membership as it stands now must both allow it. With `writing` the
-    principal's other writing transactions wait until this one ends.
+    principal's other writing transactions wait until this one ends; it is for a person's own work,
+    which a service has none of.
 
     Raises:
         NotFound: There is no such organization.
         Forbidden: The principal is no member of it.
-        PermissionDenied: A member without the right.
+        InvalidToken: Their token, or the key that signed it, has been ended.
+        PermissionDenied: A member without the right, or a service that would change drafts.
     """
     code, user = principal.organization_id, principal.user_id
-    member = members.member(conn, code, user, lock=writing)
-    if member is None:
+    found = members.entrance(conn, principal, lock=writing)
+    if found is None:
         _explain_absence(conn, principal, operation)
+    require_living(found)
+    member = found.member
+    if writing and principal.is_service:
+        message = f"{user} is a service: it has no drafts to change, commit or discard"
+        raise PermissionDenied(
+            message,
+            hint="a member does that with a token of their own",
+            denial=Denial(code, user, operation, _listed(operation), message),
+        )
     for right in needed_for(operation):
         require(principal, member, right, operation)
     return member
+
+
+def require_living(found: Entrance) -> None:
+    """Refuse a token that was revoked, or whose key was.
+
+    Raises:
+        InvalidToken: It was.
+    """
+    if found.token_revoked or found.key_ended:
+        what = "token was revoked" if found.token_revoked else "key that signed the token has ended"
+        raise InvalidToken(
+            f"the {what}", hint=f"an admin types: pfa auth issue --user {found.member.user_id}"
+        )
 
 
 def holds(principal: Principal, member: Member, right: Right) -> bool:
@@ -137,5 +161,9 @@ def _explain_absence(conn: Connection[Any], principal: Principal, operation: Ope
     raise Forbidden(
         message,
         hint=f"an admin types: pfa user grant {user} --org {code} --role viewer",
-        denial=Denial(code, user, operation, NEEDS[operation], message),
+        denial=Denial(code, user, operation, _listed(operation), message),
     )
+
+
+def _listed(operation: Operation) -> str:
+    return ", ".join(needed_for(operation))

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
-from pfa_core.errors import ConfigInvalid, IoFailure, NotFound
+from pfa_core.errors import ConfigInvalid, InvalidRequest, IoFailure, NotFound
 
 # What the shell makes of <(command).
 _OWN_PIPES = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
+# A JSON object in base64url begins with these letters.
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+OTHERS = 0o077
+# systemd lets the unit's user read a credential by an access list, which shows as the group's bit.
+OTHERS_OF_A_CREDENTIAL = 0o037
 
 
 class Secret:
@@ -28,26 +35,67 @@ class Secret:
         return "Secret('…')"
 
 
-def read_secret_file(path: Path) -> str:
+def looks_like_token(text: str) -> bool:
+    """Whether somebody gave a token itself where the name of its file belongs."""
+    return bool(_TOKEN.match(text.strip()))
+
+
+def masked(text: str) -> str:
+    """The text with every token in it made unreadable: the last fence before a log or a terminal."""
+    return _TOKEN.sub("eyJ…", text) if "eyJ" in text else text
+
+
+def open_judged(path: Path, *, beyond: int) -> BinaryIO:
+    """Open a file that decides what we do, if nobody else could have decided it.
+
+    Links are followed, as those of mounted secrets and of dotfile managers; what counts is the file
+    that was opened. Its mode and owner are asked of itself, so that nobody can swap it in between.
+
+    Args:
+        beyond: The bits of the mode that may not be set.
+
+    Raises:
+        FileNotFoundError, OSError: It is not there, or cannot be read.
+        ConfigInvalid: It has one of the bits, belongs to somebody else, or is no file.
+    """
+    # A pipe that nobody writes to would keep us waiting for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    file = os.fdopen(descriptor, "rb")
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISFIFO(status.st_mode) and str(path).startswith(_OWN_PIPES):
+            os.set_blocking(descriptor, True)
+        elif not stat.S_ISREG(status.st_mode):
+            raise ConfigInvalid(f"{path} is no file to read settings or secrets from")
+        if stat.S_IMODE(status.st_mode) & beyond:
+            verb = "read" if beyond & 0o044 else "written"
+            raise ConfigInvalid(f"{path} can be {verb} by others", hint=f"type: chmod 600 {path}")
+        # Root may read for anybody; whoever else owns a file of ours could write another into it.
+        if os.geteuid() not in (0, status.st_uid) and status.st_uid != 0:
+            raise ConfigInvalid(f"{path} belongs to another user")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_secret_file(path: Path, *, beyond: int = OTHERS) -> str:
     """The text of a file that only its owner can read.
 
-    The mode is asked of the opened file itself, so that nobody can swap it in between.
+    Args:
+        beyond: The bits of its mode that may not be set.
 
     Raises:
         NotFound, IoFailure: It is not there, or cannot be read.
         ConfigInvalid: Group or others have access to it, or it is no text.
     """
+    if looks_like_token(str(path)):
+        raise InvalidRequest(
+            "that is a token, not the name of its file; whoever saw the command line knows it now",
+            hint="revoke it; a token is taken from a file, a pipe or PFA_TOKEN",
+        )
     try:
-        # A pipe that nobody writes to would keep us waiting for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            mode = os.fstat(descriptor).st_mode
-            if stat.S_ISFIFO(mode) and str(path).startswith(_OWN_PIPES):
-                os.set_blocking(descriptor, True)
-            elif not stat.S_ISREG(mode):
-                raise ConfigInvalid(f"{path} is no file that a secret could be in")
-            if stat.S_IMODE(mode) & 0o077:
-                raise ConfigInvalid(f"{path} can be read by others", hint=f"type: chmod 600 {path}")
+        with open_judged(path, beyond=beyond) as file:
             return file.read(1 << 20).decode().strip()
     except FileNotFoundError:
         raise NotFound(f"{path} is not there") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,14 @@ from typing import Any
 from platformdirs import user_config_path
 
 from pfa_core.errors import ConfigInvalid
-from pfa_core.secrets import Secret, read_secret_file, write_secret_file
+from pfa_core.secrets import (
+    OTHERS,
+    OTHERS_OF_A_CREDENTIAL,
+    Secret,
+    open_judged,
+    read_secret_file,
+    write_secret_file,
+)
 from pfa_core.store.embedded import default_root
 
 __all__ = [
@@ -27,6 +33,7 @@ __all__ = [
     "resolve",
     "write_secret_file",
 ]
+CREDENTIAL = "$CREDENTIALS_DIRECTORY/pfa-token"
 PROFILE_KEYS = ("organization", "database_url", "token_file", "output", "pems")
 
 
@@ -62,6 +69,15 @@ class Settings:
     def token_file(self) -> Path:
         """Where `login` keeps the token."""
         return self.config_dir / "token"
+
+    @property
+    def token_home(self) -> Path | None:
+        """The file that the present token came from, None where no other can be put in its place."""
+        if self.token_source in ("", "PFA_TOKEN", CREDENTIAL):
+            return None
+        path = _path(self.token_source)
+        # A link stays one: what it leads to is replaced.
+        return path.resolve() if path.is_file() else None
 
     @property
     def key_file(self) -> Path:
@@ -183,12 +199,7 @@ def _check_profile(path: Path, name: str, profile: Any) -> None:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o022:
-                raise ConfigInvalid(
-                    f"{path} can be written by others", hint=f"type: chmod 600 {path}"
-                )
+        with open_judged(path, beyond=0o022) as file:
             return tomllib.load(file)
     except FileNotFoundError:
         return {}
@@ -198,14 +209,25 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
 
 
+def _credential(environ: Mapping[str, str]) -> Path | None:
+    """Where a systemd unit with LoadCredential=pfa-token finds it."""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) / "pfa-token" if folder else None
+
+
 def _token(
     flags: Flags, environ: Mapping[str, str], profile: Mapping[str, Any], config_dir: Path
 ) -> tuple[Secret | None, str]:
+    credential = _credential(environ)
     named = flags.token_file or environ.get("PFA_TOKEN_FILE")
     if named:
-        return Secret(read_secret_file(_path(named))), named
+        beyond = OTHERS_OF_A_CREDENTIAL if _path(named) == credential else OTHERS
+        return Secret(read_secret_file(_path(named), beyond=beyond)), named
     if environ.get("PFA_TOKEN"):
         return Secret(environ["PFA_TOKEN"].strip()), "PFA_TOKEN"
+    if credential and credential.exists():
+        text = read_secret_file(credential, beyond=OTHERS_OF_A_CREDENTIAL)
+        return Secret(text), CREDENTIAL
     stored = _path(profile.get("token_file") or str(config_dir / "token"))
     if not stored.exists():
         return None, ""

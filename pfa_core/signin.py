@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from pfa_core import tokens
+from psycopg import Connection
+
+from pfa_core import keys, tokens
 from pfa_core.errors import Forbidden, InvalidRequest
+from pfa_core.guard import require_living
 from pfa_core.model.ids import utc_now
 from pfa_core.model.principal import Principal
 from pfa_core.settings import Settings, write_secret_file
+from pfa_core.store import members
+from pfa_core.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +42,18 @@ def authenticate(settings: Settings, now: datetime | None = None) -> Principal:
     """
     claims = tokens.present(settings, now or utc_now())
     code = settings.organization or _only(claims)
-    grant = claims.organizations.get(code)
-    if grant is None:
+    if code not in claims.organizations:
         raise Forbidden(
             f"the token of {claims.user_id} does not hold the organization {code!r}",
             hint=f"it holds: {', '.join(sorted(claims.organizations)) or 'none'}; "
             f"a member adds another with: pfa init --org {code}",
         )
-    return Principal(claims.user_id, code, grant.rights, claims.token_id)
+    return claims.principal(code)
 
 
 def login(settings: Settings, token: str, now: datetime | None = None) -> TokenInfo:
     """Verify a token and keep it for later calls, in a file that only the OS user can read."""
-    claims = tokens.verify(token.strip(), tokens.signing_key(settings), now or utc_now())
+    claims = tokens.verify(token.strip(), keys.load(settings), now or utc_now())
     write_secret_file(settings.token_file, token.strip())
     return _info(claims, str(settings.token_file))
 
@@ -60,9 +65,33 @@ def logout(settings: Settings) -> bool:
     return there
 
 
-def token_info(settings: Settings, now: datetime | None = None) -> TokenInfo:
-    """What the present token says."""
-    return _info(tokens.present(settings, now or utc_now()), settings.token_source)
+def token_info(
+    settings: Settings, now: datetime | None = None, *, db: Database | None = None
+) -> TokenInfo:
+    """What the present token says; with a database, without the organizations that revoked it.
+
+    Raises:
+        Unauthorized, TokenExpired: There is no token, or it is no longer good.
+        InvalidToken: It is none of ours, or with a database, all its organizations or its key ended it.
+    """
+    claims = tokens.present(settings, now or utc_now())
+    if db:
+        claims = db.read(lambda conn: _living(conn, claims))
+    return _info(claims, settings.token_source)
+
+
+def _living(conn: Connection[Any], claims: tokens.Claims) -> tokens.Claims:
+    """The claims without the organizations where they have been ended."""
+    kept, ended = {}, None
+    for code, granted in claims.organizations.items():
+        found = members.entrance(conn, claims.principal(code))
+        if found and (found.token_revoked or found.key_ended):
+            ended = found
+        else:
+            kept[code] = granted
+    if ended and not kept:
+        require_living(ended)
+    return replace(claims, organizations=kept)
 
 
 def _only(claims: tokens.Claims) -> str:

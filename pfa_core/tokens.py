@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import secrets
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 
-from pfa_core.errors import ConfigInvalid, InvalidToken, NotFound, TokenExpired, Unauthorized
-from pfa_core.model.principal import RIGHTS_OF, Right, Role
-from pfa_core.settings import Secret, Settings, read_secret_file, write_secret_file
+from pfa_core import keys
+from pfa_core.errors import ConfigInvalid, InvalidRequest, InvalidToken, TokenExpired, Unauthorized
+from pfa_core.keys import Keyring, SigningKey
+from pfa_core.model import tokenform
+from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
+from pfa_core.settings import Settings
 
 ALGORITHM = "HS256"
-# Strictly base64url in three parts: PyJWT forgives padding, which would give a token many spellings.
-_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 DEFAULT_TTL = timedelta(hours=8)
 
 
@@ -32,44 +32,39 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says: who, since when, until when, and what in which organizations."""
+    """What a token says: who, since when, until when, and what in which organizations.
+
+    `key_id` names the key that it was verified by.
+    """
 
     user_id: str
     token_id: str
     issued_at: datetime
     expires_at: datetime
     organizations: Mapping[str, Grant]
+    key_id: str = field(default="", compare=False)
+
+    def principal(self, organization_id: str) -> Principal:
+        """Who acts by the token for one of its organizations.
+
+        Raises:
+            KeyError: It does not hold that one.
+        """
+        rights = self.organizations[organization_id].rights
+        return Principal(self.user_id, organization_id, rights, self.token_id, self.key_id)
 
 
-def signing_key(settings: Settings) -> Secret:
-    """The key that signs and verifies: PFA_JWT_SECRET, else the key file that `init` made.
+def ensure_key(settings: Settings) -> Keyring:
+    """The keys of the settings, one made now where there was none."""
+    return keys.ensure(settings)
+
+
+def sign(claims: Claims, ring: Keyring) -> str:
+    """The token that carries the claims, signed with the ring's first key.
 
     Raises:
-        ConfigInvalid: There is neither, or the file is empty or readable by others.
+        InvalidRequest: So many organizations that nobody would take it.
     """
-    if settings.jwt_secret:
-        return settings.jwt_secret
-    try:
-        text = read_secret_file(settings.key_file)
-    except NotFound:
-        raise ConfigInvalid(
-            "there is no key to verify tokens with",
-            hint="type: pfa init --org CODE, or set PFA_JWT_SECRET",
-        ) from None
-    if not text:
-        raise ConfigInvalid(f"the key file {settings.key_file} is empty")
-    return Secret(text)
-
-
-def ensure_key(settings: Settings) -> Secret:
-    """The signing key, made now (256 random bits) where there was none."""
-    if not settings.jwt_secret and not settings.key_file.exists():
-        write_secret_file(settings.key_file, secrets.token_urlsafe(32))
-    return signing_key(settings)
-
-
-def sign(claims: Claims, key: Secret) -> str:
-    """The token that carries the claims."""
     payload = {
         "sub": claims.user_id,
         "jti": claims.token_id,
@@ -80,45 +75,32 @@ def sign(claims: Claims, key: Secret) -> str:
             for code, grant in claims.organizations.items()
         },
     }
+    key = ring.signing
     with _any_key_length():
-        return jwt.encode(payload, key.reveal(), algorithm=ALGORITHM)
+        token = jwt.encode(payload, key.secret.reveal(), ALGORITHM, headers={"kid": key.key_id})
+    if len(token) > tokenform.MAX_LENGTH:
+        raise InvalidRequest("a token cannot hold so many organizations")
+    return token
 
 
-def verify(token: str, key: Secret, now: datetime) -> Claims:
-    """What the token says, if it is ours and still good.
+def verify(token: str, ring: Keyring, now: datetime) -> Claims:
+    """What the token says, if one of our keys signed it and it is still good.
+
+    The database decides the same by itself (`pfa_verify_token`), on every token.
 
     Raises:
         TokenExpired: It was good once.
         InvalidToken: Malformed, signed with another key or another algorithm, or lacking a claim.
     """
-    if not _SHAPE.fullmatch(token):
-        raise InvalidToken("the token is malformed", hint=_AGAIN)
     try:
-        with _any_key_length():
-            payload = jwt.decode(
-                token,
-                key.reveal(),
-                algorithms=[ALGORITHM],
-                options={
-                    "require": ["sub", "jti", "iat", "exp"],
-                    "verify_exp": False,
-                    "verify_iat": False,
-                },
-            )
-    except jwt.InvalidAlgorithmError:
-        raise InvalidToken(
-            "the token is signed with another algorithm than HS256", hint=_AGAIN
-        ) from None
-    except jwt.InvalidSignatureError:
-        raise InvalidToken(
-            "the token was not signed with this installation's key", hint=_AGAIN
-        ) from None
-    except jwt.InvalidTokenError as error:
-        missing = (
-            f": it lacks {error.claim}" if isinstance(error, jwt.MissingRequiredClaimError) else ""
-        )
-        raise InvalidToken(f"the token is malformed{missing}", hint=_AGAIN) from None
-    claims = _read_claims(payload)
+        written, content, _ = tokenform.split(token)
+        header = tokenform.read_header(written)
+    except ValueError:
+        raise InvalidToken("the token is malformed", hint=_AGAIN) from None
+    if header.get("alg") != ALGORITHM or header.get("typ", "JWT") != "JWT":
+        raise InvalidToken("the token is signed with another algorithm than HS256", hint=_AGAIN)
+    key = _signer(token, ring.at(now), header.get("kid"))
+    claims = _read_claims(content, key, now)
     if claims.expires_at <= now:
         raise TokenExpired(
             f"the token expired at {claims.expires_at:%Y-%m-%d %H:%M} UTC", hint=_AGAIN
@@ -138,35 +120,76 @@ def present(settings: Settings, now: datetime) -> Claims:
             "not signed in: there is no token",
             hint="type: pfa init --org CODE, or pfa auth login FILE",
         )
-    return verify(settings.token.reveal(), signing_key(settings), now)
+    return verify(settings.token.reveal(), keys.load(settings), now)
 
 
 _AGAIN = "an admin types: pfa auth issue --user USER --org ORG; then: pfa auth login"
 
 
-def _read_claims(payload: Mapping[str, object]) -> Claims:
+def _signer(token: str, ring: Sequence[SigningKey], key_id: str | None) -> SigningKey:
+    """The key that signed the token: the one it names, or any where it names none."""
+    for key in ring:
+        if key_id is None or key.key_id == key_id:
+            with _any_key_length(), _malformed():
+                try:
+                    jwt.decode(token, key.secret.reveal(), [ALGORITHM], options=_OURS)
+                except jwt.InvalidSignatureError:
+                    continue
+            return key
+    raise InvalidToken("the token was not signed with a key of this installation", hint=_AGAIN)
+
+
+# The claims are read by rules of our own, which are stricter and know the time that we mean.
+_OURS: Any = {
+    "require": ["sub", "jti", "iat", "exp"],
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+}
+
+
+@contextmanager
+def _malformed() -> Iterator[None]:
     try:
-        organizations = payload.get("organizations")
-        if not isinstance(organizations, dict) or not payload["sub"]:
-            raise ValueError("organizations")
+        yield
+    except jwt.InvalidKeyError:
+        raise ConfigInvalid("a signing key is no secret text to sign with") from None
+    except jwt.MissingRequiredClaimError as error:
+        raise InvalidToken(f"the token is malformed: it lacks {error.claim}", hint=_AGAIN) from None
+    except (jwt.InvalidTokenError, RecursionError):
+        raise InvalidToken("the token is malformed", hint=_AGAIN) from None
+
+
+def _read_claims(content: bytes, key: SigningKey, now: datetime) -> Claims:
+    try:
+        payload = tokenform.read_payload(content)
+        if "aud" in payload:
+            raise ValueError("aud")
+        if "nbf" in payload and _instant(payload, "nbf") > now:
+            raise ValueError("nbf")
         return Claims(
-            user_id=str(payload["sub"]),
-            token_id=str(payload["jti"]),
-            issued_at=_instant(payload["iat"]),
-            expires_at=_instant(payload["exp"]),
+            user_id=tokenform.text_claim(payload, "sub"),
+            token_id=tokenform.text_claim(payload, "jti"),
+            issued_at=_instant(payload, "iat"),
+            expires_at=_instant(payload, "exp"),
             organizations={
-                str(code): Grant(Role(grant["role"]), frozenset(map(Right, grant["rights"])))
-                for code, grant in organizations.items()
+                code: _read_grant(grant) for code, grant in payload["organizations"].items()
             },
+            key_id=key.key_id,
         )
-    except (ValueError, TypeError, KeyError, OverflowError, OSError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise InvalidToken("the token's claims are not those of a pfa token", hint=_AGAIN) from None
 
 
-def _instant(value: object) -> datetime:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(value)
-    return datetime.fromtimestamp(value, UTC)
+def _read_grant(content: Mapping[str, Any]) -> Grant:
+    role, rights = content["role"], content["rights"]
+    if not isinstance(role, str) or not isinstance(rights, list):
+        raise TypeError("grant")
+    return Grant(Role(role), frozenset(map(Right, rights)))
+
+
+def _instant(payload: Mapping[str, Any], name: str) -> datetime:
+    return datetime.fromtimestamp(tokenform.seconds_claim(payload, name), UTC)
 
 
 @contextmanager

@@ -28,7 +28,9 @@ PAGES = sorted(
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FAULT = re.compile(r'(?:Wrong\(|Fault\((?:[^()]|\([^()]*\))*?)"([A-Z]+_[A-Z_]+)"')
-VARIABLE = re.compile(r'"((?:PFA_(?!ID\b)[A-Z_]+)|DATABASE_URL|XDG_[A-Z]+_HOME|NO_COLOR)"')
+VARIABLE = re.compile(
+    r'"((?:PFA_(?!ID\b)[A-Z_]+)|DATABASE_URL|CREDENTIALS_DIRECTORY|XDG_[A-Z]+_HOME|NO_COLOR)"'
+)
 
 
 def load_generator() -> ModuleType:
@@ -224,10 +226,9 @@ def is_known(line: str) -> bool:
     """Whether the program has the command, and the command every option of the line."""
     words = shlex.split(line, comments=True)
     before = [word for word in words[1:] if not word.startswith("-")]
-    name = next(
-        (f"pfa {' '.join(before[:length])}" for length in (2, 1) if is_command(before[:length])),
-        None,
-    )
+    # `pfa auth keys` alone lists.
+    meant = (before[:3], before[:2], [*before[:2], "list"] if before[1:] else [], before[:1])
+    name = next((f"pfa {' '.join(some)}" for some in meant if is_command(some)), None)
     if name is None:
         return words[1] in ("--version", "--help", "--install-completion")
     command, context = COMMANDS[name]

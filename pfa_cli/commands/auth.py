@@ -1,22 +1,17 @@
-"""`pfa init`, `auth …`, `org …`, `user …`: who may come in."""
+"""`pfa init`, `org …`, `user …`: who may come in."""
 
 from __future__ import annotations
 
-import sys
-from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import pfa_core as core
-from pfa_cli import streams
+from pfa_cli.commands.facts import show_facts
 from pfa_cli.compose import Effect, command, group
-from pfa_cli.durations import parse_duration
 from pfa_cli.render.documents import document
 from pfa_cli.render.formats import Format
 from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import span
 from pfa_cli.session import Call
 from pfa_core.errors import InvalidRequest
 
@@ -24,14 +19,10 @@ if TYPE_CHECKING:
     from pfa_core.store.members import Member
 
 app = typer.Typer(rich_markup_mode=None)
-auth = group(app, "auth", "Tokens: issue, keep, look at, forget.")
 org = group(app, "org", "Organizations, the tenants.")
 user = group(app, "user", "Members of an organization, their roles and rights.")
 
 
-Role = Annotated[
-    str | None, typer.Option("--role", metavar="ROLE", help="viewer, editor or admin.")
-]
 Name = Annotated[str, typer.Option("--name", metavar="TEXT", help="Its full name.")]
 
 
@@ -51,74 +42,8 @@ def init(call: Call, name: Name = "") -> None:
     if not code:
         raise InvalidRequest("which organization?", hint="type: pfa init --org CODE")
     result = core.initialize(call.database, call.settings, code, name=name)
-    _show_facts(call, document(result), id_column="organization")
+    show_facts(call, document(result), id_column="organization")
     call.say(f"next: pfa sync pull --org {result.organization_id} --from FILE")
-
-
-@command(
-    auth,
-    "issue",
-    effect=Effect.SETTLES,
-    examples=(
-        "pfa auth issue --user anna --org HOLNG > anna.token",
-        "pfa auth issue --user cron --org HOLNG --role viewer --ttl 90d",
-    ),
-    exit_codes="5 you are no admin; 6 the user is no member.",
-)
-def issue(
-    call: Call,
-    user_id: Annotated[str, typer.Option("--user", metavar="NAME", help="Whose token.")],
-    role: Role = None,
-    ttl: Annotated[
-        str, typer.Option("--ttl", metavar="TIME", help="How long it is good: 30m, 8h, 90d.")
-    ] = "8h",
-) -> None:
-    """Print a token for a member, and nothing else. --role narrows it."""
-    life = parse_duration(ttl)
-    database, principal = call.open()
-    issued = core.issue_token(
-        database, call.settings, principal, user_id=user_id, role=role, ttl=life
-    )
-    item = document(issued)
-    sheet = Sheet(
-        "tokenId", ("token",), [item], lambda: item, text=lambda: issued.token, known=tuple(item)
-    )
-    show(sheet, call.look(Format.TABLE))
-
-
-@command(
-    auth,
-    "login",
-    effect=Effect.SETTLES,
-    examples=(
-        "pfa auth login anna.token",
-        "ssh admin pfa auth issue --user anna --org HOLNG | pfa auth login",
-    ),
-    exit_codes="4 the token is not good.",
-)
-def login(
-    call: Call,
-    file: Annotated[
-        str, typer.Argument(metavar="[FILE|-]", help="The token; - is standard input.")
-    ] = "-",
-) -> None:
-    """Keep a token for later calls, in a file that only you can read."""
-    info = core.login(call.settings, _read_token(file))
-    _show_facts(call, _token_document(info), id_column="tokenId")
-
-
-@command(auth, "status", examples=("pfa auth status", "pfa auth status -o json"))
-def status(call: Call) -> None:
-    """Show who the present token says you are, where, and until when."""
-    info = core.token_info(call.settings)
-    _show_facts(call, _token_document(info), id_column="tokenId")
-
-
-@command(auth, "logout", effect=Effect.SETTLES)
-def logout(call: Call) -> None:
-    """Forget the kept token."""
-    gone = core.logout(call.settings)
-    call.say("signed out" if gone else "there was no kept token")
 
 
 @command(org, "add", effect=Effect.WRITES, examples=("pfa org add RIO --name 'Rio Grande'",))
@@ -131,7 +56,7 @@ def add_organization(
     result = core.add_organization(
         call.database, call.settings, code, name=name, dry_run=call.dry_run
     )
-    _show_facts(call, document(result), id_column="organization")
+    show_facts(call, document(result), id_column="organization")
 
 
 @command(org, "list")
@@ -184,7 +109,7 @@ def grant(
         without=without or (),
         dry_run=call.dry_run,
     )
-    _show_facts(call, _member(member), id_column="userId")
+    show_facts(call, _member(member), id_column="userId")
 
 
 @command(user, "revoke", effect=Effect.WRITES, exit_codes="6 no member; 7 the last admin.")
@@ -194,7 +119,7 @@ def revoke(
     """End a user's membership. Their drafts stay, unseen."""
     database, principal = call.open()
     member = core.revoke(database, principal, user_id, dry_run=call.dry_run)
-    _show_facts(call, _member(member), id_column="userId")
+    show_facts(call, _member(member), id_column="userId")
     call.say(f"{member.user_id} is no member of {member.organization_id} any more")
 
 
@@ -217,53 +142,3 @@ def list_members(call: Call) -> None:
 
 def _member(member: Member) -> dict[str, Any]:
     return {**document(member), "custom": member.custom}
-
-
-def _read_token(file: str) -> str:
-    if file != "-":
-        from pfa_core.settings import read_secret_file
-
-        return read_secret_file(Path(file))
-    if sys.stdin is None or streams.is_terminal(sys.stdin):
-        raise InvalidRequest(
-            "no token came in", hint="type: pfa auth login FILE, or send it through a pipe"
-        )
-    token = sys.stdin.readline().strip()
-    if not token:
-        raise InvalidRequest("no token came in", hint="type: pfa auth login FILE")
-    return token
-
-
-def _token_document(info: Any) -> dict[str, Any]:
-    item = document(info)
-    return {**item, "valid": True, "expiresIn": span(_left(info.expires_at))}
-
-
-def _left(expires_at: Any) -> timedelta:
-    from pfa_core.model.ids import utc_now
-
-    return max(expires_at - utc_now(), timedelta(0))
-
-
-def _show_facts(call: Call, item: dict[str, Any], *, id_column: str) -> None:
-    """Write one object: names and values for people, {"data": …} as JSON."""
-    from pfa_cli.render.grid import facts
-
-    shown = {name: _flat(value) for name, value in item.items()}
-    sheet = Sheet(
-        id_column=id_column,
-        columns=tuple(item),
-        items=[item],
-        rows=[shown],
-        document=lambda: {"data": item, "metadata": {}},
-        text=lambda: facts(list(shown.items())),
-    )
-    show(sheet, call.look(Format.TABLE))
-    if call.dry_run:
-        call.say("dry run, rolled back")
-
-
-def _flat(value: Any) -> Any:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} ({inner})" for name, inner in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else value

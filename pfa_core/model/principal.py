@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -29,6 +29,8 @@ class Role(StrEnum):
     VIEWER = "viewer"
     EDITOR = "editor"
     ADMIN = "admin"
+    # A job's, not a person's: no template, its rights are those it was issued.
+    SERVICE = "service"
 
 
 _EDITOR = frozenset(
@@ -45,7 +47,21 @@ RIGHTS_OF: Mapping[Role, frozenset[Right]] = {
     Role.VIEWER: frozenset((Right.READ,)),
     Role.EDITOR: _EDITOR,
     Role.ADMIN: frozenset(Right),
+    Role.SERVICE: frozenset(),
 }
+# What a service may be issued: it has no drafts to save or commit, and it manages nobody.
+SERVICE_RIGHTS = frozenset(
+    (
+        Right.READ,
+        Right.EXPORT,
+        Right.VIEW_FINANCIALS,
+        Right.SYNC,
+        Right.IMPORT,
+        Right.REFRESH_DATA,
+    )
+)
+# Keeps the names of services apart from those of people.
+SERVICE_PREFIX = "service:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +77,16 @@ class Membership:
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A verified identity acting for one organization. Rights are the token's; the database's
-    membership, read again by every operation, can only narrow them."""
+    membership, read again by every operation, can only narrow them. `key_id` names the key that
+    signed the token: when it or the token has been ended, no operation lets the principal in."""
 
     user_id: str
     organization_id: str
     rights: frozenset[Right]
     token_id: str
+    key_id: str = field(default="", compare=False)
+
+    @property
+    def is_service(self) -> bool:
+        """Whether a job acts, not a person."""
+        return self.user_id.startswith(SERVICE_PREFIX)

@@ -48,7 +48,15 @@ class Operation(StrEnum):
     PULL_FILES = "pull_files"
     GRANT = "grant"
     REVOKE = "revoke"
+    ADD_ORGANIZATION = "add_organization"
     ISSUE_TOKEN = "issue_token"  # noqa: S105 - the operation's name, no token
+    ISSUE_SERVICE_TOKEN = "issue_service_token"  # noqa: S105
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105
+    LIST_TOKENS = "list_tokens"
+    REVOKE_TOKENS = "revoke_tokens"
+    LIST_KEYS = "list_keys"
+    ROTATE_KEYS = "rotate_keys"
+    RETIRE_KEY = "retire_key"
     VERIFY_DATABASE = "verify_database"
 
 
@@ -89,11 +97,34 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
     ),
     Right.REFRESH_DATA: (Operation.PULL_PEMS,),
     Right.IMPORT: (Operation.PULL_FILES,),
-    Right.MANAGE_USERS: (Operation.GRANT, Operation.REVOKE, Operation.ISSUE_TOKEN),
-    Right.MANAGE_SETTINGS: (Operation.VERIFY_DATABASE,),
+    Right.MANAGE_USERS: (
+        Operation.GRANT,
+        Operation.REVOKE,
+        Operation.ISSUE_TOKEN,
+        Operation.ISSUE_SERVICE_TOKEN,
+        Operation.LIST_TOKENS,
+        Operation.REVOKE_TOKENS,
+    ),
+    Right.MANAGE_SETTINGS: (
+        Operation.VERIFY_DATABASE,
+        Operation.ADD_ORGANIZATION,
+        Operation.LIST_KEYS,
+        Operation.ROTATE_KEYS,
+        Operation.RETIRE_KEY,
+    ),
 }
 
-# Beside READ, without which a member does nothing at all.
+# What every member may do with tokens of their own; others' take the right beside which it stands.
+MEMBERSHIP = (Operation.REFRESH_TOKEN, Operation.LIST_TOKENS, Operation.REVOKE_TOKENS)
+# What a job may do that reads nothing to anybody.
+JOBS = (
+    Operation.PULL_PEMS,
+    Operation.PULL_FILES,
+    Operation.PUSH_COMMITMENTS,
+    Operation.RETRY,
+)
+
+# Beside READ, without which a member does nothing at all but those above.
 NEEDS: Mapping[Operation, Right] = {
     operation: right for right, operations in _BY_RIGHT.items() for operation in operations
 }
@@ -122,8 +153,11 @@ FIELD_NEEDS: Mapping[str, frozenset[Right]] = {name: _rights_of(name) for name i
 
 def needed_for(operation: Operation) -> list[Right]:
     """The rights that the operation takes, in the order in which they are asked for."""
+    if operation in MEMBERSHIP:
+        return []
     also = [ALSO[operation]] if operation in ALSO else []
-    return list(dict.fromkeys((Right.READ, NEEDS[operation], *also)))
+    first = [] if operation in JOBS else [Right.READ]
+    return list(dict.fromkeys((*first, NEEDS[operation], *also)))
 
 
 def needed_by(fields: Iterable[str]) -> Mapping[Right, list[str]]:

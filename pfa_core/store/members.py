@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from pfa_core import sql
-from pfa_core.model.principal import RIGHTS_OF, Role
+from pfa_core.model.principal import RIGHTS_OF, Principal, Role
 
 _SQL = sql.statements("members")
 
@@ -41,6 +41,15 @@ class Member:
     def custom(self) -> bool:
         """Whether the rights are others than those of the role's template."""
         return frozenset(self.rights) != RIGHTS_OF[Role(self.role)]
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """A membership as a token finds it: `token_revoked` for this organization, `key_ended` for all."""
+
+    member: Member
+    token_revoked: bool
+    key_ended: bool
 
 
 def organization(conn: Connection[Any], organization_id: str) -> OrganizationRow | None:
@@ -78,6 +87,19 @@ def member(
     values = {"organization_id": organization_id, "user_id": user_id}
     with conn.cursor(row_factory=class_row(Member)) as cursor:
         return cursor.execute(_SQL["member_locked" if lock else "member"], values).fetchone()
+
+
+def entrance(conn: Connection[Any], principal: Principal, *, lock: bool = False) -> Entrance | None:
+    """The principal's membership and how their token stands, None where they are no member; `lock`
+    makes the user's writes take turns."""
+    values = {
+        "organization_id": principal.organization_id,
+        "user_id": principal.user_id,
+        "token_id": principal.token_id,
+        "key_id": principal.key_id,
+    }
+    row = conn.execute(_SQL["entrance_locked" if lock else "entrance"], values).fetchone()
+    return Entrance(Member(*row[:-2]), *row[-2:]) if row else None
 
 
 def members(conn: Connection[Any], organization_id: str) -> list[Member]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import pfa_core
+from pfa_cli.app import main
 from pfa_core import Change, Filters, Flags, Query, Right, Selection, errors, tokens
 from pfa_core.model.delta import FieldConflict, check, clean
 from pfa_core.records import MergedRecord
@@ -293,6 +294,75 @@ class TestTenancy:
         found = rows(world)
         assert len(found) == 3
         assert {row.sync_state for row in found.values()} == {"pristine"}
+
+
+class TestSigningIn:
+    """There, tokens stood in a header and passwords came with a login; here a token is all there is."""
+
+    @pytest.fixture
+    def token(self, world: World) -> str:
+        tokens.ensure_key(pfa_core.resolve())
+        issued = pfa_core.issue_token(
+            world.db, pfa_core.resolve(), world.principal(), user_id="ann"
+        )
+        return issued.token
+
+    @pytest.mark.parametrize("given", ["not-a-token", "a.b.c", "invalid.jwt.token", "null"])
+    def test_55_a_malformed_token_is_refused(
+        self, token: str, given: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PFA_TOKEN", given)
+        with pytest.raises(errors.InvalidToken) as refused:
+            pfa_core.authenticate(pfa_core.resolve())
+        assert refused.value.exit_code == 4
+
+    @pytest.mark.parametrize("before", ["Bearer ", "bearer ", "Token ", "Basic "])
+    def test_56_a_token_is_the_token_and_no_header(
+        self, token: str, before: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PFA_TOKEN", before + token)
+        with pytest.raises(errors.InvalidToken):
+            pfa_core.authenticate(pfa_core.resolve())
+        monkeypatch.setenv("PFA_TOKEN", token)
+        assert pfa_core.authenticate(pfa_core.resolve()).user_id == "ann"
+
+    def test_57_an_empty_token_is_none(self, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        for given in ("", " ", "\n"):
+            monkeypatch.setenv("PFA_TOKEN", given)
+            with pytest.raises(errors.NotSignedIn) as refused:
+                pfa_core.authenticate(pfa_core.resolve())
+            assert refused.value.exit_code == 4
+
+    @pytest.mark.parametrize("given", ["", " ", "null", "{}", "[object Object]", '{"token": null}'])
+    def test_58_what_signs_nobody_in_is_not_kept(self, token: str, given: str) -> None:
+        with pytest.raises(errors.InvalidToken):
+            pfa_core.login(pfa_core.resolve(), given)
+        assert pfa_core.resolve().token is None
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("sync", "pull"),
+            ("sync", "pull", "--from", "-"),
+            ("sync", "push"),
+            ("sync", "push", "-n"),
+            ("sync", "runs"),
+            ("sync", "show", "018f0000-0000-7000-8000-000000000000"),
+            ("sync", "retry"),
+        ],
+        ids=" ".join,
+    )
+    def test_59_every_sync_command_needs_a_token(
+        self,
+        world: World,
+        database_url: str,
+        words: tuple[str, ...],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv("PFA_DATABASE_URL", database_url)
+        assert main([*words, "--org", "TEST_ORG"]) == 4
+        assert capsys.readouterr().err.endswith("[UNAUTHORIZED]\n")
 
 
 PAYLOADS = [

@@ -13,7 +13,7 @@ import pytest
 from pfa_cli.render.formats import Format
 from tests.cli.conftest import Pfa, Told, baseline_record, write_lines
 
-CANARY = "7391"
+CANARY = "739146"
 NOTE = "note: money is masked: seeing it takes the right view_financials in HOLNG"
 Vic = Callable[..., Told]
 
@@ -42,7 +42,7 @@ def vic(ready: Pfa, tmp_path: Path, database_url: str) -> Vic:
     """Vic was an admin while drafting, committing and meeting a conflict; money is hidden now."""
     records = [
         baseline_record(
-            n, monthlyRate=int(f"{CANARY}0"), purchasePrice=int(f"{CANARY}5"), freight=7391
+            n, monthlyRate=int(f"{CANARY}0"), purchasePrice=int(f"{CANARY}5"), freight=739146
         )
         for n in range(1, 7)
     ]
@@ -69,14 +69,14 @@ def vic(ready: Pfa, tmp_path: Path, database_url: str) -> Vic:
                 "UPDATE pfa_modification SET state = %s WHERE session_id = %s", (state, session)
             )
         conn.execute(
-            "UPDATE pfa_modification SET attempts = 1, sync_error = 'PEMS_REJECTED: rate 73914'"
+            "UPDATE pfa_modification SET attempts = 1, sync_error = 'PEMS_REJECTED: rate 7391464'"
             " WHERE session_id = 'four'"
         )
         conn.execute(
             "INSERT INTO pfa_sync_conflict (organization_id, conflict_id, modification_id, pfa_id,"
             " user_id, fields, status, created_at)"
             " SELECT organization_id, gen_random_uuid(), modification_id, pfa_id, user_id,"
-            """ '[{"field": "monthlyRate", "base": 73918, "mine": 73913, "pems": 73910}]',"""
+            """ '[{"field": "monthlyRate", "base": 7391468, "mine": 7391463, "pems": 7391460}]',"""
             " 'unresolved', updated_at FROM pfa_modification WHERE session_id = 'three'"
         )
     granted = ready("user", "grant", "vic", "--role", "admin", "--without", "view_financials")

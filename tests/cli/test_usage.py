@@ -10,7 +10,7 @@ import pytest
 
 import pfa_cli.session
 from pfa_cli.app import main
-from pfa_cli.commands.auth import parse_duration
+from pfa_cli.durations import parse_duration
 from pfa_core.errors import InvalidRequest
 
 

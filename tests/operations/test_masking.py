@@ -24,7 +24,7 @@ from tests.factories import a_world, commit, draft, record
 from tests.far_side import FarSide, a_far_side
 
 # Every amount of this world holds these figures; nothing else does.
-CANARY = "7391"
+CANARY = "739146"
 BLIND = frozenset(Right) - {Right.VIEW_FINANCIALS}
 EVERY = Filters()
 
@@ -50,7 +50,7 @@ def far(database_url: str) -> Iterator[FarSide]:
         far.push(session_id="x")
         world.execute(
             "UPDATE pfa_modification SET state = 'sync_error', attempts = 1, sync_error ="
-            " 'PEMS_REJECTED: the rate 73914 is above 7391' WHERE session_id = 'd'"
+            " 'PEMS_REJECTED: the rate 7391464 is above 739146' WHERE session_id = 'd'"
         )
         world.add_user("ann", "admin", rights=BLIND)
         yield far
@@ -206,7 +206,7 @@ def test_a_search_for_an_amount_finds_nothing(far: FarSide, blind: Principal) ->
 
 def test_lines_made_by_the_server_are_masked_as_records_are(database_url: str) -> None:
     world = a_world(database_url, priced("P-1"), priced("P-2", description='a "quote" \\ \n é'))
-    strange = {"freight": {"sum": 7391}, "rateUom": "WEEK", "vendor": None}
+    strange = {"freight": {"sum": 739146}, "rateUom": "WEEK", "vendor": None}
     world.execute("UPDATE pfa_mirror SET data = data || %s::jsonb", jsontext.dumps(strange))
     draft(world.db, world.principal(), "P-1", monthlyRate=int(f"{CANARY}1"), dor="BEO")
     blind = replace(world.principal(), rights=BLIND)

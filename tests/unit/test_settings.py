@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pfa_core.errors import ConfigInvalid, IoFailure, NotFound
+from pfa_core.errors import ConfigInvalid, InvalidRequest, IoFailure, NotFound
 from pfa_core.schema import database_status
 from pfa_core.settings import (
     Flags,
@@ -250,6 +250,76 @@ def test_a_secret_file_that_others_can_touch_is_refused(tmp_path, mode):
         read_secret_file(path)
     assert caught.value.hint == f"type: chmod 600 {path}"
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o440, 0o600, 0o640])
+def test_a_credential_may_have_the_group_s_bit_that_an_access_list_shows_as(config, tmp_path, mode):
+    path = secret_file(tmp_path / "credentials" / "pfa-token", "of systemd", mode)
+    environ = {"CREDENTIALS_DIRECTORY": str(path.parent)}
+    settings = config.resolve(**environ)
+    assert (settings.token.reveal(), settings.token_home) == ("of systemd", None)
+    assert config.resolve(**environ, PFA_TOKEN="nearer").token.reveal() == "nearer"
+    named = config.resolve(Flags(token_file=str(path)), **environ)
+    assert named.token.reveal() == "of systemd"
+    if mode & 0o040:
+        with pytest.raises(ConfigInvalid):
+            config.resolve(Flags(token_file=str(path)))
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o404, 0o460, 0o450, 0o601])
+def test_a_credential_that_more_than_the_unit_can_touch_is_refused(config, tmp_path, mode):
+    path = secret_file(tmp_path / "pfa-token", mode=mode)
+    with pytest.raises(ConfigInvalid):
+        config.resolve(CREDENTIALS_DIRECTORY=str(path.parent))
+
+
+def test_a_link_is_followed_and_what_it_leads_to_is_judged(config, tmp_path):
+    target = secret_file(tmp_path / "mounted" / "token", "of the mount")
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    assert config.resolve(PFA_TOKEN_FILE=str(link)).token.reveal() == "of the mount"
+    target.chmod(0o644)
+    with pytest.raises(ConfigInvalid):
+        config.resolve(PFA_TOKEN_FILE=str(link))
+    written = config.write("[profiles.default]\norganization = 'RIO'", 0o622)
+    moved = written.rename(tmp_path / "elsewhere.toml")
+    written.symlink_to(moved)
+    with pytest.raises(ConfigInvalid, match="written by others"):
+        config.resolve()
+    moved.chmod(0o644)
+    assert config.resolve().organization == "RIO"
+
+
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(config, tmp_path):
+    config.folder.mkdir()
+    for name in ("config.toml", "token"):
+        os.mkfifo(config.folder / name, 0o600)
+        with pytest.raises(ConfigInvalid, match="no file to read"):
+            config.resolve()
+        (config.folder / name).unlink()
+
+
+def test_a_file_of_another_user_decides_nothing(config, tmp_path, monkeypatch):
+    config.write("[profiles.default]\norganization = 'RIO'")
+    path = secret_file(tmp_path / "s")
+    me = os.geteuid()
+    if me == 0:
+        os.chown(path, 12345, -1)
+        os.chown(config.folder / "config.toml", 12345, -1)
+        assert config.resolve().organization == "RIO"  # root reads for anybody
+    monkeypatch.setattr(os, "geteuid", lambda: me + 4242)
+    with pytest.raises(ConfigInvalid, match="another user"):
+        read_secret_file(path)
+    with pytest.raises(ConfigInvalid, match="another user"):
+        config.resolve()
+
+
+def test_a_token_in_the_place_of_a_file_s_name_is_not_said_again(config):
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
+    for flags, environ in ((Flags(token_file=token), {}), (None, {"PFA_TOKEN_FILE": token})):
+        with pytest.raises(InvalidRequest) as told:
+            config.resolve(flags, **environ)
+        assert token[-12:] not in f"{told.value!r}{told.value.hint}{told.value.__cause__}"
 
 
 def test_a_secret_file_that_cannot_be_read_says_why(tmp_path):

@@ -14,13 +14,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pfa_core.errors import ConfigInvalid, InvalidToken, TokenExpired
+from pfa_core.errors import ConfigInvalid, InvalidRequest, InvalidToken, TokenExpired
+from pfa_core.keys import Keyring, SigningKey, load, store
 from pfa_core.model.principal import RIGHTS_OF, Right, Role
 from pfa_core.settings import Secret, resolve
-from pfa_core.tokens import Claims, Grant, ensure_key, full_grant, sign, signing_key, verify
+from pfa_core.tokens import Claims, Grant, ensure_key, full_grant, sign, verify
 
 NOW = datetime(2025, 12, 10, 12, tzinfo=UTC)
-KEY = Secret("a key of at least thirty-two bytes, as it should be")
+KEY = Keyring((SigningKey(Secret("a key of at least thirty-two bytes, as it should be")),))
 CLAIMS = Claims(
     user_id="ann",
     token_id="t-1",
@@ -35,18 +36,29 @@ TOKEN = sign(CLAIMS, KEY)
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=.+/! "
 
 
+def ring(*secrets: str) -> Keyring:
+    """The first signs, the others verify for an hour more."""
+    until = NOW + timedelta(hours=1)
+    first, *others = map(Secret, secrets)
+    return Keyring((SigningKey(first), *(SigningKey(other, until) for other in others)))
+
+
+def revealed(keys: Keyring) -> bytes:
+    return keys.signing.secret.reveal().encode()
+
+
 def part(content: object) -> str:
     text = content if isinstance(content, bytes) else json.dumps(content).encode()
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
 def forged(
-    payload: object, header: object = None, *, key: Secret = KEY, digest: str = "sha256"
+    payload: object, header: object = None, *, key: Keyring = KEY, digest: str = "sha256"
 ) -> str:
     """A token that is signed rightly, whatever it says."""
     head = part({"alg": "HS256", "typ": "JWT"} if header is None else header)
     body = f"{head}.{part(payload)}"
-    return f"{body}.{part(hmac.new(key.reveal().encode(), body.encode(), digest).digest())}"
+    return f"{body}.{part(hmac.new(revealed(key), body.encode(), digest).digest())}"
 
 
 def payload(**changes: object) -> dict[str, object]:
@@ -92,7 +104,7 @@ def test_a_token_is_good_until_it_expires(later, good):
 
 
 def test_a_forged_token_is_not_told_that_it_expired():
-    old = sign(replace(CLAIMS, expires_at=NOW), Secret("another key that is also long enough"))
+    old = sign(replace(CLAIMS, expires_at=NOW), ring("another key that is also long enough"))
     with pytest.raises(InvalidToken):
         verify(old, KEY, NOW)
 
@@ -114,7 +126,7 @@ def test_what_is_no_whole_token_is_refused(token):
 @pytest.mark.parametrize("key", ["x", "a key of at least thirty-two bytes, as it should bE"])
 def test_another_key_does_not_fit(key):
     with pytest.raises(InvalidToken):
-        verify(TOKEN, Secret(key), NOW)
+        verify(TOKEN, ring(key), NOW)
 
 
 @pytest.mark.parametrize(
@@ -248,13 +260,17 @@ def test_any_text_as_a_token_is_refused_as_one(text):
 
 def test_a_token_is_signed_as_the_standard_says():
     head, body, signature = TOKEN.split(".")
-    expected = hmac.new(KEY.reveal().encode(), f"{head}.{body}".encode(), hashlib.sha256).digest()
+    expected = hmac.new(revealed(KEY), f"{head}.{body}".encode(), hashlib.sha256).digest()
     assert signature == part(expected)
-    assert json.loads(base64.urlsafe_b64decode(head + "==")) == {"alg": "HS256", "typ": "JWT"}
+    assert json.loads(base64.urlsafe_b64decode(head + "==")) == {
+        "alg": "HS256",
+        "typ": "JWT",
+        "kid": KEY.signing.key_id,
+    }
 
 
 def test_a_short_key_is_no_warning_at_every_use():
-    key = Secret("short")
+    key = ring("short")
     assert verify(sign(CLAIMS, key), key, NOW) == CLAIMS
 
 
@@ -264,7 +280,7 @@ def test_no_error_shows_the_token_or_the_key():
             verify(token, KEY, NOW)
         shown = f"{caught.value!r}{caught.value.hint}{caught.value.__cause__}"
         assert token not in shown
-        assert KEY.reveal() not in shown
+        assert revealed(KEY).decode() not in shown
 
 
 def settings_in(tmp_path: Path, **environ: str):
@@ -273,16 +289,16 @@ def settings_in(tmp_path: Path, **environ: str):
 
 def test_the_key_is_the_variable_s_else_the_file_s(tmp_path):
     with pytest.raises(ConfigInvalid, match="no key"):
-        signing_key(settings_in(tmp_path))
-    made = ensure_key(settings_in(tmp_path)).reveal()
-    assert len(base64.urlsafe_b64decode(made + "==")) == 32
-    assert ensure_key(settings_in(tmp_path)).reveal() == made
-    assert signing_key(settings_in(tmp_path)).reveal() == made
-    assert signing_key(settings_in(tmp_path, PFA_JWT_SECRET="other")).reveal() == "other"
+        load(settings_in(tmp_path))
+    made = ensure_key(settings_in(tmp_path))
+    assert len(base64.urlsafe_b64decode(revealed(made) + b"==")) == 32
+    assert revealed(ensure_key(settings_in(tmp_path))) == revealed(made)
+    assert revealed(load(settings_in(tmp_path))) == revealed(made)
+    assert revealed(load(settings_in(tmp_path, PFA_JWT_SECRET="other"))) == b"other"
 
 
 def test_no_key_is_made_where_the_variable_holds_one(tmp_path):
-    assert ensure_key(settings_in(tmp_path, PFA_JWT_SECRET="other")).reveal() == "other"
+    assert revealed(ensure_key(settings_in(tmp_path, PFA_JWT_SECRET="other"))) == b"other"
     assert not settings_in(tmp_path).key_file.exists()
 
 
@@ -293,4 +309,75 @@ def test_a_key_file_that_is_empty_or_open_to_others_is_refused(tmp_path, text, m
     path.write_text(text)
     path.chmod(mode)
     with pytest.raises(ConfigInvalid):
-        signing_key(settings_in(tmp_path))
+        load(settings_in(tmp_path))
+
+
+# --- the ring of keys -----------------------------------------------------------------------------
+
+
+def test_a_ring_has_the_signing_key_first_and_older_ones_with_their_end(tmp_path):
+    settings = settings_in(tmp_path)
+    ensure_key(settings)
+    whole = ring("new", "older, with blanks", "oldest")
+    store(settings, whole)
+    assert settings.key_file.read_text() == (
+        "new\n2025-12-10T13:00:00Z older, with blanks\n2025-12-10T13:00:00Z oldest\n"
+    )
+    found = load(settings)
+    assert [key.key_id for key in found.keys] == [key.key_id for key in whole.keys]
+    assert [key.not_after for key in found.keys] == [None, *[NOW + timedelta(hours=1)] * 2]
+
+
+def test_every_key_of_the_ring_verifies_until_its_end():
+    whole, alone = ring("new", "old"), ring("old")
+    for token in (sign(CLAIMS, alone), forged(payload(exp=2_000_000_000), key=alone)):
+        assert verify(token, whole, NOW).key_id == alone.signing.key_id
+        with pytest.raises(InvalidToken):
+            verify(token, whole, NOW + timedelta(hours=1))
+    assert verify(sign(CLAIMS, whole), whole, NOW).key_id == whole.signing.key_id
+
+
+def test_a_key_id_leads_to_no_other_key_of_the_ring():
+    whole = ring("new", "old")
+    for kid in (whole.signing.key_id, "0" * 16):
+        header = {"alg": "HS256", "kid": kid}
+        with pytest.raises(InvalidToken):
+            verify(forged(payload(), header, key=ring("old")), whole, NOW)
+
+
+def test_a_key_is_called_by_its_content_and_tells_nothing_of_it():
+    first, again, other = (SigningKey(Secret(text)) for text in ("hidden", "hidden", "Hidden"))
+    assert first.key_id == again.key_id != other.key_id
+    assert len(first.key_id) == 16
+    assert int(first.key_id, 16) > 0
+    assert "hidden" not in repr(first)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "new\nhidden",
+        "new\n2025-12-10 hidden",
+        "new\n2025-13-10T00:00:00Z hidden",
+        "new\n2025-12-10T00:00:00Z ",
+        "new\n\n2025-12-10T00:00:00Z hidden",
+        "\nnew",
+        "-----BEGIN PUBLIC KEY-----",
+        "ssh-rsa AAAA",
+        "\udcff",
+    ],
+    ids=range(9),
+)
+def test_what_is_no_ring_is_refused_without_being_shown(tmp_path, text):
+    with pytest.raises(ConfigInvalid) as told:
+        load(settings_in(tmp_path, PFA_JWT_SECRET=text))
+    assert "hidden" not in told.value.message + told.value.hint
+
+
+def test_no_token_is_made_that_nobody_would_take():
+    many = {f"ORG-{number}": full_grant(Role.ADMIN) for number in range(2000)}
+    with pytest.raises(InvalidRequest):
+        sign(replace(CLAIMS, organizations=many), KEY)
+    some = {f"ORG-{number}": full_grant(Role.ADMIN) for number in range(500)}
+    whole = replace(CLAIMS, organizations=some)
+    assert verify(sign(whole, KEY), KEY, NOW) == whole
