@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pfa_core.conflicts import list_conflicts, resolve_conflicts, show_conflict
     from pfa_core.drafts import parse_assignments, save, set_fields, shift, unset_fields
     from pfa_core.files.deltas import DeltaFile, read_delta_file
+    from pfa_core.integrity import verify_log
     from pfa_core.issuing import issue_service_token, issue_token, refresh_token
     from pfa_core.kpis import compute_stats
     from pfa_core.lifecycle import Selection, commit, discard, uncommit
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pfa_core.model.ownership import Owner, Ownership
     from pfa_core.model.principal import Principal, Right, Role
     from pfa_core.model.query import Filters, Query, SortKey, parse_sort
-    from pfa_core.overview import list_log, list_runs, show_run, status
+    from pfa_core.overview import LogFilter, follow_log, list_log, list_runs, show_run, status
     from pfa_core.pems.profile import PemsProfile
     from pfa_core.pems_settings import pems_configured, pems_ownership, pems_profile
     from pfa_core.pull import pull_files, pull_pems
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         show_records,
         stream_records,
     )
+    from pfa_core.restoration import restore
     from pfa_core.review import diff, list_drafts
     from pfa_core.revoking import list_tokens, revoke_tokens
     from pfa_core.rotating import list_keys, retire_key, rotate_keys
@@ -76,6 +78,7 @@ _HOME = {
         "rotating": "list_keys retire_key rotate_keys",
         "drafts": "parse_assignments save set_fields shift unset_fields",
         "files.deltas": "DeltaFile read_delta_file",
+        "integrity": "verify_log",
         "kpis": "compute_stats",
         "lifecycle": "Selection commit discard uncommit",
         "metrics": "Metric collect exposition",
@@ -83,7 +86,7 @@ _HOME = {
         "model.delta": "Change merge three_way",
         "model.principal": "Principal Right Role",
         "model.query": "Filters Query SortKey parse_sort",
-        "overview": "list_log list_runs show_run status",
+        "overview": "LogFilter follow_log list_log list_runs show_run status",
         "pems.profile": "PemsProfile",
         "model.ownership": "Owner Ownership",
         "pems_settings": "pems_configured pems_ownership pems_profile",
@@ -92,6 +95,7 @@ _HOME = {
         "push": "PushOptions plan_push push_commitments retry",
         "model.locking": "IfLocked",
         "records": "MergedRecord count_records export_jsonl list_records nearest_value show_records stream_records",
+        "restoration": "restore",
         "review": "diff list_drafts",
         "schema": "database_status database_url open_database psql_address psql_program stop_embedded upgrade",
         "settings": "Flags Settings resolve",
@@ -111,6 +115,7 @@ __all__ = [
     "Filters",
     "Flags",
     "IfLocked",
+    "LogFilter",
     "MergedRecord",
     "Metric",
     "Owner",
@@ -138,6 +143,7 @@ __all__ = [
     "errors",
     "export_jsonl",
     "exposition",
+    "follow_log",
     "grant",
     "initialize",
     "issue_service_token",
@@ -172,6 +178,7 @@ __all__ = [
     "refresh_token",
     "resolve",
     "resolve_conflicts",
+    "restore",
     "retire_key",
     "retry",
     "revoke",
@@ -192,6 +199,7 @@ __all__ = [
     "unset_fields",
     "upgrade",
     "verify_database",
+    "verify_log",
 ]
 
 

@@ -12,6 +12,7 @@ from psycopg import Connection
 
 from pfa_core import keys, membership, tokens
 from pfa_core.errors import (
+    Denial,
     Forbidden,
     IllegalTransition,
     InvalidToken,
@@ -24,7 +25,7 @@ from pfa_core.guard import enter, require_living
 from pfa_core.keys import Keyring
 from pfa_core.minting import Minted, Order, carried, grant_of, mint
 from pfa_core.model.principal import RIGHTS_OF, Principal, Role
-from pfa_core.model.rights import Operation
+from pfa_core.model.rights import Operation, needed_for
 from pfa_core.naming import require_code, require_name, require_user
 from pfa_core.settings import Settings, os_user, write_secret_file
 from pfa_core.store import members
@@ -94,6 +95,7 @@ def initialize(
             raise Forbidden(
                 f"the organization {organization_id} exists and {user} is not a member of it",
                 hint=f"an admin types: pfa user grant {user} --org {organization_id} --role admin",
+                denial=_stranger(organization_id, user, "initialize"),
             )
         return created, _renew(conn, db, ring, settings, (user, organization_id, ttl))
 
@@ -127,7 +129,10 @@ def add_organization(
         _require_some_admin(conn, claims)
         created = _add_organization(conn, db, claims.user_id, organization_id, name)
         if not created and members.member(conn, organization_id, claims.user_id) is None:
-            raise Forbidden(f"the organization {organization_id} exists and is not yours")
+            raise Forbidden(
+                f"the organization {organization_id} exists and is not yours",
+                denial=_stranger(organization_id, claims.user_id, Operation.ADD_ORGANIZATION),
+            )
         return created, _renew(conn, db, ring, settings, order)
 
     created, minted = db.transact(work, dry_run=dry_run)
@@ -234,6 +239,12 @@ def _add_organization(conn: Connection[Any], db: Database, user: str, code: str,
     member = membership.put(conn, db, admin, user, Role.ADMIN)
     membership.record(conn, db, admin, "organization", None, member)
     return True
+
+
+def _stranger(organization_id: str, user: str, operation: str) -> Denial:
+    rights = ", ".join(needed_for(Operation.ADD_ORGANIZATION))
+    reason = f"{user} is not a member of {organization_id}"
+    return Denial(organization_id, user, operation, rights, reason)
 
 
 def _require_some_admin(conn: Connection[Any], claims: tokens.Claims) -> None:

@@ -16,7 +16,7 @@ from pfa_core.masking import Mask
 from pfa_core.model.baseline import FOREIGN, read_record
 from pfa_core.model.textrows import TextRows
 from pfa_core.running import Running
-from pfa_core.store import audit, leases, runs
+from pfa_core.store import leases, runs
 
 MAX_FAULTS = 1000
 MAX_TOLD = 20
@@ -120,7 +120,7 @@ class Arrival:
 
 
 def end_pull(conn: Connection[Any], running: Running, result: PullResult) -> None:
-    """Write a pull's end into the history, with what it refused, and into the audit trail."""
+    """Write a pull's end into history and audit trail, and what it refused into the history."""
     code, run, at = running.organization_id, running.run_id, leases.clock(conn)
     running.end(conn, result.status, result.counts(), result.message or None)
     outcomes = [
@@ -136,10 +136,6 @@ def end_pull(conn: Connection[Any], running: Running, result: PullResult) -> Non
         for number, fault in enumerate(result.faults, 1)
     ]
     runs.add_outcomes(conn, code, run, outcomes, at)
-    entry = audit.Entry(
-        str(running.db.new_id()), run_id=run, after=result.counts(), reason=running.source
-    )
-    audit.write(conn, code, running.principal.user_id, "pull", at, [entry])
 
 
 def _storable(text: str) -> bool:

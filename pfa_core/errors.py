@@ -55,13 +55,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Who was refused what, for the audit trail: the operation, the right or rights it takes, why."""
+    """Whom an organization refused what, for the audit trail: the operation, the right or rights that it
+    takes, why; `action` is what the trail calls it."""
 
     organization_id: str
     user_id: str
     operation: str
     permission: str
     reason: str
+    action: str = "permission_denied"
 
 
 class PfaError(Exception):
@@ -113,7 +115,8 @@ class InvalidToken(NotSignedIn):
 
 
 class NotAllowed(PfaError):
-    """Signed in, but not for this. `denial` is what the audit trail has to be told, once."""
+    """Signed in, but not for this. `denial` is what the audit trail has to be told, once; the handle on
+    the database does."""
 
     code = "FORBIDDEN"
     exit_code = 5

@@ -19,7 +19,7 @@ from pfa_core.store.members import Entrance, Member
 def enter(
     conn: Connection[Any], principal: Principal, operation: Operation, *, writing: bool = False
 ) -> Member:
-    """Let the principal in, or raise.
+    """Let the principal in, or raise; the audit trail is told of whom it refuses.
 
     The token's rights and the membership as it stands now must both allow it. With `writing` the
     principal's other writing transactions wait until this one ends; it is for a person's own work,
@@ -122,16 +122,19 @@ def require_order(
             raise _lacking(principal, [Right.VIEW_FINANCIALS], operation, details=details)
 
 
-def require_active(conn: Connection[Any], organization_id: str) -> None:
+def require_active(conn: Connection[Any], principal: Principal, operation: Operation) -> None:
     """Refuse to exchange anything with PEMS for an organization that is suspended or archived.
 
     Raises:
         Forbidden: It is.
     """
-    found = members.organization(conn, organization_id)
+    code, user = principal.organization_id, principal.user_id
+    found = members.organization(conn, code)
     if found and found.status != "active":
+        message = f"the organization {code} is {found.status}: nothing is exchanged"
+        listed = _listed(operation)
         raise Forbidden(
-            f"the organization {organization_id} is {found.status}: nothing is exchanged"
+            message, denial=Denial(code, user, operation, listed, message, "sync_skipped")
         )
 
 

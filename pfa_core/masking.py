@@ -34,7 +34,7 @@ _NULLS: Mapping[str, Any] = dict.fromkeys(MONEY)
 _WORD = re.compile(r"[^\s]*\d[^\s]*")
 _MOMENT = re.compile(r"\W*\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|\+00:00)?)?\W*")
 # Entries whose reason the program wrote, out of what PEMS answered or two sides said.
-_MADE_REASONS = frozenset(("acknowledge", "reject", "dispute", "retry"))
+_MADE_REASONS = frozenset(("acknowledge", "reject", "dispute", "postpone", "release", "retry"))
 
 Value = TypeVar("Value")
 

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg import Connection
 
 from pfa_core.errors import InvalidRequest, NotFound
-from pfa_core.guard import enter, holds
-from pfa_core.masking import mask_for
+from pfa_core.guard import enter, holds, require
+from pfa_core.masking import Mask, mask_for
 from pfa_core.model.delta import three_way
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import OTHERS, Operation
-from pfa_core.store import audit, mirror, modifications, records, runs
-from pfa_core.store.audit import LogEntry
+from pfa_core.store import audit, chain, mirror, modifications, records, runs
+from pfa_core.store.audit import LAST_ID, LogEntry, LogFilter, Place
 from pfa_core.store.database import Database
 from pfa_core.store.runs import Outcome, Run
 
 MAX_ROWS = 100_000
+STRETCH = 1_000  # entries that are followed at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ def show_run(db: Database, principal: Principal, run_id: str) -> RunDetail:
 def list_log(
     db: Database,
     principal: Principal,
+    filters: LogFilter | None = None,
     *,
     pfa_id: str | None = None,
     session_id: str | None = None,
@@ -152,24 +154,104 @@ def list_log(
     """The audit trail, the newest entry first.
 
     Members see what concerns them: their own entries, and everybody's when they manage users.
+
+    Args:
+        pfa_id, session_id: In place of those of the filters.
+
+    Raises:
+        PermissionDenied: The entries of somebody else were asked for, and the principal manages no users.
     """
     _require_limit(limit)
-    Filters(id=(pfa_id,) if pfa_id else (), session=(session_id,) if session_id else ())
+    filters = filters or LogFilter()
+    wanted = _checked(
+        replace(
+            filters,
+            pfa_id=pfa_id or filters.pfa_id,
+            session_id=session_id or filters.session_id,
+        )
+    )
 
     def work(conn: Connection[Any]) -> list[LogEntry]:
-        member = enter(conn, principal, Operation.LIST_LOG)
-        mask = mask_for(principal, member)
-        found = audit.entries(
-            conn,
-            principal.organization_id,
-            user_id=None if holds(principal, member, OTHERS) else principal.user_id,
-            pfa_id=pfa_id,
-            session_id=session_id,
-            limit=limit,
-        )
+        visible, mask = _visible(conn, principal, wanted, Operation.LIST_LOG)
+        found = audit.entries(conn, principal.organization_id, visible, limit=limit)
         return [mask.log_entry(item) for item in found]
 
     return db.read(work)
+
+
+def follow_log(
+    db: Database,
+    principal: Principal,
+    filters: LogFilter | None = None,
+    *,
+    history: int = 10,
+    wait: Callable[[], bool],
+) -> Iterator[LogEntry]:
+    """The audit trail as it grows: the last entries there are, then each new one, none twice, none lost.
+
+    New entries come in the order in which their transactions ended, whatever their ids and times say.
+
+    Args:
+        history: How many entries that are there already come first, the oldest of them first.
+        wait: Called whenever all is told; False ends it. No transaction is open meanwhile.
+
+    Raises:
+        PermissionDenied: As `list_log`.
+    """
+    wanted = _checked(filters or LogFilter())
+    code = principal.organization_id
+
+    def begin(conn: Connection[Any]) -> tuple[list[LogEntry], Place]:
+        visible, mask = _visible(conn, principal, wanted, Operation.FOLLOW_LOG)
+        place = Place(chain.head(conn, code).number, LAST_ID)
+        found = audit.entries(conn, code, visible, limit=history) if history else []
+        return [mask.log_entry(item) for item in found], place
+
+    def go_on(conn: Connection[Any]) -> tuple[list[LogEntry], Place, bool]:
+        visible, mask = _visible(conn, principal, wanted, Operation.FOLLOW_LOG)
+        found = audit.following(conn, code, visible, after=place, limit=STRETCH)
+        new = [mask.log_entry(entry) for _, entry in found]
+        if len(found) == STRETCH:
+            return new, found[-1][0], True
+        return new, Place(chain.head(conn, code).number, LAST_ID), False
+
+    entries, place = db.read(begin)
+    yield from reversed(entries)
+    more = False
+    while more or wait():
+        entries, place, more = db.read(go_on)
+        yield from entries
+
+
+def _checked(filters: LogFilter) -> LogFilter:
+    """The filters, refused where they cannot be stored text, times in UTC where they have no zone."""
+    texts = (filters.pfa_id, filters.user_id, *filters.actions)
+    session = (filters.session_id,) if filters.session_id else ()
+    Filters(id=tuple(text for text in texts if text), session=session)
+    since, until = (
+        at.replace(tzinfo=UTC) if at and at.tzinfo is None else at
+        for at in (filters.since, filters.until)
+    )
+    run_id = filters.run_id
+    if run_id is not None:
+        try:
+            run_id = str(UUID(run_id.strip()))
+        except ValueError:
+            raise NotFound(f"there is no run {run_id!r}", hint="type: pfa sync runs") from None
+    return replace(filters, since=since, until=until, run_id=run_id)
+
+
+def _visible(
+    conn: Connection[Any], principal: Principal, filters: LogFilter, operation: Operation
+) -> tuple[LogFilter, Mask]:
+    """The filters as far as the principal may look, and what hides money from them."""
+    member = enter(conn, principal, operation)
+    mask = mask_for(principal, member)
+    if holds(principal, member, OTHERS):
+        return filters, mask
+    if filters.user_id not in (None, principal.user_id):
+        require(principal, member, OTHERS, operation)
+    return replace(filters, user_id=principal.user_id), mask
 
 
 def _overtaken(conn: Connection[Any], principal: Principal) -> Counter[tuple[str, str]]:

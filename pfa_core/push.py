@@ -263,9 +263,6 @@ def _finish(running: Running, work: Pushing) -> PushResult:
 
     def end(conn: Connection[Any]) -> None:
         running.end(conn, status, counts, message or None)
-        entry = audit.Entry(str(running.db.new_id()), run_id=running.run_id, after=counts)
-        user, at = running.principal.user_id, leases.clock(conn)
-        audit.write(conn, running.organization_id, user, "push", at, [entry])
 
     running.db.transact(end)
     work.log.event("ended", status=status, **counts)

@@ -235,7 +235,7 @@ class Pushing:
 
     def _claim(self, conn: Connection[Any], wanted: int) -> list[Task | Sending]:
         enter(conn, self.running.principal, Operation.PUSH_COMMITMENTS)
-        require_active(conn, self._code)
+        require_active(conn, self.running.principal, Operation.PUSH_COMMITMENTS)
         code, at = self._code, leases.clock(conn)
         rows = queue.due(conn, code, self.scope, at=at, limit=wanted)
         if not rows:

@@ -89,7 +89,6 @@ def rotate_keys(
             hint="a new key on its first line, and on the second the instant until when the old key"
             " verifies, a blank and the old key; then type: pfa auth keys",
         )
-    secret = keys.new_secret()
 
     def work(conn: Connection[Any]) -> Rotation:
         enter(conn, principal, Operation.ROTATE_KEYS)
@@ -99,7 +98,8 @@ def rotate_keys(
         now = db.clock()
         # The ring's file has whole seconds.
         until = (now + overlap).replace(microsecond=0)
-        new = ring.rotated(secret, until, now)
+        # Another one at each attempt: the one before may have stored its key and then broken.
+        new = ring.rotated(keys.new_secret(), until, now)
         before, after = ring.signing.key_id, new.signing.key_id
         count = register.count_outliving(conn, principal.organization_id, [before], until)
         signing_keys.end(conn, before, until)

@@ -22,7 +22,7 @@ from pfa_core.masking import Mask, mask_for
 from pfa_core.model.locking import IfLocked
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
-from pfa_core.store import leases, runs
+from pfa_core.store import audit, leases, runs
 from pfa_core.store.database import Database
 from pfa_core.store.leases import Holder
 
@@ -86,9 +86,24 @@ class Running:
     def end(
         self, conn: Connection[Any], status: str, counts: Mapping[str, int], message: str | None
     ) -> None:
-        """Write the run's end into the history."""
-        row = self.as_row(status, counts, at=leases.clock(conn), message=message)
-        runs.put(conn, self.organization_id, row)
+        """Write the run's end into the history and the audit trail."""
+        at = leases.clock(conn)
+        runs.put(conn, self.organization_id, self.as_row(status, counts, at=at, message=message))
+        ended = {"status": status, **counts}
+        self.trail(conn, self.direction, at, self.run_id, ended, message or self.source)
+
+    def trail(
+        self,
+        conn: Connection[Any],
+        action: str,
+        at: datetime,
+        run_id: str,
+        after: Mapping[str, Any],
+        reason: str | None = None,
+    ) -> None:
+        """Write what became of a run into the audit trail."""
+        entry = audit.Entry(str(self.db.new_id()), run_id=run_id, after=dict(after), reason=reason)
+        audit.write(conn, self.organization_id, self.principal.user_id, action, at, [entry])
 
     def keep(self, db: Database) -> bool:
         """Hold the lease for another lifetime; False when it is somebody else's."""
@@ -155,7 +170,7 @@ def leased(
 
     def begin(conn: Connection[Any]) -> Running | Holder:
         mask = mask_for(principal, enter(conn, principal, operation))
-        require_active(conn, principal.organization_id)
+        require_active(conn, principal, operation)
         held = _take(conn, principal, direction, run_id, lifetime)
         if held:
             return held
@@ -163,9 +178,7 @@ def leased(
         running = Running(
             db, principal, direction, run_id, source, kind, since, at, lifetime, mask, asked
         )
-        code = principal.organization_id
-        runs.bury(conn, code, direction, run_id, at=at, message=KILLED)
-        runs.put(conn, code, running.as_row("running", {}))
+        _record_start(conn, running, at)
         return running
 
     delay = 0.1
@@ -252,6 +265,17 @@ def _heartbeat(running: Running) -> Iterator[None]:
     finally:
         done.set()
         thread.join(timeout=5)
+
+
+def _record_start(conn: Connection[Any], running: Running, at: datetime) -> None:
+    """The run's first line in history and trail, and the last one of those that were killed."""
+    code, direction, run_id = running.organization_id, running.direction, running.run_id
+    for dead in runs.bury(conn, code, direction, run_id, at=at, message=KILLED):
+        running.trail(conn, direction, at, dead, {"status": "failed"}, KILLED)
+    runs.put(conn, code, running.as_row("running", {}))
+    since = running.since.isoformat() if running.since else None
+    started = {"direction": direction, "kind": running.kind, "since": since}
+    running.trail(conn, "begin", at, run_id, started, running.source)
 
 
 def _record_failure(running: Running, error: BaseException) -> None:

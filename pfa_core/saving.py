@@ -57,9 +57,18 @@ class SaveOptions:
     partial: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a draft comes from that is restored: its session, and what the audit trail says of it."""
+
+    session_id: str
+    reason: str
+
+
 @dataclass
 class Saving:
-    """One save: what it was asked, and the faults it has found so far."""
+    """One save: what it was asked, and the faults it has found so far. With `origins`, by PFA id, it
+    restores drafts that were discarded."""
 
     db: Database
     principal: Principal
@@ -67,6 +76,7 @@ class Saving:
     options: SaveOptions
     source: str
     faults: list[Fault] = field(default_factory=list)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     def run(
         self, conn: Connection[Any], changes: Sequence[Change], faults: Sequence[Fault]
@@ -90,7 +100,7 @@ class Saving:
         ]
         self._order_faults(changes)
         if self.faults and not (self.options.partial and plans):
-            raise _refusal(self.faults, self.source)
+            raise _refusal(self.faults, self.source, "restored" if self.origins else "saved")
         saved = sorted((self._store(conn, plans, at)), key=lambda item: item.pfa_id)
         return SaveResult(_common_session(plans, session), saved, self.faults)
 
@@ -133,7 +143,8 @@ class Saving:
         earlier = [item.delta for item in stack if item.state != "draft"]
         faults = self._refused(change, row, draft)
         if row is not None and not faults:
-            plan = _Plan(change, row, draft, self._session_of(draft, session), self.options.replace)
+            own = self._session_of(row.pfa_id, draft, session)
+            plan = _Plan(change, row, draft, own, self.options.replace)
             faults = check(change.pfa_id, merge(row.data, *earlier), plan.delta)
             if not faults:
                 return plan
@@ -155,10 +166,11 @@ class Saving:
             return [Fault(change.pfa_id, "sessionId", "SESSION_MISMATCH", reason)]
         return []
 
-    def _session_of(self, draft: ModificationRow | None, session: str) -> str:
+    def _session_of(self, pfa_id: str, draft: ModificationRow | None, session: str) -> str:
         if draft and self.session_id is None:
             return draft.session_id
-        return session
+        origin = self.origins.get(pfa_id)
+        return origin.session_id if origin else session
 
     def _store(self, conn: Connection[Any], plans: Sequence[_Plan], at: datetime) -> list[Saved]:
         new = [plan for plan in plans if plan.draft is None]
@@ -170,7 +182,7 @@ class Saving:
         modifications.update_drafts(conn, self.principal, updates, at)
         touched = [plan.change.pfa_id for plan in (*new, *changed)]
         modifications.put_overlays(conn, self.principal, touched)
-        self._audit(conn, [row.modification_id for row in inserts], changed, at)
+        self._audit(conn, inserts, changed, at)
         return [
             *(Saved(row.pfa_id, row.modification_id, 1, "created") for row in inserts),
             *(plan.as_saved("updated", 1) for plan in changed),
@@ -178,12 +190,31 @@ class Saving:
         ]
 
     def _audit(
-        self, conn: Connection[Any], new: Sequence[str], changed: Sequence[_Plan], at: datetime
+        self, conn: Connection[Any], new: Sequence[NewDraft], changed: Sequence[_Plan], at: datetime
     ) -> None:
         by, new_id = self.principal, self.db.new_id
-        audit.write_of(conn, by, "save", at, new, new_id, before=False)
+        if self.origins:
+            self._audit_restored(conn, new, at)
+            return
+        ids = [row.modification_id for row in new]
+        audit.write_of(conn, by, "save", at, ids, new_id, before=False)
         entries = [plan.entry(str(new_id())) for plan in changed]
         audit.write(conn, by.organization_id, by.user_id, "save", at, entries)
+
+    def _audit_restored(self, conn: Connection[Any], new: Sequence[NewDraft], at: datetime) -> None:
+        by = self.principal
+        entries = [
+            audit.Entry(
+                str(self.db.new_id()),
+                row.pfa_id,
+                row.modification_id,
+                row.session_id,
+                after=row.delta,
+                reason=self.origins[row.pfa_id].reason,
+            )
+            for row in new
+        ]
+        audit.write(conn, by.organization_id, by.user_id, "restore", at, entries)
 
 
 @dataclass(frozen=True)
@@ -286,11 +317,11 @@ def _new_session(at: datetime, db: Database) -> str:
     return f"s-{at:%Y%m%d-%H%M%S}-{str(db.new_id())[-4:]}"
 
 
-def _refusal(faults: Sequence[Fault], source: str) -> PfaError:
+def _refusal(faults: Sequence[Fault], source: str, done: str) -> PfaError:
     codes = {fault.code for fault in faults}
     kind = _SHARED_CODES.get(next(iter(codes)), InvalidData) if len(codes) == 1 else InvalidData
     place = f" in {source}" if source else ""
-    return kind(f"{count(len(faults), 'problem')}{place}, nothing was saved", details=faults)
+    return kind(f"{count(len(faults), 'problem')}{place}, nothing was {done}", details=faults)
 
 
 def count(number: int, noun: str) -> str:

@@ -21,6 +21,8 @@ _ACTIONS = {
     Verdict.SYNCED: "acknowledge",
     Verdict.REJECTED: "reject",
     Verdict.CONFLICT: "dispute",
+    Verdict.RETRYING: "postpone",
+    Verdict.RELEASED: "release",
 }
 _FOLDED = (Verdict.SYNCED, Verdict.CONFLICT)
 

@@ -222,6 +222,10 @@ def command_lines(text: str) -> Iterator[str]:
             yield from re.findall(r"(?:^|[|;(&] ?|\$\(|then |if |do )(pfa [^|;&)>]+)", shown)
 
 
+# A group that does something by itself, and what.
+IN_FULL = {"pfa log": "pfa log show"}
+
+
 def is_known(line: str) -> bool:
     """Whether the program has the command, and the command every option of the line."""
     words = shlex.split(line, comments=True)
@@ -231,7 +235,7 @@ def is_known(line: str) -> bool:
     name = next((f"pfa {' '.join(some)}" for some in meant if is_command(some)), None)
     if name is None:
         return words[1] in ("--version", "--help", "--install-completion")
-    command, context = COMMANDS[name]
+    command, context = COMMANDS[IN_FULL.get(name, name)]
     taken = {
         spelling
         for param in command.get_params(context)
@@ -243,4 +247,5 @@ def is_known(line: str) -> bool:
 
 
 def is_command(words: list[str]) -> bool:
-    return f"pfa {' '.join(words)}" in COMMANDS
+    name = f"pfa {' '.join(words)}"
+    return IN_FULL.get(name, name) in COMMANDS

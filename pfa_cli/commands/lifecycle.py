@@ -1,4 +1,4 @@
-"""`pfa commit`, `uncommit` and `discard`: what becomes of drafts."""
+"""`pfa commit`, `uncommit`, `discard` and `restore`: what becomes of drafts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 import pfa_core as core
 from pfa_cli.compose import Effect, command
+from pfa_cli.failures import fault_document
 from pfa_cli.outcomes import show_records, tell
 from pfa_cli.render.documents import document
 from pfa_cli.render.words import count
@@ -16,6 +17,7 @@ from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest
 
 if TYPE_CHECKING:
     from pfa_core.lifecycle import CommitResult, Selection
+    from pfa_core.restoration import RestoreResult
 
 app = typer.Typer(rich_markup_mode=None)
 VERSIONS = ("pfaId", "modificationId", "version")
@@ -140,6 +142,67 @@ def discard(
         call.say(f"session {session} was discarded before")
     else:
         tell(call, f"{count(len(items), 'draft')} dropped")
+
+
+@command(
+    app,
+    "restore",
+    effect=Effect.WRITES,
+    examples=(
+        "pfa restore --session weather-silo4 --dry-run",
+        "pfa restore --id HOLNG-000123",
+        "pfa restore --entry 018f6d5e-7c1a-7000-8000-0242ac120002",
+    ),
+    exit_codes="2 nothing selected; 3 with --partial, some were not restored; 6 nothing was"
+    " discarded; 7 a record has a draft; 9 the baseline moved so that a rule is broken.",
+)
+def restore(
+    call: Call,
+    *,
+    session: Session = None,
+    ids: Ids = None,
+    entries: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--entry", metavar="ENTRY_ID", help="Of this entry of pfa log; may be repeated."
+        ),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Restore the others when some cannot be.")
+    ] = False,
+) -> int:
+    """Make discarded drafts drafts again, all or none: of each record the newest of mine."""
+    database, principal = call.open()
+    result = core.restore(
+        database,
+        principal,
+        session_id=session,
+        ids=ids or (),
+        entry_ids=entries or (),
+        partial=partial,
+        dry_run=call.dry_run,
+    )
+    items = [document(item) for item in result.restored]
+    show_records(call, items, lambda: _restore_document(call, result, items), columns=VERSIONS)
+    tell(call, f"{count(len(items), 'draft')} restored")
+    if result.already_restored:
+        call.say(f"{count(len(result.already_restored), 'draft')} had been restored before")
+    if not result.errors:
+        return 0
+    message = f"{count(len(result.errors), 'problem')}, {len(items):,} restored"
+    return call.partly_done(message, InvalidData.code, result.errors)
+
+
+def _restore_document(
+    call: Call, result: RestoreResult, items: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "restoredCount": len(items),
+        "restored": items,
+        "alreadyRestored": result.already_restored,
+        "errors": [fault_document(fault) for fault in result.errors],
+        "metadata": {"restoreTime": call.milliseconds},
+    }
 
 
 def _selection(session: str | None, ids: list[str] | None, *, everything: bool) -> Selection:

@@ -1,10 +1,9 @@
-"""`pfa status`, `log`, `doctor`, `version`: where I stand and whether all is well."""
+"""`pfa status`, `doctor`, `version`: where I stand and whether all is well."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,15 +12,14 @@ from pfa_cli.checks import Finding, examine
 from pfa_cli.compose import command
 from pfa_cli.failures import DIFFERS
 from pfa_cli.render.documents import document
-from pfa_cli.render.escape import plain, visible
+from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import MASKED, ago
+from pfa_cli.render.words import ago
 from pfa_cli.session import Call, version
-from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:
-    from pfa_core.overview import LogEntry, StatusReport
+    from pfa_core.overview import StatusReport
 
 app = typer.Typer(rich_markup_mode=None)
 _SESSION_COLUMNS = ("sessionId", "state", "records", "lastChange", "overtaken")
@@ -53,49 +51,6 @@ def status(
     )
     show(sheet, look)
     return DIFFERS if exit_code and report.sessions else 0
-
-
-@command(
-    app,
-    "log",
-    examples=("pfa log HOLNG-000123", "pfa log --session weather-silo4 -o jsonl"),
-)
-def log(
-    call: Call,
-    pfa_id: Annotated[
-        str | None, typer.Argument(metavar="[PFA_ID]", help="Only this record.")
-    ] = None,
-    session: Annotated[
-        str | None, typer.Option("--session", metavar="NAME", help="Only this session.")
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, the newest first.")] = 100,
-) -> None:
-    """Show the audit trail: who changed what, when and why."""
-    database, principal = call.open()
-    entries = core.list_log(database, principal, pfa_id=pfa_id, session_id=session, limit=limit)
-    call.mask(*entries)
-    sheet = Sheet(
-        id_column="entryId",
-        columns=("at", "userId", "action", "pfaId", "sessionId", "change", "reason"),
-        csv_columns=(
-            "at",
-            "entryId",
-            "userId",
-            "action",
-            "pfaId",
-            "sessionId",
-            "runId",
-            "before",
-            "after",
-            "reason",
-        ),
-        items=[document(entry) for entry in entries],
-        rows=[{**document(entry), "change": _change(entry)} for entry in entries],
-        document=lambda: {"data": document(entries), "metadata": call.metadata()},
-    )
-    show(sheet, call.look(Format.TSV))
-    if not entries:
-        call.hint("nothing is written here yet")
 
 
 @command(
@@ -188,32 +143,6 @@ def _runs(report: StatusReport, look: Look) -> str:
         for run in report.runs
     ]
     return grid(("last runs", "status", "started", "by", "from"), rows, look)
-
-
-def _change(entry: LogEntry) -> str:
-    """Before and after in one line: only what differs, and money that may not be seen."""
-    before: Mapping[str, Any] = entry.before or {}
-    after: Mapping[str, Any] = entry.after or {}
-    return ", ".join(
-        f"{name} {MASKED}" if _hidden(entry, name) else _field_change(name, before, after)
-        for name in {**before, **after}
-        if name not in before
-        or name not in after
-        or before[name] != after[name]
-        or _hidden(entry, name)
-    )
-
-
-def _hidden(entry: LogEntry, name: str) -> bool:
-    return entry.masked and name in MONEY
-
-
-def _field_change(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    if name not in before:
-        return f"{name}={plain(after[name])}"
-    if name not in after:
-        return f"{name} gone"
-    return f"{name}: {plain(before[name])} → {plain(after[name])}"
 
 
 def _finding_line(finding: Finding, look: Look) -> str:

@@ -29,6 +29,7 @@ class Operation(StrEnum):
     LIST_RUNS = "list_runs"
     SHOW_RUN = "show_run"
     LIST_LOG = "list_log"
+    FOLLOW_LOG = "follow_log"
     COLLECT = "collect"
     LIST_MEMBERS = "list_members"
     LIST_CONFLICTS = "list_conflicts"
@@ -38,6 +39,7 @@ class Operation(StrEnum):
     SHIFT = "shift"
     UNSET_FIELDS = "unset_fields"
     DISCARD = "discard"
+    RESTORE = "restore"
     COMMIT = "commit"
     UNCOMMIT = "uncommit"
     RESOLVE_CONFLICTS = "resolve_conflicts"
@@ -58,6 +60,7 @@ class Operation(StrEnum):
     ROTATE_KEYS = "rotate_keys"
     RETIRE_KEY = "retire_key"
     VERIFY_DATABASE = "verify_database"
+    VERIFY_LOG = "verify_log"
 
 
 _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
@@ -75,6 +78,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.LIST_RUNS,
         Operation.SHOW_RUN,
         Operation.LIST_LOG,
+        Operation.FOLLOW_LOG,
         Operation.COLLECT,
         Operation.LIST_MEMBERS,
         Operation.LIST_CONFLICTS,
@@ -86,6 +90,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.SHIFT,
         Operation.UNSET_FIELDS,
         Operation.DISCARD,
+        Operation.RESTORE,
     ),
     Right.SYNC: (
         Operation.COMMIT,
@@ -107,6 +112,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
     ),
     Right.MANAGE_SETTINGS: (
         Operation.VERIFY_DATABASE,
+        Operation.VERIFY_LOG,
         Operation.ADD_ORGANIZATION,
         Operation.LIST_KEYS,
         Operation.ROTATE_KEYS,

@@ -2,9 +2,9 @@
 
 -- name: write
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
-                       session_id, run_id, before, after, reason)
+                       session_id, run_id, before, after, reason, link_id)
 SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, e.pfa_id,
-       e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason
+       e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason, %(link_id)s::uuid
 FROM jsonb_to_recordset(%(entries)s) AS e (
     entry_id uuid, pfa_id text, modification_id uuid, session_id text, run_id uuid,
     before jsonb, after jsonb, reason text
@@ -15,10 +15,10 @@ RETURNING entry_id;
 -- Of modifications as they are now: what they say, before it and after it. OFFSET 0 keeps it one look-up
 -- each, whatever the planner believes of the table.
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
-                       session_id, run_id, before, after, reason)
+                       session_id, run_id, before, after, reason, link_id)
 SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, m.pfa_id,
        m.modification_id, m.session_id, NULL, CASE WHEN %(before)s THEN m.delta END,
-       CASE WHEN %(after)s THEN m.delta END, m.change_reason
+       CASE WHEN %(after)s THEN m.delta END, m.change_reason, %(link_id)s::uuid
 FROM unnest(%(entry_ids)s::uuid[], %(modification_ids)s::uuid[]) AS e (entry_id, modification_id)
 CROSS JOIN LATERAL (
     SELECT *
@@ -30,15 +30,27 @@ CROSS JOIN LATERAL (
 RETURNING entry_id;
 
 -- name: list
--- Newest first.
-SELECT entry_id::text, at, user_id, action, pfa_id, session_id, run_id::text,
-       before, after, reason
-FROM audit_log
-WHERE organization_id = %(organization_id)s
-  AND (%(user_id)s::text IS NULL OR user_id = %(user_id)s)
-  AND (%(pfa_id)s::text IS NULL OR pfa_id = %(pfa_id)s)
-  AND (%(session_id)s::text IS NULL OR session_id = %(session_id)s)
-ORDER BY entry_id DESC
+-- Newest first. until is exclusive.
+SELECT e.entry_id::text, e.at, e.user_id, e.action, e.pfa_id, e.session_id, e.run_id::text,
+       e.before, e.after, e.reason
+FROM audit_log AS e
+WHERE e.organization_id = %(organization_id)s
+  {filters}
+ORDER BY e.at DESC, e.entry_id DESC
+LIMIT %(limit)s;
+
+-- name: following
+-- The entries of the links behind a place in the chain, in the order of the chain: the order in which
+-- transactions ended, whatever the clocks of their entries say.
+SELECT l.number, e.entry_id::text, e.at, e.user_id, e.action, e.pfa_id, e.session_id,
+       e.run_id::text, e.before, e.after, e.reason
+FROM audit_link AS l
+JOIN audit_log AS e ON e.organization_id = %(organization_id)s AND e.link_id = l.link_id
+WHERE l.organization_id = %(organization_id)s
+  AND l.number >= %(number)s
+  AND (l.number, e.entry_id) > (%(number)s, %(entry_id)s::uuid)
+  {filters}
+ORDER BY l.number, e.entry_id
 LIMIT %(limit)s;
 
 -- name: was_discarded
@@ -49,3 +61,37 @@ SELECT EXISTS (
       AND session_id = %(session_id)s
       AND action = 'discard'
 );
+
+-- name: discarded
+-- A user's discarded drafts: of each record the one that the chain has last. restored: it was taken
+-- back already.
+SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.reason,
+       EXISTS (
+           SELECT FROM audit_log AS r
+           WHERE r.organization_id = %(organization_id)s
+             AND r.pfa_id = e.pfa_id
+             AND r.user_id = e.user_id
+             AND r.action = 'restore'
+             AND r.reason = {restores}
+       ) AS restored
+FROM audit_log AS e
+JOIN audit_link AS l ON l.organization_id = %(organization_id)s AND l.link_id = e.link_id
+WHERE e.organization_id = %(organization_id)s
+  AND e.user_id = %(user_id)s
+  AND e.action = 'discard'
+  AND (%(session_id)s::text IS NULL OR e.session_id = %(session_id)s)
+  AND (%(ids)s::text[] IS NULL OR e.pfa_id = ANY(%(ids)s))
+  AND (%(entry_ids)s::uuid[] IS NULL OR e.entry_id = ANY(%(entry_ids)s))
+ORDER BY e.pfa_id, l.number DESC, e.entry_id DESC;
+
+-- name: restores
+-- Why a draft was restored, as the trail says it.
+'restores entry ' || e.entry_id::text
+
+-- name: denials
+-- How often this user, and how often anybody, was refused since.
+SELECT count(*) FILTER (WHERE user_id = %(user_id)s), count(*)
+FROM audit_log
+WHERE organization_id = %(organization_id)s
+  AND action IN ('permission_denied', 'sync_skipped')
+  AND at > %(since)s;

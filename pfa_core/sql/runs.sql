@@ -29,7 +29,8 @@ SET status = 'failed',
 WHERE organization_id = %(organization_id)s
   AND direction = %(direction)s
   AND status = 'running'
-  AND run_id <> %(run_id)s;
+  AND run_id <> %(run_id)s
+RETURNING run_id::text;
 
 -- name: outcomes
 INSERT INTO pfa_sync_outcome (organization_id, run_id, outcome_id, number, pfa_id, modification_id,

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from psycopg import Connection
-from psycopg.rows import class_row
+from psycopg import sql as compose
+from psycopg.rows import class_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.errors import Denial
 from pfa_core.model.ids import NewId
 from pfa_core.model.principal import Principal
+from pfa_core.store import leases
+from pfa_core.store.chain import link_of
 from pfa_core.store.plain import plain
 
 _SQL = sql.statements("audit")
+_DISCARDED = compose.SQL(_SQL["discarded"]).format(restores=compose.SQL(_SQL["restores"]))
+# A condition for each filter; only those that are asked for stand in the statement, so that the
+# planner sees which index serves.
+_FILTERS = {
+    "user_id": compose.SQL("AND e.user_id = %(user_id)s"),
+    "pfa_id": compose.SQL("AND e.pfa_id = %(pfa_id)s"),
+    "session_id": compose.SQL("AND e.session_id = %(session_id)s"),
+    "run_id": compose.SQL("AND e.run_id = %(run_id)s"),
+    "since": compose.SQL("AND e.at >= %(since)s"),
+    "until": compose.SQL("AND e.at < %(until)s"),
+    "actions": compose.SQL("AND e.action = ANY(%(actions)s)"),
+}
+# So often a user, and so often all together, are refused in writing within the time: who is refused in
+# a loop does not fill the disk.
+_DENIALS, _ALL_DENIALS, _DENIALS_TIME = 100, 1000, timedelta(hours=1)
+_LONGEST_USER = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +70,42 @@ class LogEntry:
     masked: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which entries; None and () mean all. `since` is inclusive, `until` is not."""
+
+    user_id: str | None = None
+    pfa_id: str | None = None
+    session_id: str | None = None
+    run_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    actions: tuple[str, ...] = ()
+
+
+class Place(NamedTuple):
+    """An entry's place in the chain: the number of its link, then its id."""
+
+    number: int
+    entry_id: str
+
+
+FIRST_ID = "00000000-0000-0000-0000-000000000000"
+LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardedDraft:
+    """What the trail kept of a draft; `restored`: it was made a draft again since."""
+
+    entry_id: str
+    pfa_id: str
+    session_id: str
+    delta: dict[str, Any]
+    reason: str | None
+    restored: bool
+
+
 def write(
     conn: Connection[Any],
     organization_id: str,
@@ -59,7 +114,7 @@ def write(
     at: datetime,
     entries: Sequence[Entry],
 ) -> None:
-    """Append entries of one action, all of one instant."""
+    """Append entries of one action, all of one instant; within `Database.transact` alone."""
     if entries:
         conn.execute(
             _SQL["write"],
@@ -69,6 +124,7 @@ def write(
                 "action": action,
                 "at": at,
                 "entries": Jsonb([plain(entry) for entry in entries]),
+                "link_id": link_of(conn, organization_id, entries[0].entry_id),
             },
         )
 
@@ -90,49 +146,73 @@ def write_of(
         before, after: Whether it said that before the action, and says it after it.
     """
     if modification_ids:
+        entry_ids = [str(new_id()) for _ in modification_ids]
         values = {
             "organization_id": principal.organization_id,
             "user_id": principal.user_id,
             "action": action,
             "at": at,
             "modification_ids": list(modification_ids),
-            "entry_ids": [str(new_id()) for _ in modification_ids],
+            "entry_ids": entry_ids,
             "before": before,
             "after": after,
+            "link_id": link_of(conn, principal.organization_id, entry_ids[0]),
         }
         conn.execute(_SQL["write_of"], values)
 
 
-def deny(conn: Connection[Any], denial: Denial, entry_id: str, at: datetime) -> None:
-    """Append that somebody was refused something."""
+def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
+    """Append what was refused to whom, and why.
+
+    At most 100 times an hour for a user and 1,000 times for all of an organization.
+    """
+    code, user = denial.organization_id, denial.user_id[:_LONGEST_USER].replace("\0", "")
+    at = leases.clock(conn)
+    values = {"organization_id": code, "user_id": user, "since": at - _DENIALS_TIME}
+    row = conn.execute(_SQL["denials"], values).fetchone()
+    own, everybody = row or (0, 0)
+    if own >= _DENIALS or everybody >= _ALL_DENIALS:
+        return
+    last = own + 1 == _DENIALS or everybody + 1 == _ALL_DENIALS
+    more = "; more of them within this hour are not written down" if last else ""
     after = {
         "operation": denial.operation,
         "permission": denial.permission,
         "success": False,
     }
-    entry = Entry(entry_id, after=after, reason=denial.reason)
-    write(conn, denial.organization_id, denial.user_id, "permission_denied", at, [entry])
+    entry = Entry(entry_id, after=after, reason=f"{denial.reason}{more}")
+    write(conn, code, user, denial.action, at, [entry])
 
 
 def entries(
-    conn: Connection[Any],
-    organization_id: str,
-    *,
-    user_id: str | None,
-    pfa_id: str | None,
-    session_id: str | None,
-    limit: int,
+    conn: Connection[Any], organization_id: str, which: LogFilter, *, limit: int
 ) -> list[LogEntry]:
-    """The newest entries first, of one user, record or session where asked."""
-    values = {
-        "organization_id": organization_id,
-        "user_id": user_id,
-        "pfa_id": pfa_id,
-        "session_id": session_id,
-        "limit": limit,
-    }
+    """The newest entries first."""
+    statement, values = _filtered("list", organization_id, which)
     with conn.cursor(row_factory=class_row(LogEntry)) as cursor:
-        return cursor.execute(_SQL["list"], values).fetchall()
+        return cursor.execute(statement, {**values, "limit": limit}).fetchall()
+
+
+def following(
+    conn: Connection[Any], organization_id: str, which: LogFilter, *, after: Place, limit: int
+) -> list[tuple[Place, LogEntry]]:
+    """The entries behind a place, in the order in which their transactions ended."""
+    statement, values = _filtered("following", organization_id, which)
+    values |= {"number": after.number, "entry_id": after.entry_id, "limit": limit}
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        rows = cursor.execute(statement, values).fetchall()
+    return [(Place(number, rest[0]), LogEntry(*rest)) for number, *rest in rows]
+
+
+def _filtered(
+    name: str, organization_id: str, which: LogFilter
+) -> tuple[compose.Composed, dict[str, Any]]:
+    given = {one.name: getattr(which, one.name) for one in fields(which)}
+    given = {name: value for name, value in given.items() if value not in (None, ())}
+    values = {name: list(value) if name == "actions" else value for name, value in given.items()}
+    filters = compose.SQL(" ").join(_FILTERS[name] for name in given)
+    statement = compose.SQL(_SQL[name]).format(filters=filters)
+    return statement, {**values, "organization_id": organization_id}
 
 
 def was_discarded(
@@ -142,3 +222,28 @@ def was_discarded(
     values = {"organization_id": organization_id, "user_id": user_id, "session_id": session_id}
     row = conn.execute(_SQL["was_discarded"], values).fetchone()
     return bool(row and row[0])
+
+
+def restores(entry_id: str) -> str:
+    """Why a draft was restored, as `discarded` finds it again."""
+    return f"restores entry {entry_id}"
+
+
+def discarded(
+    conn: Connection[Any],
+    principal: Principal,
+    *,
+    session_id: str | None,
+    ids: Sequence[str] | None,
+    entry_ids: Sequence[str] | None,
+) -> list[DiscardedDraft]:
+    """The principal's discarded drafts, of each record the last one, in PFA id order."""
+    values = {
+        "organization_id": principal.organization_id,
+        "user_id": principal.user_id,
+        "session_id": session_id,
+        "ids": None if ids is None else list(ids),
+        "entry_ids": None if entry_ids is None else list(entry_ids),
+    }
+    with conn.cursor(row_factory=class_row(DiscardedDraft)) as cursor:
+        return cursor.execute(_DISCARDED, values).fetchall()

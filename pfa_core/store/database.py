@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,9 +31,11 @@ from pfa_core.errors import (
 )
 from pfa_core.model.ids import Clock, NewId, new_id, utc_now
 from pfa_core.store import audit, embedded, migrations
+from pfa_core.store.chain import linked
 
 Result = TypeVar("Result")
 
+_LOGGER = logging.getLogger("pfa")
 ATTEMPTS = 5
 _REFUSALS = (
     "password authentication failed",
@@ -91,16 +94,17 @@ class Database:
         """What `work` reads, all from one snapshot; tried again when the connection broke."""
 
         def attempt() -> Result:
-            with self.snapshot() as conn:
+            with self._snapshot() as conn:
                 return work(conn)
 
-        return self._with_retries(attempt)
+        with self._denials():
+            return self._with_retries(attempt)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection[Any]]:
         """A read-only transaction that sees one moment of the database. Reads never write."""
-        with self._denials(), self._turn, translated(), ExitStack() as stack:
-            yield self._begin_snapshot(stack)
+        with self._denials(), self._snapshot() as conn:
+            yield conn
 
     def transact(
         self, work: Callable[[Connection[Any]], Result], *, dry_run: bool = False
@@ -108,7 +112,8 @@ class Database:
         """Run `work` in one transaction, again from its start when it lost against another.
 
         With `dry_run` the same happens and is then rolled back. A connection that breaks while the
-        database commits leaves it open whether it did: that is never tried again here.
+        database commits leaves it open whether it did: that is never tried again here. What `work`
+        writes into the audit trail becomes a link of its chain, as the last thing before the commit.
         """
 
         def attempt() -> Result:
@@ -120,7 +125,8 @@ class Database:
                 try:
                     with conn.transaction() as transaction:
                         conn.execute(_LET_GO)
-                        result = work(conn)
+                        with linked(conn):
+                            result = work(conn)
                         finished = True
                         if dry_run:
                             raise Rollback(transaction)
@@ -133,23 +139,6 @@ class Database:
         with self._denials():
             return self._with_retries(attempt)
 
-    @contextmanager
-    def _denials(self) -> Iterator[None]:
-        """Leave a trace of a refusal: after the transaction that refused, which stores nothing.
-
-        A database that cannot take it, a replica say, does not make a refusal another error.
-        """
-        try:
-            yield
-        except NotAllowed as error:
-            denial, error.denial = error.denial, None
-            if denial:
-                with suppress(PfaError):
-                    self.transact(
-                        lambda conn: audit.deny(conn, denial, str(self.new_id()), self.clock())
-                    )
-            raise
-
     def administer(self, work: Callable[[Connection[Any]], Result]) -> Result:
         """Run `work` outside any transaction of ours: it begins and ends its own."""
 
@@ -161,6 +150,29 @@ class Database:
                 return work(conn)
 
         return self._with_retries(attempt)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Connection[Any]]:
+        with self._turn, translated(), ExitStack() as stack:
+            yield self._begin_snapshot(stack)
+
+    @contextmanager
+    def _denials(self) -> Iterator[None]:
+        """Leave a trace of a refusal: after the transaction that refused, which stores nothing.
+
+        The caller hears of the refusal whatever becomes of that: a replica, say, takes no trace.
+        """
+        try:
+            yield
+        except NotAllowed as error:
+            denial, error.denial = error.denial, None
+            if denial:
+                try:
+                    self.transact(lambda conn: audit.deny(conn, denial, str(self.new_id())))
+                except Exception as trouble:
+                    told = trouble.message if isinstance(trouble, PfaError) else type(trouble)
+                    _LOGGER.warning("a denial could not be written down: %s", told)
+            raise
 
     def _begin_snapshot(self, stack: ExitStack) -> Connection[Any]:
         """Begin on the open connection, on a new one where that turns out to be broken."""

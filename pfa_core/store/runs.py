@@ -86,8 +86,9 @@ def bury(
     *,
     at: datetime,
     message: str,
-) -> None:
-    """Close the runs of the direction that were ended from outside; `run_id` is the one at work."""
+) -> list[str]:
+    """Close the runs of the direction that were ended from outside, and tell which; `run_id` is the one
+    at work."""
     values = {
         "organization_id": organization_id,
         "direction": direction,
@@ -95,7 +96,7 @@ def bury(
         "at": at,
         "message": message,
     }
-    conn.execute(_SQL["bury"], values)
+    return [row[0] for row in conn.execute(_SQL["bury"], values)]
 
 
 def add_outcomes(

@@ -244,7 +244,7 @@ class TestMembers:
         pfa_core.grant(world.db, ann, "carl", "admin", dry_run=True)
         pfa_core.revoke(world.db, ann, "bob", dry_run=True)
         assert [user for user, _ in members(world.db, ann)] == ["ann", "bob", "vera"]
-        assert [e.action for e in pfa_core.list_log(world.db, ann)] == ["pull"]
+        assert [e.action for e in pfa_core.list_log(world.db, ann)] == ["pull", "begin"]
 
     def test_rights_differ_from_one_organization_to_another(
         self, world: World, database_url: str

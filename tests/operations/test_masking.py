@@ -93,6 +93,11 @@ READING = {
     "show_conflict": lambda f, p: [pfa_core.show_conflict(f.db, p, "P-3")],
     "plan_push": lambda f, p: pfa_core.plan_push(f.db, p),
     "retry": lambda f, p: pfa_core.retry(f.db, p, None, dry_run=True).letters,
+    "follow_log": lambda f, p: [
+        item
+        for item in pfa_core.follow_log(f.db, p, history=1000, wait=lambda: False)
+        if item.pfa_id
+    ],
     "list_log": lambda f, p: [
         item for item in pfa_core.list_log(f.db, p, limit=1000) if item.pfa_id
     ],

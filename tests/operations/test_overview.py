@@ -159,6 +159,7 @@ class TestLog:
             "unset",
             "save",
             "pull",
+            "begin",
         ]
         assert [action for action, _ in self.actions(world, limit=2)] == ["revoke", "grant"]
         assert [action for action, _ in self.actions(world, pfa_id="P-1", session_id="s")] == [
@@ -186,7 +187,7 @@ class TestLog:
         self, world: World, database_url: str
     ) -> None:
         there = a_world(database_url, record("P-9"), organization="THERE")
-        assert self.actions(there) == [("pull", "ann")]
+        assert self.actions(there) == [("pull", "ann"), ("begin", "ann")]
         assert pfa_core.list_log(world.db, world.principal(), pfa_id="P-9") == []
 
     @pytest.mark.parametrize("where", ["pfa_id", "session_id"])

@@ -316,7 +316,7 @@ class TestFailures:
         run = pfa_core.list_runs(world.db, world.principal())[0]
         assert (run.status, run.source, run.user_id) == ("failed", f"good.jsonl, {name}", "ann")
         assert run.message == refused.value.message
-        assert {n for n in after if after[n] != before[n]} == {"pfa_sync_log"}
+        assert {n for n in after if after[n] != before[n]} == {"pfa_sync_log", "audit_log"}
 
     def test_a_grid_answer_without_a_map_leaves_a_failed_run(
         self, world: World, file: File
@@ -474,7 +474,8 @@ def test_a_pull_leaves_a_run_and_a_line_in_the_log(world: World, file: File) -> 
     assert run.finished_at is not None
     assert run.started_at <= run.finished_at
     entry = pfa_core.list_log(world.db, world.principal())[0]
-    assert (entry.action, entry.run_id, entry.after) == ("pull", result.run_id, expected)
+    ended = {"status": "completed", **expected}
+    assert (entry.action, entry.run_id, entry.after) == ("pull", result.run_id, ended)
 
 
 def test_what_arrives_has_a_key_so_that_stale_statistics_cost_no_record_by_record_comparison(

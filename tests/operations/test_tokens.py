@@ -243,6 +243,21 @@ class TestRevoking:
                 count(where, pfa_core.authenticate(settings(org)))
             assert trail(where, "token_revoke")[-1][2]["token"] == here.token_id
 
+    def test_one_s_own_makes_a_link_in_the_trail_of_each_organization_and_a_rehearsal_none(
+        self, world: World, there: World
+    ) -> None:
+        def links() -> list[int]:
+            reports = [pfa_core.verify_log(w.db, w.principal(u)) for w, u in trails]
+            assert all(report.whole for report in reports)
+            return [report.links for report in reports]
+
+        here, trails = of_both(world, there), ((world, "ann"), (there, "bob"))
+        before = links()
+        pfa_core.revoke_tokens(world.db, here, token_ids=[here.token_id], dry_run=True)
+        assert links() == before
+        pfa_core.revoke_tokens(world.db, here, token_ids=[here.token_id])
+        assert links() == [number + 1 for number in before]
+
     def test_an_admin_sees_no_token_of_another_organization(
         self, world: World, there: World
     ) -> None:

@@ -82,7 +82,8 @@ def everything(world: World) -> dict[str, list[tuple[Any, ...]]]:
     return {
         name: world.rows(
             f"SELECT t.xmin::text, t::text FROM {name} AS t"
-            " WHERE coalesce(to_jsonb(t) ->> 'action', '') <> 'permission_denied' ORDER BY 2"
+            " WHERE coalesce(to_jsonb(t) ->> 'action', '') NOT IN"
+            " ('permission_denied', 'sync_skipped') ORDER BY 2"
         )
         for name in _TABLES
     }

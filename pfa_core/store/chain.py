@@ -1,0 +1,139 @@
+"""The audit trail's chain: one link per organization and transaction, appended when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from psycopg import Connection
+from psycopg import sql as compose
+from psycopg.rows import args_row, class_row
+
+from pfa_core import sql
+from pfa_core.errors import Internal
+
+_SQL = sql.statements("chain")
+_PARTS = {
+    "digest": compose.SQL(_SQL["entry_digest"]),
+    "facts": compose.SQL(_SQL["link_facts"]),
+}
+_CONTENT = compose.SQL(_SQL["content"]).format(**_PARTS)
+_CHECKED = compose.SQL(_SQL["checked"]).format(**_PARTS)
+
+# Per connection within `linked`: by organization, the link that its entries will make.
+_open: WeakKeyDictionary[Connection[Any], dict[str, str]] = WeakKeyDictionary()
+
+
+class Head(NamedTuple):
+    """The end of a chain; number 0 and no digest before its first link."""
+
+    number: int
+    digest: bytes
+
+
+class _Link(NamedTuple):
+    entry_count: int
+    at: datetime
+    content: bytes
+    facts: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedLink:
+    """A link beside what its entries, and the link stored before it, make of it."""
+
+    number: int
+    link_id: str
+    entry_count: int
+    found: int
+    digest: bytes
+    same_content: bool
+    same_digest: bool
+
+
+@contextmanager
+def linked(conn: Connection[Any]) -> Iterator[None]:
+    """Let entries be written within the block; at its end they become links.
+
+    The last statements before a commit: from the second of them on the organization's other writers
+    wait. Organizations go by their codes, so that two transactions never wait for each other in a ring.
+    """
+    links: dict[str, str] = {}
+    _open[conn] = links
+    try:
+        yield
+        found = [(code, link_id, _content(conn, code, link_id)) for code, link_id in links.items()]
+        for code, link_id, link in sorted(found):
+            if link:
+                _append(conn, code, link_id, link)
+    finally:
+        del _open[conn]
+
+
+def link_of(conn: Connection[Any], organization_id: str, entry_id: str) -> str:
+    """The link that an entry will belong to; it is named by the first entry of its transaction.
+
+    Raises:
+        Internal: Outside of `linked`, where nobody would append the link.
+    """
+    links = _open.get(conn)
+    if links is None:
+        raise Internal("the trail is written by transactions of Database.transact alone")
+    return links.setdefault(organization_id, entry_id)
+
+
+def head(conn: Connection[Any], organization_id: str) -> Head:
+    """The end of the organization's chain."""
+    row = conn.execute(_SQL["head"], {"organization_id": organization_id}).fetchone()
+    return Head(*row) if row else Head(0, b"")
+
+
+def checked(
+    conn: Connection[Any], organization_id: str, after: Head, limit: int
+) -> list[CheckedLink]:
+    """The next links in their order. `after` is the link before, as stored."""
+    values = {
+        "organization_id": organization_id,
+        "number": after.number,
+        "digest": after.digest,
+        "limit": limit,
+    }
+    with conn.cursor(row_factory=class_row(CheckedLink)) as cursor:
+        return cursor.execute(_CHECKED, values).fetchall()
+
+
+def count(conn: Connection[Any], organization_id: str) -> int:
+    """How many entries the organization's trail has."""
+    row = conn.execute(_SQL["count"], {"organization_id": organization_id}).fetchone()
+    return row[0] if row else 0
+
+
+def unlinked(conn: Connection[Any], organization_id: str, limit: int) -> list[str]:
+    """Entries that belong to no link, by id, at most so many."""
+    values = {"organization_id": organization_id, "limit": limit}
+    return [row[0] for row in conn.execute(_SQL["unlinked"], values)]
+
+
+def link_digest(conn: Connection[Any], organization_id: str, number: int) -> bytes | None:
+    """The stored digest of a link, None where there is no link of that number."""
+    values = {"organization_id": organization_id, "number": number}
+    row = conn.execute(_SQL["link_digest"], values).fetchone()
+    return row[0] if row else None
+
+
+def _content(conn: Connection[Any], organization_id: str, link_id: str) -> _Link | None:
+    values = {"organization_id": organization_id, "link_id": link_id}
+    with conn.cursor(row_factory=args_row(_Link)) as cursor:
+        return cursor.execute(_CONTENT, values).fetchone()
+
+
+def _append(conn: Connection[Any], organization_id: str, link_id: str, link: _Link) -> None:
+    values = {"organization_id": organization_id, "link_id": link_id, **link._asdict()}
+    row = conn.execute(_SQL["advance"], values).fetchone()
+    if row is None:
+        raise Internal("the trail's end did not advance")
+    conn.execute(_SQL["append"], {**values, "number": row[0], "digest": row[1]})

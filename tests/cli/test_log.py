@@ -1,0 +1,127 @@
+"""`pfa log`, `log verify` and `restore` on the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.cli.conftest import Pfa
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def logged(ready: Pfa) -> Pfa:
+    """H-001 was drafted and discarded in the session s."""
+    assert (
+        ready("draft", "set", "H-001", "model=A", "--session", "s", "--reason", "Weather").code == 0
+    )
+    assert ready("discard", "--session", "s").code == 0
+    return ready
+
+
+def test_the_trail_is_filtered_by_record_user_time_action_and_run(logged: Pfa) -> None:
+    entries = logged("log", "H-001", "-o", "json").json["data"]
+    assert [entry["action"] for entry in entries] == ["discard", "save"]
+    user = entries[0]["userId"]
+    assert len(logged("log", "--user", user, "--action", "save", "-o", "jsonl").lines) == 1
+    assert logged("log", "--user", "nobody", "-o", "jsonl").lines == []
+    assert len(logged("log", "--since", "1h", "--limit", "2", "-o", "ids").lines) == 2
+    assert logged("log", "--until", "2020-01-01", "-o", "ids").lines == []
+    assert logged("log", "--until", entries[0]["at"][:10], "--action", "save", "-o", "ids").lines
+    run = logged("sync", "runs", "-o", "json").json["data"][0]["runId"]
+    pulled = logged("log", "--run", run, "-o", "json").json["data"]
+    assert [entry["action"] for entry in pulled] == ["pull", "begin"]
+    assert (
+        logged("log", "-o", "csv", "--limit", "1").lines[0].startswith("at,entryId,userId,action")
+    )
+
+
+def test_log_is_the_same_as_log_show_and_takes_options_before_it(logged: Pfa) -> None:
+    shown = logged("log", "show", "H-001", "-o", "jsonl")
+    assert shown == logged("log", "-o", "jsonl", "H-001")
+    assert shown == logged("log", "H-001", "--output=jsonl")
+    assert logged("log", "--org", "HOLNG", "verify", "-q").code == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["--since", "soon"], ["--limit", "0"], ["--follow", "-o", "json"], ["--nonsense"]]
+)
+def test_what_makes_no_sense_is_a_wrong_command_line(logged: Pfa, words: list[str]) -> None:
+    assert logged("log", *words).code == 2
+
+
+def test_verify_prints_an_anchor_that_a_later_check_takes(logged: Pfa, database_url: str) -> None:
+    first = logged("log", "verify", "-o", "json")
+    assert (first.code, first.json["data"]["whole"], first.json["data"]["flaws"]) == (0, True, [])
+    anchor = logged("log", "verify", "-o", "ids").out.strip()
+    assert anchor == first.json["data"]["anchor"]
+    assert "whole: " in logged("log", "verify", "-o", "table").out
+    assert logged("draft", "set", "H-002", "model=B").code == 0
+    assert logged("log", "verify", "--anchor", anchor, "-q").code == 0
+    number = int(anchor.partition(":")[0])
+    forged = f"{number}:{'0' * 64}"
+    assert logged("log", "verify", "--anchor", forged).code == 1
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("UPDATE audit_log SET reason = 'none' WHERE pfa_id = 'H-001'")
+    broken = logged("log", "verify", "-o", "json")
+    assert (broken.code, broken.json["data"]["whole"]) == (1, False)
+    assert {flaw["kind"] for flaw in broken.json["data"]["flaws"]} == {"entries_altered"}
+    assert "is not whole" in broken.err
+
+
+def test_restore_gives_a_discarded_session_back_once(logged: Pfa) -> None:
+    assert logged("restore", "--session", "s", "--dry-run", "-o", "json").json["restoredCount"] == 1
+    told = logged("restore", "--session", "s", "-o", "json").json
+    assert (told["restoredCount"], told["restored"][0]["pfaId"]) == (1, "H-001")
+    again = logged("restore", "--session", "s", "-o", "json")
+    assert (again.code, again.json["restoredCount"]) == (0, 0)
+    assert again.json["alreadyRestored"] == ["H-001"]
+    assert logged("restore").code == 2
+    assert logged("restore", "--session", "never").code == 6
+    assert logged("draft", "set", "H-002", "model=C", "--session", "t").code == 0
+    assert logged("discard", "--session", "t").code == 0
+    assert logged("draft", "set", "H-002", "model=D", "--session", "u").code == 0
+    refused = logged("restore", "--id", "H-002")
+    assert refused.code == 7
+    assert "has a draft" in refused.err
+
+
+def test_following_shows_what_is_added_and_ends_with_the_interrupt(logged: Pfa) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pfa_cli", "log", "--follow", "-o", "jsonl", "--limit", "1"],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ.copy(),
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stderr
+    with process.stdout as out, process.stderr as err:
+        assert json.loads(out.readline())["action"] == "discard"
+        assert logged("draft", "set", "H-003", "model=F", "--session", "f").code == 0
+        assert json.loads(out.readline())["pfaId"] == "H-003"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert (out.read(), err.read()) == ("", "")
+
+
+def test_a_reader_that_goes_away_ends_following_quietly(logged: Pfa) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pfa_cli", "log", "--follow", "-o", "jsonl"],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ.copy(),
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stderr
+    with process.stderr as err:
+        with process.stdout as out:
+            assert out.readline()
+        assert logged("draft", "set", "H-003", "model=F").code == 0
+        assert process.wait(20) == 141
+        assert err.read() == ""

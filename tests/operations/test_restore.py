@@ -1,0 +1,153 @@
+"""Discarded drafts made drafts again, out of the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import pfa_core
+from pfa_core import Selection, errors
+from pfa_core.restoration import RestoreResult
+from tests.factories import World, a_world, commit, draft, record
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    """Ann and Bob discarded drafts on P-1; Ann on P-2 too, in another session."""
+    world = a_world(
+        database_url, record("P-1"), record("P-2"), record("P-3"),
+        users={"ann": "admin", "bob": "editor"},
+    )  # fmt: skip
+    draft(world.db, world.principal("ann"), "P-1", session="s", reason="Weather", monthlyRate=12.50)
+    draft(world.db, world.principal("ann"), "P-2", session="t", model="A")
+    draft(world.db, world.principal("bob"), "P-1", session="s", model="B")
+    for user in ("ann", "bob"):
+        discard(world, user)
+    yield world
+    world.db.close()
+
+
+def discard(world: World, user: str = "ann") -> None:
+    pfa_core.discard(world.db, world.principal(user), Selection(everything=True))
+
+
+def restore(world: World, user: str = "ann", **what: Any) -> RestoreResult:
+    return pfa_core.restore(world.db, world.principal(user), **what)
+
+
+def drafts(world: World, user: str = "ann") -> dict[str, tuple[str, dict[str, Any], str | None]]:
+    views = pfa_core.list_drafts(world.db, world.principal(user), pfa_core.Filters())
+    return {view.pfa_id: (view.session_id, view.delta, view.change_reason) for view in views}
+
+
+def entry_of(world: World, pfa_id: str, user: str = "ann") -> str:
+    wanted = pfa_core.LogFilter(user_id=user, pfa_id=pfa_id, actions=("discard",))
+    return pfa_core.list_log(world.db, world.principal(), wanted)[0].entry_id
+
+
+def test_a_session_comes_back_as_it_was_and_the_trail_tells_from_where(world: World):
+    result = restore(world, session_id="s")
+    assert [(item.pfa_id, item.version, item.status) for item in result.restored] == [
+        ("P-1", 1, "created")
+    ]
+    (session, delta, reason) = drafts(world)["P-1"]
+    assert (session, str(delta["monthlyRate"]), reason) == ("s", "12.5", "Weather")
+    assert drafts(world).keys() == {"P-1"}
+    assert drafts(world, "bob") == {}
+    entry = pfa_core.list_log(world.db, world.principal(), pfa_id="P-1")[0]
+    assert (entry.action, entry.before, entry.after) == ("restore", None, delta)
+    assert entry.reason == f"restores entry {entry_of(world, 'P-1')}"
+    assert world.merged()["P-1"]["monthlyRate"] == delta["monthlyRate"]
+
+
+def test_records_of_several_sessions_each_go_into_their_own(world: World):
+    restore(world, ids=["P-1", "P-2"])
+    assert {name: found[0] for name, found in drafts(world).items()} == {"P-1": "s", "P-2": "t"}
+
+
+def test_an_entry_is_restored_by_its_id_also_one_that_is_not_the_newest(world: World):
+    older = entry_of(world, "P-1")
+    draft(world.db, world.principal(), "P-1", session="u", model="newer")
+    discard(world)
+    restore(world, entry_ids=[f" {older.upper()} "])
+    assert drafts(world)["P-1"][0] == "s"
+
+
+def test_of_several_discards_of_a_record_the_newest_comes_back(world: World):
+    draft(world.db, world.principal(), "P-1", session="s", model="newer")
+    discard(world)
+    restore(world, ids=["P-1"])
+    assert drafts(world)["P-1"][1] == {"model": "newer"}
+
+
+def test_restoring_twice_changes_nothing(world: World):
+    restore(world, session_id="s")
+    before = pfa_core.list_log(world.db, world.principal())
+    again = restore(world, session_id="s")
+    assert (again.restored, again.already_restored) == ([], ["P-1"])
+    assert pfa_core.list_log(world.db, world.principal()) == before
+    commit(world.db, world.principal())
+    assert restore(world, session_id="s").already_restored == ["P-1"]
+    assert drafts(world) == {}
+
+
+def test_what_is_discarded_again_may_be_restored_again(world: World):
+    for _ in range(2):
+        restore(world, session_id="s")
+        assert drafts(world).keys() == {"P-1"}
+        discard(world)
+
+
+def test_a_record_with_a_draft_is_refused_and_nothing_is_restored(world: World):
+    draft(world.db, world.principal(), "P-1", session="u", model="present")
+    with pytest.raises(errors.VersionConflict) as refused:
+        restore(world, ids=["P-1", "P-2"])
+    (fault,) = refused.value.details
+    assert (fault.pfa_id, fault.code) == ("P-1", "VERSION_CONFLICT")
+    assert "'u'" in fault.message
+    assert drafts(world).keys() == {"P-1"}
+    result = restore(world, ids=["P-1", "P-2"], partial=True)
+    assert [item.pfa_id for item in result.restored] == ["P-2"]
+    assert [fault.pfa_id for fault in result.errors] == ["P-1"]
+    assert drafts(world)["P-1"][1] == {"model": "present"}
+
+
+def test_the_rules_are_checked_on_the_record_of_today(world: World):
+    draft(world.db, world.principal(), "P-3", session="d", forecastEnd="2025-12-05")
+    discard(world)
+    world.pull([record("P-3", forecastStart="2025-12-20")])
+    with pytest.raises(errors.InvalidData) as refused:
+        restore(world, session_id="d")
+    assert [fault.code for fault in refused.value.details] == ["INVALID_DATE_ORDER"]
+
+
+def test_another_users_discard_is_no_one_else_s_to_restore(world: World):
+    with pytest.raises(errors.NoDrafts):
+        restore(world, entry_ids=[entry_of(world, "P-1", "bob")])
+    with pytest.raises(errors.NoDrafts):
+        restore(world, "bob", session_id="t")
+    restore(world, "bob", session_id="s")
+    assert (drafts(world), drafts(world, "bob")["P-1"][1]) == ({}, {"model": "B"})
+
+
+def test_a_typo_is_told_rather_than_left_out(world: World):
+    with pytest.raises(errors.NotFound):
+        restore(world, ids=["P-1", "P-9"])
+    with pytest.raises(errors.NotFound):
+        restore(world, entry_ids=["not an id"])
+    with pytest.raises(errors.NoDrafts):
+        restore(world, session_id="never")
+    with pytest.raises(errors.InvalidRequest):
+        restore(world)
+    assert drafts(world) == {}
+
+
+def test_a_dry_run_leaves_nothing(world: World):
+    before = pfa_core.list_log(world.db, world.principal())
+    assert [item.pfa_id for item in restore(world, session_id="s", dry_run=True).restored] == [
+        "P-1"
+    ]
+    assert drafts(world) == {}
+    assert pfa_core.list_log(world.db, world.principal()) == before
