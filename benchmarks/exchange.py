@@ -119,7 +119,7 @@ def sandbox(file: Path, *faults: str) -> Iterator[str]:
 def database(folder: Path) -> Iterator[Database]:
     """An embedded server of its own with an empty organization."""
     root = folder / "pfa"
-    with Database(None, root) as db:
+    with Database(None, root, owner=True) as db:
         from pfa_core.store import members
 
         db.transact(lambda conn: members.add_organization(conn, ORG, "", db.clock()))

@@ -135,6 +135,19 @@ def _schema(call: Call) -> Finding:
     return Finding("schema", "problem", text, "type: pfa db upgrade", CONFIG_INVALID)
 
 
+def _wall(call: Call) -> Finding:
+    """Whether the database itself keeps organizations and people apart."""
+    found = core.wall_status(call.settings)
+    if not found.stands:
+        text = f"no wall: {found.reason} ({found.role})"
+        return Finding("wall", "notice", text, "see docs/how-to.md, Put up the wall")
+    text = f"row level security holds off {found.role}"
+    if found.may_create:
+        cure = "as the owner: REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+        return Finding("wall", "notice", f"{text}, which may create functions", cure)
+    return Finding("wall", "ok", f"{text}, but for what a token lets it see")
+
+
 def _membership(call: Call) -> Finding:
     report = core.status(call.database, call.principal)
     return Finding(
@@ -180,6 +193,7 @@ CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "token": (_token, ("configuration", "signing key")),
     "database": (_database, ("configuration",)),
     "schema": (_schema, ("database",)),
+    "wall": (_wall, ("schema",)),
     "membership": (_membership, ("token", "schema")),
     "PEMS": (_pems, ("configuration", "token")),
     "baseline": (_baseline, ("membership",)),

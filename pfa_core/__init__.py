@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         psql_program,
         stop_embedded,
         upgrade,
+        wall_status,
     )
     from pfa_core.settings import Flags, Settings, resolve
     from pfa_core.signin import authenticate, login, logout, token_info
@@ -97,7 +98,8 @@ _HOME = {
         "records": "MergedRecord count_records export_jsonl list_records nearest_value show_records stream_records",
         "restoration": "restore",
         "review": "diff list_drafts",
-        "schema": "database_status database_url open_database psql_address psql_program stop_embedded upgrade",
+        "schema": "database_status database_url open_database psql_address psql_program stop_embedded upgrade"
+        " wall_status",
         "settings": "Flags Settings resolve",
         "signin": "authenticate login logout token_info",
         "store.database": "Database",
@@ -200,6 +202,7 @@ __all__ = [
     "upgrade",
     "verify_database",
     "verify_log",
+    "wall_status",
 ]
 
 

@@ -21,7 +21,7 @@ from pfa_core.errors import (
     PermissionDenied,
 )
 from pfa_core.granting import require_held, rights_of_grant
-from pfa_core.guard import enter, require_living
+from pfa_core.guard import enter, require_living, resume
 from pfa_core.keys import Keyring
 from pfa_core.minting import Minted, Order, carried, grant_of, mint
 from pfa_core.model.principal import RIGHTS_OF, Principal, Role
@@ -99,7 +99,8 @@ def initialize(
             )
         return created, _renew(conn, db, ring, settings, (user, organization_id, ttl))
 
-    created, minted = db.transact(work)
+    with db.administration() as own:
+        created, minted = own.transact(work)
     write_secret_file(settings.token_file, minted.token)
     return InitResult(
         organization_id,
@@ -135,7 +136,8 @@ def add_organization(
             )
         return created, _renew(conn, db, ring, settings, order)
 
-    created, minted = db.transact(work, dry_run=dry_run)
+    with db.administration() as own:
+        created, minted = own.transact(work, dry_run=dry_run)
     if not dry_run:
         write_secret_file(settings.token_file, minted.token)
     return OrgResult(organization_id, created, str(settings.token_file))
@@ -149,9 +151,12 @@ def list_organizations(db: Database, settings: Settings) -> list[Organization]:
         _require_living(conn, claims)
         found = []
         for code in sorted(claims.organizations):
-            row = members.organization(conn, code)
             entrance = members.entrance(conn, claims.principal(code))
-            if row and entrance and not entrance.token_revoked:
+            if entrance is None or entrance.token_revoked:
+                continue
+            resume(conn, claims.principal(code), None)
+            row = members.organization(conn, code)
+            if row:
                 role = entrance.member.role
                 found.append(Organization(code, row.name, row.status, role, row.created_at))
         return found
@@ -187,6 +192,7 @@ def grant(
     allowed = rights_of_grant(wanted, rights, without)
 
     def work(conn: Connection[Any]) -> Member:
+        resume(conn, principal, Operation.GRANT)
         members.lock_members(conn, principal.organization_id)
         giver = enter(conn, principal, Operation.GRANT)
         before = members.member(conn, principal.organization_id, user_id)
@@ -210,6 +216,7 @@ def revoke(db: Database, principal: Principal, user_id: str, *, dry_run: bool = 
     require_user(user_id)
 
     def work(conn: Connection[Any]) -> Member:
+        resume(conn, principal, Operation.REVOKE)
         members.lock_members(conn, principal.organization_id)
         enter(conn, principal, Operation.REVOKE)
         gone = members.delete_member(conn, principal.organization_id, user_id)

@@ -12,7 +12,7 @@ from psycopg import Connection
 from pfa_core.case import Refusal
 from pfa_core.choosing import ConflictSelection, choose, matching, one
 from pfa_core.errors import InvalidRequest
-from pfa_core.guard import enter, require, require_fields
+from pfa_core.guard import enter, require, require_fields, resume
 from pfa_core.masking import Mask, mask_for
 from pfa_core.model.decision import Decision
 from pfa_core.model.delta import FieldConflict, same
@@ -171,6 +171,7 @@ def _enter(
         return principal, member
     Filters(id=(user_id,))
     require(principal, member, OTHERS, operation)
+    resume(conn, principal, operation, scope=OTHERS)
     return replace(principal, user_id=user_id), member
 
 
@@ -182,7 +183,11 @@ def _enter_writing(
     for name in sorted({owner.user_id, principal.user_id}):
         members.member(conn, principal.organization_id, name, lock=True)
     enter(conn, principal, Operation.RESOLVE_CONFLICTS, writing=True)
-    return _enter(conn, principal, user_id, Operation.RESOLVE_CONFLICTS)
+    owner, member = _enter(conn, principal, user_id, Operation.RESOLVE_CONFLICTS)
+    if owner.user_id == principal.user_id:
+        # What the wall shows from here on: one's own, to be changed; or as who manages users, another's.
+        resume(conn, principal, Operation.RESOLVE_CONFLICTS, writing=True)
+    return owner, member
 
 
 def _refresh(

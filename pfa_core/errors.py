@@ -34,7 +34,7 @@ Messages never hold SQL, an address with a password, or a secret.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 
@@ -56,7 +56,7 @@ class Fault:
 @dataclass(frozen=True, slots=True)
 class Denial:
     """Whom an organization refused what, for the audit trail: the operation, the right or rights that it
-    takes, why; `action` is what the trail calls it."""
+    takes, why; `action` is what the trail calls it, `by` the principal, where there is one."""
 
     organization_id: str
     user_id: str
@@ -64,6 +64,7 @@ class Denial:
     permission: str
     reason: str
     action: str = "permission_denied"
+    by: object = field(default=None, repr=False)
 
 
 class PfaError(Exception):

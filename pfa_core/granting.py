@@ -42,7 +42,7 @@ def require_held(
     if lacking:
         code, user = principal.organization_id, principal.user_id
         message = f"{user} does not hold {', '.join(lacking)} in {code} and cannot give it"
-        denial = Denial(code, user, operation, ", ".join(lacking), message)
+        denial = Denial(code, user, operation, ", ".join(lacking), message, by=principal)
         raise PermissionDenied(message, hint=f"ask an admin of {code}", denial=denial)
 
 

@@ -11,8 +11,8 @@ from pfa_core.errors import Denial, Fault, Forbidden, InvalidToken, NotFound, Pe
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import SortKey
 from pfa_core.model.record import EDITABLE
-from pfa_core.model.rights import MONEY, Operation, needed_by, needed_for
-from pfa_core.store import members
+from pfa_core.model.rights import MEMBERSHIP, MONEY, NEEDS, Operation, needed_by, needed_for
+from pfa_core.store import members, wall
 from pfa_core.store.members import Entrance, Member
 
 
@@ -32,20 +32,86 @@ def enter(
         PermissionDenied: A member without the right, or a service that would change drafts.
     """
     code, user = principal.organization_id, principal.user_id
-    found = members.entrance(conn, principal, lock=writing)
-    if found is None:
-        _explain_absence(conn, principal, operation)
-    require_living(found)
-    member = found.member
+    by_token = wall.is_bound(conn)
+    member = (_by_token if by_token else _by_membership)(
+        conn, principal, operation, writing=writing
+    )
     if writing and principal.is_service:
         message = f"{user} is a service: it has no drafts to change, commit or discard"
         raise PermissionDenied(
             message,
             hint="a member does that with a token of their own",
-            denial=Denial(code, user, operation, _listed(operation), message),
+            denial=Denial(code, user, operation, _listed(operation), message, by=principal),
         )
     for right in needed_for(operation):
         require(principal, member, right, operation)
+    return member
+
+
+def resume(
+    conn: Connection[Any],
+    principal: Principal,
+    operation: Operation | None,
+    *,
+    writing: bool = False,
+    scope: Right | None = None,
+) -> None:
+    """Let the principal in once more, for a transaction that goes on with what another one has begun:
+    only the wall asks anew, where it holds the connection off.
+
+    Args:
+        operation: None where membership alone is enough.
+        scope: The right whose rows the wall shows, where it is not the operation's own.
+
+    Raises:
+        InvalidToken, TokenExpired, Forbidden, PermissionDenied: Ended meanwhile.
+    """
+    if not wall.is_bound(conn):
+        return
+    if operation is None:
+        _shown(conn, principal, "member", None, writing=writing)
+    elif scope is not None:
+        _shown(conn, principal, scope, operation, writing=writing)
+    else:
+        enter(conn, principal, operation, writing=writing)
+
+
+def _by_membership(
+    conn: Connection[Any], principal: Principal, operation: Operation, *, writing: bool
+) -> Member:
+    found = members.entrance(conn, principal, lock=writing)
+    if found is None:
+        _explain_absence(conn, principal, operation)
+    require_living(found)
+    return found.member
+
+
+def _by_token(
+    conn: Connection[Any], principal: Principal, operation: Operation, *, writing: bool
+) -> Member:
+    """The database reads the token itself, and shows what the scope is about from here on."""
+    scope = _scope_of(operation, writing=writing)
+    return _shown(conn, principal, scope, operation, writing=writing)
+
+
+def _scope_of(operation: Operation, *, writing: bool) -> str:
+    if operation in MEMBERSHIP:
+        return "member"
+    right = NEEDS[operation]
+    return "commit" if right is Right.SYNC and writing else right
+
+
+def _shown(
+    conn: Connection[Any],
+    principal: Principal,
+    scope: str,
+    operation: Operation | None,
+    *,
+    writing: bool,
+) -> Member:
+    member = wall.enter(conn, principal, scope, lock=writing)
+    if member is None:
+        _refuse_stranger(principal, operation)
     return member
 
 
@@ -134,7 +200,8 @@ def require_active(conn: Connection[Any], principal: Principal, operation: Opera
         message = f"the organization {code} is {found.status}: nothing is exchanged"
         listed = _listed(operation)
         raise Forbidden(
-            message, denial=Denial(code, user, operation, listed, message, "sync_skipped")
+            message,
+            denial=Denial(code, user, operation, listed, message, "sync_skipped", by=principal),
         )
 
 
@@ -152,19 +219,29 @@ def _lacking(
         message,
         hint=f"ask an admin of {code}; pfa auth status shows the roles of the token",
         details=tuple(details),
-        denial=Denial(code, user, operation, names, message),
+        denial=Denial(code, user, operation, names, message, by=principal),
     )
 
 
 def _explain_absence(conn: Connection[Any], principal: Principal, operation: Operation) -> NoReturn:
-    code, user = principal.organization_id, principal.user_id
+    code = principal.organization_id
     if members.organization(conn, code) is None:
         raise NotFound(f"there is no organization {code!r}", hint="type: pfa org list")
+    _refuse_stranger(principal, operation)
+
+
+def _refuse_stranger(principal: Principal, operation: Operation | None) -> NoReturn:
+    code, user = principal.organization_id, principal.user_id
     message = f"{user} is not a member of {code}"
+    denial = (
+        Denial(code, user, operation, _listed(operation), message, by=principal)
+        if operation
+        else None
+    )
     raise Forbidden(
         message,
         hint=f"an admin types: pfa user grant {user} --org {code} --role viewer",
-        denial=Denial(code, user, operation, _listed(operation), message),
+        denial=denial,
     )
 
 

@@ -13,7 +13,7 @@ from psycopg import Connection
 from pfa_core import keys, membership, tokens
 from pfa_core.errors import Forbidden, InvalidRequest, InvalidToken, NotFound
 from pfa_core.granting import require_held
-from pfa_core.guard import enter
+from pfa_core.guard import enter, resume
 from pfa_core.minting import Minted, Order, carried, grant_of, mint, record
 from pfa_core.model.principal import (
     RIGHTS_OF,
@@ -108,7 +108,8 @@ def issue_token(
         )
         return mint(conn, db, ring, order)
 
-    return _issued(db.transact(work), principal.organization_id)
+    with db.administration() as own:
+        return _issued(own.transact(work), principal.organization_id)
 
 
 def issue_service_token(
@@ -148,7 +149,8 @@ def issue_service_token(
         grants = {principal.organization_id: tokens.Grant(Role.SERVICE, wanted)}
         return mint(conn, db, ring, Order(user_id, grants, ttl, principal.user_id))
 
-    return _issued(db.transact(work), principal.organization_id)
+    with db.administration() as own:
+        return _issued(own.transact(work), principal.organization_id)
 
 
 def refresh_token(
@@ -196,7 +198,8 @@ def refresh_token(
             write_secret_file(home, minted.token)
         return minted
 
-    minted = db.transact(work)
+    with db.administration() as own:
+        minted = own.transact(work)
     return RefreshedToken(
         minted.token,
         minted.claims.token_id,
@@ -286,6 +289,7 @@ def _refreshed(
         "token_refresh",
         frozenset(code for code, (_, narrowed) in kept.items() if narrowed),
         claims.token_id,
+        claims,
     )
 
 
@@ -297,6 +301,7 @@ def _explain_loss(conn: Connection[Any], claims: tokens.Claims, lost: Sequence[s
 
 def _revoke(conn: Connection[Any], db: Database, claims: tokens.Claims) -> None:
     for code in sorted(claims.organizations):
+        resume(conn, claims.principal(code), None)
         gone = register.revoke(
             conn, code, by=claims.user_id, at=db.clock(), token_ids=[claims.token_id]
         )

@@ -12,6 +12,7 @@ from psycopg import Connection
 
 from pfa_core import tokens
 from pfa_core.errors import ConfigInvalid, InvalidRequest
+from pfa_core.guard import resume
 from pfa_core.keys import Keyring, SigningKey
 from pfa_core.model.principal import Right, Role
 from pfa_core.store import audit, members, signing_keys
@@ -33,6 +34,7 @@ class Order:
         by: Who orders it.
         narrowed: The organizations in which it holds less than its member.
         replaces: The token that it is refreshed from.
+        holder: What that says: by it the wall lets into each organization in turn.
     """
 
     user_id: str
@@ -42,6 +44,7 @@ class Order:
     action: str = "token_issue"
     narrowed: frozenset[str] = frozenset()
     replaces: str | None = None
+    holder: tokens.Claims | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ def mint(conn: Connection[Any], db: Database, ring: Keyring, order: Order) -> Mi
     )
     meet(conn, db, ring, min(order.grants), order.by)
     for code in sorted(order.grants):
+        if order.holder:
+            resume(conn, order.holder.principal(code), None)
         row = _row(claims, code, order)
         register.register(conn, row)
         record(conn, db, code, order.by, order.action, row)
@@ -130,6 +135,7 @@ def carried(
     found = members.entrance(conn, claims.principal(organization_id))
     if found is None or found.token_revoked:
         return None
+    resume(conn, claims.principal(organization_id), None)
     whole, held = grant_of(found.member), claims.organizations[organization_id]
     row = register.token(conn, organization_id, claims.token_id)
     if row and not row.narrowed:

@@ -192,7 +192,7 @@ class _Pulling:
             last = known[-1]
             return _Place(last.row_offset + last.row_count, last.last_id)
 
-        place = self.running.db.transact(work)
+        place = self.running.transact(work)
         self._behind = place.offset
         if place.offset:
             self.log.event("resumed", run_before=self.resumed, behind=place.offset)
@@ -277,7 +277,7 @@ class _Pulling:
         self.log.warning("restarted", behind=self._behind)
         self._behind, self._began_at = 0, self.running.started_at
         self.running.since = None
-        self.running.db.transact(lambda conn: pages.drop(conn, self._code))
+        self.running.transact(lambda conn: pages.drop(conn, self._code))
         fetching.give(_Place())
 
     def _step_back(self, place: _Place, fetching: Senders[_Place, _Fetched | Trouble]) -> None:

@@ -255,7 +255,7 @@ def _finish(running: Running, work: Pushing) -> PushResult:
     error, code = _error(work), running.organization_id
     counts = work.tally.counts()
     interrupted = work.stop.is_set()
-    waiting, blocked = running.db.read(lambda conn: queue.left(conn, code, work.scope))
+    waiting, blocked = running.read(lambda conn: queue.left(conn, code, work.scope))
     late = work.late and (waiting > blocked or counts["retrying"] > 0)
     status = _status(counts, error, unfinished=interrupted or late)
     ended = "told to stop" if interrupted else "the deadline passed" if late else ""
@@ -264,7 +264,7 @@ def _finish(running: Running, work: Pushing) -> PushResult:
     def end(conn: Connection[Any]) -> None:
         running.end(conn, status, counts, message or None)
 
-    running.db.transact(end)
+    running.transact(end)
     work.log.event("ended", status=status, **counts)
     if error:
         raise error

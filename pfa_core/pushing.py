@@ -154,7 +154,7 @@ class Pushing:
             except BaseException:
                 self.stop.set()  # the threads end after what they are doing
                 raise
-        self._db.transact(self._prune)
+        self.running.transact(self._prune)
 
     def _prune(self, conn: Connection[Any]) -> None:
         members.lock_mirror(conn, self._code)
@@ -209,7 +209,7 @@ class Pushing:
             runs.add_outcomes(conn, code, run, outcomes, at)
             return rows
 
-        rows = self._db.transact(work)
+        rows = self.running.transact(work)
         self.tally.recovered = len(rows)
         if rows:
             self.log.event("recovered", records=len(rows))
@@ -296,7 +296,7 @@ class Pushing:
             (item.task.modification_id, item.version, item.task.generation) for item in sendings
         ]
         code, run = self._code, self.running.run_id
-        still = self._db.transact(lambda conn: queue.mark(conn, code, run, marks))
+        still = self.running.transact(lambda conn: queue.mark(conn, code, run, marks))
         for item in reversed(sendings):  # each before the one given last: the oldest is sent first
             if item.task.modification_id in still:
                 self._senders.give(item, first=True)
@@ -373,7 +373,7 @@ class Pushing:
             runs.progress(conn, code, run, tally.counts())
             return settled, tally
 
-        settled, self.tally = self._db.transact(work)
+        settled, self.tally = self.running.transact(work)
         self._stock -= len(results)
         self._exhausted = False  # a record's next commitment may be free to go
         self._settled_at = time.monotonic()
@@ -401,7 +401,7 @@ class Pushing:
         """Wait for the next retry when it is not far; whether the run goes on."""
         if self.limits.limit is not None and self._claimed >= self.limits.limit:
             return False
-        due, now = self._db.read(
+        due, now = self.running.read(
             lambda conn: (queue.next_due(conn, self._code, self.scope), leases.clock(conn))
         )
         if due is None:

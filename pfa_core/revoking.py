@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from psycopg import Connection
@@ -13,7 +14,7 @@ from pfa_core.minting import record
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.rights import Operation
 from pfa_core.secrets import looks_like_token
-from pfa_core.store import tokens
+from pfa_core.store import tokens, wall
 from pfa_core.store.database import Database
 from pfa_core.store.tokens import TokenRow
 
@@ -99,7 +100,8 @@ def revoke_tokens(
                 _refuse(principal, Operation.REVOKE_TOKENS)
         return _revoke(conn, db, principal, list(token_ids) or None, user_id)
 
-    return db.transact(work, dry_run=dry_run)
+    with db.administration() as own:
+        return own.transact(work, dry_run=dry_run)
 
 
 def _revoke(
@@ -118,6 +120,8 @@ def _revoke(
     elsewhere = {code for row in own for code in row.organizations} - {principal.organization_id}
     there = []
     for code in sorted(elsewhere):
+        if not wall.lets_in(conn, replace(principal, organization_id=code)):
+            continue  # another organization's wall opens only for a token that holds it
         ids = [row.token_id for row in own if code in row.organizations]
         there += tokens.revoke(conn, code, by=by, at=at, token_ids=ids)
     for row in (*gone, *there):
@@ -135,5 +139,5 @@ def _refuse(principal: Principal, operation: Operation) -> NoReturn:
     raise PermissionDenied(
         message,
         hint="without it one sees and ends one's own tokens only",
-        denial=Denial(code, user, operation, Right.MANAGE_USERS, message),
+        denial=Denial(code, user, operation, Right.MANAGE_USERS, message, by=principal),
     )

@@ -61,7 +61,8 @@ def list_keys(db: Database, settings: Settings, principal: Principal) -> list[Ke
         meet(conn, db, ring, principal.organization_id, principal.user_id)
         return _infos(conn, ring)
 
-    return db.transact(work)
+    with db.administration() as own:
+        return own.transact(work)
 
 
 def rotate_keys(
@@ -110,7 +111,8 @@ def rotate_keys(
             keys.store(settings, new)
         return Rotation(after, before, until, count, str(settings.key_file))
 
-    return db.transact(work, dry_run=dry_run)
+    with db.administration() as own:
+        return own.transact(work, dry_run=dry_run)
 
 
 def retire_key(
@@ -140,7 +142,8 @@ def retire_key(
             keys.store(settings, rest)
         return next(info for info in _infos(conn, rest) if info.key_id == key_id)
 
-    return db.transact(work, dry_run=dry_run)
+    with db.administration() as own:
+        return own.transact(work, dry_run=dry_run)
 
 
 def _infos(conn: Connection[Any], ring: Keyring) -> list[KeyInfo]:

@@ -6,18 +6,18 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg import Connection
 
 from pfa_core.errors import LeaseHeld, PfaError
-from pfa_core.guard import enter, require_active
+from pfa_core.guard import enter, require_active, resume
 from pfa_core.masking import Mask, mask_for
 from pfa_core.model.locking import IfLocked
 from pfa_core.model.principal import Principal
@@ -25,6 +25,8 @@ from pfa_core.model.rights import Operation
 from pfa_core.store import audit, leases, runs
 from pfa_core.store.database import Database
 from pfa_core.store.leases import Holder
+
+Result = TypeVar("Result")
 
 LIFETIME = timedelta(seconds=30)
 BEATS = 6  # heartbeats in a lifetime
@@ -38,6 +40,7 @@ class Running:
 
     db: Database
     principal: Principal
+    operation: Operation
     direction: str
     run_id: str
     source: str
@@ -59,6 +62,24 @@ class Running:
         """Whether somebody else may be at work by now: nothing may be sent any more."""
         late = _elapsed() - self._heard > self.lifetime.total_seconds()
         return late or self._taken.is_set()
+
+    def transact(
+        self,
+        work: Callable[[Connection[Any]], Result],
+        *,
+        dry_run: bool = False,
+        db: Database | None = None,
+    ) -> Result:
+        """A transaction of the run; on its own handle unless another is given."""
+        return (db or self.db).transact(lambda conn: self._resumed(conn, work), dry_run=dry_run)
+
+    def read(self, work: Callable[[Connection[Any]], Result]) -> Result:
+        """What `work` reads, for the run."""
+        return self.db.read(lambda conn: self._resumed(conn, work))
+
+    def _resumed(self, conn: Connection[Any], work: Callable[[Connection[Any]], Result]) -> Result:
+        resume(conn, self.principal, self.operation)
+        return work(conn)
 
     def as_row(
         self,
@@ -109,7 +130,9 @@ class Running:
         """Hold the lease for another lifetime; False when it is somebody else's."""
         asked = _elapsed()
         code, name, owner = self.organization_id, self.direction, self.run_id
-        held = db.transact(lambda conn: leases.beat(conn, code, name, owner, self.lifetime))
+        held = self.transact(
+            lambda conn: leases.beat(conn, code, name, owner, self.lifetime), db=db
+        )
         if held:
             self._heard = asked
         else:
@@ -135,8 +158,9 @@ def rehearsal(
     def begin(conn: Connection[Any]) -> Running:
         mask = mask_for(principal, enter(conn, principal, operation))
         run_id, at = str(db.new_id()), leases.clock(conn)
+        forever = timedelta.max
         return Running(
-            db, principal, direction, run_id, source, kind, None, at, timedelta.max, mask
+            db, principal, operation, direction, run_id, source, kind, None, at, forever, mask
         )
 
     return db.read(begin)
@@ -176,7 +200,18 @@ def leased(
             return held
         at = leases.clock(conn)
         running = Running(
-            db, principal, direction, run_id, source, kind, since, at, lifetime, mask, asked
+            db,
+            principal,
+            operation,
+            direction,
+            run_id,
+            source,
+            kind,
+            since,
+            at,
+            lifetime,
+            mask,
+            asked,
         )
         _record_start(conn, running, at)
         return running
@@ -288,14 +323,14 @@ def _record_failure(running: Running, error: BaseException) -> None:
             running.end(conn, "failed", found.counts if found else {}, message)
 
     with suppress(PfaError):
-        running.db.transact(work)
+        running.transact(work)
 
 
 def _give_up(running: Running) -> None:
     code, name, owner = running.organization_id, running.direction, running.run_id
     for _ in range(2):  # whether a commit that broke went through is not known; twice is no harm
         with suppress(PfaError):
-            running.db.transact(lambda conn: leases.release(conn, code, name, owner))
+            running.transact(lambda conn: leases.release(conn, code, name, owner))
             return  # otherwise it expires
 
 

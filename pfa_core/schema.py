@@ -9,9 +9,9 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.errors import ConfigInvalid, PfaError
+from pfa_core.errors import ConfigInvalid, PfaError, SchemaOutdated
 from pfa_core.settings import Settings
-from pfa_core.store import embedded, migrations
+from pfa_core.store import embedded, migrations, wall
 from pfa_core.store.database import Database, safe_address, split_password
 from pfa_core.store.migrations import UpgradeReport
 
@@ -30,6 +30,17 @@ class DatabaseStatus:
     data_directory: str
     size_bytes: int | None
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class WallStatus:
+    """Whether the database keeps `role` from rows that no token lets it see; `reason`: why not.
+    `may_create`: it could put functions of its own beside pfa's."""
+
+    role: str
+    stands: bool
+    reason: str
+    may_create: bool
 
 
 def open_database(settings: Settings, *, require_schema: bool = True) -> Database:
@@ -75,6 +86,24 @@ def database_status(settings: Settings) -> DatabaseStatus:
         size_bytes=size,
         problem=problem,
     )
+
+
+def wall_status(settings: Settings) -> WallStatus:
+    """Whether row level security holds the program's role off, as far as the catalog tells."""
+    with open_database(settings) as db:
+        facts = db.read(wall.role)
+    if facts is None:
+        raise SchemaOutdated("the database has no schema of pfa", hint="type: pfa db upgrade")
+    why = ""
+    if facts.on_citus:
+        why = "Citus takes no such policies; statements keep to their organization by themselves"
+    elif not facts.has_policies:
+        why = "the tables have no row level security"
+    elif facts.is_superuser or facts.bypasses:
+        why = "row level security does not bind a superuser"
+    elif facts.is_owner:
+        why = "row level security does not bind the tables' owner"
+    return WallStatus(facts.name, not why, why, may_create=facts.creates)
 
 
 def stop_embedded(settings: Settings) -> bool:

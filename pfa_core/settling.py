@@ -13,7 +13,6 @@ from psycopg import Connection
 
 from pfa_core.model.ids import NewId
 from pfa_core.model.outcome import Result, RetryPolicy, Verdict
-from pfa_core.model.principal import Principal
 from pfa_core.running import Running
 from pfa_core.store import audit, conflicts, leases, members, mirror, modifications, queue, runs
 
@@ -108,16 +107,10 @@ class Settler:
         folded = [item for item in results if item.verdict in _FOLDED]
         if not folded:
             return
-        left: list[tuple[Principal, list[str]]] = []
-        for user, ids in _by_user(folded).items():
-            owner = Principal(user, code, frozenset(), "")
-            kept = modifications.overlaid(conn, owner, ids)
-            modifications.drop_overlays(conn, owner, [one for one in ids if one not in kept])
-            left.append((owner, sorted(kept)))
+        left = modifications.clear_overlays(conn, code, _by_user(folded))
         queue.shift_bases(conn, code, [_settled(item) for item in folded if _is_synced(item)])
         mirror.fold(conn, code, self.running.run_id, [_fold(item) for item in folded], at)
-        for owner, ids in left:
-            modifications.refresh_overlays(conn, owner, ids)
+        modifications.rebuild_overlays(conn, code, left)
 
     def _write_conflicts(
         self, conn: Connection[Any], results: Iterable[Result], at: datetime

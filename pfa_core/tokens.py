@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from pfa_core.errors import ConfigInvalid, InvalidRequest, InvalidToken, TokenEx
 from pfa_core.keys import Keyring, SigningKey
 from pfa_core.model import tokenform
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
+from pfa_core.secrets import Secret
 from pfa_core.settings import Settings
 
 ALGORITHM = "HS256"
@@ -34,7 +35,7 @@ class Grant:
 class Claims:
     """What a token says: who, since when, until when, and what in which organizations.
 
-    `key_id` names the key that it was verified by.
+    `key_id` names the key that it was verified by, `token` is the token itself where there is one.
     """
 
     user_id: str
@@ -43,6 +44,7 @@ class Claims:
     expires_at: datetime
     organizations: Mapping[str, Grant]
     key_id: str = field(default="", compare=False)
+    token: Secret | None = field(default=None, compare=False, repr=False)
 
     def principal(self, organization_id: str) -> Principal:
         """Who acts by the token for one of its organizations.
@@ -51,7 +53,9 @@ class Claims:
             KeyError: It does not hold that one.
         """
         rights = self.organizations[organization_id].rights
-        return Principal(self.user_id, organization_id, rights, self.token_id, self.key_id)
+        return Principal(
+            self.user_id, organization_id, rights, self.token_id, self.key_id, self.token
+        )
 
 
 def ensure_key(settings: Settings) -> Keyring:
@@ -105,7 +109,7 @@ def verify(token: str, ring: Keyring, now: datetime) -> Claims:
         raise TokenExpired(
             f"the token expired at {claims.expires_at:%Y-%m-%d %H:%M} UTC", hint=_AGAIN
         )
-    return claims
+    return replace(claims, token=Secret(token))
 
 
 def present(settings: Settings, now: datetime) -> Claims:

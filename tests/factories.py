@@ -7,25 +7,31 @@ draft(world.db, ann, "P-1", monthlyRate=600)
 
 from __future__ import annotations
 
+import os
 import tempfile
 import weakref
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from psycopg import Connection
 
 import pfa_core
-from pfa_core import jsontext
+from pfa_core import jsontext, keys, tokens
 from pfa_core.lifecycle import CommitResult
 from pfa_core.model.delta import Change
 from pfa_core.model.locking import IfLocked
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
 from pfa_core.pull import PullResult
 from pfa_core.saving import Saved
-from pfa_core.store import members
+from pfa_core.secrets import Secret
+from pfa_core.store import members, signing_keys
 from pfa_core.store.database import Database
+from tests.server import bound_url
+
+SECRET = "the key that signs the tokens of the tests"
 
 
 def record(pfa_id: str = "P-1", **fields: Any) -> dict[str, Any]:
@@ -77,7 +83,43 @@ def a_principal(
 ) -> Principal:
     """A principal with the rights of the role's template, or with exactly these rights."""
     wanted = RIGHTS_OF[Role(role)] if rights is None else frozenset(map(Right, rights))
-    return Principal(user_id, organization, wanted, f"token of {user_id}")
+    principal = Principal(user_id, organization, wanted, f"token of {user_id}")
+    return (
+        replace(principal, token=Secret(a_token(principal, role=role))) if is_bound() else principal
+    )
+
+
+def is_bound() -> bool:
+    """Whether worlds are to be behind the wall: their handle is that of a role that row level security
+    holds off, their principals carry tokens. $PFA_TEST_BOUND says so."""
+    return bool(os.environ.get("PFA_TEST_BOUND"))
+
+
+def a_token(
+    *principals: Principal,
+    role: str = "admin",
+    secret: str = SECRET,
+    ttl: timedelta = timedelta(days=1),
+    token_id: str | None = None,
+) -> str:
+    """A token for a user, for the organization of each of these principals with its rights."""
+    first = principals[0]
+    now = datetime.now(UTC).replace(microsecond=0)
+    claims = tokens.Claims(
+        first.user_id,
+        token_id or first.token_id,
+        min(now, now + ttl) - timedelta(hours=1),
+        now + ttl,
+        {one.organization_id: tokens.Grant(Role(role), one.rights) for one in principals},
+    )
+    return tokens.sign(claims, keys.Keyring((keys.SigningKey(Secret(secret)),)))
+
+
+def know_the_key(conn: Connection[Any], secret: str = SECRET) -> None:
+    """Let the database know the key that signs the tests' tokens."""
+    key = keys.SigningKey(Secret(secret))
+    new = signing_keys.NewKey(key.key_id, key.secret.reveal(), None)
+    signing_keys.register(conn, [new], datetime.now(UTC))
 
 
 class SelfClosing(Database):
@@ -97,6 +139,10 @@ class World:
     db: Database
     organization: str
     users: dict[str, str] = field(default_factory=dict)
+    owner: Database = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        self.owner = self.owner or self.db
 
     def principal(self, user_id: str = "ann") -> Principal:
         """The principal of a user of this world, with the rights of the user's role."""
@@ -108,7 +154,7 @@ class World:
         """Make the user a member, with the rights of the role or exactly these; its principal."""
         principal = a_principal(user_id, self.organization, role, rights=rights)
         self.users[user_id] = role
-        self.db.transact(
+        self.owner.transact(
             lambda conn: members.put_member(
                 conn,
                 self.organization,
@@ -147,11 +193,11 @@ class World:
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Whatever a statement reads, in a snapshot of its own."""
-        return self.db.read(lambda conn: conn.execute(statement, values).fetchall())
+        return self.owner.read(lambda conn: conn.execute(statement, values).fetchall())
 
     def execute(self, statement: str, *values: Any) -> int:
         """Run a statement that writes; how many rows it touched. For states no operation makes yet."""
-        return self.db.transact(lambda conn: conn.execute(statement, values).rowcount)
+        return self.owner.transact(lambda conn: conn.execute(statement, values).rowcount)
 
     def _data(self, statement: str, *values: Any) -> dict[str, dict[str, Any]]:
         return dict(self.rows(statement, *values))
@@ -162,15 +208,21 @@ def a_world(
     *records: Mapping[str, Any],
     organization: str = "ORG",
     users: Mapping[str, str] | None = None,
+    login: str | None = None,
 ) -> World:
     """An organization with these members (user → role; `ann` the admin by default) and records.
 
     Called again with the same address and another organization it makes a second tenant beside
-    the first. Nothing has to be torn down.
+    the first. Nothing has to be torn down. `login`: the address of who may make the role of a world
+    behind the wall, where the owner may not.
     """
-    db = SelfClosing(database_url)
-    db.transact(lambda conn: members.add_organization(conn, organization, "", db.clock()))
-    world = World(db, organization)
+    owner = SelfClosing(database_url)
+    owner.transact(lambda conn: members.add_organization(conn, organization, "", owner.clock()))
+    db = owner
+    if is_bound():
+        owner.transact(know_the_key)
+        db = SelfClosing(bound_url(login or database_url))
+    world = World(db, organization, owner=owner)
     for user_id, role in (users or {"ann": "admin"}).items():
         world.add_user(user_id, role)
     if records:

@@ -31,6 +31,7 @@ from tests.versions import Version
 _TMPFS = Path("/dev/shm")
 _TMPFS_NEEDS = 1024 * 1024 * 1024
 _PREFIX = "pfa-test-"
+_LOGIN = f"pfa_test_login_{os.getpid()}"
 
 # Becomes another user where PostgreSQL refuses ours, dies with its parent, then is the program.
 # ctypes first: the interpreter's files may be out of the other user's reach.
@@ -188,6 +189,8 @@ def running_server(bindir: Path | None = None) -> Iterator[Server]:
         yield server
         if server._template:
             server.drop(server._template)
+        if named:
+            admin.execute(f"DROP ROLE IF EXISTS {_LOGIN}")
 
 
 @contextmanager
@@ -206,6 +209,15 @@ def own_postgresql(bindir: Path | None = None) -> Iterator[Postgresql]:
         if own is not None:
             own.stop()
         shutil.rmtree(base, ignore_errors=True)
+
+
+def bound_url(url: str) -> str:
+    """The address of a migrated database for a login role that is no more than a member of pfa_app:
+    what somebody has who knows the application's password."""
+    with psycopg.connect(url, autocommit=True) as admin:
+        if not admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [_LOGIN]).rowcount:
+            admin.execute(f"CREATE ROLE {_LOGIN} LOGIN PASSWORD '{_LOGIN}' IN ROLE pfa_app")
+    return url_of({**conninfo_to_dict(url), "user": _LOGIN, "password": _LOGIN})
 
 
 def url_of(parameters: Mapping[str, object]) -> str:

@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 import pfa_core
 from benchmarks.million.world import principal
-with pfa_core.Database(None, Path(sys.argv[1])) as db:
+with pfa_core.Database(None, Path(sys.argv[1]), owner=True) as db:
     pfa_core.export_jsonl(db, principal("few"), pfa_core.Query(), sys.stdout.buffer.write)
 sys.stderr.write(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 """

@@ -27,7 +27,7 @@ def principal(user: str, organization: str = data.BIG) -> Principal:
 @contextmanager
 def opened(root: Path) -> Iterator[Database]:
     """A database on an embedded server of its own, which stops at the end."""
-    with Database(None, root) as db:
+    with Database(None, root, owner=True) as db:
         try:
             yield db
         finally:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pfa_core.secrets import Secret
+
 
 class Right(StrEnum):
     """What a member may do; the field's own flags that mean something here."""
@@ -78,13 +80,15 @@ class Membership:
 class Principal:
     """A verified identity acting for one organization. Rights are the token's; the database's
     membership, read again by every operation, can only narrow them. `key_id` names the key that
-    signed the token: when it or the token has been ended, no operation lets the principal in."""
+    signed the token: when it or the token has been ended, no operation lets the principal in. `token`
+    is what a database that does not take the program's word for it is shown."""
 
     user_id: str
     organization_id: str
     rights: frozenset[Right]
     token_id: str
     key_id: str = field(default="", compare=False)
+    token: Secret | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_service(self) -> bool:

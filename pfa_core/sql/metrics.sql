@@ -13,6 +13,9 @@ FROM pfa_modification
 WHERE organization_id = %(organization_id)s
 GROUP BY state;
 
+-- name: modifications_behind_the_wall
+SELECT state, number FROM pfa_modification_counts();
+
 -- name: waiting
 -- Dead letters, and since when the oldest commitment that is no dead letter waits; null: none does.
 -- One that is being sent waits too: a pusher that died leaves it so.
@@ -22,11 +25,17 @@ FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND state IN ('committed', 'syncing', 'sync_error');
 
+-- name: waiting_behind_the_wall
+SELECT dead_letters, oldest FROM pfa_waiting_counts();
+
 -- name: conflicts
 SELECT count(*)
 FROM pfa_sync_conflict
 WHERE organization_id = %(organization_id)s
   AND status = 'unresolved';
+
+-- name: conflicts_behind_the_wall
+SELECT pfa_conflict_count();
 
 -- name: baseline
 -- When the last pull that arrived whole began, or the one that it went on with: what PEMS held then is

@@ -20,6 +20,10 @@ CREATE UNIQUE INDEX ON pfa_incoming (pfa_id);
 -- After many new records: until the server does it by itself, every plan is made for a mirror without them.
 ANALYZE pfa_mirror;
 
+-- name: analyze_behind_the_wall
+-- Only the owner's statistics.
+SELECT pfa_analyze_mirror();
+
 -- name: analyze_incoming
 ANALYZE pfa_incoming;
 
@@ -119,6 +123,13 @@ SELECT NOT EXISTS (
 -- Records of which the mirror has none between their first and last id go straight into it.
 COPY pfa_mirror (organization_id, pfa_id, data, version, run_id, updated_at) FROM STDIN;
 
+-- name: put_incoming
+-- The same from beside the mirror: COPY does not go into a table with policies. No id of them is in it.
+INSERT INTO pfa_mirror (organization_id, pfa_id, data, version, run_id, updated_at)
+SELECT %(organization_id)s, i.pfa_id, i.data, 1, %(run_id)s, %(at)s
+FROM pfa_incoming AS i
+ON CONFLICT DO NOTHING;
+
 -- name: drop_unchanged
 -- What stays behind is new or different; the mirror rows of the rest are not touched. What a page of
 -- PEMS said before a push wrote the record goes too: the mirror is newer than when it was asked.
@@ -161,6 +172,10 @@ JOIN pfa_incoming AS i ON i.pfa_id = m.pfa_id
 WHERE m.organization_id = %(organization_id)s
   AND o.organization_id = %(organization_id)s
   AND o.pfa_id = m.pfa_id;
+
+-- name: refresh_behind_the_wall
+-- The same, of everybody's drafts: no statement of the program's own sees those of others.
+SELECT pfa_refresh_overlays(ARRAY(SELECT i.pfa_id FROM pfa_incoming AS i));
 
 -- name: arrived
 EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id = m.pfa_id)

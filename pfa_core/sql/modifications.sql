@@ -217,6 +217,10 @@ WHERE EXISTS (
       AND m.state <> 'synced'
     OFFSET 0);
 
+-- name: rebuild_behind_the_wall
+-- Overlay rows of these pairs of user and record, whoever asks: dropped, or made anew.
+SELECT pfa_rebuild_overlays(%(users)s, %(ids)s);
+
 -- name: drop_overlays
 DELETE FROM pfa_overlay
 WHERE organization_id = %(organization_id)s

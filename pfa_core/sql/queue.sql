@@ -169,6 +169,10 @@ WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id = s.pfa_id
   AND m.state <> 'synced';
 
+-- name: shift_behind_the_wall
+-- The same, of drafts of others too, which a push does not see.
+SELECT pfa_shift_bases(%(settled)s);
+
 -- name: next_due
 -- When the next retry is due that nothing else holds back; null: none is.
 SELECT min(next_attempt_at)

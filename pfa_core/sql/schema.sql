@@ -32,3 +32,9 @@ VALUES (%(version)s, %(name)s, %(checksum)s, clock_timestamp());
 
 -- name: size
 SELECT pg_database_size(current_database()), current_setting('server_version');
+
+-- name: let_app_in
+ALTER ROLE pfa_app LOGIN;
+
+-- name: has_role
+SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pfa_app');

@@ -16,7 +16,7 @@ from pfa_core import sql
 from pfa_core.errors import Denial
 from pfa_core.model.ids import NewId
 from pfa_core.model.principal import Principal
-from pfa_core.store import leases
+from pfa_core.store import leases, wall
 from pfa_core.store.chain import link_of
 from pfa_core.store.plain import plain
 
@@ -164,8 +164,11 @@ def write_of(
 def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
     """Append what was refused to whom, and why.
 
-    At most 100 times an hour for a user and 1,000 times for all of an organization.
+    At most 100 times an hour for a user and 1,000 times for all of an organization. Behind the wall only
+    members leave a trace: it lets nobody else write.
     """
+    if isinstance(denial.by, Principal) and not wall.lets_in(conn, denial.by):
+        return
     code, user = denial.organization_id, denial.user_id[:_LONGEST_USER].replace("\0", "")
     at = leases.clock(conn)
     values = {"organization_id": code, "user_id": user, "since": at - _DENIALS_TIME}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,33 +20,24 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from pfa_core import jsontext
 from pfa_core.errors import (
     ConfigInvalid,
-    DatabaseUnavailable,
     Internal,
     InvalidRequest,
-    IoFailure,
     NotAllowed,
     PfaError,
-    SchemaOutdated,
 )
 from pfa_core.model.ids import Clock, NewId, new_id, utc_now
 from pfa_core.store import audit, embedded, migrations
 from pfa_core.store.chain import linked
+from pfa_core.store.translation import NO_ADDRESS, TryAgain, commit_unknown, translated
+from pfa_core.store.wall import APP_ROLE
 
 Result = TypeVar("Result")
 
 _LOGGER = logging.getLogger("pfa")
 ATTEMPTS = 5
-_REFUSALS = (
-    "password authentication failed",
-    "no password supplied",
-    "does not exist",
-    "pg_hba.conf",
-)
-_BAD_WORD = re.compile(r"invalid (\w+ )?(value|port)")
 # A process that is frozen in the middle of a change must not keep what it has locked from all others.
 _LET_GO = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
-_NO_ADDRESS = "the database address is not valid"
-_SERIALIZATION = ("40001", "40P01")
+_NOWHERE = "neither an address nor a directory was given"
 _SHOWN_WORDS = ("host", "hostaddr", "port", "dbname", "user", "service", "sslmode")
 # A page of ten thousand records is sorted in memory, not on disk.
 _SESSION = "-c timezone=UTC -c jit=off -c datestyle=ISO -c statement_timeout=0 -c work_mem=32MB"
@@ -63,6 +53,8 @@ class Database:
     Args:
         conninfo: A libpq connection string or URL; None for the embedded server in `root`.
         root: The embedded server's directory.
+        owner: Connect to the embedded server as its owner, whom no wall holds off. Elsewhere the
+            address says who connects.
     """
 
     conninfo: str | None = field(repr=False)
@@ -70,6 +62,7 @@ class Database:
     clock: Clock = utc_now
     new_id: NewId = new_id
     require_schema: bool = True
+    owner: bool = False
     _connection: Connection[Any] | None = field(default=None, repr=False)
     _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -82,6 +75,17 @@ class Database:
     def beside(self) -> Database:
         """Another handle on the same database, for a thread of its own; close it."""
         return replace(self, _connection=None, _turn=threading.RLock())
+
+    @contextmanager
+    def administration(self) -> Iterator[Database]:
+        """A handle for what is done before anybody can be let in, or to who may be: as the owner on the
+        embedded server, elsewhere this one, whose address has to be the owner's."""
+        if self.conninfo is not None or self.owner:
+            yield self
+            return
+        own = replace(self, owner=True, _connection=None, _turn=threading.RLock())
+        with own:
+            yield own
 
     def close(self) -> None:
         """Give the connection back; the handle opens a new one if it is used again."""
@@ -132,7 +136,7 @@ class Database:
                             raise Rollback(transaction)
                 except psycopg.OperationalError as error:
                     if finished and not dry_run and conn.closed:
-                        raise _commit_unknown() from error
+                        raise commit_unknown() from error
                     raise
                 return result
 
@@ -168,7 +172,8 @@ class Database:
             denial, error.denial = error.denial, None
             if denial:
                 try:
-                    self.transact(lambda conn: audit.deny(conn, denial, str(self.new_id())))
+                    with self.administration() as own:
+                        own.transact(lambda conn: audit.deny(conn, denial, str(self.new_id())))
                 except Exception as trouble:
                     told = trouble.message if isinstance(trouble, PfaError) else type(trouble)
                     _LOGGER.warning("a denial could not be written down: %s", told)
@@ -201,7 +206,13 @@ class Database:
         return self._connection
 
     def _connect(self) -> Connection[Any]:
-        conn = self._connect_embedded() if self.conninfo is None else _open(self.conninfo)
+        if self.conninfo is not None:
+            return self._settled(_open(self.conninfo))
+        if self.owner or not self.require_schema:
+            return self._settled(self._connect_embedded())
+        return self._connect_bound()
+
+    def _settled(self, conn: Connection[Any]) -> Connection[Any]:
         try:
             self._settle_schema(conn)
         except BaseException:
@@ -209,9 +220,26 @@ class Database:
             raise
         return conn
 
+    def _connect_bound(self) -> Connection[Any]:
+        """As the role that the wall holds off; whatever is not ready for it the owner makes so."""
+        with suppress(psycopg.Error):
+            conn = self._open_bound()
+            with suppress(psycopg.Error):
+                if migrations.schema_version(conn) == migrations.program_version():
+                    return conn
+            conn.close()
+        with self._settled(self._connect_embedded()) as owner:
+            migrations.let_app_in(owner)
+        return self._open_bound()
+
+    def _open_bound(self) -> Connection[Any]:
+        if self.root is None:
+            raise Internal(_NOWHERE)
+        return _open(embedded.conninfo(self.root, user=APP_ROLE))
+
     def _connect_embedded(self) -> Connection[Any]:
         if self.root is None:
-            raise Internal("neither an address nor a directory was given")
+            raise Internal(_NOWHERE)
         try:
             return _open(embedded.conninfo(self.root))
         except psycopg.OperationalError:
@@ -230,13 +258,9 @@ class Database:
         for number in range(1, ATTEMPTS):
             try:
                 return attempt()
-            except _TryAgain:
+            except TryAgain:
                 time.sleep(0.02 * 2**number)
         return attempt()
-
-
-class _TryAgain(DatabaseUnavailable):
-    """Nothing was done and doing it again can help."""
 
 
 def _open(conninfo: str) -> Connection[Any]:
@@ -244,7 +268,7 @@ def _open(conninfo: str) -> Connection[Any]:
         conn = _connect(conninfo)
     except (psycopg.ProgrammingError, UnicodeError):
         # Not even under --debug: the driver's text quotes the address, password and all.
-        raise ConfigInvalid(_NO_ADDRESS, hint="see PFA_DATABASE_URL") from None
+        raise ConfigInvalid(NO_ADDRESS, hint="see PFA_DATABASE_URL") from None
     set_json_loads(jsontext.loads, conn)
     set_json_dumps(jsontext.dumps, conn)
     return conn
@@ -278,101 +302,7 @@ def split_password(conninfo: str) -> tuple[str, str]:
     try:
         words = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
     except psycopg.ProgrammingError:
-        raise ConfigInvalid(_NO_ADDRESS, hint="see PFA_DATABASE_URL") from None
+        raise ConfigInvalid(NO_ADDRESS, hint="see PFA_DATABASE_URL") from None
     password = words.pop("password", "")
     words.pop("sslpassword", None)
     return (make_conninfo("", **words), password) if password else (conninfo, "")
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn psycopg's errors into ours; their texts, which may show data or SQL, stay behind."""
-    try:
-        yield
-    except psycopg.Error as error:
-        ours = translate(error)
-        # What is wrong with an address is told with the address in it, password and all.
-        raise ours from (None if ours.message == _NO_ADDRESS else error)
-
-
-def translate(error: psycopg.Error) -> PfaError:
-    """The error of ours that tells a caller what to do about one of psycopg's."""
-    state = error.sqlstate or ""
-    if state in _SERIALIZATION:
-        return _TryAgain(
-            "the database was too busy: transactions kept getting into each other's way"
-        )
-    for prefix, make in _BY_SQLSTATE.items():
-        if state.startswith(prefix):
-            return make(error)
-    if isinstance(error, psycopg.OperationalError) and not state:
-        return _lost(error)
-    return Internal(f"the database refused a statement ({state or type(error).__name__})")
-
-
-def _lost(error: psycopg.Error) -> PfaError:
-    text = str(error) if not error.sqlstate else ""
-    if any(words in text for words in _REFUSALS):
-        return _no_entry(error)
-    if _BAD_WORD.search(text):
-        return ConfigInvalid(_NO_ADDRESS, hint="see PFA_DATABASE_URL")
-    reason = _reason(text) if text else "the connection broke"
-    return _TryAgain(f"the database is not available: {reason}", hint="type: pfa doctor")
-
-
-def _reason(text: str) -> str:
-    """libpq's own first words, without the address; they never hold a password."""
-    first = text.strip().splitlines()[0] if text.strip() else "no answer"
-    return first.rpartition("failed: ")[2]
-
-
-def _commit_unknown() -> DatabaseUnavailable:
-    return DatabaseUnavailable(
-        "the connection broke while the change was being committed; it may be stored or not",
-        hint="type: pfa status, then repeat the command if the change is not there",
-    )
-
-
-def _outdated(_: psycopg.Error) -> PfaError:
-    return SchemaOutdated("the database lacks a part of the schema", hint="type: pfa db upgrade")
-
-
-def _denied(_: psycopg.Error) -> PfaError:
-    return ConfigInvalid("the database role lacks a privilege that pfa needs")
-
-
-def _full(_: psycopg.Error) -> PfaError:
-    return IoFailure("the database server's disk is full; nothing was stored")
-
-
-def _cancelled(_: psycopg.Error) -> PfaError:
-    return DatabaseUnavailable("the database cancelled a statement: a time limit, or somebody did")
-
-
-def _busy(_: psycopg.Error) -> PfaError:
-    return DatabaseUnavailable("the database has no connection to spare; try again later")
-
-
-def _read_only(_: psycopg.Error) -> PfaError:
-    return DatabaseUnavailable("the database is read-only (a replica?); nothing was stored")
-
-
-def _no_entry(_: psycopg.Error) -> PfaError:
-    return ConfigInvalid("the database refuses this user, password or database name")
-
-
-_BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
-    "55P03": _cancelled,
-    "57014": _cancelled,
-    "08": _lost,
-    "57P": _lost,
-    "28": _no_entry,
-    "3D": _no_entry,
-    "42P01": _outdated,
-    "42703": _outdated,
-    "42883": _outdated,
-    "42501": _denied,
-    "53100": _full,
-    "53": _busy,
-    "25006": _read_only,
-}

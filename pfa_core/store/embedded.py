@@ -117,13 +117,14 @@ def default_root(environ: Mapping[str, str]) -> Path:
     return Path(programs.passwd_entry(os.geteuid()).pw_dir) / ".local" / "share" / "pfa"
 
 
-def conninfo(root: Path, dbname: str = "pfa") -> str:
+def conninfo(root: Path, dbname: str = "pfa", *, user: str = "pfa") -> str:
     """How to connect to the server of `root`, for psycopg; starts nothing, touches nothing.
 
     It leaves nothing to the caller's PG* variables that could turn the connection elsewhere.
     """
     words = _address(root) | {
         "dbname": dbname,
+        "user": user,
         "hostaddr": "",
         "options": "",
         "sslmode": "disable",

@@ -14,6 +14,7 @@ from pfa_core.model.kpi import GROUP_DIMENSIONS, Sums
 from pfa_core.model.months import Moves
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
+from pfa_core.store import finding
 from pfa_core.store.conditions import conditions, fits_rollup, narrowing, touched_values
 
 _SQL = {name: compose.SQL(text) for name, text in sql.statements("kpis").items()}
@@ -50,6 +51,7 @@ def sums(
     if part is Part.MIRROR and known:
         statement = _SQL["rollup"].format(**_common(by), conditions=where)
     else:
+        where = _found(conn, part, filters, where)
         statement = _live(part, _matching(part, where, filters if narrowed else None), by)
     width = len(by)
     rows = conn.execute(statement, values).fetchall()
@@ -74,6 +76,7 @@ def moves(
         By the dimensions' values, missing ones as '', then phase and month (`YYYY-MM` or None).
     """
     where, values = _asked(principal, filters)
+    where = _found(conn, part, filters, where)
     matching = _matching(part, where, filters if narrowed else None)
     rows = conn.execute(_months(part, matching, by), values).fetchall()
     width = len(by) + 2
@@ -88,6 +91,12 @@ def _asked(principal: Principal, filters: Filters) -> tuple[compose.Composable, 
         **touched_values(filters),
     )
     return where, values
+
+
+def _found(
+    conn: Connection[Any], part: Part, filters: Filters, where: compose.Composable
+) -> compose.Composable:
+    return finding.among_all(conn, filters, where) if part is Part.MIRROR else where
 
 
 def _live(part: Part, matching: compose.Composable, by: Sequence[str]) -> compose.Composed:

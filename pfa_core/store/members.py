@@ -11,7 +11,9 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from pfa_core import sql
-from pfa_core.model.principal import RIGHTS_OF, Principal, Role
+from pfa_core.model.principal import Principal
+from pfa_core.store import wall
+from pfa_core.store.wall import Entrance, Member
 
 _SQL = sql.statements("members")
 
@@ -24,32 +26,6 @@ class OrganizationRow:
     name: str
     status: str
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A user's role and rights in one organization, and who granted them when."""
-
-    organization_id: str
-    user_id: str
-    role: str
-    rights: list[str]
-    granted_by: str
-    granted_at: datetime
-
-    @property
-    def custom(self) -> bool:
-        """Whether the rights are others than those of the role's template."""
-        return frozenset(self.rights) != RIGHTS_OF[Role(self.role)]
-
-
-@dataclass(frozen=True, slots=True)
-class Entrance:
-    """A membership as a token finds it: `token_revoked` for this organization, `key_ended` for all."""
-
-    member: Member
-    token_revoked: bool
-    key_ended: bool
 
 
 def organization(conn: Connection[Any], organization_id: str) -> OrganizationRow | None:
@@ -91,7 +67,9 @@ def member(
 
 def entrance(conn: Connection[Any], principal: Principal, *, lock: bool = False) -> Entrance | None:
     """The principal's membership and how their token stands, None where they are no member; `lock`
-    makes the user's writes take turns."""
+    makes the user's writes take turns. Behind the wall nobody is let in by it, and nothing locked."""
+    if wall.is_bound(conn):
+        return wall.standing(conn, principal)
     values = {
         "organization_id": principal.organization_id,
         "user_id": principal.user_id,

@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import Connection
 from psycopg.rows import class_row
 
 from pfa_core import sql
+from pfa_core.store import wall
 
 _SQL = sql.statements("metrics")
+_BEHIND_THE_WALL = {
+    "modifications": "modifications_behind_the_wall",
+    "waiting": "waiting_behind_the_wall",
+    "conflicts": "conflicts_behind_the_wall",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +39,18 @@ def records(conn: Connection[Any], organization_id: str) -> tuple[int, int]:
 
 def modifications(conn: Connection[Any], organization_id: str) -> dict[str, int]:
     """How many modifications of all users are in each state that has any."""
-    return dict(conn.execute(_SQL["modifications"], _of(organization_id)).fetchall())
+    return dict(conn.execute(_of_everybody(conn, "modifications"), _of(organization_id)).fetchall())
 
 
 def waiting(conn: Connection[Any], organization_id: str) -> tuple[int, datetime | None]:
     """How many dead letters there are; since when the oldest other commitment waits for PEMS."""
-    row = conn.execute(_SQL["waiting"], _of(organization_id)).fetchone()
+    row = conn.execute(_of_everybody(conn, "waiting"), _of(organization_id)).fetchone()
     return row or (0, None)
 
 
 def conflicts(conn: Connection[Any], organization_id: str) -> int:
     """How many conflicts wait for a person."""
-    row = conn.execute(_SQL["conflicts"], _of(organization_id)).fetchone()
+    row = conn.execute(_of_everybody(conn, "conflicts"), _of(organization_id)).fetchone()
     return row[0] if row else 0
 
 
@@ -74,6 +80,11 @@ def held_leases(conn: Connection[Any], organization_id: str, at: datetime) -> se
     """The leases that have not expired at a moment of the database's clock."""
     rows = conn.execute(_SQL["leases"], {**_of(organization_id), "at": at}).fetchall()
     return {name for (name,) in rows}
+
+
+def _of_everybody(conn: Connection[Any], name: str) -> LiteralString:
+    """What is not only about the caller's own the wall counts itself."""
+    return _SQL[_BEHIND_THE_WALL[name] if wall.is_bound(conn) else name]
 
 
 def _of(organization_id: str) -> dict[str, Any]:

@@ -80,6 +80,11 @@ def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:
         conn.execute(_SQL["unlock"], {"key": _LOCK})
 
 
+def let_app_in(conn: Connection) -> None:
+    """Let the role that the program works as log in, on a server that nobody else can reach."""
+    conn.execute(_SQL["let_app_in"])
+
+
 def _upgrade_locked(conn: Connection) -> UpgradeReport:
     encoding = conn.execute(_SQL["encoding"]).fetchone()
     if not encoding or encoding[0] != "UTF8":
@@ -109,6 +114,13 @@ def _apply(conn: Connection, version: int, name: str, text: sql.LiteralString) -
     with conn.transaction():
         try:
             conn.execute(text)
+        except errors.InsufficientPrivilege as error:
+            if "CREATE ROLE" not in text or _has_role(conn):
+                raise
+            raise ConfigInvalid(
+                "the role pfa_app, which pfa works as, is not there, and this one may not create it",
+                hint="an administrator types: CREATE ROLE pfa_app; then type again: pfa db upgrade",
+            ) from error
         except (errors.FeatureNotSupported, errors.UndefinedFile) as error:
             if "CREATE EXTENSION" not in text:
                 raise
@@ -120,6 +132,11 @@ def _apply(conn: Connection, version: int, name: str, text: sql.LiteralString) -
             _SQL["record"], {"version": version, "name": name, "checksum": _checksum(text)}
         )
     return name
+
+
+def _has_role(conn: Connection) -> bool:
+    row = conn.execute(_SQL["has_role"]).fetchone()
+    return bool(row and row[0])
 
 
 def _checksum(text: str) -> str:

@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
+from pfa_core.store import wall
 
 _SQL = sql.statements("mirror")
 
@@ -161,7 +162,7 @@ def fill(
     written = _copy_new(conn, organization_id, run_id, rows, at)
     recompute_rollup(conn, organization_id)
     if written >= MANY:
-        conn.execute(_SQL["analyze"])
+        conn.execute(_SQL["analyze_behind_the_wall" if wall.is_bound(conn) else "analyze"])
     return written
 
 
@@ -172,6 +173,11 @@ def _copy_new(
     rows: Iterable[tuple[str, str]],
     at: datetime,
 ) -> int:
+    if wall.stands(conn).active:
+        conn.execute(_SQL["create_incoming"])
+        _copy(conn, "copy_incoming", rows)
+        values = {"organization_id": organization_id, "run_id": run_id, "at": at}
+        return conn.execute(_SQL["put_incoming"], values).rowcount
     head, tail = f"{organization_id.translate(_COPY)}\t", f"\t1\t{run_id}\t{at.isoformat()}"
     return _copy(conn, "copy_new", rows, head=head, tail=tail)
 
@@ -190,7 +196,8 @@ def take_in(
         conn.execute(_ARRIVED, {**values, "sign": -1})
     written = _put(conn, values)
     if changed:  # nothing lies over a record that was not there
-        conn.execute(_SQL["refresh_overlays"], values)
+        bound = wall.is_bound(conn)
+        conn.execute(_SQL["refresh_behind_the_wall" if bound else "refresh_overlays"], values)
     return changed, written
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from pfa_core.errors import VersionConflict
 from pfa_core.model.delta import Record, three_way
 from pfa_core.model.modification import ModificationView
 from pfa_core.model.principal import Principal
+from pfa_core.store import wall
 from pfa_core.store.plain import plain
 
 _SQL = sql.statements("modifications")
@@ -294,6 +295,39 @@ def _write(
             "at": at,
         }
         _all_of(len(drafts), conn.execute(_SQL[name], values).rowcount)
+
+
+def clear_overlays(
+    conn: Connection[Any], organization_id: str, records: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """Drop users' overlay rows of records (by user) that nothing overlays any more; what is left of
+    them, for `rebuild_overlays`."""
+    if wall.is_bound(conn):
+        return {user: list(ids) for user, ids in records.items()}
+    left: dict[str, list[str]] = {}
+    for user, ids in records.items():
+        owner = _owner(organization_id, user)
+        kept = overlaid(conn, owner, ids)
+        drop_overlays(conn, owner, [pfa_id for pfa_id in ids if pfa_id not in kept])
+        left[user] = sorted(kept)
+    return left
+
+
+def rebuild_overlays(
+    conn: Connection[Any], organization_id: str, records: Mapping[str, Sequence[str]]
+) -> None:
+    """Make users' overlay rows of records (by user) agree with their modifications."""
+    if wall.is_bound(conn):
+        pairs = [(user, pfa_id) for user, ids in records.items() for pfa_id in ids]
+        values = {"users": [user for user, _ in pairs], "ids": [pfa_id for _, pfa_id in pairs]}
+        conn.execute(_SQL["rebuild_behind_the_wall"], values)
+        return
+    for user, ids in records.items():
+        refresh_overlays(conn, _owner(organization_id, user), ids)
+
+
+def _owner(organization_id: str, user_id: str) -> Principal:
+    return Principal(user_id, organization_id, frozenset(), "")
 
 
 def _all_of(expected: int, changed: int) -> None:

@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
+from pfa_core.store import wall
 
 _SQL = sql.statements("queue")
 
@@ -214,7 +215,8 @@ def shift_bases(
     pfa_id, delta."""
     if settled:
         values = {"organization_id": organization_id, "settled": Jsonb(list(settled))}
-        conn.execute(_SQL["shift_bases"], values)
+        bound = wall.is_bound(conn)
+        conn.execute(_SQL["shift_behind_the_wall" if bound else "shift_bases"], values)
 
 
 def next_due(conn: Connection[Any], organization_id: str, scope: Scope) -> datetime | None:

@@ -16,6 +16,7 @@ from pfa_core import sql
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Query, decode_cursor, encode_cursor
 from pfa_core.model.record import SORTABLE
+from pfa_core.store import finding
 from pfa_core.store.conditions import TRUE, conditions, fits_rollup, narrowing, touched_values
 from pfa_core.store.stretches import Stretch, key_columns, order, place_values, stretches, unbroken
 
@@ -45,7 +46,7 @@ def page(
     conn: Connection[Any], principal: Principal, query: Query, *, limit: int, offset: int = 0
 ) -> tuple[list[RowValues], str | None]:
     """One page in order, and the cursor behind its last row, None when nothing follows it."""
-    reading = _Reading(principal, query, limit + 1)
+    reading = _Reading(conn, principal, query, limit + 1)
     rows: list[tuple[Any, ...]] = []
     for statement, values in [reading.at_once(offset)] if offset else reading.one_by_one():
         found = conn.execute(statement, values).fetchall()
@@ -62,7 +63,7 @@ def stream(
     conn: Connection[Any], principal: Principal, query: Query, *, limit: int | None
 ) -> Iterator[RowValues]:
     """Every row in order, through server-side cursors: constant memory whatever their number."""
-    reading = _Reading(principal, query, limit)
+    reading = _Reading(conn, principal, query, limit)
     for statement, values in reading.one_by_one():
         with conn.cursor(name="pfa_stream") as cursor:
             cursor.itersize = STREAM_BATCH
@@ -87,7 +88,7 @@ def elements(
     """
     data = _SQL["data_as_it_is" if shown is None else "data_masked"]
     masked = {} if shown is None else {"shown": list(shown)}
-    reading = _Reading(principal, query, limit)
+    reading = _Reading(conn, principal, query, limit)
     for rows, values in reading.one_by_one():
         lines = _SQL["elements"].format(rows=rows, data=data)
         with conn.cursor() as cursor:
@@ -114,7 +115,11 @@ def count(conn: Connection[Any], principal: Principal, query: Query) -> int:
     narrowed = narrowing(query.filters)
     topmost = compose.SQL("") if narrowed is TRUE else _SQL["topmost"]
     parts = {"conditions": where, "narrowing": narrowed, "topmost": topmost}
-    counts = compose.SQL(" + ").join(_SQL[name].format(**parts) for name in found)
+    among = {**parts, "conditions": finding.among_all(conn, query.filters, where)}
+    in_mirror = finding.count(conn, query.filters) or _SQL["count_mirror"].format(**among)
+    counts = compose.SQL(" + ").join(
+        in_mirror if name == "count_mirror" else _SQL[name].format(**parts) for name in found
+    )
     return _value(conn, compose.SQL("SELECT {}").format(counts), values)
 
 
@@ -146,16 +151,19 @@ class _Reading:
     """The rows of a query as statements: of each stretch of its order, or of all at once. Whoever runs
     them says how many rows each one `took`."""
 
-    def __init__(self, principal: Principal, query: Query, limit: int | None) -> None:
+    def __init__(
+        self, conn: Connection[Any], principal: Principal, query: Query, limit: int | None
+    ) -> None:
         self._query = query
         self._left = limit
         where, self._values = conditions(query.filters)
         place = decode_cursor(query.sort, query.after) if query.after else None
         self._values.update(_own(principal), **place_values(place), **touched_values(query.filters))
-        self._parts = {"conditions": where, "keys": key_columns(query.sort)}
-        self._stretches = (
-            [unbroken(query.sort, place)] if query.filters.id else stretches(query.sort, place)
-        )
+        found = self._values["found"] = finding.few(conn, query.filters, self._values)
+        self._where = {"pristine": finding.among_few(where, found), "touched": where}
+        self._parts = {"keys": key_columns(query.sort)}
+        by_id = bool(query.filters.id) or found is not None
+        self._stretches = [unbroken(query.sort, place)] if by_id else stretches(query.sort, place)
 
     def took(self, rows: int) -> None:
         """Count rows that were read."""
@@ -176,7 +184,13 @@ class _Reading:
         self, parts: Sequence[Stretch], by: compose.Composable, offset: int
     ) -> _Statement:
         branches = [
-            _SQL[name].format(**self._parts, **own, stretch=part.condition, order=part.order)
+            _SQL[name].format(
+                **self._parts,
+                **own,
+                conditions=self._where[name],
+                stretch=part.condition,
+                order=part.order,
+            )
             for part in parts
             for name, own in self._halves()
         ]

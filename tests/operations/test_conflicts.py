@@ -78,7 +78,7 @@ def dispute(world: World, modification_id: str, at: datetime = AT) -> str:
     ]
     conflict_id = str(new_id())
     opened = [NewConflict(conflict_id, modification_id, pfa_id, user, fields)]
-    world.db.transact(lambda conn: conflicts.insert(conn, world.organization, opened, at))
+    world.owner.transact(lambda conn: conflicts.insert(conn, world.organization, opened, at))
     return conflict_id
 
 

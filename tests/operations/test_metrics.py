@@ -232,8 +232,8 @@ class TestRuns:
         self, world: World
     ) -> None:
         at(world, NOW - 10_000 * HOUR)
-        world.db.transact(lambda conn: take_lease(conn, "ORG", "pull", HOUR))
-        world.db.transact(lambda conn: take_lease(conn, "ORG", "push", -HOUR))
+        world.owner.transact(lambda conn: take_lease(conn, "ORG", "pull", HOUR))
+        world.owner.transact(lambda conn: take_lease(conn, "ORG", "push", -HOUR))
         assert values(world, "pfa_lease_held") == {
             (("direction", "pull"),): 1,
             (("direction", "push"),): 0,

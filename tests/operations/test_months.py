@@ -451,7 +451,7 @@ def assert_exact_sums(world: World) -> None:
         asked = (conn, world.principal(), Part.MIRROR, Filters(), ())
         return kpis.moves(*asked), total(kpis.sums(*asked).values())
 
-    moves, whole = world.db.read(read)
+    moves, whole = world.owner.read(read)
     for phase in ("plan", "forecast", "actual"):
         of_phase = {month: here for (name, month), here in moves.items() if name == phase}
         rate_days = purchase = Decimal(0)

@@ -59,7 +59,7 @@ class TestStatus:
     def test_what_a_killed_push_had_in_hand_is_pushed_again_next(self, world: World) -> None:
         draft(world.db, world.principal(), model="A")
         commit(world.db, world.principal())
-        world.db.transact(
+        world.owner.transact(
             lambda conn: conn.execute(
                 "UPDATE pfa_modification SET state = 'syncing', claim_id = gen_random_uuid()"
             )

@@ -489,7 +489,7 @@ def test_what_arrives_has_a_key_so_that_stale_statistics_cost_no_record_by_recor
         keys = "SELECT indexdef FROM pg_indexes WHERE tablename = 'pfa_incoming'"
         return conn.execute(keys).fetchall()
 
-    ((definition,),) = world.db.transact(incoming, dry_run=True)
+    ((definition,),) = world.owner.transact(incoming, dry_run=True)
     assert "UNIQUE" in definition
     assert definition.endswith("(pfa_id)")
 

@@ -168,7 +168,7 @@ def older_key(world: World) -> str:
     """A key that the database knows and that signs nothing here."""
     key = SigningKey(Secret("an older key of thirty-two bytes and more"))
     new = NewKey(key.key_id, key.secret.reveal(), None)
-    world.db.transact(lambda conn: signing_keys.register(conn, [new], world.db.clock()))
+    world.owner.transact(lambda conn: signing_keys.register(conn, [new], world.db.clock()))
     return key.key_id
 
 

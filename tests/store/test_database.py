@@ -24,7 +24,8 @@ from pfa_core.errors import (
     PfaError,
     SchemaOutdated,
 )
-from pfa_core.store.database import ATTEMPTS, Database, split_password, translate
+from pfa_core.store.database import ATTEMPTS, Database, split_password
+from pfa_core.store.translation import translate
 from tests.factories import a_world, record
 
 BACKEND = "SELECT pg_backend_pid()"

@@ -14,8 +14,9 @@ from tests.factories import a_world, record
 
 pytestmark = pytest.mark.every_version
 
-# The list of migrations and the signing keys belong to the installation, not to an organization.
-SHARED = {"pfa_schema_migration", "pfa_signing_key"}
+# The list of migrations, the signing keys and what signs a context belong to the installation, not to an
+# organization.
+SHARED = {"pfa_schema_migration", "pfa_signing_key", "pfa_wall"}
 
 
 @pytest.fixture(scope="module")

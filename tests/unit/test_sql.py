@@ -19,6 +19,7 @@ BLOCKS = [(noun, name) for noun in NOUNS for name in sql.statements(noun)]
 TENANT = re.compile(
     r"\b(FROM|JOIN|UPDATE(?! SET)|USING|INTO)\s+"
     r"((?:pfa_(?!incoming|seen|schema_migration|signing_key|organization)|kpi_|audit_)\w+)"
+    r"(?![\w(])"
     r"(?:\s+AS\s+(\w+))?"
 )
 SAYS_SO = r"{}organization_id = %\(organization_id\)s"

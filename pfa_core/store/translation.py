@@ -1,0 +1,157 @@
+"""psycopg's errors as ours: what a caller can do about each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from pfa_core.errors import (
+    ConfigInvalid,
+    DatabaseUnavailable,
+    Forbidden,
+    Internal,
+    InvalidToken,
+    IoFailure,
+    PfaError,
+    SchemaOutdated,
+    TokenExpired,
+)
+
+_REFUSALS = (
+    "password authentication failed",
+    "no password supplied",
+    "does not exist",
+    "pg_hba.conf",
+)
+_BAD_WORD = re.compile(r"invalid (\w+ )?(value|port)")
+NO_ADDRESS = "the database address is not valid"
+_SERIALIZATION = ("40001", "40P01")
+
+
+class TryAgain(DatabaseUnavailable):
+    """Nothing was done and doing it again can help."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn psycopg's errors into ours; their texts, which may show data or SQL, stay behind."""
+    try:
+        yield
+    except psycopg.Error as error:
+        ours = translate(error)
+        # What is wrong with an address is told with the address in it, password and all.
+        raise ours from (None if ours.message == NO_ADDRESS else error)
+
+
+def translate(error: psycopg.Error) -> PfaError:
+    """The error of ours that tells a caller what to do about one of psycopg's."""
+    state = error.sqlstate or ""
+    if state in _SERIALIZATION:
+        return TryAgain(
+            "the database was too busy: transactions kept getting into each other's way"
+        )
+    for prefix, make in _BY_SQLSTATE.items():
+        if state.startswith(prefix):
+            return make(error)
+    if isinstance(error, psycopg.OperationalError) and not state:
+        return _lost(error)
+    return Internal(f"the database refused a statement ({state or type(error).__name__})")
+
+
+def _lost(error: psycopg.Error) -> PfaError:
+    text = str(error) if not error.sqlstate else ""
+    if any(words in text for words in _REFUSALS):
+        return _no_entry(error)
+    if _BAD_WORD.search(text):
+        return ConfigInvalid(NO_ADDRESS, hint="see PFA_DATABASE_URL")
+    reason = _reason(text) if text else "the connection broke"
+    return TryAgain(f"the database is not available: {reason}", hint="type: pfa doctor")
+
+
+def _reason(text: str) -> str:
+    """libpq's own first words, without the address; they never hold a password."""
+    first = text.strip().splitlines()[0] if text.strip() else "no answer"
+    return first.rpartition("failed: ")[2]
+
+
+def commit_unknown() -> DatabaseUnavailable:
+    """What to say when nobody knows whether a commit went through."""
+    return DatabaseUnavailable(
+        "the connection broke while the change was being committed; it may be stored or not",
+        hint="type: pfa status, then repeat the command if the change is not there",
+    )
+
+
+def _outdated(_: psycopg.Error) -> PfaError:
+    return SchemaOutdated("the database lacks a part of the schema", hint="type: pfa db upgrade")
+
+
+def _denied(_: psycopg.Error) -> PfaError:
+    return ConfigInvalid(
+        "the database role lacks a privilege that pfa needs",
+        hint="what sets up organizations and keys needs the owner's address: see --database-url",
+    )
+
+
+def _expired_token(_: psycopg.Error) -> PfaError:
+    return TokenExpired("the token has expired", hint=_SIGN_IN)
+
+
+def _foreign_token(_: psycopg.Error) -> PfaError:
+    return Forbidden("the token does not hold this organization", hint="type: pfa auth status")
+
+
+def _bad_token(error: psycopg.Error) -> PfaError:
+    told = {
+        "PFA03": "the token was revoked",
+        "PFA05": "the key that signed the token has ended",
+    }
+    unknown = "the database does not know the key that signed the token"
+    return InvalidToken(told.get(error.sqlstate or "", unknown), hint=_SIGN_IN)
+
+
+def _full(_: psycopg.Error) -> PfaError:
+    return IoFailure("the database server's disk is full; nothing was stored")
+
+
+def _cancelled(_: psycopg.Error) -> PfaError:
+    return DatabaseUnavailable("the database cancelled a statement: a time limit, or somebody did")
+
+
+def _busy(_: psycopg.Error) -> PfaError:
+    return DatabaseUnavailable("the database has no connection to spare; try again later")
+
+
+def _read_only(_: psycopg.Error) -> PfaError:
+    return DatabaseUnavailable("the database is read-only (a replica?); nothing was stored")
+
+
+def _no_entry(_: psycopg.Error) -> PfaError:
+    return ConfigInvalid("the database refuses this user, password or database name")
+
+
+_SIGN_IN = (
+    "type: pfa init --org CODE; or an admin: pfa auth issue --user USER, then: pfa auth login"
+)
+# PFA…: how the database itself refuses a token (migration 7).
+_BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
+    "PFA02": _expired_token,
+    "PFA04": _foreign_token,
+    "PFA": _bad_token,
+    "55P03": _cancelled,
+    "57014": _cancelled,
+    "08": _lost,
+    "57P": _lost,
+    "28": _no_entry,
+    "3D": _no_entry,
+    "42P01": _outdated,
+    "42703": _outdated,
+    "42883": _outdated,
+    "42501": _denied,
+    "53100": _full,
+    "53": _busy,
+    "25006": _read_only,
+}

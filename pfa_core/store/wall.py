@@ -1,0 +1,136 @@
+"""The wall: whether row level security holds this connection off, and passing through it by a token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from psycopg import Connection, errors
+from psycopg.rows import args_row, class_row
+
+from pfa_core import sql
+from pfa_core.errors import Unauthorized
+from pfa_core.model.principal import RIGHTS_OF, Principal, Role
+
+APP_ROLE = "pfa_app"
+
+_SQL = sql.statements("wall")
+
+
+class Standing(NamedTuple):
+    """`active`: there are policies for the connection's role; `bound`: they hold it off. The owner's
+    policy lets everything through, a superuser has none."""
+
+    active: bool
+    bound: bool
+
+
+class RoleFacts(NamedTuple):
+    """What the connection's role is and may, as far as the wall is concerned."""
+
+    name: str
+    is_superuser: bool
+    bypasses: bool
+    is_owner: bool
+    has_policies: bool
+    creates: bool
+    on_citus: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A user's role and rights in one organization, and who granted them when."""
+
+    organization_id: str
+    user_id: str
+    role: str
+    rights: list[str]
+    granted_by: str
+    granted_at: datetime
+
+    @property
+    def custom(self) -> bool:
+        """Whether the rights are others than those of the role's template."""
+        return frozenset(self.rights) != RIGHTS_OF[Role(self.role)]
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """A membership as a token finds it: `token_revoked` for this organization, `key_ended` for all."""
+
+    member: Member
+    token_revoked: bool
+    key_ended: bool
+
+
+# A connection keeps its role, so each is asked once.
+_known: WeakKeyDictionary[Connection[Any], Standing] = WeakKeyDictionary()
+
+
+def stands(conn: Connection[Any]) -> Standing:
+    """How the wall stands before this connection."""
+    known = _known.get(conn)
+    if known is None:
+        row = conn.execute(_SQL["stands"]).fetchone()
+        known = _known[conn] = Standing(*row) if row else Standing(active=False, bound=False)
+    return known
+
+
+def is_bound(conn: Connection[Any]) -> bool:
+    """Whether nothing is seen on this connection until a token lets somebody in."""
+    return stands(conn).bound
+
+
+def role(conn: Connection[Any]) -> RoleFacts | None:
+    """What the connection's role is; None where there is no schema yet."""
+    with conn.cursor(row_factory=args_row(RoleFacts)) as cursor:
+        return cursor.execute(_SQL["role"]).fetchone()
+
+
+def enter(
+    conn: Connection[Any], principal: Principal, scope: str, *, lock: bool = False
+) -> Member | None:
+    """Let the principal's token open the wall for this transaction; None: they are no member.
+
+    Where the scope's right is lacking the wall stays shut, and the member tells what there is.
+
+    Raises:
+        Unauthorized: The principal was made without a token.
+    """
+    values = {**_presented(principal), "scope": scope, "locking": lock}
+    with conn.cursor(row_factory=class_row(Member)) as cursor:
+        return cursor.execute(_SQL["enter"], values).fetchone()
+
+
+def lets_in(conn: Connection[Any], principal: Principal) -> bool:
+    """Whether the principal's membership alone gets them in here, which it does from now on; true too
+    where there is no wall."""
+    if not is_bound(conn):
+        return True
+    try:
+        with conn.transaction():
+            return enter(conn, principal, "member") is not None
+    except errors.Error as error:
+        if not (error.sqlstate or "").startswith("PFA"):
+            raise
+        return False
+
+
+def standing(conn: Connection[Any], principal: Principal) -> Entrance | None:
+    """The membership of the token's user and how the token stands, with nobody let in."""
+    row = conn.execute(_SQL["standing"], _presented(principal)).fetchone()
+    return Entrance(Member(*row[:-2]), *row[-2:]) if row else None
+
+
+def _presented(principal: Principal) -> dict[str, Any]:
+    if principal.token is None:
+        raise Unauthorized(
+            "this database asks for a token, and the principal was made without one",
+            hint="pfa_core.authenticate makes one of the token",
+        )
+    return {
+        "token": principal.token.reveal(),
+        "organization_id": principal.organization_id,
+    }
