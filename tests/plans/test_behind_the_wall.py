@@ -279,7 +279,8 @@ def test_a_total_over_the_rollup_s_dimensions_reads_no_untouched_record(world, f
         world, "ann", lambda conn, principal: records.count(conn, principal, Query(filters))
     )
     assert total > DRAFTS
-    assert plan.touched("pfa_mirror") <= 2 * DRAFTS, str(plan)
+    # An index alone may be read for the whole category, beside 200 look-ups.
+    assert plan.touched("pfa_mirror") <= RECORDS // CATEGORIES, str(plan)
 
 
 def test_records_by_id_are_looked_up(world):
