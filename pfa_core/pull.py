@@ -68,8 +68,8 @@ def pull_files(
         raise InvalidRequest("no file to pull from", hint="give --from FILE")
     aliases = read_field_map(field_map) if field_map else None
     source = _source(paths)
-    with rereadable(paths, stdin) as piped:
-        files = _Files(paths, aliases, file_format, piped)
+    with rereadable(paths, stdin) as copies:
+        files = _Files(paths, aliases, file_format, copies)
         if dry_run:
             return _pull_files(
                 rehearsal(db, principal, Operation.PULL_FILES, "pull", source=source),
@@ -173,8 +173,8 @@ def _pull_files(
 
     def work(conn: Connection[Any]) -> PullResult:
         enter(conn, running.principal, Operation.PULL_FILES)
-        if files.stdin:
-            files.stdin.seek(0)
+        for copy in files.copies.values():
+            copy.seek(0)
         arrival = Arrival(code, progress)
         merged, missing = _take_in(conn, running, files, arrival)
         accepted = merged.inserted + merged.updated + merged.unchanged
@@ -225,7 +225,7 @@ class _Files:
     paths: Sequence[str]
     aliases: Mapping[str, str] | None
     file_format: str
-    stdin: BinaryIO | None
+    copies: Mapping[str, BinaryIO]
 
     def rows(self, arrival: Arrival) -> Iterator[tuple[str, str]]:
         """Id and JSON text of every record accepted, file by file."""
@@ -236,7 +236,7 @@ class _Files:
                     yield row
 
     def _items(self, path: str) -> Iterator[RawRecord | Fault]:
-        for item in read_baseline(path, self.file_format, stdin=self.stdin):
+        for item in read_baseline(path, self.file_format, content=self.copies.get(path)):
             if isinstance(item, GridAnswer):
                 yield from self._grid_rows(item, source_name(path))
             elif isinstance(item, RawRecord) and self.aliases and isinstance(item.value, dict):

@@ -35,7 +35,7 @@ class GridAnswer:
 
 
 def read_baseline(
-    path: str, file_format: str = "auto", *, stdin: BinaryIO | None = None
+    path: str, file_format: str = "auto", *, content: BinaryIO | None = None
 ) -> Iterator[RawRecord | Fault | GridAnswer]:
     """The records of one file in order; a line that is no JSON becomes a fault, not an end.
 
@@ -48,7 +48,7 @@ def read_baseline(
     if file_format not in FORMATS:
         raise InvalidRequest(f"{file_format!r} is no format; known are {', '.join(FORMATS)}")
     name = source_name(path)
-    with open_input(path, stdin) as file:
+    with open_input(path, content) as file:
         first = file.readline()
         if not first:
             raise InvalidData(f"{name} is empty, nothing was stored")

@@ -6,10 +6,11 @@ import codecs
 import gzip
 import io
 import shutil
+import stat
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
@@ -21,8 +22,11 @@ _GZIP = b"\x1f\x8b"
 
 
 @contextmanager
-def open_input(path: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
+def open_input(path: str, content: BinaryIO | None = None) -> Iterator[BinaryIO]:
     """The bytes of a file, unzipped where it is gzip, whatever its name.
+
+    Args:
+        content: What is read in place of the path, or of standard input for `-`.
 
     Raises:
         NotFound: There is no such file.
@@ -30,8 +34,8 @@ def open_input(path: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
     """
     name = source_name(path)
     try:
-        if path == "-":
-            yield _unzipped(_peekable(stdin or _standard_input()))
+        if content is not None or path == "-":
+            yield _unzipped(_peekable(content or _standard_input()))
         else:
             with Path(path).open("rb") as file:
                 yield _unzipped(file)
@@ -47,18 +51,43 @@ def open_input(path: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def rereadable(paths: Sequence[str], stdin: BinaryIO | None = None) -> Iterator[BinaryIO | None]:
-    """Standard input, where one of the paths is `-`, in a form that can be read again: a transaction
-    that lost against another starts from the beginning. None where nothing reads it."""
-    if "-" not in paths:
-        yield None
-        return
-    with SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-        try:
-            shutil.copyfileobj(stdin or _standard_input(), spool)
-        except OSError as error:
-            raise IoFailure(f"standard input cannot be read: {error.strerror}") from error
-        yield cast("BinaryIO", spool)
+def rereadable(
+    paths: Sequence[str], stdin: BinaryIO | None = None
+) -> Iterator[Mapping[str, BinaryIO]]:
+    """Of each path that gives its content only once, standard input or a pipe, a copy that can be read
+    again: a transaction that lost against another, or whose connection broke, starts from the beginning.
+
+    Raises:
+        IoFailure: One of them cannot be read.
+    """
+    with ExitStack() as stack:
+        copies: dict[str, BinaryIO] = {}
+        for path in dict.fromkeys(paths):
+            if path == "-" or _gives_once(path):
+                spool = stack.enter_context(SpooledTemporaryFile(max_size=SPOOL_BYTES))
+                copies[path] = cast("BinaryIO", spool)
+                _copy_once(path, stdin, copies[path])
+        yield copies
+
+
+def _gives_once(path: str) -> bool:
+    """Whether it is there and neither a file nor a directory: a pipe, a device."""
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return False  # told when it is opened
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _copy_once(path: str, stdin: BinaryIO | None, copy: BinaryIO) -> None:
+    try:
+        if path == "-":
+            shutil.copyfileobj(stdin or _standard_input(), copy)
+        else:
+            with Path(path).open("rb") as file:
+                shutil.copyfileobj(file, copy)
+    except OSError as error:
+        raise IoFailure(f"{source_name(path)} cannot be read: {error.strerror}") from error
 
 
 def _standard_input() -> BinaryIO:

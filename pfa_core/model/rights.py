@@ -136,7 +136,11 @@ NEEDS: Mapping[Operation, Right] = {
 }
 
 # Files bring prices along, and a rehearsal tells which of them are new: neither is done blind.
-ALSO: Mapping[Operation, Right] = {Operation.PULL_FILES: Right.VIEW_FINANCIALS}
+# The chain is made of everybody's entries.
+ALSO: Mapping[Operation, Right] = {
+    Operation.PULL_FILES: Right.VIEW_FINANCIALS,
+    Operation.VERIFY_LOG: Right.MANAGE_USERS,
+}
 
 # Looking at what other members did: their conflicts, their entries of the audit trail.
 OTHERS = Right.MANAGE_USERS

@@ -12,21 +12,18 @@ FROM jsonb_to_recordset(%(entries)s) AS e (
 RETURNING entry_id;
 
 -- name: write_of
--- Of modifications as they are now: what they say, before it and after it. OFFSET 0 keeps it one look-up
--- each, whatever the planner believes of the table.
+-- Of modifications as they are now: what they say, before it and after it. The entries' ids are looked up in
+-- an object by modification id instead of being joined: a planner that has not heard of the organization
+-- would read all of it for each of them.
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
                        session_id, run_id, before, after, reason, link_id)
-SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, m.pfa_id,
-       m.modification_id, m.session_id, NULL, CASE WHEN %(before)s THEN m.delta END,
-       CASE WHEN %(after)s THEN m.delta END, m.change_reason, %(link_id)s::uuid
-FROM unnest(%(entry_ids)s::uuid[], %(modification_ids)s::uuid[]) AS e (entry_id, modification_id)
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM pfa_modification
-    WHERE organization_id = %(organization_id)s
-      AND modification_id = e.modification_id
-    OFFSET 0
-) AS m
+SELECT %(organization_id)s, (%(entry_ids)s::jsonb ->> m.modification_id::text)::uuid, %(at)s,
+       %(user_id)s, %(action)s, m.pfa_id, m.modification_id, m.session_id, NULL,
+       CASE WHEN %(before)s THEN m.delta END, CASE WHEN %(after)s THEN m.delta END,
+       m.change_reason, %(link_id)s::uuid
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
 RETURNING entry_id;
 
 -- name: list

@@ -54,21 +54,19 @@ ORDER BY pfa_id;
 -- is still as it was drafted over. Nothing is locked: the caller's membership row is, which whoever else
 -- writes to a draft takes first.
 SELECT m.modification_id::text, m.pfa_id, m.version,
-       r.version = m.base_version AND NOT EXISTS (
-           SELECT FROM pfa_modification AS e
-           WHERE e.organization_id = %(organization_id)s
-             AND e.user_id = %(user_id)s
-             AND e.pfa_id = m.pfa_id
-             AND e.state <> 'synced'
-             AND e.modification_id <> m.modification_id
-           OFFSET 0) AS unmoved
-FROM pfa_modification AS m
+       m.alone AND r.version = m.base_version AS unmoved
+FROM (
+    SELECT l.modification_id, l.pfa_id, l.version, l.base_version, l.state, l.session_id,
+           count(*) OVER (PARTITION BY l.pfa_id) = 1 AS alone
+    FROM pfa_modification AS l
+    WHERE l.organization_id = %(organization_id)s
+      AND l.user_id = %(user_id)s
+      AND l.state <> 'synced'
+      AND (%(ids)s::text[] IS NULL OR l.pfa_id = ANY(%(ids)s))
+) AS m
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
-WHERE m.organization_id = %(organization_id)s
-  AND m.user_id = %(user_id)s
-  AND m.state = 'draft'
+WHERE m.state = 'draft'
   AND (%(session_id)s::text IS NULL OR m.session_id = %(session_id)s)
-  AND (%(ids)s::text[] IS NULL OR m.pfa_id = ANY(%(ids)s))
 ORDER BY m.pfa_id;
 
 -- name: fields_of
@@ -205,17 +203,13 @@ ORDER BY pfa_id
 FOR SHARE;
 
 -- name: overlaid
--- Of these records, those that anything of the caller's lies over. OFFSET 0 keeps the question one index
--- look-up a record, whatever the planner knows of tables that have just been filled.
-SELECT i.pfa_id
-FROM unnest(%(ids)s::text[]) AS i (pfa_id)
-WHERE EXISTS (
-    SELECT FROM pfa_modification AS m
-    WHERE m.organization_id = %(organization_id)s
-      AND m.user_id = %(user_id)s
-      AND m.pfa_id = i.pfa_id
-      AND m.state <> 'synced'
-    OFFSET 0);
+-- Of these records, those that anything of the caller's lies over.
+SELECT DISTINCT m.pfa_id
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
+  AND m.pfa_id = ANY(%(ids)s)
+  AND m.state <> 'synced';
 
 -- name: rebuild_behind_the_wall
 -- Overlay rows of these pairs of user and record, whoever asks: dropped, or made anew.
@@ -229,32 +223,27 @@ WHERE organization_id = %(organization_id)s
 
 -- name: overlay_rows
 -- What the caller's overlay rows of some records should be. The stacked delta: of the values that several
--- modifications give a field, the last one counts. Record by record, as above.
-SELECT %(organization_id)s AS organization_id, %(user_id)s AS user_id, i.pfa_id, s.delta,
-       r.data || s.delta AS data, t.modification_id
-FROM unnest(%(ids)s::text[]) AS i (pfa_id)
-CROSS JOIN LATERAL (
-    SELECT m.modification_id
-    FROM pfa_modification AS m
-    WHERE m.organization_id = %(organization_id)s
-      AND m.user_id = %(user_id)s
-      AND m.pfa_id = i.pfa_id
-      AND m.state <> 'synced'
-    ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC
-    LIMIT 1
-) AS t
-CROSS JOIN LATERAL (
-    SELECT jsonb_object_agg(f.key, f.value
-               ORDER BY m.state = 'draft', m.committed_at, m.modification_id) AS delta
+-- modifications give a field, the last one counts. All of them are read at once: asked for record by record,
+-- a planner that has not heard of the caller reads all that the caller has for each of them.
+SELECT %(organization_id)s AS organization_id, %(user_id)s AS user_id, s.pfa_id, s.delta,
+       r.data || s.delta AS data, s.modification_id
+FROM (
+    SELECT m.pfa_id,
+           jsonb_object_agg(f.key, f.value
+               ORDER BY m.state = 'draft', m.committed_at, m.modification_id) AS delta,
+           (array_agg(m.modification_id
+               ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC))[1]
+               AS modification_id
     FROM pfa_modification AS m
     CROSS JOIN LATERAL jsonb_each(m.delta) AS f (key, value)
     WHERE m.organization_id = %(organization_id)s
       AND m.user_id = %(user_id)s
-      AND m.pfa_id = i.pfa_id
+      AND m.pfa_id = ANY(%(ids)s)
       AND m.state <> 'synced'
+    GROUP BY m.pfa_id
 ) AS s
-JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = i.pfa_id
-ORDER BY i.pfa_id
+JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s.pfa_id
+ORDER BY s.pfa_id
 
 -- name: put_overlays
 INSERT INTO pfa_overlay (

@@ -146,17 +146,18 @@ def write_of(
         before, after: Whether it said that before the action, and says it after it.
     """
     if modification_ids:
-        entry_ids = [str(new_id()) for _ in modification_ids]
+        entry_ids = {key: str(new_id()) for key in modification_ids}
+        first = entry_ids[modification_ids[0]]
         values = {
             "organization_id": principal.organization_id,
             "user_id": principal.user_id,
             "action": action,
             "at": at,
             "modification_ids": list(modification_ids),
-            "entry_ids": entry_ids,
+            "entry_ids": Jsonb(entry_ids),
             "before": before,
             "after": after,
-            "link_id": link_of(conn, principal.organization_id, entry_ids[0]),
+            "link_id": link_of(conn, principal.organization_id, first),
         }
         conn.execute(_SQL["write_of"], values)
 

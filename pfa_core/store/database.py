@@ -34,6 +34,8 @@ from pfa_core.store.wall import APP_ROLE
 Result = TypeVar("Result")
 
 _LOGGER = logging.getLogger("pfa")
+# What the driver warns of when it is interrupted stays off stderr; a program's own handlers get it.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 ATTEMPTS = 5
 # A process that is frozen in the middle of a change must not keep what it has locked from all others.
 _LET_GO = "SET LOCAL idle_in_transaction_session_timeout = '60s'"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -503,3 +505,26 @@ def test_a_file_without_a_record_counts_every_record_as_missing_and_marks_none(
     result = pfa_core.pull_files(world.db, world.principal(), [str(empty)])
     assert (result.total, result.missing) == (0, 2)
     assert len(world.mirror()) == 2
+
+
+def test_a_pipe_is_not_read_behind_what_a_broken_connection_had_taken(
+    world: World, tmp_path: Path
+) -> None:
+    pipe, broken = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    lines = "".join(f'{{"pfaId":"N-{number:05}"}}\n' for number in range(3000))
+    writer = threading.Thread(target=lambda: pipe.write_text(lines))
+    writer.start()
+
+    def breaking(_: int) -> None:
+        if not broken:
+            broken.append(world.db.connection().info.backend_pid)
+            with psycopg.connect(world.db.conninfo or "", autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s)", broken)
+
+    result = pfa_core.pull_files(
+        world.db, world.principal(), [str(pipe)], file_format="jsonl", progress=breaking
+    )
+    writer.join()
+    assert broken
+    assert (result.inserted, result.rejected) == (3000, 0)

@@ -21,7 +21,7 @@ from pfa_core.model.principal import Principal
 from pfa_core.model.query import Query
 from pfa_core.store import records
 from tests.factories import World
-from tests.plans.large import PAGE, a_large_world, without_statistics
+from tests.plans.large import ELSEWHERE, FORGET, PAGE, a_copy, a_large_world
 from tests.plans.watching import Plans, Watching
 from tests.server import Server, Servers
 
@@ -81,17 +81,19 @@ class Guard:
 
 
 class Worlds:
-    """A large world on each server that was asked for, and a copy of it without statistics."""
+    """A large world on each server that was asked for, a copy of it without statistics, and one with
+    those of another organization."""
 
     def __init__(self) -> None:
         self.stack = ExitStack()
-        self._of: dict[str, tuple[World, World]] = {}
+        self._of: dict[str, tuple[World, World, World]] = {}
 
-    def on(self, server: Server) -> tuple[World, World]:
+    def on(self, server: Server) -> tuple[World, World, World]:
         if server.prefix not in self._of:
             large = self.stack.enter_context(a_large_world(server))
-            copy = self.stack.enter_context(without_statistics(server, large))
-            self._of[server.prefix] = large, copy
+            new = self.stack.enter_context(a_copy(server, large, FORGET))
+            elsewhere = self.stack.enter_context(a_copy(server, large, ELSEWHERE))
+            self._of[server.prefix] = large, new, elsewhere
         return self._of[server.prefix]
 
 
@@ -104,8 +106,8 @@ def all_worlds(servers: Servers) -> Iterator[Worlds]:
 
 
 @pytest.fixture(scope="session")
-def worlds(postgres: Server, all_worlds: Worlds) -> tuple[World, World]:
-    """The large world of this server, and its copy without statistics."""
+def worlds(postgres: Server, all_worlds: Worlds) -> tuple[World, World, World]:
+    """The large world of this server, and its copies."""
     return all_worlds.on(postgres)
 
 
@@ -115,15 +117,21 @@ def jit(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def guard(worlds: tuple[World, World], jit: str) -> Iterator[Guard]:
+def guard(worlds: tuple[World, World, World], jit: str) -> Iterator[Guard]:
     """Over statistics as they are some time after the last pull."""
     yield from _guard(worlds[0], jit, tidy=True)
 
 
 @pytest.fixture(scope="session")
-def guard_of_new_tables(worlds: tuple[World, World], jit: str) -> Iterator[Guard]:
+def guard_of_new_tables(worlds: tuple[World, World, World], jit: str) -> Iterator[Guard]:
     """Over a planner that has never counted modifications and overlays."""
     yield from _guard(worlds[1], jit, tidy=False)  # VACUUM would count them
+
+
+@pytest.fixture(scope="session")
+def guard_of_elsewhere(worlds: tuple[World, World, World], jit: str) -> Iterator[Guard]:
+    """Over a planner that has only ever seen another organization's modifications and overlays."""
+    yield from _guard(worlds[2], jit, tidy=False)
 
 
 def _guard(world: World, jit: str, *, tidy: bool) -> Iterator[Guard]:

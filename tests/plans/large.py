@@ -74,6 +74,15 @@ FORGET = """
        OR oid IN ('pfa_modification'::regclass, 'pfa_overlay'::regclass)"""
 
 
+# The statistics were made while all that users had was another organization's.
+ELSEWHERE = """
+    UPDATE pfa_modification SET organization_id = 'ELSE';
+    UPDATE pfa_overlay SET organization_id = 'ELSE';
+    ANALYZE pfa_modification, pfa_overlay;
+    UPDATE pfa_modification SET organization_id = 'ORG';
+    UPDATE pfa_overlay SET organization_id = 'ORG'"""
+
+
 @contextmanager
 def a_large_world(server: Server) -> Iterator[World]:
     """ann has 200 drafts, mary 5,000, fifty others 200 each, eve none; the statistics know of them. fay
@@ -95,14 +104,14 @@ def a_large_world(server: Server) -> Iterator[World]:
 
 
 @contextmanager
-def without_statistics(server: Server, world: World) -> Iterator[World]:
-    """A copy of the world, to which nobody is connected, whose planner knows nothing of modifications
-    and overlays."""
+def a_copy(server: Server, world: World, change: str) -> Iterator[World]:
+    """A copy of the world, to which nobody is connected, with other statistics of modifications and
+    overlays."""
     world.db.close()
     words = conninfo_to_dict(world.db.conninfo or "")
     with server.database(str(words["dbname"])) as url:
         with psycopg.connect(url, autocommit=True) as admin:
-            admin.execute(FORGET)
+            admin.execute(change)
         copy = World(SelfClosing(url), world.organization, world.users)
         yield copy
         copy.db.close()

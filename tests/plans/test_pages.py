@@ -278,3 +278,13 @@ def test_only_the_page_s_records_are_read_whole(guard: Guard) -> None:
     plans, _ = guard.page(Query(sort=(SortKey("forecastStart"),)))
     heap = [node for node in plans.on("pfa_mirror") if node["Node Type"] == "Index Scan"]
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in heap) <= 2 * PAGE
+
+
+@pytest.mark.parametrize("user", ["ann", "fay", "mary"])
+def test_a_page_looks_its_drafts_up_where_the_statistics_are_another_organization_s(
+    guard_of_elsewhere: Guard, user: str
+) -> None:
+    plans, rows = guard_of_elsewhere.page(Query(), user)
+    assert len(rows) == PAGE
+    assert_few_rows(plans, "pfa_mirror", FEW)
+    assert plans.touched("pfa_overlay") <= 2 * MANY, str(plans)

@@ -107,7 +107,7 @@ def test_one_bare_record_is_a_list_of_one(tmp_path):
 
 def test_standard_input_is_guessed_by_its_first_line():
     for content, textual in ((json.dumps(ONE) + "\n", False), (CSV, True)):
-        found = list(read_baseline("-", stdin=io.BytesIO(content.encode())))
+        found = list(read_baseline("-", content=io.BytesIO(content.encode())))
         assert found[0].textual is textual
         assert found[0].position.startswith("standard input ")
 
@@ -213,5 +213,5 @@ def test_lines_are_read_one_by_one():
             buffer[: len(line)] = line
             return len(line)
 
-    records = read_baseline("-", "jsonl", stdin=io.BufferedReader(Endless(), 64))
+    records = read_baseline("-", "jsonl", content=io.BufferedReader(Endless(), 64))
     assert [next(records).value for _ in range(3)] == [READ_ONE] * 3

@@ -274,32 +274,28 @@ BEGIN
     DELETE FROM pfa_overlay AS o
     USING unnest(users, ids) AS i (user_id, pfa_id)
     WHERE o.organization_id = code AND o.user_id = i.user_id AND o.pfa_id = i.pfa_id
-      AND NOT EXISTS (
-          SELECT FROM pfa_modification AS m
-          WHERE m.organization_id = code AND m.user_id = i.user_id AND m.pfa_id = i.pfa_id
-            AND m.state <> 'synced'
-          OFFSET 0);
+      AND (i.user_id, i.pfa_id) NOT IN (
+          SELECT m.user_id, m.pfa_id FROM pfa_modification AS m
+          WHERE m.organization_id = code AND m.user_id = ANY (users) AND m.pfa_id = ANY (ids)
+            AND m.state <> 'synced');
     INSERT INTO pfa_overlay (organization_id, user_id, pfa_id, delta, data, modification_id)
-    SELECT code, i.user_id, i.pfa_id, s.delta, r.data || s.delta, t.modification_id
-    FROM unnest(users, ids) AS i (user_id, pfa_id)
-    CROSS JOIN LATERAL (
-        SELECT m.modification_id
-        FROM pfa_modification AS m
-        WHERE m.organization_id = code AND m.user_id = i.user_id AND m.pfa_id = i.pfa_id
-          AND m.state <> 'synced'
-        ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC
-        LIMIT 1
-    ) AS t
-    CROSS JOIN LATERAL (
-        SELECT jsonb_object_agg(f.key, f.value
-                   ORDER BY m.state = 'draft', m.committed_at, m.modification_id) AS delta
+    SELECT code, s.user_id, s.pfa_id, s.delta, r.data || s.delta, s.modification_id
+    FROM (
+        SELECT m.user_id, m.pfa_id,
+               jsonb_object_agg(f.key, f.value
+                   ORDER BY m.state = 'draft', m.committed_at, m.modification_id) AS delta,
+               (array_agg(m.modification_id
+                   ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC))[1]
+                   AS modification_id
         FROM pfa_modification AS m
         CROSS JOIN LATERAL jsonb_each(m.delta) AS f (key, value)
-        WHERE m.organization_id = code AND m.user_id = i.user_id AND m.pfa_id = i.pfa_id
+        WHERE m.organization_id = code AND m.user_id = ANY (users) AND m.pfa_id = ANY (ids)
           AND m.state <> 'synced'
+          AND (m.user_id, m.pfa_id) IN (SELECT * FROM unnest(users, ids))
+        GROUP BY m.user_id, m.pfa_id
     ) AS s
-    JOIN pfa_mirror AS r ON r.organization_id = code AND r.pfa_id = i.pfa_id
-    ORDER BY i.user_id, i.pfa_id
+    JOIN pfa_mirror AS r ON r.organization_id = code AND r.pfa_id = s.pfa_id
+    ORDER BY s.user_id, s.pfa_id
     ON CONFLICT (organization_id, user_id, pfa_id) DO UPDATE
     SET delta = EXCLUDED.delta,
         data = EXCLUDED.data,
