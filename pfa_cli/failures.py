@@ -12,15 +12,15 @@ from typing import Any
 
 import typer
 
-from pfa_cli import streams
+from pfa_cli import start, streams
 from pfa_cli.render.escape import visible, visible_json
 from pfa_cli.streams import Color
 from pfa_core.errors import Fault, Internal, InvalidRequest, IoFailure, NotFound, PfaError
 
 PARTLY_DONE = 3
 DIFFERS = 10
-INTERRUPTED = 130
 READER_GONE = 141
+INTERRUPTED = start.INTERRUPTED
 TERMINATED = 143
 
 # Typer ≥ 0.26 carries its own click; its public BadParameter leads to the root of either.
