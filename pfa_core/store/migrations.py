@@ -82,7 +82,13 @@ def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:
 
 def let_app_in(conn: Connection) -> None:
     """Let the role that the program works as log in, on a server that nobody else can reach."""
-    conn.execute(_SQL["let_app_in"])
+    conn.execute(
+        _SQL["lock"], {"key": _LOCK}
+    )  # two who alter a role at once get into each other's way
+    try:
+        conn.execute(_SQL["let_app_in"])
+    finally:
+        conn.execute(_SQL["unlock"], {"key": _LOCK})
 
 
 def _upgrade_locked(conn: Connection) -> UpgradeReport:
