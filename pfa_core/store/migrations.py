@@ -82,9 +82,8 @@ def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:
 
 def let_app_in(conn: Connection) -> None:
     """Let the role that the program works as log in, on a server that nobody else can reach."""
-    conn.execute(
-        _SQL["lock"], {"key": _LOCK}
-    )  # two who alter a role at once get into each other's way
+    # Two who alter a role at once get into each other's way.
+    conn.execute(_SQL["lock"], {"key": _LOCK})
     try:
         conn.execute(_SQL["let_app_in"])
     finally:
