@@ -98,7 +98,7 @@ def issue_token(
         whole = grant_of(member)
         grant = _narrowed(member, narrowed) if narrowed else whole
         require_held(principal, giver, grant.rights, Operation.ISSUE_TOKEN)
-        less = {principal.organization_id} if grant.rights != whole.rights else ()
+        less = {principal.organization_id} if narrowed or grant.rights != whole.rights else ()
         order = Order(
             user_id,
             {principal.organization_id: grant},

@@ -24,6 +24,7 @@ from pfa_core.pems.grid import decode_page
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pulling import PullOptions, pull_pages
 from pfa_core.running import Running, leased, rehearsal
+from pfa_core.secrets import looks_like_token
 from pfa_core.store import leases, members, mirror, runs
 from pfa_core.store.database import Database
 from pfa_core.store.mirror import Merged
@@ -68,6 +69,10 @@ def pull_files(
         raise InvalidRequest("no file to pull from", hint="give --from FILE")
     aliases = read_field_map(field_map) if field_map else None
     source = _source(paths)
+    if any(looks_like_token(path) for path in paths):
+        raise InvalidRequest(
+            "that is a token, not a file; whoever saw the command line knows it now"
+        )
     with rereadable(paths, stdin) as copies:
         files = _Files(paths, aliases, file_format, copies)
         if dry_run:

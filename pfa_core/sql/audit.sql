@@ -91,4 +91,5 @@ SELECT count(*) FILTER (WHERE user_id = %(user_id)s), count(*)
 FROM audit_log
 WHERE organization_id = %(organization_id)s
   AND action IN ('permission_denied', 'sync_skipped')
-  AND at > %(since)s;
+  AND at > %(since)s
+  AND at <= clock_timestamp() + interval '1 hour';

@@ -40,6 +40,10 @@ INSERT INTO audit_link (organization_id, number, link_id, entry_count, at, conte
 VALUES (%(organization_id)s, %(number)s, %(link_id)s, %(entry_count)s, %(at)s, %(content)s,
         %(digest)s);
 
+-- name: append_behind_the_wall
+-- All of the above in one, by the owner's function: nobody else may touch the chain.
+SELECT pfa_append_link(%(organization_id)s, %(link_id)s::uuid);
+
 -- name: head
 -- No row: the organization's trail is empty.
 SELECT number, digest

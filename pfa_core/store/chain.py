@@ -15,6 +15,7 @@ from psycopg.rows import args_row, class_row
 
 from pfa_core import sql
 from pfa_core.errors import Internal
+from pfa_core.store import wall
 
 _SQL = sql.statements("chain")
 _PARTS = {
@@ -66,6 +67,11 @@ def linked(conn: Connection[Any]) -> Iterator[None]:
     _open[conn] = links
     try:
         yield
+        if links and wall.is_bound(conn):
+            for code in sorted(links):
+                values = {"organization_id": code, "link_id": links[code]}
+                conn.execute(_SQL["append_behind_the_wall"], values)
+            return
         found = [(code, link_id, _content(conn, code, link_id)) for code, link_id in links.items()]
         for code, link_id, link in sorted(found):
             if link:

@@ -267,6 +267,9 @@ class Database:
 
 def _open(conninfo: str) -> Connection[Any]:
     try:
+        # A password with an @ in it, not written %40: what follows would be taken, and told, as the host.
+        if "@" in str(conninfo_to_dict(conninfo).get("host") or ""):
+            raise UnicodeError
         conn = _connect(conninfo)
     except (psycopg.ProgrammingError, UnicodeError):
         # Not even under --debug: the driver's text quotes the address, password and all.
@@ -293,7 +296,8 @@ def safe_address(conninfo: str) -> str:
         words = conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:
         return "not a valid address"
-    if not str(words.get("port") or "0").replace(",", "").isdigit():
+    port = str(words.get("port") or "0").replace(",", "")
+    if not port.isdigit() or "@" in str(words.get("host") or ""):
         return "not a valid address"
     shown = {key: str(words[key]) for key in _SHOWN_WORDS if key in words}
     return make_conninfo("", **shown)

@@ -200,6 +200,7 @@ def a_run(world: World) -> str:
 def needed(name: str, right: Right) -> frozenset[Right]:
     more = {Right.EDIT_FORECAST} if name in FORECAST else set()
     more |= {Right.VIEW_FINANCIALS} if name == "pull_files" else set()
+    more |= {Right.MANAGE_USERS} if name == "verify_log" else set()
     more |= set() if name in WITHOUT_READING else {Right.READ}
     return frozenset({right} | more)
 

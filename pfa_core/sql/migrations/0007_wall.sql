@@ -24,7 +24,8 @@ FROM (SELECT sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
                     || uuid_send(gen_random_uuid()))) AS made (secret);
 
 -- A context is good in the connection and the transaction that it was made in: the server process and
--- the moment the transaction began are signed with it.
+-- the moment the transaction began are signed with it. It ends with the token, and after an hour: a
+-- transaction that is held open does not keep what was taken from its user meanwhile.
 CREATE FUNCTION pfa_sign_context(content text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED AS $$
 BEGIN
@@ -57,8 +58,11 @@ BEGIN
         RETURN NULL;
     END IF;
     parts := string_to_array(substr(told, 66), ' ');
+    IF to_timestamp(parts[4]::double precision) < clock_timestamp() THEN
+        RETURN NULL;
+    END IF;
     RETURN ARRAY[CASE WHEN parts[2] <> 'member' THEN parts[1] END, parts[1], parts[2], parts[3],
-                 array_to_string(parts[4:], ' ')];
+                 array_to_string(parts[5:], ' ')];
 END $$;
 
 -- What policies ask; plain enough for the planner to put the one call of pfa_context in their place.
@@ -73,6 +77,9 @@ RETURN (pfa_context())[5];
 -- Whether token and membership both give the right.
 CREATE FUNCTION pfa_may(wanted text) RETURNS boolean LANGUAGE sql STABLE PARALLEL RESTRICTED
 RETURN wanted = ANY (string_to_array((pfa_context())[4], ','));
+-- The rights that token and membership both give.
+CREATE FUNCTION pfa_held() RETURNS text LANGUAGE sql STABLE PARALLEL RESTRICTED
+RETURN (pfa_context())[4];
 -- Whether the scope is an admin's, who settles conflicts of others and repairs what they are shown.
 CREATE FUNCTION pfa_sees_all() RETURNS boolean LANGUAGE sql STABLE PARALLEL RESTRICTED
 RETURN (pfa_context())[3] IN ('manage_users', 'manage_settings');
@@ -188,7 +195,8 @@ BEGIN
     FROM unnest(member.rights) AS r (held)
     WHERE (said -> 'organizations' -> organization -> 'rights') ? r.held;
     IF needed IS NULL OR needed = ANY (string_to_array(granted, ',')) THEN
-        content := concat_ws(' ', organization, scope, granted, member.user_id);
+        content := concat_ws(' ', organization, scope, granted, least((said ->> 'expires')::numeric,
+            ceil(extract(epoch FROM clock_timestamp())) + 3600), member.user_id);
         PERFORM set_config('pfa.context', pfa_sign_context(content) || ' ' || content, true);
         -- Citus carries settings to its workers that are SET, and takes no policy that asks a function.
         IF current_setting('citus.version', true) IS NOT NULL THEN
@@ -321,6 +329,40 @@ BEGIN
       AND m.state <> 'synced';
 END $$;
 
+-- The link of the trail that this transaction's entries make, as store/chain.py appends it elsewhere: who
+-- could write links or the chain's end by hand could stop everybody or make a chain of his own.
+CREATE FUNCTION pfa_append_link(organization text, link uuid) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+#variable_conflict use_variable
+DECLARE
+    made  record;
+    facts bytea;
+    head  audit_head;
+BEGIN
+    IF organization IS DISTINCT FROM (pfa_context())[2] THEN
+        RAISE insufficient_privilege USING MESSAGE = 'nobody was let in for that';
+    END IF;
+    SELECT count(*)::integer AS entries, clock_timestamp() AS at,
+           sha256(string_agg(sha256(convert_to(ROW(
+               e.organization_id, e.entry_id, extract(epoch FROM e.at), e.user_id, e.action, e.pfa_id,
+               e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason,
+               e.link_id)::text, 'UTF8')), ''::bytea ORDER BY e.entry_id)) AS content
+    INTO made
+    FROM audit_log AS e WHERE e.organization_id = organization AND e.link_id = link;
+    IF made.entries = 0 THEN
+        RETURN;
+    END IF;
+    facts := sha256(convert_to(ROW(organization, link, made.entries,
+        extract(epoch FROM made.at))::text, 'UTF8') || made.content);
+    INSERT INTO audit_head AS h (organization_id, number, digest)
+    VALUES (organization, 1, sha256(int8send(1) || facts))
+    ON CONFLICT (organization_id) DO UPDATE
+    SET number = h.number + 1, digest = sha256(h.digest || int8send(h.number + 1) || facts)
+    RETURNING h.* INTO head;
+    INSERT INTO audit_link (organization_id, number, link_id, entry_count, at, content, digest)
+    VALUES (organization, head.number, link, made.entries, made.at, made.content, head.digest);
+END $$;
+
 -- Numbers about everybody's modifications and conflicts, for those who watch an organization.
 CREATE FUNCTION pfa_modification_counts() RETURNS TABLE (state text, number bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
@@ -391,12 +433,12 @@ REVOKE ALL ON FUNCTION pfa_sign_context(text), pfa_sign_token(text, text), pfa_r
     pfa_may(text), pfa_sees_all(), pfa_is_about(text[]), pfa_enter(text, text, text, boolean),
     pfa_standing(text, text), pfa_refresh_overlays(text[]), pfa_rebuild_overlays(text[], text[]),
     pfa_shift_bases(jsonb), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
-    pfa_found(text, integer), pfa_analyze_mirror() FROM PUBLIC;
+    pfa_found(text, integer), pfa_analyze_mirror(), pfa_append_link(text, uuid), pfa_held() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pfa_context(), pfa_organization(), pfa_home(), pfa_scope(), pfa_user(),
     pfa_may(text), pfa_sees_all(), pfa_is_about(text[]), pfa_enter(text, text, text, boolean),
     pfa_standing(text, text), pfa_refresh_overlays(text[]), pfa_rebuild_overlays(text[], text[]),
     pfa_shift_bases(jsonb), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
-    pfa_found(text, integer), pfa_analyze_mirror() TO pfa_app;
+    pfa_found(text, integer), pfa_analyze_mirror(), pfa_append_link(text, uuid), pfa_held() TO pfa_app;
 
 -- The policies. `USING` is also what a row has to pass to be locked, `WITH CHECK` only what is written:
 -- whoever may see a row may lock it, as every change of another row next to it asks for.
@@ -410,6 +452,9 @@ BEGIN
         ['{home}', 'organization_id = (SELECT pfa_home())'],
         ['{org}', 'organization_id = (SELECT pfa_organization())'],
         ['{own}', 'user_id = (SELECT pfa_user())'],
+        ['{fresh}', 'NOT EXISTS (SELECT FROM audit_link AS l WHERE l.organization_id ='
+            || ' audit_log.organization_id AND l.link_id = audit_log.link_id)'],
+        ['{held}', 'rights <@ string_to_array((SELECT pfa_held()), '','')'],
         ['{admin}', '(SELECT pfa_sees_all())'],
         ['{staff}', '(SELECT pfa_is_about(''{manage_users}''))'],
         ['{managing}', '(SELECT pfa_may(''manage_users''))'],
@@ -435,14 +480,16 @@ BEGIN
     -- Which rows are seen, and which may be added, changed into and dropped; null: none.
     FOR told IN SELECT * FROM (VALUES
         ('pfa_organization', '{home}', NULL, 'false', NULL),
-        ('pfa_member', '{home}', '{home} AND {staff}', '{home} AND {staff}', '{home} AND {staff}'),
+        -- Nobody gives what they do not hold.
+        ('pfa_member', '{home}', '{home} AND {staff} AND {held}', '{home} AND {staff} AND {held}',
+            '{home} AND {staff}'),
         -- A token that was revoked stays so.
         ('pfa_token', '{home} AND ({own} OR {managing})', '{home} AND ({own} OR {staff})',
             '{home} AND revoked_at IS NOT NULL AND ({own} OR {managing})', NULL),
-        ('audit_log', '{home} AND ({own} OR {managing})', '{home} AND {own}', NULL, NULL),
-        -- The chain of the trail, where there is one: its end moves with every link.
-        ('audit_link', '{home}', '{home}', NULL, NULL),
-        ('audit_head', '{home}', '{home}', '{home}', NULL),
+        -- Nobody adds to what an earlier transaction has written.
+        ('audit_log', '{home} AND ({own} OR {managing})', '{home} AND {own} AND {fresh}', NULL, NULL),
+        ('audit_link', '{home}', NULL, NULL, NULL),
+        ('audit_head', '{home}', NULL, NULL, NULL),
         ('pfa_mirror', '{org}', '{org} AND {writes}', '{org} AND {writes}', NULL),
         ('pfa_mirror_history', '{org}', '{org} AND {writes}', NULL, NULL),
         ('kpi_rollup', '{org}', '{org} AND {repairs}', '{org} AND {repairs}', '{org} AND {repairs}'),
@@ -499,11 +546,9 @@ GRANT SELECT ON pfa_schema_migration TO pfa_app;
 -- Which keys there are stands in the head of every token; never what they are.
 GRANT SELECT (key_id, created_at, not_after, retired_at) ON pfa_signing_key TO pfa_app;
 
+GRANT SELECT ON audit_link, audit_head TO pfa_app;
+
 DO $$ BEGIN
-    IF to_regclass('audit_link') IS NOT NULL THEN
-        GRANT SELECT, INSERT ON audit_link, audit_head TO pfa_app;
-        GRANT UPDATE (number, digest) ON audit_head TO pfa_app;
-    END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO pfa_app', current_schema());
     -- A pull brings its records into a temporary table first.
     IF NOT has_database_privilege('pfa_app', current_database(), 'TEMP') THEN
