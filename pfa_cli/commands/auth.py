@@ -57,6 +57,7 @@ def add_organization(
         call.database, call.settings, code, name=name, dry_run=call.dry_run
     )
     show_facts(call, document(result), id_column="organization")
+    call.hint(f"your token holds several organizations from now on: --org {code}, or set PFA_ORG")
 
 
 @command(org, "list")

@@ -147,7 +147,9 @@ def show_log(
     call.mask(*entries)
     show(_sheet(entries, call), call.look(Format.TSV))
     if not entries:
-        call.hint("nothing is written here yet")
+        call.hint(
+            "no entry matches" if filters != core.LogFilter() else "nothing is written here yet"
+        )
 
 
 @command(

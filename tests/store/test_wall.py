@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from time import sleep
 from typing import Any
 
 import psycopg
@@ -207,6 +208,10 @@ def test_the_trail_is_written_and_read_and_never_changed(two):
         "CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw",
         "ALTER SYSTEM SET row_security = off",
         "REASSIGN OWNED BY postgres TO pfa_app",
+        "UPDATE audit_head SET number = 9",
+        "INSERT INTO audit_head VALUES ('ORG', 1, '')",
+        "INSERT INTO audit_link SELECT * FROM audit_link",
+        "SELECT pfa_append_link('ORG', gen_random_uuid())",
     ],
 )
 def test_what_goes_around_the_wall_is_refused(two, statement):
@@ -674,6 +679,44 @@ def test_an_editor_gives_no_rights_and_touches_no_drafts_of_others(two, change, 
                 assert conn.execute(change).rowcount == 0
         except (errors.InsufficientPrivilege, errors.CheckViolation, errors.GeneratedAlways):
             pass
+
+
+def test_who_manages_users_gives_nobody_what_they_do_not_hold(two):
+    rights = ("read", "manage_users")
+    two.org.add_user("mia", rights=rights)
+    who = a_principal("mia", rights=rights)
+    who = replace(who, token=pfa_core.settings.Secret(a_token(who, role="viewer")))
+    change = "UPDATE pfa_member SET role = 'viewer', rights = %s WHERE user_id = 'ben'"
+    with two.psql() as conn:
+        for given, refused in ([["read"], False], [["read", "sync"], True]):
+            with conn.transaction(force_rollback=True):
+                enter(conn, who, "manage_users")
+                with nullcontext() if not refused else pytest.raises(errors.InsufficientPrivilege):
+                    assert conn.execute(change, [given]).rowcount == 1
+
+
+def test_nobody_adds_to_a_link_that_an_earlier_transaction_closed(two):
+    entry = (
+        "INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, link_id)"
+        " VALUES ('ORG', gen_random_uuid(), now(), 'ann', 'x', {})"
+    )
+    old = "(SELECT link_id FROM audit_link WHERE organization_id = 'ORG' ORDER BY number LIMIT 1)"
+    with two.psql() as conn:
+        with conn.transaction(force_rollback=True):
+            enter(conn, two.org.principal("ann"))
+            assert conn.execute(entry.format("gen_random_uuid()")).rowcount == 1
+        with conn.transaction(force_rollback=True):
+            enter(conn, two.org.principal("ann"))
+            with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
+                conn.execute(entry.format(old))
+
+
+def test_a_transaction_that_is_held_open_ends_with_its_token(two):
+    with two.psql() as conn, conn.transaction():
+        enter(conn, a_forged(two, ttl=timedelta(seconds=2)))
+        assert seen(conn, two)
+        sleep(2.5)
+        assert seen(conn, two) == {}
 
 
 def test_who_may_not_commit_makes_no_commitment(two):
