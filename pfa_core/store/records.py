@@ -18,7 +18,15 @@ from pfa_core.model.query import Query, decode_cursor, encode_cursor
 from pfa_core.model.record import SORTABLE
 from pfa_core.store import finding
 from pfa_core.store.conditions import TRUE, conditions, fits_rollup, narrowing, touched_values
-from pfa_core.store.stretches import Stretch, key_columns, order, place_values, stretches, unbroken
+from pfa_core.store.stretches import (
+    Stretch,
+    key_columns,
+    order,
+    place_values,
+    reads_a_page,
+    stretches,
+    unbroken,
+)
 
 _SQL = {name: compose.SQL(text) for name, text in sql.statements("records").items()}
 _FIXED = 6  # columns of a row before its sort keys
@@ -202,7 +210,8 @@ class _Reading:
     def _halves(self) -> Iterator[tuple[str, dict[str, compose.Composable]]]:
         baseline = self._query.baseline
         if baseline or self._query.filters.wants_pristine():
-            rest = "untouched" if self._left is None else "untouched_page"
+            some = self._left is not None and reads_a_page(self._query.sort)
+            rest = "untouched_page" if some else "untouched"
             yield "pristine", {"untouched": TRUE if baseline else _SQL[rest]}
         if not baseline:
             narrowed = narrowing(self._query.filters)

@@ -19,6 +19,8 @@ from pfa_core.store.conditions import TRUE
 
 # Fields whose index goes on with the PFA id: it has the order of the records without a value too.
 _GOES_ON_BY_ID = ("forecastStart",)
+# Fields without an index: a page in their order reads all records before it sorts a hundred.
+_UNORDERED = ("originalEnd", "actualStart", "actualEnd")
 _CASTS = {Kind.MONEY: sql.SQL("::numeric"), Kind.FLAG: sql.SQL("::boolean")}
 
 
@@ -104,6 +106,11 @@ def unbroken(keys: tuple[SortKey, ...], place: Sequence[str | None] | None) -> S
     every = _completed(keys)
     bounds = [] if place is None else [_behind(every, place)]
     return _stretch(bounds, every)
+
+
+def reads_a_page(keys: tuple[SortKey, ...]) -> bool:
+    """Whether an index has the order, so that a page reads about as many rows as it shows."""
+    return _completed(keys)[0].field not in _UNORDERED
 
 
 def _completed(keys: tuple[SortKey, ...]) -> list[_Key]:
