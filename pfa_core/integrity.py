@@ -69,7 +69,7 @@ def verify_log(db: Database, principal: Principal, *, anchor: str | None = None)
         anchor: `NUMBER:DIGEST`, the `anchor` of an earlier report.
 
     Raises:
-        PermissionDenied: The principal lacks the right `manage_settings`.
+        PermissionDenied: The principal lacks the right `manage_settings` or `manage_users`.
         InvalidRequest: That is no anchor.
     """
     kept = _parse(anchor) if anchor is not None else None

@@ -139,10 +139,12 @@ class World:
     db: Database
     organization: str
     users: dict[str, str] = field(default_factory=dict)
-    owner: Database = field(default=None)  # type: ignore[assignment]
+    as_owner: Database | None = None
 
-    def __post_init__(self) -> None:
-        self.owner = self.owner or self.db
+    @property
+    def owner(self) -> Database:
+        """The handle of the tables' owner: `db` itself, where that is not behind the wall."""
+        return self.as_owner or self.db
 
     def principal(self, user_id: str = "ann") -> Principal:
         """The principal of a user of this world, with the rights of the user's role."""
@@ -222,7 +224,7 @@ def a_world(
     if is_bound():
         owner.transact(know_the_key)
         db = SelfClosing(bound_url(login or database_url))
-    world = World(db, organization, owner=owner)
+    world = World(db, organization, as_owner=owner)
     for user_id, role in (users or {"ann": "admin"}).items():
         world.add_user(user_id, role)
     if records:

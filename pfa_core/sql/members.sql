@@ -45,25 +45,8 @@ FOR NO KEY UPDATE;
 
 -- name: entrance
 -- Who comes in by a token: the membership, and whether token or key have been ended meanwhile. What the
--- register or the list of keys does not know, it has not ended. No row: not a member.
-SELECT m.organization_id, m.user_id, m.role, m.rights, m.granted_by, m.granted_at,
-       EXISTS (
-           SELECT FROM pfa_token AS t
-           WHERE t.organization_id = %(organization_id)s
-             AND t.token_id = %(token_id)s
-             AND t.revoked_at IS NOT NULL
-       ) AS token_revoked,
-       EXISTS (
-           SELECT FROM pfa_signing_key AS k
-           WHERE k.key_id = %(key_id)s
-             AND (k.retired_at IS NOT NULL OR k.not_after <= statement_timestamp())
-       ) AS key_ended
-FROM pfa_member AS m
-WHERE m.organization_id = %(organization_id)s
-  AND m.user_id = %(user_id)s;
-
--- name: entrance_locked
--- The same, and the user's other writing transactions wait behind this one.
+-- register or the list of keys does not know, it has not ended. No row: not a member. {locking} lets the
+-- user's other writing transactions wait behind this one.
 SELECT m.organization_id, m.user_id, m.role, m.rights, m.granted_by, m.granted_at,
        EXISTS (
            SELECT FROM pfa_token AS t
@@ -79,7 +62,10 @@ SELECT m.organization_id, m.user_id, m.role, m.rights, m.granted_by, m.granted_a
 FROM pfa_member AS m
 WHERE m.organization_id = %(organization_id)s
   AND m.user_id = %(user_id)s
-FOR NO KEY UPDATE OF m;
+{locking};
+
+-- name: locking
+FOR NO KEY UPDATE OF m
 
 -- name: lock_users
 -- Their writing transactions wait until this one ends. Users who are members no more have no row.

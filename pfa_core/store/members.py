@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
+from psycopg import sql as compose
 from psycopg.rows import class_row
 
 from pfa_core import sql
@@ -16,6 +17,11 @@ from pfa_core.store import wall
 from pfa_core.store.wall import Entrance, Member
 
 _SQL = sql.statements("members")
+# Of whoever only comes in, and of whoever comes in to write.
+_ENTRANCE = {
+    lock: compose.SQL(_SQL["entrance"]).format(locking=compose.SQL(_SQL["locking"] if lock else ""))
+    for lock in (False, True)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ def entrance(conn: Connection[Any], principal: Principal, *, lock: bool = False)
         "token_id": principal.token_id,
         "key_id": principal.key_id,
     }
-    row = conn.execute(_SQL["entrance_locked" if lock else "entrance"], values).fetchone()
+    row = conn.execute(_ENTRANCE[lock], values).fetchone()
     return Entrance(Member(*row[:-2]), *row[-2:]) if row else None
 
 

@@ -357,7 +357,9 @@ class TestRefreshing:
         path.write_text(issue(world).token)
         monkeypatch.setenv("PFA_TOKEN_FILE", str(path))
         assert self.refresh(world).token_file == str(path)
-        assert path.read_text().strip() == settings().token.reveal()  # type: ignore[union-attr]
+        kept = settings().token
+        assert kept
+        assert path.read_text().strip() == kept.reveal()
         assert not settings().token_file.exists()
 
 

@@ -90,7 +90,7 @@ def a_large_world(server: Server) -> Iterator[World]:
     users = {"ann": "admin", "eve": "editor", "fay": "admin", "mary": "admin"}
     with server.database(server.template()) as url:
         world = a_world(url, users=users)
-        world.db.transact(lambda conn: _fill(conn, world))
+        world.owner.transact(lambda conn: _fill(conn, world))
         _save(world, "ann", DRAFTS, SPREAD)
         with psycopg.connect(url, autocommit=True) as admin:
             sizes = {"drafts": DRAFTS, "many": MANY, "records": RECORDS}
@@ -98,7 +98,7 @@ def a_large_world(server: Server) -> Iterator[World]:
             admin.execute(OVERLAYS_OF_OTHERS)
             admin.execute("VACUUM ANALYZE")
         _save(world, "fay", FRESH, 19)
-        world.db.administer(lambda conn: conn.execute("VACUUM pfa_modification, pfa_overlay"))
+        world.owner.administer(lambda conn: conn.execute("VACUUM pfa_modification, pfa_overlay"))
         yield world
         world.db.close()
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg import Connection
 from psycopg import sql as compose
@@ -16,157 +14,54 @@ from pfa_core.guard import enter
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, encode_cursor, parse_sort
 from pfa_core.model.rights import Operation
-from pfa_core.sql import statements
-from pfa_core.store import members, mirror, records
-from tests.factories import SelfClosing, World, a_world
-
-RECORDS = 20_000
-CATEGORIES = 20
-DRAFTS = 200
-SPREAD = 97
-PAGE = 100
-# A page is cut from two halves of page size, each with one row more to see whether it goes on.
-FEW = 10 * PAGE
-
-GENERATE = """
-    INSERT INTO pfa_incoming (pfa_id, data)
-    SELECT 'P-' || lpad(n::text, 6, '0'), jsonb_build_object(
-        'pfaId', 'P-' || lpad(n::text, 6, '0'), 'organization', 'ORG',
-        'category', 'Category ' || n %% %(categories)s, 'class', 'Class ' || n %% 5,
-        'source', CASE WHEN n %% 4 = 0 THEN 'Purchase' ELSE 'Rental' END,
-        'dor', CASE WHEN n %% 3 = 0 THEN 'BEO' ELSE 'PROJECT' END, 'areaSilo', 'Silo ' || n %% 9,
-        'isActualized', n %% 7 = 0, 'isDiscontinued', n %% 11 = 0, 'isFundsTransferable', false,
-        'monthlyRate', n %% 9000, 'purchasePrice', n * 3, 'manufacturer', 'Maker ' || n %% 30,
-        'model', 'M' || n %% 500, 'description', 'What is required for ' || n,
-        'originalStart', ('2024-01-01'::date + (n * 7919) %% 1500)::text, 'originalEnd', '2029-12-31',
-        'forecastStart', ('2024-01-01'::date + (n * 6101) %% 1500)::text, 'forecastEnd', '2029-12-31')
-    FROM generate_series(1, %(records)s) AS n"""
-
-
-DRAFTS_OF_OTHERS = """
-    INSERT INTO pfa_modification (organization_id, modification_id, pfa_id, user_id, session_id,
-        state, delta, base, base_version, version, created_at, updated_at)
-    SELECT 'ORG', gen_random_uuid(), 'P-' || lpad((d * (60 + u))::text, 6, '0'), 'user ' || u, 's',
-        'draft', '{"equipment": "E"}', '{}', 1, 1, now(), now()
-    FROM generate_series(1, 50) AS u CROSS JOIN generate_series(1, %(drafts)s) AS d
-    WHERE d * (60 + u) <= 20000"""
-OVERLAYS_OF_OTHERS = """
-    INSERT INTO pfa_overlay (organization_id, user_id, pfa_id, delta, data, modification_id)
-    SELECT 'ORG', m.user_id, m.pfa_id, m.delta, r.data || m.delta, m.modification_id
-    FROM pfa_modification AS m
-    JOIN pfa_mirror AS r ON r.organization_id = 'ORG' AND r.pfa_id = m.pfa_id
-    WHERE m.organization_id = 'ORG' AND m.user_id <> 'ann'"""
+from pfa_core.store import records
+from tests.factories import SelfClosing, World
+from tests.plans.large import CATEGORIES, DRAFTS, FEW, PAGE, RECORDS, a_large_world
+from tests.plans.watching import Plans
+from tests.plans.watching import assert_few_rows as assert_at_most
+from tests.server import Server
 
 
 @pytest.fixture(scope="module")
-def world(postgres, template) -> Iterator[World]:
-    """20,000 records in 20 categories; 200 drafts of ann's and as many of 50 others; fresh statistics.
-    Read by a role that row level security holds off."""
-    with pytest.MonkeyPatch.context() as patch, postgres.database(template) as url:
+def world(postgres: Server) -> Iterator[World]:
+    """The large world, read by a role that row level security holds off."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PFA_TEST_BOUND", "1")
-        world = a_world(url, users={"ann": "admin", "eve": "editor"})
-
-        def fill(conn: Connection[Any]) -> None:
-            members.lock_mirror(conn, "ORG")
-            conn.execute(statements("mirror")["create_incoming"])
-            conn.execute(GENERATE, {"records": RECORDS, "categories": CATEGORIES})
-            mirror.take_in(conn, "ORG", world.db.new_id(), world.db.clock())
-
-        world.owner.transact(fill)
-        mine = tuple(f"P-{number * SPREAD:06}" for number in range(1, DRAFTS + 1))
-        saved = pfa_core.set_fields(
-            world.db, world.principal("ann"), Filters(id=mine), {"equipment": "E"}, session_id="s"
-        )
-        assert len(saved.saved) == DRAFTS
-        with psycopg.connect(url, autocommit=True) as admin:
-            admin.execute(DRAFTS_OF_OTHERS, {"drafts": DRAFTS})
-            admin.execute(OVERLAYS_OF_OTHERS)
-            admin.execute("VACUUM ANALYZE")
-        yield world
-        world.db.close()
+        with a_large_world(postgres) as world:
+            yield world
 
 
-@dataclass(eq=False)
 class Explaining:
-    """A connection that explains every statement it runs, and keeps what came of it."""
+    """A connection that explains every statement it runs: a role that is held off may not load
+    auto_explain."""
 
-    conn: Connection[Any] = field(repr=False)
-    plans: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    def __init__(self, conn: Connection[Any]) -> None:
+        self.conn = conn
+        self.reports: list[dict[str, Any]] = []
 
     def execute(self, statement: compose.Composed | str, values: Any = None) -> Any:
         if isinstance(statement, str):  # what is asked on the way to a statement
             return self.conn.execute(statement, values)
         prefix = compose.SQL("EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, FORMAT JSON) ")
         row = self.conn.execute(prefix + statement, values).fetchone()
-        self.plans.append(row[0][0]["Plan"])
+        self.reports.append(row[0][0] if row else {})
         return self.conn.execute(statement, values)
 
-    def __str__(self) -> str:
-        return "\n".join(line for plan in self.plans for line in _drawn(plan))
 
-    def nodes(self) -> list[dict[str, Any]]:
-        """Every node of every plan."""
-        found, waiting = [], list(self.plans)
-        while waiting:
-            node = waiting.pop()
-            found.append(node)
-            waiting += node.get("Plans", [])
-        return found
-
-    def on(self, table: str) -> list[dict[str, Any]]:
-        """The nodes that read the table or one of its indexes and were run at all."""
-        return [
-            node
-            for node in self.nodes()
-            if node["Actual Loops"]
-            and (
-                node.get("Relation Name") == table
-                or node.get("Index Name", "").startswith(f"{table}_")
-            )
-        ]
-
-    def touched(self, table: str) -> int:
-        """How many rows of the table were looked at, those thrown away too."""
-        thrown = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
-        return round(
-            sum(
-                (node["Actual Rows"] + sum(node.get(name, 0) for name in thrown))
-                * node["Actual Loops"]
-                for node in self.on(table)
-                if node["Node Type"] != "Bitmap Heap Scan"
-            )
-        )
-
-    def indexes(self, table: str) -> set[str]:
-        return {node["Index Name"] for node in self.on(table) if "Index Name" in node}
-
-    def kinds(self, table: str) -> set[str]:
-        return {node["Node Type"] for node in self.on(table)}
-
-
-def _drawn(node: dict[str, Any], depth: int = 0) -> Iterator[str]:
-    """A plan as an indented tree, for a test that fails."""
-    what = node.get("Index Name") or node.get("Relation Name") or ""
-    thrown = node.get("Rows Removed by Filter", 0)
-    rows, loops = node["Actual Rows"], node["Actual Loops"]
-    yield f"{'  ' * depth}{node['Node Type']} {what}: {rows} rows x {loops}, {thrown} thrown away"
-    for child in node.get("Plans", []):
-        yield from _drawn(child, depth + 1)
-
-
-def explained(world: World, user: str, work) -> tuple[Explaining, Any]:
+def explained(world: World, user: str, work) -> tuple[Plans, Any]:
     """What `work(connection, principal)` gives, and how it was planned, in a fresh session."""
     db = SelfClosing(world.db.conninfo)
 
-    def read(conn: Connection[Any]) -> tuple[Explaining, Any]:
+    def read(conn: Connection[Any]) -> tuple[Plans, Any]:
         explaining, principal = Explaining(conn), world.principal(user)
         enter(conn, principal, Operation.LIST_RECORDS)
-        return explaining, work(explaining, principal)
+        result = work(explaining, principal)
+        return Plans(explaining.reports), result
 
     return db.read(read)
 
 
-def page(world: World, query: Query, user: str = "ann", **cut: int) -> tuple[Explaining, list[Any]]:
+def page(world: World, query: Query, user: str = "ann", **cut: int) -> tuple[Plans, list[Any]]:
     def work(conn: Any, principal: Principal) -> list[Any]:
         return records.page(conn, principal, query, **{"limit": PAGE, **cut})[0]
 
@@ -174,9 +69,8 @@ def page(world: World, query: Query, user: str = "ann", **cut: int) -> tuple[Exp
     return plan, rows
 
 
-def assert_few_rows(plan: Explaining, table: str, most: int = FEW) -> None:
-    assert "Seq Scan" not in plan.kinds(table), str(plan)
-    assert plan.touched(table) <= most, str(plan)
+def assert_few_rows(plan: Plans, table: str, most: int = FEW) -> None:
+    assert_at_most(plan, table, most)
 
 
 def place(world: World, query: Query, at: int) -> str:
