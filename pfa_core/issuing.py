@@ -234,13 +234,13 @@ def _new_member(
 
 
 def _narrowed(member: Member, role: Role) -> tokens.Grant:
-    held = frozenset(map(Right, member.rights))
-    if not RIGHTS_OF[role] <= RIGHTS_OF[Role(member.role)] | held:
+    held, full = frozenset(map(Right, member.rights)), tokens.full_grant(role)
+    if not full.rights <= RIGHTS_OF[Role(member.role)] | held:
         raise InvalidRequest(
             f"{member.user_id} is {member.role}: a token cannot hold more",
             hint=f"type first: pfa user grant {member.user_id} --role {role}",
         )
-    return tokens.Grant(role, RIGHTS_OF[role] & held)
+    return tokens.Grant(role, full.rights & held)
 
 
 def _service_rights(names: Iterable[str]) -> frozenset[Right]:

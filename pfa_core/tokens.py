@@ -58,11 +58,6 @@ class Claims:
         )
 
 
-def ensure_key(settings: Settings) -> Keyring:
-    """The keys of the settings, one made now where there was none."""
-    return keys.ensure(settings)
-
-
 def sign(claims: Claims, ring: Keyring) -> str:
     """The token that carries the claims, signed with the ring's first key.
 

@@ -51,6 +51,14 @@ def test_the_short_form_measures_every_promise(tmp_path: Path) -> None:
     } <= named
 
 
+def test_the_cost_of_the_wall_is_measured(tmp_path: Path) -> None:
+    found = tmp_path / "wall.json"
+    words = ("--records", "2000", "--rounds", "1", "--json", str(found))
+    measured = figures(run("benchmarks.million.wall", *words), found)
+    assert len(measured) == 13
+    assert {"coming in", "KPIs", "a search, many"} <= {figure["name"] for figure in measured}
+
+
 def test_growth_is_measured_at_every_size_and_drawn(tmp_path: Path) -> None:
     found, plot = tmp_path / "growth.json", tmp_path / "growth.svg"
     words = ("--sizes", "2000,500", "--rounds", "1", "--json", str(found), "--plot", str(plot))
@@ -103,6 +111,8 @@ def test_without_the_peers_it_says_how_to_install_them() -> None:
     assert "pip install -e '.[peers]'" in done.stderr
 
 
+# The peers and what they need are some hundred megabytes that nothing else here uses: an extra, which the
+# tests do not install.
 @pytest.mark.skipif(bool(peers.missing()), reason="needs the optional extra `peers`")
 def test_the_peers_do_the_same_work(tmp_path: Path) -> None:
     found = tmp_path / "peers.json"

@@ -9,36 +9,16 @@ keeps data in --folder), prints the table, ends with 1 when a target is missed.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.million import bulk, reads, startup, world, writes
-from benchmarks.million.measure import HEADER, Figure
+from benchmarks.million.measure import Figure, options, told
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--records", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--folder", type=Path)
-    given = parser.parse_args()
-    found: list[Figure] = []
-    print(HEADER, flush=True)
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as temporary:
-        Path(temporary).chmod(0o755)  # as root the server runs under a service user
-        for figure in measured(Path(temporary), given.folder or Path(temporary), given):
-            found.append(figure)
-            print(figure.row(), flush=True)
-    missed = [figure.name for figure in found if not figure.good]
-    print(f"{len(found)} figures, {len(missed)} missed")
-    if given.json:
-        content = {"records": given.records, "figures": [figure.document() for figure in found]}
-        given.json.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    return 1 if missed else 0
+    return told(measured, options(__doc__, records=1_000_000, rounds=5).parse_args())
 
 
 def measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Iterator[Figure]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -66,3 +70,38 @@ def timed(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     result = work()
     return result if isinstance(result, float) else time.perf_counter() - began
+
+
+def options(text: str | None, *, records: int, rounds: int) -> argparse.ArgumentParser:
+    """What every measurement is asked with."""
+    parser = argparse.ArgumentParser(description=(text or "").splitlines()[0])
+    parser.add_argument("--records", type=int, default=records)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--folder", type=Path)
+    return parser
+
+
+def told(
+    measured: Callable[[Path, Path, argparse.Namespace], Iterable[Figure]],
+    given: argparse.Namespace,
+    row: Callable[[Figure], str] = Figure.row,
+) -> int:
+    """Print the figures as they come and keep them where that was asked; 1 when a target is missed.
+
+    Args:
+        measured: Given a folder for a server, one for data, and the options.
+    """
+    found: list[Figure] = []
+    print(HEADER, flush=True)
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as temporary:
+        Path(temporary).chmod(0o755)  # as root the server runs under a service user
+        for figure in measured(Path(temporary), given.folder or Path(temporary), given):
+            found.append(figure)
+            print(row(figure), flush=True)
+    missed = [figure.name for figure in found if not figure.good]
+    print(f"{len(found)} figures, {len(missed)} missed")
+    if given.json:
+        content = {"records": given.records, "figures": [figure.document() for figure in found]}
+        given.json.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return 1 if missed else 0

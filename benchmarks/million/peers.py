@@ -10,15 +10,15 @@ Ends with 1 when pfa is slower than a peer anywhere, with 2 when the peers are n
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from psycopg import sql
+
 from benchmarks.million import data, world
-from benchmarks.million.measure import HEADER, Figure
+from benchmarks.million.measure import Figure, options, told
 from pfa_core import Database
 from pfa_core.store import embedded
 
@@ -26,25 +26,13 @@ MODULES = ("agentcow", "dlt", "pyarrow", "adbc_driver_postgresql")
 
 
 def main() -> int:
-    given = _arguments()
+    given = options(__doc__, records=100_000, rounds=5).parse_args()
     absent = missing()
     if absent:
         print(f"not installed: {', '.join(absent)}", file=sys.stderr)
         print("install the peers with: pip install -e '.[peers]'", file=sys.stderr)
         return 2
-    found: list[Figure] = []
-    print(HEADER, flush=True)
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as temporary:
-        Path(temporary).chmod(0o755)  # as root the server runs under a service user
-        for figure in measured(Path(temporary), given.folder or Path(temporary), given):
-            found.append(figure)
-            print(f"{figure.row()}  {figure.yardstick}", flush=True)
-    missed = [figure.name for figure in found if not figure.good]
-    print(f"{len(found)} figures, {len(missed)} missed")
-    if given.json:
-        content = {"records": given.records, "figures": [figure.document() for figure in found]}
-        given.json.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    return 1 if missed else 0
+    return told(measured, given, lambda figure: f"{figure.row()}  {figure.yardstick}")
 
 
 def missing() -> list[str]:
@@ -79,7 +67,8 @@ def measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Iterat
 def _create(db: Database, *names: str) -> None:
     """Databases for the peers beside ours."""
     for name in names:
-        db.administer(lambda conn, name=name: conn.execute(f"CREATE DATABASE {name}"))
+        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        db.administer(lambda conn, statement=statement: conn.execute(statement))
 
 
 def _address(root: Path, database: str) -> str:
@@ -92,15 +81,6 @@ def _found(name: str) -> bool:
         return find_spec(name) is not None
     except ValueError:  # sys.modules holds None for it: kept out on purpose
         return False
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--records", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--folder", type=Path)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

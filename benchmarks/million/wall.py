@@ -7,60 +7,46 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pfa_core
 from benchmarks.million import data, world
-from benchmarks.million.measure import HEADER, Figure, interleaved
+from benchmarks.million.measure import Figure, interleaved, options, timed, told
 from pfa_core import Database, Filters, Principal, Query, keys, tokens
 from pfa_core.guard import enter
-from pfa_core.model.principal import Right, Role
+from pfa_core.model.principal import Role
 from pfa_core.model.query import parse_sort
+from pfa_core.model.rights import Operation
 from pfa_core.settings import Secret
-from pfa_core.store import embedded, records, signing_keys
+from pfa_core.store import records, signing_keys
 
+Result = TypeVar("Result")
 MOST = 1.2  # times what it costs without
 RING = keys.Keyring((keys.SigningKey(Secret("the key of a measurement and of nothing else")),))
 CRANES = Query(Filters(category=("Mobile Crane",)))
 
 
 def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=200_000)
-    parser.add_argument("--rounds", type=int, default=31)
-    given = parser.parse_args()
-    print(HEADER, flush=True)
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as temporary:
-        Path(temporary).chmod(0o755)  # as root the server runs under a service user
-        root = Path(temporary) / "pfa"
-        try:
-            for figure in _measured(root, Path(temporary), given.records, given.rounds):
-                print(figure.row(), flush=True)
-        finally:
-            with suppress(Exception):
-                embedded.stop(root)
-    return 0
+    return told(_measured, options(__doc__, records=200_000, rounds=31).parse_args())
 
 
-def _measured(root: Path, folder: Path, size: int, rounds: int) -> Iterator[Figure]:
-    with Database(None, root, owner=True) as owner, Database(None, root) as app:
+def _measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Iterator[Figure]:
+    root = temporary / "pfa"
+    with world.opened(root) as owner, Database(None, root) as app:
         world.prepare(owner, folder)
         owner.transact(_know_the_key)
-        path = data.write(folder / "big.jsonl", data.BIG, size)
+        path = data.write(folder / "big.jsonl", data.BIG, given.records)
         yield from _pulls(app, owner, path)
-        world.draft(owner, "many", size)
+        world.draft(owner, "many", given.records)
         owner.administer(lambda conn: conn.execute("VACUUM ANALYZE"))
         who = signed_in(world.principal("many"))
-        for name, work in _works().items():
+        for name, work in _works(given.records // 10).items():
             ours, beside = interleaved(
-                lambda work=work: work(app, who), lambda work=work: work(owner, who), rounds
+                lambda work=work: work(app, who), lambda work=work: work(owner, who), given.rounds
             )
             yield Figure(name, "the same as the owner", ours, beside, MOST)
 
@@ -69,8 +55,7 @@ def _pulls(app: Database, owner: Database, path: Path) -> Iterator[Figure]:
     who = signed_in(world.principal("writer"))
     taken = []
     for db in (owner, app):
-        _, seconds = _timed(lambda db=db: pfa_core.pull_files(db, who, [str(path)]))
-        taken.append(seconds)
+        taken.append(timed(lambda db=db: pfa_core.pull_files(db, who, [str(path)])))
         if db is owner:
             owner.administer(
                 lambda conn: conn.execute("TRUNCATE pfa_mirror, pfa_mirror_history, kpi_rollup")
@@ -78,54 +63,52 @@ def _pulls(app: Database, owner: Database, path: Path) -> Iterator[Figure]:
     yield Figure("pull into an empty mirror", "the same as the owner", taken[1], taken[0], MOST)
 
 
-def _works() -> dict[str, Callable[[Database, Principal], object]]:
-    def reading(work: Callable[[Any, Principal], object]) -> Callable[..., object]:
-        return lambda db, who: db.read(lambda conn: (enter(conn, who, Right.READ), work(conn, who)))
-
+def _works(deep: int) -> dict[str, Callable[[Database, Principal], object]]:
     def page(query: Query) -> Callable[..., object]:
         return lambda db, who: pfa_core.list_records(db, who, query)
-
-    def count(query: Query) -> Callable[..., object]:
-        return reading(lambda conn, who: records.count(conn, who, query))
 
     def search(text: str) -> Query:
         return Query(Filters(search=text))
 
-    def deep(sort: str) -> Callable[..., object]:
-        query = Query(sort=parse_sort(sort))
-
-        def work(conn: Any, who: Principal) -> object:
-            _, cursor = records.page(conn, who, query, limit=1, offset=20_000)
-            return cursor
-
-        cursors: list[str] = []
-
-        def turn(db: Database, who: Principal) -> object:
-            if not cursors:
-                cursors.append(
-                    str(db.read(lambda conn: (enter(conn, who, Right.READ), work(conn, who))[1]))
-                )
-            return pfa_core.list_records(db, who, replace(query, after=cursors[0]))
-
-        return turn
-
     def stats(filters: Filters) -> Callable[..., object]:
         return lambda db, who: pfa_core.compute_stats(db, who, filters)
 
+    many = search("tower crane")
     return {
-        "coming in": reading(lambda _conn, _who: None),
+        "coming in": _reading(lambda _conn, _who: None),
         "a page of a category": page(CRANES),
         "a page, 2,000 records deep": lambda db, who: pfa_core.list_records(db, who, CRANES, page=20),
-        "a page behind a cursor, 20,000 deep": deep("forecastStart"),
-        "a page by money behind a cursor, 20,000 deep": deep("monthlyRate"),
+        f"a page behind a cursor, {deep:,} deep": _behind("forecastStart", deep),
+        f"a page by money behind a cursor, {deep:,} deep": _behind("monthlyRate", deep),
         "a page by money": page(Query(sort=parse_sort("-monthlyRate"))),
         "a search, few": page(search("EQ-00012")),
         "a search, none": page(search("zzzqqq")),
-        "a search, many": page(search("tower crane")),
-        "a total of a search, many": count(search("tower crane")),
+        "a search, many": page(many),
+        "a total of a search, many": _reading(lambda conn, who: records.count(conn, who, many)),
         "KPIs": stats(Filters()),
-        "KPIs of a search, many": stats(Filters(search="tower crane")),
+        "KPIs of a search, many": stats(many.filters),
     }  # fmt: skip
+
+
+def _reading(work: Callable[[Any, Principal], Result]) -> Callable[[Database, Principal], Result]:
+    def read(db: Database, who: Principal) -> Result:
+        return db.read(lambda conn: (enter(conn, who, Operation.LIST_RECORDS), work(conn, who))[1])
+
+    return read
+
+
+def _behind(sort: str, deep: int) -> Callable[[Database, Principal], object]:
+    """A page behind a cursor, which is found once."""
+    query = Query(sort=parse_sort(sort))
+    found: list[str] = []
+
+    def page(db: Database, who: Principal) -> object:
+        if not found:
+            place = _reading(lambda conn, who: records.page(conn, who, query, limit=1, offset=deep))
+            found.append(place(db, who)[1] or "")
+        return pfa_core.list_records(db, who, replace(query, after=found[0]))
+
+    return page
 
 
 def signed_in(principal: Principal) -> Principal:
@@ -142,11 +125,6 @@ def _know_the_key(conn: Any) -> None:
     key = RING.signing
     new = signing_keys.NewKey(key.key_id, key.secret.reveal(), None)
     signing_keys.register(conn, [new], datetime.now(UTC))
-
-
-def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    began = datetime.now(UTC)
-    return work(), (datetime.now(UTC) - began).total_seconds()
 
 
 if __name__ == "__main__":

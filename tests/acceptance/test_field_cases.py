@@ -13,7 +13,7 @@ import pytest
 
 import pfa_core
 from pfa_cli.app import main
-from pfa_core import Change, Filters, Flags, Query, Right, Selection, errors, tokens
+from pfa_core import Change, Filters, Flags, Query, Right, Selection, errors, keys
 from pfa_core.model.delta import FieldConflict, check, clean
 from pfa_core.records import MergedRecord
 from tests.factories import World, a_principal, a_world, commit, draft, record
@@ -301,7 +301,7 @@ class TestSigningIn:
 
     @pytest.fixture
     def token(self, world: World) -> str:
-        tokens.ensure_key(pfa_core.resolve())
+        keys.ensure(pfa_core.resolve())
         issued = pfa_core.issue_token(
             world.db, pfa_core.resolve(), world.principal(), user_id="ann"
         )
@@ -390,7 +390,7 @@ class TestInjection:
     def test_46_to_50_a_payload_as_organization_is_refused(
         self, world: World, payload: str
     ) -> None:
-        tokens.ensure_key(pfa_core.resolve())
+        keys.ensure(pfa_core.resolve())
         issued = pfa_core.issue_token(
             world.db, pfa_core.resolve(), world.principal(), user_id="ann"
         )

@@ -265,9 +265,9 @@ class TestTokens:
     @pytest.fixture
     def signed(self, world: World) -> World:
         """The world of ann, with this installation's key."""
-        from pfa_core import tokens
+        from pfa_core import keys
 
-        tokens.ensure_key(settings())
+        keys.ensure(settings())
         return world
 
     def issue(self, world: World, user: str = "bob", by: str = "ann", **rest: Any) -> IssuedToken:

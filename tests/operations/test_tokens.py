@@ -33,7 +33,7 @@ def settings(org: str | None = None) -> Settings:
 
 @pytest.fixture
 def world(database_url: str) -> Iterator[World]:
-    tokens.ensure_key(settings())
+    keys.ensure(settings())
     world = a_world(
         database_url,
         record("P-1"),
@@ -481,7 +481,7 @@ class TestServices:
             pfa_core.plan_push(world.db, pfa_core.authenticate(settings()))
 
     def test_it_pulls_and_pushes_what_others_committed(self, database_url: str) -> None:
-        tokens.ensure_key(settings())
+        keys.ensure(settings())
         with a_far_side(database_url, record("P-1"), users={"ann": "admin"}) as far:
             job = present(
                 issue_service(far.world, "sync", "refresh_data", "import", "view_financials").token

@@ -6,7 +6,7 @@ import pytest
 
 import pfa_core
 from pfa_cli.app import main
-from pfa_core import tokens
+from pfa_core import keys
 from tests.factories import World, a_world, commit, draft, record
 from tests.operations.exact import require_exact
 
@@ -116,7 +116,7 @@ def test_the_command_ends_with_1_while_something_does_not_agree(
 ):
     monkeypatch.setenv("PFA_DATABASE_URL", database_url)
     settings = pfa_core.resolve()
-    tokens.ensure_key(settings)
+    keys.ensure(settings)
     issued = pfa_core.issue_token(world.db, settings, world.principal(), user_id="ann")
     monkeypatch.setenv("PFA_TOKEN", issued.token)
     assert main(["db", "verify"]) == 0

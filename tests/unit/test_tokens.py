@@ -15,10 +15,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pfa_core.errors import ConfigInvalid, InvalidRequest, InvalidToken, TokenExpired
-from pfa_core.keys import Keyring, SigningKey, load, store
+from pfa_core.keys import Keyring, SigningKey, ensure, load, store
 from pfa_core.model.principal import RIGHTS_OF, Right, Role
 from pfa_core.settings import Secret, resolve
-from pfa_core.tokens import Claims, Grant, ensure_key, full_grant, sign, verify
+from pfa_core.tokens import Claims, Grant, full_grant, sign, verify
 
 NOW = datetime(2025, 12, 10, 12, tzinfo=UTC)
 KEY = Keyring((SigningKey(Secret("a key of at least thirty-two bytes, as it should be")),))
@@ -290,15 +290,15 @@ def settings_in(tmp_path: Path, **environ: str):
 def test_the_key_is_the_variable_s_else_the_file_s(tmp_path):
     with pytest.raises(ConfigInvalid, match="no key"):
         load(settings_in(tmp_path))
-    made = ensure_key(settings_in(tmp_path))
+    made = ensure(settings_in(tmp_path))
     assert len(base64.urlsafe_b64decode(revealed(made) + b"==")) == 32
-    assert revealed(ensure_key(settings_in(tmp_path))) == revealed(made)
+    assert revealed(ensure(settings_in(tmp_path))) == revealed(made)
     assert revealed(load(settings_in(tmp_path))) == revealed(made)
     assert revealed(load(settings_in(tmp_path, PFA_JWT_SECRET="other"))) == b"other"
 
 
 def test_no_key_is_made_where_the_variable_holds_one(tmp_path):
-    assert revealed(ensure_key(settings_in(tmp_path, PFA_JWT_SECRET="other"))) == b"other"
+    assert revealed(ensure(settings_in(tmp_path, PFA_JWT_SECRET="other"))) == b"other"
     assert not settings_in(tmp_path).key_file.exists()
 
 
@@ -317,7 +317,7 @@ def test_a_key_file_that_is_empty_or_open_to_others_is_refused(tmp_path, text, m
 
 def test_a_ring_has_the_signing_key_first_and_older_ones_with_their_end(tmp_path):
     settings = settings_in(tmp_path)
-    ensure_key(settings)
+    ensure(settings)
     whole = ring("new", "older, with blanks", "oldest")
     store(settings, whole)
     assert settings.key_file.read_text() == (
