@@ -130,7 +130,7 @@ def require_living(found: Entrance) -> None:
 
 def holds(principal: Principal, member: Member, right: Right) -> bool:
     """Whether both the token and the membership hold the right."""
-    return right in principal.rights and right in member.rights
+    return principal.holds(right, member.rights)
 
 
 def require(principal: Principal, member: Member, right: Right, operation: Operation) -> None:

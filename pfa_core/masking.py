@@ -39,15 +39,9 @@ _MADE_REASONS = frozenset(("acknowledge", "reject", "dispute", "postpone", "rele
 Value = TypeVar("Value")
 
 
-def sees_money(principal: Principal, member: Member) -> bool:
-    """Whether both the token and the membership hold the right to see money, in this organization."""
-    right = Right.VIEW_FINANCIALS
-    return right in principal.rights and right in member.rights
-
-
 def mask_for(principal: Principal, member: Member) -> Mask:
     """What lies between the principal and the money of the organization."""
-    return Mask(not sees_money(principal, member))
+    return Mask(not principal.holds(Right.VIEW_FINANCIALS, member.rights))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +74,17 @@ class Mask:
             for item in items
         )
 
-    def changes(self, items: Iterable[FieldChange]) -> tuple[FieldChange, ...]:
-        """Fields before and after."""
+    def changes(
+        self, items: Iterable[FieldChange], delta: Mapping[str, Any]
+    ) -> tuple[FieldChange, ...]:
+        """Fields before and after. What the delta hides is told whether it changes anything or not: that it
+        does not would tell the other value."""
         if not self.hides:
             return tuple(items)
-        return tuple(
-            item if item.field in _SHOWN else FieldChange(item.field, None, None) for item in items
-        )
+        told = {item.field: item for item in items if item.field in _SHOWN}
+        told |= {name: FieldChange(name, None, None) for name in delta if name not in _SHOWN}
+        order = {**dict.fromkeys(FIELDS), **dict.fromkeys(sorted(told))}
+        return tuple(told[name] for name in order if name in told)
 
     def settlement(self, taken: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """What a conflict ended with, field by field: whose value it was stays visible."""

@@ -144,7 +144,7 @@ def _entry(
         row.session_id,
         row.state,
         row.version,
-        mask.changes(changes(before, after)),
+        mask.changes(changes(before, after), row.delta),
         mask.amount(cents(money(effect))),
         row.change_reason,
     )

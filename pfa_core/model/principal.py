@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -94,3 +94,7 @@ class Principal:
     def is_service(self) -> bool:
         """Whether a job acts, not a person."""
         return self.user_id.startswith(SERVICE_PREFIX)
+
+    def holds(self, right: Right, granted: Collection[str]) -> bool:
+        """Whether both the token and the membership, which grants these rights, hold the right."""
+        return right in self.rights and right in granted

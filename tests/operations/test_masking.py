@@ -243,6 +243,20 @@ def test_money_is_not_set_blind(far: FarSide, blind: Principal) -> None:
         assert CANARY not in spelled(told.value.details)
 
 
+def test_a_diff_does_not_tell_that_a_drafted_price_is_the_baseline_s_by_now(
+    far: FarSide, blind: Principal
+) -> None:
+    def told() -> list[str]:
+        (entry,) = pfa_core.diff(far.world.db, blind, Filters(id=("P-1",))).entries
+        return sorted(item.field for item in entry.changes)
+
+    before = told()
+    assert before == ["model", "monthlyRate"]
+    far.pems.change("P-1", monthlyRate=int(f"{CANARY}1"))
+    pfa_core.pull_pems(far.world.db, blind, far.profile)
+    assert told() == before
+
+
 def test_a_commit_of_earlier_prices_is_refused_before_it_compares_them(
     far: FarSide, blind: Principal
 ) -> None:
