@@ -413,9 +413,9 @@ BEGIN
     ANALYZE pfa_mirror;
 END $$;
 
--- Those that are for others run with their owner's rights (what they call among themselves runs within
--- them, and changes the search path no second time, which is what costs): what they call is found in the catalog and in our schema,
--- nowhere where somebody else could have put it.
+-- Those that are for others run with their owner's rights: what they call is found in the catalog and in
+-- our schema, nowhere where somebody else could have put it. What they call among themselves runs within
+-- them and changes the search path no second time, which is what costs.
 DO $$
 DECLARE
     one regprocedure;
@@ -509,7 +509,7 @@ BEGIN
             '{org} AND ({own} AND {drafts} OR {admin})', '{org} AND ({own} AND {drafts} OR {admin})'),
         ('pfa_sync_conflict', '{org} AND ({own} OR {admin} OR {pushes})', '{org} AND {pushes}',
             '{org} AND ({own} AND {commits} OR {admin} OR {pushes})', NULL)
-    ) AS t (name, seen, added, changed, dropped) WHERE to_regclass(t.name) IS NOT NULL LOOP
+    ) AS t (name, seen, added, changed, dropped) LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', told.name);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', told.name);
         EXECUTE format('CREATE POLICY pfa_owner ON %I TO CURRENT_USER USING (true) WITH CHECK (true)',
