@@ -159,7 +159,7 @@ def _parse(anchor: str) -> Head:
     match = _ANCHOR.fullmatch(anchor.strip())
     if not match or (int(match[1]) > 0) != bool(match[2]):
         raise InvalidRequest(
-            f"{anchor[:80]!r} is no anchor",
+            f"{anchor[:20]!r} is no anchor",
             hint="give NUMBER:DIGEST as an earlier pfa log verify printed it",
         )
     return Head(int(match[1]), bytes.fromhex(match[2]))

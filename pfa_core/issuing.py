@@ -168,8 +168,7 @@ def refresh_token(
     Args:
         only: The organizations it shall hold; none given: all that the present one holds, but for
             those that revoked it or where its user is no member any more.
-        ttl: How long it is good, at most as long as the present one was made for; None: eight hours,
-            or that.
+        ttl: How long it is good, at most as long as the present one was made for; None: as long.
         revoke_old: The present one ends now.
         keep: Put the new one into the file that the present one came from.
 
@@ -267,7 +266,7 @@ def _refreshed_life(claims: tokens.Claims, ttl: timedelta | None) -> timedelta:
             f"a refreshed token lives no longer than the one before: {longest}",
             hint="an admin issues one for longer: pfa auth issue",
         )
-    return min(tokens.DEFAULT_TTL, longest) if ttl is None else ttl
+    return longest if ttl is None else ttl
 
 
 def _refreshed(

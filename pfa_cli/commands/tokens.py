@@ -19,7 +19,7 @@ from pfa_cli.durations import parse_duration
 from pfa_cli.render.documents import document
 from pfa_cli.render.formats import Format
 from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import span
+from pfa_cli.render.words import count, span
 from pfa_cli.session import Call
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, InvalidRequest
 
@@ -101,7 +101,9 @@ def refresh(
     ttl: Annotated[
         str | None,
         typer.Option(
-            "--ttl", metavar="TIME", help="How long it is good, as long as the present one at most."
+            "--ttl",
+            metavar="TIME",
+            help="How long it is good: as long as the present one was made for, or less.",
         ),
     ] = None,
     *,
@@ -185,7 +187,7 @@ def revoke(
         dry_run=call.dry_run,
     )
     _show_tokens(call, gone)
-    call.say(f"{len(gone):,} tokens revoked{', rolled back' if call.dry_run else ''}")
+    call.say(f"{count(len(gone), 'token')} revoked{', rolled back' if call.dry_run else ''}")
 
 
 @command(

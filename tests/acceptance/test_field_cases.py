@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +101,22 @@ class TestList:
     def test_10_an_unknown_organization_gives_no_data(self, world: World, code: str) -> None:
         with pytest.raises((errors.NotFound, errors.Forbidden)):
             pfa_core.list_records(world.db, a_principal("ann", code), Query())
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("list", *(f"--junk-{number}=x" for number in range(100))),
+            ("list", "--page-size", "many"),
+            ("list", "--page", "1e3"),
+            ("list", "--limit", "NaN"),
+        ],
+        ids=["a hundred options", "page size", "page", "limit"],
+    )
+    def test_11_junk_is_a_usage_error(
+        self, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([*words]) == 2
+        assert "Traceback" not in capsys.readouterr().err
 
     def test_12_list_and_save_answer_at_once(self, world: World) -> None:
         rows(world)
@@ -365,6 +382,56 @@ class TestSigningIn:
         assert capsys.readouterr().err.endswith("[UNAUTHORIZED]\n")
 
 
+class TestSyncOfOthers:
+    """What one organization's runs are called does not open them to another's people. There, a run was
+    cancelled by its id; here it is retried by it, and cancelled only by the signal of whoever started it."""
+
+    @pytest.fixture
+    def theirs(self, database_url: str) -> Iterator[World]:
+        other = a_world(database_url, record("001"), organization="OTHER", users={"eve": "admin"})
+        yield other
+        other.db.close()
+
+    def run_of(self, other: World) -> str:
+        return pfa_core.list_runs(other.db, other.principal("eve"))[0].run_id
+
+    def test_41_another_organization_s_run_is_not_found(self, world: World, theirs: World) -> None:
+        with pytest.raises(errors.NotFound):
+            pfa_core.show_run(world.db, world.principal(), self.run_of(theirs))
+        with pytest.raises(errors.Forbidden):
+            pfa_core.show_run(world.db, a_principal("ann", "OTHER"), self.run_of(theirs))
+
+    def test_42_another_organization_s_history_is_not_told(
+        self, world: World, theirs: World
+    ) -> None:
+        with pytest.raises(errors.Forbidden):
+            pfa_core.list_runs(world.db, a_principal("ann", "OTHER"))
+        own = {run.run_id for run in pfa_core.list_runs(world.db, world.principal())}
+        assert own
+        assert self.run_of(theirs) not in own
+
+    def test_43_another_organization_s_run_is_not_tried_again(
+        self, world: World, theirs: World
+    ) -> None:
+        before = theirs.rows("SELECT count(*) FROM audit_log WHERE action = 'retry'")
+        with pytest.raises(errors.NotFound):
+            pfa_core.retry(world.db, world.principal(), None, self.run_of(theirs), dry_run=True)
+        with pytest.raises(errors.Forbidden):
+            pfa_core.retry(world.db, a_principal("ann", "OTHER"), None, dry_run=True)
+        assert theirs.rows("SELECT count(*) FROM audit_log WHERE action = 'retry'") == before
+
+    def test_44_the_own_run_is_shown_with_its_outcomes(self, world: World, theirs: World) -> None:
+        shown = pfa_core.show_run(theirs.db, theirs.principal("eve"), self.run_of(theirs))
+        assert shown.run.run_id == self.run_of(theirs)
+
+    @pytest.mark.parametrize(
+        "guess", ["1764115200000", "sync-1764115200000", "latest", "0", "-1", str(10**400)]
+    )
+    def test_45_a_guessed_id_finds_nothing(self, world: World, guess: str) -> None:
+        with pytest.raises(errors.NotFound):
+            pfa_core.show_run(world.db, world.principal(), guess)
+
+
 PAYLOADS = [
     "'; DROP TABLE pfa_mirror; --",
     "' UNION SELECT * FROM pfa_member --",
@@ -444,6 +511,15 @@ class TestInjection:
         draft(world.db, world.principal(), "001", session=payload, model=payload)
         assert sorted(rows(world, session=(payload,), model=(payload,))) == ["001"]
         assert rows(world, search=payload)["001"].data["model"] == payload
+
+    @pytest.mark.parametrize("given", ['{"$gt": ""}', '["001"]', "1", "true", "null", '""'])
+    def test_47_and_48_an_id_is_a_text(self, world: World, tmp_path: Path, given: str) -> None:
+        path = tmp_path / "delta.json"
+        path.write_text(f'{{"modifications": [{{"pfaId": {given}, "delta": {{"model": "A"}}}}]}}')
+        file = pfa_core.read_delta_file(str(path))
+        with pytest.raises(errors.InvalidData):
+            pfa_core.save(world.db, world.principal(), file.changes, faults=file.faults)
+        assert rows(world, state=("draft",)) == {}
 
     def test_49_a_malicious_state_is_refused(self) -> None:
         with pytest.raises(errors.InvalidRequest):

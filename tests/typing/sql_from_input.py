@@ -1,0 +1,47 @@
+"""Statements made from input: the type checker refuses each, or it fails on this file.
+
+Nothing runs it. `reportUnnecessaryTypeIgnoreComment` is an error here: were one of these lines accepted, its
+comment would be the one too many. What the checker takes are literals, the package's own SQL files (the two
+casts in `pfa_core/sql/__init__.py`, the only ones) and `psycopg.sql`'s composition, which quotes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Connection, sql
+
+from pfa_core.sql import statements
+
+
+def by_concatenation(conn: Connection[Any], pfa_id: str) -> None:
+    conn.execute("SELECT 1 FROM pfa_mirror WHERE pfa_id = '" + pfa_id + "'")  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def by_format(conn: Connection[Any], pfa_id: str) -> None:
+    conn.execute(f"SELECT 1 FROM pfa_mirror WHERE pfa_id = '{pfa_id}'")  # pyright: ignore[reportArgumentType, reportCallIssue]
+    conn.execute("SELECT 1 WHERE 'x' = '{}'".format(pfa_id))  # noqa: UP032  # pyright: ignore[reportArgumentType, reportCallIssue]
+    conn.execute("SELECT 1 WHERE 'x' = '%s'" % pfa_id)  # noqa: UP031  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def whole(conn: Connection[Any], statement: str) -> None:
+    conn.execute(statement)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    with conn.cursor() as cursor:
+        cursor.executemany(statement, [])  # pyright: ignore[reportArgumentType]
+        cursor.copy(statement)  # pyright: ignore[reportArgumentType]
+
+
+def as_a_piece(conn: Connection[Any], condition: str) -> None:
+    piece = sql.SQL(condition)  # pyright: ignore[reportArgumentType]
+    conn.execute(sql.SQL("SELECT 1 WHERE {}").format(piece))
+
+
+def behind_our_own(conn: Connection[Any], condition: str) -> None:
+    conn.execute(statements("records")["detail"] + condition)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def as_a_value(conn: Connection[Any], pfa_id: str) -> None:
+    """What is taken: a parameter, an identifier and a literal that psycopg quotes."""
+    conn.execute("SELECT 1 WHERE 'x' = %s", (pfa_id,))
+    conn.execute(sql.SQL("SELECT {}").format(sql.Literal(pfa_id)))
+    conn.execute(sql.SQL("SELECT {} FROM pfa_mirror").format(sql.Identifier(pfa_id)))
