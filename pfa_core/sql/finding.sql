@@ -1,7 +1,33 @@
--- Free text behind the wall: see store/finding.py.
+-- Free text: see store/finding.py.
 
--- name: few_found
--- Ids of the mirror's records that a search finds, one more than `most` where there are so many.
+-- name: soon
+-- Of the records that come first in the order, how many the search finds, counted no further than a page.
+SELECT count(*)
+FROM (
+    SELECT
+    FROM (
+        SELECT r.search_text
+        FROM pfa_mirror AS r
+        WHERE r.organization_id = %(organization_id)s
+          AND {stretch}
+          AND {others}
+        ORDER BY {order}
+        LIMIT %(ahead)s
+    ) AS r
+    WHERE {search}
+    LIMIT %(upto)s
+) AS f;
+
+-- name: few
+-- Ids of the mirror's records that a query with a search finds, one more than `most` where there are so many.
+SELECT r.pfa_id
+FROM pfa_mirror AS r
+WHERE r.organization_id = %(organization_id)s
+  AND {conditions}
+LIMIT %(most)s + 1;
+
+-- name: few_behind_the_wall
+-- The same of the search alone: the function asks the index.
 SELECT pfa_id FROM pfa_found(pfa_fold(%(search)s), %(most)s) AS f (pfa_id);
 
 -- name: count_found

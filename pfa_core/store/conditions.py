@@ -43,7 +43,7 @@ _SINGLE: dict[str, LiteralString] = {
 _ROLLUP_TEXTS = ("category", "class_", "source", "dor", "area_silo")
 _ROLLUP_FILTERS = (*_ROLLUP_TEXTS, "actualized", "discontinued", "transferable")
 _ABOUT_ME = {"state", "session", "changed"}
-_SEARCH: LiteralString = "r.search_text LIKE pfa_fold(%(search)s)"
+SEARCH = sql.SQL("r.search_text LIKE pfa_fold(%(search)s)")
 
 
 def conditions(filters: Filters) -> tuple[sql.Composable, dict[str, Any]]:
@@ -64,7 +64,7 @@ def conditions(filters: Filters) -> tuple[sql.Composable, dict[str, Any]]:
             parts.append(sql.SQL(text))
             values[name] = wanted
     if filters.search:
-        parts.append(sql.SQL(_SEARCH))
+        parts.append(SEARCH)
         values["search"] = f"%{_escape_like(filters.search)}%"
     return sql.SQL("\n  AND ").join(parts) if parts else TRUE, values
 

@@ -1,11 +1,17 @@
-"""Free text behind the wall: found by the index first, then read.
+"""Free text: read in order where a page of it comes soon, else found first and then sorted.
 
-LIKE is not leakproof. Under a policy PostgreSQL asks it of every record, after the policy, and never an
-index of words. A function of the owner's asks the index and tells the ids.
+Reading in order finds common words at once and rare ones at the end of the table; the index of words is the
+other way about, and knows no word of fewer than three letters. The planner can tell neither from its
+statistics, so the first records in order are asked.
+
+Behind the wall it cannot choose either: LIKE is not leakproof. Under a policy PostgreSQL asks it of every
+record, after the policy, and never an index of words. A function of the owner's asks the index and tells the
+ids.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from psycopg import Connection
@@ -14,20 +20,39 @@ from psycopg import sql as compose
 from pfa_core import sql
 from pfa_core.model.query import Filters
 from pfa_core.store import wall
+from pfa_core.store.conditions import SEARCH, conditions
+from pfa_core.store.stretches import Stretch
 
 _SQL = sql.statements("finding")
 # So many are looked up by id and sorted about as fast as a page of more common words is read in order.
 MOST = 2000
+# So many are read in order before the search is taken for a rare one: some milliseconds.
+AHEAD = 1000
 _COUNT_FOUND = compose.SQL(_SQL["count_found"])
 _AMONG_FEW, _AMONG_ALL = (compose.SQL(_SQL[name]) for name in ("among_few", "among_all"))
 
 
+def soon(
+    conn: Connection[Any], filters: Filters, stretch: Stretch, values: dict[str, Any], upto: int
+) -> bool:
+    """Whether the search finds so many among the first records of the stretch that they are best read in
+    its order."""
+    statement = compose.SQL(_SQL["soon"]).format(
+        stretch=stretch.condition,
+        order=stretch.order,
+        others=conditions(replace(filters, search=None))[0],
+        search=SEARCH,
+    )
+    row = conn.execute(statement, {**values, "ahead": AHEAD, "upto": upto}).fetchone()
+    return bool(row and row[0] == upto)
+
+
 def few(conn: Connection[Any], filters: Filters, values: dict[str, Any]) -> list[str] | None:
-    """The ids of the mirror's records that the search finds; None: too many, no search, or no need."""
-    if not filters.search or not wall.is_bound(conn):
-        return None
-    asked = {"search": values["search"], "most": MOST}
-    found = [row[0] for row in conn.execute(_SQL["few_found"], asked).fetchall()]
+    """The ids of the mirror's records that the search finds; None: too many."""
+    statement = compose.SQL(_SQL["few"]).format(conditions=conditions(filters)[0])
+    if wall.is_bound(conn):
+        statement = compose.SQL(_SQL["few_behind_the_wall"])
+    found = [row[0] for row in conn.execute(statement, {**values, "most": MOST}).fetchall()]
     return found if len(found) <= MOST else None
 
 

@@ -167,11 +167,12 @@ class _Reading:
         where, self._values = conditions(query.filters)
         place = decode_cursor(query.sort, query.after) if query.after else None
         self._values.update(_own(principal), **place_values(place), **touched_values(query.filters))
-        found = self._values["found"] = finding.few(conn, query.filters, self._values)
+        in_order = stretches(query.sort, place)
+        found = self._values["found"] = self._found(conn, in_order)
         self._where = {"pristine": finding.among_few(where, found), "touched": where}
         self._parts = {"keys": key_columns(query.sort)}
         by_id = bool(query.filters.id) or found is not None
-        self._stretches = [unbroken(query.sort, place)] if by_id else stretches(query.sort, place)
+        self._stretches = [unbroken(query.sort, place)] if by_id else in_order
 
     def took(self, rows: int) -> None:
         """Count rows that were read."""
@@ -187,6 +188,20 @@ class _Reading:
     def at_once(self, offset: int) -> _Statement:
         """One statement for all stretches: how many rows each of them has is not known before."""
         return self._statement(self._stretches, order(self._query.sort), offset)
+
+    def _found(self, conn: Connection[Any], in_order: Sequence[Stretch]) -> list[str] | None:
+        """The ids that a search finds in the mirror; None where it is better read in order."""
+        filters, upto = self._query.filters, self._left
+        if not filters.search or filters.id or not in_order or not self._wants_mirror:
+            return None
+        a_page = upto is not None and upto <= finding.AHEAD and reads_a_page(self._query.sort)
+        if a_page and finding.soon(conn, filters, in_order[0], self._values, upto or 0):
+            return None
+        return finding.few(conn, filters, self._values)
+
+    @property
+    def _wants_mirror(self) -> bool:
+        return self._query.baseline or self._query.filters.wants_pristine()
 
     def _statement(
         self, parts: Sequence[Stretch], by: compose.Composable, offset: int
@@ -209,7 +224,7 @@ class _Reading:
 
     def _halves(self) -> Iterator[tuple[str, dict[str, compose.Composable]]]:
         baseline = self._query.baseline
-        if baseline or self._query.filters.wants_pristine():
+        if self._wants_mirror:
             some = self._left is not None and reads_a_page(self._query.sort)
             rest = "untouched_page" if some else "untouched"
             yield "pristine", {"untouched": TRUE if baseline else _SQL[rest]}

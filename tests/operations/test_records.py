@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ import pfa_core
 from pfa_core import Filters, Query, SortKey, errors
 from pfa_core.model.delta import FieldConflict
 from pfa_core.model.record import SORTABLE
+from pfa_core.store import finding
 from tests.factories import World, a_world, commit, draft, record
 from tests.operations.views import ids, one, seen
 
@@ -438,6 +440,36 @@ def _many(database_url: str) -> World:
     for n in range(0, 60, 6):
         draft(world.db, world.principal(), f"P-{n:03}", session="t", **values())
     return world
+
+
+@pytest.mark.parametrize("ahead", [1, 4, 1000])
+@pytest.mark.parametrize("most", [0, 3, 2000])
+@pytest.mark.parametrize("sort", ["forecastStart", "-pfaId", "source,model", "actualStart"])
+def test_a_search_finds_the_same_in_the_same_order_whichever_way_it_is_read(
+    world: World, ahead: int, most: int, sort: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "AHEAD", ahead)
+    monkeypatch.setattr(finding, "MOST", most)
+    draft(world.db, world.principal(), "P-3", model="a crane too", forecastStart="2020-01-01")
+    draft(world.db, world.principal(), "P-1", forecastStart="2026-02-01", forecastEnd="2026-03-01")
+    for search in ("crane", "an", "r", "zx", "eq-77", ""):
+        everything = ids(world, sort=sort, search=search)
+        matching = [one for one in ids(world, sort=sort) if one in everything]
+        assert everything == matching
+        assert _page_by_page(world, search, sort) == everything
+
+
+def _page_by_page(world: World, search: str, sort: str) -> list[str]:
+    """All records that a search finds, a page of one at a time."""
+    query = Query(Filters(search=search or None), pfa_core.parse_sort(sort))
+    found: list[str] = []
+    while True:
+        page = pfa_core.list_records(world.db, world.principal(), query, page_size=1)
+        found += [row.pfa_id for row in page.records]
+        if page.next is None:
+            assert page.total_records == len(found)
+            return found
+        query = replace(query, after=page.next)
 
 
 class TestStreams:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pfa_core.model.query import Filters, Query, parse_sort
-from pfa_core.store import kpis, modifications, records
+from pfa_core.store import finding, kpis, modifications, records
 from pfa_core.store.kpis import Part
 from tests.plans.conftest import Guard
 from tests.plans.large import FEW, FEW_OF_ONE, PAGE
@@ -31,7 +31,8 @@ def page(filters: Filters = Filters(), sort: str = "forecastStart") -> Work:  # 
         ("pfa_mirror_forecast_start", "pfa_mirror", page(sort="-forecastStart"), FEW),
         ("pfa_mirror_category", "pfa_mirror", page(Filters(category=("Category 3",))), FEW),
         ("pfa_mirror_model", "pfa_mirror", page(Filters(model=("M7",))), FEW),
-        ("pfa_mirror_search", "pfa_mirror", page(Filters(search="for 1234")), FEW),
+        ("pfa_mirror_search", "pfa_mirror", page(Filters(search="for 1234")),
+         FEW + finding.AHEAD),
         ("pfa_mirror_purchase_price", "pfa_mirror", page(sort="purchasePrice"), FEW),
         ("pfa_overlay_forecast_start", "pfa_overlay", page(), FEW),
         ("pfa_modification_live", "pfa_modification",

@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from pfa_core import jsontext
 from pfa_core.model.query import Filters, Query, SortKey, encode_cursor, parse_sort
-from pfa_core.store import records
+from pfa_core.store import finding, records
 from tests.plans.conftest import Guard
 from tests.plans.large import CATEGORIES, FEW, FEW_OF_ONE, MANY, PAGE, RECORDS
 from tests.plans.watching import Watching, assert_few_rows
@@ -234,7 +234,27 @@ def test_rare_values_and_texts_are_found_by_an_index_of_theirs(
     plans, rows = guard.page(Query(filters))
     assert rows
     assert index in plans.indexes("pfa_mirror"), str(plans)
+    assert_few_rows(plans, "pfa_mirror", FEW + (finding.AHEAD if filters.search else 0))
+
+
+def test_common_words_are_read_in_order(guard: Guard) -> None:
+    plans, rows = guard.page(Query(Filters(search="for")))
+    assert len(rows) == PAGE
+    assert "pfa_mirror_search" not in plans.indexes("pfa_mirror"), str(plans)
     assert_few_rows(plans, "pfa_mirror", FEW)
+
+
+def test_two_letters_that_are_rare_read_every_record_once_and_sort_none(guard: Guard) -> None:
+    plans, rows = guard.page(Query(Filters(search="zx")))
+    assert rows == []
+    assert plans.touched("pfa_mirror") <= everywhere(guard) + finding.AHEAD, str(plans)
+
+
+def everywhere(guard: Guard) -> int:
+    """How many records all organizations have."""
+    statement = "SELECT count(*) FROM pfa_mirror"
+    _, found = guard.read(lambda conn, who: conn.execute(statement).fetchone())
+    return found[0] if found else 0
 
 
 def test_records_that_end_late_are_told_by_the_index_of_the_default_order(guard: Guard) -> None:
