@@ -162,6 +162,7 @@ def test_functions_in_generated_columns_are_immutable_and_safe_in_parallel(catal
 
 # --- illegal states are refused by the database itself ------------------------------------------
 
+CLAIM = "018f0000-0000-7000-8000-00000000c1a1"
 MODIFICATION = {
     "organization_id": "ORG", "modification_id": None, "pfa_id": "P-1", "user_id": "ann",
     "session_id": "s", "state": "draft", "delta": {"model": "x"}, "base": {}, "base_version": 1,
@@ -230,8 +231,8 @@ def test_one_user_has_one_draft_on_a_record_whatever_the_sessions(insert):
         {"state": "synced"},
         {"committed_at": "2025-12-01Z"},
         {"state": "syncing", "committed_at": "2025-12-01Z"},
-        {"state": "committed", "committed_at": "2025-12-01Z", "claim_id": uuid4()},
-        {"claim_id": uuid4()},
+        {"state": "committed", "committed_at": "2025-12-01Z", "claim_id": CLAIM},
+        {"claim_id": CLAIM},
         {"session_id": ""},
         {"version": 0},
         {"version": -1},
