@@ -59,7 +59,7 @@ class TestCommands:
         printed = token_of(ready("auth", "refresh", "--token-file", file, "--print"))
         assert printed.count(".") == 2
         gone = ready("auth", "revoke", fresh["tokenId"])
-        assert (gone.code, gone.err) == (0, "1 tokens revoked\n")
+        assert (gone.code, gone.err) == (0, "1 token revoked\n")
         refused = ready("list", "--token-file", file)
         assert (refused.code, "[INVALID_TOKEN]" in refused.err) == (4, True)
         assert ready("auth", "status", "--token-file", file).code == 4
@@ -77,7 +77,7 @@ class TestCommands:
         assert ready("auth", "revoke", "unknown").code == 6
         assert ready("auth", "revoke").code == 2
         assert (
-            ready("auth", "revoke", "-n", "--user", "vera").err == "1 tokens revoked, rolled back\n"
+            ready("auth", "revoke", "-n", "--user", "vera").err == "1 token revoked, rolled back\n"
         )
         assert ready("list", "--token-file", file).code == 0
 
