@@ -37,7 +37,7 @@ class JsonFault(ValueError):
 
 def loads(text: str | bytes) -> Any:
     """Parse text that PostgreSQL or we ourselves wrote."""
-    return simplejson.loads(text, use_decimal=True)
+    return _decoder().decode(text.decode() if isinstance(text, bytes) else text)
 
 
 def dumps(value: Any) -> str:
@@ -54,6 +54,11 @@ def _encoder() -> simplejson.JSONEncoder:
         for_json=False,
         namedtuple_as_object=False,
     )
+
+
+@cache  # likewise
+def _decoder() -> simplejson.JSONDecoder:
+    return simplejson.JSONDecoder(parse_float=Decimal)
 
 
 @cache

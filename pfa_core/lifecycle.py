@@ -186,13 +186,12 @@ def discard(
 
     def work(conn: Connection[Any]) -> DiscardResult:
         enter(conn, principal, Operation.DISCARD, writing=True)
-        drafts = modifications.marks(conn, principal, **_selected(conn, principal, selection))
+        drafts = modifications.drafts(conn, principal, **_selected(conn, principal, selection))
         if not drafts and selection.session_id:
             return _nothing_to_discard(conn, principal, selection)
-        _drop(conn, db, principal, "discard", drafts, db.clock())
-        records = [draft.pfa_id for draft in drafts]
-        modifications.refresh_overlays(conn, principal, records)
-        return DiscardResult(records, already_discarded=False)
+        _drop(conn, db, principal, "discard", list(drafts.values()), db.clock())
+        modifications.refresh_overlays(conn, principal, list(drafts))
+        return DiscardResult(list(drafts), already_discarded=False)
 
     return db.transact(work, dry_run=dry_run)
 
@@ -215,7 +214,7 @@ def _commit(
     done: list[Mark | ModificationRow] = [*unmoved, *(draft for draft, _ in found.good)]
     done.sort(key=lambda draft: draft.pfa_id)
     audit.write_of(conn, principal, "commit", at, _ids(done), db.new_id)
-    _drop(conn, db, principal, "settle", found.settled, at)
+    _drop(conn, db, principal, "settle", _ids(found.settled), at)
     changed = [draft.pfa_id for draft, delta in found.good if delta != draft.delta]
     settled = [draft.pfa_id for draft in found.settled]
     modifications.refresh_overlays(conn, principal, [*changed, *settled])
@@ -229,12 +228,12 @@ def _drop(
     db: Database,
     principal: Principal,
     action: str,
-    drafts: Sequence[Mark | ModificationRow],
+    modification_ids: Sequence[str],
     at: datetime,
 ) -> None:
     """Delete drafts; the audit trail keeps what they said."""
-    audit.write_of(conn, principal, action, at, _ids(drafts), db.new_id, after=False)
-    modifications.delete_drafts(conn, principal, _ids(drafts))
+    audit.write_of(conn, principal, action, at, modification_ids, db.new_id, after=False)
+    modifications.delete_drafts(conn, principal, modification_ids)
 
 
 def _nothing_to_commit(

@@ -12,13 +12,13 @@ FROM jsonb_to_recordset(%(entries)s) AS e (
 RETURNING entry_id;
 
 -- name: write_of
--- Of modifications as they are now: what they say, before it and after it. The entries' ids are looked up in
--- an object by modification id instead of being joined: a planner that has not heard of the organization
--- would read all of it for each of them.
+-- Of modifications as they are now: what they say, before it and after it. The entries' ids are one id whose
+-- last eight digits count them in the order of their records; the first of them ends in 1.
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
                        session_id, run_id, before, after, reason, link_id)
-SELECT %(organization_id)s, (%(entry_ids)s::jsonb ->> m.modification_id::text)::uuid, %(at)s,
-       %(user_id)s, %(action)s, m.pfa_id, m.modification_id, m.session_id, NULL,
+SELECT %(organization_id)s,
+       (%(first_digits)s::text || lpad(to_hex(row_number() OVER (ORDER BY m.pfa_id)), 8, '0'))::uuid,
+       %(at)s, %(user_id)s, %(action)s, m.pfa_id, m.modification_id, m.session_id, NULL,
        CASE WHEN %(before)s THEN m.delta END, CASE WHEN %(after)s THEN m.delta END,
        m.change_reason, %(link_id)s::uuid
 FROM pfa_modification AS m

@@ -69,6 +69,17 @@ WHERE m.state = 'draft'
   AND (%(session_id)s::text IS NULL OR m.session_id = %(session_id)s)
 ORDER BY m.pfa_id;
 
+-- name: drafts
+-- The same without a look at what lies beside and below them.
+SELECT pfa_id, modification_id::text
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND state = 'draft'
+  AND (%(session_id)s::text IS NULL OR session_id = %(session_id)s)
+  AND (%(ids)s::text[] IS NULL OR pfa_id = ANY(%(ids)s))
+ORDER BY pfa_id;
+
 -- name: fields_of
 -- Which fields these modifications of the caller's change.
 SELECT DISTINCT f.name

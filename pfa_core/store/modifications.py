@@ -181,6 +181,18 @@ def marks(
         return cursor.execute(_SQL["marks"], {**_own(principal), **values}).fetchall()
 
 
+def drafts(
+    conn: Connection[Any],
+    principal: Principal,
+    *,
+    session_id: str | None = None,
+    ids: Sequence[str] | None = None,
+) -> dict[str, str]:
+    """The principal's drafts, in PFA id order: record → modification."""
+    values = {"session_id": session_id, "ids": None if ids is None else list(ids)}
+    return dict(conn.execute(_SQL["drafts"], {**_own(principal), **values}).fetchall())
+
+
 def fields_of(
     conn: Connection[Any], principal: Principal, modification_ids: Sequence[str]
 ) -> list[str]:
