@@ -21,7 +21,7 @@ from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import OTHERS, Operation
 from pfa_core.resolving import Outcome, ResolveResult, read_cases, refuse, require_known, store
-from pfa_core.store import conflicts, members, records
+from pfa_core.store import conflicts, members, mirror
 from pfa_core.store.conflicts import OPEN, RESOLVED, ConflictRow
 from pfa_core.store.database import Database
 from pfa_core.store.members import Member
@@ -211,8 +211,8 @@ def _refresh(
 def _views(
     conn: Connection[Any], owner: Principal, rows: Sequence[ConflictRow], mask: Mask
 ) -> list[ConflictView]:
-    details = records.details(conn, owner, [row.pfa_id for row in rows if row.status == OPEN])
-    today = {pfa_id: detail.baseline for pfa_id, detail in details.items()}
+    ids = [row.pfa_id for row in rows if row.status == OPEN]
+    today = {key: row.data for key, row in mirror.rows(conn, owner.organization_id, ids).items()}
     return [_view(row, today.get(row.pfa_id), mask) for row in rows]
 
 

@@ -18,16 +18,16 @@ from pfa_core.errors import (
     NotFound,
 )
 from pfa_core.guard import enter, require_fields
-from pfa_core.model.delta import Change, check, merge, unwritable
+from pfa_core.model.delta import Change, Record, check, merge, unwritable
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.rights import Operation
 from pfa_core.model.values import Wrong, read_text, shorten
-from pfa_core.saving import Saved, SaveOptions, SaveResult, Saving, by_record, count
+from pfa_core.saving import Saved, SaveOptions, SaveResult, Saving, count
 from pfa_core.store import audit, mirror, modifications, records
 from pfa_core.store.database import Database
-from pfa_core.store.modifications import DraftUpdate, ModificationRow
+from pfa_core.store.modifications import DraftUpdate, ModificationRow, by_record
 
 MAX_SESSION = 200
 _SHIFTED = ("forecastStart", "forecastEnd")
@@ -134,9 +134,13 @@ def shift(
     def changes(conn: Connection[Any]) -> tuple[list[Change], list[Fault]]:
         ids = _matching_ids(conn, principal, filters)
         # Locked before they are read: else a pull in between would be shifted back unseen.
-        mirror.lock_records(conn, principal.organization_id, ids)
-        rows = records.details(conn, principal, ids)
-        return _shifted(ids, rows, days, reason)
+        rows = mirror.lock_records(conn, principal.organization_id, ids)
+        stacks = by_record(modifications.living(conn, principal, ids))
+        merged = {
+            pfa_id: merge(row.data, *(item.delta for item in stacks.get(pfa_id, [])))
+            for pfa_id, row in rows.items()
+        }
+        return _shifted(ids, merged, days, reason)
 
     options = SaveOptions(move=move, partial=partial)
     written = (Operation.SHIFT, _SHIFTED)
@@ -258,12 +262,12 @@ def _matching_ids(conn: Connection[Any], principal: Principal, filters: Filters)
 
 
 def _shifted(
-    ids: Sequence[str], rows: Mapping[str, records.DetailRow], days: int, reason: str | None
+    ids: Sequence[str], records: Mapping[str, Record], days: int, reason: str | None
 ) -> tuple[list[Change], list[Fault]]:
     changes: list[Change] = []
     faults: list[Fault] = []
     for pfa_id in ids:
-        merged = rows[pfa_id].merged if pfa_id in rows else {}
+        merged = records.get(pfa_id, {})
         if merged.get("isActualized"):
             faults.append(
                 Fault(

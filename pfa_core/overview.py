@@ -20,7 +20,7 @@ from pfa_core.model.delta import three_way
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import OTHERS, Operation
-from pfa_core.store import audit, chain, mirror, modifications, records, runs
+from pfa_core.store import audit, chain, mirror, modifications, runs
 from pfa_core.store.audit import LAST_ID, LogEntry, LogFilter, Place
 from pfa_core.store.database import Database
 from pfa_core.store.runs import Outcome, Run
@@ -256,11 +256,11 @@ def _visible(
 
 def _overtaken(conn: Connection[Any], principal: Principal) -> Counter[tuple[str, str]]:
     moved = modifications.moved(conn, principal)
-    rows = records.details(conn, principal, [row.pfa_id for row in moved])
+    rows = mirror.rows(conn, principal.organization_id, [row.pfa_id for row in moved])
     return Counter(
         (row.session_id, row.state)
         for row in moved
-        if three_way(row.base, row.delta, rows[row.pfa_id].baseline)
+        if three_way(row.base, row.delta, rows[row.pfa_id].data)
     )
 
 

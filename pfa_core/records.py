@@ -14,14 +14,15 @@ from pfa_core import jsontext
 from pfa_core.errors import Fault, InvalidRequest, NotFound
 from pfa_core.guard import enter, require_order
 from pfa_core.masking import SHOWN_FIELDS, Mask, mask_for
-from pfa_core.model.delta import FieldConflict
+from pfa_core.model.delta import FieldConflict, merge
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import EQUAL_FILTERS, Filters, Query
 from pfa_core.model.rights import Operation
-from pfa_core.store import modifications
+from pfa_core.store import mirror, modifications
 from pfa_core.store import records as store
 from pfa_core.store.database import Database
+from pfa_core.store.modifications import by_record
 
 MAX_PAGE_SIZE = 10_000
 MAX_LIMIT = 10**12
@@ -183,12 +184,9 @@ def show_records(db: Database, principal: Principal, ids: Sequence[str]) -> list
     def work(conn: Connection[Any]) -> list[RecordDetail]:
         mask = mask_for(principal, enter(conn, principal, Operation.SHOW_RECORDS))
         Filters(id=tuple(ids))
-        rows = store.details(conn, principal, ids)
+        rows = mirror.rows(conn, principal.organization_id, ids)
         _require_all(ids, rows, principal)
-        stacks: dict[str, list[modifications.ModificationRow]] = {}
-        touched = [pfa_id for pfa_id, row in rows.items() if row.sync_state != State.PRISTINE]
-        for row in modifications.living(conn, principal, touched):
-            stacks.setdefault(row.pfa_id, []).append(row)
+        stacks = by_record(modifications.living(conn, principal, ids))
         return [_detail(rows[pfa_id], stacks.get(pfa_id, []), mask) for pfa_id in ids]
 
     return db.read(work)
@@ -231,19 +229,20 @@ def _record(row: store.RowValues, principal: Principal, mask: Mask) -> MergedRec
 
 
 def _detail(
-    row: store.DetailRow, stack: Sequence[modifications.ModificationRow], mask: Mask
+    row: mirror.BaselineRow, stack: Sequence[modifications.ModificationRow], mask: Mask
 ) -> RecordDetail:
-    views = [mask.view(modifications.view(item, row.baseline)) for item in stack]
+    views = [mask.view(modifications.view(item, row.data)) for item in stack]
     overtaken = {conflict.field: conflict for item in views for conflict in item.overtaken}
+    mine = merge({}, *(item.delta for item in stack))
     return RecordDetail(
         row.pfa_id,
-        mask.record(row.baseline),
-        mask.values(row.mine),
-        mask.record(row.merged),
-        row.mirror_version,
-        row.mirror_updated_at,
+        mask.record(row.data),
+        mask.values(mine),
+        mask.record(merge(row.data, mine)),
+        row.version,
+        row.updated_at,
         row.missing_since,
-        row.sync_state,
+        stack[-1].state if stack else State.PRISTINE,
         views,
         list(overtaken.values()),
         mask.hides,

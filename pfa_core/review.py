@@ -18,8 +18,9 @@ from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.rights import Operation
-from pfa_core.store import modifications, records
+from pfa_core.store import mirror, modifications, records
 from pfa_core.store.database import Database
+from pfa_core.store.mirror import BaselineRow
 from pfa_core.store.modifications import ModificationRow
 
 
@@ -62,9 +63,9 @@ def list_drafts(db: Database, principal: Principal, filters: Filters) -> list[Mo
 
     def work(conn: Connection[Any]) -> list[ModificationView]:
         mask = mask_for(principal, enter(conn, principal, Operation.LIST_DRAFTS))
-        rows, details = _living(conn, principal, filters)
+        rows, baseline = _living(conn, principal, filters)
         return [
-            mask.view(modifications.view(row, details[row.pfa_id].baseline))
+            mask.view(modifications.view(row, baseline[row.pfa_id].data))
             for row in rows
             if row.state in states and (not filters.session or row.session_id in filters.session)
         ]
@@ -92,10 +93,10 @@ def diff(
                 f"{principal.user_id} has no session {session_id!r}",
                 hint="type: pfa status; a record's changes: pfa diff --id ID",
             )
-        rows, details = _living(conn, principal, filters)
+        rows, baseline = _living(conn, principal, filters)
         entries: list[DiffEntry] = []
         exact = ZERO
-        for row, before, after in _stacked(rows, details):
+        for row, before, after in _stacked(rows, baseline):
             wanted = not sessions or row.session_id in sessions
             if wanted and (not filters.state or row.state in filters.state):
                 effect = forecast_money_days(after) - forecast_money_days(before)
@@ -111,21 +112,22 @@ def diff(
 
 def _living(
     conn: Connection[Any], principal: Principal, filters: Filters
-) -> tuple[list[ModificationRow], dict[str, records.DetailRow]]:
+) -> tuple[list[ModificationRow], dict[str, BaselineRow]]:
     """The living modifications of the records that match by value, and those records."""
     by_value = replace(filters, state=(), session=(), changed=True)
     found = [row[0] for row in records.stream(conn, principal, Query(by_value), limit=None)]
-    return modifications.living(conn, principal, found), records.details(conn, principal, found)
+    baseline = mirror.rows(conn, principal.organization_id, found)
+    return modifications.living(conn, principal, found), baseline
 
 
 def _stacked(
-    rows: Iterable[ModificationRow], details: Mapping[str, records.DetailRow]
+    rows: Iterable[ModificationRow], baseline: Mapping[str, BaselineRow]
 ) -> Iterable[tuple[ModificationRow, dict[str, Any], dict[str, Any]]]:
     before: dict[str, Any] = {}
     last = ""
     for row in rows:
         if row.pfa_id != last:
-            before, last = merge(details[row.pfa_id].baseline), row.pfa_id
+            before, last = merge(baseline[row.pfa_id].data), row.pfa_id
         after = merge(before, row.delta)
         yield row, before, after
         before = after

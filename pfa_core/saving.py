@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from pfa_core.model.principal import Principal
 from pfa_core.store import audit, mirror, modifications
 from pfa_core.store.database import Database
 from pfa_core.store.mirror import MirrorRow
-from pfa_core.store.modifications import DraftUpdate, ModificationRow, NewDraft
+from pfa_core.store.modifications import DraftUpdate, ModificationRow, NewDraft, by_record
 
 _LAST_NUMBER = re.compile(r"\d+$")
 _SHARED_CODES: Mapping[str, type[PfaError]] = {
@@ -180,8 +180,9 @@ class Saving:
         modifications.insert_drafts(conn, self.principal, inserts, at)
         updates = [plan.as_update() for plan in changed]
         modifications.update_drafts(conn, self.principal, updates, at)
-        touched = [plan.change.pfa_id for plan in (*new, *changed)]
-        modifications.put_overlays(conn, self.principal, touched)
+        modifications.put_overlays(conn, self.principal, [row.pfa_id for row in inserts])
+        again = [plan.change.pfa_id for plan in changed]
+        modifications.put_overlays(conn, self.principal, again, there=True)
         self._audit(conn, inserts, changed, at)
         return [
             *(Saved(row.pfa_id, row.modification_id, 1, "created") for row in inserts),
@@ -297,14 +298,6 @@ def _clean(change: Change) -> tuple[dict[str, Any], list[Fault]]:
     except jsontext.JsonFault as fault:
         faults.append(Fault(change.pfa_id.replace("\0", "\\0"), "", "INVALID_TYPE", fault.reason))
     return delta, faults
-
-
-def by_record(rows: Iterable[ModificationRow]) -> dict[str, list[ModificationRow]]:
-    """The modifications of each record, in the order given."""
-    stacks: dict[str, list[ModificationRow]] = {}
-    for row in rows:
-        stacks.setdefault(row.pfa_id, []).append(row)
-    return stacks
 
 
 def _common_session(plans: Sequence[_Plan], session: str) -> str:

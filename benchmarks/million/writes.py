@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -12,6 +12,7 @@ from typing import Any
 import pfa_core
 from benchmarks.million import data
 from benchmarks.million.measure import Figure, interleaved
+from benchmarks.million.server_time import ServerTime
 from benchmarks.million.world import delta_file, principal
 from pfa_core import Change, Database, Selection
 from pfa_core.files.deltas import read_delta_file
@@ -54,20 +55,21 @@ def _single(db: Database, rounds: int) -> Iterator[Figure]:
 
     def commit() -> float:
         edit()
-        began = time.perf_counter()
-        pfa_core.commit(db, WRITER, Selection(session_id="one"))
-        seconds = time.perf_counter() - began
+        seconds = server.of(lambda: pfa_core.commit(db, WRITER, Selection(session_id="one")))()
         pfa_core.uncommit(db, WRITER, Selection(session_id="one"))
         return seconds
 
-    show = interleaved(lambda: pfa_core.show_records(db, WRITER, [pfa_id]), bare_read, rounds)
-    yield Figure("show one record", "bare read by key", *show, 3)
-    yield Figure(
-        "edit one record", "bare update by key", *interleaved(edit, bare_update, rounds), 3
-    )
-    yield Figure(
-        "commit one draft", "bare update by key", *interleaved(commit, bare_update, rounds), 3
-    )
+    def row(
+        name: str, work: Callable[[], object], beside: str, yardstick: Callable[[], object]
+    ) -> Figure:
+        ours, theirs = interleaved(work, server.of(yardstick), rounds)
+        return Figure(f"{name}, server time", beside, ours, theirs, 3)
+
+    server = ServerTime(db)
+    show = server.of(lambda: pfa_core.show_records(db, WRITER, [pfa_id]))
+    yield row("show one record", show, "bare read by key", bare_read)
+    yield row("edit one record", server.of(edit), "bare update by key", bare_update)
+    yield row("commit one draft", commit, "bare update by key", bare_update)
     pfa_core.discard(db, WRITER, Selection(session_id="one"))
 
 

@@ -9,6 +9,12 @@ from importlib.resources import files
 from typing import LiteralString, cast
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+# `x = ANY(ids)`, with or without the alternative that no ids were given.
+_AMONG = re.compile(
+    r"(?P<open>\(%\((?P<given>\w+)\)s::\w+\[\] IS NULL OR )?"
+    r"(?P<column>[\w.]+) = ANY\(%\((?P<ids>ids|modification_ids)\)s(?:::\w+\[\])?\)(?(open)\))"
+)
+_ID_TYPES = {"ids": "text", "modification_ids": "uuid"}
 
 
 @cache
@@ -22,6 +28,21 @@ def statements(noun: str) -> Mapping[str, LiteralString]:
     _, *parts = _NAME.split(text)
     blocks = dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
     return cast("Mapping[str, LiteralString]", blocks)
+
+
+@cache
+def of_one(statement: LiteralString) -> LiteralString:
+    """A statement over `ids` or `modification_ids` for when there is exactly one.
+
+    PostgreSQL plans a prepared statement with an array anew each time, since it takes an array it does not
+    know for one of ten; equality it plans once for a connection, which is half the time of a single edit.
+    """
+
+    def equal(found: re.Match[str]) -> str:
+        ids = found["ids"]
+        return f"{found['column']} = (%({ids})s::{_ID_TYPES[ids]}[])[1]"
+
+    return cast("LiteralString", _AMONG.sub(equal, statement))
 
 
 def migrations() -> list[tuple[int, str, LiteralString]]:

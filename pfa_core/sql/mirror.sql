@@ -231,6 +231,13 @@ DELETE FROM kpi_rollup
 WHERE organization_id = %(organization_id)s
   AND record_count = 0;
 
+-- name: rows
+-- The records as PEMS had them last. No row: no such record.
+SELECT pfa_id, data, version, updated_at, missing_since
+FROM pfa_mirror
+WHERE organization_id = %(organization_id)s
+  AND pfa_id = ANY(%(ids)s);
+
 -- name: lock_records
 -- The records as they are, kept from changing until the transaction ends. No row: no such record.
 SELECT pfa_id, data, version

@@ -112,22 +112,6 @@ COPY ({elements}) TO STDOUT
    AND {conditions}
    AND {narrowing})
 
--- name: detail
-SELECT m.pfa_id, m.data AS baseline, coalesce(o.data, m.data) AS merged,
-       coalesce(o.delta, '{}') AS mine, m.version AS mirror_version,
-       m.updated_at AS mirror_updated_at, m.missing_since,
-       coalesce(t.state, 'pristine') AS sync_state
-FROM pfa_mirror AS m
-LEFT JOIN pfa_overlay AS o
-       ON o.organization_id = %(organization_id)s
-      AND o.user_id = %(user_id)s
-      AND o.pfa_id = m.pfa_id
-LEFT JOIN pfa_modification AS t
-       ON t.organization_id = %(organization_id)s
-      AND t.modification_id = o.modification_id
-WHERE m.organization_id = %(organization_id)s
-  AND m.pfa_id = ANY(%(ids)s);
-
 -- name: has_value
 SELECT EXISTS (
     SELECT FROM pfa_mirror AS r

@@ -38,6 +38,17 @@ MANY = 10_000  # new records at once, behind which the statistics are made anew
 
 
 @dataclass(frozen=True, slots=True)
+class BaselineRow:
+    """A mirror row, since when it is so, and since when PEMS has no such record any more."""
+
+    pfa_id: str
+    data: dict[str, Any]
+    version: int
+    updated_at: datetime
+    missing_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class MirrorRow:
     """A record of the mirror."""
 
@@ -219,13 +230,28 @@ def prune_rollup(conn: Connection[Any], organization_id: str) -> None:
     conn.execute(_SQL["prune_rollup"], {"organization_id": organization_id})
 
 
+def rows(conn: Connection[Any], organization_id: str, ids: Sequence[str]) -> dict[str, BaselineRow]:
+    """The records by id, as PEMS had them last; absent where unknown."""
+    with conn.cursor(row_factory=class_row(BaselineRow)) as cursor:
+        found = cursor.execute(_of(ids, "rows"), _named(organization_id, ids))
+        return {row.pfa_id: row for row in found}
+
+
 def lock_records(
     conn: Connection[Any], organization_id: str, ids: Sequence[str]
 ) -> dict[str, MirrorRow]:
     """The records by id, kept from changing until the transaction ends; absent where unknown."""
-    values = {"organization_id": organization_id, "ids": list(ids)}
     with conn.cursor(row_factory=class_row(MirrorRow)) as cursor:
-        return {row.pfa_id: row for row in cursor.execute(_SQL["lock_records"], values)}
+        found = cursor.execute(_of(ids, "lock_records"), _named(organization_id, ids))
+        return {row.pfa_id: row for row in found}
+
+
+def _of(ids: Sequence[str], name: str) -> LiteralString:
+    return sql.of_one(_SQL[name]) if len(ids) == 1 else _SQL[name]
+
+
+def _named(organization_id: str, ids: Sequence[str]) -> dict[str, Any]:
+    return {"organization_id": organization_id, "ids": list(ids)}
 
 
 def count(conn: Connection[Any], organization_id: str) -> int:

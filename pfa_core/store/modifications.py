@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 from psycopg import Connection
 from psycopg import sql as compose
@@ -22,7 +22,10 @@ from pfa_core.store.plain import plain
 
 _SQL = sql.statements("modifications")
 OVERLAY_ROWS = compose.SQL(_SQL["overlay_rows"])
+_ROWS_OF_ONE = compose.SQL(sql.of_one(_SQL["overlay_rows"]))
 _PUT_OVERLAYS = compose.SQL(_SQL["put_overlays"]).format(rows=OVERLAY_ROWS)
+_PUT_OVERLAY = compose.SQL(_SQL["put_overlays"]).format(rows=_ROWS_OF_ONE)
+_UPDATE_OVERLAY = compose.SQL(sql.of_one(_SQL["update_overlay"])).format(rows=_ROWS_OF_ONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,14 @@ def view(row: ModificationRow, baseline: Record) -> ModificationView:
         committed_at=row.committed_at,
         overtaken=tuple(three_way(row.base, row.delta, baseline)),
     )
+
+
+def by_record(rows: Iterable[ModificationRow]) -> dict[str, list[ModificationRow]]:
+    """The modifications of each record, in the order given."""
+    stacks: dict[str, list[ModificationRow]] = {}
+    for row in rows:
+        stacks.setdefault(row.pfa_id, []).append(row)
+    return stacks
 
 
 def of_records(
@@ -235,7 +246,7 @@ def delete_drafts(conn: Connection[Any], principal: Principal, ids: Sequence[str
     """Drop drafts by modification id."""
     if ids:
         values = {**_own(principal), "modification_ids": list(ids)}
-        _all_of(len(ids), conn.execute(_SQL["delete_drafts"], values).rowcount)
+        _all_of(len(ids), conn.execute(_statement("delete_drafts", ids), values).rowcount)
 
 
 def commit_drafts(
@@ -252,29 +263,40 @@ def commit_unmoved(
     if drafts:
         ids = [draft.modification_id for draft in drafts]
         values = {**_own(principal), "modification_ids": ids, "at": at}
-        _all_of(len(drafts), conn.execute(_SQL["commit_unmoved"], values).rowcount)
+        _all_of(len(drafts), conn.execute(_statement("commit_unmoved", drafts), values).rowcount)
 
 
 def uncommit(conn: Connection[Any], principal: Principal, ids: Sequence[str], at: datetime) -> None:
     """Committed → draft by modification id, each version raised by one."""
     if ids:
         values = {**_own(principal), "modification_ids": list(ids), "at": at}
-        _all_of(len(ids), conn.execute(_SQL["uncommit"], values).rowcount)
+        _all_of(len(ids), conn.execute(_statement("uncommit", ids), values).rowcount)
 
 
 def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
     """Make the principal's overlay rows of these records agree with their modifications."""
     kept = overlaid(conn, principal, ids)
     if kept:
-        conn.execute(_SQL["hold_mirror"], {**_own(principal), "ids": sorted(kept)})
+        conn.execute(_statement("hold_mirror", kept), {**_own(principal), "ids": sorted(kept)})
     drop_overlays(conn, principal, [pfa_id for pfa_id in ids if pfa_id not in kept])
     put_overlays(conn, principal, sorted(kept))
 
 
-def put_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
-    """The same for records that have modifications, and whose mirror rows are locked."""
-    if ids:
-        conn.execute(_PUT_OVERLAYS, {**_own(principal), "ids": list(ids)})
+def put_overlays(
+    conn: Connection[Any], principal: Principal, ids: Sequence[str], *, there: bool = False
+) -> None:
+    """The same for records that have modifications, and whose mirror rows are locked.
+
+    Args:
+        there: Their overlay rows should be there already; what is not, is made all the same.
+    """
+    if not ids:
+        return
+    values = {**_own(principal), "ids": list(ids)}
+    one = len(ids) == 1
+    if one and there and conn.execute(_UPDATE_OVERLAY, values).rowcount:
+        return
+    conn.execute(_PUT_OVERLAY if one else _PUT_OVERLAYS, values)
 
 
 def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:
@@ -282,13 +304,13 @@ def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) ->
     if not ids:
         return set()
     values = {**_own(principal), "ids": list(ids)}
-    return {row[0] for row in conn.execute(_SQL["overlaid"], values)}
+    return {row[0] for row in conn.execute(_statement("overlaid", ids), values)}
 
 
 def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
     """Drop the principal's overlay rows of records that nothing overlays any more."""
     if ids:
-        conn.execute(_SQL["drop_overlays"], {**_own(principal), "ids": list(ids)})
+        conn.execute(_statement("drop_overlays", ids), {**_own(principal), "ids": list(ids)})
 
 
 def _write(
@@ -306,7 +328,7 @@ def _write(
             "modification_ids": [draft.modification_id for draft in drafts],
             "at": at,
         }
-        _all_of(len(drafts), conn.execute(_SQL[name], values).rowcount)
+        _all_of(len(drafts), conn.execute(_statement(name, drafts), values).rowcount)
 
 
 def clear_overlays(
@@ -353,8 +375,15 @@ def _all_of(expected: int, changed: int) -> None:
 def _rows(
     conn: Connection[Any], name: str, principal: Principal, **values: Any
 ) -> list[ModificationRow]:
+    among = values.get("ids") or values.get("modification_ids") or ()
     with conn.cursor(row_factory=class_row(ModificationRow)) as cursor:
-        return cursor.execute(_SQL[name], {**_own(principal), **values}).fetchall()
+        statement = _statement(name, among)
+        return cursor.execute(statement, {**_own(principal), **values}).fetchall()
+
+
+def _statement(name: str, among: Collection[Any]) -> LiteralString:
+    """The statement, in the form for one where it is about one."""
+    return sql.of_one(_SQL[name]) if len(among) == 1 else _SQL[name]
 
 
 def _own(principal: Principal) -> dict[str, Any]:

@@ -1,16 +1,14 @@
-"""Merged records: pages, streams, counts and single records in full."""
+"""Merged records: pages, streams and counts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from psycopg import Connection
 from psycopg import sql as compose
-from psycopg.rows import class_row
 
 from pfa_core import sql
 from pfa_core.model.principal import Principal
@@ -34,20 +32,6 @@ STREAM_BATCH = 1000
 
 RowValues = tuple[str, str, str, str | None, int, datetime | None]
 _Statement = tuple[compose.Composed, dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class DetailRow:
-    """A record with its baseline beside the merged view."""
-
-    pfa_id: str
-    baseline: dict[str, Any]
-    merged: dict[str, Any]
-    mine: dict[str, Any]
-    mirror_version: int
-    mirror_updated_at: datetime
-    missing_since: datetime | None
-    sync_state: str
 
 
 def page(
@@ -129,15 +113,6 @@ def count(conn: Connection[Any], principal: Principal, query: Query) -> int:
         in_mirror if name == "count_mirror" else _SQL[name].format(**parts) for name in found
     )
     return _value(conn, compose.SQL("SELECT {}").format(counts), values)
-
-
-def details(
-    conn: Connection[Any], principal: Principal, ids: Sequence[str]
-) -> dict[str, DetailRow]:
-    """The records in full by id; absent where unknown."""
-    with conn.cursor(row_factory=class_row(DetailRow)) as cursor:
-        values = {**_own(principal), "ids": list(ids)}
-        return {row.pfa_id: row for row in cursor.execute(_SQL["detail"], values)}
 
 
 def has_value(conn: Connection[Any], principal: Principal, field: str, value: str) -> bool:

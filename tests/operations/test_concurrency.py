@@ -334,7 +334,7 @@ print("done", flush=True)
 
 # At which id the process dies: behind the last statement that changes data, before the log.
 @pytest.mark.parametrize(
-    ("verb", "after"), [("pull", 3), ("save", 4), ("commit", 1), ("discard", 1)]
+    ("verb", "after"), [("pull", 3), ("save", 3), ("commit", 1), ("discard", 1)]
 )
 def test_a_process_killed_in_the_middle_leaves_nothing_half_done(
     world: World, tmp_path: Path, verb: str, after: int

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pfa_core.model.query import Filters, Query, parse_sort
-from pfa_core.store import finding, kpis, modifications, records
+from pfa_core.store import finding, kpis, mirror, modifications, records
 from pfa_core.store.kpis import Part
 from tests.plans.conftest import Guard
 from tests.plans.large import FEW, FEW_OF_ONE, PAGE
@@ -52,7 +52,7 @@ def test_without_its_index_a_guard_fails(
 
 def test_without_its_key_a_record_is_not_looked_up(guard: Guard) -> None:
     def work(conn: Any, who: Any) -> Any:
-        return records.details(conn, who, ["P-000097"])
+        return mirror.rows(conn, who.organization_id, ["P-000097"])
 
     plans, _ = guard.altered("SELECT", work)
     assert plans.blocks() <= FEW_OF_ONE

@@ -9,8 +9,9 @@ import pytest
 from psycopg import Connection
 
 from pfa_core import jsontext
+from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, SortKey, encode_cursor, parse_sort
-from pfa_core.store import finding, records
+from pfa_core.store import finding, mirror, modifications, records
 from tests.plans.conftest import Guard
 from tests.plans.large import CATEGORIES, FEW, FEW_OF_ONE, MANY, PAGE, RECORDS
 from tests.plans.watching import Watching, assert_few_rows
@@ -269,10 +270,14 @@ def test_records_by_id_are_looked_up(guard: Guard) -> None:
 
 
 def test_a_record_shown_whole_is_looked_up(guard: Guard) -> None:
-    plans, found = guard.read(lambda conn, who: records.details(conn, who, ["P-000097"]))
-    assert found["P-000097"].sync_state == "draft"
+    def shown(conn: Connection[Any], who: Principal) -> list[str]:
+        assert mirror.rows(conn, who.organization_id, ["P-000097"])
+        return [row.state for row in modifications.living(conn, who, ["P-000097"])]
+
+    plans, states = guard.read(shown)
+    assert states == ["draft"]
     assert plans.touched("pfa_mirror") == 1, str(plans)
-    assert plans.touched("pfa_overlay") == 1, str(plans)
+    assert plans.touched("pfa_modification") == 1, str(plans)
     assert plans.blocks() <= FEW_OF_ONE, str(plans)
 
 
