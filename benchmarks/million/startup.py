@@ -17,6 +17,7 @@ from pfa_core import Database, Right
 from pfa_core.store import embedded, members
 
 PFA = [sys.executable, "-m", "pfa_cli"]
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 SCRIPT = f"""
 import sys, psycopg
 with psycopg.connect(sys.argv[1]) as conn:
@@ -39,8 +40,10 @@ def figures(db: Database, root: Path, rounds: int) -> Iterator[Figure]:
         )
     )
     with tempfile.TemporaryDirectory() as home:
+        # An installed program has its bytecode, so this one is let write it in the first round.
+        ours = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
         environ = {
-            **os.environ,
+            **ours,
             "PFA_EMBEDDED_DIR": str(root),
             "HOME": home,
             "XDG_CONFIG_HOME": home,
