@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Denial:
     operation: str
     permission: str
     reason: str
-    action: str = "permission_denied"
+    action: Literal["permission_denied", "sync_skipped"] = "permission_denied"
     by: object = field(default=None, repr=False)
 
 

@@ -14,6 +14,7 @@ from pfa_core import tokens
 from pfa_core.errors import ConfigInvalid, InvalidRequest
 from pfa_core.guard import resume
 from pfa_core.keys import Keyring, SigningKey
+from pfa_core.model.actions import Action
 from pfa_core.model.principal import Right, Role
 from pfa_core.store import audit, members, signing_keys
 from pfa_core.store import tokens as register
@@ -41,7 +42,7 @@ class Order:
     grants: Mapping[str, tokens.Grant]
     ttl: timedelta
     by: str
-    action: str = "token_issue"
+    action: Action = "token_issue"
     narrowed: frozenset[str] = frozenset()
     replaces: str | None = None
     holder: tokens.Claims | None = None
@@ -108,7 +109,12 @@ def meet(
 
 
 def record(
-    conn: Connection[Any], db: Database, organization_id: str, by: str, action: str, row: TokenRow
+    conn: Connection[Any],
+    db: Database,
+    organization_id: str,
+    by: str,
+    action: Action,
+    row: TokenRow,
 ) -> None:
     """Write what happened to a token into the audit trail."""
     shown = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from psycopg import Connection
 from pfa_core.errors import InvalidRequest, NotFound
 from pfa_core.guard import enter, holds, require
 from pfa_core.masking import Mask, mask_for
+from pfa_core.model.actions import ACTIONS
 from pfa_core.model.delta import three_way
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
@@ -224,8 +226,15 @@ def follow_log(
 
 
 def _checked(filters: LogFilter) -> LogFilter:
-    """The filters, refused where they cannot be stored text, times in UTC where they have no zone."""
-    texts = (filters.pfa_id, filters.user_id, *filters.actions)
+    """The filters, refused where they cannot be, times in UTC where they have no zone."""
+    for action in set(filters.actions) - set(ACTIONS):
+        near = difflib.get_close_matches(action, ACTIONS, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise InvalidRequest(
+            f"the trail knows no action {action[:40]!r}{meant}",
+            hint=f"actions: {', '.join(ACTIONS)}",
+        )
+    texts = (filters.pfa_id, filters.user_id)
     session = (filters.session_id,) if filters.session_id else ()
     Filters(id=tuple(text for text in texts if text), session=session)
     since, until = (

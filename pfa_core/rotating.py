@@ -13,6 +13,7 @@ from pfa_core.errors import ConfigInvalid, IllegalTransition, InvalidRequest, No
 from pfa_core.guard import enter
 from pfa_core.keys import Keyring
 from pfa_core.minting import MAX_TTL, meet
+from pfa_core.model.actions import Action
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
 from pfa_core.settings import Settings
@@ -161,7 +162,7 @@ def _infos(conn: Connection[Any], ring: Keyring) -> list[KeyInfo]:
 
 
 def _audit(
-    conn: Connection[Any], db: Database, principal: Principal, action: str, shown: dict[str, str]
+    conn: Connection[Any], db: Database, principal: Principal, action: Action, shown: dict[str, str]
 ) -> None:
     entry = audit.Entry(str(db.new_id()), after=shown)
     audit.write(conn, principal.organization_id, principal.user_id, action, db.clock(), [entry])

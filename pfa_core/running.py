@@ -19,6 +19,7 @@ from psycopg import Connection
 from pfa_core.errors import LeaseHeld, PfaError
 from pfa_core.guard import enter, require_active, resume
 from pfa_core.masking import Mask, mask_for
+from pfa_core.model.actions import Action, Direction
 from pfa_core.model.locking import IfLocked
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
@@ -41,7 +42,7 @@ class Running:
     db: Database
     principal: Principal
     operation: Operation
-    direction: str
+    direction: Direction
     run_id: str
     source: str
     kind: str
@@ -116,7 +117,7 @@ class Running:
     def trail(
         self,
         conn: Connection[Any],
-        action: str,
+        action: Action,
         at: datetime,
         run_id: str,
         after: Mapping[str, Any],
@@ -144,7 +145,7 @@ def rehearsal(
     db: Database,
     principal: Principal,
     operation: Operation,
-    direction: str,
+    direction: Direction,
     *,
     source: str,
     kind: str = "full",
@@ -171,7 +172,7 @@ def leased(
     db: Database,
     principal: Principal,
     operation: Operation,
-    direction: str,
+    direction: Direction,
     *,
     source: str,
     kind: str = "full",
@@ -241,7 +242,7 @@ def leased(
 def _take(
     conn: Connection[Any],
     principal: Principal,
-    direction: str,
+    direction: Direction,
     run_id: str,
     lifetime: timedelta,
 ) -> Holder | None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from psycopg import Connection
@@ -228,7 +229,7 @@ class _Plan:
     session_id: str
     replaces: bool
 
-    @property
+    @cached_property
     def delta(self) -> dict[str, Any]:
         old = {} if self.draft is None or self.replaces else self.draft.delta
         return merge(old, self.change.delta)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import pfa_core
+from pfa_core.model.actions import ACTIONS
 from pfa_core.model.rights import FIELD_NEEDS, NEEDS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -116,6 +117,19 @@ def test_every_environment_variable_of_the_source_is_explained() -> None:
     used = {name for path in sources for name in VARIABLE.findall(path.read_text())}
     used = {name for name in used if not name.startswith(PEMS_FIELDS)}
     assert used == set(GENERATOR.VARIABLES)
+
+
+def test_the_guide_names_every_action_of_the_trail() -> None:
+    text = (ROOT / "docs" / "how-to.md").read_text()
+    told = text.split("The actions are:")[1].split("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", told)) == set(ACTIONS)
+
+
+def test_the_threat_model_names_tests_that_are_there() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    named = re.findall(r"`(tests/[\w/.]+)`", text)
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_the_tables_of_rights_are_those_of_the_code() -> None:

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.errors import Denial
+from pfa_core.model.actions import Action
 from pfa_core.model.ids import NewId
 from pfa_core.model.principal import Principal
 from pfa_core.store import leases, wall
@@ -113,7 +114,7 @@ def write(
     conn: Connection[Any],
     organization_id: str,
     user_id: str,
-    action: str,
+    action: Action,
     at: datetime,
     entries: Sequence[Entry],
 ) -> None:
@@ -135,7 +136,7 @@ def write(
 def write_of(
     conn: Connection[Any],
     principal: Principal,
-    action: str,
+    action: Action,
     at: datetime,
     modification_ids: Sequence[str],
     new_id: NewId,

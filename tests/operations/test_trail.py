@@ -67,6 +67,12 @@ def test_what_is_no_run_is_not_found(world: World) -> None:
         actions(world, run_id="yesterday's")
 
 
+def test_an_action_that_there_is_not_is_refused_with_the_nearest(world: World) -> None:
+    with pytest.raises(errors.InvalidRequest, match="no action 'comit'; did you mean commit") as no:
+        actions(world, actions=("save", "comit"))
+    assert "token_issue" in no.value.hint
+
+
 @pytest.mark.parametrize("what", [{"user_id": "a\0"}, {"actions": ("\ud800",)}])
 def test_a_text_that_no_database_holds_is_refused(world: World, what: dict[str, Any]) -> None:
     with pytest.raises(errors.InvalidRequest):
