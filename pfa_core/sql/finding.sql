@@ -26,6 +26,14 @@ WHERE r.organization_id = %(organization_id)s
   AND {conditions}
 LIMIT %(most)s + 1;
 
+-- name: few_of_all
+-- The same where no index helps, read to the end: a limit would be taken for a reason to read one after the
+-- other, alone, until there are enough. Null: more than `most`.
+SELECT CASE WHEN count(*) <= %(most)s THEN coalesce(array_agg(r.pfa_id), '{{}}') END
+FROM pfa_mirror AS r
+WHERE r.organization_id = %(organization_id)s
+  AND {conditions};
+
 -- name: few_behind_the_wall
 -- The same of the search alone: the function asks the index.
 SELECT pfa_id FROM pfa_found(pfa_fold(%(search)s), %(most)s) AS f (pfa_id);

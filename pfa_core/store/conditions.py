@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, LiteralString
 
 from psycopg import sql
@@ -43,7 +44,11 @@ _SINGLE: dict[str, LiteralString] = {
 _ROLLUP_TEXTS = ("category", "class_", "source", "dor", "area_silo")
 _ROLLUP_FILTERS = (*_ROLLUP_TEXTS, "actualized", "discontinued", "transferable")
 _ABOUT_ME = {"state", "session", "changed"}
-SEARCH = sql.SQL("r.search_text LIKE pfa_fold(%(search)s)")
+_CONTAINS = sql.SQL("r.search_text LIKE pfa_fold(%(search)s)")
+# What the index of words cannot be asked for, it must not be asked: it would read all of itself first.
+_CONTAINS_FEW_LETTERS = sql.SQL("strpos(r.search_text, pfa_fold(%(search)s)) > 0")
+# What it can be asked for: three letters or digits in a row.
+_INDEXED = re.compile(r"[^\W_]{3}")
 
 
 def conditions(filters: Filters) -> tuple[sql.Composable, dict[str, Any]]:
@@ -64,9 +69,20 @@ def conditions(filters: Filters) -> tuple[sql.Composable, dict[str, Any]]:
             parts.append(sql.SQL(text))
             values[name] = wanted
     if filters.search:
-        parts.append(SEARCH)
-        values["search"] = f"%{_escape_like(filters.search)}%"
+        parts.append(containing(filters))
+        indexed = is_indexed(filters)
+        values["search"] = f"%{_escape_like(filters.search)}%" if indexed else filters.search
     return sql.SQL("\n  AND ").join(parts) if parts else TRUE, values
+
+
+def is_indexed(filters: Filters) -> bool:
+    """Whether there is a search, and the index of words can be asked for it."""
+    return bool(_INDEXED.search(filters.search or ""))
+
+
+def containing(filters: Filters) -> sql.Composable:
+    """The condition that a record holds the text that is searched for."""
+    return _CONTAINS if is_indexed(filters) else _CONTAINS_FEW_LETTERS
 
 
 def fits_rollup(filters: Filters) -> bool:

@@ -20,14 +20,14 @@ from psycopg import sql as compose
 from pfa_core import sql
 from pfa_core.model.query import Filters
 from pfa_core.store import wall
-from pfa_core.store.conditions import SEARCH, conditions
+from pfa_core.store.conditions import conditions, containing, is_indexed
 from pfa_core.store.stretches import Stretch
 
 _SQL = sql.statements("finding")
 # So many are looked up by id and sorted about as fast as a page of more common words is read in order.
 MOST = 2000
 # So many are read in order before the search is taken for a rare one: some milliseconds.
-AHEAD = 1000
+AHEAD = 3000
 _COUNT_FOUND = compose.SQL(_SQL["count_found"])
 _AMONG_FEW, _AMONG_ALL = (compose.SQL(_SQL[name]) for name in ("among_few", "among_all"))
 
@@ -38,10 +38,10 @@ def soon(
     """Whether the search finds so many among the first records of the stretch that they are best read in
     its order."""
     statement = compose.SQL(_SQL["soon"]).format(
-        stretch=stretch.condition,
+        stretch=stretch.of_mirror,
         order=stretch.order,
         others=conditions(replace(filters, search=None))[0],
-        search=SEARCH,
+        search=containing(filters),
     )
     row = conn.execute(statement, {**values, "ahead": AHEAD, "upto": upto}).fetchone()
     return bool(row and row[0] == upto)
@@ -49,18 +49,23 @@ def soon(
 
 def few(conn: Connection[Any], filters: Filters, values: dict[str, Any]) -> list[str] | None:
     """The ids of the mirror's records that the search finds; None: too many."""
+    asked = {**values, "most": MOST}
+    if not is_indexed(filters):
+        statement = compose.SQL(_SQL["few_of_all"]).format(conditions=conditions(filters)[0])
+        row = conn.execute(statement, asked).fetchone()
+        return row[0] if row else None
     statement = compose.SQL(_SQL["few"]).format(conditions=conditions(filters)[0])
     if wall.is_bound(conn):
         statement = compose.SQL(_SQL["few_behind_the_wall"])
-    found = [row[0] for row in conn.execute(statement, {**values, "most": MOST}).fetchall()]
-    return found if len(found) <= MOST else None
+    ids = [row[0] for row in conn.execute(statement, asked).fetchall()]
+    return ids if len(ids) <= MOST else None
 
 
 def count(conn: Connection[Any], filters: Filters) -> compose.Composable | None:
     """How many records of the mirror there are, as a sub-select; None where it takes more than the search
     to tell."""
     alone = filters == Filters(search=filters.search)
-    return _COUNT_FOUND if filters.search and alone and wall.is_bound(conn) else None
+    return _COUNT_FOUND if alone and _asks_function(conn, filters) else None
 
 
 def among_few(where: compose.Composable, found: list[str] | None) -> compose.Composable:
@@ -72,6 +77,10 @@ def among_all(
     conn: Connection[Any], filters: Filters, where: compose.Composable
 ) -> compose.Composable:
     """Conditions on the mirror that count everything: where there is a search, held to what it finds."""
-    if not filters.search or not wall.is_bound(conn):
+    if not _asks_function(conn, filters):
         return where
     return _AMONG_ALL.format(where=where)
+
+
+def _asks_function(conn: Connection[Any], filters: Filters) -> bool:
+    return is_indexed(filters) and wall.is_bound(conn)

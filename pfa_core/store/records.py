@@ -186,7 +186,7 @@ class _Reading:
                 **self._parts,
                 **own,
                 conditions=self._where[name],
-                stretch=part.condition,
+                stretch=part.of_mirror if name == "pristine" else part.condition,
                 order=part.order,
             )
             for part in parts

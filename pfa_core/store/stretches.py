@@ -58,9 +58,15 @@ class _Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A part of an order: its condition, and its rows' order by columns of r and by their aliases."""
+    """A part of an order: its condition, and its rows' order by columns of r and by their aliases.
+
+    `of_mirror` is the condition once more, for the mirror: where it can be one comparison of rows, a page
+    behind a cursor is planned as fast as the first one. Of overlays the planner then expects so many that it
+    would rather read all modifications there are.
+    """
 
     condition: sql.Composable
+    of_mirror: sql.Composable
     order: sql.Composable
     shown_order: sql.Composable
 
@@ -126,8 +132,26 @@ def _with_value(lead: _Key, rest: Sequence[_Key], place: Sequence[str | None] | 
     if place is not None:
         sign = sql.SQL("<=" if lead.descending else ">=")
         bounds.append(sql.SQL("{} {} {}").format(lead.column, sign, lead.place))
-        bounds.append(_behind([lead, *rest], place, without_nulls=lead))
+        keys = [lead, *rest]
+        in_row = [*bounds, _row_behind(keys)] if _as_one(lead, rest) else None
+        bounds.append(_behind(keys, place, without_nulls=lead))
+        return _stretch(bounds, keys, without_nulls=lead, of_mirror=in_row)
     return _stretch(bounds, [lead, *rest], without_nulls=lead)
+
+
+def _as_one(lead: _Key, rest: Sequence[_Key]) -> bool:
+    """Whether the keys can be compared as one row: none of the others is ever null, all go one way."""
+    return all(not key.nullable and key.descending == lead.descending for key in rest)
+
+
+def _row_behind(keys: Sequence[_Key]) -> sql.Composable:
+    """The rows behind a place in one comparison, which an index of the keys has as a range of its own."""
+    columns, places = (
+        sql.SQL(", ").join(pieces)
+        for pieces in ([key.column for key in keys], [key.place for key in keys])
+    )
+    sign = sql.SQL("<" if keys[0].descending else ">")
+    return sql.SQL("({}) {} ({})").format(columns, sign, places)
 
 
 def _by_value(
@@ -155,7 +179,11 @@ def _without_value(lead: _Key, rest: Sequence[_Key], place: Sequence[str | None]
 
 
 def _stretch(
-    bounds: Sequence[sql.Composable], keys: Sequence[_Key], *, without_nulls: _Key | None = None
+    bounds: Sequence[sql.Composable],
+    keys: Sequence[_Key],
+    *,
+    without_nulls: _Key | None = None,
+    of_mirror: Sequence[sql.Composable] | None = None,
 ) -> Stretch:
     def by(column: sql.Composable, key: _Key) -> sql.Composable:
         has_value = key == without_nulls or not key.nullable
@@ -165,8 +193,12 @@ def _stretch(
     def listed(columns: Iterator[sql.Composable]) -> sql.Composable:
         return sql.SQL(", ").join(columns)
 
+    def all_of(conditions: Sequence[sql.Composable]) -> sql.Composable:
+        return sql.SQL(" AND ").join(conditions) if conditions else TRUE
+
     return Stretch(
-        sql.SQL(" AND ").join(bounds) if bounds else TRUE,
+        all_of(bounds),
+        all_of(bounds if of_mirror is None else of_mirror),
         listed(by(key.column, key) for key in keys),
         listed(by(key.alias, key) for key in keys),
     )
