@@ -140,7 +140,7 @@ def test_a_page_behind_a_cursor_costs_what_the_first_one_costs(
 
 def blocks_of(guard: Guard, table: str) -> int:
     statement = "SELECT pg_relation_size(%s::regclass) / 8192"
-    _, row = guard.read(lambda conn, who: conn.execute(statement, (table,)).fetchone())
+    row = guard.world.db.read(lambda conn: conn.execute(statement, (table,)).fetchone())
     return int(row[0]) if row else 0
 
 
