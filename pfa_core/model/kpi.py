@@ -9,11 +9,10 @@ up to cents, happen once, at the end.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
-from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 DAYS_PER_MONTH = Decimal("30.44")
 CENT = Decimal("0.01")
@@ -38,10 +37,12 @@ DIMENSIONS = (*GROUP_DIMENSIONS, MONTH)
 EXACT = Context(prec=200)
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(NamedTuple):
     """What adds up: counts and undivided money. `*_rate_days` are Σ(days × monthly rate) of rentals,
-    `*_purchase` Σ prices of purchases; both only over records that count for costs."""
+    `*_purchase` Σ prices of purchases; both only over records that count for costs.
+
+    A tuple, since thousands of them are added up for one answer.
+    """
 
     record_count: int = 0
     actualized: int = 0
@@ -59,15 +60,12 @@ class Sums:
 
     def plus(self, other: Sums, sign: int = 1) -> Sums:
         """The sums of both (`sign=-1`: of the first without the second)."""
-        add = EXACT.add if sign > 0 else EXACT.subtract
-        return Sums(
-            *(one + sign * two for one, two in zip(_counts(self), _counts(other), strict=True)),
-            *map(add, _money(self), _money(other)),
-        )
+        add, money = (EXACT.add if sign > 0 else EXACT.subtract), _FIRST_MONEY
+        counts = [one + sign * two for one, two in zip(self[:money], other[:money], strict=True)]
+        return Sums._make([*counts, *map(add, self[money:], other[money:])])
 
 
-_NAMES = tuple(item.name for item in fields(Sums))
-_counts, _money = attrgetter(*_NAMES[:5]), attrgetter(*_NAMES[5:])
+_FIRST_MONEY = Sums._fields.index("monthly_rental")
 
 
 def total(parts: Iterable[Sums]) -> Sums:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -29,7 +28,10 @@ counts = st.integers(0, 1000)
 amounts = st.decimals(0, 10**15, allow_nan=False, allow_infinity=False, places=4)
 all_sums = st.builds(
     Sums,
-    **{item.name: counts if item.type == "int" else amounts for item in fields(Sums)},
+    **{
+        name: counts if isinstance(zero, int) else amounts
+        for name, zero in zip(Sums._fields, Sums(), strict=True)
+    },
 )
 
 
