@@ -108,11 +108,10 @@ def _groups(
 
 
 def _fold(parts: Grouped, places: Sequence[int]) -> Grouped:
-    folded: Grouped = {}
+    found: dict[tuple[Any, ...], list[Sums]] = {}
     for key, part in parts.items():
-        short = tuple(key[place] for place in places)
-        folded[short] = folded.get(short, Sums()).plus(part)
-    return folded
+        found.setdefault(tuple(key[place] for place in places), []).append(part)
+    return {key: total(group) for key, group in found.items()}
 
 
 def _require_dimensions(by: Sequence[str]) -> None:

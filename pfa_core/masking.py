@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pfa_core import jsontext
 from pfa_core.errors import Fault
+from pfa_core.model.delta import FieldChange, FieldConflict
 from pfa_core.model.modification import ModificationView
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:  # a list masks records alone and need not load what it is not made of
-    from pfa_core.model.delta import FieldChange, FieldConflict
     from pfa_core.model.kpi import Stats
     from pfa_core.store.audit import LogEntry
     from pfa_core.store.members import Member

@@ -26,7 +26,7 @@ from pfa_core.store.modifications import by_record
 
 MAX_PAGE_SIZE = 10_000
 MAX_LIMIT = 10**12
-EXPORT_BLOCK = 64 * 1024  # bytes
+EXPORT_BLOCK = 64 * 1024  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,8 @@ def export_jsonl(
         masked: Called once, before anything is written, when money is null in the lines.
     """
     _require_limit(limit)
-    written, waiting, size = 0, [], 0
+    written, size = 0, 0
+    waiting: list[str] = []
     with db.snapshot() as conn:
         mask = _enter(conn, principal, query, Operation.EXPORT_JSONL)
         if mask.hides and masked:
@@ -156,12 +157,16 @@ def export_jsonl(
         shown = SHOWN_FIELDS if mask.hides else None
         for line in store.elements(conn, principal, query, limit=limit, shown=shown):
             waiting.append(line)
-            written, size = written + 1, size + len(line)
+            size += len(line)
             if size >= EXPORT_BLOCK:
-                write(b"".join(waiting))
-                waiting, size = [], 0
-        write(b"".join(waiting))
-    return written
+                write(_lines(waiting))
+                written, waiting, size = written + len(waiting), [], 0
+        write(_lines(waiting))
+    return written + len(waiting)
+
+
+def _lines(texts: Sequence[str]) -> bytes:
+    return "".join(f"{text}\n" for text in texts).encode()
 
 
 def count_records(db: Database, principal: Principal, query: Query) -> int:

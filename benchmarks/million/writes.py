@@ -19,6 +19,8 @@ from pfa_core.files.deltas import read_delta_file
 
 WRITER = principal("writer")
 MANY = 10_000
+# As often as on a connection that is used: PostgreSQL plans a statement anew the first ten times.
+_OFTEN = 40
 TEMPORARY = "CREATE TEMPORARY TABLE d (pfa_id text, delta jsonb) ON COMMIT DROP"
 INSERT = """
     INSERT INTO pfa_modification (organization_id, modification_id, pfa_id, user_id, session_id,
@@ -32,7 +34,7 @@ GONE = "DELETE FROM pfa_modification WHERE organization_id = %s AND user_id = 'b
 
 
 def figures(db: Database, folder: Path, records: int, rounds: int) -> Iterator[Figure]:
-    yield from _single(db, rounds * 4)
+    yield from _single(db, _OFTEN)
     yield from _bulk(db, delta_file(folder / "delta.json", records, MANY), rounds)
 
 

@@ -70,10 +70,11 @@ _FIRST_MONEY = Sums._fields.index("monthly_rental")
 
 def total(parts: Iterable[Sums]) -> Sums:
     """The sums over all parts."""
-    result = Sums()
-    for part in parts:
-        result = result.plus(part)
-    return result
+    columns = list(zip(*parts, strict=True))
+    if not columns:
+        return Sums()
+    with localcontext(EXACT):
+        return Sums._make(map(sum, columns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,9 +78,6 @@ e.data_json
            WHERE k.name <> ALL(%(shown)s))
        || '{"monthlyRate": null, "purchasePrice": null}')::text
 
--- name: copy_out
-COPY ({elements}) TO STDOUT
-
 -- name: count_rollup
 -- Mirror records that match, where every filter is a dimension of the rollup.
 (SELECT coalesce(sum(r.record_count), 0)::bigint

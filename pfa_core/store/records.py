@@ -7,8 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, capabilities
 from psycopg import sql as compose
+from psycopg.rows import scalar_row
 
 from pfa_core import sql
 from pfa_core.model.principal import Principal
@@ -72,8 +73,8 @@ def elements(
     *,
     limit: int | None,
     shown: Sequence[str] | None = None,
-) -> Iterator[bytes]:
-    """Every row in order as a line of JSON, made by the server: COPY streams it, nobody parses it.
+) -> Iterator[str]:
+    """Every row in order as a line of JSON without its end, made by the server: nobody parses it.
 
     Args:
         shown: The only fields that are not null; None for all.
@@ -81,14 +82,15 @@ def elements(
     data = _SQL["data_as_it_is" if shown is None else "data_masked"]
     masked = {} if shown is None else {"shown": list(shown)}
     reading = _Reading(conn, principal, query, limit)
+    # An older libpq hands out one row at a time, which takes half as long again.
+    size = STREAM_BATCH if capabilities.has_stream_chunked() else 1
     for rows, values in reading.one_by_one():
-        lines = _SQL["elements"].format(rows=rows, data=data)
-        with conn.cursor() as cursor:
-            with cursor.copy(_SQL["copy_out"].format(elements=lines), {**values, **masked}) as copy:
-                for line in copy:
-                    # JSON holds no raw control characters: backslashes are all that COPY has escaped.
-                    yield bytes(line).replace(b"\\\\", b"\\")
-            reading.took(cursor.rowcount)
+        lines, found = _SQL["elements"].format(rows=rows, data=data), 0
+        with conn.cursor(row_factory=scalar_row) as cursor:
+            for line in cursor.stream(lines, {**values, **masked}, size=size):
+                found += 1
+                yield line
+        reading.took(found)
 
 
 def count(conn: Connection[Any], principal: Principal, query: Query) -> int:
