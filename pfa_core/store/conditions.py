@@ -47,8 +47,9 @@ _ABOUT_ME = {"state", "session", "changed"}
 _CONTAINS = sql.SQL("r.search_text LIKE pfa_fold(%(search)s)")
 # What the index of words cannot be asked for, it must not be asked: it would read all of itself first.
 _CONTAINS_FEW_LETTERS = sql.SQL("strpos(r.search_text, pfa_fold(%(search)s)) > 0")
-# What it can be asked for: three letters or digits in a row.
-_INDEXED = re.compile(r"[^\W_]{3}")
+# What it can be asked for: three letters or digits in a row, and of ASCII alone wherever the database's own locale
+# knows no others, as that of the embedded server does.
+_INDEXED = re.compile(r"[0-9A-Za-z]{3}")
 
 
 def conditions(filters: Filters) -> tuple[sql.Composable, dict[str, Any]]:

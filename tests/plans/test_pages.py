@@ -254,9 +254,13 @@ def test_common_words_are_read_in_order(guard: Guard) -> None:
     assert_few_rows(plans, "pfa_mirror", FEW)
 
 
-def test_two_letters_that_are_rare_read_every_record_once_and_sort_none(guard: Guard) -> None:
-    plans, rows = guard.page(Query(Filters(search="zx")))
+@pytest.mark.parametrize("search", ["zx", "z x", "%%%", "кран"])
+def test_what_has_no_three_letters_in_a_row_reads_the_table_once_and_no_index_of_words(
+    guard: Guard, search: str
+) -> None:
+    plans, rows = guard.page(Query(Filters(search=search)))
     assert rows == []
+    assert "pfa_mirror_search" not in plans.indexes("pfa_mirror"), str(plans)
     assert plans.touched("pfa_mirror") <= everywhere(guard) + finding.AHEAD, str(plans)
 
 
