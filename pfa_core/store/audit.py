@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from pfa_core import sql
 from pfa_core.errors import Denial
 from pfa_core.model.actions import Action
-from pfa_core.model.ids import NewId
+from pfa_core.model.ids import NewId, counting_from
 from pfa_core.model.principal import Principal
 from pfa_core.store import leases, wall
 from pfa_core.store.chain import link_of
@@ -38,9 +38,6 @@ _FILTERS = {
 # a loop does not fill the disk.
 _DENIALS, _ALL_DENIALS, _DENIALS_TIME = 100, 1000, timedelta(hours=1)
 _LONGEST_USER = 200
-# The last hexadecimal digits of an entry's id count the entries that one action wrote. Before them stand the
-# microsecond and thirty random bits: no other action's id begins alike.
-_COUNTED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +147,8 @@ def write_of(
         before, after: Whether it said that before the action, and says it after it.
     """
     if modification_ids:
-        first_digits = str(new_id())[:-_COUNTED]
-        first = f"{first_digits}{1:0{_COUNTED}x}"
+        first_digits = counting_from(new_id())
+        first = f"{first_digits}{1:08x}"
         values = {
             "organization_id": principal.organization_id,
             "user_id": principal.user_id,

@@ -6,13 +6,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 
 import pfa_core
-from pfa_core import LogFilter, Principal, Query, Right, Selection, errors
+from pfa_core import Change, LogFilter, Principal, Query, Right, Selection, errors
 from pfa_core.model.ids import new_id
 from pfa_core.store import audit, members
 from tests.factories import World, a_principal, a_world, commit, draft, record
@@ -65,6 +67,18 @@ def test_the_entries_of_others_are_refused_to_who_manages_no_users(world: World)
 def test_what_is_no_run_is_not_found(world: World) -> None:
     with pytest.raises(errors.NotFound):
         actions(world, run_id="yesterday's")
+
+
+def test_a_handle_whose_ids_only_count_writes_each_entry_under_an_id_of_its_own(
+    world: World,
+) -> None:
+    numbers = count(10**6)
+    world.db.new_id = lambda: UUID(int=next(numbers))
+    for step in ("A", "B"):
+        changes = [Change(pfa_id, {"model": step}) for pfa_id in ("P-1", "P-2")]
+        pfa_core.save(world.db, world.principal(), changes, session_id="s", move=True)
+        commit(world.db, world.principal())
+    assert pfa_core.verify_log(world.db, world.principal()).whole
 
 
 def test_an_action_that_there_is_not_is_refused_with_the_nearest(world: World) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from uuid import RFC_4122, UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfa_core.model.ids import new_id, utc_now, uuid7
+from pfa_core.model.ids import counting_from, new_id, utc_now, uuid7
 
 SEVENTY = datetime(1970, 1, 1, tzinfo=UTC)
 instants = st.timedeltas(timedelta(0), timedelta(days=230 * 365)).map(lambda age: SEVENTY + age)
@@ -52,3 +53,16 @@ def test_now_has_a_zone():
 def test_the_zone_in_which_an_instant_is_told_does_not_matter():
     at = datetime(2025, 12, 10, 12, tzinfo=UTC)
     assert uuid7(at, 5) == uuid7(at.astimezone(timezone(timedelta(hours=9))), 5)
+
+
+@given(st.uuids(), st.uuids())
+def test_runs_of_ids_begin_with_the_time_and_never_alike(one, other):
+    begin = counting_from(one)
+    first = UUID(f"{begin}{1:08x}")
+    assert (first.version, first.variant) == (7, RFC_4122)
+    assert first.int >> 80 == one.int >> 80
+    assert one == other or counting_from(other) != begin
+
+
+def test_not_even_ids_that_only_count_begin_runs_alike():
+    assert len({counting_from(UUID(int=number)) for number in range(1000)}) == 1000
