@@ -15,6 +15,7 @@ from pfa_cli.helptext import EVERYWHERE
 from pfa_cli.render.formats import Format
 from pfa_cli.session import Common, camel_case
 from pfa_cli.streams import Color
+from pfa_core.errors import InvalidRequest
 from pfa_core.model.query import Filters, SortKey, parse_sort
 
 FILTERS = "Filters, on merged values (several options narrow, one repeated widens)"
@@ -208,6 +209,10 @@ def paging_options(
     ] = False,
 ) -> Paging:
     """Order, page and limit."""
+    if page is not None and after is not None:
+        raise InvalidRequest(
+            "--after goes on where a page ended; --page counts from the begin: give one"
+        )
     return Paging(parse_sort(_fields_of(sort)), page, page_size, after, limit, everything)
 
 

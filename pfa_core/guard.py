@@ -36,6 +36,8 @@ def enter(
     member = (_by_token if by_token else _by_membership)(
         conn, principal, operation, writing=writing
     )
+    for right in needed_for(operation):
+        require(principal, member, right, operation)
     if writing and principal.is_service:
         message = f"{user} is a service: it has no drafts to change, commit or discard"
         raise PermissionDenied(
@@ -43,8 +45,6 @@ def enter(
             hint="a member does that with a token of their own",
             denial=Denial(code, user, operation, _listed(operation), message, by=principal),
         )
-    for right in needed_for(operation):
-        require(principal, member, right, operation)
     return member
 
 

@@ -258,12 +258,21 @@ def _service_rights(names: Iterable[str]) -> frozenset[Right]:
     return frozenset(map(Right, wanted))
 
 
+def _spelled(life: timedelta) -> str:
+    """As `--ttl` takes it: 90d, 8h, 90s."""
+    seconds = int(life.total_seconds())
+    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
 def _refreshed_life(claims: tokens.Claims, ttl: timedelta | None) -> timedelta:
     """A life that cannot grow from token to token."""
     longest = claims.expires_at - claims.issued_at
     if ttl is not None and ttl > longest:
         raise InvalidRequest(
-            f"a refreshed token lives no longer than the one before: {longest}",
+            f"a refreshed token lives no longer than the one before, {_spelled(longest)}",
             hint="an admin issues one for longer: pfa auth issue",
         )
     return longest if ttl is None else ttl

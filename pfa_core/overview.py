@@ -161,6 +161,7 @@ def list_log(
         pfa_id, session_id: In place of those of the filters.
 
     Raises:
+        NotFound: There is no such record, nor any entry of it.
         PermissionDenied: The entries of somebody else were asked for, and the principal manages no users.
     """
     _require_limit(limit)
@@ -176,6 +177,8 @@ def list_log(
     def work(conn: Connection[Any]) -> list[LogEntry]:
         visible, mask = _visible(conn, principal, wanted, Operation.LIST_LOG)
         found = audit.entries(conn, principal.organization_id, visible, limit=limit)
+        if not found and wanted.pfa_id:
+            _require_record(conn, principal.organization_id, wanted.pfa_id)
         return [mask.log_entry(item) for item in found]
 
     return db.read(work)
@@ -248,6 +251,15 @@ def _checked(filters: LogFilter) -> LogFilter:
         except ValueError:
             raise NotFound(f"there is no run {run_id!r}", hint="type: pfa sync runs") from None
     return replace(filters, since=since, until=until, run_id=run_id)
+
+
+def _require_record(conn: Connection[Any], code: str, pfa_id: str) -> None:
+    """A record that there is not must not pass for one to which nothing happened."""
+    if not mirror.rows(conn, code, [pfa_id]):
+        raise NotFound(
+            f"{pfa_id[:80]!r} is no record of {code}",
+            hint="type: pfa list --search TEXT; pfa log --help",
+        )
 
 
 def _visible(

@@ -65,7 +65,7 @@ def list_records(
     else:
         shown = show(_sheet(_stream(call, query, paging.limit), look.columns), look)
     if not shown:
-        _tell_nearest(call, filters)
+        _tell_nearest(call, filters, paging)
 
 
 @command(
@@ -205,10 +205,15 @@ def _sheet(records: Iterable[MergedRecord], columns: tuple[str, ...]) -> Sheet:
     )
 
 
-def _tell_nearest(call: Call, filters: Filters) -> None:
+def _tell_nearest(call: Call, filters: Filters, paging: Paging) -> None:
     if call.common.quiet:
         return
     database, principal = call.database, call.principal
+    if paging.after or (paging.page or 1) > 1:
+        total = core.count_records(database, principal, Query(filters))
+        if total:
+            call.hint(f"that is behind the last of {count(total, 'record')}")
+            return
     given = any(getattr(filters, name) for name in EQUAL_FILTERS)
     nearest = core.nearest_value(database, principal, filters) if given else ""
     call.hint(nearest or "no record matches")

@@ -89,6 +89,11 @@ def test_a_pull_with_bad_records_keeps_the_good_ones_and_ends_with_3(
     assert pfa("list", "-o", "ids").lines == ["H-001"]
 
 
+def test_a_page_behind_the_last_is_not_called_a_search_without_a_find(ready: Pfa) -> None:
+    assert "behind the last of" in ready("list", "--page", "99").err
+    assert "no record matches" in ready("list", "--category", "zzz", "--page", "99").err
+
+
 def test_list_as_json_is_one_page_with_a_way_on(ready: Pfa) -> None:
     first = ready(
         "list", "-o", "json", "--page-size", "4", "--category", "Crane", "--category", "Loader"

@@ -58,6 +58,11 @@ def test_what_makes_no_sense_is_a_wrong_command_line(logged: Pfa, words: list[st
     assert logged("log", *words).code == 2
 
 
+def test_a_record_that_there_is_not_is_not_one_without_entries(logged: Pfa) -> None:
+    assert logged("log", "verfy").code == 6
+    assert logged("log", "H-001", "--action", "push").code == 0
+
+
 def test_verify_prints_an_anchor_that_a_later_check_takes(logged: Pfa, database_url: str) -> None:
     first = logged("log", "verify", "-o", "json")
     assert (first.code, first.json["data"]["whole"], first.json["data"]["flaws"]) == (0, True, [])

@@ -86,6 +86,7 @@ def test_what_cannot_be_rehearsed_is_refused_rather_than_done(
         (["draft", "shift", "14", "--all", "--category", "Crane"], "contradict"),
         (["draft", "shift", "soon", "--all"], "soon"),
         (["draft", "shift", "14", "--catgory", "Crane"], "--catgory"),
+        (["list", "--after", "x", "--page", "2"], "--page counts from the begin"),
         (["discard"], "what to discard?"),
         (["uncommit"], "what to uncommit?"),
         (["discard", "--all", "--session", "s"], "contradict"),

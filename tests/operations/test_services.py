@@ -84,6 +84,14 @@ class TestServices:
             with pytest.raises(errors.PermissionDenied):
                 call()
 
+    def test_what_a_service_may_not_is_told_by_the_right_it_lacks(self, world: World) -> None:
+        issue_service(world, "sync", "read")
+        job = Principal("service:nightly", "ORG", frozenset({Right.SYNC, Right.READ}), "t")
+        with pytest.raises(errors.PermissionDenied, match="lacks the right manage_users"):
+            pfa_core.grant(world.db, job, "carl", "viewer")
+        with pytest.raises(errors.PermissionDenied, match="it has no drafts"):
+            pfa_core.commit(world.db, job, Selection(session_id="s"))
+
     def test_the_database_holds_no_service_with_other_rights(self, world: World) -> None:
         with pytest.raises(errors.PfaError):
             world.add_user("service:x", "service", rights=["save_draft"])

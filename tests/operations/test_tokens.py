@@ -269,7 +269,7 @@ class TestRefreshing:
         world.db.clock = lambda: start
         present(issue(world, ttl=timedelta(hours=2)).token)
         assert self.refresh(world).expires_at == start + timedelta(hours=2)
-        with pytest.raises(errors.InvalidRequest):
+        with pytest.raises(errors.InvalidRequest, match="the one before, 2h"):
             self.refresh(world, ttl=timedelta(hours=3))
         present(issue(world, ttl=timedelta(days=30)).token)
         short = self.refresh(world, ttl=timedelta(hours=8), keep=False)
