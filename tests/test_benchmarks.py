@@ -45,7 +45,7 @@ def test_the_short_form_measures_every_promise(tmp_path: Path) -> None:
         "page",
         "total of all",
         "stats over all",
-        "edit one record",
+        "edit one record, server time",
         "pfa",
         "pfa list of one page",
     } <= named

@@ -188,7 +188,8 @@ class TestLog:
     ) -> None:
         there = a_world(database_url, record("P-9"), organization="THERE")
         assert self.actions(there) == [("pull", "ann"), ("begin", "ann")]
-        assert pfa_core.list_log(world.db, world.principal(), pfa_id="P-9") == []
+        with pytest.raises(errors.NotFound):
+            pfa_core.list_log(world.db, world.principal(), pfa_id="P-9")
 
     @pytest.mark.parametrize("where", ["pfa_id", "session_id"])
     @pytest.mark.parametrize("text", ["a\0b", "\ud800"])
