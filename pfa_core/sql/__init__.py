@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import LiteralString, cast
+from typing import Any, LiteralString, cast
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 # `x = ANY(ids)`, with or without the alternative that no ids were given.
@@ -42,7 +42,13 @@ def of_one(statement: LiteralString) -> LiteralString:
         ids = found["ids"]
         return f"{found['column']} = (%({ids})s::{_ID_TYPES[ids]}[])[1]"
 
+    # Put together from the literal itself and the constants above.
     return cast("LiteralString", _AMONG.sub(equal, statement))
+
+
+def about(statement: LiteralString, among: Collection[Any]) -> LiteralString:
+    """The statement, in the form `of_one` where it is about one."""
+    return of_one(statement) if len(among) == 1 else statement
 
 
 def migrations() -> list[tuple[int, str, LiteralString]]:

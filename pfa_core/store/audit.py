@@ -160,8 +160,7 @@ def write_of(
             "after": after,
             "link_id": link_of(conn, principal.organization_id, first),
         }
-        write_of = _SQL["write_of"]
-        conn.execute(sql.of_one(write_of) if len(modification_ids) == 1 else write_of, values)
+        conn.execute(sql.about(_SQL["write_of"], modification_ids), values)
 
 
 def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:

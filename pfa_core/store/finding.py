@@ -54,9 +54,10 @@ def few(conn: Connection[Any], filters: Filters, values: dict[str, Any]) -> list
         statement = compose.SQL(_SQL["few_of_all"]).format(conditions=conditions(filters)[0])
         row = conn.execute(statement, asked).fetchone()
         return row[0] if row else None
-    statement = compose.SQL(_SQL["few"]).format(conditions=conditions(filters)[0])
     if wall.is_bound(conn):
-        statement = compose.SQL(_SQL["few_behind_the_wall"])
+        statement = compose.SQL(_SQL["few_behind_the_wall"]).format()
+    else:
+        statement = compose.SQL(_SQL["few"]).format(conditions=conditions(filters)[0])
     ids = [row[0] for row in conn.execute(statement, asked).fetchall()]
     return ids if len(ids) <= MOST else None
 

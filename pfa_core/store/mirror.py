@@ -233,7 +233,7 @@ def prune_rollup(conn: Connection[Any], organization_id: str) -> None:
 def rows(conn: Connection[Any], organization_id: str, ids: Sequence[str]) -> dict[str, BaselineRow]:
     """The records by id, as PEMS had them last; absent where unknown."""
     with conn.cursor(row_factory=class_row(BaselineRow)) as cursor:
-        found = cursor.execute(_of(ids, "rows"), _named(organization_id, ids))
+        found = cursor.execute(sql.about(_SQL["rows"], ids), _named(organization_id, ids))
         return {row.pfa_id: row for row in found}
 
 
@@ -242,12 +242,8 @@ def lock_records(
 ) -> dict[str, MirrorRow]:
     """The records by id, kept from changing until the transaction ends; absent where unknown."""
     with conn.cursor(row_factory=class_row(MirrorRow)) as cursor:
-        found = cursor.execute(_of(ids, "lock_records"), _named(organization_id, ids))
+        found = cursor.execute(sql.about(_SQL["lock_records"], ids), _named(organization_id, ids))
         return {row.pfa_id: row for row in found}
-
-
-def _of(ids: Sequence[str], name: str) -> LiteralString:
-    return sql.of_one(_SQL[name]) if len(ids) == 1 else _SQL[name]
 
 
 def _named(organization_id: str, ids: Sequence[str]) -> dict[str, Any]:

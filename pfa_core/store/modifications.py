@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 from psycopg import sql as compose
@@ -246,7 +246,7 @@ def delete_drafts(conn: Connection[Any], principal: Principal, ids: Sequence[str
     """Drop drafts by modification id."""
     if ids:
         values = {**_own(principal), "modification_ids": list(ids)}
-        _all_of(len(ids), conn.execute(_statement("delete_drafts", ids), values).rowcount)
+        _all_of(len(ids), conn.execute(sql.about(_SQL["delete_drafts"], ids), values).rowcount)
 
 
 def commit_drafts(
@@ -263,21 +263,23 @@ def commit_unmoved(
     if drafts:
         ids = [draft.modification_id for draft in drafts]
         values = {**_own(principal), "modification_ids": ids, "at": at}
-        _all_of(len(drafts), conn.execute(_statement("commit_unmoved", drafts), values).rowcount)
+        _all_of(
+            len(drafts), conn.execute(sql.about(_SQL["commit_unmoved"], drafts), values).rowcount
+        )
 
 
 def uncommit(conn: Connection[Any], principal: Principal, ids: Sequence[str], at: datetime) -> None:
     """Committed → draft by modification id, each version raised by one."""
     if ids:
         values = {**_own(principal), "modification_ids": list(ids), "at": at}
-        _all_of(len(ids), conn.execute(_statement("uncommit", ids), values).rowcount)
+        _all_of(len(ids), conn.execute(sql.about(_SQL["uncommit"], ids), values).rowcount)
 
 
 def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
     """Make the principal's overlay rows of these records agree with their modifications."""
     kept = overlaid(conn, principal, ids)
     if kept:
-        conn.execute(_statement("hold_mirror", kept), {**_own(principal), "ids": sorted(kept)})
+        conn.execute(sql.about(_SQL["hold_mirror"], kept), {**_own(principal), "ids": sorted(kept)})
     drop_overlays(conn, principal, [pfa_id for pfa_id in ids if pfa_id not in kept])
     put_overlays(conn, principal, sorted(kept))
 
@@ -304,13 +306,13 @@ def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) ->
     if not ids:
         return set()
     values = {**_own(principal), "ids": list(ids)}
-    return {row[0] for row in conn.execute(_statement("overlaid", ids), values)}
+    return {row[0] for row in conn.execute(sql.about(_SQL["overlaid"], ids), values)}
 
 
 def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
     """Drop the principal's overlay rows of records that nothing overlays any more."""
     if ids:
-        conn.execute(_statement("drop_overlays", ids), {**_own(principal), "ids": list(ids)})
+        conn.execute(sql.about(_SQL["drop_overlays"], ids), {**_own(principal), "ids": list(ids)})
 
 
 def _write(
@@ -328,7 +330,7 @@ def _write(
             "modification_ids": [draft.modification_id for draft in drafts],
             "at": at,
         }
-        _all_of(len(drafts), conn.execute(_statement(name, drafts), values).rowcount)
+        _all_of(len(drafts), conn.execute(sql.about(_SQL[name], drafts), values).rowcount)
 
 
 def clear_overlays(
@@ -377,13 +379,8 @@ def _rows(
 ) -> list[ModificationRow]:
     among = values.get("ids") or values.get("modification_ids") or ()
     with conn.cursor(row_factory=class_row(ModificationRow)) as cursor:
-        statement = _statement(name, among)
+        statement = sql.about(_SQL[name], among)
         return cursor.execute(statement, {**_own(principal), **values}).fetchall()
-
-
-def _statement(name: str, among: Collection[Any]) -> LiteralString:
-    """The statement, in the form for one where it is about one."""
-    return sql.of_one(_SQL[name]) if len(among) == 1 else _SQL[name]
 
 
 def _own(principal: Principal) -> dict[str, Any]:

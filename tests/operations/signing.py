@@ -23,6 +23,11 @@ def settings(org: str | None = None) -> Settings:
 
 def a_signing_world(database_url: str) -> Iterator[World]:
     keys.ensure(settings())
+    yield from a_world_of_three(database_url)
+
+
+def a_world_of_three(database_url: str) -> Iterator[World]:
+    """An admin, an editor, a viewer and a record."""
     world = a_world(
         database_url,
         record("P-1"),

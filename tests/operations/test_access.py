@@ -11,11 +11,12 @@ import jwt
 import pytest
 
 import pfa_core
-from pfa_core import Filters, Flags, Query, errors
+from pfa_core import Filters, Query, errors
 from pfa_core.issuing import IssuedToken
 from pfa_core.model.principal import RIGHTS_OF, Principal, Role
-from pfa_core.settings import Settings, os_user
+from pfa_core.settings import os_user
 from tests.factories import SelfClosing, World, a_principal, a_world, draft, record
+from tests.operations.signing import a_world_of_three, settings
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -28,18 +29,7 @@ def db(database_url: str) -> Iterator[SelfClosing]:
 
 @pytest.fixture
 def world(database_url: str) -> Iterator[World]:
-    world = a_world(
-        database_url,
-        record("P-1"),
-        users={"ann": "admin", "bob": "editor", "vera": "viewer"},
-    )
-    yield world
-    world.db.close()
-
-
-def settings(org: str | None = None) -> Settings:
-    """The settings as a command would find them now: with the stored token, if any."""
-    return pfa_core.resolve(Flags(org=org))
+    yield from a_world_of_three(database_url)
 
 
 def members(db: SelfClosing, principal: Principal) -> list[tuple[str, str]]:
