@@ -5,7 +5,7 @@ The only module that imports simplejson: the standard library cannot write a Dec
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import cache
 from typing import Any, NoReturn
@@ -128,6 +128,13 @@ def refuse_unstorable(value: Any, depth: int = 0) -> None:
                 _refuse_text(child)
             elif isinstance(child, dict | list):
                 refuse_unstorable(child, depth + 1)
+
+
+def refuse_texts(values: Iterable[Any]) -> None:
+    """The same of values none of which holds others: most texts are plain."""
+    for value in values:
+        if isinstance(value, str) and not (value.isascii() and "\0" not in value):
+            _refuse_text(value)
 
 
 def _refuse_text(text: str) -> None:

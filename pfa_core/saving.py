@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from pfa_core import jsontext
 from pfa_core.errors import Fault, InvalidData, NotFound, PfaError, SessionMismatch, VersionConflict
-from pfa_core.model.delta import Change, check, clean, merge, same
+from pfa_core.model.delta import RULED, Change, check, clean, merge, same
 from pfa_core.model.principal import Principal
 from pfa_core.store import audit, mirror, modifications
 from pfa_core.store.database import Database
@@ -88,7 +88,8 @@ class Saving:
         session = self.session_id or _new_session(at, self.db)
         cleaned = self._cleaned(changes)
         ids = sorted({change.pfa_id for change in cleaned})
-        locked = mirror.lock_records(conn, self.principal.organization_id, ids)
+        fields = sorted(RULED.union(*(change.delta for change in cleaned)))
+        locked = mirror.lock_fields(conn, self.principal.organization_id, ids, fields)
         stacks = by_record(modifications.of_records(conn, self.principal, ids))
         plans = [
             plan
@@ -145,7 +146,7 @@ class Saving:
         faults = self._refused(change, row, draft)
         if row is not None and not faults:
             own = self._session_of(row.pfa_id, draft, session)
-            plan = _Plan(change, row, draft, own, self.options.replace)
+            plan = _Plan(change, row, draft, own, self.options.replace, alone=not stack)
             faults = check(change.pfa_id, merge(row.data, *earlier), plan.delta)
             if not faults:
                 return plan
@@ -181,15 +182,28 @@ class Saving:
         modifications.insert_drafts(conn, self.principal, inserts, at)
         updates = [plan.as_update() for plan in changed]
         modifications.update_drafts(conn, self.principal, updates, at)
-        modifications.put_overlays(conn, self.principal, [row.pfa_id for row in inserts])
-        again = [plan.change.pfa_id for plan in changed]
-        modifications.put_overlays(conn, self.principal, again, there=True)
+        self._overlay(conn, new, inserts, changed)
         self._audit(conn, inserts, changed, at)
         return [
             *(Saved(row.pfa_id, row.modification_id, 1, "created") for row in inserts),
             *(plan.as_saved("updated", 1) for plan in changed),
             *(plan.as_saved("unchanged", 0) for plan in same_as_before),
         ]
+
+    def _overlay(
+        self,
+        conn: Connection[Any],
+        new: Sequence[_Plan],
+        inserts: Sequence[NewDraft],
+        changed: Sequence[_Plan],
+    ) -> None:
+        by = self.principal
+        alone = [row.modification_id for plan, row in zip(new, inserts, strict=True) if plan.alone]
+        modifications.put_overlays_of_alone(conn, by, alone)
+        stacked = [plan.change.pfa_id for plan in new if not plan.alone]
+        modifications.put_overlays(conn, by, stacked)
+        again = [plan.change.pfa_id for plan in changed]
+        modifications.put_overlays(conn, by, again, there=True)
 
     def _audit(
         self, conn: Connection[Any], new: Sequence[NewDraft], changed: Sequence[_Plan], at: datetime
@@ -221,13 +235,15 @@ class Saving:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A change that will be stored: what becomes of the record's draft."""
+    """A change that will be stored: what becomes of the record's draft; `alone`: nothing else of the
+    principal's lies over the record."""
 
     change: Change
     row: MirrorRow
     draft: ModificationRow | None
     session_id: str
     replaces: bool
+    alone: bool
 
     @cached_property
     def delta(self) -> dict[str, Any]:
@@ -295,7 +311,7 @@ class _Plan:
 def _clean(change: Change) -> tuple[dict[str, Any], list[Fault]]:
     delta, faults = clean(change.pfa_id, change.delta)
     try:
-        jsontext.refuse_unstorable([change.pfa_id, change.change_reason, delta])
+        jsontext.refuse_texts((change.pfa_id, change.change_reason, *delta.values()))
     except jsontext.JsonFault as fault:
         faults.append(Fault(change.pfa_id.replace("\0", "\\0"), "", "INVALID_TYPE", fault.reason))
     return delta, faults

@@ -11,6 +11,15 @@ from pfa_core.errors import Fault
 from pfa_core.model.record import DATE_PAIRS, EDITABLE, FIELDS
 from pfa_core.model.values import Wrong, read_value, shorten
 
+# What `check` looks at in a record.
+RULED = frozenset(
+    (
+        *(name for pair in DATE_PAIRS for name in pair),
+        *("source", "monthlyRate", "purchasePrice"),
+        *("isActualized", "isDiscontinued", "isFundsTransferable"),
+    )
+)
+
 Record = Mapping[str, Any]
 Delta = Mapping[str, Any]
 

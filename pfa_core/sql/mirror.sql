@@ -247,6 +247,15 @@ WHERE organization_id = %(organization_id)s
 ORDER BY pfa_id
 FOR SHARE;
 
+-- name: lock_fields
+-- The same of a few fields: what is missing is null.
+SELECT pfa_id, version, {fields}
+FROM pfa_mirror
+WHERE organization_id = %(organization_id)s
+  AND pfa_id = ANY(%(ids)s)
+ORDER BY pfa_id
+FOR SHARE;
+
 -- name: count
 SELECT count(*)
 FROM pfa_mirror

@@ -256,6 +256,16 @@ FROM (
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s.pfa_id
 ORDER BY s.pfa_id
 
+-- name: rows_of_alone
+-- The same of modifications that lie alone over their records: nothing is stacked.
+SELECT m.organization_id, m.user_id, m.pfa_id, m.delta, r.data || m.delta AS data, m.modification_id
+FROM pfa_modification AS m
+JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
+  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
+ORDER BY m.pfa_id
+
 -- name: put_overlays
 INSERT INTO pfa_overlay (
     organization_id, user_id, pfa_id, delta, data, modification_id)

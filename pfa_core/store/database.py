@@ -27,6 +27,7 @@ from pfa_core.errors import (
 )
 from pfa_core.model.ids import Clock, NewId, new_id, utc_now
 from pfa_core.store import audit, embedded, migrations
+from pfa_core.store.arrays import TextsDumper
 from pfa_core.store.chain import linked
 from pfa_core.store.translation import NO_ADDRESS, TryAgain, commit_unknown, translated
 from pfa_core.store.wall import APP_ROLE
@@ -276,6 +277,7 @@ def _open(conninfo: str) -> Connection[Any]:
         raise ConfigInvalid(NO_ADDRESS, hint="see PFA_DATABASE_URL") from None
     set_json_loads(jsontext.loads, conn)
     set_json_dumps(jsontext.dumps, conn)
+    conn.adapters.register_dumper(list, TextsDumper)
     return conn
 
 

@@ -24,6 +24,12 @@ _SQL = sql.statements("modifications")
 OVERLAY_ROWS = compose.SQL(_SQL["overlay_rows"])
 _ROWS_OF_ONE = compose.SQL(sql.of_one(_SQL["overlay_rows"]))
 _PUT_OVERLAYS = compose.SQL(_SQL["put_overlays"]).format(rows=OVERLAY_ROWS)
+_PUT_OVERLAYS_OF_ALONE = compose.SQL(_SQL["put_overlays"]).format(
+    rows=compose.SQL(_SQL["rows_of_alone"])
+)
+_PUT_OVERLAY_OF_ALONE = compose.SQL(_SQL["put_overlays"]).format(
+    rows=compose.SQL(sql.of_one(_SQL["rows_of_alone"]))
+)
 _PUT_OVERLAY = compose.SQL(_SQL["put_overlays"]).format(rows=_ROWS_OF_ONE)
 _UPDATE_OVERLAY = compose.SQL(sql.of_one(_SQL["update_overlay"])).format(rows=_ROWS_OF_ONE)
 
@@ -299,6 +305,16 @@ def put_overlays(
     if one and there and conn.execute(_UPDATE_OVERLAY, values).rowcount:
         return
     conn.execute(_PUT_OVERLAY if one else _PUT_OVERLAYS, values)
+
+
+def put_overlays_of_alone(
+    conn: Connection[Any], principal: Principal, modification_ids: Sequence[str]
+) -> None:
+    """The same of modifications each of which is the only living one on its record."""
+    if modification_ids:
+        values = {**_own(principal), "modification_ids": list(modification_ids)}
+        one = len(modification_ids) == 1
+        conn.execute(_PUT_OVERLAY_OF_ALONE if one else _PUT_OVERLAYS_OF_ALONE, values)
 
 
 def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:

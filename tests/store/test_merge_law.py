@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import pfa_core
 from pfa_core.errors import PfaError, VersionConflict
-from pfa_core.model.delta import Change, merge, same
+from pfa_core.model.delta import RULED, Change, merge, same
 from pfa_core.model.ids import uuid7
 from pfa_core.model.record import EDITABLE
-from pfa_core.store import modifications
+from pfa_core.store import mirror, modifications
 from pfa_core.store.modifications import Commitment, DraftUpdate, NewDraft
 from tests.factories import World, a_world, commit, draft, record
 from tests.unit.strategies import clean_deltas, json_values
@@ -76,6 +76,54 @@ def test_the_overlay_holds_baseline_and_deltas_merged_in_order(
     assert same(delta, merge({}, *stacked))
     assert state == ("draft" if last_is_draft else "committed")
     assert session == f"s{len(stacked) - 1}"
+
+
+@settings(
+    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(delta=free_deltas | clean_deltas.filter(bool), again=st.booleans())
+def test_an_overlay_of_one_that_lies_alone_is_the_same(world, delta, again):
+    stack(world, [delta], last_is_draft=True, baseline=record("P-1"))
+    rows = "SELECT to_jsonb(o) FROM pfa_overlay AS o"
+    expected = world.rows(rows)
+    ann = world.principal("ann")
+
+    def work(conn) -> None:
+        if not again:
+            conn.execute("DELETE FROM pfa_overlay")
+        ids = [row.modification_id for row in modifications.living(conn, ann)]
+        modifications.put_overlays_of_alone(conn, ann, ids)
+
+    world.db.transact(work)
+    assert world.rows(rows) == expected
+
+
+@given(delta=clean_deltas, missing=st.sets(st.sampled_from(sorted(RULED))))
+@settings(
+    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_few_fields_of_a_record_are_those_of_the_whole(world, delta, missing):
+    baseline = record("P-1", **delta)
+    world.owner.transact(
+        lambda conn: conn.execute(
+            "UPDATE pfa_mirror SET data = %s WHERE pfa_id = 'P-1'",
+            [
+                modifications.Jsonb(
+                    {k: v for k, v in baseline.items() if k not in missing - {"source"}}
+                )
+            ],
+        )
+    )
+    fields = sorted(RULED | {"equipment", "category"})
+    whole, few = world.owner.transact(
+        lambda conn: (
+            mirror.lock_records(conn, "ORG", ["P-1"])["P-1"],
+            mirror.lock_fields(conn, "ORG", ["P-1", "P-2"], fields),
+        )
+    )
+    assert few.keys() == {"P-1"}
+    assert few["P-1"].version == whole.version
+    assert same(few["P-1"].data, {name: whole.data.get(name) for name in fields})
 
 
 @settings(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pfa_core.errors import Fault
 from pfa_core.model.delta import (
+    RULED,
     FieldChange,
     FieldConflict,
     changes,
@@ -379,3 +380,10 @@ def test_the_check_does_not_depend_on_fields_outside_the_delta(base, data):
     pems = data.draw(any_deltas)
     touched = {name: value for name, value in pems.items() if name in mine}
     assert three_way(base, mine, pems) == three_way(base, mine, touched)
+
+
+@given(clean_deltas, clean_deltas, clean_deltas)
+def test_the_rules_look_at_no_other_fields_than_they_say(baseline, earlier, delta):
+    current = merge(record(**baseline), earlier)
+    looked_at = {name: value for name, value in current.items() if name in RULED}
+    assert check("P-1", looked_at, delta) == check("P-1", current, delta)
