@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 DAYS_PER_MONTH = Decimal("30.44")
 CENT = Decimal("0.01")
 ZERO = Decimal(0)
 
-GROUP_DIMENSIONS: Mapping[str, str] = {
+GROUP_DIMENSIONS: Mapping[str, LiteralString] = {
     "category": "category",
     "class": "class",
     "source": "source",
@@ -60,12 +60,11 @@ class Sums(NamedTuple):
 
     def plus(self, other: Sums, sign: int = 1) -> Sums:
         """The sums of both (`sign=-1`: of the first without the second)."""
-        add, money = (EXACT.add if sign > 0 else EXACT.subtract), _FIRST_MONEY
-        counts = [one + sign * two for one, two in zip(self[:money], other[:money], strict=True)]
-        return Sums._make([*counts, *map(add, self[money:], other[money:])])
-
-
-_FIRST_MONEY = Sums._fields.index("monthly_rental")
+        with localcontext(EXACT):
+            pairs: Any = zip(self, other, strict=True)
+            if sign > 0:
+                return Sums._make([one + two for one, two in pairs])
+            return Sums._make([one - two for one, two in pairs])
 
 
 def total(parts: Iterable[Sums]) -> Sums:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
 
@@ -29,6 +30,17 @@ EQUAL_FILTERS = {
     "model": "model",
     "contract": "contract",
     "id": "pfaId",
+}
+# Which fields of a record a filter looks at.
+SEARCHED = ("category", "class", "manufacturer", "model", "contract", "equipment", "description")
+LOOKED_AT: Mapping[str, tuple[str, ...]] = {
+    **{name: (field,) for name, field in EQUAL_FILTERS.items()},
+    **dict.fromkeys(("start_from", "start_to"), ("forecastStart",)),
+    **dict.fromkeys(("end_from", "end_to"), ("forecastEnd",)),
+    "actualized": ("isActualized",),
+    "discontinued": ("isDiscontinued",),
+    "transferable": ("isFundsTransferable",),
+    "search": ("pfaId", *SEARCHED),
 }
 
 
@@ -85,6 +97,16 @@ class Filters:
             item.name.rstrip("_").replace("_", "-")
             for item in fields(self)
             if getattr(self, item.name) not in (item.default, "")
+        ]
+
+    def looked_at(self) -> list[str]:
+        """The fields of a record that the filters in force look at: a draft of other fields moves no record
+        into what matches, or out of it."""
+        return [
+            field
+            for name, looked_at in LOOKED_AT.items()
+            if getattr(self, name) not in ((), None, "")
+            for field in looked_at
         ]
 
     def matches_all(self) -> bool:

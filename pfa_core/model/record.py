@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, LiteralString
 
 MAX_ID = 200
 MAX_KEY_TEXT = 200
@@ -33,22 +33,22 @@ class Field:
     name: str
     kind: Kind
     meaning: str
-    column: str = ""
+    column: LiteralString = ""
     editable: bool = False
-    choices: tuple[str, ...] = ()
+    choices: tuple[LiteralString, ...] = ()
     max_length: int = MAX_KEY_TEXT
     default: str | bool | None = None
 
 
-def _text(name: str, meaning: str, column: str = "", **rest: Any) -> Field:
+def _text(name: str, meaning: str, column: LiteralString = "", **rest: Any) -> Field:
     return Field(name, Kind.TEXT, meaning, column, **rest)
 
 
-def _date(name: str, meaning: str, column: str, *, editable: bool) -> Field:
+def _date(name: str, meaning: str, column: LiteralString, *, editable: bool) -> Field:
     return Field(name, Kind.DATE, meaning, column, editable)
 
 
-def _flag(name: str, meaning: str, column: str = "", *, editable: bool) -> Field:
+def _flag(name: str, meaning: str, column: LiteralString = "", *, editable: bool) -> Field:
     return Field(name, Kind.FLAG, meaning, column, editable, default=False if column else None)
 
 

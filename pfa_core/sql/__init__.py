@@ -51,6 +51,11 @@ def about(statement: LiteralString, among: Collection[Any]) -> LiteralString:
     return of_one(statement) if len(among) == 1 else statement
 
 
+def numeral(number: int) -> LiteralString:
+    """A whole number as SQL writes it: digits, whatever it is."""
+    return cast("LiteralString", str(int(number)))
+
+
 def migrations() -> list[tuple[int, str, LiteralString]]:
     """Number, file name and text of every migration, in order."""
     folder = files(__name__).joinpath("migrations")

@@ -100,8 +100,7 @@ CROSS JOIN LATERAL (SELECT r.original_start, r.original_end, r.plan_days,
 pfa_mirror AS r
 JOIN pfa_overlay AS t
   ON t.organization_id = %(organization_id)s AND t.user_id = %(user_id)s AND t.pfa_id = r.pfa_id
-JOIN pfa_modification AS m
-  ON m.organization_id = %(organization_id)s AND m.modification_id = t.modification_id
+{topmost}
 CROSS JOIN LATERAL (SELECT r.original_start, r.original_end, r.plan_days,
                            r.monthly_rate, r.purchase_price, r.source,
                            r.is_discontinued, r.is_funds_transferable) AS p
@@ -111,6 +110,11 @@ pfa_overlay AS r
 JOIN pfa_mirror AS p ON p.organization_id = %(organization_id)s AND p.pfa_id = r.pfa_id
 JOIN pfa_modification AS m
   ON m.organization_id = %(organization_id)s AND m.modification_id = r.modification_id
+
+-- name: topmost_before
+-- Only who asks for states or sessions needs to know.
+JOIN pfa_modification AS m
+  ON m.organization_id = %(organization_id)s AND m.modification_id = t.modification_id
 
 -- name: of_caller
 r.user_id = %(user_id)s

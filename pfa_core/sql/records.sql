@@ -93,7 +93,8 @@ e.data_json
 
 -- name: count_touched_before
 -- Of the mirror records that match, those that the caller touched: they count as the caller sees them. Each is
--- looked up: of a category the planner would rather read all records than look at five hundred.
+-- looked up: of a category the planner would rather read all records than look at five hundred. `moved` leaves
+-- out those that count the same in both.
 (SELECT -count(*)
  FROM pfa_overlay AS t
  CROSS JOIN LATERAL (
@@ -104,6 +105,7 @@ e.data_json
      OFFSET 0) AS r
  WHERE t.organization_id = %(organization_id)s
    AND t.user_id = %(user_id)s
+   AND {moved}
    AND {conditions})
 
 -- name: count_touched
@@ -112,8 +114,13 @@ e.data_json
  {topmost}
  WHERE r.organization_id = %(organization_id)s
    AND r.user_id = %(user_id)s
+   AND {moved}
    AND {conditions}
    AND {narrowing})
+
+-- name: moved
+-- A draft of a field that a filter looks at.
+{table}.delta ?| %(looked_at)s
 
 -- name: has_value
 SELECT EXISTS (

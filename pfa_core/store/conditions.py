@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, LiteralString
 
-from psycopg import sql
-
 from pfa_core.model.query import EQUAL_FILTERS, Filters
 
-TRUE = sql.SQL("true")
+TRUE: LiteralString = "true"
 _EQUAL: dict[str, LiteralString] = {
     "category": "r.category = ANY(%(category)s)",
     "class_": "r.class = ANY(%(class_)s)",
@@ -44,36 +42,36 @@ _SINGLE: dict[str, LiteralString] = {
 _ROLLUP_TEXTS = ("category", "class_", "source", "dor", "area_silo")
 _ROLLUP_FILTERS = (*_ROLLUP_TEXTS, "actualized", "discontinued", "transferable")
 _ABOUT_ME = {"state", "session", "changed"}
-_CONTAINS = sql.SQL("r.search_text LIKE pfa_fold(%(search)s)")
+_CONTAINS: LiteralString = "r.search_text LIKE pfa_fold(%(search)s)"
 # What the index of words cannot be asked for, it must not be asked: it would read all of itself first.
-_CONTAINS_FEW_LETTERS = sql.SQL("strpos(r.search_text, pfa_fold(%(search)s)) > 0")
+_CONTAINS_FEW_LETTERS: LiteralString = "strpos(r.search_text, pfa_fold(%(search)s)) > 0"
 # What it can be asked for: three letters or digits in a row, and of ASCII alone wherever the database's own locale
 # knows no others, as that of the embedded server does.
 _INDEXED = re.compile(r"[0-9A-Za-z]{3}")
 
 
-def conditions(filters: Filters) -> tuple[sql.Composable, dict[str, Any]]:
+def conditions(filters: Filters) -> tuple[LiteralString, dict[str, Any]]:
     """The filters on a record's values, and the parameters they need."""
-    parts: list[sql.Composable] = []
+    parts: list[LiteralString] = []
     values: dict[str, Any] = {}
     for name in EQUAL_FILTERS:
         wanted = getattr(filters, name)
         if len(wanted) == 1:  # equality keeps the order of the index behind it, an array does not
-            parts.append(sql.SQL(_EQUAL_ONE[name]))
+            parts.append(_EQUAL_ONE[name])
             values[name] = wanted[0]
         elif wanted:
-            parts.append(sql.SQL(_EQUAL[name]))
+            parts.append(_EQUAL[name])
             values[name] = list(wanted)
     for name, text in _SINGLE.items():
         wanted = getattr(filters, name)
         if wanted is not None:
-            parts.append(sql.SQL(text))
+            parts.append(text)
             values[name] = wanted
     if filters.search:
         parts.append(containing(filters))
         indexed = is_indexed(filters)
         values["search"] = f"%{_escape_like(filters.search)}%" if indexed else filters.search
-    return sql.SQL("\n  AND ").join(parts) if parts else TRUE, values
+    return "\n  AND ".join(parts) if parts else TRUE, values
 
 
 def is_indexed(filters: Filters) -> bool:
@@ -81,7 +79,7 @@ def is_indexed(filters: Filters) -> bool:
     return bool(_INDEXED.search(filters.search or ""))
 
 
-def containing(filters: Filters) -> sql.Composable:
+def containing(filters: Filters) -> LiteralString:
     """The condition that a record holds the text that is searched for."""
     return _CONTAINS if is_indexed(filters) else _CONTAINS_FEW_LETTERS
 
@@ -94,15 +92,14 @@ def fits_rollup(filters: Filters) -> bool:
     return set(filters.given()) <= known | _ABOUT_ME and "" not in texts
 
 
-def narrowing(filters: Filters) -> sql.Composable:
+def narrowing(filters: Filters) -> LiteralString:
     """The filters on the caller's modifications, over a table called m."""
-    wanted = {"state": (filters.state, "states"), "session_id": (filters.session, "sessions")}
-    parts = [
-        sql.SQL("{} = ANY({})").format(sql.Identifier("m", column), sql.Placeholder(name))
-        for column, (values, name) in wanted.items()
-        if values
-    ]
-    return sql.SQL(" AND ").join(parts) if parts else TRUE
+    parts: list[LiteralString] = []
+    if filters.state:
+        parts.append("m.state = ANY(%(states)s)")
+    if filters.session:
+        parts.append("m.session_id = ANY(%(sessions)s)")
+    return " AND ".join(parts) if parts else TRUE
 
 
 def touched_values(filters: Filters) -> dict[str, Any]:

@@ -12,10 +12,9 @@ ids.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import Connection
-from psycopg import sql as compose
 
 from pfa_core import sql
 from pfa_core.model.query import Filters
@@ -28,8 +27,6 @@ _SQL = sql.statements("finding")
 MOST = 2000
 # So many are read in order before the search is taken for a rare one: some milliseconds.
 AHEAD = 3000
-_COUNT_FOUND = compose.SQL(_SQL["count_found"])
-_AMONG_FEW, _AMONG_ALL = (compose.SQL(_SQL[name]) for name in ("among_few", "among_all"))
 
 
 def soon(
@@ -37,7 +34,7 @@ def soon(
 ) -> bool:
     """Whether the search finds so many among the first records of the stretch that they are best read in
     its order."""
-    statement = compose.SQL(_SQL["soon"]).format(
+    statement = _SQL["soon"].format(
         stretch=stretch.of_mirror,
         order=stretch.order,
         others=conditions(replace(filters, search=None))[0],
@@ -51,36 +48,34 @@ def few(conn: Connection[Any], filters: Filters, values: dict[str, Any]) -> list
     """The ids of the mirror's records that the search finds; None: too many."""
     asked = {**values, "most": MOST}
     if not is_indexed(filters):
-        statement = compose.SQL(_SQL["few_of_all"]).format(conditions=conditions(filters)[0])
+        statement = _SQL["few_of_all"].format(conditions=conditions(filters)[0])
         row = conn.execute(statement, asked).fetchone()
         return row[0] if row else None
     if wall.is_bound(conn):
-        statement = compose.SQL(_SQL["few_behind_the_wall"]).format()
+        statement = _SQL["few_behind_the_wall"]
     else:
-        statement = compose.SQL(_SQL["few"]).format(conditions=conditions(filters)[0])
+        statement = _SQL["few"].format(conditions=conditions(filters)[0])
     ids = [row[0] for row in conn.execute(statement, asked).fetchall()]
     return ids if len(ids) <= MOST else None
 
 
-def count(conn: Connection[Any], filters: Filters) -> compose.Composable | None:
+def count(conn: Connection[Any], filters: Filters) -> LiteralString | None:
     """How many records of the mirror there are, as a sub-select; None where it takes more than the search
     to tell."""
     alone = filters == Filters(search=filters.search)
-    return _COUNT_FOUND if alone and _asks_function(conn, filters) else None
+    return _SQL["count_found"] if alone and _asks_function(conn, filters) else None
 
 
-def among_few(where: compose.Composable, found: list[str] | None) -> compose.Composable:
+def among_few(where: LiteralString, found: list[str] | None) -> LiteralString:
     """Conditions on the mirror, held to the ids that were found."""
-    return where if found is None else _AMONG_FEW.format(where=where)
+    return where if found is None else _SQL["among_few"].format(where=where)
 
 
-def among_all(
-    conn: Connection[Any], filters: Filters, where: compose.Composable
-) -> compose.Composable:
+def among_all(conn: Connection[Any], filters: Filters, where: LiteralString) -> LiteralString:
     """Conditions on the mirror that count everything: where there is a search, held to what it finds."""
     if not _asks_function(conn, filters):
         return where
-    return _AMONG_ALL.format(where=where)
+    return _SQL["among_all"].format(where=where)
 
 
 def _asks_function(conn: Connection[Any], filters: Filters) -> bool:

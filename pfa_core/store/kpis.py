@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import Connection
-from psycopg import sql as compose
 
 from pfa_core import sql
 from pfa_core.model.kpi import GROUP_DIMENSIONS, Sums
@@ -17,7 +16,7 @@ from pfa_core.model.query import Filters
 from pfa_core.store import finding
 from pfa_core.store.conditions import conditions, fits_rollup, narrowing, touched_values
 
-_SQL = {name: compose.SQL(text) for name, text in sql.statements("kpis").items()}
+_SQL = sql.statements("kpis")
 _FLAGS = ("isActualized", "isDiscontinued", "isFundsTransferable")
 _ROLLUP_DIMENSIONS = ("category", "class", "source", "dor", "areaSilo", *_FLAGS)
 
@@ -52,10 +51,11 @@ def sums(
         statement = _SQL["rollup"].format(**_common(by), conditions=where)
     else:
         where = _found(conn, part, filters, where)
-        statement = _live(part, _matching(part, where, filters if narrowed else None), by)
+        matching = _matching(part, where, filters if narrowed else None)
+        statement = _live(part, _tables(part, narrowed=narrowed), matching, by)
     width = len(by)
     rows = conn.execute(statement, values).fetchall()
-    return {row[:width]: Sums(*row[width:]) for row in rows if row[width]}
+    return {row[:width]: Sums._make(row[width:]) for row in rows if row[width]}
 
 
 def moves(
@@ -78,12 +78,13 @@ def moves(
     where, values = _asked(principal, filters)
     where = _found(conn, part, filters, where)
     matching = _matching(part, where, filters if narrowed else None)
-    rows = conn.execute(_months(part, matching, by), values).fetchall()
+    statement = _months(_tables(part, narrowed=narrowed), matching, by)
+    rows = conn.execute(statement, values).fetchall()
     width = len(by) + 2
     return {row[:width]: Moves(*row[width:]) for row in rows}
 
 
-def _asked(principal: Principal, filters: Filters) -> tuple[compose.Composable, dict[str, Any]]:
+def _asked(principal: Principal, filters: Filters) -> tuple[LiteralString, dict[str, Any]]:
     where, values = conditions(filters)
     values.update(
         organization_id=principal.organization_id,
@@ -94,34 +95,41 @@ def _asked(principal: Principal, filters: Filters) -> tuple[compose.Composable, 
 
 
 def _found(
-    conn: Connection[Any], part: Part, filters: Filters, where: compose.Composable
-) -> compose.Composable:
+    conn: Connection[Any], part: Part, filters: Filters, where: LiteralString
+) -> LiteralString:
     return finding.among_all(conn, filters, where) if part is Part.MIRROR else where
 
 
-def _live(part: Part, matching: compose.Composable, by: Sequence[str]) -> compose.Composed:
+def _tables(part: Part, *, narrowed: bool) -> LiteralString:
+    topmost = _SQL["topmost_before"] if narrowed else ""
+    tables = _SQL[part.name.lower()]
+    return tables.format(topmost=topmost) if part is Part.TOUCHED_BEFORE else tables
+
+
+def _live(
+    part: Part, tables: LiteralString, matching: LiteralString, by: Sequence[str]
+) -> LiteralString:
     return _SQL["live"].format(
         **_common(by),
         counts_p=_SQL["counts_p"],
         drafts=_SQL["count_drafts" if part is Part.TOUCHED_AFTER else "no_drafts"],
-        tables=_SQL[part.name.lower()],
+        tables=tables,
         conditions=matching,
     )
 
 
-def _months(part: Part, matching: compose.Composable, by: Sequence[str]) -> compose.Composed:
-    names = [f"group_{number}" for number in range(len(by))]
-    inner = (
-        compose.SQL("{} AS {}").format(_group(dimension), compose.Identifier(name))
-        for dimension, name in zip(by, names, strict=True)
-    )
+def _months(tables: LiteralString, matching: LiteralString, by: Sequence[str]) -> LiteralString:
+    names: list[LiteralString] = [f"group_{GROUP_DIMENSIONS[dimension]}" for dimension in by]
+    inner: list[LiteralString] = [
+        f"{_group(dimension)} AS {name}" for dimension, name in zip(by, names, strict=True)
+    ]
     return _SQL["months"].format(
-        month_groups=_listed(compose.Identifier("d", name) for name in names),
+        month_groups=_listed(["d." + name for name in names]),
         day_groups=_listed(inner),
         rate=_of_phase("monthly_rate"),
         price=_of_phase("purchase_price"),
         source=_of_phase("source"),
-        tables=_SQL[part.name.lower()],
+        tables=tables,
         conditions=matching,
         counts_p=_SQL["counts_p"],
         counts_r=_SQL["counts_r"],
@@ -130,22 +138,22 @@ def _months(part: Part, matching: compose.Composable, by: Sequence[str]) -> comp
     )
 
 
-def _of_phase(column: str) -> compose.Composed:
-    return _SQL["of_phase"].format(column=compose.Identifier(column))
+def _of_phase(column: LiteralString) -> LiteralString:
+    return _SQL["of_phase"].format(column=column)
 
 
-def _matching(part: Part, where: compose.Composable, filters: Filters | None) -> compose.Composable:
+def _matching(part: Part, where: LiteralString, filters: Filters | None) -> LiteralString:
     """The conditions on a part; those of `filters` on the caller's modifications too, where given."""
-    every: list[compose.Composable] = [where]
+    every: list[LiteralString] = [where]
     if part is Part.TOUCHED_AFTER:
         every.append(_SQL["of_caller"])
     if filters:
         every.append(narrowing(filters))
-    return compose.SQL("\n  AND ").join(every)
+    return "\n  AND ".join(every)
 
 
-def _common(by: Sequence[str]) -> dict[str, compose.Composable]:
-    grouping = compose.SQL("GROUP BY {}").format(_first(len(by))) if by else compose.SQL("")
+def _common(by: Sequence[str]) -> dict[str, LiteralString]:
+    grouping = f"GROUP BY {_first(len(by))}" if by else ""
     return {
         "groups": _listed(_group(name) for name in by),
         "grouping": grouping,
@@ -153,15 +161,15 @@ def _common(by: Sequence[str]) -> dict[str, compose.Composable]:
     }
 
 
-def _listed(columns: Iterable[compose.Composable]) -> compose.Composed:
-    return compose.SQL("").join(compose.SQL("{}, ").format(column) for column in columns)
+def _listed(columns: Iterable[LiteralString]) -> LiteralString:
+    return "".join(f"{column}, " for column in columns)
 
 
-def _first(width: int) -> compose.Composed:
+def _first(width: int) -> LiteralString:
     """The first columns, by their numbers."""
-    return compose.SQL(", ").join(compose.Literal(place) for place in range(1, width + 1))
+    return ", ".join(sql.numeral(place) for place in range(1, width + 1))
 
 
-def _group(name: str) -> compose.Composable:
-    column = compose.Identifier("r", GROUP_DIMENSIONS[name])
-    return column if name in _FLAGS else compose.SQL("coalesce({}, '')").format(column)
+def _group(name: str) -> LiteralString:
+    column = f"r.{GROUP_DIMENSIONS[name]}"
+    return column if name in _FLAGS else f"coalesce({column}, '')"

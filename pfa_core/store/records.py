@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import Connection, capabilities
-from psycopg import sql as compose
 from psycopg.rows import scalar_row
 
 from pfa_core import sql
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Query, decode_cursor, encode_cursor
+from pfa_core.model.query import Filters, Query, decode_cursor, encode_cursor
 from pfa_core.model.record import SORTABLE
 from pfa_core.store import finding
 from pfa_core.store.conditions import TRUE, conditions, fits_rollup, narrowing, touched_values
@@ -27,12 +26,12 @@ from pfa_core.store.stretches import (
     unbroken,
 )
 
-_SQL = {name: compose.SQL(text) for name, text in sql.statements("records").items()}
+_SQL = sql.statements("records")
 _FIXED = 6  # columns of a row before its sort keys
 STREAM_BATCH = 1000
 
 RowValues = tuple[str, str, str, str | None, int, datetime | None]
-_Statement = tuple[compose.Composed, dict[str, Any]]
+_Statement = tuple[LiteralString, dict[str, Any]]
 
 
 def page(
@@ -98,28 +97,51 @@ def count(conn: Connection[Any], principal: Principal, query: Query) -> int:
 
     The mirror's come from the rollup where it knows the filters, else from the mirror itself.
     """
-    where, values = conditions(query.filters)
-    values.update(_own(principal), **touched_values(query.filters))
-    others = query.baseline or query.filters.wants_pristine()
-    found: list[str] = []
+    filters = query.filters
+    where, values = conditions(filters)
+    looked_at = filters.looked_at()
+    values.update(_own(principal), **touched_values(filters), looked_at=looked_at)
+    counts: list[LiteralString] = []
+    others = query.baseline or filters.wants_pristine()
     if others:
-        found.append("count_rollup" if fits_rollup(query.filters) else "count_mirror")
-    if not query.baseline and not (others and query.filters.matches_all()):
-        found += ["count_touched_before", "count_touched"] if others else ["count_touched"]
-    narrowed = narrowing(query.filters)
-    topmost = compose.SQL("") if narrowed is TRUE else _SQL["topmost"]
-    parts = {"conditions": where, "narrowing": narrowed, "topmost": topmost}
-    among = {**parts, "conditions": finding.among_all(conn, query.filters, where)}
-    in_mirror = finding.count(conn, query.filters) or _SQL["count_mirror"].format(**among)
-    counts = compose.SQL(" + ").join(
-        in_mirror if name == "count_mirror" else _SQL[name].format(**parts) for name in found
+        counts.append(_count_of_mirror(conn, filters, where))
+    if not query.baseline:
+        counts.extend(_counts_of_touched(filters, where, others=others))
+    return _value(conn, "SELECT " + " + ".join(counts), values)
+
+
+def _count_of_mirror(
+    conn: Connection[Any], filters: Filters, where: LiteralString
+) -> LiteralString:
+    if fits_rollup(filters):
+        return _SQL["count_rollup"].format(conditions=where)
+    among = finding.among_all(conn, filters, where)
+    return finding.count(conn, filters) or _SQL["count_mirror"].format(conditions=among)
+
+
+def _counts_of_touched(
+    filters: Filters, where: LiteralString, *, others: bool
+) -> Iterator[LiteralString]:
+    """Touched records, as they are seen; beside `others` first taken out as the mirror has them."""
+    narrowed = narrowing(filters)
+    moved: dict[LiteralString, LiteralString] = {"r": TRUE, "t": TRUE}
+    topmost = _SQL["topmost"]
+    if narrowed == TRUE:
+        topmost = ""
+        if others and not filters.looked_at():
+            return
+        if others:
+            moved = {table: _SQL["moved"].format(table=table) for table in moved}
+    if others:
+        yield _SQL["count_touched_before"].format(moved=moved["t"], conditions=where)
+    yield _SQL["count_touched"].format(
+        moved=moved["r"], conditions=where, narrowing=narrowed, topmost=topmost
     )
-    return _value(conn, compose.SQL("SELECT {}").format(counts), values)
 
 
 def has_value(conn: Connection[Any], principal: Principal, field: str, value: str) -> bool:
     """Whether any record has the value, in the mirror or as the principal sees it."""
-    column = compose.Identifier("r", SORTABLE[field].column)
+    column: LiteralString = f"r.{SORTABLE[field].column}"
     statement = _SQL["has_value"].format(column=column)
     row = conn.execute(statement, {**_own(principal), "value": value}).fetchone()
     return bool(row and row[0])
@@ -127,7 +149,7 @@ def has_value(conn: Connection[Any], principal: Principal, field: str, value: st
 
 def known_values(conn: Connection[Any], organization_id: str, field: str) -> list[str]:
     """Distinct values of a field in the mirror, at most 5,000."""
-    column = compose.Identifier("r", SORTABLE[field].column)
+    column: LiteralString = f"r.{SORTABLE[field].column}"
     statement = _SQL["values"].format(column=column)
     return [row[0] for row in conn.execute(statement, {"organization_id": organization_id})]
 
@@ -144,10 +166,13 @@ class _Reading:
         where, self._values = conditions(query.filters)
         place = decode_cursor(query.sort, query.after) if query.after else None
         self._values.update(_own(principal), **place_values(place), **touched_values(query.filters))
-        in_order = stretches(query.sort, place)
+        in_order = [] if query.filters.id else stretches(query.sort, place)
         found = self._values["found"] = self._found(conn, in_order)
-        self._where = {"pristine": finding.among_few(where, found), "touched": where}
-        self._parts = {"keys": key_columns(query.sort)}
+        self._where: dict[str, LiteralString] = {
+            "pristine": finding.among_few(where, found),
+            "touched": where,
+        }
+        self._parts: dict[str, LiteralString] = {"keys": key_columns(query.sort)}
         by_id = bool(query.filters.id) or found is not None
         self._stretches = [unbroken(query.sort, place)] if by_id else in_order
 
@@ -180,10 +205,8 @@ class _Reading:
     def _wants_mirror(self) -> bool:
         return self._query.baseline or self._query.filters.wants_pristine()
 
-    def _statement(
-        self, parts: Sequence[Stretch], by: compose.Composable, offset: int
-    ) -> _Statement:
-        branches = [
+    def _statement(self, parts: Sequence[Stretch], by: LiteralString, offset: int) -> _Statement:
+        branches: list[LiteralString] = [
             _SQL[name].format(
                 **self._parts,
                 **own,
@@ -194,12 +217,12 @@ class _Reading:
             for part in parts
             for name, own in self._halves()
         ]
-        union = compose.SQL(" UNION ALL ").join(compose.SQL("({})").format(one) for one in branches)
+        union = " UNION ALL ".join("(" + one + ")" for one in branches)
         upto = None if self._left is None else self._left + offset
         values = {**self._values, "limit": self._left, "offset": offset, "upto": upto}
         return _SQL["whole"].format(stretches=union, order=by), values
 
-    def _halves(self) -> Iterator[tuple[str, dict[str, compose.Composable]]]:
+    def _halves(self) -> Iterator[tuple[str, dict[str, LiteralString]]]:
         baseline = self._query.baseline
         if self._wants_mirror:
             some = self._left is not None and reads_a_page(self._query.sort)
@@ -218,7 +241,7 @@ def _as_text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _value(conn: Connection[Any], statement: compose.Composed, values: dict[str, Any]) -> int:
+def _value(conn: Connection[Any], statement: LiteralString, values: dict[str, Any]) -> int:
     row = conn.execute(statement, values).fetchone()
     return row[0] if row else 0
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-from psycopg import sql
+from functools import lru_cache
+from typing import Any, LiteralString, NamedTuple
 
 from pfa_core.model.query import SortKey, complete_sort
 from pfa_core.model.record import SORTABLE, Kind
+from pfa_core.sql import numeral
 from pfa_core.store.conditions import TRUE
 
 # Fields whose index goes on with the PFA id: it has the order of the records without a value too.
 _GOES_ON_BY_ID = ("forecastStart",)
 # Fields without an index: a page in their order reads all records before it sorts a hundred.
 _UNORDERED = ("originalEnd", "actualStart", "actualEnd")
-_CASTS = {Kind.MONEY: sql.SQL("::numeric"), Kind.FLAG: sql.SQL("::boolean")}
+_CASTS: dict[Kind, LiteralString] = {Kind.MONEY: "::numeric", Kind.FLAG: "::boolean"}
+# So many orders are kept as text: to put one together again for each page takes as long as to read a record.
+_ORDERS = 100
 
 
 class _Key(NamedTuple):
@@ -32,27 +34,29 @@ class _Key(NamedTuple):
     descending: bool
 
     @property
-    def column(self) -> sql.Composable:
-        return sql.Identifier("r", SORTABLE[self.field].column)
+    def column(self) -> LiteralString:
+        return f"r.{SORTABLE[self.field].column}"
 
     @property
-    def alias(self) -> sql.Composable:
-        return sql.Identifier(f"key_{self.number}")
+    def alias(self) -> LiteralString:
+        return f"key_{numeral(self.number)}"
 
     @property
-    def place(self) -> sql.Composable:
-        cast = _CASTS.get(SORTABLE[self.field].kind, sql.SQL("::text"))
-        return sql.SQL("{}{}").format(sql.Placeholder(f"place_{self.number}"), cast)
+    def place(self) -> LiteralString:
+        cast = _CASTS.get(SORTABLE[self.field].kind, "::text")
+        return f"%(place_{numeral(self.number)})s{cast}"
 
     @property
     def nullable(self) -> bool:
         return self.field != "pfaId" and SORTABLE[self.field].kind is not Kind.FLAG
 
     @property
-    def values(self) -> Sequence[str]:
+    def values(self) -> Sequence[LiteralString]:
         """All the values that the field can have, in order, as a cursor spells them; none: too many."""
         field = SORTABLE[self.field]
-        texts = ["false", "true"] if field.kind is Kind.FLAG else sorted(field.choices)
+        texts: list[LiteralString] = (
+            ["false", "true"] if field.kind is Kind.FLAG else sorted(field.choices)
+        )
         return texts[::-1] if self.descending else texts
 
 
@@ -65,28 +69,25 @@ class Stretch:
     would rather read all modifications there are.
     """
 
-    condition: sql.Composable
-    of_mirror: sql.Composable
-    order: sql.Composable
-    shown_order: sql.Composable
+    condition: LiteralString
+    of_mirror: LiteralString
+    order: LiteralString
+    shown_order: LiteralString
 
 
-def order(keys: tuple[SortKey, ...]) -> sql.Composable:
+@lru_cache(_ORDERS)
+def order(keys: tuple[SortKey, ...]) -> LiteralString:
     """ORDER BY over the aliases of the completed keys, nulls last either way."""
-    directions = (
-        sql.SQL("{} {}").format(
-            key.alias, sql.SQL("DESC NULLS LAST" if key.descending else "ASC NULLS LAST")
-        )
+    return ", ".join(
+        f"{key.alias} {'DESC NULLS LAST' if key.descending else 'ASC NULLS LAST'}"
         for key in _completed(keys)
     )
-    return sql.SQL(", ").join(directions)
 
 
-def key_columns(keys: tuple[SortKey, ...]) -> sql.Composable:
+@lru_cache(_ORDERS)
+def key_columns(keys: tuple[SortKey, ...]) -> LiteralString:
     """The sort values as further columns key_0, key_1, …"""
-    return sql.SQL("").join(
-        sql.SQL(", {} AS {}").format(key.column, key.alias) for key in _completed(keys)
-    )
+    return "".join(f", {key.column} AS {key.alias}" for key in _completed(keys))
 
 
 def place_values(place: Sequence[str | None] | None) -> dict[str, Any]:
@@ -94,8 +95,17 @@ def place_values(place: Sequence[str | None] | None) -> dict[str, Any]:
     return {f"place_{number}": value for number, value in enumerate(place or ())}
 
 
-def stretches(keys: tuple[SortKey, ...], place: Sequence[str | None] | None) -> list[Stretch]:
+def stretches(keys: tuple[SortKey, ...], place: Sequence[str | None] | None) -> Sequence[Stretch]:
     """The order behind a place, in stretches that follow one another and together are all of it."""
+    return _from_the_start(keys) if place is None else _stretches(keys, place)
+
+
+@lru_cache(_ORDERS)
+def _from_the_start(keys: tuple[SortKey, ...]) -> Sequence[Stretch]:
+    return _stretches(keys, None)
+
+
+def _stretches(keys: tuple[SortKey, ...], place: Sequence[str | None] | None) -> Sequence[Stretch]:
     lead, *rest = _completed(keys)
     found: list[Stretch] = []
     if lead.values:
@@ -109,9 +119,15 @@ def stretches(keys: tuple[SortKey, ...], place: Sequence[str | None] | None) -> 
 
 def unbroken(keys: tuple[SortKey, ...], place: Sequence[str | None] | None) -> Stretch:
     """The order behind a place in one stretch, which no index has: for few rows, sorted when found."""
+    if place is None:
+        return _whole(keys)
     every = _completed(keys)
-    bounds = [] if place is None else [_behind(every, place)]
-    return _stretch(bounds, every)
+    return _stretch([_behind(every, place)], every)
+
+
+@lru_cache(_ORDERS)
+def _whole(keys: tuple[SortKey, ...]) -> Stretch:
+    return _stretch([], _completed(keys))
 
 
 def reads_a_page(keys: tuple[SortKey, ...]) -> bool:
@@ -119,21 +135,23 @@ def reads_a_page(keys: tuple[SortKey, ...]) -> bool:
     return _completed(keys)[0].field not in _UNORDERED
 
 
-def _completed(keys: tuple[SortKey, ...]) -> list[_Key]:
-    return [
+@lru_cache(_ORDERS)
+def _completed(keys: tuple[SortKey, ...]) -> tuple[_Key, ...]:
+    return tuple(
         _Key(number, key.field, key.descending) for number, key in enumerate(complete_sort(keys))
-    ]
+    )
 
 
 def _with_value(lead: _Key, rest: Sequence[_Key], place: Sequence[str | None] | None) -> Stretch:
-    bounds: list[sql.Composable] = []
+    bounds: list[LiteralString] = []
     if lead.nullable:
-        bounds.append(sql.SQL("{} IS NOT NULL").format(lead.column))
+        bounds.append(f"{lead.column} IS NOT NULL")
     if place is not None:
-        sign = sql.SQL("<=" if lead.descending else ">=")
-        bounds.append(sql.SQL("{} {} {}").format(lead.column, sign, lead.place))
+        bounds.append(f"{lead.column} {'<=' if lead.descending else '>='} {lead.place}")
         keys = [lead, *rest]
-        in_row = [*bounds, _row_behind(keys)] if _as_one(lead, rest) else None
+        in_row: list[LiteralString] | None = None
+        if _as_one(lead, rest):
+            in_row = [*bounds, _row_behind(keys)]
         bounds.append(_behind(keys, place, without_nulls=lead))
         return _stretch(bounds, keys, without_nulls=lead, of_mirror=in_row)
     return _stretch(bounds, [lead, *rest], without_nulls=lead)
@@ -144,14 +162,11 @@ def _as_one(lead: _Key, rest: Sequence[_Key]) -> bool:
     return all(not key.nullable and key.descending == lead.descending for key in rest)
 
 
-def _row_behind(keys: Sequence[_Key]) -> sql.Composable:
+def _row_behind(keys: Sequence[_Key]) -> LiteralString:
     """The rows behind a place in one comparison, which an index of the keys has as a range of its own."""
-    columns, places = (
-        sql.SQL(", ").join(pieces)
-        for pieces in ([key.column for key in keys], [key.place for key in keys])
-    )
-    sign = sql.SQL("<" if keys[0].descending else ">")
-    return sql.SQL("({}) {} ({})").format(columns, sign, places)
+    columns = ", ".join(key.column for key in keys)
+    places = ", ".join(key.place for key in keys)
+    return f"({columns}) {'<' if keys[0].descending else '>'} ({places})"
 
 
 def _by_value(
@@ -161,7 +176,7 @@ def _by_value(
     if place is not None:  # what is no value of the field is the place behind all of them
         values = values[values.index(place[0]) :] if place[0] in values else ()
     for value in values:
-        bounds: list[sql.Composable] = [_is(lead, value)]
+        bounds: list[LiteralString] = [_is(lead, value)]
         if place is not None and value == place[0] and rest:
             bounds.append(_behind(rest, place))
         elif place is not None and value == place[0]:
@@ -170,7 +185,7 @@ def _by_value(
 
 
 def _without_value(lead: _Key, rest: Sequence[_Key], place: Sequence[str | None] | None) -> Stretch:
-    bounds: list[sql.Composable] = [sql.SQL("{} IS NULL").format(lead.column)]
+    bounds: list[LiteralString] = [f"{lead.column} IS NULL"]
     if place is not None and place[0] is None:
         bounds.append(_behind(rest, place))
     # By the column that is null all the same: only so PostgreSQL sees that the index has the order.
@@ -179,56 +194,50 @@ def _without_value(lead: _Key, rest: Sequence[_Key], place: Sequence[str | None]
 
 
 def _stretch(
-    bounds: Sequence[sql.Composable],
+    bounds: Sequence[LiteralString],
     keys: Sequence[_Key],
     *,
     without_nulls: _Key | None = None,
-    of_mirror: Sequence[sql.Composable] | None = None,
+    of_mirror: Sequence[LiteralString] | None = None,
 ) -> Stretch:
-    def by(column: sql.Composable, key: _Key) -> sql.Composable:
+    def direction(key: _Key) -> LiteralString:
         has_value = key == without_nulls or not key.nullable
-        down = sql.SQL("DESC") if has_value else sql.SQL("DESC NULLS LAST")
-        return sql.SQL("{} {}").format(column, down if key.descending else sql.SQL("ASC"))
+        down = "DESC" if has_value else "DESC NULLS LAST"
+        return down if key.descending else "ASC"
 
-    def listed(columns: Iterator[sql.Composable]) -> sql.Composable:
-        return sql.SQL(", ").join(columns)
-
-    def all_of(conditions: Sequence[sql.Composable]) -> sql.Composable:
-        return sql.SQL(" AND ").join(conditions) if conditions else TRUE
+    def all_of(conditions: Sequence[LiteralString]) -> LiteralString:
+        return " AND ".join(conditions) if conditions else TRUE
 
     return Stretch(
         all_of(bounds),
         all_of(bounds if of_mirror is None else of_mirror),
-        listed(by(key.column, key) for key in keys),
-        listed(by(key.alias, key) for key in keys),
+        ", ".join(f"{key.column} {direction(key)}" for key in keys),
+        ", ".join(f"{key.alias} {direction(key)}" for key in keys),
     )
 
 
-def _is(key: _Key, value: str) -> sql.Composable:
-    wanted: Any = value == "true" if SORTABLE[key.field].kind is Kind.FLAG else value
-    return sql.SQL("{} = {}").format(key.column, sql.Literal(wanted))
+def _is(key: _Key, value: LiteralString) -> LiteralString:
+    wanted = value if SORTABLE[key.field].kind is Kind.FLAG else f"'{value}'"
+    return f"{key.column} = {wanted}"
 
 
 def _behind(
     keys: Sequence[_Key], place: Sequence[str | None], *, without_nulls: _Key | None = None
-) -> sql.Composable:
+) -> LiteralString:
     """The rows behind a place: equal on the first keys, behind it on the next one."""
-    choices: list[sql.Composable] = []
-    equal: list[sql.Composable] = []
+    choices: list[LiteralString] = []
+    equal: list[LiteralString] = []
     for key in keys:
         value = place[key.number]
         if value is not None:
             further = _further(key, nulls=key.nullable and key != without_nulls)
-            choices.append(sql.SQL("({})").format(sql.SQL(" AND ").join([*equal, further])))
-            equal.append(sql.SQL("{} = {}").format(key.column, key.place))
+            choices.append(f"({' AND '.join([*equal, further])})")
+            equal.append(f"{key.column} = {key.place}")
         else:
-            equal.append(sql.SQL("{} IS NULL").format(key.column))
-    if not choices:
-        return sql.SQL("false")
-    return sql.SQL("({})").format(sql.SQL(" OR ").join(choices))
+            equal.append(f"{key.column} IS NULL")
+    return f"({' OR '.join(choices)})" if choices else "false"
 
 
-def _further(key: _Key, *, nulls: bool) -> sql.Composable:
-    sign = sql.SQL("<" if key.descending else ">")
-    beyond = sql.SQL("{} {} {}").format(key.column, sign, key.place)
-    return sql.SQL("({} OR {} IS NULL)").format(beyond, key.column) if nulls else beyond
+def _further(key: _Key, *, nulls: bool) -> LiteralString:
+    beyond = f"{key.column} {'<' if key.descending else '>'} {key.place}"
+    return f"({beyond} OR {key.column} IS NULL)" if nulls else beyond

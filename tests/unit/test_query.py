@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import suppress
+from dataclasses import fields
 from decimal import Decimal
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.query import (
     DEFAULT_SORT,
+    LOOKED_AT,
     Filters,
     SortKey,
     complete_sort,
@@ -223,3 +225,18 @@ def test_a_text_that_no_database_holds_is_refused(name, value):
 )
 def test_filters_know_whether_untouched_records_can_match(filters, pristine, touched):
     assert (filters.wants_pristine(), filters.narrows_touched()) == (pristine, touched)
+
+
+def test_filters_know_which_fields_they_look_at():
+    assert Filters().looked_at() == []
+    assert Filters(state=("draft",), session=("s",), changed=True, search="").looked_at() == []
+    assert Filters(category=("",), start_to="2026-01-01", actualized=False).looked_at() == [
+        "category",
+        "forecastStart",
+        "isActualized",
+    ]
+
+
+def test_every_filter_on_values_says_what_it_looks_at():
+    about_me = {"state", "session", "changed"}
+    assert {item.name for item in fields(Filters)} == LOOKED_AT.keys() | about_me
