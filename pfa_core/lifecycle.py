@@ -125,16 +125,17 @@ def commit(
 
     def work(conn: Connection[Any]) -> CommitResult:
         member = enter(conn, principal, Operation.COMMIT, writing=True)
-        drafts = modifications.marks(conn, principal, **_selected(conn, principal, selection))
+        drafts = modifications.drafts(conn, principal, **_selected(conn, principal, selection))
         if not drafts:
             return _nothing_to_commit(conn, principal, selection)
         _require_versions(drafts, selection)
         if not may_write_all(principal, member):
             fields = modifications.fields_of(conn, principal, _ids(drafts))
             require_fields(principal, member, fields, Operation.COMMIT)
-        unmoved = [draft for draft in drafts if draft.unmoved]
-        moved = [draft.modification_id for draft in drafts if not draft.unmoved]
-        rows = modifications.by_id(conn, principal, moved)
+        as_drafted = modifications.unmoved(conn, principal, drafts)
+        unmoved = [draft for draft in drafts if draft.modification_id in as_drafted]
+        moved = [draft for draft in drafts if draft.modification_id not in as_drafted]
+        rows = modifications.by_id(conn, principal, _ids(moved))
         found = review(conn, principal, rows, ownership or Ownership())
         if not partial:
             found.raise_if_bad(len(drafts))
@@ -190,9 +191,10 @@ def discard(
         drafts = modifications.drafts(conn, principal, **_selected(conn, principal, selection))
         if not drafts and selection.session_id:
             return _nothing_to_discard(conn, principal, selection)
-        _drop(conn, db, principal, "discard", list(drafts.values()), db.clock())
-        modifications.refresh_overlays(conn, principal, list(drafts))
-        return DiscardResult(list(drafts), already_discarded=False)
+        ids = [draft.pfa_id for draft in drafts]
+        _drop(conn, db, principal, "discard", _ids(drafts), db.clock())
+        modifications.refresh_overlays(conn, principal, ids)
+        return DiscardResult(ids, already_discarded=False)
 
     return db.transact(work, dry_run=dry_run)
 

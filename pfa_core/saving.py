@@ -146,7 +146,8 @@ class Saving:
         faults = self._refused(change, row, draft)
         if row is not None and not faults:
             own = self._session_of(row.pfa_id, draft, session)
-            plan = _Plan(change, row, draft, own, self.options.replace, alone=not stack)
+            alone = len(stack) == (draft is not None)
+            plan = _Plan(change, row, draft, own, self.options.replace, alone)
             faults = check(change.pfa_id, merge(row.data, *earlier), plan.delta)
             if not faults:
                 return plan
@@ -197,13 +198,13 @@ class Saving:
         inserts: Sequence[NewDraft],
         changed: Sequence[_Plan],
     ) -> None:
-        by = self.principal
-        alone = [row.modification_id for plan, row in zip(new, inserts, strict=True) if plan.alone]
-        modifications.put_overlays_of_alone(conn, by, alone)
-        stacked = [plan.change.pfa_id for plan in new if not plan.alone]
-        modifications.put_overlays(conn, by, stacked)
-        again = [plan.change.pfa_id for plan in changed]
-        modifications.put_overlays(conn, by, again, there=True)
+        made = [row.modification_id for row in inserts]
+        kept = [plan.draft.modification_id for plan in changed if plan.draft]
+        for plans, ids, there in ((new, made, False), (changed, kept, True)):
+            alone = [one for plan, one in zip(plans, ids, strict=True) if plan.alone]
+            stacked = [plan.change.pfa_id for plan in plans if not plan.alone]
+            modifications.put_overlays_of_alone(conn, self.principal, alone, there=there)
+            modifications.put_overlays(conn, self.principal, stacked, there=there)
 
     def _audit(
         self, conn: Connection[Any], new: Sequence[NewDraft], changed: Sequence[_Plan], at: datetime

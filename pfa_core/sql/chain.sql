@@ -22,8 +22,14 @@ FROM (
     FROM audit_log AS e
     WHERE e.organization_id = %(organization_id)s
       AND e.link_id = %(link_id)s
+      {entries}
     GROUP BY e.organization_id, e.link_id
 ) AS l;
+
+-- name: first
+-- Where there is one entry, it is the one that names the link: by its key the statement is planned once, while
+-- of a link's entries the planner knows that they can be ten thousand, and would look anew each time.
+AND e.entry_id = %(link_id)s
 
 -- name: advance
 -- The next number and digest; the organization's other writers wait from here to the transaction's end.

@@ -34,10 +34,16 @@ WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
   AND (state = %(state)s
        OR (%(dead)s AND state = 'sync_error' AND next_attempt_at IS NULL AND sent_version IS NULL))
-  AND (%(session_id)s::text IS NULL OR session_id = %(session_id)s)
-  AND (%(ids)s::text[] IS NULL OR pfa_id = ANY(%(ids)s))
+  {of_session}
+  {among}
 ORDER BY pfa_id, committed_at, modification_id
-FOR UPDATE;
+FOR UPDATE
+
+-- name: of_session
+AND session_id = %(session_id)s
+
+-- name: among
+AND pfa_id = ANY(%(ids)s)
 
 -- name: by_id
 -- The caller's modifications of these ids, in PFA id order.
@@ -49,36 +55,38 @@ WHERE organization_id = %(organization_id)s
   AND modification_id = ANY(%(modification_ids)s::uuid[])
 ORDER BY pfa_id;
 
--- name: marks
--- The caller's drafts that a selection names, in PFA id order, and whether each lies alone over a record that
--- is still as it was drafted over. Nothing is locked: the caller's membership row is, which whoever else
--- writes to a draft takes first.
-SELECT m.modification_id::text, m.pfa_id, m.version,
-       m.alone AND r.version = m.base_version AS unmoved
-FROM (
-    SELECT l.modification_id, l.pfa_id, l.version, l.base_version, l.state, l.session_id,
-           count(*) OVER (PARTITION BY l.pfa_id) = 1 AS alone
-    FROM pfa_modification AS l
-    WHERE l.organization_id = %(organization_id)s
-      AND l.user_id = %(user_id)s
-      AND l.state <> 'synced'
-      AND (%(ids)s::text[] IS NULL OR l.pfa_id = ANY(%(ids)s))
-) AS m
-JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
-WHERE m.state = 'draft'
-  AND (%(session_id)s::text IS NULL OR m.session_id = %(session_id)s)
-ORDER BY m.pfa_id;
-
 -- name: drafts
--- The same without a look at what lies beside and below them.
-SELECT pfa_id, modification_id::text
+-- The caller's drafts that a selection names, in PFA id order. Nothing is locked: the caller's membership row is,
+-- which whoever else writes to a draft takes first.
+SELECT modification_id::text, pfa_id, version
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
   AND state = 'draft'
-  AND (%(session_id)s::text IS NULL OR session_id = %(session_id)s)
-  AND (%(ids)s::text[] IS NULL OR pfa_id = ANY(%(ids)s))
-ORDER BY pfa_id;
+  {of_session}
+  {among}
+ORDER BY pfa_id
+
+-- name: unmoved
+-- Of these drafts, those that lie alone over a record that is still as it was drafted over. All that lies there
+-- is read at once: asked for one by one, a planner that takes the caller for one row reads all for each.
+SELECT m.modification_id::text
+FROM (
+    SELECT l.modification_id, l.pfa_id, l.base_version,
+           count(*) OVER (PARTITION BY l.pfa_id) = 1 AS alone
+    FROM pfa_modification AS l
+    WHERE l.organization_id = %(organization_id)s
+      AND l.user_id = %(user_id)s
+      AND l.pfa_id = ANY(%(ids)s)
+      AND l.state <> 'synced'
+) AS m
+WHERE m.alone
+  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
+  AND m.base_version = (
+      SELECT r.version
+      FROM pfa_mirror AS r
+      WHERE r.organization_id = %(organization_id)s
+        AND r.pfa_id = m.pfa_id);
 
 -- name: fields_of
 -- Which fields these modifications of the caller's change.
@@ -273,7 +281,7 @@ INSERT INTO pfa_overlay (
 ON CONFLICT (organization_id, user_id, pfa_id) DO UPDATE
 SET delta = EXCLUDED.delta,
     data = EXCLUDED.data,
-    modification_id = EXCLUDED.modification_id;
+    modification_id = EXCLUDED.modification_id
 
 -- name: update_overlay
 -- The same for one record whose row is there, as that of a draft that changes is: an insert that finds its
@@ -288,5 +296,4 @@ FROM (
 ) AS s
 WHERE o.organization_id = %(organization_id)s
   AND o.user_id = %(user_id)s
-  AND o.pfa_id = ANY(%(ids)s)
-  AND o.pfa_id = s.pfa_id;
+  AND o.pfa_id = s.pfa_id

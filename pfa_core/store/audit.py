@@ -125,7 +125,7 @@ def write(
                 "action": action,
                 "at": at,
                 "entries": Jsonb([plain(entry) for entry in entries]),
-                "link_id": link_of(conn, organization_id, entries[0].entry_id),
+                "link_id": link_of(conn, organization_id, entries[0].entry_id, len(entries)),
             },
         )
 
@@ -158,7 +158,7 @@ def write_of(
             "first_digits": first_digits,
             "before": before,
             "after": after,
-            "link_id": link_of(conn, principal.organization_id, first),
+            "link_id": link_of(conn, principal.organization_id, first, len(modification_ids)),
         }
         conn.execute(sql.about(_SQL["write_of"], modification_ids), values)
 

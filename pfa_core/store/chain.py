@@ -22,11 +22,13 @@ _PARTS = {
     "digest": compose.SQL(_SQL["entry_digest"]),
     "facts": compose.SQL(_SQL["link_facts"]),
 }
-_CONTENT = compose.SQL(_SQL["content"]).format(**_PARTS)
+_CONTENT = compose.SQL(_SQL["content"]).format(**_PARTS, entries=compose.SQL(""))
 _CHECKED = compose.SQL(_SQL["checked"]).format(**_PARTS)
 
-# Per connection within `linked`: by organization, the link that its entries will make.
-_open: WeakKeyDictionary[Connection[Any], dict[str, str]] = WeakKeyDictionary()
+_CONTENT_OF_ONE = compose.SQL(_SQL["content"]).format(**_PARTS, entries=compose.SQL(_SQL["first"]))
+
+# Per connection within `linked`: by organization, the link that its entries will make, and how many they are.
+_open: WeakKeyDictionary[Connection[Any], dict[str, _Open]] = WeakKeyDictionary()
 
 
 class Head(NamedTuple):
@@ -34,6 +36,11 @@ class Head(NamedTuple):
 
     number: int
     digest: bytes
+
+
+class _Open(NamedTuple):
+    link_id: str
+    entries: int
 
 
 class _Link(NamedTuple):
@@ -63,25 +70,27 @@ def linked(conn: Connection[Any]) -> Iterator[None]:
     The last statements before a commit: from the second of them on the organization's other writers
     wait. Organizations go by their codes, so that two transactions never wait for each other in a ring.
     """
-    links: dict[str, str] = {}
+    links: dict[str, _Open] = {}
     _open[conn] = links
     try:
         yield
         if links and wall.is_bound(conn):
             for code in sorted(links):
-                values = {"organization_id": code, "link_id": links[code]}
+                values = {"organization_id": code, "link_id": links[code].link_id}
                 conn.execute(_SQL["append_behind_the_wall"], values)
             return
-        found = [(code, link_id, _content(conn, code, link_id)) for code, link_id in links.items()]
-        for code, link_id, link in sorted(found):
+        found = {code: _content(conn, code, link) for code, link in links.items()}
+        for code in sorted(found):
+            link = found[code]
             if link:
-                _append(conn, code, link_id, link)
+                _append(conn, code, links[code].link_id, link)
     finally:
         del _open[conn]
 
 
-def link_of(conn: Connection[Any], organization_id: str, entry_id: str) -> str:
-    """The link that an entry will belong to; it is named by the first entry of its transaction.
+def link_of(conn: Connection[Any], organization_id: str, entry_id: str, entries: int) -> str:
+    """The link that so many entries, the first of them `entry_id`, will belong to; it is named by the
+    first entry of its transaction.
 
     Raises:
         Internal: Outside of `linked`, where nobody would append the link.
@@ -89,7 +98,9 @@ def link_of(conn: Connection[Any], organization_id: str, entry_id: str) -> str:
     links = _open.get(conn)
     if links is None:
         raise Internal("the trail is written by transactions of Database.transact alone")
-    return links.setdefault(organization_id, entry_id)
+    link_id, before = links.get(organization_id, _Open(entry_id, 0))
+    links[organization_id] = _Open(link_id, before + entries)
+    return link_id
 
 
 def head(conn: Connection[Any], organization_id: str) -> Head:
@@ -131,10 +142,11 @@ def link_digest(conn: Connection[Any], organization_id: str, number: int) -> byt
     return row[0] if row else None
 
 
-def _content(conn: Connection[Any], organization_id: str, link_id: str) -> _Link | None:
-    values = {"organization_id": organization_id, "link_id": link_id}
+def _content(conn: Connection[Any], organization_id: str, link: _Open) -> _Link | None:
+    values = {"organization_id": organization_id, "link_id": link.link_id}
+    statement = _CONTENT_OF_ONE if link.entries == 1 else _CONTENT
     with conn.cursor(row_factory=args_row(_Link)) as cursor:
-        return cursor.execute(_CONTENT, values).fetchone()
+        return cursor.execute(statement, values).fetchone()
 
 
 def _append(conn: Connection[Any], organization_id: str, link_id: str, link: _Link) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 from psycopg import Connection
-from psycopg import sql as compose
 from psycopg.rows import args_row, class_row
 from psycopg.types.json import Jsonb
 
@@ -21,17 +20,7 @@ from pfa_core.store import wall
 from pfa_core.store.plain import plain
 
 _SQL = sql.statements("modifications")
-OVERLAY_ROWS = compose.SQL(_SQL["overlay_rows"])
-_ROWS_OF_ONE = compose.SQL(sql.of_one(_SQL["overlay_rows"]))
-_PUT_OVERLAYS = compose.SQL(_SQL["put_overlays"]).format(rows=OVERLAY_ROWS)
-_PUT_OVERLAYS_OF_ALONE = compose.SQL(_SQL["put_overlays"]).format(
-    rows=compose.SQL(_SQL["rows_of_alone"])
-)
-_PUT_OVERLAY_OF_ALONE = compose.SQL(_SQL["put_overlays"]).format(
-    rows=compose.SQL(sql.of_one(_SQL["rows_of_alone"]))
-)
-_PUT_OVERLAY = compose.SQL(_SQL["put_overlays"]).format(rows=_ROWS_OF_ONE)
-_UPDATE_OVERLAY = compose.SQL(sql.of_one(_SQL["update_overlay"])).format(rows=_ROWS_OF_ONE)
+OVERLAY_ROWS = _SQL["overlay_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +44,11 @@ class ModificationRow:
 
 
 class Mark(NamedTuple):
-    """A draft, and whether it is `unmoved`: alone over a mirror row that has not changed since."""
+    """A draft, without what it says."""
 
     modification_id: str
     pfa_id: str
     version: int
-    unmoved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +161,9 @@ def select(
         "ids": None if ids is None else list(ids),
         "dead": dead,
     }
-    return _rows(conn, "select_for_change", principal, **values)
+    with conn.cursor(row_factory=class_row(ModificationRow)) as cursor:
+        statement = _selecting("select_for_change", session_id, ids)
+        return cursor.execute(statement, {**_own(principal), **values}).fetchall()
 
 
 def by_id(
@@ -185,29 +175,31 @@ def by_id(
     return _rows(conn, "by_id", principal, modification_ids=list(modification_ids))
 
 
-def marks(
-    conn: Connection[Any],
-    principal: Principal,
-    *,
-    session_id: str | None = None,
-    ids: Sequence[str] | None = None,
-) -> list[Mark]:
-    """The principal's drafts, in PFA id order, without what they say."""
-    values = {"session_id": session_id, "ids": None if ids is None else list(ids)}
-    with conn.cursor(row_factory=args_row(Mark)) as cursor:
-        return cursor.execute(_SQL["marks"], {**_own(principal), **values}).fetchall()
-
-
 def drafts(
     conn: Connection[Any],
     principal: Principal,
     *,
     session_id: str | None = None,
     ids: Sequence[str] | None = None,
-) -> dict[str, str]:
-    """The principal's drafts, in PFA id order: record → modification."""
-    values = {"session_id": session_id, "ids": None if ids is None else list(ids)}
-    return dict(conn.execute(_SQL["drafts"], {**_own(principal), **values}).fetchall())
+) -> list[Mark]:
+    """The principal's drafts, in PFA id order."""
+    values = {
+        **_own(principal),
+        "session_id": session_id,
+        "ids": None if ids is None else list(ids),
+    }
+    with conn.cursor(row_factory=args_row(Mark)) as cursor:
+        return cursor.execute(_selecting("drafts", session_id, ids), values).fetchall()
+
+
+def unmoved(conn: Connection[Any], principal: Principal, drafts: Sequence[Mark]) -> set[str]:
+    """The modification ids of those drafts that lie alone over a mirror row that has not changed since."""
+    values = {
+        **_own(principal),
+        "ids": [draft.pfa_id for draft in drafts],
+        "modification_ids": [draft.modification_id for draft in drafts],
+    }
+    return {row[0] for row in conn.execute(sql.about(_SQL["unmoved"], drafts), values)}
 
 
 def fields_of(
@@ -298,23 +290,38 @@ def put_overlays(
     Args:
         there: Their overlay rows should be there already; what is not, is made all the same.
     """
-    if not ids:
-        return
-    values = {**_own(principal), "ids": list(ids)}
-    one = len(ids) == 1
-    if one and there and conn.execute(_UPDATE_OVERLAY, values).rowcount:
-        return
-    conn.execute(_PUT_OVERLAY if one else _PUT_OVERLAYS, values)
+    _put_overlays(conn, principal, "ids", ids, OVERLAY_ROWS, there=there)
 
 
 def put_overlays_of_alone(
-    conn: Connection[Any], principal: Principal, modification_ids: Sequence[str]
+    conn: Connection[Any],
+    principal: Principal,
+    modification_ids: Sequence[str],
+    *,
+    there: bool = False,
 ) -> None:
     """The same of modifications each of which is the only living one on its record."""
-    if modification_ids:
-        values = {**_own(principal), "modification_ids": list(modification_ids)}
-        one = len(modification_ids) == 1
-        conn.execute(_PUT_OVERLAY_OF_ALONE if one else _PUT_OVERLAYS_OF_ALONE, values)
+    rows = _SQL["rows_of_alone"]
+    _put_overlays(conn, principal, "modification_ids", modification_ids, rows, there=there)
+
+
+def _put_overlays(
+    conn: Connection[Any],
+    principal: Principal,
+    name: str,
+    ids: Sequence[str],
+    rows: LiteralString,
+    *,
+    there: bool,
+) -> None:
+    if not ids:
+        return
+    values = {**_own(principal), name: list(ids)}
+    if there and len(ids) == 1:
+        update = sql.of_one(_SQL["update_overlay"].format(rows=rows))
+        if conn.execute(update, values).rowcount:
+            return
+    conn.execute(sql.about(_SQL["put_overlays"].format(rows=rows), ids), values)
 
 
 def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:
@@ -397,6 +404,14 @@ def _rows(
     with conn.cursor(row_factory=class_row(ModificationRow)) as cursor:
         statement = sql.about(_SQL[name], among)
         return cursor.execute(statement, {**_own(principal), **values}).fetchall()
+
+
+def _selecting(name: str, session_id: str | None, ids: Sequence[str] | None) -> LiteralString:
+    """The statement with those conditions alone that are asked for: a planner that cannot tell whether one
+    holds for all plans it anew every time, which is a quarter of a single commit."""
+    of_session = "" if session_id is None else _SQL["of_session"]
+    among = "" if ids is None else _SQL["among"]
+    return sql.about(_SQL[name].format(of_session=of_session, among=among), ids or ())
 
 
 def _own(principal: Principal) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pfa_core.store.modifications import OVERLAY_ROWS
 
 _SQL = sql.statements("verify")
 _ROLLUP_DRIFT = compose.SQL(_SQL["rollup_drift"]).format(rows=ROLLUP_ROWS)
-_OVERLAY_DRIFT = compose.SQL(_SQL["overlay_drift"]).format(rows=OVERLAY_ROWS)
+_OVERLAY_DRIFT = _SQL["overlay_drift"].format(rows=OVERLAY_ROWS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,6 +227,25 @@ def test_what_is_rolled_back_to_a_savepoint_makes_no_link(world: World):
     assert (verified(world).whole, verified(world).links) == (True, 7)
 
 
+@pytest.mark.parametrize(
+    "kept", [(True,), (True, True), (False, True), (True, False), (False, True, True)]
+)
+def test_entries_written_one_by_one_are_all_in_the_link(world: World, kept: tuple[bool, ...]):
+    ids = [str(world.db.new_id()) for _ in kept]
+
+    def work(conn) -> None:
+        for entry_id, stays in zip(ids, kept, strict=True):
+            with conn.transaction(force_rollback=not stays):
+                at = world.db.clock()
+                audit.write(conn, "ORG", "ann", "grant", at, [audit.Entry(entry_id)])
+
+    world.owner.transact(work)
+    assert verified(world).whole
+    assert world.rows("SELECT entry_count FROM audit_link ORDER BY number DESC LIMIT 1") == [
+        (sum(kept),)
+    ]
+
+
 def test_entries_outside_of_our_transactions_are_refused(world: World, database_url: str):
     entry = audit.Entry(str(world.db.new_id()))
     with psycopg.connect(database_url) as conn, pytest.raises(errors.Internal):
