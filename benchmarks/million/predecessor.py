@@ -2,14 +2,17 @@
 
 MERGED = """
     SELECT m.pfa_id, m.data || coalesce(d.delta, '{}') AS data,
-           coalesce(d.state, 'pristine') AS sync_state
+           coalesce(d.state, 'pristine') AS sync_state, d.session_id,
+           coalesce(d.version, 0) AS version, d.updated_at
     FROM pfa_mirror AS m
     LEFT JOIN pfa_modification AS d
       ON d.organization_id = m.organization_id AND d.pfa_id = m.pfa_id
      AND d.user_id = %(user_id)s AND d.state IN ('draft', 'committed', 'syncing')
     WHERE m.organization_id = %(organization_id)s"""
 
-PAGE = "SELECT pfa_id, data::text, sync_state FROM ({merged}) AS r WHERE {where} ORDER BY {order} LIMIT 100"
+PAGE = """
+    SELECT pfa_id, data::text, sync_state, session_id, version, updated_at
+    FROM ({merged}) AS r WHERE {where} ORDER BY {order} LIMIT 100"""
 COUNT = "SELECT count(*) FROM ({merged}) AS r WHERE {where}"
 _COST = "CASE WHEN data ->> 'source' = 'Purchase' THEN (data ->> 'purchasePrice')::numeric ELSE {rental} END"
 _RENTAL = (
