@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,8 +16,9 @@ from pfa_core.masking import SHOWN_FIELDS, Mask, mask_for
 from pfa_core.model.delta import FieldConflict, merge
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import EQUAL_FILTERS, Filters, Query
+from pfa_core.model.query import Filters, Query
 from pfa_core.model.rights import Operation
+from pfa_core.nearness import nearest
 from pfa_core.store import mirror, modifications
 from pfa_core.store import records as store
 from pfa_core.store.database import Database
@@ -166,7 +166,7 @@ def export_jsonl(
 
 
 def _lines(texts: Sequence[str]) -> bytes:
-    return "".join(f"{text}\n" for text in texts).encode()
+    return "\n".join([*texts, ""]).encode()
 
 
 def count_records(db: Database, principal: Principal, query: Query) -> int:
@@ -202,13 +202,7 @@ def nearest_value(db: Database, principal: Principal, filters: Filters) -> str:
 
     def work(conn: Connection[Any]) -> str:
         enter(conn, principal, Operation.NEAREST_VALUE)
-        for name, field in EQUAL_FILTERS.items():
-            for value in getattr(filters, name):
-                near = _nearest(conn, principal, field, value)
-                if near:
-                    option = name.rstrip("_").replace("_", "-")
-                    return f"no record has {option} {value!r}; the nearest is {near!r}"
-        return ""
+        return nearest(conn, principal, filters)
 
     return db.read(work)
 
@@ -263,12 +257,3 @@ def _require_all(ids: Sequence[str], found: Mapping[str, Any], principal: Princi
             f"{what} not found in {code}",
             details=[Fault(pfa_id, "", "NOT_FOUND", f"is no record of {code}") for pfa_id in lost],
         )
-
-
-def _nearest(conn: Connection[Any], principal: Principal, field: str, value: str) -> str:
-    if store.has_value(conn, principal, field, value):
-        return ""
-    known = store.known_values(conn, principal.organization_id, field)
-    folded = {text.casefold(): text for text in known}
-    near = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.5)
-    return folded[near[0]] if near else ""

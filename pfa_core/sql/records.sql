@@ -1,9 +1,9 @@
 -- Reading merged records: untouched ones from the mirror, touched ones from the caller's overlay.
--- {conditions}, {stretch} and {order} are composed in store/records.py from constants; both tables
--- are called r, so that a condition means the same on both.
+-- {conditions}, {stretch} and {order} are joined in store/records.py from literals; both tables are called r,
+-- so that a condition means the same on both. {content} is the record as text, or a whole line of JSON.
 
 -- name: pristine
-SELECT r.pfa_id, r.data::text AS data_json, 'pristine' AS sync_state, NULL::text AS session_id,
+SELECT r.pfa_id, {content} AS content, 'pristine' AS sync_state, NULL::text AS session_id,
        0 AS version, NULL::timestamptz AS modified_at{keys}
 FROM pfa_mirror AS r
 WHERE r.organization_id = %(organization_id)s
@@ -31,7 +31,7 @@ NOT EXISTS (
       OFFSET 0)
 
 -- name: touched
-SELECT r.pfa_id, r.data::text AS data_json, m.state AS sync_state, m.session_id,
+SELECT r.pfa_id, {content} AS content, m.state AS sync_state, m.session_id,
        m.version, m.updated_at AS modified_at{keys}
 FROM pfa_overlay AS r
 {topmost}
@@ -54,29 +54,35 @@ FROM ({stretches}) AS page
 ORDER BY {order}
 LIMIT %(limit)s OFFSET %(offset)s
 
--- name: elements
--- The rows as finished lines of JSON: the record as the database keeps it, with its marks.
-SELECT '{{"pfaId":' || to_json(e.pfa_id)::text || ',"data":' || {data}
-       || ',"syncState":"' || e.sync_state
-       || '","sessionId":' || coalesce(to_json(e.session_id)::text, 'null')
-       || ',"version":' || e.version
-       || ',"modifiedAt":' || coalesce('"' || to_char(
-           e.modified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"', 'null')
-       || ',"modifiedBy":' || CASE WHEN e.modified_at IS NULL THEN 'null'
-                                   ELSE to_json(%(user_id)s::text)::text END
-       || '}}'
+-- name: record
+r.data::text
+
+-- name: lines
+SELECT e.content
 FROM ({rows}) AS e
 
+-- name: line_of_pristine
+-- The record as the database keeps it, with its marks. Made of each row before rows are sorted, which two
+-- processes can share, and in one piece: each || would copy all that is before it.
+concat('{{"pfaId":', to_json(r.pfa_id), ',"data":', {data},
+       ',"syncState":"pristine","sessionId":null,"version":0,"modifiedAt":null,"modifiedBy":null}}')
+
+-- name: line_of_touched
+concat('{{"pfaId":', to_json(r.pfa_id), ',"data":', {data}, ',"syncState":"', m.state,
+       '","sessionId":', to_json(m.session_id), ',"version":', m.version, ',"modifiedAt":"',
+       to_char(m.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+       '","modifiedBy":', to_json(%(user_id)s::text), '}}')
+
 -- name: data_as_it_is
-e.data_json
+r.data
 
 -- name: data_masked
 -- The record with null in every field but those that may be shown, and in both prices.
-(e.data_json::jsonb || (
+(r.data || (
            SELECT coalesce(jsonb_object_agg(k.name, NULL::jsonb), '{}')
-           FROM jsonb_object_keys(e.data_json::jsonb) AS k (name)
+           FROM jsonb_object_keys(r.data) AS k (name)
            WHERE k.name <> ALL(%(shown)s))
-       || '{"monthlyRate": null, "purchasePrice": null}')::text
+       || '{"monthlyRate": null, "purchasePrice": null}')
 
 -- name: count_rollup
 -- Mirror records that match, where every filter is a dimension of the rollup.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, LiteralString
 
 from psycopg import Connection, capabilities
-from psycopg.rows import scalar_row
+from psycopg.rows import tuple_row
 
 from pfa_core import sql
 from pfa_core.model.principal import Principal
@@ -29,6 +29,7 @@ from pfa_core.store.stretches import (
 _SQL = sql.statements("records")
 _FIXED = 6  # columns of a row before its sort keys
 STREAM_BATCH = 1000
+LINES_BATCH = 100  # of long lines: for more of them memory is asked of the system each time
 
 RowValues = tuple[str, str, str, str | None, int, datetime | None]
 _Statement = tuple[LiteralString, dict[str, Any]]
@@ -80,13 +81,17 @@ def elements(
     """
     data = _SQL["data_as_it_is" if shown is None else "data_masked"]
     masked = {} if shown is None else {"shown": list(shown)}
-    reading = _Reading(conn, principal, query, limit)
+    contents: dict[str, LiteralString] = {
+        "pristine": _SQL["line_of_pristine"].format(data=data),
+        "touched": _SQL["line_of_touched"].format(data=data),
+    }
+    reading = _Reading(conn, principal, query, limit, contents)
     # An older libpq hands out one row at a time, which takes half as long again.
-    size = STREAM_BATCH if capabilities.has_stream_chunked() else 1
+    size = LINES_BATCH if capabilities.has_stream_chunked() else 1
     for rows, values in reading.one_by_one():
-        lines, found = _SQL["elements"].format(rows=rows, data=data), 0
-        with conn.cursor(row_factory=scalar_row) as cursor:
-            for line in cursor.stream(lines, {**values, **masked}, size=size):
+        lines, found = _SQL["lines"].format(rows=rows), 0
+        with conn.cursor(row_factory=tuple_row) as cursor:
+            for (line,) in cursor.stream(lines, {**values, **masked}, size=size):
                 found += 1
                 yield line
         reading.took(found)
@@ -156,11 +161,18 @@ def known_values(conn: Connection[Any], organization_id: str, field: str) -> lis
 
 class _Reading:
     """The rows of a query as statements: of each stretch of its order, or of all at once. Whoever runs
-    them says how many rows each one `took`."""
+    them says how many rows each one `took`. `contents`: what a row says of its record, by half."""
 
     def __init__(
-        self, conn: Connection[Any], principal: Principal, query: Query, limit: int | None
+        self,
+        conn: Connection[Any],
+        principal: Principal,
+        query: Query,
+        limit: int | None,
+        contents: Mapping[str, LiteralString] | None = None,
     ) -> None:
+        record = _SQL["record"]
+        self._contents = contents or {"pristine": record, "touched": record}
         self._query = query
         self._left = limit
         where, self._values = conditions(query.filters)
@@ -210,6 +222,7 @@ class _Reading:
             _SQL[name].format(
                 **self._parts,
                 **own,
+                content=self._contents[name],
                 conditions=self._where[name],
                 stretch=part.of_mirror if name == "pristine" else part.condition,
                 order=part.order,
