@@ -297,7 +297,7 @@ class Pushing:
         ]
         code, run = self._code, self.running.run_id
         still = self.running.transact(lambda conn: queue.mark(conn, code, run, marks))
-        for item in reversed(sendings):  # each before the one given last: the oldest is sent first
+        for item in sendings:
             if item.task.modification_id in still:
                 self._senders.give(item, first=True)
             else:
@@ -416,7 +416,7 @@ class Pushing:
             return False
         self._rounds += 1
         seconds = max(seconds, 0.01)
-        self.log.event("waiting", seconds=round(seconds, 1))
+        self.log.warning("waiting", seconds=round(seconds, 1))
         self._waited += seconds
         self.stop.wait(seconds)
         self._exhausted = False

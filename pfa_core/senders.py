@@ -71,6 +71,8 @@ class Senders(Generic[Item, Answer]):
     def __init__(self, work: Callable[[Item], Answer], number: int) -> None:
         self._work = work
         self._items: deque[Item] = deque()
+        self._urgent: deque[Item] = deque()
+        self._lock = threading.Lock()
         # One for each item; GO_HOME ends a thread.
         self._tokens: SimpleQueue[str] = SimpleQueue()
         self._answers: SimpleQueue[Answer | BaseException] = SimpleQueue()
@@ -81,10 +83,15 @@ class Senders(Generic[Item, Answer]):
         self.busy = 0
 
     def give(self, item: Item, *, first: bool = False) -> None:
-        """Let the next free thread do it, `first` before what waits already."""
+        """Let the next free thread do it; what is given as `first` goes before all else, in its order."""
         self.busy += 1
-        (self._items.appendleft if first else self._items.append)(item)
+        with self._lock:
+            (self._urgent if first else self._items).append(item)
         self._tokens.put(WORK)
+
+    def _next(self) -> Item:
+        with self._lock:
+            return (self._urgent or self._items).popleft()
 
     def answers(self, timeout: float) -> Iterator[Answer]:
         """What has come by now; waits up to `timeout` seconds for the first.
@@ -106,7 +113,7 @@ class Senders(Generic[Item, Answer]):
     def _run(self) -> None:
         while self._tokens.get() is WORK:
             try:
-                self._answers.put(self._work(self._items.popleft()))
+                self._answers.put(self._work(self._next()))
             except BaseException as error:
                 self._answers.put(error)
 
