@@ -149,6 +149,10 @@ def _wall(call: Call) -> Finding:
 
 
 def _membership(call: Call) -> Finding:
+    if not _may_read(call):
+        principal = call.principal
+        text = f"{principal.user_id} in {principal.organization_id}, by its token; it may not read"
+        return Finding("membership", "ok", text)
     report = core.status(call.database, call.principal)
     return Finding(
         "membership", "ok", f"{report.user_id} is {report.role} in {report.organization_id}"
@@ -179,11 +183,20 @@ def _pems(call: Call) -> Finding:
 def _baseline(call: Call) -> Finding:
     from pfa_core.model.ids import utc_now
 
+    if not _may_read(call):
+        return Finding("baseline", "skipped", "looking at it takes the right read")
     report = core.status(call.database, call.principal)
     age = f"{count(report.record_count, 'record')}, last pull {ago(report.baseline_at)}"
     if report.baseline_at is None or utc_now() - report.baseline_at > OLD_BASELINE:
         return Finding("baseline", "notice", age, "type: pfa sync pull")
     return Finding("baseline", "ok", age)
+
+
+def _may_read(call: Call) -> bool:
+    """A job that only pushes has no need to."""
+    from pfa_core.model.principal import Right
+
+    return Right.READ in call.principal.rights
 
 
 CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {

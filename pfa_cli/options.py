@@ -171,7 +171,7 @@ def filter_options(
         _filter(
             "--search",
             metavar="TEXT",
-            text="Contained in id, names, contract, equipment, description.",
+            text="Contained in id, category, class, manufacturer, model, contract, equipment, description.",
         ),
     ] = None,
 ) -> Filters:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pfa_core.model.principal import Principal
+    from pfa_core.model.query import Filters
     from pfa_core.pems.profile import PemsProfile
     from pfa_core.settings import Settings
     from pfa_core.store.database import Database
@@ -185,6 +186,17 @@ class Call:
         """Say what was done on stderr, unless --quiet."""
         if not self.common.quiet:
             streams.tell(visible(text))
+
+    def nothing_found(self, filters: Filters, otherwise: str = "no record matches") -> None:
+        """Say on stderr why filters found nothing: the value that comes nearest to a mistyped one, or that
+        there are no records yet; else what is given."""
+        if self.common.quiet:
+            return
+        database, principal = self.database, self.principal
+        told = core.nearest_value(database, principal, filters)
+        if not told and not core.count_records(database, principal, core.Query()):
+            told = f"{principal.organization_id} has no records yet; pfa sync pull brings them"
+        self.hint(told or otherwise)
 
     def partly_done(
         self,

@@ -24,6 +24,7 @@ from pfa_core.model.query import Filters, Query
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.rights import Operation
 from pfa_core.model.values import Wrong, read_text, shorten
+from pfa_core.nearness import nearest
 from pfa_core.saving import Saved, SaveOptions, SaveResult, Saving, count
 from pfa_core.store import audit, mirror, modifications, records
 from pfa_core.store.database import Database
@@ -108,7 +109,9 @@ def set_fields(
 
     options = SaveOptions(move=move, partial=partial)
     written = (Operation.SET_FIELDS, tuple(delta))
-    return _save_over(db, principal, changes, session_id, options, written, dry_run=dry_run)
+    return _save_over(
+        db, principal, filters, changes, session_id, options, written, dry_run=dry_run
+    )
 
 
 def shift(
@@ -144,7 +147,9 @@ def shift(
 
     options = SaveOptions(move=move, partial=partial)
     written = (Operation.SHIFT, _SHIFTED)
-    return _save_over(db, principal, changes, session_id, options, written, dry_run=dry_run)
+    return _save_over(
+        db, principal, filters, changes, session_id, options, written, dry_run=dry_run
+    )
 
 
 def unset_fields(
@@ -224,6 +229,7 @@ def _assigned(name: str, text: str) -> Any:
 def _save_over(
     db: Database,
     principal: Principal,
+    filters: Filters,
     changes: Any,
     session_id: str | None,
     options: SaveOptions,
@@ -241,7 +247,8 @@ def _save_over(
         found = changes(conn)
         wanted, faults = found if isinstance(found, tuple) else (found, [])
         if not wanted and not faults:
-            raise NotFound("no record matches; nothing was saved")
+            near = nearest(conn, principal, filters)
+            raise NotFound("no record matches; nothing was saved", hint=near)
         return Saving(db, principal, session_id, options, "").run(conn, wanted, faults)
 
     return db.transact(work, dry_run=dry_run)

@@ -30,6 +30,10 @@ from pfa_core.store import audit, leases, mirror, modifications
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import Commitment, Mark, ModificationRow
 
+_SETTLED_BY_PUSH = (
+    "pfa sync push or pfa sync retry settles them; to take a change back draft the old value"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -162,6 +166,7 @@ def uncommit(
         enter(conn, principal, Operation.UNCOMMIT, writing=True)
         rows = _select(conn, principal, State.COMMITTED, selection)
         if not rows:
+            _require_none_under_way(conn, principal, selection)
             raise NoDrafts(f"nothing committed {_where(selection)}", hint="type: pfa status")
         _require_unsent(rows)
         rows = list({row.pfa_id: row for row in rows}.values())  # in order: the newest stays
@@ -316,6 +321,27 @@ def _require_versions(drafts: Sequence[Mark], selection: Selection) -> None:
         )
 
 
+def _require_none_under_way(
+    conn: Connection[Any], principal: Principal, selection: Selection
+) -> None:
+    """What a push holds, or tries again by itself, is not there to be taken back."""
+    held = [
+        row
+        for row in modifications.living(conn, principal, selection.ids or None)
+        if row.state in (State.SYNCING, State.SYNC_ERROR)
+        and selection.session_id in (None, row.session_id)
+    ]
+    if held:
+        raise IllegalTransition(
+            f"{len(held):,} {'was' if len(held) == 1 else 'were'} sent already or tried to be, nothing was"
+            " changed",
+            hint=_SETTLED_BY_PUSH,
+            details=[
+                Fault(row.pfa_id, "", "ILLEGAL_TRANSITION", f"is {row.state}") for row in held
+            ],
+        )
+
+
 def _require_unsent(rows: Sequence[ModificationRow]) -> None:
     """What a push has tried to send may be in PEMS, whatever became of the answer."""
     faults = [
@@ -326,7 +352,7 @@ def _require_unsent(rows: Sequence[ModificationRow]) -> None:
     if faults:
         raise IllegalTransition(
             f"{len(faults):,} of {len(rows):,} were sent already, nothing was changed",
-            hint="the next pfa sync push settles them; to take a change back draft the old value",
+            hint=_SETTLED_BY_PUSH,
             details=faults,
         )
 

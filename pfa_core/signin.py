@@ -13,7 +13,7 @@ from pfa_core import keys, tokens
 from pfa_core.errors import Forbidden, InvalidRequest
 from pfa_core.guard import require_living
 from pfa_core.model.ids import utc_now
-from pfa_core.model.principal import Principal
+from pfa_core.model.principal import Principal, Right
 from pfa_core.settings import Settings, write_secret_file
 from pfa_core.store import members
 from pfa_core.store.database import Database
@@ -21,11 +21,13 @@ from pfa_core.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """What the present token says; `organizations` maps code to role."""
+    """What the present token says; `organizations` maps code to role, `rights` code to the rights in their
+    order, as they deviate from the role or not."""
 
     user_id: str
     token_id: str
     organizations: Mapping[str, str]
+    rights: Mapping[str, tuple[str, ...]]
     issued_at: datetime
     expires_at: datetime
     source: str
@@ -106,7 +108,16 @@ def _only(claims: tokens.Claims) -> str:
 
 
 def _info(claims: tokens.Claims, source: str) -> TokenInfo:
-    roles = {code: str(granted.role) for code, granted in sorted(claims.organizations.items())}
+    grants = dict(sorted(claims.organizations.items()))
     return TokenInfo(
-        claims.user_id, claims.token_id, roles, claims.issued_at, claims.expires_at, source
+        claims.user_id,
+        claims.token_id,
+        {code: str(granted.role) for code, granted in grants.items()},
+        {
+            code: tuple(right.value for right in Right if right in granted.rights)
+            for code, granted in grants.items()
+        },
+        claims.issued_at,
+        claims.expires_at,
+        source,
     )

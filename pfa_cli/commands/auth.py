@@ -43,7 +43,9 @@ def init(call: Call, name: Name = "") -> None:
         raise InvalidRequest("which organization?", hint="type: pfa init --org CODE")
     result = core.initialize(call.database, call.settings, code, name=name)
     show_facts(call, document(result), id_column="organization")
-    call.say(f"next: pfa sync pull --org {result.organization_id} --from FILE")
+    code = result.organization_id
+    new = f"pfa sync pull --org {code} --from FILE"
+    call.say(f"next: {new if result.created else f'pfa status --org {code}'}")
 
 
 @command(org, "add", effect=Effect.WRITES, examples=("pfa org add RIO --name 'Rio Grande'",))

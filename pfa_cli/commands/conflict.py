@@ -94,6 +94,8 @@ def list_conflicts(
     )
     show(sheet, look)
     _tell_next(call, found, status, user)
+    if not found:
+        call.nothing_found(filters, "")
 
 
 @command(

@@ -261,7 +261,9 @@ def list_drafts(call: Call, filters: Filters) -> None:
     )
     show(sheet, call.look(Format.TSV))
     if not drafts:
-        call.hint("nothing is drafted here; pfa draft save, set and shift write drafts")
+        call.nothing_found(
+            filters, "nothing is drafted here; pfa draft save, set and shift write drafts"
+        )
 
 
 def _with_ids(

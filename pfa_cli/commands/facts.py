@@ -29,5 +29,5 @@ def show_facts(call: Call, item: dict[str, Any], *, id_column: str) -> None:
 
 def _flat(value: Any) -> Any:
     if isinstance(value, dict):
-        return ", ".join(f"{name} ({inner})" for name, inner in value.items())
+        return ", ".join(f"{name} ({_flat(inner)})" for name, inner in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else value

@@ -69,6 +69,8 @@ def stats(
         text=lambda: stats_text(found, names, look),
     )
     show(sheet, look)
+    if not found.figures.total_records:
+        call.nothing_found(filters)
 
 
 def _data(found: Stats) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _SESSION_COLUMNS = ("sessionId", "state", "records", "lastChange", "overtaken")
 @command(
     app,
     "status",
-    examples=("pfa status", "pfa status --exit-code -q || pfa commit"),
+    examples=("pfa status", "pfa status --exit-code > /dev/null || pfa commit --all"),
     exit_codes="10 with --exit-code when some of my modifications are not in PEMS yet.",
 )
 def status(

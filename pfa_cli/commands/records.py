@@ -20,7 +20,7 @@ from pfa_cli.render.records import ALL_COLUMNS, NUMBERS, TABLE_COLUMNS, element,
 from pfa_cli.render.sheet import RawJson, Sheet, dumps, narrowed, require_columns, show
 from pfa_cli.render.words import count
 from pfa_cli.session import Call
-from pfa_core.model.query import EQUAL_FILTERS, Filters, Query
+from pfa_core.model.query import Filters, Query
 
 if TYPE_CHECKING:
     from pfa_core.records import MergedRecord, RecordPage
@@ -214,6 +214,4 @@ def _tell_nearest(call: Call, filters: Filters, paging: Paging) -> None:
         if total:
             call.hint(f"that is behind the last of {count(total, 'record')}")
             return
-    given = any(getattr(filters, name) for name in EQUAL_FILTERS)
-    nearest = core.nearest_value(database, principal, filters) if given else ""
-    call.hint(nearest or "no record matches")
+    call.nothing_found(filters)

@@ -73,6 +73,8 @@ def diff(
     )
     show(sheet, call.look(Format.TSV))
     _tell(call, report)
+    if not report.entries:
+        call.nothing_found(filters, "")
     return DIFFERS if exit_code and report.entries else 0
 
 

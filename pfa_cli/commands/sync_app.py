@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Annotated, Any
 
 import typer
 
 from pfa_cli import streams
 from pfa_cli.compose import group
+from pfa_cli.render.escape import visible
 from pfa_cli.session import Call
 from pfa_core.model.locking import IfLocked
 
@@ -25,13 +27,16 @@ Locked = Annotated[
 
 
 class Progress:
-    """A counter on the terminal that overwrites itself."""
+    """A counter on the terminal that overwrites itself, and a line for each time that PEMS lets us wait."""
 
     def __init__(self, call: Call, text: str) -> None:
         """Show `{number} {text}`."""
         self._text = text
         self._shown = streams.is_terminal(sys.stderr) and not call.common.quiet
         self._told = False
+        self._listening = ExitStack()
+        if self._shown:
+            self._listening.enter_context(_told_of_waiting(self._wait))
 
     @property
     def tell(self) -> Callable[[int], None] | None:
@@ -40,11 +45,40 @@ class Progress:
 
     def end(self) -> None:
         """Wipe the counter."""
+        self._listening.close()
+        self._wipe()
+
+    def _wipe(self) -> None:
         if self._told:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+    def _wait(self, fields: Mapping[str, Any]) -> None:
+        self._wipe()
+        reason = str(fields.get("reason") or "PEMS could not take some of it")
+        streams.tell(visible(f"{reason}; again in {fields['seconds']:.0f} s"))
 
     def _tell(self, number: int) -> None:
         self._told = True
         sys.stderr.write(f"\r{number:,} {self._text}")
         sys.stderr.flush()
+
+
+@contextmanager
+def _told_of_waiting(tell: Callable[[Mapping[str, Any]], None]) -> Iterator[None]:
+    """Hear of it, in the block, when a run waits before it asks PEMS again."""
+    import logging
+
+    from pfa_core.logs import LOGGER
+
+    class Waiting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if getattr(record, "event", "") == "waiting":
+                tell(getattr(record, "fields", {}))
+
+    handler = Waiting(logging.WARNING)
+    LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)

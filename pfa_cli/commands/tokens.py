@@ -154,6 +154,9 @@ def list_tokens(
     database, principal = call.open()
     found = core.list_tokens(database, principal, user_id=user_id, ended=ended, limit=limit)
     _show_tokens(call, found)
+    if not found:
+        whose = f"of {user_id} " if user_id else ""
+        call.hint(f"no token {whose}is good now{'' if ended else '; --ended shows what was'}")
 
 
 @command(

@@ -94,6 +94,35 @@ def test_a_page_behind_the_last_is_not_called_a_search_without_a_find(ready: Pfa
     assert "no record matches" in ready("list", "--category", "zzz", "--page", "99").err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("list",), ("stats",), ("diff",), ("draft", "list"), ("conflict", "list"), ("list", "-o", "json"),
+     ("draft", "set", "model=X"), ("draft", "shift", "3")],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_mistyped_filter_is_answered_with_the_nearest_value(
+    ready: Pfa, words: tuple[str, ...]
+) -> None:
+    told = ready(*words, "--category", "Crain")
+    assert "no record has category 'Crain'; the nearest is 'Crane'" in told.err
+    assert told.code == (6 if words[-1] in ("model=X", "3") else 0)
+    assert "nearest" not in ready(*words, "--category", "Crane", "--source", "Purchase").err
+    if words[0] != "draft" or words[1] == "list":
+        assert "nearest" not in ready(*words, "--category", "Crain", "-q").err
+
+
+@pytest.mark.parametrize("words", [("list",), ("stats",), ("draft", "list")], ids=" ".join)
+def test_an_organization_without_records_says_so(pfa: Pfa, words: tuple[str, ...]) -> None:
+    pfa("init", "--org", "HOLNG")
+    told = pfa(*words)
+    assert (told.code, "HOLNG has no records yet" in told.err) == (0, True)
+
+
+def test_init_again_does_not_propose_a_first_pull(pfa: Pfa) -> None:
+    assert "next: pfa sync pull --org HOLNG --from FILE" in pfa("init", "--org", "HOLNG").err
+    assert "next: pfa status --org HOLNG" in pfa("init", "--org", "HOLNG").err
+
+
 def test_list_as_json_is_one_page_with_a_way_on(ready: Pfa) -> None:
     first = ready(
         "list", "-o", "json", "--page-size", "4", "--category", "Crane", "--category", "Loader"

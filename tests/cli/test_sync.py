@@ -129,6 +129,19 @@ def test_a_pems_that_is_away_is_69(pulled: Pfa, monkeypatch: pytest.MonkeyPatch)
     assert (error["code"], error["retryable"]) == ("PEMS_UNAVAILABLE", True)
 
 
+def test_a_terminal_is_told_of_every_wait_for_pems(
+    pulled: Pfa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pfa_cli.streams.is_terminal", lambda stream: stream is sys.stderr)
+    monkeypatch.setenv("PFA_PEMS_URL", "http://127.0.0.1:9")
+    config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
+    config.write_text("[profiles.default.pems]\nretry_delay = 0.01\nretries = 3\n")
+    config.chmod(0o600)
+    lines = pulled("sync", "pull").err.splitlines()
+    assert sum(line.endswith("again in 0 s") for line in lines) == 3
+    assert "again in" not in pulled("sync", "pull", "-q").err
+
+
 def test_another_run_at_work_is_75_or_skipped(pulled: Pfa, database_url: str) -> None:
     import psycopg
 

@@ -96,6 +96,29 @@ class TestCommands:
         assert ready("commit", "--token-file", file).code == 5
         assert "service:nightly\tservice\tread,sync" in ready("user", "list").out
 
+    def test_a_service_that_only_pushes_is_well(self, ready: Pfa, tmp_path: Path) -> None:
+        words = ("auth", "issue", "--service", "pusher", "--right", "sync", "--ttl", "1h")
+        file = kept(tmp_path / "pusher.token", token_of(ready(*words)))
+        told = ready("doctor", "--token-file", file)
+        assert told.code == 0, told.out
+        assert "service:pusher in HOLNG" in told.out
+        assert "skipped  baseline: looking at it takes the right read" in told.out
+
+    def test_status_tells_rights_that_are_not_the_role_s(self, ready: Pfa, tmp_path: Path) -> None:
+        ready("user", "grant", "rita", "--role", "viewer", "--right", "export")
+        file = kept(tmp_path / "rita.token", token_of(ready("auth", "issue", "--user", "rita")))
+        assert "HOLNG (read, export)" in ready("auth", "status", "--token-file", file).out
+        told = ready("auth", "status", "--token-file", file, "-o", "json").json["data"]
+        assert (told["organizations"], told["rights"]) == (
+            {"HOLNG": "viewer"},
+            {"HOLNG": ["read", "export"]},
+        )
+
+    def test_a_list_of_nobody_s_tokens_says_so(self, ready: Pfa) -> None:
+        told = ready("auth", "list", "--user", "nobody")
+        assert (told.code, told.out) == (0, "")
+        assert "no token of nobody is good now; --ended shows what was" in told.err
+
     @pytest.mark.parametrize(
         "words",
         [

@@ -364,8 +364,10 @@ def test_what_was_sent_cannot_be_uncommitted(far):
     committed(far, session="t", model="B")
     far.pems.faults = ["500:1:on=rest"]
     assert far.push().rejected == 1
-    with pytest.raises(errors.NoDrafts):
+    with pytest.raises(errors.IllegalTransition, match="1 was sent already or tried to be"):
         pfa_core.uncommit(far.db, far.ann, Selection(session_id="t"))
+    with pytest.raises(errors.NoDrafts):
+        pfa_core.uncommit(far.db, far.ann, Selection(session_id="u"))
 
 
 # --- alone --------------------------------------------------------------------------------------------
@@ -494,7 +496,7 @@ def test_what_may_have_arrived_cannot_be_taken_back(far):
     with pytest.raises(errors.PemsUnavailable):
         far.push()
     far.world.execute("UPDATE pfa_modification SET next_attempt_at = NULL, sent_version = '1'")
-    with pytest.raises(errors.NoDrafts):
+    with pytest.raises(errors.IllegalTransition):
         pfa_core.uncommit(far.db, far.ann, Selection(session_id="s"))
 
 
