@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +19,7 @@ from pfa_cli.streams import Color
 from pfa_core.errors import Fault, Internal, InvalidRequest, IoFailure, NotFound, PfaError
 
 PARTLY_DONE = 3
+MOST_PROBLEMS = 100  # lines; nobody reads more, and each may say the same
 DIFFERS = 10
 READER_GONE = 141
 INTERRUPTED = start.INTERRUPTED
@@ -70,8 +72,12 @@ def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> N
         text = json.dumps(_document(failure), ensure_ascii=False, separators=(",", ":"))
         streams.tell(visible_json(text))
         return
-    for fault in failure.details:
+    for fault in failure.details[:MOST_PROBLEMS]:
         streams.tell(problem_line(fault))
+    rest = Counter(fault.code for fault in failure.details[MOST_PROBLEMS:])
+    if rest:
+        each = ", ".join(f"{number:,} {code}" for code, number in rest.most_common())
+        streams.tell(f"  and {rest.total():,} more ({each}); all of them: --error-format json")
     if failure.hint:
         first, *more = map(visible, failure.hint.splitlines())
         streams.tell("\n  ".join([f"hint: {first}", *more]))

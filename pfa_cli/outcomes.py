@@ -57,7 +57,7 @@ def show_saved(call: Call, result: SaveResult, source: str) -> int:
             "sessionId": result.session_id,
             "saved": saved,
             "errors": [fault_document(fault) for fault in result.errors],
-            "metadata": {"saveTime": call.milliseconds},
+            "metadata": {"saveTime": call.milliseconds, "sessions": result.sessions},
         },
         columns=("pfaId", "version", "status"),
         all_columns=("pfaId", "modificationId", "version", "status"),
@@ -99,6 +99,11 @@ def _tell_saved(call: Call, result: SaveResult) -> None:
     statuses = Counter(item.status for item in result.saved)
     details = ", ".join(f"{number:,} {status}" for status, number in sorted(statuses.items()))
     saved = count(len(result.saved), "draft")
-    tell(call, f"{saved} saved in session {result.session_id} ({details})")
+    several = len(result.sessions) > 1
+    where = f"session {result.session_id}"
+    if several:
+        each = (f"{name} ({number:,})" for name, number in result.sessions.items())
+        where = f"the sessions they belong to, {', '.join(each)}"
+    tell(call, f"{saved} saved in {where} ({details})")
     if not call.dry_run:
-        call.say(f"next: pfa diff {shlex.quote(result.session_id)}")
+        call.say("next: pfa diff" + ("" if several else f" {shlex.quote(result.session_id)}"))

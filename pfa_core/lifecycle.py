@@ -30,9 +30,8 @@ from pfa_core.store import audit, leases, mirror, modifications
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import Commitment, Mark, ModificationRow
 
-_SETTLED_BY_PUSH = (
-    "pfa sync push or pfa sync retry settles them; to take a change back draft the old value"
-)
+_DRAFT_THE_OLD = "to take a change back draft the old value"
+_SETTLED_BY_PUSH = f"pfa sync push or pfa sync retry settles them; {_DRAFT_THE_OLD}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +166,10 @@ def uncommit(
         rows = _select(conn, principal, State.COMMITTED, selection)
         if not rows:
             _require_none_under_way(conn, principal, selection)
-            raise NoDrafts(f"nothing committed {_where(selection)}", hint="type: pfa status")
+            what = f"nothing committed {_where(selection)}"
+            if _is_in_pems(conn, principal, selection.session_id):
+                raise NoDrafts(f"{what}: PEMS has it all", hint=_DRAFT_THE_OLD)
+            raise NoDrafts(what, hint="type: pfa status")
         _require_unsent(rows)
         rows = list({row.pfa_id: row for row in rows}.values())  # in order: the newest stays
         _require_alone(conn, principal, rows)
@@ -259,6 +261,9 @@ def _nothing_to_discard(
 ) -> DiscardResult:
     session = selection.session_id or ""
     states = modifications.states_of_session(conn, principal, session)
+    if _is_in_pems(conn, principal, session):
+        text = f"session {session!r} has no drafts any more: PEMS has it all"
+        raise IllegalTransition(text, hint=_DRAFT_THE_OLD)
     if states and State.DRAFT not in states:
         raise IllegalTransition(
             f"session {session!r} has no drafts any more: it is committed",
@@ -319,6 +324,13 @@ def _require_versions(drafts: Sequence[Mark], selection: Selection) -> None:
         raise VersionConflict(
             "drafts were saved again meanwhile, nothing was committed", details=faults
         )
+
+
+def _is_in_pems(conn: Connection[Any], principal: Principal, session_id: str | None) -> bool:
+    """Whether all that there is of the session has been pushed."""
+    return bool(session_id) and set(
+        modifications.states_of_session(conn, principal, session_id or "")
+    ) == {State.SYNCED}
 
 
 def _require_none_under_way(

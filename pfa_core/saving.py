@@ -41,11 +41,13 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class SaveResult:
-    """The drafts saved, in PFA id order, and the faults of those that were not."""
+    """The drafts saved, in PFA id order, and the faults of those that were not. `sessions` tells how many
+    lie in which session, since drafts keep theirs; `session_id` is the one with the most of them."""
 
     session_id: str
     saved: list[Saved]
     errors: list[Fault]
+    sessions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,8 @@ class Saving:
         if self.faults and not (self.options.partial and plans):
             raise _refusal(self.faults, self.source, "restored" if self.origins else "saved")
         saved = sorted((self._store(conn, plans, at)), key=lambda item: item.pfa_id)
-        return SaveResult(_common_session(plans, session), saved, self.faults)
+        sessions = dict(Counter(plan.session_id for plan in plans).most_common())
+        return SaveResult(next(iter(sessions), session), saved, self.faults, sessions)
 
     def _order_faults(self, changes: Sequence[Change]) -> None:
         """In the order of the input: by place where the input has places, else by change."""
@@ -316,11 +319,6 @@ def _clean(change: Change) -> tuple[dict[str, Any], list[Fault]]:
     except jsontext.JsonFault as fault:
         faults.append(Fault(change.pfa_id.replace("\0", "\\0"), "", "INVALID_TYPE", fault.reason))
     return delta, faults
-
-
-def _common_session(plans: Sequence[_Plan], session: str) -> str:
-    names = {plan.session_id for plan in plans}
-    return names.pop() if len(names) == 1 else session
 
 
 def _new_session(at: datetime, db: Database) -> str:

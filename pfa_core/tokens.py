@@ -122,7 +122,7 @@ def present(settings: Settings, now: datetime) -> Claims:
     return verify(settings.token.reveal(), keys.load(settings), now)
 
 
-_AGAIN = "an admin types: pfa auth issue --user USER --org ORG; then: pfa auth login"
+_AGAIN = "type: pfa init --org ORG; or an admin: pfa auth issue --user USER, then: pfa auth login"
 
 
 def _signer(token: str, ring: Sequence[SigningKey], key_id: str | None) -> SigningKey:

@@ -17,6 +17,7 @@ from pfa_cli.render.formats import Format
 from pfa_cli.render.sheet import Sheet, show
 from pfa_cli.session import Call
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.delta import unwritable
 from pfa_core.model.query import Filters
 from pfa_core.model.record import FIELDS
 
@@ -171,6 +172,11 @@ def unset_fields(
 ) -> None:
     """Take fields out of drafts: they follow the baseline again. An empty draft vanishes."""
     fields = [word for word in words if word in FIELDS]
+    wrong = None if fields else unwritable(words[-1])
+    if wrong:
+        raise InvalidRequest(
+            f"{words[-1]} {wrong.reason}", hint="name the fields after the records"
+        )
     filters, _ = _with_ids(
         filters, [word for word in words if word not in FIELDS], None, everything=everything
     )

@@ -12,6 +12,7 @@ import typer
 from pfa_cli import streams
 from pfa_cli.compose import group
 from pfa_cli.render.escape import visible
+from pfa_cli.render.words import count
 from pfa_cli.session import Call
 from pfa_core.model.locking import IfLocked
 
@@ -29,9 +30,9 @@ Locked = Annotated[
 class Progress:
     """A counter on the terminal that overwrites itself, and a line for each time that PEMS lets us wait."""
 
-    def __init__(self, call: Call, text: str) -> None:
-        """Show `{number} {text}`."""
-        self._text = text
+    def __init__(self, call: Call, noun: str, done: str) -> None:
+        """Show `3 commitments settled` of the noun `commitment` and what is done with them."""
+        self._noun, self._done = noun, done
         self._shown = streams.is_terminal(sys.stderr) and not call.common.quiet
         self._told = False
         self._listening = ExitStack()
@@ -55,12 +56,12 @@ class Progress:
 
     def _wait(self, fields: Mapping[str, Any]) -> None:
         self._wipe()
-        reason = str(fields.get("reason") or "PEMS could not take some of it")
+        reason = str(fields.get("reason") or "some wait for their next try")
         streams.tell(visible(f"{reason}; again in {fields['seconds']:.0f} s"))
 
     def _tell(self, number: int) -> None:
         self._told = True
-        sys.stderr.write(f"\r{number:,} {self._text}")
+        sys.stderr.write(f"\r{count(number, self._noun)} {self._done}\x1b[K")
         sys.stderr.flush()
 
 

@@ -95,7 +95,7 @@ def pull(
         raise InvalidRequest("files follow --from", hint=f"pfa sync pull --from {more[0]}")
     moment = _moment(since)
     database, principal = call.open()
-    progress = Progress(call, "records read")
+    progress = Progress(call, "record", "read")
     with in_order() as stop, logs.attached():
         try:
             if files:
@@ -183,6 +183,11 @@ def _told(call: Call, result: PullResult) -> int:
         return 0
     if result.message and result.status == "completed":
         call.say(result.message)
+    if result.missing:
+        missing = count(result.missing, "record")
+        call.hint(
+            f"{missing} did not arrive: marked as missing, kept and summed until PEMS has them again"
+        )
     if result.interrupted:
         call.say(f"{result.message}; {KEPT}")
         return 0

@@ -89,7 +89,7 @@ def push(
         planned = core.plan_push(database, principal, session_id=session, limit=limit)
         call.mask(*planned)
         return _show_plan(call, [document(item) for item in planned])
-    progress = Progress(call, "commitments settled")
+    progress = Progress(call, "commitment", "looked after")
     with in_order() as stop, logs.attached():
         try:
             result = core.push_commitments(
@@ -136,7 +136,7 @@ def retry(
     )
     database, principal = call.open()
     profile = None if call.dry_run else call.pems()
-    progress = Progress(call, "commitments settled")
+    progress = Progress(call, "commitment", "looked after")
     with in_order() as stop, logs.attached():
         try:
             result = core.retry(

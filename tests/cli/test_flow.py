@@ -118,6 +118,36 @@ def test_an_organization_without_records_says_so(pfa: Pfa, words: tuple[str, ...
     assert (told.code, "HOLNG has no records yet" in told.err) == (0, True)
 
 
+def test_drafts_that_keep_their_sessions_are_told_by_session(ready: Pfa) -> None:
+    ready("draft", "set", "H-001", "model=A", "--into", "mine")
+    told = ready("draft", "set", "--all", "model=B", "-o", "json")
+    fresh = told.json["sessionId"]
+    assert told.json["metadata"]["sessions"] == {fresh: 5, "mine": 1}
+    assert f"6 drafts saved in the sessions they belong to, {fresh} (5), mine (1)" in told.err
+    assert told.err.endswith("next: pfa diff\n")
+    again = ready("draft", "set", "H-001", "model=C", "-n")
+    assert "1 draft saved in session mine (1 updated)" in again.err
+
+
+def test_unset_of_a_field_that_there_is_not_names_the_nearest(ready: Pfa) -> None:
+    ready("draft", "set", "H-001", "model=A")
+    told = ready("draft", "unset", "H-001", "modle")
+    assert told.code == 2
+    assert "modle is no field; did you mean model?" in told.err
+
+
+def test_of_very_many_problems_a_hundred_are_told(ready: Pfa, tmp_path: Path) -> None:
+    items = [{"pfaId": f"X-{number}", "delta": {"model": "A"}} for number in range(120)]
+    file = tmp_path / "many.json"
+    file.write_text(json.dumps(items))
+    told = ready("draft", "save", str(file))
+    assert told.code == 6
+    assert "  and 20 more (20 NOT_FOUND); all of them: --error-format json" in told.err
+    assert told.err.count("is no record of HOLNG") == 100
+    asked = ready("draft", "save", str(file), "--error-format", "json")
+    assert len(json.loads(asked.err)["error"]["details"]) == 120
+
+
 def test_init_again_does_not_propose_a_first_pull(pfa: Pfa) -> None:
     assert "next: pfa sync pull --org HOLNG --from FILE" in pfa("init", "--org", "HOLNG").err
     assert "next: pfa status --org HOLNG" in pfa("init", "--org", "HOLNG").err

@@ -358,6 +358,16 @@ def test_what_was_given_back_unsent_can_still_be_uncommitted(far):
     assert pfa_core.uncommit(far.db, far.ann, Selection(session_id="s")).uncommitted
 
 
+def test_of_what_pems_has_nothing_can_be_taken_back(far):
+    committed(far, model="A")
+    far.push()
+    with pytest.raises(errors.NoDrafts, match="PEMS has it all") as refused:
+        pfa_core.uncommit(far.db, far.ann, Selection(session_id="s"))
+    assert refused.value.hint == "to take a change back draft the old value"
+    with pytest.raises(errors.IllegalTransition, match="PEMS has it all"):
+        pfa_core.discard(far.db, far.ann, Selection(session_id="s"))
+
+
 def test_what_was_sent_cannot_be_uncommitted(far):
     committed(far, model="A")
     far.push()
