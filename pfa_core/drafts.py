@@ -183,8 +183,9 @@ def unset_fields(
         stacks = by_record(modifications.of_records(conn, principal, list(locked)))
         rows = [row for stack in stacks.values() for row in stack if row.state == "draft"]
         if not rows:
+            near = nearest(conn, principal, filters)
             raise NoDrafts(
-                "none of these records has a draft of yours", hint="type: pfa draft list"
+                "none of these records has a draft of yours", hint=near or "type: pfa draft list"
             )
         _require_valid_rest(rows, locked, stacks, frozenset(fields))
         return _unset(conn, db, principal, rows, frozenset(fields))

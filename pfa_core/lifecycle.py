@@ -31,7 +31,7 @@ from pfa_core.store.database import Database
 from pfa_core.store.modifications import Commitment, Mark, ModificationRow
 
 _DRAFT_THE_OLD = "to take a change back draft the old value"
-_SETTLED_BY_PUSH = f"pfa sync push or pfa sync retry settles them; {_DRAFT_THE_OLD}"
+_SETTLED_BY_PUSH = f"a push settles them once their next try is due; {_DRAFT_THE_OLD}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,10 +212,10 @@ class _Pulling:
             if answer.remedy in (Remedy.NONE, Remedy.STOP) or failures == self._policy.retries:
                 return answer
             wait = self._policy.delay(failures, answer.retry_after, random.random())  # noqa: S311
-            self.log.warning(
-                "waiting", code=answer.code, reason=answer.message, seconds=wait.total_seconds()
-            )
-            if self.stop.wait(min(wait.total_seconds(), LONGEST_WAIT)):
+            seconds = min(wait.total_seconds(), LONGEST_WAIT)
+            reason = self.running.mask.text(answer.message)
+            self.log.warning("waiting", code=answer.code, reason=reason, seconds=seconds)
+            if self.stop.wait(seconds):
                 return answer
         raise AssertionError("unreachable")
 
@@ -229,7 +229,7 @@ class _Pulling:
     ) -> _Batch | None:
         """Let the page behind be fetched, and check this one meanwhile; None: nothing to store."""
         if isinstance(fetched, Trouble):
-            self.trouble = fetched
+            self.trouble = replace(fetched, message=self.running.mask.text(fetched.message))
             return None
         rows, place = fetched.page.rows, fetched.place
         if place.last_id:

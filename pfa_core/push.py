@@ -301,20 +301,21 @@ def _error(work: Pushing) -> PfaError | None:
     if work.denied:
         return work.denied
     if work.refused:
-        return _rejected(work.refused, tally)
+        return _rejected(work.running.mask.text(work.refused.message), tally)
     away = work.outage or _all_in_trouble(tally)
     if away and not counts["synced"]:
         return PemsUnavailable(
-            f"PEMS is away ({away.message}); nothing came through, everything waits for the next push",
+            f"PEMS is away ({work.running.mask.text(away.message)}); nothing came through, everything"
+            " waits for the next push",
             hint="type: pfa doctor",
             details=work.problems()[:SHOWN_FAULTS],
         )
     return None
 
 
-def _rejected(trouble: Trouble, tally: Tally) -> PemsRejected:
+def _rejected(reason: str, tally: Tally) -> PemsRejected:
     return PemsRejected(
-        f"PEMS does not let us in ({trouble.message}); {tally.synced:,} commitments were sent before,"
+        f"PEMS does not let us in ({reason}); {tally.synced:,} commitments were sent before,"
         " the others wait for the next push",
         hint="see PFA_PEMS_USERNAME and PFA_PEMS_PASSWORD_FILE, then type: pfa doctor",
     )

@@ -314,6 +314,8 @@ class _Plan:
 
 def _clean(change: Change) -> tuple[dict[str, Any], list[Fault]]:
     delta, faults = clean(change.pfa_id, change.delta)
+    if not isinstance(change.change_reason, str | None):
+        faults.append(Fault(change.pfa_id, "changeReason", "INVALID_TYPE", "must be a text"))
     try:
         jsontext.refuse_texts((change.pfa_id, change.change_reason, *delta.values()))
     except jsontext.JsonFault as fault:

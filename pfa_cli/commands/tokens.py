@@ -156,7 +156,9 @@ def list_tokens(
     _show_tokens(call, found)
     if not found:
         whose = f"of {user_id} " if user_id else ""
-        call.hint(f"no token {whose}is good now{'' if ended else '; --ended shows what was'}")
+        call.hint(
+            f"no token {whose}" + ("was found" if ended else "is good now; --ended shows what was")
+        )
 
 
 @command(

@@ -183,6 +183,7 @@ class Query:
     baseline: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "sort", tuple(self.sort))  # a list would be no key of a cache
         if self.baseline and (self.filters.narrows_touched() or self.filters.changed):
             raise InvalidRequest("the baseline knows no states, sessions or changes")
 

@@ -118,6 +118,10 @@ class TestCommands:
         told = ready("auth", "list", "--user", "nobody")
         assert (told.code, told.out) == (0, "")
         assert "no token of nobody is good now; --ended shows what was" in told.err
+        assert (
+            "no token of nobody was found"
+            in ready("auth", "list", "--user", "nobody", "--ended").err
+        )
 
     @pytest.mark.parametrize(
         "words",

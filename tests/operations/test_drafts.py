@@ -82,6 +82,12 @@ class TestSave:
         (view,) = pfa_core.list_drafts(world.db, world.principal(), Filters())
         assert view.change_reason == "vendor's list"
 
+    @pytest.mark.parametrize("reason", [{"a": "\0"}, ["\ud800"], 5, "\0", "\ud800"], ids=repr)
+    def test_a_reason_is_a_text_that_can_be_stored(self, world: World, reason: Any) -> None:
+        with pytest.raises(errors.InvalidData) as refused:
+            pfa_core.save(world.db, world.principal(), [Change("P-1", {"model": "A"}, reason)])
+        assert [fault.code for fault in refused.value.details] == ["INVALID_TYPE"]
+
     def test_a_save_without_a_reason_keeps_the_one_there_is(self, world: World) -> None:
         draft(world.db, world.principal(), monthlyRate=1200, reason="dearer")
         draft(world.db, world.principal(), model="B")

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import pfa_core
-from pfa_core import errors, jsontext
+from pfa_core import errors, jsontext, pulling
 from pfa_core.pems.profile import GridSettings
 from pfa_core.pems.sandbox_http import Request, Response, json_response
 from pfa_core.secrets import Secret
-from tests.factories import World, a_world, commit, draft, record
+from tests.factories import World, a_principal, a_world, commit, draft, record
 from tests.far_side import a_far_side, a_profile, answering
 
 SECRET = "hunter2pw"
@@ -389,3 +389,25 @@ def test_a_secret_file_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path):
     environ["PFA_PEMS_PASSWORD_FILE"] = str(tmp_path / "none")
     with pytest.raises(errors.ConfigInvalid, match="PFA_PEMS_PASSWORD_FILE"):
         pfa_core.pems_profile(pfa_core.resolve(environ={}), "ORG", environ)
+
+
+def test_numbers_in_pems_s_texts_are_hidden_from_who_may_see_no_money(world, caplog):
+    rights = ["read", "refresh_data"]
+    world.add_user("rf", "viewer", rights=rights)
+    blind = a_principal("rf", rights=rights)
+    with answering(lambda _: json_response(503, {"message": "rate 1234567.89"})) as url:
+        profile = a_profile(url, retry_delay=0.01, retries=1)
+        with pytest.raises(errors.PemsUnavailable) as refused:
+            pfa_core.pull_pems(world.db, blind, profile)
+    waits = [item.fields for item in caplog.records if getattr(item, "event", "") == "waiting"]
+    assert len(waits) == 1
+    assert "1234567" not in refused.value.message + str(waits)
+
+
+def test_a_wait_is_told_as_long_as_it_is(world, caplog, monkeypatch):
+    monkeypatch.setattr(pulling, "LONGEST_WAIT", 0.05)
+    away = Response(503, b"{}", {"Retry-After": "1000"})
+    with answering(lambda _: away) as url, pytest.raises(errors.PemsUnavailable):
+        pfa_core.pull_pems(world.db, world.principal(), a_profile(url, retries=1))
+    waits = [item.fields for item in caplog.records if getattr(item, "event", "") == "waiting"]
+    assert [wait["seconds"] for wait in waits] == [0.05]

@@ -17,6 +17,7 @@ from pfa_core.model.query import (
     DEFAULT_SORT,
     LOOKED_AT,
     Filters,
+    Query,
     SortKey,
     complete_sort,
     decode_cursor,
@@ -240,3 +241,7 @@ def test_filters_know_which_fields_they_look_at():
 def test_every_filter_on_values_says_what_it_looks_at():
     about_me = {"state", "session", "changed"}
     assert {item.name for item in fields(Filters)} == LOOKED_AT.keys() | about_me
+
+
+def test_an_order_may_be_given_as_a_list():
+    assert Query(sort=[SortKey("model")]) == Query(sort=(SortKey("model"),))  # pyright: ignore[reportArgumentType] - the point
