@@ -49,7 +49,8 @@ class Figure:
         return {**asdict(self), "ratio": self.ratio, "good": self.good}
 
 
-# So many rounds as on a connection that is used: PostgreSQL plans a statement anew the first ten times.
+# A connection that is used: PostgreSQL plans a statement anew the first ten times.
+USED = 12
 OFTEN = 40
 HEADER = f"{'work':<58} {'ours':>10} {'yardstick':>10} {'ratio':>8} {'at most':>8}"
 
