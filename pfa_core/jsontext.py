@@ -131,9 +131,9 @@ def refuse_unstorable(value: Any, depth: int = 0) -> None:
 
 
 def refuse_texts(values: Iterable[Any]) -> None:
-    """The same of values none of which holds others: most texts are plain."""
+    """The same of values none of which holds others."""
     for value in values:
-        if isinstance(value, str) and not (value.isascii() and "\0" not in value):
+        if isinstance(value, str):
             _refuse_text(value)
 
 

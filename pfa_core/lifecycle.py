@@ -167,7 +167,8 @@ def uncommit(
         if not rows:
             _require_none_under_way(conn, principal, selection)
             what = f"nothing committed {_where(selection)}"
-            if _is_in_pems(conn, principal, selection.session_id):
+            session = selection.session_id
+            if session and _in_pems(modifications.states_of_session(conn, principal, session)):
                 raise NoDrafts(f"{what}: PEMS has it all", hint=_DRAFT_THE_OLD)
             raise NoDrafts(what, hint="type: pfa status")
         _require_unsent(rows)
@@ -261,7 +262,7 @@ def _nothing_to_discard(
 ) -> DiscardResult:
     session = selection.session_id or ""
     states = modifications.states_of_session(conn, principal, session)
-    if _is_in_pems(conn, principal, session):
+    if _in_pems(states):
         text = f"session {session!r} has no drafts any more: PEMS has it all"
         raise IllegalTransition(text, hint=_DRAFT_THE_OLD)
     if states and State.DRAFT not in states:
@@ -326,11 +327,9 @@ def _require_versions(drafts: Sequence[Mark], selection: Selection) -> None:
         )
 
 
-def _is_in_pems(conn: Connection[Any], principal: Principal, session_id: str | None) -> bool:
-    """Whether all that there is of the session has been pushed."""
-    return bool(session_id) and set(
-        modifications.states_of_session(conn, principal, session_id or "")
-    ) == {State.SYNCED}
+def _in_pems(states: Mapping[str, int]) -> bool:
+    """Whether all that there is of a session has been pushed."""
+    return states.keys() == {State.SYNCED}
 
 
 def _require_none_under_way(

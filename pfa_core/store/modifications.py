@@ -1,4 +1,5 @@
-"""Modifications and the overlay that is kept from them."""
+"""Modifications and the overlay that is kept from them: a function for each statement, so a long file, and
+one room, since whoever changes a modification puts its overlay right."""
 
 from __future__ import annotations
 
