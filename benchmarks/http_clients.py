@@ -146,8 +146,8 @@ def by_pycurl(url: str, _: int, __: list[object]) -> Send:
 
 
 def by_pfa(url: str, threads: int, shared: list[object]) -> Send:
+    from pfa_core.model.secret import Secret
     from pfa_core.pems.http import Answer, HttpClient
-    from pfa_core.secrets import Secret
 
     if not shared:
         shared.append(

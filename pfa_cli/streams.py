@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TextIO
 
 from pfa_core.errors import IoFailure
-from pfa_core.secrets import masked
+from pfa_core.model.secret import masked
 
 
 class Color(StrEnum):

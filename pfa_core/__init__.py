@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from pfa_core.metrics import Metric, collect, exposition
     from pfa_core.model.decision import Decision
     from pfa_core.model.delta import Change, merge, three_way
-    from pfa_core.model.locking import IfLocked
     from pfa_core.model.ownership import Owner, Ownership
     from pfa_core.model.principal import Principal, Right, Role
     from pfa_core.model.query import Filters, Query, SortKey, parse_sort
+    from pfa_core.model.run import IfLocked
     from pfa_core.overview import LogFilter, follow_log, list_log, list_runs, show_run, status
     from pfa_core.pems.profile import PemsProfile
     from pfa_core.pems_settings import pems_configured, pems_ownership, pems_profile
@@ -74,32 +74,31 @@ _HOME = {
         "access": "add_organization grant initialize list_members list_organizations revoke",
         "choosing": "ConflictSelection",
         "conflicts": "list_conflicts resolve_conflicts show_conflict",
-        "issuing": "issue_service_token issue_token refresh_token",
-        "revoking": "list_tokens revoke_tokens",
-        "rotating": "list_keys retire_key rotate_keys",
         "drafts": "parse_assignments save set_fields shift unset_fields",
         "files.deltas": "DeltaFile read_delta_file",
         "integrity": "verify_log",
+        "issuing": "issue_service_token issue_token refresh_token",
         "kpis": "compute_stats",
         "lifecycle": "Selection commit discard uncommit",
         "metrics": "Metric collect exposition",
         "model.decision": "Decision",
         "model.delta": "Change merge three_way",
+        "model.ownership": "Owner Ownership",
         "model.principal": "Principal Right Role",
         "model.query": "Filters Query SortKey parse_sort",
+        "model.run": "IfLocked",
         "overview": "LogFilter follow_log list_log list_runs show_run status",
         "pems.profile": "PemsProfile",
-        "model.ownership": "Owner Ownership",
         "pems_settings": "pems_configured pems_ownership pems_profile",
         "pull": "pull_files pull_pems",
         "pulling": "PullOptions",
         "push": "PushOptions plan_push push_commitments retry",
-        "model.locking": "IfLocked",
         "records": "MergedRecord count_records export_jsonl list_records nearest_value show_records stream_records",
         "restoration": "restore",
         "review": "diff list_drafts",
-        "schema": "database_status database_url open_database psql_address psql_program stop_embedded upgrade"
-        " wall_status",
+        "revoking": "list_tokens revoke_tokens",
+        "rotating": "list_keys retire_key rotate_keys",
+        "schema": "database_status database_url open_database psql_address psql_program stop_embedded upgrade wall_status",
         "settings": "Flags Settings resolve",
         "signin": "authenticate login logout token_info",
         "store.database": "Database",

@@ -14,7 +14,7 @@ from pfa_core.errors import Fault, InvalidData
 from pfa_core.files.baseline import RawRecord
 from pfa_core.masking import Mask
 from pfa_core.model.baseline import FOREIGN, read_record
-from pfa_core.model.textrows import TextRows
+from pfa_core.model.text_rows import TextRows
 from pfa_core.running import Running
 from pfa_core.store import leases, runs
 

@@ -19,7 +19,7 @@ from pfa_core.errors import (
     VersionConflict,
 )
 from pfa_core.guard import enter, may_write_all, require_fields
-from pfa_core.model.actions import Action
+from pfa_core.model.audit import Action
 from pfa_core.model.modification import State
 from pfa_core.model.ownership import Ownership
 from pfa_core.model.principal import Principal

@@ -22,11 +22,11 @@ from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:  # a list masks records alone and need not load what it is not made of
+    from pfa_core.model.audit import LogEntry
     from pfa_core.model.kpi import Stats
-    from pfa_core.store.audit import LogEntry
+    from pfa_core.model.run import Outcome
     from pfa_core.store.members import Member
     from pfa_core.store.queue import DeadLetter, Waiting
-    from pfa_core.store.runs import Outcome
 
 SHOWN_FIELDS = tuple(field.name for field in FIELDS.values() if field.kind is not Kind.MONEY)
 HIDDEN_NUMBER = "***"

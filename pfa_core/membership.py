@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.errors import InvalidRequest
-from pfa_core.model.actions import Action
+from pfa_core.model.audit import Action
 from pfa_core.model.principal import RIGHTS_OF, SERVICE_PREFIX, Principal, Role
 from pfa_core.naming import require_user
 from pfa_core.store import audit, members

@@ -14,7 +14,7 @@ from pfa_core import tokens
 from pfa_core.errors import ConfigInvalid, InvalidRequest
 from pfa_core.guard import resume
 from pfa_core.keys import Keyring, SigningKey
-from pfa_core.model.actions import Action
+from pfa_core.model.audit import Action
 from pfa_core.model.principal import Right, Role
 from pfa_core.store import audit, members, signing_keys
 from pfa_core.store import tokens as register

@@ -17,15 +17,15 @@ from psycopg import Connection
 from pfa_core.errors import InvalidRequest, NotFound
 from pfa_core.guard import enter, holds, require
 from pfa_core.masking import Mask, mask_for
-from pfa_core.model.actions import ACTIONS
+from pfa_core.model.audit import ACTIONS, LogEntry, LogFilter
 from pfa_core.model.delta import three_way
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import OTHERS, Operation
+from pfa_core.model.run import Outcome, Run
 from pfa_core.store import audit, chain, mirror, modifications, runs
-from pfa_core.store.audit import LAST_ID, LogEntry, LogFilter, Place
+from pfa_core.store.audit import LAST_ID, Place
 from pfa_core.store.database import Database
-from pfa_core.store.runs import Outcome, Run
 
 MAX_ROWS = 100_000
 STRETCH = 1_000  # entries that are followed at once

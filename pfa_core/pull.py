@@ -16,15 +16,15 @@ from pfa_core.errors import ConfigInvalid, Fault, InvalidRequest
 from pfa_core.files.baseline import GridAnswer, RawRecord, read_baseline
 from pfa_core.files.reading import rereadable, source_name
 from pfa_core.guard import enter
-from pfa_core.model.locking import IfLocked
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
+from pfa_core.model.run import IfLocked
+from pfa_core.model.secret import looks_like_token
 from pfa_core.pems.fieldmap import read_field_map
 from pfa_core.pems.grid import decode_page
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pulling import PullOptions, pull_pages
 from pfa_core.running import Running, leased, rehearsal
-from pfa_core.secrets import looks_like_token
 from pfa_core.store import leases, members, mirror, runs
 from pfa_core.store.database import Database
 from pfa_core.store.mirror import Merged

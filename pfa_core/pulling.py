@@ -20,9 +20,9 @@ from pfa_core.guard import enter
 from pfa_core.logs import RunLog, run_log
 from pfa_core.model.baseline import FOREIGN
 from pfa_core.model.exchange import Remedy, Trouble
-from pfa_core.model.locking import IfLocked
-from pfa_core.model.outcome import RetryPolicy
+from pfa_core.model.push import RetryPolicy
 from pfa_core.model.rights import Operation
+from pfa_core.model.run import IfLocked
 from pfa_core.pems.grid import GridPage
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.reader import GridReader, open_reader

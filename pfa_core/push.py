@@ -26,10 +26,10 @@ from pfa_core.guard import enter
 from pfa_core.logs import run_log
 from pfa_core.masking import mask_for
 from pfa_core.model.exchange import Trouble
-from pfa_core.model.locking import IfLocked
-from pfa_core.model.outcome import RetryPolicy
 from pfa_core.model.principal import Principal
+from pfa_core.model.push import RetryPolicy
 from pfa_core.model.rights import Operation
+from pfa_core.model.run import IfLocked
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.writer import open_writer
 from pfa_core.pushing import Limits, Pushing, Tally

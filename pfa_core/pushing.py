@@ -22,7 +22,7 @@ from pfa_core.errors import Fault, NotAllowed, PfaError
 from pfa_core.guard import enter, require_active
 from pfa_core.logs import RunLog
 from pfa_core.model.exchange import FORBIDDEN, Remedy, Trouble
-from pfa_core.model.outcome import Result, RetryPolicy, Sending, Task, Verdict
+from pfa_core.model.push import Result, RetryPolicy, Sending, Task, Verdict
 from pfa_core.model.rights import Operation
 from pfa_core.running import Running
 from pfa_core.senders import Pace, Senders

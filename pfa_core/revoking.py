@@ -13,7 +13,7 @@ from pfa_core.guard import enter, holds
 from pfa_core.minting import record
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.rights import Operation
-from pfa_core.secrets import looks_like_token
+from pfa_core.model.secret import looks_like_token
 from pfa_core.store import tokens, wall
 from pfa_core.store.database import Database
 from pfa_core.store.tokens import TokenRow

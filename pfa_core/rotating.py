@@ -13,7 +13,7 @@ from pfa_core.errors import ConfigInvalid, IllegalTransition, InvalidRequest, No
 from pfa_core.guard import enter
 from pfa_core.keys import Keyring
 from pfa_core.minting import MAX_TTL, meet
-from pfa_core.model.actions import Action
+from pfa_core.model.audit import Action
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
 from pfa_core.settings import Settings

@@ -19,10 +19,10 @@ from psycopg import Connection
 from pfa_core.errors import LeaseHeld, PfaError
 from pfa_core.guard import enter, require_active, resume
 from pfa_core.masking import Mask, mask_for
-from pfa_core.model.actions import Action, Direction
-from pfa_core.model.locking import IfLocked
+from pfa_core.model.audit import Action, Direction
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
+from pfa_core.model.run import IfLocked
 from pfa_core.store import audit, leases, runs
 from pfa_core.store.database import Database
 from pfa_core.store.leases import Holder

@@ -13,10 +13,10 @@ from typing import Any
 from platformdirs import user_config_path
 
 from pfa_core.errors import ConfigInvalid
+from pfa_core.model.secret import Secret
 from pfa_core.secrets import (
     OTHERS,
     OTHERS_OF_A_CREDENTIAL,
-    Secret,
     open_judged,
     read_secret_file,
     write_secret_file,

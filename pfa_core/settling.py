@@ -11,9 +11,9 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.model.actions import Action
+from pfa_core.model.audit import Action
 from pfa_core.model.ids import NewId
-from pfa_core.model.outcome import Result, RetryPolicy, Verdict
+from pfa_core.model.push import Result, RetryPolicy, Verdict
 from pfa_core.running import Running
 from pfa_core.store import audit, conflicts, leases, members, mirror, modifications, queue, runs
 

@@ -14,9 +14,9 @@ import jwt
 from pfa_core import keys
 from pfa_core.errors import ConfigInvalid, InvalidRequest, InvalidToken, TokenExpired, Unauthorized
 from pfa_core.keys import Keyring, SigningKey
-from pfa_core.model import tokenform
+from pfa_core.model import token_format
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
-from pfa_core.secrets import Secret
+from pfa_core.model.secret import Secret
 from pfa_core.settings import Settings
 
 ALGORITHM = "HS256"
@@ -77,7 +77,7 @@ def sign(claims: Claims, ring: Keyring) -> str:
     key = ring.signing
     with _any_key_length():
         token = jwt.encode(payload, key.secret.reveal(), ALGORITHM, headers={"kid": key.key_id})
-    if len(token) > tokenform.MAX_LENGTH:
+    if len(token) > token_format.MAX_LENGTH:
         raise InvalidRequest("a token cannot hold so many organizations")
     return token
 
@@ -92,8 +92,8 @@ def verify(token: str, ring: Keyring, now: datetime) -> Claims:
         InvalidToken: Malformed, signed with another key or another algorithm, or lacking a claim.
     """
     try:
-        written, content, _ = tokenform.split(token)
-        header = tokenform.read_header(written)
+        written, content, _ = token_format.split(token)
+        header = token_format.read_header(written)
     except ValueError:
         raise InvalidToken("the token is malformed", hint=_AGAIN) from None
     if header.get("alg") != ALGORITHM or header.get("typ", "JWT") != "JWT":
@@ -161,14 +161,14 @@ def _malformed() -> Iterator[None]:
 
 def _read_claims(content: bytes, key: SigningKey, now: datetime) -> Claims:
     try:
-        payload = tokenform.read_payload(content)
+        payload = token_format.read_payload(content)
         if "aud" in payload:
             raise ValueError("aud")
         if "nbf" in payload and _instant(payload, "nbf") > now:
             raise ValueError("nbf")
         return Claims(
-            user_id=tokenform.text_claim(payload, "sub"),
-            token_id=tokenform.text_claim(payload, "jti"),
+            user_id=token_format.text_claim(payload, "sub"),
+            token_id=token_format.text_claim(payload, "jti"),
             issued_at=_instant(payload, "iat"),
             expires_at=_instant(payload, "exp"),
             organizations={
@@ -188,7 +188,7 @@ def _read_grant(content: Mapping[str, Any]) -> Grant:
 
 
 def _instant(payload: Mapping[str, Any], name: str) -> datetime:
-    return datetime.fromtimestamp(tokenform.seconds_claim(payload, name), UTC)
+    return datetime.fromtimestamp(token_format.seconds_claim(payload, name), UTC)
 
 
 @contextmanager

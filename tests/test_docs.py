@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import pfa_core
-from pfa_core.model.actions import ACTIONS
+from pfa_core.model.audit import ACTIONS
 from pfa_core.model.rights import FIELD_NEEDS, NEEDS
 
 ROOT = Path(__file__).resolve().parent.parent

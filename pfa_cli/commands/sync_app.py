@@ -14,7 +14,7 @@ from pfa_cli.compose import group
 from pfa_cli.render.escape import visible
 from pfa_cli.render.words import count
 from pfa_cli.session import Call
-from pfa_core.model.locking import IfLocked
+from pfa_core.model.run import IfLocked
 
 app = typer.Typer(rich_markup_mode=None)
 sync = group(

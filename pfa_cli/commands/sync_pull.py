@@ -19,7 +19,7 @@ from pfa_cli.render.words import count
 from pfa_cli.session import Call
 from pfa_cli.stopping import in_order
 from pfa_core.errors import Fault, InvalidData, InvalidRequest, PemsUnavailable
-from pfa_core.model.locking import IfLocked
+from pfa_core.model.run import IfLocked
 
 if TYPE_CHECKING:
     from pfa_core.pull import PullResult

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pfa_core.secrets import Secret
+from pfa_core.model.secret import Secret
 
 
 class Right(StrEnum):

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pfa_core.model.ownership import Ownership
+from pfa_core.model.secret import Secret
 from pfa_core.pems.fieldmap import FieldMap
-from pfa_core.secrets import Secret
 
 
 class WriterKind(StrEnum):

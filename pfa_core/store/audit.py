@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.errors import Denial
-from pfa_core.model.actions import Action
+from pfa_core.model.audit import Action, LogEntry, LogFilter
 from pfa_core.model.ids import NewId, counting_from
 from pfa_core.model.principal import Principal
 from pfa_core.store import leases, wall
@@ -52,36 +52,6 @@ class Entry:
     before: Any = None
     after: Any = None
     reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """An entry of the trail as read back; where `masked`, money is None in it."""
-
-    entry_id: str
-    at: datetime
-    user_id: str
-    action: str
-    pfa_id: str | None
-    session_id: str | None
-    run_id: str | None
-    before: Any
-    after: Any
-    reason: str | None
-    masked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LogFilter:
-    """Which entries; None and () mean all. `since` is inclusive, `until` is not."""
-
-    user_id: str | None = None
-    pfa_id: str | None = None
-    session_id: str | None = None
-    run_id: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    actions: tuple[str, ...] = ()
 
 
 class Place(NamedTuple):

@@ -12,9 +12,9 @@ from psycopg import sql as compose
 from psycopg.rows import class_row
 
 from pfa_core import sql
+from pfa_core.model.member import Entrance, Member
 from pfa_core.model.principal import Principal
 from pfa_core.store import wall
-from pfa_core.store.wall import Entrance, Member
 
 _SQL = sql.statements("members")
 # Of whoever only comes in, and of whoever comes in to write.

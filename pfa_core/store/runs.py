@@ -12,27 +12,10 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
+from pfa_core.model.run import Outcome, Run
 from pfa_core.store.plain import plain
 
 _SQL = sql.statements("runs")
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One execution of pull or push; `counts` by outcome. `kind`: full or incremental, `since` when
-    the latter began to look."""
-
-    run_id: str
-    direction: str
-    source: str
-    status: str
-    user_id: str
-    started_at: datetime
-    finished_at: datetime | None
-    counts: Mapping[str, int]
-    message: str | None
-    kind: str = "full"
-    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +29,6 @@ class NewOutcome:
     outcome: str
     code: str
     message: str
-    modification_id: str | None = None
-    attempt: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one record in a run; `attempt` counts the sends of its modification."""
-
-    pfa_id: str | None
-    position: str
-    outcome: str
-    code: str
-    message: str
-    at: datetime
     modification_id: str | None = None
     attempt: int | None = None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -12,7 +10,8 @@ from psycopg.rows import args_row, class_row
 
 from pfa_core import sql
 from pfa_core.errors import Unauthorized
-from pfa_core.model.principal import RIGHTS_OF, Principal, Role
+from pfa_core.model.member import Entrance, Member
+from pfa_core.model.principal import Principal
 
 APP_ROLE = "pfa_app"
 
@@ -37,32 +36,6 @@ class RoleFacts(NamedTuple):
     has_policies: bool
     creates: bool
     on_citus: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A user's role and rights in one organization, and who granted them when."""
-
-    organization_id: str
-    user_id: str
-    role: str
-    rights: list[str]
-    granted_by: str
-    granted_at: datetime
-
-    @property
-    def custom(self) -> bool:
-        """Whether the rights are others than those of the role's template."""
-        return frozenset(self.rights) != RIGHTS_OF[Role(self.role)]
-
-
-@dataclass(frozen=True, slots=True)
-class Entrance:
-    """A membership as a token finds it: `token_revoked` for this organization, `key_ended` for all."""
-
-    member: Member
-    token_revoked: bool
-    key_ended: bool
 
 
 # A connection keeps its role, so each is asked once.

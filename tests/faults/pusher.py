@@ -26,7 +26,8 @@ from typing import Any
 import pfa_core
 from pfa_core import errors
 from pfa_core.logs import JsonFormatter, LineHandler, LogFile, attached
-from pfa_core.model.locking import IfLocked
+from pfa_core.model.run import IfLocked
+from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import GridSettings, WriterKind
 from pfa_core.pems.rest import RestWriter
 from pfa_core.pems.screen import ScreenWriter
@@ -34,7 +35,6 @@ from pfa_core.pulling import PullOptions
 from pfa_core.push import PushOptions
 from pfa_core.pushing import Pushing
 from pfa_core.running import Running
-from pfa_core.secrets import Secret
 from pfa_core.settling import Settler
 from pfa_core.store import leases, mirror, pages, queue
 from pfa_core.store.database import Database

@@ -22,9 +22,9 @@ import pytest
 
 import pfa_core
 from pfa_core import errors
+from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import WriterKind
 from pfa_core.pems.sandbox import Sandbox
-from pfa_core.secrets import Secret
 from pfa_core.settings import Flags, resolve
 from tests.factories import commit, draft, record
 from tests.far_side import FarSide, a_far_side

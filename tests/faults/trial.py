@@ -36,10 +36,10 @@ from pfa_core import Selection, errors
 from pfa_core.choosing import ConflictSelection
 from pfa_core.model.decision import Decision
 from pfa_core.model.principal import Principal
+from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import WriterKind
 from pfa_core.pems.sandbox import Outcome
 from pfa_core.pems.sandbox_http import Request, Response
-from pfa_core.secrets import Secret
 from pfa_core.store import migrations
 from tests.factories import commit, draft, record
 from tests.far_side import FarSide, a_far_side

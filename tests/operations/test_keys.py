@@ -13,7 +13,7 @@ from pfa_core import errors, keys, tokens
 from pfa_core.keys import Keyring, SigningKey
 from pfa_core.model.ids import utc_now
 from pfa_core.model.principal import RIGHTS_OF, Role
-from pfa_core.secrets import Secret
+from pfa_core.model.secret import Secret
 from tests.factories import World
 from tests.operations.signing import a_signing_world, count, issue, present, settings, trail
 

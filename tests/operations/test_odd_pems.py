@@ -13,9 +13,9 @@ import pytest
 
 import pfa_core
 from pfa_core import errors, jsontext, pulling
+from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import GridSettings
 from pfa_core.pems.sandbox_http import Request, Response, json_response
-from pfa_core.secrets import Secret
 from tests.factories import World, a_principal, a_world, commit, draft, record
 from tests.far_side import a_far_side, a_profile, answering
 

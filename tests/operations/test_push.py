@@ -13,7 +13,7 @@ import pfa_core
 from pfa_core import Selection, errors
 from pfa_core.model.ids import utc_now
 from pfa_core.model.ownership import Owner, Ownership
-from pfa_core.secrets import Secret
+from pfa_core.model.secret import Secret
 from tests.factories import commit, draft, record
 from tests.far_side import FarSide, a_far_side
 from tests.operations.views import ids, stats

@@ -29,8 +29,8 @@ from pfa_core.model.ids import utc_now
 from pfa_core.model.principal import RIGHTS_OF, Role
 from pfa_core.model.rights import NEEDS as STATED
 from pfa_core.model.rights import Operation
+from pfa_core.model.secret import Secret
 from pfa_core.pems.sandbox import Sandbox
-from pfa_core.secrets import Secret
 from pfa_core.store import signing_keys
 from pfa_core.store.signing_keys import NewKey
 from tests.factories import World, a_principal, a_world, commit, draft, record

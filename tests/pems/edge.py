@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.secrets import Secret
 
 CANARY = "canary-hunter2"
 

@@ -14,10 +14,10 @@ import pytest
 
 from pfa_core.errors import ConfigInvalid
 from pfa_core.model.exchange import Remedy, Trouble
+from pfa_core.model.secret import Secret
 from pfa_core.pems import bounded
 from pfa_core.pems.http import Answer, HttpClient
 from pfa_core.pems.refusals import retry_after
-from pfa_core.secrets import Secret
 from tests.pems.edge import CANARY, answering, http_answer, speaking
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

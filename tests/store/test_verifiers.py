@@ -19,7 +19,7 @@ from pfa_core import tokens
 from pfa_core.errors import NotSignedIn
 from pfa_core.keys import Keyring, SigningKey, key_id
 from pfa_core.model.principal import Right, Role
-from pfa_core.secrets import Secret
+from pfa_core.model.secret import Secret
 from pfa_core.store import signing_keys
 from pfa_core.store.signing_keys import NewKey
 

@@ -10,7 +10,7 @@ from pfa_core.errors import Fault
 from pfa_core.model.baseline import read_record
 from pfa_core.model.delta import same
 from pfa_core.model.record import FIELDS
-from pfa_core.model.textrows import TextRows
+from pfa_core.model.text_rows import TextRows
 
 ROWS = TextRows("ORG", jsontext.dumps)
 texts = st.one_of(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
 
 Action = Literal[
     # Drafts and conflicts.
@@ -42,3 +44,33 @@ Action = Literal[
 ]
 Direction = Literal["pull", "push"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """An entry of the trail as read back; where `masked`, money is None in it."""
+
+    entry_id: str
+    at: datetime
+    user_id: str
+    action: str
+    pfa_id: str | None
+    session_id: str | None
+    run_id: str | None
+    before: Any
+    after: Any
+    reason: str | None
+    masked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which entries; None and () mean all. `since` is inclusive, `until` is not."""
+
+    user_id: str | None = None
+    pfa_id: str | None = None
+    session_id: str | None = None
+    run_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    actions: tuple[str, ...] = ()

@@ -1,0 +1,48 @@
+"""What to do while another run of the same direction is at work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class IfLocked(StrEnum):
+    """What to do while another run holds the lease."""
+
+    FAIL = "fail"
+    WAIT = "wait"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of pull or push; `counts` by outcome. `kind`: full or incremental, `since` when
+    the latter began to look."""
+
+    run_id: str
+    direction: str
+    source: str
+    status: str
+    user_id: str
+    started_at: datetime
+    finished_at: datetime | None
+    counts: Mapping[str, int]
+    message: str | None
+    kind: str = "full"
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one record in a run; `attempt` counts the sends of its modification."""
+
+    pfa_id: str | None
+    position: str
+    outcome: str
+    code: str
+    message: str
+    at: datetime
+    modification_id: str | None = None
+    attempt: int | None = None
