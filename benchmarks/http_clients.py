@@ -147,7 +147,7 @@ def by_pycurl(url: str, _: int, __: list[object]) -> Send:
 
 def by_pfa(url: str, threads: int, shared: list[object]) -> Send:
     from pfa_core.model.secret import Secret
-    from pfa_core.pems.http import Answer, HttpClient
+    from pfa_core.pems.http.client import Answer, HttpClient
 
     if not shared:
         shared.append(
@@ -177,7 +177,7 @@ CLIENTS: dict[str, tuple[str, Client]] = {
     "httpx": ("httpx", by_httpx),
     "niquests": ("niquests", by_niquests),
     "pycurl": ("pycurl", by_pycurl),
-    "pfa": ("pfa_core.pems.http", by_pfa),
+    "pfa": ("pfa_core.pems.http.client", by_pfa),
 }
 
 

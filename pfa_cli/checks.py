@@ -162,8 +162,8 @@ def _membership(call: Call) -> Finding:
 def _pems(call: Call) -> Finding:
     """Whether PEMS answers, and lets us in; an installation that lives on files has none."""
     from pfa_core.model.exchange import Remedy, Trouble
-    from pfa_core.pems.reader import open_reader
-    from pfa_core.pems.rest import health
+    from pfa_core.pems.services.grid_reader import open_reader
+    from pfa_core.pems.services.rest import health
 
     code = call.principal.organization_id
     if not core.pems_configured(call.settings, code):

@@ -126,7 +126,7 @@ class Call:
         profile = core.pems_profile(self.settings, self.principal.organization_id)
         if field_map is None:
             return profile
-        from pfa_core.pems.fieldmap import load_field_map
+        from pfa_core.pems.mapping.field_map import load_field_map
 
         return replace(profile, field_map=load_field_map(field_map))
 

@@ -93,12 +93,14 @@ _HOME = {
         "pull": "pull_files pull_pems",
         "pulling": "PullOptions",
         "push": "PushOptions plan_push push_commitments retry",
-        "records": "MergedRecord count_records export_jsonl list_records nearest_value show_records stream_records",
+        "records": "MergedRecord count_records export_jsonl list_records nearest_value"
+        " show_records stream_records",
         "restoration": "restore",
         "review": "diff list_drafts",
         "revoking": "list_tokens revoke_tokens",
         "rotating": "list_keys retire_key rotate_keys",
-        "schema": "database_status database_url open_database psql_address psql_program stop_embedded upgrade wall_status",
+        "schema": "database_status database_url open_database psql_address psql_program"
+        " stop_embedded upgrade wall_status",
         "settings": "Flags Settings resolve",
         "signin": "authenticate login logout token_info",
         "store.database": "Database",

@@ -16,7 +16,7 @@ from pfa_core.model.delta import FieldConflict, same, three_way
 from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.model.push import Result, Sending, Task, Verdict
-from pfa_core.pems.writer import Writer
+from pfa_core.pems.services.writer import Writer
 
 MOST_GENERATIONS = 8  # in a row, before a record that keeps moving is left for later
 

@@ -14,7 +14,7 @@ from pfa_core.errors import ConfigInvalid, IoFailure, NotFound
 from pfa_core.model.ownership import Ownership, read_ownership
 from pfa_core.model.secret import Secret
 from pfa_core.model.values import shorten
-from pfa_core.pems.fieldmap import FieldMap, load_field_map
+from pfa_core.pems.mapping.field_map import FieldMap, load_field_map
 from pfa_core.pems.profile import GridSettings, PemsProfile, ScreenSettings, WriterKind
 from pfa_core.secrets import read_secret_file
 from pfa_core.settings import Settings

@@ -20,9 +20,9 @@ from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import IfLocked
 from pfa_core.model.secret import looks_like_token
-from pfa_core.pems.fieldmap import read_field_map
-from pfa_core.pems.grid import decode_page
+from pfa_core.pems.mapping.field_map import read_field_map
 from pfa_core.pems.profile import PemsProfile
+from pfa_core.pems.services.grid import decode_page
 from pfa_core.pulling import PullOptions, pull_pages
 from pfa_core.running import Running, leased, rehearsal
 from pfa_core.store import leases, members, mirror, runs

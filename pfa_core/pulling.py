@@ -23,9 +23,9 @@ from pfa_core.model.exchange import Remedy, Trouble
 from pfa_core.model.push import RetryPolicy
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import IfLocked
-from pfa_core.pems.grid import GridPage
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.pems.reader import GridReader, open_reader
+from pfa_core.pems.services.grid import GridPage
+from pfa_core.pems.services.grid_reader import GridReader, open_reader
 from pfa_core.running import LIFETIME, Running
 from pfa_core.senders import Senders
 from pfa_core.store import leases, members, mirror, pages, runs

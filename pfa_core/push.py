@@ -31,7 +31,7 @@ from pfa_core.model.push import RetryPolicy
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import IfLocked
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.pems.writer import open_writer
+from pfa_core.pems.services.writer import open_writer
 from pfa_core.pushing import Limits, Pushing, Tally
 from pfa_core.running import LIFETIME, Running, leased
 from pfa_core.senders import Pace

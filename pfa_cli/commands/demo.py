@@ -22,7 +22,7 @@ from pfa_cli.session import Call
 from pfa_core.errors import Internal, PfaError
 
 if TYPE_CHECKING:
-    from pfa_core.pems.sandbox import Sandbox
+    from pfa_core.pems.sandbox.server import Sandbox
 
 app = typer.Typer(rich_markup_mode=None)
 _KEPT_VARIABLES = ("PFA_PG_BINDIR", "PFA_EMBEDDED_USER")
@@ -174,7 +174,7 @@ def _sample() -> Iterator[Path]:
 @contextmanager
 def _pems(folder: Path) -> Iterator[Sandbox]:
     """A PEMS that holds the sample, and an environment that names it."""
-    from pfa_core.pems.sandbox import Sandbox
+    from pfa_core.pems.sandbox.server import Sandbox
 
     lines = (folder / "mirror.jsonl").read_text().splitlines()
     with Sandbox(organization="DEMO", records=map(core.jsontext.loads, lines)) as pems:

@@ -21,8 +21,8 @@ from pfa_cli.session import Call
 if TYPE_CHECKING:
     from pfa_core.errors import Fault
     from pfa_core.files.baseline import RawRecord
-    from pfa_core.pems.sandbox import Sandbox
-    from pfa_core.pems.sandbox_http import Request, Response
+    from pfa_core.pems.sandbox.http import Request, Response
+    from pfa_core.pems.sandbox.server import Sandbox
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -99,9 +99,9 @@ def sandbox(
     Prints its address; GET ADDRESS/sandbox/log tells every write, PUT ADDRESS/sandbox/faults
     changes the faults, PUT ADDRESS/sandbox/records/ID a record.
     """
-    from pfa_core.pems.fieldmap import read_field_map
-    from pfa_core.pems.sandbox import RowShape, Sandbox, Totals
-    from pfa_core.pems.sandbox_grid import DEFAULT_MAP
+    from pfa_core.pems.mapping.field_map import read_field_map
+    from pfa_core.pems.sandbox.grid import DEFAULT_MAP
+    from pfa_core.pems.sandbox.server import RowShape, Sandbox, Totals
 
     aliases = read_field_map(field_map) if field_map else DEFAULT_MAP
     with Sandbox(
@@ -126,7 +126,7 @@ def sandbox(
 
 def _arrivals(paths: Sequence[str], aliases: Mapping[str, str]) -> Iterator[RawRecord | Fault]:
     from pfa_core.files.baseline import GridAnswer, RawRecord, read_baseline
-    from pfa_core.pems.grid import decode_page
+    from pfa_core.pems.services.grid import decode_page
 
     for path in paths:
         for item in read_baseline(path):

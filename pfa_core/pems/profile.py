@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pfa_core.model.ownership import Ownership
 from pfa_core.model.secret import Secret
-from pfa_core.pems.fieldmap import FieldMap
+from pfa_core.pems.mapping.field_map import FieldMap
 
 
 class WriterKind(StrEnum):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pfa_core.pems.sandbox import Sandbox
+from pfa_core.pems.sandbox.server import Sandbox
 from tests.cli.conftest import Pfa, baseline_record
 
 NUMBERS = range(1, 7)

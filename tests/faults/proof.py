@@ -12,10 +12,10 @@ from typing import Any
 import pfa_core
 from pfa_core import Filters, jsontext
 from pfa_core.model.delta import same
-from pfa_core.pems.sandbox import LogEntry, Outcome
-from pfa_core.pems.sandbox_state import StoredRecord
+from pfa_core.pems.sandbox.server import LogEntry, Outcome
+from pfa_core.pems.sandbox.state import StoredRecord
 from tests.acceptance.brute_force import figures
-from tests.far_side import ORG, FarSide
+from tests.pems_server import ORG, FarSide
 
 USERNAME, CANARY = "svc", "canary-7c1b5e0d93"
 MAX_RESOLUTIONS = 12

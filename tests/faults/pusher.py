@@ -29,8 +29,8 @@ from pfa_core.logs import JsonFormatter, LineHandler, LogFile, attached
 from pfa_core.model.run import IfLocked
 from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import GridSettings, WriterKind
-from pfa_core.pems.rest import RestWriter
-from pfa_core.pems.screen import ScreenWriter
+from pfa_core.pems.services.rest import RestWriter
+from pfa_core.pems.services.screen import ScreenWriter
 from pfa_core.pulling import PullOptions
 from pfa_core.push import PushOptions
 from pfa_core.pushing import Pushing
@@ -39,7 +39,7 @@ from pfa_core.settling import Settler
 from pfa_core.store import leases, mirror, pages, queue
 from pfa_core.store.database import Database
 from tests.factories import a_principal
-from tests.far_side import a_profile
+from tests.pems_server import a_profile
 
 BUG = 70
 

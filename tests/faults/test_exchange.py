@@ -24,10 +24,9 @@ import pfa_core
 from pfa_core import errors
 from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import WriterKind
-from pfa_core.pems.sandbox import Sandbox
+from pfa_core.pems.sandbox.server import Sandbox
 from pfa_core.settings import Flags, resolve
 from tests.factories import commit, draft, record
-from tests.far_side import FarSide, a_far_side
 from tests.faults import proof
 from tests.faults.nursery import REPOSITORY, Nursery, a_nursery, kill_now, process_state, wait_for
 from tests.faults.pusher import PULL_STEPS
@@ -45,6 +44,7 @@ from tests.faults.trial import (
     attempt,
     plan_of,
 )
+from tests.pems_server import FarSide, a_far_side
 from tests.server import Server
 
 REST, BARE, SCREEN = "rest", "rest without keys", "screen"

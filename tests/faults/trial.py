@@ -38,15 +38,15 @@ from pfa_core.model.decision import Decision
 from pfa_core.model.principal import Principal
 from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import WriterKind
-from pfa_core.pems.sandbox import Outcome
-from pfa_core.pems.sandbox_http import Request, Response
+from pfa_core.pems.sandbox.http import Request, Response
+from pfa_core.pems.sandbox.server import Outcome
 from pfa_core.store import migrations
 from tests.factories import commit, draft, record
-from tests.far_side import FarSide, a_far_side
 from tests.faults import proof
 from tests.faults.nursery import Child, Nursery, a_nursery, kill_now, process_state, wait_for
 from tests.faults.proof import CANARY, USERNAME
 from tests.faults.pusher import PULL_STEPS, PUSH_STEPS, say
+from tests.pems_server import FarSide, a_far_side
 from tests.server import Server, running_server
 
 USERS = {"ann": "admin", "bob": "admin"}

@@ -31,8 +31,8 @@ from pfa_core.model.delta import same
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.push import PushResult
 from tests.factories import record
-from tests.far_side import FarSide, a_far_side, a_profile
 from tests.operations.exact import require_exact
+from tests.pems_server import FarSide, a_far_side, a_profile
 from tests.server import Server
 
 ACTUAL = {"isActualized": True, "actualStart": "2025-12-02", "actualEnd": "2025-12-20"}

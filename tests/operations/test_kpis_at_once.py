@@ -16,9 +16,9 @@ import pytest
 import pfa_core
 from pfa_core import Change, ConflictSelection, Decision, Filters, IfLocked, Selection, errors
 from tests.factories import World, record
-from tests.far_side import FarSide, a_far_side
 from tests.operations.exact import require_exact
 from tests.operations.together import together
+from tests.pems_server import FarSide, a_far_side
 
 USERS = {"ann": "admin", "bob": "admin", "eve": "admin"}
 IDS = [f"P-{number}" for number in range(1, 9)]

@@ -18,10 +18,10 @@ from pfa_core import ConflictSelection, Decision, Filters, Principal, Query, Rig
 from pfa_core.logs import JsonFormatter, attached
 from pfa_core.masking import Mask
 from pfa_core.model.principal import RIGHTS_OF, Role
-from pfa_core.pems.fieldmap import DEFAULT_FIELDS, load_field_map
+from pfa_core.pems.mapping.field_map import DEFAULT_FIELDS, load_field_map
 from pfa_core.push import PushOptions
 from tests.factories import a_world, commit, draft, record
-from tests.far_side import FarSide, a_far_side
+from tests.pems_server import FarSide, a_far_side
 
 # Every amount of this world holds these figures; nothing else does.
 CANARY = "739146"

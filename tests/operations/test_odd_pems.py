@@ -15,9 +15,9 @@ import pfa_core
 from pfa_core import errors, jsontext, pulling
 from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import GridSettings
-from pfa_core.pems.sandbox_http import Request, Response, json_response
+from pfa_core.pems.sandbox.http import Request, Response, json_response
 from tests.factories import World, a_principal, a_world, commit, draft, record
-from tests.far_side import a_far_side, a_profile, answering
+from tests.pems_server import a_far_side, a_profile, answering
 
 SECRET = "hunter2pw"
 
@@ -281,7 +281,7 @@ def test_one_commitment_beside_a_pems_that_is_away_for_long_is_no_dead_letter(wo
 
 
 def test_a_bug_at_one_record_does_not_hold_up_the_others(database_url, monkeypatch):
-    from pfa_core.pems.rest import RestWriter
+    from pfa_core.pems.services.rest import RestWriter
 
     with a_far_side(database_url, record("P-1"), record("P-2")) as far:
         for number in (1, 2):

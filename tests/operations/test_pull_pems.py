@@ -10,9 +10,9 @@ import pytest
 import pfa_core
 from pfa_core import errors
 from pfa_core.pems.profile import GridSettings
-from pfa_core.pems.sandbox import RowShape, Totals
+from pfa_core.pems.sandbox.server import RowShape, Totals
 from tests.factories import commit, draft, record
-from tests.far_side import FarSide, a_far_side
+from tests.pems_server import FarSide, a_far_side
 
 
 @pytest.fixture

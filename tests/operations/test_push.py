@@ -15,8 +15,8 @@ from pfa_core.model.ids import utc_now
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.model.secret import Secret
 from tests.factories import commit, draft, record
-from tests.far_side import FarSide, a_far_side
 from tests.operations.views import ids, stats
+from tests.pems_server import FarSide, a_far_side
 
 
 @pytest.fixture

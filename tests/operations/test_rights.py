@@ -30,12 +30,12 @@ from pfa_core.model.principal import RIGHTS_OF, Role
 from pfa_core.model.rights import NEEDS as STATED
 from pfa_core.model.rights import Operation
 from pfa_core.model.secret import Secret
-from pfa_core.pems.sandbox import Sandbox
+from pfa_core.pems.sandbox.server import Sandbox
 from pfa_core.store import signing_keys
 from pfa_core.store.signing_keys import NewKey
 from tests.factories import World, a_principal, a_world, commit, draft, record
-from tests.far_side import a_profile
 from tests.operations.views import everything
+from tests.pems_server import a_profile
 
 Call = Callable[[World, Principal], Any]
 

@@ -12,7 +12,6 @@ import pfa_core
 from pfa_core import Filters, Selection, errors, keys
 from pfa_core.model.principal import SERVICE_RIGHTS, Principal, Right
 from tests.factories import World, draft, record
-from tests.far_side import a_far_side
 from tests.operations.signing import (
     a_signing_world,
     count,
@@ -22,6 +21,7 @@ from tests.operations.signing import (
     settings,
     trail,
 )
+from tests.pems_server import a_far_side
 
 world = pytest.fixture(a_signing_world)
 

@@ -15,9 +15,9 @@ import pytest
 from pfa_core.errors import ConfigInvalid
 from pfa_core.model.exchange import Remedy, Trouble
 from pfa_core.model.secret import Secret
-from pfa_core.pems import bounded
-from pfa_core.pems.http import Answer, HttpClient
-from pfa_core.pems.refusals import retry_after
+from pfa_core.pems.http import limits
+from pfa_core.pems.http.client import Answer, HttpClient
+from pfa_core.pems.http.failures import retry_after
 from tests.pems.edge import CANARY, answering, http_answer, speaking
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -268,7 +268,7 @@ def test_a_cut_is_noticed_wherever_it_falls():
 
 
 def test_a_body_larger_than_the_limit_is_refused_while_it_is_read(monkeypatch):
-    monkeypatch.setattr(bounded, "MAX_BODY", 1000)
+    monkeypatch.setattr(limits, "MAX_BODY", 1000)
     with answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5000) as url:
         found = ask(url)
     assert isinstance(found, Trouble)

@@ -9,13 +9,13 @@ import pytest
 
 from pfa_core.errors import ConfigInvalid
 from pfa_core.model.exchange import Remedy, Trouble
-from pfa_core.pems.fieldmap import DEFAULT_FIELDS, FieldMap
-from pfa_core.pems.grid import GridPage
+from pfa_core.pems.mapping.field_map import DEFAULT_FIELDS, FieldMap
+from pfa_core.pems.mapping.steps import Chain
+from pfa_core.pems.mapping.transforms import read_step
 from pfa_core.pems.profile import GridSettings
-from pfa_core.pems.reader import open_reader
-from pfa_core.pems.sandbox import RowShape, Sandbox, Totals
-from pfa_core.pems.steps import Chain
-from pfa_core.pems.transforms import read_step
+from pfa_core.pems.sandbox.server import RowShape, Sandbox, Totals
+from pfa_core.pems.services.grid import GridPage
+from pfa_core.pems.services.grid_reader import open_reader
 from tests.pems.edge import answering, http_answer, profile, speaking
 from tests.pems.sandbox_client import record
 

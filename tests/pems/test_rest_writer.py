@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
-from pfa_core.pems.fieldmap import FieldMap
-from pfa_core.pems.rest import health
-from pfa_core.pems.sandbox import Outcome, Sandbox
-from pfa_core.pems.steps import Chain
-from pfa_core.pems.transforms import read_step
-from pfa_core.pems.writer import open_writer
+from pfa_core.pems.mapping.field_map import FieldMap
+from pfa_core.pems.mapping.steps import Chain
+from pfa_core.pems.mapping.transforms import read_step
+from pfa_core.pems.sandbox.server import Outcome, Sandbox
+from pfa_core.pems.services.rest import health
+from pfa_core.pems.services.writer import open_writer
 from tests.pems.edge import CANARY, answering, http_answer, profile
 from tests.pems.sandbox_client import record
 from tests.unit.strategies import clean_deltas

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from pfa_core.errors import ConfigInvalid, InvalidData, InvalidRequest, IoFailure, NotFound
-from pfa_core.pems.sandbox import Sandbox
+from pfa_core.pems.sandbox.server import Sandbox
 from tests.pems.sandbox_client import Client, basic, body, record
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from pfa_core.errors import InvalidRequest
-from pfa_core.pems.sandbox import Sandbox
-from pfa_core.pems.sandbox_faults import FaultBox, FaultRule, Kind, PathKind, parse_fault
+from pfa_core.pems.sandbox.faults import FaultBox, FaultRule, Kind, PathKind, parse_fault
+from pfa_core.pems.sandbox.server import Sandbox
 from tests.pems.sandbox_client import Client, body, record
 
 

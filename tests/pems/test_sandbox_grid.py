@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from pfa_core.pems.grid import decode_page
-from pfa_core.pems.sandbox import RowShape, Sandbox, Totals
-from pfa_core.pems.sandbox_grid import DEFAULT_MAP
+from pfa_core.pems.sandbox.grid import DEFAULT_MAP
+from pfa_core.pems.sandbox.server import RowShape, Sandbox, Totals
+from pfa_core.pems.services.grid import decode_page
 from tests.pems.sandbox_client import Client, record
 
 

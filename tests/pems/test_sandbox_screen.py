@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from pfa_core.pems.sandbox import Sandbox
+from pfa_core.pems.sandbox.server import Sandbox
 from tests.pems.sandbox_client import Client, basic, record, screen_body
 
 PATH = "/axis/restservices/userdefinedscreenservices"

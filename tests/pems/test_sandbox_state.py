@@ -10,8 +10,8 @@ import threading
 import pytest
 
 from pfa_core.errors import InvalidData, IoFailure, LeaseHeld
-from pfa_core.pems.sandbox import Sandbox
-from pfa_core.pems.sandbox_journal import Journal
+from pfa_core.pems.sandbox.journal import Journal
+from pfa_core.pems.sandbox.server import Sandbox
 from tests.pems.sandbox_client import Client, record
 
 SERVE = """

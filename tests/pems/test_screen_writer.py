@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 
 from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
 from pfa_core.model.record import FIELDS
-from pfa_core.pems.fieldmap import DEFAULT_SCREEN_FIELDS, FieldMap
+from pfa_core.pems.mapping.field_map import DEFAULT_SCREEN_FIELDS, FieldMap
+from pfa_core.pems.mapping.steps import Chain
+from pfa_core.pems.mapping.transforms import read_step
 from pfa_core.pems.profile import ScreenSettings, WriterKind
-from pfa_core.pems.sandbox import Sandbox
-from pfa_core.pems.screen_values import (
+from pfa_core.pems.sandbox.server import Sandbox
+from pfa_core.pems.services.screen_values import (
     ScreenFault,
     offset_minutes,
     read_typed,
     stamp_of,
     write_typed,
 )
-from pfa_core.pems.steps import Chain
-from pfa_core.pems.transforms import read_step
-from pfa_core.pems.writer import open_writer
+from pfa_core.pems.services.writer import open_writer
 from tests.pems.edge import CANARY, answering, http_answer, profile
 from tests.pems.sandbox_client import record
 from tests.unit.strategies import clean_deltas, money, storable_texts

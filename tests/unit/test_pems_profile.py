@@ -9,7 +9,12 @@ import pytest
 
 from pfa_core.errors import ConfigInvalid
 from pfa_core.model.ownership import Owner
-from pfa_core.pems.fieldmap import DEFAULT_FIELDS, DEFAULT_SCREEN_FIELDS, FieldMap, load_field_map
+from pfa_core.pems.mapping.field_map import (
+    DEFAULT_FIELDS,
+    DEFAULT_SCREEN_FIELDS,
+    FieldMap,
+    load_field_map,
+)
 from pfa_core.pems.profile import GridSettings, PemsProfile, ScreenSettings, WriterKind
 from pfa_core.pems_settings import PEMS_KEYS, pems_profile
 from pfa_core.settings import Flags, resolve

@@ -12,9 +12,9 @@ from typing import Any
 
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.values import Wrong, read_text, shorten
-from pfa_core.pems.fieldmap import DEFAULT_FIELDS
-from pfa_core.pems.sandbox_http import Response, json_response
-from pfa_core.pems.sandbox_state import State, StoredRecord, instant
+from pfa_core.pems.mapping.field_map import DEFAULT_FIELDS
+from pfa_core.pems.sandbox.http import Response, json_response
+from pfa_core.pems.sandbox.state import State, StoredRecord, instant
 
 PAGE_LIMIT = 10_000
 DEFAULT_MAP = DEFAULT_FIELDS

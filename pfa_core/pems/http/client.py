@@ -30,9 +30,9 @@ from pfa_core.errors import ConfigInvalid
 from pfa_core.model.exchange import Remedy, Trouble
 from pfa_core.model.ids import Clock, utc_now
 from pfa_core.model.secret import Secret
-from pfa_core.pems.bounded import MAX_BODY, BoundedResponse, TooLarge
+from pfa_core.pems.http.failures import censor, refusal
+from pfa_core.pems.http.limits import MAX_BODY, BoundedResponse, TooLarge
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.pems.refusals import censor, refusal
 
 MAX_CONNECT_SECONDS = 10.0
 _HEADER_TEXT = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from pfa_core.errors import InvalidRequest
-from pfa_core.pems import sandbox_rest as rest
-from pfa_core.pems.sandbox_faults import FaultBox
-from pfa_core.pems.sandbox_http import (
+from pfa_core.pems.sandbox import rest
+from pfa_core.pems.sandbox.faults import FaultBox
+from pfa_core.pems.sandbox.http import (
     Refused,
     Request,
     Response,
@@ -18,7 +18,7 @@ from pfa_core.pems.sandbox_http import (
     json_response,
     nothing_at,
 )
-from pfa_core.pems.sandbox_state import State
+from pfa_core.pems.sandbox.state import State
 
 
 def control(request: Request, state: State, faults: FaultBox, organization: str | None) -> Response:

@@ -10,8 +10,8 @@ from typing import Any
 
 from pfa_core.errors import InvalidData
 from pfa_core.model.values import shorten
-from pfa_core.pems.fieldmap import FieldMap
-from pfa_core.pems.steps import Chain
+from pfa_core.pems.mapping.field_map import FieldMap
+from pfa_core.pems.mapping.steps import Chain
 
 MAX_WORDS = 300
 

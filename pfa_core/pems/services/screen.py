@@ -11,12 +11,12 @@ from pfa_core import jsontext
 from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
 from pfa_core.model.record import FIELDS
 from pfa_core.model.values import shorten
-from pfa_core.pems.grid import MAX_WORDS, error_alert
-from pfa_core.pems.http import HttpClient
+from pfa_core.pems.http.client import HttpClient
+from pfa_core.pems.http.failures import not_applied, protocol_trouble
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.pems.readings import outgoing, reading_of, why_unwritable
-from pfa_core.pems.refusals import not_applied, protocol_trouble
-from pfa_core.pems.screen_values import (
+from pfa_core.pems.services.grid import MAX_WORDS, error_alert
+from pfa_core.pems.services.readings import outgoing, reading_of, why_unwritable
+from pfa_core.pems.services.screen_values import (
     ScreenFault,
     offset_minutes,
     read_moment,

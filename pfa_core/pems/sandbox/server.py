@@ -16,13 +16,13 @@ from typing import Any, Protocol
 from pfa_core.errors import ConfigInvalid, Fault, InvalidData, InvalidRequest, NotFound
 from pfa_core.model.baseline import read_record
 from pfa_core.model.ids import Clock, utc_now
-from pfa_core.pems import sandbox_rest as rest
-from pfa_core.pems.sandbox_faults import FaultBox, FaultRule
-from pfa_core.pems.sandbox_grid import DEFAULT_MAP, PAGE_LIMIT, Grid, RowShape, Totals
-from pfa_core.pems.sandbox_http import HttpServer, Refused, Request, Response
-from pfa_core.pems.sandbox_screen import DEFAULT_SCREEN_MAP, Screen
-from pfa_core.pems.sandbox_service import Access, Service
-from pfa_core.pems.sandbox_state import LogEntry, Outcome, State, StoredRecord
+from pfa_core.pems.sandbox import rest
+from pfa_core.pems.sandbox.faults import FaultBox, FaultRule
+from pfa_core.pems.sandbox.grid import DEFAULT_MAP, PAGE_LIMIT, Grid, RowShape, Totals
+from pfa_core.pems.sandbox.http import HttpServer, Refused, Request, Response
+from pfa_core.pems.sandbox.screen import DEFAULT_SCREEN_MAP, Screen
+from pfa_core.pems.sandbox.service import Access, Service
+from pfa_core.pems.sandbox.state import LogEntry, Outcome, State, StoredRecord
 
 __all__ = [
     "LogEntry",

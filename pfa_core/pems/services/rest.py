@@ -12,11 +12,11 @@ from urllib.parse import quote
 from pfa_core import jsontext
 from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
 from pfa_core.model.values import shorten
-from pfa_core.pems.grid import MAX_WORDS, error_alert
-from pfa_core.pems.http import Answer, HttpClient, open_client
+from pfa_core.pems.http.client import Answer, HttpClient, open_client
+from pfa_core.pems.http.failures import not_applied, protocol_trouble
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.pems.readings import outgoing, reading_of, why_unwritable
-from pfa_core.pems.refusals import not_applied, protocol_trouble
+from pfa_core.pems.services.grid import MAX_WORDS, error_alert
+from pfa_core.pems.services.readings import outgoing, reading_of, why_unwritable
 
 RECORD_PATH = "/api/pems/pfa/"
 HEALTH_PATH = "/api/pems/health"

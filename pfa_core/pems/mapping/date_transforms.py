@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from pfa_core.pems.dateformats import DATE_FORMAT, DateFormat
-from pfa_core.pems.steps import Cells, Scope, Step, TransformFault, same, whole_of
+from pfa_core.pems.mapping.date_formats import DATE_FORMAT, DateFormat
+from pfa_core.pems.mapping.steps import Cells, Scope, Step, TransformFault, same, whole_of
 
 _DAYS = re.compile(r"\d{4}-\d\d-\d\d")
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.model.values import Wrong, read_text, read_value, shorten
-from pfa_core.pems.fieldmap import DEFAULT_SCREEN_FIELDS
-from pfa_core.pems.sandbox_grid import alert_response
-from pfa_core.pems.sandbox_http import Response, json_response
-from pfa_core.pems.sandbox_state import State, StoredRecord, Write, instant
+from pfa_core.pems.mapping.field_map import DEFAULT_SCREEN_FIELDS
+from pfa_core.pems.sandbox.grid import alert_response
+from pfa_core.pems.sandbox.http import Response, json_response
+from pfa_core.pems.sandbox.state import State, StoredRecord, Write, instant
 
 DEFAULT_SCREEN_MAP = DEFAULT_SCREEN_FIELDS
 _KEY_FIELDS = ("pfaId", "organization")

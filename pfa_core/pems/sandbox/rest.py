@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 from pfa_core.model.record import EDITABLE, FIELDS
 from pfa_core.model.values import Wrong, read_value, shorten
-from pfa_core.pems.sandbox_http import Refused, Request, Response, json_response
-from pfa_core.pems.sandbox_state import State, Write
+from pfa_core.pems.sandbox.http import Refused, Request, Response, json_response
+from pfa_core.pems.sandbox.state import State, Write
 
 _SET_BY_PEMS = frozenset(("pfaId", "organization", "pemsVersion", "hasPlan", "hasActuals"))
 _CHANGEABLE_BY_OTHERS = frozenset(FIELDS) - _SET_BY_PEMS

@@ -11,9 +11,9 @@ from pfa_core.model.baseline import FOREIGN, read_record
 from pfa_core.model.exchange import Reading, Remedy, Trouble
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.values import Wrong, read_text
-from pfa_core.pems.fieldmap import FieldMap
+from pfa_core.pems.http.failures import protocol_trouble
+from pfa_core.pems.mapping.field_map import FieldMap
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.pems.refusals import protocol_trouble
 
 
 def reading_of(

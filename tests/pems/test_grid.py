@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 
 from pfa_core.errors import ConfigInvalid, InvalidData
-from pfa_core.pems.fieldmap import FieldMap, read_field_map
-from pfa_core.pems.grid import GridPage, decode_page
-from pfa_core.pems.steps import Chain
-from pfa_core.pems.transforms import read_step
+from pfa_core.pems.mapping.field_map import FieldMap, read_field_map
+from pfa_core.pems.mapping.steps import Chain
+from pfa_core.pems.mapping.transforms import read_step
+from pfa_core.pems.services.grid import GridPage, decode_page
 from tests.unit.strategies import json_values
 
 MAP = {"pfs_id": "pfaId", "pfs_f_rental": "monthlyRate"}

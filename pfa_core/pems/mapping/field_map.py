@@ -21,8 +21,8 @@ from typing import Any
 
 from pfa_core.errors import ConfigInvalid
 from pfa_core.model.record import FIELDS
-from pfa_core.pems.steps import Chain, Step, TransformFault
-from pfa_core.pems.transforms import read_step
+from pfa_core.pems.mapping.steps import Chain, Step, TransformFault
+from pfa_core.pems.mapping.transforms import read_step
 
 DEFAULT_FIELDS: Mapping[str, str] = {
     "pfs_id": "pfaId",

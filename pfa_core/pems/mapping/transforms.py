@@ -13,9 +13,9 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from pfa_core.model.values import MAX_DECIMALS
-from pfa_core.pems.date_steps import date_add, date_format, date_parse, date_subtract
-from pfa_core.pems.dateformats import DateFormatFault
-from pfa_core.pems.steps import (
+from pfa_core.pems.mapping.date_formats import DateFormatFault
+from pfa_core.pems.mapping.date_transforms import date_add, date_format, date_parse, date_subtract
+from pfa_core.pems.mapping.steps import (
     Backward,
     Scope,
     Step,

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from pfa_core.model.exchange import Applied, Moved, Reading, Trouble, Write
 from pfa_core.model.ids import Clock, utc_now
-from pfa_core.pems.http import open_client
+from pfa_core.pems.http.client import open_client
 from pfa_core.pems.profile import PemsProfile, WriterKind
-from pfa_core.pems.rest import RestWriter
-from pfa_core.pems.screen import ScreenWriter
+from pfa_core.pems.services.rest import RestWriter
+from pfa_core.pems.services.screen import ScreenWriter
 
 
 class Writer(Protocol):

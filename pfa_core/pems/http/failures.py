@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pfa_core.jsontext import JsonFault, loads_strict
 from pfa_core.model.exchange import FORBIDDEN, Remedy, Trouble
 from pfa_core.model.values import shorten
-from pfa_core.pems.grid import error_alert
+from pfa_core.pems.services.grid import error_alert
 
 MAX_RETRY_AFTER = 3600.0
 MAX_WORDS = 300

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from pfa_core.errors import IoFailure
-from pfa_core.pems import sandbox_rest as rest
-from pfa_core.pems.sandbox_control import control
-from pfa_core.pems.sandbox_faults import FaultBox, Kind, PathKind, Strike
-from pfa_core.pems.sandbox_grid import Grid, alert_response
-from pfa_core.pems.sandbox_http import (
+from pfa_core.pems.sandbox import rest
+from pfa_core.pems.sandbox.control import control
+from pfa_core.pems.sandbox.faults import FaultBox, Kind, PathKind, Strike
+from pfa_core.pems.sandbox.grid import Grid, alert_response
+from pfa_core.pems.sandbox.http import (
     Delivery,
     Refused,
     Request,
@@ -22,8 +22,8 @@ from pfa_core.pems.sandbox_http import (
     json_response,
     nothing_at,
 )
-from pfa_core.pems.sandbox_screen import Screen
-from pfa_core.pems.sandbox_state import State
+from pfa_core.pems.sandbox.screen import Screen
+from pfa_core.pems.sandbox.state import State
 
 GRID_PATH = "/axis/restservices/griddata"
 SCREEN_PATH = "/axis/restservices/userdefinedscreenservices"

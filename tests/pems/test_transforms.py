@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfa_core.pems.dateformats import DateFormat, DateFormatFault
-from pfa_core.pems.steps import Chain, TransformFault
-from pfa_core.pems.transforms import read_step
+from pfa_core.pems.mapping.date_formats import DateFormat, DateFormatFault
+from pfa_core.pems.mapping.steps import Chain, TransformFault
+from pfa_core.pems.mapping.transforms import read_step
 from tests.unit.strategies import storable_texts
 
 CELLS = {"a": "x", "b": "", "c": "z"}

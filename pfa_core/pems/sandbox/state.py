@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pfa_core.model.ids import Clock
-from pfa_core.pems.sandbox_journal import Journal
+from pfa_core.pems.sandbox.journal import Journal
 
 RecordKey = tuple[str, str]
 

@@ -1,0 +1,1 @@
+"""Field maps: aliases and transforms of values."""

@@ -1,0 +1,1 @@
+"""A PEMS to practise and test on."""

@@ -1,0 +1,1 @@
+"""The services of PEMS: grid, REST, user-defined screen."""
