@@ -36,7 +36,7 @@ import urllib3  # noqa: E402
 import pfa_core  # noqa: E402
 from pfa_core import Change, Database, Principal, Right, Selection, jsontext  # noqa: E402
 from pfa_core.pems.profile import PemsProfile  # noqa: E402
-from pfa_core.store import embedded  # noqa: E402
+from pfa_core.store.embedded import server  # noqa: E402
 
 ORG = "ORG"
 ANN = Principal("ann", ORG, frozenset(Right), "t")
@@ -133,7 +133,7 @@ def database(folder: Path) -> Iterator[Database]:
         finally:
             db.close()
             with suppress(Exception):
-                embedded.stop(root)
+                server.stop(root)
 
 
 def write_lines(path: Path, records: Sequence[dict[str, Any]]) -> Path:
@@ -244,7 +244,7 @@ def measure_pull(folder: Path, rows: int, rounds: int) -> list[Figure]:
     ours: list[float] = []
     copied: list[float] = []
     with sandbox(file) as url, database(folder) as db:
-        address = embedded.url(folder / "pfa")
+        address = server.url(folder / "pfa")
         for _ in range(rounds):
             clear(db)
             copied.append(rows / copy(address, folder, file))
@@ -280,7 +280,7 @@ def copy(address: str, folder: Path, file: Path) -> float:
     command = f"\\copy pfa_mirror ({columns}) FROM '{lines}' WITH (FORMAT csv)"
     began = time.perf_counter()
     subprocess.run(
-        [embedded.program("psql"), address, "-q", "-v", "ON_ERROR_STOP=1", "-c", command],
+        [server.program("psql"), address, "-q", "-v", "ON_ERROR_STOP=1", "-c", command],
         check=True,
     )
     return time.perf_counter() - began

@@ -13,8 +13,9 @@ from pfa_core.errors import Fault, IllegalTransition, InvalidRequest, NotFound, 
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
-from pfa_core.store import conflicts, records
+from pfa_core.store import conflicts
 from pfa_core.store.conflicts import OPEN, ConflictRow
+from pfa_core.store.reads import merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _matching_ids(
 ) -> set[str]:
     ids = tuple(sorted(known & set(filters.id) if filters.id else known))
     query = Query(replace(filters, id=ids, state=(), session=()))
-    return {row[0] for row in records.stream(conn, owner, query, limit=None)} if ids else set()
+    return {row[0] for row in merged.stream(conn, owner, query, limit=None)} if ids else set()
 
 
 def _named(conn: Connection[Any], owner: Principal, ids: Sequence[str]) -> list[ConflictRow]:

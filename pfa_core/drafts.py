@@ -24,11 +24,12 @@ from pfa_core.model.query import Filters, Query
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.rights import Operation
 from pfa_core.model.values import Wrong, read_text, shorten
-from pfa_core.nearness import nearest
 from pfa_core.saving import Saved, SaveOptions, SaveResult, Saving, count
-from pfa_core.store import audit, mirror, modifications, records
+from pfa_core.store import audit, mirror, modifications, overlays
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import DraftUpdate, ModificationRow, by_record
+from pfa_core.store.reads import merged as records
+from pfa_core.store.suggestions import nearest
 
 MAX_SESSION = 200
 _SHIFTED = ("forecastStart", "forecastEnd")
@@ -347,7 +348,7 @@ def _unset(
     ]
     modifications.update_drafts(conn, principal, updates, at)
     modifications.delete_drafts(conn, principal, [draft.modification_id for draft in emptied])
-    modifications.refresh_overlays(conn, principal, [draft.pfa_id for draft in touched])
+    overlays.refresh_overlays(conn, principal, [draft.pfa_id for draft in touched])
     entries = [
         audit.Entry(
             str(db.new_id()),

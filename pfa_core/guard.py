@@ -12,7 +12,7 @@ from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import SortKey
 from pfa_core.model.record import EDITABLE
 from pfa_core.model.rights import MEMBERSHIP, MONEY, NEEDS, Operation, needed_by, needed_for
-from pfa_core.store import members, wall
+from pfa_core.store import members, rls
 from pfa_core.store.members import Entrance, Member
 
 
@@ -32,7 +32,7 @@ def enter(
         PermissionDenied: A member without the right, or a service that would change drafts.
     """
     code, user = principal.organization_id, principal.user_id
-    by_token = wall.is_bound(conn)
+    by_token = rls.is_bound(conn)
     member = (_by_token if by_token else _by_membership)(
         conn, principal, operation, writing=writing
     )
@@ -66,7 +66,7 @@ def resume(
     Raises:
         InvalidToken, TokenExpired, Forbidden, PermissionDenied: Ended meanwhile.
     """
-    if not wall.is_bound(conn):
+    if not rls.is_bound(conn):
         return
     if operation is None:
         _shown(conn, principal, "member", None, writing=writing)
@@ -109,7 +109,7 @@ def _shown(
     *,
     writing: bool,
 ) -> Member:
-    member = wall.enter(conn, principal, scope, lock=writing)
+    member = rls.enter(conn, principal, scope, lock=writing)
     if member is None:
         _refuse_stranger(principal, operation)
     return member

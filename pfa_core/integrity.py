@@ -12,8 +12,8 @@ from pfa_core.errors import InvalidRequest
 from pfa_core.guard import enter
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
-from pfa_core.store import chain
-from pfa_core.store.chain import CheckedLink, Head
+from pfa_core.store import audit_chain
+from pfa_core.store.audit_chain import CheckedLink, Head
 from pfa_core.store.database import Database
 
 BATCH = 200
@@ -79,7 +79,7 @@ def verify_log(db: Database, principal: Principal, *, anchor: str | None = None)
         code = principal.organization_id
         report = LogReport()
         last = _walk(conn, code, report)
-        end = chain.head(conn, code)
+        end = audit_chain.head(conn, code)
         report.anchor = f"{end.number}:{end.digest.hex()}"
         _compare_end(report, last, end)
         _find_unlinked(conn, code, report)
@@ -93,7 +93,7 @@ def verify_log(db: Database, principal: Principal, *, anchor: str | None = None)
 def _walk(conn: Connection[Any], code: str, report: LogReport) -> Head:
     """Look at every link; the last one."""
     before = Head(0, b"")
-    while links := chain.checked(conn, code, before, BATCH):
+    while links := audit_chain.checked(conn, code, before, BATCH):
         for link in links:
             _look(report, link, before.number)
             before = Head(link.number, link.digest)
@@ -127,10 +127,10 @@ def _compare_end(report: LogReport, last: Head, end: Head) -> None:
 
 
 def _find_unlinked(conn: Connection[Any], code: str, report: LogReport) -> None:
-    total = chain.count(conn, code)
+    total = audit_chain.count(conn, code)
     if total == report.entries:
         return
-    listed = chain.unlinked(conn, code, MAX_FLAWS)
+    listed = audit_chain.unlinked(conn, code, MAX_FLAWS)
     for entry_id in listed:
         report.add("entry_unlinked", None, None, f"entry {entry_id} belongs to no link")
     report.flaw_count += total - report.entries - len(listed)
@@ -140,7 +140,7 @@ def _find_unlinked(conn: Connection[Any], code: str, report: LogReport) -> None:
 def _compare_anchor(conn: Connection[Any], code: str, report: LogReport, kept: Head) -> None:
     if kept.number == 0:
         return
-    found = chain.link_digest(conn, code, kept.number)
+    found = audit_chain.link_digest(conn, code, kept.number)
     if found is None:
         message = f"link {kept.number} of the anchor is gone: the chain was cut off, or begun anew"
         report.add("anchor", kept.number, None, message)

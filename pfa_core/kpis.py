@@ -17,7 +17,7 @@ from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
 from pfa_core.overlaid import overlaid
 from pfa_core.store.database import Database
-from pfa_core.store.kpis import Grouped, Part, moves, sums
+from pfa_core.store.reads.sums import Grouped, Part, moves, sums
 
 
 def compute_stats(

@@ -26,7 +26,7 @@ from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
 from pfa_core.precommit import RecordConflict, Review, review
-from pfa_core.store import audit, leases, mirror, modifications
+from pfa_core.store import audit, leases, mirror, modifications, overlays
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import Commitment, Mark, ModificationRow
 
@@ -201,7 +201,7 @@ def discard(
             return _nothing_to_discard(conn, principal, selection)
         ids = [draft.pfa_id for draft in drafts]
         _drop(conn, db, principal, "discard", _ids(drafts), db.clock())
-        modifications.refresh_overlays(conn, principal, ids)
+        overlays.refresh_overlays(conn, principal, ids)
         return DiscardResult(ids, already_discarded=False)
 
     return db.transact(work, dry_run=dry_run)
@@ -228,7 +228,7 @@ def _commit(
     _drop(conn, db, principal, "settle", _ids(found.settled), at)
     changed = [draft.pfa_id for draft, delta in found.good if delta != draft.delta]
     settled = [draft.pfa_id for draft in found.settled]
-    modifications.refresh_overlays(conn, principal, [*changed, *settled])
+    overlays.refresh_overlays(conn, principal, [*changed, *settled])
     return CommitResult(
         selection.session_id, _raised(done), found.conflicts, 0, settled, found.problems()
     )

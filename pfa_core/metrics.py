@@ -16,8 +16,8 @@ from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
 from pfa_core.store import leases, migrations
-from pfa_core.store import metrics as store
 from pfa_core.store.database import Database
+from pfa_core.store.reads import counts as store
 
 DIRECTIONS = ("pull", "push")
 ENDS = ("completed", "partial", "failed")

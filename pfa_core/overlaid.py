@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 from pfa_core.model.kpi import Sums
 from pfa_core.model.months import Moves
 from pfa_core.model.query import Filters
-from pfa_core.store.kpis import Part
+from pfa_core.store.reads.sums import Part
 
 Summed = TypeVar("Summed", Sums, Moves)
 Grouped = dict[tuple[Any, ...], Summed]

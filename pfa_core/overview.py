@@ -23,7 +23,7 @@ from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import OTHERS, Operation
 from pfa_core.model.run import Outcome, Run
-from pfa_core.store import audit, chain, mirror, modifications, runs
+from pfa_core.store import audit, audit_chain, mirror, modifications, runs
 from pfa_core.store.audit import LAST_ID, Place
 from pfa_core.store.database import Database
 
@@ -208,7 +208,7 @@ def follow_log(
 
     def begin(conn: Connection[Any]) -> tuple[list[LogEntry], Place]:
         visible, mask = _visible(conn, principal, wanted, Operation.FOLLOW_LOG)
-        place = Place(chain.head(conn, code).number, LAST_ID)
+        place = Place(audit_chain.head(conn, code).number, LAST_ID)
         found = audit.entries(conn, code, visible, limit=history) if history else []
         return [mask.log_entry(item) for item in found], place
 
@@ -218,7 +218,7 @@ def follow_log(
         new = [mask.log_entry(entry) for _, entry in found]
         if len(found) == STRETCH:
             return new, found[-1][0], True
-        return new, Place(chain.head(conn, code).number, LAST_ID), False
+        return new, Place(audit_chain.head(conn, code).number, LAST_ID), False
 
     entries, place = db.read(begin)
     yield from reversed(entries)

@@ -28,10 +28,11 @@ from pfa_core.pems.services.grid import GridPage
 from pfa_core.pems.services.grid_reader import GridReader, open_reader
 from pfa_core.running import LIFETIME, Running
 from pfa_core.senders import Senders
-from pfa_core.store import leases, members, mirror, pages, runs
+from pfa_core.store import leases, members, mirror, runs
+from pfa_core.store import pull_pages as pages
+from pfa_core.store.adapters import plain
 from pfa_core.store.mirror import Merged
-from pfa_core.store.pages import Page
-from pfa_core.store.plain import plain
+from pfa_core.store.pull_pages import Page
 
 RESUMABLE = timedelta(hours=6)
 NOBODY_S = "is missing: whose record is it?"

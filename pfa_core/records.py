@@ -18,11 +18,11 @@ from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.rights import Operation
-from pfa_core.nearness import nearest
 from pfa_core.store import mirror, modifications
-from pfa_core.store import records as store
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import by_record
+from pfa_core.store.reads import merged as store
+from pfa_core.store.suggestions import nearest
 
 MAX_PAGE_SIZE = 10_000
 MAX_LIMIT = 10**12

@@ -16,7 +16,7 @@ from pfa_core.model.delta import merge
 from pfa_core.model.modification import State
 from pfa_core.model.ownership import Ownership
 from pfa_core.model.principal import Principal
-from pfa_core.store import audit, conflicts, mirror, modifications
+from pfa_core.store import audit, conflicts, mirror, modifications, overlays
 from pfa_core.store.conflicts import ConflictRow
 from pfa_core.store.database import Database
 
@@ -119,7 +119,7 @@ def store(
     by, resolutions = principal.user_id, [item.resolution for item in settled]
     conflicts.resolve(conn, owner, resolutions, resolved_by=by, at=at)
     conflicts.settle(conn, owner, [item.left for item in settled], at)
-    modifications.refresh_overlays(conn, owner, [item.row.pfa_id for item in settled])
+    overlays.refresh_overlays(conn, owner, [item.row.pfa_id for item in settled])
     entries = [
         audit.Entry(
             str(db.new_id()),

@@ -18,10 +18,11 @@ from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.rights import Operation
-from pfa_core.store import mirror, modifications, records
+from pfa_core.store import mirror, modifications
 from pfa_core.store.database import Database
 from pfa_core.store.mirror import BaselineRow
 from pfa_core.store.modifications import ModificationRow
+from pfa_core.store.reads import merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def _living(
 ) -> tuple[list[ModificationRow], dict[str, BaselineRow]]:
     """The living modifications of the records that match by value, and those records."""
     by_value = replace(filters, state=(), session=(), changed=True)
-    found = [row[0] for row in records.stream(conn, principal, Query(by_value), limit=None)]
+    found = [row[0] for row in merged.stream(conn, principal, Query(by_value), limit=None)]
     baseline = mirror.rows(conn, principal.organization_id, found)
     return modifications.living(conn, principal, found), baseline
 

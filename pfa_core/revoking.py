@@ -14,7 +14,7 @@ from pfa_core.minting import record
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.rights import Operation
 from pfa_core.model.secret import looks_like_token
-from pfa_core.store import tokens, wall
+from pfa_core.store import rls, tokens
 from pfa_core.store.database import Database
 from pfa_core.store.tokens import TokenRow
 
@@ -120,7 +120,7 @@ def _revoke(
     elsewhere = {code for row in own for code in row.organizations} - {principal.organization_id}
     there = []
     for code in sorted(elsewhere):
-        if not wall.lets_in(conn, replace(principal, organization_id=code)):
+        if not rls.lets_in(conn, replace(principal, organization_id=code)):
             continue  # another organization's wall opens only for a token that holds it
         ids = [row.token_id for row in own if code in row.organizations]
         there += tokens.revoke(conn, code, by=by, at=at, token_ids=ids)

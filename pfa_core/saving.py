@@ -16,7 +16,7 @@ from pfa_core import jsontext
 from pfa_core.errors import Fault, InvalidData, NotFound, PfaError, SessionMismatch, VersionConflict
 from pfa_core.model.delta import RULED, Change, check, clean, merge, same
 from pfa_core.model.principal import Principal
-from pfa_core.store import audit, mirror, modifications
+from pfa_core.store import audit, mirror, modifications, overlays
 from pfa_core.store.database import Database
 from pfa_core.store.mirror import MirrorRow
 from pfa_core.store.modifications import DraftUpdate, ModificationRow, NewDraft, by_record
@@ -206,8 +206,8 @@ class Saving:
         for plans, ids, there in ((new, made, False), (changed, kept, True)):
             alone = [one for plan, one in zip(plans, ids, strict=True) if plan.alone]
             stacked = [plan.change.pfa_id for plan in plans if not plan.alone]
-            modifications.put_overlays_of_alone(conn, self.principal, alone, there=there)
-            modifications.put_overlays(conn, self.principal, stacked, there=there)
+            overlays.put_overlays_of_alone(conn, self.principal, alone, there=there)
+            overlays.put_overlays(conn, self.principal, stacked, there=there)
 
     def _audit(
         self, conn: Connection[Any], new: Sequence[NewDraft], changed: Sequence[_Plan], at: datetime

@@ -11,8 +11,9 @@ from psycopg import Connection
 
 from pfa_core.errors import ConfigInvalid, PfaError, SchemaOutdated
 from pfa_core.settings import Settings
-from pfa_core.store import embedded, migrations, wall
+from pfa_core.store import migrations, rls
 from pfa_core.store.database import Database, safe_address, split_password
+from pfa_core.store.embedded import server
 from pfa_core.store.migrations import UpgradeReport
 
 
@@ -61,9 +62,9 @@ def upgrade(settings: Settings, *, dry_run: bool = False) -> UpgradeReport:
 def database_status(settings: Settings) -> DatabaseStatus:
     """How the database is, without starting anything."""
     own = settings.database_url is None
-    state = embedded.status(settings.embedded_dir) if own else None
+    state = server.status(settings.embedded_dir) if own else None
     address = (
-        embedded.url(settings.embedded_dir) if own else safe_address(settings.database_url or "")
+        server.url(settings.embedded_dir) if own else safe_address(settings.database_url or "")
     )
     version, schema, size, problem = "", None, None, ""
     if state is None or state.running:
@@ -91,7 +92,7 @@ def database_status(settings: Settings) -> DatabaseStatus:
 def wall_status(settings: Settings) -> WallStatus:
     """Whether row level security holds the program's role off, as far as the catalog tells."""
     with open_database(settings) as db:
-        facts = db.read(wall.role)
+        facts = db.read(rls.role)
     if facts is None:
         raise SchemaOutdated("the database has no schema of pfa", hint="type: pfa db upgrade")
     why = ""
@@ -114,7 +115,7 @@ def stop_embedded(settings: Settings) -> bool:
     """
     if settings.database_url is not None:
         raise ConfigInvalid("the database is a server of your own; pfa stops only the embedded one")
-    return embedded.stop(settings.embedded_dir)
+    return server.stop(settings.embedded_dir)
 
 
 def database_url(settings: Settings) -> str:
@@ -123,7 +124,7 @@ def database_url(settings: Settings) -> str:
         return settings.database_url
     with open_database(settings) as db:
         db.administer(lambda _: None)
-    return embedded.url(settings.embedded_dir)
+    return server.url(settings.embedded_dir)
 
 
 def psql_address(settings: Settings) -> tuple[str, str]:
@@ -136,7 +137,7 @@ def psql_program(settings: Settings) -> Path:
     found = shutil.which("psql")
     if settings.database_url is not None and found:
         return Path(found)
-    return embedded.program("psql")
+    return server.program("psql")
 
 
 def _facts(conn: Connection[Any]) -> tuple[str, int | None, int]:

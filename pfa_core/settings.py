@@ -21,7 +21,7 @@ from pfa_core.secrets import (
     read_secret_file,
     write_secret_file,
 )
-from pfa_core.store.embedded import default_root
+from pfa_core.store.embedded.server import default_root
 
 __all__ = [
     "PROFILE_KEYS",

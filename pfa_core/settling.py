@@ -15,7 +15,16 @@ from pfa_core.model.audit import Action
 from pfa_core.model.ids import NewId
 from pfa_core.model.push import Result, RetryPolicy, Verdict
 from pfa_core.running import Running
-from pfa_core.store import audit, conflicts, leases, members, mirror, modifications, queue, runs
+from pfa_core.store import (
+    audit,
+    conflicts,
+    leases,
+    members,
+    mirror,
+    overlays,
+    queue,
+    runs,
+)
 
 _ACTIONS: dict[Verdict, Action] = {
     Verdict.SYNCED: "acknowledge",
@@ -108,10 +117,10 @@ class Settler:
         folded = [item for item in results if item.verdict in _FOLDED]
         if not folded:
             return
-        left = modifications.clear_overlays(conn, code, _by_user(folded))
+        left = overlays.clear_overlays(conn, code, _by_user(folded))
         queue.shift_bases(conn, code, [_settled(item) for item in folded if _is_synced(item)])
         mirror.fold(conn, code, self.running.run_id, [_fold(item) for item in folded], at)
-        modifications.rebuild_overlays(conn, code, left)
+        overlays.rebuild_overlays(conn, code, left)
 
     def _write_conflicts(
         self, conn: Connection[Any], results: Iterable[Result], at: datetime

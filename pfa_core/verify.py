@@ -10,9 +10,10 @@ from psycopg import Connection
 from pfa_core.guard import enter
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
-from pfa_core.store import audit, leases, members, mirror, modifications, verify
+from pfa_core.store import audit, leases, members, mirror, overlays
 from pfa_core.store.database import Database
-from pfa_core.store.verify import RollupDrift
+from pfa_core.store.reads import drift
+from pfa_core.store.reads.drift import RollupDrift
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def verify_database(
             members.lock_members(conn, code)
             members.lock_mirror(conn, code)
         report = VerifyReport(
-            verify.rollup_drift(conn, code), _overlay_drift(conn, principal), repair
+            drift.rollup_drift(conn, code), _overlay_drift(conn, principal), repair
         )
         if repair and not report.clean:
             _repair(conn, db, principal, report)
@@ -66,8 +67,8 @@ def verify_database(
 def _overlay_drift(conn: Connection[Any], principal: Principal) -> list[OverlayDrift]:
     return [
         OverlayDrift(user, pfa_id)
-        for user, ids in verify.touched(conn, principal.organization_id).items()
-        for pfa_id in verify.overlay_drift(conn, _as(principal, user), ids)
+        for user, ids in drift.touched(conn, principal.organization_id).items()
+        for pfa_id in drift.overlay_drift(conn, _as(principal, user), ids)
     ]
 
 
@@ -81,7 +82,7 @@ def _repair(
     for item in report.overlays:
         wrong.setdefault(item.user_id, []).append(item.pfa_id)
     for user, ids in wrong.items():
-        modifications.refresh_overlays(conn, _as(principal, user), ids)
+        overlays.refresh_overlays(conn, _as(principal, user), ids)
     found = {"rollup": len(report.rollup), "overlays": len(report.overlays)}
     entry = audit.Entry(str(db.new_id()), before=found)
     audit.write(conn, code, principal.user_id, "repair", leases.clock(conn), [entry])

@@ -25,7 +25,9 @@ import testing.postgresql
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from pfa_core.store import embedded, embedded_files, embedded_programs, migrations
+from pfa_core.store import migrations
+from pfa_core.store.embedded import binaries, layout
+from pfa_core.store.embedded import server as embedded
 from tests.versions import Version
 
 _TMPFS = Path("/dev/shm")
@@ -55,7 +57,7 @@ os.execve(argv[0], argv, {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"})
 class Postgresql(testing.postgresql.Postgresql):
     """testing.postgresql made to work as root, with psycopg 3 and without TCP."""
 
-    def __init__(self, bindir: Path, base_dir: Path, owner: embedded_files.Account) -> None:
+    def __init__(self, bindir: Path, base_dir: Path, owner: layout.Account) -> None:
         self._owner = owner
         self._shim = [sys.executable, "-ISc", _SHIM, str(owner.uid), str(owner.gid)]
         super().__init__(
@@ -199,12 +201,12 @@ def own_postgresql(bindir: Path | None = None) -> Iterator[Postgresql]:
     base = _base_directory()
     own = None
     try:
-        owner = embedded_programs.account(base)
+        owner = binaries.account(base)
         own = Postgresql(bindir or _bindir(base, owner), base, owner)
         pid = int(own.server_pid or 0)
         yield own
         own.stop()
-        assert not embedded_files.is_alive(pid), f"the test server (pid {pid}) is still there"
+        assert not layout.is_alive(pid), f"the test server (pid {pid}) is still there"
     finally:
         if own is not None:
             own.stop()
@@ -254,15 +256,15 @@ def _remove_left_behind(within: Path) -> None:
     for path in within.glob(f"{_PREFIX}*"):
         pid = path.name.removeprefix(_PREFIX).partition("-")[0]
         mine = path.stat().st_uid == os.geteuid()
-        if mine and pid.isdecimal() and not embedded_files.is_alive(int(pid)):
+        if mine and pid.isdecimal() and not layout.is_alive(int(pid)):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _bindir(base: Path, owner: embedded_files.Account) -> Path:
+def _bindir(base: Path, owner: layout.Account) -> Path:
     named = os.environ.get("PFA_TEST_PGBIN")
     if named:
         return Path(named)
     directory = embedded.binaries()
-    if owner.switch and not embedded_programs.runs_as(directory, owner):
-        return embedded_programs.copy_installation(directory, base / "server" / "copy")
+    if owner.switch and not binaries.runs_as(directory, owner):
+        return binaries.copy_installation(directory, base / "server" / "copy")
     return directory

@@ -13,7 +13,7 @@ from benchmarks.million import data
 from benchmarks.million.measure import Figure, interleaved
 from benchmarks.million.world import principal
 from pfa_core import Database
-from pfa_core.store import embedded
+from pfa_core.store.embedded import server
 
 NOBODY = principal("none")
 COLUMNS = "organization_id, pfa_id, data, version, run_id, updated_at"
@@ -86,7 +86,7 @@ def _copy_file(path: Path) -> Path:
 
 
 def _psql(root: Path, statement: str) -> None:
-    command = [str(embedded.program("psql")), embedded.url(root), "-q", "-c", statement]
+    command = [str(server.program("psql")), server.url(root), "-q", "-c", statement]
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
 

@@ -28,7 +28,7 @@ from benchmarks.million.measure import timed
 from benchmarks.million.plot import Curve, drawn
 from benchmarks.million.reads import CRANES, page
 from pfa_core import Change, Database, Filters, Query, Selection
-from pfa_core.store import records
+from pfa_core.store.reads import merged
 
 FLAT = 2.0  # figure at the largest size ≤ FLAT × figure at the smallest
 WARMING = 2  # rounds that do not count
@@ -123,7 +123,7 @@ def works(db: Database, size: int) -> dict[str, Work]:
         "page of 100 by category and forecastStart": page(db, "few", CRANES),
         "page of 100, no filter": page(db, "few", Query()),
         "page of 100 in the middle, by cursor": page(db, "few", deep),
-        "total of all": lambda: db.read(lambda conn: records.count(conn, FEW, Query())),
+        "total of all": lambda: db.read(lambda conn: merged.count(conn, FEW, Query())),
         "stats over all": lambda: pfa_core.compute_stats(db, FEW, Filters()),
         "stats by category": lambda: pfa_core.compute_stats(db, FEW, Filters(), by=("category",)),
         "show one record": lambda: pfa_core.show_records(db, FEW, [pfa_id]),
@@ -148,7 +148,7 @@ def _middle(db: Database, size: int) -> str:
     while left:
         stride = min(left, 20_000)
         cursor = db.read(
-            lambda conn, query=query, stride=stride: records.page(conn, FEW, query, limit=stride)[1]
+            lambda conn, query=query, stride=stride: merged.page(conn, FEW, query, limit=stride)[1]
         )
         query, left = replace(query, after=cursor), left - stride
     return query.after or ""

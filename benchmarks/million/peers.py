@@ -20,7 +20,7 @@ from psycopg import sql
 from benchmarks.million import data, world
 from benchmarks.million.measure import Figure, options, told
 from pfa_core import Database
-from pfa_core.store import embedded
+from pfa_core.store.embedded import server
 
 MODULES = ("agentcow", "dlt", "pyarrow", "adbc_driver_postgresql")
 
@@ -60,7 +60,7 @@ def measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Iterat
             yield from rounds.figures()
             world.draft(db, "few", given.records)
             db.administer(lambda conn: conn.execute("VACUUM ANALYZE"))
-            conninfo = embedded.conninfo(root, "copied")
+            conninfo = server.conninfo(root, "copied")
             yield from cow.figures(db, conninfo, path, given.records, given.rounds)
 
 
@@ -73,7 +73,7 @@ def _create(db: Database, *names: str) -> None:
 
 def _address(root: Path, database: str) -> str:
     """A URL with a host and a password, which dlt asks for; the socket named behind them is what counts."""
-    return embedded.url(root).replace("@/pfa?", f":unused@localhost/{database}?")
+    return server.url(root).replace("@/pfa?", f":unused@localhost/{database}?")
 
 
 def _found(name: str) -> bool:

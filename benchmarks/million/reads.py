@@ -12,7 +12,7 @@ from benchmarks.million.measure import OFTEN, USED, Figure, interleaved
 from benchmarks.million.world import principal
 from pfa_core import Database, Filters, Query
 from pfa_core.model.query import parse_sort
-from pfa_core.store import records
+from pfa_core.store.reads import merged
 
 BARE_PAGE = """
     SELECT pfa_id, data::text FROM pfa_mirror
@@ -99,7 +99,7 @@ def _pages(db: Database, rounds: int) -> Iterator[Figure]:
 
 def _cursor(db: Database, pages: int) -> str:
     def walk(conn: Any) -> str:
-        return records.page(conn, principal("few"), Query(), limit=100 * pages)[1] or ""
+        return merged.page(conn, principal("few"), Query(), limit=100 * pages)[1] or ""
 
     return db.read(walk)
 
@@ -107,7 +107,7 @@ def _cursor(db: Database, pages: int) -> str:
 def page(db: Database, user: str, query: Query) -> Callable[[], object]:
     """A call that reads the page of a hundred."""
     who = principal(user)
-    return lambda: db.read(lambda conn: records.page(conn, who, query, limit=100))
+    return lambda: db.read(lambda conn: merged.page(conn, who, query, limit=100))
 
 
 def _old(db: Database, statement: str) -> Callable[[], object]:
@@ -135,7 +135,7 @@ def _filters(db: Database, rounds: int) -> Iterator[Figure]:
 
 def _totals(db: Database, rounds: int) -> Iterator[Figure]:
     def total(query: Query) -> Callable[[], object]:
-        return lambda: db.read(lambda conn: records.count(conn, principal("few"), query))
+        return lambda: db.read(lambda conn: merged.count(conn, principal("few"), query))
 
     everything = "SELECT count(*) FROM pfa_mirror WHERE organization_id = %(organization_id)s"
     ours, yardstick = interleaved(total(Query()), _old(db, everything), rounds)

@@ -14,7 +14,8 @@ from benchmarks.million import data
 from benchmarks.million.measure import Figure, interleaved
 from benchmarks.million.reads import BARE_PAGE
 from pfa_core import Database, Right
-from pfa_core.store import embedded, members
+from pfa_core.store import members
+from pfa_core.store.embedded import server
 
 PFA = [sys.executable, "-m", "pfa_cli"]
 _NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
@@ -61,7 +62,7 @@ def figures(db: Database, root: Path, rounds: int) -> Iterator[Figure]:
         page = [*PFA, "list", "--category", "Mobile Crane", "--page-size", "100", "-o", "jsonl"]
         ours, yardstick = interleaved(
             lambda: run(*page),
-            lambda: run(sys.executable, "-c", SCRIPT, embedded.url(root)),
+            lambda: run(sys.executable, "-c", SCRIPT, server.url(root)),
             rounds * 2,
         )
         yield Figure("pfa list of one page", "a psycopg script", ours, yardstick, 2)

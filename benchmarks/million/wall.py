@@ -22,7 +22,8 @@ from pfa_core.model.principal import Role
 from pfa_core.model.query import parse_sort
 from pfa_core.model.rights import Operation
 from pfa_core.settings import Secret
-from pfa_core.store import records, signing_keys
+from pfa_core.store import signing_keys
+from pfa_core.store.reads import merged
 
 Result = TypeVar("Result")
 MOST = 1.2  # times what it costs without
@@ -84,7 +85,7 @@ def _works(deep: int) -> dict[str, Callable[[Database, Principal], object]]:
         "a search, few": page(search("EQ-00012")),
         "a search, none": page(search("zzzqqq")),
         "a search, many": page(many),
-        "a total of a search, many": _reading(lambda conn, who: records.count(conn, who, many)),
+        "a total of a search, many": _reading(lambda conn, who: merged.count(conn, who, many)),
         "KPIs": stats(Filters()),
         "KPIs of a search, many": stats(many.filters),
     }  # fmt: skip
@@ -104,7 +105,7 @@ def _behind(sort: str, deep: int) -> Callable[[Database, Principal], object]:
 
     def page(db: Database, who: Principal) -> object:
         if not found:
-            place = _reading(lambda conn, who: records.page(conn, who, query, limit=1, offset=deep))
+            place = _reading(lambda conn, who: merged.page(conn, who, query, limit=1, offset=deep))
             found.append(place(db, who)[1] or "")
         return pfa_core.list_records(db, who, replace(query, after=found[0]))
 

@@ -13,7 +13,8 @@ from typing import Any
 import pfa_core
 from benchmarks.million import data
 from pfa_core import Change, Database, Principal, Right
-from pfa_core.store import embedded, members
+from pfa_core.store import members
+from pfa_core.store.embedded import server
 
 SMALL, SMALL_SIZE = 20, 500
 PEOPLE = {"few": 500, "many": 5000, "none": 0, "writer": 0}
@@ -33,7 +34,7 @@ def opened(root: Path) -> Iterator[Database]:
         finally:
             db.close()
             with suppress(Exception):
-                embedded.stop(root)
+                server.stop(root)
 
 
 def prepare(db: Database, folder: Path) -> None:

@@ -17,9 +17,9 @@ from pfa_core.errors import Denial
 from pfa_core.model.audit import Action, LogEntry, LogFilter
 from pfa_core.model.ids import NewId, counting_from
 from pfa_core.model.principal import Principal
-from pfa_core.store import leases, wall
-from pfa_core.store.chain import link_of
-from pfa_core.store.plain import plain
+from pfa_core.store import leases, rls
+from pfa_core.store.adapters import plain
+from pfa_core.store.audit_chain import link_of
 
 _SQL = sql.statements("audit")
 _DISCARDED = compose.SQL(_SQL["discarded"]).format(restores=compose.SQL(_SQL["restores"]))
@@ -139,7 +139,7 @@ def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
     At most 100 times an hour for a user and 1,000 times for all of an organization. Behind the wall only
     members leave a trace: it lets nobody else write.
     """
-    if isinstance(denial.by, Principal) and not wall.lets_in(conn, denial.by):
+    if isinstance(denial.by, Principal) and not rls.lets_in(conn, denial.by):
         return
     code, user = denial.organization_id, denial.user_id[:_LONGEST_USER].replace("\0", "")
     at = leases.clock(conn)

@@ -26,11 +26,12 @@ from pfa_core.errors import (
     PfaError,
 )
 from pfa_core.model.ids import Clock, NewId, new_id, utc_now
-from pfa_core.store import audit, embedded, migrations
-from pfa_core.store.arrays import TextsDumper
-from pfa_core.store.chain import linked
-from pfa_core.store.translation import NO_ADDRESS, TryAgain, commit_unknown, translated
-from pfa_core.store.wall import APP_ROLE
+from pfa_core.store import audit, migrations
+from pfa_core.store.adapters import TextsDumper
+from pfa_core.store.audit_chain import linked
+from pfa_core.store.embedded import server
+from pfa_core.store.errors import NO_ADDRESS, TryAgain, commit_unknown, translated
+from pfa_core.store.rls import APP_ROLE
 
 Result = TypeVar("Result")
 
@@ -238,15 +239,15 @@ class Database:
     def _open_bound(self) -> Connection[Any]:
         if self.root is None:
             raise Internal(_NOWHERE)
-        return _open(embedded.conninfo(self.root, user=APP_ROLE))
+        return _open(server.conninfo(self.root, user=APP_ROLE))
 
     def _connect_embedded(self) -> Connection[Any]:
         if self.root is None:
             raise Internal(_NOWHERE)
         try:
-            return _open(embedded.conninfo(self.root))
+            return _open(server.conninfo(self.root))
         except psycopg.OperationalError:
-            return _open(embedded.ensure(self.root))
+            return _open(server.ensure(self.root))
 
     def _settle_schema(self, conn: Connection[Any]) -> None:
         """See that the schema is the program's own; only the embedded server is upgraded unasked."""

@@ -14,7 +14,7 @@ from psycopg.rows import class_row
 from pfa_core import sql
 from pfa_core.model.member import Entrance, Member
 from pfa_core.model.principal import Principal
-from pfa_core.store import wall
+from pfa_core.store import rls
 
 _SQL = sql.statements("members")
 # Of whoever only comes in, and of whoever comes in to write.
@@ -74,8 +74,8 @@ def member(
 def entrance(conn: Connection[Any], principal: Principal, *, lock: bool = False) -> Entrance | None:
     """The principal's membership and how their token stands, None where they are no member; `lock`
     makes the user's writes take turns. Behind the wall nobody is let in by it, and nothing locked."""
-    if wall.is_bound(conn):
-        return wall.standing(conn, principal)
+    if rls.is_bound(conn):
+        return rls.standing(conn, principal)
     values = {
         "organization_id": principal.organization_id,
         "user_id": principal.user_id,

@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.model.record import FIELDS, Kind
-from pfa_core.store import wall
+from pfa_core.store import rls
 
 _SQL = sql.statements("mirror")
 
@@ -182,7 +182,7 @@ def fill(
     written = _copy_new(conn, organization_id, run_id, rows, at)
     recompute_rollup(conn, organization_id)
     if written >= MANY:
-        conn.execute(_SQL["analyze_behind_the_wall" if wall.is_bound(conn) else "analyze"])
+        conn.execute(_SQL["analyze_behind_the_wall" if rls.is_bound(conn) else "analyze"])
     return written
 
 
@@ -193,7 +193,7 @@ def _copy_new(
     rows: Iterable[tuple[str, str]],
     at: datetime,
 ) -> int:
-    if wall.stands(conn).active:
+    if rls.stands(conn).active:
         conn.execute(_SQL["create_incoming"])
         _copy(conn, "copy_incoming", rows)
         values = {"organization_id": organization_id, "run_id": run_id, "at": at}
@@ -216,7 +216,7 @@ def take_in(
         conn.execute(_ARRIVED, {**values, "sign": -1})
     written = _put(conn, values)
     if changed:  # nothing lies over a record that was not there
-        bound = wall.is_bound(conn)
+        bound = rls.is_bound(conn)
         conn.execute(_SQL["refresh_behind_the_wall" if bound else "refresh_overlays"], values)
     return changed, written
 

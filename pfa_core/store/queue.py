@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
-from pfa_core.store import wall
+from pfa_core.store import rls
 
 _SQL = sql.statements("queue")
 
@@ -215,7 +215,7 @@ def shift_bases(
     pfa_id, delta."""
     if settled:
         values = {"organization_id": organization_id, "settled": Jsonb(list(settled))}
-        bound = wall.is_bound(conn)
+        bound = rls.is_bound(conn)
         conn.execute(_SQL["shift_behind_the_wall" if bound else "shift_bases"], values)
 
 

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.model.run import Outcome, Run
-from pfa_core.store.plain import plain
+from pfa_core.store.adapters import plain
 
 _SQL = sql.statements("runs")
 

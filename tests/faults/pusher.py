@@ -36,7 +36,7 @@ from pfa_core.push import PushOptions
 from pfa_core.pushing import Pushing
 from pfa_core.running import Running
 from pfa_core.settling import Settler
-from pfa_core.store import leases, mirror, pages, queue
+from pfa_core.store import leases, mirror, pull_pages, queue
 from pfa_core.store.database import Database
 from tests.factories import a_principal
 from tests.pems_server import a_profile
@@ -139,7 +139,7 @@ def set_trap(step: str, nth: int, number: int) -> None:
     for writer in (RestWriter, ScreenWriter):
         trap.around(writer, "read", "read", commits=False)
         trap.around(writer, "write", "write", commits=False)
-    trap.around(pages, "add", "page")
+    trap.around(pull_pages, "add", "page")
     trap.around(mirror, "mark_missing", "marking")
 
 

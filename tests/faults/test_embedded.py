@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure
-from pfa_core.store import embedded, embedded_files, embedded_programs
+from pfa_core.store.embedded import binaries, layout, server
 from tests.server import reachable_directory
 
 AS_ROOT = os.geteuid() == 0
@@ -87,7 +87,7 @@ def processes_of(base: Path) -> list[int]:
             continue
         if mark in line and (b"postgres" in line or b"initdb" in line):
             found.append(int(path.name))
-    return [pid for pid in found if embedded_files.is_alive(pid) and pid != os.getpid()]
+    return [pid for pid in found if layout.is_alive(pid) and pid != os.getpid()]
 
 
 def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
@@ -109,27 +109,27 @@ def outcome(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def write_row(root: Path) -> None:
-    with psycopg.connect(embedded.conninfo(root)) as connection:
+    with psycopg.connect(server.conninfo(root)) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 'kept' AS word")
 
 
 def row(root: Path) -> str:
-    with psycopg.connect(embedded.conninfo(root)) as connection:
+    with psycopg.connect(server.conninfo(root)) as connection:
         return connection.execute("SELECT word FROM kept").fetchone()[0]
 
 
 def running_pid(root: Path) -> int:
-    pid = embedded.status(root).pid
+    pid = server.status(root).pid
     assert pid is not None
     return pid
 
 
 def stopped_with_a_row(root: Path) -> Path:
     """Make a root whose server was stopped; returns the data directory."""
-    embedded.ensure(root)
+    server.ensure(root)
     write_row(root)
-    embedded.stop(root)
-    return embedded.status(root).data_directory
+    server.stop(root)
+    return server.status(root).data_directory
 
 
 # -- starting ---------------------------------------------------------------------------------
@@ -142,51 +142,51 @@ def test_several_processes_may_make_the_first_start_at_once(root):
 
 
 def test_making_sure_of_a_running_server_changes_nothing(root):
-    first = embedded.ensure(root)
+    first = server.ensure(root)
     pid = running_pid(root)
-    assert embedded.ensure(root) == first
+    assert server.ensure(root) == first
     assert running_pid(root) == pid
 
 
 def test_the_module_is_imported_without_the_driver():
-    code = "import sys, pfa_core.store.embedded; sys.exit('psycopg' in sys.modules)"
+    code = "import sys, pfa_core.store.embedded.server; sys.exit('psycopg' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_a_stopped_server_starts_again_with_its_data(root):
     stopped_with_a_row(root)
-    assert not embedded.status(root).running
-    embedded.ensure(root)
+    assert not server.status(root).running
+    server.ensure(root)
     assert row(root) == "kept"
 
 
 @pytest.mark.parametrize("name", ["a blank", "a'quote", 'a"$HOME`x`\\'])
 def test_a_path_may_hold_any_character(root, name):
-    embedded.ensure(root / name)
+    server.ensure(root / name)
     write_row(root / name)
     assert row(root / name) == "kept"
 
 
 def test_a_path_too_long_for_a_socket_gets_one_elsewhere(root):
     deep = root / ("long" * 30)
-    embedded.ensure(deep)
-    sockets = embedded_files.place(deep).sockets
+    server.ensure(deep)
+    sockets = layout.place(deep).sockets
     try:
         write_row(deep)
         assert sockets.parent == Path("/tmp")
         assert sockets.stat().st_mode & 0o077 == 0
     finally:
-        embedded.stop(deep)
+        server.stop(deep)
         shutil.rmtree(sockets)
 
 
 def test_a_socket_directory_of_somebody_else_is_refused(root):
     deep = root / ("long" * 30)
-    sockets = embedded_files.place(deep).sockets
+    sockets = layout.place(deep).sockets
     sockets.symlink_to("/")
     try:
         with pytest.raises(ConfigInvalid, match="is not a directory of user"):
-            embedded.ensure(deep)
+            server.ensure(deep)
     finally:
         sockets.unlink()
 
@@ -205,12 +205,12 @@ def test_the_callers_locale_and_postgresql_settings_do_not_matter(root):
 
 
 def test_the_address_serves_psql(root):
-    embedded.ensure(root / "a blank")
+    server.ensure(root / "a blank")
     argv = [
-        embedded.program("psql"),
+        server.program("psql"),
         "-XAtc",
         "SELECT current_user",
-        embedded.url(root / "a blank"),
+        server.url(root / "a blank"),
     ]
     assert subprocess.check_output(argv, text=True).strip() == "pfa"
 
@@ -219,7 +219,7 @@ def test_the_address_serves_psql(root):
 def test_programs_of_another_major_version_serve_as_well(root, monkeypatch):
     monkeypatch.setenv("PFA_PG_BINDIR", os.environ["PFA_TEST_PGBIN"])
     stopped_with_a_row(root)
-    embedded.ensure(root)
+    server.ensure(root)
     assert row(root) == "kept"
 
 
@@ -227,25 +227,25 @@ def test_programs_of_another_major_version_serve_as_well(root, monkeypatch):
 
 
 def test_a_killed_server_comes_back_with_its_data(root):
-    embedded.ensure(root)
+    server.ensure(root)
     write_row(root)
     os.kill(running_pid(root), signal.SIGKILL)
-    embedded.ensure(root)
+    server.ensure(root)
     assert row(root) == "kept"
 
 
 def test_many_clients_find_a_killed_server_at_once(root):
-    embedded.ensure(root)
+    server.ensure(root)
     os.kill(running_pid(root), signal.SIGKILL)
     clients = [client(root) for _ in range(4)]
     assert [outcome(each) for each in clients] == [(0, "")] * 4
 
 
 def test_a_server_whose_socket_was_removed_is_replaced(root):
-    embedded.ensure(root)
+    server.ensure(root)
     write_row(root)
-    embedded_files.place(root).socket.unlink()
-    embedded.ensure(root)
+    layout.place(root).socket.unlink()
+    server.ensure(root)
     assert row(root) == "kept"
 
 
@@ -255,7 +255,7 @@ def test_a_client_killed_in_the_first_start_leaves_nothing_to_mend(root, reached
     wait_until(lambda: list(root.glob(reached)))
     killed.kill()
     outcome(killed)
-    embedded.ensure(root)
+    server.ensure(root)
     write_row(root)
 
 
@@ -265,7 +265,7 @@ def test_a_client_killed_while_the_server_starts_leaves_nothing_to_mend(root):
     wait_until((data / "postmaster.pid").exists)
     killed.kill()
     outcome(killed)
-    embedded.ensure(root)
+    server.ensure(root)
     assert row(root) == "kept"
 
 
@@ -277,13 +277,13 @@ def test_an_unreadable_pid_file_is_no_server(root, text):
     stale = stopped_with_a_row(root) / "postmaster.pid"
     stale.write_text(text)
     os.utime(stale, (1_700_000_000, 1_700_000_000))
-    embedded.ensure(root)
+    server.ensure(root)
     assert row(root) == "kept"
 
 
 def test_a_pid_file_that_stays_empty_is_no_server(root):
     (stopped_with_a_row(root) / "postmaster.pid").touch()
-    embedded.ensure(root)
+    server.ensure(root)
     assert row(root) == "kept"
 
 
@@ -293,53 +293,53 @@ def test_a_pid_that_another_process_of_ours_got_is_no_server(root, sleeper):
 
 @only_root
 def test_a_pid_that_another_process_of_the_service_user_got_is_no_server(root, sleeper):
-    service = embedded_programs.account(root)
+    service = binaries.account(root)
     assert_survives_foreign_pid(root, sleeper(user=service.uid, group=service.gid))
 
 
 def assert_survives_foreign_pid(root: Path, pid: int) -> None:
     data = stopped_with_a_row(root)
-    place = embedded_files.place(root)
+    place = layout.place(root)
     for path in (data / "postmaster.pid", place.sockets / f"{place.socket.name}.lock"):
         path.write_text(f"{pid}\n{data}\n1700000000\n5432\n{place.sockets}\n\n 1 1\nready\n")
         shutil.chown(path, data.stat().st_uid, data.stat().st_gid)
-    assert not embedded.status(root).running
-    assert embedded.stop(root) is False
-    embedded.ensure(root)
+    assert not server.status(root).running
+    assert server.stop(root) is False
+    server.ensure(root)
     assert row(root) == "kept"
-    assert embedded_files.is_alive(pid)
+    assert layout.is_alive(pid)
 
 
 # -- asking and stopping ----------------------------------------------------------------------
 
 
 def test_status_of_nothing_tells_so_and_creates_nothing(root):
-    found = embedded.status(root)
+    found = server.status(root)
     assert (found.running, found.pid, found.root) == (False, None, root)
-    assert found.data_directory == root / f"pgdata-{embedded_files.major(found.version)}"
+    assert found.data_directory == root / f"pgdata-{layout.major(found.version)}"
     assert not root.exists()
 
 
 def test_status_of_a_running_server_names_its_process(root):
-    text = embedded.ensure(root)
-    found = embedded.status(root)
-    assert (found.running, found.conninfo, found.url) == (True, text, embedded.url(root))
-    assert embedded_files.is_server_of(running_pid(root), found.data_directory)
-    assert "ready to accept connections" in embedded_files.tail(found.log)
+    text = server.ensure(root)
+    found = server.status(root)
+    assert (found.running, found.conninfo, found.url) == (True, text, server.url(root))
+    assert layout.is_server_of(running_pid(root), found.data_directory)
+    assert "ready to accept connections" in layout.tail(found.log)
 
 
 def test_stopping_nothing_is_no_error(root):
-    assert embedded.stop(root) is False
+    assert server.stop(root) is False
     assert not root.exists()
 
 
 def test_stopping_ends_the_server_and_whoever_uses_it(root):
-    with psycopg.connect(embedded.ensure(root)) as connection:
+    with psycopg.connect(server.ensure(root)) as connection:
         pid = running_pid(root)
-        assert embedded.stop(root) is True
-        assert not embedded_files.is_alive(pid)
+        assert server.stop(root) is True
+        assert not layout.is_alive(pid)
         connection.close()
-    assert embedded.stop(root) is False
+    assert server.stop(root) is False
 
 
 # -- what cannot be ---------------------------------------------------------------------------
@@ -352,17 +352,17 @@ def test_data_of_another_major_version_are_refused_with_advice(root):
     if AS_ROOT:
         shutil.chown(other, "nobody")
     with pytest.raises(ConfigInvalid, match="is of PostgreSQL 14") as refused:
-        embedded.ensure(root)
+        server.ensure(root)
     assert "pg_dump" in refused.value.hint
     assert [path.name for path in root.glob("pgdata-*")] == ["pgdata-14"]
 
 
 def test_a_data_directory_that_is_none_is_not_overwritten(root):
-    data = embedded.status(root).data_directory
+    data = server.status(root).data_directory
     data.mkdir(parents=True)
     (data / "thesis.txt").touch()
     with pytest.raises(ConfigInvalid, match="is no data directory"):
-        embedded.ensure(root)
+        server.ensure(root)
 
 
 def test_a_server_that_cannot_start_shows_its_log_at_once(root):
@@ -370,7 +370,7 @@ def test_a_server_that_cannot_start_shows_its_log_at_once(root):
     with (data / "postgresql.conf").open("a") as settings:
         settings.write("no_such_setting = 1\n")
     with pytest.raises(ConfigInvalid, match="does not start") as refused:
-        embedded.ensure(root)
+        server.ensure(root)
     assert "no_such_setting" in refused.value.hint
     assert str(root / "postgres.log") in refused.value.hint
 
@@ -378,7 +378,7 @@ def test_a_server_that_cannot_start_shows_its_log_at_once(root):
 def test_a_directory_without_programs_is_refused_with_advice(root, monkeypatch, tmp_path):
     monkeypatch.setenv("PFA_PG_BINDIR", str(tmp_path))
     with pytest.raises(ConfigInvalid, match="holds no PostgreSQL server") as refused:
-        embedded.ensure(root)
+        server.ensure(root)
     assert "PFA_DATABASE_URL" in refused.value.hint
     assert "PFA_PG_BINDIR" in refused.value.hint
 
@@ -392,7 +392,7 @@ def test_a_full_disk_is_told(root, kilobytes):
         pytest.skip("this machine lets nobody mount")
     try:
         with pytest.raises(IoFailure, match=r"disk is full|No space left"):
-            embedded.ensure(root / "pfa")
+            server.ensure(root / "pfa")
         assert list((root / "pfa").glob("*init*")) == []
     finally:
         end_all(root)
@@ -400,25 +400,25 @@ def test_a_full_disk_is_told(root, kilobytes):
 
 
 def test_a_server_without_a_connection_to_spare_says_so(root):
-    embedded.ensure(root)
-    with psycopg.connect(embedded.conninfo(root), autocommit=True) as connection:
+    server.ensure(root)
+    with psycopg.connect(server.conninfo(root), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET max_connections = 5")
         connection.execute("ALTER SYSTEM SET superuser_reserved_connections = 0")
-    embedded.stop(root)
-    text = embedded.ensure(root)
+    server.stop(root)
+    text = server.ensure(root)
     pid = running_pid(root)
     held = [psycopg.connect(text) for _ in range(5)]
     with pytest.raises(DatabaseUnavailable, match="too many clients"):
-        embedded.ensure(root)
+        server.ensure(root)
     for connection in held:
         connection.close()
-    wait_until(lambda: embedded.status(root).pid == pid)
+    wait_until(lambda: server.status(root).pid == pid)
 
 
 def test_a_file_in_place_of_the_root_is_refused(root):
     root.touch()
     with pytest.raises(ConfigInvalid, match="cannot use"):
-        embedded.ensure(root / "below")
+        server.ensure(root / "below")
 
 
 # -- other users ------------------------------------------------------------------------------
@@ -426,11 +426,11 @@ def test_a_file_in_place_of_the_root_is_refused(root):
 
 @only_root
 def test_root_runs_the_server_as_the_service_user(root):
-    embedded.ensure(root)
+    server.ensure(root)
     status = Path(f"/proc/{running_pid(root)}/status").read_text()
     nobody = pwd.getpwnam("nobody")
     words = {line.split()[0]: line.split()[1:] for line in status.splitlines() if line.split()}
-    assert words["Uid:"] == [str(embedded_programs.account(root).uid)] * 4
+    assert words["Uid:"] == [str(binaries.account(root).uid)] * 4
     assert "0" not in words["Gid:"]
     assert words["Groups:"] in ([], [str(nobody.pw_gid)])
 
@@ -444,9 +444,9 @@ def test_a_plain_user_has_a_server_of_their_own(root):
     assert (root / "own").stat().st_mode & 0o777 == 0o700
     # Root may look after it, and its owner goes on.
     write_row(root / "own")
-    assert embedded.stop(root / "own") is True
-    embedded.ensure(root / "own")
-    embedded.stop(root / "own")
+    assert server.stop(root / "own") is True
+    server.ensure(root / "own")
+    server.stop(root / "own")
     assert outcome(client(root / "own", nobody.pw_uid)) == (0, "")
     assert row(root / "own") == "kept"
 
@@ -454,9 +454,9 @@ def test_a_plain_user_has_a_server_of_their_own(root):
 @only_root
 def test_another_users_server_is_refused(root):
     nobody = pwd.getpwnam("nobody")
-    embedded.ensure(root)
-    embedded.stop(root)
-    shutil.chown(embedded.status(root).data_directory, "daemon")
+    server.ensure(root)
+    server.stop(root)
+    shutil.chown(server.status(root).data_directory, "daemon")
     (root / ".lock").unlink()
     shutil.chown(root, nobody.pw_uid)
     code, said = outcome(client(root, nobody.pw_uid))
@@ -479,7 +479,7 @@ def test_a_user_without_passwd_entry_is_told_so(root):
 def test_a_directory_closed_to_the_service_user_is_refused_with_advice(root):
     root.parent.chmod(0o700)
     with pytest.raises(ConfigInvalid) as refused:
-        embedded.ensure(root)
+        server.ensure(root)
     assert "PFA_EMBEDDED_DIR" in refused.value.hint
     assert str(root / "setup.log") in refused.value.hint
     assert list(root.glob("*init*")) == []
@@ -488,11 +488,11 @@ def test_a_directory_closed_to_the_service_user_is_refused_with_advice(root):
 @only_root
 def test_programs_closed_to_the_service_user_are_copied(root, monkeypatch):
     closed = root.parent / "closed"
-    copied = embedded_programs.copy_installation(embedded.binaries(), closed / "lib" / "copy")
+    copied = binaries.copy_installation(server.binaries(), closed / "lib" / "copy")
     closed.chmod(0o700)
-    monkeypatch.setattr(embedded_programs, "_package_binaries", lambda: copied)
-    embedded.ensure(root)
-    version = embedded.status(root).version
+    monkeypatch.setattr(binaries, "_package_binaries", lambda: copied)
+    server.ensure(root)
+    version = server.status(root).version
     exe = Path(f"/proc/{running_pid(root)}/exe").resolve()
     assert exe.is_relative_to(root / "server" / version)
     assert closed.stat().st_mode & 0o777 == 0o700
@@ -516,9 +516,9 @@ def test_the_default_root_follows_user_and_environment(monkeypatch, uid, environ
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     entry = pwd.struct_passwd(("someone", "x", uid, uid, "", "/passwd", "/bin/sh"))
     monkeypatch.setattr(pwd, "getpwuid", lambda _: entry)
-    assert embedded.default_root(environ) == Path(expected)
+    assert server.default_root(environ) == Path(expected)
 
 
 def test_a_relative_directory_is_refused():
     with pytest.raises(ConfigInvalid, match="not an absolute path"):
-        embedded.default_root({"PFA_EMBEDDED_DIR": "here"})
+        server.default_root({"PFA_EMBEDDED_DIR": "here"})

@@ -14,8 +14,8 @@ import pfa_core
 from pfa_core import Change, Filters, errors
 from pfa_core.model import months
 from pfa_core.model.kpi import EXACT, Cost, Figures, MonthGroup, PhaseCost, Quantity, Stats, total
-from pfa_core.store import kpis
-from pfa_core.store.kpis import Part
+from pfa_core.store.reads import sums
+from pfa_core.store.reads.sums import Part
 from tests.factories import World, a_world, commit, draft, record
 from tests.operations import months_by_day
 from tests.operations.views import stats
@@ -449,7 +449,7 @@ def assert_exact_sums(world: World) -> None:
 
     def read(conn: Any) -> tuple[Any, Any]:
         asked = (conn, world.principal(), Part.MIRROR, Filters(), ())
-        return kpis.moves(*asked), total(kpis.sums(*asked).values())
+        return sums.moves(*asked), total(sums.sums(*asked).values())
 
     moves, whole = world.owner.read(read)
     for phase in ("plan", "forecast", "actual"):

@@ -16,7 +16,7 @@ import pfa_core
 from pfa_core import Filters, Query, SortKey, errors
 from pfa_core.model.delta import FieldConflict
 from pfa_core.model.record import SORTABLE
-from pfa_core.store import finding
+from pfa_core.store.reads import search as finding
 from tests.factories import World, a_world, commit, draft, record
 from tests.operations.views import ids, one, seen
 

@@ -19,7 +19,7 @@ from psycopg import Connection
 
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Query
-from pfa_core.store import records
+from pfa_core.store.reads import merged
 from tests.factories import World
 from tests.plans.large import ELSEWHERE, FORGET, PAGE, a_copy, a_large_world
 from tests.plans.watching import Plans, Watching
@@ -47,7 +47,7 @@ class Guard:
     def page(self, query: Query, user: str = "ann", **cut: int) -> tuple[Plans, list[Any]]:
         """A page of the query, and how it was read."""
         wanted = {"limit": PAGE, **cut}
-        return self.read(lambda conn, who: records.page(conn, who, query, **wanted)[0], user)
+        return self.read(lambda conn, who: merged.page(conn, who, query, **wanted)[0], user)
 
     def operation(
         self, work: Callable[..., Any], user: str, *given: Any, **options: Any

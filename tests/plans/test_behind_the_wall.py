@@ -13,7 +13,7 @@ from pfa_core.guard import enter
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, encode_cursor, parse_sort
 from pfa_core.model.rights import Operation
-from pfa_core.store import finding, records
+from pfa_core.store.reads import merged, search
 from tests.factories import SelfClosing, World
 from tests.plans.large import CATEGORIES, DRAFTS, FEW, PAGE, RECORDS, a_large_world
 from tests.plans.watching import Plans
@@ -62,7 +62,7 @@ def explained(world: World, user: str, work) -> tuple[Plans, Any]:
 
 def page(world: World, query: Query, user: str = "ann", **cut: int) -> tuple[Plans, list[Any]]:
     def work(conn: Any, principal: Principal) -> list[Any]:
-        return records.page(conn, principal, query, **{"limit": PAGE, **cut})[0]
+        return merged.page(conn, principal, query, **{"limit": PAGE, **cut})[0]
 
     plan, rows = explained(world, user, work)
     return plan, rows
@@ -75,7 +75,7 @@ def assert_few_rows(plan: Plans, table: str, most: int = FEW) -> None:
 def place(world: World, query: Query, at: int) -> str:
     """The cursor behind so many rows of the order."""
     last = world.owner.read(
-        lambda conn: records.page(conn, world.principal("ann"), query, limit=1, offset=at - 1)
+        lambda conn: merged.page(conn, world.principal("ann"), query, limit=1, offset=at - 1)
     )[0][0]
     data = pfa_core.jsontext.loads(last[1])
     return encode_cursor(query.sort, [str(data["forecastStart"]), last[0]])
@@ -154,7 +154,7 @@ def test_rare_values_and_texts_are_found_by_an_index_of_theirs(world, filters, i
     if filters.search:
         # Behind the wall a function asks the index of words, and the page is read by id.
         index = "pfa_mirror_pkey"
-        assert_few_rows(plan, "pfa_mirror", 2 * len(rows) + finding.AHEAD)
+        assert_few_rows(plan, "pfa_mirror", 2 * len(rows) + search.AHEAD)
     assert index in plan.indexes("pfa_mirror"), str(plan)
     assert "Seq Scan" not in plan.kinds("pfa_mirror"), str(plan)
 
@@ -169,7 +169,7 @@ def test_records_that_end_late_are_told_by_the_index_of_the_default_order(world)
 )
 def test_a_total_over_the_rollup_s_dimensions_reads_no_untouched_record(world, filters):
     plan, total = explained(
-        world, "ann", lambda conn, principal: records.count(conn, principal, Query(filters))
+        world, "ann", lambda conn, principal: merged.count(conn, principal, Query(filters))
     )
     assert total > DRAFTS
     # An index alone may be read for the whole category, beside 200 look-ups.

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from pfa_core.model.query import Filters, Query, parse_sort
-from pfa_core.store import finding, kpis, mirror, modifications, records
-from pfa_core.store.kpis import Part
+from pfa_core.store import mirror, modifications
+from pfa_core.store.reads import merged, search, sums
+from pfa_core.store.reads.sums import Part
 from tests.plans.conftest import Guard
 from tests.plans.large import FEW, FEW_OF_ONE, PAGE
 from tests.plans.watching import assert_few_rows
@@ -21,7 +22,7 @@ Work = Callable[[Any, Any], Any]
 
 def page(filters: Filters = Filters(), sort: str = "forecastStart") -> Work:  # noqa: B008 - frozen
     query = Query(filters, sort=parse_sort(sort))
-    return lambda conn, who: records.page(conn, who, query, limit=PAGE)
+    return lambda conn, who: merged.page(conn, who, query, limit=PAGE)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def page(filters: Filters = Filters(), sort: str = "forecastStart") -> Work:  # 
         ("pfa_mirror_category", "pfa_mirror", page(Filters(category=("Category 3",))), FEW),
         ("pfa_mirror_model", "pfa_mirror", page(Filters(model=("M7",))), FEW),
         ("pfa_mirror_search", "pfa_mirror", page(Filters(search="for 1234")),
-         FEW + finding.AHEAD),
+         FEW + search.AHEAD),
         ("pfa_mirror_purchase_price", "pfa_mirror", page(sort="purchasePrice"), FEW),
         ("pfa_overlay_forecast_start", "pfa_overlay", page(), FEW),
         ("pfa_modification_live", "pfa_modification",
@@ -62,7 +63,7 @@ def test_without_its_key_a_record_is_not_looked_up(guard: Guard) -> None:
 
 def test_a_total_that_the_rollup_does_not_know_is_seen_to_read_the_mirror(guard: Guard) -> None:
     filters = Filters(manufacturer=("Maker 7",))
-    plans, _ = guard.read(lambda conn, who: kpis.sums(conn, who, Part.MIRROR, filters, ()))
+    plans, _ = guard.read(lambda conn, who: sums.sums(conn, who, Part.MIRROR, filters, ()))
     assert plans.on("pfa_mirror")
     assert plans.on("kpi_rollup") == []
 

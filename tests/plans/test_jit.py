@@ -11,8 +11,9 @@ import pytest
 from psycopg import Connection, sql
 
 from pfa_core.model.query import Filters, Query, parse_sort
-from pfa_core.store import kpis, records
-from pfa_core.store.kpis import Part
+from pfa_core.store.reads import merged
+from pfa_core.store.reads import sums as kpis
+from pfa_core.store.reads.sums import Part
 from tests.factories import World
 from tests.plans.watching import Watching
 from tests.versions import OLDEST, older, why_none
@@ -36,7 +37,7 @@ def shapes(world: World, *, forced_jit: bool) -> list[list[str]]:
         def shape(read: Callable[[Connection[Any]], object]) -> list[str]:
             return db.watch(lambda: db.read(read))[0].shape()
 
-        pages = [partial(records.page, principal=who, query=one, limit=9) for one in QUERIES]
+        pages = [partial(merged.page, principal=who, query=one, limit=9) for one in QUERIES]
         sums = partial(kpis.sums, principal=who, part=Part.MIRROR, filters=Filters(), by=())
         return [shape(read) for read in (*pages, sums)]
 

@@ -11,7 +11,9 @@ from psycopg import Connection
 from pfa_core import jsontext
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, SortKey, encode_cursor, parse_sort
-from pfa_core.store import finding, mirror, modifications, records
+from pfa_core.store import mirror, modifications
+from pfa_core.store.reads import merged
+from pfa_core.store.reads import search as finding
 from tests.plans.conftest import Guard
 from tests.plans.large import CATEGORIES, FEW, FEW_OF_ONE, MANY, PAGE, RECORDS
 from tests.plans.watching import Watching, assert_few_rows
@@ -106,7 +108,7 @@ def behind(guard: Guard, query: Query, at: int) -> Query:
     """The same query behind so many rows of its order."""
 
     def last(conn: Connection[Any]) -> str:
-        rows, _ = records.page(conn, guard.principal("eve"), query, limit=1, offset=at - 1)
+        rows, _ = merged.page(conn, guard.principal("eve"), query, limit=1, offset=at - 1)
         data: dict[str, Any] = jsontext.loads(rows[0][1])
         return encode_cursor(query.sort, [str(data["forecastStart"]), rows[0][0]])
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from pfa_core.model.query import Filters, Query
-from pfa_core.store import kpis, records
-from pfa_core.store.kpis import Part
+from pfa_core.store.reads import merged
+from pfa_core.store.reads import sums as kpis
+from pfa_core.store.reads.sums import Part
 from tests.factories import World
 from tests.plans.conftest import Guard
 from tests.plans.large import DRAFTS, RECORDS
@@ -28,7 +29,7 @@ TOUCHED = [Part.TOUCHED_BEFORE, Part.TOUCHED_AFTER]
 def test_a_total_over_the_rollup_s_dimensions_reads_no_untouched_record(
     guard: Guard, filters: Filters
 ) -> None:
-    plans, total = guard.read(lambda conn, who: records.count(conn, who, Query(filters)))
+    plans, total = guard.read(lambda conn, who: merged.count(conn, who, Query(filters)))
     assert total > DRAFTS
     assert plans.on("kpi_rollup")
     # Drafts of another field count the same with and without: no record of theirs is looked at.

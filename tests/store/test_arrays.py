@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pfa_core.store.arrays import TextsDumper
+from pfa_core.store.adapters import TextsDumper
 from pfa_core.store.database import Database
 from tests.unit.strategies import storable_texts
 

@@ -25,7 +25,7 @@ from pfa_core.errors import (
     SchemaOutdated,
 )
 from pfa_core.store.database import ATTEMPTS, Database, split_password
-from pfa_core.store.translation import translate
+from pfa_core.store.errors import translate
 from tests.factories import a_world, record
 
 BACKEND = "SELECT pg_backend_pid()"

@@ -14,7 +14,7 @@ from pfa_core.errors import PfaError, VersionConflict
 from pfa_core.model.delta import RULED, Change, merge, same
 from pfa_core.model.ids import uuid7
 from pfa_core.model.record import EDITABLE
-from pfa_core.store import mirror, modifications
+from pfa_core.store import mirror, modifications, overlays
 from pfa_core.store.modifications import Commitment, DraftUpdate, NewDraft
 from tests.factories import World, a_world, commit, draft, record
 from tests.unit.strategies import clean_deltas, json_values
@@ -52,7 +52,7 @@ def stack(world: World, stacked: list[dict], *, last_is_draft: bool, baseline: d
             modifications.insert_drafts(conn, ann, [new], at)
             if number < len(stacked) - 1 or not last_is_draft:
                 modifications.commit_drafts(conn, ann, [Commitment(made, delta, 1)], at)
-        modifications.refresh_overlays(conn, ann, ["P-1"])
+        overlays.refresh_overlays(conn, ann, ["P-1"])
 
     world.db.transact(work)
 
@@ -92,7 +92,7 @@ def test_an_overlay_of_one_that_lies_alone_is_the_same(world, delta, again):
         if not again:
             conn.execute("DELETE FROM pfa_overlay")
         ids = [row.modification_id for row in modifications.living(conn, ann)]
-        modifications.put_overlays_of_alone(conn, ann, ids)
+        overlays.put_overlays_of_alone(conn, ann, ids)
 
     world.db.transact(work)
     assert world.rows(rows) == expected

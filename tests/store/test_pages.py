@@ -12,7 +12,7 @@ from pfa_core import jsontext
 from pfa_core.model.delta import merge
 from pfa_core.model.query import Filters, Query, SortKey, parse_sort
 from pfa_core.model.record import SORTABLE
-from pfa_core.store import records
+from pfa_core.store.reads import merged as records
 from tests.factories import World, a_world, draft, record
 
 TEXTS = ["", "a", "B", "Z", "ä", "_", "%", "a b", "😀", "É"]

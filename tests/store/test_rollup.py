@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pfa_core.model.kpi import Sums, days, total
 from pfa_core.model.query import Filters
-from pfa_core.store import kpis
-from pfa_core.store.kpis import Part
+from pfa_core.store.reads import sums
+from pfa_core.store.reads.sums import Part
 from tests.factories import World, a_world, record
 from tests.unit.strategies import dates, money
 
@@ -97,7 +97,7 @@ def sums_of(item: dict) -> Sums:
 
 def rolled_up(world: World, *by: str):
     return world.db.read(
-        lambda conn: kpis.sums(conn, world.principal(), Part.MIRROR, Filters(), by)
+        lambda conn: sums.sums(conn, world.principal(), Part.MIRROR, Filters(), by)
     )
 
 
@@ -139,7 +139,7 @@ def test_the_rollup_and_the_live_sums_answer_alike(world, pulled):
         answers = []
         for extra in ((), ("model",)):  # grouping by model is beyond the rollup
             found = world.db.read(
-                lambda conn, filters=filters, extra=extra: kpis.sums(
+                lambda conn, filters=filters, extra=extra: sums.sums(
                     conn, world.principal(), Part.MIRROR, filters, ("source", *extra)
                 )
             )

@@ -43,7 +43,7 @@ def as_a_piece(conn: Connection[Any], condition: str) -> None:
 
 def behind_our_own(conn: Connection[Any], condition: str) -> None:
     """The ignore is the proof: a statement of our own with a str behind it is no literal any more."""
-    conn.execute(statements("records")["values"] + condition)  # pyright: ignore[reportArgumentType, reportCallIssue] - the proof
+    conn.execute(statements("merged")["values"] + condition)  # pyright: ignore[reportArgumentType, reportCallIssue] - the proof
 
 
 def as_a_value(conn: Connection[Any], pfa_id: str) -> None:

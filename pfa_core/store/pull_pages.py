@@ -10,9 +10,9 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from pfa_core import sql
-from pfa_core.store.plain import plain
+from pfa_core.store.adapters import plain
 
-_SQL = sql.statements("pages")
+_SQL = sql.statements("pull_pages")
 
 
 @dataclass(frozen=True, slots=True)

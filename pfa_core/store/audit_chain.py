@@ -15,9 +15,9 @@ from psycopg.rows import args_row, class_row
 
 from pfa_core import sql
 from pfa_core.errors import Internal
-from pfa_core.store import wall
+from pfa_core.store import rls
 
-_SQL = sql.statements("chain")
+_SQL = sql.statements("audit_chain")
 _PARTS = {
     "digest": compose.SQL(_SQL["entry_digest"]),
     "facts": compose.SQL(_SQL["link_facts"]),
@@ -74,7 +74,7 @@ def linked(conn: Connection[Any]) -> Iterator[None]:
     _open[conn] = links
     try:
         yield
-        if links and wall.is_bound(conn):
+        if links and rls.is_bound(conn):
             for code in sorted(links):
                 values = {"organization_id": code, "link_id": links[code].link_id}
                 conn.execute(_SQL["append_behind_the_wall"], values)

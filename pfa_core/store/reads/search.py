@@ -18,11 +18,11 @@ from psycopg import Connection
 
 from pfa_core import sql
 from pfa_core.model.query import Filters
-from pfa_core.store import wall
-from pfa_core.store.conditions import conditions, containing, is_indexed
-from pfa_core.store.stretches import Stretch
+from pfa_core.store import rls
+from pfa_core.store.reads.filters import conditions, containing, is_indexed
+from pfa_core.store.reads.keyset import Stretch
 
-_SQL = sql.statements("finding")
+_SQL = sql.statements("search")
 # So many are looked up by id and sorted about as fast as a page of more common words is read in order.
 MOST = 2000
 # So many are read in order before the search is taken for a rare one: some milliseconds.
@@ -51,7 +51,7 @@ def few(conn: Connection[Any], filters: Filters, values: dict[str, Any]) -> list
         statement = _SQL["few_of_all"].format(conditions=conditions(filters)[0])
         row = conn.execute(statement, asked).fetchone()
         return row[0] if row else None
-    if wall.is_bound(conn):
+    if rls.is_bound(conn):
         statement = _SQL["few_behind_the_wall"]
     else:
         statement = _SQL["few"].format(conditions=conditions(filters)[0])
@@ -79,4 +79,4 @@ def among_all(conn: Connection[Any], filters: Filters, where: LiteralString) -> 
 
 
 def _asks_function(conn: Connection[Any], filters: Filters) -> bool:
-    return is_indexed(filters) and wall.is_bound(conn)
+    return is_indexed(filters) and rls.is_bound(conn)

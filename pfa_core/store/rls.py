@@ -15,7 +15,7 @@ from pfa_core.model.principal import Principal
 
 APP_ROLE = "pfa_app"
 
-_SQL = sql.statements("wall")
+_SQL = sql.statements("rls")
 
 
 class Standing(NamedTuple):

@@ -28,10 +28,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure, PfaError
-from pfa_core.store import embedded_files as files
-from pfa_core.store import embedded_programs as programs
-from pfa_core.store.embedded_files import Account, Place
-from pfa_core.store.embedded_programs import binaries, program
+from pfa_core.store.embedded import binaries as programs
+from pfa_core.store.embedded import layout as files
+from pfa_core.store.embedded.binaries import binaries, program
+from pfa_core.store.embedded.layout import Account, Place
 
 __all__ = [
     "EmbeddedStatus",

@@ -11,9 +11,9 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from pfa_core import sql
-from pfa_core.store import wall
+from pfa_core.store import rls
 
-_SQL = sql.statements("metrics")
+_SQL = sql.statements("counts")
 _BEHIND_THE_WALL = {
     "modifications": "modifications_behind_the_wall",
     "waiting": "waiting_behind_the_wall",
@@ -84,7 +84,7 @@ def held_leases(conn: Connection[Any], organization_id: str, at: datetime) -> se
 
 def _of_everybody(conn: Connection[Any], name: str) -> LiteralString:
     """What is not only about the caller's own the wall counts itself."""
-    return _SQL[_BEHIND_THE_WALL[name] if wall.is_bound(conn) else name]
+    return _SQL[_BEHIND_THE_WALL[name] if rls.is_bound(conn) else name]
 
 
 def _of(organization_id: str) -> dict[str, Any]:

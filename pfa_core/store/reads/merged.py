@@ -14,9 +14,9 @@ from pfa_core import sql
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, decode_cursor, encode_cursor
 from pfa_core.model.record import SORTABLE
-from pfa_core.store import finding
-from pfa_core.store.conditions import TRUE, conditions, fits_rollup, narrowing, touched_values
-from pfa_core.store.stretches import (
+from pfa_core.store.reads import search
+from pfa_core.store.reads.filters import TRUE, conditions, fits_rollup, narrowing, touched_values
+from pfa_core.store.reads.keyset import (
     Stretch,
     key_columns,
     order,
@@ -26,7 +26,7 @@ from pfa_core.store.stretches import (
     unbroken,
 )
 
-_SQL = sql.statements("records")
+_SQL = sql.statements("merged")
 _FIXED = 6  # columns of a row before its sort keys
 STREAM_BATCH = 1000
 LINES_BATCH = 100  # of long lines: for more of them memory is asked of the system each time
@@ -120,8 +120,8 @@ def _count_of_mirror(
 ) -> LiteralString:
     if fits_rollup(filters):
         return _SQL["count_rollup"].format(conditions=where)
-    among = finding.among_all(conn, filters, where)
-    return finding.count(conn, filters) or _SQL["count_mirror"].format(conditions=among)
+    among = search.among_all(conn, filters, where)
+    return search.count(conn, filters) or _SQL["count_mirror"].format(conditions=among)
 
 
 def _counts_of_touched(
@@ -181,7 +181,7 @@ class _Reading:
         in_order = [] if query.filters.id else stretches(query.sort, place)
         found = self._values["found"] = self._found(conn, in_order)
         self._where: dict[str, LiteralString] = {
-            "pristine": finding.among_few(where, found),
+            "pristine": search.among_few(where, found),
             "touched": where,
         }
         self._parts: dict[str, LiteralString] = {"keys": key_columns(query.sort)}
@@ -208,10 +208,10 @@ class _Reading:
         filters, upto = self._query.filters, self._left
         if not filters.search or filters.id or not in_order or not self._wants_mirror:
             return None
-        a_page = upto is not None and upto <= finding.AHEAD and reads_a_page(self._query.sort)
-        if a_page and finding.soon(conn, filters, in_order[0], self._values, upto or 0):
+        a_page = upto is not None and upto <= search.AHEAD and reads_a_page(self._query.sort)
+        if a_page and search.soon(conn, filters, in_order[0], self._values, upto or 0):
             return None
-        return finding.few(conn, filters, self._values)
+        return search.few(conn, filters, self._values)
 
     @property
     def _wants_mirror(self) -> bool:

@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import EQUAL_FILTERS, Filters
-from pfa_core.store import records
+from pfa_core.store.reads import merged
 
 
 def nearest(conn: Connection[Any], principal: Principal, filters: Filters) -> str:
@@ -25,9 +25,9 @@ def nearest(conn: Connection[Any], principal: Principal, filters: Filters) -> st
 
 
 def _nearest(conn: Connection[Any], principal: Principal, field: str, value: str) -> str:
-    if records.has_value(conn, principal, field, value):
+    if merged.has_value(conn, principal, field, value):
         return ""
-    known = records.known_values(conn, principal.organization_id, field)
+    known = merged.known_values(conn, principal.organization_id, field)
     folded = {text.casefold(): text for text in known}
     near = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.5)
     return folded[near[0]] if near else ""

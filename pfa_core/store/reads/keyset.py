@@ -15,7 +15,7 @@ from typing import Any, LiteralString, NamedTuple
 from pfa_core.model.query import SortKey, complete_sort
 from pfa_core.model.record import SORTABLE, Kind
 from pfa_core.sql import numeral
-from pfa_core.store.conditions import TRUE
+from pfa_core.store.reads.filters import TRUE
 
 # Fields whose index goes on with the PFA id: it has the order of the records without a value too.
 _GOES_ON_BY_ID = ("forecastStart",)

@@ -13,10 +13,10 @@ from pfa_core.model.kpi import GROUP_DIMENSIONS, Sums
 from pfa_core.model.months import Moves
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
-from pfa_core.store import finding
-from pfa_core.store.conditions import conditions, fits_rollup, narrowing, touched_values
+from pfa_core.store.reads import search
+from pfa_core.store.reads.filters import conditions, fits_rollup, narrowing, touched_values
 
-_SQL = sql.statements("kpis")
+_SQL = sql.statements("sums")
 _FLAGS = ("isActualized", "isDiscontinued", "isFundsTransferable")
 _ROLLUP_DIMENSIONS = ("category", "class", "source", "dor", "areaSilo", *_FLAGS)
 
@@ -97,7 +97,7 @@ def _asked(principal: Principal, filters: Filters) -> tuple[LiteralString, dict[
 def _found(
     conn: Connection[Any], part: Part, filters: Filters, where: LiteralString
 ) -> LiteralString:
-    return finding.among_all(conn, filters, where) if part is Part.MIRROR else where
+    return search.among_all(conn, filters, where) if part is Part.MIRROR else where
 
 
 def _tables(part: Part, *, narrowed: bool) -> LiteralString:

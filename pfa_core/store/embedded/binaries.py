@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable
-from pfa_core.store.embedded_files import Account, data_directories
+from pfa_core.store.embedded.layout import Account, data_directories
 
 OLDEST_MAJOR = 15
 OWN_SERVER_HINT = (

@@ -1,0 +1,88 @@
+-- Overlay rows: each record as one user sees it, where they changed it.
+
+-- name: hold_mirror
+-- An overlay row is made of its mirror row, which must not change under it until the transaction
+-- ends: a pull in between would be overwritten with what it replaced.
+SELECT pfa_id
+FROM pfa_mirror
+WHERE organization_id = %(organization_id)s
+  AND pfa_id = ANY(%(ids)s)
+ORDER BY pfa_id
+FOR SHARE;
+
+-- name: overlaid
+-- Of these records, those that anything of the caller's lies over.
+SELECT DISTINCT m.pfa_id
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
+  AND m.pfa_id = ANY(%(ids)s)
+  AND m.state <> 'synced';
+
+-- name: rebuild_behind_the_wall
+-- Overlay rows of these pairs of user and record, whoever asks: dropped, or made anew.
+SELECT pfa_rebuild_overlays(%(users)s, %(ids)s);
+
+-- name: drop_overlays
+DELETE FROM pfa_overlay
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND pfa_id = ANY(%(ids)s);
+
+-- name: overlay_rows
+-- What the caller's overlay rows of some records should be. The stacked delta: of the values that several
+-- modifications give a field, the last one counts. All of them are read at once: asked for record by record,
+-- a planner that has not heard of the caller reads all that the caller has for each of them.
+SELECT %(organization_id)s AS organization_id, %(user_id)s AS user_id, s.pfa_id, s.delta,
+       r.data || s.delta AS data, s.modification_id
+FROM (
+    SELECT m.pfa_id,
+           jsonb_object_agg(f.key, f.value
+               ORDER BY m.state = 'draft', m.committed_at, m.modification_id) AS delta,
+           (array_agg(m.modification_id
+               ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC))[1]
+               AS modification_id
+    FROM pfa_modification AS m
+    CROSS JOIN LATERAL jsonb_each(m.delta) AS f (key, value)
+    WHERE m.organization_id = %(organization_id)s
+      AND m.user_id = %(user_id)s
+      AND m.pfa_id = ANY(%(ids)s)
+      AND m.state <> 'synced'
+    GROUP BY m.pfa_id
+) AS s
+JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s.pfa_id
+ORDER BY s.pfa_id
+
+-- name: rows_of_alone
+-- The same of modifications that lie alone over their records: nothing is stacked.
+SELECT m.organization_id, m.user_id, m.pfa_id, m.delta, r.data || m.delta AS data, m.modification_id
+FROM pfa_modification AS m
+JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
+  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
+ORDER BY m.pfa_id
+
+-- name: put_overlays
+INSERT INTO pfa_overlay (
+    organization_id, user_id, pfa_id, delta, data, modification_id)
+{rows}
+ON CONFLICT (organization_id, user_id, pfa_id) DO UPDATE
+SET delta = EXCLUDED.delta,
+    data = EXCLUDED.data,
+    modification_id = EXCLUDED.modification_id
+
+-- name: update_overlay
+-- The same for one record whose row is there, as that of a draft that changes is: an insert that finds its
+-- row there works out the columns made of `data` twice, half the time of an edit. Of many records, what should
+-- be would be worked out anew for each by a planner that takes them for one.
+UPDATE pfa_overlay AS o
+SET delta = s.delta,
+    data = s.data,
+    modification_id = s.modification_id
+FROM (
+{rows}
+) AS s
+WHERE o.organization_id = %(organization_id)s
+  AND o.user_id = %(user_id)s
+  AND o.pfa_id = s.pfa_id

@@ -1,0 +1,114 @@
+"""Overlay rows: each record as one user sees it, where they changed it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
+
+from psycopg import Connection
+
+from pfa_core import sql
+from pfa_core.model.principal import Principal
+from pfa_core.store import rls
+from pfa_core.store.modifications import _own
+
+_SQL = sql.statements("overlays")
+OVERLAY_ROWS = _SQL["overlay_rows"]
+
+
+def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
+    """Make the principal's overlay rows of these records agree with their modifications."""
+    kept = overlaid(conn, principal, ids)
+    if kept:
+        conn.execute(sql.about(_SQL["hold_mirror"], kept), {**_own(principal), "ids": sorted(kept)})
+    drop_overlays(conn, principal, [pfa_id for pfa_id in ids if pfa_id not in kept])
+    put_overlays(conn, principal, sorted(kept))
+
+
+def put_overlays(
+    conn: Connection[Any], principal: Principal, ids: Sequence[str], *, there: bool = False
+) -> None:
+    """The same for records that have modifications, and whose mirror rows are locked.
+
+    Args:
+        there: Their overlay rows should be there already; what is not, is made all the same.
+    """
+    _put_overlays(conn, principal, "ids", ids, OVERLAY_ROWS, there=there)
+
+
+def put_overlays_of_alone(
+    conn: Connection[Any],
+    principal: Principal,
+    modification_ids: Sequence[str],
+    *,
+    there: bool = False,
+) -> None:
+    """The same of modifications each of which is the only living one on its record."""
+    rows = _SQL["rows_of_alone"]
+    _put_overlays(conn, principal, "modification_ids", modification_ids, rows, there=there)
+
+
+def _put_overlays(
+    conn: Connection[Any],
+    principal: Principal,
+    name: str,
+    ids: Sequence[str],
+    rows: LiteralString,
+    *,
+    there: bool,
+) -> None:
+    if not ids:
+        return
+    values = {**_own(principal), name: list(ids)}
+    if there and len(ids) == 1:
+        update = sql.of_one(_SQL["update_overlay"].format(rows=rows))
+        if conn.execute(update, values).rowcount:
+            return
+    conn.execute(sql.about(_SQL["put_overlays"].format(rows=rows), ids), values)
+
+
+def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:
+    """Which of these records anything of the principal's lies over."""
+    if not ids:
+        return set()
+    values = {**_own(principal), "ids": list(ids)}
+    return {row[0] for row in conn.execute(sql.about(_SQL["overlaid"], ids), values)}
+
+
+def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
+    """Drop the principal's overlay rows of records that nothing overlays any more."""
+    if ids:
+        conn.execute(sql.about(_SQL["drop_overlays"], ids), {**_own(principal), "ids": list(ids)})
+
+
+def clear_overlays(
+    conn: Connection[Any], organization_id: str, records: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """Drop users' overlay rows of records (by user) that nothing overlays any more; what is left of
+    them, for `rebuild_overlays`."""
+    if rls.is_bound(conn):
+        return {user: list(ids) for user, ids in records.items()}
+    left: dict[str, list[str]] = {}
+    for user, ids in records.items():
+        owner = _owner(organization_id, user)
+        kept = overlaid(conn, owner, ids)
+        drop_overlays(conn, owner, [pfa_id for pfa_id in ids if pfa_id not in kept])
+        left[user] = sorted(kept)
+    return left
+
+
+def rebuild_overlays(
+    conn: Connection[Any], organization_id: str, records: Mapping[str, Sequence[str]]
+) -> None:
+    """Make users' overlay rows of records (by user) agree with their modifications."""
+    if rls.is_bound(conn):
+        pairs = [(user, pfa_id) for user, ids in records.items() for pfa_id in ids]
+        values = {"users": [user for user, _ in pairs], "ids": [pfa_id for _, pfa_id in pairs]}
+        conn.execute(_SQL["rebuild_behind_the_wall"], values)
+        return
+    for user, ids in records.items():
+        refresh_overlays(conn, _owner(organization_id, user), ids)
+
+
+def _owner(organization_id: str, user_id: str) -> Principal:
+    return Principal(user_id, organization_id, frozenset(), "")

@@ -1,0 +1,1 @@
+"""Reads of merged records, sums and counts."""
