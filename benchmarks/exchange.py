@@ -42,7 +42,7 @@ ORG = "ORG"
 ANN = Principal("ann", ORG, frozenset(Right), "t")
 SERVER = """
 import json, sys
-from pfa_core.pems.sandbox import Sandbox
+from pfa_core.pems.sandbox.server import Sandbox
 records = [json.loads(line) for line in open(sys.argv[1])]
 with Sandbox(organization="ORG", records=records, faults=sys.argv[2:]) as sandbox:
     print(sandbox.url, flush=True)

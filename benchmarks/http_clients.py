@@ -36,7 +36,7 @@ HEADERS = {
 }
 SERVER = """
 import sys
-from pfa_core.pems.sandbox import Sandbox
+from pfa_core.pems.sandbox.server import Sandbox
 records = [{"pfaId": f"R-{n}", "monthlyRate": 1} for n in range(int(sys.argv[1]))]
 with Sandbox(organization="RIO", records=records) as sandbox:
     print(sandbox.url, flush=True)

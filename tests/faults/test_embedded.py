@@ -28,7 +28,7 @@ import os, sys
 from pathlib import Path
 import psycopg
 from pfa_core.errors import PfaError
-from pfa_core.store import embedded
+from pfa_core.store.embedded import server
 if len(sys.argv) > 2:
     try:
         psycopg.connect("host=/nowhere")
@@ -38,7 +38,7 @@ if len(sys.argv) > 2:
     os.setgid(int(sys.argv[2]))
     os.setuid(int(sys.argv[2]))
 try:
-    embedded.ensure(Path(sys.argv[1]))
+    server.ensure(Path(sys.argv[1]))
 except PfaError as error:
     sys.exit(f"{error.code}: {error.message} | {error.hint}")
 """

@@ -304,8 +304,8 @@ def test_a_pull_under_faults_is_complete_or_says_that_it_is_not(
 PEMS = """
 import sys
 from pathlib import Path
-from pfa_core.pems.sandbox import Sandbox
-from pfa_core.secrets import Secret
+from pfa_core.pems.sandbox.server import Sandbox
+from pfa_core.model.secret import Secret
 from pfa_core.settings import Flags, resolve
 records = [{**eval(line), "organization": "ORG"} for line in open(sys.argv[3])]
 with Sandbox(port=int(sys.argv[1]), state=Path(sys.argv[2]), organization="ORG", records=records,

@@ -17,7 +17,7 @@ from tests.pems.sandbox_client import Client, record
 SERVE = """
 import sys, threading
 from pathlib import Path
-from pfa_core.pems.sandbox import Sandbox
+from pfa_core.pems.sandbox.server import Sandbox
 with Sandbox(organization="RIO", state=Path(sys.argv[1])) as sandbox:
     print(sandbox.url, flush=True)
     threading.Event().wait()
