@@ -27,12 +27,12 @@ from pfa_cli.app import app  # noqa: E402
 from pfa_cli.helptext import EVERYWHERE  # noqa: E402
 from pfa_cli.options import FILTERS, PAGING  # noqa: E402
 from pfa_core import errors  # noqa: E402
+from pfa_core.config.pems import GRID_KEYS, PEMS_KEYS, SCREEN_KEYS  # noqa: E402
+from pfa_core.config.settings import PROFILE_KEYS  # noqa: E402
 from pfa_core.model.modification import TRANSITIONS, State  # noqa: E402
 from pfa_core.model.principal import RIGHTS_OF, SERVICE_RIGHTS, Right, Role  # noqa: E402
 from pfa_core.model.record import FIELDS, Field, Kind  # noqa: E402
 from pfa_core.model.rights import FIELD_NEEDS, NEEDS, needed_for  # noqa: E402
-from pfa_core.pems_settings import GRID_KEYS, PEMS_KEYS, SCREEN_KEYS  # noqa: E402
-from pfa_core.settings import PROFILE_KEYS  # noqa: E402
 
 MADE = "<!-- Made by docs/generate_reference.py from the code; change the code, then run it. -->"
 

@@ -16,7 +16,7 @@ from pfa_cli.render.words import ago, count
 from pfa_cli.session import Call
 
 if TYPE_CHECKING:
-    from pfa_core.settings import Settings
+    from pfa_core.config.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
 OLD_BASELINE = timedelta(days=1)
@@ -93,9 +93,9 @@ def _judged_file(settings: Settings) -> Finding:
 
 
 def _judged_key(settings: Settings, source: str) -> Finding:
-    from pfa_core import keys
+    from pfa_core.access.tokens import keyring
 
-    length = len(keys.load(settings).signing.secret.reveal())
+    length = len(keyring.load(settings).signing.secret.reveal())
     if length < 32:
         cure = "use at least 32 random characters; tokens signed with the old key end"
         return Finding("signing key", "notice", f"{source}: only {length} characters", cure)

@@ -24,10 +24,10 @@ from pfa_core.errors import Fault, InvalidRequest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pfa_core.config.settings import Settings
     from pfa_core.model.principal import Principal
     from pfa_core.model.query import Filters
     from pfa_core.pems.profile import PemsProfile
-    from pfa_core.settings import Settings
     from pfa_core.store.database import Database
 
 
@@ -95,7 +95,7 @@ class Call:
     @cached_property
     def settings(self) -> Settings:
         """The settings of flags, environment and profile."""
-        from pfa_core.settings import Flags, resolve
+        from pfa_core.config.settings import Flags, resolve
 
         common = self.common
         flags = Flags(common.org, common.profile, common.database_url, common.token_file)

@@ -11,32 +11,43 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pfa_core import errors, jsontext
-    from pfa_core.access import (
-        add_organization,
-        grant,
-        initialize,
-        list_members,
-        list_organizations,
-        revoke,
+    from pfa_core.access.authentication import authenticate, login, logout, token_info
+    from pfa_core.access.members import grant, list_members, revoke
+    from pfa_core.access.organizations import add_organization, initialize, list_organizations
+    from pfa_core.access.tokens.issue import issue_service_token, issue_token, refresh_token
+    from pfa_core.access.tokens.revoke import list_tokens, revoke_tokens
+    from pfa_core.access.tokens.signing_keys import list_keys, retire_key, rotate_keys
+    from pfa_core.admin.consistency import verify_database
+    from pfa_core.admin.database import (
+        database_status,
+        database_url,
+        open_database,
+        psql_address,
+        psql_program,
+        stop_embedded,
+        upgrade,
+        wall_status,
     )
+    from pfa_core.admin.metrics import Metric, collect, exposition
+    from pfa_core.audit.log import follow_log, list_log
+    from pfa_core.audit.verify import verify_log
     from pfa_core.choosing import ConflictSelection
+    from pfa_core.config.pems import pems_configured, pems_ownership, pems_profile
+    from pfa_core.config.settings import Flags, Settings, resolve
     from pfa_core.conflicts import list_conflicts, resolve_conflicts, show_conflict
     from pfa_core.drafts import parse_assignments, save, set_fields, shift, unset_fields
     from pfa_core.files.deltas import DeltaFile, read_delta_file
-    from pfa_core.integrity import verify_log
-    from pfa_core.issuing import issue_service_token, issue_token, refresh_token
     from pfa_core.kpis import compute_stats
     from pfa_core.lifecycle import Selection, commit, discard, uncommit
-    from pfa_core.metrics import Metric, collect, exposition
+    from pfa_core.model.audit import LogFilter
     from pfa_core.model.decision import Decision
     from pfa_core.model.delta import Change, merge, three_way
     from pfa_core.model.ownership import Owner, Ownership
     from pfa_core.model.principal import Principal, Right, Role
     from pfa_core.model.query import Filters, Query, SortKey, parse_sort
     from pfa_core.model.run import IfLocked
-    from pfa_core.overview import LogFilter, follow_log, list_log, list_runs, show_run, status
+    from pfa_core.overview import list_runs, show_run, status
     from pfa_core.pems.profile import PemsProfile
-    from pfa_core.pems_settings import pems_configured, pems_ownership, pems_profile
     from pfa_core.pull import pull_files, pull_pems
     from pfa_core.pulling import PullOptions
     from pfa_core.push import PushOptions, plan_push, push_commitments, retry
@@ -51,45 +62,40 @@ if TYPE_CHECKING:
     )
     from pfa_core.restoration import restore
     from pfa_core.review import diff, list_drafts
-    from pfa_core.revoking import list_tokens, revoke_tokens
-    from pfa_core.rotating import list_keys, retire_key, rotate_keys
-    from pfa_core.schema import (
-        database_status,
-        database_url,
-        open_database,
-        psql_address,
-        psql_program,
-        stop_embedded,
-        upgrade,
-        wall_status,
-    )
-    from pfa_core.settings import Flags, Settings, resolve
-    from pfa_core.signin import authenticate, login, logout, token_info
     from pfa_core.store.database import Database
-    from pfa_core.verify import verify_database
 
 _HOME = {
     name: module
     for module, names in {
-        "access": "add_organization grant initialize list_members list_organizations revoke",
+        "access.authentication": "authenticate login logout token_info",
+        "access.members": "grant list_members revoke",
+        "access.organizations": "add_organization initialize list_organizations",
+        "access.tokens.issue": "issue_service_token issue_token refresh_token",
+        "access.tokens.revoke": "list_tokens revoke_tokens",
+        "access.tokens.signing_keys": "list_keys retire_key rotate_keys",
+        "admin.consistency": "verify_database",
+        "admin.database": "database_status database_url open_database psql_address psql_program"
+        " stop_embedded upgrade wall_status",
+        "admin.metrics": "Metric collect exposition",
+        "audit.log": "follow_log list_log",
+        "audit.verify": "verify_log",
         "choosing": "ConflictSelection",
+        "config.pems": "pems_configured pems_ownership pems_profile",
+        "config.settings": "Flags Settings resolve",
         "conflicts": "list_conflicts resolve_conflicts show_conflict",
         "drafts": "parse_assignments save set_fields shift unset_fields",
         "files.deltas": "DeltaFile read_delta_file",
-        "integrity": "verify_log",
-        "issuing": "issue_service_token issue_token refresh_token",
         "kpis": "compute_stats",
         "lifecycle": "Selection commit discard uncommit",
-        "metrics": "Metric collect exposition",
+        "model.audit": "LogFilter",
         "model.decision": "Decision",
         "model.delta": "Change merge three_way",
         "model.ownership": "Owner Ownership",
         "model.principal": "Principal Right Role",
         "model.query": "Filters Query SortKey parse_sort",
         "model.run": "IfLocked",
-        "overview": "LogFilter follow_log list_log list_runs show_run status",
+        "overview": "list_runs show_run status",
         "pems.profile": "PemsProfile",
-        "pems_settings": "pems_configured pems_ownership pems_profile",
         "pull": "pull_files pull_pems",
         "pulling": "PullOptions",
         "push": "PushOptions plan_push push_commitments retry",
@@ -97,14 +103,7 @@ _HOME = {
         " show_records stream_records",
         "restoration": "restore",
         "review": "diff list_drafts",
-        "revoking": "list_tokens revoke_tokens",
-        "rotating": "list_keys retire_key rotate_keys",
-        "schema": "database_status database_url open_database psql_address psql_program"
-        " stop_embedded upgrade wall_status",
-        "settings": "Flags Settings resolve",
-        "signin": "authenticate login logout token_info",
         "store.database": "Database",
-        "verify": "verify_database",
     }.items()
     for name in names.split()
 }

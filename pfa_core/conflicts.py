@@ -9,11 +9,11 @@ from typing import Any
 
 from psycopg import Connection
 
+from pfa_core.access.authorization import enter, require, require_fields, resume
+from pfa_core.access.masking import Mask, mask_for
 from pfa_core.case import Refusal
 from pfa_core.choosing import ConflictSelection, choose, matching, one
 from pfa_core.errors import InvalidRequest
-from pfa_core.guard import enter, require, require_fields, resume
-from pfa_core.masking import Mask, mask_for
 from pfa_core.model.decision import Decision
 from pfa_core.model.delta import FieldConflict, same
 from pfa_core.model.ownership import Ownership

@@ -10,6 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core import jsontext
+from pfa_core.access.authorization import enter, require_fields
 from pfa_core.errors import (
     Fault,
     InvalidData,
@@ -17,7 +18,6 @@ from pfa_core.errors import (
     NoDrafts,
     NotFound,
 )
-from pfa_core.guard import enter, require_fields
 from pfa_core.model.delta import Change, Record, check, merge, unwritable
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query

@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from pfa_core.access.authorization import enter, may_write_all, require_fields
 from pfa_core.errors import (
     Fault,
     IllegalTransition,
@@ -18,7 +19,6 @@ from pfa_core.errors import (
     NotFound,
     VersionConflict,
 )
-from pfa_core.guard import enter, may_write_all, require_fields
 from pfa_core.model.audit import Action
 from pfa_core.model.modification import State
 from pfa_core.model.ownership import Ownership

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 
 from psycopg import Connection
 
+from pfa_core.access.authorization import enter
 from pfa_core.arriving import Arrival, PullResult, end_pull
 from pfa_core.errors import ConfigInvalid, Fault, InvalidRequest
 from pfa_core.files.baseline import GridAnswer, RawRecord, read_baseline
 from pfa_core.files.reading import rereadable, source_name
-from pfa_core.guard import enter
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import IfLocked

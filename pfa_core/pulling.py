@@ -13,10 +13,10 @@ from typing import Any
 
 from psycopg import Connection
 
+from pfa_core.access.authorization import enter
 from pfa_core.arriving import Arrival, PullResult, end_pull
 from pfa_core.errors import Fault, LeaseHeld, PemsProtocol, PemsRejected, PemsUnavailable, PfaError
 from pfa_core.files.baseline import RawRecord
-from pfa_core.guard import enter
 from pfa_core.logs import RunLog, run_log
 from pfa_core.model.baseline import FOREIGN
 from pfa_core.model.exchange import Remedy, Trouble

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from pfa_core.access.authorization import enter
+from pfa_core.access.masking import mask_for
 from pfa_core.delivery import Delivery
 from pfa_core.errors import (
     Fault,
@@ -22,9 +24,7 @@ from pfa_core.errors import (
     PemsUnavailable,
     PfaError,
 )
-from pfa_core.guard import enter
 from pfa_core.logs import run_log
-from pfa_core.masking import mask_for
 from pfa_core.model.exchange import Trouble
 from pfa_core.model.principal import Principal
 from pfa_core.model.push import RetryPolicy

@@ -17,9 +17,9 @@ from typing import Any
 
 from psycopg import Connection
 
+from pfa_core.access.authorization import enter, require_active
 from pfa_core.delivery import Again, Delivery
 from pfa_core.errors import Fault, NotAllowed, PfaError
-from pfa_core.guard import enter, require_active
 from pfa_core.logs import RunLog
 from pfa_core.model.exchange import FORBIDDEN, Remedy, Trouble
 from pfa_core.model.push import Result, RetryPolicy, Sending, Task, Verdict

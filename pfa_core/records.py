@@ -10,9 +10,9 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core import jsontext
+from pfa_core.access.authorization import enter, require_order
+from pfa_core.access.masking import SHOWN_FIELDS, Mask, mask_for
 from pfa_core.errors import Fault, InvalidRequest, NotFound
-from pfa_core.guard import enter, require_order
-from pfa_core.masking import SHOWN_FIELDS, Mask, mask_for
 from pfa_core.model.delta import FieldConflict, merge
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 from psycopg import Connection
 
+from pfa_core.access.masking import Mask
 from pfa_core.case import Case, Refusal, Refused, Settled
 from pfa_core.errors import BaselineConflict, Fault, InvalidData, InvalidRequest, VersionConflict
-from pfa_core.masking import Mask
 from pfa_core.model.decision import Decision
 from pfa_core.model.delta import merge
 from pfa_core.model.modification import State

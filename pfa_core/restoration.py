@@ -9,8 +9,8 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from pfa_core.access.authorization import enter, require_fields
 from pfa_core.errors import Fault, InvalidRequest, NoDrafts, NotFound
-from pfa_core.guard import enter, require_fields
 from pfa_core.model.delta import Change
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 from psycopg import Connection
 
+from pfa_core.access.authorization import enter, require_active, resume
+from pfa_core.access.masking import Mask, mask_for
 from pfa_core.errors import LeaseHeld, PfaError
-from pfa_core.guard import enter, require_active, resume
-from pfa_core.masking import Mask, mask_for
 from pfa_core.model.audit import Action, Direction
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation

@@ -19,7 +19,8 @@ from typing import Any
 from psycopg import Connection
 
 import pfa_core
-from pfa_core import jsontext, keys, tokens
+from pfa_core import jsontext
+from pfa_core.access.tokens import jwt, keyring
 from pfa_core.lifecycle import CommitResult
 from pfa_core.model.delta import Change
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
@@ -105,19 +106,19 @@ def a_token(
     """A token for a user, for the organization of each of these principals with its rights."""
     first = principals[0]
     now = datetime.now(UTC).replace(microsecond=0)
-    claims = tokens.Claims(
+    claims = jwt.Claims(
         first.user_id,
         token_id or first.token_id,
         min(now, now + ttl) - timedelta(hours=1),
         now + ttl,
-        {one.organization_id: tokens.Grant(Role(role), one.rights) for one in principals},
+        {one.organization_id: jwt.Grant(Role(role), one.rights) for one in principals},
     )
-    return tokens.sign(claims, keys.Keyring((keys.SigningKey(Secret(secret)),)))
+    return jwt.sign(claims, keyring.Keyring((keyring.SigningKey(Secret(secret)),)))
 
 
 def know_the_key(conn: Connection[Any], secret: str = SECRET) -> None:
     """Let the database know the key that signs the tests' tokens."""
-    key = keys.SigningKey(Secret(secret))
+    key = keyring.SigningKey(Secret(secret))
     new = signing_keys.NewKey(key.key_id, key.secret.reveal(), None)
     signing_keys.register(conn, [new], datetime.now(UTC))
 

@@ -16,18 +16,21 @@ from typing import Any, TypeVar
 import pfa_core
 from benchmarks.million import data, world
 from benchmarks.million.measure import Figure, interleaved, options, timed, told
-from pfa_core import Database, Filters, Principal, Query, keys, tokens
-from pfa_core.guard import enter
+from pfa_core import Database, Filters, Principal, Query
+from pfa_core.access.authorization import enter
+from pfa_core.access.tokens import jwt, keyring
+from pfa_core.config.settings import Secret
 from pfa_core.model.principal import Role
 from pfa_core.model.query import parse_sort
 from pfa_core.model.rights import Operation
-from pfa_core.settings import Secret
 from pfa_core.store import signing_keys
 from pfa_core.store.reads import merged
 
 Result = TypeVar("Result")
 MOST = 1.2  # times what it costs without
-RING = keys.Keyring((keys.SigningKey(Secret("the key of a measurement and of nothing else")),))
+RING = keyring.Keyring(
+    (keyring.SigningKey(Secret("the key of a measurement and of nothing else")),)
+)
 CRANES = Query(Filters(category=("Mobile Crane",)))
 
 
@@ -115,11 +118,11 @@ def _behind(sort: str, deep: int) -> Callable[[Database, Principal], object]:
 def signed_in(principal: Principal) -> Principal:
     """The principal with a token that the database takes."""
     now = datetime.now(UTC)
-    grant = tokens.Grant(Role.ADMIN, principal.rights)
-    claims = tokens.Claims(
+    grant = jwt.Grant(Role.ADMIN, principal.rights)
+    claims = jwt.Claims(
         principal.user_id, "t", now, now + timedelta(days=1), {principal.organization_id: grant}
     )
-    return replace(principal, token=Secret(tokens.sign(claims, RING)))
+    return replace(principal, token=Secret(jwt.sign(claims, RING)))
 
 
 def _know_the_key(conn: Any) -> None:

@@ -19,7 +19,7 @@ from pfa_cli.session import Call
 from pfa_core.errors import Internal, NotFound
 
 if TYPE_CHECKING:
-    from pfa_core.verify import VerifyReport
+    from pfa_core.admin.consistency import VerifyReport
 
 app = typer.Typer(rich_markup_mode=None)
 db = group(app, "db", "The database: its schema, and the embedded server.")

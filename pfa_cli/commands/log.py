@@ -25,8 +25,8 @@ from pfa_core.errors import Internal, InvalidRequest
 from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:
-    from pfa_core.integrity import LogReport
-    from pfa_core.overview import LogEntry
+    from pfa_core.audit.verify import LogReport
+    from pfa_core.model.audit import LogEntry
 
 PAUSE_SECONDS = 1.0
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")

@@ -18,7 +18,7 @@ from pfa_cli.session import Call
 from pfa_core.errors import IoFailure
 
 if TYPE_CHECKING:
-    from pfa_core.metrics import Metric
+    from pfa_core.admin.metrics import Metric
 
 app = typer.Typer(rich_markup_mode=None)
 

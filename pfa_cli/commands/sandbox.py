@@ -138,7 +138,7 @@ def _arrivals(paths: Sequence[str], aliases: Mapping[str, str]) -> Iterator[RawR
 
 
 def _password(environ: Mapping[str, str]) -> str | None:
-    from pfa_core.settings import read_secret_file
+    from pfa_core.config.settings import read_secret_file
 
     file = environ.get("PFA_PEMS_PASSWORD_FILE")
     if file:

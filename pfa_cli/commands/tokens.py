@@ -253,7 +253,7 @@ def _show_tokens(call: Call, found: list[Any]) -> None:
 
 def _read_token(file: str) -> str:
     if file != "-":
-        from pfa_core.settings import read_secret_file
+        from pfa_core.config.settings import read_secret_file
 
         return read_secret_file(Path(file))
     if sys.stdin is None or streams.is_terminal(sys.stdin):

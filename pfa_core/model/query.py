@@ -14,6 +14,7 @@ from pfa_core.errors import InvalidRequest
 from pfa_core.model.modification import OVERLAYING, State
 from pfa_core.model.record import SORTABLE, Kind
 
+MAX_ROWS = 100_000  # of one answer that is no page of records
 # What a cursor can hold for a sort key, by its kind.
 _ANY = re.compile(r".*", re.DOTALL)
 _PLACES = {
@@ -240,3 +241,13 @@ def _require_text(value: str) -> None:
         raise InvalidRequest(f"{value!r} is no valid text") from None
     if "\0" in value:
         raise InvalidRequest("a filter holds a NUL character")
+
+
+def require_limit(limit: int) -> None:
+    """Refuse a number of rows below 1 or above `MAX_ROWS`.
+
+    Raises:
+        InvalidRequest: It is.
+    """
+    if not 1 <= limit <= MAX_ROWS:
+        raise InvalidRequest(f"--limit is 1 to {MAX_ROWS:,}, not {limit}")

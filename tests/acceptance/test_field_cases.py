@@ -14,7 +14,8 @@ import pytest
 
 import pfa_core
 from pfa_cli.app import main
-from pfa_core import Change, Filters, Flags, Query, Right, Selection, errors, keys
+from pfa_core import Change, Filters, Flags, Query, Right, Selection, errors
+from pfa_core.access.tokens import keyring
 from pfa_core.model.delta import FieldConflict, check, clean
 from pfa_core.records import MergedRecord
 from tests.factories import World, a_principal, a_world, commit, draft, record
@@ -318,7 +319,7 @@ class TestSigningIn:
 
     @pytest.fixture
     def token(self, world: World) -> str:
-        keys.ensure(pfa_core.resolve())
+        keyring.ensure(pfa_core.resolve())
         issued = pfa_core.issue_token(
             world.db, pfa_core.resolve(), world.principal(), user_id="ann"
         )
@@ -457,7 +458,7 @@ class TestInjection:
     def test_46_to_50_a_payload_as_organization_is_refused(
         self, world: World, payload: str
     ) -> None:
-        keys.ensure(pfa_core.resolve())
+        keyring.ensure(pfa_core.resolve())
         issued = pfa_core.issue_token(
             world.db, pfa_core.resolve(), world.principal(), user_id="ann"
         )

@@ -22,10 +22,10 @@ import pytest
 
 import pfa_core
 from pfa_core import errors
+from pfa_core.config.settings import Flags, resolve
 from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import WriterKind
 from pfa_core.pems.sandbox.server import Sandbox
-from pfa_core.settings import Flags, resolve
 from tests.factories import commit, draft, record
 from tests.faults import proof
 from tests.faults.nursery import REPOSITORY, Nursery, a_nursery, kill_now, process_state, wait_for

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from pfa_core import tokens
+from pfa_core.access.tokens import jwt
+from pfa_core.access.tokens.keyring import Keyring, SigningKey, key_id
 from pfa_core.errors import NotSignedIn
-from pfa_core.keys import Keyring, SigningKey, key_id
 from pfa_core.model.principal import Right, Role
 from pfa_core.model.secret import Secret
 from pfa_core.store import signing_keys
@@ -48,7 +48,7 @@ def database(postgres: Any, template: str) -> Iterator[psycopg.Connection]:
 
 def by_python(token: str, at: datetime) -> dict[str, Any] | None:
     try:
-        claims = tokens.verify(token, RING, at)
+        claims = jwt.verify(token, RING, at)
     except NotSignedIn:
         return None
     return {
@@ -123,14 +123,14 @@ def test_a_key_of_any_length_verifies_in_both(database, secret):
 
 
 def test_what_we_sign_both_take(database):
-    claims = tokens.Claims(
+    claims = jwt.Claims(
         'ännchen 😀 \\ " \u2028',
         "t-2",
         NOW.replace(microsecond=0),
         NOW.replace(microsecond=0) + timedelta(hours=8),
-        {"RIO": tokens.full_grant(Role.ADMIN), "HOLNG": tokens.full_grant(Role.SERVICE)},
+        {"RIO": jwt.full_grant(Role.ADMIN), "HOLNG": jwt.full_grant(Role.SERVICE)},
     )
-    found = agreed(database, tokens.sign(claims, RING))
+    found = agreed(database, jwt.sign(claims, RING))
     assert found is not None
     assert (found["user_id"], found["key_id"]) == (claims.user_id, IDS[0])
     assert set(found["organizations"]) == {"RIO", "HOLNG"}

@@ -22,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfa_core import logs
+from pfa_core.config.settings import Secret
 from pfa_core.errors import IoFailure, PemsUnavailable
-from pfa_core.settings import Secret
 
 RUN = "018f0000-0000-7000-8000-000000000001"
 

@@ -1,0 +1,204 @@
+"""Tokens: signed with HS256, verified before anything else happens. The one importer of PyJWT."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+
+from pfa_core.access.tokens import keyring
+from pfa_core.access.tokens.keyring import Keyring, SigningKey
+from pfa_core.config.settings import Settings
+from pfa_core.errors import ConfigInvalid, InvalidRequest, InvalidToken, TokenExpired, Unauthorized
+from pfa_core.model import token_format
+from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
+from pfa_core.model.secret import Secret
+
+ALGORITHM = "HS256"
+DEFAULT_TTL = timedelta(hours=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token says of one organization."""
+
+    role: Role
+    rights: frozenset[Right]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says: who, since when, until when, and what in which organizations.
+
+    `key_id` names the key that it was verified by, `token` is the token itself where there is one.
+    """
+
+    user_id: str
+    token_id: str
+    issued_at: datetime
+    expires_at: datetime
+    organizations: Mapping[str, Grant]
+    key_id: str = field(default="", compare=False)
+    token: Secret | None = field(default=None, compare=False, repr=False)
+
+    def principal(self, organization_id: str) -> Principal:
+        """Who acts by the token for one of its organizations.
+
+        Raises:
+            KeyError: It does not hold that one.
+        """
+        rights = self.organizations[organization_id].rights
+        return Principal(
+            self.user_id, organization_id, rights, self.token_id, self.key_id, self.token
+        )
+
+
+def sign(claims: Claims, ring: Keyring) -> str:
+    """The token that carries the claims, signed with the ring's first key.
+
+    Raises:
+        InvalidRequest: So many organizations that nobody would take it.
+    """
+    payload = {
+        "sub": claims.user_id,
+        "jti": claims.token_id,
+        "iat": int(claims.issued_at.timestamp()),
+        "exp": int(claims.expires_at.timestamp()),
+        "organizations": {
+            code: {"role": str(grant.role), "rights": sorted(grant.rights)}
+            for code, grant in claims.organizations.items()
+        },
+    }
+    key = ring.signing
+    with _any_key_length():
+        token = jwt.encode(payload, key.secret.reveal(), ALGORITHM, headers={"kid": key.key_id})
+    if len(token) > token_format.MAX_LENGTH:
+        raise InvalidRequest("a token cannot hold so many organizations")
+    return token
+
+
+def verify(token: str, ring: Keyring, now: datetime) -> Claims:
+    """What the token says, if one of our keys signed it and it is still good.
+
+    The database decides the same by itself (`pfa_verify_token`), on every token.
+
+    Raises:
+        TokenExpired: It was good once.
+        InvalidToken: Malformed, signed with another key or another algorithm, or lacking a claim.
+    """
+    try:
+        written, content, _ = token_format.split(token)
+        header = token_format.read_header(written)
+    except ValueError:
+        raise InvalidToken("the token is malformed", hint=_AGAIN) from None
+    if header.get("alg") != ALGORITHM or header.get("typ", "JWT") != "JWT":
+        raise InvalidToken("the token is signed with another algorithm than HS256", hint=_AGAIN)
+    key = _signer(token, ring.at(now), header.get("kid"))
+    claims = _read_claims(content, key, now)
+    if claims.expires_at <= now:
+        raise TokenExpired(
+            f"the token expired at {claims.expires_at:%Y-%m-%d %H:%M} UTC", hint=_AGAIN
+        )
+    return replace(claims, token=Secret(token))
+
+
+def present(settings: Settings, now: datetime) -> Claims:
+    """What the token of the settings says.
+
+    Raises:
+        Unauthorized: There is none.
+        TokenExpired, InvalidToken: See `verify`.
+    """
+    if settings.token is None:
+        raise Unauthorized(
+            "not signed in: there is no token",
+            hint="type: pfa init --org CODE, or pfa auth login FILE",
+        )
+    return verify(settings.token.reveal(), keyring.load(settings), now)
+
+
+_AGAIN = "type: pfa init --org ORG; or an admin: pfa auth issue --user USER, then: pfa auth login"
+
+
+def _signer(token: str, ring: Sequence[SigningKey], key_id: str | None) -> SigningKey:
+    """The key that signed the token: the one it names, or any where it names none."""
+    for key in ring:
+        if key_id is None or key.key_id == key_id:
+            with _any_key_length(), _malformed():
+                try:
+                    jwt.decode(token, key.secret.reveal(), [ALGORITHM], options=_OURS)
+                except jwt.InvalidSignatureError:
+                    continue
+            return key
+    raise InvalidToken("the token was not signed with a key of this installation", hint=_AGAIN)
+
+
+# The claims are read by rules of our own, which are stricter and know the time that we mean.
+_OURS: Any = {
+    "require": ["sub", "jti", "iat", "exp"],
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+}
+
+
+@contextmanager
+def _malformed() -> Iterator[None]:
+    try:
+        yield
+    except jwt.InvalidKeyError:
+        raise ConfigInvalid("a signing key is no secret text to sign with") from None
+    except jwt.MissingRequiredClaimError as error:
+        raise InvalidToken(f"the token is malformed: it lacks {error.claim}", hint=_AGAIN) from None
+    except (jwt.InvalidTokenError, RecursionError):
+        raise InvalidToken("the token is malformed", hint=_AGAIN) from None
+
+
+def _read_claims(content: bytes, key: SigningKey, now: datetime) -> Claims:
+    try:
+        payload = token_format.read_payload(content)
+        if "aud" in payload:
+            raise ValueError("aud")
+        if "nbf" in payload and _instant(payload, "nbf") > now:
+            raise ValueError("nbf")
+        return Claims(
+            user_id=token_format.text_claim(payload, "sub"),
+            token_id=token_format.text_claim(payload, "jti"),
+            issued_at=_instant(payload, "iat"),
+            expires_at=_instant(payload, "exp"),
+            organizations={
+                code: _read_grant(grant) for code, grant in payload["organizations"].items()
+            },
+            key_id=key.key_id,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise InvalidToken("the token's claims are not those of a pfa token", hint=_AGAIN) from None
+
+
+def _read_grant(content: Mapping[str, Any]) -> Grant:
+    role, rights = content["role"], content["rights"]
+    if not isinstance(role, str) or not isinstance(rights, list):
+        raise TypeError("grant")
+    return Grant(Role(role), frozenset(map(Right, rights)))
+
+
+def _instant(payload: Mapping[str, Any], name: str) -> datetime:
+    return datetime.fromtimestamp(token_format.seconds_claim(payload, name), UTC)
+
+
+@contextmanager
+def _any_key_length() -> Iterator[None]:
+    """PyJWT warns of keys under 256 bits at every use; `pfa doctor` tells the operator instead."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def full_grant(role: Role) -> Grant:
+    """A role with the rights of its template."""
+    return Grant(role, RIGHTS_OF[role])

@@ -1,0 +1,140 @@
+"""Signing keys: the ring of those that verify tokens, the first of which signs.
+
+A ring is text, in the key file that `init` makes or in PFA_JWT_SECRET: the signing key on the first
+line, and on each further one an older key behind the instant until when it still verifies:
+
+    DdOb3J…
+    2026-11-26T04:00:00Z gQ7vX1…
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+
+from pfa_core.config.settings import Secret, Settings, read_secret_file, write_secret_file
+from pfa_core.errors import ConfigInvalid, NotFound
+
+_OLDER = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (.+)")
+_INSTANT = "%Y-%m-%dT%H:%M:%SZ"
+# PyJWT takes no text that looks like the public half of a pair: signing with one is a known attack.
+_PUBLIC = ("-----BEGIN", "ssh-", "ecdsa-")
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key. `not_after`: when it stops to verify, None while no end is set."""
+
+    secret: Secret
+    not_after: datetime | None = None
+
+    @property
+    def key_id(self) -> str:
+        """Its name, which tokens carry: of its content, so that every place calls it the same."""
+        return key_id(self.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The keys that verify, never empty; the first signs."""
+
+    keys: tuple[SigningKey, ...]
+
+    @property
+    def signing(self) -> SigningKey:
+        """The key that signs."""
+        return self.keys[0]
+
+    def at(self, now: datetime) -> Sequence[SigningKey]:
+        """The keys that verify at that time."""
+        return [key for key in self.keys if key.not_after is None or key.not_after > now]
+
+    def rotated(self, secret: Secret, until: datetime, now: datetime) -> Keyring:
+        """The ring with a new key in front; the one before verifies until then."""
+        older = [SigningKey(self.signing.secret, until), *self.keys[1:]]
+        return Keyring((SigningKey(secret), *Keyring(tuple(older)).at(now)))
+
+    def without(self, gone: str) -> Keyring:
+        """The ring without one of its older keys."""
+        return Keyring((self.signing, *(key for key in self.keys[1:] if key.key_id != gone)))
+
+
+def key_id(secret: Secret) -> str:
+    """The name of a key: sixteen hexadecimal digits that tell nothing of it."""
+    return sha256(b"pfa signing key " + secret.reveal().encode()).digest()[:8].hex()
+
+
+def new_secret() -> Secret:
+    """256 random bits."""
+    return Secret(secrets.token_urlsafe(32))
+
+
+def load(settings: Settings) -> Keyring:
+    """The ring of PFA_JWT_SECRET, else that of the key file.
+
+    Raises:
+        ConfigInvalid: There is neither, or the file is no ring or readable by others.
+    """
+    if settings.jwt_secret:
+        return _parsed(settings.jwt_secret.reveal(), "PFA_JWT_SECRET")
+    try:
+        text = read_secret_file(settings.key_file)
+    except NotFound:
+        raise ConfigInvalid(
+            "there is no key to verify tokens with",
+            hint="type: pfa init --org CODE, or set PFA_JWT_SECRET",
+        ) from None
+    return _parsed(text, f"the key file {settings.key_file}")
+
+
+def ensure(settings: Settings) -> Keyring:
+    """The ring, with a key made now where there was none."""
+    if not settings.jwt_secret and not settings.key_file.exists():
+        store(settings, Keyring((SigningKey(new_secret()),)))
+    return load(settings)
+
+
+def store(settings: Settings, ring: Keyring) -> None:
+    """Put the ring into the key file."""
+    lines = [ring.signing.secret.reveal()]
+    lines += [
+        f"{key.not_after.astimezone(UTC):{_INSTANT}} {key.secret.reveal()}"
+        for key in ring.keys[1:]
+        if key.not_after
+    ]
+    write_secret_file(settings.key_file, "\n".join(lines))
+
+
+def _parsed(text: str, source: str) -> Keyring:
+    first, *others = text.rstrip("\n").split("\n")
+    keys = [SigningKey(_secret(first, source))]
+    for number, line in enumerate(others, 2):
+        match = _OLDER.fullmatch(line)
+        if not match:
+            raise ConfigInvalid(
+                f"line {number} of {source} is no older key",
+                hint="one key on the first line; on others an instant such as"
+                " 2026-11-26T04:00:00Z, a blank and the key that verifies until then",
+            )
+        keys.append(SigningKey(_secret(match[2], source), _instant(match[1], number, source)))
+    return Keyring(tuple(keys))
+
+
+def _secret(text: str, source: str) -> Secret:
+    if not text:
+        raise ConfigInvalid(f"{source} is empty")
+    # The environment's bytes that are no UTF-8 arrive as half surrogates.
+    if text.startswith(_PUBLIC) or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ConfigInvalid(f"{source} holds no secret text to sign with")
+    return Secret(text)
+
+
+def _instant(text: str, number: int, source: str) -> datetime:
+    try:
+        return datetime.strptime(text, _INSTANT).replace(tzinfo=UTC)
+    except ValueError:
+        raise ConfigInvalid(f"line {number} of {source} has no instant of the calendar") from None

@@ -1,0 +1,234 @@
+"""Where each setting comes from: flag, then environment, then profile, then default."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path
+
+from pfa_core.config.secret_files import (
+    OTHERS,
+    OTHERS_OF_A_CREDENTIAL,
+    open_judged,
+    read_secret_file,
+    write_secret_file,
+)
+from pfa_core.errors import ConfigInvalid
+from pfa_core.model.secret import Secret
+from pfa_core.store.embedded.server import default_root
+
+__all__ = [
+    "PROFILE_KEYS",
+    "Flags",
+    "Secret",
+    "Settings",
+    "os_user",
+    "read_secret_file",
+    "resolve",
+    "write_secret_file",
+]
+CREDENTIAL = "$CREDENTIALS_DIRECTORY/pfa-token"
+PROFILE_KEYS = ("organization", "database_url", "token_file", "output", "pems")
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the caller said outright; None leaves the question to the environment and the profile."""
+
+    org: str | None = None
+    profile: str | None = None
+    database_url: str | None = field(default=None, repr=False)
+    token_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one call. `database_url` None means the embedded server in `embedded_dir`;
+    `origin` tells for each value where it came from."""
+
+    organization: str | None
+    profile: str | None
+    database_url: str | None = field(repr=False)
+    embedded_dir: Path
+    config_dir: Path
+    token: Secret | None
+    token_source: str
+    output: str | None
+    pems_field_map: Path | None
+    jwt_secret: Secret | None
+    origin: Mapping[str, str]
+    values: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def token_file(self) -> Path:
+        """Where `login` keeps the token."""
+        return self.config_dir / "token"
+
+    @property
+    def token_home(self) -> Path | None:
+        """The file that the present token came from, None where no other can be put in its place."""
+        if self.token_source in ("", "PFA_TOKEN", CREDENTIAL):
+            return None
+        path = _path(self.token_source)
+        # A link stays one: what it leads to is replaced.
+        return path.resolve() if path.is_file() else None
+
+    @property
+    def key_file(self) -> Path:
+        """Where `init` keeps the key that signs tokens."""
+        return self.config_dir / "jwt.key"
+
+
+def resolve(flags: Flags | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from flags, environment and the profile of the configuration file.
+
+    Raises:
+        ConfigInvalid: A bad configuration file, an unknown profile, a secret file that others can read.
+        NotFound: A token file that was named and is not there.
+    """
+    flags = flags or Flags()
+    environ = os.environ if environ is None else environ
+    config_dir = _config_dir(environ)
+    profile_name = flags.profile or environ.get("PFA_PROFILE") or None
+    profile = _profile(config_dir / "config.toml", profile_name)
+    lookup = _Lookup(environ, profile, profile_name or "default")
+    token, token_source = _token(flags, environ, profile, config_dir)
+    pems = profile.get("pems", {})
+    field_map = environ.get("PFA_PEMS_FIELD_MAP") or pems.get("field_map")
+    return Settings(
+        organization=lookup.first("organization", flags.org, ("PFA_ORG",)),
+        profile=profile_name,
+        database_url=lookup.first(
+            "database_url", flags.database_url, ("PFA_DATABASE_URL", "DATABASE_URL")
+        ),
+        embedded_dir=default_root(environ),
+        config_dir=config_dir,
+        token=token,
+        token_source=token_source,
+        output=lookup.first("output", None, ()),
+        pems_field_map=_path(field_map) if field_map else None,
+        jwt_secret=Secret(environ["PFA_JWT_SECRET"]) if environ.get("PFA_JWT_SECRET") else None,
+        origin=lookup.origin,
+        values=profile,
+    )
+
+
+def os_user() -> str:
+    """The name of the operating system's user, the uid where it has none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+class _Lookup:
+    def __init__(self, environ: Mapping[str, str], profile: Mapping[str, Any], name: str) -> None:
+        self.environ, self.profile, self.name = environ, profile, name
+        self.origin: dict[str, str] = {}
+
+    def first(self, key: str, flag: str | None, variables: tuple[str, ...]) -> str | None:
+        if flag:
+            return self._from(key, flag, "flag")
+        for variable in variables:
+            if self.environ.get(variable):
+                return self._from(key, self.environ[variable], variable)
+        value = self.profile.get(key)
+        return self._from(key, value, f"profile {self.name}") if value else None
+
+    def _from(self, key: str, value: str, origin: str) -> str:
+        self.origin[key] = origin
+        return value
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigInvalid(f"{text!r}: there is no such user's home") from None
+
+
+def _config_dir(environ: Mapping[str, str]) -> Path:
+    configured = environ.get("XDG_CONFIG_HOME")
+    if configured and Path(configured).is_absolute():
+        return Path(configured) / "pfa"
+    home = environ.get("HOME")
+    return Path(home) / ".config" / "pfa" if home else user_config_path("pfa")
+
+
+def _profile(path: Path, name: str | None) -> Mapping[str, Any]:
+    config = _read_config(path)
+    for section in config:
+        if section != "profiles":
+            raise ConfigInvalid(
+                f"{path} has the unknown section [{section}]", hint="[profiles.NAME]"
+            )
+    profiles = config.get("profiles", {})
+    if not isinstance(profiles, dict):
+        raise ConfigInvalid(f"{path}: [profiles] must be a table")
+    if name and name not in profiles:
+        known = ", ".join(sorted(profiles)) or "none"
+        raise ConfigInvalid(
+            f"there is no profile {name!r} in {path}", hint=f"profiles there: {known}"
+        )
+    profile = profiles.get(name or "default", {})
+    _check_profile(path, name or "default", profile)
+    return profile
+
+
+def _check_profile(path: Path, name: str, profile: Any) -> None:
+    if not isinstance(profile, dict):
+        raise ConfigInvalid(f"{path}: [profiles.{name}] must be a table")
+    for key, value in profile.items():
+        if key not in PROFILE_KEYS:
+            raise ConfigInvalid(
+                f"{path}: [profiles.{name}] has the unknown key {key!r}",
+                hint=f"known keys: {', '.join(PROFILE_KEYS)}",
+            )
+        if not isinstance(value, dict if key == "pems" else str):
+            raise ConfigInvalid(f"{path}: [profiles.{name}] {key} has the wrong type")
+    # The rest of [pems] is read by pems_settings, when PEMS is needed.
+    if not isinstance(profile.get("pems", {}).get("field_map", ""), str):
+        raise ConfigInvalid(f"{path}: [profiles.{name}.pems] field_map must be a text")
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        with open_judged(path, beyond=0o022) as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"{path} is no valid TOML: {error}") from error
+    except OSError as error:
+        raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _credential(environ: Mapping[str, str]) -> Path | None:
+    """Where a systemd unit with LoadCredential=pfa-token finds it."""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) / "pfa-token" if folder else None
+
+
+def _token(
+    flags: Flags, environ: Mapping[str, str], profile: Mapping[str, Any], config_dir: Path
+) -> tuple[Secret | None, str]:
+    credential = _credential(environ)
+    named = flags.token_file or environ.get("PFA_TOKEN_FILE")
+    if named:
+        beyond = OTHERS_OF_A_CREDENTIAL if _path(named) == credential else OTHERS
+        return Secret(read_secret_file(_path(named), beyond=beyond)), named
+    if environ.get("PFA_TOKEN"):
+        return Secret(environ["PFA_TOKEN"].strip()), "PFA_TOKEN"
+    if credential and credential.exists():
+        text = read_secret_file(credential, beyond=OTHERS_OF_A_CREDENTIAL)
+        return Secret(text), CREDENTIAL
+    stored = _path(profile.get("token_file") or str(config_dir / "token"))
+    if not stored.exists():
+        return None, ""
+    return Secret(read_secret_file(stored)), str(stored)

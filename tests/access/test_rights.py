@@ -1,0 +1,562 @@
+"""Every operation asks at its door: a member, with the right, now?"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import pfa_core
+from pfa_core import (
+    Change,
+    ConflictSelection,
+    Decision,
+    Filters,
+    Principal,
+    Query,
+    Right,
+    Selection,
+    errors,
+)
+from pfa_core.access.tokens import jwt, keyring
+from pfa_core.access.tokens.keyring import SigningKey
+from pfa_core.model.ids import utc_now
+from pfa_core.model.principal import RIGHTS_OF, Role
+from pfa_core.model.rights import NEEDS as STATED
+from pfa_core.model.rights import Operation
+from pfa_core.model.secret import Secret
+from pfa_core.pems.sandbox.server import Sandbox
+from pfa_core.store import signing_keys
+from pfa_core.store.signing_keys import NewKey
+from tests.factories import World, a_principal, a_world, commit, draft, record
+from tests.operations.views import everything
+from tests.pems_server import a_profile
+
+Call = Callable[[World, Principal], Any]
+
+ONE = Filters(id=("P-1",))
+RUN = "018f0000-0000-7000-8000-000000000000"
+
+READING: dict[str, Call] = {
+    "list_records": lambda w, p: pfa_core.list_records(w.db, p, Query()),
+    "stream_records": lambda w, p: list(pfa_core.stream_records(w.db, p, Query())),
+    "export_jsonl": lambda w, p: pfa_core.export_jsonl(w.db, p, Query(), bytes),
+    "count_records": lambda w, p: pfa_core.count_records(w.db, p, Query()),
+    "show_records": lambda w, p: pfa_core.show_records(w.db, p, ["P-1"]),
+    "nearest_value": lambda w, p: pfa_core.nearest_value(w.db, p, Filters(category=("Crain",))),
+    "compute_stats": lambda w, p: pfa_core.compute_stats(w.db, p, Filters()),
+    "diff": lambda w, p: pfa_core.diff(w.db, p, Filters()),
+    "list_conflicts": lambda w, p: pfa_core.list_conflicts(w.db, p),
+    "show_conflict": lambda w, p: pfa_core.show_conflict(w.db, p, "P-4"),
+    "list_drafts": lambda w, p: pfa_core.list_drafts(w.db, p, Filters()),
+    "status": lambda w, p: pfa_core.status(w.db, p),
+    "list_runs": lambda w, p: pfa_core.list_runs(w.db, p),
+    "list_log": lambda w, p: pfa_core.list_log(w.db, p),
+    "follow_log": lambda w, p: list(pfa_core.follow_log(w.db, p, wait=lambda: False)),
+    "list_members": lambda w, p: pfa_core.list_members(w.db, p),
+    "collect": lambda w, p: pfa_core.collect(w.db, p),
+    "show_run": lambda w, p: pfa_core.show_run(w.db, p, a_run(w)),
+}
+DRAFTING: dict[str, Call] = {
+    "save": lambda w, p: pfa_core.save(w.db, p, [Change("P-2", {"model": "A"})]),
+    "set_fields": lambda w, p: pfa_core.set_fields(w.db, p, ONE, {"model": "Z"}, session_id="s"),
+    "unset_fields": lambda w, p: pfa_core.unset_fields(w.db, p, ONE, ["model"]),
+    "shift": lambda w, p: pfa_core.shift(w.db, p, ONE, 7, session_id="s"),
+    "discard": lambda w, p: pfa_core.discard(w.db, p, Selection(ids=("P-1",))),
+    "restore": lambda w, p: pfa_core.restore(w.db, p, session_id="gone"),
+}
+SYNCING: dict[str, Call] = {
+    "commit": lambda w, p: pfa_core.commit(w.db, p, Selection(session_id="s")),
+    "resolve_conflicts": lambda w, p: pfa_core.resolve_conflicts(
+        w.db, p, ConflictSelection(ids=("P-4",)), Decision("mine")
+    ),
+    "uncommit": lambda w, p: pfa_core.uncommit(w.db, p, Selection(session_id="c")),
+}
+PUSHING: dict[str, Call] = {
+    "push_commitments": lambda w, p: beside_pems(
+        lambda url: pfa_core.push_commitments(w.db, p, a_profile(url))
+    ),
+    "plan_push": lambda w, p: pfa_core.plan_push(w.db, p),
+    "retry": lambda w, p: pfa_core.retry(w.db, p, None, dry_run=True),
+}
+REFRESHING: dict[str, Call] = {
+    "pull_pems": lambda w, p: beside_pems(lambda url: pfa_core.pull_pems(w.db, p, a_profile(url))),
+}
+IMPORTING: dict[str, Call] = {
+    "pull_files": lambda w, p: pfa_core.pull_files(
+        w.db, p, ["-"], stdin=io.BytesIO(b'{"pfaId":"P-9"}\n'), file_format="jsonl"
+    ),
+}
+MANAGING: dict[str, Call] = {
+    "grant": lambda w, p: pfa_core.grant(w.db, p, "carl", "viewer"),
+    "revoke": lambda w, p: pfa_core.revoke(w.db, p, "idle"),
+    "issue_token": lambda w, p: pfa_core.issue_token(
+        w.db, pfa_core.resolve(), p, user_id="idle", role="viewer"
+    ),
+    "issue_service_token": lambda w, p: pfa_core.issue_service_token(
+        w.db, pfa_core.resolve(), p, service="nightly", rights=["read"]
+    ),
+    "revoke_tokens": lambda w, p: pfa_core.revoke_tokens(w.db, p, user_id="idle"),
+    "list_tokens": lambda w, p: pfa_core.list_tokens(w.db, p, user_id="idle"),
+}
+SETTING: dict[str, Call] = {
+    "verify_database": lambda w, p: pfa_core.verify_database(w.db, p, repair=True),
+    "verify_log": lambda w, p: pfa_core.verify_log(w.db, p),
+    "list_keys": lambda w, p: pfa_core.list_keys(w.db, pfa_core.resolve(), p),
+    "rotate_keys": lambda w, p: pfa_core.rotate_keys(w.db, pfa_core.resolve(), p),
+    "retire_key": lambda w, p: pfa_core.retire_key(w.db, pfa_core.resolve(), p, older_key(w)),
+}
+NEEDS: dict[str, tuple[Right, Call]] = {
+    name: (right, call)
+    for right, calls in (
+        (Right.READ, READING),
+        (Right.SAVE_DRAFT, DRAFTING),
+        (Right.SYNC, SYNCING),
+        (Right.SYNC, PUSHING),
+        (Right.REFRESH_DATA, REFRESHING),
+        (Right.IMPORT, IMPORTING),
+        (Right.MANAGE_USERS, MANAGING),
+        (Right.MANAGE_SETTINGS, SETTING),
+    )
+    for name, call in calls.items()
+}
+# Beside the operation's own: the fields that these calls write are all of the forecast.
+WITHOUT_READING = (
+    "pull_pems",
+    "pull_files",
+    "push_commitments",
+    "retry",
+    "list_tokens",
+    "revoke_tokens",
+)
+FORECAST = ("save", "set_fields", "shift", "restore", "commit", "resolve_conflicts")
+ALL = pytest.mark.parametrize(
+    ("name", "right", "call"),
+    [pytest.param(name, *needed, id=name) for name, needed in NEEDS.items()],
+)
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    """Everybody but the idle one has a draft on P-1 and a commitment on P-3."""
+    keyring.ensure(pfa_core.resolve())
+    users = {"ann": "admin", "edna": "editor", "vera": "admin", "idle": "viewer"}
+    world = a_world(
+        database_url, record("P-1"), record("P-2"), record("P-3"), record("P-4"), users=users
+    )
+    for user in ("ann", "edna", "vera"):
+        draft(world.db, world.principal(user), "P-3", session="c", model="M")
+        commit(world.db, world.principal(user), session="c")
+        draft(world.db, world.principal(user), "P-4", session="x", model="M")
+        commit(world.db, world.principal(user), session="x")
+        draft(world.db, world.principal(user), "P-1", model="M", dor="BEO")
+        draft(world.db, world.principal(user), "P-2", session="gone", model="M")
+        pfa_core.discard(world.db, world.principal(user), Selection(session_id="gone"))
+    dispute(world, "x")
+    pfa_core.grant(world.db, world.principal(), "vera", "viewer")
+    world.users["vera"] = "viewer"
+    yield world
+    world.db.close()
+
+
+def older_key(world: World) -> str:
+    """A key that the database knows and that signs nothing here."""
+    key = SigningKey(Secret("an older key of thirty-two bytes and more"))
+    new = NewKey(key.key_id, key.secret.reveal(), None)
+    world.owner.transact(lambda conn: signing_keys.register(conn, [new], world.db.clock()))
+    return key.key_id
+
+
+def beside_pems(call: Callable[[str], object]) -> object:
+    """What a call does that needs a PEMS."""
+    with Sandbox(
+        organization="ORG", records=[record(f"P-{number}") for number in (1, 2, 3)]
+    ) as pems:
+        return call(pems.url)
+
+
+def dispute(world: World, session: str) -> None:
+    """Put the session's commitments into conflict, as a push does."""
+    world.execute("UPDATE pfa_modification SET state = 'conflict' WHERE session_id = %s", session)
+    world.execute(
+        "INSERT INTO pfa_sync_conflict (organization_id, conflict_id, modification_id, pfa_id,"
+        " user_id, fields, status, created_at)"
+        " SELECT organization_id, gen_random_uuid(), modification_id, pfa_id, user_id,"
+        """ '[{"field": "model", "base": "LTM 1030", "mine": "M", "pems": "LTM 1030"}]',"""
+        " 'unresolved', updated_at FROM pfa_modification WHERE session_id = %s",
+        session,
+    )
+
+
+def a_run(world: World) -> str:
+    return str(world.rows("SELECT run_id FROM pfa_sync_log")[0][0])
+
+
+def needed(name: str, right: Right) -> frozenset[Right]:
+    more = {Right.EDIT_FORECAST} if name in FORECAST else set()
+    more |= {Right.VIEW_FINANCIALS} if name == "pull_files" else set()
+    more |= {Right.MANAGE_USERS} if name == "verify_log" else set()
+    more |= set() if name in WITHOUT_READING else {Right.READ}
+    return frozenset({right} | more)
+
+
+def refused(
+    world: World,
+    name: str,
+    call: Call,
+    principal: Principal,
+    how: type[errors.PfaError],
+    why: str | None = None,
+) -> None:
+    """Refused as it should be; nothing is changed, and the audit trail has the denial."""
+    before, known = everything(world), len(denials(world))
+    with pytest.raises(how, match=why) as told:
+        call(world, principal)
+    assert type(told.value) is how
+    assert everything(world) == before
+    traces = [(user, entry["operation"]) for user, entry in denials(world)[known:]]
+    assert traces == ([] if how is errors.NotFound else [(principal.user_id, name)])
+
+
+def denials(world: World) -> list[tuple[str, dict[str, Any]]]:
+    return world.rows(
+        "SELECT user_id, after FROM audit_log WHERE action = 'permission_denied'"
+        " AND organization_id = %s ORDER BY entry_id",
+        world.organization,
+    )
+
+
+@ALL
+def test_an_admin_may(world: World, name: str, right: Right, call: Call) -> None:
+    call(world, world.principal("ann"))
+
+
+@ALL
+@pytest.mark.parametrize(("user", "role"), [("edna", Role.EDITOR), ("vera", Role.VIEWER)])
+def test_a_role_may_what_its_rights_say_and_no_more(
+    world: World, name: str, right: Right, call: Call, user: str, role: Role
+) -> None:
+    if right in RIGHTS_OF[role]:
+        call(world, world.principal(user))
+    else:
+        refused(world, name, call, world.principal(user), errors.PermissionDenied, right)
+
+
+@ALL
+def test_the_rights_it_needs_suffice_and_all_others_do_not(
+    world: World, name: str, right: Right, call: Call
+) -> None:
+    """Neither when the token lacks one of them, nor when the membership does."""
+    ann = world.principal("ann")
+    for one in needed(name, right):
+        narrowed = replace(ann, rights=ann.rights - {one})
+        refused(world, name, call, narrowed, errors.PermissionDenied, one)
+        world.add_user("ann", "admin", rights=ann.rights - {one})
+        refused(world, name, call, ann, errors.PermissionDenied, one)
+        world.add_user("ann", "admin")
+    call(world, replace(ann, rights=needed(name, right)))
+
+
+@ALL
+def test_a_token_s_rights_do_not_outlive_the_membership_s(
+    world: World, name: str, right: Right, call: Call
+) -> None:
+    everything_allowed = replace(world.principal("vera"), rights=frozenset(Right))
+    if right is Right.READ:
+        call(world, everything_allowed)
+    else:
+        refused(world, name, call, everything_allowed, errors.PermissionDenied, right)
+
+
+@ALL
+def test_strangers_members_of_elsewhere_and_organizations_that_are_none_are_refused(
+    world: World, database_url: str, name: str, right: Right, call: Call
+) -> None:
+    a_world(database_url, record("X-1"), organization="THERE", users={"eve": "admin"})
+    for user in ("mallory", "eve"):
+        outsider = Principal(user, "ORG", frozenset(Right), "t")
+        refused(world, name, call, outsider, errors.Forbidden)
+    nowhere = Principal("ann", "null", frozenset(Right), "t")
+    refused(world, name, call, nowhere, errors.NotFound)
+
+
+KEY = "another key, of thirty-two characters at least"
+
+
+def a_token(key: str | None = None, code: str = "ORG", hours: float = 1) -> str:
+    """Ann's token for the organization, with all rights."""
+    now = utc_now()
+    granted = {code: jwt.Grant(Role.ADMIN, frozenset(Right))}
+    claims = jwt.Claims("ann", "t", now - timedelta(hours=9), now + timedelta(hours=hours), granted)
+    ring = keyring.Keyring((SigningKey(Secret(key)),)) if key else keyring.load(pfa_core.resolve())
+    return jwt.sign(claims, ring)
+
+
+def signed_in(token: str | None) -> Principal:
+    """Whom the token stands for, as every command finds out first."""
+    settings = replace(
+        pfa_core.resolve(pfa_core.Flags(org="ORG")), token=Secret(token) if token else None
+    )
+    return pfa_core.authenticate(settings)
+
+
+@ALL
+def test_a_token_leads_in_only_while_it_is_ours_good_and_of_a_member(
+    world: World, name: str, right: Right, call: Call
+) -> None:
+    before = everything(world)
+    good = a_token()
+    head, body, mark = good.split(".")
+    for bad, how in (
+        (None, errors.Unauthorized),
+        ("", errors.Unauthorized),
+        ("ann", errors.InvalidToken),
+        (f"{head}.{body}.", errors.InvalidToken),
+        (f"{head}.{a_token(hours=9).split('.')[1]}.{mark}", errors.InvalidToken),
+        (a_token(KEY), errors.InvalidToken),
+        (a_token(hours=-1), errors.TokenExpired),
+        (a_token(code="THERE"), errors.Forbidden),
+    ):
+        with pytest.raises(how):
+            call(world, signed_in(bad))
+    assert everything(world) == before
+    ann = signed_in(good)
+    world.execute("DELETE FROM pfa_member WHERE user_id = 'ann'")
+    refused(world, name, call, ann, errors.Forbidden)
+    world.add_user("ann", "admin")
+    call(world, ann)
+
+
+def test_every_operation_of_the_library_that_takes_a_principal_is_here() -> None:
+    from inspect import isfunction, signature
+
+    taking = {
+        name
+        for name in pfa_core.__all__
+        if isfunction(thing := getattr(pfa_core, name))
+        and "principal" in signature(thing).parameters
+    }
+    assert taking == set(NEEDS)
+
+
+def test_the_table_of_the_code_is_the_one_tested_here() -> None:
+    by_token = {Operation.ADD_ORGANIZATION}  # its principal is found out from the token
+    assert {str(name): right for name, right in STATED.items() if name not in by_token} == {
+        name: right for name, (right, _) in NEEDS.items()
+    }
+    assert set(STATED) | {Operation.REFRESH_TOKEN} == set(Operation)
+
+
+class TestFields:
+    """What a right to draft may draft."""
+
+    @pytest.fixture
+    def allowed(self, world: World) -> Callable[..., Principal]:
+        """A member who may draft and commit, and has these rights beside."""
+
+        def member(*rights: Right) -> Principal:
+            usual = {Right.READ, Right.SAVE_DRAFT, Right.SYNC}
+            return world.add_user("finn", "editor", rights=usual | set(rights))
+
+        return member
+
+    @pytest.mark.parametrize(
+        ("rights", "fields"),
+        [
+            (
+                (Right.EDIT_FORECAST,),
+                {"forecastStart": "2025-11-01", "model": "A", "isDiscontinued": True},
+            ),
+            ((Right.EDIT_ACTUALS,), {"actualStart": "2025-12-01", "isActualized": True}),
+            ((Right.EDIT_ACTUALS,), {"actualEnd": "2025-12-02"}),
+            ((Right.EDIT_FORECAST, Right.VIEW_FINANCIALS), {"monthlyRate": 5, "purchasePrice": 6}),
+        ],
+    )
+    def test_each_field_takes_its_rights_and_no_others(
+        self,
+        world: World,
+        allowed: Callable[..., Principal],
+        rights: tuple[Right, ...],
+        fields: dict[str, Any],
+    ) -> None:
+        for lacking in rights:
+            finn = allowed(*set(Right) - {lacking})
+            with pytest.raises(errors.PermissionDenied, match=lacking) as told:
+                draft(world.db, finn, "P-2", **fields)
+            assert {fault.field for fault in told.value.details} == set(fields)
+        finn = allowed(*rights)
+        assert draft(world.db, finn, "P-2", **fields).status == "created"
+        assert len(commit(world.db, finn).committed) == 1
+
+    def test_an_editor_edits_forecasts_and_prices_but_no_actuals(self, world: World) -> None:
+        edna = world.principal("edna")
+        draft(world.db, edna, "P-2", monthlyRate=7, forecastEnd="2026-01-01")
+        with pytest.raises(errors.PermissionDenied, match=Right.EDIT_ACTUALS):
+            draft(world.db, edna, "P-2", actualStart="2025-12-01")
+        pfa_core.grant(world.db, world.principal(), "edna", "editor", rights=["edit_actuals"])
+        draft(world.db, replace(edna, rights=frozenset(Right)), "P-2", actualStart="2025-12-01")
+
+    def test_one_field_too_many_refuses_all_and_names_each(
+        self, world: World, allowed: Callable[..., Principal]
+    ) -> None:
+        finn = allowed(Right.EDIT_FORECAST)
+        changes = [Change("P-1", {"model": "A"}), Change("P-2", {"actualEnd": None, "dor": "BEO"})]
+        with pytest.raises(errors.PermissionDenied) as told:
+            pfa_core.save(world.db, finn, changes, partial=True)
+        assert [(fault.field, fault.code) for fault in told.value.details] == [
+            ("actualEnd", "PERMISSION_DENIED")
+        ]
+        with pytest.raises(errors.PermissionDenied):
+            pfa_core.set_fields(world.db, finn, ONE, {"monthlyRate": 1})
+        assert pfa_core.list_drafts(world.db, finn, Filters()) == []
+
+    def test_shifting_takes_the_right_to_the_forecast(
+        self, world: World, allowed: Callable[..., Principal]
+    ) -> None:
+        with pytest.raises(errors.PermissionDenied, match=Right.EDIT_FORECAST):
+            pfa_core.shift(world.db, allowed(Right.EDIT_ACTUALS), ONE, 7)
+
+    def test_what_one_may_no_longer_write_is_not_committed_but_can_be_dropped(
+        self, world: World, allowed: Callable[..., Principal]
+    ) -> None:
+        draft(world.db, allowed(Right.EDIT_ACTUALS), "P-2", actualEnd="2025-12-02")
+        finn = allowed(Right.EDIT_FORECAST)
+        draft(world.db, finn, "P-1", model="Z")
+        with pytest.raises(errors.PermissionDenied, match=Right.EDIT_ACTUALS):
+            commit(world.db, finn)
+        assert pfa_core.unset_fields(world.db, finn, Filters(id=("P-2",)), ["actualEnd"]).emptied
+        assert [item.pfa_id for item in commit(world.db, finn).committed] == ["P-1"]
+
+    def test_what_one_may_no_longer_write_is_not_restored(
+        self, world: World, allowed: Callable[..., Principal]
+    ) -> None:
+        finn = allowed(Right.EDIT_ACTUALS)
+        draft(world.db, finn, "P-2", actualEnd="2025-12-02")
+        pfa_core.discard(world.db, finn, Selection(ids=("P-2",)))
+        with pytest.raises(errors.PermissionDenied, match=Right.EDIT_ACTUALS) as told:
+            pfa_core.restore(world.db, allowed(Right.EDIT_FORECAST), ids=["P-2"])
+        assert [fault.field for fault in told.value.details] == ["actualEnd"]
+        restored = pfa_core.restore(world.db, allowed(Right.EDIT_ACTUALS), ids=["P-2"]).restored
+        assert [item.pfa_id for item in restored] == ["P-2"]
+
+    def test_a_conflict_is_settled_in_one_s_own_favour_only_with_the_right_to_the_field(
+        self, world: World
+    ) -> None:
+        four, edna = ConflictSelection(ids=("P-4",)), world.principal("edna")
+        narrow = replace(edna, rights=edna.rights - {Right.EDIT_FORECAST})
+        for decision in (Decision("mine"), Decision(values={"model": "X"})):
+            with pytest.raises(errors.PermissionDenied, match=Right.EDIT_FORECAST):
+                pfa_core.resolve_conflicts(world.db, narrow, four, decision)
+        (done,) = pfa_core.resolve_conflicts(world.db, narrow, four, Decision("pems")).resolved
+        assert done.state == "pristine"
+
+
+class TestDenials:
+    def test_a_denial_says_who_what_which_right_and_why(self, world: World) -> None:
+        with pytest.raises(errors.PermissionDenied):
+            commit(world.db, world.principal("vera"), session="s")
+        (entry,) = [
+            item
+            for item in pfa_core.list_log(world.db, world.principal())
+            if item.action == "permission_denied"
+        ]
+        assert (entry.user_id, entry.pfa_id, entry.before) == ("vera", None, None)
+        assert entry.after == {"operation": "commit", "permission": "sync", "success": False}
+        assert entry.reason == "vera lacks the right sync in ORG"
+
+    def test_a_stranger_s_attempt_is_kept_where_it_was_made(self, world: World) -> None:
+        with pytest.raises(errors.Forbidden):
+            pfa_core.list_records(world.db, a_principal("mallory"), Query())
+        assert denials(world) == [
+            ("mallory", {"operation": "list_records", "permission": "read", "success": False})
+        ]
+
+    def test_a_refused_rehearsal_and_a_refused_stream_leave_their_traces_too(
+        self, world: World
+    ) -> None:
+        with pytest.raises(errors.PermissionDenied):
+            pfa_core.shift(world.db, world.principal("vera"), ONE, 7, dry_run=True)
+        with pytest.raises(errors.Forbidden):
+            next(pfa_core.stream_records(world.db, a_principal("mallory"), Query()))
+        assert [entry["operation"] for _, entry in denials(world)] == ["shift", "stream_records"]
+
+    def test_a_database_that_takes_no_writes_refuses_all_the_same(
+        self, world: World, database_url: str
+    ) -> None:
+        (name,) = world.rows("SELECT current_database()")[0]
+        world.db.administer(
+            lambda conn: conn.execute(
+                f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'
+            )
+        )
+        world.db.close()
+        reading = world.db.beside()
+        world.db.connection().execute("SET default_transaction_read_only = on")
+        with reading, pytest.raises(errors.Forbidden):
+            pfa_core.list_records(reading, a_principal("mallory"), Query())
+
+
+class TestOverrides:
+    def test_rights_are_added_to_a_role_and_left_out(self, world: World) -> None:
+        ann = world.principal()
+        member = pfa_core.grant(
+            world.db, ann, "edna", "editor", rights=["edit-actuals"], without=["export"]
+        )
+        wanted = RIGHTS_OF[Role.EDITOR] - {Right.EXPORT} | {Right.EDIT_ACTUALS}
+        assert (member.role, member.custom) == ("editor", True)
+        assert set(member.rights) == wanted
+        custom = {item.user_id for item in pfa_core.list_members(world.db, ann) if item.custom}
+        assert custom == {"edna"}
+        assert pfa_core.list_log(world.db, ann)[0].after == {
+            "user": "edna",
+            "role": "editor",
+            "rights": sorted(wanted),
+        }
+
+    def test_granting_the_role_again_is_the_template_again(self, world: World) -> None:
+        ann = world.principal()
+        pfa_core.grant(world.db, ann, "edna", "editor", without=["sync"])
+        assert pfa_core.grant(world.db, ann, "edna", "editor").custom is False
+
+    def test_what_the_role_says_anyway_is_no_deviation(self, world: World) -> None:
+        ann = world.principal()
+        member = pfa_core.grant(
+            world.db, ann, "edna", "editor", rights=["sync"], without=["manage_users"]
+        )
+        assert member.custom is False
+
+    @pytest.mark.parametrize(
+        ("rights", "without"),
+        [(["fly"], []), ([], ["fly"]), (["sync"], ["sync"]), ([], ["read"]), ([""], [])],
+    )
+    def test_what_makes_no_sense_is_refused(
+        self, world: World, rights: list[str], without: list[str]
+    ) -> None:
+        with pytest.raises(errors.InvalidRequest):
+            pfa_core.grant(
+                world.db, world.principal(), "edna", "editor", rights=rights, without=without
+            )
+
+    def test_nobody_gives_what_they_do_not_hold(self, world: World) -> None:
+        lead = world.add_user("lead", "editor", rights=["read", "manage_users", "save_draft"])
+        pfa_core.grant(world.db, lead, "carl", "viewer", rights=["save_draft"])
+        for role, rights in (("viewer", ["view_financials"]), ("editor", []), ("admin", [])):
+            with pytest.raises(errors.PermissionDenied, match="cannot give"):
+                pfa_core.grant(world.db, lead, "lead", role, rights=rights)
+        kept = pfa_core.grant(world.db, lead, "edna", "editor", without=["export"])
+        assert Right.SYNC in kept.rights  # she held it before; nothing was given
+
+    def test_the_last_admin_who_manages_users_stays_one(self, world: World) -> None:
+        with pytest.raises(errors.IllegalTransition):
+            pfa_core.grant(world.db, world.principal(), "ann", "admin", without=["manage_users"])
+
+    def test_rights_differ_by_organization(self, world: World, database_url: str) -> None:
+        there = a_world(database_url, organization="THERE", users={"ann": "viewer", "x": "admin"})
+        pfa_core.grant(world.db, world.principal(), "carl", "viewer")
+        with pytest.raises(errors.PermissionDenied):
+            pfa_core.grant(there.db, replace(there.principal("ann")), "carl", "viewer")
+        there.db.close()

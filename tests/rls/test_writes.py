@@ -1,0 +1,173 @@
+"""What is written behind the wall: nothing foreign, and nothing beyond a right."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import timedelta
+from time import sleep
+
+import pytest
+from psycopg import errors
+
+import pfa_core
+from tests.factories import a_principal, a_token
+from tests.rls.two import SCOPES, a_forged, enter, seen
+
+# Every change that one could try, once with nobody let in and once as ann in each of her scopes.
+CHANGES = [
+    "UPDATE pfa_mirror SET data = data || '{{\"model\": \"mine\"}}' WHERE organization_id = '{org}'",
+    "UPDATE pfa_modification SET delta = '{{\"model\": \"mine\"}}' WHERE organization_id = '{org}'",
+    "DELETE FROM pfa_modification WHERE organization_id = '{org}'",
+    "DELETE FROM pfa_overlay WHERE organization_id = '{org}'",
+    "UPDATE pfa_member SET rights = rights || '{{manage_users}}' WHERE organization_id = '{org}'",
+    "DELETE FROM pfa_member WHERE organization_id = '{org}'",
+    "INSERT INTO pfa_member VALUES ('{org}', 'mallory', 'admin', '{{read}}', 'x', now())",
+    "UPDATE pfa_organization SET name = 'mine' WHERE organization_id = '{org}'",
+    "DELETE FROM kpi_rollup WHERE organization_id = '{org}'",
+    "UPDATE pfa_sync_log SET message = 'mine' WHERE organization_id = '{org}'",
+    "DELETE FROM pfa_lease WHERE organization_id = '{org}'",
+    "INSERT INTO audit_log (organization_id, entry_id, at, user_id, action)"
+    " VALUES ('{org}', gen_random_uuid(), now(), 'eve', 'x')",
+    "UPDATE pfa_mirror SET organization_id = 'ORG' WHERE organization_id = '{org}'",
+    "INSERT INTO pfa_token (organization_id, token_id, user_id, kind, role, rights, narrowed, organizations,"
+    " key_id, issued_at, issued_by, expires_at) VALUES ('{org}', 'x', 'eve', 'user', 'admin', '{{}}', false,"
+    " '{{{org}}}', 'k', now(), 'x', now())",
+]
+
+
+@pytest.mark.parametrize("scope", ["", *SCOPES])
+@pytest.mark.parametrize("change", CHANGES)
+def test_nothing_of_another_organization_is_changed(two, change, scope):
+    before = two.as_owner("SELECT count(*) FROM pfa_member")
+    with two.psql() as conn, conn.transaction(force_rollback=True):
+        if scope:
+            enter(conn, two.org.principal("ann"), scope)
+        try:
+            with conn.transaction():
+                assert conn.execute(change.format(org="FOREIGN")).rowcount == 0
+        except (errors.InsufficientPrivilege, errors.CheckViolation):
+            pass
+    assert two.as_owner("SELECT count(*) FROM pfa_member") == before
+
+
+# What an editor's rights do not hold, whichever scope is asked for.
+BEYOND_AN_EDITOR = [
+    "UPDATE pfa_member SET rights = rights || '{manage_users}', role = 'admin' WHERE user_id = 'ben'",
+    "INSERT INTO pfa_member VALUES ('ORG', 'mallory', 'admin', '{read}', 'x', now())",
+    "DELETE FROM pfa_member WHERE user_id = 'ann'",
+    "UPDATE pfa_organization SET name = 'mine'",
+    "DELETE FROM pfa_overlay WHERE user_id = 'ann'",
+    "DELETE FROM pfa_modification WHERE user_id = 'ann'",
+    "UPDATE pfa_modification SET session_id = 'mine' WHERE user_id = 'ann'",
+    "INSERT INTO audit_log (organization_id, entry_id, at, user_id, action)"
+    " VALUES ('ORG', gen_random_uuid(), now(), 'ann', 'x')",
+    "INSERT INTO pfa_overlay SELECT 'ORG', 'ann', 'P-2', '{}', '{}', gen_random_uuid()",
+]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("change", BEYOND_AN_EDITOR)
+def test_an_editor_gives_no_rights_and_touches_no_drafts_of_others(two, change, scope):
+    with two.psql() as conn, conn.transaction(force_rollback=True):
+        enter(conn, two.org.principal("ben"), scope)
+        try:
+            with conn.transaction():
+                assert conn.execute(change).rowcount == 0
+        except (errors.InsufficientPrivilege, errors.CheckViolation, errors.GeneratedAlways):
+            pass
+
+
+def test_who_manages_users_gives_nobody_what_they_do_not_hold(two):
+    rights = ("read", "manage_users")
+    two.org.add_user("mia", rights=rights)
+    who = a_principal("mia", rights=rights)
+    who = replace(who, token=pfa_core.config.settings.Secret(a_token(who, role="viewer")))
+    change = "UPDATE pfa_member SET role = 'viewer', rights = %s WHERE user_id = 'ben'"
+    with two.psql() as conn:
+        for given, refused in ([["read"], False], [["read", "sync"], True]):
+            with conn.transaction(force_rollback=True):
+                enter(conn, who, "manage_users")
+                with nullcontext() if not refused else pytest.raises(errors.InsufficientPrivilege):
+                    assert conn.execute(change, [given]).rowcount == 1
+
+
+def test_nobody_adds_to_a_link_that_an_earlier_transaction_closed(two):
+    entry = (
+        "INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, link_id)"
+        " VALUES ('ORG', gen_random_uuid(), now(), 'ann', 'x', {})"
+    )
+    old = "(SELECT link_id FROM audit_link WHERE organization_id = 'ORG' ORDER BY number LIMIT 1)"
+    with two.psql() as conn:
+        with conn.transaction(force_rollback=True):
+            enter(conn, two.org.principal("ann"))
+            assert conn.execute(entry.format("gen_random_uuid()")).rowcount == 1
+        with conn.transaction(force_rollback=True):
+            enter(conn, two.org.principal("ann"))
+            with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
+                conn.execute(entry.format(old))
+
+
+def test_a_transaction_that_is_held_open_ends_with_its_token(two):
+    with two.psql() as conn, conn.transaction():
+        enter(conn, a_forged(two, ttl=timedelta(seconds=2)))
+        assert seen(conn, two)
+        sleep(2.5)
+        assert seen(conn, two) == {}
+
+
+def test_who_may_not_commit_makes_no_commitment(two):
+    two.org.add_user("dora", rights=("read", "save_draft"))
+    who = a_principal("dora", rights=("read", "save_draft"))
+    who = replace(who, token=pfa_core.config.settings.Secret(a_token(who, role="editor")))
+    row = (
+        "INSERT INTO pfa_modification (organization_id, modification_id, pfa_id, user_id, session_id, state,"
+        " delta, base, base_version, version, created_at, updated_at, committed_at) VALUES ('ORG',"
+        " gen_random_uuid(), 'P-2', 'dora', 's', %s, '{\"model\": \"x\"}', '{}', 1, 1, now(), now(), %s)"
+    )
+    with two.psql() as conn:
+        with conn.transaction(force_rollback=True):
+            enter(conn, who, "save_draft")
+            assert conn.execute(row, ["draft", None]).rowcount == 1
+        for scope in SCOPES:
+            with conn.transaction(force_rollback=True):
+                enter(conn, who, scope)
+                with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
+                    conn.execute(row, ["committed", "2025-12-01Z"])
+
+
+@pytest.mark.parametrize(
+    ("call", "scopes"),
+    [
+        ("pfa_refresh_overlays('{P-1}')", {"sync", "refresh_data", "import"}),
+        ("pfa_rebuild_overlays('{ben}', '{P-1}')", {"sync"}),
+        ("pfa_shift_bases('[]')", {"sync"}),
+        ("pfa_modification_counts()", {"read"}),
+        ("pfa_waiting_counts()", {"read"}),
+        ("pfa_conflict_count()", {"read"}),
+        ("pfa_analyze_mirror()", {"refresh_data", "import"}),
+    ],
+)
+def test_what_crosses_users_asks_for_its_scope(two, call, scopes):
+    with two.psql() as conn:
+        for scope in ("", *SCOPES):
+            with conn.transaction(force_rollback=True):
+                if scope:
+                    enter(conn, two.org.principal("ann"), scope)
+                if scope in scopes:
+                    conn.execute(f"SELECT * FROM {call}")
+                else:
+                    with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
+                        conn.execute(f"SELECT * FROM {call}")
+
+
+def test_a_search_finds_nothing_of_others(two):
+    with two.psql() as conn:
+        assert conn.execute("SELECT pfa_found('%', NULL)").fetchall() == []
+        with conn.transaction():
+            enter(conn, two.org.principal("ben"))
+            assert sorted(conn.execute("SELECT pfa_found('%', NULL)").fetchall()) == [
+                ("P-1",),
+                ("P-2",),
+            ]
+            assert conn.execute("SELECT pfa_found('%secret%', NULL)").fetchall() == []
