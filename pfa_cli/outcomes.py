@@ -16,7 +16,8 @@ from pfa_cli.session import Call
 from pfa_core.errors import InvalidData
 
 if TYPE_CHECKING:
-    from pfa_core.drafts import SaveResult, UnsetResult
+    from pfa_core.drafts.save import SaveResult
+    from pfa_core.drafts.unset import UnsetResult
 
 MOST_IN_TABLE = 20
 

@@ -31,14 +31,22 @@ if TYPE_CHECKING:
     from pfa_core.admin.metrics import Metric, collect, exposition
     from pfa_core.audit.log import follow_log, list_log
     from pfa_core.audit.verify import verify_log
-    from pfa_core.choosing import ConflictSelection
     from pfa_core.config.pems import pems_configured, pems_ownership, pems_profile
     from pfa_core.config.settings import Flags, Settings, resolve
-    from pfa_core.conflicts import list_conflicts, resolve_conflicts, show_conflict
-    from pfa_core.drafts import parse_assignments, save, set_fields, shift, unset_fields
+    from pfa_core.conflicts.resolve import resolve_conflicts
+    from pfa_core.conflicts.selection import ConflictSelection
+    from pfa_core.conflicts.views import list_conflicts, show_conflict
+    from pfa_core.drafts.assignments import parse_assignments
+    from pfa_core.drafts.commit import commit
+    from pfa_core.drafts.diff import diff, list_drafts
+    from pfa_core.drafts.restore import restore
+    from pfa_core.drafts.save import save, set_fields
+    from pfa_core.drafts.selection import Selection
+    from pfa_core.drafts.shift import shift
+    from pfa_core.drafts.unset import unset_fields
+    from pfa_core.drafts.withdraw import discard, uncommit
     from pfa_core.files.deltas import DeltaFile, read_delta_file
     from pfa_core.kpis import compute_stats
-    from pfa_core.lifecycle import Selection, commit, discard, uncommit
     from pfa_core.model.audit import LogFilter
     from pfa_core.model.decision import Decision
     from pfa_core.model.delta import Change, merge, three_way
@@ -60,8 +68,6 @@ if TYPE_CHECKING:
         show_records,
         stream_records,
     )
-    from pfa_core.restoration import restore
-    from pfa_core.review import diff, list_drafts
     from pfa_core.store.database import Database
 
 _HOME = {
@@ -79,14 +85,22 @@ _HOME = {
         "admin.metrics": "Metric collect exposition",
         "audit.log": "follow_log list_log",
         "audit.verify": "verify_log",
-        "choosing": "ConflictSelection",
         "config.pems": "pems_configured pems_ownership pems_profile",
         "config.settings": "Flags Settings resolve",
-        "conflicts": "list_conflicts resolve_conflicts show_conflict",
-        "drafts": "parse_assignments save set_fields shift unset_fields",
+        "conflicts.resolve": "resolve_conflicts",
+        "conflicts.selection": "ConflictSelection",
+        "conflicts.views": "list_conflicts show_conflict",
+        "drafts.assignments": "parse_assignments",
+        "drafts.commit": "commit",
+        "drafts.diff": "diff list_drafts",
+        "drafts.restore": "restore",
+        "drafts.save": "save set_fields",
+        "drafts.selection": "Selection",
+        "drafts.shift": "shift",
+        "drafts.unset": "unset_fields",
+        "drafts.withdraw": "discard uncommit",
         "files.deltas": "DeltaFile read_delta_file",
         "kpis": "compute_stats",
-        "lifecycle": "Selection commit discard uncommit",
         "model.audit": "LogFilter",
         "model.decision": "Decision",
         "model.delta": "Change merge three_way",
@@ -101,8 +115,6 @@ _HOME = {
         "push": "PushOptions plan_push push_commitments retry",
         "records": "MergedRecord count_records export_jsonl list_records nearest_value"
         " show_records stream_records",
-        "restoration": "restore",
-        "review": "diff list_drafts",
         "store.database": "Database",
     }.items()
     for name in names.split()

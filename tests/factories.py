@@ -21,13 +21,13 @@ from psycopg import Connection
 import pfa_core
 from pfa_core import jsontext
 from pfa_core.access.tokens import jwt, keyring
-from pfa_core.lifecycle import CommitResult
+from pfa_core.drafts.commit import CommitResult
+from pfa_core.drafts.save_plan import Saved
 from pfa_core.model.delta import Change
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
 from pfa_core.model.run import IfLocked
 from pfa_core.model.secret import Secret
 from pfa_core.pull import PullResult
-from pfa_core.saving import Saved
 from pfa_core.store import members, signing_keys
 from pfa_core.store.database import Database
 from tests.server import bound_url

@@ -22,8 +22,8 @@ from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.conflicts import ConflictView
-    from pfa_core.resolving import ResolveResult
+    from pfa_core.conflicts.resolve import ResolveResult
+    from pfa_core.conflicts.views import ConflictView
 
 app = typer.Typer(rich_markup_mode=None)
 conflict = group(app, "conflict", "Settle what PEMS and I changed both.")

@@ -16,8 +16,9 @@ from pfa_cli.session import Call
 from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest
 
 if TYPE_CHECKING:
-    from pfa_core.lifecycle import CommitResult, Selection
-    from pfa_core.restoration import RestoreResult
+    from pfa_core.drafts.commit import CommitResult
+    from pfa_core.drafts.restore import RestoreResult
+    from pfa_core.drafts.selection import Selection
 
 app = typer.Typer(rich_markup_mode=None)
 VERSIONS = ("pfaId", "modificationId", "version")

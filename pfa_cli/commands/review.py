@@ -18,7 +18,7 @@ from pfa_cli.session import Call
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.review import DiffEntry, DiffReport
+    from pfa_core.drafts.diff import DiffEntry, DiffReport
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The audit trail as read back and followed."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ import psycopg
 
 import pfa_core
 from pfa_core import Selection, errors
-from pfa_core.choosing import ConflictSelection
+from pfa_core.conflicts.selection import ConflictSelection
 from pfa_core.model.decision import Decision
 from pfa_core.model.principal import Principal
 from pfa_core.model.secret import Secret

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.operations.test_conflicts import TestForAnother, TestStacks, TestTakingOneSide, world
+from tests.conflicts.test_conflicts import TestForAnother, TestStacks, TestTakingOneSide, world
 
 
 @pytest.fixture(autouse=True)

@@ -13,11 +13,11 @@ import pytest
 
 import pfa_core
 from pfa_core import ConflictSelection, Decision, Filters, Right, errors
-from pfa_core.conflicts import ConflictView
+from pfa_core.conflicts.resolve import ResolvedConflict, ResolveResult
+from pfa_core.conflicts.views import ConflictView
 from pfa_core.model.delta import FieldConflict, merge
 from pfa_core.model.ids import new_id
 from pfa_core.model.ownership import Owner, Ownership
-from pfa_core.resolving import ResolvedConflict, ResolveResult
 from pfa_core.store import conflicts
 from pfa_core.store.conflicts import NewConflict
 from tests.factories import World, a_world, commit, draft, record

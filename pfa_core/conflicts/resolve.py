@@ -8,17 +8,22 @@ from typing import Any, NoReturn
 
 from psycopg import Connection
 
-from pfa_core.access.masking import Mask
-from pfa_core.case import Case, Refusal, Refused, Settled
+from pfa_core.access.authorization import enter, require_fields, resume
+from pfa_core.access.masking import Mask, mask_for
+from pfa_core.conflicts.decide import Case, Refusal, Refused, Settled
+from pfa_core.conflicts.selection import ConflictSelection, choose
+from pfa_core.conflicts.views import authorize_owner
 from pfa_core.errors import BaselineConflict, Fault, InvalidData, InvalidRequest, VersionConflict
 from pfa_core.model.decision import Decision
 from pfa_core.model.delta import merge
 from pfa_core.model.modification import State
 from pfa_core.model.ownership import Ownership
 from pfa_core.model.principal import Principal
-from pfa_core.store import audit, conflicts, mirror, modifications, overlays
-from pfa_core.store.conflicts import ConflictRow
+from pfa_core.model.rights import Operation
+from pfa_core.store import audit, conflicts, members, mirror, modifications, overlays
+from pfa_core.store.conflicts import OPEN, ConflictRow
 from pfa_core.store.database import Database
+from pfa_core.store.members import Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +174,87 @@ def _resolved(item: Settled, mask: Mask) -> ResolvedConflict:
         item.row.version + 1 if kept else None,
         mask.values(item.left.delta),
     )
+
+
+def resolve_conflicts(
+    db: Database,
+    principal: Principal,
+    selection: ConflictSelection,
+    decision: Decision,
+    *,
+    ownership: Ownership | None = None,
+    user_id: str | None = None,
+    partial: bool = False,
+    dry_run: bool = False,
+) -> ResolveResult:
+    """Settle open conflicts, all or none: mine, PEMS's or another value, field by field.
+
+    What is left of a modification is committed again, in its old place before the next push; one
+    of which nothing is left is gone, and the audit trail keeps its delta. Where PEMS moved once
+    more, the conflict stays open and shows today's values from then on.
+
+    Args:
+        ownership: Who owns which field; those that have an owner are left to the push.
+        user_id: Settle another member's, which takes the right to manage users.
+        partial: Settle the others when some have to stay open.
+
+    Raises:
+        InvalidRequest: A field in conflict is not answered, or an answer fits no field.
+        BaselineConflict: PEMS holds another value than the conflict tells by now.
+        InvalidData: A value, or the merged record with it, breaks a rule.
+        NotFound: No such conflict, or none matches.
+        IllegalTransition: One is settled already.
+        PermissionDenied: What would be committed again holds a field that the principal may not write.
+    """
+    decision = decision.cleaned()
+    owners = ownership or Ownership()
+
+    def work(conn: Connection[Any]) -> tuple[Outcome, Mask]:
+        owner, member = _enter_writing(conn, principal, user_id)
+        cases = read_cases(conn, owner, choose(conn, owner, selection), owners)
+        require_known(cases, decision)
+        outcome = Outcome([case.decide(decision) for case in cases])
+        require_fields(principal, member, outcome.fields(), Operation.RESOLVE_CONFLICTS)
+        if partial or not outcome.refused:
+            store(conn, db, principal, owner, outcome.settled)
+        return outcome, mask_for(principal, member)
+
+    outcome, mask = db.transact(work, dry_run=dry_run)
+    if outcome.of(Refusal.MOVED) and not dry_run:
+        _refresh(db, principal, user_id, outcome.of(Refusal.MOVED), owners)
+    if outcome.refused and not partial:
+        refuse(outcome, mask)
+    return outcome.result(mask)
+
+
+def _enter_writing(
+    conn: Connection[Any], principal: Principal, user_id: str | None
+) -> tuple[Principal, Member]:
+    owner, _ = authorize_owner(conn, principal, user_id, Operation.RESOLVE_CONFLICTS)
+    # In the order of their names: two who settle each other's conflicts never wait in a ring.
+    for name in sorted({owner.user_id, principal.user_id}):
+        members.member(conn, principal.organization_id, name, lock=True)
+    enter(conn, principal, Operation.RESOLVE_CONFLICTS, writing=True)
+    owner, member = authorize_owner(conn, principal, user_id, Operation.RESOLVE_CONFLICTS)
+    if owner.user_id == principal.user_id:
+        # What the wall shows from here on: one's own, to be changed; or as who manages users, another's.
+        resume(conn, principal, Operation.RESOLVE_CONFLICTS, writing=True)
+    return owner, member
+
+
+def _refresh(
+    db: Database,
+    principal: Principal,
+    user_id: str | None,
+    conflict_ids: Sequence[str],
+    owners: Ownership,
+) -> None:
+    """Let the conflicts tell what PEMS holds by now."""
+
+    def work(conn: Connection[Any]) -> None:
+        owner, _ = _enter_writing(conn, principal, user_id)
+        rows = conflicts.find(conn, owner, status=OPEN, names=conflict_ids)
+        cases = read_cases(conn, owner, rows, owners)
+        conflicts.refresh(conn, owner, {case.conflict.conflict_id: case.today() for case in cases})
+
+    db.transact(work)

@@ -10,12 +10,12 @@ from uuid import UUID
 from psycopg import Connection
 
 from pfa_core.access.authorization import enter, require_fields
+from pfa_core.drafts.save_plan import Origin, Saved, SaveOptions, Saving
 from pfa_core.errors import Fault, InvalidRequest, NoDrafts, NotFound
 from pfa_core.model.delta import Change
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
-from pfa_core.saving import Origin, Saved, SaveOptions, Saving
 from pfa_core.store import audit, mirror, modifications
 from pfa_core.store.audit import DiscardedDraft
 from pfa_core.store.database import Database

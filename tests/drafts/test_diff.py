@@ -10,8 +10,8 @@ import pytest
 
 import pfa_core
 from pfa_core import Filters, errors
+from pfa_core.drafts.diff import DiffReport
 from pfa_core.model.delta import FieldChange, FieldConflict
-from pfa_core.review import DiffReport
 from tests.factories import World, a_world, commit, draft, record
 from tests.operations.views import stats
 

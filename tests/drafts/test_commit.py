@@ -9,7 +9,8 @@ import pytest
 
 import pfa_core
 from pfa_core import Selection, errors
-from pfa_core.lifecycle import CommitResult, DiscardResult, RecordConflict, UncommitResult
+from pfa_core.drafts.commit import CommitResult, RecordConflict
+from pfa_core.drafts.withdraw import DiscardResult, UncommitResult
 from pfa_core.model.delta import FieldConflict
 from tests.factories import World, a_world, draft, record
 from tests.operations.views import codes, everything, ids, one, seen, stored, value

@@ -9,7 +9,7 @@ import pytest
 
 import pfa_core
 from pfa_core import Selection, errors
-from pfa_core.restoration import RestoreResult
+from pfa_core.drafts.restore import RestoreResult
 from tests.factories import World, a_world, commit, draft, record
 
 

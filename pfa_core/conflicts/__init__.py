@@ -1,0 +1,1 @@
+"""Conflicts between PEMS and a user's changes."""
