@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT))
 import urllib3  # noqa: E402
 
 import pfa_core  # noqa: E402
-from pfa_core import Change, Database, Principal, Right, Selection, jsontext  # noqa: E402
+from pfa_core import Change, Database, Principal, Right, Selection, exact_json  # noqa: E402
 from pfa_core.pems.profile import PemsProfile  # noqa: E402
 from pfa_core.store.embedded import server  # noqa: E402
 
@@ -137,7 +137,7 @@ def database(folder: Path) -> Iterator[Database]:
 
 
 def write_lines(path: Path, records: Sequence[dict[str, Any]]) -> Path:
-    path.write_text("".join(jsontext.dumps(item) + "\n" for item in records))
+    path.write_text("".join(exact_json.dumps(item) + "\n" for item in records))
     return path
 
 

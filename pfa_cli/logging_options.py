@@ -43,14 +43,14 @@ class Logs:
         if self.format is None and self.file is None:
             yield
             return
-        from pfa_core import logs
+        from pfa_core.sync import run_log
 
-        styles = {LogFormat.TEXT: logs.TextFormatter, LogFormat.JSON: logs.JsonFormatter}
+        styles = {LogFormat.TEXT: run_log.TextFormatter, LogFormat.JSON: run_log.JsonFormatter}
         formatter = styles[self.format or LogFormat.JSON]()
-        file = logs.LogFile(self.file) if self.file else None
+        file = run_log.LogFile(self.file) if self.file else None
         write = file.write if file else streams.tell
         try:
-            with logs.attached(logs.LineHandler(write, formatter, _complain), run_level):
+            with run_log.attached(run_log.LineHandler(write, formatter, _complain), run_level):
                 yield
         finally:
             if file:

@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pfa_core import errors, jsontext
+    from pfa_core import errors, exact_json
+    from pfa_core import exact_json as jsontext
     from pfa_core.access.authentication import authenticate, login, logout, token_info
     from pfa_core.access.members import grant, list_members, revoke
     from pfa_core.access.organizations import add_organization, initialize, list_organizations
@@ -54,11 +55,7 @@ if TYPE_CHECKING:
     from pfa_core.model.principal import Principal, Right, Role
     from pfa_core.model.query import Filters, Query, SortKey, parse_sort
     from pfa_core.model.run import IfLocked
-    from pfa_core.overview import list_runs, show_run, status
     from pfa_core.pems.profile import PemsProfile
-    from pfa_core.pull import pull_files, pull_pems
-    from pfa_core.pulling import PullOptions
-    from pfa_core.push import PushOptions, plan_push, push_commitments, retry
     from pfa_core.records import (
         MergedRecord,
         count_records,
@@ -68,7 +65,13 @@ if TYPE_CHECKING:
         show_records,
         stream_records,
     )
+    from pfa_core.status_summary import status
     from pfa_core.store.database import Database
+    from pfa_core.sync.history import list_runs, show_run
+    from pfa_core.sync.pull.files import pull_files, pull_pems
+    from pfa_core.sync.pull.options import PullOptions
+    from pfa_core.sync.push.options import PushOptions
+    from pfa_core.sync.push.push import plan_push, push_commitments, retry
 
 _HOME = {
     name: module
@@ -108,17 +111,22 @@ _HOME = {
         "model.principal": "Principal Right Role",
         "model.query": "Filters Query SortKey parse_sort",
         "model.run": "IfLocked",
-        "overview": "list_runs show_run status",
         "pems.profile": "PemsProfile",
-        "pull": "pull_files pull_pems",
-        "pulling": "PullOptions",
-        "push": "PushOptions plan_push push_commitments retry",
         "records": "MergedRecord count_records export_jsonl list_records nearest_value"
         " show_records stream_records",
+        "status_summary": "status",
         "store.database": "Database",
+        "sync.history": "list_runs show_run",
+        "sync.pull.files": "pull_files pull_pems",
+        "sync.pull.options": "PullOptions",
+        "sync.push.options": "PushOptions",
+        "sync.push.push": "plan_push push_commitments retry",
     }.items()
     for name in names.split()
 }
+
+# `jsontext` is what programs call it that were written before it was `exact_json`.
+_MODULES = {"errors": "errors", "exact_json": "exact_json", "jsontext": "exact_json"}
 
 __all__ = [
     "Change",
@@ -155,6 +163,7 @@ __all__ = [
     "diff",
     "discard",
     "errors",
+    "exact_json",
     "export_jsonl",
     "exposition",
     "follow_log",
@@ -221,8 +230,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f"pfa_core.{_HOME[name]}"), name)
-    if name in ("errors", "jsontext"):
-        return import_module(f"pfa_core.{name}")
+    if name in _MODULES:
+        return import_module(f"pfa_core.{_MODULES[name]}")
     raise AttributeError(f"module 'pfa_core' has no attribute {name!r}")
 
 

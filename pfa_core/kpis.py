@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from psycopg import Connection
 
@@ -15,9 +15,11 @@ from pfa_core.model.months import Moves, month_groups
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
-from pfa_core.overlaid import overlaid
 from pfa_core.store.database import Database
 from pfa_core.store.reads.sums import Grouped, Part, moves, sums
+
+Summed = TypeVar("Summed", Sums, Moves)
+ByGroup = dict[tuple[Any, ...], Summed]
 
 
 def compute_stats(
@@ -122,3 +124,43 @@ def _require_dimensions(by: Sequence[str]) -> None:
             )
     if len(set(by)) != len(by):
         raise InvalidRequest("a dimension stands twice")
+
+
+class Read(Protocol[Summed]):
+    """Reads the sums of a part's matching records by group."""
+
+    def __call__(self, part: Part, *, narrowed: bool = False) -> ByGroup[Summed]:
+        """The sums; `narrowed` also applies the filters on the caller's modifications."""
+        ...
+
+
+def overlaid(
+    read: Read[Summed], filters: Filters, *, baseline: bool = False
+) -> tuple[ByGroup[Summed], ByGroup[Summed]]:
+    """The sums of the matching records with the caller's modifications, and those without.
+
+    Args:
+        filters: Those on states and sessions choose touched records, and whether others count.
+        baseline: Leave the modifications out of both; only without such filters.
+    """
+    if filters.narrows_touched() or filters.changed:
+        rest = _pristine(read) if filters.wants_pristine() else {}
+        without = _add(rest, read(Part.TOUCHED_BEFORE, narrowed=True))
+        return _add(rest, read(Part.TOUCHED_AFTER, narrowed=True)), without
+    without = read(Part.MIRROR)
+    if baseline:
+        return without, without
+    untouched = _add(without, read(Part.TOUCHED_BEFORE), -1)
+    return _add(untouched, read(Part.TOUCHED_AFTER)), without
+
+
+def _pristine(read: Read[Summed]) -> ByGroup[Summed]:
+    return _add(read(Part.MIRROR), read(Part.TOUCHED_BEFORE), -1)
+
+
+def _add(one: ByGroup[Summed], other: ByGroup[Summed], sign: int = 1) -> ByGroup[Summed]:
+    result = dict(one)
+    for key, part in other.items():
+        before = result[key] if key in result else type(part)()
+        result[key] = before.plus(part, sign)
+    return result

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core import jsontext
+from pfa_core import exact_json
 from pfa_core.access.authorization import enter, require_order
 from pfa_core.access.masking import SHOWN_FIELDS, Mask, mask_for
 from pfa_core.errors import Fault, InvalidRequest, NotFound
@@ -50,7 +50,7 @@ class MergedRecord:
     @property
     def data(self) -> dict[str, Any]:
         """The merged record; numbers with a point are Decimal."""
-        return jsontext.loads(self.data_json)
+        return exact_json.loads(self.data_json)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Any
 from psycopg import Connection
 
 import pfa_core
-from pfa_core import jsontext
+from pfa_core import exact_json
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.drafts.commit import CommitResult
 from pfa_core.drafts.save_plan import Saved
@@ -27,9 +27,9 @@ from pfa_core.model.delta import Change
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
 from pfa_core.model.run import IfLocked
 from pfa_core.model.secret import Secret
-from pfa_core.pull import PullResult
 from pfa_core.store import members, signing_keys
 from pfa_core.store.database import Database
+from pfa_core.sync.pull.files import PullResult
 from tests.server import bound_url
 
 SECRET = "the key that signs the tokens of the tests"
@@ -259,7 +259,7 @@ def a_jsonl_file(
 ) -> Path:
     """A baseline file with one record a line."""
     path = folder / name
-    path.write_text("".join(jsontext.dumps(dict(item)) + "\n" for item in records), "utf-8")
+    path.write_text("".join(exact_json.dumps(dict(item)) + "\n" for item in records), "utf-8")
     return path
 
 
@@ -269,5 +269,5 @@ def a_delta_file(folder: Path, content: Any, name: str = "delta.json") -> Path:
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:
-        path.write_text(content if isinstance(content, str) else jsontext.dumps(content), "utf-8")
+        path.write_text(content if isinstance(content, str) else exact_json.dumps(content), "utf-8")
     return path

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pfa_core
-from pfa_core.arriving import PullResult
 from pfa_core.model.delta import same
 from pfa_core.model.principal import Principal
 from pfa_core.pems.profile import GridSettings, PemsProfile
 from pfa_core.pems.sandbox.http import HttpServer, Request, Response
 from pfa_core.pems.sandbox.server import Outcome, Sandbox
-from pfa_core.push import PushOptions, PushResult
 from pfa_core.store.database import Database
+from pfa_core.sync.pull.options import PullResult
+from pfa_core.sync.push.options import PushOptions, PushResult
 from tests.factories import World, a_world
 
 ORG = "ORG"

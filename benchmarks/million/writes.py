@@ -129,7 +129,7 @@ def _save(db: Database, path: Path) -> None:
 def _lines(path: Path) -> str:
     """The file's deltas as COPY takes them: the yardstick does not read JSON."""
     texts = [
-        (item.pfa_id, pfa_core.jsontext.dumps(item.delta))
+        (item.pfa_id, pfa_core.exact_json.dumps(item.delta))
         for item in read_delta_file(str(path)).changes
     ]
     return "".join(f"{pfa_id}\t{text}\n" for pfa_id, text in texts)

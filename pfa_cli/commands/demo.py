@@ -43,7 +43,7 @@ def _overnight(pems: Sandbox, folder: Path) -> None:
     """Make PEMS hold the records of the next day."""
     held = {record.pfa_id: record.data for record in pems.records}
     for line in (folder / "mirror-next-day.jsonl").read_text().splitlines():
-        record = core.jsontext.loads(line)
+        record = core.exact_json.loads(line)
         changes = {
             name: value
             for name, value in record.items()
@@ -177,7 +177,7 @@ def _pems(folder: Path) -> Iterator[Sandbox]:
     from pfa_core.pems.sandbox.server import Sandbox
 
     lines = (folder / "mirror.jsonl").read_text().splitlines()
-    with Sandbox(organization="DEMO", records=map(core.jsontext.loads, lines)) as pems:
+    with Sandbox(organization="DEMO", records=map(core.exact_json.loads, lines)) as pems:
         os.environ["PFA_PEMS_URL"] = pems.url
         yield pems
 

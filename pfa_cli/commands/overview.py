@@ -19,7 +19,7 @@ from pfa_cli.render.words import ago
 from pfa_cli.session import Call, version
 
 if TYPE_CHECKING:
-    from pfa_core.overview import StatusReport
+    from pfa_core.status_summary import StatusReport
 
 app = typer.Typer(rich_markup_mode=None)
 _SESSION_COLUMNS = ("sessionId", "state", "records", "lastChange", "overtaken")

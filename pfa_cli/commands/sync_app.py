@@ -70,7 +70,7 @@ def _told_of_waiting(tell: Callable[[Mapping[str, Any]], None]) -> Iterator[None
     """Hear of it, in the block, when a run waits before it asks PEMS again."""
     import logging
 
-    from pfa_core.logs import LOGGER
+    from pfa_core.sync.run_log import LOGGER
 
     class Waiting(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -22,7 +22,7 @@ from pfa_core.errors import Fault, InvalidData, InvalidRequest, PemsUnavailable
 from pfa_core.model.run import IfLocked
 
 if TYPE_CHECKING:
-    from pfa_core.pull import PullResult
+    from pfa_core.sync.pull.files import PullResult
 
 SHOWN_FAULTS = 20
 KEPT = "what arrived is stored and nothing is marked missing; the next pull goes on behind it"

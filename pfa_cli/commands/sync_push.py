@@ -22,8 +22,8 @@ from pfa_core.errors import BaselineConflict, PemsRejected, PemsUnavailable
 from pfa_core.model.run import IfLocked
 
 if TYPE_CHECKING:
-    from pfa_core.push import PushOptions, PushResult
     from pfa_core.store.queue import DeadLetter
+    from pfa_core.sync.push.options import PushOptions, PushResult
 
 SHOWN_FAULTS = 20
 DEADLINE_PASSED = "DEADLINE_PASSED"

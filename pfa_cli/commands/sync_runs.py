@@ -15,7 +15,7 @@ from pfa_cli.render.sheet import Sheet, show
 from pfa_cli.session import Call
 
 if TYPE_CHECKING:
-    from pfa_core.overview import Run
+    from pfa_core.status_summary import Run
 
 RUN_COLUMNS = ("runId", "direction", "status", "startedAt", "userId", "source", "counts", "message")
 

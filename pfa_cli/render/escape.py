@@ -59,9 +59,9 @@ def plain(value: Any) -> str:
         return instant(value)
     if isinstance(value, int | float | date):
         return str(value)
-    from pfa_core import jsontext
+    from pfa_core import exact_json
 
-    return jsontext.dumps(value)
+    return exact_json.dumps(value)
 
 
 def instant(at: datetime) -> str:

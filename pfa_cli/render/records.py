@@ -38,10 +38,10 @@ def row(record: MergedRecord, columns: tuple[str, ...] = ()) -> Mapping[str, Any
 
 def element(record: MergedRecord) -> str:
     """The record as an element of "data", around the JSON text that the database wrote."""
-    from pfa_core import jsontext
+    from pfa_core import exact_json
 
-    marks = jsontext.dumps(_marks(record))
-    return f'{{"pfaId":{jsontext.dumps(record.pfa_id)},"data":{record.data_json},{marks[1:]}'
+    marks = exact_json.dumps(_marks(record))
+    return f'{{"pfaId":{exact_json.dumps(record.pfa_id)},"data":{record.data_json},{marks[1:]}'
 
 
 def _marks(record: MergedRecord) -> dict[str, Any]:

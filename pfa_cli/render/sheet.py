@@ -54,9 +54,9 @@ def show(sheet: Sheet, look: Look) -> int:
 
 def dumps(value: Any, look: Look) -> str:
     """JSON on one line, every digit kept; on a terminal without raw control characters."""
-    from pfa_core import jsontext
+    from pfa_core import exact_json
 
-    text = value if isinstance(value, RawJson) else jsontext.dumps(value)
+    text = value if isinstance(value, RawJson) else exact_json.dumps(value)
     return escape.visible_json(text) if look.terminal else str(text)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pfa_core import jsontext
+from pfa_core import exact_json
 from pfa_core.errors import Fault
 from pfa_core.model.delta import FieldChange, FieldConflict
 from pfa_core.model.modification import ModificationView
@@ -61,7 +61,7 @@ class Mask:
 
     def record_json(self, text: str) -> str:
         """The same of JSON text, digits kept."""
-        return jsontext.dumps(self.record(jsontext.loads(text))) if self.hides else text
+        return exact_json.dumps(self.record(exact_json.loads(text))) if self.hides else text
 
     def values(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Some fields of a record, a delta or a base: which ones stays visible."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core import jsontext
+from pfa_core import exact_json
 from pfa_core.access.authorization import enter, require_fields
 from pfa_core.drafts.save_plan import SaveOptions, SaveResult, Saving
 from pfa_core.errors import (
@@ -143,6 +143,6 @@ def _require_session(session_id: str | None) -> None:
     if not session_id.strip() or len(session_id) > MAX_SESSION:
         raise InvalidRequest(f"a session id has 1 to {MAX_SESSION} characters")
     try:
-        jsontext.refuse_unstorable(session_id)
-    except jsontext.JsonFault as fault:
+        exact_json.refuse_unstorable(session_id)
+    except exact_json.JsonFault as fault:
         raise InvalidRequest(f"the session id cannot be stored: {fault.reason}") from None

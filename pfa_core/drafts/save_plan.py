@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core import jsontext
+from pfa_core import exact_json
 from pfa_core.errors import Fault, InvalidData, NotFound, PfaError, SessionMismatch, VersionConflict
 from pfa_core.model.delta import RULED, Change, check, clean, merge, same
 from pfa_core.model.principal import Principal
@@ -317,8 +317,8 @@ def _clean(change: Change) -> tuple[dict[str, Any], list[Fault]]:
     if not isinstance(change.change_reason, str | None):
         faults.append(Fault(change.pfa_id, "changeReason", "INVALID_TYPE", "must be a text"))
     try:
-        jsontext.refuse_texts((change.pfa_id, change.change_reason, *delta.values()))
-    except jsontext.JsonFault as fault:
+        exact_json.refuse_texts((change.pfa_id, change.change_reason, *delta.values()))
+    except exact_json.JsonFault as fault:
         faults.append(Fault(change.pfa_id.replace("\0", "\\0"), "", "INVALID_TYPE", fault.reason))
     return delta, faults
 

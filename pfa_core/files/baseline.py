@@ -9,8 +9,8 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 from pfa_core.errors import Fault, InvalidData, InvalidRequest
+from pfa_core.exact_json import JsonFault, loads_strict, refuse_unstorable
 from pfa_core.files.reading import decode, open_input, source_name
-from pfa_core.jsontext import JsonFault, loads_strict, refuse_unstorable
 from pfa_core.model.values import shorten
 
 # What `pfa list -o csv` says of a record beside its fields.

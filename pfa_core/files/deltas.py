@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from pfa_core.errors import Fault, InvalidData
+from pfa_core.exact_json import JsonFault, loads_strict
 from pfa_core.files.reading import read_text, source_name
-from pfa_core.jsontext import JsonFault, loads_strict
 from pfa_core.model.delta import Change, unwritable
 from pfa_core.model.record import FIELDS, MAX_ID
 from pfa_core.model.values import Wrong, shorten

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_dumps, set_json_loads
 
-from pfa_core import jsontext
+from pfa_core import exact_json
 from pfa_core.errors import (
     ConfigInvalid,
     Internal,
@@ -276,8 +276,8 @@ def _open(conninfo: str) -> Connection[Any]:
     except (psycopg.ProgrammingError, UnicodeError):
         # Not even under --debug: the driver's text quotes the address, password and all.
         raise ConfigInvalid(NO_ADDRESS, hint="see PFA_DATABASE_URL") from None
-    set_json_loads(jsontext.loads, conn)
-    set_json_dumps(jsontext.dumps, conn)
+    set_json_loads(exact_json.loads, conn)
+    set_json_dumps(exact_json.dumps, conn)
     conn.adapters.register_dumper(list, TextsDumper)
     return conn
 

@@ -14,12 +14,21 @@ from typing import Any
 import pytest
 
 import pfa_core
-from pfa_core import ConflictSelection, Decision, Filters, Principal, Query, Right, errors, jsontext
+from pfa_core import (
+    ConflictSelection,
+    Decision,
+    Filters,
+    Principal,
+    Query,
+    Right,
+    errors,
+    exact_json,
+)
 from pfa_core.access.masking import Mask
-from pfa_core.logs import JsonFormatter, attached
 from pfa_core.model.principal import RIGHTS_OF, Role
 from pfa_core.pems.mapping.field_map import DEFAULT_FIELDS, load_field_map
-from pfa_core.push import PushOptions
+from pfa_core.sync.push.options import PushOptions
+from pfa_core.sync.run_log import JsonFormatter, attached
 from tests.factories import a_world, commit, draft, record
 from tests.pems_server import FarSide, a_far_side
 
@@ -212,7 +221,7 @@ def test_a_search_for_an_amount_finds_nothing(far: FarSide, blind: Principal) ->
 def test_lines_made_by_the_server_are_masked_as_records_are(database_url: str) -> None:
     world = a_world(database_url, priced("P-1"), priced("P-2", description='a "quote" \\ \n é'))
     strange = {"freight": {"sum": 739146}, "rateUom": "WEEK", "vendor": None}
-    world.execute("UPDATE pfa_mirror SET data = data || %s::jsonb", jsontext.dumps(strange))
+    world.execute("UPDATE pfa_mirror SET data = data || %s::jsonb", exact_json.dumps(strange))
     draft(world.db, world.principal(), "P-1", monthlyRate=int(f"{CANARY}1"), dor="BEO")
     blind = replace(world.principal(), rights=BLIND)
     told: list[bool] = []
@@ -220,7 +229,7 @@ def test_lines_made_by_the_server_are_masked_as_records_are(database_url: str) -
     count = pfa_core.export_jsonl(
         world.db, blind, Query(), out.write, masked=lambda: told.append(True)
     )
-    lines = [jsontext.loads(line) for line in out.getvalue().decode().splitlines()]
+    lines = [exact_json.loads(line) for line in out.getvalue().decode().splitlines()]
     records = list(pfa_core.stream_records(world.db, blind, Query()))
     assert (count, told) == (2, [True])
     assert [line["data"] for line in lines] == [item.data for item in records]
@@ -367,7 +376,7 @@ class TestTexts:
 
     def test_a_masked_record_keeps_its_digits(self) -> None:
         told = Mask(hides=True).record_json('{"pfaId": "00123", "monthlyRate": 1.50, "odd": 1e400}')
-        assert jsontext.loads(told) == {
+        assert exact_json.loads(told) == {
             "pfaId": "00123",
             "monthlyRate": None,
             "odd": None,

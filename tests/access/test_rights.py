@@ -33,7 +33,7 @@ from pfa_core.pems.sandbox.server import Sandbox
 from pfa_core.store import signing_keys
 from pfa_core.store.signing_keys import NewKey
 from tests.factories import World, a_principal, a_world, commit, draft, record
-from tests.operations.views import everything
+from tests.life_cycle.views import everything
 from tests.pems_server import a_profile
 
 Call = Callable[[World, Principal], Any]

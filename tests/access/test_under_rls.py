@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.operations.test_life_cycle_machine import (
-    test_any_sequence_of_steps_gives_what_the_model_gives,
-)
-from tests.operations.test_pull import TestDrafts, TestWhatArrives, file, world
-from tests.operations.test_push import (
+from tests.life_cycle.test_machine import test_any_sequence_of_steps_gives_what_the_model_gives
+from tests.sync.pull.test_files import TestDrafts, TestWhatArrives, file, world
+from tests.sync.push.test_push import (
     far,
     test_a_claim_of_a_run_that_is_no_more_is_taken_over,
     test_a_commitment_reaches_pems_and_leaves_no_trace_in_the_overlay,

@@ -8,7 +8,7 @@ import pfa_core
 from pfa_cli.app import main
 from pfa_core.access.tokens import keyring
 from tests.factories import World, a_world, commit, draft, record
-from tests.operations.exact import require_exact
+from tests.kpis.exact import require_exact
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pfa_core
 from pfa_core import Flags, Query, errors
 from pfa_core.config.settings import Settings
 from tests.factories import SelfClosing, a_principal, a_world, draft, record
-from tests.operations.views import ids
+from tests.life_cycle.views import ids
 
 
 def settings(url: str) -> Settings:

@@ -69,7 +69,7 @@ def a_run(world: World, direction: str, status: str, ended: datetime | None, **c
         status,
         (ended or NOW) - timedelta(seconds=90),
         ended,
-        pfa_core.jsontext.dumps(counts),
+        pfa_core.exact_json.dumps(counts),
     )
 
 

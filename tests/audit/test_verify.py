@@ -16,7 +16,7 @@ from pfa_core import Change, Selection, errors
 from pfa_core.audit.verify import LogReport
 from pfa_core.store import audit
 from tests.factories import World, a_world, commit, draft, record
-from tests.operations.together import together
+from tests.life_cycle.together import together
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAVED = "(SELECT link_id FROM audit_log WHERE action = 'save' LIMIT 1)"

@@ -16,7 +16,7 @@ from pfa_cli.compose import command
 from pfa_cli.logging_options import Logs
 from pfa_cli.session import Call
 from pfa_core.errors import PemsUnavailable
-from pfa_core.logs import LOGGER
+from pfa_core.sync.run_log import LOGGER
 
 RUN = "018f0000-0000-7000-8000-000000000001"
 app = typer.Typer(rich_markup_mode=None)
@@ -26,7 +26,7 @@ app = typer.Typer(rich_markup_mode=None)
 def exchange(call: Call, logs: Logs, *, fail: bool = False) -> None:
     """Exchange something with nobody."""
     with logs.attached():
-        from pfa_core.logs import run_log
+        from pfa_core.sync.run_log import run_log
 
         log = run_log(RUN, "HOLNG")
         log.event("run_started", source="PEMS")
@@ -152,7 +152,7 @@ def test_a_run_that_fails_leaves_its_error_and_no_handler_behind(
 def test_help_and_version_do_not_load_what_logs(words: list[str]) -> None:
     code = (
         "import sys; from pfa_cli.app import main; main(sys.argv[1:]);"
-        "print([n for n in ('logging', 'pfa_core.logs') if n in sys.modules], file=sys.stderr)"
+        "print([n for n in ('logging', 'pfa_core.sync.run_log') if n in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True

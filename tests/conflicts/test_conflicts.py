@@ -21,8 +21,8 @@ from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.store import conflicts
 from pfa_core.store.conflicts import NewConflict
 from tests.factories import World, a_world, commit, draft, record
-from tests.operations.together import together
-from tests.operations.views import codes, everything, one, stored, value
+from tests.life_cycle.together import together
+from tests.life_cycle.views import codes, everything, one, stored, value
 
 USERS = {"ann": "admin", "bob": "editor", "vera": "viewer"}
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from pfa_core.drafts.commit import CommitResult, RecordConflict
 from pfa_core.drafts.withdraw import DiscardResult, UncommitResult
 from pfa_core.model.delta import FieldConflict
 from tests.factories import World, a_world, draft, record
-from tests.operations.views import codes, everything, ids, one, seen, stored, value
+from tests.life_cycle.views import codes, everything, ids, one, seen, stored, value
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pfa_core import Filters, errors
 from pfa_core.drafts.diff import DiffReport
 from pfa_core.model.delta import FieldChange, FieldConflict
 from tests.factories import World, a_world, commit, draft, record
-from tests.operations.views import stats
+from tests.life_cycle.views import stats
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pfa_core import Change, Filters, errors
 from pfa_core.drafts.unset import UnsetResult
 from pfa_core.errors import Fault
 from tests.factories import World, a_delta_file, a_principal, a_world, commit, draft, record
-from tests.operations.views import codes, everything, ids, one, save, seen, stored, value
+from tests.life_cycle.views import codes, everything, ids, one, save, seen, stored, value
 
 
 @pytest.fixture

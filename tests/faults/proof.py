@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pfa_core
-from pfa_core import Filters, jsontext
+from pfa_core import Filters, exact_json
 from pfa_core.model.delta import same
 from pfa_core.pems.sandbox.server import LogEntry, Outcome
 from pfa_core.pems.sandbox.state import StoredRecord
@@ -300,7 +300,7 @@ def _ids(records: Iterable[StoredRecord]) -> set[str]:
 
 
 def _hashable(value: Any) -> Any:
-    return jsontext.dumps(value) if isinstance(value, dict | list) else value
+    return exact_json.dumps(value) if isinstance(value, dict | list) else value
 
 
 def describe(far: FarSide) -> str:

@@ -25,19 +25,19 @@ from typing import Any
 
 import pfa_core
 from pfa_core import errors
-from pfa_core.logs import JsonFormatter, LineHandler, LogFile, attached
 from pfa_core.model.run import IfLocked
 from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import GridSettings, WriterKind
 from pfa_core.pems.services.rest import RestWriter
 from pfa_core.pems.services.screen import ScreenWriter
-from pfa_core.pulling import PullOptions
-from pfa_core.push import PushOptions
-from pfa_core.pushing import Pushing
-from pfa_core.running import Running
-from pfa_core.settling import Settler
 from pfa_core.store import leases, mirror, pull_pages, queue
 from pfa_core.store.database import Database
+from pfa_core.sync.pull.options import PullOptions
+from pfa_core.sync.push.options import PushOptions
+from pfa_core.sync.push.pipeline import Pushing
+from pfa_core.sync.push.settlement import Settler
+from pfa_core.sync.run import Running
+from pfa_core.sync.run_log import JsonFormatter, LineHandler, LogFile, attached
 from tests.factories import a_principal
 from tests.pems_server import a_profile
 

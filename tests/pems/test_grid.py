@@ -12,7 +12,7 @@ from pfa_core.pems.mapping.field_map import FieldMap, read_field_map
 from pfa_core.pems.mapping.steps import Chain
 from pfa_core.pems.mapping.transforms import read_step
 from pfa_core.pems.services.grid import GridPage, decode_page
-from tests.unit.strategies import json_values
+from tests.model.strategies import json_values
 
 MAP = {"pfs_id": "pfaId", "pfs_f_rental": "monthlyRate"}
 

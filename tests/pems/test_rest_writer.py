@@ -15,9 +15,9 @@ from pfa_core.pems.mapping.transforms import read_step
 from pfa_core.pems.sandbox.server import Outcome, Sandbox
 from pfa_core.pems.services.rest import health
 from pfa_core.pems.services.writer import open_writer
+from tests.model.strategies import clean_deltas
 from tests.pems.edge import CANARY, answering, http_answer, profile
 from tests.pems.sandbox_client import record
-from tests.unit.strategies import clean_deltas
 
 ODD_IDS = ["a/b", "50%", "a?b", "a#b", "a b", "Zürich-仮", "..", ".", "%2F", "a+b;c=d&e", "x\\y"]
 

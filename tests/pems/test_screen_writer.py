@@ -25,9 +25,9 @@ from pfa_core.pems.services.screen_values import (
     write_typed,
 )
 from pfa_core.pems.services.writer import open_writer
+from tests.model.strategies import clean_deltas, money, storable_texts
 from tests.pems.edge import CANARY, answering, http_answer, profile
 from tests.pems.sandbox_client import record
-from tests.unit.strategies import clean_deltas, money, storable_texts
 
 ZONES = ["-0500", "+0000", "+0530", "-0330", "+1400", "-1200"]
 NOT_ON_THE_SCREEN = {"actualStart", "actualEnd"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pfa_core.pems.mapping.date_formats import DateFormat, DateFormatFault
 from pfa_core.pems.mapping.steps import Chain, TransformFault
 from pfa_core.pems.mapping.transforms import read_step
-from tests.unit.strategies import storable_texts
+from tests.model.strategies import storable_texts
 
 CELLS = {"a": "x", "b": "", "c": "z"}
 

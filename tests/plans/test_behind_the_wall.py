@@ -77,7 +77,7 @@ def place(world: World, query: Query, at: int) -> str:
     last = world.owner.read(
         lambda conn: merged.page(conn, world.principal("ann"), query, limit=1, offset=at - 1)
     )[0][0]
-    data = pfa_core.jsontext.loads(last[1])
+    data = pfa_core.exact_json.loads(last[1])
     return encode_cursor(query.sort, [str(data["forecastStart"]), last[0]])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from pfa_core import jsontext
+from pfa_core import exact_json
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, SortKey, encode_cursor, parse_sort
 from pfa_core.store import mirror, modifications
@@ -109,7 +109,7 @@ def behind(guard: Guard, query: Query, at: int) -> Query:
 
     def last(conn: Connection[Any]) -> str:
         rows, _ = merged.page(conn, guard.principal("eve"), query, limit=1, offset=at - 1)
-        data: dict[str, Any] = jsontext.loads(rows[0][1])
+        data: dict[str, Any] = exact_json.loads(rows[0][1])
         return encode_cursor(query.sort, [str(data["forecastStart"]), rows[0][0]])
 
     return replace(query, after=guard.world.db.read(last))

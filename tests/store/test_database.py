@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import Jsonb
 
-from pfa_core import jsontext
+from pfa_core import exact_json
 from pfa_core.errors import (
     ConfigInvalid,
     DatabaseUnavailable,
@@ -225,9 +225,9 @@ def test_sessions_speak_utc_and_iso_whatever_the_server_prefers(db, admin):
 
 def test_json_keeps_its_digits_both_ways(db):
     read = db.read(
-        lambda conn: conn.execute("SELECT %s", [Jsonb(jsontext.loads('{"a": 1.10}'))]).fetchone()
+        lambda conn: conn.execute("SELECT %s", [Jsonb(exact_json.loads('{"a": 1.10}'))]).fetchone()
     )
-    assert jsontext.dumps(read[0]) == '{"a":1.10}'
+    assert exact_json.dumps(read[0]) == '{"a":1.10}'
 
 
 def test_a_handle_that_is_busy_with_a_stream_says_so(db):

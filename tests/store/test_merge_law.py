@@ -17,7 +17,7 @@ from pfa_core.model.record import EDITABLE
 from pfa_core.store import mirror, modifications, overlays
 from pfa_core.store.modifications import Commitment, DraftUpdate, NewDraft
 from tests.factories import World, a_world, commit, draft, record
-from tests.unit.strategies import clean_deltas, json_values
+from tests.model.strategies import clean_deltas, json_values
 
 START = datetime(2025, 12, 1, tzinfo=UTC)
 

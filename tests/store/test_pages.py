@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pfa_core import jsontext
+from pfa_core import exact_json
 from pfa_core.model.delta import merge
 from pfa_core.model.query import Filters, Query, SortKey, parse_sort
 from pfa_core.model.record import SORTABLE
@@ -166,7 +166,7 @@ def test_a_stream_gives_what_the_pages_give_with_the_state_of_each(world):
     touched = world.merged("ann").keys()
     assert [row[0] for row in rows] == in_order(expected, (SortKey("forecastStart"),))
     for pfa_id, data, state, session, version, at in rows:
-        assert jsontext.loads(data) == expected[pfa_id]
+        assert exact_json.loads(data) == expected[pfa_id]
         mine = pfa_id in touched
         assert (state, session, version, at is not None) == (
             ("draft", "s", 1, True) if mine else ("pristine", None, 0, False)

@@ -14,7 +14,7 @@ from pfa_core.model.query import Filters
 from pfa_core.store.reads import sums
 from pfa_core.store.reads.sums import Part
 from tests.factories import World, a_world, record
-from tests.unit.strategies import dates, money
+from tests.model.strategies import dates, money
 
 ids = st.sampled_from([f"P-{number}" for number in range(8)])
 records = st.builds(

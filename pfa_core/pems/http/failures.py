@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from pfa_core.jsontext import JsonFault, loads_strict
+from pfa_core.exact_json import JsonFault, loads_strict
 from pfa_core.model.exchange import FORBIDDEN, Remedy, Trouble
 from pfa_core.model.values import shorten
 from pfa_core.pems.services.grid import error_alert

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from pfa_core.errors import IoFailure
-from pfa_core.jsontext import JsonFault, dumps, loads_strict
+from pfa_core.exact_json import JsonFault, dumps, loads_strict
 
 MAX_HEAD = 64 << 10
 MAX_BODY = 64 << 20

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pfa_core.errors import InvalidData, IoFailure, LeaseHeld
-from pfa_core.jsontext import dumps, loads
+from pfa_core.exact_json import dumps, loads
 
 _FIRST_LINE = b'{"format":"pfa-sandbox","version":1}\n'
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from pfa_core import jsontext
+from pfa_core import exact_json
 from pfa_core.errors import ConfigInvalid, InvalidData
 from pfa_core.model.exchange import Remedy, Trouble
 from pfa_core.model.ids import Clock, utc_now
@@ -58,7 +58,7 @@ class GridReader:
         Raises:
             ConfigInvalid: `since` with a field map that has no alias of pemsVersion.
         """
-        body = jsontext.dumps(self._question(offset, size, since)).encode()
+        body = exact_json.dumps(self._question(offset, size, since)).encode()
         answer = self._http.request("POST", GRID_PATH, body)
         if isinstance(answer, Trouble):
             return not_applied(answer)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from pfa_core import jsontext
+from pfa_core import exact_json
 from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import Answer, HttpClient, open_client
@@ -85,12 +85,12 @@ class RestWriter:
             "modifiedBy": write.modified_by,
             "changeReason": write.reason,
         }
-        return jsontext.dumps(body).encode()
+        return exact_json.dumps(body).encode()
 
     def _content(self, answer: Answer, *, written: bool) -> Mapping[str, Any] | Trouble:
         try:
-            told = jsontext.loads_strict(answer.body.decode())
-        except (jsontext.JsonFault, UnicodeDecodeError):
+            told = exact_json.loads_strict(answer.body.decode())
+        except (exact_json.JsonFault, UnicodeDecodeError):
             return protocol_trouble("PEMS's answer is no JSON", written=written)
         alert = self._http.censored(error_alert(told))
         if alert:
@@ -126,8 +126,8 @@ def health(profile: PemsProfile) -> Health:
 
 def _illness(answer: Answer) -> Trouble | None:
     try:
-        told = jsontext.loads_strict(answer.body.decode())
-    except (jsontext.JsonFault, UnicodeDecodeError):
+        told = exact_json.loads_strict(answer.body.decode())
+    except (exact_json.JsonFault, UnicodeDecodeError):
         return protocol_trouble("PEMS's answer is no JSON", written=False)
     if isinstance(told, dict) and told.get("healthy") is False:
         return Trouble("SERVER_ERROR", "PEMS says that it is not healthy", Remedy.RETRY)

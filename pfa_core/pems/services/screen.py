@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pfa_core import jsontext
+from pfa_core import exact_json
 from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
 from pfa_core.model.record import FIELDS
 from pfa_core.model.values import shorten
@@ -115,15 +115,15 @@ class ScreenWriter:
 
     def _ask(self, action: str, pfa_id: str, changes: Mapping[str, Any]) -> _Document | Trouble:
         """One call of the service; its troubles are those of an UPDATE."""
-        body = jsontext.dumps(self._question(action, pfa_id, changes)).encode()
+        body = exact_json.dumps(self._question(action, pfa_id, changes)).encode()
         answer = self._http.request("POST", SCREEN_PATH, body)
         if isinstance(answer, Trouble):
             return answer
         if answer.status == 409:
             return self._http.refused(answer)
         try:
-            told = jsontext.loads_strict(answer.body.decode())
-        except (jsontext.JsonFault, UnicodeDecodeError):
+            told = exact_json.loads_strict(answer.body.decode())
+        except (exact_json.JsonFault, UnicodeDecodeError):
             return protocol_trouble("PEMS's answer is no JSON", written=True)
         alert = self._http.censored(error_alert(told))
         return _alerted(alert) if alert else _document(told)

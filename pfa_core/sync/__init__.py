@@ -1,0 +1,1 @@
+"""Runs that exchange records with PEMS."""

@@ -1,0 +1,1 @@
+"""Pull: PEMS or files into the mirror."""

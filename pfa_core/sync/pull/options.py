@@ -1,0 +1,62 @@
+"""Options and result of a pull."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pfa_core.errors import (
+    Fault,
+)
+from pfa_core.model.run import IfLocked
+from pfa_core.sync.lease import LIFETIME
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """How to pull from PEMS.
+
+    Args:
+        incremental: Only what changed since the last complete pull began; a full pull where none was.
+        since: Only what changed since then, whatever was pulled before; needs a time zone.
+        restart: Begin anew although an earlier full pull was cut off and could be gone on with.
+        if_locked: What to do while another pull of the organization is at work.
+        lifetime: How long a killed pull blocks the next one.
+    """
+
+    incremental: bool = False
+    since: datetime | None = None
+    restart: bool = False
+    if_locked: IfLocked = IfLocked.FAIL
+    lifetime: timedelta = LIFETIME
+
+
+COUNTS = ("total", "inserted", "updated", "unchanged", "missing", "rejected", "foreign")
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    """What a pull did. `rejected` counts every record refused, `foreign` those of them that belong
+    to another organization. `missing` counts mirror records that did not arrive: from files they are
+    only counted, a complete pull from PEMS marks them. `status` is completed, partial (it did not
+    arrive whole: `message` says why), or skipped without a run. `faults` holds at most 1,000 of the
+    refusals; where `masked`, without the numbers in them.
+    """
+
+    run_id: str | None
+    status: str
+    total: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    missing: int = 0
+    rejected: int = 0
+    foreign: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    message: str = ""
+    interrupted: bool = False
+    masked: bool = False
+
+    def counts(self) -> dict[str, int]:
+        """The numbers, as the history keeps them."""
+        return {name: getattr(self, name) for name in COUNTS}

@@ -1,0 +1,1 @@
+"""Push: committed changes to PEMS."""

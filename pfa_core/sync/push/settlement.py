@@ -1,0 +1,210 @@
+"""What came of sends, written down in one transaction: states, mirror, overlays, conflicts, trail."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from pfa_core.model.audit import Action
+from pfa_core.model.ids import NewId
+from pfa_core.model.push import Result, RetryPolicy, Verdict
+from pfa_core.store import (
+    audit,
+    conflicts,
+    leases,
+    members,
+    mirror,
+    overlays,
+    queue,
+    runs,
+)
+from pfa_core.sync.run import Running
+
+_ACTIONS: dict[Verdict, Action] = {
+    Verdict.SYNCED: "acknowledge",
+    Verdict.REJECTED: "reject",
+    Verdict.CONFLICT: "dispute",
+    Verdict.RETRYING: "postpone",
+    Verdict.RELEASED: "release",
+}
+_FOLDED = (Verdict.SYNCED, Verdict.CONFLICT)
+
+
+@dataclass(frozen=True, slots=True)
+class Settler:
+    """Settles the results of one run. `chance` spreads the retries; `number` counts outcomes."""
+
+    running: Running
+    policy: RetryPolicy
+    new_id: NewId
+    number: Callable[[], int]
+    chance: Callable[[], float] = random.random
+
+    def settle(self, conn: Connection[Any], results: Sequence[Result]) -> list[Result]:
+        """Write the results down; those that were still the run's, as they ended.
+
+        Locks go member rows → organization row → mirror rows → overlay rows, as everywhere. What
+        PEMS has taken is folded into the mirror by the same transaction that calls it synced.
+        """
+        code = self.running.organization_id
+        members.lock_users(conn, code, sorted({item.task.user_id for item in results}))
+        members.lock_mirror(conn, code)
+        at = leases.clock(conn)
+        judged = [self._judged(item, at) for item in results]
+        ours = self._change_states(conn, judged, at)
+        self._fold(conn, ours, at)
+        self._write_conflicts(conn, ours, at)
+        self._write_trail(conn, ours, at)
+        return ours
+
+    def _judged(self, result: Result, at: datetime) -> Result:
+        """A failure that is not worth another try is final."""
+        task, trouble = result.task, result.trouble
+        if result.verdict is not Verdict.RETRYING or trouble is None:
+            return result
+        failures = task.failures + self.policy.counts(result)
+        counted = replace(result, task=replace(task, failures=failures))
+        if self.policy.worth_it(failures, task.first_attempt_at, at):
+            return counted
+        message = f"given up after {task.attempt} attempts: {result.message}"
+        return replace(counted, verdict=Verdict.REJECTED, message=message)
+
+    def _change_states(
+        self, conn: Connection[Any], results: Sequence[Result], at: datetime
+    ) -> list[Result]:
+        code, run = self.running.organization_id, self.running.run_id
+        by_verdict: dict[Verdict, list[Result]] = defaultdict(list)
+        for item in results:
+            by_verdict[item.verdict].append(item)
+        kept = queue.acknowledge(conn, code, run, _ids(by_verdict[Verdict.SYNCED]), at)
+        failed = [*by_verdict[Verdict.RETRYING], *by_verdict[Verdict.REJECTED]]
+        kept |= queue.reject(conn, code, run, [self._rejection(item, at) for item in failed])
+        disputes = [
+            (item.task.modification_id, item.delta, item.rebased)
+            for item in by_verdict[Verdict.CONFLICT]
+        ]
+        kept |= queue.dispute(conn, code, run, disputes)
+        returns = [
+            (item.task.modification_id, item.in_doubt, item.task.generation)
+            for item in by_verdict[Verdict.RELEASED]
+        ]
+        kept |= queue.hand_back(conn, code, run, returns)
+        return [item for item in results if item.task.modification_id in kept]
+
+    def _rejection(self, result: Result, at: datetime) -> queue.Rejection:
+        task, trouble = result.task, result.trouble
+        due = None
+        if result.verdict is Verdict.RETRYING and trouble is not None:
+            rung = (task.failures if self.policy.counts(result) else task.attempt) - 1
+            due = at + self.policy.delay(rung, trouble.retry_after, self.chance())
+        return queue.Rejection(
+            task.modification_id,
+            result.in_doubt,
+            task.generation,
+            task.failures,
+            due,
+            f"{result.code}: {result.message}",
+        )
+
+    def _fold(self, conn: Connection[Any], results: Sequence[Result], at: datetime) -> None:
+        code = self.running.organization_id
+        folded = [item for item in results if item.verdict in _FOLDED]
+        if not folded:
+            return
+        left = overlays.clear_overlays(conn, code, _by_user(folded))
+        queue.shift_bases(conn, code, [_settled(item) for item in folded if _is_synced(item)])
+        mirror.fold(conn, code, self.running.run_id, [_fold(item) for item in folded], at)
+        overlays.rebuild_overlays(conn, code, left)
+
+    def _write_conflicts(
+        self, conn: Connection[Any], results: Iterable[Result], at: datetime
+    ) -> None:
+        rows = [
+            conflicts.NewConflict(
+                str(self.new_id()),
+                item.task.modification_id,
+                item.task.pfa_id,
+                item.task.user_id,
+                [
+                    {"field": one.field, "base": one.base, "mine": one.mine, "pems": one.pems}
+                    for one in item.conflicts
+                ],
+            )
+            for item in results
+            if item.verdict is Verdict.CONFLICT
+        ]
+        conflicts.insert(conn, self.running.organization_id, rows, at)
+
+    def _write_trail(self, conn: Connection[Any], results: Sequence[Result], at: datetime) -> None:
+        code, run, user = (
+            self.running.organization_id,
+            self.running.run_id,
+            self.running.principal.user_id,
+        )
+        runs.add_outcomes(conn, code, run, [self._outcome(item) for item in results], at)
+        for verdict, action in _ACTIONS.items():
+            entries = [self._entry(item) for item in results if item.verdict is verdict]
+            audit.write(conn, code, user, action, at, entries)
+
+    def _outcome(self, result: Result) -> runs.NewOutcome:
+        task = result.task
+        return runs.NewOutcome(
+            str(self.new_id()),
+            self.number(),
+            task.pfa_id,
+            f"{task.user_id}, session {task.session_id}",
+            str(result.verdict),
+            result.code,
+            result.message,
+            task.modification_id,
+            task.attempt,
+        )
+
+    def _entry(self, result: Result) -> audit.Entry:
+        task = result.task
+        return audit.Entry(
+            str(self.new_id()),
+            task.pfa_id,
+            task.modification_id,
+            task.session_id,
+            self.running.run_id,
+            dict(task.now),
+            dict(result.delta),
+            result.message or task.reason or None,
+        )
+
+
+def _ids(results: Iterable[Result]) -> list[str]:
+    return [item.task.modification_id for item in results]
+
+
+def _is_synced(result: Result) -> bool:
+    return result.verdict is Verdict.SYNCED
+
+
+def _by_user(results: Iterable[Result]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for item in results:
+        found[item.task.user_id].append(item.task.pfa_id)
+    return found
+
+
+def _settled(result: Result) -> dict[str, Any]:
+    task = result.task
+    return {"user_id": task.user_id, "pfa_id": task.pfa_id, "delta": dict(result.delta)}
+
+
+def _fold(result: Result) -> dict[str, Any]:
+    stamp = {"pemsVersion": result.stamp} if result.stamp else {}
+    return {
+        "pfa_id": result.task.pfa_id,
+        "reading": dict(result.reading.record) if result.reading else None,
+        "changes": {**result.changes, **stamp},
+        "revision": result.revision,
+    }

@@ -1,0 +1,53 @@
+"""The tally of a push."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pfa_core.errors import Fault
+from pfa_core.model.push import Result, Verdict
+
+MAX_PROBLEMS = 1000
+
+
+@dataclass
+class Tally:
+    """What became of the commitments of a run, each counted as it ended."""
+
+    synced: int = 0
+    recovered: int = 0
+    others: dict[str, Result] = field(default_factory=dict)
+
+    def add(self, results: Iterable[Result]) -> None:
+        """Count results; a later one of a commitment replaces the earlier."""
+        for result in results:
+            key = result.task.modification_id
+            self.others.pop(key, None)
+            if result.verdict is Verdict.SYNCED:
+                self.synced += 1
+            elif result.verdict is not Verdict.RELEASED:
+                self.others[key] = result
+
+    def counts(self) -> dict[str, int]:
+        """By outcome, as the history and the command line tell them."""
+        verdicts = Counter(item.verdict for item in self.others.values())
+        return {
+            "total": self.synced + len(self.others),
+            "synced": self.synced,
+            "rejected": verdicts[Verdict.REJECTED],
+            "conflicts": verdicts[Verdict.CONFLICT],
+            "retrying": verdicts[Verdict.RETRYING],
+            "recovered": self.recovered,
+        }
+
+    def problems(self) -> list[Fault]:
+        """Why commitments are not in PEMS yet, at most 1,000."""
+        return [_problem(item) for item in list(self.others.values())[:MAX_PROBLEMS]]
+
+
+def _problem(result: Result) -> Fault:
+    code = result.code or str(result.verdict).upper()
+    place = f"session {result.task.session_id}"
+    return Fault(result.task.pfa_id, "", code, result.message, place)

@@ -1,0 +1,159 @@
+"""Baseline records: cast, defaulted, refused one by one."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pfa_core.errors import Fault
+from pfa_core.model.baseline import FOREIGN, read_record
+from pfa_core.model.record import FIELDS
+from tests.factories import record
+from tests.model.strategies import json_values
+
+LEAST = {
+    "pfaId": "P-1",
+    "organization": "ORG",
+    "areaSilo": "",
+    "category": "",
+    "class": "",
+    "source": "Rental",
+    "dor": "PROJECT",
+    "isActualized": False,
+    "isDiscontinued": False,
+    "isFundsTransferable": False,
+    "monthlyRate": None,
+    "purchasePrice": None,
+    "manufacturer": "",
+    "model": "",
+    "contract": None,
+    "equipment": None,
+    "originalStart": None,
+    "originalEnd": None,
+    "hasPlan": False,
+    "forecastStart": None,
+    "forecastEnd": None,
+    "actualStart": None,
+    "actualEnd": None,
+    "hasActuals": False,
+}
+
+
+def read(raw, *, textual: bool = False):
+    return read_record(raw, "ORG", "line 7", textual=textual)
+
+
+def refused(raw, *, textual: bool = False) -> Fault:
+    fault = read(raw, textual=textual)
+    assert isinstance(fault, Fault), fault
+    assert fault.position == "line 7"
+    return fault
+
+
+def test_a_whole_record_is_kept_as_it_came():
+    raw = record("P-1", monthlyRate=Decimal("5500.50"), actualStart="2025-12-02", actualEnd=None)
+    assert read(raw) == {**raw, "organization": "ORG", "hasPlan": True, "hasActuals": False}
+
+
+@pytest.mark.parametrize("textual", [False, True])
+def test_missing_fields_get_their_defaults(textual):
+    assert read({"pfaId": "P-1"}, textual=textual) == LEAST
+
+
+def test_null_gets_the_default_too():
+    raw = {"pfaId": "P-1", "category": None, "source": None, "dor": None, "isActualized": None}
+    assert read(raw) == LEAST
+
+
+def test_a_record_of_texts_is_cast():
+    raw = {
+        "pfaId": "00123",
+        "organization": "ORG",
+        "monthlyRate": "5500.50",
+        "purchasePrice": "",
+        "source": "PURCHASE",
+        "dor": "beo",
+        "isActualized": "Y",
+        "isDiscontinued": "",
+        "model": "1e5",
+        "contract": "null",
+        "originalStart": "2025-12-01T00:00:00.000Z",
+        "originalEnd": "2025-12-31",
+        "actualStart": "",
+    }
+    assert read(raw, textual=True) == {
+        **LEAST,
+        "pfaId": "00123",
+        "monthlyRate": Decimal("5500.50"),
+        "source": "Purchase",
+        "dor": "BEO",
+        "isActualized": True,
+        "model": "1e5",
+        "contract": "null",
+        "originalStart": "2025-12-01",
+        "originalEnd": "2025-12-31",
+        "hasPlan": True,
+    }
+
+
+def test_plan_and_actuals_follow_the_dates_whatever_the_record_says():
+    claims = {"hasPlan": False, "hasActuals": True}
+    kept = read(record("P-1", actualEnd=None) | claims)
+    assert (kept["hasPlan"], kept["hasActuals"]) == (True, False)
+    both = read(record("P-1", actualStart="2025-12-01", actualEnd="2025-12-02") | claims)
+    assert (both["hasPlan"], both["hasActuals"]) == (True, True)
+
+
+def test_fields_that_nobody_knows_are_kept_as_they_came():
+    kept = read({"pfaId": "P-1", "vendorName": "ACME", "nested": {"a": [1, None]}})
+    assert kept == {**LEAST, "vendorName": "ACME", "nested": {"a": [1, None]}}
+
+
+def test_numbers_in_json_may_be_written_as_text_but_flags_may_not():
+    assert read({"pfaId": "P-1", "monthlyRate": "12.50"})["monthlyRate"] == Decimal("12.50")
+    assert refused({"pfaId": "P-1", "isActualized": "Y"}).code == "INVALID_TYPE"
+
+
+@pytest.mark.parametrize("own", [None, "", "ORG"])
+def test_a_record_of_the_organization_or_of_none_is_taken(own):
+    assert read({"pfaId": "P-1", "organization": own}) == LEAST
+
+
+@pytest.mark.parametrize("own", ["ORG2", "org", " ORG", "OR", 7])
+def test_a_record_of_another_organization_is_refused(own):
+    fault = refused({"pfaId": "P-1", "organization": own})
+    assert (fault.pfa_id, fault.field, fault.code) == ("P-1", "organization", FOREIGN)
+
+
+@pytest.mark.parametrize(
+    ("raw", "field", "code"),
+    [
+        ({}, "pfaId", "MISSING_REQUIRED_FIELD"),
+        ({"pfaId": None}, "pfaId", "MISSING_REQUIRED_FIELD"),
+        ({"pfaId": ""}, "pfaId", "MISSING_REQUIRED_FIELD"),
+        ({"pfaId": 123}, "pfaId", "INVALID_TYPE"),
+        ({"pfaId": "  "}, "pfaId", "INVALID_RANGE"),
+        pytest.param({"pfaId": "x" * 201}, "pfaId", "INVALID_RANGE", id="an id too long"),
+        ({"pfaId": "P", "monthlyRate": -1}, "monthlyRate", "INVALID_RANGE"),
+        ({"pfaId": "P", "monthlyRate": "abc"}, "monthlyRate", "INVALID_TYPE"),
+        ({"pfaId": "P", "forecastStart": "2025-02-30"}, "forecastStart", "INVALID_TYPE"),
+        ({"pfaId": "P", "source": "Lease"}, "source", "INVALID_ENUM_VALUE"),
+        ({"pfaId": "P", "category": 5}, "category", "INVALID_TYPE"),
+        ([], "", "INVALID_TYPE"),
+        ("P-1", "", "INVALID_TYPE"),
+        (None, "", "INVALID_TYPE"),
+    ],
+)
+def test_a_record_with_a_wrong_field_is_refused_naming_it(raw, field, code):
+    fault = refused(raw)
+    assert (fault.field, fault.code) == (field, code)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(FIELDS)), json_values), st.booleans())
+def test_a_record_is_read_or_refused_and_reads_as_itself(raw, textual):
+    result = read({"pfaId": "P-1", **raw}, textual=textual)
+    if isinstance(result, dict):
+        assert read(result) == result

@@ -1,0 +1,143 @@
+"""JSON that keeps every digit, and refuses what cannot be stored."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pfa_core.exact_json import JsonFault, dumps, loads, loads_strict
+from tests.model.strategies import json_values
+
+decimals = st.decimals(allow_nan=False, allow_infinity=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "shown"),
+    [
+        ("5500.50", Decimal("5500.50"), "5500.50"),
+        ("0.10", Decimal("0.10"), "0.10"),
+        ("1.0", Decimal("1.0"), "1.0"),
+        ("5", 5, "5"),
+        (
+            "123456789012345678901234567890.123456789",
+            None,
+            "123456789012345678901234567890.123456789",
+        ),
+        ("1e5", Decimal("1E+5"), "1E+5"),
+        ("-0", 0, "0"),
+        ('"00123"', "00123", '"00123"'),
+        ('"1e5"', "1e5", '"1e5"'),
+        ('"Müller"', "Müller", '"Müller"'),
+        ('"\\u00e9\\ud83d\\ude00"', "é😀", '"é😀"'),
+        ("[ 1 , null , true ]", [1, None, True], "[1,null,true]"),
+    ],
+)
+@pytest.mark.parametrize("read", [loads, loads_strict])
+def test_what_was_read_is_written_with_its_own_digits(read, text, value, shown):
+    found = read(text)
+    assert value is None or (found, type(found)) == (value, type(value))
+    assert dumps(found) == shown
+
+
+@given(decimals)
+def test_a_decimal_survives_the_round_trip_with_all_its_digits(number):
+    read = loads(dumps(number))
+    assert Decimal(read) == number
+    assert str(read) == str(number) or number.as_tuple().exponent == 0
+
+
+@given(st.decimals(-(10**20), 10**20, allow_nan=False, allow_infinity=False, places=6))
+def test_money_survives_the_strict_round_trip_too(number):
+    read = loads_strict(dumps({"monthlyRate": number}))["monthlyRate"]
+    assert str(read) == str(number)
+
+
+@given(json_values)
+def test_any_value_survives_both_round_trips(value):
+    assert loads(dumps(value)) == value
+    assert loads_strict(dumps(value)) == value
+
+
+@given(json_values)
+def test_what_is_written_stands_on_one_line_and_others_can_read_it(value):
+    text = dumps(value)
+    assert "\n" not in text
+    json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ('{"a": 1,}', 1, 8),
+        ('{"a": 1,\n "b" 2}', 2, 6),
+        ("", 1, 1),
+        ("{", 1, 2),
+        ("[1, 2", 1, 6),
+        ('{"a": tru}', 1, 7),
+        ("{'a': 1}", 1, 2),
+        ("[1] [2]", 1, 5),
+        ("\n\n  x", 3, 3),
+        ('["a\nb"]', 1, 4),
+        ('{"a": 01}', 1, 8),
+        ("{1: 2}", 1, 2),
+    ],
+)
+def test_text_that_is_no_json_is_refused_with_line_and_column(text, line, column):
+    with pytest.raises(JsonFault) as caught:
+        loads_strict(text)
+    assert (caught.value.line, caught.value.column) == (line, column)
+    assert str(caught.value).startswith(f"line {line} column {column}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("NaN", "NaN"),
+        ("[Infinity]", "Infinity"),
+        ("[-Infinity]", "-Infinity"),
+        ('{"a": 1, "a": 2}', "'a' stands twice"),
+        ('{"x": {"a": 1, "\\u0061": 1}}', "'a' stands twice"),
+        ("1e401", "out of any range"),
+        ("1e-401", "out of any range"),
+        pytest.param("9" * 401, "out of any range", id="of 401 digits"),
+        pytest.param("0." + "9" * 400, "out of any range", id="of 400 decimals"),
+        pytest.param("1e" + "9" * 390, "out of any range", id="with a huge exponent"),
+        ('"a\\u0000b"', "NUL"),
+        ('{"a\\u0000b": 1}', "NUL"),
+        ('"\\ud800"', "surrogate"),
+        ('{"\\udc00": 1}', "surrogate"),
+        pytest.param("[" * 101 + "]" * 101, "nested deeper", id="too deep a list"),
+        pytest.param('{"a":' * 101 + "1" + "}" * 101, "nested deeper", id="too deep an object"),
+        pytest.param("[" * 100_000 + "]" * 100_000, "nested deeper", id="far too deep"),
+        pytest.param("[" * 100_000, "", id="far too deep and never closed"),
+    ],
+)
+def test_json_that_cannot_be_stored_is_refused_with_a_reason(text, reason):
+    with pytest.raises(JsonFault) as caught:
+        loads_strict(text)
+    assert reason in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("9" * 400, id="400 digits"),
+        pytest.param("1e400", id="an exponent of 400"),
+        pytest.param("[" * 100 + "]" * 100, id="100 levels"),
+    ],
+)
+def test_the_limits_themselves_are_taken(text):
+    loads_strict(text)
+
+
+@given(st.text(max_size=40) | st.text('{}[]",:0123456789.eE-+ntf\\u \n', max_size=40))
+def test_any_text_is_read_or_refused_and_nothing_else(text):
+    with suppress(JsonFault):
+        value = loads_strict(text)
+        assert loads_strict(dumps(value)) == value
