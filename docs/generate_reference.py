@@ -16,16 +16,19 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pfa_cli import exit_codes
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import typer  # noqa: E402
 
 import pfa_core  # noqa: E402
-from pfa_cli import failures  # noqa: E402
 from pfa_cli.app import app  # noqa: E402
-from pfa_cli.helptext import EVERYWHERE  # noqa: E402
-from pfa_cli.options import FILTERS, PAGING  # noqa: E402
+from pfa_cli.framework.filters import FILTERS  # noqa: E402
+from pfa_cli.framework.help import EVERYWHERE  # noqa: E402
+from pfa_cli.framework.paging import PAGING  # noqa: E402
+from pfa_cli.render import failures  # noqa: E402
 from pfa_core import errors  # noqa: E402
 from pfa_core.config.pems import GRID_KEYS, PEMS_KEYS, SCREEN_KEYS  # noqa: E402
 from pfa_core.config.settings import PROFILE_KEYS  # noqa: E402
@@ -97,15 +100,15 @@ VARIABLES = {
 NUMBERS = (
     (0, "", "", "done; no rows and nothing to do as well"),
     (
-        failures.PARTLY_DONE,
+        exit_codes.PARTLY_DONE,
         "",
         "",
         "partly done: some records rejected or in conflict, the rest is stored",
     ),
-    (failures.DIFFERS, "", "", "differs: only with `--exit-code` on `diff` and `status`"),
+    (exit_codes.DIFFERS, "", "", "differs: only with `--exit-code` on `diff` and `status`"),
     (failures.INTERRUPTED, "", "", "interrupted (SIGINT)"),
-    (failures.READER_GONE, "", "", "the reader of stdout went away, as in `pfa list | head -1`"),
-    (failures.TERMINATED, "", "", "terminated (SIGTERM)"),
+    (exit_codes.READER_GONE, "", "", "the reader of stdout went away, as in `pfa list | head -1`"),
+    (exit_codes.TERMINATED, "", "", "terminated (SIGTERM)"),
 )
 
 

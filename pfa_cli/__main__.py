@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from pfa_cli.start import main
+from pfa_cli.main import main
 
 sys.exit(main())

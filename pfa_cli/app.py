@@ -18,24 +18,26 @@ from typing import Annotated, Any
 
 import typer
 
-from pfa_cli import failures, streams
-from pfa_cli.compose import takes_common
-from pfa_cli.failures import ErrorFormat, Terminated
-from pfa_cli.helptext import Group
+from pfa_cli import exit_codes
+from pfa_cli.framework.call import error_style, show_version
+from pfa_cli.framework.common import Common, Line
+from pfa_cli.framework.compose import takes_common
+from pfa_cli.framework.help import Group
+from pfa_cli.render import failures, streams
+from pfa_cli.render.failures import ErrorFormat, Terminated
 from pfa_cli.render.formats import Format
-from pfa_cli.session import Common, Line, error_style, show_version
-from pfa_cli.streams import Color
+from pfa_cli.render.streams import Color
 from pfa_core.errors import InvalidRequest
 
 # Where each command lives, in the order of the help page.
 COMMANDS = {
-    "init": "auth",
+    "init": "members",
     "list": "records",
     "show": "records",
-    "stats": "kpis",
-    "status": "overview",
+    "stats": "stats",
+    "status": "status",
     "draft": "drafts",
-    "diff": "review",
+    "diff": "diff",
     "commit": "lifecycle",
     "discard": "lifecycle",
     "uncommit": "lifecycle",
@@ -44,14 +46,14 @@ COMMANDS = {
     "conflict": "conflict",
     "log": "log",
     "metrics": "metrics",
-    "auth": "tokens",
-    "org": "auth",
-    "user": "auth",
+    "auth": "auth",
+    "org": "members",
+    "user": "members",
     "db": "db",
     "demo": "demo",
     "sandbox": "sandbox",
-    "doctor": "overview",
-    "version": "overview",
+    "doctor": "status",
+    "version": "status",
 }
 GRACE_SECONDS = 10
 
@@ -145,10 +147,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return failures.INTERRUPTED
     except Terminated:
-        return failures.TERMINATED
+        return exit_codes.TERMINATED
     except BrokenPipeError:
         streams.abandon()
-        return failures.READER_GONE
+        return exit_codes.READER_GONE
     except Exception as error:
         return _fail(error, arguments, line)
 
@@ -222,4 +224,4 @@ def _terminable() -> Iterator[None]:
 
 
 def _give_up(_number: int, _frame: FrameType | None) -> None:
-    os._exit(failures.TERMINATED)
+    os._exit(exit_codes.TERMINATED)

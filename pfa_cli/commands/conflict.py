@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.compose import Effect, command, group
-from pfa_cli.failures import fault_document
-from pfa_cli.outcomes import show_records, tell
-from pfa_cli.render.documents import document
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import Effect, command, group
+from pfa_cli.render.changes import show_records, tell
 from pfa_cli.render.escape import plain, visible
+from pfa_cli.render.failures import fault_document
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import ago, count
-from pfa_cli.session import Call
+from pfa_cli.render.humanize import ago, count
+from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest
 from pfa_core.model.query import Filters
 
@@ -244,7 +244,7 @@ def _now(item: ConflictView, field: str) -> Any:
 
 
 def _page(item: ConflictView, look: Look) -> str:
-    from pfa_cli.render.grid import facts, grid
+    from pfa_cli.render.tables import facts, grid
 
     columns = [name for name in _columns([item], look) if name not in ("pfaId", "sessionId", "age")]
     cells = [[row.get(name) for name in columns] for row in _rows(item)]

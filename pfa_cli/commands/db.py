@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import pfa_core as core
-from pfa_cli import streams
-from pfa_cli.compose import Effect, command, group
-from pfa_cli.render.documents import document
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import Effect, command, group
+from pfa_cli.render import streams
 from pfa_cli.render.formats import Format
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import count
-from pfa_cli.session import Call
+from pfa_cli.render.humanize import count
+from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import Internal, NotFound
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def upgrade(call: Call) -> None:
 @command(db, "status", exit_codes="0 even when the database cannot be reached; pfa doctor judges.")
 def status(call: Call) -> None:
     """Show which database is used, whether it answers, and its schema. Starts nothing."""
-    from pfa_cli.render.grid import facts
+    from pfa_cli.render.tables import facts
 
     item = document(core.database_status(call.settings))
     sheet = Sheet(

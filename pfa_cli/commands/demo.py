@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import typer
 
 import pfa_core as core
-from pfa_cli import streams
-from pfa_cli.compose import Effect, command
-from pfa_cli.session import Call
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import Effect, command
+from pfa_cli.render import streams
 from pfa_core.errors import Internal, PfaError
 
 if TYPE_CHECKING:

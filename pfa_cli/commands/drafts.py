@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import pfa_core as core
-from pfa_cli.compose import Effect, command, group
-from pfa_cli.outcomes import show_saved, show_unset
-from pfa_cli.render.documents import document
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import Effect, command, group
+from pfa_cli.render.changes import show_saved, show_unset
 from pfa_cli.render.escape import plain
 from pfa_cli.render.formats import Format
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.session import Call
+from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.delta import unwritable
 from pfa_core.model.query import Filters

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.compose import Effect, command
-from pfa_cli.failures import fault_document
-from pfa_cli.outcomes import show_records, tell
-from pfa_cli.render.documents import document
-from pfa_cli.render.words import count
-from pfa_cli.session import Call
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import Effect, command
+from pfa_cli.render.changes import show_records, tell
+from pfa_cli.render.failures import fault_document
+from pfa_cli.render.humanize import count
+from pfa_cli.render.json import document
 from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest
 
 if TYPE_CHECKING:

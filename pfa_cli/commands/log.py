@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli import streams
-from pfa_cli.compose import command, takes_common
-from pfa_cli.durations import parse_duration
-from pfa_cli.helptext import Group
-from pfa_cli.render.documents import document
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import command, takes_common
+from pfa_cli.framework.durations import parse_duration
+from pfa_cli.framework.help import Group
+from pfa_cli.render import streams
 from pfa_cli.render.escape import plain
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import MASKED, count
-from pfa_cli.session import Call
+from pfa_cli.render.humanize import MASKED, count
+from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import Internal, InvalidRequest
 from pfa_core.model.rights import MONEY
 

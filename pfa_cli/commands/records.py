@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli import streams
-from pfa_cli.compose import command
-from pfa_cli.options import Paging
-from pfa_cli.render.detail import detail_rows, detail_text
-from pfa_cli.render.documents import document
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import command
+from pfa_cli.framework.paging import Paging
+from pfa_cli.render import streams
 from pfa_cli.render.formats import Format, Look
+from pfa_cli.render.humanize import count
+from pfa_cli.render.json import document
+from pfa_cli.render.output import RawJson, Sheet, dumps, narrowed, require_columns, show
+from pfa_cli.render.record import detail_rows, detail_text
 from pfa_cli.render.records import ALL_COLUMNS, NUMBERS, TABLE_COLUMNS, element, row
-from pfa_cli.render.sheet import RawJson, Sheet, dumps, narrowed, require_columns, show
-from pfa_cli.render.words import count
-from pfa_cli.session import Call
 from pfa_core.model.query import Filters, Query
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pfa_cli import streams
-from pfa_cli.compose import Effect, command
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import Effect, command
+from pfa_cli.render import streams
 from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import count
-from pfa_cli.session import Call
+from pfa_cli.render.humanize import count
+from pfa_cli.render.output import Sheet, show
 
 if TYPE_CHECKING:
     from pfa_core.errors import Fault

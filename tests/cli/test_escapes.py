@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pfa_cli import streams
+from pfa_cli.render import streams
 from pfa_cli.render.escape import no_formula
 from tests.cli.conftest import Pfa, baseline_record, write_lines
 

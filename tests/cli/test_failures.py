@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-import pfa_cli.session
-from pfa_cli import failures
+import pfa_cli.framework.call
 from pfa_cli.app import main
-from pfa_cli.failures import ErrorFormat, Failure, Terminated
+from pfa_cli.render import failures
+from pfa_cli.render.failures import ErrorFormat, Failure, Terminated
 from pfa_core import errors
 from pfa_core.errors import Fault
 
@@ -54,7 +54,7 @@ def raising(monkeypatch: pytest.MonkeyPatch) -> Any:
         def look(*_: Any) -> None:
             raise error
 
-        monkeypatch.setattr(pfa_cli.session.Call, "look", look)
+        monkeypatch.setattr(pfa_cli.framework.call.Call, "look", look)
 
     return fail_with
 

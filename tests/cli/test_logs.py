@@ -12,9 +12,9 @@ import typer
 
 from pfa_cli import app as program
 from pfa_cli.app import main
-from pfa_cli.compose import command
-from pfa_cli.logging_options import Logs
-from pfa_cli.session import Call
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import command
+from pfa_cli.framework.run_log import Logs
 from pfa_core.errors import PemsUnavailable
 from pfa_core.sync.run_log import LOGGER
 

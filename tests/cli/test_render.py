@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 from pfa_cli.render import escape
-from pfa_cli.render.documents import document
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.render.grid import grid
+from pfa_cli.render.humanize import ago, count, money, signed, span
+from pfa_cli.render.json import camel_case, document
+from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.records import element, row
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import ago, count, money, signed, span
-from pfa_cli.session import camel_case
+from pfa_cli.render.tables import grid
 from pfa_core.errors import Fault, InvalidRequest
 
 NASTY = 'a\tb\nc\rd\\e"f,g|h\x1b[31m\x9b\u202e'

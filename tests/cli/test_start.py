@@ -105,7 +105,7 @@ def test_an_interrupt_while_the_program_is_loaded_is_quiet() -> None:
         "        if name == 'pfa_cli.app':\n"
         "            raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupting())\n"
-        "from pfa_cli.start import main\n"
+        "from pfa_cli.main import main\n"
         "sys.exit(main())\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -132,7 +132,7 @@ def test_a_pems_that_is_away_is_69(pulled: Pfa, monkeypatch: pytest.MonkeyPatch)
 def test_a_terminal_is_told_of_every_wait_for_pems(
     pulled: Pfa, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pfa_cli.streams.is_terminal", lambda stream: stream is sys.stderr)
+    monkeypatch.setattr("pfa_cli.render.streams.is_terminal", lambda stream: stream is sys.stderr)
     monkeypatch.setenv("PFA_PEMS_URL", "http://127.0.0.1:9")
     config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
     config.write_text("[profiles.default.pems]\nretry_delay = 0.01\nretries = 3\n")

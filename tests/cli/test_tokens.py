@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 import typer
 
-from pfa_cli import streams
 from pfa_cli.app import app
-from pfa_core.config import secret_files
+from pfa_cli.render import streams
 from tests.cli.conftest import Pfa, Told
 
 EXAMPLE = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
@@ -297,7 +296,7 @@ class TestSecrecy:
     ) -> None:
         streams.tell(f"a {vera}, another ({EXAMPLE}) and eyJ alone")
         assert capsys.readouterr().err == "a eyJ…, another (eyJ…) and eyJ alone\n"
-        assert secret_files.masked("nothing here") == "nothing here"
+        assert masked("nothing here") == "nothing here"
 
     def test_neither_arguments_nor_log_show_the_token_while_it_works(
         self, ready: Pfa, vera: str, tmp_path: Path

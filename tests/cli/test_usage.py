@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-import pfa_cli.session
+import pfa_cli.framework.call
 from pfa_cli.app import main
-from pfa_cli.durations import parse_duration
+from pfa_cli.framework.durations import parse_duration
 from pfa_core.errors import InvalidRequest
 
 
@@ -19,12 +19,12 @@ def commons(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The common options that a command ends up with; it gets no further."""
     seen: list[Any] = []
 
-    def look(call: pfa_cli.session.Call, *_: Any) -> None:
+    def look(call: pfa_cli.framework.call.Call, *_: Any) -> None:
         seen.append(call.common)
         raise InvalidRequest("far enough")
 
-    monkeypatch.setattr(pfa_cli.session.Call, "look", look)
-    monkeypatch.setattr(pfa_cli.session.Call, "open", look)
+    monkeypatch.setattr(pfa_cli.framework.call.Call, "look", look)
+    monkeypatch.setattr(pfa_cli.framework.call.Call, "open", look)
     return seen
 
 

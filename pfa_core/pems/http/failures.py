@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from pfa_core.exact_json import JsonFault, loads_strict
 from pfa_core.model.exchange import FORBIDDEN, Remedy, Trouble
 from pfa_core.model.values import shorten
-from pfa_core.pems.services.grid import error_alert
 
 MAX_RETRY_AFTER = 3600.0
 MAX_WORDS = 300
@@ -124,3 +123,13 @@ def _is_json(body: bytes) -> bool:
     except (JsonFault, UnicodeDecodeError):
         return False
     return True
+
+
+def error_alert(answer: Any) -> str:
+    """What PEMS complains about in an answer, as it says it; empty for an answer without complaint."""
+    alerts = answer.get("ErrorAlert") if isinstance(answer, dict) else None
+    if not alerts:
+        return ""
+    first = alerts[0] if isinstance(alerts, list) else alerts
+    message = first.get("Message", first) if isinstance(first, dict) else first
+    return message if isinstance(message, str) and message else shorten(message)

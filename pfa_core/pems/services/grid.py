@@ -10,6 +10,7 @@ from typing import Any
 
 from pfa_core.errors import InvalidData
 from pfa_core.model.values import shorten
+from pfa_core.pems.http.failures import error_alert
 from pfa_core.pems.mapping.field_map import FieldMap
 from pfa_core.pems.mapping.steps import Chain
 
@@ -52,16 +53,6 @@ def decode_rows(answer: Any, decode: RowDecoder) -> GridPage:
         return GridPage(list(map(decode, rows)), _total(grid))
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidData("this is no answer of a PEMS grid") from error
-
-
-def error_alert(answer: Any) -> str:
-    """What PEMS complains about in an answer, as it says it; empty for an answer without complaint."""
-    alerts = answer.get("ErrorAlert") if isinstance(answer, dict) else None
-    if not alerts:
-        return ""
-    first = alerts[0] if isinstance(alerts, list) else alerts
-    message = first.get("Message", first) if isinstance(first, dict) else first
-    return message if isinstance(message, str) and message else shorten(message)
 
 
 def row_decoder(field_map: Mapping[str, str] | FieldMap) -> RowDecoder:

@@ -15,9 +15,9 @@ from pfa_core.model.exchange import Remedy, Trouble
 from pfa_core.model.ids import Clock, utc_now
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import HttpClient, open_client
-from pfa_core.pems.http.failures import not_applied, protocol_trouble
+from pfa_core.pems.http.failures import error_alert, not_applied, protocol_trouble
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.pems.services.grid import MAX_WORDS, GridPage, decode_rows, error_alert, row_decoder
+from pfa_core.pems.services.grid import MAX_WORDS, GridPage, decode_rows, row_decoder
 
 GRID_PATH = "/axis/restservices/griddata"
 _MAX_EXPONENT = 400

@@ -13,9 +13,9 @@ from pfa_core import exact_json
 from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import Answer, HttpClient, open_client
-from pfa_core.pems.http.failures import not_applied, protocol_trouble
+from pfa_core.pems.http.failures import error_alert, not_applied, protocol_trouble
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.pems.services.grid import MAX_WORDS, error_alert
+from pfa_core.pems.services.grid import MAX_WORDS
 from pfa_core.pems.services.readings import outgoing, reading_of, why_unwritable
 
 RECORD_PATH = "/api/pems/pfa/"

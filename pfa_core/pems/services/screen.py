@@ -12,9 +12,9 @@ from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Wr
 from pfa_core.model.record import FIELDS
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import HttpClient
-from pfa_core.pems.http.failures import not_applied, protocol_trouble
+from pfa_core.pems.http.failures import error_alert, not_applied, protocol_trouble
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.pems.services.grid import MAX_WORDS, error_alert
+from pfa_core.pems.services.grid import MAX_WORDS
 from pfa_core.pems.services.readings import outgoing, reading_of, why_unwritable
 from pfa_core.pems.services.screen_values import (
     ScreenFault,

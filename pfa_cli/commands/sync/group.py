@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from pfa_cli import streams
-from pfa_cli.compose import group
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import group
+from pfa_cli.render import streams
 from pfa_cli.render.escape import visible
-from pfa_cli.render.words import count
-from pfa_cli.session import Call
+from pfa_cli.render.humanize import count
 from pfa_core.model.run import IfLocked
 
 app = typer.Typer(rich_markup_mode=None)

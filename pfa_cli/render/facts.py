@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from pfa_cli.framework.call import Call
 from pfa_cli.render.formats import Format
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.session import Call
+from pfa_cli.render.output import Sheet, show
 
 
 def show_facts(call: Call, item: dict[str, Any], *, id_column: str) -> None:
     """Write the object."""
-    from pfa_cli.render.grid import facts
+    from pfa_cli.render.tables import facts
 
     shown = {name: _flat(value) for name, value in item.items()}
     sheet = Sheet(

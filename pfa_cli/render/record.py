@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.escape import plain, visible
 from pfa_cli.render.formats import Look
-from pfa_cli.render.words import ago, count
+from pfa_cli.render.humanize import ago, count
 from pfa_core.model.delta import same
 from pfa_core.model.record import FIELDS
 from pfa_core.model.rights import MONEY
@@ -26,7 +26,7 @@ def detail_rows(detail: RecordDetail, *, all_fields: bool) -> list[Row]:
 
 def detail_text(detail: RecordDetail, look: Look, *, all_fields: bool) -> str:
     """The record as a page: where it stands, its fields, what PEMS did meanwhile."""
-    from pfa_cli.render.grid import grid
+    from pfa_cli.render.tables import grid
 
     cells = [
         [

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.commands.sync_app import Locked, Progress, sync
-from pfa_cli.compose import Effect, command
-from pfa_cli.logging_options import Logs
+from pfa_cli.commands.sync.group import Locked, Progress, sync
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import Effect, command
+from pfa_cli.framework.run_log import Logs
+from pfa_cli.framework.signals import in_order
 from pfa_cli.render.formats import Format
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import count
-from pfa_cli.session import Call
-from pfa_cli.stopping import in_order
+from pfa_cli.render.humanize import count
+from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import Fault, InvalidData, InvalidRequest, PemsUnavailable
 from pfa_core.model.run import IfLocked
 
@@ -168,7 +168,7 @@ def _pull_document(call: Call, item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pull_text(item: dict[str, Any]) -> str:
-    from pfa_cli.render.grid import facts
+    from pfa_cli.render.tables import facts
 
     numbers = [(name, item[name]) for name in COUNTS if item[name] or name == "total"]
     width = max(len(f"{number:,}") for _, number in numbers)

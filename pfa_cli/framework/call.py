@@ -7,18 +7,21 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 import pfa_core as core
-from pfa_cli import failures, streams
-from pfa_cli.failures import ErrorFormat, Failure
+from pfa_cli import exit_codes
+from pfa_cli.framework.common import Common
+from pfa_cli.render import failures, streams
 from pfa_cli.render.escape import visible
+from pfa_cli.render.failures import ErrorFormat, Failure
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.streams import Color
+from pfa_cli.render.json import camel_case
+from pfa_cli.render.streams import Color
 from pfa_core.errors import Fault, InvalidRequest
 
 if TYPE_CHECKING:
@@ -29,45 +32,6 @@ if TYPE_CHECKING:
     from pfa_core.model.query import Filters
     from pfa_core.pems.profile import PemsProfile
     from pfa_core.store.database import Database
-
-
-@dataclass(frozen=True, slots=True)
-class Common:
-    """The options that every command takes, as far as they were given."""
-
-    org: str | None = None
-    profile: str | None = None
-    database_url: str | None = None
-    token_file: str | None = None
-    output: Format | None = None
-    columns: str | None = None
-    quiet: bool = False
-    verbose: bool = False
-    error_format: ErrorFormat | None = None
-    color: Color | None = None
-    csv_safe: bool = False
-    debug: bool = False
-    dry_run: bool = False
-
-    def over(self, outer: Common) -> Common:
-        """These options, and where none was given those of the level around them."""
-        return Common(
-            **{
-                item.name: getattr(self, item.name) or getattr(outer, item.name)
-                for item in fields(Common)
-            }
-        )
-
-
-class Line:
-    """The command line while it is read from the outside in, from the program to the command."""
-
-    common = Common()
-
-    def read(self, common: Common) -> Common:
-        """Take the options of the next level in; the inner ones win."""
-        self.common = common.over(self.common)
-        return self.common
 
 
 class Call:
@@ -209,9 +173,9 @@ class Call:
     ) -> int:
         """Report what of a command was not done although the rest was; its exit code."""
         self._note_mask()  # the error is the last line
-        failure = Failure(code, message, failures.PARTLY_DONE, retryable, hint, faults)
+        failure = Failure(code, message, exit_codes.PARTLY_DONE, retryable, hint, faults)
         failures.report(failure, error_style(self.common), self.common.color or Color.AUTO)
-        return failures.PARTLY_DONE
+        return exit_codes.PARTLY_DONE
 
     def _note_mask(self) -> None:
         """Say once that money is masked."""
@@ -267,14 +231,6 @@ def error_style(common: Common) -> ErrorFormat:
         return common.error_format
     machine = common.output in (Format.JSON, Format.JSONL) and not streams.is_terminal(sys.stderr)
     return ErrorFormat.JSON if machine else ErrorFormat.TEXT
-
-
-def camel_case(name: str) -> str:
-    """`area-silo` as the field `areaSilo`; other spellings stay."""
-    if name.startswith("data."):
-        return name
-    first, *rest = name.split("-") if not name.startswith("-") else [name]
-    return first + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
 def version() -> str:

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.escape import instant
+
+if TYPE_CHECKING:
+    pass
+
 
 _ELSEWHERE = ("masked",)  # said once, in the metadata
 _NAMES = {"organization_id": "organization"}
@@ -41,3 +45,11 @@ def key(name: str) -> str:
     """`modification_id` as `modificationId`."""
     first, *rest = _NAMES.get(name, name).split("_")
     return first + "".join(word.capitalize() for word in rest)
+
+
+def camel_case(name: str) -> str:
+    """`area-silo` as the field `areaSilo`; other spellings stay."""
+    if name.startswith("data."):
+        return name
+    first, *rest = name.split("-") if not name.startswith("-") else [name]
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.formats import Look
-from pfa_cli.render.words import MASKED, count, money, signed
+from pfa_cli.render.humanize import MASKED, count, money, signed
 from pfa_core.model.kpi import MONTH
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def group_rows(stats: Stats, by: Sequence[str]) -> list[Mapping[str, Any]]:
 
 def stats_text(stats: Stats, by: Sequence[str], look: Look) -> str:
     """The report: counts, the cost of the phases, the groups if any were asked for."""
-    from pfa_cli.render.grid import facts
+    from pfa_cli.render.tables import facts
 
     figures = stats.figures
     parts = [facts(_counts(figures)), _phases(figures.cost, look), facts(_differences(figures))]
@@ -98,7 +98,7 @@ def _counts(figures: Figures) -> list[tuple[str, str]]:
 
 
 def _phases(cost: Cost, look: Look) -> str:
-    from pfa_cli.render.grid import grid
+    from pfa_cli.render.tables import grid
 
     rows = [
         [
@@ -123,7 +123,7 @@ def _differences(figures: Figures) -> list[tuple[str, str]]:
 
 
 def _groups(stats: Stats, by: Sequence[str], look: Look) -> str:
-    from pfa_cli.render.grid import grid
+    from pfa_cli.render.tables import grid
 
     if MONTH in by:
         counted = tuple(f"in {phase}" for phase in PHASES)

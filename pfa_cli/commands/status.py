@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import pfa_core as core
-from pfa_cli.checks import Finding, examine
-from pfa_cli.compose import command
-from pfa_cli.failures import DIFFERS
-from pfa_cli.render.documents import document
+from pfa_cli.commands.doctor import Finding, examine
+from pfa_cli.exit_codes import DIFFERS
+from pfa_cli.framework.call import Call, version
+from pfa_cli.framework.compose import command
 from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import ago
-from pfa_cli.session import Call, version
+from pfa_cli.render.humanize import ago
+from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
 
 if TYPE_CHECKING:
     from pfa_core.status_summary import StatusReport
@@ -89,7 +89,7 @@ def show_version(call: Call) -> None:
 
 
 def _status_text(report: StatusReport, look: Look) -> str:
-    from pfa_cli.render.grid import facts
+    from pfa_cli.render.tables import facts
 
     parts = [
         visible(f"{report.organization_id}, {report.user_id} ({report.role})"),
@@ -120,7 +120,7 @@ def _status_facts(report: StatusReport) -> list[tuple[str, str]]:
 
 
 def _sessions(report: StatusReport, look: Look) -> str:
-    from pfa_cli.render.grid import grid
+    from pfa_cli.render.tables import grid
 
     rows = [
         [
@@ -136,7 +136,7 @@ def _sessions(report: StatusReport, look: Look) -> str:
 
 
 def _runs(report: StatusReport, look: Look) -> str:
-    from pfa_cli.render.grid import grid
+    from pfa_cli.render.tables import grid
 
     rows = [
         [run.direction, str(run.status), ago(run.started_at), run.user_id, run.source]

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 import pfa_core as core
-from pfa_cli.commands.auth_app import keys
-from pfa_cli.commands.facts import show_facts
-from pfa_cli.compose import Effect, command
-from pfa_cli.durations import parse_duration
-from pfa_cli.render.documents import document
+from pfa_cli.commands.auth.group import keys
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import Effect, command
+from pfa_cli.framework.durations import parse_duration
+from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.session import Call
+from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
 
 
 @command(

@@ -6,11 +6,11 @@ from typing import Any
 
 import typer
 
-from pfa_cli.compose import group
-from pfa_cli.render.documents import document
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import group
 from pfa_cli.render.formats import Format
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.session import Call
+from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
 
 app = typer.Typer(rich_markup_mode=None)
 auth = group(app, "auth", "Tokens and keys: issue, keep, refresh, look at, revoke.")

@@ -10,20 +10,18 @@ from typing import Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli import streams
-from pfa_cli.commands import keys
-from pfa_cli.commands.auth_app import app, auth, print_token
-from pfa_cli.commands.facts import show_facts
-from pfa_cli.compose import Effect, command
-from pfa_cli.durations import parse_duration
-from pfa_cli.render.documents import document
+from pfa_cli.commands.auth.group import auth, print_token
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import Effect, command
+from pfa_cli.framework.durations import parse_duration
+from pfa_cli.render import streams
+from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import count, span
-from pfa_cli.session import Call
+from pfa_cli.render.humanize import count, span
+from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, InvalidRequest
 
-__all__ = ["app", "keys"]
 _COLUMNS = ("tokenId", "userId", "kind", "role", "issuedAt", "expiresAt", "revokedAt")
 
 User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Whose tokens.")]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.compose import command
-from pfa_cli.render.documents import document
-from pfa_cli.render.figures import group_columns, group_rows, phase_rows, stats_text
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import command
 from pfa_cli.render.formats import Format
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.session import Call, camel_case
+from pfa_cli.render.json import camel_case, document
+from pfa_cli.render.kpis import group_columns, group_rows, phase_rows, stats_text
+from pfa_cli.render.output import Sheet, show
 from pfa_core.model.kpi import DIMENSIONS, MONTH
 from pfa_core.model.query import Filters
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-INTERRUPTED = 130
+from pfa_cli.exit_codes import INTERRUPTED
 
 
 def main() -> int:

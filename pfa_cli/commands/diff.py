@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.compose import command
-from pfa_cli.failures import DIFFERS
-from pfa_cli.render.documents import document
+from pfa_cli.exit_codes import DIFFERS
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import command
 from pfa_cli.render.formats import Format
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import count, signed
-from pfa_cli.session import Call
+from pfa_cli.render.humanize import count, signed
+from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:

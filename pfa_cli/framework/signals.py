@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from pfa_cli import failures
-from pfa_cli.failures import Terminated
+from pfa_cli import exit_codes
+from pfa_cli.render import failures
+from pfa_cli.render.failures import Terminated
 
 
 class Stop:
@@ -23,7 +24,7 @@ class Stop:
     @property
     def exit_code(self) -> int:
         """What a run ends with that was told to: 0 while it was not."""
-        codes = {signal.SIGINT: failures.INTERRUPTED, signal.SIGTERM: failures.TERMINATED}
+        codes = {signal.SIGINT: failures.INTERRUPTED, signal.SIGTERM: exit_codes.TERMINATED}
         return codes[signal.Signals(self.number)] if self.number else 0
 
     def handle(self, number: int, _frame: FrameType | None) -> None:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pfa_cli import streams
-from pfa_cli.render import escape
+from pfa_cli.render import escape, streams
 from pfa_cli.render.formats import Format, Look
 from pfa_core.errors import InvalidRequest
 
@@ -160,7 +159,7 @@ def _write_table(sheet: Sheet, look: Look) -> int:
 
 
 def _write_grid(sheet: Sheet, look: Look) -> int:
-    from pfa_cli.render.grid import grid
+    from pfa_cli.render.tables import grid
 
     columns = look.columns or sheet.columns
     cells = [[row.get(column) for column in columns] for row in _rows(sheet)]

@@ -11,9 +11,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 import pfa_core as core
-from pfa_cli import failures
-from pfa_cli.render.words import ago, count
-from pfa_cli.session import Call
+from pfa_cli.framework.call import Call
+from pfa_cli.render import failures
+from pfa_cli.render.humanize import ago, count
 
 if TYPE_CHECKING:
     from pfa_core.config.settings import Settings

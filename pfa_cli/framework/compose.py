@@ -9,10 +9,12 @@ from typing import Any, get_type_hints
 
 import typer
 
-from pfa_cli.helptext import Command, Group, epilog
-from pfa_cli.logging_options import Logs, log_options
-from pfa_cli.options import Paging, common_options, filter_options, paging_options
-from pfa_cli.session import Call, Common
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.common import Common, common_options
+from pfa_cli.framework.filters import filter_options
+from pfa_cli.framework.help import Command, Group, epilog
+from pfa_cli.framework.paging import Paging, paging_options
+from pfa_cli.framework.run_log import Logs, log_options
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.query import Filters
 

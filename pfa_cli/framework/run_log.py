@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pfa_cli import streams
+from pfa_cli.render import streams
 from pfa_cli.render.escape import visible
 from pfa_core.errors import ConfigInvalid
 

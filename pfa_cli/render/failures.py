@@ -13,17 +13,14 @@ from typing import Any
 
 import typer
 
-from pfa_cli import start, streams
+from pfa_cli import exit_codes
+from pfa_cli.render import streams
 from pfa_cli.render.escape import visible, visible_json
-from pfa_cli.streams import Color
+from pfa_cli.render.streams import Color
 from pfa_core.errors import Fault, Internal, InvalidRequest, IoFailure, NotFound, PfaError
 
-PARTLY_DONE = 3
 MOST_PROBLEMS = 100  # lines; nobody reads more, and each may say the same
-DIFFERS = 10
-READER_GONE = 141
-INTERRUPTED = start.INTERRUPTED
-TERMINATED = 143
+INTERRUPTED = exit_codes.INTERRUPTED
 
 # Typer ≥ 0.26 carries its own click; its public BadParameter leads to the root of either.
 UsageError: type[Exception] = typer.BadParameter.__mro__[2]

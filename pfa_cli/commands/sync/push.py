@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.commands.sync_app import Locked, Progress, sync
-from pfa_cli.compose import Effect, command
-from pfa_cli.durations import parse_duration
-from pfa_cli.logging_options import Logs
-from pfa_cli.outcomes import show_records
-from pfa_cli.render.documents import document
+from pfa_cli.commands.sync.group import Locked, Progress, sync
+from pfa_cli.framework.call import Call
+from pfa_cli.framework.compose import Effect, command
+from pfa_cli.framework.durations import parse_duration
+from pfa_cli.framework.run_log import Logs
+from pfa_cli.framework.signals import in_order
+from pfa_cli.render.changes import show_records
 from pfa_cli.render.formats import Format
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import count
-from pfa_cli.session import Call
-from pfa_cli.stopping import in_order
+from pfa_cli.render.humanize import count
+from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import BaselineConflict, PemsRejected, PemsUnavailable
 from pfa_core.model.run import IfLocked
 
@@ -233,7 +233,7 @@ def _show_push(call: Call, result: PushResult) -> None:
 
 
 def _push_text(item: dict[str, Any], result: PushResult) -> str:
-    from pfa_cli.render.grid import facts
+    from pfa_cli.render.tables import facts
 
     if result.run_id is None:
         return ""

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pfa_cli.failures import fault_document
-from pfa_cli.render.documents import document
+from pfa_cli.framework.call import Call
+from pfa_cli.render.failures import fault_document
 from pfa_cli.render.formats import Format
-from pfa_cli.render.sheet import Sheet, show
-from pfa_cli.render.words import count
-from pfa_cli.session import Call
+from pfa_cli.render.humanize import count
+from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import InvalidData
 
 if TYPE_CHECKING:

@@ -1,0 +1,8 @@
+"""The commands of `pfa auth`, a module each."""
+
+from __future__ import annotations
+
+from pfa_cli.commands.auth import keys, tokens
+from pfa_cli.commands.auth.group import app
+
+__all__ = ["app", "keys", "tokens"]

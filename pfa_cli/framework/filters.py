@@ -1,0 +1,77 @@
+"""The filter options."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pfa_core.model.query import Filters
+
+FILTERS = "Filters, on merged values (several options narrow, one repeated widens)"
+
+
+def _filter(*names: str, text: str = "", **rest: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=FILTERS, **rest)
+
+
+def filter_options(
+    *,
+    category: Annotated[list[str] | None, _filter("--category", metavar="NAME")] = None,
+    class_: Annotated[list[str] | None, _filter("--class", metavar="NAME")] = None,
+    source: Annotated[
+        list[str] | None, _filter("--source", metavar="NAME", text="Rental, Purchase.")
+    ] = None,
+    dor: Annotated[list[str] | None, _filter("--dor", metavar="NAME", text="BEO, PROJECT.")] = None,
+    area_silo: Annotated[list[str] | None, _filter("--area-silo", metavar="NAME")] = None,
+    manufacturer: Annotated[list[str] | None, _filter("--manufacturer", metavar="NAME")] = None,
+    model: Annotated[list[str] | None, _filter("--model", metavar="NAME")] = None,
+    contract: Annotated[list[str] | None, _filter("--contract", metavar="NAME")] = None,
+    id: Annotated[list[str] | None, _filter("--id", metavar="PFA_ID")] = None,  # noqa: A002
+    start_from: Annotated[
+        str | None,
+        _filter("--start-from", metavar="DATE", text="Forecast starts on this day or later."),
+    ] = None,
+    start_to: Annotated[
+        str | None,
+        _filter("--start-to", metavar="DATE", text="Forecast starts on this day or before."),
+    ] = None,
+    end_from: Annotated[
+        str | None,
+        _filter("--end-from", metavar="DATE", text="Forecast ends on this day or later."),
+    ] = None,
+    end_to: Annotated[
+        str | None, _filter("--end-to", metavar="DATE", text="Forecast ends on this day or before.")
+    ] = None,
+    actualized: Annotated[bool | None, _filter("--actualized/--no-actualized")] = None,
+    discontinued: Annotated[bool | None, _filter("--discontinued/--no-discontinued")] = None,
+    transferable: Annotated[bool | None, _filter("--transferable/--no-transferable")] = None,
+    state: Annotated[
+        list[str] | None,
+        _filter(
+            "--state",
+            metavar="STATE",
+            text="pristine, draft, committed, syncing, sync_error, conflict.",
+        ),
+    ] = None,
+    session: Annotated[
+        list[str] | None,
+        _filter("--session", metavar="NAME", text="Modified by me in this session."),
+    ] = None,
+    changed: Annotated[bool, _filter("--changed", text="Touched by me.")] = False,
+    search: Annotated[
+        str | None,
+        _filter(
+            "--search",
+            metavar="TEXT",
+            text="Contained in id, category, class, manufacturer, model, contract, equipment, description.",
+        ),
+    ] = None,
+) -> Filters:
+    """The filters."""
+    given = locals()
+    return Filters(**{name: _frozen(value) for name, value in given.items() if value is not None})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
