@@ -35,7 +35,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import ClassVar, Literal
+
+
+class FaultCode(StrEnum):
+    """What is wrong with one record or one field, for programs."""
+
+    # Of the input.
+    INVALID_JSON = "INVALID_JSON"
+    INVALID_CSV = "INVALID_CSV"
+    INVALID_ENCODING = "INVALID_ENCODING"
+    DUPLICATE_RECORD = "DUPLICATE_RECORD"
+    EMPTY_DELTA = "EMPTY_DELTA"
+    UNKNOWN_FIELD = "UNKNOWN_FIELD"
+    READ_ONLY_FIELD = "READ_ONLY_FIELD"
+    MISSING_REQUIRED_FIELD = "MISSING_REQUIRED_FIELD"
+    INVALID_TYPE = "INVALID_TYPE"
+    INVALID_RANGE = "INVALID_RANGE"
+    INVALID_ENUM_VALUE = "INVALID_ENUM_VALUE"
+    INVALID_DATE_ORDER = "INVALID_DATE_ORDER"
+    BUSINESS_RULE_VIOLATION = "BUSINESS_RULE_VIOLATION"
+    FOREIGN_ORGANIZATION = "FOREIGN_ORGANIZATION"
+
+    # Of the record, or the caller's right to it.
+    NOT_FOUND = "NOT_FOUND"
+    VERSION_CONFLICT = "VERSION_CONFLICT"
+    SESSION_MISMATCH = "SESSION_MISMATCH"
+    BASELINE_CONFLICT = "BASELINE_CONFLICT"
+    ILLEGAL_TRANSITION = "ILLEGAL_TRANSITION"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+
+    # Of an exchange with PEMS.
+    NO_CONNECTION = "NO_CONNECTION"
+    NO_ANSWER = "NO_ANSWER"
+    TLS_FAILED = "TLS_FAILED"
+    UNAUTHORIZED = "UNAUTHORIZED"
+    FORBIDDEN = "FORBIDDEN"
+    RATE_LIMIT = "RATE_LIMIT"
+    SERVER_ERROR = "SERVER_ERROR"
+    SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+    PEMS_REJECTED = "PEMS_REJECTED"
+    PEMS_PROTOCOL = "PEMS_PROTOCOL"
+    UNWRITABLE = "UNWRITABLE"
+    UNWRITABLE_FIELD = "UNWRITABLE_FIELD"
+
+    # Of a change that a push could not bring to PEMS, where nothing more is known.
+    REJECTED = "REJECTED"
+    RETRYING = "RETRYING"
+    RELEASED = "RELEASED"
+    CONFLICT = "CONFLICT"
+
+    # Of the program.
+    INTERNAL = "INTERNAL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +100,7 @@ class Fault:
 
     pfa_id: str
     field: str
-    code: str
+    code: FaultCode
     message: str
     position: str = ""
 

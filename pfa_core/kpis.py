@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.access.masking import mask_for
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.kpi import DIMENSIONS, MONTH, Group, MonthGroup, Stats, Sums, figures, total
@@ -50,7 +50,7 @@ def compute_stats(
         raise InvalidRequest("the baseline knows no states, sessions or changes")
 
     def work(conn: Connection[Any]) -> Stats:
-        mask = mask_for(principal, enter(conn, principal, Operation.COMPUTE_STATS))
+        mask = mask_for(principal, authorize(conn, principal, Operation.COMPUTE_STATS))
         groups = () if MONTH in by else by
         dimensions = ("category", *(name for name in groups if name != "category"))
 

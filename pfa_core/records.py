@@ -10,9 +10,9 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core import exact_json
-from pfa_core.access.authorization import enter, require_order
+from pfa_core.access.authorization import authorize, require_order
 from pfa_core.access.masking import SHOWN_FIELDS, Mask, mask_for
-from pfa_core.errors import Fault, InvalidRequest, NotFound
+from pfa_core.errors import Fault, FaultCode, InvalidRequest, NotFound
 from pfa_core.model.delta import FieldConflict, merge
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
@@ -187,11 +187,11 @@ def show_records(db: Database, principal: Principal, ids: Sequence[str]) -> list
     """
 
     def work(conn: Connection[Any]) -> list[RecordDetail]:
-        mask = mask_for(principal, enter(conn, principal, Operation.SHOW_RECORDS))
+        mask = mask_for(principal, authorize(conn, principal, Operation.SHOW_RECORDS))
         Filters(id=tuple(ids))
         rows = mirror.rows(conn, principal.organization_id, ids)
         _require_all(ids, rows, principal)
-        stacks = by_record(modifications.living(conn, principal, ids))
+        stacks = by_record(modifications.active(conn, principal, ids))
         return [_detail(rows[pfa_id], stacks.get(pfa_id, []), mask) for pfa_id in ids]
 
     return db.read(work)
@@ -201,7 +201,7 @@ def nearest_value(db: Database, principal: Principal, filters: Filters) -> str:
     """For filters that found nothing: which value exists nowhere and which one comes nearest."""
 
     def work(conn: Connection[Any]) -> str:
-        enter(conn, principal, Operation.NEAREST_VALUE)
+        authorize(conn, principal, Operation.NEAREST_VALUE)
         return nearest(conn, principal, filters)
 
     return db.read(work)
@@ -209,7 +209,7 @@ def nearest_value(db: Database, principal: Principal, filters: Filters) -> str:
 
 def _enter(conn: Connection[Any], principal: Principal, query: Query, operation: Operation) -> Mask:
     """Let the principal ask the query; what hides money from them in the answer."""
-    member = enter(conn, principal, operation)
+    member = authorize(conn, principal, operation)
     require_order(principal, member, query.sort, operation)
     return mask_for(principal, member)
 
@@ -255,5 +255,7 @@ def _require_all(ids: Sequence[str], found: Mapping[str, Any], principal: Princi
         what = f"record {lost[0]!r}" if len(lost) == 1 else f"{len(lost)} of {len(ids)} records"
         raise NotFound(
             f"{what} not found in {code}",
-            details=[Fault(pfa_id, "", "NOT_FOUND", f"is no record of {code}") for pfa_id in lost],
+            details=[
+                Fault(pfa_id, "", FaultCode.NOT_FOUND, f"is no record of {code}") for pfa_id in lost
+            ],
         )

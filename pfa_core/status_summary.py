@@ -11,8 +11,9 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.model.delta import three_way
+from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import Run
@@ -57,7 +58,7 @@ def status(db: Database, principal: Principal) -> StatusReport:
     next command to type."""
 
     def work(conn: Connection[Any]) -> StatusReport:
-        member = enter(conn, principal, Operation.STATUS)
+        member = authorize(conn, principal, Operation.STATUS)
         code = principal.organization_id
         overtaken = _overtaken(conn, principal)
         rows = modifications.sessions(conn, principal)
@@ -80,10 +81,12 @@ def status(db: Database, principal: Principal) -> StatusReport:
             record_count=count,
             baseline_at=runs.last_pull(conn, code),
             sessions=sessions,
-            drafts=_records(sessions, "draft"),
-            committed=_records(sessions, "committed") + _records(sessions, "syncing") + retrying,
-            conflicts=_records(sessions, "conflict"),
-            sync_errors=_records(sessions, "sync_error") - retrying,
+            drafts=_records(sessions, State.DRAFT),
+            committed=_records(sessions, State.COMMITTED)
+            + _records(sessions, State.SYNCING)
+            + retrying,
+            conflicts=_records(sessions, State.CONFLICT),
+            sync_errors=_records(sessions, State.SYNC_ERROR) - retrying,
             overtaken=overtaken.total(),
             runs=runs.runs(conn, code, 5),
             next_command=_next_command(count, sessions, retrying),
@@ -93,7 +96,7 @@ def status(db: Database, principal: Principal) -> StatusReport:
 
 
 def _overtaken(conn: Connection[Any], principal: Principal) -> Counter[tuple[str, str]]:
-    moved = modifications.moved(conn, principal)
+    moved = modifications.stale(conn, principal)
     rows = mirror.rows(conn, principal.organization_id, [row.pfa_id for row in moved])
     return Counter(
         (row.session_id, row.state)
@@ -109,16 +112,16 @@ def _records(sessions: Sequence[SessionStatus], state: str) -> int:
 def _next_command(count: int, sessions: Sequence[SessionStatus], retrying: int) -> str:
     if not count:
         return "pfa sync pull --from FILE"
-    if _records(sessions, "conflict"):
+    if _records(sessions, State.CONFLICT):
         return "pfa conflict list"
-    drafts = [session for session in sessions if session.state == "draft"]
+    drafts = [session for session in sessions if session.state == State.DRAFT]
     moved = [session for session in drafts if session.overtaken]
     if moved:
         return f"pfa diff {shlex.quote(moved[0].session_id)}"
     if drafts:
         return f"pfa commit --session {shlex.quote(drafts[0].session_id)}"
-    if _records(sessions, "committed") or _records(sessions, "syncing") or retrying:
+    if _records(sessions, State.COMMITTED) or _records(sessions, State.SYNCING) or retrying:
         return "pfa sync push"
-    if _records(sessions, "sync_error"):
+    if _records(sessions, State.SYNC_ERROR):
         return "pfa sync retry --dry-run"
     return "pfa list"

@@ -17,7 +17,7 @@ import pfa_core
 from benchmarks.million import data, world
 from benchmarks.million.measure import Figure, interleaved, options, timed, told
 from pfa_core import Database, Filters, Principal, Query
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.config.settings import Secret
 from pfa_core.model.principal import Role
@@ -96,7 +96,9 @@ def _works(deep: int) -> dict[str, Callable[[Database, Principal], object]]:
 
 def _reading(work: Callable[[Any, Principal], Result]) -> Callable[[Database, Principal], Result]:
     def read(db: Database, who: Principal) -> Result:
-        return db.read(lambda conn: (enter(conn, who, Operation.LIST_RECORDS), work(conn, who))[1])
+        return db.read(
+            lambda conn: (authorize(conn, who, Operation.LIST_RECORDS), work(conn, who))[1]
+        )
 
     return read
 

@@ -161,7 +161,7 @@ def _membership(call: Call) -> Finding:
 
 def _pems(call: Call) -> Finding:
     """Whether PEMS answers, and lets us in; an installation that lives on files has none."""
-    from pfa_core.model.exchange import Remedy, Trouble
+    from pfa_core.model.exchange import Failure, RetryAdvice
     from pfa_core.pems.services.grid_reader import open_reader
     from pfa_core.pems.services.rest import health
 
@@ -170,14 +170,16 @@ def _pems(call: Call) -> Finding:
         return Finding("PEMS", "skipped", "no address is configured; not needed for files")
     profile = call.pems()
     found = health(profile)
-    trouble = found.trouble
-    if trouble is None or trouble.remedy is not Remedy.RETRY:  # not every PEMS has that service
+    failure = found.failure
+    if (
+        failure is None or failure.advice is not RetryAdvice.RETRY
+    ):  # not every PEMS has that service
         with open_reader(profile) as reader:
             page = reader.page(0, 1)
-        trouble = page if isinstance(page, Trouble) else None
-    if trouble is None:
+        failure = page if isinstance(page, Failure) else None
+    if failure is None:
         return Finding("PEMS", "ok", f"{profile.url} answers in {found.latency * 1000:.0f} ms")
-    return Finding("PEMS", "problem", f"{profile.url}: {trouble.message}", PEMS_CURE, 69)
+    return Finding("PEMS", "problem", f"{profile.url}: {failure.message}", PEMS_CURE, 69)
 
 
 def _baseline(call: Call) -> Finding:

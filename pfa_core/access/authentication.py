@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import require_living
+from pfa_core.access.authorization import require_valid_token
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.config.settings import Settings, write_secret_file
 from pfa_core.errors import Forbidden, InvalidRequest
@@ -86,13 +86,13 @@ def _living(conn: Connection[Any], claims: jwt.Claims) -> jwt.Claims:
     """The claims without the organizations where they have been ended."""
     kept, ended = {}, None
     for code, granted in claims.organizations.items():
-        found = members.entrance(conn, claims.principal(code))
+        found = members.token_membership(conn, claims.principal(code))
         if found and (found.token_revoked or found.key_ended):
             ended = found
         else:
             kept[code] = granted
     if ended and not kept:
-        require_living(ended)
+        require_valid_token(ended)
     return replace(claims, organizations=kept)
 
 

@@ -7,16 +7,24 @@ from typing import Any, NoReturn
 
 from psycopg import Connection
 
-from pfa_core.errors import Denial, Fault, Forbidden, InvalidToken, NotFound, PermissionDenied
+from pfa_core.errors import (
+    Denial,
+    Fault,
+    FaultCode,
+    Forbidden,
+    InvalidToken,
+    NotFound,
+    PermissionDenied,
+)
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import SortKey
 from pfa_core.model.record import EDITABLE
 from pfa_core.model.rights import MEMBERSHIP, MONEY, NEEDS, Operation, needed_by, needed_for
 from pfa_core.store import members, rls
-from pfa_core.store.members import Entrance, Member
+from pfa_core.store.members import Member, TokenMembership
 
 
-def enter(
+def authorize(
     conn: Connection[Any], principal: Principal, operation: Operation, *, writing: bool = False
 ) -> Member:
     """Let the principal in, or raise; the audit trail is told of whom it refuses.
@@ -32,7 +40,7 @@ def enter(
         PermissionDenied: A member without the right, or a service that would change drafts.
     """
     code, user = principal.organization_id, principal.user_id
-    by_token = rls.is_bound(conn)
+    by_token = rls.applies(conn)
     member = (_by_token if by_token else _by_membership)(
         conn, principal, operation, writing=writing
     )
@@ -48,7 +56,7 @@ def enter(
     return member
 
 
-def resume(
+def reauthorize(
     conn: Connection[Any],
     principal: Principal,
     operation: Operation | None,
@@ -66,23 +74,23 @@ def resume(
     Raises:
         InvalidToken, TokenExpired, Forbidden, PermissionDenied: Ended meanwhile.
     """
-    if not rls.is_bound(conn):
+    if not rls.applies(conn):
         return
     if operation is None:
         _shown(conn, principal, "member", None, writing=writing)
     elif scope is not None:
         _shown(conn, principal, scope, operation, writing=writing)
     else:
-        enter(conn, principal, operation, writing=writing)
+        authorize(conn, principal, operation, writing=writing)
 
 
 def _by_membership(
     conn: Connection[Any], principal: Principal, operation: Operation, *, writing: bool
 ) -> Member:
-    found = members.entrance(conn, principal, lock=writing)
+    found = members.token_membership(conn, principal, lock=writing)
     if found is None:
         _explain_absence(conn, principal, operation)
-    require_living(found)
+    require_valid_token(found)
     return found.member
 
 
@@ -109,13 +117,13 @@ def _shown(
     *,
     writing: bool,
 ) -> Member:
-    member = rls.enter(conn, principal, scope, lock=writing)
+    member = rls.authorize(conn, principal, scope, lock=writing)
     if member is None:
         _refuse_stranger(principal, operation)
     return member
 
 
-def require_living(found: Entrance) -> None:
+def require_valid_token(found: TokenMembership) -> None:
     """Refuse a token that was revoked, or whose key was.
 
     Raises:
@@ -158,7 +166,7 @@ def require_fields(
     }
     if lacking:
         details = [
-            Fault("", name, PermissionDenied.code, f"takes the right {right}")
+            Fault("", name, FaultCode.PERMISSION_DENIED, f"takes the right {right}")
             for right, names in lacking.items()
             for name in names
         ]
@@ -180,7 +188,7 @@ def require_order(
     """
     if not holds(principal, member, Right.VIEW_FINANCIALS):
         details = [
-            Fault("", key.field, PermissionDenied.code, "is masked: its order would tell it")
+            Fault("", key.field, FaultCode.PERMISSION_DENIED, "is masked: its order would tell it")
             for key in sort
             if key.field in MONEY
         ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pfa_core import exact_json
 from pfa_core.errors import Fault
+from pfa_core.model.audit import Action
 from pfa_core.model.delta import FieldChange, FieldConflict
 from pfa_core.model.modification import ModificationView
 from pfa_core.model.principal import Principal, Right
@@ -36,7 +37,16 @@ _NULLS: Mapping[str, Any] = dict.fromkeys(MONEY)
 _WORD = re.compile(r"[^\s]*\d[^\s]*")
 _MOMENT = re.compile(r"\W*\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|\+00:00)?)?\W*")
 # Entries whose reason the program wrote, out of what PEMS answered or two sides said.
-_MADE_REASONS = frozenset(("acknowledge", "reject", "dispute", "postpone", "release", "retry"))
+_MADE_REASONS = frozenset(
+    (
+        Action.ACKNOWLEDGE,
+        Action.REJECT,
+        Action.DISPUTE,
+        Action.POSTPONE,
+        Action.RELEASE,
+        Action.RETRY,
+    )
+)
 
 Value = TypeVar("Value")
 

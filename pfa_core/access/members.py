@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter, holds, resume
+from pfa_core.access.authorization import authorize, holds, reauthorize
 from pfa_core.access.names import require_user
 from pfa_core.errors import (
     Denial,
@@ -118,14 +118,14 @@ def grant(
     allowed = rights_of_grant(wanted, rights, without)
 
     def work(conn: Connection[Any]) -> Member:
-        resume(conn, principal, Operation.GRANT)
+        reauthorize(conn, principal, Operation.GRANT)
         members.lock_members(conn, principal.organization_id)
-        giver = enter(conn, principal, Operation.GRANT)
+        giver = authorize(conn, principal, Operation.GRANT)
         before = members.member(conn, principal.organization_id, user_id)
         require_held(principal, giver, allowed.difference(before.rights if before else ()))
         member = put_member(conn, db, principal, user_id, wanted, allowed)
         _keep_an_admin(conn, principal.organization_id)
-        audit_change(conn, db, principal, "grant", before, member)
+        audit_change(conn, db, principal, Action.GRANT, before, member)
         return member
 
     return db.transact(work, dry_run=dry_run)
@@ -142,14 +142,14 @@ def revoke(db: Database, principal: Principal, user_id: str, *, dry_run: bool = 
     require_user(user_id)
 
     def work(conn: Connection[Any]) -> Member:
-        resume(conn, principal, Operation.REVOKE)
+        reauthorize(conn, principal, Operation.REVOKE)
         members.lock_members(conn, principal.organization_id)
-        enter(conn, principal, Operation.REVOKE)
+        authorize(conn, principal, Operation.REVOKE)
         gone = members.delete_member(conn, principal.organization_id, user_id)
         if gone is None:
             raise NotFound(f"{user_id} is not a member of {principal.organization_id}")
         _keep_an_admin(conn, principal.organization_id)
-        audit_change(conn, db, principal, "revoke", gone, None)
+        audit_change(conn, db, principal, Action.REVOKE, gone, None)
         return gone
 
     return db.transact(work, dry_run=dry_run)
@@ -159,7 +159,7 @@ def list_members(db: Database, principal: Principal) -> list[Member]:
     """The members of the principal's organization, by user id."""
 
     def work(conn: Connection[Any]) -> list[Member]:
-        enter(conn, principal, Operation.LIST_MEMBERS)
+        authorize(conn, principal, Operation.LIST_MEMBERS)
         return members.members(conn, principal.organization_id)
 
     return db.read(work)

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.access import members as membership
-from pfa_core.access.authorization import enter, require_living, resume
+from pfa_core.access.authorization import authorize, reauthorize, require_valid_token
 from pfa_core.access.names import require_code, require_name
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.access.tokens.keyring import Keyring
@@ -24,6 +24,7 @@ from pfa_core.errors import (
     NotFound,
     PermissionDenied,
 )
+from pfa_core.model.audit import Action
 from pfa_core.model.principal import RIGHTS_OF, Principal, Role
 from pfa_core.model.rights import Operation, needed_for
 from pfa_core.store import members
@@ -148,10 +149,10 @@ def list_organizations(db: Database, settings: Settings) -> list[Organization]:
         _require_living(conn, claims)
         found = []
         for code in sorted(claims.organizations):
-            entrance = members.entrance(conn, claims.principal(code))
+            entrance = members.token_membership(conn, claims.principal(code))
             if entrance is None or entrance.token_revoked:
                 continue
-            resume(conn, claims.principal(code), None)
+            reauthorize(conn, claims.principal(code), None)
             row = members.organization(conn, code)
             if row:
                 role = entrance.member.role
@@ -166,7 +167,7 @@ def _add_organization(conn: Connection[Any], db: Database, user: str, code: str,
         return False
     admin = Principal(user, code, RIGHTS_OF[Role.ADMIN], "")
     member = membership.put_member(conn, db, admin, user, Role.ADMIN)
-    membership.audit_change(conn, db, admin, "organization", None, member)
+    membership.audit_change(conn, db, admin, Action.ORGANIZATION, None, member)
     return True
 
 
@@ -179,7 +180,7 @@ def _stranger(organization_id: str, user: str, operation: str) -> Denial:
 def _require_some_admin(conn: Connection[Any], claims: jwt.Claims) -> None:
     for code in claims.organizations:
         with suppress(NotAllowed, NotFound, InvalidToken):
-            enter(conn, claims.principal(code), Operation.ADD_ORGANIZATION)
+            authorize(conn, claims.principal(code), Operation.ADD_ORGANIZATION)
             return
     _require_living(conn, claims)
     raise PermissionDenied(f"{claims.user_id} administers no organization", hint="ask an admin")
@@ -187,10 +188,12 @@ def _require_some_admin(conn: Connection[Any], claims: jwt.Claims) -> None:
 
 def _require_living(conn: Connection[Any], claims: jwt.Claims) -> None:
     """Refuse a token that was ended wherever its user is still a member."""
-    found = [members.entrance(conn, claims.principal(code)) for code in claims.organizations]
+    found = [
+        members.token_membership(conn, claims.principal(code)) for code in claims.organizations
+    ]
     entrances = [entrance for entrance in found if entrance]
     if entrances and all(entrance.token_revoked or entrance.key_ended for entrance in entrances):
-        require_living(entrances[0])
+        require_valid_token(entrances[0])
 
 
 def _renew(

@@ -7,7 +7,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
+from pfa_core.model.audit import Action
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
 from pfa_core.store import audit, leases, members, mirror, overlays
@@ -49,7 +50,7 @@ def verify_database(
     """
 
     def work(conn: Connection[Any]) -> VerifyReport:
-        enter(conn, principal, Operation.VERIFY_DATABASE)
+        authorize(conn, principal, Operation.VERIFY_DATABASE)
         code = principal.organization_id
         if repair:
             members.lock_members(conn, code)
@@ -85,7 +86,7 @@ def _repair(
         overlays.refresh_overlays(conn, _as(principal, user), ids)
     found = {"rollup": len(report.rollup), "overlays": len(report.overlays)}
     entry = audit.Entry(str(db.new_id()), before=found)
-    audit.write(conn, code, principal.user_id, "repair", leases.clock(conn), [entry])
+    audit.write(conn, code, principal.user_id, Action.REPAIR, leases.clock(conn), [entry])
 
 
 def _as(principal: Principal, user_id: str) -> Principal:

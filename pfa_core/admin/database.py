@@ -34,7 +34,7 @@ class DatabaseStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class WallStatus:
+class RlsStatusReport:
     """Whether the database keeps `role` from rows that no token lets it see; `reason`: why not.
     `may_create`: it could put functions of its own beside pfa's."""
 
@@ -89,7 +89,7 @@ def database_status(settings: Settings) -> DatabaseStatus:
     )
 
 
-def wall_status(settings: Settings) -> WallStatus:
+def wall_status(settings: Settings) -> RlsStatusReport:
     """Whether row level security holds the program's role off, as far as the catalog tells."""
     with open_database(settings) as db:
         facts = db.read(rls.role)
@@ -104,7 +104,7 @@ def wall_status(settings: Settings) -> WallStatus:
         why = "row level security does not bind a superuser"
     elif facts.is_owner:
         why = "row level security does not bind the tables' owner"
-    return WallStatus(facts.name, not why, why, may_create=facts.creates)
+    return RlsStatusReport(facts.name, not why, why, may_create=facts.creates)
 
 
 def stop_embedded(settings: Settings) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
@@ -63,7 +63,7 @@ def collect(db: Database, principal: Principal) -> list[Metric]:
     """
 
     def work(conn: Connection[Any]) -> list[Metric]:
-        enter(conn, principal, Operation.COLLECT)
+        authorize(conn, principal, Operation.COLLECT)
         code, now = principal.organization_id, db.clock()
         families = [
             *_records(conn, code),

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter, holds, require
+from pfa_core.access.authorization import authorize, holds, require
 from pfa_core.access.masking import Mask, mask_for
 from pfa_core.errors import InvalidRequest, NotFound
 from pfa_core.model.audit import ACTIONS, LogEntry, LogFilter
@@ -147,7 +147,7 @@ def _visible(
     conn: Connection[Any], principal: Principal, filters: LogFilter, operation: Operation
 ) -> tuple[LogFilter, Mask]:
     """The filters as far as the principal may look, and what hides money from them."""
-    member = enter(conn, principal, operation)
+    member = authorize(conn, principal, operation)
     mask = mask_for(principal, member)
     if holds(principal, member, OTHERS):
         return filters, mask

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
@@ -75,7 +75,7 @@ def verify_log(db: Database, principal: Principal, *, anchor: str | None = None)
     kept = _parse(anchor) if anchor is not None else None
 
     def work(conn: Connection[Any]) -> LogReport:
-        enter(conn, principal, Operation.VERIFY_LOG)
+        authorize(conn, principal, Operation.VERIFY_LOG)
         code = principal.organization_id
         report = LogReport()
         last = _walk(conn, code, report)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pfa_core.errors import Fault
+from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.decision import Answer, Decision
 from pfa_core.model.delta import FieldConflict, check, same, three_way
 from pfa_core.model.ownership import Owner, Ownership
@@ -107,7 +107,7 @@ class Case:
         known = {item.field for item in today} | self.row.delta.keys()
         reason = "is neither in conflict nor changed by this modification: draft it instead"
         return [
-            Fault(self.row.pfa_id, name, "ILLEGAL_TRANSITION", reason)
+            Fault(self.row.pfa_id, name, FaultCode.ILLEGAL_TRANSITION, reason)
             for name in decision.values
             if name not in known
         ]
@@ -138,7 +138,7 @@ class Case:
         )
 
     def _fault(self, item: FieldConflict, message: str) -> Fault:
-        return Fault(self.row.pfa_id, item.field, "BASELINE_CONFLICT", message)
+        return Fault(self.row.pfa_id, item.field, FaultCode.BASELINE_CONFLICT, message)
 
     def _refused(self, why: Refusal, faults: list[Fault]) -> Refused:
         return Refused(self.conflict.conflict_id, why, faults)

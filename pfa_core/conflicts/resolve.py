@@ -8,12 +8,13 @@ from typing import Any, NoReturn
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter, require_fields, resume
+from pfa_core.access.authorization import authorize, reauthorize, require_fields
 from pfa_core.access.masking import Mask, mask_for
 from pfa_core.conflicts.decide import Case, Refusal, Refused, Settled
 from pfa_core.conflicts.selection import ConflictSelection, choose
 from pfa_core.conflicts.views import authorize_owner
 from pfa_core.errors import BaselineConflict, Fault, InvalidData, InvalidRequest, VersionConflict
+from pfa_core.model.audit import Action
 from pfa_core.model.decision import Decision
 from pfa_core.model.delta import merge
 from pfa_core.model.modification import State
@@ -137,7 +138,7 @@ def store(
         )
         for item in settled
     ]
-    audit.write(conn, principal.organization_id, by, "resolve", at, entries)
+    audit.write(conn, principal.organization_id, by, Action.RESOLVE, at, entries)
 
 
 def refuse(outcome: Outcome, mask: Mask) -> NoReturn:
@@ -234,11 +235,11 @@ def _enter_writing(
     # In the order of their names: two who settle each other's conflicts never wait in a ring.
     for name in sorted({owner.user_id, principal.user_id}):
         members.member(conn, principal.organization_id, name, lock=True)
-    enter(conn, principal, Operation.RESOLVE_CONFLICTS, writing=True)
+    authorize(conn, principal, Operation.RESOLVE_CONFLICTS, writing=True)
     owner, member = authorize_owner(conn, principal, user_id, Operation.RESOLVE_CONFLICTS)
     if owner.user_id == principal.user_id:
         # What the wall shows from here on: one's own, to be changed; or as who manages users, another's.
-        resume(conn, principal, Operation.RESOLVE_CONFLICTS, writing=True)
+        reauthorize(conn, principal, Operation.RESOLVE_CONFLICTS, writing=True)
     return owner, member
 
 

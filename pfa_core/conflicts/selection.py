@@ -9,7 +9,14 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from pfa_core.errors import Fault, IllegalTransition, InvalidRequest, NotFound, VersionConflict
+from pfa_core.errors import (
+    Fault,
+    FaultCode,
+    IllegalTransition,
+    InvalidRequest,
+    NotFound,
+    VersionConflict,
+)
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
@@ -135,7 +142,9 @@ def _tell_lost(name: str, owner: Principal) -> NoReturn:
     raise NotFound(
         f"{owner.user_id} has no conflict {name!r}",
         hint="type: pfa conflict list --status all",
-        details=[Fault(name, "", "NOT_FOUND", "is no conflict, nor a record with an open one")],
+        details=[
+            Fault(name, "", FaultCode.NOT_FOUND, "is no conflict, nor a record with an open one")
+        ],
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter, require, resume
+from pfa_core.access.authorization import authorize, reauthorize, require
 from pfa_core.access.masking import Mask, mask_for
 from pfa_core.conflicts.selection import matching, one
 from pfa_core.errors import InvalidRequest
@@ -111,12 +111,12 @@ def authorize_owner(
 ) -> tuple[Principal, Member]:
     """Whose conflicts they are: the principal's, or another's for those who manage users; and the
     principal's own membership."""
-    member = enter(conn, principal, operation)
+    member = authorize(conn, principal, operation)
     if user_id is None or user_id == principal.user_id:
         return principal, member
     Filters(id=(user_id,))
     require(principal, member, OTHERS, operation)
-    resume(conn, principal, operation, scope=OTHERS)
+    reauthorize(conn, principal, operation, scope=OTHERS)
     return replace(principal, user_id=user_id), member
 
 

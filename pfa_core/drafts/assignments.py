@@ -8,6 +8,7 @@ from typing import Any
 from pfa_core.drafts.save_plan import count
 from pfa_core.errors import (
     Fault,
+    FaultCode,
     InvalidData,
     InvalidRequest,
 )
@@ -46,5 +47,5 @@ def _assigned(name: str, text: str) -> Any:
     if text == "" and known.kind is Kind.TEXT and known.default == "":
         return ""
     if text.strip() == "" and known.kind is Kind.FLAG:
-        return Wrong("INVALID_TYPE", "must be true or false")
+        return Wrong(FaultCode.INVALID_TYPE, "must be true or false")
     return read_text(known, text)

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter, may_write_all, require_fields
+from pfa_core.access.authorization import authorize, may_write_all, require_fields
 from pfa_core.drafts.rebase import RecordConflict, Review, review
 from pfa_core.drafts.selection import (
     Selection,
@@ -20,6 +20,7 @@ from pfa_core.drafts.selection import (
 )
 from pfa_core.errors import (
     Fault,
+    FaultCode,
     NoDrafts,
     VersionConflict,
 )
@@ -84,7 +85,7 @@ def commit(
     require_selection(selection)
 
     def work(conn: Connection[Any]) -> CommitResult:
-        member = enter(conn, principal, Operation.COMMIT, writing=True)
+        member = authorize(conn, principal, Operation.COMMIT, writing=True)
         drafts = modifications.drafts(conn, principal, **chosen(conn, principal, selection))
         if not drafts:
             return _nothing_to_commit(conn, principal, selection)
@@ -92,7 +93,7 @@ def commit(
         if not may_write_all(principal, member):
             fields = modifications.fields_of(conn, principal, modification_ids(drafts))
             require_fields(principal, member, fields, Operation.COMMIT)
-        as_drafted = modifications.unmoved(conn, principal, drafts)
+        as_drafted = modifications.up_to_date(conn, principal, drafts)
         unmoved = [draft for draft in drafts if draft.modification_id in as_drafted]
         moved = [draft for draft in drafts if draft.modification_id not in as_drafted]
         rows = modifications.by_id(conn, principal, modification_ids(moved))
@@ -114,15 +115,15 @@ def _commit(
 ) -> CommitResult:
     # The database's clock: two computers of one user must not turn the order of commitment round.
     at = leases.clock(conn)
-    modifications.commit_unmoved(conn, principal, unmoved, at)
+    modifications.commit_up_to_date(conn, principal, unmoved, at)
     commitments = [
         Commitment(draft.modification_id, delta, draft.version) for draft, delta in found.good
     ]
     modifications.commit_drafts(conn, principal, commitments, at)
     done: list[Mark | ModificationRow] = [*unmoved, *(draft for draft, _ in found.good)]
     done.sort(key=lambda draft: draft.pfa_id)
-    audit.write_of(conn, principal, "commit", at, modification_ids(done), db.new_id)
-    drop_drafts(conn, db, principal, "settle", modification_ids(found.settled), at)
+    audit.write_of(conn, principal, Action.COMMIT, at, modification_ids(done), db.new_id)
+    drop_drafts(conn, db, principal, Action.SETTLE, modification_ids(found.settled), at)
     changed = [draft.pfa_id for draft, delta in found.good if delta != draft.delta]
     settled = [draft.pfa_id for draft in found.settled]
     overlays.refresh_overlays(conn, principal, [*changed, *settled])
@@ -162,7 +163,7 @@ def _require_versions(drafts: Sequence[Mark], selection: Selection) -> None:
         Fault(
             pfa_id,
             "expectedVersion",
-            "VERSION_CONFLICT",
+            FaultCode.VERSION_CONFLICT,
             f"the draft has version {found.get(pfa_id, 0)}, expected was {version}",
         )
         for pfa_id, version in selection.expected_versions.items()

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.access.masking import Mask, mask_for
 from pfa_core.errors import NotFound
 from pfa_core.model.delta import FieldChange, changes, merge
@@ -63,7 +63,7 @@ def list_drafts(db: Database, principal: Principal, filters: Filters) -> list[Mo
     states = filters.state or (State.DRAFT,)
 
     def work(conn: Connection[Any]) -> list[ModificationView]:
-        mask = mask_for(principal, enter(conn, principal, Operation.LIST_DRAFTS))
+        mask = mask_for(principal, authorize(conn, principal, Operation.LIST_DRAFTS))
         rows, baseline = _living(conn, principal, filters)
         return [
             mask.view(modifications.view(row, baseline[row.pfa_id].data))
@@ -88,7 +88,7 @@ def diff(
     sessions = (session_id,) if session_id else filters.session
 
     def work(conn: Connection[Any]) -> DiffReport:
-        mask = mask_for(principal, enter(conn, principal, Operation.DIFF))
+        mask = mask_for(principal, authorize(conn, principal, Operation.DIFF))
         if session_id and not modifications.states_of_session(conn, principal, session_id):
             raise NotFound(
                 f"{principal.user_id} has no session {session_id!r}",
@@ -118,7 +118,7 @@ def _living(
     by_value = replace(filters, state=(), session=(), changed=True)
     found = [row[0] for row in merged.stream(conn, principal, Query(by_value), limit=None)]
     baseline = mirror.rows(conn, principal.organization_id, found)
-    return modifications.living(conn, principal, found), baseline
+    return modifications.active(conn, principal, found), baseline
 
 
 def _stacked(

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.errors import BaselineConflict, Fault, InvalidData
+from pfa_core.errors import BaselineConflict, Fault, FaultCode, InvalidData
 from pfa_core.model.delta import FieldConflict, check, merge, same, three_way
 from pfa_core.model.modification import State
 from pfa_core.model.ownership import Owner, Ownership
@@ -119,7 +119,7 @@ def _conflict_faults(conflict: RecordConflict) -> list[Fault]:
         Fault(
             conflict.pfa_id,
             item.field,
-            "BASELINE_CONFLICT",
+            FaultCode.BASELINE_CONFLICT,
             f"was {_shown(item.base)}, PEMS has {_shown(item.pems)} now, you want {_shown(item.mine)}",
         )
         for item in conflict.fields

@@ -9,10 +9,11 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter, require_fields
+from pfa_core.access.authorization import authorize, require_fields
 from pfa_core.drafts.save_plan import Origin, Saved, SaveOptions, Saving
-from pfa_core.errors import Fault, InvalidRequest, NoDrafts, NotFound
+from pfa_core.errors import Fault, FaultCode, InvalidRequest, NoDrafts, NotFound
 from pfa_core.model.delta import Change
+from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
@@ -65,7 +66,7 @@ def restore(
     entries = [_entry_id(text) for text in entry_ids]
 
     def work(conn: Connection[Any]) -> RestoreResult:
-        member = enter(conn, principal, Operation.RESTORE, writing=True)
+        member = authorize(conn, principal, Operation.RESTORE, writing=True)
         found = audit.discarded(
             conn,
             principal,
@@ -103,7 +104,7 @@ def _restore(
     drafted = {
         row.pfa_id: row.session_id
         for row in modifications.of_records(conn, principal, sorted(wanted))
-        if row.state == "draft"
+        if row.state == State.DRAFT
     }
     faults += [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]
     free = [item for item in wanted.values() if item.pfa_id not in drafted]
@@ -120,14 +121,14 @@ def _restore(
 
 def _has_draft(pfa_id: str, session_id: str) -> Fault:
     reason = f"has a draft, in session {session_id!r}; discard or commit it first"
-    return Fault(pfa_id, "", "VERSION_CONFLICT", reason)
+    return Fault(pfa_id, "", FaultCode.VERSION_CONFLICT, reason)
 
 
 def _never_discarded(ids: Iterable[str], found: Sequence[DiscardedDraft]) -> list[Fault]:
     """Records named outright of which nothing was discarded: a typo must not pass for "done"."""
     known = {item.pfa_id for item in found}
     reason = "no draft of yours on it was discarded"
-    return [Fault(pfa_id, "", "NOT_FOUND", reason) for pfa_id in ids if pfa_id not in known]
+    return [Fault(pfa_id, "", FaultCode.NOT_FOUND, reason) for pfa_id in ids if pfa_id not in known]
 
 
 def _taken_twice(entry_ids: Iterable[str], found: Sequence[DiscardedDraft]) -> list[Fault]:
@@ -135,7 +136,7 @@ def _taken_twice(entry_ids: Iterable[str], found: Sequence[DiscardedDraft]) -> l
     known = {item.entry_id for item in found}
     reason = "is no discard of yours, or of the same record as a newer one that is named"
     return [
-        Fault("", "", "NOT_FOUND", reason, f"entry {entry_id}")
+        Fault("", "", FaultCode.NOT_FOUND, reason, f"entry {entry_id}")
         for entry_id in entry_ids
         if entry_id not in known
     ]

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core import exact_json
-from pfa_core.access.authorization import enter, require_fields
+from pfa_core.access.authorization import authorize, require_fields
 from pfa_core.drafts.save_plan import SaveOptions, SaveResult, Saving
 from pfa_core.errors import (
     Fault,
@@ -64,7 +64,7 @@ def save(
     _require_session(session_id)
 
     def work(conn: Connection[Any]) -> SaveResult:
-        member = enter(conn, principal, Operation.SAVE, writing=True)
+        member = authorize(conn, principal, Operation.SAVE, writing=True)
         require_fields(principal, member, _fields_of(changes), Operation.SAVE)
         saving = Saving(db, principal, session_id, options, source)
         return saving.run(conn, changes, faults)
@@ -111,7 +111,7 @@ def save_over(
 
     def work(conn: Connection[Any]) -> SaveResult:
         operation, fields = written
-        member = enter(conn, principal, operation, writing=True)
+        member = authorize(conn, principal, operation, writing=True)
         require_fields(principal, member, fields, operation)
         found = changes(conn)
         wanted, faults = found if isinstance(found, tuple) else (found, [])

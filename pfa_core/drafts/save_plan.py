@@ -13,8 +13,18 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core import exact_json
-from pfa_core.errors import Fault, InvalidData, NotFound, PfaError, SessionMismatch, VersionConflict
+from pfa_core.errors import (
+    Fault,
+    FaultCode,
+    InvalidData,
+    NotFound,
+    PfaError,
+    SessionMismatch,
+    VersionConflict,
+)
+from pfa_core.model.audit import Action
 from pfa_core.model.delta import RULED, Change, check, clean, merge, same
+from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.store import audit, mirror, modifications, overlays
 from pfa_core.store.database import Database
@@ -23,9 +33,9 @@ from pfa_core.store.modifications import DraftUpdate, ModificationRow, NewDraft,
 
 _LAST_NUMBER = re.compile(r"\d+$")
 _SHARED_CODES: Mapping[str, type[PfaError]] = {
-    "NOT_FOUND": NotFound,
-    "VERSION_CONFLICT": VersionConflict,
-    "SESSION_MISMATCH": SessionMismatch,
+    FaultCode.NOT_FOUND: NotFound,
+    FaultCode.VERSION_CONFLICT: VersionConflict,
+    FaultCode.SESSION_MISMATCH: SessionMismatch,
 }
 
 
@@ -132,7 +142,7 @@ class Saving:
                     Fault(
                         change.pfa_id,
                         "pfaId",
-                        "DUPLICATE_RECORD",
+                        FaultCode.DUPLICATE_RECORD,
                         f"stands {times[change.pfa_id]} times",
                     )
                 )
@@ -144,8 +154,8 @@ class Saving:
     def _plan(
         self, change: Change, row: MirrorRow | None, stack: Sequence[ModificationRow], session: str
     ) -> _Plan | None:
-        draft = next((item for item in stack if item.state == "draft"), None)
-        earlier = [item.delta for item in stack if item.state != "draft"]
+        draft = next((item for item in stack if item.state == State.DRAFT), None)
+        earlier = [item.delta for item in stack if item.state != State.DRAFT]
         faults = self._refused(change, row, draft)
         if row is not None and not faults:
             own = self._session_of(row.pfa_id, draft, session)
@@ -162,14 +172,14 @@ class Saving:
     ) -> list[Fault]:
         code = self.principal.organization_id
         if row is None:
-            return [Fault(change.pfa_id, "", "NOT_FOUND", f"is no record of {code}")]
+            return [Fault(change.pfa_id, "", FaultCode.NOT_FOUND, f"is no record of {code}")]
         version = draft.version if draft else 0
         if change.expected_version not in (None, version):
             reason = f"the draft has version {version}, expected was {change.expected_version}"
-            return [Fault(change.pfa_id, "expectedVersion", "VERSION_CONFLICT", reason)]
+            return [Fault(change.pfa_id, "expectedVersion", FaultCode.VERSION_CONFLICT, reason)]
         if draft and self.session_id not in (None, draft.session_id) and not self.options.move:
             reason = f"its draft belongs to session {draft.session_id!r}; --move takes it along"
-            return [Fault(change.pfa_id, "sessionId", "SESSION_MISMATCH", reason)]
+            return [Fault(change.pfa_id, "sessionId", FaultCode.SESSION_MISMATCH, reason)]
         return []
 
     def _session_of(self, pfa_id: str, draft: ModificationRow | None, session: str) -> str:
@@ -206,7 +216,7 @@ class Saving:
         for plans, ids, there in ((new, made, False), (changed, kept, True)):
             alone = [one for plan, one in zip(plans, ids, strict=True) if plan.alone]
             stacked = [plan.change.pfa_id for plan in plans if not plan.alone]
-            overlays.put_overlays_of_alone(conn, self.principal, alone, there=there)
+            overlays.put_single_overlays(conn, self.principal, alone, there=there)
             overlays.put_overlays(conn, self.principal, stacked, there=there)
 
     def _audit(
@@ -217,9 +227,9 @@ class Saving:
             self._audit_restored(conn, new, at)
             return
         ids = [row.modification_id for row in new]
-        audit.write_of(conn, by, "save", at, ids, new_id, before=False)
+        audit.write_of(conn, by, Action.SAVE, at, ids, new_id, before=False)
         entries = [plan.entry(str(new_id())) for plan in changed]
-        audit.write(conn, by.organization_id, by.user_id, "save", at, entries)
+        audit.write(conn, by.organization_id, by.user_id, Action.SAVE, at, entries)
 
     def _audit_restored(self, conn: Connection[Any], new: Sequence[NewDraft], at: datetime) -> None:
         by = self.principal
@@ -234,7 +244,7 @@ class Saving:
             )
             for row in new
         ]
-        audit.write(conn, by.organization_id, by.user_id, "restore", at, entries)
+        audit.write(conn, by.organization_id, by.user_id, Action.RESTORE, at, entries)
 
 
 @dataclass(frozen=True)
@@ -315,11 +325,15 @@ class _Plan:
 def _clean(change: Change) -> tuple[dict[str, Any], list[Fault]]:
     delta, faults = clean(change.pfa_id, change.delta)
     if not isinstance(change.change_reason, str | None):
-        faults.append(Fault(change.pfa_id, "changeReason", "INVALID_TYPE", "must be a text"))
+        faults.append(
+            Fault(change.pfa_id, "changeReason", FaultCode.INVALID_TYPE, "must be a text")
+        )
     try:
         exact_json.refuse_texts((change.pfa_id, change.change_reason, *delta.values()))
     except exact_json.JsonFault as fault:
-        faults.append(Fault(change.pfa_id.replace("\0", "\\0"), "", "INVALID_TYPE", fault.reason))
+        faults.append(
+            Fault(change.pfa_id.replace("\0", "\\0"), "", FaultCode.INVALID_TYPE, fault.reason)
+        )
     return delta, faults
 
 

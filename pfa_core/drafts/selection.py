@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from pfa_core.errors import (
     Fault,
+    FaultCode,
     InvalidRequest,
     NotFound,
 )
@@ -70,7 +71,9 @@ def _require_records(conn: Connection[Any], principal: Principal, ids: Sequence[
         code = principal.organization_id
         raise NotFound(
             f"{lost[0]!r} is no record of {code}, nothing was done",
-            details=[Fault(pfa_id, "", "NOT_FOUND", f"is no record of {code}") for pfa_id in lost],
+            details=[
+                Fault(pfa_id, "", FaultCode.NOT_FOUND, f"is no record of {code}") for pfa_id in lost
+            ],
         )
 
 

@@ -12,6 +12,7 @@ from pfa_core.drafts.save import matching_ids, save_over
 from pfa_core.drafts.save_plan import SaveOptions, SaveResult
 from pfa_core.errors import (
     Fault,
+    FaultCode,
     InvalidRequest,
 )
 from pfa_core.model.delta import Change, Record, merge
@@ -49,7 +50,7 @@ def shift(
         ids = matching_ids(conn, principal, filters)
         # Locked before they are read: else a pull in between would be shifted back unseen.
         rows = mirror.lock_records(conn, principal.organization_id, ids)
-        stacks = by_record(modifications.living(conn, principal, ids))
+        stacks = by_record(modifications.active(conn, principal, ids))
         merged = {
             pfa_id: merge(row.data, *(item.delta for item in stacks.get(pfa_id, [])))
             for pfa_id, row in rows.items()
@@ -73,7 +74,7 @@ def _shifted(
                 Fault(
                     pfa_id,
                     "forecastStart",
-                    "BUSINESS_RULE_VIOLATION",
+                    FaultCode.BUSINESS_RULE_VIOLATION,
                     "is actualized: its start is history; --no-actualized leaves such records out",
                 )
             )
@@ -86,7 +87,7 @@ def _shifted(
             }
         except OverflowError:
             faults.append(
-                Fault(pfa_id, "forecastStart", "INVALID_RANGE", "would leave the calendar")
+                Fault(pfa_id, "forecastStart", FaultCode.INVALID_RANGE, "would leave the calendar")
             )
             continue
         if delta or not merged:

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.drafts.save import matching_ids
 from pfa_core.drafts.save_plan import Saved, count
 from pfa_core.errors import (
@@ -17,7 +17,9 @@ from pfa_core.errors import (
     NoDrafts,
     NotFound,
 )
+from pfa_core.model.audit import Action
 from pfa_core.model.delta import check, merge, unwritable
+from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
@@ -59,14 +61,14 @@ def unset_fields(
         raise InvalidRequest("name at least one field")
 
     def work(conn: Connection[Any]) -> UnsetResult:
-        enter(conn, principal, Operation.UNSET_FIELDS, writing=True)
+        authorize(conn, principal, Operation.UNSET_FIELDS, writing=True)
         ids = matching_ids(conn, principal, filters)
         locked = mirror.lock_records(conn, principal.organization_id, ids)
         lost = [pfa_id for pfa_id in filters.id if pfa_id not in locked and pfa_id in ids]
         if lost:
             raise NotFound(f"{lost[0]!r} is no record or field, nothing was changed")
         stacks = by_record(modifications.of_records(conn, principal, list(locked)))
-        rows = [row for stack in stacks.values() for row in stack if row.state == "draft"]
+        rows = [row for stack in stacks.values() for row in stack if row.state == State.DRAFT]
         if not rows:
             near = nearest(conn, principal, filters)
             raise NoDrafts(
@@ -87,7 +89,7 @@ def _require_valid_rest(
     """What stays in a draft must still make a valid record."""
     faults = []
     for draft in drafts:
-        earlier = [row.delta for row in stacks[draft.pfa_id] if row.state != "draft"]
+        earlier = [row.delta for row in stacks[draft.pfa_id] if row.state != State.DRAFT]
         current = merge(rows[draft.pfa_id].data, *earlier)
         if fields & draft.delta.keys():
             faults += check(draft.pfa_id, current, _without(draft.delta, fields))
@@ -135,7 +137,7 @@ def _unset(
         )
         for draft in touched
     ]
-    audit.write(conn, principal.organization_id, principal.user_id, "unset", at, entries)
+    audit.write(conn, principal.organization_id, principal.user_id, Action.UNSET, at, entries)
     return UnsetResult(
         [
             Saved(draft.pfa_id, draft.modification_id, draft.version + 1, "updated")

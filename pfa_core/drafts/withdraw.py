@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.drafts.commit import Committed, drop_drafts, raised
 from pfa_core.drafts.selection import (
     Selection,
@@ -22,9 +22,11 @@ from pfa_core.drafts.selection import (
 )
 from pfa_core.errors import (
     Fault,
+    FaultCode,
     IllegalTransition,
     NoDrafts,
 )
+from pfa_core.model.audit import Action
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
@@ -69,7 +71,7 @@ def uncommit(
     require_selection(selection)
 
     def work(conn: Connection[Any]) -> UncommitResult:
-        enter(conn, principal, Operation.UNCOMMIT, writing=True)
+        authorize(conn, principal, Operation.UNCOMMIT, writing=True)
         rows = select_rows(conn, principal, State.COMMITTED, selection)
         if not rows:
             _require_none_under_way(conn, principal, selection)
@@ -83,7 +85,7 @@ def uncommit(
         _require_alone(conn, principal, rows)
         at = db.clock()
         modifications.uncommit(conn, principal, modification_ids(rows), at)
-        audit.write_of(conn, principal, "uncommit", at, modification_ids(rows), db.new_id)
+        audit.write_of(conn, principal, Action.UNCOMMIT, at, modification_ids(rows), db.new_id)
         return UncommitResult(selection.session_id, raised(rows))
 
     return db.transact(work, dry_run=dry_run)
@@ -102,12 +104,12 @@ def discard(
     require_selection(selection)
 
     def work(conn: Connection[Any]) -> DiscardResult:
-        enter(conn, principal, Operation.DISCARD, writing=True)
+        authorize(conn, principal, Operation.DISCARD, writing=True)
         drafts = modifications.drafts(conn, principal, **chosen(conn, principal, selection))
         if not drafts and selection.session_id:
             return _nothing_to_discard(conn, principal, selection)
         ids = [draft.pfa_id for draft in drafts]
-        drop_drafts(conn, db, principal, "discard", modification_ids(drafts), db.clock())
+        drop_drafts(conn, db, principal, Action.DISCARD, modification_ids(drafts), db.clock())
         overlays.refresh_overlays(conn, principal, ids)
         return DiscardResult(ids, already_discarded=False)
 
@@ -142,7 +144,7 @@ def _require_none_under_way(
     """What a push holds, or tries again by itself, is not there to be taken back."""
     held = [
         row
-        for row in modifications.living(conn, principal, selection.ids or None)
+        for row in modifications.active(conn, principal, selection.ids or None)
         if row.state in (State.SYNCING, State.SYNC_ERROR)
         and selection.session_id in (None, row.session_id)
     ]
@@ -152,7 +154,8 @@ def _require_none_under_way(
             " changed",
             hint=_SETTLED_BY_PUSH,
             details=[
-                Fault(row.pfa_id, "", "ILLEGAL_TRANSITION", f"is {row.state}") for row in held
+                Fault(row.pfa_id, "", FaultCode.ILLEGAL_TRANSITION, f"is {row.state}")
+                for row in held
             ],
         )
 
@@ -160,7 +163,9 @@ def _require_none_under_way(
 def _require_unsent(rows: Sequence[ModificationRow]) -> None:
     """What a push has tried to send may be in PEMS, whatever became of the answer."""
     faults = [
-        Fault(row.pfa_id, "", "ILLEGAL_TRANSITION", "was sent to PEMS already, or tried to be")
+        Fault(
+            row.pfa_id, "", FaultCode.ILLEGAL_TRANSITION, "was sent to PEMS already, or tried to be"
+        )
         for row in rows
         if row.attempts and row.state == State.COMMITTED
     ]
@@ -183,7 +188,7 @@ def _require_alone(
         Fault(
             row.pfa_id,
             "",
-            "ILLEGAL_TRANSITION",
+            FaultCode.ILLEGAL_TRANSITION,
             f"has a newer modification, in session {newest[row.pfa_id].session_id!r}",
         )
         for row in rows

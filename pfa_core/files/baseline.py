@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO
 
-from pfa_core.errors import Fault, InvalidData, InvalidRequest
+from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.exact_json import JsonFault, loads_strict, refuse_unstorable
 from pfa_core.files.reading import decode, open_input, source_name
 from pfa_core.model.values import shorten
@@ -99,10 +99,10 @@ def _jsonl_records(first: bytes, rest: BinaryIO, name: str) -> Iterator[RawRecor
             try:
                 yield RawRecord(_bare(loads_strict(decode(line, name, number))), position)
             except InvalidData as error:
-                yield Fault("", "", "INVALID_ENCODING", error.message, position)
+                yield Fault("", "", FaultCode.INVALID_ENCODING, error.message, position)
             except JsonFault as fault:
                 place = f"column {fault.column}: " if fault.column else ""
-                yield Fault("", "", "INVALID_JSON", f"{place}{fault.reason}", position)
+                yield Fault("", "", FaultCode.INVALID_JSON, f"{place}{fault.reason}", position)
         line = rest.readline()
 
 
@@ -166,7 +166,7 @@ def _csv_records(lines: Iterator[str], name: str) -> Iterator[RawRecord | Fault]
                 yield Fault(
                     "",
                     "",
-                    "INVALID_CSV",
+                    FaultCode.INVALID_CSV,
                     f"has {len(row)} cells, the header {len(header)}",
                     position,
                 )
@@ -174,7 +174,7 @@ def _csv_records(lines: Iterator[str], name: str) -> Iterator[RawRecord | Fault]
             try:
                 refuse_unstorable(row)
             except JsonFault as fault:
-                yield Fault("", "", "INVALID_TYPE", fault.reason, position)
+                yield Fault("", "", FaultCode.INVALID_TYPE, fault.reason, position)
                 continue
             cells = dict(zip(header, row, strict=True))
             yield RawRecord(_without_ours(cells), position, textual=True)

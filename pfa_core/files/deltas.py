@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from pfa_core.errors import Fault, InvalidData
+from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.exact_json import JsonFault, loads_strict
 from pfa_core.files.reading import read_text, source_name
 from pfa_core.model.delta import Change, unwritable
@@ -71,16 +71,20 @@ def read_delta_file(path: str, *, stdin: BinaryIO | None = None) -> DeltaFile:
 def read_change(item: Any, position: str) -> Change | list[Fault]:
     """One modification of a file, or what is wrong with its outer shape."""
     if not isinstance(item, dict):
-        return [Fault("", "", "INVALID_TYPE", f"must be an object, not {shorten(item)}", position)]
+        return [
+            Fault(
+                "", "", FaultCode.INVALID_TYPE, f"must be an object, not {shorten(item)}", position
+            )
+        ]
     pfa_id = item.get("pfaId")
     if not isinstance(pfa_id, str) or not pfa_id.strip() or len(pfa_id) > MAX_ID:
-        code = "INVALID_TYPE" if "pfaId" in item else "MISSING_REQUIRED_FIELD"
+        code = FaultCode.INVALID_TYPE if "pfaId" in item else FaultCode.MISSING_REQUIRED_FIELD
         return [Fault("", "pfaId", code, f"must be a text of 1 to {MAX_ID} characters", position)]
     faults = [
         Fault(
             pfa_id,
             shorten(key),
-            "UNKNOWN_FIELD",
+            FaultCode.UNKNOWN_FIELD,
             f"is no part of a modification ({', '.join(_CHANGE_KEYS)})",
             position,
         )
@@ -89,13 +93,15 @@ def read_change(item: Any, position: str) -> Change | list[Fault]:
     ]
     reason, version = item.get("changeReason"), item.get("expectedVersion")
     if reason is not None and not isinstance(reason, str):
-        faults.append(Fault(pfa_id, "changeReason", "INVALID_TYPE", "must be a text", position))
+        faults.append(
+            Fault(pfa_id, "changeReason", FaultCode.INVALID_TYPE, "must be a text", position)
+        )
     elif reason is not None and len(reason) > MAX_REASON:
         faults.append(
             Fault(
                 pfa_id,
                 "changeReason",
-                "INVALID_RANGE",
+                FaultCode.INVALID_RANGE,
                 f"has {len(reason):,} characters; at most {MAX_REASON:,}",
                 position,
             )
@@ -104,10 +110,18 @@ def read_change(item: Any, position: str) -> Change | list[Fault]:
         isinstance(version, bool) or not isinstance(version, int) or version < 0
     ):
         faults.append(
-            Fault(pfa_id, "expectedVersion", "INVALID_TYPE", "must be a whole number ≥ 0", position)
+            Fault(
+                pfa_id,
+                "expectedVersion",
+                FaultCode.INVALID_TYPE,
+                "must be a whole number ≥ 0",
+                position,
+            )
         )
     if "delta" not in item:
-        faults.append(Fault(pfa_id, "delta", "MISSING_REQUIRED_FIELD", "is missing", position))
+        faults.append(
+            Fault(pfa_id, "delta", FaultCode.MISSING_REQUIRED_FIELD, "is missing", position)
+        )
     return faults or Change(pfa_id, item["delta"], reason, version, position)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pfa_core.errors import Fault
+from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.model.values import Wrong, read_text, read_value, shorten
 
-FOREIGN = "FOREIGN_ORGANIZATION"
+FOREIGN = FaultCode.FOREIGN_ORGANIZATION
 MAX_REMEMBERED = 50_000
 
 
@@ -23,7 +23,9 @@ def read_record(
     came. A record that names another organization is refused with FOREIGN_ORGANIZATION.
     """
     if not isinstance(raw, Mapping):
-        return Fault("", "", "INVALID_TYPE", f"must be an object, not {shorten(raw)}", position)
+        return Fault(
+            "", "", FaultCode.INVALID_TYPE, f"must be an object, not {shorten(raw)}", position
+        )
     pfa_id = raw.get("pfaId")
     wrong = _wrong_id(pfa_id)
     if wrong:
@@ -49,11 +51,13 @@ def read_record(
 
 def _wrong_id(pfa_id: Any) -> Wrong | None:
     if pfa_id in (None, ""):
-        return Wrong("MISSING_REQUIRED_FIELD", "is missing")
+        return Wrong(FaultCode.MISSING_REQUIRED_FIELD, "is missing")
     if not isinstance(pfa_id, str):
-        return Wrong("INVALID_TYPE", f"must be a text, not {shorten(pfa_id)}")
+        return Wrong(FaultCode.INVALID_TYPE, f"must be a text, not {shorten(pfa_id)}")
     if len(pfa_id) > FIELDS["pfaId"].max_length or not pfa_id.strip():
-        return Wrong("INVALID_RANGE", f"must have 1 to {FIELDS['pfaId'].max_length} characters")
+        return Wrong(
+            FaultCode.INVALID_RANGE, f"must have 1 to {FIELDS['pfaId'].max_length} characters"
+        )
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pfa_core.errors import Fault
+from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.record import DATE_PAIRS, EDITABLE, FIELDS
 from pfa_core.model.values import Wrong, read_value, shorten
 
@@ -104,10 +104,12 @@ def clean(pfa_id: str, delta: Any) -> tuple[dict[str, Any], list[Fault]]:
     """The delta's storable values and the faults of its single fields, in the order of the input."""
     if not isinstance(delta, Mapping):
         return {}, [
-            Fault(pfa_id, "delta", "INVALID_TYPE", f"must be an object, not {shorten(delta)}")
+            Fault(
+                pfa_id, "delta", FaultCode.INVALID_TYPE, f"must be an object, not {shorten(delta)}"
+            )
         ]
     if not delta:
-        return {}, [Fault(pfa_id, "delta", "EMPTY_DELTA", "changes nothing")]
+        return {}, [Fault(pfa_id, "delta", FaultCode.EMPTY_DELTA, "changes nothing")]
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     for name, value in delta.items():
@@ -125,10 +127,10 @@ def unwritable(name: str) -> Wrong | None:
     if name in EDITABLE:
         return None
     if name in FIELDS:
-        return Wrong("READ_ONLY_FIELD", "cannot be edited here")
+        return Wrong(FaultCode.READ_ONLY_FIELD, "cannot be edited here")
     near = difflib.get_close_matches(name, EDITABLE, n=1)
     return Wrong(
-        "UNKNOWN_FIELD", f"is no field; did you mean {near[0]}?" if near else "is no field"
+        FaultCode.UNKNOWN_FIELD, f"is no field; did you mean {near[0]}?" if near else "is no field"
     )
 
 
@@ -155,18 +157,21 @@ def _date_order(merged: Record, delta: Delta) -> Wrongs:
     for start, end in DATE_PAIRS:
         first, last = merged.get(start), merged.get(end)
         if (start in delta or end in delta) and first and last and first > last:
-            yield end, Wrong("INVALID_DATE_ORDER", f"{last} is before {start} {first}")
+            yield end, Wrong(FaultCode.INVALID_DATE_ORDER, f"{last} is before {start} {first}")
 
 
 def _price(merged: Record, delta: Delta) -> Wrongs:
     field = "purchasePrice" if merged.get("source") == "Purchase" else "monthlyRate"
     if ("source" in delta or field in delta) and merged.get(field) is None:
-        yield field, Wrong("MISSING_REQUIRED_FIELD", f"a {merged.get('source')} needs {field}")
+        yield (
+            field,
+            Wrong(FaultCode.MISSING_REQUIRED_FIELD, f"a {merged.get('source')} needs {field}"),
+        )
 
 
 def _business(current: Record, merged: Record, delta: Delta) -> Wrongs:
     def broken(field: str, reason: str) -> tuple[str, Wrong]:
-        return field, Wrong("BUSINESS_RULE_VIOLATION", reason)
+        return field, Wrong(FaultCode.BUSINESS_RULE_VIOLATION, reason)
 
     if current.get("isActualized") and merged.get("source") != current.get("source"):
         yield broken("source", "the record is actualized: its source stays")

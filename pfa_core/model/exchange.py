@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from pfa_core.errors import FaultCode
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -54,12 +56,12 @@ class Moved:
 
 
 # The code of a trouble before anything was sent: PEMS was not even reached.
-UNREACHED = "NO_CONNECTION"
+UNREACHED = FaultCode.NO_CONNECTION
 # The code of a refusal that may be about the record, or about all of them.
-FORBIDDEN = "FORBIDDEN"
+FORBIDDEN = FaultCode.FORBIDDEN
 
 
-class Remedy(StrEnum):
+class RetryAdvice(StrEnum):
     """What to do about a trouble."""
 
     NONE = "none"
@@ -69,11 +71,11 @@ class Remedy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Failure:
     """An answer that is none, or a refusal.
 
     Args:
-        code: For people and logs: NOT_FOUND, PEMS_REJECTED, RATE_LIMIT, SERVER_ERROR, NO_ANSWER, …
+        code: What went wrong, for programs and logs.
         message: PEMS's own words where it has some.
         remedy: NONE: final for this record. RETRY: may pass by itself. SLOW_DOWN: asked to send
             less. STOP: the credentials are refused, every other record would fare the same.
@@ -81,8 +83,8 @@ class Trouble:
         maybe_applied: The write may have been applied although no answer says so.
     """
 
-    code: str
+    code: FaultCode
     message: str
-    remedy: Remedy
+    advice: RetryAdvice
     retry_after: float | None = None
     maybe_applied: bool = False

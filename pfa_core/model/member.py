@@ -26,7 +26,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
+class TokenMembership:
     """A membership as a token finds it: `token_revoked` for this organization, `key_ended` for all."""
 
     member: Member

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from pfa_core.model.delta import FieldConflict
-from pfa_core.model.exchange import UNREACHED, Reading, Remedy, Trouble
+from pfa_core.model.exchange import UNREACHED, Failure, Reading, RetryAdvice
 
 
 class Verdict(StrEnum):
@@ -97,7 +97,7 @@ class Result:
     reading: Reading | None = None
     conflicts: tuple[FieldConflict, ...] = ()
     rebased: Mapping[str, Any] = field(default_factory=dict)
-    trouble: Trouble | None = None
+    failure: Failure | None = None
     counted: bool = True
     in_doubt: str | None = None
 
@@ -122,10 +122,10 @@ class RetryPolicy:
 
     def counts(self, result: Result) -> bool:
         """Whether the trouble takes a rung of the ladder."""
-        trouble = result.trouble
-        if trouble is None or not result.counted:
+        failure = result.failure
+        if failure is None or not result.counted:
             return False
-        return trouble.remedy is Remedy.RETRY and trouble.code != UNREACHED
+        return failure.advice is RetryAdvice.RETRY and failure.code != UNREACHED
 
     def worth_it(self, failures: int, first_attempt_at: datetime, at: datetime) -> bool:
         """Whether after so many failures, the last one included, another try is allowed."""

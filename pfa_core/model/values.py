@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from pfa_core.errors import FaultCode
 from pfa_core.model.record import Field, Kind
 
 MAX_MONEY = Decimal(10) ** 15
@@ -24,7 +25,7 @@ _FALSE = frozenset(("n", "no", "false", "0", ""))
 class Wrong:
     """Why a value is refused: a fault code and a reason to show."""
 
-    code: str
+    code: FaultCode
     reason: str
 
 
@@ -36,9 +37,9 @@ def read_value(field: Field, value: Any) -> Any | Wrong:
     """
     if value is None:
         if field.kind is Kind.CHOICE:
-            return Wrong("MISSING_REQUIRED_FIELD", "cannot be null")
+            return Wrong(FaultCode.MISSING_REQUIRED_FIELD, "cannot be null")
         if field.kind is Kind.FLAG:
-            return Wrong("INVALID_TYPE", "must be true or false, not null")
+            return Wrong(FaultCode.INVALID_TYPE, "must be true or false, not null")
         return None
     return _READERS[field.kind](field, value)
 
@@ -66,16 +67,17 @@ def _flag_from_text(text: str) -> bool | Wrong:
         return True
     if lowered in _FALSE:
         return False
-    return Wrong("INVALID_TYPE", f"must be Y or N, true or false, not {shorten(text)}")
+    return Wrong(FaultCode.INVALID_TYPE, f"must be Y or N, true or false, not {shorten(text)}")
 
 
 def _read_text(field: Field, value: Any) -> str | Wrong:
     if not isinstance(value, str):
-        return Wrong("INVALID_TYPE", f"must be a text, not {shorten(value)}")
+        return Wrong(FaultCode.INVALID_TYPE, f"must be a text, not {shorten(value)}")
     text = value.strip() if field.editable and field.name != "equipment" else value
     if len(text) > field.max_length:
         return Wrong(
-            "INVALID_RANGE", f"is {len(text):,} characters long; at most {field.max_length:,}"
+            FaultCode.INVALID_RANGE,
+            f"is {len(text):,} characters long; at most {field.max_length:,}",
         )
     return text
 
@@ -83,9 +85,9 @@ def _read_text(field: Field, value: Any) -> str | Wrong:
 def _read_date(_: Field, value: Any) -> str | Wrong:
     match = _DATE.fullmatch(value) if isinstance(value, str) else None
     if not match:
-        return Wrong("INVALID_TYPE", f"must be a date YYYY-MM-DD, not {shorten(value)}")
+        return Wrong(FaultCode.INVALID_TYPE, f"must be a date YYYY-MM-DD, not {shorten(value)}")
     if not _on_calendar(match[1]):
-        return Wrong("INVALID_TYPE", f"{match[1]} is no day of the calendar")
+        return Wrong(FaultCode.INVALID_TYPE, f"{match[1]} is no day of the calendar")
     return match[1]
 
 
@@ -101,14 +103,14 @@ def _on_calendar(day: str) -> bool:
 def _read_money(_: Field, value: Any) -> int | Decimal | Wrong:
     number = _to_number(value)
     if number is None:
-        return Wrong("INVALID_TYPE", f"must be a number, not {shorten(value)}")
+        return Wrong(FaultCode.INVALID_TYPE, f"must be a number, not {shorten(value)}")
     if number < 0:
-        return Wrong("INVALID_RANGE", f"must not be negative, is {shorten(number)}")
+        return Wrong(FaultCode.INVALID_RANGE, f"must not be negative, is {shorten(number)}")
     if number >= MAX_MONEY:
-        return Wrong("INVALID_RANGE", f"must be below 10^15, is {shorten(number)}")
+        return Wrong(FaultCode.INVALID_RANGE, f"must be below 10^15, is {shorten(number)}")
     exponent = Decimal(number).as_tuple().exponent
     if isinstance(exponent, int) and exponent < -MAX_DECIMALS:
-        return Wrong("INVALID_RANGE", f"has more than {MAX_DECIMALS} decimals")
+        return Wrong(FaultCode.INVALID_RANGE, f"has more than {MAX_DECIMALS} decimals")
     return number
 
 
@@ -129,7 +131,7 @@ def _to_number(value: Any) -> int | Decimal | None:
 def _read_flag(_: Field, value: Any) -> bool | Wrong:
     if isinstance(value, bool):
         return value
-    return Wrong("INVALID_TYPE", f"must be true or false, not {shorten(value)}")
+    return Wrong(FaultCode.INVALID_TYPE, f"must be true or false, not {shorten(value)}")
 
 
 def _read_choice(field: Field, value: Any) -> str | Wrong:
@@ -137,7 +139,7 @@ def _read_choice(field: Field, value: Any) -> str | Wrong:
     if text in field.choices:
         return text
     return Wrong(
-        "INVALID_ENUM_VALUE", f"must be {' or '.join(field.choices)}, not {shorten(value)}"
+        FaultCode.INVALID_ENUM_VALUE, f"must be {' or '.join(field.choices)}, not {shorten(value)}"
     )
 
 

@@ -43,7 +43,7 @@ WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
 FOR NO KEY UPDATE;
 
--- name: entrance
+-- name: token_membership
 -- Who comes in by a token: the membership, and whether token or key have been ended meanwhile. What the
 -- register or the list of keys does not know, it has not ended. No row: not a member. {locking} lets the
 -- user's other writing transactions wait behind this one.

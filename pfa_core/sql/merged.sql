@@ -124,7 +124,7 @@ r.data
    AND {conditions}
    AND {narrowing})
 
--- name: moved
+-- name: drafted_field
 -- A draft of a field that a filter looks at.
 {table}.delta ?| %(looked_at)s
 

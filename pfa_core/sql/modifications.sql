@@ -13,7 +13,7 @@ WHERE organization_id = %(organization_id)s
 ORDER BY pfa_id, state = 'draft', committed_at, modification_id
 FOR UPDATE;
 
--- name: living
+-- name: active
 -- The same without locks, of every record or one session.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
        change_reason, created_at, updated_at, committed_at, attempts
@@ -67,7 +67,7 @@ WHERE organization_id = %(organization_id)s
   {among}
 ORDER BY pfa_id
 
--- name: unmoved
+-- name: up_to_date
 -- Of these drafts, those that lie alone over a record that is still as it was drafted over. All that lies there
 -- is read at once: asked for one by one, a planner that takes the caller for one row reads all for each.
 SELECT m.modification_id::text
@@ -161,7 +161,7 @@ WHERE m.organization_id = %(organization_id)s
   AND m.state = 'draft'
   AND m.version = d.version;
 
--- name: commit_unmoved
+-- name: commit_up_to_date
 UPDATE pfa_modification
 SET state = 'committed',
     version = version + 1,
@@ -199,7 +199,7 @@ WHERE m.organization_id = %(organization_id)s
 GROUP BY m.session_id, m.state
 ORDER BY max(m.updated_at) DESC, m.session_id, m.state;
 
--- name: moved
+-- name: stale
 -- The caller's living modifications whose mirror row changed since they were drafted.
 SELECT m.modification_id::text, m.pfa_id, m.session_id, m.state, m.delta, m.base, m.base_version,
        m.version, m.change_reason, m.created_at, m.updated_at, m.committed_at, m.attempts

@@ -19,7 +19,7 @@ WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id = ANY(%(ids)s)
   AND m.state <> 'synced';
 
--- name: rebuild_behind_the_wall
+-- name: rebuild_under_rls
 -- Overlay rows of these pairs of user and record, whoever asks: dropped, or made anew.
 SELECT pfa_rebuild_overlays(%(users)s, %(ids)s);
 
@@ -53,7 +53,7 @@ FROM (
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s.pfa_id
 ORDER BY s.pfa_id
 
--- name: rows_of_alone
+-- name: rows_of_single
 -- The same of modifications that lie alone over their records: nothing is stacked.
 SELECT m.organization_id, m.user_id, m.pfa_id, m.delta, r.data || m.delta AS data, m.modification_id
 FROM pfa_modification AS m

@@ -1,6 +1,6 @@
 -- The wall, as the program passes through it: see migrations/0007_wall.sql.
 
--- name: stands
+-- name: status
 -- Whether policies hold for this role at all, and whether they hold it off: the owner's lets everything
 -- through, superusers are asked nothing.
 SELECT row_security_active(c.oid), row_security_active(c.oid) AND NOT pg_has_role(c.relowner, 'USAGE')
@@ -15,12 +15,12 @@ SELECT current_user::text, r.rolsuper, r.rolbypassrls, pg_has_role(c.relowner, '
 FROM pg_class AS c, pg_roles AS r
 WHERE c.oid = to_regclass('pfa_mirror') AND r.rolname = current_user;
 
--- name: enter
+-- name: authorize
 -- No row: not a member.
 SELECT organization_id, user_id, role, rights, granted_by, granted_at
 FROM pfa_enter(%(token)s, %(organization_id)s, %(scope)s, %(locking)s);
 
--- name: standing
+-- name: token_membership
 -- No row: not a member.
 SELECT (s.member).organization_id, (s.member).user_id, (s.member).role, (s.member).rights,
        (s.member).granted_by, (s.member).granted_at, s.token_revoked, s.key_ended

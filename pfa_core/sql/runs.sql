@@ -19,7 +19,7 @@ WHERE organization_id = %(organization_id)s
   AND run_id = %(run_id)s
   AND status = 'running';
 
--- name: bury
+-- name: mark_abandoned
 -- Runs of the direction that say they are at work while another one holds the lease: they were ended
 -- from outside.
 UPDATE pfa_sync_log

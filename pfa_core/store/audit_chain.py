@@ -74,7 +74,7 @@ def linked(conn: Connection[Any]) -> Iterator[None]:
     _open[conn] = links
     try:
         yield
-        if links and rls.is_bound(conn):
+        if links and rls.applies(conn):
             for code in sorted(links):
                 values = {"organization_id": code, "link_id": links[code].link_id}
                 conn.execute(_SQL["append_behind_the_wall"], values)

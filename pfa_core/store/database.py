@@ -178,8 +178,8 @@ class Database:
                 try:
                     with self.administration() as own:
                         own.transact(lambda conn: audit.deny(conn, denial, str(self.new_id())))
-                except Exception as trouble:
-                    told = trouble.message if isinstance(trouble, PfaError) else type(trouble)
+                except Exception as failure:
+                    told = failure.message if isinstance(failure, PfaError) else type(failure)
                     _LOGGER.warning("a denial could not be written down: %s", told)
             raise
 

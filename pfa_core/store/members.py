@@ -12,14 +12,16 @@ from psycopg import sql as compose
 from psycopg.rows import class_row
 
 from pfa_core import sql
-from pfa_core.model.member import Entrance, Member
+from pfa_core.model.member import Member, TokenMembership
 from pfa_core.model.principal import Principal
 from pfa_core.store import rls
 
 _SQL = sql.statements("members")
 # Of whoever only comes in, and of whoever comes in to write.
 _ENTRANCE = {
-    lock: compose.SQL(_SQL["entrance"]).format(locking=compose.SQL(_SQL["locking"] if lock else ""))
+    lock: compose.SQL(_SQL["token_membership"]).format(
+        locking=compose.SQL(_SQL["locking"] if lock else "")
+    )
     for lock in (False, True)
 }
 
@@ -71,11 +73,13 @@ def member(
         return cursor.execute(_SQL["member_locked" if lock else "member"], values).fetchone()
 
 
-def entrance(conn: Connection[Any], principal: Principal, *, lock: bool = False) -> Entrance | None:
+def token_membership(
+    conn: Connection[Any], principal: Principal, *, lock: bool = False
+) -> TokenMembership | None:
     """The principal's membership and how their token stands, None where they are no member; `lock`
     makes the user's writes take turns. Behind the wall nobody is let in by it, and nothing locked."""
-    if rls.is_bound(conn):
-        return rls.standing(conn, principal)
+    if rls.applies(conn):
+        return rls.token_membership(conn, principal)
     values = {
         "organization_id": principal.organization_id,
         "user_id": principal.user_id,
@@ -83,7 +87,7 @@ def entrance(conn: Connection[Any], principal: Principal, *, lock: bool = False)
         "key_id": principal.key_id,
     }
     row = conn.execute(_ENTRANCE[lock], values).fetchone()
-    return Entrance(Member(*row[:-2]), *row[-2:]) if row else None
+    return TokenMembership(Member(*row[:-2]), *row[-2:]) if row else None
 
 
 def members(conn: Connection[Any], organization_id: str) -> list[Member]:

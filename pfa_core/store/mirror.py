@@ -182,7 +182,7 @@ def fill(
     written = _copy_new(conn, organization_id, run_id, rows, at)
     recompute_rollup(conn, organization_id)
     if written >= MANY:
-        conn.execute(_SQL["analyze_behind_the_wall" if rls.is_bound(conn) else "analyze"])
+        conn.execute(_SQL["analyze_behind_the_wall" if rls.applies(conn) else "analyze"])
     return written
 
 
@@ -193,7 +193,7 @@ def _copy_new(
     rows: Iterable[tuple[str, str]],
     at: datetime,
 ) -> int:
-    if rls.stands(conn).active:
+    if rls.status(conn).active:
         conn.execute(_SQL["create_incoming"])
         _copy(conn, "copy_incoming", rows)
         values = {"organization_id": organization_id, "run_id": run_id, "at": at}
@@ -216,7 +216,7 @@ def take_in(
         conn.execute(_ARRIVED, {**values, "sign": -1})
     written = _put(conn, values)
     if changed:  # nothing lies over a record that was not there
-        bound = rls.is_bound(conn)
+        bound = rls.applies(conn)
         conn.execute(_SQL["refresh_behind_the_wall" if bound else "refresh_overlays"], values)
     return changed, written
 

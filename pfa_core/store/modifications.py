@@ -129,18 +129,18 @@ def of_records(
     return _rows(conn, "of_records", principal, ids=list(ids))
 
 
-def living(
+def active(
     conn: Connection[Any], principal: Principal, ids: Sequence[str] | None = None
 ) -> list[ModificationRow]:
     """The same without locks; of all records where ids are None."""
     if ids is not None and not ids:
         return []
-    return _rows(conn, "living", principal, ids=None if ids is None else list(ids))
+    return _rows(conn, "active", principal, ids=None if ids is None else list(ids))
 
 
-def moved(conn: Connection[Any], principal: Principal) -> list[ModificationRow]:
+def stale(conn: Connection[Any], principal: Principal) -> list[ModificationRow]:
     """The principal's living modifications whose mirror row changed since they were drafted."""
-    return _rows(conn, "moved", principal)
+    return _rows(conn, "stale", principal)
 
 
 def select(
@@ -191,14 +191,14 @@ def drafts(
         return cursor.execute(_selecting("drafts", session_id, ids), values).fetchall()
 
 
-def unmoved(conn: Connection[Any], principal: Principal, drafts: Sequence[Mark]) -> set[str]:
+def up_to_date(conn: Connection[Any], principal: Principal, drafts: Sequence[Mark]) -> set[str]:
     """The modification ids of those drafts that lie alone over a mirror row that has not changed since."""
     values = {
         **_own(principal),
         "ids": [draft.pfa_id for draft in drafts],
         "modification_ids": [draft.modification_id for draft in drafts],
     }
-    return {row[0] for row in conn.execute(sql.about(_SQL["unmoved"], drafts), values)}
+    return {row[0] for row in conn.execute(sql.about(_SQL["up_to_date"], drafts), values)}
 
 
 def fields_of(
@@ -253,7 +253,7 @@ def commit_drafts(
     _write(conn, "commit_drafts", principal, drafts, at)
 
 
-def commit_unmoved(
+def commit_up_to_date(
     conn: Connection[Any], principal: Principal, drafts: Sequence[Mark], at: datetime
 ) -> None:
     """Drafts → committed as they are, each version raised by one."""
@@ -261,7 +261,7 @@ def commit_unmoved(
         ids = [draft.modification_id for draft in drafts]
         values = {**_own(principal), "modification_ids": ids, "at": at}
         _all_of(
-            len(drafts), conn.execute(sql.about(_SQL["commit_unmoved"], drafts), values).rowcount
+            len(drafts), conn.execute(sql.about(_SQL["commit_up_to_date"], drafts), values).rowcount
         )
 
 

@@ -36,7 +36,7 @@ def put_overlays(
     _put_overlays(conn, principal, "ids", ids, OVERLAY_ROWS, there=there)
 
 
-def put_overlays_of_alone(
+def put_single_overlays(
     conn: Connection[Any],
     principal: Principal,
     modification_ids: Sequence[str],
@@ -44,7 +44,7 @@ def put_overlays_of_alone(
     there: bool = False,
 ) -> None:
     """The same of modifications each of which is the only living one on its record."""
-    rows = _SQL["rows_of_alone"]
+    rows = _SQL["rows_of_single"]
     _put_overlays(conn, principal, "modification_ids", modification_ids, rows, there=there)
 
 
@@ -86,7 +86,7 @@ def clear_overlays(
 ) -> dict[str, list[str]]:
     """Drop users' overlay rows of records (by user) that nothing overlays any more; what is left of
     them, for `rebuild_overlays`."""
-    if rls.is_bound(conn):
+    if rls.applies(conn):
         return {user: list(ids) for user, ids in records.items()}
     left: dict[str, list[str]] = {}
     for user, ids in records.items():
@@ -101,10 +101,10 @@ def rebuild_overlays(
     conn: Connection[Any], organization_id: str, records: Mapping[str, Sequence[str]]
 ) -> None:
     """Make users' overlay rows of records (by user) agree with their modifications."""
-    if rls.is_bound(conn):
+    if rls.applies(conn):
         pairs = [(user, pfa_id) for user, ids in records.items() for pfa_id in ids]
         values = {"users": [user for user, _ in pairs], "ids": [pfa_id for _, pfa_id in pairs]}
-        conn.execute(_SQL["rebuild_behind_the_wall"], values)
+        conn.execute(_SQL["rebuild_under_rls"], values)
         return
     for user, ids in records.items():
         refresh_overlays(conn, _owner(organization_id, user), ids)

@@ -215,7 +215,7 @@ def shift_bases(
     pfa_id, delta."""
     if settled:
         values = {"organization_id": organization_id, "settled": Jsonb(list(settled))}
-        bound = rls.is_bound(conn)
+        bound = rls.applies(conn)
         conn.execute(_SQL["shift_behind_the_wall" if bound else "shift_bases"], values)
 
 

@@ -10,7 +10,7 @@ from psycopg.rows import args_row, class_row
 
 from pfa_core import sql
 from pfa_core.errors import Unauthorized
-from pfa_core.model.member import Entrance, Member
+from pfa_core.model.member import Member, TokenMembership
 from pfa_core.model.principal import Principal
 
 APP_ROLE = "pfa_app"
@@ -18,7 +18,7 @@ APP_ROLE = "pfa_app"
 _SQL = sql.statements("rls")
 
 
-class Standing(NamedTuple):
+class RlsStatus(NamedTuple):
     """`active`: there are policies for the connection's role; `bound`: they hold it off. The owner's
     policy lets everything through, a superuser has none."""
 
@@ -39,21 +39,21 @@ class RoleFacts(NamedTuple):
 
 
 # A connection keeps its role, so each is asked once.
-_known: WeakKeyDictionary[Connection[Any], Standing] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Connection[Any], RlsStatus] = WeakKeyDictionary()
 
 
-def stands(conn: Connection[Any]) -> Standing:
+def status(conn: Connection[Any]) -> RlsStatus:
     """How the wall stands before this connection."""
     known = _known.get(conn)
     if known is None:
-        row = conn.execute(_SQL["stands"]).fetchone()
-        known = _known[conn] = Standing(*row) if row else Standing(active=False, bound=False)
+        row = conn.execute(_SQL["status"]).fetchone()
+        known = _known[conn] = RlsStatus(*row) if row else RlsStatus(active=False, bound=False)
     return known
 
 
-def is_bound(conn: Connection[Any]) -> bool:
+def applies(conn: Connection[Any]) -> bool:
     """Whether nothing is seen on this connection until a token lets somebody in."""
-    return stands(conn).bound
+    return status(conn).bound
 
 
 def role(conn: Connection[Any]) -> RoleFacts | None:
@@ -62,7 +62,7 @@ def role(conn: Connection[Any]) -> RoleFacts | None:
         return cursor.execute(_SQL["role"]).fetchone()
 
 
-def enter(
+def authorize(
     conn: Connection[Any], principal: Principal, scope: str, *, lock: bool = False
 ) -> Member | None:
     """Let the principal's token open the wall for this transaction; None: they are no member.
@@ -74,27 +74,27 @@ def enter(
     """
     values = {**_presented(principal), "scope": scope, "locking": lock}
     with conn.cursor(row_factory=class_row(Member)) as cursor:
-        return cursor.execute(_SQL["enter"], values).fetchone()
+        return cursor.execute(_SQL["authorize"], values).fetchone()
 
 
-def lets_in(conn: Connection[Any], principal: Principal) -> bool:
+def admits(conn: Connection[Any], principal: Principal) -> bool:
     """Whether the principal's membership alone gets them in here, which it does from now on; true too
     where there is no wall."""
-    if not is_bound(conn):
+    if not applies(conn):
         return True
     try:
         with conn.transaction():
-            return enter(conn, principal, "member") is not None
+            return authorize(conn, principal, "member") is not None
     except errors.Error as error:
         if not (error.sqlstate or "").startswith("PFA"):
             raise
         return False
 
 
-def standing(conn: Connection[Any], principal: Principal) -> Entrance | None:
+def token_membership(conn: Connection[Any], principal: Principal) -> TokenMembership | None:
     """The membership of the token's user and how the token stands, with nobody let in."""
-    row = conn.execute(_SQL["standing"], _presented(principal)).fetchone()
-    return Entrance(Member(*row[:-2]), *row[-2:]) if row else None
+    row = conn.execute(_SQL["token_membership"], _presented(principal)).fetchone()
+    return TokenMembership(Member(*row[:-2]), *row[-2:]) if row else None
 
 
 def _presented(principal: Principal) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def progress(
     conn.execute(_SQL["progress"], values)
 
 
-def bury(
+def mark_abandoned(
     conn: Connection[Any],
     organization_id: str,
     direction: str,
@@ -65,7 +65,7 @@ def bury(
         "at": at,
         "message": message,
     }
-    return [row[0] for row in conn.execute(_SQL["bury"], values)]
+    return [row[0] for row in conn.execute(_SQL["mark_abandoned"], values)]
 
 
 def add_outcomes(

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.access.masking import mask_for
 from pfa_core.errors import NotFound
 from pfa_core.model.principal import Principal
@@ -35,7 +35,7 @@ def list_runs(db: Database, principal: Principal, *, limit: int = 20) -> list[Ru
     require_limit(limit)
 
     def work(conn: Connection[Any]) -> list[Run]:
-        enter(conn, principal, Operation.LIST_RUNS)
+        authorize(conn, principal, Operation.LIST_RUNS)
         return runs.runs(conn, principal.organization_id, limit)
 
     return db.read(work)
@@ -49,7 +49,7 @@ def show_run(db: Database, principal: Principal, run_id: str) -> RunDetail:
     """
 
     def work(conn: Connection[Any]) -> RunDetail:
-        mask = mask_for(principal, enter(conn, principal, Operation.SHOW_RUN))
+        mask = mask_for(principal, authorize(conn, principal, Operation.SHOW_RUN))
         run = None
         with suppress(ValueError):
             run = runs.run(conn, principal.organization_id, str(UUID(run_id.strip())))

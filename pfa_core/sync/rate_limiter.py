@@ -21,7 +21,7 @@ SLICE = 0.1  # seconds in which a waiting thread looks whether all has ended
 CALM = 0.5  # seconds after slowing down in which further complaints are about the old pace
 
 
-class Pace:
+class RateLimiter:
     """How fast to send: at most `rate` a second, slower while PEMS asks for it.
 
     Being asked to slow down doubles the pause between two sends of all threads together, every
@@ -35,7 +35,7 @@ class Pace:
         self._slowed = float("-inf")
         self._lock = threading.Lock()
 
-    def turn(self, ended: Callable[[], bool], *, sends: bool = True) -> None:
+    def acquire(self, ended: Callable[[], bool], *, sends: bool = True) -> None:
         """Wait for this thread's turn, or until all has ended.
 
         Args:
@@ -50,14 +50,14 @@ class Pace:
         while (left := at - time.monotonic()) > 0 and not ended():
             time.sleep(min(left, SLICE))
 
-    def slow_down(self) -> None:
+    def on_throttle(self) -> None:
         """PEMS asked for it."""
         with self._lock:
             if time.monotonic() - self._slowed > CALM:
                 self._slowed = time.monotonic()
                 self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
 
-    def go_on(self) -> None:
+    def on_success(self) -> None:
         """PEMS took something."""
         if self._pause:
             with self._lock:

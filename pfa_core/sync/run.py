@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter, require_active, resume
+from pfa_core.access.authorization import authorize, reauthorize, require_active
 from pfa_core.access.masking import Mask, mask_for
 from pfa_core.errors import PfaError
 from pfa_core.model.audit import Action, Direction
@@ -30,7 +30,7 @@ KILLED = "ended without a word: killed, or its machine went down"
 
 
 @dataclass
-class Running:
+class ActiveRun:
     """A run that holds its lease. `started_at` is the database's time; `mask` hides money in what is
     told of the run, in its result and in its log, not in what is stored."""
 
@@ -74,7 +74,7 @@ class Running:
         return self.db.read(lambda conn: self._resumed(conn, work))
 
     def _resumed(self, conn: Connection[Any], work: Callable[[Connection[Any]], Result]) -> Result:
-        resume(conn, self.principal, self.operation)
+        reauthorize(conn, self.principal, self.operation)
         return work(conn)
 
     def as_row(
@@ -107,7 +107,7 @@ class Running:
         at = leases.clock(conn)
         runs.put(conn, self.organization_id, self.as_row(status, counts, at=at, message=message))
         ended = {"status": status, **counts}
-        self.trail(conn, self.direction, at, self.run_id, ended, message or self.source)
+        self.trail(conn, self.direction.action, at, self.run_id, ended, message or self.source)
 
     def trail(
         self,
@@ -122,7 +122,7 @@ class Running:
         entry = audit.Entry(str(self.db.new_id()), run_id=run_id, after=dict(after), reason=reason)
         audit.write(conn, self.organization_id, self.principal.user_id, action, at, [entry])
 
-    def keep(self, db: Database) -> bool:
+    def renew(self, db: Database) -> bool:
         """Hold the lease for another lifetime; False when it is somebody else's."""
         asked = _elapsed()
         code, name, owner = self.organization_id, self.direction, self.run_id
@@ -136,7 +136,7 @@ class Running:
         return held
 
 
-def rehearsal(
+def begin_dry_run(
     db: Database,
     principal: Principal,
     operation: Operation,
@@ -144,18 +144,18 @@ def rehearsal(
     *,
     source: str,
     kind: str = "full",
-) -> Running:
+) -> ActiveRun:
     """A run that takes no lease and leaves no line: its transactions are rolled back.
 
     Raises:
         Forbidden, PermissionDenied, NotFound: As `enter`.
     """
 
-    def begin(conn: Connection[Any]) -> Running:
-        mask = mask_for(principal, enter(conn, principal, operation))
+    def begin(conn: Connection[Any]) -> ActiveRun:
+        mask = mask_for(principal, authorize(conn, principal, operation))
         run_id, at = str(db.new_id()), leases.clock(conn)
         forever = timedelta.max
-        return Running(
+        return ActiveRun(
             db, principal, operation, direction, run_id, source, kind, None, at, forever, mask
         )
 
@@ -175,7 +175,7 @@ def leased(
     if_locked: IfLocked = IfLocked.FAIL,
     stop: threading.Event | None = None,
     lifetime: timedelta = LIFETIME,
-) -> Iterator[Running | None]:
+) -> Iterator[ActiveRun | None]:
     """A run from beginning to end, alone in its organization and direction.
 
     None where another run holds the lease and that was to be skipped, or `stop` was set while
@@ -188,14 +188,14 @@ def leased(
     """
     run_id = str(db.new_id())
 
-    def begin(conn: Connection[Any]) -> Running | Holder:
-        mask = mask_for(principal, enter(conn, principal, operation))
+    def begin(conn: Connection[Any]) -> ActiveRun | Holder:
+        mask = mask_for(principal, authorize(conn, principal, operation))
         require_active(conn, principal, operation)
         held = _take(conn, principal, direction, run_id, lifetime)
         if held:
             return held
         at = leases.clock(conn)
-        running = Running(
+        running = ActiveRun(
             db,
             principal,
             operation,
@@ -216,7 +216,7 @@ def leased(
     while True:
         asked = _elapsed()
         begun = db.transact(begin)
-        if isinstance(begun, Running):
+        if isinstance(begun, ActiveRun):
             break
         if if_locked is IfLocked.FAIL:
             raise _held(begun, principal.organization_id, direction)
@@ -235,7 +235,7 @@ def leased(
 
 
 @contextmanager
-def _heartbeat(running: Running) -> Iterator[None]:
+def _heartbeat(running: ActiveRun) -> Iterator[None]:
     """Keep the lease from a thread and a connection of its own: the run itself may be busy."""
     done = threading.Event()
 
@@ -243,7 +243,7 @@ def _heartbeat(running: Running) -> Iterator[None]:
         with running.db.beside() as own:
             while not done.wait(running.lifetime.total_seconds() / BEATS) and not running.lost:
                 with suppress(PfaError):  # not reached this time: `lost` tells when it is too late
-                    running.keep(own)
+                    running.renew(own)
 
     thread = threading.Thread(target=beat, name="pfa-heartbeat", daemon=True)
     thread.start()
@@ -254,18 +254,18 @@ def _heartbeat(running: Running) -> Iterator[None]:
         thread.join(timeout=5)
 
 
-def _record_start(conn: Connection[Any], running: Running, at: datetime) -> None:
+def _record_start(conn: Connection[Any], running: ActiveRun, at: datetime) -> None:
     """The run's first line in history and trail, and the last one of those that were killed."""
     code, direction, run_id = running.organization_id, running.direction, running.run_id
-    for dead in runs.bury(conn, code, direction, run_id, at=at, message=KILLED):
-        running.trail(conn, direction, at, dead, {"status": "failed"}, KILLED)
+    for dead in runs.mark_abandoned(conn, code, direction, run_id, at=at, message=KILLED):
+        running.trail(conn, direction.action, at, dead, {"status": "failed"}, KILLED)
     runs.put(conn, code, running.as_row("running", {}))
     since = running.since.isoformat() if running.since else None
     started = {"direction": direction, "kind": running.kind, "since": since}
-    running.trail(conn, "begin", at, run_id, started, running.source)
+    running.trail(conn, Action.BEGIN, at, run_id, started, running.source)
 
 
-def _record_failure(running: Running, error: BaseException) -> None:
+def _record_failure(running: ActiveRun, error: BaseException) -> None:
     told = error.message if isinstance(error, PfaError) else f"unexpected {type(error).__name__}"
     message = told if isinstance(error, Exception) else "interrupted"
 
@@ -278,7 +278,7 @@ def _record_failure(running: Running, error: BaseException) -> None:
         running.transact(work)
 
 
-def _give_up(running: Running) -> None:
+def _give_up(running: ActiveRun) -> None:
     code, name, owner = running.organization_id, running.direction, running.run_id
     for _ in range(2):  # whether a commit that broke went through is not known; twice is no harm
         with suppress(PfaError):

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-WORK, GO_HOME = "work", "go home"
+WORK, STOP = "work", "go home"
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-class Senders(Generic[Item, Answer]):
+class Workers(Generic[Item, Answer]):
     """Threads that work items off and hand back what came of each, an exception too."""
 
     def __init__(self, work: Callable[[Item], Answer], number: int) -> None:
@@ -68,7 +68,7 @@ class Senders(Generic[Item, Answer]):
                 self._answers.put(error)
 
     @contextmanager
-    def at_work(self) -> Iterator[Senders[Item, Answer]]:
+    def at_work(self) -> Iterator[Workers[Item, Answer]]:
         """Start the threads; on leaving each ends after what it is doing."""
         for thread in self._threads:
             thread.start()
@@ -76,4 +76,4 @@ class Senders(Generic[Item, Answer]):
             yield self
         finally:
             for _ in self._threads:
-                self._tokens.put(GO_HOME)
+                self._tokens.put(STOP)

@@ -36,7 +36,7 @@ from pfa_core.sync.pull.options import PullOptions
 from pfa_core.sync.push.options import PushOptions
 from pfa_core.sync.push.pipeline import Pushing
 from pfa_core.sync.push.settlement import Settler
-from pfa_core.sync.run import Running
+from pfa_core.sync.run import ActiveRun
 from pfa_core.sync.run_log import JsonFormatter, LineHandler, LogFile, attached
 from tests.factories import a_principal
 from tests.pems_server import a_profile
@@ -132,7 +132,7 @@ def set_trap(step: str, nth: int, number: int) -> None:
     trap.behind_transactions()
     trap.around(Pushing, "run", "lease", commits=False)
     trap.around(Settler, "settle", "settle")
-    trap.around(Running, "end", "end")
+    trap.around(ActiveRun, "end", "end")
     trap.around(leases, "release", "release")
     for name in ("recover", "claim", "mark"):
         trap.around(queue, name, name)

@@ -382,7 +382,7 @@ class Exactness(RuleBasedStateMachine):
         "committed",
         "sync_error",
         weight=3,
-        trouble=st.sampled_from(["none"] * 3 + sorted(TROUBLES)),
+        failure=st.sampled_from(["none"] * 3 + sorted(TROUBLES)),
         limit=st.sampled_from([None, None, 1]),
         owners=st.sampled_from(OWNERSHIPS),
         impatient=st.booleans(),
@@ -391,7 +391,7 @@ class Exactness(RuleBasedStateMachine):
     )
     def push(
         self,
-        trouble: str = "none",
+        failure: str = "none",
         limit: int | None = None,
         owners: Ownership = OWNERSHIPS[0],
         impatient: bool = False,
@@ -404,7 +404,7 @@ class Exactness(RuleBasedStateMachine):
             self.pems_changes_the_same(which, value=which)
         if before == "gone":
             self.far.pems.remove(self.pick(which, "committed", "sync_error")[2])
-        self.far.pems.faults = TROUBLES[trouble]
+        self.far.pems.faults = TROUBLES[failure]
         profile = replace(
             self.far.profile, ownership=owners, retry_delay=3600 if impatient else 0.001
         )
@@ -534,12 +534,12 @@ def script(m: Exactness) -> list[tuple[str, Callable[[], None]]]:
         ("", lambda: m.pems_loses_or_finds("P-1")),
         ("pushed: synced", m.retry),
         ("commit", lambda: m.save("ann", {"P-1": {"class": "Earth"}}, at_once=True)),
-        ("pushed: synced", lambda: m.push(trouble="an answer lost")),
+        ("pushed: synced", lambda: m.push(failure="an answer lost")),
         ("commit", lambda: m.save("ann", both, at_once=True)),
-        ("pushed: retrying", lambda: m.push(trouble="a moment away", impatient=True)),
+        ("pushed: retrying", lambda: m.push(failure="a moment away", impatient=True)),
         ("pushed: synced", m.retry),
         ("commit", lambda: m.save("bob", both, at_once=True)),
-        ("push: PemsUnavailable", lambda: m.push(trouble="away")),
+        ("push: PemsUnavailable", lambda: m.push(failure="away")),
     ]
 
 

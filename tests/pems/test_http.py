@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pfa_core.errors import ConfigInvalid
-from pfa_core.model.exchange import Remedy, Trouble
+from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.secret import Secret
 from pfa_core.pems.http import limits
 from pfa_core.pems.http.client import Answer, HttpClient
@@ -118,35 +118,35 @@ def test_many_threads_use_no_more_connections_than_agreed():
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "remedy", "maybe"),
+    ("status", "code", "advice", "maybe"),
     [
-        ("400 Bad Request", "PEMS_REJECTED", Remedy.NONE, False),
-        ("401 Unauthorized", "UNAUTHORIZED", Remedy.STOP, False),
-        ("403 Forbidden", "FORBIDDEN", Remedy.NONE, False),
-        ("404 Not Found", "PEMS_REJECTED", Remedy.STOP, False),
-        ("405 Method Not Allowed", "PEMS_REJECTED", Remedy.NONE, False),
-        ("408 Request Timeout", "SERVER_ERROR", Remedy.RETRY, True),
-        ("422 Unprocessable", "PEMS_REJECTED", Remedy.NONE, False),
-        ("425 Too Early", "SERVER_ERROR", Remedy.RETRY, True),
-        ("429 Too Many", "RATE_LIMIT", Remedy.SLOW_DOWN, False),
-        ("500 Oops", "SERVER_ERROR", Remedy.RETRY, True),
-        ("502 Bad Gateway", "SERVER_ERROR", Remedy.RETRY, True),
-        ("503 Unavailable", "SERVICE_UNAVAILABLE", Remedy.RETRY, True),
-        ("504 Gateway Timeout", "SERVER_ERROR", Remedy.RETRY, True),
-        ("599 Whatever", "SERVER_ERROR", Remedy.RETRY, True),
+        ("400 Bad Request", "PEMS_REJECTED", RetryAdvice.NONE, False),
+        ("401 Unauthorized", "UNAUTHORIZED", RetryAdvice.STOP, False),
+        ("403 Forbidden", "FORBIDDEN", RetryAdvice.NONE, False),
+        ("404 Not Found", "PEMS_REJECTED", RetryAdvice.STOP, False),
+        ("405 Method Not Allowed", "PEMS_REJECTED", RetryAdvice.NONE, False),
+        ("408 Request Timeout", "SERVER_ERROR", RetryAdvice.RETRY, True),
+        ("422 Unprocessable", "PEMS_REJECTED", RetryAdvice.NONE, False),
+        ("425 Too Early", "SERVER_ERROR", RetryAdvice.RETRY, True),
+        ("429 Too Many", "RATE_LIMIT", RetryAdvice.SLOW_DOWN, False),
+        ("500 Oops", "SERVER_ERROR", RetryAdvice.RETRY, True),
+        ("502 Bad Gateway", "SERVER_ERROR", RetryAdvice.RETRY, True),
+        ("503 Unavailable", "SERVICE_UNAVAILABLE", RetryAdvice.RETRY, True),
+        ("504 Gateway Timeout", "SERVER_ERROR", RetryAdvice.RETRY, True),
+        ("599 Whatever", "SERVER_ERROR", RetryAdvice.RETRY, True),
     ],
 )
-def test_every_status_has_its_remedy(status, code, remedy, maybe):
+def test_every_status_has_its_remedy(status, code, advice, maybe):
     found, _ = asked_by(http_answer(status))
-    assert isinstance(found, Trouble)
-    assert (found.code, found.remedy, found.maybe_applied) == (code, remedy, maybe)
+    assert isinstance(found, Failure)
+    assert (found.code, found.advice, found.maybe_applied) == (code, advice, maybe)
     assert found.retry_after is None
 
 
 def test_a_404_of_the_service_itself_is_about_the_record():
     found, _ = asked_by(http_answer("404 Not Found", b'{"message":"no record P-1"}'))
-    assert isinstance(found, Trouble)
-    assert (found.code, found.remedy) == ("NOT_FOUND", Remedy.NONE)
+    assert isinstance(found, Failure)
+    assert (found.code, found.advice) == ("NOT_FOUND", RetryAdvice.NONE)
 
 
 @pytest.mark.parametrize("status", ["200 OK", "201 Created", "204 No Content", "409 Conflict"])
@@ -169,21 +169,21 @@ def test_success_and_conflict_are_for_the_caller(status):
 )
 def test_a_refusal_is_told_in_pemss_own_words(body, told):
     found, _ = asked_by(http_answer("400 Bad Request", body))
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Failure)
     assert found.message == f"PEMS answered 400: {told}"
 
 
 def test_a_long_refusal_is_shortened():
     found, _ = asked_by(http_answer("400 Bad", b'{"message":"' + b"x" * 10_000 + b'"}'))
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Failure)
     assert len(found.message) < 400
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
 def test_a_redirect_is_not_followed_and_names_the_host_only(status):
     found, _ = asked_by(http_answer(status, b"", "Location: https://other.example/p?token=x"))
-    assert isinstance(found, Trouble)
-    assert (found.code, found.remedy) == ("PEMS_REJECTED", Remedy.STOP)
+    assert isinstance(found, Failure)
+    assert (found.code, found.advice) == ("PEMS_REJECTED", RetryAdvice.STOP)
     assert "other.example" in found.message
     assert "token" not in found.message
 
@@ -214,7 +214,7 @@ def test_retry_after_is_seconds_or_a_date_and_never_more_than_an_hour(header, se
 def test_retry_after_comes_with_the_trouble():
     for status in ("429 Too Many", "503 Unavailable"):
         found, _ = asked_by(http_answer(status, b"", "Retry-After: Wed, 25 Nov 2026 12:00:07 GMT"))
-        assert isinstance(found, Trouble)
+        assert isinstance(found, Failure)
         assert found.retry_after == 7.0
 
 
@@ -228,10 +228,10 @@ def free_port() -> int:
 )
 def test_a_request_that_was_never_sent_cannot_have_been_applied(url):
     found = ask(f"http://127.0.0.1:{free_port()}" if url == "refused" else url)
-    assert isinstance(found, Trouble)
-    assert (found.code, found.remedy, found.maybe_applied) == (
+    assert isinstance(found, Failure)
+    assert (found.code, found.advice, found.maybe_applied) == (
         "NO_CONNECTION",
-        Remedy.RETRY,
+        RetryAdvice.RETRY,
         False,
     )
     assert "127.0.0.1" not in found.message
@@ -256,22 +256,22 @@ BROKEN = {
 def test_an_answer_that_is_cut_off_or_no_http_may_have_been_a_success(content):
     with answering(content) as url:
         found = ask(url)
-    assert isinstance(found, Trouble)
-    assert (found.code, found.remedy, found.maybe_applied) == ("NO_ANSWER", Remedy.RETRY, True)
+    assert isinstance(found, Failure)
+    assert (found.code, found.advice, found.maybe_applied) == ("NO_ANSWER", RetryAdvice.RETRY, True)
 
 
 def test_a_cut_is_noticed_wherever_it_falls():
     whole = http_answer("200 OK", b'{"newVersion":2}')
     for end in range(len(whole)):
         with answering(whole[:end]) as url:
-            assert isinstance(ask(url), Trouble), whole[:end]
+            assert isinstance(ask(url), Failure), whole[:end]
 
 
 def test_a_body_larger_than_the_limit_is_refused_while_it_is_read(monkeypatch):
     monkeypatch.setattr(limits, "MAX_BODY", 1000)
     with answering(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5000) as url:
         found = ask(url)
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Failure)
     assert "larger than" in found.message
 
 
@@ -282,7 +282,7 @@ def test_silence_ends_with_the_timeout():
         found = ask(url, timeout=0.2)
         assert time.monotonic() - started < 1
         hold.set()
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Failure)
     assert (found.code, found.maybe_applied) == ("NO_ANSWER", True)
 
 
@@ -298,7 +298,7 @@ def test_an_answer_that_trickles_for_ever_ends_too(start):
         started = time.monotonic()
         found = ask(url, timeout=0.2)
         assert time.monotonic() - started < 1
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Failure)
     assert found.maybe_applied
 
 
@@ -308,7 +308,7 @@ def test_after_a_trouble_the_client_goes_on():
         speaking(lambda connection, _: connection.sendall(next(answers))) as url,
         client(url) as http,
     ):
-        assert isinstance(http.request("GET", "/x"), Trouble)
+        assert isinstance(http.request("GET", "/x"), Failure)
         assert isinstance(http.request("GET", "/x"), Answer)
 
 
@@ -332,7 +332,7 @@ def test_a_proxy_of_the_environment_is_used_and_its_exceptions_are_kept(monkeypa
 def test_a_proxy_that_is_not_there_is_one_trouble(monkeypatch):
     monkeypatch.setenv("http_proxy", f"http://joe:{CANARY}@127.0.0.1:{free_port()}")
     found = ask("http://pems.example")
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Failure)
     assert (found.code, found.maybe_applied) == ("NO_CONNECTION", False)
     assert CANARY not in found.message
 
@@ -416,8 +416,12 @@ def test_a_certificate_that_is_not_trusted_stops_everything_before_the_password_
         found = ask(
             url.replace("http:", "https:"), username="ann", password=Secret(CANARY), timeout=2
         )
-    assert isinstance(found, Trouble)
-    assert (found.code, found.remedy, found.maybe_applied) == ("TLS_FAILED", Remedy.STOP, False)
+    assert isinstance(found, Failure)
+    assert (found.code, found.advice, found.maybe_applied) == (
+        "TLS_FAILED",
+        RetryAdvice.STOP,
+        False,
+    )
     assert seen == []
 
 
@@ -432,5 +436,5 @@ def test_a_certificate_that_the_environment_trusts_is_good(own_certificate, monk
 def test_a_server_that_speaks_no_tls_is_a_trouble():
     with answering(b"HTTP/1.1 200 OK\r\n\r\n") as url:
         found = ask(url.replace("http:", "https:"))
-    assert isinstance(found, Trouble)
-    assert found.remedy is Remedy.RETRY
+    assert isinstance(found, Failure)
+    assert found.advice is RetryAdvice.RETRY

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from pfa_core.errors import ConfigInvalid
-from pfa_core.model.exchange import Remedy, Trouble
+from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.pems.mapping.field_map import DEFAULT_FIELDS, FieldMap
 from pfa_core.pems.mapping.steps import Chain
 from pfa_core.pems.mapping.transforms import read_step
@@ -174,36 +174,36 @@ def test_an_alias_that_is_called_like_a_field_takes_no_fields_place():
 )
 def test_what_is_no_answer_of_a_grid_is_a_trouble(body):
     with answering(http_answer("200 OK", body)) as url:
-        assert page(url) == Trouble(
-            "PEMS_PROTOCOL", "PEMS's answer is no answer of a grid", Remedy.RETRY
+        assert page(url) == Failure(
+            "PEMS_PROTOCOL", "PEMS's answer is no answer of a grid", RetryAdvice.RETRY
         )
 
 
 @pytest.mark.parametrize("status", ["201 Created", "409 Conflict"])
 def test_a_status_that_no_grid_has_is_a_trouble(status):
     with answering(http_answer(status, grid_body())) as url:
-        assert isinstance(page(url), Trouble)
+        assert isinstance(page(url), Failure)
 
 
 @pytest.mark.parametrize(
-    ("fault", "code", "remedy", "wait"),
+    ("fault", "code", "advice", "wait"),
     [
-        ("429:retry-after=3", "RATE_LIMIT", Remedy.SLOW_DOWN, 3.0),
-        ("500", "SERVER_ERROR", Remedy.RETRY, None),
-        ("503:retry-after=1", "SERVICE_UNAVAILABLE", Remedy.RETRY, 1.0),
-        ("reset-before", "NO_ANSWER", Remedy.RETRY, None),
-        ("reset-after", "NO_ANSWER", Remedy.RETRY, None),
-        ("truncate", "NO_ANSWER", Remedy.RETRY, None),
-        ("alert", "PEMS_REJECTED", Remedy.RETRY, None),
-        ("slow:pause=40ms", "NO_ANSWER", Remedy.RETRY, None),
-        ("latency:3s", "NO_ANSWER", Remedy.RETRY, None),
+        ("429:retry-after=3", "RATE_LIMIT", RetryAdvice.SLOW_DOWN, 3.0),
+        ("500", "SERVER_ERROR", RetryAdvice.RETRY, None),
+        ("503:retry-after=1", "SERVICE_UNAVAILABLE", RetryAdvice.RETRY, 1.0),
+        ("reset-before", "NO_ANSWER", RetryAdvice.RETRY, None),
+        ("reset-after", "NO_ANSWER", RetryAdvice.RETRY, None),
+        ("truncate", "NO_ANSWER", RetryAdvice.RETRY, None),
+        ("alert", "PEMS_REJECTED", RetryAdvice.RETRY, None),
+        ("slow:pause=40ms", "NO_ANSWER", RetryAdvice.RETRY, None),
+        ("latency:3s", "NO_ANSWER", RetryAdvice.RETRY, None),
     ],
 )
-def test_every_fault_is_a_trouble_that_cannot_have_changed_anything(fault, code, remedy, wait):
+def test_every_fault_is_a_trouble_that_cannot_have_changed_anything(fault, code, advice, wait):
     with Sandbox(organization="RIO", records=[record(1)], faults=[f"{fault}:times=1"]) as sandbox:
         found = page(sandbox.url, grid_timeout=0.3)
-        assert isinstance(found, Trouble)
-        assert (found.code, found.remedy, found.retry_after) == (code, remedy, wait)
+        assert isinstance(found, Failure)
+        assert (found.code, found.advice, found.retry_after) == (code, advice, wait)
         assert not found.maybe_applied
         assert ids(page(sandbox.url)) == ["R-1"]
 
@@ -213,13 +213,13 @@ def test_a_column_that_the_grid_does_not_have_is_pemss_complaint():
     del fields["pfs_id"]
     with Sandbox(organization="RIO", records=[record(1)]) as sandbox:
         found = page(sandbox.url, field_map=FieldMap(fields))
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Failure)
     assert "no column 'my_id'" in found.message
 
 
 def test_wrong_credentials_stop():
     with Sandbox(organization="RIO", username="ann", password="other") as sandbox:
-        assert page(sandbox.url).remedy is Remedy.STOP
+        assert page(sandbox.url).advice is RetryAdvice.STOP
 
 
 def test_a_map_without_organization_is_refused_since_foreign_rows_could_not_be_told():

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
+from pfa_core.model.exchange import Applied, Failure, Moved, Reading, RetryAdvice, Write
 from pfa_core.pems.mapping.field_map import FieldMap
 from pfa_core.pems.mapping.steps import Chain
 from pfa_core.pems.mapping.transforms import read_step
@@ -125,23 +125,23 @@ def test_money_keeps_its_digits_in_both_directions(sandbox):
 
 
 FAULTS = [
-    ("429:retry-after=3", "RATE_LIMIT", Remedy.SLOW_DOWN, False, 0),
-    ("500", "SERVER_ERROR", Remedy.RETRY, True, 0),
-    ("503", "SERVICE_UNAVAILABLE", Remedy.RETRY, True, 0),
-    ("reset-before", "NO_ANSWER", Remedy.RETRY, True, 0),
-    ("alert", "PEMS_PROTOCOL", Remedy.RETRY, True, 0),
-    ("reset-after", "NO_ANSWER", Remedy.RETRY, True, 1),
-    ("truncate", "NO_ANSWER", Remedy.RETRY, True, 1),
-    ("slow:pause=40ms", "NO_ANSWER", Remedy.RETRY, True, 1),
+    ("429:retry-after=3", "RATE_LIMIT", RetryAdvice.SLOW_DOWN, False, 0),
+    ("500", "SERVER_ERROR", RetryAdvice.RETRY, True, 0),
+    ("503", "SERVICE_UNAVAILABLE", RetryAdvice.RETRY, True, 0),
+    ("reset-before", "NO_ANSWER", RetryAdvice.RETRY, True, 0),
+    ("alert", "PEMS_PROTOCOL", RetryAdvice.RETRY, True, 0),
+    ("reset-after", "NO_ANSWER", RetryAdvice.RETRY, True, 1),
+    ("truncate", "NO_ANSWER", RetryAdvice.RETRY, True, 1),
+    ("slow:pause=40ms", "NO_ANSWER", RetryAdvice.RETRY, True, 1),
 ]
 
 
-@pytest.mark.parametrize(("fault", "code", "remedy", "maybe", "applied"), FAULTS)
-def test_a_write_without_answer_may_have_been_applied(sandbox, fault, code, remedy, maybe, applied):
+@pytest.mark.parametrize(("fault", "code", "advice", "maybe", "applied"), FAULTS)
+def test_a_write_without_answer_may_have_been_applied(sandbox, fault, code, advice, maybe, applied):
     sandbox.faults = [f"{fault}:times=1"]
     found = do(sandbox.url, lambda writer: writer.write(write()), timeout=0.3)
-    assert isinstance(found, Trouble)
-    assert (found.code, found.remedy, found.maybe_applied) == (code, remedy, maybe)
+    assert isinstance(found, Failure)
+    assert (found.code, found.advice, found.maybe_applied) == (code, advice, maybe)
     assert len(sandbox.log) == applied
     again = do(sandbox.url, lambda writer: writer.write(write()))
     assert again == Applied("2", sandbox.record("R-1").updated_at)
@@ -151,16 +151,16 @@ def test_a_write_without_answer_may_have_been_applied(sandbox, fault, code, reme
 def test_a_read_without_answer_has_changed_nothing(sandbox, fault):
     sandbox.faults = [f"{fault}:times=1"]
     found = do(sandbox.url, lambda writer: writer.read("R-1"), timeout=0.3)
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Failure)
     assert not found.maybe_applied
 
 
 def test_refusals_are_final_for_the_record_and_in_pemss_words(sandbox):
     missing = do(sandbox.url, lambda writer: writer.write(write("R-9")))
-    assert (missing.code, missing.remedy) == ("NOT_FOUND", Remedy.NONE)
+    assert (missing.code, missing.advice) == ("NOT_FOUND", RetryAdvice.NONE)
     assert do(sandbox.url, lambda writer: writer.read("R-9")).code == "NOT_FOUND"
     bad = do(sandbox.url, lambda writer: writer.write(write(originalStart="2026-01-01")))
-    assert (bad.code, bad.remedy, bad.maybe_applied) == ("PEMS_REJECTED", Remedy.NONE, False)
+    assert (bad.code, bad.advice, bad.maybe_applied) == ("PEMS_REJECTED", RetryAdvice.NONE, False)
     assert "originalStart" in bad.message
 
 
@@ -169,13 +169,13 @@ def test_wrong_credentials_stop_and_show_no_password():
         organization="RIO", records=[record(1)], username="ann", password="other"
     ) as sandbox:
         found = do(sandbox.url, lambda writer: writer.write(write()))
-    assert (found.code, found.remedy) == ("UNAUTHORIZED", Remedy.STOP)
+    assert (found.code, found.advice) == ("UNAUTHORIZED", RetryAdvice.STOP)
     assert CANARY not in repr(found)
 
 
 def test_a_version_of_another_service_is_not_sent(sandbox):
     found = do(sandbox.url, lambda writer: writer.write(write(version="")))
-    assert (found.code, found.remedy) == ("UNWRITABLE", Remedy.NONE)
+    assert (found.code, found.advice) == ("UNWRITABLE", RetryAdvice.NONE)
     assert sandbox.log == ()
 
 
@@ -192,10 +192,10 @@ def answered(content: object, action, status: str = "200 OK", **changes):
 )  # fmt: skip
 def test_a_success_that_tells_no_version_may_or_may_not_be_one(content):
     found = answered(content, lambda writer: writer.write(write()))
-    assert isinstance(found, Trouble)
-    assert (found.code, found.remedy, found.maybe_applied) == (
+    assert isinstance(found, Failure)
+    assert (found.code, found.advice, found.maybe_applied) == (
         "PEMS_PROTOCOL",
-        Remedy.RETRY,
+        RetryAdvice.RETRY,
         True,
     )
 
@@ -222,22 +222,22 @@ def test_a_reading_holds_only_what_the_service_shows():
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "remedy"),
+    ("change", "code", "advice"),
     [
-        ({"organizationCode": "OTHER"}, "FOREIGN_ORGANIZATION", Remedy.NONE),
-        ({"data": {"organization": "OTHER"}}, "FOREIGN_ORGANIZATION", Remedy.NONE),
-        ({"pfaId": "R-2"}, "PEMS_PROTOCOL", Remedy.RETRY),
-        ({"version": None}, "PEMS_PROTOCOL", Remedy.RETRY),
-        ({"data": None}, "PEMS_PROTOCOL", Remedy.RETRY),
-        ({"data": {"monthlyRate": "much"}}, "PEMS_PROTOCOL", Remedy.NONE),
-        ({"data": {"forecastStart": "soon"}}, "PEMS_PROTOCOL", Remedy.NONE),
-        ({"data": {"model": "\0"}}, "PEMS_PROTOCOL", Remedy.RETRY),
+        ({"organizationCode": "OTHER"}, "FOREIGN_ORGANIZATION", RetryAdvice.NONE),
+        ({"data": {"organization": "OTHER"}}, "FOREIGN_ORGANIZATION", RetryAdvice.NONE),
+        ({"pfaId": "R-2"}, "PEMS_PROTOCOL", RetryAdvice.RETRY),
+        ({"version": None}, "PEMS_PROTOCOL", RetryAdvice.RETRY),
+        ({"data": None}, "PEMS_PROTOCOL", RetryAdvice.RETRY),
+        ({"data": {"monthlyRate": "much"}}, "PEMS_PROTOCOL", RetryAdvice.NONE),
+        ({"data": {"forecastStart": "soon"}}, "PEMS_PROTOCOL", RetryAdvice.NONE),
+        ({"data": {"model": "\0"}}, "PEMS_PROTOCOL", RetryAdvice.RETRY),
     ],
 )
-def test_what_is_no_record_of_ours_is_a_trouble(change, code, remedy):
+def test_what_is_no_record_of_ours_is_a_trouble(change, code, advice):
     found = answered({**RECORD, **change}, lambda writer: writer.read("R-1"))
-    assert isinstance(found, Trouble)
-    assert (found.code, found.remedy, found.maybe_applied) == (code, remedy, False)
+    assert isinstance(found, Failure)
+    assert (found.code, found.advice, found.maybe_applied) == (code, advice, False)
 
 
 def test_pems_may_call_the_organization_otherwise():
@@ -292,19 +292,19 @@ def test_what_has_no_way_back_is_not_written(sandbox):
         assert "monthlyRate" in writer.unwritable({"monthlyRate": Decimal("1.0000000001")})
         assert writer.unwritable({"purchasePrice": None, "model": "X"}) == ""
         found = writer.write(write(purchasePrice=5))
-    assert (found.code, found.remedy) == ("UNWRITABLE", Remedy.NONE)
+    assert (found.code, found.advice) == ("UNWRITABLE", RetryAdvice.NONE)
     assert sandbox.log == ()
 
 
 def test_health_tells_how_long_it_took_or_what_is_the_matter(sandbox):
     good = health(profile(sandbox.url))
-    assert good.trouble is None
+    assert good.failure is None
     assert 0 < good.latency < 5
     sandbox.faults = ["503:on=health"]
-    assert health(profile(sandbox.url)).trouble.code == "SERVICE_UNAVAILABLE"
+    assert health(profile(sandbox.url)).failure.code == "SERVICE_UNAVAILABLE"
     for body, code in ((b'{"healthy":false}', "SERVER_ERROR"), (b"<html>", "PEMS_PROTOCOL")):
         with answering(http_answer("200 OK", body)) as url:
-            assert health(profile(url)).trouble.code == code
+            assert health(profile(url)).failure.code == code
 
 
 def test_the_writer_needs_no_reading_before(sandbox):

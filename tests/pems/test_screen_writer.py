@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
+from pfa_core.model.exchange import Applied, Failure, Moved, Reading, RetryAdvice, Write
 from pfa_core.model.record import FIELDS
 from pfa_core.pems.mapping.field_map import DEFAULT_SCREEN_FIELDS, FieldMap
 from pfa_core.pems.mapping.steps import Chain
@@ -232,26 +232,26 @@ def test_what_is_no_zone_is_refused(zone):
 
 
 FAULTS = [
-    ("429:retry-after=3", "RATE_LIMIT", Remedy.SLOW_DOWN, False, 0),
-    ("500", "SERVER_ERROR", Remedy.RETRY, True, 0),
-    ("503", "SERVICE_UNAVAILABLE", Remedy.RETRY, True, 0),
-    ("reset-before", "NO_ANSWER", Remedy.RETRY, True, 0),
-    ("alert", "PEMS_REJECTED", Remedy.RETRY, True, 0),
-    ("reset-after", "NO_ANSWER", Remedy.RETRY, True, 1),
-    ("truncate", "NO_ANSWER", Remedy.RETRY, True, 1),
-    ("slow:pause=40ms", "NO_ANSWER", Remedy.RETRY, True, 1),
+    ("429:retry-after=3", "RATE_LIMIT", RetryAdvice.SLOW_DOWN, False, 0),
+    ("500", "SERVER_ERROR", RetryAdvice.RETRY, True, 0),
+    ("503", "SERVICE_UNAVAILABLE", RetryAdvice.RETRY, True, 0),
+    ("reset-before", "NO_ANSWER", RetryAdvice.RETRY, True, 0),
+    ("alert", "PEMS_REJECTED", RetryAdvice.RETRY, True, 0),
+    ("reset-after", "NO_ANSWER", RetryAdvice.RETRY, True, 1),
+    ("truncate", "NO_ANSWER", RetryAdvice.RETRY, True, 1),
+    ("slow:pause=40ms", "NO_ANSWER", RetryAdvice.RETRY, True, 1),
 ]
 
 
-@pytest.mark.parametrize(("fault", "code", "remedy", "maybe", "applied"), FAULTS)
+@pytest.mark.parametrize(("fault", "code", "advice", "maybe", "applied"), FAULTS)
 def test_an_update_without_answer_may_have_been_applied(
-    sandbox, fault, code, remedy, maybe, applied
+    sandbox, fault, code, advice, maybe, applied
 ):
     version = version_of(sandbox.url)
     sandbox.faults = [f"{fault}:times=1:after=1"]
     found = do(sandbox.url, lambda writer: writer.write(written(version)), timeout=0.3)
-    assert isinstance(found, Trouble)
-    assert (found.code, found.remedy, found.maybe_applied) == (code, remedy, maybe)
+    assert isinstance(found, Failure)
+    assert (found.code, found.advice, found.maybe_applied) == (code, advice, maybe)
     assert len(sandbox.log) == applied
 
 
@@ -261,26 +261,26 @@ def test_when_the_look_before_gets_no_answer_nothing_was_sent(sandbox, fault):
     for action in (lambda writer: writer.write(written(version)), lambda w: w.read("R-1")):
         sandbox.faults = [f"{fault}:times=1"]
         found = do(sandbox.url, action, timeout=0.3)
-        assert isinstance(found, Trouble)
+        assert isinstance(found, Failure)
         assert not found.maybe_applied
     assert sandbox.log == ()
 
 
 @pytest.mark.parametrize(
-    ("message", "code", "remedy", "maybe"),
+    ("message", "code", "advice", "maybe"),
     [
-        ("The record was not found", "NOT_FOUND", Remedy.NONE, False),
-        ("Authorization failed", "PEMS_REJECTED", Remedy.NONE, False),
-        ("You are not authorized", "PEMS_REJECTED", Remedy.NONE, False),
-        ("Class is not a valid value", "PEMS_REJECTED", Remedy.NONE, False),
-        ("Deadlock", "PEMS_REJECTED", Remedy.RETRY, True),
+        ("The record was not found", "NOT_FOUND", RetryAdvice.NONE, False),
+        ("Authorization failed", "PEMS_REJECTED", RetryAdvice.NONE, False),
+        ("You are not authorized", "PEMS_REJECTED", RetryAdvice.NONE, False),
+        ("Class is not a valid value", "PEMS_REJECTED", RetryAdvice.NONE, False),
+        ("Deadlock", "PEMS_REJECTED", RetryAdvice.RETRY, True),
     ],
 )
-def test_alerts_are_told_apart_by_their_words(message, code, remedy, maybe):
+def test_alerts_are_told_apart_by_their_words(message, code, advice, maybe):
     body = json.dumps({"ErrorAlert": [{"Message": message, "Name": "X"}]}).encode()
     with answering(http_answer("200 OK", body)) as url:
         found = do(url, lambda writer: writer._ask("UPDATE", "R-1", {"model": "X"}))
-    assert (found.code, found.remedy, found.maybe_applied) == (code, remedy, maybe)
+    assert (found.code, found.advice, found.maybe_applied) == (code, advice, maybe)
     assert message in found.message
 
 
@@ -290,7 +290,7 @@ def test_a_record_that_is_not_there_is_not_found(sandbox):
         lambda writer: writer.write(Write("R-9", {"model": "X"}, "1", "", "ann")),
     ):
         found = do(sandbox.url, action)
-        assert (found.code, found.remedy) == ("NOT_FOUND", Remedy.NONE)
+        assert (found.code, found.advice) == ("NOT_FOUND", RetryAdvice.NONE)
 
 
 @pytest.mark.parametrize(
@@ -300,9 +300,9 @@ def test_a_record_that_is_not_there_is_not_found(sandbox):
 def test_what_is_no_answer_of_a_screen_is_a_trouble(body):
     with answering(http_answer("200 OK", body)) as url:
         found = do(url, lambda writer: writer.read("R-1"))
-    assert (found.code, found.remedy, found.maybe_applied) == (
+    assert (found.code, found.advice, found.maybe_applied) == (
         "PEMS_PROTOCOL",
-        Remedy.RETRY,
+        RetryAdvice.RETRY,
         False,
     )
 
@@ -315,7 +315,7 @@ def test_fields_that_the_screen_does_not_have_or_cannot_hold_are_named(sandbox):
         assert "model" in writer.unwritable({"model": "X"})
         assert writer.unwritable({"category": "X", "model": None}) == ""
         found = writer.write(written("1", actualStart="2026-01-01"))
-    assert (found.code, found.remedy) == ("UNWRITABLE", Remedy.NONE)
+    assert (found.code, found.advice) == ("UNWRITABLE", RetryAdvice.NONE)
 
 
 def test_units_are_pemss_on_the_screen_and_ours_in_the_reading(sandbox):
@@ -345,5 +345,5 @@ def test_pems_may_call_the_organization_otherwise():
 def test_wrong_credentials_stop_and_show_no_password():
     with Sandbox(organization="RIO", username="ann", password="other") as sandbox:
         found = do(sandbox.url, lambda writer: writer.read("R-1"))
-    assert (found.code, found.remedy) == ("UNAUTHORIZED", Remedy.STOP)
+    assert (found.code, found.advice) == ("UNAUTHORIZED", RetryAdvice.STOP)
     assert CANARY not in repr(found)

@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection
 
 import pfa_core
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, encode_cursor, parse_sort
 from pfa_core.model.rights import Operation
@@ -53,7 +53,7 @@ def explained(world: World, user: str, work) -> tuple[Plans, Any]:
 
     def read(conn: Connection[Any]) -> tuple[Plans, Any]:
         explaining, principal = Explaining(conn), world.principal(user)
-        enter(conn, principal, Operation.LIST_RECORDS)
+        authorize(conn, principal, Operation.LIST_RECORDS)
         result = work(explaining, principal)
         return Plans(explaining.reports), result
 

@@ -37,7 +37,7 @@ def page(filters: Filters = Filters(), sort: str = "forecastStart") -> Work:  # 
         ("pfa_mirror_purchase_price", "pfa_mirror", page(sort="purchasePrice"), FEW),
         ("pfa_overlay_forecast_start", "pfa_overlay", page(), FEW),
         ("pfa_modification_live", "pfa_modification",
-         lambda conn, who: modifications.living(conn, who, ["P-000008"]), 10),
+         lambda conn, who: modifications.active(conn, who, ["P-000008"]), 10),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip

@@ -287,7 +287,7 @@ def test_records_by_id_are_looked_up(guard: Guard) -> None:
 def test_a_record_shown_whole_is_looked_up(guard: Guard) -> None:
     def shown(conn: Connection[Any], who: Principal) -> list[str]:
         assert mirror.rows(conn, who.organization_id, ["P-000097"])
-        return [row.state for row in modifications.living(conn, who, ["P-000097"])]
+        return [row.state for row in modifications.active(conn, who, ["P-000097"])]
 
     plans, states = guard.read(shown)
     assert states == ["draft"]

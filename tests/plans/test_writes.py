@@ -149,6 +149,6 @@ def test_hundreds_of_records_are_saved_without_a_loop_in_a_loop(
 
 def test_my_living_modifications_of_a_few_records_are_looked_up(guard: Guard) -> None:
     ids = ["P-000097", "P-000194"]
-    plans, found = guard.read(lambda conn, who: modifications.living(conn, who, ids))
+    plans, found = guard.read(lambda conn, who: modifications.active(conn, who, ids))
     assert len(found) == 2
     assert_looked_up(plans, 10)

@@ -11,7 +11,7 @@ import pytest
 import pfa_core
 from pfa_core.model.principal import RIGHTS_OF, Role
 from tests.factories import a_principal, a_token
-from tests.rls.two import a_forged, enter, seen
+from tests.rls.two import a_forged, authorize, seen
 
 
 def test_without_a_token_nothing_is_seen_of_anybody(two):
@@ -21,7 +21,7 @@ def test_without_a_token_nothing_is_seen_of_anybody(two):
 
 def test_control_a_right_token_shows_exactly_its_organization(two):
     with two.psql() as conn, conn.transaction():
-        assert enter(conn, two.org.principal("ann"))[0][:3] == ("ORG", "ann", "admin")
+        assert authorize(conn, two.org.principal("ann"))[0][:3] == ("ORG", "ann", "admin")
         found = seen(conn, two)
         assert {code for codes in found.values() for code in codes} == {"ORG"}
         assert {
@@ -43,7 +43,7 @@ def test_control_drafts_are_their_user_s_alone(two):
             ("ben", [("P-1", "draft"), ("P-2", "committed")]),
         ):
             with conn.transaction():
-                enter(conn, two.org.principal(user))
+                authorize(conn, two.org.principal(user))
                 assert (
                     conn.execute("SELECT pfa_id, state FROM pfa_modification ORDER BY 1").fetchall()
                     == rows
@@ -54,7 +54,7 @@ def test_control_drafts_are_their_user_s_alone(two):
 
 def test_a_push_sees_what_everybody_committed_and_nobody_s_drafts_but_the_pusher_s(two):
     with two.psql() as conn, conn.transaction():
-        enter(conn, two.org.principal("ann"), "sync")
+        authorize(conn, two.org.principal("ann"), "sync")
         rows = conn.execute("SELECT user_id, state FROM pfa_modification ORDER BY 1").fetchall()
         assert rows == [("ann", "draft"), ("ben", "committed")]
         assert conn.execute("SELECT DISTINCT user_id FROM pfa_overlay").fetchall() == [("ann",)]
@@ -63,7 +63,7 @@ def test_a_push_sees_what_everybody_committed_and_nobody_s_drafts_but_the_pusher
 @pytest.mark.parametrize("scope", ["manage_users", "manage_settings"])
 def test_an_admin_s_scope_sees_everybody_of_the_organization(two, scope):
     with two.psql() as conn, conn.transaction():
-        enter(conn, two.org.principal("ann"), scope)
+        authorize(conn, two.org.principal("ann"), scope)
         rows = conn.execute(
             "SELECT DISTINCT organization_id, user_id FROM pfa_overlay ORDER BY 2"
         ).fetchall()
@@ -73,19 +73,19 @@ def test_an_admin_s_scope_sees_everybody_of_the_organization(two, scope):
 @pytest.mark.parametrize("scope", ["manage_users", "manage_settings", "refresh_data", "import"])
 def test_a_scope_that_the_rights_do_not_hold_shows_nothing(two, scope):
     with two.psql() as conn, conn.transaction():
-        assert enter(conn, two.org.principal("ben"), scope)[0][2] == "editor"
+        assert authorize(conn, two.org.principal("ben"), scope)[0][2] == "editor"
         assert seen(conn, two) == {}
 
 
 def test_a_scope_that_there_is_not_shows_nothing(two):
     with two.psql() as conn, conn.transaction():
-        enter(conn, two.org.principal("ann"), "superuser")
+        authorize(conn, two.org.principal("ann"), "superuser")
         assert seen(conn, two) == {}
 
 
 def test_membership_alone_shows_no_record(two):
     with two.psql() as conn, conn.transaction():
-        enter(conn, two.org.principal("ben"), "member")
+        authorize(conn, two.org.principal("ben"), "member")
         assert seen(conn, two).keys() <= {
             "pfa_organization",
             "pfa_member",
@@ -106,13 +106,13 @@ def test_membership_alone_shows_no_record(two):
 )
 def test_a_token_that_is_no_good_raises(two, changes, state):
     with two.psql() as conn, pytest.raises(psycopg.Error) as caught, conn.transaction():
-        enter(conn, a_forged(two, **changes))
+        authorize(conn, a_forged(two, **changes))
     assert caught.value.sqlstate == state
 
 
 def test_a_token_of_another_organization_raises(two):
     with two.psql() as conn, pytest.raises(psycopg.Error) as caught, conn.transaction():
-        enter(conn, two.org.principal("ann"), organization="FOREIGN")
+        authorize(conn, two.org.principal("ann"), organization="FOREIGN")
     assert caught.value.sqlstate == "PFA04"
 
 
@@ -133,10 +133,10 @@ def test_a_revoked_token_raises_and_stays_revoked(two):
     )
     with two.psql() as conn:
         with pytest.raises(psycopg.Error) as caught, conn.transaction():
-            enter(conn, who)
+            authorize(conn, who)
         assert caught.value.sqlstate == "PFA03"
         with conn.transaction():
-            enter(conn, two.org.principal("ann"), "manage_users")
+            authorize(conn, two.org.principal("ann"), "manage_users")
             back = "UPDATE pfa_token SET revoked_at = NULL, revoked_by = NULL"
             assert conn.execute(back).rowcount == 0
 
@@ -146,7 +146,7 @@ def test_a_key_that_has_ended_lets_nobody_in(two):
     two.as_owner("UPDATE pfa_signing_key SET not_after = now() - interval '1 second'")
     try:
         with two.psql() as conn, pytest.raises(psycopg.Error) as caught, conn.transaction():
-            enter(conn, who)
+            authorize(conn, who)
         assert caught.value.sqlstate == "PFA05"
     finally:
         two.as_owner("UPDATE pfa_signing_key SET not_after = NULL")
@@ -158,11 +158,11 @@ def test_rights_are_those_of_now(two):
     two.as_owner("UPDATE pfa_member SET rights = '{read}', role = 'viewer' WHERE user_id = 'cleo'")
     with two.psql() as conn:
         with conn.transaction():
-            enter(conn, who, "manage_users")
+            authorize(conn, who, "manage_users")
             assert seen(conn, two) == {}
         two.as_owner("DELETE FROM pfa_member WHERE user_id = 'cleo'")
         with conn.transaction():
-            assert enter(conn, who) == []
+            assert authorize(conn, who) == []
             assert seen(conn, two) == {}
 
 
@@ -170,5 +170,5 @@ def test_a_narrowed_token_holds_less_than_its_member(two):
     viewer = a_principal("ann", rights=RIGHTS_OF[Role.VIEWER])
     token = pfa_core.config.settings.Secret(a_token(viewer, role="viewer"))
     with two.psql() as conn, conn.transaction():
-        enter(conn, replace(viewer, token=token), "manage_users")
+        authorize(conn, replace(viewer, token=token), "manage_users")
         assert seen(conn, two) == {}

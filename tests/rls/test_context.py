@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import Connection, errors
 
-from tests.rls.two import Two, enter, seen
+from tests.rls.two import Two, authorize, seen
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def assert_sees_nothing(conn: Connection[Any], two: Two) -> None:
 
 def test_a_context_cannot_be_changed_into_another(two):
     with two.psql() as conn, conn.transaction():
-        enter(conn, two.org.principal("ann"))
+        authorize(conn, two.org.principal("ann"))
         mine = conn.execute("SELECT current_setting('pfa.context')").fetchone()[0]
         for other in (
             mine.replace(" ORG ", " FOREIGN "),
@@ -60,7 +60,7 @@ def test_a_context_cannot_be_changed_into_another(two):
 def test_a_context_is_worth_nothing_in_a_later_transaction(two):
     with two.psql() as conn:
         with conn.transaction():
-            enter(conn, two.foreign.principal("eve"))
+            authorize(conn, two.foreign.principal("eve"))
             carried = conn.execute("SELECT current_setting('pfa.context')").fetchone()[0]
             conn.execute("SELECT set_config('pfa.context', %s, false)", [carried])
         assert conn.execute("SELECT current_setting('pfa.context')").fetchone() == (carried,)
@@ -72,7 +72,7 @@ def test_a_context_is_worth_nothing_in_a_later_transaction(two):
 
 def test_a_context_is_worth_nothing_in_another_connection(two):
     with two.psql() as one, two.psql() as other, one.transaction(), other.transaction():
-        enter(one, two.foreign.principal("eve"))
+        authorize(one, two.foreign.principal("eve"))
         carried = one.execute("SELECT current_setting('pfa.context')").fetchone()[0]
         other.execute("SELECT set_config('pfa.context', %s, true)", [carried])
         assert seen(other, two) == {}
@@ -83,12 +83,12 @@ def test_nobody_stays_in_behind_a_rollback_or_a_commit(two):
     with two.psql() as conn:
         for end in ("COMMIT", "ROLLBACK"):
             conn.execute("BEGIN")
-            enter(conn, two.org.principal("ann"))
+            authorize(conn, two.org.principal("ann"))
             conn.execute(end)
             assert seen(conn, two) == {}
         with conn.transaction():
-            enter(conn, two.org.principal("ann"))
+            authorize(conn, two.org.principal("ann"))
             with pytest.raises(psycopg.Error), conn.transaction():
-                enter(conn, two.org.principal("ann"), organization="FOREIGN")
+                authorize(conn, two.org.principal("ann"), organization="FOREIGN")
             # The attempt was undone with its savepoint: as before, and no more than before.
             assert {code for codes in seen(conn, two).values() for code in codes} == {"ORG"}

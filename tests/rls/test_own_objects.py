@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from tests.rls.two import SCOPES, enter
+from tests.rls.two import SCOPES, authorize
 
 SHADOWS = [
     "CREATE FUNCTION pg_temp.pfa_organization() RETURNS text LANGUAGE sql RETURN 'FOREIGN'",
@@ -36,13 +36,13 @@ def test_functions_operators_and_tables_of_one_s_own_stand_in_for_nothing(two):
                 continue
             assert conn.execute(f"SELECT count(*) FROM public.{table}").fetchone() == (0,)
         with conn.transaction():
-            enter(conn, two.org.principal("ann"))
+            authorize(conn, two.org.principal("ann"))
             codes = conn.execute(
                 "SELECT DISTINCT organization_id FROM public.pfa_mirror"
             ).fetchall()
             assert codes == [("ORG",)]
         with pytest.raises(psycopg.Error), conn.transaction():
-            enter(conn, two.org.principal("ann"), organization="FOREIGN")
+            authorize(conn, two.org.principal("ann"), organization="FOREIGN")
 
 
 def test_conditions_of_one_s_own_are_asked_about_no_row_that_is_not_seen(two):
@@ -59,7 +59,7 @@ def test_conditions_of_one_s_own_are_asked_about_no_row_that_is_not_seen(two):
         ):
             conn.execute(f"SELECT * FROM {table} WHERE pg_temp.listen({column}::text)")
             with conn.transaction():
-                enter(conn, two.org.principal("ann"))
+                authorize(conn, two.org.principal("ann"))
                 conn.execute(f"SELECT * FROM {table} WHERE pg_temp.listen({column}::text)")
         heard = [row[0] for row in conn.execute("SELECT what FROM heard")]
         assert heard
@@ -68,7 +68,7 @@ def test_conditions_of_one_s_own_are_asked_about_no_row_that_is_not_seen(two):
 
 def test_an_error_in_a_condition_tells_nothing_of_a_row_that_is_not_seen(two):
     with two.psql() as conn, conn.transaction():
-        enter(conn, two.org.principal("ann"))
+        authorize(conn, two.org.principal("ann"))
         rows = conn.execute(
             "SELECT * FROM pfa_mirror WHERE 1 / (CASE WHEN category LIKE 'Secret%' THEN 0 ELSE 1 END) = 1"
         ).fetchall()
@@ -92,7 +92,7 @@ def test_a_statement_prepared_for_one_identity_shows_another_its_own(two):
         for world, expected in ((two.org, [("ORG", 2)]), (two.foreign, [("FOREIGN", 1)])):
             for _ in range(3):
                 with conn.transaction():
-                    enter(conn, world.principal("ann" if world is two.org else "eve"))
+                    authorize(conn, world.principal("ann" if world is two.org else "eve"))
                     assert conn.execute("EXECUTE all_of_them").fetchall() == expected
                 assert conn.execute("EXECUTE all_of_them").fetchall() == []
 
@@ -100,7 +100,7 @@ def test_a_statement_prepared_for_one_identity_shows_another_its_own(two):
 def test_a_cursor_that_is_held_has_what_was_seen_when_it_was_opened_and_no_more(two):
     with two.psql() as conn:
         with conn.transaction():
-            enter(conn, two.org.principal("ann"))
+            authorize(conn, two.org.principal("ann"))
             conn.execute(
                 "DECLARE kept CURSOR WITH HOLD FOR SELECT DISTINCT organization_id FROM pfa_mirror"
             )
@@ -110,7 +110,7 @@ def test_a_cursor_that_is_held_has_what_was_seen_when_it_was_opened_and_no_more(
 @pytest.mark.parametrize("scope", SCOPES)
 def test_copy_out_and_blocks_show_what_a_query_shows(two, scope):
     with two.psql() as conn, conn.transaction():
-        enter(conn, two.org.principal("ann"), scope)
+        authorize(conn, two.org.principal("ann"), scope)
         for table in ("pfa_mirror", "pfa_overlay", "pfa_modification"):
             with conn.cursor().copy(
                 f"COPY (SELECT organization_id FROM {table}) TO STDOUT"

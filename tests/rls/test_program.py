@@ -31,8 +31,8 @@ def test_a_principal_never_shows_its_token(two):
 
 def test_who_is_bound_is_told(two, postgres):
     with Database(two.url) as owner, Database(two.bound) as app:
-        assert owner.read(rls.is_bound) is False
-        assert app.read(rls.is_bound) is True
+        assert owner.read(rls.applies) is False
+        assert app.read(rls.applies) is True
         facts = app.read(rls.role)
         assert facts is not None
         assert facts[1:] == (False, False, False, True, False, False)
@@ -59,7 +59,7 @@ def test_the_owner_need_be_no_superuser(postgres):
                 with psycopg.connect(url, autocommit=True) as conn:
                     bound_url(url)
                 with Database(owned) as db:
-                    assert db.read(rls.stands) == (True, False)
+                    assert db.read(rls.status) == (True, False)
                 world = a_world(owned, record("P-1"), login=url)
                 assert (
                     len(

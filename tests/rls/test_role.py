@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from tests.rls.two import enter
+from tests.rls.two import authorize
 
 
 def test_the_application_owns_nothing_and_may_nothing_that_goes_around_policies(two):
@@ -57,7 +57,7 @@ def test_nobody_else_may_call_what_lets_in(two):
 
 def test_the_trail_is_written_and_read_and_never_changed(two):
     with two.psql() as conn, conn.transaction(force_rollback=True):
-        enter(conn, two.org.principal("ann"), "manage_settings")
+        authorize(conn, two.org.principal("ann"), "manage_settings")
         for statement in ("UPDATE audit_log SET reason = 'x'", "DELETE FROM audit_log"):
             with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
                 conn.execute(statement)

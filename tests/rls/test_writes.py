@@ -12,7 +12,7 @@ from psycopg import errors
 
 import pfa_core
 from tests.factories import a_principal, a_token
-from tests.rls.two import SCOPES, a_forged, enter, seen
+from tests.rls.two import SCOPES, a_forged, authorize, seen
 
 # Every change that one could try, once with nobody let in and once as ann in each of her scopes.
 CHANGES = [
@@ -42,7 +42,7 @@ def test_nothing_of_another_organization_is_changed(two, change, scope):
     before = two.as_owner("SELECT count(*) FROM pfa_member")
     with two.psql() as conn, conn.transaction(force_rollback=True):
         if scope:
-            enter(conn, two.org.principal("ann"), scope)
+            authorize(conn, two.org.principal("ann"), scope)
         try:
             with conn.transaction():
                 assert conn.execute(change.format(org="FOREIGN")).rowcount == 0
@@ -70,7 +70,7 @@ BEYOND_AN_EDITOR = [
 @pytest.mark.parametrize("change", BEYOND_AN_EDITOR)
 def test_an_editor_gives_no_rights_and_touches_no_drafts_of_others(two, change, scope):
     with two.psql() as conn, conn.transaction(force_rollback=True):
-        enter(conn, two.org.principal("ben"), scope)
+        authorize(conn, two.org.principal("ben"), scope)
         try:
             with conn.transaction():
                 assert conn.execute(change).rowcount == 0
@@ -87,7 +87,7 @@ def test_who_manages_users_gives_nobody_what_they_do_not_hold(two):
     with two.psql() as conn:
         for given, refused in ([["read"], False], [["read", "sync"], True]):
             with conn.transaction(force_rollback=True):
-                enter(conn, who, "manage_users")
+                authorize(conn, who, "manage_users")
                 with nullcontext() if not refused else pytest.raises(errors.InsufficientPrivilege):
                     assert conn.execute(change, [given]).rowcount == 1
 
@@ -100,17 +100,17 @@ def test_nobody_adds_to_a_link_that_an_earlier_transaction_closed(two):
     old = "(SELECT link_id FROM audit_link WHERE organization_id = 'ORG' ORDER BY number LIMIT 1)"
     with two.psql() as conn:
         with conn.transaction(force_rollback=True):
-            enter(conn, two.org.principal("ann"))
+            authorize(conn, two.org.principal("ann"))
             assert conn.execute(entry.format("gen_random_uuid()")).rowcount == 1
         with conn.transaction(force_rollback=True):
-            enter(conn, two.org.principal("ann"))
+            authorize(conn, two.org.principal("ann"))
             with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
                 conn.execute(entry.format(old))
 
 
 def test_a_transaction_that_is_held_open_ends_with_its_token(two):
     with two.psql() as conn, conn.transaction():
-        enter(conn, a_forged(two, ttl=timedelta(seconds=2)))
+        authorize(conn, a_forged(two, ttl=timedelta(seconds=2)))
         assert seen(conn, two)
         sleep(2.5)
         assert seen(conn, two) == {}
@@ -127,11 +127,11 @@ def test_who_may_not_commit_makes_no_commitment(two):
     )
     with two.psql() as conn:
         with conn.transaction(force_rollback=True):
-            enter(conn, who, "save_draft")
+            authorize(conn, who, "save_draft")
             assert conn.execute(row, ["draft", None]).rowcount == 1
         for scope in SCOPES:
             with conn.transaction(force_rollback=True):
-                enter(conn, who, scope)
+                authorize(conn, who, scope)
                 with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
                     conn.execute(row, ["committed", "2025-12-01Z"])
 
@@ -153,7 +153,7 @@ def test_what_crosses_users_asks_for_its_scope(two, call, scopes):
         for scope in ("", *SCOPES):
             with conn.transaction(force_rollback=True):
                 if scope:
-                    enter(conn, two.org.principal("ann"), scope)
+                    authorize(conn, two.org.principal("ann"), scope)
                 if scope in scopes:
                     conn.execute(f"SELECT * FROM {call}")
                 else:
@@ -165,7 +165,7 @@ def test_a_search_finds_nothing_of_others(two):
     with two.psql() as conn:
         assert conn.execute("SELECT pfa_found('%', NULL)").fetchall() == []
         with conn.transaction():
-            enter(conn, two.org.principal("ben"))
+            authorize(conn, two.org.principal("ben"))
             assert sorted(conn.execute("SELECT pfa_found('%', NULL)").fetchall()) == [
                 ("P-1",),
                 ("P-2",),

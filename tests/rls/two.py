@@ -51,7 +51,7 @@ class Two:
         }  # fmt: skip
 
 
-def enter(
+def authorize(
     conn: Connection[Any], who: Principal, scope: str = "read", *, organization: str | None = None
 ) -> list[tuple[Any, ...]]:
     assert who.token is not None

@@ -91,8 +91,8 @@ def test_an_overlay_of_one_that_lies_alone_is_the_same(world, delta, again):
     def work(conn) -> None:
         if not again:
             conn.execute("DELETE FROM pfa_overlay")
-        ids = [row.modification_id for row in modifications.living(conn, ann)]
-        overlays.put_overlays_of_alone(conn, ann, ids)
+        ids = [row.modification_id for row in modifications.active(conn, ann)]
+        overlays.put_single_overlays(conn, ann, ids)
 
     world.db.transact(work)
     assert world.rows(rows) == expected
@@ -159,7 +159,7 @@ def test_the_overlay_follows_every_step_of_the_life_cycle(world, steps, data):
                 getattr(pfa_core, step)(world.db, ann, everything)
         except PfaError as error:
             assert error.exit_code in (6, 7)  # noqa: PT017 - not every verb starts everywhere
-    living = world.db.read(lambda conn: modifications.living(conn, ann))
+    living = world.db.read(lambda conn: modifications.active(conn, ann))
     expected = {"P-1": merge(record("P-1"), *(row.delta for row in living))} if living else {}
     assert same(world.merged(), expected)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pfa_core.sync.workers import Senders
+from pfa_core.sync.workers import Workers
 
 
-def all_answers(senders: Senders, number: int) -> list:
+def all_answers(senders: Workers, number: int) -> list:
     found: list = []
     while len(found) < number:
         found += senders.answers(1.0)
@@ -15,7 +15,7 @@ def all_answers(senders: Senders, number: int) -> list:
 
 
 def test_what_is_given_first_goes_before_all_else_in_its_own_order():
-    senders = Senders(lambda item: item, 1)
+    senders = Workers(lambda item: item, 1)
     for item, first in (("a", False), ("1", True), ("b", False), ("2", True), ("3", True)):
         senders.give(item, first=first)
     with senders.at_work():
@@ -24,7 +24,7 @@ def test_what_is_given_first_goes_before_all_else_in_its_own_order():
 
 
 def test_many_threads_do_each_item_once():
-    senders = Senders(lambda item: item, 8)
+    senders = Workers(lambda item: item, 8)
     with senders.at_work():
         for item in range(2000):
             senders.give(item, first=item % 3 == 0)
@@ -35,7 +35,7 @@ def test_what_a_thread_fails_with_is_raised_where_the_answer_is_taken():
     def fail(item: str) -> str:
         raise ValueError(item)
 
-    senders = Senders(fail, 1)
+    senders = Workers(fail, 1)
     senders.give("a")
     with senders.at_work(), pytest.raises(ValueError, match="a"):
         all_answers(senders, 1)

@@ -283,9 +283,9 @@ def _summary(result: PushResult, left: int, *, late: bool) -> str:
         (result.rejected, "refused"),
         (result.retrying, "waiting for a retry"),
     )
-    troubles = ", ".join(f"{number:,} {word}" for number, word in numbers if number)
+    failures = ", ".join(f"{number:,} {word}" for number, word in numbers if number)
     parts = [LATE] if late else []
-    parts += [troubles] if troubles else []
+    parts += [failures] if failures else []
     done = f"{_done(result)}, {count(left, 'commitment')} left" if left else _done(result)
     return "; ".join([*parts, done])
 

@@ -11,12 +11,13 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.access import members as membership
-from pfa_core.access.authorization import enter, resume
+from pfa_core.access.authorization import authorize, reauthorize
 from pfa_core.access.members import require_held
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.access.tokens.register import Minted, Order, carried, grant_of, mint, record
 from pfa_core.config.settings import Settings, write_secret_file
 from pfa_core.errors import Forbidden, InvalidRequest, InvalidToken, NotFound
+from pfa_core.model.audit import Action
 from pfa_core.model.principal import (
     RIGHTS_OF,
     SERVICE_PREFIX,
@@ -92,7 +93,7 @@ def issue_token(
     ring = keyring.load(settings)
 
     def work(conn: Connection[Any]) -> Minted:
-        giver = enter(conn, principal, Operation.ISSUE_TOKEN, writing=True)
+        giver = authorize(conn, principal, Operation.ISSUE_TOKEN, writing=True)
         member = members.member(conn, principal.organization_id, user_id)
         if member is None:
             member = _new_member(conn, db, principal, user_id, narrowed)
@@ -141,12 +142,12 @@ def issue_service_token(
     ring = keyring.load(settings)
 
     def work(conn: Connection[Any]) -> Minted:
-        giver = enter(conn, principal, Operation.ISSUE_SERVICE_TOKEN, writing=True)
+        giver = authorize(conn, principal, Operation.ISSUE_SERVICE_TOKEN, writing=True)
         require_held(principal, giver, wanted, Operation.ISSUE_SERVICE_TOKEN)
         before = members.member(conn, principal.organization_id, user_id)
         if before is None or set(before.rights) != wanted:
             after = membership.put_member(conn, db, principal, user_id, Role.SERVICE, wanted)
-            membership.audit_change(conn, db, principal, "grant", before, after)
+            membership.audit_change(conn, db, principal, Action.GRANT, before, after)
         grants = {principal.organization_id: jwt.Grant(Role.SERVICE, wanted)}
         return mint(conn, db, ring, Order(user_id, grants, ttl, principal.user_id))
 
@@ -229,7 +230,7 @@ def _new_member(
             hint="give --role, or type: pfa user grant first",
         )
     member = membership.put_member(conn, db, by, user_id, role)
-    membership.audit_change(conn, db, by, "grant", None, member)
+    membership.audit_change(conn, db, by, Action.GRANT, None, member)
     return member
 
 
@@ -295,7 +296,7 @@ def _refreshed(
         {code: grant for code, (grant, _) in kept.items()},
         ttl,
         claims.user_id,
-        "token_refresh",
+        Action.TOKEN_REFRESH,
         frozenset(code for code, (_, narrowed) in kept.items() if narrowed),
         claims.token_id,
         claims,
@@ -304,15 +305,15 @@ def _refreshed(
 
 def _explain_loss(conn: Connection[Any], claims: jwt.Claims, lost: Sequence[str]) -> None:
     for code in lost:
-        enter(conn, claims.principal(code), Operation.REFRESH_TOKEN)
+        authorize(conn, claims.principal(code), Operation.REFRESH_TOKEN)
     raise InvalidToken("the token holds no organization", hint="pfa auth issue makes one that does")
 
 
 def _revoke(conn: Connection[Any], db: Database, claims: jwt.Claims) -> None:
     for code in sorted(claims.organizations):
-        resume(conn, claims.principal(code), None)
+        reauthorize(conn, claims.principal(code), None)
         gone = register.revoke(
             conn, code, by=claims.user_id, at=db.clock(), token_ids=[claims.token_id]
         )
         for row in gone:
-            record(conn, db, code, claims.user_id, "token_revoke", row)
+            record(conn, db, code, claims.user_id, Action.TOKEN_REVOKE, row)

@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import resume
+from pfa_core.access.authorization import reauthorize
 from pfa_core.access.tokens import jwt
 from pfa_core.access.tokens.keyring import Keyring, SigningKey
 from pfa_core.errors import ConfigInvalid, InvalidRequest
@@ -42,7 +42,7 @@ class Order:
     grants: Mapping[str, jwt.Grant]
     ttl: timedelta
     by: str
-    action: Action = "token_issue"
+    action: Action = Action.TOKEN_ISSUE
     narrowed: frozenset[str] = frozenset()
     replaces: str | None = None
     holder: jwt.Claims | None = None
@@ -75,7 +75,7 @@ def mint(conn: Connection[Any], db: Database, ring: Keyring, order: Order) -> Mi
     meet(conn, db, ring, min(order.grants), order.by)
     for code in sorted(order.grants):
         if order.holder:
-            resume(conn, order.holder.principal(code), None)
+            reauthorize(conn, order.holder.principal(code), None)
         row = _row(claims, code, order)
         register.register(conn, row)
         record(conn, db, code, order.by, order.action, row)
@@ -105,7 +105,7 @@ def meet(
     if news:
         told = signing_keys.register(conn, news, db.clock())
         entries = [audit.Entry(str(db.new_id()), after={"key": one}) for one in sorted(told)]
-        audit.write(conn, organization_id, user_id, "key_register", db.clock(), entries)
+        audit.write(conn, organization_id, user_id, Action.KEY_REGISTER, db.clock(), entries)
 
 
 def record(
@@ -138,10 +138,10 @@ def carried(
 
     The rights are those of the member now. A token that was narrowed stays so.
     """
-    found = members.entrance(conn, claims.principal(organization_id))
+    found = members.token_membership(conn, claims.principal(organization_id))
     if found is None or found.token_revoked:
         return None
-    resume(conn, claims.principal(organization_id), None)
+    reauthorize(conn, claims.principal(organization_id), None)
     whole, held = grant_of(found.member), claims.organizations[organization_id]
     row = register.token(conn, organization_id, claims.token_id)
     if row and not row.narrowed:

@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter, holds
+from pfa_core.access.authorization import authorize, holds
 from pfa_core.access.tokens.register import record
 from pfa_core.errors import Denial, InvalidRequest, NotFound, PermissionDenied
+from pfa_core.model.audit import Action
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.rights import Operation
 from pfa_core.model.secret import looks_like_token
@@ -120,17 +121,17 @@ def _revoke(
     elsewhere = {code for row in own for code in row.organizations} - {principal.organization_id}
     there = []
     for code in sorted(elsewhere):
-        if not rls.lets_in(conn, replace(principal, organization_id=code)):
+        if not rls.admits(conn, replace(principal, organization_id=code)):
             continue  # another organization's wall opens only for a token that holds it
         ids = [row.token_id for row in own if code in row.organizations]
         there += tokens.revoke(conn, code, by=by, at=at, token_ids=ids)
     for row in (*gone, *there):
-        record(conn, db, row.organization_id, by, "token_revoke", row)
+        record(conn, db, row.organization_id, by, Action.TOKEN_REVOKE, row)
     return sorted(gone, key=lambda row: (row.issued_at, row.token_id), reverse=True)
 
 
 def _is_managing(conn: Connection[Any], principal: Principal, operation: Operation) -> bool:
-    return holds(principal, enter(conn, principal, operation), Right.MANAGE_USERS)
+    return holds(principal, authorize(conn, principal, operation), Right.MANAGE_USERS)
 
 
 def _refuse(principal: Principal, operation: Operation) -> NoReturn:

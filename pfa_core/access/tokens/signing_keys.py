@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.access.tokens import keyring
 from pfa_core.access.tokens.keyring import Keyring
 from pfa_core.access.tokens.register import MAX_TTL, meet
@@ -58,7 +58,7 @@ def list_keys(db: Database, settings: Settings, principal: Principal) -> list[Ke
     ring = keyring.load(settings)
 
     def work(conn: Connection[Any]) -> list[KeyInfo]:
-        enter(conn, principal, Operation.LIST_KEYS)
+        authorize(conn, principal, Operation.LIST_KEYS)
         meet(conn, db, ring, principal.organization_id, principal.user_id)
         return _infos(conn, ring)
 
@@ -93,7 +93,7 @@ def rotate_keys(
         )
 
     def work(conn: Connection[Any]) -> Rotation:
-        enter(conn, principal, Operation.ROTATE_KEYS)
+        authorize(conn, principal, Operation.ROTATE_KEYS)
         signing_keys.lock(conn)
         ring = keyring.load(settings)
         meet(conn, db, ring, principal.organization_id, principal.user_id)
@@ -107,7 +107,7 @@ def rotate_keys(
         signing_keys.end(conn, before, until)
         meet(conn, db, new, principal.organization_id, principal.user_id)
         shown = {"key": after, "before": before, "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
-        _audit(conn, db, principal, "key_rotate", shown)
+        _audit(conn, db, principal, Action.KEY_ROTATE, shown)
         if not dry_run:
             keyring.store(settings, new)
         return Rotation(after, before, until, count, str(settings.key_file))
@@ -133,11 +133,11 @@ def retire_key(
         )
 
     def work(conn: Connection[Any]) -> KeyInfo:
-        enter(conn, principal, Operation.RETIRE_KEY)
+        authorize(conn, principal, Operation.RETIRE_KEY)
         meet(conn, db, ring, principal.organization_id, principal.user_id)
         if not signing_keys.retire(conn, key_id, db.clock()):
             raise NotFound(f"there is no key {key_id!r}", hint="type: pfa auth keys")
-        _audit(conn, db, principal, "key_retire", {"key": key_id})
+        _audit(conn, db, principal, Action.KEY_RETIRE, {"key": key_id})
         rest = ring.without(key_id)
         if rest != ring and not settings.jwt_secret and not dry_run:
             keyring.store(settings, rest)

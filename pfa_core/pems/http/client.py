@@ -26,8 +26,8 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from pfa_core.errors import ConfigInvalid
-from pfa_core.model.exchange import Remedy, Trouble
+from pfa_core.errors import ConfigInvalid, FaultCode
+from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.ids import Clock, utc_now
 from pfa_core.model.secret import Secret
 from pfa_core.pems.http.failures import censor, refusal
@@ -91,7 +91,7 @@ class HttpClient:
         path: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer | Trouble:
+    ) -> Answer | Failure:
         """One attempt. Whatever the network does is a Trouble, never an error.
 
         Args:
@@ -119,7 +119,7 @@ class HttpClient:
         """What PEMS says, without the credentials should it repeat them."""
         return censor(words, self._secrets)
 
-    def refused(self, answer: Answer) -> Trouble:
+    def refused(self, answer: Answer) -> Failure:
         """What an answer means that is not the one asked for; the credentials never show in it."""
         return refusal(answer.status, answer.headers, answer.body, self._clock(), self._secrets)
 
@@ -223,12 +223,12 @@ class _TlsConnection(HTTPSConnection):
     response_class = BoundedResponse
 
 
-def _network_trouble(error: HTTPError, timeout: float) -> Trouble:
+def _network_trouble(error: HTTPError, timeout: float) -> Failure:
     """A request without an answer: certainly not sent, or perhaps applied."""
     causes = _causes(error)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         message = "PEMS's certificate is not trusted"
-        return Trouble("TLS_FAILED", message, Remedy.STOP)
+        return Failure(FaultCode.TLS_FAILED, message, RetryAdvice.STOP)
     reason = next(filter(None, (getattr(cause, "strerror", None) for cause in causes)), "")
     if isinstance(error, ConnectTimeoutError | NewConnectionError | ProxyError):
         what = "the proxy to PEMS" if isinstance(error, ProxyError) else "PEMS"
@@ -237,14 +237,14 @@ def _network_trouble(error: HTTPError, timeout: float) -> Trouble:
         elif any(isinstance(cause, TimeoutError) for cause in causes):
             reason = "no answer in time"
         message = f"cannot connect to {what}: {reason or 'refused'}"
-        return Trouble("NO_CONNECTION", message, Remedy.RETRY)
+        return Failure(FaultCode.NO_CONNECTION, message, RetryAdvice.RETRY)
     if isinstance(error, ReadTimeoutError):
         message = f"PEMS did not answer within {timeout:g} s, or not to the end within twice that"
     elif any(isinstance(cause, TooLarge) for cause in causes):
         message = f"the answer of PEMS is larger than {MAX_BODY >> 20} MiB"
     else:
         message = f"PEMS broke off: {reason or 'the answer is cut off or no HTTP'}"
-    return Trouble("NO_ANSWER", message, Remedy.RETRY, maybe_applied=True)
+    return Failure(FaultCode.NO_ANSWER, message, RetryAdvice.RETRY, maybe_applied=True)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

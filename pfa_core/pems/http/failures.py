@@ -10,8 +10,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+from pfa_core.errors import FaultCode
 from pfa_core.exact_json import JsonFault, loads_strict
-from pfa_core.model.exchange import FORBIDDEN, Remedy, Trouble
+from pfa_core.model.exchange import FORBIDDEN, Failure, RetryAdvice
 from pfa_core.model.values import shorten
 
 MAX_RETRY_AFTER = 3600.0
@@ -28,7 +29,7 @@ def refusal(
     body: bytes,
     now: datetime,
     secrets: Sequence[str] = (),
-) -> Trouble:
+) -> Failure:
     """The trouble that a status means, in PEMS's own words where it has some.
 
     Args:
@@ -37,31 +38,35 @@ def refusal(
     message = _away(headers) if status in _SENT_AWAY else _message(status, body, secrets)
     wait = retry_after(headers.get("Retry-After"), now)
     if status >= 500 or status in _PASSING:
-        code = "SERVICE_UNAVAILABLE" if status == 503 else "SERVER_ERROR"
-        return Trouble(code, message, Remedy.RETRY, wait, maybe_applied=True)
+        code = FaultCode.SERVICE_UNAVAILABLE if status == 503 else FaultCode.SERVER_ERROR
+        return Failure(code, message, RetryAdvice.RETRY, wait, maybe_applied=True)
     if status == 429:
-        return Trouble("RATE_LIMIT", message, Remedy.SLOW_DOWN, wait)
+        return Failure(FaultCode.RATE_LIMIT, message, RetryAdvice.SLOW_DOWN, wait)
     if status == 401:
-        return Trouble("UNAUTHORIZED", message, Remedy.STOP)
+        return Failure(FaultCode.UNAUTHORIZED, message, RetryAdvice.STOP)
     if status in _SENT_AWAY:  # to a sign-in page, say: never about a record
-        return Trouble("PEMS_REJECTED", message, Remedy.STOP)
+        return Failure(FaultCode.PEMS_REJECTED, message, RetryAdvice.STOP)
     if status == 404 and _is_json(body):
-        return Trouble("NOT_FOUND", message, Remedy.NONE)
+        return Failure(FaultCode.NOT_FOUND, message, RetryAdvice.NONE)
     if status == 404:  # not the service's own answer: there is no such service at the address
-        return Trouble("PEMS_REJECTED", f"there is no such service: {message}", Remedy.STOP)
+        return Failure(
+            FaultCode.PEMS_REJECTED, f"there is no such service: {message}", RetryAdvice.STOP
+        )
     if status == 403:
-        return Trouble(FORBIDDEN, message, Remedy.NONE)
-    return Trouble("PEMS_REJECTED", message, Remedy.NONE)
+        return Failure(FORBIDDEN, message, RetryAdvice.NONE)
+    return Failure(FaultCode.PEMS_REJECTED, message, RetryAdvice.NONE)
 
 
-def not_applied(trouble: Trouble) -> Trouble:
+def not_applied(failure: Failure) -> Failure:
     """The trouble of a request that asked for nothing to be changed."""
-    return replace(trouble, maybe_applied=False) if trouble.maybe_applied else trouble
+    return replace(failure, maybe_applied=False) if failure.maybe_applied else failure
 
 
-def protocol_trouble(message: str, remedy: Remedy = Remedy.RETRY, *, written: bool) -> Trouble:
+def protocol_trouble(
+    message: str, advice: RetryAdvice = RetryAdvice.RETRY, *, written: bool
+) -> Failure:
     """An answer that is none of the contract; `written`: what was asked for may be done."""
-    return Trouble("PEMS_PROTOCOL", message, remedy, maybe_applied=written)
+    return Failure(FaultCode.PEMS_PROTOCOL, message, advice, maybe_applied=written)
 
 
 def retry_after(text: str | None, now: datetime) -> float | None:

@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from http import HTTPStatus
 from typing import Any
 
+from pfa_core.errors import FaultCode
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.model.values import Wrong, read_text, read_value, shorten
 from pfa_core.pems.mapping.field_map import DEFAULT_SCREEN_FIELDS
@@ -138,14 +139,14 @@ def _read_typed(field: Field, value: Any) -> Any | Wrong:
     """The value to store: null, absent or empty clears, of the form that the field's kind wants."""
     form = _FORMS.get(field.kind, "TEXTDATA")
     if value is not None and (not isinstance(value, dict) or form not in value):
-        return Wrong("INVALID_TYPE", f"{form} is expected")
+        return Wrong(FaultCode.INVALID_TYPE, f"{form} is expected")
     told = _typed(value, form)
     if told is None:
         return read_value(field, None)
     if form == "TEXTDATA":
         return read_text(field, told) if isinstance(told, str) else read_value(field, told)
     if not isinstance(told, dict):
-        return Wrong("INVALID_TYPE", f"{form} is expected")
+        return Wrong(FaultCode.INVALID_TYPE, f"{form} is expected")
     return _read_number(field, told) if form == "NUMERICDATA" else _read_date(field, told)
 
 
@@ -158,7 +159,7 @@ def _read_number(field: Field, told: Mapping[str, Any]) -> Any | Wrong:
         number = Decimal(str(told["VALUE"]))
         exact = number.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
     except (ArithmeticError, ValueError):
-        return Wrong("INVALID_TYPE", "VALUE or NUMOFDEC is no number")
+        return Wrong(FaultCode.INVALID_TYPE, "VALUE or NUMOFDEC is no number")
     signed = -exact if told.get("SIGN") == "-" else exact
     return read_value(field, int(signed) if decimals == 0 else signed)
 
@@ -173,12 +174,12 @@ def _read_date(field: Field, told: Mapping[str, Any]) -> Any | Wrong:
         moment = _EPOCH + timedelta(milliseconds=int(str(milliseconds)))
         local = moment.astimezone(zone)
     except (ValueError, OverflowError):
-        return Wrong("INVALID_TYPE", "YEAR holds no milliseconds, or TIMEZONE is no zone")
+        return Wrong(FaultCode.INVALID_TYPE, "YEAR holds no milliseconds, or TIMEZONE is no zone")
     for day in (local, moment):
         parts = (told.get("MONTH", day.month), told.get("DAY", day.day))
         if tuple(map(str, parts)) == (str(day.month), str(day.day)):
             return read_value(field, day.date().isoformat())
-    return Wrong("INVALID_TYPE", "MONTH and DAY are of another day than YEAR")
+    return Wrong(FaultCode.INVALID_TYPE, "MONTH and DAY are of another day than YEAR")
 
 
 def _write_typed(field: Field, value: Any) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
-from pfa_core.errors import ConfigInvalid, Fault, InvalidData, InvalidRequest, NotFound
+from pfa_core.errors import ConfigInvalid, Fault, FaultCode, InvalidData, InvalidRequest, NotFound
 from pfa_core.model.baseline import read_record
 from pfa_core.model.ids import Clock, utc_now
 from pfa_core.pems.sandbox import rest
@@ -216,7 +216,9 @@ class Sandbox:
         own = value.get("organization") if isinstance(value, Mapping) else None
         organization = own or self._access.organization
         if not isinstance(organization, str):
-            return Fault("", "organization", "MISSING_REQUIRED_FIELD", "is missing", position)
+            return Fault(
+                "", "organization", FaultCode.MISSING_REQUIRED_FIELD, "is missing", position
+            )
         return read_record(value, organization, position, textual=textual)
 
     def _organization(self, told: str | None) -> str:

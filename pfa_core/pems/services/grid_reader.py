@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from pfa_core import exact_json
-from pfa_core.errors import ConfigInvalid, InvalidData
-from pfa_core.model.exchange import Remedy, Trouble
+from pfa_core.errors import ConfigInvalid, FaultCode, InvalidData
+from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.ids import Clock, utc_now
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import HttpClient, open_client
@@ -49,7 +49,7 @@ class GridReader:
         """Whether `since` can be asked for: the field map has an alias of pemsVersion."""
         return bool(self._modified_alias)
 
-    def page(self, offset: int, size: int, *, since: datetime | None = None) -> GridPage | Trouble:
+    def page(self, offset: int, size: int, *, since: datetime | None = None) -> GridPage | Failure:
         """The rows from an offset on, sorted by id; with `since` only those modified from then on.
 
         The organization of a row is our code of it where the row is ours. PEMS filters by the
@@ -60,7 +60,7 @@ class GridReader:
         """
         body = exact_json.dumps(self._question(offset, size, since)).encode()
         answer = self._http.request("POST", GRID_PATH, body)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, Failure):
             return not_applied(answer)
         if answer.status != 200:
             return not_applied(self._http.refused(answer))
@@ -98,13 +98,13 @@ class GridReader:
         moment = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return {"ALIAS_NAME": self._modified_alias, "OPERATOR": ">=", "VALUE": moment}
 
-    def _page(self, body: bytes) -> GridPage | Trouble:
+    def _page(self, body: bytes) -> GridPage | Failure:
         try:
             content = _parse(body)
             alert = self._http.censored(error_alert(content))
             if alert:
                 message = f"PEMS answered with an error: {shorten(alert, MAX_WORDS)}"
-                return Trouble("PEMS_REJECTED", message, Remedy.RETRY)
+                return Failure(FaultCode.PEMS_REJECTED, message, RetryAdvice.RETRY)
             page = decode_rows(content, self._decode)
         except (InvalidData, ValueError, RecursionError):
             return protocol_trouble("PEMS's answer is no answer of a grid", written=False)

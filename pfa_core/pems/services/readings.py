@@ -8,7 +8,7 @@ from typing import Any
 
 from pfa_core.errors import Fault
 from pfa_core.model.baseline import FOREIGN, read_record
-from pfa_core.model.exchange import Reading, Remedy, Trouble
+from pfa_core.model.exchange import Failure, Reading, RetryAdvice
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.values import Wrong, read_text
 from pfa_core.pems.http.failures import protocol_trouble
@@ -24,7 +24,7 @@ def reading_of(
     version: str,
     stamp: str,
     updated_by: str = "",
-) -> Reading | Trouble:
+) -> Reading | Failure:
     """What a service shows of a record, in our units and as the mirror would hold it.
 
     Fields that it does not show are not in it; `hasPlan` and `hasActuals` are there with their dates.
@@ -40,8 +40,8 @@ def reading_of(
     if isinstance(record, Fault):
         message = f"the record {record.field} {record.message}".replace("  ", " ")
         if record.code == FOREIGN:
-            return Trouble(FOREIGN, message, Remedy.NONE)
-        return protocol_trouble(f"PEMS's answer: {message}", Remedy.NONE, written=False)
+            return Failure(FOREIGN, message, RetryAdvice.NONE)
+        return protocol_trouble(f"PEMS's answer: {message}", RetryAdvice.NONE, written=False)
     if record["pfaId"] != pfa_id:
         return protocol_trouble("PEMS answered with another record", written=False)
     return Reading(version, _only_shown(record, raw), updated_by)

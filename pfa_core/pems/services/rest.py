@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from pfa_core import exact_json
-from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
+from pfa_core.errors import FaultCode
+from pfa_core.model.exchange import Applied, Failure, Moved, Reading, RetryAdvice, Write
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import Answer, HttpClient, open_client
 from pfa_core.pems.http.failures import error_alert, not_applied, protocol_trouble
@@ -31,13 +32,13 @@ class RestWriter:
     def __init__(self, http: HttpClient, profile: PemsProfile) -> None:
         self._http, self._profile = http, profile
 
-    def read(self, pfa_id: str) -> Reading | Trouble:
+    def read(self, pfa_id: str) -> Reading | Failure:
         """The record as PEMS holds it now; of its fields those that the service shows."""
         answer = self._http.request("GET", _path(pfa_id))
-        if isinstance(answer, Trouble):
+        if isinstance(answer, Failure):
             return not_applied(answer)
         told = self._content(answer, written=False)
-        if isinstance(told, Trouble):
+        if isinstance(told, Failure):
             return told
         version, data = _version(told.get("version")), told.get("data")
         if not version or not isinstance(data, dict):
@@ -48,19 +49,19 @@ class RestWriter:
             shown, pfa_id, self._profile, version=version, stamp=_text(told.get("updatedAt"))
         )
 
-    def write(self, write: Write) -> Applied | Moved | Trouble:
+    def write(self, write: Write) -> Applied | Moved | Failure:
         """Send a change; Moved where PEMS has another version by now ("" where it does not say)."""
         refusal = self._unsendable(write)
         if refusal:
-            return Trouble("UNWRITABLE", refusal, Remedy.NONE)
+            return Failure(FaultCode.UNWRITABLE, refusal, RetryAdvice.NONE)
         headers = {"Idempotency-Key": write.key} if self._profile.idempotency_keys else None
         answer = self._http.request("PUT", _path(write.pfa_id), self._body(write), headers)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, Failure):
             return answer
         told = self._content(answer, written=answer.status != 409)
         if answer.status == 409:
-            return Moved("" if isinstance(told, Trouble) else _version(told.get("currentVersion")))
-        if isinstance(told, Trouble):
+            return Moved("" if isinstance(told, Failure) else _version(told.get("currentVersion")))
+        if isinstance(told, Failure):
             return told
         version = _version(told.get("newVersion"))
         if not version:
@@ -87,7 +88,7 @@ class RestWriter:
         }
         return exact_json.dumps(body).encode()
 
-    def _content(self, answer: Answer, *, written: bool) -> Mapping[str, Any] | Trouble:
+    def _content(self, answer: Answer, *, written: bool) -> Mapping[str, Any] | Failure:
         try:
             told = exact_json.loads_strict(answer.body.decode())
         except (exact_json.JsonFault, UnicodeDecodeError):
@@ -106,7 +107,7 @@ class Health:
     """Whether PEMS is there: the seconds its answer took, and what is the matter, None if nothing."""
 
     latency: float
-    trouble: Trouble | None
+    failure: Failure | None
 
 
 def health(profile: PemsProfile) -> Health:
@@ -121,16 +122,18 @@ def health(profile: PemsProfile) -> Health:
         latency = time.perf_counter() - started
         if isinstance(answer, Answer) and answer.status == 409:
             answer = http.refused(answer)
-    return Health(latency, not_applied(answer) if isinstance(answer, Trouble) else _illness(answer))
+    return Health(latency, not_applied(answer) if isinstance(answer, Failure) else _illness(answer))
 
 
-def _illness(answer: Answer) -> Trouble | None:
+def _illness(answer: Answer) -> Failure | None:
     try:
         told = exact_json.loads_strict(answer.body.decode())
     except (exact_json.JsonFault, UnicodeDecodeError):
         return protocol_trouble("PEMS's answer is no JSON", written=False)
     if isinstance(told, dict) and told.get("healthy") is False:
-        return Trouble("SERVER_ERROR", "PEMS says that it is not healthy", Remedy.RETRY)
+        return Failure(
+            FaultCode.SERVER_ERROR, "PEMS says that it is not healthy", RetryAdvice.RETRY
+        )
     return None
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfa_core import exact_json
-from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
+from pfa_core.errors import FaultCode
+from pfa_core.model.exchange import Applied, Failure, Moved, Reading, RetryAdvice, Write
 from pfa_core.model.record import FIELDS
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import HttpClient
@@ -58,12 +59,12 @@ class ScreenWriter:
         self._offset = offset_minutes(profile.screen.timezone)
         self._names = {name: shown for shown, name in profile.field_map.screen_fields.items()}
 
-    def read(self, pfa_id: str) -> Reading | Trouble:
+    def read(self, pfa_id: str) -> Reading | Failure:
         """The record as PEMS holds it now; of its fields those on the screen."""
         document = self._get(pfa_id)
-        return document if isinstance(document, Trouble) else self._reading(pfa_id, document)
+        return document if isinstance(document, Failure) else self._reading(pfa_id, document)
 
-    def _reading(self, pfa_id: str, document: _Document) -> Reading | Trouble:
+    def _reading(self, pfa_id: str, document: _Document) -> Reading | Failure:
         shown: dict[str, Any] = {}
         try:
             for screen_name, name in self._profile.field_map.screen_fields.items():
@@ -71,7 +72,7 @@ class ScreenWriter:
                     value = document.values[screen_name]
                     shown[name] = read_typed(FIELDS[name], value, self._offset)
         except ScreenFault as fault:
-            return protocol_trouble(f"PEMS's answer: {fault}", Remedy.NONE, written=False)
+            return protocol_trouble(f"PEMS's answer: {fault}", RetryAdvice.NONE, written=False)
         return reading_of(
             shown,
             pfa_id,
@@ -81,22 +82,22 @@ class ScreenWriter:
             updated_by=document.updated_by,
         )
 
-    def write(self, write: Write) -> Applied | Moved | Trouble:
+    def write(self, write: Write) -> Applied | Moved | Failure:
         """Look whether the record is where the write bases on, and update it."""
         refusal = self.unwritable(write.changes)
         if refusal:
-            return Trouble("UNWRITABLE", refusal, Remedy.NONE)
+            return Failure(FaultCode.UNWRITABLE, refusal, RetryAdvice.NONE)
         changes = outgoing(self._profile.field_map, write.changes)
         looked = float("-inf")
         while time.monotonic() - looked > FRESH_SECONDS:  # this process may have slept in between
             found = self._get(write.pfa_id)
-            if isinstance(found, Trouble):
+            if isinstance(found, Failure):
                 return found
             if found.version != write.version:
                 return Moved(found.version)
             looked = time.monotonic()
         updated = self._ask("UPDATE", write.pfa_id, changes)
-        if isinstance(updated, Trouble):
+        if isinstance(updated, Failure):
             return updated
         now = self._reading(write.pfa_id, updated)
         record = now.record if isinstance(now, Reading) else None
@@ -109,15 +110,15 @@ class ScreenWriter:
             return f"{missing} cannot be written: the screen has no field for it"
         return why_unwritable(self._profile.field_map, changes)
 
-    def _get(self, pfa_id: str) -> _Document | Trouble:
+    def _get(self, pfa_id: str) -> _Document | Failure:
         found = self._ask("GET", pfa_id, {})
-        return not_applied(found) if isinstance(found, Trouble) else found
+        return not_applied(found) if isinstance(found, Failure) else found
 
-    def _ask(self, action: str, pfa_id: str, changes: Mapping[str, Any]) -> _Document | Trouble:
+    def _ask(self, action: str, pfa_id: str, changes: Mapping[str, Any]) -> _Document | Failure:
         """One call of the service; its troubles are those of an UPDATE."""
         body = exact_json.dumps(self._question(action, pfa_id, changes)).encode()
         answer = self._http.request("POST", SCREEN_PATH, body)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, Failure):
             return answer
         if answer.status == 409:
             return self._http.refused(answer)
@@ -144,17 +145,17 @@ class ScreenWriter:
         }
 
 
-def _alerted(message: str) -> Trouble:
+def _alerted(message: str) -> Failure:
     """What an alert means; PEMS tells its kinds apart by words only."""
     told, words = f"PEMS answered with an error: {shorten(message, MAX_WORDS)}", message.lower()
     if "not found" in words:
-        return Trouble("NOT_FOUND", told, Remedy.NONE)
+        return Failure(FaultCode.NOT_FOUND, told, RetryAdvice.NONE)
     if "authoriz" in words or "not a valid value" in words:
-        return Trouble("PEMS_REJECTED", told, Remedy.NONE)
-    return Trouble("PEMS_REJECTED", told, Remedy.RETRY, maybe_applied=True)
+        return Failure(FaultCode.PEMS_REJECTED, told, RetryAdvice.NONE)
+    return Failure(FaultCode.PEMS_REJECTED, told, RetryAdvice.RETRY, maybe_applied=True)
 
 
-def _document(told: Any) -> _Document | Trouble:
+def _document(told: Any) -> _Document | Failure:
     try:
         service = told["Result"]["ResultData"]["UserDefinedScreenService"]
         values = {pair[_NAME]: pair.get(_VALUE) for pair in service[_LIST][_PAIR]}

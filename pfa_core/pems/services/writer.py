@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from pfa_core.model.exchange import Applied, Moved, Reading, Trouble, Write
+from pfa_core.model.exchange import Applied, Failure, Moved, Reading, Write
 from pfa_core.model.ids import Clock, utc_now
 from pfa_core.pems.http.client import open_client
 from pfa_core.pems.profile import PemsProfile, WriterKind
@@ -22,11 +22,11 @@ class Writer(Protocol):
         """Whether a record has to be read right before it is written."""
         ...
 
-    def read(self, pfa_id: str) -> Reading | Trouble:
+    def read(self, pfa_id: str) -> Reading | Failure:
         """The record as PEMS holds it now."""
         ...
 
-    def write(self, write: Write) -> Applied | Moved | Trouble:
+    def write(self, write: Write) -> Applied | Moved | Failure:
         """Send a change."""
         ...
 

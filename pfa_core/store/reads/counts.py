@@ -84,7 +84,7 @@ def held_leases(conn: Connection[Any], organization_id: str, at: datetime) -> se
 
 def _of_everybody(conn: Connection[Any], name: str) -> LiteralString:
     """What is not only about the caller's own the wall counts itself."""
-    return _SQL[_BEHIND_THE_WALL[name] if rls.is_bound(conn) else name]
+    return _SQL[_BEHIND_THE_WALL[name] if rls.applies(conn) else name]
 
 
 def _of(organization_id: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, LiteralString
 
+from pfa_core.model.modification import State
 from pfa_core.model.query import EQUAL_FILTERS, Filters
 
 TRUE: LiteralString = "true"
@@ -104,7 +105,7 @@ def narrowing(filters: Filters) -> LiteralString:
 
 def touched_values(filters: Filters) -> dict[str, Any]:
     """The parameters of the filters on the caller's modifications."""
-    states = [state for state in filters.state if state != "pristine"]
+    states = [state for state in filters.state if state != State.PRISTINE]
     return {"states": states, "sessions": list(filters.session)}
 
 

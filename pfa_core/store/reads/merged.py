@@ -136,7 +136,7 @@ def _counts_of_touched(
         if others and not filters.looked_at():
             return
         if others:
-            moved = {table: _SQL["moved"].format(table=table) for table in moved}
+            moved = {table: _SQL["drafted_field"].format(table=table) for table in moved}
     if others:
         yield _SQL["count_touched_before"].format(moved=moved["t"], conditions=where)
     yield _SQL["count_touched"].format(

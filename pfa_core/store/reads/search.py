@@ -51,7 +51,7 @@ def few(conn: Connection[Any], filters: Filters, values: dict[str, Any]) -> list
         statement = _SQL["few_of_all"].format(conditions=conditions(filters)[0])
         row = conn.execute(statement, asked).fetchone()
         return row[0] if row else None
-    if rls.is_bound(conn):
+    if rls.applies(conn):
         statement = _SQL["few_behind_the_wall"]
     else:
         statement = _SQL["few"].format(conditions=conditions(filters)[0])
@@ -79,4 +79,4 @@ def among_all(conn: Connection[Any], filters: Filters, where: LiteralString) -> 
 
 
 def _asks_function(conn: Connection[Any], filters: Filters) -> bool:
-    return is_indexed(filters) and rls.is_bound(conn)
+    return is_indexed(filters) and rls.applies(conn)

@@ -11,10 +11,11 @@ from typing import Any, BinaryIO
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.errors import ConfigInvalid, Fault, InvalidRequest
 from pfa_core.files.baseline import GridAnswer, RawRecord, read_baseline
 from pfa_core.files.reading import rereadable, source_name
+from pfa_core.model.audit import Direction
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import IfLocked
@@ -28,7 +29,7 @@ from pfa_core.store.mirror import Merged
 from pfa_core.sync.pull.grid import pull_pages
 from pfa_core.sync.pull.intake import Arrival, end_pull
 from pfa_core.sync.pull.options import PullOptions, PullResult
-from pfa_core.sync.run import Running, leased, rehearsal
+from pfa_core.sync.run import ActiveRun, begin_dry_run, leased
 
 SKIPPED = PullResult(None, "skipped", message="another pull is at work")
 # PEMS's clock may differ from the database's: an incremental pull looks a little further back.
@@ -78,7 +79,7 @@ def pull_files(
         files = _Files(paths, aliases, file_format, copies)
         if dry_run:
             return _pull_files(
-                rehearsal(db, principal, Operation.PULL_FILES, "pull", source=source),
+                begin_dry_run(db, principal, Operation.PULL_FILES, Direction.PULL, source=source),
                 files,
                 progress,
                 dry_run=True,
@@ -87,7 +88,7 @@ def pull_files(
             db,
             principal,
             Operation.PULL_FILES,
-            "pull",
+            Direction.PULL,
             source=source,
             if_locked=if_locked,
             stop=stop,
@@ -131,7 +132,9 @@ def pull_pems(
     kind = "full" if since is None else "incremental" if options.since is None else "since"
     if dry_run:
         operation = Operation.PULL_PEMS
-        running = rehearsal(db, principal, operation, "pull", source=profile.url, kind=kind)
+        running = begin_dry_run(
+            db, principal, operation, Direction.PULL, source=profile.url, kind=kind
+        )
         return pull_pages(
             running, profile, options, since=since, stop=stop, progress=progress, dry_run=True
         )
@@ -139,7 +142,7 @@ def pull_pems(
         db,
         principal,
         Operation.PULL_PEMS,
-        "pull",
+        Direction.PULL,
         source=profile.url,
         kind=kind,
         since=since,
@@ -161,7 +164,7 @@ def _since(
         return options.since
 
     def work(conn: Connection[Any]) -> datetime | None:
-        enter(conn, principal, Operation.PULL_PEMS)
+        authorize(conn, principal, Operation.PULL_PEMS)
         return runs.last_from_pems(conn, principal.organization_id, profile.url)
 
     last = db.read(work)
@@ -169,7 +172,7 @@ def _since(
 
 
 def _pull_files(
-    running: Running,
+    running: ActiveRun,
     files: _Files,
     progress: Callable[[int], None] | None,
     *,
@@ -178,7 +181,7 @@ def _pull_files(
     code = running.organization_id
 
     def work(conn: Connection[Any]) -> PullResult:
-        enter(conn, running.principal, Operation.PULL_FILES)
+        authorize(conn, running.principal, Operation.PULL_FILES)
         for copy in files.copies.values():
             copy.seek(0)
         arrival = Arrival(code, progress)
@@ -203,7 +206,7 @@ def _pull_files(
 
 
 def _take_in(
-    conn: Connection[Any], running: Running, files: _Files, arrival: Arrival
+    conn: Connection[Any], running: ActiveRun, files: _Files, arrival: Arrival
 ) -> tuple[Merged, int]:
     """What became of the records, and how many of the mirror did not arrive."""
     code = running.organization_id

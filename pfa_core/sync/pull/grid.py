@@ -13,11 +13,19 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
-from pfa_core.errors import Fault, LeaseHeld, PemsProtocol, PemsRejected, PemsUnavailable, PfaError
+from pfa_core.access.authorization import authorize
+from pfa_core.errors import (
+    Fault,
+    FaultCode,
+    LeaseHeld,
+    PemsProtocol,
+    PemsRejected,
+    PemsUnavailable,
+    PfaError,
+)
 from pfa_core.files.baseline import RawRecord
 from pfa_core.model.baseline import FOREIGN
-from pfa_core.model.exchange import Remedy, Trouble
+from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.push import RetryPolicy
 from pfa_core.model.rights import Operation
 from pfa_core.pems.profile import PemsProfile
@@ -30,12 +38,12 @@ from pfa_core.store.mirror import Merged
 from pfa_core.store.pull_pages import Page
 from pfa_core.sync.pull.intake import Arrival, end_pull
 from pfa_core.sync.pull.options import PullOptions, PullResult
-from pfa_core.sync.run import Running
+from pfa_core.sync.run import ActiveRun
 from pfa_core.sync.run_log import RunLog, run_log
-from pfa_core.sync.workers import Senders
+from pfa_core.sync.workers import Workers
 
 RESUMABLE = timedelta(hours=6)
-NOBODY_S = "is missing: whose record is it?"
+OWNERLESS = "is missing: whose record is it?"
 LONGEST_WAIT = 60.0  # seconds that a page is waited for, whatever PEMS asks
 MOST_SHIFTS = 5
 MOST_WAITING = 1  # pages that wait to be stored beside the one that is
@@ -73,7 +81,7 @@ class _Batch:
 
 
 def pull_pages(
-    running: Running,
+    running: ActiveRun,
     profile: PemsProfile,
     options: PullOptions,
     *,
@@ -103,7 +111,7 @@ def pull_pages(
 class _Pulling:
     """One run's work. `trouble` is what ended it before the last page."""
 
-    running: Running
+    running: ActiveRun
     reader: GridReader
     profile: PemsProfile
     since: datetime | None
@@ -113,7 +121,7 @@ class _Pulling:
     dry_run: bool
     counts: Merged = field(default_factory=Merged)
     arrived: int = 0
-    trouble: Trouble | None = None
+    failure: Failure | None = None
     complete: bool = False
     resumed: str = ""
 
@@ -140,8 +148,8 @@ class _Pulling:
         """Fetch, check and store until the last page, a trouble, or being told to stop."""
         place = self._first_place(restart=restart)
         with ExitStack() as stack:
-            fetching = stack.enter_context(Senders(self._fetch, 1).at_work())
-            storing = stack.enter_context(Senders(self._store, 1).at_work())
+            fetching = stack.enter_context(Workers(self._fetch, 1).at_work())
+            storing = stack.enter_context(Workers(self._store, 1).at_work())
             fetching.give(place)
             while fetching.busy:
                 for fetched in fetching.answers(0.5):
@@ -180,7 +188,7 @@ class _Pulling:
             self.log.event("resumed", run_before=self.resumed, behind=place.offset)
         return place
 
-    def _fetch(self, place: _Place) -> _Fetched | Trouble:
+    def _fetch(self, place: _Place) -> _Fetched | Failure:
         """A page, asked for again while its trouble may pass; the last row of the page before comes
         first, so that rows which shifted meanwhile are noticed."""
         overlap = 1 if place.last_id else 0
@@ -191,7 +199,10 @@ class _Pulling:
             )
             if isinstance(answer, GridPage):
                 return _Fetched(place, answer, asked_at)
-            if answer.remedy in (Remedy.NONE, Remedy.STOP) or failures == self._policy.retries:
+            if (
+                answer.advice in (RetryAdvice.NONE, RetryAdvice.STOP)
+                or failures == self._policy.retries
+            ):
                 return answer
             wait = self._policy.delay(failures, answer.retry_after, random.random())  # noqa: S311
             seconds = min(wait.total_seconds(), LONGEST_WAIT)
@@ -207,11 +218,11 @@ class _Pulling:
         return at + timedelta(seconds=(time.monotonic() - then) * (1 - CLOCK_DRIFT))
 
     def _next(
-        self, fetched: _Fetched | Trouble, fetching: Senders[_Place, _Fetched | Trouble]
+        self, fetched: _Fetched | Failure, fetching: Workers[_Place, _Fetched | Failure]
     ) -> _Batch | None:
         """Let the page behind be fetched, and check this one meanwhile; None: nothing to store."""
-        if isinstance(fetched, Trouble):
-            self.trouble = replace(fetched, message=self.running.mask.text(fetched.message))
+        if isinstance(fetched, Failure):
+            self.failure = replace(fetched, message=self.running.mask.text(fetched.message))
             return None
         rows, place = fetched.page.rows, fetched.place
         if place.last_id:
@@ -232,7 +243,7 @@ class _Pulling:
         return self._checked(fetched, rows)
 
     def _end_of_rows(
-        self, total: int | None, place: _Place, fetching: Senders[_Place, _Fetched | Trouble]
+        self, total: int | None, place: _Place, fetching: Workers[_Place, _Fetched | Failure]
     ) -> None:
         """Only a page without a row is the end, whatever the total says on the way: some installations
         tell that of the page, some cap their pages. A total that is larger was not reached."""
@@ -240,7 +251,7 @@ class _Pulling:
             self._begin_anew(place, fetching)
         elif total is not None and total > place.offset:
             reason = f"a page came empty before the total of {total:,} was reached"
-            self.trouble = Trouble("PEMS_PROTOCOL", reason, Remedy.RETRY)
+            self.failure = Failure(FaultCode.PEMS_PROTOCOL, reason, RetryAdvice.RETRY)
             self._exhausted = True
         else:
             self.complete = True
@@ -254,7 +265,7 @@ class _Pulling:
         """Whether this is where an earlier pull was cut off."""
         return self._behind > 0 and place.offset == self._behind
 
-    def _begin_anew(self, _place: _Place, fetching: Senders[_Place, _Fetched | Trouble]) -> None:
+    def _begin_anew(self, _place: _Place, fetching: Workers[_Place, _Fetched | Failure]) -> None:
         """The grid is not as the pull that was cut off saw it: what that saw counts for nothing."""
         self.log.warning("restarted", behind=self._behind)
         self._behind, self._began_at = 0, self.running.started_at
@@ -262,12 +273,12 @@ class _Pulling:
         self.running.transact(lambda conn: pages.drop(conn, self._code))
         fetching.give(_Place())
 
-    def _step_back(self, place: _Place, fetching: Senders[_Place, _Fetched | Trouble]) -> None:
+    def _step_back(self, place: _Place, fetching: Workers[_Place, _Fetched | Failure]) -> None:
         """Rows went or came before this place: begin a page earlier, what is known already is skipped."""
         self._shifts += 1
         if self._shifts > MOST_SHIFTS:
-            self.trouble = Trouble(
-                "PEMS_PROTOCOL", "the grid kept moving while it was read", Remedy.RETRY
+            self.failure = Failure(
+                FaultCode.PEMS_PROTOCOL, "the grid kept moving while it was read", RetryAdvice.RETRY
             )
             return
         self.log.warning("shifted", behind=place.offset)
@@ -289,7 +300,7 @@ class _Pulling:
             self.arrived += 1
             if not row.get("organization"):
                 place_told = f"PEMS row {number}"
-                self.arrival.refuse(Fault(pfa_id, "organization", FOREIGN, NOBODY_S, place_told))
+                self.arrival.refuse(Fault(pfa_id, "organization", FOREIGN, OWNERLESS, place_told))
                 continue
             taken = self.arrival.take(RawRecord(row, f"PEMS row {number}", textual=True))
             if taken:
@@ -316,7 +327,7 @@ class _Pulling:
 
     def _merge(self, conn: Connection[Any], batch: _Batch) -> Merged:
         code, run = self._code, self.running.run_id
-        enter(conn, self.running.principal, Operation.PULL_PEMS)
+        authorize(conn, self.running.principal, Operation.PULL_PEMS)
         members.lock_mirror(conn, code)
         at = leases.clock(conn)
         if mirror.put_new(conn, code, run, batch.rows, at):
@@ -349,11 +360,11 @@ class _Pulling:
     def _error(self) -> PfaError | None:
         if self.running.lost:
             return LeaseHeld("the lease was lost: this process was not heard of for too long")
-        if self.complete or self.arrived or self.stop.is_set() or not self.trouble:
+        if self.complete or self.arrived or self.stop.is_set() or not self.failure:
             if self.complete and not self._stored:
                 self.arrival.require_some(0)
             return None
-        return _as_error(self.trouble)
+        return _as_error(self.failure)
 
     @property
     def _stored(self) -> int:
@@ -361,7 +372,7 @@ class _Pulling:
 
     def _end(self, conn: Connection[Any]) -> PullResult:
         code = self._code
-        enter(conn, self.running.principal, Operation.PULL_PEMS)
+        authorize(conn, self.running.principal, Operation.PULL_PEMS)
         members.lock_mirror(conn, code)
         mirror.prune_rollup(conn, code)
         missing, message = 0, self._message()
@@ -404,8 +415,8 @@ class _Pulling:
         if self.complete:
             behind = f"went on behind row {self._behind:,} of run {self.resumed}"
             return behind if self._behind else ""
-        if self.trouble:
-            return f"cut off behind {self.arrived:,} records: {self.trouble.message}"
+        if self.failure:
+            return f"cut off behind {self.arrived:,} records: {self.failure.message}"
         return f"told to stop behind {self.arrived:,} records"
 
 
@@ -420,21 +431,21 @@ def _storable_id(pfa_id: str) -> str:
     return pfa_id.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def _wait_for(storing: Senders[_Batch, None], at_most: int = 0) -> None:
+def _wait_for(storing: Workers[_Batch, None], at_most: int = 0) -> None:
     while storing.busy > at_most:
         for _ in storing.answers(0.5):
             pass
 
 
-def _as_error(trouble: Trouble) -> PfaError:
+def _as_error(failure: Failure) -> PfaError:
     """A pull that brought nothing, as the error that tells what to do."""
-    if trouble.remedy is Remedy.STOP:
+    if failure.advice is RetryAdvice.STOP:
         return PemsRejected(
-            f"PEMS does not let us in ({trouble.message})",
+            f"PEMS does not let us in ({failure.message})",
             hint="see PFA_PEMS_USERNAME and PFA_PEMS_PASSWORD_FILE, then type: pfa doctor",
         )
-    if trouble.code == "PEMS_PROTOCOL":
-        return PemsProtocol(f"PEMS answers what is no grid: {trouble.message}")
-    if trouble.remedy is Remedy.NONE or trouble.code == "PEMS_REJECTED":
-        return PemsRejected(f"PEMS refuses to be read: {trouble.message}", hint="type: pfa doctor")
-    return PemsUnavailable(f"PEMS is away: {trouble.message}", hint="type: pfa doctor")
+    if failure.code == FaultCode.PEMS_PROTOCOL:
+        return PemsProtocol(f"PEMS answers what is no grid: {failure.message}")
+    if failure.advice is RetryAdvice.NONE or failure.code == FaultCode.PEMS_REJECTED:
+        return PemsRejected(f"PEMS refuses to be read: {failure.message}", hint="type: pfa doctor")
+    return PemsUnavailable(f"PEMS is away: {failure.message}", hint="type: pfa doctor")

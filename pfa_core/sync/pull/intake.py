@@ -11,13 +11,13 @@ from psycopg import Connection
 
 from pfa_core import exact_json
 from pfa_core.access.masking import Mask
-from pfa_core.errors import Fault, InvalidData
+from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import RawRecord
 from pfa_core.model.baseline import FOREIGN, read_record
 from pfa_core.model.text_rows import TextRows
 from pfa_core.store import leases, runs
 from pfa_core.sync.pull.options import PullResult
-from pfa_core.sync.run import Running
+from pfa_core.sync.run import ActiveRun
 
 MAX_FAULTS = 1000
 MAX_TOLD = 20
@@ -59,7 +59,9 @@ class Arrival:
         text = exact_json.dumps(record)
         if not _storable(text):
             reason = "holds a character that cannot be stored"
-            self.refuse(Fault(_shown(record["pfaId"]), "", "INVALID_TYPE", reason, item.position))
+            self.refuse(
+                Fault(_shown(record["pfaId"]), "", FaultCode.INVALID_TYPE, reason, item.position)
+            )
             return None
         self.seen.add(record["pfaId"])
         return record["pfaId"], text
@@ -80,7 +82,9 @@ class Arrival:
         record = read_record(item.value, self.organization_id, item.position, textual=item.textual)
         if isinstance(record, dict) and record["pfaId"] in self.seen:
             reason = "stands in this pull already; the first one counts"
-            return Fault(record["pfaId"], "pfaId", "DUPLICATE_RECORD", reason, item.position)
+            return Fault(
+                record["pfaId"], "pfaId", FaultCode.DUPLICATE_RECORD, reason, item.position
+            )
         return record
 
     def refuse(self, fault: Fault) -> None:
@@ -91,7 +95,7 @@ class Arrival:
             self.faults.append(fault)
 
 
-def end_pull(conn: Connection[Any], running: Running, result: PullResult) -> None:
+def end_pull(conn: Connection[Any], running: ActiveRun, result: PullResult) -> None:
     """Write a pull's end into history and audit trail, and what it refused into the history."""
     code, run, at = running.organization_id, running.run_id, leases.clock(conn)
     running.end(conn, result.status, result.counts(), result.message or None)

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pfa_core.errors import FaultCode
 from pfa_core.model.delta import FieldConflict, same, three_way
-from pfa_core.model.exchange import Applied, Moved, Reading, Remedy, Trouble, Write
+from pfa_core.model.exchange import Applied, Failure, Moved, Reading, RetryAdvice, Write
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.model.push import Result, Sending, Task, Verdict
 from pfa_core.pems.services.writer import Writer
@@ -50,9 +51,11 @@ class Delivery:
         """Read the record and decide: what is there to send, and on which version?"""
         unwritable = self.writer.unwritable(task.delta)
         if unwritable and task.sent_version is None:
-            return Result(task, Verdict.REJECTED, task.delta, "UNWRITABLE_FIELD", unwritable)
+            return Result(
+                task, Verdict.REJECTED, task.delta, FaultCode.UNWRITABLE_FIELD, unwritable
+            )
         reading = self.writer.read(task.pfa_id)
-        if isinstance(reading, Trouble):
+        if isinstance(reading, Failure):
             return _troubled(task, reading, in_doubt=task.sent_version)
         if task.sent_version is not None:
             return self._settle_doubt(task, task.sent_version, reading)
@@ -68,18 +71,20 @@ class Delivery:
             anew = task.afresh()
             if anew.generation % MOST_GENERATIONS:
                 return Again(anew)
-            moving = Trouble("VERSION_CONFLICT", "the record keeps changing in PEMS", Remedy.RETRY)
+            moving = Failure(
+                FaultCode.VERSION_CONFLICT, "the record keeps changing in PEMS", RetryAdvice.RETRY
+            )
             return _troubled(anew, moving, in_doubt=None)
         if answer.maybe_applied:
             return self._look_back(sending, answer)
         return _troubled(task, answer, in_doubt=None)
 
-    def _look_back(self, sending: Sending, trouble: Trouble) -> Result:
+    def _look_back(self, sending: Sending, failure: Failure) -> Result:
         """No answer came: does PEMS have it? If not, or if it cannot be seen, it is tried later."""
         reading = self.writer.read(sending.task.pfa_id)
         if isinstance(reading, Reading) and _has_it(sending, reading):
             return _seen(sending.task, sending.delta, reading)
-        return _troubled(sending.task, trouble, in_doubt=sending.version)
+        return _troubled(sending.task, failure, in_doubt=sending.version)
 
     def _settle_doubt(self, task: Task, sent: str, reading: Reading) -> Sending | Result:
         """An earlier send on version `sent` may have arrived; what PEMS holds now tells."""
@@ -91,7 +96,7 @@ class Delivery:
         answer = self.writer.write(_write(task, task.delta, sent))
         if isinstance(answer, Applied):
             return _seen(task, task.delta, reading)
-        if isinstance(answer, Trouble) and answer.remedy is not Remedy.NONE:
+        if isinstance(answer, Failure) and answer.advice is not RetryAdvice.NONE:
             return _troubled(task, answer, in_doubt=sent)
         if isinstance(answer, Moved) and self._never_arrived(sent, reading):
             return self._decide(task.afresh(), reading)
@@ -164,15 +169,15 @@ def _seen(
     )
 
 
-def _troubled(task: Task, trouble: Trouble, *, in_doubt: str | None) -> Result:
-    final = trouble.remedy is Remedy.NONE
+def _troubled(task: Task, failure: Failure, *, in_doubt: str | None) -> Result:
+    final = failure.advice is RetryAdvice.NONE
     return Result(
         task,
         Verdict.REJECTED if final else Verdict.RETRYING,
         task.delta,
-        trouble.code,
-        trouble.message,
-        trouble=trouble,
+        failure.code,
+        failure.message,
+        failure=failure,
         in_doubt=in_doubt,
     )
 
@@ -189,7 +194,7 @@ def _disputed(
         task,
         Verdict.CONFLICT,
         delta,
-        "BASELINE_CONFLICT",
+        FaultCode.BASELINE_CONFLICT,
         told,
         revision=reading.version,
         reading=reading,

@@ -16,9 +16,9 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter, require_active
-from pfa_core.errors import Fault, NotAllowed, PfaError
-from pfa_core.model.exchange import FORBIDDEN, Remedy, Trouble
+from pfa_core.access.authorization import authorize, require_active
+from pfa_core.errors import Fault, FaultCode, NotAllowed, PfaError
+from pfa_core.model.exchange import FORBIDDEN, Failure, RetryAdvice
 from pfa_core.model.push import Result, RetryPolicy, Sending, Task, Verdict
 from pfa_core.model.rights import Operation
 from pfa_core.store import leases, members, mirror, queue, runs
@@ -26,10 +26,10 @@ from pfa_core.store.queue import QueueRow, Scope
 from pfa_core.sync.push.delivery import Again, Delivery
 from pfa_core.sync.push.settlement import Settler
 from pfa_core.sync.push.tally import Tally
-from pfa_core.sync.rate_limiter import Pace
-from pfa_core.sync.run import Running
+from pfa_core.sync.rate_limiter import RateLimiter
+from pfa_core.sync.run import ActiveRun
 from pfa_core.sync.run_log import RunLog
-from pfa_core.sync.workers import Senders
+from pfa_core.sync.workers import Workers
 
 BATCH = 400
 MARK_BATCH = 50
@@ -54,25 +54,25 @@ class Limits:
 class Pushing:
     """One run's work, from its first claim to its last settlement."""
 
-    running: Running
+    running: ActiveRun
     delivery: Delivery
     scope: Scope
     limits: Limits
     policy: RetryPolicy
-    pace: Pace
+    pace: RateLimiter
     stop: threading.Event
     log: RunLog
     progress: Callable[[int], None] | None = None
     tally: Tally = field(default_factory=Tally)
-    refused: Trouble | None = None
-    outage: Trouble | None = None
+    refused: Failure | None = None
+    outage: Failure | None = None
     denied: PfaError | None = None
 
     def __post_init__(self) -> None:
         self._db = self.running.db
         self._began = time.monotonic()
         self._settler = Settler(self.running, self.policy, self._db.new_id, count(1).__next__)
-        self._senders: Senders[Task | Sending, Sending | Result | Again] = Senders(
+        self._senders: Workers[Task | Sending, Sending | Result | Again] = Workers(
             self._work, self.limits.concurrency
         )
         self._claimed = 0
@@ -199,7 +199,7 @@ class Pushing:
             self.log.event("claimed", records=len(items))
 
     def _claim(self, conn: Connection[Any], wanted: int) -> list[Task | Sending]:
-        enter(conn, self.running.principal, Operation.PUSH_COMMITMENTS)
+        authorize(conn, self.running.principal, Operation.PUSH_COMMITMENTS)
         require_active(conn, self.running.principal, Operation.PUSH_COMMITMENTS)
         code, at = self._code, leases.clock(conn)
         rows = queue.due(conn, code, self.scope, at=at, limit=wanted)
@@ -217,7 +217,7 @@ class Pushing:
         """In a thread: one step of one commitment, none when the run is to end."""
         task = item if isinstance(item, Task) else item.task
         if not self.halted:
-            self.pace.turn(lambda: self.halted, sends=isinstance(item, Sending))
+            self.pace.acquire(lambda: self.halted, sends=isinstance(item, Sending))
         if self.halted:
             return _released(task)
         try:
@@ -240,13 +240,15 @@ class Pushing:
         self.log.error("broken", record=task.pfa_id, error=error)
         in_doubt = item.version if isinstance(item, Sending) else task.sent_version
         message = f"unexpected {name}; nothing more is known of this record"
-        return Result(task, Verdict.REJECTED, task.delta, "INTERNAL", message, in_doubt=in_doubt)
+        return Result(
+            task, Verdict.REJECTED, task.delta, FaultCode.INTERNAL, message, in_doubt=in_doubt
+        )
 
     def _adjust_pace(self, result: Result) -> None:
-        if result.trouble is not None and result.trouble.remedy is Remedy.SLOW_DOWN:
-            self.pace.slow_down()
+        if result.failure is not None and result.failure.advice is RetryAdvice.SLOW_DOWN:
+            self.pace.on_throttle()
         elif result.verdict is Verdict.SYNCED:
-            self.pace.go_on()
+            self.pace.on_success()
 
     def _mark_and_send(self) -> None:
         if not self._ready or self.halted:
@@ -284,20 +286,20 @@ class Pushing:
 
     def _judge(self, result: Result) -> None:
         """Tell a record's trouble from PEMS being away: many in a row, and nothing else between."""
-        trouble = result.trouble
-        if trouble is not None and trouble.remedy is Remedy.STOP:
-            self.refused = trouble
+        failure = result.failure
+        if failure is not None and failure.advice is RetryAdvice.STOP:
+            self.refused = failure
             self._done.append(replace(result, counted=False))
-        elif trouble is not None and self._may_be_about_all(trouble):
+        elif failure is not None and self._may_be_about_all(failure):
             self._streak.append(result)
             if len(self._streak) >= max(OUTAGE, 2 * self.limits.concurrency):
-                if trouble.code == FORBIDDEN:
-                    self.refused = trouble
+                if failure.code == FORBIDDEN:
+                    self.refused = failure
                 else:
-                    self.outage = trouble
+                    self.outage = failure
         else:
             if result.verdict is not Verdict.RELEASED:
-                self._came_through = self._came_through or trouble is None
+                self._came_through = self._came_through or failure is None
                 self._end_streak()
             self._done.append(result)
 
@@ -312,12 +314,12 @@ class Pushing:
 
     def _counts(self, result: Result) -> bool:
         """Whether a trouble is the record's own: PEMS failed at it, or took others meanwhile."""
-        return result.code == "SERVER_ERROR" or self._came_through
+        return result.code == FaultCode.SERVER_ERROR or self._came_through
 
-    def _may_be_about_all(self, trouble: Trouble) -> bool:
+    def _may_be_about_all(self, failure: Failure) -> bool:
         """Whether many such troubles in a row tell of PEMS as a whole."""
-        forbidden = trouble.code == FORBIDDEN and not self.tally.synced
-        return trouble.remedy is Remedy.RETRY or forbidden
+        forbidden = failure.code == FORBIDDEN and not self.tally.synced
+        return failure.advice is RetryAdvice.RETRY or forbidden
 
     def _settle_when_due(self) -> None:
         idle = not self._senders.busy and not self._ready

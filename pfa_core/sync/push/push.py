@@ -11,7 +11,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import enter
+from pfa_core.access.authorization import authorize
 from pfa_core.access.masking import mask_for
 from pfa_core.errors import (
     LeaseHeld,
@@ -20,7 +20,8 @@ from pfa_core.errors import (
     PemsUnavailable,
     PfaError,
 )
-from pfa_core.model.exchange import Trouble
+from pfa_core.model.audit import Action, Direction
+from pfa_core.model.exchange import Failure
 from pfa_core.model.principal import Principal
 from pfa_core.model.push import RetryPolicy
 from pfa_core.model.rights import Operation
@@ -33,8 +34,8 @@ from pfa_core.sync.push.delivery import Delivery
 from pfa_core.sync.push.options import PushOptions, PushResult, RetryResult
 from pfa_core.sync.push.pipeline import Limits, Pushing
 from pfa_core.sync.push.tally import Tally
-from pfa_core.sync.rate_limiter import Pace
-from pfa_core.sync.run import Running, leased
+from pfa_core.sync.rate_limiter import RateLimiter
+from pfa_core.sync.run import ActiveRun, leased
 from pfa_core.sync.run_log import run_log
 
 SHOWN_FAULTS = 20
@@ -77,7 +78,7 @@ def plan_push(
     """What a push would send, in order, without a word to PEMS; dead letters are left out."""
 
     def work(conn: Connection[Any]) -> list[Waiting]:
-        mask = mask_for(principal, enter(conn, principal, Operation.PLAN_PUSH))
+        mask = mask_for(principal, authorize(conn, principal, Operation.PLAN_PUSH))
         found = queue.waiting(conn, principal.organization_id, session_id, limit)
         return [mask.waiting(item) for item in found]
 
@@ -107,7 +108,7 @@ def retry(
     options = options or PushOptions()
 
     def requeue(conn: Connection[Any]) -> list[DeadLetter]:
-        mask = mask_for(principal, enter(conn, principal, Operation.RETRY))
+        mask = mask_for(principal, authorize(conn, principal, Operation.RETRY))
         code = principal.organization_id
         letters = queue.dead_letters(conn, code, _run_id(conn, code, run_id))
         at = leases.clock(conn)
@@ -123,7 +124,7 @@ def retry(
             )
             for item in letters
         ]
-        audit.write(conn, code, principal.user_id, "retry", at, entries)
+        audit.write(conn, code, principal.user_id, Action.RETRY, at, entries)
         return [mask.letter(item) for item in letters]
 
     letters = db.transact(requeue, dry_run=dry_run)
@@ -147,7 +148,7 @@ def _push(
         db,
         principal,
         Operation.PUSH_COMMITMENTS,
-        "push",
+        Direction.PUSH,
         source=profile.url,
         if_locked=options.if_locked,
         stop=stop,
@@ -163,7 +164,7 @@ def _push(
                 scope,
                 Limits(options.concurrency, options.limit, options.deadline),
                 _policy(profile),
-                Pace(options.rate),
+                RateLimiter(options.rate),
                 stop,
                 run_log(running.run_id, running.organization_id),
                 progress,
@@ -177,7 +178,7 @@ def _policy(profile: PemsProfile) -> RetryPolicy:
     return RetryPolicy(profile.retries, timedelta(seconds=profile.retry_delay))
 
 
-def _finish(running: Running, work: Pushing) -> PushResult:
+def _finish(running: ActiveRun, work: Pushing) -> PushResult:
     """Write the end into the history, and tell it: as a result, or as the error it ended with."""
     error, code = _error(work), running.organization_id
     counts = work.tally.counts()
@@ -248,11 +249,11 @@ def _rejected(reason: str, tally: Tally) -> PemsRejected:
     )
 
 
-def _all_in_trouble(tally: Tally) -> Trouble | None:
+def _all_in_trouble(tally: Tally) -> Failure | None:
     """The trouble of a run in which nothing came through but troubles that may pass."""
-    troubles = [item.trouble for item in tally.others.values() if item.verdict == "retrying"]
-    if troubles and len(troubles) == len(tally.others) and not tally.synced:
-        return troubles[0]
+    failures = [item.failure for item in tally.others.values() if item.verdict == "retrying"]
+    if failures and len(failures) == len(tally.others) and not tally.synced:
+        return failures[0]
     return None
 
 

@@ -24,14 +24,14 @@ from pfa_core.store import (
     queue,
     runs,
 )
-from pfa_core.sync.run import Running
+from pfa_core.sync.run import ActiveRun
 
 _ACTIONS: dict[Verdict, Action] = {
-    Verdict.SYNCED: "acknowledge",
-    Verdict.REJECTED: "reject",
-    Verdict.CONFLICT: "dispute",
-    Verdict.RETRYING: "postpone",
-    Verdict.RELEASED: "release",
+    Verdict.SYNCED: Action.ACKNOWLEDGE,
+    Verdict.REJECTED: Action.REJECT,
+    Verdict.CONFLICT: Action.DISPUTE,
+    Verdict.RETRYING: Action.POSTPONE,
+    Verdict.RELEASED: Action.RELEASE,
 }
 _FOLDED = (Verdict.SYNCED, Verdict.CONFLICT)
 
@@ -40,7 +40,7 @@ _FOLDED = (Verdict.SYNCED, Verdict.CONFLICT)
 class Settler:
     """Settles the results of one run. `chance` spreads the retries; `number` counts outcomes."""
 
-    running: Running
+    running: ActiveRun
     policy: RetryPolicy
     new_id: NewId
     number: Callable[[], int]
@@ -65,8 +65,8 @@ class Settler:
 
     def _judged(self, result: Result, at: datetime) -> Result:
         """A failure that is not worth another try is final."""
-        task, trouble = result.task, result.trouble
-        if result.verdict is not Verdict.RETRYING or trouble is None:
+        task, failure = result.task, result.failure
+        if result.verdict is not Verdict.RETRYING or failure is None:
             return result
         failures = task.failures + self.policy.counts(result)
         counted = replace(result, task=replace(task, failures=failures))
@@ -98,11 +98,11 @@ class Settler:
         return [item for item in results if item.task.modification_id in kept]
 
     def _rejection(self, result: Result, at: datetime) -> queue.Rejection:
-        task, trouble = result.task, result.trouble
+        task, failure = result.task, result.failure
         due = None
-        if result.verdict is Verdict.RETRYING and trouble is not None:
+        if result.verdict is Verdict.RETRYING and failure is not None:
             rung = (task.failures if self.policy.counts(result) else task.attempt) - 1
-            due = at + self.policy.delay(rung, trouble.retry_after, self.chance())
+            due = at + self.policy.delay(rung, failure.retry_after, self.chance())
         return queue.Rejection(
             task.modification_id,
             result.in_doubt,

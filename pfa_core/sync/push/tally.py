@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pfa_core.errors import Fault
+from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.push import Result, Verdict
 
 MAX_PROBLEMS = 1000
@@ -48,6 +48,6 @@ class Tally:
 
 
 def _problem(result: Result) -> Fault:
-    code = result.code or str(result.verdict).upper()
+    code = FaultCode(result.code or str(result.verdict).upper())
     place = f"session {result.task.session_id}"
     return Fault(result.task.pfa_id, "", code, result.message, place)
