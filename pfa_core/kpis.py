@@ -7,9 +7,9 @@ from typing import Any, Protocol, TypeVar
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize
-from pfa_core.access.masking import mask_for
+from pfa_core.authorization import authorize
 from pfa_core.errors import InvalidRequest
+from pfa_core.masking import mask_for
 from pfa_core.model.kpi import DIMENSIONS, MONTH, Group, MonthGroup, Stats, Sums, figures, total
 from pfa_core.model.months import Moves, month_groups
 from pfa_core.model.principal import Principal

@@ -10,9 +10,9 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core import exact_json
-from pfa_core.access.authorization import authorize, require_order
-from pfa_core.access.masking import SHOWN_FIELDS, Mask, mask_for
+from pfa_core.authorization import authorize, require_order
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NotFound
+from pfa_core.masking import SHOWN_FIELDS, Mask, mask_for
 from pfa_core.model.delta import FieldConflict, merge
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal

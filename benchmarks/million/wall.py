@@ -17,8 +17,8 @@ import pfa_core
 from benchmarks.million import data, world
 from benchmarks.million.measure import Figure, interleaved, options, timed, told
 from pfa_core import Database, Filters, Principal, Query
-from pfa_core.access.authorization import authorize
 from pfa_core.access.tokens import jwt, keyring
+from pfa_core.authorization import authorize
 from pfa_core.config.settings import Secret
 from pfa_core.model.principal import Role
 from pfa_core.model.query import parse_sort

@@ -9,8 +9,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import require_valid_token
 from pfa_core.access.tokens import jwt, keyring
+from pfa_core.authorization import require_valid_token
 from pfa_core.config.settings import Settings, write_secret_file
 from pfa_core.errors import Forbidden, InvalidRequest
 from pfa_core.model.ids import utc_now

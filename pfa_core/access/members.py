@@ -7,8 +7,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize, holds, reauthorize
 from pfa_core.access.names import require_user
+from pfa_core.authorization import authorize, holds, reauthorize
 from pfa_core.errors import (
     Denial,
     IllegalTransition,

@@ -10,11 +10,11 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.access import members as membership
-from pfa_core.access.authorization import authorize, reauthorize, require_valid_token
 from pfa_core.access.names import require_code, require_name
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.access.tokens.keyring import Keyring
 from pfa_core.access.tokens.register import Minted, Order, carried, grant_of, mint
+from pfa_core.authorization import authorize, reauthorize, require_valid_token
 from pfa_core.config.settings import Settings, os_user, write_secret_file
 from pfa_core.errors import (
     Denial,

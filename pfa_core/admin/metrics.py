@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize
+from pfa_core.authorization import authorize
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize, holds, require
-from pfa_core.access.masking import Mask, mask_for
+from pfa_core.authorization import authorize, holds, require
 from pfa_core.errors import InvalidRequest, NotFound
+from pfa_core.masking import Mask, mask_for
 from pfa_core.model.audit import ACTIONS, LogEntry, LogFilter
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, require_limit

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize
+from pfa_core.authorization import authorize
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation

@@ -8,12 +8,12 @@ from typing import Any, NoReturn
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize, reauthorize, require_fields
-from pfa_core.access.masking import Mask, mask_for
+from pfa_core.authorization import authorize, reauthorize, require_fields
 from pfa_core.conflicts.decide import Case, Refusal, Refused, Settled
 from pfa_core.conflicts.selection import ConflictSelection, choose
 from pfa_core.conflicts.views import authorize_owner
 from pfa_core.errors import BaselineConflict, Fault, InvalidData, InvalidRequest, VersionConflict
+from pfa_core.masking import Mask, mask_for
 from pfa_core.model.audit import Action
 from pfa_core.model.decision import Decision
 from pfa_core.model.delta import merge

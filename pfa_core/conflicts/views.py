@@ -9,10 +9,10 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize, reauthorize, require
-from pfa_core.access.masking import Mask, mask_for
+from pfa_core.authorization import authorize, reauthorize, require
 from pfa_core.conflicts.selection import matching, one
 from pfa_core.errors import InvalidRequest
+from pfa_core.masking import Mask, mask_for
 from pfa_core.model.delta import FieldConflict, same
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters

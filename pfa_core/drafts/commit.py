@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize, may_write_all, require_fields
+from pfa_core.authorization import authorize, may_write_all, require_fields
 from pfa_core.drafts.rebase import RecordConflict, Review, review
 from pfa_core.drafts.selection import (
     Selection,

@@ -9,9 +9,9 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize
-from pfa_core.access.masking import Mask, mask_for
+from pfa_core.authorization import authorize
 from pfa_core.errors import NotFound
+from pfa_core.masking import Mask, mask_for
 from pfa_core.model.delta import FieldChange, changes, merge
 from pfa_core.model.kpi import ZERO, cents, forecast_money_days, money
 from pfa_core.model.modification import ModificationView, State

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize, require_fields
+from pfa_core.authorization import authorize, require_fields
 from pfa_core.drafts.save_plan import Origin, Saved, SaveOptions, Saving
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NoDrafts, NotFound
 from pfa_core.model.delta import Change

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core import exact_json
-from pfa_core.access.authorization import authorize, require_fields
+from pfa_core.authorization import authorize, require_fields
 from pfa_core.drafts.save_plan import SaveOptions, SaveResult, Saving
 from pfa_core.errors import (
     Fault,

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize
+from pfa_core.authorization import authorize
 from pfa_core.drafts.save import matching_ids
 from pfa_core.drafts.save_plan import Saved, count
 from pfa_core.errors import (

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize
+from pfa_core.authorization import authorize
 from pfa_core.drafts.commit import Committed, drop_drafts, raised
 from pfa_core.drafts.selection import (
     Selection,

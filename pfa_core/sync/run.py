@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize, reauthorize, require_active
-from pfa_core.access.masking import Mask, mask_for
+from pfa_core.authorization import authorize, reauthorize, require_active
 from pfa_core.errors import PfaError
+from pfa_core.masking import Mask, mask_for
 from pfa_core.model.audit import Action, Direction
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation

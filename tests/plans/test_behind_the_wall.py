@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection
 
 import pfa_core
-from pfa_core.access.authorization import authorize
+from pfa_core.authorization import authorize
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, encode_cursor, parse_sort
 from pfa_core.model.rights import Operation

@@ -11,10 +11,10 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.access import members as membership
-from pfa_core.access.authorization import authorize, reauthorize
 from pfa_core.access.members import require_held
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.access.tokens.register import Minted, Order, carried, grant_of, mint, record
+from pfa_core.authorization import authorize, reauthorize
 from pfa_core.config.settings import Settings, write_secret_file
 from pfa_core.errors import Forbidden, InvalidRequest, InvalidToken, NotFound
 from pfa_core.model.audit import Action

@@ -10,9 +10,9 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import reauthorize
 from pfa_core.access.tokens import jwt
 from pfa_core.access.tokens.keyring import Keyring, SigningKey
+from pfa_core.authorization import reauthorize
 from pfa_core.errors import ConfigInvalid, InvalidRequest
 from pfa_core.model.audit import Action
 from pfa_core.model.principal import Right, Role

@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize, holds
 from pfa_core.access.tokens.register import record
+from pfa_core.authorization import authorize, holds
 from pfa_core.errors import Denial, InvalidRequest, NotFound, PermissionDenied
 from pfa_core.model.audit import Action
 from pfa_core.model.principal import Principal, Right

@@ -8,10 +8,10 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize
 from pfa_core.access.tokens import keyring
 from pfa_core.access.tokens.keyring import Keyring
 from pfa_core.access.tokens.register import MAX_TTL, meet
+from pfa_core.authorization import authorize
 from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid, IllegalTransition, InvalidRequest, NotFound
 from pfa_core.model.audit import Action

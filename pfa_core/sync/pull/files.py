@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize
+from pfa_core.authorization import authorize
 from pfa_core.errors import ConfigInvalid, Fault, InvalidRequest
 from pfa_core.files.baseline import GridAnswer, RawRecord, read_baseline
 from pfa_core.files.reading import rereadable, source_name

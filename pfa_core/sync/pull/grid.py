@@ -13,7 +13,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize
+from pfa_core.authorization import authorize
 from pfa_core.errors import (
     Fault,
     FaultCode,

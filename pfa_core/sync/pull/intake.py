@@ -10,9 +10,9 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core import exact_json
-from pfa_core.access.masking import Mask
 from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import RawRecord
+from pfa_core.masking import Mask
 from pfa_core.model.baseline import FOREIGN, read_record
 from pfa_core.model.text_rows import TextRows
 from pfa_core.store import leases, runs

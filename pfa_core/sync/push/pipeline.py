@@ -16,7 +16,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize, require_active
+from pfa_core.authorization import authorize, require_active
 from pfa_core.errors import Fault, FaultCode, NotAllowed, PfaError
 from pfa_core.model.exchange import FORBIDDEN, Failure, RetryAdvice
 from pfa_core.model.push import Result, RetryPolicy, Sending, Task, Verdict

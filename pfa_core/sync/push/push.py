@@ -11,8 +11,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from pfa_core.access.authorization import authorize
-from pfa_core.access.masking import mask_for
+from pfa_core.authorization import authorize
 from pfa_core.errors import (
     LeaseHeld,
     NotFound,
@@ -20,6 +19,7 @@ from pfa_core.errors import (
     PemsUnavailable,
     PfaError,
 )
+from pfa_core.masking import mask_for
 from pfa_core.model.audit import Action, Direction
 from pfa_core.model.exchange import Failure
 from pfa_core.model.principal import Principal

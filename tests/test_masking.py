@@ -24,7 +24,7 @@ from pfa_core import (
     errors,
     exact_json,
 )
-from pfa_core.access.masking import Mask
+from pfa_core.masking import Mask
 from pfa_core.model.principal import RIGHTS_OF, Role
 from pfa_core.pems.mapping.field_map import DEFAULT_FIELDS, load_field_map
 from pfa_core.sync.push.options import PushOptions

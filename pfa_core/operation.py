@@ -1,0 +1,174 @@
+"""The frame of every operation: transaction, authorization, mask, clock and ids.
+
+An operation is written as a function of a `Tx` and called with a database and a principal:
+
+    @reads(Operation.LIST_RUNS)
+    def list_runs(tx: Tx, *, limit: int = 20) -> list[Run]: ...
+
+    list_runs(db, principal, limit=5)
+
+`reads` runs it in one read-only snapshot, `writes` in one transaction, which starts from the beginning when
+it lost against another one. Authorization is the first statement of each, so what a rerun sees is
+authorized anew.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from psycopg import Connection
+
+from pfa_core.authorization import authorize
+from pfa_core.masking import Mask, mask_for
+from pfa_core.model.audit import Action
+from pfa_core.model.member import Member
+from pfa_core.model.principal import Principal
+from pfa_core.model.rights import Operation
+from pfa_core.store import audit
+from pfa_core.store.database import Database
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+Body = Callable[Concatenate["Tx", P], Result]
+Public = Callable[Concatenate[Database, Principal, P], Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """One authorized transaction of an operation.
+
+    `member` is the caller's membership as the transaction found it, `mask` hides money in results from
+    callers who may not see it.
+    """
+
+    conn: Connection[Any]
+    db: Database
+    principal: Principal
+    operation: Operation
+    member: Member
+    mask: Mask
+
+    @property
+    def organization_id(self) -> str:
+        """Return the organization that the operation is about."""
+        return self.principal.organization_id
+
+    @property
+    def user_id(self) -> str:
+        """Return the caller's user id."""
+        return self.principal.user_id
+
+    def now(self) -> datetime:
+        """Return the time by the handle's clock."""
+        return self.db.clock()
+
+    def new_id(self) -> str:
+        """Return a fresh id."""
+        return str(self.db.new_id())
+
+    def audit(
+        self, action: Action, entries: Sequence[audit.Entry], *, at: datetime | None = None
+    ) -> None:
+        """Append entries of one action by the caller to the audit trail.
+
+        Args:
+            at: The time of all of them; None: now.
+        """
+        at = self.now() if at is None else at
+        audit.write(self.conn, self.organization_id, self.user_id, action, at, entries)
+
+
+class _Frame(Protocol):
+    """Turns the body of an operation into its public function."""
+
+    def __call__(self, body: Body[P, Result], /) -> Public[P, Result]: ...
+
+
+def reads(operation: Operation, *, check: Callable[..., object] | None = None) -> _Frame:
+    """Frame an operation that reads, all of it from one snapshot.
+
+    Args:
+        check: Called with the operation's arguments before anything else, to refuse invalid ones without
+            a connection.
+    """
+
+    def frame(body: Body[P, Result], /) -> Public[P, Result]:
+        @wraps(body)
+        def public(db: Database, principal: Principal, *args: P.args, **kwargs: P.kwargs) -> Result:
+            if check is not None:
+                check(*args, **kwargs)
+            return db.read(
+                lambda conn: body(_authorized(conn, db, principal, operation), *args, **kwargs)
+            )
+
+        return _signed(public, body)
+
+    return frame
+
+
+def writes(
+    operation: Operation, *, own: bool = False, check: Callable[..., object] | None = None
+) -> _Frame:
+    """Frame an operation that writes, all of it in one transaction.
+
+    Where the operation takes `dry_run`, the frame reads it: the same happens and is rolled back.
+
+    Args:
+        own: It changes the caller's own work: their other transactions of this kind wait until it ends,
+            and services, which have no work of their own, are refused.
+        check: As in `reads`.
+    """
+
+    def frame(body: Body[P, Result], /) -> Public[P, Result]:
+        @wraps(body)
+        def public(db: Database, principal: Principal, *args: P.args, **kwargs: P.kwargs) -> Result:
+            if check is not None:
+                check(*args, **kwargs)
+            return db.transact(
+                lambda conn: body(
+                    _authorized(conn, db, principal, operation, own=own), *args, **kwargs
+                ),
+                dry_run=kwargs.get("dry_run") is True,
+            )
+
+        return _signed(public, body)
+
+    return frame
+
+
+@contextmanager
+def snapshot(db: Database, principal: Principal, operation: Operation) -> Iterator[Tx]:
+    """Open an authorized snapshot for results that are read while the caller consumes them."""
+    with db.snapshot() as conn:
+        yield _authorized(conn, db, principal, operation)
+
+
+def _authorized(
+    conn: Connection[Any],
+    db: Database,
+    principal: Principal,
+    operation: Operation,
+    *,
+    own: bool = False,
+) -> Tx:
+    member = authorize(conn, principal, operation, writing=own)
+    return Tx(conn, db, principal, operation, member, mask_for(principal, member))
+
+
+_FIRST: Mapping[str, str] = {"db": "Database", "principal": "Principal"}
+
+
+def _signed(public: Public[P, Result], body: Callable[..., Any]) -> Public[P, Result]:
+    """Show the public parameters to `help`, `inspect` and the reference."""
+    own = inspect.signature(body)
+    _, *rest = own.parameters.values()
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    first = [inspect.Parameter(name, kind, annotation=of) for name, of in _FIRST.items()]
+    public.__signature__ = own.replace(parameters=[*first, *rest])
+    return public
