@@ -6,9 +6,21 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import NewType
 from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Ids of different things, which a type checker keeps apart; each is a str where it is shown or stored.
+OrganizationId = NewType("OrganizationId", str)
+UserId = NewType("UserId", str)
+PfaId = NewType("PfaId", str)
+ModificationId = NewType("ModificationId", str)
+SessionId = NewType("SessionId", str)
+RunId = NewType("RunId", str)
+ConflictId = NewType("ConflictId", str)
+EntryId = NewType("EntryId", str)
+TokenId = NewType("TokenId", str)
 
 Clock = Callable[[], datetime]
 NewId = Callable[[], UUID]
