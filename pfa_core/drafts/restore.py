@@ -108,10 +108,7 @@ def _restore(
     }
     faults += [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]
     free = [item for item in wanted.values() if item.pfa_id not in drafted]
-    origins = {
-        item.pfa_id: Origin(item.session_id, audit.restores(item.entry_id))
-        for item in wanted.values()
-    }
+    origins = {item.pfa_id: Origin(item.session_id, item.entry_id) for item in wanted.values()}
     options = SaveOptions(partial=partial)
     saving = Saving(db, principal, None, options, "", origins=origins)
     changes = [Change(item.pfa_id, item.delta, item.reason) for item in free]

@@ -72,10 +72,10 @@ class SaveOptions:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a draft comes from that is restored: its session, and what the audit trail says of it."""
+    """The session of a draft that is restored, and the entry of the audit trail that discarded it."""
 
     session_id: str
-    reason: str
+    entry_id: str
 
 
 @dataclass
@@ -240,7 +240,8 @@ class Saving:
                 row.modification_id,
                 row.session_id,
                 after=row.delta,
-                reason=self.origins[row.pfa_id].reason,
+                reason=f"restores entry {self.origins[row.pfa_id].entry_id}",
+                restores=self.origins[row.pfa_id].entry_id,
             )
             for row in new
         ]

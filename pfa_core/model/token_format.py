@@ -1,5 +1,5 @@
 """The form of a token: one spelling, plain JSON. The database's verifier has the same rules in SQL
-(pfa_token_header, pfa_token_payload and pfa_token_is_good), and a property test holds both together.
+(pfa_token_header, pfa_token_payload and pfa_token_is_valid), and a property test holds both together.
 
 Two JSON parsers agree on plain documents and on nothing else: what only one of them takes is refused
 here before either decides anything by it.

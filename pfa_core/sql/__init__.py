@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any, LiteralString, cast
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_MIGRATION = re.compile(r"\d{4}_\w+\.sql")
 # `x = ANY(ids)`, with or without the alternative that no ids were given.
 _AMONG = re.compile(
     r"(?P<open>\(%\((?P<given>\w+)\)s::\w+\[\] IS NULL OR )?"
@@ -57,10 +58,16 @@ def numeral(number: int) -> LiteralString:
 
 
 def migrations() -> list[tuple[int, str, LiteralString]]:
-    """Number, file name and text of every migration, in order."""
+    """Return number, file name and text of every migration, in order."""
     folder = files(__name__).joinpath("migrations")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    names = sorted(entry.name for entry in folder.iterdir() if _MIGRATION.fullmatch(entry.name))
     return [
         (int(name[:4]), name, cast("LiteralString", folder.joinpath(name).read_text("utf-8")))
         for name in names
     ]
+
+
+def prerelease() -> LiteralString:
+    """Return the script that converts a database from before the first release."""
+    text = files(__name__).joinpath("migrations/prerelease.sql").read_text("utf-8")
+    return cast("LiteralString", text)

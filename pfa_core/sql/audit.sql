@@ -2,12 +2,13 @@
 
 -- name: write
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
-                       session_id, run_id, before, after, reason, link_id)
+                       session_id, run_id, before, after, reason, link_id, restores)
 SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, e.pfa_id,
-       e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason, %(link_id)s::uuid
+       e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason, %(link_id)s::uuid,
+       e.restores
 FROM jsonb_to_recordset(%(entries)s) AS e (
     entry_id uuid, pfa_id text, modification_id uuid, session_id text, run_id uuid,
-    before jsonb, after jsonb, reason text
+    before jsonb, after jsonb, reason text, restores uuid
 )
 RETURNING entry_id;
 
@@ -60,16 +61,14 @@ SELECT EXISTS (
 );
 
 -- name: discarded
--- A user's discarded drafts: of each record the one that the chain has last. restored: it was taken
--- back already.
+-- A user's discarded drafts: of each record the one that the chain has last. restored: it was made a draft
+-- again since.
 SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.reason,
        EXISTS (
            SELECT FROM audit_log AS r
            WHERE r.organization_id = %(organization_id)s
-             AND r.pfa_id = e.pfa_id
+             AND r.restores = e.entry_id
              AND r.user_id = e.user_id
-             AND r.action = 'restore'
-             AND r.reason = {restores}
        ) AS restored
 FROM audit_log AS e
 JOIN audit_link AS l ON l.organization_id = %(organization_id)s AND l.link_id = e.link_id
@@ -80,10 +79,6 @@ WHERE e.organization_id = %(organization_id)s
   AND (%(ids)s::text[] IS NULL OR e.pfa_id = ANY(%(ids)s))
   AND (%(entry_ids)s::uuid[] IS NULL OR e.entry_id = ANY(%(entry_ids)s))
 ORDER BY e.pfa_id, l.number DESC, e.entry_id DESC;
-
--- name: restores
--- Why a draft was restored, as the trail says it.
-'restores entry ' || e.entry_id::text
 
 -- name: denials
 -- How often this user, and how often anybody, was refused since.

@@ -2,11 +2,20 @@
 -- What is digested here must never change its form: links that are there would not verify any more.
 
 -- name: entry_digest
--- Of an entry e: every column, as a row's text, which tells what is missing from what is empty and from
--- the null of JSON. The time is a number: as text it would hang on the zone.
-sha256(convert_to(ROW(
-    e.organization_id, e.entry_id, extract(epoch FROM e.at), e.user_id, e.action, e.pfa_id,
-    e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason, e.link_id)::text, 'UTF8'))
+-- Of an entry e: every column, as a row's text, which distinguishes a missing value from an empty one and from
+-- the null of JSON. The time is a number: as text it would depend on the time zone. `restores` is a field of
+-- the row unless the reason, which is one, says the same: entries older than the column keep their digest,
+-- and no other value of it has that digest.
+sha256(convert_to(CASE
+    WHEN e.restores::text IS NOT DISTINCT FROM CASE WHEN e.action = 'restore' THEN
+        substring(e.reason FROM '^restores entry ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$')
+    END
+    THEN ROW(e.organization_id, e.entry_id, extract(epoch FROM e.at), e.user_id, e.action, e.pfa_id,
+             e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason, e.link_id)::text
+    ELSE ROW(e.organization_id, e.entry_id, extract(epoch FROM e.at), e.user_id, e.action, e.pfa_id,
+             e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason, e.link_id,
+             e.restores)::text
+END, 'UTF8'))
 
 -- name: link_facts
 -- Of a link l: what it says beside its number and its digest.

@@ -1,4 +1,4 @@
--- The wall, as the program passes through it: see migrations/0007_wall.sql.
+-- The wall, as the program passes through it: see migrations/0001_schema.sql.
 
 -- name: status
 -- Whether policies hold for this role at all, and whether they hold it off: the owner's lets everything
@@ -18,10 +18,10 @@ WHERE c.oid = to_regclass('pfa_mirror') AND r.rolname = current_user;
 -- name: authorize
 -- No row: not a member.
 SELECT organization_id, user_id, role, rights, granted_by, granted_at
-FROM pfa_enter(%(token)s, %(organization_id)s, %(scope)s, %(locking)s);
+FROM pfa_authorize(%(token)s, %(organization_id)s, %(scope)s, %(locking)s);
 
 -- name: token_membership
 -- No row: not a member.
 SELECT (s.member).organization_id, (s.member).user_id, (s.member).role, (s.member).rights,
        (s.member).granted_by, (s.member).granted_at, s.token_revoked, s.key_ended
-FROM pfa_standing(%(token)s, %(organization_id)s) AS s;
+FROM pfa_token_status(%(token)s, %(organization_id)s) AS s;

@@ -4,7 +4,9 @@
 SELECT to_regclass('pfa_schema_migration') IS NOT NULL;
 
 -- name: newest
-SELECT max(version) FROM pfa_schema_migration;
+-- 0: the migrations from before the first release, which counted on their own.
+SELECT CASE WHEN bool_or(name = '0001_foundation.sql') THEN 0 ELSE max(version) END
+FROM pfa_schema_migration;
 
 -- name: lock
 SELECT pg_advisory_lock(%(key)s);
@@ -25,6 +27,10 @@ CREATE TABLE IF NOT EXISTS pfa_schema_migration (
 
 -- name: applied
 SELECT version, checksum FROM pfa_schema_migration ORDER BY version;
+
+-- name: forget
+-- The history from before the first release, when another takes its place.
+DELETE FROM pfa_schema_migration;
 
 -- name: record
 INSERT INTO pfa_schema_migration (version, name, checksum, applied_at)

@@ -36,14 +36,14 @@ WHERE r.organization_id = %(organization_id)s
 
 -- name: few_behind_the_wall
 -- The same of the search alone: the function asks the index.
-SELECT pfa_id FROM pfa_found(pfa_fold(%(search)s), %(most)s) AS f (pfa_id);
+SELECT pfa_id FROM pfa_search(pfa_fold(%(search)s), %(most)s) AS f (pfa_id);
 
 -- name: count_found
 -- Where nothing else is asked for, what is found need not be read.
-(SELECT count(*) FROM pfa_found(pfa_fold(%(search)s), NULL))
+(SELECT count(*) FROM pfa_search(pfa_fold(%(search)s), NULL))
 
 -- name: among_few
 {where} AND r.pfa_id = ANY(%(found)s)
 
 -- name: among_all
-{where} AND r.pfa_id IN (SELECT pfa_found(pfa_fold(%(search)s), NULL))
+{where} AND r.pfa_id IN (SELECT pfa_search(pfa_fold(%(search)s), NULL))

@@ -22,7 +22,6 @@ from pfa_core.store.adapters import plain
 from pfa_core.store.audit_chain import link_of
 
 _SQL = sql.statements("audit")
-_DISCARDED = compose.SQL(_SQL["discarded"]).format(restores=compose.SQL(_SQL["restores"]))
 # A condition for each filter; only those that are asked for stand in the statement, so that the
 # planner sees which index serves.
 _FILTERS = {
@@ -42,7 +41,10 @@ _LONGEST_USER = 200
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What changed in one place: before → after, null where there was or is nothing."""
+    """What changed in one place: before → after, null where there was or is nothing.
+
+    `restores`: the entry `discard` whose draft this entry made a draft again.
+    """
 
     entry_id: str
     pfa_id: str | None = None
@@ -52,6 +54,7 @@ class Entry:
     before: Any = None
     after: Any = None
     reason: str | None = None
+    restores: str | None = None
 
 
 class Place(NamedTuple):
@@ -199,11 +202,6 @@ def was_discarded(
     return bool(row and row[0])
 
 
-def restores(entry_id: str) -> str:
-    """Why a draft was restored, as `discarded` finds it again."""
-    return f"restores entry {entry_id}"
-
-
 def discarded(
     conn: Connection[Any],
     principal: Principal,
@@ -221,4 +219,4 @@ def discarded(
         "entry_ids": None if entry_ids is None else list(entry_ids),
     }
     with conn.cursor(row_factory=class_row(DiscardedDraft)) as cursor:
-        return cursor.execute(_DISCARDED, values).fetchall()
+        return cursor.execute(_SQL["discarded"], values).fetchall()

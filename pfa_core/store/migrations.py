@@ -9,11 +9,13 @@ from psycopg import Connection, Rollback, errors
 
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid, SchemaOutdated
+from pfa_core.store import prerelease
 
 # Any number will do as long as nobody else in the database locks it.
 _LOCK = 7_245_001
 
 _SQL = sql.statements("schema")
+_SCHEMAS = {None: "no schema of pfa", 0: "a schema from before the first release"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ def program_version() -> int:
 
 
 def schema_version(conn: Connection) -> int | None:
-    """The number of the newest migration applied; None where there never was one."""
+    """Return the number of the newest migration applied; None: no schema, 0: from before the release."""
     row = conn.execute(_SQL["has_migrations"]).fetchone()
     if not row or not row[0]:
         return None
@@ -53,7 +55,7 @@ def require_current(version: int | None) -> None:
             hint="install the newer pfa",
         )
     if version != program_version():
-        has = "no schema of pfa" if version is None else f"schema {version}"
+        has = _SCHEMAS.get(version, f"schema {version}")
         raise SchemaOutdated(
             f"the database has {has}; this program needs {program_version()}",
             hint="type: pfa db upgrade",
@@ -96,7 +98,10 @@ def _upgrade_locked(conn: Connection) -> UpgradeReport:
         raise ConfigInvalid("the database must keep text as UTF8", hint="createdb -E UTF8 …")
     conn.execute(_SQL["create"])
     applied = dict(conn.execute(_SQL["applied"]).fetchall())
-    before = max(applied, default=0)
+    converted: tuple[str, ...] = ()
+    if prerelease.is_recorded(applied):
+        applied, converted = _convert(conn)
+    before = 0 if converted else max(applied, default=0)
     if before > program_version():
         require_current(before)
     new = [
@@ -104,7 +109,17 @@ def _upgrade_locked(conn: Connection) -> UpgradeReport:
         for version, name, text in sql.migrations()
         if not _is_applied(applied, version, name, text)
     ]
-    return UpgradeReport(before, program_version(), tuple(new))
+    return UpgradeReport(before, program_version(), (*converted, *new))
+
+
+def _convert(conn: Connection) -> tuple[dict[int, str], tuple[str, ...]]:
+    """Convert a database from before the first release, and record the first migration as applied."""
+    version, name, text = sql.migrations()[0]
+    with conn.transaction():
+        prerelease.convert(conn, text)
+        conn.execute(_SQL["forget"])
+        _record(conn, version, name, text)
+    return {version: _checksum(text)}, (name,)
 
 
 def _is_applied(applied: dict[int, str], version: int, name: str, text: str) -> bool:
@@ -133,10 +148,13 @@ def _apply(conn: Connection, version: int, name: str, text: sql.LiteralString) -
                 f"the database server lacks an extension that migration {name} needs",
                 hint="install PostgreSQL's contrib package beside the server, then type: pfa db upgrade",
             ) from error
-        conn.execute(
-            _SQL["record"], {"version": version, "name": name, "checksum": _checksum(text)}
-        )
+        _record(conn, version, name, text)
     return name
+
+
+def _record(conn: Connection, version: int, name: str, text: str) -> None:
+    values = {"version": version, "name": name, "checksum": _checksum(text)}
+    conn.execute(_SQL["record"], values)
 
 
 def _has_role(conn: Connection) -> bool:

@@ -14,6 +14,7 @@ import pytest
 import pfa_core
 from pfa_core import Change, Selection, errors
 from pfa_core.audit.verify import LogReport
+from pfa_core.model.ids import new_id
 from pfa_core.store import audit
 from tests.factories import World, a_world, commit, draft, record
 from tests.life_cycle.together import together
@@ -88,13 +89,41 @@ def test_an_altered_entry_is_found_whatever_the_column(world: World, assignment:
     assert kinds(world) == [("entries_altered", 3)]
 
 
+def test_an_entry_that_is_made_a_restoring_one_is_found(world: World):
+    world.execute("ALTER TABLE audit_log DROP CONSTRAINT audit_log_restores_check")
+    world.execute("UPDATE audit_log SET restores = entry_id WHERE action = 'grant'")
+    assert kinds(world) == [("entries_altered", 7)]
+
+
+# In the words that the program uses the reason stands for the column, in others the column is digested too.
+@pytest.mark.parametrize("words", ["restores entry {}", "{} again", None])
+@pytest.mark.parametrize("value", ["NULL", "gen_random_uuid()"])
+def test_what_an_entry_restored_cannot_be_altered_unseen(
+    world: World, words: str | None, value: str
+):
+    entry_id, restored = str(new_id()), str(new_id())
+    reason = words and words.format(restored)
+    entry = audit.Entry(entry_id, "P-1", reason=reason, restores=restored)
+    world.db.transact(
+        lambda conn: audit.write(conn, "ORG", "ann", "restore", world.db.clock(), [entry])
+    )
+    assert verified(world).whole
+    world.execute(f"UPDATE audit_log SET restores = {value} WHERE entry_id = %s", entry_id)
+    assert kinds(world) == [("entries_altered", 8)]
+
+
+def test_a_restored_entry_verifies(world: World):
+    pfa_core.restore(world.db, world.principal(), session_id="t")
+    assert (verified(world).whole, verified(world).links) == (True, 8)
+
+
 def test_every_column_of_an_entry_is_under_test_here_or_below(world: World):
     names = world.rows(
         "SELECT attname FROM pg_attribute WHERE attrelid = 'audit_log'::regclass AND attnum > 0"
     )
     assert {name for (name,) in names} == {
         "organization_id", "entry_id", "at", "user_id", "action", "pfa_id", "modification_id",
-        "session_id", "run_id", "before", "after", "reason", "link_id",
+        "session_id", "run_id", "before", "after", "reason", "link_id", "restores",
     }  # fmt: skip
 
 

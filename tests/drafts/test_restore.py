@@ -62,6 +62,15 @@ def test_a_session_comes_back_as_it_was_and_the_trail_tells_from_where(world: Wo
     assert world.merged()["P-1"]["monthlyRate"] == delta["monthlyRate"]
 
 
+def test_what_was_restored_is_known_by_the_entry_whatever_its_reason_says(world: World):
+    restore(world, session_id="s")
+    restored = "SELECT restores::text FROM audit_log WHERE action = 'restore'"
+    assert world.rows(restored) == [(entry_of(world, "P-1"),)]
+    world.execute("UPDATE audit_log SET reason = 'in other words' WHERE action = 'restore'")
+    commit(world.db, world.principal())
+    assert restore(world, session_id="s").already_restored == ["P-1"]
+
+
 def test_records_of_several_sessions_each_go_into_their_own(world: World):
     restore(world, ids=["P-1", "P-2"])
     assert {name: found[0] for name, found in drafts(world).items()} == {"P-1": "s", "P-2": "t"}

@@ -121,7 +121,7 @@ def test_a_token_of_another_organization_raises(two):
 )
 def test_what_is_no_token_raises(two, token):
     with two.psql() as conn, pytest.raises(psycopg.Error) as caught, conn.transaction():
-        conn.execute("SELECT * FROM pfa_enter(%s, 'ORG', 'read')", [token])
+        conn.execute("SELECT * FROM pfa_authorize(%s, 'ORG', 'read')", [token])
     assert caught.value.sqlstate == "PFA01"
 
 

@@ -9,15 +9,15 @@ from psycopg import errors
 from tests.rls.two import SCOPES, authorize
 
 SHADOWS = [
-    "CREATE FUNCTION pg_temp.pfa_organization() RETURNS text LANGUAGE sql RETURN 'FOREIGN'",
+    "CREATE FUNCTION pg_temp.pfa_records_organization() RETURNS text LANGUAGE sql RETURN 'FOREIGN'",
     "CREATE FUNCTION pg_temp.pfa_context() RETURNS text[] LANGUAGE sql"
     " RETURN '{FOREIGN,FOREIGN,manage_settings,read,eve}'::text[]",
     "CREATE FUNCTION pg_temp.current_setting(text, boolean) RETURNS text LANGUAGE sql RETURN 'x'",
     "CREATE FUNCTION pg_temp.sha256(bytea) RETURNS bytea LANGUAGE sql RETURN '\\x00'::bytea",
     "CREATE FUNCTION pg_temp.always(bytea, bytea) RETURNS boolean LANGUAGE sql RETURN false",
     "CREATE OPERATOR pg_temp.<> (LEFTARG = bytea, RIGHTARG = bytea, FUNCTION = pg_temp.always)",
-    "CREATE TEMP TABLE pfa_wall (only_one boolean, inner_key bytea, outer_key bytea)",
-    "INSERT INTO pg_temp.pfa_wall VALUES (true, '\\x00', '\\x00')",
+    "CREATE TEMP TABLE pfa_rls_secret (only_one boolean, inner_key bytea, outer_key bytea)",
+    "INSERT INTO pg_temp.pfa_rls_secret VALUES (true, '\\x00', '\\x00')",
     "CREATE TEMP TABLE pfa_member (LIKE public.pfa_member)",
     "INSERT INTO pg_temp.pfa_member SELECT 'FOREIGN', 'ann', 'admin', '{read}', 'x', now()",
     "CREATE TEMP TABLE pfa_signing_key (key_id text, secret bytea, outer_key bytea, inner_key bytea,"

@@ -163,11 +163,11 @@ def test_what_crosses_users_asks_for_its_scope(two, call, scopes):
 
 def test_a_search_finds_nothing_of_others(two):
     with two.psql() as conn:
-        assert conn.execute("SELECT pfa_found('%', NULL)").fetchall() == []
+        assert conn.execute("SELECT pfa_search('%', NULL)").fetchall() == []
         with conn.transaction():
             authorize(conn, two.org.principal("ben"))
-            assert sorted(conn.execute("SELECT pfa_found('%', NULL)").fetchall()) == [
+            assert sorted(conn.execute("SELECT pfa_search('%', NULL)").fetchall()) == [
                 ("P-1",),
                 ("P-2",),
             ]
-            assert conn.execute("SELECT pfa_found('%secret%', NULL)").fetchall() == []
+            assert conn.execute("SELECT pfa_search('%secret%', NULL)").fetchall() == []

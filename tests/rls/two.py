@@ -56,7 +56,7 @@ def authorize(
 ) -> list[tuple[Any, ...]]:
     assert who.token is not None
     return conn.execute(
-        "SELECT * FROM pfa_enter(%s, %s, %s)",
+        "SELECT * FROM pfa_authorize(%s, %s, %s)",
         [who.token.reveal(), organization or who.organization_id, scope],
     ).fetchall()
 

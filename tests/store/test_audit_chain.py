@@ -1,4 +1,4 @@
-"""The chain of entries that are older than it, and how the trail's filters are planned."""
+"""The trail's table: its link by name, and how its filters are planned."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-import pfa_core
-from pfa_core import sql
-from pfa_core.store import migrations
-from tests.factories import World, a_world, draft, record
+from tests.factories import World, a_world
 
 OLD = (
     "INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, before, after,"
@@ -18,30 +15,6 @@ OLD = (
     " NULL, jsonb_build_object('monthlyRate', n * 1.50, 'model', 'ü \"x\"'), NULLIF('', '')"
     " FROM generate_series(1, %s) AS n"
 )
-
-
-def test_entries_older_than_the_chain_are_its_first_link(empty_database_url, monkeypatch):
-    real = sql.migrations()
-    chain = next(n for n, (_, name, _) in enumerate(real) if "audit_chain" in name)
-    with psycopg.connect(empty_database_url, autocommit=True) as conn:
-        monkeypatch.setattr(sql, "migrations", lambda: real[:chain])
-        migrations.upgrade(conn)
-        conn.execute(OLD, ["ORG", 50])
-        conn.execute(OLD, ["THERE", 3])
-        monkeypatch.undo()
-        migrations.upgrade(conn)
-        assert conn.execute(
-            "SELECT organization_id, number, entry_count FROM audit_link ORDER BY 1, 2"
-        ).fetchall() == [("ORG", 1, 50), ("THERE", 1, 3)]
-    world = a_world(empty_database_url, record("P-1"))
-    there = a_world(empty_database_url, organization="THERE")
-    draft(world.db, world.principal(), model="A")
-    for one, links in ((world, 4), (there, 1)):
-        report = pfa_core.verify_log(one.db, one.principal())
-        assert (report.whole, report.links) == (True, links)
-    world.execute("UPDATE audit_log SET reason = '' WHERE pfa_id = 'P-7'")
-    (flaw,) = pfa_core.verify_log(world.db, world.principal()).flaws
-    assert (flaw.kind, flaw.number) == ("entries_altered", 1)
 
 
 def test_an_entry_that_belongs_to_no_link_by_name_is_refused(database_url):

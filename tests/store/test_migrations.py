@@ -1,7 +1,12 @@
-"""Migrations: once each, in one piece, by one at a time, and never over a changed one."""
+"""Migrations: once each, in one piece, by one at a time, and never over a changed one.
+
+The runner is tested with three small migrations of the test's own; what the real ones make is tested in
+test_schema.py.
+"""
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -16,8 +21,27 @@ from pfa_core.store.migrations import UpgradeReport
 
 pytestmark = pytest.mark.every_version
 
-ALL = tuple(name for _, name, _ in sql.migrations())
-NEWEST = sql.migrations()[-1][0]
+SMALL = [
+    (1, "0001_fruit.sql", "CREATE TABLE fruit (name text PRIMARY KEY);"),
+    (
+        2,
+        "0002_colour.sql",
+        "ALTER TABLE fruit ADD COLUMN colour text; INSERT INTO fruit VALUES ('apple');",
+    ),
+    (3, "0003_tree.sql", "CREATE TABLE tree (name text REFERENCES fruit);"),
+]
+ALL = tuple(name for _, name, _ in SMALL)
+NEWEST = 3
+LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+REAL = sql.migrations()
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Give the runner the small migrations; returns a function that adds another."""
+    known = [*SMALL]
+    monkeypatch.setattr(sql, "migrations", lambda: known)
+    return known.append
 
 
 @pytest.fixture
@@ -27,9 +51,9 @@ def empty(empty_database_url):
 
 
 @pytest.fixture
-def migrated(database_url):
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield connection
+def migrated(empty):
+    migrations.upgrade(empty)
+    return empty
 
 
 def tables(connection) -> list[str]:
@@ -38,8 +62,11 @@ def tables(connection) -> list[str]:
 
 
 def test_migrations_are_numbered_from_one_without_gaps_and_named_for_what_they_bring():
-    assert [number for number, _, _ in sql.migrations()] == list(range(1, NEWEST + 1))
-    assert all(name[4] == "_" and name.endswith(".sql") for name in ALL)
+    assert [number for number, _, _ in REAL] == list(range(1, len(REAL) + 1))
+    assert all(name[4] == "_" and name.endswith(".sql") for _, name, _ in REAL)
+
+
+def test_the_program_needs_the_newest_one():
     assert migrations.program_version() == NEWEST
 
 
@@ -47,7 +74,17 @@ def test_an_empty_database_gets_them_all(empty):
     assert migrations.schema_version(empty) is None
     assert migrations.upgrade(empty) == UpgradeReport(0, NEWEST, ALL)
     assert migrations.schema_version(empty) == NEWEST
-    assert "pfa_mirror" in tables(empty)
+    assert tables(empty) == ["fruit", "pfa_schema_migration", "tree"]
+    assert empty.execute("SELECT name, colour FROM fruit").fetchall() == [("apple", None)]
+    recorded = "SELECT version, name FROM pfa_schema_migration ORDER BY version"
+    assert empty.execute(recorded).fetchall() == [(number, name) for number, name, _ in SMALL]
+
+
+def test_a_database_gets_those_that_it_lacks(migrated, small):
+    small((4, "0004_leaf.sql", "CREATE TABLE leaf (a int);"))
+    assert migrations.upgrade(migrated) == UpgradeReport(NEWEST, 4, ("0004_leaf.sql",))
+    assert "leaf" in tables(migrated)
+    assert migrations.schema_version(migrated) == 4
 
 
 def test_a_second_upgrade_applies_nothing(migrated):
@@ -74,7 +111,12 @@ def test_a_database_that_is_newer_than_the_program_is_refused(migrated):
 
 
 @pytest.mark.parametrize(
-    ("version", "told"), [(None, "no schema"), (NEWEST - 1, f"schema {NEWEST - 1}")]
+    ("version", "told"),
+    [
+        (None, "no schema"),
+        (0, "a schema from before the first release"),
+        (NEWEST - 1, f"schema {NEWEST - 1}"),
+    ],
 )
 def test_a_database_that_is_older_than_the_program_is_told_how_to_upgrade(version, told):
     with pytest.raises(SchemaOutdated, match=told) as caught:
@@ -89,30 +131,24 @@ def test_a_migration_that_was_changed_after_it_was_applied_is_refused(migrated):
         migrations.upgrade(migrated)
 
 
-def test_after_a_refusal_nobody_is_kept_waiting(migrated, database_url):
+def test_after_a_refusal_nothing_is_kept_waiting(migrated):
     migrated.execute("UPDATE pfa_schema_migration SET checksum = 'x' WHERE version = 1")
     with pytest.raises(ConfigInvalid):
         migrations.upgrade(migrated)
-    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-    assert migrated.execute(locks).fetchone() == (0,)
+    assert migrated.execute(LOCKS).fetchone() == (0,)
 
 
-def test_a_migration_that_fails_leaves_nothing_of_itself(empty, monkeypatch):
-    bad = (NEWEST + 1, "9999_bad.sql", "CREATE TABLE half (a int); SELECT 1 / 0;")
-    real = sql.migrations()
-    monkeypatch.setattr(sql, "migrations", lambda: [*real, bad])
+def test_a_migration_that_fails_leaves_nothing_of_itself(empty, small):
+    small((NEWEST + 1, "9999_bad.sql", "CREATE TABLE half (a int); SELECT 1 / 0;"))
     with pytest.raises(psycopg.errors.DivisionByZero):
         migrations.upgrade(empty)
     assert "half" not in tables(empty)
     assert migrations.schema_version(empty) == NEWEST
-    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-    assert empty.execute(locks).fetchone() == (0,)
+    assert empty.execute(LOCKS).fetchone() == (0,)
 
 
-def test_an_extension_that_the_server_lacks_is_named_with_its_cure(empty, monkeypatch):
-    bad = (NEWEST + 1, "9999_bad.sql", "CREATE EXTENSION no_such_extension;")
-    real = sql.migrations()
-    monkeypatch.setattr(sql, "migrations", lambda: [*real, bad])
+def test_an_extension_that_the_server_lacks_is_named_with_its_cure(empty, small):
+    small((NEWEST + 1, "9999_bad.sql", "CREATE EXTENSION no_such_extension;"))
     with pytest.raises(
         ConfigInvalid, match=r"lacks an extension that migration 9999_bad\.sql"
     ) as told:
@@ -147,6 +183,30 @@ def test_size_and_version_are_told(migrated):
     size, version = migrations.size_and_version(migrated)
     assert size > 1_000_000
     assert version[:2].isdigit()
+
+
+@pytest.mark.skipif("PFA_TEST_DATABASE_URL" in os.environ, reason="needs a server without pfa_app")
+def test_a_role_that_is_missing_and_may_not_be_created_is_named_with_its_cure(
+    postgres, monkeypatch
+):
+    text = "DO $$ BEGIN CREATE ROLE pfa_missing NOLOGIN; END $$;"
+    monkeypatch.setattr(sql, "migrations", lambda: [(1, "0001_role.sql", text)])
+    monkeypatch.setattr(migrations, "_has_role", lambda conn: False)
+    name = f"pfa_test_owner_{os.getpid()}"
+    postgres.admin.execute(f"CREATE ROLE {name} LOGIN")
+    try:
+        with postgres.database() as url:
+            owned = url.replace("postgres@", f"{name}@")
+            database = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+            postgres.admin.execute(f"ALTER DATABASE {database} OWNER TO {name}")
+            with (
+                psycopg.connect(owned, autocommit=True) as connection,
+                pytest.raises(ConfigInvalid, match="the role pfa_app") as caught,
+            ):
+                migrations.upgrade(connection)
+            assert "CREATE ROLE pfa_app" in caught.value.hint
+    finally:
+        postgres.admin.execute(f"DROP ROLE {name}")
 
 
 def test_a_database_that_keeps_no_utf8_is_refused(postgres):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.every_version
 
 # The list of migrations, the signing keys and what signs a context belong to the installation, not to an
 # organization.
-SHARED = {"pfa_schema_migration", "pfa_signing_key", "pfa_wall"}
+SHARED = {"pfa_schema_migration", "pfa_signing_key", "pfa_rls_secret"}
 
 
 @pytest.fixture(scope="module")

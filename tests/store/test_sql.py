@@ -82,6 +82,12 @@ def test_nothing_is_used_that_a_distributed_server_or_an_older_one_refuses(noun,
     )
 
 
+def test_the_database_digests_an_entry_by_the_same_expression_as_the_store():
+    digest = "".join(code("audit_chain", "entry_digest").split())
+    (_, _, schema), *_ = sql.migrations()
+    assert digest in "".join(schema.split())
+
+
 def test_no_statement_updates_an_organization_id():
     for noun, name in BLOCKS:
         for assigned in re.findall(r"\bSET\b([\s\S]*?)(?:\bWHERE\b|\bFROM\b|\Z)", code(noun, name)):

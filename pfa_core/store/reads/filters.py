@@ -43,9 +43,9 @@ _SINGLE: dict[str, LiteralString] = {
 _ROLLUP_TEXTS = ("category", "class_", "source", "dor", "area_silo")
 _ROLLUP_FILTERS = (*_ROLLUP_TEXTS, "actualized", "discontinued", "transferable")
 _ABOUT_ME = {"state", "session", "changed"}
-_CONTAINS: LiteralString = "r.search_text LIKE pfa_folded(%(search)s)"
+_CONTAINS: LiteralString = "r.search_text LIKE pfa_fold_inline(%(search)s)"
 # What the index of words cannot be asked for, it must not be asked: it would read all of itself first.
-_CONTAINS_FEW_LETTERS: LiteralString = "strpos(r.search_text, pfa_folded(%(search)s)) > 0"
+_CONTAINS_FEW_LETTERS: LiteralString = "strpos(r.search_text, pfa_fold_inline(%(search)s)) > 0"
 # What it can be asked for: three letters or digits in a row, and of ASCII alone wherever the database's own locale
 # knows no others, as that of the embedded server does.
 _INDEXED = re.compile(r"[0-9A-Za-z]{3}")

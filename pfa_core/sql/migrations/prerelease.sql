@@ -1,0 +1,51 @@
+-- Brings a database of the eight migrations from before the first release to 0001_schema.sql, data in place.
+--
+-- The runner recognises such a database by the checksums it recorded (store/prerelease.py), runs this file and
+-- then creates functions, policies and grants anew, as 0001_schema.sql says, all in one transaction. What is
+-- here is only what that cannot say: the column and its index, one renamed table, and what has to go first.
+-- Every statement may run again.
+
+-- The entry whose draft an entry restored, so far only in the words of its reason. Its digest stays the same:
+-- see entry_digest in sql/audit_chain.sql.
+ALTER TABLE audit_log
+    ADD COLUMN IF NOT EXISTS restores uuid;
+UPDATE audit_log
+SET restores = substring(reason FROM '^restores entry ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$')::uuid
+WHERE action = 'restore';
+ALTER TABLE audit_log
+    DROP CONSTRAINT IF EXISTS audit_log_restores_check,
+    ADD CONSTRAINT audit_log_restores_check CHECK (restores IS NULL OR action = 'restore');
+CREATE INDEX IF NOT EXISTS audit_log_restores
+    ON audit_log (organization_id, restores)
+    WHERE restores IS NOT NULL;
+
+-- The table of the secret that signs contexts has the name of what it does; its constraints too.
+ALTER TABLE IF EXISTS pfa_wall RENAME TO pfa_rls_secret;
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN SELECT c.conname FROM pg_constraint AS c
+               WHERE c.conrelid = to_regclass('pfa_rls_secret') AND c.conname LIKE 'pfa\_wall\_%' LOOP
+        EXECUTE format('ALTER TABLE pfa_rls_secret RENAME CONSTRAINT %I TO %I',
+                       one.conname, replace(one.conname, 'pfa_wall_', 'pfa_rls_secret_'));
+    END LOOP;
+END $$;
+
+-- Policies are created anew, each under the name of its command.
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN SELECT p.tablename, p.policyname FROM pg_policies AS p
+               WHERE p.schemaname = current_schema()
+                 AND p.policyname LIKE 'pfa\_%' LOOP
+        EXECUTE format('DROP POLICY %I ON %I', one.policyname, one.tablename);
+    END LOOP;
+END $$;
+
+-- Functions whose names or results are others now.
+DROP FUNCTION IF EXISTS pfa_folded(text), pfa_organization(), pfa_home(), pfa_scope(), pfa_user(),
+    pfa_may(text), pfa_held(), pfa_sees_all(), pfa_is_about(text[]), pfa_refuse_token(text, text),
+    pfa_recall_token(text), pfa_enter(text, text, text, boolean), pfa_standing(text, text),
+    pfa_token_is_good(jsonb, timestamptz), pfa_found(text, integer);

@@ -1,0 +1,260 @@
+"""Databases from before the first release: converted in place, and then the same as fresh ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import pfa_core
+from pfa_core import Selection, errors, sql
+from pfa_core.store import migrations, prerelease
+from pfa_core.store.database import Database
+from pfa_core.store.embedded import binaries
+from pfa_core.store.migrations import UpgradeReport
+from tests.factories import World, commit, draft
+from tests.operations.views import seen, stats
+from tests.server import bound_url
+
+pytestmark = pytest.mark.every_version
+
+# The eight migrations as they were, and the rows of a database that the program of that time filled: entries
+# older than the audit trail's chain, a pull, pushes, drafts, commitments, discards and restores of two
+# organizations.
+_FIXTURE = zipfile.ZipFile(Path(__file__).with_name("prerelease.zip"))
+OLD = [name for name in sorted(_FIXTURE.namelist()) if name[:4].isdigit()]
+CONVERTED = UpgradeReport(0, migrations.program_version(), ("0001_schema.sql",))
+RECORD = "INSERT INTO pfa_schema_migration VALUES (%s, %s, %s, now())"
+
+
+def text_of(name: str) -> str:
+    return _FIXTURE.read(name).decode()
+
+
+def fill(url: str, *, files: int = len(OLD), rows: bool = True) -> None:
+    """Make the database one of before the first release."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(migrations._SQL["create"])
+        for version, name in enumerate(OLD[:files], 1):
+            conn.execute(text_of(name))
+            conn.execute(RECORD, [version, name, sha256(_FIXTURE.read(name)).hexdigest()])
+        if rows:
+            conn.execute(text_of("data.sql"))
+
+
+@pytest.fixture
+def old_url(empty_database_url: str) -> str:
+    fill(empty_database_url)
+    return empty_database_url
+
+
+@pytest.fixture
+def conn(old_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(old_url, autocommit=True) as connection:
+        yield connection
+
+
+def a_world_of(url: str, organization: str = "ORG", **users: str) -> World:
+    db = Database(url, require_schema=False)
+    return World(db, organization, users or {"ann": "admin", "bob": "editor"})
+
+
+def catalog(url: str, postgres) -> str:
+    """The whole catalogue of the schema, as pg_dump writes it."""
+    version = postgres.admin.info.server_version // 10000
+    program = Path(f"/usr/lib/postgresql/{version}/bin/pg_dump")
+    argv = [str(program if program.exists() else binaries.program("pg_dump")), "--schema-only", url]
+    dump = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    return "\n".join(line for line in dump.splitlines() if "restrict" not in line)
+
+
+def rows_of(conn: psycopg.Connection) -> dict[str, list[str]]:
+    """Every row of every table, by the name the table has now and without the column that is new."""
+    names = conn.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    ).fetchall()
+    return {
+        name.replace("pfa_wall", "pfa_rls_secret"): [
+            row[0]
+            for row in conn.execute(
+                f"SELECT (to_jsonb(t) - 'restores')::text FROM {name} AS t ORDER BY 1"
+            )
+        ]
+        for (name,) in names
+        if name != "pfa_schema_migration"
+    }
+
+
+def reads(world: World) -> list[object]:
+    """A list, a list of changes and the KPIs, as each user reads them."""
+    return [
+        read
+        for user in world.users
+        for read in (
+            seen(world, user),
+            seen(world, user, changed=True),
+            stats(world, user),
+        )
+    ]
+
+
+def test_the_history_is_that_of_the_eight_files():
+    checksums = {int(name[:4]): sha256(_FIXTURE.read(name)).hexdigest() for name in OLD}
+    assert checksums == prerelease.HISTORY
+
+
+def test_the_converted_catalogue_is_that_of_a_fresh_database(old_url, conn, postgres, template):
+    assert migrations.schema_version(conn) == 0
+    assert migrations.upgrade(conn) == CONVERTED
+    assert catalog(old_url, postgres) == catalog(postgres.url(template), postgres)
+    assert migrations.schema_version(conn) == migrations.program_version()
+    assert migrations.upgrade(conn) == UpgradeReport(CONVERTED.after, CONVERTED.after, ())
+
+
+def test_no_row_changes_and_every_restore_names_its_entry(conn):
+    before = rows_of(conn)
+    assert all(before.values())
+    migrations.upgrade(conn)
+    assert rows_of(conn) == before
+    named = conn.execute(
+        "SELECT reason, restores::text FROM audit_log WHERE action = 'restore' OR restores IS NOT NULL"
+    ).fetchall()
+    assert len(named) == 2
+    assert all(reason == f"restores entry {entry}" for reason, entry in named)
+
+
+def test_what_users_read_is_what_they_read_before(old_url, conn):
+    world = a_world_of(old_url)
+    before = reads(world)
+    migrations.upgrade(conn)
+    assert reads(world) == before
+    world.db.close()
+
+
+def test_the_trail_and_the_kept_sums_verify(old_url, conn):
+    migrations.upgrade(conn)
+    for world in (a_world_of(old_url), a_world_of(old_url, "THERE", eve="admin")):
+        who = world.principal(next(iter(world.users)))
+        report = pfa_core.verify_log(world.db, who)
+        assert (report.whole, report.links > 3) == (True, True)
+        drift = pfa_core.verify_database(world.db, who)
+        assert (drift.rollup, drift.overlays) == ([], [])
+        world.db.close()
+
+
+def test_entries_older_than_the_chain_are_still_its_first_link(old_url, conn):
+    migrations.upgrade(conn)
+    first = "SELECT organization_id, entry_count FROM audit_link WHERE number = 1 ORDER BY 1"
+    assert conn.execute(first).fetchall() == [("ORG", 50), ("THERE", 3)]
+    world = a_world_of(old_url)
+    draft(world.db, world.principal(), "P-20", model="A")
+    assert pfa_core.verify_log(world.db, world.principal()).whole
+    conn.execute("UPDATE audit_log SET reason = '' WHERE pfa_id = 'P-7' AND action = 'save'"
+                 " AND entry_id < '00000000-0000-0000-0001-000000000000'")  # fmt: skip
+    (flaw,) = pfa_core.verify_log(world.db, world.principal()).flaws
+    assert (flaw.kind, flaw.number) == ("entries_altered", 1)
+    world.db.close()
+
+
+@pytest.mark.parametrize("value", ["NULL", "gen_random_uuid()"])
+def test_what_an_old_entry_restored_cannot_be_altered_unseen(old_url, conn, value):
+    migrations.upgrade(conn)
+    world = a_world_of(old_url)
+    conn.execute(f"UPDATE audit_log SET restores = {value} WHERE restores IS NOT NULL")
+    assert {flaw.kind for flaw in pfa_core.verify_log(world.db, world.principal()).flaws} == {
+        "entries_altered"
+    }
+    world.db.close()
+
+
+def test_what_was_restored_before_is_not_restored_again(old_url, conn):
+    """P-5 was restored, P-6 restored and discarded once more, P-7 never restored."""
+    migrations.upgrade(conn)
+    world = a_world_of(old_url)
+    result = pfa_core.restore(world.db, world.principal(), session_id="d")
+    assert [one.pfa_id for one in result.restored] == ["P-6", "P-7"]
+    assert result.already_restored == ["P-5"]
+    world.db.close()
+
+
+def test_work_goes_on_where_it_was(old_url, conn):
+    migrations.upgrade(conn)
+    world = a_world_of(old_url)
+    commit(world.db, world.principal(), session="t")
+    draft(world.db, world.principal("bob"), "P-1", session="new", model="C")
+    pfa_core.discard(world.db, world.principal("bob"), Selection(session_id="new"))
+    assert pfa_core.verify_log(world.db, world.principal()).whole
+    world.db.close()
+
+
+def test_the_program_s_role_works_in_it_by_token(old_url, conn, monkeypatch):
+    migrations.upgrade(conn)
+    monkeypatch.setenv("PFA_TEST_BOUND", "1")
+    with Database(bound_url(old_url)) as bound:
+        world = World(bound, "ORG", {"ann": "admin"})
+        assert len(seen(world)) == 24
+        assert len(seen(world, search="crane")) == 24
+        draft(bound, world.principal(), "P-21", model="A")
+        assert pfa_core.verify_log(bound, world.principal()).whole
+
+
+def test_a_dry_run_converts_nothing(old_url, conn, postgres):
+    before = catalog(old_url, postgres)
+    assert migrations.upgrade(conn, dry_run=True) == CONVERTED
+    assert catalog(old_url, postgres) == before
+    assert migrations.schema_version(conn) == 0
+
+
+def test_a_failed_conversion_leaves_the_database_as_it_was(old_url, conn, postgres, monkeypatch):
+    before = catalog(old_url, postgres)
+    real = sql.prerelease()
+    monkeypatch.setattr(sql, "prerelease", lambda: real + "\nSELECT 1 / 0;")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        migrations.upgrade(conn)
+    assert catalog(old_url, postgres) == before
+    assert migrations.schema_version(conn) == 0
+    monkeypatch.undo()
+    assert migrations.upgrade(conn) == CONVERTED
+
+
+def test_the_conversion_may_run_again(old_url, conn, postgres, template):
+    migrations.upgrade(conn)
+    before = rows_of(conn)
+    prerelease.convert(conn, sql.migrations()[0][2])
+    assert rows_of(conn) == before
+    assert catalog(old_url, postgres) == catalog(postgres.url(template), postgres)
+
+
+def test_a_handle_says_how_to_upgrade(old_url):
+    with Database(old_url) as db, pytest.raises(errors.SchemaOutdated) as caught:
+        db.read(lambda conn: None)
+    assert "from before the first release" in caught.value.message
+    assert caught.value.hint == "type: pfa db upgrade"
+
+
+def test_an_incomplete_history_is_refused(empty_database_url):
+    fill(empty_database_url, files=5, rows=False)
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        with pytest.raises(errors.SchemaOutdated, match="5 of 8 recorded") as caught:
+            migrations.upgrade(connection)
+        assert caught.value.hint == "with the pfa that made the database, type: pfa db upgrade"
+
+
+def test_a_right_that_was_granted_by_name_is_kept(conn, postgres):
+    role = f"pfa_test_reader_{os.getpid()}"
+    postgres.admin.execute(f"CREATE ROLE {role}")
+    try:
+        conn.execute(f"GRANT EXECUTE ON FUNCTION pfa_verify_token TO {role}")
+        migrations.upgrade(conn)
+        assert conn.execute(
+            "SELECT has_function_privilege(%s, 'pfa_verify_token(text, timestamptz)', 'EXECUTE')", [role]
+        ).fetchone() == (True,)  # fmt: skip
+        conn.execute(f"DROP OWNED BY {role}")
+    finally:
+        postgres.admin.execute(f"DROP ROLE {role}")
