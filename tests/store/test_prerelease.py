@@ -19,7 +19,7 @@ from pfa_core.store.database import Database
 from pfa_core.store.embedded import binaries
 from pfa_core.store.migrations import UpgradeReport
 from tests.factories import World, commit, draft
-from tests.operations.views import seen, stats
+from tests.life_cycle.views import seen, stats
 from tests.server import bound_url
 
 pytestmark = pytest.mark.every_version
