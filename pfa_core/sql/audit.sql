@@ -81,7 +81,7 @@ WHERE e.organization_id = %(organization_id)s
 ORDER BY e.pfa_id, l.number DESC, e.entry_id DESC;
 
 -- name: denials
--- How often this user, and how often anybody, was refused since.
+-- How many denials of this user, and of all users, are recorded since.
 SELECT count(*) FILTER (WHERE user_id = %(user_id)s), count(*)
 FROM audit_log
 WHERE organization_id = %(organization_id)s

@@ -37,7 +37,7 @@ FROM (
 
 -- name: first
 -- Where there is one entry, it is the one that names the link: by its key the statement is planned once, while
--- of a link's entries the planner knows that they can be ten thousand, and would look anew each time.
+-- a link can have ten thousand entries, so the planner would plan each time anew.
 AND e.entry_id = %(link_id)s
 
 -- name: advance
@@ -55,8 +55,8 @@ INSERT INTO audit_link (organization_id, number, link_id, entry_count, at, conte
 VALUES (%(organization_id)s, %(number)s, %(link_id)s, %(entry_count)s, %(at)s, %(content)s,
         %(digest)s);
 
--- name: append_behind_the_wall
--- All of the above in one, by the owner's function: nobody else may touch the chain.
+-- name: append_under_rls
+-- All of the above in one, by the owner's function: no other role may write the chain.
 SELECT pfa_append_link(%(organization_id)s, %(link_id)s::uuid);
 
 -- name: head

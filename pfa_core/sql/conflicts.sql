@@ -1,5 +1,5 @@
--- Conflicts: commitments that PEMS moved under, and what people decided about them. A push opens
--- them; their owner, or who manages users, settles them. The owner's membership row is locked before
+-- Conflicts: commitments whose fields PEMS changed too, and how they were resolved. A push opens
+-- them; their owner, or a user who manages users, resolves them. The owner's membership row is locked before
 -- (members.member_locked).
 
 -- name: insert
@@ -34,7 +34,7 @@ ORDER BY c.created_at DESC, c.conflict_id DESC
 LIMIT %(limit)s;
 
 -- name: hold
--- The conflicts, kept from being settled by another until the transaction ends.
+-- The conflicts, locked against another resolution until the transaction ends.
 SELECT conflict_id
 FROM pfa_sync_conflict
 WHERE organization_id = %(organization_id)s
@@ -91,7 +91,7 @@ WHERE m.organization_id = %(organization_id)s
   AND m.version = d.version;
 
 -- name: drop
--- Nothing of the modification is left: PEMS's values stand.
+-- Nothing of the modification is left: PEMS's values are kept.
 DELETE FROM pfa_modification AS m
 USING jsonb_to_recordset(%(modifications)s) AS d (modification_id uuid, version integer)
 WHERE m.organization_id = %(organization_id)s

@@ -1,4 +1,4 @@
--- What an organization looks like from outside: counts and moments only, nothing of any record.
+-- The metrics of an organization: counts and times only, no content of a record.
 -- Runs that are not over yet count nowhere, so that what is counted only ever grows.
 
 -- name: records
@@ -13,11 +13,11 @@ FROM pfa_modification
 WHERE organization_id = %(organization_id)s
 GROUP BY state;
 
--- name: modifications_behind_the_wall
+-- name: modifications_under_rls
 SELECT state, number FROM pfa_modification_counts();
 
 -- name: waiting
--- Dead letters, and since when the oldest commitment that is no dead letter waits; null: none does.
+-- Dead letters, and since when the oldest commitment that is no dead letter waits; null: none waits.
 -- One that is being sent waits too: a pusher that died leaves it so.
 SELECT count(*) FILTER (WHERE state = 'sync_error' AND next_attempt_at IS NULL) AS dead_letters,
        min(committed_at) FILTER (WHERE state <> 'sync_error' OR next_attempt_at IS NOT NULL) AS oldest
@@ -25,7 +25,7 @@ FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND state IN ('committed', 'syncing', 'sync_error');
 
--- name: waiting_behind_the_wall
+-- name: waiting_under_rls
 SELECT dead_letters, oldest FROM pfa_waiting_counts();
 
 -- name: conflicts
@@ -34,12 +34,12 @@ FROM pfa_sync_conflict
 WHERE organization_id = %(organization_id)s
   AND status = 'unresolved';
 
--- name: conflicts_behind_the_wall
+-- name: conflicts_under_rls
 SELECT pfa_conflict_count();
 
 -- name: baseline
--- When the last pull that arrived whole began, or the one that it went on with: what PEMS held then is
--- here. No row: none ever did.
+-- When the last complete pull began, or the interrupted one that it continued: what PEMS held then is
+-- here. No row: no pull was complete.
 SELECT CASE WHEN kind = 'full' THEN coalesce(since, started_at) ELSE started_at END
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s

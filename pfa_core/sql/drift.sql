@@ -1,4 +1,5 @@
--- Does what is kept agree with what it is made of? {rows} are composed in store/verify.py.
+-- Differences between kept sums and overlays and what they are computed from. {rows} are composed in
+-- store/reads/drift.py.
 
 -- name: rollup_drift
 -- Combinations of dimensions whose sums are not those of the mirror; counts 0 where one has no row.
@@ -31,7 +32,7 @@ WHERE (k.record_count, k.monthly_rental, k.purchase_cost, k.actual_purchase, k.p
 ORDER BY 1, 2, 3, 4, 5;
 
 -- name: touched
--- Whose overlay rows are to be looked at, and of which records.
+-- The users and records whose overlay rows are checked.
 SELECT t.user_id, array_agg(DISTINCT t.pfa_id)
 FROM (
     SELECT m.user_id, m.pfa_id
@@ -47,7 +48,7 @@ GROUP BY t.user_id
 ORDER BY t.user_id;
 
 -- name: overlay_drift
--- Records whose overlay row of the user is not what mirror and modifications make of it.
+-- Records whose overlay row of the user differs from the one that mirror and modifications give.
 SELECT coalesce(o.pfa_id, e.pfa_id)
 FROM (
     SELECT pfa_id, delta, data, modification_id

@@ -6,7 +6,7 @@
 SELECT clock_timestamp();
 
 -- name: acquire
--- No row: somebody holds it. `gone`: an owner known to be dead, whose lease need not expire first.
+-- No row: another run holds it. `gone`: an owner known to be dead, whose lease need not expire first.
 -- `absurd`: no lease lasts until then, the database's clock was set back.
 INSERT INTO pfa_lease AS l (organization_id, name, owner_id, owner, host, pid,
                             acquired_at, heartbeat_at, expires_at)
@@ -26,14 +26,14 @@ WHERE l.expires_at <= EXCLUDED.acquired_at
 RETURNING owner_id;
 
 -- name: holder
--- No row: nobody ever held it, or it was given up.
+-- No row: it was never held, or it was released.
 SELECT owner_id::text, owner, host, pid, acquired_at, heartbeat_at, expires_at
 FROM pfa_lease
 WHERE organization_id = %(organization_id)s
   AND name = %(name)s;
 
 -- name: beat
--- No row: it is somebody else's by now.
+-- No row: another run holds it by now.
 UPDATE pfa_lease
 SET heartbeat_at = %(at)s,
     expires_at = %(until)s

@@ -22,7 +22,7 @@ ORDER BY user_id
 FOR UPDATE;
 
 -- name: lock_mirror
--- Writers of an organization's mirror take turns.
+-- Writers of an organization's mirror run one after the other.
 SELECT organization_id
 FROM pfa_organization
 WHERE organization_id = %(organization_id)s
@@ -44,8 +44,8 @@ WHERE organization_id = %(organization_id)s
 FOR NO KEY UPDATE;
 
 -- name: token_membership
--- Who comes in by a token: the membership, and whether token or key have been ended meanwhile. What the
--- register or the list of keys does not know, it has not ended. No row: not a member. {locking} lets the
+-- The membership of a token's user, and whether token or key were ended meanwhile. A token or key that is
+-- not in its table counts as not ended. No row: not a member. {locking} lets the
 -- user's other writing transactions wait behind this one.
 SELECT m.organization_id, m.user_id, m.role, m.rights, m.granted_by, m.granted_at,
        EXISTS (

@@ -1,5 +1,5 @@
 -- Reading merged records: untouched ones from the mirror, touched ones from the caller's overlay.
--- {conditions}, {stretch} and {order} are joined in store/records.py from literals; both tables are called r,
+-- {conditions}, {stretch} and {order} are joined in store/reads/merged.py from literals; both tables are called r,
 -- so that a condition means the same on both. {content} is the record as text, or a whole line of JSON.
 
 -- name: pristine
@@ -21,8 +21,8 @@ NOT EXISTS (
         AND t.pfa_id = r.pfa_id)
 
 -- name: untouched_page
--- The same for some rows: a look-up for each, whatever the planner knows of the caller's drafts. Of somebody
--- whom the statistics have not heard of it took one for granted, and compared each row with all of them.
+-- The same for some rows: a look-up for each, whatever the statistics say of the caller's drafts. Of a user who
+-- is not in them yet the planner expected one draft, and compared each row with all of them.
 NOT EXISTS (
       SELECT FROM pfa_overlay AS t
       WHERE t.organization_id = %(organization_id)s
@@ -140,7 +140,7 @@ SELECT EXISTS (
       AND {column} = %(value)s)
 
 -- name: values
--- The distinct values of a dimension, merged or not: enough to suggest the nearest one.
+-- The distinct values of a dimension, merged or not: enough for a "did you mean" suggestion.
 SELECT DISTINCT {column} FROM pfa_mirror AS r
 WHERE r.organization_id = %(organization_id)s
   AND {column} IS NOT NULL

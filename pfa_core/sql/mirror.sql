@@ -12,7 +12,7 @@ CREATE TEMPORARY TABLE pfa_incoming (
 COPY pfa_incoming (pfa_id, data) FROM STDIN;
 
 -- name: index_incoming
--- Each record of the mirror that is asked for here is one look-up, whatever the planner believes of a
+-- Each record of the mirror that is asked for here is one look-up, whatever the statistics say of a
 -- mirror that has just been filled: compared one by one, a million records took more than minutes.
 CREATE UNIQUE INDEX ON pfa_incoming (pfa_id);
 
@@ -20,7 +20,7 @@ CREATE UNIQUE INDEX ON pfa_incoming (pfa_id);
 -- After many new records: until the server does it by itself, every plan is made for a mirror without them.
 ANALYZE pfa_mirror;
 
--- name: analyze_behind_the_wall
+-- name: analyze_under_rls
 -- Only the owner's statistics.
 SELECT pfa_analyze_mirror();
 
@@ -57,7 +57,7 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING i.pfa_id, i.revision;
 
 -- name: note_revisions
--- Of records that stay as they are the version of PEMS is learned all the same.
+-- Of unchanged records the version of PEMS is recorded all the same.
 UPDATE pfa_mirror AS m
 SET pems_revision = k.revision
 FROM jsonb_to_recordset(%(known)s) AS k (pfa_id text, revision text)
@@ -65,7 +65,7 @@ WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id = k.pfa_id;
 
 -- name: found_again
--- Records that were missing and came: they are missing no more.
+-- Records that were missing and arrived: they are not missing any more.
 UPDATE pfa_mirror AS m
 SET missing_since = NULL
 WHERE m.organization_id = %(organization_id)s
@@ -73,7 +73,7 @@ WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id IN (SELECT i.pfa_id FROM pfa_incoming AS i);
 
 -- name: create_seen
--- With a key of its own: whatever the planner thinks of the mirror, each record is one look-up.
+-- With a key of its own: whatever the statistics say of the mirror, each record is one look-up.
 CREATE TEMPORARY TABLE pfa_seen (pfa_id text COLLATE "C" PRIMARY KEY) ON COMMIT DROP;
 
 -- name: gather_seen
@@ -124,7 +124,7 @@ SELECT NOT EXISTS (
 COPY pfa_mirror (organization_id, pfa_id, data, version, run_id, updated_at) FROM STDIN;
 
 -- name: put_incoming
--- The same from beside the mirror: COPY does not go into a table with policies. No id of them is in it.
+-- The same from a temporary table: COPY refuses a table with policies. No id of them is in it.
 INSERT INTO pfa_mirror (organization_id, pfa_id, data, version, run_id, updated_at)
 SELECT %(organization_id)s, i.pfa_id, i.data, 1, %(run_id)s, %(at)s
 FROM pfa_incoming AS i
@@ -164,7 +164,7 @@ SET data = EXCLUDED.data,
     missing_since = NULL;
 
 -- name: refresh_overlays
--- Drafts stay; what lies under them is new. FROM the mirror as it is now.
+-- The deltas stay; the baseline under them is new. FROM the mirror as it is now.
 UPDATE pfa_overlay AS o
 SET data = m.data || o.delta
 FROM pfa_mirror AS m
@@ -173,8 +173,8 @@ WHERE m.organization_id = %(organization_id)s
   AND o.organization_id = %(organization_id)s
   AND o.pfa_id = m.pfa_id;
 
--- name: refresh_behind_the_wall
--- The same, of everybody's drafts: no statement of the program's own sees those of others.
+-- name: refresh_under_rls
+-- The same, of all users' drafts: a statement of the program's own sees the caller's alone.
 SELECT pfa_refresh_overlays(ARRAY(SELECT i.pfa_id FROM pfa_incoming AS i));
 
 -- name: arrived

@@ -2,7 +2,7 @@
 -- the state it expects; the user's membership row is locked before (members.member_locked).
 
 -- name: of_records
--- The caller's living modifications of some records, oldest commitment first, the draft last.
+-- The caller's active modifications of some records, oldest commitment first, the draft last.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
        change_reason, created_at, updated_at, committed_at, attempts
 FROM pfa_modification
@@ -57,7 +57,7 @@ ORDER BY pfa_id;
 
 -- name: drafts
 -- The caller's drafts that a selection names, in PFA id order. Nothing is locked: the caller's membership row is,
--- which whoever else writes to a draft takes first.
+-- which every other writer of a draft locks first.
 SELECT modification_id::text, pfa_id, version
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
@@ -68,8 +68,9 @@ WHERE organization_id = %(organization_id)s
 ORDER BY pfa_id
 
 -- name: up_to_date
--- Of these drafts, those that lie alone over a record that is still as it was drafted over. All that lies there
--- is read at once: asked for one by one, a planner that takes the caller for one row reads all for each.
+-- Of these drafts, those that are the caller's only modification of a record whose version has not changed
+-- since. All modifications of these records are read at once: one by one, a planner that expects one row of the
+-- caller's would read all of them for each.
 SELECT m.modification_id::text
 FROM (
     SELECT l.modification_id, l.pfa_id, l.base_version,
@@ -200,7 +201,7 @@ GROUP BY m.session_id, m.state
 ORDER BY max(m.updated_at) DESC, m.session_id, m.state;
 
 -- name: stale
--- The caller's living modifications whose mirror row changed since they were drafted.
+-- The caller's active modifications whose mirror row changed since they were drafted.
 SELECT m.modification_id::text, m.pfa_id, m.session_id, m.state, m.delta, m.base, m.base_version,
        m.version, m.change_reason, m.created_at, m.updated_at, m.committed_at, m.attempts
 FROM pfa_modification AS m

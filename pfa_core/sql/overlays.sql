@@ -11,7 +11,7 @@ ORDER BY pfa_id
 FOR SHARE;
 
 -- name: overlaid
--- Of these records, those that anything of the caller's lies over.
+-- Of these records, those that the caller has an active modification of.
 SELECT DISTINCT m.pfa_id
 FROM pfa_modification AS m
 WHERE m.organization_id = %(organization_id)s
@@ -20,7 +20,7 @@ WHERE m.organization_id = %(organization_id)s
   AND m.state <> 'synced';
 
 -- name: rebuild_under_rls
--- Overlay rows of these pairs of user and record, whoever asks: dropped, or made anew.
+-- Overlay rows of these pairs of user and record: deleted, or built anew.
 SELECT pfa_rebuild_overlays(%(users)s, %(ids)s);
 
 -- name: drop_overlays
@@ -32,7 +32,7 @@ WHERE organization_id = %(organization_id)s
 -- name: overlay_rows
 -- What the caller's overlay rows of some records should be. The stacked delta: of the values that several
 -- modifications give a field, the last one counts. All of them are read at once: asked for record by record,
--- a planner that has not heard of the caller reads all that the caller has for each of them.
+-- a planner whose statistics lack the caller reads all of the caller's rows for each of them.
 SELECT %(organization_id)s AS organization_id, %(user_id)s AS user_id, s.pfa_id, s.delta,
        r.data || s.delta AS data, s.modification_id
 FROM (
@@ -54,7 +54,7 @@ JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s
 ORDER BY s.pfa_id
 
 -- name: rows_of_single
--- The same of modifications that lie alone over their records: nothing is stacked.
+-- The same of modifications that are the only ones of their records: nothing is stacked.
 SELECT m.organization_id, m.user_id, m.pfa_id, m.delta, r.data || m.delta AS data, m.modification_id
 FROM pfa_modification AS m
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id

@@ -17,14 +17,14 @@ SET row_count = EXCLUDED.row_count,
     ids = p.ids || EXCLUDED.ids;
 
 -- name: inherit
--- A run that goes on where another one was cut off takes its pages over.
+-- A run that continues an interrupted one takes its pages over.
 UPDATE pfa_pull_page
 SET run_id = %(run_id)s
 WHERE organization_id = %(organization_id)s
   AND run_id = %(earlier)s;
 
 -- name: drop
--- Pages of other runs, or of all: nobody goes on behind them any more.
+-- Pages of other runs, or of all: no run continues behind them any more.
 DELETE FROM pfa_pull_page
 WHERE organization_id = %(organization_id)s
   AND (%(keep)s::uuid IS NULL OR run_id <> %(keep)s);

@@ -1,13 +1,13 @@
--- The pusher's half of the life cycle. Whoever runs these blocks holds the organization's push lease;
+-- The pusher's half of the life cycle. The run that executes these blocks holds the organization's push lease;
 -- claim_id is the run, and every change of a claimed modification is guarded by it, so that a run
 -- that lost its lease without knowing changes nothing any more.
 
 -- name: due
 -- What goes next: commitments that are due, the oldest first, never two of one record. An earlier
--- one of the record goes before it, unless it is somebody else's and waits for a person (a conflict,
--- a dead letter) itself or behind such a one of its user: one's own changes stand on each other,
--- those of others do not. OFFSET 0 keeps that question one index look-up a record, whatever the
--- planner knows of the table.
+-- one of the record goes before it, unless it is another user's and waits for a decision (a conflict,
+-- a dead letter) itself or behind such a one of its user: a user's changes build on each other,
+-- those of different users do not. OFFSET 0 keeps that condition one index look-up a record, whatever the
+-- statistics say of the table.
 SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.delta, m.base, m.version,
        m.change_reason, m.generation, m.sent_version, m.attempts, m.failures, m.first_attempt_at
 FROM pfa_modification AS m
@@ -50,7 +50,7 @@ WHERE m.organization_id = %(organization_id)s
   AND m.modification_id = ANY(%(modification_ids)s::uuid[]);
 
 -- name: claim
--- sent_version is put down for those that are sent without another look at PEMS.
+-- sent_version is recorded for those that are sent without reading PEMS again.
 UPDATE pfa_modification AS m
 SET state = 'syncing',
     claim_id = %(run_id)s,
@@ -65,7 +65,7 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING m.modification_id::text;
 
 -- name: mark
--- Put down on which version and under which key a modification is about to be sent.
+-- Records on which version and under which key a modification is about to be sent.
 UPDATE pfa_modification AS m
 SET sent_version = c.sent_version,
     generation = c.generation
@@ -91,7 +91,7 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING m.modification_id::text;
 
 -- name: reject
--- next_attempt_at null: final, a dead letter. sent_version null: PEMS surely did not take it.
+-- next_attempt_at null: final, a dead letter. sent_version null: PEMS certainly did not take it.
 UPDATE pfa_modification AS m
 SET state = 'sync_error',
     claim_id = NULL,
@@ -144,7 +144,7 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING m.modification_id::text;
 
 -- name: recover
--- Claims of runs that are no more. One that was never sent counts no attempt; of the others
+-- Claims of runs that have ended. One that was never sent counts no attempt; of the others
 -- sent_version stays, and the next claim reads the record back first.
 UPDATE pfa_modification
 SET state = 'committed',
@@ -157,7 +157,7 @@ RETURNING modification_id::text, pfa_id, attempts;
 
 -- name: shift_bases
 -- The user's other changes of the record were made over this one: what PEMS has taken of it is now
--- what they start from, or their owner would be in conflict with himself.
+-- what they start from, or their owner would conflict with their own change.
 UPDATE pfa_modification AS m
 SET base = m.base || coalesce((
         SELECT jsonb_object_agg(f.key, f.value)
@@ -169,7 +169,7 @@ WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id = s.pfa_id
   AND m.state <> 'synced';
 
--- name: shift_behind_the_wall
+-- name: shift_under_rls
 -- The same, of drafts of others too, which a push does not see.
 SELECT pfa_shift_bases(%(settled)s);
 

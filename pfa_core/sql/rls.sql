@@ -1,14 +1,14 @@
--- The wall, as the program passes through it: see migrations/0001_schema.sql.
+-- Row-level security from the program's side; the database's is in migrations/0001_schema.sql.
 
 -- name: status
--- Whether policies hold for this role at all, and whether they hold it off: the owner's lets everything
--- through, superusers are asked nothing.
+-- Whether there are policies for this role, and whether they bind it: the owner's policy allows everything,
+-- a superuser bypasses all.
 SELECT row_security_active(c.oid), row_security_active(c.oid) AND NOT pg_has_role(c.relowner, 'USAGE')
 FROM pg_class AS c
 WHERE c.oid = to_regclass('pfa_mirror');
 
 -- name: role
--- What this role is, for who looks after the installation.
+-- The role of the connection, for pfa doctor.
 SELECT current_user::text, r.rolsuper, r.rolbypassrls, pg_has_role(c.relowner, 'USAGE'),
        c.relrowsecurity, has_schema_privilege(c.relnamespace, 'CREATE'),
        EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')

@@ -20,8 +20,7 @@ WHERE organization_id = %(organization_id)s
   AND status = 'running';
 
 -- name: mark_abandoned
--- Runs of the direction that say they are at work while another one holds the lease: they were ended
--- from outside.
+-- Runs of the direction that are still marked running while another one holds the lease: they were killed.
 UPDATE pfa_sync_log
 SET status = 'failed',
     finished_at = %(at)s,
@@ -75,8 +74,8 @@ ORDER BY started_at DESC
 LIMIT 1;
 
 -- name: last_from_pems
--- When the last pull from this PEMS that arrived whole began, or the one that it went on with; no row:
--- none ever did.
+-- When the last complete pull from this PEMS began, or the interrupted one that it continued; no row: no
+-- pull was complete.
 SELECT CASE WHEN kind = 'full' THEN coalesce(since, started_at) ELSE started_at END
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
@@ -88,7 +87,7 @@ ORDER BY started_at DESC
 LIMIT 1;
 
 -- name: cut_off
--- The last full pull from this PEMS that was cut off, and when it began, or the one that it went on with.
+-- The last interrupted full pull from this PEMS, and when it began, or the one that it continued.
 SELECT run_id::text, coalesce(since, started_at)
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s

@@ -39,7 +39,7 @@ VALUES (%(version)s, %(name)s, %(checksum)s, clock_timestamp());
 -- name: size
 SELECT pg_database_size(current_database()), current_setting('server_version');
 
--- name: let_app_in
+-- name: allow_app_login
 ALTER ROLE pfa_app LOGIN;
 
 -- name: has_role

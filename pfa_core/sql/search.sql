@@ -1,4 +1,4 @@
--- Free text: see store/finding.py.
+-- Free text: see store/reads/search.py.
 
 -- name: soon
 -- Of the records that come first in the order, how many the search finds, counted no further than a page.
@@ -34,7 +34,7 @@ FROM pfa_mirror AS r
 WHERE r.organization_id = %(organization_id)s
   AND {conditions};
 
--- name: few_behind_the_wall
+-- name: few_under_rls
 -- The same of the search alone: the function asks the index.
 SELECT pfa_id FROM pfa_search(pfa_fold(%(search)s), %(most)s) AS f (pfa_id);
 

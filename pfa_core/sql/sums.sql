@@ -1,4 +1,4 @@
--- Sums for KPIs. {groups} and {conditions} are composed in store/kpis.py from constants. Baseline
+-- Sums for KPIs. {groups} and {conditions} are composed in store/reads/sums.py from constants. Baseline
 -- rows come from the rollup where the filters allow it, else from the mirror; the caller's touched
 -- records are then taken out with their mirror values and put back with their merged ones.
 
@@ -112,7 +112,7 @@ JOIN pfa_modification AS m
   ON m.organization_id = %(organization_id)s AND m.modification_id = r.modification_id
 
 -- name: topmost_before
--- Only who asks for states or sessions needs to know.
+-- Joined only when states or sessions are filtered.
 JOIN pfa_modification AS m
   ON m.organization_id = %(organization_id)s AND m.modification_id = t.modification_id
 

@@ -8,7 +8,7 @@ VALUES (%(organization_id)s, %(token_id)s, %(user_id)s, %(kind)s, %(role)s, %(ri
         %(revoked_at)s, %(revoked_by)s);
 
 -- name: token
--- No row: a token from before the register, or none of this organization.
+-- No row: a token from before the register, or not one of this organization.
 SELECT organization_id, token_id, user_id, kind, role, rights, narrowed, organizations, key_id,
        issued_at, issued_by, expires_at, replaces, revoked_at, revoked_by
 FROM pfa_token
@@ -28,7 +28,7 @@ ORDER BY issued_at DESC, token_id DESC
 LIMIT %(limit)s;
 
 -- name: revoke
--- What has ended already is left as it is.
+-- A token that has ended stays as it is.
 UPDATE pfa_token
 SET revoked_at = %(at)s,
     revoked_by = %(by)s

@@ -77,7 +77,7 @@ def linked(conn: Connection[Any]) -> Iterator[None]:
         if links and rls.applies(conn):
             for code in sorted(links):
                 values = {"organization_id": code, "link_id": links[code].link_id}
-                conn.execute(_SQL["append_behind_the_wall"], values)
+                conn.execute(_SQL["append_under_rls"], values)
             return
         found = {code: _content(conn, code, link) for code, link in links.items()}
         for code in sorted(found):

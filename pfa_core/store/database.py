@@ -233,7 +233,7 @@ class Database:
                     return conn
             conn.close()
         with self._settled(self._connect_embedded()) as owner:
-            migrations.let_app_in(owner)
+            migrations.allow_app_login(owner)
         return self._open_bound()
 
     def _open_bound(self) -> Connection[Any]:

@@ -11,7 +11,7 @@ from pfa_core import sql
 from pfa_core.errors import ConfigInvalid, SchemaOutdated
 from pfa_core.store import prerelease
 
-# Any number will do as long as nobody else in the database locks it.
+# Any number that no other program locks in the same database.
 _LOCK = 7_245_001
 
 _SQL = sql.statements("schema")
@@ -28,7 +28,7 @@ class UpgradeReport:
 
 
 def program_version() -> int:
-    """The schema this program needs."""
+    """Return the schema that this program needs."""
     return sql.migrations()[-1][0]
 
 
@@ -42,7 +42,7 @@ def schema_version(conn: Connection) -> int | None:
 
 
 def size_and_version(conn: Connection) -> tuple[int, str]:
-    """How many bytes the database has, and the server's version."""
+    """Return the size of the database in bytes, and the server's version."""
     row = conn.execute(_SQL["size"]).fetchone()
     return (row[0], row[1]) if row else (0, "")
 
@@ -65,8 +65,11 @@ def require_current(version: int | None) -> None:
 def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:
     """Bring the schema up to the program's own; with `dry_run` the same, rolled back.
 
+    A database from before the first release is converted in place.
+
     Raises:
-        SchemaOutdated: The database is newer than the program.
+        SchemaOutdated: The database is newer than the program, or its history from before the first release
+            is incomplete.
         ConfigInvalid: A migration was changed after it had been applied here, or the database does
             not keep text as UTF-8.
     """
@@ -82,12 +85,12 @@ def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:
         conn.execute(_SQL["unlock"], {"key": _LOCK})
 
 
-def let_app_in(conn: Connection) -> None:
-    """Let the role that the program works as log in, on a server that nobody else can reach."""
-    # Two who alter a role at once get into each other's way.
+def allow_app_login(conn: Connection) -> None:
+    """Allow the program's role to log in, on a server reached by its own socket alone."""
+    # Two sessions that alter one role at once fail: "tuple concurrently updated".
     conn.execute(_SQL["lock"], {"key": _LOCK})
     try:
-        conn.execute(_SQL["let_app_in"])
+        conn.execute(_SQL["allow_app_login"])
     finally:
         conn.execute(_SQL["unlock"], {"key": _LOCK})
 
@@ -138,7 +141,7 @@ def _apply(conn: Connection, version: int, name: str, text: sql.LiteralString) -
             if "CREATE ROLE" not in text or _has_role(conn):
                 raise
             raise ConfigInvalid(
-                "the role pfa_app, which pfa works as, is not there, and this one may not create it",
+                "the role pfa_app, which pfa works as, does not exist, and this role may not create it",
                 hint="an administrator types: CREATE ROLE pfa_app; then type again: pfa db upgrade",
             ) from error
         except (errors.FeatureNotSupported, errors.UndefinedFile) as error:

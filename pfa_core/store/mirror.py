@@ -182,7 +182,7 @@ def fill(
     written = _copy_new(conn, organization_id, run_id, rows, at)
     recompute_rollup(conn, organization_id)
     if written >= MANY:
-        conn.execute(_SQL["analyze_behind_the_wall" if rls.applies(conn) else "analyze"])
+        conn.execute(_SQL["analyze_under_rls" if rls.applies(conn) else "analyze"])
     return written
 
 
@@ -217,7 +217,7 @@ def take_in(
     written = _put(conn, values)
     if changed:  # nothing lies over a record that was not there
         bound = rls.applies(conn)
-        conn.execute(_SQL["refresh_behind_the_wall" if bound else "refresh_overlays"], values)
+        conn.execute(_SQL["refresh_under_rls" if bound else "refresh_overlays"], values)
     return changed, written
 
 

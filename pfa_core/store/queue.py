@@ -216,7 +216,7 @@ def shift_bases(
     if settled:
         values = {"organization_id": organization_id, "settled": Jsonb(list(settled))}
         bound = rls.applies(conn)
-        conn.execute(_SQL["shift_behind_the_wall" if bound else "shift_bases"], values)
+        conn.execute(_SQL["shift_under_rls" if bound else "shift_bases"], values)
 
 
 def next_due(conn: Connection[Any], organization_id: str, scope: Scope) -> datetime | None:

@@ -15,9 +15,9 @@ from pfa_core.store import rls
 
 _SQL = sql.statements("counts")
 _BEHIND_THE_WALL = {
-    "modifications": "modifications_behind_the_wall",
-    "waiting": "waiting_behind_the_wall",
-    "conflicts": "conflicts_behind_the_wall",
+    "modifications": "modifications_under_rls",
+    "waiting": "waiting_under_rls",
+    "conflicts": "conflicts_under_rls",
 }
 
 

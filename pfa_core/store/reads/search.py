@@ -52,7 +52,7 @@ def few(conn: Connection[Any], filters: Filters, values: dict[str, Any]) -> list
         row = conn.execute(statement, asked).fetchone()
         return row[0] if row else None
     if rls.applies(conn):
-        statement = _SQL["few_behind_the_wall"]
+        statement = _SQL["few_under_rls"]
     else:
         statement = _SQL["few"].format(conditions=conditions(filters)[0])
     ids = [row[0] for row in conn.execute(statement, asked).fetchall()]
