@@ -7,15 +7,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg import Connection
 
 import pfa_core
 from pfa_core import Change, Selection, errors
 from pfa_core.audit.verify import LogReport
+from pfa_core.model.audit import Action
 from pfa_core.model.ids import new_id
-from pfa_core.store import audit
+from pfa_core.store import audit, rls
 from tests.factories import World, a_world, commit, draft, record
 from tests.life_cycle.together import together
 
@@ -104,9 +107,13 @@ def test_what_an_entry_restored_cannot_be_altered_unseen(
     entry_id, restored = str(new_id()), str(new_id())
     reason = words and words.format(restored)
     entry = audit.Entry(entry_id, "P-1", reason=reason, restores=restored)
-    world.db.transact(
-        lambda conn: audit.write(conn, "ORG", "ann", "restore", world.db.clock(), [entry])
-    )
+
+    def write(conn: Connection[Any]) -> None:
+        if rls.applies(conn):
+            rls.authorize(conn, world.principal(), "save_draft")
+        audit.write(conn, "ORG", "ann", Action.RESTORE, world.db.clock(), [entry])
+
+    world.db.transact(write)
     assert verified(world).whole
     world.execute(f"UPDATE audit_log SET restores = {value} WHERE entry_id = %s", entry_id)
     assert kinds(world) == [("entries_altered", 8)]
