@@ -126,6 +126,27 @@ def test_the_guide_names_every_action_of_the_trail() -> None:
     assert set(re.findall(r"`(\w+)`", told)) == set(ACTIONS)
 
 
+def test_decisions_are_numbered_without_gaps_and_each_has_a_status() -> None:
+    _, *entries = re.split(r"(?m)^### ", (ROOT / "docs" / "decisions.md").read_text())
+    assert [int(entry.split(".")[0]) for entry in entries] == list(range(1, len(entries) + 1))
+    assert [entry for entry in entries if not re.match(r".*\n\nStatus: (?!$)", entry)] == []
+
+
+# A path in backticks: from the root, or as people write it, from the package.
+PATH_SHOWN = re.compile(r"`((?:[\w.]+/)+(?:\w+\.(?:py|sql))?|\w+\.py)`")
+
+
+@pytest.mark.parametrize(
+    "name", ["docs/architecture.md", "docs/decisions.md", "CONTRIBUTING.md", "docs/security.md"]
+)
+def test_every_file_and_folder_that_a_page_names_is_there(name: str) -> None:
+    roots = [ROOT, ROOT / "pfa_core", ROOT / "pfa_cli", ROOT / "docs"]
+    named = set(PATH_SHOWN.findall((ROOT / name).read_text()))
+    assert named
+    lost = [path for path in named if not any((root / path).exists() for root in roots)]
+    assert sorted(lost) == []
+
+
 def test_the_threat_model_names_tests_that_are_there() -> None:
     text = (ROOT / "docs" / "security.md").read_text()
     named = re.findall(r"`(tests/[\w/.]+)`", text)
