@@ -4,7 +4,7 @@
 
 The sandbox runs in a process of its own. Libraries that are not installed are left out; niquests
 wants a virtual environment of its own, since it may replace urllib3. `http.client` on one
-connection a thread is the bare loop that the others are compared with. `pfa` is our own edge.
+connection a thread is the bare loop that the others are compared with. `pfa` is its own HTTP client.
 """
 
 from __future__ import annotations
@@ -240,20 +240,22 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=list(CLIENTS), choices=CLIENTS)
-    told = parser.parse_args()
-    chosen = {name: CLIENTS[name] for name in told.only if _installed(CLIENTS[name][0])}
+    given = parser.parse_args()
+    chosen = {name: CLIENTS[name] for name in given.only if _installed(CLIENTS[name][0])}
     figures: dict[tuple[str, int], list[float]] = {}
     # Round by round, so that a busy minute of the machine meets all of them.
-    for _ in range(told.rounds):
+    for _ in range(given.rounds):
         for name, (_module, client) in chosen.items():
-            for threads in told.threads:
-                rate = throughput(client, threads, told.seconds)
+            for threads in given.threads:
+                rate = throughput(client, threads, given.seconds)
                 figures.setdefault((name, threads), []).append(rate)
     print(
-        "library".ljust(14), *(f"{threads} threads".rjust(12) for threads in told.threads), "import"
+        "library".ljust(14),
+        *(f"{threads} threads".rjust(12) for threads in given.threads),
+        "import",
     )
     for name, (module, _client) in chosen.items():
-        rates = [f"{statistics.median(figures[name, threads]):,.0f}/s" for threads in told.threads]
+        rates = [f"{statistics.median(figures[name, threads]):,.0f}/s" for threads in given.threads]
         print(name.ljust(14), *(rate.rjust(12) for rate in rates), f"{import_time(module):5.0f} ms")
 
 

@@ -31,7 +31,7 @@ def figures(done: subprocess.CompletedProcess[str], found: Path) -> list[dict[st
     assert content["records"] == 2000
     missed = any(not figure["good"] for figure in content["figures"])
     assert done.returncode == int(missed)
-    assert all(figure["ours"] > 0 and figure["beside"] > 0 for figure in content["figures"])
+    assert all(figure["own"] > 0 and figure["beside"] > 0 for figure in content["figures"])
     return content["figures"]
 
 
@@ -54,7 +54,7 @@ def test_the_short_form_measures_every_promise(tmp_path: Path) -> None:
 def test_the_cost_of_the_wall_is_measured(tmp_path: Path) -> None:
     found = tmp_path / "wall.json"
     words = ("--records", "2000", "--rounds", "1", "--json", str(found))
-    measured = figures(run("benchmarks.million.wall", *words), found)
+    measured = figures(run("benchmarks.million.rls", *words), found)
     assert len(measured) == 13
     assert {"coming in", "KPIs", "a search, many"} <= {figure["name"] for figure in measured}
 

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.million import bulk, reads, startup, world, writes
-from benchmarks.million.measure import Figure, options, told
+from benchmarks.million.measure import Figure, options, report
 
 
 def main() -> int:
-    return told(measured, options(__doc__, records=1_000_000, rounds=5).parse_args())
+    return report(measured, options(__doc__, records=1_000_000, rounds=5).parse_args())
 
 
 def measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Iterator[Figure]:

@@ -38,12 +38,12 @@ def first_pull(db: Database, root: Path, folder: Path, records: int) -> Iterator
     yardstick = _timed(lambda: _psql(root, f"\\copy bare_mirror ({COLUMNS}) FROM '{rows}'"))
     _administer(db, "DROP TABLE bare_mirror")
     rows.unlink()
-    ours = _timed(lambda: pfa_core.pull_files(db, NOBODY, [str(path)]))
+    own = _timed(lambda: pfa_core.pull_files(db, NOBODY, [str(path)]))
     yield Figure(
-        "pull into an empty mirror", "\\copy, same table and indexes", ours, yardstick, 1 / 0.7
+        "pull into an empty mirror", "\\copy, same table and indexes", own, yardstick, 1 / 0.7
     )
     unchanged = _timed(lambda: pfa_core.pull_files(db, NOBODY, [str(path)]))
-    yield Figure("the same again, nothing changed", "the first pull", unchanged, ours, 0.5)
+    yield Figure("the same again, nothing changed", "the first pull", unchanged, own, 0.5)
     changed = data.write(
         folder / f"{data.BIG}-{records}-changed.jsonl", data.BIG, records, changed_every=100
     )
@@ -57,12 +57,12 @@ def export(root: Path, rounds: int) -> Iterator[Figure]:
         f"COPY (SELECT data::text FROM pfa_mirror WHERE organization_id = '{data.BIG}') TO STDOUT"
     )
     command = [sys.executable, "-c", EXPORT, str(root)]
-    ours, yardstick = interleaved(
+    own, yardstick = interleaved(
         lambda: _exported(command),
         lambda: _psql(root, statement),
         rounds,
     )
-    yield Figure("export all as JSONL, merged", "psql COPY of the mirror", ours, yardstick, 1.5)
+    yield Figure("export all as JSONL, merged", "psql COPY of the mirror", own, yardstick, 1.5)
     peak = int(_exported(command)) / 1024
     yield Figure("peak memory of it", "what it may have", peak, 120, 1, "MB")
 

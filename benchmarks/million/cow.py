@@ -1,6 +1,6 @@
 """agent-cow-postgresql beside pfa: a table of its own kind with the same records and the same changes.
 
-Its functions run over psycopg, as ours do, by its low-level interface: two statements fewer for each
+Its functions run over psycopg, as pfa's do, by its low-level interface: two statements fewer for each
 piece of work than by its session scopes, and the same SQL. It is imported only when it is measured.
 """
 
@@ -45,7 +45,7 @@ class Copied:
         self.session, self.operation = uuid.uuid4(), uuid.uuid4()
 
     async def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        """What agent-cow asks of whoever carries its statements; it never waits."""
+        """What agent-cow asks of the carrier of its statements; it never waits."""
         cursor = self.conn.execute(statement.encode())
         return cursor.fetchall() if cursor.description else []
 
@@ -122,11 +122,11 @@ def _page(db: Database, copied: Copied, rounds: int) -> Figure:
     def theirs() -> list[Any]:
         return copied.within(lambda: copied.conn.execute(PAGE, (data.BIG,)).fetchall())
 
-    ours = page(db, "few", CRANES)
-    if [row[0] for row in theirs()] != [row[0] for row in ours()[0]]:
+    own = page(db, "few", CRANES)
+    if [row[0] for row in theirs()] != [row[0] for row in own()[0]]:
         message = "the two pages do not hold the same records"
         raise RuntimeError(message)
-    found = interleaved(ours, theirs, rounds)
+    found = interleaved(own, theirs, rounds)
     return Figure("page of 100 by category and forecastStart", NAME, *found, 1)
 
 
@@ -141,11 +141,11 @@ def _read(db: Database, copied: Copied, pfa_id: str, rounds: int) -> Figure:
 def _edit(db: Database, copied: Copied, ids: list[str], rounds: int) -> Figure:
     numbers = count()
 
-    def ours() -> object:
+    def own() -> object:
         changes = [Change(pfa_id, {"equipment": f"E {next(numbers)}"}) for pfa_id in ids]
         return pfa_core.save(db, FEW, changes, session_id="drafts")
 
-    found = interleaved(ours, lambda: copied.edit(ids, f"E {next(numbers)}"), rounds * 4)
+    found = interleaved(own, lambda: copied.edit(ids, f"E {next(numbers)}"), rounds * 4)
     return Figure("edit one record", NAME, *found, 1)
 
 
@@ -153,7 +153,7 @@ def _commit(db: Database, copied: Copied, ids: list[str], rounds: int) -> Figure
     """The session is saved anew before each commit, and only the commit is timed."""
     numbers, bulk = count(), Selection(session_id="bulk")
 
-    def ours() -> float:
+    def own() -> float:
         changes = [Change(pfa_id, {"equipment": f"E {next(numbers)}"}) for pfa_id in ids]
         pfa_core.save(db, WRITER, changes, session_id="bulk")
         seconds = timed(lambda: pfa_core.commit(db, WRITER, bulk))
@@ -167,7 +167,7 @@ def _commit(db: Database, copied: Copied, ids: list[str], rounds: int) -> Figure
         copied.commit(session)
         return time.perf_counter() - began
 
-    found = interleaved(ours, theirs, rounds)
+    found = interleaved(own, theirs, rounds)
     return Figure(f"commit a session of {len(ids)} changes", NAME, *found, 1)
 
 

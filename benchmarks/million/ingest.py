@@ -1,9 +1,9 @@
-"""dlt beside our pull: the same JSONL file into PostgreSQL, the first time and once more unchanged.
+"""dlt beside pfa's pull: the same JSONL file into PostgreSQL, the first time and once more unchanged.
 
 dlt goes its fastest documented way: Arrow's own reader of JSON, whole tables, Parquet files that the ADBC
 driver copies in. Its merge upserts by key and skips rows that are equal, as a pull does; everything else
 that a pull does (checks, versions, history, sums for the KPIs) it does not. It is measured as it comes,
-without any index, and again with the indexes that our mirror has.
+without any index, and again with the indexes that the mirror of pfa has.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.million.measure import Figure, timed
 from pfa_core import Database
 
 NAME = f"dlt {version('dlt')}"
-BARE, INDEXED = f"{NAME}, no index", f"{NAME}, our indexes"
+BARE, INDEXED = f"{NAME}, no index", f"{NAME}, pfa's indexes"
 MERGE: Any = {"disposition": "merge", "strategy": "upsert", "skip_unchanged_rows": True}
 TEXT = ("category", "class", "manufacturer", "model", "contract", "equipment", "description")
 SEARCH = " || E'\\n' || ".join(["pfa_id", *(f"coalesce({name}, '')" for name in TEXT)])
@@ -58,7 +58,7 @@ class Loaded:
         pipeline.run(resource, loader_file_format="parquet").raise_on_failed_jobs()
 
     def index(self, path: Path, definitions: list[str]) -> None:
-        """The empty table with our mirror's indexes, before its first load."""
+        """The empty table with the mirror's indexes, before its first load."""
         self.load(path, 1)
         table = f"{self.dataset}.record"
         with psycopg.connect(self.address, autocommit=True) as conn:
@@ -88,7 +88,7 @@ class Rounds:
         self.taken: dict[str, list[float]] = {}
 
     def one(self, db: Database, address: str, folder: Path, *, dlt_first: bool) -> None:
-        """A first load and one that finds nothing to do, of everybody in turn."""
+        """A first load and one that finds nothing to do, of each peer in turn."""
         bare, indexed = (Loaded(address, name, folder) for name in ("bare", "indexed"))
         indexed.index(self.path, _definitions(db))
         who = world.principal("none")

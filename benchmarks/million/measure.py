@@ -15,19 +15,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """One row: ours and the yardstick, in seconds or in the unit named; the ratio ours / yardstick must
+    """One row: pfa and the yardstick, in seconds or in the unit named; the ratio pfa / yardstick must
     not exceed `most`."""
 
     name: str
     yardstick: str
-    ours: float
+    own: float
     beside: float
     most: float
     unit: str = "s"
 
     @property
     def ratio(self) -> float:
-        return self.ours / self.beside
+        return self.own / self.beside
 
     @property
     def good(self) -> bool:
@@ -36,7 +36,7 @@ class Figure:
     def row(self) -> str:
         mark = "" if self.good else "  MISSED"
         return (
-            f"{self.name:<58} {self._shown(self.ours):>10} {self._shown(self.beside):>10}"
+            f"{self.name:<58} {self._shown(self.own):>10} {self._shown(self.beside):>10}"
             f" {self.ratio:>8.3f} {self.most:>8.3f}{mark}"
         )
 
@@ -52,16 +52,16 @@ class Figure:
 # A connection that is used: PostgreSQL plans a statement anew the first ten times.
 USED = 12
 OFTEN = 40
-HEADER = f"{'work':<58} {'ours':>10} {'yardstick':>10} {'ratio':>8} {'at most':>8}"
+HEADER = f"{'work':<58} {'own':>10} {'yardstick':>10} {'ratio':>8} {'at most':>8}"
 
 
 def interleaved(
-    ours: Callable[[], object], yardstick: Callable[[], object], rounds: int
+    own: Callable[[], object], yardstick: Callable[[], object], rounds: int
 ) -> tuple[float, float]:
     """The median seconds of both, A B A B …, after one round that does not count."""
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds + 1):
-        for work, taken in zip((ours, yardstick), times, strict=True):
+        for work, taken in zip((own, yardstick), times, strict=True):
             seconds = timed(work)
             if number:
                 taken.append(seconds)
@@ -85,7 +85,7 @@ def options(text: str | None, *, records: int, rounds: int) -> argparse.Argument
     return parser
 
 
-def told(
+def report(
     measured: Callable[[Path, Path, argparse.Namespace], Iterable[Figure]],
     given: argparse.Namespace,
     row: Callable[[Figure], str] = Figure.row,

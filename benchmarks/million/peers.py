@@ -3,7 +3,7 @@
     pip install -e '.[peers]'
     python -m benchmarks.million.peers [--records 100000] [--rounds 5] [--json FILE] [--folder DIR]
 
-Everybody works on the same embedded server, with the same settings and the same seeded records, in turn.
+All peers work on the same embedded server, with the same settings and the same seeded records, in turn.
 Ends with 1 when pfa is slower than a peer anywhere, with 2 when the peers are not installed.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from psycopg import sql
 
 from benchmarks.million import data, world
-from benchmarks.million.measure import Figure, options, told
+from benchmarks.million.measure import Figure, options, report
 from pfa_core import Database
 from pfa_core.store.embedded import server
 
@@ -32,7 +32,7 @@ def main() -> int:
         print(f"not installed: {', '.join(absent)}", file=sys.stderr)
         print("install the peers with: pip install -e '.[peers]'", file=sys.stderr)
         return 2
-    return told(measured, given, lambda figure: f"{figure.row()}  {figure.yardstick}")
+    return report(measured, given, lambda figure: f"{figure.row()}  {figure.yardstick}")
 
 
 def missing() -> list[str]:
@@ -65,7 +65,7 @@ def measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Iterat
 
 
 def _create(db: Database, *names: str) -> None:
-    """Databases for the peers beside ours."""
+    """Databases for the peers beside pfa's."""
     for name in names:
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         db.administer(lambda conn, statement=statement: conn.execute(statement))

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 WIDTH, HEIGHT = 860, 460
 LEFT, RIGHT, TOP, BOTTOM = 60, 310, 50, 50  # margins in pixels; the names stand on the right
 APART = 17  # pixels between two names
-# Told apart also by those who do not see every colour (Okabe and Ito), and by their order at the right.
+# Distinguishable without seeing every colour (Okabe and Ito), and by their order at the right.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#7f7f7f")
 COLOURS += ("#8c510a",)
 

@@ -24,7 +24,7 @@ BARE_COUNT = """
 FEW = {"organization_id": data.BIG, "user_id": "few"}
 CRANES = Query(Filters(category=("Mobile Crane",)))
 START = "data ->> 'forecastStart', pfa_id"
-# Name → our filters, and the same as the predecessor asks it.
+# Name → the filters, and the same as the predecessor asks it.
 FILTERS: dict[str, tuple[Filters, str]] = {
     "no filter": (Filters(), "true"),
     "--category": (CRANES.filters, "data ->> 'category' = 'Mobile Crane'"),
@@ -88,13 +88,13 @@ def _pages(db: Database, rounds: int) -> Iterator[Figure]:
     def bare() -> object:
         return db.read(lambda conn: conn.execute(BARE_PAGE, FEW).fetchall())
 
-    ours, yardstick = interleaved(page(db, "few", CRANES), bare, rounds)
-    yield Figure("page of 100 by category and forecastStart", "bare index scan", ours, yardstick, 2)
-    ours, yardstick = interleaved(page(db, "many", CRANES), page(db, "few", CRANES), rounds)
-    yield Figure("the same with 5,000 drafts", "with 500", ours, yardstick, 3)
+    own, yardstick = interleaved(page(db, "few", CRANES), bare, rounds)
+    yield Figure("page of 100 by category and forecastStart", "bare index scan", own, yardstick, 2)
+    own, yardstick = interleaved(page(db, "many", CRANES), page(db, "few", CRANES), rounds)
+    yield Figure("the same with 5,000 drafts", "with 500", own, yardstick, 3)
     far = replace(Query(), after=_cursor(db, 999))
-    ours, yardstick = interleaved(page(db, "few", far), page(db, "few", Query()), rounds)
-    yield Figure("page 1,000 by cursor", "page 1", ours, yardstick, 1.3)
+    own, yardstick = interleaved(page(db, "few", far), page(db, "few", Query()), rounds)
+    yield Figure("page 1,000 by cursor", "page 1", own, yardstick, 1.3)
 
 
 def _cursor(db: Database, pages: int) -> str:
@@ -120,8 +120,8 @@ def _filters(db: Database, rounds: int) -> Iterator[Figure]:
         old = _old(db, predecessor.page(where.replace("{text}", TEXT), START))
         # Quick on both sides: as often as on a connection that is used.
         often = OFTEN if filters.id else few
-        ours, yardstick = interleaved(page(db, "few", Query(filters)), old, often)
-        yield Figure(f"page: {name}", "the predecessor's SQL", ours, yardstick, 1)
+        own, yardstick = interleaved(page(db, "few", Query(filters)), old, often)
+        yield Figure(f"page: {name}", "the predecessor's SQL", own, yardstick, 1)
     for name in SORTS:
         key, down = name.removeprefix("-"), " DESC NULLS LAST" if name[0] == "-" else ""
         value = f"data ->> '{key}'"
@@ -129,8 +129,8 @@ def _filters(db: Database, rounds: int) -> Iterator[Figure]:
             value = f"({value})::numeric"
         old = _old(db, predecessor.page("true", f"{value}{down}, pfa_id"))
         query = Query(Filters(), parse_sort(name))
-        ours, yardstick = interleaved(page(db, "few", query), old, few)
-        yield Figure(f"page: --sort {name}", "the predecessor's SQL", ours, yardstick, 1)
+        own, yardstick = interleaved(page(db, "few", query), old, few)
+        yield Figure(f"page: --sort {name}", "the predecessor's SQL", own, yardstick, 1)
 
 
 def _totals(db: Database, rounds: int) -> Iterator[Figure]:
@@ -138,10 +138,10 @@ def _totals(db: Database, rounds: int) -> Iterator[Figure]:
         return lambda: db.read(lambda conn: merged.count(conn, principal("few"), query))
 
     everything = "SELECT count(*) FROM pfa_mirror WHERE organization_id = %(organization_id)s"
-    ours, yardstick = interleaved(total(Query()), _old(db, everything), rounds)
-    yield Figure("total of all", "count(*) by index", ours, yardstick, 1 / 20)
-    ours, yardstick = interleaved(total(CRANES), _old(db, BARE_COUNT), rounds)
-    yield Figure("total of a category", "count(*) by index", ours, yardstick, 1 / 20)
+    own, yardstick = interleaved(total(Query()), _old(db, everything), rounds)
+    yield Figure("total of all", "count(*) by index", own, yardstick, 1 / 20)
+    own, yardstick = interleaved(total(CRANES), _old(db, BARE_COUNT), rounds)
+    yield Figure("total of a category", "count(*) by index", own, yardstick, 1 / 20)
 
 
 def _kpis(db: Database, rounds: int) -> Iterator[Figure]:
@@ -156,5 +156,5 @@ def _kpis(db: Database, rounds: int) -> Iterator[Figure]:
         old, name = predecessor.stats(), "stats over all"
         if dimension:
             old, name = predecessor.stats(f"data ->> '{dimension}'"), f"stats --by {dimension}"
-        ours, yardstick = interleaved(work, _old(db, old), few)
-        yield Figure(name, "live aggregation", ours, yardstick, 1 / 100)
+        own, yardstick = interleaved(work, _old(db, old), few)
+        yield Figure(name, "live aggregation", own, yardstick, 1 / 100)

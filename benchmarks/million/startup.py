@@ -42,9 +42,9 @@ def figures(db: Database, root: Path, rounds: int) -> Iterator[Figure]:
     )
     with tempfile.TemporaryDirectory() as home:
         # An installed program has its bytecode, so this one is let write it in the first round.
-        ours = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
+        own = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
         environ = {
-            **ours,
+            **own,
             "PFA_EMBEDDED_DIR": str(root),
             "HOME": home,
             "XDG_CONFIG_HOME": home,
@@ -55,14 +55,14 @@ def figures(db: Database, root: Path, rounds: int) -> Iterator[Figure]:
             subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, check=True)
 
         run(*PFA, "init", "--org", data.BIG)
-        ours, yardstick = interleaved(
+        own, yardstick = interleaved(
             lambda: run(*PFA, "--version"), lambda: run(sys.executable, "-c", "pass"), rounds * 2
         )
-        yield Figure("pfa --version", "python -c pass", ours, yardstick, 6)
+        yield Figure("pfa --version", "python -c pass", own, yardstick, 6)
         page = [*PFA, "list", "--category", "Mobile Crane", "--page-size", "100", "-o", "jsonl"]
-        ours, yardstick = interleaved(
+        own, yardstick = interleaved(
             lambda: run(*page),
             lambda: run(sys.executable, "-c", SCRIPT, server.url(root)),
             rounds * 2,
         )
-        yield Figure("pfa list of one page", "a psycopg script", ours, yardstick, 2)
+        yield Figure("pfa list of one page", "a psycopg script", own, yardstick, 2)

@@ -63,14 +63,14 @@ def changes(user: str, records: int) -> list[Change]:
 
 
 def untouched(user: str, records: int, count: int) -> list[str]:
-    """The first so many records of which somebody has no draft."""
+    """The first so many records of which a user has no draft."""
     drafted = {item.pfa_id for item in changes(user, records)}
     every = (f"{data.BIG}-{number:07}" for number in range(1, records + 1))
     return list(islice((pfa_id for pfa_id in every if pfa_id not in drafted), count))
 
 
 def wanted(user: str, records: int) -> int:
-    """How many drafts somebody has; fewer where there are few records."""
+    """How many drafts a user has; fewer where there are few records."""
     return min(PEOPLE[user], records // 4)
 
 
@@ -86,7 +86,7 @@ def change(rng: random.Random, number: int) -> Change:
 
 
 def delta_file(path: Path, records: int, count: int) -> Path:
-    """A file of so many deltas, as somebody saves them after a week of rain."""
+    """A file of so many deltas, as a user saves them after a week of rain."""
     rng = random.Random(3)
     items = [
         {

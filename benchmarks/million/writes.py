@@ -76,8 +76,8 @@ def _single(db: Database, rounds: int) -> Iterator[Figure]:
     def row(
         name: str, work: Callable[[], object], beside: str, yardstick: Callable[[], object]
     ) -> Figure:
-        ours, theirs = interleaved(work, server.of(yardstick), rounds)
-        return Figure(f"{name}, server time", beside, ours, theirs, 3)
+        own, theirs = interleaved(work, server.of(yardstick), rounds)
+        return Figure(f"{name}, server time", beside, own, theirs, 3)
 
     server = ServerTime(db)
     show = server.of(lambda: pfa_core.show_records(db, WRITER, [pfa_id]))

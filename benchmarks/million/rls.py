@@ -1,6 +1,6 @@
-"""What the wall costs: the same reads as the application's role, and as the owner whom it does not hold off.
+"""The cost of row-level security: the same reads as the application's role and as the owner.
 
-python -m benchmarks.million.wall --records 200000
+python -m benchmarks.million.rls --records 200000
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import pfa_core
 from benchmarks.million import data, world
-from benchmarks.million.measure import Figure, interleaved, options, timed, told
+from benchmarks.million.measure import Figure, interleaved, options, report, timed
 from pfa_core import Database, Filters, Principal, Query
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.authorization import authorize
@@ -35,7 +35,7 @@ CRANES = Query(Filters(category=("Mobile Crane",)))
 
 
 def main() -> int:
-    return told(_measured, options(__doc__, records=200_000, rounds=31).parse_args())
+    return report(_measured, options(__doc__, records=200_000, rounds=31).parse_args())
 
 
 def _measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Iterator[Figure]:
@@ -49,10 +49,10 @@ def _measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Itera
         owner.administer(lambda conn: conn.execute("VACUUM ANALYZE"))
         who = signed_in(world.principal("many"))
         for name, work in _works(given.records // 10).items():
-            ours, beside = interleaved(
+            own, beside = interleaved(
                 lambda work=work: work(app, who), lambda work=work: work(owner, who), given.rounds
             )
-            yield Figure(name, "the same as the owner", ours, beside, MOST)
+            yield Figure(name, "the same as the owner", own, beside, MOST)
 
 
 def _pulls(app: Database, owner: Database, path: Path) -> Iterator[Figure]:
