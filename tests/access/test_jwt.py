@@ -220,12 +220,19 @@ def test_a_token_that_is_no_text_is_refused(token):
         verify(token, KEY, NOW)
 
 
-@pytest.mark.parametrize("other", ALPHABET)
-def test_no_other_last_character_says_the_same(other):
+def test_no_other_last_character_says_the_same():
     # 43 characters hold 258 bits, the signature has 256.
-    if other != TOKEN[-1]:
-        with pytest.raises(InvalidToken):
-            verify(TOKEN[:-1] + other, KEY, NOW)
+    others = [other for other in ALPHABET if other != TOKEN[-1]]
+    assert len(others) == len(ALPHABET) - 1
+    assert [other for other in others if is_taken(TOKEN[:-1] + other)] == []
+
+
+def is_taken(token):
+    try:
+        verify(token, KEY, NOW)
+    except InvalidToken:
+        return False
+    return True
 
 
 @given(st.data())

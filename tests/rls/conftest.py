@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 import pfa_core
@@ -34,6 +35,7 @@ def two(postgres, template) -> Iterator[Two]:
         pfa_core.commit(org.db, org.principal("ben"), pfa_core.Selection(session_id="sent"))
         draft(foreign.db, foreign.principal("eve"), "F-1", monthlyRate=888)
         tables = [row[0] for row in org.rows(TENANT_TABLES)]
-        yield Two(url, bound_url(url), org, foreign, tables)
+        with psycopg.connect(url, autocommit=True) as owner:
+            yield Two(url, bound_url(url), org, foreign, tables, owner)
         org.db.close()
         foreign.db.close()

@@ -31,6 +31,7 @@ class Two:
     org: World
     foreign: World
     tables: list[str]
+    owner: Connection[Any]
 
     @contextmanager
     def psql(self) -> Iterator[Connection[Any]]:
@@ -39,16 +40,14 @@ class Two:
             yield conn
 
     def as_owner(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.url, autocommit=True) as conn:
-            cursor = conn.execute(statement, values)
-            return cursor.fetchall() if cursor.description else []
+        cursor = self.owner.execute(statement, values)
+        return cursor.fetchall() if cursor.description else []
 
     def everything(self) -> dict[str, str]:
         """What each table holds, as its owner sees it."""
-        return {
-            table: self.as_owner(f"SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {table} AS t")[0][0]
-            for table in self.tables
-        }  # fmt: skip
+        content = "(SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {0} AS t)"
+        columns = ", ".join(content.format(table) for table in self.tables)
+        return dict(zip(self.tables, self.as_owner(f"SELECT {columns}")[0], strict=True))
 
 
 def authorize(
