@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tests.server import Server, Servers
-from tests.versions import OF_THE_RUN, versions
+from tests.versions import OF_THE_RUN, Version, compiles, older
 
 _OURS = ("PFA_", "XDG_", "PG", "DATABASE_URL")
 # The password of PEMS in every test that asks the environment for one; nothing may ever show it.
 CANARY = "canary-4f1c9a7e55d2"
 
 
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The test's home directory; made by what writes there, which few tests do."""
+    return tmp_path_factory.getbasetemp() / f"home-{next(_homes)}"
+
+
+_homes = count(1)
+
+
 @pytest.fixture(autouse=True)
-def isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def isolated_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the developer's settings nor their database are in any test's reach."""
     for name in list(os.environ):
         if name.startswith(_OURS) and not name.startswith("PFA_TEST_"):
             monkeypatch.delenv(name)
-    home = tmp_path / "home"
-    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     for name in ("CONFIG", "DATA", "STATE", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
@@ -47,16 +56,57 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long",
+        action="store_true",
+        help="run the long forms too: the older PostgreSQL, every fault beside every kill, long sequences",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "every_version: runs on an older PostgreSQL too, where one is installed"
+        "markers",
+        "every_version: runs on an older PostgreSQL too, where one is installed, with --long",
     )
+    config.addinivalue_line("markers", "long: a long form, which runs only with --long")
+    processes.inherit_no_ignored_signals()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("long"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marked = metafunc.definition.get_closest_marker("every_version")
-    if marked and "postgres" in metafunc.fixturenames:
-        metafunc.parametrize("postgres", versions(), ids=str, indirect=True, scope="session")
+    if not marked or "postgres" not in metafunc.fixturenames:
+        return
+    names = [name for name in ("postgres", "jit") if name in metafunc.fixturenames]
+    params = [
+        pytest.param(
+            *(version, jit)[: len(names)],
+            marks=marks,
+            id="-".join((str(version), jit)[: len(names)]),
+        )
+        for version, marks in _versions()
+        for jit in _jit(version)[: None if "jit" in names else 1]
+    ]
+    metafunc.parametrize(names, params, indirect=True, scope="session")
+
+
+def _versions() -> list[tuple[Version, list[pytest.MarkDecorator]]]:
+    """The server of this run, and the older one for the long form."""
+    too = older()
+    return [(OF_THE_RUN, []), *([(too, [pytest.mark.long])] if too else [])]
+
+
+def _jit(version: Version) -> list[str]:
+    """Compiling is forced only where something can be compiled."""
+    return ["jit off", "jit on"] if compiles(version) else ["jit off"]
 
 
 @pytest.fixture(scope="session")

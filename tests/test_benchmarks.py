@@ -14,6 +14,7 @@ import pytest
 from benchmarks.million import peers
 from benchmarks.million.growth import Line, table
 from benchmarks.million.plot import Curve, drawn
+from tests.forms import LONG
 
 ROOT = Path(__file__).parents[1]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -35,6 +36,7 @@ def figures(done: subprocess.CompletedProcess[str], found: Path) -> list[dict[st
     return content["figures"]
 
 
+@LONG
 def test_the_short_form_measures_every_promise(tmp_path: Path) -> None:
     found = tmp_path / "figures.json"
     done = run("benchmarks.million", "--records", "2000", "--rounds", "1", "--json", str(found))
@@ -51,6 +53,7 @@ def test_the_short_form_measures_every_promise(tmp_path: Path) -> None:
     } <= named
 
 
+@LONG
 def test_the_cost_of_the_wall_is_measured(tmp_path: Path) -> None:
     found = tmp_path / "wall.json"
     words = ("--records", "2000", "--rounds", "1", "--json", str(found))
@@ -59,6 +62,7 @@ def test_the_cost_of_the_wall_is_measured(tmp_path: Path) -> None:
     assert {"coming in", "KPIs", "a search, many"} <= {figure["name"] for figure in measured}
 
 
+@LONG
 def test_growth_is_measured_at_every_size_and_drawn(tmp_path: Path) -> None:
     found, plot = tmp_path / "growth.json", tmp_path / "growth.svg"
     words = ("--sizes", "2000,500", "--rounds", "1", "--json", str(found), "--plot", str(plot))

@@ -12,7 +12,12 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+import psycopg
+
+from pfa_core.store.embedded import binaries
 
 OLDEST, OWN = 15, 18
 # Debian's and PGDG's for Debian, PGDG's for Red Hat, Homebrew's on either processor.
@@ -39,6 +44,7 @@ class Version:
 OF_THE_RUN = Version("own")
 
 
+@cache
 def older() -> Version | None:
     """The oldest supported version that is installed with the extensions the schema needs."""
     named = os.environ.get("PFA_TEST_OLDER_PGBIN", "")
@@ -60,10 +66,26 @@ def why_none() -> str:
     )
 
 
-def versions() -> list[Version]:
-    """The server of this run, and the older one where there is one."""
-    too = older()
-    return [OF_THE_RUN, too] if too else [OF_THE_RUN]
+@cache
+def compiles(version: Version) -> bool:
+    """Whether its server has the library that compiles expressions; a server without it compiles nothing."""
+    url = os.environ.get("PFA_TEST_DATABASE_URL")
+    if version.bindir is None and url:
+        with psycopg.connect(url) as conn:
+            row = conn.execute("SELECT pg_jit_available()").fetchone()
+        return bool(row and row[0])
+    named = os.environ.get("PFA_TEST_PGBIN")
+    bindir = version.bindir or (Path(named) if named else binaries.binaries())
+    return any(_libraries(bindir).glob("llvmjit.*"))
+
+
+def _libraries(bindir: Path) -> Path:
+    try:
+        asked = [str(bindir / "pg_config"), "--pkglibdir"]
+        printed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return bindir.parent / "lib"
+    return Path(printed.strip())
 
 
 def _found() -> Iterator[Version]:

@@ -87,12 +87,13 @@ def test_a_file_takes_text_when_asked(capsys: pytest.CaptureFixture[str], tmp_pa
 
 
 def test_the_environment_says_it_and_the_option_wins(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    home.mkdir()
     monkeypatch.setenv("PFA_LOG_FILE", "~/pfa.log")
     monkeypatch.setenv("PFA_LOG_FORMAT", "text")
     assert run(capsys) == (0, ["working"])
-    assert "INFO" in (tmp_path / "home" / "pfa.log").read_text()
+    assert "INFO" in (home / "pfa.log").read_text()
     path = tmp_path / "other.log"
     assert run(capsys, "--log-file", str(path), "--log-format", "json") == (0, ["working"])
     assert events(path) == [("run_started", RUN), ("run_ended", RUN)]

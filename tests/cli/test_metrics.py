@@ -112,5 +112,5 @@ class TestTextfile:
 
 
 def names(folder: Path) -> list[str]:
-    """What is in a test's folder, but for the home that every test has."""
-    return sorted(path.name for path in folder.iterdir() if path.name != "home")
+    """What is in a test's folder."""
+    return sorted(path.name for path in folder.iterdir())

@@ -46,6 +46,17 @@ def test_with_jit_forced_the_plans_and_the_rows_are_the_same(worlds: tuple[World
     assert shapes(worlds[0], forced_jit=False) == shapes(worlds[0], forced_jit=True)
 
 
+def test_where_nothing_can_be_compiled_forcing_it_compiles_nothing(
+    worlds: tuple[World, World],
+) -> None:
+    with Watching(worlds[0].db.conninfo or "", forced_jit=True) as db:
+        can = db.connection().execute("SELECT pg_jit_available()").fetchone()
+        plans, _ = db.watch(
+            lambda: db.read(lambda conn: merged.page(conn, worlds[0].principal(), Query(), limit=9))
+        )
+        assert set(plans.compiled()) == {can == (True,)}
+
+
 def test_our_connections_compile_nothing_even_where_the_server_would(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as admin:
         name = sql.Identifier(admin.info.dbname)

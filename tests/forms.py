@@ -1,0 +1,26 @@
+"""Tests in two forms: the short one runs always, the long one only with --long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+LONG = pytest.mark.long
+
+
+def forms(name: str | tuple[str, ...], *, short: Any, long: Any) -> pytest.MarkDecorator:
+    """Run a test with one value of the argument, and in the long form with another; of several arguments
+    with a tuple of values."""
+    several = isinstance(name, tuple)
+    both = [
+        pytest.param(*(values if several else (values,)), id=form, marks=marks)
+        for form, values, marks in (("short", short, ()), ("long", long, LONG))
+    ]
+    return pytest.mark.parametrize(name, both)
+
+
+def long(values: Iterable[Any]) -> list[Any]:
+    """Values for the long form only, beside those of the short one."""
+    return [pytest.param(value, marks=LONG) for value in values]
