@@ -147,6 +147,23 @@ class World:
         """The handle of the tables' owner: `db` itself, where that is not behind the wall."""
         return self.as_owner or self.db
 
+    @property
+    def url(self) -> str:
+        """The address of the database for its owner."""
+        return str(self.owner.conninfo)
+
+    def at(self, url: str) -> World:
+        """This world through handles on a copy of its database, whose owner's address this is."""
+        owner = SelfClosing(url)
+        bound = self.as_owner is not None and self.as_owner is not self.db
+        db = SelfClosing(bound_url(url)) if bound else owner
+        return World(db, self.organization, dict(self.users), as_owner=owner)
+
+    def close(self) -> None:
+        """Give its connections back."""
+        self.db.close()
+        self.owner.close()
+
     def principal(self, user_id: str = "ann") -> Principal:
         """The principal of a user of this world, with the rights of the user's role."""
         return a_principal(user_id, self.organization, self.users[user_id])

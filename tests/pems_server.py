@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -112,11 +112,24 @@ def a_far_side(
     **sandbox: Any,
 ) -> Iterator[FarSide]:
     """A world whose mirror was filled from the same records as its PEMS."""
-    own = [{**item, "organization": ORG} for item in records]
-    with Sandbox(organization=ORG, records=own, **sandbox) as pems:
-        world = a_world(database_url, *own, users=users)
+    world = a_world(database_url, *owned(records), users=users)
+    with a_pems_beside(world, *records, page_size=page_size, **sandbox) as far:
+        yield far
+
+
+@contextmanager
+def a_pems_beside(
+    world: World, *records: Mapping[str, Any], page_size: int = 10_000, **sandbox: Any
+) -> Iterator[FarSide]:
+    """A PEMS with these records for a world that is there."""
+    with Sandbox(organization=ORG, records=owned(records), **sandbox) as pems:
         profile = a_profile(pems.url, grid=GridSettings(page_size=page_size))
         yield FarSide(world, pems, profile)
+
+
+def owned(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The records as those of the organization."""
+    return [{**item, "organization": ORG} for item in records]
 
 
 @contextmanager

@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import psycopg
@@ -31,8 +32,10 @@ from pfa_core.store.embedded import server as embedded
 from tests.versions import Version
 
 _TMPFS = Path("/dev/shm")
-_TMPFS_NEEDS = 1024 * 1024 * 1024
+_TMPFS_NEEDS = 2 * 1024 * 1024 * 1024
+_SPARES = 8
 _PREFIX = "pfa-test-"
+Built = TypeVar("Built")
 _LOGIN = f"pfa_test_login_{os.getpid()}"
 
 # Becomes another user where PostgreSQL refuses ours, dies with its parent, then is the program.
@@ -117,16 +120,29 @@ class Server:
     parameters: Mapping[str, object]
     prefix: str = field(default_factory=lambda: f"pfa_test_{os.getpid()}_{uuid.uuid4().hex[:8]}")
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
-    _template: str | None = None
+    _built: dict[Hashable, tuple[str, Any]] = field(default_factory=dict)
+    _untouched: dict[str, list[str]] = field(default_factory=dict)
+    _touched: list[str] = field(default_factory=list)
 
     def template(self) -> str:
-        """The name of a database with the schema of today; nobody stays connected to it."""
-        if self._template is None:
-            name = self.create()
-            with psycopg.connect(self.url(name), autocommit=True) as connection:
-                migrations.upgrade(connection)
-            self._template = name
-        return self._template
+        """The name of a database with the schema of today, to which no session is connected."""
+        return self._once(None, "template0", _migrate)[0]
+
+    def built(self, key: Hashable, build: Callable[[str], Built]) -> tuple[str, Built]:
+        """The name of a migrated database at whose address `build` has been at work, once for a key, and
+        what it gave. Databases are made from it: no session is connected to it."""
+        return self._once(key, self.template(), build)
+
+    def _once(
+        self, key: Hashable, template: str, build: Callable[[str], Built]
+    ) -> tuple[str, Built]:
+        if key not in self._built:
+            name = self.create(template)
+            made = build(self.url(name))
+            # A first session leaves a file of the catalogs behind, which the copies then have too.
+            psycopg.connect(self.url(name)).close()
+            self._built[key] = name, made
+        return self._built[key]
 
     def url(self, name: str) -> str:
         return url_of({**self.parameters, "dbname": name})
@@ -151,12 +167,43 @@ class Server:
 
     @contextmanager
     def database(self, template: str | None = None) -> Iterator[str]:
-        """A database for the block, as its URL."""
-        name = self.create(template)
+        """A database for the block, as its URL: new, or one that an earlier block has only read."""
+        spare = self._untouched.setdefault(template or "", [])
+        name = spare.pop() if spare else self._instead_of_touched(template)
+        began = self._next_transaction()
         try:
             yield self.url(name)
         finally:
+            self._end_sessions(name)
+            # Whatever writes takes a number: where none was taken since, in any database, this is as it was.
+            unchanged = self._next_transaction() == began
+            room = sum(map(len, self._untouched.values())) < _SPARES
+            (spare if unchanged and room else self._touched).append(name)
+
+    def _instead_of_touched(self, template: str | None) -> str:
+        """A new database; those that were written in are dropped first, while no block counts transactions."""
+        while self._touched:
+            self.drop(self._touched.pop())
+        return self.create(template)
+
+    def _next_transaction(self) -> str:
+        row = self.admin.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
+        return str(row and row[0])
+
+    def _end_sessions(self, name: str) -> None:
+        ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+        self.admin.execute(ended, [name])
+
+    def close(self) -> None:
+        """Drop everything that was made here."""
+        spare = [name for names in self._untouched.values() for name in names]
+        for name in (*self._touched, *spare, *(name for name, _ in self._built.values())):
             self.drop(name)
+
+
+def _migrate(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        migrations.upgrade(connection)
 
 
 class Servers:
@@ -188,9 +235,10 @@ def running_server(bindir: Path | None = None) -> Iterator[Server]:
         parameters = own.dsn() if own else conninfo_to_dict(named or "")
         admin = stack.enter_context(psycopg.connect(**parameters, autocommit=True))
         server = Server(admin, parameters)
-        yield server
-        if server._template:
-            server.drop(server._template)
+        try:
+            yield server
+        finally:
+            server.close()
         if named:
             admin.execute(f"DROP ROLE IF EXISTS {_LOGIN}")
 
@@ -216,10 +264,22 @@ def own_postgresql(bindir: Path | None = None) -> Iterator[Postgresql]:
 def bound_url(url: str) -> str:
     """The address of a migrated database for a login role that is no more than a member of pfa_app:
     what somebody has who knows the application's password."""
+    words = conninfo_to_dict(url)
+    _make_login(url, f"{words.get('host')}:{words.get('port')}")
+    return url_of({**words, "user": _LOGIN, "password": _LOGIN})
+
+
+_logins: set[str] = set()
+
+
+def _make_login(url: str, server: str) -> None:
+    """Make the role, once on each server."""
+    if server in _logins:
+        return
     with psycopg.connect(url, autocommit=True) as admin:
         if not admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [_LOGIN]).rowcount:
             admin.execute(f"CREATE ROLE {_LOGIN} LOGIN PASSWORD '{_LOGIN}' IN ROLE pfa_app")
-    return url_of({**conninfo_to_dict(url), "user": _LOGIN, "password": _LOGIN})
+    _logins.add(server)
 
 
 def url_of(parameters: Mapping[str, object]) -> str:

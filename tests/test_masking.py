@@ -29,8 +29,9 @@ from pfa_core.model.principal import RIGHTS_OF, Role
 from pfa_core.pems.mapping.field_map import DEFAULT_FIELDS, load_field_map
 from pfa_core.sync.push.options import PushOptions
 from pfa_core.sync.run_log import JsonFormatter, attached
-from tests.factories import a_world, commit, draft, record
-from tests.pems_server import FarSide, a_far_side
+from tests.factories import World, a_world, commit, draft, record
+from tests.pems_server import FarSide, a_far_side, a_pems_beside
+from tests.worlds import built_once
 
 # Every amount of this world holds these figures; nothing else does.
 CANARY = "739146"
@@ -43,11 +44,14 @@ def priced(pfa_id: str, **fields: Any) -> dict[str, Any]:
     return record(pfa_id, **money, **fields)
 
 
-@pytest.fixture
-def far(database_url: str) -> Iterator[FarSide]:
+RECORDS = [priced(f"P-{number}") for number in range(1, 6)]
+THEIRS = {"monthlyRate": int(f"{CANARY}9")}
+
+
+@built_once
+def world(url: str) -> World:
     """Ann, an admin, drafted, committed and is in conflict about money; then she may not see it."""
-    records = [priced(f"P-{number}") for number in range(1, 6)]
-    with a_far_side(database_url, *records, users={"ann": "admin", "bob": "admin"}) as far:
+    with a_far_side(url, *RECORDS, users={"ann": "admin", "bob": "admin"}) as far:
         world, ann = far.world, far.ann
         draft(world.db, ann, "P-1", monthlyRate=int(f"{CANARY}1"), model="M")
         for number, session in ((2, "c"), (3, "x"), (4, "d")):
@@ -55,15 +59,22 @@ def far(database_url: str) -> Iterator[FarSide]:
                 world.db, ann, f"P-{number}", session=session, monthlyRate=int(f"{CANARY}{number}")
             )
             commit(world.db, ann, session=session)
-        far.pems.change("P-3", monthlyRate=int(f"{CANARY}9"))
+        far.pems.change("P-3", **THEIRS)
         far.push(session_id="x")
         world.execute(
             "UPDATE pfa_modification SET state = 'sync_error', attempts = 1, sync_error ="
             " 'PEMS_REJECTED: the rate 7391464 is above 739146' WHERE session_id = 'd'"
         )
         world.add_user("ann", "admin", rights=BLIND)
+        return world
+
+
+@pytest.fixture
+def far(world: World) -> Iterator[FarSide]:
+    """That world and its PEMS."""
+    with a_pems_beside(world, *RECORDS) as far:
+        far.pems.change("P-3", **THEIRS)
         yield far
-        world.db.close()
 
 
 @pytest.fixture

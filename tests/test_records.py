@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -18,14 +17,16 @@ from pfa_core.model.delta import FieldConflict
 from pfa_core.model.record import SORTABLE
 from pfa_core.store.reads import search as finding
 from tests.factories import World, a_world, commit, draft, record
+from tests.forms import forms, long
 from tests.life_cycle.views import ids, one, seen
+from tests.worlds import built_once
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
+@built_once
+def world(url: str) -> World:
     """Cranes 1 and 2, a purchased loader 3, and a van 4 without dates."""
-    world = a_world(
-        database_url,
+    return a_world(
+        url,
         record("P-1", areaSilo="Silo 4", manufacturer="Müller", contract="C-1"),
         record("P-2", model="100%_\\x", description='O\'Neill "big"', isActualized=True),
         record(
@@ -52,8 +53,6 @@ def world(database_url: str) -> Iterator[World]:
         ),
         users={"ann": "admin", "bob": "editor"},
     )
-    yield world
-    world.db.close()
 
 
 FILTERS = [
@@ -237,9 +236,8 @@ SORTED_VALUES: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("field", sorted(SORTABLE))
-@pytest.mark.parametrize("descending", [False, True])
 def test_every_field_sorts_both_ways_by_merged_values_with_nulls_last(
-    database_url: str, field: str, descending: bool
+    database_url: str, field: str
 ) -> None:
     dates = field.endswith(("Start", "End"))
     texts = ["A", "Z", "a", "Ä"]
@@ -249,12 +247,13 @@ def test_every_field_sorts_both_ways_by_merged_values_with_nulls_last(
     random.Random(7).shuffle(shuffled)
     world = a_world(database_url, *shuffled)
     there = [row for row in rows if row[field] is not None]
-    # sorted() is stable also when it reverses: ties stay in the order of their ids.
-    wanted = sorted(there, key=lambda row: row["pfaId"])
-    wanted = sorted(wanted, key=lambda row: row[field], reverse=descending)
-    wanted += sorted((row for row in rows if row[field] is None), key=lambda row: row["pfaId"])
-    order = f"{'-' if descending else ''}{field}"
-    assert ids(world, sort=order) == [row["pfaId"] for row in wanted]
+    for descending in (False, True):
+        # sorted() is stable also when it reverses: ties stay in the order of their ids.
+        wanted = sorted(there, key=lambda row: row["pfaId"])
+        wanted = sorted(wanted, key=lambda row: row[field], reverse=descending)
+        wanted += sorted((row for row in rows if row[field] is None), key=lambda row: row["pfaId"])
+        order = f"{'-' if descending else ''}{field}"
+        assert ids(world, sort=order) == [row["pfaId"] for row in wanted]
 
 
 def _sortable(field: str, number: int, value: Any) -> dict[str, Any]:
@@ -356,7 +355,10 @@ class TestPages:
         assert [row.pfa_id for row in rest.records] == ["P-3", "p-4"]
         assert rest.records[0].data["forecastStart"] == "2026-02-01"
 
-    def test_any_order_in_any_page_size_equals_one_big_page(self, database_url: str) -> None:
+    @forms("examples", short=15, long=60)
+    def test_any_order_in_any_page_size_equals_one_big_page(
+        self, database_url: str, examples: int
+    ) -> None:
         world = _many(database_url)
         ann = world.principal()
         names = sorted(SORTABLE)
@@ -364,7 +366,7 @@ class TestPages:
         named = tuple(row.pfa_id for row in everything[::2])
         keys = st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True)
 
-        @settings(max_examples=60, deadline=None, database=None)
+        @settings(max_examples=examples, deadline=None, database=None)
         @given(keys=keys, down=st.lists(st.booleans(), min_size=3, max_size=3), data=st.data())
         def check(keys: list[str], down: list[bool], data: st.DataObject) -> None:
             sort = tuple(SortKey(name, flag) for name, flag in zip(keys, down, strict=False))
@@ -444,7 +446,9 @@ def _many(database_url: str) -> World:
 
 @pytest.mark.parametrize("ahead", [1, 4, 1000])
 @pytest.mark.parametrize("most", [0, 3, 2000])
-@pytest.mark.parametrize("sort", ["forecastStart", "-pfaId", "source,model", "actualStart"])
+@pytest.mark.parametrize(
+    "sort", ["forecastStart", "source,model", *long(["-pfaId", "actualStart"])]
+)
 def test_a_search_finds_the_same_in_the_same_order_whichever_way_it_is_read(
     world: World, ahead: int, most: int, sort: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -488,10 +492,10 @@ class TestStreams:
         ann = world.principal()
         assert len(list(pfa_core.stream_records(world.db, ann, Query(), limit=limit))) == found
 
-    def test_it_speaks_of_one_moment(self, world: World, database_url: str) -> None:
+    def test_it_speaks_of_one_moment(self, world: World) -> None:
         rows = pfa_core.stream_records(world.db, world.principal(), Query())
         first = next(rows)
-        other = a_world(database_url, users={"ann": "admin"})
+        other = a_world(world.url, users={"ann": "admin"})
         draft(other.db, other.principal(), "P-2", model="A")
         assert [row.sync_state for row in (first, *rows)] == ["pristine"] * 4
         assert ids(world, state=("draft",)) == ["P-2"]

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 import pfa_core
 from pfa_core import Selection, errors
 from pfa_core.status_summary import StatusReport
 from tests.factories import World, a_world, commit, draft, record
+from tests.worlds import built_once
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = a_world(
-        database_url, record("P-1"), record("P-2"), users={"ann": "admin", "bob": "editor"}
-    )
-    yield world
-    world.db.close()
+@built_once
+def world(url: str) -> World:
+    return a_world(url, record("P-1"), record("P-2"), users={"ann": "admin", "bob": "editor"})
 
 
 def status(world: World, user: str = "ann") -> StatusReport:
@@ -109,8 +104,8 @@ class TestRuns:
         assert (runs[:2], len(runs)) == ([third, second], 3)
         assert [run.run_id for run in pfa_core.list_runs(world.db, ann, limit=1)] == [third]
 
-    def test_another_organization_s_run_is_not_found(self, world: World, database_url: str) -> None:
-        there = a_world(database_url, record("P-1"), organization="THERE")
+    def test_another_organization_s_run_is_not_found(self, world: World) -> None:
+        there = a_world(world.url, record("P-1"), organization="THERE")
         run = pfa_core.list_runs(there.db, there.principal())[0]
         assert pfa_core.show_run(there.db, there.principal(), run.run_id).run == run
         with pytest.raises(errors.NotFound):
@@ -183,10 +178,8 @@ class TestLog:
             draft(world.db, world.principal(), dor="HQ")
         assert self.actions(world) == before
 
-    def test_another_organization_s_entries_stay_there(
-        self, world: World, database_url: str
-    ) -> None:
-        there = a_world(database_url, record("P-9"), organization="THERE")
+    def test_another_organization_s_entries_stay_there(self, world: World) -> None:
+        there = a_world(world.url, record("P-9"), organization="THERE")
         assert self.actions(there) == [("pull", "ann"), ("begin", "ann")]
         with pytest.raises(errors.NotFound):
             pfa_core.list_log(world.db, world.principal(), pfa_id="P-9")

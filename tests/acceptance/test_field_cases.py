@@ -19,12 +19,13 @@ from pfa_core.access.tokens import keyring
 from pfa_core.model.delta import FieldConflict, check, clean
 from pfa_core.records import MergedRecord
 from tests.factories import World, a_principal, a_world, commit, draft, record
+from tests.worlds import built_once
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = a_world(
-        database_url,
+@built_once
+def world(url: str) -> World:
+    return a_world(
+        url,
         record("001", class_="Mobile Crane", dor="BEO", monthlyRate=5000, forecastEnd="2025-12-31"),
         record(
             "002",
@@ -49,8 +50,6 @@ def world(database_url: str) -> Iterator[World]:
         organization="TEST_ORG",
         users={"ann": "admin", "ed": "editor", "vera": "viewer"},
     )
-    yield world
-    world.db.close()
 
 
 def rows(world: World, user: str = "ann", **filters: Any) -> dict[str, MergedRecord]:
@@ -83,8 +82,8 @@ class TestList:
         with pytest.raises(errors.Unauthorized):
             pfa_core.authenticate(pfa_core.resolve(Flags(org="TEST_ORG")))
 
-    def test_07_another_organization_is_forbidden(self, world: World, database_url: str) -> None:
-        a_world(database_url, organization="OTHER", users={"eve": "admin"})
+    def test_07_another_organization_is_forbidden(self, world: World) -> None:
+        a_world(world.url, organization="OTHER", users={"eve": "admin"})
         with pytest.raises(errors.Forbidden):
             pfa_core.list_records(world.db, a_principal("ann", "OTHER"), Query())
 
@@ -209,10 +208,8 @@ class TestPermissions:
         with pytest.raises(errors.PermissionDenied, match=Right.SYNC):
             commit(world.db, world.principal("vera"))
 
-    def test_29_a_member_of_no_such_organization_is_forbidden(
-        self, world: World, database_url: str
-    ) -> None:
-        a_world(database_url, organization="OTHER", users={"eve": "admin"})
+    def test_29_a_member_of_no_such_organization_is_forbidden(self, world: World) -> None:
+        a_world(world.url, organization="OTHER", users={"eve": "admin"})
         with pytest.raises(errors.Forbidden):
             draft(world.db, a_principal("eve", "TEST_ORG"), "001", monthlyRate=1)
         assert "001" not in rows(world, state=("draft",))
@@ -235,16 +232,16 @@ class TestPermissions:
 
 class TestTenancy:
     @pytest.fixture
-    def others(self, world: World, database_url: str) -> list[World]:
+    def others(self, world: World) -> list[World]:
         """ORG2, where ann only reads, and ORG3, of which she is no member; the same ids in each."""
         two = a_world(
-            database_url,
+            world.url,
             record("001", monthlyRate=2),
             organization="ORG2",
             users={"eve": "admin", "ann": "viewer"},
         )
         three = a_world(
-            database_url,
+            world.url,
             record("001", monthlyRate=3),
             organization="ORG3",
             users={"eve": "admin"},
@@ -373,12 +370,11 @@ class TestSigningIn:
     def test_59_every_sync_command_needs_a_token(
         self,
         world: World,
-        database_url: str,
         words: tuple[str, ...],
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        monkeypatch.setenv("PFA_DATABASE_URL", database_url)
+        monkeypatch.setenv("PFA_DATABASE_URL", world.url)
         assert main([*words, "--org", "TEST_ORG"]) == 4
         assert capsys.readouterr().err.endswith("[UNAUTHORIZED]\n")
 
@@ -388,8 +384,8 @@ class TestSyncOfOthers:
     cancelled by its id; here it is retried by it, and cancelled only by the signal of whoever started it."""
 
     @pytest.fixture
-    def theirs(self, database_url: str) -> Iterator[World]:
-        other = a_world(database_url, record("001"), organization="OTHER", users={"eve": "admin"})
+    def theirs(self, world: World) -> Iterator[World]:
+        other = a_world(world.url, record("001"), organization="OTHER", users={"eve": "admin"})
         yield other
         other.db.close()
 

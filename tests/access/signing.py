@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,27 +21,21 @@ def settings(org: str | None = None) -> Settings:
     return pfa_core.resolve(Flags(org=org))
 
 
-def a_signing_world(database_url: str) -> Iterator[World]:
-    keyring.ensure(settings())
-    yield from a_world_of_three(database_url)
-
-
-def a_world_of_three(database_url: str) -> Iterator[World]:
+def a_world_of_three(url: str) -> World:
     """An admin, an editor, a viewer and a record."""
-    world = a_world(
-        database_url,
-        record("P-1"),
-        users={"ann": "admin", "bob": "editor", "vera": "viewer"},
-    )
-    yield world
-    world.db.close()
+    users = {"ann": "admin", "bob": "editor", "vera": "viewer"}
+    return a_world(url, record("P-1"), users=users)
 
 
-def a_second_tenant(world: World, database_url: str) -> World:
+def a_signing_key() -> None:
+    """The key of this installation, which signs tokens."""
+    keyring.ensure(settings())
+
+
+def a_second_tenant(world: World) -> World:
     """A second organization, where bob is the admin."""
-    return a_world(
-        database_url, record("P-1"), organization="THERE", users={"bob": "admin", "eve": "viewer"}
-    )
+    users = {"bob": "admin", "eve": "viewer"}
+    return a_world(world.url, record("P-1"), organization="THERE", users=users)
 
 
 def issue(world: World, user: str = "bob", by: str = "ann", **rest: Any) -> IssuedToken:

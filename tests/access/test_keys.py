@@ -16,10 +16,20 @@ from pfa_core.access.tokens.keyring import Keyring, SigningKey
 from pfa_core.model.ids import utc_now
 from pfa_core.model.principal import RIGHTS_OF, Role
 from pfa_core.model.secret import Secret
-from tests.access.signing import a_signing_world, count, issue, present, settings, trail
+from tests.access.signing import (
+    a_signing_key,
+    a_world_of_three,
+    count,
+    issue,
+    present,
+    settings,
+    trail,
+)
 from tests.factories import World
+from tests.worlds import built_once
 
-world = pytest.fixture(a_signing_world)
+world = built_once(a_world_of_three)
+key = pytest.fixture(a_signing_key, autouse=True)
 
 
 class TestKeys:

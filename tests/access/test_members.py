@@ -17,6 +17,7 @@ from pfa_core.config.settings import os_user
 from pfa_core.model.principal import RIGHTS_OF, Principal, Role
 from tests.access.signing import a_world_of_three, settings
 from tests.factories import SelfClosing, World, a_principal, a_world, draft, record
+from tests.worlds import built_once
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -27,9 +28,7 @@ def db(database_url: str) -> Iterator[SelfClosing]:
         yield handle
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    yield from a_world_of_three(database_url)
+world = built_once(a_world_of_three)
 
 
 def members(db: SelfClosing, principal: Principal) -> list[tuple[str, str]]:
@@ -236,11 +235,9 @@ class TestMembers:
         assert [user for user, _ in members(world.db, ann)] == ["ann", "bob", "vera"]
         assert [e.action for e in pfa_core.list_log(world.db, ann)] == ["pull", "begin"]
 
-    def test_rights_differ_from_one_organization_to_another(
-        self, world: World, database_url: str
-    ) -> None:
+    def test_rights_differ_from_one_organization_to_another(self, world: World) -> None:
         there = a_world(
-            database_url,
+            world.url,
             record("P-1"),
             organization="THERE",
             users={"bob": "admin", "ann": "viewer"},
@@ -363,10 +360,8 @@ class TestTokens:
         assert forged not in refused.value.message
         assert settings().token is None
 
-    def test_a_token_that_holds_another_organization_is_refused(
-        self, signed: World, database_url: str
-    ) -> None:
-        there = a_world(database_url, record("P-1"), organization="THERE", users={"bob": "admin"})
+    def test_a_token_that_holds_another_organization_is_refused(self, signed: World) -> None:
+        there = a_world(signed.url, record("P-1"), organization="THERE", users={"bob": "admin"})
         theirs = pfa_core.issue_token(there.db, settings(), there.principal("bob"), user_id="bob")
         assert self.present(theirs).organization_id == "THERE"
         with pytest.raises(errors.Forbidden):

@@ -13,7 +13,8 @@ from pfa_core import Filters, Selection, errors
 from pfa_core.access.tokens import keyring
 from pfa_core.model.principal import SERVICE_RIGHTS, Principal, Right
 from tests.access.signing import (
-    a_signing_world,
+    a_signing_key,
+    a_world_of_three,
     count,
     issue,
     issue_service,
@@ -23,8 +24,10 @@ from tests.access.signing import (
 )
 from tests.factories import World, draft, record
 from tests.pems_server import a_far_side
+from tests.worlds import built_once
 
-world = pytest.fixture(a_signing_world)
+world = built_once(a_world_of_three)
+key = pytest.fixture(a_signing_key, autouse=True)
 
 
 class TestServices:

@@ -16,7 +16,8 @@ from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
 from tests.access.signing import (
     NOW,
     a_second_tenant,
-    a_signing_world,
+    a_signing_key,
+    a_world_of_three,
     count,
     issue,
     listed,
@@ -26,8 +27,10 @@ from tests.access.signing import (
     trail,
 )
 from tests.factories import World, draft
+from tests.worlds import built_once
 
-world = pytest.fixture(a_signing_world)
+world = built_once(a_world_of_three)
+key = pytest.fixture(a_signing_key, autouse=True)
 there = pytest.fixture(a_second_tenant)
 
 

@@ -24,6 +24,7 @@ from tests.sync.push.test_push import (
     test_commitments_of_all_users_go_the_oldest_first,
     test_the_history_tells_what_happened_to_every_attempt,
     test_the_rollup_follows_what_was_folded_in,
+    world_beside_pems,
 )
 
 

@@ -9,21 +9,21 @@ from pfa_cli.app import main
 from pfa_core.access.tokens import keyring
 from tests.factories import World, a_world, commit, draft, record
 from tests.kpis.exact import require_exact
+from tests.worlds import built_once
 
 
-@pytest.fixture
-def world(database_url):
+@built_once
+def world(url: str) -> World:
     users = {"ann": "admin", "bob": "editor"}
     rows = [record(f"P-{n}", category=f"C{n % 2}") for n in range(6)]
-    world = a_world(database_url, *rows, users=users)
+    world = a_world(url, *rows, users=users)
     draft(world.db, world.principal(), "P-1", monthlyRate=5)
     commit(world.db, world.principal())
     draft(world.db, world.principal(), "P-1", session="t", model="A")
     draft(world.db, world.principal("bob"), "P-2", model="B")
-    there = a_world(database_url, record("X-1"), organization="THERE", users={"eve": "admin"})
-    yield world
-    there.db.close()
-    world.db.close()
+    there = a_world(url, record("X-1"), organization="THERE", users={"eve": "admin"})
+    there.close()
+    return world
 
 
 def found(world: World, **options) -> tuple[int, int]:
@@ -111,10 +111,8 @@ def test_drift_of_another_organization_is_neither_told_nor_mended(world):
     assert everything_kept(world) == spoiled
 
 
-def test_the_command_ends_with_1_while_something_does_not_agree(
-    world, database_url, monkeypatch, capsys
-):
-    monkeypatch.setenv("PFA_DATABASE_URL", database_url)
+def test_the_command_ends_with_1_while_something_does_not_agree(world, monkeypatch, capsys):
+    monkeypatch.setenv("PFA_DATABASE_URL", world.url)
     settings = pfa_core.resolve()
     keyring.ensure(settings)
     issued = pfa_core.issue_token(world.db, settings, world.principal(), user_id="ann")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,21 +17,20 @@ from pfa_core import errors
 from pfa_core.admin.metrics import Kind, Metric, Sample
 from pfa_core.store import leases
 from tests.factories import World, a_principal, a_world, commit, draft, record
+from tests.worlds import built_once
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 Labels = tuple[tuple[str, str], ...]
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = a_world(
-        database_url,
+@built_once
+def world(url: str) -> World:
+    return a_world(
+        url,
         *(record(f"P-{number}") for number in range(1, 5)),
         users={"ann": "admin", "bob": "editor"},
     )
-    yield world
-    world.db.close()
 
 
 def metrics(world: World, user: str = "ann") -> list[Metric]:
@@ -101,11 +99,9 @@ class TestRecords:
         assert not {name for name in names if name.startswith("pfa_baseline")}
         assert "pfa_last_run" not in pfa_core.exposition(metrics(world))
 
-    def test_nothing_of_another_organization_is_counted(
-        self, world: World, database_url: str
-    ) -> None:
+    def test_nothing_of_another_organization_is_counted(self, world: World) -> None:
         before = metrics(world)
-        there = a_world(database_url, record("X-1"), organization="THERE")
+        there = a_world(world.url, record("X-1"), organization="THERE")
         draft(there.db, there.principal(), "X-1", model="A")
         a_run(there, "push", "failed", NOW, synced=5)
         there.db.transact(lambda conn: take_lease(conn, "THERE", "push", HOUR))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -18,17 +17,17 @@ from pfa_core import Change, LogFilter, Principal, Query, Right, Selection, erro
 from pfa_core.model.ids import new_id
 from pfa_core.store import audit, members
 from tests.factories import World, a_principal, a_world, commit, draft, record
+from tests.worlds import built_once
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
+@built_once
+def world(url: str) -> World:
     users = {"ann": "admin", "bob": "editor", "vera": "viewer"}
-    world = a_world(database_url, record("P-1"), record("P-2"), users=users)
+    world = a_world(url, record("P-1"), record("P-2"), users=users)
     draft(world.db, world.principal("ann"), "P-1", session="a", reason="Weather", model="A")
     draft(world.db, world.principal("bob"), "P-2", session="b", model="B")
     commit(world.db, world.principal("bob"), session="b")
-    yield world
-    world.db.close()
+    return world
 
 
 def actions(world: World, user: str = "ann", **filters: Any) -> list[tuple[str, str]]:
@@ -153,7 +152,7 @@ def test_more_entries_than_are_read_at_once_all_come(
     assert followed(world, *step, history=0) == [("save", f"P-{n}") for n in range(2, 8)]
 
 
-def test_an_entry_whose_transaction_ends_late_is_not_lost(world: World, database_url: str) -> None:
+def test_an_entry_whose_transaction_ends_late_is_not_lost(world: World) -> None:
     """Its id is older than those of entries that were told before it was there."""
     wrote, go_on = threading.Event(), threading.Event()
 
@@ -163,7 +162,7 @@ def test_an_entry_whose_transaction_ends_late_is_not_lost(world: World, database
         wrote.set()
         assert go_on.wait(20)
 
-    with pfa_core.Database(database_url) as other:
+    with pfa_core.Database(world.url) as other:
         thread = threading.Thread(target=other.transact, args=(slow,))
 
         def begin() -> None:
@@ -276,9 +275,9 @@ def test_a_refusal_stays_that_refusal_whatever_the_user_is_called(world: World, 
 
 
 def test_a_denial_that_cannot_be_written_stays_the_denial(
-    world: World, database_url: str, caplog: pytest.LogCaptureFixture
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    name = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
+    name = psycopg.conninfo.conninfo_to_dict(world.url)["dbname"]
     world.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     world.execute(
         "ALTER TABLE audit_log ADD CONSTRAINT never CHECK (action <> 'permission_denied')"

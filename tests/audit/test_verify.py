@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,8 @@ from pfa_core.model.ids import new_id
 from pfa_core.store import audit, rls
 from tests.factories import World, a_world, commit, draft, record
 from tests.life_cycle.together import together
+from tests.processes import started
+from tests.worlds import built_once
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAVED = "(SELECT link_id FROM audit_log WHERE action = 'save' LIMIT 1)"
@@ -30,10 +30,10 @@ ADDED = (
 )
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
+@built_once
+def world(url: str) -> World:
     """Seven links: organization made without one, begin, pull, save of two, commit, save, discard, grant."""
-    world = a_world(database_url, record("P-1"), record("P-2"), users={"ann": "admin"})
+    world = a_world(url, record("P-1"), record("P-2"), users={"ann": "admin"})
     ann = world.principal()
     changes = [Change("P-1", {"model": "A"}, "why"), Change("P-2", {"model": "B"})]
     pfa_core.save(world.db, ann, changes, session_id="s")
@@ -41,8 +41,7 @@ def world(database_url: str) -> Iterator[World]:
     draft(world.db, ann, "P-1", session="t", dor="BEO")
     pfa_core.discard(world.db, ann, Selection(session_id="t"))
     pfa_core.grant(world.db, ann, "carl", "viewer")
-    yield world
-    world.db.close()
+    return world
 
 
 def verified(world: World, anchor: str | None = None) -> LogReport:
@@ -232,8 +231,8 @@ def test_what_is_no_anchor_is_refused(world: World, anchor: str):
         verified(world, anchor)
 
 
-def test_organizations_have_chains_of_their_own(world: World, database_url: str):
-    there = a_world(database_url, record("X-1"), organization="THERE")
+def test_organizations_have_chains_of_their_own(world: World):
+    there = a_world(world.url, record("X-1"), organization="THERE")
     world.execute("DELETE FROM audit_log WHERE action = 'grant'")
     assert (verified(there).whole, verified(there).links) == (True, 2)
     assert not verified(world).whole
@@ -282,14 +281,14 @@ def test_entries_written_one_by_one_are_all_in_the_link(world: World, kept: tupl
     ]
 
 
-def test_entries_outside_of_our_transactions_are_refused(world: World, database_url: str):
+def test_entries_outside_of_our_transactions_are_refused(world: World):
     entry = audit.Entry(str(world.db.new_id()))
-    with psycopg.connect(database_url) as conn, pytest.raises(errors.Internal):
+    with psycopg.connect(world.url) as conn, pytest.raises(errors.Internal):
         audit.write(conn, "ORG", "ann", "save", world.db.clock(), [entry])
 
 
-def test_one_transaction_may_write_for_several_organizations(world: World, database_url: str):
-    there = a_world(database_url, record("X-1"), organization="THERE")
+def test_one_transaction_may_write_for_several_organizations(world: World):
+    there = a_world(world.url, record("X-1"), organization="THERE")
 
     def work(conn: psycopg.Connection) -> None:
         for code in ("THERE", "ORG", "THERE"):
@@ -340,14 +339,11 @@ with Database(sys.argv[1]) as db:
 
 def test_writers_killed_at_any_moment_leave_the_chain_whole(world: World):
     for told in (1, 2, 3):
-        child = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(world.db.conninfo)],
-            cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env=os.environ.copy(),
-        )  # fmt: skip
-        assert child.stdout
-        with child.stdout as lines:
+        argv = [sys.executable, "-c", WRITER, str(world.db.conninfo)]
+        with started(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as child:
             for _ in range(told * 3):
-                assert lines.readline()
+                assert child.stdout
+                assert child.stdout.readline()
             child.kill()
             child.wait(10)
         assert verified(world).whole

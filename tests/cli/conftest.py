@@ -1,10 +1,20 @@
-"""The program at work on a database of the test's own."""
+"""The program at work on a database of the test's own, empty or with a stage set.
+
+@a_stage
+def ready(pfa: Pfa) -> None:
+    '''The organization HOLNG.'''
+    assert pfa("init", "--org", "HOLNG").code == 0
+
+is a fixture: each test has the program where those commands left it. They are run once; database and
+files are then copied.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +23,7 @@ import pytest
 
 from pfa_cli.app import main
 from tests.conftest import CANARY
-from tests.server import bound_url
+from tests.server import Server, bound_url
 
 
 @dataclass(frozen=True)
@@ -33,30 +43,70 @@ class Told:
         return self.out.splitlines()
 
 
-Pfa = Callable[..., Told]
 # What needs the owner's address on a server of one's own: who comes in is decided there.
 OWNER_S = {("init",), ("org", "add"), ("auth", "keys"), ("db",)}
 
 
-@pytest.fixture
-def pfa(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Pfa:
-    """Run a command line in this process; the database is empty, its schema there. What the owner has to
-    do goes to the owner's address, everything else behind the wall."""
-    bound = bound_url(database_url)
-    monkeypatch.setenv("PFA_DATABASE_URL", bound)
+@dataclass(frozen=True)
+class Pfa:
+    """Runs command lines in this process. What the owner has to do goes to the owner's address, everything
+    else to that of a role to which row-level security applies."""
 
-    def run(*words: str) -> Told:
+    url: str
+    folder: Path
+    capsys: pytest.CaptureFixture[str] = field(repr=False)
+
+    def __call__(self, *words: str) -> Told:
         with pytest.MonkeyPatch.context() as patch:
             if words[:1] in OWNER_S or words[:2] in OWNER_S:
-                patch.setenv("PFA_DATABASE_URL", database_url)
+                patch.setenv("PFA_DATABASE_URL", self.url)
             code = main(list(words))
-        said = capsys.readouterr()
+        said = self.capsys.readouterr()
         assert CANARY not in said.out + said.err
         return Told(code, said.out, said.err)
 
-    return run
+
+@pytest.fixture
+def pfa(
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Pfa:
+    """The program on a database that is empty, its schema there."""
+    monkeypatch.setenv("PFA_DATABASE_URL", bound_url(database_url))
+    return Pfa(database_url, tmp_path, capsys)
+
+
+def a_stage(prepare: Callable[[Pfa], None]) -> Callable[..., Iterator[Pfa]]:
+    """A fixture that gives each test the program where `prepare` left it."""
+
+    @pytest.fixture
+    def stage(
+        postgres: Server,
+        home: Path,
+        tmp_path: Path,
+        tmp_path_factory: pytest.TempPathFactory,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> Iterator[Pfa]:
+        def build(url: str) -> Path:
+            monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
+            prepare(Pfa(url, tmp_path, capsys))
+            kept = tmp_path_factory.mktemp("stage")
+            shutil.copytree(tmp_path, kept / "folder")
+            shutil.copytree(home, kept / "home")
+            return kept
+
+        name, files = postgres.built(prepare, build)
+        shutil.copytree(files / "folder", tmp_path, dirs_exist_ok=True)
+        shutil.copytree(files / "home", home, dirs_exist_ok=True)
+        with postgres.database(name) as url:
+            monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
+            yield Pfa(url, tmp_path, capsys)
+
+    stage.__doc__ = prepare.__doc__
+    return stage
 
 
 def baseline_record(number: int, **changes: Any) -> dict[str, Any]:
@@ -82,12 +132,13 @@ def write_lines(path: Path, items: list[dict[str, Any]]) -> str:
     return str(path)
 
 
-@pytest.fixture
-def ready(pfa: Pfa, tmp_path: Path) -> Pfa:
+def six_records(pfa: Pfa) -> None:
     """The organization HOLNG with the records H-001 to H-006; its admin is signed in."""
     assert pfa("init", "--org", "HOLNG").code == 0
-    file = write_lines(
-        tmp_path / "mirror.jsonl", [baseline_record(number) for number in range(1, 7)]
+    records = [baseline_record(number) for number in range(1, 7)]
+    assert (
+        pfa("sync", "pull", "--from", write_lines(pfa.folder / "mirror.jsonl", records)).code == 0
     )
-    assert pfa("sync", "pull", "--from", file).code == 0
-    return pfa
+
+
+ready = a_stage(six_records)

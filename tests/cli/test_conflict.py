@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from pfa_core.model.ids import new_id
 from pfa_core.store import conflicts
 from pfa_core.store.conflicts import NewConflict
-from tests.cli.conftest import Pfa, baseline_record, write_lines
+from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records, write_lines
 
 COLUMNS = [
     "conflictId",
@@ -45,15 +45,16 @@ def pems_has(pfa: Pfa, folder: Path, number: int, **changes: Any) -> None:
     assert pfa("sync", "pull", "--from", file).code == 0
 
 
-@pytest.fixture
-def disputed(ready: Pfa, tmp_path: Path, database_url: str) -> Pfa:
+@a_stage
+def disputed(pfa: Pfa) -> None:
     """H-002 and H-004 in conflict with PEMS about their rate, as a push would have left them."""
+    six_records(pfa)
     for number in (2, 4):
-        ready("draft", "set", f"H-00{number}", "monthlyRate=600", "dor=PROJECT", "--into", "rain")
-    assert ready("commit", "--session", "rain").code == 0
+        pfa("draft", "set", f"H-00{number}", "monthlyRate=600", "dor=PROJECT", "--into", "rain")
+    assert pfa("commit", "--session", "rain").code == 0
     for number in (2, 4):
-        pems_has(ready, tmp_path, number, monthlyRate=700)
-    with psycopg.connect(database_url) as conn:
+        pems_has(pfa, pfa.folder, number, monthlyRate=700)
+    with psycopg.connect(pfa.url) as conn:
         rows = conn.execute(
             "UPDATE pfa_modification SET state = 'conflict', attempts = 1"
             " RETURNING modification_id::text, pfa_id, user_id"
@@ -61,7 +62,6 @@ def disputed(ready: Pfa, tmp_path: Path, database_url: str) -> Pfa:
         fields = [{"field": "monthlyRate", "base": 3044, "mine": 600, "pems": 700}]
         opened = [NewConflict(str(new_id()), key, pfa, user, fields) for key, pfa, user in rows]
         conflicts.insert(conn, "HOLNG", opened, datetime.now(UTC))
-    return ready
 
 
 def test_none_at_all_is_said_and_is_no_failure(ready: Pfa) -> None:
@@ -200,8 +200,8 @@ def test_what_is_unclear_or_nowhere_changes_nothing(
     assert len(disputed("conflict", "list").lines) == 2
 
 
-def test_an_admin_looks_at_and_settles_another_member_s(disputed: Pfa, database_url: str) -> None:
-    with psycopg.connect(database_url) as conn:
+def test_an_admin_looks_at_and_settles_another_member_s(disputed: Pfa) -> None:
+    with psycopg.connect(disputed.url) as conn:
         conn.execute("UPDATE pfa_modification SET user_id = 'bob'")
         conn.execute("UPDATE pfa_overlay SET user_id = 'bob'")
         conn.execute("UPDATE pfa_sync_conflict SET user_id = 'bob'")
@@ -212,9 +212,9 @@ def test_an_admin_looks_at_and_settles_another_member_s(disputed: Pfa, database_
     assert len(disputed("conflict", "list", "--user", "bob").lines) == 1
 
 
-def test_control_characters_never_reach_the_terminal(disputed: Pfa, database_url: str) -> None:
+def test_control_characters_never_reach_the_terminal(disputed: Pfa) -> None:
     fields = [{"field": "monthlyRate", "base": "\x1b[2J", "mine": 600, "pems": 700}]
-    with psycopg.connect(database_url) as conn:
+    with psycopg.connect(disputed.url) as conn:
         conn.execute("UPDATE pfa_sync_conflict SET fields = %s", (Jsonb(fields),))
     for words in (("list", "-o", "table"), ("show", "H-002")):
         assert "\x1b" not in disputed("conflict", *words).out

@@ -10,17 +10,18 @@ import pytest
 
 from pfa_cli.render import streams
 from pfa_cli.render.escape import no_formula
-from tests.cli.conftest import Pfa, baseline_record, write_lines
+from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records, write_lines
 
 NASTY = "x\x1b]0;owned\x07\x1b[31m\x9b2J\u202eb\u2028c\x7f"
 MOVING = set("\x00\x07\x08\x1b\x7f\x9b\u202e\u2028\r")
 
 
-@pytest.fixture
-def nasty(ready: Pfa, tmp_path: Path) -> Pfa:
+@a_stage
+def nasty(pfa: Pfa) -> None:
     """Records, a session, reasons, a member and an outcome whose texts would move a terminal."""
+    six_records(pfa)
     file = write_lines(
-        tmp_path / "nasty.jsonl",
+        pfa.folder / "nasty.jsonl",
         [
             *(
                 baseline_record(n, category=NASTY, model=NASTY, **{NASTY: NASTY})
@@ -30,12 +31,11 @@ def nasty(ready: Pfa, tmp_path: Path) -> Pfa:
             {**baseline_record(8), "source": NASTY},
         ],
     )
-    assert ready("sync", "pull", "--from", file).code == 3
+    assert pfa("sync", "pull", "--from", file).code == 3
     name = "mem\x9b2J\u202eber"
-    assert ready("user", "grant", name, "--role", "viewer").code == 0
+    assert pfa("user", "grant", name, "--role", "viewer").code == 0
     for words in (("H-001", f"manufacturer={NASTY}"), (f"H-{NASTY}", "model=new")):
-        assert ready("draft", "set", *words, "--into", NASTY, "--reason", NASTY).code == 0
-    return ready
+        assert pfa("draft", "set", *words, "--into", NASTY, "--reason", NASTY).code == 0
 
 
 def commands(pfa: Pfa) -> list[tuple[str, ...]]:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from typing import Any
 import pytest
 
 from pfa_core.model.record import FIELDS
-from tests.cli.conftest import Pfa, baseline_record, write_lines
+from tests.cli.conftest import Pfa, a_stage, baseline_record, write_lines
+from tests.processes import started
 
 WEATHER = {
     "sessionId": "weather",
@@ -444,8 +446,8 @@ def test_organizations_are_added_and_then_must_be_named(ready: Pfa) -> None:
     assert ready("list", "--org", "NOPE").code == 5
 
 
-def test_the_database_tells_of_itself(ready: Pfa, database_url: str) -> None:
-    assert ready("db", "url").out == database_url + "\n"
+def test_the_database_tells_of_itself(ready: Pfa) -> None:
+    assert ready("db", "url").out == ready.url + "\n"
     status = ready("db", "status", "-o", "json").json["data"]
     assert (status["kind"], status["reachable"]) == ("server", True)
     assert ready("db", "upgrade").out.endswith("up to date\n")
@@ -474,14 +476,9 @@ def test_what_data_holds_cannot_reach_a_terminal(ready: Pfa, tmp_path: Path) -> 
     assert "a\x1b[31mb\nc" in rows[1]
 
 
-def start(*words: str, **changes: Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "pfa_cli", *words],
-        stdout=changes.pop("stdout", subprocess.PIPE),
-        stderr=subprocess.PIPE,
-        env={**os.environ},
-        **changes,
-    )
+def start(*words: str, stdout: Any = subprocess.PIPE) -> AbstractContextManager[Any]:
+    argv = [sys.executable, "-m", "pfa_cli", *words]
+    return started(argv, stdout=stdout, stderr=subprocess.PIPE)
 
 
 def alone(*words: str) -> int:
@@ -489,12 +486,12 @@ def alone(*words: str) -> int:
         return process.wait(20)
 
 
-@pytest.fixture
-def many(pfa: Pfa, tmp_path: Path) -> None:
+@a_stage
+def many(pfa: Pfa) -> None:
     """More records than a pipe takes in at once."""
     pfa("init", "--org", "HOLNG")
     items = [baseline_record(number % 27 + 1, pfaId=f"H-{number:05}") for number in range(3000)]
-    assert pfa("sync", "pull", "--from", write_lines(tmp_path / "many.jsonl", items)).code == 0
+    assert pfa("sync", "pull", "--from", write_lines(pfa.folder / "many.jsonl", items)).code == 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import psycopg
 import pytest
 
-from tests.cli.conftest import Pfa
+from tests.cli.conftest import Pfa, a_stage, six_records
+from tests.processes import started
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def logged(ready: Pfa) -> Pfa:
+@a_stage
+def logged(pfa: Pfa) -> None:
     """H-001 was drafted and discarded in the session s."""
+    six_records(pfa)
     assert (
-        ready("draft", "set", "H-001", "model=A", "--session", "s", "--reason", "Weather").code == 0
+        pfa("draft", "set", "H-001", "model=A", "--session", "s", "--reason", "Weather").code == 0
     )
-    assert ready("discard", "--session", "s").code == 0
-    return ready
+    assert pfa("discard", "--session", "s").code == 0
 
 
 def test_the_trail_is_filtered_by_record_user_time_action_and_run(logged: Pfa) -> None:
@@ -63,7 +66,7 @@ def test_a_record_that_there_is_not_is_not_one_without_entries(logged: Pfa) -> N
     assert logged("log", "H-001", "--action", "push").code == 0
 
 
-def test_verify_prints_an_anchor_that_a_later_check_takes(logged: Pfa, database_url: str) -> None:
+def test_verify_prints_an_anchor_that_a_later_check_takes(logged: Pfa) -> None:
     first = logged("log", "verify", "-o", "json")
     assert (first.code, first.json["data"]["whole"], first.json["data"]["flaws"]) == (0, True, [])
     anchor = logged("log", "verify", "-o", "ids").out.strip()
@@ -74,7 +77,7 @@ def test_verify_prints_an_anchor_that_a_later_check_takes(logged: Pfa, database_
     number = int(anchor.partition(":")[0])
     forged = f"{number}:{'0' * 64}"
     assert logged("log", "verify", "--anchor", forged).code == 1
-    with psycopg.connect(database_url, autocommit=True) as conn:
+    with psycopg.connect(logged.url, autocommit=True) as conn:
         conn.execute("UPDATE audit_log SET reason = 'none' WHERE pfa_id = 'H-001'")
     broken = logged("log", "verify", "-o", "json")
     assert (broken.code, broken.json["data"]["whole"]) == (1, False)
@@ -99,15 +102,19 @@ def test_restore_gives_a_discarded_session_back_once(logged: Pfa) -> None:
     assert "has a draft" in refused.err
 
 
+@contextmanager
+def following(*words: str) -> Iterator[tuple[subprocess.Popen[str], IO[str], IO[str]]]:
+    """The program following the log in a process of its own, its output and its errors."""
+    argv = [sys.executable, "-m", "pfa_cli", "log", "--follow", "-o", "jsonl", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with started(argv, cwd=REPOSITORY, text=True, **pipes) as process:
+        assert process.stdout
+        assert process.stderr
+        yield process, process.stdout, process.stderr
+
+
 def test_following_shows_what_is_added_and_ends_with_the_interrupt(logged: Pfa) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pfa_cli", "log", "--follow", "-o", "jsonl", "--limit", "1"],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=os.environ.copy(),
-    )  # fmt: skip
-    assert process.stdout
-    assert process.stderr
-    with process.stdout as out, process.stderr as err:
+    with following("--limit", "1") as (process, out, err):
         assert json.loads(out.readline())["action"] == "discard"
         assert logged("draft", "set", "H-003", "model=F", "--session", "f").code == 0
         assert json.loads(out.readline())["pfaId"] == "H-003"
@@ -117,16 +124,9 @@ def test_following_shows_what_is_added_and_ends_with_the_interrupt(logged: Pfa) 
 
 
 def test_a_reader_that_goes_away_ends_following_quietly(logged: Pfa) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pfa_cli", "log", "--follow", "-o", "jsonl"],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=os.environ.copy(),
-    )  # fmt: skip
-    assert process.stdout
-    assert process.stderr
-    with process.stderr as err:
-        with process.stdout as out:
-            assert out.readline()
+    with following() as (process, out, err):
+        assert out.readline()
+        out.close()
         assert logged("draft", "set", "H-003", "model=F").code == 0
         assert process.wait(20) == 141
         assert err.read() == ""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from pfa_cli.render.formats import Format
-from tests.cli.conftest import Pfa, Told, baseline_record, write_lines
+from tests.cli.conftest import Pfa, Told, a_stage, baseline_record, six_records, write_lines
 
 CANARY = "739146"
 NOTE = "note: money is masked: seeing it takes the right view_financials in HOLNG"
 Vic = Callable[..., Told]
+TOKEN = "vic.token"
 
 COMMANDS = {
     "list": ("list",),
@@ -37,25 +37,24 @@ COMMANDS = {
 }
 
 
-@pytest.fixture
-def vic(ready: Pfa, tmp_path: Path, database_url: str) -> Vic:
+@a_stage
+def priced(pfa: Pfa) -> None:
     """Vic was an admin while drafting, committing and meeting a conflict; money is hidden now."""
+    six_records(pfa)
     records = [
         baseline_record(
             n, monthlyRate=int(f"{CANARY}0"), purchasePrice=int(f"{CANARY}5"), freight=739146
         )
         for n in range(1, 7)
     ]
-    file = write_lines(tmp_path / "priced.jsonl", records)
-    assert ready("sync", "pull", "--from", file).code == 0
-    assert ready("user", "grant", "vic", "--role", "admin").code == 0
-    token = tmp_path / "vic.token"
-    token.write_text(ready("auth", "issue", "--user", "vic").out)
+    file = write_lines(pfa.folder / "priced.jsonl", records)
+    assert pfa("sync", "pull", "--from", file).code == 0
+    assert pfa("user", "grant", "vic", "--role", "admin").code == 0
+    token = pfa.folder / TOKEN
+    token.write_text(pfa("auth", "issue", "--user", "vic").out)
     token.chmod(0o600)
 
-    def run(*words: str) -> Told:
-        return ready(*words, "--token-file", str(token))
-
+    run = with_vics_token(pfa)
     for number, session in ((1, "one"), (2, "two"), (3, "three"), (4, "four")):
         name = f"H-00{number}"
         assert (
@@ -63,7 +62,7 @@ def vic(ready: Pfa, tmp_path: Path, database_url: str) -> Vic:
         )
     for session in ("two", "three", "four"):
         assert run("commit", "--session", session).code == 0
-    with psycopg.connect(database_url) as conn:
+    with psycopg.connect(pfa.url) as conn:
         for session, state in (("three", "conflict"), ("four", "sync_error")):
             conn.execute(
                 "UPDATE pfa_modification SET state = %s WHERE session_id = %s", (state, session)
@@ -79,9 +78,18 @@ def vic(ready: Pfa, tmp_path: Path, database_url: str) -> Vic:
             """ '[{"field": "monthlyRate", "base": 7391468, "mine": 7391463, "pems": 7391460}]',"""
             " 'unresolved', updated_at FROM pfa_modification WHERE session_id = 'three'"
         )
-    granted = ready("user", "grant", "vic", "--role", "admin", "--without", "view_financials")
+    granted = pfa("user", "grant", "vic", "--role", "admin", "--without", "view_financials")
     assert granted.code == 0
-    return run
+
+
+def with_vics_token(pfa: Pfa) -> Vic:
+    return lambda *words: pfa(*words, "--token-file", str(pfa.folder / TOKEN))
+
+
+@pytest.fixture
+def vic(priced: Pfa) -> Vic:
+    """The program as vic calls it."""
+    return with_vics_token(priced)
 
 
 @pytest.mark.parametrize("output", list(Format))
@@ -95,12 +103,12 @@ def test_no_command_tells_money_in_any_format(vic: Vic, output: Format) -> None:
     assert NOTE not in vic("list", "-o", output, "-q").err
 
 
-def test_those_who_see_money_are_told_nothing_of_masks(vic: Vic, ready: Pfa) -> None:
+def test_those_who_see_money_are_told_nothing_of_masks(priced: Pfa) -> None:
     for words in COMMANDS.values():
-        told = ready(*words, "-o", "json")
+        told = priced(*words, "-o", "json")
         assert told.code == (6 if words[:2] == ("conflict", "show") else 0)
         assert "masked" not in told.out + told.err
-    assert ready("list", "-o", "json").json["data"][0]["data"]["monthlyRate"] == Decimal(
+    assert priced("list", "-o", "json").json["data"][0]["data"]["monthlyRate"] == Decimal(
         f"{CANARY}0"
     )
 
@@ -175,9 +183,9 @@ class TestRights:
         assert ready("user", "grant", "edna", "--role", "editor", "-n").code == 0
         assert "edna" not in ready("user", "list").out
 
-    def test_a_denial_is_in_the_log(self, vic: Vic, ready: Pfa) -> None:
+    def test_a_denial_is_in_the_log(self, vic: Vic, priced: Pfa) -> None:
         assert vic("list", "--sort", "monthlyRate").code == 5
-        first = ready("log", "--limit", "1", "-o", "json").json["data"][0]
+        first = priced("log", "--limit", "1", "-o", "json").json["data"][0]
         assert (first["userId"], first["action"]) == ("vic", "permission_denied")
         assert first["after"] == {
             "operation": "stream_records",

@@ -6,12 +6,11 @@ import csv
 import io
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Pfa, baseline_record, write_lines
+from tests.cli.conftest import Pfa, a_stage, baseline_record, write_lines
 
 # 2026-01-01 to 2026-01-31 planned, forecast from mid February: 100 a day; one purchase without dates.
 COLUMNS = (
@@ -22,8 +21,8 @@ COLUMNS = (
 ZERO = Decimal("0.00")
 
 
-@pytest.fixture
-def ready(pfa: Pfa, tmp_path: Path) -> Pfa:
+@a_stage
+def ready(pfa: Pfa) -> None:
     """A crane and a loader in different months, and a purchase without dates."""
     undated = dict.fromkeys(("originalStart", "originalEnd", "forecastStart", "forecastEnd"))
     rows = [
@@ -32,8 +31,7 @@ def ready(pfa: Pfa, tmp_path: Path) -> Pfa:
         baseline_record(5, source="Purchase", purchasePrice=99.95, **undated),
     ]
     assert pfa("init", "--org", "HOLNG").code == 0
-    assert pfa("sync", "pull", "--from", write_lines(tmp_path / "mirror.jsonl", rows)).code == 0
-    return pfa
+    assert pfa("sync", "pull", "--from", write_lines(pfa.folder / "mirror.jsonl", rows)).code == 0
 
 
 def phase(rental: int = 0, purchase: str = "0.00") -> dict[str, Decimal]:

@@ -9,29 +9,41 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from pfa_core.pems.sandbox.server import Sandbox
-from tests.cli.conftest import Pfa, baseline_record
+from tests.cli.conftest import Pfa, a_stage, baseline_record
+from tests.processes import started
 
 NUMBERS = range(1, 7)
 
 
 @pytest.fixture
 def pems(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    records = [{**baseline_record(number), "organization": "HOLNG"} for number in NUMBERS]
-    with Sandbox(organization="HOLNG", records=records) as pems:
+    with a_pems() as pems:
         monkeypatch.setenv("PFA_PEMS_URL", pems.url)
         yield pems
 
 
-@pytest.fixture
-def pulled(pfa: Pfa, pems: Sandbox) -> Pfa:
+def a_pems() -> Sandbox:
+    records = [{**baseline_record(number), "organization": "HOLNG"} for number in NUMBERS]
+    return Sandbox(organization="HOLNG", records=records)
+
+
+@a_stage
+def pulled_before(pfa: Pfa) -> None:
     assert pfa("init", "--org", "HOLNG").code == 0
-    assert pfa("sync", "pull").code == 0
-    return pfa
+    with a_pems() as pems, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PFA_PEMS_URL", pems.url)
+        assert pfa("sync", "pull").code == 0
+
+
+@pytest.fixture
+def pulled(pulled_before: Pfa, pems: Sandbox) -> Pfa:
+    return pulled_before
 
 
 def committed(pfa: Pfa, *ids: str, value: str = "model=New") -> None:
@@ -142,10 +154,10 @@ def test_a_terminal_is_told_of_every_wait_for_pems(
     assert "again in" not in pulled("sync", "pull", "-q").err
 
 
-def test_another_run_at_work_is_75_or_skipped(pulled: Pfa, database_url: str) -> None:
+def test_another_run_at_work_is_75_or_skipped(pulled: Pfa) -> None:
     import psycopg
 
-    with psycopg.connect(database_url) as conn:
+    with psycopg.connect(pulled.url) as conn:
         conn.execute(
             "INSERT INTO pfa_lease SELECT 'HOLNG', d, gen_random_uuid(), 'eve', clock_timestamp(),"
             " clock_timestamp() + interval '1 hour' FROM unnest('{pull,push}'::text[]) AS d"
@@ -174,23 +186,22 @@ def test_files_and_options_about_pems_contradict_each_other(ready: Pfa) -> None:
     assert ready("sync", "pull", "--since", "yesterday").code == 2
 
 
+def start(*words: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    argv = [sys.executable, "-m", "pfa_cli", *words]
+    return started(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_push_in_order(
     pulled: Pfa, pems: Sandbox, number: signal.Signals, code: int
 ) -> None:
     committed(pulled, *(f"H-00{place}" for place in NUMBERS))
     pems.faults = ["latency:300ms"]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "pfa_cli", "sync", "push", "--concurrency", "1", "-o", "json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ.copy(),
-    )
-    while not any(entry.write.writer == "rest" for entry in pems.log):
-        assert child.poll() is None
-    child.send_signal(number)
-    out, err = child.communicate(timeout=20)
+    with start("sync", "push", "--concurrency", "1", "-o", "json") as child:
+        while not any(entry.write.writer == "rest" for entry in pems.log):
+            assert child.poll() is None
+        child.send_signal(number)
+        out, err = child.communicate(timeout=20)
     assert child.returncode == code
     assert "what is in flight is finished first" in err
     told = json.loads(out)
@@ -202,17 +213,11 @@ def test_a_signal_ends_a_push_in_order(
 
 def test_a_pull_that_is_told_to_stop_says_what_it_kept(pulled: Pfa, pems: Sandbox) -> None:
     pems.faults = ["latency:1s"]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "pfa_cli", "sync", "pull", "-o", "json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ.copy(),
-    )
-    while "running" not in pulled("sync", "runs", "-o", "json").out:
-        assert child.poll() is None
-    child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=20)
+    with start("sync", "pull", "-o", "json") as child:
+        while "running" not in pulled("sync", "runs", "-o", "json").out:
+            assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=20)
     assert child.returncode == 130
     assert json.loads(out)["status"] == "partial"
     assert "the next pull goes on behind it" in err

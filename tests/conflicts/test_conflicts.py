@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal as Money
@@ -23,16 +22,15 @@ from pfa_core.store.conflicts import NewConflict
 from tests.factories import World, a_world, commit, draft, record
 from tests.life_cycle.together import together
 from tests.life_cycle.views import codes, everything, one, stored, value
+from tests.worlds import built_once
 
 USERS = {"ann": "admin", "bob": "editor", "vera": "viewer"}
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = a_world(database_url, *(record(f"P-{n}") for n in (1, 2, 3)), users=USERS)
-    yield world
-    world.db.close()
+@built_once
+def world(url: str) -> World:
+    return a_world(url, *(record(f"P-{n}") for n in (1, 2, 3)), users=USERS)
 
 
 def disputed(
@@ -227,9 +225,9 @@ class TestLooking:
         assert found.fields == (FieldConflict("monthlyRate", 1000, 600, 700),)
         assert found.pems_now == {"monthlyRate": None}
 
-    def test_others_conflicts_are_invisible(self, world: World, database_url: str) -> None:
+    def test_others_conflicts_are_invisible(self, world: World) -> None:
         conflict_id = disputed(world, mine=MINE, pems=THEIRS)
-        there = a_world(database_url, record("P-1"), organization="THERE", users=USERS)
+        there = a_world(world.url, record("P-1"), organization="THERE", users=USERS)
         for where, user in ((world, "bob"), (there, "ann")):
             assert listed(where, user) == []
             for name in ("P-1", conflict_id):
@@ -659,9 +657,9 @@ class TestForAnother:
                 user_id="bob",
             )
 
-    def test_an_admin_of_elsewhere_does_not(self, world: World, database_url: str) -> None:
+    def test_an_admin_of_elsewhere_does_not(self, world: World) -> None:
         disputed(world, user="bob", mine=MINE, pems=THEIRS)
-        there = a_world(database_url, record("P-1"), organization="THERE", users=USERS)
+        there = a_world(world.url, record("P-1"), organization="THERE", users=USERS)
         with pytest.raises(errors.NotFound):
             resolve(there, "P-1", take="mine", user_id="bob")
 
@@ -669,9 +667,9 @@ class TestForAnother:
 class TestAtOnce:
     @pytest.mark.parametrize("admin", [False, True])
     def test_of_two_who_settle_one_conflict_exactly_one_wins(
-        self, world: World, database_url: str, *, admin: bool
+        self, world: World, *, admin: bool
     ) -> None:
-        other = a_world(database_url, users=USERS)
+        other = a_world(world.url, users=USERS)
         for number in range(5):
             conflict_id = disputed(world, user="bob", session=f"s{number}", mine=MINE, pems=THEIRS)
             who: dict[str, Any] = {"user": "ann", "user_id": "bob"} if admin else {"user": "bob"}
@@ -688,10 +686,8 @@ class TestAtOnce:
             world.execute("DELETE FROM pfa_overlay")
             world.pull([record("P-1")])
 
-    def test_a_pull_beside_it_comes_before_or_after_never_between(
-        self, world: World, database_url: str
-    ) -> None:
-        other = a_world(database_url, users=USERS)
+    def test_a_pull_beside_it_comes_before_or_after_never_between(self, world: World) -> None:
+        other = a_world(world.url, users=USERS)
         for number in range(5):
             disputed(world, session=f"s{number}", mine=MINE, pems=THEIRS)
             moved = {**world.mirror()["P-1"], "monthlyRate": 800}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,19 +13,18 @@ from pfa_core.drafts.withdraw import DiscardResult, UncommitResult
 from pfa_core.model.delta import FieldConflict
 from tests.factories import World, a_world, draft, record
 from tests.life_cycle.views import codes, everything, ids, one, seen, stored, value
+from tests.worlds import built_once
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = a_world(
-        database_url,
+@built_once
+def world(url: str) -> World:
+    return a_world(
+        url,
         record("P-1"),
         record("P-2"),
         record("P-3"),
         users={"ann": "admin", "bob": "editor"},
     )
-    yield world
-    world.db.close()
 
 
 def commit(world: World, user: str = "ann", *, partial: bool = False, **of: Any) -> CommitResult:
@@ -400,10 +398,8 @@ class TestDiscard:
         assert discard(world, ids=("P-2", "P-3")).discarded == ["P-2"]
         assert states(world) == [("P-1", "draft", 1)]
 
-    def test_everything_means_my_drafts_of_this_organization(
-        self, world: World, database_url: str
-    ) -> None:
-        there = a_world(database_url, record("P-1"), organization="THERE")
+    def test_everything_means_my_drafts_of_this_organization(self, world: World) -> None:
+        there = a_world(world.url, record("P-1"), organization="THERE")
         for here in (world, there):
             draft(here.db, here.principal(), model="A")
         draft(world.db, world.principal("bob"), model="B")

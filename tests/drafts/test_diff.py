@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -14,19 +13,18 @@ from pfa_core.drafts.diff import DiffReport
 from pfa_core.model.delta import FieldChange, FieldConflict
 from tests.factories import World, a_world, commit, draft, record
 from tests.life_cycle.views import stats
+from tests.worlds import built_once
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = a_world(
-        database_url,
+@built_once
+def world(url: str) -> World:
+    return a_world(
+        url,
         record("P-1"),
         record("P-2", category="Loader"),
         record("P-3", source="Purchase", purchasePrice=50),
         users={"ann": "admin", "bob": "editor"},
     )
-    yield world
-    world.db.close()
 
 
 def diff(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,13 +10,14 @@ import pfa_core
 from pfa_core import Selection, errors
 from pfa_core.drafts.restore import RestoreResult
 from tests.factories import World, a_world, commit, draft, record
+from tests.worlds import built_once
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
+@built_once
+def world(url: str) -> World:
     """Ann and Bob discarded drafts on P-1; Ann on P-2 too, in another session."""
     world = a_world(
-        database_url, record("P-1"), record("P-2"), record("P-3"),
+        url, record("P-1"), record("P-2"), record("P-3"),
         users={"ann": "admin", "bob": "editor"},
     )  # fmt: skip
     draft(world.db, world.principal("ann"), "P-1", session="s", reason="Weather", monthlyRate=12.50)
@@ -25,8 +25,7 @@ def world(database_url: str) -> Iterator[World]:
     draft(world.db, world.principal("bob"), "P-1", session="s", model="B")
     for user in ("ann", "bob"):
         discard(world, user)
-    yield world
-    world.db.close()
+    return world
 
 
 def discard(world: World, user: str = "ann") -> None:

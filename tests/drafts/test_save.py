@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,20 +16,19 @@ from pfa_core.drafts.unset import UnsetResult
 from pfa_core.errors import Fault
 from tests.factories import World, a_delta_file, a_principal, a_world, commit, draft, record
 from tests.life_cycle.views import codes, everything, ids, one, save, seen, stored, value
+from tests.worlds import built_once
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
+@built_once
+def world(url: str) -> World:
     """Three rentals of 1,000 in December 2025; P-3 is on site."""
-    world = a_world(
-        database_url,
+    return a_world(
+        url,
         record("P-1"),
         record("P-2"),
         record("P-3", isActualized=True, actualStart="2025-12-01"),
         users={"ann": "admin", "bob": "editor"},
     )
-    yield world
-    world.db.close()
 
 
 class TestSave:
@@ -430,11 +428,11 @@ class TestShift:
         assert codes(refused.value) == [("P-1", "forecastStart", "INVALID_RANGE")]
 
     def test_a_shift_never_carries_back_dates_that_pems_replaced_meanwhile(
-        self, world: World, database_url: str
+        self, world: World
     ) -> None:
         """PEMS moves the record while the shift is between reading it and saving it."""
         world.add_user("eve", "admin")
-        other = a_world(database_url, users={"eve": "admin"})
+        other = a_world(world.url, users={"eve": "admin"})
         moved = record("P-1", forecastStart="2026-03-01", forecastEnd="2026-03-31")
         pull = threading.Thread(target=other.pull, args=([moved],))
 

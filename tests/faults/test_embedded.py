@@ -124,11 +124,24 @@ def running_pid(root: Path) -> int:
     return pid
 
 
-def stopped_with_a_row(root: Path) -> Path:
-    """Make a root whose server was stopped; returns the data directory."""
-    server.ensure(root)
-    write_row(root)
-    server.stop(root)
+@pytest.fixture(scope="session")
+def made() -> Iterator[Path]:
+    """A root whose server was stopped, with a row: made once, copied by those who begin there."""
+    base = reachable_directory("pfa-embedded-")
+    try:
+        server.ensure(base / "pfa")
+        write_row(base / "pfa")
+        server.stop(base / "pfa")
+        yield base / "pfa"
+    finally:
+        end_all(base)
+        shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture
+def stopped(root: Path, made: Path) -> Path:
+    """The root, with a server that was stopped and holds a row; its data directory."""
+    subprocess.run(["cp", "-a", str(made), str(root)], check=True)
     return server.status(root).data_directory
 
 
@@ -141,7 +154,7 @@ def test_several_processes_may_make_the_first_start_at_once(root):
     assert list(root.glob(".init-*")) == []
 
 
-def test_making_sure_of_a_running_server_changes_nothing(root):
+def test_making_sure_of_a_running_server_changes_nothing(root, stopped):
     first = server.ensure(root)
     pid = running_pid(root)
     assert server.ensure(root) == first
@@ -154,7 +167,9 @@ def test_the_module_is_imported_without_the_driver():
 
 
 def test_a_stopped_server_starts_again_with_its_data(root):
-    stopped_with_a_row(root)
+    server.ensure(root)
+    write_row(root)
+    server.stop(root)
     assert not server.status(root).running
     server.ensure(root)
     assert row(root) == "kept"
@@ -218,7 +233,9 @@ def test_the_address_serves_psql(root):
 @pytest.mark.skipif("PFA_TEST_PGBIN" not in os.environ, reason="PFA_TEST_PGBIN names no programs")
 def test_programs_of_another_major_version_serve_as_well(root, monkeypatch):
     monkeypatch.setenv("PFA_PG_BINDIR", os.environ["PFA_TEST_PGBIN"])
-    stopped_with_a_row(root)
+    server.ensure(root)
+    write_row(root)
+    server.stop(root)
     server.ensure(root)
     assert row(root) == "kept"
 
@@ -226,24 +243,22 @@ def test_programs_of_another_major_version_serve_as_well(root, monkeypatch):
 # -- what was killed --------------------------------------------------------------------------
 
 
-def test_a_killed_server_comes_back_with_its_data(root):
+def test_a_killed_server_comes_back_with_its_data(root, stopped):
     server.ensure(root)
-    write_row(root)
     os.kill(running_pid(root), signal.SIGKILL)
     server.ensure(root)
     assert row(root) == "kept"
 
 
-def test_many_clients_find_a_killed_server_at_once(root):
+def test_many_clients_find_a_killed_server_at_once(root, stopped):
     server.ensure(root)
     os.kill(running_pid(root), signal.SIGKILL)
     clients = [client(root) for _ in range(4)]
     assert [outcome(each) for each in clients] == [(0, "")] * 4
 
 
-def test_a_server_whose_socket_was_removed_is_replaced(root):
+def test_a_server_whose_socket_was_removed_is_replaced(root, stopped):
     server.ensure(root)
-    write_row(root)
     layout.place(root).socket.unlink()
     server.ensure(root)
     assert row(root) == "kept"
@@ -259,10 +274,9 @@ def test_a_client_killed_in_the_first_start_leaves_nothing_to_mend(root, reached
     write_row(root)
 
 
-def test_a_client_killed_while_the_server_starts_leaves_nothing_to_mend(root):
-    data = stopped_with_a_row(root)
+def test_a_client_killed_while_the_server_starts_leaves_nothing_to_mend(root, stopped):
     killed = client(root)
-    wait_until((data / "postmaster.pid").exists)
+    wait_until((stopped / "postmaster.pid").exists)
     killed.kill()
     outcome(killed)
     server.ensure(root)
@@ -273,32 +287,31 @@ def test_a_client_killed_while_the_server_starts_leaves_nothing_to_mend(root):
 
 
 @pytest.mark.parametrize("text", ["", "garbage\n", "-1\n", "99999999999999999999\n"])
-def test_an_unreadable_pid_file_is_no_server(root, text):
-    stale = stopped_with_a_row(root) / "postmaster.pid"
+def test_an_unreadable_pid_file_is_no_server(root, stopped, text):
+    stale = stopped / "postmaster.pid"
     stale.write_text(text)
     os.utime(stale, (1_700_000_000, 1_700_000_000))
     server.ensure(root)
     assert row(root) == "kept"
 
 
-def test_a_pid_file_that_stays_empty_is_no_server(root):
-    (stopped_with_a_row(root) / "postmaster.pid").touch()
+def test_a_pid_file_that_stays_empty_is_no_server(root, stopped):
+    (stopped / "postmaster.pid").touch()
     server.ensure(root)
     assert row(root) == "kept"
 
 
-def test_a_pid_that_another_process_of_ours_got_is_no_server(root, sleeper):
-    assert_survives_foreign_pid(root, sleeper())
+def test_a_pid_that_another_process_of_ours_got_is_no_server(root, stopped, sleeper):
+    assert_survives_foreign_pid(root, stopped, sleeper())
 
 
 @only_root
-def test_a_pid_that_another_process_of_the_service_user_got_is_no_server(root, sleeper):
+def test_a_pid_that_another_process_of_the_service_user_got_is_no_server(root, stopped, sleeper):
     service = binaries.account(root)
-    assert_survives_foreign_pid(root, sleeper(user=service.uid, group=service.gid))
+    assert_survives_foreign_pid(root, stopped, sleeper(user=service.uid, group=service.gid))
 
 
-def assert_survives_foreign_pid(root: Path, pid: int) -> None:
-    data = stopped_with_a_row(root)
+def assert_survives_foreign_pid(root: Path, data: Path, pid: int) -> None:
     place = layout.place(root)
     for path in (data / "postmaster.pid", place.sockets / f"{place.socket.name}.lock"):
         path.write_text(f"{pid}\n{data}\n1700000000\n5432\n{place.sockets}\n\n 1 1\nready\n")
@@ -320,7 +333,7 @@ def test_status_of_nothing_tells_so_and_creates_nothing(root):
     assert not root.exists()
 
 
-def test_status_of_a_running_server_names_its_process(root):
+def test_status_of_a_running_server_names_its_process(root, stopped):
     text = server.ensure(root)
     found = server.status(root)
     assert (found.running, found.conninfo, found.url) == (True, text, server.url(root))
@@ -333,7 +346,7 @@ def test_stopping_nothing_is_no_error(root):
     assert not root.exists()
 
 
-def test_stopping_ends_the_server_and_whoever_uses_it(root):
+def test_stopping_ends_the_server_and_whoever_uses_it(root, stopped):
     with psycopg.connect(server.ensure(root)) as connection:
         pid = running_pid(root)
         assert server.stop(root) is True
@@ -365,9 +378,8 @@ def test_a_data_directory_that_is_none_is_not_overwritten(root):
         server.ensure(root)
 
 
-def test_a_server_that_cannot_start_shows_its_log_at_once(root):
-    data = stopped_with_a_row(root)
-    with (data / "postgresql.conf").open("a") as settings:
+def test_a_server_that_cannot_start_shows_its_log_at_once(root, stopped):
+    with (stopped / "postgresql.conf").open("a") as settings:
         settings.write("no_such_setting = 1\n")
     with pytest.raises(ConfigInvalid, match="does not start") as refused:
         server.ensure(root)
@@ -399,7 +411,7 @@ def test_a_full_disk_is_told(root, kilobytes):
         subprocess.run(["umount", root], check=True)
 
 
-def test_a_server_without_a_connection_to_spare_says_so(root):
+def test_a_server_without_a_connection_to_spare_says_so(root, stopped):
     server.ensure(root)
     with psycopg.connect(server.conninfo(root), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET max_connections = 5")
@@ -425,7 +437,7 @@ def test_a_file_in_place_of_the_root_is_refused(root):
 
 
 @only_root
-def test_root_runs_the_server_as_the_service_user(root):
+def test_root_runs_the_server_as_the_service_user(root, stopped):
     server.ensure(root)
     status = Path(f"/proc/{running_pid(root)}/status").read_text()
     nobody = pwd.getpwnam("nobody")

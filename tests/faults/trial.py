@@ -23,13 +23,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cache
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty
 from typing import Any
-
-import psycopg
 
 import pfa_core
 from pfa_core import Selection, errors
@@ -40,14 +39,14 @@ from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import WriterKind
 from pfa_core.pems.sandbox.http import Request, Response
 from pfa_core.pems.sandbox.server import Outcome
-from pfa_core.store import migrations
-from tests.factories import commit, draft, record
+from tests.factories import a_world, commit, draft, record
 from tests.faults import proof
 from tests.faults.nursery import Child, Nursery, a_nursery, kill_now, process_state, wait_for
 from tests.faults.proof import CANARY, USERNAME
 from tests.faults.pusher import PULL_STEPS, PUSH_STEPS, say
-from tests.pems_server import FarSide, a_far_side
+from tests.pems_server import FarSide, a_pems_beside, owned
 from tests.server import Server, running_server
+from tests.worlds import Build, a_copy
 
 USERS = {"ann": "admin", "bob": "admin"}
 APPLIED = "write:applied"  # PEMS has applied a write and has not answered: only PEMS can tell
@@ -460,15 +459,26 @@ def _is_write(request: Request) -> bool:
     return request.method == "PUT" or b'"UPDATE"' in request.body
 
 
+def records_of(number: int) -> list[dict[str, Any]]:
+    """The records of a trial."""
+    return [record(f"P-{place}") for place in range(1, number + 1)]
+
+
+@cache
+def world_of(number: int) -> Build:
+    """What builds a world with so many of them."""
+    return lambda url: a_world(url, *owned(records_of(number)), users=USERS)
+
+
 @contextmanager
-def a_trial(plan: Plan, server: Server, template: str, nursery: Nursery) -> Iterator[Trial]:
+def a_trial(plan: Plan, server: Server, nursery: Nursery) -> Iterator[Trial]:
     """A trial's world, on a database of its own; what its processes said before is forgotten."""
     nursery.forget()
-    records = [record(f"P-{number}") for number in range(1, plan.records + 1)]
+    records = records_of(plan.records)
     access = {"username": USERNAME, "password": CANARY, "with_keys": plan.keys, "seed": plan.seed}
     with (
-        server.database(template) as url,
-        a_far_side(url, *records, users=USERS, page_size=2, **access) as far,
+        a_copy(server, world_of(plan.records)) as world,
+        a_pems_beside(world, *records, page_size=2, **access) as far,
     ):
         far.profile = replace(
             far.profile,
@@ -478,19 +488,16 @@ def a_trial(plan: Plan, server: Server, template: str, nursery: Nursery) -> Iter
             username=USERNAME,
             password=Secret(CANARY),
         )
-        try:
-            yield Trial(plan, far, nursery, random.Random(plan.seed))
-        finally:
-            far.world.db.close()
+        yield Trial(plan, far, nursery, random.Random(plan.seed))
 
 
-def attempt(plan: Plan, server: Server, template: str, nursery: Nursery) -> None:
+def attempt(plan: Plan, server: Server, nursery: Nursery) -> None:
     """Do a trial.
 
     Raises:
         AssertionError: Something is not right at its end.
     """
-    with a_trial(plan, server, template, nursery) as trial:
+    with a_trial(plan, server, nursery) as trial:
         try:
             trial.run()
         except Exception as error:
@@ -502,24 +509,24 @@ def attempt(plan: Plan, server: Server, template: str, nursery: Nursery) -> None
 
 
 @contextmanager
-def surroundings() -> Iterator[tuple[Server, str, Nursery]]:
-    """A server, a template database and a nursery."""
-    with tempfile.TemporaryDirectory() as folder, running_server() as server:
-        template = server.create()
-        with psycopg.connect(server.url(template), autocommit=True) as connection:
-            migrations.upgrade(connection)
-        with a_nursery(Path(folder)) as nursery:
-            yield server, template, nursery
+def surroundings() -> Iterator[tuple[Server, Nursery]]:
+    """A server and a nursery."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_server() as server,
+        a_nursery(Path(folder)) as nursery,
+    ):
+        yield server, nursery
 
 
 def _many(first: int, step: int, end: int) -> list[tuple[int, str]]:
     """The trials of every step-th seed; those that failed, with their trace."""
     failed: list[tuple[int, str]] = []
     began = time.monotonic()
-    with surroundings() as (server, template, nursery):
+    with surroundings() as (server, nursery):
         for done, seed in enumerate(range(first, end, step), 1):
             try:
-                attempt(plan_of(seed), server, template, nursery)
+                attempt(plan_of(seed), server, nursery)
             except Exception:
                 failed.append((seed, traceback.format_exc()))
                 say(f"seed {seed} failed: {failed[-1][1]}")

@@ -15,22 +15,28 @@ import pytest
 
 import pfa_core
 from pfa_core import Change, ConflictSelection, Decision, Filters, IfLocked, Selection, errors
-from tests.factories import World, record
+from tests.factories import World, a_world, record
+from tests.forms import forms
 from tests.kpis.exact import require_exact
 from tests.life_cycle.together import together
-from tests.pems_server import FarSide, a_far_side
+from tests.pems_server import FarSide, a_pems_beside, owned
+from tests.worlds import built_once
 
 USERS = {"ann": "admin", "bob": "admin", "eve": "admin"}
 IDS = [f"P-{number}" for number in range(1, 9)]
-ROUNDS = 15
+ROUNDS = forms("rounds", short=5, long=15)
 CATEGORIES = ("Crane", "Loader", "Van")
 
 
+@built_once
+def world(url: str) -> World:
+    return a_world(url, *owned(map(record, IDS)), users=USERS)
+
+
 @pytest.fixture
-def far(database_url: str) -> Iterator[FarSide]:
-    with a_far_side(database_url, *map(record, IDS), users=USERS, page_size=3) as far:
+def far(world: World) -> Iterator[FarSide]:
+    with a_pems_beside(world, *map(record, IDS), page_size=3) as far:
         yield far
-        far.db.close()
 
 
 @pytest.fixture
@@ -112,14 +118,15 @@ def require_done(answers: list[Any]) -> None:
     assert [answer for answer in answers if isinstance(answer, errors.PfaError)] == []
 
 
+@ROUNDS
 def test_a_pull_beside_a_push_a_commit_and_a_save_leaves_no_drift(
-    far: FarSide, others: Callable[[], FarSide]
+    far: FarSide, others: Callable[[], FarSide], rounds: int
 ) -> None:
     one, two, three, four, five = (others() for _ in range(5))
     happened: Counter[str] = Counter()
-    for number in range(ROUNDS):
+    for number in range(rounds):
         change_pems(far, number)
-        save(far, number + ROUNDS, "ann")
+        save(far, number + rounds, "ann")
         answers = together(
             lambda: pull(one),
             lambda: push(two),
@@ -134,11 +141,12 @@ def test_a_pull_beside_a_push_a_commit_and_a_save_leaves_no_drift(
     assert all(happened.values()), happened
 
 
+@ROUNDS
 def test_everybody_s_steps_at_once_leave_no_drift(
-    far: FarSide, others: Callable[[], FarSide]
+    far: FarSide, others: Callable[[], FarSide], rounds: int
 ) -> None:
     handles = [others() for _ in range(8)]
-    for number in range(ROUNDS):
+    for number in range(rounds):
         save(far, number, "bob")
         commit(far, "bob")
         answers = together(
@@ -156,8 +164,9 @@ def test_everybody_s_steps_at_once_leave_no_drift(
     assert {"synced", "draft"} <= far.states().keys()
 
 
+@ROUNDS
 def test_who_looks_beside_writers_sees_every_record_once_and_no_drift(
-    far: FarSide, others: Callable[[], FarSide]
+    far: FarSide, others: Callable[[], FarSide], rounds: int
 ) -> None:
     """Records move between categories all the time; each answer is of one moment."""
     looking = [others(), others()]
@@ -165,7 +174,7 @@ def test_who_looks_beside_writers_sees_every_record_once_and_no_drift(
     ended = threading.Event()
 
     def write(work: Callable[[int], Any]) -> None:
-        for number in range(ROUNDS):
+        for number in range(rounds):
             work(number)
 
     def write_to_the_end() -> None:
@@ -191,7 +200,7 @@ def test_who_looks_beside_writers_sees_every_record_once_and_no_drift(
 
     answers = together(write_to_the_end, *(lambda o=other: look(o) for other in looking))
     require_done(answers)
-    assert min(answers[1:]) > ROUNDS / 2
+    assert min(answers[1:]) > rounds / 2
     require_exact(far.world, USERS)
 
 

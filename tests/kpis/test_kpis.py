@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +11,7 @@ from pfa_core import errors
 from pfa_core.model.kpi import GROUP_DIMENSIONS, Cost, Figures, PhaseCost, Stats
 from tests.factories import World, a_world, commit, draft, record
 from tests.life_cycle.views import stats
+from tests.worlds import built_once
 
 MONTH = Decimal("30.44")
 
@@ -25,11 +25,11 @@ def phase(rental: Any = 0, purchase: Any = 0) -> PhaseCost:
     return PhaseCost(cents(rental), cents(purchase), cents(rental + purchase))
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
+@built_once
+def world(url: str) -> World:
     """Rentals R-1 (30 days planned, 31 forecast, on site) and R-2, purchase B-1, two that do not count."""
-    world = a_world(
-        database_url,
+    return a_world(
+        url,
         record(
             "R-1",
             forecastEnd="2026-01-01",
@@ -44,8 +44,6 @@ def world(database_url: str) -> Iterator[World]:
         record("X-2", category="Van", isFundsTransferable=True, dor="BEO"),
         users={"ann": "admin", "bob": "editor"},
     )
-    yield world
-    world.db.close()
 
 
 def test_the_worked_example_of_the_field(database_url: str) -> None:

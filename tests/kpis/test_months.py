@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pfa_core
@@ -17,6 +17,7 @@ from pfa_core.model.kpi import EXACT, Cost, Figures, MonthGroup, PhaseCost, Quan
 from pfa_core.store.reads import sums
 from pfa_core.store.reads.sums import Part
 from tests.factories import World, a_world, commit, draft, record
+from tests.forms import forms
 from tests.kpis import months_by_day
 from tests.life_cycle.views import stats
 from tests.server import Server
@@ -398,11 +399,17 @@ def filled(world: World, rows: list[dict[str, Any]], changes: list[Any]) -> dict
     return stored
 
 
-@given(rows=ROWS, changes=CHANGES)
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-def test_months_are_those_counted_day_by_day(
+@forms("examples", short=8, long=25)
+def test_months_are_those_counted_day_by_day(shared: World, examples: int) -> None:
+    @settings(deadline=None, max_examples=examples)
+    @given(rows=ROWS, changes=CHANGES)
+    def check(rows: list[dict[str, Any]], changes: list[Any]) -> None:
+        require_months_day_by_day(shared, rows, changes)
+
+    check()
+
+
+def require_months_day_by_day(
     shared: World, rows: list[dict[str, Any]], changes: list[Any]
 ) -> None:
     stored = filled(shared, rows, changes)

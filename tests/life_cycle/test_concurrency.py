@@ -23,23 +23,23 @@ from pfa_core.model.ids import new_id
 from tests.factories import World, a_jsonl_file, a_principal, a_world, commit, draft, record
 from tests.life_cycle.together import together
 from tests.life_cycle.views import everything, one, save, stats, stored, value
+from tests.processes import started
+from tests.worlds import built_once
 
 USERS = {"ann": "admin", "bob": "admin"}
 ROUNDS = 8
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = a_world(database_url, *(record(f"P-{n}") for n in range(1, 6)), users=USERS)
-    yield world
-    world.db.close()
+@built_once
+def world(url: str) -> World:
+    return a_world(url, *(record(f"P-{n}") for n in range(1, 6)), users=USERS)
 
 
 @pytest.fixture
-def other(world: World, database_url: str) -> Iterator[World]:
+def other(world: World) -> Iterator[World]:
     """The same organization through another handle."""
-    other = a_world(database_url, users=USERS)
+    other = a_world(world.url, users=USERS)
     yield other
     other.db.close()
 
@@ -210,7 +210,7 @@ def test_a_commit_beside_a_pull_never_commits_over_what_it_has_not_seen(
 
 @pytest.mark.parametrize("step", [pfa_core.uncommit, pfa_core.discard])
 def test_a_step_back_beside_a_pull_never_brings_back_what_the_pull_replaced(
-    world: World, other: World, database_url: str, step: Callable[..., Any]
+    world: World, other: World, step: Callable[..., Any]
 ) -> None:
     """The pull is held between its last overlay and its commit while the step is taken."""
     draft(world.db, world.principal(), model="mine")
@@ -228,7 +228,7 @@ def test_a_step_back_beside_a_pull_never_brings_back_what_the_pull_replaced(
         "CREATE TRIGGER gate BEFORE INSERT ON audit_log FOR EACH ROW"
         " WHEN (NEW.action <> 'begin') EXECUTE FUNCTION gate()"
     )
-    with psycopg.connect(database_url) as gate:
+    with psycopg.connect(world.url) as gate:
         gate.execute("SELECT pg_advisory_xact_lock(1)")
         pulling.start()
         wait_for_blocked(gate, 1)
@@ -343,24 +343,18 @@ def test_a_process_killed_in_the_middle_leaves_nothing_half_done(
     file = a_jsonl_file(tmp_path, [record(f"P-{n}", monthlyRate=7) for n in range(1, 900)])
     before = without_running(everything(world))
     argv = [sys.executable, "-c", CHILD, verb, str(world.db.conninfo), str(file), str(after)]
-    child = subprocess.Popen(
-        argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env=os.environ.copy()
-    )
-    try:
+    with started(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "in the middle\n"
         assert without_running(everything(world)) == before
-    finally:
         child.send_signal(signal.SIGKILL)
         child.wait(10)
-        if child.stdout:
-            child.stdout.close()
     assert without_running(everything(world)) == before
     # Nor is anybody kept waiting by what it had locked.
-    started = datetime.now(UTC)
+    began = datetime.now(UTC)
     save(world, Change("P-1", {"model": "B"}), Change("P-2", {"model": "B"}))
     world.pull([record("P-1", monthlyRate=9)])
-    assert (datetime.now(UTC) - started).total_seconds() < 5
+    assert (datetime.now(UTC) - began).total_seconds() < 5
     overlays_are_right(world)
     assert pfa_core.verify_log(world.db, world.principal()).whole
     # The next pull says of a run that was killed that it failed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -22,7 +23,9 @@ from pfa_core import Change, Filters, Query, Selection, errors
 from pfa_core.model.delta import merge
 from tests.acceptance import brute_force
 from tests.factories import World, a_world, record
+from tests.forms import forms
 from tests.server import Server
+from tests.worlds import a_copy
 
 IDS = ("P-1", "P-2", "P-3")
 USERS = ("ann", "bob")
@@ -112,25 +115,24 @@ def valid(current: dict[str, Any], delta: dict[str, Any]) -> bool:
     return not (both and (delta.get("isDiscontinued") or delta.get("isFundsTransferable")))
 
 
+def three_records(url: str) -> World:
+    return a_world(url, *map(record, IDS), users={"ann": "admin", "bob": "editor"})
+
+
 class LifeCycle(RuleBasedStateMachine):
     """Every rule does a step twice: in the model and for real; refusals must be the same."""
 
     server: Server
-    template: str
 
     @initialize()
     def start(self) -> None:
-        self.name = self.server.create(self.template)
-        rows = [record(pfa_id) for pfa_id in IDS]
-        self.world: World = a_world(
-            self.server.url(self.name), *rows, users={"ann": "admin", "bob": "editor"}
-        )
+        self.open = ExitStack()
+        self.world: World = self.open.enter_context(a_copy(self.server, three_records))
         self.model = Model(self.world.mirror())
 
     def teardown(self) -> None:
-        if hasattr(self, "world"):
-            self.world.db.close()
-            self.server.drop(self.name)
+        if hasattr(self, "open"):
+            self.open.close()
 
     def real(self, verb: Any, user: str, *rest: Any, **more: Any) -> Any:
         """What the operation answers, or the class of its refusal."""
@@ -352,15 +354,15 @@ class LifeCycle(RuleBasedStateMachine):
         )
 
 
-def test_any_sequence_of_steps_gives_what_the_model_gives(postgres: Server, template: str) -> None:
+@forms("sequences", short=5, long=40)
+def test_any_sequence_of_steps_gives_what_the_model_gives(postgres: Server, sequences: int) -> None:
     class Here(LifeCycle):
-        pass
+        server = postgres
 
-    Here.server, Here.template = postgres, template
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=40,
+            max_examples=sequences,
             stateful_step_count=20,
             deadline=None,
             database=None,

@@ -79,14 +79,16 @@ def codes(error: PfaError) -> list[tuple[str, str, str]]:
 def everything(world: World) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of all tables that an operation may write, with their row versions; but for what a
     refusal leaves in the audit trail."""
-    return {
-        name: world.rows(
-            f"SELECT t.xmin::text, t::text FROM {name} AS t"
-            " WHERE coalesce(to_jsonb(t) ->> 'action', '') NOT IN"
-            " ('permission_denied', 'sync_skipped') ORDER BY 2"
-        )
-        for name in _TABLES
-    }
+    return world.owner.read(
+        lambda conn: {
+            name: conn.execute(
+                f"SELECT t.xmin::text, t::text FROM {name} AS t"
+                " WHERE coalesce(to_jsonb(t) ->> 'action', '') NOT IN"
+                " ('permission_denied', 'sync_skipped') ORDER BY 2"
+            ).fetchall()
+            for name in _TABLES
+        }
+    )
 
 
 _TABLES = (

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.pems.sandbox_client import Client, basic, record
+from tests.processes import started
 
 RUN = """
 import sys
@@ -24,30 +25,22 @@ sys.exit(main(["sandbox", *sys.argv[1:]]))
 """
 
 
-def start(*words: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
+def start(*words: str, **environment: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    argv = [sys.executable, "-c", RUN, *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return started(argv, text=True, env={**os.environ, **environment}, **pipes)
 
 
 @contextmanager
 def running(*words: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    process = start(*words, **environment)
-    assert process.stdout is not None
-    try:
+    with start(*words, **environment) as process:
+        assert process.stdout is not None
         yield process, process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def refused(*words: str, **environment: str) -> tuple[int, str]:
-    process = start(*words, **environment)
-    out, err = process.communicate(timeout=20)
+    with start(*words, **environment) as process:
+        out, err = process.communicate(timeout=20)
     assert out == ""
     return process.returncode, err
 
@@ -62,13 +55,11 @@ def baseline(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_prints_its_address_serves_and_ends_when_told(baseline, number, code):
-    process = start("--org", "RIO", "--load", baseline, "-v")
-    assert process.stdout is not None
-    url = process.stdout.readline().strip()
-    with Client(url) as client:
-        assert client.get("R-2").json["version"] == 1
-    process.send_signal(number)
-    out, err = process.communicate(timeout=10)
+    with running("--org", "RIO", "--load", baseline, "-v") as (process, url):
+        with Client(url) as client:
+            assert client.get("R-2").json["version"] == 1
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (code, "")
     assert "2 records" in err
     assert "GET /api/pems/pfa/R-2 200" in err

@@ -13,6 +13,7 @@ from pfa_core.errors import InvalidData, IoFailure, LeaseHeld
 from pfa_core.pems.sandbox.journal import Journal
 from pfa_core.pems.sandbox.server import Sandbox
 from tests.pems.sandbox_client import Client, record
+from tests.processes import started
 
 SERVE = """
 import sys, threading
@@ -46,23 +47,20 @@ def test_every_acknowledged_write_survives_kill_9(tmp_path):
     path = tmp_path / "state"
     with Sandbox(organization="RIO", state=path, records=[record(n) for n in range(1, 5)]):
         pass
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(path)], stdout=subprocess.PIPE, text=True
-    )
-    assert server.stdout is not None
-    with server.stdout:
-        url = server.stdout.readline().strip()
     acknowledged: dict[str, int] = {}
-    killed_soon = threading.Timer(0.4, server.send_signal, [signal.SIGKILL])
-    senders = [
-        threading.Thread(target=_write_until_cut, args=(url, f"R-{number}", acknowledged))
-        for number in range(1, 5)
-    ]
-    for thread in [*senders, killed_soon]:
-        thread.start()
-    for thread in [*senders, killed_soon]:
-        thread.join()
-    assert server.wait() == -signal.SIGKILL
+    argv = [sys.executable, "-c", SERVE, str(path)]
+    with started(argv, stdout=subprocess.PIPE, text=True) as server:
+        url = server.stdout.readline().strip()
+        killed_soon = threading.Timer(0.4, server.send_signal, [signal.SIGKILL])
+        senders = [
+            threading.Thread(target=_write_until_cut, args=(url, f"R-{number}", acknowledged))
+            for number in range(1, 5)
+        ]
+        for thread in [*senders, killed_soon]:
+            thread.start()
+        for thread in [*senders, killed_soon]:
+            thread.join()
+        assert server.wait() == -signal.SIGKILL
     with Sandbox(organization="RIO", state=path) as again:
         for pfa_id, version in acknowledged.items():
             # The one under way when the end came may have been applied without an answer.

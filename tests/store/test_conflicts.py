@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,20 +15,20 @@ from pfa_core.model.ids import new_id
 from pfa_core.store import conflicts
 from pfa_core.store.conflicts import ConflictRow, NewConflict, Recommitment, Resolution
 from tests.factories import World, a_world, commit, draft, record
+from tests.worlds import built_once
 
 AT = datetime(2026, 1, 5, 12, tzinfo=UTC)
 FIELDS = [{"field": "model", "base": "LTM 1030", "mine": "A", "pems": "B"}]
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
+@built_once
+def world(url: str) -> World:
     """A commitment of ann's that is in conflict, without a conflict row yet."""
-    world = a_world(database_url, record("P-1"), users={"ann": "admin", "bob": "editor"})
+    world = a_world(url, record("P-1"), users={"ann": "admin", "bob": "editor"})
     draft(world.db, world.principal(), model="A")
     commit(world.db, world.principal())
     world.execute("UPDATE pfa_modification SET state = 'conflict'")
-    yield world
-    world.db.close()
+    return world
 
 
 def run(world: World, work: Callable[[Connection[Any]], Any]) -> Any:

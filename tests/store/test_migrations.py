@@ -194,18 +194,18 @@ def test_a_role_that_is_missing_and_may_not_be_created_is_named_with_its_cure(
     monkeypatch.setattr(migrations, "_has_role", lambda conn: False)
     name = f"pfa_test_owner_{os.getpid()}"
     postgres.admin.execute(f"CREATE ROLE {name} LOGIN")
+    database = postgres.create()
     try:
-        with postgres.database() as url:
-            owned = url.replace("postgres@", f"{name}@")
-            database = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
-            postgres.admin.execute(f"ALTER DATABASE {database} OWNER TO {name}")
-            with (
-                psycopg.connect(owned, autocommit=True) as connection,
-                pytest.raises(ConfigInvalid, match="the role pfa_app") as caught,
-            ):
-                migrations.upgrade(connection)
-            assert "CREATE ROLE pfa_app" in caught.value.hint
+        owned = postgres.url(database).replace("postgres@", f"{name}@")
+        postgres.admin.execute(f"ALTER DATABASE {database} OWNER TO {name}")
+        with (
+            psycopg.connect(owned, autocommit=True) as connection,
+            pytest.raises(ConfigInvalid, match="the role pfa_app") as caught,
+        ):
+            migrations.upgrade(connection)
+        assert "CREATE ROLE pfa_app" in caught.value.hint
     finally:
+        postgres.drop(database)
         postgres.admin.execute(f"DROP ROLE {name}")
 
 

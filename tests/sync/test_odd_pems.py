@@ -19,17 +19,14 @@ from pfa_core.pems.sandbox.http import Request, Response, json_response
 from pfa_core.sync.pull import grid as pulling
 from tests.factories import World, a_principal, a_world, commit, draft, record
 from tests.pems_server import a_far_side, a_profile, answering
+from tests.worlds import built_once
 
 SECRET = "hunter2pw"
 
 
-@pytest.fixture
-def world(database_url):
-    world = a_world(
-        database_url, *(record(f"P-{n:02}") for n in range(1, 16)), users={"ann": "admin"}
-    )
-    yield world
-    world.db.close()
+@built_once
+def world(url: str) -> World:
+    return a_world(url, *(record(f"P-{n:02}") for n in range(1, 16)), users={"ann": "admin"})
 
 
 def committed(world: World, number: int = 1, session: str = "s") -> None:

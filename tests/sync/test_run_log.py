@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import IntEnum, StrEnum
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 from pfa_core.config.settings import Secret
 from pfa_core.errors import IoFailure, PemsUnavailable
 from pfa_core.sync import run_log
+from tests.processes import started
 
 RUN = "018f0000-0000-7000-8000-000000000001"
 
@@ -279,11 +281,12 @@ class TestFile:
             "    log = logs.run_log(sys.argv[2], 'HOLNG')\n"
             "    for number in range(300): log.event('e', number=number, text='x' * 5000)\n"
         )
-        writers = [
-            subprocess.Popen([sys.executable, "-c", code, str(path), f"run-{number}"])
-            for number in range(3)
-        ]
-        assert [writer.wait() for writer in writers] == [0, 0, 0]
+        with ExitStack() as running:
+            argv = [sys.executable, "-c", code, str(path)]
+            writers = [
+                running.enter_context(started([*argv, f"run-{number}"])) for number in range(3)
+            ]
+            assert [writer.wait() for writer in writers] == [0, 0, 0]
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         assert len(lines) == 900
         for number in range(3):

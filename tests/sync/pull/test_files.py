@@ -7,7 +7,7 @@ import io
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,12 @@ from pfa_core.store import mirror
 from pfa_core.sync.pull.files import PullResult
 from tests.factories import World, a_world, commit, draft, record
 from tests.life_cycle.views import everything, ids, one, stats, value
+from tests.worlds import built_once
 
 
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = a_world(
-        database_url, record("P-1"), record("P-2"), users={"ann": "admin", "bob": "editor"}
-    )
-    yield world
-    world.db.close()
+@built_once
+def world(url: str) -> World:
+    return a_world(url, record("P-1"), record("P-2"), users={"ann": "admin", "bob": "editor"})
 
 
 @pytest.fixture

@@ -11,19 +11,24 @@ import pfa_core
 from pfa_core import errors
 from pfa_core.pems.profile import GridSettings
 from pfa_core.pems.sandbox.server import RowShape, Totals
-from tests.factories import commit, draft, record
-from tests.pems_server import FarSide, a_far_side
-
-
-@pytest.fixture
-def far(database_url):
-    with a_far_side(database_url, *some(7), page_size=3) as far:
-        yield far
-        far.world.db.close()
+from tests.factories import World, a_world, commit, draft, record
+from tests.pems_server import FarSide, a_far_side, a_pems_beside, owned
+from tests.worlds import built_once
 
 
 def some(number: int):
     return [record(f"P-{place}") for place in range(1, number + 1)]
+
+
+@built_once
+def world(url: str) -> World:
+    return a_world(url, *owned(some(7)))
+
+
+@pytest.fixture
+def far(world):
+    with a_pems_beside(world, *some(7), page_size=3) as far:
+        yield far
 
 
 def missing(far: FarSide) -> list[str]:

@@ -14,17 +14,23 @@ from pfa_core import Selection, errors
 from pfa_core.model.ids import utc_now
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.model.secret import Secret
-from tests.factories import commit, draft, record
+from tests.factories import World, a_world, commit, draft, record
 from tests.life_cycle.views import ids, stats
-from tests.pems_server import FarSide, a_far_side
+from tests.pems_server import FarSide, a_far_side, a_pems_beside, owned
+from tests.worlds import built_once
+
+RECORDS = [record(f"P-{number}") for number in range(1, 7)]
+
+
+@built_once
+def world_beside_pems(url: str) -> World:
+    return a_world(url, *owned(RECORDS), users={"ann": "admin", "bob": "editor"})
 
 
 @pytest.fixture
-def far(database_url):
-    records = [record(f"P-{number}") for number in range(1, 7)]
-    with a_far_side(database_url, *records, users={"ann": "admin", "bob": "editor"}) as far:
+def far(world_beside_pems):
+    with a_pems_beside(world_beside_pems, *RECORDS) as far:
         yield far
-        far.world.db.close()
 
 
 def committed(far: FarSide, pfa_id: str = "P-1", user: str = "ann", session: str = "s", **delta):
