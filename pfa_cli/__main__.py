@@ -1,4 +1,4 @@
-"""`python -m pfa_cli` is `pfa`."""
+"""Entry point of `python -m pfa_cli`."""
 
 from __future__ import annotations
 

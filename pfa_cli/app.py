@@ -1,74 +1,32 @@
-"""The program `pfa`: finds the command, runs it, and turns every way to fail into a number.
+"""The program `pfa`: finds the command, runs it, and turns every failure into an exit code.
 
-Commands are loaded when they are asked for: a cron run pays for one of them, `--version` for none.
+A command's module is loaded when the command is named, so that a scheduled run pays for one of them and
+`--version` for none.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
-from pfa_cli import exit_codes
-from pfa_cli.framework.call import error_style, show_version
+from pfa_cli import __version__, exit_codes
+from pfa_cli.commands.catalog import ALIASES, COMMANDS
 from pfa_cli.framework.common import Common, Line
 from pfa_cli.framework.compose import takes_common
 from pfa_cli.framework.help import Group
+from pfa_cli.framework.signals import Terminated, terminable
 from pfa_cli.render import failures, streams
-from pfa_cli.render.failures import ErrorFormat, Terminated
+from pfa_cli.render.failures import ErrorFormat
 from pfa_cli.render.formats import Format
 from pfa_cli.render.streams import Color
 from pfa_core.errors import InvalidRequest
 
-# Where each command lives, in the order of the help page.
-COMMANDS = {
-    "init": "members",
-    "list": "records",
-    "show": "records",
-    "stats": "stats",
-    "status": "status",
-    "draft": "drafts",
-    "diff": "diff",
-    "commit": "lifecycle",
-    "discard": "lifecycle",
-    "uncommit": "lifecycle",
-    "restore": "lifecycle",
-    "sync": "sync",
-    "conflict": "conflict",
-    "log": "log",
-    "metrics": "metrics",
-    "auth": "auth",
-    "org": "members",
-    "user": "members",
-    "db": "db",
-    "demo": "demo",
-    "sandbox": "sandbox",
-    "doctor": "status",
-    "version": "status",
-}
-GRACE_SECONDS = 10
-
-# What newcomers type, and where it is.
-ELSEWHERE = {
-    "help": "pfa --help",
-    "pull": "pfa sync pull",
-    "save": "pfa draft save",
-    "set": "pfa draft set",
-    "shift": "pfa draft shift",
-    "login": "pfa auth login",
-    "logout": "pfa auth logout",
-    "upgrade": "pfa db upgrade",
-    "runs": "pfa sync runs",
-}
 EPILOG = """Examples:
   pfa init --org HOLNG
   pfa sync pull --from mirror.jsonl
@@ -82,32 +40,36 @@ Exit codes: 0 done, 1 bug, 2 command line, 3 partly done, 4 not signed in, 5 not
 
 
 class Program(Group):
-    """The outermost group: knows the names of the commands, loads what is asked for."""
+    """The outermost group: lists commands from the catalog and loads the one that is named."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
-        """Every command, in the order of the help page."""
+        """List every command, in the order of the help page."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - typer's signature
-        """The command, its module imported now."""
+        """Load the module of a command and return the command."""
         if cmd_name not in self.commands and cmd_name in COMMANDS:
-            module = import_module(f"pfa_cli.commands.{COMMANDS[cmd_name]}")
+            module = import_module(f"pfa_cli.commands.{COMMANDS[cmd_name].module}")
             self.commands.update(typer.main.get_group(module.app).commands)
         return self.commands.get(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that the first argument names.
+        """Return the command that the first argument names.
 
         Raises:
-            InvalidRequest: There is none of that name; the nearest is suggested.
+            InvalidRequest: There is none of that name; the closest one is suggested.
         """
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             near = get_close_matches(name, COMMANDS, n=1)
-            meant = ELSEWHERE.get(name) or (f"pfa {near[0]}" if near else "pfa --help")
-            hint = f"type: {meant}"
-            raise InvalidRequest(f"no command {name!r}", hint=hint)
+            meant = ALIASES.get(name) or (f"pfa {near[0]}" if near else "pfa --help")
+            raise InvalidRequest(f"unknown command {name!r}", hint=f"type: {meant}")
         return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
+        """Write the commands and their summaries without loading one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
 
 app = typer.Typer(
@@ -118,6 +80,13 @@ app = typer.Typer(
 )
 
 
+def print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the flag's value
+    """Print the version and end."""
+    if wanted:
+        streams.write(f"pfa {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback(invoke_without_command=True)
 @takes_common
 def program(
@@ -125,7 +94,7 @@ def program(
     *,
     version_wanted: Annotated[
         bool,
-        typer.Option("--version", callback=show_version, is_eager=True, help="Print the version."),
+        typer.Option("--version", callback=print_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Plan, forecast and actuals over a mirror of PEMS, with private drafts."""
@@ -135,17 +104,17 @@ def program(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; the exit code."""
+    """Run one command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    line = Line()
+    line = Line(main)
     streams.prepare()
     try:
-        with _terminable():
+        with terminable():
             code = _run(arguments, line)
             streams.flush()
             return code
     except KeyboardInterrupt:
-        return failures.INTERRUPTED
+        return exit_codes.INTERRUPTED
     except Terminated:
         return exit_codes.TERMINATED
     except BrokenPipeError:
@@ -165,25 +134,25 @@ def _run(arguments: list[str], line: Line) -> int:
     except typer.Exit as done:
         return done.exit_code
     except typer.Abort:
-        return failures.INTERRUPTED
+        return exit_codes.INTERRUPTED
 
 
 def _fail(error: Exception, arguments: Sequence[str], line: Line) -> int:
-    common = _told_so_far(arguments).over(line.common)
+    common = _error_options(arguments).over(line.common)
     failure = failures.of_exception(error)
     if isinstance(error, OSError):
         streams.abandon()
     try:
         if common.debug:
             failures.report_trace(error)
-        failures.report(failure, error_style(common), common.color or Color.AUTO)
+        failures.report(failure, common.error_style, common.color or Color.AUTO)
     except OSError:
         streams.abandon()
     return failure.exit_code
 
 
-def _told_so_far(arguments: Sequence[str]) -> Common:
-    """What the raw arguments say of errors; a line that cannot be parsed still has its wishes."""
+def _error_options(arguments: Sequence[str]) -> Common:
+    """Read the options for errors from the raw arguments, which may be impossible to parse."""
     values: dict[str, Any] = {}
     for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
         if word == "--":
@@ -199,29 +168,3 @@ def _told_so_far(arguments: Sequence[str]) -> Common:
         elif word == "--debug":
             values["debug"] = True
     return Common(**values)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the command as an exception does: transactions roll back."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(_number: int, _frame: FrameType | None) -> None:
-        # Should the way out be blocked, a second signal or ten seconds end it: the server rolls back.
-        signal.signal(signal.SIGTERM, _give_up)
-        signal.signal(signal.SIGALRM, _give_up)
-        signal.alarm(GRACE_SECONDS)
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGTERM, before)
-
-
-def _give_up(_number: int, _frame: FrameType | None) -> None:
-    os._exit(exit_codes.TERMINATED)

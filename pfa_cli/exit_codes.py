@@ -1,4 +1,4 @@
-"""Exit codes of the program beside those of its errors."""
+"""Exit codes of the program that no error class carries."""
 
 from __future__ import annotations
 

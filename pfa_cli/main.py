@@ -1,4 +1,4 @@
-"""Where the process begins: an interrupt is quiet even while the program is still being loaded."""
+"""Entry point of the process; an interrupt is quiet even while the program is still being loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pfa_cli.exit_codes import INTERRUPTED
 
 
 def main() -> int:
-    """Load the program and run it; the exit code."""
+    """Load the program, run it and return its exit code."""
     try:
         from pfa_cli.app import main as run
 

@@ -126,11 +126,28 @@ class PfaError(Exception):
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, hint: str = "", details: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        details: Sequence[Fault] = (),
+        parameter: str = "",
+    ) -> None:
+        """Make an error.
+
+        Args:
+            message: What failed. A parameter in it, or in the hint, is written in backquotes:
+                `session_id`, `partial=True`.
+            hint: What helps.
+            details: The single faults of the input.
+            parameter: The parameter of the call that is at fault, where it is one.
+        """
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.details = tuple(details)
+        self.parameter = parameter
 
 
 class Internal(PfaError):
@@ -180,9 +197,10 @@ class NotAllowed(PfaError):
         *,
         hint: str = "",
         details: Sequence[Fault] = (),
+        parameter: str = "",
         denial: Denial | None = None,
     ) -> None:
-        super().__init__(message, hint=hint, details=details)
+        super().__init__(message, hint=hint, details=details, parameter=parameter)
         self.denial = denial
 
 

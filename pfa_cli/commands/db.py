@@ -1,4 +1,4 @@
-"""`pfa db …`: schema and the embedded server."""
+"""`pfa db`: schema and embedded server."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import pfa_core as core
-from pfa_cli.framework.call import Call
+from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import Effect, command, group
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from pfa_core.admin.consistency import VerifyReport
 
 app = typer.Typer(rich_markup_mode=None)
-db = group(app, "db", "The database: its schema, and the embedded server.")
+db = group(app, "db", "Manage the database: its schema and the embedded server.")
 
 
 @command(
@@ -32,25 +35,24 @@ db = group(app, "db", "The database: its schema, and the embedded server.")
     examples=("pfa db upgrade", "pfa db upgrade --dry-run"),
     exit_codes="69 no database; 78 the schema is newer than this program.",
 )
-def upgrade(call: Call) -> None:
-    """Bring the schema to the version of this program."""
+def upgrade(call: Invocation, talk: Talk) -> None:
+    """Upgrade the schema to the version of this program."""
     report = core.upgrade(call.settings, dry_run=call.dry_run)
     item = document(report)
     sheet = Sheet(
         id_column="after",
         columns=tuple(item),
         items=[item],
-        document=lambda: {"data": item, "metadata": {}},
+        envelope=Data(item),
         text=lambda: _upgraded(report.before, report.after, report.applied),
     )
     show(sheet, call.look(Format.TABLE))
-    if call.dry_run:
-        call.say("dry run, rolled back")
+    talk.note_dry_run()
 
 
-@command(db, "status", exit_codes="0 even when the database cannot be reached; pfa doctor judges.")
-def status(call: Call) -> None:
-    """Show which database is used, whether it answers, and its schema. Starts nothing."""
+@command(db, "status", exit_codes="0 even when the database cannot be reached; see pfa doctor.")
+def status(call: Invocation) -> None:
+    """Show which database is used, whether it answers, and its schema; start nothing."""
     from pfa_cli.render.tables import facts
 
     item = document(core.database_status(call.settings))
@@ -58,7 +60,7 @@ def status(call: Call) -> None:
         id_column="address",
         columns=tuple(item),
         items=[item],
-        document=lambda: {"data": item, "metadata": {}},
+        envelope=Data(item),
         text=lambda: facts([pair for pair in item.items() if pair[1] not in (None, "")]),
     )
     show(sheet, call.look(Format.TABLE))
@@ -69,16 +71,15 @@ def status(call: Call) -> None:
     "verify",
     effect=Effect.WRITES,
     examples=("pfa db verify", "pfa db verify --repair"),
-    exit_codes="1 what is kept does not agree with what it is made of, and was not repaired.",
+    exit_codes="1 derived data differs from its source and was not repaired.",
 )
 def verify(
-    call: Call,
+    call: Invocation,
+    talk: Talk,
     *,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Make anew what does not agree.")
-    ] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Rebuild what differs.")] = False,
 ) -> int:
-    """Compare the kept sums and overlays with the records and changes they are made of."""
+    """Compare stored sums and overlays with the records and changes behind them."""
     database, principal = call.open()
     report = core.verify_database(database, principal, repair=repair, dry_run=call.dry_run)
     item = {
@@ -90,30 +91,34 @@ def verify(
         id_column="rollup",
         columns=tuple(item),
         items=[item],
-        document=lambda: {"data": document(report), "metadata": call.metadata()},
+        envelope=Data(report, metadata(call, talk)),
         text=lambda: _verified(report),
     )
     show(sheet, call.look(Format.TABLE))
     if report.clean or item["repaired"]:
         return 0
-    call.hint("type: pfa db verify --repair")
+    talk.hint("type: pfa db verify --repair")
     return Internal.exit_code
 
 
-@command(db, "stop", effect=Effect.SETTLES)
-def stop(call: Call) -> None:
-    """Stop the embedded server. The next command starts it again."""
+@command(db, "stop", effect=Effect.IMMEDIATE)
+def stop(call: Invocation, talk: Talk) -> None:
+    """Stop the embedded server; the next command starts it again."""
     stopped = core.stop_embedded(call.settings)
-    call.say("the embedded server is stopped" if stopped else "no embedded server was running")
+    talk.say("the embedded server is stopped" if stopped else "no embedded server was running")
 
 
 @command(db, "url", examples=('psql "$(pfa db url)"',))
-def url(call: Call) -> None:
-    """Print an address that psql takes; starts the embedded server when it is needed."""
+def url(call: Invocation) -> None:
+    """Print an address for psql; start the embedded server if it is needed."""
     address = core.database_url(call.settings)
     item = {"url": address}
     sheet = Sheet(
-        "url", ("url",), [item], lambda: {"data": item, "metadata": {}}, text=lambda: address
+        id_column="url",
+        columns=("url",),
+        items=[item],
+        envelope=Data(item),
+        text=lambda: address,
     )
     show(sheet, call.look(Format.TABLE))
 
@@ -121,14 +126,15 @@ def url(call: Call) -> None:
 @command(
     db,
     "psql",
-    effect=Effect.SETTLES,
+    effect=Effect.IMMEDIATE,
     examples=("pfa db psql", "pfa db psql -- -c 'TABLE pfa_sync_log'"),
     exit_codes="psql's own.",
 )
 def psql(
-    call: Call,
+    call: Invocation,
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- PSQL_ARGUMENT...]", help="Handed to psql.")
+        list[str] | None,
+        typer.Argument(metavar="[-- PSQL_ARGUMENT...]", help="Arguments for psql."),
     ] = None,
 ) -> None:
     """Run psql on the database."""
@@ -145,11 +151,11 @@ def psql(
 
 def _verified(report: VerifyReport) -> str:
     if report.clean:
-        return "all sums and overlays agree with what they are made of"
-    mended = "made anew" if report.repaired else "wrong"
+        return "all sums and overlays agree with their source"
+    state = "rebuilt" if report.repaired else "wrong"
     return (
         f"{count(len(report.rollup), 'sum')} and {count(len(report.overlays), 'overlay row')}"
-        f" {mended}"
+        f" {state}"
     )
 
 

@@ -1,4 +1,4 @@
-"""`pfa demo`: the whole job on a bundled sample, on a server of its own that goes away after."""
+"""`pfa demo`: a whole example on bundled data, on a server that is removed at the end."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import typer
 
 import pfa_core as core
-from pfa_cli.framework.call import Call
 from pfa_cli.framework.compose import Effect, command
+from pfa_cli.framework.invocation import Invocation
 from pfa_cli.render import streams
 from pfa_core.errors import Internal, PfaError
 
@@ -30,8 +30,7 @@ _KEPT_VARIABLES = ("PFA_PG_BINDIR", "PFA_EMBEDDED_USER")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command of the demo: what it is for, the command line, how it must end, and what happens in
-    PEMS before it."""
+    """One command of the demo: purpose, command line, expected exit code, change in PEMS before it."""
 
     story: str
     arguments: tuple[str, ...]
@@ -40,7 +39,7 @@ class Step:
 
 
 def _overnight(pems: Sandbox, folder: Path) -> None:
-    """Make PEMS hold the records of the next day."""
+    """Change the records in PEMS to those of the next day."""
     held = {record.pfa_id: record.data for record in pems.records}
     for line in (folder / "mirror-next-day.jsonl").read_text().splitlines():
         record = core.exact_json.loads(line)
@@ -53,29 +52,29 @@ def _overnight(pems: Sandbox, folder: Path) -> None:
             pems.change(record["pfaId"], **changes)
 
 
-def _somebody_else(pems: Sandbox, _folder: Path) -> None:
-    """Change in PEMS what a commitment changes too, after the last pull."""
+def _another_user(pems: Sandbox, _folder: Path) -> None:
+    """Change in PEMS, after the last pull, a field that a committed change sets too."""
     pems.change(DISPUTED, forecastEnd="2027-07-31")
 
 
 DISPUTED = "DEMO-0016"
 STEPS = (
-    Step("A newcomer's start: database, organization, a token for you.", ("init", "--org", "DEMO")),
+    Step("Set up: database, organization, a token for you.", ("init", "--org", "DEMO")),
     Step(
-        "Pull the baseline from PEMS: 240 equipment lines of a small project. (Here PEMS is a sandbox"
-        " that the demo runs; yours is named by PFA_PEMS_URL.)",
+        "Pull the records from PEMS: 240 equipment lines of a small project. (Here PEMS is a sandbox"
+        " that the demo runs; yours is set by PFA_PEMS_URL.)",
         ("sync", "pull"),
     ),
     Step(
-        "What cranes are planned? (the first five)", ("list", "--category", "Crane", "--limit", "5")
+        "List the planned cranes (the first five).", ("list", "--category", "Crane", "--limit", "5")
     ),
-    Step("What does it cost? Plan, forecast, actual.", ("stats",)),
+    Step("Sum the cost: plan, forecast, actual.", ("stats",)),
     Step(
         "Rain stops Silo 4 for 14 days. Your planner sends a file of deltas; save them as drafts.",
         ("draft", "save", "delta-weather.json"),
     ),
     Step(
-        "One more edit by hand: a better rate for one generator fleet.",
+        "Edit by hand: a better rate for one generator fleet.",
         (
             "draft",
             "set",
@@ -99,66 +98,64 @@ STEPS = (
     Step("Before and after, field by field, with the cost.", ("diff", "rates")),
     Step("The KPIs with your drafts in them.", ("stats", "--by", "category")),
     Step(
-        "The rates are not agreed yet: drop them. (The audit trail keeps them.)",
+        "The rates are not agreed yet: discard them. (The audit trail keeps them.)",
         ("discard", "--session", "rates"),
     ),
     Step(
-        "Overnight PEMS moved: pull what changed. Only changed records are touched; drafts stay.",
+        "PEMS changed overnight: pull what changed. Only changed records are written; drafts stay.",
         ("sync", "pull", "--incremental"),
         before=_overnight,
     ),
     Step(
-        "Commit. PEMS changed one field that you change too, so nothing is committed unseen.",
+        "Commit. PEMS changed one field that you change too, so nothing is committed.",
         ("commit", "--session", "weather-silo4"),
         code=7,
     ),
     Step(
-        "Take PEMS's date for that one field; your other date stays.",
+        "Take PEMS's date for that field; your other date stays.",
         ("draft", "unset", "{overtaken}", "forecastEnd"),
     ),
-    Step("Now commit.", ("commit", "--session", "weather-silo4")),
+    Step("Commit again.", ("commit", "--session", "weather-silo4")),
     Step(
-        "Push. Meanwhile somebody moved an end in PEMS that you move too: that one waits for you, all"
-        " others are sent, each exactly once.",
+        "Push. Meanwhile another user changed an end date in PEMS that you change too: that one becomes"
+        " a conflict, all others are sent, each exactly once.",
         ("sync", "push"),
         code=3,
-        before=_somebody_else,
+        before=_another_user,
     ),
-    Step("What is the matter?", ("conflict", "list")),
-    Step("You know better: your end stands.", ("conflict", "resolve", DISPUTED, "--take", "mine")),
+    Step("List the conflicts.", ("conflict", "list")),
+    Step("Resolve it: keep your end date.", ("conflict", "resolve", DISPUTED, "--take", "mine")),
     Step("Push again. PEMS and the mirror agree.", ("sync", "push")),
-    Step("Where do I stand?", ("status",)),
+    Step("Check the status.", ("status",)),
 )
 
 
-@command(app, "demo", effect=Effect.SETTLES, examples=("pfa demo",))
-def demo(call: Call) -> int:
-    """Show the whole job on a bundled sample; your own data is left alone."""
+@command(app, "demo", effect=Effect.IMMEDIATE, examples=("pfa demo",))
+def demo(call: Invocation) -> int:
+    """Run a whole example on bundled data; your own data is not touched."""
     home = call.settings.embedded_dir / f"demo-{os.getpid()}"
-    _say("This runs on a database of its own, which goes away at the end.\n")
-    with _sample() as folder, _own_world(home), _pems(folder) as pems:
+    _say("This runs on a separate database, which is removed at the end.\n")
+    with _sample() as folder, _isolated(home), _pems(folder) as pems:
         for number, step in enumerate(STEPS, 1):
             if step.before:
                 step.before(pems, folder)
-            _run(number, step, folder)
-    _say("\nThat was the whole job. Your own start: pfa init --org CODE\n")
+            _run(call, number, step, folder)
+    _say("\nEnd of the demo. To start with your own data: pfa init --org CODE\n")
     return 0
 
 
-def _run(number: int, step: Step, folder: Path) -> None:
-    from pfa_cli.app import main
-
+def _run(call: Invocation, number: int, step: Step, folder: Path) -> None:
     arguments = [_overtaken() if part == "{overtaken}" else part for part in step.arguments]
     shown = " ".join(f'"{part}"' if " " in part else part for part in arguments)
     _say(f"\n{number:2}. {step.story}\n    $ pfa {shown}\n")
     files_named = [str(folder / part) if (folder / part).is_file() else part for part in arguments]
-    code = main([*files_named, "-o", "table"])
+    code = call.program([*files_named, "-o", "table"])
     if code != step.code:
         raise Internal(f"the demo's step {number} ended with {code} instead of {step.code}")
 
 
 def _overtaken() -> str:
-    """The record whose draft PEMS has moved under."""
+    """Return the record whose draft is stale: PEMS changed a drafted field."""
     settings = core.resolve()
     with core.open_database(settings) as db:
         drafts = core.list_drafts(db, core.authenticate(settings), core.Filters())
@@ -173,7 +170,7 @@ def _sample() -> Iterator[Path]:
 
 @contextmanager
 def _pems(folder: Path) -> Iterator[Sandbox]:
-    """A PEMS that holds the sample, and an environment that names it."""
+    """Run a PEMS with the sample, and set the environment to it."""
     from pfa_core.pems.sandbox.server import Sandbox
 
     lines = (folder / "mirror.jsonl").read_text().splitlines()
@@ -183,8 +180,8 @@ def _pems(folder: Path) -> Iterator[Sandbox]:
 
 
 @contextmanager
-def _own_world(home: Path) -> Iterator[None]:
-    """An environment in which pfa knows nothing but the demo's own place."""
+def _isolated(home: Path) -> Iterator[None]:
+    """Restrict the environment to the demo's own server and configuration."""
     before = dict(os.environ)
     for name in list(os.environ):
         if (name.startswith("PFA_") and name not in _KEPT_VARIABLES) or name == "DATABASE_URL":

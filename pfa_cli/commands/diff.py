@@ -1,4 +1,4 @@
-"""`pfa diff`: what my modifications change, field by field."""
+"""`pfa diff`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
+from pfa_cli.envelopes.reads import Diff, DiffSummary
 from pfa_cli.exit_codes import DIFFERS
-from pfa_cli.framework.call import Call
 from pfa_cli.framework.compose import command
+from pfa_cli.framework.filters import FilterOptions
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.suggestions import hint_nothing_found
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count, signed
 from pfa_cli.render.json import document
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from pfa_core.drafts.diff import DiffEntry, DiffReport
 
 app = typer.Typer(rich_markup_mode=None)
+_COLUMNS = ("pfaId", "field", "before", "after", "costEffect", "sessionId", "state")
 
 
 @command(
@@ -34,47 +40,43 @@ app = typer.Typer(rich_markup_mode=None)
     exit_codes="10 with --exit-code when something differs.",
 )
 def diff(
-    call: Call,
-    filters: Filters,
+    call: Invocation,
+    talk: Talk,
+    filters: Annotated[Filters, FilterOptions],
     *,
     session_id: Annotated[
         str | None, typer.Argument(metavar="[SESSION]", help="Only this session.")
     ] = None,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="End with 10 when something differs.")
+        bool, typer.Option("--exit-code", help="Exit with 10 when something differs.")
     ] = False,
 ) -> int:
-    """Show each drafted field before and after, with the effect on the forecast cost.
+    """Show each drafted field before and after, with its cost effect.
 
-    The effect of a record stands in the line of its first field; all lines add up.
+    The effect of a record is in the line of its first field; all lines add up.
     """
     database, principal = call.open()
     report = core.diff(database, principal, filters, session_id=session_id)
-    call.mask(report)
+    talk.mask(report)
     sheet = Sheet(
         id_column="pfaId",
-        columns=("pfaId", "field", "before", "after", "costEffect", "sessionId", "state"),
-        csv_columns=(
-            "pfaId",
-            "field",
-            "before",
-            "after",
-            "costEffect",
-            "sessionId",
-            "state",
-            "version",
-            "changeReason",
-            "modificationId",
-        ),
+        columns=_COLUMNS,
+        csv_columns=(*_COLUMNS, "version", "changeReason", "modificationId"),
         numbers=frozenset(("costEffect",)),
-        items=[document(entry) for entry in report.entries],
+        items=map(document, report.entries),
         rows=[row for entry in report.entries for row in _rows(entry)],
-        document=lambda: _document(call, report, filters),
+        envelope=Diff(
+            report.entries,
+            DiffSummary(report.record_count, report.field_count, report.cost_effect),
+            metadata(call, talk, filters=filters),
+        ),
     )
     show(sheet, call.look(Format.TSV))
-    _tell(call, report)
-    if not report.entries:
-        call.nothing_found(filters, "")
+    if report.entries:
+        talk.say(_summary(report))
+    else:
+        talk.say("no differences to PEMS")
+        hint_nothing_found(call, talk, filters, "")
     return DIFFERS if exit_code and report.entries else 0
 
 
@@ -96,21 +98,8 @@ def _rows(entry: DiffEntry) -> list[Mapping[str, Any]]:
     ]
 
 
-def _document(call: Call, report: DiffReport, filters: Filters) -> dict[str, Any]:
-    summary = {
-        "records": report.record_count,
-        "fields": report.field_count,
-        "costEffect": report.cost_effect,
-    }
-    data = [document(entry) for entry in report.entries]
-    return {"data": data, "summary": summary, "metadata": call.metadata(filters=filters.given())}
-
-
-def _tell(call: Call, report: DiffReport) -> None:
-    if not report.entries:
-        call.say("nothing differs from the baseline")
-        return
-    call.say(
+def _summary(report: DiffReport) -> str:
+    return (
         f"{count(report.record_count, 'record')}, {count(report.field_count, 'field')},"
         f" cost effect {signed(report.cost_effect)}"
     )

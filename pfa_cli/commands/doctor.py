@@ -1,4 +1,4 @@
-"""What `pfa doctor` looks at: one function per precondition, each with its cure."""
+"""Checks of `pfa doctor`: one function for each precondition."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 import pfa_core as core
-from pfa_cli.framework.call import Call
+from pfa_cli.framework.invocation import Invocation
 from pfa_cli.render import failures
 from pfa_cli.render.humanize import ago, count
 
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 OLDEST_PYTHON = (3, 11)
 OLD_BASELINE = timedelta(days=1)
 CONFIG_INVALID = 78
-PEMS_CURE = "see PFA_PEMS_URL, PFA_PEMS_USERNAME and PFA_PEMS_PASSWORD_FILE, or ask PEMS's operator"
+PEMS_CURE = (
+    "check PFA_PEMS_URL, PFA_PEMS_USERNAME and PFA_PEMS_PASSWORD_FILE, or ask the operator of PEMS"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found. `exit_code` 0: all is well, or only worth a notice."""
+    """Finding of one check; `exit_code` is 0 unless it is a problem."""
 
     check: str
     result: Literal["ok", "notice", "problem", "skipped"]
@@ -35,11 +37,11 @@ class Finding:
     exit_code: int = 0
 
 
-Check = Callable[[Call], Finding]
+Check = Callable[[Invocation], Finding]
 
 
-def examine(call: Call) -> list[Finding]:
-    """Every check in order; those that need a failed one are skipped."""
+def examine(call: Invocation) -> list[Finding]:
+    """Run every check in order; those that need a failed one are skipped."""
     findings: list[Finding] = []
     broken: set[str] = set()
     for name, (check, needs) in CHECKS.items():
@@ -53,7 +55,7 @@ def examine(call: Call) -> list[Finding]:
     return findings
 
 
-def _run(name: str, check: Check, call: Call) -> Finding:
+def _run(name: str, check: Check, call: Invocation) -> Finding:
     try:
         return check(call)
     except Exception as error:
@@ -61,22 +63,22 @@ def _run(name: str, check: Check, call: Call) -> Finding:
         return Finding(name, "problem", failure.message, failure.hint, failure.exit_code)
 
 
-def _python(_call: Call) -> Finding:
+def _python(_call: Invocation) -> Finding:
     found = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
         return Finding("python", "problem", found, "install Python 3.11 or later", CONFIG_INVALID)
     return Finding("python", "ok", found)
 
 
-def _configuration(call: Call) -> Finding:
+def _configuration(call: Invocation) -> Finding:
     settings = call.settings
     path = settings.config_dir / "config.toml"
     if not path.exists():
-        return Finding("configuration", "ok", f"no {path}; not needed")
+        return Finding("configuration", "ok", f"no {path}; optional")
     return Finding("configuration", "ok", f"{path}, profile {settings.profile or 'default'}")
 
 
-def _key(call: Call) -> Finding:
+def _key(call: Invocation) -> Finding:
     settings = call.settings
     if settings.jwt_secret:
         return _judged_key(settings, "PFA_JWT_SECRET")
@@ -97,61 +99,62 @@ def _judged_key(settings: Settings, source: str) -> Finding:
 
     length = len(keyring.load(settings).signing.secret.reveal())
     if length < 32:
-        cure = "use at least 32 random characters; tokens signed with the old key end"
+        cure = "use at least 32 random characters; tokens signed with the old key become invalid"
         return Finding("signing key", "notice", f"{source}: only {length} characters", cure)
     return Finding("signing key", "ok", source)
 
 
-def _token(call: Call) -> Finding:
+def _token(call: Invocation) -> Finding:
     info = core.token_info(call.settings)
     codes = ", ".join(info.organizations) or "no organization"
-    until = f"good until {info.expires_at:%Y-%m-%d %H:%M} UTC"
+    until = f"valid until {info.expires_at:%Y-%m-%d %H:%M} UTC"
     return Finding("token", "ok", f"{info.user_id} in {codes}, {until}, from {info.source}")
 
 
-def _database(call: Call) -> Finding:
+def _database(call: Invocation) -> Finding:
     settings = call.settings
     status = core.database_status(settings)
     if status.reachable:
         return Finding("database", "ok", f"PostgreSQL {status.server_version}, {status.address}")
     if settings.database_url is None:
         return _started(call, settings)
-    cure = "look at the server and at PFA_DATABASE_URL"
+    cure = "check the server and PFA_DATABASE_URL"
     return Finding("database", "problem", status.problem or "does not answer", cure, 69)
 
 
-def _started(call: Call, settings: Settings) -> Finding:
-    """The embedded server is started on demand, so whether it can be is the question."""
+def _started(call: Invocation, settings: Settings) -> Finding:
+    """Start the embedded server, which runs on demand only."""
     call.database  # noqa: B018 - opening it is the check
     return Finding("database", "ok", f"embedded server started in {settings.embedded_dir}")
 
 
-def _schema(call: Call) -> Finding:
+def _schema(call: Invocation) -> Finding:
     status = core.database_status(call.settings)
     if status.schema_version == status.program_schema:
         return Finding("schema", "ok", f"version {status.schema_version}")
-    found = "there is none" if status.schema_version is None else f"version {status.schema_version}"
+    found = "none" if status.schema_version is None else f"version {status.schema_version}"
     text = f"{found}, this program needs {status.program_schema}"
     return Finding("schema", "problem", text, "type: pfa db upgrade", CONFIG_INVALID)
 
 
-def _wall(call: Call) -> Finding:
-    """Whether the database itself keeps organizations and people apart."""
+def _row_level_security(call: Invocation) -> Finding:
+    """Check whether row-level security applies to this connection."""
     found = core.wall_status(call.settings)
     if not found.stands:
-        text = f"no wall: {found.reason} ({found.role})"
-        return Finding("wall", "notice", text, "see docs/how-to.md, Put up the wall")
-    text = f"row level security holds off {found.role}"
+        text = f"not enforced: {found.reason} ({found.role})"
+        cure = "see docs/how-to.md, Enable row-level security"
+        return Finding("row-level security", "notice", text, cure)
+    text = f"row-level security applies to {found.role}"
     if found.may_create:
         cure = "as the owner: REVOKE CREATE ON SCHEMA public FROM PUBLIC"
-        return Finding("wall", "notice", f"{text}, which may create functions", cure)
-    return Finding("wall", "ok", f"{text}, but for what a token lets it see")
+        return Finding("row-level security", "notice", f"{text}, which may create functions", cure)
+    return Finding("row-level security", "ok", text)
 
 
-def _membership(call: Call) -> Finding:
+def _membership(call: Invocation) -> Finding:
     if not _may_read(call):
         principal = call.principal
-        text = f"{principal.user_id} in {principal.organization_id}, by its token; it may not read"
+        text = f"{principal.user_id} in {principal.organization_id}, by its token, without the right read"
         return Finding("membership", "ok", text)
     report = core.status(call.database, call.principal)
     return Finding(
@@ -159,21 +162,19 @@ def _membership(call: Call) -> Finding:
     )
 
 
-def _pems(call: Call) -> Finding:
-    """Whether PEMS answers, and lets us in; an installation that lives on files has none."""
+def _pems(call: Invocation) -> Finding:
+    """Check that PEMS answers and accepts the credentials; it is optional where files are used."""
     from pfa_core.model.exchange import Failure, RetryAdvice
     from pfa_core.pems.services.grid_reader import open_reader
     from pfa_core.pems.services.rest import health
 
     code = call.principal.organization_id
     if not core.pems_configured(call.settings, code):
-        return Finding("PEMS", "skipped", "no address is configured; not needed for files")
+        return Finding("PEMS", "skipped", "no address is configured; optional with files")
     profile = call.pems()
     found = health(profile)
     failure = found.failure
-    if (
-        failure is None or failure.advice is not RetryAdvice.RETRY
-    ):  # not every PEMS has that service
+    if failure is None or failure.advice is not RetryAdvice.RETRY:  # some PEMS lack that service
         with open_reader(profile) as reader:
             page = reader.page(0, 1)
         failure = page if isinstance(page, Failure) else None
@@ -182,11 +183,11 @@ def _pems(call: Call) -> Finding:
     return Finding("PEMS", "problem", f"{profile.url}: {failure.message}", PEMS_CURE, 69)
 
 
-def _baseline(call: Call) -> Finding:
+def _baseline(call: Invocation) -> Finding:
     from pfa_core.model.ids import utc_now
 
     if not _may_read(call):
-        return Finding("baseline", "skipped", "looking at it takes the right read")
+        return Finding("baseline", "skipped", "requires the right read")
     report = core.status(call.database, call.principal)
     age = f"{count(report.record_count, 'record')}, last pull {ago(report.baseline_at)}"
     if report.baseline_at is None or utc_now() - report.baseline_at > OLD_BASELINE:
@@ -194,8 +195,8 @@ def _baseline(call: Call) -> Finding:
     return Finding("baseline", "ok", age)
 
 
-def _may_read(call: Call) -> bool:
-    """A job that only pushes has no need to."""
+def _may_read(call: Invocation) -> bool:
+    """Tell whether the token may read; a job that only pushes needs no such right."""
     from pfa_core.model.principal import Right
 
     return Right.READ in call.principal.rights
@@ -208,7 +209,7 @@ CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "token": (_token, ("configuration", "signing key")),
     "database": (_database, ("configuration",)),
     "schema": (_schema, ("database",)),
-    "wall": (_wall, ("schema",)),
+    "row-level security": (_row_level_security, ("schema",)),
     "membership": (_membership, ("token", "schema")),
     "PEMS": (_pems, ("configuration", "token")),
     "baseline": (_baseline, ("membership",)),

@@ -1,35 +1,37 @@
-"""`pfa log` and `pfa log verify`: the audit trail, and whether it is whole."""
+"""`pfa log` and `pfa log verify`."""
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import pfa_core as core
-from pfa_cli.framework.call import Call
-from pfa_cli.framework.compose import command, takes_common
-from pfa_cli.framework.durations import parse_duration
+from pfa_cli.envelopes.base import Data
+from pfa_cli.framework.compose import command, read_common
 from pfa_cli.framework.help import Group
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.moments import parse_moment
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
-from pfa_cli.render.escape import plain
+from pfa_cli.render.audit import change_text, report_text
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.render.humanize import MASKED, count
+from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import Internal, InvalidRequest
-from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:
-    from pfa_core.audit.verify import LogReport
     from pfa_core.model.audit import LogEntry
 
 PAUSE_SECONDS = 1.0
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+FOLLOWED_HISTORY = 10
+NEWEST = 100
 _COLUMNS = ("at", "userId", "action", "pfaId", "sessionId", "change", "reason")
 _CSV = ("at", "entryId", "userId", "action", "pfaId", "sessionId", "runId", "before", "after",
         "reason")  # fmt: skip
@@ -38,14 +40,14 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 class LogGroup(Group):
-    """`pfa log` shows the trail by itself; only `pfa log verify` is a command below it."""
+    """`pfa log`: shows the trail unless `verify` is named."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command that shows in front, unless another one is named."""
+        """Insert `show` in front, unless a command is named."""
         return super().parse_args(ctx, args if self._names_command(ctx, args) else ["show", *args])
 
     def _names_command(self, ctx: Any, args: list[str]) -> bool:
-        """Whether the first word that is neither an option nor its value is a command."""
+        """Tell whether the first word that is neither an option nor its value is a command."""
         with_value = {
             name
             for param in self.get_params(ctx)
@@ -61,16 +63,11 @@ class LogGroup(Group):
         return False
 
 
-@takes_common
-def _read_common(ctx: typer.Context) -> None:
-    """The common options, before a command of the group."""
-
-
 log = typer.Typer(
     cls=LogGroup,
     help="Show the audit trail, or verify it.",
     rich_markup_mode=None,
-    callback=_read_common,
+    callback=read_common,
 )
 app.add_typer(log, name="log")
 
@@ -84,10 +81,11 @@ app.add_typer(log, name="log")
         "pfa log --user anna --since 24h --action commit",
         "pfa log --follow -o jsonl",
     ),
-    exit_codes="5 the entries of others, without the right to manage users; 130 --follow was ended.",
+    exit_codes="5 entries of other users without the right to manage users; 130 --follow was ended.",
 )
 def show_log(
-    call: Call,
+    call: Invocation,
+    talk: Talk,
     pfa_id: Annotated[
         str | None, typer.Argument(metavar="[PFA_ID]", help="Only this record.")
     ] = None,
@@ -96,7 +94,7 @@ def show_log(
         str | None, typer.Option("--session", metavar="NAME", help="Only this session.")
     ] = None,
     user: Annotated[
-        str | None, typer.Option("--user", metavar="NAME", help="Only what this user did.")
+        str | None, typer.Option("--user", metavar="NAME", help="Only actions of this user.")
     ] = None,
     run: Annotated[
         str | None, typer.Option("--run", metavar="RUN_ID", help="Only this pull or push.")
@@ -107,21 +105,24 @@ def show_log(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="From then on: a day, an instant, or 24h."),
+        typer.Option("--since", metavar="TIME", help="From this time: a day, an instant, or 24h."),
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option("--until", metavar="TIME", help="Until then: a day, all of it, or as above."),
+        typer.Option(
+            "--until", metavar="TIME", help="Until this time: a day (to its end), or as above."
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="How many, the newest; 100.")
+        int | None,
+        typer.Option("--limit", min=1, help=f"Maximum number of entries; default {NEWEST}."),
     ] = None,
     follow: Annotated[
         bool,
-        typer.Option("--follow", "-f", help="Then show what is added, until interrupted."),
+        typer.Option("--follow", "-f", help="Then show new entries, until interrupted."),
     ] = False,
 ) -> None:
-    """Show the audit trail, the newest first: who changed what, when, why, from which run.
+    """Show the audit trail, newest first: who changed what, when, why, in which run.
 
     With --follow the last ten come first, the newest at the end, then each new entry when its
     transaction is committed.
@@ -132,24 +133,24 @@ def show_log(
         pfa_id=pfa_id,
         session_id=session,
         run_id=run,
-        since=_instant(since, now) if since else None,
-        until=_instant(until, now, whole_day=True) if until else None,
+        since=parse_moment(since, now) if since else None,
+        until=parse_moment(until, now, whole_day=True) if until else None,
         actions=tuple(actions or ()),
     )
     database, principal = call.open()
     if follow:
-        look = _flowing(call.look(Format.TSV))
-        history = 10 if limit is None else limit
+        look = _endless(call.look(Format.TSV))
+        history = FOLLOWED_HISTORY if limit is None else limit
         new = core.follow_log(database, principal, filters, history=history, wait=_wait)
-        show(_sheet(_masking(new, call), call), look)
+        show(_sheet(_masking(new, talk)), look)
         return
-    entries = core.list_log(database, principal, filters, limit=limit or 100)
-    call.mask(*entries)
-    show(_sheet(entries, call), call.look(Format.TSV))
+    entries = core.list_log(database, principal, filters, limit=limit or NEWEST)
+    talk.mask(*entries)
+    sheet = replace(_sheet(entries), envelope=Data(entries, metadata(call, talk)))
+    show(sheet, call.look(Format.TSV))
     if not entries:
-        call.hint(
-            "no entry matches" if filters != core.LogFilter() else "nothing is written here yet"
-        )
+        filtered = filters != core.LogFilter()
+        talk.hint("no entry matches" if filtered else "the audit trail is empty")
 
 
 @command(
@@ -160,73 +161,68 @@ def show_log(
         'pfa log verify --anchor "$ANCHOR"',
         "pfa log verify -o ids > /srv/anchors/HOLNG",
     ),
-    exit_codes="0 whole; 1 something was removed, altered, added or moved.",
+    exit_codes="0 intact; 1 an entry was removed, altered, added or moved.",
 )
 def verify(
-    call: Call,
+    call: Invocation,
+    talk: Talk,
     *,
     anchor: Annotated[
         str | None,
         typer.Option(
-            "--anchor", metavar="NUMBER:DIGEST", help="What an earlier check printed as anchor."
+            "--anchor", metavar="NUMBER:DIGEST", help="Anchor printed by an earlier check."
         ),
     ] = None,
 ) -> int:
-    """Check that the audit trail is what was written, all of it and in its order.
+    """Verify that the audit trail is complete, unaltered and in order.
 
     Prints the anchor of the chain's end. Keep it where the database's owner cannot write: given to a
-    later check it also finds a trail that was cut off or written anew.
+    later check it also detects a trail that was truncated or rewritten.
     """
     database, principal = call.open()
     report = core.verify_log(database, principal, anchor=anchor)
     item = {**document(report), "whole": report.whole}
-    show(
-        Sheet(
-            id_column="anchor",
-            columns=("whole", "links", "entries", "flawCount", "anchor"),
-            items=[item],
-            document=lambda: {"data": item, "metadata": call.metadata()},
-            text=lambda: _verified(report),
-        ),
-        call.look(Format.TABLE),
+    sheet = Sheet(
+        id_column="anchor",
+        columns=("whole", "links", "entries", "flawCount", "anchor"),
+        items=[item],
+        envelope=Data(item, metadata(call, talk)),
+        text=lambda: report_text(report),
     )
+    show(sheet, call.look(Format.TABLE))
     if report.whole:
         return 0
-    call.say(f"the audit trail is not whole: {count(report.flaw_count, 'flaw')}")
+    talk.say(f"the audit trail is not intact: {count(report.flaw_count, 'flaw')}")
     return Internal.exit_code
 
 
-def _sheet(entries: Iterable[LogEntry], call: Call) -> Sheet:
-    """Entries to show, all at once or one by one as they come."""
+def _sheet(entries: Iterable[LogEntry]) -> Sheet:
+    """Make a sheet of entries, complete or as they arrive."""
     return Sheet(
         id_column="entryId",
         columns=_COLUMNS,
         csv_columns=_CSV,
         items=(document(entry) for entry in entries),
-        rows=({**document(entry), "change": _change(entry)} for entry in entries),
-        document=lambda: {
-            "data": [document(entry) for entry in entries],
-            "metadata": call.metadata(),
-        },
+        rows=({**document(entry), "change": change_text(entry)} for entry in entries),
+        envelope=None,  # a stream without end has none
     )
 
 
-def _masking(entries: Iterable[LogEntry], call: Call) -> Iterator[LogEntry]:
-    """The same, and the call hears of the first one in which money is masked."""
+def _masking(entries: Iterable[LogEntry], talk: Talk) -> Iterator[LogEntry]:
+    """Yield the entries, and remember whether money is masked in one of them."""
     for entry in entries:
-        call.mask(entry)
+        talk.mask(entry)
         yield entry
 
 
-def _flowing(look: Look) -> Look:
-    """The format of a stream without an end."""
-    from dataclasses import replace
-
+def _endless(look: Look) -> Look:
+    """Choose the format of a stream without end."""
     if look.format is Format.TABLE:
         return replace(look, format=Format.TSV)
     if look.format in (Format.JSON, Format.MARKDOWN):
         raise InvalidRequest(
-            f"--follow has no end, {look.format} needs one", hint="formats: jsonl, csv, tsv, ids"
+            f"--follow cannot be combined with -o {look.format}",
+            hint="formats: jsonl, csv, tsv, ids",
         )
     return look
 
@@ -235,57 +231,3 @@ def _wait() -> bool:
     streams.flush()
     time.sleep(PAUSE_SECONDS)
     return True
-
-
-def _instant(text: str, now: datetime, *, whole_day: bool = False) -> datetime:
-    """A day (UTC), an instant, or a length of time before now.
-
-    Args:
-        whole_day: A day means its end.
-    """
-    try:
-        at = datetime.fromisoformat(text.strip())
-    except ValueError:
-        try:
-            return now - parse_duration(text)
-        except (InvalidRequest, OverflowError):
-            raise InvalidRequest(
-                f"{text!r} is no time",
-                hint="spell it 2026-03-09, 2026-03-09T14:00:00Z, or 30m, 24h, 7d ago",
-            ) from None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return at + timedelta(days=1) if whole_day and _DAY.fullmatch(text.strip()) else at
-
-
-def _verified(report: LogReport) -> str:
-    lines = [f"{flaw.kind}: {flaw.message}" for flaw in report.flaws]
-    if report.whole:
-        seen = f"{count(report.entries, 'entry', 'entries')} in {count(report.links, 'link')}"
-        lines.append(f"the audit trail is whole: {seen}")
-    return "\n".join([*lines, f"anchor {report.anchor}"])
-
-
-def _change(entry: LogEntry) -> str:
-    """Before and after in one line: only what differs, and money that may not be seen."""
-    before: Mapping[str, Any] = entry.before or {}
-    after: Mapping[str, Any] = entry.after or {}
-    return ", ".join(
-        f"{name} {MASKED}" if _hidden(entry, name) else _field_change(name, before, after)
-        for name in {**before, **after}
-        if name not in before
-        or name not in after
-        or before[name] != after[name]
-        or _hidden(entry, name)
-    )
-
-
-def _hidden(entry: LogEntry, name: str) -> bool:
-    return entry.masked and name in MONEY
-
-
-def _field_change(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    if name not in before:
-        return f"{name}={plain(after[name])}"
-    if name not in after:
-        return f"{name} gone"
-    return f"{name}: {plain(before[name])} → {plain(after[name])}"

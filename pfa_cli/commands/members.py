@@ -1,4 +1,4 @@
-"""`pfa init`, `org …`, `user …`: who may come in."""
+"""`pfa init`, `pfa org` and `pfa user`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.framework.call import Call
+from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import Effect, command, group
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
@@ -19,8 +22,8 @@ if TYPE_CHECKING:
     from pfa_core.store.members import Member
 
 app = typer.Typer(rich_markup_mode=None)
-org = group(app, "org", "Organizations, the tenants.")
-user = group(app, "user", "Members of an organization, their roles and rights.")
+org = group(app, "org", "Manage organizations (tenants).")
+user = group(app, "user", "Manage members of an organization, their roles and rights.")
 
 
 Name = Annotated[str, typer.Option("--name", metavar="TEXT", help="Its full name.")]
@@ -29,46 +32,48 @@ Name = Annotated[str, typer.Option("--name", metavar="TEXT", help="Its full name
 @command(
     app,
     "init",
-    effect=Effect.SETTLES,
+    effect=Effect.IMMEDIATE,
     examples=("pfa init --org HOLNG", "pfa init --org HOLNG --name 'Hochmoor LNG'"),
-    exit_codes="5 the organization is there and not yours.",
+    exit_codes="5 the organization exists and you are not a member.",
 )
-def init(call: Call, name: Name = "") -> None:
-    """Start here: database, organization, you as its admin, signed in.
+def init(call: Invocation, talk: Talk, name: Name = "") -> None:
+    """Create database and organization, with you as its admin, signed in.
 
-    May be repeated: what is there stays, the token is renewed.
+    Idempotent: what exists is kept, the token is renewed.
     """
     code = call.settings.organization
     if not code:
-        raise InvalidRequest("which organization?", hint="type: pfa init --org CODE")
+        raise InvalidRequest("no organization is given", hint="type: pfa init --org CODE")
     result = core.initialize(call.database, call.settings, code, name=name)
-    show_facts(call, document(result), id_column="organization")
+    show_facts(document(result), call.look(Format.TABLE), id_column="organization")
     code = result.organization_id
     new = f"pfa sync pull --org {code} --from FILE"
-    call.say(f"next: {new if result.created else f'pfa status --org {code}'}")
+    talk.say(f"next: {new if result.created else f'pfa status --org {code}'}")
 
 
 @command(org, "add", effect=Effect.WRITES, examples=("pfa org add RIO --name 'Rio Grande'",))
 def add_organization(
-    call: Call,
-    code: Annotated[str, typer.Argument(metavar="CODE", help="PEMS's code of the organization.")],
+    call: Invocation,
+    talk: Talk,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The organization's code in PEMS.")],
     name: Name = "",
 ) -> None:
-    """Add an organization with you as its admin; the kept token is renewed."""
+    """Add an organization with you as its admin, and renew the stored token."""
     result = core.add_organization(
         call.database, call.settings, code, name=name, dry_run=call.dry_run
     )
-    show_facts(call, document(result), id_column="organization")
-    call.hint(f"your token holds several organizations from now on: --org {code}, or set PFA_ORG")
+    show_facts(document(result), call.look(Format.TABLE), id_column="organization")
+    talk.note_dry_run()
+    talk.hint(f"your token now holds several organizations: add --org {code}, or set PFA_ORG")
 
 
 @command(org, "list")
-def list_organizations(call: Call) -> None:
-    """List the organizations of the token, and your role in each."""
+def list_organizations(call: Invocation) -> None:
+    """List the organizations of your token, and your role in each."""
     found = core.list_organizations(call.database, call.settings)
     items = [document(item) for item in found]
     columns = ("organization", "name", "status", "role", "createdAt")
-    sheet = Sheet("organization", columns, items, lambda: {"data": items, "metadata": {}})
+    sheet = Sheet(id_column="organization", columns=columns, items=items, envelope=Data(found))
     show(sheet, call.look(Format.TSV))
 
 
@@ -80,27 +85,31 @@ def list_organizations(call: Call) -> None:
         "pfa user grant anna --org HOLNG --role editor",
         "pfa user grant anna --role editor --right edit_actuals --without view_financials",
     ),
-    exit_codes="5 you are no admin, or give what you do not hold; 7 the organization would be left without one.",
+    exit_codes="5 you are not an admin, or grant a right that you lack; 7 the organization would"
+    " have no admin.",
 )
 def grant(
-    call: Call,
-    user_id: Annotated[str, typer.Argument(metavar="USER", help="Who.")],
+    call: Invocation,
+    talk: Talk,
+    user_id: Annotated[str, typer.Argument(metavar="USER", help="The user.")],
     role: Annotated[str, typer.Option("--role", metavar="ROLE", help="viewer, editor or admin.")],
     rights: Annotated[
         list[str] | None,
-        typer.Option("--right", metavar="RIGHT", help="A right beside the role's; repeatable."),
+        typer.Option(
+            "--right", metavar="RIGHT", help="A right in addition to the role; may be repeated."
+        ),
     ] = None,
     without: Annotated[
         list[str] | None,
         typer.Option(
-            "--without", metavar="RIGHT", help="A right of the role's to leave out; repeatable."
+            "--without", metavar="RIGHT", help="A right of the role to withhold; may be repeated."
         ),
     ] = None,
 ) -> None:
-    """Give a user a role in the organization, instead of any they had.
+    """Give a user a role in the organization, in place of the former one.
 
-    A role is a template of rights; --right and --without deviate from it. Tokens that the user has
-    already hold what they held: a right gained needs a new one.
+    A role is a template of rights; --right and --without deviate from it. Existing tokens do not gain
+    rights: to use a new right, the user needs a new token.
     """
     database, principal = call.open()
     member = core.grant(
@@ -112,33 +121,37 @@ def grant(
         without=without or (),
         dry_run=call.dry_run,
     )
-    show_facts(call, _member(member), id_column="userId")
+    show_facts(_member(member), call.look(Format.TABLE), id_column="userId")
+    talk.note_dry_run()
 
 
-@command(user, "revoke", effect=Effect.WRITES, exit_codes="6 no member; 7 the last admin.")
+@command(user, "revoke", effect=Effect.WRITES, exit_codes="6 not a member; 7 the last admin.")
 def revoke(
-    call: Call, user_id: Annotated[str, typer.Argument(metavar="USER", help="Who.")]
+    call: Invocation,
+    talk: Talk,
+    user_id: Annotated[str, typer.Argument(metavar="USER", help="The user.")],
 ) -> None:
-    """End a user's membership. Their drafts stay, unseen."""
+    """End a user's membership; their drafts are kept but hidden."""
     database, principal = call.open()
     member = core.revoke(database, principal, user_id, dry_run=call.dry_run)
-    show_facts(call, _member(member), id_column="userId")
-    call.say(f"{member.user_id} is no member of {member.organization_id} any more")
+    show_facts(_member(member), call.look(Format.TABLE), id_column="userId")
+    talk.note_dry_run()
+    talk.say(f"{member.user_id} is no longer a member of {member.organization_id}")
 
 
 @command(user, "list")
-def list_members(call: Call) -> None:
-    """List the members of the organization; custom are those whose rights are not their role's."""
+def list_members(call: Invocation, talk: Talk) -> None:
+    """List the members of the organization; custom: their rights differ from the role."""
     database, principal = call.open()
     items = [_member(member) for member in core.list_members(database, principal)]
     columns = ("userId", "role", "rights", "grantedBy", "grantedAt", "custom")
     rows = [{**item, "rights": ",".join(item["rights"])} for item in items]
     sheet = Sheet(
-        "userId",
-        columns,
-        items,
-        lambda: {"data": items, "metadata": call.metadata()},
+        id_column="userId",
+        columns=columns,
+        items=items,
         rows=rows,
+        envelope=Data(items, metadata(call, talk)),
     )
     show(sheet, call.look(Format.TSV))
 

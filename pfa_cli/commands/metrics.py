@@ -1,4 +1,4 @@
-"""`pfa metrics`: the organization in numbers, for Prometheus."""
+"""`pfa metrics`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.framework.call import Call
+from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import command
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
-from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import IoFailure
 
@@ -34,17 +36,18 @@ app = typer.Typer(rich_markup_mode=None)
     exit_codes="74 the file cannot be written.",
 )
 def metrics(
-    call: Call,
+    call: Invocation,
+    talk: Talk,
     textfile: Annotated[
         Path | None,
         typer.Option(
             "--textfile",
             metavar="FILE",
-            help="Replace this file as a whole, for node_exporter's textfile collector.",
+            help="Replace this file, for the textfile collector of node_exporter.",
         ),
     ] = None,
 ) -> None:
-    """Show the organization's state in numbers, in the text format of Prometheus."""
+    """Show metrics of the organization in the text format of Prometheus."""
     database, principal = call.open()
     found = core.collect(database, principal)
     text = core.exposition(found)
@@ -55,25 +58,25 @@ def metrics(
         id_column="name",
         columns=("name", "labels", "value"),
         items=list(_samples(found)),
-        document=lambda: {"data": document(found), "metadata": call.metadata()},
+        envelope=Data(found, metadata(call, talk)),
         text=lambda: text.removesuffix("\n"),
     )
     show(sheet, call.look(Format.TABLE))
 
 
 def write_textfile(path: Path, text: str) -> None:
-    """Put the text where everybody may read it: the whole file is the new one, or still the old.
+    """Replace a file atomically, readable by every user.
 
-    Made beside it under a name that node_exporter does not read. A link stays and leads to the new
-    file.
+    The new file is written beside it under a name that node_exporter does not read. A symbolic link
+    stays and leads to the new file.
 
     Raises:
-        IoFailure: It cannot be written, or something that is no file is in its place.
+        IoFailure: It cannot be written, or its place is taken by something else than a file.
     """
     target = Path(os.path.realpath(path))
     try:
         if target.exists() and not target.is_file():
-            raise IoFailure(f"{path} is no regular file")
+            raise IoFailure(f"{path} is not a regular file")
         _replace(target, text)
     except OSError as error:
         raise IoFailure(f"{path} cannot be written: {error.strerror}") from error

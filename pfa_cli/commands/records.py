@@ -1,18 +1,24 @@
-"""`pfa list` and `pfa show`: merged records."""
+"""`pfa list` and `pfa show`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import pfa_core as core
-from pfa_cli.framework.call import Call
+from pfa_cli.envelopes.base import Data
+from pfa_cli.envelopes.reads import PageAround, Pagination
 from pfa_cli.framework.compose import command
-from pfa_cli.framework.paging import Paging
+from pfa_cli.framework.filters import FilterOptions
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.paging import MAX_PAGE, Paging
+from pfa_cli.framework.suggestions import hint_nothing_found
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.humanize import count
@@ -28,7 +34,6 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 TABLE_ROWS = 50
 JSON_PAGE = 100
-MAX_PAGE = 10_000
 
 
 @command(
@@ -42,58 +47,63 @@ MAX_PAGE = 10_000
     ),
 )
 def list_records(
-    call: Call,
-    filters: Filters,
+    call: Invocation,
+    talk: Talk,
+    filters: Annotated[Filters, FilterOptions],
     paging: Paging,
     *,
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="The mirror's values, without my modifications.")
+        bool, typer.Option("--baseline", help="PEMS values, without your modifications.")
     ] = False,
 ) -> None:
-    """List merged records: the baseline with my own modifications over it.
+    """List merged records: PEMS values with your modifications applied.
 
     json holds one page; jsonl, csv, tsv and ids stream every matching record; a table shows 50.
     """
-    query = Query(filters, paging.sort, paging.after, baseline)
+    query = Query(filters, paging.keys, paging.after, baseline)
     look = call.look(Format.TSV)
     if look.format is Format.JSON:
-        shown = _write_envelope(call, query, paging, look)
+        shown = _write_envelope(call, talk, query, paging, look)
     elif look.format in (Format.TABLE, Format.MARKDOWN) or paging.by_page:
-        shown = _write_page(call, query, paging, look)
+        shown = _write_page(call, talk, query, paging, look)
     elif look.format is Format.JSONL and not look.columns and not look.terminal:
-        shown = _export(call, query, paging.limit)
+        shown = _export(call, talk, query, paging.limit)
     else:
-        shown = show(_sheet(_stream(call, query, paging.limit), look.columns), look)
+        records = _stream(call, talk, query, paging.limit)
+        shown = show(_sheet(records, look.columns), look)
     if not shown:
-        _tell_nearest(call, filters, paging)
+        _explain_nothing(call, talk, filters, paging)
 
 
 @command(
     app,
     "show",
     examples=("pfa show HOLNG-000123", "pfa show HOLNG-000123 HOLNG-000124 -o json"),
-    exit_codes="6 when one of the records is not there.",
+    exit_codes="6 when one of the records does not exist.",
 )
 def show_record(
-    call: Call,
+    call: Invocation,
+    talk: Talk,
     *,
     ids: Annotated[list[str], typer.Argument(metavar="PFA_ID...", help="The records.")],
     all_fields: Annotated[
         bool, typer.Option("--all-fields", help="Also the fields without any value.")
     ] = False,
 ) -> None:
-    """Show records field by field: baseline, mine, merged; a star marks what I changed."""
+    """Show records field by field: PEMS value, your value, merged value.
+
+    A star marks what you changed.
+    """
     database, principal = call.open()
     details = core.show_records(database, principal, ids)
-    call.mask(*details)
-    rows = [row for detail in details for row in detail_rows(detail, all_fields=all_fields)]
+    talk.mask(*details)
     look = call.look(Format.TABLE)
     sheet = Sheet(
         id_column="pfaId",
         columns=("pfaId", "field", "baseline", "mine", "merged"),
-        items=[document(detail) for detail in details],
-        rows=rows,
-        document=lambda: {"data": document(details), "metadata": call.metadata()},
+        items=map(document, details),
+        rows=[row for detail in details for row in detail_rows(detail, all_fields=all_fields)],
+        envelope=Data(details, metadata(call, talk)),
         text=lambda: "\n\n".join(
             detail_text(item, look, all_fields=all_fields) for item in details
         ),
@@ -101,43 +111,44 @@ def show_record(
     show(sheet, look)
 
 
-def _write_page(call: Call, query: Query, paging: Paging, look: Look) -> int:
+def _write_page(call: Invocation, talk: Talk, query: Query, paging: Paging, look: Look) -> int:
     size = min(filter(None, (paging.page_size, paging.limit)), default=TABLE_ROWS)
     if paging.everything or paging.limit == 0 or size > MAX_PAGE:
         limit = None if paging.everything else paging.limit
-        return show(_sheet(_stream(call, query, limit), look.columns), look)
+        return show(_sheet(_stream(call, talk, query, limit), look.columns), look)
     page = _page(call, query, paging, size)
-    call.mask(*page.records[:1])
+    talk.mask(*page.records[:1])
     shown = show(_sheet(page.records, look.columns), look)
     if shown and look.format is Format.TABLE and page.total_records > shown:
-        call.say(
+        talk.say(
             f"{shown:,} of {count(page.total_records, 'record')};"
             " --limit 0 shows all, -o csv or -o jsonl streams them"
         )
     return shown
 
 
-def _write_envelope(call: Call, query: Query, paging: Paging, look: Look) -> int:
+def _write_envelope(call: Invocation, talk: Talk, query: Query, paging: Paging, look: Look) -> int:
     """Write the JSON envelope around one page, or around a stream of everything."""
     require_columns(look.columns, ALL_COLUMNS, open_ended=True)
+    records: Iterable[MergedRecord]
     if paging.everything or paging.limit == 0:
         database, principal = call.open()
         total = core.count_records(database, principal, replace(query, after=None))
-        records: Iterable[MergedRecord] = _stream(call, query, None)
+        records = _stream(call, talk, query, None)
         pagination = _pagination(1, max(total, 1), total, None)
     else:
         size = min(filter(None, (paging.page_size, paging.limit)), default=JSON_PAGE)
         page = _page(call, query, paging, size)
         records = page.records
-        call.mask(*page.records[:1])
+        talk.mask(*page.records[:1])
         pagination = _pagination(page.page, page.page_size, page.total_records, page.next)
     streams.write('{"data":[')
     shown = 0
     for record in records:
         streams.write(("," if shown else "") + _element(record, look))
         shown += 1
-    about = {"pagination": pagination, "metadata": call.metadata(filters=query.filters.given())}
-    streams.write("]," + dumps(about, look)[1:] + "\n")
+    around = PageAround(pagination, metadata(call, talk, filters=query.filters))
+    streams.write("]," + dumps(document(around), look)[1:] + "\n")
     return shown
 
 
@@ -147,37 +158,38 @@ def _element(record: MergedRecord, look: Look) -> str:
     return dumps(RawJson(element(record)), look)
 
 
-def _pagination(page: int, size: int, total: int, following: str | None) -> dict[str, Any]:
-    pages = -(-total // size)
-    return {
-        "page": page,
-        "pageSize": size,
-        "totalRecords": total,
-        "totalPages": pages,
-        "next": following,
-    }
+def _pagination(page: int, size: int, total: int, following: str | None) -> Pagination:
+    return Pagination(
+        page=page,
+        page_size=size,
+        total_records=total,
+        total_pages=-(-total // size),
+        next=following,
+    )
 
 
-def _page(call: Call, query: Query, paging: Paging, size: int) -> RecordPage:
+def _page(call: Invocation, query: Query, paging: Paging, size: int) -> RecordPage:
     database, principal = call.open()
     return core.list_records(database, principal, query, page=paging.page or 1, page_size=size)
 
 
-def _stream(call: Call, query: Query, limit: int | None) -> Iterator[MergedRecord]:
-    """The records one by one; the first is read at once, so that a refusal comes before any output."""
+def _stream(
+    call: Invocation, talk: Talk, query: Query, limit: int | None
+) -> Iterator[MergedRecord]:
+    """Yield the records; the first is read at once, so that a refusal precedes any output."""
     database, principal = call.open()
     found = core.stream_records(database, principal, query, limit=limit or None)
     first = list(islice(found, 1))
-    call.mask(*first)
+    talk.mask(*first)
     return chain(first, found)
 
 
-def _export(call: Call, query: Query, limit: int | None) -> int:
-    """Lines that the database has finished, where nothing in them has to be chosen or escaped."""
+def _export(call: Invocation, talk: Talk, query: Query, limit: int | None) -> int:
+    """Write lines as the database made them, where no column is chosen and nothing escaped."""
     database, principal = call.open()
 
     def mark() -> None:
-        call.masked = True
+        talk.masked = True
 
     return core.export_jsonl(
         database,
@@ -190,7 +202,7 @@ def _export(call: Call, query: Query, limit: int | None) -> int:
 
 
 def _sheet(records: Iterable[MergedRecord], columns: tuple[str, ...]) -> Sheet:
-    """A stream of records is read once: as items by JSONL, as rows by everything else."""
+    """Make a sheet of a stream that is read once: as items by JSONL, as rows by all other formats."""
     records = iter(records)
     return Sheet(
         id_column="pfaId",
@@ -201,17 +213,17 @@ def _sheet(records: Iterable[MergedRecord], columns: tuple[str, ...]) -> Sheet:
         numbers=NUMBERS,
         items=(RawJson(element(record)) for record in records),
         rows=(row(record, columns) for record in records),
-        document=dict,
+        envelope=None,  # JSON is written record by record
     )
 
 
-def _tell_nearest(call: Call, filters: Filters, paging: Paging) -> None:
-    if call.common.quiet:
+def _explain_nothing(call: Invocation, talk: Talk, filters: Filters, paging: Paging) -> None:
+    if talk.quiet:
         return
     database, principal = call.database, call.principal
     if paging.after or (paging.page or 1) > 1:
         total = core.count_records(database, principal, Query(filters))
         if total:
-            call.hint(f"that is behind the last of {count(total, 'record')}")
+            talk.hint(f"this page is after the last of {count(total, 'record')}")
             return
-    call.nothing_found(filters)
+    hint_nothing_found(call, talk, filters)

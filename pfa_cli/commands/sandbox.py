@@ -1,4 +1,4 @@
-"""`pfa sandbox`: a PEMS to practise on."""
+"""`pfa sandbox`: a practice PEMS."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pfa_cli.framework.call import Call
+from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import Effect, command
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
 from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format
@@ -30,46 +32,53 @@ app = typer.Typer(rich_markup_mode=None)
 @command(
     app,
     "sandbox",
-    effect=Effect.SETTLES,
+    effect=Effect.IMMEDIATE,
     examples=(
         "pfa sandbox --org HOLNG --load mirror.jsonl --state pems.state --port 8090",
         "pfa sandbox --load grid-1.json grid-2.json --field-map grid-map.toml",
         "pfa sandbox --load mirror.jsonl --fault latency:50ms --fault 429:0.1:retry-after=2:on=rest",
         "pfa sandbox --load mirror.jsonl --fault reset-after:1:times=3 --seed 7",
     ),
-    exit_codes="9 a file to load is at fault; 74 the port is taken; 75 the state is in use; "
+    exit_codes="9 a file to load is invalid; 74 the port is taken; 75 the state is in use; "
     "130 and 143 when it is ended.",
 )
 def sandbox(
-    call: Call,
+    call: Invocation,
+    talk: Talk,
     more: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE]...", help="More files, after --load FILE.")
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0: a free one.")
+    ] = 0,
     state: Annotated[
         Path | None,
-        typer.Option("--state", metavar="FILE", help="Keeps records and write log over restarts."),
+        typer.Option("--state", metavar="FILE", help="Keep records and write log across restarts."),
     ] = None,
     load: Annotated[
         list[str] | None,
         typer.Option(
-            "--load", metavar="FILE", help="Baseline or saved grid answer; known records stay."
+            "--load",
+            metavar="FILE",
+            help="Baseline file or saved grid response; known records are kept.",
         ),
     ] = None,
     field_map: Annotated[
         Path | None,
-        typer.Option("--field-map", metavar="FILE", help="Grid aliases to fields, TOML."),
+        typer.Option(
+            "--field-map", metavar="FILE", help="TOML file that maps grid aliases to fields."
+        ),
     ] = None,
     username: Annotated[
         str | None,
         typer.Option(
             "--username",
             metavar="NAME",
-            help="Ask for it, with the password of PFA_PEMS_PASSWORD_FILE or PFA_PEMS_PASSWORD.",
+            help="Require it, with the password of PFA_PEMS_PASSWORD_FILE or PFA_PEMS_PASSWORD.",
         ),
     ] = None,
     tenant: Annotated[
-        str | None, typer.Option("--tenant", metavar="NAME", help="Ask for this tenant header.")
+        str | None, typer.Option("--tenant", metavar="NAME", help="Require this tenant header.")
     ] = None,
     fault: Annotated[
         list[str] | None,
@@ -81,7 +90,7 @@ def sandbox(
             ":retry-after=S, :pause=5ms. May be repeated.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the faults' chance.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for random faults.")] = 0,
     rows: Annotated[
         Literal["cell", "d"], typer.Option("--rows", help="Shape of grid rows: cell or d.")
     ] = "cell",
@@ -91,13 +100,13 @@ def sandbox(
     ] = "text",
     *,
     idempotency: Annotated[
-        bool, typer.Option("--idempotency/--no-idempotency", help="Understand Idempotency-Key.")
+        bool, typer.Option("--idempotency/--no-idempotency", help="Support Idempotency-Key.")
     ] = True,
 ) -> None:
-    """Run a PEMS to practise on, on this machine, until it is interrupted.
+    """Run a practice PEMS on this machine until it is interrupted.
 
-    Prints its address; GET ADDRESS/sandbox/log tells every write, PUT ADDRESS/sandbox/faults
-    changes the faults, PUT ADDRESS/sandbox/records/ID a record.
+    Prints its address; GET ADDRESS/sandbox/log lists every write, PUT ADDRESS/sandbox/faults changes
+    the faults, PUT ADDRESS/sandbox/records/ID a record.
     """
     from pfa_core.pems.mapping.field_map import read_field_map
     from pfa_core.pems.sandbox.grid import DEFAULT_MAP
@@ -118,9 +127,9 @@ def sandbox(
         field_map=aliases,
         shape=RowShape(rows),
         totals=Totals(totals),
-        watcher=_tell_answer if call.common.verbose else None,
+        watcher=_print_response if call.common.verbose else None,
     ) as pems:
-        _tell_address(call, pems)
+        _show_address(call, talk, pems)
         threading.Event().wait()
 
 
@@ -146,16 +155,20 @@ def _password(environ: Mapping[str, str]) -> str | None:
     return environ.get("PFA_PEMS_PASSWORD") or None
 
 
-def _tell_address(call: Call, pems: Sandbox) -> None:
+def _show_address(call: Invocation, talk: Talk, pems: Sandbox) -> None:
     item = {"url": pems.url}
     sheet = Sheet(
-        "url", ("url",), [item], lambda: {"data": item, "metadata": {}}, text=lambda: pems.url
+        id_column="url",
+        columns=("url",),
+        items=[item],
+        envelope=Data(item),
+        text=lambda: pems.url,
     )
     show(sheet, call.look(Format.TABLE))
     streams.flush()
-    call.say(f"PEMS sandbox with {count(len(pems.records), 'record')}; Ctrl-C ends it")
-    call.hint(f"export PFA_PEMS_URL={pems.url}")
+    talk.say(f"PEMS sandbox with {count(len(pems.records), 'record')}; Ctrl-C ends it")
+    talk.hint(f"export PFA_PEMS_URL={pems.url}")
 
 
-def _tell_answer(request: Request, response: Response) -> None:
+def _print_response(request: Request, response: Response) -> None:
     streams.tell(visible(f"{request.method} {request.path} {response.status}"))

@@ -1,4 +1,4 @@
-"""`pfa stats`: KPIs with the caller's drafts overlaid."""
+"""`pfa stats`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.framework.call import Call
+from pfa_cli.envelopes.reads import Statistics
 from pfa_cli.framework.compose import command
+from pfa_cli.framework.filters import FilterOptions
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.suggestions import hint_nothing_found
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
-from pfa_cli.render.json import camel_case, document
+from pfa_cli.render.json import document
 from pfa_cli.render.kpis import group_columns, group_rows, phase_rows, stats_text
+from pfa_cli.render.names import camel_case
 from pfa_cli.render.output import Sheet, show
 from pfa_core.model.kpi import DIMENSIONS, MONTH
 from pfa_core.model.query import Filters
@@ -33,44 +39,40 @@ app = typer.Typer(rich_markup_mode=None)
     ),
 )
 def stats(
-    call: Call,
-    filters: Filters,
+    call: Invocation,
+    talk: Talk,
+    filters: Annotated[Filters, FilterOptions],
     *,
     by: Annotated[
         str,
         typer.Option("--by", metavar="A,B", help=f"Groups: any of {', '.join(DIMENSIONS)}."),
     ] = "",
-    baseline: Annotated[bool, typer.Option("--baseline", help="Without my modifications.")] = False,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="PEMS values, without your modifications.")
+    ] = False,
 ) -> None:
-    """Sum up counts and costs: plan, forecast, actual, variance, and what my drafts change.
+    """Sum counts and costs: plan, forecast, actual, variance, your drafts.
 
-    Costs leave out discontinued and funds-transferable records. By month, rentals are spread over
-    their days and purchases stand in the month they start in; the months add up to the cent.
+    Costs leave out discontinued and funds-transferable records. By month, a rental is spread over its
+    days and a purchase counts in the month it starts in; the months add up to the cent.
     """
     names = tuple(camel_case(name.strip()) for name in by.split(",") if name.strip())
     database, principal = call.open()
     found = core.compute_stats(database, principal, filters, by=names, baseline=baseline)
-    call.mask(found)
+    talk.mask(found)
     look = call.look(Format.TABLE)
-    groups = [document(group, snake_case=True) for group in found.months]
-    if MONTH not in names:
-        groups = [_group(group) for group in found.groups]
-    columns = (*names, *group_columns(names)) if names else ("measure", "value")
+    data, groups = _data(found), _groups(found, names)
     sheet = Sheet(
         id_column=names[0] if names else "measure",
-        columns=columns,
-        items=groups if names else [_data(found)],
+        columns=(*names, *group_columns(names)) if names else ("measure", "value"),
+        items=groups if names else [data],
         rows=group_rows(found, names) if names else phase_rows(found),
-        document=lambda: {
-            "data": _data(found),
-            "groups": groups,
-            "metadata": call.metadata(filters=filters.given()),
-        },
+        envelope=Statistics(data, groups, metadata(call, talk, filters=filters)),
         text=lambda: stats_text(found, names, look),
     )
     show(sheet, look)
     if not found.figures.total_records:
-        call.nothing_found(filters)
+        hint_nothing_found(call, talk, filters)
 
 
 def _data(found: Stats) -> dict[str, Any]:
@@ -79,8 +81,10 @@ def _data(found: Stats) -> dict[str, Any]:
     return {**figures, "category_breakdown": dict(found.category_breakdown), **costs}
 
 
-def _group(group: Any) -> dict[str, Any]:
-    return {"key": dict(group.key), **_figures(group.figures)}
+def _groups(found: Stats, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    if MONTH in names:
+        return [document(group, snake_case=True) for group in found.months]
+    return [{"key": dict(group.key), **_figures(group.figures)} for group in found.groups]
 
 
 def _figures(figures: Figures) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`pfa status`, `doctor`, `version`: where I stand and whether all is well."""
+"""`pfa status`, `doctor` and `version`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import pfa_core as core
+from pfa_cli import __version__
 from pfa_cli.commands.doctor import Finding, examine
+from pfa_cli.envelopes.base import Data
 from pfa_cli.exit_codes import DIFFERS
-from pfa_cli.framework.call import Call, version
 from pfa_cli.framework.compose import command
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.humanize import ago
@@ -29,16 +33,17 @@ _SESSION_COLUMNS = ("sessionId", "state", "records", "lastChange", "overtaken")
     app,
     "status",
     examples=("pfa status", "pfa status --exit-code > /dev/null || pfa commit --all"),
-    exit_codes="10 with --exit-code when some of my modifications are not in PEMS yet.",
+    exit_codes="10 with --exit-code when some of your modifications are not in PEMS yet.",
 )
 def status(
-    call: Call,
+    call: Invocation,
+    talk: Talk,
     *,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="End with 10 when I have modifications.")
+        bool, typer.Option("--exit-code", help="Exit with 10 when you have modifications.")
     ] = False,
 ) -> int:
-    """Show where I stand, and what to type next."""
+    """Show drafts, pending changes, conflicts and the next step."""
     database, principal = call.open()
     report = core.status(database, principal)
     look = call.look(Format.TABLE)
@@ -46,7 +51,7 @@ def status(
         id_column="sessionId",
         columns=_SESSION_COLUMNS,
         items=[document(session) for session in report.sessions],
-        document=lambda: {"data": document(report), "metadata": call.metadata()},
+        envelope=Data(report, metadata(call, talk)),
         text=lambda: _status_text(report, look),
     )
     show(sheet, look)
@@ -57,17 +62,17 @@ def status(
     app,
     "doctor",
     examples=("pfa doctor", "pfa doctor --org HOLNG -o json"),
-    exit_codes="0 all is well; else the code of the first problem: 4, 5, 6, 69 or 78.",
+    exit_codes="0 no problem; else the code of the first one: 4, 5, 6, 69 or 78.",
 )
-def doctor(call: Call) -> int:
-    """Check every precondition, each with its cure."""
+def doctor(call: Invocation) -> int:
+    """Check the setup and suggest fixes."""
     findings = examine(call)
     look = call.look(Format.TABLE)
     sheet = Sheet(
         id_column="check",
         columns=("check", "result", "finding", "cure"),
         items=[document(finding) for finding in findings],
-        document=lambda: {"data": document(findings), "metadata": {}},
+        envelope=Data(findings),
         text=lambda: "\n".join(_finding_line(finding, look) for finding in findings),
     )
     show(sheet, look)
@@ -75,14 +80,14 @@ def doctor(call: Call) -> int:
 
 
 @command(app, "version")
-def show_version(call: Call) -> None:
-    """Show the version of this program and of what it stands on."""
-    item = {"pfa": version(), "python": platform.python_version(), "system": platform.platform()}
+def show_version(call: Invocation) -> None:
+    """Show the version of this program and its dependencies."""
+    item = {"pfa": __version__, "python": platform.python_version(), "system": platform.platform()}
     sheet = Sheet(
-        "pfa",
-        tuple(item),
-        [item],
-        lambda: {"data": item, "metadata": {}},
+        id_column="pfa",
+        columns=tuple(item),
+        items=[item],
+        envelope=Data(item),
         text=lambda: "\n".join(f"{name} {value}" for name, value in item.items()),
     )
     show(sheet, call.look(Format.TABLE))

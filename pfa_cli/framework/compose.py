@@ -1,38 +1,32 @@
-"""Commands composed from option groups: a command asks for a group by the type of a parameter."""
+"""Commands composed from option groups."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, fields
 from enum import Enum
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import typer
 
-from pfa_cli.framework.call import Call
-from pfa_cli.framework.common import Common, common_options
-from pfa_cli.framework.filters import filter_options
+from pfa_cli.framework.common import Common
 from pfa_cli.framework.help import Command, Group, epilog
-from pfa_cli.framework.paging import Paging, paging_options
-from pfa_cli.framework.run_log import Logs, log_options
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.options import OptionGroup
+from pfa_cli.framework.talk import Talk
 from pfa_core.errors import InvalidRequest
-from pfa_core.model.query import Filters
 
 Run = Callable[..., int | None]
-GROUPS: Mapping[type, Callable[..., Any]] = {
-    Filters: filter_options,
-    Paging: paging_options,
-    Logs: log_options,
-}
 _CONTEXT = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
 class Effect(Enum):
-    """What a command does to the world; only what WRITES can be rehearsed with --dry-run."""
+    """Effect of a command on the world; --dry-run exists for what WRITES, not for what is IMMEDIATE."""
 
     READS = "reads"
     WRITES = "writes"
-    SETTLES = "settles"
+    IMMEDIATE = "immediate"
 
 
 def command(
@@ -44,7 +38,10 @@ def command(
     exit_codes: str = "",
     loose_numbers: bool = False,
 ) -> Callable[[Run], Run]:
-    """Register a command: its first parameter is the Call, others may be option groups.
+    """Register a function as a command.
+
+    Of its parameters, those of type Invocation and Talk are supplied, those of an option group are
+    filled from the group's options; all others are options of its own.
 
     Args:
         loose_numbers: Arguments such as -14 are numbers, not options.
@@ -63,86 +60,103 @@ def command(
 
 
 def group(app: typer.Typer, name: str, text: str, *, default: str = "") -> typer.Typer:
-    """A group of commands that takes the common options too.
+    """Add a group of commands that takes the common options too.
 
     Args:
-        default: The command that is meant where none is named.
+        default: The command that runs where none is named.
     """
     cls = type("Group", (Group,), {"default": default}) if default else Group
-    inner = typer.Typer(cls=cls, help=text, rich_markup_mode=None, callback=_read_common)
+    inner = typer.Typer(cls=cls, help=text, rich_markup_mode=None, callback=read_common)
     app.add_typer(inner, name=name)
     return inner
 
 
 def takes_common(function: Callable[..., None]) -> Callable[..., None]:
-    """Let the callback of a group or of the program take the common options before it runs."""
+    """Add the common options to the callback of a group or of the program."""
     hints = get_type_hints(function, include_extras=True)
-    own = list(inspect.signature(function).parameters.values())
+    own = inspect.signature(function).parameters.values()
 
     def run(ctx: typer.Context, **values: Any) -> None:
-        taken = _Taker(values)
-        ctx.obj.read(taken.value(common_options))
-        function(ctx, **taken.rest)
+        ctx.obj.read(_take(Common, values))
+        function(ctx, **values)
 
-    parameters = [*(_resolved(param, hints) for param in own), *_parameters(common_options)]
-    _sign(run, function, parameters)
+    _sign(run, function, [*(_resolved(param, hints) for param in own), *_options(Common)])
     return run
 
 
 def _composed(function: Run, effect: Effect) -> Callable[..., int | None]:
     hints = get_type_hints(function, include_extras=True)
-    _, *own = inspect.signature(function).parameters.values()
-    groups = {param.name: GROUPS[hints[param.name]] for param in own if hints[param.name] in GROUPS}
+    parameters = inspect.signature(function).parameters
+    groups = {name: found for name in parameters if (found := _group_of(hints[name]))}
+    supplied = {name for name in parameters if hints[name] in (Invocation, Talk)}
 
     def run(ctx: typer.Context, **values: Any) -> int | None:
-        taken = _Taker(values)
-        common = ctx.obj.read(taken.value(common_options))
-        _require_rehearsable(common, effect, ctx)
-        arguments = {name: taken.value(group) for name, group in groups.items()}
-        with Call(common) as call:
-            return function(call, **arguments, **taken.rest)
+        common = ctx.obj.read(_take(Common, values))
+        _require_dry_run(common, effect, ctx)
+        taken = {name: _take(group, values) for name, group in groups.items()}
+        talk = Talk(common)
+        with Invocation(common, ctx.obj.program) as call:
+            of_type = {Invocation: call, Talk: talk}
+            code = function(**{name: of_type[hints[name]] for name in supplied}, **taken, **values)
+        talk.note_masking()
+        return code
 
-    parameters = [_CONTEXT, *(_resolved(param, hints) for param in own if param.name not in groups)]
-    for options in (*groups.values(), common_options):
-        parameters += _parameters(options)
+    own = [param for name, param in parameters.items() if name not in {*groups, *supplied}]
+    signature = [_CONTEXT, *(_resolved(param, hints) for param in own)]
+    for options in (*groups.values(), Common):
+        signature += _options(options)
     if effect is not Effect.WRITES:
-        parameters = [param for param in parameters if param.name != "dry_run"]
-    _sign(run, function, parameters)
+        signature = [param for param in signature if param.name != "dry_run"]
+    _sign(run, function, signature)
     return run
 
 
-class _Taker:
-    """Hands the values of a command line out to the groups that declared them."""
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.rest = values
-
-    def value(self, options: Callable[..., Any]) -> Any:
-        names = [name for name in inspect.signature(options).parameters if name in self.rest]
-        return options(**{name: self.rest.pop(name) for name in names})
+def _group_of(hint: Any) -> type[OptionGroup] | None:
+    """Return the option group of a parameter; None where it is an option of its own."""
+    candidates = hint.__metadata__ if get_origin(hint) is Annotated else (hint,)
+    kinds = (kind for kind in candidates if isinstance(kind, type))
+    return next((kind for kind in kinds if issubclass(kind, OptionGroup)), None)
 
 
-def _require_rehearsable(common: Common, effect: Effect, ctx: typer.Context) -> None:
-    if common.dry_run and effect is Effect.SETTLES:
-        raise InvalidRequest(f"{ctx.command_path} cannot be rehearsed", hint="leave out --dry-run")
+def _take(kind: type[OptionGroup], values: dict[str, Any]) -> Any:
+    """Move the values of a group out of those of the command line."""
+    names = [item.name for item in fields(kind) if item.name in values]  # pyright: ignore
+    return kind(**{name: values.pop(name) for name in names}).taken()
 
 
-def _sign(run: Callable[..., Any], function: Run, parameters: list[inspect.Parameter]) -> None:
+def _require_dry_run(common: Common, effect: Effect, ctx: typer.Context) -> None:
+    if common.dry_run and effect is Effect.IMMEDIATE:
+        raise InvalidRequest(f"{ctx.command_path} has no dry run", hint="omit --dry-run")
+
+
+def _sign(
+    run: Callable[..., Any], function: Callable[..., Any], parameters: Iterable[inspect.Parameter]
+) -> None:
+    parameters = list(parameters)
     run.__name__ = getattr(function, "__name__", "command")
     run.__doc__ = function.__doc__
     run.__annotations__ = {param.name: param.annotation for param in parameters}
     run.__signature__ = inspect.Signature(parameters)
 
 
-def _parameters(options: Callable[..., Any]) -> list[inspect.Parameter]:
-    hints = get_type_hints(options, include_extras=True)
-    return [_resolved(param, hints) for param in inspect.signature(options).parameters.values()]
+def _options(kind: type[OptionGroup]) -> list[inspect.Parameter]:
+    """Declare the fields of a group as parameters, as typer reads them."""
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(
+            item.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if item.default is MISSING else item.default,
+            annotation=hints[item.name],
+        )
+        for item in fields(kind)  # pyright: ignore
+    ]
 
 
-def _resolved(param: inspect.Parameter, hints: Mapping[str, Any]) -> inspect.Parameter:
+def _resolved(param: inspect.Parameter, hints: dict[str, Any]) -> inspect.Parameter:
     return param.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[param.name])
 
 
 @takes_common
-def _read_common(ctx: typer.Context) -> None:
-    """The common options, before a command of a group."""
+def read_common(ctx: typer.Context) -> None:
+    """Take the common options before a command of a group."""

@@ -1,4 +1,4 @@
-"""Lengths of time on the command line: `90s`, `30m`, `8h`, `90d`."""
+"""Durations on the command line: `90s`, `30m`, `8h`, `90d`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _DURATION = re.compile(r"(\d{1,9})([smhd])")
 
 
 def parse_duration(text: str) -> timedelta:
-    """`30m`, `8h`, `90d` as a length of time.
+    """Read a duration such as `30m`, `8h` or `90d`.
 
     Raises:
         InvalidRequest: Another spelling.
     """
     match = _DURATION.fullmatch(text.strip())
     if not match:
-        raise InvalidRequest(f"{text!r} is no length of time", hint="spell it 90s, 30m, 8h or 90d")
+        raise InvalidRequest(f"invalid duration {text!r}", hint="write it as 90s, 30m, 8h or 90d")
     try:
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
     except OverflowError:
-        raise InvalidRequest(f"{text!r} is too long a time") from None
+        raise InvalidRequest(f"duration {text!r} is too long") from None

@@ -1,51 +1,57 @@
-"""The filter options."""
+"""Options that filter records."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pfa_core.model.query import Filters
+from pfa_cli.framework.options import OptionGroup
 
-FILTERS = "Filters, on merged values (several options narrow, one repeated widens)"
+if TYPE_CHECKING:
+    from pfa_core.model.query import Filters
+
+FILTERS = "Filters, on merged values (different options narrow, a repeated one widens)"
 
 
 def _filter(*names: str, text: str = "", **rest: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=FILTERS, **rest)
 
 
-def filter_options(
-    *,
-    category: Annotated[list[str] | None, _filter("--category", metavar="NAME")] = None,
-    class_: Annotated[list[str] | None, _filter("--class", metavar="NAME")] = None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterOptions(OptionGroup):
+    """The filters, named as those of the library."""
+
+    category: Annotated[list[str] | None, _filter("--category", metavar="NAME")] = None
+    class_: Annotated[list[str] | None, _filter("--class", metavar="NAME")] = None
     source: Annotated[
         list[str] | None, _filter("--source", metavar="NAME", text="Rental, Purchase.")
-    ] = None,
-    dor: Annotated[list[str] | None, _filter("--dor", metavar="NAME", text="BEO, PROJECT.")] = None,
-    area_silo: Annotated[list[str] | None, _filter("--area-silo", metavar="NAME")] = None,
-    manufacturer: Annotated[list[str] | None, _filter("--manufacturer", metavar="NAME")] = None,
-    model: Annotated[list[str] | None, _filter("--model", metavar="NAME")] = None,
-    contract: Annotated[list[str] | None, _filter("--contract", metavar="NAME")] = None,
-    id: Annotated[list[str] | None, _filter("--id", metavar="PFA_ID")] = None,  # noqa: A002
+    ] = None
+    dor: Annotated[list[str] | None, _filter("--dor", metavar="NAME", text="BEO, PROJECT.")] = None
+    area_silo: Annotated[list[str] | None, _filter("--area-silo", metavar="NAME")] = None
+    manufacturer: Annotated[list[str] | None, _filter("--manufacturer", metavar="NAME")] = None
+    model: Annotated[list[str] | None, _filter("--model", metavar="NAME")] = None
+    contract: Annotated[list[str] | None, _filter("--contract", metavar="NAME")] = None
+    id: Annotated[list[str] | None, _filter("--id", metavar="PFA_ID")] = None
     start_from: Annotated[
         str | None,
         _filter("--start-from", metavar="DATE", text="Forecast starts on this day or later."),
-    ] = None,
+    ] = None
     start_to: Annotated[
         str | None,
         _filter("--start-to", metavar="DATE", text="Forecast starts on this day or before."),
-    ] = None,
+    ] = None
     end_from: Annotated[
         str | None,
         _filter("--end-from", metavar="DATE", text="Forecast ends on this day or later."),
-    ] = None,
+    ] = None
     end_to: Annotated[
         str | None, _filter("--end-to", metavar="DATE", text="Forecast ends on this day or before.")
-    ] = None,
-    actualized: Annotated[bool | None, _filter("--actualized/--no-actualized")] = None,
-    discontinued: Annotated[bool | None, _filter("--discontinued/--no-discontinued")] = None,
-    transferable: Annotated[bool | None, _filter("--transferable/--no-transferable")] = None,
+    ] = None
+    actualized: Annotated[bool | None, _filter("--actualized/--no-actualized")] = None
+    discontinued: Annotated[bool | None, _filter("--discontinued/--no-discontinued")] = None
+    transferable: Annotated[bool | None, _filter("--transferable/--no-transferable")] = None
     state: Annotated[
         list[str] | None,
         _filter(
@@ -53,12 +59,12 @@ def filter_options(
             metavar="STATE",
             text="pristine, draft, committed, syncing, sync_error, conflict.",
         ),
-    ] = None,
+    ] = None
     session: Annotated[
         list[str] | None,
-        _filter("--session", metavar="NAME", text="Modified by me in this session."),
-    ] = None,
-    changed: Annotated[bool, _filter("--changed", text="Touched by me.")] = False,
+        _filter("--session", metavar="NAME", text="Modified by you in this session."),
+    ] = None
+    changed: Annotated[bool, _filter("--changed", text="Has unpushed changes of yours.")] = False
     search: Annotated[
         str | None,
         _filter(
@@ -66,11 +72,16 @@ def filter_options(
             metavar="TEXT",
             text="Contained in id, category, class, manufacturer, model, contract, equipment, description.",
         ),
-    ] = None,
-) -> Filters:
-    """The filters."""
-    given = locals()
-    return Filters(**{name: _frozen(value) for name, value in given.items() if value is not None})
+    ] = None
+
+    def taken(self) -> Filters:
+        """Return the filters that were given, as the library takes them."""
+        from pfa_core.model.query import Filters
+
+        given = {item.name: getattr(self, item.name) for item in fields(self)}
+        return Filters(
+            **{name: _frozen(value) for name, value in given.items() if value is not None}
+        )
 
 
 def _frozen(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Help pages: options in named sections, examples as they stand."""
+"""Help pages: options in named sections, examples line by line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EVERYWHERE = "Options everywhere, before or after the command"
 
 
 class Command(TyperCommand):
-    """A command whose help names its option groups."""
+    """A command whose help shows options by group."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write each group of options under its own heading."""
@@ -23,8 +23,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands: they come first, its options after them. `default` is the command that is
-    meant where none is named."""
+    """A group of commands, listed before its options; `default` runs where none is named."""
 
     default = ""
 
@@ -46,7 +45,7 @@ class Group(TyperGroup):
 
 
 def epilog(examples: tuple[str, ...], exit_codes: str) -> str:
-    """The text below the options."""
+    """Format the text below the options."""
     parts = []
     if examples:
         parts.append("\n".join(("Examples:", *(f"  {line}" for line in examples))))

@@ -1,77 +1,84 @@
-"""The options of order and amount."""
+"""Options of order and amount."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pfa_cli.render.json import camel_case
+from pfa_cli.framework.options import OptionGroup
+from pfa_cli.render.names import camel_case
 from pfa_core.errors import InvalidRequest
-from pfa_core.model.query import SortKey, parse_sort
+
+if TYPE_CHECKING:
+    from pfa_core.model.query import SortKey
 
 PAGING = "Order and amount"
-
-
 MAX_PAGE = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Paging:
-    """Which part of a list, in which order."""
-
-    sort: tuple[SortKey, ...]
-    page: int | None
-    page_size: int | None
-    after: str | None
-    limit: int | None
-    everything: bool
-
-    @property
-    def by_page(self) -> bool:
-        """Whether one page was asked for outright."""
-        return self.page is not None or self.page_size is not None
 
 
 def _amount(*names: str, text: str, **rest: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=PAGING, **rest)
 
 
-def paging_options(
-    *,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paging(OptionGroup):
+    """Which part of a list, in which order."""
+
     sort: Annotated[
         str,
         _amount(
-            "--sort", metavar="FIELD,-FIELD", text="Order; a dash turns it round, nulls stay last."
+            "--sort",
+            metavar="FIELD,-FIELD",
+            text="Sort order; prefix - for descending, nulls come last.",
         ),
-    ] = "forecastStart",
-    page: Annotated[int | None, _amount("--page", metavar="N", min=1, text="Which page.")] = None,
+    ] = "forecastStart"
+    page: Annotated[
+        int | None, _amount("--page", metavar="N", min=1, text="Page number, from 1.")
+    ] = None
     page_size: Annotated[
         int | None,
-        _amount("--page-size", metavar="N", min=1, max=MAX_PAGE, text="Records of a page."),
-    ] = None,
+        _amount("--page-size", metavar="N", min=1, max=MAX_PAGE, text="Records per page."),
+    ] = None
     after: Annotated[
-        str | None, _amount("--after", metavar="CURSOR", text="Go on behind a page: its `next`.")
-    ] = None,
+        str | None,
+        _amount(
+            "--after", metavar="CURSOR", text="Continue after this cursor (`pagination.next`)."
+        ),
+    ] = None
     limit: Annotated[
         int | None,
-        _amount("--limit", metavar="N", min=0, text="At most so many records; 0: all."),
-    ] = None,
-    everything: Annotated[
-        bool, _amount("--all", text="All records, in JSON and tables too.")
-    ] = False,
-) -> Paging:
-    """Order, page and limit."""
-    if page is not None and after is not None:
-        raise InvalidRequest(
-            "--after goes on where a page ended; --page counts from the begin: give one"
-        )
-    return Paging(parse_sort(_fields_of(sort)), page, page_size, after, limit, everything)
-
-
-def _fields_of(sort: str) -> str:
-    keys = [key.strip() for key in sort.split(",")]
-    return ",".join(
-        "-" + camel_case(key[1:]) if key.startswith("-") else camel_case(key) for key in keys
+        _amount("--limit", metavar="N", min=0, text="Maximum number of records; 0: all."),
+    ] = None
+    everything: Annotated[bool, _amount("--all", text="All records, in JSON and tables too.")] = (
+        False
     )
+
+    def taken(self) -> Paging:
+        """Return the options.
+
+        Raises:
+            InvalidRequest: Two places to begin, or an unknown sort key.
+        """
+        if self.page is not None and self.after is not None:
+            raise InvalidRequest("--after and --page cannot be combined")
+        _ = self.keys
+        return self
+
+    @property
+    def keys(self) -> tuple[SortKey, ...]:
+        """The sort keys."""
+        from pfa_core.model.query import parse_sort
+
+        return parse_sort(",".join(map(_field, self.sort.split(","))))
+
+    @property
+    def by_page(self) -> bool:
+        """Whether --page or --page-size was given."""
+        return self.page is not None or self.page_size is not None
+
+
+def _field(text: str) -> str:
+    name = text.strip()
+    return "-" + camel_case(name[1:]) if name.startswith("-") else camel_case(name)

@@ -1,4 +1,4 @@
-"""Ending a run in order: the first signal finishes what is in flight, the second one aborts."""
+"""Signals that end a command."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from contextlib import contextmanager
 from types import FrameType
 
 from pfa_cli import exit_codes
-from pfa_cli.render import failures
-from pfa_cli.render.failures import Terminated
+
+GRACE_SECONDS = 10
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
 
 
 class Stop:
-    """Whether the run was told to end, and by which signal."""
+    """A request to end the run, and the signal that made it."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -23,24 +27,24 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """What a run ends with that was told to: 0 while it was not."""
-        codes = {signal.SIGINT: failures.INTERRUPTED, signal.SIGTERM: exit_codes.TERMINATED}
+        """The exit code of a run that a signal ended; 0 without one."""
+        codes = {signal.SIGINT: exit_codes.INTERRUPTED, signal.SIGTERM: exit_codes.TERMINATED}
         return codes[signal.Signals(self.number)] if self.number else 0
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Take a signal."""
+        """Ask the run to end; at the second signal, abort it."""
         if self.number:
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated
         self.number = number
         self.event.set()
         again = "Ctrl-C again" if number == signal.SIGINT else "a second signal"
-        # Not through sys.stderr, which this may be interrupting.
-        os.write(2, f"ending: what is in flight is finished first; {again} aborts\n".encode())
+        # Written to the descriptor: the signal may have arrived within a write to sys.stderr.
+        os.write(2, f"ending after the work in progress; {again} aborts\n".encode())
 
 
 @contextmanager
 def in_order() -> Iterator[Stop]:
-    """Let SIGINT and SIGTERM end the block in order; outside the main thread nothing changes."""
+    """Let the first SIGINT or SIGTERM end the block in order; no effect outside the main thread."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -53,3 +57,29 @@ def in_order() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception does, so that transactions roll back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        # If the clean-up blocks, a second signal or ten seconds end the process: the server rolls back.
+        signal.signal(signal.SIGTERM, _give_up)
+        signal.signal(signal.SIGALRM, _give_up)
+        signal.alarm(GRACE_SECONDS)
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _give_up(_number: int, _frame: FrameType | None) -> None:
+    os._exit(exit_codes.TERMINATED)

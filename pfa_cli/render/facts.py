@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pfa_cli.framework.call import Call
-from pfa_cli.render.formats import Format
+from pfa_cli.envelopes.base import Data
+from pfa_cli.render.formats import Look
 from pfa_cli.render.output import Sheet, show
 
 
-def show_facts(call: Call, item: dict[str, Any], *, id_column: str) -> None:
-    """Write the object."""
+def show_facts(item: dict[str, Any], look: Look, *, id_column: str) -> None:
+    """Write one object, a line for each of its values."""
     from pfa_cli.render.tables import facts
 
     shown = {name: _flat(value) for name, value in item.items()}
@@ -19,12 +19,10 @@ def show_facts(call: Call, item: dict[str, Any], *, id_column: str) -> None:
         columns=tuple(item),
         items=[item],
         rows=[shown],
-        document=lambda: {"data": item, "metadata": {}},
+        envelope=Data(item),
         text=lambda: facts(list(shown.items())),
     )
-    show(sheet, call.look(Format.TABLE))
-    if call.dry_run:
-        call.say("dry run, rolled back")
+    show(sheet, look)
 
 
 def _flat(value: Any) -> Any:

@@ -1,45 +1,38 @@
-"""Every way to fail, as lines on stderr and a number for the shell."""
+"""Errors as lines on stderr with an exit code."""
 
 from __future__ import annotations
 
-import json
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pfa_cli import exit_codes
 from pfa_cli.render import streams
 from pfa_cli.render.escape import visible, visible_json
+from pfa_cli.render.parameters import option_of, with_options
 from pfa_cli.render.streams import Color
 from pfa_core.errors import Fault, Internal, InvalidRequest, IoFailure, NotFound, PfaError
 
-MOST_PROBLEMS = 100  # lines; nobody reads more, and each may say the same
-INTERRUPTED = exit_codes.INTERRUPTED
+if TYPE_CHECKING:
+    from pfa_cli.envelopes.base import Error
 
-# Typer ≥ 0.26 carries its own click; its public BadParameter leads to the root of either.
-UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+MOST_PROBLEMS = 100  # lines: more of them scroll away, and many repeat one message
 
 
 class ErrorFormat(StrEnum):
-    """How errors are written."""
+    """Format of errors."""
 
     TEXT = "text"
     JSON = "json"
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One failure, ready to be told."""
+    """One failure, ready to be reported."""
 
     code: str
     message: str
@@ -50,24 +43,28 @@ class Failure:
 
 
 def of_exception(error: BaseException) -> Failure:
-    """What an exception means outside. Foreign ones say nothing of their inside."""
-    if isinstance(error, UsageError):
+    """Describe an exception; one of another library shows nothing but its type."""
+    if _is_usage_error(error):
         return _of_usage(error)
     if isinstance(error, OSError) and not isinstance(error, PfaError):
         error = _translate(error)
     if not isinstance(error, PfaError):
         name = type(error).__name__
-        error = Internal(f"unexpected {name}", hint="the same command with --debug shows where")
+        error = Internal(f"unexpected {name}", hint="add --debug to see where it was raised")
     return Failure(
-        error.code, error.message, error.exit_code, error.retryable, error.hint, error.details
+        code=error.code,
+        message=_message(error),
+        exit_code=error.exit_code,
+        retryable=error.retryable,
+        hint=with_options(error.hint),
+        details=error.details,
     )
 
 
 def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> None:
     """Write the failure to stderr: a line of JSON, or problems, hint and error, in this order."""
     if style is ErrorFormat.JSON:
-        text = json.dumps(_document(failure), ensure_ascii=False, separators=(",", ":"))
-        streams.tell(visible_json(text))
+        streams.tell(visible_json(_json(failure)))
         return
     for fault in failure.details[:MOST_PROBLEMS]:
         streams.tell(problem_line(fault))
@@ -85,48 +82,66 @@ def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> N
 
 
 def report_trace(error: BaseException) -> None:
-    """Write where the exception came from, for --debug."""
+    """Write the traceback of the exception, for --debug."""
+    import traceback
+
     text = "".join(traceback.format_exception(error)).rstrip()
     streams.tell("\n".join(map(visible, text.split("\n"))))
 
 
 def problem_line(fault: Fault) -> str:
-    """One problem of the input: record and field, what is wrong, where it stands, its code."""
+    """Format one problem of the input: record and field, message, position, code."""
     where = " ".join(part for part in (fault.pfa_id or fault.position, fault.field) if part)
     position = f" ({fault.position})" if fault.pfa_id and fault.position else ""
-    return f"  {visible(where)}: {visible(fault.message)}{visible(position)} [{fault.code}]"
+    message = visible(with_options(fault.message))
+    return f"  {visible(where)}: {message}{visible(position)} [{fault.code}]"
 
 
-def fault_document(fault: Fault) -> dict[str, Any]:
-    """A problem as JSON; `position` only where there is one."""
-    document = {
-        "pfaId": fault.pfa_id,
-        "field": fault.field,
-        "code": fault.code,
-        "message": fault.message,
-    }
-    return document | ({"position": fault.position} if fault.position else {})
+def _json(failure: Failure) -> str:
+    import json
+
+    from pfa_cli.render.json import document
+
+    return json.dumps(document(_envelope(failure)), ensure_ascii=False, separators=(",", ":"))
 
 
-def _document(failure: Failure) -> dict[str, Any]:
-    return {
-        "error": {
-            "code": failure.code,
-            "message": failure.message,
-            "exitCode": failure.exit_code,
-            "retryable": failure.retryable,
-            "hint": failure.hint,
-            "details": [fault_document(fault) for fault in failure.details],
-        }
-    }
+def _envelope(failure: Failure) -> Error:
+    from pfa_cli.envelopes.base import Error, Failed, problems
+
+    return Error(
+        Failed(
+            code=failure.code,
+            message=failure.message,
+            exit_code=failure.exit_code,
+            retryable=failure.retryable,
+            hint=failure.hint,
+            details=problems(failure.details),
+        )
+    )
+
+
+def _message(error: PfaError) -> str:
+    """Return the message; where it does not name the option at fault, with the option after it."""
+    message = with_options(error.message)
+    option = option_of(error.parameter)
+    named = not option or option in message or option in with_options(error.hint)
+    return message if named else f"{message} ({option})"
+
+
+def _is_usage_error(error: BaseException) -> bool:
+    # Typer bundles its click as a private package and exports none of its base classes; every click
+    # error has this documented method, and no other exception does.
+    return callable(getattr(error, "format_message", None))
 
 
 def _of_usage(error: Any) -> Failure:
     context = getattr(error, "ctx", None)
-    hint = f"type: {context.command_path} --help" if context else ""
     message = error.format_message().rstrip(".")
     return Failure(
-        InvalidRequest.code, message[:1].lower() + message[1:], InvalidRequest.exit_code, hint=hint
+        code=InvalidRequest.code,
+        message=message[:1].lower() + message[1:],
+        exit_code=InvalidRequest.exit_code,
+        hint=f"type: {context.command_path} --help" if context else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""The formats of the command line, and the choices that go with one."""
+"""Output formats and the choices that go with one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Format(StrEnum):
-    """How data is written."""
+    """Format of the data on stdout."""
 
     TABLE = "table"
     JSON = "json"
@@ -20,9 +20,11 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How one result is written. `columns` is empty where nobody asked for any; `terminal` says
-    that control characters in the data must not get through; `colored`, that ANSI colours may;
-    `formulas`, that CSV cells may begin as a spreadsheet's formulas do."""
+    """Choices for one result.
+
+    `columns` is empty where --columns was not given. `terminal`: escape control characters of the data.
+    `colored`: ANSI colours are allowed. `formulas`: CSV cells may begin like a spreadsheet's formula.
+    """
 
     format: Format
     columns: tuple[str, ...] = ()

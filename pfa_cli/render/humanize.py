@@ -1,4 +1,4 @@
-"""Numbers, money and times as people read them."""
+"""Numbers, money and times for people."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """`1 draft`, `596 drafts`, `20,280 records`."""
+    """Format a number and its noun: `1 draft`, `596 drafts`, `20,280 records`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def money(amount: Decimal | None) -> str:
-    """Cents and thousands separators; None is money that may not be seen."""
+    """Format money with cents and thousands separators; None is masked money."""
     return MASKED if amount is None else f"{amount:,.2f}"
 
 
 def signed(amount: Decimal | None) -> str:
-    """Money with its sign, a plus too."""
+    """Format money with its sign, a plus too."""
     if amount is None:
         return MASKED
     return f"{amount:+,.2f}" if amount else "0.00"
 
 
 def ago(at: datetime | None, now: datetime | None = None) -> str:
-    """How long ago, in the largest unit that says something; `never` for None."""
+    """Format how long ago in the largest unit that is not zero; `never` for None."""
     if at is None:
         return "never"
     elapsed = (now or datetime.now(UTC)) - at
@@ -35,7 +35,7 @@ def ago(at: datetime | None, now: datetime | None = None) -> str:
 
 
 def span(length: timedelta) -> str:
-    """A length of time in its largest whole unit."""
+    """Format a duration in its largest whole unit."""
     seconds = int(length.total_seconds())
     for noun, size in _UNITS:
         if seconds >= size:

@@ -6,32 +6,23 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pfa_cli.render.escape import instant
+from pfa_cli.envelopes.base import ABSENT
+from pfa_cli.render.names import key
+from pfa_cli.render.plain import instant
 
-if TYPE_CHECKING:
-    pass
-
-
-_ELSEWHERE = ("masked",)  # said once, in the metadata
-_NAMES = {"organization_id": "organization"}
+_IN_METADATA = "masked"  # a flag of results; the envelope's metadata says it once
 
 
 def document(value: Any, *, snake_case: bool = False) -> Any:
-    """A result as JSON: dataclasses as objects, keys of mappings as they are.
+    """Convert a result to JSON values: dataclasses to objects, keys of mappings unchanged.
 
     Args:
         snake_case: Keep the field names as Python spells them, for the KPIs.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        return {
-            item.name if snake_case else key(item.name): document(
-                getattr(value, item.name), snake_case=snake_case
-            )
-            for item in fields(value)
-            if item.name not in _ELSEWHERE
-        }
+        return _object(value, snake_case=snake_case)
     if isinstance(value, Mapping):
         return {name: document(inner, snake_case=snake_case) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -41,15 +32,12 @@ def document(value: Any, *, snake_case: bool = False) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def key(name: str) -> str:
-    """`modification_id` as `modificationId`."""
-    first, *rest = _NAMES.get(name, name).split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
-def camel_case(name: str) -> str:
-    """`area-silo` as the field `areaSilo`; other spellings stay."""
-    if name.startswith("data."):
-        return name
-    first, *rest = name.split("-") if not name.startswith("-") else [name]
-    return first + "".join(word[:1].upper() + word[1:] for word in rest)
+def _object(value: Any, *, snake_case: bool) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for item in fields(value):
+        inner = getattr(value, item.name)
+        left_out = inner is None if ABSENT in item.metadata else item.name == _IN_METADATA
+        if not left_out:
+            name = item.name if snake_case else key(item.name)
+            made[name] = document(inner, snake_case=snake_case)
+    return made

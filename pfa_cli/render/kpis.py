@@ -1,4 +1,4 @@
-"""KPIs for reading, and as rows."""
+"""KPIs as a report and as rows."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ _QUANTITIES = tuple(f"{phase}_quantity" for phase in PHASES)
 
 
 def phase_rows(stats: Stats) -> list[Mapping[str, Any]]:
-    """One row per measure, for programs that read lines."""
+    """Make a row for each measure, for programs that read lines."""
     flat = _flat(stats.figures)
     return [{"measure": name, "value": value} for name, value in flat.items()]
 
 
 def group_columns(by: Sequence[str]) -> tuple[str, ...]:
-    """The measures of a group, in their order: months have no counts but quantities."""
+    """List the measures of a group in order; months have quantities instead of counts."""
     if MONTH in by:
         return (*_QUANTITIES, *_TOTALS, *_KINDS)
     return (_COUNTS[0], *_TOTALS, *_COUNTS[1:], *_KINDS)
 
 
 def group_rows(stats: Stats, by: Sequence[str]) -> list[Mapping[str, Any]]:
-    """One row per group: its key, then its measures."""
+    """Make a row for each group: its key, then its measures."""
     if MONTH in by:
         return [{**group.key, **_flat_month(group)} for group in stats.months]
     return [{**group.key, **_flat(group.figures)} for group in stats.groups]
 
 
 def stats_text(stats: Stats, by: Sequence[str], look: Look) -> str:
-    """The report: counts, the cost of the phases, the groups if any were asked for."""
+    """Format the report: counts, cost of the phases, groups if any were asked for."""
     from pfa_cli.render.tables import facts
 
     figures = stats.figures
@@ -91,7 +91,7 @@ def _counts(figures: Figures) -> list[tuple[str, str]]:
         ("actualized", f"{figures.actualized_count:,}"),
         ("discontinued", f"{figures.discontinued_count:,}"),
         ("funds transferable", f"{figures.funds_transferable_count:,}"),
-        ("drafted by me", f"{figures.draft_count:,}"),
+        ("drafted by you", f"{figures.draft_count:,}"),
         ("monthly rental", money(figures.total_monthly_rental)),
         ("purchase prices", money(figures.total_purchase_cost)),
     ]
@@ -117,8 +117,11 @@ def _phases(cost: Cost, look: Look) -> str:
 def _differences(figures: Figures) -> list[tuple[str, str]]:
     percent = _percent(figures.cost.variance_pct)
     return [
-        ("variance, forecast - plan", f"{signed(figures.cost.variance)} ({percent})"),
-        ("of it by my drafts", signed(figures.draft_impact)),
+        (
+            "variance, forecast - plan (+ = over plan)",
+            f"{signed(figures.cost.variance)} ({percent})",
+        ),
+        ("of it by your drafts", signed(figures.draft_impact)),
     ]
 
 
@@ -134,7 +137,7 @@ def _groups(stats: Stats, by: Sequence[str], look: Look) -> str:
             [*(group.key[name] for name in by), *_group_cells(group.figures)]
             for group in stats.groups
         ]
-    headers = (*by, *counted, *PHASES, "variance", "%", "my drafts")
+    headers = (*by, *counted, *PHASES, "variance", "%", "your drafts")
     numeric = frozenset(range(len(by), len(headers)))
     table = grid(headers, rows, look, numeric=numeric)
     return f"{count(len(rows), 'group')}\n\n{table}" if rows else "no groups"

@@ -1,4 +1,4 @@
-"""A result that every format can be made of, and its way to stdout."""
+"""Results in every output format."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from typing import Any
 
 from pfa_cli.render import escape, streams
 from pfa_cli.render.formats import Format, Look
+from pfa_cli.render.json import document
+from pfa_cli.render.plain import plain
 from pfa_core.errors import InvalidRequest
 
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """What a command has to show.
+    """A result, ready for any format.
 
-    `items` are the elements of the JSON; `rows` those of tables and lines, the items themselves
-    unless said otherwise. `columns` are shown by default, `csv_columns` by default in CSV, and any
-    of `known` (or `data.FIELD` where `open_ended`) may be asked for.
+    `envelope` is the JSON as a whole, a value of `pfa_cli.envelopes`; `items` are the lines of JSONL;
+    `rows` those of tables and lines, the items themselves where None. `columns` are shown by default,
+    `csv_columns` by default in CSV; --columns takes any of `known` (or `data.FIELD` where
+    `open_ended`). `numbers` are columns whose texts are numbers. `text` makes the page for people that
+    replaces the table.
     """
 
     id_column: str
     columns: tuple[str, ...]
     items: Iterable[Any]
-    document: Callable[[], Any]
+    envelope: Any
     rows: Iterable[Row] | None = None
     csv_columns: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
@@ -37,7 +41,7 @@ class Sheet:
 
 
 def show(sheet: Sheet, look: Look) -> int:
-    """Write the sheet to stdout; how many rows it had (0 for a JSON document)."""
+    """Write the sheet to stdout and return how many rows it had (0 for a JSON document)."""
     _require_known(sheet, look.columns)
     writers = {
         Format.JSON: _write_document,
@@ -52,7 +56,7 @@ def show(sheet: Sheet, look: Look) -> int:
 
 
 def dumps(value: Any, look: Look) -> str:
-    """JSON on one line, every digit kept; on a terminal without raw control characters."""
+    """Write JSON on one line, every digit kept; on a terminal without raw control characters."""
     from pfa_core import exact_json
 
     text = value if isinstance(value, RawJson) else exact_json.dumps(value)
@@ -69,25 +73,27 @@ def require_columns(columns: tuple[str, ...], known: tuple[str, ...], *, open_en
         if column in known or (open_ended and column.startswith("data.")):
             continue
         also = "; data.NAME for any other field of the record" if open_ended else ""
-        raise InvalidRequest(f"no column {column!r}", hint=f"columns: {', '.join(known)}{also}")
+        raise InvalidRequest(
+            f"unknown column {column!r}", hint=f"columns: {', '.join(known)}{also}"
+        )
 
 
 class RawJson(str):
-    """JSON text that is written as it stands."""
+    """JSON text that is written unchanged."""
 
     __slots__ = ()
 
 
 def narrowed(row: Row, columns: tuple[str, ...]) -> Any:
-    """The element of a JSON list when columns were chosen: flat, in their order."""
+    """Reduce an element of a JSON list to the chosen columns, in their order."""
     return {column: row.get(column) for column in columns}
 
 
 def _write_document(sheet: Sheet, look: Look) -> int:
-    document = sheet.document()
-    if look.columns and isinstance(document.get("data"), list):
-        document = document | {"data": [narrowed(row, look.columns) for row in _rows(sheet)]}
-    streams.write(dumps(document, look) + "\n")
+    written = document(sheet.envelope)
+    if look.columns and isinstance(written.get("data"), list):
+        written["data"] = [narrowed(row, look.columns) for row in _rows(sheet)]
+    streams.write(dumps(written, look) + "\n")
     return 0
 
 
@@ -113,7 +119,7 @@ def _write_csv(sheet: Sheet, look: Look) -> int:
     streams.write(record(map(shield, columns)))
     count = 0
     for row in _rows(sheet):
-        streams.write(record([shield(escape.plain(row.get(column))) for column in columns]))
+        streams.write(record([shield(plain(row.get(column))) for column in columns]))
         count += 1
     return count
 
@@ -129,7 +135,7 @@ def _write_tsv(sheet: Sheet, look: Look) -> int:
     columns = look.columns or sheet.columns
     shield = escape.visible if look.terminal else str
     return _write_lines(
-        "\t".join(shield(escape.tsv_field(escape.plain(row.get(column)))) for column in columns)
+        "\t".join(shield(escape.tsv_field(plain(row.get(column)))) for column in columns)
         for row in _rows(sheet)
     )
 
@@ -140,12 +146,12 @@ def _write_ids(sheet: Sheet, look: Look) -> int:
 
 
 def _distinct(sheet: Sheet) -> Iterator[str]:
-    """The ids; one that several neighbouring rows share stands once."""
+    """Yield the ids; an id that neighbouring rows share, once."""
     previous = None
     for row in _rows(sheet):
         value = row.get(sheet.id_column)
         if value is not None and value != previous:
-            yield escape.plain(value)
+            yield plain(value)
         previous = value
 
 

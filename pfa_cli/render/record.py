@@ -1,13 +1,14 @@
-"""One record for reading: who says what about each field."""
+"""One record for reading: PEMS value, your value and merged value of each field."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pfa_cli.render.escape import plain, visible
+from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Look
 from pfa_cli.render.humanize import ago, count
+from pfa_cli.render.plain import plain
 from pfa_core.model.delta import same
 from pfa_core.model.record import FIELDS
 from pfa_core.model.rights import MONEY
@@ -19,13 +20,13 @@ Row = Mapping[str, Any]
 
 
 def detail_rows(detail: RecordDetail, *, all_fields: bool) -> list[Row]:
-    """A row for each field that has a value anywhere, or for all of them."""
+    """Make a row for each field that has a value anywhere, or for all fields."""
     names = dict.fromkeys((*FIELDS, *detail.baseline, *detail.merged))
     return [_row(detail, name) for name in names if all_fields or _has_value(detail, name)]
 
 
 def detail_text(detail: RecordDetail, look: Look, *, all_fields: bool) -> str:
-    """The record as a page: where it stands, its fields, what PEMS did meanwhile."""
+    """Format the record as a page: state, modifications, fields, changes by PEMS."""
     from pfa_cli.render.tables import grid
 
     cells = [
@@ -38,7 +39,7 @@ def detail_text(detail: RecordDetail, look: Look, *, all_fields: bool) -> str:
         ]
         for row in detail_rows(detail, all_fields=all_fields)
     ]
-    table = grid(("", "field", "baseline", "mine", "merged"), cells, look)
+    table = grid(("", "field", "PEMS", "yours", "merged"), cells, look)
     return "\n".join([*_heading(detail), "", table, *_overtaken(detail)])
 
 
@@ -92,10 +93,10 @@ def _modification(item: ModificationView) -> str:
 def _overtaken(detail: RecordDetail) -> list[str]:
     if not detail.overtaken:
         return []
-    lines = ["", "PEMS changed meanwhile what I changed too:"]
+    lines = ["", "changed in PEMS as well since your draft:"]
     return lines + [
         f"  {visible(item.field)}: was {_worded(item.base)}, PEMS has {_worded(item.pems)},"
-        f" mine is {_worded(item.mine)}"
+        f" yours is {_worded(item.mine)}"
         for item in detail.overtaken
     ]
 

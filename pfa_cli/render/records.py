@@ -1,11 +1,11 @@
-"""Merged records as rows and as JSON whose digits nobody touched."""
+"""Merged records as rows, and as JSON with every digit kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pfa_cli.render.escape import instant
+from pfa_cli.render.plain import instant
 from pfa_core.model.record import FIELDS, Kind
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ NUMBERS = frozenset(field.name for field in FIELDS.values() if field.kind is Kin
 
 
 def row(record: MergedRecord, columns: tuple[str, ...] = ()) -> Mapping[str, Any]:
-    """A merged record as a row: its data, its marks, and the `data.NAME` columns asked for."""
+    """Make a row: the record's data, its marks, and the `data.NAME` columns asked for."""
     data = record.data
     named = {name: data.get(name[5:]) for name in columns if name.startswith("data.")}
     return {**data, **named, **_marks(record)}
 
 
 def element(record: MergedRecord) -> str:
-    """The record as an element of "data", around the JSON text that the database wrote."""
+    """Make an element of "data" around the JSON text that the database wrote."""
     from pfa_core import exact_json
 
     marks = exact_json.dumps(_marks(record))

@@ -1,4 +1,4 @@
-"""stdout, stderr and what they can take: terminals, colours, encodings."""
+"""Writing to stdout and stderr: terminals, colours, encodings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pfa_core.model.secret import masked
 
 
 class Color(StrEnum):
-    """When to colour; colour never says anything that the text does not."""
+    """When to use colour, which never carries information of its own."""
 
     AUTO = "auto"
     ALWAYS = "always"
@@ -22,7 +22,7 @@ class Color(StrEnum):
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody looks at the stream."""
+    """Tell whether the stream is a terminal."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:
@@ -30,7 +30,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def colored(stream: TextIO | None, wish: Color) -> bool:
-    """Whether to write ANSI colours to the stream."""
+    """Decide whether ANSI colours go to the stream."""
     if wish is not Color.AUTO:
         return wish is Color.ALWAYS
     return (
@@ -39,7 +39,7 @@ def colored(stream: TextIO | None, wish: Color) -> bool:
 
 
 def write(text: str) -> None:
-    """Put data on stdout.
+    """Write data to stdout.
 
     Raises:
         IoFailure: stdout is closed.
@@ -50,24 +50,24 @@ def write(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Put a line of talk on stderr, behind the data written so far; never a token."""
+    """Write a line to stderr, after the data written so far, with its tokens masked."""
     if sys.stderr is None:
         return
     if sys.stdout is not None:
-        with contextlib.suppress(OSError, ValueError):  # told when stdout itself is written next
+        with contextlib.suppress(OSError, ValueError):  # the next write to stdout reports it
             sys.stdout.flush()
     sys.stderr.write(masked(text) + "\n")
     sys.stderr.flush()
 
 
 def flush() -> None:
-    """Hand over what is buffered, so that a failure shows while it can still be reported."""
+    """Flush stdout, so that a failure of it can still be reported."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
 def prepare() -> None:
-    """Make pipes UTF-8 whatever the locale; a terminal keeps its own, with escapes for the rest."""
+    """Make pipes UTF-8 whatever the locale; a terminal keeps its own encoding, with escapes."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         if is_terminal(sys.stdout) or os.environ.get("PYTHONIOENCODING"):
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -76,7 +76,7 @@ def prepare() -> None:
 
 
 def abandon() -> None:
-    """Give up a stdout that takes nothing more; the interpreter would fail on it once again."""
+    """Point a broken stdout at /dev/null; the interpreter flushes it again on exit."""
     if sys.stdout is None:
         return
     with contextlib.suppress(OSError, ValueError):

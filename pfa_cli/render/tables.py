@@ -1,4 +1,4 @@
-"""Tables for people: aligned text and Markdown. The one importer of tabulate."""
+"""Tables for people: aligned text and Markdown; the only importer of tabulate."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 import tabulate
 import typer
 
-from pfa_cli.render import escape
+from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format, Look
+from pfa_cli.render.plain import plain
 
-# Its headers are two blanks wider than their column otherwise.
+# By default tabulate pads a header to two blanks more than its column needs.
 tabulate.MIN_PADDING = 0
 
 _GAP = 2
@@ -27,13 +28,13 @@ def grid(
     *,
     numeric: frozenset[int] = frozenset(),
 ) -> str:
-    """The rows as a table.
+    """Format rows as a table.
 
     Args:
-        numeric: Columns whose cells are texts of numbers; numbers are found by themselves.
+        numeric: Indexes of columns whose cells are texts of numbers; columns of numbers need none.
     """
     right = numeric | _numeric_columns(rows)
-    cells = [[escape.visible(escape.plain(value)) for value in row] for row in rows]
+    cells = [[visible(plain(value)) for value in row] for row in rows]
     if look.format is Format.MARKDOWN:
         cells = [[cell.replace("|", r"\|") for cell in row] for row in cells]
         return _tabulate(headers, cells, right, "pipe")
@@ -46,11 +47,9 @@ def grid(
 
 
 def facts(pairs: Sequence[tuple[str, Any]]) -> str:
-    """Names and values, one pair a line, the values aligned."""
+    """Format names and values, one pair a line, the values aligned."""
     width = max((len(name) for name, _ in pairs), default=0)
-    return "\n".join(
-        f"{name:<{width}}  {escape.visible(escape.plain(value))}".rstrip() for name, value in pairs
-    )
+    return "\n".join(f"{name:<{width}}  {visible(plain(value))}".rstrip() for name, value in pairs)
 
 
 def _tabulate(
@@ -73,14 +72,15 @@ def _numeric_columns(rows: Sequence[Sequence[Any]]) -> frozenset[int]:
 
 
 def _is_numeric(values: list[Any]) -> bool:
-    there = [value for value in values if value is not None]
-    return bool(there) and all(
-        isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in there
+    present = [value for value in values if value is not None]
+    return bool(present) and all(
+        isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+        for value in present
     )
 
 
 def _fitted(headers: Sequence[str], cells: list[list[str]], width: int) -> list[list[str]]:
-    """Cells cut so that a line fits the width; the first column, the key, is never cut."""
+    """Cut cells so that a line fits the width; the first column, the key, is never cut."""
     columns = list(zip(headers, *cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
     room = width - _GAP * (len(widths) - 1)
@@ -95,7 +95,7 @@ def _fitted(headers: Sequence[str], cells: list[list[str]], width: int) -> list[
 
 
 def _step(widths: list[int], widest: int) -> int:
-    """How much narrower the widest column gets before another one is the widest."""
+    """Return by how much the widest column can shrink before another one is the widest."""
     others = [
         width for index, width in enumerate(widths) if index != widest and width < widths[widest]
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pfa_cli.commands.auth import keys, tokens
+from pfa_cli.commands.auth import keys, signin, tokens
 from pfa_cli.commands.auth.group import app
 
-__all__ = ["app", "keys", "tokens"]
+__all__ = ["app", "keys", "signin", "tokens"]

@@ -1,4 +1,4 @@
-"""`pfa auth keys …`: the keys that sign tokens."""
+"""`pfa auth keys`: the keys that sign tokens."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import typer
 
 import pfa_core as core
 from pfa_cli.commands.auth.group import keys
-from pfa_cli.framework.call import Call
+from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.durations import parse_duration
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
@@ -21,15 +24,16 @@ from pfa_cli.render.output import Sheet, show
     keys,
     "list",
     examples=("pfa auth keys", "pfa auth keys list -o json"),
-    exit_codes="5 you are no admin; 78 the key here has ended: it was rotated elsewhere.",
+    exit_codes="5 you are not an admin; 78 the local key was retired: it was rotated elsewhere.",
 )
-def list_keys(call: Call) -> None:
-    """List the signing keys, never what they are. Those of this installation are made known."""
+def list_keys(call: Invocation, talk: Talk) -> None:
+    """List signing keys (ids only), and register those of this installation."""
     database, principal = call.open()
     found = core.list_keys(database, call.settings, principal)
     items = [document(info) for info in found]
     columns = ("keyId", "state", "here", "createdAt", "notAfter", "retiredAt")
-    sheet = Sheet("keyId", columns, items, lambda: {"data": items, "metadata": call.metadata()})
+    envelope = Data(found, metadata(call, talk))
+    sheet = Sheet(id_column="keyId", columns=columns, items=items, envelope=envelope)
     show(sheet, call.look(Format.TSV))
 
 
@@ -38,26 +42,28 @@ def list_keys(call: Call) -> None:
     "rotate",
     effect=Effect.WRITES,
     examples=("pfa auth keys rotate", "pfa auth keys rotate --overlap 7d"),
-    exit_codes="5 you are no admin; 78 the key comes from PFA_JWT_SECRET.",
+    exit_codes="5 you are not an admin; 78 the key comes from PFA_JWT_SECRET.",
 )
 def rotate(
-    call: Call,
+    call: Invocation,
+    talk: Talk,
     overlap: Annotated[
         str,
-        typer.Option("--overlap", metavar="TIME", help="How long old tokens stay good: 0s, 8h."),
+        typer.Option("--overlap", metavar="TIME", help="How long old tokens stay valid: 0s, 8h."),
     ] = "8h",
 ) -> None:
-    """Make a new signing key. What the old one signed stays good until the overlap ends."""
+    """Create a signing key; tokens of the old one stay valid until the overlap ends."""
     wanted = parse_duration(overlap)
     database, principal = call.open()
     made = core.rotate_keys(
         database, call.settings, principal, overlap=wanted, dry_run=call.dry_run
     )
-    show_facts(call, document(made), id_column="keyId")
+    show_facts(document(made), call.look(Format.TABLE), id_column="keyId")
+    talk.note_dry_run()
     if made.ending_tokens:
-        call.hint(
-            f"{made.ending_tokens:,} tokens of {principal.organization_id} end with the overlap;"
-            " issue them anew: pfa auth list"
+        talk.hint(
+            f"{made.ending_tokens:,} tokens of {principal.organization_id} expire with the overlap;"
+            " list them to issue new ones: pfa auth list"
         )
 
 
@@ -66,13 +72,15 @@ def rotate(
     "retire",
     effect=Effect.WRITES,
     examples=("pfa auth keys retire 3f1c9a7e55d20b64",),
-    exit_codes="5 you are no admin; 6 no such key; 7 it signs here.",
+    exit_codes="5 you are not an admin; 6 no such key; 7 it is the signing key.",
 )
 def retire(
-    call: Call,
-    key_id: Annotated[str, typer.Argument(metavar="KID", help="As `pfa auth keys` shows it.")],
+    call: Invocation,
+    talk: Talk,
+    key_id: Annotated[str, typer.Argument(metavar="KID", help="As shown by `pfa auth keys`.")],
 ) -> None:
-    """End a key at once, and every token that it signed."""
+    """Retire a key at once, and with it every token that it signed."""
     database, principal = call.open()
     gone = core.retire_key(database, call.settings, principal, key_id, dry_run=call.dry_run)
-    show_facts(call, document(gone), id_column="keyId")
+    show_facts(document(gone), call.look(Format.TABLE), id_column="keyId")
+    talk.note_dry_run()

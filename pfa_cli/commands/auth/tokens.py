@@ -1,62 +1,65 @@
-"""`pfa auth issue|refresh|list|revoke|login|status|logout`: tokens."""
+"""`pfa auth issue`, `refresh`, `list` and `revoke`."""
 
 from __future__ import annotations
 
-import sys
-from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import pfa_core as core
 from pfa_cli.commands.auth.group import auth, print_token
-from pfa_cli.framework.call import Call
+from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.durations import parse_duration
-from pfa_cli.render import streams
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
-from pfa_cli.render.humanize import count, span
+from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
-from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, InvalidRequest
+from pfa_core.errors import InvalidRequest
 
 _COLUMNS = ("tokenId", "userId", "kind", "role", "issuedAt", "expiresAt", "revokedAt")
 
-User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Whose tokens.")]
+User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Tokens of this user.")]
 
 
 @command(
     auth,
     "issue",
-    effect=Effect.SETTLES,
+    effect=Effect.IMMEDIATE,
     examples=(
         "pfa auth issue --user anna --org HOLNG > anna.token",
         "pfa auth issue --user ben --org HOLNG --role viewer --ttl 30d",
         "pfa auth issue --service nightly --org HOLNG --right sync --ttl 90d > nightly.token",
     ),
-    exit_codes="5 you are no admin; 6 the user is no member.",
+    exit_codes="5 you are not an admin; 6 the user is not a member.",
 )
 def issue(
-    call: Call,
+    call: Invocation,
     user_id: Annotated[
-        str | None, typer.Option("--user", metavar="NAME", help="The member whose token it is.")
+        str | None, typer.Option("--user", metavar="NAME", help="The member to issue it for.")
     ] = None,
     role: Annotated[
         str | None,
-        typer.Option("--role", metavar="ROLE", help="viewer, editor or admin: holds no more."),
+        typer.Option(
+            "--role", metavar="ROLE", help="Limit the token to this role: viewer, editor, admin."
+        ),
     ] = None,
     service: Annotated[
         str | None,
-        typer.Option("--service", metavar="NAME", help="A job's token, not a member's."),
+        typer.Option(
+            "--service", metavar="NAME", help="The job to issue it for, instead of a member."
+        ),
     ] = None,
     right: Annotated[
         list[str] | None,
-        typer.Option("--right", metavar="RIGHT", help="What the job may do. May be repeated."),
+        typer.Option("--right", metavar="RIGHT", help="A right of the job; may be repeated."),
     ] = None,
     ttl: Annotated[
-        str, typer.Option("--ttl", metavar="TIME", help="How long it is good: 30m, 8h, 90d.")
+        str, typer.Option("--ttl", metavar="TIME", help="Lifetime of the token: 30m, 8h, 90d.")
     ] = "8h",
 ) -> None:
     """Print a token for a member or for a job, and nothing else.
@@ -66,9 +69,9 @@ def issue(
     """
     life = parse_duration(ttl)
     if (user_id is None) == (service is None):
-        raise InvalidRequest("whose token? give either --user or --service")
+        raise InvalidRequest("give either --user or --service")
     if (role and service) or (right and user_id):
-        raise InvalidRequest("--role goes with --user, --right with --service")
+        raise InvalidRequest("--role requires --user, --right requires --service")
     database, principal = call.open()
     if service is not None:
         issued = core.issue_service_token(
@@ -84,16 +87,18 @@ def issue(
 @command(
     auth,
     "refresh",
-    effect=Effect.SETTLES,
+    effect=Effect.IMMEDIATE,
     examples=("pfa auth refresh", "pfa auth refresh --only HOLNG --print > holng.token"),
-    exit_codes="4 the present token is no longer good; 5 it does not hold the organization.",
+    exit_codes="4 the current token is no longer valid; 5 it does not hold the organization.",
 )
 def refresh(
-    call: Call,
+    call: Invocation,
     only: Annotated[
         list[str] | None,
         typer.Option(
-            "--only", metavar="CODE", help="Hold only this organization. May be repeated."
+            "--only",
+            metavar="CODE",
+            help="Limit the token to this organization; may be repeated.",
         ),
     ] = None,
     ttl: Annotated[
@@ -101,20 +106,20 @@ def refresh(
         typer.Option(
             "--ttl",
             metavar="TIME",
-            help="How long it is good: as long as the present one was made for, or less.",
+            help="Lifetime of the token; at most, and by default, that of the current one.",
         ),
     ] = None,
     *,
     revoke_old: Annotated[
-        bool, typer.Option("--revoke-old", help="The present token ends now.")
+        bool, typer.Option("--revoke-old", help="Revoke the current token.")
     ] = False,
     print_it: Annotated[
-        bool, typer.Option("--print", help="Print the new token, and keep it nowhere.")
+        bool, typer.Option("--print", help="Print the new token instead of storing it.")
     ] = False,
 ) -> None:
-    """Put a new token in place of the present one, with your rights of now.
+    """Replace the current token by a new one with your current rights.
 
-    It is kept in the file that the present one came from.
+    It is stored in the file that the current one came from.
     """
     life = parse_duration(ttl) if ttl else None
     fresh = core.refresh_token(
@@ -130,32 +135,33 @@ def refresh(
         return
     item = document(fresh)
     del item["token"]
-    show_facts(call, item, id_column="tokenId")
+    show_facts(item, call.look(Format.TABLE), id_column="tokenId")
 
 
 @command(
     auth,
     "list",
     examples=("pfa auth list", "pfa auth list --user anna --ended -o json"),
-    exit_codes="5 another user's, and you are no admin.",
+    exit_codes="5 tokens of another user, and you are not an admin.",
 )
 def list_tokens(
-    call: Call,
+    call: Invocation,
+    talk: Talk,
     user_id: User = None,
     *,
-    ended: Annotated[
-        bool, typer.Option("--ended", help="Also those that expired or were revoked.")
-    ] = False,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", help="At most so many.")] = 1000,
+    ended: Annotated[bool, typer.Option("--ended", help="Also expired and revoked ones.")] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", help="Maximum number of tokens.")
+    ] = 1000,
 ) -> None:
-    """List the tokens of the organization that are good now; of others, if you are an admin."""
+    """List your active tokens, as an admin those of the organization."""
     database, principal = call.open()
     found = core.list_tokens(database, principal, user_id=user_id, ended=ended, limit=limit)
-    _show_tokens(call, found)
+    _show_tokens(call, talk, found)
     if not found:
-        whose = f"of {user_id} " if user_id else ""
-        call.hint(
-            f"no token {whose}" + ("was found" if ended else "is good now; --ended shows what was")
+        whose = f" of {user_id}" if user_id else ""
+        talk.hint(
+            f"no tokens{whose}" if ended else f"no active tokens{whose}; add --ended for others"
         )
 
 
@@ -167,109 +173,42 @@ def list_tokens(
         "pfa auth revoke 01a2109c-0a59-70c0-aacd-970c40143a9b",
         "pfa auth revoke --user anna --org HOLNG",
     ),
-    exit_codes="5 another user's, and you are no admin; 6 no such token.",
+    exit_codes="5 a token of another user, and you are not an admin; 6 no such token.",
 )
 def revoke(
-    call: Call,
+    call: Invocation,
+    talk: Talk,
     token_ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TOKEN_ID]...", help="As `pfa auth list` shows them."),
+        typer.Argument(metavar="[TOKEN_ID]...", help="As shown by `pfa auth list`."),
     ] = None,
     user_id: User = None,
     *,
-    everybody: Annotated[bool, typer.Option("--all", help="Everybody's, your own too.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All tokens of the organization, yours too.")
+    ] = False,
 ) -> None:
-    """End tokens before their time. An admin ends them for the organization, one's own end everywhere."""
+    """Revoke tokens: as an admin for the organization, your own everywhere."""
     database, principal = call.open()
     gone = core.revoke_tokens(
         database,
         principal,
         token_ids=token_ids or (),
         user_id=user_id,
-        everybody=everybody,
+        everybody=everything,
         dry_run=call.dry_run,
     )
-    _show_tokens(call, gone)
-    call.say(f"{count(len(gone), 'token')} revoked{', rolled back' if call.dry_run else ''}")
+    _show_tokens(call, talk, gone)
+    talk.say(f"{count(len(gone), 'token')} revoked{', rolled back' if call.dry_run else ''}")
 
 
-@command(
-    auth,
-    "login",
-    effect=Effect.SETTLES,
-    examples=(
-        "pfa auth login anna.token",
-        "ssh admin pfa auth issue --user anna --org HOLNG | pfa auth login",
-    ),
-    exit_codes="4 the token is not good.",
-)
-def login(
-    call: Call,
-    file: Annotated[
-        str, typer.Argument(metavar="[FILE|-]", help="The token; - is standard input.")
-    ] = "-",
-) -> None:
-    """Keep a token for later calls, in a file that only you can read."""
-    info = core.login(call.settings, _read_token(file))
-    show_facts(call, _token_document(info), id_column="tokenId")
-
-
-@command(
-    auth,
-    "status",
-    examples=("pfa auth status", "pfa auth status -o json"),
-    exit_codes="4 the token is no longer good.",
-)
-def status(call: Call) -> None:
-    """Show who the present token says you are, where, and until when."""
-    try:
-        info = core.token_info(call.settings, db=call.database)
-    except (DatabaseUnavailable, ConfigInvalid) as error:
-        info = core.token_info(call.settings)
-        call.hint(f"whether it was revoked is not known: {error.message}")
-    show_facts(call, _token_document(info), id_column="tokenId")
-
-
-@command(auth, "logout", effect=Effect.SETTLES)
-def logout(call: Call) -> None:
-    """Forget the kept token."""
-    gone = core.logout(call.settings)
-    call.say("signed out" if gone else "there was no kept token")
-
-
-def _show_tokens(call: Call, found: list[Any]) -> None:
+def _show_tokens(call: Invocation, talk: Talk, found: list[Any]) -> None:
     items = [document(row) for row in found]
     sheet = Sheet(
-        "tokenId",
-        _COLUMNS,
-        items,
-        lambda: {"data": items, "metadata": call.metadata()},
+        id_column="tokenId",
+        columns=_COLUMNS,
+        items=items,
+        envelope=Data(found, metadata(call, talk)),
         known=tuple(items[0]) if items else _COLUMNS,
     )
     show(sheet, call.look(Format.TSV))
-
-
-def _read_token(file: str) -> str:
-    if file != "-":
-        from pfa_core.config.settings import read_secret_file
-
-        return read_secret_file(Path(file))
-    if sys.stdin is None or streams.is_terminal(sys.stdin):
-        raise InvalidRequest(
-            "no token came in", hint="type: pfa auth login FILE, or send it through a pipe"
-        )
-    token = sys.stdin.readline().strip()
-    if not token:
-        raise InvalidRequest("no token came in", hint="type: pfa auth login FILE")
-    return token
-
-
-def _token_document(info: Any) -> dict[str, Any]:
-    item = document(info)
-    return {**item, "valid": True, "expiresIn": span(_left(info.expires_at))}
-
-
-def _left(expires_at: Any) -> timedelta:
-    from pfa_core.model.ids import utc_now
-
-    return max(expires_at - utc_now(), timedelta(0))

@@ -1,4 +1,4 @@
-"""The group `pfa sync`, and what its commands share."""
+"""The group `pfa sync`, and the progress display of its commands."""
 
 from __future__ import annotations
 
@@ -9,75 +9,84 @@ from typing import Annotated, Any
 
 import typer
 
-from pfa_cli.framework.call import Call
 from pfa_cli.framework.compose import group
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
 from pfa_cli.render.escape import visible
 from pfa_cli.render.humanize import count
 from pfa_core.model.run import IfLocked
 
 app = typer.Typer(rich_markup_mode=None)
-sync = group(
-    app, "sync", "Exchange with PEMS: pull its records, push commitments, look at past runs."
-)
+sync = group(app, "sync", "Exchange data with PEMS: pull records, push changes, list runs.")
 
 Locked = Annotated[
     IfLocked,
-    typer.Option("--if-locked", metavar="fail|wait|skip", help="While another run is at work."),
+    typer.Option(
+        "--if-locked", metavar="fail|wait|skip", help="Behavior while another run is active."
+    ),
 ]
 
 
 class Progress:
-    """A counter on the terminal that overwrites itself, and a line for each time that PEMS lets us wait."""
+    """A counter on the terminal that overwrites itself, and a line for each wait before a retry."""
 
-    def __init__(self, call: Call, noun: str, done: str) -> None:
-        """Show `3 commitments settled` of the noun `commitment` and what is done with them."""
+    def __init__(self, talk: Talk, noun: str, done: str) -> None:
+        """Begin.
+
+        Args:
+            noun: What is counted, in the singular: `change`.
+            done: What happens to it: `processed`.
+        """
         self._noun, self._done = noun, done
-        self._shown = streams.is_terminal(sys.stderr) and not call.common.quiet
-        self._told = False
+        self._shown = streams.is_terminal(sys.stderr) and not talk.quiet
+        self._counter_visible = False
         self._listening = ExitStack()
+
+    def __enter__(self) -> Progress:
+        """Listen for waits."""
         if self._shown:
-            self._listening.enter_context(_told_of_waiting(self._wait))
+            self._listening.enter_context(_waits_reported(self._report_wait))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Erase the counter."""
+        self._listening.close()
+        self._erase()
 
     @property
-    def tell(self) -> Callable[[int], None] | None:
-        """What to call with the number; None where nobody looks."""
-        return self._tell if self._shown else None
+    def update(self) -> Callable[[int], None] | None:
+        """The function to call with the number so far; None without a terminal."""
+        return self._update if self._shown else None
 
-    def end(self) -> None:
-        """Wipe the counter."""
-        self._listening.close()
-        self._wipe()
-
-    def _wipe(self) -> None:
-        if self._told:
+    def _erase(self) -> None:
+        if self._counter_visible:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 
-    def _wait(self, fields: Mapping[str, Any]) -> None:
-        self._wipe()
-        reason = str(fields.get("reason") or "some wait for their next try")
-        streams.tell(visible(f"{reason}; again in {fields['seconds']:.0f} s"))
+    def _report_wait(self, fields: Mapping[str, Any]) -> None:
+        self._erase()
+        reason = str(fields.get("reason") or "PEMS is throttling; some changes wait for a retry")
+        streams.tell(visible(f"{reason}; next attempt in {fields['seconds']:.0f} s"))
 
-    def _tell(self, number: int) -> None:
-        self._told = True
+    def _update(self, number: int) -> None:
+        self._counter_visible = True
         sys.stderr.write(f"\r{count(number, self._noun)} {self._done}\x1b[K")
         sys.stderr.flush()
 
 
 @contextmanager
-def _told_of_waiting(tell: Callable[[Mapping[str, Any]], None]) -> Iterator[None]:
-    """Hear of it, in the block, when a run waits before it asks PEMS again."""
+def _waits_reported(report: Callable[[Mapping[str, Any]], None]) -> Iterator[None]:
+    """Report each wait of the run before a retry, for the block."""
     import logging
 
     from pfa_core.sync.run_log import LOGGER
 
-    class Waiting(logging.Handler):
+    class Waits(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if getattr(record, "event", "") == "waiting":
-                tell(getattr(record, "fields", {}))
+                report(getattr(record, "fields", {}))
 
-    handler = Waiting(logging.WARNING)
+    handler = Waits(logging.WARNING)
     LOGGER.addHandler(handler)
     try:
         yield

@@ -1,4 +1,4 @@
-"""`pfa sync runs` and `show`: the history of runs."""
+"""`pfa sync runs` and `show`."""
 
 from __future__ import annotations
 
@@ -8,70 +8,68 @@ import typer
 
 import pfa_core as core
 from pfa_cli.commands.sync.group import sync
-from pfa_cli.framework.call import Call
+from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import command
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
+from pfa_cli.render.runs import run_counts, run_heading
 
 if TYPE_CHECKING:
-    from pfa_core.status_summary import Run
+    from pfa_core.model.run import Run
 
 RUN_COLUMNS = ("runId", "direction", "status", "startedAt", "userId", "source", "counts", "message")
+OUTCOME_COLUMNS = ("position", "pfaId", "outcome", "code", "message")
 
 
 @command(sync, "runs", examples=("pfa sync runs", "pfa sync runs --limit 5 -o json"))
 def runs(
-    call: Call,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, the newest first.")] = 20,
+    call: Invocation,
+    talk: Talk,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of runs.")] = 20,
 ) -> None:
-    """List the runs of the organization, the newest first."""
+    """List the runs of the organization, newest first."""
     database, principal = call.open()
     found = core.list_runs(database, principal, limit=limit)
     sheet = Sheet(
         id_column="runId",
         columns=RUN_COLUMNS,
         csv_columns=(*RUN_COLUMNS[:4], "finishedAt", *RUN_COLUMNS[4:]),
-        items=[document(run) for run in found],
-        rows=[_run_row(run) for run in found],
-        document=lambda: {"data": document(found), "metadata": call.metadata()},
+        items=map(document, found),
+        rows=map(_row, found),
+        envelope=Data(found, metadata(call, talk)),
     )
     show(sheet, call.look(Format.TSV))
     if not found:
-        call.hint("no run yet; pfa sync pull --from FILE makes the first")
+        talk.hint("no runs yet; start one: pfa sync pull --from FILE")
 
 
 @command(sync, "show", examples=("pfa sync show RUN", "pfa sync show RUN -o csv"))
 def show_run(
-    call: Call, run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+    call: Invocation,
+    talk: Talk,
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
 ) -> None:
     """Show a run and the outcomes of its records."""
     database, principal = call.open()
     detail = core.show_run(database, principal, run_id)
-    call.mask(detail)
-    columns = ("position", "pfaId", "outcome", "code", "message")
+    talk.mask(detail)
     sheet = Sheet(
         id_column="pfaId",
-        columns=columns,
-        csv_columns=(*columns, "at"),
-        items=[document(outcome) for outcome in detail.outcomes],
-        document=lambda: {"data": document(detail), "metadata": call.metadata()},
+        columns=OUTCOME_COLUMNS,
+        csv_columns=(*OUTCOME_COLUMNS, "at"),
+        items=map(document, detail.outcomes),
+        envelope=Data(detail, metadata(call, talk)),
     )
     look = call.look(Format.TABLE)
-    if look.format is Format.TABLE and not call.common.quiet:
-        for line in _heading(detail.run):
-            call.say(line)
+    if look.format is Format.TABLE:
+        for line in run_heading(detail.run):
+            talk.say(line)
     show(sheet, look)
 
 
-def _run_row(run: Run) -> dict[str, Any]:
-    return {**document(run), "counts": _counts(run)}
-
-
-def _counts(run: Run) -> str:
-    return ", ".join(f"{name} {number:,}" for name, number in run.counts.items() if number)
-
-
-def _heading(run: Run) -> list[str]:
-    lines = [f"{run.direction} {run.run_id}: {run.status}, by {run.user_id} from {run.source}"]
-    return [*lines, *(text for text in (_counts(run), run.message) if text)]
+def _row(run: Run) -> dict[str, Any]:
+    return {**document(run), "counts": run_counts(run)}

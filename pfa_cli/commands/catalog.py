@@ -1,0 +1,62 @@
+"""Catalog of commands: module and summary of each, in the order of the help page.
+
+The help page is made from it, so that `pfa --help` loads no command.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """Where a command is implemented, and the first sentence of its help."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "init": Entry("members", "Create database and organization, with you as its admin, signed in."),
+    "list": Entry("records", "List merged records: PEMS values with your modifications applied."),
+    "show": Entry("records", "Show records field by field: PEMS value, your value, merged value."),
+    "stats": Entry("stats", "Sum counts and costs: plan, forecast, actual, variance, your drafts."),
+    "status": Entry("status", "Show drafts, pending changes, conflicts and the next step."),
+    "draft": Entry("drafts", "Write drafts: private changes over the PEMS values."),
+    "diff": Entry("diff", "Show each drafted field before and after, with its cost effect."),
+    "commit": Entry("lifecycle", "Commit drafts, all or none; they wait for the next push."),
+    "discard": Entry("lifecycle", "Discard drafts; the audit trail keeps their content."),
+    "uncommit": Entry(
+        "lifecycle", "Turn committed modifications back into drafts before they are sent."
+    ),
+    "restore": Entry(
+        "lifecycle", "Restore discarded drafts, all or none; the newest of each record."
+    ),
+    "sync": Entry("sync", "Exchange data with PEMS: pull records, push changes, list runs."),
+    "conflict": Entry("conflict", "Resolve fields changed both in PEMS and by you."),
+    "log": Entry("log", "Show the audit trail, or verify it."),
+    "metrics": Entry(
+        "metrics", "Show metrics of the organization in the text format of Prometheus."
+    ),
+    "auth": Entry("auth", "Manage tokens and signing keys: issue, refresh, list, revoke, rotate."),
+    "org": Entry("members", "Manage organizations (tenants)."),
+    "user": Entry("members", "Manage members of an organization, their roles and rights."),
+    "db": Entry("db", "Manage the database: its schema and the embedded server."),
+    "demo": Entry("demo", "Run a whole example on bundled data; your own data is not touched."),
+    "sandbox": Entry("sandbox", "Run a practice PEMS on this machine until it is interrupted."),
+    "doctor": Entry("status", "Check the setup and suggest fixes."),
+    "version": Entry("status", "Show the version of this program and its dependencies."),
+}
+
+# Commands that users of other tools try first.
+ALIASES = {
+    "help": "pfa --help",
+    "pull": "pfa sync pull",
+    "push": "pfa sync push",
+    "save": "pfa draft save",
+    "set": "pfa draft set",
+    "shift": "pfa draft shift",
+    "login": "pfa auth login",
+    "logout": "pfa auth logout",
+    "upgrade": "pfa db upgrade",
+    "runs": "pfa sync runs",
+}

@@ -1,0 +1,43 @@
+"""The group `pfa draft`, and the selection of its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from pfa_cli.framework.compose import group
+from pfa_core.errors import InvalidRequest
+from pfa_core.model.query import Filters
+
+app = typer.Typer(rich_markup_mode=None)
+draft = group(app, "draft", "Write drafts: private changes over the PEMS values.")
+
+Everything = Annotated[
+    bool, typer.Option("--all", help="Every record; required when nothing else selects.")
+]
+
+
+def select(
+    filters: Filters, ids: Sequence[str], into: str | None, *, everything: bool
+) -> tuple[Filters, str | None]:
+    """Combine filters and named records; return them with the session to save in.
+
+    Raises:
+        InvalidRequest: Nothing narrows the records and --all was not given; or both.
+    """
+    session = into
+    if ids:
+        if len(filters.session) > 1:
+            raise InvalidRequest("--session can be given once when records are named")
+        session = into or (filters.session[0] if filters.session else None)
+        filters = replace(filters, id=(*filters.id, *ids), session=())
+    if not filters.given() and not everything:
+        raise InvalidRequest(
+            "no record is selected", hint="name records, give a filter, or --all for every record"
+        )
+    if filters.given() and everything:
+        raise InvalidRequest("--all cannot be combined with another selection")
+    return filters, session

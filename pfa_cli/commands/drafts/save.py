@@ -1,0 +1,223 @@
+"""`pfa draft save`, `set` and `shift`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import pfa_core as core
+from pfa_cli.commands.drafts.group import Everything, draft, select
+from pfa_cli.envelopes.base import problems
+from pfa_cli.envelopes.writes import Saved, SaveMetadata
+from pfa_cli.framework.compose import Effect, command
+from pfa_cli.framework.filters import FilterOptions
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.talk import Talk
+from pfa_cli.render.changes import next_diff, saved_text, show_records
+from pfa_cli.render.formats import Format
+from pfa_cli.render.humanize import count
+from pfa_cli.render.json import document
+from pfa_core.errors import InvalidData, InvalidRequest
+from pfa_core.model.query import Filters
+
+if TYPE_CHECKING:
+    from pfa_core.drafts.save_plan import SaveResult
+
+Into = Annotated[
+    str | None,
+    typer.Option(
+        "--into", metavar="SESSION", help="Session to save in; a new one is named automatically."
+    ),
+]
+Reason = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the audit trail.")
+]
+Move = Annotated[
+    bool, typer.Option("--move", help="Move drafts from other sessions into this one.")
+]
+Partial = Annotated[
+    bool, typer.Option("--partial", help="Save the valid ones although others are invalid.")
+]
+
+
+@command(
+    draft,
+    "save",
+    effect=Effect.WRITES,
+    examples=(
+        "pfa draft save delta.json",
+        "pfa draft save - --session weather-silo4 --reason 'Silo 4 stopped' < delta.jsonl",
+        "pfa draft save delta.csv --dry-run",
+    ),
+    exit_codes="3 some were invalid (--partial); 7 version or session conflict; 9 nothing saved.",
+)
+def save(
+    call: Invocation,
+    talk: Talk,
+    *,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE|-", help="JSON, JSONL or CSV; - is standard input.")
+    ],
+    session: Annotated[
+        str | None,
+        typer.Option(
+            "--session", metavar="NAME", help="Session to save in, instead of the file's."
+        ),
+    ] = None,
+    replace_delta: Annotated[
+        bool,
+        typer.Option("--replace", help="Replace the drafts' deltas instead of adding to them."),
+    ] = False,
+    move: Move = False,
+    partial: Partial = False,
+    reason: Reason = None,
+) -> int:
+    """Save deltas from a file as drafts, all or none.
+
+    Saving again adds to a record's draft. All faults of the file are reported at once.
+    """
+    delta = core.read_delta_file(file)
+    call.adopt_organization(delta.organization_id, delta.source)
+    changes = [
+        replace(change, change_reason=change.change_reason or reason) for change in delta.changes
+    ]
+    database, principal = call.open()
+    result = core.save(
+        database,
+        principal,
+        changes,
+        session_id=session or delta.session_id,
+        replace=replace_delta,
+        move=move,
+        partial=partial,
+        dry_run=call.dry_run,
+        faults=delta.faults,
+        source=delta.source,
+    )
+    return _show_saved(call, talk, result, delta.source)
+
+
+@command(
+    draft,
+    "set",
+    effect=Effect.WRITES,
+    examples=(
+        "pfa draft set HOLNG-000123 forecastEnd=2027-02-15 --reason 'Weather'",
+        'pfa draft set --area-silo "Silo 4" --source Rental dor=BEO',
+        "pfa draft set HOLNG-000123 equipment=",
+    ),
+    exit_codes="6 no such record; 9 a value or a merged record breaks a rule.",
+)
+def set_fields(
+    call: Invocation,
+    talk: Talk,
+    filters: Annotated[Filters, FilterOptions],
+    *,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[PFA_ID]... FIELD=VALUE...", help="Records and new values; empty clears."
+        ),
+    ],
+    into: Into = None,
+    reason: Reason = None,
+    move: Move = False,
+    partial: Partial = False,
+    everything: Everything = False,
+) -> int:
+    """Set fields of the named records, or of all that the filters find.
+
+    --session narrows to records of a session; with ids it names the session to save in.
+    """
+    ids = [word for word in words if "=" not in word]
+    assignments = [word for word in words if "=" in word]
+    if not assignments:
+        raise InvalidRequest("no FIELD=VALUE is given", hint="type: pfa draft set --help")
+    filters, session = select(filters, ids, into, everything=everything)
+    delta = core.parse_assignments(assignments)
+    database, principal = call.open()
+    result = core.set_fields(
+        database,
+        principal,
+        filters,
+        delta,
+        reason=reason,
+        session_id=session,
+        move=move,
+        partial=partial,
+        dry_run=call.dry_run,
+    )
+    return _show_saved(call, talk, result)
+
+
+@command(
+    draft,
+    "shift",
+    effect=Effect.WRITES,
+    loose_numbers=True,
+    examples=(
+        'pfa draft shift 14 --area-silo "Silo 4" --no-actualized --into weather-silo4',
+        "pfa draft shift -7 --session weather-silo4",
+    ),
+    exit_codes="3 with --partial when some were rejected; 9 nothing saved.",
+)
+def shift(
+    call: Invocation,
+    talk: Talk,
+    filters: Annotated[Filters, FilterOptions],
+    *,
+    days: Annotated[int, typer.Argument(metavar="DAYS", help="Days later; negative: earlier.")],
+    into: Into = None,
+    reason: Reason = None,
+    move: Move = False,
+    partial: Partial = False,
+    everything: Everything = False,
+) -> int:
+    """Move both forecast dates of all records that the filters find.
+
+    Actualized records are rejected: exclude them with --no-actualized, or add --partial.
+    """
+    filters, session = select(filters, (), into, everything=everything)
+    database, principal = call.open()
+    result = core.shift(
+        database,
+        principal,
+        filters,
+        days,
+        reason=reason,
+        session_id=session,
+        move=move,
+        partial=partial,
+        dry_run=call.dry_run,
+    )
+    return _show_saved(call, talk, result)
+
+
+def _show_saved(call: Invocation, talk: Talk, result: SaveResult, source: str = "") -> int:
+    """Show saved drafts; return 3 when invalid ones were left out."""
+    show_records(
+        [document(item) for item in result.saved],
+        call.look(Format.TABLE),
+        envelope=Saved(
+            result.session_id,
+            result.saved,
+            problems(result.errors),
+            SaveMetadata(call.milliseconds, result.sessions),
+        ),
+        columns=("pfaId", "version", "status"),
+        all_columns=("pfaId", "modificationId", "version", "status"),
+    )
+    talk.done(saved_text(result))
+    if not call.dry_run:
+        talk.say(f"next: {next_diff(result)}")
+    if not result.errors:
+        return 0
+    place = f" in {source}" if source else ""
+    done = "would be saved" if call.dry_run else "was saved"
+    message = (
+        f"{count(len(result.errors), 'problem')}{place},"
+        f" the rest {done}: {count(len(result.saved), 'draft')}"
+    )
+    return talk.partly_done(message, InvalidData.code, result.errors)

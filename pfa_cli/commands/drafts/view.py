@@ -1,0 +1,63 @@
+"""`pfa draft list`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import pfa_core as core
+from pfa_cli.commands.drafts.group import draft
+from pfa_cli.envelopes.base import Data
+from pfa_cli.framework.compose import command
+from pfa_cli.framework.filters import FilterOptions
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.suggestions import hint_nothing_found
+from pfa_cli.framework.talk import Talk
+from pfa_cli.render.formats import Format
+from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
+from pfa_cli.render.plain import plain
+from pfa_core.model.query import Filters
+
+if TYPE_CHECKING:
+    from pfa_core.records import ModificationView
+
+_COLUMNS = ("pfaId", "sessionId", "state", "version", "fields", "changeReason", "updatedAt")
+_CSV = ("pfaId", "modificationId", "sessionId", "state", "version", "delta", "changeReason",
+        "createdAt", "updatedAt", "committedAt")  # fmt: skip
+
+
+@command(
+    draft,
+    "list",
+    examples=(
+        "pfa draft list",
+        "pfa draft list --session weather -o jsonl",
+        "pfa draft list --state committed",
+    ),
+)
+def list_drafts(call: Invocation, talk: Talk, filters: Annotated[Filters, FilterOptions]) -> None:
+    """List your drafts; other states with --state."""
+    database, principal = call.open()
+    drafts = core.list_drafts(database, principal, filters)
+    talk.mask(*drafts)
+    sheet = Sheet(
+        id_column="pfaId",
+        columns=_COLUMNS,
+        csv_columns=_CSV,
+        items=map(document, drafts),
+        rows=map(_row, drafts),
+        envelope=Data(drafts, metadata(call, talk, filters=filters, total_records=len(drafts))),
+    )
+    show(sheet, call.look(Format.TSV))
+    if not drafts:
+        hint_nothing_found(
+            call, talk, filters, "no drafts; write some: pfa draft save, set or shift"
+        )
+
+
+def _row(item: ModificationView) -> dict[str, object]:
+    fields = ", ".join(
+        f"{name}={'null' if value is None else plain(value)}" for name, value in item.delta.items()
+    )
+    return {**document(item), "fields": fields}

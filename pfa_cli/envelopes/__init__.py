@@ -1,0 +1,1 @@
+"""Shapes of `-o json`: one frozen value for each kind of result."""

@@ -1,0 +1,85 @@
+"""What the JSON of most results is made of.
+
+`render.json.document` writes them: field names in camel case, in the order declared here. A field made
+by `absent()` is left out while it is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from pfa_core.errors import Fault
+
+T = TypeVar("T")
+ABSENT = "absent"
+
+
+def absent() -> Any:
+    """Declare a field that the JSON holds only where it has a value."""
+    return field(default=None, metadata={ABSENT: True})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One fault of one record; `position` only where the input has one."""
+
+    pfa_id: str
+    field: str
+    code: str
+    message: str
+    position: str | None = absent()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The content of an error: `{"error": …}`."""
+
+    code: str
+    message: str
+    exit_code: int
+    retryable: bool
+    hint: str
+    details: list[Problem]
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """An error on stderr."""
+
+    error: Failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """Circumstances of a read: milliseconds, filters, organization; `masked` where money is hidden."""
+
+    query_time: float | None = absent()
+    filters: Sequence[str] | None = absent()
+    total_records: int | None = absent()
+    organization: str | None = absent()
+    masked: bool | None = absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Data(Generic[T]):
+    """Most results: the data, and the circumstances of the read."""
+
+    data: T
+    metadata: Metadata = field(default_factory=Metadata)
+
+
+def problems(faults: Iterable[Fault]) -> list[Problem]:
+    """Convert faults of the library to the problems of the JSON."""
+    return [
+        Problem(
+            pfa_id=fault.pfa_id,
+            field=fault.field,
+            code=fault.code,
+            message=fault.message,
+            position=fault.position or None,
+        )
+        for fault in faults
+    ]

@@ -1,0 +1,167 @@
+"""One command at work: its settings, principal and database, and how its result is written."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pfa_core as core
+from pfa_cli.framework.common import Common
+from pfa_cli.render import streams
+from pfa_cli.render.escape import visible
+from pfa_cli.render.formats import Format, Look
+from pfa_cli.render.names import camel_case
+from pfa_cli.render.streams import Color
+from pfa_core.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pfa_core.config.settings import Settings
+    from pfa_core.model.principal import Principal
+    from pfa_core.pems.profile import PemsProfile
+    from pfa_core.store.database import Database
+
+
+class Invocation:
+    """One command at work; principal and database are opened at first use and closed with it."""
+
+    def __init__(self, common: Common, program: Callable[[Sequence[str]], int]) -> None:
+        """Start the clock.
+
+        Args:
+            common: The options that every command takes.
+            program: Runs another command line in this process and returns its exit code.
+        """
+        self.common = common
+        self.program = program
+        self._resources = ExitStack()
+        self._started = time.perf_counter()
+
+    def __enter__(self) -> Invocation:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what was opened."""
+        self._resources.close()
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether to roll everything back."""
+        return self.common.dry_run
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of options, environment and profile."""
+        from pfa_core.config.settings import Flags, resolve
+
+        common = self.common
+        flags = Flags(common.org, common.profile, common.database_url, common.token_file)
+        settings = resolve(flags, os.environ)
+        if common.verbose:
+            for line in _origins(settings):
+                streams.tell(visible(line))
+        return settings
+
+    @cached_property
+    def principal(self) -> Principal:
+        """The user or job that acts, and the organization."""
+        return core.authenticate(self.settings)
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, open until the command ends."""
+        return self._resources.enter_context(core.open_database(self.settings))
+
+    def open(self) -> tuple[Database, Principal]:
+        """Open database and principal, and restart the clock."""
+        principal = self.principal
+        database = self.database
+        self._started = time.perf_counter()
+        return database, principal
+
+    def pems(self, field_map: Path | None = None) -> PemsProfile:
+        """Return the profile of the organization's PEMS.
+
+        Args:
+            field_map: Replaces the field map of the settings.
+
+        Raises:
+            ConfigInvalid: No address of PEMS is configured, or its credentials are incomplete.
+        """
+        profile = core.pems_profile(self.settings, self.principal.organization_id)
+        if field_map is None:
+            return profile
+        from pfa_core.pems.mapping.field_map import load_field_map
+
+        return replace(profile, field_map=load_field_map(field_map))
+
+    def adopt_organization(self, organization_id: str | None, source: str) -> None:
+        """Take the organization that an input file names as if --org had named it.
+
+        Raises:
+            InvalidRequest: --org names another one.
+        """
+        if organization_id is None:
+            return
+        if self.common.org not in (None, organization_id):
+            raise InvalidRequest(
+                f"{source} is for organization {organization_id!r}, --org is {self.common.org!r}"
+            )
+        self.common = replace(self.common, org=organization_id)
+
+    @property
+    def milliseconds(self) -> float:
+        """The time since the database was open."""
+        return round((time.perf_counter() - self._started) * 1000, 1)
+
+    @property
+    def seconds(self) -> float:
+        """The time since the database was open."""
+        return round(time.perf_counter() - self._started, 3)
+
+    def look(self, default: Format) -> Look:
+        """Choose format, columns and colours of the result.
+
+        Args:
+            default: The format for a pipe; a terminal gets a table.
+        """
+        terminal = streams.is_terminal(sys.stdout)
+        names = (self.common.columns or "").split(",")
+        chosen = self.common.output or _format(self.settings.output)
+        return Look(
+            format=chosen or (Format.TABLE if terminal else default),
+            columns=tuple(camel_case(name.strip()) for name in names if name.strip()),
+            terminal=terminal,
+            colored=streams.colored(sys.stdout, self.common.color or Color.AUTO),
+            formulas=not self.common.csv_safe,
+        )
+
+
+def _format(configured: str | None) -> Format | None:
+    if configured is None:
+        return None
+    try:
+        return Format(configured)
+    except ValueError:
+        raise InvalidRequest(
+            f"invalid output format {configured!r}", hint=f"formats: {', '.join(Format)}"
+        ) from None
+
+
+def _origins(settings: Settings) -> list[str]:
+    """Describe where each setting came from, for --verbose."""
+    profile = settings.profile or "default"
+    lines = [f"profile: {profile} in {settings.config_dir / 'config.toml'}"]
+    lines += [f"{name}: from {origin}" for name, origin in settings.origin.items()]
+    if settings.database_url is None:
+        lines.append(f"database: the embedded server in {settings.embedded_dir}")
+    lines.append(f"token: {settings.token_source or 'none'}")
+    return lines

@@ -1,0 +1,19 @@
+"""Options declared on a dataclass: each field is an option."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class OptionGroup:
+    """Base of a frozen dataclass whose fields are `Annotated` with the options that fill them.
+
+    A command asks for a group by the type of a parameter: the group itself, or
+    `Annotated[Result, Group]` where the group's `taken` returns something else.
+    """
+
+    __slots__ = ()
+
+    def taken(self) -> Any:
+        """Return what the command receives."""
+        return self

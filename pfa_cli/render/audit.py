@@ -1,0 +1,49 @@
+"""Entries of the audit trail, and its verification, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pfa_cli.render.humanize import MASKED, count
+from pfa_cli.render.plain import plain
+from pfa_core.model.rights import MONEY
+
+if TYPE_CHECKING:
+    from pfa_core.audit.verify import LogReport
+    from pfa_core.model.audit import LogEntry
+
+
+def change_text(entry: LogEntry) -> str:
+    """Format the fields that differ before and after, in one line; masked money as such."""
+    before: Mapping[str, Any] = entry.before or {}
+    after: Mapping[str, Any] = entry.after or {}
+    return ", ".join(
+        f"{name} {MASKED}" if _hidden(entry, name) else _field_change(name, before, after)
+        for name in {**before, **after}
+        if name not in before
+        or name not in after
+        or before[name] != after[name]
+        or _hidden(entry, name)
+    )
+
+
+def report_text(report: LogReport) -> str:
+    """Format the flaws of the trail, or its size; then its anchor."""
+    lines = [f"{flaw.kind}: {flaw.message}" for flaw in report.flaws]
+    if report.whole:
+        seen = f"{count(report.entries, 'entry', 'entries')} in {count(report.links, 'link')}"
+        lines.append(f"the audit trail is intact: {seen}")
+    return "\n".join([*lines, f"anchor {report.anchor}"])
+
+
+def _hidden(entry: LogEntry, name: str) -> bool:
+    return entry.masked and name in MONEY
+
+
+def _field_change(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    if name not in before:
+        return f"{name}={plain(after[name])}"
+    if name not in after:
+        return f"{name} removed"
+    return f"{name}: {plain(before[name])} → {plain(after[name])}"

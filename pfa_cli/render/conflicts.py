@@ -1,0 +1,86 @@
+"""Conflicts as rows and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pfa_cli.render.escape import visible
+from pfa_cli.render.formats import Format, Look
+from pfa_cli.render.humanize import ago
+from pfa_cli.render.json import document
+from pfa_cli.render.plain import plain
+
+if TYPE_CHECKING:
+    from pfa_core.conflicts.views import ConflictView
+
+_TABLE = ("pfaId", "field", "base", "mine", "pems", "pemsNow", "sessionId", "age")
+_LINES = (*_TABLE[:-1], "createdAt")
+_RESOLUTION = ("taken", "value", "resolvedBy", "resolvedAt")
+EVERYTHING = (
+    "conflictId",
+    *_LINES,
+    "status",
+    "resolution",
+    *_RESOLUTION,
+    "modifiedBy",
+    "changeReason",
+    "modificationId",
+)
+
+
+def conflict_columns(found: Sequence[ConflictView], look: Look) -> tuple[str, ...]:
+    """Choose the columns; PEMS's current value and the resolution only where there are any."""
+    columns = _TABLE if look.format in (Format.TABLE, Format.MARKDOWN) else _LINES
+    if not any(item.pems_now for item in found):
+        columns = tuple(name for name in columns if name != "pemsNow")
+    return (*columns, *_RESOLUTION) if any(item.resolution for item in found) else columns
+
+
+def conflict_rows(item: ConflictView) -> list[dict[str, Any]]:
+    """Make a row for each field in conflict."""
+    about = document(item)
+    settlement = item.settlement or {}
+    return [
+        {
+            **about,
+            **document(field),
+            "pemsNow": _pems_now(item, field.field),
+            "taken": settlement.get(field.field, {}).get("take"),
+            "value": settlement.get(field.field, {}).get("value"),
+            "age": ago(item.created_at),
+        }
+        for field in item.fields
+    ]
+
+
+def conflict_page(item: ConflictView, look: Look) -> str:
+    """Format one conflict as a page: who changed what, and the values."""
+    from pfa_cli.render.tables import facts, grid
+
+    columns = [
+        name for name in conflict_columns([item], look) if name not in ("pfaId", "sessionId", "age")
+    ]
+    cells = [[row.get(name) for name in columns] for row in conflict_rows(item)]
+    pairs = [
+        ("conflict", item.conflict_id),
+        ("found", ago(item.created_at)),
+        ("changed by", item.modified_by),
+        ("session", item.session_id),
+        ("reason", item.change_reason),
+        ("resolved", item.resolution and f"{item.resolution}, by {item.resolved_by}"),
+    ]
+    present = [(name, value) for name, value in pairs if value]
+    parts = [f"{visible(item.pfa_id)}: {item.status}", facts(present), grid(columns, cells, look)]
+    if item.pems_now:
+        values = ", ".join(f"{name} {plain(value)}" for name, value in item.pems_now.items())
+        parts.append(visible(f"PEMS changed again since: {values}"))
+    return "\n\n".join(parts)
+
+
+def _pems_now(item: ConflictView, field: str) -> Any:
+    """Return PEMS's current value as a cell; None while it is still the recorded one."""
+    if field not in item.pems_now:
+        return None
+    now = item.pems_now[field]
+    return "null" if now is None else now

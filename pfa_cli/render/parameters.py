@@ -1,0 +1,75 @@
+"""Options of the command line for the parameters that messages of the library name.
+
+The library writes a parameter in backquotes, `session_id` or `partial=True`; here it becomes the option
+that sets it.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Where the option is not the parameter with dashes.
+OPTIONS = {
+    "all_fields": "--all-fields",
+    "assignments": "--set",
+    "by": "--by",
+    "concurrency": "--concurrency",
+    "deadline": "--deadline",
+    "delta": "FIELD=VALUE",
+    "dry_run": "--dry-run",
+    "end_to": "--end-to",
+    "ended": "--ended",
+    "entry_ids": "--entry",
+    "everything": "--all",
+    "field_map": "--field-map",
+    "fields": "--take FIELD=mine|pems",
+    "file_format": "--format",
+    "ids": "--id",
+    "if_locked": "--if-locked",
+    "keep": "--print",
+    "limit": "--limit",
+    "move": "--move",
+    "no_actualized": "--no-actualized",
+    "only": "--only",
+    "organization_id": "--org",
+    "page": "--page",
+    "page_size": "--page-size",
+    "partial": "--partial",
+    "paths": "--from",
+    "rate": "--rate",
+    "replace": "--replace",
+    "rights": "--right",
+    "role": "--role",
+    "service": "--service",
+    "session_id": "--session",
+    "since": "--since",
+    "sort": "--sort",
+    "status": "--status",
+    "take": "--take",
+    "ttl": "--ttl",
+    "user_id": "--user",
+    "values": "--set",
+    "without": "--without",
+}
+_PARAMETER = re.compile(r"`([a-z_]+)(?:=([A-Za-z0-9_]+))?`")
+_FLAG = ("True", None)
+
+
+def with_options(text: str) -> str:
+    """Replace the parameters that a message names in backquotes by their options."""
+    return _PARAMETER.sub(_option, text) if "`" in text else text
+
+
+def option_of(parameter: str) -> str:
+    """Return the option that sets a parameter; empty where none does."""
+    return OPTIONS.get(parameter, "")
+
+
+def _option(match: re.Match[str]) -> str:
+    name, value = match.groups()
+    if value == "False" and name == "actualized":
+        return "--no-actualized"
+    option = option_of(name)
+    if not option:
+        return match[0]
+    return option if value in _FLAG else f"{option} {value}"

@@ -1,0 +1,66 @@
+"""Pulls and pushes as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pfa_cli.render.humanize import count
+
+if TYPE_CHECKING:
+    from pfa_core.model.run import Run
+    from pfa_core.sync.pull.options import PullResult
+    from pfa_core.sync.push.options import PushResult
+
+PULL_COUNTS = ("total", "inserted", "updated", "unchanged", "missing", "rejected", "foreign")
+PUSH_COUNTS = ("total", "synced", "rejected", "conflicts", "retrying")
+
+
+def pull_text(result: PullResult) -> str:
+    """Format the counts of a pull, one a line."""
+    return _counted(result, PULL_COUNTS)
+
+
+def push_text(result: PushResult) -> str:
+    """Format the counts of a push, one a line; empty for one that did not run."""
+    return "" if result.run_id is None else _counted(result, (*PUSH_COUNTS, "recovered"))
+
+
+def push_summary(result: PushResult, *, deadline_passed: bool) -> str:
+    """Summarize a push that did not bring every change to PEMS."""
+    numbers = (
+        (result.conflicts, "in conflict"),
+        (result.rejected, "rejected"),
+        (result.retrying, "waiting for a retry"),
+    )
+    problems = ", ".join(f"{number:,} {text}" for number, text in numbers if number)
+    left = result.waiting - result.blocked
+    rest = f", {left:,} not sent yet" if left else ""
+    late = "the deadline passed" if deadline_passed else ""
+    return "; ".join(part for part in (late, problems, f"{sent(result)}{rest}") if part)
+
+
+def sent(result: PushResult) -> str:
+    """Say how many changes PEMS has now."""
+    return f"{count(result.synced, 'change')} sent to PEMS"
+
+
+def run_counts(run: Run) -> str:
+    """Format the counts of a run that are not zero."""
+    return ", ".join(f"{name} {number:,}" for name, number in run.counts.items() if number)
+
+
+def run_heading(run: Run) -> list[str]:
+    """Describe a run in a few lines."""
+    lines = [f"{run.direction} {run.run_id}: {run.status}, by {run.user_id} from {run.source}"]
+    return [*lines, *(text for text in (run_counts(run), run.message) if text)]
+
+
+def _counted(result: PullResult | PushResult, names: Sequence[str]) -> str:
+    from pfa_cli.render.tables import facts
+
+    numbers = [(name, getattr(result, name)) for name in names]
+    shown = [(name, number) for name, number in numbers if number or name == "total"]
+    width = max(len(f"{number:,}") for _, number in shown)
+    aligned = [(name, f"{number:>{width},}") for name, number in shown]
+    return facts([("run", result.run_id), ("status", str(result.status)), *aligned])
