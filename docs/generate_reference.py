@@ -28,7 +28,6 @@ from pfa_cli.app import app  # noqa: E402
 from pfa_cli.framework.filters import FILTERS  # noqa: E402
 from pfa_cli.framework.help import EVERYWHERE  # noqa: E402
 from pfa_cli.framework.paging import PAGING  # noqa: E402
-from pfa_cli.render import failures  # noqa: E402
 from pfa_core import errors  # noqa: E402
 from pfa_core.config.pems import GRID_KEYS, PEMS_KEYS, SCREEN_KEYS  # noqa: E402
 from pfa_core.config.settings import PROFILE_KEYS  # noqa: E402
@@ -106,7 +105,7 @@ NUMBERS = (
         "partly done: some records rejected or in conflict, the rest is stored",
     ),
     (exit_codes.DIFFERS, "", "", "differs: only with `--exit-code` on `diff` and `status`"),
-    (failures.INTERRUPTED, "", "", "interrupted (SIGINT)"),
+    (exit_codes.INTERRUPTED, "", "", "interrupted (SIGINT)"),
     (exit_codes.READER_GONE, "", "", "the reader of stdout went away, as in `pfa list | head -1`"),
     (exit_codes.TERMINATED, "", "", "terminated (SIGTERM)"),
 )

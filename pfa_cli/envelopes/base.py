@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pfa_cli.parameters import with_options
+
 if TYPE_CHECKING:
     from pfa_core.errors import Fault
 
@@ -72,13 +74,13 @@ class Data(Generic[T]):
 
 
 def problems(faults: Iterable[Fault]) -> list[Problem]:
-    """Convert faults of the library to the problems of the JSON."""
+    """Convert faults of the library to problems, which name options instead of parameters."""
     return [
         Problem(
             pfa_id=fault.pfa_id,
             field=fault.field,
             code=fault.code,
-            message=fault.message,
+            message=with_options(fault.message),
             position=fault.position or None,
         )
         for fault in faults

@@ -23,17 +23,27 @@ def _filter(*names: str, text: str = "", **rest: Any) -> Any:
 class FilterOptions(OptionGroup):
     """The filters, named as those of the library."""
 
-    category: Annotated[list[str] | None, _filter("--category", metavar="NAME")] = None
-    class_: Annotated[list[str] | None, _filter("--class", metavar="NAME")] = None
+    category: Annotated[
+        list[str] | None, _filter("--category", metavar="NAME", text="Equipment category.")
+    ] = None
+    class_: Annotated[
+        list[str] | None, _filter("--class", metavar="NAME", text="Equipment class.")
+    ] = None
     source: Annotated[
         list[str] | None, _filter("--source", metavar="NAME", text="Rental, Purchase.")
     ] = None
     dor: Annotated[list[str] | None, _filter("--dor", metavar="NAME", text="BEO, PROJECT.")] = None
-    area_silo: Annotated[list[str] | None, _filter("--area-silo", metavar="NAME")] = None
-    manufacturer: Annotated[list[str] | None, _filter("--manufacturer", metavar="NAME")] = None
-    model: Annotated[list[str] | None, _filter("--model", metavar="NAME")] = None
-    contract: Annotated[list[str] | None, _filter("--contract", metavar="NAME")] = None
-    id: Annotated[list[str] | None, _filter("--id", metavar="PFA_ID")] = None
+    area_silo: Annotated[
+        list[str] | None, _filter("--area-silo", metavar="NAME", text="Area or silo.")
+    ] = None
+    manufacturer: Annotated[
+        list[str] | None, _filter("--manufacturer", metavar="NAME", text="Manufacturer.")
+    ] = None
+    model: Annotated[list[str] | None, _filter("--model", metavar="NAME", text="Model.")] = None
+    contract: Annotated[
+        list[str] | None, _filter("--contract", metavar="NAME", text="Contract.")
+    ] = None
+    id: Annotated[list[str] | None, _filter("--id", metavar="PFA_ID", text="PFA id.")] = None
     start_from: Annotated[
         str | None,
         _filter("--start-from", metavar="DATE", text="Forecast starts on this day or later."),
@@ -49,9 +59,16 @@ class FilterOptions(OptionGroup):
     end_to: Annotated[
         str | None, _filter("--end-to", metavar="DATE", text="Forecast ends on this day or before.")
     ] = None
-    actualized: Annotated[bool | None, _filter("--actualized/--no-actualized")] = None
-    discontinued: Annotated[bool | None, _filter("--discontinued/--no-discontinued")] = None
-    transferable: Annotated[bool | None, _filter("--transferable/--no-transferable")] = None
+    actualized: Annotated[
+        bool | None,
+        _filter("--actualized/--no-actualized", text="In use since an actual start date."),
+    ] = None
+    discontinued: Annotated[
+        bool | None, _filter("--discontinued/--no-discontinued", text="Discontinued.")
+    ] = None
+    transferable: Annotated[
+        bool | None, _filter("--transferable/--no-transferable", text="Funds transferable.")
+    ] = None
     state: Annotated[
         list[str] | None,
         _filter(

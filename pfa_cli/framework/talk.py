@@ -57,7 +57,7 @@ class Talk:
         """Write once that money was masked."""
         if self.masked and not self._masking_noted:
             self._masking_noted = True
-            self.say("note: money is masked; seeing it takes the right view_financials")
+            self.say("note: money is masked; it requires the right view_financials")
 
     def partly_done(
         self,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from pfa_cli.parameters import option_of, with_options
 from pfa_cli.render import streams
 from pfa_cli.render.escape import visible, visible_json
-from pfa_cli.render.parameters import option_of, with_options
 from pfa_cli.render.streams import Color
 from pfa_core.errors import Fault, Internal, InvalidRequest, IoFailure, NotFound, PfaError
 

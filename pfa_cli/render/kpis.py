@@ -118,7 +118,7 @@ def _differences(figures: Figures) -> list[tuple[str, str]]:
     percent = _percent(figures.cost.variance_pct)
     return [
         (
-            "variance, forecast - plan (+ = over plan)",
+            "variance (+ = over plan)",
             f"{signed(figures.cost.variance)} ({percent})",
         ),
         ("of it by your drafts", signed(figures.draft_impact)),

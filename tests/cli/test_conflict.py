@@ -66,7 +66,7 @@ def disputed(pfa: Pfa) -> None:
 
 def test_none_at_all_is_said_and_is_no_failure(ready: Pfa) -> None:
     told = ready("conflict", "list")
-    assert (told.code, told.out, told.err) == (0, "", "no unresolved conflicts here\n")
+    assert (told.code, told.out, told.err) == (0, "", "no unresolved conflicts\n")
     assert ready("conflict", "list", "-o", "json").json["data"] == []
     assert ready("conflict", "resolve", "--all", "--take", "mine").code == 0
 
@@ -108,9 +108,7 @@ def test_a_conflict_is_shown_as_a_page_with_the_choices(disputed: Pfa, tmp_path:
     assert "monthlyRate  3044   600   700" in told.out
     assert told.err.startswith("next: pfa conflict resolve H-002 --take mine")
     pems_has(disputed, tmp_path, 2, monthlyRate=800)
-    assert (
-        "PEMS has moved again since: monthlyRate 800" in disputed("conflict", "show", "H-002").out
-    )
+    assert "PEMS changed again since: monthlyRate 800" in disputed("conflict", "show", "H-002").out
     as_json = disputed("conflict", "show", "H-002", "-o", "json").json["data"]
     assert as_json["pemsNow"] == {"monthlyRate": 800}
     assert disputed("conflict", "show", "H-001").code == 6
@@ -156,7 +154,7 @@ def test_all_of_them_by_filter_or_all_and_then_they_are_history(disputed: Pfa) -
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(disputed: Pfa) -> None:
     told = disputed("conflict", "resolve", "--all", "--take", "pems", "-n")
     assert told.code == 0
-    assert told.err == ("dry run, rolled back: 2 conflicts settled: 2 committed again, 0 gone\n")
+    assert told.err == ("dry run, rolled back: 2 conflicts resolved: 2 re-queued, 0 dropped\n")
     assert len(disputed("conflict", "list").lines) == 2
 
 
@@ -169,7 +167,7 @@ def test_where_pems_moved_again_it_is_refused_or_left_open(disputed: Pfa, tmp_pa
     told = disputed("conflict", "resolve", "--all", "--take", "mine", "--partial")
     assert told.code == 3
     assert told.err.splitlines()[-1] == (
-        "error: 1 conflict stayed open, 1 settled [BASELINE_CONFLICT]"
+        "error: 1 conflict still open, 1 resolved [BASELINE_CONFLICT]"
     )
     assert disputed("conflict", "list", "--columns", "pfaId,pems").lines == ["H-002\t900"]
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-import pfa_cli.framework.call
+import pfa_cli.framework.invocation
 from pfa_cli.app import main
+from pfa_cli.framework.signals import Terminated
 from pfa_cli.render import failures
-from pfa_cli.render.failures import ErrorFormat, Failure, Terminated
+from pfa_cli.render.failures import ErrorFormat, Failure
 from pfa_core import errors
 from pfa_core.errors import Fault
 
@@ -54,7 +55,7 @@ def raising(monkeypatch: pytest.MonkeyPatch) -> Any:
         def look(*_: Any) -> None:
             raise error
 
-        monkeypatch.setattr(pfa_cli.framework.call.Call, "look", look)
+        monkeypatch.setattr(pfa_cli.framework.invocation.Invocation, "look", look)
 
     return fail_with
 
@@ -146,8 +147,10 @@ def test_trouble_with_files_has_its_own_numbers(
 
 
 def test_control_characters_in_messages_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    failures.report(Failure("X", "bad \x1b[31mvalue\u202e", 9), ErrorFormat.TEXT)
-    failures.report(Failure("X", "bad \x9bvalue\u202e", 9), ErrorFormat.JSON)
+    failures.report(
+        Failure(code="X", message="bad \x1b[31mvalue\u202e", exit_code=9), ErrorFormat.TEXT
+    )
+    failures.report(Failure(code="X", message="bad \x9bvalue\u202e", exit_code=9), ErrorFormat.JSON)
     text, line = capsys.readouterr().err.splitlines()
     assert text == "error: bad \\x1b[31mvalue\\u202e [X]"
     assert json.loads(line)["error"]["message"] == "bad \x9bvalue\u202e"
@@ -155,8 +158,12 @@ def test_control_characters_in_messages_are_escaped(capsys: pytest.CaptureFixtur
 
 
 def test_colour_is_only_added_to_the_words(capsys: pytest.CaptureFixture[str]) -> None:
-    failures.report(Failure("X", "bad", 9), ErrorFormat.TEXT, failures.Color.ALWAYS)
-    failures.report(Failure("X", "bad", 9), ErrorFormat.TEXT, failures.Color.NEVER)
+    failures.report(
+        Failure(code="X", message="bad", exit_code=9), ErrorFormat.TEXT, failures.Color.ALWAYS
+    )
+    failures.report(
+        Failure(code="X", message="bad", exit_code=9), ErrorFormat.TEXT, failures.Color.NEVER
+    )
     colored, plain = capsys.readouterr().err.splitlines()
     assert colored != plain
     assert plain == "error: bad [X]"

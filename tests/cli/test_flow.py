@@ -92,7 +92,7 @@ def test_a_pull_with_bad_records_keeps_the_good_ones_and_ends_with_3(
 
 
 def test_a_page_behind_the_last_is_not_called_a_search_without_a_find(ready: Pfa) -> None:
-    assert "behind the last of" in ready("list", "--page", "99").err
+    assert "this page is after the last of 6 records" in ready("list", "--page", "99").err
     assert "no record matches" in ready("list", "--category", "zzz", "--page", "99").err
 
 
@@ -125,7 +125,7 @@ def test_drafts_that_keep_their_sessions_are_told_by_session(ready: Pfa) -> None
     told = ready("draft", "set", "--all", "model=B", "-o", "json")
     fresh = told.json["sessionId"]
     assert told.json["metadata"]["sessions"] == {fresh: 5, "mine": 1}
-    assert f"6 drafts saved in the sessions they belong to, {fresh} (5), mine (1)" in told.err
+    assert f"6 drafts saved in their sessions: {fresh} (5), mine (1)" in told.err
     assert told.err.endswith("next: pfa diff\n")
     again = ready("draft", "set", "H-001", "model=C", "-n")
     assert "1 draft saved in session mine (1 updated)" in again.err
@@ -326,7 +326,7 @@ def test_commit_uncommit_discard_go_round(ready: Pfa, weather: str) -> None:
     assert versions == [("H-002", 2), ("H-004", 2)]
     again = ready("commit", "--session", "weather", "-o", "json")
     assert (again.code, again.json["committedCount"]) == (0, 0)
-    assert "committed already" in again.err
+    assert "is already committed" in again.err
     assert ready("list", "--state", "committed", "-o", "ids").lines == ["H-002", "H-004"]
     assert ready("discard", "--session", "weather").code == 7
     assert ready("uncommit", "--session", "weather", "-o", "json").json["uncommittedCount"] == 2
@@ -353,7 +353,7 @@ def test_a_baseline_that_moved_stops_the_commit_and_names_the_field(
     assert partial.json["conflicts"][0]["fields"] == [
         {"field": "forecastEnd", "base": "2026-03-02", "mine": "2026-03-09", "pems": "2026-05-01"}
     ]
-    assert "PEMS changed meanwhile" in ready("show", "H-002").out
+    assert "changed in PEMS as well since your draft" in ready("show", "H-002").out
 
 
 def test_small_edits_need_no_file(ready: Pfa) -> None:

@@ -71,7 +71,7 @@ def test_verify_prints_an_anchor_that_a_later_check_takes(logged: Pfa) -> None:
     assert (first.code, first.json["data"]["whole"], first.json["data"]["flaws"]) == (0, True, [])
     anchor = logged("log", "verify", "-o", "ids").out.strip()
     assert anchor == first.json["data"]["anchor"]
-    assert "whole: " in logged("log", "verify", "-o", "table").out
+    assert "the audit trail is intact: " in logged("log", "verify", "-o", "table").out
     assert logged("draft", "set", "H-002", "model=B").code == 0
     assert logged("log", "verify", "--anchor", anchor, "-q").code == 0
     number = int(anchor.partition(":")[0])

@@ -12,9 +12,9 @@ import typer
 
 from pfa_cli import app as program
 from pfa_cli.app import main
-from pfa_cli.framework.call import Call
 from pfa_cli.framework.compose import command
 from pfa_cli.framework.run_log import Logs
+from pfa_cli.framework.talk import Talk
 from pfa_core.errors import PemsUnavailable
 from pfa_core.sync.run_log import LOGGER
 
@@ -23,14 +23,14 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 @command(app, "exchange")
-def exchange(call: Call, logs: Logs, *, fail: bool = False) -> None:
+def exchange(talk: Talk, logs: Logs, *, fail: bool = False) -> None:
     """Exchange something with nobody."""
     with logs.attached():
         from pfa_core.sync.run_log import run_log
 
         log = run_log(RUN, "HOLNG")
         log.event("run_started", source="PEMS")
-        call.say("working")
+        talk.say("working")
         if fail:
             error = PemsUnavailable("PEMS does not answer")
             log.error("run_failed", error=error)

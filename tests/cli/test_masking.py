@@ -13,7 +13,7 @@ from pfa_cli.render.formats import Format
 from tests.cli.conftest import Pfa, Told, a_stage, baseline_record, six_records, write_lines
 
 CANARY = "739146"
-NOTE = "note: money is masked: seeing it takes the right view_financials in HOLNG"
+NOTE = "note: money is masked; it requires the right view_financials"
 Vic = Callable[..., Told]
 TOKEN = "vic.token"
 
@@ -132,7 +132,7 @@ def test_json_shapes_keep_their_keys_with_null(vic: Vic) -> None:
 def test_reports_say_masked_where_an_amount_would_stand(vic: Vic) -> None:
     report = vic("stats", "-o", "table").out
     assert "monthly rental      masked" in report
-    assert "variance, forecast - plan  masked (masked)" in report
+    assert "variance (+ = over plan)  masked (masked)" in report
     assert "monthlyRate masked" in vic("log", "H-001", "-o", "table").out
 
 

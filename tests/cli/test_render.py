@@ -15,8 +15,10 @@ import pytest
 from pfa_cli.render import escape
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.humanize import ago, count, money, signed, span
-from pfa_cli.render.json import camel_case, document
+from pfa_cli.render.json import document
+from pfa_cli.render.names import camel_case
 from pfa_cli.render.output import Sheet, show
+from pfa_cli.render.plain import plain
 from pfa_cli.render.records import element, row
 from pfa_cli.render.tables import grid
 from pfa_core.errors import Fault, InvalidRequest
@@ -33,7 +35,7 @@ def sheet(**changes: Any) -> Sheet:
         "id_column": "pfaId",
         "columns": ("pfaId", "text", "money", "flag"),
         "items": ROWS,
-        "document": lambda: {"data": ROWS},
+        "envelope": {"data": ROWS},
     }
     return Sheet(**(values | changes))
 
@@ -188,7 +190,7 @@ def test_a_row_holds_data_marks_and_fields_asked_for_by_prefix() -> None:
     ],
 )
 def test_values_are_plain_text(value: Any, text: str) -> None:
-    assert escape.plain(value) == text
+    assert plain(value) == text
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
 import pytest
+import typer
 
-from pfa_cli.app import COMMANDS, main
+from pfa_cli import __version__
+from pfa_cli.app import ALIASES, COMMANDS, Program, app, main
 
 HEAVY = ("psycopg", "simplejson", "tabulate", "rich", "jwt", "platformdirs", "pydantic", "asyncio")
+# Beside typer, `--version` and `--help` load these and nothing else.
+OF_THE_START = {
+    "dataclasses",
+    "typer._click._textwrap",
+    "typer._click.decorators",
+    "pfa_cli",
+    "pfa_cli.app",
+    "pfa_cli.commands",
+    "pfa_cli.commands.catalog",
+    "pfa_cli.exit_codes",
+    "pfa_cli.framework",
+    "pfa_cli.framework.common",
+    "pfa_cli.framework.compose",
+    "pfa_cli.framework.help",
+    "pfa_cli.framework.invocation",
+    "pfa_cli.framework.options",
+    "pfa_cli.framework.signals",
+    "pfa_cli.framework.talk",
+    "pfa_cli.parameters",
+    "pfa_cli.render",
+    "pfa_cli.render.escape",
+    "pfa_cli.render.failures",
+    "pfa_cli.render.formats",
+    "pfa_cli.render.names",
+    "pfa_cli.render.streams",
+    "pfa_core",
+    "pfa_core.errors",
+    "pfa_core.model",
+    "pfa_core.model.secret",
+}
+LOADED = (
+    "import sys, typer; before = set(sys.modules);"
+    "from pfa_cli.app import main; code = main(sys.argv[1:]);"
+    "print(*sorted(set(sys.modules) - before), file=sys.stderr); sys.exit(code)"
+)
 GROUPS = {
     "draft": ("save", "set", "unset", "shift", "list"),
     "sync": ("pull", "runs", "show"),
@@ -22,6 +60,57 @@ EVERY_COMMAND = [
     *((name,) for name in COMMANDS if name not in GROUPS),
     *((group, name) for group, names in GROUPS.items() for name in names),
 ]
+
+
+def loaded(*words: str) -> list[str]:
+    """The modules that a command line loads beside typer."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *words], capture_output=True, text=True, check=True
+    )
+    return done.stderr.split()
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], []], ids=" ".join)
+def test_the_start_loads_these_modules_beside_typer_and_no_other(words: list[str]) -> None:
+    assert [name for name in loaded(*words) if name not in OF_THE_START] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "modules"),
+    [
+        (("list", "--help"), ["records"]),
+        (("stats", "--help"), ["stats"]),
+        (("draft", "set", "--help"), ["drafts"]),
+        (("conflict", "list", "--help"), ["conflict"]),
+        (("sync", "pull", "--help"), ["sync"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_only_the_module_of_the_named_command_is_loaded(
+    words: tuple[str, ...], modules: list[str]
+) -> None:
+    below = "pfa_cli.commands."
+    found = {name.removeprefix(below).split(".")[0] for name in loaded(*words) if below in name}
+    assert sorted(found - {"catalog"}) == modules
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_catalog_says_of_a_command_what_its_own_help_says(name: str) -> None:
+    program = typer.main.get_command(app)
+    assert isinstance(program, Program)
+    command = program.get_command(typer.Context(program), name)
+    first_line = inspect.cleandoc(command.help).splitlines()[0]
+    assert COMMANDS[name].summary == first_line
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_an_alias_of_another_tool_leads_to_a_command(
+    alias: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([alias]) == 2
+    assert f"hint: type: {ALIASES[alias]}\n" in capsys.readouterr().err
+    words = [word for word in ALIASES[alias].split()[1:] if word != "--help"]
+    assert main([*words, "--help"]) == 0
 
 
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["list", "--help"], []])
@@ -38,7 +127,7 @@ def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
 
 def test_the_version_is_printed_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == "pfa 0.1.0\n"
+    assert capsys.readouterr().out == f"pfa {__version__}\n"
 
 
 def test_the_program_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +183,7 @@ def test_the_module_runs_like_the_program() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pfa_cli", "--version"], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, "pfa 0.1.0\n")
+    assert (done.returncode, done.stdout) == (0, f"pfa {__version__}\n")
 
 
 def test_an_interrupt_while_the_program_is_loaded_is_quiet() -> None:

@@ -108,7 +108,7 @@ def test_what_pems_refuses_is_told_with_its_own_message_and_can_be_retried(
     assert [json.loads(line)["pfaId"] for line in letters.lines] == ["H-001"]
     pems.load([{**baseline_record(1), "organization": "HOLNG"}])
     assert pulled("sync", "retry").code == 0
-    assert pulled("sync", "retry", "--dry-run").err.endswith("there are no dead letters\n")
+    assert pulled("sync", "retry", "--dry-run").err.endswith("no dead letters\n")
 
 
 def test_a_rehearsed_push_says_what_it_would_send_without_a_word_to_pems(
@@ -150,8 +150,8 @@ def test_a_terminal_is_told_of_every_wait_for_pems(
     config.write_text("[profiles.default.pems]\nretry_delay = 0.01\nretries = 3\n")
     config.chmod(0o600)
     lines = pulled("sync", "pull").err.splitlines()
-    assert sum(line.endswith("again in 0 s") for line in lines) == 3
-    assert "again in" not in pulled("sync", "pull", "-q").err
+    assert sum(line.endswith("next attempt in 0 s") for line in lines) == 3
+    assert "next attempt in" not in pulled("sync", "pull", "-q").err
 
 
 def test_another_run_at_work_is_75_or_skipped(pulled: Pfa) -> None:
@@ -203,10 +203,10 @@ def test_a_signal_ends_a_push_in_order(
         child.send_signal(number)
         out, err = child.communicate(timeout=20)
     assert child.returncode == code
-    assert "what is in flight is finished first" in err
+    assert "ending after the work in progress" in err
     told = json.loads(out)
     assert 0 < told["synced"] < 6
-    assert f"{6 - told['synced']} left: pfa sync push goes on" in err
+    assert f"{6 - told['synced']} not sent yet; run pfa sync push to continue" in err
     pems.faults = []
     assert pulled("sync", "push", "-o", "json").json["synced"] == 6 - told["synced"]
 
@@ -220,7 +220,7 @@ def test_a_pull_that_is_told_to_stop_says_what_it_kept(pulled: Pfa, pems: Sandbo
         out, err = child.communicate(timeout=20)
     assert child.returncode == 130
     assert json.loads(out)["status"] == "partial"
-    assert "the next pull goes on behind it" in err
+    assert "the next pull resumes here" in err
 
 
 def test_a_deadline_is_no_trouble_of_pems(pulled: Pfa, pems: Sandbox) -> None:
@@ -229,7 +229,7 @@ def test_a_deadline_is_no_trouble_of_pems(pulled: Pfa, pems: Sandbox) -> None:
     assert said.code == 3
     assert "[DEADLINE_PASSED]" in said.err
     assert "error: the deadline passed; " in said.err
-    assert " left" in said.err
+    assert " not sent yet" in said.err
 
 
 def test_a_deadline_cuts_the_wait_for_a_retry(pulled: Pfa, pems: Sandbox) -> None:
@@ -241,7 +241,7 @@ def test_a_deadline_cuts_the_wait_for_a_retry(pulled: Pfa, pems: Sandbox) -> Non
     assert said.code in (3, 69)
     if said.code == 3:
         assert "the deadline passed; " in said.err
-        assert "the next pfa sync push tries again" in said.err
+        assert "run pfa sync push again" in said.err
     pems.faults = []
 
 
