@@ -26,7 +26,6 @@ OPTIONS = {
     "file_format": "--format",
     "ids": "--id",
     "if_locked": "--if-locked",
-    "keep": "--print",
     "limit": "--limit",
     "move": "--move",
     "no_actualized": "--no-actualized",

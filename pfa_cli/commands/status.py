@@ -118,7 +118,7 @@ def _status_facts(report: StatusReport) -> list[tuple[str, str]]:
         ("conflicts", f"{report.conflicts:,}"),
     ]
     if report.sync_errors:
-        pairs.append(("refused by PEMS", f"{report.sync_errors:,}"))
+        pairs.append(("rejected by PEMS", f"{report.sync_errors:,}"))
     if report.overtaken:
         pairs.append(("overtaken by PEMS", f"{report.overtaken:,}"))
     return pairs
@@ -154,6 +154,6 @@ def _finding_line(finding: Finding, look: Look) -> str:
     mark = finding.result
     if look.colored:
         mark = typer.style(mark, fg="green" if finding.exit_code == 0 else "red")
-    cure = f"\n         cure: {visible(finding.cure)}" if finding.cure else ""
+    cure = f"\n         fix: {visible(finding.cure)}" if finding.cure else ""
     padding = " " * (9 - len(finding.result))
     return f"{mark}{padding}{finding.check}: {visible(finding.finding)}{cure}"

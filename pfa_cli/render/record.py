@@ -34,7 +34,7 @@ def detail_text(detail: RecordDetail, look: Look, *, all_fields: bool) -> str:
             row["changed"],
             row["field"],
             plain(row["baseline"]),
-            _mine(detail, row),
+            _yours(detail, row),
             plain(row["merged"]),
         ]
         for row in detail_rows(detail, all_fields=all_fields)
@@ -65,7 +65,7 @@ def _has_value(detail: RecordDetail, name: str) -> bool:
     return name in detail.mine or detail.baseline.get(name) is not None
 
 
-def _mine(detail: RecordDetail, row: Row) -> str:
+def _yours(detail: RecordDetail, row: Row) -> str:
     if row["field"] not in detail.mine:
         return ""
     return "null" if row["mine"] is None else plain(row["mine"])

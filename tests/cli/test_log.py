@@ -82,7 +82,7 @@ def test_verify_prints_an_anchor_that_a_later_check_takes(logged: Pfa) -> None:
     broken = logged("log", "verify", "-o", "json")
     assert (broken.code, broken.json["data"]["whole"]) == (1, False)
     assert {flaw["kind"] for flaw in broken.json["data"]["flaws"]} == {"entries_altered"}
-    assert "is not whole" in broken.err
+    assert "the audit trail is not intact: 2 flaws" in broken.err
 
 
 def test_restore_gives_a_discarded_session_back_once(logged: Pfa) -> None:

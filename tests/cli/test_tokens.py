@@ -119,7 +119,7 @@ class TestCommands:
         assert (told.code, told.out) == (0, "")
         assert "no active tokens of nobody; add --ended for others" in told.err
         assert (
-            "no token of nobody was found"
+            "no tokens of nobody"
             in ready("auth", "list", "--user", "nobody", "--ended").err
         )
 

@@ -81,6 +81,6 @@ def retire(
 ) -> None:
     """Retire a key at once, and with it every token that it signed."""
     database, principal = call.open()
-    gone = core.retire_key(database, call.settings, principal, key_id, dry_run=call.dry_run)
-    show_facts(document(gone), call.look(Format.TABLE), id_column="keyId")
+    retired = core.retire_key(database, call.settings, principal, key_id, dry_run=call.dry_run)
+    show_facts(document(retired), call.look(Format.TABLE), id_column="keyId")
     talk.note_dry_run()

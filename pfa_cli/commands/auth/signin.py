@@ -62,8 +62,8 @@ def status(call: Invocation, talk: Talk) -> None:
 @command(auth, "logout", effect=Effect.IMMEDIATE)
 def logout(call: Invocation, talk: Talk) -> None:
     """Delete the stored token."""
-    gone = core.logout(call.settings)
-    talk.say("signed out" if gone else "no token is stored")
+    deleted = core.logout(call.settings)
+    talk.say("signed out" if deleted else "no token is stored")
 
 
 def _read_token(file: str) -> str:

@@ -190,7 +190,7 @@ def revoke(
 ) -> None:
     """Revoke tokens: as an admin for the organization, your own everywhere."""
     database, principal = call.open()
-    gone = core.revoke_tokens(
+    revoked = core.revoke_tokens(
         database,
         principal,
         token_ids=token_ids or (),
@@ -198,8 +198,8 @@ def revoke(
         everybody=everything,
         dry_run=call.dry_run,
     )
-    _show_tokens(call, talk, gone)
-    talk.say(f"{count(len(gone), 'token')} revoked{', rolled back' if call.dry_run else ''}")
+    _show_tokens(call, talk, revoked)
+    talk.say(f"{count(len(revoked), 'token')} revoked{', rolled back' if call.dry_run else ''}")
 
 
 def _show_tokens(call: Invocation, talk: Talk, found: list[Any]) -> None:
