@@ -29,7 +29,7 @@ COMMANDS = {
         "lifecycle", "Turn committed modifications back into drafts before they are sent."
     ),
     "restore": Entry(
-        "lifecycle", "Restore discarded drafts, all or none; the newest of each record."
+        "restore", "Restore discarded drafts, all or none; the newest of each record."
     ),
     "sync": Entry("sync", "Exchange data with PEMS: pull records, push changes, list runs."),
     "conflict": Entry("conflict", "Resolve fields changed both in PEMS and by you."),

@@ -18,12 +18,7 @@ from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import show_records
-from pfa_cli.render.conflicts import (
-    EVERYTHING,
-    conflict_columns,
-    conflict_page,
-    conflict_rows,
-)
+from pfa_cli.render.conflicts import EVERYTHING, conflict_columns, conflict_page, conflict_rows
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document

@@ -122,4 +122,4 @@ def test_the_command_ends_with_1_while_something_does_not_agree(world, monkeypat
     assert main(["db", "verify"]) == 1
     assert main(["db", "verify", "--repair", "-o", "table"]) == 0
     assert main(["db", "verify"]) == 0
-    assert "2 sums and 0 overlay rows made anew" in capsys.readouterr().out
+    assert "2 sums and 0 overlay rows rebuilt" in capsys.readouterr().out

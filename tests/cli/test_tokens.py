@@ -118,10 +118,7 @@ class TestCommands:
         told = ready("auth", "list", "--user", "nobody")
         assert (told.code, told.out) == (0, "")
         assert "no active tokens of nobody; add --ended for others" in told.err
-        assert (
-            "no tokens of nobody"
-            in ready("auth", "list", "--user", "nobody", "--ended").err
-        )
+        assert "no tokens of nobody" in ready("auth", "list", "--user", "nobody", "--ended").err
 
     @pytest.mark.parametrize(
         "words",
