@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pfa_cli.envelopes.base import Problem, absent
+
+if TYPE_CHECKING:
+    from pfa_core.conflicts.resolve import ResolvedConflict
+    from pfa_core.drafts import commit
+    from pfa_core.drafts.rebase import RecordConflict
+    from pfa_core.drafts.save_plan import Saved as SavedDraft
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class Saved:
     """`pfa draft save`, `set` and `shift`."""
 
     session_id: str | None
-    saved: Sequence[Any]
+    saved: Sequence[SavedDraft]
     errors: list[Problem]
     metadata: SaveMetadata
 
@@ -31,7 +37,7 @@ class Saved:
 class Unset:
     """`pfa draft unset`."""
 
-    unset: Sequence[Any]
+    unset: Sequence[SavedDraft]
     emptied: Sequence[str]
     unchanged: Sequence[str]
     metadata: SaveMetadata
@@ -42,7 +48,7 @@ class CommitMetadata:
     """Milliseconds of a commit, what was committed before, and drafts whose values PEMS has."""
 
     commit_time: float
-    already_committed: Any
+    already_committed: int
     settled: Sequence[str]
 
 
@@ -52,8 +58,8 @@ class Committed:
 
     session_id: str | None
     committed_count: int
-    committed: Sequence[Any]
-    conflicts: Sequence[Any]
+    committed: Sequence[commit.Committed]
+    conflicts: Sequence[RecordConflict]
     metadata: CommitMetadata
 
 
@@ -70,7 +76,7 @@ class Uncommitted:
 
     session_id: str | None
     uncommitted_count: int
-    uncommitted: Sequence[Any]
+    uncommitted: Sequence[commit.Committed]
     metadata: UncommitMetadata
 
 
@@ -102,7 +108,7 @@ class Restored:
     """`pfa restore`."""
 
     restored_count: int
-    restored: Sequence[Any]
+    restored: Sequence[SavedDraft]
     already_restored: Sequence[str]
     errors: list[Problem]
     metadata: RestoreMetadata
@@ -121,6 +127,6 @@ class Resolved:
     """`pfa conflict resolve`."""
 
     resolved_count: int
-    resolved: Sequence[Any]
+    resolved: Sequence[ResolvedConflict]
     problems: list[Problem]
     metadata: ResolveMetadata

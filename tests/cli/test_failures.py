@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import pytest
+import typer
 
 import pfa_cli.framework.invocation
 from pfa_cli.app import main
@@ -168,3 +169,18 @@ def test_colour_is_only_added_to_the_words(capsys: pytest.CaptureFixture[str]) -
     assert colored != plain
     assert plain == "error: bad [X]"
     assert os.linesep not in colored
+
+
+@pytest.mark.parametrize(
+    "error",
+    [typer.BadParameter("no such value"), typer.BadParameter.__bases__[0]("no such value")],
+    ids=lambda error: type(error).__name__,
+)
+def test_every_error_of_the_option_parser_is_a_wrong_request(error: Exception) -> None:
+    failure = failures.of_exception(error)
+    assert (failure.code, failure.exit_code) == ("INVALID_REQUEST", 2)
+    assert "no such value" in failure.message
+
+
+def test_no_error_of_another_origin_is_taken_for_one_of_the_option_parser() -> None:
+    assert failures.of_exception(ValueError("no such value")).code == "INTERNAL"
