@@ -1,4 +1,4 @@
-"""The program `pfa`: finds the command, runs it, and turns every failure into an exit code.
+"""The program `pfa`: lookup of the command, its run, exit code of every failure.
 
 A command's module is loaded when the command is named, so that a scheduled run pays for one of them and
 `--version` for none.
@@ -40,7 +40,7 @@ Exit codes: 0 done, 1 bug, 2 command line, 3 partly done, 4 not signed in, 5 not
 
 
 class Program(Group):
-    """The outermost group: lists commands from the catalog and loads the one that is named."""
+    """The outermost group: commands from the catalog, loaded when named."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
         """List every command, in the order of the help page."""
@@ -152,7 +152,7 @@ def _fail(error: Exception, arguments: Sequence[str], line: Line) -> int:
 
 
 def _error_options(arguments: Sequence[str]) -> Common:
-    """Read the options for errors from the raw arguments, which may be impossible to parse."""
+    """Read the options for errors from arguments that may be impossible to parse."""
     values: dict[str, Any] = {}
     for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
         if word == "--":

@@ -30,7 +30,7 @@ _KEPT_VARIABLES = ("PFA_PG_BINDIR", "PFA_EMBEDDED_USER")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command of the demo: purpose, command line, expected exit code, change in PEMS before it."""
+    """One command of the demo, its expected exit code, the change in PEMS before it."""
 
     story: str
     arguments: tuple[str, ...]

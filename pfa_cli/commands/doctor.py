@@ -163,7 +163,7 @@ def _membership(call: Invocation) -> Finding:
 
 
 def _pems(call: Invocation) -> Finding:
-    """Check that PEMS answers and accepts the credentials; it is optional where files are used."""
+    """Check that PEMS, where configured, answers and accepts the credentials."""
     from pfa_core.model.exchange import Failure, RetryAdvice
     from pfa_core.pems.services.grid_reader import open_reader
     from pfa_core.pems.services.rest import health

@@ -47,7 +47,7 @@ class LogGroup(Group):
         return super().parse_args(ctx, args if self._names_command(ctx, args) else ["show", *args])
 
     def _names_command(self, ctx: Any, args: list[str]) -> bool:
-        """Tell whether the first word that is neither an option nor its value is a command."""
+        """Tell whether the first word beside options and their values is a command."""
         with_value = {
             name
             for param in self.get_params(ctx)

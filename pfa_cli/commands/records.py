@@ -176,7 +176,7 @@ def _page(call: Invocation, query: Query, paging: Paging, size: int) -> RecordPa
 def _stream(
     call: Invocation, talk: Talk, query: Query, limit: int | None
 ) -> Iterator[MergedRecord]:
-    """Yield the records; the first is read at once, so that a refusal precedes any output."""
+    """Stream the records, the first read at once: a refusal precedes any output."""
     database, principal = call.open()
     found = core.stream_records(database, principal, query, limit=limit or None)
     first = list(islice(found, 1))
@@ -185,7 +185,7 @@ def _stream(
 
 
 def _export(call: Invocation, talk: Talk, query: Query, limit: int | None) -> int:
-    """Write lines as the database made them, where no column is chosen and nothing escaped."""
+    """Write lines as the database made them, without choosing or escaping."""
     database, principal = call.open()
 
     def mark() -> None:
@@ -202,7 +202,7 @@ def _export(call: Invocation, talk: Talk, query: Query, limit: int | None) -> in
 
 
 def _sheet(records: Iterable[MergedRecord], columns: tuple[str, ...]) -> Sheet:
-    """Make a sheet of a stream that is read once: as items by JSONL, as rows by all other formats."""
+    """Make a sheet of a stream, read once: as items by JSONL, else as rows."""
     records = iter(records)
     return Sheet(
         id_column="pfaId",

@@ -1,4 +1,4 @@
-"""What the JSON of most results is made of.
+"""Common parts of the JSON.
 
 `render.json.document` writes them: field names in camel case, in the order declared here. A field made
 by `absent()` is left out while it is None.
@@ -56,7 +56,7 @@ class Error:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
-    """Circumstances of a read: milliseconds, filters, organization; `masked` where money is hidden."""
+    """Circumstances of a read; `masked` where money is hidden."""
 
     query_time: float | None = absent()
     filters: Sequence[str] | None = absent()
@@ -74,7 +74,7 @@ class Data(Generic[T]):
 
 
 def problems(faults: Iterable[Fault]) -> list[Problem]:
-    """Convert faults of the library to problems, which name options instead of parameters."""
+    """Convert faults of the library to problems that name options."""
     return [
         Problem(
             pfa_id=fault.pfa_id,

@@ -1,4 +1,4 @@
-"""JSON of reads that say more than data and metadata."""
+"""JSON of reads with more than data and metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON of writes: what was changed, and how long it took in milliseconds."""
+"""JSON of writes; times in milliseconds."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Unset:
 
 @dataclass(frozen=True, slots=True)
 class CommitMetadata:
-    """Milliseconds of a commit, what was committed before, and drafts whose values PEMS has."""
+    """Milliseconds of a commit; number committed before; drafts that PEMS agrees with."""
 
     commit_time: float
     already_committed: int

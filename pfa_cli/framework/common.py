@@ -114,7 +114,7 @@ class Common(OptionGroup):
 
 
 class Line:
-    """The command line while it is read from the outside in, from the program to the command."""
+    """The command line while it is read, from the program in to the command."""
 
     def __init__(self, program: Callable[[Sequence[str]], int]) -> None:
         """Begin without options; `program` runs another command line in this process."""

@@ -22,7 +22,7 @@ _CONTEXT = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=t
 
 
 class Effect(Enum):
-    """Effect of a command on the world; --dry-run exists for what WRITES, not for what is IMMEDIATE."""
+    """Effect of a command; only what WRITES has a dry run."""
 
     READS = "reads"
     WRITES = "writes"

@@ -23,7 +23,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands, listed before its options; `default` runs where none is named."""
+    """A group of commands; `default` runs where none is named."""
 
     default = ""
 

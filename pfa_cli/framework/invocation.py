@@ -1,4 +1,4 @@
-"""One command at work: its settings, principal and database, and how its result is written."""
+"""One command at work: settings, principal, database, format of the result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Invocation:
-    """One command at work; principal and database are opened at first use and closed with it."""
+    """One command at work; opens principal and database at first use."""
 
     def __init__(self, common: Common, program: Callable[[Sequence[str]], int]) -> None:
         """Start the clock.

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class OptionGroup:
-    """Base of a frozen dataclass whose fields are `Annotated` with the options that fill them.
+    """Base of a frozen dataclass whose fields are `Annotated` with their options.
 
     A command asks for a group by the type of a parameter: the group itself, or
     `Annotated[Result, Group]` where the group's `taken` returns something else.

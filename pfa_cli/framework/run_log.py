@@ -29,7 +29,7 @@ class LogFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logs(OptionGroup):
-    """Destination of the log of a run: a file, else stderr; nothing is logged when neither is given."""
+    """Destination of the log of a run: a file, else stderr; without either, none."""
 
     log_format: Annotated[
         LogFormat | None,

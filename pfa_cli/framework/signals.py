@@ -44,7 +44,7 @@ class Stop:
 
 @contextmanager
 def in_order() -> Iterator[Stop]:
-    """Let the first SIGINT or SIGTERM end the block in order; no effect outside the main thread."""
+    """Let the first SIGINT or SIGTERM end the block in order, in the main thread."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop

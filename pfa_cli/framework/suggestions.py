@@ -11,7 +11,7 @@ from pfa_core.model.query import Filters
 def hint_nothing_found(
     call: Invocation, talk: Talk, filters: Filters, otherwise: str = "no record matches"
 ) -> None:
-    """Suggest the known value closest to a mistyped one, or the first pull; else give `otherwise`."""
+    """Suggest the closest known value, or the first pull; else give `otherwise`."""
     if talk.quiet:
         return
     database, principal = call.database, call.principal

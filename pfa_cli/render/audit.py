@@ -1,4 +1,4 @@
-"""Entries of the audit trail, and its verification, as text."""
+"""Text of the audit trail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def change_text(entry: LogEntry) -> str:
-    """Format the fields that differ before and after, in one line; masked money as such."""
+    """Format the fields that differ before and after, in one line."""
     before: Mapping[str, Any] = entry.before or {}
     after: Mapping[str, Any] = entry.after or {}
     return ", ".join(

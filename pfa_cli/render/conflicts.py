@@ -30,7 +30,7 @@ EVERYTHING = (
 
 
 def conflict_columns(found: Sequence[ConflictView], look: Look) -> tuple[str, ...]:
-    """Choose the columns; PEMS's current value and the resolution only where there are any."""
+    """Choose the columns, without those that would be empty."""
     columns = _TABLE if look.format in (Format.TABLE, Format.MARKDOWN) else _LINES
     if not any(item.pems_now for item in found):
         columns = tuple(name for name in columns if name != "pemsNow")

@@ -22,7 +22,7 @@ def visible(text: str) -> str:
 
 
 def visible_json(text: str) -> str:
-    """Escape control characters in JSON text without changing its meaning; for terminals.
+    """Escape control characters in JSON text without changing its meaning.
 
     JSON's grammar allows none outside of strings, so each of them is inside one.
     """

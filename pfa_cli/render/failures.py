@@ -62,7 +62,7 @@ def of_exception(error: BaseException) -> Failure:
 
 
 def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> None:
-    """Write the failure to stderr: a line of JSON, or problems, hint and error, in this order."""
+    """Write the failure to stderr: as JSON, or problems, then hint, then error."""
     if style is ErrorFormat.JSON:
         streams.tell(visible_json(_json(failure)))
         return
@@ -121,7 +121,7 @@ def _envelope(failure: Failure) -> Error:
 
 
 def _message(error: PfaError) -> str:
-    """Return the message; where it does not name the option at fault, with the option after it."""
+    """Return the message, with the option at fault unless it is named."""
     message = with_options(error.message)
     option = option_of(error.parameter)
     named = not option or option in message or option in with_options(error.hint)

@@ -16,7 +16,7 @@ _IN_METADATA = "masked"  # a flag of results; the envelope's metadata says it on
 
 
 def document(value: Any, *, snake_case: bool = False) -> Any:
-    """Convert a result to JSON values: dataclasses to objects, keys of mappings unchanged.
+    """Convert a result to JSON values; keys of mappings stay.
 
     Args:
         snake_case: Keep the field names as Python spells them, for the KPIs.

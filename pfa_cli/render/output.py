@@ -41,7 +41,7 @@ class Sheet:
 
 
 def show(sheet: Sheet, look: Look) -> int:
-    """Write the sheet to stdout and return how many rows it had (0 for a JSON document)."""
+    """Write the sheet to stdout and return the number of rows (0 for JSON)."""
     _require_known(sheet, look.columns)
     writers = {
         Format.JSON: _write_document,
@@ -56,7 +56,7 @@ def show(sheet: Sheet, look: Look) -> int:
 
 
 def dumps(value: Any, look: Look) -> str:
-    """Write JSON on one line, every digit kept; on a terminal without raw control characters."""
+    """Write JSON on one line, every digit kept, control characters escaped."""
     from pfa_core import exact_json
 
     text = value if isinstance(value, RawJson) else exact_json.dumps(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def plain(value: Any) -> str:
-    """Format a value as a field of a line: null is empty, numbers keep their digits, no exponent."""
+    """Format a value: null is empty, numbers keep their digits, no exponent."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Merged records as rows, and as JSON with every digit kept."""
+"""Merged records as rows or as JSON with every digit kept."""
 
 from __future__ import annotations
 

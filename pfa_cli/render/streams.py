@@ -67,7 +67,7 @@ def flush() -> None:
 
 
 def prepare() -> None:
-    """Make pipes UTF-8 whatever the locale; a terminal keeps its own encoding, with escapes."""
+    """Make pipes UTF-8; let terminals escape what their encoding lacks."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         if is_terminal(sys.stdout) or os.environ.get("PYTHONIOENCODING"):
             sys.stdout.reconfigure(errors="backslashreplace")

@@ -80,7 +80,7 @@ def _is_numeric(values: list[Any]) -> bool:
 
 
 def _fitted(headers: Sequence[str], cells: list[list[str]], width: int) -> list[list[str]]:
-    """Cut cells so that a line fits the width; the first column, the key, is never cut."""
+    """Cut cells so that a line fits the width; the first column is never cut."""
     columns = list(zip(headers, *cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
     room = width - _GAP * (len(widths) - 1)
@@ -95,7 +95,7 @@ def _fitted(headers: Sequence[str], cells: list[list[str]], width: int) -> list[
 
 
 def _step(widths: list[int], widest: int) -> int:
-    """Return by how much the widest column can shrink before another one is the widest."""
+    """Return how far the widest column shrinks until another is the widest."""
     others = [
         width for index, width in enumerate(widths) if index != widest and width < widths[widest]
     ]

@@ -27,7 +27,7 @@ from tests.server import Server, bound_url
 
 
 @dataclass(frozen=True)
-class Told:
+class Ran:
     """What one call said and how it ended."""
 
     code: int
@@ -56,14 +56,14 @@ class Pfa:
     folder: Path
     capsys: pytest.CaptureFixture[str] = field(repr=False)
 
-    def __call__(self, *words: str) -> Told:
+    def __call__(self, *words: str) -> Ran:
         with pytest.MonkeyPatch.context() as patch:
             if words[:1] in OWNER_S or words[:2] in OWNER_S:
                 patch.setenv("PFA_DATABASE_URL", self.url)
             code = main(list(words))
         said = self.capsys.readouterr()
         assert CANARY not in said.out + said.err
-        return Told(code, said.out, said.err)
+        return Ran(code, said.out, said.err)
 
 
 @pytest.fixture

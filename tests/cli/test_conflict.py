@@ -65,33 +65,33 @@ def disputed(pfa: Pfa) -> None:
 
 
 def test_none_at_all_is_said_and_is_no_failure(ready: Pfa) -> None:
-    told = ready("conflict", "list")
-    assert (told.code, told.out, told.err) == (0, "", "no unresolved conflicts\n")
+    ran = ready("conflict", "list")
+    assert (ran.code, ran.out, ran.err) == (0, "", "no unresolved conflicts\n")
     assert ready("conflict", "list", "-o", "json").json["data"] == []
     assert ready("conflict", "resolve", "--all", "--take", "mine").code == 0
 
 
-def test_the_list_tells_each_field_and_leads_on(disputed: Pfa) -> None:
-    told = disputed("conflict", "list", "-o", "table")
-    assert told.lines[0].split() == [
+def test_the_list_shows_each_field_and_the_next_command(disputed: Pfa) -> None:
+    ran = disputed("conflict", "list", "-o", "table")
+    assert ran.lines[0].split() == [
         "pfaId", "field", "base", "mine", "pems", "sessionId", "age",
     ]  # fmt: skip
-    assert [line.split()[:6] for line in told.lines[2:]] == [
+    assert [line.split()[:6] for line in ran.lines[2:]] == [
         [pfa_id, "monthlyRate", "3044", "600", "700", "rain"] for pfa_id in ("H-004", "H-002")
     ]
-    assert told.err == "2 open conflicts; next: pfa conflict show H-004\n"
+    assert ran.err == "2 open conflicts; next: pfa conflict show H-004\n"
     assert len(disputed("conflict", "list", "--limit", "1").lines) == 1
     assert len(disputed("conflict", "list", "--id", "H-002").lines) == 1
     assert disputed("conflict", "list", "--category", "Loader").out == ""
 
 
 def test_the_json_has_the_promised_shape(disputed: Pfa) -> None:
-    told = disputed("conflict", "list", "-o", "json")
-    first = told.json["data"][0]
+    ran = disputed("conflict", "list", "-o", "json")
+    first = ran.json["data"][0]
     assert first["fields"] == [{"field": "monthlyRate", "base": 3044, "mine": 600, "pems": 700}]
     assert {"conflictId", "pfaId", "status", "modifiedBy", "createdAt"} <= first.keys()
     assert (first["pfaId"], first["status"], first["pemsNow"]) == ("H-004", "unresolved", {})
-    assert told.json["metadata"]["organization"] == "HOLNG"
+    assert ran.json["metadata"]["organization"] == "HOLNG"
     lines = disputed("conflict", "list", "-o", "jsonl").lines
     assert [json.loads(line)["pfaId"] for line in lines] == ["H-004", "H-002"]
     assert json.loads(lines[0])["conflictId"] == first["conflictId"]
@@ -102,11 +102,11 @@ def test_the_json_has_the_promised_shape(disputed: Pfa) -> None:
 
 
 def test_a_conflict_is_shown_as_a_page_with_the_choices(disputed: Pfa, tmp_path: Path) -> None:
-    told = disputed("conflict", "show", "H-002")
-    assert told.lines[0] == "H-002: unresolved"
-    assert "rain" in told.out
-    assert "monthlyRate  3044   600   700" in told.out
-    assert told.err.startswith("next: pfa conflict resolve H-002 --take mine")
+    ran = disputed("conflict", "show", "H-002")
+    assert ran.lines[0] == "H-002: unresolved"
+    assert "rain" in ran.out
+    assert "monthlyRate  3044   600   700" in ran.out
+    assert ran.err.startswith("next: pfa conflict resolve H-002 --take mine")
     pems_has(disputed, tmp_path, 2, monthlyRate=800)
     assert "PEMS changed again since: monthlyRate 800" in disputed("conflict", "show", "H-002").out
     as_json = disputed("conflict", "show", "H-002", "-o", "json").json["data"]
@@ -127,12 +127,12 @@ def test_a_conflict_is_shown_as_a_page_with_the_choices(disputed: Pfa, tmp_path:
 def test_each_way_to_settle(
     disputed: Pfa, words: tuple[str, ...], resolution: str, state: str, rate: str
 ) -> None:
-    told = disputed("conflict", "resolve", "H-002", *words, "-o", "json")
-    assert told.code == 0
-    assert told.json["resolvedCount"] == 1
-    (item,) = told.json["resolved"]
+    ran = disputed("conflict", "resolve", "H-002", *words, "-o", "json")
+    assert ran.code == 0
+    assert ran.json["resolvedCount"] == 1
+    (item,) = ran.json["resolved"]
     assert (item["pfaId"], item["resolution"], item["state"]) == ("H-002", resolution, state)
-    assert told.err.splitlines()[-1] == "next: pfa sync push"
+    assert ran.err.splitlines()[-1] == "next: pfa sync push"
     assert disputed("list", "--id", "H-002", "--columns", "monthlyRate").lines == [rate]
     assert (
         disputed("conflict", "list", "-o", "ids").lines
@@ -143,30 +143,30 @@ def test_each_way_to_settle(
 def test_all_of_them_by_filter_or_all_and_then_they_are_history(disputed: Pfa) -> None:
     assert disputed("conflict", "resolve", "--category", "Crane", "--take", "mine").code == 0
     assert disputed("conflict", "list").out == ""
-    told = disputed("conflict", "list", "--status", "resolved", "-o", "table")
-    assert told.lines[0].split()[-4:] == ["taken", "value", "resolvedBy", "resolvedAt"]
-    assert len(told.lines) == 4
-    one = told.lines[2].split()[0]
+    ran = disputed("conflict", "list", "--status", "resolved", "-o", "table")
+    assert ran.lines[0].split()[-4:] == ["taken", "value", "resolvedBy", "resolvedAt"]
+    assert len(ran.lines) == 4
+    one = ran.lines[2].split()[0]
     again = disputed("conflict", "resolve", one, "--take", "mine")
     assert (again.code, "settled already" in again.err) == (7, True)
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(disputed: Pfa) -> None:
-    told = disputed("conflict", "resolve", "--all", "--take", "pems", "-n")
-    assert told.code == 0
-    assert told.err == ("dry run, rolled back: 2 conflicts resolved: 2 re-queued, 0 dropped\n")
+    ran = disputed("conflict", "resolve", "--all", "--take", "pems", "-n")
+    assert ran.code == 0
+    assert ran.err == ("dry run, rolled back: 2 conflicts resolved: 2 re-queued, 0 dropped\n")
     assert len(disputed("conflict", "list").lines) == 2
 
 
 def test_where_pems_moved_again_it_is_refused_or_left_open(disputed: Pfa, tmp_path: Path) -> None:
     pems_has(disputed, tmp_path, 2, monthlyRate=800)
-    told = disputed("conflict", "resolve", "--all", "--take", "mine")
-    assert told.code == 7
-    assert "PEMS has 800 now, had 700 before" in told.err
+    ran = disputed("conflict", "resolve", "--all", "--take", "mine")
+    assert ran.code == 7
+    assert "PEMS has 800 now, had 700 before" in ran.err
     pems_has(disputed, tmp_path, 2, monthlyRate=900)
-    told = disputed("conflict", "resolve", "--all", "--take", "mine", "--partial")
-    assert told.code == 3
-    assert told.err.splitlines()[-1] == (
+    ran = disputed("conflict", "resolve", "--all", "--take", "mine", "--partial")
+    assert ran.code == 3
+    assert ran.err.splitlines()[-1] == (
         "error: 1 conflict still open, 1 resolved [BASELINE_CONFLICT]"
     )
     assert disputed("conflict", "list", "--columns", "pfaId,pems").lines == ["H-002\t900"]
@@ -204,8 +204,8 @@ def test_an_admin_looks_at_and_settles_another_member_s(disputed: Pfa) -> None:
         conn.execute("UPDATE pfa_overlay SET user_id = 'bob'")
         conn.execute("UPDATE pfa_sync_conflict SET user_id = 'bob'")
     assert disputed("conflict", "list").out == ""
-    told = disputed("conflict", "list", "--user", "bob")
-    assert told.err.endswith("next: pfa conflict show H-004 --user bob\n")
+    ran = disputed("conflict", "list", "--user", "bob")
+    assert ran.err.endswith("next: pfa conflict show H-004 --user bob\n")
     assert disputed("conflict", "resolve", "H-004", "--take", "pems", "--user", "bob").code == 0
     assert len(disputed("conflict", "list", "--user", "bob").lines) == 1
 

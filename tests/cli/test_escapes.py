@@ -81,9 +81,9 @@ def clean(text: str) -> bool:
 @pytest.mark.parametrize("output", ["table", "markdown"])
 def test_what_is_made_for_people_moves_no_terminal(nasty: Pfa, output: str) -> None:
     for words in commands(nasty):
-        told = nasty(*words, "-o", output)
-        assert told.code != 1
-        assert (words, clean(told.out), clean(told.err)) == (words, True, True)
+        ran = nasty(*words, "-o", output)
+        assert ran.code != 1
+        assert (words, clean(ran.out), clean(ran.err)) == (words, True, True)
 
 
 @pytest.mark.parametrize("output", ["table", "json", "jsonl", "csv", "tsv", "ids"])
@@ -93,15 +93,15 @@ def test_on_a_terminal_no_format_does(
     monkeypatch.setattr(streams, "is_terminal", lambda _: True)
     monkeypatch.setenv("NO_COLOR", "1")
     for words in commands(nasty):
-        told = nasty(*words, "-o", output)
-        assert (words, clean(told.out), clean(told.err)) == (words, True, True)
+        ran = nasty(*words, "-o", output)
+        assert (words, clean(ran.out), clean(ran.err)) == (words, True, True)
 
 
 def test_a_trace_moves_none_either(nasty: Pfa) -> None:
-    told = nasty("show", NASTY, "--debug")
-    assert told.code == 6
-    assert "Traceback" in told.err
-    assert clean(told.err)
+    ran = nasty("show", NASTY, "--debug")
+    assert ran.code == 6
+    assert "Traceback" in ran.err
+    assert clean(ran.err)
 
 
 FORMULAS = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=HYPERLINK(...)", "-", "\uff1d1"]

@@ -96,11 +96,11 @@ def test_an_unknown_error_says_nothing_of_its_inside(
 ) -> None:
     raising(RuntimeError("postgresql://u:secret@h/d SELECT 1"))
     assert main(["version"]) == 1
-    told = capsys.readouterr().err
-    assert told.splitlines()[-1] == "error: unexpected RuntimeError [INTERNAL]"
-    assert "secret" not in told
-    assert "SELECT" not in told
-    assert "--debug" in told
+    printed = capsys.readouterr().err
+    assert printed.splitlines()[-1] == "error: unexpected RuntimeError [INTERNAL]"
+    assert "secret" not in printed
+    assert "SELECT" not in printed
+    assert "--debug" in printed
 
 
 def test_with_debug_the_trace_comes_before_the_error(
@@ -108,9 +108,9 @@ def test_with_debug_the_trace_comes_before_the_error(
 ) -> None:
     raising(KeyError("x"))
     assert main(["--debug", "version"]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("Traceback")
-    assert told.endswith("error: unexpected KeyError [INTERNAL]\n")
+    printed = capsys.readouterr().err
+    assert printed.startswith("Traceback")
+    assert printed.endswith("error: unexpected KeyError [INTERNAL]\n")
 
 
 @pytest.mark.parametrize(

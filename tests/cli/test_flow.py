@@ -81,11 +81,11 @@ def test_a_pull_with_bad_records_keeps_the_good_ones_and_ends_with_3(
     file = write_lines(
         tmp_path / "m.jsonl", [baseline_record(1), baseline_record(2, source="Lease")]
     )
-    told = pfa("sync", "pull", "--from", file)
-    assert told.code == 3
-    assert "H-002 source:" in told.err
-    assert "m.jsonl line 2" in told.err
-    assert told.err.splitlines()[-1].startswith("error: 1 of 2 records rejected")
+    ran = pfa("sync", "pull", "--from", file)
+    assert ran.code == 3
+    assert "H-002 source:" in ran.err
+    assert "m.jsonl line 2" in ran.err
+    assert ran.err.splitlines()[-1].startswith("error: 1 of 2 records rejected")
     run = pfa("sync", "runs", "-o", "ids").lines[0]
     assert pfa("sync", "show", run, "-o", "json").json["data"]["outcomes"][0]["pfaId"] == "H-002"
     assert pfa("list", "-o", "ids").lines == ["H-001"]
@@ -105,9 +105,9 @@ def test_a_page_behind_the_last_is_not_called_a_search_without_a_find(ready: Pfa
 def test_a_mistyped_filter_is_answered_with_the_nearest_value(
     ready: Pfa, words: tuple[str, ...]
 ) -> None:
-    told = ready(*words, "--category", "Crain")
-    assert "no record has category 'Crain'; the nearest is 'Crane'" in told.err
-    assert told.code == (6 if words[-1] in ("model=X", "3") else 0)
+    ran = ready(*words, "--category", "Crain")
+    assert "no record has category 'Crain'; the nearest is 'Crane'" in ran.err
+    assert ran.code == (6 if words[-1] in ("model=X", "3") else 0)
     assert "nearest" not in ready(*words, "--category", "Crane", "--source", "Purchase").err
     if words[0] != "draft" or words[1] == "list":
         assert "nearest" not in ready(*words, "--category", "Crain", "-q").err
@@ -116,36 +116,36 @@ def test_a_mistyped_filter_is_answered_with_the_nearest_value(
 @pytest.mark.parametrize("words", [("list",), ("stats",), ("draft", "list")], ids=" ".join)
 def test_an_organization_without_records_says_so(pfa: Pfa, words: tuple[str, ...]) -> None:
     pfa("init", "--org", "HOLNG")
-    told = pfa(*words)
-    assert (told.code, "HOLNG has no records yet" in told.err) == (0, True)
+    ran = pfa(*words)
+    assert (ran.code, "HOLNG has no records yet" in ran.err) == (0, True)
 
 
-def test_drafts_that_keep_their_sessions_are_told_by_session(ready: Pfa) -> None:
+def test_drafts_that_keep_their_sessions_are_reported_by_session(ready: Pfa) -> None:
     ready("draft", "set", "H-001", "model=A", "--into", "mine")
-    told = ready("draft", "set", "--all", "model=B", "-o", "json")
-    fresh = told.json["sessionId"]
-    assert told.json["metadata"]["sessions"] == {fresh: 5, "mine": 1}
-    assert f"6 drafts saved in their sessions: {fresh} (5), mine (1)" in told.err
-    assert told.err.endswith("next: pfa diff\n")
+    ran = ready("draft", "set", "--all", "model=B", "-o", "json")
+    fresh = ran.json["sessionId"]
+    assert ran.json["metadata"]["sessions"] == {fresh: 5, "mine": 1}
+    assert f"6 drafts saved in their sessions: {fresh} (5), mine (1)" in ran.err
+    assert ran.err.endswith("next: pfa diff\n")
     again = ready("draft", "set", "H-001", "model=C", "-n")
     assert "1 draft saved in session mine (1 updated)" in again.err
 
 
 def test_unset_of_a_field_that_there_is_not_names_the_nearest(ready: Pfa) -> None:
     ready("draft", "set", "H-001", "model=A")
-    told = ready("draft", "unset", "H-001", "modle")
-    assert told.code == 2
-    assert "modle is no field; did you mean model?" in told.err
+    ran = ready("draft", "unset", "H-001", "modle")
+    assert ran.code == 2
+    assert "modle is no field; did you mean model?" in ran.err
 
 
-def test_of_very_many_problems_a_hundred_are_told(ready: Pfa, tmp_path: Path) -> None:
+def test_of_very_many_problems_a_hundred_are_shown(ready: Pfa, tmp_path: Path) -> None:
     items = [{"pfaId": f"X-{number}", "delta": {"model": "A"}} for number in range(120)]
     file = tmp_path / "many.json"
     file.write_text(json.dumps(items))
-    told = ready("draft", "save", str(file))
-    assert told.code == 6
-    assert "  and 20 more (20 NOT_FOUND); all of them: --error-format json" in told.err
-    assert told.err.count("is no record of HOLNG") == 100
+    ran = ready("draft", "save", str(file))
+    assert ran.code == 6
+    assert "  and 20 more (20 NOT_FOUND); all of them: --error-format json" in ran.err
+    assert ran.err.count("is no record of HOLNG") == 100
     asked = ready("draft", "save", str(file), "--error-format", "json")
     assert len(json.loads(asked.err)["error"]["details"]) == 120
 
@@ -191,13 +191,13 @@ def test_list_as_json_is_one_page_with_a_way_on(ready: Pfa) -> None:
         "--category",
         "Loader",
     )
-    ids = [item["pfaId"] for told in (first, rest) for item in told.json["data"]]
+    ids = [item["pfaId"] for ran in (first, rest) for item in ran.json["data"]]
     assert ids == [f"H-00{number}" for number in range(1, 7)]
     assert rest.json["pagination"]["next"] is None
     assert len(ready("list", "-o", "json", "--all").json["data"]) == 6
 
 
-def test_every_format_tells_of_the_same_records(ready: Pfa) -> None:
+def test_every_format_holds_the_same_records(ready: Pfa) -> None:
     ids = [f"H-00{number}" for number in range(1, 7)]
     assert ready("list", "-o", "ids").lines == ids
     assert [json.loads(line)["pfaId"] for line in ready("list", "-o", "jsonl").lines] == ids
@@ -212,11 +212,11 @@ def test_every_format_tells_of_the_same_records(ready: Pfa) -> None:
         "modifiedBy",
     ]
     for name in ("table", "markdown", "tsv"):
-        told = ready("list", "-o", name).out
-        assert [one for one in ids if one not in told] == []
+        ran = ready("list", "-o", name).out
+        assert [one for one in ids if one not in ran] == []
 
 
-def test_limits_hold_in_every_format_and_a_table_tells_how_to_get_the_rest(ready: Pfa) -> None:
+def test_limits_hold_in_every_format_and_a_table_says_how_to_get_the_rest(ready: Pfa) -> None:
     for name in ("ids", "tsv", "jsonl"):
         assert len(ready("list", "-o", name, "--limit", "2").lines) == 2
     table = ready("list", "-o", "table", "--limit", "2")
@@ -226,10 +226,10 @@ def test_limits_hold_in_every_format_and_a_table_tells_how_to_get_the_rest(ready
     assert "of 6" not in ready("list", "-o", "table", "--limit", "0").err
 
 
-def test_no_rows_is_no_error_and_the_nearest_value_is_told(ready: Pfa) -> None:
-    told = ready("list", "--category", "Crnae")
-    assert (told.code, told.out) == (0, "")
-    assert "'Crane'" in told.err
+def test_no_rows_is_not_an_error_and_the_closest_value_is_suggested(ready: Pfa) -> None:
+    ran = ready("list", "--category", "Crnae")
+    assert (ran.code, ran.out) == (0, "")
+    assert "'Crane'" in ran.err
     assert ready("list", "--category", "Crnae", "-q").err == ""
 
 
@@ -246,14 +246,14 @@ def test_saving_shows_the_drafts_and_says_what_comes_next(ready: Pfa, weather: s
     assert "2 drafts saved in session weather (2 unchanged)" in again.err
 
 
-def test_a_rehearsed_save_leaves_nothing(ready: Pfa, weather: str) -> None:
-    told = ready("draft", "save", weather, "--dry-run")
-    assert told.code == 0
-    assert "dry run" in told.err
+def test_a_dry_run_of_a_save_leaves_nothing(ready: Pfa, weather: str) -> None:
+    ran = ready("draft", "save", weather, "--dry-run")
+    assert ran.code == 0
+    assert "dry run" in ran.err
     assert ready("draft", "list").out == ""
 
 
-def test_all_faults_of_a_file_are_told_at_once(ready: Pfa, tmp_path: Path) -> None:
+def test_all_faults_of_a_file_are_reported_at_once(ready: Pfa, tmp_path: Path) -> None:
     file = write_lines(
         tmp_path / "bad.jsonl",
         [
@@ -282,9 +282,9 @@ def test_all_faults_of_a_file_are_told_at_once(ready: Pfa, tmp_path: Path) -> No
 def test_a_diff_shows_before_after_and_the_cost(ready: Pfa, weather: str) -> None:
     assert ready("diff", "--exit-code").code == 0
     ready("draft", "save", weather)
-    told = ready("diff", "weather", "--exit-code")
-    assert told.code == 10
-    assert [line.split("\t")[:4] for line in told.lines] == [
+    ran = ready("diff", "weather", "--exit-code")
+    assert ran.code == 10
+    assert [line.split("\t")[:4] for line in ran.lines] == [
         ["H-002", "forecastEnd", "2026-03-02", "2026-03-09"],
         ["H-004", "monthlyRate", "3044", "1000.5"],
     ]
@@ -317,8 +317,8 @@ def test_stats_move_with_my_drafts_but_the_plan_does_not(ready: Pfa, weather: st
 
 def test_commit_uncommit_discard_go_round(ready: Pfa, weather: str) -> None:
     ready("draft", "save", weather)
-    rehearsed = ready("commit", "--session", "weather", "-n", "-o", "json")
-    assert rehearsed.json["committedCount"] == 2
+    dry = ready("commit", "--session", "weather", "-n", "-o", "json")
+    assert dry.json["committedCount"] == 2
     committed = ready("commit", "--session", "weather", "-o", "json").json
     assert set(committed) == {"sessionId", "committedCount", "committed", "conflicts", "metadata"}
     assert (committed["sessionId"], committed["committedCount"]) == ("weather", 2)
@@ -357,10 +357,10 @@ def test_a_baseline_that_moved_stops_the_commit_and_names_the_field(
 
 
 def test_small_edits_need_no_file(ready: Pfa) -> None:
-    told = ready(
+    ran = ready(
         "draft", "set", "H-002", "H-004", "dor=PROJECT", "monthlyRate=10.10", "--session", "s"
     )
-    assert told.code == 0
+    assert ran.code == 0
     shown = ready("show", "H-002", "-o", "json").json["data"][0]
     assert shown["mine"] == {"dor": "PROJECT", "monthlyRate": Decimal("10.10")}
     assert shown["modifications"][0]["sessionId"] == "s"
@@ -374,8 +374,8 @@ def test_small_edits_need_no_file(ready: Pfa) -> None:
 
 
 def test_filters_choose_what_is_shifted_and_days_may_be_negative(ready: Pfa) -> None:
-    told = ready("draft", "shift", "-14", "--area-silo", "Silo 4", "--into", "early", "-o", "ids")
-    assert told.lines == ["H-002", "H-004", "H-006"]
+    ran = ready("draft", "shift", "-14", "--area-silo", "Silo 4", "--into", "early", "-o", "ids")
+    assert ran.lines == ["H-002", "H-004", "H-006"]
     assert ready(
         "list", "--id", "H-002", "-o", "tsv", "--columns", "forecastStart,forecastEnd,sessionId"
     ).lines == ["2026-01-19\t2026-02-16\tearly"]
@@ -383,7 +383,7 @@ def test_filters_choose_what_is_shifted_and_days_may_be_negative(ready: Pfa) -> 
     assert len(ready("draft", "list").lines) == 3
 
 
-def test_the_log_tells_who_changed_what(ready: Pfa, weather: str) -> None:
+def test_the_log_shows_who_changed_what(ready: Pfa, weather: str) -> None:
     ready("draft", "save", weather)
     entries = [json.loads(line) for line in ready("log", "H-002", "-o", "jsonl").lines]
     assert [(entry["action"], entry["sessionId"], entry["reason"]) for entry in entries] == [
@@ -392,24 +392,24 @@ def test_the_log_tells_who_changed_what(ready: Pfa, weather: str) -> None:
     assert "forecastEnd=2026-03-09" in ready("log", "--session", "weather").out
 
 
-def test_status_tells_where_i_stand(ready: Pfa, weather: str) -> None:
+def test_status_shows_drafts_and_the_next_command(ready: Pfa, weather: str) -> None:
     assert ready("status", "--exit-code").code == 0
     ready("draft", "save", weather)
-    told = ready("status", "--exit-code")
-    assert told.code == 10
-    assert "weather" in told.out
+    ran = ready("status", "--exit-code")
+    assert ran.code == 10
+    assert "weather" in ran.out
     report = ready("status", "-o", "json").json["data"]
     assert (report["organization"], report["recordCount"], report["drafts"]) == ("HOLNG", 6, 2)
 
 
-def test_the_doctor_finds_all_well_or_names_the_cure(
+def test_the_doctor_finds_all_well_or_suggests_the_fix(
     ready: Pfa, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ready("doctor").code == 0
     monkeypatch.setenv("PFA_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:1/none")
     sick = ready("doctor")
     assert sick.code == 69
-    assert "cure:" in sick.out
+    assert "fix:" in sick.out
     assert "secret" not in sick.out + sick.err
 
 
@@ -446,7 +446,7 @@ def test_organizations_are_added_and_then_must_be_named(ready: Pfa) -> None:
     assert ready("list", "--org", "NOPE").code == 5
 
 
-def test_the_database_tells_of_itself(ready: Pfa) -> None:
+def test_the_database_describes_itself(ready: Pfa) -> None:
     assert ready("db", "url").out == ready.url + "\n"
     status = ready("db", "status", "-o", "json").json["data"]
     assert (status["kind"], status["reachable"]) == ("server", True)
@@ -469,9 +469,9 @@ def test_what_data_holds_cannot_reach_a_terminal(ready: Pfa, tmp_path: Path) -> 
     odd = baseline_record(9, category="a\x1b[31mb\nc", manufacturer="x|y")
     ready("sync", "pull", "--from", write_lines(tmp_path / "odd.jsonl", [odd]))
     for name in ("table", "markdown"):
-        told = ready("list", "-o", name).out
-        assert "\x1b" not in told
-        assert r"a\x1b[31mb\nc" in told
+        ran = ready("list", "-o", name).out
+        assert "\x1b" not in ran
+        assert r"a\x1b[31mb\nc" in ran
     rows = list(csv.reader(io.StringIO(ready("list", "--id", "H-009", "-o", "csv").out)))
     assert "a\x1b[31mb\nc" in rows[1]
 

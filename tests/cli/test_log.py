@@ -87,8 +87,8 @@ def test_verify_prints_an_anchor_that_a_later_check_takes(logged: Pfa) -> None:
 
 def test_restore_gives_a_discarded_session_back_once(logged: Pfa) -> None:
     assert logged("restore", "--session", "s", "--dry-run", "-o", "json").json["restoredCount"] == 1
-    told = logged("restore", "--session", "s", "-o", "json").json
-    assert (told["restoredCount"], told["restored"][0]["pfaId"]) == (1, "H-001")
+    ran = logged("restore", "--session", "s", "-o", "json").json
+    assert (ran["restoredCount"], ran["restored"][0]["pfaId"]) == (1, "H-001")
     again = logged("restore", "--session", "s", "-o", "json")
     assert (again.code, again.json["restoredCount"]) == (0, 0)
     assert again.json["alreadyRestored"] == ["H-001"]

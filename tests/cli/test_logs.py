@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_opened_is_74_before_the_run_begins(
     assert lines == [f"error: the log {tmp_path} cannot be opened: Is a directory [IO_ERROR]"]
 
 
-def test_a_disk_that_fills_up_is_told_once_and_the_run_goes_on(
+def test_a_full_disk_is_reported_once_and_the_run_continues(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     code, lines = run(capsys, "--log-file", "/dev/full")

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from pfa_cli.render.formats import Format
-from tests.cli.conftest import Pfa, Told, a_stage, baseline_record, six_records, write_lines
+from tests.cli.conftest import Pfa, Ran, a_stage, baseline_record, six_records, write_lines
 
 CANARY = "739146"
 NOTE = "note: money is masked; it requires the right view_financials"
-Vic = Callable[..., Told]
+Vic = Callable[..., Ran]
 TOKEN = "vic.token"
 
 COMMANDS = {
@@ -93,21 +93,21 @@ def vic(priced: Pfa) -> Vic:
 
 
 @pytest.mark.parametrize("output", list(Format))
-def test_no_command_tells_money_in_any_format(vic: Vic, output: Format) -> None:
+def test_no_command_shows_money_in_any_format(vic: Vic, output: Format) -> None:
     for name, words in COMMANDS.items():
-        told = vic(*words, "-o", output)
-        assert (name, told.code, CANARY in told.out + told.err) == (name, 0, False)
-        assert (name, NOTE in told.err.splitlines()) == (name, True)
+        ran = vic(*words, "-o", output)
+        assert (name, ran.code, CANARY in ran.out + ran.err) == (name, 0, False)
+        assert (name, NOTE in ran.err.splitlines()) == (name, True)
         if output is Format.JSON:
-            assert json.loads(told.out)["metadata"]["masked"] is True
+            assert json.loads(ran.out)["metadata"]["masked"] is True
     assert NOTE not in vic("list", "-o", output, "-q").err
 
 
 def test_those_who_see_money_are_told_nothing_of_masks(priced: Pfa) -> None:
     for words in COMMANDS.values():
-        told = priced(*words, "-o", "json")
-        assert told.code == (6 if words[:2] == ("conflict", "show") else 0)
-        assert "masked" not in told.out + told.err
+        ran = priced(*words, "-o", "json")
+        assert ran.code == (6 if words[:2] == ("conflict", "show") else 0)
+        assert "masked" not in ran.out + ran.err
     assert priced("list", "-o", "json").json["data"][0]["data"]["monthlyRate"] == Decimal(
         f"{CANARY}0"
     )
@@ -129,7 +129,7 @@ def test_json_shapes_keep_their_keys_with_null(vic: Vic) -> None:
     assert "masked" not in conflict
 
 
-def test_reports_say_masked_where_an_amount_would_stand(vic: Vic) -> None:
+def test_reports_say_masked_in_place_of_an_amount(vic: Vic) -> None:
     report = vic("stats", "-o", "table").out
     assert "monthly rental      masked" in report
     assert "variance (+ = over plan)  masked (masked)" in report
@@ -139,9 +139,9 @@ def test_reports_say_masked_where_an_amount_would_stand(vic: Vic) -> None:
 def test_an_order_by_money_is_refused(vic: Vic) -> None:
     for sort in ("monthlyRate", "-purchase-price", "category,-monthlyRate"):
         for output in ("table", "json", "jsonl", "csv", "ids"):
-            told = vic("list", "--sort", sort, "-o", output, "--error-format", "text")
-            assert (told.code, told.out) == (5, "")
-            assert told.err.splitlines()[-1].endswith("[PERMISSION_DENIED]")
+            ran = vic("list", "--sort", sort, "-o", output, "--error-format", "text")
+            assert (ran.code, ran.out) == (5, "")
+            assert ran.err.splitlines()[-1].endswith("[PERMISSION_DENIED]")
 
 
 def test_a_price_is_not_set_and_not_committed_blind(vic: Vic) -> None:
@@ -150,9 +150,9 @@ def test_a_price_is_not_set_and_not_committed_blind(vic: Vic) -> None:
         ("commit", "--session", "one"),
         ("conflict", "resolve", "H-003", "--take", "mine"),
     ):
-        told = vic(*words)
-        assert (told.code, CANARY in told.out + told.err) == (5, False)
-        assert "monthlyRate: takes the right view_financials [PERMISSION_DENIED]" in told.err
+        ran = vic(*words)
+        assert (ran.code, CANARY in ran.out + ran.err) == (5, False)
+        assert "monthlyRate: takes the right view_financials [PERMISSION_DENIED]" in ran.err
     settled = vic("conflict", "resolve", "H-003", "--take", "pems", "-o", "json")
     assert (settled.code, settled.json["metadata"]["masked"]) == (0, True)
     assert vic("discard", "--session", "one").code == 0
@@ -176,10 +176,10 @@ class TestRights:
         assert (lines["carl"][2], lines["carl"][-1]) == ("read", "false")
 
     def test_an_unknown_right_is_refused_with_the_known_ones(self, ready: Pfa) -> None:
-        told = ready("user", "grant", "edna", "--role", "editor", "--right", "fly")
-        assert (told.code, "edit_actuals" in told.err) == (2, True)
+        ran = ready("user", "grant", "edna", "--role", "editor", "--right", "fly")
+        assert (ran.code, "edit_actuals" in ran.err) == (2, True)
 
-    def test_a_rehearsed_grant_changes_nothing(self, ready: Pfa) -> None:
+    def test_a_dry_run_of_a_grant_changes_nothing(self, ready: Pfa) -> None:
         assert ready("user", "grant", "edna", "--role", "editor", "-n").code == 0
         assert "edna" not in ready("user", "list").out
 

@@ -15,12 +15,12 @@ from tests.cli.conftest import Pfa
 
 
 def test_the_metrics_are_printed_for_prometheus(ready: Pfa) -> None:
-    told = ready("metrics")
-    assert (told.code, told.err) == (0, "")
-    assert 'pfa_records{organization="HOLNG"} 6\n' in told.out
-    assert told.out.endswith("\n")
-    assert not told.out.endswith("\n\n")
-    assert len(list(text_string_to_metric_families(told.out))) > 12
+    ran = ready("metrics")
+    assert (ran.code, ran.err) == (0, "")
+    assert 'pfa_records{organization="HOLNG"} 6\n' in ran.out
+    assert ran.out.endswith("\n")
+    assert not ran.out.endswith("\n\n")
+    assert len(list(text_string_to_metric_families(ran.out))) > 12
 
 
 def test_the_metrics_go_to_a_file_as_a_whole_and_nothing_is_said(
@@ -28,16 +28,16 @@ def test_the_metrics_go_to_a_file_as_a_whole_and_nothing_is_said(
 ) -> None:
     path = tmp_path / "pfa.prom"
     for _ in range(2):
-        told = ready("metrics", "--textfile", str(path))
-        assert (told.code, told.out, told.err) == (0, "", "")
+        ran = ready("metrics", "--textfile", str(path))
+        assert (ran.code, ran.out, ran.err) == (0, "", "")
     assert "# TYPE pfa_runs_total counter\n" in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
 def test_a_file_that_cannot_be_written_is_74(ready: Pfa, tmp_path: Path) -> None:
-    told = ready("metrics", "--textfile", str(tmp_path / "no" / "pfa.prom"))
-    assert (told.code, told.out) == (74, "")
-    assert "pfa.prom cannot be written: No such file or directory [IO_ERROR]" in told.err
+    ran = ready("metrics", "--textfile", str(tmp_path / "no" / "pfa.prom"))
+    assert (ran.code, ran.out) == (74, "")
+    assert "pfa.prom cannot be written: No such file or directory [IO_ERROR]" in ran.err
     os.mkfifo(tmp_path / "pipe")
     assert ready("metrics", "--textfile", str(tmp_path / "pipe")).code == 74
 
@@ -59,7 +59,7 @@ def test_without_a_token_it_is_4(pfa: Pfa) -> None:
 
 
 class TestTextfile:
-    def test_the_file_is_replaced_and_everybody_may_read_it(self, tmp_path: Path) -> None:
+    def test_the_file_is_replaced_and_every_user_may_read_it(self, tmp_path: Path) -> None:
         path = tmp_path / "pfa.prom"
         path.write_text("old")
         path.chmod(0o600)

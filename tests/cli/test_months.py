@@ -40,14 +40,14 @@ def phase(rental: int = 0, purchase: str = "0.00") -> dict[str, Decimal]:
 
 
 def test_json_has_each_month_s_quantities_and_costs(ready: Pfa) -> None:
-    told = ready("stats", "--by", "month", "-o", "json").json
-    assert [group["key"] for group in told["groups"]] == [
+    ran = ready("stats", "--by", "month", "-o", "json").json
+    assert [group["key"] for group in ran["groups"]] == [
         {"month": "2026-01"},
         {"month": "2026-02"},
         {"month": "2026-03"},
         {"month": None},
     ]
-    february, undated = told["groups"][1], told["groups"][3]
+    february, undated = ran["groups"][1], ran["groups"][3]
     cost = {
         "plan": phase(),
         "forecast": phase(2400),
@@ -66,8 +66,8 @@ def test_json_has_each_month_s_quantities_and_costs(ready: Pfa) -> None:
     assert undated["cost"]["forecast"] == phase(0, "99.95")
     for name in ("plan", "forecast", "actual"):
         for kind in ("rental", "purchase", "total"):
-            months = (group["cost"][name][kind] for group in told["groups"])
-            assert sum(months) == told["data"]["cost"][name][kind]
+            months = (group["cost"][name][kind] for group in ran["groups"])
+            assert sum(months) == ran["data"]["cost"][name][kind]
 
 
 def test_drafts_move_the_months(ready: Pfa) -> None:
@@ -80,8 +80,8 @@ def test_drafts_move_the_months(ready: Pfa) -> None:
     assert by_month["2026-02"]["baseline_cost"]["forecast"] == phase(2400)
     assert by_month["2026-02"]["cost"]["forecast"] == phase(3400)
     assert by_month["2026-03"]["draft_impact"] == ZERO
-    told = ready("stats", "--by", "month", "--baseline", "-o", "json").json
-    assert [group["draft_impact"] for group in told["groups"]] == [ZERO] * 4
+    ran = ready("stats", "--by", "month", "--baseline", "-o", "json").json
+    assert [group["draft_impact"] for group in ran["groups"]] == [ZERO] * 4
     changed = ready("stats", "--by", "month", "--changed", "-o", "json").json
     assert [group["key"]["month"] for group in changed["groups"]] == ["2026-01", "2026-02"]
 
@@ -170,15 +170,15 @@ def test_no_records_are_no_months(ready: Pfa) -> None:
 
 
 @pytest.mark.parametrize("by", ["month,month", "month,week", "months"])
-def test_what_is_no_dimension_or_stands_twice_is_refused(ready: Pfa, by: str) -> None:
-    told = ready("stats", "--by", by)
-    assert (told.code, told.out) == (2, "")
-    assert "INVALID_REQUEST" in told.err
+def test_an_unknown_or_repeated_dimension_is_refused(ready: Pfa, by: str) -> None:
+    ran = ready("stats", "--by", by)
+    assert (ran.code, ran.out) == (2, "")
+    assert "INVALID_REQUEST" in ran.err
     if by != "month,month":
-        assert "month" in told.err.partition("hint: dimensions:")[2]
+        assert "month" in ran.err.partition("hint: dimensions:")[2]
 
 
 def test_the_help_names_the_month(pfa: Pfa) -> None:
-    told = pfa("stats", "--help").out
-    assert "contract, month" in " ".join(told.split())
-    assert "pfa stats --by month" in told
+    ran = pfa("stats", "--help").out
+    assert "contract, month" in " ".join(ran.split())
+    assert "pfa stats --by month" in ran

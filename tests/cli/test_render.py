@@ -53,22 +53,22 @@ def test_tsv_has_no_header_and_escapes_like_copy(capsys: pytest.CaptureFixture[s
 
 
 def test_csv_is_read_back_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
-    told = written(capsys, Look(Format.CSV))
-    assert list(csv.reader(io.StringIO(told, newline=""))) == [
+    printed = written(capsys, Look(Format.CSV))
+    assert list(csv.reader(io.StringIO(printed, newline=""))) == [
         ["pfaId", "text", "money", "flag"],
         ["00123", NASTY, "12345678901234567890.10", "true"],
         ["1e5", "", "", "false"],
     ]
-    assert "\r\n" not in told
+    assert "\r\n" not in printed
 
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_json_keeps_every_digit_and_every_character(
     terminal: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = written(capsys, Look(Format.JSON, terminal=terminal))
-    assert json.loads(told, parse_float=Decimal) == {"data": ROWS}
-    assert ("\x9b" in told) is not terminal
+    printed = written(capsys, Look(Format.JSON, terminal=terminal))
+    assert json.loads(printed, parse_float=Decimal) == {"data": ROWS}
+    assert ("\x9b" in printed) is not terminal
 
 
 def test_jsonl_is_one_element_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +76,9 @@ def test_jsonl_is_one_element_a_line(capsys: pytest.CaptureFixture[str]) -> None
     assert [json.loads(line, parse_float=Decimal) for line in lines] == ROWS
 
 
-def test_ids_are_one_a_line_and_neighbours_stand_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ids_are_one_a_line_and_equal_neighbours_are_merged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     doubled = sheet(rows=[ROWS[0], ROWS[0], ROWS[1]])
     assert written(capsys, Look(Format.IDS), doubled) == "00123\n1e5\n"
 
@@ -87,27 +89,27 @@ def test_ids_are_one_a_line_and_neighbours_stand_once(capsys: pytest.CaptureFixt
 def test_what_people_read_shows_control_characters_escaped(
     look: Look, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = written(capsys, look)
-    assert not set(told) & set("\t\r\x1b\x9b\u202e")
-    assert "00123" in told
-    assert "1e5" in told
+    printed = written(capsys, look)
+    assert not set(printed) & set("\t\r\x1b\x9b\u202e")
+    assert "00123" in printed
+    assert "1e5" in printed
 
 
 @pytest.mark.parametrize("name", [Format.TSV, Format.CSV, Format.IDS])
 def test_on_a_terminal_lines_are_shielded_too(
     name: Format, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = written(capsys, Look(name, terminal=True))
-    assert not set(told) & set("\x1b\x9b\u202e")
+    printed = written(capsys, Look(name, terminal=True))
+    assert not set(printed) & set("\x1b\x9b\u202e")
 
 
 def test_markdown_escapes_its_own_bar(capsys: pytest.CaptureFixture[str]) -> None:
     what = sheet(columns=("pfaId",), items=[{"pfaId": "a|b"}])
-    told = written(capsys, Look(Format.MARKDOWN), what)
-    assert told.splitlines()[-1] == r"| a\|b  |"
+    printed = written(capsys, Look(Format.MARKDOWN), what)
+    assert printed.splitlines()[-1] == r"| a\|b  |"
 
 
-def test_numbers_stand_right_and_ids_left(capsys: pytest.CaptureFixture[str]) -> None:
+def test_numbers_are_aligned_right_and_ids_left(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"pfaId": "00123", "money": 5}, {"pfaId": "1e5", "money": Decimal("10.10")}]
     what = sheet(columns=("pfaId", "money"), items=rows)
     assert written(capsys, Look(Format.TABLE), what) == (

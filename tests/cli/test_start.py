@@ -132,15 +132,15 @@ def test_the_version_is_printed_alone(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_the_program_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
-    told = capsys.readouterr()
-    assert told.out.startswith("Usage: pfa")
-    assert told.err == ""
+    printed = capsys.readouterr()
+    assert printed.out.startswith("Usage: pfa")
+    assert printed.err == ""
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--help"])
-    told = capsys.readouterr().out
-    assert [name for name in COMMANDS if f"\n  {name} " not in told] == []
+    printed = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n  {name} " not in printed] == []
 
 
 @pytest.mark.parametrize("words", EVERY_COMMAND, ids=" ".join)
@@ -148,18 +148,18 @@ def test_every_command_has_help_with_its_options_in_sections(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*words, "--help"]) == 0
-    told = capsys.readouterr().out
-    first_line = told.split("\n\n")[1].strip()
+    printed = capsys.readouterr().out
+    first_line = printed.split("\n\n")[1].strip()
     assert first_line
-    assert "Options everywhere, before or after the command:" in told
-    assert all(option in told for option in ("--org", "--profile", "--output", "--error-format"))
+    assert "Options everywhere, before or after the command:" in printed
+    assert all(option in printed for option in ("--org", "--profile", "--output", "--error-format"))
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_group_lists_its_commands(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     main([group, "--help"])
-    told = capsys.readouterr().out
-    assert [name for name in GROUPS[group] if f"\n  {name} " not in told] == []
+    printed = capsys.readouterr().out
+    assert [name for name in GROUPS[group] if f"\n  {name} " not in printed] == []
 
 
 @pytest.mark.parametrize(
@@ -167,14 +167,12 @@ def test_a_group_lists_its_commands(group: str, capsys: pytest.CaptureFixture[st
     [("commit",), ("draft", "save"), ("sync", "pull"), ("discard",), ("uncommit",)],
     ids=" ".join,
 )
-def test_writes_can_be_rehearsed_and_say_so(
-    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_writes_offer_a_dry_run(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     main([*words, "--help"])
     assert "--dry-run" in capsys.readouterr().out
 
 
-def test_reads_do_not_offer_a_rehearsal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_reads_do_not_offer_a_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
     main(["list", "--help"])
     assert "--dry-run" not in capsys.readouterr().out
 

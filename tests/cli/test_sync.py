@@ -53,57 +53,57 @@ def committed(pfa: Pfa, *ids: str, value: str = "model=New") -> None:
 
 def test_a_pull_from_pems_has_the_promised_shape(pfa: Pfa, pems: Sandbox) -> None:
     pfa("init", "--org", "HOLNG")
-    told = pfa("sync", "pull", "-o", "json")
-    assert told.code == 0
-    assert told.json.keys() == {
+    ran = pfa("sync", "pull", "-o", "json")
+    assert ran.code == 0
+    assert ran.json.keys() == {
         "runId", "status", "total", "inserted", "updated", "unchanged", "missing", "rejected",
         "metadata",
     }  # fmt: skip
-    assert (told.json["status"], told.json["inserted"]) == ("completed", 6)
+    assert (ran.json["status"], ran.json["inserted"]) == ("completed", 6)
     assert pfa("sync", "pull", "-o", "json").json["unchanged"] == 6
 
 
 def test_a_push_has_the_promised_shape(pulled: Pfa) -> None:
     committed(pulled)
-    told = pulled("sync", "push", "-o", "json")
-    assert told.code == 0
-    assert told.json.keys() == {
+    ran = pulled("sync", "push", "-o", "json")
+    assert ran.code == 0
+    assert ran.json.keys() == {
         "runId", "status", "total", "synced", "rejected", "conflicts", "retrying", "metadata",
     }  # fmt: skip
-    assert (told.json["status"], told.json["total"], told.json["synced"]) == ("completed", 1, 1)
-    assert "duration" in told.json["metadata"]
+    assert (ran.json["status"], ran.json["total"], ran.json["synced"]) == ("completed", 1, 1)
+    assert "duration" in ran.json["metadata"]
 
 
 def test_nothing_to_push_is_no_failure(pulled: Pfa) -> None:
-    told = pulled("sync", "push")
-    assert (told.code, "nothing to push" in told.err) == (0, True)
+    ran = pulled("sync", "push")
+    assert (ran.code, "nothing to push" in ran.err) == (0, True)
 
 
 def test_a_conflict_ends_with_3_and_leads_on(pulled: Pfa, pems: Sandbox) -> None:
     committed(pulled, "H-001", "H-002")
     pems.change("H-001", model="Theirs")
-    told = pulled("sync", "push")
-    assert told.code == 3
-    assert "H-001: model was nothing, PEMS has Theirs, mine is New" in told.err.replace(
+    ran = pulled("sync", "push")
+    assert ran.code == 3
+    assert "H-001: model was nothing, PEMS has Theirs, mine is New" in ran.err.replace(
         "model was ,", "model was nothing,"
     )
-    assert "pfa conflict list" in told.err
-    assert "[BASELINE_CONFLICT]" in told.err.splitlines()[-1]
+    assert "pfa conflict list" in ran.err
+    assert "[BASELINE_CONFLICT]" in ran.err.splitlines()[-1]
     assert pulled("status", "-o", "json").json["data"]["nextCommand"] == "pfa conflict list"
     assert pulled("conflict", "resolve", "H-001", "--take", "mine").code == 0
     assert pulled("sync", "push").code == 0
     assert pems.record("H-001").data["model"] == "New"
 
 
-def test_what_pems_refuses_is_told_with_its_own_message_and_can_be_retried(
+def test_a_rejection_by_pems_is_reported_with_its_message_and_can_be_retried(
     pulled: Pfa, pems: Sandbox
 ) -> None:
     committed(pulled)
     pems.remove("H-001")
-    told = pulled("sync", "push")
-    assert told.code == 3
-    assert "record H-001 was not found" in told.err
-    assert "[PEMS_REJECTED]" in told.err.splitlines()[-1]
+    ran = pulled("sync", "push")
+    assert ran.code == 3
+    assert "record H-001 was not found" in ran.err
+    assert "[PEMS_REJECTED]" in ran.err.splitlines()[-1]
     letters = pulled("sync", "retry", "--dry-run", "-o", "jsonl")
     assert [json.loads(line)["pfaId"] for line in letters.lines] == ["H-001"]
     pems.load([{**baseline_record(1), "organization": "HOLNG"}])
@@ -111,12 +111,12 @@ def test_what_pems_refuses_is_told_with_its_own_message_and_can_be_retried(
     assert pulled("sync", "retry", "--dry-run").err.endswith("no dead letters\n")
 
 
-def test_a_rehearsed_push_says_what_it_would_send_without_a_word_to_pems(
+def test_a_dry_run_of_a_push_lists_what_it_would_send_without_contacting_pems(
     pulled: Pfa, pems: Sandbox
 ) -> None:
     committed(pulled)
-    told = pulled("sync", "push", "--dry-run", "-o", "jsonl")
-    assert [json.loads(line)["delta"] for line in told.lines] == [{"model": "New"}]
+    ran = pulled("sync", "push", "--dry-run", "-o", "jsonl")
+    assert [json.loads(line)["delta"] for line in ran.lines] == [{"model": "New"}]
     assert pems.log == ()
     assert pulled("sync", "push", "-n", "-o", "csv").lines[0].startswith("pfaId,")
 
@@ -125,9 +125,9 @@ def test_a_rehearsed_push_says_what_it_would_send_without_a_word_to_pems(
 def test_without_an_address_of_pems_it_is_78_and_the_variable_is_named(
     ready: Pfa, command: tuple[str, ...]
 ) -> None:
-    told = ready(*command)
-    assert told.code == 78
-    assert "PFA_PEMS_URL" in told.err
+    ran = ready(*command)
+    assert ran.code == 78
+    assert "PFA_PEMS_URL" in ran.err
 
 
 def test_a_pems_that_is_away_is_69(pulled: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,15 +135,13 @@ def test_a_pems_that_is_away_is_69(pulled: Pfa, monkeypatch: pytest.MonkeyPatch)
     config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
     config.write_text("[profiles.default.pems]\nretry_delay = 0.01\n")
     config.chmod(0o600)
-    told = pulled("sync", "pull", "--error-format", "json")
-    assert told.code == 69
-    error = json.loads(told.err)["error"]
+    ran = pulled("sync", "pull", "--error-format", "json")
+    assert ran.code == 69
+    error = json.loads(ran.err)["error"]
     assert (error["code"], error["retryable"]) == ("PEMS_UNAVAILABLE", True)
 
 
-def test_a_terminal_is_told_of_every_wait_for_pems(
-    pulled: Pfa, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_terminal_shows_every_wait_for_pems(pulled: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pfa_cli.render.streams.is_terminal", lambda stream: stream is sys.stderr)
     monkeypatch.setenv("PFA_PEMS_URL", "http://127.0.0.1:9")
     config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
@@ -163,11 +161,11 @@ def test_another_run_at_work_is_75_or_skipped(pulled: Pfa) -> None:
             " clock_timestamp() + interval '1 hour' FROM unnest('{pull,push}'::text[]) AS d"
         )
     for verb in ("pull", "push"):
-        told = pulled("sync", verb)
-        assert told.code == 75
-        assert "[LEASE_HELD]" in told.err
-        told = pulled("sync", verb, "--if-locked", "skip")
-        assert (told.code, "skipped" in told.err) == (0, True)
+        ran = pulled("sync", verb)
+        assert ran.code == 75
+        assert "[LEASE_HELD]" in ran.err
+        ran = pulled("sync", verb, "--if-locked", "skip")
+        assert (ran.code, "skipped" in ran.err) == (0, True)
 
 
 def test_every_line_of_the_log_names_the_run_that_was_printed(pulled: Pfa, tmp_path: Path) -> None:
@@ -204,14 +202,14 @@ def test_a_signal_ends_a_push_in_order(
         out, err = child.communicate(timeout=20)
     assert child.returncode == code
     assert "ending after the work in progress" in err
-    told = json.loads(out)
-    assert 0 < told["synced"] < 6
-    assert f"{6 - told['synced']} not sent yet; run pfa sync push to continue" in err
+    ran = json.loads(out)
+    assert 0 < ran["synced"] < 6
+    assert f"{6 - ran['synced']} not sent yet; run pfa sync push to continue" in err
     pems.faults = []
-    assert pulled("sync", "push", "-o", "json").json["synced"] == 6 - told["synced"]
+    assert pulled("sync", "push", "-o", "json").json["synced"] == 6 - ran["synced"]
 
 
-def test_a_pull_that_is_told_to_stop_says_what_it_kept(pulled: Pfa, pems: Sandbox) -> None:
+def test_an_interrupted_pull_says_what_it_kept(pulled: Pfa, pems: Sandbox) -> None:
     pems.faults = ["latency:1s"]
     with start("sync", "pull", "-o", "json") as child:
         while "running" not in pulled("sync", "runs", "-o", "json").out:

@@ -17,7 +17,7 @@ import typer
 from pfa_cli.app import app
 from pfa_cli.render import streams
 from pfa_core.model.secret import masked
-from tests.cli.conftest import Pfa, Told
+from tests.cli.conftest import Pfa, Ran
 
 EXAMPLE = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
 
@@ -29,14 +29,14 @@ def kept(path: Path, text: str, mode: int = 0o600) -> str:
     return str(path)
 
 
-def token_of(told: Told) -> str:
-    assert (told.code, told.err) == (0, "")
-    return told.out.strip()
+def token_of(ran: Ran) -> str:
+    assert (ran.code, ran.err) == (0, "")
+    return ran.out.strip()
 
 
-def rows(told: Told) -> list[dict[str, Any]]:
-    assert told.code == 0, told.err
-    return told.json["data"]
+def rows(ran: Ran) -> list[dict[str, Any]]:
+    assert ran.code == 0, ran.err
+    return ran.json["data"]
 
 
 @pytest.fixture
@@ -91,33 +91,35 @@ class TestCommands:
             ("discard", "--all"),
             ("auth", "list", "--user", "vera"),
         ):
-            told = ready(*refused, "--token-file", file)
-            assert (told.code, "[PERMISSION_DENIED]" in told.err) == (5, True), refused
+            ran = ready(*refused, "--token-file", file)
+            assert (ran.code, "[PERMISSION_DENIED]" in ran.err) == (5, True), refused
         assert ready("commit", "--token-file", file).code == 5
         assert "service:nightly\tservice\tread,sync" in ready("user", "list").out
 
     def test_a_service_that_only_pushes_is_well(self, ready: Pfa, tmp_path: Path) -> None:
         words = ("auth", "issue", "--service", "pusher", "--right", "sync", "--ttl", "1h")
         file = kept(tmp_path / "pusher.token", token_of(ready(*words)))
-        told = ready("doctor", "--token-file", file)
-        assert told.code == 0, told.out
-        assert "service:pusher in HOLNG" in told.out
-        assert "skipped  baseline: requires the right read" in told.out
+        ran = ready("doctor", "--token-file", file)
+        assert ran.code == 0, ran.out
+        assert "service:pusher in HOLNG" in ran.out
+        assert "skipped  baseline: requires the right read" in ran.out
 
-    def test_status_tells_rights_that_are_not_the_role_s(self, ready: Pfa, tmp_path: Path) -> None:
+    def test_status_shows_rights_that_differ_from_the_role(
+        self, ready: Pfa, tmp_path: Path
+    ) -> None:
         ready("user", "grant", "rita", "--role", "viewer", "--right", "export")
         file = kept(tmp_path / "rita.token", token_of(ready("auth", "issue", "--user", "rita")))
         assert "HOLNG (read, export)" in ready("auth", "status", "--token-file", file).out
-        told = ready("auth", "status", "--token-file", file, "-o", "json").json["data"]
-        assert (told["organizations"], told["rights"]) == (
+        ran = ready("auth", "status", "--token-file", file, "-o", "json").json["data"]
+        assert (ran["organizations"], ran["rights"]) == (
             {"HOLNG": "viewer"},
             {"HOLNG": ["read", "export"]},
         )
 
-    def test_a_list_of_nobody_s_tokens_says_so(self, ready: Pfa) -> None:
-        told = ready("auth", "list", "--user", "nobody")
-        assert (told.code, told.out) == (0, "")
-        assert "no active tokens of nobody; add --ended for others" in told.err
+    def test_a_user_without_tokens_is_reported(self, ready: Pfa) -> None:
+        ran = ready("auth", "list", "--user", "nobody")
+        assert (ran.code, ran.out) == (0, "")
+        assert "no active tokens of nobody; add --ended for others" in ran.err
         assert "no tokens of nobody" in ready("auth", "list", "--user", "nobody", "--ended").err
 
     @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ class TestCommands:
         assert secret not in said
         assert (folder / "jwt.key").read_text().strip() not in said
 
-    def test_the_audit_trail_tells_of_tokens_and_keys(self, ready: Pfa, vera: str) -> None:
+    def test_the_audit_trail_holds_tokens_and_keys(self, ready: Pfa, vera: str) -> None:
         ready("auth", "keys", "rotate")
         ready("auth", "revoke", "--user", "vera")
         log = ready("log", "-o", "json")
@@ -169,8 +171,8 @@ class TestCommands:
         self, ready: Pfa, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PFA_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
-        told = ready("auth", "status")
-        assert (told.code, "cannot check whether it was revoked" in told.err) == (0, True)
+        ran = ready("auth", "status")
+        assert (ran.code, "cannot check whether it was revoked" in ran.err) == (0, True)
 
 
 class TestSources:
@@ -199,10 +201,10 @@ class TestSources:
     ) -> None:
         monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
         file = kept(tmp_path / "pfa-token", vera, mode)
-        told = ready("auth", "status", "-o", "json")
-        assert told.code == code
+        ran = ready("auth", "status", "-o", "json")
+        assert ran.code == code
         if code == 0:
-            assert told.json["data"]["source"] == "$CREDENTIALS_DIRECTORY/pfa-token"
+            assert ran.json["data"]["source"] == "$CREDENTIALS_DIRECTORY/pfa-token"
             assert ready("auth", "refresh").code == 2
         # Named, it is the same file.
         assert ready("auth", "status", "--token-file", file).code == code
@@ -218,8 +220,8 @@ class TestSources:
         self, ready: Pfa, vera: str, tmp_path: Path, mode: int
     ) -> None:
         file = kept(tmp_path / "vera.token", vera, mode)
-        told = ready("list", "--token-file", file)
-        assert (told.code, vera in told.err) == (78, False)
+        ran = ready("list", "--token-file", file)
+        assert (ran.code, vera in ran.err) == (78, False)
 
 
 class TestSecrecy:
@@ -262,16 +264,16 @@ class TestSecrecy:
     def test_a_token_on_the_command_line_is_refused_and_not_said_again(
         self, ready: Pfa, words: tuple[str, ...], style: tuple[str, ...]
     ) -> None:
-        told = ready(*words, *style)
-        assert told.code in (2, 5, 6), told.err
-        assert EXAMPLE[-12:] not in told.out + told.err
+        ran = ready(*words, *style)
+        assert ran.code in (2, 5, 6), ran.err
+        assert EXAMPLE[-12:] not in ran.out + ran.err
 
     def test_a_token_in_a_variable_that_names_a_file_is_not_said_again(
         self, ready: Pfa, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PFA_TOKEN_FILE", EXAMPLE)
-        told = ready("-v", "list", "--debug")
-        assert (told.code, EXAMPLE[-12:] in told.err) == (2, False)
+        ran = ready("-v", "list", "--debug")
+        assert (ran.code, EXAMPLE[-12:] in ran.err) == (2, False)
 
     @pytest.mark.parametrize(
         "words", [("list",), ("auth", "status"), ("auth", "refresh"), ("doctor",)]
@@ -285,9 +287,9 @@ class TestSecrecy:
         )
         for token in (vera[:-4], f"{claims}.{body}.", f"{header}.{body}.{'A' * 43}", "x" + vera):
             monkeypatch.setenv("PFA_TOKEN", token)
-            told = ready(*words, "-v", "--debug")
-            assert told.code != 0
-            assert body not in told.out + told.err
+            ran = ready(*words, "-v", "--debug")
+            assert ran.code != 0
+            assert body not in ran.out + ran.err
 
     def test_whatever_goes_to_stderr_has_its_tokens_masked(
         self, capsys: pytest.CaptureFixture[str], vera: str
@@ -301,10 +303,10 @@ class TestSecrecy:
     ) -> None:
         """As `ps` sees it: a child that prints its own arguments while the token is in use."""
         log = tmp_path / "run.log"
-        told = ready("sync", "push", "--log-file", str(log), "--log-format", "json")
-        assert told.code in (0, 78)
+        ran = ready("sync", "push", "--log-file", str(log), "--log-format", "json")
+        assert ran.code in (0, 78)
         stored = (Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "token").read_text().strip()
-        assert stored not in (log.read_text() if log.exists() else "") + told.out + told.err
+        assert stored not in (log.read_text() if log.exists() else "") + ran.out + ran.err
         script = (
             "import sys; from pathlib import Path; from pfa_cli.app import main;"
             " code = main(['auth', 'status']);"

@@ -40,7 +40,7 @@ def commons(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     ],
     ids=" ".join,
 )
-def test_common_options_stand_before_or_after_the_command_and_the_inner_one_wins(
+def test_common_options_come_before_or_after_the_command_and_the_inner_one_wins(
     words: list[str], commons: list[Any]
 ) -> None:
     main(words)
@@ -52,14 +52,14 @@ def test_common_options_stand_before_or_after_the_command_and_the_inner_one_wins
     [["-n", "commit"], ["commit", "-n"], ["commit", "--dry-run"], ["user", "-n", "revoke", "anna"]],
     ids=" ".join,
 )
-def test_a_rehearsal_is_asked_for_before_or_after_the_command(
+def test_a_dry_run_is_asked_for_before_or_after_the_command(
     words: list[str], commons: list[Any]
 ) -> None:
     main(words)
     assert commons[0].dry_run
 
 
-def test_what_cannot_be_rehearsed_is_refused_rather_than_done(
+def test_a_dry_run_that_a_command_lacks_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["-n", "auth", "logout"]) == 2
@@ -100,9 +100,9 @@ def test_a_wrong_command_line_is_one_error_line_and_exit_code_2(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    last = told.err.splitlines()[-1]
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    last = printed.err.splitlines()[-1]
     assert last.startswith("error: ")
     assert last.endswith("[INVALID_REQUEST]")
     assert message in last

@@ -1,4 +1,4 @@
-"""The group `pfa auth`, and what its commands share."""
+"""The group `pfa auth` with its output of tokens."""
 
 from __future__ import annotations
 

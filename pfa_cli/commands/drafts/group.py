@@ -1,4 +1,4 @@
-"""The group `pfa draft`, and the selection of its commands."""
+"""The group `pfa draft` with its selection of records."""
 
 from __future__ import annotations
 

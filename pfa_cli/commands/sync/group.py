@@ -1,4 +1,4 @@
-"""The group `pfa sync`, and the progress display of its commands."""
+"""The group `pfa sync` with its progress display."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Locked = Annotated[
 
 
 class Progress:
-    """A counter on the terminal that overwrites itself, and a line for each wait before a retry."""
+    """A counter that overwrites itself; a line for each wait before a retry."""
 
     def __init__(self, talk: Talk, noun: str, done: str) -> None:
         """Begin.

@@ -79,9 +79,9 @@ def push(
     deadline: Deadline = None,
     if_locked: Locked = IfLocked.FAIL,
 ) -> int:
-    """Send the committed changes of all users of the organization to PEMS, oldest first.
+    """Send the committed changes of the organization to PEMS, oldest first.
 
-    Each change is sent exactly once, even after an interruption; what PEMS has accepted is in the
+    Those of every user are sent, each exactly once, even after an interruption; what PEMS has accepted is in the
     mirror at once. Where PEMS changed the same field meanwhile, a conflict is opened: pfa conflict.
     """
     options = core.PushOptions(
