@@ -81,8 +81,9 @@ def push(
 ) -> int:
     """Send the committed changes of the organization to PEMS, oldest first.
 
-    Those of every user are sent, each exactly once, even after an interruption; what PEMS has accepted is in the
-    mirror at once. Where PEMS changed the same field meanwhile, a conflict is opened: pfa conflict.
+    Those of every user are sent, each exactly once, even after an interruption; what PEMS has accepted
+    is in the mirror at once. Where PEMS changed the same field meanwhile, a conflict is opened: pfa
+    conflict.
     """
     options = core.PushOptions(
         session_id=session,
