@@ -25,10 +25,11 @@ if TYPE_CHECKING:
         open_database,
         psql_address,
         psql_program,
+        rls_status,
         stop_embedded,
         upgrade,
-        wall_status,
     )
+    from pfa_core.admin.database import rls_status as wall_status
     from pfa_core.admin.metrics import Metric, collect, exposition
     from pfa_core.audit.log import follow_log, list_log
     from pfa_core.audit.verify import verify_log
@@ -84,7 +85,7 @@ _HOME = {
         "access.tokens.signing_keys": "list_keys retire_key rotate_keys",
         "admin.consistency": "verify_database",
         "admin.database": "database_status database_url open_database psql_address psql_program"
-        " stop_embedded upgrade wall_status",
+        " rls_status stop_embedded upgrade",
         "admin.metrics": "Metric collect exposition",
         "audit.log": "follow_log list_log",
         "audit.verify": "verify_log",
@@ -125,7 +126,8 @@ _HOME = {
     for name in names.split()
 }
 
-# `jsontext` is what programs call it that were written before it was `exact_json`.
+# Names under which programs written earlier know `rls_status` and `exact_json`.
+_EARLIER = {"wall_status": "rls_status"}
 _MODULES = {"errors": "errors", "exact_json": "exact_json", "jsontext": "exact_json"}
 
 __all__ = [
@@ -206,6 +208,7 @@ __all__ = [
     "retry",
     "revoke",
     "revoke_tokens",
+    "rls_status",
     "rotate_keys",
     "save",
     "set_fields",
@@ -228,6 +231,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    name = _EARLIER.get(name, name)
     if name in _HOME:
         return getattr(import_module(f"pfa_core.{_HOME[name]}"), name)
     if name in _MODULES:

@@ -139,8 +139,8 @@ def _schema(call: Invocation) -> Finding:
 
 def _row_level_security(call: Invocation) -> Finding:
     """Check whether row-level security applies to this connection."""
-    found = core.wall_status(call.settings)
-    if not found.stands:
+    found = core.rls_status(call.settings)
+    if not found.applies:
         text = f"not enforced: {found.reason} ({found.role})"
         cure = "see docs/how-to.md, Enable row-level security"
         return Finding("row-level security", "notice", text, cure)

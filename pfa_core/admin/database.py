@@ -1,9 +1,10 @@
-"""The database as a whole: open it, bring its schema up to date, say how it is."""
+"""The database as a whole: handle, schema version, status, embedded server."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,21 @@ from pfa_core.store.embedded import server
 from pfa_core.store.migrations import UpgradeReport
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseStatus:
-    """How the database is. `address` never holds a password; `problem` is empty when all is well."""
+class DatabaseKind(StrEnum):
+    """Whose server it is: EMBEDDED is managed by pfa, SERVER by the user."""
 
-    kind: str
+    EMBEDDED = "embedded"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseStatus:
+    """Where the database is and in which state.
+
+    `address` never holds a password; `problem` is empty when the database is usable.
+    """
+
+    kind: DatabaseKind
     reachable: bool
     address: str
     server_version: str
@@ -35,32 +46,34 @@ class DatabaseStatus:
 
 @dataclass(frozen=True, slots=True)
 class RlsStatusReport:
-    """Whether the database keeps `role` from rows that no token lets it see; `reason`: why not.
-    `may_create`: it could put functions of its own beside pfa's."""
+    """Whether row-level security applies to `role`; `reason`: why not.
+
+    `may_create`: the role could create functions that shadow pfa's.
+    """
 
     role: str
-    stands: bool
+    applies: bool
     reason: str
     may_create: bool
 
 
 def open_database(settings: Settings, *, require_schema: bool = True) -> Database:
-    """A handle on the database the settings name; it connects at first use.
+    """Make a handle on the database that the settings name; it connects at first use.
 
-    The embedded server is started and migrated on demand; a server of one's own never: there a
-    missing or old schema is SchemaOutdated.
+    The embedded server is started and migrated on demand; another server never: there a missing or old
+    schema is SchemaOutdated.
     """
     return Database(settings.database_url, settings.embedded_dir, require_schema=require_schema)
 
 
 def upgrade(settings: Settings, *, dry_run: bool = False) -> UpgradeReport:
-    """Apply the migrations that the database lacks; with `dry_run` the same, rolled back."""
+    """Apply the migrations that the database lacks; with `dry_run` roll them back."""
     with open_database(settings, require_schema=False) as db:
         return db.administer(lambda conn: migrations.upgrade(conn, dry_run=dry_run))
 
 
 def database_status(settings: Settings) -> DatabaseStatus:
-    """How the database is, without starting anything."""
+    """Report where the database is and in which state, without starting anything."""
     own = settings.database_url is None
     state = server.status(settings.embedded_dir) if own else None
     address = (
@@ -76,7 +89,7 @@ def database_status(settings: Settings) -> DatabaseStatus:
     else:
         problem = "not running; the next command starts it"
     return DatabaseStatus(
-        kind="embedded" if own else "server",
+        kind=DatabaseKind.EMBEDDED if own else DatabaseKind.SERVER,
         reachable=bool(version),
         address=address,
         server_version=version or (state.version if state else ""),
@@ -89,21 +102,25 @@ def database_status(settings: Settings) -> DatabaseStatus:
     )
 
 
-def wall_status(settings: Settings) -> RlsStatusReport:
-    """Whether row level security holds the program's role off, as far as the catalog tells."""
+def rls_status(settings: Settings) -> RlsStatusReport:
+    """Read from the catalog whether row-level security applies to the program's role.
+
+    Raises:
+        SchemaOutdated: The database has no schema of pfa.
+    """
     with open_database(settings) as db:
         facts = db.read(rls.role)
     if facts is None:
         raise SchemaOutdated("the database has no schema of pfa", hint="type: pfa db upgrade")
     why = ""
     if facts.on_citus:
-        why = "Citus takes no such policies; statements keep to their organization by themselves"
+        why = "Citus supports no such policies; each statement names its organization"
     elif not facts.has_policies:
-        why = "the tables have no row level security"
+        why = "the tables have no policies"
     elif facts.is_superuser or facts.bypasses:
-        why = "row level security does not bind a superuser"
+        why = "policies do not apply to a superuser"
     elif facts.is_owner:
-        why = "row level security does not bind the tables' owner"
+        why = "policies do not apply to the owner of the tables"
     return RlsStatusReport(facts.name, not why, why, may_create=facts.creates)
 
 
@@ -111,7 +128,7 @@ def stop_embedded(settings: Settings) -> bool:
     """Stop the embedded server; False when it did not run.
 
     Raises:
-        ConfigInvalid: The settings name a server of one's own, which is not ours to stop.
+        ConfigInvalid: The settings name another server, which pfa does not manage.
     """
     if settings.database_url is not None:
         raise ConfigInvalid("the database is a server of your own; pfa stops only the embedded one")
@@ -119,7 +136,7 @@ def stop_embedded(settings: Settings) -> bool:
 
 
 def database_url(settings: Settings) -> str:
-    """An address that psql takes; starts and migrates the embedded server when it has to."""
+    """Return an address for psql, starting and migrating the embedded server where needed."""
     if settings.database_url is not None:
         return settings.database_url
     with open_database(settings) as db:
@@ -128,12 +145,12 @@ def database_url(settings: Settings) -> str:
 
 
 def psql_address(settings: Settings) -> tuple[str, str]:
-    """The address as psql may be given it, and the password to hand over in PGPASSWORD ('': none)."""
+    """Return the address for psql without its password, and the password ('': none)."""
     return split_password(database_url(settings))
 
 
 def psql_program(settings: Settings) -> Path:
-    """The psql to talk to the database with: the embedded server's own, else the one on the PATH."""
+    """Find psql: the embedded server's own for it, else the one on the PATH."""
     found = shutil.which("psql")
     if settings.database_url is not None and found:
         return Path(found)
