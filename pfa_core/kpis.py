@@ -1,92 +1,82 @@
-"""KPIs with the principal's drafts in them: exact, and instant where the rollup knows the answer."""
+"""KPIs with the caller's drafts in them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from psycopg import Connection
-
-from pfa_core.authorization import authorize
 from pfa_core.errors import InvalidRequest
-from pfa_core.masking import mask_for
 from pfa_core.model.kpi import DIMENSIONS, MONTH, Group, MonthGroup, Stats, Sums, figures, total
 from pfa_core.model.months import Moves, month_groups
-from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters
+from pfa_core.model.query import Filters, require_comparable
 from pfa_core.model.rights import Operation
-from pfa_core.store.database import Database
+from pfa_core.operation import Tx, reads
 from pfa_core.store.reads.sums import Grouped, Part, moves, sums
 
 Summed = TypeVar("Summed", Sums, Moves)
 ByGroup = dict[tuple[Any, ...], Summed]
 
 
+def _check(filters: Filters, *, by: Sequence[str] = (), baseline: bool = False) -> None:
+    for name in by:
+        if name not in DIMENSIONS:
+            raise InvalidRequest(
+                f"cannot group by {name!r}", hint=f"dimensions: {', '.join(DIMENSIONS)}"
+            )
+    if len(set(by)) != len(by):
+        raise InvalidRequest("a dimension is listed twice")
+    if baseline:
+        require_comparable(filters)
+
+
+@reads(Operation.COMPUTE_STATS, check=_check)
 def compute_stats(
-    db: Database,
-    principal: Principal,
-    filters: Filters,
-    *,
-    by: Sequence[str] = (),
-    baseline: bool = False,
+    tx: Tx, filters: Filters, *, by: Sequence[str] = (), baseline: bool = False
 ) -> Stats:
-    """KPIs of the matching records, all from one snapshot.
+    """Compute the KPIs of the matching records.
 
     Filters and groups choose records by their merged values; forecast and actual are computed from
     merged values, the plan from the mirror's own values and flags. `baseline_cost` is what the same
-    question answers without the principal's modifications.
+    question answers without the caller's modifications.
 
     Args:
         by: Dimensions to group by (see `model.kpi.DIMENSIONS`), in this order. With `month` the
-            costs are spread over the calendar (see `model.months`) and stand in `months`.
-        baseline: Leave the principal's modifications out altogether.
+            costs are spread over the calendar (see `model.months`) and are in `months`.
+        baseline: Leave the caller's modifications out altogether.
 
     Raises:
-        InvalidRequest: An unknown dimension, one named twice, too many months to tell, or
-            `baseline` with a filter on modifications.
+        InvalidRequest: An unknown dimension, one listed twice, too many months, or `baseline` with a
+            filter on modifications.
     """
-    _require_dimensions(by)
-    if baseline and (filters.narrows_touched() or filters.changed):
-        raise InvalidRequest("the baseline knows no states, sessions or changes")
+    groups = () if MONTH in by else by
+    dimensions = ("category", *(name for name in groups if name != "category"))
 
-    def work(conn: Connection[Any]) -> Stats:
-        mask = mask_for(principal, authorize(conn, principal, Operation.COMPUTE_STATS))
-        groups = () if MONTH in by else by
-        dimensions = ("category", *(name for name in groups if name != "category"))
+    def read(part: Part, *, narrowed: bool = False) -> Grouped:
+        return sums(tx.conn, tx.principal, part, filters, dimensions, narrowed=narrowed)
 
-        def read(part: Part, *, narrowed: bool = False) -> Grouped:
-            return sums(conn, principal, part, filters, dimensions, narrowed=narrowed)
-
-        merged, without = overlaid(read, filters, baseline=baseline)
-        found = Stats(
-            figures(total(merged.values()), total(without.values())),
-            _categories(merged),
-            _groups(merged, without, dimensions, groups) if groups else (),
-            _months(conn, principal, filters, by, baseline=baseline) if MONTH in by else (),
-        )
-        return mask.stats(found)
-
-    return db.read(work)
+    merged, without = overlaid(read, filters, baseline=baseline)
+    found = Stats(
+        figures=figures(total(merged.values()), total(without.values())),
+        category_breakdown=_categories(merged),
+        groups=_groups(merged, without, dimensions, groups) if groups else (),
+        months=_months(tx, filters, by, baseline=baseline) if MONTH in by else (),
+    )
+    return tx.mask.stats(found)
 
 
 def _months(
-    conn: Connection[Any],
-    principal: Principal,
-    filters: Filters,
-    by: Sequence[str],
-    *,
-    baseline: bool,
+    tx: Tx, filters: Filters, by: Sequence[str], *, baseline: bool
 ) -> tuple[MonthGroup, ...]:
     others = [name for name in by if name != MONTH]
 
     def read(part: Part, *, narrowed: bool = False) -> dict[tuple[Any, ...], Moves]:
-        return moves(conn, principal, part, filters, others, narrowed=narrowed)
+        return moves(tx.conn, tx.principal, part, filters, others, narrowed=narrowed)
 
     return month_groups(*overlaid(read, filters, baseline=baseline), by)
 
 
 def _categories(merged: Grouped) -> Mapping[str, int]:
-    """How many records each category has; it is the first of the dimensions."""
+    """Count the records of each category, the first of the dimensions."""
     counts: dict[str, int] = {}
     for key, part in merged.items():
         counts[key[0]] = counts.get(key[0], 0) + part.record_count
@@ -96,7 +86,7 @@ def _categories(merged: Grouped) -> Mapping[str, int]:
 def _groups(
     merged: Grouped, without: Grouped, dimensions: Sequence[str], by: Sequence[str]
 ) -> tuple[Group, ...]:
-    """Groups by key; one that only the baseline has stays when leaving it moved money."""
+    """List the groups by key; one that only the baseline has is kept when its money is not zero."""
     places = [dimensions.index(name) for name in by]
     mine, theirs = _fold(merged, places), _fold(without, places)
     groups = []
@@ -116,28 +106,18 @@ def _fold(parts: Grouped, places: Sequence[int]) -> Grouped:
     return {key: total(group) for key, group in found.items()}
 
 
-def _require_dimensions(by: Sequence[str]) -> None:
-    for name in by:
-        if name not in DIMENSIONS:
-            raise InvalidRequest(
-                f"cannot group by {name!r}", hint=f"dimensions: {', '.join(DIMENSIONS)}"
-            )
-    if len(set(by)) != len(by):
-        raise InvalidRequest("a dimension stands twice")
-
-
 class Read(Protocol[Summed]):
     """Reads the sums of a part's matching records by group."""
 
     def __call__(self, part: Part, *, narrowed: bool = False) -> ByGroup[Summed]:
-        """The sums; `narrowed` also applies the filters on the caller's modifications."""
+        """Read them; `narrowed` also applies the filters on the caller's modifications."""
         ...
 
 
 def overlaid(
     read: Read[Summed], filters: Filters, *, baseline: bool = False
 ) -> tuple[ByGroup[Summed], ByGroup[Summed]]:
-    """The sums of the matching records with the caller's modifications, and those without.
+    """Sum the matching records with the caller's modifications, and without them.
 
     Args:
         filters: Those on states and sessions choose touched records, and whether others count.

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -24,11 +24,11 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from psycopg import Connection
 
-from pfa_core.authorization import authorize
+from pfa_core.authorization import authorize, holds
 from pfa_core.masking import Mask, mask_for
 from pfa_core.model.audit import Action
 from pfa_core.model.member import Member
-from pfa_core.model.principal import Principal
+from pfa_core.model.principal import Principal, Right
 from pfa_core.model.rights import Operation
 from pfa_core.store import audit
 from pfa_core.store.database import Database
@@ -63,6 +63,10 @@ class Tx:
     def user_id(self) -> str:
         """Return the caller's user id."""
         return self.principal.user_id
+
+    def holds(self, right: Right) -> bool:
+        """Return whether both the caller's token and membership hold the right."""
+        return holds(self.principal, self.member, right)
 
     def now(self) -> datetime:
         """Return the time by the handle's clock."""
@@ -113,7 +117,11 @@ def reads(operation: Operation, *, check: Callable[..., object] | None = None) -
 
 
 def writes(
-    operation: Operation, *, own: bool = False, check: Callable[..., object] | None = None
+    operation: Operation,
+    *,
+    own: bool = False,
+    as_owner: bool = False,
+    check: Callable[..., object] | None = None,
 ) -> _Frame:
     """Frame an operation that writes, all of it in one transaction.
 
@@ -122,6 +130,8 @@ def writes(
     Args:
         own: It changes the caller's own work: their other transactions of this kind wait until it ends,
             and services, which have no work of their own, are refused.
+        as_owner: It changes tokens or keys, which only the owner of the tables may: the transaction is the
+            owner's on the embedded server; elsewhere the address has to be the owner's.
         check: As in `reads`.
     """
 
@@ -130,12 +140,13 @@ def writes(
         def public(db: Database, principal: Principal, *args: P.args, **kwargs: P.kwargs) -> Result:
             if check is not None:
                 check(*args, **kwargs)
-            return db.transact(
-                lambda conn: body(
-                    _authorized(conn, db, principal, operation, own=own), *args, **kwargs
-                ),
-                dry_run=kwargs.get("dry_run") is True,
-            )
+            with db.administration() if as_owner else nullcontext(db) as handle:
+                return handle.transact(
+                    lambda conn: body(
+                        _authorized(conn, db, principal, operation, own=own), *args, **kwargs
+                    ),
+                    dry_run=kwargs.get("dry_run") is True,
+                )
 
         return _signed(public, body)
 

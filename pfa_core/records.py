@@ -1,23 +1,22 @@
-"""Merged records: baseline ‖ the principal's own modifications, one row per record always."""
+"""Merged records: the mirror with the caller's own modifications, one row per record."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg import Connection
-
 from pfa_core import exact_json
-from pfa_core.authorization import authorize, require_order
+from pfa_core.authorization import require_order
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NotFound
-from pfa_core.masking import SHOWN_FIELDS, Mask, mask_for
+from pfa_core.masking import SHOWN_FIELDS, Mask
 from pfa_core.model.delta import FieldConflict, merge
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, Query
+from pfa_core.model.query import Filters, Query, require_text
 from pfa_core.model.rights import Operation
+from pfa_core.operation import Tx, reads, snapshot
 from pfa_core.store import mirror, modifications
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import by_record
@@ -25,17 +24,17 @@ from pfa_core.store.reads import merged as store
 from pfa_core.store.suggestions import nearest
 
 MAX_PAGE_SIZE = 10_000
+MAX_PAGE = 10**9
 MAX_LIMIT = 10**12
 EXPORT_BLOCK = 64 * 1024  # characters
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MergedRecord:
-    """One record as the principal sees it.
+    """One record as the caller sees it.
 
-    `data_json` is the merged record as PostgreSQL writes it, every digit kept; the rest speaks of
-    the topmost modification: version 0 and None where the record is pristine. Where `masked`, money
-    is null.
+    `data_json` is the merged record as PostgreSQL writes it, every digit kept; the rest describes the
+    topmost modification: version 0 and None where the record is pristine. Where `masked`, money is null.
     """
 
     pfa_id: str
@@ -49,14 +48,16 @@ class MergedRecord:
 
     @property
     def data(self) -> dict[str, Any]:
-        """The merged record; numbers with a point are Decimal."""
+        """Return the merged record; numbers with a point are Decimal."""
         return exact_json.loads(self.data_json)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordPage:
-    """Some of the matching records in order, and how many there are. `next` is the cursor behind
-    the last one, None at the end."""
+    """Some of the matching records in order, and how many match.
+
+    `next` is the cursor after the last one, None at the end.
+    """
 
     records: list[MergedRecord]
     total_records: int
@@ -66,14 +67,16 @@ class RecordPage:
 
     @property
     def total_pages(self) -> int:
-        """How many pages of this size there are."""
+        """Return how many pages of this size there are."""
         return -(-self.total_records // self.page_size)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordDetail:
-    """One record whole: the mirror's values, the principal's stacked delta, both merged. Where
-    `masked`, money is None."""
+    """One record whole: the mirror's values, the caller's stacked delta, both merged.
+
+    Where `masked`, money is None.
+    """
 
     pfa_id: str
     baseline: Mapping[str, Any]
@@ -82,51 +85,58 @@ class RecordDetail:
     mirror_version: int
     mirror_updated_at: datetime
     missing_since: datetime | None
-    sync_state: str
+    sync_state: State
     modifications: list[ModificationView]
     overtaken: list[FieldConflict]
     masked: bool = False
 
 
-def list_records(
-    db: Database, principal: Principal, query: Query, *, page: int = 1, page_size: int = 100
-) -> RecordPage:
-    """One page of the matching records.
+def _check_page(
+    query: Query,  # noqa: ARG001 - a check takes what the operation takes
+    *,
+    page: int = 1,
+    page_size: int = 100,
+) -> None:
+    if not 1 <= page_size <= MAX_PAGE_SIZE:
+        raise InvalidRequest(f"a page has 1 to {MAX_PAGE_SIZE:,} records, not {page_size}")
+    if not 1 <= page <= MAX_PAGE:
+        raise InvalidRequest(f"pages count from 1, there is no page {page}")
+
+
+@reads(Operation.LIST_RECORDS, check=_check_page)
+def list_records(tx: Tx, query: Query, *, page: int = 1, page_size: int = 100) -> RecordPage:
+    """List one page of the matching records.
 
     Args:
-        page: From 1; ignored when the query continues behind a cursor, which costs the same at any depth.
+        page: From 1; ignored when the query continues after a cursor, which costs the same at any depth.
         page_size: 1 to 10,000.
 
     Raises:
-        InvalidRequest: Page, size or cursor make no sense.
-        NotFound, Forbidden, PermissionDenied: See `guard.enter`.
-        PermissionDenied: An order by money, which the principal may not see.
+        InvalidRequest: Page, size or cursor out of range.
+        NotFound, Forbidden, PermissionDenied: See `authorization.authorize`.
+        PermissionDenied: An order by money, which the caller may not see.
     """
-    if not 1 <= page_size <= MAX_PAGE_SIZE:
-        raise InvalidRequest(f"a page has 1 to {MAX_PAGE_SIZE:,} records, not {page_size}")
-    if not 1 <= page <= 10**9:
-        raise InvalidRequest(f"pages count from 1, there is no page {page}")
+    _require_order(tx, query)
     offset = 0 if query.after else (page - 1) * page_size
-
-    def work(conn: Connection[Any]) -> RecordPage:
-        mask = _enter(conn, principal, query, Operation.LIST_RECORDS)
-        rows, cursor = store.page(conn, principal, query, limit=page_size, offset=offset)
-        total = store.count(conn, principal, query)
-        records = [_record(row, principal, mask) for row in rows]
-        return RecordPage(records, total, page, page_size, cursor)
-
-    return db.read(work)
+    rows, cursor = store.page(tx.conn, tx.principal, query, limit=page_size, offset=offset)
+    return RecordPage(
+        records=[_record(tx, row) for row in rows],
+        total_records=store.count(tx.conn, tx.principal, query),
+        page=page,
+        page_size=page_size,
+        next=cursor,
+    )
 
 
 def stream_records(
     db: Database, principal: Principal, query: Query, *, limit: int | None = None
 ) -> Iterator[MergedRecord]:
-    """Every matching record in order, one at a time, in constant memory and from one snapshot."""
+    """Yield every matching record in order, in constant memory and from one snapshot."""
     _require_limit(limit)
-    with db.snapshot() as conn:
-        mask = _enter(conn, principal, query, Operation.STREAM_RECORDS)
-        for row in store.stream(conn, principal, query, limit=limit):
-            yield _record(row, principal, mask)
+    with snapshot(db, principal, Operation.STREAM_RECORDS) as tx:
+        _require_order(tx, query)
+        for row in store.stream(tx.conn, principal, query, limit=limit):
+            yield _record(tx, row)
 
 
 def export_jsonl(
@@ -138,7 +148,7 @@ def export_jsonl(
     limit: int | None = None,
     masked: Callable[[], object] | None = None,
 ) -> int:
-    """Write every matching record in order as a line of JSON; how many they were.
+    """Write every matching record in order as a line of JSON; return their number.
 
     The lines are those of `pfa list -o jsonl`: pfaId, data (merged, every digit kept), syncState,
     sessionId, version, modifiedAt, modifiedBy. From one snapshot and in constant memory.
@@ -148,70 +158,62 @@ def export_jsonl(
         masked: Called once, before anything is written, when money is null in the lines.
     """
     _require_limit(limit)
+    with snapshot(db, principal, Operation.EXPORT_JSONL) as tx:
+        _require_order(tx, query)
+        if tx.mask.hides and masked:
+            masked()
+        shown = SHOWN_FIELDS if tx.mask.hides else None
+        return _write(store.elements(tx.conn, principal, query, limit=limit, shown=shown), write)
+
+
+def _write(lines: Iterable[str], write: Callable[[bytes], object]) -> int:
+    """Write the lines in blocks; return their number."""
     written, size = 0, 0
     waiting: list[str] = []
-    with db.snapshot() as conn:
-        mask = _enter(conn, principal, query, Operation.EXPORT_JSONL)
-        if mask.hides and masked:
-            masked()
-        shown = SHOWN_FIELDS if mask.hides else None
-        for line in store.elements(conn, principal, query, limit=limit, shown=shown):
-            waiting.append(line)
-            size += len(line)
-            if size >= EXPORT_BLOCK:
-                write(_lines(waiting))
-                written, waiting, size = written + len(waiting), [], 0
-        write(_lines(waiting))
+    for line in lines:
+        waiting.append(line)
+        size += len(line)
+        if size >= EXPORT_BLOCK:
+            write(_block(waiting))
+            written, waiting, size = written + len(waiting), [], 0
+    write(_block(waiting))
     return written + len(waiting)
 
 
-def _lines(texts: Sequence[str]) -> bytes:
-    return "\n".join([*texts, ""]).encode()
+def _block(lines: Sequence[str]) -> bytes:
+    return "\n".join([*lines, ""]).encode()
 
 
-def count_records(db: Database, principal: Principal, query: Query) -> int:
-    """How many records match."""
-
-    def work(conn: Connection[Any]) -> int:
-        _enter(conn, principal, query, Operation.COUNT_RECORDS)
-        return store.count(conn, principal, query)
-
-    return db.read(work)
+@reads(Operation.COUNT_RECORDS)
+def count_records(tx: Tx, query: Query) -> int:
+    """Count the matching records."""
+    _require_order(tx, query)
+    return store.count(tx.conn, tx.principal, query)
 
 
-def show_records(db: Database, principal: Principal, ids: Sequence[str]) -> list[RecordDetail]:
-    """Records whole, in the order asked for.
+@reads(Operation.SHOW_RECORDS)
+def show_records(tx: Tx, ids: Sequence[str]) -> list[RecordDetail]:
+    """Show records whole, in the order of the ids.
 
     Raises:
         NotFound: Some of them do not exist; `details` names each.
     """
-
-    def work(conn: Connection[Any]) -> list[RecordDetail]:
-        mask = mask_for(principal, authorize(conn, principal, Operation.SHOW_RECORDS))
-        Filters(id=tuple(ids))
-        rows = mirror.rows(conn, principal.organization_id, ids)
-        _require_all(ids, rows, principal)
-        stacks = by_record(modifications.active(conn, principal, ids))
-        return [_detail(rows[pfa_id], stacks.get(pfa_id, []), mask) for pfa_id in ids]
-
-    return db.read(work)
+    for pfa_id in ids:
+        require_text(pfa_id)
+    rows = mirror.rows(tx.conn, tx.organization_id, ids)
+    _require_all(tx, ids, rows)
+    stacks = by_record(modifications.active(tx.conn, tx.principal, ids))
+    return [_detail(rows[pfa_id], stacks.get(pfa_id, []), tx.mask) for pfa_id in ids]
 
 
-def nearest_value(db: Database, principal: Principal, filters: Filters) -> str:
-    """For filters that found nothing: which value exists nowhere and which one comes nearest."""
-
-    def work(conn: Connection[Any]) -> str:
-        authorize(conn, principal, Operation.NEAREST_VALUE)
-        return nearest(conn, principal, filters)
-
-    return db.read(work)
+@reads(Operation.NEAREST_VALUE)
+def nearest_value(tx: Tx, filters: Filters) -> str:
+    """Suggest a value for filters that match nothing: which is unknown, which is most similar."""
+    return nearest(tx.conn, tx.principal, filters)
 
 
-def _enter(conn: Connection[Any], principal: Principal, query: Query, operation: Operation) -> Mask:
-    """Let the principal ask the query; what hides money from them in the answer."""
-    member = authorize(conn, principal, operation)
-    require_order(principal, member, query.sort, operation)
-    return mask_for(principal, member)
+def _require_order(tx: Tx, query: Query) -> None:
+    require_order(tx.principal, tx.member, query.sort, tx.operation)
 
 
 def _require_limit(limit: int | None) -> None:
@@ -219,12 +221,18 @@ def _require_limit(limit: int | None) -> None:
         raise InvalidRequest(f"a limit is 0 to {MAX_LIMIT:,}, not {limit}")
 
 
-def _record(row: store.RowValues, principal: Principal, mask: Mask) -> MergedRecord:
+def _record(tx: Tx, row: store.RowValues) -> MergedRecord:
     pfa_id, data_json, state, session, version, at = row
-    by = principal.user_id if at else None
-    if mask.hides:
-        data_json = mask.record_json(data_json)
-    return MergedRecord(pfa_id, data_json, state, session, version, at, by, mask.hides)
+    return MergedRecord(
+        pfa_id=pfa_id,
+        data_json=tx.mask.record_json(data_json),
+        sync_state=state,
+        session_id=session,
+        version=version,
+        modified_at=at,
+        modified_by=tx.user_id if at else None,
+        masked=tx.mask.hides,
+    )
 
 
 def _detail(
@@ -234,28 +242,28 @@ def _detail(
     overtaken = {conflict.field: conflict for item in views for conflict in item.overtaken}
     mine = merge({}, *(item.delta for item in stack))
     return RecordDetail(
-        row.pfa_id,
-        mask.record(row.data),
-        mask.values(mine),
-        mask.record(merge(row.data, mine)),
-        row.version,
-        row.updated_at,
-        row.missing_since,
-        stack[-1].state if stack else State.PRISTINE,
-        views,
-        list(overtaken.values()),
-        mask.hides,
+        pfa_id=row.pfa_id,
+        baseline=mask.record(row.data),
+        mine=mask.values(mine),
+        merged=mask.record(merge(row.data, mine)),
+        mirror_version=row.version,
+        mirror_updated_at=row.updated_at,
+        missing_since=row.missing_since,
+        sync_state=State(stack[-1].state) if stack else State.PRISTINE,
+        modifications=views,
+        overtaken=list(overtaken.values()),
+        masked=mask.hides,
     )
 
 
-def _require_all(ids: Sequence[str], found: Mapping[str, Any], principal: Principal) -> None:
+def _require_all(tx: Tx, ids: Sequence[str], found: Mapping[str, Any]) -> None:
     lost = [pfa_id for pfa_id in ids if pfa_id not in found]
     if lost:
-        code = principal.organization_id
+        code = tx.organization_id
         what = f"record {lost[0]!r}" if len(lost) == 1 else f"{len(lost)} of {len(ids)} records"
         raise NotFound(
             f"{what} not found in {code}",
             details=[
-                Fault(pfa_id, "", FaultCode.NOT_FOUND, f"is no record of {code}") for pfa_id in lost
+                Fault(pfa_id, "", FaultCode.NOT_FOUND, f"not found in {code}") for pfa_id in lost
             ],
         )

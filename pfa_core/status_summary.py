@@ -1,4 +1,4 @@
-"""Where one stands: sessions, what waits, how old the baseline is, runs, the audit trail."""
+"""The status of the caller's drafts, sessions and runs."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from psycopg import Connection
-
-from pfa_core.authorization import authorize
 from pfa_core.model.delta import three_way
 from pfa_core.model.modification import State
-from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import Run
+from pfa_core.operation import Tx, reads
 from pfa_core.store import mirror, modifications, runs
-from pfa_core.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
-    """One session's modifications in one state; `overtaken` counts those PEMS moved under."""
+    """One session's modifications in one state.
+
+    `overtaken` counts those whose fields PEMS changed since.
+    """
 
     session_id: str
-    state: str
+    state: State
     records: int
     last_change: datetime
     overtaken: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReport:
-    """Where the principal stands. `baseline_at` is when the last pull ended, None before the first;
-    `committed` counts what is on its way to PEMS, retries too, `sync_errors` what is not sent again by
-    itself."""
+    """The caller's sessions, what waits in them, the age of the baseline, the last runs.
+
+    `baseline_at` is when the last pull ended, None before the first; `committed` counts what is on its
+    way to PEMS, retries too, `sync_errors` what is not sent again without `pfa sync retry`.
+    """
 
     organization_id: str
     user_id: str
@@ -53,74 +53,69 @@ class StatusReport:
     next_command: str
 
 
-def status(db: Database, principal: Principal) -> StatusReport:
-    """Sessions, drafts, conflicts, what waits to be pushed, age of the baseline, last runs, and the
-    next command to type."""
-
-    def work(conn: Connection[Any]) -> StatusReport:
-        member = authorize(conn, principal, Operation.STATUS)
-        code = principal.organization_id
-        overtaken = _overtaken(conn, principal)
-        rows = modifications.sessions(conn, principal)
-        retrying = sum(row.retrying for row in rows)
-        sessions = [
-            SessionStatus(
-                row.session_id,
-                row.state,
-                row.records,
-                row.last_change,
-                overtaken[row.session_id, row.state],
-            )
-            for row in rows
-        ]
-        count = mirror.count(conn, code)
-        return StatusReport(
-            organization_id=code,
-            user_id=principal.user_id,
-            role=member.role,
-            record_count=count,
-            baseline_at=runs.last_pull(conn, code),
-            sessions=sessions,
-            drafts=_records(sessions, State.DRAFT),
-            committed=_records(sessions, State.COMMITTED)
-            + _records(sessions, State.SYNCING)
-            + retrying,
-            conflicts=_records(sessions, State.CONFLICT),
-            sync_errors=_records(sessions, State.SYNC_ERROR) - retrying,
-            overtaken=overtaken.total(),
-            runs=runs.runs(conn, code, 5),
-            next_command=_next_command(count, sessions, retrying),
-        )
-
-    return db.read(work)
+@reads(Operation.STATUS)
+def status(tx: Tx) -> StatusReport:
+    """Summarize the caller's drafts, conflicts and pending changes, with the next command to type."""
+    rows = modifications.sessions(tx.conn, tx.principal)
+    overtaken = _overtaken(tx)
+    sessions = [_session(row, overtaken) for row in rows]
+    retrying = sum(row.retrying for row in rows)
+    count = mirror.count(tx.conn, tx.organization_id)
+    under_way = _records(sessions, State.COMMITTED) + _records(sessions, State.SYNCING) + retrying
+    return StatusReport(
+        organization_id=tx.organization_id,
+        user_id=tx.user_id,
+        role=tx.member.role,
+        record_count=count,
+        baseline_at=runs.last_pull(tx.conn, tx.organization_id),
+        sessions=sessions,
+        drafts=_records(sessions, State.DRAFT),
+        committed=under_way,
+        conflicts=_records(sessions, State.CONFLICT),
+        sync_errors=_records(sessions, State.SYNC_ERROR) - retrying,
+        overtaken=overtaken.total(),
+        runs=runs.runs(tx.conn, tx.organization_id, 5),
+        next_command=_next_command(count, sessions, under_way),
+    )
 
 
-def _overtaken(conn: Connection[Any], principal: Principal) -> Counter[tuple[str, str]]:
-    moved = modifications.stale(conn, principal)
-    rows = mirror.rows(conn, principal.organization_id, [row.pfa_id for row in moved])
+def _overtaken(tx: Tx) -> Counter[tuple[str, str]]:
+    """Count the modifications by session and state whose fields PEMS changed since."""
+    stale = modifications.stale(tx.conn, tx.principal)
+    rows = mirror.rows(tx.conn, tx.organization_id, [row.pfa_id for row in stale])
     return Counter(
         (row.session_id, row.state)
-        for row in moved
+        for row in stale
         if three_way(row.base, row.delta, rows[row.pfa_id].data)
     )
 
 
-def _records(sessions: Sequence[SessionStatus], state: str) -> int:
+def _session(row: modifications.SessionRow, overtaken: Counter[tuple[str, str]]) -> SessionStatus:
+    return SessionStatus(
+        session_id=row.session_id,
+        state=State(row.state),
+        records=row.records,
+        last_change=row.last_change,
+        overtaken=overtaken[row.session_id, row.state],
+    )
+
+
+def _records(sessions: Sequence[SessionStatus], state: State) -> int:
     return sum(session.records for session in sessions if session.state == state)
 
 
-def _next_command(count: int, sessions: Sequence[SessionStatus], retrying: int) -> str:
+def _next_command(count: int, sessions: Sequence[SessionStatus], under_way: int) -> str:
     if not count:
         return "pfa sync pull --from FILE"
     if _records(sessions, State.CONFLICT):
         return "pfa conflict list"
     drafts = [session for session in sessions if session.state == State.DRAFT]
-    moved = [session for session in drafts if session.overtaken]
-    if moved:
-        return f"pfa diff {shlex.quote(moved[0].session_id)}"
+    overtaken = [session for session in drafts if session.overtaken]
+    if overtaken:
+        return f"pfa diff {shlex.quote(overtaken[0].session_id)}"
     if drafts:
         return f"pfa commit --session {shlex.quote(drafts[0].session_id)}"
-    if _records(sessions, State.COMMITTED) or _records(sessions, State.SYNCING) or retrying:
+    if under_way:
         return "pfa sync push"
     if _records(sessions, State.SYNC_ERROR):
         return "pfa sync retry --dry-run"

@@ -1,16 +1,13 @@
-"""Verify: does what is kept for speed agree with what it is made of?"""
+"""Comparison of the rollup and the overlays with what they are computed from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from psycopg import Connection
-
-from pfa_core.authorization import authorize
 from pfa_core.model.audit import Action
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
+from pfa_core.operation import Tx, reads, writes
 from pfa_core.store import audit, leases, members, mirror, overlays
 from pfa_core.store.database import Database
 from pfa_core.store.reads import drift
@@ -19,7 +16,7 @@ from pfa_core.store.reads.drift import RollupDrift
 
 @dataclass(frozen=True, slots=True)
 class OverlayDrift:
-    """A record that a user is shown wrongly."""
+    """A record whose stored overlay differs from the user's modifications."""
 
     user_id: str
     pfa_id: str
@@ -27,7 +24,7 @@ class OverlayDrift:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What does not agree: sums of the rollup, overlay rows; and whether it was mended."""
+    """The differing sums of the rollup and overlay rows, and whether they were repaired."""
 
     rollup: list[RollupDrift]
     overlays: list[OverlayDrift]
@@ -35,58 +32,61 @@ class VerifyReport:
 
     @property
     def clean(self) -> bool:
-        """Whether everything agrees."""
+        """Return whether no difference was found."""
         return not self.rollup and not self.overlays
 
 
 def verify_database(
     db: Database, principal: Principal, *, repair: bool = False, dry_run: bool = False
 ) -> VerifyReport:
-    """Compare the organization's rollup with its mirror, and every overlay row with its mirror row and
-    modifications; with `repair` make them anew. Writers wait while it repairs.
+    """Compare the organization's rollup and overlays with mirror and modifications.
+
+    With `repair` what differs is computed again; writers wait meanwhile.
 
     Raises:
-        PermissionDenied: The principal lacks the right `manage_settings`.
+        PermissionDenied: The caller lacks the right `manage_settings`.
     """
-
-    def work(conn: Connection[Any]) -> VerifyReport:
-        authorize(conn, principal, Operation.VERIFY_DATABASE)
-        code = principal.organization_id
-        if repair:
-            members.lock_members(conn, code)
-            members.lock_mirror(conn, code)
-        report = VerifyReport(
-            drift.rollup_drift(conn, code), _overlay_drift(conn, principal), repair
-        )
-        if repair and not report.clean:
-            _repair(conn, db, principal, report)
-        return report
-
-    return db.transact(work, dry_run=dry_run) if repair else db.read(work)
+    return _repair(db, principal, dry_run=dry_run) if repair else _compare(db, principal)
 
 
-def _overlay_drift(conn: Connection[Any], principal: Principal) -> list[OverlayDrift]:
+@reads(Operation.VERIFY_DATABASE)
+def _compare(tx: Tx) -> VerifyReport:
+    return _compared(tx, repair=False)
+
+
+@writes(Operation.VERIFY_DATABASE)
+def _repair(tx: Tx, *, dry_run: bool) -> VerifyReport:
+    members.lock_members(tx.conn, tx.organization_id)
+    members.lock_mirror(tx.conn, tx.organization_id)
+    report = _compared(tx, repair=True)
+    if report.rollup:
+        mirror.recompute_rollup(tx.conn, tx.organization_id)
+    for user, ids in _by_user(report.overlays).items():
+        overlays.refresh_overlays(tx.conn, _as(tx.principal, user), ids)
+    if not report.clean:
+        found = {"rollup": len(report.rollup), "overlays": len(report.overlays)}
+        at = leases.clock(tx.conn)
+        tx.audit(Action.REPAIR, [audit.Entry(tx.new_id(), before=found)], at=at)
+    return report
+
+
+def _compared(tx: Tx, *, repair: bool) -> VerifyReport:
+    return VerifyReport(drift.rollup_drift(tx.conn, tx.organization_id), _overlay_drift(tx), repair)
+
+
+def _overlay_drift(tx: Tx) -> list[OverlayDrift]:
     return [
         OverlayDrift(user, pfa_id)
-        for user, ids in drift.touched(conn, principal.organization_id).items()
-        for pfa_id in drift.overlay_drift(conn, _as(principal, user), ids)
+        for user, ids in drift.touched(tx.conn, tx.organization_id).items()
+        for pfa_id in drift.overlay_drift(tx.conn, _as(tx.principal, user), ids)
     ]
 
 
-def _repair(
-    conn: Connection[Any], db: Database, principal: Principal, report: VerifyReport
-) -> None:
-    code = principal.organization_id
-    if report.rollup:
-        mirror.recompute_rollup(conn, code)
-    wrong: dict[str, list[str]] = {}
-    for item in report.overlays:
-        wrong.setdefault(item.user_id, []).append(item.pfa_id)
-    for user, ids in wrong.items():
-        overlays.refresh_overlays(conn, _as(principal, user), ids)
-    found = {"rollup": len(report.rollup), "overlays": len(report.overlays)}
-    entry = audit.Entry(str(db.new_id()), before=found)
-    audit.write(conn, code, principal.user_id, Action.REPAIR, leases.clock(conn), [entry])
+def _by_user(items: list[OverlayDrift]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for item in items:
+        found.setdefault(item.user_id, []).append(item.pfa_id)
+    return found
 
 
 def _as(principal: Principal, user_id: str) -> Principal:

@@ -1,4 +1,4 @@
-"""Metrics: the state of an organization in numbers, in the text format of Prometheus."""
+"""Metrics of an organization, in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.authorization import authorize
+from pfa_core.model.audit import Direction
 from pfa_core.model.modification import State
-from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
+from pfa_core.operation import Tx, reads
 from pfa_core.store import leases, migrations
-from pfa_core.store.database import Database
 from pfa_core.store.reads import counts as store
 
-DIRECTIONS = ("pull", "push")
 ENDS = ("completed", "partial", "failed")
 _LABEL_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _HELP_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n"})
@@ -36,7 +34,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value of a metric, told apart from its others by labels."""
+    """One value of a metric, identified by its labels."""
 
     labels: Mapping[str, str]
     value: Number
@@ -44,7 +42,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric and its samples; without any where there is nothing to tell."""
+    """A metric and its samples, which may be none."""
 
     name: str
     kind: Kind
@@ -52,35 +50,31 @@ class Metric:
     samples: Sequence[Sample]
 
 
-def collect(db: Database, principal: Principal) -> list[Metric]:
-    """The state of the principal's organization, all of it at one moment.
+@reads(Operation.COLLECT)
+def collect(tx: Tx) -> list[Metric]:
+    """Measure the state of the caller's organization, all of it in one snapshot.
 
-    Counts and times of the whole organization, of every user; nothing of any record. Each sample
-    is labelled with the organization; seconds are seconds, moments seconds since 1970.
+    Counts and times of the whole organization, of all users; no values of records. Each sample is
+    labelled with the organization; durations are seconds, instants seconds since 1970.
 
     Raises:
-        NotFound, Forbidden, PermissionDenied: No such organization, no member, no right to read.
+        NotFound, Forbidden, PermissionDenied: See `authorization.authorize`.
     """
-
-    def work(conn: Connection[Any]) -> list[Metric]:
-        authorize(conn, principal, Operation.COLLECT)
-        code, now = principal.organization_id, db.clock()
-        families = [
-            *_records(conn, code),
-            *_changes(conn, code, now),
-            *_baseline(conn, code, now),
-            *_ended_runs(conn, code),
-            *_last_runs(conn, code),
-            _leases(conn, code),
-            *_program(conn),
-        ]
-        return [_labelled(metric, code) for metric in families]
-
-    return db.read(work)
+    conn, code, now = tx.conn, tx.organization_id, tx.now()
+    families = [
+        *_records(conn, code),
+        *_changes(conn, code, now),
+        *_baseline(conn, code, now),
+        *_ended_runs(conn, code),
+        *_last_runs(conn, code),
+        _leases(conn, code),
+        *_program(conn),
+    ]
+    return [_labelled(metric, code) for metric in families]
 
 
 def exposition(metrics: Iterable[Metric]) -> str:
-    """The metrics in the text format of Prometheus; those without a sample are left out."""
+    """Write the metrics in the text format of Prometheus, leaving out those without samples."""
     return "".join(f"{line}\n" for metric in metrics if metric.samples for line in _lines(metric))
 
 
@@ -103,12 +97,10 @@ def _changes(conn: Connection[Any], code: str, now: datetime) -> Iterator[Metric
         ],
     )
     dead, oldest = store.waiting(conn, code)
-    yield _gauge(
-        "pfa_dead_letters", "Commitments that are not sent again until somebody asks for it.", dead
-    )
+    yield _gauge("pfa_dead_letters", "Commitments that are not sent again without a retry.", dead)
     yield _gauge(
         "pfa_oldest_commitment_seconds",
-        "Age of the oldest commitment on its way to PEMS, dead letters left out; 0: none is.",
+        "Age of the oldest commitment on its way to PEMS, dead letters left out; 0: there is none.",
         _seconds(oldest, now) if oldest else 0,
     )
     yield _gauge(
@@ -135,13 +127,13 @@ def _baseline(conn: Connection[Any], code: str, now: datetime) -> Iterator[Metri
 
 
 def _ended_runs(conn: Connection[Any], code: str) -> Iterator[Metric]:
-    # Zeros too: what appears with its first failure has not increased in Prometheus's eyes.
-    number = {(direction, status): 0 for direction in DIRECTIONS for status in ENDS}
+    # Zeros too: a series that begins at 1 has no increase that an alert could see.
+    number = {(direction, status): 0 for direction in Direction for status in ENDS}
     number |= {(runs.direction, runs.status): runs.number for runs in store.runs(conn, code)}
     yield Metric(
         "pfa_runs_total",
         Kind.COUNTER,
-        "Runs that are over.",
+        "Runs that have ended.",
         [
             Sample({"direction": direction, "status": status}, count)
             for (direction, status), count in number.items()
@@ -150,7 +142,7 @@ def _ended_runs(conn: Connection[Any], code: str) -> Iterator[Metric]:
     yield Metric(
         "pfa_run_records_total",
         Kind.COUNTER,
-        "What the runs that are over did with records, as they counted it.",
+        "Records by outcome, as the runs that have ended counted them.",
         [
             Sample({"direction": direction, "outcome": outcome}, count)
             for direction, outcome, count in store.run_records(conn, code)
@@ -182,7 +174,7 @@ def _last_runs(conn: Connection[Any], code: str) -> Iterator[Metric]:
 
 def _leases(conn: Connection[Any], code: str) -> Metric:
     held = store.held_leases(conn, code, leases.clock(conn))
-    samples = [Sample({"direction": name}, int(name in held)) for name in DIRECTIONS]
+    samples = [Sample({"direction": name}, int(name in held)) for name in Direction]
     return Metric("pfa_lease_held", Kind.GAUGE, "1 while a run holds the lease.", samples)
 
 
@@ -210,7 +202,7 @@ def _labelled(metric: Metric, code: str) -> Metric:
 
 
 def _seconds(since: datetime, now: datetime) -> float:
-    """An age; clocks of several hosts differ, so that one may come out below zero."""
+    """Return an age, 0 where the clocks of two hosts differ the other way."""
     return max(0.0, (now - since).total_seconds())
 
 

@@ -5,24 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC
-from typing import Any
+from datetime import UTC, datetime
 from uuid import UUID
 
-from psycopg import Connection
-
-from pfa_core.authorization import authorize, holds, require
+from pfa_core.authorization import require
 from pfa_core.errors import InvalidRequest, NotFound
-from pfa_core.masking import Mask, mask_for
 from pfa_core.model.audit import ACTIONS, LogEntry, LogFilter
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, require_limit
+from pfa_core.model.query import require_limit, require_text
 from pfa_core.model.rights import OTHERS, Operation
+from pfa_core.operation import Tx, reads
 from pfa_core.store import audit, audit_chain, mirror
 from pfa_core.store.audit import LAST_ID, Place
 from pfa_core.store.database import Database
 
-STRETCH = 1_000  # entries that are followed at once
+FOLLOWED_AT_ONCE = 1_000  # entries that one transaction reads
 
 
 def list_log(
@@ -34,35 +31,30 @@ def list_log(
     session_id: str | None = None,
     limit: int = 100,
 ) -> list[LogEntry]:
-    """The audit trail, the newest entry first.
+    """List the audit trail, the newest entry first.
 
-    Members see what concerns them: their own entries, and everybody's when they manage users.
+    Members see their own entries, and those of all users when they manage users.
 
     Args:
         pfa_id, session_id: In place of those of the filters.
 
     Raises:
         NotFound: There is no such record, nor any entry of it.
-        PermissionDenied: The entries of somebody else were asked for, and the principal manages no users.
+        PermissionDenied: Another user's entries, and the caller does not manage users.
     """
     require_limit(limit)
     filters = filters or LogFilter()
-    wanted = _checked(
-        replace(
-            filters,
-            pfa_id=pfa_id or filters.pfa_id,
-            session_id=session_id or filters.session_id,
-        )
-    )
+    pfa_id, session_id = pfa_id or filters.pfa_id, session_id or filters.session_id
+    wanted = _checked(replace(filters, pfa_id=pfa_id, session_id=session_id))
+    return _list(db, principal, wanted, limit)
 
-    def work(conn: Connection[Any]) -> list[LogEntry]:
-        visible, mask = _visible(conn, principal, wanted, Operation.LIST_LOG)
-        found = audit.entries(conn, principal.organization_id, visible, limit=limit)
-        if not found and wanted.pfa_id:
-            _require_record(conn, principal.organization_id, wanted.pfa_id)
-        return [mask.log_entry(item) for item in found]
 
-    return db.read(work)
+@reads(Operation.LIST_LOG)
+def _list(tx: Tx, wanted: LogFilter, limit: int) -> list[LogEntry]:
+    found = audit.entries(tx.conn, tx.organization_id, _visible(tx, wanted), limit=limit)
+    if not found and wanted.pfa_id:
+        _require_record(tx, wanted.pfa_id)
+    return [tx.mask.log_entry(item) for item in found]
 
 
 def follow_log(
@@ -73,84 +65,90 @@ def follow_log(
     history: int = 10,
     wait: Callable[[], bool],
 ) -> Iterator[LogEntry]:
-    """The audit trail as it grows: the last entries there are, then each new one, none twice, none lost.
+    """Yield the last entries of the audit trail, then each new one, none twice, none lost.
 
-    New entries come in the order in which their transactions ended, whatever their ids and times say.
+    New entries come in the order in which their transactions ended, whatever their ids and times.
 
     Args:
-        history: How many entries that are there already come first, the oldest of them first.
-        wait: Called whenever all is told; False ends it. No transaction is open meanwhile.
+        history: How many present entries come first, the oldest of them first.
+        wait: Called whenever no entry is left; False ends it. No transaction is open meanwhile.
 
     Raises:
         PermissionDenied: As `list_log`.
     """
     wanted = _checked(filters or LogFilter())
-    code = principal.organization_id
-
-    def begin(conn: Connection[Any]) -> tuple[list[LogEntry], Place]:
-        visible, mask = _visible(conn, principal, wanted, Operation.FOLLOW_LOG)
-        place = Place(audit_chain.head(conn, code).number, LAST_ID)
-        found = audit.entries(conn, code, visible, limit=history) if history else []
-        return [mask.log_entry(item) for item in found], place
-
-    def go_on(conn: Connection[Any]) -> tuple[list[LogEntry], Place, bool]:
-        visible, mask = _visible(conn, principal, wanted, Operation.FOLLOW_LOG)
-        found = audit.following(conn, code, visible, after=place, limit=STRETCH)
-        new = [mask.log_entry(entry) for _, entry in found]
-        if len(found) == STRETCH:
-            return new, found[-1][0], True
-        return new, Place(audit_chain.head(conn, code).number, LAST_ID), False
-
-    entries, place = db.read(begin)
+    entries, place = _begin(db, principal, wanted, history)
     yield from reversed(entries)
     more = False
     while more or wait():
-        entries, place, more = db.read(go_on)
+        entries, place, more = _continue(db, principal, wanted, place)
         yield from entries
 
 
+@reads(Operation.FOLLOW_LOG)
+def _begin(tx: Tx, wanted: LogFilter, history: int) -> tuple[list[LogEntry], Place]:
+    """Read the newest entries and the end of the trail."""
+    visible = _visible(tx, wanted)
+    end = Place(audit_chain.head(tx.conn, tx.organization_id).number, LAST_ID)
+    found = audit.entries(tx.conn, tx.organization_id, visible, limit=history) if history else []
+    return [tx.mask.log_entry(item) for item in found], end
+
+
+@reads(Operation.FOLLOW_LOG)
+def _continue(tx: Tx, wanted: LogFilter, after: Place) -> tuple[list[LogEntry], Place, bool]:
+    """Read the entries after a place, the place of the last one, and whether more may follow."""
+    code, visible = tx.organization_id, _visible(tx, wanted)
+    found = audit.following(tx.conn, code, visible, after=after, limit=FOLLOWED_AT_ONCE)
+    new = [tx.mask.log_entry(entry) for _, entry in found]
+    if len(found) == FOLLOWED_AT_ONCE:
+        return new, found[-1][0], True
+    return new, Place(audit_chain.head(tx.conn, code).number, LAST_ID), False
+
+
 def _checked(filters: LogFilter) -> LogFilter:
-    """The filters, refused where they cannot be, times in UTC where they have no zone."""
+    """Refuse invalid filters; return them with times in UTC where they have no zone."""
     for action in set(filters.actions) - set(ACTIONS):
         near = difflib.get_close_matches(action, ACTIONS, n=1)
         meant = f"; did you mean {near[0]}?" if near else ""
         raise InvalidRequest(
-            f"the trail knows no action {action[:40]!r}{meant}",
-            hint=f"actions: {', '.join(ACTIONS)}",
+            f"unknown action: {action[:40]!r}{meant}", hint=f"actions: {', '.join(ACTIONS)}"
         )
-    texts = (filters.pfa_id, filters.user_id)
-    session = (filters.session_id,) if filters.session_id else ()
-    Filters(id=tuple(text for text in texts if text), session=session)
-    since, until = (
-        at.replace(tzinfo=UTC) if at and at.tzinfo is None else at
-        for at in (filters.since, filters.until)
+    for text in (filters.pfa_id, filters.user_id, filters.session_id):
+        require_text(text or "")
+    return replace(
+        filters,
+        since=_with_zone(filters.since),
+        until=_with_zone(filters.until),
+        run_id=_run_id(filters.run_id),
     )
-    run_id = filters.run_id
-    if run_id is not None:
-        try:
-            run_id = str(UUID(run_id.strip()))
-        except ValueError:
-            raise NotFound(f"there is no run {run_id!r}", hint="type: pfa sync runs") from None
-    return replace(filters, since=since, until=until, run_id=run_id)
 
 
-def _require_record(conn: Connection[Any], code: str, pfa_id: str) -> None:
-    """A record that there is not must not pass for one to which nothing happened."""
-    if not mirror.rows(conn, code, [pfa_id]):
+def _with_zone(at: datetime | None) -> datetime | None:
+    return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at
+
+
+def _run_id(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return str(UUID(text.strip()))
+    except ValueError:
+        raise NotFound(f"run not found: {text!r}", hint="type: pfa sync runs") from None
+
+
+def _require_record(tx: Tx, pfa_id: str) -> None:
+    """Refuse an unknown id, which would look like a record that was never changed."""
+    if not mirror.rows(tx.conn, tx.organization_id, [pfa_id]):
         raise NotFound(
-            f"{pfa_id[:80]!r} is no record of {code}",
+            f"record {pfa_id[:80]!r} not found in {tx.organization_id}",
             hint="type: pfa list --search TEXT; pfa log --help",
         )
 
 
-def _visible(
-    conn: Connection[Any], principal: Principal, filters: LogFilter, operation: Operation
-) -> tuple[LogFilter, Mask]:
-    """The filters as far as the principal may look, and what hides money from them."""
-    member = authorize(conn, principal, operation)
-    mask = mask_for(principal, member)
-    if holds(principal, member, OTHERS):
-        return filters, mask
-    if filters.user_id not in (None, principal.user_id):
-        require(principal, member, OTHERS, operation)
-    return replace(filters, user_id=principal.user_id), mask
+def _visible(tx: Tx, filters: LogFilter) -> LogFilter:
+    """Narrow the filters to the entries that the caller may see."""
+    if tx.holds(OTHERS):
+        return filters
+    if filters.user_id not in (None, tx.user_id):
+        require(tx.principal, tx.member, OTHERS, tx.operation)
+    return replace(filters, user_id=tx.user_id)

@@ -85,7 +85,7 @@ class Filters:
             if state not in known:
                 raise InvalidRequest(f"{state!r} is no state; known are {', '.join(known)}")
         for value in (*self.names_and_texts(), self.search or ""):
-            _require_text(value)
+            require_text(value)
 
     def names_and_texts(self) -> list[str]:
         """Every text value of the repeatable filters."""
@@ -109,10 +109,6 @@ class Filters:
             if getattr(self, name) not in ((), None, "")
             for field in looked_at
         ]
-
-    def matches_all(self) -> bool:
-        """Whether no filter is in force."""
-        return not self.given()
 
     def wants_pristine(self) -> bool:
         """Whether records without a modification of the caller's can match."""
@@ -185,8 +181,18 @@ class Query:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sort", tuple(self.sort))  # a list would be no key of a cache
-        if self.baseline and (self.filters.narrows_touched() or self.filters.changed):
-            raise InvalidRequest("the baseline knows no states, sessions or changes")
+        if self.baseline:
+            require_comparable(self.filters)
+
+
+def require_comparable(filters: Filters) -> None:
+    """Refuse filters on modifications where the mirror alone is read.
+
+    Raises:
+        InvalidRequest: They ask for states, sessions or changes.
+    """
+    if filters.narrows_touched() or filters.changed:
+        raise InvalidRequest("`baseline` cannot be combined with `state`, `session` or `changed`")
 
 
 def encode_cursor(sort: tuple[SortKey, ...], values: list[str | None]) -> str:
@@ -208,7 +214,7 @@ def decode_cursor(sort: tuple[SortKey, ...], cursor: str) -> list[str | None]:
         )
         texts = [value if value is None else str(value) for value in values]
         for text in texts:
-            _require_text(text or "")
+            require_text(text or "")
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise InvalidRequest("the cursor is not one that a list gave") from error
     if spelled != _spelled(sort) or len(texts) != len(complete_sort(sort)):
@@ -234,13 +240,18 @@ def _require_date(name: str, value: str | None) -> None:
         raise InvalidRequest(f"--{spelled} must be a date YYYY-MM-DD, not {value!r}") from None
 
 
-def _require_text(value: str) -> None:
+def require_text(value: str) -> None:
+    """Refuse a text that PostgreSQL cannot store.
+
+    Raises:
+        InvalidRequest: It holds a NUL character or half a surrogate pair.
+    """
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidRequest(f"{value!r} is no valid text") from None
+        raise InvalidRequest(f"not a valid text: {value!r}") from None
     if "\0" in value:
-        raise InvalidRequest("a filter holds a NUL character")
+        raise InvalidRequest(f"not a valid text: {value!r} holds a NUL character")
 
 
 def require_limit(limit: int) -> None:

@@ -81,7 +81,7 @@ def test_a_handle_whose_ids_only_count_writes_each_entry_under_an_id_of_its_own(
 
 
 def test_an_action_that_there_is_not_is_refused_with_the_nearest(world: World) -> None:
-    with pytest.raises(errors.InvalidRequest, match="no action 'comit'; did you mean commit") as no:
+    with pytest.raises(errors.InvalidRequest, match="unknown action: 'comit'; did you mean commit") as no:
         actions(world, actions=("save", "comit"))
     assert "token_issue" in no.value.hint
 
@@ -142,7 +142,7 @@ def test_following_takes_the_filters_too(world: World) -> None:
 def test_more_entries_than_are_read_at_once_all_come(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pfa_core.audit.log.STRETCH", 2)
+    monkeypatch.setattr("pfa_core.audit.log.FOLLOWED_AT_ONCE", 2)
     world.pull([record(f"P-{n}") for n in range(1, 8)])
     changes = [pfa_core.Change(f"P-{n}", {"model": "Z"}) for n in range(2, 8)]
     step = [
