@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pfa_core.access.authentication import authenticate, login, logout, token_info
     from pfa_core.access.members import grant, list_members, revoke
     from pfa_core.access.organizations import add_organization, initialize, list_organizations
-    from pfa_core.access.tokens.issue import issue_service_token, issue_token, refresh_token
+    from pfa_core.access.tokens.issue import issue_service_token, issue_token
+    from pfa_core.access.tokens.refresh import refresh_token
     from pfa_core.access.tokens.revoke import list_tokens, revoke_tokens
     from pfa_core.access.tokens.signing_keys import list_keys, retire_key, rotate_keys
     from pfa_core.admin.consistency import verify_database
@@ -80,7 +81,8 @@ _HOME = {
         "access.authentication": "authenticate login logout token_info",
         "access.members": "grant list_members revoke",
         "access.organizations": "add_organization initialize list_organizations",
-        "access.tokens.issue": "issue_service_token issue_token refresh_token",
+        "access.tokens.issue": "issue_service_token issue_token",
+        "access.tokens.refresh": "refresh_token",
         "access.tokens.revoke": "list_tokens revoke_tokens",
         "access.tokens.signing_keys": "list_keys retire_key rotate_keys",
         "admin.consistency": "verify_database",

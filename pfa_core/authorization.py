@@ -1,14 +1,16 @@
-"""The door of every operation: is the principal a member with this right, now?"""
+"""Authorization: the check of membership, token and rights before every operation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from psycopg import Connection
 
 from pfa_core.errors import (
     Denial,
+    DenialAction,
     Fault,
     FaultCode,
     Forbidden,
@@ -27,31 +29,28 @@ from pfa_core.store.members import Member, TokenMembership
 def authorize(
     conn: Connection[Any], principal: Principal, operation: Operation, *, writing: bool = False
 ) -> Member:
-    """Let the principal in, or raise; the audit trail is told of whom it refuses.
+    """Check that the caller may do the operation; return their membership.
 
-    The token's rights and the membership as it stands now must both allow it. With `writing` the
-    principal's other writing transactions wait until this one ends; it is for a person's own work,
-    which a service has none of.
+    The token's rights and the present membership must both allow it. With `writing` the caller's other
+    writing transactions wait until this one ends; it is for a person's own work, and a service has none.
+    The audit trail records whom it refuses.
 
     Raises:
         NotFound: There is no such organization.
-        Forbidden: The principal is no member of it.
-        InvalidToken: Their token, or the key that signed it, has been ended.
+        Forbidden: The caller is not a member of it.
+        InvalidToken: The token, or the key that signed it, was revoked.
         PermissionDenied: A member without the right, or a service that would change drafts.
     """
-    code, user = principal.organization_id, principal.user_id
-    by_token = rls.applies(conn)
-    member = (_by_token if by_token else _by_membership)(
-        conn, principal, operation, writing=writing
-    )
+    find = _by_token if rls.applies(conn) else _by_membership
+    member = find(conn, principal, operation, writing=writing)
     for right in needed_for(operation):
         require(principal, member, right, operation)
     if writing and principal.is_service:
-        message = f"{user} is a service: it has no drafts to change, commit or discard"
+        message = f"{principal.user_id} is a service: it has no drafts to change, commit or discard"
         raise PermissionDenied(
             message,
             hint="a member does that with a token of their own",
-            denial=Denial(code, user, operation, _listed(operation), message, by=principal),
+            denial=denial(principal, operation, _listed(operation), message),
         )
     return member
 
@@ -64,15 +63,16 @@ def reauthorize(
     writing: bool = False,
     scope: Right | None = None,
 ) -> None:
-    """Let the principal in once more, for a transaction that goes on with what another one has begun:
-    only the wall asks anew, where it holds the connection off.
+    """Authorize a transaction that continues an operation which another one began.
+
+    Without row-level security nothing is checked: it shows rows to an authorized transaction only.
 
     Args:
         operation: None where membership alone is enough.
-        scope: The right whose rows the wall shows, where it is not the operation's own.
+        scope: The right whose rows are shown, where it is not the operation's own.
 
     Raises:
-        InvalidToken, TokenExpired, Forbidden, PermissionDenied: Ended meanwhile.
+        InvalidToken, TokenExpired, Forbidden, PermissionDenied: Membership, token or right ended meanwhile.
     """
     if not rls.applies(conn):
         return
@@ -97,7 +97,7 @@ def _by_membership(
 def _by_token(
     conn: Connection[Any], principal: Principal, operation: Operation, *, writing: bool
 ) -> Member:
-    """The database reads the token itself, and shows what the scope is about from here on."""
+    """Let the database read the token itself; it shows the rows of the scope from here on."""
     scope = _scope_of(operation, writing=writing)
     return _shown(conn, principal, scope, operation, writing=writing)
 
@@ -127,7 +127,7 @@ def require_valid_token(found: TokenMembership) -> None:
     """Refuse a token that was revoked, or whose key was.
 
     Raises:
-        InvalidToken: It was.
+        InvalidToken: One of them was revoked.
     """
     if found.token_revoked or found.key_ended:
         what = "token was revoked" if found.token_revoked else "key that signed the token has ended"
@@ -137,15 +137,15 @@ def require_valid_token(found: TokenMembership) -> None:
 
 
 def holds(principal: Principal, member: Member, right: Right) -> bool:
-    """Whether both the token and the membership hold the right."""
+    """Return whether both the token and the membership hold the right."""
     return principal.holds(right, member.rights)
 
 
 def require(principal: Principal, member: Member, right: Right, operation: Operation) -> None:
-    """Refuse those who lack the right.
+    """Refuse a caller without the right.
 
     Raises:
-        PermissionDenied: The principal does.
+        PermissionDenied: The caller lacks it.
     """
     if not holds(principal, member, right):
         raise _lacking(principal, [right], operation)
@@ -154,7 +154,7 @@ def require(principal: Principal, member: Member, right: Right, operation: Opera
 def require_fields(
     principal: Principal, member: Member, fields: Iterable[str], operation: Operation
 ) -> None:
-    """Refuse to let fields be written by those who may not write them.
+    """Refuse a caller who may not write all of these fields.
 
     Raises:
         PermissionDenied: With each such field in `details`.
@@ -166,7 +166,7 @@ def require_fields(
     }
     if lacking:
         details = [
-            Fault("", name, FaultCode.PERMISSION_DENIED, f"takes the right {right}")
+            Fault("", name, FaultCode.PERMISSION_DENIED, f"requires the right {right}")
             for right, names in lacking.items()
             for name in names
         ]
@@ -174,21 +174,23 @@ def require_fields(
 
 
 def may_write_all(principal: Principal, member: Member) -> bool:
-    """Whether there is no field that the principal may not write."""
+    """Return whether the caller may write every field."""
     return all(holds(principal, member, right) for right in needed_by(EDITABLE))
 
 
 def require_order(
     principal: Principal, member: Member, sort: Iterable[SortKey], operation: Operation
 ) -> None:
-    """Refuse an order by money to those who may not see it: the order would tell it.
+    """Refuse an order by masked fields, which would reveal their values.
 
     Raises:
-        PermissionDenied: The principal lacks the right `view_financials`.
+        PermissionDenied: The caller lacks the right `view_financials`.
     """
     if not holds(principal, member, Right.VIEW_FINANCIALS):
         details = [
-            Fault("", key.field, FaultCode.PERMISSION_DENIED, "is masked: its order would tell it")
+            Fault(
+                "", key.field, FaultCode.PERMISSION_DENIED, "is masked: its order would reveal it"
+            )
             for key in sort
             if key.field in MONEY
         ]
@@ -197,20 +199,29 @@ def require_order(
 
 
 def require_active(conn: Connection[Any], principal: Principal, operation: Operation) -> None:
-    """Refuse to exchange anything with PEMS for an organization that is suspended or archived.
+    """Refuse an exchange with PEMS for an organization that is suspended or archived.
 
     Raises:
-        Forbidden: It is.
+        Forbidden: It is not active.
     """
-    code, user = principal.organization_id, principal.user_id
+    code = principal.organization_id
     found = members.organization(conn, code)
     if found and found.status != "active":
         message = f"the organization {code} is {found.status}: nothing is exchanged"
-        listed = _listed(operation)
-        raise Forbidden(
-            message,
-            denial=Denial(code, user, operation, listed, message, "sync_skipped", by=principal),
-        )
+        skipped = denial(principal, operation, _listed(operation), message)
+        raise Forbidden(message, denial=replace(skipped, action=DenialAction.SYNC_SKIPPED))
+
+
+def denial(principal: Principal, operation: Operation, permission: str, reason: str) -> Denial:
+    """Describe a refusal of the caller for the audit trail."""
+    return Denial(
+        organization_id=principal.organization_id,
+        user_id=principal.user_id,
+        operation=operation,
+        permission=permission,
+        reason=reason,
+        by=principal,
+    )
 
 
 def _lacking(
@@ -227,29 +238,24 @@ def _lacking(
         message,
         hint=f"ask an admin of {code}; pfa auth status shows the roles of the token",
         details=tuple(details),
-        denial=Denial(code, user, operation, names, message, by=principal),
+        denial=denial(principal, operation, names, message),
     )
 
 
 def _explain_absence(conn: Connection[Any], principal: Principal, operation: Operation) -> NoReturn:
     code = principal.organization_id
     if members.organization(conn, code) is None:
-        raise NotFound(f"there is no organization {code!r}", hint="type: pfa org list")
+        raise NotFound(f"organization not found: {code!r}", hint="type: pfa org list")
     _refuse_stranger(principal, operation)
 
 
 def _refuse_stranger(principal: Principal, operation: Operation | None) -> NoReturn:
     code, user = principal.organization_id, principal.user_id
     message = f"{user} is not a member of {code}"
-    denial = (
-        Denial(code, user, operation, _listed(operation), message, by=principal)
-        if operation
-        else None
-    )
     raise Forbidden(
         message,
         hint=f"an admin types: pfa user grant {user} --org {code} --role viewer",
-        denial=denial,
+        denial=denial(principal, operation, _listed(operation), message) if operation else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as errors a caller can act on.
+"""The tree of errors, one class for each kind that a caller can act on.
 
     PfaError
     ├── InvalidRequest          INVALID_REQUEST       2   the call itself is wrong
@@ -8,25 +8,25 @@
     │   ├── TokenExpired        TOKEN_EXPIRED         4
     │   └── InvalidToken        INVALID_TOKEN         4   malformed, wrong signature, wrong algorithm
     ├── NotAllowed
-    │   ├── Forbidden           FORBIDDEN             5   no member of the organization
+    │   ├── Forbidden           FORBIDDEN             5   not a member of the organization
     │   └── PermissionDenied    PERMISSION_DENIED     5   a member without the right
     ├── NotFound                NOT_FOUND             6
     │   └── NoDrafts            NO_DRAFTS             6
     ├── Conflict
-    │   ├── VersionConflict     VERSION_CONFLICT      7   a draft moved since it was read
+    │   ├── VersionConflict     VERSION_CONFLICT      7   a draft changed since it was read
     │   ├── BaselineConflict    BASELINE_CONFLICT     7   PEMS changed a drafted field
     │   ├── IllegalTransition   ILLEGAL_TRANSITION    7
     │   └── SessionMismatch     SESSION_MISMATCH      7
     ├── InvalidData             INVALID_DATA          9   nothing was stored
     ├── DatabaseUnavailable     DATABASE_UNAVAILABLE 69   retryable
     ├── PemsUnavailable         PEMS_UNAVAILABLE     69   retryable
-    ├── PemsProtocol            PEMS_PROTOCOL        69   PEMS answers what cannot be understood
-    ├── PemsRejected            PEMS_REJECTED        78   PEMS refuses us: credentials, tenant, grid
+    ├── PemsProtocol            PEMS_PROTOCOL        69   responses outside PEMS's contract
+    ├── PemsRejected            PEMS_REJECTED        78   PEMS refuses the client: credentials, tenant, grid
     ├── IoFailure               IO_ERROR             74
     ├── LeaseHeld               LEASE_HELD           75   retryable
     ├── ConfigInvalid           CONFIG_INVALID       78
     │   └── SchemaOutdated      SCHEMA_OUTDATED      78
-    └── Internal                INTERNAL              1   a bug of ours
+    └── Internal                INTERNAL              1   an unexpected internal error
 
 Messages never hold SQL, an address with a password, or a secret.
 """
@@ -36,11 +36,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import ClassVar, Protocol
 
 
 class FaultCode(StrEnum):
-    """What is wrong with one record or one field, for programs."""
+    """The kind of a fault of one record or one field, for programs."""
 
     # Of the input.
     INVALID_JSON = "INVALID_JSON"
@@ -92,10 +92,10 @@ class FaultCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with one field of one record.
+    """A fault of one field of one record.
 
-    `field` is empty when the record as a whole is at fault; `position` tells where in the input
-    it stands ("line 7", "modification 3"), empty when the PFA id alone leads there.
+    `field` is empty when the record as a whole is at fault; `position` is its place in the input
+    ("line 7", "modification 3"), empty when the PFA id alone leads there.
     """
 
     pfa_id: str
@@ -105,18 +105,50 @@ class Fault:
     position: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+class Revealable(Protocol):
+    """A secret text; `model.secret.Secret` is one."""
+
+    def reveal(self) -> str:
+        """Return the text."""
+        ...
+
+
+class Bearer(Protocol):
+    """A caller with a token for an organization; `model.principal.Principal` is one."""
+
+    @property
+    def organization_id(self) -> str:
+        """Return the organization that the caller acts for."""
+        ...
+
+    @property
+    def token(self) -> Revealable | None:
+        """Return the token itself, None where the caller was made without one."""
+        ...
+
+
+class DenialAction(StrEnum):
+    """The name of a denial in the audit trail."""
+
+    PERMISSION_DENIED = "permission_denied"
+    SYNC_SKIPPED = "sync_skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Denial:
-    """Whom an organization refused what, for the audit trail: the operation, the right or rights that it
-    takes, why; `action` is what the trail calls it, `by` the principal, where there is one."""
+    """A refused operation, for the audit trail.
+
+    `permission` names the right or rights that the operation requires; `by` is the caller, None where no
+    token was involved.
+    """
 
     organization_id: str
     user_id: str
     operation: str
     permission: str
     reason: str
-    action: Literal["permission_denied", "sync_skipped"] = "permission_denied"
-    by: object = field(default=None, repr=False)
+    action: DenialAction = DenialAction.PERMISSION_DENIED
+    by: Bearer | None = field(default=None, repr=False)
 
 
 class PfaError(Exception):
@@ -151,7 +183,7 @@ class PfaError(Exception):
 
 
 class Internal(PfaError):
-    """A bug of ours; the command line shows nothing of its inside unless asked with --debug."""
+    """An unexpected internal error, whose details the command line shows only with --debug."""
 
 
 class InvalidRequest(PfaError):
@@ -173,7 +205,7 @@ class Unauthorized(NotSignedIn):
 
 
 class TokenExpired(NotSignedIn):
-    """The token was good once."""
+    """The token was valid once."""
 
     code = "TOKEN_EXPIRED"
 
@@ -185,8 +217,10 @@ class InvalidToken(NotSignedIn):
 
 
 class NotAllowed(PfaError):
-    """Signed in, but not for this. `denial` is what the audit trail has to be told, once; the handle on
-    the database does."""
+    """Signed in, but not allowed to do this.
+
+    `denial` is what the handle on the database records in the audit trail, once.
+    """
 
     code = "FORBIDDEN"
     exit_code = 5
@@ -222,13 +256,13 @@ class NotFound(PfaError):
 
 
 class NoDrafts(NotFound):
-    """Nothing of the principal's is drafted where drafts were asked for."""
+    """The caller has no drafts where drafts were asked for."""
 
     code = "NO_DRAFTS"
 
 
 class Conflict(PfaError):
-    """Something moved, or stands in another state than the call expects."""
+    """Another change came first, or the state is not the one that the call expects."""
 
     code = "VERSION_CONFLICT"
     exit_code = 7
@@ -272,7 +306,7 @@ class DatabaseUnavailable(PfaError):
 
 
 class PemsUnavailable(PfaError):
-    """PEMS does not answer, or only with passing troubles, and trying again did not help."""
+    """PEMS does not answer, or only with temporary failures, and trying again did not help."""
 
     code = "PEMS_UNAVAILABLE"
     exit_code = 69
@@ -280,14 +314,14 @@ class PemsUnavailable(PfaError):
 
 
 class PemsProtocol(PfaError):
-    """PEMS answers something that is none of its own contract."""
+    """PEMS responds outside its own contract."""
 
     code = "PEMS_PROTOCOL"
     exit_code = 69
 
 
 class PemsRejected(PfaError):
-    """PEMS refuses the request as such, with its own message: somebody has to change the settings."""
+    """PEMS refuses the request as such, with its own message; the settings have to be changed."""
 
     code = "PEMS_REJECTED"
     exit_code = 78
@@ -301,7 +335,7 @@ class IoFailure(PfaError):
 
 
 class LeaseHeld(PfaError):
-    """Another run is at work; trying again later helps."""
+    """Another run is active; trying again later helps."""
 
     code = "LEASE_HELD"
     exit_code = 75

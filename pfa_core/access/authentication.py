@@ -1,4 +1,4 @@
-"""Signing in: from a token to the principal it stands for; keeping and forgetting it."""
+"""Authentication: the principal of a token, and the stored token."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from pfa_core.store import members
 from pfa_core.store.database import Database
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenInfo:
-    """What the present token says; `organizations` maps code to role, `rights` code to the rights in their
-    order, as they deviate from the role or not."""
+    """The content of the present token.
+
+    `organizations` maps code to role, `rights` code to all rights held, in the order of `Right`.
+    """
 
     user_id: str
     token_id: str
@@ -34,11 +36,13 @@ class TokenInfo:
 
 
 def authenticate(settings: Settings, now: datetime | None = None) -> Principal:
-    """The principal of the present token, for the organization asked for or the token's only one.
+    """Verify the present token; return its principal for one organization.
+
+    That is the organization of the settings, or the only one that the token holds.
 
     Raises:
         Unauthorized: There is no token.
-        TokenExpired, InvalidToken: It is no longer or not good.
+        TokenExpired, InvalidToken: It is not valid, or not any more.
         Forbidden: It does not hold the organization.
         InvalidRequest: It holds several and none was asked for.
     """
@@ -54,14 +58,14 @@ def authenticate(settings: Settings, now: datetime | None = None) -> Principal:
 
 
 def login(settings: Settings, token: str, now: datetime | None = None) -> TokenInfo:
-    """Verify a token and keep it for later calls, in a file that only the OS user can read."""
+    """Verify a token and store it for later calls, in a file that only the OS user can read."""
     claims = jwt.verify(token.strip(), keyring.load(settings), now or utc_now())
     write_secret_file(settings.token_file, token.strip())
     return _info(claims, str(settings.token_file))
 
 
 def logout(settings: Settings) -> bool:
-    """Forget the kept token; False when there was none."""
+    """Delete the stored token; return False when there was none."""
     there = settings.token_file.exists()
     settings.token_file.unlink(missing_ok=True)
     return there
@@ -70,20 +74,20 @@ def logout(settings: Settings) -> bool:
 def token_info(
     settings: Settings, now: datetime | None = None, *, db: Database | None = None
 ) -> TokenInfo:
-    """What the present token says; with a database, without the organizations that revoked it.
+    """Describe the present token; with a database, without the organizations that revoked it.
 
     Raises:
-        Unauthorized, TokenExpired: There is no token, or it is no longer good.
-        InvalidToken: It is none of ours, or with a database, all its organizations or its key ended it.
+        Unauthorized, TokenExpired: There is no token, or it expired.
+        InvalidToken: Not signed here, or with a database: revoked in all organizations, or its key ended.
     """
     claims = jwt.present(settings, now or utc_now())
     if db:
-        claims = db.read(lambda conn: _living(conn, claims))
+        claims = db.read(lambda conn: _active(conn, claims))
     return _info(claims, settings.token_source)
 
 
-def _living(conn: Connection[Any], claims: jwt.Claims) -> jwt.Claims:
-    """The claims without the organizations where they have been ended."""
+def _active(conn: Connection[Any], claims: jwt.Claims) -> jwt.Claims:
+    """Leave out the organizations where the token was revoked or its key ended."""
     kept, ended = {}, None
     for code, granted in claims.organizations.items():
         found = members.token_membership(conn, claims.principal(code))
@@ -110,14 +114,14 @@ def _only(claims: jwt.Claims) -> str:
 def _info(claims: jwt.Claims, source: str) -> TokenInfo:
     grants = dict(sorted(claims.organizations.items()))
     return TokenInfo(
-        claims.user_id,
-        claims.token_id,
-        {code: str(granted.role) for code, granted in grants.items()},
-        {
+        user_id=claims.user_id,
+        token_id=claims.token_id,
+        organizations={code: str(granted.role) for code, granted in grants.items()},
+        rights={
             code: tuple(right.value for right in Right if right in granted.rights)
             for code, granted in grants.items()
         },
-        claims.issued_at,
-        claims.expires_at,
-        source,
+        issued_at=claims.issued_at,
+        expires_at=claims.expires_at,
+        source=source,
     )

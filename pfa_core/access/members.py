@@ -1,93 +1,21 @@
-"""Members, as every change of them is made: named, put down and audited."""
+"""Members of an organization, with their roles and rights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from psycopg import Connection
-
-from pfa_core.access.names import require_user
-from pfa_core.authorization import authorize, holds, reauthorize
-from pfa_core.errors import (
-    Denial,
-    IllegalTransition,
-    InvalidRequest,
-    NotFound,
-    PermissionDenied,
-)
+from pfa_core.access.names import require_person, require_user
+from pfa_core.authorization import authorize, denial
+from pfa_core.errors import IllegalTransition, InvalidRequest, NotFound, PermissionDenied
 from pfa_core.model.audit import Action
-from pfa_core.model.principal import RIGHTS_OF, SERVICE_PREFIX, Principal, Right, Role
+from pfa_core.model.member import Member
+from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
 from pfa_core.model.rights import Operation
+from pfa_core.operation import Tx, reads, writes
 from pfa_core.store import audit, members
 from pfa_core.store.database import Database
-from pfa_core.store.members import Member
-
-
-def put_member(
-    conn: Connection[Any],
-    db: Database,
-    by: Principal,
-    user_id: str,
-    role: Role,
-    rights: Iterable[str] | None = None,
-) -> Member:
-    """Make the user a member of the principal's organization, with the role's rights or these."""
-    return members.put_member(
-        conn,
-        by.organization_id,
-        user_id,
-        role=role,
-        rights=RIGHTS_OF[role] if rights is None else rights,
-        granted_by=by.user_id,
-        at=db.clock(),
-    )
-
-
-def audit_change(
-    conn: Connection[Any],
-    db: Database,
-    by: Principal,
-    action: Action,
-    before: Member | None,
-    after: Member | None,
-) -> None:
-    """Write the change into the audit trail."""
-
-    def shown(member: Member | None) -> dict[str, Any] | None:
-        if member is None:
-            return None
-        custom = {"rights": sorted(member.rights)} if member.custom else {}
-        return {"user": member.user_id, "role": member.role, **custom}
-
-    entry = audit.Entry(str(db.new_id()), before=shown(before), after=shown(after))
-    audit.write(conn, by.organization_id, by.user_id, action, db.clock(), [entry])
-
-
-def parse_role(name: str) -> Role:
-    """The role of a person by its name.
-
-    Raises:
-        InvalidRequest: There is none, or it is not one of a person.
-    """
-    people = [role for role in Role if role is not Role.SERVICE]
-    if name not in people:
-        raise InvalidRequest(f"{name!r} is no role", hint=f"roles: {', '.join(people)}")
-    return Role(name)
-
-
-def require_person(user_id: str) -> None:
-    """Refuse what is no name of a person.
-
-    Raises:
-        InvalidRequest: It is not, or a service's.
-    """
-    require_user(user_id)
-    if user_id.startswith(SERVICE_PREFIX):
-        raise InvalidRequest(
-            f"{user_id!r} is the name of a service",
-            hint="type: pfa auth issue --service NAME --right RIGHT",
-        )
 
 
 def grant(
@@ -100,116 +28,156 @@ def grant(
     without: Iterable[str] = (),
     dry_run: bool = False,
 ) -> Member:
-    """Give a user a role in the principal's organization, instead of any they had.
+    """Give a user a role in the caller's organization, in place of any they had.
 
-    Tokens that the user has already hold what they held: rights gained need a new one.
+    Tokens that the user already has keep the rights they hold: rights gained need a new token.
 
     Args:
         rights: Rights beside those of the role's template.
         without: Rights of the template that the member shall not have.
 
     Raises:
-        InvalidRequest: No such role or right, one both given and taken, or no user name.
+        InvalidRequest: An unknown role or right, one both given and taken, or an invalid user name.
         IllegalTransition: It would leave the organization without an admin.
-        PermissionDenied: The principal would give what they do not hold themselves.
+        PermissionDenied: The caller would give rights that they do not hold.
     """
     require_person(user_id)
     wanted = parse_role(role)
-    allowed = rights_of_grant(wanted, rights, without)
+    allowed = _rights_of_grant(wanted, rights, without)
+    return _grant(db, principal, user_id, wanted, allowed, dry_run=dry_run)
 
-    def work(conn: Connection[Any]) -> Member:
-        reauthorize(conn, principal, Operation.GRANT)
-        members.lock_members(conn, principal.organization_id)
-        giver = authorize(conn, principal, Operation.GRANT)
-        before = members.member(conn, principal.organization_id, user_id)
-        require_held(principal, giver, allowed.difference(before.rights if before else ()))
-        member = put_member(conn, db, principal, user_id, wanted, allowed)
-        _keep_an_admin(conn, principal.organization_id)
-        audit_change(conn, db, principal, Action.GRANT, before, member)
-        return member
 
-    return db.transact(work, dry_run=dry_run)
+@writes(Operation.GRANT)
+def _grant(tx: Tx, user_id: str, role: Role, rights: frozenset[Right], *, dry_run: bool) -> Member:
+    tx = _locked(tx)
+    before = members.member(tx.conn, tx.organization_id, user_id)
+    gained = rights.difference(before.rights if before else ())
+    require_held(tx, gained)
+    member = put_member(tx, user_id, role, rights)
+    _require_an_admin(tx)
+    audit_change(tx, Action.GRANT, before, member)
+    return member
 
 
 def revoke(db: Database, principal: Principal, user_id: str, *, dry_run: bool = False) -> Member:
-    """End a user's membership; their drafts stay, unseen, until they are members again.
+    """End a user's membership; their drafts are kept, hidden, until they are members again.
 
     Raises:
         NotFound: The user is not a member.
         IllegalTransition: It would leave the organization without an admin.
     """
-
     require_user(user_id)
-
-    def work(conn: Connection[Any]) -> Member:
-        reauthorize(conn, principal, Operation.REVOKE)
-        members.lock_members(conn, principal.organization_id)
-        authorize(conn, principal, Operation.REVOKE)
-        gone = members.delete_member(conn, principal.organization_id, user_id)
-        if gone is None:
-            raise NotFound(f"{user_id} is not a member of {principal.organization_id}")
-        _keep_an_admin(conn, principal.organization_id)
-        audit_change(conn, db, principal, Action.REVOKE, gone, None)
-        return gone
-
-    return db.transact(work, dry_run=dry_run)
+    return _revoke(db, principal, user_id, dry_run=dry_run)
 
 
-def list_members(db: Database, principal: Principal) -> list[Member]:
-    """The members of the principal's organization, by user id."""
+@writes(Operation.REVOKE)
+def _revoke(tx: Tx, user_id: str, *, dry_run: bool) -> Member:
+    tx = _locked(tx)
+    removed = members.delete_member(tx.conn, tx.organization_id, user_id)
+    if removed is None:
+        raise NotFound(f"{user_id} is not a member of {tx.organization_id}")
+    _require_an_admin(tx)
+    audit_change(tx, Action.REVOKE, removed, None)
+    return removed
 
-    def work(conn: Connection[Any]) -> list[Member]:
-        authorize(conn, principal, Operation.LIST_MEMBERS)
-        return members.members(conn, principal.organization_id)
 
-    return db.read(work)
+@reads(Operation.LIST_MEMBERS)
+def list_members(tx: Tx) -> list[Member]:
+    """List the members of the caller's organization by user id."""
+    return members.members(tx.conn, tx.organization_id)
 
 
-def _keep_an_admin(conn: Connection[Any], organization_id: str) -> None:
-    if members.count_admins(conn, organization_id) == 0:
+def put_member(tx: Tx, user_id: str, role: Role, rights: Iterable[Right] | None = None) -> Member:
+    """Make the user a member of the caller's organization, with the role's rights or these."""
+    return members.put_member(
+        tx.conn,
+        tx.organization_id,
+        user_id,
+        role=role,
+        rights=RIGHTS_OF[role] if rights is None else rights,
+        granted_by=tx.user_id,
+        at=tx.now(),
+    )
+
+
+def audit_change(tx: Tx, action: Action, before: Member | None, after: Member | None) -> None:
+    """Record a changed membership in the audit trail."""
+    entry = audit.Entry(tx.new_id(), before=_shown(before), after=_shown(after))
+    tx.audit(action, [entry])
+
+
+def parse_role(name: str) -> Role:
+    """Find the role of a person by its name.
+
+    Raises:
+        InvalidRequest: Unknown, or the role of services.
+    """
+    people = [role for role in Role if role is not Role.SERVICE]
+    if name not in people:
+        raise InvalidRequest(f"unknown role: {name!r}", hint=f"roles: {', '.join(people)}")
+    return Role(name)
+
+
+def require_held(tx: Tx, rights: Iterable[Right]) -> None:
+    """Refuse a caller who would give rights that they do not hold.
+
+    Without it managing users would imply every right.
+
+    Raises:
+        PermissionDenied: The caller lacks one of the rights.
+    """
+    lacking = sorted(right for right in rights if not tx.holds(right))
+    if lacking:
+        code, names = tx.organization_id, ", ".join(lacking)
+        message = f"{tx.user_id} does not hold {names} in {code} and cannot give it"
+        raise PermissionDenied(
+            message,
+            hint=f"ask an admin of {code}",
+            denial=denial(tx.principal, tx.operation, names, message),
+        )
+
+
+def _locked(tx: Tx) -> Tx:
+    """Lock the organization's members; authorize again with what is stored under the lock."""
+    members.lock_members(tx.conn, tx.organization_id)
+    return replace(tx, member=authorize(tx.conn, tx.principal, tx.operation))
+
+
+def _require_an_admin(tx: Tx) -> None:
+    if members.count_admins(tx.conn, tx.organization_id) == 0:
         raise IllegalTransition(
-            f"{organization_id} would be left without an admin",
+            f"{tx.organization_id} would be left without an admin",
             hint="make another member admin first",
         )
 
 
-def rights_of_grant(role: Role, more: Iterable[str], fewer: Iterable[str]) -> frozenset[Right]:
-    """The template of the role with some rights more and some fewer.
+def _shown(member: Member | None) -> dict[str, Any] | None:
+    if member is None:
+        return None
+    custom = {"rights": sorted(member.rights)} if member.custom else {}
+    return {"user": member.user_id, "role": member.role, **custom}
+
+
+def _rights_of_grant(role: Role, added: Iterable[str], removed: Iterable[str]) -> frozenset[Right]:
+    """Add rights to the role's template and remove others.
 
     Raises:
-        InvalidRequest: No such right, one both given and taken, or the right to read taken.
+        InvalidRequest: An unknown right, one both given and taken, or the right to read taken.
     """
-    added, taken = (frozenset(map(_right, names)) for names in (more, fewer))
-    if added & taken:
-        raise InvalidRequest(f"{min(added & taken)} is both given and taken away")
-    if Right.READ in taken:
+    more, fewer = frozenset(map(_right, added)), frozenset(map(_right, removed))
+    if more & fewer:
+        raise InvalidRequest(f"{min(more & fewer)} is both given and taken away")
+    if Right.READ in fewer:
         raise InvalidRequest(
             "a member without the right to read can do nothing", hint="type: pfa user revoke USER"
         )
-    return (RIGHTS_OF[role] | added) - taken
-
-
-def require_held(
-    principal: Principal,
-    giver: Member,
-    rights: Iterable[Right | str],
-    operation: Operation = Operation.GRANT,
-) -> None:
-    """Nobody gives away what they do not hold; else managing users would mean everything.
-
-    Raises:
-        PermissionDenied: The giver lacks one of the rights.
-    """
-    lacking = sorted(right for right in map(Right, rights) if not holds(principal, giver, right))
-    if lacking:
-        code, user = principal.organization_id, principal.user_id
-        message = f"{user} does not hold {', '.join(lacking)} in {code} and cannot give it"
-        denial = Denial(code, user, operation, ", ".join(lacking), message, by=principal)
-        raise PermissionDenied(message, hint=f"ask an admin of {code}", denial=denial)
+    return (RIGHTS_OF[role] | more) - fewer
 
 
 def _right(name: str) -> Right:
     try:
         return Right(name.strip().replace("-", "_"))
     except ValueError:
-        raise InvalidRequest(f"{name!r} is no right", hint=f"rights: {', '.join(Right)}") from None
+        raise InvalidRequest(
+            f"unknown right: {name!r}", hint=f"rights: {', '.join(Right)}"
+        ) from None

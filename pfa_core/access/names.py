@@ -1,35 +1,52 @@
-"""How organizations and users may be called."""
+"""Valid names of organizations, users and services."""
 
 from __future__ import annotations
 
 import re
 
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.principal import SERVICE_PREFIX
 
 MAX_NAME = 200
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
 _USER = re.compile(r"[^\x00-\x1f\x7f\s\ud800-\udfff]{1,100}")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
+_CODE_HINT = "up to 50 letters, digits, dots, dashes and underscores, a letter or digit first"
 
 
 def require_code(code: str) -> None:
-    """Refuse what cannot be an organization's code."""
+    """Refuse an invalid organization code."""
     if not _CODE.fullmatch(code):
-        raise InvalidRequest(
-            f"{code!r} is no organization code",
-            hint="up to 50 letters, digits, dots, dashes and underscores, a letter or digit first",
-        )
+        raise InvalidRequest(f"invalid organization code: {code!r}", hint=_CODE_HINT)
+
+
+def require_service(name: str) -> None:
+    """Refuse an invalid name of a service."""
+    if not _CODE.fullmatch(name):
+        raise InvalidRequest(f"invalid service name: {name!r}", hint=_CODE_HINT)
 
 
 def require_user(user_id: str) -> None:
-    """Refuse what cannot be a user's name."""
+    """Refuse an invalid user name."""
     if not _USER.fullmatch(user_id):
-        raise InvalidRequest(f"{user_id!r} is no user name", hint="1 to 100 characters, no blanks")
+        raise InvalidRequest(
+            f"invalid user name: {user_id!r}", hint="1 to 100 characters, no blanks"
+        )
+
+
+def require_person(user_id: str) -> None:
+    """Refuse an invalid user name, and that of a service."""
+    require_user(user_id)
+    if user_id.startswith(SERVICE_PREFIX):
+        raise InvalidRequest(
+            f"{user_id!r} is the name of a service",
+            hint="type: pfa auth issue --service NAME --right RIGHT",
+        )
 
 
 def require_name(name: str) -> None:
-    """Refuse what cannot be an organization's full name."""
+    """Refuse an invalid full name of an organization."""
     if len(name) > MAX_NAME or not _TEXT.fullmatch(name):
         raise InvalidRequest(
-            "that is no name for an organization", hint=f"a text of up to {MAX_NAME}"
+            "invalid name of an organization", hint=f"a text of up to {MAX_NAME} characters"
         )

@@ -1,4 +1,4 @@
-"""Who may come in: organizations and their members."""
+"""Organizations: creation with a first admin, and a list of the caller's own."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access import members as membership
-from pfa_core.access.names import require_code, require_name
+from pfa_core.access.members import audit_change
+from pfa_core.access.names import require_code, require_name, require_person
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.access.tokens.keyring import Keyring
 from pfa_core.access.tokens.register import Minted, Order, carried, grant_of, mint
@@ -24,16 +24,23 @@ from pfa_core.errors import (
     NotFound,
     PermissionDenied,
 )
+from pfa_core.masking import mask_for
 from pfa_core.model.audit import Action
+from pfa_core.model.member import Member
 from pfa_core.model.principal import RIGHTS_OF, Principal, Role
 from pfa_core.model.rights import Operation, needed_for
+from pfa_core.operation import Tx
 from pfa_core.store import members
 from pfa_core.store.database import Database
 
+INITIALIZE = (
+    "initialize"  # what the audit trail calls it; no right permits it, so it is no Operation
+)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InitResult:
-    """What a newcomer's start made; `created` is False when the organization was there before."""
+    """The files and the organization of a first start; `created`: it did not exist before."""
 
     organization_id: str
     user_id: str
@@ -45,14 +52,14 @@ class InitResult:
 
 @dataclass(frozen=True, slots=True)
 class OrgResult:
-    """An organization that was asked for; `created` is False when it was there before."""
+    """The organization asked for; `created`: it did not exist before."""
 
     organization_id: str
     created: bool
     token_file: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
     """An organization of the caller's, and their role in it."""
 
@@ -72,109 +79,140 @@ def initialize(
     user_id: str | None = None,
     ttl: timedelta = jwt.DEFAULT_TTL,
 ) -> InitResult:
-    """Make an organization with the OS user as its admin, and sign that user in.
+    """Create an organization with the OS user as its admin, and sign that user in.
 
-    Safe to repeat: what is there stays, the token is renewed. An organization that is there already
-    is entered only by its own members.
+    Idempotent: an organization that exists is kept, the token is renewed. Of one that exists the user has
+    to be a member.
 
     Raises:
-        InvalidRequest: The code is no organization code.
-        Forbidden: It exists and the user is no member of it.
+        InvalidRequest: An invalid organization code.
+        Forbidden: It exists and the user is not a member of it.
     """
     require_code(organization_id)
     require_name(name)
     user = user_id or os_user()
-    membership.require_person(user)
+    require_person(user)
     ring = keyring.ensure(settings)
+    held = _held_before(settings, ring, user)
 
     def work(conn: Connection[Any]) -> tuple[bool, Minted]:
-        created = _add_organization(conn, db, user, organization_id, name)
-        if not created and members.member(conn, organization_id, user) is None:
-            raise Forbidden(
-                f"the organization {organization_id} exists and {user} is not a member of it",
-                hint=f"an admin types: pfa user grant {user} --org {organization_id} --role admin",
-                denial=_stranger(organization_id, user, "initialize"),
-            )
-        return created, _renew(conn, db, ring, settings, (user, organization_id, ttl))
+        created = _create(conn, db, user, organization_id, name)
+        member = _require_member(conn, user, organization_id, INITIALIZE)
+        return created, mint(conn, db, ring, _renewal(conn, held, member, ttl))
 
-    with db.administration() as own:
-        created, minted = own.transact(work)
+    with db.administration() as owner:
+        created, minted = owner.transact(work)
     write_secret_file(settings.token_file, minted.token)
     return InitResult(
-        organization_id,
-        user,
-        created,
-        str(settings.token_file),
-        str(settings.key_file),
-        minted.claims.expires_at,
+        organization_id=organization_id,
+        user_id=user,
+        created=created,
+        token_file=str(settings.token_file),
+        key_file=str(settings.key_file),
+        expires_at=minted.claims.expires_at,
     )
 
 
 def add_organization(
     db: Database, settings: Settings, organization_id: str, *, name: str = "", dry_run: bool = False
 ) -> OrgResult:
-    """Add an organization, its caller as admin, and renew the stored token so that it holds it.
+    """Add an organization with the caller as admin, and renew the stored token for it.
 
     Raises:
         PermissionDenied: The caller administers no organization yet.
+        Forbidden: It exists and the caller is not a member of it.
     """
     require_code(organization_id)
     require_name(name)
     claims = jwt.present(settings, db.clock())
     ring = keyring.load(settings)
-    order = (claims.user_id, organization_id, jwt.DEFAULT_TTL)
+    user = claims.user_id
+    held = _held_before(settings, ring, user)
 
     def work(conn: Connection[Any]) -> tuple[bool, Minted]:
         _require_some_admin(conn, claims)
-        created = _add_organization(conn, db, claims.user_id, organization_id, name)
-        if not created and members.member(conn, organization_id, claims.user_id) is None:
-            raise Forbidden(
-                f"the organization {organization_id} exists and is not yours",
-                denial=_stranger(organization_id, claims.user_id, Operation.ADD_ORGANIZATION),
-            )
-        return created, _renew(conn, db, ring, settings, order)
+        created = _create(conn, db, user, organization_id, name)
+        member = _require_member(conn, user, organization_id, Operation.ADD_ORGANIZATION)
+        return created, mint(conn, db, ring, _renewal(conn, held, member, jwt.DEFAULT_TTL))
 
-    with db.administration() as own:
-        created, minted = own.transact(work, dry_run=dry_run)
+    with db.administration() as owner:
+        created, minted = owner.transact(work, dry_run=dry_run)
     if not dry_run:
         write_secret_file(settings.token_file, minted.token)
     return OrgResult(organization_id, created, str(settings.token_file))
 
 
 def list_organizations(db: Database, settings: Settings) -> list[Organization]:
-    """The organizations that the token holds and the caller is a member of, by code."""
+    """List the organizations that the token holds and the caller is a member of, by code."""
     claims = jwt.present(settings, db.clock())
-
-    def work(conn: Connection[Any]) -> list[Organization]:
-        _require_living(conn, claims)
-        found = []
-        for code in sorted(claims.organizations):
-            entrance = members.token_membership(conn, claims.principal(code))
-            if entrance is None or entrance.token_revoked:
-                continue
-            reauthorize(conn, claims.principal(code), None)
-            row = members.organization(conn, code)
-            if row:
-                role = entrance.member.role
-                found.append(Organization(code, row.name, row.status, role, row.created_at))
-        return found
-
-    return db.read(work)
+    return db.read(lambda conn: _list(conn, claims))
 
 
-def _add_organization(conn: Connection[Any], db: Database, user: str, code: str, name: str) -> bool:
+def _list(conn: Connection[Any], claims: jwt.Claims) -> list[Organization]:
+    _require_valid_somewhere(conn, claims)
+    found = (_organization(conn, claims.principal(code)) for code in sorted(claims.organizations))
+    return [organization for organization in found if organization]
+
+
+def _organization(conn: Connection[Any], principal: Principal) -> Organization | None:
+    """Read the caller's organization; None where the token or the membership ended."""
+    membership = members.token_membership(conn, principal)
+    if membership is None or membership.token_revoked:
+        return None
+    reauthorize(conn, principal, None)
+    row = members.organization(conn, principal.organization_id)
+    if row is None:
+        return None
+    return Organization(
+        organization_id=row.organization_id,
+        name=row.name,
+        status=row.status,
+        role=membership.member.role,
+        created_at=row.created_at,
+    )
+
+
+def _create(conn: Connection[Any], db: Database, user: str, code: str, name: str) -> bool:
+    """Create the organization with the user as its admin; False where it exists."""
     if not members.add_organization(conn, code, name, db.clock()):
         return False
     admin = Principal(user, code, RIGHTS_OF[Role.ADMIN], "")
-    member = membership.put_member(conn, db, admin, user, Role.ADMIN)
-    membership.audit_change(conn, db, admin, Action.ORGANIZATION, None, member)
+    member = members.put_member(
+        conn,
+        code,
+        user,
+        role=Role.ADMIN,
+        rights=admin.rights,
+        granted_by=user,
+        at=db.clock(),
+    )
+    tx = Tx(
+        conn=conn,
+        db=db,
+        principal=admin,
+        operation=Operation.ADD_ORGANIZATION,
+        member=member,
+        mask=mask_for(admin, member),
+    )
+    audit_change(tx, Action.ORGANIZATION, None, member)
     return True
 
 
-def _stranger(organization_id: str, user: str, operation: str) -> Denial:
-    rights = ", ".join(needed_for(Operation.ADD_ORGANIZATION))
-    reason = f"{user} is not a member of {organization_id}"
-    return Denial(organization_id, user, operation, rights, reason)
+def _require_member(conn: Connection[Any], user: str, code: str, operation: str) -> Member:
+    member = members.member(conn, code, user)
+    if member:
+        return member
+    raise Forbidden(
+        f"the organization {code} exists and {user} is not a member of it",
+        hint=f"an admin types: pfa user grant {user} --org {code} --role admin",
+        denial=Denial(
+            organization_id=code,
+            user_id=user,
+            operation=operation,
+            permission=", ".join(needed_for(Operation.ADD_ORGANIZATION)),
+            reason=f"{user} is not a member of {code}",
+        ),
+    )
 
 
 def _require_some_admin(conn: Connection[Any], claims: jwt.Claims) -> None:
@@ -182,41 +220,39 @@ def _require_some_admin(conn: Connection[Any], claims: jwt.Claims) -> None:
         with suppress(NotAllowed, NotFound, InvalidToken):
             authorize(conn, claims.principal(code), Operation.ADD_ORGANIZATION)
             return
-    _require_living(conn, claims)
+    _require_valid_somewhere(conn, claims)
     raise PermissionDenied(f"{claims.user_id} administers no organization", hint="ask an admin")
 
 
-def _require_living(conn: Connection[Any], claims: jwt.Claims) -> None:
-    """Refuse a token that was ended wherever its user is still a member."""
+def _require_valid_somewhere(conn: Connection[Any], claims: jwt.Claims) -> None:
+    """Refuse a token that was revoked wherever its user is still a member."""
     found = [
         members.token_membership(conn, claims.principal(code)) for code in claims.organizations
     ]
-    entrances = [entrance for entrance in found if entrance]
-    if entrances and all(entrance.token_revoked or entrance.key_ended for entrance in entrances):
-        require_valid_token(entrances[0])
+    memberships = [membership for membership in found if membership]
+    if memberships and all(item.token_revoked or item.key_ended for item in memberships):
+        require_valid_token(memberships[0])
 
 
-def _renew(
-    conn: Connection[Any],
-    db: Database,
-    ring: Keyring,
-    settings: Settings,
-    order: tuple[str, str, timedelta],
-) -> Minted:
-    """A token of a user that holds the organization, and those that the stored one held."""
-    user, organization_id, ttl = order
-    held = _held_before(settings, ring, user)
-    kept = {code: carried(conn, held, code) for code in held.organizations} if held else {}
-    grants = {code: found[0] for code, found in kept.items() if found}
-    narrowed = {code for code, found in kept.items() if found and found[1]} - {organization_id}
-    member = members.member(conn, organization_id, user)
-    assert member is not None  # noqa: S101 - its callers saw to that
-    grants[organization_id] = grant_of(member)
-    return mint(conn, db, ring, Order(user, grants, ttl, user, narrowed=frozenset(narrowed)))
+def _renewal(
+    conn: Connection[Any], held: jwt.Claims | None, member: Member, ttl: timedelta
+) -> Order:
+    """Order a token for the member that also holds what the stored token held."""
+    found = {code: carried(conn, held, code) for code in held.organizations} if held else {}
+    kept = {code: item for code, item in found.items() if item}
+    grants = {code: item.grant for code, item in kept.items()}
+    narrowed = {code for code, item in kept.items() if item.narrowed}
+    return Order(
+        user_id=member.user_id,
+        grants={**grants, member.organization_id: grant_of(member)},
+        ttl=ttl,
+        by=member.user_id,
+        narrowed=frozenset(narrowed - {member.organization_id}),
+    )
 
 
 def _held_before(settings: Settings, ring: Keyring, user: str) -> jwt.Claims | None:
-    """What the user's present token says, expired or not; None without one of ours."""
+    """Read the user's present token, expired or not; None where it is not one of this installation."""
     if settings.token is None:
         return None
     try:

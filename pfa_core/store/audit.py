@@ -142,7 +142,7 @@ def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
     At most 100 times an hour for a user and 1,000 times for all of an organization. Behind the wall only
     members leave a trace: it lets nobody else write.
     """
-    if isinstance(denial.by, Principal) and not rls.admits(conn, denial.by):
+    if denial.by and not rls.admits(conn, denial.by):
         return
     code, user = denial.organization_id, denial.user_id[:_LONGEST_USER].replace("\0", "")
     at = leases.clock(conn)

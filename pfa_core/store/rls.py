@@ -9,7 +9,7 @@ from psycopg import Connection, errors
 from psycopg.rows import args_row, class_row
 
 from pfa_core import sql
-from pfa_core.errors import Unauthorized
+from pfa_core.errors import Bearer, Unauthorized
 from pfa_core.model.member import Member, TokenMembership
 from pfa_core.model.principal import Principal
 
@@ -63,7 +63,7 @@ def role(conn: Connection[Any]) -> RoleFacts | None:
 
 
 def authorize(
-    conn: Connection[Any], principal: Principal, scope: str, *, lock: bool = False
+    conn: Connection[Any], principal: Bearer, scope: str, *, lock: bool = False
 ) -> Member | None:
     """Let the principal's token open the wall for this transaction; None: they are no member.
 
@@ -77,7 +77,7 @@ def authorize(
         return cursor.execute(_SQL["authorize"], values).fetchone()
 
 
-def admits(conn: Connection[Any], principal: Principal) -> bool:
+def admits(conn: Connection[Any], principal: Bearer) -> bool:
     """Whether the principal's membership alone gets them in here, which it does from now on; true too
     where there is no wall."""
     if not applies(conn):
@@ -97,7 +97,7 @@ def token_membership(conn: Connection[Any], principal: Principal) -> TokenMember
     return TokenMembership(Member(*row[:-2]), *row[-2:]) if row else None
 
 
-def _presented(principal: Principal) -> dict[str, Any]:
+def _presented(principal: Bearer) -> dict[str, Any]:
     if principal.token is None:
         raise Unauthorized(
             "this database asks for a token, and the principal was made without one",

@@ -152,7 +152,7 @@ def test_a_price_is_not_set_and_not_committed_blind(vic: Vic) -> None:
     ):
         ran = vic(*words)
         assert (ran.code, CANARY in ran.out + ran.err) == (5, False)
-        assert "monthlyRate: takes the right view_financials [PERMISSION_DENIED]" in ran.err
+        assert "monthlyRate: requires the right view_financials [PERMISSION_DENIED]" in ran.err
     settled = vic("conflict", "resolve", "H-003", "--take", "pems", "-o", "json")
     assert (settled.code, settled.json["metadata"]["masked"]) == (0, True)
     assert vic("discard", "--session", "one").code == 0

@@ -1,5 +1,7 @@
-"""Minting: a token is signed, put into the register of each of its organizations and audited, all in
-the transaction of its caller. Only after that ends is the token handed out."""
+"""Creation of tokens: signing, registration in each organization, entries of the audit trail.
+
+All of it happens in the transaction of the caller, and the token is handed out only after that ended.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +17,27 @@ from pfa_core.access.tokens.keyring import Keyring, SigningKey
 from pfa_core.authorization import reauthorize
 from pfa_core.errors import ConfigInvalid, InvalidRequest
 from pfa_core.model.audit import Action
+from pfa_core.model.member import Member
 from pfa_core.model.principal import Right, Role
 from pfa_core.store import audit, members, signing_keys
 from pfa_core.store import tokens as register
 from pfa_core.store.database import Database
-from pfa_core.store.members import Member
 from pfa_core.store.signing_keys import KeyRow, NewKey
 from pfa_core.store.tokens import TokenRow
 
 MAX_TTL = timedelta(days=366)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a token is to be.
+    """The content of a token to create.
 
     Args:
         grants: By organization; at least one.
-        by: Who orders it.
+        by: The user who orders it.
         narrowed: The organizations in which it holds less than its member.
-        replaces: The token that it is refreshed from.
-        holder: What that says: by it the wall lets into each organization in turn.
+        replaces: The id of the token that it is refreshed from.
+        holder: The claims of that token: row-level security authorizes each organization by them.
     """
 
     user_id: str
@@ -50,7 +52,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Minted:
-    """A token to hand out, and what it says."""
+    """A token to hand out, and its claims."""
 
     token: str
     claims: jwt.Claims
@@ -59,64 +61,76 @@ class Minted:
         return f"Minted({self.claims.token_id})"
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a token that replaces another may hold of an organization.
+
+    `narrowed`: that is less than its member has.
+    """
+
+    grant: jwt.Grant
+    narrowed: bool
+
+
 def mint(conn: Connection[Any], db: Database, ring: Keyring, order: Order) -> Minted:
     """Sign, register and audit a token.
 
     Raises:
-        InvalidRequest: Its life is not acceptable.
-        ConfigInvalid: The key to sign with has been ended in this database.
+        InvalidRequest: An invalid lifetime.
+        ConfigInvalid: The signing key was ended in this database.
     """
     if not timedelta(0) < order.ttl <= MAX_TTL:
-        raise InvalidRequest("a token lives longer than nothing and at most 366 days")
+        raise InvalidRequest("invalid lifetime of a token: more than 0, at most 366 days")
     now = db.clock()
     claims = jwt.Claims(
-        order.user_id, str(db.new_id()), now, now + order.ttl, order.grants, ring.signing.key_id
+        user_id=order.user_id,
+        token_id=str(db.new_id()),
+        issued_at=now,
+        expires_at=now + order.ttl,
+        organizations=order.grants,
+        key_id=ring.signing.key_id,
     )
-    meet(conn, db, ring, min(order.grants), order.by)
+    register_keys(conn, db, ring, min(order.grants), order.by)
     for code in sorted(order.grants):
         if order.holder:
             reauthorize(conn, order.holder.principal(code), None)
         row = _row(claims, code, order)
         register.register(conn, row)
-        record(conn, db, code, order.by, order.action, row)
+        audit_token(conn, db, order.by, order.action, row)
     return Minted(jwt.sign(claims, ring), claims)
 
 
-def meet(
+def register_keys(
     conn: Connection[Any], db: Database, ring: Keyring, organization_id: str, user_id: str
 ) -> None:
-    """Let the database know the keys of the ring, as far as it does not.
+    """Store the keys of the ring that the database does not know.
 
     Raises:
-        ConfigInvalid: The key to sign with has been ended there.
+        ConfigInvalid: The signing key was ended there.
     """
     known = {row.key_id: row for row in signing_keys.signing_keys(conn)}
     mine = known.get(ring.signing.key_id)
     if mine and mine.ended:
         raise ConfigInvalid(
-            f"the signing key {mine.key_id} has ended: somebody rotated the keys",
+            f"the signing key {mine.key_id} has ended: the keys were rotated elsewhere",
             hint="take over the new key file or PFA_JWT_SECRET",
         )
-    news = [
+    unknown = [
         NewKey(key.key_id, key.secret.reveal(), key.not_after)
         for key in ring.keys
-        if _is_news(key, known.get(key.key_id))
+        if _is_new(key, known.get(key.key_id))
     ]
-    if news:
-        told = signing_keys.register(conn, news, db.clock())
-        entries = [audit.Entry(str(db.new_id()), after={"key": one}) for one in sorted(told)]
-        audit.write(conn, organization_id, user_id, Action.KEY_REGISTER, db.clock(), entries)
+    if unknown:
+        now = db.clock()
+        stored = signing_keys.register(conn, unknown, now)
+        entries = [audit.Entry(str(db.new_id()), after={"key": key}) for key in sorted(stored)]
+        audit.write(conn, organization_id, user_id, Action.KEY_REGISTER, now, entries)
 
 
-def record(
-    conn: Connection[Any],
-    db: Database,
-    organization_id: str,
-    by: str,
-    action: Action,
-    row: TokenRow,
+def audit_token(
+    conn: Connection[Any], db: Database, by: str, action: Action, row: TokenRow
 ) -> None:
-    """Write what happened to a token into the audit trail."""
+    """Record what happened to a token in the audit trail of the token's organization."""
     shown = {
         "token": row.token_id,
         "user": row.user_id,
@@ -127,32 +141,33 @@ def record(
     if row.replaces:
         shown["replaces"] = row.replaces
     entry = audit.Entry(str(db.new_id()), after=shown)
-    audit.write(conn, organization_id, by, action, db.clock(), [entry])
+    audit.write(conn, row.organization_id, by, action, db.clock(), [entry])
 
 
-def carried(
-    conn: Connection[Any], claims: jwt.Claims, organization_id: str
-) -> tuple[jwt.Grant, bool] | None:
-    """What a token that takes the place of this one may say of an organization, and whether that is less
-    than its member has; None where the token was revoked or its user is no member any more.
+def carried(conn: Connection[Any], claims: jwt.Claims, organization_id: str) -> Carried | None:
+    """Read what a token that replaces this one may hold of an organization.
 
-    The rights are those of the member now. A token that was narrowed stays so.
+    The rights are those of the member now; a narrowed token stays narrowed. None where the token was
+    revoked or its user is not a member any more.
     """
-    found = members.token_membership(conn, claims.principal(organization_id))
+    principal = claims.principal(organization_id)
+    found = members.token_membership(conn, principal)
     if found is None or found.token_revoked:
         return None
-    reauthorize(conn, claims.principal(organization_id), None)
+    reauthorize(conn, principal, None)
     whole, held = grant_of(found.member), claims.organizations[organization_id]
     row = register.token(conn, organization_id, claims.token_id)
     if row and not row.narrowed:
-        return whole, False
-    # A token from before the register may have been narrowed too.
+        return Carried(whole, narrowed=False)
+    # A token that the register does not know may have been narrowed too.
     kept = jwt.Grant(held.role, held.rights & whole.rights)
-    return (whole, False) if kept.rights == whole.rights and not row else (kept, True)
+    if kept.rights == whole.rights and not row:
+        return Carried(whole, narrowed=False)
+    return Carried(kept, narrowed=True)
 
 
 def grant_of(member: Member) -> jwt.Grant:
-    """What a token may say of a member as they are now."""
+    """Return what a token may hold of a member as they are now."""
     return jwt.Grant(Role(member.role), frozenset(map(Right, member.rights)))
 
 
@@ -175,7 +190,8 @@ def _row(claims: jwt.Claims, organization_id: str, order: Order) -> TokenRow:
     )
 
 
-def _is_news(key: SigningKey, known: KeyRow | None) -> bool:
+def _is_new(key: SigningKey, known: KeyRow | None) -> bool:
+    """Return whether the database lacks the key, or stores a later end of it."""
     if known is None:
         return True
     return key.not_after is not None and (

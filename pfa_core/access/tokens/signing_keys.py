@@ -1,46 +1,55 @@
-"""The signing keys: which are in force, a new one, and the end of one that got into wrong hands."""
+"""Signing keys: their list, rotation, and the end of a compromised one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-
-from psycopg import Connection
+from enum import StrEnum
 
 from pfa_core.access.tokens import keyring
 from pfa_core.access.tokens.keyring import Keyring
-from pfa_core.access.tokens.register import MAX_TTL, meet
-from pfa_core.authorization import authorize
+from pfa_core.access.tokens.register import MAX_TTL, register_keys
 from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid, IllegalTransition, InvalidRequest, NotFound
 from pfa_core.model.audit import Action
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
-from pfa_core.store import audit, signing_keys
-from pfa_core.store import tokens as register
+from pfa_core.operation import Tx, writes
+from pfa_core.store import audit, signing_keys, tokens
 from pfa_core.store.database import Database
+from pfa_core.store.signing_keys import KeyRow
 
 OVERLAP = timedelta(hours=8)
 
 
-@dataclass(frozen=True, slots=True)
+class KeyState(StrEnum):
+    """What a key does: SIGNING means by this installation, RETIRED that it was ended at once."""
+
+    SIGNING = "signing"
+    VERIFYING = "verifying"
+    ENDED = "ended"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyInfo:
-    """A key without its secret. `state`: signing (here), verifying, ended or retired; `here`: whether
-    this installation's ring has it."""
+    """A key without its secret. `here`: this installation's ring has it."""
 
     key_id: str
-    state: str
+    state: KeyState
     here: bool
     created_at: datetime
     not_after: datetime | None
     retired_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
-    """A new signing key. The one before, `previous`, verifies until `overlap_until`; `ending_tokens` of
-    the principal's organization were issued for longer than that."""
+    """A new signing key.
+
+    The one before, `previous`, verifies until `overlap_until`; `ending_tokens` of the caller's
+    organization were issued for longer than that.
+    """
 
     key_id: str
     previous: str
@@ -50,20 +59,18 @@ class Rotation:
 
 
 def list_keys(db: Database, settings: Settings, principal: Principal) -> list[KeyInfo]:
-    """The keys that the database knows, the newest first; those of this installation are made known.
+    """List the keys that the database knows, the newest first; register those of this installation.
 
     Raises:
-        PermissionDenied: The principal lacks the right to manage settings.
+        PermissionDenied: The caller lacks the right to manage settings.
     """
-    ring = keyring.load(settings)
+    return _list(db, principal, keyring.load(settings))
 
-    def work(conn: Connection[Any]) -> list[KeyInfo]:
-        authorize(conn, principal, Operation.LIST_KEYS)
-        meet(conn, db, ring, principal.organization_id, principal.user_id)
-        return _infos(conn, ring)
 
-    with db.administration() as own:
-        return own.transact(work)
+@writes(Operation.LIST_KEYS, as_owner=True)
+def _list(tx: Tx, ring: Keyring) -> list[KeyInfo]:
+    _register(tx, ring)
+    return _infos(tx, ring)
 
 
 def rotate_keys(
@@ -74,95 +81,105 @@ def rotate_keys(
     overlap: timedelta = OVERLAP,
     dry_run: bool = False,
 ) -> Rotation:
-    """Make a new signing key; tokens of the one before stay good until the overlap ends.
+    """Make a new signing key; tokens of the one before stay valid until the overlap ends.
 
     Key file and database change together: where the file cannot be written, nothing changes.
 
     Raises:
         ConfigInvalid: The key comes from PFA_JWT_SECRET, which only its owner can change.
-        InvalidRequest: No such overlap.
-        PermissionDenied: The principal lacks the right to manage settings.
+        InvalidRequest: An invalid overlap.
+        PermissionDenied: The caller lacks the right to manage settings.
     """
     if not timedelta(0) <= overlap <= MAX_TTL:
-        raise InvalidRequest("an overlap is nothing up to 366 days")
+        raise InvalidRequest("an overlap is 0 to 366 days")
     if settings.jwt_secret:
         raise ConfigInvalid(
             "the signing key comes from PFA_JWT_SECRET: it is changed where that is set",
             hint="a new key on its first line, and on the second the instant until when the old key"
             " verifies, a blank and the old key; then type: pfa auth keys",
         )
+    return _rotate(db, principal, settings, overlap, dry_run=dry_run)
 
-    def work(conn: Connection[Any]) -> Rotation:
-        authorize(conn, principal, Operation.ROTATE_KEYS)
-        signing_keys.lock(conn)
-        ring = keyring.load(settings)
-        meet(conn, db, ring, principal.organization_id, principal.user_id)
-        now = db.clock()
-        # The ring's file has whole seconds.
-        until = (now + overlap).replace(microsecond=0)
-        # Another one at each attempt: the one before may have stored its key and then broken.
-        new = ring.rotated(keyring.new_secret(), until, now)
-        before, after = ring.signing.key_id, new.signing.key_id
-        count = register.count_outliving(conn, principal.organization_id, [before], until)
-        signing_keys.end(conn, before, until)
-        meet(conn, db, new, principal.organization_id, principal.user_id)
-        shown = {"key": after, "before": before, "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
-        _audit(conn, db, principal, Action.KEY_ROTATE, shown)
-        if not dry_run:
-            keyring.store(settings, new)
-        return Rotation(after, before, until, count, str(settings.key_file))
 
-    with db.administration() as own:
-        return own.transact(work, dry_run=dry_run)
+@writes(Operation.ROTATE_KEYS, as_owner=True)
+def _rotate(tx: Tx, settings: Settings, overlap: timedelta, *, dry_run: bool) -> Rotation:
+    signing_keys.lock(tx.conn)
+    ring = keyring.load(settings)
+    _register(tx, ring)
+    now = tx.now()
+    # The ring's file has whole seconds.
+    until = (now + overlap).replace(microsecond=0)
+    # A fresh secret at each attempt: the one before may have been stored before its transaction broke.
+    new = ring.rotated(keyring.new_secret(), until, now)
+    before, after = ring.signing.key_id, new.signing.key_id
+    count = tokens.count_outliving(tx.conn, tx.organization_id, [before], until)
+    signing_keys.end(tx.conn, before, until)
+    _register(tx, new)
+    shown = {"key": after, "before": before, "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
+    tx.audit(Action.KEY_ROTATE, [audit.Entry(tx.new_id(), after=shown)])
+    if not dry_run:
+        keyring.store(settings, new)
+    return Rotation(
+        key_id=after,
+        previous=before,
+        overlap_until=until,
+        ending_tokens=count,
+        key_file=str(settings.key_file),
+    )
 
 
 def retire_key(
     db: Database, settings: Settings, principal: Principal, key_id: str, *, dry_run: bool = False
 ) -> KeyInfo:
-    """End a key at once, and with it every token that it signed; it never comes back.
+    """End a key at once, and with it every token that it signed; that is final.
 
     Raises:
         NotFound: There is no such key.
-        IllegalTransition: It signs here: a new one has to take its place first.
-        PermissionDenied: The principal lacks the right to manage settings.
+        IllegalTransition: It signs here: it has to be replaced by a new one first.
+        PermissionDenied: The caller lacks the right to manage settings.
     """
     ring = keyring.load(settings)
     if ring.signing.key_id == key_id:
         raise IllegalTransition(
             f"the key {key_id} signs", hint="type: pfa auth keys rotate --overlap 0s"
         )
-
-    def work(conn: Connection[Any]) -> KeyInfo:
-        authorize(conn, principal, Operation.RETIRE_KEY)
-        meet(conn, db, ring, principal.organization_id, principal.user_id)
-        if not signing_keys.retire(conn, key_id, db.clock()):
-            raise NotFound(f"there is no key {key_id!r}", hint="type: pfa auth keys")
-        _audit(conn, db, principal, Action.KEY_RETIRE, {"key": key_id})
-        rest = ring.without(key_id)
-        if rest != ring and not settings.jwt_secret and not dry_run:
-            keyring.store(settings, rest)
-        return next(info for info in _infos(conn, rest) if info.key_id == key_id)
-
-    with db.administration() as own:
-        return own.transact(work, dry_run=dry_run)
+    return _retire(db, principal, settings, ring, key_id, dry_run=dry_run)
 
 
-def _infos(conn: Connection[Any], ring: Keyring) -> list[KeyInfo]:
+@writes(Operation.RETIRE_KEY, as_owner=True)
+def _retire(tx: Tx, settings: Settings, ring: Keyring, key_id: str, *, dry_run: bool) -> KeyInfo:
+    _register(tx, ring)
+    if not signing_keys.retire(tx.conn, key_id, tx.now()):
+        raise NotFound(f"key not found: {key_id!r}", hint="type: pfa auth keys")
+    tx.audit(Action.KEY_RETIRE, [audit.Entry(tx.new_id(), after={"key": key_id})])
+    rest = ring.without(key_id)
+    if rest != ring and not settings.jwt_secret and not dry_run:
+        keyring.store(settings, rest)
+    return next(info for info in _infos(tx, rest) if info.key_id == key_id)
+
+
+def _register(tx: Tx, ring: Keyring) -> None:
+    register_keys(tx.conn, tx.db, ring, tx.organization_id, tx.user_id)
+
+
+def _infos(tx: Tx, ring: Keyring) -> list[KeyInfo]:
     here = {key.key_id for key in ring.keys}
-    found = []
-    for row in signing_keys.signing_keys(conn):
-        state = "retired" if row.retired_at else "ended" if row.ended else "verifying"
-        if row.key_id == ring.signing.key_id and state == "verifying":
-            state = "signing"
-        info = KeyInfo(
-            row.key_id, state, row.key_id in here, row.created_at, row.not_after, row.retired_at
+    return [
+        KeyInfo(
+            key_id=row.key_id,
+            state=_state(row, ring),
+            here=row.key_id in here,
+            created_at=row.created_at,
+            not_after=row.not_after,
+            retired_at=row.retired_at,
         )
-        found.append(info)
-    return found
+        for row in signing_keys.signing_keys(tx.conn)
+    ]
 
 
-def _audit(
-    conn: Connection[Any], db: Database, principal: Principal, action: Action, shown: dict[str, str]
-) -> None:
-    entry = audit.Entry(str(db.new_id()), after=shown)
-    audit.write(conn, principal.organization_id, principal.user_id, action, db.clock(), [entry])
+def _state(row: KeyRow, ring: Keyring) -> KeyState:
+    if row.retired_at:
+        return KeyState.RETIRED
+    if row.ended:
+        return KeyState.ENDED
+    return KeyState.SIGNING if row.key_id == ring.signing.key_id else KeyState.VERIFYING
