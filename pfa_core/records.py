@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -135,8 +136,9 @@ def stream_records(
     _require_limit(limit)
     with snapshot(db, principal, Operation.STREAM_RECORDS) as tx:
         _require_order(tx, query)
-        for row in store.stream(tx.conn, principal, query, limit=limit):
-            yield _record(tx, row)
+        with closing(store.stream(tx.conn, principal, query, limit=limit)) as rows:
+            for row in rows:
+                yield _record(tx, row)
 
 
 def export_jsonl(
@@ -163,7 +165,11 @@ def export_jsonl(
         if tx.mask.hides and masked:
             masked()
         shown = SHOWN_FIELDS if tx.mask.hides else None
-        return _write(store.elements(tx.conn, principal, query, limit=limit, shown=shown), write)
+        # Closed before the snapshot ends: an open stream holds the connection's lock, for which the
+        # rollback of a failed export would wait for ever.
+        lines = store.elements(tx.conn, principal, query, limit=limit, shown=shown)
+        with closing(lines):
+            return _write(lines, write)
 
 
 def _write(lines: Iterable[str], write: Callable[[bytes], object]) -> int:

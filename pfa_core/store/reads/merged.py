@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, LiteralString
@@ -54,7 +54,7 @@ def page(
 
 def stream(
     conn: Connection[Any], principal: Principal, query: Query, *, limit: int | None
-) -> Iterator[RowValues]:
+) -> Generator[RowValues, None, None]:
     """Every row in order, through server-side cursors: constant memory whatever their number."""
     reading = _Reading(conn, principal, query, limit)
     for statement, values in reading.one_by_one():
@@ -73,7 +73,7 @@ def elements(
     *,
     limit: int | None,
     shown: Sequence[str] | None = None,
-) -> Iterator[str]:
+) -> Generator[str, None, None]:
     """Every row in order as a line of JSON without its end, made by the server: nobody parses it.
 
     Args:
