@@ -59,7 +59,7 @@ FAULTS = {
     "BASELINE_CONFLICT": "PEMS changed a drafted field to something else",
     "ILLEGAL_TRANSITION": "the modification's state does not allow it",
     "FOREIGN_ORGANIZATION": "pull: the record names another organization",
-    "INVALID_JSON": "pull: the line is no JSON, or JSON that is refused",
+    "INVALID_JSON": "pull: the line is not JSON, or JSON that is refused",
     "INVALID_ENCODING": "pull: the line is not UTF-8",
     "INVALID_CSV": "pull: the line has more or fewer cells than the header",
 }
@@ -85,7 +85,7 @@ VARIABLES = {
     "PFA_PEMS_PASSWORD": "the password of PEMS",
     "PFA_PEMS_PASSWORD_FILE": "a file of mode 0600 that holds it; wins over the variable",
     "PFA_PEMS_TENANT": "its `tenant` header",
-    "PFA_PEMS_ORGANIZATION": "PEMS's code of the organization, where it is not ours",
+    "PFA_PEMS_ORGANIZATION": "PEMS's code of the organization, where it differs",
     "PFA_PEMS_FIELD_MAP": "field map, where `--field-map` is not given; else the default map",
     "PFA_PEMS_WRITER": "`rest` or `screen`: by which service records are written",
     "PFA_LOG_FORMAT": "text or json: log runs, where `--log-format` is not given",
@@ -229,7 +229,7 @@ def _shared_options() -> Iterator[str]:
             "Filters",
             "All on merged values. Several options narrow (and), one option repeated widens (or). "
             "A value is taken whole, commas and quotes included. Dates are inclusive, on the "
-            "forecast. A value that exists nowhere is no error: no rows, and a hint with the "
+            "forecast. A value that exists nowhere is not an error: no rows, and a hint with the "
             "nearest one.",
         ),
         PAGING: (
@@ -312,7 +312,7 @@ def _error_rows(kind: type[errors.PfaError]) -> Iterator[tuple[int, str, str, st
 
 
 def _kinds_of(kind: type[errors.PfaError]) -> list[type[errors.PfaError]]:
-    """The errors below one, as drawn in `errors`; private ones of other modules are not told."""
+    """The errors below one, as drawn in `errors`; private ones of other modules are left out."""
     return [inner for inner in kind.__subclasses__() if inner.__module__ == errors.__name__]
 
 
@@ -342,7 +342,7 @@ def _roles() -> Iterator[str]:
     yield "## Roles"
     yield (
         "A role is a template of rights; what a member may do is what both token and membership say. "
-        "`service` is none: a job holds what it was issued, of "
+        "`service` is not one: a job holds what it was issued, of "
         f"{_list(sorted(SERVICE_RIGHTS))} (see [jobs](security.md#jobs))."
     )
     yield _table(

@@ -3,7 +3,7 @@
     python examples/bulk_review.py Crane 3.5
     python examples/bulk_review.py Crane 3.5 --partial
 
-Each change says which version of the draft it was computed from. When somebody saved one of them
+Each change says which version of the draft it was computed from. When another process saved one of them
 again in between (you, in another window), that record answers VERSION_CONFLICT instead of being
 overwritten. Nothing is saved then, or with --partial everything else.
 """

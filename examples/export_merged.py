@@ -4,7 +4,7 @@
     python examples/export_merged.py everything.csv
 
 The records come from one snapshot of the database. The file is written under another name and
-renamed at the end, so that whoever reads it never finds half of it.
+renamed at the end, so that a reader never finds half of it.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ printed=$reports/.nightly.$$
 trap 'rm -f "$said" "$printed"' EXIT
 
 # step FILE COMMAND…: runs the command; what it prints becomes FILE, whole or not at all.
-# Quiet on 0, again on 69 and 75 (up to three times), told and remembered on 3, told and the end
+# Quiet on 0, again on 69 and 75 (up to three times), reported and remembered on 3, reported and the end
 # of it all on anything else.
 step() {
     file=$1

@@ -3,7 +3,7 @@
     python examples/push_and_settle.py
     python examples/push_and_settle.py --dry-run
 
-The rule: of two dates the later one stands, whoever says it. A conflict that touches any other field
+The rule: of two dates the later one wins, whichever side it is from. A conflict that touches any other field
 stays open for a person (`pfa conflict list`). Needs to know where PEMS is, as `pfa sync push` does.
 """
 
