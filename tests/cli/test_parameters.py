@@ -38,6 +38,10 @@ def test_every_parameter_has_an_option_that_some_command_takes() -> None:
         ("`move=True` moves it", "--move moves it"),
         ("`actualized=False` excludes them", "--no-actualized excludes them"),
         ("`if_locked=wait` waits", "--if-locked wait waits"),
+        (
+            "`baseline` cannot be combined with `state`, `session` or `changed`",
+            "--baseline cannot be combined with --state, --session or --changed",
+        ),
         ("see `pfa auth list`", "see `pfa auth list`"),
         ("the field `monthlyRate` and `unheard_of`", "the field `monthlyRate` and `unheard_of`"),
     ],
