@@ -38,7 +38,8 @@ def report(org: str | None, by: str, *, baseline: bool) -> str:
     settings = pfa.resolve(pfa.Flags(org=org))
     principal = pfa.authenticate(settings)
     with pfa.open_database(settings) as db:
-        stats = pfa.compute_stats(db, principal, pfa.Filters(), by=[by], baseline=baseline)
+        found = pfa.compute_stats(db, principal, pfa.Filters(), by=[by], baseline=baseline)
+    stats = found.with_amounts()
     groups = sorted(stats.groups, key=lambda group: -group.figures.cost.variance)
     whole = stats.figures
     lines = [

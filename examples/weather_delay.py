@@ -40,7 +40,7 @@ def delay(org: str | None, area: str, days: int, *, dry_run: bool) -> None:
     whole_area = pfa.Filters(area_silo=(area,))
     ahead = pfa.Filters(area_silo=(area,), actualized=False, discontinued=False)
     with pfa.open_database(settings) as db:
-        before = pfa.compute_stats(db, principal, whole_area).figures
+        before = pfa.compute_stats(db, principal, whole_area).with_amounts().figures
         saved = pfa.shift(
             db,
             principal,
@@ -50,7 +50,7 @@ def delay(org: str | None, area: str, days: int, *, dry_run: bool) -> None:
             session_id=session,
             dry_run=dry_run,
         )
-        after = pfa.compute_stats(db, principal, whole_area).figures
+        after = pfa.compute_stats(db, principal, whole_area).with_amounts().figures
     print(f"{len(saved.saved)} of {before.total_records} records in {area} move by {days} days")
     print(f"session   {session}{' (rolled back)' if dry_run else ''}")
     print(f"forecast  {before.cost.forecast.total:,} → {after.cost.forecast.total:,}")

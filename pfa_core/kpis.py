@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from pfa_core.errors import InvalidRequest
-from pfa_core.model.kpi import DIMENSIONS, MONTH, Group, MonthGroup, Stats, Sums, figures, total
+from pfa_core.model.kpi import (
+    DIMENSIONS,
+    MONTH,
+    Amount,
+    Group,
+    MonthGroup,
+    Stats,
+    Sums,
+    figures,
+    total,
+)
 from pfa_core.model.months import Moves, month_groups
 from pfa_core.model.query import Filters, require_comparable
 from pfa_core.model.rights import Operation
@@ -32,7 +43,7 @@ def _check(filters: Filters, *, by: Sequence[str] = (), baseline: bool = False) 
 @reads(Operation.COMPUTE_STATS, check=_check)
 def compute_stats(
     tx: Tx, filters: Filters, *, by: Sequence[str] = (), baseline: bool = False
-) -> Stats:
+) -> Stats[Amount]:
     """Compute the KPIs of the matching records.
 
     Filters and groups choose records by their merged values; forecast and actual are computed from
@@ -66,7 +77,7 @@ def compute_stats(
 
 def _months(
     tx: Tx, filters: Filters, by: Sequence[str], *, baseline: bool
-) -> tuple[MonthGroup, ...]:
+) -> tuple[MonthGroup[Decimal], ...]:
     others = [name for name in by if name != MONTH]
 
     def read(part: Part, *, narrowed: bool = False) -> dict[tuple[Any, ...], Moves]:
@@ -85,7 +96,7 @@ def _categories(merged: Grouped) -> Mapping[str, int]:
 
 def _groups(
     merged: Grouped, without: Grouped, dimensions: Sequence[str], by: Sequence[str]
-) -> tuple[Group, ...]:
+) -> tuple[Group[Decimal], ...]:
     """List the groups by key; one that only the baseline has is kept when its money is not zero."""
     places = [dimensions.index(name) for name in by]
     mine, theirs = _fold(merged, places), _fold(without, places)

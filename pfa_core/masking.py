@@ -1,17 +1,17 @@
-"""Money that one may not see: null wherever a record, a delta or a sum leaves an operation.
+"""Masks of financial fields, which become null wherever a value leaves an operation.
 
-Which fields are shown is a list of those known to be no money: what nobody knows the meaning of may
-be a price too. Texts that people wrote are theirs; texts that the program made may quote a value, so
-their numbers are hidden.
+The fields shown are a list of those known not to be money: a field of unknown meaning may be a price
+too. Texts written by people are shown; texts written by the program may quote a value, so their numbers
+are hidden.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pfa_core import exact_json
 from pfa_core.errors import Fault
@@ -22,11 +22,11 @@ from pfa_core.model.principal import Principal, Right
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.rights import MONEY
 
-if TYPE_CHECKING:  # a list masks records alone and need not load what it is not made of
+if TYPE_CHECKING:  # a list masks records only and need not load the other shapes
     from pfa_core.model.audit import LogEntry
-    from pfa_core.model.kpi import Stats
+    from pfa_core.model.kpi import Amount, Stats
+    from pfa_core.model.member import Member
     from pfa_core.model.run import Outcome
-    from pfa_core.store.members import Member
     from pfa_core.store.queue import DeadLetter, Waiting
 
 SHOWN_FIELDS = tuple(field.name for field in FIELDS.values() if field.kind is not Kind.MONEY)
@@ -36,7 +36,7 @@ _SHOWN = frozenset(SHOWN_FIELDS)
 _NULLS: Mapping[str, Any] = dict.fromkeys(MONEY)
 _WORD = re.compile(r"[^\s]*\d[^\s]*")
 _MOMENT = re.compile(r"\W*\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|\+00:00)?)?\W*")
-# Entries whose reason the program wrote, out of what PEMS answered or two sides said.
+# Entries whose reason the program wrote, from a response of PEMS or the values of a conflict.
 _MADE_REASONS = frozenset(
     (
         Action.ACKNOWLEDGE,
@@ -48,37 +48,35 @@ _MADE_REASONS = frozenset(
     )
 )
 
-Value = TypeVar("Value")
-
 
 def mask_for(principal: Principal, member: Member) -> Mask:
-    """What lies between the principal and the money of the organization."""
+    """Make the mask that the caller's rights require."""
     return Mask(not principal.holds(Right.VIEW_FINANCIALS, member.rights))
 
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Lets everything through as it is, or, where it `hides`, with null in the place of money.
+    """Replaces money with null where it `hides`, and nothing where it does not.
 
-    Each method is for one shape, and gives back what it was given where nothing is to be hidden.
+    Each method is for one shape, and returns its argument where nothing is hidden.
     """
 
     hides: bool = False
 
     def record(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A whole record: money is null whether it has any or not."""
+        """Mask a whole record: every money field is null, present or not."""
         return {**_values(data), **_NULLS} if self.hides else data
 
     def record_json(self, text: str) -> str:
-        """The same of JSON text, digits kept."""
+        """Mask the JSON text of a whole record, digits kept."""
         return exact_json.dumps(self.record(exact_json.loads(text))) if self.hides else text
 
     def values(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Some fields of a record, a delta or a base: which ones stays visible."""
+        """Mask some fields of a record, a delta or a base; their names stay visible."""
         return _values(fields) if self.hides else fields
 
     def conflicts(self, items: Sequence[FieldConflict]) -> tuple[FieldConflict, ...]:
-        """Fields in conflict."""
+        """Mask fields in conflict."""
         if not self.hides:
             return tuple(items)
         return tuple(
@@ -89,17 +87,20 @@ class Mask:
     def changes(
         self, items: Iterable[FieldChange], delta: Mapping[str, Any]
     ) -> tuple[FieldChange, ...]:
-        """Fields before and after. What the delta hides is told whether it changes anything or not: that it
-        does not would tell the other value."""
+        """Mask fields before and after.
+
+        A masked field of the delta is listed whether it changes or not: leaving out an unchanged one would
+        reveal the other value.
+        """
         if not self.hides:
             return tuple(items)
-        told = {item.field: item for item in items if item.field in _SHOWN}
-        told |= {name: FieldChange(name, None, None) for name in delta if name not in _SHOWN}
-        order = {**dict.fromkeys(FIELDS), **dict.fromkeys(sorted(told))}
-        return tuple(told[name] for name in order if name in told)
+        shown = {item.field: item for item in items if item.field in _SHOWN}
+        shown |= {name: FieldChange(name, None, None) for name in delta if name not in _SHOWN}
+        order = {**dict.fromkeys(FIELDS), **dict.fromkeys(sorted(shown))}
+        return tuple(shown[name] for name in order if name in shown)
 
     def settlement(self, taken: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """What a conflict ended with, field by field: whose value it was stays visible."""
+        """Mask the outcome of a conflict, field by field; whose value it was stays visible."""
         if not self.hides or taken is None:
             return taken
         return {
@@ -107,25 +108,16 @@ class Mask:
             for name, item in taken.items()
         }
 
-    def amount(self, money: Decimal) -> Decimal:
-        """A sum of money; None, whatever its type says, where it is hidden."""
-        return _nothing() if self.hides else money
+    def amount(self, money: Decimal) -> Amount:
+        """Mask a sum of money."""
+        return None if self.hides else money
 
-    def stats(self, found: Stats) -> Stats:
-        """KPIs: counts stay, every amount and percentage goes, and months that only money is in."""
-        if not self.hides:
-            return found
-        counted = [item for item in found.months if any(_numbers(item.quantity))]
-        return replace(
-            found,
-            figures=_without_amounts(found.figures),
-            groups=tuple(_without_amounts(item) for item in found.groups),
-            months=tuple(_without_amounts(item) for item in counted),
-            masked=True,
-        )
+    def stats(self, found: Stats[Decimal]) -> Stats[Amount]:
+        """Mask KPIs: counts stay, amounts, percentages and months with money only do not."""
+        return found.without_amounts() if self.hides else found
 
     def view(self, item: ModificationView) -> ModificationView:
-        """A modification."""
+        """Mask a modification."""
         if not self.hides:
             return item
         return replace(
@@ -137,7 +129,7 @@ class Mask:
         )
 
     def log_entry(self, item: LogEntry) -> LogEntry:
-        """An entry of the audit trail; those of no record hold no values of one."""
+        """Mask an entry of the audit trail; without a record it holds no values of one."""
         if not self.hides or item.pfa_id is None:
             return item
         made = item.action in _MADE_REASONS
@@ -145,31 +137,31 @@ class Mask:
             item,
             before=item.before and _values(item.before),
             after=item.after and _values(item.after),
-            reason=_text(item.reason) if made else item.reason,
+            reason=_text_or_none(item.reason) if made else item.reason,
             masked=True,
         )
 
     def waiting(self, item: Waiting) -> Waiting:
-        """A commitment that waits to be sent."""
+        """Mask a committed modification that waits to be sent."""
         return replace(item, delta=_values(item.delta), masked=True) if self.hides else item
 
     def letter(self, item: DeadLetter) -> DeadLetter:
-        """A commitment that is not sent again by itself."""
+        """Mask a committed modification that is not sent again without a retry."""
         if not self.hides:
             return item
-        error = _text(item.sync_error)
+        error = _text_or_none(item.sync_error)
         return replace(item, delta=_values(item.delta), sync_error=error, masked=True)
 
     def outcome(self, item: Outcome) -> Outcome:
-        """What became of one record in a run."""
+        """Mask the outcome of one record in a run."""
         return replace(item, message=_text(item.message)) if self.hides else item
 
     def text(self, made: str) -> str:
-        """A text that the program made: its numbers go, dates stay."""
+        """Mask a text that the program wrote: numbers are hidden, dates are not."""
         return _text(made) if self.hides else made
 
     def faults(self, items: Iterable[Fault]) -> list[Fault]:
-        """What is wrong with records, in texts that the program made."""
+        """Mask the messages of faults, which the program wrote."""
         if not self.hides:
             return list(items)
         return [replace(item, message=_text(item.message)) for item in items]
@@ -179,27 +171,9 @@ def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value if name in _SHOWN else None for name, value in fields.items()}
 
 
-def _text(made: Any) -> Any:
-    if made is None:
-        return None
+def _text(made: str) -> str:
     return _WORD.sub(lambda word: word[0] if _MOMENT.fullmatch(word[0]) else HIDDEN_NUMBER, made)
 
 
-def _without_amounts(value: Value) -> Value:
-    """The same with None for every Decimal, however deep."""
-    if isinstance(value, Decimal):
-        return _nothing()
-    if not is_dataclass(value) or isinstance(value, type):
-        return value
-    return replace(
-        value, **{item.name: _without_amounts(getattr(value, item.name)) for item in fields(value)}
-    )
-
-
-def _numbers(value: Any) -> list[int]:
-    return [getattr(value, item.name) for item in fields(value)]
-
-
-def _nothing() -> Any:
-    """None for an amount: callers look at `masked`, and need not ask at every sum."""
-    return None
+def _text_or_none(made: str | None) -> str | None:
+    return None if made is None else _text(made)

@@ -23,7 +23,7 @@ from pfa_core.model.kpi import DIMENSIONS, MONTH
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.model.kpi import Figures, Stats
+    from pfa_core.model.kpi import Amount, Figures, Stats
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -75,7 +75,7 @@ def stats(
         hint_nothing_found(call, talk, filters)
 
 
-def _data(found: Stats) -> dict[str, Any]:
+def _data(found: Stats[Amount]) -> dict[str, Any]:
     figures = _figures(found.figures)
     costs = {name: figures.pop(name) for name in ("cost", "baseline_cost", "draft_impact")}
     return {**figures, "category_breakdown": dict(found.category_breakdown), **costs}
@@ -87,5 +87,5 @@ def _groups(found: Stats, names: tuple[str, ...]) -> list[dict[str, Any]]:
     return [{"key": dict(group.key), **_figures(group.figures)} for group in found.groups]
 
 
-def _figures(figures: Figures) -> dict[str, Any]:
+def _figures(figures: Figures[Amount]) -> dict[str, Any]:
     return document(figures, snake_case=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.formats import Look
@@ -11,7 +10,7 @@ from pfa_cli.render.humanize import MASKED, count, money, signed
 from pfa_core.model.kpi import MONTH
 
 if TYPE_CHECKING:
-    from pfa_core.model.kpi import Cost, Figures, MonthGroup, Stats
+    from pfa_core.model.kpi import Amount, Cost, Figures, MonthGroup, Stats
 
 PHASES = ("plan", "forecast", "actual")
 _COUNTS = (
@@ -35,7 +34,7 @@ _KINDS = tuple(f"{phase}_{kind}" for phase in PHASES for kind in ("rental", "pur
 _QUANTITIES = tuple(f"{phase}_quantity" for phase in PHASES)
 
 
-def phase_rows(stats: Stats) -> list[Mapping[str, Any]]:
+def phase_rows(stats: Stats[Amount]) -> list[Mapping[str, Any]]:
     """Make a row for each measure, for programs that read lines."""
     flat = _flat(stats.figures)
     return [{"measure": name, "value": value} for name, value in flat.items()]
@@ -48,14 +47,14 @@ def group_columns(by: Sequence[str]) -> tuple[str, ...]:
     return (_COUNTS[0], *_TOTALS, *_COUNTS[1:], *_KINDS)
 
 
-def group_rows(stats: Stats, by: Sequence[str]) -> list[Mapping[str, Any]]:
+def group_rows(stats: Stats[Amount], by: Sequence[str]) -> list[Mapping[str, Any]]:
     """Make a row for each group: its key, then its measures."""
     if MONTH in by:
         return [{**group.key, **_flat_month(group)} for group in stats.months]
     return [{**group.key, **_flat(group.figures)} for group in stats.groups]
 
 
-def stats_text(stats: Stats, by: Sequence[str], look: Look) -> str:
+def stats_text(stats: Stats[Amount], by: Sequence[str], look: Look) -> str:
     """Format the report: counts, cost of the phases, groups if any were asked for."""
     from pfa_cli.render.tables import facts
 
@@ -66,17 +65,17 @@ def stats_text(stats: Stats, by: Sequence[str], look: Look) -> str:
     return "\n\n".join(parts)
 
 
-def _flat(figures: Figures) -> dict[str, Any]:
+def _flat(figures: Figures[Amount]) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(figures, name) for name in _COUNTS}
     return values | _flat_cost(figures.cost) | {"draft_impact": figures.draft_impact}
 
 
-def _flat_month(group: MonthGroup) -> dict[str, Any]:
+def _flat_month(group: MonthGroup[Amount]) -> dict[str, Any]:
     values = {f"{phase}_quantity": getattr(group.quantity, phase) for phase in PHASES}
     return values | _flat_cost(group.cost) | {"draft_impact": group.draft_impact}
 
 
-def _flat_cost(cost: Cost) -> dict[str, Any]:
+def _flat_cost(cost: Cost[Amount]) -> dict[str, Any]:
     values = {
         f"{phase}_{kind}": getattr(getattr(cost, phase), kind)
         for phase in PHASES
@@ -85,7 +84,7 @@ def _flat_cost(cost: Cost) -> dict[str, Any]:
     return values | {"variance": cost.variance, "variance_pct": cost.variance_pct}
 
 
-def _counts(figures: Figures) -> list[tuple[str, str]]:
+def _counts(figures: Figures[Amount]) -> list[tuple[str, str]]:
     return [
         ("records", f"{figures.total_records:,}"),
         ("actualized", f"{figures.actualized_count:,}"),
@@ -97,7 +96,7 @@ def _counts(figures: Figures) -> list[tuple[str, str]]:
     ]
 
 
-def _phases(cost: Cost, look: Look) -> str:
+def _phases(cost: Cost[Amount], look: Look) -> str:
     from pfa_cli.render.tables import grid
 
     rows = [
@@ -114,7 +113,7 @@ def _phases(cost: Cost, look: Look) -> str:
     return grid(("cost", "rental", "purchase", "total"), rows, look, numeric=numeric)
 
 
-def _differences(figures: Figures) -> list[tuple[str, str]]:
+def _differences(figures: Figures[Amount]) -> list[tuple[str, str]]:
     percent = _percent(figures.cost.variance_pct)
     return [
         (
@@ -125,7 +124,7 @@ def _differences(figures: Figures) -> list[tuple[str, str]]:
     ]
 
 
-def _groups(stats: Stats, by: Sequence[str], look: Look) -> str:
+def _groups(stats: Stats[Amount], by: Sequence[str], look: Look) -> str:
     from pfa_cli.render.tables import grid
 
     if MONTH in by:
@@ -143,20 +142,20 @@ def _groups(stats: Stats, by: Sequence[str], look: Look) -> str:
     return f"{count(len(rows), 'group')}\n\n{table}" if rows else "no groups"
 
 
-def _key_cells(group: MonthGroup, by: Sequence[str]) -> list[Any]:
+def _key_cells(group: MonthGroup[Amount], by: Sequence[str]) -> list[Any]:
     return ["undated" if group.key[name] is None else group.key[name] for name in by]
 
 
-def _month_cells(group: MonthGroup) -> list[str]:
+def _month_cells(group: MonthGroup[Amount]) -> list[str]:
     counts = [f"{getattr(group.quantity, phase):,}" for phase in PHASES]
     return [*counts, *_cost_cells(group.cost, group.draft_impact)]
 
 
-def _group_cells(figures: Figures) -> list[str]:
+def _group_cells(figures: Figures[Amount]) -> list[str]:
     return [f"{figures.total_records:,}", *_cost_cells(figures.cost, figures.draft_impact)]
 
 
-def _cost_cells(cost: Cost, impact: Decimal) -> list[str]:
+def _cost_cells(cost: Cost[Amount], impact: Amount) -> list[str]:
     return [
         *(money(getattr(cost, phase).total) for phase in PHASES),
         signed(cost.variance),
@@ -165,7 +164,7 @@ def _cost_cells(cost: Cost, impact: Decimal) -> list[str]:
     ]
 
 
-def _percent(value: Decimal | None) -> str:
+def _percent(value: Amount) -> str:
     if value is None:
         return MASKED
     return f"{value:+.2f} %" if value else "0.00 %"

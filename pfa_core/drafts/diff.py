@@ -13,7 +13,7 @@ from pfa_core.authorization import authorize
 from pfa_core.errors import NotFound
 from pfa_core.masking import Mask, mask_for
 from pfa_core.model.delta import FieldChange, changes, merge
-from pfa_core.model.kpi import ZERO, cents, forecast_money_days, money
+from pfa_core.model.kpi import ZERO, Amount, cents, forecast_money_days, money
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
@@ -39,7 +39,7 @@ class DiffEntry:
     state: str
     version: int
     changes: tuple[FieldChange, ...]
-    cost_effect: Decimal
+    cost_effect: Amount
     change_reason: str | None
 
 
@@ -49,7 +49,7 @@ class DiffReport:
     its effects are None."""
 
     entries: list[DiffEntry]
-    cost_effect: Decimal
+    cost_effect: Amount
     record_count: int
     field_count: int
     masked: bool = False

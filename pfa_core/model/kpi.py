@@ -1,4 +1,4 @@
-"""KPIs: exact sums over records, and the figures made of them.
+"""KPIs: exact sums over records, with the figures computed from them.
 
 Formulas (the field's own, see docs/explanation.md): days = end − start, the end exclusive, never
 below 0; months = days / 30.44; a rental costs months × monthlyRate, a purchase its price whatever
@@ -9,10 +9,12 @@ up to cents, happen once, at the end.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, Generic, LiteralString, NamedTuple, TypeVar, cast
+
+from pfa_core.errors import PermissionDenied
 
 DAYS_PER_MONTH = Decimal("30.44")
 CENT = Decimal("0.01")
@@ -31,17 +33,22 @@ GROUP_DIMENSIONS: Mapping[str, LiteralString] = {
     "model": "model",
     "contract": "contract",
 }
-# No column of a record: its money is spread over the months, see `model.months`.
+# Not a column of a record: its money is spread over the months, see `model.months`.
 MONTH = "month"
 DIMENSIONS = (*GROUP_DIMENSIONS, MONTH)
 EXACT = Context(prec=200)
 
+# A sum of money or a percentage as it is shown; None where it is masked.
+Amount = Decimal | None
+# Decimal where figures are computed, Amount where they are shown.
+Shown = TypeVar("Shown", bound=Amount, covariant=True)
+
 
 class Sums(NamedTuple):
-    """What adds up: counts and undivided money. `*_rate_days` are Σ(days × monthly rate) of rentals,
-    `*_purchase` Σ prices of purchases; both only over records that count for costs.
+    """The additive parts of KPIs: counts and undivided money.
 
-    A tuple, since thousands of them are added up for one answer.
+    `*_rate_days` are Σ(days × monthly rate) of rentals, `*_purchase` Σ prices of purchases; both only over
+    records that count for costs. A tuple, since thousands of them are added up for one answer.
     """
 
     record_count: int = 0
@@ -59,7 +66,7 @@ class Sums(NamedTuple):
     actual_purchase: Decimal = ZERO
 
     def plus(self, other: Sums, sign: int = 1) -> Sums:
-        """The sums of both (`sign=-1`: of the first without the second)."""
+        """Add the other sums (`sign=-1`: subtract them)."""
         with localcontext(EXACT):
             pairs: Any = zip(self, other, strict=True)
             if sign > 0:
@@ -68,7 +75,7 @@ class Sums(NamedTuple):
 
 
 def total(parts: Iterable[Sums]) -> Sums:
-    """The sums over all parts."""
+    """Add up all parts."""
     columns = list(zip(*parts, strict=True))
     if not columns:
         return Sums()
@@ -77,60 +84,81 @@ def total(parts: Iterable[Sums]) -> Sums:
 
 
 @dataclass(frozen=True, slots=True)
-class PhaseCost:
+class PhaseCost(Generic[Shown]):
     """The cost of one phase, in cents exactly."""
 
-    rental: Decimal
-    purchase: Decimal
-    total: Decimal
+    rental: Shown
+    purchase: Shown
+    total: Shown
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost(Generic[Shown]):
     """The three phases and the variance forecast − plan; `variance_pct` of the plan, 0 without one."""
 
-    plan: PhaseCost
-    forecast: PhaseCost
-    actual: PhaseCost
-    variance: Decimal
-    variance_pct: Decimal
+    plan: PhaseCost[Shown]
+    forecast: PhaseCost[Shown]
+    actual: PhaseCost[Shown]
+    variance: Shown
+    variance_pct: Shown
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """The KPIs of one set of records, as the user sees them."""
+_MASKED_PHASE: PhaseCost[Amount] = PhaseCost(None, None, None)
+_MASKED_COST: Cost[Amount] = Cost(
+    plan=_MASKED_PHASE,
+    forecast=_MASKED_PHASE,
+    actual=_MASKED_PHASE,
+    variance=None,
+    variance_pct=None,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures(Generic[Shown]):
+    """The KPIs of one set of records."""
 
     total_records: int
     actualized_count: int
     discontinued_count: int
     funds_transferable_count: int
     draft_count: int
-    total_monthly_rental: Decimal
-    total_purchase_cost: Decimal
-    cost: Cost
-    baseline_cost: Cost
-    draft_impact: Decimal
+    total_monthly_rental: Shown
+    total_purchase_cost: Shown
+    cost: Cost[Shown]
+    baseline_cost: Cost[Shown]
+    draft_impact: Shown
+
+    def without_amounts(self) -> Figures[Amount]:
+        """Return the counts, with None for every amount."""
+        return replace(
+            cast("Figures[Amount]", self),
+            total_monthly_rental=None,
+            total_purchase_cost=None,
+            cost=_MASKED_COST,
+            baseline_cost=_MASKED_COST,
+            draft_impact=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Group(Generic[Shown]):
     """The KPIs of the records that share a value in every dimension asked for."""
 
     key: Mapping[str, Any]
-    figures: Figures
+    figures: Figures[Shown]
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """How many records that count for costs are there in a month, on one day of it at least."""
+    """How many records that count for costs are there in a month, on at least one day of it."""
 
     plan: int
     forecast: int
     actual: int
 
 
-@dataclass(frozen=True, slots=True)
-class MonthGroup:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthGroup(Generic[Shown]):
     """A month's share of the costs, of all records or of those that share the key's other values.
 
     `key` holds the month as `YYYY-MM`, or None for purchases without a start date. The months of
@@ -139,26 +167,62 @@ class MonthGroup:
 
     key: Mapping[str, Any]
     quantity: Quantity
-    cost: Cost
-    baseline_cost: Cost
-    draft_impact: Decimal
+    cost: Cost[Shown]
+    baseline_cost: Cost[Shown]
+    draft_impact: Shown
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """KPIs over all matching records, their count by category, and the groups asked for, by key:
-    `months` when the month is one of the dimensions, else `groups`. Where `masked`, every amount and
-    percentage in it is None."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats(Generic[Shown]):
+    """KPIs over all matching records, their count by category, and the groups asked for, by key.
 
-    figures: Figures
+    The groups are `months` when the month is one of the dimensions, else `groups`. Where `masked`, every
+    amount and percentage is None.
+    """
+
+    figures: Figures[Shown]
     category_breakdown: Mapping[str, int]
-    groups: tuple[Group, ...] = field(default=())
-    months: tuple[MonthGroup, ...] = field(default=())
+    groups: tuple[Group[Shown], ...] = ()
+    months: tuple[MonthGroup[Shown], ...] = ()
     masked: bool = False
 
+    def with_amounts(self) -> Stats[Decimal]:
+        """Return the same, with amounts that are all known.
 
-def figures(merged: Sums, baseline: Sums) -> Figures:
-    """The figures of sums with the caller's modifications, beside those of the mirror alone."""
+        Raises:
+            PermissionDenied: They are masked.
+        """
+        if self.masked:
+            raise PermissionDenied(
+                "amounts are masked: to see them requires the right view_financials",
+                hint="ask an admin of the organization",
+            )
+        # Only `without_amounts` puts None into them, which sets `masked`.
+        return cast("Stats[Decimal]", self)
+
+    def without_amounts(self) -> Stats[Amount]:
+        """Return the counts, with None for every amount and without months that have money only."""
+        return Stats(
+            figures=self.figures.without_amounts(),
+            category_breakdown=self.category_breakdown,
+            groups=tuple(Group(item.key, item.figures.without_amounts()) for item in self.groups),
+            months=tuple(
+                MonthGroup(
+                    key=item.key,
+                    quantity=item.quantity,
+                    cost=_MASKED_COST,
+                    baseline_cost=_MASKED_COST,
+                    draft_impact=None,
+                )
+                for item in self.months
+                if item.quantity != Quantity(0, 0, 0)
+            ),
+            masked=True,
+        )
+
+
+def figures(merged: Sums, baseline: Sums) -> Figures[Decimal]:
+    """Compute the figures of sums with the caller's modifications, and of the mirror alone."""
     with localcontext(EXACT):
         return Figures(
             total_records=merged.record_count,
@@ -174,8 +238,8 @@ def figures(merged: Sums, baseline: Sums) -> Figures:
         )
 
 
-def cost(sums: Sums) -> Cost:
-    """The cost of the sums in each phase, and the variance."""
+def cost(sums: Sums) -> Cost[Decimal]:
+    """Compute the cost of the sums in each phase, and the variance."""
     with localcontext(EXACT):
         return Cost(
             plan=_phase(sums.plan_rate_days, sums.plan_purchase),
@@ -187,33 +251,35 @@ def cost(sums: Sums) -> Cost:
 
 
 def variance_pct(sums: Sums) -> Decimal:
-    """The variance in per cent of the plan, 0 without one."""
+    """Compute the variance in per cent of the plan, 0 without one."""
     with localcontext(EXACT):
         plan = _plan(sums)
         return cents((_forecast(sums) - plan) * 100 / plan) if plan > 0 else Decimal("0.00")
 
 
 def impact(merged: Sums, baseline: Sums) -> Decimal:
-    """How much the caller's modifications add to the forecast, in cents exactly."""
+    """Compute what the caller's modifications add to the forecast, in cents exactly."""
     with localcontext(EXACT):
         return cents(money(_forecast(merged) - _forecast(baseline)))
 
 
 def cents(amount: Decimal) -> Decimal:
-    """Rounded half up to cents, minus zero as zero."""
+    """Round half up to cents, minus zero to zero."""
     with localcontext(EXACT):
         return amount.quantize(CENT, ROUND_HALF_UP) + 0
 
 
 def money(money_days: Decimal) -> Decimal:
-    """Money-days (money × 30.44) as money, unrounded: the one division, of an exact number, so that
-    half a cent stays half a cent."""
+    """Divide money-days (money × 30.44) by the days of a month, unrounded.
+
+    It is the one division, of an exact number, so that half a cent stays half a cent.
+    """
     with localcontext(EXACT):
         return money_days / DAYS_PER_MONTH
 
 
 def money_days(rate_days: Decimal, purchase: Decimal) -> Decimal:
-    """Σ(days × monthly rate) and Σ prices under one roof, exactly."""
+    """Add Σ(days × monthly rate) and Σ prices in one unit (money-days), exactly."""
     with localcontext(EXACT):
         return rate_days + purchase * DAYS_PER_MONTH
 
@@ -226,20 +292,20 @@ def _plan(sums: Sums) -> Decimal:
     return money_days(sums.plan_rate_days, sums.plan_purchase)
 
 
-def _phase(rate_days: Decimal, purchase: Decimal) -> PhaseCost:
+def _phase(rate_days: Decimal, purchase: Decimal) -> PhaseCost[Decimal]:
     total_money = money(money_days(rate_days, purchase))
     return PhaseCost(cents(money(rate_days)), cents(purchase), cents(total_money))
 
 
 def days(start: str | None, end: str | None) -> int:
-    """Whole days between two ISO dates, the end exclusive; 0 when one is missing or out of order."""
+    """Count the days between two ISO dates, the end exclusive; 0 if missing or out of order."""
     if not start or not end:
         return 0
     return max(0, (date.fromisoformat(end) - date.fromisoformat(start)).days)
 
 
 def forecast_money_days(record: Mapping[str, Any]) -> Decimal:
-    """The forecast cost of one merged record in money-days; 0 when it does not count for costs."""
+    """Compute a merged record's forecast cost in money-days; 0 when it does not count for costs."""
     if record.get("isDiscontinued") or record.get("isFundsTransferable"):
         return ZERO
     if record.get("source") == "Purchase":

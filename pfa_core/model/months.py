@@ -1,4 +1,4 @@
-"""Costs by calendar month: what begins and ends in each one, and its share made of that.
+"""Costs by calendar month, from what begins and ends in each.
 
 A rental costs its monthly rate / 30.44 on every day from its start to its end, the end exclusive; a
 purchase its price in the month of its start date. So the cost of rentals in a month of n days is
@@ -41,7 +41,7 @@ from pfa_core.model.kpi import (
     variance_pct,
 )
 
-# A placeholder for "no end", 9999-12-31, makes a hundred thousand months by itself.
+# One record with the placeholder 9999-12-31 for "no end" has a hundred thousand months.
 MOST_GROUPS = 100_000
 
 _PHASES = ("plan", "forecast", "actual")
@@ -49,9 +49,9 @@ _PHASES = ("plan", "forecast", "actual")
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What begins and ends in a month of one phase. Rates are those of rentals, per month; counts
-    those of all records that last a day at least.
+    """What begins and ends in a month of one phase.
 
+    Rates are those of rentals, per month; counts those of all records that last at least a day.
     `rate` is Σ rates that begin less Σ rates that end, `rate_days_before` the same with each rate
     times the days of the month before it begins or ends. `gone` ended on the month's first day and
     are not there any more, `ending` ended on a later one.
@@ -65,7 +65,7 @@ class Moves:
     ending: int = 0
 
     def plus(self, other: Moves, sign: int = 1) -> Moves:
-        """The moves of both (`sign=-1`: of the first without the second)."""
+        """Add the other moves (`sign=-1`: subtract them)."""
         with localcontext(EXACT):
             return Moves(
                 *(
@@ -77,7 +77,7 @@ class Moves:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a month has of one phase, exactly: Σ(days in it × rate), Σ prices, and how many records."""
+    """A month's share of one phase, exactly: Σ(days in it × rate), Σ prices, number of records."""
 
     rate_days: Decimal
     purchase: Decimal
@@ -92,7 +92,7 @@ Flow = Mapping[tuple[Any, ...], Moves]
 
 
 def shares(moves: Mapping[str | None, Moves]) -> list[tuple[str | None, Share]]:
-    """The months of one phase from the first that has any of it, in order; no date comes last.
+    """List the months of one phase from its first one, in order; no date comes last.
 
     Args:
         moves: By month, `YYYY-MM` or None. What begins in them ends in them.
@@ -118,8 +118,8 @@ def shares(moves: Mapping[str | None, Moves]) -> list[tuple[str | None, Share]]:
     return found
 
 
-def month_groups(merged: Flow, without: Flow, by: Sequence[str]) -> tuple[MonthGroup, ...]:
-    """The months that have something to show, by key.
+def month_groups(merged: Flow, without: Flow, by: Sequence[str]) -> tuple[MonthGroup[Decimal], ...]:
+    """List the months with any cost or quantity, by key.
 
     Args:
         merged: What begins and ends with the caller's modifications.
@@ -131,14 +131,17 @@ def month_groups(merged: Flow, without: Flow, by: Sequence[str]) -> tuple[MonthG
     """
     mine = _series(merged)
     theirs = mine if merged == without else _series(without)
-    found: list[tuple[tuple[Any, ...], MonthGroup]] = []
+    found: list[MonthGroup[Decimal]] = []
     for others in mine.keys() | theirs.keys():
         values = dict(zip((name for name in by if name != MONTH), others, strict=True))
-        for month, group in _shown(mine.get(others, {}), theirs.get(others, {})):
-            key = {name: month if name == MONTH else values[name] for name in by}
-            place = tuple((value is None, str(value)) for value in key.values())
-            found.append((place, MonthGroup(key, **group)))
-    return tuple(group for _, group in sorted(found, key=lambda item: item[0]))
+        key = {name: values.get(name) for name in by}
+        found += _shown(mine.get(others, {}), theirs.get(others, {}), key)
+    return tuple(sorted(found, key=_place))
+
+
+def _place(group: MonthGroup[Decimal]) -> tuple[tuple[bool, str], ...]:
+    """Return what orders the groups: the values of the key, None last."""
+    return tuple((value is None, str(value)) for value in group.key.values())
 
 
 def _series(flow: Flow) -> dict[tuple[Any, ...], _Series]:
@@ -155,14 +158,14 @@ def _series(flow: Flow) -> dict[tuple[Any, ...], _Series]:
         count += len(months)
         if count > MOST_GROUPS:
             raise InvalidRequest(
-                f"that makes more than {MOST_GROUPS:,} months",
+                f"the result has more than {MOST_GROUPS:,} months",
                 hint="group by less, or leave out what ends far in the future: --end-to DATE",
             )
     return series
 
 
-def _shown(mine: _Series, theirs: _Series) -> Iterator[tuple[str | None, dict[str, Any]]]:
-    """The months of one key in the order of the calendar, rounded so that they add up."""
+def _shown(mine: _Series, theirs: _Series, key: Mapping[str, Any]) -> Iterator[MonthGroup[Decimal]]:
+    """Yield the months of one key in order, rounded so that they add up."""
     upto_mine = upto_theirs = Sums()
     before = _round(upto_mine, upto_theirs)
     months = mine.keys() | theirs.keys()
@@ -174,14 +177,12 @@ def _shown(mine: _Series, theirs: _Series) -> Iterator[tuple[str | None, dict[st
             continue
         upto_mine, upto_theirs = upto_mine.plus(my_sums), upto_theirs.plus(their_sums)
         now = _round(upto_mine, upto_theirs)
-        yield (
-            month,
-            {
-                "quantity": quantity,
-                "cost": _since(before[0], now[0], variance_pct(my_sums)),
-                "baseline_cost": _since(before[1], now[1], variance_pct(their_sums)),
-                "draft_impact": now[2] - before[2],
-            },
+        yield MonthGroup(
+            key={**key, MONTH: month},
+            quantity=quantity,
+            cost=_since(before[0], now[0], variance_pct(my_sums)),
+            baseline_cost=_since(before[1], now[1], variance_pct(their_sums)),
+            draft_impact=now[2] - before[2],
         )
         before = now
 
@@ -198,13 +199,13 @@ def _sums(shares: Mapping[str, Share]) -> Sums:
     )
 
 
-def _round(mine: Sums, theirs: Sums) -> tuple[Cost, Cost, Decimal]:
+def _round(mine: Sums, theirs: Sums) -> tuple[Cost[Decimal], Cost[Decimal], Decimal]:
     my_cost = cost(mine)
     return my_cost, my_cost if theirs == mine else cost(theirs), impact(mine, theirs)
 
 
-def _since(before: Cost, now: Cost, pct: Decimal) -> Cost:
-    """What rounded costs have gained; the percentage is of the month itself and adds up to nothing."""
+def _since(before: Cost[Decimal], now: Cost[Decimal], pct: Decimal) -> Cost[Decimal]:
+    """Subtract rounded costs; the percentage is that of the month itself and not additive."""
     with localcontext(EXACT):
         return Cost(
             plan=_gained(before.plan, now.plan),
@@ -215,14 +216,14 @@ def _since(before: Cost, now: Cost, pct: Decimal) -> Cost:
         )
 
 
-def _gained(before: PhaseCost, now: PhaseCost) -> PhaseCost:
+def _gained(before: PhaseCost[Decimal], now: PhaseCost[Decimal]) -> PhaseCost[Decimal]:
     return PhaseCost(
         now.rental - before.rental, now.purchase - before.purchase, now.total - before.total
     )
 
 
 def _number(month: str) -> int:
-    """Months since the year 0."""
+    """Return the months since the year 0."""
     return int(month[:4]) * 12 + int(month[5:]) - 1
 
 

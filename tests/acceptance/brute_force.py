@@ -65,11 +65,11 @@ def _cost(plan_of: list[Record], rest_of: list[Record]) -> Cost:
     variance = sum(forecast) - sum(plan)
     percent = variance / sum(plan) * 100 if sum(plan) > 0 else Fraction(0)
     return Cost(
-        _shown(plan),
-        _shown(forecast),
-        _shown(_phase(rest_of, "actual")),
-        _cents(variance),
-        _cents(percent),
+        plan=_shown(plan),
+        forecast=_shown(forecast),
+        actual=_shown(_phase(rest_of, "actual")),
+        variance=_cents(variance),
+        variance_pct=_cents(percent),
     )
 
 

@@ -133,9 +133,9 @@ def expected(question: Question, truth: Iterable[Seen]) -> Stats:
         for key in sorted(keys)
     ]
     return Stats(
-        _figures(mine, theirs),
-        brute_force.by_category(seen.merged for seen in mine),
-        tuple(groups) if question.by else (),
+        figures=_figures(mine, theirs),
+        category_breakdown=brute_force.by_category(seen.merged for seen in mine),
+        groups=tuple(groups) if question.by else (),
     )
 
 

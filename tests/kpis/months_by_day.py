@@ -42,12 +42,18 @@ def month_groups(merged: Pairs, without: Pairs, by: Sequence[str]) -> tuple[Mont
     """The groups of the pairs: `merged` chosen by what the user sees, `without` by the mirror."""
     mine, theirs = _by_key(merged, by), _by_key(without, by)
     found = [
-        MonthGroup({name: month if name == "month" else key[name] for name in by}, *shown)
+        MonthGroup(
+            key={name: month if name == "month" else key[name] for name in by},
+            quantity=quantity,
+            cost=cost,
+            baseline_cost=baseline_cost,
+            draft_impact=impact,
+        )
         for key, months, others in (
             (dict(values), mine.get(values, {}), theirs.get(values, {}))
             for values in mine.keys() | theirs.keys()
         )
-        for month, *shown in _in_order(months, others)
+        for month, quantity, cost, baseline_cost, impact in _in_order(months, others)
     ]
     return tuple(sorted(found, key=lambda group: [str(v) for v in group.key.values()]))
 
@@ -129,11 +135,11 @@ def _percent(whose: str, amounts: Mapping[tuple[str, str, str], Fraction]) -> De
 
 
 def _cost(whose: str, shown: Mapping[tuple[str, str, str], Decimal], percent: Decimal) -> Cost:
-    phases = (
-        PhaseCost(*(shown[whose, phase, kind] for kind in ("rental", "purchase", "total")))
+    phases = {
+        phase: PhaseCost(*(shown[whose, phase, kind] for kind in ("rental", "purchase", "total")))
         for phase in _PHASES
-    )
-    return Cost(*phases, shown[whose, "variance", ""], percent)
+    }
+    return Cost(**phases, variance=shown[whose, "variance", ""], variance_pct=percent)
 
 
 def _cents(amount: Fraction) -> Decimal:

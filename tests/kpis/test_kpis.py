@@ -65,7 +65,7 @@ def test_every_figure_of_a_small_project(world: World) -> None:
         variance_pct=cents(variance / whole_plan * 100),
     )
     assert stats(world) == Stats(
-        Figures(
+        figures=Figures(
             total_records=5,
             actualized_count=1,
             discontinued_count=1,
@@ -77,7 +77,7 @@ def test_every_figure_of_a_small_project(world: World) -> None:
             baseline_cost=cost,
             draft_impact=Decimal("0.00"),
         ),
-        {"Crane": 2, "Loader": 1, "Van": 2},
+        category_breakdown={"Crane": 2, "Loader": 1, "Van": 2},
     )
 
 
@@ -85,7 +85,8 @@ def test_no_records_are_zeros(database_url: str) -> None:
     world = a_world(database_url)
     nothing = stats(world)
     assert (nothing.category_breakdown, nothing.groups) == ({}, ())
-    zero = Cost(phase(), phase(), phase(), Decimal("0.00"), Decimal("0.00"))
+    none = Decimal("0.00")
+    zero = Cost(plan=phase(), forecast=phase(), actual=phase(), variance=none, variance_pct=none)
     assert (nothing.figures.cost, nothing.figures.total_records) == (zero, 0)
     assert stats(a_world(database_url, record(), organization="B"), category=("Z",)) == nothing
 

@@ -478,16 +478,28 @@ def test_a_whole_cost_of_a_month(database_url: str) -> None:
     none = PhaseCost(*[Decimal("0.00")] * 3)
     plan, forecasted = Decimal("3000.00"), Decimal("3100.00")
     december = Cost(
-        PhaseCost(plan, Decimal("0.00"), plan),
-        PhaseCost(forecasted, Decimal("0.00"), forecasted),
-        none,
-        Decimal("100.00"),
-        Decimal("3.33"),
+        plan=PhaseCost(plan, Decimal("0.00"), plan),
+        forecast=PhaseCost(forecasted, Decimal("0.00"), forecasted),
+        actual=none,
+        variance=Decimal("100.00"),
+        variance_pct=Decimal("3.33"),
     )
     price = PhaseCost(Decimal("0.00"), Decimal("10.00"), Decimal("10.00"))
-    undated = Cost(price, price, none, Decimal("0.00"), Decimal("0.00"))
     nothing = Decimal("0.00")
+    undated = Cost(plan=price, forecast=price, actual=none, variance=nothing, variance_pct=nothing)
     assert stats(world, by=("month",)).months == (
-        MonthGroup({"month": "2025-12"}, Quantity(1, 1, 0), december, december, nothing),
-        MonthGroup({"month": None}, Quantity(0, 0, 0), undated, undated, nothing),
+        MonthGroup(
+            key={"month": "2025-12"},
+            quantity=Quantity(1, 1, 0),
+            cost=december,
+            baseline_cost=december,
+            draft_impact=nothing,
+        ),
+        MonthGroup(
+            key={"month": None},
+            quantity=Quantity(0, 0, 0),
+            cost=undated,
+            baseline_cost=undated,
+            draft_impact=nothing,
+        ),
     )
