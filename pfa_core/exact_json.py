@@ -1,10 +1,11 @@
-"""JSON that keeps every digit: numbers with a point are Decimal in both directions.
+"""JSON with exact decimals: numbers with a point are Decimal in both directions.
 
 The only module that imports simplejson: the standard library cannot write a Decimal as a number.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import cache
@@ -15,17 +16,12 @@ import simplejson
 MAX_DIGITS = 400
 MAX_DEPTH = 100
 
-type_name = {
-    dict: "an object",
-    list: "a list",
-    str: "a text",
-    bool: "true or false",
-    type(None): "null",
-}
+# As `str` writes a Decimal whose exponent is above 0 or far below.
+_EXPONENT = re.compile(r"\dE[+-]\d")
 
 
 class JsonFault(ValueError):
-    """Text that is no JSON, or JSON that is refused; line and column count from 1, 0 when unknown."""
+    """Invalid JSON, or JSON that is refused; line and column count from 1, 0 when unknown."""
 
     def __init__(self, reason: str, line: int = 0, column: int = 0) -> None:
         where = f"line {line} column {column}: " if line else ""
@@ -36,13 +32,31 @@ class JsonFault(ValueError):
 
 
 def loads(text: str | bytes) -> Any:
-    """Parse text that PostgreSQL or we ourselves wrote."""
+    """Parse text that PostgreSQL or this module wrote."""
     return _decoder().decode(text.decode() if isinstance(text, bytes) else text)
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON on one line, Unicode as it is; Decimals as plain numbers with their own digits."""
-    return _encoder().encode(value)
+    """Write compact JSON on one line, Unicode unescaped, Decimals with their own digits.
+
+    They are plain numbers: 1000, not 1E+3, up to `MAX_DIGITS`; longer ones have an exponent.
+    """
+    text = _encoder().encode(value)
+    if ("E+" in text or "E-" in text) and _EXPONENT.search(text):
+        return _encoder().encode(_plain(value))
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """Spell out the exponents of the Decimals in a value."""
+    if isinstance(value, Decimal):
+        text = format(value, "f") if abs(value.adjusted()) < MAX_DIGITS else ""
+        return simplejson.RawJSON(text) if 0 < len(text) <= MAX_DIGITS else value
+    if isinstance(value, dict):
+        return {key: _plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(child) for child in value]
+    return value
 
 
 @cache  # made once: making one costs as much as writing a record
@@ -74,7 +88,7 @@ def _strict_decoder() -> simplejson.JSONDecoder:
 def loads_strict(text: str) -> Any:
     """Parse text from outside.
 
-    Refused beyond what JSON itself refuses: NaN and infinities, keys that stand twice in one
+    Refused beyond what JSON itself refuses: NaN and infinities, keys listed twice in one
     object, numbers of more than 400 digits, nesting deeper than 100, lone surrogates and NUL in texts.
 
     Raises:
@@ -94,8 +108,11 @@ def loads_strict(text: str) -> Any:
 
 
 def _surely_storable(text: str) -> bool:
-    """Whether the text alone shows that nothing in it can be refused: no escaped characters, no lone
-    surrogates, too few brackets to nest too deep. A million records need no second look by that."""
+    """Return whether the text shows by itself that nothing in it is refused.
+
+    It has no escaped characters, no lone surrogates, too few brackets to nest too deep: most records need
+    no second pass over their values.
+    """
     return (
         "\\u" not in text
         and text.count("{") + text.count("[") <= MAX_DEPTH
@@ -131,7 +148,7 @@ def refuse_unstorable(value: Any, depth: int = 0) -> None:
 
 
 def refuse_texts(values: Iterable[Any]) -> None:
-    """The same of values none of which holds others."""
+    """Raise JsonFault for a text PostgreSQL cannot hold among values that hold no others."""
     for value in values:
         if isinstance(value, str):
             _refuse_text(value)
@@ -145,7 +162,7 @@ def _refuse_text(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise JsonFault("a text holds half a surrogate pair, which is no character") from None
+        raise JsonFault("a text holds half a surrogate pair, which is not a character") from None
 
 
 def _number(kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -160,7 +177,7 @@ def _number(kind: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise JsonFault(f"{name} is no JSON number")
+    raise JsonFault(f"{name} is not a JSON number")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -169,6 +186,6 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise JsonFault(f"the key {key!r} stands twice in one object")
+                raise JsonFault(f"the key {key!r} is listed twice in one object")
             seen.add(key)
     return found

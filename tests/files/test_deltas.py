@@ -209,7 +209,7 @@ def test_faults_of_single_modifications_are_gathered_beside_the_good_ones():
         ('{"pfaId": "P-1", "delta": {}', "line 1 column"),
         ('{"pfaId": "P-1",\n "delta" {}}', "line 2 column 10"),
         ('[{"pfaId": "P-1", "delta": {"monthlyRate": NaN}}]', "NaN"),
-        ('[{"pfaId": "P-1", "pfaId": "P-2", "delta": {}}]', "stands twice"),
+        ('[{"pfaId": "P-1", "pfaId": "P-2", "delta": {}}]', "is listed twice"),
         ("[]", "no modifications"),
         ('{"modifications": []}', "no modifications"),
         ('{"modifications": {}}', "must hold a list"),

@@ -122,7 +122,7 @@ def test_a_version_that_moved_on_is_409_whatever_the_fields(client, sandbox):
         (b"", "no JSON"),
         (b"{", "no JSON"),
         (b"\xff", "no JSON"),
-        (b'{"a": 1, "a": 2}', "stands twice"),
+        (b'{"a": 1, "a": 2}', "is listed twice"),
         ([], "must be an object"),
         (body("R-2", 1, {"model": "X"}), "pfaId"),
         (body("R-1", 1, {"model": "X"}, "RIO2"), "organizationCode"),
