@@ -53,13 +53,13 @@ if TYPE_CHECKING:
     from pfa_core.model.audit import LogFilter
     from pfa_core.model.decision import Decision
     from pfa_core.model.delta import Change, merge, three_way
+    from pfa_core.model.merged import MergedRecord
     from pfa_core.model.ownership import Owner, Ownership
     from pfa_core.model.principal import Principal, Right, Role
     from pfa_core.model.query import Filters, Query, SortKey, parse_sort
     from pfa_core.model.run import IfLocked
     from pfa_core.pems.profile import PemsProfile
     from pfa_core.records import (
-        MergedRecord,
         count_records,
         export_jsonl,
         list_records,
@@ -110,12 +110,13 @@ _HOME = {
         "model.audit": "LogFilter",
         "model.decision": "Decision",
         "model.delta": "Change merge three_way",
+        "model.merged": "MergedRecord",
         "model.ownership": "Owner Ownership",
         "model.principal": "Principal Right Role",
         "model.query": "Filters Query SortKey parse_sort",
         "model.run": "IfLocked",
         "pems.profile": "PemsProfile",
-        "records": "MergedRecord count_records export_jsonl list_records nearest_value"
+        "records": "count_records export_jsonl list_records nearest_value"
         " show_records stream_records",
         "status_summary": "status",
         "store.database": "Database",

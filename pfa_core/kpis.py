@@ -7,17 +7,8 @@ from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from pfa_core.errors import InvalidRequest
-from pfa_core.model.kpi import (
-    DIMENSIONS,
-    MONTH,
-    Amount,
-    Group,
-    MonthGroup,
-    Stats,
-    Sums,
-    figures,
-    total,
-)
+from pfa_core.model.figures import Amount, Group, MonthGroup, Stats
+from pfa_core.model.kpi import DIMENSIONS, MONTH, Sums, figures, total
 from pfa_core.model.months import Moves, month_groups
 from pfa_core.model.query import Filters, require_comparable
 from pfa_core.model.rights import Operation

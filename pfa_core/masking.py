@@ -24,7 +24,7 @@ from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:  # a list masks records only and need not load the other shapes
     from pfa_core.model.audit import LogEntry
-    from pfa_core.model.kpi import Amount, Stats
+    from pfa_core.model.figures import Amount, Stats
     from pfa_core.model.member import Member
     from pfa_core.model.run import Outcome
     from pfa_core.store.queue import DeadLetter, Waiting

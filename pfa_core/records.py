@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from pfa_core import exact_json
 from pfa_core.authorization import require_order
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NotFound
 from pfa_core.masking import SHOWN_FIELDS, Mask
-from pfa_core.model.delta import FieldConflict, merge
-from pfa_core.model.modification import ModificationView, State
+from pfa_core.model.delta import merge
+from pfa_core.model.merged import MergedRecord, RecordDetail, RecordPage
+from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, require_text
 from pfa_core.model.rights import Operation
@@ -28,68 +26,6 @@ MAX_PAGE_SIZE = 10_000
 MAX_PAGE = 10**9
 MAX_LIMIT = 10**12
 EXPORT_BLOCK = 64 * 1024  # characters
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergedRecord:
-    """One record as the caller sees it.
-
-    `data_json` is the merged record as PostgreSQL writes it, every digit kept; the rest describes the
-    topmost modification: version 0 and None where the record is pristine. Where `masked`, money is null.
-    """
-
-    pfa_id: str
-    data_json: str
-    sync_state: str
-    session_id: str | None
-    version: int
-    modified_at: datetime | None
-    modified_by: str | None
-    masked: bool = False
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """Return the merged record; numbers with a point are Decimal."""
-        return exact_json.loads(self.data_json)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordPage:
-    """Some of the matching records in order, and how many match.
-
-    `next` is the cursor after the last one, None at the end.
-    """
-
-    records: list[MergedRecord]
-    total_records: int
-    page: int
-    page_size: int
-    next: str | None
-
-    @property
-    def total_pages(self) -> int:
-        """Return how many pages of this size there are."""
-        return -(-self.total_records // self.page_size)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordDetail:
-    """One record whole: the mirror's values, the caller's stacked delta, both merged.
-
-    Where `masked`, money is None.
-    """
-
-    pfa_id: str
-    baseline: Mapping[str, Any]
-    mine: Mapping[str, Any]
-    merged: Mapping[str, Any]
-    mirror_version: int
-    mirror_updated_at: datetime
-    missing_since: datetime | None
-    sync_state: State
-    modifications: list[ModificationView]
-    overtaken: list[FieldConflict]
-    masked: bool = False
 
 
 def _check_page(

@@ -336,7 +336,7 @@ class TestPages:
             pfa_core.list_records(world.db, world.principal(), Query(after=cursor))
 
     def test_a_forged_place_in_a_cursor_is_refused_or_harmless(self, world: World) -> None:
-        from pfa_core.model.query import encode_cursor
+        from pfa_core.model.cursor import encode_cursor
 
         sort = pfa_core.parse_sort("monthlyRate")
         forged = encode_cursor(sort, ["1000); DROP TABLE pfa_mirror; --", "P-1"])

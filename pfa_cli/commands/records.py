@@ -29,7 +29,7 @@ from pfa_cli.render.records import ALL_COLUMNS, NUMBERS, TABLE_COLUMNS, element,
 from pfa_core.model.query import Filters, Query
 
 if TYPE_CHECKING:
-    from pfa_core.records import MergedRecord, RecordPage
+    from pfa_core.model.merged import MergedRecord, RecordPage
 
 app = typer.Typer(rich_markup_mode=None)
 TABLE_ROWS = 50

@@ -23,7 +23,7 @@ from pfa_core.model.kpi import DIMENSIONS, MONTH
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.model.kpi import Amount, Figures, Stats
+    from pfa_core.model.figures import Amount, Figures, Stats
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -10,7 +10,7 @@ from pfa_cli.render.humanize import MASKED, count, money, signed
 from pfa_core.model.kpi import MONTH
 
 if TYPE_CHECKING:
-    from pfa_core.model.kpi import Amount, Cost, Figures, MonthGroup, Stats
+    from pfa_core.model.figures import Amount, Cost, Figures, MonthGroup, Stats
 
 PHASES = ("plan", "forecast", "actual")
 _COUNTS = (

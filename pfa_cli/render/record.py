@@ -14,7 +14,8 @@ from pfa_core.model.record import FIELDS
 from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:
-    from pfa_core.records import ModificationView, RecordDetail
+    from pfa_core.model.merged import RecordDetail
+    from pfa_core.model.modification import ModificationView
 
 Row = Mapping[str, Any]
 

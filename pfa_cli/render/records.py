@@ -9,7 +9,7 @@ from pfa_cli.render.plain import instant
 from pfa_core.model.record import FIELDS, Kind
 
 if TYPE_CHECKING:
-    from pfa_core.records import MergedRecord
+    from pfa_core.model.merged import MergedRecord
 
 TABLE_COLUMNS = (
     "pfaId",

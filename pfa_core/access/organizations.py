@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
@@ -12,8 +12,8 @@ from psycopg import Connection
 from pfa_core.access.members import audit_change
 from pfa_core.access.names import require_code, require_name, require_person
 from pfa_core.access.tokens import jwt, keyring
-from pfa_core.access.tokens.keyring import Keyring
-from pfa_core.access.tokens.register import Minted, Order, carried, grant_of, mint
+from pfa_core.access.tokens.register import Minted, mint
+from pfa_core.access.tokens.renewal import held_before, renewal
 from pfa_core.authorization import authorize, reauthorize, require_valid_token
 from pfa_core.config.settings import Settings, os_user, write_secret_file
 from pfa_core.errors import (
@@ -93,12 +93,12 @@ def initialize(
     user = user_id or os_user()
     require_person(user)
     ring = keyring.ensure(settings)
-    held = _held_before(settings, ring, user)
+    held = held_before(settings, ring, user)
 
     def work(conn: Connection[Any]) -> tuple[bool, Minted]:
         created = _create(conn, db, user, organization_id, name)
         member = _require_member(conn, user, organization_id, INITIALIZE)
-        return created, mint(conn, db, ring, _renewal(conn, held, member, ttl))
+        return created, mint(conn, db, ring, renewal(conn, held, member, ttl))
 
     with db.administration() as owner:
         created, minted = owner.transact(work)
@@ -127,13 +127,13 @@ def add_organization(
     claims = jwt.present(settings, db.clock())
     ring = keyring.load(settings)
     user = claims.user_id
-    held = _held_before(settings, ring, user)
+    held = held_before(settings, ring, user)
 
     def work(conn: Connection[Any]) -> tuple[bool, Minted]:
         _require_some_admin(conn, claims)
         created = _create(conn, db, user, organization_id, name)
         member = _require_member(conn, user, organization_id, Operation.ADD_ORGANIZATION)
-        return created, mint(conn, db, ring, _renewal(conn, held, member, jwt.DEFAULT_TTL))
+        return created, mint(conn, db, ring, renewal(conn, held, member, jwt.DEFAULT_TTL))
 
     with db.administration() as owner:
         created, minted = owner.transact(work, dry_run=dry_run)
@@ -232,31 +232,3 @@ def _require_valid_somewhere(conn: Connection[Any], claims: jwt.Claims) -> None:
     memberships = [membership for membership in found if membership]
     if memberships and all(item.token_revoked or item.key_ended for item in memberships):
         require_valid_token(memberships[0])
-
-
-def _renewal(
-    conn: Connection[Any], held: jwt.Claims | None, member: Member, ttl: timedelta
-) -> Order:
-    """Order a token for the member that also holds what the stored token held."""
-    found = {code: carried(conn, held, code) for code in held.organizations} if held else {}
-    kept = {code: item for code, item in found.items() if item}
-    grants = {code: item.grant for code, item in kept.items()}
-    narrowed = {code for code, item in kept.items() if item.narrowed}
-    return Order(
-        user_id=member.user_id,
-        grants={**grants, member.organization_id: grant_of(member)},
-        ttl=ttl,
-        by=member.user_id,
-        narrowed=frozenset(narrowed - {member.organization_id}),
-    )
-
-
-def _held_before(settings: Settings, ring: Keyring, user: str) -> jwt.Claims | None:
-    """Read the user's present token, expired or not; None where it is not one of this installation."""
-    if settings.token is None:
-        return None
-    try:
-        claims = jwt.verify(settings.token.reveal(), ring, datetime.min.replace(tzinfo=UTC))
-    except InvalidToken:
-        return None
-    return claims if claims.user_id == user else None

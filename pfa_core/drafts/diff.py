@@ -13,7 +13,8 @@ from pfa_core.authorization import authorize
 from pfa_core.errors import NotFound
 from pfa_core.masking import Mask, mask_for
 from pfa_core.model.delta import FieldChange, changes, merge
-from pfa_core.model.kpi import ZERO, Amount, cents, forecast_money_days, money
+from pfa_core.model.figures import Amount
+from pfa_core.model.kpi import ZERO, cents, forecast_money_days, money
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query

@@ -27,19 +27,8 @@ from itertools import pairwise
 from typing import Any
 
 from pfa_core.errors import InvalidRequest
-from pfa_core.model.kpi import (
-    EXACT,
-    MONTH,
-    ZERO,
-    Cost,
-    MonthGroup,
-    PhaseCost,
-    Quantity,
-    Sums,
-    cost,
-    impact,
-    variance_pct,
-)
+from pfa_core.model.figures import Cost, MonthGroup, PhaseCost, Quantity
+from pfa_core.model.kpi import EXACT, MONTH, ZERO, Sums, cost, impact, variance_pct
 
 # One record with the placeholder 9999-12-31 for "no end" has a hundred thousand months.
 MOST_GROUPS = 100_000

@@ -67,16 +67,6 @@ SERVICE_PREFIX = "service:"
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
-    """A user's standing in one organization."""
-
-    organization_id: str
-    user_id: str
-    role: Role
-    rights: frozenset[Right]
-
-
-@dataclass(frozen=True, slots=True)
 class Principal:
     """A verified identity acting for one organization. Rights are the token's; the database's
     membership, read again by every operation, can only narrow them. `key_id` names the key that

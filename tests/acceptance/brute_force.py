@@ -13,7 +13,7 @@ from fractions import Fraction
 from math import floor
 from typing import Any
 
-from pfa_core.model.kpi import Cost, Figures, PhaseCost
+from pfa_core.model.figures import Cost, Figures, PhaseCost
 
 Record = Mapping[str, Any]
 _MONTH = Fraction(3044, 100)

@@ -13,7 +13,7 @@ import pytest
 import pfa_core
 import pfa_core.drafts.save_plan
 from pfa_core import Filters, Query, errors
-from pfa_core.model.kpi import Figures, PhaseCost, Stats
+from pfa_core.model.figures import Figures, PhaseCost, Stats
 from tests.factories import World, a_world
 
 _WEATHER, _MIXED = ("delta-weather.json",), ("delta-mixed.json",)

@@ -17,7 +17,7 @@ from pfa_cli.app import main
 from pfa_core import Change, Filters, Flags, Query, Right, Selection, errors
 from pfa_core.access.tokens import keyring
 from pfa_core.model.delta import FieldConflict, check, clean
-from pfa_core.records import MergedRecord
+from pfa_core.model.merged import MergedRecord
 from tests.factories import World, a_principal, a_world, commit, draft, record
 from tests.worlds import built_once
 

@@ -9,7 +9,7 @@ import pytest
 
 import pfa_core
 from pfa_core import Change, Filters, Query, Selection
-from pfa_core.model.kpi import Stats
+from pfa_core.model.figures import Stats
 from tests.acceptance import brute_force, generate
 from tests.factories import World, a_world
 from tests.server import Server

@@ -12,7 +12,7 @@ from typing import Any
 
 import pfa_core
 from pfa_core import Filters, Query
-from pfa_core.model.kpi import Group, Stats
+from pfa_core.model.figures import Group, Stats
 from tests.acceptance import brute_force
 from tests.factories import World
 

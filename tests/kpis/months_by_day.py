@@ -14,7 +14,7 @@ from fractions import Fraction
 from math import floor
 from typing import Any
 
-from pfa_core.model.kpi import Cost, MonthGroup, PhaseCost, Quantity
+from pfa_core.model.figures import Cost, MonthGroup, PhaseCost, Quantity
 
 Record = Mapping[str, Any]
 # (As the mirror has it, as the user sees it.)

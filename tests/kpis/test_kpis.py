@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pfa_core import errors
-from pfa_core.model.kpi import GROUP_DIMENSIONS, Cost, Figures, PhaseCost, Stats
+from pfa_core.model.figures import Cost, Figures, PhaseCost, Stats
+from pfa_core.model.kpi import GROUP_DIMENSIONS
 from tests.factories import World, a_world, commit, draft, record
 from tests.life_cycle.views import stats
 from tests.worlds import built_once

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import pfa_core
 from pfa_core import Change, Filters, errors
 from pfa_core.model import months
-from pfa_core.model.kpi import EXACT, Cost, Figures, MonthGroup, PhaseCost, Quantity, Stats, total
+from pfa_core.model.figures import Cost, Figures, MonthGroup, PhaseCost, Quantity, Stats
+from pfa_core.model.kpi import EXACT, total
 from pfa_core.store.reads import sums
 from pfa_core.store.reads.sums import Part
 from tests.factories import World, a_world, commit, draft, record

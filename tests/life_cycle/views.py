@@ -9,8 +9,8 @@ from pfa_core import Filters, Query
 from pfa_core.drafts.save_plan import SaveResult
 from pfa_core.errors import PfaError
 from pfa_core.model.delta import Change
-from pfa_core.model.kpi import Stats
-from pfa_core.records import MergedRecord
+from pfa_core.model.figures import Stats
+from pfa_core.model.merged import MergedRecord
 from tests.factories import World
 
 

@@ -9,17 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfa_core.model.kpi import (
-    Cost,
-    PhaseCost,
-    Sums,
-    cents,
-    days,
-    figures,
-    forecast_money_days,
-    money,
-    total,
-)
+from pfa_core.model.figures import Cost, PhaseCost
+from pfa_core.model.kpi import Sums, cents, days, figures, forecast_money_days, money, total
 from tests.factories import record
 from tests.model.strategies import dates
 from tests.model.strategies import money as moneys

@@ -9,8 +9,9 @@ import pytest
 from psycopg import Connection
 
 from pfa_core import exact_json
+from pfa_core.model.cursor import encode_cursor
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, Query, SortKey, encode_cursor, parse_sort
+from pfa_core.model.query import Filters, Query, SortKey, parse_sort
 from pfa_core.store import mirror, modifications
 from pfa_core.store.reads import merged
 from pfa_core.store.reads import search as finding

@@ -10,8 +10,9 @@ from psycopg import Connection
 
 import pfa_core
 from pfa_core.authorization import authorize
+from pfa_core.model.cursor import encode_cursor
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, Query, encode_cursor, parse_sort
+from pfa_core.model.query import Filters, Query, parse_sort
 from pfa_core.model.rights import Operation
 from pfa_core.store.reads import merged, search
 from tests.factories import SelfClosing, World

@@ -11,8 +11,9 @@ from psycopg import Connection, capabilities
 from psycopg.rows import tuple_row
 
 from pfa_core import sql
+from pfa_core.model.cursor import decode_cursor, encode_cursor
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, Query, decode_cursor, encode_cursor
+from pfa_core.model.query import Filters, Query
 from pfa_core.model.record import SORTABLE
 from pfa_core.store.reads import search
 from pfa_core.store.reads.filters import TRUE, conditions, fits_rollup, narrowing, touched_values

@@ -1,0 +1,53 @@
+"""Cursors, which mark a place in an order of records."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+
+from pfa_core.errors import InvalidRequest
+from pfa_core.model.query import SortKey, complete_sort, require_text
+from pfa_core.model.record import SORTABLE, Kind
+
+# What a cursor can hold for a sort key, by its kind.
+_ANY = re.compile(r".*", re.DOTALL)
+_PLACES = {
+    Kind.MONEY: re.compile(r"-?\d{1,60}(\.\d{1,60})?", re.ASCII),
+    Kind.FLAG: re.compile("true|false"),
+}
+
+
+def encode_cursor(sort: tuple[SortKey, ...], values: list[str | None]) -> str:
+    """An opaque mark behind the row with these sort values (one text or null per complete key)."""
+    content = json.dumps([_spelled(sort), values], separators=(",", ":"), ensure_ascii=False)
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+def decode_cursor(sort: tuple[SortKey, ...], cursor: str) -> list[str | None]:
+    """The sort values behind which to go on.
+
+    Raises:
+        InvalidRequest: Not one of our cursors, or made for another order.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        spelled, values = json.loads(
+            base64.b64decode(padded.encode(), altchars=b"-_", validate=True)
+        )
+        texts = [value if value is None else str(value) for value in values]
+        for text in texts:
+            require_text(text or "")
+    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
+        raise InvalidRequest("the cursor is not one that a list gave") from error
+    if spelled != _spelled(sort) or len(texts) != len(complete_sort(sort)):
+        raise InvalidRequest("the cursor belongs to another order; keep --sort as it was")
+    for key, text in zip(complete_sort(sort), texts, strict=True):
+        if text is not None and not _PLACES.get(SORTABLE[key.field].kind, _ANY).fullmatch(text):
+            raise InvalidRequest("the cursor is not one that a list gave")
+    return texts
+
+
+def _spelled(sort: tuple[SortKey, ...]) -> str:
+    return ",".join(f"{'-' if key.descending else ''}{key.field}" for key in complete_sort(sort))

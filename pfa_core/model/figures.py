@@ -1,0 +1,153 @@
+"""KPIs as they are shown: figures, groups, months."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Generic, TypeVar, cast
+
+from pfa_core.errors import PermissionDenied
+
+# A sum of money or a percentage as it is shown; None where it is masked.
+Amount = Decimal | None
+# Decimal where figures are computed, Amount where they are shown.
+Shown = TypeVar("Shown", bound=Amount, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseCost(Generic[Shown]):
+    """The cost of one phase, in cents exactly."""
+
+    rental: Shown
+    purchase: Shown
+    total: Shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost(Generic[Shown]):
+    """The three phases and the variance forecast − plan; `variance_pct` of the plan, 0 without one."""
+
+    plan: PhaseCost[Shown]
+    forecast: PhaseCost[Shown]
+    actual: PhaseCost[Shown]
+    variance: Shown
+    variance_pct: Shown
+
+
+_MASKED_PHASE: PhaseCost[Amount] = PhaseCost(None, None, None)
+_MASKED_COST: Cost[Amount] = Cost(
+    plan=_MASKED_PHASE,
+    forecast=_MASKED_PHASE,
+    actual=_MASKED_PHASE,
+    variance=None,
+    variance_pct=None,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures(Generic[Shown]):
+    """The KPIs of one set of records."""
+
+    total_records: int
+    actualized_count: int
+    discontinued_count: int
+    funds_transferable_count: int
+    draft_count: int
+    total_monthly_rental: Shown
+    total_purchase_cost: Shown
+    cost: Cost[Shown]
+    baseline_cost: Cost[Shown]
+    draft_impact: Shown
+
+    def without_amounts(self) -> Figures[Amount]:
+        """Return the counts, with None for every amount."""
+        return replace(
+            cast("Figures[Amount]", self),
+            total_monthly_rental=None,
+            total_purchase_cost=None,
+            cost=_MASKED_COST,
+            baseline_cost=_MASKED_COST,
+            draft_impact=None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Group(Generic[Shown]):
+    """The KPIs of the records that share a value in every dimension asked for."""
+
+    key: Mapping[str, Any]
+    figures: Figures[Shown]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """How many records that count for costs are there in a month, on at least one day of it."""
+
+    plan: int
+    forecast: int
+    actual: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthGroup(Generic[Shown]):
+    """A month's share of the costs, of all records or of those that share the key's other values.
+
+    `key` holds the month as `YYYY-MM`, or None for purchases without a start date. The months of
+    one key add up to its costs to the cent, see `model.months`.
+    """
+
+    key: Mapping[str, Any]
+    quantity: Quantity
+    cost: Cost[Shown]
+    baseline_cost: Cost[Shown]
+    draft_impact: Shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats(Generic[Shown]):
+    """KPIs over all matching records, their count by category, and the groups asked for, by key.
+
+    The groups are `months` when the month is one of the dimensions, else `groups`. Where `masked`, every
+    amount and percentage is None.
+    """
+
+    figures: Figures[Shown]
+    category_breakdown: Mapping[str, int]
+    groups: tuple[Group[Shown], ...] = ()
+    months: tuple[MonthGroup[Shown], ...] = ()
+    masked: bool = False
+
+    def with_amounts(self) -> Stats[Decimal]:
+        """Return the same, with amounts that are all known.
+
+        Raises:
+            PermissionDenied: They are masked.
+        """
+        if self.masked:
+            raise PermissionDenied(
+                "amounts are masked: to see them requires the right view_financials",
+                hint="ask an admin of the organization",
+            )
+        # Only `without_amounts` puts None into them, which sets `masked`.
+        return cast("Stats[Decimal]", self)
+
+    def without_amounts(self) -> Stats[Amount]:
+        """Return the counts, with None for every amount and without months that have money only."""
+        return Stats(
+            figures=self.figures.without_amounts(),
+            category_breakdown=self.category_breakdown,
+            groups=tuple(Group(item.key, item.figures.without_amounts()) for item in self.groups),
+            months=tuple(
+                MonthGroup(
+                    key=item.key,
+                    quantity=item.quantity,
+                    cost=_MASKED_COST,
+                    baseline_cost=_MASKED_COST,
+                    draft_impact=None,
+                )
+                for item in self.months
+                if item.quantity != Quantity(0, 0, 0)
+            ),
+            masked=True,
+        )
