@@ -37,7 +37,7 @@ def _check_page(
     if not 1 <= page_size <= MAX_PAGE_SIZE:
         raise InvalidRequest(f"a page has 1 to {MAX_PAGE_SIZE:,} records, not {page_size}")
     if not 1 <= page <= MAX_PAGE:
-        raise InvalidRequest(f"pages count from 1, there is no page {page}")
+        raise InvalidRequest(f"pages count from 1 to {MAX_PAGE:,}, not {page}")
 
 
 @reads(Operation.LIST_RECORDS, check=_check_page)

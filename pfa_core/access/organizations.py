@@ -33,9 +33,8 @@ from pfa_core.operation import Tx
 from pfa_core.store import members
 from pfa_core.store.database import Database
 
-INITIALIZE = (
-    "initialize"  # what the audit trail calls it; no right permits it, so it is no Operation
-)
+# Its name in the audit trail; not an Operation, since no right permits it.
+INITIALIZE = "initialize"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ Number = int | float | Decimal
 
 
 class Kind(StrEnum):
-    """A gauge goes up and down; a counter only grows."""
+    """The kind of a metric: a gauge goes up and down, a counter only grows."""
 
     GAUGE = "gauge"
     COUNTER = "counter"

@@ -1,5 +1,4 @@
-"""Where PEMS's settings come from: environment, then the organization's table, then the profile's,
-then defaults."""
+"""Settings of PEMS: environment, then the organization's table, then the profile's, then defaults."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ _ZONE = re.compile(r"[+-]([01]\d|2[0-3])[0-5]\d", re.ASCII)
 def pems_profile(
     settings: Settings, organization_id: str, environ: Mapping[str, str] | None = None
 ) -> PemsProfile:
-    """Everything that is configured of an organization's PEMS.
+    """Read everything that is configured of an organization's PEMS.
 
     Raises:
         ConfigInvalid: No address, an unknown key, a value of another type or out of its range, a
@@ -61,7 +60,7 @@ def pems_profile(
 def pems_configured(
     settings: Settings, organization_id: str, environ: Mapping[str, str] | None = None
 ) -> bool:
-    """Whether it is told where the organization's PEMS is."""
+    """Return whether the URL of the organization's PEMS is configured."""
     environ = os.environ if environ is None else environ
     return bool(PemsSource(settings, organization_id, environ).text("url"))
 
@@ -69,10 +68,10 @@ def pems_configured(
 def pems_ownership(
     settings: Settings, organization_id: str, environ: Mapping[str, str] | None = None
 ) -> Ownership:
-    """Who has the last word on which field, whether it is configured where PEMS is or not.
+    """Read which side owns which field; the URL of PEMS need not be configured.
 
     Raises:
-        ConfigInvalid: An unknown key, or an owner that is none.
+        ConfigInvalid: An unknown key or owner.
     """
     environ = os.environ if environ is None else environ
     return _ownership(PemsSource(settings, organization_id, environ))
@@ -82,7 +81,7 @@ def _url(source: PemsSource) -> str:
     url = source.text("url")
     if not url:
         raise ConfigInvalid(
-            "it is not configured where PEMS is",
+            "the URL of PEMS is not configured",
             hint=f"set PFA_PEMS_URL, or url in [{source.place}] of "
             f"{source.config_dir / 'config.toml'}",
         )
@@ -117,7 +116,7 @@ def _password(source: PemsSource, username: str) -> Secret | None:
     elif inline:
         found = inline
     else:
-        # What is relative is relative to the file that says it.
+        # A relative path starts at the folder of the configuration file.
         file = source.config_dir / _path(configured)
         found = _secret(file, f"[{source.place}] password_file") if configured else ""
     if bool(found) != bool(username):
@@ -134,10 +133,10 @@ def _password(source: PemsSource, username: str) -> Secret | None:
 
 
 def _writer(source: PemsSource) -> WriterKind:
-    told = source.text("writer", WriterKind.REST)
-    if told not in list(WriterKind):
-        raise source.wrong("writer", f"must be {' or '.join(WriterKind)}, not {shorten(told)}")
-    return WriterKind(told)
+    name = source.text("writer", WriterKind.REST)
+    if name not in list(WriterKind):
+        raise source.wrong("writer", f"must be {' or '.join(WriterKind)}, not {shorten(name)}")
+    return WriterKind(name)
 
 
 def _field_map(source: PemsSource) -> FieldMap:
@@ -175,4 +174,4 @@ def _path(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise ConfigInvalid(f"{text!r}: there is no such user's home") from None
+        raise ConfigInvalid(f"{text!r}: unknown home directory") from None

@@ -40,7 +40,7 @@ _HEADER_TEXT = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 
 
 class PemsSource:
-    """The keys of one organization's PEMS, each with the place to name when it is wrong."""
+    """The keys of one organization's PEMS, each with the place that errors name."""
 
     def __init__(
         self, settings: Settings, organization_id: str, environ: Mapping[str, str]
@@ -58,11 +58,11 @@ class PemsSource:
         self._values = {**_flat(shared, self.place), **_flat(own, own_place)}
 
     def variable(self, name: str) -> str:
-        """A variable's value, empty when it is not set."""
+        """Return a variable's value, empty when it is not set."""
         return self._environ.get(name, "")
 
     def find(self, key: str, kind: type | tuple[type, ...], meaning: str) -> Any:
-        """The value of a key, the variable's first; None where it is nowhere."""
+        """Find the value of a key, the variable's first; None where it is not configured."""
         if key in _VARIABLES and self.variable(_VARIABLES[key]):
             return self.variable(_VARIABLES[key])
         value = self._values.get(key)
@@ -72,44 +72,44 @@ class PemsSource:
         return value
 
     def wrong(self, key: str, reason: str) -> ConfigInvalid:
-        """The error that names where the value of a key comes from."""
+        """Make the error that names the source of a key's value."""
         variable = _VARIABLES.get(key, "")
         if variable and self.variable(variable):
             return ConfigInvalid(f"{variable} {reason}")
         return ConfigInvalid(f"[{self.place}] {key} {reason}")
 
     def text(self, key: str, default: str = "") -> str:
-        """A text."""
+        """Read a text."""
         return self.find(key, str, "a text") or default
 
     def header(self, key: str, default: str = "") -> str:
-        """A text that goes into an HTTP header."""
+        """Read a text for an HTTP header."""
         value = self.text(key, default)
         if value and not _HEADER_TEXT.fullmatch(value):
             raise self.wrong(key, f"must be printable ASCII for HTTP, not {shorten(value)}")
         return value
 
     def flag(self, key: str, *, default: bool) -> bool:
-        """True or false."""
+        """Read true or false."""
         value = self.find(key, bool, "true or false")
         return default if value is None else value
 
     def number(self, key: str, default: float, least: float, most: float) -> float:
-        """A number within its bounds."""
+        """Read a number within its bounds."""
         value = self.find(key, (int, float), "a number")
         if value is not None and not least <= value <= most:
             raise self.wrong(key, f"must be from {least:g} to {most:g}")
         return default if value is None else float(value)
 
     def whole(self, key: str, default: int, least: int, most: int) -> int:
-        """A whole number within its bounds."""
+        """Read a whole number within its bounds."""
         value = self.find(key, int, "a whole number")
         if value is not None and not least <= value <= most:
             raise self.wrong(key, f"must be from {least} to {most}")
         return default if value is None else value
 
     def below(self, table: str) -> dict[str, Any]:
-        """The keys of a table within."""
+        """Return the keys of an inner table."""
         start = f"{table}."
         return {
             key.removeprefix(start): value
@@ -119,8 +119,10 @@ class PemsSource:
 
 
 def _flat(table: Any, place: str) -> dict[str, Any]:
-    """The keys of a table, those of the tables within as `grid.name`, so that the organization's
-    settings take the place of the profile's one by one."""
+    """Flatten a table: keys of inner tables become `grid.name`.
+
+    So the organization's settings replace the profile's one by one.
+    """
     if not isinstance(table, dict):
         raise ConfigInvalid(f"[{place}] must be a table")
     if "password" in table:
@@ -139,7 +141,7 @@ def _flat(table: Any, place: str) -> dict[str, Any]:
         known = {"grid": GRID_KEYS, "screen": SCREEN_KEYS}.get(key)
         if known:
             _refuse_unknown(value, known, f"{place}.{key}")
-        found |= {f"{key}.{inner}": told for inner, told in value.items()}
+        found |= {f"{key}.{name}": inner for name, inner in value.items()}
     return found
 
 

@@ -1,4 +1,4 @@
-"""Where each setting comes from: flag, then environment, then profile, then default."""
+"""Settings: flag, then environment, then profile, then default."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PROFILE_KEYS = ("organization", "database_url", "token_file", "output", "pems")
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What the caller said outright; None leaves the question to the environment and the profile."""
+    """Settings of the command line; None: the environment or the profile decides."""
 
     org: str | None = None
     profile: str | None = None
@@ -47,10 +47,12 @@ class Flags:
     token_file: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of one call. `database_url` None means the embedded server in `embedded_dir`;
-    `origin` tells for each value where it came from."""
+    """The settings of one call.
+
+    `database_url` None means the embedded server in `embedded_dir`; `origin` names the source of each value.
+    """
 
     organization: str | None
     profile: str | None
@@ -67,26 +69,26 @@ class Settings:
 
     @property
     def token_file(self) -> Path:
-        """Where `login` keeps the token."""
+        """Return the file that `login` writes."""
         return self.config_dir / "token"
 
     @property
     def token_home(self) -> Path | None:
-        """The file that the present token came from, None where no other can be put in its place."""
+        """Return the file of the present token, None where it cannot be replaced."""
         if self.token_source in ("", "PFA_TOKEN", CREDENTIAL):
             return None
         path = _path(self.token_source)
-        # A link stays one: what it leads to is replaced.
+        # A link is kept: its target is replaced.
         return path.resolve() if path.is_file() else None
 
     @property
     def key_file(self) -> Path:
-        """Where `init` keeps the key that signs tokens."""
+        """Return the file of the signing key, which `init` writes."""
         return self.config_dir / "jwt.key"
 
 
 def resolve(flags: Flags | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from flags, environment and the profile of the configuration file.
+    """Resolve the settings from flags, environment and the profile of the configuration file.
 
     Raises:
         ConfigInvalid: A bad configuration file, an unknown profile, a secret file that others can read.
@@ -120,7 +122,7 @@ def resolve(flags: Flags | None = None, environ: Mapping[str, str] | None = None
 
 
 def os_user() -> str:
-    """The name of the operating system's user, the uid where it has none."""
+    """Return the name of the operating system's user, the uid where it has none."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -150,7 +152,7 @@ def _path(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise ConfigInvalid(f"{text!r}: there is no such user's home") from None
+        raise ConfigInvalid(f"{text!r}: unknown home directory") from None
 
 
 def _config_dir(environ: Mapping[str, str]) -> Path:
@@ -174,7 +176,7 @@ def _profile(path: Path, name: str | None) -> Mapping[str, Any]:
     if name and name not in profiles:
         known = ", ".join(sorted(profiles)) or "none"
         raise ConfigInvalid(
-            f"there is no profile {name!r} in {path}", hint=f"profiles there: {known}"
+            f"profile not found in {path}: {name!r}", hint=f"profiles there: {known}"
         )
     profile = profiles.get(name or "default", {})
     _check_profile(path, name or "default", profile)
@@ -192,7 +194,7 @@ def _check_profile(path: Path, name: str, profile: Any) -> None:
             )
         if not isinstance(value, dict if key == "pems" else str):
             raise ConfigInvalid(f"{path}: [profiles.{name}] {key} has the wrong type")
-    # The rest of [pems] is read by pems_settings, when PEMS is needed.
+    # The rest of [pems] is read by `config.pems`, when PEMS is needed.
     if not isinstance(profile.get("pems", {}).get("field_map", ""), str):
         raise ConfigInvalid(f"{path}: [profiles.{name}.pems] field_map must be a text")
 
@@ -204,13 +206,13 @@ def _read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"{path} is no valid TOML: {error}") from error
+        raise ConfigInvalid(f"{path} is not valid TOML: {error}") from error
     except OSError as error:
         raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _credential(environ: Mapping[str, str]) -> Path | None:
-    """Where a systemd unit with LoadCredential=pfa-token finds it."""
+    """Return the file of a systemd unit with LoadCredential=pfa-token."""
     folder = environ.get("CREDENTIALS_DIRECTORY")
     return Path(folder) / "pfa-token" if folder else None
 

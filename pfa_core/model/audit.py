@@ -1,4 +1,4 @@
-"""What the audit trail calls the things that people and programs do."""
+"""Actions, entries and filters of the audit trail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Action(StrEnum):
     RESTORE = "restore"
     SETTLE = "settle"
     RESOLVE = "resolve"
-    # Runs, and what became of a record in a push.
+    # Runs, and the outcome of a record in a push.
     BEGIN = "begin"
     PULL = "pull"
     PUSH = "push"
@@ -48,14 +48,14 @@ class Action(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which way a run carries records: PULL from PEMS, PUSH to PEMS."""
+    """The direction of a run: PULL from PEMS, PUSH to PEMS."""
 
     PULL = "pull"
     PUSH = "push"
 
     @property
     def action(self) -> Action:
-        """The action that the end of a run is in the audit trail."""
+        """Return the action of the end of such a run."""
         return Action(self.value)
 
 
@@ -64,7 +64,7 @@ ACTIONS: tuple[Action, ...] = tuple(Action)
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """An entry of the trail as read back; where `masked`, money is None in it."""
+    """An entry as read back; where `masked`, money is None in it."""
 
     entry_id: str
     at: datetime
@@ -81,7 +81,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Which entries; None and () mean all. `since` is inclusive, `until` is not."""
+    """A choice of entries; None and () mean all. `since` is inclusive, `until` is not."""
 
     user_id: str | None = None
     pfa_id: str | None = None

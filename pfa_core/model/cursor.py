@@ -20,16 +20,16 @@ _PLACES = {
 
 
 def encode_cursor(sort: tuple[SortKey, ...], values: list[str | None]) -> str:
-    """An opaque mark behind the row with these sort values (one text or null per complete key)."""
+    """Encode the place after the row with these sort values (text or null per complete key)."""
     content = json.dumps([_spelled(sort), values], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
 
 
 def decode_cursor(sort: tuple[SortKey, ...], cursor: str) -> list[str | None]:
-    """The sort values behind which to go on.
+    """Decode the sort values after which to resume.
 
     Raises:
-        InvalidRequest: Not one of our cursors, or made for another order.
+        InvalidRequest: Not a cursor, or made for another order.
     """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
@@ -40,12 +40,12 @@ def decode_cursor(sort: tuple[SortKey, ...], cursor: str) -> list[str | None]:
         for text in texts:
             require_text(text or "")
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
-        raise InvalidRequest("the cursor is not one that a list gave") from error
+        raise InvalidRequest("invalid cursor: not one that a list returned") from error
     if spelled != _spelled(sort) or len(texts) != len(complete_sort(sort)):
-        raise InvalidRequest("the cursor belongs to another order; keep --sort as it was")
+        raise InvalidRequest("the cursor belongs to another order; `sort` has to stay as it was")
     for key, text in zip(complete_sort(sort), texts, strict=True):
         if text is not None and not _PLACES.get(SORTABLE[key.field].kind, _ANY).fullmatch(text):
-            raise InvalidRequest("the cursor is not one that a list gave")
+            raise InvalidRequest("invalid cursor: not one that a list returned")
     return texts
 
 

@@ -1,4 +1,4 @@
-"""UUID version 7 (RFC 9562): made by the client, ascending with time."""
+"""Ids: UUID version 7 (RFC 9562), made by the client, ascending with time."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ NewId = Callable[[], UUID]
 
 
 def utc_now() -> datetime:
-    """The present instant, with its zone."""
+    """Return the present instant in UTC."""
     return datetime.now(UTC)
 
 
 def uuid7(at: datetime, randomness: int) -> UUID:
-    """The id of an instant: 48 bits of milliseconds, 12 bits of their fraction (RFC 9562, method 3),
-    so that ids ascend with the microsecond, then 62 random bits taken from `randomness`."""
+    """Make the id of an instant.
+
+    48 bits of milliseconds, 12 bits of their fraction (RFC 9562, method 3), so that ids ascend with the
+    microsecond, then 62 random bits taken from `randomness`.
+    """
     microseconds = (at - _EPOCH) // timedelta(microseconds=1)
     milliseconds, rest = divmod(microseconds, 1000)
     fraction = rest * 4096 // 1000
@@ -47,14 +50,14 @@ def uuid7(at: datetime, randomness: int) -> UUID:
 
 
 def new_id() -> UUID:
-    """A fresh id for now."""
+    """Make a fresh id for now."""
     return uuid7(utc_now(), secrets.randbits(62))
 
 
 def counting_from(first: UUID) -> str:
-    """The 24 digits that a run of ids begins with whose last eight digits count.
+    """Return the 24 digits that begin a series of ids whose last eight digits count.
 
-    The time of `first`, then 42 bits of a hash of it: whatever makes ids, no two of them begin the same run.
+    The time of `first`, then 42 bits of a hash of it, so that different first ids begin different series.
     """
     hashed = int.from_bytes(sha256(first.bytes).digest()[:6])
     made = (

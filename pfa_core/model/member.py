@@ -21,7 +21,7 @@ class Member:
 
     @property
     def custom(self) -> bool:
-        """Whether the rights are others than those of the role's template."""
+        """Return whether the rights differ from those of the role's template."""
         return frozenset(self.rights) != RIGHTS_OF[Role(self.role)]
 
 

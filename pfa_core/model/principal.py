@@ -1,4 +1,4 @@
-"""Who acts, for which organization, with which rights."""
+"""Principals with their roles and rights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pfa_core.model.secret import Secret
 
 
 class Right(StrEnum):
-    """What a member may do; the field's own flags that mean something here."""
+    """A permission of a member, by the names that PEMS uses."""
 
     READ = "read"
     EXPORT = "export"
@@ -31,7 +31,7 @@ class Role(StrEnum):
     VIEWER = "viewer"
     EDITOR = "editor"
     ADMIN = "admin"
-    # A job's, not a person's: no template, its rights are those it was issued.
+    # Of a job, not a person: without a template, its rights are those it was issued.
     SERVICE = "service"
 
 
@@ -51,7 +51,7 @@ RIGHTS_OF: Mapping[Role, frozenset[Right]] = {
     Role.ADMIN: frozenset(Right),
     Role.SERVICE: frozenset(),
 }
-# What a service may be issued: it has no drafts to save or commit, and it manages nobody.
+# What a service may be issued: it has no drafts to save or commit, and it manages no users.
 SERVICE_RIGHTS = frozenset(
     (
         Right.READ,
@@ -62,16 +62,18 @@ SERVICE_RIGHTS = frozenset(
         Right.REFRESH_DATA,
     )
 )
-# Keeps the names of services apart from those of people.
+# Distinguishes the names of services from those of people.
 SERVICE_PREFIX = "service:"
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A verified identity acting for one organization. Rights are the token's; the database's
-    membership, read again by every operation, can only narrow them. `key_id` names the key that
-    signed the token: when it or the token has been ended, no operation lets the principal in. `token`
-    is what a database that does not take the program's word for it is shown."""
+    """A verified identity acting for one organization.
+
+    Rights are the token's; the membership, read again by every operation, can only narrow them. `key_id`
+    names the key that signed the token: once it or the token is revoked, every operation refuses the
+    principal. `token` itself is presented to a database with row-level security, which verifies it again.
+    """
 
     user_id: str
     organization_id: str
@@ -82,9 +84,9 @@ class Principal:
 
     @property
     def is_service(self) -> bool:
-        """Whether a job acts, not a person."""
+        """Return whether the principal is a service."""
         return self.user_id.startswith(SERVICE_PREFIX)
 
     def holds(self, right: Right, granted: Collection[str]) -> bool:
-        """Whether both the token and the membership, which grants these rights, hold the right."""
+        """Return whether both the token and the membership, with the granted rights, hold it."""
         return right in self.rights and right in granted

@@ -10,7 +10,7 @@ from pfa_core.errors import InvalidRequest
 from pfa_core.model.modification import OVERLAYING, State
 from pfa_core.model.record import SORTABLE
 
-MAX_ROWS = 100_000  # of one answer that is no page of records
+MAX_ROWS = 100_000  # of a result that is not paged
 EQUAL_FILTERS = {
     "category": "category",
     "class_": "class",
@@ -22,7 +22,7 @@ EQUAL_FILTERS = {
     "contract": "contract",
     "id": "pfaId",
 }
-# Which fields of a record a filter looks at.
+# The fields of a record that a filter reads.
 SEARCHED = ("category", "class", "manufacturer", "model", "contract", "equipment", "description")
 LOOKED_AT: Mapping[str, tuple[str, ...]] = {
     **{name: (field,) for name, field in EQUAL_FILTERS.items()},
@@ -37,13 +37,13 @@ LOOKED_AT: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which records, by their merged values. Every filter given narrows; several values of one widen.
+    """A choice of records by their merged values. Every filter narrows; several values of one widen.
 
     Dates are inclusive `YYYY-MM-DD`; a flag of None means either. `search` is contained, whatever
     the case, in id, category, class, manufacturer, model, contract, equipment or description.
 
     Raises:
-        InvalidRequest: A date is no date, a state is unknown, a text cannot stand in a database.
+        InvalidRequest: An invalid date, an unknown state, a text that cannot be stored.
     """
 
     category: tuple[str, ...] = ()
@@ -73,17 +73,17 @@ class Filters:
         known = (State.PRISTINE, *OVERLAYING)
         for state in self.state:
             if state not in known:
-                raise InvalidRequest(f"{state!r} is no state; known are {', '.join(known)}")
+                raise InvalidRequest(f"invalid state: {state!r}; use one of {', '.join(known)}")
         for value in (*self.names_and_texts(), self.search or ""):
             require_text(value)
 
     def names_and_texts(self) -> list[str]:
-        """Every text value of the repeatable filters."""
+        """List every text value of the repeatable filters."""
         repeatable = (*EQUAL_FILTERS, "session")
         return [value for name in repeatable for value in getattr(self, name)]
 
     def given(self) -> list[str]:
-        """Names of the filters in force, as the command line spells them, in a fixed order."""
+        """List the filters in force by their names on the command line, in a fixed order."""
         return [
             item.name.rstrip("_").replace("_", "-")
             for item in fields(self)
@@ -91,8 +91,10 @@ class Filters:
         ]
 
     def looked_at(self) -> list[str]:
-        """The fields of a record that the filters in force look at: a draft of other fields moves no record
-        into what matches, or out of it."""
+        """List the fields of a record that the filters in force read.
+
+        A draft of other fields does not change which records match.
+        """
         return [
             field
             for name, looked_at in LOOKED_AT.items()
@@ -101,7 +103,7 @@ class Filters:
         ]
 
     def wants_pristine(self) -> bool:
-        """Whether records without a modification of the caller's can match."""
+        """Return whether records without a modification of the caller's can match."""
         return (
             not self.changed
             and not self.session
@@ -109,7 +111,7 @@ class Filters:
         )
 
     def narrows_touched(self) -> bool:
-        """Whether a filter speaks of the caller's modifications, not of the record's values."""
+        """Return whether a filter reads the caller's modifications, not the record's values."""
         return bool(self.state or self.session)
 
 
@@ -125,7 +127,7 @@ DEFAULT_SORT = (SortKey("forecastStart"),)
 
 
 def parse_sort(text: str) -> tuple[SortKey, ...]:
-    """`category,-forecastStart` as sort keys; ties are broken by PFA id, which is added when absent.
+    """Parse sort keys such as `category,-forecastStart`; ties are broken by PFA id.
 
     Raises:
         InvalidRequest: A field that is unknown, not sortable, or named twice.
@@ -145,12 +147,12 @@ def parse_sort(text: str) -> tuple[SortKey, ...]:
                 f"cannot sort by {name!r}", hint=f"sortable: {', '.join(SORTABLE)}"
             )
     if len(set(names)) != len(names):
-        raise InvalidRequest(f"a sort field stands twice in {text!r}")
+        raise InvalidRequest(f"a sort field is listed twice: {text!r}")
     return keys
 
 
 def complete_sort(keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
-    """The keys with the PFA id behind them, which makes the order total."""
+    """Append the PFA id where it is absent, which makes the order total."""
     if any(key.field == "pfaId" for key in keys):
         return keys
     return (*keys, SortKey("pfaId"))
@@ -158,9 +160,9 @@ def complete_sort(keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Filters, order and what to leave out of it.
+    """Filters, order and start.
 
-    `after` continues behind a cursor; `baseline` reads the mirror's values without the caller's
+    `after` resumes after a cursor; `baseline` reads the mirror's values without the caller's
     modifications.
     """
 
@@ -170,7 +172,7 @@ class Query:
     baseline: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sort", tuple(self.sort))  # a list would be no key of a cache
+        object.__setattr__(self, "sort", tuple(self.sort))  # a list could not be the key of a cache
         if self.baseline:
             require_comparable(self.filters)
 
@@ -192,8 +194,7 @@ def _require_date(name: str, value: str | None) -> None:
         if len(value) != 10 or date.fromisoformat(value).isoformat() != value:
             raise ValueError(value)
     except ValueError:
-        spelled = name.replace("_", "-")
-        raise InvalidRequest(f"--{spelled} must be a date YYYY-MM-DD, not {value!r}") from None
+        raise InvalidRequest(f"`{name}` must be a date YYYY-MM-DD, not {value!r}") from None
 
 
 def require_text(value: str) -> None:
@@ -214,7 +215,7 @@ def require_limit(limit: int) -> None:
     """Refuse a number of rows below 1 or above `MAX_ROWS`.
 
     Raises:
-        InvalidRequest: It is.
+        InvalidRequest: Out of range.
     """
     if not 1 <= limit <= MAX_ROWS:
-        raise InvalidRequest(f"--limit is 1 to {MAX_ROWS:,}, not {limit}")
+        raise InvalidRequest(f"`limit` is 1 to {MAX_ROWS:,}, not {limit}")

@@ -1,4 +1,4 @@
-"""The PFA record: its field table, from which validation, SQL columns and the reference are drawn."""
+"""The field table of the PFA record, the source of validation, SQL columns and reference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_FREE_TEXT = 100_000
 
 
 class Kind(Enum):
-    """How a field's JSON value looks."""
+    """The form of a field's JSON value."""
 
     TEXT = "text"
     DATE = "date YYYY-MM-DD"
@@ -26,7 +26,7 @@ class Kind(Enum):
 class Field:
     """One field of the record.
 
-    `column` names the generated SQL column, empty where there is none; `editable` fields may stand
+    `column` names the generated SQL column, empty where there is none; `editable` fields may be
     in a delta; `default` fills a baseline record in which the field is missing or null.
     """
 

@@ -1,7 +1,7 @@
-"""Which right each operation needs, in this one place: the doors, the documentation and a test follow it.
+"""The right that each operation requires; authorization, documentation and a test read it here.
 
-A member holds what their role's template says, more or less of it where an admin said so. What one
-may do is what both the token and the membership allow.
+A member holds the rights of their role's template, with more or fewer where an admin granted so. An
+operation is allowed where both the token and the membership allow it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pfa_core.model.record import EDITABLE, FIELDS, Kind
 
 
 class Operation(StrEnum):
-    """What is done in the name of a principal; the names are those of the public functions."""
+    """An operation of a principal, by the name of its public function."""
 
     LIST_RECORDS = "list_records"
     STREAM_RECORDS = "stream_records"
@@ -120,9 +120,9 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
     ),
 }
 
-# What every member may do with tokens of their own; others' take the right beside which it stands.
+# Every member may do these with their own tokens; those of others require the right above.
 MEMBERSHIP = (Operation.REFRESH_TOKEN, Operation.LIST_TOKENS, Operation.REVOKE_TOKENS)
-# What a job may do that reads nothing to anybody.
+# Allowed without the right to read: these return no records.
 JOBS = (
     Operation.PULL_PEMS,
     Operation.PULL_FILES,
@@ -130,19 +130,18 @@ JOBS = (
     Operation.RETRY,
 )
 
-# Beside READ, without which a member does nothing at all but those above.
+# In addition to READ, which all but the operations above require.
 NEEDS: Mapping[Operation, Right] = {
     operation: right for right, operations in _BY_RIGHT.items() for operation in operations
 }
 
-# Files bring prices along, and a rehearsal tells which of them are new: neither is done blind.
-# The chain is made of everybody's entries.
+# Files hold prices, and a dry run reports which of them are new. The chain covers all users' entries.
 ALSO: Mapping[Operation, Right] = {
     Operation.PULL_FILES: Right.VIEW_FINANCIALS,
     Operation.VERIFY_LOG: Right.MANAGE_USERS,
 }
 
-# Looking at what other members did: their conflicts, their entries of the audit trail.
+# Required to read what other members did: their conflicts, their entries of the audit trail.
 OTHERS = Right.MANAGE_USERS
 
 ACTUALS = ("isActualized", "actualStart", "actualEnd")
@@ -157,12 +156,12 @@ def _rights_of(name: str) -> frozenset[Right]:
     return frozenset((Right.EDIT_FORECAST,))
 
 
-# What it takes to let a field have another value: to draft it, to commit it, to keep it in a conflict.
+# What drafting a field, committing it or keeping it in a conflict requires.
 FIELD_NEEDS: Mapping[str, frozenset[Right]] = {name: _rights_of(name) for name in EDITABLE}
 
 
 def needed_for(operation: Operation) -> list[Right]:
-    """The rights that the operation takes, in the order in which they are asked for."""
+    """List the rights that the operation requires, in the order in which they are checked."""
     if operation in MEMBERSHIP:
         return []
     also = [ALSO[operation]] if operation in ALSO else []
@@ -171,7 +170,7 @@ def needed_for(operation: Operation) -> list[Right]:
 
 
 def needed_by(fields: Iterable[str]) -> Mapping[Right, list[str]]:
-    """The rights that writing these fields takes, and for which of them; names of no field take none."""
+    """Map the rights that writing these fields requires to the fields; unknown names need none."""
     needed: dict[Right, list[str]] = {}
     for name in fields:
         for right in sorted(FIELD_NEEDS.get(name, ())):

@@ -1,4 +1,4 @@
-"""Texts that never show themselves."""
+"""Secret texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 
 class Secret:
-    """A text that never shows itself: not in repr, not in str, not in a log."""
+    """A text that repr, str and logs never show."""
 
     __slots__ = ("_value",)
 
@@ -17,7 +17,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The text itself, for the one place that needs it."""
+        """Return the text itself, for the one place that needs it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -25,10 +25,10 @@ class Secret:
 
 
 def looks_like_token(text: str) -> bool:
-    """Whether somebody gave a token itself where the name of its file belongs."""
+    """Return whether the text is a token, given where a file or an id belongs."""
     return bool(_TOKEN.match(text.strip()))
 
 
 def masked(text: str) -> str:
-    """The text with every token in it made unreadable: the last fence before a log or a terminal."""
+    """Replace every token in the text, as a last protection of logs and terminals."""
     return _TOKEN.sub("eyJ…", text) if "eyJ" in text else text

@@ -1,8 +1,8 @@
-"""Rows of text made JSON records at once, field by field, where nothing about them is unusual.
+"""A fast path from rows of text to JSON records, for rows without anything unusual.
 
 A pull of a hundred thousand grid rows spends most of its time here. Values recur: a date, a rate or a
 category is read once and its JSON remembered. A row with anything out of the ordinary is left to
-`read_record`, which tells what is wrong with it; both say the same of every other row.
+`read_record`, which reports its faults; both give the same result for every other row.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DATES = ("originalStart", "originalEnd", "actualStart", "actualEnd")
 
 
 class TextRows:
-    """Makes JSON texts of one organization's rows. `dumps` writes a value that is none of text."""
+    """A converter of one organization's rows to JSON; `dumps` writes values that are not texts."""
 
     def __init__(self, organization_id: str, dumps: Callable[[Any], str]) -> None:
         self._organization_id, self._dumps = organization_id, dumps
@@ -32,7 +32,7 @@ class TextRows:
         self._head = f'"organization":{encode_basestring(organization_id)},"pfaId":'
 
     def text(self, row: Mapping[str, str]) -> str | None:
-        """The record's JSON, None where `read_record` has to look at the row."""
+        """Return the record's JSON, None where `read_record` has to read the row."""
         pfa_id = row.get("pfaId")
         own = row.get("organization")
         if not pfa_id or len(pfa_id) > FIELDS["pfaId"].max_length or not pfa_id.strip():
@@ -55,14 +55,14 @@ class TextRows:
             if text != "null" or not may_lack:
                 parts.append(head + text)
         if known != len(row):
-            parts += self._strangers(row)
+            parts += self._unknown(row)
         start, end, first, last = (row.get(name) for name in _DATES)
         has_plan, has_actuals = _given(start) and _given(end), _given(first) and _given(last)
         parts.append(f'"hasPlan":{_flag(has_plan)},"hasActuals":{_flag(has_actuals)}')
         return "{" + ",".join(parts) + "}"
 
-    def _strangers(self, row: Mapping[str, str]) -> list[str]:
-        """Fields that nobody knows are kept as they came."""
+    def _unknown(self, row: Mapping[str, str]) -> list[str]:
+        """Write the unknown fields as they came."""
         return [
             f"{encode_basestring(name)}:{self._dumps(value)}"
             for name, value in row.items()
@@ -71,7 +71,7 @@ class TextRows:
 
 
 class _Reader(dict[str, str]):
-    """The JSON of each text that a field has had; read by the rules of `read_record`."""
+    """A cache of the JSON of each text of a field, read by the rules of `read_record`."""
 
     def __init__(self, field: Field, dumps: Callable[[Any], str]) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class _Reader(dict[str, str]):
         self.missing = dumps(field.default)
 
     def read(self, text: str) -> str | None:
-        """The JSON of a text seen for the first time; None where it is refused."""
+        """Return the JSON of a text seen for the first time; None where it is refused."""
         if not self._recurs:
             fits = len(text) <= self._field.max_length
             return (encode_basestring(text) if text else self.missing) if fits else None
@@ -97,5 +97,5 @@ def _given(text: str | None) -> bool:
     return bool(text) and text.strip() not in ("", "null")
 
 
-def _flag(value: bool) -> str:  # noqa: FBT001 - a value to write, no switch
+def _flag(value: bool) -> str:  # noqa: FBT001 - a value to write, not a switch
     return "true" if value else "false"

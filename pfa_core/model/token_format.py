@@ -1,8 +1,8 @@
-"""The form of a token: one spelling, plain JSON. The database's verifier has the same rules in SQL
-(pfa_token_header, pfa_token_payload and pfa_token_is_valid), and a property test holds both together.
+"""The format of a token: one spelling, plain JSON.
 
-Two JSON parsers agree on plain documents and on nothing else: what only one of them takes is refused
-here before either decides anything by it.
+The database's verifier has the same rules in SQL (pfa_token_header, pfa_token_payload and
+pfa_token_is_valid), and a property test compares both. Two JSON parsers agree on plain documents only:
+what one of them alone would accept is refused here first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 MAX_LENGTH = 262_144
 DEEPEST = 8
-# The last second that has a datetime.
+# The last second that a datetime can hold.
 LAST_SECOND = 253_402_300_799
 
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -26,14 +26,14 @@ _HEADER = re.compile(rf"{_SPACE}\{{{_WORD}(?:,{_WORD})*\}}{_SPACE}")
 _PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _STRING = re.compile(r'"[^"]*"')
-# Fractions, exponents, more digits than a float can tell apart, and what is no JSON at all.
+# Fractions, exponents, more digits than a float distinguishes, and anything that is not JSON.
 _ODD = re.compile(r'[^\]\[{}:,"a-z0-9 \t\n\r-]|[0-9]e|[0-9]{16}')
 _INNERMOST = re.compile(r"[\[{][^\]\[{}]*[\]}]")
 _BRACKET = re.compile(r"[\]\[{}]")
 
 
 def split(token: str) -> tuple[bytes, bytes, bytes]:
-    """The bytes of header, payload and signature.
+    """Split a token into the bytes of header, payload and signature.
 
     Raises:
         ValueError: Not three parts of base64url without padding, each in its canonical spelling.
@@ -45,10 +45,10 @@ def split(token: str) -> tuple[bytes, bytes, bytes]:
 
 
 def read_header(content: bytes) -> Mapping[str, str]:
-    """`alg`, `typ` and `kid`, as far as they are there.
+    """Read `alg`, `typ` and `kid`, each of them optional.
 
     Raises:
-        ValueError: Anything else is, or one of them twice.
+        ValueError: Any other key, or one of them listed twice.
     """
     text = content.decode("ascii")
     if not _HEADER.fullmatch(text):
@@ -60,27 +60,27 @@ def read_header(content: bytes) -> Mapping[str, str]:
 
 
 def read_payload(content: bytes) -> Mapping[str, Any]:
-    """The claims as a JSON object of a plain kind; of a key that stands twice the last counts.
+    """Read the claims from a plain JSON object; of a repeated key the last value counts.
 
     Raises:
-        ValueError: It is none.
+        ValueError: Not a plain JSON object.
     """
     text = content.decode("utf-8")
     # Escaped backslashes first: what is left of them begins an escape.
     escapes = text.replace("\\\\", "__")
     if "\\u0000" in escapes or _HALF.search(_PAIR.sub("_", escapes)):
-        raise ValueError("characters that are none")
+        raise ValueError("invalid characters")
     bones = _STRING.sub('""', escapes.replace('\\"', "_"))
     if _ODD.search(bones) or _is_too_deep(bones):
         raise ValueError("not plain")
     payload = json.loads(text)
     if not isinstance(payload, dict):
-        raise ValueError("no object")
+        raise ValueError("not an object")
     return payload
 
 
 def text_claim(payload: Mapping[str, Any], name: str) -> str:
-    """A claim that must be a text with something in it."""
+    """Read a claim that must be a text that is not empty."""
     value = payload[name]
     if not isinstance(value, str) or not value:
         raise ValueError(name)
@@ -88,7 +88,7 @@ def text_claim(payload: Mapping[str, Any], name: str) -> str:
 
 
 def seconds_claim(payload: Mapping[str, Any], name: str) -> int:
-    """A claim that must be an instant in whole seconds since 1970."""
+    """Read a claim that must be an instant in whole seconds since 1970."""
     value = payload[name]
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LAST_SECOND:
         raise ValueError(name)

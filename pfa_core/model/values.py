@@ -1,4 +1,4 @@
-"""One value of one field: read strictly from JSON or leniently from text, or said to be at fault."""
+"""Validation of field values, strict from JSON, lenient from text."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _FALSE = frozenset(("n", "no", "false", "0", ""))
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """Why a value is refused: a fault code and a reason to show."""
+    """A refused value: a fault code and a reason to show."""
 
     code: FaultCode
     reason: str
 
 
 def read_value(field: Field, value: Any) -> Any | Wrong:
-    """The value as it is stored, or what is wrong with it.
+    """Validate a JSON value; return it as it is stored.
 
     Texts are trimmed, except free text; a number written as text becomes a number; a date with a
     midnight time becomes a date. Null clears texts, dates and money; flags and choices refuse it.
@@ -45,7 +45,7 @@ def read_value(field: Field, value: Any) -> Any | Wrong:
 
 
 def read_text(field: Field, text: str) -> Any | Wrong:
-    """The value of a field that arrived as text (a CSV cell, a grid cell, `FIELD=VALUE`).
+    """Validate a value that came as text (a CSV cell, a grid cell, `FIELD=VALUE`).
 
     The empty text and `null` mean null; flags take Y/N, yes/no, true/false, 1/0 in any case; a
     choice is found whatever its case.
@@ -87,11 +87,11 @@ def _read_date(_: Field, value: Any) -> str | Wrong:
     if not match:
         return Wrong(FaultCode.INVALID_TYPE, f"must be a date YYYY-MM-DD, not {shorten(value)}")
     if not _on_calendar(match[1]):
-        return Wrong(FaultCode.INVALID_TYPE, f"{match[1]} is no day of the calendar")
+        return Wrong(FaultCode.INVALID_TYPE, f"{match[1]} is not a valid date")
     return match[1]
 
 
-@lru_cache(maxsize=20_000)  # a few thousand days stand in a million records
+@lru_cache(maxsize=20_000)  # a million records have a few thousand different days
 def _on_calendar(day: str) -> bool:
     try:
         date.fromisoformat(day)
@@ -153,7 +153,7 @@ _READERS = {
 
 
 def shorten(value: Any, width: int = 40) -> str:
-    """A value quoted for a message: never longer than the width, control characters escaped."""
+    """Quote a value for a message: not longer than the width, control characters escaped."""
     text = repr(value) if isinstance(value, str) else _plain(value)
     return text if len(text) <= width else text[: width - 1] + "…"
 

@@ -78,7 +78,7 @@ def test_a_dry_run_that_a_command_lacks_is_refused(
         (["list", "--page", "one"], "one"),
         (["list", "--sort", "colour"], "cannot sort by 'colour'"),
         (["list", "--start-from", "2026-02-30"], "--start-from"),
-        (["list", "--state", "pending"], "'pending' is no state"),
+        (["list", "--state", "pending"], "invalid state: 'pending'"),
         (["draft", "save"], "FILE"),
         (["draft", "set", "HOLNG-000001"], "no FIELD=VALUE"),
         (["draft", "set", "dor=BEO"], "no record is selected"),

@@ -294,7 +294,7 @@ def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(config, tmp_path):
     config.folder.mkdir()
     for name in ("config.toml", "token"):
         os.mkfifo(config.folder / name, 0o600)
-        with pytest.raises(ConfigInvalid, match="no file to read"):
+        with pytest.raises(ConfigInvalid, match="not a regular file"):
             config.resolve()
         (config.folder / name).unlink()
 

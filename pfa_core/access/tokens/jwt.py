@@ -1,4 +1,4 @@
-"""Tokens: signed with HS256, verified before anything else happens. The one importer of PyJWT."""
+"""Tokens signed with HS256. The one importer of PyJWT."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ DEFAULT_TTL = timedelta(hours=8)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token says of one organization."""
+    """The role and the rights that a token holds in one organization."""
 
     role: Role
     rights: frozenset[Right]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a token says: who, since when, until when, and what in which organizations.
+    """The content of a token: user, lifetime, and grants by organization.
 
-    `key_id` names the key that it was verified by, `token` is the token itself where there is one.
+    `key_id` names the key that verified it, `token` is the token itself where there is one.
     """
 
     user_id: str
@@ -47,22 +47,27 @@ class Claims:
     token: Secret | None = field(default=None, compare=False, repr=False)
 
     def principal(self, organization_id: str) -> Principal:
-        """Who acts by the token for one of its organizations.
+        """Make the principal for one of the token's organizations.
 
         Raises:
             KeyError: It does not hold that one.
         """
         rights = self.organizations[organization_id].rights
         return Principal(
-            self.user_id, organization_id, rights, self.token_id, self.key_id, self.token
+            user_id=self.user_id,
+            organization_id=organization_id,
+            rights=rights,
+            token_id=self.token_id,
+            key_id=self.key_id,
+            token=self.token,
         )
 
 
 def sign(claims: Claims, ring: Keyring) -> str:
-    """The token that carries the claims, signed with the ring's first key.
+    """Sign the claims with the ring's first key.
 
     Raises:
-        InvalidRequest: So many organizations that nobody would take it.
+        InvalidRequest: So many organizations that no verifier would accept it.
     """
     payload = {
         "sub": claims.user_id,
@@ -83,12 +88,12 @@ def sign(claims: Claims, ring: Keyring) -> str:
 
 
 def verify(token: str, ring: Keyring, now: datetime) -> Claims:
-    """What the token says, if one of our keys signed it and it is still good.
+    """Verify a token: its signature by a key of the ring, its form, its lifetime.
 
-    The database decides the same by itself (`pfa_verify_token`), on every token.
+    The database verifies every token by the same rules itself (`pfa_verify_token`).
 
     Raises:
-        TokenExpired: It was good once.
+        TokenExpired: It was valid once.
         InvalidToken: Malformed, signed with another key or another algorithm, or lacking a claim.
     """
     try:
@@ -108,10 +113,10 @@ def verify(token: str, ring: Keyring, now: datetime) -> Claims:
 
 
 def present(settings: Settings, now: datetime) -> Claims:
-    """What the token of the settings says.
+    """Verify the token of the settings.
 
     Raises:
-        Unauthorized: There is none.
+        Unauthorized: There is no token.
         TokenExpired, InvalidToken: See `verify`.
     """
     if settings.token is None:
@@ -126,20 +131,20 @@ _AGAIN = "type: pfa init --org ORG; or an admin: pfa auth issue --user USER, the
 
 
 def _signer(token: str, ring: Sequence[SigningKey], key_id: str | None) -> SigningKey:
-    """The key that signed the token: the one it names, or any where it names none."""
+    """Find the key that signed the token: the one it names, or any if it names none."""
     for key in ring:
         if key_id is None or key.key_id == key_id:
             with _any_key_length(), _malformed():
                 try:
-                    jwt.decode(token, key.secret.reveal(), [ALGORITHM], options=_OURS)
+                    jwt.decode(token, key.secret.reveal(), [ALGORITHM], options=_UNCHECKED)
                 except jwt.InvalidSignatureError:
                     continue
             return key
     raise InvalidToken("the token was not signed with a key of this installation", hint=_AGAIN)
 
 
-# The claims are read by rules of our own, which are stricter and know the time that we mean.
-_OURS: Any = {
+# The claims are checked by `token_format` and `_read_claims`, which are stricter and take the time as given.
+_UNCHECKED: Any = {
     "require": ["sub", "jti", "iat", "exp"],
     "verify_exp": False,
     "verify_iat": False,
@@ -152,7 +157,7 @@ def _malformed() -> Iterator[None]:
     try:
         yield
     except jwt.InvalidKeyError:
-        raise ConfigInvalid("a signing key is no secret text to sign with") from None
+        raise ConfigInvalid("a signing key is not a secret text that can sign") from None
     except jwt.MissingRequiredClaimError as error:
         raise InvalidToken(f"the token is malformed: it lacks {error.claim}", hint=_AGAIN) from None
     except (jwt.InvalidTokenError, RecursionError):
@@ -193,12 +198,12 @@ def _instant(payload: Mapping[str, Any], name: str) -> datetime:
 
 @contextmanager
 def _any_key_length() -> Iterator[None]:
-    """PyJWT warns of keys under 256 bits at every use; `pfa doctor` tells the operator instead."""
+    """Silence PyJWT's warning about keys under 256 bits, which `pfa doctor` reports once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def full_grant(role: Role) -> Grant:
-    """A role with the rights of its template."""
+    """Return the role with the rights of its template."""
     return Grant(role, RIGHTS_OF[role])

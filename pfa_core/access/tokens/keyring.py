@@ -1,4 +1,4 @@
-"""Signing keys: the ring of those that verify tokens, the first of which signs.
+"""The key ring: the keys that verify tokens, the first of which signs.
 
 A ring is text, in the key file that `init` makes or in PFA_JWT_SECRET: the signing key on the first
 line, and on each further one an older key behind the instant until when it still verifies:
@@ -21,20 +21,20 @@ from pfa_core.errors import ConfigInvalid, NotFound
 
 _OLDER = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (.+)")
 _INSTANT = "%Y-%m-%dT%H:%M:%SZ"
-# PyJWT takes no text that looks like the public half of a pair: signing with one is a known attack.
+# PyJWT refuses the public half of a key pair: signing with one is a known attack.
 _PUBLIC = ("-----BEGIN", "ssh-", "ecdsa-")
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key. `not_after`: when it stops to verify, None while no end is set."""
+    """A key. `not_after`: when it stops verifying, None while no end is set."""
 
     secret: Secret
     not_after: datetime | None = None
 
     @property
     def key_id(self) -> str:
-        """Its name, which tokens carry: of its content, so that every place calls it the same."""
+        """Return its id, which tokens carry; made of its content, so the same everywhere."""
         return key_id(self.secret)
 
 
@@ -46,38 +46,38 @@ class Keyring:
 
     @property
     def signing(self) -> SigningKey:
-        """The key that signs."""
+        """Return the key that signs."""
         return self.keys[0]
 
     def at(self, now: datetime) -> Sequence[SigningKey]:
-        """The keys that verify at that time."""
+        """Return the keys that verify at that time."""
         return [key for key in self.keys if key.not_after is None or key.not_after > now]
 
     def rotated(self, secret: Secret, until: datetime, now: datetime) -> Keyring:
-        """The ring with a new key in front; the one before verifies until then."""
+        """Put a new key in front; the one before verifies until then."""
         older = [SigningKey(self.signing.secret, until), *self.keys[1:]]
         return Keyring((SigningKey(secret), *Keyring(tuple(older)).at(now)))
 
     def without(self, gone: str) -> Keyring:
-        """The ring without one of its older keys."""
+        """Remove one of the older keys."""
         return Keyring((self.signing, *(key for key in self.keys[1:] if key.key_id != gone)))
 
 
 def key_id(secret: Secret) -> str:
-    """The name of a key: sixteen hexadecimal digits that tell nothing of it."""
+    """Return the id of a key: sixteen hexadecimal digits of a hash."""
     return sha256(b"pfa signing key " + secret.reveal().encode()).digest()[:8].hex()
 
 
 def new_secret() -> Secret:
-    """256 random bits."""
+    """Make a secret of 256 random bits."""
     return Secret(secrets.token_urlsafe(32))
 
 
 def load(settings: Settings) -> Keyring:
-    """The ring of PFA_JWT_SECRET, else that of the key file.
+    """Load the ring of PFA_JWT_SECRET, else that of the key file.
 
     Raises:
-        ConfigInvalid: There is neither, or the file is no ring or readable by others.
+        ConfigInvalid: There is neither, or the file is not a ring, or others can read it.
     """
     if settings.jwt_secret:
         return _parsed(settings.jwt_secret.reveal(), "PFA_JWT_SECRET")
@@ -92,14 +92,14 @@ def load(settings: Settings) -> Keyring:
 
 
 def ensure(settings: Settings) -> Keyring:
-    """The ring, with a key made now where there was none."""
+    """Load the ring, after making a key where there was none."""
     if not settings.jwt_secret and not settings.key_file.exists():
         store(settings, Keyring((SigningKey(new_secret()),)))
     return load(settings)
 
 
 def store(settings: Settings, ring: Keyring) -> None:
-    """Put the ring into the key file."""
+    """Write the ring to the key file."""
     lines = [ring.signing.secret.reveal()]
     lines += [
         f"{key.not_after.astimezone(UTC):{_INSTANT}} {key.secret.reveal()}"
@@ -116,7 +116,7 @@ def _parsed(text: str, source: str) -> Keyring:
         match = _OLDER.fullmatch(line)
         if not match:
             raise ConfigInvalid(
-                f"line {number} of {source} is no older key",
+                f"line {number} of {source} is not an older key",
                 hint="one key on the first line; on others an instant such as"
                 " 2026-11-26T04:00:00Z, a blank and the key that verifies until then",
             )
@@ -127,9 +127,9 @@ def _parsed(text: str, source: str) -> Keyring:
 def _secret(text: str, source: str) -> Secret:
     if not text:
         raise ConfigInvalid(f"{source} is empty")
-    # The environment's bytes that are no UTF-8 arrive as half surrogates.
+    # Bytes of the environment that are not UTF-8 arrive as half surrogates.
     if text.startswith(_PUBLIC) or any("\ud800" <= character <= "\udfff" for character in text):
-        raise ConfigInvalid(f"{source} holds no secret text to sign with")
+        raise ConfigInvalid(f"{source} does not hold a secret text that can sign")
     return Secret(text)
 
 
@@ -137,4 +137,4 @@ def _instant(text: str, number: int, source: str) -> datetime:
     try:
         return datetime.strptime(text, _INSTANT).replace(tzinfo=UTC)
     except ValueError:
-        raise ConfigInvalid(f"line {number} of {source} has no instant of the calendar") from None
+        raise ConfigInvalid(f"line {number} of {source} has an invalid instant") from None
