@@ -20,7 +20,7 @@ from pfa_cli.render.plain import plain
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.records import ModificationView
+    from pfa_core.model.modification import ModificationView
 
 _COLUMNS = ("pfaId", "sessionId", "state", "version", "fields", "changeReason", "updatedAt")
 _CSV = ("pfaId", "modificationId", "sessionId", "state", "version", "delta", "changeReason",
