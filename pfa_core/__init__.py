@@ -70,7 +70,8 @@ if TYPE_CHECKING:
     from pfa_core.status_summary import status
     from pfa_core.store.database import Database
     from pfa_core.sync.history import list_runs, show_run
-    from pfa_core.sync.pull.files import pull_files, pull_pems
+    from pfa_core.sync.pull.files import pull_files
+    from pfa_core.sync.pull.grid import pull_pems
     from pfa_core.sync.pull.options import PullOptions
     from pfa_core.sync.push.options import PushOptions
     from pfa_core.sync.push.push import plan_push, push_commitments, retry
@@ -121,7 +122,8 @@ _HOME = {
         "status_summary": "status",
         "store.database": "Database",
         "sync.history": "list_runs show_run",
-        "sync.pull.files": "pull_files pull_pems",
+        "sync.pull.files": "pull_files",
+        "sync.pull.grid": "pull_pems",
         "sync.pull.options": "PullOptions",
         "sync.push.options": "PushOptions",
         "sync.push.push": "plan_push push_commitments retry",

@@ -16,6 +16,16 @@ class IfLocked(StrEnum):
     SKIP = "skip"
 
 
+class RunStatus(StrEnum):
+    """How far a run got."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One execution of pull or push; `counts` by outcome. `kind`: full or incremental, `since` when

@@ -16,7 +16,7 @@ from pfa_core import errors, exact_json
 from pfa_core.model.secret import Secret
 from pfa_core.pems.profile import GridSettings
 from pfa_core.pems.sandbox.http import Request, Response, json_response
-from pfa_core.sync.pull import grid as pulling
+from pfa_core.sync.pull import page_fetch
 from tests.factories import World, a_principal, a_world, commit, draft, record
 from tests.pems_server import a_far_side, a_profile, answering
 from tests.worlds import built_once
@@ -124,6 +124,24 @@ def test_rows_that_are_inserted_while_the_pages_come_are_all_read_once(world):
     assert result.status == "completed"
     assert {f"P-{number:02}" for number in range(10, 50)} <= world.mirror().keys()
     assert not {f"P-{number}" for number in range(10, 50)} & set(missing(world))
+
+
+@pytest.mark.parametrize("gone", [5, 9, 13])
+def test_more_rows_than_a_page_that_go_before_the_position_lose_none(world, gone):
+    numbers = list(range(10, 60))
+    asked = iter(range(1000))
+
+    def answer(request: Request) -> Response:
+        if next(asked) == 4:
+            del numbers[:gone]
+        told = request.json()["GRID"]
+        offset, size = told["ROW_OFFSET"], told["NUMBER_OF_ROWS_FIRST_RETURNED"]
+        return grid(rows(*numbers)[offset : offset + size])
+
+    result = pull(world, answer, size=4)
+    assert result.status == "completed"
+    assert {f"P-{number}" for number in numbers} <= world.mirror().keys()
+    assert not {f"P-{number}" for number in numbers} & set(missing(world))
 
 
 def missing(world: World) -> list[str]:
@@ -403,7 +421,7 @@ def test_numbers_in_pems_s_texts_are_hidden_from_who_may_see_no_money(world, cap
 
 
 def test_a_wait_is_told_as_long_as_it_is(world, caplog, monkeypatch):
-    monkeypatch.setattr(pulling, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(page_fetch, "MAX_RETRY_WAIT_SECONDS", 0.05)
     away = Response(503, b"{}", {"Retry-After": "1000"})
     with answering(lambda _: away) as url, pytest.raises(errors.PemsUnavailable):
         pfa_core.pull_pems(world.db, world.principal(), a_profile(url, retries=1))

@@ -1,11 +1,10 @@
-"""Pull: the baseline into the mirror, from PEMS or from files that PEMS or somebody else saved."""
+"""A pull from files: JSON, JSONL, CSV or saved PEMS grid answers into the mirror."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,22 +17,18 @@ from pfa_core.files.reading import rereadable, source_name
 from pfa_core.model.audit import Direction
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
-from pfa_core.model.run import IfLocked
+from pfa_core.model.run import IfLocked, RunStatus
 from pfa_core.model.secret import looks_like_token
 from pfa_core.pems.mapping.field_map import read_field_map
-from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.services.grid import decode_page
-from pfa_core.store import leases, members, mirror, runs
+from pfa_core.store import leases, members, mirror
 from pfa_core.store.database import Database
 from pfa_core.store.mirror import Merged
-from pfa_core.sync.pull.grid import pull_pages
-from pfa_core.sync.pull.intake import Arrival, end_pull
-from pfa_core.sync.pull.options import PullOptions, PullResult
+from pfa_core.sync.pull.intake import Accepted, Intake, end_pull
+from pfa_core.sync.pull.options import SKIPPED, PullResult
 from pfa_core.sync.run import ActiveRun, begin_dry_run, leased
 
-SKIPPED = PullResult(None, "skipped", message="another pull is at work")
-# PEMS's clock may differ from the database's: an incremental pull looks a little further back.
-CLOCK_DIFFERENCE = timedelta(minutes=5)
+MAX_SOURCES = 5  # files that a run's source names
 
 
 def pull_files(
@@ -52,195 +47,132 @@ def pull_files(
     """Make the mirror agree with baseline files: JSON, JSONL, CSV, saved PEMS grid answers.
 
     One transaction: all or, when a file cannot be read to its end, nothing. A record that is
-    refused is reported and does not sink the rest; unchanged records are not touched. Drafts stay.
+    refused is reported and does not fail the rest; unchanged records are not touched. Drafts stay.
 
     Args:
         paths: Files, plain or gzip; `-` is standard input.
         field_map: Alias → field, for grid answers and for files whose columns are PEMS's aliases.
-        if_locked: What to do while another pull of the organization is at work.
+        if_locked: What to do while another pull of the organization runs.
         stop: Set it to give up waiting for that.
         progress: Called with the number of records read so far, now and then.
 
     Raises:
         NotFound, IoFailure, InvalidData: A file is not there, not readable, or not of its format;
             or every record in it was refused.
-        LeaseHeld: Another pull is at work.
+        LeaseHeld: Another pull runs.
         ConfigInvalid: A grid answer without a field map, or a bad map.
     """
-    if not paths:
-        raise InvalidRequest("no file to pull from", hint="give --from FILE")
+    _check_paths(paths)
     aliases = read_field_map(field_map) if field_map else None
     source = _source(paths)
+    with rereadable(paths, stdin) as copies:
+        files = _Files(paths=paths, aliases=aliases, file_format=file_format, copies=copies)
+        operation, direction = Operation.PULL_FILES, Direction.PULL
+        if dry_run:
+            run = begin_dry_run(db, principal, operation, direction, source=source)
+            return _pull(run, files, progress, dry_run=True)
+        with leased(
+            db, principal, operation, direction, source=source, if_locked=if_locked, stop=stop
+        ) as run:
+            return _pull(run, files, progress) if run else SKIPPED
+
+
+def _check_paths(paths: Sequence[str]) -> None:
+    if not paths:
+        raise InvalidRequest("no file to pull from", hint="pfa sync pull --from FILE")
     if any(looks_like_token(path) for path in paths):
         raise InvalidRequest(
-            "that is a token, not a file; whoever saw the command line knows it now"
+            "a token was given in place of a file; everyone who saw the command line knows it now"
         )
-    with rereadable(paths, stdin) as copies:
-        files = _Files(paths, aliases, file_format, copies)
-        if dry_run:
-            return _pull_files(
-                begin_dry_run(db, principal, Operation.PULL_FILES, Direction.PULL, source=source),
-                files,
-                progress,
-                dry_run=True,
-            )
-        lease = leased(
-            db,
-            principal,
-            Operation.PULL_FILES,
-            Direction.PULL,
-            source=source,
-            if_locked=if_locked,
-            stop=stop,
-        )
-        with lease as running:
-            if running is None:
-                return SKIPPED
-            return _pull_files(running, files, progress)
 
 
-def pull_pems(
-    db: Database,
-    principal: Principal,
-    profile: PemsProfile,
-    options: PullOptions | None = None,
-    *,
-    dry_run: bool = False,
-    stop: threading.Event | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> PullResult:
-    """Make the mirror agree with PEMS, page by page, each page in a transaction of its own.
-
-    A pull that is cut off is `partial`: what arrived stays, nothing is marked missing, and the next
-    full pull goes on behind it. A complete full pull marks the records that PEMS no longer has. What a
-    push writes meanwhile is not undone. Drafts stay.
-
-    Args:
-        options: Full, or only what changed since; what to do while another pull is at work.
-        stop: Set it to end early: the pages that have arrived are stored.
-        progress: Called with the number of records read so far, now and then.
-
-    Raises:
-        LeaseHeld: Another pull is at work, or has taken over because this one was not heard of.
-        PemsUnavailable, PemsRejected, PemsProtocol: PEMS gave not even one page.
-        InvalidData: Every record was refused.
-        PermissionDenied: The principal lacks the right `refresh_data`.
-    """
-    options, stop = options or PullOptions(), stop or threading.Event()
-    since = _since(db, principal, profile, options)
-    # What somebody asked for by hand says nothing of what lies between the last pull and then.
-    kind = "full" if since is None else "incremental" if options.since is None else "since"
-    if dry_run:
-        operation = Operation.PULL_PEMS
-        running = begin_dry_run(
-            db, principal, operation, Direction.PULL, source=profile.url, kind=kind
-        )
-        return pull_pages(
-            running, profile, options, since=since, stop=stop, progress=progress, dry_run=True
-        )
-    lease = leased(
-        db,
-        principal,
-        Operation.PULL_PEMS,
-        Direction.PULL,
-        source=profile.url,
-        kind=kind,
-        since=since,
-        if_locked=options.if_locked,
-        stop=stop,
-        lifetime=options.lifetime,
-    )
-    with lease as running:
-        if running is None:
-            return SKIPPED
-        return pull_pages(running, profile, options, since=since, stop=stop, progress=progress)
+def _source(paths: Sequence[str]) -> str:
+    names = [Path(path).name if path != "-" else "standard input" for path in paths]
+    more = len(names) - MAX_SOURCES
+    return ", ".join(names[:MAX_SOURCES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _since(
-    db: Database, principal: Principal, profile: PemsProfile, options: PullOptions
-) -> datetime | None:
-    """From when on an incremental pull looks; None: all, for a full one and where none was whole."""
-    if options.since is not None or not options.incremental:
-        return options.since
-
-    def work(conn: Connection[Any]) -> datetime | None:
-        authorize(conn, principal, Operation.PULL_PEMS)
-        return runs.last_from_pems(conn, principal.organization_id, profile.url)
-
-    last = db.read(work)
-    return None if last is None else last - CLOCK_DIFFERENCE
-
-
-def _pull_files(
-    running: ActiveRun,
+def _pull(
+    run: ActiveRun,
     files: _Files,
     progress: Callable[[int], None] | None,
     *,
     dry_run: bool = False,
 ) -> PullResult:
-    code = running.organization_id
-
     def work(conn: Connection[Any]) -> PullResult:
-        authorize(conn, running.principal, Operation.PULL_FILES)
-        for copy in files.copies.values():
-            copy.seek(0)
-        arrival = Arrival(code, progress)
-        merged, missing = _take_in(conn, running, files, arrival)
-        accepted = merged.inserted + merged.updated + merged.unchanged
-        result = PullResult(
-            run_id=running.run_id,
-            status="completed",
-            total=accepted + arrival.rejected,
-            inserted=merged.inserted,
-            updated=merged.updated,
-            unchanged=merged.unchanged,
-            missing=missing,
-            rejected=arrival.rejected,
-            foreign=arrival.foreign,
-            faults=arrival.faults,
-        )
-        end_pull(conn, running, result)
+        authorize(conn, run.principal, Operation.PULL_FILES)
+        files.rewind()
+        intake = Intake(run.organization_id, progress)
+        merged, missing = _store(conn, run, files, intake)
+        result = _result(run, intake, merged, missing)
+        end_pull(conn, run, result)
         return result
 
-    return running.db.transact(work, dry_run=dry_run)
+    return run.db.transact(work, dry_run=dry_run)
 
 
-def _take_in(
-    conn: Connection[Any], running: ActiveRun, files: _Files, arrival: Arrival
+def _result(run: ActiveRun, intake: Intake, merged: Merged, missing: int) -> PullResult:
+    accepted = merged.inserted + merged.updated + merged.unchanged
+    return PullResult(
+        run_id=run.run_id,
+        status=RunStatus.COMPLETED,
+        total=accepted + intake.rejected,
+        inserted=merged.inserted,
+        updated=merged.updated,
+        unchanged=merged.unchanged,
+        missing=missing,
+        rejected=intake.rejected,
+        foreign=intake.foreign,
+        faults=intake.faults,
+    )
+
+
+def _store(
+    conn: Connection[Any], run: ActiveRun, files: _Files, intake: Intake
 ) -> tuple[Merged, int]:
-    """What became of the records, and how many of the mirror did not arrive."""
-    code = running.organization_id
+    """Store the records; return what became of them, and how many of the mirror did not arrive."""
+    code = run.organization_id
     if mirror.is_empty(conn, code):
         members.lock_mirror(conn, code)
-        if mirror.is_empty(conn, code):  # nobody waits long: an empty mirror has nothing to push
-            at = leases.clock(conn)
-            written = mirror.fill(conn, code, running.run_id, files.rows(arrival), at)
-            arrival.require_some(written)
-            return Merged(inserted=written), 0
-    arrival.require_some(mirror.copy_incoming(conn, files.rows(arrival)))
-    # Only now: nobody waits for a slow file or pipe.
+        # The lock blocks a push for as long as the files are read: an empty mirror has none to send.
+        if mirror.is_empty(conn, code):
+            return _fill(conn, run, files, intake), 0
+    intake.require_some(mirror.copy_incoming(conn, files.rows(intake)))
+    # Locked after reading, so that a slow file or pipe blocks no other transaction.
     members.lock_mirror(conn, code)
-    at = leases.clock(conn)
     missing = mirror.count_missing(conn, code)
-    merged = mirror.merge(conn, code, running.run_id, at)
+    merged = mirror.merge(conn, code, run.run_id, leases.clock(conn))
     mirror.prune_rollup(conn, code)
     return merged, missing
 
 
-@dataclass(frozen=True, slots=True)
+def _fill(conn: Connection[Any], run: ActiveRun, files: _Files, intake: Intake) -> Merged:
+    at = leases.clock(conn)
+    code = run.organization_id
+    written = mirror.fill(conn, code, run.run_id, files.rows(intake), at)
+    intake.require_some(written)
+    return Merged(inserted=written)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Files:
-    """The files to read, and how."""
+    """The files to read; `copies` hold the content of those that can be read only once."""
 
     paths: Sequence[str]
     aliases: Mapping[str, str] | None
     file_format: str
     copies: Mapping[str, BinaryIO]
 
-    def rows(self, arrival: Arrival) -> Iterator[tuple[str, str]]:
-        """Id and JSON text of every record accepted, file by file."""
+    def rewind(self) -> None:
+        """Go to the beginning again: a transaction may run more than once."""
+        for copy in self.copies.values():
+            copy.seek(0)
+
+    def rows(self, intake: Intake) -> Iterator[Accepted]:
+        """Yield every record accepted, file by file."""
         for path in self.paths:
             for item in self._items(path):
-                row = arrival.take(item)
+                row = intake.take(item)
                 if row is not None:
                     yield row
 
@@ -248,11 +180,8 @@ class _Files:
         for item in read_baseline(path, self.file_format, content=self.copies.get(path)):
             if isinstance(item, GridAnswer):
                 yield from self._grid_rows(item, source_name(path))
-            elif isinstance(item, RawRecord) and self.aliases and isinstance(item.value, dict):
-                renamed = {
-                    self.aliases.get(name, name): value for name, value in item.value.items()
-                }
-                yield RawRecord(renamed, item.position, item.textual)
+            elif isinstance(item, RawRecord) and self.aliases:
+                yield _renamed(item, self.aliases)
             else:
                 yield item
 
@@ -266,6 +195,8 @@ class _Files:
             yield RawRecord(row, f"{name} row {number}", textual=True)
 
 
-def _source(paths: Sequence[str]) -> str:
-    names = [Path(path).name if path != "-" else "standard input" for path in paths]
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def _renamed(item: RawRecord, aliases: Mapping[str, str]) -> RawRecord:
+    if not isinstance(item.value, dict):
+        return item
+    fields = {aliases.get(name, name): value for name, value in item.value.items()}
+    return RawRecord(fields, item.position, item.textual)

@@ -1,8 +1,8 @@
-"""Records on their way into the mirror: checked, refused one by one with a reason, each id once."""
+"""Checks of records before the mirror: each is accepted as JSON text, or refused with a reason."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,15 +20,24 @@ from pfa_core.sync.pull.options import PullResult
 from pfa_core.sync.run import ActiveRun
 
 MAX_FAULTS = 1000
-MAX_TOLD = 20
+MAX_DETAILS = 20
 PROGRESS_STEP = 1000
+UNOWNED = "is missing: the owner of the record is unknown"
+
+Accepted = tuple[str, str]  # the id of a record and its JSON text
 
 
 @dataclass
-class Arrival:
-    """What has arrived for an organization so far. `rejected` counts every refusal, `foreign` those
-    of records that belong to another organization; `faults` holds the first 1,000. `mask` hides money
-    of theirs from whoever did not bring the records themselves."""
+class Intake:
+    """The records of one pull: how many came, which are seen, and what is refused.
+
+    Args:
+        mask: Hides money in messages about records that the caller did not bring.
+        number: The records so far, refused ones included.
+        rejected: Every refusal; `foreign` of them are of another organization's records.
+        faults: The first 1,000 refusals.
+        seen: The ids among which a record counts once.
+    """
 
     organization_id: str
     progress: Callable[[int], None] | None = None
@@ -42,80 +51,97 @@ class Arrival:
     def __post_init__(self) -> None:
         self._rows = TextRows(self.organization_id, exact_json.dumps)
 
-    def take(self, item: RawRecord | Fault) -> tuple[str, str] | None:
-        """The id and the JSON text of a record that is accepted; None, and a fault kept, otherwise."""
-        self.number += 1
-        if self.progress and self.number % PROGRESS_STEP == 0:
-            self.progress(self.number)
-        if isinstance(item, RawRecord) and item.textual and isinstance(item.value, dict):
-            text = self._rows.text(item.value)
-            if text is not None and item.value["pfaId"] not in self.seen and _storable(text):
-                self.seen.add(item.value["pfaId"])
-                return item.value["pfaId"], text
-        record = self._read(item) if isinstance(item, RawRecord) else item
-        if isinstance(record, Fault):
-            self.refuse(record)
-            return None
-        text = exact_json.dumps(record)
-        if not _storable(text):
-            reason = "holds a character that cannot be stored"
-            self.refuse(
-                Fault(_shown(record["pfaId"]), "", FaultCode.INVALID_TYPE, reason, item.position)
-            )
-            return None
-        self.seen.add(record["pfaId"])
-        return record["pfaId"], text
+    def take(self, item: RawRecord | Fault) -> Accepted | None:
+        """Return the id and JSON text of an accepted record; None for a refused one."""
+        self._count()
+        if isinstance(item, Fault):
+            return self.refuse(item)
+        accepted = self._as_text(item)
+        if accepted is None:
+            read = self._read(item)
+            if isinstance(read, Fault):
+                return self.refuse(read)
+            accepted = read
+        self.seen.add(accepted[0])
+        return accepted
 
-    def require_some(self, accepted: int) -> None:
-        """Refuse an arrival of which nothing is good: that is another source than was meant."""
-        if self.rejected and not accepted:
-            foreign = self.foreign == self.rejected
-            raise InvalidData(
-                f"all {self.rejected:,} records were refused, the mirror is as it was",
-                hint=f"they belong to another organization than {self.organization_id}"
-                if foreign
-                else "",
-                details=self.mask.faults(self.faults[:MAX_TOLD]),
-            )
-
-    def _read(self, item: RawRecord) -> dict[str, Any] | Fault:
-        record = read_record(item.value, self.organization_id, item.position, textual=item.textual)
-        if isinstance(record, dict) and record["pfaId"] in self.seen:
-            reason = "stands in this pull already; the first one counts"
-            return Fault(
-                record["pfaId"], "pfaId", FaultCode.DUPLICATE_RECORD, reason, item.position
-            )
-        return record
+    def take_row(self, row: Mapping[str, str], position: str) -> Accepted | None:
+        """Take a row of the grid, which must name its organization."""
+        if row.get("organization"):
+            return self.take(RawRecord(row, position, textual=True))
+        self._count()
+        return self.refuse(Fault(row.get("pfaId", ""), "organization", FOREIGN, UNOWNED, position))
 
     def refuse(self, fault: Fault) -> None:
-        """Count a refusal, and keep it while there are not too many."""
+        """Count a refusal, and keep the first thousand."""
         self.rejected += 1
         self.foreign += fault.code == FOREIGN
         if len(self.faults) < MAX_FAULTS:
             self.faults.append(fault)
 
-
-def end_pull(conn: Connection[Any], running: ActiveRun, result: PullResult) -> None:
-    """Write a pull's end into history and audit trail, and what it refused into the history."""
-    code, run, at = running.organization_id, running.run_id, leases.clock(conn)
-    running.end(conn, result.status, result.counts(), result.message or None)
-    outcomes = [
-        runs.NewOutcome(
-            str(running.db.new_id()),
-            number,
-            fault.pfa_id,
-            fault.position,
-            "rejected",
-            fault.code,
-            f"{fault.field} {fault.message}".strip(),
+    def require_some(self, accepted: int) -> None:
+        """Refuse a pull whose records are all refused: the source is not the intended one."""
+        if not self.rejected or accepted:
+            return
+        foreign = self.foreign == self.rejected
+        raise InvalidData(
+            f"all {self.rejected:,} records were refused, the mirror is unchanged",
+            hint=f"they belong to another organization than {self.organization_id}"
+            if foreign
+            else "",
+            details=self.mask.faults(self.faults[:MAX_DETAILS]),
         )
-        for number, fault in enumerate(result.faults, 1)
-    ]
-    runs.add_outcomes(conn, code, run, outcomes, at)
+
+    def _count(self) -> None:
+        self.number += 1
+        if self.progress and self.number % PROGRESS_STEP == 0:
+            self.progress(self.number)
+
+    def _as_text(self, item: RawRecord) -> Accepted | None:
+        """Convert a row of texts in one pass, without a fault to report; None where that fails."""
+        if not item.textual or not isinstance(item.value, dict):
+            return None
+        text = self._rows.text(item.value)
+        if text is None or item.value["pfaId"] in self.seen or not _storable(text):
+            return None
+        return item.value["pfaId"], text
+
+    def _read(self, item: RawRecord) -> Accepted | Fault:
+        record = read_record(item.value, self.organization_id, item.position, textual=item.textual)
+        if isinstance(record, Fault):
+            return record
+        pfa_id = record["pfaId"]
+        if pfa_id in self.seen:
+            reason = "is listed twice in this pull; the first one counts"
+            return Fault(pfa_id, "pfaId", FaultCode.DUPLICATE_RECORD, reason, item.position)
+        text = exact_json.dumps(record)
+        if not _storable(text):
+            reason = "holds a character that cannot be stored"
+            return Fault(_printable(pfa_id), "", FaultCode.INVALID_TYPE, reason, item.position)
+        return pfa_id, text
+
+
+def end_pull(conn: Connection[Any], run: ActiveRun, result: PullResult) -> None:
+    """Write a pull's end into history and audit trail, and its refusals into the history."""
+    run.end(conn, result.status, result.counts(), result.message or None)
+    outcomes = [_outcome(run, number, fault) for number, fault in enumerate(result.faults, 1)]
+    runs.add_outcomes(conn, run.organization_id, run.run_id, outcomes, leases.clock(conn))
+
+
+def _outcome(run: ActiveRun, number: int, fault: Fault) -> runs.NewOutcome:
+    return runs.NewOutcome(
+        outcome_id=str(run.db.new_id()),
+        number=number,
+        pfa_id=fault.pfa_id,
+        position=fault.position,
+        outcome="rejected",
+        code=fault.code,
+        message=f"{fault.field} {fault.message}".strip(),
+    )
 
 
 def _storable(text: str) -> bool:
-    """Whether PostgreSQL can hold a JSON text: no NUL, no half of a surrogate pair."""
+    """Return whether PostgreSQL can hold a JSON text: no NUL, no half of a surrogate pair."""
     if "\\u0000" in text:
         with suppress(exact_json.JsonFault):
             exact_json.refuse_unstorable(exact_json.loads(text))
@@ -128,5 +154,5 @@ def _storable(text: str) -> bool:
     return True
 
 
-def _shown(pfa_id: str) -> str:
+def _printable(pfa_id: str) -> str:
     return pfa_id.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

@@ -5,22 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from pfa_core.errors import (
-    Fault,
-)
-from pfa_core.model.run import IfLocked
+from pfa_core.errors import Fault
+from pfa_core.model.run import IfLocked, RunStatus
 from pfa_core.sync.lease import LIFETIME
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullOptions:
     """How to pull from PEMS.
 
     Args:
         incremental: Only what changed since the last complete pull began; a full pull where none was.
         since: Only what changed since then, whatever was pulled before; needs a time zone.
-        restart: Begin anew although an earlier full pull was cut off and could be gone on with.
-        if_locked: What to do while another pull of the organization is at work.
+        restart: Begin anew although an interrupted full pull could be resumed.
+        if_locked: What to do while another pull of the organization runs.
         lifetime: How long a killed pull blocks the next one.
     """
 
@@ -34,17 +32,22 @@ class PullOptions:
 COUNTS = ("total", "inserted", "updated", "unchanged", "missing", "rejected", "foreign")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullResult:
-    """What a pull did. `rejected` counts every record refused, `foreign` those of them that belong
-    to another organization. `missing` counts mirror records that did not arrive: from files they are
-    only counted, a complete pull from PEMS marks them. `status` is completed, partial (it did not
-    arrive whole: `message` says why), or skipped without a run. `faults` holds at most 1,000 of the
-    refusals; where `masked`, without the numbers in them.
+    """What a pull did.
+
+    Args:
+        run_id: None where the pull was skipped.
+        status: COMPLETED, PARTIAL (not every record arrived: `message` says why) or SKIPPED.
+        missing: Mirror records that did not arrive. From files they are only counted, a complete
+            pull from PEMS marks them.
+        rejected: Every record refused; `foreign` of them belong to another organization.
+        faults: At most 1,000 of the refusals; where `masked`, without the numbers in them.
+        interrupted: `stop` was set before the last page.
     """
 
     run_id: str | None
-    status: str
+    status: RunStatus
     total: int = 0
     inserted: int = 0
     updated: int = 0
@@ -58,5 +61,8 @@ class PullResult:
     masked: bool = False
 
     def counts(self) -> dict[str, int]:
-        """The numbers, as the history keeps them."""
+        """Return the numbers, as the history keeps them."""
         return {name: getattr(self, name) for name in COUNTS}
+
+
+SKIPPED = PullResult(run_id=None, status=RunStatus.SKIPPED, message="another pull is running")

@@ -132,7 +132,7 @@ def test_a_pull_that_is_cut_off_is_partial_marks_nothing_and_is_gone_on_with(far
     far.pems._watcher = lambda request, response: asked.append(request.json()["GRID"]["ROW_OFFSET"])
     result = far.pull()
     assert (result.status, result.total, result.missing) == ("completed", 3, 1)
-    assert "went on behind row 3" in result.message
+    assert "resumed after row 3" in result.message
     assert asked[0] == 2
     assert (missing(far), pages(far)) == (["P-1"], 0)
 

@@ -124,7 +124,9 @@ def test_a_resumed_pull_goes_on_where_the_last_row_is_the_same():
 
 
 def test_a_resumed_pull_that_finds_no_recent_row_again_restarts():
-    cursor = replace(at(0, resumed_at=2), position=Position(2, reread=True), recent=(frozenset("X"),))
+    cursor = replace(
+        at(0, resumed_at=2), position=Position(2, reread=True), recent=(frozenset("X"),)
+    )
     assert cursor.next(page("C", "D")) == Restart(at(0))
 
 
@@ -164,7 +166,7 @@ class Pull:
 
     stored: Counter[str] = field(default_factory=Counter)
     ended: Step | None = None
-    resumable: Position = Position()
+    resumable: Position = field(default_factory=Position)
     rewinds: int = 0
 
 

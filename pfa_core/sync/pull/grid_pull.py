@@ -1,0 +1,111 @@
+"""The fixed part of one pull from PEMS: its run, profile and options."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg import Connection
+
+from pfa_core.model.run import RunStatus
+from pfa_core.pems.profile import PemsProfile
+from pfa_core.store import pull_pages, runs
+from pfa_core.sync.pull.paging import PageCursor, Position
+from pfa_core.sync.run import ActiveRun
+from pfa_core.sync.run_log import RunLog
+
+RESUMABLE = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridPull:
+    """What a pull works with; `since` None: a full pull."""
+
+    run: ActiveRun
+    profile: PemsProfile
+    since: datetime | None
+    stop: threading.Event
+    log: RunLog
+    dry_run: bool
+
+    @property
+    def organization_id(self) -> str:
+        """Return the organization whose records are pulled."""
+        return self.run.organization_id
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether every record is asked for."""
+        return self.since is None
+
+    @property
+    def keeps_pages(self) -> bool:
+        """Return whether the pull can be resumed and so records each page."""
+        return self.is_full and not self.dry_run
+
+    @property
+    def has_to_stop(self) -> bool:
+        """Return whether no further page may be asked for."""
+        return self.stop.is_set() or self.run.lost
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """An interrupted full pull that this one continues: its run, its start and where it got to."""
+
+    run_id: str
+    began_at: datetime
+    position: Position
+
+
+def first_cursor(pull: GridPull, resumption: Resumption | None) -> PageCursor:
+    """Return the cursor at the beginning, or after the rows of an interrupted pull."""
+    size = pull.profile.grid.page_size
+    if resumption is None:
+        return PageCursor(page_size=size)
+    position = resumption.position
+    return PageCursor(page_size=size, position=position, resumed_at=position.offset)
+
+
+def resume(pull: GridPull, *, restart: bool) -> Resumption | None:
+    """Take over the pages of an interrupted full pull; None where there are none.
+
+    Pages that are not taken over are dropped. The run then counts from when the interrupted one began:
+    what changed since is what the next incremental pull has to ask for.
+    """
+    if not pull.keeps_pages:
+        return None
+    found = pull.run.transact(lambda conn: _take_over(conn, pull, restart=restart))
+    if found:
+        pull.log.event("resumed", run_before=found.run_id, behind=found.position.offset)
+    return found
+
+
+def forget_resumption(pull: GridPull) -> None:
+    """Drop all pages, and count from the run's own beginning again."""
+    pull.run.since = None
+    pull.run.transact(lambda conn: pull_pages.drop(conn, pull.organization_id))
+
+
+def _take_over(conn: Connection[Any], pull: GridPull, *, restart: bool) -> Resumption | None:
+    code, run = pull.organization_id, pull.run
+    found = None if restart else _interrupted(conn, pull)
+    if found:
+        pull_pages.inherit(conn, code, run.run_id, found.run_id)
+        run.since = found.began_at
+        runs.put(conn, code, run.as_row(RunStatus.RUNNING, {}))
+    pull_pages.drop(conn, code, run.run_id)
+    return found
+
+
+def _interrupted(conn: Connection[Any], pull: GridPull) -> Resumption | None:
+    code, run = pull.organization_id, pull.run
+    earlier = runs.cut_off(conn, code, run.source, run.started_at - RESUMABLE)
+    known = pull_pages.pages(conn, code, earlier[0]) if earlier else []
+    if not earlier or not known:
+        return None
+    last = known[-1]
+    position = Position(last.row_offset + last.row_count, last.last_id)
+    return Resumption(earlier[0], earlier[1], position) if position.offset else None

@@ -1,0 +1,104 @@
+"""Pages of the grid into the mirror, each in a transaction of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from pfa_core.authorization import authorize
+from pfa_core.model.rights import Operation
+from pfa_core.store import leases, members, mirror, pull_pages, runs
+from pfa_core.store.adapters import plain
+from pfa_core.store.mirror import Merged
+from pfa_core.store.pull_pages import Page
+from pfa_core.sync.pull.grid_pull import GridPull
+from pfa_core.sync.pull.intake import Accepted, Intake
+from pfa_core.sync.pull.paging import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A page ready to be stored: accepted records, and the ids of all its rows of the organization."""
+
+    page: Page
+    records: Sequence[Accepted]
+    ids: Sequence[str]
+    asked_at: datetime
+
+
+def check_page(intake: Intake, step: Store, asked_at: datetime) -> Batch:
+    """Check the rows of a page that are not stored yet."""
+    intake.seen = set()
+    records: list[Accepted] = []
+    for number, row in enumerate(step.rows, step.offset + 1):
+        if row.get("pfaId", "") not in step.known:
+            accepted = intake.take_row(row, f"PEMS row {number}")
+            if accepted:
+                records.append(accepted)
+    code = intake.organization_id
+    ids = [row.get("pfaId", "") for row in step.rows if row.get("organization") == code]
+    page = Page(step.offset, len(step.rows), step.cursor.position.last_id)
+    return Batch(page, records, ids, asked_at)
+
+
+@dataclass
+class PageStore:
+    """The pages stored so far; `counts` sums what became of their records."""
+
+    pull: GridPull
+    counts: Merged = field(default_factory=Merged)
+
+    @property
+    def stored(self) -> int:
+        """Return the number of records that were accepted."""
+        return self.counts.inserted + self.counts.updated + self.counts.unchanged
+
+    def store(self, batch: Batch) -> None:
+        """Store a page, and add to the counts once it is committed."""
+        pull = self.pull
+        self.counts = pull.run.db.transact(
+            lambda conn: self._merge(conn, batch), dry_run=pull.dry_run
+        )
+        pull.log.event(
+            "page",
+            offset=batch.page.row_offset,
+            rows=batch.page.row_count,
+            inserted=self.counts.inserted,
+            updated=self.counts.updated,
+        )
+
+    def _merge(self, conn: Connection[Any], batch: Batch) -> Merged:
+        code, run_id = self.pull.organization_id, self.pull.run.run_id
+        authorize(conn, self.pull.run.principal, Operation.PULL_PEMS)
+        members.lock_mirror(conn, code)
+        merged = self._merge_records(conn, batch)
+        if self.pull.keeps_pages:
+            ids = [_storable_id(pfa_id) for pfa_id in batch.ids]
+            pull_pages.add(conn, code, run_id, batch.page, ids)
+        counts = _sum(self.counts, merged)
+        runs.progress(conn, code, run_id, plain(counts))
+        return counts
+
+    def _merge_records(self, conn: Connection[Any], batch: Batch) -> Merged:
+        code, run_id = self.pull.organization_id, self.pull.run.run_id
+        at = leases.clock(conn)
+        if mirror.put_new(conn, code, run_id, batch.records, at):
+            return Merged(inserted=len(batch.records))
+        mirror.copy_incoming(conn, batch.records)
+        return mirror.merge(conn, code, run_id, at, asked_at=batch.asked_at)
+
+
+def _sum(one: Merged, other: Merged) -> Merged:
+    return Merged(
+        one.inserted + other.inserted,
+        one.updated + other.updated,
+        one.unchanged + other.unchanged,
+    )
+
+
+def _storable_id(pfa_id: str) -> str:
+    return pfa_id.replace("\0", "").encode("utf-8", "replace").decode()
