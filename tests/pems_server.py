@@ -21,7 +21,8 @@ import pfa_core
 from pfa_core.model.delta import same
 from pfa_core.model.principal import Principal
 from pfa_core.pems.profile import GridSettings, PemsProfile
-from pfa_core.pems.sandbox.http import HttpServer, Request, Response
+from pfa_core.pems.sandbox.http import Request, Response
+from pfa_core.pems.sandbox.http_server import HttpServer
 from pfa_core.pems.sandbox.server import Outcome, Sandbox
 from pfa_core.store.database import Database
 from pfa_core.sync.pull.options import PullResult

@@ -1,1 +1,1 @@
-"""Files from outside: opened, decoded and taken apart, with every fault told by its place."""
+"""Files of users: opened, decoded and parsed, every fault with its position."""

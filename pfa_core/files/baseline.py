@@ -1,4 +1,4 @@
-"""Baseline files: JSON, JSONL, CSV and saved PEMS grid answers → raw records with their places."""
+"""Baseline files: JSON, JSONL, CSV and saved PEMS grid answers → raw records."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pfa_core.exact_json import JsonFault, loads_strict, refuse_unstorable
 from pfa_core.files.reading import decode, open_input, source_name
 from pfa_core.model.values import shorten
 
-# What `pfa list -o csv` says of a record beside its fields.
+# The columns of `pfa list -o csv` that are not fields of a record.
 OWN_COLUMNS = frozenset(("syncState", "sessionId", "version", "modifiedAt", "modifiedBy"))
 FORMATS = ("auto", "json", "jsonl", "csv", "grid")
 
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
-    """A record as it stands in a file, and where. `textual`: every value is text."""
+    """A record as a file has it, with its position; `textual`: every value is text."""
 
     value: Any
     position: str
@@ -37,16 +37,16 @@ class GridAnswer:
 def read_baseline(
     path: str, file_format: str = "auto", *, content: BinaryIO | None = None
 ) -> Iterator[RawRecord | Fault | GridAnswer]:
-    """The records of one file in order; a line that is no JSON becomes a fault, not an end.
+    """Read the records of one file in order; an invalid line becomes a fault.
 
     JSONL and CSV are read line by line; JSON and grid answers whole.
 
     Raises:
-        NotFound, IoFailure: The file is not there or cannot be read.
+        NotFound, IoFailure: The file is missing or cannot be read.
         InvalidData: It is not UTF-8, or as a whole not of its format.
     """
     if file_format not in FORMATS:
-        raise InvalidRequest(f"{file_format!r} is no format; known are {', '.join(FORMATS)}")
+        raise InvalidRequest(f"unknown format {file_format!r}; formats are {', '.join(FORMATS)}")
     name = source_name(path)
     with open_input(path, content) as file:
         first = file.readline()
@@ -75,8 +75,10 @@ def _guess(path: str, first: bytes) -> str:
 
 
 def _is_whole(line: str, *, by_name: bool) -> bool:
-    """Whether a line that begins a file is not its first record but the whole of it; a file that is
-    called JSON is taken at its word unless it begins with a record."""
+    """Return whether the first line of a file is the whole file and not its first record.
+
+    A file with a name in `.json` is JSON unless it begins with a record.
+    """
     try:
         value = loads_strict(line)
     except JsonFault:
@@ -122,16 +124,18 @@ def _json_records(text: str, name: str, chosen: str) -> Iterator[RawRecord | Gri
 
 
 def _inner_list(value: Any, name: str) -> list[Any]:
-    """The records of `{"data": […]}`, as `pfa list -o json` writes them too, or one bare record."""
+    """Return the records of `{"data": […]}`, which `pfa list -o json` writes, or one bare record."""
     if isinstance(value, Mapping) and isinstance(value.get("data"), list):
         return value["data"]
     if isinstance(value, Mapping) and "pfaId" in value:
         return [value]
-    raise InvalidData(f"{name} holds no list of records but {shorten(value)}; nothing was stored")
+    raise InvalidData(
+        f"{name} must hold a list of records, not {shorten(value)}; nothing was stored"
+    )
 
 
 def _bare(value: Any) -> Any:
-    """The record itself where it stands in an element of our own list."""
+    """Return the record inside an element of pfa's own list."""
     if isinstance(value, dict) and isinstance(value.get("data"), dict) and "syncState" in value:
         return value["data"]
     return value
@@ -142,8 +146,8 @@ def _lines(first: bytes, rest: BinaryIO, name: str) -> Iterator[str]:
         yield decode(line, name, number)
 
 
-def _without_ours(cells: dict[str, str]) -> dict[str, str]:
-    """The cells without those that our own CSV adds to a record."""
+def _without_own_columns(cells: dict[str, str]) -> dict[str, str]:
+    """Remove the cells that pfa's own CSV adds to a record."""
     if not cells.keys() >= OWN_COLUMNS:
         return cells
     return {name: cell for name, cell in cells.items() if name not in OWN_COLUMNS}
@@ -152,33 +156,33 @@ def _without_ours(cells: dict[str, str]) -> dict[str, str]:
 def _csv_records(lines: Iterator[str], name: str) -> Iterator[RawRecord | Fault]:
     reader = csv.reader(lines, strict=True)
     try:
-        header = next(reader, None)
-        if not header:
-            raise InvalidData(f"{name} is empty, nothing was stored")
-        refuse_unstorable(header)
-        if len(set(header)) != len(header):
-            raise InvalidData(f"{name}: a column stands twice in the header; nothing was stored")
+        header = _csv_header(next(reader, None), name)
         for row in reader:
-            position = f"{name} line {reader.line_num}"
-            if not row:
-                continue
-            if len(row) != len(header):
-                yield Fault(
-                    "",
-                    "",
-                    FaultCode.INVALID_CSV,
-                    f"has {len(row)} cells, the header {len(header)}",
-                    position,
-                )
-                continue
-            try:
-                refuse_unstorable(row)
-            except JsonFault as fault:
-                yield Fault("", "", FaultCode.INVALID_TYPE, fault.reason, position)
-                continue
-            cells = dict(zip(header, row, strict=True))
-            yield RawRecord(_without_ours(cells), position, textual=True)
-    except JsonFault as fault:
-        raise InvalidData(f"{name} line 1: {fault.reason}; nothing was stored") from None
+            if row:
+                yield _csv_record(header, row, f"{name} line {reader.line_num}")
     except csv.Error as error:
         raise InvalidData(f"{name} line {reader.line_num}: {error}; nothing was stored") from None
+
+
+def _csv_header(header: list[str] | None, name: str) -> list[str]:
+    if not header:
+        raise InvalidData(f"{name} is empty, nothing was stored")
+    try:
+        refuse_unstorable(header)
+    except JsonFault as fault:
+        raise InvalidData(f"{name} line 1: {fault.reason}; nothing was stored") from None
+    if len(set(header)) != len(header):
+        raise InvalidData(f"{name}: a column is listed twice in the header; nothing was stored")
+    return header
+
+
+def _csv_record(header: list[str], row: list[str], position: str) -> RawRecord | Fault:
+    if len(row) != len(header):
+        reason = f"has {len(row)} cells, the header {len(header)}"
+        return Fault("", "", FaultCode.INVALID_CSV, reason, position)
+    try:
+        refuse_unstorable(row)
+    except JsonFault as fault:
+        return Fault("", "", FaultCode.INVALID_TYPE, fault.reason, position)
+    cells = dict(zip(header, row, strict=True))
+    return RawRecord(_without_own_columns(cells), position, textual=True)

@@ -1,13 +1,13 @@
 """Delta files: JSON (an object, a bare array, one modification), JSONL or CSV → changes.
 
-Faults of the file's shape end the reading; faults of single modifications are gathered.
+An invalid file ends the reading; faults of single modifications are collected.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -25,9 +25,9 @@ _FILE_KEYS = ("sessionId", "organization", "modifications")
 _CHANGE_KEYS = ("pfaId", "delta", "changeReason", "expectedVersion")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeltaFile:
-    """What a file wants changed, in its order, and the faults of its single modifications."""
+    """The changes of a file in its order, and the faults of its single modifications."""
 
     changes: tuple[Change, ...]
     faults: tuple[Fault, ...]
@@ -40,8 +40,8 @@ def read_delta_file(path: str, *, stdin: BinaryIO | None = None) -> DeltaFile:
     """Read a delta file; `-` is standard input.
 
     Raises:
-        NotFound, IoFailure: It is not there or cannot be read.
-        InvalidData: It is not UTF-8, no JSON (line and column are told) or not of the shape.
+        NotFound, IoFailure: The file is missing or cannot be read.
+        InvalidData: It is not UTF-8, not JSON (the message has line and column) or of another shape.
     """
     text = read_text(path, stdin)
     name = source_name(path)
@@ -51,78 +51,61 @@ def read_delta_file(path: str, *, stdin: BinaryIO | None = None) -> DeltaFile:
         items, head = list(_csv_items(text, name)), {}
     else:
         items, head = _json_items(text, name)
-    changes: list[Change] = []
-    faults: list[Fault] = []
-    for position, item in items:
-        read = read_change(item, position)
-        if isinstance(read, Change):
-            changes.append(read)
-        else:
-            faults.extend(read)
+    read = [read_change(item, position) for position, item in items]
     return DeltaFile(
-        tuple(changes),
-        tuple(faults),
-        _short_text(head, "sessionId", name),
-        _short_text(head, "organization", name),
-        name,
+        changes=tuple(item for item in read if isinstance(item, Change)),
+        faults=tuple(fault for item in read if not isinstance(item, Change) for fault in item),
+        session_id=_short_text(head, "sessionId", name),
+        organization_id=_short_text(head, "organization", name),
+        source=name,
     )
 
 
 def read_change(item: Any, position: str) -> Change | list[Fault]:
-    """One modification of a file, or what is wrong with its outer shape."""
+    """Read one modification of a file, or return the faults of its outer shape."""
     if not isinstance(item, dict):
-        return [
-            Fault(
-                "", "", FaultCode.INVALID_TYPE, f"must be an object, not {shorten(item)}", position
-            )
-        ]
+        reason = f"must be an object, not {shorten(item)}"
+        return [Fault("", "", FaultCode.INVALID_TYPE, reason, position)]
     pfa_id = item.get("pfaId")
     if not isinstance(pfa_id, str) or not pfa_id.strip() or len(pfa_id) > MAX_ID:
         code = FaultCode.INVALID_TYPE if "pfaId" in item else FaultCode.MISSING_REQUIRED_FIELD
         return [Fault("", "pfaId", code, f"must be a text of 1 to {MAX_ID} characters", position)]
-    faults = [
-        Fault(
-            pfa_id,
-            shorten(key),
-            FaultCode.UNKNOWN_FIELD,
-            f"is no part of a modification ({', '.join(_CHANGE_KEYS)})",
-            position,
-        )
-        for key in item
-        if key not in _CHANGE_KEYS
-    ]
+    faults = [Fault(pfa_id, *found, position) for found in _faults(item)]
+    if faults:
+        return faults
     reason, version = item.get("changeReason"), item.get("expectedVersion")
-    if reason is not None and not isinstance(reason, str):
-        faults.append(
-            Fault(pfa_id, "changeReason", FaultCode.INVALID_TYPE, "must be a text", position)
-        )
-    elif reason is not None and len(reason) > MAX_REASON:
-        faults.append(
-            Fault(
-                pfa_id,
-                "changeReason",
-                FaultCode.INVALID_RANGE,
-                f"has {len(reason):,} characters; at most {MAX_REASON:,}",
-                position,
-            )
-        )
-    if version is not None and (
-        isinstance(version, bool) or not isinstance(version, int) or version < 0
-    ):
-        faults.append(
-            Fault(
-                pfa_id,
-                "expectedVersion",
-                FaultCode.INVALID_TYPE,
-                "must be a whole number ≥ 0",
-                position,
-            )
-        )
+    return Change(pfa_id, item["delta"], reason, version, position)
+
+
+_Found = tuple[str, FaultCode, str]  # field, code, message
+
+
+def _faults(item: Mapping[str, Any]) -> Iterator[_Found]:
+    """Find what is wrong with the outer shape of a modification."""
+    known = ", ".join(_CHANGE_KEYS)
+    for key in item:
+        if key not in _CHANGE_KEYS:
+            reason = f"is not a part of a modification ({known})"
+            yield shorten(key), FaultCode.UNKNOWN_FIELD, reason
+    yield from _reason_faults(item.get("changeReason"))
+    if not _is_version(item.get("expectedVersion")):
+        yield "expectedVersion", FaultCode.INVALID_TYPE, "must be a whole number ≥ 0"
     if "delta" not in item:
-        faults.append(
-            Fault(pfa_id, "delta", FaultCode.MISSING_REQUIRED_FIELD, "is missing", position)
-        )
-    return faults or Change(pfa_id, item["delta"], reason, version, position)
+        yield "delta", FaultCode.MISSING_REQUIRED_FIELD, "is missing"
+
+
+def _reason_faults(reason: Any) -> Iterator[_Found]:
+    if reason is not None and not isinstance(reason, str):
+        yield "changeReason", FaultCode.INVALID_TYPE, "must be a text"
+    elif reason is not None and len(reason) > MAX_REASON:
+        message = f"has {len(reason):,} characters; at most {MAX_REASON:,}"
+        yield "changeReason", FaultCode.INVALID_RANGE, message
+
+
+def _is_version(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _json_items(text: str, name: str) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
@@ -158,7 +141,7 @@ def _numbered(value: Any, name: str) -> list[tuple[str, Any]]:
 
 
 def _try_jsonl(text: str, name: str) -> list[tuple[str, Any]] | None:
-    """The lines of a JSONL file; None when its first line is no JSON object of its own."""
+    """Read the lines of a JSONL file; None when the first one is not a JSON object."""
     items: list[tuple[str, Any]] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -174,7 +157,7 @@ def _try_jsonl(text: str, name: str) -> list[tuple[str, Any]] | None:
 
 
 def _csv_items(text: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows of a CSV: pfaId, changeReason, expectedVersion and the fields to change.
+    """Read the rows of a CSV: pfaId, changeReason, expectedVersion and the fields to change.
 
     An empty cell leaves its field alone, `null` clears it.
     """
@@ -185,7 +168,7 @@ def _csv_items(text: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for row in reader:
             if None in row or None in row.values():
                 raise InvalidData(
-                    f"{name}: line {reader.line_num} has not as many cells as the header; nothing was saved"
+                    f"{name}: line {reader.line_num} has another number of cells than the header; nothing was saved"
                 )
             yield f"line {reader.line_num}", _csv_change(row)
     except csv.Error as error:
@@ -198,7 +181,7 @@ def _check_header(header: Any, name: str) -> None:
     if "pfaId" not in header:
         raise InvalidData(f"{name}: the header line must name pfaId; nothing was saved")
     if len(set(header)) != len(header):
-        raise InvalidData(f"{name}: a column stands twice in the header; nothing was saved")
+        raise InvalidData(f"{name}: a column is listed twice in the header; nothing was saved")
 
 
 def _csv_change(row: dict[str, str]) -> dict[str, Any]:

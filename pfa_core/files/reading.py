@@ -1,4 +1,4 @@
-"""Opening what a user names: a path, `-` for standard input, plain or gzip; always UTF-8."""
+"""Inputs that a user names: a path, or `-` for standard input; plain or gzip, always UTF-8."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _GZIP = b"\x1f\x8b"
 
 @contextmanager
 def open_input(path: str, content: BinaryIO | None = None) -> Iterator[BinaryIO]:
-    """The bytes of a file, unzipped where it is gzip, whatever its name.
+    """Open a file as bytes, decompressed where its content is gzip.
 
     Args:
-        content: What is read in place of the path, or of standard input for `-`.
+        content: Read in place of the path, or of standard input for `-`.
 
     Raises:
-        NotFound: There is no such file.
-        IoFailure: It is a directory, unreadable, or a broken gzip.
+        NotFound: The file is missing.
+        IoFailure: It is a directory, unreadable, or a damaged gzip.
     """
     name = source_name(path)
     try:
@@ -40,9 +40,9 @@ def open_input(path: str, content: BinaryIO | None = None) -> Iterator[BinaryIO]
             with Path(path).open("rb") as file:
                 yield _unzipped(file)
     except FileNotFoundError:
-        raise NotFound(f"there is no file {name}") from None
+        raise NotFound(f"file not found: {name}") from None
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise IoFailure(f"{name} is a broken gzip file; nothing was stored") from error
+        raise IoFailure(f"{name} is a damaged gzip file; nothing was stored") from error
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError) and "null byte" not in str(error):
             raise
@@ -54,28 +54,30 @@ def open_input(path: str, content: BinaryIO | None = None) -> Iterator[BinaryIO]
 def rereadable(
     paths: Sequence[str], stdin: BinaryIO | None = None
 ) -> Iterator[Mapping[str, BinaryIO]]:
-    """Of each path that gives its content only once, standard input or a pipe, a copy that can be read
-    again: a transaction that lost against another, or whose connection broke, starts from the beginning.
+    """Copy each input that can be read only once, standard input or a pipe.
+
+    A transaction that lost against another, or whose connection broke, starts from the beginning and has to
+    read its input again.
 
     Raises:
-        IoFailure: One of them cannot be read.
+        IoFailure: An input cannot be read.
     """
     with ExitStack() as stack:
         copies: dict[str, BinaryIO] = {}
         for path in dict.fromkeys(paths):
-            if path == "-" or _gives_once(path):
+            if path == "-" or _is_stream(path):
                 spool = stack.enter_context(SpooledTemporaryFile(max_size=SPOOL_BYTES))
                 copies[path] = cast("BinaryIO", spool)
                 _copy_once(path, stdin, copies[path])
         yield copies
 
 
-def _gives_once(path: str) -> bool:
-    """Whether it is there and neither a file nor a directory: a pipe, a device."""
+def _is_stream(path: str) -> bool:
+    """Return whether the path is a pipe or a device."""
     try:
         mode = Path(path).stat().st_mode
     except (OSError, ValueError):
-        return False  # told when it is opened
+        return False  # reported when it is opened
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
@@ -97,15 +99,15 @@ def _standard_input() -> BinaryIO:
 
 
 def source_name(path: str) -> str:
-    """How messages call an input."""
+    """Return the name of an input in messages."""
     return "standard input" if path == "-" else path
 
 
 def read_text(path: str, stdin: BinaryIO | None = None) -> str:
-    """The whole text of an input; a byte order mark is dropped.
+    """Read the whole text of an input, without its byte order mark.
 
     Raises:
-        InvalidData: It is not UTF-8; line and column of the first wrong byte are told.
+        InvalidData: The input is not UTF-8; the message has line and column.
     """
     with open_input(path, stdin) as file:
         content = file.read()
@@ -113,7 +115,7 @@ def read_text(path: str, stdin: BinaryIO | None = None) -> str:
 
 
 def decode(content: bytes, name: str, line: int | None = None) -> str:
-    """Bytes as text. `line` is the number of the only line given, None when they begin the input."""
+    """Decode bytes; `line` is the number of the only line given, None for a whole input."""
     if line in (None, 1):
         content = content.removeprefix(codecs.BOM_UTF8)
     try:
@@ -133,14 +135,14 @@ def _guess(content: bytes) -> str:
 
 
 def _peekable(file: BinaryIO) -> BinaryIO:
-    """The stream itself where its beginning can be looked at, else its whole content."""
+    """Return the stream if its first bytes can be read ahead, else its whole content."""
     if isinstance(file, io.BufferedReader) or file.seekable():
         return file
     return io.BytesIO(file.read())
 
 
 def _unzipped(file: BinaryIO) -> BinaryIO:
-    """The file, or what is zipped in it. It is not closed with what is returned here."""
+    """Return the file, or its decompressed content; closing that does not close the file."""
     if _begins_as_gzip(file):
         return cast("BinaryIO", gzip.GzipFile(fileobj=file, mode="rb"))
     return file

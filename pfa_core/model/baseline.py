@@ -1,4 +1,4 @@
-"""Baseline records as they arrive: cast, defaulted, and refused one by one with a reason."""
+"""Baseline records: cast, completed with defaults, and refused one by one with a reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_REMEMBERED = 50_000
 def read_record(
     raw: Any, organization_id: str, position: str, *, textual: bool
 ) -> dict[str, Any] | Fault:
-    """A record as the mirror keeps it, or why it is refused.
+    """Convert a record to what the mirror keeps, or return why it is refused.
 
     Known fields are cast (`textual` sources hold every value as text), missing ones get the
     field's default; `hasPlan` and `hasActuals` follow the dates; unknown fields are kept as they
@@ -62,12 +62,12 @@ def _wrong_id(pfa_id: Any) -> Wrong | None:
 
 
 def always_there(field: Field) -> bool:
-    """Whether the mirror holds the field even when it is null; of the rest a null is left out."""
+    """Return whether the mirror holds the field even when it is null."""
     return bool(field.column) or field.editable
 
 
 def cast_value(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
-    """One field's value as the mirror keeps it, its default where there is none, or what is wrong."""
+    """Convert one field's value, to its default where it is missing, or return what is wrong."""
     if value is None or (textual and value == ""):
         return field.default
     by_text = textual or field.kind is Kind.CHOICE
@@ -79,13 +79,16 @@ def cast_value(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
 
 
 def recurs(field: Field) -> bool:
-    """Whether a million records share a few thousand texts of the field: free texts and ids do not."""
+    """Return whether records share the texts of the field; free texts and ids are not shared."""
     return field.kind is not Kind.TEXT or (bool(field.column) and field.name != "pfaId")
 
 
 class _Cast:
-    """How one field is cast. Texts recur in a million records (a date, a category): each is read once
-    and what became of it remembered."""
+    """The cast of one field.
+
+    Texts recur in a million records (a date, a category): each is converted once, and its value
+    remembered.
+    """
 
     def __init__(self, field: Field) -> None:
         self.name, self.default, self.may_lack = field.name, field.default, not always_there(field)
@@ -95,7 +98,7 @@ class _Cast:
         self._from_json: dict[str, Any] = {}
 
     def value(self, given: Any, *, textual: bool) -> Any | Wrong:
-        """The value as the mirror keeps it, or what is wrong with it."""
+        """Convert a value to what the mirror keeps, or return what is wrong with it."""
         if self._flag and (given is True or given is False):
             return given
         if not (self._recurs and isinstance(given, str)):

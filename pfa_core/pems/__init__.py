@@ -1,1 +1,1 @@
-"""The far side: what PEMS says and how it says it."""
+"""The PEMS client, and a sandbox of PEMS."""

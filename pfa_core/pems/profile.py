@@ -1,4 +1,4 @@
-"""Everything that is known of one organization's PEMS: where it is, what it calls things, its habits."""
+"""The profile of one organization's PEMS: address, credentials, names and limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pfa_core.pems.mapping.field_map import FieldMap
 
 
 class WriterKind(StrEnum):
-    """By which service records are written."""
+    """Name the service by which records are written."""
 
     REST = "rest"
     SCREEN = "screen"
@@ -19,7 +19,7 @@ class WriterKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GridSettings:
-    """The grid that is pulled: its name and id in PEMS, and how many rows a page asks for."""
+    """The grid that is pulled: its name and id in PEMS, the rows that a request asks for."""
 
     name: str = "CUPFAG"
     id: str = "100541"
@@ -36,8 +36,13 @@ class ScreenSettings:
 
 @dataclass(frozen=True, slots=True)
 class PemsProfile:
-    """One organization's PEMS. `organization_id` is our code of it, `organization` PEMS's; times are
-    in seconds; `idempotency_keys`: PEMS understands them; `retries` after the first attempt."""
+    """One organization's PEMS; times are in seconds.
+
+    Args:
+        organization_id: The code of the organization in pfa; `organization` is PEMS's.
+        idempotency_keys: Whether PEMS supports them.
+        retries: Further attempts after the first one.
+    """
 
     url: str
     organization_id: str
@@ -56,9 +61,11 @@ class PemsProfile:
     retries: int = 3
     retry_delay: float = 5.0
 
-    def our_organization(self, told: str) -> str:
-        """The organization that a record of PEMS belongs to, by our code. Another one that happens
-        to be called by our code stays a foreign one."""
-        if told == self.organization:
+    def organization_of(self, pems_code: str) -> str:
+        """Return pfa's code of the organization that PEMS calls by a code.
+
+        Another organization that PEMS calls by pfa's code of this one stays a foreign one.
+        """
+        if pems_code == self.organization:
             return self.organization_id
-        return f"{told} of PEMS" if told == self.organization_id else told
+        return f"{pems_code} of PEMS" if pems_code == self.organization_id else pems_code

@@ -292,7 +292,6 @@ ORG = "organization"
     assert found.chains["isDiscontinued"].read("", {}) == "false"
     assert found.screen_fields == {"ID": "pfaId", "ORG": "organization"}
     assert (found.alias_of("pfaId"), found.alias_of("model")) == ("pfs_id", "")
-    assert (found.screen_name_of("organization"), found.screen_name_of("model")) == ("ORG", "")
 
 
 @pytest.mark.parametrize(
@@ -300,13 +299,13 @@ ORG = "organization"
     [
         ("[transform]", "unknown table [transform]"),
         ("[transforms]\ncolour = 'trim'", "unknown field 'colour'"),
-        ("[transforms]\nmodel = 'shrink'", "[transforms] model: 'shrink' is no transform"),
+        ("[transforms]\nmodel = 'shrink'", "[transforms] model: unknown transform 'shrink'"),
         ("[transforms]\nmodel = [5]", "[transforms] model"),
         ("[transforms]\npfaId = 'trim'", "cannot change the pfaId"),
         ("[defaults]\npfaId = 'x'", "cannot change the pfaId"),
         ("[defaults]\nmodel = ['x']", "[defaults] model must be a text or a number"),
         ("[defaults]\ncolour = 'x'", "unknown field 'colour'"),
-        ("[screen]\nname = 'x'", "nothing but [screen.fields]"),
+        ("[screen]\nname = 'x'", "may hold [screen.fields] only"),
         ("[screen.fields]\nID = 'pfaId'", "does not name the organization"),
         ("[screen.fields]\nORG = 'organization'", "does not name the pfaId"),
         ("[screen.fields]\nA = 'pfaId'\nB = 'pfaId'", "two screen names"),
@@ -321,9 +320,9 @@ def test_a_map_with_something_else_in_it_is_refused(tmp_path, text, told):
 
 def test_an_organization_of_pems_is_ours_only_by_its_own_code():
     renamed = PemsProfile(URL, "RIO", "P-RIO")
-    assert [renamed.our_organization(code) for code in ("P-RIO", "RIO", "X")] == [
+    assert [renamed.organization_of(code) for code in ("P-RIO", "RIO", "X")] == [
         "RIO",
         "RIO of PEMS",
         "X",
     ]
-    assert PemsProfile(URL, "RIO", "RIO").our_organization("RIO") == "RIO"
+    assert PemsProfile(URL, "RIO", "RIO").organization_of("RIO") == "RIO"

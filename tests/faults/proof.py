@@ -12,8 +12,8 @@ from typing import Any
 import pfa_core
 from pfa_core import Filters, exact_json
 from pfa_core.model.delta import same
+from pfa_core.pems.sandbox.records import StoredRecord
 from pfa_core.pems.sandbox.server import LogEntry, Outcome
-from pfa_core.pems.sandbox.state import StoredRecord
 from tests.acceptance.brute_force import figures
 from tests.pems_server import ORG, FarSide
 

@@ -117,7 +117,7 @@ def test_a_format_that_is_named_is_not_guessed(tmp_path):
     assert values(read(tmp_path, json.dumps(ONE), "a.csv", "jsonl")) == [READ_ONE]
     with pytest.raises(InvalidData):
         read(tmp_path, CSV, "a.csv", "json")
-    with pytest.raises(InvalidRequest, match="no format"):
+    with pytest.raises(InvalidRequest, match="unknown format"):
         list(read_baseline("x", "xml"))
 
 
@@ -175,8 +175,8 @@ def test_a_row_with_another_number_of_cells_or_a_nul_is_a_fault_and_no_end(tmp_p
         (" \n \n", "a.json", "is empty"),
         ("{", "a.json", "line 1 column 2"),
         ('[{"pfaId": 1},\n oops]', "a.json", "line 2 column 2"),
-        ("5", "a.json", "no list of records"),
-        ('{"rows":\n []}', "a.json", "no list of records"),
+        ("5", "a.json", "must hold a list of records"),
+        ('{"rows":\n []}', "a.json", "must hold a list of records"),
         ("pfaId,model,model\nP-1,a,b\n", "a.csv", "twice"),
         ('pfaId,model\nP-1,"a\n', "a.csv", "line"),
         ('pfaId,model\nP-1,"a"b\n', "a.csv", "line 2"),

@@ -41,13 +41,21 @@ def test_an_object_names_its_session_and_organization(tmp_path):
     content = {"sessionId": "weather", "organization": "ORG", "modifications": [ONE, TWO]}
     path = str(a_delta_file(tmp_path, content))
     assert read_delta_file(path) == DeltaFile(
-        (FIRST, second("modification 2")), (), "weather", "ORG", path
+        changes=(FIRST, second("modification 2")),
+        faults=(),
+        session_id="weather",
+        organization_id="ORG",
+        source=path,
     )
 
 
 def test_an_array_names_neither():
     assert read(json.dumps([ONE, TWO])) == DeltaFile(
-        (FIRST, second("modification 2")), (), None, None, "standard input"
+        changes=(FIRST, second("modification 2")),
+        faults=(),
+        session_id=None,
+        organization_id=None,
+        source="standard input",
     )
 
 
@@ -55,7 +63,9 @@ def test_an_array_names_neither():
     "text", [json.dumps(ONE), json.dumps(ONE, indent=2), json.dumps(ONE) + "\n"]
 )
 def test_a_single_modification_may_stand_alone(text):
-    assert read(text) == DeltaFile((FIRST,), (), None, None, "standard input")
+    assert read(text) == DeltaFile(
+        changes=(FIRST,), faults=(), session_id=None, organization_id=None, source="standard input"
+    )
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
@@ -244,8 +254,8 @@ def test_a_file_of_another_shape_is_refused_as_a_whole(content, told):
         ("monthlyRate\n5\n", "must name pfaId"),
         ("pfaid,monthlyRate\nP-1,5\n", "must name pfaId"),
         ("pfaId,model,model\nP-1,a,b\n", "twice"),
-        ("pfaId,model\nP-1\n", "line 2 has not as many cells"),
-        ("pfaId,model\nP-1,a,b\n", "line 2 has not as many cells"),
+        ("pfaId,model\nP-1\n", "line 2 has another number of cells"),
+        ("pfaId,model\nP-1,a,b\n", "line 2 has another number of cells"),
     ],
 )
 def test_a_csv_of_another_shape_is_refused_as_a_whole(tmp_path, text, told):

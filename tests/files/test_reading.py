@@ -85,7 +85,7 @@ def test_a_file_without_permission_cannot_be_read(tmp_path):
 def test_a_broken_gzip_says_so(tmp_path, content):
     path = tmp_path / "a.gz"
     path.write_bytes(content)
-    with pytest.raises(IoFailure, match="broken gzip"):
+    with pytest.raises(IoFailure, match="damaged gzip"):
         read_text(str(path))
 
 

@@ -128,7 +128,7 @@ def test_an_empty_alert_is_none(alert):
     ids=range(18),
 )
 def test_what_is_no_grid_is_refused(content):
-    with pytest.raises(InvalidData, match="no answer of a PEMS grid"):
+    with pytest.raises(InvalidData, match="not an answer of a PEMS grid"):
         decode_page(content, MAP)
 
 
@@ -166,8 +166,8 @@ def test_a_map_tells_which_alias_is_which_field(tmp_path):
         ("[fields]\na = 'pfaId'\nb = 'pfaId'", "two aliases"),
         ("[fields]\na = 'model'", "which alias is the pfaId"),
         ("[fields]", "which alias is the pfaId"),
-        ("[fields", "no valid TOML"),
-        ("[fields]\na = 'x'\na = 'y'", "no valid TOML"),
+        ("[fields", "not valid TOML"),
+        ("[fields]\na = 'x'\na = 'y'", "not valid TOML"),
     ],
 )
 def test_a_map_that_maps_nothing_sensible_is_refused(tmp_path, text, told):

@@ -175,7 +175,7 @@ def test_an_alias_that_is_called_like_a_field_takes_no_fields_place():
 def test_what_is_no_answer_of_a_grid_is_a_trouble(body):
     with answering(http_answer("200 OK", body)) as url:
         assert page(url) == Failure(
-            "PEMS_PROTOCOL", "PEMS's answer is no answer of a grid", RetryAdvice.RETRY
+            "PEMS_PROTOCOL", "PEMS's answer is not an answer of a grid", RetryAdvice.RETRY
         )
 
 
@@ -230,7 +230,8 @@ def test_a_map_without_organization_is_refused_since_foreign_rows_could_not_be_t
 
 def test_a_map_without_stamps_cannot_ask_for_changes():
     fields = {alias: name for alias, name in DEFAULT_FIELDS.items() if name != "pemsVersion"}
-    with open_reader(profile("http://x", field_map=FieldMap(fields))) as reader:
-        assert not reader.knows_changes
-        with pytest.raises(ConfigInvalid, match="pemsVersion"):
-            reader.page(0, 1, since=datetime(2026, 1, 1, tzinfo=UTC))
+    with (
+        open_reader(profile("http://x", field_map=FieldMap(fields))) as reader,
+        pytest.raises(ConfigInvalid, match="pemsVersion"),
+    ):
+        reader.page(0, 1, since=datetime(2026, 1, 1, tzinfo=UTC))

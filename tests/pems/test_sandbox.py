@@ -119,16 +119,16 @@ def test_a_version_that_moved_on_is_409_whatever_the_fields(client, sandbox):
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
-        (b"", "no JSON"),
-        (b"{", "no JSON"),
-        (b"\xff", "no JSON"),
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\xff", "not JSON"),
         (b'{"a": 1, "a": 2}', "is listed twice"),
         ([], "must be an object"),
         (body("R-2", 1, {"model": "X"}), "pfaId"),
         (body("R-1", 1, {"model": "X"}, "RIO2"), "organizationCode"),
         (body("R-1", 1, {}), "at least one field"),
         (body("R-1", 1, ["model"]), "at least one field"),
-        (body("R-1", 1, {"nonsense": 1}), "is no field"),
+        (body("R-1", 1, {"nonsense": 1}), "unknown field"),
         (body("R-1", 1, {"originalStart": "2026-01-01"}), "cannot be written"),
         (body("R-1", 1, {"pfaId": "R-7"}), "cannot be written"),
         (body("R-1", 1, {"monthlyRate": -1}), "monthlyRate must not be negative"),
@@ -376,10 +376,10 @@ def test_a_third_party_changes_creates_and_removes_records(client, sandbox):
     listed = client.send("GET", "/sandbox/records").json["data"]
     assert {item["pfaId"]: item["version"] for item in listed} == {"R-1": 2, "R-3": 1, "R-7": 1}
     assert [(entry.write.writer, entry.write.by) for entry in sandbox.log] == [
-        ("other", "somebody else"),
+        ("other", "another user"),
         ("other", "ann"),
-        ("other", "somebody else"),
-        ("other", "somebody else"),
+        ("other", "another user"),
+        ("other", "another user"),
     ]
 
 
@@ -394,7 +394,7 @@ def test_the_same_is_one_call_in_process(sandbox):
     ]
     with pytest.raises(NotFound):
         sandbox.record("R-2")
-    with pytest.raises(InvalidRequest, match="is no field"):
+    with pytest.raises(InvalidRequest, match="unknown field"):
         sandbox.change("R-1", nonsense=1)
 
 

@@ -29,13 +29,19 @@ def client(sandbox: Sandbox) -> Iterator[Client]:
 @pytest.mark.parametrize(
     ("spec", "rule"),
     [
-        ("latency:50ms", FaultRule(Kind.LATENCY, seconds=0.05)),
-        ("latency:2s:0.5:on=grid", FaultRule(Kind.LATENCY, 0.5, 2, on=PathKind.GRID)),
-        ("429:0.1:retry-after=2", FaultRule(Kind.TOO_MANY, 0.1, retry_after="2")),
-        ("500", FaultRule(Kind.SERVER_ERROR)),
-        ("503:0.25:times=3:after=2", FaultRule(Kind.UNAVAILABLE, 0.25, times=3, after=2)),
-        ("slow:1:pause=1ms", FaultRule(Kind.SLOW, seconds=0.001)),
-        ("truncate:0", FaultRule(Kind.TRUNCATE, 0)),
+        ("latency:50ms", FaultRule(kind=Kind.LATENCY, seconds=0.05)),
+        (
+            "latency:2s:0.5:on=grid",
+            FaultRule(kind=Kind.LATENCY, probability=0.5, seconds=2, on=PathKind.GRID),
+        ),
+        ("429:0.1:retry-after=2", FaultRule(kind=Kind.TOO_MANY, probability=0.1, retry_after="2")),
+        ("500", FaultRule(kind=Kind.SERVER_ERROR)),
+        (
+            "503:0.25:times=3:after=2",
+            FaultRule(kind=Kind.UNAVAILABLE, probability=0.25, times=3, after=2),
+        ),
+        ("slow:1:pause=1ms", FaultRule(kind=Kind.SLOW, seconds=0.001)),
+        ("truncate:0", FaultRule(kind=Kind.TRUNCATE, probability=0)),
     ],
 )
 def test_a_fault_is_read_from_text_and_told_as_text(spec, rule):

@@ -174,22 +174,22 @@ def test_a_change_shows_in_the_next_page_with_its_new_stamp():
     ("parts", "message"),
     [
         ({"GRID": {"GRID_NAME": ""}}, "names no grid"),
-        ({"GRID": {"ROW_OFFSET": -1}}, "ROW_OFFSET is no whole number"),
-        ({"GRID": {"ROW_OFFSET": "x"}}, "ROW_OFFSET is no whole number"),
+        ({"GRID": {"ROW_OFFSET": -1}}, "ROW_OFFSET is not a whole number"),
+        ({"GRID": {"ROW_OFFSET": "x"}}, "ROW_OFFSET is not a whole number"),
         ({"GRID": {"NUMBER_OF_ROWS_FIRST_RETURNED": 1.5}}, "NUMBER_OF_ROWS"),
         ({"ADDON_SORT": {"ALIAS_NAME": "nonsense"}}, "no column 'nonsense'"),
-        ({"ADDON_SORT": "pfs_id"}, "is no object"),
+        ({"ADDON_SORT": "pfs_id"}, "is not an object"),
         (
             {"ADDON_FILTER": {"ALIAS_NAME": "nonsense", "OPERATOR": "=", "VALUE": ""}},
             "no column 'nonsense'",
         ),
         (
             {"ADDON_FILTER": {"ALIAS_NAME": "pfs_id", "OPERATOR": "LIKE", "VALUE": ""}},
-            "'LIKE' is no operator",
+            "'LIKE' is not an operator",
         ),
         (
             {"ADDON_FILTER": {"ALIAS_NAME": "pfs_f_rental", "OPERATOR": "=", "VALUE": "x"}},
-            "'x' is no value",
+            "'x' is not a value",
         ),
         (
             {"ADDON_FILTER": {"ALIAS_NAME": ["x"], "OPERATOR": "=", "VALUE": "x"}},

@@ -205,7 +205,7 @@ def test_content_that_is_wrong_is_an_alert_with_200_and_changes_nothing(
     [
         ([], "names no screen"),
         ({"USERDEFINEDSCREENNAME": ""}, "names no screen"),
-        (screen_body("DELETE", {}), "'DELETE' is no action"),
+        (screen_body("DELETE", {}), "'DELETE' is not an action"),
         (screen_body("GET", {}), "PFS_ID is required"),
         ({**screen_body("GET", {}), "USERDEFINEDSCREENFIELDVALUELIST": 5}, "PFS_ID is required"),
         (
@@ -213,7 +213,7 @@ def test_content_that_is_wrong_is_an_alert_with_200_and_changes_nothing(
                 **screen_body("GET", {}),
                 "USERDEFINEDSCREENFIELDVALUELIST": {"USERDEFINEDSCREENFIELDVALUEPAIR": [5]},
             },
-            "no field name",
+            "not a field name",
         ),
     ],
 )

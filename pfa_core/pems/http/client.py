@@ -1,14 +1,12 @@
-"""The one way to PEMS over the network: pooled connections, one attempt a request, troubles as values.
+"""The HTTP client of PEMS: pooled connections, one attempt a request, failures as values.
 
-The only module that imports urllib3. Trying again is not done here but by the operations, which
-alone know what it may cost.
+The only module that imports urllib3. Retries are up to the operations, which alone know what a repeated
+request may do.
 """
 
 from __future__ import annotations
 
-import base64
 import os
-import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,17 +29,19 @@ from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.ids import Clock, utc_now
 from pfa_core.model.secret import Secret
 from pfa_core.pems.http.failures import censor, refusal
+from pfa_core.pems.http.headers import common_headers, credentials
 from pfa_core.pems.http.limits import MAX_BODY, BoundedResponse, TooLarge
 from pfa_core.pems.profile import PemsProfile
 
 MAX_CONNECT_SECONDS = 10.0
-_HEADER_TEXT = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that came whole: 2xx, or 409, which only the caller understands. The names of
-    `headers` are found in any case."""
+    """A whole response: 2xx, or 409, which only the caller can interpret.
+
+    The names of `headers` are found in any case.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -58,7 +58,7 @@ class HttpClient:
         timeout: Seconds for each wait on the network; a whole answer may take twice as long.
 
     Raises:
-        ConfigInvalid: A header's value that HTTP cannot carry, or a proxy's address that is none.
+        ConfigInvalid: A header's value that HTTP cannot carry, or an invalid proxy address.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class HttpClient:
         clock: Clock = utc_now,
     ) -> None:
         self._timeout, self._clock = timeout, clock
-        self._secrets = _secrets(username, password)
-        self._headers = _common_headers(headers or {}, self._secrets)
+        self._secrets = credentials(username, password)
+        self._headers = common_headers(headers or {}, self._secrets)
         self._pool, self._base = _open_pool(url, concurrency, timeout)
 
     def __enter__(self) -> HttpClient:
-        """Nothing is opened before the first request."""
+        """Return the client; nothing is opened before the first request."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,7 +92,7 @@ class HttpClient:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer | Failure:
-        """One attempt. Whatever the network does is a Trouble, never an error.
+        """Send a request once; a failure of the network is a value, not an error.
 
         Args:
             path: Percent-encoded already, from the slash behind the base address.
@@ -109,18 +109,18 @@ class HttpClient:
                 decode_content=False,
             )
         except HTTPError as error:
-            return _network_trouble(error, self._timeout)
+            return _network_failure(error, self._timeout)
         status = response.status
         if 200 <= status < 300 or status == 409:
             return Answer(status, response.headers, response.data)
         return self.refused(Answer(status, response.headers, response.data))
 
     def censored(self, words: str) -> str:
-        """What PEMS says, without the credentials should it repeat them."""
+        """Remove the credentials from a text of PEMS."""
         return censor(words, self._secrets)
 
     def refused(self, answer: Answer) -> Failure:
-        """What an answer means that is not the one asked for; the credentials never show in it."""
+        """Convert a response that is not a success, without the credentials in it."""
         return refusal(answer.status, answer.headers, answer.body, self._clock(), self._secrets)
 
 
@@ -131,7 +131,7 @@ def open_client(
     timeout: float | None = None,
     clock: Clock = utc_now,
 ) -> HttpClient:
-    """A client with the profile's address, credentials and headers; `timeout` instead of its own."""
+    """Return a client of the profile's PEMS; `timeout` replaces the profile's."""
     headers = {"organization": profile.organization}
     if profile.tenant:
         headers["tenant"] = profile.tenant
@@ -146,33 +146,10 @@ def open_client(
     )
 
 
-def _secrets(username: str, password: Secret | None) -> tuple[str, ...]:
-    """The password and the credentials as they are sent; empty without a user."""
-    if not username or password is None:
-        return ()
-    revealed = password.reveal()
-    return (base64.b64encode(f"{username}:{revealed}".encode()).decode(), revealed)
-
-
-def _common_headers(headers: Mapping[str, str], secrets: tuple[str, ...]) -> dict[str, str]:
-    for name, value in headers.items():
-        if not _HEADER_TEXT.fullmatch(value):
-            raise ConfigInvalid(f"the header {name} of PEMS must be printable ASCII, at least one")
-    common = {
-        "Accept": "application/json",
-        "Content-Type": "application/json",
-        "User-Agent": "pfa",
-        **headers,
-    }
-    if secrets:
-        common["Authorization"] = f"Basic {secrets[0]}"
-    return common
-
-
 def _open_pool(
     url: str, concurrency: int, timeout: float
 ) -> tuple[urllib3.HTTPConnectionPool, str]:
-    """The pool, and what its requests' paths begin with."""
+    """Return the pool, and the prefix of its requests' paths."""
     address = urlsplit(url)
     options: dict[str, Any] = {
         "maxsize": concurrency,
@@ -187,13 +164,13 @@ def _open_pool(
         base = origin + base if address.scheme == "http" else base
     else:
         pool = urllib3.connection_from_url(origin, **options)
-    # Its own type is a protocol that even urllib3's connections do not fulfil.
+    # The declared type is a protocol that even urllib3's connections do not implement.
     pool.ConnectionCls = cast("Any", _TlsConnection if address.scheme == "https" else _Connection)
     return pool, base
 
 
 def _proxy_for(scheme: str, host: str) -> str:
-    """The proxy that the environment names for a host, empty for none."""
+    """Return the proxy that the environment names for a host, empty for none."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return ""
     from urllib.request import getproxies_environment, proxy_bypass
@@ -212,7 +189,7 @@ def _proxied(proxy: str, origin: str, options: Mapping[str, Any]) -> urllib3.HTT
         return manager.connection_from_url(origin)
     except (HTTPError, ValueError):
         # Its text would show the proxy's password.
-        raise ConfigInvalid("the proxy that the environment names has no valid address") from None
+        raise ConfigInvalid("the proxy in the environment has an invalid address") from None
 
 
 class _Connection(HTTPConnection):
@@ -223,8 +200,8 @@ class _TlsConnection(HTTPSConnection):
     response_class = BoundedResponse
 
 
-def _network_trouble(error: HTTPError, timeout: float) -> Failure:
-    """A request without an answer: certainly not sent, or perhaps applied."""
+def _network_failure(error: HTTPError, timeout: float) -> Failure:
+    """Convert an error of the network: the request was not sent, or may be applied."""
     causes = _causes(error)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         message = "PEMS's certificate is not trusted"
@@ -233,22 +210,22 @@ def _network_trouble(error: HTTPError, timeout: float) -> Failure:
     if isinstance(error, ConnectTimeoutError | NewConnectionError | ProxyError):
         what = "the proxy to PEMS" if isinstance(error, ProxyError) else "PEMS"
         if any(isinstance(cause, NameResolutionError) for cause in causes):
-            reason = "its name is not known"
+            reason = "unknown host name"
         elif any(isinstance(cause, TimeoutError) for cause in causes):
             reason = "no answer in time"
         message = f"cannot connect to {what}: {reason or 'refused'}"
         return Failure(FaultCode.NO_CONNECTION, message, RetryAdvice.RETRY)
     if isinstance(error, ReadTimeoutError):
-        message = f"PEMS did not answer within {timeout:g} s, or not to the end within twice that"
+        message = f"PEMS did not answer within {timeout:g} s, or not completely within twice that"
     elif any(isinstance(cause, TooLarge) for cause in causes):
         message = f"the answer of PEMS is larger than {MAX_BODY >> 20} MiB"
     else:
-        message = f"PEMS broke off: {reason or 'the answer is cut off or no HTTP'}"
+        message = f"PEMS broke off: {reason or 'the response is cut off or not HTTP'}"
     return Failure(FaultCode.NO_ANSWER, message, RetryAdvice.RETRY, maybe_applied=True)
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The error and what led to it: causes, contexts, and errors that urllib3 keeps as arguments."""
+    """Return the error, its causes and contexts, and errors that urllib3 keeps as arguments."""
     found: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""What an HTTP status that is no success means for the record that was asked about."""
+"""Failures of requests: HTTP statuses, alerts and malformed answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_WORDS = 300
 SHORT_SECRET = 4
 _READ_FOR_WORDS = 1 << 16
 _PASSING = frozenset((408, 425))
-_SENT_AWAY = range(300, 400)
+_REDIRECTS = range(300, 400)
 
 
 def refusal(
@@ -30,12 +30,12 @@ def refusal(
     now: datetime,
     secrets: Sequence[str] = (),
 ) -> Failure:
-    """The trouble that a status means, in PEMS's own words where it has some.
+    """Return the failure that a status means, with the message of PEMS if there is one.
 
     Args:
-        secrets: Texts that are taken out of those words, should PEMS repeat them.
+        secrets: Texts that are removed from that message.
     """
-    message = _away(headers) if status in _SENT_AWAY else _message(status, body, secrets)
+    message = _redirect(headers) if status in _REDIRECTS else _message(status, body, secrets)
     wait = retry_after(headers.get("Retry-After"), now)
     if status >= 500 or status in _PASSING:
         code = FaultCode.SERVICE_UNAVAILABLE if status == 503 else FaultCode.SERVER_ERROR
@@ -44,39 +44,39 @@ def refusal(
         return Failure(FaultCode.RATE_LIMIT, message, RetryAdvice.SLOW_DOWN, wait)
     if status == 401:
         return Failure(FaultCode.UNAUTHORIZED, message, RetryAdvice.STOP)
-    if status in _SENT_AWAY:  # to a sign-in page, say: never about a record
+    if status in _REDIRECTS:  # to a sign-in page, for instance: not about a record
         return Failure(FaultCode.PEMS_REJECTED, message, RetryAdvice.STOP)
     if status == 404 and _is_json(body):
         return Failure(FaultCode.NOT_FOUND, message, RetryAdvice.NONE)
-    if status == 404:  # not the service's own answer: there is no such service at the address
-        return Failure(
-            FaultCode.PEMS_REJECTED, f"there is no such service: {message}", RetryAdvice.STOP
-        )
+    if status == 404:  # without the service's JSON: the address leads to no service
+        return Failure(FaultCode.PEMS_REJECTED, f"service not found: {message}", RetryAdvice.STOP)
     if status == 403:
         return Failure(FORBIDDEN, message, RetryAdvice.NONE)
     return Failure(FaultCode.PEMS_REJECTED, message, RetryAdvice.NONE)
 
 
 def not_applied(failure: Failure) -> Failure:
-    """The trouble of a request that asked for nothing to be changed."""
+    """Return the failure of a request that changes nothing."""
     return replace(failure, maybe_applied=False) if failure.maybe_applied else failure
 
 
-def protocol_trouble(
+def protocol_failure(
     message: str, advice: RetryAdvice = RetryAdvice.RETRY, *, written: bool
 ) -> Failure:
-    """An answer that is none of the contract; `written`: what was asked for may be done."""
+    """Return the failure of a malformed answer; `written`: the write may be applied."""
     return Failure(FaultCode.PEMS_PROTOCOL, message, advice, maybe_applied=written)
 
 
 def retry_after(text: str | None, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header: a number or an HTTP date; 0 to an hour, None where it
-    says nothing that can be understood."""
-    told = (text or "").strip()
-    if told.isascii() and told.isdigit():
-        return min(float(told[:9]), MAX_RETRY_AFTER)
+    """Return the seconds to wait by a Retry-After header, 0 to an hour; None for an invalid one.
+
+    The header is a number of seconds or an HTTP date (RFC 9110, 10.2.3).
+    """
+    value = (text or "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), MAX_RETRY_AFTER)
     try:
-        moment = parsedate_to_datetime(told)
+        moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -90,31 +90,33 @@ def _message(status: int, body: bytes, secrets: Sequence[str]) -> str:
 
 def _words(body: bytes) -> str:
     try:
-        told: Any = loads_strict(body[:_READ_FOR_WORDS].decode())
+        answer: Any = loads_strict(body[:_READ_FOR_WORDS].decode())
     except (JsonFault, UnicodeDecodeError):
         return ""
-    words = told.get("message") if isinstance(told, dict) else None
-    return words if isinstance(words, str) else error_alert(told)
+    words = answer.get("message") if isinstance(answer, dict) else None
+    return words if isinstance(words, str) else error_alert(answer)
 
 
 def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
-        return "a status of its own"
+        return "an unknown status"
 
 
-def _away(headers: Mapping[str, str]) -> str:
+def _redirect(headers: Mapping[str, str]) -> str:
     try:
         host = urlsplit(headers.get("Location", "")).hostname
     except ValueError:
         host = None
-    return f"PEMS sends us on to {shorten(host or 'another address')}, which is not followed"
+    return f"PEMS redirects to {shorten(host or 'another address')}, which is not followed"
 
 
 def censor(words: str, secrets: Sequence[str]) -> str:
-    """The words without any of the secrets; none at all where a secret is so short that its gaps would
-    tell it."""
+    """Remove secrets from a text; the whole text where a secret is too short to hide.
+
+    The gaps that a short secret leaves would show which letters it has.
+    """
     for secret in filter(None, secrets):
         if secret in words and len(secret) < SHORT_SECRET:
             return "…"
@@ -131,7 +133,7 @@ def _is_json(body: bytes) -> bool:
 
 
 def error_alert(answer: Any) -> str:
-    """What PEMS complains about in an answer, as it says it; empty for an answer without complaint."""
+    """Return the message of an answer's error alert, empty where it has none."""
     alerts = answer.get("ErrorAlert") if isinstance(answer, dict) else None
     if not alerts:
         return ""

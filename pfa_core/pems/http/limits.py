@@ -1,4 +1,4 @@
-"""Answers that come to an end: however slowly their bytes come in, and however many there are."""
+"""Responses limited in time and size."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ MAX_BODY = 256 << 20
 
 
 class TooLarge(OSError):
-    """The answer is larger than anything PEMS has to say."""
+    """The response is larger than the limit."""
 
 
 class _BoundedReader(io.RawIOBase):
-    """A socket's reader that ends: after twice the timeout, however slowly bytes come in, since a
-    socket's own timeout begins anew with each; and after MAX_BODY bytes."""
+    """A socket's reader limited to twice the timeout and to MAX_BODY bytes.
+
+    A socket's own timeout begins anew with each byte that comes in.
+    """
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket, timeout: float) -> None:
         self._raw, self._connection, self._timeout = raw, connection, timeout
@@ -47,7 +49,7 @@ class _BoundedReader(io.RawIOBase):
 
 
 class BoundedResponse(http.client.HTTPResponse):
-    """An HTTP answer whose reading ends, headers included."""
+    """An HTTP response limited in time and size, headers included."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
@@ -58,11 +60,11 @@ class BoundedResponse(http.client.HTTPResponse):
             self.fp = io.BufferedReader(self._reader)
 
     def begin(self) -> None:
-        """Read status and headers; an answer that announces too much ends here."""
+        """Read status and headers; refuse a response that announces too large a body."""
         super().begin()
         if self._reader and self._reader.ended:
-            # http.client takes the end of the stream for the end of the headers: of an answer cut
-            # off there it would make a success with nothing in it.
+            # http.client takes the end of the stream for the end of the headers: a response cut off
+            # there would be a success with an empty body.
             raise http.client.RemoteDisconnected("the headers are cut off")
         # Before memory for it is taken.
         if self.length is not None and self.length > MAX_BODY:

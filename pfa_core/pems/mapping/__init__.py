@@ -1,1 +1,1 @@
-"""Field maps: aliases and transforms of values."""
+"""Field maps: aliases of fields, transforms of values."""

@@ -1,4 +1,4 @@
-"""Formats of dates such as `dd-MMM-yyyy`, read and written without any locale."""
+"""Formats of dates such as `dd-MMM-yyyy`, independent of locales."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class DateFormatFault(ValueError):
 
 
 class DateFormat:
-    """A format of yyyy, MM or MMM, dd, and HH, mm, ss, SSS, whose time of day is not looked at.
+    """A format of yyyy, MM or MMM, dd, and HH, mm, ss, SSS; the time of day is ignored.
 
     Raises:
-        DateFormatFault: It is none.
+        DateFormatFault: The format is invalid.
     """
 
     def __init__(self, text: str) -> None:
@@ -37,18 +37,18 @@ class DateFormat:
         for token in self._tokens:
             if token[0].isascii() and token[0].isalpha() and token not in _PARTS:
                 raise DateFormatFault(
-                    f"{token!r} is no part of a date; parts are {', '.join(_PARTS)}"
+                    f"unknown part of a date {token!r}; parts are {', '.join(_PARTS)}"
                 )
         months = self._tokens.count("MM") + self._tokens.count("MMM")
         if (self._tokens.count("yyyy"), months, self._tokens.count("dd")) != (1, 1, 1):
-            raise DateFormatFault("a date wants yyyy, MM or MMM, and dd, each once")
+            raise DateFormatFault("a date needs yyyy, MM or MMM, and dd, each once")
         if len(text) > MAX_FORMAT:
             raise DateFormatFault(f"a format has at most {MAX_FORMAT} characters")
         pattern = "".join(_PARTS.get(token) or re.escape(token) for token in self._tokens)
         self._pattern = re.compile(pattern, re.ASCII)
 
     def parse(self, text: str) -> str:
-        """The day of a text as YYYY-MM-DD, empty where the text is of another format or no day."""
+        """Return the day of a text as YYYY-MM-DD, empty for another format or an invalid day."""
         match = self._pattern.fullmatch(text.strip())
         if not match:
             return ""
@@ -61,7 +61,7 @@ class DateFormat:
             return ""
 
     def write(self, day: date) -> str:
-        """The day in this format; every part of the time of day is zero."""
+        """Return the day in this format; every part of the time of day is zero."""
         parts = {
             "yyyy": f"{day.year:04}",
             "MMM": _MONTHS[day.month - 1],

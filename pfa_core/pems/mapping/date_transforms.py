@@ -1,4 +1,4 @@
-"""Transforms of dates: other formats, other days."""
+"""Transforms of dates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DAYS = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def date_parse(parameters: Any) -> Step:
-    """A day in a format of PEMS's, as YYYY-MM-DD."""
+    """Make the step that converts a day in a format of PEMS to YYYY-MM-DD."""
     pattern = _format(parameters)
 
     def forward(text: str, _: Cells) -> str:
@@ -24,7 +24,7 @@ def date_parse(parameters: Any) -> Step:
 
 
 def date_format(parameters: Any) -> Step:
-    """A day YYYY-MM-DD in another format."""
+    """Make the step that converts a day YYYY-MM-DD to another format."""
     pattern = _format(DATE_FORMAT if parameters is None else parameters)
 
     def forward(text: str, _: Cells) -> str:
@@ -41,20 +41,20 @@ def _format(parameters: Any) -> DateFormat:
 
 
 def date_add(parameters: Any) -> Step:
-    """A day some days, months or years later; the last of a month at most."""
-    return _moved(parameters, 1)
+    """Make the step that adds days, months or years; the last day of a month at most."""
+    return _shifted(parameters, 1)
 
 
 def date_subtract(parameters: Any) -> Step:
-    """A day some days, months or years earlier; the last of a month at most."""
-    return _moved(parameters, -1)
+    """Make the step that subtracts days, months or years; the last day of a month at most."""
+    return _shifted(parameters, -1)
 
 
-def _moved(parameters: Any, sign: int) -> Step:
+def _shifted(parameters: Any, sign: int) -> Step:
     if not isinstance(parameters, Mapping) or len(parameters) != 1:
-        raise TransformFault("wants one of days, months, years and a whole number")
-    unit, told = next(iter(parameters.items()))
-    amount = sign * whole_of(told)
+        raise TransformFault("needs one of days, months, years and a whole number")
+    unit, number = next(iter(parameters.items()))
+    amount = sign * whole_of(number)
     if unit == "days":
         return Step(
             lambda text, _: _on_days(text, amount),
@@ -62,14 +62,14 @@ def _moved(parameters: Any, sign: int) -> Step:
             changes=True,
         )
     if unit not in ("months", "years"):
-        raise TransformFault("wants one of days, months, years and a whole number")
+        raise TransformFault("needs one of days, months, years and a whole number")
     months = amount * (12 if unit == "years" else 1)
-    # Without a way back: the 31st of many months is the 30th of the next.
+    # Not reversible: the 31st of one month and the 30th both become the 30th of the next.
     return Step(lambda text, _: _on_months(text, months))
 
 
 def _day(text: str) -> date | None:
-    """The day that a text begins with, None where it does not."""
+    """Return the day that a text begins with, None where it begins with another text."""
     match = _DAYS.match(text.strip())
     try:
         return date.fromisoformat(match[0]) if match else None

@@ -1,4 +1,4 @@
-"""Field maps: which alias of PEMS holds which field, and what a value goes through on the way.
+"""Field maps: the names that PEMS has for fields, the transforms of their values.
 
 [fields]                  alias of the grid = field
 pfs_id = "pfaId"
@@ -78,46 +78,47 @@ _TABLES = ("fields", "transforms", "defaults", "screen")
 
 @dataclass(frozen=True, slots=True)
 class FieldMap:
-    """What PEMS calls our fields: in the grid (`fields`, alias → field) and in the screen
-    (`screen_fields`, name → field); `chains` holds the fields whose values change on the way."""
+    """The names that PEMS has for fields.
+
+    Args:
+        fields: Alias of the grid → field.
+        chains: Field → transforms of its value.
+        screen_fields: Name in the screen → field.
+    """
 
     fields: Mapping[str, str] = field(default_factory=lambda: DEFAULT_FIELDS)
     chains: Mapping[str, Chain] = field(default_factory=dict)
     screen_fields: Mapping[str, str] = field(default_factory=lambda: DEFAULT_SCREEN_FIELDS)
 
     def alias_of(self, name: str) -> str:
-        """The alias that holds a field, empty where none does."""
+        """Return the alias that holds a field, empty where none does."""
         return next((alias for alias, held in self.fields.items() if held == name), "")
-
-    def screen_name_of(self, name: str) -> str:
-        """What the screen calls a field, empty where it does not have it."""
-        return next((shown for shown, held in self.screen_fields.items() if held == name), "")
 
 
 def read_field_map(path: Path) -> Mapping[str, str]:
-    """Alias → field of a TOML file with a table `[fields]`.
+    """Read alias → field of a TOML file with a table `[fields]`.
 
     Raises:
-        ConfigInvalid: No such file, no TOML, an unknown field, a field named twice, no pfaId.
+        ConfigInvalid: The file is missing or not TOML, an unknown field, a field named twice, no pfaId.
     """
     return _fields(_read(path), path)
 
 
 def load_field_map(path: Path) -> FieldMap:
-    """The whole of a field map; without `[screen.fields]` the screen is the default one.
+    """Read a whole field map; without `[screen.fields]` the screen is the default one.
 
     Raises:
         ConfigInvalid: As `read_field_map`; an unknown table, field or transform; a screen without
             pfaId and organization.
     """
-    told = _read(path)
-    unknown = sorted(set(told) - set(_TABLES))
+    content = _read(path)
+    unknown = sorted(set(content) - set(_TABLES))
     if unknown:
         raise ConfigInvalid(
             f"the field map {path} has the unknown table [{unknown[0]}]",
             hint=f"tables: {', '.join(_TABLES)}",
         )
-    return FieldMap(_fields(told, path), _chains(told, path), _screen_fields(told, path))
+    return FieldMap(_fields(content, path), _chains(content, path), _screen_fields(content, path))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -125,13 +126,13 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             return tomllib.load(file, parse_float=Decimal)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"the field map {path} is no valid TOML: {error}") from error
+        raise ConfigInvalid(f"the field map {path} is not valid TOML: {error}") from error
     except OSError as error:
         raise ConfigInvalid(f"the field map {path} cannot be read: {error.strerror}") from error
 
 
-def _fields(told: Mapping[str, Any], path: Path) -> Mapping[str, str]:
-    table = told.get("fields")
+def _fields(content: Mapping[str, Any], path: Path) -> Mapping[str, str]:
+    table = content.get("fields")
     if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
         raise ConfigInvalid(f'the field map {path} needs a table [fields] of alias = "field"')
     _check_names(table, "aliases", path)
@@ -148,10 +149,10 @@ def _check_names(table: Mapping[str, str], kind: str, path: Path) -> None:
         raise ConfigInvalid(f"the field map {path} maps two {kind} to one field")
 
 
-def _screen_fields(told: Mapping[str, Any], path: Path) -> Mapping[str, str]:
-    screen = told.get("screen", {})
+def _screen_fields(content: Mapping[str, Any], path: Path) -> Mapping[str, str]:
+    screen = content.get("screen", {})
     if not isinstance(screen, dict) or set(screen) - {"fields"}:
-        raise ConfigInvalid(f"the field map {path}: [screen] holds nothing but [screen.fields]")
+        raise ConfigInvalid(f"the field map {path}: [screen] may hold [screen.fields] only")
     table = screen.get("fields", DEFAULT_SCREEN_FIELDS)
     if not isinstance(table, Mapping) or not all(isinstance(name, str) for name in table.values()):
         raise ConfigInvalid(f'the field map {path}: [screen.fields] holds name = "field"')
@@ -162,8 +163,8 @@ def _screen_fields(told: Mapping[str, Any], path: Path) -> Mapping[str, str]:
     return table
 
 
-def _chains(told: Mapping[str, Any], path: Path) -> Mapping[str, Chain]:
-    transforms, defaults = (_by_field(told, name, path) for name in ("transforms", "defaults"))
+def _chains(content: Mapping[str, Any], path: Path) -> Mapping[str, Chain]:
+    transforms, defaults = (_by_field(content, name, path) for name in ("transforms", "defaults"))
     chains: dict[str, Chain] = {}
     for name in [*transforms, *(name for name in defaults if name not in transforms)]:
         default = _default_text(defaults.get(name, ""), name, path)
@@ -171,8 +172,8 @@ def _chains(told: Mapping[str, Any], path: Path) -> Mapping[str, Chain]:
     return chains
 
 
-def _by_field(told: Mapping[str, Any], table: str, path: Path) -> Mapping[str, Any]:
-    found = told.get(table, {})
+def _by_field(content: Mapping[str, Any], table: str, path: Path) -> Mapping[str, Any]:
+    found = content.get(table, {})
     if not isinstance(found, dict):
         raise ConfigInvalid(f"the field map {path}: [{table}] must be a table")
     for name in found:
@@ -183,9 +184,9 @@ def _by_field(told: Mapping[str, Any], table: str, path: Path) -> Mapping[str, A
     return found
 
 
-def _steps(told: Any, name: str, path: Path) -> tuple[Step, ...]:
+def _steps(content: Any, name: str, path: Path) -> tuple[Step, ...]:
     try:
-        return tuple(map(read_step, told if isinstance(told, list) else [told]))
+        return tuple(map(read_step, content if isinstance(content, list) else [content]))
     except TransformFault as fault:
         raise ConfigInvalid(f"the field map {path}: [transforms] {name}: {fault}") from fault
 

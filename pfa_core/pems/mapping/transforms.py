@@ -1,8 +1,7 @@
-"""What a field's value goes through between PEMS and us, and the way back for those that have one.
+"""Transforms of values between PEMS and the mirror, with an inverse where there is one.
 
 Steps work on text, as the grid has it; numbers are exact decimals. A value that a step cannot read
-passes as it is, so that the cast refuses its record with the value in the message instead of
-something made up.
+passes unchanged, so that the cast refuses its record with the original value in the message.
 """
 
 from __future__ import annotations
@@ -34,21 +33,21 @@ _NUMBER = re.compile(r"\s*[+-]?\d{1,40}(?:\.\d{1,40})?\s*", re.ASCII)
 _EXACT = Context(prec=120)
 
 
-def read_step(told: Any) -> Step:
-    """The step of a field map: `"trim"`, or one name with parameters: `{multiply = "4.345"}`.
+def read_step(spec: Any) -> Step:
+    """Read a step of a field map: `"trim"`, or a name with parameters: `{multiply = "4.345"}`.
 
     Raises:
-        TransformFault: There is no such transform, or it has other parameters.
+        TransformFault: The transform is unknown, or has other parameters.
     """
-    if isinstance(told, str):
-        name, parameters = told, None
-    elif isinstance(told, Mapping) and len(told) == 1:
-        name, parameters = next(iter(told.items()))
+    if isinstance(spec, str):
+        name, parameters = spec, None
+    elif isinstance(spec, Mapping) and len(spec) == 1:
+        name, parameters = next(iter(spec.items()))
     else:
         raise TransformFault("a transform is a name or a table of one name and its parameters")
     make = _MAKERS.get(name)
     if make is None:
-        raise TransformFault(f"{name!r} is no transform; there are {', '.join(_MAKERS)}")
+        raise TransformFault(f"unknown transform {name!r}; transforms are {', '.join(_MAKERS)}")
     try:
         return make(parameters)
     except DateFormatFault as fault:
@@ -59,7 +58,7 @@ def read_step(told: Any) -> Step:
 
 
 def _plain(change: Callable[[str], str], scope: Scope = Scope.VALUE) -> Callable[[Any], Step]:
-    """The maker of a transform without parameters that only changes how a value is written."""
+    """Return the maker of a transform without parameters that only changes how a value is written."""
 
     def make(parameters: Any) -> Step:
         if parameters is not None:
@@ -77,13 +76,13 @@ def _equals(*wanted: str) -> Callable[[str], str]:
 
 
 def _replace(parameters: Any) -> Step:
-    told = table_of(parameters, ("pattern", "replacement"), ("regex",))
-    pattern, replacement = told["pattern"], told["replacement"]
-    regex = told.get("regex", False)
+    table = table_of(parameters, ("pattern", "replacement"), ("regex",))
+    pattern, replacement = table["pattern"], table["replacement"]
+    regex = table.get("regex", False)
     if not (isinstance(pattern, str) and isinstance(replacement, str) and isinstance(regex, bool)):
-        raise TransformFault("replace wants texts: pattern and replacement; regex is true or false")
+        raise TransformFault("replace needs texts: pattern and replacement; regex is true or false")
     if not 0 < len(pattern) <= MAX_PATTERN:
-        raise TransformFault(f"replace wants a pattern of 1 to {MAX_PATTERN} characters")
+        raise TransformFault(f"replace needs a pattern of 1 to {MAX_PATTERN} characters")
     if not regex:
         return Step(lambda text, _: text.replace(pattern, replacement))
     try:
@@ -95,18 +94,18 @@ def _replace(parameters: Any) -> Step:
 
 
 def _substring(parameters: Any) -> Step:
-    told = table_of(parameters, ("start",), ("end",))
-    start, end = whole_of(told["start"]), whole_of(told["end"]) if "end" in told else None
+    table = table_of(parameters, ("start",), ("end",))
+    start, end = whole_of(table["start"]), whole_of(table["end"]) if "end" in table else None
     return Step(lambda text, _: text[start:end])
 
 
 def _concat(parameters: Any) -> Step:
-    told = table_of(parameters, ("aliases",), ("separator",))
-    aliases, separator = told["aliases"], told.get("separator", "")
+    table = table_of(parameters, ("aliases",), ("separator",))
+    aliases, separator = table["aliases"], table.get("separator", "")
     if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
-        raise TransformFault("concat wants a list of aliases")
+        raise TransformFault("concat needs a list of aliases")
     if not isinstance(separator, str):
-        raise TransformFault("concat wants a text as separator")
+        raise TransformFault("concat needs a text as separator")
     return Step(
         lambda _, cells: separator.join(filter(None, map(cells.get, aliases))), scope=Scope.ROW
     )
@@ -114,7 +113,7 @@ def _concat(parameters: Any) -> Step:
 
 def _map(parameters: Any) -> Step:
     if not isinstance(parameters, Mapping) or not parameters:
-        raise TransformFault("map wants a table of PEMS's value = ours")
+        raise TransformFault("map needs a table of PEMS's value = the mirror's value")
     table = {key: text_of(value) for key, value in parameters.items()}
     if len(set(table.values())) < len(table):
         return Step(lambda text, _: table.get(text, text))
@@ -137,7 +136,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def digits(number: Decimal) -> str:
-    """A number in plain digits, without zeros at the end of its decimals."""
+    """Format a number in plain digits, without zeros at the end of its decimals."""
     text = format(number, "f")
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text

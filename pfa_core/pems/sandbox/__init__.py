@@ -1,1 +1,1 @@
-"""A PEMS to practise and test on."""
+"""A sandbox of PEMS for practice and tests."""

@@ -1,4 +1,4 @@
-"""What a test may ask of the sandbox beside PEMS's own services: records, the write log, the faults."""
+"""The control service of the sandbox: records, write log and faults, for tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pfa_core.pems.sandbox.state import State
 
 
 def control(request: Request, state: State, faults: FaultBox, organization: str | None) -> Response:
-    """The answer to a request below /sandbox/."""
+    """Answer a request below /sandbox/."""
     parts = request.path.split("/")[2:]
     if parts == ["records"]:
         request.require_method("GET")
@@ -55,7 +55,7 @@ def _record(request: Request, state: State, pfa_id: str, served: str | None) -> 
 def _faults(request: Request, faults: FaultBox) -> Response:
     request.require_method("GET", "PUT")
     if request.method == "PUT":
-        specs, seed = _fault_wishes(request.json())
+        specs, seed = _requested_faults(request.json())
         try:
             faults.set(specs, seed)
         except InvalidRequest as error:
@@ -63,9 +63,9 @@ def _faults(request: Request, faults: FaultBox) -> Response:
     return json_response(HTTPStatus.OK, faults.as_json())
 
 
-def _fault_wishes(body: Any) -> tuple[list[str], int | None]:
-    told: Mapping[str, Any] = body if isinstance(body, dict) else {}
-    specs, seed = told.get("faults"), told.get("seed")
+def _requested_faults(body: Any) -> tuple[list[str], int | None]:
+    wanted: Mapping[str, Any] = body if isinstance(body, dict) else {}
+    specs, seed = wanted.get("faults"), wanted.get("seed")
     if not isinstance(specs, list) or not all(isinstance(spec, str) for spec in specs):
         raise Refused(HTTPStatus.BAD_REQUEST, 'write {"faults": ["429:0.1"], "seed": 1}')
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):

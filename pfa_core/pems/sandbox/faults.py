@@ -1,4 +1,4 @@
-"""Faults on request: which of them strike a request, by seeded chance and by count."""
+"""Faults on request, chosen by seeded chance and by count."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _GRAMMAR = (
 
 
 class Kind(StrEnum):
-    """What goes wrong. Of those that answer, only the last four let the request be applied first."""
+    """Name a fault. Of those that answer, only the last three let the request be applied first."""
 
     LATENCY = "latency"
     TOO_MANY = "429"
@@ -38,7 +38,7 @@ class Kind(StrEnum):
 
 
 class PathKind(StrEnum):
-    """The services of PEMS, each with a path of its own."""
+    """Name a service of PEMS; each has a path of its own."""
 
     GRID = "grid"
     REST = "rest"
@@ -46,10 +46,16 @@ class PathKind(StrEnum):
     HEALTH = "health"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRule:
-    """One fault: how likely, where (None: everywhere), how often at most, and after how many
-    requests it could have struck. `seconds`: the latency, or the pause between slow pieces."""
+    """One fault and when it strikes.
+
+    Args:
+        seconds: The latency, or the pause between slow pieces.
+        on: The service; None: every one.
+        times: The most times that it strikes; None: any number.
+        after: The number of matching requests that it spares first.
+    """
 
     kind: Kind
     probability: float = 1.0
@@ -76,27 +82,27 @@ class FaultRule:
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """What happens to one request: a wait, and at most one fault."""
+    """The wait and the fault, at most one, of a request."""
 
     latency: float = 0.0
     rule: FaultRule | None = None
 
     @property
     def kind(self) -> Kind | None:
-        """The fault's kind, None for a request that is spared."""
+        """Return the fault's kind, None for a request that is spared."""
         return self.rule.kind if self.rule else None
 
 
 def parse_fault(spec: str) -> FaultRule:
-    """The rule of a text such as `429:0.1:retry-after=2:on=rest:times=3`.
+    """Parse a rule such as `429:0.1:retry-after=2:on=rest:times=3`.
 
     Raises:
-        InvalidRequest: It is none; the grammar is in the hint.
+        InvalidRequest: The text is not a rule; the grammar is in the hint.
     """
     name, *words = spec.split(":")
     if name not in list(Kind):
-        raise _wrong(spec, f"{shorten(name)} is no kind of fault; kinds are {', '.join(Kind)}")
-    rule = FaultRule(Kind(name), seconds=DEFAULT_PAUSE if name == Kind.SLOW else 0.0)
+        raise _wrong(spec, f"unknown kind {shorten(name)}; kinds are {', '.join(Kind)}")
+    rule = FaultRule(kind=Kind(name), seconds=DEFAULT_PAUSE if name == Kind.SLOW else 0.0)
     if rule.kind is Kind.LATENCY and not (words and _DURATION.fullmatch(words[0])):
         raise _wrong(spec, "latency needs a duration")
     for word in words:
@@ -120,14 +126,16 @@ def _with_word(rule: FaultRule, word: str, spec: str) -> FaultRule:
         return replace(rule, times=int(value))
     if name == "after" and value.isdecimal():
         return replace(rule, after=int(value))
-    raise _wrong(spec, f"{shorten(word)} does not belong there")
+    raise _wrong(spec, f"unexpected {shorten(word)}")
 
 
 def _seconds(text: str, spec: str) -> float:
     match = _DURATION.fullmatch(text)
     seconds = float(match[1]) / (1000 if match[2] == "ms" else 1) if match else -1
     if not 0 <= seconds <= MAX_SECONDS:
-        raise _wrong(spec, f"{shorten(text)} is no duration such as 50ms or 2s, at most an hour")
+        raise _wrong(
+            spec, f"invalid duration {shorten(text)}, use one such as 50ms or 2s, at most an hour"
+        )
     return seconds
 
 
@@ -137,7 +145,7 @@ def _wrong(spec: str, reason: str) -> InvalidRequest:
 
 @dataclass(slots=True)
 class _Counted:
-    """A rule at work: the requests it could have struck, and those it struck."""
+    """A rule in force: the requests that it matched, and those that it struck."""
 
     rule: FaultRule
     seen: int = 0
@@ -162,7 +170,7 @@ class FaultBox:
             self._rules = [_Counted(rule) for rule in parsed]
 
     def strike(self, where: PathKind) -> Strike:
-        """What happens to the next request there; of several faults the first given strikes."""
+        """Decide the fault of the next request there; the first rule that fires wins."""
         latency = 0.0
         struck: FaultRule | None = None
         with self._lock:
@@ -185,18 +193,18 @@ class FaultBox:
 
     @property
     def rules(self) -> tuple[FaultRule, ...]:
-        """The rules in force, in order."""
+        """Return the rules in force, in order."""
         return tuple(counted.rule for counted in self._rules)
 
     @property
     def struck(self) -> Mapping[str, int]:
-        """How often each kind of fault struck since the rules were set."""
+        """Count how often each kind of fault struck since the rules were set."""
         totals: Counter[str] = Counter()
         for counted in self._rules:
             totals[counted.rule.kind] += counted.struck
         return dict(totals)
 
     def as_json(self) -> dict[str, object]:
-        """The rules with their counts."""
+        """Return the rules with their counts."""
         rules = [{"fault": str(item.rule), "struck": item.struck} for item in self._rules]
         return {"faults": rules, "seed": self.seed}

@@ -14,21 +14,22 @@ from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.values import Wrong, read_text, shorten
 from pfa_core.pems.mapping.field_map import DEFAULT_FIELDS
 from pfa_core.pems.sandbox.http import Response, json_response
-from pfa_core.pems.sandbox.state import State, StoredRecord, instant
+from pfa_core.pems.sandbox.records import StoredRecord, instant
+from pfa_core.pems.sandbox.state import State
 
 PAGE_LIMIT = 10_000
 DEFAULT_MAP = DEFAULT_FIELDS
 
 
 class RowShape(StrEnum):
-    """How a row is written."""
+    """Name how a row is written."""
 
     CELL = "cell"
     D = "d"
 
 
 class Totals(StrEnum):
-    """Under which name the grid tells how many rows there are: as text, as a number, or not at all."""
+    """Name how the grid gives its total: as text, as a number under another name, or not at all."""
 
     TEXT = "text"
     ROWS = "rows"
@@ -36,7 +37,7 @@ class Totals(StrEnum):
 
 
 class _Alert(Exception):
-    """The request is understood and wrong: PEMS answers that with an alert and HTTP 200."""
+    """An invalid request: PEMS answers it with an alert and HTTP 200."""
 
 
 _Test = Callable[[StoredRecord], bool]
@@ -69,11 +70,11 @@ class Grid:
         self._page_limit = page_limit
         self._shape = shape
         self._cells = _cell_texts(self._map, shape)
-        # The rows of the last query: page by page the same question comes again.
+        # The rows of the last query: the pages of one pull repeat the same query.
         self._selected: tuple[object, list[StoredRecord]] = (None, [])
 
     def answer(self, body: Any) -> Response:
-        """A page, or an alert with HTTP 200."""
+        """Answer with a page, or with an alert and HTTP 200."""
         try:
             query = self._read(body)
             rows = self._rows(query)
@@ -104,11 +105,11 @@ class Grid:
         )
 
     def _filter(self, item: Any) -> tuple[str, str, str]:
-        told = _table(item)
-        operator, value = told.get("OPERATOR"), told.get("VALUE")
+        table = _table(item)
+        operator, value = table.get("OPERATOR"), table.get("VALUE")
         if not isinstance(operator, str) or operator not in _OPERATORS:
-            raise _Alert(f"{shorten(operator)} is no operator of a filter")
-        return self._known(told.get("ALIAS_NAME")), operator, "" if value is None else str(value)
+            raise _Alert(f"{shorten(operator)} is not an operator of a filter")
+        return self._known(table.get("ALIAS_NAME")), operator, "" if value is None else str(value)
 
     def _known(self, alias: Any) -> str:
         if not isinstance(alias, str) or alias not in self._map:
@@ -116,11 +117,11 @@ class Grid:
         return alias
 
     def _rows(self, query: _Query) -> list[StoredRecord]:
-        question = (self._state.revision, query.alias, query.descending, query.filters)
+        asked = (self._state.revision, query.alias, query.descending, query.filters)
         known, rows = self._selected
-        if known != question:
+        if known != asked:
             rows = self._selection(query)
-            self._selected = (question, rows)
+            self._selected = (asked, rows)
         return rows
 
     def _selection(self, query: _Query) -> list[StoredRecord]:
@@ -148,12 +149,12 @@ class Grid:
 
 
 def alert_response(message: str, name: str = "SANDBOX") -> Response:
-    """HTTP 200 with an error in it, as PEMS reports faults of content."""
+    """Make the answer by which PEMS reports invalid content: an alert with HTTP 200."""
     return json_response(HTTPStatus.OK, {"ErrorAlert": [{"Message": message, "Name": name}]})
 
 
 def _cell_texts(field_map: Mapping[str, str], shape: RowShape) -> list[tuple[str, str]]:
-    """Each field with the text that begins its cell: rows are many, their heads always the same."""
+    """Return each field with the text that begins its cell, which is the same in every row."""
     alias_key, value_key = ("ALIAS_NAME", "VALUE") if shape is RowShape.CELL else ("n", "value")
     return [
         (name, f'{{"{alias_key}":{encode_basestring(alias)},"{value_key}":')
@@ -162,7 +163,7 @@ def _cell_texts(field_map: Mapping[str, str], shape: RowShape) -> list[tuple[str
 
 
 def _text(name: str, value: Any) -> str:
-    """A value as the grid writes it: flags Y and N, the source in capitals, money with its digits."""
+    """Format a value as the grid does: flags Y and N, the source in capitals, all digits of money."""
     if isinstance(value, bool):
         return "Y" if value else "N"
     if isinstance(value, Decimal):
@@ -174,22 +175,22 @@ def _table(value: Any) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise _Alert("A sort or filter is no object")
+        raise _Alert("A sort or filter is not an object")
     return value
 
 
 def _filters(body: Mapping[str, Any]) -> list[Any]:
-    """One filter, or a list of which all must hold."""
-    told = body.get("ADDON_FILTER")
-    if told is None:
+    """Return one filter, or a list of which all must match."""
+    wanted = body.get("ADDON_FILTER")
+    if wanted is None:
         return []
-    return told if isinstance(told, list) else [told]
+    return wanted if isinstance(wanted, list) else [wanted]
 
 
 def _whole(grid: Mapping[str, Any], name: str, default: int) -> int:
     text = str(grid.get(name, default)).strip()
     if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise _Alert(f"{name} is no whole number")
+        raise _Alert(f"{name} is not a whole number")
     return int(text)
 
 
@@ -205,13 +206,13 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def _test(name: str, operator: str, asked: str) -> _Test:
-    """Whether a record passes. Text compares as text, money as numbers, stamps as moments."""
+    """Make the test of a filter: text compares as text, money as numbers, stamps as moments."""
     compare = _OPERATORS[operator]
     if operator == "BEGINS":
         return lambda record: compare(_text(name, record.data.get(name) or ""), asked)
     wanted = _comparable(name, asked, read=True)
     if wanted is None:
-        raise _Alert(f"{shorten(asked)} is no value of {name}")
+        raise _Alert(f"{shorten(asked)} is not a value of {name}")
 
     def passes(record: StoredRecord) -> bool:
         value = record.data.get(name)
@@ -222,7 +223,7 @@ def _test(name: str, operator: str, asked: str) -> _Test:
 
 
 def _comparable(name: str, value: Any, *, read: bool = False) -> Any:
-    """What to compare of a held value, or of an asked one that is still text; None: nothing."""
+    """Convert a held value, or with `read` the text of a filter, to compare; None: incomparable."""
     if name == "pemsVersion":
         return instant(value)
     field = FIELDS[name]

@@ -1,34 +1,20 @@
-"""HTTP/1.1 for the sandbox: keep-alive connections, one thread each, and ways to misbehave.
-
-Written by hand because `http.server` spends half of a small request's time on headers, and a
-sandbox that answers slowly would be what a benchmark of the writer measures.
-"""
+"""Requests and responses of the sandbox."""
 
 from __future__ import annotations
 
-import socket
-import struct
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import unquote
 
-from pfa_core.errors import IoFailure
 from pfa_core.exact_json import JsonFault, dumps, loads_strict
-
-MAX_HEAD = 64 << 10
-MAX_BODY = 64 << 20
-SLOW_PIECES = 200
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. `path` is as it was sent, still percent-encoded; header names are lower-case."""
+    """A request; `path` is still percent-encoded, header names are lower-case."""
 
     method: str
     path: str
@@ -38,15 +24,15 @@ class Request:
     keep_alive: bool = True
 
     def json(self) -> Any:
-        """The body's value.
+        """Parse the body.
 
         Raises:
-            Refused: It is no JSON.
+            Refused: The body is not JSON.
         """
         try:
             return loads_strict(self.body.decode())
         except (JsonFault, UnicodeDecodeError) as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}") from error
+            raise Refused(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from error
 
     def require_method(self, *methods: str) -> None:
         """Refuse any other method."""
@@ -59,7 +45,7 @@ class Request:
 
 
 class Delivery(Enum):
-    """How an answer leaves: as it should, or as a network in trouble would do it."""
+    """Name how a response is sent: whole, or as a failing network would."""
 
     WHOLE = "whole"
     HALF = "half"
@@ -69,7 +55,7 @@ class Delivery(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One answer; `pause` is the time between the pieces of a slow one."""
+    """A response; `pause` is the seconds between the pieces of a slow one."""
 
     status: int
     body: bytes = b""
@@ -79,13 +65,13 @@ class Response:
 
 
 def json_response(status: int, value: object, **headers: str) -> Response:
-    """An answer with a JSON body; header names are given with underscores."""
+    """Make a response with a JSON body; header names are given with underscores."""
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     return Response(status, dumps(value).encode(), named)
 
 
 class Refused(Exception):
-    """The request is not taken; `response` says why. Nothing was changed."""
+    """A request that is refused and changed nothing; `response` says why."""
 
     def __init__(
         self, status: int, message: str, *, code: str = "INVALID_REQUEST", **headers: str
@@ -95,199 +81,17 @@ class Refused(Exception):
 
 
 def nothing_at(path: str) -> Refused:
-    """That no service lives at an address."""
-    return Refused(HTTPStatus.NOT_FOUND, f"there is nothing at {path}", code="NOT_FOUND")
+    """Make the refusal of an unknown path."""
+    return Refused(HTTPStatus.NOT_FOUND, f"not found: {path}", code="NOT_FOUND")
 
 
 def decoded(part: str) -> str:
-    """A part of a path as it was meant.
+    """Decode a percent-encoded part of a path.
 
     Raises:
-        Refused: It is not UTF-8.
+        Refused: The part is not UTF-8.
     """
     try:
         return unquote(part, errors="strict")
     except UnicodeDecodeError:
         raise Refused(HTTPStatus.BAD_REQUEST, "the address is not UTF-8") from None
-
-
-Handler = Callable[[Request], Response]
-
-
-class HttpServer:
-    """A server on 127.0.0.1 from entering to leaving; port 0 takes a free one.
-
-    Raises:
-        IoFailure: The port is taken or not allowed.
-    """
-
-    def __init__(self, handler: Handler, port: int = 0) -> None:
-        self.port = port
-        self.stopping = threading.Event()
-        self._handler = handler
-        self._lock = threading.Lock()
-        self._open: dict[socket.socket, threading.Thread] = {}
-
-    def __enter__(self) -> HttpServer:
-        """Listen, and answer in threads."""
-        self._listener = self._listen()
-        self.port = self._listener.getsockname()[1]
-        self._acceptor = threading.Thread(target=self._accept, name="sandbox", daemon=True)
-        self._acceptor.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop listening, cut every connection, and wait until their threads are gone."""
-        self.stopping.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._acceptor.join()
-        with self._lock:
-            open_now = dict(self._open)
-        for connection in open_now:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in open_now.values():
-            thread.join()
-
-    def _listen(self) -> socket.socket:
-        try:
-            return socket.create_server(("127.0.0.1", self.port), backlog=256)
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise IoFailure(f"port {self.port} cannot be listened on: {reason}") from error
-
-    def _accept(self) -> None:
-        while not self.stopping.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                # Out of file descriptors for a moment, or closed by __exit__.
-                self.stopping.wait(0.01)
-                continue
-            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            with self._lock:
-                self._open[connection] = thread
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with self._tracked(connection), connection.makefile("rb") as stream, suppress(OSError):
-            while not self.stopping.is_set() and self._exchange(connection, stream):
-                pass
-
-    @contextmanager
-    def _tracked(self, connection: socket.socket) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            connection.close()
-            with self._lock:
-                del self._open[connection]
-
-    def _exchange(self, connection: socket.socket, stream: BinaryIO) -> bool:
-        """Answer one request; whether the connection goes on."""
-        try:
-            request = _read_request(connection, stream)
-        except Refused as refused:
-            connection.sendall(_head(refused.response, keep_alive=False) + refused.response.body)
-            _drain(connection)
-            return False
-        if request is None:
-            return False
-        response = self._handler(request)
-        return self._deliver(connection, response, keep_alive=request.keep_alive)
-
-    def _deliver(self, connection: socket.socket, response: Response, *, keep_alive: bool) -> bool:
-        if response.delivery is Delivery.RESET:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            return False
-        head, body = _head(response, keep_alive=keep_alive), response.body
-        if response.delivery is Delivery.HALF:
-            connection.sendall(head + body[: len(body) // 2])
-            return False
-        if response.delivery is Delivery.SLOWLY:
-            connection.sendall(head)
-            return self._trickle(connection, body, response.pause) and keep_alive
-        connection.sendall(head + body)
-        return keep_alive
-
-    def _trickle(self, connection: socket.socket, body: bytes, pause: float) -> bool:
-        """Send byte by byte, a long body in 200 pieces; whether it went out whole."""
-        size = max(1, -(-len(body) // SLOW_PIECES))
-        for start in range(0, len(body), size):
-            if self.stopping.wait(pause):
-                return False
-            connection.sendall(body[start : start + size])
-        return True
-
-
-def _drain(connection: socket.socket) -> None:
-    """Take what is still on its way: closing before would reset the connection under the answer."""
-    connection.shutdown(socket.SHUT_WR)
-    connection.settimeout(1)
-    for _ in range(MAX_BODY >> 16):
-        if not connection.recv(1 << 16):
-            return
-
-
-def _read_request(connection: socket.socket, stream: BinaryIO) -> Request | None:
-    """The next request, None when the other side is done.
-
-    Raises:
-        Refused: No HTTP, or more of it than is taken.
-    """
-    line = stream.readline(MAX_HEAD)
-    if not line:
-        return None
-    parts = line.decode("latin-1").split()
-    if len(parts) != 3 or not parts[2].startswith("HTTP/1.") or not line.endswith(b"\n"):
-        raise Refused(HTTPStatus.BAD_REQUEST, "this is no HTTP/1.1 request")
-    method, target, version = parts
-    headers = _read_headers(stream)
-    keep_alive = version != "HTTP/1.0" and headers.get("connection", "").lower() != "close"
-    if headers.get("expect", "").lower() == "100-continue":
-        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-    body = _read_body(stream, headers)
-    path, _, query = target.partition("?")
-    return Request(method, path, query, headers, body, keep_alive)
-
-
-def _read_headers(stream: BinaryIO) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    room = MAX_HEAD
-    while (line := stream.readline(room)) not in (b"\r\n", b"\n"):
-        room -= len(line)
-        name, colon, value = line.decode("latin-1").partition(":")
-        if not line.endswith(b"\n") or not colon:
-            raise Refused(HTTPStatus.BAD_REQUEST, "the headers are cut off, too long or broken")
-        headers[name.strip().lower()] = value.strip()
-    return headers
-
-
-def _read_body(stream: BinaryIO, headers: Mapping[str, str]) -> bytes:
-    if "transfer-encoding" in headers:
-        raise Refused(HTTPStatus.LENGTH_REQUIRED, "send a Content-Length, chunks are not taken")
-    length = headers.get("content-length", "0")
-    if not (length.isascii() and length.isdigit() and len(length) < 20):
-        raise Refused(HTTPStatus.BAD_REQUEST, "Content-Length is no number")
-    if int(length) > MAX_BODY:
-        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large")
-    body = stream.read(int(length))
-    if len(body) < int(length):
-        raise ConnectionResetError("the other side went away in the middle of a body")
-    return body
-
-
-def _head(response: Response, *, keep_alive: bool) -> bytes:
-    reason = HTTPStatus(response.status).phrase
-    lines = [
-        f"HTTP/1.1 {response.status} {reason}",
-        "Content-Type: application/json; charset=utf-8",
-        f"Content-Length: {len(response.body)}",
-        *(f"{name}: {value}" for name, value in response.headers.items()),
-    ]
-    if not keep_alive:
-        lines.append("Connection: close")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

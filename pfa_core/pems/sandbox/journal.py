@@ -1,7 +1,7 @@
-"""The sandbox's memory: a file to which every change is appended before it is acknowledged.
+"""The journal of the sandbox: a file to which every change is appended before it is acknowledged.
 
-A write to a file outlives the process that made it, so a killed sandbox forgets nothing; against a
-power cut it does not help, which a sandbox need not.
+What a process wrote to a file survives its kill, so that a killed sandbox loses nothing. A power cut may
+lose the last writes: the file is not synchronized to the disk.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _FIRST_LINE = b'{"format":"pfa-sandbox","version":1}\n'
 
 
 class Journal:
-    """A file of JSON lines, open for one process; without a path it forgets.
+    """A file of JSON lines, open for one process; without a path nothing is kept.
 
     Raises:
-        IoFailure: It cannot be opened or written.
-        LeaseHeld: Another sandbox has it open.
-        InvalidData: It is something else's file, or damaged before its last line.
+        IoFailure: The file cannot be opened or written.
+        LeaseHeld: Another sandbox has the file open.
+        InvalidData: The file is not a journal, or damaged before its last line.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -35,13 +35,13 @@ class Journal:
             self._open(path)
 
     def close(self) -> None:
-        """Let the next process have it."""
+        """Close the file and release its lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def read(self) -> Iterator[Any]:
-        """What was appended, in order; a last line that a kill cut short is cut off."""
+        """Yield what was appended, in order; remove a last line that a kill left incomplete."""
         if self._descriptor is None or self.path is None:
             return
         with self.path.open("rb") as file:
@@ -54,7 +54,7 @@ class Journal:
                 self._size += len(line)
 
     def append(self, values: Iterable[Any]) -> None:
-        """Write values, all or none."""
+        """Append values, all or none."""
         if self._descriptor is None:
             return
         content = "".join(dumps(value) + "\n" for value in values).encode()
@@ -73,13 +73,13 @@ class Journal:
                 self._write(self._descriptor, _FIRST_LINE)
         except BlockingIOError:
             self.close()
-            raise LeaseHeld(f"another sandbox works with {path}") from None
+            raise LeaseHeld(f"another sandbox uses {path}") from None
         except OSError as error:
             self.close()
             raise IoFailure(f"{path} cannot be opened: {error.strerror}") from error
         if first not in (b"", _FIRST_LINE):
             self.close()
-            raise InvalidData(f"{path} is not the state of a sandbox; it was left alone")
+            raise InvalidData(f"{path} is not the state of a sandbox; it was not changed")
 
     def _write(self, descriptor: int, content: bytes) -> None:
         remaining = memoryview(content)

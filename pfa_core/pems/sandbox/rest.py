@@ -1,4 +1,4 @@
-"""The sandbox's REST service: one record read, one record written with version and key."""
+"""The REST service of the sandbox: records with versions and idempotency keys."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Any, NoReturn
 from pfa_core.model.record import EDITABLE, FIELDS
 from pfa_core.model.values import Wrong, read_value, shorten
 from pfa_core.pems.sandbox.http import Refused, Request, Response, json_response
-from pfa_core.pems.sandbox.state import State, Write
+from pfa_core.pems.sandbox.records import Write
+from pfa_core.pems.sandbox.state import State
 
+OTHER_USER = "another user"
 _SET_BY_PEMS = frozenset(("pfaId", "organization", "pemsVersion", "hasPlan", "hasActuals"))
-_CHANGEABLE_BY_OTHERS = frozenset(FIELDS) - _SET_BY_PEMS
+_CHANGEABLE_IN_PEMS = frozenset(FIELDS) - _SET_BY_PEMS
 _EDITABLE = frozenset(EDITABLE)
 
 
 def get_record(state: State, organization: str, pfa_id: str) -> Response:
-    """The record, its version and all its fields."""
+    """Answer with the record, its version and all its fields."""
     record = state.find(organization, pfa_id)
     if record is None:
         raise Refused(HTTPStatus.NOT_FOUND, f"record {pfa_id} was not found", code="NOT_FOUND")
@@ -28,21 +30,21 @@ def get_record(state: State, organization: str, pfa_id: str) -> Response:
 def put_record(
     state: State, organization: str, pfa_id: str, request: Request, body: Any, *, with_keys: bool
 ) -> Response:
-    """Change a record on the version that the sender bases on.
+    """Change a record if it is at the version that the request is based on.
 
-    The answer to an idempotency key is the first one given to it, whether it applied the change
-    or refused it; a body that is wrong in itself uses no key up.
+    An idempotency key repeats its first answer, whether that applied the change or refused it; an invalid
+    body does not use its key.
     """
-    told = _read_body(body, organization, pfa_id)
+    content = _read_body(body, organization, pfa_id)
     key = request.headers.get("idempotency-key", "") if with_keys else ""
     write = Write(
         writer="rest",
         organization=organization,
         pfa_id=pfa_id,
-        changes=read_changes(told.get("changes"), _EDITABLE),
-        by=str(told.get("modifiedBy") or ""),
-        reason=str(told.get("changeReason") or ""),
-        base_version=told["version"],
+        changes=read_changes(content.get("changes"), _EDITABLE),
+        by=str(content.get("modifiedBy") or ""),
+        reason=str(content.get("changeReason") or ""),
+        base_version=content["version"],
         key=key,
         digest=hashlib.sha256(request.body).hexdigest() if key else "",
     )
@@ -51,15 +53,15 @@ def put_record(
 
 
 def change_record(state: State, organization: str, pfa_id: str, body: Any) -> Response:
-    """Change or create a record as somebody else in PEMS would."""
+    """Change or create a record as another user of PEMS would."""
     if not isinstance(body, dict):
         _refuse(f"the body must be an object, not {shorten(body)}")
     write = Write(
         writer="other",
         organization=organization,
         pfa_id=pfa_id,
-        changes=read_changes(body.get("changes"), _CHANGEABLE_BY_OTHERS),
-        by=str(body.get("modifiedBy") or "somebody else"),
+        changes=read_changes(body.get("changes"), _CHANGEABLE_IN_PEMS),
+        by=str(body.get("modifiedBy") or OTHER_USER),
         may_create=True,
     )
     entry, _ = state.judge(write)
@@ -67,24 +69,29 @@ def change_record(state: State, organization: str, pfa_id: str, body: Any) -> Re
 
 
 def remove_record(state: State, organization: str, pfa_id: str) -> Response:
-    """Take a record away, as if it was gone from PEMS."""
-    entry, _ = state.judge(Write("other", organization, pfa_id, None, "somebody else"))
+    """Delete a record as PEMS would."""
+    write = Write(
+        writer="other", organization=organization, pfa_id=pfa_id, changes=None, by=OTHER_USER
+    )
+    entry, _ = state.judge(write)
     return json_response(entry.status, entry.answer)
 
 
 def read_changes(changes: Any, allowed: frozenset[str]) -> dict[str, Any]:
-    """The changed fields, each value as it is stored.
+    """Read the changed fields, each value as it is stored.
 
     Raises:
-        Refused: Nothing is changed, or a field is unknown, read-only or has a bad value.
+        Refused: Nothing is changed, or a field is unknown, read-only or has an invalid value.
     """
     if not isinstance(changes, dict) or not changes:
         _refuse("changes must be an object with at least one field")
     read: dict[str, Any] = {}
     for name, value in changes.items():
         if name not in allowed:
-            known = "cannot be written" if name in FIELDS else "is no field"
-            _refuse(f"{shorten(name)} {known}")
+            known = name in FIELDS
+            _refuse(
+                f"{shorten(name)} cannot be written" if known else f"unknown field {shorten(name)}"
+            )
         found = read_value(FIELDS[name], value)
         if isinstance(found, Wrong):
             _refuse(f"{name} {found.reason}")

@@ -1,4 +1,4 @@
-"""The sandbox's user-defined-screen service: typed values, no versions, faults as alerts."""
+"""The user-defined-screen service of the sandbox: typed values, no versions, faults as alerts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pfa_core.model.values import Wrong, read_text, read_value, shorten
 from pfa_core.pems.mapping.field_map import DEFAULT_SCREEN_FIELDS
 from pfa_core.pems.sandbox.grid import alert_response
 from pfa_core.pems.sandbox.http import Response, json_response
-from pfa_core.pems.sandbox.state import State, StoredRecord, Write, instant
+from pfa_core.pems.sandbox.records import StoredRecord, Write, instant
+from pfa_core.pems.sandbox.state import State
 
 DEFAULT_SCREEN_MAP = DEFAULT_SCREEN_FIELDS
 _KEY_FIELDS = ("pfaId", "organization")
@@ -27,14 +28,14 @@ _PEMS_ZONE = timezone(timedelta(hours=-5))
 
 
 class _Alert(Exception):
-    """The request is understood and wrong: PEMS answers that with an alert and HTTP 200."""
+    """An invalid request: PEMS answers it with an alert and HTTP 200."""
 
 
 class Screen:
     """The screen over the records of a state.
 
-    An UPDATE lands on whatever is there: the service knows no version, a sender can only look at
-    DATEUPDATED before.
+    An UPDATE changes the record at any version: the service has none, a client can only read DATEUPDATED
+    before.
     """
 
     def __init__(self, state: State, screen_map: Mapping[str, str] = DEFAULT_SCREEN_MAP) -> None:
@@ -42,7 +43,7 @@ class Screen:
         self._map = dict(screen_map)
 
     def answer(self, organization: str, username: str, body: Any) -> Response:
-        """The record after a GET or an UPDATE, or an alert with HTTP 200."""
+        """Answer a GET or an UPDATE with the record, or with an alert and HTTP 200."""
         try:
             return self._answer(organization, username, body)
         except _Alert as alert:
@@ -53,7 +54,13 @@ class Screen:
         pfa_id = self._read_key(values, organization)
         if action == "UPDATE":
             changes = self._read_changes(values)
-            write = Write("screen", organization, pfa_id, changes, username)
+            write = Write(
+                writer="screen",
+                organization=organization,
+                pfa_id=pfa_id,
+                changes=changes,
+                by=username,
+            )
             _, record = self._state.judge(write)
         else:
             record = self._state.find(organization, pfa_id)
@@ -113,20 +120,20 @@ def _read_pairs(body: Any) -> tuple[str, dict[str, Any]]:
         raise _Alert("The request names no screen")
     action = body.get("USERDEFINEDSERVICEACTION")
     if action not in ("GET", "UPDATE"):
-        raise _Alert(f"{shorten(action)} is no action of this screen")
-    told = body.get(_LIST)
-    pairs = told.get(_PAIR) if isinstance(told, dict) else None
+        raise _Alert(f"{shorten(action)} is not an action of this screen")
+    listed = body.get(_LIST)
+    pairs = listed.get(_PAIR) if isinstance(listed, dict) else None
     values: dict[str, Any] = {}
     for pair in pairs if isinstance(pairs, list) else ():
         name = pair.get(_NAME) if isinstance(pair, dict) else None
         if not isinstance(name, str) or name in values:
-            raise _Alert(f"{shorten(name)} is no field name, or stands twice")
+            raise _Alert(f"{shorten(name)} is not a field name, or is listed twice")
         values[name] = pair.get(_VALUE)
     return action, values
 
 
 def _typed(value: Any, form: str) -> Any:
-    """What a value says in that form; None where the value is null or absent."""
+    """Return the content of a value in that form; None where it is null or absent."""
     if value is None:
         return None
     return value.get(form) if isinstance(value, dict) else None
@@ -136,31 +143,32 @@ _FORMS = {Kind.MONEY: "NUMERICDATA", Kind.DATE: "DATETIMEDATA"}
 
 
 def _read_typed(field: Field, value: Any) -> Any | Wrong:
-    """The value to store: null, absent or empty clears, of the form that the field's kind wants."""
+    """Read a value to store, in the form of the field's kind; null, absent or empty clears."""
     form = _FORMS.get(field.kind, "TEXTDATA")
     if value is not None and (not isinstance(value, dict) or form not in value):
         return Wrong(FaultCode.INVALID_TYPE, f"{form} is expected")
-    told = _typed(value, form)
-    if told is None:
+    content = _typed(value, form)
+    if content is None:
         return read_value(field, None)
     if form == "TEXTDATA":
-        return read_text(field, told) if isinstance(told, str) else read_value(field, told)
-    if not isinstance(told, dict):
+        is_text = isinstance(content, str)
+        return read_text(field, content) if is_text else read_value(field, content)
+    if not isinstance(content, dict):
         return Wrong(FaultCode.INVALID_TYPE, f"{form} is expected")
-    return _read_number(field, told) if form == "NUMERICDATA" else _read_date(field, told)
+    return _read_number(field, content) if form == "NUMERICDATA" else _read_date(field, content)
 
 
-def _read_number(field: Field, told: Mapping[str, Any]) -> Any | Wrong:
-    """The number VALUE with the sign SIGN, rounded to NUMOFDEC decimals as PEMS does."""
-    if told.get("VALUE") is None:
+def _read_number(field: Field, content: Mapping[str, Any]) -> Any | Wrong:
+    """Read VALUE with the sign SIGN, rounded to NUMOFDEC decimals as PEMS does."""
+    if content.get("VALUE") is None:
         return read_value(field, None)
     try:
-        decimals = int(str(told.get("NUMOFDEC", 0)))
-        number = Decimal(str(told["VALUE"]))
+        decimals = int(str(content.get("NUMOFDEC", 0)))
+        number = Decimal(str(content["VALUE"]))
         exact = number.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
     except (ArithmeticError, ValueError):
-        return Wrong(FaultCode.INVALID_TYPE, "VALUE or NUMOFDEC is no number")
-    signed = -exact if told.get("SIGN") == "-" else exact
+        return Wrong(FaultCode.INVALID_TYPE, "VALUE or NUMOFDEC is not a number")
+    signed = -exact if content.get("SIGN") == "-" else exact
     return read_value(field, int(signed) if decimals == 0 else signed)
 
 
@@ -207,7 +215,7 @@ def _number(value: int | Decimal) -> dict[str, Any]:
 
 
 def _moment(moment: datetime | None) -> dict[str, Any] | None:
-    """A moment in the parts of PEMS: the year holds the milliseconds since 1970."""
+    """Write a moment in the parts of PEMS: YEAR is milliseconds since 1970."""
     if moment is None:
         return None
     local = moment.astimezone(_PEMS_ZONE)

@@ -1,4 +1,4 @@
-"""A PEMS to practise on and to test with: the read and write contracts over HTTP, faults on request.
+"""The sandbox: the read and write contracts of PEMS over HTTP, faults on request.
 
 with Sandbox(organization="RIO", records=baseline) as sandbox:
     sandbox.faults = ["429:0.1:retry-after=2:on=rest", "reset-after:1:times=1"]
@@ -19,10 +19,12 @@ from pfa_core.model.ids import Clock, utc_now
 from pfa_core.pems.sandbox import rest
 from pfa_core.pems.sandbox.faults import FaultBox, FaultRule
 from pfa_core.pems.sandbox.grid import DEFAULT_MAP, PAGE_LIMIT, Grid, RowShape, Totals
-from pfa_core.pems.sandbox.http import HttpServer, Refused, Request, Response
+from pfa_core.pems.sandbox.http import Refused, Request, Response
+from pfa_core.pems.sandbox.http_server import HttpServer
+from pfa_core.pems.sandbox.records import LogEntry, Outcome, StoredRecord
 from pfa_core.pems.sandbox.screen import DEFAULT_SCREEN_MAP, Screen
 from pfa_core.pems.sandbox.service import Access, Service
-from pfa_core.pems.sandbox.state import LogEntry, Outcome, State, StoredRecord
+from pfa_core.pems.sandbox.state import State
 
 __all__ = [
     "LogEntry",
@@ -36,7 +38,7 @@ SHOWN_FAULTS = 20
 
 
 class Placed(Protocol):
-    """A record that knows where it stands in a file; `textual`: every value is text."""
+    """A record with its position in a file; `textual`: every value is text."""
 
     @property
     def value(self) -> Any: ...
@@ -46,28 +48,28 @@ class Placed(Protocol):
     def textual(self) -> bool: ...
 
 
-Arrival = Mapping[str, Any] | Placed | Fault
+Baseline = Mapping[str, Any] | Placed | Fault
 Watcher = Callable[[Request, Response], None]
 
 
 class Sandbox:
-    """A PEMS on 127.0.0.1 from entering to leaving.
+    """A PEMS on 127.0.0.1 within a `with` block.
 
     Args:
-        port: 0 takes a free one; `url` tells which.
+        port: 0 takes a free one, which `url` shows.
         state: A file that keeps records and log; without it they end with the sandbox.
-        records: Taken in on entering, as `load` does.
+        records: Loaded at the start of the block, as by `load`.
         organization: The only one served; None serves any that a request names.
-        tenant, username, password: What requests must bring; None is not checked.
-        faults, seed: The faults to begin with, and what their chance is drawn from.
-        with_keys: Whether idempotency keys are understood.
+        tenant, username, password: What requests must have; None is not checked.
+        faults, seed: The first faults, and the seed of their random numbers.
+        with_keys: Whether idempotency keys are supported.
         field_map: Alias → field of the grid.
-        watcher: Told each request and its answer, from the threads of the connections.
+        watcher: Called with each request and its answer, from the threads of the connections.
 
     Raises:
         ConfigInvalid: A user name without a password.
-        InvalidRequest: A fault that is none.
-        InvalidData, IoFailure, LeaseHeld: On entering; see `load`, `Journal` and `HttpServer`.
+        InvalidRequest: An invalid fault.
+        InvalidData, IoFailure, LeaseHeld: At the start of the block; see `load`, `Journal`, `HttpServer`.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Sandbox:
         *,
         port: int = 0,
         state: Path | None = None,
-        records: Iterable[Arrival] = (),
+        records: Iterable[Baseline] = (),
         organization: str | None = None,
         tenant: str | None = None,
         username: str | None = None,
@@ -106,7 +108,7 @@ class Sandbox:
         self._open = ExitStack()
 
     def __enter__(self) -> Sandbox:
-        """Read the state, take the records in, and listen."""
+        """Read the state, load the records, and listen."""
         with ExitStack() as opening:
             self._state = State(self._path, self._clock)
             opening.callback(self._state.close)
@@ -118,28 +120,28 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Cut every connection and let go of the state."""
+        """Close every connection and the state."""
         self._open.close()
 
     @property
     def url(self) -> str:
-        """The base address, without a slash at its end."""
+        """Return the base address, without a slash at its end."""
         return f"http://127.0.0.1:{self._server.port}"
 
     @property
     def records(self) -> tuple[StoredRecord, ...]:
-        """What PEMS holds, by id."""
+        """Return all records, by id."""
         found = self._state.records()
         return tuple(sorted(found, key=lambda item: (item.pfa_id, item.organization)))
 
     @property
     def log(self) -> tuple[LogEntry, ...]:
-        """Every write that was judged, in order: applied, replayed, refused."""
+        """Return every write in order: applied, replayed, refused."""
         return tuple(self._state.log())
 
     @property
     def faults(self) -> tuple[FaultRule, ...]:
-        """The faults in force; set rules or texts to replace them all."""
+        """Return the faults in force; set rules or texts to replace them all."""
         return self._faults.rules
 
     @faults.setter
@@ -148,25 +150,25 @@ class Sandbox:
 
     @property
     def struck(self) -> Mapping[str, int]:
-        """How often each kind of fault struck since the faults were set."""
+        """Count how often each kind of fault struck since the faults were set."""
         return self._faults.struck
 
     def record(self, pfa_id: str, organization: str | None = None) -> StoredRecord:
-        """One record.
+        """Return one record.
 
         Raises:
-            NotFound: There is none.
+            NotFound: The sandbox does not hold it.
         """
         found = self._state.find(self._organization(organization), pfa_id)
         if found is None:
-            raise NotFound(f"the sandbox has no record {pfa_id}")
+            raise NotFound(f"record {pfa_id} not found in the sandbox")
         return found
 
     def change(self, pfa_id: str, organization: str | None = None, **changes: Any) -> None:
-        """Change or create a record as somebody else in PEMS would; its version rises.
+        """Change or create a record as another user of PEMS would.
 
         Raises:
-            InvalidRequest: No field, or a value that it cannot hold.
+            InvalidRequest: An unknown field, or an invalid value.
         """
         try:
             rest.change_record(
@@ -176,43 +178,43 @@ class Sandbox:
             raise InvalidRequest(str(refused)) from refused
 
     def remove(self, pfa_id: str, organization: str | None = None) -> None:
-        """Take a record away, as if it was gone from PEMS; one that is not there stays away."""
+        """Delete a record as PEMS would; a missing one is ignored."""
         rest.remove_record(self._state, self._organization(organization), pfa_id)
 
-    def load(self, records: Iterable[Arrival]) -> int:
-        """Take baseline records in; known ones stay as they are, so a state survives a restart.
+    def load(self, records: Iterable[Baseline]) -> int:
+        """Load baseline records; known ones are not changed, so a state survives a restart.
 
         Args:
             records: As a baseline file holds them; one without an organization gets the sandbox's.
 
         Returns:
-            How many were new.
+            The number of new records.
 
         Raises:
-            InvalidData: Records with faults; none was taken in.
+            InvalidData: Records with faults; none was loaded.
         """
         good: list[dict[str, Any]] = []
         faults: list[Fault] = []
-        for number, arrival in enumerate(records, 1):
-            read = self._read(arrival, f"record {number}")
+        for number, record in enumerate(records, 1):
+            read = self._read(record, f"record {number}")
             if isinstance(read, Fault):
                 faults.append(read)
             else:
                 good.append(read)
         if faults:
             raise InvalidData(
-                f"{len(faults):,} of {len(faults) + len(good):,} records are at fault, "
+                f"{len(faults):,} of {len(faults) + len(good):,} records are invalid, "
                 "none was loaded",
                 details=faults[:SHOWN_FAULTS],
             )
         return self._state.load(good)
 
-    def _read(self, arrival: Arrival, position: str) -> dict[str, Any] | Fault:
-        if isinstance(arrival, Fault):
-            return arrival
-        value, textual = arrival, False
-        if not isinstance(arrival, Mapping):
-            value, position, textual = arrival.value, arrival.position, arrival.textual
+    def _read(self, record: Baseline, position: str) -> dict[str, Any] | Fault:
+        if isinstance(record, Fault):
+            return record
+        value, textual = record, False
+        if not isinstance(record, Mapping):
+            value, position, textual = record.value, record.position, record.textual
         own = value.get("organization") if isinstance(value, Mapping) else None
         organization = own or self._access.organization
         if not isinstance(organization, str):
@@ -221,11 +223,11 @@ class Sandbox:
             )
         return read_record(value, organization, position, textual=textual)
 
-    def _organization(self, told: str | None) -> str:
-        named = told or self._access.organization
-        if named is None:
-            raise InvalidRequest("a sandbox of many organizations needs to be told which")
-        return named
+    def _organization(self, wanted: str | None) -> str:
+        code = wanted or self._access.organization
+        if code is None:
+            raise InvalidRequest("organization is required: the sandbox serves several")
+        return code
 
     def _new_service(self) -> Service:
         grid = Grid(

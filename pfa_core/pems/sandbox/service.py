@@ -1,4 +1,4 @@
-"""The sandbox's answers: who may ask, which service is asked, and which fault strikes on the way."""
+"""The services of the sandbox by address, with access checks and faults."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _DELIVERIES = {
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a request must bring; None is not checked. Without an organization here any may be named."""
+    """What a request must have; None is not checked, and any organization is served."""
 
     organization: str | None = None
     tenant: str | None = None
@@ -52,10 +52,10 @@ class Access:
     password: str | None = field(default=None, repr=False)
 
     def admit(self, request: Request) -> str:
-        """The organization that the request is for.
+        """Return the organization of a request that may be served.
 
         Raises:
-            Refused: 401 without the credentials, 400 without a header, 403 for another's.
+            Refused: 401 without the credentials, 400 without a header, 403 for another organization.
         """
         self.identify(request)
         self._header(request, "tenant", self.tenant, required=self.tenant is not None)
@@ -75,17 +75,17 @@ class Access:
             )
 
     def _header(self, request: Request, name: str, expected: str | None, *, required: bool) -> str:
-        told = request.headers.get(name, "")
-        if required and not told:
+        value = request.headers.get(name, "")
+        if required and not value:
             raise Refused(HTTPStatus.BAD_REQUEST, f"the header {name} is missing")
-        if expected is not None and told != expected:
-            raise Refused(HTTPStatus.FORBIDDEN, f"no access to {name} {told!r}", code="FORBIDDEN")
-        return told
+        if expected is not None and value != expected:
+            raise Refused(HTTPStatus.FORBIDDEN, f"no access to {name} {value!r}", code="FORBIDDEN")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything behind the addresses of the sandbox. `wait` sleeps, and may wake up early."""
+    """Everything behind the addresses of the sandbox; `wait` sleeps, and may return early."""
 
     state: State
     faults: FaultBox
@@ -96,7 +96,7 @@ class Service:
     with_keys: bool = True
 
     def answer(self, request: Request) -> Response:
-        """The answer to one request, faults included."""
+        """Answer one request, faults included."""
         try:
             if request.path.startswith(CONTROL_PATH):
                 self.access.identify(request)
@@ -166,7 +166,7 @@ def _service_at(path: str) -> PathKind:
 
 
 def _instead(strike: Strike) -> Response | None:
-    """The fault that comes instead of an answer: nothing is applied."""
+    """Return the fault that replaces an answer; nothing is applied."""
     rule = strike.rule
     if rule is None:
         return None

@@ -1,105 +1,25 @@
-"""What the sandbox holds: records with versions, and the log of every write that was judged."""
+"""The state of the sandbox: records with versions, and the log of every write."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from dataclasses import fields, replace
+from datetime import UTC, timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from pfa_core.model.ids import Clock
 from pfa_core.pems.sandbox.journal import Journal
-
-RecordKey = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
-    """A record as PEMS holds it. `changed` tells the version in which a field changed last."""
-
-    pfa_id: str
-    organization: str
-    version: int
-    updated_at: str
-    data: Mapping[str, Any]
-    updated_by: str = ""
-    changed: Mapping[str, int] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """The record as the REST service shows it."""
-        return {
-            "pfaId": self.pfa_id,
-            "organizationCode": self.organization,
-            "version": self.version,
-            "updatedAt": self.updated_at,
-            "data": self.data,
-        }
-
-
-class Outcome(StrEnum):
-    """What became of a write."""
-
-    APPLIED = "applied"
-    REPLAYED = "replayed"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A change somebody asks for. `base_version` None does not care what it lands on; `changes`
-    None takes the record away; `digest` recognizes the same body under the same key."""
-
-    writer: str
-    organization: str
-    pfa_id: str
-    changes: Mapping[str, Any] | None
-    by: str
-    reason: str = ""
-    base_version: int | None = None
-    key: str = ""
-    digest: str = ""
-    may_create: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """A write and what became of it: `version` is the record's new one, None where nothing changed;
-    `status` and `answer` are the first answer, for replays too; `same_body` is False for a replay
-    whose body was another one."""
-
-    seq: int
-    at: str
-    outcome: Outcome
-    status: int
-    write: Write
-    version: int | None
-    answer: Mapping[str, Any]
-    same_body: bool = True
-
-    def as_json(self) -> dict[str, Any]:
-        """The entry as the log shows it."""
-        write = self.write
-        return {
-            "seq": self.seq,
-            "at": self.at,
-            "outcome": str(self.outcome),
-            "status": self.status,
-            "writer": write.writer,
-            "organizationCode": write.organization,
-            "pfaId": write.pfa_id,
-            "key": write.key,
-            "baseVersion": write.base_version,
-            "version": self.version,
-            "changes": write.changes,
-            "modifiedBy": write.by,
-            "changeReason": write.reason,
-            "answer": self.answer,
-            "sameBody": self.same_body,
-        }
+from pfa_core.pems.sandbox.records import (
+    LogEntry,
+    Outcome,
+    RecordKey,
+    StoredRecord,
+    Write,
+    instant,
+)
 
 
 class State:
@@ -121,25 +41,25 @@ class State:
             raise
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Close the journal."""
         self._journal.close()
 
     def records(self) -> list[StoredRecord]:
-        """All records, as they are at one moment."""
+        """Return all records, as they are at one moment."""
         with self._lock:
             return list(self._records.values())
 
     def find(self, organization: str, pfa_id: str) -> StoredRecord | None:
-        """One record, None where there is none."""
+        """Return one record, None where it is missing."""
         return self._records.get((organization, pfa_id))
 
     def log(self, after: int = 0) -> list[LogEntry]:
-        """The writes behind that number, in the order in which they were judged."""
+        """Return the writes after that number, in order."""
         with self._lock:
             return self._log[max(after, 0) :]
 
     def load(self, baseline: Iterable[Mapping[str, Any]]) -> int:
-        """Take records in as version 1; known ones stay as they are. How many were new."""
+        """Load records as version 1; known ones are not changed. Return how many were new."""
         with self._lock:
             new: dict[RecordKey, StoredRecord] = {}
             for data in baseline:
@@ -153,7 +73,7 @@ class State:
         return len(new)
 
     def judge(self, write: Write) -> tuple[LogEntry, StoredRecord | None]:
-        """Apply a write, refuse it, or answer it as the first time; the entry is durable by then.
+        """Apply a write, refuse it, or replay its first answer; the entry is then in the journal.
 
         Returns:
             The entry, and the record as the write left it.
@@ -169,20 +89,26 @@ class State:
         first = self._answers.get((write.organization, write.key)) if write.key else None
         seq, at = len(self._log) + 1, self._stamp(record)
         if first is not None:
-            same = write.digest == first.write.digest
-            return LogEntry(
-                seq, at, Outcome.REPLAYED, first.status, write, None, first.answer, same
+            return replace(
+                first,
+                seq=seq,
+                at=at,
+                outcome=Outcome.REPLAYED,
+                write=write,
+                version=None,
+                same_body=write.digest == first.write.digest,
             )
-        if record is None and not write.may_create:
-            message = f"record {write.pfa_id} was not found"
-            answer = {"code": "NOT_FOUND", "message": message}
-            return LogEntry(seq, at, Outcome.REFUSED, HTTPStatus.NOT_FOUND, write, None, answer)
-        if record is not None and write.base_version not in (None, record.version):
-            answer = _moved_on(record, write)
-            return LogEntry(seq, at, Outcome.REFUSED, HTTPStatus.CONFLICT, write, None, answer)
-        version = record.version + 1 if record else 1
-        answer = {"newVersion": version, "updatedAt": at, "message": f"{write.pfa_id} was updated"}
-        return LogEntry(seq, at, Outcome.APPLIED, HTTPStatus.OK, write, version, answer)
+        status, answer = _judge(write, record, at)
+        applied = status == HTTPStatus.OK
+        return LogEntry(
+            seq=seq,
+            at=at,
+            outcome=Outcome.APPLIED if applied else Outcome.REFUSED,
+            status=status,
+            write=write,
+            version=answer["newVersion"] if applied else None,
+            answer=answer,
+        )
 
     def _absorb(self, entry: LogEntry) -> None:
         write = entry.write
@@ -203,13 +129,16 @@ class State:
             record = StoredRecord(**line["record"])
             self._records[record.organization, record.pfa_id] = record
             return
-        told: dict[str, Any] = dict(line["entry"])
-        told["write"] = Write(**told["write"])
-        told["outcome"] = Outcome(told["outcome"])
-        self._absorb(LogEntry(**told))
+        entry: dict[str, Any] = dict(line["entry"])
+        entry["write"] = Write(**entry["write"])
+        entry["outcome"] = Outcome(entry["outcome"])
+        self._absorb(LogEntry(**entry))
 
     def _stamp(self, record: StoredRecord | None) -> str:
-        """Now, and later than the record's last change: PEMS's only lock in the screen service."""
+        """Return now, or a moment after the record's last change.
+
+        The stamps of a record must ascend: they are the only lock of the screen service.
+        """
         now = self._clock().astimezone(UTC)
         last = instant(record.updated_at) if record else None
         if last is not None and last >= now.replace(microsecond=now.microsecond // 1000 * 1000):
@@ -217,19 +146,28 @@ class State:
         return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def instant(text: str) -> datetime | None:
-    """The moment of a stamp, None where it is none; without a zone it is UTC."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _judge(write: Write, record: StoredRecord | None, at: str) -> tuple[int, dict[str, Any]]:
+    """Decide the status and answer of a write that comes for the first time."""
+    if record is None and not write.may_create:
+        message = f"record {write.pfa_id} was not found"
+        return HTTPStatus.NOT_FOUND, {"code": "NOT_FOUND", "message": message}
+    if record is not None and write.base_version not in (None, record.version):
+        return HTTPStatus.CONFLICT, _version_conflict(record, write)
+    version = record.version + 1 if record else 1
+    message = f"{write.pfa_id} was updated"
+    return HTTPStatus.OK, {"newVersion": version, "updatedAt": at, "message": message}
 
 
 def _first_version(data: Mapping[str, Any], now: str) -> StoredRecord:
     stamp = str(data.get("pemsVersion") or now)
     held = {**data, "pemsVersion": stamp}
-    return StoredRecord(str(data["pfaId"]), str(data["organization"]), 1, stamp, held)
+    return StoredRecord(
+        pfa_id=str(data["pfaId"]),
+        organization=str(data["organization"]),
+        version=1,
+        updated_at=stamp,
+        data=held,
+    )
 
 
 def _next_version(record: StoredRecord | None, entry: LogEntry) -> StoredRecord:
@@ -239,15 +177,14 @@ def _next_version(record: StoredRecord | None, entry: LogEntry) -> StoredRecord:
     data = {**(record.data if record else {}), **changes, **names}
     data["hasPlan"] = bool(data.get("originalStart") and data.get("originalEnd"))
     data["hasActuals"] = bool(data.get("actualStart") and data.get("actualEnd"))
-    fresh = record or StoredRecord(write.pfa_id, write.organization, version, entry.at, {})
-    changed = {**fresh.changed, **dict.fromkeys(changes, version)}
-    return replace(
-        fresh,
+    return StoredRecord(
+        pfa_id=record.pfa_id if record else write.pfa_id,
+        organization=record.organization if record else write.organization,
         version=version,
         updated_at=entry.at,
         data=data,
         updated_by=write.by,
-        changed=changed,
+        changed={**(record.changed if record else {}), **dict.fromkeys(changes, version)},
     )
 
 
@@ -256,11 +193,11 @@ def _entry_line(entry: LogEntry) -> dict[str, Any]:
 
 
 def _shallow(value: StoredRecord | LogEntry | Write) -> dict[str, Any]:
-    """What `dataclasses.asdict` does without its deep copies, which cost more than the rest."""
+    """Convert to a dictionary as `dataclasses.asdict`, without its deep copies, which are slow."""
     return {item.name: getattr(value, item.name) for item in fields(value)}
 
 
-def _moved_on(record: StoredRecord, write: Write) -> dict[str, Any]:
+def _version_conflict(record: StoredRecord, write: Write) -> dict[str, Any]:
     sent = write.base_version or 0
     conflicting = [name for name in write.changes or () if record.changed.get(name, 0) > sent]
     return {

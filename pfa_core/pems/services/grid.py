@@ -1,4 +1,4 @@
-"""Answers of the EAM grid: rows in either shape, totals under either name, alerts despite HTTP 200."""
+"""Answers of the EAM grid: rows in either shape, totals under either name, alerts with HTTP 200."""
 
 from __future__ import annotations
 
@@ -22,18 +22,22 @@ RowDecoder = Callable[[Any], Row]
 
 @dataclass(frozen=True, slots=True)
 class GridPage:
-    """The rows of one answer by field (aliases outside the map keep their own name), all values
-    text, and the total that PEMS claims, None where it does not say."""
+    """One answer of the grid.
+
+    Args:
+        rows: Texts by field; aliases outside the map keep their own name.
+        total: The total that PEMS claims, None where the answer has none.
+    """
 
     rows: list[Row]
     total: int | None
 
 
 def decode_page(answer: Any, field_map: Mapping[str, str] | FieldMap) -> GridPage:
-    """The rows of a grid answer; a whole field map's transforms are applied to them.
+    """Decode a grid answer; the transforms of a whole field map are applied.
 
     Raises:
-        InvalidData: PEMS answered with an error alert, or with something that is no grid.
+        InvalidData: PEMS answered with an error alert, or not with a grid.
     """
     alert = error_alert(answer)
     if alert:
@@ -42,21 +46,21 @@ def decode_page(answer: Any, field_map: Mapping[str, str] | FieldMap) -> GridPag
 
 
 def decode_rows(answer: Any, decode: RowDecoder) -> GridPage:
-    """The rows of an answer that holds no alert.
+    """Decode an answer without an alert.
 
     Raises:
-        InvalidData: It is no grid.
+        InvalidData: It is not a grid.
     """
     try:
         grid = answer["Result"]["ResultData"]["GRID"]
         rows = (grid.get("DATA") or {}).get("ROW") or []
         return GridPage(list(map(decode, rows)), _total(grid))
     except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidData("this is no answer of a PEMS grid") from error
+        raise InvalidData("not an answer of a PEMS grid") from error
 
 
 def row_decoder(field_map: Mapping[str, str] | FieldMap) -> RowDecoder:
-    """What makes a row of PEMS into texts by field; made once, it serves a whole pull."""
+    """Make the function that converts a row of PEMS to texts by field."""
     if not isinstance(field_map, FieldMap):
         return _plain_decoder(field_map)
     plain = _plain_decoder(field_map.fields)
@@ -68,15 +72,17 @@ def row_decoder(field_map: Mapping[str, str] | FieldMap) -> RowDecoder:
 
 
 def _transformed(row: Row, chains: Iterable[tuple[str, Chain]], aliases: Mapping[str, str]) -> Row:
-    # Every chain sees the row as PEMS wrote it, whatever stands before it in the map.
+    # Every chain reads the row as PEMS wrote it, so that the order of the map does not matter.
     cells = {aliases.get(name, name): value for name, value in row.items()}
     row.update([(name, chain.read(row.get(name, ""), cells)) for name, chain in chains])
     return row
 
 
 class _Names(dict[str, str]):
-    """Alias → field. An alias outside the map keeps its name, unless a mapped field has that name:
-    such a cell must not take the field's place."""
+    """Alias → field; an alias outside the map keeps its name.
+
+    Where a mapped field has that name, the alias gets a prefix, or its cell would replace the field.
+    """
 
     def __missing__(self, alias: str) -> str:
         name = f"grid:{alias}" if alias in self.values() else alias
@@ -88,7 +94,7 @@ def _plain_decoder(fields: Mapping[str, str]) -> RowDecoder:
     names = _Names(fields)
 
     def decode(row: Any) -> Row:
-        """Cells as `CELL: [{ALIAS_NAME, VALUE}]` or as `D: [{n, value}]`."""
+        """Read cells written as `CELL: [{ALIAS_NAME, VALUE}]` or as `D: [{n, value}]`."""
         if "CELL" in row:
             return {
                 names[cell["ALIAS_NAME"]]: value
@@ -108,7 +114,7 @@ def _as_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, Decimal) and value.is_finite():
         return format(value, "f")
-    if isinstance(value, list | dict):  # no cell of a grid; told as it is, for the cast to refuse
+    if isinstance(value, list | dict):  # not a cell of a grid; left for the cast to refuse
         return json.dumps(value, default=str)
     return "" if value is None else str(value)
 

@@ -1,4 +1,4 @@
-"""The grid of PEMS page by page over HTTP: one attempt a page, troubles as values."""
+"""The grid of PEMS over HTTP: one attempt a page, failures as values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.ids import Clock, utc_now
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import HttpClient, open_client
-from pfa_core.pems.http.failures import error_alert, not_applied, protocol_trouble
+from pfa_core.pems.http.failures import error_alert, not_applied, protocol_failure
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.services.grid import MAX_WORDS, GridPage, decode_rows, row_decoder
 
@@ -27,8 +27,8 @@ class GridReader:
     """Reads one organization's grid.
 
     Raises:
-        ConfigInvalid: The field map does not say which alias is the organization: rows of others
-            could not be told from ours.
+        ConfigInvalid: The field map has no alias of the organization: rows of other organizations
+            could not be recognized.
     """
 
     def __init__(self, http: HttpClient, profile: PemsProfile) -> None:
@@ -40,20 +40,15 @@ class GridReader:
         self._decode = row_decoder(names)
         if not self._organization_alias:
             raise ConfigInvalid(
-                "the field map does not say which alias is the organization",
+                "the field map has no alias of the organization",
                 hint='name it in [fields], as in pfs_a_org = "organization"',
             )
 
-    @property
-    def knows_changes(self) -> bool:
-        """Whether `since` can be asked for: the field map has an alias of pemsVersion."""
-        return bool(self._modified_alias)
-
     def page(self, offset: int, size: int, *, since: datetime | None = None) -> GridPage | Failure:
-        """The rows from an offset on, sorted by id; with `since` only those modified from then on.
+        """Read rows from an offset on, sorted by id; with `since` those modified from then on.
 
-        The organization of a row is our code of it where the row is ours. PEMS filters by the
-        beginning of the code, so that rows of others may be among them.
+        Rows of the profile's organization have pfa's code of it. PEMS filters by the beginning of the
+        code, so that rows of other organizations may be among them.
 
         Raises:
             ConfigInvalid: `since` with a field map that has no alias of pemsVersion.
@@ -68,7 +63,7 @@ class GridReader:
 
     def _question(self, offset: int, size: int, since: datetime | None) -> dict[str, Any]:
         grid = self._profile.grid
-        ours = {
+        own = {
             "ALIAS_NAME": self._organization_alias,
             "OPERATOR": "BEGINS",
             "VALUE": self._profile.organization,
@@ -82,7 +77,7 @@ class GridReader:
                 "RESULT_IN_SAXORDER": "TRUE",
             },
             "ADDON_SORT": {"ALIAS_NAME": self._id_alias, "TYPE": "ASC"},
-            "ADDON_FILTER": ours if since is None else [ours, self._modified_since(since)],
+            "ADDON_FILTER": own if since is None else [own, self._modified_since(since)],
             "GRID_TYPE": {"TYPE": "LIST"},
             "LOV_PARAMETER": {"ALIAS_NAME": self._id_alias},
             "REQUEST_TYPE": "LIST.DATA_ONLY.STORED",
@@ -91,10 +86,10 @@ class GridReader:
     def _modified_since(self, since: datetime) -> dict[str, Any]:
         if not self._modified_alias:
             raise ConfigInvalid(
-                "the field map does not say which alias is the pemsVersion",
+                "the field map has no alias of the pemsVersion",
                 hint="name it in [fields], or pull everything",
             )
-        # The milliseconds are cut, never rounded up: what changed in them must not be missed.
+        # Milliseconds are truncated: rounded up they would exclude what changed within them.
         moment = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return {"ALIAS_NAME": self._modified_alias, "OPERATOR": ">=", "VALUE": moment}
 
@@ -107,17 +102,17 @@ class GridReader:
                 return Failure(FaultCode.PEMS_REJECTED, message, RetryAdvice.RETRY)
             page = decode_rows(content, self._decode)
         except (InvalidData, ValueError, RecursionError):
-            return protocol_trouble("PEMS's answer is no answer of a grid", written=False)
+            return protocol_failure("PEMS's answer is not an answer of a grid", written=False)
         if self._profile.organization != self._profile.organization_id:
             for row in page.rows:
-                if told := row.get("organization"):
-                    row["organization"] = self._profile.our_organization(told)
+                if code := row.get("organization"):
+                    row["organization"] = self._profile.organization_of(code)
         return page
 
 
 @contextmanager
 def open_reader(profile: PemsProfile, *, clock: Clock = utc_now) -> Iterator[GridReader]:
-    """A reader with a connection of its own, which waits `grid_timeout` for an answer.
+    """Open a reader with a connection of its own and the timeout `grid_timeout`.
 
     Raises:
         ConfigInvalid: See GridReader and HttpClient.
@@ -127,12 +122,12 @@ def open_reader(profile: PemsProfile, *, clock: Clock = utc_now) -> Iterator[Gri
 
 
 def _parse(body: bytes) -> Any:
-    """The JSON of an answer with every number as the text of its digits.
+    """Parse the JSON of an answer, every number as the text of its digits.
 
-    The standard library's parser, since it is the fastest one here that keeps the digits.
+    Parsed by the standard library, the fastest parser here that keeps the digits.
 
     Raises:
-        ValueError: It is no JSON, or not UTF-8.
+        ValueError: The body is not JSON, or not UTF-8.
     """
     return json.loads(
         body.decode("utf-8-sig"), parse_float=_digits, parse_int=str, parse_constant=_no_number

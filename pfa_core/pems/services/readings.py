@@ -1,4 +1,4 @@
-"""Values between the write services and us: what a service shows as a record, what it must be sent."""
+"""Conversion of records between the write services and the mirror."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pfa_core.model.baseline import FOREIGN, read_record
 from pfa_core.model.exchange import Failure, Reading, RetryAdvice
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.values import Wrong, read_text
-from pfa_core.pems.http.failures import protocol_trouble
+from pfa_core.pems.http.failures import protocol_failure
 from pfa_core.pems.mapping.field_map import FieldMap
 from pfa_core.pems.profile import PemsProfile
 
@@ -25,43 +25,43 @@ def reading_of(
     stamp: str,
     updated_by: str = "",
 ) -> Reading | Failure:
-    """What a service shows of a record, in our units and as the mirror would hold it.
+    """Convert what a service shows of a record to what the mirror would hold.
 
-    Fields that it does not show are not in it; `hasPlan` and `hasActuals` are there with their dates.
+    Fields that the service does not show are left out; `hasPlan` and `hasActuals` come with their dates.
 
     Returns:
-        A Trouble for a record of another organization, or one that is none or another than asked.
+        A Failure for a record of another organization, a malformed one, or another than asked.
     """
-    told = shown.get("organization")
+    code = shown.get("organization")
     raw = {name: _read(profile.field_map, name, value) for name, value in shown.items()}
     raw |= {"pfaId": shown.get("pfaId", pfa_id), "pemsVersion": stamp or shown.get("pemsVersion")}
-    raw["organization"] = profile.our_organization(told) if isinstance(told, str) else told
+    raw["organization"] = profile.organization_of(code) if isinstance(code, str) else code
     record = read_record(raw, profile.organization_id, "", textual=False)
     if isinstance(record, Fault):
         message = f"the record {record.field} {record.message}".replace("  ", " ")
         if record.code == FOREIGN:
             return Failure(FOREIGN, message, RetryAdvice.NONE)
-        return protocol_trouble(f"PEMS's answer: {message}", RetryAdvice.NONE, written=False)
+        return protocol_failure(f"PEMS's answer: {message}", RetryAdvice.NONE, written=False)
     if record["pfaId"] != pfa_id:
-        return protocol_trouble("PEMS answered with another record", written=False)
+        return protocol_failure("PEMS answered with another record", written=False)
     return Reading(version, _only_shown(record, raw), updated_by)
 
 
 def why_unwritable(field_map: FieldMap, changes: Mapping[str, Any]) -> str:
-    """Which change cannot be told to PEMS in its own units without becoming another; empty for none."""
+    """Return which change PEMS cannot hold exactly in its own units; empty for none."""
     for name, value in changes.items():
         chain = field_map.chains.get(name)
         if chain is None or value is None or isinstance(value, bool):
             continue
-        if not chain.has_way_back:
-            return f"{name} cannot be written: its transforms in the field map have no way back"
+        if not chain.is_reversible:
+            return f"{name} cannot be written: its transforms in the field map are not reversible"
         if chain.write(_text(value)) is None:
             return f"{name} cannot be written: its value has no exact counterpart in PEMS"
     return ""
 
 
 def outgoing(field_map: FieldMap, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Changes in PEMS's units; only those of which `why_unwritable` has nothing to say."""
+    """Convert changes to PEMS's units; `why_unwritable` must be empty for them."""
     if not field_map.chains:
         return changes
     return {name: _write(field_map, name, value) for name, value in changes.items()}
@@ -94,7 +94,7 @@ def _text(value: Any) -> str:
 
 
 def _only_shown(record: dict[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The record without what the cast filled in for fields that the service does not show."""
+    """Return the record without the defaults of fields that the service does not show."""
     derived = {
         "hasPlan": ("originalStart", "originalEnd"),
         "hasActuals": ("actualStart", "actualEnd"),

@@ -1,4 +1,4 @@
-"""The REST service of PEMS: a record read, a record written on the version it bases on."""
+"""The REST service of PEMS: records with versions and idempotency keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pfa_core.errors import FaultCode
 from pfa_core.model.exchange import Applied, Failure, Moved, Reading, RetryAdvice, Write
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import Answer, HttpClient, open_client
-from pfa_core.pems.http.failures import error_alert, not_applied, protocol_trouble
+from pfa_core.pems.http.failures import error_alert, not_applied, protocol_failure
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.services.grid import MAX_WORDS
 from pfa_core.pems.services.readings import outgoing, reading_of, why_unwritable
@@ -25,7 +25,7 @@ HEALTH_SECONDS = 5.0
 
 
 class RestWriter:
-    """Writes with a version, and with an idempotency key where PEMS understands them."""
+    """The writer by version, with an idempotency key where PEMS supports them."""
 
     reads_first = False
 
@@ -33,24 +33,24 @@ class RestWriter:
         self._http, self._profile = http, profile
 
     def read(self, pfa_id: str) -> Reading | Failure:
-        """The record as PEMS holds it now; of its fields those that the service shows."""
+        """Read the record as PEMS holds it now; of its fields those that the service shows."""
         answer = self._http.request("GET", _path(pfa_id))
         if isinstance(answer, Failure):
             return not_applied(answer)
-        told = self._content(answer, written=False)
-        if isinstance(told, Failure):
-            return told
-        version, data = _version(told.get("version")), told.get("data")
+        content = self._content(answer, written=False)
+        if isinstance(content, Failure):
+            return content
+        version, data = _version(content.get("version")), content.get("data")
         if not version or not isinstance(data, dict):
-            return protocol_trouble("PEMS's answer holds no record", written=False)
-        code = told.get("organizationCode")
-        shown = {"organization": code, "pfaId": told.get("pfaId", pfa_id), **data}
+            return protocol_failure("PEMS's answer has no record", written=False)
+        code = content.get("organizationCode")
+        shown = {"organization": code, "pfaId": content.get("pfaId", pfa_id), **data}
         return reading_of(
-            shown, pfa_id, self._profile, version=version, stamp=_text(told.get("updatedAt"))
+            shown, pfa_id, self._profile, version=version, stamp=_text(content.get("updatedAt"))
         )
 
     def write(self, write: Write) -> Applied | Moved | Failure:
-        """Send a change; Moved where PEMS has another version by now ("" where it does not say)."""
+        """Send a change; Moved where PEMS has another version by now ("" for an unknown one)."""
         refusal = self._unsendable(write)
         if refusal:
             return Failure(FaultCode.UNWRITABLE, refusal, RetryAdvice.NONE)
@@ -58,23 +58,24 @@ class RestWriter:
         answer = self._http.request("PUT", _path(write.pfa_id), self._body(write), headers)
         if isinstance(answer, Failure):
             return answer
-        told = self._content(answer, written=answer.status != 409)
+        content = self._content(answer, written=answer.status != 409)
         if answer.status == 409:
-            return Moved("" if isinstance(told, Failure) else _version(told.get("currentVersion")))
-        if isinstance(told, Failure):
-            return told
-        version = _version(told.get("newVersion"))
+            failed = isinstance(content, Failure)
+            return Moved("" if failed else _version(content.get("currentVersion")))
+        if isinstance(content, Failure):
+            return content
+        version = _version(content.get("newVersion"))
         if not version:
-            return protocol_trouble("PEMS's answer tells no new version", written=True)
-        return Applied(version, _text(told.get("updatedAt")))
+            return protocol_failure("PEMS's answer has no new version", written=True)
+        return Applied(version, _text(content.get("updatedAt")))
 
     def unwritable(self, changes: Mapping[str, Any]) -> str:
-        """Why these changes cannot be sent as they are meant; empty when they can."""
+        """Return why these changes cannot be sent exactly; empty when they can."""
         return why_unwritable(self._profile.field_map, changes)
 
     def _unsendable(self, write: Write) -> str:
         if not _version(write.version):
-            return f"{shorten(write.version)} is no version of the REST service"
+            return f"invalid version of the REST service: {shorten(write.version)}"
         return self.unwritable(write.changes)
 
     def _body(self, write: Write) -> bytes:
@@ -90,28 +91,28 @@ class RestWriter:
 
     def _content(self, answer: Answer, *, written: bool) -> Mapping[str, Any] | Failure:
         try:
-            told = exact_json.loads_strict(answer.body.decode())
+            content = exact_json.loads_strict(answer.body.decode())
         except (exact_json.JsonFault, UnicodeDecodeError):
-            return protocol_trouble("PEMS's answer is no JSON", written=written)
-        alert = self._http.censored(error_alert(told))
+            return protocol_failure("PEMS's answer is not JSON", written=written)
+        alert = self._http.censored(error_alert(content))
         if alert:
             message = f"PEMS answered with an error: {shorten(alert, MAX_WORDS)}"
-            return protocol_trouble(message, written=written)
-        if not isinstance(told, dict):
-            return protocol_trouble("PEMS's answer is no object", written=written)
-        return told
+            return protocol_failure(message, written=written)
+        if not isinstance(content, dict):
+            return protocol_failure("PEMS's answer is not an object", written=written)
+        return content
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether PEMS is there: the seconds its answer took, and what is the matter, None if nothing."""
+    """The health of PEMS: the seconds its answer took, and its failure, None where it is healthy."""
 
     latency: float
     failure: Failure | None
 
 
 def health(profile: PemsProfile) -> Health:
-    """Ask PEMS whether it is well, for at most 5 seconds' waiting.
+    """Ask PEMS for its health, with a timeout of 5 seconds.
 
     Raises:
         ConfigInvalid: A header's value that HTTP cannot carry.
@@ -122,37 +123,39 @@ def health(profile: PemsProfile) -> Health:
         latency = time.perf_counter() - started
         if isinstance(answer, Answer) and answer.status == 409:
             answer = http.refused(answer)
-    return Health(latency, not_applied(answer) if isinstance(answer, Failure) else _illness(answer))
+    return Health(
+        latency, not_applied(answer) if isinstance(answer, Failure) else _unhealthy(answer)
+    )
 
 
-def _illness(answer: Answer) -> Failure | None:
+def _unhealthy(answer: Answer) -> Failure | None:
     try:
-        told = exact_json.loads_strict(answer.body.decode())
+        content = exact_json.loads_strict(answer.body.decode())
     except (exact_json.JsonFault, UnicodeDecodeError):
-        return protocol_trouble("PEMS's answer is no JSON", written=False)
-    if isinstance(told, dict) and told.get("healthy") is False:
+        return protocol_failure("PEMS's answer is not JSON", written=False)
+    if isinstance(content, dict) and content.get("healthy") is False:
         return Failure(
-            FaultCode.SERVER_ERROR, "PEMS says that it is not healthy", RetryAdvice.RETRY
+            FaultCode.SERVER_ERROR, "PEMS reports that it is not healthy", RetryAdvice.RETRY
         )
     return None
 
 
 def _path(pfa_id: str) -> str:
     quoted = quote(pfa_id, safe="")
-    # These alone would be taken for steps in the path.
+    # Unescaped, a client resolves these as relative segments of the path.
     return RECORD_PATH + (quoted.replace(".", "%2E") if quoted in (".", "..") else quoted)
 
 
 _VERSION = re.compile(r"\d{1,18}", re.ASCII)
 
 
-def _version(told: Any) -> str:
-    """A version as text, empty where it is no whole number of a size that versions have."""
-    if isinstance(told, bool):
+def _version(value: Any) -> str:
+    """Return a version as text, empty for anything but a whole number of at most 18 digits."""
+    if isinstance(value, bool):
         return ""
-    text = str(told) if isinstance(told, int) and told.bit_length() < 64 else told
+    text = str(value) if isinstance(value, int) and value.bit_length() < 64 else value
     return text if isinstance(text, str) and _VERSION.fullmatch(text) else ""
 
 
-def _text(told: Any) -> str:
-    return told if isinstance(told, str) else ""
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""The user-defined-screen service of PEMS: typed values, and no lock but when a record was updated."""
+"""The user-defined-screen service of PEMS: typed values, DATEUPDATED as the only lock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pfa_core.model.exchange import Applied, Failure, Moved, Reading, RetryAdvic
 from pfa_core.model.record import FIELDS
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import HttpClient
-from pfa_core.pems.http.failures import error_alert, not_applied, protocol_trouble
+from pfa_core.pems.http.failures import error_alert, not_applied, protocol_failure
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.services.grid import MAX_WORDS
 from pfa_core.pems.services.readings import outgoing, reading_of, why_unwritable
@@ -26,7 +26,7 @@ from pfa_core.pems.services.screen_values import (
     write_typed,
 )
 
-FRESH_SECONDS = 2.0  # how old a look at a record may be when it is written
+FRESH_SECONDS = 2.0  # the greatest age of a read when the record is written
 SCREEN_PATH = "/axis/restservices/userdefinedscreenservices"
 _LIST = "USERDEFINEDSCREENFIELDVALUELIST"
 _PAIR = "USERDEFINEDSCREENFIELDVALUEPAIR"
@@ -36,8 +36,10 @@ _VALUE = "USERDEFINEDSCREENFIELDVALUE"
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """A record as the screen shows it. `version` is DATEUPDATED in milliseconds since 1970, empty
-    where it has none."""
+    """A record as the screen shows it.
+
+    `version` is DATEUPDATED in milliseconds since 1970, empty where the record has none.
+    """
 
     version: str
     updated_by: str
@@ -49,8 +51,11 @@ class _Document:
 
 
 class ScreenWriter:
-    """Writes by way of the screen. Its lock is a look at DATEUPDATED right before: a change that
-    somebody else makes in the same moment is overwritten, which this service cannot prevent."""
+    """The writer by the screen.
+
+    It reads DATEUPDATED right before it writes: a change of another user between the two is
+    overwritten, which this service cannot prevent.
+    """
 
     reads_first = True
 
@@ -60,7 +65,7 @@ class ScreenWriter:
         self._names = {name: shown for shown, name in profile.field_map.screen_fields.items()}
 
     def read(self, pfa_id: str) -> Reading | Failure:
-        """The record as PEMS holds it now; of its fields those on the screen."""
+        """Read the record as PEMS holds it now; of its fields those on the screen."""
         document = self._get(pfa_id)
         return document if isinstance(document, Failure) else self._reading(pfa_id, document)
 
@@ -72,7 +77,7 @@ class ScreenWriter:
                     value = document.values[screen_name]
                     shown[name] = read_typed(FIELDS[name], value, self._offset)
         except ScreenFault as fault:
-            return protocol_trouble(f"PEMS's answer: {fault}", RetryAdvice.NONE, written=False)
+            return protocol_failure(f"PEMS's answer: {fault}", RetryAdvice.NONE, written=False)
         return reading_of(
             shown,
             pfa_id,
@@ -83,19 +88,19 @@ class ScreenWriter:
         )
 
     def write(self, write: Write) -> Applied | Moved | Failure:
-        """Look whether the record is where the write bases on, and update it."""
+        """Update the record if it is at the version that the write is based on."""
         refusal = self.unwritable(write.changes)
         if refusal:
             return Failure(FaultCode.UNWRITABLE, refusal, RetryAdvice.NONE)
         changes = outgoing(self._profile.field_map, write.changes)
-        looked = float("-inf")
-        while time.monotonic() - looked > FRESH_SECONDS:  # this process may have slept in between
+        read_at = float("-inf")
+        while time.monotonic() - read_at > FRESH_SECONDS:  # the process may have been suspended
             found = self._get(write.pfa_id)
             if isinstance(found, Failure):
                 return found
             if found.version != write.version:
                 return Moved(found.version)
-            looked = time.monotonic()
+            read_at = time.monotonic()
         updated = self._ask("UPDATE", write.pfa_id, changes)
         if isinstance(updated, Failure):
             return updated
@@ -104,7 +109,7 @@ class ScreenWriter:
         return Applied(updated.version, updated.stamp, record)
 
     def unwritable(self, changes: Mapping[str, Any]) -> str:
-        """Why these changes cannot be sent as they are meant; empty when they can."""
+        """Return why these changes cannot be sent exactly; empty when they can."""
         missing = next((name for name in changes if name not in self._names), "")
         if missing:
             return f"{missing} cannot be written: the screen has no field for it"
@@ -115,7 +120,7 @@ class ScreenWriter:
         return not_applied(found) if isinstance(found, Failure) else found
 
     def _ask(self, action: str, pfa_id: str, changes: Mapping[str, Any]) -> _Document | Failure:
-        """One call of the service; its troubles are those of an UPDATE."""
+        """Call the service; a failure is that of an UPDATE."""
         body = exact_json.dumps(self._question(action, pfa_id, changes)).encode()
         answer = self._http.request("POST", SCREEN_PATH, body)
         if isinstance(answer, Failure):
@@ -123,11 +128,11 @@ class ScreenWriter:
         if answer.status == 409:
             return self._http.refused(answer)
         try:
-            told = exact_json.loads_strict(answer.body.decode())
+            content = exact_json.loads_strict(answer.body.decode())
         except (exact_json.JsonFault, UnicodeDecodeError):
-            return protocol_trouble("PEMS's answer is no JSON", written=True)
-        alert = self._http.censored(error_alert(told))
-        return _alerted(alert) if alert else _document(told)
+            return protocol_failure("PEMS's answer is not JSON", written=True)
+        alert = self._http.censored(error_alert(content))
+        return _alerted(alert) if alert else _document(content)
 
     def _question(self, action: str, pfa_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         key = {"pfaId": pfa_id, "organization": self._profile.organization}
@@ -146,21 +151,21 @@ class ScreenWriter:
 
 
 def _alerted(message: str) -> Failure:
-    """What an alert means; PEMS tells its kinds apart by words only."""
-    told, words = f"PEMS answered with an error: {shorten(message, MAX_WORDS)}", message.lower()
+    """Convert an alert to a failure; alerts differ by their words only."""
+    reason, words = f"PEMS answered with an error: {shorten(message, MAX_WORDS)}", message.lower()
     if "not found" in words:
-        return Failure(FaultCode.NOT_FOUND, told, RetryAdvice.NONE)
+        return Failure(FaultCode.NOT_FOUND, reason, RetryAdvice.NONE)
     if "authoriz" in words or "not a valid value" in words:
-        return Failure(FaultCode.PEMS_REJECTED, told, RetryAdvice.NONE)
-    return Failure(FaultCode.PEMS_REJECTED, told, RetryAdvice.RETRY, maybe_applied=True)
+        return Failure(FaultCode.PEMS_REJECTED, reason, RetryAdvice.NONE)
+    return Failure(FaultCode.PEMS_REJECTED, reason, RetryAdvice.RETRY, maybe_applied=True)
 
 
-def _document(told: Any) -> _Document | Failure:
+def _document(content: Any) -> _Document | Failure:
     try:
-        service = told["Result"]["ResultData"]["UserDefinedScreenService"]
+        service = content["Result"]["ResultData"]["UserDefinedScreenService"]
         values = {pair[_NAME]: pair.get(_VALUE) for pair in service[_LIST][_PAIR]}
         version = read_moment(service["DATEUPDATED"])
         by = (service.get("UPDATEDBY") or {}).get("USERCODE")
     except (KeyError, TypeError, AttributeError, ScreenFault):
-        return protocol_trouble("PEMS's answer is none of a screen", written=True)
+        return protocol_failure("PEMS's answer is not an answer of a screen", written=True)
     return _Document(version, by if isinstance(by, str) else "", values)

@@ -1,4 +1,4 @@
-"""The typed values of the user-defined-screen service, there and back, each with all its digits."""
+"""The typed values of the user-defined-screen service, read and written with all their digits."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 class ScreenFault(ValueError):
-    """A value that is none of its form."""
+    """A value of another form than its field's."""
 
 
 def offset_minutes(timezone: str) -> int:
-    """Minutes east of UTC of a zone such as `-0500`.
+    """Return the minutes east of UTC of a zone such as `-0500`.
 
     Raises:
-        ScreenFault: It is no zone.
+        ScreenFault: The zone is invalid.
     """
     match = _OFFSET.fullmatch(timezone)
     if not match:
-        raise ScreenFault(f"{shorten(timezone)} is no zone such as -0500")
+        raise ScreenFault(f"invalid zone {shorten(timezone)}, use one such as -0500")
     minutes = int(match[2]) * 60 + int(match[3])
     return -minutes if match[1] == "-" else minutes
 
 
 def write_typed(field: Field, value: Any, timezone: str) -> dict[str, Any] | None:
-    """A value as the screen takes it; null clears the field."""
+    """Convert a value to what the screen takes; null clears the field."""
     if value is None:
         return None
     if field.kind is Kind.MONEY:
@@ -50,45 +50,47 @@ def write_typed(field: Field, value: Any, timezone: str) -> dict[str, Any] | Non
 
 
 def read_typed(field: Field, value: Any, offset: int) -> Any:
-    """A value as the record holds it, None where the screen shows nothing; not cast yet.
+    """Convert a value of the screen, None where it shows nothing; not cast yet.
 
     Args:
         offset: Minutes east of UTC of the zone whose midnights PEMS's dates are.
 
     Raises:
-        ScreenFault: It is not of the form of the field's kind.
+        ScreenFault: It has another form than the field's kind.
     """
     form = {Kind.MONEY: "NUMERICDATA", Kind.DATE: "DATETIMEDATA"}.get(field.kind, "TEXTDATA")
     if value is None:
         return None
     if not isinstance(value, Mapping) or form not in value:
-        raise ScreenFault(f"{field.name} is no {form}")
-    told = value[form]
-    if told is None:
+        raise ScreenFault(f"{field.name} is not a {form}")
+    content = value[form]
+    if content is None:
         return None
     if form == "TEXTDATA":
-        return _read_text(field, told)
-    if not isinstance(told, Mapping):
-        raise ScreenFault(f"{field.name} is no {form}")
-    return _read_number(field, told) if form == "NUMERICDATA" else _read_day(field, told, offset)
+        return _read_text(field, content)
+    if not isinstance(content, Mapping):
+        raise ScreenFault(f"{field.name} is not a {form}")
+    if form == "NUMERICDATA":
+        return _read_number(field, content)
+    return _read_day(field, content, offset)
 
 
-def read_moment(told: Any) -> str:
-    """The milliseconds since 1970 of a moment, empty where there is none.
+def read_moment(value: Any) -> str:
+    """Return the milliseconds since 1970 of a moment, empty where there is none.
 
     Raises:
-        ScreenFault: It holds none.
+        ScreenFault: The value has another form.
     """
-    if told is None:
+    if value is None:
         return ""
-    if not isinstance(told, Mapping):
-        raise ScreenFault("a moment is no object")
-    milliseconds = _milliseconds("DATEUPDATED", told)
+    if not isinstance(value, Mapping):
+        raise ScreenFault("a moment is not an object")
+    milliseconds = _milliseconds("DATEUPDATED", value)
     return "" if milliseconds is None else str(milliseconds)
 
 
 def stamp_of(version: str) -> str:
-    """Milliseconds since 1970 as RFC 3339 in UTC with all three decimals; empty for none."""
+    """Format milliseconds since 1970 as RFC 3339 in UTC with three decimals; empty for none."""
     if not version:
         return ""
     try:
@@ -99,21 +101,21 @@ def stamp_of(version: str) -> str:
 
 
 def _write_number(value: int | Decimal) -> dict[str, Any]:
-    # Never with an exponent; the number of decimals is the value's own, or PEMS would round it.
+    # Without an exponent; PEMS rounds to NUMOFDEC, which therefore is the value's own.
     number = Decimal(format(Decimal(value), "f"))
     exponent = number.as_tuple().exponent
     return {
         "VALUE": number.copy_abs(),
         "NUMOFDEC": -exponent if isinstance(exponent, int) else 0,
         "SIGN": "-" if number < 0 else "+",
-        "CURRENCY": "XXX",  # ISO 4217 for none; the service wants it said
+        "CURRENCY": "XXX",  # ISO 4217 for none; the service requires it
         "DRCR": "D",
         "qualifier": "OTHER",
     }
 
 
 def _write_day(day: date, timezone: str) -> dict[str, Any]:
-    """Midnight in the zone: the year holds the milliseconds since 1970, the rest is the local day."""
+    """Write midnight in the zone: YEAR is milliseconds since 1970, the rest is the local day."""
     days = day.toordinal() - _EPOCH_DAY
     return {
         "YEAR": days * _DAY - offset_minutes(timezone) * _MINUTE,
@@ -128,19 +130,19 @@ def _write_day(day: date, timezone: str) -> dict[str, Any]:
     }
 
 
-def _read_text(field: Field, told: Any) -> Any:
-    if not isinstance(told, str):
-        raise ScreenFault(f"{field.name} is no TEXTDATA")
+def _read_text(field: Field, value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ScreenFault(f"{field.name} is not a TEXTDATA")
     if field.kind is not Kind.FLAG:
-        return told
-    flag = read_text(field, told)
+        return value
+    flag = read_text(field, value)
     if isinstance(flag, Wrong):
         raise ScreenFault(f"{field.name} {flag.reason}")
     return flag
 
 
-def _read_number(field: Field, told: Mapping[str, Any]) -> int | Decimal | None:
-    value = told.get("VALUE")
+def _read_number(field: Field, content: Mapping[str, Any]) -> int | Decimal | None:
+    value = content.get("VALUE")
     if value is None:
         return None
     try:
@@ -148,47 +150,50 @@ def _read_number(field: Field, told: Mapping[str, Any]) -> int | Decimal | None:
     except ArithmeticError:
         number = None
     if isinstance(number, bool) or not isinstance(number, int | Decimal):
-        raise ScreenFault(f"{field.name} is no number")
-    return -number if told.get("SIGN") == "-" and number else number
+        raise ScreenFault(f"{field.name} is not a number")
+    return -number if content.get("SIGN") == "-" and number else number
 
 
-def _read_day(field: Field, told: Mapping[str, Any], offset: int) -> str | None:
-    """The day that begins at those milliseconds in PEMS's zone. Where MONTH and DAY are told and
-    say another one, it is the day of the value's own zone or of UTC that agrees with them."""
-    milliseconds = _milliseconds(field.name, told)
+def _read_day(field: Field, content: Mapping[str, Any], offset: int) -> str | None:
+    """Read the day that begins at those milliseconds in PEMS's zone.
+
+    Where MONTH and DAY say another one, it is the day of the value's own zone, or of UTC, that agrees
+    with them.
+    """
+    milliseconds = _milliseconds(field.name, content)
     if milliseconds is None:
         return None
-    parts = tuple(str(told.get(name) or "").lstrip("0") for name in ("MONTH", "DAY"))
-    days = [_local_day(milliseconds, minutes) for minutes in (offset, *_own_offset(told), 0)]
+    parts = tuple(str(content.get(name) or "").lstrip("0") for name in ("MONTH", "DAY"))
+    days = [_local_day(milliseconds, minutes) for minutes in (offset, *_own_offset(content), 0)]
     if not all(parts):
         days = days[:1]
     for day in days:
         if day and (not all(parts) or parts == (str(day.month), str(day.day))):
             return day.isoformat()
     raise ScreenFault(
-        f"{field.name} is no day of the calendar, or MONTH and DAY are of another than YEAR"
+        f"{field.name} is not a valid date, or MONTH and DAY are of another one than YEAR"
     )
 
 
 def _local_day(milliseconds: int, offset: int) -> date | None:
-    """The day there at that moment, None outside of the calendar."""
+    """Return the day at that moment in that zone, None outside of the calendar."""
     try:
         return date.fromordinal((milliseconds + offset * _MINUTE) // _DAY + _EPOCH_DAY)
     except (ValueError, OverflowError):
         return None
 
 
-def _own_offset(told: Mapping[str, Any]) -> list[int]:
+def _own_offset(content: Mapping[str, Any]) -> list[int]:
     try:
-        return [offset_minutes(str(told.get("TIMEZONE")))]
+        return [offset_minutes(str(content.get("TIMEZONE")))]
     except ScreenFault:
         return []
 
 
-def _milliseconds(name: str, told: Mapping[str, Any]) -> int | None:
-    value = told.get("YEAR")
+def _milliseconds(name: str, content: Mapping[str, Any]) -> int | None:
+    value = content.get("YEAR")
     if value is None:
         return None
     if isinstance(value, bool) or not _WHOLE.fullmatch(str(value)):
-        raise ScreenFault(f"{name} holds no milliseconds")
+        raise ScreenFault(f"{name} has no milliseconds")
     return int(str(value))

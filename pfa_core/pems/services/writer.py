@@ -1,4 +1,4 @@
-"""Writing records to PEMS, one at a time, by the service that the profile chooses."""
+"""The writer of records to PEMS, by the service that the profile chooses."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pfa_core.pems.services.screen import ScreenWriter
 
 
 class Writer(Protocol):
-    """One service of PEMS that takes changes; every method is one attempt, from any thread."""
+    """A service of PEMS that takes changes; every method is one attempt, from any thread."""
 
     @property
     def reads_first(self) -> bool:
-        """Whether a record has to be read right before it is written."""
+        """Return whether a record has to be read right before it is written."""
         ...
 
     def read(self, pfa_id: str) -> Reading | Failure:
-        """The record as PEMS holds it now."""
+        """Read the record as PEMS holds it now."""
         ...
 
     def write(self, write: Write) -> Applied | Moved | Failure:
@@ -31,7 +31,7 @@ class Writer(Protocol):
         ...
 
     def unwritable(self, changes: Mapping[str, Any]) -> str:
-        """Why these changes cannot be sent as they are meant; empty when they can."""
+        """Return why these changes cannot be sent exactly; empty when they can."""
         ...
 
 
@@ -39,7 +39,7 @@ class Writer(Protocol):
 def open_writer(
     profile: PemsProfile, concurrency: int = 1, *, clock: Clock = utc_now
 ) -> Iterator[Writer]:
-    """The profile's writer, with as many connections as there will be threads.
+    """Open the profile's writer, with a connection for each thread.
 
     Raises:
         ConfigInvalid: A header's value that HTTP cannot carry.
