@@ -75,7 +75,7 @@ def _guess(path: str, first: bytes) -> str:
 
 
 def _is_whole(line: str, *, by_name: bool) -> bool:
-    """Return whether the first line of a file is the whole file and not its first record.
+    """Return whether the first line of a file is all of it, not its first record.
 
     A file with a name in `.json` is JSON unless it begins with a record.
     """
@@ -124,7 +124,7 @@ def _json_records(text: str, name: str, chosen: str) -> Iterator[RawRecord | Gri
 
 
 def _inner_list(value: Any, name: str) -> list[Any]:
-    """Return the records of `{"data": […]}`, which `pfa list -o json` writes, or one bare record."""
+    """Return the records of `{"data": […]}` of `pfa list -o json`, or a bare record."""
     if isinstance(value, Mapping) and isinstance(value.get("data"), list):
         return value["data"]
     if isinstance(value, Mapping) and "pfaId" in value:

@@ -1,4 +1,4 @@
-"""Delta files: JSON (an object, a bare array, one modification), JSONL or CSV → changes.
+"""Delta files: JSON (an object, an array, one modification), JSONL, CSV → changes.
 
 An invalid file ends the reading; faults of single modifications are collected.
 """
@@ -157,9 +157,10 @@ def _try_jsonl(text: str, name: str) -> list[tuple[str, Any]] | None:
 
 
 def _csv_items(text: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read the rows of a CSV: pfaId, changeReason, expectedVersion and the fields to change.
+    """Read the rows of a CSV.
 
-    An empty cell leaves its field alone, `null` clears it.
+    Columns: pfaId, changeReason, expectedVersion and the fields to change. An empty cell leaves its
+    field unchanged, `null` clears it.
     """
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:

@@ -1,4 +1,4 @@
-"""Inputs that a user names: a path, or `-` for standard input; plain or gzip, always UTF-8."""
+"""Inputs by path, or `-` for standard input; plain or gzip, always UTF-8."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def read_text(path: str, stdin: BinaryIO | None = None) -> str:
 
 
 def decode(content: bytes, name: str, line: int | None = None) -> str:
-    """Decode bytes; `line` is the number of the only line given, None for a whole input."""
+    """Decode bytes; `line` is the number of a single line, None for a whole input."""
     if line in (None, 1):
         content = content.removeprefix(codecs.BOM_UTF8)
     try:
@@ -142,7 +142,7 @@ def _peekable(file: BinaryIO) -> BinaryIO:
 
 
 def _unzipped(file: BinaryIO) -> BinaryIO:
-    """Return the file, or its decompressed content; closing that does not close the file."""
+    """Return the file, or its decompressed content, whose closing keeps it open."""
     if _begins_as_gzip(file):
         return cast("BinaryIO", gzip.GzipFile(fileobj=file, mode="rb"))
     return file

@@ -19,7 +19,7 @@ class WriterKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GridSettings:
-    """The grid that is pulled: its name and id in PEMS, the rows that a request asks for."""
+    """The grid that is pulled: its name and id in PEMS, the rows of a request."""
 
     name: str = "CUPFAG"
     id: str = "100541"
@@ -28,7 +28,7 @@ class GridSettings:
 
 @dataclass(frozen=True, slots=True)
 class ScreenSettings:
-    """The user-defined screen: its name, and the zone whose midnights its dates are (`-0500`)."""
+    """The user-defined screen: its name, the zone of its dates (`-0500`)."""
 
     name: str = "CUPFA2"
     timezone: str = "-0500"

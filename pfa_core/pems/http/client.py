@@ -1,4 +1,4 @@
-"""The HTTP client of PEMS: pooled connections, one attempt a request, failures as values.
+"""The HTTP client of PEMS: one attempt a request, failures as values.
 
 The only module that imports urllib3. Retries are up to the operations, which alone know what a repeated
 request may do.
@@ -225,7 +225,7 @@ def _network_failure(error: HTTPError, timeout: float) -> Failure:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return the error, its causes and contexts, and errors that urllib3 keeps as arguments."""
+    """Return the error and its causes, those that urllib3 keeps as arguments too."""
     found: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:

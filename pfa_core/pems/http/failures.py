@@ -30,7 +30,7 @@ def refusal(
     now: datetime,
     secrets: Sequence[str] = (),
 ) -> Failure:
-    """Return the failure that a status means, with the message of PEMS if there is one.
+    """Return the failure that a status means, with the message of PEMS if any.
 
     Args:
         secrets: Texts that are removed from that message.
@@ -68,9 +68,9 @@ def protocol_failure(
 
 
 def retry_after(text: str | None, now: datetime) -> float | None:
-    """Return the seconds to wait by a Retry-After header, 0 to an hour; None for an invalid one.
+    """Return the seconds to wait by a Retry-After header, None for an invalid one.
 
-    The header is a number of seconds or an HTTP date (RFC 9110, 10.2.3).
+    At most an hour. The header is a number of seconds or an HTTP date (RFC 9110, 10.2.3).
     """
     value = (text or "").strip()
     if value.isascii() and value.isdigit():

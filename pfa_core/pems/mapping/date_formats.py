@@ -26,7 +26,7 @@ class DateFormatFault(ValueError):
 
 
 class DateFormat:
-    """A format of yyyy, MM or MMM, dd, and HH, mm, ss, SSS; the time of day is ignored.
+    """A format of yyyy, MM or MMM, dd, and HH, mm, ss, SSS, which are ignored.
 
     Raises:
         DateFormatFault: The format is invalid.
@@ -48,7 +48,7 @@ class DateFormat:
         self._pattern = re.compile(pattern, re.ASCII)
 
     def parse(self, text: str) -> str:
-        """Return the day of a text as YYYY-MM-DD, empty for another format or an invalid day."""
+        """Return the day of a text as YYYY-MM-DD, empty for an invalid one."""
         match = self._pattern.fullmatch(text.strip())
         if not match:
             return ""

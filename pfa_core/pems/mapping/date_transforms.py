@@ -41,12 +41,12 @@ def _format(parameters: Any) -> DateFormat:
 
 
 def date_add(parameters: Any) -> Step:
-    """Make the step that adds days, months or years; the last day of a month at most."""
+    """Make the step that adds days, months or years, within the month's days."""
     return _shifted(parameters, 1)
 
 
 def date_subtract(parameters: Any) -> Step:
-    """Make the step that subtracts days, months or years; the last day of a month at most."""
+    """Make the step that subtracts days, months or years, within the month's days."""
     return _shifted(parameters, -1)
 
 

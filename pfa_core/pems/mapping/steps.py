@@ -86,7 +86,7 @@ class Chain:
 
 
 def same(text: str) -> str:
-    """Return the text: the inverse of a transform that changes only how a value is written."""
+    """Return the text: the inverse of a transform that only formats a value."""
     return text
 
 

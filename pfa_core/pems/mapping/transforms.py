@@ -1,4 +1,4 @@
-"""Transforms of values between PEMS and the mirror, with an inverse where there is one.
+"""Transforms of values between PEMS and the mirror, reversible where possible.
 
 Steps work on text, as the grid has it; numbers are exact decimals. A value that a step cannot read
 passes unchanged, so that the cast refuses its record with the original value in the message.
@@ -34,7 +34,7 @@ _EXACT = Context(prec=120)
 
 
 def read_step(spec: Any) -> Step:
-    """Read a step of a field map: `"trim"`, or a name with parameters: `{multiply = "4.345"}`.
+    """Read a step of a field map: `"trim"`, or `{multiply = "4.345"}`.
 
     Raises:
         TransformFault: The transform is unknown, or has other parameters.
@@ -58,7 +58,7 @@ def read_step(spec: Any) -> Step:
 
 
 def _plain(change: Callable[[str], str], scope: Scope = Scope.VALUE) -> Callable[[Any], Step]:
-    """Return the maker of a transform without parameters that only changes how a value is written."""
+    """Return the maker of a transform without parameters that only formats a value."""
 
     def make(parameters: Any) -> Step:
         if parameters is not None:

@@ -24,7 +24,7 @@ _GRAMMAR = (
 
 
 class Kind(StrEnum):
-    """Name a fault. Of those that answer, only the last three let the request be applied first."""
+    """Name a fault; only with the last three the request is applied first."""
 
     LATENCY = "latency"
     TOO_MANY = "429"
@@ -154,7 +154,10 @@ class _Counted:
 
 @dataclass(slots=True)
 class FaultBox:
-    """The rules in force. One seed and one order of requests strike the same requests again."""
+    """The rules in force.
+
+    The same seed and the same order of requests strike the same requests.
+    """
 
     seed: int = 0
     _rules: list[_Counted] = field(default_factory=list)
@@ -162,7 +165,7 @@ class FaultBox:
     _random: random.Random = field(default_factory=random.Random)
 
     def set(self, rules: Iterable[FaultRule | str], seed: int | None = None) -> None:
-        """Replace all rules; counts and chance begin anew, with the old seed unless one is given."""
+        """Replace all rules, and reset counts and chance; None keeps the seed."""
         parsed = [parse_fault(rule) if isinstance(rule, str) else rule for rule in rules]
         with self._lock:
             self.seed = self.seed if seed is None else seed

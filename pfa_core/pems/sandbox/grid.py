@@ -1,4 +1,4 @@
-"""The sandbox's grid service: sorted, filtered pages of rows in one of the shapes PEMS answers in."""
+"""The grid service of the sandbox: sorted, filtered pages of rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RowShape(StrEnum):
 
 
 class Totals(StrEnum):
-    """Name how the grid gives its total: as text, as a number under another name, or not at all."""
+    """Name how the grid gives its total: as text, as a number, or not at all."""
 
     TEXT = "text"
     ROWS = "rows"
@@ -154,7 +154,7 @@ def alert_response(message: str, name: str = "SANDBOX") -> Response:
 
 
 def _cell_texts(field_map: Mapping[str, str], shape: RowShape) -> list[tuple[str, str]]:
-    """Return each field with the text that begins its cell, which is the same in every row."""
+    """Return each field with the text that begins its cell in every row."""
     alias_key, value_key = ("ALIAS_NAME", "VALUE") if shape is RowShape.CELL else ("n", "value")
     return [
         (name, f'{{"{alias_key}":{encode_basestring(alias)},"{value_key}":')
@@ -163,7 +163,7 @@ def _cell_texts(field_map: Mapping[str, str], shape: RowShape) -> list[tuple[str
 
 
 def _text(name: str, value: Any) -> str:
-    """Format a value as the grid does: flags Y and N, the source in capitals, all digits of money."""
+    """Format a value as the grid does: flags as Y and N, the source in capitals."""
     if isinstance(value, bool):
         return "Y" if value else "N"
     if isinstance(value, Decimal):
@@ -206,7 +206,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def _test(name: str, operator: str, asked: str) -> _Test:
-    """Make the test of a filter: text compares as text, money as numbers, stamps as moments."""
+    """Make the test of a filter: text, numbers or moments are compared."""
     compare = _OPERATORS[operator]
     if operator == "BEGINS":
         return lambda record: compare(_text(name, record.data.get(name) or ""), asked)
@@ -223,7 +223,7 @@ def _test(name: str, operator: str, asked: str) -> _Test:
 
 
 def _comparable(name: str, value: Any, *, read: bool = False) -> Any:
-    """Convert a held value, or with `read` the text of a filter, to compare; None: incomparable."""
+    """Convert a held value, or with `read` the text of a filter, to compare."""
     if name == "pemsVersion":
         return instant(value)
     field = FIELDS[name]

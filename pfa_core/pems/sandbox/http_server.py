@@ -1,4 +1,4 @@
-"""The HTTP/1.1 server of the sandbox: keep-alive connections, a thread each, failures on request.
+"""The HTTP/1.1 server of the sandbox: a thread a connection, failures on request.
 
 Written by hand because `http.server` spends half of a small request's time on headers: a slow sandbox
 would be what a benchmark of the writer measures.

@@ -1,7 +1,7 @@
-"""The journal of the sandbox: a file to which every change is appended before it is acknowledged.
+"""The journal of the sandbox: a file to which changes are appended.
 
-What a process wrote to a file survives its kill, so that a killed sandbox loses nothing. A power cut may
-lose the last writes: the file is not synchronized to the disk.
+Every change is appended before it is acknowledged. What a process wrote to a file survives its kill, so
+that a killed sandbox loses nothing. A power cut may lose the last writes: the file is not synchronized to the disk.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Journal:
             self._descriptor = None
 
     def read(self) -> Iterator[Any]:
-        """Yield what was appended, in order; remove a last line that a kill left incomplete."""
+        """Yield what was appended, in order; remove an incomplete last line."""
         if self._descriptor is None or self.path is None:
             return
         with self.path.open("rb") as file:

@@ -13,7 +13,7 @@ RecordKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRecord:
-    """A record as PEMS holds it; `changed` has the version of each field's last change."""
+    """A record as PEMS holds it; `changed`: the version of a field's last change."""
 
     pfa_id: str
     organization: str

@@ -32,8 +32,8 @@ def put_record(
 ) -> Response:
     """Change a record if it is at the version that the request is based on.
 
-    An idempotency key repeats its first answer, whether that applied the change or refused it; an invalid
-    body does not use its key.
+    An idempotency key repeats its first answer, whether that applied the change or refused it; a
+    request with an invalid body does not use its key.
     """
     content = _read_body(body, organization, pfa_id)
     key = request.headers.get("idempotency-key", "") if with_keys else ""

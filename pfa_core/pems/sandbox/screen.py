@@ -1,4 +1,4 @@
-"""The user-defined-screen service of the sandbox: typed values, no versions, faults as alerts."""
+"""The user-defined-screen service of the sandbox: typed values, no versions."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class _Alert(Exception):
 class Screen:
     """The screen over the records of a state.
 
-    An UPDATE changes the record at any version: the service has none, a client can only read DATEUPDATED
-    before.
+    An UPDATE changes the record at any version: the service has none, a client can only read
+    DATEUPDATED before.
     """
 
     def __init__(self, state: State, screen_map: Mapping[str, str] = DEFAULT_SCREEN_MAP) -> None:
@@ -143,7 +143,7 @@ _FORMS = {Kind.MONEY: "NUMERICDATA", Kind.DATE: "DATETIMEDATA"}
 
 
 def _read_typed(field: Field, value: Any) -> Any | Wrong:
-    """Read a value to store, in the form of the field's kind; null, absent or empty clears."""
+    """Read a value to store, in the form of the field's kind; null clears."""
     form = _FORMS.get(field.kind, "TEXTDATA")
     if value is not None and (not isinstance(value, dict) or form not in value):
         return Wrong(FaultCode.INVALID_TYPE, f"{form} is expected")
@@ -172,19 +172,19 @@ def _read_number(field: Field, content: Mapping[str, Any]) -> Any | Wrong:
     return read_value(field, int(signed) if decimals == 0 else signed)
 
 
-def _read_date(field: Field, told: Mapping[str, Any]) -> Any | Wrong:
-    """The day of the epoch milliseconds in YEAR; MONTH and DAY, where told, must agree with it."""
-    milliseconds = told.get("YEAR")
+def _read_date(field: Field, content: Mapping[str, Any]) -> Any | Wrong:
+    """Read the day of the milliseconds in YEAR; MONTH and DAY must agree with it."""
+    milliseconds = content.get("YEAR")
     if milliseconds is None:
         return read_value(field, None)
     try:
-        zone = datetime.strptime(str(told.get("TIMEZONE") or "+0000"), "%z").tzinfo
+        zone = datetime.strptime(str(content.get("TIMEZONE") or "+0000"), "%z").tzinfo
         moment = _EPOCH + timedelta(milliseconds=int(str(milliseconds)))
         local = moment.astimezone(zone)
     except (ValueError, OverflowError):
-        return Wrong(FaultCode.INVALID_TYPE, "YEAR holds no milliseconds, or TIMEZONE is no zone")
+        return Wrong(FaultCode.INVALID_TYPE, "YEAR has no milliseconds, or TIMEZONE is invalid")
     for day in (local, moment):
-        parts = (told.get("MONTH", day.month), told.get("DAY", day.day))
+        parts = (content.get("MONTH", day.month), content.get("DAY", day.day))
         if tuple(map(str, parts)) == (str(day.month), str(day.day)):
             return read_value(field, day.date().isoformat())
     return Wrong(FaultCode.INVALID_TYPE, "MONTH and DAY are of another day than YEAR")

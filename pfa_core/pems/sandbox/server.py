@@ -26,14 +26,7 @@ from pfa_core.pems.sandbox.screen import DEFAULT_SCREEN_MAP, Screen
 from pfa_core.pems.sandbox.service import Access, Service
 from pfa_core.pems.sandbox.state import State
 
-__all__ = [
-    "LogEntry",
-    "Outcome",
-    "RowShape",
-    "Sandbox",
-    "StoredRecord",
-    "Totals",
-]
+__all__ = ["LogEntry", "Outcome", "RowShape", "Sandbox", "StoredRecord", "Totals"]
 SHOWN_FAULTS = 20
 
 
@@ -182,7 +175,7 @@ class Sandbox:
         rest.remove_record(self._state, self._organization(organization), pfa_id)
 
     def load(self, records: Iterable[Baseline]) -> int:
-        """Load baseline records; known ones are not changed, so a state survives a restart.
+        """Load baseline records; known ones are not changed: a state survives a restart.
 
         Args:
             records: As a baseline file holds them; one without an organization gets the sandbox's.

@@ -85,7 +85,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything behind the addresses of the sandbox; `wait` sleeps, and may return early."""
+    """Everything behind the addresses of the sandbox; `wait` may return early."""
 
     state: State
     faults: FaultBox

@@ -23,7 +23,7 @@ from pfa_core.pems.sandbox.records import (
 
 
 class State:
-    """Records and log, in memory and in a journal. Every method may be called from any thread."""
+    """Records and log, in memory and in a journal; safe to use from any thread."""
 
     def __init__(self, path: Path | None, clock: Clock) -> None:
         self._clock = clock
@@ -73,7 +73,9 @@ class State:
         return len(new)
 
     def judge(self, write: Write) -> tuple[LogEntry, StoredRecord | None]:
-        """Apply a write, refuse it, or replay its first answer; the entry is then in the journal.
+        """Apply a write, refuse it, or replay its first answer.
+
+        The entry is in the journal before this returns.
 
         Returns:
             The entry, and the record as the write left it.
@@ -193,7 +195,7 @@ def _entry_line(entry: LogEntry) -> dict[str, Any]:
 
 
 def _shallow(value: StoredRecord | LogEntry | Write) -> dict[str, Any]:
-    """Convert to a dictionary as `dataclasses.asdict`, without its deep copies, which are slow."""
+    """Convert to a dictionary as `dataclasses.asdict`, without its deep copies."""
     return {item.name: getattr(value, item.name) for item in fields(value)}
 
 

@@ -1,4 +1,4 @@
-"""Answers of the EAM grid: rows in either shape, totals under either name, alerts with HTTP 200."""
+"""Answers of the EAM grid: rows in either shape, totals under either name."""
 
 from __future__ import annotations
 

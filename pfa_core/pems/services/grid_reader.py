@@ -45,7 +45,7 @@ class GridReader:
             )
 
     def page(self, offset: int, size: int, *, since: datetime | None = None) -> GridPage | Failure:
-        """Read rows from an offset on, sorted by id; with `since` those modified from then on.
+        """Read rows from an offset on, by id; with `since` those modified from then on.
 
         Rows of the profile's organization have pfa's code of it. PEMS filters by the beginning of the
         code, so that rows of other organizations may be among them.

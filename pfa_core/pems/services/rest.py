@@ -33,7 +33,7 @@ class RestWriter:
         self._http, self._profile = http, profile
 
     def read(self, pfa_id: str) -> Reading | Failure:
-        """Read the record as PEMS holds it now; of its fields those that the service shows."""
+        """Read the record as PEMS holds it now, with the fields that the service shows."""
         answer = self._http.request("GET", _path(pfa_id))
         if isinstance(answer, Failure):
             return not_applied(answer)
@@ -50,7 +50,7 @@ class RestWriter:
         )
 
     def write(self, write: Write) -> Applied | Moved | Failure:
-        """Send a change; Moved where PEMS has another version by now ("" for an unknown one)."""
+        """Send a change; Moved ("" if unknown) where PEMS has another version by now."""
         refusal = self._unsendable(write)
         if refusal:
             return Failure(FaultCode.UNWRITABLE, refusal, RetryAdvice.NONE)
@@ -105,7 +105,7 @@ class RestWriter:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The health of PEMS: the seconds its answer took, and its failure, None where it is healthy."""
+    """The health of PEMS: the seconds its answer took, and its failure if any."""
 
     latency: float
     failure: Failure | None
@@ -150,7 +150,7 @@ _VERSION = re.compile(r"\d{1,18}", re.ASCII)
 
 
 def _version(value: Any) -> str:
-    """Return a version as text, empty for anything but a whole number of at most 18 digits."""
+    """Return a version as text, empty for anything but at most 18 digits."""
     if isinstance(value, bool):
         return ""
     text = str(value) if isinstance(value, int) and value.bit_length() < 64 else value

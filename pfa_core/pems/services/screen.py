@@ -1,4 +1,4 @@
-"""The user-defined-screen service of PEMS: typed values, DATEUPDATED as the only lock."""
+"""The user-defined-screen service of PEMS: typed values, locked by DATEUPDATED."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The typed values of the user-defined-screen service, read and written with all their digits."""
+"""The typed values of the user-defined-screen service, with all their digits."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def read_moment(value: Any) -> str:
 
 
 def stamp_of(version: str) -> str:
-    """Format milliseconds since 1970 as RFC 3339 in UTC with three decimals; empty for none."""
+    """Format milliseconds since 1970 as RFC 3339 in UTC; empty for none."""
     if not version:
         return ""
     try:
@@ -115,7 +115,7 @@ def _write_number(value: int | Decimal) -> dict[str, Any]:
 
 
 def _write_day(day: date, timezone: str) -> dict[str, Any]:
-    """Write midnight in the zone: YEAR is milliseconds since 1970, the rest is the local day."""
+    """Write midnight in the zone: YEAR is milliseconds since 1970."""
     days = day.toordinal() - _EPOCH_DAY
     return {
         "YEAR": days * _DAY - offset_minutes(timezone) * _MINUTE,

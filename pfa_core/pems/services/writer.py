@@ -15,7 +15,7 @@ from pfa_core.pems.services.screen import ScreenWriter
 
 
 class Writer(Protocol):
-    """A service of PEMS that takes changes; every method is one attempt, from any thread."""
+    """A service of PEMS that takes changes; a method is one attempt, from any thread."""
 
     @property
     def reads_first(self) -> bool:

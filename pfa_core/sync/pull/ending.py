@@ -1,4 +1,4 @@
-"""The end of a pull from PEMS: why it ended, its status and message, and the records marked missing."""
+"""The end of a pull from PEMS: its reason, status, message and missing records."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _brought_nothing(conn: Connection[Any], pull: GridPull, ending: Ending, inta
 
 
 def _missing(conn: Connection[Any], pull: GridPull, ending: Ending, store: PageStore) -> int:
-    """Mark what PEMS no longer has, and return how many that were; a dry run only counts."""
+    """Mark what PEMS no longer has; return how many. A dry run only counts."""
     if ending.reason is not StopReason.COMPLETE or not pull.is_full:
         return 0
     code, run = pull.organization_id, pull.run

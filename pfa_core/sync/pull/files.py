@@ -44,7 +44,7 @@ def pull_files(
     stop: threading.Event | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> PullResult:
-    """Make the mirror agree with baseline files: JSON, JSONL, CSV, saved PEMS grid answers.
+    """Make the mirror agree with files: JSON, JSONL, CSV, saved PEMS grid answers.
 
     One transaction: all or, when a file cannot be read to its end, nothing. A record that is
     refused is reported and does not fail the rest; unchanged records are not touched. Drafts stay.
@@ -130,7 +130,7 @@ def _result(run: ActiveRun, intake: Intake, merged: Merged, missing: int) -> Pul
 def _store(
     conn: Connection[Any], run: ActiveRun, files: _Files, intake: Intake
 ) -> tuple[Merged, int]:
-    """Store the records; return what became of them, and how many of the mirror did not arrive."""
+    """Store the records; return their counts, and how many mirror records are missing."""
     code = run.organization_id
     if mirror.is_empty(conn, code):
         members.lock_mirror(conn, code)
@@ -156,7 +156,7 @@ def _fill(conn: Connection[Any], run: ActiveRun, files: _Files, intake: Intake) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Files:
-    """The files to read; `copies` hold the content of those that can be read only once."""
+    """The files to read; `copies` hold those that can be read only once."""
 
     paths: Sequence[str]
     aliases: Mapping[str, str] | None

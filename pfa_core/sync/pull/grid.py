@@ -1,4 +1,4 @@
-"""A pull from PEMS: a thread fetches pages, this one checks them, another one stores them."""
+"""A pull from PEMS: one thread fetches pages, one checks, one stores them."""
 
 from __future__ import annotations
 

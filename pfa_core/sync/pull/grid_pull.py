@@ -53,7 +53,7 @@ class GridPull:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """An interrupted full pull that this one continues: its run, its start and where it got to."""
+    """An interrupted full pull that this one resumes: its run, start and position."""
 
     run_id: str
     began_at: datetime

@@ -1,8 +1,8 @@
-"""Checks of records before the mirror: each is accepted as JSON text, or refused with a reason."""
+"""Checks of records: each is accepted as JSON text, or refused with a reason."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,21 +56,18 @@ class Intake:
         self._count()
         if isinstance(item, Fault):
             return self.refuse(item)
-        accepted = self._as_text(item)
-        if accepted is None:
-            read = self._read(item)
-            if isinstance(read, Fault):
-                return self.refuse(read)
-            accepted = read
-        self.seen.add(accepted[0])
-        return accepted
+        as_text = item.textual and isinstance(item.value, dict)
+        return (self._as_text(item.value) if as_text else None) or self._read(item)
 
-    def take_row(self, row: Mapping[str, str], position: str) -> Accepted | None:
+    def take_row(self, row: dict[str, str], number: int) -> Accepted | None:
         """Take a row of the grid, which must name its organization."""
-        if row.get("organization"):
-            return self.take(RawRecord(row, position, textual=True))
         self._count()
-        return self.refuse(Fault(row.get("pfaId", ""), "organization", FOREIGN, UNOWNED, position))
+        if row.get("organization"):
+            accepted = self._as_text(row)
+            # The position is made only for a fault: a page has thousands of rows without one.
+            return accepted or self._read(RawRecord(row, _row_position(number), textual=True))
+        pfa_id, position = row.get("pfaId", ""), _row_position(number)
+        return self.refuse(Fault(pfa_id, "organization", FOREIGN, UNOWNED, position))
 
     def refuse(self, fault: Fault) -> None:
         """Count a refusal, and keep the first thousand."""
@@ -97,32 +94,38 @@ class Intake:
         if self.progress and self.number % PROGRESS_STEP == 0:
             self.progress(self.number)
 
-    def _as_text(self, item: RawRecord) -> Accepted | None:
-        """Convert a row of texts in one pass, without a fault to report; None where that fails."""
-        if not item.textual or not isinstance(item.value, dict):
+    def _as_text(self, row: dict[str, Any]) -> Accepted | None:
+        """Convert a row of texts in one pass; None where `_read` has to find a fault."""
+        text = self._rows.text(row)
+        if text is None or row["pfaId"] in self.seen or not _storable(text):
             return None
-        text = self._rows.text(item.value)
-        if text is None or item.value["pfaId"] in self.seen or not _storable(text):
-            return None
-        return item.value["pfaId"], text
+        self.seen.add(row["pfaId"])
+        return row["pfaId"], text
 
-    def _read(self, item: RawRecord) -> Accepted | Fault:
+    def _read(self, item: RawRecord) -> Accepted | None:
         record = read_record(item.value, self.organization_id, item.position, textual=item.textual)
         if isinstance(record, Fault):
-            return record
+            return self.refuse(record)
         pfa_id = record["pfaId"]
         if pfa_id in self.seen:
             reason = "is listed twice in this pull; the first one counts"
-            return Fault(pfa_id, "pfaId", FaultCode.DUPLICATE_RECORD, reason, item.position)
+            code = FaultCode.DUPLICATE_RECORD
+            return self.refuse(Fault(pfa_id, "pfaId", code, reason, item.position))
         text = exact_json.dumps(record)
         if not _storable(text):
             reason = "holds a character that cannot be stored"
-            return Fault(_printable(pfa_id), "", FaultCode.INVALID_TYPE, reason, item.position)
+            pfa_id = _printable(pfa_id)
+            return self.refuse(Fault(pfa_id, "", FaultCode.INVALID_TYPE, reason, item.position))
+        self.seen.add(pfa_id)
         return pfa_id, text
 
 
+def _row_position(number: int) -> str:
+    return f"PEMS row {number}"
+
+
 def end_pull(conn: Connection[Any], run: ActiveRun, result: PullResult) -> None:
-    """Write a pull's end into history and audit trail, and its refusals into the history."""
+    """Write a pull's end and refusals into the history, its end into the audit trail."""
     run.end(conn, result.status, result.counts(), result.message or None)
     outcomes = [_outcome(run, number, fault) for number, fault in enumerate(result.faults, 1)]
     runs.add_outcomes(conn, run.organization_id, run.run_id, outcomes, leases.clock(conn))
@@ -141,7 +144,7 @@ def _outcome(run: ActiveRun, number: int, fault: Fault) -> runs.NewOutcome:
 
 
 def _storable(text: str) -> bool:
-    """Return whether PostgreSQL can hold a JSON text: no NUL, no half of a surrogate pair."""
+    """Return whether PostgreSQL can hold a JSON text: no NUL, no lone surrogate."""
     if "\\u0000" in text:
         with suppress(exact_json.JsonFault):
             exact_json.refuse_unstorable(exact_json.loads(text))

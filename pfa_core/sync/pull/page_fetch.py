@@ -21,7 +21,7 @@ CLOCK_DRIFT = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A page as it came for a cursor; `asked_at` is the database's time before the request."""
+    """A page for a cursor; `asked_at` is the database's time before the request."""
 
     cursor: PageCursor
     page: GridPage
@@ -30,7 +30,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class PageFetcher:
-    """The way to a page; `clock` is when the database's time was read, by the monotonic clock."""
+    """A reader with retries; `clock`: the monotonic time of the run's `started_at`."""
 
     pull: GridPull
     reader: GridReader

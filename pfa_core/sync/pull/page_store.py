@@ -22,7 +22,10 @@ from pfa_core.sync.pull.paging import Store
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A page ready to be stored: accepted records, and the ids of all its rows of the organization."""
+    """A page ready to be stored.
+
+    `ids` are those of all its rows of the organization, accepted or refused.
+    """
 
     page: Page
     records: Sequence[Accepted]
@@ -36,7 +39,7 @@ def check_page(intake: Intake, step: Store, asked_at: datetime) -> Batch:
     records: list[Accepted] = []
     for number, row in enumerate(step.rows, step.offset + 1):
         if row.get("pfaId", "") not in step.known:
-            accepted = intake.take_row(row, f"PEMS row {number}")
+            accepted = intake.take_row(row, number)
             if accepted:
                 records.append(accepted)
     code = intake.organization_id

@@ -1,4 +1,4 @@
-"""The position of a pull in a grid whose rows move, as a pure machine of frozen values.
+"""The position of a pull in a grid whose rows shift: a pure value machine.
 
 A grid is asked by offset, while rows are inserted and deleted before it. Each request therefore begins
 with the last row of the page before: where another row comes back, the rows have shifted and a page is
@@ -26,8 +26,13 @@ class PagingFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The number of rows read so far, and the id of the last of them; `reread`: rows from here on were
-    read before, and the row before them is not known."""
+    """A place in the grid.
+
+    Args:
+        offset: The number of rows before it.
+        last_id: The id of the last of them.
+        reread: Rows from here on were read before, and the row before them is unknown.
+    """
 
     offset: int = 0
     last_id: str = ""
@@ -76,7 +81,7 @@ Step = Store | Rewind | Restart | End | Failed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageCursor:
-    """Where the next page begins, and what is needed to tell whether rows shifted before it.
+    """The position of the next page, with what shows whether rows shifted before it.
 
     Args:
         resumed_at: The offset at which an interrupted pull is resumed, 0 where none is.
@@ -92,17 +97,17 @@ class PageCursor:
 
     @property
     def overlap(self) -> int:
-        """The number of rows before the position that are asked for too, 0 or 1."""
+        """Return how many rows before the position are asked for too, 0 or 1."""
         return 1 if self.position.offset and not self.position.reread else 0
 
     @property
     def first_row(self) -> int:
-        """The offset to ask for."""
+        """Return the offset to ask for."""
         return self.position.offset - self.overlap
 
     @property
     def row_count(self) -> int:
-        """The number of rows to ask for."""
+        """Return the number of rows to ask for."""
         return self.page_size + self.overlap
 
     def next(self, page: GridPage) -> Step:
@@ -120,7 +125,7 @@ class PageCursor:
         return Store(self._behind(rows, ids, is_news=is_news), self.position.offset, rows, known)
 
     def _follows(self, rows: Sequence[Row]) -> bool:
-        """Whether no row that was there all the time lies between those read and these.
+        """Return whether no row that existed all the time was left out before these.
 
         A page read again follows when it holds a recent row: all rows before that one were read.
         """
