@@ -55,7 +55,7 @@ def values(found):
     ids=range(11),
 )
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, lambda raw: gzip.compress(BOM + raw)])
-def test_json_and_jsonl_are_told_apart_whatever_the_wrapping(tmp_path, content, name, pack):
+def test_json_and_jsonl_are_distinguished_whatever_the_wrapping(tmp_path, content, name, pack):
     found = read(tmp_path, pack(content.encode()), name)
     assert values(found) == [READ_ONE, TWO]
     assert all(not item.textual for _, item in found)
@@ -94,8 +94,8 @@ def test_a_record_s_own_field_called_data_is_no_wrapping(tmp_path):
 
 
 def test_what_our_own_csv_adds_to_a_record_is_left_out(tmp_path):
-    ours = "pfaId,model,syncState,sessionId,version,modifiedAt,modifiedBy\nP-1,a,draft,s,1,,ann\n"
-    assert values(read(tmp_path, ours, "a.csv")) == [{"pfaId": "P-1", "model": "a"}]
+    own = "pfaId,model,syncState,sessionId,version,modifiedAt,modifiedBy\nP-1,a,draft,s,1,,ann\n"
+    assert values(read(tmp_path, own, "a.csv")) == [{"pfaId": "P-1", "model": "a"}]
     odd = "pfaId,version\nP-1,7\n"
     assert values(read(tmp_path, odd, "a.csv")) == [{"pfaId": "P-1", "version": "7"}]
 
@@ -166,7 +166,7 @@ def test_a_row_with_another_number_of_cells_or_a_nul_is_a_fault_and_no_end(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("content", "name", "told"),
+    ("content", "name", "message"),
     [
         ("", "a.json", "is empty"),
         ("", "a.jsonl", "is empty"),
@@ -187,10 +187,10 @@ def test_a_row_with_another_number_of_cells_or_a_nul_is_a_fault_and_no_end(tmp_p
     ],
     ids=range(16),
 )
-def test_a_file_that_is_not_of_its_format_is_refused_as_a_whole(tmp_path, content, name, told):
+def test_a_file_that_is_not_of_its_format_is_refused_as_a_whole(tmp_path, content, name, message):
     with pytest.raises(InvalidData) as caught:
         read(tmp_path, content, name)
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_header_that_no_database_holds_is_refused(tmp_path):

@@ -177,7 +177,7 @@ def test_a_version_of_other_digits_is_a_fault(tmp_path, version):
         ),
     ],
 )  # fmt: skip
-def test_every_fault_of_a_modification_s_shape_is_told(item, faults):
+def test_every_fault_of_a_modification_s_shape_is_reported(item, faults):
     found = read_change(item, "line 7")
     assert isinstance(found, list)
     assert [(fault.field, fault.code) for fault in found] == faults
@@ -210,7 +210,7 @@ def test_faults_of_single_modifications_are_gathered_beside_the_good_ones():
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("", "is empty"),
         (" \n\t\n", "is empty"),
@@ -240,16 +240,16 @@ def test_faults_of_single_modifications_are_gathered_beside_the_good_ones():
     ],
     ids=range(25),
 )
-def test_a_file_of_another_shape_is_refused_as_a_whole(content, told):
+def test_a_file_of_another_shape_is_refused_as_a_whole(content, message):
     with pytest.raises(InvalidData) as caught:
         read(content)
-    assert told in caught.value.message
+    assert message in caught.value.message
     assert "nothing was saved" in caught.value.message
     assert caught.value.message.startswith("standard input")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("monthlyRate\n5\n", "must name pfaId"),
         ("pfaid,monthlyRate\nP-1,5\n", "must name pfaId"),
@@ -258,11 +258,11 @@ def test_a_file_of_another_shape_is_refused_as_a_whole(content, told):
         ("pfaId,model\nP-1,a,b\n", "line 2 has another number of cells"),
     ],
 )
-def test_a_csv_of_another_shape_is_refused_as_a_whole(tmp_path, text, told):
+def test_a_csv_of_another_shape_is_refused_as_a_whole(tmp_path, text, message):
     path = a_delta_file(tmp_path, text, "d.csv")
     with pytest.raises(InvalidData, match="nothing was saved") as caught:
         read_delta_file(str(path))
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,8 @@ def _whole_request(connection: socket.socket) -> bytes:
         if not piece:
             break
         request += piece
-        told = re.search(rb"(?i)content-length: (\d+)", request)
-        length = int(told[1]) if told else 0
+        shown = re.search(rb"(?i)content-length: (\d+)", request)
+        length = int(shown[1]) if shown else 0
     return request
 
 

@@ -44,8 +44,8 @@ class Client:
         self.connection.request(method, path, content, {**self.headers, **named})
         response = self.connection.getresponse()
         text = response.read().decode()
-        told = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, json.loads(text, parse_float=Decimal), told)
+        shown = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, json.loads(text, parse_float=Decimal), shown)
 
     def get(self, pfa_id: str) -> Answer:
         return self.send("GET", f"/api/pems/pfa/{quote(pfa_id, safe='')}")

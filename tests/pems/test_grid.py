@@ -80,7 +80,7 @@ def test_a_grid_without_rows_is_empty(data):
 
 
 @pytest.mark.parametrize(
-    ("alert", "told"),
+    ("alert", "message"),
     [
         ([{"Message": "Session expired"}], "Session expired"),
         ([{"Message": "first"}, {"Message": "second"}], "first"),
@@ -91,10 +91,10 @@ def test_a_grid_without_rows_is_empty(data):
     ],
     ids=range(6),
 )
-def test_an_error_alert_is_an_error_whatever_else_came(alert, told):
+def test_an_error_alert_is_an_error_whatever_else_came(alert, message):
     with pytest.raises(InvalidData, match="PEMS answered with an error") as caught:
         decode_page({**answer([cells(pfs_id="R-1")]), "ErrorAlert": alert}, MAP)
-    assert told in caught.value.message
+    assert message in caught.value.message
     assert len(caught.value.message) < 400
 
 
@@ -155,7 +155,7 @@ def test_a_map_tells_which_alias_is_which_field(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "table [fields]"),
         ("[other]\na = 'pfaId'", "table [fields]"),
@@ -170,10 +170,10 @@ def test_a_map_tells_which_alias_is_which_field(tmp_path):
         ("[fields]\na = 'x'\na = 'y'", "not valid TOML"),
     ],
 )
-def test_a_map_that_maps_nothing_sensible_is_refused(tmp_path, text, told):
+def test_a_map_that_maps_nothing_sensible_is_refused(tmp_path, text, message):
     with pytest.raises(ConfigInvalid) as caught:
         read_field_map(written(tmp_path, text))
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_map_that_cannot_be_read_is_refused(tmp_path):

@@ -52,9 +52,9 @@ def asked_by(answer, **options) -> tuple[object, bytes]:
 
 
 def test_an_answer_is_status_headers_and_body():
-    found, _ = asked_by(http_answer("200 OK", b'{"a":1}', "X-Told: yes"))
+    found, _ = asked_by(http_answer("200 OK", b'{"a":1}', "X-Shown: yes"))
     assert isinstance(found, Answer)
-    assert (found.status, found.headers["x-told"], found.body) == (200, "yes", b'{"a":1}')
+    assert (found.status, found.headers["x-shown"], found.body) == (200, "yes", b'{"a":1}')
 
 
 def test_a_request_carries_credentials_headers_and_the_base_path():
@@ -68,12 +68,12 @@ def test_a_request_carries_credentials_headers_and_the_base_path():
     )
     head = request.decode().split("\r\n")
     assert head[0] == "PUT /base/api/a%2Fb%25%3F%23 HTTP/1.1"
-    told = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])}
-    assert base64.b64decode(told["authorization"].removeprefix("Basic ")) == (
+    shown = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])}
+    assert base64.b64decode(shown["authorization"].removeprefix("Basic ")) == (
         f"ann:{CANARY}".encode()
     )
-    assert (told["tenant"], told["organization"]) == ("T", "RIO")
-    assert (told["content-type"], told["accept"]) == ("application/json", "application/json")
+    assert (shown["tenant"], shown["organization"]) == ("T", "RIO")
+    assert (shown["content-type"], shown["accept"]) == ("application/json", "application/json")
 
 
 def test_connections_are_kept_for_the_next_request():
@@ -136,7 +136,7 @@ def test_many_threads_use_no_more_connections_than_agreed():
         ("599 Whatever", "SERVER_ERROR", RetryAdvice.RETRY, True),
     ],
 )
-def test_every_status_has_its_remedy(status, code, advice, maybe):
+def test_every_status_has_its_advice(status, code, advice, maybe):
     found, _ = asked_by(http_answer(status))
     assert isinstance(found, Failure)
     assert (found.code, found.advice, found.maybe_applied) == (code, advice, maybe)
@@ -156,7 +156,7 @@ def test_success_and_conflict_are_for_the_caller(status):
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "shown"),
     [
         (b'{"message":"the class is unknown"}', "'the class is unknown'"),
         (b'{"ErrorAlert":[{"Message":"locked"}]}', "'locked'"),
@@ -167,10 +167,10 @@ def test_success_and_conflict_are_for_the_caller(status):
         (b"", "Bad Request"),
     ],
 )
-def test_a_refusal_is_told_in_pemss_own_words(body, told):
+def test_a_refusal_is_reported_in_pemss_own_words(body, shown):
     found, _ = asked_by(http_answer("400 Bad Request", body))
     assert isinstance(found, Failure)
-    assert found.message == f"PEMS answered 400: {told}"
+    assert found.message == f"PEMS answered 400: {shown}"
 
 
 def test_a_long_refusal_is_shortened():
@@ -211,7 +211,7 @@ def test_retry_after_is_seconds_or_a_date_and_never_more_than_an_hour(header, se
     assert retry_after(header, NOW) == seconds
 
 
-def test_retry_after_comes_with_the_trouble():
+def test_retry_after_comes_with_the_failure():
     for status in ("429 Too Many", "503 Unavailable"):
         found, _ = asked_by(http_answer(status, b"", "Retry-After: Wed, 25 Nov 2026 12:00:07 GMT"))
         assert isinstance(found, Failure)
@@ -302,7 +302,7 @@ def test_an_answer_that_trickles_for_ever_ends_too(start):
     assert found.maybe_applied
 
 
-def test_after_a_trouble_the_client_goes_on():
+def test_after_a_failure_the_client_goes_on():
     answers = iter([b"", http_answer("200 OK", b"{}")])
     with (
         speaking(lambda connection, _: connection.sendall(next(answers))) as url,
@@ -329,7 +329,7 @@ def test_a_proxy_of_the_environment_is_used_and_its_exceptions_are_kept(monkeypa
     assert seen[1].startswith(b"PUT /direct HTTP/1.1\r\n")
 
 
-def test_a_proxy_that_is_not_there_is_one_trouble(monkeypatch):
+def test_a_proxy_that_is_not_there_is_one_failure(monkeypatch):
     monkeypatch.setenv("http_proxy", f"http://joe:{CANARY}@127.0.0.1:{free_port()}")
     found = ask("http://pems.example")
     assert isinstance(found, Failure)
@@ -365,7 +365,7 @@ def test_the_password_shows_nowhere_even_if_pems_repeats_it():
     assert CANARY not in repr(http)
 
 
-# Made for this test alone, trusted by nobody.
+# Made for this test alone, trusted by no program.
 CERTIFICATE = """
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgX5BNZ5xlFG+pWVrG
@@ -400,7 +400,7 @@ def speaking_tls(path, talk):
     def shake_hands(connection: socket.socket) -> None:
         with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as tls:
             talk(tls, tls.recv(1 << 16))
-            # A rest of the request that nobody reads would reset the connection under the answer.
+            # A rest of the request that is not read would reset the connection under the answer.
             tls.settimeout(0.3)
             while tls.recv(1 << 16):
                 pass
@@ -433,7 +433,7 @@ def test_a_certificate_that_the_environment_trusts_is_good(own_certificate, monk
     assert isinstance(found, Answer)
 
 
-def test_a_server_that_speaks_no_tls_is_a_trouble():
+def test_a_server_that_speaks_no_tls_is_a_failure():
     with answering(b"HTTP/1.1 200 OK\r\n\r\n") as url:
         found = ask(url.replace("http:", "https:"))
     assert isinstance(found, Failure)

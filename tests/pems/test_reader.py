@@ -1,4 +1,4 @@
-"""The grid over HTTP: pages of texts by field, changes only, and every trouble as a value."""
+"""The grid over HTTP: pages of texts by field, changes only, and every failure as a value."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_request_is_the_one_of_the_contract():
     assert head.startswith(b"POST /axis/restservices/griddata HTTP/1.1")
     assert b"organization: RIO1" in head
     assert b"tenant: T" in head
-    ours = {"ALIAS_NAME": "pfs_a_org", "OPERATOR": "BEGINS", "VALUE": "RIO1"}
+    own = {"ALIAS_NAME": "pfs_a_org", "OPERATOR": "BEGINS", "VALUE": "RIO1"}
     assert json.loads(body) == {
         "GRID": {
             "GRID_NAME": "G",
@@ -88,13 +88,13 @@ def test_the_request_is_the_one_of_the_contract():
             "RESULT_IN_SAXORDER": "TRUE",
         },
         "ADDON_SORT": {"ALIAS_NAME": "pfs_id", "TYPE": "ASC"},
-        "ADDON_FILTER": ours,
+        "ADDON_FILTER": own,
         "GRID_TYPE": {"TYPE": "LIST"},
         "LOV_PARAMETER": {"ALIAS_NAME": "pfs_id"},
         "REQUEST_TYPE": "LIST.DATA_ONLY.STORED",
     }
     assert json.loads(seen[1].partition(b"\r\n\r\n")[2])["ADDON_FILTER"] == [
-        {**ours, "VALUE": "RIO"},
+        {**own, "VALUE": "RIO"},
         {"ALIAS_NAME": "pfs_lastmodified", "OPERATOR": ">=", "VALUE": "2026-01-02T03:04:05.678Z"},
     ]
 
@@ -172,7 +172,7 @@ def test_an_alias_that_is_called_like_a_field_takes_no_fields_place():
     ],
     ids=range(10),
 )
-def test_what_is_no_answer_of_a_grid_is_a_trouble(body):
+def test_what_is_no_answer_of_a_grid_is_a_failure(body):
     with answering(http_answer("200 OK", body)) as url:
         assert page(url) == Failure(
             "PEMS_PROTOCOL", "PEMS's answer is not an answer of a grid", RetryAdvice.RETRY
@@ -180,7 +180,7 @@ def test_what_is_no_answer_of_a_grid_is_a_trouble(body):
 
 
 @pytest.mark.parametrize("status", ["201 Created", "409 Conflict"])
-def test_a_status_that_no_grid_has_is_a_trouble(status):
+def test_a_status_that_no_grid_has_is_a_failure(status):
     with answering(http_answer(status, grid_body())) as url:
         assert isinstance(page(url), Failure)
 
@@ -199,7 +199,7 @@ def test_a_status_that_no_grid_has_is_a_trouble(status):
         ("latency:3s", "NO_ANSWER", RetryAdvice.RETRY, None),
     ],
 )
-def test_every_fault_is_a_trouble_that_cannot_have_changed_anything(fault, code, advice, wait):
+def test_every_fault_is_a_failure_that_cannot_have_changed_anything(fault, code, advice, wait):
     with Sandbox(organization="RIO", records=[record(1)], faults=[f"{fault}:times=1"]) as sandbox:
         found = page(sandbox.url, grid_timeout=0.3)
         assert isinstance(found, Failure)
@@ -222,7 +222,7 @@ def test_wrong_credentials_stop():
         assert page(sandbox.url).advice is RetryAdvice.STOP
 
 
-def test_a_map_without_organization_is_refused_since_foreign_rows_could_not_be_told():
+def test_a_map_without_organization_is_refused_since_foreign_rows_could_not_be_recognized():
     fields = {alias: name for alias, name in DEFAULT_FIELDS.items() if name != "organization"}
     with pytest.raises(ConfigInvalid, match="organization"):
         page("http://x", field_map=FieldMap(fields))

@@ -1,4 +1,4 @@
-"""The REST writer: readings in our units, writes with version and key, conflicts, troubles."""
+"""The REST writer: readings in the units of the mirror, writes with version and key, conflicts, failures."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def test_a_write_is_applied_with_everything_that_the_contract_carries(sandbox):
     found = do(sandbox.url, lambda writer: writer.write(write(monthlyRate=Decimal("5.50"))))
     entry = sandbox.log[0]
     assert found == Applied("2", sandbox.record("R-1").updated_at)
-    told = entry.write
-    assert (told.pfa_id, told.organization, told.key) == ("R-1", "RIO", "k1")
-    assert (told.by, told.reason, told.base_version) == ("ann", "weather", 1)
-    assert str(told.changes["monthlyRate"]) == "5.50"
+    shown = entry.write
+    assert (shown.pfa_id, shown.organization, shown.key) == ("R-1", "RIO", "k1")
+    assert (shown.by, shown.reason, shown.base_version) == ("ann", "weather", 1)
+    assert str(shown.changes["monthlyRate"]) == "5.50"
 
 
 def test_the_same_key_again_gets_the_first_answer_and_changes_nothing(sandbox):
@@ -72,7 +72,7 @@ def test_a_pems_without_keys_is_sent_none(sandbox):
     assert sandbox.log[0].write.key == ""
 
 
-def test_a_record_that_moved_is_told_with_its_version(sandbox):
+def test_a_record_that_moved_is_reported_with_its_version(sandbox):
     sandbox.change("R-1", model="X")
     assert do(sandbox.url, lambda writer: writer.write(write())) == Moved("2")
 
@@ -234,7 +234,7 @@ def test_a_reading_holds_only_what_the_service_shows():
         ({"data": {"model": "\0"}}, "PEMS_PROTOCOL", RetryAdvice.RETRY),
     ],
 )
-def test_what_is_no_record_of_ours_is_a_trouble(change, code, advice):
+def test_what_is_no_own_record_is_a_failure(change, code, advice):
     found = answered({**RECORD, **change}, lambda writer: writer.read("R-1"))
     assert isinstance(found, Failure)
     assert (found.code, found.advice, found.maybe_applied) == (code, advice, False)
@@ -286,7 +286,7 @@ def test_values_are_written_in_the_units_of_pems_and_read_in_ours(sandbox):
         assert sandbox.record("R-1").data["monthlyRate"] is None
 
 
-def test_what_has_no_way_back_is_not_written(sandbox):
+def test_what_is_not_reversible_is_not_written(sandbox):
     with open_writer(profile(sandbox.url, field_map=CHAINS)) as writer:
         assert "purchasePrice" in writer.unwritable({"purchasePrice": 5})
         assert "monthlyRate" in writer.unwritable({"monthlyRate": Decimal("1.0000000001")})

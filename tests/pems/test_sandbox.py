@@ -207,7 +207,7 @@ def test_of_many_writers_on_one_version_one_wins(sandbox):
     assert sandbox.record("R-1").version == 2
 
 
-def test_health_is_told_without_credentials():
+def test_health_is_shown_without_credentials():
     with (
         Sandbox(tenant="T", username="u", password="p") as sandbox,
         Client(sandbox.url, None) as client,
@@ -321,11 +321,11 @@ def test_what_is_no_request_ends_the_connection_with_an_answer(sandbox, sent, st
     with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2]))) as raw:
         raw.settimeout(5)
         raw.sendall(sent)
-        told = b""
+        shown = b""
         while piece := raw.recv(65536):
-            told += piece
-    assert told.startswith(f"HTTP/1.1 {status} ".encode())
-    assert b"Connection: close" in told
+            shown += piece
+    assert shown.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"Connection: close" in shown
 
 
 def test_a_connection_is_kept_until_the_sender_wants_it_closed(client):
@@ -454,13 +454,13 @@ def test_a_record_without_an_organization_needs_one_of_the_sandbox():
         pass
 
 
-def test_a_watcher_is_told_every_answer():
-    told = []
+def test_a_watcher_sees_every_answer():
+    shown = []
     with (
         Sandbox(
-            watcher=lambda request, response: told.append((request.path, response.status))
+            watcher=lambda request, response: shown.append((request.path, response.status))
         ) as sandbox,
         Client(sandbox.url) as client,
     ):
         client.get("R-1")
-    assert told == [("/api/pems/pfa/R-1", 404)]
+    assert shown == [("/api/pems/pfa/R-1", 404)]

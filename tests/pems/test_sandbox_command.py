@@ -54,7 +54,7 @@ def baseline(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_it_prints_its_address_serves_and_ends_when_told(baseline, number, code):
+def test_it_prints_its_address_serves_and_ends_on_a_signal(baseline, number, code):
     with running("--org", "RIO", "--load", baseline, "-v") as (process, url):
         with Client(url) as client:
             assert client.get("R-2").json["version"] == 1
@@ -137,8 +137,8 @@ def test_credentials_come_from_a_file_of_the_owner(tmp_path):
 )
 def test_what_cannot_start_says_why_and_ends_with_its_number(words, code, monkeypatch):
     monkeypatch.delenv("PFA_PEMS_PASSWORD")
-    told, err = refused("--org", "RIO", *words)
-    assert (told, "Traceback" in err) == (code, False)
+    shown, err = refused("--org", "RIO", *words)
+    assert (shown, "Traceback" in err) == (code, False)
     assert "error: " in err
 
 

@@ -44,7 +44,7 @@ def client(sandbox: Sandbox) -> Iterator[Client]:
         ("truncate:0", FaultRule(kind=Kind.TRUNCATE, probability=0)),
     ],
 )
-def test_a_fault_is_read_from_text_and_told_as_text(spec, rule):
+def test_a_fault_is_read_from_text_and_written_as_text(spec, rule):
     assert parse_fault(spec) == rule
     assert parse_fault(str(rule)) == rule
 
@@ -191,10 +191,10 @@ def test_health_can_be_struck_too(client, sandbox):
 
 
 def test_faults_are_set_and_counted_at_run_time_and_spare_the_control(client):
-    told = client.send(
+    shown = client.send(
         "PUT", "/sandbox/faults", {"faults": ["500:times=1", "latency:0s"], "seed": 5}
     )
-    assert told.json == {
+    assert shown.json == {
         "faults": [
             {"fault": "500:1:times=1", "struck": 0},
             {"fault": "latency:0s:1", "struck": 0},

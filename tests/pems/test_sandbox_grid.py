@@ -145,8 +145,8 @@ def test_rows_are_sorted_as_asked_the_empty_last_and_equal_ones_by_id(five, sort
     ],
 )
 def test_rows_are_filtered_by_what_their_values_mean(five, alias, operator, value, expected):
-    told = {"ALIAS_NAME": alias, "OPERATOR": operator, "VALUE": value}
-    answer = five.grid(ADDON_FILTER=told)
+    shown = {"ALIAS_NAME": alias, "OPERATOR": operator, "VALUE": value}
+    answer = five.grid(ADDON_FILTER=shown)
     assert ids(answer) == expected
     assert decode_page(answer.json, DEFAULT_MAP).total == len(expected)
 

@@ -59,12 +59,12 @@ def day(milliseconds, month=3, of_month=5, zone="+0000"):
 
 def test_a_get_tells_every_field_in_its_form_and_when_it_was_updated(client):
     answer = client.screen("GET", "R-1")
-    told = values(answer)
-    assert told["PFS_ID"] == {"TEXTDATA": "R-1"}
-    assert told["PFA_DIS"] == {"TEXTDATA": "false"}
-    assert told["PFS_F_RATE"] == number(1000)
-    assert told["PFS_F_PRICE"] is None
-    assert told["PFS_F_STARTDATE"]["DATETIMEDATA"] == {
+    shown = values(answer)
+    assert shown["PFS_ID"] == {"TEXTDATA": "R-1"}
+    assert shown["PFA_DIS"] == {"TEXTDATA": "false"}
+    assert shown["PFS_F_RATE"] == number(1000)
+    assert shown["PFS_F_PRICE"] is None
+    assert shown["PFS_F_STARTDATE"]["DATETIMEDATA"] == {
         "YEAR": 1_767_225_600_000 + 5 * HOUR,
         "MONTH": 1,
         "DAY": 1,
@@ -101,10 +101,10 @@ def test_an_update_changes_what_it_names_and_moves_dateupdated(client, sandbox):
     ]
 
 
-def test_what_a_get_told_is_taken_by_an_update_as_it_is(client, sandbox):
+def test_what_a_get_shows_is_taken_by_an_update_as_it_is(client, sandbox):
     before = dict(sandbox.record("R-1").data)
-    told = values(client.screen("GET", "R-1"))
-    again = {name: told[name] for name in ("PFS_F_RATE", "PFS_F_STARTDATE", "PFS_F_DOR")}
+    shown = values(client.screen("GET", "R-1"))
+    again = {name: shown[name] for name in ("PFS_F_RATE", "PFS_F_STARTDATE", "PFS_F_DOR")}
     client.screen("UPDATE", "R-1", **again)
     assert {**sandbox.record("R-1").data, "pemsVersion": before["pemsVersion"]} == before
 

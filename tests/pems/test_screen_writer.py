@@ -79,7 +79,7 @@ def test_an_update_is_applied_and_tells_when(sandbox):
     assert (entry.writer, entry.by, dict(entry.changes)) == ("screen", "ann", {"monthlyRate": 7})
 
 
-def test_an_update_is_not_sent_once_somebody_else_was_there(sandbox):
+def test_an_update_is_not_sent_once_another_user_was_there(sandbox):
     version = version_of(sandbox.url)
     sandbox.change("R-1", model="X")
     found = do(sandbox.url, lambda writer: writer.write(written(version)))
@@ -169,7 +169,7 @@ MIDNIGHT = 1_772_668_800_000  # 2026-03-05T00:00:00Z
 
 
 @pytest.mark.parametrize(
-    ("told", "day"),
+    ("content", "day"),
     [
         ({"YEAR": MIDNIGHT + 5 * 3_600_000}, "2026-03-05"),
         ({"YEAR": str(MIDNIGHT)}, "2026-03-04"),
@@ -180,8 +180,8 @@ MIDNIGHT = 1_772_668_800_000  # 2026-03-05T00:00:00Z
         ({}, None),
     ],
 )
-def test_a_day_is_that_of_pemss_zone_unless_month_and_day_say_otherwise(told, day):
-    assert read_typed(FIELDS["forecastStart"], {"DATETIMEDATA": told}, -300) == day
+def test_a_day_is_that_of_pemss_zone_unless_month_and_day_say_otherwise(content, day):
+    assert read_typed(FIELDS["forecastStart"], {"DATETIMEDATA": content}, -300) == day
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_when_the_look_before_gets_no_answer_nothing_was_sent(sandbox, fault):
         ("Deadlock", "PEMS_REJECTED", RetryAdvice.RETRY, True),
     ],
 )
-def test_alerts_are_told_apart_by_their_words(message, code, advice, maybe):
+def test_alerts_are_distinguished_by_their_words(message, code, advice, maybe):
     body = json.dumps({"ErrorAlert": [{"Message": message, "Name": "X"}]}).encode()
     with answering(http_answer("200 OK", body)) as url:
         found = do(url, lambda writer: writer._ask("UPDATE", "R-1", {"model": "X"}))
@@ -297,7 +297,7 @@ def test_a_record_that_is_not_there_is_not_found(sandbox):
     "body",
     [b"", b"<html>", b"[]", b"{}", b'{"Result":{"ResultData":{"UserDefinedScreenService":{}}}}'],
 )
-def test_what_is_no_answer_of_a_screen_is_a_trouble(body):
+def test_what_is_no_answer_of_a_screen_is_a_failure(body):
     with answering(http_answer("200 OK", body)) as url:
         found = do(url, lambda writer: writer.read("R-1"))
     assert (found.code, found.advice, found.maybe_applied) == (

@@ -1,4 +1,4 @@
-"""A PEMS that says odd things: nothing is lost, nobody waits for ever, no secret shows."""
+"""A PEMS that says odd things: nothing is lost, no wait is endless, no secret shows."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def paged(numbers: range, total: Callable[[int, int], Any]) -> Callable[[Request
         asked = request.json()["GRID"]
         offset, size = asked["ROW_OFFSET"], asked["NUMBER_OF_ROWS_FIRST_RETURNED"]
         page = rows(*numbers)[offset : offset + size]
-        told = total(len(numbers), len(page))
-        return grid(page, **({} if told is None else {"TOTALROWS": told}))
+        wanted = total(len(numbers), len(page))
+        return grid(page, **({} if wanted is None else {"TOTALROWS": wanted}))
 
     return answer
 
@@ -116,8 +116,8 @@ def test_rows_that_are_inserted_while_the_pages_come_are_all_read_once(world):
     def answer(request: Request) -> Response:
         if next(asked) in (2, 4, 6, 8, 10, 12, 14):
             numbers.insert(0, numbers[0] - 1)
-        told = request.json()["GRID"]
-        offset, size = told["ROW_OFFSET"], told["NUMBER_OF_ROWS_FIRST_RETURNED"]
+        wanted = request.json()["GRID"]
+        offset, size = wanted["ROW_OFFSET"], wanted["NUMBER_OF_ROWS_FIRST_RETURNED"]
         return grid(rows(*numbers)[offset : offset + size])
 
     result = pull(world, answer, size=3)
@@ -134,8 +134,8 @@ def test_more_rows_than_a_page_that_go_before_the_position_lose_none(world, gone
     def answer(request: Request) -> Response:
         if next(asked) == 4:
             del numbers[:gone]
-        told = request.json()["GRID"]
-        offset, size = told["ROW_OFFSET"], told["NUMBER_OF_ROWS_FIRST_RETURNED"]
+        wanted = request.json()["GRID"]
+        offset, size = wanted["ROW_OFFSET"], wanted["NUMBER_OF_ROWS_FIRST_RETURNED"]
         return grid(rows(*numbers)[offset : offset + size])
 
     result = pull(world, answer, size=4)
@@ -149,13 +149,13 @@ def missing(world: World) -> list[str]:
     return [row[0] for row in found]
 
 
-def test_a_pull_since_a_time_somebody_named_is_no_base_of_incremental_ones(world):
+def test_a_pull_since_a_time_that_was_named_is_no_base_of_incremental_ones(world):
     def stamps(answer: Callable[[Request], Response]) -> list[str]:
         seen: list[str] = []
 
         def watching(request: Request) -> Response:
-            told = request.json()["ADDON_FILTER"]
-            seen.append(told[1]["VALUE"] if isinstance(told, list) else "")
+            wanted = request.json()["ADDON_FILTER"]
+            seen.append(wanted[1]["VALUE"] if isinstance(wanted, list) else "")
             return answer(request)
 
         watched.append(watching)
@@ -226,13 +226,13 @@ def test_nothing_is_exchanged_for_an_organization_that_is_not_active(world, stat
 
 
 def reading(version: Any = 1) -> Response:
-    told = {"pfaId": "P-01", "organizationCode": "ORG", "version": version, "updatedAt": "",
+    wanted = {"pfaId": "P-01", "organizationCode": "ORG", "version": version, "updatedAt": "",
             "data": {"model": "LTM 1030"}}  # fmt: skip
-    return json_response(200, told)
+    return json_response(200, wanted)
 
 
 @pytest.mark.parametrize("version", ["9" * 5000, 10**30, -1, 1.5, None, True, "x", ""])
-def test_a_version_that_is_none_is_that_record_s_trouble_alone(world, version):
+def test_a_version_that_is_none_is_that_record_s_failure_only(world, version):
     committed(world, 2)
 
     def answer(request: Request) -> Response:
@@ -262,9 +262,9 @@ def test_a_password_that_pems_repeats_in_an_alert_shows_nowhere(world):
             shown += [error.message, repr(error.details)]
     with answering(lambda request: alert) as url:
         profile = a_profile(url, username="u", password=Secret(SECRET))
-        with pytest.raises(errors.PemsRejected) as told:
+        with pytest.raises(errors.PemsRejected) as raised:
             pfa_core.pull_pems(world.db, world.principal(), profile)
-    shown += [told.value.message]
+    shown += [raised.value.message]
     for table in ("pfa_modification", "pfa_sync_outcome", "pfa_sync_log", "audit_log"):
         shown += [str(world.rows(f"SELECT * FROM {table}"))]
     assert "refused" in "".join(shown)
@@ -278,9 +278,9 @@ def test_a_password_that_pems_repeats_in_an_alert_shows_nowhere(world):
 )  # fmt: skip
 def test_a_refusal_that_is_about_pems_as_a_whole_makes_no_dead_letters(world, answer):
     committed(world, 12)
-    with pytest.raises(errors.PemsRejected) as told:
+    with pytest.raises(errors.PemsRejected) as raised:
         push(world, lambda request: answer)
-    assert told.value.exit_code == 78
+    assert raised.value.exit_code == 78
     dead = world.rows(
         "SELECT count(*) FROM pfa_modification WHERE state = 'sync_error' AND next_attempt_at IS NULL"
     )
@@ -420,7 +420,7 @@ def test_numbers_in_pems_s_texts_are_hidden_from_who_may_see_no_money(world, cap
     assert "1234567" not in refused.value.message + str(waits)
 
 
-def test_a_wait_is_told_as_long_as_it_is(world, caplog, monkeypatch):
+def test_a_wait_is_logged_as_long_as_it_is(world, caplog, monkeypatch):
     monkeypatch.setattr(page_fetch, "MAX_RETRY_WAIT_SECONDS", 0.05)
     away = Response(503, b"{}", {"Retry-After": "1000"})
     with answering(lambda _: away) as url, pytest.raises(errors.PemsUnavailable):

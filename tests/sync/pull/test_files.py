@@ -1,4 +1,4 @@
-"""Pull: the mirror agrees with what arrived; refused records are told; drafts survive."""
+"""Pull: the mirror agrees with what arrived; refused records are reported; drafts survive."""
 
 from __future__ import annotations
 
@@ -444,11 +444,11 @@ def test_the_kpis_after_any_pull_are_those_of_the_mirror(world: World) -> None:
             assert rolled == computed
 
 
-def test_progress_is_told_now_and_then(world: World) -> None:
-    told: list[int] = []
+def test_progress_is_reported_now_and_then(world: World) -> None:
+    seen: list[int] = []
     text = lines(*(record(f"Q-{n}") for n in range(2500)))
-    pull(world, "-", stdin=io.BytesIO(text.encode()), progress=told.append)
-    assert told == [1000, 2000]
+    pull(world, "-", stdin=io.BytesIO(text.encode()), progress=seen.append)
+    assert seen == [1000, 2000]
 
 
 def test_a_pull_leaves_a_run_and_a_line_in_the_log(world: World, file: File) -> None:

@@ -113,7 +113,7 @@ def test_an_incremental_pull_without_a_complete_one_before_is_a_full_one(far):
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "truncate", "reset-before", "alert", "429"])
-def test_a_trouble_that_passes_is_waited_for(far, fault):
+def test_a_failure_that_passes_is_waited_for(far, fault):
     far.pems.faults = [f"{fault}:1:times=2:after=1:on=grid"]
     assert (far.pull().status, far.pull().unchanged) == ("completed", 7)
 
@@ -184,13 +184,13 @@ def test_a_pull_of_which_nothing_came_is_an_error(far):
     with pytest.raises(errors.PemsUnavailable):
         pfa_core.pull_pems(far.db, far.ann, away)
     far.pems.faults = ["alert:1:on=grid"]
-    with pytest.raises(errors.PemsRejected) as told:
+    with pytest.raises(errors.PemsRejected) as raised:
         far.pull()
-    assert "asked to answer with an alert" in told.value.message
+    assert "asked to answer with an alert" in raised.value.message
     assert pfa_core.list_runs(far.db, far.ann)[0].status == "failed"
 
 
-def test_a_pull_that_is_told_to_stop_keeps_what_arrived(far):
+def test_a_pull_that_is_stopped_keeps_what_arrived(far):
     far.pems.change("P-1", model="new")
     stop = threading.Event()
     far.pems._watcher = lambda request, response: stop.set()
@@ -200,7 +200,7 @@ def test_a_pull_that_is_told_to_stop_keeps_what_arrived(far):
     assert far.pull().status == "completed"
 
 
-def test_a_rehearsal_changes_nothing(far):
+def test_a_dry_run_changes_nothing(far):
     far.pems.change("P-1", model="new")
     far.pems.remove("P-2")
     before = far.world.rows("SELECT * FROM pfa_mirror ORDER BY pfa_id")
