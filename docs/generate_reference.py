@@ -29,7 +29,7 @@ from pfa_cli.framework.filters import FILTERS  # noqa: E402
 from pfa_cli.framework.help import EVERYWHERE  # noqa: E402
 from pfa_cli.framework.paging import PAGING  # noqa: E402
 from pfa_core import errors  # noqa: E402
-from pfa_core.config.pems import GRID_KEYS, PEMS_KEYS, SCREEN_KEYS  # noqa: E402
+from pfa_core.config.pems_source import GRID_KEYS, PEMS_KEYS, SCREEN_KEYS  # noqa: E402
 from pfa_core.config.settings import PROFILE_KEYS  # noqa: E402
 from pfa_core.model.modification import TRANSITIONS, State  # noqa: E402
 from pfa_core.model.principal import RIGHTS_OF, SERVICE_RIGHTS, Right, Role  # noqa: E402
