@@ -7,39 +7,31 @@ import time
 from collections.abc import Callable
 
 FIRST_PAUSE = 0.02
-
-
 LONGEST_PAUSE = 2.0
-
-
-RECOVERY = 0.9
-
-
-SLICE = 0.1  # seconds in which a waiting thread looks whether all has ended
-
-
-CALM = 0.5  # seconds after slowing down in which further complaints are about the old pace
+RECOVERY = 0.9  # of the pause, after each success
+POLL_SECONDS = 0.1  # in which a waiting thread checks whether the run has ended
+THROTTLE_INTERVAL = 0.5  # seconds in which further throttling answers are about the old rate
 
 
 class RateLimiter:
-    """How fast to send: at most `rate` a second, slower while PEMS asks for it.
+    """At most `rate` requests a second, fewer while PEMS throttles.
 
-    Being asked to slow down doubles the pause between two sends of all threads together, every
-    success takes a tenth of it away again.
+    A throttling answer doubles the pause between two requests of all threads together, every
+    success shortens it by a tenth.
     """
 
     def __init__(self, rate: float | None = None) -> None:
         self._least = 1 / rate if rate else 0.0
         self._pause = 0.0
         self._next = 0.0
-        self._slowed = float("-inf")
+        self._throttled_at = float("-inf")
         self._lock = threading.Lock()
 
     def acquire(self, ended: Callable[[], bool], *, sends: bool = True) -> None:
-        """Wait for this thread's turn, or until all has ended.
+        """Wait until this thread may send a request, or until the run has ended.
 
         Args:
-            sends: Something is to be changed; a mere look is not bound to the rate.
+            sends: The request changes something; `rate` does not limit requests that only read.
         """
         step = max(self._pause, self._least if sends else 0.0)
         if not step:
@@ -48,17 +40,17 @@ class RateLimiter:
             at = max(self._next, time.monotonic())
             self._next = at + step
         while (left := at - time.monotonic()) > 0 and not ended():
-            time.sleep(min(left, SLICE))
+            time.sleep(min(left, POLL_SECONDS))
 
     def on_throttle(self) -> None:
-        """PEMS asked for it."""
+        """Lengthen the pause: PEMS asked for fewer requests."""
         with self._lock:
-            if time.monotonic() - self._slowed > CALM:
-                self._slowed = time.monotonic()
+            if time.monotonic() - self._throttled_at > THROTTLE_INTERVAL:
+                self._throttled_at = time.monotonic()
                 self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
 
     def on_success(self) -> None:
-        """PEMS took something."""
+        """Shorten the pause: PEMS applied a change."""
         if self._pause:
             with self._lock:
                 self._pause = self._pause * RECOVERY if self._pause > FIRST_PAUSE / 20 else 0.0

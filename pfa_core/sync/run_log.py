@@ -1,7 +1,6 @@
 """The log of runs: events on the standard library's logger "pfa", each a line of JSON or of text.
 
-Nothing is written until a handler is attached. A log that cannot be written never ends the run it
-tells of.
+Nothing is written until a handler is attached. A log that cannot be written never ends its run.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from uuid import UUID
 from pfa_core.errors import IoFailure, PfaError
 
 LOGGER = logging.getLogger("pfa")
-# Without it the standard library writes warnings to stderr by itself.
+# Without a handler the standard library writes warnings to stderr.
 LOGGER.addHandler(logging.NullHandler())
 _BARE = re.compile(r"[^\s\"=\\]+")
 _UNUSUAL = re.compile(r"[^\x20-\x7e]")
@@ -39,45 +38,45 @@ class RunLog:
     organization_id: str
 
     def event(self, name: str, /, **fields: Any) -> None:
-        """Something happened as it should."""
-        self._tell(logging.INFO, name, fields)
+        """Log an expected event."""
+        self._log(logging.INFO, name, fields)
 
     def warning(self, name: str, /, **fields: Any) -> None:
-        """Something needs an eye, the run goes on."""
-        self._tell(logging.WARNING, name, fields)
+        """Log an event that needs attention; the run continues."""
+        self._log(logging.WARNING, name, fields)
 
     def error(self, name: str, /, **fields: Any) -> None:
-        """The run failed."""
-        self._tell(logging.ERROR, name, fields)
+        """Log a failure of the run."""
+        self._log(logging.ERROR, name, fields)
 
-    def _tell(self, level: int, name: str, fields: Mapping[str, Any]) -> None:
+    def _log(self, level: int, name: str, fields: Mapping[str, Any]) -> None:
         about = {"event": name, "run": self.run_id, "organization": self.organization_id}
         LOGGER.log(level, name, extra={**about, "fields": fields})
 
 
 def run_log(run_id: str | UUID, organization_id: str) -> RunLog:
-    """The log of a run.
+    """Return the log of a run.
 
-    Fields may be what JSON knows, and Decimal, date, datetime, timedelta, UUID, Path, Enum and
-    exceptions, nested as you like; of anything else its repr is written. `time`, `level`, `event`,
-    `run` and `organization` are taken.
+    Fields may be JSON values, Decimal, date, datetime, timedelta, UUID, Path, Enum and exceptions,
+    nested to any depth; of anything else its repr is written. The names `time`, `level`, `event`, `run`
+    and `organization` are reserved.
     """
     return RunLog(str(run_id), organization_id)
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one JSON object on one line."""
+    """The format of one JSON object on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Time, level, event, run and organization first, then the fields."""
+        """Write time, level, event, run and organization first, then the fields."""
         return _json(_document(record))
 
 
 class TextFormatter(logging.Formatter):
-    """A record as one line for people: time, level, run, event, then fields as key=value."""
+    """The format of one line of text: time, level, run, event, then fields as key=value."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Values of several words, and those that are no text, are JSON."""
+        """Write values of several words, and those that are not texts, as JSON."""
         fields = _document(record)
         time, level, event = (fields.pop(name) for name in ("time", "level", "event"))
         run = _word(fields.pop("run"))
@@ -86,39 +85,39 @@ class TextFormatter(logging.Formatter):
 
 
 class LineHandler(logging.Handler):
-    """Hands every record over as one line; what goes wrong with that is told once and then borne."""
+    """A handler that passes every record on as one line; it reports its first failure and raises none."""
 
     def __init__(
         self,
         write: Callable[[str], None],
         formatter: logging.Formatter,
-        complain: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         super().__init__()
         self.setFormatter(formatter)
-        self._write, self._complain = write, complain
-        self._complained = False
+        self._write, self._report = write, report
+        self._reported = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand the line over; never raises."""
+        """Pass the line on; never raises."""
         try:
             self._write(self.format(record))
         except Exception as error:
-            if not self._complained:
-                self._complained = True
+            if not self._reported:
+                self._reported = True
                 reason = error.strerror if isinstance(error, OSError) else type(error).__name__
                 with suppress(Exception):
-                    self._complain(f"the log cannot be written: {reason}")
+                    self._report(f"the log cannot be written: {reason}")
 
 
 class LogFile:
     """A file that lines are appended to, by several processes if need be.
 
-    Opened at once, and again when something else has its name: after a rotation. A new file is
-    its owner's alone (0600).
+    Opened at once, and again after a rotation; a new file has the mode 0600. WatchedFileHandler would
+    not do: its stream keeps lines that a full disk rejected, and raises on close, which ends the run.
 
     Raises:
-        IoFailure: It cannot be opened, is a directory, or a link that another user put there.
+        IoFailure: It cannot be opened, is a directory, or a link of another user.
     """
 
     def __init__(self, path: Path) -> None:
@@ -130,7 +129,7 @@ class LogFile:
 
     def write(self, line: str) -> None:
         """Append the line in one piece, so that lines of several processes do not mix."""
-        self._reopen_if_moved()
+        self._reopen_if_rotated()
         rest = line.encode() + b"\n"
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
@@ -139,11 +138,11 @@ class LogFile:
         """Close the file."""
         os.close(self._descriptor)
 
-    def _reopen_if_moved(self) -> None:
+    def _reopen_if_rotated(self) -> None:
         with suppress(OSError):
             if os.path.samestat(self._path.stat(), os.fstat(self._descriptor)):
                 return
-        # Should that fail, the file that was moved away still takes the line.
+        # Should that fail, the rotated file still takes the line.
         with suppress(OSError, IoFailure):
             fresh = _open(self._path)
             os.close(self._descriptor)
@@ -152,7 +151,7 @@ class LogFile:
 
 @contextmanager
 def attached(handler: logging.Handler, level: int = logging.INFO) -> Iterator[None]:
-    """Let the handler have what is logged from this level on, for the block."""
+    """Attach the handler for the block, from this level on; close it afterwards."""
     before = LOGGER.level
     LOGGER.addHandler(handler)
     LOGGER.setLevel(level)
@@ -166,7 +165,7 @@ def attached(handler: logging.Handler, level: int = logging.INFO) -> Iterator[No
 
 def _open(path: Path) -> int:
     _refuse_foreign_link(path)
-    # O_NONBLOCK: a pipe that nobody reads fails at once instead of waiting for a reader.
+    # O_NONBLOCK: a pipe without a reader fails at once instead of waiting for one.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
     descriptor = os.open(path, flags, 0o600)
     os.set_blocking(descriptor, True)
@@ -174,7 +173,7 @@ def _open(path: Path) -> int:
 
 
 def _refuse_foreign_link(path: Path) -> None:
-    """In a directory that others write to, a link of theirs would choose which file of ours grows."""
+    """Refuse another user's link, which would choose a file of this user to append to."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -201,7 +200,7 @@ def _document(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it. A Decimal is a text: a reader's float would lose its digits."""
+    """Convert to JSON values. A Decimal becomes a text: a reader's float would lose its digits."""
     if isinstance(value, Enum):
         value = value.value
     if value is None or isinstance(value, bool | int | str):
@@ -222,14 +221,14 @@ def _plain(value: Any) -> Any:
 
 
 def _error(error: BaseException) -> dict[str, str]:
-    """Code and message; exceptions that are not ours say nothing of their inside."""
+    """Return code and message; of exceptions other than PfaError only the type."""
     if isinstance(error, PfaError):
         return {"code": error.code, "message": error.message}
     return {"code": PfaError.code, "message": f"unexpected {type(error).__name__}"}
 
 
 def _instant(at: datetime) -> str:
-    """RFC 3339 in UTC, to the millisecond; a time without a zone is taken for UTC."""
+    """Format as RFC 3339 in UTC, to the millisecond; a time without a zone is read as UTC."""
     aware = at if at.tzinfo else at.replace(tzinfo=UTC)
     return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -241,7 +240,7 @@ def _word(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON on one line; letters of every script as they are, what could move a terminal escaped."""
+    """Write JSON on one line; letters of every script stay, terminal control characters are escaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return _UNUSUAL.sub(_shown, text)
 

@@ -38,7 +38,7 @@ class Level(IntEnum):
     HIGH = 3
 
 
-def told(
+def logged(
     work: Callable[[run_log.RunLog], None],
     formatter: logging.Formatter | None = None,
     level: int = logging.INFO,
@@ -52,12 +52,12 @@ def told(
 
 
 def document(**fields: Any) -> dict[str, Any]:
-    (line,) = told(lambda log: log.event("happened", **fields))
+    (line,) = logged(lambda log: log.event("happened", **fields))
     return json.loads(line)
 
 
 def text_line(name: str = "happened", **fields: Any) -> str:
-    (line,) = told(lambda log: log.event(name, **fields), run_log.TextFormatter())
+    (line,) = logged(lambda log: log.event(name, **fields), run_log.TextFormatter())
     return line
 
 
@@ -129,7 +129,7 @@ class TestJson:
             except ValueError:
                 logging.getLogger("pfa.else").exception("it %s", "broke")
 
-        (line,) = told(work)
+        (line,) = logged(work)
         found = json.loads(line)
         assert (found["event"], found["message"]) == ("pfa.else", "it broke")
         assert found["error"] == {"code": "INTERNAL", "message": "unexpected ValueError"}
@@ -144,7 +144,7 @@ class TestJson:
     def test_every_record_is_one_line_that_is_json_and_names_its_run(
         self, fields: dict[str, Any]
     ) -> None:
-        (line,) = told(lambda log: log.event("happened", **fields))
+        (line,) = logged(lambda log: log.event("happened", **fields))
         assert line.isprintable()
         assert json.loads(line)["run"] == RUN
 
@@ -185,15 +185,15 @@ class TestText:
 
 
 class TestAttaching:
-    def test_levels_are_told_and_the_quiet_ones_left_out(self) -> None:
+    def test_levels_are_written_and_lower_ones_left_out(self) -> None:
         def work(log: run_log.RunLog) -> None:
             log.event("a")
             log.warning("b")
             log.error("c")
 
-        levels = [(json.loads(line)["event"], json.loads(line)["level"]) for line in told(work)]
+        levels = [(json.loads(line)["event"], json.loads(line)["level"]) for line in logged(work)]
         assert levels == [("a", "INFO"), ("b", "WARNING"), ("c", "ERROR")]
-        assert len(told(work, level=logging.WARNING)) == 2
+        assert len(logged(work, level=logging.WARNING)) == 2
 
     def test_after_the_block_nothing_is_logged_any_more(
         self, capfd: pytest.CaptureFixture[str]
@@ -217,22 +217,22 @@ class TestAttaching:
         )
         assert (done.stdout, done.stderr) == ("", "")
 
-    def test_a_log_that_cannot_be_written_is_told_once_and_ends_nothing(self) -> None:
-        complaints: list[str] = []
+    def test_a_log_that_cannot_be_written_is_reported_once_and_ends_nothing(self) -> None:
+        reports: list[str] = []
 
         def full(_: str) -> None:
             raise OSError(28, "No space left on device")
 
-        handler = run_log.LineHandler(full, run_log.JsonFormatter(), complaints.append)
+        handler = run_log.LineHandler(full, run_log.JsonFormatter(), reports.append)
         with run_log.attached(handler):
             run_log.run_log(RUN, "HOLNG").event("a")
             run_log.run_log(RUN, "HOLNG").event("b")
-        assert complaints == ["the log cannot be written: No space left on device"]
+        assert reports == ["the log cannot be written: No space left on device"]
 
     def test_a_value_that_cannot_be_shown_ends_nothing_either(self) -> None:
         nested: list[Any] = []
         nested.append(nested)
-        lines = told(lambda log: (log.event("a", value=nested), log.event("b"))[0])
+        lines = logged(lambda log: (log.event("a", value=nested), log.event("b"))[0])
         assert lines[0] == "the log cannot be written: RecursionError"
         assert json.loads(lines[1])["event"] == "b"
 
@@ -271,6 +271,17 @@ class TestFile:
         file.close()
         assert (tmp_path / "pfa.log.1").read_text() == "a\n"
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+    def test_a_full_disk_is_reported_once_and_ends_nothing_not_even_at_the_end(self) -> None:
+        reports: list[str] = []
+        file = run_log.LogFile(Path("/dev/full"))
+        handler = run_log.LineHandler(file.write, run_log.JsonFormatter(), reports.append)
+        with run_log.attached(handler):
+            run_log.run_log(RUN, "HOLNG").event("a")
+            run_log.run_log(RUN, "HOLNG").event("b")
+        file.close()
+        assert reports == ["the log cannot be written: No space left on device"]
+
     def test_several_processes_share_a_file_line_by_line(self, tmp_path: Path) -> None:
         path = tmp_path / "pfa.log"
         code = (
@@ -307,7 +318,7 @@ class TestFile:
         assert (tmp_path / "there").read_text() == "a\n"
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's link")
-    def test_a_link_of_somebody_else_is_refused(self, tmp_path: Path) -> None:
+    def test_a_link_of_another_user_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "link").symlink_to(tmp_path / "there")
         os.chown(tmp_path / "link", 12345, 12345, follow_symlinks=False)
         with pytest.raises(IoFailure, match="another user's link"):
