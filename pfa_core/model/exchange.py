@@ -1,4 +1,4 @@
-"""What passes between us and PEMS, one record at a time: readings, writes, and every kind of answer."""
+"""Messages between pfa and PEMS about one record: reading, write and every kind of answer."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A change to send: the fields and their values, the version it bases on, and the key by which
-    PEMS knows the same write again."""
+    """A change to send: fields with their values, the base version and the idempotency key."""
 
     pfa_id: str
     changes: Mapping[str, Any]
@@ -39,9 +38,11 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """PEMS took the write: the record's version and last-modified stamp now ("" where the answer
-    does not tell), and the whole record where the answer shows it. The answer to a repeated key
-    tells those of the first time."""
+    """PEMS applied the write.
+
+    `version` and last-modified `stamp` are the record's now ("" where the answer lacks them), `record`
+    is the whole record where the answer holds it. The answer to a repeated key repeats the first one.
+    """
 
     version: str
     stamp: str
@@ -50,19 +51,19 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """PEMS refused the write because the record is no longer at the version it based on."""
+    """PEMS rejected the write because the record is no longer at the base version."""
 
     version: str
 
 
-# The code of a trouble before anything was sent: PEMS was not even reached.
+# The code of a failure before anything was sent: there was no connection.
 UNREACHED = FaultCode.NO_CONNECTION
-# The code of a refusal that may be about the record, or about all of them.
+# The code of a rejection that may be about one record, or about all of them.
 FORBIDDEN = FaultCode.FORBIDDEN
 
 
 class RetryAdvice(StrEnum):
-    """What to do about a trouble."""
+    """What to do about a failure."""
 
     NONE = "none"
     RETRY = "retry"
@@ -72,13 +73,13 @@ class RetryAdvice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An answer that is none, or a refusal.
+    """A missing or unusable answer, or a rejection.
 
     Args:
         code: What went wrong, for programs and logs.
-        message: PEMS's own words where it has some.
-        remedy: NONE: final for this record. RETRY: may pass by itself. SLOW_DOWN: asked to send
-            less. STOP: the credentials are refused, every other record would fare the same.
+        message: PEMS's own message where it sent one.
+        advice: NONE: final for this record. RETRY: may pass by itself. SLOW_DOWN: PEMS throttles.
+            STOP: the credentials are rejected, every other record would fail the same way.
         retry_after: Seconds that PEMS asks to wait, None where it does not.
         maybe_applied: The write may have been applied although no answer says so.
     """

@@ -1,4 +1,4 @@
-"""What becomes of a commitment that is pushed, and when a failed one is tried again."""
+"""A committed modification on its way to PEMS: task, sending, result and retry schedule."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from pfa_core.errors import FaultCode
 from pfa_core.model.delta import FieldConflict
 from pfa_core.model.exchange import UNREACHED, Failure, Reading, RetryAdvice
 
@@ -15,9 +16,9 @@ from pfa_core.model.exchange import UNREACHED, Failure, Reading, RetryAdvice
 class Verdict(StrEnum):
     """How an attempt ended.
 
-    SYNCED: PEMS has the values. CONFLICT: a person decides. RETRYING: due again later. REJECTED:
-    final, a dead letter. RELEASED: claimed and given back unsent. RECOVERED: the claim of a run that
-    is no more was given back.
+    SYNCED: PEMS has the values. CONFLICT: a user decides. RETRYING: due again later. REJECTED:
+    final, a dead letter. RELEASED: claimed and given back unsent. RECOVERED: the claim of an
+    abandoned run was given back.
     """
 
     SYNCED = "synced"
@@ -28,12 +29,29 @@ class Verdict(StrEnum):
     RECOVERED = "recovered"
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A claimed commitment on its way.
+class StopReason(StrEnum):
+    """Why a push sends nothing more although changes may be left.
 
-    `now` holds the mirror's values of its fields, `revision` the version of PEMS that they are
-    (None: not known). `sent_version`: an earlier send on that version may have arrived.
+    REQUESTED: the caller set its stop event. DEADLINE: the deadline passed, or the next retry is due
+    after it. LEASE_LOST: no heartbeat for a lifetime, another run may have taken over. NOT_ALLOWED:
+    the pusher's membership or right was revoked meanwhile. PEMS_REJECTED: PEMS rejects the
+    credentials. PEMS_UNAVAILABLE: PEMS fails at every record.
+    """
+
+    REQUESTED = "requested"
+    DEADLINE = "deadline"
+    LEASE_LOST = "lease_lost"
+    NOT_ALLOWED = "not_allowed"
+    PEMS_REJECTED = "pems_rejected"
+    PEMS_UNAVAILABLE = "pems_unavailable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A claimed change to send.
+
+    `now` holds the mirror's values of its fields, `revision` the PEMS version that they are
+    (None: unknown). `sent_version`: an earlier send on that version may have arrived.
     """
 
     modification_id: str
@@ -54,18 +72,21 @@ class Task:
 
     @property
     def key(self) -> str:
-        """The name by which PEMS knows this very write again; a new generation is a new write."""
+        """Return the idempotency key of this write; a new generation is a new write."""
         return f"{self.modification_id}.{self.version}.{self.generation}"
 
-    def afresh(self) -> Task:
-        """The same commitment as a new write: its old key is used up."""
+    def next_generation(self) -> Task:
+        """Return the same change as a new write: its old key is used up."""
         return replace(self, generation=self.generation + 1, sent_version=None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
-    """A task ready to be sent: what to change, on which version, what PEMS was read to hold, and what
-    is to be said of it."""
+    """A task ready to be sent.
+
+    `changes` are the values that differ from PEMS, based on `version`; `reading` is the record as it
+    was read before (None: not read), `note` the message of the result.
+    """
 
     task: Task
     delta: Mapping[str, Any]
@@ -75,21 +96,21 @@ class Sending:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """How an attempt ended.
 
-    `delta` is the modification's by now: fields that PEMS owns have dropped out; `rebased` are PEMS's
-    values of those that their user owns, what these start from by now. PEMS now holds
+    `delta` is the modification's from now on: fields that PEMS owns have dropped out; `rebased` are
+    the PEMS values of those that their user owns, their new base. PEMS now holds
     `reading` (None: what the mirror has) and over it `changes`, at `revision` with the last-modified
-    `stamp`. `trouble` says what went wrong, `counted` whether it takes a rung of the ladder of
-    retries; `in_doubt` is the version on which a send may have arrived.
+    `stamp`. `failure` says what went wrong, `counted` whether it counts as an attempt of the retry
+    schedule; `in_doubt` is the version on which a send may have arrived.
     """
 
     task: Task
     verdict: Verdict
     delta: Mapping[str, Any]
-    code: str = ""
+    code: FaultCode | None = None
     message: str = ""
     changes: Mapping[str, Any] = field(default_factory=dict)
     revision: str | None = None
@@ -102,12 +123,17 @@ class Result:
     in_doubt: str | None = None
 
 
+def released(task: Task) -> Result:
+    """Return the result of a task that was claimed and is given back unsent."""
+    return Result(task=task, verdict=Verdict.RELEASED, delta=task.delta, in_doubt=task.sent_version)
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """The ladder of retries, the only one: bounded in count and in time.
+    """The retry schedule of a change, bounded in count and in time.
 
     Waits double from `first_delay` to `longest`; what PEMS itself asks to wait is waited. Being
-    asked to slow down and not reaching PEMS at all do not count, only the time bounds them.
+    throttled and not reaching PEMS do not count as attempts, only the time bounds them.
     """
 
     retries: int = 3
@@ -115,18 +141,18 @@ class RetryPolicy:
     longest: timedelta = timedelta(minutes=5)
     give_up_after: timedelta = timedelta(hours=24)
 
-    def delay(self, rung: int, retry_after: float | None, chance: float) -> timedelta:
-        """How long to wait on a rung, from 0 on; `chance` in [0, 1) spreads the waits."""
-        wait = min(self.first_delay * 2 ** min(rung, 30), self.longest) * (1 + chance / 4)
+    def delay(self, failures: int, retry_after: float | None, chance: float) -> timedelta:
+        """Return the wait after so many failures, from 0 on; `chance` in [0, 1) spreads the waits."""
+        wait = min(self.first_delay * 2 ** min(failures, 30), self.longest) * (1 + chance / 4)
         return max(wait, timedelta(seconds=retry_after)) if retry_after is not None else wait
 
     def counts(self, result: Result) -> bool:
-        """Whether the trouble takes a rung of the ladder."""
+        """Return whether the failure counts as an attempt of the schedule."""
         failure = result.failure
         if failure is None or not result.counted:
             return False
         return failure.advice is RetryAdvice.RETRY and failure.code != UNREACHED
 
-    def worth_it(self, failures: int, first_attempt_at: datetime, at: datetime) -> bool:
-        """Whether after so many failures, the last one included, another try is allowed."""
+    def allows(self, failures: int, first_attempt_at: datetime, at: datetime) -> bool:
+        """Return whether another attempt follows so many failures, the last one included."""
         return failures <= self.retries and at - first_attempt_at < self.give_up_after

@@ -1,4 +1,4 @@
-"""What to do while another run of the same direction is at work."""
+"""Runs of pull and push: history row, outcomes, status, and the choice while another run is active."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of pull or push; `counts` by outcome. `kind`: full or incremental, `since` when
-    the latter began to look."""
+    """One execution of pull or push.
+
+    `counts` are by outcome. `kind`: full, incremental or since; the latter two look for changes after
+    `since`.
+    """
 
     run_id: str
     direction: str
@@ -46,7 +49,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one record in a run; `attempt` counts the sends of its modification."""
+    """The outcome of one record in a run; `attempt` counts the sends of its modification."""
 
     pfa_id: str | None
     position: str

@@ -44,10 +44,19 @@ def show_run(tx: Tx, run_id: str) -> RunDetail:
     Raises:
         NotFound: The organization has no such run.
     """
-    run = None
-    with suppress(ValueError):
-        run = runs.run(tx.conn, tx.organization_id, str(UUID(run_id.strip())))
-    if run is None:
-        raise NotFound(f"run not found: {run_id!r}", hint="type: pfa sync runs")
+    run = require_run(tx, run_id)
     outcomes = runs.outcomes(tx.conn, tx.organization_id, run.run_id)
     return RunDetail(run, [tx.mask.outcome(item) for item in outcomes], tx.mask.hides)
+
+
+def require_run(tx: Tx, run_id: str) -> Run:
+    """Return a run of the organization.
+
+    Raises:
+        NotFound: The organization has no such run.
+    """
+    with suppress(ValueError):
+        run = runs.run(tx.conn, tx.organization_id, str(UUID(run_id.strip())))
+        if run is not None:
+            return run
+    raise NotFound(f"run not found: {run_id!r}", hint="type: pfa sync runs")

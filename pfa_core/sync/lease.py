@@ -1,4 +1,4 @@
-"""The lease of a run."""
+"""The lease of a run: one holder at a time per organization and direction."""
 
 from __future__ import annotations
 
@@ -6,83 +6,161 @@ import os
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from psycopg import Connection
 
-from pfa_core.errors import LeaseHeld
+from pfa_core.errors import LeaseHeld, PfaError
 from pfa_core.model.audit import Direction
-from pfa_core.model.principal import Principal
 from pfa_core.store import leases
+from pfa_core.store.database import Database
 from pfa_core.store.leases import Holder
 
+Result = TypeVar("Result")
+
 LIFETIME = timedelta(seconds=30)
+HEARTBEATS = 6  # in a lifetime
+RELEASE_ATTEMPTS = 2  # whether a broken commit succeeded is unknown; releasing twice is harmless
 
 
-def _take(
-    conn: Connection[Any],
-    principal: Principal,
-    direction: Direction,
-    run_id: str,
-    lifetime: timedelta,
-) -> Holder | None:
-    """Take the lease; who has it, when somebody does."""
-    code = principal.organization_id
-    while True:  # until it is ours or seen in somebody's hand
-        holder = leases.holder(conn, code, direction)
-        gone = holder.owner_id if holder and _is_dead(holder) else None
-        taken = leases.acquire(
-            conn,
-            code,
-            direction,
-            run_id,
-            owner=principal.user_id,
-            host=_host(),
-            pid=os.getpid(),
-            lifetime=lifetime,
-            gone=gone,
+class Transact(Protocol):
+    """The transactions of a lease's owner."""
+
+    def __call__(self, work: Callable[[Connection[Any]], Result], /) -> Result:
+        """Run work in a transaction, which the owner authorizes."""
+        ...
+
+
+def elapsed() -> float:
+    """Return seconds of a clock that counts while the machine sleeps, where it has one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+@dataclass(kw_only=True)
+class Lease:
+    """A lease that one owner takes, renews and releases; it expires where the owner does neither."""
+
+    organization_id: str
+    direction: Direction
+    owner_id: str
+    user_id: str
+    lifetime: timedelta
+    clock: Callable[[], float] = elapsed
+    _renewed: float = 0.0
+    _taken_over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def lost(self) -> bool:
+        """Return whether another owner may hold the lease by now."""
+        late = self.clock() - self._renewed > self.lifetime.total_seconds()
+        return late or self._taken_over.is_set()
+
+    def take(self, conn: Connection[Any]) -> Holder | None:
+        """Take the lease; return the holder where it is held by another owner."""
+        asked = self.clock()
+        while True:  # another owner may release it between both statements
+            holder = leases.holder(conn, self.organization_id, self.direction)
+            taken = leases.acquire(
+                conn,
+                self.organization_id,
+                self.direction,
+                self.owner_id,
+                owner=self.user_id,
+                host=local_host(),
+                pid=os.getpid(),
+                lifetime=self.lifetime,
+                gone=holder.owner_id if holder and _is_dead(holder) else None,
+            )
+            if taken:
+                self._renewed = asked
+                return None
+            if holder:
+                return holder
+
+    def renew(self, transact: Transact) -> bool:
+        """Hold the lease for another lifetime; return False when another owner holds it."""
+        asked = self.clock()
+        held = transact(
+            lambda conn: leases.beat(
+                conn, self.organization_id, self.direction, self.owner_id, self.lifetime
+            )
         )
-        if taken or holder:
-            return None if taken else holder
+        if held:
+            self._renewed = asked
+        else:
+            self._taken_over.set()
+        return held
+
+    def release(self, transact: Transact) -> None:
+        """Release the lease; where that fails it expires."""
+        for _ in range(RELEASE_ATTEMPTS):
+            with suppress(PfaError):
+                transact(
+                    lambda conn: leases.release(
+                        conn, self.organization_id, self.direction, self.owner_id
+                    )
+                )
+                return
+
+    def held_by(self, holder: Holder) -> LeaseHeld:
+        """Return the error that names the holder."""
+        host = holder.host.partition("/")[0]
+        return LeaseHeld(
+            f"another {self.direction} of {self.organization_id} is running: {holder.owner} on {host},"
+            f" process {holder.pid}, since {holder.acquired_at:%Y-%m-%d %H:%M:%S} UTC",
+            hint="try again later, or with --if-locked wait; the lease of a killed run expires within"
+            f" {LIFETIME.total_seconds():.0f} seconds",
+        )
 
 
-def _held(holder: Holder, organization_id: str, direction: str) -> LeaseHeld:
-    host = holder.host.partition("/")[0]
-    return LeaseHeld(
-        f"another {direction} of {organization_id} is at work: {holder.owner} on {host}, process"
-        f" {holder.pid}, since {holder.acquired_at:%Y-%m-%d %H:%M:%S} UTC",
-        hint="try again later, or with --if-locked wait; a run that was killed lets go by itself"
-        f" within {LIFETIME.total_seconds():.0f} seconds",
-    )
+@contextmanager
+def heartbeat(
+    lease: Lease, db: Database, transact_on: Callable[[Database], Transact]
+) -> Iterator[None]:
+    """Renew the lease from a thread with a connection of its own: the owner's may be busy.
 
+    Args:
+        transact_on: Returns the owner's transactions on a handle.
+    """
+    done = threading.Event()
 
-def _stopped(stop: threading.Event | None, delay: float) -> bool:
-    if stop is not None:
-        return stop.wait(delay)
-    time.sleep(delay)
-    return False
+    def renew_regularly() -> None:
+        with db.beside() as own:
+            while not done.wait(lease.lifetime.total_seconds() / HEARTBEATS) and not lease.lost:
+                with suppress(PfaError):  # the database was not reached; `lost` bounds the time
+                    lease.renew(transact_on(own))
+
+    thread = threading.Thread(target=renew_regularly, name="pfa-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(timeout=5)
 
 
 @cache
-def _host() -> str:
-    """This machine since its last start, and the space its process ids are of."""
+def local_host() -> str:
+    """Return the name of this machine's boot and of its space of process ids."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{socket.gethostname()}/{boot}/{os.readlink('/proc/self/ns/pid')}"
-    # Elsewhere nobody can tell whether a process is gone: leases expire.
+    # Without /proc it is unknown whether a process still runs: leases expire.
     return f"{socket.gethostname()}/{os.urandom(8).hex()}"
 
 
 def _is_dead(holder: Holder) -> bool:
-    """Whether the holder was a process of this machine that is no more: its lease need not expire."""
-    return holder.host == _host() and _is_gone(holder.pid)
+    """Return whether the holder was a process of this boot that has ended."""
+    return holder.host == local_host() and _has_ended(holder.pid)
 
 
-def _is_gone(pid: int) -> bool:
+def _has_ended(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -93,12 +171,7 @@ def _is_gone(pid: int) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Killed, and nobody has looked at it yet."""
+    """Return whether the process has ended and its parent has not waited for it yet."""
     with suppress(OSError, IndexError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     return False
-
-
-def _elapsed() -> float:
-    """Seconds that go on while the machine sleeps, where there is such a clock."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

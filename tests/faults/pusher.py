@@ -32,11 +32,11 @@ from pfa_core.pems.services.rest import RestWriter
 from pfa_core.pems.services.screen import ScreenWriter
 from pfa_core.store import leases, mirror, pull_pages, queue
 from pfa_core.store.database import Database
+from pfa_core.sync.active_run import ActiveRun
 from pfa_core.sync.pull.options import PullOptions
 from pfa_core.sync.push.options import PushOptions
-from pfa_core.sync.push.pipeline import Pushing
+from pfa_core.sync.push.pipeline import PushPipeline
 from pfa_core.sync.push.settlement import Settler
-from pfa_core.sync.run import ActiveRun
 from pfa_core.sync.run_log import JsonFormatter, LineHandler, LogFile, attached
 from tests.factories import a_principal
 from tests.pems_server import a_profile
@@ -130,7 +130,7 @@ def set_trap(step: str, nth: int, number: int) -> None:
     """Wrap what the steps are about."""
     trap = Trap(step, nth, number)
     trap.behind_transactions()
-    trap.around(Pushing, "run", "lease", commits=False)
+    trap.around(PushPipeline, "run", "lease", commits=False)
     trap.around(Settler, "settle", "settle")
     trap.around(ActiveRun, "end", "end")
     trap.around(leases, "release", "release")

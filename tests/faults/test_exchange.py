@@ -183,7 +183,7 @@ def test_of_two_pushes_at_once_the_second_is_told_so_or_waits(
         third = nursery.start(**trial.job("push", options={"if_locked": "skip"}))
         waits = nursery.start(**trial.job("push", options={"if_locked": "wait"}))
         assert (second.wait(), third.wait()) == (errors.LeaseHeld.exit_code, 0)
-        assert "another push of ORG is at work: ann on" in second.said()
+        assert "another push of ORG is running: ann on" in second.said()
         assert '"status": "skipped"' in third.said()
         assert (first.wait(), waits.wait()) == (0, 0)
         assert json.loads(first.said())["synced"] + json.loads(waits.said())["synced"] > 0

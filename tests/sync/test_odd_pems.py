@@ -346,6 +346,7 @@ def test_a_deadline_ends_a_push_however_slow_its_rate_and_says_so(database_url):
         assert time.monotonic() - began < 3
         assert (result.status, result.message) == ("partial", "the deadline passed")
         assert result.waiting == 20 - result.synced
+        assert result.stop_reason is pfa_core.StopReason.DEADLINE
         far.world.db.close()
 
 

@@ -5,32 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pfa_core.errors import (
-    Fault,
-    InvalidRequest,
-)
-from pfa_core.model.run import IfLocked
+from pfa_core.errors import Fault, InvalidRequest
+from pfa_core.model.push import StopReason
+from pfa_core.model.run import IfLocked, RunStatus
 from pfa_core.store.queue import DeadLetter
 from pfa_core.sync.lease import LIFETIME
 
 MAX_CONCURRENCY = 64
+MAX_RATE = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PushOptions:
     """How to push.
 
     Args:
-        session_id: Only commitments of sessions of this name.
+        session_id: Only changes of sessions of this name.
         concurrency: Requests under way at once.
-        rate: Sends a second at most; None: as fast as PEMS takes them.
-        limit: Commitments at most.
+        rate: Maximum requests per second that change something; None: no limit.
+        limit: How many changes at most.
         deadline: No new send after this time, and no waiting for a retry that is due later.
-        if_locked: What to do while another push of the organization is at work.
+        if_locked: What to do while another push of the organization runs.
         lifetime: How long a killed push blocks the next one.
 
     Raises:
-        InvalidRequest: A number that makes no sense.
+        InvalidRequest: A number out of range.
     """
 
     session_id: str | None = None
@@ -43,27 +42,36 @@ class PushOptions:
 
     def __post_init__(self) -> None:
         if not 1 <= self.concurrency <= MAX_CONCURRENCY:
-            raise InvalidRequest(f"--concurrency is 1 to {MAX_CONCURRENCY}, not {self.concurrency}")
-        if self.rate is not None and not 0 < self.rate <= 1_000_000:
-            raise InvalidRequest(f"--rate is above 0, not {self.rate:g}")
+            raise InvalidRequest(
+                f"`concurrency` must be 1 to {MAX_CONCURRENCY}, not {self.concurrency}"
+            )
+        if self.rate is not None and not 0 < self.rate <= MAX_RATE:
+            raise InvalidRequest(f"`rate` must be above 0 and at most {MAX_RATE:,}: {self.rate:g}")
         if self.limit is not None and self.limit < 1:
-            raise InvalidRequest(f"--limit is 1 or more, not {self.limit}")
+            raise InvalidRequest(f"`limit` must be 1 or more, not {self.limit}")
         if self.deadline is not None and self.deadline <= timedelta(0):
-            raise InvalidRequest("--deadline is a time to come")
+            raise InvalidRequest("`deadline` must be in the future")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PushResult:
-    """What a push did. `waiting` commitments are left to be sent, `blocked` of them behind a conflict
-    or a dead letter of their user's. `total` commitments were tried: `synced` PEMS has, `conflicts` wait for a
-    person, `retrying` are due again later, `rejected` are dead letters. `recovered` were found cut
-    off by an earlier run. `interrupted`: it was told to stop before all was sent. `problems` tell why
-    commitments are not in PEMS, at most 1,000, where `masked` without the numbers in it. A push that was
-    skipped has no run and status skipped.
+    """What a push did.
+
+    Args:
+        run_id: None where the push was skipped.
+        status: COMPLETED, PARTIAL or SKIPPED.
+        total: The changes tried: `synced` PEMS has, `conflicts` wait for a user's decision,
+            `retrying` are due again later, `rejected` are dead letters.
+        recovered: The claims of interrupted runs, given back at the start.
+        waiting: The changes left to be sent, `blocked` of them behind a conflict or a dead letter
+            of the same user and record.
+        interrupted: The caller asked to stop.
+        stop_reason: Why changes are left that could have been sent; `message` for a reader.
+        problems: Why changes are not in PEMS, at most 1,000; where `masked`, without numbers.
     """
 
     run_id: str | None
-    status: str
+    status: RunStatus
     total: int = 0
     synced: int = 0
     rejected: int = 0
@@ -73,6 +81,7 @@ class PushResult:
     waiting: int = 0
     blocked: int = 0
     interrupted: bool = False
+    stop_reason: StopReason | None = None
     message: str = ""
     problems: tuple[Fault, ...] = ()
     masked: bool = False
@@ -80,7 +89,7 @@ class PushResult:
 
 @dataclass(frozen=True, slots=True)
 class RetryResult:
-    """Dead letters that are due again, by record, and what the push made of them (None: rehearsed)."""
+    """Dead letters that are due again, by record; `push` is their push, None for a dry run."""
 
     letters: list[DeadLetter]
     push: PushResult | None

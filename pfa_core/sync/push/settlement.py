@@ -1,4 +1,4 @@
-"""What came of sends, written down in one transaction: states, mirror, overlays, conflicts, trail."""
+"""Results of sends in one transaction: states, mirror, overlays, conflicts, audit trail."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pfa_core.store import (
     queue,
     runs,
 )
-from pfa_core.sync.run import ActiveRun
+from pfa_core.sync.active_run import ActiveRun
 
 _ACTIONS: dict[Verdict, Action] = {
     Verdict.SYNCED: Action.ACKNOWLEDGE,
@@ -38,39 +38,39 @@ _FOLDED = (Verdict.SYNCED, Verdict.CONFLICT)
 
 @dataclass(frozen=True, slots=True)
 class Settler:
-    """Settles the results of one run. `chance` spreads the retries; `number` counts outcomes."""
+    """The settlement of one run; `number` counts its outcomes, `chance` spreads its retries."""
 
-    running: ActiveRun
+    run: ActiveRun
     policy: RetryPolicy
     new_id: NewId
     number: Callable[[], int]
     chance: Callable[[], float] = random.random
 
     def settle(self, conn: Connection[Any], results: Sequence[Result]) -> list[Result]:
-        """Write the results down; those that were still the run's, as they ended.
+        """Store results; return those that were still claimed by the run, as they ended.
 
         Locks go member rows → organization row → mirror rows → overlay rows, as everywhere. What
-        PEMS has taken is folded into the mirror by the same transaction that calls it synced.
+        PEMS applied is folded into the mirror by the transaction that marks it synced.
         """
-        code = self.running.organization_id
+        code = self.run.organization_id
         members.lock_users(conn, code, sorted({item.task.user_id for item in results}))
         members.lock_mirror(conn, code)
         at = leases.clock(conn)
         judged = [self._judged(item, at) for item in results]
-        ours = self._change_states(conn, judged, at)
-        self._fold(conn, ours, at)
-        self._write_conflicts(conn, ours, at)
-        self._write_trail(conn, ours, at)
-        return ours
+        kept = self._change_states(conn, judged, at)
+        self._fold(conn, kept, at)
+        self._write_conflicts(conn, kept, at)
+        self._write_trail(conn, kept, at)
+        return kept
 
     def _judged(self, result: Result, at: datetime) -> Result:
-        """A failure that is not worth another try is final."""
+        """Make a failure final whose retry schedule has ended."""
         task, failure = result.task, result.failure
         if result.verdict is not Verdict.RETRYING or failure is None:
             return result
         failures = task.failures + self.policy.counts(result)
         counted = replace(result, task=replace(task, failures=failures))
-        if self.policy.worth_it(failures, task.first_attempt_at, at):
+        if self.policy.allows(failures, task.first_attempt_at, at):
             return counted
         message = f"given up after {task.attempt} attempts: {result.message}"
         return replace(counted, verdict=Verdict.REJECTED, message=message)
@@ -78,7 +78,7 @@ class Settler:
     def _change_states(
         self, conn: Connection[Any], results: Sequence[Result], at: datetime
     ) -> list[Result]:
-        code, run = self.running.organization_id, self.running.run_id
+        code, run = self.run.organization_id, self.run.run_id
         by_verdict: dict[Verdict, list[Result]] = defaultdict(list)
         for item in results:
             by_verdict[item.verdict].append(item)
@@ -101,25 +101,25 @@ class Settler:
         task, failure = result.task, result.failure
         due = None
         if result.verdict is Verdict.RETRYING and failure is not None:
-            rung = (task.failures if self.policy.counts(result) else task.attempt) - 1
-            due = at + self.policy.delay(rung, failure.retry_after, self.chance())
+            before = (task.failures if self.policy.counts(result) else task.attempt) - 1
+            due = at + self.policy.delay(before, failure.retry_after, self.chance())
         return queue.Rejection(
-            task.modification_id,
-            result.in_doubt,
-            task.generation,
-            task.failures,
-            due,
-            f"{result.code}: {result.message}",
+            modification_id=task.modification_id,
+            sent_version=result.in_doubt,
+            generation=task.generation,
+            failures=task.failures,
+            next_attempt_at=due,
+            message=f"{result.code}: {result.message}",
         )
 
     def _fold(self, conn: Connection[Any], results: Sequence[Result], at: datetime) -> None:
-        code = self.running.organization_id
+        code = self.run.organization_id
         folded = [item for item in results if item.verdict in _FOLDED]
         if not folded:
             return
         left = overlays.clear_overlays(conn, code, _by_user(folded))
         queue.shift_bases(conn, code, [_settled(item) for item in folded if _is_synced(item)])
-        mirror.fold(conn, code, self.running.run_id, [_fold(item) for item in folded], at)
+        mirror.fold(conn, code, self.run.run_id, [_fold(item) for item in folded], at)
         overlays.rebuild_overlays(conn, code, left)
 
     def _write_conflicts(
@@ -127,11 +127,11 @@ class Settler:
     ) -> None:
         rows = [
             conflicts.NewConflict(
-                str(self.new_id()),
-                item.task.modification_id,
-                item.task.pfa_id,
-                item.task.user_id,
-                [
+                conflict_id=str(self.new_id()),
+                modification_id=item.task.modification_id,
+                pfa_id=item.task.pfa_id,
+                user_id=item.task.user_id,
+                fields=[
                     {"field": one.field, "base": one.base, "mine": one.mine, "pems": one.pems}
                     for one in item.conflicts
                 ],
@@ -139,13 +139,13 @@ class Settler:
             for item in results
             if item.verdict is Verdict.CONFLICT
         ]
-        conflicts.insert(conn, self.running.organization_id, rows, at)
+        conflicts.insert(conn, self.run.organization_id, rows, at)
 
     def _write_trail(self, conn: Connection[Any], results: Sequence[Result], at: datetime) -> None:
         code, run, user = (
-            self.running.organization_id,
-            self.running.run_id,
-            self.running.principal.user_id,
+            self.run.organization_id,
+            self.run.run_id,
+            self.run.principal.user_id,
         )
         runs.add_outcomes(conn, code, run, [self._outcome(item) for item in results], at)
         for verdict, action in _ACTIONS.items():
@@ -155,28 +155,28 @@ class Settler:
     def _outcome(self, result: Result) -> runs.NewOutcome:
         task = result.task
         return runs.NewOutcome(
-            str(self.new_id()),
-            self.number(),
-            task.pfa_id,
-            f"{task.user_id}, session {task.session_id}",
-            str(result.verdict),
-            result.code,
-            result.message,
-            task.modification_id,
-            task.attempt,
+            outcome_id=str(self.new_id()),
+            number=self.number(),
+            pfa_id=task.pfa_id,
+            position=f"{task.user_id}, session {task.session_id}",
+            outcome=result.verdict,
+            code=result.code or "",
+            message=result.message,
+            modification_id=task.modification_id,
+            attempt=task.attempt,
         )
 
     def _entry(self, result: Result) -> audit.Entry:
         task = result.task
         return audit.Entry(
             str(self.new_id()),
-            task.pfa_id,
-            task.modification_id,
-            task.session_id,
-            self.running.run_id,
-            dict(task.now),
-            dict(result.delta),
-            result.message or task.reason or None,
+            pfa_id=task.pfa_id,
+            modification_id=task.modification_id,
+            session_id=task.session_id,
+            run_id=self.run.run_id,
+            before=dict(task.now),
+            after=dict(result.delta),
+            reason=result.message or task.reason or None,
         )
 
 

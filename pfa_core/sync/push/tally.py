@@ -1,4 +1,4 @@
-"""The tally of a push."""
+"""The counts of a push, and the changes that are not in PEMS yet."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MAX_PROBLEMS = 1000
 
 @dataclass
 class Tally:
-    """What became of the commitments of a run, each counted as it ended."""
+    """The changes of a run, each counted by its last result."""
 
     synced: int = 0
     recovered: int = 0
     others: dict[str, Result] = field(default_factory=dict)
 
     def add(self, results: Iterable[Result]) -> None:
-        """Count results; a later one of a commitment replaces the earlier."""
+        """Count results; a later one of a change replaces the earlier."""
         for result in results:
             key = result.task.modification_id
             self.others.pop(key, None)
@@ -31,7 +31,7 @@ class Tally:
                 self.others[key] = result
 
     def counts(self) -> dict[str, int]:
-        """By outcome, as the history and the command line tell them."""
+        """Return the numbers by outcome, as history and results hold them."""
         verdicts = Counter(item.verdict for item in self.others.values())
         return {
             "total": self.synced + len(self.others),
@@ -43,11 +43,11 @@ class Tally:
         }
 
     def problems(self) -> list[Fault]:
-        """Why commitments are not in PEMS yet, at most 1,000."""
+        """Return why changes are not in PEMS yet, at most 1,000."""
         return [_problem(item) for item in list(self.others.values())[:MAX_PROBLEMS]]
 
 
 def _problem(result: Result) -> Fault:
-    code = FaultCode(result.code or str(result.verdict).upper())
+    code = result.code or FaultCode(result.verdict.upper())
     place = f"session {result.task.session_id}"
     return Fault(result.task.pfa_id, "", code, result.message, place)

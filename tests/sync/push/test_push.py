@@ -13,6 +13,7 @@ import pfa_core
 from pfa_core import Selection, errors
 from pfa_core.model.ids import utc_now
 from pfa_core.model.ownership import Owner, Ownership
+from pfa_core.model.push import StopReason
 from pfa_core.model.secret import Secret
 from tests.factories import World, a_world, commit, draft, record
 from tests.life_cycle.views import ids, stats
@@ -166,7 +167,7 @@ def test_the_owner_of_a_field_settles_it_without_a_person(far):
     assert far.world.mirror()["P-1"]["monthlyRate"] == 7
 
 
-def test_a_conflict_asks_about_the_fields_that_nobody_owns(far):
+def test_a_conflict_asks_about_the_fields_without_an_owner(far):
     far.profile = replace(far.profile, ownership=Ownership({"monthlyRate": Owner.PEMS}))
     committed(far, monthlyRate=2000, model="Mine")
     far.pems.change("P-1", monthlyRate=7, model="Theirs")
@@ -176,7 +177,7 @@ def test_a_conflict_asks_about_the_fields_that_nobody_owns(far):
     assert far.world.merged()["P-1"]["monthlyRate"] == 7
 
 
-# --- troubles -----------------------------------------------------------------------------------------
+# --- failures -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_a_conflict_asks_about_the_fields_that_nobody_owns(far):
      "reset-after:1:times=2", "truncate:1:times=2", "alert:1:times=2", "latency:50ms"],
 )  # fmt: skip
 @pytest.mark.parametrize("looked_before", [False, True])
-def test_a_trouble_that_passes_delays_and_doubles_nothing(far, fault, looked_before):
+def test_a_failure_that_passes_delays_and_doubles_nothing(far, fault, looked_before):
     for number in range(1, 4):
         committed(far, f"P-{number}", session=f"a{number}", model=f"A{number}")
     if looked_before:
@@ -255,9 +256,9 @@ def test_a_pems_that_is_away_costs_no_record_its_retries(far):
     for number in range(1, 7):
         committed(far, f"P-{number}", session=f"s{number}", model="A")
     away = replace(far.profile, url="http://127.0.0.1:9")
-    with pytest.raises(errors.PemsUnavailable) as told:
+    with pytest.raises(errors.PemsUnavailable) as raised:
         pfa_core.push_commitments(far.db, far.ann, away)
-    assert told.value.exit_code == 69
+    assert raised.value.exit_code == 69
     assert set(far.world.rows("SELECT failures FROM pfa_modification")) == {(0,)}
     assert far.push().synced == 6
     far.require_agreement()
@@ -270,9 +271,9 @@ def test_refused_credentials_end_the_run_and_leave_everything_to_the_next(databa
             draft(far.db, far.ann, f"P-{number}", model="A")
         commit(far.db, far.ann)
         wrong = replace(far.profile, username="u", password=Secret("wrong"))
-        with pytest.raises(errors.PemsRejected) as told:
+        with pytest.raises(errors.PemsRejected) as raised:
             pfa_core.push_commitments(far.db, far.ann, wrong)
-        assert "wrong" not in str(told.value).replace("is wrong", "")
+        assert "wrong" not in str(raised.value).replace("is wrong", "")
         assert far.states().keys() <= {"committed", "sync_error"}
         far.profile = replace(far.profile, username="u", password=Secret("right"))
         assert far.push().synced == 29
@@ -337,7 +338,7 @@ def test_a_number_that_makes_no_sense_is_refused(wrong):
         pfa_core.PushOptions(**wrong)
 
 
-def test_a_push_that_is_told_to_stop_gives_back_what_it_has_not_sent(far):
+def test_a_push_that_is_stopped_gives_back_what_it_has_not_sent(far):
     for number in range(1, 7):
         committed(far, f"P-{number}", session=f"s{number}", model="A")
     far.pems.faults = ["latency:100ms"]
@@ -347,6 +348,7 @@ def test_a_push_that_is_told_to_stop_gives_back_what_it_has_not_sent(far):
         far.db, far.ann, far.profile, pfa_core.PushOptions(concurrency=1), stop=stop
     )
     assert result.interrupted
+    assert (result.stop_reason, result.message) == (StopReason.REQUESTED, "stopped on request")
     assert 0 < result.synced < 6
     assert far.states() == {"committed": 6 - result.synced, "synced": result.synced}
     assert far.world.rows("SELECT count(*) FROM pfa_lease") == [(0,)]
@@ -400,9 +402,9 @@ def hold_the_lease(far: FarSide, seconds: int = 30, pid: int = 1, host: str = "e
 def test_a_second_push_fails_while_one_is_at_work(far):
     hold_the_lease(far)
     committed(far, model="A")
-    with pytest.raises(errors.LeaseHeld) as told:
+    with pytest.raises(errors.LeaseHeld) as raised:
         far.push()
-    assert "eve on elsewhere" in told.value.message
+    assert "eve on elsewhere" in raised.value.message
     assert far.states() == {"committed": 1}
 
 
@@ -415,9 +417,9 @@ def test_a_second_push_may_skip_or_wait(far):
 
 
 def test_the_lease_of_a_process_of_this_machine_that_is_gone_need_not_expire(far):
-    from pfa_core.sync.lease import _host
+    from pfa_core.sync.lease import local_host
 
-    hold_the_lease(far, seconds=600, pid=2**22 - 3, host=_host())
+    hold_the_lease(far, seconds=600, pid=2**22 - 3, host=local_host())
     assert far.push().status == "completed"
 
 

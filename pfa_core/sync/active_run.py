@@ -1,0 +1,130 @@
+"""A run of pull or push while it is active: history row, audit entries, authorized transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from psycopg import Connection
+
+from pfa_core.authorization import reauthorize
+from pfa_core.masking import Mask
+from pfa_core.model.audit import Action, Direction
+from pfa_core.model.principal import Principal
+from pfa_core.model.rights import Operation
+from pfa_core.model.run import Run, RunStatus
+from pfa_core.store import audit, leases, runs
+from pfa_core.store.database import Database
+from pfa_core.sync.lease import Lease, Transact
+
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True, kw_only=True)
+class ActiveRun:
+    """A run that may read and write; without a `lease` it is a dry run.
+
+    `started_at` is the database's time. `mask` hides money in results and in the log of the run, not
+    in what is stored.
+    """
+
+    db: Database
+    principal: Principal
+    operation: Operation
+    direction: Direction
+    run_id: str
+    source: str
+    kind: str
+    since: datetime | None
+    started_at: datetime
+    mask: Mask
+    lease: Lease | None = None
+
+    @property
+    def organization_id(self) -> str:
+        """Return the organization of the run."""
+        return self.principal.organization_id
+
+    @property
+    def lost(self) -> bool:
+        """Return whether another run may have taken over: nothing may be sent any more."""
+        return self.lease is not None and self.lease.lost
+
+    def transact(
+        self,
+        work: Callable[[Connection[Any]], Result],
+        *,
+        dry_run: bool = False,
+        db: Database | None = None,
+    ) -> Result:
+        """Run work in an authorized transaction, on the run's own handle unless another is given."""
+        return (db or self.db).transact(lambda conn: self._authorized(conn, work), dry_run=dry_run)
+
+    def read(self, work: Callable[[Connection[Any]], Result]) -> Result:
+        """Run work in an authorized snapshot."""
+        return self.db.read(lambda conn: self._authorized(conn, work))
+
+    def transact_on(self, db: Database) -> Transact:
+        """Return the run's transactions on another handle."""
+
+        def transact(work: Callable[[Connection[Any]], Result], /) -> Result:
+            return self.transact(work, db=db)
+
+        return transact
+
+    def _authorized(
+        self, conn: Connection[Any], work: Callable[[Connection[Any]], Result]
+    ) -> Result:
+        reauthorize(conn, self.principal, self.operation)
+        return work(conn)
+
+    def as_row(
+        self,
+        status: RunStatus,
+        counts: Mapping[str, int],
+        *,
+        at: datetime | None = None,
+        message: str | None = None,
+    ) -> Run:
+        """Return the run's history row, running or, with `at`, ended."""
+        return Run(
+            run_id=self.run_id,
+            direction=self.direction,
+            source=self.source,
+            status=status,
+            user_id=self.principal.user_id,
+            started_at=self.started_at,
+            finished_at=at,
+            counts=counts,
+            message=message,
+            kind=self.kind,
+            since=self.since,
+        )
+
+    def end(
+        self,
+        conn: Connection[Any],
+        status: RunStatus,
+        counts: Mapping[str, int],
+        message: str | None,
+    ) -> None:
+        """Write the run's end into history and audit trail."""
+        at = leases.clock(conn)
+        runs.put(conn, self.organization_id, self.as_row(status, counts, at=at, message=message))
+        ended = {"status": status, **counts}
+        self.audit(conn, self.direction.action, at, self.run_id, ended, message or self.source)
+
+    def audit(
+        self,
+        conn: Connection[Any],
+        action: Action,
+        at: datetime,
+        run_id: str,
+        after: Mapping[str, Any],
+        reason: str | None = None,
+    ) -> None:
+        """Write an entry about a run into the audit trail."""
+        entry = audit.Entry(str(self.db.new_id()), run_id=run_id, after=dict(after), reason=reason)
+        audit.write(conn, self.organization_id, self.principal.user_id, action, at, [entry])

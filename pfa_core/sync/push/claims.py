@@ -1,0 +1,141 @@
+"""The claims of a push: changes taken from the queue, and marks of what is about to be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from pfa_core.authorization import authorize, require_active
+from pfa_core.model.push import Sending, Task, Verdict
+from pfa_core.model.rights import Operation
+from pfa_core.store import leases, queue, runs
+from pfa_core.store.queue import QueueRow, Scope
+from pfa_core.sync.active_run import ActiveRun
+from pfa_core.sync.push.buffers import BATCH
+
+RECOVERED = "claimed by a run that was interrupted"
+
+
+@dataclass(kw_only=True)
+class Claims:
+    """What one run has claimed and not yet settled.
+
+    Args:
+        without_reading: Returns the sending of a task that PEMS need not be read for, else None.
+        limit: How many the run may claim in all, None: no limit.
+
+    `outstanding` are claimed and not settled; `exhausted`: the queue held no more when last asked.
+    """
+
+    run: ActiveRun
+    scope: Scope
+    without_reading: Callable[[Task], Sending | None]
+    limit: int | None = None
+    claimed: int = 0
+    outstanding: int = 0
+    exhausted: bool = False
+
+    @property
+    def limit_reached(self) -> bool:
+        """Return whether the run may claim nothing more."""
+        return self.limit is not None and self.claimed >= self.limit
+
+    def recover(self) -> int:
+        """Give back the claims of interrupted runs; return how many they were."""
+        code, run = self.run.organization_id, self.run.run_id
+
+        def work(conn: Connection[Any]) -> int:
+            rows = queue.recover(conn, code, run)
+            at = leases.clock(conn)
+            runs.add_outcomes(conn, code, run, [self._recovered(*row) for row in rows], at)
+            return len(rows)
+
+        return self.run.transact(work)
+
+    def next_batch(self) -> list[Task | Sending]:
+        """Claim the next batch, unless enough is outstanding.
+
+        Raises:
+            NotAllowed: The pusher's membership or right was revoked meanwhile.
+        """
+        if self.exhausted or self.outstanding > BATCH:
+            return []
+        wanted = BATCH if self.limit is None else min(BATCH, self.limit - self.claimed)
+        items = self.run.db.transact(lambda conn: self._claim(conn, wanted)) if wanted > 0 else []
+        self.exhausted = len(items) < wanted or wanted <= 0
+        self.claimed += len(items)
+        self.outstanding += len(items)
+        return items
+
+    def mark(self, sendings: Sequence[Sending]) -> list[Sending]:
+        """Record version and generation before the send; return those still claimed by the run."""
+        marks = [
+            (item.task.modification_id, item.version, item.task.generation) for item in sendings
+        ]
+        code, run = self.run.organization_id, self.run.run_id
+        still = self.run.transact(lambda conn: queue.mark(conn, code, run, marks))
+        found = [item for item in sendings if item.task.modification_id in still]
+        self.outstanding -= len(sendings) - len(found)  # another run has claimed the others
+        return found
+
+    def settled(self, number: int) -> None:
+        """Count settled changes; the next change of their records may be due now."""
+        self.outstanding -= number
+        self.exhausted = False
+
+    def _claim(self, conn: Connection[Any], wanted: int) -> list[Task | Sending]:
+        authorize(conn, self.run.principal, Operation.PUSH_COMMITMENTS)
+        require_active(conn, self.run.principal, Operation.PUSH_COMMITMENTS)
+        code, at = self.run.organization_id, leases.clock(conn)
+        rows = queue.due(conn, code, self.scope, at=at, limit=wanted)
+        if not rows:
+            return []
+        values = queue.mirror_values(conn, code, [row.modification_id for row in rows])
+        tasks = [_task(row, values[row.modification_id], at) for row in rows]
+        items = [self.without_reading(task) or task for task in tasks]
+        queue.claim(conn, code, self.run.run_id, dict(map(_send_intent, items)), at)
+        return items
+
+    def _recovered(self, modification_id: str, pfa_id: str, attempts: int) -> runs.NewOutcome:
+        return runs.NewOutcome(
+            outcome_id=str(self.run.db.new_id()),
+            number=0,
+            pfa_id=pfa_id,
+            position="",
+            outcome=Verdict.RECOVERED,
+            code="",
+            message=RECOVERED,
+            modification_id=modification_id,
+            attempt=attempts,
+        )
+
+
+def _task(row: QueueRow, mirror: queue.MirrorValues, at: datetime) -> Task:
+    return Task(
+        modification_id=row.modification_id,
+        pfa_id=row.pfa_id,
+        user_id=row.user_id,
+        session_id=row.session_id,
+        delta=row.delta,
+        base=row.base,
+        now=mirror.values,
+        version=row.version,
+        generation=row.generation,
+        sent_version=row.sent_version,
+        revision=mirror.revision,
+        attempt=row.attempts + 1,
+        failures=row.failures,
+        first_attempt_at=row.first_attempt_at or at,
+        reason=row.change_reason or "",
+    )
+
+
+def _send_intent(item: Task | Sending) -> tuple[str, str | None]:
+    """Return the version it is about to be sent on; a send in doubt stays so."""
+    if isinstance(item, Sending):
+        return item.task.modification_id, item.version
+    return item.modification_id, item.sent_version
