@@ -56,8 +56,9 @@ if TYPE_CHECKING:
     from pfa_core.model.merged import MergedRecord
     from pfa_core.model.ownership import Owner, Ownership
     from pfa_core.model.principal import Principal, Right, Role
+    from pfa_core.model.push import StopReason
     from pfa_core.model.query import Filters, Query, SortKey, parse_sort
-    from pfa_core.model.run import IfLocked
+    from pfa_core.model.run import IfLocked, RunStatus
     from pfa_core.pems.profile import PemsProfile
     from pfa_core.records import (
         count_records,
@@ -115,7 +116,8 @@ _HOME = {
         "model.ownership": "Owner Ownership",
         "model.principal": "Principal Right Role",
         "model.query": "Filters Query SortKey parse_sort",
-        "model.run": "IfLocked",
+        "model.push": "StopReason",
+        "model.run": "IfLocked RunStatus",
         "pems.profile": "PemsProfile",
         "records": "count_records export_jsonl list_records nearest_value"
         " show_records stream_records",
@@ -156,9 +158,11 @@ __all__ = [
     "Query",
     "Right",
     "Role",
+    "RunStatus",
     "Selection",
     "Settings",
     "SortKey",
+    "StopReason",
     "add_organization",
     "authenticate",
     "collect",

@@ -54,8 +54,9 @@ def _sentence(result: PushResult) -> str | None:
 
 
 def _deadline_passed(result: PushResult) -> bool:
-    # The result says it in its message alone.
-    return result.message == "the deadline passed"
+    from pfa_core.model.push import StopReason
+
+    return result.stop_reason is StopReason.DEADLINE
 
 
 def _code(result: PushResult) -> str:
