@@ -42,15 +42,17 @@ class PushOptions:
 
     def __post_init__(self) -> None:
         if not 1 <= self.concurrency <= MAX_CONCURRENCY:
-            raise InvalidRequest(
-                f"`concurrency` must be 1 to {MAX_CONCURRENCY}, not {self.concurrency}"
-            )
+            raise _invalid("concurrency", f"1 to {MAX_CONCURRENCY}", f"{self.concurrency}")
         if self.rate is not None and not 0 < self.rate <= MAX_RATE:
-            raise InvalidRequest(f"`rate` must be above 0 and at most {MAX_RATE:,}: {self.rate:g}")
+            raise _invalid("rate", f"above 0 and at most {MAX_RATE:,}", f"{self.rate:g}")
         if self.limit is not None and self.limit < 1:
-            raise InvalidRequest(f"`limit` must be 1 or more, not {self.limit}")
+            raise _invalid("limit", "1 or more", f"{self.limit}")
         if self.deadline is not None and self.deadline <= timedelta(0):
-            raise InvalidRequest("`deadline` must be in the future")
+            raise _invalid("deadline", "in the future", f"{self.deadline}")
+
+
+def _invalid(parameter: str, allowed: str, value: str) -> InvalidRequest:
+    return InvalidRequest(f"`{parameter}` must be {allowed}: {value}", parameter=parameter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
