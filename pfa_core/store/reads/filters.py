@@ -6,30 +6,20 @@ import re
 from typing import Any, LiteralString
 
 from pfa_core.model.modification import State
-from pfa_core.model.query import EQUAL_FILTERS, Filters
+from pfa_core.model.query import Filters
 
 TRUE: LiteralString = "true"
-_EQUAL: dict[str, LiteralString] = {
-    "category": "r.category = ANY(%(category)s)",
-    "class_": "r.class = ANY(%(class_)s)",
-    "source": "r.source = ANY(%(source)s)",
-    "dor": "r.dor = ANY(%(dor)s)",
-    "area_silo": "r.area_silo = ANY(%(area_silo)s)",
-    "manufacturer": "r.manufacturer = ANY(%(manufacturer)s)",
-    "model": "r.model = ANY(%(model)s)",
-    "contract": "r.contract = ANY(%(contract)s)",
-    "id": "r.pfa_id = ANY(%(id)s)",
-}
-_EQUAL_ONE: dict[str, LiteralString] = {
-    "category": "r.category = %(category)s",
-    "class_": "r.class = %(class_)s",
-    "source": "r.source = %(source)s",
-    "dor": "r.dor = %(dor)s",
-    "area_silo": "r.area_silo = %(area_silo)s",
-    "manufacturer": "r.manufacturer = %(manufacturer)s",
-    "model": "r.model = %(model)s",
-    "contract": "r.contract = %(contract)s",
-    "id": "r.pfa_id = %(id)s",
+# The columns of the filters that take several values.
+_COLUMNS: dict[LiteralString, LiteralString] = {
+    "category": "r.category",
+    "class_": "r.class",
+    "source": "r.source",
+    "dor": "r.dor",
+    "area_silo": "r.area_silo",
+    "manufacturer": "r.manufacturer",
+    "model": "r.model",
+    "contract": "r.contract",
+    "id": "r.pfa_id",
 }
 _SINGLE: dict[str, LiteralString] = {
     "start_from": "r.forecast_start >= %(start_from)s",
@@ -55,13 +45,13 @@ def conditions(filters: Filters) -> tuple[LiteralString, dict[str, Any]]:
     """The filters on a record's values, and the parameters they need."""
     parts: list[LiteralString] = []
     values: dict[str, Any] = {}
-    for name in EQUAL_FILTERS:
+    for name, column in _COLUMNS.items():
         wanted = getattr(filters, name)
-        if len(wanted) == 1:  # equality keeps the order of the index behind it, an array does not
-            parts.append(_EQUAL_ONE[name])
+        if len(wanted) == 1:  # an index keeps its order behind an equality, not behind an array
+            parts.append(f"{column} = %({name})s")
             values[name] = wanted[0]
         elif wanted:
-            parts.append(_EQUAL[name])
+            parts.append(f"{column} = ANY(%({name})s)")
             values[name] = list(wanted)
     for name, text in _SINGLE.items():
         wanted = getattr(filters, name)
