@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 from weakref import WeakKeyDictionary
 
 from psycopg import Connection
-from psycopg import sql as compose
 from psycopg.rows import args_row, class_row
 
 from pfa_core import sql
@@ -18,14 +17,10 @@ from pfa_core.errors import Internal
 from pfa_core.store import rls
 
 _SQL = sql.statements("audit_chain")
-_PARTS = {
-    "digest": compose.SQL(_SQL["entry_digest"]),
-    "facts": compose.SQL(_SQL["link_facts"]),
-}
-_CONTENT = compose.SQL(_SQL["content"]).format(**_PARTS, entries=compose.SQL(""))
-_CHECKED = compose.SQL(_SQL["checked"]).format(**_PARTS)
-
-_CONTENT_OF_ONE = compose.SQL(_SQL["content"]).format(**_PARTS, entries=compose.SQL(_SQL["first"]))
+_PARTS: dict[str, LiteralString] = {"digest": _SQL["entry_digest"], "facts": _SQL["link_facts"]}
+_CONTENT = _SQL["content"].format(**_PARTS, entries="")
+_CONTENT_OF_ONE = _SQL["content"].format(**_PARTS, entries=_SQL["first"])
+_CHECKED = _SQL["checked"].format(**_PARTS)
 
 # Per connection within `linked`: by organization, the link that its entries will make, and how many they are.
 _open: WeakKeyDictionary[Connection[Any], dict[str, _Open]] = WeakKeyDictionary()

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from psycopg import sql as compose
 from psycopg.rows import class_row
 
 from pfa_core import sql
@@ -17,13 +16,8 @@ from pfa_core.model.principal import Principal
 from pfa_core.store import rls
 
 _SQL = sql.statements("members")
-# Of whoever only comes in, and of whoever comes in to write.
-_ENTRANCE = {
-    lock: compose.SQL(_SQL["token_membership"]).format(
-        locking=compose.SQL(_SQL["locking"] if lock else "")
-    )
-    for lock in (False, True)
-}
+_TOKEN_MEMBERSHIP = _SQL["token_membership"].format(locking="")
+_TOKEN_MEMBERSHIP_LOCKED = _SQL["token_membership"].format(locking=_SQL["locking"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +80,8 @@ def token_membership(
         "token_id": principal.token_id,
         "key_id": principal.key_id,
     }
-    row = conn.execute(_ENTRANCE[lock], values).fetchone()
+    statement = _TOKEN_MEMBERSHIP_LOCKED if lock else _TOKEN_MEMBERSHIP
+    row = conn.execute(statement, values).fetchone()
     return TokenMembership(Member(*row[:-2]), *row[-2:]) if row else None
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
-from psycopg import sql as compose
 
 from pfa_core import sql
 from pfa_core.model.principal import Principal
@@ -15,7 +14,7 @@ from pfa_core.store.mirror import ROLLUP_ROWS
 from pfa_core.store.overlays import OVERLAY_ROWS
 
 _SQL = sql.statements("drift")
-_ROLLUP_DRIFT = compose.SQL(_SQL["rollup_drift"]).format(rows=ROLLUP_ROWS)
+_ROLLUP_DRIFT = _SQL["rollup_drift"].format(rows=ROLLUP_ROWS)
 _OVERLAY_DRIFT = _SQL["overlay_drift"].format(rows=OVERLAY_ROWS)
 
 
