@@ -30,7 +30,7 @@ class Field:
     in a delta; `default` fills a baseline record in which the field is missing or null.
     """
 
-    name: str
+    name: LiteralString
     kind: Kind
     meaning: str
     column: LiteralString = ""
@@ -40,15 +40,17 @@ class Field:
     default: str | bool | None = None
 
 
-def _text(name: str, meaning: str, column: LiteralString = "", **rest: Any) -> Field:
+def _text(name: LiteralString, meaning: str, column: LiteralString = "", **rest: Any) -> Field:
     return Field(name, Kind.TEXT, meaning, column, **rest)
 
 
-def _date(name: str, meaning: str, column: LiteralString, *, editable: bool) -> Field:
+def _date(name: LiteralString, meaning: str, column: LiteralString, *, editable: bool) -> Field:
     return Field(name, Kind.DATE, meaning, column, editable)
 
 
-def _flag(name: str, meaning: str, column: LiteralString = "", *, editable: bool) -> Field:
+def _flag(
+    name: LiteralString, meaning: str, column: LiteralString = "", *, editable: bool
+) -> Field:
     return Field(name, Kind.FLAG, meaning, column, editable, default=False if column else None)
 
 

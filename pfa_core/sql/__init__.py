@@ -1,59 +1,75 @@
-"""SQL as text: numbered migrations and named statements, loaded once per file."""
+"""SQL as text: numbered migrations and named statements, loaded once per file.
+
+A block begins with `-- name: x` and may have a variant of the same meaning, named `x@…`:
+
+* `x@rls` is a block of its own, for a connection that row-level security applies to;
+* `x@one` is for exactly one id. `-- name: x, x@one` asks for it, and the loader makes it of the block.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 from typing import Any, LiteralString, cast
 
-_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_NAME_LINE = re.compile(r"^-- name: (\w+(?:@rls)?)(, \1@one)?$", re.MULTILINE)
 _MIGRATION = re.compile(r"\d{4}_\w+\.sql")
 # `x = ANY(ids)`, with or without the alternative that no ids were given.
-_AMONG = re.compile(
+_ANY_ID = re.compile(
     r"(?P<open>\(%\((?P<given>\w+)\)s::\w+\[\] IS NULL OR )?"
     r"(?P<column>[\w.]+) = ANY\(%\((?P<ids>ids|modification_ids)\)s(?:::\w+\[\])?\)(?(open)\))"
 )
 _ID_TYPES = {"ids": "text", "modification_ids": "uuid"}
 
 
+class Statements(dict[str, LiteralString]):
+    """The blocks of a file by name, each without its name line, and the choice between variants."""
+
+    def for_ids(self, name: str, ids: Collection[Any]) -> LiteralString:
+        """Choose the variant for exactly one id where there is exactly one."""
+        return self[f"{name}@one" if len(ids) == 1 else name]
+
+    def for_role(self, name: str, *, rls: bool) -> LiteralString:
+        """Choose the variant for connections that row-level security applies to, or the other."""
+        return self[f"{name}@rls" if rls else name]
+
+
 @cache
-def statements(noun: str) -> Mapping[str, LiteralString]:
-    """The named blocks of `<noun>.sql`, each without its name line.
+def statements(noun: str) -> Statements:
+    """Load the blocks of `<noun>.sql` and their variants.
 
     The files ship with the package and nothing from outside reaches them: they are as literal as
     a string in the source, which is what the cast tells the type checker.
     """
     text = files(__name__).joinpath(f"{noun}.sql").read_text("utf-8")
-    _, *parts = _NAME.split(text)
-    blocks = dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
-    return cast("Mapping[str, LiteralString]", blocks)
+    _, *parts = _NAME_LINE.split(text)
+    blocks = Statements()
+    for name, one, block in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        blocks[name] = cast("LiteralString", block.strip())
+        if one:
+            blocks[f"{name}@one"] = _about_one(blocks[name])
+    return blocks
 
 
-@cache
-def of_one(statement: LiteralString) -> LiteralString:
-    """A statement over `ids` or `modification_ids` for when there is exactly one.
+def _about_one(block: LiteralString) -> LiteralString:
+    """Make the variant of a block over `ids` or `modification_ids` that holds for exactly one.
 
-    PostgreSQL plans a prepared statement with an array anew each time, since it takes an array it does not
-    know for one of ten; equality it plans once for a connection, which is half the time of a single edit.
+    PostgreSQL plans a prepared statement with an array anew each time, since it estimates ten elements for an
+    unknown array; a statement with an equality it plans once per connection: half the time of a single edit.
     """
 
-    def equal(found: re.Match[str]) -> str:
-        ids = found["ids"]
-        return f"{found['column']} = (%({ids})s::{_ID_TYPES[ids]}[])[1]"
+    def equality(match: re.Match[str]) -> str:
+        ids = match["ids"]
+        return f"{match['column']} = (%({ids})s::{_ID_TYPES[ids]}[])[1]"
 
-    # Put together from the literal itself and the constants above.
-    return cast("LiteralString", _AMONG.sub(equal, statement))
-
-
-def about(statement: LiteralString, among: Collection[Any]) -> LiteralString:
-    """The statement, in the form `of_one` where it is about one."""
-    return of_one(statement) if len(among) == 1 else statement
+    # Composed of the literal itself and the constants above.
+    return cast("LiteralString", _ANY_ID.sub(equality, block))
 
 
 def numeral(number: int) -> LiteralString:
-    """A whole number as SQL writes it: digits, whatever it is."""
+    """Write a whole number in SQL: its digits."""
     return cast("LiteralString", str(int(number)))
 
 

@@ -12,7 +12,7 @@ FROM jsonb_to_recordset(%(entries)s) AS e (
 )
 RETURNING entry_id;
 
--- name: write_of
+-- name: write_of, write_of@one
 -- Of modifications as they are now: what they say, before it and after it. The entries' ids are one id whose
 -- last eight digits count them in the order of their records; the first of them ends in 1.
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,

@@ -13,7 +13,7 @@ FROM pfa_modification
 WHERE organization_id = %(organization_id)s
 GROUP BY state;
 
--- name: modifications_under_rls
+-- name: modifications@rls
 SELECT state, number FROM pfa_modification_counts();
 
 -- name: waiting
@@ -25,7 +25,7 @@ FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND state IN ('committed', 'syncing', 'sync_error');
 
--- name: waiting_under_rls
+-- name: waiting@rls
 SELECT dead_letters, oldest FROM pfa_waiting_counts();
 
 -- name: conflicts
@@ -34,7 +34,7 @@ FROM pfa_sync_conflict
 WHERE organization_id = %(organization_id)s
   AND status = 'unresolved';
 
--- name: conflicts_under_rls
+-- name: conflicts@rls
 SELECT pfa_conflict_count();
 
 -- name: baseline

@@ -20,7 +20,7 @@ CREATE UNIQUE INDEX ON pfa_incoming (pfa_id);
 -- After many new records: until the server does it by itself, every plan is made for a mirror without them.
 ANALYZE pfa_mirror;
 
--- name: analyze_under_rls
+-- name: analyze@rls
 -- Only the owner's statistics.
 SELECT pfa_analyze_mirror();
 
@@ -173,7 +173,7 @@ WHERE m.organization_id = %(organization_id)s
   AND o.organization_id = %(organization_id)s
   AND o.pfa_id = m.pfa_id;
 
--- name: refresh_under_rls
+-- name: refresh_overlays@rls
 -- The same, of all users' drafts: a statement of the program's own sees the caller's alone.
 SELECT pfa_refresh_overlays(ARRAY(SELECT i.pfa_id FROM pfa_incoming AS i));
 
@@ -231,14 +231,14 @@ DELETE FROM kpi_rollup
 WHERE organization_id = %(organization_id)s
   AND record_count = 0;
 
--- name: rows
+-- name: rows, rows@one
 -- The records as PEMS had them last. No row: no such record.
 SELECT pfa_id, data, version, updated_at, missing_since
 FROM pfa_mirror
 WHERE organization_id = %(organization_id)s
   AND pfa_id = ANY(%(ids)s);
 
--- name: lock_records
+-- name: lock_records, lock_records@one
 -- The records as they are, kept from changing until the transaction ends. No row: no such record.
 SELECT pfa_id, data, version
 FROM pfa_mirror
@@ -247,7 +247,7 @@ WHERE organization_id = %(organization_id)s
 ORDER BY pfa_id
 FOR SHARE;
 
--- name: lock_fields
+-- name: lock_fields, lock_fields@one
 -- The same of a few fields: what is missing is null.
 SELECT pfa_id, version, {fields}
 FROM pfa_mirror

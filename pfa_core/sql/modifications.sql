@@ -1,7 +1,7 @@
 -- Modifications: the user's half of the life cycle. Every block that changes rows is guarded by
 -- the state it expects; the user's membership row is locked before (members.member_locked).
 
--- name: of_records
+-- name: of_records, of_records@one
 -- The caller's active modifications of some records, oldest commitment first, the draft last.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
        change_reason, created_at, updated_at, committed_at, attempts
@@ -13,7 +13,7 @@ WHERE organization_id = %(organization_id)s
 ORDER BY pfa_id, state = 'draft', committed_at, modification_id
 FOR UPDATE;
 
--- name: active
+-- name: active, active@one
 -- The same without locks, of every record or one session.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
        change_reason, created_at, updated_at, committed_at, attempts
@@ -42,10 +42,10 @@ FOR UPDATE
 -- name: of_session
 AND session_id = %(session_id)s
 
--- name: among
+-- name: among, among@one
 AND pfa_id = ANY(%(ids)s)
 
--- name: by_id
+-- name: by_id, by_id@one
 -- The caller's modifications of these ids, in PFA id order.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
        change_reason, created_at, updated_at, committed_at, attempts
@@ -67,7 +67,7 @@ WHERE organization_id = %(organization_id)s
   {among}
 ORDER BY pfa_id
 
--- name: up_to_date
+-- name: up_to_date, up_to_date@one
 -- Of these drafts, those that are the caller's only modification of a record whose version has not changed
 -- since. All modifications of these records are read at once: one by one, a planner that expects one row of the
 -- caller's would read all of them for each.
@@ -120,7 +120,7 @@ FROM jsonb_to_recordset(%(drafts)s) AS d (
 ORDER BY d.pfa_id
 RETURNING modification_id;
 
--- name: update_drafts
+-- name: update_drafts, update_drafts@one
 -- Each draft is raised to the version after the one that was read.
 UPDATE pfa_modification AS m
 SET delta = d.delta,
@@ -139,14 +139,14 @@ WHERE m.organization_id = %(organization_id)s
   AND m.state = 'draft'
   AND m.version = d.version;
 
--- name: delete_drafts
+-- name: delete_drafts, delete_drafts@one
 DELETE FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
   AND modification_id = ANY(%(modification_ids)s)
   AND state = 'draft';
 
--- name: commit_drafts
+-- name: commit_drafts, commit_drafts@one
 -- The delta is written too: fields that PEMS has by now have dropped out of it.
 UPDATE pfa_modification AS m
 SET state = 'committed',
@@ -162,7 +162,7 @@ WHERE m.organization_id = %(organization_id)s
   AND m.state = 'draft'
   AND m.version = d.version;
 
--- name: commit_up_to_date
+-- name: commit_up_to_date, commit_up_to_date@one
 UPDATE pfa_modification
 SET state = 'committed',
     version = version + 1,
@@ -173,7 +173,7 @@ WHERE organization_id = %(organization_id)s
   AND modification_id = ANY(%(modification_ids)s::uuid[])
   AND state = 'draft';
 
--- name: uncommit
+-- name: uncommit, uncommit@one
 UPDATE pfa_modification
 SET state = 'draft',
     version = version + 1,

@@ -1,6 +1,6 @@
 -- Overlay rows: each record as one user sees it, where they changed it.
 
--- name: hold_mirror
+-- name: hold_mirror, hold_mirror@one
 -- An overlay row is made of its mirror row, which must not change under it until the transaction
 -- ends: a pull in between would be overwritten with what it replaced.
 SELECT pfa_id
@@ -10,7 +10,7 @@ WHERE organization_id = %(organization_id)s
 ORDER BY pfa_id
 FOR SHARE;
 
--- name: overlaid
+-- name: overlaid, overlaid@one
 -- Of these records, those that the caller has an active modification of.
 SELECT DISTINCT m.pfa_id
 FROM pfa_modification AS m
@@ -23,13 +23,13 @@ WHERE m.organization_id = %(organization_id)s
 -- Overlay rows of these pairs of user and record: deleted, or built anew.
 SELECT pfa_rebuild_overlays(%(users)s, %(ids)s);
 
--- name: drop_overlays
+-- name: drop_overlays, drop_overlays@one
 DELETE FROM pfa_overlay
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
   AND pfa_id = ANY(%(ids)s);
 
--- name: overlay_rows
+-- name: overlay_rows, overlay_rows@one
 -- What the caller's overlay rows of some records should be. The stacked delta: of the values that several
 -- modifications give a field, the last one counts. All of them are read at once: asked for record by record,
 -- a planner whose statistics lack the caller reads all of the caller's rows for each of them.
@@ -53,7 +53,7 @@ FROM (
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s.pfa_id
 ORDER BY s.pfa_id
 
--- name: rows_of_single
+-- name: rows_of_single, rows_of_single@one
 -- The same of modifications that are the only ones of their records: nothing is stacked.
 SELECT m.organization_id, m.user_id, m.pfa_id, m.delta, r.data || m.delta AS data, m.modification_id
 FROM pfa_modification AS m

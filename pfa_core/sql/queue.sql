@@ -169,7 +169,7 @@ WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id = s.pfa_id
   AND m.state <> 'synced';
 
--- name: shift_under_rls
+-- name: shift_bases@rls
 -- The same, of drafts of others too, which a push does not see.
 SELECT pfa_shift_bases(%(settled)s);
 

@@ -34,7 +34,7 @@ FROM pfa_mirror AS r
 WHERE r.organization_id = %(organization_id)s
   AND {conditions};
 
--- name: few_under_rls
+-- name: few@rls
 -- The same of the search alone: the function asks the index.
 SELECT pfa_id FROM pfa_search(pfa_fold(%(search)s), %(most)s) AS f (pfa_id);
 

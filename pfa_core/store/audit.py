@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 from psycopg import Connection
-from psycopg import sql as compose
 from psycopg.rows import class_row, tuple_row
 from psycopg.types.json import Jsonb
 
@@ -24,14 +23,14 @@ from pfa_core.store.audit_chain import link_of
 _SQL = sql.statements("audit")
 # A condition for each filter; only those that are asked for stand in the statement, so that the
 # planner sees which index serves.
-_FILTERS = {
-    "user_id": compose.SQL("AND e.user_id = %(user_id)s"),
-    "pfa_id": compose.SQL("AND e.pfa_id = %(pfa_id)s"),
-    "session_id": compose.SQL("AND e.session_id = %(session_id)s"),
-    "run_id": compose.SQL("AND e.run_id = %(run_id)s"),
-    "since": compose.SQL("AND e.at >= %(since)s"),
-    "until": compose.SQL("AND e.at < %(until)s"),
-    "actions": compose.SQL("AND e.action = ANY(%(actions)s)"),
+_FILTERS: dict[str, LiteralString] = {
+    "user_id": "AND e.user_id = %(user_id)s",
+    "pfa_id": "AND e.pfa_id = %(pfa_id)s",
+    "session_id": "AND e.session_id = %(session_id)s",
+    "run_id": "AND e.run_id = %(run_id)s",
+    "since": "AND e.at >= %(since)s",
+    "until": "AND e.at < %(until)s",
+    "actions": "AND e.action = ANY(%(actions)s)",
 }
 # So often a user, and so often all together, are refused in writing within the time: who is refused in
 # a loop does not fill the disk.
@@ -133,7 +132,7 @@ def write_of(
             "after": after,
             "link_id": link_of(conn, principal.organization_id, first, len(modification_ids)),
         }
-        conn.execute(sql.about(_SQL["write_of"], modification_ids), values)
+        conn.execute(_SQL.for_ids("write_of", modification_ids), values)
 
 
 def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
@@ -184,13 +183,12 @@ def following(
 
 def _filtered(
     name: str, organization_id: str, which: LogFilter
-) -> tuple[compose.Composed, dict[str, Any]]:
+) -> tuple[LiteralString, dict[str, Any]]:
     given = {one.name: getattr(which, one.name) for one in fields(which)}
     given = {name: value for name, value in given.items() if value not in (None, ())}
     values = {name: list(value) if name == "actions" else value for name, value in given.items()}
-    filters = compose.SQL(" ").join(_FILTERS[name] for name in given)
-    statement = compose.SQL(_SQL[name]).format(filters=filters)
-    return statement, {**values, "organization_id": organization_id}
+    filters = " ".join(_FILTERS[name] for name in given)
+    return _SQL[name].format(filters=filters), {**values, "organization_id": organization_id}
 
 
 def was_discarded(

@@ -10,36 +10,31 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import Connection
-from psycopg import sql as compose
 from psycopg.rows import class_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
-from pfa_core.model.record import FIELDS, Kind
+from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.store import rls
 
 _SQL = sql.statements("mirror")
 
 
-def _sums(which: LiteralString) -> compose.Composed:
-    return compose.SQL(_SQL["sums"]).format(which=compose.SQL(which))
+def _sums(which: LiteralString) -> LiteralString:
+    return _SQL["sums"].format(which=which)
 
 
-def _post(which: LiteralString) -> compose.Composed:
-    return compose.SQL(_SQL["post_rollup"]).format(sums=_sums(which))
+def _post(which: LiteralString) -> LiteralString:
+    return _SQL["post_rollup"].format(sums=_sums(which))
 
 
-_ARRIVED, _BETWEEN, _ALL = (_post(_SQL[name]) for name in ("arrived", "between", "all"))
+_ARRIVED = _post(_SQL["arrived"])
+_BETWEEN = _post(_SQL["between"])
+_ALL = _post(_SQL["all"])
 # What the rollup of an organization should hold.
 ROLLUP_ROWS = _sums(_SQL["all"])
-# A field of a record as a value of its kind.
-_VALUES = {
-    Kind.TEXT: compose.SQL("data ->> {}"),
-    Kind.DATE: compose.SQL("data ->> {}"),
-    Kind.CHOICE: compose.SQL("data ->> {}"),
-    Kind.FLAG: compose.SQL("(data ->> {})::boolean"),
-    Kind.MONEY: compose.SQL("(data ->> {})::numeric"),
-}
+# The type of a field's value where it is not a text.
+_CASTS: dict[Kind, LiteralString] = {Kind.FLAG: "::boolean", Kind.MONEY: "::numeric"}
 _COPY = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _BACKSLASH, _TWO = "\\", "\\\\"
 COPY_CHUNK = 500
@@ -182,7 +177,7 @@ def fill(
     written = _copy_new(conn, organization_id, run_id, rows, at)
     recompute_rollup(conn, organization_id)
     if written >= MANY:
-        conn.execute(_SQL["analyze_under_rls" if rls.applies(conn) else "analyze"])
+        conn.execute(_SQL.for_role("analyze", rls=rls.applies(conn)))
     return written
 
 
@@ -216,8 +211,7 @@ def take_in(
         conn.execute(_ARRIVED, {**values, "sign": -1})
     written = _put(conn, values)
     if changed:  # nothing lies over a record that was not there
-        bound = rls.applies(conn)
-        conn.execute(_SQL["refresh_under_rls" if bound else "refresh_overlays"], values)
+        conn.execute(_SQL.for_role("refresh_overlays", rls=rls.applies(conn)), values)
     return changed, written
 
 
@@ -242,7 +236,7 @@ def prune_rollup(conn: Connection[Any], organization_id: str) -> None:
 def rows(conn: Connection[Any], organization_id: str, ids: Sequence[str]) -> dict[str, BaselineRow]:
     """The records by id, as PEMS had them last; absent where unknown."""
     with conn.cursor(row_factory=class_row(BaselineRow)) as cursor:
-        found = cursor.execute(sql.about(_SQL["rows"], ids), _named(organization_id, ids))
+        found = cursor.execute(_SQL.for_ids("rows", ids), _named(organization_id, ids))
         return {row.pfa_id: row for row in found}
 
 
@@ -251,7 +245,7 @@ def lock_records(
 ) -> dict[str, MirrorRow]:
     """The records by id, kept from changing until the transaction ends; absent where unknown."""
     with conn.cursor(row_factory=class_row(MirrorRow)) as cursor:
-        found = cursor.execute(sql.about(_SQL["lock_records"], ids), _named(organization_id, ids))
+        found = cursor.execute(_SQL.for_ids("lock_records", ids), _named(organization_id, ids))
         return {row.pfa_id: row for row in found}
 
 
@@ -260,14 +254,19 @@ def lock_fields(
 ) -> dict[str, MirrorRow]:
     """The same of a few fields, None where they are missing: to parse ten thousand whole records takes
     longer than to lock them."""
-    columns = compose.SQL(", ").join(_VALUES[FIELDS[name].kind].format(name) for name in fields)
-    statement = compose.SQL(sql.about(_SQL["lock_fields"], ids)).format(fields=columns)
+    columns = ", ".join(_value_of(FIELDS[name]) for name in fields)
+    statement = _SQL.for_ids("lock_fields", ids).format(fields=columns)
     with conn.cursor(row_factory=tuple_row) as cursor:
         found = cursor.execute(statement, _named(organization_id, ids))
         return {
             pfa_id: MirrorRow(pfa_id, dict(zip(fields, values, strict=True)), version)
             for pfa_id, version, *values in found
         }
+
+
+def _value_of(field: Field) -> LiteralString:
+    """Write a field of a record as a value of its kind."""
+    return f"(data ->> '{field.name}'){_CASTS.get(field.kind, '')}"
 
 
 def _named(organization_id: str, ids: Sequence[str]) -> dict[str, Any]:

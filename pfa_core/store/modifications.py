@@ -126,7 +126,8 @@ def of_records(
     conn: Connection[Any], principal: Principal, ids: Sequence[str]
 ) -> list[ModificationRow]:
     """The principal's living modifications of the records, locked; by record, the draft last."""
-    return _rows(conn, "of_records", principal, ids=list(ids))
+    statement = _SQL.for_ids("of_records", ids)
+    return _rows(conn, statement, principal, ids=list(ids))
 
 
 def active(
@@ -135,12 +136,13 @@ def active(
     """The same without locks; of all records where ids are None."""
     if ids is not None and not ids:
         return []
-    return _rows(conn, "active", principal, ids=None if ids is None else list(ids))
+    statement = _SQL.for_ids("active", ids or ())
+    return _rows(conn, statement, principal, ids=None if ids is None else list(ids))
 
 
 def stale(conn: Connection[Any], principal: Principal) -> list[ModificationRow]:
     """The principal's living modifications whose mirror row changed since they were drafted."""
-    return _rows(conn, "stale", principal)
+    return _rows(conn, _SQL["stale"], principal)
 
 
 def select(
@@ -171,7 +173,8 @@ def by_id(
     """The principal's modifications of these ids, in PFA id order."""
     if not modification_ids:
         return []
-    return _rows(conn, "by_id", principal, modification_ids=list(modification_ids))
+    statement = _SQL.for_ids("by_id", modification_ids)
+    return _rows(conn, statement, principal, modification_ids=list(modification_ids))
 
 
 def drafts(
@@ -198,7 +201,7 @@ def up_to_date(conn: Connection[Any], principal: Principal, drafts: Sequence[Mar
         "ids": [draft.pfa_id for draft in drafts],
         "modification_ids": [draft.modification_id for draft in drafts],
     }
-    return {row[0] for row in conn.execute(sql.about(_SQL["up_to_date"], drafts), values)}
+    return {row[0] for row in conn.execute(_SQL.for_ids("up_to_date", drafts), values)}
 
 
 def fields_of(
@@ -243,7 +246,7 @@ def delete_drafts(conn: Connection[Any], principal: Principal, ids: Sequence[str
     """Drop drafts by modification id."""
     if ids:
         values = {**_own(principal), "modification_ids": list(ids)}
-        _all_of(len(ids), conn.execute(sql.about(_SQL["delete_drafts"], ids), values).rowcount)
+        _all_of(len(ids), conn.execute(_SQL.for_ids("delete_drafts", ids), values).rowcount)
 
 
 def commit_drafts(
@@ -260,16 +263,15 @@ def commit_up_to_date(
     if drafts:
         ids = [draft.modification_id for draft in drafts]
         values = {**_own(principal), "modification_ids": ids, "at": at}
-        _all_of(
-            len(drafts), conn.execute(sql.about(_SQL["commit_up_to_date"], drafts), values).rowcount
-        )
+        statement = _SQL.for_ids("commit_up_to_date", drafts)
+        _all_of(len(drafts), conn.execute(statement, values).rowcount)
 
 
 def uncommit(conn: Connection[Any], principal: Principal, ids: Sequence[str], at: datetime) -> None:
     """Committed → draft by modification id, each version raised by one."""
     if ids:
         values = {**_own(principal), "modification_ids": list(ids), "at": at}
-        _all_of(len(ids), conn.execute(sql.about(_SQL["uncommit"], ids), values).rowcount)
+        _all_of(len(ids), conn.execute(_SQL.for_ids("uncommit", ids), values).rowcount)
 
 
 def _write(
@@ -287,7 +289,7 @@ def _write(
             "modification_ids": [draft.modification_id for draft in drafts],
             "at": at,
         }
-        _all_of(len(drafts), conn.execute(sql.about(_SQL[name], drafts), values).rowcount)
+        _all_of(len(drafts), conn.execute(_SQL.for_ids(name, drafts), values).rowcount)
 
 
 def _all_of(expected: int, changed: int) -> None:
@@ -299,11 +301,9 @@ def _all_of(expected: int, changed: int) -> None:
 
 
 def _rows(
-    conn: Connection[Any], name: str, principal: Principal, **values: Any
+    conn: Connection[Any], statement: LiteralString, principal: Principal, **values: Any
 ) -> list[ModificationRow]:
-    among = values.get("ids") or values.get("modification_ids") or ()
     with conn.cursor(row_factory=class_row(ModificationRow)) as cursor:
-        statement = sql.about(_SQL[name], among)
         return cursor.execute(statement, {**_own(principal), **values}).fetchall()
 
 
@@ -311,8 +311,8 @@ def _selecting(name: str, session_id: str | None, ids: Sequence[str] | None) -> 
     """The statement with those conditions alone that are asked for: a planner that cannot tell whether one
     holds for all plans it anew every time, which is a quarter of a single commit."""
     of_session = "" if session_id is None else _SQL["of_session"]
-    among = "" if ids is None else _SQL["among"]
-    return sql.about(_SQL[name].format(of_session=of_session, among=among), ids or ())
+    among = "" if ids is None else _SQL.for_ids("among", ids)
+    return _SQL[name].format(of_session=of_session, among=among)
 
 
 def _own(principal: Principal) -> dict[str, Any]:

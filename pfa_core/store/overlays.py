@@ -20,7 +20,8 @@ def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[
     """Make the principal's overlay rows of these records agree with their modifications."""
     kept = overlaid(conn, principal, ids)
     if kept:
-        conn.execute(sql.about(_SQL["hold_mirror"], kept), {**_own(principal), "ids": sorted(kept)})
+        statement = _SQL.for_ids("hold_mirror", kept)
+        conn.execute(statement, {**_own(principal), "ids": sorted(kept)})
     drop_overlays(conn, principal, [pfa_id for pfa_id in ids if pfa_id not in kept])
     put_overlays(conn, principal, sorted(kept))
 
@@ -33,7 +34,8 @@ def put_overlays(
     Args:
         there: Their overlay rows should be there already; what is not, is made all the same.
     """
-    _put_overlays(conn, principal, "ids", ids, OVERLAY_ROWS, there=there)
+    rows = _SQL.for_ids("overlay_rows", ids)
+    _put_overlays(conn, principal, "ids", ids, rows, there=there)
 
 
 def put_single_overlays(
@@ -44,7 +46,7 @@ def put_single_overlays(
     there: bool = False,
 ) -> None:
     """The same of modifications each of which is the only living one on its record."""
-    rows = _SQL["rows_of_single"]
+    rows = _SQL.for_ids("rows_of_single", modification_ids)
     _put_overlays(conn, principal, "modification_ids", modification_ids, rows, there=there)
 
 
@@ -60,11 +62,11 @@ def _put_overlays(
     if not ids:
         return
     values = {**_own(principal), name: list(ids)}
+    updated = 0
     if there and len(ids) == 1:
-        update = sql.of_one(_SQL["update_overlay"].format(rows=rows))
-        if conn.execute(update, values).rowcount:
-            return
-    conn.execute(sql.about(_SQL["put_overlays"].format(rows=rows), ids), values)
+        updated = conn.execute(_SQL["update_overlay"].format(rows=rows), values).rowcount
+    if not updated:
+        conn.execute(_SQL["put_overlays"].format(rows=rows), values)
 
 
 def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:
@@ -72,13 +74,13 @@ def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) ->
     if not ids:
         return set()
     values = {**_own(principal), "ids": list(ids)}
-    return {row[0] for row in conn.execute(sql.about(_SQL["overlaid"], ids), values)}
+    return {row[0] for row in conn.execute(_SQL.for_ids("overlaid", ids), values)}
 
 
 def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
     """Drop the principal's overlay rows of records that nothing overlays any more."""
     if ids:
-        conn.execute(sql.about(_SQL["drop_overlays"], ids), {**_own(principal), "ids": list(ids)})
+        conn.execute(_SQL.for_ids("drop_overlays", ids), {**_own(principal), "ids": list(ids)})
 
 
 def clear_overlays(

@@ -215,8 +215,7 @@ def shift_bases(
     pfa_id, delta."""
     if settled:
         values = {"organization_id": organization_id, "settled": Jsonb(list(settled))}
-        bound = rls.applies(conn)
-        conn.execute(_SQL["shift_under_rls" if bound else "shift_bases"], values)
+        conn.execute(_SQL.for_role("shift_bases", rls=rls.applies(conn)), values)
 
 
 def next_due(conn: Connection[Any], organization_id: str, scope: Scope) -> datetime | None:

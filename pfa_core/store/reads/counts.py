@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, LiteralString
+from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import class_row
@@ -14,11 +14,6 @@ from pfa_core import sql
 from pfa_core.store import rls
 
 _SQL = sql.statements("counts")
-_BEHIND_THE_WALL = {
-    "modifications": "modifications_under_rls",
-    "waiting": "waiting_under_rls",
-    "conflicts": "conflicts_under_rls",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +34,21 @@ def records(conn: Connection[Any], organization_id: str) -> tuple[int, int]:
 
 def modifications(conn: Connection[Any], organization_id: str) -> dict[str, int]:
     """How many modifications of all users are in each state that has any."""
-    return dict(conn.execute(_of_everybody(conn, "modifications"), _of(organization_id)).fetchall())
+    statement = _SQL.for_role("modifications", rls=rls.applies(conn))
+    return dict(conn.execute(statement, _of(organization_id)).fetchall())
 
 
 def waiting(conn: Connection[Any], organization_id: str) -> tuple[int, datetime | None]:
     """How many dead letters there are; since when the oldest other commitment waits for PEMS."""
-    row = conn.execute(_of_everybody(conn, "waiting"), _of(organization_id)).fetchone()
+    statement = _SQL.for_role("waiting", rls=rls.applies(conn))
+    row = conn.execute(statement, _of(organization_id)).fetchone()
     return row or (0, None)
 
 
 def conflicts(conn: Connection[Any], organization_id: str) -> int:
     """How many conflicts wait for a person."""
-    row = conn.execute(_of_everybody(conn, "conflicts"), _of(organization_id)).fetchone()
+    statement = _SQL.for_role("conflicts", rls=rls.applies(conn))
+    row = conn.execute(statement, _of(organization_id)).fetchone()
     return row[0] if row else 0
 
 
@@ -80,11 +78,6 @@ def held_leases(conn: Connection[Any], organization_id: str, at: datetime) -> se
     """The leases that have not expired at a moment of the database's clock."""
     rows = conn.execute(_SQL["leases"], {**_of(organization_id), "at": at}).fetchall()
     return {name for (name,) in rows}
-
-
-def _of_everybody(conn: Connection[Any], name: str) -> LiteralString:
-    """What is not only about the caller's own the wall counts itself."""
-    return _SQL[_BEHIND_THE_WALL[name] if rls.applies(conn) else name]
 
 
 def _of(organization_id: str) -> dict[str, Any]:

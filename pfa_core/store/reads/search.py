@@ -51,10 +51,8 @@ def few(conn: Connection[Any], filters: Filters, values: dict[str, Any]) -> list
         statement = _SQL["few_of_all"].format(conditions=conditions(filters)[0])
         row = conn.execute(statement, asked).fetchone()
         return row[0] if row else None
-    if rls.applies(conn):
-        statement = _SQL["few_under_rls"]
-    else:
-        statement = _SQL["few"].format(conditions=conditions(filters)[0])
+    block = _SQL.for_role("few", rls=rls.applies(conn))
+    statement = block.format(conditions=conditions(filters)[0])
     ids = [row[0] for row in conn.execute(statement, asked).fetchall()]
     return ids if len(ids) <= MOST else None
 
