@@ -1,5 +1,5 @@
 -- The metrics of an organization: counts and times only, no content of a record.
--- Runs that are not over yet count nowhere, so that what is counted only ever grows.
+-- Runs that have not ended are not counted, so that counters only grow.
 
 -- name: records
 SELECT count(*), count(missing_since)
@@ -17,8 +17,8 @@ GROUP BY state;
 SELECT state, number FROM pfa_modification_counts();
 
 -- name: waiting
--- Dead letters, and since when the oldest commitment that is no dead letter waits; null: none waits.
--- One that is being sent waits too: a pusher that died leaves it so.
+-- Dead letters, and since when the oldest other commitment waits; null: no other commitment. One in state
+-- syncing counts as waiting: a killed pusher leaves it so.
 SELECT count(*) FILTER (WHERE state = 'sync_error' AND next_attempt_at IS NULL) AS dead_letters,
        min(committed_at) FILTER (WHERE state <> 'sync_error' OR next_attempt_at IS NOT NULL) AS oldest
 FROM pfa_modification
@@ -38,8 +38,8 @@ WHERE organization_id = %(organization_id)s
 SELECT pfa_conflict_count();
 
 -- name: baseline
--- When the last complete pull began, or the interrupted one that it continued: what PEMS held then is
--- here. No row: no pull was complete.
+-- When the last complete pull began, or the interrupted one that it continued: what PEMS had then is
+-- in the mirror. No row: no pull was complete.
 SELECT CASE WHEN kind = 'full' THEN coalesce(since, started_at) ELSE started_at END
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s

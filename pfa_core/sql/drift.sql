@@ -3,9 +3,10 @@
 
 -- name: rollup_drift
 -- Combinations of dimensions whose sums are not those of the mirror; counts 0 where one has no row.
-SELECT coalesce(k.category, c.category), coalesce(k.class, c.class), coalesce(k.source, c.source),
-       coalesce(k.dor, c.dor), coalesce(k.area_silo, c.area_silo),
-       coalesce(k.record_count, 0), coalesce(c.record_count, 0)
+SELECT coalesce(k.category, c.category) AS category, coalesce(k.class, c.class) AS class_,
+       coalesce(k.source, c.source) AS source, coalesce(k.dor, c.dor) AS dor,
+       coalesce(k.area_silo, c.area_silo) AS area_silo,
+       coalesce(k.record_count, 0) AS kept, coalesce(c.record_count, 0) AS counted
 FROM (
     SELECT category, class, source, dor, area_silo, is_actualized, is_discontinued,
            is_funds_transferable, record_count, monthly_rental, purchase_cost, actual_purchase,

@@ -1,5 +1,5 @@
 -- Reading merged records: untouched ones from the mirror, touched ones from the caller's overlay.
--- {conditions}, {stretch} and {order} are joined in store/reads/merged.py from literals; both tables are called r,
+-- {conditions}, {segment} and {order} are joined in store/reads/merged.py from literals; both tables are called r,
 -- so that a condition means the same on both. {content} is the record as text, or a whole line of JSON.
 
 -- name: pristine
@@ -7,7 +7,7 @@ SELECT r.pfa_id, {content} AS content, 'pristine' AS sync_state, NULL::text AS s
        0 AS version, NULL::timestamptz AS modified_at{keys}
 FROM pfa_mirror AS r
 WHERE r.organization_id = %(organization_id)s
-  AND {stretch}
+  AND {segment}
   AND {conditions}
   AND {untouched}
 ORDER BY {order}
@@ -37,7 +37,7 @@ FROM pfa_overlay AS r
 {topmost}
 WHERE r.organization_id = %(organization_id)s
   AND r.user_id = %(user_id)s
-  AND {stretch}
+  AND {segment}
   AND {conditions}
   AND {narrowing}
 ORDER BY {order}
@@ -50,7 +50,7 @@ JOIN pfa_modification AS m ON m.organization_id = %(organization_id)s
 
 -- name: whole
 SELECT *
-FROM ({stretches}) AS page
+FROM ({segments}) AS page
 ORDER BY {order}
 LIMIT %(limit)s OFFSET %(offset)s
 
@@ -99,8 +99,8 @@ r.data
 
 -- name: count_touched_before
 -- Of the mirror records that match, those that the caller touched: they count as the caller sees them. Each is
--- looked up: of a category the planner would rather read all records than look at five hundred. `moved` leaves
--- out those that count the same in both.
+-- looked up: for a category the planner prefers to read all records over five hundred look-ups. `differing`
+-- leaves out those that count the same in both.
 (SELECT -count(*)
  FROM pfa_overlay AS t
  CROSS JOIN LATERAL (
@@ -111,7 +111,7 @@ r.data
      OFFSET 0) AS r
  WHERE t.organization_id = %(organization_id)s
    AND t.user_id = %(user_id)s
-   AND {moved}
+   AND {differing}
    AND {conditions})
 
 -- name: count_touched
@@ -120,7 +120,7 @@ r.data
  {topmost}
  WHERE r.organization_id = %(organization_id)s
    AND r.user_id = %(user_id)s
-   AND {moved}
+   AND {differing}
    AND {conditions}
    AND {narrowing})
 

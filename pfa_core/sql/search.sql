@@ -1,7 +1,7 @@
 -- Free text: see store/reads/search.py.
 
 -- name: soon
--- Of the records that come first in the order, how many the search finds, counted no further than a page.
+-- The number of matches among the first records in the order, counted up to a page.
 SELECT count(*)
 FROM (
     SELECT
@@ -9,7 +9,7 @@ FROM (
         SELECT r.search_text
         FROM pfa_mirror AS r
         WHERE r.organization_id = %(organization_id)s
-          AND {stretch}
+          AND {segment}
           AND {others}
         ORDER BY {order}
         LIMIT %(ahead)s
@@ -19,7 +19,7 @@ FROM (
 ) AS f;
 
 -- name: few
--- Ids of the mirror's records that a query with a search finds, one more than `most` where there are so many.
+-- Ids of the mirror's records that match a query with a search, at most one more than `most`.
 SELECT r.pfa_id
 FROM pfa_mirror AS r
 WHERE r.organization_id = %(organization_id)s
@@ -27,19 +27,19 @@ WHERE r.organization_id = %(organization_id)s
 LIMIT %(most)s + 1;
 
 -- name: few_of_all
--- The same where no index helps, read to the end: a limit would be taken for a reason to read one after the
--- other, alone, until there are enough. Null: more than `most`.
+-- The same where no index serves, without a limit: with one the planner reads in a single process until it has
+-- enough rows. Null: more than `most`.
 SELECT CASE WHEN count(*) <= %(most)s THEN coalesce(array_agg(r.pfa_id), '{{}}') END
 FROM pfa_mirror AS r
 WHERE r.organization_id = %(organization_id)s
   AND {conditions};
 
 -- name: few@rls
--- The same of the search alone: the function asks the index.
+-- The same without other filters: the function searches the index.
 SELECT pfa_id FROM pfa_search(pfa_fold(%(search)s), %(most)s) AS f (pfa_id);
 
 -- name: count_found
--- Where nothing else is asked for, what is found need not be read.
+-- The number of matches without other filters: the function need not read the records.
 (SELECT count(*) FROM pfa_search(pfa_fold(%(search)s), NULL))
 
 -- name: among_few

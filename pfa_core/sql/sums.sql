@@ -1,6 +1,6 @@
 -- Sums for KPIs. {groups} and {conditions} are composed in store/reads/sums.py from constants. Baseline
 -- rows come from the rollup where the filters allow it, else from the mirror; the caller's touched
--- records are then taken out with their mirror values and put back with their merged ones.
+-- records are then subtracted with their mirror values and added with their merged ones.
 
 -- name: rollup
 SELECT {groups}
@@ -23,7 +23,7 @@ WHERE r.organization_id = %(organization_id)s
 {grouping}
 
 -- name: live
--- r holds the values shown, p the mirror's own: no draft moves the plan.
+-- r has the values shown, p the mirror's own: a draft does not change the plan.
 SELECT {groups}
        count(*),
        count(*) FILTER (WHERE r.is_actualized),
@@ -46,8 +46,8 @@ WHERE r.organization_id = %(organization_id)s
 -- name: months
 -- What begins and ends in each month, by phase: from it the months' costs are made without a row for
 -- every record and month (see model/months.py). The inner statement reads each record once and adds up
--- by day, the outer one by month; a null month has the purchases without a start date. The VALUES hold
--- plain columns only, since their lists are compiled anew for every record.
+-- by day, the outer one by month; a null month has the purchases without a start date. The VALUES are
+-- plain columns, since the executor initializes their expressions anew for every record.
 SELECT {month_groups}
        d.phase,
        left(d.day, 7),

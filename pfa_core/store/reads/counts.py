@@ -1,4 +1,4 @@
-"""Counts and moments of a whole organization, for those who watch it."""
+"""Counts and times of a whole organization, for monitoring."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SQL = sql.statements("counts")
 
 @dataclass(frozen=True, slots=True)
 class EndedRuns:
-    """How many runs of a direction ended so, and when the last of them did."""
+    """Runs of a direction with one status: how many, and when the last of them ended."""
 
     direction: str
     status: str
@@ -27,55 +27,55 @@ class EndedRuns:
 
 
 def records(conn: Connection[Any], organization_id: str) -> tuple[int, int]:
-    """How many records the mirror has, and how many of them PEMS has no more."""
+    """Count the mirror's records, and those of them that PEMS does not have any more."""
     row = conn.execute(_SQL["records"], _of(organization_id)).fetchone()
     return row or (0, 0)
 
 
 def modifications(conn: Connection[Any], organization_id: str) -> dict[str, int]:
-    """How many modifications of all users are in each state that has any."""
+    """Count the modifications of all users by state; a state without any is absent."""
     statement = _SQL.for_role("modifications", rls=rls.applies(conn))
     return dict(conn.execute(statement, _of(organization_id)).fetchall())
 
 
 def waiting(conn: Connection[Any], organization_id: str) -> tuple[int, datetime | None]:
-    """How many dead letters there are; since when the oldest other commitment waits for PEMS."""
+    """Count dead letters; since when the oldest other commitment waits for PEMS."""
     statement = _SQL.for_role("waiting", rls=rls.applies(conn))
     row = conn.execute(statement, _of(organization_id)).fetchone()
     return row or (0, None)
 
 
 def conflicts(conn: Connection[Any], organization_id: str) -> int:
-    """How many conflicts wait for a person."""
+    """Count the unresolved conflicts of all users."""
     statement = _SQL.for_role("conflicts", rls=rls.applies(conn))
     row = conn.execute(statement, _of(organization_id)).fetchone()
     return row[0] if row else 0
 
 
 def baseline(conn: Connection[Any], organization_id: str) -> datetime | None:
-    """When the last pull that arrived whole began; None before the first."""
+    """Return when the last complete pull began; None before the first."""
     row = conn.execute(_SQL["baseline"], _of(organization_id)).fetchone()
     return row[0] if row else None
 
 
 def runs(conn: Connection[Any], organization_id: str) -> list[EndedRuns]:
-    """The runs that are over, by direction and status; only those that there were."""
+    """Count the ended runs by direction and status."""
     with conn.cursor(row_factory=class_row(EndedRuns)) as cursor:
         return cursor.execute(_SQL["runs"], _of(organization_id)).fetchall()
 
 
 def durations(conn: Connection[Any], organization_id: str) -> dict[str, float]:
-    """How many seconds the last run of each direction took."""
+    """Return the seconds that the last run of each direction took."""
     return dict(conn.execute(_SQL["durations"], _of(organization_id)).fetchall())
 
 
 def run_records(conn: Connection[Any], organization_id: str) -> list[tuple[str, str, Decimal]]:
-    """What the runs that are over did with records: direction, outcome, how many."""
+    """Count the outcomes of ended runs: direction, outcome, number."""
     return conn.execute(_SQL["run_records"], _of(organization_id)).fetchall()
 
 
 def held_leases(conn: Connection[Any], organization_id: str, at: datetime) -> set[str]:
-    """The leases that have not expired at a moment of the database's clock."""
+    """List the leases that have not expired at a time of the database's clock."""
     rows = conn.execute(_SQL["leases"], {**_of(organization_id), "at": at}).fetchall()
     return {name for (name,) in rows}
 

@@ -1,4 +1,4 @@
-"""Whether what is kept (the rollup, the overlays) agrees with what it is made of."""
+"""Differences between the rollup and overlays as stored and as computed from their sources."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg import Connection
+from psycopg.rows import class_row
 
 from pfa_core import sql
 from pfa_core.model.principal import Principal
@@ -18,10 +19,9 @@ _ROLLUP_DRIFT = _SQL["rollup_drift"].format(rows=ROLLUP_ROWS)
 _OVERLAY_DRIFT = _SQL["overlay_drift"].format(rows=OVERLAY_ROWS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RollupDrift:
-    """A combination of dimensions whose sums are wrong, and how many records it has, as kept and as
-    counted."""
+    """A combination of dimensions with wrong sums; its number of records as stored and as counted."""
 
     category: str
     class_: str
@@ -33,19 +33,20 @@ class RollupDrift:
 
 
 def rollup_drift(conn: Connection[Any], organization_id: str) -> list[RollupDrift]:
-    """Where the rollup is not the sums of the mirror."""
+    """List where the rollup differs from the sums of the mirror."""
     values = {"organization_id": organization_id, "sign": 1}
-    return [RollupDrift(*row) for row in conn.execute(_ROLLUP_DRIFT, values)]
+    with conn.cursor(row_factory=class_row(RollupDrift)) as cursor:
+        return cursor.execute(_ROLLUP_DRIFT, values).fetchall()
 
 
 def touched(conn: Connection[Any], organization_id: str) -> dict[str, list[str]]:
-    """The records that each user has changed, or has an overlay row of."""
+    """List by user the records with an active modification or an overlay row."""
     values = {"organization_id": organization_id}
     return dict(conn.execute(_SQL["touched"], values).fetchall())
 
 
 def overlay_drift(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> list[str]:
-    """The records of those whose overlay row of the principal's is wrong, missing or too much."""
+    """List the records whose overlay row of the principal is wrong, missing or superfluous."""
     values = {
         "organization_id": principal.organization_id,
         "user_id": principal.user_id,

@@ -1,4 +1,4 @@
-"""Filters as SQL over a table called r: composed from constants, values apart."""
+"""Filters as SQL over a table called r, composed from constants."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _SINGLE: dict[str, LiteralString] = {
 }
 _ROLLUP_TEXTS = ("category", "class_", "source", "dor", "area_silo")
 _ROLLUP_FILTERS = (*_ROLLUP_TEXTS, "actualized", "discontinued", "transferable")
-_ABOUT_ME = {"state", "session", "changed"}
+_OF_CALLER = {"state", "session", "changed"}
 _CONTAINS: LiteralString = "r.search_text LIKE pfa_fold_inline(%(search)s)"
-# What the index of words cannot be asked for, it must not be asked: it would read all of itself first.
+# A LIKE that the trigram index does not serve would be planned with it all the same and read all of it.
 _CONTAINS_FEW_LETTERS: LiteralString = "strpos(r.search_text, pfa_fold_inline(%(search)s)) > 0"
-# What it can be asked for: three letters or digits in a row, and of ASCII alone wherever the database's own locale
-# knows no others, as that of the embedded server does.
+# What it serves: three letters or digits in a row. ASCII only: a database with locale C, as the embedded server's,
+# takes no others for letters.
 _INDEXED = re.compile(r"[0-9A-Za-z]{3}")
 
 
 def conditions(filters: Filters) -> tuple[LiteralString, dict[str, Any]]:
-    """The filters on a record's values, and the parameters they need."""
+    """Compose the filters on a record's values, and their parameters."""
     parts: list[LiteralString] = []
     values: dict[str, Any] = {}
     for name, column in _COLUMNS.items():
@@ -66,25 +66,28 @@ def conditions(filters: Filters) -> tuple[LiteralString, dict[str, Any]]:
 
 
 def is_indexed(filters: Filters) -> bool:
-    """Whether there is a search, and the index of words can be asked for it."""
+    """Return whether there is a search that the trigram index serves."""
     return bool(_INDEXED.search(filters.search or ""))
 
 
 def containing(filters: Filters) -> LiteralString:
-    """The condition that a record holds the text that is searched for."""
+    """Compose the condition that a record contains the text that is searched for."""
     return _CONTAINS if is_indexed(filters) else _CONTAINS_FEW_LETTERS
 
 
 def fits_rollup(filters: Filters) -> bool:
-    """Whether the rollup knows every filter on a record's values. A text that is empty and one that is
-    null are one value there and two to a filter: asked for the empty one, the records answer."""
+    """Return whether the rollup has the fields of all filters on a record's values.
+
+    The rollup stores a missing text as an empty one; a filter distinguishes them, so one on the empty text
+    does not fit.
+    """
     known = {name.rstrip("_").replace("_", "-") for name in _ROLLUP_FILTERS}
     texts = [value for name in _ROLLUP_TEXTS for value in getattr(filters, name)]
-    return set(filters.given()) <= known | _ABOUT_ME and "" not in texts
+    return set(filters.given()) <= known | _OF_CALLER and "" not in texts
 
 
 def narrowing(filters: Filters) -> LiteralString:
-    """The filters on the caller's modifications, over a table called m."""
+    """Compose the filters on the caller's modifications, over a table called m."""
     parts: list[LiteralString] = []
     if filters.state:
         parts.append("m.state = ANY(%(states)s)")
@@ -94,7 +97,7 @@ def narrowing(filters: Filters) -> LiteralString:
 
 
 def touched_values(filters: Filters) -> dict[str, Any]:
-    """The parameters of the filters on the caller's modifications."""
+    """Make the parameters of the filters on the caller's modifications."""
     states = [state for state in filters.state if state != State.PRISTINE]
     return {"states": states, "sessions": list(filters.session)}
 

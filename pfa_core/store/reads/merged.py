@@ -1,4 +1,4 @@
-"""Merged records: pages, streams and counts."""
+"""Pages, streams and counts of merged records."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ from pfa_core.model.record import SORTABLE
 from pfa_core.store.reads import search
 from pfa_core.store.reads.filters import TRUE, conditions, fits_rollup, narrowing, touched_values
 from pfa_core.store.reads.keyset import (
-    Stretch,
+    Segment,
     key_columns,
     order,
     place_values,
     reads_a_page,
-    stretches,
-    unbroken,
+    segments,
+    whole_order,
 )
 
 _SQL = sql.statements("merged")
 _FIXED = 6  # columns of a row before its sort keys
 STREAM_BATCH = 1000
-LINES_BATCH = 100  # of long lines: for more of them memory is asked of the system each time
+LINES_BATCH = (
+    100  # lines are long: for more of them the allocator asks the system for memory each time
+)
 
 RowValues = tuple[str, str, str, str | None, int, datetime | None]
 _Statement = tuple[LiteralString, dict[str, Any]]
@@ -39,7 +41,7 @@ _Statement = tuple[LiteralString, dict[str, Any]]
 def page(
     conn: Connection[Any], principal: Principal, query: Query, *, limit: int, offset: int = 0
 ) -> tuple[list[RowValues], str | None]:
-    """One page in order, and the cursor behind its last row, None when nothing follows it."""
+    """Read one page in order, and the cursor after its last row; None: nothing follows it."""
     reading = _Reading(conn, principal, query, limit + 1)
     rows: list[tuple[Any, ...]] = []
     for statement, values in [reading.at_once(offset)] if offset else reading.one_by_one():
@@ -56,7 +58,7 @@ def page(
 def stream(
     conn: Connection[Any], principal: Principal, query: Query, *, limit: int | None
 ) -> Generator[RowValues, None, None]:
-    """Every row in order, through server-side cursors: constant memory whatever their number."""
+    """Stream every row in order through server-side cursors, in constant memory."""
     reading = _Reading(conn, principal, query, limit)
     for statement, values in reading.one_by_one():
         with conn.cursor(name="pfa_stream") as cursor:
@@ -75,7 +77,7 @@ def elements(
     limit: int | None,
     shown: Sequence[str] | None = None,
 ) -> Generator[str, None, None]:
-    """Every row in order as a line of JSON without its end, made by the server: nobody parses it.
+    """Stream every row in order as JSON that the server composes, without line ends.
 
     Args:
         shown: The only fields that are not null; None for all.
@@ -87,7 +89,7 @@ def elements(
         "touched": _SQL["line_of_touched"].format(data=data),
     }
     reading = _Reading(conn, principal, query, limit, contents)
-    # An older libpq hands out one row at a time, which takes half as long again.
+    # An older libpq returns one row at a time, which takes half as long again.
     size = LINES_BATCH if capabilities.has_stream_chunked() else 1
     for rows, values in reading.one_by_one():
         lines, found = _SQL["lines"].format(rows=rows), 0
@@ -99,9 +101,9 @@ def elements(
 
 
 def count(conn: Connection[Any], principal: Principal, query: Query) -> int:
-    """How many records match: the mirror's, without those touched, and the touched as they are seen.
+    """Count the records that match: untouched ones in the mirror, touched ones as the user sees them.
 
-    The mirror's come from the rollup where it knows the filters, else from the mirror itself.
+    The mirror's are counted in the rollup where it has all fields of the filters, else in the mirror itself.
     """
     filters = query.filters
     where, values = conditions(filters)
@@ -128,25 +130,25 @@ def _count_of_mirror(
 def _counts_of_touched(
     filters: Filters, where: LiteralString, *, others: bool
 ) -> Iterator[LiteralString]:
-    """Touched records, as they are seen; beside `others` first taken out as the mirror has them."""
+    """Compose counts of touched records; with `others` they are first subtracted as in the mirror."""
     narrowed = narrowing(filters)
-    moved: dict[LiteralString, LiteralString] = {"r": TRUE, "t": TRUE}
+    differing: dict[LiteralString, LiteralString] = {"r": TRUE, "t": TRUE}
     topmost = _SQL["topmost"]
     if narrowed == TRUE:
         topmost = ""
         if others and not filters.looked_at():
             return
         if others:
-            moved = {table: _SQL["drafted_field"].format(table=table) for table in moved}
+            differing = {table: _SQL["drafted_field"].format(table=table) for table in differing}
     if others:
-        yield _SQL["count_touched_before"].format(moved=moved["t"], conditions=where)
+        yield _SQL["count_touched_before"].format(differing=differing["t"], conditions=where)
     yield _SQL["count_touched"].format(
-        moved=moved["r"], conditions=where, narrowing=narrowed, topmost=topmost
+        differing=differing["r"], conditions=where, narrowing=narrowed, topmost=topmost
     )
 
 
 def has_value(conn: Connection[Any], principal: Principal, field: str, value: str) -> bool:
-    """Whether any record has the value, in the mirror or as the principal sees it."""
+    """Return whether any record has the value, in the mirror or as the principal sees it."""
     column: LiteralString = f"r.{SORTABLE[field].column}"
     statement = _SQL["has_value"].format(column=column)
     row = conn.execute(statement, {**_own(principal), "value": value}).fetchone()
@@ -154,15 +156,18 @@ def has_value(conn: Connection[Any], principal: Principal, field: str, value: st
 
 
 def known_values(conn: Connection[Any], organization_id: str, field: str) -> list[str]:
-    """Distinct values of a field in the mirror, at most 5,000."""
+    """List the distinct values of a field in the mirror, at most 5,000."""
     column: LiteralString = f"r.{SORTABLE[field].column}"
     statement = _SQL["values"].format(column=column)
     return [row[0] for row in conn.execute(statement, {"organization_id": organization_id})]
 
 
 class _Reading:
-    """The rows of a query as statements: of each stretch of its order, or of all at once. Whoever runs
-    them says how many rows each one `took`. `contents`: what a row says of its record, by half."""
+    """The rows of a query as statements: one for each segment of its order, or one for all.
+
+    Their caller reports how many rows each one `took`. `contents`: what a row contains, for pristine and
+    for touched records.
+    """
 
     def __init__(
         self,
@@ -179,7 +184,7 @@ class _Reading:
         where, self._values = conditions(query.filters)
         place = decode_cursor(query.sort, query.after) if query.after else None
         self._values.update(_own(principal), **place_values(place), **touched_values(query.filters))
-        in_order = [] if query.filters.id else stretches(query.sort, place)
+        in_order = [] if query.filters.id else segments(query.sort, place)
         found = self._values["found"] = self._found(conn, in_order)
         self._where: dict[str, LiteralString] = {
             "pristine": search.among_few(where, found),
@@ -187,25 +192,25 @@ class _Reading:
         }
         self._parts: dict[str, LiteralString] = {"keys": key_columns(query.sort)}
         by_id = bool(query.filters.id) or found is not None
-        self._stretches = [unbroken(query.sort, place)] if by_id else in_order
+        self._segments = [whole_order(query.sort, place)] if by_id else in_order
 
     def took(self, rows: int) -> None:
-        """Count rows that were read."""
+        """Record how many rows were read."""
         if self._left is not None:
             self._left -= rows
 
     def one_by_one(self) -> Iterator[_Statement]:
-        """A statement for each stretch, in order, until no row is left to be read."""
-        for stretch in self._stretches:
+        """Make a statement for each segment, in order, until enough rows are read."""
+        for segment in self._segments:
             if self._left is None or self._left > 0:
-                yield self._statement([stretch], stretch.shown_order, 0)
+                yield self._statement([segment], segment.shown_order, 0)
 
     def at_once(self, offset: int) -> _Statement:
-        """One statement for all stretches: how many rows each of them has is not known before."""
-        return self._statement(self._stretches, order(self._query.sort), offset)
+        """Make one statement for all segments, since their numbers of rows are unknown."""
+        return self._statement(self._segments, order(self._query.sort), offset)
 
-    def _found(self, conn: Connection[Any], in_order: Sequence[Stretch]) -> list[str] | None:
-        """The ids that a search finds in the mirror; None where it is better read in order."""
+    def _found(self, conn: Connection[Any], in_order: Sequence[Segment]) -> list[str] | None:
+        """Find the mirror's ids for a search; None: reading in order is faster."""
         filters, upto = self._query.filters, self._left
         if not filters.search or filters.id or not in_order or not self._wants_mirror:
             return None
@@ -218,14 +223,14 @@ class _Reading:
     def _wants_mirror(self) -> bool:
         return self._query.baseline or self._query.filters.wants_pristine()
 
-    def _statement(self, parts: Sequence[Stretch], by: LiteralString, offset: int) -> _Statement:
+    def _statement(self, parts: Sequence[Segment], by: LiteralString, offset: int) -> _Statement:
         branches: list[LiteralString] = [
             _SQL[name].format(
                 **self._parts,
                 **own,
                 content=self._contents[name],
                 conditions=self._where[name],
-                stretch=part.of_mirror if name == "pristine" else part.condition,
+                segment=part.of_mirror if name == "pristine" else part.condition,
                 order=part.order,
             )
             for part in parts
@@ -234,7 +239,7 @@ class _Reading:
         union = " UNION ALL ".join("(" + one + ")" for one in branches)
         upto = None if self._left is None else self._left + offset
         values = {**self._values, "limit": self._left, "offset": offset, "upto": upto}
-        return _SQL["whole"].format(stretches=union, order=by), values
+        return _SQL["whole"].format(segments=union, order=by), values
 
     def _halves(self) -> Iterator[tuple[str, dict[str, LiteralString]]]:
         baseline = self._query.baseline

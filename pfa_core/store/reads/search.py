@@ -1,12 +1,11 @@
-"""Free text: read in order where a page of it comes soon, else found first and then sorted.
+"""Free text: read in order where a page of it fills early, else found in the index and then sorted.
 
-Reading in order finds common words at once and rare ones at the end of the table; the index of words is the
-other way about, and knows no word of fewer than three letters. The planner can tell neither from its
-statistics, so the first records in order are asked.
+Reading in order finds common words at once and rare ones at the end of the table; the trigram index is the
+other way about, and serves no word of fewer than three letters. The planner's statistics know neither, so
+the first records in order are searched.
 
-Behind the wall it cannot choose either: LIKE is not leakproof. Under a policy PostgreSQL asks it of every
-record, after the policy, and never an index of words. A function of the owner's asks the index and tells the
-ids.
+Under row-level security the index does not serve at all: LIKE is not leakproof, so PostgreSQL evaluates it
+for every record, after the policy. A function with its owner's rights searches the index and returns the ids.
 """
 
 from __future__ import annotations
@@ -20,23 +19,22 @@ from pfa_core import sql
 from pfa_core.model.query import Filters
 from pfa_core.store import rls
 from pfa_core.store.reads.filters import conditions, containing, is_indexed
-from pfa_core.store.reads.keyset import Stretch
+from pfa_core.store.reads.keyset import Segment
 
 _SQL = sql.statements("search")
-# So many are looked up by id and sorted about as fast as a page of more common words is read in order.
+# That many are looked up by id and sorted about as fast as a page of more common words is read in order.
 MOST = 2000
-# So many are read in order before the search is taken for a rare one: some milliseconds.
+# That many are read in order before the word counts as rare: some milliseconds.
 AHEAD = 3000
 
 
 def soon(
-    conn: Connection[Any], filters: Filters, stretch: Stretch, values: dict[str, Any], upto: int
+    conn: Connection[Any], filters: Filters, segment: Segment, values: dict[str, Any], upto: int
 ) -> bool:
-    """Whether the search finds so many among the first records of the stretch that they are best read in
-    its order."""
+    """Return whether the first records of the segment contain a page of what is searched."""
     statement = _SQL["soon"].format(
-        stretch=stretch.of_mirror,
-        order=stretch.order,
+        segment=segment.of_mirror,
+        order=segment.order,
         others=conditions(replace(filters, search=None))[0],
         search=containing(filters),
     )
@@ -45,7 +43,7 @@ def soon(
 
 
 def few(conn: Connection[Any], filters: Filters, values: dict[str, Any]) -> list[str] | None:
-    """The ids of the mirror's records that the search finds; None: too many."""
+    """Find the mirror's records that match; None: too many."""
     asked = {**values, "most": MOST}
     if not is_indexed(filters):
         statement = _SQL["few_of_all"].format(conditions=conditions(filters)[0])
@@ -58,23 +56,22 @@ def few(conn: Connection[Any], filters: Filters, values: dict[str, Any]) -> list
 
 
 def count(conn: Connection[Any], filters: Filters) -> LiteralString | None:
-    """How many records of the mirror there are, as a sub-select; None where it takes more than the search
-    to tell."""
-    alone = filters == Filters(search=filters.search)
-    return _SQL["count_found"] if alone and _asks_function(conn, filters) else None
+    """Count the mirror's records in the index; None: there are other filters, or it does not serve."""
+    only_search = filters == Filters(search=filters.search)
+    return _SQL["count_found"] if only_search and _by_function(conn, filters) else None
 
 
 def among_few(where: LiteralString, found: list[str] | None) -> LiteralString:
-    """Conditions on the mirror, held to the ids that were found."""
+    """Restrict conditions on the mirror to the ids that were found."""
     return where if found is None else _SQL["among_few"].format(where=where)
 
 
 def among_all(conn: Connection[Any], filters: Filters, where: LiteralString) -> LiteralString:
-    """Conditions on the mirror that count everything: where there is a search, held to what it finds."""
-    if not _asks_function(conn, filters):
+    """Restrict conditions on the mirror to what a search finds under row-level security."""
+    if not _by_function(conn, filters):
         return where
     return _SQL["among_all"].format(where=where)
 
 
-def _asks_function(conn: Connection[Any], filters: Filters) -> bool:
+def _by_function(conn: Connection[Any], filters: Filters) -> bool:
     return is_indexed(filters) and rls.applies(conn)

@@ -1,4 +1,4 @@
-"""Sums for KPIs by group or month: of the mirror, of the caller's touched records before and after."""
+"""Sums for KPIs by group or month, of the mirror or of the caller's touched records."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def sums(
     *,
     narrowed: bool = False,
 ) -> Grouped:
-    """The sums of the part's matching records by the dimensions' values, missing ones as ''.
+    """Sum the part's matching records by the dimensions' values, missing ones as ''.
 
     Args:
         narrowed: Also apply the filters on the caller's modifications (state, session).
     """
     where, values = _asked(principal, filters)
-    known = set(by) <= set(_ROLLUP_DIMENSIONS) and fits_rollup(filters)
-    if part is Part.MIRROR and known:
+    in_rollup = set(by) <= set(_ROLLUP_DIMENSIONS) and fits_rollup(filters)
+    if part is Part.MIRROR and in_rollup:
         statement = _SQL["rollup"].format(**_common(by), conditions=where)
     else:
         where = _found(conn, part, filters, where)
@@ -67,7 +67,7 @@ def moves(
     *,
     narrowed: bool = False,
 ) -> dict[tuple[Any, ...], Moves]:
-    """What begins and ends in each month, of the part's matching records that count for costs.
+    """Sum what begins and ends in each month, of the part's records that count for costs.
 
     Args:
         narrowed: As for `sums`.
@@ -143,7 +143,7 @@ def _of_phase(column: LiteralString) -> LiteralString:
 
 
 def _matching(part: Part, where: LiteralString, filters: Filters | None) -> LiteralString:
-    """The conditions on a part; those of `filters` on the caller's modifications too, where given."""
+    """Compose the conditions on a part; with `filters` also those on the caller's modifications."""
     every: list[LiteralString] = [where]
     if part is Part.TOUCHED_AFTER:
         every.append(_SQL["of_caller"])
@@ -166,7 +166,7 @@ def _listed(columns: Iterable[LiteralString]) -> LiteralString:
 
 
 def _first(width: int) -> LiteralString:
-    """The first columns, by their numbers."""
+    """List the first columns by their numbers."""
     return ", ".join(sql.numeral(place) for place in range(1, width + 1))
 
 
