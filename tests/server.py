@@ -27,7 +27,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from pfa_core.store import migrations
-from pfa_core.store.embedded import binaries, layout
+from pfa_core.store.embedded import accounts, binaries, process
 from pfa_core.store.embedded import server as embedded
 from tests.versions import Version
 
@@ -60,7 +60,7 @@ os.execve(argv[0], argv, {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"})
 class Postgresql(testing.postgresql.Postgresql):
     """testing.postgresql made to work as root, with psycopg 3 and without TCP."""
 
-    def __init__(self, bindir: Path, base_dir: Path, owner: layout.Account) -> None:
+    def __init__(self, bindir: Path, base_dir: Path, owner: accounts.Account) -> None:
         self._owner = owner
         self._shim = [sys.executable, "-ISc", _SHIM, str(owner.uid), str(owner.gid)]
         super().__init__(
@@ -249,12 +249,12 @@ def own_postgresql(bindir: Path | None = None) -> Iterator[Postgresql]:
     base = _base_directory()
     own = None
     try:
-        owner = binaries.account(base)
+        owner = accounts.account(base)
         own = Postgresql(bindir or _bindir(base, owner), base, owner)
         pid = int(own.server_pid or 0)
         yield own
         own.stop()
-        assert not layout.is_alive(pid), f"the test server (pid {pid}) is still there"
+        assert not process.is_alive(pid), f"the test server (pid {pid}) is still there"
     finally:
         if own is not None:
             own.stop()
@@ -316,11 +316,11 @@ def _remove_left_behind(within: Path) -> None:
     for path in within.glob(f"{_PREFIX}*"):
         pid = path.name.removeprefix(_PREFIX).partition("-")[0]
         mine = path.stat().st_uid == os.geteuid()
-        if mine and pid.isdecimal() and not layout.is_alive(int(pid)):
+        if mine and pid.isdecimal() and not process.is_alive(int(pid)):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _bindir(base: Path, owner: layout.Account) -> Path:
+def _bindir(base: Path, owner: accounts.Account) -> Path:
     named = os.environ.get("PFA_TEST_PGBIN")
     if named:
         return Path(named)

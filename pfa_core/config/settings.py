@@ -21,7 +21,7 @@ from pfa_core.config.secret_files import (
 )
 from pfa_core.errors import ConfigInvalid
 from pfa_core.model.secret import Secret
-from pfa_core.store.embedded.server import default_root
+from pfa_core.store.embedded.address import default_root
 
 __all__ = [
     "PROFILE_KEYS",

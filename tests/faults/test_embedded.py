@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure
-from pfa_core.store.embedded import binaries, layout, server
+from pfa_core.store.embedded import accounts, binaries, layout, logs, process, server
 from tests.server import reachable_directory
 
 AS_ROOT = os.geteuid() == 0
@@ -65,9 +65,9 @@ def sleeper() -> Iterator[Callable[..., int]]:
         return started[-1].pid
 
     yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    for child in started:
+        child.kill()
+        child.wait()
 
 
 def end_all(base: Path) -> None:
@@ -87,7 +87,7 @@ def processes_of(base: Path) -> list[int]:
             continue
         if mark in line and (b"postgres" in line or b"initdb" in line):
             found.append(int(path.name))
-    return [pid for pid in found if layout.is_alive(pid) and pid != os.getpid()]
+    return [pid for pid in found if process.is_alive(pid) and pid != os.getpid()]
 
 
 def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
@@ -195,7 +195,7 @@ def test_a_path_too_long_for_a_socket_gets_one_elsewhere(root):
         shutil.rmtree(sockets)
 
 
-def test_a_socket_directory_of_somebody_else_is_refused(root):
+def test_a_socket_directory_of_another_user_is_refused(root):
     deep = root / ("long" * 30)
     sockets = layout.place(deep).sockets
     sockets.symlink_to("/")
@@ -307,7 +307,7 @@ def test_a_pid_that_another_process_of_ours_got_is_no_server(root, stopped, slee
 
 @only_root
 def test_a_pid_that_another_process_of_the_service_user_got_is_no_server(root, stopped, sleeper):
-    service = binaries.account(root)
+    service = accounts.account(root)
     assert_survives_foreign_pid(root, stopped, sleeper(user=service.uid, group=service.gid))
 
 
@@ -320,7 +320,7 @@ def assert_survives_foreign_pid(root: Path, data: Path, pid: int) -> None:
     assert server.stop(root) is False
     server.ensure(root)
     assert row(root) == "kept"
-    assert layout.is_alive(pid)
+    assert process.is_alive(pid)
 
 
 # -- asking and stopping ----------------------------------------------------------------------
@@ -337,8 +337,8 @@ def test_status_of_a_running_server_names_its_process(root, stopped):
     text = server.ensure(root)
     found = server.status(root)
     assert (found.running, found.conninfo, found.url) == (True, text, server.url(root))
-    assert layout.is_server_of(running_pid(root), found.data_directory)
-    assert "ready to accept connections" in layout.tail(found.log)
+    assert process.is_server_of(running_pid(root), found.data_directory)
+    assert "ready to accept connections" in logs.tail(found.log)
 
 
 def test_stopping_nothing_is_no_error(root):
@@ -346,11 +346,11 @@ def test_stopping_nothing_is_no_error(root):
     assert not root.exists()
 
 
-def test_stopping_ends_the_server_and_whoever_uses_it(root, stopped):
+def test_stopping_ends_the_server_and_its_sessions(root, stopped):
     with psycopg.connect(server.ensure(root)) as connection:
         pid = running_pid(root)
         assert server.stop(root) is True
-        assert not layout.is_alive(pid)
+        assert not process.is_alive(pid)
         connection.close()
     assert server.stop(root) is False
 
@@ -374,7 +374,7 @@ def test_a_data_directory_that_is_none_is_not_overwritten(root):
     data = server.status(root).data_directory
     data.mkdir(parents=True)
     (data / "thesis.txt").touch()
-    with pytest.raises(ConfigInvalid, match="is no data directory"):
+    with pytest.raises(ConfigInvalid, match="is not a data directory"):
         server.ensure(root)
 
 
@@ -397,7 +397,7 @@ def test_a_directory_without_programs_is_refused_with_advice(root, monkeypatch, 
 
 @only_root
 @pytest.mark.parametrize("kilobytes", [8, 48])
-def test_a_full_disk_is_told(root, kilobytes):
+def test_a_full_disk_is_reported(root, kilobytes):
     root.mkdir()
     options = ["-t", "tmpfs", "-o", f"size={kilobytes}k,mode=755", "tmpfs", root]
     if subprocess.run(["mount", *options], stderr=subprocess.DEVNULL).returncode != 0:
@@ -442,7 +442,7 @@ def test_root_runs_the_server_as_the_service_user(root, stopped):
     status = Path(f"/proc/{running_pid(root)}/status").read_text()
     nobody = pwd.getpwnam("nobody")
     words = {line.split()[0]: line.split()[1:] for line in status.splitlines() if line.split()}
-    assert words["Uid:"] == [str(binaries.account(root).uid)] * 4
+    assert words["Uid:"] == [str(accounts.account(root).uid)] * 4
     assert "0" not in words["Gid:"]
     assert words["Groups:"] in ([], [str(nobody.pw_gid)])
 
@@ -477,7 +477,7 @@ def test_another_users_server_is_refused(root):
 
 
 @only_root
-def test_a_user_without_passwd_entry_is_told_so(root):
+def test_the_error_for_a_user_without_passwd_entry_says_so(root):
     code, said = outcome(client(root, 54321))
     assert (code, said.partition(":")[0]) == (1, "CONFIG_INVALID")
     root.mkdir()

@@ -1,1 +1,1 @@
-"""The embedded PostgreSQL server."""
+"""The embedded server: a PostgreSQL that pfa makes, starts and stops."""

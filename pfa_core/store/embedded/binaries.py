@@ -1,10 +1,9 @@
-"""What the embedded server is run with: PostgreSQL's programs, and the OS user they run as."""
+"""PostgreSQL's programs."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import pwd
 import re
 import shutil
 import stat
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable
-from pfa_core.store.embedded.layout import Account, data_directories
+from pfa_core.store.embedded.accounts import Account
 
 OLDEST_MAJOR = 15
 OWN_SERVER_HINT = (
@@ -26,14 +25,11 @@ OWN_SERVER_HINT = (
 _RUN_SECONDS = 180.0
 
 
-# -- programs ---------------------------------------------------------------------------------
-
-
 def binaries() -> Path:
-    """The directory of PostgreSQL's programs: $PFA_PG_BINDIR, else the installed package's.
+    """Find the directory of PostgreSQL's programs: $PFA_PG_BINDIR, else the installed package's.
 
     Raises:
-        ConfigInvalid: Neither is there.
+        ConfigInvalid: Neither exists.
     """
     named = os.environ.get("PFA_PG_BINDIR")
     directory = Path(named) if named else _package_binaries()
@@ -55,7 +51,7 @@ def _package_binaries() -> Path | None:
 
 
 def program(name: str) -> Path:
-    """The path of one of PostgreSQL's programs, `psql` or `pg_dump` for instance.
+    """Find one of PostgreSQL's programs, `psql` or `pg_dump` for instance.
 
     Raises:
         ConfigInvalid: It is not among the binaries.
@@ -67,7 +63,7 @@ def program(name: str) -> Path:
 
 
 def version(directory: Path) -> str:
-    """The version of the server in a directory of binaries, "18.6" for instance.
+    """Read the version of the server in a directory of binaries, "18.6" for instance.
 
     Raises:
         ConfigInvalid: It does not run here, or is older than 15.
@@ -88,14 +84,14 @@ def version(directory: Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """The caller's environment without what would bend PostgreSQL: PG*, locale, time zone."""
-    bent = ("PG", "LC_", "LANG")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(bent)}
+    """Copy the environment without what would change PostgreSQL: PG*, locale, time zone."""
+    removed = ("PG", "LC_", "LANG")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
 
 
 def copy_installation(directory: Path, target: Path) -> Path:
-    """Copy the package's binaries so that every user can run them; returns the copy's `bin`.
+    """Copy the package's binaries so that every user can run them; return the copy's `bin`.
 
     The libraries are found relative to the programs, hence the same relative places. An existing
     copy is used as it is.
@@ -134,76 +130,8 @@ def _open_to_all(top: Path) -> None:
         path.chmod(0o755 if runs else 0o644)
 
 
-# -- the OS user ------------------------------------------------------------------------------
-
-
-def account(root: Path) -> Account:
-    """Whom the server of `root` runs as.
-
-    Ourselves; for root, whom PostgreSQL refuses, the owner of an existing data directory, else
-    $PFA_EMBEDDED_USER, else the user `pfa`, else `nobody`. Never `postgres`: that may own a
-    production server.
-
-    Raises:
-        ConfigInvalid: There is no such user, it is root, or the data are another user's.
-    """
-    present = data_directories(root)
-    owner = present[0].stat().st_uid if present else None
-    if os.geteuid() != 0:
-        return _own_account(owner)
-    chosen = _service_entry(owner)
-    if chosen.pw_uid == 0:
-        raise ConfigInvalid(
-            "PostgreSQL does not run as root",
-            hint=f"give {present[0]} to another user (chown -R)"
-            if present
-            else "name another user in PFA_EMBEDDED_USER",
-        )
-    return Account(chosen.pw_name, chosen.pw_uid, chosen.pw_gid, switch=True)
-
-
-def _own_account(owner: int | None) -> Account:
-    mine = passwd_entry(os.geteuid())
-    if owner is not None and owner != mine.pw_uid:
-        raise ConfigInvalid(
-            f"the embedded server's data belong to another user (uid {owner})",
-            hint="name a directory of your own in PFA_EMBEDDED_DIR",
-        )
-    return Account(mine.pw_name, mine.pw_uid, mine.pw_gid, switch=False)
-
-
-def _service_entry(owner: int | None) -> pwd.struct_passwd:
-    if owner is not None:
-        return passwd_entry(owner)
-    named = os.environ.get("PFA_EMBEDDED_USER")
-    for name in [named] if named else ["pfa", "nobody"]:
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    raise ConfigInvalid(
-        f"there is no OS user {named or 'pfa or nobody'} to run the embedded server",
-        hint="useradd --system pfa",
-    )
-
-
-def passwd_entry(uid: int) -> pwd.struct_passwd:
-    """The passwd entry of a user.
-
-    Raises:
-        ConfigInvalid: There is none; PostgreSQL refuses such a user.
-    """
-    try:
-        return pwd.getpwuid(uid)
-    except KeyError as error:
-        raise ConfigInvalid(
-            f"user id {uid} has no passwd entry, and PostgreSQL's initdb insists on one",
-            hint="add one, or name a server of your own in PFA_DATABASE_URL",
-        ) from error
-
-
 def run(argv: Sequence[str], owner: Account, output: int) -> int:
-    """Run a program of PostgreSQL's to its end as the server's user; returns its exit code."""
+    """Run one of PostgreSQL's programs to its end as the server's user; return its exit code."""
     try:
         return subprocess.run(  # noqa: S603
             argv, stdout=output, stderr=output, timeout=_RUN_SECONDS, **spawning(owner)
@@ -215,7 +143,7 @@ def run(argv: Sequence[str], owner: Account, output: int) -> int:
 
 
 def spawning(owner: Account) -> dict[str, Any]:
-    """The arguments that make `subprocess` run something as the server's user, bent by nothing."""
+    """Make the arguments with which `subprocess` runs a program as the server's user."""
     common = {"env": environment(), "cwd": "/", "umask": 0o077, "stdin": subprocess.DEVNULL}
     if not owner.switch:
         return common
@@ -223,7 +151,7 @@ def spawning(owner: Account) -> dict[str, Any]:
 
 
 def runs_as(directory: Path, owner: Account) -> bool:
-    """Whether the server's user can run the binaries; not where they lie under a closed home."""
+    """Return whether the server's user can run the binaries, which may be in a private home."""
     argv = [str(directory / "postgres"), "--version"]
     try:
         return run(argv, owner, subprocess.DEVNULL) == 0

@@ -1,0 +1,102 @@
+"""The data directory of an embedded server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from pfa_core.errors import ConfigInvalid
+from pfa_core.store.embedded.accounts import Account
+from pfa_core.store.embedded.binaries import run, version
+from pfa_core.store.embedded.failures import failure
+from pfa_core.store.embedded.layout import Place, data_directories, major
+from pfa_core.store.embedded.logs import open_log, size
+
+_LEFTOVER_SECONDS = 600.0
+
+_SETTINGS = """
+# pfa: a small database on a machine with other tasks.
+shared_buffers = 128MB
+max_connections = 60
+listen_addresses = ''
+jit = off
+timezone = 'UTC'
+log_timezone = 'UTC'
+lc_messages = 'C'
+"""
+
+
+def refuse_other_major(place: Place, present: int) -> None:
+    """Raise ConfigInvalid where the root has data of another major version than the programs."""
+    for other in data_directories(place.root):
+        needed = other.name.removeprefix("pgdata-")
+        raise ConfigInvalid(
+            f"{other} is of PostgreSQL {needed}; these programs are of {present}",
+            hint=f"run PostgreSQL {needed} on it (PFA_PG_BINDIR), save it with pg_dump, "
+            f"stop it, move {other.name} out of {place.root}, "
+            f"then start {present} and load the dump",
+        )
+
+
+def initialize(place: Place, data: Path, directory: Path, owner: Account) -> None:
+    """Make a data directory under a temporary name, so that one named pgdata-NN is complete."""
+    if data.exists() and (not data.is_dir() or any(data.iterdir())):
+        raise ConfigInvalid(f"{data} is not a data directory", hint=f"move {data} away")
+    _remove_leftovers(place.root)
+    making = Path(tempfile.mkdtemp(prefix=".init-", dir=place.root))
+    try:
+        os.chown(making, owner.uid, owner.gid)
+        _initdb(place, making, directory, owner)
+        _append_settings(making)
+        making.rename(data)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+    _make_durable(place.root)
+
+
+def _initdb(place: Place, making: Path, directory: Path, owner: Account) -> None:
+    argv = [str(directory / "initdb"), "-D", str(making), "-U", "pfa", "-A", "trust"]
+    argv += ["-E", "UTF8", "--no-locale", "--data-checksums", "--no-instructions"]
+    if major(version(directory)) >= 17:
+        # The same order and case rules on every machine, whatever its C library.
+        argv += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    since = size(place.setup_log)
+    log = open_log(place.setup_log, owner)
+    try:
+        code = run(argv, owner, log)
+    finally:
+        os.close(log)
+    if code != 0:
+        raise failure("the embedded database cannot be made", place.setup_log, since)
+
+
+def _append_settings(making: Path) -> None:
+    text = _SETTINGS
+    if major((making / "PG_VERSION").read_text()) >= 18:
+        # Worker processes for reading ahead need more memory than they are worth here.
+        text += "io_method = sync\n"
+    descriptor = os.open(making / "postgresql.conf", os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as settings:
+        settings.write(text)
+        settings.flush()
+        os.fsync(settings.fileno())
+
+
+def _make_durable(directory: Path) -> None:
+    # Else a power failure could undo the rename, and with it data committed since.
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(root: Path) -> None:
+    # A killed client's initdb still runs for a moment: only directories unchanged for long are removed.
+    for leftover in root.glob(".init-*"):
+        if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)
