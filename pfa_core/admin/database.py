@@ -13,7 +13,8 @@ from psycopg import Connection
 from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid, PfaError, SchemaOutdated
 from pfa_core.store import migrations, rls
-from pfa_core.store.database import Database, safe_address, split_password
+from pfa_core.store.connection import safe_address, split_password
+from pfa_core.store.database import Database
 from pfa_core.store.embedded import server
 from pfa_core.store.migrations import UpgradeReport
 

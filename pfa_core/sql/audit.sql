@@ -13,7 +13,7 @@ FROM jsonb_to_recordset(%(entries)s) AS e (
 RETURNING entry_id;
 
 -- name: write_of, write_of@one
--- Of modifications as they are now: what they say, before it and after it. The entries' ids are one id whose
+-- Entries of modifications with their present delta, as before or after. The entries' ids are one id whose
 -- last eight digits count them in the order of their records; the first of them ends in 1.
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
                        session_id, run_id, before, after, reason, link_id)
@@ -38,8 +38,8 @@ ORDER BY e.at DESC, e.entry_id DESC
 LIMIT %(limit)s;
 
 -- name: following
--- The entries of the links behind a place in the chain, in the order of the chain: the order in which
--- transactions ended, whatever the clocks of their entries say.
+-- The entries of the links after a place in the chain, in the order of the chain: the order in which
+-- transactions ended, whatever the times of their entries.
 SELECT l.number, e.entry_id::text, e.at, e.user_id, e.action, e.pfa_id, e.session_id,
        e.run_id::text, e.before, e.after, e.reason
 FROM audit_link AS l
@@ -61,8 +61,8 @@ SELECT EXISTS (
 );
 
 -- name: discarded
--- A user's discarded drafts: of each record the one that the chain has last. restored: it was made a draft
--- again since.
+-- A user's discarded drafts: of each record the last one in the chain. restored: it was made a draft again
+-- since.
 SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.reason,
        EXISTS (
            SELECT FROM audit_log AS r

@@ -1,10 +1,10 @@
 -- The audit trail's chain: a link per transaction, each over the digest of the one before.
--- What is digested here must never change its form: links that are there would not verify any more.
+-- What is digested here must never change its form: existing links would not verify any more.
 
 -- name: entry_digest
 -- Of an entry e: every column, as a row's text, which distinguishes a missing value from an empty one and from
 -- the null of JSON. The time is a number: as text it would depend on the time zone. `restores` is a field of
--- the row unless the reason, which is one, says the same: entries older than the column keep their digest,
+-- the row unless the reason, which is one, has the same entry: entries older than the column keep their digest,
 -- and no other value of it has that digest.
 sha256(convert_to(CASE
     WHEN e.restores::text IS NOT DISTINCT FROM CASE WHEN e.action = 'restore' THEN
@@ -18,12 +18,12 @@ sha256(convert_to(CASE
 END, 'UTF8'))
 
 -- name: link_facts
--- Of a link l: what it says beside its number and its digest.
+-- Of a link l: its facts beside its number and its digest.
 sha256(convert_to(ROW(l.organization_id, l.link_id, l.entry_count,
                        extract(epoch FROM l.at))::text, 'UTF8') || l.content)
 
 -- name: content
--- The link that the transaction's entries make. No row: they were rolled back to a savepoint.
+-- The link of the transaction's entries. No row: they were rolled back to a savepoint.
 SELECT l.entry_count, l.at, l.content, {facts} AS facts
 FROM (
     SELECT e.organization_id, e.link_id, count(*)::integer AS entry_count, clock_timestamp() AS at,
@@ -36,8 +36,8 @@ FROM (
 ) AS l;
 
 -- name: first
--- Where there is one entry, it is the one that names the link: by its key the statement is planned once, while
--- a link can have ten thousand entries, so the planner would plan each time anew.
+-- A single entry is the one that names the link: by its key the statement is planned once. Without it the planner
+-- plans each time anew, since a link can have ten thousand entries.
 AND e.entry_id = %(link_id)s
 
 -- name: advance
@@ -56,7 +56,7 @@ VALUES (%(organization_id)s, %(number)s, %(link_id)s, %(entry_count)s, %(at)s, %
         %(digest)s);
 
 -- name: append_under_rls
--- All of the above in one, by the owner's function: no other role may write the chain.
+-- All of the above by a function with its owner's rights: no other role may write the chain.
 SELECT pfa_append_link(%(organization_id)s, %(link_id)s::uuid);
 
 -- name: head
@@ -66,8 +66,8 @@ FROM audit_head
 WHERE organization_id = %(organization_id)s;
 
 -- name: checked
--- The links after a number, each made again from its entries and from the digest stored before it.
---   same_content  the entries are those of the link; same_digest  so is what the link itself says
+-- The links after a number, each computed again from its entries and from the digest stored before it.
+--   same_content  the entries are those of the link; same_digest  the link's own facts are unchanged
 SELECT l.number, l.link_id::text, l.entry_count, c.entry_count AS found, l.digest,
        coalesce(c.content = l.content, FALSE) AS same_content,
        l.digest = sha256(coalesce(lag(l.digest) OVER (ORDER BY l.number), %(digest)s)
@@ -108,7 +108,7 @@ ORDER BY e.entry_id
 LIMIT %(limit)s;
 
 -- name: link_digest
--- No row: there is no link of that number.
+-- No row: no link has that number.
 SELECT digest
 FROM audit_link
 WHERE organization_id = %(organization_id)s

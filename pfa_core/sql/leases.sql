@@ -7,7 +7,7 @@ SELECT clock_timestamp();
 
 -- name: acquire
 -- No row: another run holds it. `gone`: an owner known to be dead, whose lease need not expire first.
--- `absurd`: no lease lasts until then, the database's clock was set back.
+-- `too_late`: a lease that expires after it is from before the database's clock was set back.
 INSERT INTO pfa_lease AS l (organization_id, name, owner_id, owner, host, pid,
                             acquired_at, heartbeat_at, expires_at)
 VALUES (%(organization_id)s, %(name)s, %(owner_id)s, %(owner)s, %(host)s, %(pid)s,
@@ -21,7 +21,7 @@ SET owner_id = EXCLUDED.owner_id,
     heartbeat_at = EXCLUDED.heartbeat_at,
     expires_at = EXCLUDED.expires_at
 WHERE l.expires_at <= EXCLUDED.acquired_at
-   OR l.expires_at > %(absurd)s
+   OR l.expires_at > %(too_late)s
    OR l.owner_id = %(gone)s
 RETURNING owner_id;
 

@@ -1,7 +1,7 @@
 -- Organizations and their members.
 
 -- name: organization
--- No row: there is no such organization.
+-- No row: unknown organization.
 SELECT organization_id, name, status, created_at
 FROM pfa_organization
 WHERE organization_id = %(organization_id)s;

@@ -12,24 +12,24 @@ CREATE TEMPORARY TABLE pfa_incoming (
 COPY pfa_incoming (pfa_id, data) FROM STDIN;
 
 -- name: index_incoming
--- Each record of the mirror that is asked for here is one look-up, whatever the statistics say of a
--- mirror that has just been filled: compared one by one, a million records took more than minutes.
+-- With the index each record is one look-up, whatever the statistics of a mirror that has just been filled:
+-- with a nested loop a million records took many minutes.
 CREATE UNIQUE INDEX ON pfa_incoming (pfa_id);
 
 -- name: analyze
--- After many new records: until the server does it by itself, every plan is made for a mirror without them.
+-- After many new records: until autovacuum analyzes the table, every plan is made for a mirror without them.
 ANALYZE pfa_mirror;
 
 -- name: analyze@rls
--- Only the owner's statistics.
+-- Only the table's owner may analyze it.
 SELECT pfa_analyze_mirror();
 
 -- name: analyze_incoming
 ANALYZE pfa_incoming;
 
 -- name: fold_incoming
--- What PEMS has taken, as whole records: the mirror's, over it what PEMS was read to hold (only of the
--- fields that the mirror keeps), over that what was changed. The derived flags follow the dates.
+-- What PEMS has accepted, as whole records: the mirror's, updated with the record as PEMS returned it (only
+-- the fields that the mirror has), updated with the changes. The derived flags follow the dates.
 INSERT INTO pfa_incoming (pfa_id, data, revision)
 SELECT d.pfa_id,
        d.data || jsonb_build_object(
@@ -48,7 +48,7 @@ FROM (
 ) AS d;
 
 -- name: drop_known
--- Of what PEMS has taken, what the mirror holds already.
+-- Accepted records that the mirror has already.
 DELETE FROM pfa_incoming AS i
 USING pfa_mirror AS m
 WHERE m.organization_id = %(organization_id)s
@@ -57,7 +57,7 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING i.pfa_id, i.revision;
 
 -- name: note_revisions
--- Of unchanged records the version of PEMS is recorded all the same.
+-- PEMS's version is recorded of unchanged records too.
 UPDATE pfa_mirror AS m
 SET pems_revision = k.revision
 FROM jsonb_to_recordset(%(known)s) AS k (pfa_id text, revision text)
@@ -65,7 +65,7 @@ WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id = k.pfa_id;
 
 -- name: found_again
--- Records that were missing and arrived: they are not missing any more.
+-- Records that were missing and are received again.
 UPDATE pfa_mirror AS m
 SET missing_since = NULL
 WHERE m.organization_id = %(organization_id)s
@@ -73,7 +73,7 @@ WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id IN (SELECT i.pfa_id FROM pfa_incoming AS i);
 
 -- name: create_seen
--- With a key of its own: whatever the statistics say of the mirror, each record is one look-up.
+-- With a primary key each record is one look-up, whatever the statistics of the mirror.
 CREATE TEMPORARY TABLE pfa_seen (pfa_id text COLLATE "C" PRIMARY KEY) ON COMMIT DROP;
 
 -- name: gather_seen
@@ -86,7 +86,7 @@ WHERE p.organization_id = %(organization_id)s
 ON CONFLICT DO NOTHING;
 
 -- name: mark_missing
--- Records that a complete pull, begun when it says, did not bring.
+-- Records that a complete pull, begun at `began_at`, did not contain.
 UPDATE pfa_mirror AS m
 SET missing_since = %(at)s
 WHERE m.organization_id = %(organization_id)s
@@ -101,14 +101,14 @@ WHERE organization_id = %(organization_id)s
   AND missing_since IS NOT NULL;
 
 -- name: count_missing
--- Mirror records that did not arrive.
+-- Mirror records that were not received.
 SELECT count(*)
 FROM pfa_mirror AS m
 WHERE m.organization_id = %(organization_id)s
   AND NOT EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id = m.pfa_id);
 
 -- name: knows_between
--- Whether the mirror has any record from the first to the last id; without one all of them are new.
+-- Whether the mirror has any record from the first to the last id; if not, all of them are new.
 SELECT EXISTS (
     SELECT FROM pfa_mirror
     WHERE organization_id = %(organization_id)s
@@ -120,19 +120,19 @@ SELECT NOT EXISTS (
     WHERE organization_id = %(organization_id)s);
 
 -- name: copy_new
--- Records of which the mirror has none between their first and last id go straight into it.
+-- Records between whose first and last id the mirror has none are copied straight into it.
 COPY pfa_mirror (organization_id, pfa_id, data, version, run_id, updated_at) FROM STDIN;
 
 -- name: put_incoming
--- The same from a temporary table: COPY refuses a table with policies. No id of them is in it.
+-- The same from a temporary table: COPY refuses a table with policies. The mirror has none of the ids.
 INSERT INTO pfa_mirror (organization_id, pfa_id, data, version, run_id, updated_at)
 SELECT %(organization_id)s, i.pfa_id, i.data, 1, %(run_id)s, %(at)s
 FROM pfa_incoming AS i
 ON CONFLICT DO NOTHING;
 
 -- name: drop_unchanged
--- What stays behind is new or different; the mirror rows of the rest are not touched. What a page of
--- PEMS said before a push wrote the record goes too: the mirror is newer than when it was asked.
+-- The remaining rows are new or different; the mirror rows of the others are not written. Rows of a page that
+-- PEMS was asked for before a push wrote the record are deleted too: the mirror is newer.
 DELETE FROM pfa_incoming AS i
 USING pfa_mirror AS m
 WHERE m.organization_id = %(organization_id)s
@@ -164,7 +164,7 @@ SET data = EXCLUDED.data,
     missing_since = NULL;
 
 -- name: refresh_overlays
--- The deltas stay; the baseline under them is new. FROM the mirror as it is now.
+-- The deltas stay; they are applied to the mirror's new data.
 UPDATE pfa_overlay AS o
 SET data = m.data || o.delta
 FROM pfa_mirror AS m
@@ -174,10 +174,10 @@ WHERE m.organization_id = %(organization_id)s
   AND o.pfa_id = m.pfa_id;
 
 -- name: refresh_overlays@rls
--- The same, of all users' drafts: a statement of the program's own sees the caller's alone.
+-- The same for all users' overlays: a statement of the program sees only the caller's.
 SELECT pfa_refresh_overlays(ARRAY(SELECT i.pfa_id FROM pfa_incoming AS i));
 
--- name: arrived
+-- name: received
 EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id = m.pfa_id)
 
 -- name: between
@@ -187,7 +187,7 @@ m.pfa_id BETWEEN %(first)s AND %(last)s
 m.pfa_id IS NOT NULL
 
 -- name: sums
--- The sums of mirror rows by every dimension, or with sign -1 what is taken away for them.
+-- The sums of mirror rows by every dimension; with sign -1 to subtract them.
 SELECT m.organization_id, coalesce(m.category, ''), coalesce(m.class, ''),
        coalesce(m.source, ''), coalesce(m.dor, ''), coalesce(m.area_silo, ''),
        m.is_actualized, m.is_discontinued, m.is_funds_transferable,
@@ -204,8 +204,7 @@ WHERE m.organization_id = %(organization_id)s
 GROUP BY m.organization_id, 2, 3, 4, 5, 6, 7, 8, 9
 
 -- name: post_rollup
--- Adds (sign 1) or takes away (sign -1) the sums of the mirror rows that a pull touches: those that
--- arrived, or those between two ids.
+-- Adds (sign 1) or subtracts (sign -1) the sums of mirror rows: those received, those between two ids, or all.
 INSERT INTO kpi_rollup AS k (
     organization_id, category, class, source, dor, area_silo,
     is_actualized, is_discontinued, is_funds_transferable,
@@ -232,14 +231,14 @@ WHERE organization_id = %(organization_id)s
   AND record_count = 0;
 
 -- name: rows, rows@one
--- The records as PEMS had them last. No row: no such record.
+-- The records as PEMS had them last. No row: unknown record.
 SELECT pfa_id, data, version, updated_at, missing_since
 FROM pfa_mirror
 WHERE organization_id = %(organization_id)s
   AND pfa_id = ANY(%(ids)s);
 
 -- name: lock_records, lock_records@one
--- The records as they are, kept from changing until the transaction ends. No row: no such record.
+-- The records, locked against changes until the transaction ends. No row: unknown record.
 SELECT pfa_id, data, version
 FROM pfa_mirror
 WHERE organization_id = %(organization_id)s
@@ -248,7 +247,7 @@ ORDER BY pfa_id
 FOR SHARE;
 
 -- name: lock_fields, lock_fields@one
--- The same of a few fields: what is missing is null.
+-- The same with a few fields; a missing one is null.
 SELECT pfa_id, version, {fields}
 FROM pfa_mirror
 WHERE organization_id = %(organization_id)s

@@ -74,14 +74,14 @@ ORDER BY pfa_id
 SELECT m.modification_id::text
 FROM (
     SELECT l.modification_id, l.pfa_id, l.base_version,
-           count(*) OVER (PARTITION BY l.pfa_id) = 1 AS alone
+           count(*) OVER (PARTITION BY l.pfa_id) = 1 AS is_only
     FROM pfa_modification AS l
     WHERE l.organization_id = %(organization_id)s
       AND l.user_id = %(user_id)s
       AND l.pfa_id = ANY(%(ids)s)
       AND l.state <> 'synced'
 ) AS m
-WHERE m.alone
+WHERE m.is_only
   AND m.modification_id = ANY(%(modification_ids)s::uuid[])
   AND m.base_version = (
       SELECT r.version

@@ -73,9 +73,9 @@ SET delta = EXCLUDED.delta,
     modification_id = EXCLUDED.modification_id
 
 -- name: update_overlay
--- The same for one record whose row is there, as that of a draft that changes is: an insert that finds its
--- row there works out the columns made of `data` twice, half the time of an edit. Of many records, what should
--- be would be worked out anew for each by a planner that takes them for one.
+-- The same for one record whose row exists, as that of a changed draft does: an insert with a conflict computes
+-- the columns generated from `data` twice, half the time of an edit. For many records the planner, which
+-- estimates one, would compute the rows anew for each.
 UPDATE pfa_overlay AS o
 SET delta = s.delta,
     data = s.data,

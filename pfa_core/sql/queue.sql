@@ -1,13 +1,12 @@
 -- The pusher's half of the life cycle. The run that executes these blocks holds the organization's push lease;
 -- claim_id is the run, and every change of a claimed modification is guarded by it, so that a run
--- that lost its lease without knowing changes nothing any more.
+-- that lost its lease without noticing changes nothing any more.
 
 -- name: due
--- What goes next: commitments that are due, the oldest first, never two of one record. An earlier
--- one of the record goes before it, unless it is another user's and waits for a decision (a conflict,
--- a dead letter) itself or behind such a one of its user: a user's changes build on each other,
--- those of different users do not. OFFSET 0 keeps that condition one index look-up a record, whatever the
--- statistics say of the table.
+-- What to send next: commitments that are due, the oldest first, never two of one record. An earlier one of
+-- the record precedes it, unless that is another user's and needs a decision (a conflict, a dead letter), or
+-- follows one of its user that does: a user's changes build on each other, those of different users do not.
+-- OFFSET 0 keeps that condition one index look-up a record, whatever the table's statistics.
 SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.delta, m.base, m.version,
        m.change_reason, m.generation, m.sent_version, m.attempts, m.failures, m.first_attempt_at
 FROM pfa_modification AS m
@@ -41,7 +40,7 @@ LIMIT %(limit)s
 FOR UPDATE OF m SKIP LOCKED;
 
 -- name: mirror_values
--- What the mirror holds in the fields of each modification, and the version of PEMS that it is.
+-- The mirror's values of each modification's fields, and PEMS's version of them.
 SELECT m.modification_id::text, r.pems_revision,
        (SELECT jsonb_object_agg(f, r.data -> f) FROM jsonb_object_keys(m.delta) AS f)
 FROM pfa_modification AS m
@@ -111,7 +110,7 @@ RETURNING m.modification_id::text;
 
 -- name: dispute
 -- The delta is written too: fields that PEMS owns have dropped out of it; those that their user owns
--- start from what PEMS has by now.
+-- are based on what PEMS has by now.
 UPDATE pfa_modification AS m
 SET state = 'conflict',
     claim_id = NULL,
@@ -127,7 +126,7 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING m.modification_id::text;
 
 -- name: hand_back
--- A claim that is given up before it was sent: as if it had not been made.
+-- A claim that is released before it was sent: as if it had not been made.
 UPDATE pfa_modification AS m
 SET state = 'committed',
     claim_id = NULL,
@@ -144,8 +143,8 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING m.modification_id::text;
 
 -- name: recover
--- Claims of runs that have ended. One that was never sent counts no attempt; of the others
--- sent_version stays, and the next claim reads the record back first.
+-- Claims of runs that have ended. One that was never sent does not count as an attempt; the others keep
+-- sent_version, so that the next claim reads the record back first.
 UPDATE pfa_modification
 SET state = 'committed',
     claim_id = NULL,
@@ -156,8 +155,8 @@ WHERE organization_id = %(organization_id)s
 RETURNING modification_id::text, pfa_id, attempts;
 
 -- name: shift_bases
--- The user's other changes of the record were made over this one: what PEMS has taken of it is now
--- what they start from, or their owner would conflict with their own change.
+-- The user's other changes of the record were made on top of this one: what PEMS has accepted of it becomes
+-- their base, or the user would conflict with their own change.
 UPDATE pfa_modification AS m
 SET base = m.base || coalesce((
         SELECT jsonb_object_agg(f.key, f.value)
@@ -170,11 +169,11 @@ WHERE m.organization_id = %(organization_id)s
   AND m.state <> 'synced';
 
 -- name: shift_bases@rls
--- The same, of drafts of others too, which a push does not see.
+-- The same for drafts of other users, which the pusher does not see.
 SELECT pfa_shift_bases(%(settled)s);
 
 -- name: next_due
--- When the next retry is due that nothing else holds back; null: none is.
+-- When the next retry is due; null: no commitment waits for one.
 SELECT min(next_attempt_at)
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
@@ -184,8 +183,8 @@ WHERE organization_id = %(organization_id)s
   AND (%(modification_ids)s::uuid[] IS NULL OR modification_id = ANY(%(modification_ids)s));
 
 -- name: waiting
--- What a push would send, in order; due or not. Left out are dead letters, and what waits behind one
--- of its user's that waits for a person.
+-- What a push would send, in order, due or not: without dead letters, and without commitments behind one of
+-- their user that needs a decision.
 SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.state, m.delta,
        m.change_reason, m.attempts, m.next_attempt_at
 FROM pfa_modification AS m
@@ -205,8 +204,8 @@ ORDER BY m.committed_at, m.modification_id
 LIMIT %(limit)s;
 
 -- name: left
--- How many commitments are still to be sent, and how many of them wait behind one of their user's that
--- waits for a person.
+-- How many commitments are still to be sent, and how many of them wait behind one of their user that needs a
+-- decision.
 SELECT count(*), count(*) FILTER (WHERE EXISTS (
     SELECT FROM pfa_modification AS w
     WHERE w.organization_id = %(organization_id)s
@@ -222,7 +221,7 @@ WHERE m.organization_id = %(organization_id)s
   AND (%(modification_ids)s::uuid[] IS NULL OR m.modification_id = ANY(%(modification_ids)s));
 
 -- name: dead_letters
--- What PEMS refused for good, or what was given up; of one run, or all.
+-- What PEMS rejected finally, and what has no attempts left; of one run, or all.
 SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.delta, m.attempts,
        m.sync_error
 FROM pfa_modification AS m

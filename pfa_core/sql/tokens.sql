@@ -22,8 +22,8 @@ SELECT organization_id, token_id, user_id, kind, role, rights, narrowed, organiz
 FROM pfa_token
 WHERE organization_id = %(organization_id)s
   AND (%(user_id)s::text IS NULL OR user_id = %(user_id)s)
-  AND (%(living_at)s::timestamptz IS NULL
-       OR (expires_at > %(living_at)s AND revoked_at IS NULL))
+  AND (%(active_at)s::timestamptz IS NULL
+       OR (expires_at > %(active_at)s AND revoked_at IS NULL))
 ORDER BY issued_at DESC, token_id DESC
 LIMIT %(limit)s;
 

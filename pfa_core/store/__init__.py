@@ -1,1 +1,1 @@
-"""The database: one function per statement. Takes a connection; never commits, never decides."""
+"""The database: one function per statement, over a connection; none commits or decides."""

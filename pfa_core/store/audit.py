@@ -21,8 +21,8 @@ from pfa_core.store.adapters import plain
 from pfa_core.store.audit_chain import link_of
 
 _SQL = sql.statements("audit")
-# A condition for each filter; only those that are asked for stand in the statement, so that the
-# planner sees which index serves.
+# A condition for each filter. A statement contains only those that are asked for, so that the planner knows
+# which index serves.
 _FILTERS: dict[str, LiteralString] = {
     "user_id": "AND e.user_id = %(user_id)s",
     "pfa_id": "AND e.pfa_id = %(pfa_id)s",
@@ -32,15 +32,15 @@ _FILTERS: dict[str, LiteralString] = {
     "until": "AND e.at < %(until)s",
     "actions": "AND e.action = ANY(%(actions)s)",
 }
-# So often a user, and so often all together, are refused in writing within the time: who is refused in
-# a loop does not fill the disk.
+# How many denials of one user, and of all users, are recorded within the time: a client that is denied in a
+# loop must not fill the disk.
 _DENIALS, _ALL_DENIALS, _DENIALS_TIME = 100, 1000, timedelta(hours=1)
 _LONGEST_USER = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What changed in one place: before → after, null where there was or is nothing.
+    """One change: before → after, null where there was or is nothing.
 
     `restores`: the entry `discard` whose draft this entry made a draft again.
     """
@@ -67,9 +67,9 @@ FIRST_ID = "00000000-0000-0000-0000-000000000000"
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardedDraft:
-    """What the trail kept of a draft; `restored`: it was made a draft again since."""
+    """A discarded draft as recorded; `restored`: it was made a draft again since."""
 
     entry_id: str
     pfa_id: str
@@ -87,7 +87,7 @@ def write(
     at: datetime,
     entries: Sequence[Entry],
 ) -> None:
-    """Append entries of one action, all of one instant; within `Database.transact` alone."""
+    """Append entries of one action and time, within `Database.transact` only."""
     if entries:
         conn.execute(
             _SQL["write"],
@@ -113,10 +113,10 @@ def write_of(
     before: bool = True,
     after: bool = True,
 ) -> None:
-    """Append an entry of one action for each modification, made of what it says now, in PFA id order.
+    """Append an entry of one action for each modification with its present delta, in PFA id order.
 
     Args:
-        before, after: Whether it said that before the action, and says it after it.
+        before, after: Whether the delta existed before the action, and exists after it.
     """
     if modification_ids:
         first_digits = counting_from(new_id())
@@ -136,10 +136,10 @@ def write_of(
 
 
 def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
-    """Append what was refused to whom, and why.
+    """Append a denial: what was denied to which user, and why.
 
-    At most 100 times an hour for a user and 1,000 times for all of an organization. Behind the wall only
-    members leave a trace: it lets nobody else write.
+    At most 100 an hour are recorded of a user, and 1,000 of an organization. Under row-level security only
+    those of members are: its policies allow no other writes.
     """
     if denial.by and not rls.admits(conn, denial.by):
         return
@@ -147,11 +147,11 @@ def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
     at = leases.clock(conn)
     values = {"organization_id": code, "user_id": user, "since": at - _DENIALS_TIME}
     row = conn.execute(_SQL["denials"], values).fetchone()
-    own, everybody = row or (0, 0)
-    if own >= _DENIALS or everybody >= _ALL_DENIALS:
+    own, total = row or (0, 0)
+    if own >= _DENIALS or total >= _ALL_DENIALS:
         return
-    last = own + 1 == _DENIALS or everybody + 1 == _ALL_DENIALS
-    more = "; more of them within this hour are not written down" if last else ""
+    last = own + 1 == _DENIALS or total + 1 == _ALL_DENIALS
+    more = "; further denials within this hour are not recorded" if last else ""
     after = {
         "operation": denial.operation,
         "permission": denial.permission,
@@ -164,7 +164,7 @@ def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
 def entries(
     conn: Connection[Any], organization_id: str, which: LogFilter, *, limit: int
 ) -> list[LogEntry]:
-    """The newest entries first."""
+    """List entries, the newest first."""
     statement, values = _filtered("list", organization_id, which)
     with conn.cursor(row_factory=class_row(LogEntry)) as cursor:
         return cursor.execute(statement, {**values, "limit": limit}).fetchall()
@@ -173,7 +173,7 @@ def entries(
 def following(
     conn: Connection[Any], organization_id: str, which: LogFilter, *, after: Place, limit: int
 ) -> list[tuple[Place, LogEntry]]:
-    """The entries behind a place, in the order in which their transactions ended."""
+    """List the entries after a place, in the order in which their transactions ended."""
     statement, values = _filtered("following", organization_id, which)
     values |= {"number": after.number, "entry_id": after.entry_id, "limit": limit}
     with conn.cursor(row_factory=tuple_row) as cursor:
@@ -194,7 +194,7 @@ def _filtered(
 def was_discarded(
     conn: Connection[Any], organization_id: str, user_id: str, session_id: str
 ) -> bool:
-    """Whether the user once discarded drafts of this session."""
+    """Return whether the user discarded drafts of this session before."""
     values = {"organization_id": organization_id, "user_id": user_id, "session_id": session_id}
     row = conn.execute(_SQL["was_discarded"], values).fetchone()
     return bool(row and row[0])
@@ -208,7 +208,7 @@ def discarded(
     ids: Sequence[str] | None,
     entry_ids: Sequence[str] | None,
 ) -> list[DiscardedDraft]:
-    """The principal's discarded drafts, of each record the last one, in PFA id order."""
+    """List the principal's discarded drafts, the last one of each record, in PFA id order."""
     values = {
         "organization_id": principal.organization_id,
         "user_id": principal.user_id,

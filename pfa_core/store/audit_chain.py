@@ -22,7 +22,7 @@ _CONTENT = _SQL["content"].format(**_PARTS, entries="")
 _CONTENT_OF_ONE = _SQL["content"].format(**_PARTS, entries=_SQL["first"])
 _CHECKED = _SQL["checked"].format(**_PARTS)
 
-# Per connection within `linked`: by organization, the link that its entries will make, and how many they are.
+# Per connection within `linked`: by organization, the link that its entries will make, and their number.
 _open: WeakKeyDictionary[Connection[Any], dict[str, _Open]] = WeakKeyDictionary()
 
 
@@ -45,9 +45,9 @@ class _Link(NamedTuple):
     facts: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedLink:
-    """A link beside what its entries, and the link stored before it, make of it."""
+    """A link, and whether its entries and the link stored before it give the same digests."""
 
     number: int
     link_id: str
@@ -60,10 +60,10 @@ class CheckedLink:
 
 @contextmanager
 def linked(conn: Connection[Any]) -> Iterator[None]:
-    """Let entries be written within the block; at its end they become links.
+    """Allow entries within the block, and append a link of them at its end.
 
-    The last statements before a commit: from the second of them on the organization's other writers
-    wait. Organizations go by their codes, so that two transactions never wait for each other in a ring.
+    The links are the last statements before a commit: from the second of them on the organization's other
+    writers wait. Organizations come in the order of their codes, so that transactions cannot deadlock.
     """
     links: dict[str, _Open] = {}
     _open[conn] = links
@@ -84,22 +84,21 @@ def linked(conn: Connection[Any]) -> Iterator[None]:
 
 
 def link_of(conn: Connection[Any], organization_id: str, entry_id: str, entries: int) -> str:
-    """The link that so many entries, the first of them `entry_id`, will belong to; it is named by the
-    first entry of its transaction.
+    """Return the id of the link that entries will belong to: the transaction's first entry id.
 
     Raises:
-        Internal: Outside of `linked`, where nobody would append the link.
+        Internal: Outside of `linked`, where no link would be appended.
     """
     links = _open.get(conn)
     if links is None:
-        raise Internal("the trail is written by transactions of Database.transact alone")
+        raise Internal("the trail is written by transactions of Database.transact only")
     link_id, before = links.get(organization_id, _Open(entry_id, 0))
     links[organization_id] = _Open(link_id, before + entries)
     return link_id
 
 
 def head(conn: Connection[Any], organization_id: str) -> Head:
-    """The end of the organization's chain."""
+    """Read the end of the organization's chain."""
     row = conn.execute(_SQL["head"], {"organization_id": organization_id}).fetchone()
     return Head(*row) if row else Head(0, b"")
 
@@ -107,7 +106,7 @@ def head(conn: Connection[Any], organization_id: str) -> Head:
 def checked(
     conn: Connection[Any], organization_id: str, after: Head, limit: int
 ) -> list[CheckedLink]:
-    """The next links in their order. `after` is the link before, as stored."""
+    """Check the next links in their order; `after` is the link before them, as stored."""
     values = {
         "organization_id": organization_id,
         "number": after.number,
@@ -119,19 +118,19 @@ def checked(
 
 
 def count(conn: Connection[Any], organization_id: str) -> int:
-    """How many entries the organization's trail has."""
+    """Count the entries of the organization's trail."""
     row = conn.execute(_SQL["count"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else 0
 
 
 def unlinked(conn: Connection[Any], organization_id: str, limit: int) -> list[str]:
-    """Entries that belong to no link, by id, at most so many."""
+    """List entries that belong to no link, by id, at most `limit`."""
     values = {"organization_id": organization_id, "limit": limit}
     return [row[0] for row in conn.execute(_SQL["unlinked"], values)]
 
 
 def link_digest(conn: Connection[Any], organization_id: str, number: int) -> bytes | None:
-    """The stored digest of a link, None where there is no link of that number."""
+    """Read the stored digest of a link; None: the chain has no link of that number."""
     values = {"organization_id": organization_id, "number": number}
     row = conn.execute(_SQL["link_digest"], values).fetchone()
     return row[0] if row else None

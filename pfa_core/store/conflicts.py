@@ -1,4 +1,4 @@
-"""Conflicts with PEMS, as stored: opened by a push, settled by a person."""
+"""Stored conflicts with PEMS: opened by a push, resolved by a user."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.errors import VersionConflict
 from pfa_core.model.delta import FieldConflict
+from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
+from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("conflicts")
 
@@ -33,9 +34,9 @@ class NewConflict:
     fields: list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConflictRow:
-    """A conflict as stored, and its modification as it is now: None where that is gone."""
+    """A conflict as stored, and its modification as it is now: None where that was deleted."""
 
     conflict_id: str
     modification_id: str
@@ -48,7 +49,7 @@ class ConflictRow:
     created_at: datetime
     resolved_at: datetime | None
     resolved_by: str | None
-    state: str | None
+    state: State | None
     session_id: str | None
     change_reason: str | None
     delta: dict[str, Any] | None
@@ -56,7 +57,7 @@ class ConflictRow:
 
     @property
     def disputed(self) -> tuple[FieldConflict, ...]:
-        """The fields in conflict, as they were recorded."""
+        """List the fields in conflict, as they were recorded."""
         return tuple(
             FieldConflict(item["field"], item.get("base"), item.get("mine"), item.get("pems"))
             for item in self.fields
@@ -65,7 +66,7 @@ class ConflictRow:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """How a conflict ended: mine, pems or merged; by field what was taken and the value it has."""
+    """How a conflict was resolved: mine, pems or merged; by field the decision and its value."""
 
     conflict_id: str
     resolution: str
@@ -74,7 +75,7 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Recommitment:
-    """What is left of a modification, over the version that was read; an empty delta: it goes."""
+    """The rest of a modification, over the version that was read; an empty delta deletes it."""
 
     modification_id: str
     version: int
@@ -86,7 +87,7 @@ class Recommitment:
 def insert(
     conn: Connection[Any], organization_id: str, rows: Sequence[NewConflict], at: datetime
 ) -> None:
-    """Open conflicts; where a modification's is open already, its fields are replaced."""
+    """Open conflicts; the fields of one that is open already are replaced."""
     if rows:
         conflicts = Jsonb([asdict(row) for row in rows])
         values = {"organization_id": organization_id, "conflicts": conflicts, "at": at}
@@ -101,7 +102,7 @@ def find(
     names: Sequence[str] | None = None,
     limit: int | None = None,
 ) -> list[ConflictRow]:
-    """The principal's conflicts, the newest first; of all states and records unless narrowed.
+    """List the principal's conflicts, the newest first.
 
     Args:
         names: Conflict ids, as PostgreSQL writes them, or PFA ids.
@@ -112,12 +113,12 @@ def find(
         "names": None if names is None else list(names),
         "limit": limit,
     }
-    with conn.cursor(row_factory=class_row(ConflictRow)) as cursor:
+    with conn.cursor(row_factory=typed_row(ConflictRow)) as cursor:
         return cursor.execute(_SQL["find"], values).fetchall()
 
 
 def hold(conn: Connection[Any], principal: Principal, conflict_ids: Sequence[str]) -> None:
-    """Keep the conflicts from being settled by another until the transaction ends."""
+    """Lock the conflicts against another resolution until the transaction ends."""
     conn.execute(_SQL["hold"], {**_own(principal), "conflict_ids": list(conflict_ids)})
 
 
@@ -129,10 +130,10 @@ def resolve(
     resolved_by: str,
     at: datetime,
 ) -> None:
-    """Open → resolved, of the principal's conflicts."""
+    """Resolve the principal's open conflicts."""
     rows = Jsonb([asdict(item) for item in resolutions])
     values = {**_own(principal), "resolutions": rows, "resolved_by": resolved_by, "at": at}
-    _all_of(len(resolutions), conn.execute(_SQL["resolve"], values).rowcount)
+    _require_all(len(resolutions), conn.execute(_SQL["resolve"], values).rowcount)
 
 
 def refresh(
@@ -140,7 +141,7 @@ def refresh(
     principal: Principal,
     fields: Mapping[str, Sequence[FieldConflict]],
 ) -> None:
-    """Put down other fields, by conflict id; conflicts that are not open any more stay."""
+    """Replace the fields of open conflicts, by conflict id."""
     rows = [
         {"conflict_id": conflict_id, "fields": [asdict(item) for item in items]}
         for conflict_id, items in fields.items()
@@ -151,15 +152,15 @@ def refresh(
 def settle(
     conn: Connection[Any], principal: Principal, rows: Sequence[Recommitment], at: datetime
 ) -> None:
-    """Conflict → committed, each version raised by one; those of which nothing is left are gone."""
-    left = [asdict(row) for row in rows if row.delta]
-    gone = [asdict(row) for row in rows if not row.delta]
-    for name, some in (("recommit", left), ("drop", gone)):
+    """Commit modifications in conflict again, each version raised by one; delete the empty ones."""
+    kept = [asdict(row) for row in rows if row.delta]
+    emptied = [asdict(row) for row in rows if not row.delta]
+    for name, some in (("recommit", kept), ("drop", emptied)):
         values = {**_own(principal), "modifications": Jsonb(some), "at": at}
-        _all_of(len(some), conn.execute(_SQL[name], values).rowcount)
+        _require_all(len(some), conn.execute(_SQL[name], values).rowcount)
 
 
-def _all_of(expected: int, changed: int) -> None:
+def _require_all(expected: int, changed: int) -> None:
     if changed != expected:
         raise VersionConflict(
             f"{expected - changed} of {expected} conflicts changed meanwhile; nothing was done",

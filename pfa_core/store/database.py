@@ -1,4 +1,4 @@
-"""Connections and transactions, and psycopg's errors as ours. The one place that opens either."""
+"""Handles on a database, the only place that opens connections and transactions."""
 
 from __future__ import annotations
 
@@ -13,52 +13,38 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection, IsolationLevel, Rollback
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
-from psycopg.types.json import set_json_dumps, set_json_loads
 
-from pfa_core import exact_json
-from pfa_core.errors import (
-    ConfigInvalid,
-    Internal,
-    InvalidRequest,
-    NotAllowed,
-    PfaError,
-)
+from pfa_core.errors import Internal, InvalidRequest, NotAllowed, PfaError
 from pfa_core.model.ids import Clock, NewId, new_id, utc_now
 from pfa_core.store import audit, migrations
-from pfa_core.store.adapters import TextsDumper
 from pfa_core.store.audit_chain import linked
+from pfa_core.store.connection import open_connection
 from pfa_core.store.embedded import server
-from pfa_core.store.errors import NO_ADDRESS, TryAgain, commit_unknown, translated
+from pfa_core.store.errors import TryAgain, commit_unknown, translated
 from pfa_core.store.rls import APP_ROLE
 
 Result = TypeVar("Result")
 
 _LOGGER = logging.getLogger("pfa")
-# What the driver warns of when it is interrupted stays off stderr; a program's own handlers get it.
-logging.getLogger("psycopg").addHandler(logging.NullHandler())
 ATTEMPTS = 5
-# A process that is frozen in the middle of a change must not keep what it has locked from all others.
-_LET_GO = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
-_NOWHERE = "neither an address nor a directory was given"
-_SHOWN_WORDS = ("host", "hostaddr", "port", "dbname", "user", "service", "sslmode")
-# A page of ten thousand records is sorted in memory, not on disk.
-_SESSION = "-c timezone=UTC -c jit=off -c datestyle=ISO -c statement_timeout=0 -c work_mem=32MB"
+# A process that is suspended within a transaction must not keep its locks.
+_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
+_NO_TARGET = "neither an address nor a directory was given"
 
 
 @dataclass
 class Database:
     """A handle on one database; the connection opens at first use and is kept until `close`.
 
-    Threads that share a handle take turns; for parallel work open a handle each. `clock` and
-    `new_id` are where time and ids come from.
+    Threads that share a handle wait for each other; for parallel work open a handle each. `clock` and
+    `new_id` are the sources of time and ids.
 
     Args:
         conninfo: A libpq connection string or URL; None for the embedded server in `root`.
         root: The embedded server's directory.
-        owner: Connect to the embedded server as its owner, whom no wall holds off. Elsewhere the
-            address says who connects.
+        owner: Connect to the embedded server as its owner, to whom row-level security does not apply.
+            On other servers the address names the role.
     """
 
     conninfo: str | None = field(repr=False)
@@ -68,7 +54,7 @@ class Database:
     require_schema: bool = True
     owner: bool = False
     _connection: Connection[Any] | None = field(default=None, repr=False)
-    _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def __enter__(self) -> Database:
         return self
@@ -77,29 +63,32 @@ class Database:
         self.close()
 
     def beside(self) -> Database:
-        """Another handle on the same database, for a thread of its own; close it."""
-        return replace(self, _connection=None, _turn=threading.RLock())
+        """Make another handle on the same database, for another thread; close it."""
+        return replace(self, _connection=None, _lock=threading.RLock())
 
     @contextmanager
     def administration(self) -> Iterator[Database]:
-        """A handle for what is done before anybody can be let in, or to who may be: as the owner on the
-        embedded server, elsewhere this one, whose address has to be the owner's."""
+        """Open a handle for setting up organizations, members and keys, which needs the owner's role.
+
+        On the embedded server it connects as the owner; elsewhere it is this handle, whose address has to
+        name the owner.
+        """
         if self.conninfo is not None or self.owner:
             yield self
             return
-        own = replace(self, owner=True, _connection=None, _turn=threading.RLock())
+        own = replace(self, owner=True, _connection=None, _lock=threading.RLock())
         with own:
             yield own
 
     def close(self) -> None:
-        """Give the connection back; the handle opens a new one if it is used again."""
-        with self._turn:
+        """Close the connection; the handle opens a new one if it is used again."""
+        with self._lock:
             if self._connection:
                 self._connection.close()
             self._connection = None
 
     def read(self, work: Callable[[Connection[Any]], Result]) -> Result:
-        """What `work` reads, all from one snapshot; tried again when the connection broke."""
+        """Run `work` in one read-only snapshot, again when the connection broke."""
 
         def attempt() -> Result:
             with self._snapshot() as conn:
@@ -110,7 +99,7 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection[Any]]:
-        """A read-only transaction that sees one moment of the database. Reads never write."""
+        """Open a read-only transaction that sees one state of the database."""
         with self._denials(), self._snapshot() as conn:
             yield conn
 
@@ -119,20 +108,20 @@ class Database:
     ) -> Result:
         """Run `work` in one transaction, again from its start when it lost against another.
 
-        With `dry_run` the same happens and is then rolled back. A connection that breaks while the
-        database commits leaves it open whether it did: that is never tried again here. What `work`
-        writes into the audit trail becomes a link of its chain, as the last thing before the commit.
+        With `dry_run` it is rolled back. When the connection breaks during the commit, it is unknown whether
+        the database committed: then there is no retry. What `work` writes into the audit trail becomes a
+        link of its chain, as the last statements before the commit.
         """
 
         def attempt() -> Result:
-            with self._turn, translated():
+            with self._lock, translated():
                 conn = self._idle()
                 conn.isolation_level = IsolationLevel.READ_COMMITTED
                 conn.read_only = False
                 finished = False
                 try:
                     with conn.transaction() as transaction:
-                        conn.execute(_LET_GO)
+                        conn.execute(_IDLE_TIMEOUT)
                         with linked(conn):
                             result = work(conn)
                         finished = True
@@ -148,10 +137,10 @@ class Database:
             return self._with_retries(attempt)
 
     def administer(self, work: Callable[[Connection[Any]], Result]) -> Result:
-        """Run `work` outside any transaction of ours: it begins and ends its own."""
+        """Run `work` outside any transaction: it begins and ends its own."""
 
         def attempt() -> Result:
-            with self._turn, translated():
+            with self._lock, translated():
                 conn = self._idle()
                 conn.isolation_level = IsolationLevel.READ_COMMITTED
                 conn.read_only = False
@@ -161,14 +150,14 @@ class Database:
 
     @contextmanager
     def _snapshot(self) -> Iterator[Connection[Any]]:
-        with self._turn, translated(), ExitStack() as stack:
+        with self._lock, translated(), ExitStack() as stack:
             yield self._begin_snapshot(stack)
 
     @contextmanager
     def _denials(self) -> Iterator[None]:
-        """Leave a trace of a refusal: after the transaction that refused, which stores nothing.
+        """Record a denial after the transaction that raised it, which stores nothing.
 
-        The caller hears of the refusal whatever becomes of that: a replica, say, takes no trace.
+        The caller gets the denial also where it cannot be recorded, on a replica for instance.
         """
         try:
             yield
@@ -179,12 +168,12 @@ class Database:
                     with self.administration() as own:
                         own.transact(lambda conn: audit.deny(conn, denial, str(self.new_id())))
                 except Exception as failure:
-                    told = failure.message if isinstance(failure, PfaError) else type(failure)
-                    _LOGGER.warning("a denial could not be written down: %s", told)
+                    reason = failure.message if isinstance(failure, PfaError) else type(failure)
+                    _LOGGER.warning("a denial could not be recorded: %s", reason)
             raise
 
     def _begin_snapshot(self, stack: ExitStack) -> Connection[Any]:
-        """Begin on the open connection, on a new one where that turns out to be broken."""
+        """Begin on the open connection, or on a new one where that is broken."""
         for kept in (self._connection is not None, False):
             conn = self._idle()
             conn.isolation_level = IsolationLevel.REPEATABLE_READ
@@ -204,53 +193,53 @@ class Database:
         return conn
 
     def connection(self) -> Connection[Any]:
-        """The open connection, opened now if there is none."""
+        """Return the connection, opened now if it is not open."""
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
         return self._connection
 
     def _connect(self) -> Connection[Any]:
         if self.conninfo is not None:
-            return self._settled(_open(self.conninfo))
+            return self._checked(open_connection(self.conninfo))
         if self.owner or not self.require_schema:
-            return self._settled(self._connect_embedded())
+            return self._checked(self._connect_embedded())
         return self._connect_bound()
 
-    def _settled(self, conn: Connection[Any]) -> Connection[Any]:
+    def _checked(self, conn: Connection[Any]) -> Connection[Any]:
         try:
-            self._settle_schema(conn)
+            self._check_schema(conn)
         except BaseException:
             conn.close()
             raise
         return conn
 
     def _connect_bound(self) -> Connection[Any]:
-        """As the role that the wall holds off; whatever is not ready for it the owner makes so."""
+        """Connect as the role under row-level security, after the owner's set-up where it is missing."""
         with suppress(psycopg.Error):
             conn = self._open_bound()
             with suppress(psycopg.Error):
                 if migrations.schema_version(conn) == migrations.program_version():
                     return conn
             conn.close()
-        with self._settled(self._connect_embedded()) as owner:
+        with self._checked(self._connect_embedded()) as owner:
             migrations.allow_app_login(owner)
         return self._open_bound()
 
     def _open_bound(self) -> Connection[Any]:
         if self.root is None:
-            raise Internal(_NOWHERE)
-        return _open(server.conninfo(self.root, user=APP_ROLE))
+            raise Internal(_NO_TARGET)
+        return open_connection(server.conninfo(self.root, user=APP_ROLE))
 
     def _connect_embedded(self) -> Connection[Any]:
         if self.root is None:
-            raise Internal(_NOWHERE)
+            raise Internal(_NO_TARGET)
         try:
-            return _open(server.conninfo(self.root))
+            return open_connection(server.conninfo(self.root))
         except psycopg.OperationalError:
-            return _open(server.ensure(self.root))
+            return open_connection(server.ensure(self.root))
 
-    def _settle_schema(self, conn: Connection[Any]) -> None:
-        """See that the schema is the program's own; only the embedded server is upgraded unasked."""
+    def _check_schema(self, conn: Connection[Any]) -> None:
+        """Require the program's own schema; only the embedded server is upgraded without being asked."""
         if not self.require_schema:
             return
         version = migrations.schema_version(conn)
@@ -265,53 +254,3 @@ class Database:
             except TryAgain:
                 time.sleep(0.02 * 2**number)
         return attempt()
-
-
-def _open(conninfo: str) -> Connection[Any]:
-    try:
-        # A password with an @ in it, not written %40: what follows would be taken, and told, as the host.
-        if "@" in str(conninfo_to_dict(conninfo).get("host") or ""):
-            raise UnicodeError
-        conn = _connect(conninfo)
-    except (psycopg.ProgrammingError, UnicodeError):
-        # Not even under --debug: the driver's text quotes the address, password and all.
-        raise ConfigInvalid(NO_ADDRESS, hint="see PFA_DATABASE_URL") from None
-    set_json_loads(exact_json.loads, conn)
-    set_json_dumps(exact_json.dumps, conn)
-    conn.adapters.register_dumper(list, TextsDumper)
-    return conn
-
-
-def _connect(conninfo: str) -> Connection[Any]:
-    return psycopg.connect(
-        conninfo,
-        autocommit=True,
-        connect_timeout=10,
-        application_name="pfa",
-        options=_SESSION,
-        client_encoding="utf-8",
-    )
-
-
-def safe_address(conninfo: str) -> str:
-    """A connection string or URL as `key=value` words, without anything secret in it."""
-    try:
-        words = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
-        return "not a valid address"
-    port = str(words.get("port") or "0").replace(",", "")
-    if not port.isdigit() or "@" in str(words.get("host") or ""):
-        return "not a valid address"
-    shown = {key: str(words[key]) for key in _SHOWN_WORDS if key in words}
-    return make_conninfo("", **shown)
-
-
-def split_password(conninfo: str) -> tuple[str, str]:
-    """The address without its password, and the password: every user sees a program's arguments."""
-    try:
-        words = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
-    except psycopg.ProgrammingError:
-        raise ConfigInvalid(NO_ADDRESS, hint="see PFA_DATABASE_URL") from None
-    password = words.pop("password", "")
-    words.pop("sslpassword", None)
-    return (make_conninfo("", **words), password) if password else (conninfo, "")

@@ -1,4 +1,4 @@
-"""psycopg's errors as ours: what a caller can do about each."""
+"""psycopg's errors as errors of this package."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ _SERIALIZATION = ("40001", "40P01")
 
 
 class TryAgain(DatabaseUnavailable):
-    """Nothing was done and doing it again can help."""
+    """Nothing was done, and a retry can help."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn psycopg's errors into ours; their texts, which may show data or SQL, stay behind."""
+    """Raise psycopg's errors as this package's, without their texts, which may show data or SQL."""
     try:
         yield
     except psycopg.Error as error:
-        ours = translate(error)
-        # What is wrong with an address is told with the address in it, password and all.
-        raise ours from (None if ours.message == NO_ADDRESS else error)
+        translation = translate(error)
+        # libpq quotes an invalid address, password included, so it must not be the cause.
+        raise translation from (None if translation.message == NO_ADDRESS else error)
 
 
 def translate(error: psycopg.Error) -> PfaError:
-    """The error of ours that tells a caller what to do about one of psycopg's."""
+    """Translate one of psycopg's errors into the one that says what the caller can do."""
     state = error.sqlstate or ""
     if state in _SERIALIZATION:
         return TryAgain(
-            "the database was too busy: transactions kept getting into each other's way"
+            "the database was too busy: concurrent transactions kept failing on each other"
         )
     for prefix, make in _BY_SQLSTATE.items():
         if state.startswith(prefix):
@@ -64,7 +64,7 @@ def translate(error: psycopg.Error) -> PfaError:
 def _lost(error: psycopg.Error) -> PfaError:
     text = str(error) if not error.sqlstate else ""
     if any(words in text for words in _REFUSALS):
-        return _no_entry(error)
+        return _connection_refused(error)
     if _BAD_WORD.search(text):
         return ConfigInvalid(NO_ADDRESS, hint="see PFA_DATABASE_URL")
     reason = _reason(text) if text else "the connection broke"
@@ -72,13 +72,13 @@ def _lost(error: psycopg.Error) -> PfaError:
 
 
 def _reason(text: str) -> str:
-    """libpq's own first words, without the address; they never hold a password."""
+    """Extract libpq's reason without the address; it never contains a password."""
     first = text.strip().splitlines()[0] if text.strip() else "no answer"
     return first.rpartition("failed: ")[2]
 
 
 def commit_unknown() -> DatabaseUnavailable:
-    """What to say when nobody knows whether a commit went through."""
+    """Make the error for a connection that broke during a commit."""
     return DatabaseUnavailable(
         "the connection broke while the change was being committed; it may be stored or not",
         hint="type: pfa status, then repeat the command if the change is not there",
@@ -105,12 +105,12 @@ def _foreign_token(_: psycopg.Error) -> PfaError:
 
 
 def _bad_token(error: psycopg.Error) -> PfaError:
-    told = {
+    reasons = {
         "PFA03": "the token was revoked",
         "PFA05": "the key that signed the token has ended",
     }
     unknown = "the database does not know the key that signed the token"
-    return InvalidToken(told.get(error.sqlstate or "", unknown), hint=_SIGN_IN)
+    return InvalidToken(reasons.get(error.sqlstate or "", unknown), hint=_SIGN_IN)
 
 
 def _full(_: psycopg.Error) -> PfaError:
@@ -118,25 +118,27 @@ def _full(_: psycopg.Error) -> PfaError:
 
 
 def _cancelled(_: psycopg.Error) -> PfaError:
-    return DatabaseUnavailable("the database cancelled a statement: a time limit, or somebody did")
+    return DatabaseUnavailable(
+        "the database cancelled a statement: by a time limit, or an administrator"
+    )
 
 
 def _busy(_: psycopg.Error) -> PfaError:
-    return DatabaseUnavailable("the database has no connection to spare; try again later")
+    return DatabaseUnavailable("the database has no free connection; try again later")
 
 
 def _read_only(_: psycopg.Error) -> PfaError:
     return DatabaseUnavailable("the database is read-only (a replica?); nothing was stored")
 
 
-def _no_entry(_: psycopg.Error) -> PfaError:
+def _connection_refused(_: psycopg.Error) -> PfaError:
     return ConfigInvalid("the database refuses this user, password or database name")
 
 
 _SIGN_IN = (
     "type: pfa init --org CODE; or an admin: pfa auth issue --user USER, then: pfa auth login"
 )
-# PFA…: how the database itself refuses a token (migration 7).
+# PFA…: how the database itself refuses a token.
 _BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
     "PFA02": _expired_token,
     "PFA04": _foreign_token,
@@ -145,8 +147,8 @@ _BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
     "57014": _cancelled,
     "08": _lost,
     "57P": _lost,
-    "28": _no_entry,
-    "3D": _no_entry,
+    "28": _connection_refused,
+    "3D": _connection_refused,
     "42P01": _outdated,
     "42703": _outdated,
     "42883": _outdated,

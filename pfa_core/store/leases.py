@@ -1,4 +1,4 @@
-"""Leases: who is at work, by the database's clock."""
+"""Leases of runs, by the database's clock."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SQL = sql.statements("leases")
 LONGEST = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """Who holds a lease: a run, the user who started it, and the process it runs in."""
+    """The holder of a lease: a run, the user who started it, and its process."""
 
     owner_id: str
     owner: str
@@ -29,7 +29,7 @@ class Holder:
 
 
 def clock(conn: Connection[Any]) -> datetime:
-    """Now, as the database has it: the one clock that every host agrees on."""
+    """Read the database's clock, the one clock that all hosts share."""
     row = conn.execute(_SQL["clock"]).fetchone()
     assert row is not None  # noqa: S101 - a SELECT of one value
     return row[0]
@@ -47,7 +47,7 @@ def acquire(
     lifetime: timedelta,
     gone: str | None = None,
 ) -> bool:
-    """Take the lease when it is free, expired, or held by the owner who is known to be gone."""
+    """Acquire the lease if it is free, expired, or held by the owner `gone`, known to be dead."""
     at = clock(conn)
     values = {
         **_key(organization_id, name, owner_id),
@@ -57,13 +57,13 @@ def acquire(
         "at": at,
         "until": at + lifetime,
         "gone": gone,
-        "absurd": at + 2 * lifetime + LONGEST,
+        "too_late": at + 2 * lifetime + LONGEST,
     }
     return conn.execute(_SQL["acquire"], values).fetchone() is not None
 
 
 def holder(conn: Connection[Any], organization_id: str, name: str) -> Holder | None:
-    """Who has the lease, expired or not; None where nobody has."""
+    """Read the holder of the lease, expired or not; None: it is free."""
     with conn.cursor(row_factory=class_row(Holder)) as cursor:
         values = {"organization_id": organization_id, "name": name}
         return cursor.execute(_SQL["holder"], values).fetchone()
@@ -72,14 +72,14 @@ def holder(conn: Connection[Any], organization_id: str, name: str) -> Holder | N
 def beat(
     conn: Connection[Any], organization_id: str, name: str, owner_id: str, lifetime: timedelta
 ) -> bool:
-    """Hold the lease for another lifetime; False when it is somebody else's by now."""
+    """Renew the lease for another lifetime; False: another run holds it by now."""
     at = clock(conn)
     values = {**_key(organization_id, name, owner_id), "at": at, "until": at + lifetime}
     return conn.execute(_SQL["beat"], values).fetchone() is not None
 
 
 def release(conn: Connection[Any], organization_id: str, name: str, owner_id: str) -> None:
-    """Give the lease up, if it is still the owner's."""
+    """Release the lease if the owner still holds it."""
     conn.execute(_SQL["release"], _key(organization_id, name, owner_id))
 
 

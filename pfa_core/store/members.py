@@ -31,37 +31,37 @@ class OrganizationRow:
 
 
 def organization(conn: Connection[Any], organization_id: str) -> OrganizationRow | None:
-    """The organization, None where there is none."""
+    """Read the organization; None: unknown."""
     with conn.cursor(row_factory=class_row(OrganizationRow)) as cursor:
         return cursor.execute(_SQL["organization"], {"organization_id": organization_id}).fetchone()
 
 
 def add_organization(conn: Connection[Any], organization_id: str, name: str, at: datetime) -> bool:
-    """Add the organization; False when it was there before."""
+    """Add the organization; False: it existed before."""
     values = {"organization_id": organization_id, "name": name, "at": at}
     return conn.execute(_SQL["add_organization"], values).fetchone() is not None
 
 
 def lock_members(conn: Connection[Any], organization_id: str) -> None:
-    """Let changes of an organization's members take turns: each sees who is left."""
+    """Lock an organization's members, so that concurrent changes see each other's result."""
     conn.execute(_SQL["lock_members"], {"organization_id": organization_id})
 
 
 def lock_users(conn: Connection[Any], organization_id: str, users: Sequence[str]) -> None:
-    """Let these users' writes wait until the transaction ends."""
+    """Block these users' writes until the transaction ends."""
     values = {"organization_id": organization_id, "users": list(users)}
     conn.execute(_SQL["lock_users"], values)
 
 
 def lock_mirror(conn: Connection[Any], organization_id: str) -> None:
-    """Wait until no other transaction writes the organization's mirror, and keep others out."""
+    """Lock the organization's mirror against other writers until the transaction ends."""
     conn.execute(_SQL["lock_mirror"], {"organization_id": organization_id})
 
 
 def member(
     conn: Connection[Any], organization_id: str, user_id: str, *, lock: bool = False
 ) -> Member | None:
-    """The user's membership, None where there is none; `lock` makes the user's writes take turns."""
+    """Read the user's membership; None: not a member. `lock` blocks the user's other writes."""
     values = {"organization_id": organization_id, "user_id": user_id}
     with conn.cursor(row_factory=class_row(Member)) as cursor:
         return cursor.execute(_SQL["member_locked" if lock else "member"], values).fetchone()
@@ -70,8 +70,10 @@ def member(
 def token_membership(
     conn: Connection[Any], principal: Principal, *, lock: bool = False
 ) -> TokenMembership | None:
-    """The principal's membership and how their token stands, None where they are no member; `lock`
-    makes the user's writes take turns. Behind the wall nobody is let in by it, and nothing locked."""
+    """Read the principal's membership and the state of their token; None: not a member.
+
+    `lock` blocks the user's other writes. Under row-level security this neither authorizes nor locks.
+    """
     if rls.applies(conn):
         return rls.token_membership(conn, principal)
     values = {
@@ -86,7 +88,7 @@ def token_membership(
 
 
 def members(conn: Connection[Any], organization_id: str) -> list[Member]:
-    """All members by user id."""
+    """List all members by user id."""
     with conn.cursor(row_factory=class_row(Member)) as cursor:
         return cursor.execute(_SQL["members"], {"organization_id": organization_id}).fetchall()
 
@@ -117,13 +119,13 @@ def put_member(
 
 
 def delete_member(conn: Connection[Any], organization_id: str, user_id: str) -> Member | None:
-    """End a membership; None when there was none."""
+    """Delete a membership; None: not a member."""
     values = {"organization_id": organization_id, "user_id": user_id}
     with conn.cursor(row_factory=class_row(Member)) as cursor:
         return cursor.execute(_SQL["delete_member"], values).fetchone()
 
 
 def count_admins(conn: Connection[Any], organization_id: str) -> int:
-    """How many admins the organization has that can manage its members."""
+    """Count the admins who can manage the organization's members."""
     row = conn.execute(_SQL["count_admins"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else 0

@@ -1,4 +1,4 @@
-"""The schema's numbered migrations: applied in order, one transaction each, checksums recorded."""
+"""Numbered migrations of the schema, applied in order with their checksums recorded."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""The mirror: what a pull does to it, and reading its records for a change."""
+"""The mirror of PEMS's records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from psycopg.types.json import Jsonb
 from pfa_core import sql
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.store import rls
+from pfa_core.store.copying import copy_records, escaped
 
 _SQL = sql.statements("mirror")
 
@@ -28,22 +28,19 @@ def _post(which: LiteralString) -> LiteralString:
     return _SQL["post_rollup"].format(sums=_sums(which))
 
 
-_ARRIVED = _post(_SQL["arrived"])
+_RECEIVED = _post(_SQL["received"])
 _BETWEEN = _post(_SQL["between"])
 _ALL = _post(_SQL["all"])
 # What the rollup of an organization should hold.
 ROLLUP_ROWS = _sums(_SQL["all"])
 # The type of a field's value where it is not a text.
 _CASTS: dict[Kind, LiteralString] = {Kind.FLAG: "::boolean", Kind.MONEY: "::numeric"}
-_COPY = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
-_BACKSLASH, _TWO = "\\", "\\\\"
-COPY_CHUNK = 500
-MANY = 10_000  # new records at once, behind which the statistics are made anew
+MANY = 10_000  # new records at once, after which the statistics are renewed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineRow:
-    """A mirror row, since when it is so, and since when PEMS has no such record any more."""
+    """A mirror row, when it was updated, and since when PEMS lacks the record."""
 
     pfa_id: str
     data: dict[str, Any]
@@ -63,7 +60,7 @@ class MirrorRow:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What became of records that arrived."""
+    """Numbers of received records by what became of them."""
 
     inserted: int = 0
     updated: int = 0
@@ -71,12 +68,12 @@ class Merged:
 
 
 def copy_incoming(conn: Connection[Any], rows: Iterable[tuple[str, str]]) -> int:
-    """Bring records (id, JSON text) to the server beside the mirror; how many they were."""
+    """Copy records (id, JSON text) into a temporary table beside the mirror; return their number."""
     conn.execute(_SQL["create_incoming"])
-    arrived = _copy(conn, "copy_incoming", rows)
+    received = copy_records(conn, _SQL["copy_incoming"], rows)
     conn.execute(_SQL["index_incoming"])
     conn.execute(_SQL["analyze_incoming"])
-    return arrived
+    return received
 
 
 def fold(
@@ -86,9 +83,12 @@ def fold(
     folds: Sequence[Mapping[str, Any]],
     at: datetime,
 ) -> None:
-    """Make the mirror, its history, overlays and rollup agree with what PEMS has taken: rows of
-    pfa_id, reading (what PEMS was read to hold, or None), changes (over it) and revision (PEMS's
-    version now, or None)."""
+    """Update the mirror, its history, overlays and rollup with what PEMS has accepted.
+
+    Args:
+        folds: Rows of pfa_id, reading (the record as PEMS returned it, or None), changes (over it) and
+            revision (PEMS's version now, or None).
+    """
     values = {"organization_id": organization_id, "folds": Jsonb(list(folds))}
     conn.execute(_SQL["create_incoming"])
     conn.execute(_SQL["fold_incoming"], values)
@@ -105,7 +105,7 @@ def fold(
 def mark_missing(
     conn: Connection[Any], organization_id: str, run_id: str, *, began_at: datetime, at: datetime
 ) -> int:
-    """Mark the records that a complete pull did not bring; how many are marked by now."""
+    """Mark the records that a complete pull did not contain; return how many are marked now."""
     values = {"organization_id": organization_id, "run_id": run_id, "began_at": began_at, "at": at}
     conn.execute(_SQL["create_seen"])
     conn.execute(_SQL["gather_seen"], values)
@@ -114,7 +114,7 @@ def mark_missing(
 
 
 def count_missing(conn: Connection[Any], organization_id: str) -> int:
-    """How many mirror records did not arrive."""
+    """Count the mirror's records that were not received."""
     return _value(conn, "count_missing", {"organization_id": organization_id})
 
 
@@ -126,10 +126,10 @@ def merge(
     *,
     asked_at: datetime | None = None,
 ) -> Merged:
-    """Make the mirror, its history, the overlays and the rollup agree with what `copy_incoming` brought.
+    """Update the mirror, its history, overlays and rollup with the records of `copy_incoming`.
 
     Args:
-        asked_at: What the mirror has newer than that stays as it is.
+        asked_at: Records that the mirror has of a later time stay as they are.
     """
     values = {"organization_id": organization_id, "asked_at": asked_at}
     conn.execute(_SQL["found_again"], values)
@@ -145,8 +145,11 @@ def put_new(
     rows: Sequence[tuple[str, str]],
     at: datetime,
 ) -> bool:
-    """Put records (id, JSON text; each id once) straight into the mirror and their sums into the rollup;
-    False, and nothing done, where the mirror has any record between their first and last id."""
+    """Insert new records (id, JSON text; each id once) and add their sums to the rollup.
+
+    Returns:
+        False, and nothing done, where the mirror has any record between their first and last id.
+    """
     if not rows:
         return True
     ids = [pfa_id for pfa_id, _ in rows]
@@ -160,7 +163,7 @@ def put_new(
 
 
 def is_empty(conn: Connection[Any], organization_id: str) -> bool:
-    """Whether the organization has no record at all."""
+    """Return whether the mirror has no record of the organization."""
     row = conn.execute(_SQL["is_empty"], {"organization_id": organization_id}).fetchone()
     return bool(row and row[0])
 
@@ -172,8 +175,7 @@ def fill(
     rows: Iterable[tuple[str, str]],
     at: datetime,
 ) -> int:
-    """Put records (id, JSON text; each id once) straight into a mirror that is empty, and their sums
-    into the rollup; how many they were."""
+    """Insert records (id, JSON text; each id once) into an empty mirror; return their number."""
     written = _copy_new(conn, organization_id, run_id, rows, at)
     recompute_rollup(conn, organization_id)
     if written >= MANY:
@@ -190,17 +192,17 @@ def _copy_new(
 ) -> int:
     if rls.status(conn).active:
         conn.execute(_SQL["create_incoming"])
-        _copy(conn, "copy_incoming", rows)
+        copy_records(conn, _SQL["copy_incoming"], rows)
         values = {"organization_id": organization_id, "run_id": run_id, "at": at}
         return conn.execute(_SQL["put_incoming"], values).rowcount
-    head, tail = f"{organization_id.translate(_COPY)}\t", f"\t1\t{run_id}\t{at.isoformat()}"
-    return _copy(conn, "copy_new", rows, head=head, tail=tail)
+    head, tail = f"{escaped(organization_id)}\t", f"\t1\t{run_id}\t{at.isoformat()}"
+    return copy_records(conn, _SQL["copy_new"], rows, head=head, tail=tail)
 
 
 def take_in(
     conn: Connection[Any], organization_id: str, run_id: str | UUID, at: datetime
 ) -> tuple[int, int]:
-    """Write what arrived and is new or different, the outgoing versions into the history.
+    """Write received records that are new or different, and the replaced versions into the history.
 
     Returns:
         How many records changed, and how many were written (changed and new).
@@ -208,33 +210,33 @@ def take_in(
     values = {"organization_id": organization_id, "run_id": run_id, "at": at}
     changed = conn.execute(_SQL["keep_history"], values).rowcount
     if changed:
-        conn.execute(_ARRIVED, {**values, "sign": -1})
+        conn.execute(_RECEIVED, {**values, "sign": -1})
     written = _put(conn, values)
-    if changed:  # nothing lies over a record that was not there
+    if changed:  # a new record has no overlay
         conn.execute(_SQL.for_role("refresh_overlays", rls=rls.applies(conn)), values)
     return changed, written
 
 
 def _put(conn: Connection[Any], values: Mapping[str, Any]) -> int:
     written = conn.execute(_SQL["upsert"], values).rowcount
-    conn.execute(_ARRIVED, {**values, "sign": 1})
+    conn.execute(_RECEIVED, {**values, "sign": 1})
     return written
 
 
 def recompute_rollup(conn: Connection[Any], organization_id: str) -> None:
-    """Make the rollup the sums of the mirror as it is, whatever it held."""
+    """Recompute the rollup from the mirror."""
     values = {"organization_id": organization_id, "sign": 1}
     conn.execute(_SQL["clear_rollup"], values)
     conn.execute(_ALL, values)
 
 
 def prune_rollup(conn: Connection[Any], organization_id: str) -> None:
-    """Drop sums over no records at all; they change no figure and would only pile up."""
+    """Delete sums over no records, which change no figure and would accumulate."""
     conn.execute(_SQL["prune_rollup"], {"organization_id": organization_id})
 
 
 def rows(conn: Connection[Any], organization_id: str, ids: Sequence[str]) -> dict[str, BaselineRow]:
-    """The records by id, as PEMS had them last; absent where unknown."""
+    """Read records by id, as PEMS had them last; unknown ones are absent."""
     with conn.cursor(row_factory=class_row(BaselineRow)) as cursor:
         found = cursor.execute(_SQL.for_ids("rows", ids), _named(organization_id, ids))
         return {row.pfa_id: row for row in found}
@@ -243,7 +245,7 @@ def rows(conn: Connection[Any], organization_id: str, ids: Sequence[str]) -> dic
 def lock_records(
     conn: Connection[Any], organization_id: str, ids: Sequence[str]
 ) -> dict[str, MirrorRow]:
-    """The records by id, kept from changing until the transaction ends; absent where unknown."""
+    """Lock records against changes and read them by id; unknown ones are absent."""
     with conn.cursor(row_factory=class_row(MirrorRow)) as cursor:
         found = cursor.execute(_SQL.for_ids("lock_records", ids), _named(organization_id, ids))
         return {row.pfa_id: row for row in found}
@@ -252,8 +254,10 @@ def lock_records(
 def lock_fields(
     conn: Connection[Any], organization_id: str, ids: Sequence[str], fields: Sequence[str]
 ) -> dict[str, MirrorRow]:
-    """The same of a few fields, None where they are missing: to parse ten thousand whole records takes
-    longer than to lock them."""
+    """Lock records and read a few of their fields, missing ones as None.
+
+    To parse ten thousand whole records takes longer than to lock them.
+    """
     columns = ", ".join(_value_of(FIELDS[name]) for name in fields)
     statement = _SQL.for_ids("lock_fields", ids).format(fields=columns)
     with conn.cursor(row_factory=tuple_row) as cursor:
@@ -274,37 +278,8 @@ def _named(organization_id: str, ids: Sequence[str]) -> dict[str, Any]:
 
 
 def count(conn: Connection[Any], organization_id: str) -> int:
-    """How many records the mirror has."""
+    """Count the mirror's records."""
     return _value(conn, "count", {"organization_id": organization_id})
-
-
-def _copy(
-    conn: Connection[Any],
-    name: LiteralString,
-    rows: Iterable[tuple[str, str]],
-    *,
-    head: str = "",
-    tail: str = "",
-) -> int:
-    """COPY rows of id and JSON text, with what stands before and behind them in each line; how many."""
-    written = 0
-    with conn.cursor() as cursor, cursor.copy(_SQL[name]) as copy:
-        for chunk in _chunks(rows):
-            copy.write("".join(f"{head}{_copy_fields(row)}{tail}\n" for row in chunk))
-            written += len(chunk)
-    return written
-
-
-def _chunks(rows: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    iterator = iter(rows)
-    while chunk := list(islice(iterator, COPY_CHUNK)):
-        yield chunk
-
-
-def _copy_fields(row: tuple[str, str]) -> str:
-    """A row in COPY's text format; JSON text itself holds neither tabulators nor line ends."""
-    pfa_id, text = row
-    return f"{pfa_id.translate(_COPY)}\t{text.replace(_BACKSLASH, _TWO)}"
 
 
 def _value(conn: Connection[Any], name: str, values: dict[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Overlay rows: each record as one user sees it, where they changed it."""
+"""Overlay rows: the records that a user changed, as that user sees them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OVERLAY_ROWS = _SQL["overlay_rows"]
 
 
 def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
-    """Make the principal's overlay rows of these records agree with their modifications."""
+    """Update the principal's overlay rows of these records to their modifications."""
     kept = overlaid(conn, principal, ids)
     if kept:
         statement = _SQL.for_ids("hold_mirror", kept)
@@ -29,10 +29,10 @@ def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[
 def put_overlays(
     conn: Connection[Any], principal: Principal, ids: Sequence[str], *, there: bool = False
 ) -> None:
-    """The same for records that have modifications, and whose mirror rows are locked.
+    """Update the overlay rows of records that have modifications and locked mirror rows.
 
     Args:
-        there: Their overlay rows should be there already; what is not, is made all the same.
+        there: Their overlay rows exist, as expected; a missing one is inserted all the same.
     """
     rows = _SQL.for_ids("overlay_rows", ids)
     _put_overlays(conn, principal, "ids", ids, rows, there=there)
@@ -45,7 +45,7 @@ def put_single_overlays(
     *,
     there: bool = False,
 ) -> None:
-    """The same of modifications each of which is the only living one on its record."""
+    """Update the overlay rows of modifications that are their records' only active ones."""
     rows = _SQL.for_ids("rows_of_single", modification_ids)
     _put_overlays(conn, principal, "modification_ids", modification_ids, rows, there=there)
 
@@ -70,7 +70,7 @@ def _put_overlays(
 
 
 def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:
-    """Which of these records anything of the principal's lies over."""
+    """Select the records that have active modifications of the principal."""
     if not ids:
         return set()
     values = {**_own(principal), "ids": list(ids)}
@@ -78,7 +78,7 @@ def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) ->
 
 
 def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
-    """Drop the principal's overlay rows of records that nothing overlays any more."""
+    """Delete the principal's overlay rows of records without active modifications."""
     if ids:
         conn.execute(_SQL.for_ids("drop_overlays", ids), {**_own(principal), "ids": list(ids)})
 
@@ -86,8 +86,11 @@ def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str
 def clear_overlays(
     conn: Connection[Any], organization_id: str, records: Mapping[str, Sequence[str]]
 ) -> dict[str, list[str]]:
-    """Drop users' overlay rows of records (by user) that nothing overlays any more; what is left of
-    them, for `rebuild_overlays`."""
+    """Delete users' overlay rows of records without active modifications.
+
+    Returns:
+        The other records by user, for `rebuild_overlays`.
+    """
     if rls.applies(conn):
         return {user: list(ids) for user, ids in records.items()}
     left: dict[str, list[str]] = {}
@@ -102,7 +105,7 @@ def clear_overlays(
 def rebuild_overlays(
     conn: Connection[Any], organization_id: str, records: Mapping[str, Sequence[str]]
 ) -> None:
-    """Make users' overlay rows of records (by user) agree with their modifications."""
+    """Update users' overlay rows of records (by user) to their modifications."""
     if rls.applies(conn):
         pairs = [(user, pfa_id) for user, ids in records.items() for pfa_id in ids]
         values = {"users": [user for user, _ in pairs], "ids": [pfa_id for _, pfa_id in pairs]}

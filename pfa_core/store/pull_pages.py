@@ -1,4 +1,4 @@
-"""The pages of a pull that is not complete yet."""
+"""Pages of an incomplete pull."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SQL = sql.statements("pull_pages")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page that arrived: where it began, how many rows it had, and the id of its last one."""
+    """A received page: its offset, its number of rows, and the id of its last row."""
 
     row_offset: int
     row_count: int
@@ -25,7 +25,7 @@ class Page:
 
 
 def pages(conn: Connection[Any], organization_id: str, run_id: str) -> list[Page]:
-    """The pages of a run, in order."""
+    """List the pages of a run, in order."""
     with conn.cursor(row_factory=class_row(Page)) as cursor:
         return cursor.execute(_SQL["list"], _run(organization_id, run_id)).fetchall()
 
@@ -33,18 +33,18 @@ def pages(conn: Connection[Any], organization_id: str, run_id: str) -> list[Page
 def add(
     conn: Connection[Any], organization_id: str, run_id: str, page: Page, ids: Sequence[str]
 ) -> None:
-    """Remember a page, and which records of the organization it brought, refused ones too."""
+    """Record a page and the ids of the records that it contained, rejected ones too."""
     values = {**_run(organization_id, run_id), **plain(page), "ids": list(ids)}
     conn.execute(_SQL["add"], values)
 
 
 def inherit(conn: Connection[Any], organization_id: str, run_id: str, earlier: str) -> None:
-    """Take over the pages of an earlier run."""
+    """Give the pages of an earlier run to this one."""
     conn.execute(_SQL["inherit"], {**_run(organization_id, run_id), "earlier": earlier})
 
 
 def drop(conn: Connection[Any], organization_id: str, keep: str | None = None) -> None:
-    """Forget the pages, all or those of other runs than the one to keep."""
+    """Delete the pages of all runs but the one to keep."""
     conn.execute(_SQL["drop"], {"organization_id": organization_id, "keep": keep})
 
 

@@ -1,4 +1,4 @@
-"""The queue of commitments: what a pusher claims, and what becomes of it."""
+"""The queue of commitments that pushes send."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
+from pfa_core.model.ids import ModificationId, PfaId, SessionId, UserId
+from pfa_core.model.modification import State
 from pfa_core.store import rls
+from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("queue")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
     """A commitment that is due. `sent_version`: an earlier send on that version may have arrived."""
 
-    modification_id: str
-    pfa_id: str
-    user_id: str
-    session_id: str
+    modification_id: ModificationId
+    pfa_id: PfaId
+    user_id: UserId
+    session_id: SessionId
     delta: dict[str, Any]
     base: dict[str, Any]
     version: int
@@ -38,22 +41,22 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class MirrorValues:
-    """What the mirror holds in a modification's fields; `revision`: the version of PEMS it is."""
+    """The mirror's values of a modification's fields; `revision`: PEMS's version of them."""
 
     revision: str | None
     values: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """A commitment that a push would send; `next_attempt_at` None: at once. Where `masked`, money is
     None."""
 
-    modification_id: str
-    pfa_id: str
-    user_id: str
-    session_id: str
-    state: str
+    modification_id: ModificationId
+    pfa_id: PfaId
+    user_id: UserId
+    session_id: SessionId
+    state: State
     delta: dict[str, Any]
     change_reason: str | None
     attempts: int
@@ -61,14 +64,14 @@ class Waiting:
     masked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A commitment that is not sent again by itself, and why; where `masked`, money is None."""
+    """A commitment without further automatic retries, and why; where `masked`, money is None."""
 
-    modification_id: str
-    pfa_id: str
-    user_id: str
-    session_id: str
+    modification_id: ModificationId
+    pfa_id: PfaId
+    user_id: UserId
+    session_id: SessionId
     delta: dict[str, Any]
     attempts: int
     sync_error: str | None
@@ -77,7 +80,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A send that failed; `next_attempt_at` None: for good."""
+    """A failed send; `next_attempt_at` None: finally."""
 
     modification_id: str
     sent_version: str | None
@@ -89,13 +92,13 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which commitments a push is about: of a session, some of them, or all."""
+    """The commitments of a push: of a session, some of them, or all."""
 
     session_id: str | None = None
     modification_ids: tuple[str, ...] | None = None
 
     def values(self) -> dict[str, Any]:
-        """The scope as parameters."""
+        """Make the scope's parameters."""
         ids = self.modification_ids
         return {
             "session_id": self.session_id,
@@ -106,7 +109,7 @@ class Scope:
 def due(
     conn: Connection[Any], organization_id: str, scope: Scope, *, at: datetime, limit: int
 ) -> list[QueueRow]:
-    """What goes next, locked, the oldest first, never two of one record."""
+    """Lock the commitments to send next, the oldest first, never two of one record."""
     values = {"organization_id": organization_id, "at": at, "limit": limit, **scope.values()}
     with conn.cursor(row_factory=class_row(QueueRow)) as cursor:
         return cursor.execute(_SQL["due"], values).fetchall()
@@ -115,7 +118,7 @@ def due(
 def mirror_values(
     conn: Connection[Any], organization_id: str, ids: Sequence[str]
 ) -> dict[str, MirrorValues]:
-    """What the mirror holds in the fields of each modification, by modification id."""
+    """Read the mirror's values of each modification's fields, by modification id."""
     values = {"organization_id": organization_id, "modification_ids": list(ids)}
     rows = conn.execute(_SQL["mirror_values"], values)
     return {row[0]: MirrorValues(row[1], row[2] or {}) for row in rows}
@@ -128,7 +131,7 @@ def claim(
     claims: Mapping[str, str | None],
     at: datetime,
 ) -> None:
-    """Committed, sync_error → syncing: modification id → the version it is about to be sent on."""
+    """Claim commitments (committed, sync_error → syncing): by id the version that they are sent on."""
     rows = [{"modification_id": key, "sent_version": sent} for key, sent in claims.items()]
     _run(conn, "claim", organization_id, run_id, claims=Jsonb(rows), at=at)
 
@@ -139,7 +142,7 @@ def mark(
     run_id: str,
     marks: Sequence[tuple[str, str, int]],
 ) -> set[str]:
-    """Put down (modification id, version, generation) before they are sent; those still claimed."""
+    """Record (modification id, version, generation) before a send; return the ids still claimed."""
     rows = [
         {"modification_id": key, "sent_version": version, "generation": generation}
         for key, version, generation in marks
@@ -150,14 +153,14 @@ def mark(
 def acknowledge(
     conn: Connection[Any], organization_id: str, run_id: str, ids: Sequence[str], at: datetime
 ) -> set[str]:
-    """Syncing → synced; which of them were still claimed by the run."""
+    """Acknowledge sends (syncing → synced); return the ids that the run still claimed."""
     return _run(conn, "acknowledge", organization_id, run_id, modification_ids=list(ids), at=at)
 
 
 def reject(
     conn: Connection[Any], organization_id: str, run_id: str, rejections: Sequence[Rejection]
 ) -> set[str]:
-    """Syncing → sync_error; which of them were still claimed by the run."""
+    """Reject sends (syncing → sync_error); return the ids that the run still claimed."""
     rows = [
         {
             "modification_id": item.modification_id,
@@ -178,8 +181,11 @@ def dispute(
     run_id: str,
     disputes: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
 ) -> set[str]:
-    """Syncing → conflict: (modification id, delta, values that fields of it start from by now);
-    which were still claimed by the run."""
+    """Dispute sends (syncing → conflict); return the ids that the run still claimed.
+
+    Args:
+        disputes: (modification id, delta, new base values of some of its fields).
+    """
     rows = [
         {"modification_id": key, "delta": dict(delta), "rebased": dict(rebased)}
         for key, delta, rebased in disputes
@@ -193,8 +199,11 @@ def hand_back(
     run_id: str,
     returns: Sequence[tuple[str, str | None, int]],
 ) -> set[str]:
-    """Syncing → committed for what was claimed and not sent: (modification id, sent version that is
-    still in doubt, generation)."""
+    """Return unsent claims to the queue (syncing → committed).
+
+    Args:
+        returns: (modification id, sent version that is still in doubt, generation).
+    """
     rows = [
         {"modification_id": key, "sent_version": sent, "generation": generation}
         for key, sent, generation in returns
@@ -203,7 +212,7 @@ def hand_back(
 
 
 def recover(conn: Connection[Any], organization_id: str, run_id: str) -> list[tuple[str, str, int]]:
-    """Syncing → committed for the claims of runs that are no more: modification id, record, attempts."""
+    """Return the claims of ended runs to the queue: (modification id, record, attempts)."""
     values = {"organization_id": organization_id, "run_id": run_id}
     return conn.execute(_SQL["recover"], values).fetchall()
 
@@ -211,23 +220,25 @@ def recover(conn: Connection[Any], organization_id: str, run_id: str) -> list[tu
 def shift_bases(
     conn: Connection[Any], organization_id: str, settled: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Let the users' other changes of the records start from what PEMS has taken: rows of user_id,
-    pfa_id, delta."""
+    """Rebase the users' other changes of the records on what PEMS has accepted.
+
+    Args:
+        settled: Rows of user_id, pfa_id and delta.
+    """
     if settled:
         values = {"organization_id": organization_id, "settled": Jsonb(list(settled))}
         conn.execute(_SQL.for_role("shift_bases", rls=rls.applies(conn)), values)
 
 
 def next_due(conn: Connection[Any], organization_id: str, scope: Scope) -> datetime | None:
-    """When the next retry is due, None when none waits."""
+    """Return when the next retry is due; None: no commitment waits for one."""
     values = {"organization_id": organization_id, **scope.values()}
     row = conn.execute(_SQL["next_due"], values).fetchone()
     return row[0] if row else None
 
 
 def left(conn: Connection[Any], organization_id: str, scope: Scope) -> tuple[int, int]:
-    """How many commitments are still to be sent, and how many of them wait behind one of their user's
-    that waits for a person."""
+    """Count the commitments still to be sent, and those of them behind one that needs a decision."""
     values = {"organization_id": organization_id, **scope.values()}
     row = conn.execute(_SQL["left"], values).fetchone()
     return (row[0], row[1]) if row else (0, 0)
@@ -236,23 +247,23 @@ def left(conn: Connection[Any], organization_id: str, scope: Scope) -> tuple[int
 def waiting(
     conn: Connection[Any], organization_id: str, session_id: str | None, limit: int | None
 ) -> list[Waiting]:
-    """What a push would send, in order."""
+    """List what a push would send, in order."""
     values = {"organization_id": organization_id, "session_id": session_id, "limit": limit}
-    with conn.cursor(row_factory=class_row(Waiting)) as cursor:
+    with conn.cursor(row_factory=typed_row(Waiting)) as cursor:
         return cursor.execute(_SQL["waiting"], values).fetchall()
 
 
 def dead_letters(
     conn: Connection[Any], organization_id: str, run_id: str | None
 ) -> list[DeadLetter]:
-    """What is not sent again by itself, of one run or all; locked."""
+    """Lock the dead letters of one run or all."""
     values = {"organization_id": organization_id, "run_id": run_id}
     with conn.cursor(row_factory=class_row(DeadLetter)) as cursor:
         return cursor.execute(_SQL["dead_letters"], values).fetchall()
 
 
 def requeue(conn: Connection[Any], organization_id: str, ids: Sequence[str], at: datetime) -> None:
-    """Let dead letters be due again, their ladder from its first rung."""
+    """Make dead letters due again, from the first attempt of the retry schedule."""
     values = {"organization_id": organization_id, "modification_ids": list(ids), "at": at}
     conn.execute(_SQL["requeue"], values)
 

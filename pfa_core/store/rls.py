@@ -1,4 +1,4 @@
-"""The wall: whether row level security holds this connection off, and passing through it by a token."""
+"""Row-level security: whether it applies to a connection, and authorization by a token."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ _SQL = sql.statements("rls")
 
 
 class RlsStatus(NamedTuple):
-    """`active`: there are policies for the connection's role; `bound`: they hold it off. The owner's
-    policy lets everything through, a superuser has none."""
+    """Row-level security of a connection's role.
+
+    `active`: the role has policies; `bound`: they restrict it. The owner's policy allows everything, and a
+    superuser bypasses all.
+    """
 
     active: bool
     bound: bool
 
 
 class RoleFacts(NamedTuple):
-    """What the connection's role is and may, as far as the wall is concerned."""
+    """Properties of the connection's role that concern row-level security."""
 
     name: str
     is_superuser: bool
@@ -43,7 +46,7 @@ _known: WeakKeyDictionary[Connection[Any], RlsStatus] = WeakKeyDictionary()
 
 
 def status(conn: Connection[Any]) -> RlsStatus:
-    """How the wall stands before this connection."""
+    """Read whether row-level security is active for the connection and restricts it."""
     known = _known.get(conn)
     if known is None:
         row = conn.execute(_SQL["status"]).fetchone()
@@ -52,12 +55,12 @@ def status(conn: Connection[Any]) -> RlsStatus:
 
 
 def applies(conn: Connection[Any]) -> bool:
-    """Whether nothing is seen on this connection until a token lets somebody in."""
+    """Return whether the connection sees no row until a token authorizes a user."""
     return status(conn).bound
 
 
 def role(conn: Connection[Any]) -> RoleFacts | None:
-    """What the connection's role is; None where there is no schema yet."""
+    """Read the properties of the connection's role; None: the database has no schema."""
     with conn.cursor(row_factory=args_row(RoleFacts)) as cursor:
         return cursor.execute(_SQL["role"]).fetchone()
 
@@ -65,9 +68,9 @@ def role(conn: Connection[Any]) -> RoleFacts | None:
 def authorize(
     conn: Connection[Any], principal: Bearer, scope: str, *, lock: bool = False
 ) -> Member | None:
-    """Let the principal's token open the wall for this transaction; None: they are no member.
+    """Authorize the transaction by the principal's token; None: not a member.
 
-    Where the scope's right is lacking the wall stays shut, and the member tells what there is.
+    Without the right of the scope the transaction sees no row; the member shows which rights there are.
 
     Raises:
         Unauthorized: The principal was made without a token.
@@ -78,8 +81,7 @@ def authorize(
 
 
 def admits(conn: Connection[Any], principal: Bearer) -> bool:
-    """Whether the principal's membership alone gets them in here, which it does from now on; true too
-    where there is no wall."""
+    """Authorize the principal as a member; True too where row-level security does not apply."""
     if not applies(conn):
         return True
     try:
@@ -92,7 +94,7 @@ def admits(conn: Connection[Any], principal: Bearer) -> bool:
 
 
 def token_membership(conn: Connection[Any], principal: Principal) -> TokenMembership | None:
-    """The membership of the token's user and how the token stands, with nobody let in."""
+    """Read the membership of the token's user and the token's state, without authorization."""
     row = conn.execute(_SQL["token_membership"], _presented(principal)).fetchone()
     return TokenMembership(Member(*row[:-2]), *row[-2:]) if row else None
 
@@ -100,7 +102,7 @@ def token_membership(conn: Connection[Any], principal: Principal) -> TokenMember
 def _presented(principal: Bearer) -> dict[str, Any]:
     if principal.token is None:
         raise Unauthorized(
-            "this database asks for a token, and the principal was made without one",
+            "this database needs a token, and the principal was made without one",
             hint="pfa_core.authenticate makes one of the token",
         )
     return {

@@ -1,4 +1,4 @@
-"""Runs of pull and push, and what they did with single records."""
+"""Runs of pull and push, with their outcomes of single records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SQL = sql.statements("runs")
 
 @dataclass(frozen=True, slots=True)
 class NewOutcome:
-    """What became of one record, for the log; `number` is its place there."""
+    """The outcome of one record in a run; `number` is its position there."""
 
     outcome_id: str
     number: int
@@ -34,7 +34,7 @@ class NewOutcome:
 
 
 def put(conn: Connection[Any], organization_id: str, run: Run) -> None:
-    """Record a run as it stands: at its start, and as it ended."""
+    """Record a run's present state: at its start, and at its end."""
     values = {**plain(run), "organization_id": organization_id, "counts": Jsonb(dict(run.counts))}
     conn.execute(_SQL["put"], values)
 
@@ -42,7 +42,7 @@ def put(conn: Connection[Any], organization_id: str, run: Run) -> None:
 def progress(
     conn: Connection[Any], organization_id: str, run_id: str, counts: Mapping[str, int]
 ) -> None:
-    """Say how far a run at work is."""
+    """Record the progress of a running run."""
     values = {"organization_id": organization_id, "run_id": run_id, "counts": Jsonb(dict(counts))}
     conn.execute(_SQL["progress"], values)
 
@@ -56,8 +56,7 @@ def mark_abandoned(
     at: datetime,
     message: str,
 ) -> list[str]:
-    """Close the runs of the direction that were ended from outside, and tell which; `run_id` is the one
-    at work."""
+    """Mark the direction's running runs but `run_id` as failed, since they were killed; return their ids."""
     values = {
         "organization_id": organization_id,
         "direction": direction,
@@ -75,7 +74,7 @@ def add_outcomes(
     outcomes: Sequence[NewOutcome],
     at: datetime,
 ) -> None:
-    """Record what became of single records."""
+    """Record outcomes of single records."""
     if outcomes:
         rows = Jsonb([plain(outcome) for outcome in outcomes])
         values = {"organization_id": organization_id, "run_id": run_id, "outcomes": rows, "at": at}
@@ -83,34 +82,34 @@ def add_outcomes(
 
 
 def runs(conn: Connection[Any], organization_id: str, limit: int) -> list[Run]:
-    """The latest runs first."""
+    """List runs, the latest first."""
     with conn.cursor(row_factory=class_row(Run)) as cursor:
         values = {"organization_id": organization_id, "limit": limit}
         return cursor.execute(_SQL["list"], values).fetchall()
 
 
 def run(conn: Connection[Any], organization_id: str, run_id: str) -> Run | None:
-    """The run, None where there is none."""
+    """Read a run; None: unknown."""
     with conn.cursor(row_factory=class_row(Run)) as cursor:
         values = {"organization_id": organization_id, "run_id": run_id}
         return cursor.execute(_SQL["one"], values).fetchone()
 
 
 def outcomes(conn: Connection[Any], organization_id: str, run_id: str) -> list[Outcome]:
-    """What became of single records of a run, in its order."""
+    """List the outcomes of a run's records, in its order."""
     with conn.cursor(row_factory=class_row(Outcome)) as cursor:
         values = {"organization_id": organization_id, "run_id": run_id}
         return cursor.execute(_SQL["of_run"], values).fetchall()
 
 
 def last_pull(conn: Connection[Any], organization_id: str) -> datetime | None:
-    """When the last pull that brought anything ended."""
+    """Return when the last completed or partial pull ended."""
     row = conn.execute(_SQL["last_pull"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else None
 
 
 def last_from_pems(conn: Connection[Any], organization_id: str, source: str) -> datetime | None:
-    """When the last pull from this PEMS that arrived whole began."""
+    """Return when the last complete pull from this PEMS began."""
     values = {"organization_id": organization_id, "source": source}
     row = conn.execute(_SQL["last_from_pems"], values).fetchone()
     return row[0] if row else None
@@ -119,7 +118,7 @@ def last_from_pems(conn: Connection[Any], organization_id: str, source: str) -> 
 def cut_off(
     conn: Connection[Any], organization_id: str, source: str, after: datetime
 ) -> tuple[str, datetime] | None:
-    """The last full pull from this PEMS that was cut off since then: its id and when it began."""
+    """Find the last full pull from this PEMS interrupted since then: its id and when it began."""
     values = {"organization_id": organization_id, "source": source, "after": after}
     row = conn.execute(_SQL["cut_off"], values).fetchone()
     return (row[0], row[1]) if row else None

@@ -1,4 +1,4 @@
-"""The signing keys that the database knows: installation-wide, the secrets go in and never come out."""
+"""Signing keys of the installation; their secrets are written and never read."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from pfa_core import sql
 _SQL = sql.statements("signing_keys")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRow:
-    """A key as stored, without its secret. `ended`: it verifies nothing any more, by the database's
-    clock."""
+    """A key as stored, without its secret. `ended`: retired or expired by the database's clock."""
 
     key_id: str
     created_at: datetime
@@ -40,14 +39,16 @@ class NewKey:
 
 
 def signing_keys(conn: Connection[Any]) -> list[KeyRow]:
-    """All keys, the newest first."""
+    """List all keys, the newest first."""
     with conn.cursor(row_factory=class_row(KeyRow)) as cursor:
         return cursor.execute(_SQL["keys"]).fetchall()
 
 
 def register(conn: Connection[Any], keys: Sequence[NewKey], at: datetime) -> list[str]:
-    """Let the database know the keys; the ids of those that it did not know, or not so short a life of.
-    A key that was retired stays so."""
+    """Register keys; return the ids of new ones and of those that now expire earlier.
+
+    A retired key stays retired.
+    """
     values = {
         "ids": [key.key_id for key in keys],
         "secrets": [key.secret.encode() for key in keys],
@@ -58,15 +59,15 @@ def register(conn: Connection[Any], keys: Sequence[NewKey], at: datetime) -> lis
 
 
 def lock(conn: Connection[Any]) -> None:
-    """Let changes of the keys take turns."""
+    """Lock the keys against concurrent changes."""
     conn.execute(_SQL["lock"])
 
 
 def end(conn: Connection[Any], key_id: str, not_after: datetime) -> None:
-    """Let the key verify until then, or until it ends already."""
+    """Expire the key at a time, unless it expires earlier already."""
     conn.execute(_SQL["end"], {"key_id": key_id, "not_after": not_after})
 
 
 def retire(conn: Connection[Any], key_id: str, at: datetime) -> bool:
-    """End the key at once; False when there is no such key."""
+    """Retire the key now; False: unknown key."""
     return conn.execute(_SQL["retire"], {"key_id": key_id, "at": at}).fetchone() is not None

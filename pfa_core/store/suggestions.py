@@ -1,4 +1,4 @@
-"""What comes nearest to a value that no record has: for whoever mistyped a filter."""
+""" "Did you mean" suggestions for values of filters."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from pfa_core.store.reads import merged
 
 
 def nearest(conn: Connection[Any], principal: Principal, filters: Filters) -> str:
-    """Of filters that found nothing: which value exists nowhere and which one comes nearest; empty where
-    every value exists, or none is near."""
+    """Suggest a known value for one that no record has; '' where all exist or none is similar."""
     for name, field in EQUAL_FILTERS.items():
         for value in getattr(filters, name):
-            near = _nearest(conn, principal, field, value)
-            if near:
+            similar = _similar(conn, principal, field, value)
+            if similar:
                 option = name.rstrip("_").replace("_", "-")
-                return f"no record has {option} {value!r}; the nearest is {near!r}"
+                return f"no record has {option} {value!r}; did you mean {similar!r}?"
     return ""
 
 
-def _nearest(conn: Connection[Any], principal: Principal, field: str, value: str) -> str:
+def _similar(conn: Connection[Any], principal: Principal, field: str, value: str) -> str:
     if merged.has_value(conn, principal, field, value):
         return ""
     known = merged.known_values(conn, principal.organization_id, field)
     folded = {text.casefold(): text for text in known}
-    near = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.5)
-    return folded[near[0]] if near else ""
+    similar = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.5)
+    return folded[similar[0]] if similar else ""

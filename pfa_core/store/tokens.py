@@ -1,4 +1,4 @@
-"""The register of issued tokens: what each said, and whether it was revoked; never a token itself."""
+"""The register of issued tokens, which never holds a token itself."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pfa_core import sql
 _SQL = sql.statements("tokens")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRow:
-    """A token in one of its organizations. `narrowed`: it holds less than its member had."""
+    """A token in one of its organizations. `narrowed`: it has fewer rights than its member had."""
 
     organization_id: str
     token_id: str
@@ -37,12 +37,12 @@ class TokenRow:
 
 
 def register(conn: Connection[Any], row: TokenRow) -> None:
-    """Put a token that is about to be handed out into the register of one organization."""
+    """Register a token, before it is issued, in one organization."""
     conn.execute(_SQL["register"], asdict(row))
 
 
 def token(conn: Connection[Any], organization_id: str, token_id: str) -> TokenRow | None:
-    """The token as the organization knows it; None: it does not, or not yet."""
+    """Read a token of the organization; None: unknown."""
     values = {"organization_id": organization_id, "token_id": token_id}
     with conn.cursor(row_factory=class_row(TokenRow)) as cursor:
         return cursor.execute(_SQL["token"], values).fetchone()
@@ -53,14 +53,14 @@ def tokens(
     organization_id: str,
     *,
     user_id: str | None,
-    living_at: datetime | None,
+    active_at: datetime | None,
     limit: int,
 ) -> list[TokenRow]:
-    """The newest first, of one user where asked; with `living_at` only those good at that time."""
+    """List tokens, the newest first; with `active_at` only those valid at that time."""
     values = {
         "organization_id": organization_id,
         "user_id": user_id,
-        "living_at": living_at,
+        "active_at": active_at,
         "limit": limit,
     }
     with conn.cursor(row_factory=class_row(TokenRow)) as cursor:
@@ -76,7 +76,7 @@ def revoke(
     token_ids: Sequence[str] | None = None,
     user_id: str | None = None,
 ) -> list[TokenRow]:
-    """End tokens that live, for this organization alone: these, or a user's, or all; as they are now."""
+    """Revoke active tokens in this organization: these, or a user's, or all; return them."""
     values = {
         "organization_id": organization_id,
         "by": by,
@@ -91,7 +91,7 @@ def revoke(
 def count_outliving(
     conn: Connection[Any], organization_id: str, key_ids: Iterable[str], until: datetime
 ) -> int:
-    """How many living tokens of these keys are meant to be good for longer than that."""
+    """Count the active tokens of these keys that expire later than `until`."""
     values = {"organization_id": organization_id, "key_ids": list(key_ids), "until": until}
     row = conn.execute(_SQL["count_outliving"], values).fetchone()
     return row[0] if row else 0

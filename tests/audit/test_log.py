@@ -254,7 +254,7 @@ def test_who_is_refused_in_a_loop_does_not_fill_the_disk(
             refused(world, lambda name=user: pfa_core.status(world.db, a_principal(name)))
     found = denials(world)
     assert [user for user, _, _ in found] == ["eve", "eve", "mallory", "mallory", "mallory"]
-    told = "more of them within this hour are not written down"
+    told = "further denials within this hour are not recorded"
     assert [told in (reason or "") for _, _, reason in found] == [True, False, True, False, False]
     world.execute(
         "UPDATE audit_log SET at = at - interval '1 hour' WHERE action = 'permission_denied'"
@@ -286,7 +286,7 @@ def test_a_denial_that_cannot_be_written_stays_the_denial(
     )
     with pytest.raises(errors.Forbidden):
         pfa_core.status(world.db, a_principal("mallory"))
-    assert "a denial could not be written down" in caplog.text
+    assert "a denial could not be recorded" in caplog.text
 
 
 # --- runs ---------------------------------------------------------------------------------------

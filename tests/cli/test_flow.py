@@ -106,11 +106,11 @@ def test_a_mistyped_filter_is_answered_with_the_nearest_value(
     ready: Pfa, words: tuple[str, ...]
 ) -> None:
     ran = ready(*words, "--category", "Crain")
-    assert "no record has category 'Crain'; the nearest is 'Crane'" in ran.err
+    assert "no record has category 'Crain'; did you mean 'Crane'?" in ran.err
     assert ran.code == (6 if words[-1] in ("model=X", "3") else 0)
-    assert "nearest" not in ready(*words, "--category", "Crane", "--source", "Purchase").err
+    assert "did you mean" not in ready(*words, "--category", "Crane", "--source", "Purchase").err
     if words[0] != "draft" or words[1] == "list":
-        assert "nearest" not in ready(*words, "--category", "Crain", "-q").err
+        assert "did you mean" not in ready(*words, "--category", "Crain", "-q").err
 
 
 @pytest.mark.parametrize("words", [("list",), ("stats",), ("draft", "list")], ids=" ".join)

@@ -1,13 +1,16 @@
-"""Lists of texts arrive as they were sent, whatever stands in them."""
+"""Lists of texts arrive as they were sent, whatever they contain; rows have their declared types."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pfa_core.store.adapters import TextsDumper
+from pfa_core.model.modification import State
+from pfa_core.store.adapters import TextsDumper, typed_row
 from pfa_core.store.database import Database
 from tests.model.strategies import storable_texts
 
@@ -31,7 +34,7 @@ def test_texts_come_back_as_they_were(conn, values):
 
 
 @pytest.mark.parametrize("values", [[1, 2], [None], [["a", "b"], ["c", "d"]], [True], []])
-def test_lists_of_other_things_go_their_way(conn, values):
+def test_lists_of_other_things_are_left_to_psycopg(conn, values):
     row = conn.execute("SELECT %s::text[] IS NOT DISTINCT FROM %s::text[]", [values, values])
     assert row.fetchone()[0]
 
@@ -49,3 +52,32 @@ def test_a_text_that_cannot_be_stored_is_refused(conn):
 def test_plain_texts_are_not_looked_at_one_by_one(conn, monkeypatch):
     monkeypatch.setattr(TextsDumper, "_dump_list", None)
     assert back(conn, ["P-1", "P-2"]) == ["P-1", "P-2"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of one field of each way to declare an enum."""
+
+    state: State
+    earlier: State | None
+    text: str
+
+
+def test_a_row_has_an_enum_where_its_class_declares_one(conn):
+    with conn.cursor(row_factory=typed_row(Row)) as cursor:
+        query = "SELECT 'draft' AS state, e.earlier, 'draft' AS text FROM unnest(%s::text[]) AS e (earlier)"
+        rows = cursor.execute(query, [["synced", None]]).fetchall()
+    assert rows == [
+        Row(state=State.DRAFT, earlier=State.SYNCED, text="draft"),
+        Row(state=State.DRAFT, earlier=None, text="draft"),
+    ]
+    assert [type(row.state) for row in rows] == [State, State]
+    assert [type(row.text) for row in rows] == [str, str]
+
+
+def test_a_state_that_the_program_does_not_know_is_an_error(conn):
+    with (
+        conn.cursor(row_factory=typed_row(Row)) as cursor,
+        pytest.raises(ValueError, match="'later' is not a valid State"),
+    ):
+        cursor.execute("SELECT 'later' AS state, NULL AS earlier, '' AS text").fetchall()

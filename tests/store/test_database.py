@@ -1,4 +1,4 @@
-"""Connections, transactions and retries, against a real server; foreign errors become ours."""
+"""Connections, transactions and retries, against a real server, with the driver's errors translated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from pfa_core.errors import (
     PfaError,
     SchemaOutdated,
 )
-from pfa_core.store.database import ATTEMPTS, Database, split_password
+from pfa_core.store.connection import split_password
+from pfa_core.store.database import ATTEMPTS, Database
 from pfa_core.store.errors import translate
 from tests.factories import a_world, record
 
@@ -102,7 +103,7 @@ def test_a_state_of_the_server_becomes_the_error_that_tells_what_to_do(state, ki
 
 
 @pytest.mark.parametrize(("state", "kind"), SQLSTATES)
-def test_what_the_server_really_raises_arrives_as_ours(db, no_waiting, state, kind):
+def test_what_the_server_raises_is_translated(db, no_waiting, state, kind):
     attempts = []
 
     def work(conn):
@@ -117,7 +118,7 @@ def test_what_the_server_really_raises_arrives_as_ours(db, no_waiting, state, ki
 
 
 @pytest.mark.parametrize("state", ["57014", "55P03", "54000", "54001"])
-def test_a_cancelled_or_impossible_statement_is_not_told_as_a_broken_connection(
+def test_a_cancelled_or_impossible_statement_is_not_reported_as_a_broken_connection(
     db, no_waiting, state
 ):
     attempts = []
@@ -142,7 +143,7 @@ def test_a_cancelled_or_impossible_statement_is_not_told_as_a_broken_connection(
     ],
     ids=["database", "user", "port", "host"],
 )
-def test_an_address_where_nobody_answers_or_lets_one_in_says_which(
+def test_an_address_without_a_server_and_one_that_refuses_the_user_differ(
     database_url, no_waiting, changes, kind
 ):
     address = psycopg.conninfo.make_conninfo(database_url, **changes, password="hunter2")
@@ -159,7 +160,7 @@ def test_an_address_that_is_none_is_a_configuration_fault(address):
         db.read(lambda conn: None)
 
 
-def test_a_host_that_nobody_knows_is_told_as_such(no_waiting):
+def test_an_unknown_host_is_reported_as_such(no_waiting):
     with (
         Database("host=nobody.invalid dbname=x") as db,
         pytest.raises(DatabaseUnavailable) as caught,
@@ -390,7 +391,7 @@ def test_a_write_that_lost_its_session_at_the_commit_is_never_done_twice(db, adm
     assert "pfa status" in caught.value.hint
 
 
-def test_a_database_that_went_away_is_told_after_a_few_tries(database_url, postgres):
+def test_a_database_that_is_gone_is_reported_after_a_few_attempts(database_url, postgres):
     with Database(database_url) as db:
         db.read(lambda conn: None)
         name = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
@@ -416,7 +417,7 @@ def test_a_password_is_no_argument_of_a_program(address, expected):
 
 
 @pytest.mark.parametrize("address", ["host=127.0.0.1 port=hunter2", "postgresql//u:hunter2@h/d"])
-def test_what_is_wrong_with_an_address_is_told_without_it_in_the_trace_too(address):
+def test_an_invalid_address_is_reported_without_it_in_the_trace_too(address):
     with pytest.raises(ConfigInvalid) as refused:
         Database(address).read(lambda conn: None)
     assert "hunter2" not in "".join(traceback.format_exception(refused.value))

@@ -48,7 +48,7 @@ def list_tokens(
         tx.conn,
         tx.organization_id,
         user_id=user_id if managing else tx.user_id,
-        living_at=None if ended else tx.now(),
+        active_at=None if ended else tx.now(),
         limit=limit,
     )
 
