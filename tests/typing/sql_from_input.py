@@ -1,8 +1,9 @@
 """Statements made from input: the type checker refuses each, or it fails on this file.
 
 Nothing runs it. `reportUnnecessaryTypeIgnoreComment` is an error here: were one of these lines accepted, its
-comment would be the one too many. What the checker takes are literals, the package's own SQL files (the
-casts in `pfa_core/sql/__init__.py`, the only ones) and `psycopg.sql`'s composition, which quotes.
+comment would be unnecessary. What the checker accepts are literals and texts joined from them, the package's own
+SQL files (the casts in `pfa_core/sql/__init__.py` and the one in `store/prerelease.py`, no others) and
+`psycopg.sql`'s composition, which quotes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pfa_core.sql import statements
 
 
 def by_concatenation(conn: Connection[Any], pfa_id: str) -> None:
-    """The ignore is the proof: a str joined to a literal is no LiteralString."""
+    """The ignore is the proof: a str joined to a literal is not a LiteralString."""
     conn.execute("SELECT 1 FROM pfa_mirror WHERE pfa_id = '" + pfa_id + "'")  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
@@ -41,8 +42,8 @@ def as_a_piece(conn: Connection[Any], condition: str) -> None:
     conn.execute(sql.SQL("SELECT 1 WHERE {}").format(piece))
 
 
-def behind_our_own(conn: Connection[Any], condition: str) -> None:
-    """The ignore is the proof: a statement of our own with a str behind it is no literal any more."""
+def after_a_statement_of_the_package(conn: Connection[Any], condition: str) -> None:
+    """The ignore is the proof: a statement of the package followed by a str is not a literal."""
     conn.execute(statements("merged")["values"] + condition)  # pyright: ignore[reportArgumentType, reportCallIssue] - the proof
 
 
