@@ -105,7 +105,7 @@ def a_large_world(server: Server) -> Iterator[World]:
 
 @contextmanager
 def a_copy(server: Server, world: World, change: str) -> Iterator[World]:
-    """A copy of the world, to which nobody is connected, with other statistics of modifications and
+    """A copy of the world, without connections, with other statistics of modifications and
     overlays."""
     world.db.close()
     words = conninfo_to_dict(world.db.conninfo or "")

@@ -1,4 +1,4 @@
-"""jit neither moves a plan nor, on our own connections, takes place."""
+"""jit, which changes no plan and is off on pfa's own connections."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, SortKey, parse_sort
 from pfa_core.store import mirror, modifications
 from pfa_core.store.reads import merged
-from pfa_core.store.reads import search as finding
+from pfa_core.store.reads.search import AHEAD
 from tests.plans.conftest import Guard
 from tests.plans.large import CATEGORIES, FEW, FEW_OF_ONE, MANY, PAGE, RECORDS
 from tests.plans.watching import Watching, assert_few_rows
@@ -45,7 +45,7 @@ def test_my_drafts_are_left_out_by_an_index_look_up_a_row(guard: Guard) -> None:
     assert plans.indexes("pfa_overlay") & {"pfa_overlay_pkey", "pfa_overlay_record"}
 
 
-def test_somebody_without_drafts_pays_nothing_for_those_of_others(guard: Guard) -> None:
+def test_a_user_without_drafts_pays_nothing_for_those_of_others(guard: Guard) -> None:
     plans, rows = guard.page(Query(), "eve")
     assert {row[2] for row in rows} == {"pristine"}
     assert_few_rows(plans, "pfa_mirror", FEW)
@@ -136,7 +136,7 @@ def test_a_page_behind_a_cursor_costs_what_the_first_one_costs(
     assert_few_rows(plans, "pfa_mirror", FEW)
     assert_few_rows(plans, "pfa_overlay", FEW)
     assert plans.touched("pfa_mirror") <= 2 * first.touched("pfa_mirror"), str(plans)
-    # Whoever has a third of all modifications may as well have them read from end to end, once, and then
+    # For a user with a third of all modifications they may be read from end to end, once, and then
     # their overlays behind the cursor too.
     once = blocks_of(guard, "pfa_modification", "pfa_overlay") if user == "mary" else 0
     assert plans.blocks() <= 2 * first.blocks() + once, str(plans)
@@ -220,7 +220,7 @@ def test_a_page_of_any_filter_reads_no_more_than_narrows(guard: Guard, filters: 
 
 
 # Overlays are in the order of forecast start and category only: other filters read all of one's own,
-# and whoever has a third of all may as well have them read from end to end, once.
+# and for a user with a third of all they may be read from end to end, once.
 @pytest.mark.parametrize(
     "name", ["--category", "--source", "--model", "--end-to", "--state pristine", "--search"]
 )
@@ -247,7 +247,7 @@ def test_rare_values_and_texts_are_found_by_an_index_of_theirs(
     plans, rows = guard.page(Query(filters))
     assert rows
     assert index in plans.indexes("pfa_mirror"), str(plans)
-    assert_few_rows(plans, "pfa_mirror", FEW + (finding.AHEAD if filters.search else 0))
+    assert_few_rows(plans, "pfa_mirror", FEW + (AHEAD if filters.search else 0))
 
 
 def test_common_words_are_read_in_order(guard: Guard) -> None:
@@ -264,7 +264,7 @@ def test_what_has_no_three_letters_in_a_row_reads_the_table_once_and_no_index_of
     plans, rows = guard.page(Query(Filters(search=search)))
     assert rows == []
     assert "pfa_mirror_search" not in plans.indexes("pfa_mirror"), str(plans)
-    assert plans.touched("pfa_mirror") <= everywhere(guard) + finding.AHEAD, str(plans)
+    assert plans.touched("pfa_mirror") <= everywhere(guard) + AHEAD, str(plans)
 
 
 def everywhere(guard: Guard) -> int:
@@ -274,7 +274,7 @@ def everywhere(guard: Guard) -> int:
     return found[0] if found else 0
 
 
-def test_records_that_end_late_are_told_by_the_index_of_the_default_order(guard: Guard) -> None:
+def test_records_that_end_late_are_found_by_the_index_of_the_default_order(guard: Guard) -> None:
     plans, _ = guard.page(Query(Filters(end_from="2029-01-01", start_from="2028-01-01")))
     assert_few_rows(plans, "pfa_mirror", FEW)
 

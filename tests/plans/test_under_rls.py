@@ -1,4 +1,4 @@
-"""Behind the wall the reads are planned as before it: over 20,000 records, which index, how many rows."""
+"""Plans of reads under row-level security, like those without: over 20,000 records, which index, how many rows."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_my_drafts_are_left_out_by_an_index_look_up_a_row(world):
     assert plan.indexes("pfa_overlay") & {"pfa_overlay_pkey", "pfa_overlay_record"}
 
 
-def test_somebody_without_drafts_pays_nothing_for_those_of_others(world):
+def test_a_user_without_drafts_pays_nothing_for_those_of_others(world):
     plan, rows = page(world, Query(), "eve")
     assert {row[2] for row in rows} == {"pristine"}
     assert_few_rows(plan, "pfa_mirror")
@@ -153,14 +153,14 @@ def test_rare_values_and_texts_are_found_by_an_index_of_theirs(world, filters, i
     plan, rows = page(world, Query(filters))
     assert rows
     if filters.search:
-        # Behind the wall a function asks the index of words, and the page is read by id.
+        # Under row-level security a function searches the trigram index, and the page is read by id.
         index = "pfa_mirror_pkey"
         assert_few_rows(plan, "pfa_mirror", 2 * len(rows) + search.AHEAD)
     assert index in plan.indexes("pfa_mirror"), str(plan)
     assert "Seq Scan" not in plan.kinds("pfa_mirror"), str(plan)
 
 
-def test_records_that_end_late_are_told_by_the_index_of_the_default_order(world):
+def test_records_that_end_late_are_found_by_the_index_of_the_default_order(world):
     plan, _ = page(world, Query(Filters(end_from="2029-12-31", start_from="2028-01-01")))
     assert_few_rows(plan, "pfa_mirror")
 
@@ -190,7 +190,7 @@ def test_a_range_of_dates_is_a_range_of_the_index(world):
     assert_few_rows(plan, "pfa_mirror")
 
 
-def test_who_somebody_is_is_asked_once_a_statement_and_not_of_each_row(world):
+def test_the_user_is_looked_up_once_a_statement_and_not_for_each_row(world):
     plan, rows = page(world, Query())
     assert len(rows) == PAGE
     asked = [node for node in plan.nodes() if node.get("Parent Relationship") == "InitPlan"]

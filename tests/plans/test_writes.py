@@ -115,7 +115,7 @@ def test_nor_are_they_where_the_tables_were_never_counted(
     assert_each_once(*guard_of_new_tables.operation(work, "fay", session))
 
 
-# A B-tree of PostgreSQL 18 skips over columns that nobody asks about: the index of sessions then serves to
+# A B-tree of PostgreSQL 18 skips over columns without a condition: the index of sessions then serves to
 # read all of a user's modifications, and did for each record, where the statistics knew only others.
 @MANY_AT_ONCE
 def test_nor_are_they_where_the_statistics_are_another_organization_s(
@@ -147,7 +147,7 @@ def test_hundreds_of_records_are_saved_without_a_loop_in_a_loop(
     assert plans.loops() <= AT_ONCE, str(plans)
 
 
-def test_my_living_modifications_of_a_few_records_are_looked_up(guard: Guard) -> None:
+def test_the_users_active_modifications_of_a_few_records_are_looked_up(guard: Guard) -> None:
     ids = ["P-000097", "P-000194"]
     plans, found = guard.read(lambda conn, who: modifications.active(conn, who, ids))
     assert len(found) == 2

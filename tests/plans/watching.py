@@ -32,7 +32,7 @@ _BLOCKS = ("Shared Hit Blocks", "Shared Read Blocks")
 
 class Watching(SelfClosing):
     """Reports go to `plans`. With `forced_jit` the server compiles every statement, if it can; without,
-    jit is as our connections leave it. A statement that a session repeats may be planned for all values
+    jit is as on pfa's connections. A statement that a session repeats may be planned for all values
     at once: here no test depends on those before it, unless `prepare_threshold` says after how many times.
     """
 

@@ -1,4 +1,4 @@
-"""The wall: what somebody reaches who has the application's database password and psql, and no right.
+"""Row-level security against a user with the application's database password and psql, and no right.
 
 Each test speaks SQL as a login role that is a member of pfa_app, as psql would. Two organizations, ORG and
 FOREIGN, with records, drafts, tokens and a trail; ann is an admin of ORG and nothing else, ben an editor

@@ -1,4 +1,4 @@
-"""Who comes in behind the wall: by which token, and what they see then."""
+"""Authorization by a token, and what it shows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_control_a_right_token_shows_exactly_its_organization(two):
         assert conn.execute("SELECT count(*) FROM pfa_mirror").fetchone() == (2,)
 
 
-def test_control_drafts_are_their_user_s_alone(two):
+def test_control_a_draft_is_seen_by_its_user_only(two):
     with two.psql() as conn:
         for user, rows in (
             ("ann", [("P-1", "draft")]),
@@ -52,7 +52,7 @@ def test_control_drafts_are_their_user_s_alone(two):
                 assert owners == [(user,)]  # fmt: skip
 
 
-def test_a_push_sees_what_everybody_committed_and_nobody_s_drafts_but_the_pusher_s(two):
+def test_a_push_sees_the_commitments_of_all_users_and_only_the_pushers_drafts(two):
     with two.psql() as conn, conn.transaction():
         authorize(conn, two.org.principal("ann"), "sync")
         rows = conn.execute("SELECT user_id, state FROM pfa_modification ORDER BY 1").fetchall()
@@ -61,7 +61,7 @@ def test_a_push_sees_what_everybody_committed_and_nobody_s_drafts_but_the_pusher
 
 
 @pytest.mark.parametrize("scope", ["manage_users", "manage_settings"])
-def test_an_admin_s_scope_sees_everybody_of_the_organization(two, scope):
+def test_an_admins_scope_sees_all_members_of_the_organization(two, scope):
     with two.psql() as conn, conn.transaction():
         authorize(conn, two.org.principal("ann"), scope)
         rows = conn.execute(
@@ -83,7 +83,7 @@ def test_a_scope_that_there_is_not_shows_nothing(two):
         assert seen(conn, two) == {}
 
 
-def test_membership_alone_shows_no_record(two):
+def test_membership_without_a_right_shows_no_record(two):
     with two.psql() as conn, conn.transaction():
         authorize(conn, two.org.principal("ben"), "member")
         assert seen(conn, two).keys() <= {
@@ -141,7 +141,7 @@ def test_a_revoked_token_raises_and_stays_revoked(two):
             assert conn.execute(back).rowcount == 0
 
 
-def test_a_key_that_has_ended_lets_nobody_in(two):
+def test_a_key_that_has_ended_authorizes_no_user(two):
     who = two.org.principal("ann")
     two.as_owner("UPDATE pfa_signing_key SET not_after = now() - interval '1 second'")
     try:

@@ -1,4 +1,4 @@
-"""A context made by hand, or carried away, is worth nothing."""
+"""Contexts that were made by hand or copied, which authorize nothing."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_context_is_worth_nothing_in_another_connection(two):
         assert seen(one, two) != {}
 
 
-def test_nobody_stays_in_behind_a_rollback_or_a_commit(two):
+def test_an_authorization_ends_with_a_rollback_or_a_commit(two):
     with two.psql() as conn:
         for end in ("COMMIT", "ROLLBACK"):
             conn.execute("BEGIN")

@@ -1,4 +1,4 @@
-"""What a session can make of its own stands in for nothing and shows nothing."""
+"""Objects that a session creates, which replace nothing and show nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHADOWS = [
 ]
 
 
-def test_functions_operators_and_tables_of_one_s_own_stand_in_for_nothing(two):
+def test_functions_operators_and_tables_of_a_session_replace_none_of_the_schema(two):
     with two.psql() as conn:
         for statement in SHADOWS:
             conn.execute(statement)
@@ -45,7 +45,7 @@ def test_functions_operators_and_tables_of_one_s_own_stand_in_for_nothing(two):
             authorize(conn, two.org.principal("ann"), organization="FOREIGN")
 
 
-def test_conditions_of_one_s_own_are_asked_about_no_row_that_is_not_seen(two):
+def test_conditions_of_a_session_are_evaluated_on_visible_rows_only(two):
     with two.psql() as conn:
         conn.execute("CREATE TEMP TABLE heard (what text)")
         conn.execute(
@@ -77,7 +77,7 @@ def test_an_error_in_a_condition_tells_nothing_of_a_row_that_is_not_seen(two):
         assert len(conn.execute(casts).fetchall()) == 2
 
 
-def test_a_view_of_one_s_own_shows_what_its_reader_sees(two):
+def test_a_view_of_a_session_shows_what_its_reader_sees(two):
     with two.psql() as conn:
         conn.execute("CREATE TEMP VIEW mine AS SELECT * FROM public.pfa_mirror")
         assert conn.execute("SELECT count(*) FROM mine").fetchone() == (0,)

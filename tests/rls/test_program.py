@@ -1,4 +1,4 @@
-"""The program's own side of the wall."""
+"""Row-level security from the program's side."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_principal_never_shows_its_token(two):
     assert ann.token.reveal() not in f"{ann!r} {ann}"
 
 
-def test_who_is_bound_is_told(two, postgres):
+def test_whether_rls_applies_to_a_connection_is_known(two, postgres):
     with Database(two.url) as owner, Database(two.bound) as app:
         assert owner.read(rls.applies) is False
         assert app.read(rls.applies) is True
@@ -38,7 +38,7 @@ def test_who_is_bound_is_told(two, postgres):
         assert facts[1:] == (False, False, False, True, False, False)
 
 
-# Roles belong to the whole server: on one that somebody named for the tests none is made that could stay.
+# Roles belong to the whole server: none is made on a server named for the tests, where it could remain.
 @pytest.mark.skipif("PFA_TEST_DATABASE_URL" in os.environ, reason="makes roles of its own")
 def test_the_owner_need_be_no_superuser(postgres):
     from pfa_core.store import migrations

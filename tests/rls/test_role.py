@@ -1,4 +1,4 @@
-"""The role that the program works as, and what it owns: nothing."""
+"""The role that the program works as, which owns nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_application_owns_nothing_and_may_nothing_that_goes_around_policies(
                 conn.execute(statement)
 
 
-def test_every_tenant_table_is_behind_the_wall_its_owner_s_too(two):
+def test_every_tenant_table_has_forced_row_level_security(two):
     without = two.as_owner(
         "SELECT relname FROM pg_class WHERE relname = ANY(%s)"
         " AND NOT (relrowsecurity AND relforcerowsecurity)",
@@ -47,7 +47,7 @@ def test_every_function_with_its_owner_s_rights_finds_nothing_of_its_caller_s(tw
     assert loose == []
 
 
-def test_nobody_else_may_call_what_lets_in(two):
+def test_no_other_role_may_call_the_functions_that_authorize(two):
     open_to_all = two.as_owner(
         "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
         " AND has_function_privilege('public', oid, 'EXECUTE')"
@@ -111,7 +111,7 @@ def test_the_trail_is_written_and_read_and_never_changed(two):
         "SELECT pfa_append_link('ORG', gen_random_uuid())",
     ],
 )
-def test_what_goes_around_the_wall_is_refused(two, statement):
+def test_what_would_bypass_row_level_security_is_refused(two, statement):
     before = two.everything()
     with two.psql() as conn, pytest.raises(psycopg.Error) as caught, conn.transaction():
         conn.execute(statement)

@@ -1,4 +1,4 @@
-"""What is written behind the wall: nothing foreign, and nothing beyond a right."""
+"""Writes under row-level security: nothing foreign, and nothing beyond a right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pfa_core
 from tests.factories import a_principal, a_token
 from tests.rls.two import SCOPES, a_forged, authorize, seen
 
-# Every change that one could try, once with nobody let in and once as ann in each of her scopes.
+# Every change that one could try, once without authorization and once as ann in each of her scopes.
 CHANGES = [
     "UPDATE pfa_mirror SET data = data || '{{\"model\": \"mine\"}}' WHERE organization_id = '{org}'",
     "UPDATE pfa_modification SET delta = '{{\"model\": \"mine\"}}' WHERE organization_id = '{org}'",
@@ -82,7 +82,7 @@ def test_an_editor_gives_no_rights_and_touches_no_drafts_of_others(two, change):
     assert [scope for scope in SCOPES if changed(two, change, "ben", scope, refused)] == []
 
 
-def test_who_manages_users_gives_nobody_what_they_do_not_hold(two):
+def test_a_manager_of_users_grants_no_right_that_they_do_not_hold(two):
     rights = ("read", "manage_users")
     two.org.add_user("mia", rights=rights)
     who = a_principal("mia", rights=rights)
@@ -96,7 +96,7 @@ def test_who_manages_users_gives_nobody_what_they_do_not_hold(two):
                     assert conn.execute(change, [given]).rowcount == 1
 
 
-def test_nobody_adds_to_a_link_that_an_earlier_transaction_closed(two):
+def test_a_link_that_an_earlier_transaction_closed_takes_no_entry(two):
     entry = (
         "INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, link_id)"
         " VALUES ('ORG', gen_random_uuid(), now(), 'ann', 'x', {})"

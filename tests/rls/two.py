@@ -1,4 +1,4 @@
-"""Two organizations behind the wall, and what a session sees of them."""
+"""Two organizations under row-level security, and what a session sees of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Two:
 
     @contextmanager
     def psql(self) -> Iterator[Connection[Any]]:
-        """A session of somebody who knows the application's password."""
+        """A session of a user who knows the application's password."""
         with psycopg.connect(self.bound, autocommit=True) as conn:
             yield conn
 

@@ -82,7 +82,7 @@ def test_the_overlay_holds_baseline_and_deltas_merged_in_order(
     deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(delta=free_deltas | clean_deltas.filter(bool), again=st.booleans())
-def test_an_overlay_of_one_that_lies_alone_is_the_same(world, delta, again):
+def test_the_overlay_of_an_only_modification_is_the_same(world, delta, again):
     stack(world, [delta], last_is_draft=True, baseline=record("P-1"))
     rows = "SELECT to_jsonb(o) FROM pfa_overlay AS o"
     expected = world.rows(rows)
@@ -159,8 +159,8 @@ def test_the_overlay_follows_every_step_of_the_life_cycle(world, steps, data):
                 getattr(pfa_core, step)(world.db, ann, everything)
         except PfaError as error:
             assert error.exit_code in (6, 7)  # noqa: PT017 - not every verb starts everywhere
-    living = world.db.read(lambda conn: modifications.active(conn, ann))
-    expected = {"P-1": merge(record("P-1"), *(row.delta for row in living))} if living else {}
+    active = world.db.read(lambda conn: modifications.active(conn, ann))
+    expected = {"P-1": merge(record("P-1"), *(row.delta for row in active))} if active else {}
     assert same(world.merged(), expected)
 
 
@@ -183,7 +183,7 @@ def test_one_user_s_overlay_is_not_another_s(database_url):
     } == {"Grove"}
 
 
-def test_another_organization_s_records_of_the_same_id_are_left_alone(database_url):
+def test_another_organizations_records_of_the_same_id_stay_unchanged(database_url):
     one = a_world(database_url, record("P-1", monthlyRate=1))
     other = a_world(database_url, record("P-1", monthlyRate=2), organization="OTHER")
     draft(one.db, one.principal(), "P-1", model="mine")

@@ -118,7 +118,7 @@ def test_a_database_that_is_newer_than_the_program_is_refused(migrated):
         (NEWEST - 1, f"schema {NEWEST - 1}"),
     ],
 )
-def test_a_database_that_is_older_than_the_program_is_told_how_to_upgrade(version, told):
+def test_the_error_for_a_database_older_than_the_program_says_how_to_upgrade(version, told):
     with pytest.raises(SchemaOutdated, match=told) as caught:
         migrations.require_current(version)
     assert caught.value.hint == "type: pfa db upgrade"
@@ -170,7 +170,9 @@ def test_two_upgrades_at_once_both_succeed_and_each_migration_is_applied_once(em
     assert reports == [UpgradeReport(0, NEWEST, ALL), UpgradeReport(NEWEST, NEWEST, ())]
 
 
-def test_a_handle_refuses_a_database_without_the_schema_unless_told_not_to(empty_database_url):
+def test_a_handle_refuses_a_database_without_the_schema_unless_it_need_not_have_one(
+    empty_database_url,
+):
     with Database(empty_database_url) as db, pytest.raises(SchemaOutdated, match="no schema"):
         db.read(lambda conn: None)
     with Database(empty_database_url, require_schema=False) as db:
@@ -179,7 +181,7 @@ def test_a_handle_refuses_a_database_without_the_schema_unless_told_not_to(empty
         assert db.read(migrations.schema_version) == NEWEST
 
 
-def test_size_and_version_are_told(migrated):
+def test_size_and_version_are_read(migrated):
     size, version = migrations.size_and_version(migrated)
     assert size > 1_000_000
     assert version[:2].isdigit()

@@ -116,7 +116,7 @@ def test_text_that_is_compared_is_in_code_point_order(catalog):
         WHERE c.relnamespace = 'public'::regnamespace
           AND a.atttypid = 'text'::regtype AND a.attcollation <> '"C"'::regcollation""",
     )
-    # A lease's name is a constant of ours, found by equality alone.
+    # A lease's name is a constant of the package, found by equality.
     assert set(others) <= {"pfa_lease.name", "pfa_sync_log.direction", "pfa_modification.state"}
 
 
@@ -310,7 +310,7 @@ def test_a_modification_has_one_open_conflict_at_most(insert):
         insert("pfa_sync_conflict", conflict_id=uuid4(), status="unresolved", **row)
 
 
-def test_one_index_alone_begins_with_organization_and_user_of_a_modification(database_url):
+def test_only_one_index_begins_with_organization_and_user_of_a_modification(database_url):
     """Beside a second one a look-up by record may read all of a user's modifications, as long as the
     statistics know none of them: ten thousand drafts took 4 s to discard, 40 ms of it now."""
     with psycopg.connect(database_url) as conn:

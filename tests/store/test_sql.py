@@ -23,7 +23,7 @@ TENANT = re.compile(
     r"(?:\s+AS\s+(\w+))?"
 )
 SAYS_SO = r"{}organization_id = %\(organization_id\)s"
-# Pieces of a statement whose WHERE stands in another block.
+# Pieces of a statement whose WHERE is in another block.
 PIECES = {
     ("sums", "mirror"): "live",
     ("sums", "touched_before"): "live",

@@ -78,9 +78,9 @@ def by_database(conn: psycopg.Connection, token: str, at: datetime) -> dict[str,
 
 def agreed(conn: psycopg.Connection, token: str, at: datetime = NOW) -> dict[str, Any] | None:
     """What both say of the token."""
-    ours, theirs = by_python(token, at), by_database(conn, token, at)
-    assert ours == theirs
-    return ours
+    in_python, in_database = by_python(token, at), by_database(conn, token, at)
+    assert in_python == in_database
+    return in_python
 
 
 def b64(content: bytes) -> str:
@@ -144,7 +144,7 @@ def test_a_key_verifies_until_it_ends_in_both(database):
     assert agreed(database, ended, NOW - timedelta(seconds=31)) is not None
 
 
-def test_a_key_id_leads_to_its_own_key_alone(database):
+def test_a_key_id_leads_to_its_own_key_only(database):
     for header in ({"alg": "HS256", "kid": IDS[0]}, {"alg": "HS256", "kid": "0" * 16}):
         assert agreed(database, signed(payload(), header, SECRETS[1])) is None
 
@@ -244,7 +244,7 @@ def test_any_other_payload_is_taken_by_neither(database, content):
     assert agreed(database, signed(content)) is None
 
 
-def test_of_a_claim_that_stands_twice_the_last_counts_in_both(database):
+def test_of_a_repeated_claim_the_last_counts_in_both(database):
     found = agreed(database, signed(f'{{{PLAIN},"sub":"eve"}}'))
     assert found is not None
     assert found["user_id"] == "eve"
@@ -406,7 +406,7 @@ def test_a_key_that_was_retired_does_not_come_back_and_an_end_only_comes_nearer(
     assert (rows[IDS[0]].not_after, rows[IDS[0]].ended) == (NOW, datetime.now(UTC) > NOW)
 
 
-def test_no_secret_stands_under_the_name_of_another(scratch):
+def test_no_secret_is_stored_under_the_id_of_another(scratch):
     with pytest.raises(psycopg.errors.CheckViolation), scratch.transaction():
         signing_keys.register(scratch, [NewKey("0" * 16, "mine", None)], NOW)
 
@@ -437,12 +437,12 @@ def role(database: psycopg.Connection) -> Iterator[psycopg.Connection]:
         "SELECT * FROM pfa_verify_token('a.b.c', now())",
     ],
 )
-def test_nobody_but_the_owner_reads_keys_or_tokens_or_asks_the_verifier(role, statement):
+def test_only_the_owner_reads_keys_or_tokens_or_calls_the_verifier(role, statement):
     with pytest.raises(psycopg.errors.InsufficientPrivilege), role.transaction():
         role.execute(statement)
 
 
-def test_whoever_is_granted_the_verifier_cannot_bend_it(role):
+def test_a_role_that_may_call_the_verifier_cannot_change_its_answer(role):
     token = signed(payload())
     role.execute("RESET ROLE")
     role.execute("GRANT EXECUTE ON FUNCTION pfa_verify_token TO pfa_test_application")
