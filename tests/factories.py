@@ -107,11 +107,13 @@ def a_token(
     first = principals[0]
     now = datetime.now(UTC).replace(microsecond=0)
     claims = jwt.Claims(
-        first.user_id,
-        token_id or first.token_id,
-        min(now, now + ttl) - timedelta(hours=1),
-        now + ttl,
-        {one.organization_id: jwt.Grant(Role(role), one.rights) for one in principals},
+        user_id=first.user_id,
+        token_id=token_id or first.token_id,
+        issued_at=min(now, now + ttl) - timedelta(hours=1),
+        expires_at=now + ttl,
+        organizations={
+            one.organization_id: jwt.Grant(Role(role), one.rights) for one in principals
+        },
     )
     return jwt.sign(claims, keyring.Keyring((keyring.SigningKey(Secret(secret)),)))
 

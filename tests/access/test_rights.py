@@ -343,7 +343,13 @@ def a_token(key: str | None = None, code: str = "ORG", hours: float = 1) -> str:
     """Ann's token for the organization, with all rights."""
     now = utc_now()
     granted = {code: jwt.Grant(Role.ADMIN, frozenset(Right))}
-    claims = jwt.Claims("ann", "t", now - timedelta(hours=9), now + timedelta(hours=hours), granted)
+    claims = jwt.Claims(
+        user_id="ann",
+        token_id="t",
+        issued_at=now - timedelta(hours=9),
+        expires_at=now + timedelta(hours=hours),
+        organizations=granted,
+    )
     ring = keyring.Keyring((SigningKey(Secret(key)),)) if key else keyring.load(pfa_core.resolve())
     return jwt.sign(claims, ring)
 

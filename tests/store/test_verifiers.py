@@ -122,13 +122,13 @@ def test_a_key_of_any_length_verifies_in_both(database, secret):
         assert found["key_id"] == key_id(Secret(secret))
 
 
-def test_what_we_sign_both_take(database):
+def test_what_pfa_signs_both_accept(database):
     claims = jwt.Claims(
-        'ännchen 😀 \\ " \u2028',
-        "t-2",
-        NOW.replace(microsecond=0),
-        NOW.replace(microsecond=0) + timedelta(hours=8),
-        {"RIO": jwt.full_grant(Role.ADMIN), "HOLNG": jwt.full_grant(Role.SERVICE)},
+        user_id='ännchen 😀 \\ " \u2028',
+        token_id="t-2",
+        issued_at=NOW.replace(microsecond=0),
+        expires_at=NOW.replace(microsecond=0) + timedelta(hours=8),
+        organizations={"RIO": jwt.full_grant(Role.ADMIN), "HOLNG": jwt.full_grant(Role.SERVICE)},
     )
     found = agreed(database, jwt.sign(claims, RING))
     assert found is not None
