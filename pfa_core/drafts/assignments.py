@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pfa_core.drafts.save_plan import count
-from pfa_core.errors import (
-    Fault,
-    FaultCode,
-    InvalidData,
-    InvalidRequest,
-)
+from pfa_core.drafts.save_faults import count
+from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.model.delta import unwritable
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.values import Wrong, read_text, shorten
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """`FIELD=VALUE` texts as a delta: each value read as its field's kind; empty or `null` clears.
+    """Read `FIELD=VALUE` texts as a delta.
+
+    Each value is read as its field's kind; an empty one or `null` clears the field.
 
     Raises:
         InvalidRequest: No `=`, or a field twice.
@@ -27,22 +24,26 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     delta: dict[str, Any] = {}
     faults: list[Fault] = []
     for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals or not name:
-            raise InvalidRequest(f"{shorten(assignment)} is no FIELD=VALUE")
+        name, text = _split(assignment)
         if name in delta:
-            raise InvalidRequest(f"{name} stands twice")
-        wrong = unwritable(name)
-        value = wrong or _assigned(name, text)
+            raise InvalidRequest(f"field listed twice: {name}")
+        value = unwritable(name) or _value(name, text)
         if isinstance(value, Wrong):
             faults.append(Fault("", name, value.code, value.reason))
         delta[name] = value
     if faults:
-        raise InvalidData(count(len(faults), "problem") + ", nothing was saved", details=faults)
+        raise InvalidData(f"{count(len(faults), 'problem')}, nothing was saved", details=faults)
     return delta
 
 
-def _assigned(name: str, text: str) -> Any:
+def _split(assignment: str) -> tuple[str, str]:
+    name, equals, text = assignment.partition("=")
+    if not equals or not name:
+        raise InvalidRequest(f"not a FIELD=VALUE: {shorten(assignment)}")
+    return name, text
+
+
+def _value(name: str, text: str) -> Any:
     known = FIELDS[name]
     if text == "" and known.kind is Kind.TEXT and known.default == "":
         return ""

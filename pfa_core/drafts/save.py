@@ -1,35 +1,61 @@
-"""Drafts: changed fields saved over records, privately, until they are committed or discarded."""
+"""Saves: changed fields of records as drafts, private until they are committed."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
-from psycopg import Connection
-
 from pfa_core import exact_json
-from pfa_core.authorization import authorize, require_fields
-from pfa_core.drafts.save_plan import SaveOptions, SaveResult, Saving
-from pfa_core.errors import (
-    Fault,
-    InvalidRequest,
-    NotFound,
-)
-from pfa_core.model.delta import Change
-from pfa_core.model.principal import Principal
+from pfa_core.authorization import require_fields
+from pfa_core.drafts.current import CurrentRecord
+from pfa_core.drafts.save_faults import clean_changes, in_input_order, refusal
+from pfa_core.drafts.save_plan import Plan, Saved, SaveOptions, plan_changes
+from pfa_core.drafts.save_write import write_drafts
+from pfa_core.errors import Fault, InvalidRequest, NotFound
+from pfa_core.model.delta import RULED, Change
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.rights import Operation
-from pfa_core.store.database import Database
-from pfa_core.store.reads import merged as records
+from pfa_core.operation import Tx, writes
+from pfa_core.store import mirror, modifications
+from pfa_core.store.modifications import by_record
+from pfa_core.store.reads import merged
 from pfa_core.store.suggestions import nearest
 
 MAX_SESSION = 200
 
 
+@dataclass(frozen=True, slots=True)
+class SaveResult:
+    """The drafts saved, in PFA id order, and the faults of those that were not.
+
+    `sessions` holds the number of drafts in each session, the largest first, since existing drafts keep
+    theirs; `session_id` is the first of them.
+    """
+
+    session_id: str
+    saved: list[Saved]
+    errors: list[Fault]
+    sessions: Mapping[str, int] = field(default_factory=dict)
+
+
+def _check_save(
+    changes: Sequence[Change],
+    *,
+    session_id: str | None = None,
+    faults: Sequence[Fault] = (),
+    **_: object,
+) -> None:
+    if not changes and not faults:
+        raise InvalidRequest("nothing to save")
+    require_session(session_id)
+
+
+@writes(Operation.SAVE, own=True, check=_check_save)
 def save(
-    db: Database,
-    principal: Principal,
+    tx: Tx,
     changes: Sequence[Change],
     *,
     session_id: str | None = None,
@@ -42,39 +68,37 @@ def save(
 ) -> SaveResult:
     """Save deltas as drafts, all or none.
 
-    A delta is added to the record's draft (`old ‖ new`), with version + 1; the same content again
-    is `unchanged`. The rules hold for the merged record.
+    A delta is merged into the record's draft (`old ‖ new`), with version + 1; the same content again
+    is `unchanged`. The rules are checked on the merged record.
 
     Args:
-        session_id: Groups the drafts; made up when None. An existing draft keeps its session then.
-        faults: What was found wrong while the changes were read; reported with the others.
-        source: What messages call the input.
+        session_id: Groups the drafts; a fresh one when None. An existing draft keeps its session then.
+        replace: The delta replaces that of the draft.
+        move: Drafts of other sessions move into this one.
+        partial: Save the valid changes when others are not.
+        faults: Those found while the changes were read; reported with the others.
+        source: The name of the input in messages.
 
     Returns:
-        What was saved; with `partial` also the faults of what was not.
+        The saved drafts; with `partial` also the faults of the others.
 
     Raises:
         InvalidData: Faults, all of them in `details`; nothing was saved. When every fault is of
             one of these kinds: NotFound, VersionConflict, SessionMismatch instead.
         PermissionDenied: A field that the principal may not write.
     """
-    options = SaveOptions(replace, move, partial)
-    if not changes and not faults:
-        raise InvalidRequest("there is nothing to save")
-    _require_session(session_id)
-
-    def work(conn: Connection[Any]) -> SaveResult:
-        member = authorize(conn, principal, Operation.SAVE, writing=True)
-        require_fields(principal, member, _fields_of(changes), Operation.SAVE)
-        saving = Saving(db, principal, session_id, options, source)
-        return saving.run(conn, changes, faults)
-
-    return db.transact(work, dry_run=dry_run)
+    require_fields(tx.principal, tx.member, _fields_of(changes), tx.operation)
+    options = SaveOptions(session_id=session_id, replace=replace, move=move, partial=partial)
+    return save_changes(tx, changes, options, faults=faults, source=source)
 
 
+def _check_set(*_: object, session_id: str | None = None, **__: object) -> None:
+    require_session(session_id)
+
+
+@writes(Operation.SET_FIELDS, own=True, check=_check_set)
 def set_fields(
-    db: Database,
-    principal: Principal,
+    tx: Tx,
     filters: Filters,
     delta: Mapping[str, Any],
     *,
@@ -85,64 +109,99 @@ def set_fields(
     dry_run: bool = False,
 ) -> SaveResult:
     """Save the same delta over every matching record; ids that do not exist are faults."""
-
-    def changes(conn: Connection[Any]) -> list[Change]:
-        ids = matching_ids(conn, principal, filters)
-        return [Change(pfa_id, delta, reason) for pfa_id in ids]
-
-    options = SaveOptions(move=move, partial=partial)
-    written = (Operation.SET_FIELDS, tuple(delta))
-    return save_over(db, principal, filters, changes, session_id, options, written, dry_run=dry_run)
+    require_fields(tx.principal, tx.member, tuple(delta), tx.operation)
+    changes = [Change(pfa_id, delta, reason) for pfa_id in matching_ids(tx, filters)]
+    options = SaveOptions(session_id=session_id, move=move, partial=partial)
+    return save_found(tx, filters, changes, options)
 
 
-def save_over(
-    db: Database,
-    principal: Principal,
+def save_found(
+    tx: Tx,
     filters: Filters,
-    changes: Any,
-    session_id: str | None,
+    changes: Sequence[Change],
     options: SaveOptions,
-    written: tuple[Operation, Sequence[str]],
     *,
-    dry_run: bool,
+    faults: Sequence[Fault] = (),
 ) -> SaveResult:
-    """Save what `changes` finds, by an operation that writes these fields."""
-    _require_session(session_id)
+    """Save the changes of the records that filters matched.
 
-    def work(conn: Connection[Any]) -> SaveResult:
-        operation, fields = written
-        member = authorize(conn, principal, operation, writing=True)
-        require_fields(principal, member, fields, operation)
-        found = changes(conn)
-        wanted, faults = found if isinstance(found, tuple) else (found, [])
-        if not wanted and not faults:
-            near = nearest(conn, principal, filters)
-            raise NotFound("no record matches; nothing was saved", hint=near)
-        return Saving(db, principal, session_id, options, "").run(conn, wanted, faults)
+    Raises:
+        NotFound: They matched none.
+    """
+    if not changes and not faults:
+        near = nearest(tx.conn, tx.principal, filters)
+        raise NotFound("no record matches, nothing was saved", hint=near)
+    return save_changes(tx, changes, options, faults=faults)
 
-    return db.transact(work, dry_run=dry_run)
+
+def save_changes(
+    tx: Tx,
+    changes: Sequence[Change],
+    options: SaveOptions,
+    *,
+    faults: Sequence[Fault] = (),
+    source: str = "",
+) -> SaveResult:
+    """Save changes within a transaction, all or, with `partial`, the valid ones."""
+    at = tx.now()
+    session = options.session_id or _new_session(at, tx)
+    cleaned, invalid = clean_changes(changes)
+    records = _lock_current(tx, cleaned)
+    plans, refused = plan_changes(
+        cleaned, records, options, organization_id=tx.organization_id, session_id=session
+    )
+    found = in_input_order([*faults, *invalid, *refused], changes)
+    if found and not (options.partial and plans):
+        done = "restored" if tx.operation is Operation.RESTORE else "saved"
+        raise refusal(found, done, source)
+    return _result(session, plans, write_drafts(tx, plans, at), found)
+
+
+def matching_ids(tx: Tx, filters: Filters) -> list[str]:
+    """Return the ids that match; ids given alone are returned unread, so that unknown ones are faults."""
+    if filters.id and replace(filters, id=()) == Filters():
+        return list(dict.fromkeys(filters.id))
+    return [row[0] for row in merged.stream(tx.conn, tx.principal, Query(filters), limit=None)]
+
+
+def require_session(session_id: str | None) -> None:
+    """Refuse a session id that is empty, too long or cannot be stored.
+
+    Raises:
+        InvalidRequest: It is.
+    """
+    if session_id is None:
+        return
+    if not session_id.strip() or len(session_id) > MAX_SESSION:
+        raise InvalidRequest(f"`session_id` must have 1 to {MAX_SESSION} characters")
+    try:
+        exact_json.refuse_unstorable(session_id)
+    except exact_json.JsonFault as fault:
+        raise InvalidRequest(f"`session_id` cannot be stored: {fault.reason}") from None
+
+
+def _lock_current(tx: Tx, changes: Sequence[Change]) -> dict[str, CurrentRecord]:
+    """Lock the records and the caller's modifications of them; read only the fields that matter."""
+    ids = sorted({change.pfa_id for change in changes})
+    fields = sorted(RULED.union(*(change.delta for change in changes)))
+    rows = mirror.lock_fields(tx.conn, tx.organization_id, ids, fields)
+    stacks = by_record(modifications.of_records(tx.conn, tx.principal, ids))
+    return {pfa_id: CurrentRecord(row, stacks.get(pfa_id, ())) for pfa_id, row in rows.items()}
+
+
+def _result(
+    session: str, plans: Sequence[Plan], saved: list[Saved], faults: list[Fault]
+) -> SaveResult:
+    sessions = dict(Counter(plan.session_id for plan in plans).most_common())
+    return SaveResult(next(iter(sessions), session), saved, faults, sessions)
 
 
 def _fields_of(changes: Iterable[Change]) -> list[str]:
-    """The names in the deltas; what is no delta at all is told with the other faults."""
+    """Return the names in the deltas; a delta that is not an object becomes a fault later."""
     deltas = [change.delta for change in changes if isinstance(change.delta, Mapping)]
     return list(dict.fromkeys(name for delta in deltas for name in delta))
 
 
-def matching_ids(conn: Connection[Any], principal: Principal, filters: Filters) -> list[str]:
-    """The ids that match; ids named outright stay even where they match nothing, to be reported."""
-    if filters.id and replace(filters, id=()) == Filters():
-        return list(dict.fromkeys(filters.id))
-    query = Query(filters)
-    return [row[0] for row in records.stream(conn, principal, query, limit=None)]
-
-
-def _require_session(session_id: str | None) -> None:
-    if session_id is None:
-        return
-    if not session_id.strip() or len(session_id) > MAX_SESSION:
-        raise InvalidRequest(f"a session id has 1 to {MAX_SESSION} characters")
-    try:
-        exact_json.refuse_unstorable(session_id)
-    except exact_json.JsonFault as fault:
-        raise InvalidRequest(f"the session id cannot be stored: {fault.reason}") from None
+def _new_session(at: datetime, tx: Tx) -> str:
+    """Return a fresh session id: the time, and four characters of a fresh id for uniqueness."""
+    return f"s-{at:%Y%m%d-%H%M%S}-{tx.new_id()[-4:]}"

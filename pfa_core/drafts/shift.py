@@ -1,34 +1,36 @@
-"""Forecast dates of drafts moved by days."""
+"""Forecast dates of drafts, shifted by days."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
 
-from psycopg import Connection
-
-from pfa_core.drafts.save import matching_ids, save_over
-from pfa_core.drafts.save_plan import SaveOptions, SaveResult
-from pfa_core.errors import (
-    Fault,
-    FaultCode,
-    InvalidRequest,
-)
+from pfa_core.authorization import require_fields
+from pfa_core.drafts.save import SaveResult, matching_ids, require_session, save_found
+from pfa_core.drafts.save_plan import SaveOptions
+from pfa_core.errors import Fault, FaultCode, InvalidRequest
 from pfa_core.model.delta import Change, Record, merge
-from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
+from pfa_core.operation import Tx, writes
 from pfa_core.store import mirror, modifications
-from pfa_core.store.database import Database
 from pfa_core.store.modifications import by_record
 
+MAX_DAYS = 36_500
 _SHIFTED = ("forecastStart", "forecastEnd")
 
 
+def _check_shift(
+    _filters: Filters, days: int, *, session_id: str | None = None, **_: object
+) -> None:
+    if not days or abs(days) > MAX_DAYS:
+        raise InvalidRequest(f"cannot shift by {days} days")
+    require_session(session_id)
+
+
+@writes(Operation.SHIFT, own=True, check=_check_shift)
 def shift(
-    db: Database,
-    principal: Principal,
+    tx: Tx,
     filters: Filters,
     days: int,
     *,
@@ -38,58 +40,58 @@ def shift(
     partial: bool = False,
     dry_run: bool = False,
 ) -> SaveResult:
-    """Move both forecast dates of every matching record by whole days, back when negative.
+    """Shift both forecast dates of every matching record by whole days, earlier when negative.
 
-    Actualized records are refused: their start is history (BUSINESS_RULE_VIOLATION); filter them
+    Actualized records are refused, since their start is a fact (BUSINESS_RULE_VIOLATION); filter them
     out, or keep the others with `partial`.
     """
-    if not days or abs(days) > 36_500:
-        raise InvalidRequest(f"cannot shift by {days} days")
-
-    def changes(conn: Connection[Any]) -> tuple[list[Change], list[Fault]]:
-        ids = matching_ids(conn, principal, filters)
-        # Locked before they are read: else a pull in between would be shifted back unseen.
-        rows = mirror.lock_records(conn, principal.organization_id, ids)
-        stacks = by_record(modifications.active(conn, principal, ids))
-        merged = {
-            pfa_id: merge(row.data, *(item.delta for item in stacks.get(pfa_id, [])))
-            for pfa_id, row in rows.items()
-        }
-        return _shifted(ids, merged, days, reason)
-
-    options = SaveOptions(move=move, partial=partial)
-    written = (Operation.SHIFT, _SHIFTED)
-    return save_over(db, principal, filters, changes, session_id, options, written, dry_run=dry_run)
+    require_fields(tx.principal, tx.member, _SHIFTED, tx.operation)
+    ids = matching_ids(tx, filters)
+    changes, faults = _shift_all(ids, _lock_merged(tx, ids), days, reason)
+    options = SaveOptions(session_id=session_id, move=move, partial=partial)
+    return save_found(tx, filters, changes, options, faults=faults)
 
 
-def _shifted(
+def _lock_merged(tx: Tx, ids: Sequence[str]) -> dict[str, Record]:
+    """Lock the records, then read them: the values of a pull in between would be overwritten unseen."""
+    rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
+    stacks = by_record(modifications.active(tx.conn, tx.principal, ids))
+    return {
+        pfa_id: merge(row.data, *(item.delta for item in stacks.get(pfa_id, [])))
+        for pfa_id, row in rows.items()
+    }
+
+
+def _shift_all(
     ids: Sequence[str], records: Mapping[str, Record], days: int, reason: str | None
 ) -> tuple[list[Change], list[Fault]]:
     changes: list[Change] = []
     faults: list[Fault] = []
     for pfa_id in ids:
-        merged = records.get(pfa_id, {})
-        if merged.get("isActualized"):
-            faults.append(
-                Fault(
-                    pfa_id,
-                    "forecastStart",
-                    FaultCode.BUSINESS_RULE_VIOLATION,
-                    "is actualized: its start is history; --no-actualized leaves such records out",
-                )
-            )
-            continue
-        try:
-            delta = {
-                name: (date.fromisoformat(merged[name]) + timedelta(days)).isoformat()
-                for name in _SHIFTED
-                if merged.get(name)
-            }
-        except OverflowError:
-            faults.append(
-                Fault(pfa_id, "forecastStart", FaultCode.INVALID_RANGE, "would leave the calendar")
-            )
-            continue
-        if delta or not merged:
-            changes.append(Change(pfa_id, delta or {"forecastStart": None}, reason))
+        shifted = _shift_one(pfa_id, records.get(pfa_id), days, reason)
+        if isinstance(shifted, Change):
+            changes.append(shifted)
+        elif shifted:
+            faults.append(shifted)
     return changes, faults
+
+
+def _shift_one(
+    pfa_id: str, record: Record | None, days: int, reason: str | None
+) -> Change | Fault | None:
+    """Return the change of a record; a fault where it cannot be; None where it has no dates."""
+    if not record:  # any change will do: the save refuses a record that does not exist
+        return Change(pfa_id, {"forecastStart": None}, reason)
+    if record.get("isActualized"):
+        message = "actualized: dates cannot be shifted; leave it out with `actualized=False`"
+        return Fault(pfa_id, "forecastStart", FaultCode.BUSINESS_RULE_VIOLATION, message)
+    try:
+        delta = {name: _later(record[name], days) for name in _SHIFTED if record.get(name)}
+    except OverflowError:
+        message = "would leave the years 1 to 9999"
+        return Fault(pfa_id, "forecastStart", FaultCode.INVALID_RANGE, message)
+    return Change(pfa_id, delta, reason) if delta else None
+
+
+def _later(day: str, days: int) -> str:
+    return (date.fromisoformat(day) + timedelta(days)).isoformat()

@@ -1,98 +1,91 @@
-"""Fields taken out of drafts."""
+"""Fields removed from drafts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from psycopg import Connection
-
-from pfa_core.authorization import authorize
+from pfa_core.drafts.current import CurrentRecord
 from pfa_core.drafts.save import matching_ids
-from pfa_core.drafts.save_plan import Saved, count
-from pfa_core.errors import (
-    InvalidData,
-    InvalidRequest,
-    NoDrafts,
-    NotFound,
-)
+from pfa_core.drafts.save_faults import count
+from pfa_core.drafts.save_plan import Saved, SaveStatus
+from pfa_core.errors import Fault, InvalidData, InvalidRequest, NoDrafts, NotFound
 from pfa_core.model.audit import Action
-from pfa_core.model.delta import check, merge, unwritable
-from pfa_core.model.modification import State
-from pfa_core.model.principal import Principal
+from pfa_core.model.delta import check, unwritable
+from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
+from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, mirror, modifications, overlays
-from pfa_core.store.database import Database
 from pfa_core.store.modifications import DraftUpdate, ModificationRow, by_record
 from pfa_core.store.suggestions import nearest
 
 
 @dataclass(frozen=True, slots=True)
 class UnsetResult:
-    """Drafts that lost fields, records whose draft vanished with its last field, and records in
-    whose draft none of the fields stood."""
+    """Drafts that lost fields, and PFA ids.
+
+    `emptied`: of the drafts that were removed with their last field. `unchanged`: of those without any of
+    the fields.
+    """
 
     unset: list[Saved]
     emptied: list[str]
     unchanged: list[str]
 
 
-def unset_fields(
-    db: Database,
-    principal: Principal,
-    filters: Filters,
-    fields: Sequence[str],
-    *,
-    dry_run: bool = False,
-) -> UnsetResult:
-    """Take fields out of the drafts of the matching records; a draft without fields vanishes.
-
-    Raises:
-        InvalidRequest: No field, or one that cannot stand in a draft.
-        NoDrafts: None of the records has a draft.
-    """
+def _check_unset(_filters: Filters, fields: Sequence[str], **_: object) -> None:
     for name in fields:
         wrong = unwritable(name)
         if wrong:
-            raise InvalidRequest(f"{name} {wrong.reason}")
+            raise InvalidRequest(f"{name}: {wrong.reason}")
     if not fields:
-        raise InvalidRequest("name at least one field")
-
-    def work(conn: Connection[Any]) -> UnsetResult:
-        authorize(conn, principal, Operation.UNSET_FIELDS, writing=True)
-        ids = matching_ids(conn, principal, filters)
-        locked = mirror.lock_records(conn, principal.organization_id, ids)
-        lost = [pfa_id for pfa_id in filters.id if pfa_id not in locked and pfa_id in ids]
-        if lost:
-            raise NotFound(f"{lost[0]!r} is no record or field, nothing was changed")
-        stacks = by_record(modifications.of_records(conn, principal, list(locked)))
-        rows = [row for stack in stacks.values() for row in stack if row.state == State.DRAFT]
-        if not rows:
-            near = nearest(conn, principal, filters)
-            raise NoDrafts(
-                "none of these records has a draft of yours", hint=near or "type: pfa draft list"
-            )
-        _require_valid_rest(rows, locked, stacks, frozenset(fields))
-        return _unset(conn, db, principal, rows, frozenset(fields))
-
-    return db.transact(work, dry_run=dry_run)
+        raise InvalidRequest("no field given", hint="give at least one in `fields`")
 
 
-def _require_valid_rest(
-    drafts: Sequence[ModificationRow],
-    rows: Mapping[str, mirror.MirrorRow],
-    stacks: Mapping[str, Sequence[ModificationRow]],
-    fields: frozenset[str],
-) -> None:
-    """What stays in a draft must still make a valid record."""
-    faults = []
-    for draft in drafts:
-        earlier = [row.delta for row in stacks[draft.pfa_id] if row.state != State.DRAFT]
-        current = merge(rows[draft.pfa_id].data, *earlier)
-        if fields & draft.delta.keys():
-            faults += check(draft.pfa_id, current, _without(draft.delta, fields))
+@writes(Operation.UNSET_FIELDS, own=True, check=_check_unset)
+def unset_fields(
+    tx: Tx, filters: Filters, fields: Sequence[str], *, dry_run: bool = False
+) -> UnsetResult:
+    """Remove fields from the drafts of the matching records; a draft without fields is removed.
+
+    Raises:
+        InvalidRequest: No field, or one that no draft can hold.
+        NoDrafts: None of the records has a draft.
+        InvalidData: What stays in a draft does not make a valid record.
+    """
+    names = frozenset(fields)
+    records = _lock_drafted(tx, filters)
+    drafts = [item.draft for item in records if item.draft]
+    if not drafts:
+        near = nearest(tx.conn, tx.principal, filters)
+        raise NoDrafts(
+            "none of these records has a draft of yours", hint=near or "type: pfa draft list"
+        )
+    _require_valid_rest(records, names)
+    return _unset(tx, drafts, names)
+
+
+def _lock_drafted(tx: Tx, filters: Filters) -> list[CurrentRecord]:
+    """Lock the matching records and the caller's modifications of them; return those that have any."""
+    ids = matching_ids(tx, filters)
+    rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
+    lost = [pfa_id for pfa_id in filters.id if pfa_id not in rows and pfa_id in ids]
+    if lost:
+        raise NotFound(f"not a record, nor a field: {lost[0]!r}, nothing was changed")
+    stacks = by_record(modifications.of_records(tx.conn, tx.principal, list(rows)))
+    return [CurrentRecord(rows[pfa_id], stack) for pfa_id, stack in stacks.items()]
+
+
+def _require_valid_rest(records: Sequence[CurrentRecord], fields: frozenset[str]) -> None:
+    """Refuse to leave an invalid record behind."""
+    faults: list[Fault] = []
+    for item in records:
+        if item.draft and fields & item.draft.delta.keys():
+            rest = _without(item.draft.delta, fields)
+            faults += check(item.row.pfa_id, item.without_draft(), rest)
     if faults:
         raise InvalidData(
             f"{count(len(faults), 'problem')}, nothing was changed",
@@ -101,50 +94,55 @@ def _require_valid_rest(
         )
 
 
-def _unset(
-    conn: Connection[Any],
-    db: Database,
-    principal: Principal,
-    drafts: Sequence[ModificationRow],
-    fields: frozenset[str],
-) -> UnsetResult:
+def _unset(tx: Tx, drafts: Sequence[ModificationRow], fields: frozenset[str]) -> UnsetResult:
     touched = [draft for draft in drafts if fields & draft.delta.keys()]
     emptied = [draft for draft in touched if draft.delta.keys() <= fields]
     shrunk = [draft for draft in touched if not draft.delta.keys() <= fields]
-    at = db.clock()
-    updates = [
-        DraftUpdate(
-            draft.modification_id,
-            draft.session_id,
-            _without(draft.delta, fields),
-            _without(draft.base, fields),
-            None,
-            draft.version,
-        )
-        for draft in shrunk
-    ]
-    modifications.update_drafts(conn, principal, updates, at)
-    modifications.delete_drafts(conn, principal, [draft.modification_id for draft in emptied])
-    overlays.refresh_overlays(conn, principal, [draft.pfa_id for draft in touched])
+    at = tx.now()
+    updates = [_update(draft, fields) for draft in shrunk]
+    modifications.update_drafts(tx.conn, tx.principal, updates, at)
+    modifications.delete_drafts(tx.conn, tx.principal, [item.modification_id for item in emptied])
+    overlays.refresh_overlays(tx.conn, tx.principal, [draft.pfa_id for draft in touched])
+    _audit(tx, touched, fields, at)
+    return UnsetResult(
+        unset=[_saved(draft) for draft in shrunk],
+        emptied=[draft.pfa_id for draft in emptied],
+        unchanged=[draft.pfa_id for draft in drafts if not fields & draft.delta.keys()],
+    )
+
+
+def _update(draft: ModificationRow, fields: frozenset[str]) -> DraftUpdate:
+    return DraftUpdate(
+        modification_id=draft.modification_id,
+        session_id=draft.session_id,
+        delta=_without(draft.delta, fields),
+        base=_without(draft.base, fields),
+        change_reason=None,
+        version=draft.version,
+    )
+
+
+def _audit(tx: Tx, drafts: Sequence[ModificationRow], fields: frozenset[str], at: datetime) -> None:
     entries = [
         audit.Entry(
-            str(db.new_id()),
-            draft.pfa_id,
-            draft.modification_id,
-            draft.session_id,
+            entry_id=tx.new_id(),
+            pfa_id=draft.pfa_id,
+            modification_id=draft.modification_id,
+            session_id=draft.session_id,
             before=draft.delta,
             after=_without(draft.delta, fields) or None,
         )
-        for draft in touched
+        for draft in drafts
     ]
-    audit.write(conn, principal.organization_id, principal.user_id, Action.UNSET, at, entries)
-    return UnsetResult(
-        [
-            Saved(draft.pfa_id, draft.modification_id, draft.version + 1, "updated")
-            for draft in shrunk
-        ],
-        [draft.pfa_id for draft in emptied],
-        [draft.pfa_id for draft in drafts if draft not in touched],
+    tx.audit(Action.UNSET, entries, at=at)
+
+
+def _saved(draft: ModificationRow) -> Saved:
+    return Saved(
+        PfaId(draft.pfa_id),
+        ModificationId(draft.modification_id),
+        draft.version + 1,
+        SaveStatus.UPDATED,
     )
 
 

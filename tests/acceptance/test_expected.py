@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import pfa_core
-import pfa_core.drafts.save_plan
 from pfa_core import Filters, Query, errors
+from pfa_core.drafts.save import SaveResult
 from pfa_core.model.figures import Figures, PhaseCost, Stats
 from tests.factories import World, a_world
 
@@ -24,7 +24,7 @@ def expected(shared: Path) -> dict[str, Any]:
     return json.loads((shared / "expected.json").read_text("utf-8"))
 
 
-def save(world: World, path: Path) -> pfa_core.drafts.save_plan.SaveResult:
+def save(world: World, path: Path) -> SaveResult:
     file = pfa_core.read_delta_file(str(path))
     return pfa_core.save(
         world.db,

@@ -145,7 +145,7 @@ def test_of_very_many_problems_a_hundred_are_shown(ready: Pfa, tmp_path: Path) -
     ran = ready("draft", "save", str(file))
     assert ran.code == 6
     assert "  and 20 more (20 NOT_FOUND); all of them: --error-format json" in ran.err
-    assert ran.err.count("is no record of HOLNG") == 100
+    assert ran.err.count("not found in HOLNG") == 100
     asked = ready("draft", "save", str(file), "--error-format", "json")
     assert len(json.loads(asked.err)["error"]["details"]) == 120
 

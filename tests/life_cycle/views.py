@@ -6,7 +6,7 @@ from typing import Any
 
 import pfa_core
 from pfa_core import Filters, Query
-from pfa_core.drafts.save_plan import SaveResult
+from pfa_core.drafts.save import SaveResult
 from pfa_core.errors import PfaError
 from pfa_core.model.delta import Change
 from pfa_core.model.figures import Stats

@@ -1,0 +1,30 @@
+"""A record as a transaction finds it: the mirror row and the caller's modifications."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pfa_core.model.delta import merge
+from pfa_core.model.modification import State
+from pfa_core.store.mirror import MirrorRow
+from pfa_core.store.modifications import ModificationRow
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentRecord:
+    """A mirror row and the caller's active modifications of the record, the draft last."""
+
+    row: MirrorRow
+    stack: Sequence[ModificationRow]
+
+    @property
+    def draft(self) -> ModificationRow | None:
+        """Return the caller's draft of the record."""
+        return next((item for item in self.stack if item.state == State.DRAFT), None)
+
+    def without_draft(self) -> dict[str, Any]:
+        """Return the record without the draft: mirror ‖ commitments."""
+        commitments = (item.delta for item in self.stack if item.state != State.DRAFT)
+        return merge(self.row.data, *commitments)

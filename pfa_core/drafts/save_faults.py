@@ -1,0 +1,99 @@
+"""The faults of a save: invalid changes, their order in reports, the error they make."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pfa_core import exact_json
+from pfa_core.errors import (
+    Fault,
+    FaultCode,
+    InvalidData,
+    NotFound,
+    PfaError,
+    SessionMismatch,
+    VersionConflict,
+)
+from pfa_core.model.delta import Change, clean
+
+_LAST_NUMBER = re.compile(r"\d+$")
+_SHARED_CODES: Mapping[str, type[PfaError]] = {
+    FaultCode.NOT_FOUND: NotFound,
+    FaultCode.VERSION_CONFLICT: VersionConflict,
+    FaultCode.SESSION_MISMATCH: SessionMismatch,
+}
+
+
+def clean_changes(changes: Sequence[Change]) -> tuple[list[Change], list[Fault]]:
+    """Return the changes whose fields are valid, each record once, and the faults of the others."""
+    times = Counter(change.pfa_id for change in changes)
+    valid: list[Change] = []
+    faults: list[Fault] = []
+    reported: set[str] = set()
+    for change in changes:
+        delta, found = _clean(change)
+        number = times[change.pfa_id]
+        if number > 1 and change.pfa_id not in reported:
+            reported.add(change.pfa_id)
+            found.append(
+                fault_of(change, "pfaId", FaultCode.DUPLICATE_RECORD, f"listed {number} times")
+            )
+        faults += placed(found, change)
+        if not found and number == 1:
+            valid.append(replace(change, delta=delta))
+    return valid, faults
+
+
+def in_input_order(faults: Iterable[Fault], changes: Sequence[Change]) -> list[Fault]:
+    """Sort faults by their place in the input where it has places, else by their change."""
+    places = {change.pfa_id: place for place, change in reversed(list(enumerate(changes)))}
+
+    def place(fault: Fault) -> int:
+        number = _LAST_NUMBER.search(fault.position)
+        return int(number[0]) if number else places.get(fault.pfa_id, len(changes))
+
+    return sorted(faults, key=place)
+
+
+def refusal(faults: Sequence[Fault], done: str, source: str = "") -> PfaError:
+    """Return the error of faults: that of their code where they share one, else InvalidData.
+
+    Args:
+        done: What was not done: saved, restored.
+        source: The name of the input in the message; empty: none.
+    """
+    codes = {fault.code for fault in faults}
+    kind = _SHARED_CODES.get(next(iter(codes)), InvalidData) if len(codes) == 1 else InvalidData
+    place = f" in {source}" if source else ""
+    return kind(f"{count(len(faults), 'problem')}{place}, nothing was {done}", details=faults)
+
+
+def count(number: int, noun: str) -> str:
+    """Return `3 problems`, `1 problem`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _clean(change: Change) -> tuple[dict[str, Any], list[Fault]]:
+    delta, faults = clean(change.pfa_id, change.delta)
+    if not isinstance(change.change_reason, str | None):
+        faults.append(fault_of(change, "changeReason", FaultCode.INVALID_TYPE, "must be a text"))
+    try:
+        exact_json.refuse_texts((change.pfa_id, change.change_reason, *delta.values()))
+    except exact_json.JsonFault as fault:
+        shown = change.pfa_id.replace("\0", "\\0")
+        faults.append(Fault(shown, "", FaultCode.INVALID_TYPE, fault.reason))
+    return delta, faults
+
+
+def fault_of(change: Change, name: str, code: FaultCode, message: str) -> Fault:
+    """Return a fault of one field of the change; of all of it where the name is empty."""
+    return Fault(change.pfa_id, name, code, message)
+
+
+def placed(faults: Iterable[Fault], change: Change) -> list[Fault]:
+    """Return the faults with the place of their change in the input."""
+    return [replace(fault, position=change.position) for fault in faults]

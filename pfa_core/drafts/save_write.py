@@ -1,0 +1,92 @@
+"""The writes of a save: drafts, overlays, audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pfa_core.drafts.save_plan import DraftUpdatePlan, NewDraftPlan, Plan, Saved, SaveStatus
+from pfa_core.model.audit import Action
+from pfa_core.model.ids import ModificationId, PfaId
+from pfa_core.operation import Tx
+from pfa_core.store import audit, modifications, overlays
+from pfa_core.store.modifications import NewDraft
+
+
+def write_drafts(tx: Tx, plans: Sequence[Plan], at: datetime) -> list[Saved]:
+    """Store planned drafts, their overlays and their audit entries; return them in PFA id order."""
+    new = [plan for plan in plans if isinstance(plan, NewDraftPlan)]
+    known = [plan for plan in plans if isinstance(plan, DraftUpdatePlan)]
+    changed = [plan for plan in known if plan.changed]
+    inserts = [plan.row(tx.new_id()) for plan in new]
+    modifications.insert_drafts(tx.conn, tx.principal, inserts, at)
+    modifications.update_drafts(tx.conn, tx.principal, [plan.row() for plan in changed], at)
+    _put_overlays(tx, new, [row.modification_id for row in inserts], exist=False)
+    _put_overlays(tx, changed, [plan.draft.modification_id for plan in changed], exist=True)
+    _audit_new(tx, new, inserts, at)
+    tx.audit(Action.SAVE, [_entry(tx, plan) for plan in changed], at=at)
+    saved = [*map(_created, inserts), *map(_kept, known)]
+    return sorted(saved, key=lambda item: item.pfa_id)
+
+
+def _put_overlays(
+    tx: Tx, plans: Sequence[Plan], modification_ids: Sequence[str], *, exist: bool
+) -> None:
+    """Make the overlays of changed drafts; a record's only modification needs no merge of several."""
+    single, stacked = [], []
+    for plan, modification_id in zip(plans, modification_ids, strict=True):
+        if plan.only_modification:
+            single.append(modification_id)
+        else:
+            stacked.append(plan.pfa_id)
+    overlays.put_single_overlays(tx.conn, tx.principal, single, there=exist)
+    overlays.put_overlays(tx.conn, tx.principal, stacked, there=exist)
+
+
+def _audit_new(
+    tx: Tx, plans: Sequence[NewDraftPlan], inserts: Sequence[NewDraft], at: datetime
+) -> None:
+    pairs = list(zip(plans, inserts, strict=True))
+    restored = [_restored(tx, row, plan.restores) for plan, row in pairs if plan.restores]
+    saved = [row.modification_id for plan, row in pairs if not plan.restores]
+    tx.audit(Action.RESTORE, restored, at=at)
+    audit.write_of(tx.conn, tx.principal, Action.SAVE, at, saved, tx.db.new_id, before=False)
+
+
+def _restored(tx: Tx, row: NewDraft, entry_id: str) -> audit.Entry:
+    return audit.Entry(
+        entry_id=tx.new_id(),
+        pfa_id=row.pfa_id,
+        modification_id=row.modification_id,
+        session_id=row.session_id,
+        after=row.delta,
+        reason=f"restores entry {entry_id}",
+        restores=entry_id,
+    )
+
+
+def _entry(tx: Tx, plan: DraftUpdatePlan) -> audit.Entry:
+    return audit.Entry(
+        entry_id=tx.new_id(),
+        pfa_id=plan.pfa_id,
+        modification_id=plan.draft.modification_id,
+        session_id=plan.session_id,
+        before=plan.draft.delta,
+        after=plan.delta,
+        reason=plan.change_reason,
+    )
+
+
+def _created(row: NewDraft) -> Saved:
+    return _saved(row.pfa_id, row.modification_id, 1, SaveStatus.CREATED)
+
+
+def _kept(plan: DraftUpdatePlan) -> Saved:
+    status = SaveStatus.UPDATED if plan.changed else SaveStatus.UNCHANGED
+    return _saved(
+        plan.pfa_id, plan.draft.modification_id, plan.draft.version + plan.changed, status
+    )
+
+
+def _saved(pfa_id: str, modification_id: str, version: int, status: SaveStatus) -> Saved:
+    return Saved(PfaId(pfa_id), ModificationId(modification_id), version, status)
