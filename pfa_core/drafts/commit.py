@@ -1,35 +1,27 @@
-"""Drafts committed."""
+"""Committed drafts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from psycopg import Connection
-
-from pfa_core.authorization import authorize, may_write_all, require_fields
-from pfa_core.drafts.rebase import RecordConflict, Review, review
+from pfa_core.authorization import may_write_all, require_fields
+from pfa_core.drafts.rebase import Rebased, RecordConflict, rebase
 from pfa_core.drafts.selection import (
     Selection,
-    chosen,
     describe,
     modification_ids,
     require_selection,
+    select_drafts,
 )
-from pfa_core.errors import (
-    Fault,
-    FaultCode,
-    NoDrafts,
-    VersionConflict,
-)
+from pfa_core.errors import Fault, FaultCode, NoDrafts, VersionConflict
 from pfa_core.model.audit import Action
+from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.ownership import Ownership
-from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
+from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, leases, modifications, overlays
-from pfa_core.store.database import Database
 from pfa_core.store.modifications import Commitment, Mark, ModificationRow
 
 
@@ -37,16 +29,19 @@ from pfa_core.store.modifications import Commitment, Mark, ModificationRow
 class Committed:
     """A modification after commit or uncommit."""
 
-    pfa_id: str
-    modification_id: str
+    pfa_id: PfaId
+    modification_id: ModificationId
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommitResult:
-    """What was committed, in PFA id order; what stayed behind in conflict (only with `partial`); how
-    many modifications of the session had been committed before; the PFA ids whose drafts went
-    because PEMS has all their values by now; and every reason why a draft stayed behind."""
+    """The committed modifications, in PFA id order, and what became of the other drafts.
+
+    `conflicts`: those of drafts that stay behind (only with `partial`), `problems`: every reason why a
+    draft does. `already_committed`: the number of the session's modifications committed before.
+    `settled`: the PFA ids of drafts that were removed because PEMS has all their values.
+    """
 
     session_id: str | None
     committed: list[Committed]
@@ -56,9 +51,9 @@ class CommitResult:
     problems: list[Fault]
 
 
+@writes(Operation.COMMIT, own=True, check=require_selection)
 def commit(
-    db: Database,
-    principal: Principal,
+    tx: Tx,
     selection: Selection,
     *,
     partial: bool = False,
@@ -68,93 +63,100 @@ def commit(
     """Commit the principal's drafts, all or none.
 
     Committed modifications stay visible in the live merge and wait for the next push. A field
-    where PEMS already has the drafted value drops out; a draft of which nothing is left goes.
-    Committing a session that is committed already does nothing and says so.
+    where PEMS already has the drafted value drops out; a draft of which nothing is left is removed.
+    Committing a session that is committed already changes nothing; the result says so.
 
     Args:
         partial: Commit the others when some are in conflict or invalid by now.
-        ownership: Who has the last word on a field that PEMS changed too; without, a person is asked.
+        ownership: Whose value wins where PEMS changed the field too; None: every such field is a conflict.
 
     Raises:
         NoDrafts: Nothing of the principal's matches the selection.
         VersionConflict: A draft was saved again since the caller read it.
         BaselineConflict: PEMS changed a field that a draft changes too.
-        InvalidData: The baseline moved so that a merged record breaks a rule.
+        InvalidData: The baseline changed so that a merged record breaks a rule.
         PermissionDenied: A draft changes a field that the principal may not write (any more).
     """
-    require_selection(selection)
-
-    def work(conn: Connection[Any]) -> CommitResult:
-        member = authorize(conn, principal, Operation.COMMIT, writing=True)
-        drafts = modifications.drafts(conn, principal, **chosen(conn, principal, selection))
-        if not drafts:
-            return _nothing_to_commit(conn, principal, selection)
-        _require_versions(drafts, selection)
-        if not may_write_all(principal, member):
-            fields = modifications.fields_of(conn, principal, modification_ids(drafts))
-            require_fields(principal, member, fields, Operation.COMMIT)
-        as_drafted = modifications.up_to_date(conn, principal, drafts)
-        unmoved = [draft for draft in drafts if draft.modification_id in as_drafted]
-        moved = [draft for draft in drafts if draft.modification_id not in as_drafted]
-        rows = modifications.by_id(conn, principal, modification_ids(moved))
-        found = review(conn, principal, rows, ownership or Ownership())
-        if not partial:
-            found.raise_if_bad(len(drafts))
-        return _commit(conn, db, principal, unmoved, found, selection)
-
-    return db.transact(work, dry_run=dry_run)
+    drafts = select_drafts(tx, selection)
+    if not drafts:
+        return _nothing_to_commit(tx, selection)
+    _require_versions(drafts, selection)
+    _require_writable(tx, drafts)
+    unchanged = modifications.up_to_date(tx.conn, tx.principal, drafts)
+    up_to_date = [draft for draft in drafts if draft.modification_id in unchanged]
+    stale = [draft for draft in drafts if draft.modification_id not in unchanged]
+    rows = modifications.by_id(tx.conn, tx.principal, modification_ids(stale))
+    rebased = rebase(tx, rows, ownership or Ownership())
+    if not partial:
+        rebased.require_all_valid(len(drafts))
+    return _commit(tx, up_to_date, rebased, selection)
 
 
 def _commit(
-    conn: Connection[Any],
-    db: Database,
-    principal: Principal,
-    unmoved: Sequence[Mark],
-    found: Review,
-    selection: Selection,
+    tx: Tx, up_to_date: Sequence[Mark], rebased: Rebased, selection: Selection
 ) -> CommitResult:
-    # The database's clock: two computers of one user must not turn the order of commitment round.
-    at = leases.clock(conn)
-    modifications.commit_up_to_date(conn, principal, unmoved, at)
+    # The database's clock: clocks of a user's computers that differ must not reorder commitments.
+    at = leases.clock(tx.conn)
+    modifications.commit_up_to_date(tx.conn, tx.principal, up_to_date, at)
     commitments = [
-        Commitment(draft.modification_id, delta, draft.version) for draft, delta in found.good
+        Commitment(item.draft.modification_id, item.delta, item.draft.version)
+        for item in rebased.valid
     ]
-    modifications.commit_drafts(conn, principal, commitments, at)
-    done: list[Mark | ModificationRow] = [*unmoved, *(draft for draft, _ in found.good)]
+    modifications.commit_drafts(tx.conn, tx.principal, commitments, at)
+    done: list[Mark | ModificationRow] = [*up_to_date, *(item.draft for item in rebased.valid)]
     done.sort(key=lambda draft: draft.pfa_id)
-    audit.write_of(conn, principal, Action.COMMIT, at, modification_ids(done), db.new_id)
-    drop_drafts(conn, db, principal, Action.SETTLE, modification_ids(found.settled), at)
-    changed = [draft.pfa_id for draft, delta in found.good if delta != draft.delta]
-    settled = [draft.pfa_id for draft in found.settled]
-    overlays.refresh_overlays(conn, principal, [*changed, *settled])
+    audit.write_of(tx.conn, tx.principal, Action.COMMIT, at, modification_ids(done), tx.db.new_id)
+    remove_drafts(tx, Action.SETTLE, modification_ids(rebased.settled), at)
+    _refresh_overlays(tx, rebased)
     return CommitResult(
-        selection.session_id, raised(done), found.conflicts, 0, settled, found.problems()
+        session_id=selection.session_id,
+        committed=raised(done),
+        conflicts=rebased.conflicts,
+        already_committed=0,
+        settled=[draft.pfa_id for draft in rebased.settled],
+        problems=rebased.problems(),
     )
 
 
-def drop_drafts(
-    conn: Connection[Any],
-    db: Database,
-    principal: Principal,
-    action: Action,
-    modification_ids: Sequence[str],
-    at: datetime,
-) -> None:
-    """Delete drafts; the audit trail keeps what they said."""
-    audit.write_of(conn, principal, action, at, modification_ids, db.new_id, after=False)
-    modifications.delete_drafts(conn, principal, modification_ids)
+def _refresh_overlays(tx: Tx, rebased: Rebased) -> None:
+    """Rebuild the overlays of drafts that lost fields or are gone; those of others stay right."""
+    narrowed = [item.draft.pfa_id for item in rebased.valid if item.delta != item.draft.delta]
+    settled = [draft.pfa_id for draft in rebased.settled]
+    overlays.refresh_overlays(tx.conn, tx.principal, [*narrowed, *settled])
 
 
-def _nothing_to_commit(
-    conn: Connection[Any], principal: Principal, selection: Selection
-) -> CommitResult:
+def remove_drafts(tx: Tx, action: Action, modification_ids: Sequence[str], at: datetime) -> None:
+    """Delete drafts; the audit trail keeps their deltas."""
+    audit.write_of(tx.conn, tx.principal, action, at, modification_ids, tx.db.new_id, after=False)
+    modifications.delete_drafts(tx.conn, tx.principal, modification_ids)
+
+
+def raised(rows: Sequence[Mark | ModificationRow]) -> list[Committed]:
+    """Return the modifications with the version that a change of state has raised."""
+    return [
+        Committed(PfaId(row.pfa_id), ModificationId(row.modification_id), row.version + 1)
+        for row in rows
+    ]
+
+
+def _nothing_to_commit(tx: Tx, selection: Selection) -> CommitResult:
     if selection.session_id and not selection.ids:
-        states = modifications.states_of_session(conn, principal, selection.session_id)
+        states = modifications.states_of_session(tx.conn, tx.principal, selection.session_id)
         if states:
-            return CommitResult(selection.session_id, [], [], sum(states.values()), [], [])
-    raise NoDrafts(
-        f"no drafts of {principal.user_id} {describe(selection)}", hint="type: pfa status"
-    )
+            return CommitResult(
+                session_id=selection.session_id,
+                committed=[],
+                conflicts=[],
+                already_committed=sum(states.values()),
+                settled=[],
+                problems=[],
+            )
+    raise no_drafts(tx, selection)
+
+
+def no_drafts(tx: Tx, selection: Selection) -> NoDrafts:
+    """Return the error of a selection without drafts."""
+    return NoDrafts(f"no drafts of {tx.user_id} {describe(selection)}", hint="type: pfa status")
 
 
 def _require_versions(drafts: Sequence[Mark], selection: Selection) -> None:
@@ -164,7 +166,7 @@ def _require_versions(drafts: Sequence[Mark], selection: Selection) -> None:
             pfa_id,
             "expectedVersion",
             FaultCode.VERSION_CONFLICT,
-            f"the draft has version {found.get(pfa_id, 0)}, expected was {version}",
+            f"the draft has version {found.get(pfa_id, 0)}, expected {version}",
         )
         for pfa_id, version in selection.expected_versions.items()
         if found.get(pfa_id, 0) != version
@@ -175,6 +177,7 @@ def _require_versions(drafts: Sequence[Mark], selection: Selection) -> None:
         )
 
 
-def raised(rows: Sequence[Mark | ModificationRow]) -> list[Committed]:
-    """Return the modifications with the version that a change of state has raised."""
-    return [Committed(row.pfa_id, row.modification_id, row.version + 1) for row in rows]
+def _require_writable(tx: Tx, drafts: Sequence[Mark]) -> None:
+    if not may_write_all(tx.principal, tx.member):
+        fields = modifications.fields_of(tx.conn, tx.principal, modification_ids(drafts))
+        require_fields(tx.principal, tx.member, fields, tx.operation)

@@ -1,4 +1,4 @@
-"""Looking at one's own modifications: what is drafted, and what it changes and costs."""
+"""The caller's modifications, field by field, with their cost effect."""
 
 from __future__ import annotations
 
@@ -7,47 +7,46 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from psycopg import Connection
-
-from pfa_core.authorization import authorize
 from pfa_core.errors import NotFound
-from pfa_core.masking import Mask, mask_for
+from pfa_core.masking import Mask
 from pfa_core.model.delta import FieldChange, changes, merge
 from pfa_core.model.figures import Amount
+from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.kpi import ZERO, cents, forecast_money_days, money
 from pfa_core.model.modification import ModificationView, State
-from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.rights import Operation
+from pfa_core.operation import Tx, reads
 from pfa_core.store import mirror, modifications
-from pfa_core.store.database import Database
 from pfa_core.store.mirror import BaselineRow
 from pfa_core.store.modifications import ModificationRow
 from pfa_core.store.reads import merged
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiffEntry:
-    """One modification: each field before and after it, and what it does to the forecast cost.
+    """One modification: each field before and after it, and its effect on the forecast cost.
 
     "Before" is the baseline with the principal's earlier modifications of the record, so that the
     effects of all entries add up to the draft impact of the KPIs.
     """
 
-    pfa_id: str
-    modification_id: str
-    session_id: str
-    state: str
+    pfa_id: PfaId
+    modification_id: ModificationId
+    session_id: SessionId
+    state: State
     version: int
     changes: tuple[FieldChange, ...]
     cost_effect: Amount
     change_reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiffReport:
-    """Entries in PFA id order; the total effect is rounded once, at the end. Where `masked`, money and
-    its effects are None."""
+    """Entries in PFA id order; the total effect is rounded once, at the end.
+
+    Where `masked`, money and its effects are None.
+    """
 
     entries: list[DiffEntry]
     cost_effect: Amount
@@ -56,29 +55,37 @@ class DiffReport:
     masked: bool = False
 
 
-def list_drafts(db: Database, principal: Principal, filters: Filters) -> list[ModificationView]:
-    """The principal's modifications on matching records, in PFA id order.
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A modification, its record without it and with it."""
+
+    row: ModificationRow
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    def money_days(self) -> Decimal:
+        """Return the effect on the forecast, in money-days."""
+        return forecast_money_days(self.after) - forecast_money_days(self.before)
+
+
+@reads(Operation.LIST_DRAFTS)
+def list_drafts(tx: Tx, filters: Filters) -> list[ModificationView]:
+    """List the principal's modifications of matching records, in PFA id order.
 
     Drafts only, unless the filters name states.
     """
-    states = filters.state or (State.DRAFT,)
-
-    def work(conn: Connection[Any]) -> list[ModificationView]:
-        mask = mask_for(principal, authorize(conn, principal, Operation.LIST_DRAFTS))
-        rows, baseline = _living(conn, principal, filters)
-        return [
-            mask.view(modifications.view(row, baseline[row.pfa_id].data))
-            for row in rows
-            if row.state in states and (not filters.session or row.session_id in filters.session)
-        ]
-
-    return db.read(work)
+    of_drafts = replace(filters, state=filters.state or (State.DRAFT,))
+    rows, baseline = _active(tx, filters)
+    return [
+        tx.mask.view(modifications.view(row, baseline[row.pfa_id].data))
+        for row in rows
+        if _matches(row, of_drafts)
+    ]
 
 
-def diff(
-    db: Database, principal: Principal, filters: Filters, *, session_id: str | None = None
-) -> DiffReport:
-    """What the principal's living modifications change on matching records, field by field.
+@reads(Operation.DIFF)
+def diff(tx: Tx, filters: Filters, *, session_id: str | None = None) -> DiffReport:
+    """Compare matching records with and without the principal's active modifications.
 
     Args:
         session_id: Only the modifications of one session.
@@ -86,69 +93,73 @@ def diff(
     Raises:
         NotFound: The principal never had a session of that name, or discarded it.
     """
-    sessions = (session_id,) if session_id else filters.session
-
-    def work(conn: Connection[Any]) -> DiffReport:
-        mask = mask_for(principal, authorize(conn, principal, Operation.DIFF))
-        if session_id and not modifications.states_of_session(conn, principal, session_id):
-            raise NotFound(
-                f"{principal.user_id} has no session {session_id!r}",
-                hint="type: pfa status; a record's changes: pfa diff --id ID",
-            )
-        rows, baseline = _living(conn, principal, filters)
-        entries: list[DiffEntry] = []
-        exact = ZERO
-        for row, before, after in _stacked(rows, baseline):
-            wanted = not sessions or row.session_id in sessions
-            if wanted and (not filters.state or row.state in filters.state):
-                effect = forecast_money_days(after) - forecast_money_days(before)
-                exact += effect
-                entries.append(_entry(row, before, after, effect, mask))
-        count = len({entry.pfa_id for entry in entries})
-        total = mask.amount(cents(money(exact)))
-        fields = sum(len(entry.changes) for entry in entries)
-        return DiffReport(entries, total, count, fields, mask.hides)
-
-    return db.read(work)
+    if session_id:
+        _require_session(tx, session_id)
+        filters = replace(filters, session=(session_id,))
+    rows, baseline = _active(tx, filters)
+    matching = (step for step in _steps(rows, baseline) if _matches(step.row, filters))
+    return _report(matching, tx.mask)
 
 
-def _living(
-    conn: Connection[Any], principal: Principal, filters: Filters
-) -> tuple[list[ModificationRow], dict[str, BaselineRow]]:
-    """The living modifications of the records that match by value, and those records."""
+def _require_session(tx: Tx, session_id: str) -> None:
+    if not modifications.states_of_session(tx.conn, tx.principal, session_id):
+        raise NotFound(
+            f"{tx.user_id} has no session {session_id!r}",
+            hint="type: pfa status; a record's changes: pfa diff --id ID",
+        )
+
+
+def _active(tx: Tx, filters: Filters) -> tuple[list[ModificationRow], dict[str, BaselineRow]]:
+    """Read the caller's active modifications of the records that match by value, and these records."""
     by_value = replace(filters, state=(), session=(), changed=True)
-    found = [row[0] for row in merged.stream(conn, principal, Query(by_value), limit=None)]
-    baseline = mirror.rows(conn, principal.organization_id, found)
-    return modifications.active(conn, principal, found), baseline
+    found = [row[0] for row in merged.stream(tx.conn, tx.principal, Query(by_value), limit=None)]
+    baseline = mirror.rows(tx.conn, tx.organization_id, found)
+    return modifications.active(tx.conn, tx.principal, found), baseline
 
 
-def _stacked(
-    rows: Iterable[ModificationRow], baseline: Mapping[str, BaselineRow]
-) -> Iterable[tuple[ModificationRow, dict[str, Any], dict[str, Any]]]:
+def _matches(row: ModificationRow, filters: Filters) -> bool:
+    """Return whether the modification itself matches, beside its record."""
+    return (not filters.session or row.session_id in filters.session) and (
+        not filters.state or row.state in filters.state
+    )
+
+
+def _steps(rows: Iterable[ModificationRow], baseline: Mapping[str, BaselineRow]) -> Iterable[_Step]:
     before: dict[str, Any] = {}
     last = ""
     for row in rows:
         if row.pfa_id != last:
             before, last = merge(baseline[row.pfa_id].data), row.pfa_id
         after = merge(before, row.delta)
-        yield row, before, after
+        yield _Step(row, before, after)
         before = after
 
 
-def _entry(
-    row: ModificationRow,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    effect: Decimal,
-    mask: Mask,
-) -> DiffEntry:
+def _report(steps: Iterable[_Step], mask: Mask) -> DiffReport:
+    entries: list[DiffEntry] = []
+    exact = ZERO
+    for step in steps:
+        effect = step.money_days()
+        exact += effect
+        entries.append(_entry(step, effect, mask))
+    return DiffReport(
+        entries=entries,
+        cost_effect=mask.amount(cents(money(exact))),
+        record_count=len({entry.pfa_id for entry in entries}),
+        field_count=sum(len(entry.changes) for entry in entries),
+        masked=mask.hides,
+    )
+
+
+def _entry(step: _Step, effect: Decimal, mask: Mask) -> DiffEntry:
+    row = step.row
     return DiffEntry(
-        row.pfa_id,
-        row.modification_id,
-        row.session_id,
-        row.state,
-        row.version,
-        mask.changes(changes(before, after), row.delta),
-        mask.amount(cents(money(effect))),
-        row.change_reason,
+        pfa_id=PfaId(row.pfa_id),
+        modification_id=ModificationId(row.modification_id),
+        session_id=SessionId(row.session_id),
+        state=State(row.state),
+        version=row.version,
+        changes=mask.changes(changes(step.before, step.after), row.delta),
+        cost_effect=mask.amount(cents(money(effect))),
+        change_reason=row.change_reason,
     )

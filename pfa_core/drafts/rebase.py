@@ -1,129 +1,159 @@
-"""Drafts held against today's mirror before they are committed: what is still good of them?"""
+"""Drafts rebased on the current mirror."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from psycopg import Connection
-
+from pfa_core.drafts.current import CurrentRecord
 from pfa_core.errors import BaselineConflict, Fault, FaultCode, InvalidData
-from pfa_core.model.delta import FieldConflict, check, merge, same, three_way
-from pfa_core.model.modification import State
+from pfa_core.model.delta import FieldConflict, check, same, three_way
+from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.ownership import Owner, Ownership
-from pfa_core.model.principal import Principal
+from pfa_core.operation import Tx
 from pfa_core.store import mirror, modifications
-from pfa_core.store.mirror import MirrorRow
-from pfa_core.store.modifications import ModificationRow
+from pfa_core.store.modifications import ModificationRow, by_record
 
 
 @dataclass(frozen=True, slots=True)
 class RecordConflict:
-    """A draft that PEMS moved under, and the fields in question."""
+    """A draft whose fields PEMS changed too, and these fields."""
 
-    pfa_id: str
-    modification_id: str
+    pfa_id: PfaId
+    modification_id: ModificationId
     fields: tuple[FieldConflict, ...]
 
 
-@dataclass
-class Review:
-    """What became of each draft: good ones with the delta to commit, settled ones that PEMS has
-    wholly by now, conflicts, faults."""
+@dataclass(frozen=True, slots=True)
+class Valid:
+    """A draft that can be committed, and the delta that is left to commit."""
 
-    good: list[tuple[ModificationRow, dict[str, Any]]] = field(default_factory=list)
-    settled: list[ModificationRow] = field(default_factory=list)
-    conflicts: list[RecordConflict] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    draft: ModificationRow
+    delta: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A draft all of whose values PEMS has."""
+
+    draft: ModificationRow
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A draft that breaks a rule on the current mirror."""
+
+    faults: list[Fault]
+
+
+Result = Valid | Settled | Invalid | RecordConflict
+
+
+@dataclass(frozen=True, slots=True)
+class Rebased:
+    """The results of drafts, in their order."""
+
+    results: Sequence[Result]
+
+    @property
+    def valid(self) -> list[Valid]:
+        """Return the drafts that can be committed."""
+        return [item for item in self.results if isinstance(item, Valid)]
+
+    @property
+    def settled(self) -> list[ModificationRow]:
+        """Return the drafts all of whose values PEMS has."""
+        return [item.draft for item in self.results if isinstance(item, Settled)]
+
+    @property
+    def conflicts(self) -> list[RecordConflict]:
+        """Return the conflicts."""
+        return [item for item in self.results if isinstance(item, RecordConflict)]
 
     def problems(self) -> list[Fault]:
-        """Why drafts stay behind: conflicts field by field, then faults."""
-        in_conflict = [fault for conflict in self.conflicts for fault in _conflict_faults(conflict)]
-        return in_conflict + self.faults
+        """Return why drafts stay behind: conflicts field by field, then broken rules."""
+        in_conflict = [fault for item in self.conflicts for fault in _conflict_faults(item)]
+        return in_conflict + self._broken_rules()
 
-    def raise_if_bad(self, drafts: int) -> None:
-        """Refuse all of the drafts when one of them is in conflict or faulty."""
-        if self.conflicts:
+    def require_all_valid(self, drafts: int) -> None:
+        """Refuse all of so many drafts because of some.
+
+        Raises:
+            BaselineConflict: A draft is in conflict.
+            InvalidData: A draft breaks a rule.
+        """
+        if conflicts := self.conflicts:
             raise BaselineConflict(
-                f"PEMS changed what {len(self.conflicts):,} of {drafts:,} drafts change too, nothing was committed",
-                hint="keep PEMS's value: pfa draft unset ID FIELD; yours: unset it, then pfa draft set it again; "
-                "commit the others: --partial",
+                f"PEMS changed fields of {len(conflicts):,} of {drafts:,} drafts, nothing was"
+                " committed",
+                hint="keep PEMS's value: pfa draft unset ID FIELD; yours: unset it, then pfa draft"
+                " set it again; commit the others: `partial`",
                 details=self.problems(),
             )
-        if self.faults:
+        if invalid := self._invalid():
             raise InvalidData(
-                f"{len(self.faults):,} of {drafts:,} drafts no longer fit the baseline, nothing was committed",
-                details=self.faults,
+                f"{len(invalid):,} of {drafts:,} drafts are invalid on PEMS's current values,"
+                " nothing was committed",
+                details=self._broken_rules(),
             )
 
+    def _invalid(self) -> list[Invalid]:
+        return [item for item in self.results if isinstance(item, Invalid)]
 
-def review(
-    conn: Connection[Any],
-    principal: Principal,
-    drafts: Sequence[ModificationRow],
-    ownership: Ownership,
-) -> Review:
-    """Sort the drafts into good, settled, in conflict and faulty; their mirror rows stay locked.
+    def _broken_rules(self) -> list[Fault]:
+        return [fault for item in self._invalid() for fault in item.faults]
+
+
+def rebase(tx: Tx, drafts: Sequence[ModificationRow], ownership: Ownership) -> Rebased:
+    """Compare drafts with the current mirror, whose rows stay locked.
 
     Fields that have an owner are in no conflict: PEMS's drop out, the user's stay.
     """
     if not drafts:
-        return Review()
+        return Rebased(())
     ids = [draft.pfa_id for draft in drafts]
-    rows = mirror.lock_records(conn, principal.organization_id, ids)
-    earlier: dict[str, list[dict[str, Any]]] = {}
-    for row in modifications.of_records(conn, principal, ids):
-        if row.state != State.DRAFT:
-            earlier.setdefault(row.pfa_id, []).append(row.delta)
-    result = Review()
-    for draft in drafts:
-        below = earlier.get(draft.pfa_id, [])
-        _review_draft(result, draft, rows[draft.pfa_id], below, ownership)
-    return result
+    rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
+    stacks = by_record(modifications.of_records(tx.conn, tx.principal, ids))
+    return Rebased(
+        [
+            _rebase(draft, CurrentRecord(rows[draft.pfa_id], stacks[draft.pfa_id]), ownership)
+            for draft in drafts
+        ]
+    )
 
 
-def _review_draft(
-    review: Review,
-    draft: ModificationRow,
-    row: MirrorRow,
-    earlier: Sequence[dict[str, Any]],
-    ownership: Ownership,
-) -> None:
-    owners = ownership.split(three_way(draft.base, draft.delta, row.data))
-    fields, theirs = owners[Owner.ASK], {item.field for item in owners[Owner.PEMS]}
-    mine = draft.delta if earlier else _unsettled(draft, row)
+def _rebase(draft: ModificationRow, current: CurrentRecord, ownership: Ownership) -> Result:
+    now = current.row.data
+    owners = ownership.split(three_way(draft.base, draft.delta, now))
+    if fields := owners[Owner.ASK]:
+        pfa_id, modification_id = PfaId(draft.pfa_id), ModificationId(draft.modification_id)
+        return RecordConflict(pfa_id, modification_id, tuple(fields))
+    theirs = {item.field for item in owners[Owner.PEMS]}
+    only_modification = len(current.stack) == 1
+    mine = _unsettled(draft, now) if only_modification else draft.delta
     delta = {name: value for name, value in mine.items() if name not in theirs}
-    faults = check(draft.pfa_id, merge(row.data, *earlier), delta)
-    if fields:
-        review.conflicts.append(RecordConflict(draft.pfa_id, draft.modification_id, tuple(fields)))
-    elif faults:
-        review.faults.extend(faults)
-    elif not delta:
-        review.settled.append(draft)
-    else:
-        review.good.append((draft, delta))
+    if faults := check(draft.pfa_id, current.without_draft(), delta):
+        return Invalid(faults)
+    return Valid(draft, delta) if delta else Settled(draft)
 
 
-def _unsettled(draft: ModificationRow, row: MirrorRow) -> dict[str, Any]:
-    """The delta without the fields that PEMS changed to the drafted value meanwhile."""
+def _unsettled(draft: ModificationRow, now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the delta without the fields that PEMS changed to the drafted value meanwhile."""
     return {
         name: value
         for name, value in draft.delta.items()
-        if not same(row.data.get(name), value) or same(draft.base.get(name), value)
+        if not same(now.get(name), value) or same(draft.base.get(name), value)
     }
 
 
-def _conflict_faults(conflict: RecordConflict) -> list[Fault]:
-    return [
-        Fault(
-            conflict.pfa_id,
-            item.field,
-            FaultCode.BASELINE_CONFLICT,
-            f"was {_shown(item.base)}, PEMS has {_shown(item.pems)} now, you want {_shown(item.mine)}",
+def _conflict_faults(conflict: RecordConflict) -> Iterable[Fault]:
+    for item in conflict.fields:
+        message = (
+            f"was {_shown(item.base)}, PEMS has {_shown(item.pems)} now,"
+            f" your draft has {_shown(item.mine)}"
         )
-        for item in conflict.fields
-    ]
+        yield Fault(conflict.pfa_id, item.field, FaultCode.BASELINE_CONFLICT, message)
 
 
 def _shown(value: Any) -> str:

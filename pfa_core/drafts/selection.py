@@ -1,22 +1,14 @@
-"""The modifications that a call selects."""
+"""Selections of the caller's modifications."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from psycopg import Connection
-
-from pfa_core.errors import (
-    Fault,
-    FaultCode,
-    InvalidRequest,
-    NotFound,
-)
+from pfa_core.errors import Fault, FaultCode, InvalidRequest, NotFound
 from pfa_core.model.modification import State
-from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters
+from pfa_core.model.query import require_text
+from pfa_core.operation import Tx
 from pfa_core.store import mirror, modifications
 from pfa_core.store.modifications import Mark, ModificationRow
 
@@ -27,6 +19,9 @@ class Selection:
 
     `expected_versions` maps PFA ids to the draft version the caller has seen; with neither session
     nor ids it also is the selection.
+
+    Raises:
+        InvalidRequest: A text that cannot be stored.
     """
 
     session_id: str | None = None
@@ -35,60 +30,45 @@ class Selection:
     expected_versions: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        Filters(
-            id=(*self.ids, *self.expected_versions),
-            session=(self.session_id,) if self.session_id else (),
-        )
+        require_text(*self.ids, *self.expected_versions, self.session_id or "")
 
     @property
     def empty(self) -> bool:
-        """Whether it selects nothing: never taken to mean everything."""
+        """Return whether it selects nothing: that never means everything."""
         return self.session_id is None and not self.ids and not self.everything
 
 
-def select_rows(
-    conn: Connection[Any], principal: Principal, state: State, selection: Selection
-) -> list[ModificationRow]:
-    """Read the selected modifications in a state, rejected ones among the committed."""
-    return modifications.select(
-        conn, principal, state, dead=True, **chosen(conn, principal, selection)
-    )
-
-
-def chosen(conn: Connection[Any], principal: Principal, selection: Selection) -> dict[str, Any]:
-    """The selection as the store takes it."""
-    by_version = not selection.session_id and not selection.everything
-    _require_records(conn, principal, selection.ids)
-    ids = list(selection.ids) or (list(selection.expected_versions) if by_version else None) or None
-    return {"session_id": selection.session_id, "ids": ids}
-
-
-def _require_records(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
-    """Ids named outright must exist: a typo must not pass for "nothing to do"."""
-    known = mirror.lock_records(conn, principal.organization_id, ids) if ids else {}
-    lost = [pfa_id for pfa_id in ids if pfa_id not in known]
-    if lost:
-        code = principal.organization_id
-        raise NotFound(
-            f"{lost[0]!r} is no record of {code}, nothing was done",
-            details=[
-                Fault(pfa_id, "", FaultCode.NOT_FOUND, f"is no record of {code}") for pfa_id in lost
-            ],
-        )
-
-
-def require_selection(selection: Selection) -> None:
+def require_selection(selection: Selection, **_: object) -> None:
     """Refuse a selection that selects nothing.
 
     Raises:
         InvalidRequest: It does.
     """
     if selection.empty and not selection.expected_versions:
-        raise InvalidRequest("nothing is selected", hint="give --session S, --id ID or --all")
+        raise InvalidRequest("nothing selected", hint="give `session_id`, `ids` or `everything`")
 
 
-def all_in_pems(states: Mapping[str, int]) -> bool:
-    """Whether all that there is of a session has been pushed."""
+def select_drafts(tx: Tx, selection: Selection) -> list[Mark]:
+    """Read the ids and versions of the selected drafts, in PFA id order."""
+    return modifications.drafts(
+        tx.conn, tx.principal, session_id=selection.session_id, ids=_record_ids(tx, selection)
+    )
+
+
+def select_committed(tx: Tx, selection: Selection) -> list[ModificationRow]:
+    """Lock the selected commitments, with those that PEMS rejected for good, in PFA id order."""
+    return modifications.select(
+        tx.conn,
+        tx.principal,
+        State.COMMITTED,
+        session_id=selection.session_id,
+        ids=_record_ids(tx, selection),
+        dead=True,
+    )
+
+
+def is_synced(states: Mapping[str, int]) -> bool:
+    """Return whether everything in a session has been pushed, by its counts per state."""
     return states.keys() == {State.SYNCED}
 
 
@@ -105,3 +85,25 @@ def describe(selection: Selection) -> str:
     if selection.ids:
         parts.append(f"on {', '.join(selection.ids[:3])}{' …' if len(selection.ids) > 3 else ''}")
     return " ".join(parts) or "in this organization"
+
+
+def _record_ids(tx: Tx, selection: Selection) -> list[str] | None:
+    """Return the PFA ids that narrow the selection, None where none do.
+
+    Given ids must exist: a typo must not pass for "nothing to do".
+    """
+    if selection.ids:
+        _require_records(tx, selection.ids)
+        return list(selection.ids)
+    by_version = not selection.session_id and not selection.everything
+    return (list(selection.expected_versions) or None) if by_version else None
+
+
+def _require_records(tx: Tx, ids: Sequence[str]) -> None:
+    known = mirror.lock_records(tx.conn, tx.organization_id, ids)
+    message = f"not found in {tx.organization_id}"
+    lost = [
+        Fault(pfa_id, "", FaultCode.NOT_FOUND, message) for pfa_id in ids if pfa_id not in known
+    ]
+    if lost:
+        raise NotFound(f"{lost[0].pfa_id!r} {message}, nothing was done", details=lost)

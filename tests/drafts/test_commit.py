@@ -8,7 +8,8 @@ import pytest
 
 import pfa_core
 from pfa_core import Selection, errors
-from pfa_core.drafts.commit import CommitResult, RecordConflict
+from pfa_core.drafts.commit import CommitResult
+from pfa_core.drafts.rebase import RecordConflict
 from pfa_core.drafts.withdraw import DiscardResult, UncommitResult
 from pfa_core.model.delta import FieldConflict
 from tests.factories import World, a_world, draft, record

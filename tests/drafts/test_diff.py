@@ -125,7 +125,9 @@ class TestDiff:
 
     def test_nothing_drafted_is_an_empty_report(self, world: World) -> None:
         draft(world.db, world.principal("bob"), model="his")
-        assert diff(world) == DiffReport([], Decimal("0.00"), 0, 0)
+        assert diff(world) == DiffReport(
+            entries=[], cost_effect=Decimal("0.00"), record_count=0, field_count=0
+        )
 
 
 class TestListDrafts:

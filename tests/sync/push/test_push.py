@@ -369,10 +369,10 @@ def test_what_was_given_back_unsent_can_still_be_uncommitted(far):
 def test_of_what_pems_has_nothing_can_be_taken_back(far):
     committed(far, model="A")
     far.push()
-    with pytest.raises(errors.NoDrafts, match="PEMS has it all") as refused:
+    with pytest.raises(errors.NoDrafts, match="all of it was pushed to PEMS") as refused:
         pfa_core.uncommit(far.db, far.ann, Selection(session_id="s"))
-    assert refused.value.hint == "to take a change back draft the old value"
-    with pytest.raises(errors.IllegalTransition, match="PEMS has it all"):
+    assert refused.value.hint == "to undo a pushed change, draft the old value: pfa log ID shows it"
+    with pytest.raises(errors.IllegalTransition, match="all of it was pushed to PEMS"):
         pfa_core.discard(far.db, far.ann, Selection(session_id="s"))
 
 
