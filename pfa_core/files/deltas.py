@@ -74,7 +74,7 @@ def read_change(item: Any, position: str) -> Change | list[Fault]:
     if faults:
         return faults
     reason, version = item.get("changeReason"), item.get("expectedVersion")
-    return Change(pfa_id, item["delta"], reason, version, position)
+    return Change(pfa_id, item["delta"], reason, expected_version=version, position=position)
 
 
 _Found = tuple[str, FaultCode, str]  # field, code, message

@@ -1,9 +1,9 @@
-"""What a person decides about fields that PEMS and a user changed both."""
+"""Decisions about fields that PEMS and a user changed both."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -12,11 +12,26 @@ from pfa_core.model.delta import clean
 
 
 class Answer(StrEnum):
-    """Which value a field gets: mine, that of PEMS, or another one that is set."""
+    """The value that a field gets: the user's, that of PEMS, or another one that is set."""
 
     MINE = "mine"
     PEMS = "pems"
     SET = "set"
+
+
+class ConflictStatus(StrEnum):
+    """The status of a conflict."""
+
+    OPEN = "unresolved"
+    RESOLVED = "resolved"
+
+
+class ConflictResolution(StrEnum):
+    """The values that a resolved conflict took: the user's, those of PEMS, or a mixture."""
+
+    MINE = "mine"
+    PEMS = "pems"
+    MERGED = "merged"
 
 
 TAKES = (Answer.MINE, Answer.PEMS)
@@ -24,12 +39,15 @@ TAKES = (Answer.MINE, Answer.PEMS)
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answers to conflicts: new values by field, whose value by field, and whose for the rest.
+    """The answers to conflicts.
 
-    Values may also be given for fields that the modification changes without conflict.
+    Args:
+        take: mine or pems, for each field without an answer of its own.
+        fields: mine or pems, by field.
+        values: New values, by field; also for fields that the modification changes without conflict.
 
     Raises:
-        InvalidRequest: Nothing is decided, a field twice, or by another word than mine and pems.
+        InvalidRequest: No answer, two for one field, or another one than mine and pems.
     """
 
     take: str | None = None
@@ -39,17 +57,17 @@ class Decision:
     def __post_init__(self) -> None:
         if self.take is None and not self.fields and not self.values:
             raise InvalidRequest(
-                "nothing is decided", hint="give --take mine, --take pems or --set FIELD=VALUE"
+                "choose a resolution", hint="give `take=mine`, `take=pems` or `values`"
             )
-        for word in (*([] if self.take is None else [self.take]), *self.fields.values()):
-            if word not in TAKES:
-                raise InvalidRequest(f"{word!r} is none of {', '.join(TAKES)}")
+        for answer in (*([] if self.take is None else [self.take]), *self.fields.values()):
+            if answer not in TAKES:
+                raise InvalidRequest(f"invalid answer: {answer!r}; use {' or '.join(TAKES)}")
         twice = sorted(self.fields.keys() & self.values.keys())
         if twice:
-            raise InvalidRequest(f"{twice[0]} is both taken and set")
+            raise InvalidRequest(f"two answers for one field: {twice[0]}")
 
     def cleaned(self) -> Decision:
-        """The decision with its values as they are stored.
+        """Return the decision with its values as they are stored.
 
         Raises:
             InvalidData: A value that its field cannot have, or a field that cannot be edited.
@@ -58,12 +76,12 @@ class Decision:
             return self
         values, faults = clean("", self.values)
         if faults:
-            raise InvalidData("a value is wrong, nothing was settled", details=faults)
-        return Decision(self.take, self.fields, values)
+            raise InvalidData("invalid value, nothing was resolved", details=faults)
+        return replace(self, values=values)
 
     def answer(self, name: str) -> Answer | None:
-        """The answer for a field in conflict; None where there is none."""
+        """Return the answer for a field in conflict; None where there is none."""
         if name in self.values:
             return Answer.SET
-        word = self.fields.get(name, self.take)
-        return None if word is None else Answer(word)
+        answer = self.fields.get(name, self.take)
+        return None if answer is None else Answer(answer)

@@ -1,17 +1,17 @@
-"""Deltas: the changed fields of one record; validation, the merge law and the three-way check."""
+"""Deltas: the changed fields of one record, merged, compared, validated."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.record import DATE_PAIRS, EDITABLE, FIELDS
 from pfa_core.model.values import Wrong, read_value, shorten
 
-# What `check` looks at in a record.
+# The fields of a record that `check` reads.
 RULED = frozenset(
     (
         *(name for pair in DATE_PAIRS for name in pair),
@@ -26,22 +26,24 @@ Delta = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A delta that someone wants saved over one record.
+    """A delta to save over one record.
 
-    `expected_version` is the version of the draft the sender has seen (0: there is none);
-    `position` tells where in the input the change stands, for messages.
+    Args:
+        expected_version: The version of the draft that the caller has seen; 0: there was none.
+        position: The place of the change in the input, for messages.
     """
 
     pfa_id: str
     delta: Delta
     change_reason: str | None = None
+    _: KW_ONLY
     expected_version: int | None = None
     position: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldConflict:
-    """One field that PEMS changed since it was drafted, to something else than the draft says."""
+    """One field that PEMS changed since it was drafted, to another value than the draft's."""
 
     field: str
     base: Any
@@ -59,7 +61,7 @@ class FieldChange:
 
 
 def merge(baseline: Record, *deltas: Delta) -> dict[str, Any]:
-    """baseline ‖ d1 ‖ … ‖ dn: JSONB concatenation, shallow, the last word on a field wins."""
+    """Return baseline ‖ d1 ‖ … ‖ dn: shallow, as JSONB concatenates; the last value of a field wins."""
     merged = dict(baseline)
     for delta in deltas:
         merged.update(delta)
@@ -67,7 +69,7 @@ def merge(baseline: Record, *deltas: Delta) -> dict[str, Any]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are equal as JSONB has it: numbers by value, true is not 1."""
+    """Return whether two values are equal as JSONB: numbers by value, true is not 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
@@ -78,7 +80,10 @@ def same(one: Any, other: Any) -> bool:
 
 
 def changes(before: Record, after: Record) -> list[FieldChange]:
-    """The fields that differ, in the order of the field table, then by name; missing equals null."""
+    """Return the fields that differ; missing equals null.
+
+    In the order of the field table, then by name.
+    """
     names = {**dict.fromkeys(FIELDS), **dict.fromkeys(sorted({*before, *after}))}
     return [
         FieldChange(name, before.get(name), after.get(name))
@@ -88,10 +93,10 @@ def changes(before: Record, after: Record) -> list[FieldChange]:
 
 
 def three_way(base: Record, mine: Delta, pems: Record) -> list[FieldConflict]:
-    """The drafted fields whose value in PEMS now differs from the base and from mine.
+    """Return the drafted fields whose value in PEMS differs from the base and from mine.
 
-    Fields the delta does not touch never conflict; a field where PEMS already has my value is
-    settled; missing equals null.
+    Fields that the delta does not contain never conflict, nor do those where PEMS already has the
+    delta's value; missing equals null.
     """
     return [
         FieldConflict(field, base.get(field), value, pems.get(field))
@@ -101,7 +106,7 @@ def three_way(base: Record, mine: Delta, pems: Record) -> list[FieldConflict]:
 
 
 def clean(pfa_id: str, delta: Any) -> tuple[dict[str, Any], list[Fault]]:
-    """The delta's storable values and the faults of its single fields, in the order of the input."""
+    """Return the valid values of a delta and the faults of its other fields, in input order."""
     if not isinstance(delta, Mapping):
         return {}, [
             Fault(
@@ -123,23 +128,22 @@ def clean(pfa_id: str, delta: Any) -> tuple[dict[str, Any], list[Fault]]:
 
 
 def unwritable(name: str) -> Wrong | None:
-    """Why a field may not stand in a delta; None when it may."""
+    """Return why a delta must not contain a field; None when it may."""
     if name in EDITABLE:
         return None
     if name in FIELDS:
         return Wrong(FaultCode.READ_ONLY_FIELD, "cannot be edited here")
-    near = difflib.get_close_matches(name, EDITABLE, n=1)
-    return Wrong(
-        FaultCode.UNKNOWN_FIELD, f"is no field; did you mean {near[0]}?" if near else "is no field"
-    )
+    similar = difflib.get_close_matches(name, EDITABLE, n=1)
+    suggestion = f"; did you mean {similar[0]}?" if similar else ""
+    return Wrong(FaultCode.UNKNOWN_FIELD, f"unknown field{suggestion}")
 
 
 def check(pfa_id: str, current: Record, delta: Delta) -> list[Fault]:
-    """The rules that look at the whole record, for clean deltas.
+    """Check the rules on the merged record, for clean deltas.
 
     Args:
-        current: The record without the delta: baseline ‖ what is already on its way to PEMS.
-        delta: All fields of the draft. Only rules that one of them touches are checked.
+        current: The record without the delta: baseline ‖ commitments.
+        delta: All fields of the draft. Only rules about one of them are checked.
     """
     merged = merge(current, delta)
     wrongs = [
@@ -174,7 +178,7 @@ def _business(current: Record, merged: Record, delta: Delta) -> Wrongs:
         return field, Wrong(FaultCode.BUSINESS_RULE_VIOLATION, reason)
 
     if current.get("isActualized") and merged.get("source") != current.get("source"):
-        yield broken("source", "the record is actualized: its source stays")
+        yield broken("source", "the record is actualized: its source cannot change")
     before, after = current.get("actualStart"), delta.get("actualStart")
     if current.get("isActualized") and before and after and after > before:
         yield broken("actualStart", f"the record is actualized: {before} cannot become later")

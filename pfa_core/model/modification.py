@@ -1,4 +1,4 @@
-"""The life cycle of a modification, as data: SQL guards, the documentation and a test follow it."""
+"""Modifications and their life cycle as data, which SQL, documentation and a test follow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pfa_core.model.delta import FieldConflict
 
 
 class State(StrEnum):
-    """Where a modification stands. PRISTINE is the absence of one and never stored."""
+    """The state of a modification; PRISTINE is the absence of one and never stored."""
 
     PRISTINE = "pristine"
     DRAFT = "draft"
@@ -27,7 +27,7 @@ OVERLAYING = (State.DRAFT, State.COMMITTED, State.SYNCING, State.SYNC_ERROR, Sta
 
 
 class Verb(StrEnum):
-    """What moves a modification."""
+    """A step from one state to another."""
 
     SAVE = "save"
     DISCARD = "discard"
@@ -41,9 +41,12 @@ class Verb(StrEnum):
     RECOVER = "recover"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """From which states a verb starts, where it may lead (PRISTINE: the row goes), who does it."""
+    """The states a verb starts from and may lead to, its actor, its condition beside the state.
+
+    A target of PRISTINE: the row is deleted.
+    """
 
     verb: Verb
     sources: tuple[State, ...]
@@ -56,82 +59,90 @@ TRANSITIONS = {
     step.verb: step
     for step in (
         Transition(
-            Verb.SAVE,
-            (State.PRISTINE, State.DRAFT),
-            (State.DRAFT,),
-            "user",
-            "expected version; valid on the merged record",
+            verb=Verb.SAVE,
+            sources=(State.PRISTINE, State.DRAFT),
+            targets=(State.DRAFT,),
+            by="user",
+            guard="expected version; valid on the merged record",
         ),
         Transition(
-            Verb.DISCARD,
-            (State.DRAFT,),
-            (State.PRISTINE,),
-            "user",
-            "own; the audit trail keeps the delta",
+            verb=Verb.DISCARD,
+            sources=(State.DRAFT,),
+            targets=(State.PRISTINE,),
+            by="user",
+            guard="own; the audit trail keeps the delta",
         ),
         Transition(
-            Verb.COMMIT,
-            (State.DRAFT,),
-            (State.COMMITTED,),
-            "user",
-            "version; valid; baseline not moved on the same fields",
+            verb=Verb.COMMIT,
+            sources=(State.DRAFT,),
+            targets=(State.COMMITTED,),
+            by="user",
+            guard="version; valid; the baseline has not changed in the same fields",
         ),
         Transition(
-            Verb.UNCOMMIT,
-            (State.COMMITTED, State.SYNC_ERROR),
-            (State.DRAFT,),
-            "user",
-            "nothing sent, or PEMS refused it for good; no other draft on the record",
+            verb=Verb.UNCOMMIT,
+            sources=(State.COMMITTED, State.SYNC_ERROR),
+            targets=(State.DRAFT,),
+            by="user",
+            guard="nothing sent, or PEMS rejected it for good; no other draft on the record",
         ),
         Transition(
-            Verb.CLAIM,
-            (State.COMMITTED, State.SYNC_ERROR),
-            (State.SYNCING,),
-            "pusher",
-            "oldest of its record; due; lease",
+            verb=Verb.CLAIM,
+            sources=(State.COMMITTED, State.SYNC_ERROR),
+            targets=(State.SYNCING,),
+            by="pusher",
+            guard="oldest of its record; due; lease",
         ),
         Transition(
-            Verb.ACKNOWLEDGE,
-            (State.SYNCING,),
-            (State.SYNCED,),
-            "pusher",
-            "claim id; the delta is folded into the mirror in the same transaction",
-        ),
-        Transition(Verb.REJECT, (State.SYNCING,), (State.SYNC_ERROR,), "pusher", "claim id"),
-        Transition(
-            Verb.DISPUTE,
-            (State.SYNCING, State.COMMITTED),
-            (State.CONFLICT,),
-            "pusher",
-            "fields, base, mine and theirs recorded",
+            verb=Verb.ACKNOWLEDGE,
+            sources=(State.SYNCING,),
+            targets=(State.SYNCED,),
+            by="pusher",
+            guard="claim id; the delta is folded into the mirror in the same transaction",
         ),
         Transition(
-            Verb.RESOLVE,
-            (State.CONFLICT,),
-            (State.COMMITTED, State.PRISTINE),
-            "user",
-            "checked again against today's mirror",
+            verb=Verb.REJECT,
+            sources=(State.SYNCING,),
+            targets=(State.SYNC_ERROR,),
+            by="pusher",
+            guard="claim id",
         ),
         Transition(
-            Verb.RECOVER,
-            (State.SYNCING,),
-            (State.COMMITTED,),
-            "pusher",
-            "lease expired; read-back decides whether it was sent",
+            verb=Verb.DISPUTE,
+            sources=(State.SYNCING, State.COMMITTED),
+            targets=(State.CONFLICT,),
+            by="pusher",
+            guard="fields, base, mine and theirs recorded",
+        ),
+        Transition(
+            verb=Verb.RESOLVE,
+            sources=(State.CONFLICT,),
+            targets=(State.COMMITTED, State.PRISTINE),
+            by="user",
+            guard="validated again on the current mirror",
+        ),
+        Transition(
+            verb=Verb.RECOVER,
+            sources=(State.SYNCING,),
+            targets=(State.COMMITTED,),
+            by="pusher",
+            guard="lease expired; reading the record back shows whether it was sent",
         ),
     )
 }
 
 
 def may(verb: Verb, state: State) -> bool:
-    """Whether the verb starts from the state."""
+    """Return whether the verb starts from the state."""
     return state in TRANSITIONS[verb].sources
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModificationView:
-    """A modification as its user sees it; `overtaken` tells the fields PEMS changed meanwhile. Where
-    `masked`, money is None."""
+    """A modification as its user sees it.
+
+    `overtaken`: the fields that PEMS changed meanwhile. Where `masked`, money is None.
+    """
 
     modification_id: str
     pfa_id: str

@@ -135,7 +135,7 @@ def test_unset_of_a_field_that_there_is_not_names_the_nearest(ready: Pfa) -> Non
     ready("draft", "set", "H-001", "model=A")
     ran = ready("draft", "unset", "H-001", "modle")
     assert ran.code == 2
-    assert "modle is no field; did you mean model?" in ran.err
+    assert "modle: unknown field; did you mean model?" in ran.err
 
 
 def test_of_very_many_problems_a_hundred_are_shown(ready: Pfa, tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ FIRST = Change("P-1", {"forecastStart": "2026-12-15"}, position="modification 1"
 
 
 def second(position: str) -> Change:
-    return Change("P-2", {"monthlyRate": Decimal("5500.5")}, "Weather", 1, position)
+    return Change(
+        "P-2", {"monthlyRate": Decimal("5500.5")}, "Weather", expected_version=1, position=position
+    )
 
 
 def read(content: str | bytes, path: str = "-") -> DeltaFile:
@@ -100,10 +102,10 @@ def test_a_csv_changes_the_cells_that_are_not_empty(tmp_path):
             "00123",
             {"monthlyRate": Decimal("5500.50"), "isDiscontinued": True, "source": "Purchase"},
             "Weather",
-            2,
-            "line 2",
+            expected_version=2,
+            position="line 2",
         ),
-        Change("P-2", {"monthlyRate": None, "forecastStart": "2026-12-15"}, None, None, "line 3"),
+        Change("P-2", {"monthlyRate": None, "forecastStart": "2026-12-15"}, position="line 3"),
     )
 
 
