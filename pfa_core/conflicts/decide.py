@@ -1,4 +1,4 @@
-"""One open conflict held against today's mirror and a decision: is it settled, and how?"""
+"""An open conflict, a decision, and what the decision makes of it on the current mirror."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from enum import StrEnum
 from typing import Any
 
 from pfa_core.errors import Fault, FaultCode
-from pfa_core.model.decision import Answer, Decision
+from pfa_core.model.decision import Answer, ConflictResolution, Decision
 from pfa_core.model.delta import FieldConflict, check, same, three_way
+from pfa_core.model.ids import ConflictId
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.store.conflicts import ConflictRow, Recommitment, Resolution
 from pfa_core.store.mirror import MirrorRow
@@ -18,7 +19,7 @@ from pfa_core.store.modifications import ModificationRow
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A conflict that is answered, and what is stored of it."""
+    """A resolved conflict and what is stored of it."""
 
     row: ModificationRow
     resolution: Resolution
@@ -26,9 +27,9 @@ class Settled:
 
 
 class Refusal(StrEnum):
-    """Why a conflict stays open; where several hold, the first is told."""
+    """Why a conflict stays open; of several reasons the first is reported."""
 
-    MOVED = "moved"
+    STALE = "stale"  # PEMS changed again since the conflict was recorded
     UNANSWERED = "unanswered"
     INVALID = "invalid"
 
@@ -37,27 +38,27 @@ class Refusal(StrEnum):
 class Refused:
     """A conflict that stays open."""
 
-    conflict_id: str
+    conflict_id: ConflictId
     why: Refusal
     faults: list[Fault]
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An open conflict with all that is known of it today.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenConflict:
+    """An open conflict with its modification and its record as they are now.
 
-    `below` is the record without the modification: the baseline with the user's earlier ones.
+    `underlying` is the record without the modification: the baseline with the user's earlier ones.
     Fields that have an owner are left to the next push.
     """
 
     conflict: ConflictRow
     row: ModificationRow
     mirror: MirrorRow
-    below: Mapping[str, Any]
+    underlying: Mapping[str, Any]
     ownership: Ownership
 
-    def today(self) -> list[FieldConflict]:
-        """The recorded fields with today's values, and those that came into conflict since."""
+    def fields(self) -> list[FieldConflict]:
+        """Return the recorded fields with current values, then those in conflict since."""
         base, delta, pems = self.row.base, self.row.delta, self.mirror.data
         recorded = {
             item.field: FieldConflict(
@@ -72,81 +73,94 @@ class Case:
         return [*recorded.values(), *(item for item in fresh if item.field not in recorded)]
 
     def decide(self, decision: Decision) -> Settled | Refused:
-        """What the decision makes of the conflict, or why it stays open."""
-        today = self.today()
-        if moved := self._moved(today):
-            return self._refused(Refusal.MOVED, moved)
-        if unanswered := [*self._unanswered(today, decision), *self._strange(today, decision)]:
-            return self._refused(Refusal.UNANSWERED, unanswered)
-        settled = self._settled(today, decision)
-        if faults := check(self.row.pfa_id, self.below, settled.left.delta):
+        """Evaluate a decision against the current mirror."""
+        fields = self.fields()
+        if stale := self._stale(fields):
+            return self._refused(Refusal.STALE, stale)
+        if faults := [*self._unanswered(fields, decision), *self._unrelated(fields, decision)]:
+            return self._refused(Refusal.UNANSWERED, faults)
+        settled = self._settled(fields, decision)
+        if faults := check(self.row.pfa_id, self.underlying, settled.left.delta):
             return self._refused(Refusal.INVALID, faults)
         return settled
 
-    def _moved(self, today: Sequence[FieldConflict]) -> list[Fault]:
+    def _stale(self, fields: Sequence[FieldConflict]) -> list[Fault]:
         seen = {item.field: item.pems for item in self.conflict.disputed}
         return [
             self._fault(item, f"PEMS has {_shown(item.pems)} now{_before(item.field, seen)}")
-            for item in today
+            for item in fields
             if item.field not in seen
             or not (same(item.pems, seen[item.field]) or same(item.pems, item.mine))
         ]
 
-    def _unanswered(self, today: Sequence[FieldConflict], decision: Decision) -> list[Fault]:
+    def _unanswered(self, fields: Sequence[FieldConflict], decision: Decision) -> list[Fault]:
         return [
             self._fault(
                 item,
                 f"was {_shown(item.base)}, PEMS has {_shown(item.pems)},"
-                f" mine is {_shown(item.mine)}: which one?",
+                f" mine is {_shown(item.mine)}; choose one",
             )
-            for item in today
+            for item in fields
             if decision.answer(item.field) is None
         ]
 
-    def _strange(self, today: Sequence[FieldConflict], decision: Decision) -> list[Fault]:
-        known = {item.field for item in today} | self.row.delta.keys()
-        reason = "is neither in conflict nor changed by this modification: draft it instead"
+    def _unrelated(self, fields: Sequence[FieldConflict], decision: Decision) -> list[Fault]:
+        known = {item.field for item in fields} | self.row.delta.keys()
+        reason = "neither in conflict nor changed by this modification; draft it instead"
         return [
             Fault(self.row.pfa_id, name, FaultCode.ILLEGAL_TRANSITION, reason)
             for name in decision.values
             if name not in known
         ]
 
-    def _settled(self, today: Sequence[FieldConflict], decision: Decision) -> Settled:
-        pems, mine = self.mirror.data, {item.field: item.mine for item in today}
-        delta, base = dict(self.row.delta), dict(self.row.base)
-        settlement: dict[str, dict[str, Any]] = {}
-        for name in dict.fromkeys((*mine, *decision.values)):
-            answer = decision.answer(name)
-            value = pems.get(name)
-            if answer is not Answer.PEMS:
-                value = decision.values[name] if answer is Answer.SET else mine.get(name)
-            settlement[name] = {"take": str(answer), "value": value}
-            delta[name], base[name] = value, pems.get(name)
+    def _settled(self, fields: Sequence[FieldConflict], decision: Decision) -> Settled:
+        pems = self.mirror.data
+        answers = self._answers(fields, decision)
+        settlement = {
+            name: {"take": answer.value, "value": value}
+            for name, (answer, value) in answers.items()
+        }
+        base = {**self.row.base, **{name: pems.get(name) for name in answers}}
+        delta = {**self.row.delta, **{name: value for name, (_, value) in answers.items()}}
+        for name, (answer, _) in answers.items():
             if answer is Answer.PEMS:
                 del delta[name]
         return Settled(
             self.row,
-            Resolution(self.conflict.conflict_id, _in_a_word(settlement), settlement),
+            Resolution(self.conflict.conflict_id, _resolution(answers), settlement),
             Recommitment(
-                self.row.modification_id,
-                self.row.version,
-                delta,
-                {name: base.get(name) for name in delta},
-                self.mirror.version,
+                modification_id=self.row.modification_id,
+                version=self.row.version,
+                delta=delta,
+                base={name: base.get(name) for name in delta},
+                base_version=self.mirror.version,
             ),
         )
+
+    def _answers(
+        self, fields: Sequence[FieldConflict], decision: Decision
+    ) -> dict[str, tuple[Answer, Any]]:
+        """Return the answer of each field that the decision is about, and the value it takes."""
+        mine = {item.field: item.mine for item in fields}
+        values = {Answer.MINE: mine, Answer.PEMS: self.mirror.data, Answer.SET: decision.values}
+        return {
+            name: (answer, values[answer].get(name))
+            for name in dict.fromkeys((*mine, *decision.values))
+            if (answer := decision.answer(name))
+        }
 
     def _fault(self, item: FieldConflict, message: str) -> Fault:
         return Fault(self.row.pfa_id, item.field, FaultCode.BASELINE_CONFLICT, message)
 
     def _refused(self, why: Refusal, faults: list[Fault]) -> Refused:
-        return Refused(self.conflict.conflict_id, why, faults)
+        return Refused(ConflictId(self.conflict.conflict_id), why, faults)
 
 
-def _in_a_word(settlement: Mapping[str, Mapping[str, Any]]) -> str:
-    answers = {item["take"] for item in settlement.values()}
-    return "merged" if len(answers) != 1 or Answer.SET in answers else answers.pop()
+def _resolution(answers: Mapping[str, tuple[Answer, Any]]) -> ConflictResolution:
+    taken = {answer for answer, _ in answers.values()}
+    if len(taken) != 1 or Answer.SET in taken:
+        return ConflictResolution.MERGED
+    return ConflictResolution(taken.pop().value)
 
 
 def _before(name: str, seen: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Which conflicts a call means: by their ids, by their records, by filters."""
+"""Selections of conflicts: by their ids, by their records, by filters."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from pfa_core.errors import (
     NotFound,
     VersionConflict,
 )
+from pfa_core.model.decision import ConflictStatus
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, Query
+from pfa_core.model.query import Filters, Query, require_text
 from pfa_core.store import conflicts
-from pfa_core.store.conflicts import OPEN, ConflictRow
+from pfa_core.store.conflicts import ConflictRow
 from pfa_core.store.reads import merged
 
 
 @dataclass(frozen=True, slots=True)
 class ConflictSelection:
-    """Which open conflicts: by id (a record's id names its conflict), by the merged values of their
-    records, or all of them. Selecting nothing is never taken to mean everything.
+    """Open conflicts: by id, by the merged values of their records, or all of them.
+
+    A record's id selects the open conflicts of the record. Selecting nothing never means everything.
 
     Raises:
         InvalidRequest: None of the three, or more than one.
@@ -39,21 +41,21 @@ class ConflictSelection:
     everything: bool = False
 
     def __post_init__(self) -> None:
-        Filters(id=self.ids)
+        require_text(*self.ids)
         ways = bool(self.ids) + bool(self.filters.given()) + self.everything
         if ways != 1:
-            problem = "contradict each other" if ways else "are missing: nothing is selected"
+            problem = "`ids`, filters and `everything` exclude each other"
             raise InvalidRequest(
-                f"ids, filters and --all {problem}", hint="name conflicts, give a filter or --all"
+                problem if ways else "nothing selected", hint="give `ids`, a filter or `everything`"
             )
 
 
 def matching(
-    conn: Connection[Any], owner: Principal, filters: Filters, status: str | None
+    conn: Connection[Any], owner: Principal, filters: Filters, status: ConflictStatus | None
 ) -> list[ConflictRow]:
-    """The owner's conflicts on records that match, the newest first.
+    """Return the owner's conflicts on records that match, the newest first.
 
-    State and session are those of the modification itself; it is pristine where it is gone.
+    State and session are those of the modification itself; a deleted one is pristine.
     """
     found = conflicts.find(conn, owner, status=status)
     if not found or not filters.given():
@@ -69,45 +71,45 @@ def matching(
 
 
 def one(conn: Connection[Any], owner: Principal, name: str) -> ConflictRow:
-    """The owner's conflict of that id, or the only open one of the record of that id.
+    """Return the owner's conflict of an id, or the only open one of the record of that id.
 
     Raises:
         NotFound: There is none, or there are several.
     """
     found = conflicts.find(conn, owner, names=[_canonical(name)])
     exact = [row for row in found if row.conflict_id == _canonical(name)]
-    wanted = exact or [row for row in found if row.status == OPEN]
+    wanted = exact or [row for row in found if row.status == ConflictStatus.OPEN]
     if len(wanted) == 1:
         return wanted[0]
     if not wanted:
-        _tell_lost(name, owner)
+        _raise_unknown(name, owner)
     raise NotFound(
         f"{name!r} has {len(wanted)} open conflicts",
-        hint=f"name one: {', '.join(row.conflict_id for row in wanted)}",
+        hint=f"give one: {', '.join(row.conflict_id for row in wanted)}",
     )
 
 
 def choose(
     conn: Connection[Any], owner: Principal, selection: ConflictSelection
 ) -> list[ConflictRow]:
-    """The owner's open conflicts that are selected, kept from being settled by another.
+    """Return the selected open conflicts, locked against another resolution.
 
     Raises:
-        NotFound: An id that is none, or filters that nothing matches.
-        IllegalTransition: One is settled already.
+        NotFound: An unknown id, or filters that nothing matches.
+        IllegalTransition: One is resolved already.
     """
     if selection.ids:
         found = _named(conn, owner, selection.ids)
     else:
-        found = matching(conn, owner, selection.filters, OPEN)
+        found = matching(conn, owner, selection.filters, ConflictStatus.OPEN)
         if not found and not selection.everything:
             raise NotFound("no open conflict matches", hint="type: pfa conflict list")
     ids = [row.conflict_id for row in found]
     conflicts.hold(conn, owner, ids)
-    held = conflicts.find(conn, owner, status=OPEN, names=ids)
+    held = conflicts.find(conn, owner, status=ConflictStatus.OPEN, names=ids)
     if len(held) != len(found):
         raise VersionConflict(
-            "conflicts were settled meanwhile, nothing was done", hint="type: pfa conflict list"
+            "conflicts were resolved meanwhile, nothing was changed", hint="type: pfa conflict list"
         )
     return held
 
@@ -126,30 +128,30 @@ def _named(conn: Connection[Any], owner: Principal, ids: Sequence[str]) -> list[
     for name in ids:
         exact = [row for row in found if row.conflict_id == _canonical(name)]
         known = exact or [row for row in found if row.pfa_id == name]
-        still_open = [row for row in known if row.status == OPEN]
+        still_open = [row for row in known if row.status == ConflictStatus.OPEN]
         if not known:
-            _tell_lost(name, owner)
+            _raise_unknown(name, owner)
         if not still_open:
             raise IllegalTransition(
-                f"the conflict {name!r} is settled already, by {known[0].resolved_by}",
+                f"conflict {name!r} is resolved already, by {known[0].resolved_by}",
                 hint=f"type: pfa conflict show {known[0].conflict_id}",
             )
         chosen.update((row.conflict_id, row) for row in still_open)
     return list(chosen.values())
 
 
-def _tell_lost(name: str, owner: Principal) -> NoReturn:
+def _raise_unknown(name: str, owner: Principal) -> NoReturn:
     raise NotFound(
         f"{owner.user_id} has no conflict {name!r}",
         hint="type: pfa conflict list --status all",
         details=[
-            Fault(name, "", FaultCode.NOT_FOUND, "is no conflict, nor a record with an open one")
+            Fault(name, "", FaultCode.NOT_FOUND, "not a conflict, nor a record with an open one")
         ],
     )
 
 
 def _canonical(name: str) -> str:
-    """An id as PostgreSQL writes it, if it is a UUID."""
+    """Return an id as PostgreSQL spells it, if it is a UUID."""
     try:
         return str(UUID(name.strip()))
     except ValueError:

@@ -1,154 +1,146 @@
-"""Conflicts with PEMS: which fields both sides changed, and what a person decides about them."""
+"""Views of conflicts: the fields that PEMS and a user changed both, their resolution."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg import Connection
-
-from pfa_core.authorization import authorize, reauthorize, require
+from pfa_core.conflicts.owner import conflict_owner
 from pfa_core.conflicts.selection import matching, one
 from pfa_core.errors import InvalidRequest
-from pfa_core.masking import Mask, mask_for
+from pfa_core.masking import Mask
+from pfa_core.model.decision import ConflictResolution, ConflictStatus
 from pfa_core.model.delta import FieldConflict, same
+from pfa_core.model.ids import ConflictId, ModificationId, PfaId, UserId
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters
-from pfa_core.model.rights import OTHERS, Operation
+from pfa_core.model.query import Filters, require_text
+from pfa_core.model.rights import Operation
+from pfa_core.operation import Tx, reads
 from pfa_core.store import mirror
-from pfa_core.store.conflicts import OPEN, RESOLVED, ConflictRow
-from pfa_core.store.database import Database
-from pfa_core.store.members import Member
+from pfa_core.store.conflicts import ConflictRow
 
 ALL = "all"
-STATUSES = (OPEN, RESOLVED, ALL)
+STATUSES = (*ConflictStatus, ALL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConflictView:
-    """A conflict as it was found, and how it ended.
+    """A conflict as a push recorded it, and its resolution.
 
-    `fields` hold base, mine and PEMS's value of that moment; `pems_now` PEMS's value of today where
-    it is another one, by field, of open conflicts only. `resolution` is mine, pems or merged;
-    `settlement` tells of each field which value was taken. Session and reason are None when the
-    modification is gone. Where `masked`, money is None.
+    `fields` hold base, mine and PEMS's value of that time; `pems_now` PEMS's current value where it is
+    another one, by field, of open conflicts only. `settlement` holds, by field, which value was taken.
+    Session and reason are None when the modification is deleted. Where `masked`, money is None.
     """
 
-    conflict_id: str
-    pfa_id: str
+    conflict_id: ConflictId
+    pfa_id: PfaId
     fields: tuple[FieldConflict, ...]
-    status: str
-    modified_by: str
+    status: ConflictStatus
+    modified_by: UserId
     created_at: datetime
-    modification_id: str
+    modification_id: ModificationId
     session_id: str | None
     change_reason: str | None
     pems_now: Mapping[str, Any]
-    resolution: str | None
+    resolution: ConflictResolution | None
     settlement: Mapping[str, Any] | None
     resolved_at: datetime | None
     resolved_by: str | None
     masked: bool = False
 
 
+def _check_list(
+    _filters: Filters | None = None,
+    *,
+    status: str = ConflictStatus.OPEN.value,
+    limit: int | None = None,
+    **_: object,
+) -> None:
+    if status not in STATUSES:
+        raise InvalidRequest(f"invalid status: {status!r}; use one of {', '.join(STATUSES)}")
+    if limit is not None and limit < 1:
+        raise InvalidRequest(f"`limit` must be at least 1, not {limit}")
+
+
+@reads(Operation.LIST_CONFLICTS, check=_check_list)
 def list_conflicts(
-    db: Database,
-    principal: Principal,
+    tx: Tx,
     filters: Filters | None = None,
     *,
-    status: str = OPEN,
+    status: str = ConflictStatus.OPEN.value,
     user_id: str | None = None,
     limit: int | None = None,
 ) -> list[ConflictView]:
-    """The conflicts of one's own modifications on matching records, the newest first.
+    """List the conflicts of the principal's modifications of matching records, the newest first.
 
     Args:
-        filters: On today's merged values; state and session are those of the modification.
+        filters: On the current merged values; state and session are those of the modification.
         status: unresolved, resolved or all.
         user_id: Another member's instead, which takes the right to manage users.
-        limit: At most so many; None for all.
+        limit: The maximum number; None for all.
 
     Raises:
-        InvalidRequest: An unknown status, or a limit that is none.
+        InvalidRequest: An invalid status or limit.
         PermissionDenied: Another member's without the right.
     """
-    if status not in STATUSES:
-        raise InvalidRequest(f"{status!r} is no status; known are {', '.join(STATUSES)}")
-    if limit is not None and limit < 1:
-        raise InvalidRequest(f"a limit is 1 or more, not {limit}")
-
-    def work(conn: Connection[Any]) -> list[ConflictView]:
-        owner, member = authorize_owner(conn, principal, user_id, Operation.LIST_CONFLICTS)
-        found = matching(conn, owner, filters or Filters(), None if status == ALL else status)
-        return _views(conn, owner, found[:limit], mask_for(principal, member))
-
-    return db.read(work)
+    owner = conflict_owner(tx, user_id)
+    wanted = None if status == ALL else ConflictStatus(status)
+    found = matching(tx.conn, owner, filters or Filters(), wanted)
+    return _views(tx, owner, found[:limit])
 
 
-def show_conflict(
-    db: Database, principal: Principal, conflict_id: str, *, user_id: str | None = None
-) -> ConflictView:
-    """One conflict, by its id or by that of a record that has exactly one open.
+def _check_show(conflict_id: str, **_: object) -> None:
+    require_text(conflict_id)
+
+
+@reads(Operation.SHOW_CONFLICT, check=_check_show)
+def show_conflict(tx: Tx, conflict_id: str, *, user_id: str | None = None) -> ConflictView:
+    """Show a conflict, by its id or by that of a record with exactly one open conflict.
 
     Raises:
         NotFound: The principal (or the member named) has none of that id, or several.
         PermissionDenied: Another member's without the right to manage users.
     """
-    Filters(id=(conflict_id,))
-
-    def work(conn: Connection[Any]) -> ConflictView:
-        owner, member = authorize_owner(conn, principal, user_id, Operation.SHOW_CONFLICT)
-        found = [one(conn, owner, conflict_id)]
-        return _views(conn, owner, found, mask_for(principal, member))[0]
-
-    return db.read(work)
+    owner = conflict_owner(tx, user_id)
+    return _views(tx, owner, [one(tx.conn, owner, conflict_id)])[0]
 
 
-def authorize_owner(
-    conn: Connection[Any], principal: Principal, user_id: str | None, operation: Operation
-) -> tuple[Principal, Member]:
-    """Whose conflicts they are: the principal's, or another's for those who manage users; and the
-    principal's own membership."""
-    member = authorize(conn, principal, operation)
-    if user_id is None or user_id == principal.user_id:
-        return principal, member
-    Filters(id=(user_id,))
-    require(principal, member, OTHERS, operation)
-    reauthorize(conn, principal, operation, scope=OTHERS)
-    return replace(principal, user_id=user_id), member
-
-
-def _views(
-    conn: Connection[Any], owner: Principal, rows: Sequence[ConflictRow], mask: Mask
-) -> list[ConflictView]:
-    ids = [row.pfa_id for row in rows if row.status == OPEN]
-    today = {key: row.data for key, row in mirror.rows(conn, owner.organization_id, ids).items()}
-    return [_view(row, today.get(row.pfa_id), mask) for row in rows]
-
-
-def _view(row: ConflictRow, today: Mapping[str, Any] | None, mask: Mask) -> ConflictView:
-    now = today if row.status == OPEN else None
-    moved = {
-        item.field: now.get(item.field)
-        for item in row.disputed
-        if now is not None and not same(now.get(item.field), item.pems)
+def _views(tx: Tx, owner: Principal, rows: Sequence[ConflictRow]) -> list[ConflictView]:
+    ids = [row.pfa_id for row in rows if row.status == ConflictStatus.OPEN]
+    current = {
+        pfa_id: row.data for pfa_id, row in mirror.rows(tx.conn, owner.organization_id, ids).items()
     }
+    return [_view(row, current.get(row.pfa_id), tx.mask) for row in rows]
+
+
+def _view(row: ConflictRow, current: Mapping[str, Any] | None, mask: Mask) -> ConflictView:
     return ConflictView(
-        conflict_id=row.conflict_id,
-        pfa_id=row.pfa_id,
+        conflict_id=ConflictId(row.conflict_id),
+        pfa_id=PfaId(row.pfa_id),
         fields=mask.conflicts(row.disputed),
-        status=row.status,
-        modified_by=row.user_id,
+        status=ConflictStatus(row.status),
+        modified_by=UserId(row.user_id),
         created_at=row.created_at,
-        modification_id=row.modification_id,
+        modification_id=ModificationId(row.modification_id),
         session_id=row.session_id,
         change_reason=row.change_reason,
-        pems_now=mask.values(moved),
-        resolution=row.resolution,
+        pems_now=mask.values(_changed_since(row, current)),
+        resolution=ConflictResolution(row.resolution) if row.resolution else None,
         settlement=mask.settlement(row.settlement),
         resolved_at=row.resolved_at,
         resolved_by=row.resolved_by,
         masked=mask.hides,
     )
+
+
+def _changed_since(row: ConflictRow, current: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the current values of fields that PEMS changed since an open conflict was recorded."""
+    if current is None or row.status != ConflictStatus.OPEN:
+        return {}
+    return {
+        item.field: current.get(item.field)
+        for item in row.disputed
+        if not same(current.get(item.field), item.pems)
+    }

@@ -19,9 +19,6 @@ from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("conflicts")
 
-OPEN = "unresolved"
-RESOLVED = "resolved"
-
 
 @dataclass(frozen=True, slots=True)
 class NewConflict:

@@ -148,7 +148,7 @@ def test_all_of_them_by_filter_or_all_and_then_they_are_history(disputed: Pfa) -
     assert len(ran.lines) == 4
     one = ran.lines[2].split()[0]
     again = disputed("conflict", "resolve", one, "--take", "mine")
-    assert (again.code, "settled already" in again.err) == (7, True)
+    assert (again.code, "resolved already" in again.err) == (7, True)
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(disputed: Pfa) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import pfa_core
 from pfa_core import ConflictSelection, Decision, Filters, Right, errors
-from pfa_core.conflicts.resolve import ResolvedConflict, ResolveResult
+from pfa_core.conflicts.outcome import ResolvedConflict, ResolveResult
 from pfa_core.conflicts.views import ConflictView
 from pfa_core.model.delta import FieldConflict, merge
 from pfa_core.model.ids import new_id
@@ -264,13 +264,13 @@ class TestTakingOneSide:
         assert (result.problems, row) == (
             [],
             ResolvedConflict(
-                conflict_id,
-                "P-1",
-                row.modification_id,
-                "mine",
-                "committed",
-                3,
-                {"monthlyRate": 600, "dor": "BEO"},
+                conflict_id=conflict_id,
+                pfa_id="P-1",
+                modification_id=row.modification_id,
+                resolution="mine",
+                state="committed",
+                version=3,
+                delta={"monthlyRate": 600, "dor": "BEO"},
             ),
         )
         assert queue_columns(world) == ("committed", 3, 0, 0, 0, None, None, None, None, None)

@@ -1,0 +1,120 @@
+"""Outcomes of resolutions: resolved conflicts, reasons why others stay open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pfa_core.conflicts.decide import Refusal, Refused, Settled
+from pfa_core.errors import BaselineConflict, Fault, InvalidData, InvalidRequest
+from pfa_core.masking import Mask
+from pfa_core.model.decision import ConflictResolution
+from pfa_core.model.ids import ConflictId, ModificationId, PfaId
+from pfa_core.model.modification import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedConflict:
+    """A conflict after its resolution.
+
+    The modification is committed again, or, without a field left, deleted: `state` is pristine then and
+    `version` None.
+    """
+
+    conflict_id: ConflictId
+    pfa_id: PfaId
+    modification_id: ModificationId
+    resolution: ConflictResolution
+    state: State
+    version: int | None
+    delta: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveResult:
+    """The resolved conflicts, in PFA id order, and why others stay open (only with `partial`).
+
+    Where `masked`, money is None in the deltas and numbers are hidden in the problems.
+    """
+
+    resolved: list[ResolvedConflict]
+    problems: list[Fault]
+    masked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a decision makes of the conflicts of one call, in PFA id order."""
+
+    items: Sequence[Settled | Refused]
+
+    @property
+    def settled(self) -> list[Settled]:
+        """Return the resolved ones."""
+        return [item for item in self.items if isinstance(item, Settled)]
+
+    @property
+    def refused(self) -> list[Refused]:
+        """Return those that stay open."""
+        return [item for item in self.items if isinstance(item, Refused)]
+
+    def refused_as(self, why: Refusal) -> list[ConflictId]:
+        """Return the conflicts that stay open for one reason."""
+        return [item.conflict_id for item in self.refused if item.why is why]
+
+    def fields(self) -> list[str]:
+        """Return the fields that are committed again."""
+        return sorted({name for item in self.settled for name in item.left.delta})
+
+    def faults(self) -> list[Fault]:
+        """Return why conflicts stay open."""
+        return [fault for item in self.refused for fault in item.faults]
+
+    def result(self, mask: Mask) -> ResolveResult:
+        """Return the result for the caller."""
+        resolved = [_resolved(item, mask) for item in self.settled]
+        return ResolveResult(resolved, mask.faults(self.faults()), mask.hides)
+
+    def require_all_settled(self, mask: Mask) -> None:
+        """Refuse all conflicts because of some.
+
+        Raises:
+            BaselineConflict: PEMS changed again.
+            InvalidRequest: A field has no answer.
+            InvalidData: A record would break a rule.
+        """
+        if not self.refused:
+            return
+        faults, number = mask.faults(self.faults()), len(self.items)
+        total = f"{number:,} conflict{'' if number == 1 else 's'}"
+        if stale := self.refused_as(Refusal.STALE):
+            raise BaselineConflict(
+                f"PEMS changed again under {len(stale):,} of {total}, nothing was resolved",
+                hint=f"see its values: pfa conflict show {stale[0]}; resolve the others: `partial`",
+                details=faults,
+            )
+        if unanswered := self.refused_as(Refusal.UNANSWERED):
+            raise InvalidRequest(
+                f"fields of {len(unanswered):,} of {total} have no answer, nothing was resolved",
+                hint="answer each field by `fields` or `values`",
+                details=faults,
+            )
+        raise InvalidData(
+            f"{len(self.refused):,} of {total} would break a rule, nothing was resolved",
+            hint="give other values by `values`; resolve the others: `partial`",
+            details=faults,
+        )
+
+
+def _resolved(item: Settled, mask: Mask) -> ResolvedConflict:
+    kept = bool(item.left.delta)
+    return ResolvedConflict(
+        conflict_id=ConflictId(item.resolution.conflict_id),
+        pfa_id=PfaId(item.row.pfa_id),
+        modification_id=ModificationId(item.row.modification_id),
+        resolution=ConflictResolution(item.resolution.resolution),
+        state=State.COMMITTED if kept else State.PRISTINE,
+        version=item.row.version + 1 if kept else None,
+        delta=mask.values(item.left.delta),
+    )
