@@ -41,7 +41,8 @@ class ConflictSelection:
     everything: bool = False
 
     def __post_init__(self) -> None:
-        require_text(*self.ids)
+        for name in self.ids:
+            require_text(name)
         ways = bool(self.ids) + bool(self.filters.given()) + self.everything
         if ways != 1:
             problem = "`ids`, filters and `everything` exclude each other"

@@ -40,7 +40,8 @@ def _check_restore(
 ) -> None:
     if session_id is None and not ids and not entry_ids:
         raise InvalidRequest("nothing selected", hint="give `session_id`, `ids` or `entry_ids`")
-    require_text(*ids, session_id or "")
+    for text in (*ids, session_id or ""):
+        require_text(text)
     for entry_id in entry_ids:
         _canonical(entry_id)
 

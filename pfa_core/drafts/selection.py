@@ -30,7 +30,8 @@ class Selection:
     expected_versions: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        require_text(*self.ids, *self.expected_versions, self.session_id or "")
+        for text in (*self.ids, *self.expected_versions, self.session_id or ""):
+            require_text(text)
 
     @property
     def empty(self) -> bool:
