@@ -87,6 +87,32 @@ class Tx:
         at = self.now() if at is None else at
         audit.write(self.conn, self.organization_id, self.user_id, action, at, entries)
 
+    def audit_of(
+        self,
+        action: Action,
+        modification_ids: Sequence[str],
+        *,
+        at: datetime,
+        before: bool = True,
+        after: bool = True,
+    ) -> None:
+        """Append an entry for each of the caller's modifications, made from its stored content.
+
+        Args:
+            before: It had this content before the action.
+            after: It has this content after the action.
+        """
+        audit.write_of(
+            self.conn,
+            self.principal,
+            action,
+            at,
+            modification_ids,
+            self.db.new_id,
+            before=before,
+            after=after,
+        )
+
 
 class _Frame(Protocol):
     """Turns the body of an operation into its public function."""

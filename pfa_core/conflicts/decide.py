@@ -1,4 +1,4 @@
-"""An open conflict, a decision, and what the decision makes of it on the current mirror."""
+"""Decisions evaluated on open conflicts against the current mirror."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from pfa_core.store.conflicts import ConflictRow, Recommitment, Resolution
 from pfa_core.store.mirror import MirrorRow
 from pfa_core.store.modifications import ModificationRow
 
+# By field: how it is answered, the value that it takes.
+Answers = Mapping[str, tuple[Answer, Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A resolved conflict and what is stored of it."""
+    """A resolved conflict, as it is stored."""
 
     row: ModificationRow
     resolution: Resolution
@@ -79,7 +82,7 @@ class OpenConflict:
             return self._refused(Refusal.STALE, stale)
         if faults := [*self._unanswered(fields, decision), *self._unrelated(fields, decision)]:
             return self._refused(Refusal.UNANSWERED, faults)
-        settled = self._settled(fields, decision)
+        settled = self._settled(self._answers(fields, decision))
         if faults := check(self.row.pfa_id, self.underlying, settled.left.delta):
             return self._refused(Refusal.INVALID, faults)
         return settled
@@ -113,34 +116,32 @@ class OpenConflict:
             if name not in known
         ]
 
-    def _settled(self, fields: Sequence[FieldConflict], decision: Decision) -> Settled:
-        pems = self.mirror.data
-        answers = self._answers(fields, decision)
+    def _settled(self, answers: Answers) -> Settled:
         settlement = {
             name: {"take": answer.value, "value": value}
             for name, (answer, value) in answers.items()
         }
-        base = {**self.row.base, **{name: pems.get(name) for name in answers}}
+        resolution = Resolution(self.conflict.conflict_id, _resolution(answers), settlement)
+        return Settled(self.row, resolution, self._left(answers))
+
+    def _left(self, answers: Answers) -> Recommitment:
+        """Return what is committed again: the delta over the current values of PEMS."""
+        pems = {name: self.mirror.data.get(name) for name in answers}
+        base = {**self.row.base, **pems}
         delta = {**self.row.delta, **{name: value for name, (_, value) in answers.items()}}
         for name, (answer, _) in answers.items():
             if answer is Answer.PEMS:
                 del delta[name]
-        return Settled(
-            self.row,
-            Resolution(self.conflict.conflict_id, _resolution(answers), settlement),
-            Recommitment(
-                modification_id=self.row.modification_id,
-                version=self.row.version,
-                delta=delta,
-                base={name: base.get(name) for name in delta},
-                base_version=self.mirror.version,
-            ),
+        return Recommitment(
+            modification_id=self.row.modification_id,
+            version=self.row.version,
+            delta=delta,
+            base={name: base.get(name) for name in delta},
+            base_version=self.mirror.version,
         )
 
-    def _answers(
-        self, fields: Sequence[FieldConflict], decision: Decision
-    ) -> dict[str, tuple[Answer, Any]]:
-        """Return the answer of each field that the decision is about, and the value it takes."""
+    def _answers(self, fields: Sequence[FieldConflict], decision: Decision) -> Answers:
+        """Return the answer of each field in question and the value it takes."""
         mine = {item.field: item.mine for item in fields}
         values = {Answer.MINE: mine, Answer.PEMS: self.mirror.data, Answer.SET: decision.values}
         return {
@@ -156,7 +157,7 @@ class OpenConflict:
         return Refused(ConflictId(self.conflict.conflict_id), why, faults)
 
 
-def _resolution(answers: Mapping[str, tuple[Answer, Any]]) -> ConflictResolution:
+def _resolution(answers: Answers) -> ConflictResolution:
     taken = {answer for answer, _ in answers.values()}
     if len(taken) != 1 or Answer.SET in taken:
         return ConflictResolution.MERGED

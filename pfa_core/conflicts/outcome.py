@@ -33,9 +33,10 @@ class ResolvedConflict:
 
 @dataclass(frozen=True, slots=True)
 class ResolveResult:
-    """The resolved conflicts, in PFA id order, and why others stay open (only with `partial`).
+    """The resolved conflicts, in PFA id order.
 
-    Where `masked`, money is None in the deltas and numbers are hidden in the problems.
+    `problems`: why others stay open (only with `partial`). Where `masked`, money is None in the deltas
+    and numbers are hidden in the problems.
     """
 
     resolved: list[ResolvedConflict]
@@ -84,27 +85,37 @@ class Outcome:
             InvalidRequest: A field has no answer.
             InvalidData: A record would break a rule.
         """
-        if not self.refused:
-            return
-        faults, number = mask.faults(self.faults()), len(self.items)
-        total = f"{number:,} conflict{'' if number == 1 else 's'}"
-        if stale := self.refused_as(Refusal.STALE):
-            raise BaselineConflict(
-                f"PEMS changed again under {len(stale):,} of {total}, nothing was resolved",
-                hint=f"see its values: pfa conflict show {stale[0]}; resolve the others: `partial`",
-                details=faults,
+        if self.refused_as(Refusal.STALE):
+            raise self._stale(mask)
+        if self.refused_as(Refusal.UNANSWERED):
+            raise self._unanswered(mask)
+        if self.refused:
+            raise InvalidData(
+                f"{self._share(self.refused)} would break a rule, nothing was resolved",
+                hint="give other values by `values`; resolve the others: `partial`",
+                details=mask.faults(self.faults()),
             )
-        if unanswered := self.refused_as(Refusal.UNANSWERED):
-            raise InvalidRequest(
-                f"fields of {len(unanswered):,} of {total} have no answer, nothing was resolved",
-                hint="answer each field by `fields` or `values`",
-                details=faults,
-            )
-        raise InvalidData(
-            f"{len(self.refused):,} of {total} would break a rule, nothing was resolved",
-            hint="give other values by `values`; resolve the others: `partial`",
-            details=faults,
+
+    def _stale(self, mask: Mask) -> BaselineConflict:
+        stale = self.refused_as(Refusal.STALE)
+        return BaselineConflict(
+            f"PEMS changed again under {self._share(stale)}, nothing was resolved",
+            hint=f"see its values: pfa conflict show {stale[0]}; resolve the others: `partial`",
+            details=mask.faults(self.faults()),
         )
+
+    def _unanswered(self, mask: Mask) -> InvalidRequest:
+        unanswered = self.refused_as(Refusal.UNANSWERED)
+        return InvalidRequest(
+            f"fields of {self._share(unanswered)} have no answer, nothing was resolved",
+            hint="answer each field by `fields` or `values`",
+            details=mask.faults(self.faults()),
+        )
+
+    def _share(self, some: Sequence[object]) -> str:
+        """Return `1 of 2 conflicts`."""
+        number = len(self.items)
+        return f"{len(some):,} of {number:,} conflict{'' if number == 1 else 's'}"
 
 
 def _resolved(item: Settled, mask: Mask) -> ResolvedConflict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from pfa_core.authorization import require_fields
@@ -14,7 +14,7 @@ from pfa_core.errors import InvalidRequest, VersionConflict
 from pfa_core.masking import Mask
 from pfa_core.model.audit import Action
 from pfa_core.model.decision import ConflictStatus, Decision
-from pfa_core.model.delta import merge
+from pfa_core.model.delta import Record, merge
 from pfa_core.model.ids import ConflictId
 from pfa_core.model.modification import State
 from pfa_core.model.ownership import Ownership
@@ -24,6 +24,8 @@ from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, conflicts, mirror, modifications, overlays
 from pfa_core.store.conflicts import ConflictRow
 from pfa_core.store.database import Database
+from pfa_core.store.mirror import MirrorRow
+from pfa_core.store.modifications import ModificationRow
 
 
 def resolve_conflicts(
@@ -37,11 +39,12 @@ def resolve_conflicts(
     partial: bool = False,
     dry_run: bool = False,
 ) -> ResolveResult:
-    """Resolve open conflicts, all or none: by mine, PEMS's or another value, field by field.
+    """Resolve open conflicts, all or none, field by field.
 
-    What is left of a modification is committed again and keeps its place in the queue of the next push;
-    one without a field left is deleted, and the audit trail keeps its delta. Where PEMS changed once
-    more, the conflict stays open and shows the current values from then on.
+    A field gets the value of the modification (mine), that of PEMS, or another one. What is left of the
+    modification is committed again and keeps its place in the queue of the next push; without a field
+    left it is deleted, and the audit trail keeps its delta. Where PEMS changed once more, the conflict
+    stays open and shows the current values from then on.
 
     Args:
         ownership: The owner of each field; fields that have one are left to the push.
@@ -111,28 +114,35 @@ def _refresh(
 def _lock_open(
     tx: Tx, owner: Principal, rows: Sequence[ConflictRow], ownership: Ownership
 ) -> list[OpenConflict]:
-    """Lock the mirror rows and modifications of conflicts; return these in PFA id order."""
+    """Lock the mirror rows and modifications of conflicts, in PFA id order."""
     by_modification = {row.modification_id: row for row in rows}
     ids = sorted({row.pfa_id for row in rows})
     locked = mirror.lock_records(tx.conn, owner.organization_id, ids)
-    underlying = {pfa_id: dict(row.data) for pfa_id, row in locked.items()}
-    found: list[OpenConflict] = []
-    for row in modifications.of_records(tx.conn, owner, ids):
-        conflict = by_modification.get(row.modification_id)
-        if conflict and row.state == State.CONFLICT:
-            found.append(
-                OpenConflict(
-                    conflict=conflict,
-                    row=row,
-                    mirror=locked[row.pfa_id],
-                    underlying=underlying[row.pfa_id],
-                    ownership=ownership,
-                )
-            )
-        underlying[row.pfa_id] = merge(underlying[row.pfa_id], row.delta)
+    found = [
+        OpenConflict(
+            conflict=by_modification[row.modification_id],
+            row=row,
+            mirror=locked[row.pfa_id],
+            underlying=underlying,
+            ownership=ownership,
+        )
+        for row, underlying in _stacked(modifications.of_records(tx.conn, owner, ids), locked)
+        if row.modification_id in by_modification and row.state == State.CONFLICT
+    ]
     if len(found) != len(rows):
         raise VersionConflict("modifications changed meanwhile, nothing was resolved")
     return found
+
+
+def _stacked(
+    rows: Iterable[ModificationRow], records: Mapping[str, MirrorRow]
+) -> Iterable[tuple[ModificationRow, Record]]:
+    """Yield each modification and its record without it: mirror ‖ earlier ones."""
+    underlying: dict[str, Record] = {}
+    for row in rows:
+        before = underlying.get(row.pfa_id, records[row.pfa_id].data)
+        yield row, before
+        underlying[row.pfa_id] = merge(before, row.delta)
 
 
 def _require_in_conflict(found: Sequence[OpenConflict], decision: Decision) -> None:
@@ -146,7 +156,7 @@ def _require_in_conflict(found: Sequence[OpenConflict], decision: Decision) -> N
 
 
 def _store(tx: Tx, owner: Principal, settled: Sequence[Settled]) -> None:
-    """Store what was resolved: conflicts, modifications, overlays, audit trail."""
+    """Store resolutions: conflicts, modifications, overlays, audit trail."""
     at = tx.now()
     resolutions = [item.resolution for item in settled]
     conflicts.resolve(tx.conn, owner, resolutions, resolved_by=tx.user_id, at=at)

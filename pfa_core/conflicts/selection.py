@@ -72,7 +72,7 @@ def matching(
 
 
 def one(conn: Connection[Any], owner: Principal, name: str) -> ConflictRow:
-    """Return the owner's conflict of an id, or the only open one of the record of that id.
+    """Return the owner's conflict of an id, or the only open one of a record.
 
     Raises:
         NotFound: There is none, or there are several.

@@ -1,4 +1,4 @@
-"""Views of conflicts: the fields that PEMS and a user changed both, their resolution."""
+"""Views of conflicts: their fields, their resolution."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def list_conflicts(
     user_id: str | None = None,
     limit: int | None = None,
 ) -> list[ConflictView]:
-    """List the conflicts of the principal's modifications of matching records, the newest first.
+    """List the conflicts of the principal's modifications, the newest first.
 
     Args:
-        filters: On the current merged values; state and session are those of the modification.
+        filters: Of the records, on their current merged values; state and session are those of the modification.
         status: unresolved, resolved or all.
         user_id: Another member's instead, which takes the right to manage users.
         limit: The maximum number; None for all.
@@ -97,7 +97,7 @@ def _check_show(conflict_id: str, **_: object) -> None:
 
 @reads(Operation.SHOW_CONFLICT, check=_check_show)
 def show_conflict(tx: Tx, conflict_id: str, *, user_id: str | None = None) -> ConflictView:
-    """Show a conflict, by its id or by that of a record with exactly one open conflict.
+    """Show a conflict, by its id or by that of a record with one open conflict.
 
     Raises:
         NotFound: The principal (or the member named) has none of that id, or several.
@@ -136,7 +136,7 @@ def _view(row: ConflictRow, current: Mapping[str, Any] | None, mask: Mask) -> Co
 
 
 def _changed_since(row: ConflictRow, current: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the current values of fields that PEMS changed since an open conflict was recorded."""
+    """Return PEMS's current values that an open conflict does not show yet."""
     if current is None or row.status != ConflictStatus.OPEN:
         return {}
     return {

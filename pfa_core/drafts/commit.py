@@ -21,7 +21,7 @@ from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.ownership import Ownership
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
-from pfa_core.store import audit, leases, modifications, overlays
+from pfa_core.store import leases, modifications, overlays
 from pfa_core.store.modifications import Commitment, Mark, ModificationRow
 
 
@@ -36,7 +36,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitResult:
-    """The committed modifications, in PFA id order, and what became of the other drafts.
+    """The committed modifications, in PFA id order, and the other drafts.
 
     `conflicts`: those of drafts that stay behind (only with `partial`), `problems`: every reason why a
     draft does. `already_committed`: the number of the session's modifications committed before.
@@ -98,14 +98,9 @@ def _commit(
     # The database's clock: clocks of a user's computers that differ must not reorder commitments.
     at = leases.clock(tx.conn)
     modifications.commit_up_to_date(tx.conn, tx.principal, up_to_date, at)
-    commitments = [
-        Commitment(item.draft.modification_id, item.delta, item.draft.version)
-        for item in rebased.valid
-    ]
-    modifications.commit_drafts(tx.conn, tx.principal, commitments, at)
-    done: list[Mark | ModificationRow] = [*up_to_date, *(item.draft for item in rebased.valid)]
-    done.sort(key=lambda draft: draft.pfa_id)
-    audit.write_of(tx.conn, tx.principal, Action.COMMIT, at, modification_ids(done), tx.db.new_id)
+    modifications.commit_drafts(tx.conn, tx.principal, _commitments(rebased), at)
+    done = _in_id_order([*up_to_date, *(item.draft for item in rebased.valid)])
+    tx.audit_of(Action.COMMIT, modification_ids(done), at=at)
     remove_drafts(tx, Action.SETTLE, modification_ids(rebased.settled), at)
     _refresh_overlays(tx, rebased)
     return CommitResult(
@@ -118,8 +113,19 @@ def _commit(
     )
 
 
+def _commitments(rebased: Rebased) -> list[Commitment]:
+    return [
+        Commitment(item.draft.modification_id, item.delta, item.draft.version)
+        for item in rebased.valid
+    ]
+
+
+def _in_id_order(rows: Sequence[Mark | ModificationRow]) -> list[Mark | ModificationRow]:
+    return sorted(rows, key=lambda row: row.pfa_id)
+
+
 def _refresh_overlays(tx: Tx, rebased: Rebased) -> None:
-    """Rebuild the overlays of drafts that lost fields or are gone; those of others stay right."""
+    """Rebuild the overlays of drafts that lost fields or were deleted."""
     narrowed = [item.draft.pfa_id for item in rebased.valid if item.delta != item.draft.delta]
     settled = [draft.pfa_id for draft in rebased.settled]
     overlays.refresh_overlays(tx.conn, tx.principal, [*narrowed, *settled])
@@ -127,7 +133,7 @@ def _refresh_overlays(tx: Tx, rebased: Rebased) -> None:
 
 def remove_drafts(tx: Tx, action: Action, modification_ids: Sequence[str], at: datetime) -> None:
     """Delete drafts; the audit trail keeps their deltas."""
-    audit.write_of(tx.conn, tx.principal, action, at, modification_ids, tx.db.new_id, after=False)
+    tx.audit_of(action, modification_ids, at=at, after=False)
     modifications.delete_drafts(tx.conn, tx.principal, modification_ids)
 
 

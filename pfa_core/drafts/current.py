@@ -1,4 +1,4 @@
-"""A record as a transaction finds it: the mirror row and the caller's modifications."""
+"""Records as a transaction finds them: mirror row, the caller's modifications."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pfa_core.store.modifications import ModificationRow
 
 @dataclass(frozen=True, slots=True)
 class CurrentRecord:
-    """A mirror row and the caller's active modifications of the record, the draft last."""
+    """A mirror row and the caller's active modifications of it, the draft last."""
 
     row: MirrorRow
     stack: Sequence[ModificationRow]

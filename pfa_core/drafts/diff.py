@@ -25,7 +25,7 @@ from pfa_core.store.reads import merged
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffEntry:
-    """One modification: each field before and after it, and its effect on the forecast cost.
+    """One modification: its fields before and after, its effect on forecast cost.
 
     "Before" is the baseline with the principal's earlier modifications of the record, so that the
     effects of all entries add up to the draft impact of the KPIs.
@@ -110,7 +110,7 @@ def _require_session(tx: Tx, session_id: str) -> None:
 
 
 def _active(tx: Tx, filters: Filters) -> tuple[list[ModificationRow], dict[str, BaselineRow]]:
-    """Read the caller's active modifications of the records that match by value, and these records."""
+    """Read the records that match by value and the caller's modifications of them."""
     by_value = replace(filters, state=(), session=(), changed=True)
     found = [row[0] for row in merged.stream(tx.conn, tx.principal, Query(by_value), limit=None)]
     baseline = mirror.rows(tx.conn, tx.organization_id, found)

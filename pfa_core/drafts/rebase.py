@@ -139,7 +139,7 @@ def _rebase(draft: ModificationRow, current: CurrentRecord, ownership: Ownership
 
 
 def _unsettled(draft: ModificationRow, now: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the delta without the fields that PEMS changed to the drafted value meanwhile."""
+    """Return the delta without fields that PEMS changed to the drafted value."""
     return {
         name: value
         for name, value in draft.delta.items()

@@ -21,9 +21,10 @@ from pfa_core.store.audit import DiscardedDraft
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """The drafts restored, in PFA id order, and the PFA ids of those restored by an earlier call.
+    """The drafts restored, in PFA id order.
 
-    `errors`: why others stay discarded (only with `partial`).
+    `already_restored`: the PFA ids of those that an earlier call restored. `errors`: why others stay
+    discarded (only with `partial`).
     """
 
     restored: list[Saved]
@@ -56,10 +57,11 @@ def restore(
     partial: bool = False,
     dry_run: bool = False,
 ) -> RestoreResult:
-    """Restore the principal's discarded drafts, all or none: of each record the newest.
+    """Restore the principal's discarded drafts, all or none.
 
-    They are revalidated like any save, over the baseline of today, and return into the sessions they
-    were in. A draft restored before is not restored twice, whatever became of it.
+    Of each record the newest is restored. They are revalidated like any save, over the baseline of
+    today, and return into the sessions they were in. A draft restored before is not restored twice,
+    whatever became of it.
 
     Args:
         session_id: Of this session.
@@ -125,7 +127,7 @@ def _restore(
 
 
 def _lock_drafted(tx: Tx, ids: Sequence[str]) -> dict[str, str]:
-    """Lock the records; return the session of the caller's draft, by PFA id, where there is one."""
+    """Lock the records; return the sessions of the caller's drafts, by PFA id."""
     mirror.lock_records(tx.conn, tx.organization_id, ids)
     rows = modifications.of_records(tx.conn, tx.principal, ids)
     return {row.pfa_id: row.session_id for row in rows if row.state == State.DRAFT}
@@ -137,14 +139,14 @@ def _has_draft(pfa_id: str, session_id: str) -> Fault:
 
 
 def _never_discarded(ids: Iterable[str], found: Sequence[DiscardedDraft]) -> list[Fault]:
-    """Return faults for given records without a discard: a typo must not count as restored."""
+    """Return faults for ids without a discard: a typo must not count as restored."""
     known = {item.pfa_id for item in found}
     reason = "no draft of yours on it was discarded"
     return [Fault(pfa_id, "", FaultCode.NOT_FOUND, reason) for pfa_id in ids if pfa_id not in known]
 
 
 def _unknown_entries(entry_ids: Iterable[str], found: Sequence[DiscardedDraft]) -> list[Fault]:
-    """Return faults for given entries that are no discard of the caller's, or not the newest given."""
+    """Return faults for entry ids that restore nothing."""
     known = {item.entry_id for item in found}
     reason = "not a discard of yours, or older than another given entry of the same record"
     return [

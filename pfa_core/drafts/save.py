@@ -108,7 +108,7 @@ def set_fields(
     partial: bool = False,
     dry_run: bool = False,
 ) -> SaveResult:
-    """Save the same delta over every matching record; ids that do not exist are faults."""
+    """Save the same delta over every matching record; unknown ids are faults."""
     require_fields(tx.principal, tx.member, tuple(delta), tx.operation)
     changes = [Change(pfa_id, delta, reason) for pfa_id in matching_ids(tx, filters)]
     options = SaveOptions(session_id=session_id, move=move, partial=partial)
@@ -158,7 +158,10 @@ def save_changes(
 
 
 def matching_ids(tx: Tx, filters: Filters) -> list[str]:
-    """Return the ids that match; ids given alone are returned unread, so that unknown ones are faults."""
+    """Return the ids that match.
+
+    Ids that are the only filter are returned unread, so that unknown ones become faults.
+    """
     if filters.id and replace(filters, id=()) == Filters():
         return list(dict.fromkeys(filters.id))
     return [row[0] for row in merged.stream(tx.conn, tx.principal, Query(filters), limit=None)]
@@ -181,7 +184,7 @@ def require_session(session_id: str | None) -> None:
 
 
 def _lock_current(tx: Tx, changes: Sequence[Change]) -> dict[str, CurrentRecord]:
-    """Lock the records and the caller's modifications of them; read only the fields that matter."""
+    """Lock and read the records to change, only the fields that matter."""
     ids = sorted({change.pfa_id for change in changes})
     fields = sorted(RULED.union(*(change.delta for change in changes)))
     rows = mirror.lock_fields(tx.conn, tx.organization_id, ids, fields)
@@ -197,11 +200,11 @@ def _result(
 
 
 def _fields_of(changes: Iterable[Change]) -> list[str]:
-    """Return the names in the deltas; a delta that is not an object becomes a fault later."""
+    """Return the names in the deltas that are objects; others become faults later."""
     deltas = [change.delta for change in changes if isinstance(change.delta, Mapping)]
     return list(dict.fromkeys(name for delta in deltas for name in delta))
 
 
 def _new_session(at: datetime, tx: Tx) -> str:
-    """Return a fresh session id: the time, and four characters of a fresh id for uniqueness."""
+    """Return a fresh session id: the time, then four characters against equal ones."""
     return f"s-{at:%Y%m%d-%H%M%S}-{tx.new_id()[-4:]}"

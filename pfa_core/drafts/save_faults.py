@@ -1,4 +1,4 @@
-"""The faults of a save: invalid changes, their order in reports, the error they make."""
+"""The faults of a save: found, ordered, raised."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SHARED_CODES: Mapping[str, type[PfaError]] = {
 
 
 def clean_changes(changes: Sequence[Change]) -> tuple[list[Change], list[Fault]]:
-    """Return the changes whose fields are valid, each record once, and the faults of the others."""
+    """Return the valid changes, each record once, and the faults of the others."""
     times = Counter(change.pfa_id for change in changes)
     valid: list[Change] = []
     faults: list[Fault] = []
@@ -49,7 +49,7 @@ def clean_changes(changes: Sequence[Change]) -> tuple[list[Change], list[Fault]]
 
 
 def in_input_order(faults: Iterable[Fault], changes: Sequence[Change]) -> list[Fault]:
-    """Sort faults by their place in the input where it has places, else by their change."""
+    """Sort faults by their place in the input, else by that of their change."""
     places = {change.pfa_id: place for place, change in reversed(list(enumerate(changes)))}
 
     def place(fault: Fault) -> int:
@@ -60,7 +60,7 @@ def in_input_order(faults: Iterable[Fault], changes: Sequence[Change]) -> list[F
 
 
 def refusal(faults: Sequence[Fault], done: str, source: str = "") -> PfaError:
-    """Return the error of faults: that of their code where they share one, else InvalidData.
+    """Return the error of faults: that of the code they share, else InvalidData.
 
     Args:
         done: What was not done: saved, restored.

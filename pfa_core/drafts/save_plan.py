@@ -1,4 +1,4 @@
-"""The plan of a save: what each change makes of the record's draft, without SQL."""
+"""The plan of a save: new drafts, updates, refusals; without SQL."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class NewDraftPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftUpdatePlan:
-    """A draft and what a change makes of it; `changed`: not the same as before."""
+    """An existing draft after a change; `changed`: not the same as before."""
 
     draft: ModificationRow
     session_id: str
@@ -131,7 +131,7 @@ def plan_changes(
     organization_id: str,
     session_id: str,
 ) -> tuple[list[Plan], list[Fault]]:
-    """Plan what becomes of each change, in their order; return the faults of those refused.
+    """Plan the changes, in their order; return the faults of those refused.
 
     Args:
         changes: Clean, each record once.

@@ -14,7 +14,7 @@ from pfa_core.store.modifications import NewDraft
 
 
 def write_drafts(tx: Tx, plans: Sequence[Plan], at: datetime) -> list[Saved]:
-    """Store planned drafts, their overlays and their audit entries; return them in PFA id order."""
+    """Store planned drafts, overlays, audit entries; return the drafts by PFA id."""
     new = [plan for plan in plans if isinstance(plan, NewDraftPlan)]
     known = [plan for plan in plans if isinstance(plan, DraftUpdatePlan)]
     changed = [plan for plan in known if plan.changed]
@@ -32,7 +32,7 @@ def write_drafts(tx: Tx, plans: Sequence[Plan], at: datetime) -> list[Saved]:
 def _put_overlays(
     tx: Tx, plans: Sequence[Plan], modification_ids: Sequence[str], *, exist: bool
 ) -> None:
-    """Make the overlays of changed drafts; a record's only modification needs no merge of several."""
+    """Write the overlays of drafts; those of only modifications need no merge."""
     single, stacked = [], []
     for plan, modification_id in zip(plans, modification_ids, strict=True):
         if plan.only_modification:
@@ -50,7 +50,7 @@ def _audit_new(
     restored = [_restored(tx, row, plan.restores) for plan, row in pairs if plan.restores]
     saved = [row.modification_id for plan, row in pairs if not plan.restores]
     tx.audit(Action.RESTORE, restored, at=at)
-    audit.write_of(tx.conn, tx.principal, Action.SAVE, at, saved, tx.db.new_id, before=False)
+    tx.audit_of(Action.SAVE, saved, at=at, before=False)
 
 
 def _restored(tx: Tx, row: NewDraft, entry_id: str) -> audit.Entry:

@@ -15,7 +15,7 @@ from pfa_core.store.modifications import Mark, ModificationRow
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which of the principal's modifications: of a session, of records, both, or everything.
+    """The principal's modifications of a session, of records, of both, or all.
 
     `expected_versions` maps PFA ids to the draft version the caller has seen; with neither session
     nor ids it also is the selection.
@@ -57,7 +57,10 @@ def select_drafts(tx: Tx, selection: Selection) -> list[Mark]:
 
 
 def select_committed(tx: Tx, selection: Selection) -> list[ModificationRow]:
-    """Lock the selected commitments, with those that PEMS rejected for good, in PFA id order."""
+    """Lock the selected commitments, in PFA id order.
+
+    Those that PEMS rejected for good are among them.
+    """
     return modifications.select(
         tx.conn,
         tx.principal,

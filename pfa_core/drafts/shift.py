@@ -40,10 +40,10 @@ def shift(
     partial: bool = False,
     dry_run: bool = False,
 ) -> SaveResult:
-    """Shift both forecast dates of every matching record by whole days, earlier when negative.
+    """Shift both forecast dates of every matching record by whole days.
 
-    Actualized records are refused, since their start is a fact (BUSINESS_RULE_VIOLATION); filter them
-    out, or keep the others with `partial`.
+    Negative days shift to earlier dates. Actualized records are refused, since their start is a fact
+    (BUSINESS_RULE_VIOLATION); filter them out, or keep the others with `partial`.
     """
     require_fields(tx.principal, tx.member, _SHIFTED, tx.operation)
     ids = matching_ids(tx, filters)
@@ -53,7 +53,10 @@ def shift(
 
 
 def _lock_merged(tx: Tx, ids: Sequence[str]) -> dict[str, Record]:
-    """Lock the records, then read them: the values of a pull in between would be overwritten unseen."""
+    """Lock the records, then read them.
+
+    In the other order the values of a pull in between would be overwritten unseen.
+    """
     rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
     stacks = by_record(modifications.active(tx.conn, tx.principal, ids))
     return {
@@ -79,7 +82,7 @@ def _shift_all(
 def _shift_one(
     pfa_id: str, record: Record | None, days: int, reason: str | None
 ) -> Change | Fault | None:
-    """Return the change of a record; a fault where it cannot be; None where it has no dates."""
+    """Return the change of a record, or why it is refused; None without dates."""
     if not record:  # any change will do: the save refuses a record that does not exist
         return Change(pfa_id, {"forecastStart": None}, reason)
     if record.get("isActualized"):

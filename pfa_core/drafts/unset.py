@@ -27,7 +27,7 @@ from pfa_core.store.suggestions import nearest
 class UnsetResult:
     """Drafts that lost fields, and PFA ids.
 
-    `emptied`: of the drafts that were removed with their last field. `unchanged`: of those without any of
+    `emptied`: of the drafts that were deleted with their last field. `unchanged`: of those without any of
     the fields.
     """
 
@@ -49,7 +49,9 @@ def _check_unset(_filters: Filters, fields: Sequence[str], **_: object) -> None:
 def unset_fields(
     tx: Tx, filters: Filters, fields: Sequence[str], *, dry_run: bool = False
 ) -> UnsetResult:
-    """Remove fields from the drafts of the matching records; a draft without fields is removed.
+    """Remove fields from the drafts of the matching records.
+
+    A draft without a field left is deleted.
 
     Raises:
         InvalidRequest: No field, or one that no draft can hold.
@@ -69,7 +71,7 @@ def unset_fields(
 
 
 def _lock_drafted(tx: Tx, filters: Filters) -> list[CurrentRecord]:
-    """Lock the matching records and the caller's modifications of them; return those that have any."""
+    """Lock the matching records that the caller has modified."""
     ids = matching_ids(tx, filters)
     rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
     lost = [pfa_id for pfa_id in filters.id if pfa_id not in rows and pfa_id in ids]

@@ -68,13 +68,15 @@ def uncommit(tx: Tx, selection: Selection, *, dry_run: bool = False) -> Uncommit
     at = tx.now()
     ids = modification_ids(rows)
     modifications.uncommit(tx.conn, tx.principal, ids, at)
-    audit.write_of(tx.conn, tx.principal, Action.UNCOMMIT, at, ids, tx.db.new_id)
+    tx.audit_of(Action.UNCOMMIT, ids, at=at)
     return UncommitResult(selection.session_id, raised(rows))
 
 
 @writes(Operation.DISCARD, own=True, check=require_selection)
 def discard(tx: Tx, selection: Selection, *, dry_run: bool = False) -> DiscardResult:
-    """Discard drafts; the audit trail keeps their deltas. Committed modifications stay.
+    """Discard drafts; the audit trail keeps their deltas.
+
+    Committed modifications stay.
 
     Raises:
         InvalidRequest: The selection is empty: that never means everything.
@@ -134,7 +136,7 @@ def _require_none_sent(tx: Tx, selection: Selection) -> None:
 
 
 def _require_unsent(rows: Sequence[ModificationRow]) -> None:
-    """Refuse what a push has tried to send: PEMS may have it, whatever the response was."""
+    """Refuse what a push has tried to send: PEMS may have it."""
     faults = [
         _illegal(row, "was sent to PEMS already or may have been")
         for row in rows
@@ -149,7 +151,7 @@ def _require_unsent(rows: Sequence[ModificationRow]) -> None:
 
 
 def _require_newest(tx: Tx, rows: Sequence[ModificationRow]) -> None:
-    """Refuse modifications that are not the newest of their record: a record has one draft."""
+    """Refuse modifications older than another of their record: it has one draft."""
     of_records = modifications.of_records(tx.conn, tx.principal, [row.pfa_id for row in rows])
     newest = {row.pfa_id: row for row in of_records}
     faults = [

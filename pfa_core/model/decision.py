@@ -1,4 +1,4 @@
-"""Decisions about fields that PEMS and a user changed both."""
+"""Decisions on fields in conflict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pfa_core.model.delta import clean
 
 
 class Answer(StrEnum):
-    """The value that a field gets: the user's, that of PEMS, or another one that is set."""
+    """The value that a field gets: the user's, that of PEMS, another one."""
 
     MINE = "mine"
     PEMS = "pems"
@@ -27,7 +27,7 @@ class ConflictStatus(StrEnum):
 
 
 class ConflictResolution(StrEnum):
-    """The values that a resolved conflict took: the user's, those of PEMS, or a mixture."""
+    """The values that a resolved conflict took; `merged`: not all of one side."""
 
     MINE = "mine"
     PEMS = "pems"

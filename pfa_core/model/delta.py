@@ -43,7 +43,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class FieldConflict:
-    """One field that PEMS changed since it was drafted, to another value than the draft's."""
+    """One field that PEMS changed since it was drafted, but not to the draft's value."""
 
     field: str
     base: Any
@@ -61,7 +61,7 @@ class FieldChange:
 
 
 def merge(baseline: Record, *deltas: Delta) -> dict[str, Any]:
-    """Return baseline ‖ d1 ‖ … ‖ dn: shallow, as JSONB concatenates; the last value of a field wins."""
+    """Return baseline ‖ d1 ‖ … ‖ dn, as JSONB concatenates: the last value wins."""
     merged = dict(baseline)
     for delta in deltas:
         merged.update(delta)
@@ -93,7 +93,7 @@ def changes(before: Record, after: Record) -> list[FieldChange]:
 
 
 def three_way(base: Record, mine: Delta, pems: Record) -> list[FieldConflict]:
-    """Return the drafted fields whose value in PEMS differs from the base and from mine.
+    """Return the drafted fields whose value in PEMS is neither the base's nor mine.
 
     Fields that the delta does not contain never conflict, nor do those where PEMS already has the
     delta's value; missing equals null.
@@ -106,7 +106,7 @@ def three_way(base: Record, mine: Delta, pems: Record) -> list[FieldConflict]:
 
 
 def clean(pfa_id: str, delta: Any) -> tuple[dict[str, Any], list[Fault]]:
-    """Return the valid values of a delta and the faults of its other fields, in input order."""
+    """Return the valid values of a delta and the faults of its other fields."""
     if not isinstance(delta, Mapping):
         return {}, [
             Fault(

@@ -1,4 +1,4 @@
-"""Modifications and their life cycle as data, which SQL, documentation and a test follow."""
+"""Modifications: states, transitions as data, views."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """The states a verb starts from and may lead to, its actor, its condition beside the state.
+    """A step of the life cycle: source states, target states, actor, condition.
 
-    A target of PRISTINE: the row is deleted.
+    The documentation and a test of the SQL follow it. A target of PRISTINE: the row is deleted.
     """
 
     verb: Verb

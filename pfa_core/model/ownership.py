@@ -1,4 +1,4 @@
-"""Owners of fields: whose value wins where PEMS and a user changed a field both."""
+"""Owners of fields: whose value wins in a conflict."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Ownership:
 
 
 def read_ownership(table: Mapping[str, str], source: str) -> Ownership:
-    """Read a table of field = "mine" | "pems" | "ask"; the key `default` means the rest.
+    """Read a table of field = "mine" | "pems" | "ask"; `default` means the rest.
 
     Raises:
         ConfigInvalid: A field that cannot be edited, or an unknown owner.
