@@ -24,7 +24,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="module")
 def pulled(postgres: Server, template: str, shared: Path) -> Iterator[str]:
-    """The name of a database that holds the sample project, pulled; nobody is connected to it."""
+    """The name of a database that holds the sample project, pulled; there is no connection to it."""
     name = postgres.create(template)
     world = a_world(postgres.url(name), organization="HOLNG")
     pfa_core.pull_files(

@@ -1,4 +1,4 @@
-"""A project of our own making: the same records for the same seed, as odd as real ones."""
+"""A generated project: the same records for the same seed, as odd as real ones."""
 
 from __future__ import annotations
 

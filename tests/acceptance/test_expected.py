@@ -1,4 +1,4 @@
-"""The sample project against answers that a program sharing nothing with ours has computed."""
+"""The sample project against answers that a program sharing no code with this one has computed."""
 
 from __future__ import annotations
 
@@ -196,13 +196,13 @@ def test_the_impact_stays_the_same_after_the_commit(
     assert as_expected(stats(holng)) == expected["with_mixed"]
 
 
-def test_every_faulty_line_of_a_file_is_told_with_its_code_and_nothing_is_saved(
+def test_every_faulty_line_of_a_file_is_reported_with_its_code_and_nothing_is_saved(
     holng: World, shared: Path, expected: dict[str, Any]
 ) -> None:
     with pytest.raises(errors.InvalidData) as refused:
         save(holng, shared / "delta-invalid.json")
-    told = [(fault.pfa_id, fault.code) for fault in refused.value.details]
-    assert told == [(line["pfaId"], line["code"]) for line in expected["invalid"]]
+    shown = [(fault.pfa_id, fault.code) for fault in refused.value.details]
+    assert shown == [(line["pfaId"], line["code"]) for line in expected["invalid"]]
     assert holng.rows("SELECT count(*) FROM pfa_modification") == [(0,)]
     assert count(holng, changed=True) == 0
 

@@ -73,7 +73,7 @@ class TestList:
     def test_04_actualized_gives_those_on_site(self, world: World) -> None:
         assert sorted(rows(world, actualized=True)) == ["003"]
 
-    def test_05_a_page_of_two_tells_that_there_are_two_pages(self, world: World) -> None:
+    def test_05_a_page_of_two_shows_that_there_are_two_pages(self, world: World) -> None:
         page = pfa_core.list_records(world.db, world.principal(), Query(), page=1, page_size=2)
         assert (len(page.records), page.page, page.page_size) == (2, 1, 2)
         assert (page.total_records, page.total_pages) == (3, 2)
@@ -145,7 +145,7 @@ class TestDraft:
         with pytest.raises(errors.InvalidRequest):
             pfa_core.save(world.db, world.principal(), [])
 
-    def test_16_an_unknown_record_is_told_and_nothing_saved(self, world: World) -> None:
+    def test_16_an_unknown_record_is_reported_and_nothing_saved(self, world: World) -> None:
         with pytest.raises(errors.NotFound) as refused:
             draft(world.db, world.principal(), "NOPE", monthlyRate=1)
         assert refused.value.details[0].pfa_id == "NOPE"
@@ -196,7 +196,7 @@ class TestPermissions:
     def test_24_who_may_read_lists(self, world: World, user: str) -> None:
         assert len(rows(world, user)) == 3
 
-    def test_25_a_viewer_saves_no_draft(self, world: World) -> None:
+    def test_25_a_viewer_cannot_save_drafts(self, world: World) -> None:
         with pytest.raises(errors.PermissionDenied, match=Right.SAVE_DRAFT):
             draft(world.db, world.principal("vera"), "001", monthlyRate=1)
 
@@ -233,7 +233,7 @@ class TestPermissions:
 class TestTenancy:
     @pytest.fixture
     def others(self, world: World) -> list[World]:
-        """ORG2, where ann only reads, and ORG3, of which she is no member; the same ids in each."""
+        """ORG2, where ann only reads, and ORG3, of which she is not a member; the same ids in each."""
         two = a_world(
             world.url,
             record("001", monthlyRate=2),
@@ -381,7 +381,7 @@ class TestSigningIn:
 
 class TestSyncOfOthers:
     """What one organization's runs are called does not open them to another's people. There, a run was
-    cancelled by its id; here it is retried by it, and cancelled only by the signal of whoever started it."""
+    cancelled by its id; here it is retried by it, and cancelled only by the signal of the user who started it."""
 
     @pytest.fixture
     def theirs(self, world: World) -> Iterator[World]:
@@ -398,7 +398,7 @@ class TestSyncOfOthers:
         with pytest.raises(errors.Forbidden):
             pfa_core.show_run(world.db, a_principal("ann", "OTHER"), self.run_of(theirs))
 
-    def test_42_another_organization_s_history_is_not_told(
+    def test_42_another_organization_s_history_is_not_shown(
         self, world: World, theirs: World
     ) -> None:
         with pytest.raises(errors.Forbidden):
@@ -490,10 +490,12 @@ class TestInjection:
         ):
             with pytest.raises(errors.PfaError) as refused:
                 attempt()
-            # 53: no inside of ours is told.
+            # 53: no internal detail is shown.
             assert not isinstance(refused.value, errors.Internal)
-            told = " ".join([refused.value.message, refused.value.hint])
-            assert not any(word in told for word in ("SELECT count", "psycopg", ".py", "Traceback"))
+            shown = " ".join([refused.value.message, refused.value.hint])
+            assert not any(
+                word in shown for word in ("SELECT count", "psycopg", ".py", "Traceback")
+            )
         assert time.perf_counter() - started < 5
         assert world.rows("SELECT count(*) FROM pfa_mirror") == before == [(3,)]
 
@@ -534,7 +536,7 @@ class TestConflictDetection:
         baseline = world.mirror()["001"]
         world.pull([{**baseline, **fields}])
 
-    def test_61_nothing_moved_is_no_conflict(self, world: World) -> None:
+    def test_61_nothing_changed_is_not_a_conflict(self, world: World) -> None:
         draft(world.db, world.principal(), "001", forecastStart="2025-12-10")
         result = commit(world.db, world.principal())
         assert (len(result.committed), result.conflicts) == (1, [])
@@ -562,7 +564,7 @@ class TestConflictDetection:
             commit(world.db, world.principal())
         assert [(f.pfa_id, f.field) for f in refused.value.details] == [("001", "forecastStart")]
 
-    def test_64_of_three_fields_exactly_the_two_that_moved(self, world: World) -> None:
+    def test_64_of_three_fields_exactly_the_two_that_changed(self, world: World) -> None:
         draft(
             world.db,
             world.principal(),
@@ -623,7 +625,7 @@ ON_SITE = {"isActualized": True, "actualStart": "2025-12-05", "actualEnd": "2025
 
 
 @pytest.mark.parametrize(
-    ("case", "delta", "current", "told"),
+    ("case", "delta", "current", "shown"),
     [
         (97, {"source": "Rental", "monthlyRate": 5500}, {}, []),
         (97, {"source": "Purchase", "purchasePrice": 150_000}, {}, []),
@@ -692,10 +694,10 @@ ON_SITE = {"isActualized": True, "actualStart": "2025-12-05", "actualEnd": "2025
         (109, {"forecastStart": "2025-12-10", "forecastEnd": "2026-01-10"}, {}, []),
     ],
 )
-def test_97_to_109_a_delta_is_valid_or_its_faults_are_told(
-    case: int, delta: dict[str, Any], current: dict[str, Any], told: list[tuple[str, str]]
+def test_97_to_109_a_delta_is_valid_or_its_faults_are_reported(
+    case: int, delta: dict[str, Any], current: dict[str, Any], shown: list[tuple[str, str]]
 ) -> None:
-    assert faults(delta, **current) == told
+    assert faults(delta, **current) == shown
 
 
 def test_110_dates_numbers_and_texts_are_tidied(world: World) -> None:

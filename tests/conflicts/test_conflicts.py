@@ -139,14 +139,14 @@ def refused(
     world: World, how: type[errors.PfaError], *ids: str, changed: bool = False, **rest: Any
 ) -> errors.PfaError:
     before = all_rows(world)
-    with pytest.raises(how) as told:
+    with pytest.raises(how) as error:
         resolve(world, *ids, **rest)
-    assert type(told.value) is how
+    assert type(error.value) is how
     after = all_rows(world)
     if changed:
         before["pfa_sync_conflict"] = after["pfa_sync_conflict"]
     assert after == before
-    return told.value
+    return error.value
 
 
 MINE = {"monthlyRate": 600}
@@ -158,7 +158,7 @@ RATE_AND_MODEL: dict[str, Any] = {
 
 
 class TestLooking:
-    def test_a_conflict_tells_base_mine_and_theirs_and_whose_it_is(self, world: World) -> None:
+    def test_a_conflict_shows_base_mine_and_theirs_and_whose_it_is(self, world: World) -> None:
         conflict_id = disputed(world, mine={**MINE, "dor": "BEO"}, pems=THEIRS)
         (found,) = listed(world)
         assert found == ConflictView(
@@ -204,7 +204,7 @@ class TestLooking:
         assert found(id=("P-3",)) == []
         assert (found(state=("conflict",)), found(state=("draft",))) == (["P-2", "P-1"], [])
 
-    def test_what_was_settled_is_listed_when_asked_for(self, world: World) -> None:
+    def test_what_was_resolved_is_listed_when_asked_for(self, world: World) -> None:
         disputed(world, "P-1", mine=MINE, pems=THEIRS)
         disputed(world, "P-2", mine=MINE, pems=THEIRS)
         resolve(world, "P-1", take="pems")
@@ -218,7 +218,9 @@ class TestLooking:
         with pytest.raises(errors.NotFound):
             shown(world, "P-1")
 
-    def test_what_pems_holds_by_now_is_told_when_it_is_something_else(self, world: World) -> None:
+    def test_what_pems_holds_by_now_is_reported_when_it_is_something_else(
+        self, world: World
+    ) -> None:
         disputed(world, mine=MINE, pems=THEIRS)
         world.pull([{**world.mirror()["P-1"], "monthlyRate": None, "model": "new"}])
         (found,) = listed(world)
@@ -310,7 +312,7 @@ class TestTakingOneSide:
         )
         overlays_are_right(world)
 
-    def test_the_trail_tells_what_was_left(self, world: World) -> None:
+    def test_the_trail_shows_what_was_left(self, world: World) -> None:
         disputed(world, mine={**MINE, "dor": "BEO"}, pems=THEIRS)
         resolve(world, "P-1", take="pems")
         entry = pfa_core.list_log(world.db, world.principal(), pfa_id="P-1")[0]
@@ -369,9 +371,9 @@ class TestFieldByField:
 
     def test_a_field_that_is_not_answered_is_named_with_its_values(self, world: World) -> None:
         disputed(world, **RATE_AND_MODEL)
-        told = refused(world, errors.InvalidRequest, "P-1", fields={"model": "mine"})
-        assert codes(told) == [("P-1", "monthlyRate", "BASELINE_CONFLICT")]
-        assert "was 1000, PEMS has 700, mine is 600" in told.details[0].message
+        error = refused(world, errors.InvalidRequest, "P-1", fields={"model": "mine"})
+        assert codes(error) == [("P-1", "monthlyRate", "BASELINE_CONFLICT")]
+        assert "was 1000, PEMS has 700, mine is 600" in error.details[0].message
 
     def test_a_merge_without_values_is_refused(self) -> None:
         with pytest.raises(errors.InvalidRequest):
@@ -403,8 +405,8 @@ class TestFieldByField:
         self, world: World, values: dict[str, Any], code: str
     ) -> None:
         disputed(world, **RATE_AND_MODEL)
-        told = refused(world, errors.InvalidData, "P-1", take="mine", values=values)
-        assert codes(told) == [("", next(iter(values)), code)]
+        error = refused(world, errors.InvalidData, "P-1", take="mine", values=values)
+        assert codes(error) == [("", next(iter(values)), code)]
 
     def test_a_take_for_a_field_that_is_not_in_conflict_is_refused(self, world: World) -> None:
         disputed(world, **RATE_AND_MODEL)
@@ -412,18 +414,18 @@ class TestFieldByField:
 
     def test_a_value_for_a_field_that_was_never_changed_is_refused(self, world: World) -> None:
         disputed(world, **RATE_AND_MODEL)
-        told = refused(
+        error = refused(
             world, errors.InvalidRequest, "P-1", take="mine", values={"areaSilo": "Jetty"}
         )
-        assert codes(told) == [("P-1", "areaSilo", "ILLEGAL_TRANSITION")]
+        assert codes(error) == [("P-1", "areaSilo", "ILLEGAL_TRANSITION")]
 
     def test_a_record_that_would_break_a_rule_is_refused_until_a_value_fits(
         self, world: World
     ) -> None:
         pems = {"forecastStart": "2026-02-01", "forecastEnd": "2026-03-01"}
         disputed(world, mine={"forecastEnd": "2026-01-15"}, pems=pems)
-        told = refused(world, errors.InvalidData, "P-1", take="mine")
-        assert codes(told) == [("P-1", "forecastEnd", "INVALID_DATE_ORDER")]
+        error = refused(world, errors.InvalidData, "P-1", take="mine")
+        assert codes(error) == [("P-1", "forecastEnd", "INVALID_DATE_ORDER")]
         resolve(world, "P-1", values={"forecastEnd": "2026-02-15"})
         assert value(world, "forecastEnd") == "2026-02-15"
 
@@ -431,22 +433,22 @@ class TestFieldByField:
         draft(world.db, world.principal(), session="first", forecastStart="2025-12-20")
         commit(world.db, world.principal(), session="first")
         disputed(world, mine={"forecastEnd": "2025-12-25"}, pems={"forecastEnd": "2025-12-30"})
-        told = refused(world, errors.InvalidData, "P-1", values={"forecastEnd": "2025-12-10"})
-        assert codes(told) == [("P-1", "forecastEnd", "INVALID_DATE_ORDER")]
+        error = refused(world, errors.InvalidData, "P-1", values={"forecastEnd": "2025-12-10"})
+        assert codes(error) == [("P-1", "forecastEnd", "INVALID_DATE_ORDER")]
         resolve(world, "P-1", take="mine")
         overlays_are_right(world)
 
 
-class TestPemsMovedAgain:
+class TestPemsChangedAgain:
     def test_a_third_value_in_pems_is_refused_and_shown_from_then_on(self, world: World) -> None:
         conflict_id = disputed(world, mine=MINE, pems=THEIRS)
         world.pull([{**world.mirror()["P-1"], "monthlyRate": 800}])
         for take in ("mine", "pems"):
-            told = refused(
+            error = refused(
                 world, errors.BaselineConflict, "P-1", take=take, changed=True, dry_run=True
             )
-            assert codes(told) == [("P-1", "monthlyRate", "BASELINE_CONFLICT")]
-            assert "PEMS has 800 now, had 700 before" in told.details[0].message
+            assert codes(error) == [("P-1", "monthlyRate", "BASELINE_CONFLICT")]
+            assert "PEMS has 800 now, had 700 before" in error.details[0].message
         assert shown(world).pems_now == {"monthlyRate": 800}
         refused(world, errors.BaselineConflict, "P-1", take="mine", changed=True)
         found = shown(world)
@@ -465,8 +467,8 @@ class TestPemsMovedAgain:
     ) -> None:
         disputed(world, mine={**MINE, "model": "mine"}, pems=THEIRS)
         world.pull([{**world.mirror()["P-1"], "model": "theirs"}])
-        told = refused(world, errors.BaselineConflict, "P-1", take="mine", changed=True)
-        assert codes(told) == [("P-1", "model", "BASELINE_CONFLICT")]
+        error = refused(world, errors.BaselineConflict, "P-1", take="mine", changed=True)
+        assert codes(error) == [("P-1", "model", "BASELINE_CONFLICT")]
         assert shown(world).fields == (
             FieldConflict("monthlyRate", 1000, 600, 700),
             FieldConflict("model", "LTM 1030", "mine", "theirs"),
@@ -482,7 +484,7 @@ class TestPemsMovedAgain:
         assert row.delta == {**MINE, "model": "mine"}
         assert bases(world)[0][0] == {"monthlyRate": 700, "model": "LTM 1030"}
 
-    def test_fields_that_i_left_alone_may_move_as_they_like(self, world: World) -> None:
+    def test_fields_that_i_did_not_change_may_change_in_pems(self, world: World) -> None:
         disputed(world, mine=MINE, pems=THEIRS)
         world.pull([{**world.mirror()["P-1"], "model": "theirs"}])
         resolve(world, "P-1", take="mine")
@@ -490,7 +492,7 @@ class TestPemsMovedAgain:
         overlays_are_right(world)
 
     @pytest.mark.parametrize("take", ["mine", "pems"])
-    def test_pems_coming_round_to_my_value_is_no_obstacle(self, world: World, take: str) -> None:
+    def test_pems_coming_round_to_my_value_does_not_matter(self, world: World, take: str) -> None:
         disputed(world, mine=MINE, pems=THEIRS)
         world.pull([{**world.mirror()["P-1"], **MINE}])
         assert resolve(world, "P-1", take=take).resolved[0].resolution == take
@@ -551,24 +553,24 @@ class TestSelecting:
             ConflictSelection(**wrong)
 
     @pytest.mark.parametrize("name", ["P-404", "P-3", str(UUID(int=7)), "' OR 1=1 --", "null"])
-    def test_an_id_that_is_no_conflict_of_mine_is_not_found(
+    def test_an_id_that_is_not_a_conflict_of_mine_is_not_found(
         self, world: World, three: list[str], name: str
     ) -> None:
         refused(world, errors.NotFound, "P-1", name, take="mine")
         with pytest.raises(errors.NotFound):
             shown(world, name)
 
-    def test_what_is_settled_is_not_settled_again(self, world: World, three: list[str]) -> None:
+    def test_what_is_resolved_is_not_resolved_again(self, world: World, three: list[str]) -> None:
         resolve(world, "P-1", take="mine")
         for name in ("P-1", three[0]):
             refused(world, errors.IllegalTransition, name, "P-2", take="pems")
 
     def test_all_or_none(self, world: World, three: list[str]) -> None:
         world.pull([{**world.mirror()["P-1"], "monthlyRate": 800}])
-        told = refused(world, errors.BaselineConflict, all_=True, take="mine", changed=True)
-        assert "1 of 2 conflicts" in told.message
+        error = refused(world, errors.BaselineConflict, all_=True, take="mine", changed=True)
+        assert "1 of 2 conflicts" in error.message
 
-    def test_partial_settles_the_good_ones_and_tells_of_the_rest(
+    def test_partial_resolves_the_valid_ones_and_shows_of_the_rest(
         self, world: World, three: list[str]
     ) -> None:
         world.pull([{**world.mirror()["P-1"], "monthlyRate": 800}])
@@ -628,7 +630,7 @@ class TestStacks:
 
 
 class TestForAnother:
-    def test_an_admin_settles_what_somebody_left_behind(self, world: World) -> None:
+    def test_an_admin_resolves_what_a_former_member_left_behind(self, world: World) -> None:
         conflict_id = disputed(world, user="bob", mine={**MINE, "dor": "BEO"}, pems=THEIRS)
         pfa_core.revoke(world.db, world.principal(), "bob")
         (row,) = resolve(world, "P-1", take="pems", user_id="bob").resolved
@@ -640,12 +642,12 @@ class TestForAnother:
         assert (entry.user_id, entry.action) == ("ann", "resolve")
         overlays_are_right(world, "bob")
 
-    def test_nobody_else_does(self, world: World) -> None:
+    def test_other_members_do_not(self, world: World) -> None:
         disputed(world, mine=MINE, pems=THEIRS)
         for user in ("bob", "vera"):
             refused(world, errors.PermissionDenied, "P-1", take="mine", user=user, user_id="ann")
 
-    def test_managing_users_alone_does_not_settle(self, world: World) -> None:
+    def test_the_right_to_manage_users_is_not_enough_to_resolve(self, world: World) -> None:
         disputed(world, user="bob", mine=MINE, pems=THEIRS)
         ann = world.principal()
         with pytest.raises(errors.PermissionDenied):
@@ -666,7 +668,7 @@ class TestForAnother:
 
 class TestAtOnce:
     @pytest.mark.parametrize("admin", [False, True])
-    def test_of_two_who_settle_one_conflict_exactly_one_wins(
+    def test_of_two_who_resolve_one_conflict_exactly_one_wins(
         self, world: World, *, admin: bool
     ) -> None:
         other = a_world(world.url, users=USERS)

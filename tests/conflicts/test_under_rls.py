@@ -1,4 +1,4 @@
-"""Conflicts settled behind the wall: one's own, and as who manages users, another's."""
+"""Conflicts resolved under row-level security: one's own, and another member's."""
 
 # ruff: noqa: F401 - the imports are the tests and their fixture
 
@@ -10,5 +10,5 @@ from tests.conflicts.test_conflicts import TestForAnother, TestStacks, TestTakin
 
 
 @pytest.fixture(autouse=True)
-def behind_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
+def under_rls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PFA_TEST_BOUND", "1")

@@ -99,7 +99,9 @@ class TestCommit:
     @pytest.mark.parametrize(
         "chosen", [{"session_id": "none"}, {"ids": ("P-1",)}, {"everything": True}]
     )
-    def test_nothing_drafted_is_no_drafts(self, world: World, chosen: dict[str, Any]) -> None:
+    def test_nothing_drafted_is_an_error_of_its_own(
+        self, world: World, chosen: dict[str, Any]
+    ) -> None:
         draft(world.db, world.principal("bob"), session="none", model="B")
         with pytest.raises(errors.NoDrafts):
             commit(world, **chosen)
@@ -130,7 +132,9 @@ class TestCommit:
             assert codes(refused.value) == [("P-1", "expectedVersion", "VERSION_CONFLICT")]
             assert ids(world, state=("draft",)) == ["P-1", "P-2"]
 
-    def test_a_moved_baseline_stops_all_and_names_base_theirs_and_mine(self, world: World) -> None:
+    def test_a_changed_baseline_stops_all_and_names_base_theirs_and_mine(
+        self, world: World
+    ) -> None:
         draft(world.db, world.principal(), "P-1", model="mine", dor="BEO")
         draft(world.db, world.principal(), "P-2", model="mine")
         world.pull([record("P-1", model="theirs", dor="PROJECT")])
@@ -142,7 +146,7 @@ class TestCommit:
         assert all(text in fault.message for text in ("LTM 1030", "theirs", "mine"))
         assert everything(world) == before
 
-    def test_partial_commits_the_others_and_tells_the_conflicts(self, world: World) -> None:
+    def test_partial_commits_the_others_and_shows_the_conflicts(self, world: World) -> None:
         stuck = draft(world.db, world.principal(), "P-1", model="mine")
         draft(world.db, world.principal(), "P-2", model="mine")
         world.pull([record("P-1", model="theirs")])
@@ -160,7 +164,7 @@ class TestCommit:
         ]
         assert states(world) == [("P-1", "draft", 1), ("P-2", "committed", 2)]
 
-    def test_fields_the_draft_leaves_alone_never_conflict(self, world: World) -> None:
+    def test_fields_the_draft_does_not_change_never_conflict(self, world: World) -> None:
         draft(world.db, world.principal(), model="mine")
         world.pull([record("P-1", monthlyRate=2000, forecastEnd="2026-06-30")])
         assert len(commit(world).committed) == 1
@@ -188,13 +192,13 @@ class TestCommit:
         draft(world.db, world.principal(), model="LTM 1030")
         assert len(commit(world).committed) == 1
 
-    def test_a_baseline_that_came_back_is_no_conflict(self, world: World) -> None:
+    def test_a_baseline_that_came_back_is_not_a_conflict(self, world: World) -> None:
         draft(world.db, world.principal(), model="mine")
         world.pull([record("P-1", model="theirs")])
         world.pull([record("P-1")])
         assert len(commit(world).committed) == 1
 
-    def test_a_merged_record_that_breaks_a_rule_by_now_is_told(self, world: World) -> None:
+    def test_a_merged_record_that_breaks_a_rule_by_now_is_reported(self, world: World) -> None:
         draft(world.db, world.principal(), "P-1", forecastEnd="2025-12-15")
         draft(world.db, world.principal(), "P-2", model="A")
         world.pull([record("P-1", forecastStart="2025-12-20")])
@@ -275,7 +279,7 @@ class TestStacking:
             uncommit(world)
         assert len(uncommit(world, session_id="later").uncommitted) == 1
 
-    def test_the_audit_trail_tells_what_was_committed(self, world: World) -> None:
+    def test_the_audit_trail_shows_what_was_committed(self, world: World) -> None:
         draft(world.db, world.principal(), model="A", dor="BEO")
         world.pull([record("P-1", model="A")])
         commit(world)
@@ -386,7 +390,7 @@ class TestDiscard:
             discard(world, **chosen)
         assert states(world) == [("P-1", "draft", 1)]
 
-    def test_an_id_that_is_no_record_is_not_taken_for_nothing_to_do(self, world: World) -> None:
+    def test_an_id_that_is_not_a_record_is_not_taken_for_nothing_to_do(self, world: World) -> None:
         draft(world.db, world.principal(), "P-1", model="A")
         for step in (commit, discard):
             with pytest.raises(errors.NotFound):

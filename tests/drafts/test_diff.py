@@ -39,7 +39,7 @@ def drafts(world: World, user: str = "ann", **filters: Any) -> list[tuple[str, s
 
 
 class TestDiff:
-    def test_each_field_is_told_before_and_after_with_the_cost(self, world: World) -> None:
+    def test_each_field_is_reported_before_and_after_with_the_cost(self, world: World) -> None:
         made = draft(
             world.db,
             world.principal(),
@@ -81,7 +81,7 @@ class TestDiff:
         assert report.entries[1].cost_effect == Decimal("-1478.32")
         assert report.entries[3].cost_effect == Decimal("-0.01")
 
-    def test_a_stacked_draft_is_told_against_what_is_committed(self, world: World) -> None:
+    def test_a_stacked_draft_is_reported_against_what_is_committed(self, world: World) -> None:
         draft(world.db, world.principal(), model="A")
         commit(world.db, world.principal())
         draft(world.db, world.principal(), session="t", model="B")

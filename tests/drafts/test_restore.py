@@ -46,7 +46,7 @@ def entry_of(world: World, pfa_id: str, user: str = "ann") -> str:
     return pfa_core.list_log(world.db, world.principal(), wanted)[0].entry_id
 
 
-def test_a_session_comes_back_as_it_was_and_the_trail_tells_from_where(world: World):
+def test_a_session_comes_back_as_it_was_and_the_trail_shows_from_where(world: World):
     result = restore(world, session_id="s")
     assert [(item.pfa_id, item.version, item.status) for item in result.restored] == [
         ("P-1", 1, "created")
@@ -131,7 +131,7 @@ def test_the_rules_are_checked_on_the_record_of_today(world: World):
     assert [fault.code for fault in refused.value.details] == ["INVALID_DATE_ORDER"]
 
 
-def test_another_users_discard_is_no_one_else_s_to_restore(world: World):
+def test_another_users_discard_cannot_be_restored_by_others(world: World):
     with pytest.raises(errors.NoDrafts):
         restore(world, entry_ids=[entry_of(world, "P-1", "bob")])
     with pytest.raises(errors.NoDrafts):
@@ -140,7 +140,7 @@ def test_another_users_discard_is_no_one_else_s_to_restore(world: World):
     assert (drafts(world), drafts(world, "bob")["P-1"][1]) == ({}, {"model": "B"})
 
 
-def test_a_typo_is_told_rather_than_left_out(world: World):
+def test_a_typo_is_reported_rather_than_left_out(world: World):
     with pytest.raises(errors.NotFound):
         restore(world, ids=["P-1", "P-9"])
     with pytest.raises(errors.NotFound):

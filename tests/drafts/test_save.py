@@ -190,7 +190,7 @@ class TestSave:
             save(world, Change("P-9", {"model": "A"}))
         assert codes(refused.value) == [("P-9", "", "NOT_FOUND")]
 
-    def test_all_faults_are_told_at_once_in_the_order_of_the_input(self, world: World) -> None:
+    def test_all_faults_are_reported_at_once_in_the_order_of_the_input(self, world: World) -> None:
         draft(world.db, world.principal(), "P-2", session="spring", model="A")
         changes = [
             Change("P-3", {"source": "Purchase", "purchasePrice": 1}),
@@ -231,7 +231,7 @@ class TestSave:
             "modification 3",
         ]
 
-    def test_partial_keeps_the_good_ones_and_tells_the_others(self, world: World) -> None:
+    def test_partial_keeps_the_good_ones_and_shows_the_others(self, world: World) -> None:
         result = save(
             world,
             Change("P-2", {"model": "A"}),
@@ -251,7 +251,7 @@ class TestSave:
             save(world, Change("P-1", {"dor": "HQ"}), partial=True)
         assert stored(world) == []
 
-    def test_a_dry_run_tells_the_same_and_leaves_nothing(self, world: World) -> None:
+    def test_a_dry_run_shows_the_same_and_leaves_nothing(self, world: World) -> None:
         draft(world.db, world.principal(), "P-2", model="A")
         before = everything(world)
         result = save(
@@ -267,7 +267,7 @@ class TestSave:
         with pytest.raises(errors.InvalidData):
             save(world, Change("P-1", {"dor": "HQ"}), dry_run=True)
 
-    def test_nothing_to_save_is_no_call(self, world: World) -> None:
+    def test_nothing_to_save_is_an_invalid_call(self, world: World) -> None:
         with pytest.raises(errors.InvalidRequest):
             save(world)
 
@@ -517,9 +517,7 @@ class TestUnset:
         assert value(world, "model", user="bob") == "A"
 
     @pytest.mark.parametrize("fields", [(), ("montlyRate",), ("originalStart",), ("model", "x")])
-    def test_what_can_stand_in_no_draft_is_refused(
-        self, world: World, fields: tuple[str, ...]
-    ) -> None:
+    def test_what_no_draft_can_hold_is_refused(self, world: World, fields: tuple[str, ...]) -> None:
         draft(world.db, world.principal(), model="A")
         with pytest.raises(errors.InvalidRequest):
             self.unset(world, *fields, id=("P-1",))
@@ -545,11 +543,11 @@ class TestAssignments:
         }
 
     @pytest.mark.parametrize("texts", [["model"], ["=x"], ["model=a", "model=b"]])
-    def test_what_is_no_assignment_is_refused(self, texts: list[str]) -> None:
+    def test_what_is_not_an_assignment_is_refused(self, texts: list[str]) -> None:
         with pytest.raises(errors.InvalidRequest):
             pfa_core.parse_assignments(texts)
 
-    def test_all_faults_are_told_at_once(self) -> None:
+    def test_all_faults_are_reported_at_once(self) -> None:
         with pytest.raises(errors.InvalidData) as refused:
             pfa_core.parse_assignments(["monthlyRate=x", "pfaId=P-2", "mdel=1", "isActualized="])
         assert codes(refused.value) == [

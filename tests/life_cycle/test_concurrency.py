@@ -199,7 +199,7 @@ def test_a_commit_beside_a_pull_never_commits_over_what_it_has_not_seen(
             assert (type(committed), state) == (errors.BaselineConflict, "draft")
         else:
             assert state == "committed"
-            # It was committed first: it knows the base that the pull then moved.
+            # It was committed first: its base is the value that the pull then changed.
             (detail,) = pfa_core.show_records(world.db, world.principal(), ["P-1"])
             assert detail.modifications[-1].base == {"model": before}
             assert detail.overtaken
@@ -364,13 +364,15 @@ def test_a_process_killed_in_the_middle_leaves_nothing_half_done(
 
 
 def without_running(view: dict[str, Any]) -> dict[str, Any]:
-    """The view without the lines of a run that say it is at work: they are put down before it works."""
+    """The view without the lines of a run that say it is at work: they are recorded before it works."""
     lines = [row for row in view["pfa_sync_log"] if ",running," not in row[1]]
     trail = [row for row in view["audit_log"] if ",begin," not in row[1]]
     return {**view, "pfa_sync_log": lines, "audit_log": trail}
 
 
-def test_a_second_pull_of_files_is_told_that_one_is_at_work(world: World, tmp_path: Path) -> None:
+def test_a_second_pull_of_files_is_reported_that_one_is_at_work(
+    world: World, tmp_path: Path
+) -> None:
     world.execute(
         "INSERT INTO pfa_lease VALUES ('ORG', 'pull', gen_random_uuid(), 'eve', clock_timestamp(),"
         " clock_timestamp() + interval '1 hour')"

@@ -101,7 +101,7 @@ class Model:
 
 
 def valid(current: dict[str, Any], delta: dict[str, Any]) -> bool:
-    """The rules on a merged record, told again."""
+    """The rules on a merged record, written again."""
     new = {**current, **delta}
     start, end = new["forecastStart"], new["forecastEnd"]
     if {"forecastStart", "forecastEnd"} & delta.keys() and start and end and start > end:
@@ -252,13 +252,13 @@ class LifeCycle(RuleBasedStateMachine):
         conflict = broken = False
         for pfa_id in ids:
             draft, mirror = model.stack(user, pfa_id)[-1], model.mirror[pfa_id]
-            moved = [name for name in draft.delta if mirror[name] != draft.base[name]]
-            conflict |= any(mirror[name] != draft.delta[name] for name in moved)
-            alone = len(model.stack(user, pfa_id)) == 1
+            changed = [name for name in draft.delta if mirror[name] != draft.base[name]]
+            conflict |= any(mirror[name] != draft.delta[name] for name in changed)
+            only_modification = len(model.stack(user, pfa_id)) == 1
             left[pfa_id] = {
                 name: value
                 for name, value in draft.delta.items()
-                if not (alone and name in moved and mirror[name] == value)
+                if not (only_modification and name in changed and mirror[name] == value)
             }
             broken |= not valid(model.below(user, pfa_id), left[pfa_id])
         if conflict:

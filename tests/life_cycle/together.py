@@ -10,7 +10,7 @@ from pfa_core import errors
 
 
 def together(*works: Callable[[], Any]) -> list[Any]:
-    """Start all at one moment; what each gave, or the error of ours that it raised."""
+    """Start all at one moment; what each returned, or the PfaError that it raised."""
     gate = threading.Barrier(len(works))
     answers: list[Any] = [None] * len(works)
 

@@ -34,7 +34,7 @@ def ids(world: World, user: str = "ann", **rest: Any) -> list[str]:
 
 
 def one(world: World, pfa_id: str = "P-1", user: str = "ann") -> MergedRecord:
-    """The record as the user sees it: one row, however much lies over it."""
+    """The record as the user sees it: one row, however many modifications it has."""
     (row,) = seen(world, user, id=(pfa_id,))
     return row
 

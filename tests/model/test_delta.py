@@ -54,7 +54,7 @@ def test_a_clean_delta_is_trimmed_and_cast():
     }
 
 
-def test_all_faults_of_a_delta_are_told_in_its_order_and_the_good_fields_kept():
+def test_all_faults_of_a_delta_are_reported_in_its_order_and_the_good_fields_kept():
     values, faults = clean(
         "P-1",
         {
@@ -84,7 +84,7 @@ def test_all_faults_of_a_delta_are_told_in_its_order_and_the_good_fields_kept():
     ("delta", "code"),
     [({}, "EMPTY_DELTA"), ([], "INVALID_TYPE"), (None, "INVALID_TYPE"), ("x", "INVALID_TYPE")],
 )
-def test_a_delta_that_changes_nothing_or_is_no_object_is_refused(delta, code):
+def test_a_delta_that_changes_nothing_or_is_not_an_object_is_refused(delta, code):
     values, faults = clean("P-1", delta)
     assert (values, found(faults)) == ({}, [("delta", code)])
 
@@ -99,7 +99,7 @@ def test_only_editable_fields_may_stand_in_a_delta(name):
 @pytest.mark.parametrize(
     "name", ["", "PFAID", "hasplan", pytest.param("x" * 10_000, id="long"), "__proto__"]
 )
-def test_a_name_that_is_no_field_is_refused(name):
+def test_a_name_that_is_not_a_field_is_refused(name):
     wrong = unwritable(name)
     assert wrong is not None
     assert wrong.code == "UNKNOWN_FIELD"
@@ -213,10 +213,10 @@ def test_these_deltas_keep_the_rules(current, delta):
         ),
     ],
 )
-def test_these_deltas_break_a_rule_and_every_one_is_told(current, delta, faults):
-    told = check("P-1", record(**current), delta)
-    assert found(told) == faults
-    assert {fault.pfa_id for fault in told} == {"P-1"}
+def test_these_deltas_break_a_rule_and_every_one_is_reported(current, delta, faults):
+    reported = check("P-1", record(**current), delta)
+    assert found(reported) == faults
+    assert {fault.pfa_id for fault in reported} == {"P-1"}
 
 
 @pytest.mark.parametrize(
