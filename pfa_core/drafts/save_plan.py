@@ -175,10 +175,11 @@ def _refused(change: Change, draft: ModificationRow | None, options: SaveOptions
 
 
 def _plan(change: Change, current: CurrentRecord, options: SaveOptions, session_id: str) -> Plan:
-    if current.draft is None:
+    draft = current.draft
+    if draft is None:
         return _new_draft(change, current, options.origins.get(change.pfa_id), session_id)
-    own = current.draft.session_id if options.session_id is None else session_id
-    return _update(change, current.draft, current, own, replaces=options.replace)
+    own = draft.session_id if options.session_id is None else session_id
+    return _update(change, draft, current, own, replaces=options.replace)
 
 
 def _new_draft(

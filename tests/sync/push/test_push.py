@@ -382,7 +382,7 @@ def test_what_was_sent_cannot_be_uncommitted(far):
     committed(far, session="t", model="B")
     far.pems.faults = ["500:1:on=rest"]
     assert far.push().rejected == 1
-    with pytest.raises(errors.IllegalTransition, match="1 was sent already or tried to be"):
+    with pytest.raises(errors.IllegalTransition, match="1 was sent already or may have been"):
         pfa_core.uncommit(far.db, far.ann, Selection(session_id="t"))
     with pytest.raises(errors.NoDrafts):
         pfa_core.uncommit(far.db, far.ann, Selection(session_id="u"))
