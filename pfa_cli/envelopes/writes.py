@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pfa_cli.envelopes.base import Problem, absent
 
 if TYPE_CHECKING:
-    from pfa_core.conflicts.resolve import ResolvedConflict
+    from pfa_core.conflicts.outcome import ResolvedConflict
     from pfa_core.drafts import commit
     from pfa_core.drafts.rebase import RecordConflict
     from pfa_core.drafts.save_plan import Saved as SavedDraft

@@ -23,7 +23,7 @@ from pfa_core.errors import InvalidData, InvalidRequest
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.drafts.save_plan import SaveResult
+    from pfa_core.drafts.save import SaveResult
 
 Into = Annotated[
     str | None,
