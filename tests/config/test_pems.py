@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pfa_core.config.pems import PEMS_KEYS, pems_profile
+from pfa_core.config.pems import pems_profile
+from pfa_core.config.pems_source import PEMS_KEYS
 from pfa_core.config.settings import Flags, resolve
 from pfa_core.errors import ConfigInvalid
 from pfa_core.model.ownership import Owner

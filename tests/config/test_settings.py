@@ -134,7 +134,7 @@ def test_a_profile_holds_the_rest_too(config):
 @pytest.mark.parametrize("profile", ["nowhere", "RIO", "rio.pems"])
 def test_an_unknown_profile_is_refused_naming_those_there_are(config, profile):
     config.write(PROFILES)
-    with pytest.raises(ConfigInvalid, match="no profile") as caught:
+    with pytest.raises(ConfigInvalid, match="profile not found") as caught:
         config.resolve(Flags(profile=profile))
     assert "default, rio" in caught.value.hint
     with pytest.raises(ConfigInvalid):
@@ -150,7 +150,7 @@ def test_an_unknown_profile_is_refused_naming_those_there_are(config, profile):
         ("[profiles.default]\npems = 'X'", "pems has the wrong type"),
         ("profiles = 5", "must be a table"),
         ("[profiles]\ndefault = 5", "must be a table"),
-        ("[profiles.default", "no valid TOML"),
+        ("[profiles.default", "not valid TOML"),
         ("[profiles.a]\nx = '\xfc'", "unknown profile is not asked for"),
     ],
 )
@@ -178,7 +178,7 @@ def test_the_rest_of_pems_is_not_looked_at_before_it_is_needed(config):
 
 def test_a_configuration_file_in_latin_1_is_refused(config):
     config.write("").write_bytes(b"# M\xfcller")
-    with pytest.raises(ConfigInvalid, match="no valid TOML"):
+    with pytest.raises(ConfigInvalid, match="not valid TOML"):
         config.resolve()
 
 
@@ -329,7 +329,7 @@ def test_a_secret_file_that_cannot_be_read_says_why(tmp_path):
         read_secret_file(tmp_path)
     latin = secret_file(tmp_path / "latin")
     latin.write_bytes(b"M\xfcller")
-    with pytest.raises(ConfigInvalid, match="no text"):
+    with pytest.raises(ConfigInvalid, match="not UTF-8 text"):
         read_secret_file(latin)
 
 

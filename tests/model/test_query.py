@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.cursor import decode_cursor, encode_cursor
 from pfa_core.model.query import (
     DEFAULT_SORT,
     LOOKED_AT,
@@ -21,8 +22,6 @@ from pfa_core.model.query import (
     Query,
     SortKey,
     complete_sort,
-    decode_cursor,
-    encode_cursor,
     parse_sort,
 )
 from pfa_core.model.record import SORTABLE, Kind
@@ -182,8 +181,8 @@ def test_a_date_filter_takes_a_day(name, value):
     ["", "2025-02-30", "10.12.2025", "20251210", "2025-W50-3", "2025-12-10T00:00:00", "today",
      "２０２５-12-10", "' OR 1=1 --"],
 )  # fmt: skip
-def test_a_date_filter_takes_nothing_else_and_says_which_option_it_is(value):
-    with pytest.raises(InvalidRequest, match="--start-from"):
+def test_a_date_filter_takes_nothing_else_and_says_which_parameter_it_is(value):
+    with pytest.raises(InvalidRequest, match="`start_from`"):
         Filters(start_from=value)
 
 
