@@ -55,13 +55,13 @@ class Figure:
     """One row of the table: what was measured, beside what, and the ratio it must reach."""
 
     name: str
-    ours: float
+    own: float
     yardstick: float
     target: float
 
     @property
     def ratio(self) -> float:
-        return self.ours / self.yardstick
+        return self.own / self.yardstick
 
     @property
     def good(self) -> bool:
@@ -211,7 +211,7 @@ def push_figures(
     folder.mkdir(mode=0o755)
     pems = f" to a PEMS of {faults[0]}" if faults else ""
     bare = [f"A-{place:07}" for place in range(number)]
-    ours = [f"P-{place:07}" for place in range(number)]
+    own = [f"P-{place:07}" for place in range(number)]
     records = [record(place, prefix) for prefix in ("A", "P") for place in range(number)]
     file = write_lines(folder / "push.jsonl", records)
     with sandbox(file, *faults) as url, database(folder) as db:
@@ -219,14 +219,14 @@ def push_figures(
         versions: dict[str, int] | None = dict.fromkeys(bare, 1)
         values = count(5000)
         known, unknown = ([], []), ([], [])
-        push(db, url, ours, threads, next(values))  # learns the versions
+        push(db, url, own, threads, next(values))  # learns the versions
         for _ in range(rounds):
             known[1].append(bare_loop(url, bare, threads, next(values), versions))
-            known[0].append(push(db, url, ours, threads, next(values)))
+            known[0].append(push(db, url, own, threads, next(values)))
             db.transact(lambda conn: conn.execute("UPDATE pfa_mirror SET pems_revision = NULL"))
             unknown[1].append(bare_loop(url, bare, threads, next(values), None))
             versions = None if versions is None else read_versions(url, bare)
-            unknown[0].append(push(db, url, ours, threads, next(values)))
+            unknown[0].append(push(db, url, own, threads, next(values)))
     return [
         Figure(f"push{pems}, version known: beside PUT alone", *medians(known), target),
         Figure(f"push{pems}, version not known: beside GET and PUT", *medians(unknown), target),
@@ -234,14 +234,14 @@ def push_figures(
 
 
 def read_versions(url: str, ids: Sequence[str]) -> dict[str, int]:
-    told = json.loads(urllib3.request("GET", f"{url}/sandbox/records").data)["data"]
+    stored = json.loads(urllib3.request("GET", f"{url}/sandbox/records").data)["data"]
     wanted = set(ids)
-    return {item["pfaId"]: item["version"] for item in told if item["pfaId"] in wanted}
+    return {item["pfaId"]: item["version"] for item in stored if item["pfaId"] in wanted}
 
 
 def measure_pull(folder: Path, rows: int, rounds: int) -> list[Figure]:
     file = write_lines(folder / "pull.jsonl", [record(number) for number in range(rows)])
-    ours: list[float] = []
+    own: list[float] = []
     copied: list[float] = []
     with sandbox(file) as url, database(folder) as db:
         address = server.url(folder / "pfa")
@@ -251,10 +251,10 @@ def measure_pull(folder: Path, rows: int, rounds: int) -> list[Figure]:
             clear(db)
             began = time.perf_counter()
             result = pfa_core.pull_pems(db, ANN, PemsProfile(url, ORG, ORG))
-            ours.append(rows / (time.perf_counter() - began))
+            own.append(rows / (time.perf_counter() - began))
             assert (result.status, result.inserted) == ("completed", rows), result
     return [
-        Figure("pull: grid rows/s beside \\copy of the same rows", *medians((ours, copied)), 0.5)
+        Figure("pull: grid rows/s beside \\copy of the same rows", *medians((own, copied)), 0.5)
     ]
 
 
@@ -311,7 +311,7 @@ def main() -> int:
     for figure in figures:
         mark = "ok" if figure.good else "MISSED"
         print(
-            f"{mark:6} {figure.name}: {figure.ours:,.0f}/s beside {figure.yardstick:,.0f}/s,"
+            f"{mark:6} {figure.name}: {figure.own:,.0f}/s beside {figure.yardstick:,.0f}/s,"
             f" ratio {figure.ratio:.2f} (target {figure.target})"
         )
     if asked.json:

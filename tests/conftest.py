@@ -124,7 +124,7 @@ def postgres(request: pytest.FixtureRequest, servers: Servers) -> Server:
 
 @pytest.fixture(scope="session")
 def template(postgres: Server) -> str:
-    """The name of a database with the schema of today; nobody stays connected to it."""
+    """The name of a database with the schema of today; no connection to it stays open."""
     return postgres.template()
 
 

@@ -91,8 +91,8 @@ def a_principal(
 
 
 def is_bound() -> bool:
-    """Whether worlds are to be behind the wall: their handle is that of a role that row level security
-    holds off, their principals carry tokens. $PFA_TEST_BOUND says so."""
+    """Whether row-level security applies to worlds: their handle is that of a role with policies, their
+    principals carry tokens. $PFA_TEST_BOUND says so."""
     return bool(os.environ.get("PFA_TEST_BOUND"))
 
 
@@ -146,7 +146,7 @@ class World:
 
     @property
     def owner(self) -> Database:
-        """The handle of the tables' owner: `db` itself, where that is not behind the wall."""
+        """The handle of the tables' owner: `db` itself, where row-level security does not apply to it."""
         return self.as_owner or self.db
 
     @property
@@ -236,7 +236,7 @@ def a_world(
 
     Called again with the same address and another organization it makes a second tenant beside
     the first. Nothing has to be torn down. `login`: the address of who may make the role of a world
-    behind the wall, where the owner may not.
+    to which row-level security applies, where the owner may not.
     """
     owner = SelfClosing(database_url)
     owner.transact(lambda conn: members.add_organization(conn, organization, "", owner.clock()))

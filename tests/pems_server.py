@@ -72,7 +72,7 @@ class FarSide:
         )
 
     def applied(self, pfa_id: str | None = None) -> list[dict[str, Any]]:
-        """What PEMS applied of ours, in order."""
+        """What PEMS applied of the pushes' writes, in order."""
         return [
             dict(entry.write.changes or {})
             for entry in self.pems.log
@@ -95,7 +95,7 @@ class FarSide:
         assert differing == {}
 
     def require_once(self) -> None:
-        """No write of ours was applied twice: the keys that PEMS applied are all different."""
+        """No write was applied twice: the keys that PEMS applied are all different."""
         keys = Counter(
             entry.write.key
             for entry in self.pems.log

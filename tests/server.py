@@ -1,6 +1,6 @@
 """PostgreSQL for the tests: one server per run, one database per test.
 
-$PFA_TEST_DATABASE_URL names a server to use instead of one of our own; databases are made and
+$PFA_TEST_DATABASE_URL names a server to use instead of one of the tests' own; databases are made and
 dropped there. $PFA_TEST_PGBIN names other binaries than the embedded server's. A second server, of an
 older version, starts when the first test asks for it (versions.py).
 """
@@ -38,7 +38,7 @@ _PREFIX = "pfa-test-"
 Built = TypeVar("Built")
 _LOGIN = f"pfa_test_login_{os.getpid()}"
 
-# Becomes another user where PostgreSQL refuses ours, dies with its parent, then is the program.
+# Becomes another user where PostgreSQL refuses this one, dies with its parent, then is the program.
 # ctypes first: the interpreter's files may be out of the other user's reach.
 _SHIM = """
 import ctypes, os, signal, sys
@@ -160,7 +160,7 @@ class Server:
         return name
 
     def drop(self, name: str) -> None:
-        """Drop a database, whoever is still connected."""
+        """Drop a database, with the connections to it."""
         self.admin.execute(
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         )
@@ -227,7 +227,7 @@ class Servers:
 
 @contextmanager
 def running_server(bindir: Path | None = None) -> Iterator[Server]:
-    """One of these binaries, else the server named in the environment, else one of our own; what was
+    """One of these binaries, else the server named in the environment, else one of the tests' own; what was
     made there is gone afterwards."""
     named = None if bindir else os.environ.get("PFA_TEST_DATABASE_URL")
     with ExitStack() as stack:
@@ -245,7 +245,7 @@ def running_server(bindir: Path | None = None) -> Iterator[Server]:
 
 @contextmanager
 def own_postgresql(bindir: Path | None = None) -> Iterator[Postgresql]:
-    """A server of our own in memory, where there is room; stopped and removed at the end."""
+    """A server of the tests' own in memory, where there is room; stopped and removed at the end."""
     base = _base_directory()
     own = None
     try:
@@ -263,7 +263,7 @@ def own_postgresql(bindir: Path | None = None) -> Iterator[Postgresql]:
 
 def bound_url(url: str) -> str:
     """The address of a migrated database for a login role that is no more than a member of pfa_app:
-    what somebody has who knows the application's password."""
+    what a person has who knows the application's password."""
     words = conninfo_to_dict(url)
     _make_login(url, f"{words.get('host')}:{words.get('port')}")
     return url_of({**words, "user": _LOGIN, "password": _LOGIN})

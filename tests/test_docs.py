@@ -115,7 +115,7 @@ def test_every_fault_code_of_the_source_is_explained() -> None:
     assert set(GENERATOR.FAULTS) <= set(FaultCode)
 
 
-# Fields of PEMS's own screens that look like variables of ours.
+# Fields of PEMS's own screens that look like variables of pfa.
 PEMS_FIELDS = ("PFA_ACT", "PFA_DIS", "PFA_CA_")
 
 
@@ -128,8 +128,8 @@ def test_every_environment_variable_of_the_source_is_explained() -> None:
 
 def test_the_guide_names_every_action_of_the_trail() -> None:
     text = (ROOT / "docs" / "how-to.md").read_text()
-    told = text.split("The actions are:")[1].split("\n\n")[0]
-    assert set(re.findall(r"`(\w+)`", told)) == set(ACTIONS)
+    stated = text.split("The actions are:")[1].split("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", stated)) == set(ACTIONS)
 
 
 def test_decisions_are_numbered_without_gaps_and_each_has_a_status() -> None:
@@ -171,13 +171,13 @@ def test_the_tables_of_rights_are_those_of_the_code() -> None:
     for operation, right in NEEDS.items():
         operations.setdefault(f"`{right}`", set()).add(operation)
     assert rows("Rights") == operations
-    told = {
+    stated = {
         name: rights
         for names, rights in rows("Fields").items()
         for name in re.findall(r"`(\w+)`", names)
     }
     for name, rights in FIELD_NEEDS.items():
-        assert told.get(name, rows("Fields")["all others that can be edited"]) == rights
+        assert stated.get(name, rows("Fields")["all others that can be edited"]) == rights
 
 
 def test_the_readme_holds_the_two_commands_each_on_one_line() -> None:

@@ -209,10 +209,10 @@ def test_an_order_by_money_is_refused_with_and_without_a_cursor(
             lambda q: pfa_core.export_jsonl(far.db, blind, q, bytes),
             lambda q: pfa_core.count_records(far.db, blind, q),
         ):
-            with pytest.raises(errors.PermissionDenied, match="view_financials") as told:
+            with pytest.raises(errors.PermissionDenied, match="view_financials") as stated:
                 call(query)
-            assert told.value.exit_code == 5
-            assert CANARY not in spelled(told.value.details)
+            assert stated.value.exit_code == 5
+            assert CANARY not in spelled(stated.value.details)
 
 
 def test_a_cursor_of_a_masked_page_tells_no_money(far: FarSide, blind: Principal) -> None:
@@ -235,46 +235,46 @@ def test_lines_made_by_the_server_are_masked_as_records_are(database_url: str) -
     world.execute("UPDATE pfa_mirror SET data = data || %s::jsonb", exact_json.dumps(strange))
     draft(world.db, world.principal(), "P-1", monthlyRate=int(f"{CANARY}1"), dor="BEO")
     blind = replace(world.principal(), rights=BLIND)
-    told: list[bool] = []
+    stated: list[bool] = []
     out = io.BytesIO()
     count = pfa_core.export_jsonl(
-        world.db, blind, Query(), out.write, masked=lambda: told.append(True)
+        world.db, blind, Query(), out.write, masked=lambda: stated.append(True)
     )
     lines = [exact_json.loads(line) for line in out.getvalue().decode().splitlines()]
     records = list(pfa_core.stream_records(world.db, blind, Query()))
-    assert (count, told) == (2, [True])
+    assert (count, stated) == (2, [True])
     assert [line["data"] for line in lines] == [item.data for item in records]
     assert lines[0]["data"] | {"monthlyRate": 0} != lines[0]["data"]
     assert CANARY not in out.getvalue().decode()
     assert {name: lines[0]["data"][name] for name in strange} == dict.fromkeys(strange)
     seeing = io.BytesIO()
     pfa_core.export_jsonl(
-        world.db, world.principal(), Query(), seeing.write, masked=lambda: told.append(False)
+        world.db, world.principal(), Query(), seeing.write, masked=lambda: stated.append(False)
     )
-    assert told == [True]
+    assert stated == [True]
     assert CANARY in seeing.getvalue().decode()
     world.db.close()
 
 
 def test_money_is_not_set_blind(far: FarSide, blind: Principal) -> None:
     for fields in ({"monthlyRate": 1}, {"purchasePrice": None}, {"monthlyRate": "x"}):
-        with pytest.raises(errors.PermissionDenied, match="view_financials") as told:
+        with pytest.raises(errors.PermissionDenied, match="view_financials") as stated:
             draft(far.db, blind, "P-5", **fields)
-        assert CANARY not in spelled(told.value.details)
+        assert CANARY not in spelled(stated.value.details)
 
 
 def test_a_diff_does_not_tell_that_a_drafted_price_is_the_baseline_s_by_now(
     far: FarSide, blind: Principal
 ) -> None:
-    def told() -> list[str]:
+    def stated() -> list[str]:
         (entry,) = pfa_core.diff(far.world.db, blind, Filters(id=("P-1",))).entries
         return sorted(item.field for item in entry.changes)
 
-    before = told()
+    before = stated()
     assert before == ["model", "monthlyRate"]
     far.pems.change("P-1", monthlyRate=int(f"{CANARY}1"))
     pfa_core.pull_pems(far.world.db, blind, far.profile)
-    assert told() == before
+    assert stated() == before
 
 
 def test_a_commit_of_earlier_prices_is_refused_before_it_compares_them(
@@ -283,10 +283,10 @@ def test_a_commit_of_earlier_prices_is_refused_before_it_compares_them(
     far.world.pull(
         [priced(f"P-{n}") | {"monthlyRate": int(f"{CANARY}8")} for n in range(1, 6)], "bob"
     )
-    with pytest.raises(errors.PermissionDenied) as told:
+    with pytest.raises(errors.PermissionDenied) as stated:
         commit(far.db, blind)
-    assert [(item.field, item.pfa_id) for item in told.value.details] == [("monthlyRate", "")]
-    assert CANARY not in spelled(told.value.details)
+    assert [(item.field, item.pfa_id) for item in stated.value.details] == [("monthlyRate", "")]
+    assert CANARY not in spelled(stated.value.details)
 
 
 def test_settling_tells_no_money_and_keeps_none(far: FarSide, blind: Principal) -> None:
@@ -294,7 +294,7 @@ def test_settling_tells_no_money_and_keeps_none(far: FarSide, blind: Principal) 
     with pytest.raises(errors.InvalidRequest) as unanswered:
         pfa_core.resolve_conflicts(far.db, blind, three, Decision(values={"model": "X"}))
     (fault, *_) = unanswered.value.details
-    assert fault.message == "was *** PEMS has *** mine is *** which one?"
+    assert fault.message == "was *** PEMS has *** mine is *** choose one"
     with pytest.raises(errors.PermissionDenied):
         pfa_core.resolve_conflicts(far.db, blind, three, Decision("mine"))
     done = pfa_core.resolve_conflicts(far.db, blind, three, Decision("pems"))
@@ -362,7 +362,7 @@ class TestOrganizations:
 
 class TestTexts:
     @pytest.mark.parametrize(
-        ("made", "told"),
+        ("made", "stated"),
         [
             (
                 "monthlyRate was 5, PEMS has 6.50, mine is 7",
@@ -375,8 +375,8 @@ class TestTexts:
             ("", ""),
         ],
     )
-    def test_numbers_go_and_days_stay(self, made: str, told: str) -> None:
-        assert Mask(hides=True).text(made) == told
+    def test_numbers_go_and_days_stay(self, made: str, stated: str) -> None:
+        assert Mask(hides=True).text(made) == stated
         assert Mask().text(made) == made
 
     def test_an_open_mask_gives_back_the_very_same(self) -> None:
@@ -386,8 +386,10 @@ class TestTexts:
         assert mask.record_json('{"monthlyRate": 1.50}') == '{"monthlyRate": 1.50}'
 
     def test_a_masked_record_keeps_its_digits(self) -> None:
-        told = Mask(hides=True).record_json('{"pfaId": "00123", "monthlyRate": 1.50, "odd": 1e400}')
-        assert exact_json.loads(told) == {
+        stated = Mask(hides=True).record_json(
+            '{"pfaId": "00123", "monthlyRate": 1.50, "odd": 1e400}'
+        )
+        assert exact_json.loads(stated) == {
             "pfaId": "00123",
             "monthlyRate": None,
             "odd": None,

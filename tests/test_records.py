@@ -512,14 +512,14 @@ class TestStreams:
     ) -> None:
         rows = pfa_core.stream_records(world.db, world.principal(), Query())
         next(rows)
-        told: errors.PfaError | None = None
+        stated: errors.PfaError | None = None
         try:
             pfa_core.count_records(world.db, world.principal(), Query())
         except errors.PfaError as error:
-            told = error
+            stated = error
         finally:
             rows.close()
-        assert not isinstance(told, errors.ConfigInvalid), told
+        assert not isinstance(stated, errors.ConfigInvalid), stated
 
 
 class TestShow:

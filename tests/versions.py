@@ -108,6 +108,6 @@ def _has_contrib(bindir: Path) -> bool:
 
 def _name(bindir: Path) -> str:
     asked = [str(bindir / "postgres"), "--version"]
-    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
-    major = re.search(r"\d+", told)
+    stated = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    major = re.search(r"\d+", stated)
     return f"PostgreSQL {major[0]}" if major else bindir.name

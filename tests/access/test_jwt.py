@@ -1,4 +1,4 @@
-"""Tokens: what is ours and still good is taken, everything else refused."""
+"""Tokens: what pfa signed and is still good is taken, everything else refused."""
 
 from __future__ import annotations
 
@@ -376,9 +376,9 @@ def test_a_key_is_called_by_its_content_and_tells_nothing_of_it():
     ids=range(9),
 )
 def test_what_is_no_ring_is_refused_without_being_shown(tmp_path, text):
-    with pytest.raises(ConfigInvalid) as told:
+    with pytest.raises(ConfigInvalid) as stated:
         load(settings_in(tmp_path, PFA_JWT_SECRET=text))
-    assert "hidden" not in told.value.message + told.value.hint
+    assert "hidden" not in stated.value.message + stated.value.hint
 
 
 def test_no_token_is_made_that_nobody_would_take():

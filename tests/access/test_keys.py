@@ -107,7 +107,7 @@ class TestKeys:
         assert self.states(world)[made.previous] == "ended"
         with pytest.raises(errors.InvalidToken):
             pfa_core.authenticate(settings())
-        # Even to somebody whose ring knows the key still.
+        # Even to a user whose ring knows the key still.
         with pytest.raises(errors.InvalidToken, match="key that signed"):
             count(world, bob)
         pfa_core.initialize(world.db, settings(), "ORG", user_id="bob")

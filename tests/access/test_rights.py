@@ -1,4 +1,4 @@
-"""Every operation asks at its door: a member, with the right, now?"""
+"""Authorization of every operation: a member with the right, as of now."""
 
 from __future__ import annotations
 
@@ -227,9 +227,9 @@ def refused(
 ) -> None:
     """Refused as it should be; nothing is changed, and the audit trail has the denial."""
     before, known = everything(world), len(denials(world))
-    with pytest.raises(how, match=why) as told:
+    with pytest.raises(how, match=why) as stated:
         call(world, principal)
-    assert type(told.value) is how
+    assert type(stated.value) is how
     assert everything(world) == before
     traces = [(user, entry["operation"]) for user, entry in denials(world)[known:]]
     assert traces == ([] if how is errors.NotFound else [(principal.user_id, name)])
@@ -459,9 +459,9 @@ class TestFields:
     ) -> None:
         for lacking in rights:
             finn = allowed(*set(Right) - {lacking})
-            with pytest.raises(errors.PermissionDenied, match=lacking) as told:
+            with pytest.raises(errors.PermissionDenied, match=lacking) as stated:
                 draft(world.db, finn, "P-2", **fields)
-            assert {fault.field for fault in told.value.details} == set(fields)
+            assert {fault.field for fault in stated.value.details} == set(fields)
         finn = allowed(*rights)
         assert draft(world.db, finn, "P-2", **fields).status == "created"
         assert len(commit(world.db, finn).committed) == 1
@@ -479,9 +479,9 @@ class TestFields:
     ) -> None:
         finn = allowed(Right.EDIT_FORECAST)
         changes = [Change("P-1", {"model": "A"}), Change("P-2", {"actualEnd": None, "dor": "BEO"})]
-        with pytest.raises(errors.PermissionDenied) as told:
+        with pytest.raises(errors.PermissionDenied) as stated:
             pfa_core.save(world.db, finn, changes, partial=True)
-        assert [(fault.field, fault.code) for fault in told.value.details] == [
+        assert [(fault.field, fault.code) for fault in stated.value.details] == [
             ("actualEnd", "PERMISSION_DENIED")
         ]
         with pytest.raises(errors.PermissionDenied):
@@ -511,9 +511,9 @@ class TestFields:
         finn = allowed(Right.EDIT_ACTUALS)
         draft(world.db, finn, "P-2", actualEnd="2025-12-02")
         pfa_core.discard(world.db, finn, Selection(ids=("P-2",)))
-        with pytest.raises(errors.PermissionDenied, match=Right.EDIT_ACTUALS) as told:
+        with pytest.raises(errors.PermissionDenied, match=Right.EDIT_ACTUALS) as stated:
             pfa_core.restore(world.db, allowed(Right.EDIT_FORECAST), ids=["P-2"])
-        assert [fault.field for fault in told.value.details] == ["actualEnd"]
+        assert [fault.field for fault in stated.value.details] == ["actualEnd"]
         restored = pfa_core.restore(world.db, allowed(Right.EDIT_ACTUALS), ids=["P-2"]).restored
         assert [item.pfa_id for item in restored] == ["P-2"]
 

@@ -1,4 +1,4 @@
-"""Tokens: registered, revoked, refreshed; nobody gives by one what they do not hold."""
+"""Tokens: registered, revoked, refreshed; no user gives by one what they do not hold."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class TestRevoking:
         veras = issue(world, "vera").token_id
         gone = pfa_core.revoke_tokens(world.db, world.principal(), user_id="bob")
         assert ({row.token_id for row in gone}, listed(world)) == (bobs, [veras])
-        pfa_core.revoke_tokens(world.db, world.principal(), everybody=True)
+        pfa_core.revoke_tokens(world.db, world.principal(), everyone=True)
         assert listed(world) == []
 
     def test_without_the_right_one_ends_one_s_own_only(self, world: World) -> None:
@@ -137,7 +137,7 @@ class TestRevoking:
             {"token_ids": [veras.token_id]},
             {"token_ids": [bobs.token_id, veras.token_id]},
             {"user_id": "vera"},
-            {"everybody": True},
+            {"everyone": True},
         ):
             with pytest.raises(errors.PermissionDenied):
                 pfa_core.revoke_tokens(world.db, bob, **selection)
@@ -147,7 +147,7 @@ class TestRevoking:
 
     @pytest.mark.parametrize(
         "selection",
-        [{}, {"token_ids": ["x"], "user_id": "bob"}, {"user_id": "b", "everybody": True}],
+        [{}, {"token_ids": ["x"], "user_id": "bob"}, {"user_id": "b", "everyone": True}],
     )
     def test_nothing_or_too_much_said_is_refused(self, world: World, selection: Any) -> None:
         with pytest.raises(errors.InvalidRequest):
@@ -157,9 +157,9 @@ class TestRevoking:
         with pytest.raises(errors.NotFound):
             pfa_core.revoke_tokens(world.db, world.principal(), token_ids=["unknown"])
         token = issue(world).token
-        with pytest.raises(errors.InvalidRequest) as told:
+        with pytest.raises(errors.InvalidRequest) as stated:
             pfa_core.revoke_tokens(world.db, world.principal(), token_ids=[token])
-        assert token[:20] not in told.value.message + told.value.hint
+        assert token[:20] not in stated.value.message + stated.value.hint
 
     def test_an_admin_ends_it_for_their_organization_alone(
         self, world: World, there: World

@@ -1,4 +1,4 @@
-"""The life cycle, a pull and a push behind the wall: by a role that row level security holds off, with
+"""The life cycle, a pull and a push under row-level security: by a role with policies, with
 principals that carry tokens. The tests are those of the modules that they come from; with PFA_TEST_BOUND=1
 in the environment every test of worlds runs so.
 """
@@ -29,5 +29,5 @@ from tests.sync.push.test_push import (
 
 
 @pytest.fixture(autouse=True)
-def behind_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
+def under_rls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PFA_TEST_BOUND", "1")

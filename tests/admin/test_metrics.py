@@ -280,12 +280,12 @@ class TestExposition:
         assert pfa_core.exposition([Metric("pfa_x", Kind.COUNTER, "Nothing.", [])]) == ""
 
     def test_every_family_is_read_back_with_its_kind_and_its_help(self, world: World) -> None:
-        told = [metric for metric in metrics(world) if metric.samples]
-        text = pfa_core.exposition(told)
+        stated = [metric for metric in metrics(world) if metric.samples]
+        text = pfa_core.exposition(stated)
         families = list(text_string_to_metric_families(text))
         assert [(f.name, f.type, f.documentation) for f in families] == [
             (m.name.removesuffix("_total") if m.kind == "counter" else m.name, m.kind, m.help)
-            for m in told
+            for m in stated
         ]
         assert text.endswith("\n")
         assert "\n\n" not in text

@@ -98,7 +98,7 @@ def test_a_text_that_no_database_holds_is_refused(world: World, what: dict[str, 
 
 
 class Steps:
-    """What happens whenever everything is told; the end after the last."""
+    """What happens whenever everything is shown; the end after the last."""
 
     def __init__(self, *steps: Any) -> None:
         self.left = list(steps)
@@ -155,7 +155,7 @@ def test_more_entries_than_are_read_at_once_all_come(
 
 
 def test_an_entry_whose_transaction_ends_late_is_not_lost(world: World) -> None:
-    """Its id is older than those of entries that were told before it was there."""
+    """Its id is older than those of entries that were shown before it was there."""
     wrote, go_on = threading.Event(), threading.Event()
 
     def slow(conn: psycopg.Connection) -> None:
@@ -254,8 +254,8 @@ def test_who_is_refused_in_a_loop_does_not_fill_the_disk(
             refused(world, lambda name=user: pfa_core.status(world.db, a_principal(name)))
     found = denials(world)
     assert [user for user, _, _ in found] == ["eve", "eve", "mallory", "mallory", "mallory"]
-    told = "further denials within this hour are not recorded"
-    assert [told in (reason or "") for _, _, reason in found] == [True, False, True, False, False]
+    stated = "further denials within this hour are not recorded"
+    assert [stated in (reason or "") for _, _, reason in found] == [True, False, True, False, False]
     world.execute(
         "UPDATE audit_log SET at = at - interval '1 hour' WHERE action = 'permission_denied'"
     )
@@ -268,9 +268,9 @@ def test_who_is_refused_in_a_loop_does_not_fill_the_disk(
 def test_a_refusal_stays_that_refusal_whatever_the_user_is_called(world: World, user: str) -> None:
     principal = a_principal(user)
     before = denials(world)
-    with pytest.raises(errors.PfaError) as told:
+    with pytest.raises(errors.PfaError) as stated:
         pfa_core.status(world.db, principal)
-    if isinstance(told.value, errors.NotAllowed):
+    if isinstance(stated.value, errors.NotAllowed):
         assert all(len(name) <= 200 for name, _, _ in denials(world))
     else:
         assert denials(world) == before
@@ -295,11 +295,11 @@ def test_a_denial_that_cannot_be_written_stays_the_denial(
 def test_a_run_that_fails_leaves_its_beginning_and_its_end(world: World, tmp_path: Any) -> None:
     path = tmp_path / "in.json"
     path.write_text("{")
-    with pytest.raises(errors.InvalidData) as told:
+    with pytest.raises(errors.InvalidData) as stated:
         pfa_core.pull_files(world.db, world.principal(), [str(path)])
     end, begin = pfa_core.list_log(world.db, world.principal())[:2]
     assert (begin.action, begin.after["direction"], begin.reason) == ("begin", "pull", "in.json")
-    assert (end.action, end.after["status"], end.reason) == ("pull", "failed", told.value.message)
+    assert (end.action, end.after["status"], end.reason) == ("pull", "failed", stated.value.message)
     assert begin.run_id == end.run_id is not None
 
 

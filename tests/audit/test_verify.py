@@ -338,10 +338,10 @@ with Database(sys.argv[1]) as db:
 
 
 def test_writers_killed_at_any_moment_leave_the_chain_whole(world: World):
-    for told in (1, 2, 3):
+    for stated in (1, 2, 3):
         argv = [sys.executable, "-c", WRITER, str(world.db.conninfo)]
         with started(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as child:
-            for _ in range(told * 3):
+            for _ in range(stated * 3):
                 assert child.stdout
                 assert child.stdout.readline()
             child.kill()

@@ -131,7 +131,7 @@ def test_drafts_that_keep_their_sessions_are_reported_by_session(ready: Pfa) -> 
     assert "1 draft saved in session mine (1 updated)" in again.err
 
 
-def test_unset_of_a_field_that_there_is_not_names_the_nearest(ready: Pfa) -> None:
+def test_unset_of_an_unknown_field_suggests_one(ready: Pfa) -> None:
     ready("draft", "set", "H-001", "model=A")
     ran = ready("draft", "unset", "H-001", "modle")
     assert ran.code == 2

@@ -24,7 +24,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 @command(app, "exchange")
 def exchange(talk: Talk, logs: Logs, *, fail: bool = False) -> None:
-    """Exchange something with nobody."""
+    """Exchange something with a PEMS that is not there."""
     with logs.attached():
         from pfa_core.sync.run_log import run_log
 
@@ -103,7 +103,7 @@ def test_the_environment_says_it_and_the_option_wins(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PFA_LOG_FORMAT", "xml"), ("PFA_LOG_FILE", "~nobody-of-that-name/x")]
+    ("name", "value"), [("PFA_LOG_FORMAT", "xml"), ("PFA_LOG_FILE", "~no-user-of-that-name/x")]
 )
 def test_an_environment_that_cannot_be_meant_is_78(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, value: str

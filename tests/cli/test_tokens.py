@@ -117,10 +117,10 @@ class TestCommands:
         )
 
     def test_a_user_without_tokens_is_reported(self, ready: Pfa) -> None:
-        ran = ready("auth", "list", "--user", "nobody")
+        ran = ready("auth", "list", "--user", "zoe")
         assert (ran.code, ran.out) == (0, "")
-        assert "no active tokens of nobody; add --ended for others" in ran.err
-        assert "no tokens of nobody" in ready("auth", "list", "--user", "nobody", "--ended").err
+        assert "no active tokens of zoe; add --ended for others" in ran.err
+        assert "no tokens of zoe" in ready("auth", "list", "--user", "zoe", "--ended").err
 
     @pytest.mark.parametrize(
         "words",

@@ -42,8 +42,8 @@ class Config:
         return path
 
     def profile(self, org: str = "RIO", profile: str | None = None, **environ: str) -> PemsProfile:
-        told = {**self.environ, **environ}
-        return pems_profile(resolve(Flags(profile=profile), told), org, told)
+        stated = {**self.environ, **environ}
+        return pems_profile(resolve(Flags(profile=profile), stated), org, stated)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_credentials_in_an_address_are_refused_without_being_shown(config, url):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "stated"),
     [
         ("urll = 'x'", "unknown key 'urll'"),
         ("grid = { size = 5 }", "unknown key 'size'"),
@@ -231,13 +231,13 @@ def test_credentials_in_an_address_are_refused_without_being_shown(config, url):
         ("username = 'a:b'\npassword_file = 'pems.secret'", "username must not hold a colon"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_its_place(config, text, told):
+def test_what_cannot_be_meant_is_refused_with_its_place(config, text, stated):
     config.secret()
     config.write(f"[profiles.default.pems]\n{text}")
-    with pytest.raises(ConfigInvalid, match=re.escape(told)) as caught:
+    with pytest.raises(ConfigInvalid, match=re.escape(stated)) as caught:
         config.profile(PFA_PEMS_URL=URL)
     assert "profiles.default.pems" in caught.value.message
-    if "unknown key" in told and "grid" not in text and "screen" not in text:
+    if "unknown key" in stated and "grid" not in text and "screen" not in text:
         assert all(key in caught.value.hint for key in PEMS_KEYS)
 
 
@@ -296,7 +296,7 @@ ORG = "organization"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "stated"),
     [
         ("[transform]", "unknown table [transform]"),
         ("[transforms]\ncolour = 'trim'", "unknown field 'colour'"),
@@ -314,8 +314,8 @@ ORG = "organization"
         ("[screen.fields]\nA = 5", "[screen.fields] holds"),
     ],
 )
-def test_a_map_with_something_else_in_it_is_refused(tmp_path, text, told):
-    with pytest.raises(ConfigInvalid, match=re.escape(told)):
+def test_a_map_with_something_else_in_it_is_refused(tmp_path, text, stated):
+    with pytest.raises(ConfigInvalid, match=re.escape(stated)):
         loaded(tmp_path, text)
 
 

@@ -142,7 +142,7 @@ def test_an_unknown_profile_is_refused_naming_those_there_are(config, profile):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "stated"),
     [
         ("[profiles.default]\norganisation = 'X'", "unknown key 'organisation'"),
         ("[profiles.default]\npassword = 'X'", "unknown key 'password'"),
@@ -154,14 +154,14 @@ def test_an_unknown_profile_is_refused_naming_those_there_are(config, profile):
         ("[profiles.a]\nx = '\xfc'", "unknown profile is not asked for"),
     ],
 )
-def test_a_bad_configuration_file_is_refused(config, text, told):
+def test_a_bad_configuration_file_is_refused(config, text, stated):
     path = config.write(text)
-    if "not asked for" in told:
+    if "not asked for" in stated:
         assert config.resolve().organization is None
         return
     with pytest.raises(ConfigInvalid) as caught:
         config.resolve()
-    assert told in caught.value.message
+    assert stated in caught.value.message
     assert str(path) in caught.value.message
 
 
@@ -317,9 +317,9 @@ def test_a_file_of_another_user_decides_nothing(config, tmp_path, monkeypatch):
 def test_a_token_in_the_place_of_a_file_s_name_is_not_said_again(config):
     token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
     for flags, environ in ((Flags(token_file=token), {}), (None, {"PFA_TOKEN_FILE": token})):
-        with pytest.raises(InvalidRequest) as told:
+        with pytest.raises(InvalidRequest) as stated:
             config.resolve(flags, **environ)
-        assert token[-12:] not in f"{told.value!r}{told.value.hint}{told.value.__cause__}"
+        assert token[-12:] not in f"{stated.value!r}{stated.value.hint}{stated.value.__cause__}"
 
 
 def test_a_secret_file_that_cannot_be_read_says_why(tmp_path):

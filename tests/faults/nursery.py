@@ -17,7 +17,7 @@ from queue import Queue
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PATIENCE = 300.0  # being asked to slow down, a push may take its time
+TIMEOUT = 300.0  # being asked to slow down, a push may take its time
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Child:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    def wait(self, timeout: float = PATIENCE) -> int:
+    def wait(self, timeout: float = TIMEOUT) -> int:
         """Wait for its end."""
         if self.status is None:
             self.status = int(self._told.get(timeout=timeout)["status"])
@@ -66,11 +66,11 @@ class Nursery:
         self._number += 1
         child = Child(self._number, self.folder / f"{self._number}.out")
         self._children[self._number] = child
-        told = {**job, "job": self._number, "output": str(child.output), "log": str(self.log)}
+        stated = {**job, "job": self._number, "output": str(child.output), "log": str(self.log)}
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(told) + "\n")
+        self._process.stdin.write(json.dumps(stated) + "\n")
         self._process.stdin.flush()
-        child.pid = int(child._told.get(timeout=PATIENCE)["pid"])
+        child.pid = int(child._told.get(timeout=TIMEOUT)["pid"])
         return child
 
     @property
@@ -90,8 +90,8 @@ class Nursery:
     def _listen(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            told = json.loads(line)
-            self._children[told["job"]]._told.put(told)
+            stated = json.loads(line)
+            self._children[stated["job"]]._told.put(stated)
 
 
 @contextmanager
@@ -132,9 +132,9 @@ def kill_now(pid: int) -> None:
     wait_for(lambda: process_state(pid) in ("", "Z"), "the process did not die")
 
 
-def wait_for(is_so: Callable[[], bool], otherwise: str, patience: float = PATIENCE) -> None:
+def wait_for(is_so: Callable[[], bool], otherwise: str, timeout: float = TIMEOUT) -> None:
     """Wait until something is so."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + timeout
     while not is_so():
         assert time.monotonic() < end, otherwise
         time.sleep(0.001)

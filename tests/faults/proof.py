@@ -1,4 +1,4 @@
-"""What must be true after any trouble: every commitment in PEMS exactly once, and both sides agree."""
+"""What must be true after any failure: every commitment in PEMS exactly once, and both sides agree."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class Evidence:
         return found
 
     @property
-    def ours(self) -> list[LogEntry]:
-        """What PEMS applied of ours, in order."""
+    def own(self) -> list[LogEntry]:
+        """What PEMS applied of the pushes' writes, in order."""
         return [entry for entry in self.applied if entry.write.writer != "other"]
 
     @property
@@ -82,7 +82,7 @@ class Evidence:
         return [entry for entry in self.log if entry.outcome is Outcome.APPLIED]
 
     def owner(self, entry: LogEntry) -> str:
-        """The modification that a write of ours is of: no two ever give a field the same value."""
+        """The modification that a write of a push is of: no two ever give a field the same value."""
         candidates = [
             self.owners.get((entry.write.pfa_id, name, _hashable(value)), set())
             for name, value in (entry.write.changes or {}).items()
@@ -94,9 +94,9 @@ class Evidence:
 
 def require_exactly_once(evidence: Evidence) -> None:
     """No modification was applied twice, and each field of one that is called synced was applied, by
-    us or by somebody else."""
+    a push or by another client."""
     times: Counter[tuple[str, ...]] = Counter()
-    for entry in evidence.ours:
+    for entry in evidence.own:
         key = evidence.owner(entry)
         if entry.write.key:
             assert entry.write.key.partition(".")[0] == key, "a write went under another's key"
@@ -125,7 +125,7 @@ def _require_arrived(evidence: Evidence, item: Modification) -> None:
 def require_order(evidence: Evidence) -> None:
     """The writes of one record by one user are in the order of their commitments."""
     last: dict[tuple[str, str], tuple[Any, str]] = {}
-    for entry in evidence.ours:
+    for entry in evidence.own:
         item = evidence.modifications.get(evidence.owner(entry))
         if item is None or item.resolutions:
             continue
@@ -166,8 +166,8 @@ def require_nothing_lost(evidence: Evidence, *, ambiguous: bool) -> None:
 
 
 def _require_dispute(evidence: Evidence, item: Modification, *, ambiguous: bool) -> None:
-    """Somebody else changed one of the fields in question in PEMS, or, where that cannot be told from
-    a write of ours that was changed again, anything of the record."""
+    """Another client changed one of the fields in question in PEMS, or, where that cannot be distinguished from
+    a write of a push that was changed again, anything of the record."""
     for entry in evidence.applied:
         if entry.write.pfa_id != item.pfa_id or entry.write.changes is None:
             continue
@@ -177,7 +177,7 @@ def _require_dispute(evidence: Evidence, item: Modification, *, ambiguous: bool)
                 continue
         if ambiguous or entry.write.changes.keys() & item.delta.keys():
             return
-    raise AssertionError(f"in conflict with nobody: {item}")
+    raise AssertionError(f"in conflict with no other client: {item}")
 
 
 def require_agreement(far: FarSide, *, only_ours: Iterable[str] | None = None) -> None:
@@ -213,10 +213,10 @@ def _differing(mirror: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, 
 
 
 def last_written_by_us(evidence: Evidence, *, racing: bool = False) -> list[str]:
-    """Records that PEMS has, which nobody else changed after us.
+    """Records that PEMS has, which no other client changed after the push.
 
     Args:
-        racing: Nor right before us: the screen service cannot tell what comes between its look and
+        racing: Nor right before the push: the screen service cannot tell what comes between its look and
             its update, so the mirror learns of it by a pull only.
     """
     writers: dict[str, list[str]] = defaultdict(list)
@@ -304,12 +304,12 @@ def _hashable(value: Any) -> Any:
 
 
 def describe(far: FarSide) -> str:
-    """Both sides, for whoever has to find out what went wrong."""
+    """Both sides, for the person who has to find out what went wrong."""
     found = [f"{item}" for item in Evidence.of(far).modifications.values()]
     for entry in far.pems.log:
         write = entry.write
-        told = (write.writer, write.pfa_id, write.key, write.base_version, write.changes)
-        found.append(f"{entry.seq} {entry.outcome} {entry.version} {told}")
+        stated = (write.writer, write.pfa_id, write.key, write.base_version, write.changes)
+        found.append(f"{entry.seq} {entry.outcome} {entry.version} {stated}")
     rows = far.world.rows(
         "SELECT at, action, pfa_id, modification_id::text, reason FROM audit_log"
         " WHERE modification_id IS NOT NULL ORDER BY at, entry_id"

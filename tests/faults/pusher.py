@@ -43,7 +43,7 @@ from tests.pems_server import a_profile
 
 BUG = 70
 
-# Where a process can be told to end. inside: done and not yet committed; committed: and nothing else.
+# Where a process can be made to end. inside: done and not yet committed; committed: and nothing else.
 PUSH_STEPS = (
     "lease:before",
     "recover:inside",
@@ -165,13 +165,13 @@ def work(job: Mapping[str, Any]) -> None:
             say(json.dumps(asdict(result), default=str))
 
 
-def read_profile(told: Mapping[str, Any]) -> Any:
+def read_profile(stated: Mapping[str, Any]) -> Any:
     """A profile of what JSON can hold."""
-    told = dict(told)
-    told["writer"] = WriterKind(told["writer"])
-    told["password"] = Secret(told["password"]) if told.get("password") else None
-    told["grid"] = GridSettings(page_size=told.pop("page_size"))
-    return a_profile(told.pop("url"), **told)
+    stated = dict(stated)
+    stated["writer"] = WriterKind(stated["writer"])
+    stated["password"] = Secret(stated["password"]) if stated.get("password") else None
+    stated["grid"] = GridSettings(page_size=stated.pop("page_size"))
+    return a_profile(stated.pop("url"), **stated)
 
 
 def become(job: Mapping[str, Any]) -> None:

@@ -401,7 +401,7 @@ def test_a_full_disk_is_reported(root, kilobytes):
     root.mkdir()
     options = ["-t", "tmpfs", "-o", f"size={kilobytes}k,mode=755", "tmpfs", root]
     if subprocess.run(["mount", *options], stderr=subprocess.DEVNULL).returncode != 0:
-        pytest.skip("this machine lets nobody mount")
+        pytest.skip("this machine does not allow mounts")
     try:
         with pytest.raises(IoFailure, match=r"disk is full|No space left"):
             server.ensure(root / "pfa")
@@ -440,38 +440,38 @@ def test_a_file_in_place_of_the_root_is_refused(root):
 def test_root_runs_the_server_as_the_service_user(root, stopped):
     server.ensure(root)
     status = Path(f"/proc/{running_pid(root)}/status").read_text()
-    nobody = pwd.getpwnam("nobody")
+    other = pwd.getpwnam("nobody")
     words = {line.split()[0]: line.split()[1:] for line in status.splitlines() if line.split()}
     assert words["Uid:"] == [str(accounts.account(root).uid)] * 4
     assert "0" not in words["Gid:"]
-    assert words["Groups:"] in ([], [str(nobody.pw_gid)])
+    assert words["Groups:"] in ([], [str(other.pw_gid)])
 
 
 @only_root
 def test_a_plain_user_has_a_server_of_their_own(root):
-    nobody = pwd.getpwnam("nobody")
+    other = pwd.getpwnam("nobody")
     root.mkdir()
-    shutil.chown(root, nobody.pw_uid, nobody.pw_gid)
-    assert outcome(client(root / "own", nobody.pw_uid)) == (0, "")
+    shutil.chown(root, other.pw_uid, other.pw_gid)
+    assert outcome(client(root / "own", other.pw_uid)) == (0, "")
     assert (root / "own").stat().st_mode & 0o777 == 0o700
     # Root may look after it, and its owner goes on.
     write_row(root / "own")
     assert server.stop(root / "own") is True
     server.ensure(root / "own")
     server.stop(root / "own")
-    assert outcome(client(root / "own", nobody.pw_uid)) == (0, "")
+    assert outcome(client(root / "own", other.pw_uid)) == (0, "")
     assert row(root / "own") == "kept"
 
 
 @only_root
 def test_another_users_server_is_refused(root):
-    nobody = pwd.getpwnam("nobody")
+    other = pwd.getpwnam("nobody")
     server.ensure(root)
     server.stop(root)
     shutil.chown(server.status(root).data_directory, "daemon")
     (root / ".lock").unlink()
-    shutil.chown(root, nobody.pw_uid)
-    code, said = outcome(client(root, nobody.pw_uid))
+    shutil.chown(root, other.pw_uid)
+    code, said = outcome(client(root, other.pw_uid))
     assert (code, said.partition(":")[0]) == (1, "CONFIG_INVALID")
     assert "another user" in said
 

@@ -100,9 +100,9 @@ def test_every_fault_beside_every_kill_loses_and_doubles_nothing(
     # What arrives behind the client's back the screen service cannot tell from what others write.
     plan = KINDS[tuple(KINDS)[place % 3]]
     pushes = tuple(Push(step) for step in steps[:: 1 if patient else 5])
-    patience = 5.0 if patient else 0.3
-    told = fault.format(p="0.2")
-    plan = replace(plan, seed=place, faults=(told,), pushes=pushes, refill=1, timeout=patience)
+    wait = 5.0 if patient else 0.3
+    stated = fault.format(p="0.2")
+    plan = replace(plan, seed=place, faults=(stated,), pushes=pushes, refill=1, timeout=wait)
     attempt(plan, postgres, nursery)
 
 
@@ -202,7 +202,7 @@ def test_a_push_that_slept_too_long_finds_itself_replaced_and_harms_nothing(
     postgres: Server, nursery: Nursery, kind: str, step: str
 ) -> None:
     with a_mess(KINDS[kind], postgres, nursery) as trial:
-        # One thread: nobody else between look and update.
+        # One thread: no other client between look and update.
         options = {"lifetime": 0.2, "concurrency": 1}
         sleeper = nursery.start(**trial.job("push", step=step, signal="SIGSTOP", options=options))
         sleeper.wait_until_stopped()
@@ -261,10 +261,10 @@ def test_a_pull_killed_between_pages_goes_on_and_marks_nothing_missing_wrongly(
         known = len(far.world.rows("SELECT 1 FROM pfa_pull_page"))
         result = nursery.start(**trial.job("pull"))
         assert result.wait() == 0, result.said()
-        told = json.loads(result.said())
-        assert told["status"] == "completed"
+        stated = json.loads(result.said())
+        assert stated["status"] == "completed"
         if step.startswith("page"):  # else all pages were there: it begins anew
-            assert bool(told["message"]) == bool(known)
+            assert bool(stated["message"]) == bool(known)
         assert missing(far) == ["P-9"]
         assert far.world.mirror()["P-4"]["model"] == "Theirs"
         assert far.world.rows("SELECT 1 FROM pfa_pull_page") == []
@@ -376,7 +376,7 @@ SIGNING = "a key of the trials that is long enough to sign"
 
 @dataclass
 class Program:
-    """`pfa` on a far side whose answers take their time, with six commitments."""
+    """`pfa` with a PEMS whose answers take their time, with six commitments."""
 
     far: FarSide
     home: Path

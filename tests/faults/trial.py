@@ -2,7 +2,7 @@
 
 python -m tests.faults.trial [--runs 1000] [--seed 1] [--processes 2]
 
-Every trial has a seed of its own; one that fails is told with it, and
+Every trial has a seed of its own; one that fails is reported with it, and
 `python -m tests.faults.trial --runs 1 --seed SEED` does it again. Exits with 1 when one failed.
 """
 
@@ -115,7 +115,7 @@ class Plan:
 
     @property
     def racing(self) -> bool:
-        """Whether somebody may come between a look of the screen service and its update."""
+        """Whether another client may come between a look of the screen service and its update."""
         return self.writer is WriterKind.SCREEN and bool(self.edits_during)
 
 
@@ -261,27 +261,27 @@ class Trial:
         back to what it once was."""
         name = self.chance.choice(self.fields)
         value, kind = self.values.of(name), self.chance.random()
-        ours = [item[1:] for item in self.committed if item[0] == pfa_id]
+        own = [item[1:] for item in self.committed if item[0] == pfa_id]
         if kind < 0.2 and not name.startswith("actual"):
             value = record()[name]
-        elif kind < 0.4 and ours:
-            name, value = self.chance.choice(ours)
+        elif kind < 0.4 and own:
+            name, value = self.chance.choice(own)
         with suppress(errors.NotFound):
             self.far.pems.record(pfa_id)
             self.far.pems.change(pfa_id, **{name: value})
 
     def take_back(self) -> None:
-        """Somebody else in PEMS takes one of our last changes back, as if it had never come."""
-        ours = [entry for entry in proof.Evidence.of(self.far).ours if entry.write.changes]
-        if not ours:
+        """Take one of the last changes back in PEMS as another client, as if it had never come."""
+        own = [entry for entry in proof.Evidence.of(self.far).own if entry.write.changes]
+        if not own:
             return
-        entry = self.chance.choice(ours[-3:])
+        entry = self.chance.choice(own[-3:])
         pfa_id, names = entry.write.pfa_id, list(entry.write.changes or {})
         before = {name: record()[name] for name in names}
         for earlier in self.far.pems.log[: entry.seq - 1]:
             if earlier.write.pfa_id == pfa_id and earlier.outcome is Outcome.APPLIED:
-                told = earlier.write.changes or {}
-                before |= {name: told[name] for name in names if name in told}
+                stated = earlier.write.changes or {}
+                before |= {name: stated[name] for name in names if name in stated}
         with suppress(errors.NotFound):
             self.far.pems.record(pfa_id)
             self.far.pems.change(pfa_id, **before)
@@ -426,8 +426,8 @@ class Trial:
             evidence = proof.Evidence.of(self.far)
             proof.require_exactly_once(evidence)
             proof.require_nothing_lost(evidence, ambiguous=self.plan.ambiguous)
-            ours = proof.last_written_by_us(evidence, racing=self.plan.racing)
-            proof.require_agreement(self.far, only_ours=ours)
+            own = proof.last_written_by_us(evidence, racing=self.plan.racing)
+            proof.require_agreement(self.far, only_ours=own)
             proof.require_overlays(self.far)
             waiting = [item for item in evidence.modifications.values() if item.state == "conflict"]
             if not waiting:
@@ -543,14 +543,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2, choices=(1, 2))
-    told = parser.parse_args(argv)
+    stated = parser.parse_args(argv)
     began = time.monotonic()
-    end, step = told.seed + told.runs, min(told.processes, told.runs)
+    end, step = stated.seed + stated.runs, min(stated.processes, stated.runs)
     with ProcessPoolExecutor(step, get_context("spawn")) as pool:
-        jobs = [pool.submit(_many, told.seed + place, step, end) for place in range(step)]
+        jobs = [pool.submit(_many, stated.seed + place, step, end) for place in range(step)]
         failed = sorted(item for job in jobs for item in job.result())
     seconds = time.monotonic() - began
-    say(f"{told.runs} trials in {seconds:.1f} s, {len(failed)} failed")
+    say(f"{stated.runs} trials in {seconds:.1f} s, {len(failed)} failed")
     for seed, _ in failed:
         say(f"again: python -m tests.faults.trial --runs 1 --seed {seed}")
     return 1 if failed else 0

@@ -49,7 +49,7 @@ RECORDS = {
 }
 IDS = tuple(RECORDS)
 AT_FIRST = [RECORDS[pfa_id] for pfa_id in IDS[:-1]]
-# Everybody sees money, and those who write write every field; what others see is for the tests of masking.
+# All users see money, and those who write write every field; what others see is for the tests of masking.
 USERS = {"ann": "admin", "bob": "admin", "eve": "editor"}
 SESSIONS = ("s", "t")
 
@@ -76,7 +76,7 @@ THEIRS = {
     "originalStart": ["2025-12-01", "2026-01-01", None],
     "originalEnd": ["2025-12-31", "2026-03-31", None],
 }
-# Of trouble PEMS makes: none, some that passes, some that does not.
+# Failures of PEMS: none, some that pass, some that do not.
 TROUBLES = {
     "none": [],
     "a moment away": ["500:1:times=1:on=rest"],
@@ -139,7 +139,7 @@ def any_step(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 
 
 class Exactness(RuleBasedStateMachine):
-    """Steps of everybody at random. What they do is proved elsewhere; here, what is shown after."""
+    """Steps of all users at random. What they do is proved elsewhere; here, what is shown after."""
 
     server: ClassVar[Server]
     happened: ClassVar[Counter[str]]

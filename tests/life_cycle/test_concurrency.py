@@ -359,8 +359,8 @@ def test_a_process_killed_in_the_middle_leaves_nothing_half_done(
     assert pfa_core.verify_log(world.db, world.principal()).whole
     # The next pull says of a run that was killed that it failed.
     assert world.rows("SELECT count(*) FROM pfa_sync_log WHERE status = 'running'") == [(0,)]
-    buried = world.rows("SELECT count(*) FROM pfa_sync_log WHERE status = 'failed'")
-    assert buried == [(1 if verb == "pull" else 0,)]
+    abandoned = world.rows("SELECT count(*) FROM pfa_sync_log WHERE status = 'failed'")
+    assert abandoned == [(1 if verb == "pull" else 0,)]
 
 
 def without_running(view: dict[str, Any]) -> dict[str, Any]:

@@ -150,10 +150,10 @@ def test_values_of_any_type_become_text_with_all_their_digits(value, text):
 
 def test_an_alias_that_is_called_like_a_field_takes_no_fields_place():
     body = grid_body(
-        '{"ALIAS_NAME":"pfs_f_model","VALUE":"ours"},{"ALIAS_NAME":"model","VALUE":"other"}'
+        '{"ALIAS_NAME":"pfs_f_model","VALUE":"own"},{"ALIAS_NAME":"model","VALUE":"other"}'
     )
     with answering(http_answer("200 OK", body)) as url:
-        assert page(url).rows == [{"model": "ours", "grid:model": "other"}]
+        assert page(url).rows == [{"model": "own", "grid:model": "other"}]
 
 
 @pytest.mark.parametrize(

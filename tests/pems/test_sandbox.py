@@ -1,4 +1,4 @@
-"""The sandbox's REST service, who is let in, what is kept and what a test may ask."""
+"""The sandbox's REST service, who is authorized, what is kept and what a test may ask."""
 
 from __future__ import annotations
 

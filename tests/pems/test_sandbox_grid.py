@@ -1,4 +1,4 @@
-"""The sandbox's grid service, read back by our own decoder."""
+"""The sandbox's grid service, read back by the library's decoder."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The world whose plans are looked at, and the two ways to look: without jit, and with it forced.
 
-Our connections say `jit=off`: to compile a page takes longer than to read it. A server that is set up
+The program's connections say `jit=off`: to compile a page takes longer than to read it. A server that is set up
 otherwise, or another program on the same statements, must get the same plans all the same. The embedded
 server is built without LLVM: there one test sets the setting and asserts that nothing was compiled. Where
 it is there, as in Debian's servers, "jit on" asserts of every test that each statement was.

@@ -148,7 +148,7 @@ def blocks_of(guard: Guard, *tables: str) -> int:
     return int(row[0]) if row else 0
 
 
-# DESC NULLS LAST is no order that an index read backwards has: asked for as such, the whole
+# DESC NULLS LAST is not an order that an index read backwards has: asked for as such, the whole
 # mirror would be read and sorted.
 @pytest.mark.parametrize(
     "sort",

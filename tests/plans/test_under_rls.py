@@ -131,7 +131,7 @@ def test_a_page_behind_a_cursor_costs_what_the_first_one_costs(world, filters, s
     assert plan.touched("pfa_mirror") <= 2 * first.touched("pfa_mirror"), str(plan)
 
 
-# DESC NULLS LAST is no order that an index read backwards has: asked for as such, the whole
+# DESC NULLS LAST is not an order that an index read backwards has: asked for as such, the whole
 # mirror would be read and sorted.
 @pytest.mark.parametrize("sort", ["category,forecastStart", "pfaId", "-forecastStart", "-pfaId"])
 def test_orders_that_an_index_has_read_a_page_from_it(world, sort):

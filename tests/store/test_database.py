@@ -162,7 +162,7 @@ def test_an_address_that_is_none_is_a_configuration_fault(address):
 
 def test_an_unknown_host_is_reported_as_such(no_waiting):
     with (
-        Database("host=nobody.invalid dbname=x") as db,
+        Database("host=nowhere.invalid dbname=x") as db,
         pytest.raises(DatabaseUnavailable) as caught,
     ):
         db.read(lambda conn: None)

@@ -111,15 +111,15 @@ def test_a_database_that_is_newer_than_the_program_is_refused(migrated):
 
 
 @pytest.mark.parametrize(
-    ("version", "told"),
+    ("version", "stated"),
     [
         (None, "no schema"),
         (0, "a schema from before the first release"),
         (NEWEST - 1, f"schema {NEWEST - 1}"),
     ],
 )
-def test_the_error_for_a_database_older_than_the_program_says_how_to_upgrade(version, told):
-    with pytest.raises(SchemaOutdated, match=told) as caught:
+def test_the_error_for_a_database_older_than_the_program_says_how_to_upgrade(version, stated):
+    with pytest.raises(SchemaOutdated, match=stated) as caught:
         migrations.require_current(version)
     assert caught.value.hint == "type: pfa db upgrade"
     migrations.require_current(NEWEST)
@@ -151,9 +151,9 @@ def test_an_extension_that_the_server_lacks_is_named_with_its_cure(empty, small)
     small((NEWEST + 1, "9999_bad.sql", "CREATE EXTENSION no_such_extension;"))
     with pytest.raises(
         ConfigInvalid, match=r"lacks an extension that migration 9999_bad\.sql"
-    ) as told:
+    ) as stated:
         migrations.upgrade(empty)
-    assert "contrib" in told.value.hint
+    assert "contrib" in stated.value.hint
     assert migrations.schema_version(empty) == NEWEST
 
 

@@ -195,7 +195,7 @@ def revoke(
         principal,
         token_ids=token_ids or (),
         user_id=user_id,
-        everybody=everything,
+        everyone=everything,
         dry_run=call.dry_run,
     )
     _show_tokens(call, talk, revoked)

@@ -54,7 +54,7 @@ def unset_fields(
     wrong = None if fields else unwritable(words[-1])
     if wrong:
         raise InvalidRequest(
-            f"{words[-1]} {wrong.reason}", hint="name the fields after the records"
+            f"{words[-1]}: {wrong.reason}", hint="name the fields after the records"
         )
     ids = [word for word in words if word not in FIELDS]
     filters, _ = select(filters, ids, None, everything=everything)

@@ -57,10 +57,10 @@ def _check_choice(
     *,
     token_ids: Sequence[str] = (),
     user_id: str | None = None,
-    everybody: bool = False,
+    everyone: bool = False,
     **_: object,
 ) -> None:
-    if [bool(token_ids), user_id is not None, everybody].count(True) != 1:
+    if [bool(token_ids), user_id is not None, everyone].count(True) != 1:
         raise InvalidRequest("which tokens? give their ids, a user, or all")
     if any(map(looks_like_token, token_ids)):
         raise InvalidRequest(
@@ -75,7 +75,7 @@ def revoke_tokens(
     *,
     token_ids: Sequence[str] = (),
     user_id: str | None = None,
-    everybody: bool = False,
+    everyone: bool = False,
     dry_run: bool = False,
 ) -> list[TokenRow]:
     """Revoke valid tokens: these, all of a user, or all of the organization.
@@ -89,7 +89,7 @@ def revoke_tokens(
         PermissionDenied: Another user's, without the right to manage users.
     """
     managing = tx.holds(Right.MANAGE_USERS)
-    if not managing and (everybody or user_id not in (None, tx.user_id)):
+    if not managing and (everyone or user_id not in (None, tx.user_id)):
         _refuse(tx)
     for token_id in token_ids:
         row = _token(tx, token_id)

@@ -55,7 +55,7 @@ def finish(pipeline: PushPipeline) -> PushResult:
 
 
 def _reason(reason: StopReason | None, *, left: bool) -> StopReason | None:
-    """Return the reason; a deadline that passed when nothing was left to send is none."""
+    """Return the reason; a deadline that passed when nothing was left to send does not count."""
     return None if reason is StopReason.DEADLINE and not left else reason
 
 
