@@ -132,11 +132,6 @@ TRANSITIONS = {
 }
 
 
-def may(verb: Verb, state: State) -> bool:
-    """Return whether the verb starts from the state."""
-    return state in TRANSITIONS[verb].sources
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModificationView:
     """A modification as its user sees it.
