@@ -79,7 +79,7 @@ def _works(deep: int) -> dict[str, Callable[[Database, Principal], object]]:
 
     many = search("tower crane")
     return {
-        "coming in": _reading(lambda _conn, _who: None),
+        "authorization": _reading(lambda _conn, _who: None),
         "a page of a category": page(CRANES),
         "a page, 2,000 records deep": lambda db, who: pfa_core.list_records(db, who, CRANES, page=20),
         f"a page behind a cursor, {deep:,} deep": _behind("forecastStart", deep),
@@ -122,7 +122,11 @@ def signed_in(principal: Principal) -> Principal:
     now = datetime.now(UTC)
     grant = jwt.Grant(Role.ADMIN, principal.rights)
     claims = jwt.Claims(
-        principal.user_id, "t", now, now + timedelta(days=1), {principal.organization_id: grant}
+        user_id=principal.user_id,
+        token_id="t",
+        issued_at=now,
+        expires_at=now + timedelta(days=1),
+        organizations={principal.organization_id: grant},
     )
     return replace(principal, token=Secret(jwt.sign(claims, RING)))
 
