@@ -97,10 +97,10 @@ def _changes(conn: Connection[Any], code: str, now: datetime) -> Iterator[Metric
         ],
     )
     dead, oldest = store.waiting(conn, code)
-    yield _gauge("pfa_dead_letters", "Commitments that are not sent again without a retry.", dead)
+    yield _gauge("pfa_dead_letters", "Changes that are not sent again without a retry.", dead)
     yield _gauge(
         "pfa_oldest_commitment_seconds",
-        "Age of the oldest commitment on its way to PEMS, dead letters left out; 0: there is none.",
+        "Age of the oldest change on its way to PEMS, dead letters left out; 0: there is none.",
         _seconds(oldest, now) if oldest else 0,
     )
     yield _gauge(

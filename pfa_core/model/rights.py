@@ -130,7 +130,7 @@ JOBS = (
     Operation.RETRY,
 )
 
-# In addition to READ, which all but the operations above require.
+# In addition to READ, which all but MEMBERSHIP and JOBS require.
 NEEDS: Mapping[Operation, Right] = {
     operation: right for right, operations in _BY_RIGHT.items() for operation in operations
 }

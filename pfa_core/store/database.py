@@ -20,7 +20,7 @@ from pfa_core.model.ids import Clock, NewId, new_id, utc_now
 from pfa_core.store import audit, migrations
 from pfa_core.store.audit_chain import linked
 from pfa_core.store.connection import open_connection
-from pfa_core.store.embedded import server
+from pfa_core.store.embedded import address
 from pfa_core.store.errors import TryAgain, commit_unknown, translated
 from pfa_core.store.rls import APP_ROLE
 
@@ -228,14 +228,17 @@ class Database:
     def _open_bound(self) -> Connection[Any]:
         if self.root is None:
             raise Internal(_NO_TARGET)
-        return open_connection(server.conninfo(self.root, user=APP_ROLE))
+        return open_connection(address.conninfo(self.root, user=APP_ROLE))
 
     def _connect_embedded(self) -> Connection[Any]:
         if self.root is None:
             raise Internal(_NO_TARGET)
         try:
-            return open_connection(server.conninfo(self.root))
+            return open_connection(address.conninfo(self.root))
         except psycopg.OperationalError:
+            # Only a server that is not running needs what starts one: most commands find it up.
+            from pfa_core.store.embedded import server
+
             return open_connection(server.ensure(self.root))
 
     def _check_schema(self, conn: Connection[Any]) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 EXIT_CODES = (
     "3 some changes were rejected, are in conflict or wait for a retry, the rest is sent;"
     " 69 PEMS is unreachable; 75 another push is active; 78 PEMS rejects the credentials;"
-    " 130, 143 ended in order."
+    " 130, 143 interrupted, terminated; what was under way is settled."
 )
 PLAN_COLUMNS = ("pfaId", "userId", "sessionId", "state", "delta", "nextAttemptAt")
 LETTER_COLUMNS = ("pfaId", "userId", "sessionId", "attempts", "syncError")

@@ -103,7 +103,7 @@ def _rejected(pipeline: PushPipeline, failure: Failure) -> PemsRejected:
 def _unavailable(pipeline: PushPipeline, failure: Failure) -> PemsUnavailable:
     reason = pipeline.active_run.mask.text(failure.message)
     return PemsUnavailable(
-        f"PEMS is unreachable: {reason}; nothing was sent, all changes wait for the next push",
+        f"PEMS is unreachable: {reason}; no change was confirmed, all wait for the next push",
         hint="type: pfa doctor",
         details=pipeline.problems()[:MAX_DETAILS],
     )

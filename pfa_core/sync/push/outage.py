@@ -9,7 +9,7 @@ from pfa_core.errors import FaultCode
 from pfa_core.model.exchange import FORBIDDEN, Failure, RetryAdvice
 from pfa_core.model.push import Result, StopReason, Verdict
 
-MIN_FAILURES = 10  # in a row, and twice the threads at least
+MIN_FAILURES = 10  # in a row; more with more than five threads, see `outage_threshold`
 
 
 def outage_threshold(concurrency: int) -> int:
@@ -78,7 +78,12 @@ class OutageDetector:
         self.reason, self.failure = reason, failure
 
     def _decide(self, result: Result) -> Result:
-        """Count a record's own failure as an attempt; an outage counts for no record."""
+        """Count a record's own failure as an attempt.
+
+        A server error answers one request, so it may be the record's own and always counts. No answer and an
+        unavailable service may be an outage: they count only once another change has succeeded, which shows
+        that PEMS as a whole was up. In an outage nothing counts.
+        """
         if self.reason is not None:
             return replace(result, counted=False, verdict=Verdict.RETRYING)
         own = result.code is FaultCode.SERVER_ERROR or self._succeeded

@@ -49,7 +49,7 @@ def push_commitments(
 
     Raises:
         LeaseHeld: Another push is running, or has taken over because the heartbeat of this one failed.
-        PemsUnavailable: PEMS is unreachable; nothing was sent, all changes wait for the next push.
+        PemsUnavailable: PEMS is unreachable; no change was confirmed, all wait for the next push.
         PemsRejected: PEMS rejects the credentials.
         PermissionDenied: The principal lacks the right `sync`.
     """
