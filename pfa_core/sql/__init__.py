@@ -25,14 +25,17 @@ _ID_TYPES = {"ids": "text", "modification_ids": "uuid"}
 
 
 class Statements(dict[str, LiteralString]):
-    """The blocks of a file by name, each without its name line, and the choice between variants."""
+    """The blocks of a file by name.
+
+    Each is without its name line. The methods choose between variants.
+    """
 
     def for_ids(self, name: str, ids: Collection[Any]) -> LiteralString:
         """Choose the variant for exactly one id where there is exactly one."""
         return self[f"{name}@one" if len(ids) == 1 else name]
 
     def for_role(self, name: str, *, rls: bool) -> LiteralString:
-        """Choose the variant for connections that row-level security applies to, or the other."""
+        """Choose the variant for connections under row-level security, or the other."""
         return self[f"{name}@rls" if rls else name]
 
 
@@ -54,10 +57,11 @@ def statements(noun: str) -> Statements:
 
 
 def _about_one(block: LiteralString) -> LiteralString:
-    """Make the variant of a block over `ids` or `modification_ids` that holds for exactly one.
+    """Make the variant of a block that holds for exactly one id.
 
-    PostgreSQL plans a prepared statement with an array anew each time, since it estimates ten elements for an
-    unknown array; a statement with an equality it plans once per connection: half the time of a single edit.
+    The block is one over `ids` or `modification_ids`. PostgreSQL plans a prepared statement with an
+    array anew each time, since it estimates ten elements for an unknown array; a statement with an
+    equality it plans once per connection: half the time of a single edit.
     """
 
     def equality(match: re.Match[str]) -> str:

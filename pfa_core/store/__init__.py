@@ -1,1 +1,4 @@
-"""The database: one function per statement, over a connection; none commits or decides."""
+"""The statements of the database, as one function each over a connection.
+
+None commits or decides.
+"""

@@ -37,12 +37,18 @@ def _names(kind: type) -> tuple[str, ...]:
 
 
 def plain(row: Any) -> dict[str, Any]:
-    """Make a dict of a dataclass like `dataclasses.asdict`, without deep copies of the values."""
+    """Make a dict of a dataclass like `dataclasses.asdict`.
+
+    It makes no deep copies of the values.
+    """
     return {name: getattr(row, name) for name in _names(type(row))}
 
 
 def typed_row(kind: type[Row]) -> Callable[[Cursor[Any]], RowMaker[Row]]:
-    """Make rows like psycopg's `class_row`, with a StrEnum in each field that is declared as one."""
+    """Make rows like psycopg's `class_row`, with StrEnum values.
+
+    Each field that is declared as a StrEnum gets one.
+    """
     enums = _enums(kind)
 
     def factory(cursor: Cursor[Any]) -> RowMaker[Row]:

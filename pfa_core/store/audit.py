@@ -113,7 +113,9 @@ def write_of(
     before: bool = True,
     after: bool = True,
 ) -> None:
-    """Append an entry of one action for each modification with its present delta, in PFA id order.
+    """Append an entry of one action for each modification, in PFA id order.
+
+    The delta is the modification's present one.
 
     Args:
         before, after: Whether the delta existed before the action, and exists after it.
@@ -208,7 +210,10 @@ def discarded(
     ids: Sequence[str] | None,
     entry_ids: Sequence[str] | None,
 ) -> list[DiscardedDraft]:
-    """List the principal's discarded drafts, the last one of each record, in PFA id order."""
+    """List the principal's discarded drafts, in PFA id order.
+
+    Only the last one of each record is listed.
+    """
     values = {
         "organization_id": principal.organization_id,
         "user_id": principal.user_id,

@@ -1,4 +1,7 @@
-"""The audit trail's chain: one link per organization and transaction, appended when it ends."""
+"""The audit trail's chain of links.
+
+It has one link per organization and transaction, appended when the transaction ends.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,10 @@ class _Link(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedLink:
-    """A link, and whether its entries and the link stored before it give the same digests."""
+    """A link with the result of its check.
+
+    The result is whether its entries and the link stored before it give the same digests.
+    """
 
     number: int
     link_id: str
@@ -84,7 +90,9 @@ def linked(conn: Connection[Any]) -> Iterator[None]:
 
 
 def link_of(conn: Connection[Any], organization_id: str, entry_id: str, entries: int) -> str:
-    """Return the id of the link that entries will belong to: the transaction's first entry id.
+    """Return the id of the link that entries will belong to.
+
+    It is the transaction's first entry id.
 
     Raises:
         Internal: Outside of `linked`, where no link would be appended.

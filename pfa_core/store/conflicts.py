@@ -33,7 +33,10 @@ class NewConflict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConflictRow:
-    """A conflict as stored, and its modification as it is now: None where that was deleted."""
+    """A conflict as stored, with its modification as it is now.
+
+    The modification's fields are None where it was deleted.
+    """
 
     conflict_id: str
     modification_id: str
@@ -63,7 +66,10 @@ class ConflictRow:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """How a conflict was resolved: mine, pems or merged; by field the decision and its value."""
+    """The resolution of a conflict.
+
+    `resolution` is mine, pems or merged; `settlement` has by field the decision and its value.
+    """
 
     conflict_id: str
     resolution: str
@@ -72,7 +78,10 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Recommitment:
-    """The rest of a modification, over the version that was read; an empty delta deletes it."""
+    """The rest of a modification, over the version that was read.
+
+    An empty delta deletes the modification.
+    """
 
     modification_id: str
     version: int
@@ -149,7 +158,10 @@ def refresh(
 def settle(
     conn: Connection[Any], principal: Principal, rows: Sequence[Recommitment], at: datetime
 ) -> None:
-    """Commit modifications in conflict again, each version raised by one; delete the empty ones."""
+    """Commit modifications in conflict again.
+
+    Each version is raised by one; modifications with an empty delta are deleted.
+    """
     kept = [asdict(row) for row in rows if row.delta]
     emptied = [asdict(row) for row in rows if not row.delta]
     for name, some in (("recommit", kept), ("drop", emptied)):

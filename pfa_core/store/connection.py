@@ -67,7 +67,10 @@ def safe_address(conninfo: str) -> str:
 
 
 def split_password(conninfo: str) -> tuple[str, str]:
-    """Split an address from its password, since a program's arguments are visible to all users."""
+    """Split an address from its password.
+
+    The reason is that a program's arguments are visible to all users.
+    """
     try:
         words = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
     except psycopg.ProgrammingError:

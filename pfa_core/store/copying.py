@@ -21,7 +21,11 @@ def copy_records(
     head: str = "",
     tail: str = "",
 ) -> int:
-    """COPY rows of id and JSON text, with `head` and `tail` in each line; return their number."""
+    """COPY rows of id and JSON text, with `head` and `tail` in each line.
+
+    Returns:
+        The number of rows.
+    """
     written = 0
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
         for chunk in _chunks(rows):
@@ -37,7 +41,10 @@ def _chunks(rows: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
 
 
 def _copy_fields(row: tuple[str, str]) -> str:
-    """Write a row in COPY's text format; JSON text contains neither tabs nor line ends."""
+    """Write a row in COPY's text format.
+
+    JSON text contains neither tabs nor line ends.
+    """
     pfa_id, text = row
     return f"{pfa_id.translate(_ESCAPES)}\t{text.replace(_BACKSLASH, _TWO)}"
 

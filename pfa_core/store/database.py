@@ -35,10 +35,11 @@ _NO_TARGET = "neither an address nor a directory was given"
 
 @dataclass
 class Database:
-    """A handle on one database; the connection opens at first use and is kept until `close`.
+    """A handle on one database.
 
-    Threads that share a handle wait for each other; for parallel work open a handle each. `clock` and
-    `new_id` are the sources of time and ids.
+    The connection opens at first use and is kept until `close`. Threads that share a handle wait for
+    each other; for parallel work open a handle each. `clock` and `new_id` are the sources of time and
+    ids.
 
     Args:
         conninfo: A libpq connection string or URL; None for the embedded server in `root`.
@@ -68,10 +69,10 @@ class Database:
 
     @contextmanager
     def administration(self) -> Iterator[Database]:
-        """Open a handle for setting up organizations, members and keys, which needs the owner's role.
+        """Open a handle for setting up organizations, members and keys.
 
-        On the embedded server it connects as the owner; elsewhere it is this handle, whose address has to
-        name the owner.
+        This needs the owner's role. On the embedded server it connects as the owner; elsewhere it is
+        this handle, whose address has to name the owner.
         """
         if self.conninfo is not None or self.owner:
             yield self
@@ -106,11 +107,12 @@ class Database:
     def transact(
         self, work: Callable[[Connection[Any]], Result], *, dry_run: bool = False
     ) -> Result:
-        """Run `work` in one transaction, again from its start when it lost against another.
+        """Run `work` in one transaction.
 
-        With `dry_run` it is rolled back. When the connection breaks during the commit, it is unknown whether
-        the database committed: then there is no retry. What `work` writes into the audit trail becomes a
-        link of its chain, as the last statements before the commit.
+        It runs again from its start when it lost against another transaction. With `dry_run` it is
+        rolled back. When the connection breaks during the commit, it is unknown whether the database
+        committed: then there is no retry. What `work` writes into the audit trail becomes a link of its
+        chain, as the last statements before the commit.
         """
 
         def attempt() -> Result:
@@ -214,7 +216,10 @@ class Database:
         return conn
 
     def _connect_bound(self) -> Connection[Any]:
-        """Connect as the role under row-level security, after the owner's set-up where it is missing."""
+        """Connect as the role under row-level security.
+
+        Where the owner's set-up is missing, it comes first.
+        """
         with suppress(psycopg.Error):
             conn = self._open_bound()
             with suppress(psycopg.Error):
@@ -242,7 +247,10 @@ class Database:
             return open_connection(server.ensure(self.root))
 
     def _check_schema(self, conn: Connection[Any]) -> None:
-        """Require the program's own schema; only the embedded server is upgraded without being asked."""
+        """Require the program's own schema.
+
+        Only the embedded server is upgraded without being asked.
+        """
         if not self.require_schema:
             return
         version = migrations.schema_version(conn)

@@ -37,7 +37,10 @@ class TryAgain(DatabaseUnavailable):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise psycopg's errors as this package's, without their texts, which may show data or SQL."""
+    """Raise psycopg's errors as this package's.
+
+    Their texts are left out, since they may show data or SQL.
+    """
     try:
         yield
     except psycopg.Error as error:

@@ -47,7 +47,10 @@ def acquire(
     lifetime: timedelta,
     gone: str | None = None,
 ) -> bool:
-    """Acquire the lease if it is free, expired, or held by the owner `gone`, known to be dead."""
+    """Acquire the lease if it is free, expired, or held by the owner `gone`.
+
+    The owner `gone` is known to be dead.
+    """
     at = clock(conn)
     values = {
         **_key(organization_id, name, owner_id),

@@ -43,7 +43,10 @@ def add_organization(conn: Connection[Any], organization_id: str, name: str, at:
 
 
 def lock_members(conn: Connection[Any], organization_id: str) -> None:
-    """Lock an organization's members, so that concurrent changes see each other's result."""
+    """Lock an organization's members.
+
+    Concurrent changes then see each other's result.
+    """
     conn.execute(_SQL["lock_members"], {"organization_id": organization_id})
 
 
@@ -61,7 +64,10 @@ def lock_mirror(conn: Connection[Any], organization_id: str) -> None:
 def member(
     conn: Connection[Any], organization_id: str, user_id: str, *, lock: bool = False
 ) -> Member | None:
-    """Read the user's membership; None: not a member. `lock` blocks the user's other writes."""
+    """Read the user's membership.
+
+    None: not a member. `lock` blocks the user's other writes.
+    """
     values = {"organization_id": organization_id, "user_id": user_id}
     with conn.cursor(row_factory=class_row(Member)) as cursor:
         return cursor.execute(_SQL["member_locked" if lock else "member"], values).fetchone()
@@ -70,9 +76,10 @@ def member(
 def token_membership(
     conn: Connection[Any], principal: Principal, *, lock: bool = False
 ) -> TokenMembership | None:
-    """Read the principal's membership and the state of their token; None: not a member.
+    """Read the principal's membership and the state of their token.
 
-    `lock` blocks the user's other writes. Under row-level security this neither authorizes nor locks.
+    None: not a member. `lock` blocks the user's other writes. Under row-level security this neither
+    authorizes nor locks.
     """
     if rls.applies(conn):
         return rls.token_membership(conn, principal)

@@ -1,4 +1,7 @@
-"""Numbered migrations of the schema, applied in order with their checksums recorded."""
+"""Numbered migrations of the schema.
+
+They are applied in order, with their checksums recorded.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ def program_version() -> int:
 
 
 def schema_version(conn: Connection) -> int | None:
-    """Return the number of the newest migration applied; None: no schema, 0: from before the release."""
+    """Return the number of the newest migration applied.
+
+    None: no schema; 0: from before the release.
+    """
     row = conn.execute(_SQL["has_migrations"]).fetchone()
     if not row or not row[0]:
         return None
@@ -116,7 +122,10 @@ def _upgrade_locked(conn: Connection) -> UpgradeReport:
 
 
 def _convert(conn: Connection) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Convert a database from before the first release, and record the first migration as applied."""
+    """Convert a database from before the first release.
+
+    The first migration is recorded as applied.
+    """
     version, name, text = sql.migrations()[0]
     with conn.transaction():
         prerelease.convert(conn, text)

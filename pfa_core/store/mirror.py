@@ -68,7 +68,11 @@ class Merged:
 
 
 def copy_incoming(conn: Connection[Any], rows: Iterable[tuple[str, str]]) -> int:
-    """Copy records (id, JSON text) into a temporary table beside the mirror; return their number."""
+    """Copy records (id, JSON text) into a temporary table beside the mirror.
+
+    Returns:
+        Their number.
+    """
     conn.execute(_SQL["create_incoming"])
     received = copy_records(conn, _SQL["copy_incoming"], rows)
     conn.execute(_SQL["index_incoming"])
@@ -105,7 +109,11 @@ def fold(
 def mark_missing(
     conn: Connection[Any], organization_id: str, run_id: str, *, began_at: datetime, at: datetime
 ) -> int:
-    """Mark the records that a complete pull did not contain; return how many are marked now."""
+    """Mark the records that a complete pull did not contain.
+
+    Returns:
+        How many are marked now.
+    """
     values = {"organization_id": organization_id, "run_id": run_id, "began_at": began_at, "at": at}
     conn.execute(_SQL["create_seen"])
     conn.execute(_SQL["gather_seen"], values)
@@ -126,7 +134,9 @@ def merge(
     *,
     asked_at: datetime | None = None,
 ) -> Merged:
-    """Update the mirror, its history, overlays and rollup with the records of `copy_incoming`.
+    """Update the mirror with the records of `copy_incoming`.
+
+    Its history, overlays and rollup are updated too.
 
     Args:
         asked_at: Records that the mirror has of a later time stay as they are.
@@ -145,7 +155,9 @@ def put_new(
     rows: Sequence[tuple[str, str]],
     at: datetime,
 ) -> bool:
-    """Insert new records (id, JSON text; each id once) and add their sums to the rollup.
+    """Insert new records (id, JSON text; each id once).
+
+    Their sums are added to the rollup.
 
     Returns:
         False, and nothing done, where the mirror has any record between their first and last id.
@@ -175,7 +187,11 @@ def fill(
     rows: Iterable[tuple[str, str]],
     at: datetime,
 ) -> int:
-    """Insert records (id, JSON text; each id once) into an empty mirror; return their number."""
+    """Insert records (id, JSON text; each id once) into an empty mirror.
+
+    Returns:
+        Their number.
+    """
     written = _copy_new(conn, organization_id, run_id, rows, at)
     recompute_rollup(conn, organization_id)
     if written >= MANY:
@@ -202,7 +218,9 @@ def _copy_new(
 def take_in(
     conn: Connection[Any], organization_id: str, run_id: str | UUID, at: datetime
 ) -> tuple[int, int]:
-    """Write received records that are new or different, and the replaced versions into the history.
+    """Write received records that are new or different.
+
+    The replaced versions are written into the history.
 
     Returns:
         How many records changed, and how many were written (changed and new).

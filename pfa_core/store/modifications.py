@@ -87,7 +87,10 @@ class Commitment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRow:
-    """A session's modifications in one state; `retrying` of them wait for an automatic retry."""
+    """A session's modifications in one state.
+
+    `retrying` of them wait for an automatic retry.
+    """
 
     session_id: str
     state: State
@@ -125,7 +128,11 @@ def by_record(rows: Iterable[ModificationRow]) -> dict[str, list[ModificationRow
 def of_records(
     conn: Connection[Any], principal: Principal, ids: Sequence[str]
 ) -> list[ModificationRow]:
-    """Lock the principal's active modifications of the records; by record, the draft last."""
+    """Lock the principal's active modifications of the records.
+
+    Returns:
+        The modifications, by record, the draft last.
+    """
     statement = _SQL.for_ids("of_records", ids)
     return _rows(conn, statement, principal, ids=list(ids))
 
@@ -141,7 +148,10 @@ def active(
 
 
 def stale(conn: Connection[Any], principal: Principal) -> list[ModificationRow]:
-    """List the principal's active modifications whose mirror row changed since they were drafted."""
+    """List the principal's stale active modifications.
+
+    Their mirror rows changed since they were drafted.
+    """
     return _rows(conn, _SQL["stale"], principal)
 
 
@@ -198,7 +208,10 @@ def drafts(
 
 
 def up_to_date(conn: Connection[Any], principal: Principal, drafts: Sequence[Mark]) -> set[str]:
-    """Select drafts that are their record's only modification and whose mirror row is unchanged."""
+    """Select the drafts that are up to date.
+
+    Each is its record's only modification, and its mirror row is unchanged.
+    """
     values = {
         **_own(principal),
         "ids": [draft.pfa_id for draft in drafts],
@@ -284,7 +297,10 @@ def _write(
     drafts: Sequence[DraftUpdate | Commitment],
     at: datetime,
 ) -> None:
-    """Change existing drafts; their ids are a parameter of their own, so that each is looked up."""
+    """Change existing drafts.
+
+    Their ids are a parameter of their own, so that each is looked up.
+    """
     if drafts:
         values = {
             **_own(principal),

@@ -29,7 +29,9 @@ def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[
 def put_overlays(
     conn: Connection[Any], principal: Principal, ids: Sequence[str], *, there: bool = False
 ) -> None:
-    """Update the overlay rows of records that have modifications and locked mirror rows.
+    """Update the overlay rows of records that have modifications.
+
+    The records' mirror rows are locked.
 
     Args:
         there: Their overlay rows exist, as expected; a missing one is inserted all the same.
@@ -45,7 +47,10 @@ def put_single_overlays(
     *,
     there: bool = False,
 ) -> None:
-    """Update the overlay rows of modifications that are their records' only active ones."""
+    """Update the overlay rows of modifications.
+
+    Each modification is its record's only active one.
+    """
     rows = _SQL.for_ids("rows_of_single", modification_ids)
     _put_overlays(conn, principal, "modification_ids", modification_ids, rows, there=there)
 

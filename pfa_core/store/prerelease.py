@@ -1,4 +1,7 @@
-"""Conversion of databases that the eight migrations from before the first release made."""
+"""Conversion of databases from before the first release.
+
+The eight migrations of that time made them.
+"""
 
 from __future__ import annotations
 

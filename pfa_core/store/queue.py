@@ -22,7 +22,10 @@ _SQL = sql.statements("queue")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """A commitment that is due. `sent_version`: an earlier send on that version may have arrived."""
+    """A commitment that is due.
+
+    `sent_version`: an earlier send on that version may have arrived.
+    """
 
     modification_id: ModificationId
     pfa_id: PfaId
@@ -41,7 +44,10 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class MirrorValues:
-    """The mirror's values of a modification's fields; `revision`: PEMS's version of them."""
+    """The mirror's values of a modification's fields.
+
+    `revision`: PEMS's version of them.
+    """
 
     revision: str | None
     values: dict[str, Any]
@@ -49,8 +55,10 @@ class MirrorValues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A commitment that a push would send; `next_attempt_at` None: at once. Where `masked`, money is
-    None."""
+    """A commitment that a push would send.
+
+    `next_attempt_at` None: at once. Where `masked`, money is None.
+    """
 
     modification_id: ModificationId
     pfa_id: PfaId
@@ -66,7 +74,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A commitment without further automatic retries, and why; where `masked`, money is None."""
+    """A commitment without further automatic retries.
+
+    `sync_error` says why. Where `masked`, money is None.
+    """
 
     modification_id: ModificationId
     pfa_id: PfaId
@@ -131,7 +142,10 @@ def claim(
     claims: Mapping[str, str | None],
     at: datetime,
 ) -> None:
-    """Claim commitments (committed, sync_error → syncing): by id the version that they are sent on."""
+    """Claim commitments (committed, sync_error → syncing).
+
+    `claims` has by id the version that they are sent on.
+    """
     rows = [{"modification_id": key, "sent_version": sent} for key, sent in claims.items()]
     _run(conn, "claim", organization_id, run_id, claims=Jsonb(rows), at=at)
 
@@ -142,7 +156,11 @@ def mark(
     run_id: str,
     marks: Sequence[tuple[str, str, int]],
 ) -> set[str]:
-    """Record (modification id, version, generation) before a send; return the ids still claimed."""
+    """Record (modification id, version, generation) before a send.
+
+    Returns:
+        The ids still claimed.
+    """
     rows = [
         {"modification_id": key, "sent_version": version, "generation": generation}
         for key, version, generation in marks
@@ -212,7 +230,11 @@ def hand_back(
 
 
 def recover(conn: Connection[Any], organization_id: str, run_id: str) -> list[tuple[str, str, int]]:
-    """Return the claims of ended runs to the queue: (modification id, record, attempts)."""
+    """Return the claims of ended runs to the queue.
+
+    Returns:
+        For each claim (modification id, record, attempts).
+    """
     values = {"organization_id": organization_id, "run_id": run_id}
     return conn.execute(_SQL["recover"], values).fetchall()
 
@@ -238,7 +260,11 @@ def next_due(conn: Connection[Any], organization_id: str, scope: Scope) -> datet
 
 
 def left(conn: Connection[Any], organization_id: str, scope: Scope) -> tuple[int, int]:
-    """Count the commitments still to be sent, and those of them behind one that needs a decision."""
+    """Count the commitments still to be sent.
+
+    Returns:
+        Their number, and the number of them behind one that needs a decision.
+    """
     values = {"organization_id": organization_id, **scope.values()}
     row = conn.execute(_SQL["left"], values).fetchone()
     return (row[0], row[1]) if row else (0, 0)

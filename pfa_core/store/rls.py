@@ -1,4 +1,7 @@
-"""Row-level security: whether it applies to a connection, and authorization by a token."""
+"""Row-level security of a connection.
+
+The functions say whether it applies, and authorize by a token.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +84,11 @@ def authorize(
 
 
 def admits(conn: Connection[Any], principal: Bearer) -> bool:
-    """Authorize the principal as a member; True too where row-level security does not apply."""
+    """Authorize the principal as a member.
+
+    Returns:
+        Whether the principal is one; True too where row-level security does not apply.
+    """
     if not applies(conn):
         return True
     try:
@@ -94,7 +101,10 @@ def admits(conn: Connection[Any], principal: Bearer) -> bool:
 
 
 def token_membership(conn: Connection[Any], principal: Principal) -> TokenMembership | None:
-    """Read the membership of the token's user and the token's state, without authorization."""
+    """Read the membership of the token's user and the token's state.
+
+    This does not authorize.
+    """
     row = conn.execute(_SQL["token_membership"], _presented(principal)).fetchone()
     return TokenMembership(Member(*row[:-2]), *row[-2:]) if row else None
 

@@ -56,7 +56,13 @@ def mark_abandoned(
     at: datetime,
     message: str,
 ) -> list[str]:
-    """Mark the direction's running runs but `run_id` as failed, since they were killed; return their ids."""
+    """Mark the direction's running runs but `run_id` as failed.
+
+    The runs marked were killed.
+
+    Returns:
+        Their ids.
+    """
     values = {
         "organization_id": organization_id,
         "direction": direction,
@@ -118,7 +124,11 @@ def last_from_pems(conn: Connection[Any], organization_id: str, source: str) -> 
 def cut_off(
     conn: Connection[Any], organization_id: str, source: str, after: datetime
 ) -> tuple[str, datetime] | None:
-    """Find the last full pull from this PEMS interrupted since then: its id and when it began."""
+    """Find the last full pull from this PEMS interrupted since then.
+
+    Returns:
+        Its id and when it began.
+    """
     values = {"organization_id": organization_id, "source": source, "after": after}
     row = conn.execute(_SQL["cut_off"], values).fetchone()
     return (row[0], row[1]) if row else None

@@ -17,7 +17,10 @@ _SQL = sql.statements("signing_keys")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRow:
-    """A key as stored, without its secret. `ended`: retired or expired by the database's clock."""
+    """A key as stored, without its secret.
+
+    `ended`: retired or expired by the database's clock.
+    """
 
     key_id: str
     created_at: datetime

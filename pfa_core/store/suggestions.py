@@ -13,7 +13,11 @@ from pfa_core.store.reads import merged
 
 
 def nearest(conn: Connection[Any], principal: Principal, filters: Filters) -> str:
-    """Suggest a known value for one that no record has; '' where all exist or none is similar."""
+    """Suggest a known value for one that no record has.
+
+    Returns:
+        The suggestion; '' where all exist or none is similar.
+    """
     for name, field in EQUAL_FILTERS.items():
         for value in getattr(filters, name):
             similar = _similar(conn, principal, field, value)

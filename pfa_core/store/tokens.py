@@ -17,7 +17,10 @@ _SQL = sql.statements("tokens")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRow:
-    """A token in one of its organizations. `narrowed`: it has fewer rights than its member had."""
+    """A token in one of its organizations.
+
+    `narrowed`: it has fewer rights than its member had.
+    """
 
     organization_id: str
     token_id: str
@@ -76,7 +79,13 @@ def revoke(
     token_ids: Sequence[str] | None = None,
     user_id: str | None = None,
 ) -> list[TokenRow]:
-    """Revoke active tokens in this organization: these, or a user's, or all; return them."""
+    """Revoke active tokens in this organization.
+
+    They are these, or a user's, or all.
+
+    Returns:
+        The revoked tokens.
+    """
     values = {
         "organization_id": organization_id,
         "by": by,

@@ -13,7 +13,10 @@ from pfa_core.store.embedded.layout import data_directories
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An OS user that a server runs as; `switch`: another than the caller, who is root."""
+    """An OS user that a server runs as.
+
+    `switch`: it is another than the caller, who is root.
+    """
 
     name: str
     uid: int

@@ -26,7 +26,9 @@ _RUN_SECONDS = 180.0
 
 
 def binaries() -> Path:
-    """Find the directory of PostgreSQL's programs: $PFA_PG_BINDIR, else the installed package's.
+    """Find the directory of PostgreSQL's programs.
+
+    It is $PFA_PG_BINDIR, else the installed package's.
 
     Raises:
         ConfigInvalid: Neither exists.
@@ -84,17 +86,23 @@ def version(directory: Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Copy the environment without what would change PostgreSQL: PG*, locale, time zone."""
+    """Copy the environment without what would change PostgreSQL.
+
+    That is PG*, the locale and the time zone.
+    """
     removed = ("PG", "LC_", "LANG")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
 
 
 def copy_installation(directory: Path, target: Path) -> Path:
-    """Copy the package's binaries so that every user can run them; return the copy's `bin`.
+    """Copy the package's binaries so that every user can run them.
 
     The libraries are found relative to the programs, hence the same relative places. An existing
     copy is used as it is.
+
+    Returns:
+        The copy's `bin`.
     """
     install = directory.parent
     package = install.parent
@@ -131,7 +139,11 @@ def _open_to_all(top: Path) -> None:
 
 
 def run(argv: Sequence[str], owner: Account, output: int) -> int:
-    """Run one of PostgreSQL's programs to its end as the server's user; return its exit code."""
+    """Run one of PostgreSQL's programs to its end as the server's user.
+
+    Returns:
+        Its exit code.
+    """
     try:
         return subprocess.run(  # noqa: S603
             argv, stdout=output, stderr=output, timeout=_RUN_SECONDS, **spawning(owner)
@@ -151,7 +163,10 @@ def spawning(owner: Account) -> dict[str, Any]:
 
 
 def runs_as(directory: Path, owner: Account) -> bool:
-    """Return whether the server's user can run the binaries, which may be in a private home."""
+    """Return whether the server's user can run the binaries.
+
+    They may be in a private home.
+    """
     argv = [str(directory / "postgres"), "--version"]
     try:
         return run(argv, owner, subprocess.DEVNULL) == 0

@@ -30,7 +30,11 @@ lc_messages = 'C'
 
 
 def refuse_other_major(place: Place, present: int) -> None:
-    """Raise ConfigInvalid where the root has data of another major version than the programs."""
+    """Refuse a root with data of another major version than the programs.
+
+    Raises:
+        ConfigInvalid: The root has such data.
+    """
     for other in data_directories(place.root):
         needed = other.name.removeprefix("pgdata-")
         raise ConfigInvalid(
@@ -42,7 +46,10 @@ def refuse_other_major(place: Place, present: int) -> None:
 
 
 def initialize(place: Place, data: Path, directory: Path, owner: Account) -> None:
-    """Make a data directory under a temporary name, so that one named pgdata-NN is complete."""
+    """Make a data directory under a temporary name.
+
+    It is renamed when it is done, so that one named pgdata-NN is complete.
+    """
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise ConfigInvalid(f"{data} is not a data directory", hint=f"move {data} away")
     _remove_leftovers(place.root)

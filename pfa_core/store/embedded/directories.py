@@ -11,7 +11,10 @@ from pfa_core.store.embedded.accounts import Account
 
 
 def make_root(root: Path) -> None:
-    """Make the root directory: private, or for root one that the service user can traverse."""
+    """Make the root directory.
+
+    It is private, or for root one that the service user can traverse.
+    """
     if root.is_dir():
         return
     # With root's umask of 077 the service user could not traverse the parents made here.

@@ -29,7 +29,10 @@ def io_error(error: OSError, root: Path) -> PfaError:
 
 
 def failure(message: str, log: Path, since: int) -> PfaError:
-    """Make the error for a program that failed, from what it logged after the offset `since`."""
+    """Make the error for a program that failed.
+
+    It is made from what the program logged after the offset `since`.
+    """
     text = tail(log, since, lines=100)
     if any(phrase in text for phrase in _FULL) or shutil.disk_usage(log.parent).free < _NO_ROOM:
         return IoFailure(f"{message}: the disk is full", hint=with_log("make room", log, since))

@@ -73,9 +73,10 @@ def _comes_up(place: Place, data: Path, pid: int | None, deadline: float) -> boo
 
 
 def _remove_stale(place: Place, data: Path) -> None:
-    """Remove the files of a former server, whose pid may belong to another process by now.
+    """Remove the files of a former server.
 
-    PostgreSQL itself detects processes of the former server that still write, by their shared memory.
+    Its pid may belong to another process by now. PostgreSQL itself detects processes of the former
+    server that still write, by their shared memory.
     """
     lock = place.socket.with_name(place.socket.name + ".lock")
     for path in (data / "postmaster.pid", place.socket, lock):

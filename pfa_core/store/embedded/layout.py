@@ -37,7 +37,10 @@ class Place:
 
     @property
     def sockets(self) -> Path:
-        """The directory of the unix socket; in /tmp when its path would be too long for one."""
+        """Return the directory of the unix socket.
+
+        It is in /tmp when its path would be too long for a socket.
+        """
         inside = self.root / "run"
         if len(os.fsencode(inside / _SOCKET_NAME)) <= _SOCKET_PATH_MAX:
             return inside

@@ -28,7 +28,10 @@ def is_being_recorded(data: Path) -> bool:
 
 
 def is_recorded_ready(data: Path) -> bool:
-    """Return whether the eighth line of postmaster.pid records that the server is ready."""
+    """Return whether postmaster.pid records that the server is ready.
+
+    Its eighth line is the record.
+    """
     lines = _recorded_lines(data)
     return len(lines) > 7 and lines[7].strip() == "ready"
 
@@ -46,9 +49,10 @@ def _recorded_lines(data: Path) -> list[str]:
 
 
 def is_server_of(pid: int, data: Path) -> bool:
-    """Return whether a process is the server of this data directory, not one that reuses its pid.
+    """Return whether a process is the server of this data directory.
 
-    The command line decides: other users' working directories are hidden from root in containers.
+    A process that only reuses its pid is not. The command line decides: other users' working directories
+    are hidden from root in containers.
     """
     if not is_alive(pid):
         return False

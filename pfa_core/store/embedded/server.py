@@ -76,9 +76,12 @@ class EmbeddedStatus:
 
 
 def ensure(root: Path) -> str:
-    """Ensure that the server of `root` runs and has the database `pfa`; return its conninfo.
+    """Ensure that the server of `root` runs and has the database `pfa`.
 
     Safe for any number of processes at once, and after any of them or the server was killed.
+
+    Returns:
+        Its conninfo.
 
     Raises:
         ConfigInvalid: It cannot be made or started; `hint` holds the end of the log.
@@ -151,7 +154,10 @@ def stop(root: Path, *, timeout: float = 60) -> bool:
 
 
 def _running(place: Place) -> tuple[Path | None, int | None]:
-    """Find the running server's data directory and pid, or the newest data directory and None."""
+    """Find the running server's data directory and pid.
+
+    Where no server runs, they are the newest data directory and None.
+    """
     present = data_directories(place.root)
     for data in present:
         if pid := server_pid(data):

@@ -1,4 +1,7 @@
-"""Differences between the rollup and overlays as stored and as computed from their sources."""
+"""Differences of the stored rollup and overlays from their sources.
+
+The rollup and overlays as stored are compared with those computed from their sources.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ _OVERLAY_DRIFT = _SQL["overlay_drift"].format(rows=OVERLAY_ROWS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollupDrift:
-    """A combination of dimensions with wrong sums; its number of records as stored and as counted."""
+    """A combination of dimensions with wrong sums.
+
+    `kept` is its number of records as stored, `counted` the number as counted.
+    """
 
     category: str
     class_: str
@@ -46,7 +52,10 @@ def touched(conn: Connection[Any], organization_id: str) -> dict[str, list[str]]
 
 
 def overlay_drift(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> list[str]:
-    """List the records whose overlay row of the principal is wrong, missing or superfluous."""
+    """List the records whose overlay row of the principal differs from its sources.
+
+    The row is wrong, missing or superfluous.
+    """
     values = {
         "organization_id": principal.organization_id,
         "user_id": principal.user_id,

@@ -1,8 +1,8 @@
-"""Keyset pagination as SQL over a table called r: orders cut into segments that an index serves.
+"""Keyset pagination as SQL over a table called r.
 
-No index has DESC NULLS LAST, none gives a range for "after it, or null", and a field of few values is
-not worth an index: rows with a value, rows of each value and rows without one are a segment each, read
-one after the other until there are enough.
+Orders are cut into segments that an index serves. No index has DESC NULLS LAST, none gives a range for
+"after it, or null", and a field of few values is not worth an index: rows with a value, rows of each
+value and rows without one are a segment each, read one after the other until there are enough.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ class _Key(NamedTuple):
 
     @property
     def values(self) -> Sequence[LiteralString]:
-        """List all values of the field, in order, as a cursor spells them; empty: too many."""
+        """List all values of the field, in order, as a cursor spells them.
+
+        Empty: too many.
+        """
         field = SORTABLE[self.field]
         texts: list[LiteralString] = (
             ["false", "true"] if field.kind is Kind.FLAG else sorted(field.choices)
@@ -62,11 +65,12 @@ class _Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of an order: its condition, and its rows' order by columns of r and by their aliases.
+    """A part of an order.
 
-    `of_mirror` is the same condition for the mirror: where it can be one comparison of rows, a page
-    after a cursor is planned as fast as the first one. For overlays the planner would estimate so many rows
-    that it prefers to read all modifications.
+    It has its condition, and its rows' order by columns of r and by their aliases. `of_mirror` is the
+    same condition for the mirror: where it can be one comparison of rows, a page after a cursor is
+    planned as fast as the first one. For overlays the planner would estimate so many rows that it
+    prefers to read all modifications.
     """
 
     condition: LiteralString
@@ -131,7 +135,10 @@ def _whole(keys: tuple[SortKey, ...]) -> Segment:
 
 
 def reads_a_page(keys: tuple[SortKey, ...]) -> bool:
-    """Return whether an index serves the order: a page reads about as many rows as it shows."""
+    """Return whether an index serves the order.
+
+    A page then reads about as many rows as it shows.
+    """
     return _completed(keys)[0].field not in _UNORDERED
 
 
@@ -158,7 +165,10 @@ def _with_value(lead: _Key, rest: Sequence[_Key], place: Sequence[str | None] | 
 
 
 def _compare_as_row(lead: _Key, rest: Sequence[_Key]) -> bool:
-    """Return whether the keys compare as one row: one direction, and nulls in the first at most."""
+    """Return whether the keys compare as one row.
+
+    They do with one direction, and nulls in the first at most.
+    """
     return all(not key.nullable and key.descending == lead.descending for key in rest)
 
 
@@ -224,7 +234,10 @@ def _is(key: _Key, value: LiteralString) -> LiteralString:
 def _after(
     keys: Sequence[_Key], place: Sequence[str | None], *, without_nulls: _Key | None = None
 ) -> LiteralString:
-    """Select the rows after a place: equal on the first keys, after it on the next one."""
+    """Select the rows after a place.
+
+    They are equal on the first keys, and after it on the next one.
+    """
     choices: list[LiteralString] = []
     equal: list[LiteralString] = []
     for key in keys:

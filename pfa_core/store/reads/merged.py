@@ -41,7 +41,11 @@ _Statement = tuple[LiteralString, dict[str, Any]]
 def page(
     conn: Connection[Any], principal: Principal, query: Query, *, limit: int, offset: int = 0
 ) -> tuple[list[RowValues], str | None]:
-    """Read one page in order, and the cursor after its last row; None: nothing follows it."""
+    """Read one page in order.
+
+    Returns:
+        The page's rows, and the cursor after the last one; None: nothing follows it.
+    """
     reading = _Reading(conn, principal, query, limit + 1)
     rows: list[tuple[Any, ...]] = []
     for statement, values in [reading.at_once(offset)] if offset else reading.one_by_one():
@@ -101,9 +105,10 @@ def elements(
 
 
 def count(conn: Connection[Any], principal: Principal, query: Query) -> int:
-    """Count the records that match: untouched ones in the mirror, touched ones as the user sees them.
+    """Count the records that match.
 
-    The mirror's are counted in the rollup where it has all fields of the filters, else in the mirror itself.
+    Untouched ones are counted in the mirror, touched ones as the user sees them. The mirror's are
+    counted in the rollup where it has all fields of the filters, else in the mirror itself.
     """
     filters = query.filters
     where, values = conditions(filters)
@@ -130,7 +135,10 @@ def _count_of_mirror(
 def _counts_of_touched(
     filters: Filters, where: LiteralString, *, others: bool
 ) -> Iterator[LiteralString]:
-    """Compose counts of touched records; with `others` they are first subtracted as in the mirror."""
+    """Compose counts of touched records.
+
+    With `others` they are first subtracted as in the mirror.
+    """
     narrowed = narrowing(filters)
     differing: dict[LiteralString, LiteralString] = {"r": TRUE, "t": TRUE}
     topmost = _SQL["topmost"]
@@ -148,7 +156,10 @@ def _counts_of_touched(
 
 
 def has_value(conn: Connection[Any], principal: Principal, field: str, value: str) -> bool:
-    """Return whether any record has the value, in the mirror or as the principal sees it."""
+    """Return whether any record has the value.
+
+    It may be in the mirror or as the principal sees it.
+    """
     column: LiteralString = f"r.{SORTABLE[field].column}"
     statement = _SQL["has_value"].format(column=column)
     row = conn.execute(statement, {**_own(principal), "value": value}).fetchone()
@@ -163,10 +174,10 @@ def known_values(conn: Connection[Any], organization_id: str, field: str) -> lis
 
 
 class _Reading:
-    """The rows of a query as statements: one for each segment of its order, or one for all.
+    """The rows of a query as statements.
 
-    Their caller reports how many rows each one `took`. `contents`: what a row contains, for pristine and
-    for touched records.
+    There is one for each segment of its order, or one for all. Their caller reports how many rows each
+    one `took`. `contents`: what a row contains, for pristine and for touched records.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
-"""Free text: read in order where a page of it fills early, else found in the index and then sorted.
+"""The search for free text.
 
-Reading in order finds common words at once and rare ones at the end of the table; the trigram index is the
-other way about, and serves no word of fewer than three letters. The planner's statistics know neither, so
-the first records in order are searched.
+Records are read in order where a page of it fills early, else found in the index and then sorted.
+Reading in order finds common words at once and rare ones at the end of the table; the trigram index is
+the other way about, and serves no word of fewer than three letters. The planner's statistics know
+neither, so the first records in order are searched.
 
 Under row-level security the index does not serve at all: LIKE is not leakproof, so PostgreSQL evaluates it
 for every record, after the policy. A function with its owner's rights searches the index and returns the ids.
@@ -31,7 +32,7 @@ AHEAD = 3000
 def soon(
     conn: Connection[Any], filters: Filters, segment: Segment, values: dict[str, Any], upto: int
 ) -> bool:
-    """Return whether the first records of the segment contain a page of what is searched."""
+    """Return whether the segment's first records contain a page of what is searched."""
     statement = _SQL["soon"].format(
         segment=segment.of_mirror,
         order=segment.order,
@@ -56,7 +57,10 @@ def few(conn: Connection[Any], filters: Filters, values: dict[str, Any]) -> list
 
 
 def count(conn: Connection[Any], filters: Filters) -> LiteralString | None:
-    """Count the mirror's records in the index; None: there are other filters, or it does not serve."""
+    """Compose the count of the mirror's records in the index.
+
+    None: there are other filters, or it does not serve.
+    """
     only_search = filters == Filters(search=filters.search)
     return _SQL["count_found"] if only_search and _by_function(conn, filters) else None
 
@@ -67,7 +71,10 @@ def among_few(where: LiteralString, found: list[str] | None) -> LiteralString:
 
 
 def among_all(conn: Connection[Any], filters: Filters, where: LiteralString) -> LiteralString:
-    """Restrict conditions on the mirror to what a search finds under row-level security."""
+    """Restrict conditions on the mirror to what a search finds.
+
+    Without row-level security they stay as they are.
+    """
     if not _by_function(conn, filters):
         return where
     return _SQL["among_all"].format(where=where)

@@ -1,4 +1,7 @@
-"""Sums for KPIs by group or month, of the mirror or of the caller's touched records."""
+"""Sums for KPIs by group or month.
+
+They are of the mirror or of the caller's touched records.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,9 @@ def moves(
     *,
     narrowed: bool = False,
 ) -> dict[tuple[Any, ...], Moves]:
-    """Sum what begins and ends in each month, of the part's records that count for costs.
+    """Sum what begins and ends in each month.
+
+    The records are those of the part that count for costs.
 
     Args:
         narrowed: As for `sums`.
@@ -143,7 +148,10 @@ def _of_phase(column: LiteralString) -> LiteralString:
 
 
 def _matching(part: Part, where: LiteralString, filters: Filters | None) -> LiteralString:
-    """Compose the conditions on a part; with `filters` also those on the caller's modifications."""
+    """Compose the conditions on a part.
+
+    With `filters` they include those on the caller's modifications.
+    """
     every: list[LiteralString] = [where]
     if part is Part.TOUCHED_AFTER:
         every.append(_SQL["of_caller"])
