@@ -171,7 +171,7 @@ def writes(
                     lambda conn: body(
                         _authorized(conn, db, principal, operation, own=own), *args, **kwargs
                     ),
-                    dry_run=kwargs.get("dry_run") is True,
+                    dry_run=bool(kwargs.get("dry_run")),
                 )
 
         return _signed(public, body)
