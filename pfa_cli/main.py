@@ -1,4 +1,7 @@
-"""Entry point of the process; an interrupt is quiet even while the program is still being loaded."""
+"""Entry point of the process.
+
+An interrupt is quiet even while the program is still being loaded.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of the command line for the parameters that messages of the library name.
+"""Command-line options for the parameters that the library's messages name.
 
 The library writes a parameter in backquotes, `session_id` or `partial=True`; here it becomes the option
 that sets it.

@@ -1,7 +1,7 @@
-"""Live-merged plan, forecast and actuals over a mirror of PEMS, with private drafts.
+"""Live-merged plan, forecast and actuals over a mirror of PEMS.
 
-Every command of `pfa` is one call of the same name here. Names load at first use, so that
-importing the package costs nothing.
+The drafts over the mirror are private. Every command of `pfa` is one call of the same name here. Names
+load at first use, so that importing the package costs nothing.
 """
 
 from __future__ import annotations

@@ -97,7 +97,10 @@ def _by_membership(
 def _by_token(
     conn: Connection[Any], principal: Principal, operation: Operation, *, writing: bool
 ) -> Member:
-    """Let the database read the token itself; it shows the rows of the scope from here on."""
+    """Authorize by the token, which the database reads itself.
+
+    From here on the database shows the rows of the scope.
+    """
     scope = _scope_of(operation, writing=writing)
     return _shown(conn, principal, scope, operation, writing=writing)
 

@@ -152,7 +152,10 @@ class Denial:
 
 
 class PfaError(Exception):
-    """The root: `code`, `exit_code` and `retryable` by class; `message`, `hint`, `details` by case."""
+    """The root of all errors.
+
+    `code`, `exit_code` and `retryable` are set by class; `message`, `hint` and `details` by case.
+    """
 
     code: ClassVar[str] = "INTERNAL"
     exit_code: ClassVar[int] = 1
@@ -183,7 +186,10 @@ class PfaError(Exception):
 
 
 class Internal(PfaError):
-    """An unexpected internal error, whose details the command line shows only with --debug."""
+    """An unexpected internal error.
+
+    The command line shows its details only with --debug.
+    """
 
 
 class InvalidRequest(PfaError):
@@ -306,7 +312,10 @@ class DatabaseUnavailable(PfaError):
 
 
 class PemsUnavailable(PfaError):
-    """PEMS does not answer, or only with temporary failures, and trying again did not help."""
+    """A PEMS that does not answer, or only with temporary failures.
+
+    Trying again did not help.
+    """
 
     code = "PEMS_UNAVAILABLE"
     exit_code = 69
@@ -321,7 +330,10 @@ class PemsProtocol(PfaError):
 
 
 class PemsRejected(PfaError):
-    """PEMS refuses the request as such, with its own message; the settings have to be changed."""
+    """A refusal by PEMS of the request as such, with its own message.
+
+    The settings have to be changed.
+    """
 
     code = "PEMS_REJECTED"
     exit_code = 78

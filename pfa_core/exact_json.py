@@ -21,7 +21,10 @@ _EXPONENT = re.compile(r"\dE[+-]\d")
 
 
 class JsonFault(ValueError):
-    """Invalid JSON, or JSON that is refused; line and column count from 1, 0 when unknown."""
+    """Invalid JSON, or JSON that is refused.
+
+    Line and column count from 1; they are 0 when unknown.
+    """
 
     def __init__(self, reason: str, line: int = 0, column: int = 0) -> None:
         where = f"line {line} column {column}: " if line else ""
@@ -37,9 +40,10 @@ def loads(text: str | bytes) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Write compact JSON on one line, Unicode unescaped, Decimals with their own digits.
+    """Write compact JSON on one line.
 
-    They are plain numbers: 1000, not 1E+3, up to `MAX_DIGITS`; longer ones have an exponent.
+    Unicode is unescaped, and Decimals keep their own digits. They are plain numbers: 1000, not 1E+3, up
+    to `MAX_DIGITS`; longer ones have an exponent.
     """
     text = _encoder().encode(value)
     if ("E+" in text or "E-" in text) and _EXPONENT.search(text):
@@ -129,7 +133,10 @@ def _encodable(text: str) -> bool:
 
 
 def refuse_unstorable(value: Any, depth: int = 0) -> None:
-    """Raise JsonFault for a text PostgreSQL cannot hold, or for nesting deeper than 100."""
+    """Refuse a text that cannot be stored, or nesting that is too deep.
+
+    Raises JsonFault for a text PostgreSQL cannot hold, or for nesting deeper than 100.
+    """
     if isinstance(value, str):
         _refuse_text(value)
     elif isinstance(value, dict | list):
@@ -148,7 +155,10 @@ def refuse_unstorable(value: Any, depth: int = 0) -> None:
 
 
 def refuse_texts(values: Iterable[Any]) -> None:
-    """Raise JsonFault for a text PostgreSQL cannot hold among values that hold no others."""
+    """Refuse a text that PostgreSQL cannot hold among flat values.
+
+    Raises JsonFault for it. The values hold no other values.
+    """
     for value in values:
         if isinstance(value, str):
             _refuse_text(value)

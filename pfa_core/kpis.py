@@ -88,7 +88,10 @@ def _categories(merged: Grouped) -> Mapping[str, int]:
 def _groups(
     merged: Grouped, without: Grouped, dimensions: Sequence[str], by: Sequence[str]
 ) -> tuple[Group[Decimal], ...]:
-    """List the groups by key; one that only the baseline has is kept when its money is not zero."""
+    """List the groups by key.
+
+    A group that only the baseline has is kept when its money is not zero.
+    """
     places = [dimensions.index(name) for name in by]
     mine, theirs = _fold(merged, places), _fold(without, places)
     groups = []

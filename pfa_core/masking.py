@@ -1,8 +1,8 @@
-"""Masks of financial fields, which become null wherever a value leaves an operation.
+"""Masks of financial fields.
 
-The fields shown are a list of those known not to be money: a field of unknown meaning may be a price
-too. Texts written by people are shown; texts written by the program may quote a value, so their numbers
-are hidden.
+The fields become null wherever a value leaves an operation. The fields shown are a list of those known
+not to be money: a field of unknown meaning may be a price too. Texts written by people are shown; texts
+written by the program may quote a value, so their numbers are hidden.
 """
 
 from __future__ import annotations
@@ -100,7 +100,10 @@ class Mask:
         return tuple(shown[name] for name in order if name in shown)
 
     def settlement(self, taken: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """Mask the outcome of a conflict, field by field; whose value it was stays visible."""
+        """Mask the outcome of a conflict, field by field.
+
+        Whose value it was stays visible.
+        """
         if not self.hides or taken is None:
             return taken
         return {

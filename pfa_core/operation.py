@@ -96,7 +96,9 @@ class Tx:
         before: bool = True,
         after: bool = True,
     ) -> None:
-        """Append an entry for each of the caller's modifications, made from its stored content.
+        """Append an entry for each of the caller's modifications.
+
+        Each entry is made from the stored content of its modification.
 
         Args:
             before: It had this content before the action.
@@ -181,7 +183,10 @@ def writes(
 
 @contextmanager
 def snapshot(db: Database, principal: Principal, operation: Operation) -> Iterator[Tx]:
-    """Open an authorized snapshot for results that are read while the caller consumes them."""
+    """Open an authorized snapshot.
+
+    It serves results that are read while the caller consumes them.
+    """
     with db.snapshot() as conn:
         yield _authorized(conn, db, principal, operation)
 

@@ -1,4 +1,7 @@
-"""Merged records: the mirror with the caller's own modifications, one row per record."""
+"""Merged records.
+
+They are the mirror with the caller's own modifications, one row per record.
+"""
 
 from __future__ import annotations
 
@@ -150,7 +153,10 @@ def show_records(tx: Tx, ids: Sequence[str]) -> list[RecordDetail]:
 
 @reads(Operation.NEAREST_VALUE)
 def nearest_value(tx: Tx, filters: Filters) -> str:
-    """Suggest a value for filters that match nothing: which is unknown, which is most similar."""
+    """Suggest a value for filters that match nothing.
+
+    Says which value is unknown, and which known one is most similar.
+    """
     return nearest(tx.conn, tx.principal, filters)
 
 

@@ -32,8 +32,9 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReport:
-    """The caller's sessions, what waits in them, the age of the baseline, the last runs.
+    """The state of the caller's work.
 
+    It has the caller's sessions, what waits in them, the age of the baseline and the last runs.
     `baseline_at` is when the last pull ended, None before the first; `committed` counts what is on its
     way to PEMS, retries too, `sync_errors` what is not sent again without `pfa sync retry`.
     """
@@ -55,7 +56,10 @@ class StatusReport:
 
 @reads(Operation.STATUS)
 def status(tx: Tx) -> StatusReport:
-    """Summarize the caller's drafts, conflicts and pending changes, with the next command to type."""
+    """Summarize the caller's drafts, conflicts and pending changes.
+
+    With them comes the next command to type.
+    """
     rows = modifications.sessions(tx.conn, tx.principal)
     overtaken = _overtaken(tx)
     sessions = [_session(row, overtaken) for row in rows]

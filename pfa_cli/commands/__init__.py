@@ -1,1 +1,4 @@
-"""One module per group of commands; each is loaded when one of its commands is asked for."""
+"""The modules of the commands, one per group.
+
+Each is loaded when one of its commands is asked for.
+"""

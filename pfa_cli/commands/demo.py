@@ -1,4 +1,7 @@
-"""`pfa demo`: a whole example on bundled data, on a server that is removed at the end."""
+"""`pfa demo`, a whole example on bundled data.
+
+It runs on a server that is removed at the end.
+"""
 
 from __future__ import annotations
 

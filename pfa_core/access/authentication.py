@@ -58,7 +58,10 @@ def authenticate(settings: Settings, now: datetime | None = None) -> Principal:
 
 
 def login(settings: Settings, token: str, now: datetime | None = None) -> TokenInfo:
-    """Verify a token and store it for later calls, in a file that only the OS user can read."""
+    """Verify a token and store it for later calls.
+
+    The file can be read by the OS user only.
+    """
     claims = jwt.verify(token.strip(), keyring.load(settings), now or utc_now())
     write_secret_file(settings.token_file, token.strip())
     return _info(claims, str(settings.token_file))
@@ -74,7 +77,9 @@ def logout(settings: Settings) -> bool:
 def token_info(
     settings: Settings, now: datetime | None = None, *, db: Database | None = None
 ) -> TokenInfo:
-    """Describe the present token; with a database, without the organizations that revoked it.
+    """Describe the present token.
+
+    With a database, the organizations that revoked it are left out.
 
     Raises:
         Unauthorized, TokenExpired: There is no token, or it expired.

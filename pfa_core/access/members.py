@@ -60,7 +60,9 @@ def _grant(tx: Tx, user_id: str, role: Role, rights: frozenset[Right], *, dry_ru
 
 
 def revoke(db: Database, principal: Principal, user_id: str, *, dry_run: bool = False) -> Member:
-    """End a user's membership; their drafts are kept, hidden, until they are members again.
+    """End a user's membership.
+
+    Their drafts are kept, hidden, until they are members again.
 
     Raises:
         NotFound: The user is not a member.
@@ -88,7 +90,10 @@ def list_members(tx: Tx) -> list[Member]:
 
 
 def put_member(tx: Tx, user_id: str, role: Role, rights: Iterable[Right] | None = None) -> Member:
-    """Make the user a member of the caller's organization, with the role's rights or these."""
+    """Make the user a member of the caller's organization.
+
+    The member has `rights`, or those of the role's template where they are None.
+    """
     return members.put_member(
         tx.conn,
         tx.organization_id,
@@ -138,7 +143,10 @@ def require_held(tx: Tx, rights: Iterable[Right]) -> None:
 
 
 def _locked(tx: Tx) -> Tx:
-    """Lock the organization's members; authorize again with what is stored under the lock."""
+    """Lock the organization's members and authorize the caller again.
+
+    The second authorization reads what is stored under the lock.
+    """
     members.lock_members(tx.conn, tx.organization_id)
     return replace(tx, member=authorize(tx.conn, tx.principal, tx.operation))
 

@@ -39,7 +39,10 @@ INITIALIZE = "initialize"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitResult:
-    """The files and the organization of a first start; `created`: it did not exist before."""
+    """The files and the organization of a first start.
+
+    `created`: the organization did not exist before.
+    """
 
     organization_id: str
     user_id: str
@@ -142,7 +145,10 @@ def add_organization(
 
 
 def list_organizations(db: Database, settings: Settings) -> list[Organization]:
-    """List the organizations that the token holds and the caller is a member of, by code."""
+    """List the organizations of the token that the caller is a member of.
+
+    They are in the order of their codes.
+    """
     claims = jwt.present(settings, db.clock())
     return db.read(lambda conn: _list(conn, claims))
 

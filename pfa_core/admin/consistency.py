@@ -24,7 +24,10 @@ class OverlayDrift:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """The differing sums of the rollup and overlay rows, and whether they were repaired."""
+    """The differing sums of the rollup and overlay rows.
+
+    `repaired`: they were repaired.
+    """
 
     rollup: list[RollupDrift]
     overlays: list[OverlayDrift]

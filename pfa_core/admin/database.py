@@ -137,7 +137,10 @@ def stop_embedded(settings: Settings) -> bool:
 
 
 def database_url(settings: Settings) -> str:
-    """Return an address for psql, starting and migrating the embedded server where needed."""
+    """Return an address for psql.
+
+    The embedded server is started and migrated where needed.
+    """
     if settings.database_url is not None:
         return settings.database_url
     with open_database(settings) as db:

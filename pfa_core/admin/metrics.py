@@ -74,7 +74,10 @@ def collect(tx: Tx) -> list[Metric]:
 
 
 def exposition(metrics: Iterable[Metric]) -> str:
-    """Write the metrics in the text format of Prometheus, leaving out those without samples."""
+    """Write the metrics in the text format of Prometheus.
+
+    Metrics without samples are left out.
+    """
     return "".join(f"{line}\n" for metric in metrics if metric.samples for line in _lines(metric))
 
 

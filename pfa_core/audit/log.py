@@ -65,9 +65,10 @@ def follow_log(
     history: int = 10,
     wait: Callable[[], bool],
 ) -> Iterator[LogEntry]:
-    """Yield the last entries of the audit trail, then each new one, none twice, none lost.
+    """Yield the last entries of the audit trail, then each new one.
 
-    New entries come in the order in which their transactions ended, whatever their ids and times.
+    No entry comes twice, none is lost. New entries come in the order in which their transactions ended,
+    whatever their ids and times.
 
     Args:
         history: How many present entries come first, the oldest of them first.
@@ -96,7 +97,10 @@ def _begin(tx: Tx, wanted: LogFilter, history: int) -> tuple[list[LogEntry], Pla
 
 @reads(Operation.FOLLOW_LOG)
 def _continue(tx: Tx, wanted: LogFilter, after: Place) -> tuple[list[LogEntry], Place, bool]:
-    """Read the entries after a place, the place of the last one, and whether more may follow."""
+    """Read the entries after a place.
+
+    Returns the entries, the place of the last one, and whether more may follow.
+    """
     code, visible = tx.organization_id, _visible(tx, wanted)
     found = audit.following(tx.conn, code, visible, after=after, limit=FOLLOWED_AT_ONCE)
     new = [tx.mask.log_entry(entry) for _, entry in found]

@@ -35,7 +35,10 @@ class FlawKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """A break of the chain. `number` is that of the link, `link_id` its id, where there is one."""
+    """A break of the chain.
+
+    `number` is that of the link, `link_id` its id, where there is one.
+    """
 
     kind: FlawKind
     number: int | None
@@ -75,11 +78,12 @@ def _check_anchor(*, anchor: str | None = None) -> None:
 
 @reads(Operation.VERIFY_LOG, check=_check_anchor)
 def verify_log(tx: Tx, *, anchor: str | None = None) -> LogReport:
-    """Recompute every link of the organization's audit trail from its entries, and compare.
+    """Verify every link of the organization's audit trail.
 
-    It finds what was removed, altered, added or moved without recomputing all later links. A rewrite of
-    all of them, or a cut at the chain's end together with its record, is found by an anchor that was kept
-    elsewhere. Reads one snapshot, in memory that does not grow with the trail.
+    Each link is recomputed from its entries and compared with the stored one. It finds what was
+    removed, altered, added or moved without recomputing all later links. A rewrite of all of them, or a
+    cut at the chain's end together with its record, is found by an anchor that was kept elsewhere.
+    Reads one snapshot, in memory that does not grow with the trail.
 
     Args:
         anchor: `NUMBER:DIGEST`, the `anchor` of an earlier report.

@@ -1,4 +1,7 @@
-"""Settings of PEMS: environment, then the organization's table, then the profile's, then defaults."""
+"""Settings of PEMS.
+
+The order is: the environment, the organization's table, the profile's table, the defaults.
+"""
 
 from __future__ import annotations
 

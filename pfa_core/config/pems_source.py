@@ -1,4 +1,7 @@
-"""The keys of one organization's PEMS, from the environment and the configuration file."""
+"""The configuration keys of one organization's PEMS.
+
+They come from the environment and the configuration file.
+"""
 
 from __future__ import annotations
 

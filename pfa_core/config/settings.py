@@ -88,7 +88,9 @@ class Settings:
 
 
 def resolve(flags: Flags | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Resolve the settings from flags, environment and the profile of the configuration file.
+    """Resolve the settings from flags, environment and configuration file.
+
+    Of the configuration file, the profile counts.
 
     Raises:
         ConfigInvalid: A bad configuration file, an unknown profile, a secret file that others can read.

@@ -1,1 +1,4 @@
-"""What the field is made of: frozen values and pure functions, the standard library only."""
+"""The values and functions of the domain.
+
+The values are frozen, the functions pure; they use the standard library only.
+"""

@@ -1,4 +1,7 @@
-"""Baseline records: cast, completed with defaults, and refused one by one with a reason."""
+"""Reading of baseline records.
+
+Records are cast, completed with defaults, and refused one by one with a reason.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,10 @@ def always_there(field: Field) -> bool:
 
 
 def cast_value(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
-    """Convert one field's value, to its default where it is missing, or return what is wrong."""
+    """Convert one field's value, or return what is wrong.
+
+    A missing value becomes the field's default.
+    """
     if value is None or (textual and value == ""):
         return field.default
     by_text = textual or field.kind is Kind.CHOICE
@@ -79,7 +85,10 @@ def cast_value(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
 
 
 def recurs(field: Field) -> bool:
-    """Return whether records share the texts of the field; free texts and ids are not shared."""
+    """Return whether records share the texts of the field.
+
+    Free texts and ids are not shared.
+    """
     return field.kind is not Kind.TEXT or (bool(field.column) and field.name != "pfaId")
 
 

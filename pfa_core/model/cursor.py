@@ -20,7 +20,10 @@ _PLACES = {
 
 
 def encode_cursor(sort: tuple[SortKey, ...], values: list[str | None]) -> str:
-    """Encode the place after the row with these sort values (text or null per complete key)."""
+    """Encode the place after the row with these sort values.
+
+    There is a text or null for each key of the complete order.
+    """
     content = json.dumps([_spelled(sort), values], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
 

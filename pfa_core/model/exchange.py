@@ -1,4 +1,7 @@
-"""Messages between pfa and PEMS about one record: reading, write and every kind of answer."""
+"""Messages between pfa and PEMS about one record.
+
+They are the reading, the write and every kind of answer.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A change to send: fields with their values, the base version and the idempotency key."""
+    """A change to send.
+
+    It holds fields with their values, the base version and the idempotency key.
+    """
 
     pfa_id: str
     changes: Mapping[str, Any]

@@ -26,7 +26,10 @@ class PhaseCost(Generic[Shown]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost(Generic[Shown]):
-    """The three phases and the variance forecast − plan; `variance_pct` of the plan, 0 without one."""
+    """The costs of the three phases and the variance forecast − plan.
+
+    `variance_pct` is the variance in percent of the plan, 0 without one.
+    """
 
     plan: PhaseCost[Shown]
     forecast: PhaseCost[Shown]
@@ -82,7 +85,10 @@ class Group(Generic[Shown]):
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """How many records that count for costs are there in a month, on at least one day of it."""
+    """The number of records that count for costs in a month.
+
+    A record counts that is there on at least one day of the month.
+    """
 
     plan: int
     forecast: int
@@ -91,10 +97,11 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonthGroup(Generic[Shown]):
-    """A month's share of the costs, of all records or of those that share the key's other values.
+    """A month's share of the costs.
 
-    `key` holds the month as `YYYY-MM`, or None for purchases without a start date. The months of
-    one key add up to its costs to the cent, see `model.months`.
+    It is that of all records, or of those that share the key's other values. `key` holds the month as
+    `YYYY-MM`, or None for purchases without a start date. The months of one key add up to its costs to
+    the cent, see `model.months`.
     """
 
     key: Mapping[str, Any]
@@ -106,10 +113,11 @@ class MonthGroup(Generic[Shown]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats(Generic[Shown]):
-    """KPIs over all matching records, their count by category, and the groups asked for, by key.
+    """KPIs over all matching records.
 
-    The groups are `months` when the month is one of the dimensions, else `groups`. Where `masked`, every
-    amount and percentage is None.
+    With them come the count of records by category, and the groups asked for, by key. The groups are
+    `months` when the month is one of the dimensions, else `groups`. Where `masked`, every amount and
+    percentage is None.
     """
 
     figures: Figures[Shown]
@@ -133,7 +141,10 @@ class Stats(Generic[Shown]):
         return cast("Stats[Decimal]", self)
 
     def without_amounts(self) -> Stats[Amount]:
-        """Return the counts, with None for every amount and without months that have money only."""
+        """Return the counts without the amounts.
+
+        Every amount is None, and months that have money only are left out.
+        """
         return Stats(
             figures=self.figures.without_amounts(),
             category_breakdown=self.category_breakdown,

@@ -78,7 +78,10 @@ def total(parts: Iterable[Sums]) -> Sums:
 
 
 def figures(merged: Sums, baseline: Sums) -> Figures[Decimal]:
-    """Compute the figures of sums with the caller's modifications, and of the mirror alone."""
+    """Compute the figures of sums.
+
+    `merged` are the sums with the caller's modifications, `baseline` those of the mirror only.
+    """
     with localcontext(EXACT):
         return Figures(
             total_records=merged.record_count,
@@ -154,14 +157,20 @@ def _phase(rate_days: Decimal, purchase: Decimal) -> PhaseCost[Decimal]:
 
 
 def days(start: str | None, end: str | None) -> int:
-    """Count the days between two ISO dates, the end exclusive; 0 if missing or out of order."""
+    """Count the days between two ISO dates, the end exclusive.
+
+    Returns 0 if a date is missing or they are out of order.
+    """
     if not start or not end:
         return 0
     return max(0, (date.fromisoformat(end) - date.fromisoformat(start)).days)
 
 
 def forecast_money_days(record: Mapping[str, Any]) -> Decimal:
-    """Compute a merged record's forecast cost in money-days; 0 when it does not count for costs."""
+    """Compute a merged record's forecast cost in money-days.
+
+    Returns 0 when the record does not count for costs.
+    """
     if record.get("isDiscontinued") or record.get("isFundsTransferable"):
         return ZERO
     if record.get("source") == "Purchase":

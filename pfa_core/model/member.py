@@ -27,7 +27,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class TokenMembership:
-    """A membership as a token finds it: `token_revoked` for this organization, `key_ended` for all."""
+    """A membership as a token finds it.
+
+    `token_revoked` means for this organization, `key_ended` for all of them.
+    """
 
     member: Member
     token_revoked: bool

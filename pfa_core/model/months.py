@@ -66,7 +66,10 @@ class Moves:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A month's share of one phase, exactly: Σ(days in it × rate), Σ prices, number of records."""
+    """A month's exact share of one phase.
+
+    It holds Σ(days in it × rate), Σ prices and the number of records.
+    """
 
     rate_days: Decimal
     purchase: Decimal
@@ -194,7 +197,10 @@ def _round(mine: Sums, theirs: Sums) -> tuple[Cost[Decimal], Cost[Decimal], Deci
 
 
 def _since(before: Cost[Decimal], now: Cost[Decimal], pct: Decimal) -> Cost[Decimal]:
-    """Subtract rounded costs; the percentage is that of the month itself and not additive."""
+    """Subtract rounded costs.
+
+    The percentage is that of the month itself and not additive.
+    """
     with localcontext(EXACT):
         return Cost(
             plan=_gained(before.plan, now.plan),

@@ -88,5 +88,8 @@ class Principal:
         return self.user_id.startswith(SERVICE_PREFIX)
 
     def holds(self, right: Right, granted: Collection[str]) -> bool:
-        """Return whether both the token and the membership, with the granted rights, hold it."""
+        """Return whether both the token and the membership hold the right.
+
+        The membership has the `granted` rights.
+        """
         return right in self.rights and right in granted

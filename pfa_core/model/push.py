@@ -1,4 +1,7 @@
-"""A committed modification on its way to PEMS: task, sending, result and retry schedule."""
+"""A committed modification on its way to PEMS.
+
+It has a task, a sending, a result and a retry schedule.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +145,10 @@ class RetryPolicy:
     give_up_after: timedelta = timedelta(hours=24)
 
     def delay(self, failures: int, retry_after: float | None, chance: float) -> timedelta:
-        """Return the wait after so many failures, from 0 on; `chance` in [0, 1) spreads the waits."""
+        """Return the wait after so many failures, from 0 on.
+
+        `chance` in [0, 1) spreads the waits.
+        """
         wait = min(self.first_delay * 2 ** min(failures, 30), self.longest) * (1 + chance / 4)
         return max(wait, timedelta(seconds=retry_after)) if retry_after is not None else wait
 

@@ -37,10 +37,11 @@ LOOKED_AT: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """A choice of records by their merged values. Every filter narrows; several values of one widen.
+    """A choice of records by their merged values.
 
-    Dates are inclusive `YYYY-MM-DD`; a flag of None means either. `search` is contained, whatever
-    the case, in id, category, class, manufacturer, model, contract, equipment or description.
+    Every filter narrows; several values of one widen. Dates are inclusive `YYYY-MM-DD`; a flag of None
+    means either. `search` is contained, whatever the case, in id, category, class, manufacturer, model,
+    contract, equipment or description.
 
     Raises:
         InvalidRequest: An invalid date, an unknown state, a text that cannot be stored.
@@ -111,7 +112,10 @@ class Filters:
         )
 
     def narrows_touched(self) -> bool:
-        """Return whether a filter reads the caller's modifications, not the record's values."""
+        """Return whether a filter reads the caller's modifications.
+
+        Other filters read the record's values.
+        """
         return bool(self.state or self.session)
 
 

@@ -1,4 +1,7 @@
-"""The field table of the PFA record, the source of validation, SQL columns and reference."""
+"""The field table of the PFA record.
+
+It is the source of validation, SQL columns and reference.
+"""
 
 from __future__ import annotations
 

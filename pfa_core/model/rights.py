@@ -1,7 +1,8 @@
-"""The right that each operation requires; authorization, documentation and a test read it here.
+"""The right that each operation requires.
 
-A member holds the rights of their role's template, with more or fewer where an admin granted so. An
-operation is allowed where both the token and the membership allow it.
+Authorization, documentation and a test read it here. A member holds the rights of their role's
+template, with more or fewer where an admin granted so. An operation is allowed where both the token and
+the membership allow it.
 """
 
 from __future__ import annotations
@@ -161,7 +162,10 @@ FIELD_NEEDS: Mapping[str, frozenset[Right]] = {name: _rights_of(name) for name i
 
 
 def needed_for(operation: Operation) -> list[Right]:
-    """List the rights that the operation requires, in the order in which they are checked."""
+    """List the rights that the operation requires.
+
+    They are in the order in which they are checked.
+    """
     if operation in MEMBERSHIP:
         return []
     also = [ALSO[operation]] if operation in ALSO else []
@@ -170,7 +174,10 @@ def needed_for(operation: Operation) -> list[Right]:
 
 
 def needed_by(fields: Iterable[str]) -> Mapping[Right, list[str]]:
-    """Map the rights that writing these fields requires to the fields; unknown names need none."""
+    """Map the rights that writing these fields requires to the fields.
+
+    Unknown names need no right.
+    """
     needed: dict[Right, list[str]] = {}
     for name in fields:
         for right in sorted(FIELD_NEEDS.get(name, ())):

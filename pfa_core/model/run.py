@@ -1,4 +1,7 @@
-"""Runs of pull and push: history row, outcomes, status, and the choice while another run is active."""
+"""Runs of pull and push.
+
+A run has a history row, outcomes and a status; there is a choice while another run is active.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one record in a run; `attempt` counts the sends of its modification."""
+    """The outcome of one record in a run.
+
+    `attempt` counts the sends of its modification.
+    """
 
     pfa_id: str | None
     position: str

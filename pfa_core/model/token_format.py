@@ -60,7 +60,9 @@ def read_header(content: bytes) -> Mapping[str, str]:
 
 
 def read_payload(content: bytes) -> Mapping[str, Any]:
-    """Read the claims from a plain JSON object; of a repeated key the last value counts.
+    """Read the claims from a plain JSON object.
+
+    Of a repeated key the last value counts.
 
     Raises:
         ValueError: Not a plain JSON object.

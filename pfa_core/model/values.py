@@ -153,7 +153,10 @@ _READERS = {
 
 
 def shorten(value: Any, width: int = 40) -> str:
-    """Quote a value for a message: not longer than the width, control characters escaped."""
+    """Quote a value for a message.
+
+    The quotation is not longer than the width, and control characters are escaped.
+    """
     text = repr(value) if isinstance(value, str) else _plain(value)
     return text if len(text) <= width else text[: width - 1] + "…"
 

@@ -1,4 +1,7 @@
-"""A run of pull or push while it is active: history row, audit entries, authorized transactions."""
+"""A run of pull or push while it is active.
+
+It has a history row, audit entries and authorized transactions.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,10 @@ class ActiveRun:
         dry_run: bool = False,
         db: Database | None = None,
     ) -> Result:
-        """Run work in an authorized transaction, on the run's own handle unless another is given."""
+        """Run work in an authorized transaction.
+
+        It runs on the run's own handle unless another is given.
+        """
         return (db or self.db).transact(lambda conn: self._authorized(conn, work), dry_run=dry_run)
 
     def read(self, work: Callable[[Connection[Any]], Result]) -> Result:

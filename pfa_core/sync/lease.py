@@ -38,13 +38,19 @@ class Transact(Protocol):
 
 
 def elapsed() -> float:
-    """Return seconds of a clock that counts while the machine sleeps, where it has one."""
+    """Return the seconds of a monotonic clock.
+
+    The clock counts while the machine sleeps, where the machine has such a clock.
+    """
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @dataclass(kw_only=True)
 class Lease:
-    """A lease that one owner takes, renews and releases; it expires where the owner does neither."""
+    """A lease that one owner takes, renews and releases.
+
+    It expires where the owner neither renews nor releases it.
+    """
 
     organization_id: str
     direction: Direction
@@ -123,7 +129,9 @@ class Lease:
 def heartbeat(
     lease: Lease, db: Database, transact_on: Callable[[Database], Transact]
 ) -> Iterator[None]:
-    """Renew the lease from a thread with a connection of its own: the owner's may be busy.
+    """Renew the lease from a thread with a connection of its own.
+
+    The connection of the owner may be busy.
 
     Args:
         transact_on: Returns the owner's transactions on a handle.

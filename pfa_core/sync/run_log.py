@@ -1,6 +1,7 @@
-"""The log of runs: events on the standard library's logger "pfa", each a line of JSON or of text.
+"""The log of runs.
 
-Nothing is written until a handler is attached. A log that cannot be written never ends its run.
+Its events go to the standard library's logger "pfa", each a line of JSON or of text. Nothing is written
+until a handler is attached. A log that cannot be written never ends its run.
 """
 
 from __future__ import annotations
@@ -73,7 +74,10 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """The format of one line of text: time, level, run, event, then fields as key=value."""
+    """The format of one line of text.
+
+    The line holds time, level, run and event, then fields as key=value.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Write values of several words, and those that are not texts, as JSON."""
@@ -85,7 +89,10 @@ class TextFormatter(logging.Formatter):
 
 
 class LineHandler(logging.Handler):
-    """A handler that passes every record on as one line; it reports its first failure and raises none."""
+    """A handler that passes every record on as one line.
+
+    It reports its first failure and raises none.
+    """
 
     def __init__(
         self,
@@ -200,7 +207,10 @@ def _document(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Convert to JSON values. A Decimal becomes a text: a reader's float would lose its digits."""
+    """Convert to JSON values.
+
+    A Decimal becomes a text: a reader's float would lose its digits.
+    """
     if isinstance(value, Enum):
         value = value.value
     if value is None or isinstance(value, bool | int | str):
@@ -228,7 +238,10 @@ def _error(error: BaseException) -> dict[str, str]:
 
 
 def _instant(at: datetime) -> str:
-    """Format as RFC 3339 in UTC, to the millisecond; a time without a zone is read as UTC."""
+    """Format a time as RFC 3339 in UTC, to the millisecond.
+
+    A time without a zone is read as UTC.
+    """
     aware = at if at.tzinfo else at.replace(tzinfo=UTC)
     return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -240,7 +253,10 @@ def _word(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    """Write JSON on one line; letters of every script stay, terminal control characters are escaped."""
+    """Write JSON on one line.
+
+    Letters of every script stay, terminal control characters are escaped.
+    """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return _UNUSUAL.sub(_shown, text)
 

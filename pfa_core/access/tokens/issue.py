@@ -96,7 +96,9 @@ def issue_service_token(
     rights: Iterable[str],
     ttl: timedelta = jwt.DEFAULT_TTL,
 ) -> IssuedToken:
-    """Issue a token for a service, which becomes the member `service:NAME` of the organization.
+    """Issue a token for a service.
+
+    The service becomes the member `service:NAME` of the organization.
 
     Args:
         rights: All that the service may do from now on, by this token and by earlier ones.

@@ -198,7 +198,10 @@ def _instant(payload: Mapping[str, Any], name: str) -> datetime:
 
 @contextmanager
 def _any_key_length() -> Iterator[None]:
-    """Silence PyJWT's warning about keys under 256 bits, which `pfa doctor` reports once."""
+    """Silence PyJWT's warning about keys under 256 bits.
+
+    `pfa doctor` reports such a key once.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,6 +1,7 @@
-"""Creation of tokens: signing, registration in each organization, entries of the audit trail.
+"""Creation of tokens.
 
-All of it happens in the transaction of the caller, and the token is handed out only after that ended.
+A token is signed, registered in each organization and entered in the audit trail. All of it happens in
+the transaction of the caller, and the token is handed out only after that ended.
 """
 
 from __future__ import annotations

@@ -33,7 +33,10 @@ def renewal(
 
 
 def held_before(settings: Settings, ring: Keyring, user: str) -> jwt.Claims | None:
-    """Read the user's present token, expired or not; None where it is not one of this installation."""
+    """Read the user's present token, expired or not.
+
+    Returns None where there is none, or where it is not a token of this installation and user.
+    """
     if settings.token is None:
         return None
     try:

@@ -23,7 +23,10 @@ OVERLAP = timedelta(hours=8)
 
 
 class KeyState(StrEnum):
-    """What a key does: SIGNING means by this installation, RETIRED that it was ended at once."""
+    """The state of a key.
+
+    SIGNING means that this installation signs with it, RETIRED that it was ended at once.
+    """
 
     SIGNING = "signing"
     VERIFYING = "verifying"
@@ -59,7 +62,9 @@ class Rotation:
 
 
 def list_keys(db: Database, settings: Settings, principal: Principal) -> list[KeyInfo]:
-    """List the keys that the database knows, the newest first; register those of this installation.
+    """List the keys that the database knows, the newest first.
+
+    Registers the keys of this installation first.
 
     Raises:
         PermissionDenied: The caller lacks the right to manage settings.
@@ -81,9 +86,10 @@ def rotate_keys(
     overlap: timedelta = OVERLAP,
     dry_run: bool = False,
 ) -> Rotation:
-    """Make a new signing key; tokens of the one before stay valid until the overlap ends.
+    """Make a new signing key.
 
-    Key file and database change together: where the file cannot be written, nothing changes.
+    Tokens of the key before stay valid until the overlap ends. Key file and database change together:
+    where the file cannot be written, nothing changes.
 
     Raises:
         ConfigInvalid: The key comes from PFA_JWT_SECRET, which only its owner can change.

@@ -17,7 +17,10 @@ MARK_SECONDS = 0.05
 
 @dataclass
 class Buffer(Generic[Item]):
-    """Items that wait for one transaction: until they are `size`, or the last is `seconds` ago."""
+    """Items that wait for one transaction.
+
+    They wait until they are `size`, or the last transaction is `seconds` ago.
+    """
 
     size: int
     seconds: float

@@ -1,4 +1,7 @@
-"""The claims of a push: changes taken from the queue, and marks of what is about to be sent."""
+"""The claims of a push.
+
+They are changes taken from the queue, and marks of what is about to be sent.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,10 @@ class Claims:
         return items
 
     def mark(self, sendings: Sequence[Sending]) -> list[Sending]:
-        """Record version and generation before the send; return those still claimed by the run."""
+        """Record version and generation before the send.
+
+        Returns the sendings that are still claimed by the run.
+        """
         marks = [
             (item.task.modification_id, item.version, item.task.generation) for item in sendings
         ]

@@ -1,9 +1,9 @@
-"""The delivery of one change to PEMS: read, compare, send. Every step may be interrupted.
+"""The delivery of one change to PEMS.
 
-A write has an idempotency key and a base version, so the same request can be sent again without harm:
-it is applied once or not at all. Before any send its key and version are recorded in the database (by
-the caller, between `prepare` and `send`); a send that was interrupted after that is resolved by reading
-the record back.
+The steps are read, compare and send; every step may be interrupted. A write has an idempotency key and
+a base version, so the same request can be sent again without harm: it is applied once or not at all.
+Before any send its key and version are recorded in the database (by the caller, between `prepare` and
+`send`); a send that was interrupted after that is resolved by reading the record back.
 """
 
 from __future__ import annotations
@@ -88,7 +88,10 @@ class Delivery:
         return _failed(task, answer, in_doubt=None)
 
     def _read_back(self, sending: Sending, failure: Failure) -> Result:
-        """Resolve a send without an answer; where PEMS does not show the change, retry it later."""
+        """Resolve a send without an answer.
+
+        Where PEMS does not show the change, it is retried later.
+        """
         reading = self.writer.read(sending.task.pfa_id)
         if isinstance(reading, Reading) and _has_it(sending, reading):
             return _seen(sending.task, sending.delta, reading)
@@ -121,7 +124,10 @@ class Delivery:
         return self.with_keys or _is_next(sent, reading.version)
 
     def _decide(self, task: Task, reading: Reading) -> Sending | Result:
-        """Split the fields into those in conflict, those PEMS already has, and those to send."""
+        """Split the fields of a change by what is to be done with them.
+
+        Some are in conflict, some PEMS already has, and the others are to be sent.
+        """
         owners = self.ownership.split(three_way(task.base, task.delta, reading.record))
         theirs = {conflict.field for conflict in owners[Owner.PEMS]}
         delta = {name: value for name, value in task.delta.items() if name not in theirs}
@@ -144,7 +150,10 @@ class Delivery:
 
 
 def _applied(sending: Sending, answer: Applied) -> Result:
-    """Return the result of an applied send; its answer is newer than what was read before."""
+    """Return the result of an applied send.
+
+    The answer of the send is newer than what was read before.
+    """
     shown = answer.record
     return Result(
         task=sending.task,
@@ -235,5 +244,8 @@ def _all_disputed(task: Task, reading: Reading) -> Result:
 
 
 def _is_next(sent: str, now: str) -> bool:
-    """Return whether exactly one write lies between two versions: then it was another writer's."""
+    """Return whether exactly one write lies between two versions.
+
+    If so, it was another writer's.
+    """
     return sent.isdecimal() and now.isdecimal() and int(now) == int(sent) + 1

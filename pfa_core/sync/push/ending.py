@@ -21,7 +21,9 @@ _MESSAGES = {
 
 
 def finish(pipeline: PushPipeline) -> PushResult:
-    """Write the end into the history; return it as a result, or raise the error that ended the run.
+    """Write the end of the run into the history.
+
+    Returns the end as a result, or raises the error that ended the run.
 
     Raises:
         LeaseHeld: The lease was lost.
@@ -55,7 +57,10 @@ def finish(pipeline: PushPipeline) -> PushResult:
 
 
 def _reason(reason: StopReason | None, *, left: bool) -> StopReason | None:
-    """Return the reason; a deadline that passed when nothing was left to send does not count."""
+    """Return the reason why the run stopped.
+
+    A deadline that passed when nothing was left to send does not count.
+    """
     return None if reason is StopReason.DEADLINE and not left else reason
 
 

@@ -91,7 +91,10 @@ class PushResult:
 
 @dataclass(frozen=True, slots=True)
 class RetryResult:
-    """Dead letters that are due again, by record; `push` is their push, None for a dry run."""
+    """Dead letters that are due again, by record.
+
+    `push` is their push, None for a dry run.
+    """
 
     letters: list[DeadLetter]
     push: PushResult | None

@@ -19,9 +19,10 @@ def outage_threshold(concurrency: int) -> int:
 
 @dataclass
 class OutageDetector:
-    """Consecutive failures that may be about PEMS as a whole; they are held back until that is decided.
+    """A detector of failures that are about PEMS as a whole.
 
-    `reason` is PEMS_REJECTED or PEMS_UNAVAILABLE once it is decided, `failure` the answer that decided.
+    Consecutive failures that may be about PEMS as a whole are held back until that is decided. `reason`
+    is PEMS_REJECTED or PEMS_UNAVAILABLE once it is decided, `failure` the answer that decided.
     """
 
     threshold: int

@@ -36,11 +36,11 @@ def push_commitments(
     stop: threading.Event | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> PushResult:
-    """Send the committed changes of all users of the organization to PEMS, the oldest first.
+    """Send the committed changes of all users to PEMS, the oldest first.
 
-    Changes of one record are sent strictly one after the other. What PEMS applied is folded into the
-    mirror in the transaction that marks it synced. A killed push loses nothing and doubles nothing:
-    the next one reads back what was under way.
+    The users are those of the organization. Changes of one record are sent strictly one after the
+    other. What PEMS applied is folded into the mirror in the transaction that marks it synced. A killed
+    push loses nothing and doubles nothing: the next one reads back what was under way.
 
     Args:
         stop: Set it, from a signal handler for instance, to end early: what is under way is finished
@@ -60,7 +60,10 @@ def push_commitments(
 
 @reads(Operation.PLAN_PUSH)
 def plan_push(tx: Tx, *, session_id: str | None = None, limit: int | None = None) -> list[Waiting]:
-    """List what a push would send, in order, without contacting PEMS; dead letters are left out."""
+    """List what a push would send, in order, without contacting PEMS.
+
+    Dead letters are left out.
+    """
     found = queue.waiting(tx.conn, tx.organization_id, session_id, limit)
     return [tx.mask.waiting(item) for item in found]
 
@@ -76,7 +79,9 @@ def retry(
     stop: threading.Event | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> RetryResult:
-    """Push dead letters again, of one run or all: due at once, their retry schedule from its start.
+    """Push dead letters again, of one run or all.
+
+    They are due at once, and their retry schedule begins from its start.
 
     Args:
         profile: None only with `dry_run`, which lists the dead letters and changes nothing.

@@ -12,7 +12,10 @@ SHORTEST_SECONDS = 0.01
 
 @dataclass
 class RetryWait:
-    """How long a run has waited for retries since its last success, in how many rounds."""
+    """The waits of a run for retries since its last success.
+
+    `waited` is how long they took in seconds, `rounds` how many there were.
+    """
 
     retries: int
     waited: float = 0.0

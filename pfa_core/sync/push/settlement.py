@@ -1,4 +1,7 @@
-"""Results of sends in one transaction: states, mirror, overlays, conflicts, audit trail."""
+"""The settlement of results of sends in one transaction.
+
+It writes states, mirror, overlays, conflicts and audit trail.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ _FOLDED = (Verdict.SYNCED, Verdict.CONFLICT)
 
 @dataclass(frozen=True, slots=True)
 class Settler:
-    """The settlement of one run; `number` counts its outcomes, `chance` spreads its retries."""
+    """The settlement of one run.
+
+    `number` counts its outcomes, `chance` spreads its retries.
+    """
 
     run: ActiveRun
     policy: RetryPolicy
