@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -59,3 +60,17 @@ def test_the_field_s_term_is_used(term: str) -> None:
         if pattern.search(line)
     ]
     assert offenders == [], f"say {term}"
+
+
+def test_a_docstring_s_first_line_has_at_most_80_characters() -> None:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    offenders = [
+        f"{path.relative_to(ROOT)}: {first}"
+        for folder in ("pfa_core", "pfa_cli")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, kinds)
+        and (first := (ast.get_docstring(node) or "").partition("\n")[0])
+        and (len(first) > 80 or first.endswith("?"))
+    ]
+    assert offenders == []
