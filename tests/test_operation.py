@@ -76,7 +76,7 @@ def test_a_write_is_stored_and_a_dry_run_is_rolled_back(world: World) -> None:
     assert rename(world.db, world.principal("ann"), "kept") == "kept"
     assert rename(world.db, world.principal("ann"), "lost", dry_run=True) == "lost"
     # Whatever is true to Python: a flag that was meant must never store.
-    assert rename(world.db, world.principal("ann"), "lost", dry_run=1) == "lost"  # type: ignore[arg-type]
+    assert rename(world.db, world.principal("ann"), "lost", dry_run=1) == "lost"
     assert "kept" in reasons(world)
     assert "lost" not in reasons(world)
 

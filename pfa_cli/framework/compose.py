@@ -120,7 +120,7 @@ def _group_of(hint: Any) -> type[OptionGroup] | None:
 
 def _take(kind: type[OptionGroup], values: dict[str, Any]) -> Any:
     """Move the values of a group out of those of the command line."""
-    names = [item.name for item in fields(kind) if item.name in values]  # pyright: ignore
+    names = [item.name for item in fields(kind) if item.name in values]
     return kind(**{name: values.pop(name) for name in names}).taken()
 
 
@@ -149,7 +149,7 @@ def _options(kind: type[OptionGroup]) -> list[inspect.Parameter]:
             default=inspect.Parameter.empty if item.default is MISSING else item.default,
             annotation=hints[item.name],
         )
-        for item in fields(kind)  # pyright: ignore
+        for item in fields(kind)
     ]
 
 

@@ -11,7 +11,7 @@ from pfa_cli.app import app
 from pfa_cli.parameters import OPTIONS, option_of, with_options
 from pfa_cli.render import failures
 from pfa_cli.render.failures import ErrorFormat
-from pfa_core.errors import Fault, InvalidRequest
+from pfa_core.errors import Fault, FaultCode, InvalidRequest
 
 
 def options_of(command: Any, context: Any) -> set[str]:
@@ -79,6 +79,7 @@ def test_an_error_names_the_option_at_fault_once(
 def test_a_single_fault_names_the_option_too(
     style: ErrorFormat, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fault = Fault("A-1", "", "SESSION_MISMATCH", "in session s; `move=True` moves it")  # type: ignore[arg-type]
+    message = "in session s; `move=True` moves it"
+    fault = Fault("A-1", "", FaultCode.SESSION_MISMATCH, message)
     failures.report(failures.of_exception(InvalidRequest("bad", details=[fault])), style)
     assert "in session s; --move moves it" in capsys.readouterr().err
