@@ -144,7 +144,7 @@ def _row_level_security(call: Invocation) -> Finding:
         text = f"not enforced: {found.reason} ({found.role})"
         cure = "see docs/how-to.md, Enable row-level security"
         return Finding("row-level security", "notice", text, cure)
-    text = f"row-level security applies to {found.role}"
+    text = f"applies to {found.role}"
     if found.may_create:
         cure = "as the owner: REVOKE CREATE ON SCHEMA public FROM PUBLIC"
         return Finding("row-level security", "notice", f"{text}, which may create functions", cure)
