@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -643,3 +644,26 @@ def test_exported_lines_are_the_records_of_the_stream(world):
             row.modified_by,
         )
     assert {item["modifiedAt"] is None for item in found} == {True, False}
+
+
+def test_an_export_whose_writer_fails_ends_and_leaves_the_handle_usable(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The traceback keeps the stream alive, which must not keep the connection locked."""
+    world = a_world(database_url, *(record(f"P-{number}") for number in range(5)))
+    monkeypatch.setattr("pfa_core.records.EXPORT_BLOCK", 1)
+    ended: list[object] = []
+
+    def full(_: bytes) -> None:
+        raise OSError("disk full")
+
+    def export() -> None:
+        with pytest.raises(OSError, match="disk full") as caught:
+            pfa_core.export_jsonl(world.db, world.principal(), Query(), full)
+        ended.append(caught)
+
+    thread = threading.Thread(target=export, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert ended, "the export waits for its own stream"
+    assert pfa_core.count_records(world.db, world.principal(), Query()) == 5
