@@ -20,18 +20,16 @@ if TYPE_CHECKING:
     from pfa_core.access.tokens.revoke import list_tokens, revoke_tokens
     from pfa_core.access.tokens.signing_keys import list_keys, retire_key, rotate_keys
     from pfa_core.admin.consistency import verify_database
-    from pfa_core.admin.database import (
-        database_status,
-        database_url,
-        open_database,
-        psql_address,
-        psql_program,
-        rls_status,
-        stop_embedded,
-        upgrade,
-    )
+    from pfa_core.admin.database import open_database, rls_status, upgrade
     from pfa_core.admin.database import rls_status as wall_status
     from pfa_core.admin.metrics import Metric, collect, exposition
+    from pfa_core.admin.server import (
+        database_status,
+        database_url,
+        psql_address,
+        psql_program,
+        stop_embedded,
+    )
     from pfa_core.audit.log import follow_log, list_log
     from pfa_core.audit.verify import verify_log
     from pfa_core.config.pems import pems_configured, pems_ownership, pems_profile
@@ -88,9 +86,9 @@ _HOME = {
         "access.tokens.revoke": "list_tokens revoke_tokens",
         "access.tokens.signing_keys": "list_keys retire_key rotate_keys",
         "admin.consistency": "verify_database",
-        "admin.database": "database_status database_url open_database psql_address psql_program"
-        " rls_status stop_embedded upgrade",
+        "admin.database": "open_database rls_status upgrade",
         "admin.metrics": "Metric collect exposition",
+        "admin.server": "database_status database_url psql_address psql_program stop_embedded",
         "audit.log": "follow_log list_log",
         "audit.verify": "verify_log",
         "config.pems": "pems_configured pems_ownership pems_profile",
@@ -115,12 +113,12 @@ _HOME = {
         "model.merged": "MergedRecord",
         "model.ownership": "Owner Ownership",
         "model.principal": "Principal Right Role",
-        "model.query": "Filters Query SortKey parse_sort",
         "model.push": "StopReason",
+        "model.query": "Filters Query SortKey parse_sort",
         "model.run": "IfLocked RunStatus",
         "pems.profile": "PemsProfile",
-        "records": "count_records export_jsonl list_records nearest_value"
-        " show_records stream_records",
+        "records": "count_records export_jsonl list_records nearest_value show_records"
+        " stream_records",
         "status_summary": "status",
         "store.database": "Database",
         "sync.history": "list_runs show_run",

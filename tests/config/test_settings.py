@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pfa_core.admin.database import database_status
+from pfa_core.admin.server import database_status
 from pfa_core.config.settings import (
     Flags,
     Secret,

@@ -1,0 +1,115 @@
+"""The server of the database: status, address, psql, end of the embedded one."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+
+from pfa_core.admin.database import open_database
+from pfa_core.config.settings import Settings
+from pfa_core.errors import ConfigInvalid, PfaError
+from pfa_core.store import migrations
+from pfa_core.store.connection import safe_address, split_password
+from pfa_core.store.embedded import server
+
+
+class DatabaseKind(StrEnum):
+    """Whose server it is: EMBEDDED is managed by pfa, SERVER by the user."""
+
+    EMBEDDED = "embedded"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseStatus:
+    """Where the database is and in which state.
+
+    `address` never holds a password; `problem` is empty when the database is usable.
+    """
+
+    kind: DatabaseKind
+    reachable: bool
+    address: str
+    server_version: str
+    schema_version: int | None
+    program_schema: int
+    running_pid: int | None
+    data_directory: str
+    size_bytes: int | None
+    problem: str
+
+
+def database_status(settings: Settings) -> DatabaseStatus:
+    """Report where the database is and in which state, without starting anything."""
+    own = settings.database_url is None
+    state = server.status(settings.embedded_dir) if own else None
+    address = (
+        server.url(settings.embedded_dir) if own else safe_address(settings.database_url or "")
+    )
+    version, schema, size, problem = "", None, None, ""
+    if state is None or state.running:
+        try:
+            with open_database(settings, require_schema=False) as db:
+                version, schema, size = db.administer(_facts)
+        except PfaError as error:
+            problem = error.message
+    else:
+        problem = "not running; the next command starts it"
+    return DatabaseStatus(
+        kind=DatabaseKind.EMBEDDED if own else DatabaseKind.SERVER,
+        reachable=bool(version),
+        address=address,
+        server_version=version or (state.version if state else ""),
+        schema_version=schema,
+        program_schema=migrations.program_version(),
+        running_pid=state.pid if state else None,
+        data_directory=str(state.data_directory) if state else "",
+        size_bytes=size,
+        problem=problem,
+    )
+
+
+def stop_embedded(settings: Settings) -> bool:
+    """Stop the embedded server; False when it did not run.
+
+    Raises:
+        ConfigInvalid: The settings name another server, which pfa does not manage.
+    """
+    if settings.database_url is not None:
+        raise ConfigInvalid("the database is a server of your own; pfa stops only the embedded one")
+    return server.stop(settings.embedded_dir)
+
+
+def database_url(settings: Settings) -> str:
+    """Return an address for psql.
+
+    The embedded server is started and migrated where needed.
+    """
+    if settings.database_url is not None:
+        return settings.database_url
+    with open_database(settings) as db:
+        db.administer(lambda _: None)
+    return server.url(settings.embedded_dir)
+
+
+def psql_address(settings: Settings) -> tuple[str, str]:
+    """Return the address for psql without its password, and the password ('': none)."""
+    return split_password(database_url(settings))
+
+
+def psql_program(settings: Settings) -> Path:
+    """Find psql: the embedded server's own for it, else the one on the PATH."""
+    found = shutil.which("psql")
+    if settings.database_url is not None and found:
+        return Path(found)
+    return server.program("psql")
+
+
+def _facts(conn: Connection[Any]) -> tuple[str, int | None, int]:
+    size, version = migrations.size_and_version(conn)
+    return version, migrations.schema_version(conn), size
