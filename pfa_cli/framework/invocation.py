@@ -18,7 +18,7 @@ from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.names import camel_case
 from pfa_cli.render.streams import Color
-from pfa_core.errors import InvalidRequest
+from pfa_core.errors import InvalidRequest, PfaError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,6 +162,13 @@ def _origins(settings: Settings) -> list[str]:
     lines = [f"profile: {profile} in {settings.config_dir / 'config.toml'}"]
     lines += [f"{name}: from {origin}" for name, origin in settings.origin.items()]
     if settings.database_url is None:
-        lines.append(f"database: the embedded server in {settings.embedded_dir}")
+        lines.append(f"database: {_embedded(settings)}")
     lines.append(f"token: {settings.token_source or 'none'}")
     return lines
+
+
+def _embedded(settings: Settings) -> str:
+    try:
+        return f"the embedded server in {settings.embedded_dir}"
+    except PfaError as error:
+        return f"no embedded server: {error.message}"

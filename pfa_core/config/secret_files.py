@@ -12,6 +12,8 @@ from pfa_core.model.secret import looks_like_token
 
 # What the shell opens for <(command).
 _OWN_PIPES = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
+# The home of a user without one: nothing is there, and nothing is written there.
+HOMELESS = Path("/nonexistent")
 OTHERS = 0o077
 # systemd grants the unit's user a credential by an access list, which shows as the group's bit.
 OTHERS_OF_A_CREDENTIAL = 0o037
@@ -59,7 +61,8 @@ def read_secret_file(path: Path, *, beyond: int = OTHERS) -> str:
 
     Raises:
         NotFound, IoFailure: It is not there, or cannot be read.
-        ConfigInvalid: Group or others have access to it, or it is not UTF-8 text.
+        ConfigInvalid: Group or others have access to it, it is not UTF-8 text, or not text alone: a byte
+            order mark would become a part of the secret.
     """
     if looks_like_token(str(path)):
         raise InvalidRequest(
@@ -68,23 +71,42 @@ def read_secret_file(path: Path, *, beyond: int = OTHERS) -> str:
         )
     try:
         with open_judged(path, beyond=beyond) as file:
-            return file.read(1 << 20).decode().strip()
+            text = file.read(1 << 20).decode().strip()
     except FileNotFoundError:
         raise NotFound(f"file not found: {path}") from None
     except UnicodeDecodeError:
         raise ConfigInvalid(f"{path} is not UTF-8 text") from None
+    except ValueError:  # a NUL in the path
+        raise ConfigInvalid(f"not a file name: {str(path)!r}") from None
     except OSError as error:
         raise IoFailure(f"{path} cannot be read: {error.strerror}") from error
+    if text.startswith("\ufeff"):
+        raise ConfigInvalid(
+            f"{path} begins with a byte order mark", hint="save it as UTF-8 without one"
+        )
+    if "\0" in text:
+        raise ConfigInvalid(f"{path} holds a NUL character; it is not a text")
+    return text
 
 
 def write_secret_file(path: Path, text: str) -> None:
-    """Write a text to a file of mode 0600, whole or not at all."""
+    """Write a text to a file of mode 0600, whole or not at all.
+
+    Raises:
+        IoFailure: It cannot be written.
+        ConfigInvalid: It belongs into the home of a user who has none.
+    """
+    if path.is_relative_to(HOMELESS):
+        raise ConfigInvalid(
+            f"there is no folder for the file {path.name}: this user has no home directory",
+            hint="name one in HOME or XDG_CONFIG_HOME",
+        )
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -12,7 +12,9 @@ from typing import Any
 
 from platformdirs import user_config_path
 
+from pfa_core.config.environment import environment_text
 from pfa_core.config.secret_files import (
+    HOMELESS,
     OTHERS,
     OTHERS_OF_A_CREDENTIAL,
     open_judged,
@@ -21,7 +23,7 @@ from pfa_core.config.secret_files import (
 )
 from pfa_core.errors import ConfigInvalid
 from pfa_core.model.secret import Secret
-from pfa_core.store.embedded.address import default_root
+from pfa_core.store.embedded.address import DIRECTORY_VARIABLES, default_root
 
 __all__ = [
     "PROFILE_KEYS",
@@ -51,13 +53,14 @@ class Flags:
 class Settings:
     """The settings of one call.
 
-    `database_url` None means the embedded server in `embedded_dir`; `origin` names the source of each value.
+    `database_url` None means the embedded server in `embedded_dir`; `origin` names the source of each value,
+    `embedded_by` holds the variables that name that directory.
     """
 
     organization: str | None
     profile: str | None
     database_url: str | None = field(repr=False)
-    embedded_dir: Path
+    embedded_by: Mapping[str, str] = field(repr=False)
     config_dir: Path
     token: Secret | None
     token_source: str
@@ -66,6 +69,25 @@ class Settings:
     jwt_secret: Secret | None
     origin: Mapping[str, str]
     values: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def embedded_dir(self) -> Path:
+        """Return the directory of the embedded server.
+
+        It is looked up when it is needed: a user without a passwd entry has none.
+
+        Raises:
+            ConfigInvalid: See `default_root`.
+        """
+        return default_root(self.embedded_by)
+
+    @property
+    def database_source(self) -> str:
+        """Return what named the database, in the words of its hint."""
+        origin = self.origin.get("database_url", "PFA_DATABASE_URL")
+        if origin == "flag":
+            return "--database-url"
+        return f"database_url of {origin}" if origin.startswith("profile ") else origin
 
     @property
     def token_file(self) -> Path:
@@ -99,7 +121,7 @@ def resolve(flags: Flags | None = None, environ: Mapping[str, str] | None = None
     flags = flags or Flags()
     environ = os.environ if environ is None else environ
     config_dir = _config_dir(environ)
-    profile_name = flags.profile or environ.get("PFA_PROFILE") or None
+    profile_name = flags.profile or environment_text(environ, "PFA_PROFILE") or None
     profile = _profile(config_dir / "config.toml", profile_name)
     lookup = _Lookup(environ, profile, profile_name or "default")
     token, token_source = _token(flags, environ, profile, config_dir)
@@ -111,7 +133,7 @@ def resolve(flags: Flags | None = None, environ: Mapping[str, str] | None = None
         database_url=lookup.first(
             "database_url", flags.database_url, ("PFA_DATABASE_URL", "DATABASE_URL")
         ),
-        embedded_dir=default_root(environ),
+        embedded_by={name: environ[name] for name in DIRECTORY_VARIABLES if name in environ},
         config_dir=config_dir,
         token=token,
         token_source=token_source,
@@ -140,14 +162,22 @@ class _Lookup:
         if flag:
             return self._from(key, flag, "flag")
         for variable in variables:
-            if self.environ.get(variable):
-                return self._from(key, self.environ[variable], variable)
+            if found := environment_text(self.environ, variable):
+                return self._from(key, found, variable)
         value = self.profile.get(key)
         return self._from(key, value, f"profile {self.name}") if value else None
 
     def _from(self, key: str, value: str, origin: str) -> str:
         self.origin[key] = origin
         return value
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether a file exists; not one in a folder that this user cannot enter."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def _path(text: str) -> Path:
@@ -162,7 +192,12 @@ def _config_dir(environ: Mapping[str, str]) -> Path:
     if configured and Path(configured).is_absolute():
         return Path(configured) / "pfa"
     home = environ.get("HOME")
-    return Path(home) / ".config" / "pfa" if home else user_config_path("pfa")
+    if home:
+        return Path(home) / ".config" / "pfa"
+    try:
+        return user_config_path("pfa")
+    except RuntimeError:
+        return HOMELESS / "pfa"
 
 
 def _profile(path: Path, name: str | None) -> Mapping[str, Any]:
@@ -207,6 +242,11 @@ def _read_config(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except FileNotFoundError:
         return {}
+    except PermissionError as error:
+        # The home of another user, which a change of user left in HOME: there is nothing of this user's.
+        if os.access(path.parent, os.X_OK):
+            raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
+        return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"{path} is not valid TOML: {error}") from error
     except OSError as error:
@@ -227,12 +267,12 @@ def _token(
     if named:
         beyond = OTHERS_OF_A_CREDENTIAL if _path(named) == credential else OTHERS
         return Secret(read_secret_file(_path(named), beyond=beyond)), named
-    if environ.get("PFA_TOKEN"):
-        return Secret(environ["PFA_TOKEN"].strip()), "PFA_TOKEN"
+    if inline := environment_text(environ, "PFA_TOKEN"):
+        return Secret(inline.strip()), "PFA_TOKEN"
     if credential and credential.exists():
         text = read_secret_file(credential, beyond=OTHERS_OF_A_CREDENTIAL)
         return Secret(text), CREDENTIAL
     stored = _path(profile.get("token_file") or str(config_dir / "token"))
-    if not stored.exists():
+    if not _is_there(stored):
         return None, ""
     return Secret(read_secret_file(stored)), str(stored)

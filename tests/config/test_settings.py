@@ -68,7 +68,7 @@ def test_without_anything_there_are_defaults(config):
         organization=None,
         profile=None,
         database_url=None,
-        embedded_dir=Path(config.environ["PFA_EMBEDDED_DIR"]),
+        embedded_by={"PFA_EMBEDDED_DIR": config.environ["PFA_EMBEDDED_DIR"]},
         config_dir=config.folder,
         token=None,
         token_source="",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from pfa_core.store.embedded.layout import data_directories
 class Account:
     """An OS user that a server runs as.
 
-    `switch`: it is another than the caller, who is root.
+    `name` is the uid where the user has no passwd entry, which only initdb needs; `switch`: it is another
+    than the caller, who is root.
     """
 
     name: str
@@ -38,52 +40,62 @@ def account(root: Path) -> Account:
     owner = present[0].stat().st_uid if present else None
     if os.geteuid() != 0:
         return _own_account(owner)
-    chosen = _service_entry(owner)
-    if chosen.pw_uid == 0:
+    chosen = _service_account(owner, present)
+    if chosen.uid == 0:
         raise ConfigInvalid(
             "PostgreSQL does not run as root",
             hint=f"give {present[0]} to another user (chown -R)"
             if present
             else "name another user in PFA_EMBEDDED_USER",
         )
-    return Account(chosen.pw_name, chosen.pw_uid, chosen.pw_gid, switch=True)
+    return chosen
 
 
 def _own_account(owner: int | None) -> Account:
-    own = passwd_entry(os.geteuid())
-    if owner is not None and owner != own.pw_uid:
+    own = os.geteuid()
+    if owner is not None and owner != own:
         raise ConfigInvalid(
             f"the embedded server's data belong to another user (uid {owner})",
             hint="name a directory of your own in PFA_EMBEDDED_DIR",
         )
-    return Account(own.pw_name, own.pw_uid, own.pw_gid, switch=False)
+    return _account_of(own, os.getegid(), switch=False)
 
 
-def _service_entry(owner: int | None) -> pwd.struct_passwd:
+def _account_of(uid: int, gid: int, *, switch: bool) -> Account:
+    """Make the account of a uid; `gid` is the group of one without a passwd entry."""
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return Account(str(uid), uid, gid, switch=switch)
+    return Account(entry.pw_name, uid, entry.pw_gid, switch=switch)
+
+
+def _service_account(owner: int | None, present: Sequence[Path]) -> Account:
     if owner is not None:
-        return passwd_entry(owner)
+        return _account_of(owner, present[0].stat().st_gid, switch=True)
     named = os.environ.get("PFA_EMBEDDED_USER")
     for name in [named] if named else ["pfa", "nobody"]:
         try:
-            return pwd.getpwnam(name)
+            entry = pwd.getpwnam(name)
         except KeyError:
             continue
+        return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, switch=True)
     raise ConfigInvalid(
         f"there is no OS user {named or 'pfa or nobody'} to run the embedded server",
         hint="useradd --system pfa",
     )
 
 
-def passwd_entry(uid: int) -> pwd.struct_passwd:
-    """Read the passwd entry of a user.
+def passwd_entry(uid: int, purpose: str) -> pwd.struct_passwd:
+    """Read the passwd entry of a user; `purpose` says what needs it, after "which" or "in which".
 
     Raises:
-        ConfigInvalid: It is missing; PostgreSQL refuses such a user.
+        ConfigInvalid: It is missing.
     """
     try:
         return pwd.getpwuid(uid)
     except KeyError as error:
         raise ConfigInvalid(
-            f"user id {uid} has no passwd entry, which PostgreSQL's initdb requires",
-            hint="add one, or name a server of your own in PFA_DATABASE_URL",
+            f"user id {uid} has no passwd entry, {purpose}",
+            hint="name a server of your own in PFA_DATABASE_URL, or add an entry to /etc/passwd",
         ) from error

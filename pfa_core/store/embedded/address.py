@@ -11,6 +11,8 @@ from pfa_core.errors import ConfigInvalid
 from pfa_core.store.embedded import layout
 from pfa_core.store.embedded.accounts import account, passwd_entry
 
+DIRECTORY_VARIABLES = ("PFA_EMBEDDED_DIR", "XDG_DATA_HOME")
+
 
 def default_root(environ: Mapping[str, str]) -> Path:
     """Return the embedded server's root where no setting names one.
@@ -19,8 +21,21 @@ def default_root(environ: Mapping[str, str]) -> Path:
     home is the passwd file's: cron and a login must find the same server.
 
     Raises:
-        ConfigInvalid: PFA_EMBEDDED_DIR is relative, or this user has no passwd entry.
+        ConfigInvalid: PFA_EMBEDDED_DIR is relative, this user has no passwd entry, or the path is not UTF-8.
     """
+    root = _default_root(environ)
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(root).decode("utf-8", "backslashreplace")
+        raise ConfigInvalid(
+            f"the embedded server's directory {shown} is not UTF-8",
+            hint="name another one in PFA_EMBEDDED_DIR",
+        ) from None
+    return root
+
+
+def _default_root(environ: Mapping[str, str]) -> Path:
     named = environ.get("PFA_EMBEDDED_DIR")
     if named:
         if not Path(named).is_absolute():
@@ -34,13 +49,15 @@ def default_root(environ: Mapping[str, str]) -> Path:
     xdg = Path(environ.get("XDG_DATA_HOME", ""))
     if xdg.is_absolute():
         return xdg / "pfa"
-    return Path(passwd_entry(os.geteuid()).pw_dir) / ".local" / "share" / "pfa"
+    entry = passwd_entry(os.geteuid(), "in which the embedded server's directory would be found")
+    return Path(entry.pw_dir) / ".local" / "share" / "pfa"
 
 
 def conninfo(root: Path, dbname: str = "pfa", *, user: str = "pfa") -> str:
     """Return the connection string of the server of `root`, without starting it.
 
-    It sets all parameters by which the caller's PG* variables could lead to another server.
+    It sets the parameters by which the caller's PG* variables would lead to another server most often;
+    `environment.hidden` keeps out all of them.
     """
     words = _address(root) | {
         "dbname": dbname,

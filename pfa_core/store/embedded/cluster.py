@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from pfa_core.errors import ConfigInvalid
-from pfa_core.store.embedded.accounts import Account
+from pfa_core.store.embedded.accounts import Account, passwd_entry
 from pfa_core.store.embedded.binaries import run, version
 from pfa_core.store.embedded.failures import failure
 from pfa_core.store.embedded.layout import Place, data_directories, major
@@ -49,7 +49,12 @@ def initialize(place: Place, data: Path, directory: Path, owner: Account) -> Non
     """Make a data directory under a temporary name.
 
     It is renamed when it is done, so that one named pgdata-NN is complete.
+
+    Raises:
+        ConfigInvalid: The name is taken by something else, initdb fails, or the user has no passwd entry.
+        IoFailure: The disk is full.
     """
+    passwd_entry(owner.uid, "which PostgreSQL's initdb requires")
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise ConfigInvalid(f"{data} is not a data directory", hint=f"move {data} away")
     _remove_leftovers(place.root)
