@@ -6,11 +6,12 @@ They are the mirror with the caller's own modifications, one row per record.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from pfa_core.authorization import require_order
-from pfa_core.errors import Fault, FaultCode, InvalidRequest, NotFound
+from pfa_core.errors import DatabaseUnavailable, Fault, FaultCode, InvalidRequest, NotFound
 from pfa_core.masking import SHOWN_FIELDS, Mask
 from pfa_core.model.delta import merge
 from pfa_core.model.merged import MergedRecord, RecordDetail, RecordPage
@@ -71,13 +72,20 @@ def list_records(tx: Tx, query: Query, *, page: int = 1, page_size: int = 100) -
 def stream_records(
     db: Database, principal: Principal, query: Query, *, limit: int | None = None
 ) -> Iterator[MergedRecord]:
-    """Yield every matching record in order, in constant memory and from one snapshot."""
+    """Yield every matching record in order, in constant memory and from one snapshot.
+
+    Raises:
+        DatabaseUnavailable: The connection broke, or the server ended the transaction; the message has the
+            number of records before that.
+    """
     _require_limit(limit)
-    with snapshot(db, principal, Operation.STREAM_RECORDS) as tx:
+    count = _Count()
+    with _counted(count), snapshot(db, principal, Operation.STREAM_RECORDS) as tx:
         _require_order(tx, query)
         with closing(store.stream(tx.conn, principal, query, limit=limit)) as rows:
             for row in rows:
                 yield _record(tx, row)
+                count.records += 1
 
 
 def export_jsonl(
@@ -97,9 +105,14 @@ def export_jsonl(
     Args:
         write: Takes UTF-8 bytes, some whole lines at a time.
         masked: Called once, before anything is written, when money is null in the lines.
+
+    Raises:
+        DatabaseUnavailable: The connection broke, or the server ended the transaction; the message has the
+            number of lines before that.
     """
     _require_limit(limit)
-    with snapshot(db, principal, Operation.EXPORT_JSONL) as tx:
+    count = _Count()
+    with _counted(count), snapshot(db, principal, Operation.EXPORT_JSONL) as tx:
         _require_order(tx, query)
         if tx.mask.hides and masked:
             masked()
@@ -108,21 +121,43 @@ def export_jsonl(
         # rollback of a failed export would wait for ever.
         lines = store.elements(tx.conn, principal, query, limit=limit, shown=shown)
         with closing(lines):
-            return _write(lines, write)
+            _write(lines, write, count)
+    return count.records
 
 
-def _write(lines: Iterable[str], write: Callable[[bytes], object]) -> int:
-    """Write the lines in blocks; return their number."""
-    written, size = 0, 0
+@dataclass(slots=True)
+class _Count:
+    """The number of records that were handed on."""
+
+    records: int = 0
+
+
+@contextmanager
+def _counted(count: _Count) -> Iterator[None]:
+    """Say in the error of a stream that breaks off how far it came."""
+    try:
+        yield
+    except DatabaseUnavailable as error:
+        if count.records:
+            end = "1 record" if count.records == 1 else f"{count.records:,} records"
+            error.message = f"{error.message}; the output ends after {end}, the rest is missing"
+            error.args = (error.message,)
+        raise
+
+
+def _write(lines: Iterable[str], write: Callable[[bytes], object], count: _Count) -> None:
+    """Write the lines in blocks and count them."""
+    size = 0
     waiting: list[str] = []
     for line in lines:
         waiting.append(line)
         size += len(line)
         if size >= EXPORT_BLOCK:
             write(_block(waiting))
-            written, waiting, size = written + len(waiting), [], 0
+            count.records += len(waiting)
+            waiting, size = [], 0
     write(_block(waiting))
-    return written + len(waiting)
+    count.records += len(waiting)
 
 
 def _block(lines: Sequence[str]) -> bytes:

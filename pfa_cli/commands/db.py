@@ -140,7 +140,7 @@ def psql(
     """Run psql on the database."""
     program = str(core.psql_program(call.settings))
     address, password = core.psql_address(call.settings)
-    environment = dict(os.environ) | ({"PGPASSWORD": password} if password else {})
+    environment = core.psql_environment(call.settings, password)
     streams.flush()
     sys.stderr.flush()
     try:

@@ -118,7 +118,7 @@ def _database(call: Invocation) -> Finding:
         return Finding("database", "ok", f"PostgreSQL {status.server_version}, {status.address}")
     if settings.database_url is None:
         return _started(call, settings)
-    cure = "check the server and PFA_DATABASE_URL"
+    cure = f"check the server and {settings.database_source}"
     return Finding("database", "problem", status.problem or "does not answer", cure, 69)
 
 

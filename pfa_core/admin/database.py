@@ -30,7 +30,11 @@ def open_database(settings: Settings, *, require_schema: bool = True) -> Databas
     The embedded server is started and migrated on demand; another server never: there a missing or old
     schema is SchemaOutdated.
     """
-    return Database(settings.database_url, settings.embedded_dir, require_schema=require_schema)
+    if settings.database_url is None:
+        return Database(None, settings.embedded_dir, require_schema=require_schema)
+    return Database(
+        settings.database_url, require_schema=require_schema, named_by=settings.database_source
+    )
 
 
 def upgrade(settings: Settings, *, dry_run: bool = False) -> UpgradeReport:

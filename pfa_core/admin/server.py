@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +16,7 @@ from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid, PfaError
 from pfa_core.store import migrations
 from pfa_core.store.connection import safe_address, split_password
-from pfa_core.store.embedded import server
+from pfa_core.store.embedded import environment, server
 
 
 class DatabaseKind(StrEnum):
@@ -99,7 +100,7 @@ def database_url(settings: Settings) -> str:
 
 def psql_address(settings: Settings) -> tuple[str, str]:
     """Return the address for psql without its password, and the password ('': none)."""
-    return split_password(database_url(settings))
+    return split_password(database_url(settings), settings.database_source)
 
 
 def psql_program(settings: Settings) -> Path:
@@ -108,6 +109,20 @@ def psql_program(settings: Settings) -> Path:
     if settings.database_url is not None and found:
         return Path(found)
     return server.program("psql")
+
+
+def psql_environment(settings: Settings, password: str) -> dict[str, str]:
+    """Make the environment for psql.
+
+    The caller's PG* variables are for a server of their own; none reaches the embedded one.
+    """
+    embedded = settings.database_url is None
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not (embedded and name.startswith(environment.ALL))
+    }
+    return kept | ({"PGPASSWORD": password} if password else {})
 
 
 def _facts(conn: Connection[Any]) -> tuple[str, int | None, int]:

@@ -13,68 +13,126 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from pfa_core import exact_json
 from pfa_core.errors import ConfigInvalid
 from pfa_core.store.adapters import TextsDumper
-from pfa_core.store.errors import NO_ADDRESS
+from pfa_core.store.embedded import environment
+from pfa_core.store.errors import NO_ADDRESS, not_connected
 
 # psycopg's warning when it is interrupted stays off stderr; a program's own handlers still get it.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 _SHOWN_WORDS = ("host", "hostaddr", "port", "dbname", "user", "service", "sslmode")
-# A page of ten thousand records is sorted in memory, not on disk.
-_SESSION = "-c timezone=UTC -c jit=off -c datestyle=ISO -c statement_timeout=0 -c work_mem=32MB"
+_SCHEMES = ("postgresql://", "postgres://")
+# libpq sends these three to the server as settings; the other variables are about the connection.
+_SETTING_VARIABLES = ("PGDATESTYLE", "PGTZ", "PGGEQO")
 
 
-def open_connection(conninfo: str) -> Connection[Any]:
-    """Open a connection in autocommit mode, with exact JSON numbers.
+def open_connection(conninfo: str, source: str) -> Connection[Any]:
+    """Open a connection to a server of the user's own, in autocommit mode, with exact JSON numbers.
+
+    The caller's PG* variables supply what the address leaves open, but no setting of the session.
+
+    Args:
+        source: What named the address, for messages.
 
     Raises:
-        ConfigInvalid: The address is not valid.
+        ConfigInvalid: The address is not valid, or the server refuses its user, password or database.
+        DatabaseUnavailable: There is no connection.
     """
+    words = _words(conninfo, source)
     try:
-        # A password with an unescaped @: libpq would take the rest of it for the host, and show it.
-        if "@" in str(conninfo_to_dict(conninfo).get("host") or ""):
-            raise UnicodeError
-        conn = _connect(conninfo)
-    except (psycopg.ProgrammingError, UnicodeError):
-        # Without a cause, even for debugging: the driver's text quotes the address with its password.
-        raise ConfigInvalid(NO_ADDRESS, hint="see PFA_DATABASE_URL") from None
+        with environment.hidden(_SETTING_VARIABLES):
+            # Given, if empty, it keeps out PGOPTIONS.
+            return _open(conninfo, options=str(words.get("options") or ""))
+    except psycopg.ProgrammingError:
+        raise _invalid(source) from None
+    except psycopg.OperationalError as error:
+        # What a URL with a password has for its host may be the rest of the password.
+        secret = conninfo.startswith(_SCHEMES) and "password" in words
+        hosts = str(words.get("host") or "").split(",") if secret else ()
+        translation = not_connected(error, source, hosts)
+        # As a cause the driver's text would quote the address in a trace.
+        quoted = secret or translation.message == NO_ADDRESS
+        raise translation from (None if quoted else error)
+
+
+def open_embedded(conninfo: str) -> Connection[Any]:
+    """Open such a connection to the embedded server, which none of the caller's PG* variables reaches."""
+    with environment.hidden():
+        return _open(conninfo, options="")
+
+
+def _open(conninfo: str, *, options: str) -> Connection[Any]:
+    conn = psycopg.connect(
+        conninfo,
+        autocommit=True,
+        connect_timeout=10,
+        application_name="pfa",
+        options=options,
+        client_encoding="utf-8",
+    )
     set_json_loads(exact_json.loads, conn)
     set_json_dumps(exact_json.dumps, conn)
     conn.adapters.register_dumper(list, TextsDumper)
     return conn
 
 
-def _connect(conninfo: str) -> Connection[Any]:
-    return psycopg.connect(
-        conninfo,
-        autocommit=True,
-        connect_timeout=10,
-        application_name="pfa",
-        options=_SESSION,
-        client_encoding="utf-8",
-    )
+def _words(conninfo: str, source: str) -> dict[str, Any]:
+    """Parse an address.
+
+    Raises:
+        ConfigInvalid: It is not valid. There is no cause, even for debugging: the driver's text quotes the
+            address with its password.
+    """
+    try:
+        words = conninfo_to_dict(conninfo)
+    except (psycopg.ProgrammingError, UnicodeError):
+        raise _invalid(source) from None
+    if _is_cut(conninfo, words):
+        raise ConfigInvalid(
+            f"{NO_ADDRESS}: its password holds an @ or a / as it is",
+            hint=f"see {source}: in a URL %40 is written for @, %2F for /",
+        )
+    return words
+
+
+def _is_cut(conninfo: str, words: dict[str, Any]) -> bool:
+    """Return whether a password with an unescaped @ or / was cut.
+
+    libpq would take the rest of it for host and database, and show it.
+    """
+    if "@" in str(words.get("host") or "")[1:]:
+        return True
+    if not conninfo.startswith(_SCHEMES):
+        return False
+    before_query = conninfo.partition("://")[2].partition("?")[0]
+    account, slash, path = before_query.partition("/")
+    return "@" in path if slash else account.count("@") > 1
+
+
+def _invalid(source: str) -> ConfigInvalid:
+    return ConfigInvalid(NO_ADDRESS, hint=f"see {source}")
 
 
 def safe_address(conninfo: str) -> str:
     """Write a connection string or URL as `key=value` words without secrets."""
     try:
-        words = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
+        words = _words(conninfo, "")
+    except ConfigInvalid:
         return "not a valid address"
     port = str(words.get("port") or "0").replace(",", "")
-    if not port.isdigit() or "@" in str(words.get("host") or ""):
+    if not port.isdigit():
         return "not a valid address"
     shown = {key: str(words[key]) for key in _SHOWN_WORDS if key in words}
     return make_conninfo("", **shown)
 
 
-def split_password(conninfo: str) -> tuple[str, str]:
+def split_password(conninfo: str, source: str) -> tuple[str, str]:
     """Split an address from its password.
 
     The reason is that a program's arguments are visible to all users.
+
+    Raises:
+        ConfigInvalid: The address is not valid.
     """
-    try:
-        words = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
-    except psycopg.ProgrammingError:
-        raise ConfigInvalid(NO_ADDRESS, hint="see PFA_DATABASE_URL") from None
+    words = {key: str(value) for key, value in _words(conninfo, source).items()}
     password = words.pop("password", "")
     words.pop("sslpassword", None)
     return (make_conninfo("", **words), password) if password else (conninfo, "")

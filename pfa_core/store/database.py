@@ -19,7 +19,7 @@ from pfa_core.errors import Internal, InvalidRequest, NotAllowed, PfaError
 from pfa_core.model.ids import Clock, NewId, new_id, utc_now
 from pfa_core.store import audit, migrations
 from pfa_core.store.audit_chain import linked
-from pfa_core.store.connection import open_connection
+from pfa_core.store.connection import open_connection, open_embedded
 from pfa_core.store.embedded import address
 from pfa_core.store.errors import TryAgain, commit_unknown, translated
 from pfa_core.store.rls import APP_ROLE
@@ -44,6 +44,7 @@ class Database:
     Args:
         conninfo: A libpq connection string or URL; None for the embedded server in `root`.
         root: The embedded server's directory.
+        named_by: What named the connection string, for messages.
         owner: Connect to the embedded server as its owner, to whom row-level security does not apply.
             On other servers the address names the role.
     """
@@ -54,6 +55,7 @@ class Database:
     new_id: NewId = new_id
     require_schema: bool = True
     owner: bool = False
+    named_by: str = "conninfo"
     _connection: Connection[Any] | None = field(default=None, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -202,7 +204,7 @@ class Database:
 
     def _connect(self) -> Connection[Any]:
         if self.conninfo is not None:
-            return self._checked(open_connection(self.conninfo))
+            return self._checked(open_connection(self.conninfo, self.named_by))
         if self.owner or not self.require_schema:
             return self._checked(self._connect_embedded())
         return self._connect_bound()
@@ -228,32 +230,32 @@ class Database:
             conn.close()
         with self._checked(self._connect_embedded()) as owner:
             migrations.allow_app_login(owner)
-        return self._open_bound()
+        return self._checked(self._open_bound())
 
     def _open_bound(self) -> Connection[Any]:
         if self.root is None:
             raise Internal(_NO_TARGET)
-        return open_connection(address.conninfo(self.root, user=APP_ROLE))
+        return open_embedded(address.conninfo(self.root, user=APP_ROLE))
 
     def _connect_embedded(self) -> Connection[Any]:
         if self.root is None:
             raise Internal(_NO_TARGET)
         try:
-            return open_connection(address.conninfo(self.root))
+            return open_embedded(address.conninfo(self.root))
         except psycopg.OperationalError:
             # Only a server that is not running needs what starts one: most commands find it up.
             from pfa_core.store.embedded import server
 
-            return open_connection(server.ensure(self.root))
+            return open_embedded(server.ensure(self.root))
 
     def _check_schema(self, conn: Connection[Any]) -> None:
-        """Require the program's own schema.
+        """Require the program's own schema; the question for it also sets the session's settings.
 
         Only the embedded server is upgraded without being asked.
         """
+        version = migrations.schema_version(conn)
         if not self.require_schema:
             return
-        version = migrations.schema_version(conn)
         if self.conninfo is None and version != migrations.program_version():
             version = migrations.upgrade(conn).after
         migrations.require_current(version)

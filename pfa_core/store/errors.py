@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -13,6 +13,8 @@ from pfa_core.errors import (
     DatabaseUnavailable,
     Forbidden,
     Internal,
+    InvalidData,
+    InvalidRequest,
     InvalidToken,
     IoFailure,
     PfaError,
@@ -26,7 +28,9 @@ _REFUSALS = (
     "does not exist",
     "pg_hba.conf",
 )
-_BAD_WORD = re.compile(r"invalid (\w+ )?(value|port)")
+# The second is what the resolver says of a port that is not a number.
+_BAD_WORD = re.compile(r"invalid (\w+ )?(value|port)|Servname not supported")
+_NAMELESS = "local user with ID"
 NO_ADDRESS = "the database address is not valid"
 _SERIALIZATION = ("40001", "40P01")
 
@@ -39,14 +43,17 @@ class TryAgain(DatabaseUnavailable):
 def translated() -> Iterator[None]:
     """Raise psycopg's errors as this package's.
 
-    Their texts are left out, since they may show data or SQL.
+    Their texts are left out, since they may show data or SQL. A text that psycopg cannot send was given by
+    the caller.
     """
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(
+            "a text holds half a surrogate pair, which is not a character"
+        ) from error
     except psycopg.Error as error:
-        translation = translate(error)
-        # libpq quotes an invalid address, password included, so it must not be the cause.
-        raise translation from (None if translation.message == NO_ADDRESS else error)
+        raise translate(error) from error
 
 
 def translate(error: psycopg.Error) -> PfaError:
@@ -61,15 +68,41 @@ def translate(error: psycopg.Error) -> PfaError:
             return make(error)
     if isinstance(error, psycopg.OperationalError) and not state:
         return _lost(error)
+    if isinstance(error, psycopg.DataError) and not state and "NUL" in str(error):
+        return InvalidRequest("a text holds a NUL character, which cannot be stored")
     return Internal(f"the database refused a statement ({state or type(error).__name__})")
+
+
+def not_connected(
+    error: psycopg.OperationalError, source: str, secret_hosts: Sequence[str] = ()
+) -> PfaError:
+    """Translate a connection that failed.
+
+    Args:
+        source: What named the address.
+        secret_hosts: Hosts that may be a part of a password; they are left out.
+    """
+    if _NAMELESS in str(error):
+        return ConfigInvalid(
+            "the database address names no user, and this user id has no name of its own",
+            hint=f"name one in {source}: postgresql://USER@…",
+        )
+    if any(words in str(error) for words in _REFUSALS):
+        refusal = _connection_refused(error)
+        return ConfigInvalid(refusal.message, hint=f"see {source}")
+    if _BAD_WORD.search(str(error)):
+        return ConfigInvalid(NO_ADDRESS, hint=f"see {source}")
+    translation = translate(error)
+    for host in filter(None, secret_hosts):
+        shown = re.sub(rf"""['"]{re.escape(host)}['"]""", "…", translation.message)
+        translation = type(translation)(shown, hint=translation.hint)
+    return translation
 
 
 def _lost(error: psycopg.Error) -> PfaError:
     text = str(error) if not error.sqlstate else ""
     if any(words in text for words in _REFUSALS):
         return _connection_refused(error)
-    if _BAD_WORD.search(text):
-        return ConfigInvalid(NO_ADDRESS, hint="see PFA_DATABASE_URL")
     reason = _reason(text) if text else "the connection broke"
     return TryAgain(f"the database is not available: {reason}", hint="type: pfa doctor")
 
@@ -126,6 +159,28 @@ def _cancelled(_: psycopg.Error) -> PfaError:
     )
 
 
+def _timed_out(error: psycopg.Error) -> PfaError:
+    limit = {
+        "25P03": "idle_in_transaction_session_timeout",
+        "25P04": "transaction_timeout",
+    }[error.sqlstate or ""]
+    return DatabaseUnavailable(
+        f"the database ended a transaction by its time limit ({limit})",
+        hint="repeat the command; where input or reader is slow, go through a file",
+    )
+
+
+def _idled(_: psycopg.Error) -> PfaError:
+    return TryAgain("the database ended an idle session (idle_session_timeout)")
+
+
+def _unstorable(_: psycopg.Error) -> PfaError:
+    return InvalidData(
+        "a text holds a character that the database cannot store",
+        hint="remove NUL characters; the encoding of the database must be UTF8",
+    )
+
+
 def _busy(_: psycopg.Error) -> PfaError:
     return DatabaseUnavailable("the database has no free connection; try again later")
 
@@ -148,6 +203,11 @@ _BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
     "PFA": _bad_token,
     "55P03": _cancelled,
     "57014": _cancelled,
+    "25P03": _timed_out,
+    "25P04": _timed_out,
+    "57P05": _idled,
+    "22021": _unstorable,
+    "22P05": _unstorable,
     "08": _lost,
     "57P": _lost,
     "28": _connection_refused,

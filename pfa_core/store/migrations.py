@@ -12,7 +12,7 @@ from psycopg import Connection, Rollback, errors
 
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid, SchemaOutdated
-from pfa_core.store import prerelease
+from pfa_core.store import prerelease, session
 
 # Any number that no other program locks in the same database.
 _LOCK = 7_245_001
@@ -38,9 +38,10 @@ def program_version() -> int:
 def schema_version(conn: Connection) -> int | None:
     """Return the number of the newest migration applied.
 
-    None: no schema; 0: from before the release.
+    None: no schema; 0: from before the release. As the first question to a new connection it sets the
+    session's settings too.
     """
-    row = conn.execute(_SQL["has_migrations"]).fetchone()
+    row = session.settle(conn, _SQL["has_migrations"])
     if not row or not row[0]:
         return None
     newest = conn.execute(_SQL["newest"]).fetchone()

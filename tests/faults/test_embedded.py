@@ -14,8 +14,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import pq
 
+from pfa_core.admin.server import psql_environment
+from pfa_core.config.settings import resolve
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure
+from pfa_core.store.database import Database
 from pfa_core.store.embedded import accounts, binaries, layout, logs, process, server
 from tests.server import reachable_directory
 
@@ -41,6 +45,18 @@ try:
     server.ensure(Path(sys.argv[1]))
 except PfaError as error:
     sys.exit(f"{error.code}: {error.message} | {error.hint}")
+"""
+
+
+USE = """
+import sys
+from pathlib import Path
+from pfa_core.store.database import Database
+with Database(None, Path(sys.argv[1])) as db:
+    said = db.read(lambda conn: conn.execute(
+        "SELECT concat_ws(' ', current_setting('datestyle'), current_setting('timezone'),"
+        " current_database(), (SELECT rolname FROM pg_roles WHERE oid = 10))").fetchone()[0])
+print(said, file=sys.stderr)
 """
 
 
@@ -97,9 +113,11 @@ def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.002)
 
 
-def client(root: Path, uid: int | None = None, **options) -> subprocess.Popen[str]:
+def client(
+    root: Path, uid: int | None = None, *, script: str = ENSURE, **options
+) -> subprocess.Popen[str]:
     """Another process, perhaps another user's, that makes sure of the server."""
-    argv = [sys.executable, "-c", ENSURE, str(root)] + ([] if uid is None else [str(uid)])
+    argv = [sys.executable, "-c", script, str(root)] + ([] if uid is None else [str(uid)])
     return subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -132,6 +150,19 @@ def made() -> Iterator[Path]:
         server.ensure(base / "pfa")
         write_row(base / "pfa")
         server.stop(base / "pfa")
+        yield base / "pfa"
+    finally:
+        end_all(base)
+        shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Path]:
+    """A root whose server runs, with a schema; for tests that only connect."""
+    base = reachable_directory("pfa-embedded-")
+    try:
+        with Database(None, base / "pfa") as db:
+            db.read(lambda _: None)
         yield base / "pfa"
     finally:
         end_all(base)
@@ -217,6 +248,83 @@ def test_the_callers_locale_and_postgresql_settings_do_not_matter(root):
         "PGTARGETSESSIONATTRS": "standby",
     }
     assert outcome(client(root, env=os.environ | bent)) == (0, "")
+
+
+# Every variable that this libpq knows, and what it reads beside its parameters.
+PG_VARIABLES = {
+    option.envvar.decode() for option in pq.Conninfo.get_defaults() if option.envvar
+} | {
+    "PGSERVICEFILE",
+    "PGSYSCONFDIR",
+    "PGLOCALEDIR",
+    "PGDATESTYLE",
+    "PGTZ",
+    "PGGEQO",
+    "PGDATA",
+    "PGREALM",
+    "PGREQUIRESSL",
+    "PGSOMETHINGNEW",
+}
+# Values that would change a connection which takes the variable; any other is nonsense to libpq.
+BENT = {
+    "PGSSLROOTCERT": "system",
+    "PGREQUIREAUTH": "scram-sha-256",
+    "PGSSLNEGOTIATION": "direct",
+    "PGDATESTYLE": "German",
+    "PGTZ": "America/New_York",
+    "PGHOSTADDR": "127.0.0.1",
+    "PGTARGETSESSIONATTRS": "standby",
+    "PGOPTIONS": "-c datestyle=German",
+    "PGREQUIREPEER": "no-such-user",
+}
+
+
+def use(root: Path, environ: dict[str, str]) -> tuple[int, str]:
+    """What a client says that makes sure of the server and asks it, in another process."""
+    return outcome(client(root, env=os.environ | environ, script=USE))
+
+
+@pytest.mark.parametrize("variable", sorted(PG_VARIABLES))
+@pytest.mark.parametrize("owner", [False, True], ids=["bound", "owner"])
+def test_no_postgresql_variable_reaches_a_running_server_s_clients(
+    running, monkeypatch, variable, owner
+):
+    for value in {BENT.get(variable, "nonsense"), "nonsense"}:
+        monkeypatch.setenv(variable, value)
+        with Database(None, running, owner=owner) as db:
+            dates = db.read(lambda conn: conn.execute("SHOW datestyle").fetchone()[0])
+        assert dates == "ISO, MDY"
+        assert server.status(running).running
+        server.ensure(running)
+
+
+def test_no_postgresql_variable_reaches_the_start(root, tmp_path):
+    service = tmp_path / "service.conf"
+    service.write_text("[elsewhere]\nhost=/nowhere\n")
+    bent = dict.fromkeys(PG_VARIABLES, "nonsense") | BENT
+    bent |= {"PGSERVICE": "elsewhere", "PGSERVICEFILE": str(service)}
+    began = time.monotonic()
+    assert use(root, bent | {"PFA_TOKEN": "a secret"}) == (0, "ISO, MDY UTC pfa pfa\n")
+    assert time.monotonic() - began < 30
+    environment = Path(f"/proc/{running_pid(root)}/environ").read_bytes()
+    assert not [word for word in environment.split(b"\0") if word.startswith((b"PG", b"PFA_"))]
+
+
+def test_the_variables_are_back_after_a_connection(running, monkeypatch):
+    monkeypatch.setenv("PGSERVICE", "elsewhere")
+    with Database(None, running) as db:
+        db.administer(lambda _: None)
+    assert os.environ["PGSERVICE"] == "elsewhere"
+
+
+def test_psql_gets_no_postgresql_variable_for_the_embedded_server(monkeypatch):
+    for name in PG_VARIABLES:
+        monkeypatch.setenv(name, "nonsense")
+    kept = psql_environment(resolve(environ={"PFA_EMBEDDED_DIR": "/x"}), "")
+    assert not [name for name in kept if name.startswith("PG")]
+    own = psql_environment(resolve(environ={"PFA_DATABASE_URL": "postgresql:///d"}), "p")
+    assert own["PGSSLMODE"] == "nonsense"
+    assert own["PGPASSWORD"] == "p"
 
 
 def test_the_address_serves_psql(root):

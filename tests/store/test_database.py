@@ -18,6 +18,7 @@ from pfa_core.errors import (
     ConfigInvalid,
     DatabaseUnavailable,
     Internal,
+    InvalidData,
     InvalidRequest,
     IoFailure,
     NotFound,
@@ -89,6 +90,12 @@ SQLSTATES = [
     ("23514", Internal),
     ("XX000", Internal),
     ("P0001", Internal),
+    ("25P03", DatabaseUnavailable),
+    ("25P04", DatabaseUnavailable),
+    ("57014", DatabaseUnavailable),
+    ("57P05", DatabaseUnavailable),
+    ("22021", InvalidData),
+    ("22P05", InvalidData),
 ]
 
 
@@ -158,6 +165,51 @@ def test_an_address_without_a_server_and_one_that_refuses_the_user_differ(
 def test_an_address_that_is_none_is_a_configuration_fault(address):
     with Database(address) as db, pytest.raises(ConfigInvalid):
         db.read(lambda conn: None)
+
+
+# Each password holds what a URL has to escape; libpq takes the rest of it for host, port or database.
+CUT = [
+    "postgresql://u:gro@sSECRET@127.0.0.1:1/pfa",
+    "postgresql://u:gro@sSECRET/x@127.0.0.1:1/pfa",
+    "postgresql://u:gro/sSECRET@127.0.0.1:1/pfa",
+    "postgresql://u:1/sSECRET@127.0.0.1:1/pfa",
+    "postgres://u:gro@sSECRET@127.0.0.1:1/pfa?sslmode=disable",
+    "postgresql://u:gro?sSECRET@@127.0.0.1:1/pfa",
+    "host=127.0.0.1 port=1 password=gro sSECRET",
+    "postgresql://u:gro@sSECRET/x",
+    "postgresql://u:gro@sSECRET:1/x",
+    "postgresql://u:gro@sSECRET",
+    "postgresql://u:gro@sSECRET,tSECRET/x",
+    "postgresql://u:gro%zzsSECRET@127.0.0.1:1/pfa",
+]
+
+
+@pytest.mark.parametrize("address", CUT)
+def test_no_part_of_a_password_is_in_an_error(no_waiting, address):
+    with Database(address, named_by="DATABASE_URL") as db, pytest.raises(PfaError) as refused:
+        db.read(lambda conn: None)
+    assert isinstance(refused.value, ConfigInvalid | DatabaseUnavailable)
+    assert "SECRET" not in "".join(traceback.format_exception(refused.value)) + refused.value.hint
+    assert refused.value.hint
+
+
+def test_an_address_whose_password_is_escaped_is_taken(database_url, no_waiting):
+    words = conninfo_to_dict(database_url)
+    at = f"postgresql://{words['user']}:a%40b%2Fc@/{words['dbname']}?host={words['host']}"
+    with Database(f"{at}&application_name=me@home") as db:
+        assert db.read(lambda conn: value(conn, "SELECT 1")) == 1
+
+
+@pytest.mark.parametrize("source", ["DATABASE_URL", "PFA_DATABASE_URL", "--database-url"])
+@pytest.mark.parametrize(
+    "address", ["nonsense", "host=x port=nonsense", "postgresql://u:p@q@h/d", "no_such_database"]
+)
+def test_a_hint_names_what_named_the_address(database_url, no_waiting, source, address):
+    if address == "no_such_database":
+        address = psycopg.conninfo.make_conninfo(database_url, dbname=address)
+    with Database(address, named_by=source) as db, pytest.raises(ConfigInvalid) as refused:
+        db.read(lambda conn: None)
+    assert f"see {source}" in refused.value.hint
 
 
 def test_an_unknown_host_is_reported_as_such(no_waiting):
@@ -411,7 +463,7 @@ def test_a_database_that_is_gone_is_reported_after_a_few_attempts(database_url, 
     ],
 )
 def test_a_password_is_no_argument_of_a_program(address, expected):
-    without, password = split_password(address)
+    without, password = split_password(address, "PFA_DATABASE_URL")
     assert (conninfo_to_dict(without), password) == (conninfo_to_dict(expected[0]), expected[1])
     assert without == address or "p" not in conninfo_to_dict(without).values()
 

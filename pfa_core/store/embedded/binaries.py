@@ -88,9 +88,10 @@ def version(directory: Path) -> str:
 def environment() -> dict[str, str]:
     """Copy the environment without what would change PostgreSQL.
 
-    That is PG*, the locale and the time zone.
+    That is PG*, the locale and the time zone. Nor what it does not need: the variables of pfa hold secrets,
+    and the server's user can read its environment as long as it runs.
     """
-    removed = ("PG", "LC_", "LANG")
+    removed = ("PG", "LC_", "LANG", "PFA_", "DATABASE_URL")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
 

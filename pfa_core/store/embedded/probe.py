@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable
+from pfa_core.store.embedded import environment
 from pfa_core.store.embedded.address import conninfo
 from pfa_core.store.embedded.layout import Place
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 # A failed connect has no SQLSTATE; lc_messages = C keeps these texts.
 _BUSY = ("starting up", "shutting down", "not accepting connections", "recovery")
@@ -21,6 +26,14 @@ class Answer(Enum):
     SILENT = "no answer"
 
 
+def connect(place: Place) -> Connection[Any]:
+    """Connect to the server of a root in autocommit mode, whatever the caller's PG* variables say."""
+    import psycopg
+
+    with environment.hidden():
+        return psycopg.connect(conninfo(place.root, "postgres"), autocommit=True)
+
+
 def ask(place: Place) -> Answer:
     """Connect to the server of a root.
 
@@ -31,7 +44,7 @@ def ask(place: Place) -> Answer:
     import psycopg
 
     try:
-        with psycopg.connect(conninfo(place.root, "postgres")) as connection:
+        with connect(place) as connection:
             row = connection.execute("SHOW data_directory").fetchone()
     except psycopg.OperationalError as error:
         return _refusal(str(error))

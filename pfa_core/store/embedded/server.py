@@ -39,7 +39,7 @@ from pfa_core.store.embedded.failures import io_error, with_log
 from pfa_core.store.embedded.launch import start
 from pfa_core.store.embedded.layout import Place, data_directories, major
 from pfa_core.store.embedded.lock import locked
-from pfa_core.store.embedded.probe import Answer, ask
+from pfa_core.store.embedded.probe import Answer, ask, connect
 from pfa_core.store.embedded.process import is_alive, is_server_of, server_pid
 
 __all__ = [
@@ -169,7 +169,7 @@ def _running_version(place: Place) -> str:
     import psycopg
 
     try:
-        with psycopg.connect(conninfo(place.root, "postgres")) as connection:
+        with connect(place) as connection:
             shown = connection.info.parameter_status("server_version") or ""
     except psycopg.OperationalError:
         return ""
@@ -188,7 +188,7 @@ def _create_database(place: Place) -> None:
     import psycopg
 
     try:
-        with psycopg.connect(conninfo(place.root, "postgres"), autocommit=True) as connection:
+        with connect(place) as connection:
             found = connection.execute("SELECT FROM pg_database WHERE datname = 'pfa'")
             if found.rowcount == 0:
                 connection.execute("CREATE DATABASE pfa")

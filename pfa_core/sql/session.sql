@@ -1,0 +1,31 @@
+-- Settings of a session, whatever the environment, the role and the database set.
+
+-- name: settings
+-- search_path is not among them: a role's may name the schema that has pfa's tables.
+SET datestyle = 'ISO, MDY';
+SET intervalstyle = postgres;
+SET timezone = 'UTC';
+SET extra_float_digits = 1;
+SET bytea_output = hex;
+-- Off, a NULL in an array of texts would be the text NULL.
+SET array_nulls = on;
+SET standard_conforming_strings = on;
+SET transform_null_equals = off;
+-- Above 0, a search by index returns only some of what it finds.
+SET gin_fuzzy_search_limit = 0;
+-- Off, a statement that policies restrict fails.
+SET row_security = on;
+SET default_transaction_isolation = 'read committed';
+SET default_transaction_read_only = off;
+SET geqo = on;
+SET jit = off;
+-- A page of ten thousand records is sorted in memory, not on disk.
+SET work_mem = '32MB';
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+-- A reader of an export may be slow, and a pull waits for PEMS.
+SET idle_in_transaction_session_timeout = 0;
+SET idle_session_timeout = 0;
+
+-- name: settings_since_17
+SET transaction_timeout = 0;
