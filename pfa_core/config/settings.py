@@ -125,6 +125,7 @@ def resolve(flags: Flags | None = None, environ: Mapping[str, str] | None = None
     profile = _profile(config_dir / "config.toml", profile_name)
     lookup = _Lookup(environ, profile, profile_name or "default")
     token, token_source = _token(flags, environ, profile, config_dir)
+    secret = environment_text(environ, "PFA_JWT_SECRET")
     pems = profile.get("pems", {})
     field_map = environ.get("PFA_PEMS_FIELD_MAP") or pems.get("field_map")
     return Settings(
@@ -139,7 +140,7 @@ def resolve(flags: Flags | None = None, environ: Mapping[str, str] | None = None
         token_source=token_source,
         output=lookup.first("output", None, ()),
         pems_field_map=_path(field_map) if field_map else None,
-        jwt_secret=Secret(environ["PFA_JWT_SECRET"]) if environ.get("PFA_JWT_SECRET") else None,
+        jwt_secret=Secret(secret) if secret else None,
         origin=lookup.origin,
         values=profile,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -87,10 +88,13 @@ def sign(claims: Claims, ring: Keyring) -> str:
     return token
 
 
-def verify(token: str, ring: Keyring, now: datetime) -> Claims:
+def verify(token: str, ring: Keyring, now: datetime, source: str = "the input") -> Claims:
     """Verify a token: its signature by a key of the ring, its form, its lifetime.
 
     The database verifies every token by the same rules itself (`pfa_verify_token`).
+
+    Args:
+        source: Where the token comes from, for the message that more than the token is there.
 
     Raises:
         TokenExpired: It was valid once.
@@ -100,7 +104,7 @@ def verify(token: str, ring: Keyring, now: datetime) -> Claims:
         written, content, _ = token_format.split(token)
         header = token_format.read_header(written)
     except ValueError:
-        raise InvalidToken("the token is malformed", hint=_AGAIN) from None
+        raise _malformed_token(token, source) from None
     if header.get("alg") != ALGORITHM or header.get("typ", "JWT") != "JWT":
         raise InvalidToken("the token is signed with another algorithm than HS256", hint=_AGAIN)
     key = _signer(token, ring.at(now), header.get("kid"))
@@ -124,7 +128,28 @@ def present(settings: Settings, now: datetime) -> Claims:
             "not signed in: there is no token",
             hint="type: pfa init --org CODE, or pfa auth login FILE",
         )
-    return verify(settings.token.reveal(), keyring.load(settings), now)
+    return verify(settings.token.reveal(), keyring.load(settings), now, settings.token_source)
+
+
+# What copying adds to a token, each with how a message says it.
+_ADDED = (
+    (re.compile("\ufeff"), "begins with a byte order mark"),
+    (re.compile(r"(authorization:\s*)?bearer\b", re.IGNORECASE), 'begins with "Bearer"'),
+    (re.compile("""['"`\u2018-\u201f]"""), "is in quotes"),
+    (re.compile(r"\w+="), "begins with the name of a variable"),
+    (re.compile(r"(?=\S*\s)"), "holds a blank or a line end"),
+)
+
+
+def _malformed_token(token: str, source: str) -> InvalidToken:
+    for added, words in _ADDED:
+        if added.match(token):
+            return InvalidToken(
+                f"the token is malformed: {source} {words}",
+                hint="a token is three words of letters and digits with a point between them, and"
+                " nothing else",
+            )
+    return InvalidToken("the token is malformed", hint=_AGAIN)
 
 
 _AGAIN = "type: pfa init --org ORG; or an admin: pfa auth issue --user USER, then: pfa auth login"

@@ -127,6 +127,15 @@ def _parsed(text: str, source: str) -> Keyring:
 def _secret(text: str, source: str) -> Secret:
     if not text:
         raise ConfigInvalid(f"{source} is empty")
+    if text.startswith("\ufeff"):
+        raise ConfigInvalid(
+            f"{source} begins with a byte order mark", hint="save it as UTF-8 without one"
+        )
+    if "\r" in text or "\0" in text:
+        raise ConfigInvalid(
+            f"{source} holds a carriage return or a NUL, which would be a part of the key",
+            hint="save it with line ends of Unix",
+        )
     # Bytes of the environment that are not UTF-8 arrive as half surrogates.
     if text.startswith(_PUBLIC) or any("\ud800" <= character <= "\udfff" for character in text):
         raise ConfigInvalid(f"{source} does not hold a secret text that can sign")
