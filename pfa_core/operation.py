@@ -39,7 +39,7 @@ Body = Callable[Concatenate["Tx", P], Result]
 Public = Callable[Concatenate[Database, Principal, P], Result]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tx:
     """One authorized transaction of an operation.
 
@@ -200,7 +200,14 @@ def _authorized(
     own: bool = False,
 ) -> Tx:
     member = authorize(conn, principal, operation, writing=own)
-    return Tx(conn, db, principal, operation, member, mask_for(principal, member))
+    return Tx(
+        conn=conn,
+        db=db,
+        principal=principal,
+        operation=operation,
+        member=member,
+        mask=mask_for(principal, member),
+    )
 
 
 _FIRST: Mapping[str, str] = {"db": "Database", "principal": "Principal"}

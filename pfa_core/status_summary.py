@@ -10,13 +10,14 @@ from datetime import datetime
 
 from pfa_core.model.delta import three_way
 from pfa_core.model.modification import State
+from pfa_core.model.principal import Role
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import Run
 from pfa_core.operation import Tx, reads
 from pfa_core.store import mirror, modifications, runs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStatus:
     """One session's modifications in one state.
 
@@ -41,7 +42,7 @@ class StatusReport:
 
     organization_id: str
     user_id: str
-    role: str
+    role: Role
     record_count: int
     baseline_at: datetime | None
     sessions: list[SessionStatus]

@@ -26,7 +26,7 @@ from pfa_core.errors import (
 )
 from pfa_core.masking import mask_for
 from pfa_core.model.audit import Action
-from pfa_core.model.member import Member
+from pfa_core.model.member import Member, OrganizationStatus
 from pfa_core.model.principal import RIGHTS_OF, Principal, Role
 from pfa_core.model.rights import Operation, needed_for
 from pfa_core.operation import Tx
@@ -67,8 +67,8 @@ class Organization:
 
     organization_id: str
     name: str
-    status: str
-    role: str
+    status: OrganizationStatus
+    role: Role
     created_at: datetime
 
 
@@ -181,7 +181,7 @@ def _create(conn: Connection[Any], db: Database, user: str, code: str, name: str
     """Create the organization with the user as its admin; False where it exists."""
     if not members.add_organization(conn, code, name, db.clock()):
         return False
-    admin = Principal(user, code, RIGHTS_OF[Role.ADMIN], "")
+    admin = Principal(user_id=user, organization_id=code, rights=RIGHTS_OF[Role.ADMIN], token_id="")
     member = members.put_member(
         conn,
         code,

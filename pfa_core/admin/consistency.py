@@ -93,4 +93,6 @@ def _by_user(items: list[OverlayDrift]) -> dict[str, list[str]]:
 
 
 def _as(principal: Principal, user_id: str) -> Principal:
-    return Principal(user_id, principal.organization_id, frozenset(), "")
+    return Principal(
+        user_id=user_id, organization_id=principal.organization_id, rights=frozenset(), token_id=""
+    )

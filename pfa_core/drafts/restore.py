@@ -150,7 +150,7 @@ def _unknown_entries(entry_ids: Iterable[str], found: Sequence[DiscardedDraft]) 
     known = {item.entry_id for item in found}
     reason = "not a discard of yours, or older than another given entry of the same record"
     return [
-        Fault("", "", FaultCode.NOT_FOUND, reason, f"entry {entry_id}")
+        Fault("", "", FaultCode.NOT_FOUND, reason, position=f"entry {entry_id}")
         for entry_id in entry_ids
         if entry_id not in known
     ]

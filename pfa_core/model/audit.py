@@ -62,7 +62,7 @@ class Direction(StrEnum):
 ACTIONS: tuple[Action, ...] = tuple(Action)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
     """An entry as read back; where `masked`, money is None in it."""
 
@@ -79,7 +79,7 @@ class LogEntry:
     masked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
     """A choice of entries; None and () mean all. `since` is inclusive, `until` is not."""
 

@@ -6,7 +6,7 @@ They are the reading, the write and every kind of answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -27,7 +27,7 @@ class Reading:
     updated_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
     """A change to send.
 
@@ -93,5 +93,6 @@ class Failure:
     code: FaultCode
     message: str
     advice: RetryAdvice
+    _: KW_ONLY
     retry_after: float | None = None
     maybe_applied: bool = False

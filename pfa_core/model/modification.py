@@ -142,7 +142,7 @@ class ModificationView:
     modification_id: str
     pfa_id: str
     session_id: str
-    state: str
+    state: State
     version: int
     delta: Mapping[str, Any]
     base: Mapping[str, Any]

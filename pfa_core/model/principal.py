@@ -66,7 +66,7 @@ SERVICE_RIGHTS = frozenset(
 SERVICE_PREFIX = "service:"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """A verified identity acting for one organization.
 

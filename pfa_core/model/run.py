@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from pfa_core.model.audit import Direction
+
 
 class IfLocked(StrEnum):
     """What to do while another run holds the lease."""
@@ -29,7 +31,15 @@ class RunStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
+class RunKind(StrEnum):
+    """What a run asks for: everything, or what changed after a time."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"
+    SINCE = "since"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One execution of pull or push.
 
@@ -38,19 +48,19 @@ class Run:
     """
 
     run_id: str
-    direction: str
+    direction: Direction
     source: str
-    status: str
+    status: RunStatus
     user_id: str
     started_at: datetime
     finished_at: datetime | None
     counts: Mapping[str, int]
     message: str | None
-    kind: str = "full"
+    kind: RunKind = RunKind.FULL
     since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The outcome of one record in a run.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, LiteralString, NamedTuple
 
@@ -32,6 +32,8 @@ _FILTERS: dict[str, LiteralString] = {
     "until": "AND e.at < %(until)s",
     "actions": "AND e.action = ANY(%(actions)s)",
 }
+# The columns of `list` and of `following` after the number of the link.
+_COLUMNS = tuple(one.name for one in fields(LogEntry) if one.name != "masked")
 # How many denials of one user, and of all users, are recorded within the time: a client that is denied in a
 # loop must not fill the disk.
 _DENIALS, _ALL_DENIALS, _DENIALS_TIME = 100, 1000, timedelta(hours=1)
@@ -47,6 +49,7 @@ class Entry:
 
     entry_id: str
     pfa_id: str | None = None
+    _: KW_ONLY
     modification_id: str | None = None
     session_id: str | None = None
     run_id: str | None = None
@@ -180,7 +183,10 @@ def following(
     values |= {"number": after.number, "entry_id": after.entry_id, "limit": limit}
     with conn.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(statement, values).fetchall()
-    return [(Place(number, rest[0]), LogEntry(*rest)) for number, *rest in rows]
+    return [
+        (Place(number, rest[0]), LogEntry(**dict(zip(_COLUMNS, rest, strict=True))))
+        for number, *rest in rows
+    ]
 
 
 def _filtered(

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.errors import VersionConflict
+from pfa_core.model.decision import ConflictResolution, ConflictStatus
 from pfa_core.model.delta import FieldConflict
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
@@ -20,7 +21,7 @@ from pfa_core.store.adapters import typed_row
 _SQL = sql.statements("conflicts")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewConflict:
     """A conflict to open; each of `fields` is an object of field, base, mine and pems."""
 
@@ -43,8 +44,8 @@ class ConflictRow:
     pfa_id: str
     user_id: str
     fields: list[dict[str, Any]]
-    status: str
-    resolution: str | None
+    status: ConflictStatus
+    resolution: ConflictResolution | None
     settlement: dict[str, Any] | None
     created_at: datetime
     resolved_at: datetime | None
@@ -72,11 +73,11 @@ class Resolution:
     """
 
     conflict_id: str
-    resolution: str
+    resolution: ConflictResolution
     settlement: Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recommitment:
     """The rest of a modification, over the version that was read.
 
@@ -104,7 +105,7 @@ def find(
     conn: Connection[Any],
     principal: Principal,
     *,
-    status: str | None = None,
+    status: ConflictStatus | None = None,
     names: Sequence[str] | None = None,
     limit: int | None = None,
 ) -> list[ConflictRow]:

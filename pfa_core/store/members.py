@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import class_row
 
 from pfa_core import sql
-from pfa_core.model.member import Member, TokenMembership
-from pfa_core.model.principal import Principal
+from pfa_core.model.member import Member, OrganizationStatus, TokenMembership
+from pfa_core.model.principal import Principal, Role
 from pfa_core.store import rls
+from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("members")
 _TOKEN_MEMBERSHIP = _SQL["token_membership"].format(locking="")
@@ -26,13 +26,13 @@ class OrganizationRow:
 
     organization_id: str
     name: str
-    status: str
+    status: OrganizationStatus
     created_at: datetime
 
 
 def organization(conn: Connection[Any], organization_id: str) -> OrganizationRow | None:
     """Read the organization; None: unknown."""
-    with conn.cursor(row_factory=class_row(OrganizationRow)) as cursor:
+    with conn.cursor(row_factory=typed_row(OrganizationRow)) as cursor:
         return cursor.execute(_SQL["organization"], {"organization_id": organization_id}).fetchone()
 
 
@@ -69,7 +69,7 @@ def member(
     None: not a member. `lock` blocks the user's other writes.
     """
     values = {"organization_id": organization_id, "user_id": user_id}
-    with conn.cursor(row_factory=class_row(Member)) as cursor:
+    with conn.cursor(row_factory=typed_row(Member)) as cursor:
         return cursor.execute(_SQL["member_locked" if lock else "member"], values).fetchone()
 
 
@@ -91,12 +91,12 @@ def token_membership(
     }
     statement = _TOKEN_MEMBERSHIP_LOCKED if lock else _TOKEN_MEMBERSHIP
     row = conn.execute(statement, values).fetchone()
-    return TokenMembership(Member(*row[:-2]), *row[-2:]) if row else None
+    return TokenMembership.of(row) if row else None
 
 
 def members(conn: Connection[Any], organization_id: str) -> list[Member]:
     """List all members by user id."""
-    with conn.cursor(row_factory=class_row(Member)) as cursor:
+    with conn.cursor(row_factory=typed_row(Member)) as cursor:
         return cursor.execute(_SQL["members"], {"organization_id": organization_id}).fetchall()
 
 
@@ -105,7 +105,7 @@ def put_member(
     organization_id: str,
     user_id: str,
     *,
-    role: str,
+    role: Role,
     rights: Iterable[str],
     granted_by: str,
     at: datetime,
@@ -119,7 +119,7 @@ def put_member(
         "granted_by": granted_by,
         "at": at,
     }
-    with conn.cursor(row_factory=class_row(Member)) as cursor:
+    with conn.cursor(row_factory=typed_row(Member)) as cursor:
         row = cursor.execute(_SQL["put_member"], values).fetchone()
     assert row is not None  # noqa: S101 - an upsert returns its row
     return row
@@ -128,7 +128,7 @@ def put_member(
 def delete_member(conn: Connection[Any], organization_id: str, user_id: str) -> Member | None:
     """Delete a membership; None: not a member."""
     values = {"organization_id": organization_id, "user_id": user_id}
-    with conn.cursor(row_factory=class_row(Member)) as cursor:
+    with conn.cursor(row_factory=typed_row(Member)) as cursor:
         return cursor.execute(_SQL["delete_member"], values).fetchone()
 
 

@@ -51,7 +51,7 @@ class Mark(NamedTuple):
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewDraft:
     """A draft to insert."""
 
@@ -64,7 +64,7 @@ class NewDraft:
     change_reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DraftUpdate:
     """A draft's new content, over the version that was read."""
 

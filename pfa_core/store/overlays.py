@@ -121,4 +121,6 @@ def rebuild_overlays(
 
 
 def _owner(organization_id: str, user_id: str) -> Principal:
-    return Principal(user_id, organization_id, frozenset(), "")
+    return Principal(
+        user_id=user_id, organization_id=organization_id, rights=frozenset(), token_id=""
+    )

@@ -89,7 +89,7 @@ class DeadLetter:
     masked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
     """A failed send; `next_attempt_at` None: finally."""
 

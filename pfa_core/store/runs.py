@@ -12,13 +12,14 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
+from pfa_core.model.audit import Direction
 from pfa_core.model.run import Outcome, Run
-from pfa_core.store.adapters import plain
+from pfa_core.store.adapters import plain, typed_row
 
 _SQL = sql.statements("runs")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewOutcome:
     """The outcome of one record in a run; `number` is its position there."""
 
@@ -50,7 +51,7 @@ def progress(
 def mark_abandoned(
     conn: Connection[Any],
     organization_id: str,
-    direction: str,
+    direction: Direction,
     run_id: str,
     *,
     at: datetime,
@@ -89,14 +90,14 @@ def add_outcomes(
 
 def runs(conn: Connection[Any], organization_id: str, limit: int) -> list[Run]:
     """List runs, the latest first."""
-    with conn.cursor(row_factory=class_row(Run)) as cursor:
+    with conn.cursor(row_factory=typed_row(Run)) as cursor:
         values = {"organization_id": organization_id, "limit": limit}
         return cursor.execute(_SQL["list"], values).fetchall()
 
 
 def run(conn: Connection[Any], organization_id: str, run_id: str) -> Run | None:
     """Read a run; None: unknown."""
-    with conn.cursor(row_factory=class_row(Run)) as cursor:
+    with conn.cursor(row_factory=typed_row(Run)) as cursor:
         values = {"organization_id": organization_id, "run_id": run_id}
         return cursor.execute(_SQL["one"], values).fetchone()
 

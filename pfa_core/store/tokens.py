@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import class_row
 
 from pfa_core import sql
+from pfa_core.model.principal import Role
+from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("tokens")
+
+
+class TokenKind(StrEnum):
+    """Who holds a token: a person, or a service."""
+
+    USER = "user"
+    SERVICE = "service"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +34,8 @@ class TokenRow:
     organization_id: str
     token_id: str
     user_id: str
-    kind: str
-    role: str
+    kind: TokenKind
+    role: Role
     rights: list[str]
     narrowed: bool
     organizations: list[str]
@@ -47,7 +56,7 @@ def register(conn: Connection[Any], row: TokenRow) -> None:
 def token(conn: Connection[Any], organization_id: str, token_id: str) -> TokenRow | None:
     """Read a token of the organization; None: unknown."""
     values = {"organization_id": organization_id, "token_id": token_id}
-    with conn.cursor(row_factory=class_row(TokenRow)) as cursor:
+    with conn.cursor(row_factory=typed_row(TokenRow)) as cursor:
         return cursor.execute(_SQL["token"], values).fetchone()
 
 
@@ -66,7 +75,7 @@ def tokens(
         "active_at": active_at,
         "limit": limit,
     }
-    with conn.cursor(row_factory=class_row(TokenRow)) as cursor:
+    with conn.cursor(row_factory=typed_row(TokenRow)) as cursor:
         return cursor.execute(_SQL["tokens"], values).fetchall()
 
 
@@ -93,7 +102,7 @@ def revoke(
         "token_ids": None if token_ids is None else list(token_ids),
         "user_id": user_id,
     }
-    with conn.cursor(row_factory=class_row(TokenRow)) as cursor:
+    with conn.cursor(row_factory=typed_row(TokenRow)) as cursor:
         return cursor.execute(_SQL["revoke"], values).fetchall()
 
 

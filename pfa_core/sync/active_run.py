@@ -17,7 +17,7 @@ from pfa_core.masking import Mask
 from pfa_core.model.audit import Action, Direction
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
-from pfa_core.model.run import Run, RunStatus
+from pfa_core.model.run import Run, RunKind, RunStatus
 from pfa_core.store import audit, leases, runs
 from pfa_core.store.database import Database
 from pfa_core.sync.lease import Lease, Transact
@@ -39,7 +39,7 @@ class ActiveRun:
     direction: Direction
     run_id: str
     source: str
-    kind: str
+    kind: RunKind
     since: datetime | None
     started_at: datetime
     mask: Mask

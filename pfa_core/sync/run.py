@@ -18,7 +18,7 @@ from pfa_core.masking import Mask, mask_for
 from pfa_core.model.audit import Action, Direction
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
-from pfa_core.model.run import IfLocked, RunStatus
+from pfa_core.model.run import IfLocked, RunKind, RunStatus
 from pfa_core.store import leases, runs
 from pfa_core.store.database import Database
 from pfa_core.store.leases import Holder
@@ -36,7 +36,7 @@ def begin_dry_run(
     direction: Direction,
     *,
     source: str,
-    kind: str = "full",
+    kind: RunKind = RunKind.FULL,
 ) -> ActiveRun:
     """Begin a run without lease and history row: its transactions are rolled back.
 
@@ -62,7 +62,7 @@ def leased(
     direction: Direction,
     *,
     source: str,
-    kind: str = "full",
+    kind: RunKind = RunKind.FULL,
     since: datetime | None = None,
     if_locked: IfLocked = IfLocked.FAIL,
     stop: threading.Event | None = None,
@@ -115,7 +115,7 @@ class _Spec:
     operation: Operation
     direction: Direction
     source: str
-    kind: str
+    kind: RunKind
     since: datetime | None = None
 
 
@@ -187,7 +187,7 @@ def _record_failure(run: ActiveRun, error: BaseException) -> None:
 
     def work(conn: Connection[Any]) -> None:
         found = runs.run(conn, run.organization_id, run.run_id)
-        if found is None or found.status == RunStatus.RUNNING:
+        if found is None or found.status is RunStatus.RUNNING:
             run.end(conn, RunStatus.FAILED, found.counts if found else {}, message)
 
     with suppress(PfaError):

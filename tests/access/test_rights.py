@@ -328,9 +328,13 @@ def test_strangers_members_of_elsewhere_and_organizations_that_are_none_are_refu
 
     def check(name: str, right: Right, call: Call) -> None:
         for user in ("mallory", "eve"):
-            outsider = Principal(user, "ORG", frozenset(Right), "t")
+            outsider = Principal(
+                user_id=user, organization_id="ORG", rights=frozenset(Right), token_id="t"
+            )
             refused(shared, name, call, outsider, errors.Forbidden)
-        nowhere = Principal("ann", "null", frozenset(Right), "t")
+        nowhere = Principal(
+            user_id="ann", organization_id="null", rights=frozenset(Right), token_id="t"
+        )
         refused(shared, name, call, nowhere, errors.NotFound)
 
     assert offenders(shared, check) == []

@@ -75,7 +75,15 @@ def dispute(world: World, modification_id: str, at: datetime = AT) -> str:
         if data.get(name) not in (base.get(name), mine)
     ]
     conflict_id = str(new_id())
-    opened = [NewConflict(conflict_id, modification_id, pfa_id, user, fields)]
+    opened = [
+        NewConflict(
+            conflict_id=conflict_id,
+            modification_id=modification_id,
+            pfa_id=pfa_id,
+            user_id=user,
+            fields=fields,
+        )
+    ]
     world.owner.transact(lambda conn: conflicts.insert(conn, world.organization, opened, at))
     return conflict_id
 

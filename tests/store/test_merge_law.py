@@ -48,7 +48,15 @@ def stack(world: World, stacked: list[dict], *, last_is_draft: bool, baseline: d
         for number, delta in enumerate(stacked):
             at = START + timedelta(seconds=number)
             made = str(uuid7(at, number))
-            new = NewDraft(made, "P-1", f"s{number}", delta, {}, 1, None)
+            new = NewDraft(
+                modification_id=made,
+                pfa_id="P-1",
+                session_id=f"s{number}",
+                delta=delta,
+                base={},
+                base_version=1,
+                change_reason=None,
+            )
             modifications.insert_drafts(conn, ann, [new], at)
             if number < len(stacked) - 1 or not last_is_draft:
                 modifications.commit_drafts(conn, ann, [Commitment(made, delta, 1)], at)
@@ -211,7 +219,14 @@ def test_draft_updates_are_refused_over_a_version_that_is_gone(database_url):
     world = a_world(database_url, record("P-1"))
     ann = world.principal()
     saved = draft(world.db, ann, "P-1", monthlyRate=1)
-    stale = DraftUpdate(saved.modification_id, "s", {"monthlyRate": 2}, {}, None, 7)
+    stale = DraftUpdate(
+        modification_id=saved.modification_id,
+        session_id="s",
+        delta={"monthlyRate": 2},
+        base={},
+        change_reason=None,
+        version=7,
+    )
     with pytest.raises(VersionConflict):
         world.db.transact(lambda conn: modifications.update_drafts(conn, ann, [stale], START))
     assert world.merged()["P-1"]["monthlyRate"] == 1

@@ -37,7 +37,7 @@ class IssuedToken:
     token_id: str
     user_id: str
     organization_id: str
-    role: str
+    role: Role
     expires_at: datetime
 
     def __repr__(self) -> str:
@@ -151,7 +151,7 @@ def _new_member(tx: Tx, user_id: str, role: Role | None) -> Member:
 
 def _narrowed(member: Member, role: Role) -> jwt.Grant:
     held, full = frozenset(map(Right, member.rights)), jwt.full_grant(role)
-    if not full.rights <= RIGHTS_OF[Role(member.role)] | held:
+    if not full.rights <= RIGHTS_OF[member.role] | held:
         raise InvalidRequest(
             f"{member.user_id} is {member.role}: a token cannot hold more",
             hint=f"type first: pfa user grant {member.user_id} --role {role}",

@@ -24,7 +24,7 @@ from pfa_core.store import audit, members, signing_keys
 from pfa_core.store import tokens as register
 from pfa_core.store.database import Database
 from pfa_core.store.signing_keys import KeyRow, NewKey
-from pfa_core.store.tokens import TokenRow
+from pfa_core.store.tokens import TokenKind, TokenRow
 
 MAX_TTL = timedelta(days=366)
 
@@ -169,7 +169,7 @@ def carried(conn: Connection[Any], claims: jwt.Claims, organization_id: str) -> 
 
 def grant_of(member: Member) -> jwt.Grant:
     """Return what a token may hold of a member as they are now."""
-    return jwt.Grant(Role(member.role), frozenset(map(Right, member.rights)))
+    return jwt.Grant(member.role, frozenset(map(Right, member.rights)))
 
 
 def _row(claims: jwt.Claims, organization_id: str, order: Order) -> TokenRow:
@@ -178,7 +178,7 @@ def _row(claims: jwt.Claims, organization_id: str, order: Order) -> TokenRow:
         organization_id=organization_id,
         token_id=claims.token_id,
         user_id=claims.user_id,
-        kind="service" if grant.role is Role.SERVICE else "user",
+        kind=TokenKind.SERVICE if grant.role is Role.SERVICE else TokenKind.USER,
         role=grant.role,
         rights=sorted(grant.rights),
         narrowed=organization_id in order.narrowed,

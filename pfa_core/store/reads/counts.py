@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import class_row
 
 from pfa_core import sql
+from pfa_core.model.audit import Direction
+from pfa_core.model.run import RunStatus
 from pfa_core.store import rls
+from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("counts")
 
@@ -20,8 +22,8 @@ _SQL = sql.statements("counts")
 class EndedRuns:
     """Runs of a direction with one status: how many, and when the last of them ended."""
 
-    direction: str
-    status: str
+    direction: Direction
+    status: RunStatus
     number: int
     last_at: datetime | None
 
@@ -60,7 +62,7 @@ def baseline(conn: Connection[Any], organization_id: str) -> datetime | None:
 
 def runs(conn: Connection[Any], organization_id: str) -> list[EndedRuns]:
     """Count the ended runs by direction and status."""
-    with conn.cursor(row_factory=class_row(EndedRuns)) as cursor:
+    with conn.cursor(row_factory=typed_row(EndedRuns)) as cursor:
         return cursor.execute(_SQL["runs"], _of(organization_id)).fetchall()
 
 

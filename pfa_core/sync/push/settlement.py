@@ -39,7 +39,7 @@ _ACTIONS: dict[Verdict, Action] = {
 _FOLDED = (Verdict.SYNCED, Verdict.CONFLICT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settler:
     """The settlement of one run.
 
