@@ -13,6 +13,7 @@ from pfa_core.authorization import require_order
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NotFound
 from pfa_core.masking import SHOWN_FIELDS, Mask
 from pfa_core.model.delta import merge
+from pfa_core.model.ids import PfaId
 from pfa_core.model.merged import MergedRecord, RecordDetail, RecordPage
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
@@ -145,10 +146,11 @@ def show_records(tx: Tx, ids: Sequence[str]) -> list[RecordDetail]:
     """
     for pfa_id in ids:
         require_text(pfa_id)
-    rows = mirror.rows(tx.conn, tx.organization_id, ids)
-    _require_all(tx, ids, rows)
-    stacks = by_record(modifications.active(tx.conn, tx.principal, ids))
-    return [_detail(rows[pfa_id], stacks.get(pfa_id, []), tx.mask) for pfa_id in ids]
+    named = [PfaId(pfa_id) for pfa_id in ids]
+    rows = mirror.rows(tx.conn, tx.organization_id, named)
+    _require_all(tx, named, rows)
+    stacks = by_record(modifications.active(tx.conn, tx.principal, named))
+    return [_detail(rows[pfa_id], stacks.get(pfa_id, []), tx.mask) for pfa_id in named]
 
 
 @reads(Operation.NEAREST_VALUE)
@@ -204,7 +206,7 @@ def _detail(
     )
 
 
-def _require_all(tx: Tx, ids: Sequence[str], found: Mapping[str, Any]) -> None:
+def _require_all(tx: Tx, ids: Sequence[PfaId], found: Mapping[PfaId, Any]) -> None:
     lost = [pfa_id for pfa_id in ids if pfa_id not in found]
     if lost:
         code = tx.organization_id

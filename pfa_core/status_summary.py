@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pfa_core.model.delta import three_way
+from pfa_core.model.ids import OrganizationId, SessionId, UserId
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Role
 from pfa_core.model.rights import Operation
@@ -24,7 +25,7 @@ class SessionStatus:
     `overtaken` counts those whose fields PEMS changed since.
     """
 
-    session_id: str
+    session_id: SessionId
     state: State
     records: int
     last_change: datetime
@@ -40,8 +41,8 @@ class StatusReport:
     way to PEMS, retries too, `sync_errors` what is not sent again without `pfa sync retry`.
     """
 
-    organization_id: str
-    user_id: str
+    organization_id: OrganizationId
+    user_id: UserId
     role: Role
     record_count: int
     baseline_at: datetime | None

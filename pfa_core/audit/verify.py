@@ -10,6 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.ids import OrganizationId
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads
 from pfa_core.store import audit_chain
@@ -119,7 +120,7 @@ def verify_log(tx: Tx, *, anchor: str | None = None) -> LogReport:
     )
 
 
-def _walk(conn: Connection[Any], code: str, report: _Found) -> Head:
+def _walk(conn: Connection[Any], code: OrganizationId, report: _Found) -> Head:
     """Check every link; return the last one."""
     before = Head(0, b"")
     while links := audit_chain.checked(conn, code, before, BATCH):
@@ -155,7 +156,7 @@ def _compare_end(report: _Found, last: Head, end: Head) -> None:
         report.add(FlawKind.END_ALTERED, last.number, None, "the chain's end is not its last link")
 
 
-def _find_unlinked(conn: Connection[Any], code: str, report: _Found) -> None:
+def _find_unlinked(conn: Connection[Any], code: OrganizationId, report: _Found) -> None:
     total = audit_chain.count(conn, code)
     if total == report.entries:
         return
@@ -166,7 +167,9 @@ def _find_unlinked(conn: Connection[Any], code: str, report: _Found) -> None:
     report.entries = total
 
 
-def _compare_anchor(conn: Connection[Any], code: str, report: _Found, kept: Head) -> None:
+def _compare_anchor(
+    conn: Connection[Any], code: OrganizationId, report: _Found, kept: Head
+) -> None:
     if kept.number == 0:
         return
     found = audit_chain.link_digest(conn, code, kept.number)

@@ -47,7 +47,7 @@ class CommitResult:
     committed: list[Committed]
     conflicts: list[RecordConflict]
     already_committed: int
-    settled: list[str]
+    settled: list[PfaId]
     problems: list[Fault]
 
 
@@ -131,7 +131,9 @@ def _refresh_overlays(tx: Tx, rebased: Rebased) -> None:
     overlays.refresh_overlays(tx.conn, tx.principal, [*narrowed, *settled])
 
 
-def remove_drafts(tx: Tx, action: Action, modification_ids: Sequence[str], at: datetime) -> None:
+def remove_drafts(
+    tx: Tx, action: Action, modification_ids: Sequence[ModificationId], at: datetime
+) -> None:
     """Delete drafts; the audit trail keeps their deltas."""
     tx.audit_of(action, modification_ids, at=at, after=False)
     modifications.delete_drafts(tx.conn, tx.principal, modification_ids)
@@ -139,10 +141,7 @@ def remove_drafts(tx: Tx, action: Action, modification_ids: Sequence[str], at: d
 
 def raised(rows: Sequence[Mark | ModificationRow]) -> list[Committed]:
     """Return the modifications with the version that a change of state has raised."""
-    return [
-        Committed(PfaId(row.pfa_id), ModificationId(row.modification_id), row.version + 1)
-        for row in rows
-    ]
+    return [Committed(row.pfa_id, row.modification_id, row.version + 1) for row in rows]
 
 
 def _nothing_to_commit(tx: Tx, selection: Selection) -> CommitResult:
@@ -166,7 +165,7 @@ def no_drafts(tx: Tx, selection: Selection) -> NoDrafts:
 
 
 def _require_versions(drafts: Sequence[Mark], selection: Selection) -> None:
-    found = {draft.pfa_id: draft.version for draft in drafts}
+    found: dict[str, int] = {draft.pfa_id: draft.version for draft in drafts}
     faults = [
         Fault(
             pfa_id,

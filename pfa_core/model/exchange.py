@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from pfa_core.errors import FaultCode
+from pfa_core.model.ids import PfaId, UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,11 @@ class Write:
     It holds fields with their values, the base version and the idempotency key.
     """
 
-    pfa_id: str
+    pfa_id: PfaId
     changes: Mapping[str, Any]
     version: str
     key: str
-    modified_by: str
+    modified_by: UserId
     reason: str = ""
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from pfa_core.model.ids import OrganizationId, UserId
 from pfa_core.model.principal import RIGHTS_OF, Role
 
 
@@ -23,11 +24,11 @@ class OrganizationStatus(StrEnum):
 class Member:
     """A user's role and rights in one organization, and who granted them when."""
 
-    organization_id: str
-    user_id: str
+    organization_id: OrganizationId
+    user_id: UserId
     role: Role
     rights: list[str]
-    granted_by: str
+    granted_by: UserId
     granted_at: datetime
 
     @property

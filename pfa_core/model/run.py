@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from pfa_core.model.audit import Direction
+from pfa_core.model.ids import ModificationId, PfaId, RunId, UserId
 
 
 class IfLocked(StrEnum):
@@ -47,11 +48,11 @@ class Run:
     `since`.
     """
 
-    run_id: str
+    run_id: RunId
     direction: Direction
     source: str
     status: RunStatus
-    user_id: str
+    user_id: UserId
     started_at: datetime
     finished_at: datetime | None
     counts: Mapping[str, int]
@@ -67,11 +68,11 @@ class Outcome:
     `attempt` counts the sends of its modification.
     """
 
-    pfa_id: str | None
+    pfa_id: PfaId | None
     position: str
     outcome: str
     code: str
     message: str
     at: datetime
-    modification_id: str | None = None
+    modification_id: ModificationId | None = None
     attempt: int | None = None

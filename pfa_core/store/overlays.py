@@ -8,7 +8,8 @@ from typing import Any, LiteralString
 from psycopg import Connection
 
 from pfa_core import sql
-from pfa_core.model.principal import Principal
+from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, UserId
+from pfa_core.model.principal import NO_TOKEN, Principal
 from pfa_core.store import rls
 from pfa_core.store.modifications import _own
 
@@ -16,7 +17,7 @@ _SQL = sql.statements("overlays")
 OVERLAY_ROWS = _SQL["overlay_rows"]
 
 
-def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
+def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> None:
     """Update the principal's overlay rows of these records to their modifications."""
     kept = overlaid(conn, principal, ids)
     if kept:
@@ -27,7 +28,7 @@ def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[
 
 
 def put_overlays(
-    conn: Connection[Any], principal: Principal, ids: Sequence[str], *, there: bool = False
+    conn: Connection[Any], principal: Principal, ids: Sequence[PfaId], *, there: bool = False
 ) -> None:
     """Update the overlay rows of records that have modifications.
 
@@ -43,7 +44,7 @@ def put_overlays(
 def put_single_overlays(
     conn: Connection[Any],
     principal: Principal,
-    modification_ids: Sequence[str],
+    modification_ids: Sequence[ModificationId],
     *,
     there: bool = False,
 ) -> None:
@@ -59,7 +60,7 @@ def _put_overlays(
     conn: Connection[Any],
     principal: Principal,
     name: str,
-    ids: Sequence[str],
+    ids: Sequence[PfaId] | Sequence[ModificationId],
     rows: LiteralString,
     *,
     there: bool,
@@ -74,7 +75,7 @@ def _put_overlays(
         conn.execute(_SQL["put_overlays"].format(rows=rows), values)
 
 
-def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:
+def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> set[PfaId]:
     """Select the records that have active modifications of the principal."""
     if not ids:
         return set()
@@ -82,15 +83,17 @@ def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) ->
     return {row[0] for row in conn.execute(_SQL.for_ids("overlaid", ids), values)}
 
 
-def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
+def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> None:
     """Delete the principal's overlay rows of records without active modifications."""
     if ids:
         conn.execute(_SQL.for_ids("drop_overlays", ids), {**_own(principal), "ids": list(ids)})
 
 
 def clear_overlays(
-    conn: Connection[Any], organization_id: str, records: Mapping[str, Sequence[str]]
-) -> dict[str, list[str]]:
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    records: Mapping[UserId, Sequence[PfaId]],
+) -> dict[UserId, list[PfaId]]:
     """Delete users' overlay rows of records without active modifications.
 
     Returns:
@@ -98,7 +101,7 @@ def clear_overlays(
     """
     if rls.applies(conn):
         return {user: list(ids) for user, ids in records.items()}
-    left: dict[str, list[str]] = {}
+    left: dict[UserId, list[PfaId]] = {}
     for user, ids in records.items():
         owner = _owner(organization_id, user)
         kept = overlaid(conn, owner, ids)
@@ -108,7 +111,9 @@ def clear_overlays(
 
 
 def rebuild_overlays(
-    conn: Connection[Any], organization_id: str, records: Mapping[str, Sequence[str]]
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    records: Mapping[UserId, Sequence[PfaId]],
 ) -> None:
     """Update users' overlay rows of records (by user) to their modifications."""
     if rls.applies(conn):
@@ -120,7 +125,7 @@ def rebuild_overlays(
         refresh_overlays(conn, _owner(organization_id, user), ids)
 
 
-def _owner(organization_id: str, user_id: str) -> Principal:
+def _owner(organization_id: OrganizationId, user_id: UserId) -> Principal:
     return Principal(
-        user_id=user_id, organization_id=organization_id, rights=frozenset(), token_id=""
+        user_id=user_id, organization_id=organization_id, rights=frozenset(), token_id=NO_TOKEN
     )

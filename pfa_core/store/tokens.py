@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core import sql
+from pfa_core.model.ids import OrganizationId, TokenId, UserId
 from pfa_core.model.principal import Role
 from pfa_core.store.adapters import typed_row
 
@@ -31,21 +32,21 @@ class TokenRow:
     `narrowed`: it has fewer rights than its member had.
     """
 
-    organization_id: str
-    token_id: str
-    user_id: str
+    organization_id: OrganizationId
+    token_id: TokenId
+    user_id: UserId
     kind: TokenKind
     role: Role
     rights: list[str]
     narrowed: bool
-    organizations: list[str]
+    organizations: list[OrganizationId]
     key_id: str
     issued_at: datetime
-    issued_by: str
+    issued_by: UserId
     expires_at: datetime
-    replaces: str | None = None
+    replaces: TokenId | None = None
     revoked_at: datetime | None = None
-    revoked_by: str | None = None
+    revoked_by: UserId | None = None
 
 
 def register(conn: Connection[Any], row: TokenRow) -> None:
@@ -53,7 +54,9 @@ def register(conn: Connection[Any], row: TokenRow) -> None:
     conn.execute(_SQL["register"], asdict(row))
 
 
-def token(conn: Connection[Any], organization_id: str, token_id: str) -> TokenRow | None:
+def token(
+    conn: Connection[Any], organization_id: OrganizationId, token_id: TokenId
+) -> TokenRow | None:
     """Read a token of the organization; None: unknown."""
     values = {"organization_id": organization_id, "token_id": token_id}
     with conn.cursor(row_factory=typed_row(TokenRow)) as cursor:
@@ -62,9 +65,9 @@ def token(conn: Connection[Any], organization_id: str, token_id: str) -> TokenRo
 
 def tokens(
     conn: Connection[Any],
-    organization_id: str,
+    organization_id: OrganizationId,
     *,
-    user_id: str | None,
+    user_id: UserId | None,
     active_at: datetime | None,
     limit: int,
 ) -> list[TokenRow]:
@@ -81,12 +84,12 @@ def tokens(
 
 def revoke(
     conn: Connection[Any],
-    organization_id: str,
+    organization_id: OrganizationId,
     *,
-    by: str,
+    by: UserId,
     at: datetime,
-    token_ids: Sequence[str] | None = None,
-    user_id: str | None = None,
+    token_ids: Sequence[TokenId] | None = None,
+    user_id: UserId | None = None,
 ) -> list[TokenRow]:
     """Revoke active tokens in this organization.
 
@@ -107,7 +110,7 @@ def revoke(
 
 
 def count_outliving(
-    conn: Connection[Any], organization_id: str, key_ids: Iterable[str], until: datetime
+    conn: Connection[Any], organization_id: OrganizationId, key_ids: Iterable[str], until: datetime
 ) -> int:
     """Count the active tokens of these keys that expire later than `until`."""
     values = {"organization_id": organization_id, "key_ids": list(key_ids), "until": until}

@@ -160,7 +160,7 @@ def test_an_entry_whose_transaction_ends_late_is_not_lost(world: World) -> None:
 
     def slow(conn: psycopg.Connection) -> None:
         entry = audit.Entry(str(new_id()), "slow")
-        audit.write(conn, "ORG", "ann", "save", world.db.clock(), [entry])
+        audit.write(conn, "ORG", "ann", "save", world.db.clock(), entries=[entry])
         wrote.set()
         assert go_on.wait(20)
 

@@ -14,6 +14,7 @@ from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import RawRecord
 from pfa_core.masking import Mask
 from pfa_core.model.baseline import FOREIGN, read_record
+from pfa_core.model.ids import OrganizationId, PfaId
 from pfa_core.model.text_rows import TextRows
 from pfa_core.store import leases, runs
 from pfa_core.sync.pull.options import PullResult
@@ -39,7 +40,7 @@ class Intake:
         seen: The ids among which a record counts once.
     """
 
-    organization_id: str
+    organization_id: OrganizationId
     progress: Callable[[int], None] | None = None
     mask: Mask = field(default_factory=Mask)
     _: KW_ONLY
@@ -138,7 +139,7 @@ def _outcome(run: ActiveRun, number: int, fault: Fault) -> runs.NewOutcome:
     return runs.NewOutcome(
         outcome_id=str(run.db.new_id()),
         number=number,
-        pfa_id=fault.pfa_id,
+        pfa_id=PfaId(fault.pfa_id),
         position=fault.position,
         outcome="rejected",
         code=fault.code,
