@@ -1,12 +1,14 @@
-"""Values: frozen, and with keywords only from five fields on."""
+"""Values and signatures: frozen, and by name from the fifth field and the sixth argument on."""
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,3 +124,38 @@ def test_the_checks_find_what_breaks_the_rule():
     kinds: dict[str, type] = {"Thawed": Thawed, "Long": Long}
     assert _thawed(kinds) == {"Thawed"}
     assert _long(kinds) == {"Long": 5}
+
+
+MOST_BY_POSITION = 5
+
+
+def _walls(source: str) -> Iterator[tuple[str, int]]:
+    """Find the functions that take more by position than one can tell apart.
+
+    Typer calls the function of a command by name only.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef) and not any(map(_is_command, node.decorator_list)):
+            names = [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
+            most = len(names) - (names[:1] in (["self"], ["cls"]))
+            if most > MOST_BY_POSITION:
+                yield node.name, most
+
+
+def _is_command(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "command"
+
+
+def test_functions_take_at_most_five_arguments_by_position():
+    packages = (Path(package.__path__[0]) for package in (pfa_core, pfa_cli))
+    paths = [path for package in packages for path in package.rglob("*.py")]
+    assert len(paths) > 200
+    found = {path.name: walls for path in paths if (walls := [*_walls(path.read_text())])}
+    assert found == {}
+
+
+def test_a_sixth_argument_by_position_is_found_and_one_by_name_is_not():
+    assert [*_walls("def wall(a, b, c, d, e, f): ...")] == [("wall", 6)]
+    assert [*_walls("class A:\n    def wall(self, a, b, c, d, e, f): ...")] == [("wall", 6)]
+    assert not [*_walls("def few(a, b, c, d, e, *, f): ...")]
+    assert not [*_walls("@command(group)\ndef typed(a, b, c, d, e, f): ...")]
