@@ -185,12 +185,12 @@ def bare_loop(
 
 
 def push(db: Database, url: str, ids: Sequence[str], threads: int, value: int) -> float:
-    """Records a second of a push of as many commitments."""
+    """Records a second of a push of as many committed changes."""
     changes = [Change(pfa_id, {"monthlyRate": value, "model": f"M{value}"}) for pfa_id in ids]
     pfa_core.save(db, ANN, changes, session_id=f"s{value}")
     pfa_core.commit(db, ANN, Selection(session_id=f"s{value}"))
     began = time.perf_counter()
-    result = pfa_core.push_commitments(
+    result = pfa_core.push_changes(
         db,
         ANN,
         PemsProfile(url=url, organization_id=ORG, organization=ORG),

@@ -24,7 +24,7 @@ from pfa_core.store import mirror, modifications
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import by_record
 from pfa_core.store.reads import merged as store
-from pfa_core.store.suggestions import nearest
+from pfa_core.store.suggestions import suggest
 
 MAX_PAGE_SIZE = 10_000
 MAX_PAGE = 10**9
@@ -153,13 +153,13 @@ def show_records(tx: Tx, ids: Sequence[str]) -> list[RecordDetail]:
     return [_detail(rows[pfa_id], stacks.get(pfa_id, []), tx.mask) for pfa_id in named]
 
 
-@reads(Operation.NEAREST_VALUE)
-def nearest_value(tx: Tx, filters: Filters) -> str:
+@reads(Operation.SUGGEST_VALUE)
+def suggest_value(tx: Tx, filters: Filters) -> str:
     """Suggest a value for filters that match nothing.
 
     Says which value is unknown, and which known one is most similar.
     """
-    return nearest(tx.conn, tx.principal, filters)
+    return suggest(tx.conn, tx.principal, filters)
 
 
 def _require_order(tx: Tx, query: Query) -> None:

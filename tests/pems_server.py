@@ -59,7 +59,7 @@ class FarSide:
 
     def push(self, **changes: Any) -> PushResult:
         """A push by ann."""
-        return pfa_core.push_commitments(
+        return pfa_core.push_changes(
             self.db, self.ann, self.profile, replace(self.options, **changes)
         )
 

@@ -103,7 +103,7 @@ def _changes(conn: Connection[Any], code: OrganizationId, now: datetime) -> Iter
     dead, oldest = store.waiting(conn, code)
     yield _gauge("pfa_dead_letters", "Changes that are not sent again without a retry.", dead)
     yield _gauge(
-        "pfa_oldest_commitment_seconds",
+        "pfa_oldest_unsent_change_seconds",
         "Age of the oldest change on its way to PEMS, dead letters left out; 0: there is none.",
         _seconds(oldest, now) if oldest else 0,
     )

@@ -22,7 +22,7 @@ from pfa_core.model.ownership import Ownership
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import leases, modifications, overlays
-from pfa_core.store.modifications import Commitment, Mark, ModificationRow
+from pfa_core.store.modifications import Mark, ModificationRow, RebasedDraft
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,10 @@ def commit(
 def _commit(
     tx: Tx, up_to_date: Sequence[Mark], rebased: Rebased, selection: Selection
 ) -> CommitResult:
-    # The database's clock: clocks of a user's computers that differ must not reorder commitments.
+    # The database's clock: clocks of a user's computers that differ must not reorder committed changes.
     at = leases.clock(tx.conn)
     modifications.commit_up_to_date(tx.conn, tx.principal, up_to_date, at)
-    modifications.commit_drafts(tx.conn, tx.principal, _commitments(rebased), at)
+    modifications.commit_drafts(tx.conn, tx.principal, _ready(rebased), at)
     done = _in_id_order([*up_to_date, *(item.draft for item in rebased.valid)])
     tx.audit_of(Action.COMMIT, modification_ids(done), at=at)
     remove_drafts(tx, Action.SETTLE, modification_ids(rebased.settled), at)
@@ -113,9 +113,9 @@ def _commit(
     )
 
 
-def _commitments(rebased: Rebased) -> list[Commitment]:
+def _ready(rebased: Rebased) -> list[RebasedDraft]:
     return [
-        Commitment(item.draft.modification_id, item.delta, item.draft.version)
+        RebasedDraft(item.draft.modification_id, item.delta, item.draft.version)
         for item in rebased.valid
     ]
 

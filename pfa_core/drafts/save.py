@@ -23,7 +23,7 @@ from pfa_core.operation import Tx, writes
 from pfa_core.store import mirror, modifications
 from pfa_core.store.modifications import by_record
 from pfa_core.store.reads import merged
-from pfa_core.store.suggestions import nearest
+from pfa_core.store.suggestions import suggest
 
 MAX_SESSION = 200
 
@@ -130,8 +130,8 @@ def save_found(
         NotFound: They matched none.
     """
     if not changes and not faults:
-        near = nearest(tx.conn, tx.principal, filters)
-        raise NotFound("no record matches, nothing was saved", hint=near)
+        suggestion = suggest(tx.conn, tx.principal, filters)
+        raise NotFound("no record matches, nothing was saved", hint=suggestion)
     return save_changes(tx, changes, options, faults=faults)
 
 

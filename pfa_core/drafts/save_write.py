@@ -39,7 +39,7 @@ def _put_overlays(
             single.append(modification_id)
         else:
             stacked.append(plan.pfa_id)
-    overlays.put_single_overlays(tx.conn, tx.principal, single, there=exist)
+    overlays.put_only_overlays(tx.conn, tx.principal, single, there=exist)
     overlays.put_overlays(tx.conn, tx.principal, stacked, there=exist)
 
 

@@ -58,7 +58,7 @@ def select_drafts(tx: Tx, selection: Selection) -> list[Mark]:
 
 
 def select_committed(tx: Tx, selection: Selection) -> list[ModificationRow]:
-    """Lock the selected commitments, in PFA id order.
+    """Lock the selected committed changes, in PFA id order.
 
     Those that PEMS rejected for good are among them.
     """

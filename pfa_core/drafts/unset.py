@@ -20,7 +20,7 @@ from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, mirror, modifications, overlays
 from pfa_core.store.modifications import DraftUpdate, ModificationRow, by_record
-from pfa_core.store.suggestions import nearest
+from pfa_core.store.suggestions import suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ def unset_fields(
     records = _lock_drafted(tx, filters)
     drafts = [item.draft for item in records if item.draft]
     if not drafts:
-        near = nearest(tx.conn, tx.principal, filters)
+        suggestion = suggest(tx.conn, tx.principal, filters)
         raise NoDrafts(
-            "none of these records has a draft of yours", hint=near or "type: pfa draft list"
+            "none of these records has a draft of yours", hint=suggestion or "type: pfa draft list"
         )
     _require_valid_rest(records, names)
     return _unset(tx, drafts, names)

@@ -54,7 +54,7 @@ def uncommit(tx: Tx, selection: Selection, *, dry_run: bool = False) -> Uncommit
     """Turn committed modifications back into drafts, all or none.
 
     That takes that nothing of them was sent, or that PEMS rejected them for good. Of several
-    commitments on one record only the newest becomes the draft; the earlier ones stay committed.
+    committed changes on one record only the newest becomes the draft; the earlier ones stay committed.
 
     Raises:
         NoDrafts: Nothing committed matches the selection.

@@ -78,7 +78,7 @@ class DraftUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class Commitment:
+class RebasedDraft:
     """A draft to commit, over the version that was read."""
 
     modification_id: ModificationId
@@ -271,7 +271,7 @@ def delete_drafts(
 
 
 def commit_drafts(
-    conn: Connection[Any], principal: Principal, drafts: Sequence[Commitment], at: datetime
+    conn: Connection[Any], principal: Principal, drafts: Sequence[RebasedDraft], at: datetime
 ) -> None:
     """Commit drafts with their new deltas, each version raised by one."""
     _write(conn, "commit_drafts", principal, drafts, at)
@@ -291,7 +291,7 @@ def commit_up_to_date(
 def uncommit(
     conn: Connection[Any], principal: Principal, ids: Sequence[ModificationId], at: datetime
 ) -> None:
-    """Make commitments drafts again by modification id, each version raised by one."""
+    """Make committed changes drafts again, by modification id; raise their versions."""
     if ids:
         values = {**_own(principal), "modification_ids": list(ids), "at": at}
         _require_all(len(ids), conn.execute(_SQL.for_ids("uncommit", ids), values).rowcount)
@@ -301,7 +301,7 @@ def _write(
     conn: Connection[Any],
     name: str,
     principal: Principal,
-    drafts: Sequence[DraftUpdate | Commitment],
+    drafts: Sequence[DraftUpdate | RebasedDraft],
     at: datetime,
 ) -> None:
     """Change existing drafts.

@@ -41,17 +41,14 @@ def put_overlays(
     _put_overlays(conn, principal, "ids", ids, rows, there=there)
 
 
-def put_single_overlays(
+def put_only_overlays(
     conn: Connection[Any],
     principal: Principal,
     modification_ids: Sequence[ModificationId],
     *,
     there: bool = False,
 ) -> None:
-    """Update the overlay rows of modifications.
-
-    Each modification is its record's only active one.
-    """
+    """Update the overlay rows of their records' only active modifications."""
     rows = _SQL.for_ids("rows_of_single", modification_ids)
     _put_overlays(conn, principal, "modification_ids", modification_ids, rows, there=there)
 

@@ -1,4 +1,4 @@
-"""The queue of commitments that pushes send."""
+"""The queue of committed changes that pushes send."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SQL = sql.statements("queue")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """A commitment that is due.
+    """A committed change that is due.
 
     `sent_version`: an earlier send on that version may have arrived.
     """
@@ -55,7 +55,7 @@ class MirrorValues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A commitment that a push would send.
+    """A committed change that a push would send.
 
     `next_attempt_at` None: at once. Where `masked`, money is None.
     """
@@ -74,7 +74,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A commitment without further automatic retries.
+    """A committed change without further automatic retries.
 
     `sync_error` says why. Where `masked`, money is None.
     """
@@ -103,7 +103,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The commitments of a push: of a session, some of them, or all."""
+    """The committed changes of a push: of a session, some of them, or all."""
 
     session_id: str | None = None
     modification_ids: tuple[ModificationId, ...] | None = None
@@ -125,7 +125,7 @@ def due(
     at: datetime,
     limit: int,
 ) -> list[QueueRow]:
-    """Lock the commitments to send next, the oldest first, never two of one record."""
+    """Lock the changes to send next, the oldest first, never two of one record."""
     values = {"organization_id": organization_id, "at": at, "limit": limit, **scope.values()}
     with conn.cursor(row_factory=class_row(QueueRow)) as cursor:
         return cursor.execute(_SQL["due"], values).fetchall()
@@ -147,7 +147,7 @@ def claim(
     claims: Mapping[ModificationId, str | None],
     at: datetime,
 ) -> None:
-    """Claim commitments (committed, sync_error → syncing).
+    """Claim committed changes (committed, sync_error → syncing).
 
     `claims` has by id the version that they are sent on.
     """
@@ -269,14 +269,14 @@ def shift_bases(
 def next_due(
     conn: Connection[Any], organization_id: OrganizationId, scope: Scope
 ) -> datetime | None:
-    """Return when the next retry is due; None: no commitment waits for one."""
+    """Return when the next retry is due; None: no committed change waits for one."""
     values = {"organization_id": organization_id, **scope.values()}
     row = conn.execute(_SQL["next_due"], values).fetchone()
     return row[0] if row else None
 
 
 def left(conn: Connection[Any], organization_id: OrganizationId, scope: Scope) -> tuple[int, int]:
-    """Count the commitments still to be sent.
+    """Count the committed changes still to be sent.
 
     Returns:
         Their number, and the number of them behind one that needs a decision.

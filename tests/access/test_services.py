@@ -144,7 +144,7 @@ class TestServices:
             )
             draft(far.db, far.world.principal(), "P-1", model="X")
             pfa_core.commit(far.db, far.world.principal(), Selection(session_id="s"))
-            assert pfa_core.push_commitments(far.db, job, far.profile).synced == 1
+            assert pfa_core.push_changes(far.db, job, far.profile).synced == 1
             assert pfa_core.pull_pems(far.db, job, far.profile).status == "completed"
             lines = io.BytesIO(b'{"pfaId":"P-9"}\n')
             pulled = pfa_core.pull_files(far.db, job, ["-"], stdin=lines, file_format="jsonl")

@@ -23,7 +23,7 @@ FIELDS = [{"field": "model", "base": "LTM 1030", "mine": "A", "pems": "B"}]
 
 @built_once
 def world(url: str) -> World:
-    """A commitment of ann's that is in conflict, without a conflict row yet."""
+    """A committed change of ann's that is in conflict, without a conflict row yet."""
     world = a_world(url, record("P-1"), users={"ann": "admin", "bob": "editor"})
     draft(world.db, world.principal(), model="A")
     commit(world.db, world.principal())

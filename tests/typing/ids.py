@@ -66,7 +66,7 @@ def records_as_modifications(
     """The ignores are the proof: a record is not a modification."""
     modifications.delete_drafts(conn, principal, [row.pfa_id])  # pyright: ignore[reportArgumentType]
     modifications.uncommit(conn, principal, [row.pfa_id], run.started_at)  # pyright: ignore[reportArgumentType]
-    overlays.put_single_overlays(conn, principal, [row.pfa_id])  # pyright: ignore[reportArgumentType]
+    overlays.put_only_overlays(conn, principal, [row.pfa_id])  # pyright: ignore[reportArgumentType]
     queue.requeue(conn, run.organization_id, [row.pfa_id], run.started_at)  # pyright: ignore[reportArgumentType]
     Mark(row.pfa_id, row.modification_id, 1)  # pyright: ignore[reportArgumentType]
 

@@ -42,7 +42,7 @@ def modifications(conn: Connection[Any], organization_id: OrganizationId) -> dic
 
 
 def waiting(conn: Connection[Any], organization_id: OrganizationId) -> tuple[int, datetime | None]:
-    """Count dead letters; since when the oldest other commitment waits for PEMS."""
+    """Count dead letters; since when the oldest other change waits for PEMS."""
     statement = _SQL.for_role("waiting", rls=rls.applies(conn))
     row = conn.execute(statement, _of(organization_id)).fetchone()
     return row or (0, None)

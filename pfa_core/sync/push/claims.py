@@ -95,8 +95,8 @@ class Claims:
         self.exhausted = False
 
     def _claim(self, conn: Connection[Any], wanted: int) -> list[Task | Sending]:
-        authorize(conn, self.run.principal, Operation.PUSH_COMMITMENTS)
-        require_active(conn, self.run.principal, Operation.PUSH_COMMITMENTS)
+        authorize(conn, self.run.principal, Operation.PUSH_CHANGES)
+        require_active(conn, self.run.principal, Operation.PUSH_CHANGES)
         code, at = self.run.organization_id, leases.clock(conn)
         rows = queue.due(conn, code, self.scope, at=at, limit=wanted)
         if not rows:
