@@ -14,7 +14,7 @@ from pfa_core import exact_json
 from pfa_core.errors import ConfigInvalid
 from pfa_core.store.adapters import TextsDumper
 from pfa_core.store.embedded import environment
-from pfa_core.store.errors import NO_ADDRESS, not_connected
+from pfa_core.store.errors import NO_ADDRESS, InvalidAddress, not_connected
 
 # psycopg's warning when it is interrupted stays off stderr; a program's own handlers still get it.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
@@ -49,7 +49,7 @@ def open_connection(conninfo: str, source: str) -> Connection[Any]:
         hosts = str(words.get("host") or "").split(",") if secret else ()
         translation = not_connected(error, source, hosts)
         # As a cause the driver's text would quote the address in a trace.
-        quoted = secret or translation.message == NO_ADDRESS
+        quoted = secret or isinstance(translation, InvalidAddress)
         raise translation from (None if quoted else error)
 
 
@@ -108,7 +108,7 @@ def _is_cut(conninfo: str, words: dict[str, Any]) -> bool:
 
 
 def _invalid(source: str) -> ConfigInvalid:
-    return ConfigInvalid(NO_ADDRESS, hint=f"see {source}")
+    return InvalidAddress(NO_ADDRESS, hint=f"see {source}")
 
 
 def safe_address(conninfo: str) -> str:

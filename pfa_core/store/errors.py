@@ -35,6 +35,10 @@ NO_ADDRESS = "the database address is not valid"
 _SERIALIZATION = ("40001", "40P01")
 
 
+class InvalidAddress(ConfigInvalid):
+    """The address is not one that libpq can read."""
+
+
 class TryAgain(DatabaseUnavailable):
     """Nothing was done, and a retry can help."""
 
@@ -91,7 +95,7 @@ def not_connected(
         refusal = _connection_refused(error)
         return ConfigInvalid(refusal.message, hint=f"see {source}")
     if _BAD_WORD.search(str(error)):
-        return ConfigInvalid(NO_ADDRESS, hint=f"see {source}")
+        return InvalidAddress(NO_ADDRESS, hint=f"see {source}")
     translation = translate(error)
     for host in filter(None, secret_hosts):
         shown = re.sub(rf"""['"]{re.escape(host)}['"]""", "…", translation.message)
