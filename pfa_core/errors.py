@@ -19,6 +19,7 @@
     │   └── SessionMismatch     SESSION_MISMATCH      7
     ├── InvalidData             INVALID_DATA          9   nothing was stored
     ├── DatabaseUnavailable     DATABASE_UNAVAILABLE 69   retryable
+    │   └── OutcomeUnknown      OUTCOME_UNKNOWN      76   look before it is repeated
     ├── PemsUnavailable         PEMS_UNAVAILABLE     69   retryable
     ├── PemsProtocol            PEMS_PROTOCOL        69   responses outside PEMS's contract
     ├── PemsRejected            PEMS_REJECTED        78   PEMS refuses the client: credentials, tenant, grid
@@ -310,6 +311,17 @@ class DatabaseUnavailable(PfaError):
     code = "DATABASE_UNAVAILABLE"
     exit_code = 69
     retryable = True
+
+
+class OutcomeUnknown(DatabaseUnavailable):
+    """The connection broke during a commit, and no new one could say what became of it.
+
+    A repetition may do twice what is relative or makes something new: look first.
+    """
+
+    code = "OUTCOME_UNKNOWN"
+    exit_code = 76
+    retryable = False
 
 
 class PemsUnavailable(PfaError):

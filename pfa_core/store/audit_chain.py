@@ -5,7 +5,7 @@ It has one link per organization and transaction, appended when the transaction 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ _CONTENT_OF_ONE = _SQL["content"].format(**_PARTS, entries=_SQL["first"])
 _CHECKED = _SQL["checked"].format(**_PARTS)
 
 # Per connection within `linked`: by organization, the link that its entries will make, and their number.
-_open: WeakKeyDictionary[Connection[Any], dict[OrganizationId, _Open]] = WeakKeyDictionary()
+_open: WeakKeyDictionary[Connection[Any], dict[OrganizationId, Open]] = WeakKeyDictionary()
 
 
 class Head(NamedTuple):
@@ -37,7 +37,9 @@ class Head(NamedTuple):
     digest: bytes
 
 
-class _Open(NamedTuple):
+class Open(NamedTuple):
+    """The entries of an organization that wait for their link."""
+
     link_id: str
     entries: int
 
@@ -66,16 +68,19 @@ class CheckedLink:
 
 
 @contextmanager
-def linked(conn: Connection[Any]) -> Iterator[None]:
+def linked(conn: Connection[Any]) -> Iterator[Mapping[OrganizationId, Open]]:
     """Allow entries within the block, and append a link of them at its end.
 
     The links are the last statements before a commit: from the second of them on the organization's other
     writers wait. Organizations come in the order of their codes, so that transactions cannot deadlock.
+
+    Yields:
+        By organization what was written so far.
     """
-    links: dict[OrganizationId, _Open] = {}
+    links: dict[OrganizationId, Open] = {}
     _open[conn] = links
     try:
-        yield
+        yield links
         if links and rls.applies(conn):
             for code in sorted(links):
                 values = {"organization_id": code, "link_id": links[code].link_id}
@@ -88,6 +93,11 @@ def linked(conn: Connection[Any]) -> Iterator[None]:
                 _append(conn, code, links[code].link_id, link)
     finally:
         del _open[conn]
+
+
+def first_entry(links: Mapping[OrganizationId, Open]) -> str:
+    """Return the id of the first entry of `linked`, which names its link; '' for none."""
+    return next((link.link_id for link in links.values()), "")
 
 
 def link_of(
@@ -103,8 +113,8 @@ def link_of(
     links = _open.get(conn)
     if links is None:
         raise Internal("the trail is written by transactions of Database.transact only")
-    link_id, before = links.get(organization_id, _Open(entry_id, 0))
-    links[organization_id] = _Open(link_id, before + entries)
+    link_id, before = links.get(organization_id, Open(entry_id, 0))
+    links[organization_id] = Open(link_id, before + entries)
     return link_id
 
 
@@ -149,7 +159,7 @@ def link_digest(
     return row[0] if row else None
 
 
-def _content(conn: Connection[Any], organization_id: OrganizationId, link: _Open) -> _Link | None:
+def _content(conn: Connection[Any], organization_id: OrganizationId, link: Open) -> _Link | None:
     values = {"organization_id": organization_id, "link_id": link.link_id}
     statement = _CONTENT_OF_ONE if link.entries == 1 else _CONTENT
     with conn.cursor(row_factory=args_row(_Link)) as cursor:

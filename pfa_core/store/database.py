@@ -18,18 +18,18 @@ from psycopg.pq import TransactionStatus
 from pfa_core.errors import Internal, InvalidRequest, NotAllowed, PfaError
 from pfa_core.model.ids import Clock, NewId, new_id, utc_now
 from pfa_core.store import audit, migrations
-from pfa_core.store.audit_chain import linked
+from pfa_core.store.audit_chain import first_entry, linked
 from pfa_core.store.connection import open_connection, open_embedded
 from pfa_core.store.embedded import address
-from pfa_core.store.errors import TryAgain, commit_unknown, translated
+from pfa_core.store.errors import TryAgain, not_committed, translated
+from pfa_core.store.outcome import Ending, begin
 from pfa_core.store.rls import APP_ROLE
 
 Result = TypeVar("Result")
 
 _LOGGER = logging.getLogger("pfa")
 ATTEMPTS = 5
-# A process that is suspended within a transaction must not keep its locks.
-_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
+BROKEN_COMMITS = 3  # of one operation, until it is given up
 _NO_TARGET = "neither an address nor a directory was given"
 
 
@@ -113,28 +113,40 @@ class Database:
         """Run `work` in one transaction.
 
         It runs again from its start when it lost against another transaction. With `dry_run` it is
-        rolled back. When the connection breaks during the commit, it is unknown whether the database
-        committed: then there is no retry. What `work` writes into the audit trail becomes a link of its
-        chain, as the last statements before the commit.
+        rolled back. When the connection breaks during the commit, a new one is asked what became of it:
+        it is returned as committed, or runs again. What `work` writes into the audit trail becomes a link
+        of its chain, as the last statements before the commit.
+
+        Raises:
+            OutcomeUnknown: The connection broke during the commit and no new one could say whether the
+                database committed.
         """
 
+        broken = 0
+
         def attempt() -> Result:
+            nonlocal broken
             with self._lock, translated():
                 conn = self._idle()
                 conn.isolation_level = IsolationLevel.READ_COMMITTED
                 conn.read_only = False
-                finished = False
+                ending: Ending[Result] | None = None
                 try:
                     with conn.transaction() as transaction:
-                        conn.execute(_IDLE_TIMEOUT)
-                        with linked(conn):
+                        begun = begin(conn)
+                        with linked(conn) as links:
                             result = work(conn)
-                        finished = True
+                        ending = Ending(begun, first_entry(links), result)
                         if dry_run:
                             raise Rollback(transaction)
                 except psycopg.OperationalError as error:
-                    if finished and not dry_run and conn.closed:
-                        raise commit_unknown() from error
+                    if ending is None or dry_run or not conn.closed:
+                        raise
+                    if ending.has_committed(self.connection):
+                        return ending.result
+                    broken += 1
+                    if broken == BROKEN_COMMITS:
+                        raise not_committed() from error
                     raise
                 return result
 

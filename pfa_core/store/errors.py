@@ -117,11 +117,11 @@ def _reason(text: str) -> str:
     return first.rpartition("failed: ")[2]
 
 
-def commit_unknown() -> DatabaseUnavailable:
-    """Make the error for a connection that broke during a commit."""
+def not_committed() -> DatabaseUnavailable:
+    """Make the error for connections that broke during each commit, none of which happened."""
     return DatabaseUnavailable(
-        "the connection broke while the change was being committed; it may be stored or not",
-        hint="type: pfa status, then repeat the command if the change is not there",
+        "the connection broke each time the change was being committed; nothing was stored",
+        hint="type: pfa doctor",
     )
 
 

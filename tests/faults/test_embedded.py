@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -18,9 +19,10 @@ from psycopg import pq
 
 from pfa_core.admin.server import psql_environment
 from pfa_core.config.settings import resolve
-from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure
+from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure, OutcomeUnknown
 from pfa_core.store.database import Database
 from pfa_core.store.embedded import accounts, binaries, layout, logs, process, server
+from pfa_core.store.outcome import Ending, begin
 from tests.server import reachable_directory
 
 AS_ROOT = os.geteuid() == 0
@@ -642,3 +644,23 @@ def test_the_default_root_follows_user_and_environment(monkeypatch, uid, environ
 def test_a_relative_directory_is_refused():
     with pytest.raises(ConfigInvalid, match="not an absolute path"):
         server.default_root({"PFA_EMBEDDED_DIR": "here"})
+
+
+# -- recovering -------------------------------------------------------------------------------
+
+
+def test_a_recovered_server_does_not_answer_for_transactions_of_before(root):
+    """An id that was lost with the crash is given to another transaction after it."""
+    with Database(None, root, owner=True) as db:
+        before = db.transact(begin)
+        assert Ending(before, "", None).has_committed(db.connection)
+        assert db.transact(begin).server == before.server
+        with suppress(ProcessLookupError):
+            os.kill(db.connection().info.backend_pid, signal.SIGKILL)
+        for _ in range(100):
+            with suppress(DatabaseUnavailable):
+                assert db.transact(begin).server != before.server
+                break
+            time.sleep(0.1)
+        with pytest.raises(OutcomeUnknown):
+            Ending(before, "", None).has_committed(db.connection)
