@@ -104,13 +104,27 @@ def rotate_keys(
             hint="a new key on its first line, and on the second the instant until when the old key"
             " verifies, a blank and the old key; then type: pfa auth keys",
         )
-    return _rotate(db, principal, settings, overlap, dry_run=dry_run)
+    return _rotate(db, principal, settings, overlap, {}, dry_run=dry_run)
 
 
 @writes(Operation.ROTATE_KEYS, as_owner=True)
-def _rotate(tx: Tx, settings: Settings, overlap: timedelta, *, dry_run: bool) -> Rotation:
+def _rotate(
+    tx: Tx,
+    settings: Settings,
+    overlap: timedelta,
+    before_attempt: dict[str, Keyring],
+    *,
+    dry_run: bool,
+) -> Rotation:
+    """Rotate the ring.
+
+    Args:
+        before_attempt: By the signing key that an attempt put into the file, the ring it began with: where its
+            transaction was rolled back, the next one begins with that ring again.
+    """
     signing_keys.lock(tx.conn)
     ring = keyring.load(settings)
+    ring = before_attempt.get(ring.signing.key_id, ring)
     _register(tx, ring)
     now = tx.now()
     # The ring's file has whole seconds.
@@ -124,6 +138,7 @@ def _rotate(tx: Tx, settings: Settings, overlap: timedelta, *, dry_run: bool) ->
     shown = {"key": after, "before": before, "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
     tx.audit(Action.KEY_ROTATE, [audit.Entry(tx.new_id(), after=shown)])
     if not dry_run:
+        before_attempt[after] = ring
         keyring.store(settings, new)
     return Rotation(
         key_id=after,
