@@ -7,6 +7,7 @@ from functools import lru_cache
 
 # Invisible, but letters or marks to Unicode: the grapheme joiner, fillers, inherent vowels, separators.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+_LINES = str.maketrans(dict.fromkeys("\t\n\v\f\r\x85\u2028\u2029", " "))
 _CATEGORIES = frozenset(("Cc", "Cf", "Zl", "Zp"))
 
 
@@ -18,6 +19,13 @@ def normal_key(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text.strip()
     return _normal(text)
+
+
+def normal_group(text: str) -> str:
+    """Return the form of a text that groups records: of a key, with tabs and line ends as spaces."""
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    return _normal(text.translate(_LINES))
 
 
 def invisible_in(key: str) -> str:
