@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from pfa_core.errors import FaultCode
-from pfa_core.model.keys import invisible_in, normal_group, normal_key
+from pfa_core.model.keys import invisible_in, normal_key
 from pfa_core.model.record import Field, Kind
 
 MAX_MONEY = Decimal(10) ** 15
@@ -81,8 +81,8 @@ def _read_text(field: Field, value: Any) -> str | Wrong | None:
         return Wrong(FaultCode.INVALID_TYPE, f"must be a text, not {shorten(value)}")
     text = value
     if field.is_key:
-        text = normal_key(value) if field.name == "pfaId" else normal_group(value)
-        if invisible := invisible_in(text):
+        text = normal_key(value)
+        if invisible := invisible_in(text, lines=field.name != "pfaId"):
             return Wrong(FaultCode.INVALID_TYPE, f"holds an invisible character, {invisible}")
     if len(text) > field.max_length:
         return Wrong(

@@ -164,7 +164,7 @@ KEYS = ("category", "class", "areaSilo", "manufacturer", "model", "contract")
 
 @pytest.mark.parametrize("textual", [False, True])
 @pytest.mark.parametrize(
-    "written", ["Silo é", " Silo é", "Silo\u00a0e\u0301", "Silo é\u2003", "Silo\te\u0301\n"]
+    "written", ["Silo é", " Silo é", "Silo\u00a0e\u0301", "Silo é\u2003", "\tSilo é\r\n"]
 )
 @pytest.mark.parametrize("name", KEYS)
 def test_texts_that_group_records_get_one_form(name, written, textual):
@@ -188,6 +188,8 @@ def test_an_invisible_character_in_a_key_is_refused_and_in_a_free_text_kept(name
     fault = refused({"pfaId": "P-1", name: "Y\u200b1"}, textual=textual)
     assert (fault.field, fault.code) == (name, "INVALID_TYPE")
     assert fault.message == "holds an invisible character, u+200b zero width space"
+    lines = read({"pfaId": "P-1", "model": "a\tb\r\nc"}, textual=textual)
+    assert lines["model"] == "a\tb\r\nc"
     free = {"description": " Y\u200b1 ", "equipment": " e\u0301 "}
     kept = read({"pfaId": "P-1", **free}, textual=textual)
     assert {each: kept[each] for each in free} == free

@@ -83,8 +83,11 @@ class Intake:
         if not self.rejected or accepted:
             return
         foreign = self.foreign == self.rejected
+        refused = (
+            f"all {self.rejected:,} records were" if self.rejected > 1 else "the only record was"
+        )
         raise InvalidData(
-            f"all {self.rejected:,} records were refused, the mirror is unchanged",
+            f"{refused} refused, the mirror is unchanged",
             hint=f"they belong to another organization than {self.organization_id}"
             if foreign
             else "",
