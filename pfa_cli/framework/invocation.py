@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pfa_core.config.settings import Settings
     from pfa_core.model.principal import Principal
-    from pfa_core.pems.profile import PemsProfile
+    from pfa_core.pems.profile import PemsNames, PemsProfile
     from pfa_core.store.database import Database
 
 
@@ -103,6 +103,14 @@ class Invocation:
 
         return replace(profile, field_map=load_field_map(field_map))
 
+    def pems_names(self) -> PemsNames:
+        """Return the names that PEMS has for fields and for the organization.
+
+        Raises:
+            ConfigInvalid: An unknown key, a bad field map.
+        """
+        return core.pems_names(self.settings, self.principal.organization_id)
+
     def adopt_organization(self, organization_id: str | None, source: str) -> None:
         """Take the organization that an input file names as if --org had named it.
 
@@ -132,16 +140,23 @@ class Invocation:
 
         Args:
             default: The format for a pipe; a terminal gets a table.
+
+        Raises:
+            InvalidRequest: --header with another format than tsv.
         """
         terminal = streams.is_terminal(sys.stdout)
         names = (self.common.columns or "").split(",")
         chosen = self.common.output or _format(self.settings.output)
+        format_ = chosen or (Format.TABLE if terminal else default)
+        if self.common.header and format_ is not Format.TSV:
+            raise InvalidRequest(f"--header is of tsv, not of {format_}", hint="add -o tsv")
         return Look(
-            format=chosen or (Format.TABLE if terminal else default),
+            format=format_,
             columns=tuple(camel_case(name.strip()) for name in names if name.strip()),
             terminal=terminal,
             colored=streams.colored(sys.stdout, self.common.color or Color.AUTO),
             formulas=not self.common.csv_safe,
+            header=self.common.header,
         )
 
 

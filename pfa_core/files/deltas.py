@@ -15,6 +15,7 @@ from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.exact_json import JsonFault, loads_strict
 from pfa_core.files.reading import read_text, source_name
 from pfa_core.model.delta import Change, unwritable
+from pfa_core.model.keys import invisible_in, normal_key
 from pfa_core.model.record import FIELDS, MAX_ID
 from pfa_core.model.values import Wrong, shorten
 from pfa_core.model.values import read_text as read_field_text
@@ -67,13 +68,18 @@ def read_change(item: Any, position: str) -> Change | list[Fault]:
         reason = f"must be an object, not {shorten(item)}"
         return [Fault("", "", FaultCode.INVALID_TYPE, reason, position=position)]
     pfa_id = item.get("pfaId")
-    if not isinstance(pfa_id, str) or not pfa_id.strip() or len(pfa_id) > MAX_ID:
+    pfa_id = normal_key(pfa_id) if isinstance(pfa_id, str) else ""
+    if not pfa_id or len(pfa_id) > MAX_ID:
         code = FaultCode.INVALID_TYPE if "pfaId" in item else FaultCode.MISSING_REQUIRED_FIELD
         return [
             Fault(
                 "", "pfaId", code, f"must be a text of 1 to {MAX_ID} characters", position=position
             )
         ]
+    invisible = invisible_in(pfa_id)
+    if invisible:
+        reason = f"holds an invisible character, {invisible}"
+        return [Fault(pfa_id, "pfaId", FaultCode.INVALID_TYPE, reason, position=position)]
     faults = [Fault(pfa_id, *found, position=position) for found in _faults(item)]
     if faults:
         return faults

@@ -6,7 +6,7 @@ It is the source of validation, SQL columns and reference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from typing import Any, LiteralString
 
@@ -42,6 +42,11 @@ class Field:
     choices: tuple[LiteralString, ...] = ()
     max_length: int = MAX_KEY_TEXT
     default: str | bool | None = None
+    is_key: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Tell once whether it is a key: every value that is read asks for that."""
+        object.__setattr__(self, "is_key", self.kind is Kind.TEXT and bool(self.column))
 
 
 def _text(name: LiteralString, meaning: str, column: LiteralString = "", **rest: Any) -> Field:
@@ -61,8 +66,8 @@ def _flag(
 
 
 FIELDS: Mapping[str, Field] = {
-    field.name: field
-    for field in (
+    each.name: each
+    for each in (
         _text("pfaId", "business key, unique in its organization", "pfa_id", max_length=MAX_ID),
         _text("organization", "the organization's code"),
         _text("description", "what is required", max_length=MAX_FREE_TEXT),
@@ -134,5 +139,5 @@ DATE_PAIRS = (
     ("forecastStart", "forecastEnd"),
     ("actualStart", "actualEnd"),
 )
-EDITABLE = tuple(field.name for field in FIELDS.values() if field.editable)
-SORTABLE: Mapping[str, Field] = {field.name: field for field in FIELDS.values() if field.column}
+EDITABLE = tuple(each.name for each in FIELDS.values() if each.editable)
+SORTABLE: Mapping[str, Field] = {each.name: each for each in FIELDS.values() if each.column}

@@ -93,7 +93,8 @@ def begin(conn: Connection[Any]) -> Begun:
     row = cursor.fetchone()
     if row is None:
         raise Internal("a transaction got no id")
-    return Begun(*row, conn.info.backend_pid)
+    xid, server = row
+    return Begun(xid, server, conn.info.backend_pid)
 
 
 def _ask(conn: Connection[Any], begun: Begun, *, end: bool) -> str | None:
