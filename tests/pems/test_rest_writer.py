@@ -125,6 +125,8 @@ def test_money_keeps_its_digits_in_both_directions(sandbox):
 
 
 FAULTS = [
+    ("423", "LOCKED", RetryAdvice.RETRY, False, 0),
+    ("425", "SERVER_ERROR", RetryAdvice.RETRY, True, 0),
     ("429:retry-after=3", "RATE_LIMIT", RetryAdvice.SLOW_DOWN, False, 0),
     ("500", "SERVER_ERROR", RetryAdvice.RETRY, True, 0),
     ("503", "SERVICE_UNAVAILABLE", RetryAdvice.RETRY, True, 0),

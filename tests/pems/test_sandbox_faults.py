@@ -113,7 +113,7 @@ def test_of_several_faults_the_first_strikes_and_every_latency_counts():
     assert box.struck == {"latency": 4, "429": 1, "500": 1}
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("status", [423, 425, 429, 500, 503])
 def test_a_status_on_request_applies_nothing(client, sandbox, status):
     sandbox.faults = [f"{status}:times=1"]
     answer = client.put("R-1", 1, key="k", model="X")
@@ -123,7 +123,7 @@ def test_a_status_on_request_applies_nothing(client, sandbox, status):
     assert sandbox.struck == {str(status): 1}
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [423, 429, 503])
 def test_a_status_can_say_when_to_come_again(client, sandbox, status):
     sandbox.faults = [f"{status}:1:retry-after=2"]
     assert client.get("R-1").headers["retry-after"] == "2"

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     """Name a fault; only with the last three the request is applied first."""
 
     LATENCY = "latency"
+    LOCKED = "423"
+    TOO_EARLY = "425"
     TOO_MANY = "429"
     SERVER_ERROR = "500"
     UNAVAILABLE = "503"
@@ -35,6 +37,9 @@ class Kind(StrEnum):
     RESET_AFTER = "reset-after"
     TRUNCATE = "truncate"
     SLOW = "slow"
+
+
+_MAY_ASK_TO_WAIT = (Kind.LOCKED, Kind.TOO_MANY, Kind.UNAVAILABLE)
 
 
 class PathKind(StrEnum):
@@ -118,7 +123,7 @@ def _with_word(rule: FaultRule, word: str, spec: str) -> FaultRule:
         return replace(rule, seconds=_seconds(word, spec))
     if name == "pause" and rule.kind is Kind.SLOW:
         return replace(rule, seconds=_seconds(value, spec))
-    if name == "retry-after" and value and rule.kind in (Kind.TOO_MANY, Kind.UNAVAILABLE):
+    if name == "retry-after" and value and rule.kind in _MAY_ASK_TO_WAIT:
         return replace(rule, retry_after=value)
     if name == "on" and value in list(PathKind):
         return replace(rule, on=PathKind(value))
