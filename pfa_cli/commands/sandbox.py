@@ -19,6 +19,7 @@ from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_cli.render.output import Sheet, show
+from pfa_core.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from pfa_core.errors import Fault
@@ -85,7 +86,7 @@ def sandbox(
         typer.Option(
             "--fault",
             metavar="SPEC",
-            help="latency:50ms, or KIND[:PROBABILITY] of 429, 500, 503, reset-before, reset-after, "
+            help="latency:50ms, or KIND[:PROBABILITY] of 423, 425, 429, 500, 503, reset-before, reset-after, "
             "truncate, slow, alert; then :on=grid|rest|screen|health, :times=N, :after=N, "
             ":retry-after=S, :pause=5ms. May be repeated.",
         ),
@@ -148,11 +149,19 @@ def _arrivals(paths: Sequence[str], aliases: Mapping[str, str]) -> Iterator[RawR
 
 def _password(environ: Mapping[str, str]) -> str | None:
     from pfa_core.config.settings import read_secret_file
+    from pfa_core.model.secret import why_unsendable
 
-    file = environ.get("PFA_PEMS_PASSWORD_FILE")
+    name = "PFA_PEMS_PASSWORD_FILE"
+    file = environ.get(name)
     if file:
-        return read_secret_file(Path(file).expanduser())
-    return environ.get("PFA_PEMS_PASSWORD") or None
+        found = read_secret_file(Path(file).expanduser())
+    else:
+        name = "PFA_PEMS_PASSWORD"
+        found = environ.get(name) or None
+    unsendable = why_unsendable(found or "")
+    if unsendable:
+        raise ConfigInvalid(f"the password of PEMS in {name} {unsendable}")
+    return found
 
 
 def _show_address(call: Invocation, talk: Talk, pems: Sandbox) -> None:
