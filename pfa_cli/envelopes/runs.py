@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PullMetadata:
-    """Circumstances of a pull; `foreign` counts records of other organizations."""
+    """Circumstances of a pull.
+
+    `foreign` counts records of other organizations, `behind` those that the next one asks for again.
+    """
 
     duration: float
     foreign: int
+    behind: int
     masked: bool | None = absent()
 
 
@@ -96,7 +100,7 @@ def pulled(result: PullResult, *, seconds: float, masked: bool | None) -> Pulled
         unchanged=result.unchanged,
         missing=result.missing,
         rejected=result.rejected,
-        metadata=PullMetadata(seconds, result.foreign, masked),
+        metadata=PullMetadata(seconds, result.foreign, result.behind.number, masked),
     )
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,70 @@ def test_a_pull_from_pems_has_the_promised_shape(pfa: Pfa, pems: Sandbox) -> Non
     }  # fmt: skip
     assert (ran.json["status"], ran.json["inserted"]) == ("completed", 6)
     assert pfa("sync", "pull", "-o", "json").json["unchanged"] == 6
+
+
+def test_a_record_behind_is_said_by_every_command_until_it_is_accepted(
+    pulled: Pfa, pems: Sandbox
+) -> None:
+    hold(pems, "H-002", source="Lease", pemsVersion="2026-11-25T12:00:00.000Z")
+    assert pulled("sync", "pull").code == 3
+    for _ in range(2):
+        ran = pulled("sync", "pull", "--incremental")
+        assert ran.code == 3
+        assert (
+            "every incremental pull asks for 1 record again: for all changes since"
+            " 2026-11-25 12:00 UTC" in ran.err
+        )
+    assert "1 of 6 records rejected" in ran.err
+    assert "behind PEMS" in pulled("status").out
+    assert "1 record since 2026-11-25 12:00 UTC" in pulled("status").out
+    shown = pulled("status", "-o", "json").json["data"]
+    assert (shown["behind"], shown["behindSince"]) == (1, "2026-11-25T12:00:00Z")
+    found = {item["check"]: item for item in pulled("doctor", "-o", "json").json["data"]}
+    assert found["baseline"]["result"] == "notice"
+    assert "behind PEMS: 1 record since 2026-11-25 12:00 UTC" in found["baseline"]["finding"]
+    assert found["baseline"]["cure"] == f"type: pfa sync show {shown['behindRunId']}"
+    assert "H-002" in pulled("sync", "show", shown["behindRunId"]).out
+    assert 'pfa_records_behind{organization="HOLNG"} 1' in pulled("metrics").out
+    hold(pems, "H-002", source="Rental", pemsVersion="2026-11-25T12:00:00.000Z")
+    ran = pulled("sync", "pull", "--incremental", "-o", "json")
+    assert (ran.code, ran.json["metadata"]["behind"]) == (0, 0)
+    assert "behind" not in pulled("status").out
+    assert 'pfa_records_behind{organization="HOLNG"} 0' in pulled("metrics").out
+
+
+def test_a_record_behind_since_an_unknown_time_is_said_too(pulled: Pfa, pems: Sandbox) -> None:
+    hold(pems, "H-002", source="Lease", pemsVersion="once")
+    ran = pulled("sync", "pull")
+    assert ran.code == 3
+    assert "for all of PEMS, since it is unknown when they were changed" in ran.err
+    assert "1 record since an unknown time" in pulled("status").out
+
+
+def test_a_resumed_pull_ends_with_3_for_what_was_refused_before_the_interruption(
+    pulled: Pfa, pems: Sandbox
+) -> None:
+    config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
+    config.write_text("[profiles.default.pems]\nretry_delay = 0.01\ngrid.page_size = 3\n")
+    config.chmod(0o600)
+    hold(pems, "H-001", source="Lease")
+    pems.faults = ["500:on=grid:after=1"]
+    assert pulled("sync", "pull").code == 3
+    pems.faults = []
+    ran = pulled("sync", "pull")
+    assert ran.code == 3
+    assert "1 record rejected before the interruption" in ran.err
+
+
+def hold(pems: Sandbox, pfa_id: str, **values: str) -> None:
+    """PEMS holds these values of a record, whether pfa takes them or not."""
+    held = pems.record(pfa_id)
+    changed_at = values.get("pemsVersion", held.updated_at)
+    with pems._state._lock:
+        pems._state._records[held.organization, pfa_id] = replace(
+            held, data={**held.data, **values}, updated_at=changed_at
+        )
+        pems._state.revision += 1
 
 
 def test_a_push_has_the_promised_shape(pulled: Pfa) -> None:

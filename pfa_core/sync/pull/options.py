@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pfa_core.errors import Fault
-from pfa_core.model.run import IfLocked, RunStatus
+from pfa_core.model.run import Behind, IfLocked, RunStatus
 from pfa_core.sync.lease import LIFETIME
 
 
@@ -15,7 +15,8 @@ class PullOptions:
     """How to pull from PEMS.
 
     Args:
-        incremental: Only what changed since the last complete pull began; a full pull where none was.
+        incremental: Only what changed since the last complete pull began, and what that refused; a full pull
+            where none was.
         since: Only what changed since then, whatever was pulled before; needs a time zone.
         restart: Begin anew although an interrupted full pull could be resumed.
         if_locked: What to do while another pull of the organization runs.
@@ -42,6 +43,8 @@ class PullResult:
         missing: Mirror records that did not arrive. From files they are only counted, a complete
             pull from PEMS marks them.
         rejected: Every record refused; `foreign` of them belong to another organization.
+        behind: The refused records of PEMS for which the next incremental pull asks again, those of the
+            interrupted pull that this one resumed among them.
         faults: At most 1,000 of the refusals; where `masked`, without the numbers in them.
         interrupted: `stop` was set before the last page.
     """
@@ -55,6 +58,7 @@ class PullResult:
     missing: int = 0
     rejected: int = 0
     foreign: int = 0
+    behind: Behind = field(default_factory=Behind)
     faults: list[Fault] = field(default_factory=list)
     message: str = ""
     interrupted: bool = False
