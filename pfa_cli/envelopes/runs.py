@@ -60,6 +60,7 @@ class Pushed:
     status: str
     total: int
     synced: int
+    altered: int
     rejected: int
     conflicts: int
     retrying: int
@@ -82,6 +83,7 @@ class PlannedPush:
     status: str
     total: int
     synced: int = 0
+    altered: int = 0
     rejected: int = 0
     conflicts: int = 0
     retrying: int = 0
@@ -111,6 +113,7 @@ def pushed(result: PushResult, *, seconds: float, masked: bool | None) -> Pushed
         status=str(result.status),
         total=result.total,
         synced=result.synced,
+        altered=result.altered,
         rejected=result.rejected,
         conflicts=result.conflicts,
         retrying=result.retrying,

@@ -62,7 +62,7 @@ SELECT pfa_id, position, outcome, code, message, at, modification_id::text, atte
 FROM pfa_sync_outcome
 WHERE organization_id = %(organization_id)s
   AND run_id = %(run_id)s
-ORDER BY outcome = 'synced', number, outcome_id;
+ORDER BY outcome = 'synced' AND code = '', number, outcome_id;
 
 -- name: last_pull
 SELECT finished_at

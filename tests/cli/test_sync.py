@@ -80,7 +80,7 @@ def test_a_record_behind_is_said_by_every_command_until_it_is_accepted(
     assert "behind PEMS" in pulled("status").out
     assert "1 record since 2026-11-25 12:00 UTC" in pulled("status").out
     shown = pulled("status", "-o", "json").json["data"]
-    assert (shown["behind"], shown["behindSince"]) == (1, "2026-11-25T12:00:00Z")
+    assert (shown["behind"], shown["behindSince"]) == (1, "2026-11-25T12:00:00.000Z")
     found = {item["check"]: item for item in pulled("doctor", "-o", "json").json["data"]}
     assert found["baseline"]["result"] == "notice"
     assert "behind PEMS: 1 record since 2026-11-25 12:00 UTC" in found["baseline"]["finding"]
@@ -133,10 +133,53 @@ def test_a_push_has_the_promised_shape(pulled: Pfa) -> None:
     ran = pulled("sync", "push", "-o", "json")
     assert ran.code == 0
     assert ran.json.keys() == {
-        "runId", "status", "total", "synced", "rejected", "conflicts", "retrying", "metadata",
+        "runId", "status", "total", "synced", "altered", "rejected", "conflicts", "retrying",
+        "metadata",
     }  # fmt: skip
     assert (ran.json["status"], ran.json["total"], ran.json["synced"]) == ("completed", 1, 1)
     assert "duration" in ran.json["metadata"]
+
+
+def test_a_value_that_pems_stored_otherwise_ends_with_3_and_is_shown_with_both(
+    pulled: Pfa, pems: Sandbox
+) -> None:
+    pems.faults = ["cuts:1:length=3"]
+    committed(pulled, "H-001", value="model=Mobile")
+    committed(pulled, "H-002", value="model=LTM")
+    ran = pulled("sync", "push")
+    assert ran.code == 3
+    assert "H-001: PEMS stored model Mob, sent was Mobile" in ran.err.replace("H-001  ", "H-001: ")
+    last = ran.err.splitlines()[-1]
+    assert "1 stored with other values, 2 changes sent to PEMS [PEMS_ALTERED]" in last.replace(
+        ";", ","
+    )
+    run = next(word for word in ran.out.split() if len(word) == 36)
+    assert f"pfa sync show {run}" in ran.err
+    shown = pulled("sync", "show", run, "-o", "json").json["data"]
+    assert shown["run"]["counts"]["altered"] == 1
+    first = shown["outcomes"][0]
+    assert (first["pfaId"], first["outcome"], first["code"], first["message"]) == (
+        "H-001", "synced", "PEMS_ALTERED", "PEMS stored model Mob, sent was Mobile",
+    )  # fmt: skip
+    assert (
+        'pfa_run_records_total{organization="HOLNG",direction="push",outcome="altered"} 1'
+        in pulled("metrics").out
+    )
+    again = pulled("sync", "push")
+    assert (again.code, "nothing to push" in again.err) == (0, True)
+    assert pulled("show", "H-001", "-o", "json").json["data"][0]["model"] == "Mob"
+
+
+def test_an_altered_change_beside_an_interruption_is_said_too(pulled: Pfa, pems: Sandbox) -> None:
+    pems.faults = ["capitals"]
+    committed(pulled, "H-001", "H-002", value="model=Mobile")
+    ran = pulled("sync", "push", "--limit", "1")
+    assert ran.code == 3
+    assert "1 stored with other values; 1 change sent to PEMS, 1 not sent yet" in ran.err
+    error = pulled("sync", "push", "--error-format", "json")
+    assert error.code == 3
+    failed = json.loads(error.err)["error"]
+    assert (failed["code"], failed["retryable"]) == ("PEMS_ALTERED", False)
 
 
 def test_nothing_to_push_is_no_failure(pulled: Pfa) -> None:

@@ -51,7 +51,8 @@ def test_a_reading_is_the_record_in_the_form_of_the_mirror(sandbox):
 def test_a_write_is_applied_with_everything_that_the_contract_carries(sandbox):
     found = do(sandbox.url, lambda writer: writer.write(write(monthlyRate=Decimal("5.50"))))
     entry = sandbox.log[0]
-    assert found == Applied("2", sandbox.record("R-1").updated_at)
+    stored = {"monthlyRate": Decimal("5.50")}
+    assert found == Applied("2", sandbox.record("R-1").updated_at, stored)
     shown = entry.write
     assert (shown.pfa_id, shown.organization, shown.key) == ("R-1", "RIO", "k1")
     assert (shown.by, shown.reason, shown.base_version) == ("ann", "weather", 1)
@@ -63,7 +64,8 @@ def test_the_same_key_again_gets_the_first_answer_and_changes_nothing(sandbox):
         return writer.write(write()), writer.write(write())
 
     first, second = do(sandbox.url, twice)
-    assert first == second
+    assert (first.record, second.record) == ({"monthlyRate": 5}, None)
+    assert (first.version, first.stamp) == (second.version, second.stamp)
     assert [entry.outcome for entry in sandbox.log] == [Outcome.APPLIED, Outcome.REPLAYED]
 
 
@@ -146,7 +148,8 @@ def test_a_write_without_answer_may_have_been_applied(sandbox, fault, code, advi
     assert (found.code, found.advice, found.maybe_applied) == (code, advice, maybe)
     assert len(sandbox.log) == applied
     again = do(sandbox.url, lambda writer: writer.write(write()))
-    assert again == Applied("2", sandbox.record("R-1").updated_at)
+    assert isinstance(again, Applied)
+    assert (again.version, again.stamp) == ("2", sandbox.record("R-1").updated_at)
 
 
 @pytest.mark.parametrize("fault", [fault for fault, *_ in FAULTS])

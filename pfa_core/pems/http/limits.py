@@ -18,7 +18,7 @@ class TooLarge(OSError):
 
 
 class BadEncoding(ValueError):
-    """The body is in a content encoding that is unknown, or not in the one that it names."""
+    """The content encoding is unknown, or the body is not in it."""
 
 
 def decoded(body: bytes, encodings: str) -> bytes:

@@ -45,7 +45,7 @@ class GridPull:
 
     @property
     def asked_since(self) -> datetime | None:
-        """Return what stands for an unknown time of a record's last change; None: nothing does.
+        """Return the time that stands for an unknown last change; None: none does.
 
         An incremental pull asks for records that were changed after the position that it began from.
         """
@@ -66,7 +66,10 @@ class GridPull:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """An interrupted full pull that this one resumes: its run, start, position, refusals."""
+    """An interrupted full pull that this one resumes.
+
+    It has its run, start, position and refusals.
+    """
 
     run_id: str
     began_at: datetime

@@ -140,7 +140,7 @@ class Intake:
 
 
 def _moment(stamp: str) -> datetime | None:
-    """Parse the moment of a last change, None for any other text; without a zone it is UTC."""
+    """Parse the moment of a last change, None for any other text; UTC is assumed."""
     try:
         moment = datetime.fromisoformat(stamp.strip())
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
