@@ -167,7 +167,8 @@ def test_a_value_that_pems_stored_otherwise_ends_with_3_and_is_shown_with_both(
     )
     again = pulled("sync", "push")
     assert (again.code, "nothing to push" in again.err) == (0, True)
-    assert pulled("show", "H-001", "-o", "json").json["data"][0]["model"] == "Mob"
+    listed = [json.loads(line) for line in pulled("list", "-o", "jsonl").lines]
+    assert {item["pfaId"]: item["data"]["model"] for item in listed}["H-001"] == "Mob"
 
 
 def test_an_altered_change_beside_an_interruption_is_said_too(pulled: Pfa, pems: Sandbox) -> None:

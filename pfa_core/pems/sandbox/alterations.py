@@ -22,8 +22,8 @@ def altered(changes: Mapping[str, Any], rules: Sequence[faults.FaultRule]) -> di
 def _altered(rule: faults.FaultRule, kind: Kind, value: Any) -> Any:
     if rule.kind is faults.Kind.ROUNDS and kind is Kind.MONEY and value is not None:
         return int(Decimal(value).quantize(Decimal(1), ROUND_HALF_UP))
-    if rule.kind is faults.Kind.CUTS and kind is Kind.TEXT:
+    if kind is not Kind.TEXT or not isinstance(value, str):
+        return value
+    if rule.kind is faults.Kind.CUTS:
         return value[: rule.length].rstrip()
-    if rule.kind is faults.Kind.CAPITALS and kind is Kind.TEXT:
-        return value.upper()
-    return value
+    return value.upper() if rule.kind is faults.Kind.CAPITALS else value
