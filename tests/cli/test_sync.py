@@ -239,6 +239,19 @@ def test_without_an_address_of_pems_it_is_78_and_the_variable_is_named(
     assert "PFA_PEMS_URL" in ran.err
 
 
+@pytest.mark.parametrize("command", [("sync", "pull"), ("sync", "push"), ("doctor",)])
+def test_a_password_that_is_not_utf_8_is_78_and_named(
+    pulled: Pfa, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("PFA_PEMS_USERNAME", "ann")
+    monkeypatch.setenv("PFA_PEMS_PASSWORD", "canary\udcff")
+    ran = pulled(*command)
+    assert ran.code == 78
+    shown = ran.out + ran.err
+    assert "the password of PEMS in PFA_PEMS_PASSWORD is not UTF-8 text" in shown
+    assert "canary" not in shown
+
+
 def test_a_pems_that_is_away_is_69(pulled: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PFA_PEMS_URL", "http://127.0.0.1:9")
     config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"

@@ -314,3 +314,42 @@ def test_health_tells_how_long_it_took_or_what_is_the_matter(sandbox):
 
 def test_the_writer_needs_no_reading_before(sandbox):
     assert not do(sandbox.url, lambda writer: writer.reads_first)
+
+
+def written_with(answer: dict[str, object], **changes) -> Applied:
+    """What the writer made of a success with this answer."""
+    body = json.dumps({"newVersion": 2, "updatedAt": "t", **answer}).encode()
+    with answering(http_answer("200 OK", body)) as url:
+        found = do(url, lambda writer: writer.write(write(monthlyRate=5, model="New")), **changes)
+    assert isinstance(found, Applied)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("data", "stored"),
+    [
+        ({"monthlyRate": 5, "model": "New", "dor": "BEO"}, {"monthlyRate": 5, "model": "New"}),
+        ({"monthlyRate": 5.0, "model": "New"}, {"monthlyRate": 5, "model": "New"}),
+        ({"monthlyRate": 6, "model": "N"}, {"monthlyRate": 6, "model": "N"}),
+        ({"model": "N"}, {"model": "N"}),
+        ({"dor": "BEO"}, {}),
+        ({"monthlyRate": "many", "model": "New"}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_an_answer_shows_what_pems_stored_of_the_sent_fields(data, stored):
+    assert written_with({"data": data}).record == stored
+
+
+def test_a_write_asks_for_the_stored_values(sandbox):
+    asked = []
+    sandbox._watcher = lambda request, _: asked.append(request.headers["prefer"])
+    do(sandbox.url, lambda writer: writer.write(write()))
+    assert asked == ["return=representation"]
+
+
+def test_a_sandbox_that_does_not_show_them_answers_with_the_version_alone():
+    with Sandbox(organization="RIO", records=[record(1)], shows_writes=False) as sandbox:
+        found = do(sandbox.url, lambda writer: writer.write(write()))
+        assert found == Applied("2", sandbox.record("R-1").updated_at)
