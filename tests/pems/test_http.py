@@ -267,6 +267,7 @@ def test_a_compressed_refusal_is_reported_in_pemss_own_words():
     ("encodings", "body", "named"),
     [
         ("br", b"{}", "'br'"),
+        ("gzip, gzip, gzip", b"{}", "3 encodings"),
         ("gzip", b"{}", "its content"),
         ("gzip", compressed(SHOWN, GZIP)[:-9], "its content"),
         ("gzip", compressed(SHOWN, GZIP) + b"more", "its content"),
@@ -298,7 +299,8 @@ def test_an_answer_that_is_decompressed_without_end_is_too_large(monkeypatch):
     content = b"0" * (1 << 16)
     found, _ = asked_by(http_answer("200 OK", compressed(content, GZIP), "Content-Encoding: gzip"))
     assert isinstance(found, Answer)
-    for bomb in (compressed(content + b"0", GZIP), compressed(content, GZIP) * 2):
+    many = compressed(b"0", GZIP) * (limits.MAX_MEMBERS + 1)
+    for bomb in (compressed(content + b"0", GZIP), compressed(content, GZIP) * 2, many):
         found, _ = asked_by(http_answer("200 OK", bomb, "Content-Encoding: gzip"))
         assert isinstance(found, Failure)
         assert (found.code, found.maybe_applied) == ("NO_ANSWER", True)

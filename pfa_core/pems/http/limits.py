@@ -10,6 +10,8 @@ import zlib
 from typing import Any
 
 MAX_BODY = 256 << 20
+MAX_LAYERS = 2  # content encodings of one body
+MAX_MEMBERS = 16  # of a gzip body: each costs a copy of the rest
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS  # zlib finds out by the header which of the two it is
 
 
@@ -33,7 +35,10 @@ def decoded(body: bytes, encodings: str) -> bytes:
         BadEncoding: Another encoding, or content that is not in it.
         TooLarge: The content is larger than the limit.
     """
-    for name in reversed([part.strip().lower() for part in encodings.split(",")]):
+    names = [part.strip().lower() for part in encodings.split(",")]
+    if len(names) > MAX_LAYERS:
+        raise BadEncoding(f"{len(names)} encodings")
+    for name in reversed(names):
         if name in ("gzip", "x-gzip"):
             body = _inflated(body, _ZLIB_OR_GZIP)
         elif name == "deflate":
@@ -50,6 +55,8 @@ def _inflated(body: bytes, wbits: int) -> bytes:
     found: list[bytes] = []
     room = MAX_BODY
     while body:
+        if len(found) == MAX_MEMBERS:
+            raise TooLarge
         stream = zlib.decompressobj(wbits)
         try:
             piece = stream.decompress(body, room + 1)
