@@ -9,14 +9,14 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.model.run import Behind, RunStatus
+from pfa_core.model.ids import OrganizationId, RunId
+from pfa_core.model.run import Behind, RunKind, RunStatus
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.store import pull_pages, runs
 from pfa_core.sync.pull.paging import PageCursor, Position
 from pfa_core.sync.run import ActiveRun
 from pfa_core.sync.run_log import RunLog
 
-INCREMENTAL = "incremental"
 RESUMABLE = timedelta(hours=6)
 # PEMS's clock may differ from the database's: an incremental pull looks a little further back.
 CLOCK_DIFFERENCE = timedelta(minutes=5)
@@ -34,7 +34,7 @@ class GridPull:
     dry_run: bool
 
     @property
-    def organization_id(self) -> str:
+    def organization_id(self) -> OrganizationId:
         """Return the organization whose records are pulled."""
         return self.run.organization_id
 
@@ -49,7 +49,7 @@ class GridPull:
 
         An incremental pull asks for records that were changed after the position that it began from.
         """
-        if self.since is None or self.run.kind != INCREMENTAL:
+        if self.since is None or self.run.kind is not RunKind.INCREMENTAL:
             return None
         return self.since + CLOCK_DIFFERENCE
 
@@ -71,7 +71,7 @@ class Resumption:
     It has its run, start, position and refusals.
     """
 
-    run_id: str
+    run_id: RunId
     began_at: datetime
     position: Position
     behind: Behind = field(default_factory=Behind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import RawRecord
 from pfa_core.masking import Mask
 from pfa_core.model.baseline import FOREIGN, read_record
+from pfa_core.model.ids import OrganizationId, PfaId
 from pfa_core.model.run import Behind
 from pfa_core.model.text_rows import TextRows
 from pfa_core.store import leases, runs
@@ -47,9 +48,10 @@ class Intake:
         asked_since: Stands for the time of a row's last change where that is unknown.
     """
 
-    organization_id: str
+    organization_id: OrganizationId
     progress: Callable[[int], None] | None = None
     mask: Mask = field(default_factory=Mask)
+    _: KW_ONLY
     number: int = 0
     rejected: int = 0
     foreign: int = 0
@@ -82,7 +84,7 @@ class Intake:
                 return found
         else:
             pfa_id, position = row.get("pfaId", ""), _row_position(number)
-            found = Fault(pfa_id, "organization", FOREIGN, UNOWNED, position)
+            found = Fault(pfa_id, "organization", FOREIGN, UNOWNED, position=position)
         if not owner or found.code not in _NOT_BEHIND:
             changed_at = _moment(row.get("pemsVersion", "")) or self.asked_since
             self.behind = self.behind.and_one(changed_at)
@@ -129,12 +131,12 @@ class Intake:
         if pfa_id in self.seen:
             reason = "is listed twice in this pull; the first one counts"
             code = FaultCode.DUPLICATE_RECORD
-            return Fault(pfa_id, "pfaId", code, reason, item.position)
+            return Fault(pfa_id, "pfaId", code, reason, position=item.position)
         text = exact_json.dumps(record)
         if not _storable(text):
             reason = "holds a character that cannot be stored"
             pfa_id = _printable(pfa_id)
-            return Fault(pfa_id, "", FaultCode.INVALID_TYPE, reason, item.position)
+            return Fault(pfa_id, "", FaultCode.INVALID_TYPE, reason, position=item.position)
         self.seen.add(pfa_id)
         return pfa_id, text
 
@@ -164,7 +166,7 @@ def _outcome(run: ActiveRun, number: int, fault: Fault) -> runs.NewOutcome:
     return runs.NewOutcome(
         outcome_id=str(run.db.new_id()),
         number=number,
-        pfa_id=fault.pfa_id,
+        pfa_id=PfaId(fault.pfa_id),
         position=fault.position,
         outcome="rejected",
         code=fault.code,

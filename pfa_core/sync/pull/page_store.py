@@ -21,7 +21,7 @@ from pfa_core.sync.pull.intake import Accepted, Intake
 from pfa_core.sync.pull.paging import Store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """A page ready to be stored.
 
@@ -48,7 +48,7 @@ def check_page(intake: Intake, step: Store, asked_at: datetime) -> Batch:
     code = intake.organization_id
     ids = [row.get("pfaId", "") for row in step.rows if row.get("organization") == code]
     page = Page(step.offset, len(step.rows), step.cursor.position.last_id)
-    return Batch(page, records, ids, asked_at, intake.behind)
+    return Batch(page=page, records=records, ids=ids, asked_at=asked_at, behind=intake.behind)
 
 
 @dataclass
