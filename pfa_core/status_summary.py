@@ -37,7 +37,9 @@ class StatusReport:
     """The state of the caller's work.
 
     It has the caller's sessions, what waits in them, the age of the baseline and the last runs.
-    `baseline_at` is when the last pull ended, None before the first; `committed` counts what is on its
+    `baseline_at` is when the last pull ended, None before the first; `behind` counts the records that the
+    last complete pull from PEMS (`behind_run_id`) refused, the earliest changed there at `behind_since`,
+    None where that is unknown; `committed` counts what is on its
     way to PEMS, retries too, `sync_errors` what is not sent again without `pfa sync retry`.
     """
 
@@ -46,6 +48,9 @@ class StatusReport:
     role: Role
     record_count: int
     baseline_at: datetime | None
+    behind: int
+    behind_since: datetime | None
+    behind_run_id: str | None
     sessions: list[SessionStatus]
     drafts: int
     committed: int
@@ -67,6 +72,7 @@ def status(tx: Tx) -> StatusReport:
     sessions = [_session(row, overtaken) for row in rows]
     retrying = sum(row.retrying for row in rows)
     count = mirror.count(tx.conn, tx.organization_id)
+    behind = runs.behind(tx.conn, tx.organization_id)
     under_way = _records(sessions, State.COMMITTED) + _records(sessions, State.SYNCING) + retrying
     return StatusReport(
         organization_id=tx.organization_id,
@@ -74,6 +80,9 @@ def status(tx: Tx) -> StatusReport:
         role=tx.member.role,
         record_count=count,
         baseline_at=runs.last_pull(tx.conn, tx.organization_id),
+        behind=behind.number,
+        behind_since=behind.since,
+        behind_run_id=behind.run_id if behind.number else None,
         sessions=sessions,
         drafts=_records(sessions, State.DRAFT),
         committed=under_way,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import pfa_core as core
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.render import failures
-from pfa_cli.render.humanize import ago, count
+from pfa_cli.render.humanize import ago, count, records_behind
 
 if TYPE_CHECKING:
     from pfa_core.config.settings import Settings
@@ -209,6 +209,12 @@ def _baseline(call: Invocation) -> Finding:
     age = f"{count(report.record_count, 'record')}, last pull {ago(report.baseline_at)}"
     if report.baseline_at is None or utc_now() - report.baseline_at > OLD_BASELINE:
         return Finding("baseline", "notice", age, cure="type: pfa sync pull")
+    if report.behind:
+        late = records_behind(report.behind, report.behind_since)
+        refused = f"{age}; behind PEMS: {late}, refused by the last pull"
+        return Finding(
+            "baseline", "notice", refused, cure=f"type: pfa sync show {report.behind_run_id}"
+        )
     return Finding("baseline", "ok", age)
 
 

@@ -19,6 +19,7 @@ from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_cli.render.output import Sheet, show
+from pfa_core.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from pfa_core.errors import Fault
@@ -37,6 +38,7 @@ app = typer.Typer(rich_markup_mode=None)
         "pfa sandbox --org HOLNG --load mirror.jsonl --state pems.state --port 8090",
         "pfa sandbox --load grid-1.json grid-2.json --field-map grid-map.toml",
         "pfa sandbox --load mirror.jsonl --fault latency:50ms --fault 429:0.1:retry-after=2:on=rest",
+        "pfa sandbox --load mirror.jsonl --fault rounds --fault cuts:1:length=20",
         "pfa sandbox --load mirror.jsonl --fault reset-after:1:times=3 --seed 7",
     ),
     exit_codes="9 a file to load is invalid; 74 the port is taken; 75 the state is in use; "
@@ -85,9 +87,9 @@ def sandbox(
         typer.Option(
             "--fault",
             metavar="SPEC",
-            help="latency:50ms, or KIND[:PROBABILITY] of 429, 500, 503, reset-before, reset-after, "
-            "truncate, slow, alert; then :on=grid|rest|screen|health, :times=N, :after=N, "
-            ":retry-after=S, :pause=5ms. May be repeated.",
+            help="latency:50ms, or KIND[:PROBABILITY] of 423, 425, 429, 500, 503, reset-before, reset-after, "
+            "truncate, slow, alert, rounds, cuts, capitals; then :on=grid|rest|screen|health, :times=N, :after=N, "
+            ":retry-after=S, :pause=5ms, :length=N. May be repeated.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for random faults.")] = 0,
@@ -101,6 +103,13 @@ def sandbox(
     *,
     idempotency: Annotated[
         bool, typer.Option("--idempotency/--no-idempotency", help="Support Idempotency-Key.")
+    ] = True,
+    representation: Annotated[
+        bool,
+        typer.Option(
+            "--representation/--no-representation",
+            help="Answer a write with the stored values, where the request prefers it.",
+        ),
     ] = True,
 ) -> None:
     """Run a practice PEMS on this machine until it is interrupted.
@@ -124,6 +133,7 @@ def sandbox(
         faults=fault or (),
         seed=seed,
         with_keys=idempotency,
+        shows_writes=representation,
         field_map=aliases,
         shape=RowShape(rows),
         totals=Totals(totals),
@@ -148,11 +158,19 @@ def _arrivals(paths: Sequence[str], aliases: Mapping[str, str]) -> Iterator[RawR
 
 def _password(environ: Mapping[str, str]) -> str | None:
     from pfa_core.config.settings import read_secret_file
+    from pfa_core.model.secret import why_unsendable
 
-    file = environ.get("PFA_PEMS_PASSWORD_FILE")
+    name = "PFA_PEMS_PASSWORD_FILE"
+    file = environ.get(name)
     if file:
-        return read_secret_file(Path(file).expanduser())
-    return environ.get("PFA_PEMS_PASSWORD") or None
+        found = read_secret_file(Path(file).expanduser())
+    else:
+        name = "PFA_PEMS_PASSWORD"
+        found = environ.get(name) or None
+    unsendable = why_unsendable(found or "")
+    if unsendable:
+        raise ConfigInvalid(f"the password of PEMS in {name} {unsendable}")
+    return found
 
 
 def _show_address(call: Invocation, talk: Talk, pems: Sandbox) -> None:

@@ -18,7 +18,7 @@ from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.render.humanize import ago
+from pfa_cli.render.humanize import ago, records_behind
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 
@@ -113,6 +113,11 @@ def _status_facts(report: StatusReport) -> list[tuple[str, str]]:
     pairs = [
         ("records", f"{report.record_count:,}"),
         ("last pull", ago(report.baseline_at)),
+        *(
+            [("behind PEMS", records_behind(report.behind, report.behind_since))]
+            if report.behind
+            else []
+        ),
         ("drafts", f"{report.drafts:,}"),
         ("waiting to be pushed", f"{report.committed:,}"),
         ("conflicts", f"{report.conflicts:,}"),

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class PullMetadata:
     """Circumstances of a pull.
 
-    `foreign` counts records of other organizations, `normalized` those of which a key came in another form.
+    `foreign` counts records of other organizations, `normalized` those of which a key came in another form,
+    `behind` those that the next one asks for again.
     """
 
     duration: float
@@ -25,6 +26,7 @@ class PullMetadata:
     normalized: int
     empty_rows: int
     empty_columns: int
+    behind: int
     masked: bool | None = absent()
 
 
@@ -62,6 +64,7 @@ class Pushed:
     status: str
     total: int
     synced: int
+    altered: int
     rejected: int
     conflicts: int
     retrying: int
@@ -84,6 +87,7 @@ class PlannedPush:
     status: str
     total: int
     synced: int = 0
+    altered: int = 0
     rejected: int = 0
     conflicts: int = 0
     retrying: int = 0
@@ -108,6 +112,7 @@ def pulled(result: PullResult, *, seconds: float, masked: bool | None) -> Pulled
             normalized=result.normalized,
             empty_rows=result.empty_rows,
             empty_columns=result.empty_columns,
+            behind=result.behind.number,
             masked=masked,
         ),
     )
@@ -120,6 +125,7 @@ def pushed(result: PushResult, *, seconds: float, masked: bool | None) -> Pushed
         status=str(result.status),
         total=result.total,
         synced=result.synced,
+        altered=result.altered,
         rejected=result.rejected,
         conflicts=result.conflicts,
         retrying=result.retrying,

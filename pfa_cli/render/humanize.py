@@ -34,6 +34,12 @@ def ago(at: datetime | None, now: datetime | None = None) -> str:
     return "just now" if elapsed < timedelta(minutes=1) else f"{span(elapsed)} ago"
 
 
+def records_behind(number: int, since: datetime | None) -> str:
+    """Format how many records the mirror lacks, and since when."""
+    changed = f"since {since:%Y-%m-%d %H:%M} UTC" if since else "since an unknown time"
+    return f"{count(number, 'record')} {changed}"
+
+
 def span(length: timedelta) -> str:
     """Format a duration in its largest whole unit."""
     seconds = int(length.total_seconds())

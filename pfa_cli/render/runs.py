@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pfa_core.sync.push.options import PushResult
 
 PULL_COUNTS = ("total", "inserted", "updated", "unchanged", "missing", "rejected", "foreign")
-PUSH_COUNTS = ("total", "synced", "rejected", "conflicts", "retrying")
+PUSH_COUNTS = ("total", "synced", "altered", "rejected", "conflicts", "retrying")
 
 
 def pull_text(result: PullResult) -> str:
@@ -55,6 +55,7 @@ def push_summary(result: PushResult, *, deadline_passed: bool) -> str:
         (result.conflicts, "in conflict"),
         (result.rejected, "rejected"),
         (result.retrying, "waiting for a retry"),
+        (result.altered, "stored with other values"),
     )
     problems = ", ".join(f"{number:,} {text}" for number, text in numbers if number)
     left = result.waiting - result.blocked

@@ -16,7 +16,7 @@ from pfa_core.model.ids import OrganizationId
 from pfa_core.model.modification import State
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads
-from pfa_core.store import leases, migrations
+from pfa_core.store import leases, migrations, runs
 from pfa_core.store.reads import counts as store
 
 ENDS = ("completed", "partial", "failed")
@@ -66,6 +66,7 @@ def collect(tx: Tx) -> list[Metric]:
         *_records(conn, code),
         *_changes(conn, code, now),
         *_baseline(conn, code, now),
+        *_behind(conn, code),
         *_ended_runs(conn, code),
         *_last_runs(conn, code),
         _leases(conn, code),
@@ -130,10 +131,25 @@ def _baseline(conn: Connection[Any], code: OrganizationId, now: datetime) -> Ite
     )
 
 
+def _behind(conn: Connection[Any], code: OrganizationId) -> Iterator[Metric]:
+    found = runs.behind(conn, code)
+    yield _gauge(
+        "pfa_records_behind",
+        "Records that the last complete pull from PEMS refused; every incremental pull asks for them again.",
+        found.number,
+    )
+    if found.since is not None:
+        yield _gauge(
+            "pfa_records_behind_timestamp_seconds",
+            "When the earliest of these records was changed in PEMS.",
+            found.since.timestamp(),
+        )
+
+
 def _ended_runs(conn: Connection[Any], code: OrganizationId) -> Iterator[Metric]:
     # Zeros too: a series that begins at 1 has no increase that an alert could see.
     number = {(direction, status): 0 for direction in Direction for status in ENDS}
-    number |= {(runs.direction, runs.status): runs.number for runs in store.runs(conn, code)}
+    number |= {(ended.direction, ended.status): ended.number for ended in store.runs(conn, code)}
     yield Metric(
         "pfa_runs_total",
         Kind.COUNTER,
@@ -160,9 +176,11 @@ def _last_runs(conn: Connection[Any], code: OrganizationId) -> Iterator[Metric]:
         Kind.GAUGE,
         "When the last run ended so.",
         [
-            Sample({"direction": runs.direction, "status": runs.status}, runs.last_at.timestamp())
-            for runs in store.runs(conn, code)
-            if runs.last_at
+            Sample(
+                {"direction": ended.direction, "status": ended.status}, ended.last_at.timestamp()
+            )
+            for ended in store.runs(conn, code)
+            if ended.last_at
         ],
     )
     yield Metric(

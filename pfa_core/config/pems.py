@@ -16,7 +16,7 @@ from pfa_core.config.secret_files import read_secret_file
 from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid, IoFailure, NotFound
 from pfa_core.model.ownership import Ownership, read_ownership
-from pfa_core.model.secret import Secret
+from pfa_core.model.secret import Secret, why_unsendable
 from pfa_core.model.values import shorten
 from pfa_core.pems.mapping.field_map import FieldMap, load_field_map
 from pfa_core.pems.profile import GridSettings, PemsNames, PemsProfile, ScreenSettings, WriterKind
@@ -124,18 +124,29 @@ def _secret(path: Path, named_by: str) -> str:
         raise ConfigInvalid(f"{named_by}: {error.message}", hint=error.hint) from error
 
 
-def _password(source: PemsSource, username: str) -> Secret | None:
+def _found_password(source: PemsSource) -> tuple[str, str]:
+    """Return where the password is configured, and the password; empty for none."""
     named = source.variable("PFA_PEMS_PASSWORD_FILE")
     inline = source.variable("PFA_PEMS_PASSWORD")
     configured = source.text("password_file")
     if named:
-        found = _secret(_path(named), "PFA_PEMS_PASSWORD_FILE")
-    elif inline:
-        found = inline
-    else:
-        # A relative path starts at the folder of the configuration file.
-        file = source.config_dir / _path(configured)
-        found = _secret(file, f"[{source.place}] password_file") if configured else ""
+        place = "PFA_PEMS_PASSWORD_FILE"
+        return place, _secret(_path(named), place)
+    if inline or not configured:
+        return "PFA_PEMS_PASSWORD", inline
+    place = f"[{source.place}] password_file"
+    # A relative path starts at the folder of the configuration file.
+    return place, _secret(source.config_dir / _path(configured), place)
+
+
+def _password(source: PemsSource, username: str) -> Secret | None:
+    place, found = _found_password(source)
+    unsendable = why_unsendable(found)
+    if unsendable:
+        raise ConfigInvalid(f"the password of PEMS in {place} {unsendable}")
+    unsendable = why_unsendable(username)
+    if unsendable:
+        raise source.wrong("username", unsendable)
     if bool(found) != bool(username):
         missing = "user name" if found else "password"
         raise ConfigInvalid(
@@ -188,6 +199,8 @@ def _ownership(source: PemsSource) -> Ownership:
 
 
 def _path(text: str) -> Path:
+    if "\0" in text:
+        raise ConfigInvalid(f"{shorten(text)} is not a file name")
     try:
         return Path(text).expanduser()
     except RuntimeError:

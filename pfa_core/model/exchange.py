@@ -48,7 +48,8 @@ class Applied:
     """PEMS applied the write.
 
     `version` and last-modified `stamp` are the record's now ("" where the answer lacks them), `record`
-    is the whole record where the answer holds it. The answer to a repeated key repeats the first one.
+    holds the fields that the answer shows, None where it shows none. The answer to a repeated key repeats
+    the first one.
     """
 
     version: str

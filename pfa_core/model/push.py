@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from pfa_core.errors import FaultCode
-from pfa_core.model.delta import FieldConflict
+from pfa_core.model.delta import FieldChange, FieldConflict
 from pfa_core.model.exchange import UNREACHED, Failure, Reading, RetryAdvice
 from pfa_core.model.ids import ModificationId, PfaId, SessionId, UserId
 
@@ -108,7 +108,8 @@ class Result:
     the PEMS values of those that their user owns, their new base. PEMS now holds
     `reading` (None: what the mirror has) and over it `changes`, at `revision` with the last-modified
     `stamp`. `failure` says what went wrong, `counted` whether it counts as an attempt of the retry
-    schedule; `in_doubt` is the version on which a send may have arrived.
+    schedule; `in_doubt` is the version on which a send may have arrived. `altered` are the fields of which
+    PEMS stored another value (after) than was sent (before).
     """
 
     task: Task
@@ -125,6 +126,12 @@ class Result:
     failure: Failure | None = None
     counted: bool = True
     in_doubt: str | None = None
+    altered: tuple[FieldChange, ...] = ()
+
+    @property
+    def accepted(self) -> Mapping[str, Any]:
+        """Return the delta with the values that PEMS stored."""
+        return {**self.delta, **{item.field: item.after for item in self.altered}}
 
 
 def released(task: Task) -> Result:

@@ -32,6 +32,27 @@ class RunStatus(StrEnum):
     SKIPPED = "skipped"
 
 
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The records that a pull from PEMS refused: the mirror is older, or lacks them.
+
+    The next incremental pull asks for what changed from `since` on, the earliest of their last changes in
+    PEMS (None where there are none, or where one is unknown).
+    """
+
+    number: int = 0
+    since: datetime | None = None
+    run_id: str | None = None
+
+    def and_one(self, changed_at: datetime | None) -> Behind:
+        """Return the same with one record more; None: unknown when it was changed."""
+        if changed_at is None or (self.number and self.since is None):
+            since = None
+        else:
+            since = min(changed_at, self.since or changed_at)
+        return Behind(self.number + 1, since, self.run_id)
+
+
 class RunKind(StrEnum):
     """What a run asks for: everything, or what changed after a time."""
 

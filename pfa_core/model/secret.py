@@ -7,6 +7,8 @@ import re
 # A JSON object in base64url begins with these letters.
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
 
 class Secret:
     """A text that repr, str and logs never show."""
@@ -22,6 +24,18 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret('…')"
+
+
+def why_unsendable(text: str) -> str:
+    """Return why a user name or password cannot be sent, empty when it can.
+
+    RFC 7617, chapter 2: HTTP's basic authentication has no control characters.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "is not UTF-8 text"
+    return "holds a line break or another control character" if _CONTROL.search(text) else ""
 
 
 def looks_like_token(text: str) -> bool:

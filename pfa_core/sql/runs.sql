@@ -62,7 +62,7 @@ SELECT pfa_id, position, outcome, code, message, at, modification_id::text, atte
 FROM pfa_sync_outcome
 WHERE organization_id = %(organization_id)s
   AND run_id = %(run_id)s
-ORDER BY outcome = 'synced', number, outcome_id;
+ORDER BY outcome = 'synced' AND code = '', number, outcome_id;
 
 -- name: last_pull
 SELECT finished_at
@@ -73,10 +73,33 @@ WHERE organization_id = %(organization_id)s
 ORDER BY started_at DESC
 LIMIT 1;
 
+-- name: put_behind
+UPDATE pfa_sync_log
+SET behind = %(behind)s,
+    behind_since = %(behind_since)s
+WHERE organization_id = %(organization_id)s
+  AND run_id = %(run_id)s;
+
+-- name: behind
+-- What the last complete pull from PEMS refused. The source of a pull from files is a name without "://".
+SELECT behind, behind_since, run_id::text
+FROM pfa_sync_log
+WHERE organization_id = %(organization_id)s
+  AND direction = 'pull'
+  AND kind IN ('full', 'incremental')
+  AND status = 'completed'
+  AND position('://' IN source) > 0
+ORDER BY started_at DESC
+LIMIT 1;
+
 -- name: last_from_pems
--- When the last complete pull from this PEMS began, or the interrupted one that it continued; no row: no
--- pull was complete.
-SELECT CASE WHEN kind = 'full' THEN coalesce(since, started_at) ELSE started_at END
+-- From when on the next pull from this PEMS has to ask: since the last complete one began, or the interrupted
+-- one that it continued, or since the earliest change of a record that it refused; null: that is unknown. No
+-- row: no pull was complete.
+SELECT CASE WHEN behind > 0 AND behind_since IS NULL THEN NULL
+            ELSE least(behind_since,
+                       CASE WHEN kind = 'full' THEN coalesce(since, started_at) ELSE started_at END)
+       END
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND direction = 'pull'
@@ -87,8 +110,9 @@ ORDER BY started_at DESC
 LIMIT 1;
 
 -- name: cut_off
--- The last interrupted full pull from this PEMS, and when it began, or the one that it continued.
-SELECT run_id::text, coalesce(since, started_at)
+-- The last interrupted full pull from this PEMS, when it began, or the one that it continued, and what it
+-- refused.
+SELECT run_id::text, coalesce(since, started_at), behind, behind_since
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND direction = 'pull'

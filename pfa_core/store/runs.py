@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from pfa_core import sql
 from pfa_core.model.audit import Direction
 from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, RunId
-from pfa_core.model.run import Outcome, Run
+from pfa_core.model.run import Behind, Outcome, Run
 from pfa_core.store.adapters import plain, typed_row
 
 _SQL = sql.statements("runs")
@@ -118,10 +118,29 @@ def last_pull(conn: Connection[Any], organization_id: OrganizationId) -> datetim
     return row[0] if row else None
 
 
+def put_behind(
+    conn: Connection[Any], organization_id: OrganizationId, run_id: RunId, behind: Behind
+) -> None:
+    """Record what a pull from PEMS has refused so far."""
+    values = {
+        "organization_id": organization_id,
+        "run_id": run_id,
+        "behind": behind.number,
+        "behind_since": behind.since,
+    }
+    conn.execute(_SQL["put_behind"], values)
+
+
+def behind(conn: Connection[Any], organization_id: OrganizationId) -> Behind:
+    """Return what the last complete pull from PEMS refused."""
+    row = conn.execute(_SQL["behind"], {"organization_id": organization_id}).fetchone()
+    return Behind(*row) if row else Behind()
+
+
 def last_from_pems(
     conn: Connection[Any], organization_id: OrganizationId, source: str
 ) -> datetime | None:
-    """Return when the last complete pull from this PEMS began."""
+    """Return from when on the next pull from this PEMS has to ask; None: everything."""
     values = {"organization_id": organization_id, "source": source}
     row = conn.execute(_SQL["last_from_pems"], values).fetchone()
     return row[0] if row else None
@@ -129,12 +148,12 @@ def last_from_pems(
 
 def cut_off(
     conn: Connection[Any], organization_id: OrganizationId, source: str, after: datetime
-) -> tuple[RunId, datetime] | None:
+) -> tuple[RunId, datetime, Behind] | None:
     """Find the last full pull from this PEMS interrupted since then.
 
     Returns:
-        Its id and when it began.
+        Its id, when it began, and what it refused.
     """
     values = {"organization_id": organization_id, "source": source, "after": after}
     row = conn.execute(_SQL["cut_off"], values).fetchone()
-    return (row[0], row[1]) if row else None
+    return (row[0], row[1], Behind(row[2], row[3])) if row else None

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,15 +65,123 @@ def test_a_pull_from_pems_has_the_promised_shape(pfa: Pfa, pems: Sandbox) -> Non
     assert pfa("sync", "pull", "-o", "json").json["unchanged"] == 6
 
 
+def test_a_record_behind_is_said_by_every_command_until_it_is_accepted(
+    pulled: Pfa, pems: Sandbox
+) -> None:
+    hold(pems, "H-002", source="Lease", pemsVersion="2026-11-25T12:00:00.000Z")
+    assert pulled("sync", "pull").code == 3
+    for _ in range(2):
+        ran = pulled("sync", "pull", "--incremental")
+        assert ran.code == 3
+        assert (
+            "every incremental pull asks for 1 record again: for all changes since"
+            " 2026-11-25 12:00 UTC" in ran.err
+        )
+    assert "1 of 6 records rejected" in ran.err
+    assert "behind PEMS" in pulled("status").out
+    assert "1 record since 2026-11-25 12:00 UTC" in pulled("status").out
+    shown = pulled("status", "-o", "json").json["data"]
+    assert (shown["behind"], shown["behindSince"]) == (1, "2026-11-25T12:00:00.000Z")
+    found = {item["check"]: item for item in pulled("doctor", "-o", "json").json["data"]}
+    assert found["baseline"]["result"] == "notice"
+    assert "behind PEMS: 1 record since 2026-11-25 12:00 UTC" in found["baseline"]["finding"]
+    assert found["baseline"]["cure"] == f"type: pfa sync show {shown['behindRunId']}"
+    assert "H-002" in pulled("sync", "show", shown["behindRunId"]).out
+    assert 'pfa_records_behind{organization="HOLNG"} 1' in pulled("metrics").out
+    hold(pems, "H-002", source="Rental", pemsVersion="2026-11-25T12:00:00.000Z")
+    ran = pulled("sync", "pull", "--incremental", "-o", "json")
+    assert (ran.code, ran.json["metadata"]["behind"]) == (0, 0)
+    assert "behind" not in pulled("status").out
+    assert 'pfa_records_behind{organization="HOLNG"} 0' in pulled("metrics").out
+
+
+def test_a_record_behind_since_an_unknown_time_is_said_too(pulled: Pfa, pems: Sandbox) -> None:
+    hold(pems, "H-002", source="Lease", pemsVersion="once")
+    ran = pulled("sync", "pull")
+    assert ran.code == 3
+    assert "for all of PEMS, since it is unknown when they were changed" in ran.err
+    assert "1 record since an unknown time" in pulled("status").out
+
+
+def test_a_resumed_pull_ends_with_3_for_what_was_refused_before_the_interruption(
+    pulled: Pfa, pems: Sandbox
+) -> None:
+    config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
+    config.write_text("[profiles.default.pems]\nretry_delay = 0.01\ngrid.page_size = 3\n")
+    config.chmod(0o600)
+    hold(pems, "H-001", source="Lease")
+    pems.faults = ["500:on=grid:after=1"]
+    assert pulled("sync", "pull").code == 3
+    pems.faults = []
+    ran = pulled("sync", "pull")
+    assert ran.code == 3
+    assert "1 record rejected before the interruption" in ran.err
+
+
+def hold(pems: Sandbox, pfa_id: str, **values: str) -> None:
+    """PEMS holds these values of a record, whether pfa takes them or not."""
+    held = pems.record(pfa_id)
+    changed_at = values.get("pemsVersion", held.updated_at)
+    with pems._state._lock:
+        pems._state._records[held.organization, pfa_id] = replace(
+            held, data={**held.data, **values}, updated_at=changed_at
+        )
+        pems._state.revision += 1
+
+
 def test_a_push_has_the_promised_shape(pulled: Pfa) -> None:
     committed(pulled)
     ran = pulled("sync", "push", "-o", "json")
     assert ran.code == 0
     assert ran.json.keys() == {
-        "runId", "status", "total", "synced", "rejected", "conflicts", "retrying", "metadata",
+        "runId", "status", "total", "synced", "altered", "rejected", "conflicts", "retrying",
+        "metadata",
     }  # fmt: skip
     assert (ran.json["status"], ran.json["total"], ran.json["synced"]) == ("completed", 1, 1)
     assert "duration" in ran.json["metadata"]
+
+
+def test_a_value_that_pems_stored_otherwise_ends_with_3_and_is_shown_with_both(
+    pulled: Pfa, pems: Sandbox
+) -> None:
+    pems.faults = ["cuts:1:length=3"]
+    committed(pulled, "H-001", value="model=Mobile")
+    committed(pulled, "H-002", value="model=LTM")
+    ran = pulled("sync", "push")
+    assert ran.code == 3
+    assert "H-001: PEMS stored model Mob, sent was Mobile" in ran.err.replace("H-001  ", "H-001: ")
+    last = ran.err.splitlines()[-1]
+    assert "1 stored with other values, 2 changes sent to PEMS [PEMS_ALTERED]" in last.replace(
+        ";", ","
+    )
+    run = next(word for word in ran.out.split() if len(word) == 36)
+    assert f"pfa sync show {run}" in ran.err
+    shown = pulled("sync", "show", run, "-o", "json").json["data"]
+    assert shown["run"]["counts"]["altered"] == 1
+    first = shown["outcomes"][0]
+    assert (first["pfaId"], first["outcome"], first["code"], first["message"]) == (
+        "H-001", "synced", "PEMS_ALTERED", "PEMS stored model Mob, sent was Mobile",
+    )  # fmt: skip
+    assert (
+        'pfa_run_records_total{organization="HOLNG",direction="push",outcome="altered"} 1'
+        in pulled("metrics").out
+    )
+    again = pulled("sync", "push")
+    assert (again.code, "nothing to push" in again.err) == (0, True)
+    listed = [json.loads(line) for line in pulled("list", "-o", "jsonl").lines]
+    assert {item["pfaId"]: item["data"]["model"] for item in listed}["H-001"] == "Mob"
+
+
+def test_an_altered_change_beside_an_interruption_is_said_too(pulled: Pfa, pems: Sandbox) -> None:
+    pems.faults = ["capitals"]
+    committed(pulled, "H-001", "H-002", value="model=Mobile")
+    ran = pulled("sync", "push", "--limit", "1")
+    assert ran.code == 3
+    assert "1 stored with other values; 1 change sent to PEMS, 1 not sent yet" in ran.err
+    error = pulled("sync", "push", "--error-format", "json")
+    assert error.code == 3
+    failed = json.loads(error.err)["error"]
+    assert (failed["code"], failed["retryable"]) == ("PEMS_ALTERED", False)
 
 
 def test_nothing_to_push_is_no_failure(pulled: Pfa) -> None:
@@ -129,6 +238,19 @@ def test_without_an_address_of_pems_it_is_78_and_the_variable_is_named(
     ran = ready(*command)
     assert ran.code == 78
     assert "PFA_PEMS_URL" in ran.err
+
+
+@pytest.mark.parametrize("command", [("sync", "pull"), ("sync", "push"), ("doctor",)])
+def test_a_password_that_is_not_utf_8_is_78_and_named(
+    pulled: Pfa, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("PFA_PEMS_USERNAME", "ann")
+    monkeypatch.setenv("PFA_PEMS_PASSWORD", "canary\udcff")
+    ran = pulled(*command)
+    assert ran.code == 78
+    shown = ran.out + ran.err
+    assert "the password of PEMS in PFA_PEMS_PASSWORD is not UTF-8 text" in shown
+    assert "canary" not in shown
 
 
 def test_a_pems_that_is_away_is_69(pulled: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:

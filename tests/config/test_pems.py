@@ -166,6 +166,65 @@ def test_a_password_file_must_be_there_and_the_owners_alone(config):
         config.profile(PFA_PEMS_URL=URL)
 
 
+NOT_UTF8, NUL, LINES = "p\udcffw", "p\0w", "p\nw"
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        (NOT_UTF8, "is not UTF-8 text"),
+        (NUL, "holds a line break or another control character"),
+        (LINES, "holds a line break or another control character"),
+        ("p\x1bw", "holds a line break or another control character"),
+    ],
+)
+def test_a_password_that_http_cannot_carry_is_refused_by_the_name_of_its_place(
+    config, password, reason
+):
+    with pytest.raises(ConfigInvalid) as caught:
+        config.profile(PFA_PEMS_URL=URL, PFA_PEMS_USERNAME="ann", PFA_PEMS_PASSWORD=password)
+    assert caught.value.message == f"the password of PEMS in PFA_PEMS_PASSWORD {reason}"
+    with pytest.raises(ConfigInvalid) as caught:
+        config.profile(PFA_PEMS_URL=URL, PFA_PEMS_USERNAME=password, PFA_PEMS_PASSWORD=CANARY)
+    assert caught.value.message == f"PFA_PEMS_USERNAME {reason}"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"p\xffw\n", "pems.secret is not UTF-8 text"),
+        (b"p\0w\n", "the password of PEMS in {} holds a line break or another control character"),
+        (b"p\nw\n", "the password of PEMS in {} holds a line break or another control character"),
+    ],
+)
+def test_a_password_file_that_http_cannot_carry_is_refused_by_name(config, content, message):
+    named = config.secret()
+    named.write_bytes(content)
+    config.write("[profiles.default.pems]\nusername = 'ann'\npassword_file = 'pems.secret'")
+    for place, environ in (
+        ("PFA_PEMS_PASSWORD_FILE", {"PFA_PEMS_PASSWORD_FILE": str(named)}),
+        ("[profiles.default.pems] password_file", {}),
+    ):
+        with pytest.raises(ConfigInvalid) as caught:
+            config.profile(PFA_PEMS_URL=URL, **environ)
+        assert caught.value.message.endswith(message.format(place))
+
+
+def test_a_password_of_any_script_and_with_blanks_inside_is_taken(config):
+    found = config.profile(
+        PFA_PEMS_URL=URL, PFA_PEMS_USERNAME="Zoë", PFA_PEMS_PASSWORD="pässwörd 仮 ✓"
+    )
+    assert found.password is not None
+    assert found.password.reveal() == "pässwörd 仮 ✓"
+
+
+@pytest.mark.parametrize("key", ["password_file", "field_map"])
+def test_a_file_name_with_a_nul_is_refused(config, key):
+    config.write(f'[profiles.default.pems]\nusername = "ann"\n{key} = "a\\u0000b"')
+    with pytest.raises(ConfigInvalid, match="is not a file name"):
+        config.profile(PFA_PEMS_URL=URL, PFA_PEMS_PASSWORD="" if key == "password_file" else "p")
+
+
 @pytest.mark.parametrize(
     ("environ", "hint"),
     [

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+import zlib
 from datetime import UTC, datetime
 
 import pytest
@@ -127,6 +128,7 @@ def test_many_threads_use_no_more_connections_than_agreed():
         ("405 Method Not Allowed", "PEMS_REJECTED", RetryAdvice.NONE, False),
         ("408 Request Timeout", "SERVER_ERROR", RetryAdvice.RETRY, True),
         ("422 Unprocessable", "PEMS_REJECTED", RetryAdvice.NONE, False),
+        ("423 Locked", "LOCKED", RetryAdvice.RETRY, False),
         ("425 Too Early", "SERVER_ERROR", RetryAdvice.RETRY, True),
         ("429 Too Many", "RATE_LIMIT", RetryAdvice.SLOW_DOWN, False),
         ("500 Oops", "SERVER_ERROR", RetryAdvice.RETRY, True),
@@ -216,6 +218,102 @@ def test_retry_after_comes_with_the_failure():
         found, _ = asked_by(http_answer(status, b"", "Retry-After: Wed, 25 Nov 2026 12:00:07 GMT"))
         assert isinstance(found, Failure)
         assert found.retry_after == 7.0
+
+
+def compressed(content: bytes, wbits: int) -> bytes:
+    stream = zlib.compressobj(wbits=wbits)
+    return stream.compress(content) + stream.flush()
+
+
+GZIP, ZLIB, RAW = 31, 15, -15
+SHOWN = b'{"a":"' + b"x" * 5000 + b'"}'
+
+
+@pytest.mark.parametrize(
+    ("encodings", "body"),
+    [
+        ("gzip", compressed(SHOWN, GZIP)),
+        ("GZip", compressed(SHOWN, GZIP)),
+        ("x-gzip", compressed(SHOWN, GZIP)),
+        ("gzip", compressed(SHOWN[:99], GZIP) + compressed(SHOWN[99:], GZIP)),
+        ("deflate", compressed(SHOWN, ZLIB)),
+        ("deflate", compressed(SHOWN, RAW)),
+        ("deflate, gzip", compressed(compressed(SHOWN, ZLIB), GZIP)),
+        ("identity", SHOWN),
+        ("", SHOWN),
+    ],
+)
+def test_an_answer_is_read_in_the_encoding_that_it_names(encodings, body):
+    found, request = asked_by(http_answer("200 OK", body, f"Content-Encoding: {encodings}"))
+    assert isinstance(found, Answer)
+    assert found.body == SHOWN
+    assert b"accept-encoding: identity" in request.lower()
+
+
+def test_a_compressed_answer_without_a_body_is_empty():
+    found, _ = asked_by(http_answer("204 No Content", b"", "Content-Encoding: gzip"))
+    assert isinstance(found, Answer)
+    assert found.body == b""
+
+
+def test_a_compressed_refusal_is_reported_in_pemss_own_words():
+    body = compressed(b'{"message":"the class is unknown"}', GZIP)
+    found, _ = asked_by(http_answer("400 Bad Request", body, "Content-Encoding: gzip"))
+    assert isinstance(found, Failure)
+    assert found.message == "PEMS answered 400: 'the class is unknown'"
+
+
+@pytest.mark.parametrize(
+    ("encodings", "body", "named"),
+    [
+        ("br", b"{}", "'br'"),
+        ("gzip, gzip, gzip", b"{}", "3 encodings"),
+        ("gzip", b"{}", "its content"),
+        ("gzip", compressed(SHOWN, GZIP)[:-9], "its content"),
+        ("gzip", compressed(SHOWN, GZIP) + b"more", "its content"),
+        ("deflate", b"{}", "its content"),
+    ],
+)
+def test_a_success_that_cannot_be_decompressed_may_be_applied(encodings, body, named):
+    found, _ = asked_by(http_answer("200 OK", body, f"Content-Encoding: {encodings}"))
+    assert isinstance(found, Failure)
+    assert (found.code, found.advice, found.maybe_applied) == (
+        "PEMS_PROTOCOL",
+        RetryAdvice.RETRY,
+        True,
+    )
+    assert named in found.message
+
+
+def test_a_failure_that_cannot_be_decompressed_keeps_its_status():
+    found, _ = asked_by(http_answer("503 Unavailable", b"oops", "Content-Encoding: gzip"))
+    assert isinstance(found, Failure)
+    assert (found.code, found.message) == (
+        "SERVICE_UNAVAILABLE",
+        "PEMS answered 503: Service Unavailable",
+    )
+
+
+def test_an_answer_that_is_decompressed_without_end_is_too_large(monkeypatch):
+    monkeypatch.setattr(limits, "MAX_BODY", 1 << 16)
+    content = b"0" * (1 << 16)
+    found, _ = asked_by(http_answer("200 OK", compressed(content, GZIP), "Content-Encoding: gzip"))
+    assert isinstance(found, Answer)
+    many = compressed(b"0", GZIP) * (limits.MAX_MEMBERS + 1)
+    for bomb in (compressed(content + b"0", GZIP), compressed(content, GZIP) * 2, many):
+        found, _ = asked_by(http_answer("200 OK", bomb, "Content-Encoding: gzip"))
+        assert isinstance(found, Failure)
+        assert (found.code, found.maybe_applied) == ("NO_ANSWER", True)
+        assert "larger than" in found.message
+
+
+@pytest.mark.parametrize("text", ["p\udcffw", "p\nw", "p\0w"])
+def test_credentials_that_http_cannot_carry_are_refused_without_being_shown(text):
+    for username, password in (("ann", text), (text, CANARY)):
+        with pytest.raises(ConfigInvalid) as caught:
+            client("http://127.0.0.1:1", username=username, password=Secret(password))
+        assert text not in caught.value.message
+        assert CANARY not in caught.value.message
 
 
 def free_port() -> int:

@@ -188,6 +188,8 @@ def test_a_status_that_no_grid_has_is_a_failure(status):
 @pytest.mark.parametrize(
     ("fault", "code", "advice", "wait"),
     [
+        ("423:retry-after=2", "LOCKED", RetryAdvice.RETRY, 2.0),
+        ("425", "SERVER_ERROR", RetryAdvice.RETRY, None),
         ("429:retry-after=3", "RATE_LIMIT", RetryAdvice.SLOW_DOWN, 3.0),
         ("500", "SERVER_ERROR", RetryAdvice.RETRY, None),
         ("503:retry-after=1", "SERVICE_UNAVAILABLE", RetryAdvice.RETRY, 1.0),

@@ -58,7 +58,8 @@ def test_a_reading_is_the_record_in_the_form_of_the_mirror(sandbox):
 def test_a_write_is_applied_with_everything_that_the_contract_carries(sandbox):
     found = do(sandbox.url, lambda writer: writer.write(write(monthlyRate=Decimal("5.50"))))
     entry = sandbox.log[0]
-    assert found == Applied("2", sandbox.record("R-1").updated_at)
+    stored = {"monthlyRate": Decimal("5.50")}
+    assert found == Applied("2", sandbox.record("R-1").updated_at, stored)
     shown = entry.write
     assert (shown.pfa_id, shown.organization, shown.key) == ("R-1", "RIO", "k1")
     assert (shown.by, shown.reason, shown.base_version) == ("ann", "weather", 1)
@@ -70,7 +71,8 @@ def test_the_same_key_again_gets_the_first_answer_and_changes_nothing(sandbox):
         return writer.write(write()), writer.write(write())
 
     first, second = do(sandbox.url, twice)
-    assert first == second
+    assert (first.record, second.record) == ({"monthlyRate": 5}, None)
+    assert (first.version, first.stamp) == (second.version, second.stamp)
     assert [entry.outcome for entry in sandbox.log] == [Outcome.APPLIED, Outcome.REPLAYED]
 
 
@@ -136,6 +138,8 @@ def test_money_keeps_its_digits_in_both_directions(sandbox):
 
 
 FAULTS = [
+    ("423", "LOCKED", RetryAdvice.RETRY, False, 0),
+    ("425", "SERVER_ERROR", RetryAdvice.RETRY, True, 0),
     ("429:retry-after=3", "RATE_LIMIT", RetryAdvice.SLOW_DOWN, False, 0),
     ("500", "SERVER_ERROR", RetryAdvice.RETRY, True, 0),
     ("503", "SERVICE_UNAVAILABLE", RetryAdvice.RETRY, True, 0),
@@ -155,7 +159,8 @@ def test_a_write_without_answer_may_have_been_applied(sandbox, fault, code, advi
     assert (found.code, found.advice, found.maybe_applied) == (code, advice, maybe)
     assert len(sandbox.log) == applied
     again = do(sandbox.url, lambda writer: writer.write(write()))
-    assert again == Applied("2", sandbox.record("R-1").updated_at)
+    assert isinstance(again, Applied)
+    assert (again.version, again.stamp) == ("2", sandbox.record("R-1").updated_at)
 
 
 @pytest.mark.parametrize("fault", [fault for fault, *_ in FAULTS])
@@ -320,3 +325,42 @@ def test_health_tells_how_long_it_took_or_what_is_the_matter(sandbox):
 
 def test_the_writer_needs_no_reading_before(sandbox):
     assert not do(sandbox.url, lambda writer: writer.reads_first)
+
+
+def written_with(answer: dict[str, object], **changes) -> Applied:
+    """What the writer made of a success with this answer."""
+    body = json.dumps({"newVersion": 2, "updatedAt": "t", **answer}).encode()
+    with answering(http_answer("200 OK", body)) as url:
+        found = do(url, lambda writer: writer.write(write(monthlyRate=5, model="New")), **changes)
+    assert isinstance(found, Applied)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("data", "stored"),
+    [
+        ({"monthlyRate": 5, "model": "New", "dor": "BEO"}, {"monthlyRate": 5, "model": "New"}),
+        ({"monthlyRate": 5.0, "model": "New"}, {"monthlyRate": 5, "model": "New"}),
+        ({"monthlyRate": 6, "model": "N"}, {"monthlyRate": 6, "model": "N"}),
+        ({"model": "N"}, {"model": "N"}),
+        ({"dor": "BEO"}, {}),
+        ({"monthlyRate": "many", "model": "New"}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_an_answer_shows_what_pems_stored_of_the_sent_fields(data, stored):
+    assert written_with({"data": data}).record == stored
+
+
+def test_a_write_asks_for_the_stored_values(sandbox):
+    asked = []
+    sandbox._watcher = lambda request, _: asked.append(request.headers["prefer"])
+    do(sandbox.url, lambda writer: writer.write(write()))
+    assert asked == ["return=representation"]
+
+
+def test_a_sandbox_that_does_not_show_them_answers_with_the_version_alone():
+    with Sandbox(organization="RIO", records=[record(1)], shows_writes=False) as sandbox:
+        found = do(sandbox.url, lambda writer: writer.write(write()))
+        assert found == Applied("2", sandbox.record("R-1").updated_at)

@@ -123,6 +123,24 @@ def test_credentials_come_from_a_file_of_the_owner(tmp_path):
     assert (code, "canary-91" in err) == (78, False)
 
 
+def test_a_password_that_http_cannot_carry_is_refused_by_its_name():
+    words = ("--org", "RIO", "--username", "u")
+    code, err = refused(*words, PFA_PEMS_PASSWORD="canary\udcff91")
+    assert (code, "canary" in err) == (78, False)
+    assert "the password of PEMS in PFA_PEMS_PASSWORD is not UTF-8 text" in err
+
+
+def test_writes_are_stored_otherwise_and_not_shown_where_it_was_asked(tmp_path):
+    (tmp_path / "one.jsonl").write_text(json.dumps({**record(1), "organization": "RIO"}))
+    words = ("--org", "RIO", "--load", str(tmp_path / "one.jsonl"), "--fault", "capitals")
+    for more, shown in ((), True), (("--no-representation",), False):
+        with running(*words, *more) as (_, url), Client(url) as client:
+            client.headers |= {"Prefer": "return=representation"}
+            answer = client.put("R-1", 1, model="crane").json
+            assert answer.get("data") == ({"model": "CRANE"} if shown else None)
+            assert client.get("R-1").json["data"]["model"] == "CRANE"
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

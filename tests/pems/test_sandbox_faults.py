@@ -41,6 +41,10 @@ def client(sandbox: Sandbox) -> Iterator[Client]:
             FaultRule(kind=Kind.UNAVAILABLE, probability=0.25, times=3, after=2),
         ),
         ("slow:1:pause=1ms", FaultRule(kind=Kind.SLOW, seconds=0.001)),
+        ("rounds:0.5:on=rest", FaultRule(kind=Kind.ROUNDS, probability=0.5, on=PathKind.REST)),
+        ("cuts:1:length=3", FaultRule(kind=Kind.CUTS, length=3)),
+        ("capitals:times=1", FaultRule(kind=Kind.CAPITALS, times=1)),
+        ("423:retry-after=2", FaultRule(kind=Kind.LOCKED, retry_after="2")),
         ("truncate:0", FaultRule(kind=Kind.TRUNCATE, probability=0)),
     ],
 )
@@ -113,7 +117,45 @@ def test_of_several_faults_the_first_strikes_and_every_latency_counts():
     assert box.struck == {"latency": 4, "429": 1, "500": 1}
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize(
+    ("fault", "stored"),
+    [
+        ("rounds", {"monthlyRate": "1201", "model": "Mobile crane", "manufacturer": ""}),
+        ("cuts:1:length=6", {"monthlyRate": "1200.505", "model": "Mobile", "manufacturer": ""}),
+        ("capitals", {"monthlyRate": "1200.505", "model": "MOBILE CRANE", "manufacturer": ""}),
+    ],
+)
+def test_a_write_is_stored_otherwise_on_request(client, sandbox, fault, stored):
+    sandbox.faults = [f"{fault}:times=1"]
+    sent = {"monthlyRate": 1200.505, "model": "Mobile crane", "manufacturer": ""}
+    client.get("R-1")
+    answer = client.put("R-1", 1, key="k", **sent, forecastStart=None, purchasePrice=None)
+    assert answer.status == 200
+    held = sandbox.record("R-1").data
+    assert {name: str(held[name]) for name in stored} == stored
+    assert (held["forecastStart"], held["purchasePrice"]) == (None, None)
+    assert sandbox.struck == {fault.partition(":")[0]: 1}
+    assert client.put("R-1", 2, key="k2", model="Mobile crane").status == 200
+    assert sandbox.record("R-1").data["model"] == "Mobile crane"
+
+
+def test_an_alteration_strikes_beside_another_fault_and_writes_only():
+    box = FaultBox()
+    box.set(["rounds", "500:times=1", "cuts"])
+    read = box.strike(PathKind.REST)
+    assert (read.kind, read.alterations) == ("500", ())
+    written = box.strike(PathKind.REST, writes=True)
+    assert (written.kind, [rule.kind for rule in written.alterations]) == (None, ["rounds", "cuts"])
+    assert box.struck == {"rounds": 1, "500": 1, "cuts": 1}
+
+
+@pytest.mark.parametrize("fault", ["cuts:1:length=0", "cuts:1:length=x", "rounds:1:length=3"])
+def test_a_length_is_a_number_of_a_fault_that_cuts(fault):
+    with pytest.raises(InvalidRequest):
+        parse_fault(fault)
+
+
+@pytest.mark.parametrize("status", [423, 425, 429, 500, 503])
 def test_a_status_on_request_applies_nothing(client, sandbox, status):
     sandbox.faults = [f"{status}:times=1"]
     answer = client.put("R-1", 1, key="k", model="X")
@@ -123,7 +165,7 @@ def test_a_status_on_request_applies_nothing(client, sandbox, status):
     assert sandbox.struck == {str(status): 1}
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [423, 429, 503])
 def test_a_status_can_say_when_to_come_again(client, sandbox, status):
     sandbox.faults = [f"{status}:1:retry-after=2"]
     assert client.get("R-1").headers["retry-after"] == "2"

@@ -241,6 +241,8 @@ def test_what_is_no_zone_is_refused(zone):
 
 
 FAULTS = [
+    ("423", "LOCKED", RetryAdvice.RETRY, False, 0),
+    ("425", "SERVER_ERROR", RetryAdvice.RETRY, True, 0),
     ("429:retry-after=3", "RATE_LIMIT", RetryAdvice.SLOW_DOWN, False, 0),
     ("500", "SERVER_ERROR", RetryAdvice.RETRY, True, 0),
     ("503", "SERVICE_UNAVAILABLE", RetryAdvice.RETRY, True, 0),

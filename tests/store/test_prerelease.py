@@ -74,8 +74,11 @@ def catalog(url: str, postgres) -> str:
     return "\n".join(line for line in dump.splitlines() if "restrict" not in line)
 
 
+NEW_COLUMNS = ["restores", "behind", "behind_since"]
+
+
 def rows_of(conn: psycopg.Connection) -> dict[str, list[str]]:
-    """Every row of every table, by the name the table has now and without the column that is new."""
+    """Every row of every table, by the name the table has now and without the columns that are new."""
     names = conn.execute(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
     ).fetchall()
@@ -83,7 +86,8 @@ def rows_of(conn: psycopg.Connection) -> dict[str, list[str]]:
         name.replace("pfa_wall", "pfa_rls_secret"): [
             row[0]
             for row in conn.execute(
-                f"SELECT (to_jsonb(t) - 'restores')::text FROM {name} AS t ORDER BY 1"
+                f"SELECT (to_jsonb(t) - %s::text[])::text FROM {name} AS t ORDER BY 1",
+                (NEW_COLUMNS,),
             )
         ]
         for (name,) in names

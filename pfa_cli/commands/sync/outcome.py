@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.humanize import count
 from pfa_cli.render.runs import push_summary, sent
-from pfa_core.errors import BaselineConflict, PemsRejected, PemsUnavailable
+from pfa_core.errors import BaselineConflict, FaultCode, PemsRejected, PemsUnavailable
 from pfa_core.model.run import RunStatus
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def report_push(talk: Talk, result: PushResult) -> int:
         _code(result),
         list(result.problems[:SHOWN_FAULTS]),
         _hint(result),
-        retryable=not result.rejected and not result.conflicts,
+        retryable=_code(result) in (DEADLINE_PASSED, PemsUnavailable.code),
     )
 
 
@@ -40,7 +40,7 @@ def _sentence(result: PushResult) -> str | None:
     """Describe a push after which nothing failed; None where something did."""
     left = result.waiting - result.blocked
     unsent = left + result.retrying
-    failed = result.conflicts or result.rejected
+    failed = result.conflicts or result.rejected or result.altered
     in_time = not _deadline_passed(result)
     interrupted = f"{sent(result)}; {unsent:,} not sent yet; run pfa sync push to continue"
     outcomes = (
@@ -48,8 +48,11 @@ def _sentence(result: PushResult) -> str | None:
         (result.interrupted and unsent and not failed, interrupted),
         (in_time and not result.total and result.waiting, "nothing was pushed"),
         (in_time and not result.total, "nothing to push"),
-        (in_time and result.total == result.synced and left, f"{sent(result)}, {left:,} left"),
-        (in_time and result.total == result.synced, sent(result)),
+        (
+            in_time and result.total == result.synced and left and not failed,
+            f"{sent(result)}, {left:,} left",
+        ),
+        (in_time and result.total == result.synced and not failed, sent(result)),
     )
     return next((text for applies, text in outcomes if applies), None)
 
@@ -66,6 +69,7 @@ def _code(result: PushResult) -> str:
         (result.rejected, PemsRejected.code),
         (result.conflicts, BaselineConflict.code),
         (_deadline_passed(result), DEADLINE_PASSED),
+        (result.altered and not result.retrying, FaultCode.PEMS_ALTERED),
     )
     return next((code for applies, code in codes if applies), PemsUnavailable.code)
 
@@ -77,6 +81,7 @@ def _hint(result: PushResult) -> str:
         (result.conflicts, "conflicts: pfa conflict list"),
         (result.rejected, f"rejected: pfa sync show {run}, then pfa sync retry {run}"),
         (result.retrying, "waiting for a retry: run pfa sync push again"),
+        (result.altered, f"stored with other values: pfa sync show {run}"),
         (late, "to continue: pfa sync push"),
     )
     return "\n".join(text for applies, text in hints if applies)

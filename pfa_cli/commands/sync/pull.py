@@ -25,6 +25,7 @@ from pfa_core.errors import InvalidData, InvalidRequest, PemsUnavailable
 from pfa_core.model.run import IfLocked, RunStatus
 
 if TYPE_CHECKING:
+    from pfa_core.model.run import Behind
     from pfa_core.sync.pull.options import PullResult
 
 SHOWN_FAULTS = 20
@@ -193,13 +194,28 @@ def _report(call: Invocation, talk: Talk, result: PullResult) -> int:
         message = f"the pull is incomplete: {result.message}"
         faults = result.faults[:SHOWN_FAULTS]
         return talk.partly_done(message, PemsUnavailable.code, faults, KEPT)
-    return _report_rejected(call, talk, result) if result.rejected else 0
+    return _report_rejected(call, talk, result) if result.rejected or result.behind.number else 0
 
 
 def _report_rejected(call: Invocation, talk: Talk, result: PullResult) -> int:
     shown = result.faults[:SHOWN_FAULTS]
-    hint = ""
+    hints: list[str] = []
     if result.rejected > len(shown) and not call.dry_run:
-        hint = f"the first {len(shown)} are shown; all of them: pfa sync show {result.run_id}"
+        hints.append(
+            f"the first {len(shown)} are shown; all of them: pfa sync show {result.run_id}"
+        )
+    if result.behind.number:
+        hints.append(_asked_again(result.behind))
+    hint = "\n".join(hints)
     message = f"{result.rejected:,} of {count(result.total, 'record')} rejected, the rest stored"
+    if not result.rejected:
+        message = f"{count(result.behind.number, 'record')} rejected before the interruption"
     return talk.partly_done(message, InvalidData.code, shown, hint)
+
+
+def _asked_again(behind: Behind) -> str:
+    """Say from when on the next incremental pull asks for what was refused."""
+    asked = f"every incremental pull asks for {count(behind.number, 'record')} again"
+    if behind.since is None:
+        return f"{asked}: for all of PEMS, since it is unknown when they were changed"
+    return f"{asked}: for all changes since {behind.since:%Y-%m-%d %H:%M} UTC"

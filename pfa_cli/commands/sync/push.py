@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from pfa_core.sync.push.options import PushResult
 
 EXIT_CODES = (
-    "3 some changes were rejected, are in conflict or wait for a retry, the rest is sent;"
+    "3 some changes were rejected, are in conflict, wait for a retry or were stored with other values,"
+    " the rest is sent;"
     " 69 PEMS is unreachable; 75 another push is active; 78 PEMS rejects the credentials;"
     " 130, 143 interrupted, terminated; what was under way is settled."
 )

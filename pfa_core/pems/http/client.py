@@ -28,12 +28,20 @@ from pfa_core.errors import ConfigInvalid, FaultCode
 from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.ids import Clock, utc_now
 from pfa_core.model.secret import Secret
-from pfa_core.pems.http.failures import censor, refusal
+from pfa_core.model.values import shorten
+from pfa_core.pems.http.failures import censor, protocol_failure, refusal
 from pfa_core.pems.http.headers import common_headers, credentials
-from pfa_core.pems.http.limits import MAX_BODY, BoundedResponse, TooLarge
+from pfa_core.pems.http.limits import (
+    MAX_BODY,
+    BadEncoding,
+    BoundedResponse,
+    TooLarge,
+    decoded,
+)
 from pfa_core.pems.profile import PemsProfile
 
 MAX_CONNECT_SECONDS = 10.0
+TOO_LARGE = f"the answer of PEMS is larger than {MAX_BODY >> 20} MiB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +118,16 @@ class HttpClient:
             )
         except HTTPError as error:
             return _network_failure(error, self._timeout)
-        status = response.status
-        if 200 <= status < 300 or status == 409:
-            return Answer(status, response.headers, response.data)
-        return self.refused(Answer(status, response.headers, response.data))
+        status, headers = response.status, response.headers
+        is_answer = 200 <= status < 300 or status == 409
+        try:
+            body = decoded(response.data, headers.get("Content-Encoding", ""))
+        except (BadEncoding, TooLarge) as error:
+            if is_answer:
+                return _unreadable(error)
+            body = b""  # the status says enough
+        answer = Answer(status, headers, body)
+        return answer if is_answer else self.refused(answer)
 
     def censored(self, words: str) -> str:
         """Remove the credentials from a text of PEMS."""
@@ -218,10 +232,18 @@ def _network_failure(error: HTTPError, timeout: float) -> Failure:
     if isinstance(error, ReadTimeoutError):
         message = f"PEMS did not answer within {timeout:g} s, or not completely within twice that"
     elif any(isinstance(cause, TooLarge) for cause in causes):
-        message = f"the answer of PEMS is larger than {MAX_BODY >> 20} MiB"
+        message = TOO_LARGE
     else:
         message = f"PEMS broke off: {reason or 'the response is cut off or not HTTP'}"
     return Failure(FaultCode.NO_ANSWER, message, RetryAdvice.RETRY, maybe_applied=True)
+
+
+def _unreadable(error: BadEncoding | TooLarge) -> Failure:
+    """Convert a whole answer whose content cannot be decompressed."""
+    if isinstance(error, TooLarge):
+        return Failure(FaultCode.NO_ANSWER, TOO_LARGE, RetryAdvice.RETRY, maybe_applied=True)
+    message = f"PEMS's answer cannot be decompressed: {shorten(str(error))}"
+    return protocol_failure(message, written=True)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -40,6 +40,8 @@ def refusal(
     if status >= 500 or status in _PASSING:
         code = FaultCode.SERVICE_UNAVAILABLE if status == 503 else FaultCode.SERVER_ERROR
         return Failure(code, message, RetryAdvice.RETRY, retry_after=wait, maybe_applied=True)
+    if status == 423:
+        return Failure(FaultCode.LOCKED, message, RetryAdvice.RETRY, retry_after=wait)
     if status == 429:
         return Failure(FaultCode.RATE_LIMIT, message, RetryAdvice.SLOW_DOWN, retry_after=wait)
     if status == 401:

@@ -15,18 +15,24 @@ from pfa_core.model.values import shorten
 
 MAX_SECONDS = 3600.0
 DEFAULT_PAUSE = 0.005
+DEFAULT_LENGTH = 10
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
 _PROBABILITY = re.compile(r"0(?:\.\d+)?|1(?:\.0+)?|\.\d+")
 _GRAMMAR = (
     "KIND[:PROBABILITY][:on=grid|rest|screen|health][:times=N][:after=N], "
-    "latency:50ms, 429:…:retry-after=2, slow:…:pause=5ms"
+    "latency:50ms, 429:…:retry-after=2, slow:…:pause=5ms, cuts:…:length=10"
 )
 
 
 class Kind(StrEnum):
-    """Name a fault; only with the last three the request is applied first."""
+    """Name a fault.
+
+    With the last six the request is applied, with the last three of them not as it was sent.
+    """
 
     LATENCY = "latency"
+    LOCKED = "423"
+    TOO_EARLY = "425"
     TOO_MANY = "429"
     SERVER_ERROR = "500"
     UNAVAILABLE = "503"
@@ -35,6 +41,15 @@ class Kind(StrEnum):
     RESET_AFTER = "reset-after"
     TRUNCATE = "truncate"
     SLOW = "slow"
+    ROUNDS = "rounds"
+    CUTS = "cuts"
+    CAPITALS = "capitals"
+
+
+# Of writes only, beside any other fault: money is rounded to whole units, texts are cut or capitalized.
+ALTERING = (Kind.ROUNDS, Kind.CUTS, Kind.CAPITALS)
+
+_MAY_ASK_TO_WAIT = (Kind.LOCKED, Kind.TOO_MANY, Kind.UNAVAILABLE)
 
 
 class PathKind(StrEnum):
@@ -52,6 +67,7 @@ class FaultRule:
 
     Args:
         seconds: The latency, or the pause between slow pieces.
+        length: The characters that are left of a text that is cut.
         on: The service; None: every one.
         times: The most times that it strikes; None: any number.
         after: The number of matching requests that it spares first.
@@ -61,6 +77,7 @@ class FaultRule:
     probability: float = 1.0
     seconds: float = 0.0
     retry_after: str = ""
+    length: int = DEFAULT_LENGTH
     on: PathKind | None = None
     times: int | None = None
     after: int = 0
@@ -72,6 +89,8 @@ class FaultRule:
         parts.append(f"{self.probability:g}")
         if self.kind is Kind.SLOW:
             parts.append(f"pause={self.seconds:g}s")
+        if self.kind is Kind.CUTS:
+            parts.append(f"length={self.length}")
         if self.retry_after:
             parts.append(f"retry-after={self.retry_after}")
         parts += [f"on={self.on}"] if self.on else []
@@ -82,10 +101,11 @@ class FaultRule:
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """The wait and the fault, at most one, of a request."""
+    """The wait, the fault, at most one, and the alterations of a request."""
 
     latency: float = 0.0
     rule: FaultRule | None = None
+    alterations: tuple[FaultRule, ...] = ()
 
     @property
     def kind(self) -> Kind | None:
@@ -118,8 +138,10 @@ def _with_word(rule: FaultRule, word: str, spec: str) -> FaultRule:
         return replace(rule, seconds=_seconds(word, spec))
     if name == "pause" and rule.kind is Kind.SLOW:
         return replace(rule, seconds=_seconds(value, spec))
-    if name == "retry-after" and value and rule.kind in (Kind.TOO_MANY, Kind.UNAVAILABLE):
+    if name == "retry-after" and value and rule.kind in _MAY_ASK_TO_WAIT:
         return replace(rule, retry_after=value)
+    if name == "length" and value.isdecimal() and int(value) and rule.kind is Kind.CUTS:
+        return replace(rule, length=int(value))
     if name == "on" and value in list(PathKind):
         return replace(rule, on=PathKind(value))
     if name == "times" and value.isdecimal():
@@ -141,6 +163,11 @@ def _seconds(text: str, spec: str) -> float:
 
 def _wrong(spec: str, reason: str) -> InvalidRequest:
     return InvalidRequest(f"fault {shorten(spec)}: {reason}", hint=f"write {_GRAMMAR}")
+
+
+def _replaces(rule: FaultRule) -> bool:
+    """Return whether only one such fault strikes a request."""
+    return rule.kind is not Kind.LATENCY and rule.kind not in ALTERING
 
 
 @dataclass(slots=True)
@@ -172,18 +199,27 @@ class FaultBox:
             self._random.seed(self.seed)
             self._rules = [_Counted(rule) for rule in parsed]
 
-    def strike(self, where: PathKind) -> Strike:
-        """Decide the fault of the next request there; the first rule that fires wins."""
-        latency = 0.0
-        struck: FaultRule | None = None
+    def strike(self, where: PathKind, *, writes: bool = False) -> Strike:
+        """Decide the fault of the next request there; the first rule that fires wins.
+
+        Every latency counts, and every alteration of a request that writes.
+        """
+        fired: list[FaultRule] = []
         with self._lock:
             for counted in self._rules:
-                waits = counted.rule.kind is Kind.LATENCY
-                if (waits or struck is None) and self._fires(counted, where):
+                kind = counted.rule.kind
+                alters = kind in ALTERING
+                if alters and not writes:
+                    continue
+                open_to = alters or kind is Kind.LATENCY or not any(map(_replaces, fired))
+                if open_to and self._fires(counted, where):
                     counted.struck += 1
-                    latency += counted.rule.seconds if waits else 0
-                    struck = struck if waits else counted.rule
-        return Strike(latency, struck)
+                    fired.append(counted.rule)
+        return Strike(
+            sum(rule.seconds for rule in fired if rule.kind is Kind.LATENCY),
+            next(filter(_replaces, fired), None),
+            tuple(rule for rule in fired if rule.kind in ALTERING),
+        )
 
     def _fires(self, counted: _Counted, where: PathKind) -> bool:
         rule = counted.rule

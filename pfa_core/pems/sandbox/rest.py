@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NoReturn
 
 from pfa_core.model.record import EDITABLE, FIELDS
 from pfa_core.model.values import Wrong, read_value, shorten
+from pfa_core.pems.sandbox.alterations import altered
+from pfa_core.pems.sandbox.faults import FaultRule
 from pfa_core.pems.sandbox.http import Refused, Request, Response, json_response
-from pfa_core.pems.sandbox.records import Write
+from pfa_core.pems.sandbox.records import Outcome, Write
 from pfa_core.pems.sandbox.state import State
 
+_REPRESENTATION = "return=representation"
 OTHER_USER = "another user"
 _SET_BY_PEMS = frozenset(("pfaId", "organization", "pemsVersion", "hasPlan", "hasActuals"))
 _CHANGEABLE_IN_PEMS = frozenset(FIELDS) - _SET_BY_PEMS
@@ -28,27 +31,39 @@ def get_record(state: State, organization: str, pfa_id: str) -> Response:
 
 
 def put_record(
-    state: State, organization: str, pfa_id: str, request: Request, body: Any, *, with_keys: bool
+    state: State,
+    organization: str,
+    pfa_id: str,
+    request: Request,
+    *,
+    with_keys: bool,
+    shows_writes: bool,
+    alterations: Sequence[FaultRule] = (),
 ) -> Response:
     """Change a record if it is at the version that the request is based on.
 
     An idempotency key repeats its first answer, whether that applied the change or refused it; a
-    request with an invalid body does not use its key.
+    request with an invalid body does not use its key. With `shows_writes` the answer to an applied change
+    shows the fields as they are stored, where the request prefers that (RFC 7240, 4.2).
     """
-    content = _read_body(body, organization, pfa_id)
+    content = _read_body(request.json(), organization, pfa_id)
     key = request.headers.get("idempotency-key", "") if with_keys else ""
     write = Write(
         writer="rest",
         organization=organization,
         pfa_id=pfa_id,
-        changes=read_changes(content.get("changes"), _EDITABLE),
+        changes=altered(read_changes(content.get("changes"), _EDITABLE), alterations),
         by=str(content.get("modifiedBy") or ""),
         reason=str(content.get("changeReason") or ""),
         base_version=content["version"],
         key=key,
         digest=hashlib.sha256(request.body).hexdigest() if key else "",
     )
-    entry, _ = state.judge(write)
+    entry, record = state.judge(write)
+    wanted = shows_writes and _REPRESENTATION in request.headers.get("prefer", "")
+    if wanted and record is not None and entry.outcome is Outcome.APPLIED:
+        shown = {name: record.data[name] for name in write.changes or ()}
+        return json_response(entry.status, {**entry.answer, "data": shown})
     return json_response(entry.status, entry.answer)
 
 

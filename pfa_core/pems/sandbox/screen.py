@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
 from http import HTTPStatus
@@ -12,6 +12,8 @@ from pfa_core.errors import FaultCode
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.model.values import Wrong, read_text, read_value, shorten
 from pfa_core.pems.mapping.field_map import DEFAULT_SCREEN_FIELDS
+from pfa_core.pems.sandbox.alterations import altered
+from pfa_core.pems.sandbox.faults import FaultRule
 from pfa_core.pems.sandbox.grid import alert_response
 from pfa_core.pems.sandbox.http import Response, json_response
 from pfa_core.pems.sandbox.records import StoredRecord, Write, instant
@@ -42,18 +44,26 @@ class Screen:
         self._state = state
         self._map = dict(screen_map)
 
-    def answer(self, organization: str, username: str, body: Any) -> Response:
+    def answer(
+        self,
+        organization: str,
+        username: str,
+        body: Any,
+        alterations: Sequence[FaultRule] = (),
+    ) -> Response:
         """Answer a GET or an UPDATE with the record, or with an alert and HTTP 200."""
         try:
-            return self._answer(organization, username, body)
+            return self._answer(organization, username, body, alterations)
         except _Alert as alert:
             return alert_response(str(alert), "SCREEN")
 
-    def _answer(self, organization: str, username: str, body: Any) -> Response:
+    def _answer(
+        self, organization: str, username: str, body: Any, alterations: Sequence[FaultRule]
+    ) -> Response:
         action, values = _read_pairs(body)
         pfa_id = self._read_key(values, organization)
         if action == "UPDATE":
-            changes = self._read_changes(values)
+            changes = altered(self._read_changes(values), alterations)
             write = Write(
                 writer="screen",
                 organization=organization,

@@ -55,6 +55,8 @@ class Sandbox:
         tenant, username, password: What requests must have; None is not checked.
         faults, seed: The first faults, and the seed of their random numbers.
         with_keys: Whether idempotency keys are supported.
+        shows_writes: Whether the answer to a write of the REST service shows the fields as they are
+            stored, where the request prefers that.
         field_map: Alias → field of the grid.
         watcher: Called with each request and its answer, from the threads of the connections.
 
@@ -77,6 +79,7 @@ class Sandbox:
         faults: Iterable[str | FaultRule] = (),
         seed: int = 0,
         with_keys: bool = True,
+        shows_writes: bool = True,
         field_map: Mapping[str, str] = DEFAULT_MAP,
         screen_map: Mapping[str, str] = DEFAULT_SCREEN_MAP,
         shape: RowShape = RowShape.CELL,
@@ -94,6 +97,7 @@ class Sandbox:
         self._faults = FaultBox()
         self._faults.set(faults, seed)
         self._port, self._path, self._records, self._clock = port, state, records, clock
+        self._shows_writes = shows_writes
         self._with_keys, self._screen_map, self._watcher = with_keys, screen_map, watcher
         self._field_map, self._shape, self._totals = field_map, shape, totals
         self._page_limit = page_limit
@@ -241,6 +245,7 @@ class Sandbox:
             screen=Screen(self._state, self._screen_map),
             wait=self._server.stopping.wait,
             with_keys=self._with_keys,
+            shows_writes=self._shows_writes,
         )
 
     def _answer(self, request: Request) -> Response:

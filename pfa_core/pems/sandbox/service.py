@@ -31,6 +31,8 @@ HEALTH_PATH = "/api/pems/health"
 RECORD_PATH = "/api/pems/pfa/"
 CONTROL_PATH = "/sandbox/"
 _STATUS_FAULTS = {
+    Kind.LOCKED: (HTTPStatus.LOCKED, "LOCKED"),
+    Kind.TOO_EARLY: (HTTPStatus.TOO_EARLY, "TOO_EARLY"),
     Kind.TOO_MANY: (HTTPStatus.TOO_MANY_REQUESTS, "RATE_LIMIT"),
     Kind.SERVER_ERROR: (HTTPStatus.INTERNAL_SERVER_ERROR, "SERVER_ERROR"),
     Kind.UNAVAILABLE: (HTTPStatus.SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE"),
@@ -94,6 +96,7 @@ class Service:
     screen: Screen
     wait: Callable[[float], object]
     with_keys: bool = True
+    shows_writes: bool = True
 
     def answer(self, request: Request) -> Response:
         """Answer one request, faults included."""
@@ -102,14 +105,14 @@ class Service:
                 self.access.identify(request)
                 return control(request, self.state, self.faults, self.access.organization)
             where = _service_at(request.path)
-            strike = self.faults.strike(where)
+            strike = self.faults.strike(where, writes=_writes(where, request))
             if strike.latency:
                 self.wait(strike.latency)
-            return _instead(strike) or _delivered(self._serve(where, request), strike)
+            return _instead(strike) or _delivered(self._serve(where, request, strike), strike)
         except Refused as refused:
             return refused.response
 
-    def _serve(self, where: PathKind, request: Request) -> Response:
+    def _serve(self, where: PathKind, request: Request, strike: Strike) -> Response:
         try:
             match where:
                 case PathKind.HEALTH:
@@ -117,9 +120,9 @@ class Service:
                 case PathKind.GRID:
                     return self._serve_grid(request)
                 case PathKind.SCREEN:
-                    return self._serve_screen(request)
+                    return self._serve_screen(request, strike)
                 case PathKind.REST:
-                    return self._serve_record(request)
+                    return self._serve_record(request, strike)
         except Refused as refused:
             return refused.response
         except IoFailure as failure:
@@ -134,20 +137,25 @@ class Service:
         self.access.admit(request)
         return self.grid.answer(request.json())
 
-    def _serve_screen(self, request: Request) -> Response:
+    def _serve_screen(self, request: Request, strike: Strike) -> Response:
         request.require_method("POST")
         organization = self.access.admit(request)
-        return self.screen.answer(organization, _user(request), request.json())
+        return self.screen.answer(organization, _user(request), request.json(), strike.alterations)
 
-    def _serve_record(self, request: Request) -> Response:
+    def _serve_record(self, request: Request, strike: Strike) -> Response:
         request.require_method("GET", "PUT")
         organization = self.access.admit(request)
         pfa_id = decoded(request.path[len(RECORD_PATH) :])
         if request.method == "GET":
             return rest.get_record(self.state, organization, pfa_id)
-        body = request.json()
         return rest.put_record(
-            self.state, organization, pfa_id, request, body, with_keys=self.with_keys
+            self.state,
+            organization,
+            pfa_id,
+            request,
+            with_keys=self.with_keys,
+            shows_writes=self.shows_writes,
+            alterations=strike.alterations,
         )
 
 
@@ -163,6 +171,13 @@ def _service_at(path: str) -> PathKind:
     if path.startswith(RECORD_PATH) and pfa_id and "/" not in pfa_id:
         return PathKind.REST
     raise nothing_at(path)
+
+
+def _writes(where: PathKind, request: Request) -> bool:
+    """Return whether a request is to change a record."""
+    if where is PathKind.REST:
+        return request.method == "PUT"
+    return where is PathKind.SCREEN and b'"UPDATE"' in request.body
 
 
 def _instead(strike: Strike) -> Response | None:

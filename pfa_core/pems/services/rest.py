@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from pfa_core import exact_json
 from pfa_core.errors import FaultCode
+from pfa_core.model.delta import same
 from pfa_core.model.exchange import Applied, Failure, Moved, Reading, RetryAdvice, Write
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import Answer, HttpClient, open_client
@@ -22,6 +23,7 @@ from pfa_core.pems.services.readings import outgoing, reading_of, why_unwritable
 RECORD_PATH = "/api/pems/pfa/"
 HEALTH_PATH = "/api/pems/health"
 HEALTH_SECONDS = 5.0
+_PREFER = {"Prefer": "return=representation"}  # RFC 7240, 4.2
 
 
 class RestWriter:
@@ -50,12 +52,19 @@ class RestWriter:
         )
 
     def write(self, write: Write) -> Applied | Moved | Failure:
-        """Send a change; Moved ("" if unknown) where PEMS has another version by now."""
+        """Send a change; Moved ("" if unknown) where PEMS has another version by now.
+
+        PEMS is asked to answer with the stored values; where it does not, `read` shows what it stored.
+        """
         refusal = self._unsendable(write)
         if refusal:
             return Failure(FaultCode.UNWRITABLE, refusal, RetryAdvice.NONE)
-        headers = {"Idempotency-Key": write.key} if self._profile.idempotency_keys else None
-        answer = self._http.request("PUT", _path(write.pfa_id), self._body(write), headers)
+        headers = dict(_PREFER)
+        if self._profile.idempotency_keys:
+            headers["Idempotency-Key"] = write.key
+        sent = outgoing(self._profile.field_map, write.changes)
+        body = self._body(write, sent)
+        answer = self._http.request("PUT", _path(write.pfa_id), body, headers)
         if isinstance(answer, Failure):
             return answer
         content = self._content(answer, written=answer.status != 409)
@@ -67,7 +76,21 @@ class RestWriter:
         version = _version(content.get("newVersion"))
         if not version:
             return protocol_failure("PEMS's answer has no new version", written=True)
-        return Applied(version, _text(content.get("updatedAt")))
+        stamp = _text(content.get("updatedAt"))
+        return Applied(version, stamp, self._stored(write, sent, content.get("data")))
+
+    def _stored(self, write: Write, sent: Mapping[str, Any], data: Any) -> Mapping[str, Any] | None:
+        """Return the sent fields as the answer shows them; None where it shows none."""
+        if not isinstance(data, dict):
+            return None
+        if all(name in data and same(data[name], value) for name, value in sent.items()):
+            return write.changes
+        fields = {name: data[name] for name in sent if name in data}
+        shown = {"organization": self._profile.organization, "pfaId": write.pfa_id, **fields}
+        found = reading_of(shown, write.pfa_id, self._profile, version=write.version, stamp="")
+        if isinstance(found, Failure):
+            return None
+        return {name: found.record[name] for name in fields}
 
     def unwritable(self, changes: Mapping[str, Any]) -> str:
         """Return why these changes cannot be sent exactly; empty when they can."""
@@ -78,11 +101,11 @@ class RestWriter:
             return f"invalid version of the REST service: {shorten(write.version)}"
         return self.unwritable(write.changes)
 
-    def _body(self, write: Write) -> bytes:
+    def _body(self, write: Write, sent: Mapping[str, Any]) -> bytes:
         body = {
             "pfaId": write.pfa_id,
             "organizationCode": self._profile.organization,
-            "changes": outgoing(self._profile.field_map, write.changes),
+            "changes": sent,
             "version": int(write.version),
             "modifiedBy": write.modified_by,
             "changeReason": write.reason,

@@ -391,6 +391,9 @@ CREATE INDEX kpi_rollup_count ON kpi_rollup (organization_id, category) INCLUDE 
 --   kind   full, incremental, or since a time that the caller named
 --   since  the time from which on a pull reads; of a full pull that continues interrupted ones, when the
 --          first of these began
+--   behind, behind_since
+--          how many records a pull from PEMS refused, and when the earliest of them was changed in PEMS: the
+--          next incremental pull reads from then on; null: unknown
 CREATE TABLE pfa_sync_log (
     organization_id text COLLATE "C" NOT NULL,
     run_id          uuid NOT NULL,
@@ -404,6 +407,8 @@ CREATE TABLE pfa_sync_log (
     message         text,
     kind            text NOT NULL DEFAULT 'full',
     since           timestamptz,
+    behind          integer NOT NULL DEFAULT 0,
+    behind_since    timestamptz,
     PRIMARY KEY (organization_id, run_id)
 );
 -- The latest runs of a direction.

@@ -2,7 +2,7 @@
 --
 -- The runner recognises such a database by the checksums it recorded (store/prerelease.py), runs this file and
 -- then creates functions, policies and grants anew, as 0001_schema.sql says, all in one transaction. What is
--- here is only what that cannot say: the column and its index, one renamed table, and what has to go first.
+-- here is only what that cannot say: the columns, an index, one renamed table, and what has to go first.
 -- Every statement may run again.
 
 -- The entry whose draft an entry restored, so far only in the words of its reason. Its digest stays the same:
@@ -18,6 +18,11 @@ ALTER TABLE audit_log
 CREATE INDEX IF NOT EXISTS audit_log_restores
     ON audit_log (organization_id, restores)
     WHERE restores IS NOT NULL;
+
+-- What a pull from PEMS refused, so that the next incremental one asks for it again.
+ALTER TABLE pfa_sync_log
+    ADD COLUMN IF NOT EXISTS behind integer NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS behind_since timestamptz;
 
 -- The table of the secret that signs contexts has the name of what it does; its constraints too.
 ALTER TABLE IF EXISTS pfa_wall RENAME TO pfa_rls_secret;

@@ -20,7 +20,7 @@ from pfa_core.errors import (
 from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import RunStatus
-from pfa_core.store import leases, members, mirror, pull_pages
+from pfa_core.store import leases, members, mirror, pull_pages, runs
 from pfa_core.sync.pull.grid_pull import GridPull, Resumption
 from pfa_core.sync.pull.intake import Intake, end_pull
 from pfa_core.sync.pull.options import PullResult
@@ -74,7 +74,8 @@ def finish(pull: GridPull, ending: Ending, intake: Intake, store: PageStore) -> 
     """
     if pull.run.lost:
         raise LeaseHeld("the lease was lost: no heartbeat of this process for too long")
-    if ending.reason is StopReason.COMPLETE and not store.stored:
+    # An incremental pull may find nothing but a record that is refused again and again.
+    if ending.reason is StopReason.COMPLETE and pull.is_full and not store.stored:
         intake.require_some(0)
     if ending.failure and not intake.number and not pull.stop.is_set():
         raise _as_error(ending.failure)
@@ -99,6 +100,8 @@ def _end(
     if ending.reason is StopReason.SHORT and not pull.dry_run:
         pull_pages.drop(conn, code)  # a resumed pull would end there again
     result = _result(pull, ending, intake, store, missing=missing)
+    if intake.behind.number:
+        runs.put_behind(conn, code, pull.run.run_id, intake.behind)
     end_pull(conn, pull.run, result)
     return result
 
@@ -140,6 +143,7 @@ def _result(
         rejected=intake.rejected,
         foreign=intake.foreign,
         normalized=intake.normalized,
+        behind=intake.behind,
         faults=intake.faults,
         message=ending.message(intake.number),
         interrupted=pull.stop.is_set() and not is_whole,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 from psycopg import Connection
@@ -16,13 +16,14 @@ from pfa_core.model.audit import Direction
 from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
-from pfa_core.model.run import RunKind
+from pfa_core.model.run import Behind, RunKind
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.services.grid_reader import open_reader
 from pfa_core.store import runs
 from pfa_core.store.database import Database
 from pfa_core.sync.pull.ending import Ending, StopReason, finish
 from pfa_core.sync.pull.grid_pull import (
+    CLOCK_DIFFERENCE,
     GridPull,
     Resumption,
     first_cursor,
@@ -48,8 +49,6 @@ from pfa_core.sync.run_log import run_log
 from pfa_core.sync.workers import Workers
 
 MAX_UNSTORED = 1  # pages that wait to be stored beside the one that is
-# PEMS's clock may differ from the database's: an incremental pull looks a little further back.
-CLOCK_DIFFERENCE = timedelta(minutes=5)
 
 Answer = TypeVar("Answer")
 Fetching = Workers[PageCursor, Fetched | Failure]
@@ -135,12 +134,14 @@ def _kind(since: datetime | None, options: PullOptions) -> RunKind:
 
 
 def _pull(pull: GridPull, progress: Callable[[int], None] | None, *, restart: bool) -> PullResult:
-    intake = Intake(pull.organization_id, progress, pull.run.mask)
+    intake = Intake(pull.organization_id, progress, pull.run.mask, asked_since=pull.asked_since)
     store = PageStore(pull)
     with open_reader(pull.profile) as reader:
         pull.log.event("started", direction="pull", source=pull.run.source, kind=pull.run.kind)
         fetcher = PageFetcher(pull, reader)
-        ending = _read(pull, resume(pull, restart=restart), fetcher, intake, store)
+        resumption = resume(pull, restart=restart)
+        intake.behind = resumption.behind if resumption else Behind()
+        ending = _read(pull, resumption, fetcher, intake, store)
         return finish(pull, ending, intake, store)
 
 
@@ -162,7 +163,7 @@ def _read(
             fetched = _answer(fetching)
             step = fetched if isinstance(fetched, Failure) else _decide(pull, fetched)
             if isinstance(step, Restart):
-                resumption = None
+                resumption, intake.behind = None, Behind()
             _ask_next(pull, step, fetching)
             if isinstance(step, Store) and isinstance(fetched, Fetched):
                 batch = check_page(intake, step, fetched.asked_at)

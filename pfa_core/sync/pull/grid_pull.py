@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
 
 from pfa_core.model.ids import OrganizationId, RunId
-from pfa_core.model.run import RunStatus
+from pfa_core.model.run import Behind, RunKind, RunStatus
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.store import pull_pages, runs
 from pfa_core.sync.pull.paging import PageCursor, Position
@@ -18,6 +18,8 @@ from pfa_core.sync.run import ActiveRun
 from pfa_core.sync.run_log import RunLog
 
 RESUMABLE = timedelta(hours=6)
+# PEMS's clock may differ from the database's: an incremental pull looks a little further back.
+CLOCK_DIFFERENCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,16 @@ class GridPull:
         return self.since is None
 
     @property
+    def asked_since(self) -> datetime | None:
+        """Return the time that stands for an unknown last change; None: none does.
+
+        An incremental pull asks for records that were changed after the position that it began from.
+        """
+        if self.since is None or self.run.kind is not RunKind.INCREMENTAL:
+            return None
+        return self.since + CLOCK_DIFFERENCE
+
+    @property
     def keeps_pages(self) -> bool:
         """Return whether the pull can be resumed and so records each page."""
         return self.is_full and not self.dry_run
@@ -54,11 +66,15 @@ class GridPull:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """An interrupted full pull that this one resumes: its run, start and position."""
+    """An interrupted full pull that this one resumes.
+
+    It has its run, start, position and refusals.
+    """
 
     run_id: RunId
     began_at: datetime
     position: Position
+    behind: Behind = field(default_factory=Behind)
 
 
 def first_cursor(pull: GridPull, resumption: Resumption | None) -> PageCursor:
@@ -86,8 +102,14 @@ def resume(pull: GridPull, *, restart: bool) -> Resumption | None:
 
 def forget_resumption(pull: GridPull) -> None:
     """Drop all pages, and count from the run's own beginning again."""
-    pull.run.since = None
-    pull.run.transact(lambda conn: pull_pages.drop(conn, pull.organization_id))
+    run = pull.run
+    run.since = None
+
+    def forget(conn: Connection[Any]) -> None:
+        pull_pages.drop(conn, run.organization_id)
+        runs.put_behind(conn, run.organization_id, run.run_id, Behind())
+
+    run.transact(forget)
 
 
 def _take_over(conn: Connection[Any], pull: GridPull, *, restart: bool) -> Resumption | None:
@@ -97,6 +119,7 @@ def _take_over(conn: Connection[Any], pull: GridPull, *, restart: bool) -> Resum
         pull_pages.inherit(conn, code, run.run_id, found.run_id)
         run.since = found.began_at
         runs.put(conn, code, run.as_row(RunStatus.RUNNING, {}))
+        runs.put_behind(conn, code, run.run_id, found.behind)
     pull_pages.drop(conn, code, run.run_id)
     return found
 
@@ -109,4 +132,5 @@ def _interrupted(conn: Connection[Any], pull: GridPull) -> Resumption | None:
         return None
     last = known[-1]
     position = Position(last.row_offset + last.row_count, last.last_id)
-    return Resumption(earlier[0], earlier[1], position) if position.offset else None
+    run_id, began_at, behind = earlier
+    return Resumption(run_id, began_at, position, behind) if position.offset else None

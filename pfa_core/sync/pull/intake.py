@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import Connection
@@ -15,6 +16,7 @@ from pfa_core.files.baseline import RawRecord
 from pfa_core.masking import Mask
 from pfa_core.model.baseline import FOREIGN, alters_key, read_record
 from pfa_core.model.ids import OrganizationId, PfaId
+from pfa_core.model.run import Behind
 from pfa_core.model.text_rows import TextRows
 from pfa_core.store import leases, runs
 from pfa_core.sync.pull.options import PullResult
@@ -24,6 +26,10 @@ MAX_FAULTS = 1000
 MAX_DETAILS = 20
 PROGRESS_STEP = 1000
 UNOWNED = "is missing: the owner of the record is unknown"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Refused, and nothing is missed: the record of another organization, or one that is there already.
+_NOT_BEHIND = (FOREIGN, FaultCode.DUPLICATE_RECORD)
 
 Accepted = tuple[str, str]  # the id of a record and its JSON text
 
@@ -39,6 +45,8 @@ class Intake:
         normalized: The accepted records of which a key came in another form.
         faults: The first 1,000 refusals.
         seen: The ids among which a record counts once.
+        behind: The rows of the grid that are refused although they are, or may be, the organization's.
+        asked_since: Stands for the time of a row's last change where that is unknown.
     """
 
     organization_id: OrganizationId
@@ -51,6 +59,8 @@ class Intake:
     normalized: int = 0
     faults: list[Fault] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    behind: Behind = field(default_factory=Behind)
+    asked_since: datetime | None = None
 
     def __post_init__(self) -> None:
         self._rows = TextRows(self.organization_id, exact_json.dumps)
@@ -61,17 +71,26 @@ class Intake:
         if isinstance(item, Fault):
             return self.refuse(item)
         as_text = item.textual and isinstance(item.value, dict)
-        return (self._as_text(item.value) if as_text else None) or self._read(item)
+        found = (self._as_text(item.value) if as_text else None) or self._read(item)
+        return self.refuse(found) if isinstance(found, Fault) else found
 
     def take_row(self, row: dict[str, str], number: int) -> Accepted | None:
         """Take a row of the grid, which must name its organization."""
         self._count()
-        if row.get("organization"):
+        owner = row.get("organization")
+        if owner:
             accepted = self._as_text(row)
             # The position is made only for a fault: a page has thousands of rows without one.
-            return accepted or self._read(RawRecord(row, _row_position(number), textual=True))
-        pfa_id, position = row.get("pfaId", ""), _row_position(number)
-        return self.refuse(Fault(pfa_id, "organization", FOREIGN, UNOWNED, position=position))
+            found = accepted or self._read(RawRecord(row, _row_position(number), textual=True))
+            if not isinstance(found, Fault):
+                return found
+        else:
+            pfa_id, position = row.get("pfaId", ""), _row_position(number)
+            found = Fault(pfa_id, "organization", FOREIGN, UNOWNED, position=position)
+        if not owner or found.code not in _NOT_BEHIND:
+            changed_at = _moment(row.get("pemsVersion", "")) or self.asked_since
+            self.behind = self.behind.and_one(changed_at)
+        return self.refuse(found)
 
     def refuse(self, fault: Fault) -> None:
         """Count a refusal, and keep the first thousand."""
@@ -110,25 +129,33 @@ class Intake:
         self.normalized += self._rows.altered
         return row["pfaId"], text
 
-    def _read(self, item: RawRecord) -> Accepted | None:
+    def _read(self, item: RawRecord) -> Accepted | Fault:
         record = read_record(item.value, self.organization_id, item.position, textual=item.textual)
         if isinstance(record, Fault):
-            return self.refuse(record)
+            return record
         pfa_id = record["pfaId"]
         if pfa_id in self.seen:
             reason = "is listed twice in this pull; the first one counts"
             code = FaultCode.DUPLICATE_RECORD
-            return self.refuse(Fault(pfa_id, "pfaId", code, reason, position=item.position))
+            return Fault(pfa_id, "pfaId", code, reason, position=item.position)
         text = exact_json.dumps(record)
         if not _storable(text):
             reason = "holds a character that cannot be stored"
             pfa_id = _printable(pfa_id)
-            return self.refuse(
-                Fault(pfa_id, "", FaultCode.INVALID_TYPE, reason, position=item.position)
-            )
+            return Fault(pfa_id, "", FaultCode.INVALID_TYPE, reason, position=item.position)
         self.seen.add(pfa_id)
         self.normalized += alters_key(item.value, record)
         return pfa_id, text
+
+
+def _moment(stamp: str) -> datetime | None:
+    """Parse the moment of a last change, None for any other text; UTC is assumed."""
+    try:
+        moment = datetime.fromisoformat(stamp.strip())
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment >= _EPOCH else None  # PEMS is not that old: it stands for no time
 
 
 def _row_position(number: int) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from pfa_core.errors import Fault
 from pfa_core.model.ids import RunId
-from pfa_core.model.run import IfLocked, RunStatus
+from pfa_core.model.run import Behind, IfLocked, RunStatus
 from pfa_core.sync.lease import LIFETIME
 
 
@@ -16,7 +16,8 @@ class PullOptions:
     """How to pull from PEMS.
 
     Args:
-        incremental: Only what changed since the last complete pull began; a full pull where none was.
+        incremental: Only what changed since the last complete pull began, and what that refused; a full pull
+            where none was.
         since: Only what changed since then, whatever was pulled before; needs a time zone.
         restart: Begin anew although an interrupted full pull could be resumed.
         if_locked: What to do while another pull of the organization runs.
@@ -45,6 +46,8 @@ class PullResult:
         rejected: Every record refused; `foreign` of them belong to another organization.
         normalized: Accepted records of which a key came in another form: blanks, letters not composed.
         empty_rows: Rows without a value that were passed over, `empty_columns` likewise columns.
+        behind: The refused records of PEMS for which the next incremental pull asks again, those of the
+            interrupted pull that this one resumed among them.
         faults: At most 1,000 of the refusals; where `masked`, without the numbers in them.
         interrupted: `stop` was set before the last page.
     """
@@ -61,6 +64,7 @@ class PullResult:
     normalized: int = 0
     empty_rows: int = 0
     empty_columns: int = 0
+    behind: Behind = field(default_factory=Behind)
     faults: list[Fault] = field(default_factory=list)
     message: str = ""
     interrupted: bool = False

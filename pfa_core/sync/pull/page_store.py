@@ -12,6 +12,7 @@ from psycopg import Connection
 from pfa_core.authorization import authorize
 from pfa_core.model.keys import normal_key
 from pfa_core.model.rights import Operation
+from pfa_core.model.run import Behind
 from pfa_core.store import leases, members, mirror, pull_pages, runs
 from pfa_core.store.adapters import plain
 from pfa_core.store.mirror import Merged
@@ -21,17 +22,19 @@ from pfa_core.sync.pull.intake import Accepted, Intake
 from pfa_core.sync.pull.paging import Store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """A page ready to be stored.
 
-    `ids` are those of all its rows of the organization, accepted or refused.
+    `ids` are those of all its rows of the organization, accepted or refused; `behind` is what was refused
+    up to its end.
     """
 
     page: Page
     records: Sequence[Accepted]
     ids: Sequence[str]
     asked_at: datetime
+    behind: Behind = field(default_factory=Behind)
 
 
 def check_page(intake: Intake, step: Store, asked_at: datetime) -> Batch:
@@ -46,7 +49,7 @@ def check_page(intake: Intake, step: Store, asked_at: datetime) -> Batch:
     code = intake.organization_id
     ids = [normal_key(row.get("pfaId", "")) for row in step.rows if row.get("organization") == code]
     page = Page(step.offset, len(step.rows), step.cursor.position.last_id)
-    return Batch(page, records, ids, asked_at)
+    return Batch(page=page, records=records, ids=ids, asked_at=asked_at, behind=intake.behind)
 
 
 @dataclass
@@ -85,6 +88,8 @@ class PageStore:
             pull_pages.add(conn, code, run_id, batch.page, ids)
         counts = _sum(self.counts, merged)
         runs.progress(conn, code, run_id, plain(counts))
+        if batch.behind.number:
+            runs.put_behind(conn, code, run_id, batch.behind)
         return counts
 
     def _merge_records(self, conn: Connection[Any], batch: Batch) -> Merged:

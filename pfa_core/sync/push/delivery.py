@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pfa_core.errors import FaultCode
-from pfa_core.model.delta import FieldConflict, same, three_way
+from pfa_core.model.delta import FieldChange, FieldConflict, same, three_way
 from pfa_core.model.exchange import Applied, Failure, Moved, Reading, RetryAdvice, Write
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.model.push import Result, Sending, Task, Verdict
@@ -74,7 +74,7 @@ class Delivery:
         task = sending.task
         answer = self.writer.write(_write(task, sending.changes, sending.version))
         if isinstance(answer, Applied):
-            return _applied(sending, answer)
+            return self._verified(sending, answer)
         if isinstance(answer, Moved):
             anew = task.next_generation()
             if anew.generation % MOST_GENERATIONS:
@@ -86,6 +86,22 @@ class Delivery:
         if answer.maybe_applied:
             return self._read_back(sending, answer)
         return _failed(task, answer, in_doubt=None)
+
+    def _verified(self, sending: Sending, answer: Applied) -> Result:
+        """Compare what PEMS stored with what was sent.
+
+        Where the answer does not show all of it, the record is read back once.
+        """
+        shown = answer.record or {}
+        if sending.changes.keys() <= shown.keys():
+            return _applied(sending, answer)
+        reading = self.writer.read(sending.task.pfa_id)
+        if isinstance(reading, Failure):
+            return _applied(sending, answer, f"not read back: {reading.message}")
+        if reading.version != answer.version:  # what became of this write is not known any more
+            note = "; ".join(filter(None, (sending.note, "changed in PEMS again at once")))
+            return _seen(sending.task, sending.delta, reading, note)
+        return _applied(sending, replace(answer, record={**shown, **reading.record}))
 
     def _read_back(self, sending: Sending, failure: Failure) -> Result:
         """Resolve a send without an answer.
@@ -106,7 +122,8 @@ class Delivery:
         # The same request again: if it was applied its answer is repeated, else its version is rejected.
         answer = self.writer.write(_write(task, task.delta, sent))
         if isinstance(answer, Applied):
-            return _seen(task, task.delta, reading)
+            altered = answer.version == reading.version
+            return _seen(task, task.delta, reading, changes=task.delta if altered else {})
         if isinstance(answer, Failure) and answer.advice is not RetryAdvice.NONE:
             return _failed(task, answer, in_doubt=sent)
         if isinstance(answer, Moved) and self._never_arrived(sent, reading):
@@ -149,22 +166,44 @@ class Delivery:
         )
 
 
-def _applied(sending: Sending, answer: Applied) -> Result:
+def _applied(sending: Sending, answer: Applied, note: str = "") -> Result:
     """Return the result of an applied send.
 
-    The answer of the send is newer than what was read before.
+    What the answer shows is newer than what was sent, which is newer than what was read before.
     """
-    shown = answer.record
-    return Result(
+    shown = answer.record or {}
+    reading = sending.reading
+    if shown.keys() - sending.changes.keys():
+        before = reading.record if reading else {}
+        reading = Reading(answer.version, {**before, **shown})
+    result = Result(
         task=sending.task,
         verdict=Verdict.SYNCED,
         delta=sending.delta,
-        message=sending.note,
-        changes=sending.changes if shown is None else {},
+        message="; ".join(filter(None, (sending.note, note))),
+        changes={name: shown.get(name, value) for name, value in sending.changes.items()},
         revision=answer.version or None,
         stamp=answer.stamp,
-        reading=sending.reading if shown is None else Reading(answer.version, shown),
+        reading=reading,
     )
+    return _altered(result, sending.changes, shown)
+
+
+def _altered(result: Result, sent: Mapping[str, Any], stored: Mapping[str, Any]) -> Result:
+    """Add to a result the fields of which PEMS stored another value than was sent."""
+    altered = tuple(
+        FieldChange(name, value, stored[name])
+        for name, value in sent.items()
+        if name in stored and not same(stored[name], value)
+    )
+    if not altered:
+        return result
+    fields = "; ".join(
+        f"PEMS stored {item.field} {_shown(item.after)}, sent was {_shown(item.before)}"
+        for item in altered
+    )
+    message = "; ".join(filter(None, (fields, result.message)))
+    return replace(result, code=FaultCode.PEMS_ALTERED, message=message, altered=altered)
 
 
 def _has_it(sending: Sending, reading: Reading) -> bool:
@@ -188,9 +227,17 @@ def _write(task: Task, changes: Mapping[str, Any], version: str) -> Write:
 
 
 def _seen(
-    task: Task, delta: Mapping[str, Any], reading: Reading, message: str = "seen by reading it back"
+    task: Task,
+    delta: Mapping[str, Any],
+    reading: Reading,
+    message: str = "seen by reading it back",
+    changes: Mapping[str, Any] | None = None,
 ) -> Result:
-    return Result(
+    """Return the result of a change that PEMS holds.
+
+    `changes` are what the change's own write sent, where `reading` shows what became of it.
+    """
+    result = Result(
         task=task,
         verdict=Verdict.SYNCED,
         delta=delta,
@@ -198,6 +245,7 @@ def _seen(
         revision=reading.version,
         reading=reading,
     )
+    return _altered(result, changes or {}, reading.record)
 
 
 def _failed(task: Task, failure: Failure, *, in_doubt: str | None) -> Result:

@@ -63,20 +63,22 @@ class PushResult:
     Args:
         run_id: None where the push was skipped.
         status: COMPLETED, PARTIAL or SKIPPED.
-        total: The changes tried: `synced` PEMS has, `conflicts` wait for a user's decision,
+        total: The changes tried: `synced` PEMS has (`altered` of them with another value than was sent,
+            which the mirror has too), `conflicts` wait for a user's decision,
             `retrying` are due again later, `rejected` are dead letters.
         recovered: The claims of interrupted runs, given back at the start.
         waiting: The changes left to be sent, `blocked` of them behind a conflict or a dead letter
             of the same user and record.
         interrupted: The caller asked to stop.
         stop_reason: Why changes are left that could have been sent; `message` for a reader.
-        problems: Why changes are not in PEMS, at most 1,000; where `masked`, without numbers.
+        problems: Why changes are not in PEMS as they were sent, at most 1,000; where `masked`, without numbers.
     """
 
     run_id: RunId | None
     status: RunStatus
     total: int = 0
     synced: int = 0
+    altered: int = 0
     rejected: int = 0
     conflicts: int = 0
     retrying: int = 0

@@ -82,13 +82,13 @@ class OutageDetector:
     def _decide(self, result: Result) -> Result:
         """Count a record's own failure as an attempt.
 
-        A server error answers one request, so it may be the record's own and always counts. No answer and an
-        unavailable service may be an outage: they count only once another change has succeeded, which shows
-        that PEMS as a whole was up. In an outage nothing counts.
+        A server error or a lock answers one request, so it may be the record's own and always counts. No
+        answer and an unavailable service may be an outage: they count only once another change has
+        succeeded, which shows that PEMS as a whole was up. In an outage nothing counts.
         """
         if self.reason is not None:
             return replace(result, counted=False, verdict=Verdict.RETRYING)
-        own = result.code is FaultCode.SERVER_ERROR or self._succeeded
+        own = result.code in (FaultCode.SERVER_ERROR, FaultCode.LOCKED) or self._succeeded
         return replace(result, counted=own)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -73,7 +72,7 @@ class PushPipeline:
         self._workers: Workers[Item, Answer] = Workers(sender, options.concurrency)
 
     def problems(self) -> list[Fault]:
-        """Return why changes are not in PEMS yet, masked for the run's principal."""
+        """Return why changes are not in PEMS as they were sent, masked."""
         return self.active_run.mask.faults(self.tally.problems())
 
     def run(self) -> None:
@@ -156,7 +155,7 @@ class PushPipeline:
 
         def work(conn: Connection[Any]) -> tuple[list[Result], Tally]:
             settled = self._settler.settle(conn, results)
-            tally = replace(self.tally, others=dict(self.tally.others))
+            tally = self.tally.copy()
             tally.add(settled)
             runs.progress(conn, run.organization_id, run.run_id, tally.counts())
             return settled, tally
@@ -169,9 +168,9 @@ class PushPipeline:
 
     def _report(self, settled: Sequence[Result]) -> None:
         for item in settled:
-            if item.verdict is not Verdict.SYNCED:
+            if item.verdict is not Verdict.SYNCED or item.altered:
                 self.log.warning(
-                    item.verdict,
+                    "altered" if item.altered else item.verdict,
                     record=item.task.pfa_id,
                     modification=item.task.modification_id,
                     attempt=item.task.attempt,

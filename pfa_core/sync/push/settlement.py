@@ -181,7 +181,7 @@ class Settler:
             session_id=task.session_id,
             run_id=self.run.run_id,
             before=dict(task.now),
-            after=dict(result.delta),
+            after=dict(result.accepted),
             reason=result.message or task.reason or None,
         )
 
@@ -203,7 +203,7 @@ def _by_user(results: Iterable[Result]) -> dict[UserId, list[PfaId]]:
 
 def _settled(result: Result) -> dict[str, Any]:
     task = result.task
-    return {"user_id": task.user_id, "pfa_id": task.pfa_id, "delta": dict(result.delta)}
+    return {"user_id": task.user_id, "pfa_id": task.pfa_id, "delta": dict(result.accepted)}
 
 
 def _fold(result: Result) -> dict[str, Any]:

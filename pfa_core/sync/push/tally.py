@@ -1,10 +1,10 @@
-"""The counts of a push, and the changes that are not in PEMS yet."""
+"""The counts of a push, and the changes that are not in PEMS as they were sent."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.push import Result, Verdict
@@ -14,11 +14,19 @@ MAX_PROBLEMS = 1000
 
 @dataclass
 class Tally:
-    """The changes of a run, each counted by its last result."""
+    """The changes of a run, each counted by its last result.
+
+    `altered` are those synced ones that PEMS stored otherwise, `others` those that are not synced.
+    """
 
     synced: int = 0
     recovered: int = 0
+    altered: dict[str, Result] = field(default_factory=dict)
     others: dict[str, Result] = field(default_factory=dict)
+
+    def copy(self) -> Tally:
+        """Return a tally of its own with the same counts."""
+        return replace(self, altered=dict(self.altered), others=dict(self.others))
 
     def add(self, results: Iterable[Result]) -> None:
         """Count results; a later one of a change replaces the earlier."""
@@ -27,6 +35,8 @@ class Tally:
             self.others.pop(key, None)
             if result.verdict is Verdict.SYNCED:
                 self.synced += 1
+                if result.altered:
+                    self.altered[key] = result
             elif result.verdict is not Verdict.RELEASED:
                 self.others[key] = result
 
@@ -36,6 +46,7 @@ class Tally:
         return {
             "total": self.synced + len(self.others),
             "synced": self.synced,
+            "altered": len(self.altered),
             "rejected": verdicts[Verdict.REJECTED],
             "conflicts": verdicts[Verdict.CONFLICT],
             "retrying": verdicts[Verdict.RETRYING],
@@ -43,8 +54,9 @@ class Tally:
         }
 
     def problems(self) -> list[Fault]:
-        """Return why changes are not in PEMS yet, at most 1,000."""
-        return [_problem(item) for item in list(self.others.values())[:MAX_PROBLEMS]]
+        """Return why changes are not in PEMS yet, or not as they were sent; at most 1,000."""
+        found = [*self.others.values(), *self.altered.values()]
+        return [_problem(item) for item in found[:MAX_PROBLEMS]]
 
 
 def _problem(result: Result) -> Fault:

@@ -112,7 +112,9 @@ def test_an_incremental_pull_without_a_complete_one_before_is_a_full_one(far):
     assert pfa_core.list_runs(far.db, far.ann)[0].kind == "full"
 
 
-@pytest.mark.parametrize("fault", ["500", "503", "truncate", "reset-before", "alert", "429"])
+@pytest.mark.parametrize(
+    "fault", ["500", "503", "truncate", "reset-before", "alert", "429", "423", "425"]
+)
 def test_a_failure_that_passes_is_waited_for(far, fault):
     far.pems.faults = [f"{fault}:1:times=2:after=1:on=grid"]
     assert (far.pull().status, far.pull().unchanged) == ("completed", 7)

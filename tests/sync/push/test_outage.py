@@ -14,6 +14,7 @@ from pfa_core.sync.push.outage import OutageDetector, failure_of_all, outage_thr
 
 RETRY = Failure(FaultCode.SERVICE_UNAVAILABLE, "away", RetryAdvice.RETRY)
 SERVER_ERROR = Failure(FaultCode.SERVER_ERROR, "500", RetryAdvice.RETRY)
+LOCKED = Failure(FaultCode.LOCKED, "another user edits it", RetryAdvice.RETRY)
 THROTTLED = Failure(FaultCode.RATE_LIMIT, "slower", RetryAdvice.SLOW_DOWN)
 FORBIDDEN = Failure(FaultCode.FORBIDDEN, "403", RetryAdvice.NONE)
 LOGIN = Failure(FaultCode.UNAUTHORIZED, "401", RetryAdvice.STOP)
@@ -89,7 +90,9 @@ def test_a_released_change_does_not_end_the_row():
 
 
 @pytest.mark.parametrize(
-    ("failure", "counted"), [(RETRY, False), (SERVER_ERROR, True)], ids=["away", "server error"]
+    ("failure", "counted"),
+    [(RETRY, False), (SERVER_ERROR, True), (LOCKED, True)],
+    ids=["away", "server error", "locked"],
 )
 def test_without_a_success_only_an_error_of_the_service_counts_for_the_record(failure, counted):
     assert observed(failed(failure))[1] == [replace(failed(failure), counted=counted)]

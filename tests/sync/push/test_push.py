@@ -182,7 +182,8 @@ def test_a_conflict_asks_about_the_fields_without_an_owner(far):
 
 @pytest.mark.parametrize(
     "fault",
-    ["500:1:times=2", "503:1:times=2", "429:1:times=3", "reset-before:1:times=2",
+    ["500:1:times=2", "503:1:times=2", "429:1:times=3", "423:1:times=2",
+     "425:1:times=2", "reset-before:1:times=2",
      "reset-after:1:times=2", "truncate:1:times=2", "alert:1:times=2", "latency:50ms"],
 )  # fmt: skip
 @pytest.mark.parametrize("looked_before", [False, True])
