@@ -12,7 +12,7 @@ from typing import Any
 
 from platformdirs import user_config_path
 
-from pfa_core.config.environment import environment_text
+from pfa_core.config.environment import environment_text, require_text
 from pfa_core.config.secret_files import (
     HOMELESS,
     OTHERS,
@@ -161,6 +161,7 @@ class _Lookup:
 
     def first(self, key: str, flag: str | None, variables: tuple[str, ...]) -> str | None:
         if flag:
+            require_text(flag, key)
             return self._from(key, flag, "flag")
         for variable in variables:
             if found := environment_text(self.environ, variable):
@@ -240,7 +241,9 @@ def _check_profile(path: Path, name: str, profile: Any) -> None:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         with open_judged(path, beyond=0o022) as file:
-            return tomllib.load(file)
+            config = tomllib.load(file)
+        _refuse_nul(path, config)
+        return config
     except FileNotFoundError:
         return {}
     except PermissionError as error:
@@ -252,6 +255,20 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise ConfigInvalid(f"{path} is not valid TOML: {error}") from error
     except OSError as error:
         raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _refuse_nul(path: Path, value: Any) -> None:
+    """Refuse a text with a NUL, which neither a path nor a database can hold."""
+    texts = [value] if isinstance(value, str) else []
+    if isinstance(value, dict):
+        texts = list(value)
+        for child in value.values():
+            _refuse_nul(path, child)
+    elif isinstance(value, list):
+        for child in value:
+            _refuse_nul(path, child)
+    if any("\0" in text for text in texts):
+        raise ConfigInvalid(f"{path} holds a text with a NUL character")
 
 
 def _credential(environ: Mapping[str, str]) -> Path | None:

@@ -63,7 +63,7 @@ def test_what_was_copied_with_a_token_is_named(tmp_path, variable, around, state
 
 
 def test_a_token_that_is_malformed_in_itself_says_no_more(tmp_path):
-    with pytest.raises(InvalidToken, match="^the token is malformed$"):
+    with pytest.raises(InvalidToken, match=r"^the token is malformed$"):
         pfa_core.authenticate(settings(tmp_path, PFA_TOKEN="eyJh.x", PFA_JWT_SECRET=SECRET))
 
 
