@@ -10,7 +10,7 @@ from pfa_core.errors import InvalidRequest
 
 
 def readable(parameters: Iterable[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Decode the texts of the command line again whose bytes its locale could not decode.
+    """Decode the texts that the locale could not decode.
 
     The names of files stay as they are: they may be any bytes.
 

@@ -76,7 +76,10 @@ def safe_json(text: str, stream: TextIO | None) -> str:
 
 
 def be_exact() -> None:
-    """Refuse from now on what the encoding of stdout lacks, in lines that a program reads."""
+    """Refuse from now on what the encoding of stdout lacks.
+
+    Lines that a program reads are exact or are not written.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper) and not _is_utf8(sys.stdout):
         sys.stdout.reconfigure(errors="strict")
 
@@ -116,7 +119,10 @@ def prepare() -> None:
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    """Write what cannot be encoded as JSON escapes it; beyond 16 bits as a surrogate pair."""
+    """Write what cannot be encoded as JSON escapes it.
+
+    A character beyond 16 bits is a surrogate pair.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")

@@ -34,5 +34,8 @@ def require_text(text: str, name: str) -> None:
 
 
 def _has_halves(text: str) -> bool:
-    """Return whether a text has half surrogates, as which bytes arrive that the locale cannot decode."""
+    """Return whether a text has half surrogates.
+
+    Bytes that the locale cannot decode arrive as such.
+    """
     return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)

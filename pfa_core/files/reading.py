@@ -100,7 +100,10 @@ def _standard_input() -> BinaryIO:
 
 
 def source_name(path: str) -> str:
-    """Return the name of an input in messages and runs; bytes that are not UTF-8 are written as \\xff."""
+    """Return the name of an input in messages and runs.
+
+    Bytes that are not UTF-8 are written as \\xff.
+    """
     if path == "-":
         return "standard input"
     if path.isascii():
