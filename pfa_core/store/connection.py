@@ -27,7 +27,8 @@ _SETTING_VARIABLES = ("PGDATESTYLE", "PGTZ", "PGGEQO")
 def open_connection(conninfo: str, source: str) -> Connection[Any]:
     """Open a connection to a server of the user's own.
 
-    It is in autocommit mode, with exact JSON numbers. The caller's PG* variables supply what the address leaves open, but no setting of the session.
+    It is in autocommit mode, with exact JSON numbers. The caller's PG* variables supply what the address
+    leaves open, but no setting of the session.
 
     Args:
         source: What named the address, for messages.

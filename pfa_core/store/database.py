@@ -251,7 +251,8 @@ class Database:
     def _check_schema(self, conn: Connection[Any]) -> None:
         """Require the program's own schema.
 
-        The question for it also sets the session's settings. Only the embedded server is upgraded without being asked.
+        The question for it also sets the session's settings. Only the embedded server is upgraded
+        without being asked.
         """
         version = migrations.schema_version(conn)
         if not self.require_schema:
