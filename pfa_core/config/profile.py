@@ -15,7 +15,9 @@ PROFILE_KEYS = ("organization", "database_url", "token_file", "output", "pems")
 
 
 def read_profile(path: Path, name: str | None) -> Mapping[str, Any]:
-    """Read one profile of the configuration file; None: the default, which may be missing.
+    """Read one profile of the configuration file.
+
+    Without a name it is the default one, which may be missing.
 
     Raises:
         ConfigInvalid: A bad file, an unknown profile, or a file that others can write.
