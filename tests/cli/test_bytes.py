@@ -198,6 +198,18 @@ def test_a_token_file_of_other_bytes_is_refused_by_name(
     assert (done.code, stated in done.err, str(file) in done.err) == (78, True, True)
 
 
+def test_a_token_in_a_pipe_of_other_bytes_is_refused(ready: Pfa) -> None:
+    argv = [sys.executable, "-m", "pfa_cli", "auth", "login"]
+    for content in (b"\xff\xfe", b"\xef\xbb\xbfeyJ", b"a\x00b"):
+        for locale in ({"PYTHONUTF8": "1"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}):
+            environ = {**os.environ, **locale}
+            done = subprocess.run(argv, input=content, capture_output=True, env=environ, timeout=60)
+            # Where the locale decodes any bytes, it is a malformed token.
+            assert done.returncode in (2, 4), done.stderr
+            assert b"[IN" in done.stderr
+            assert b"INTERNAL" not in done.stderr
+
+
 @pytest.mark.parametrize("key", ["organization", "database_url", "token_file", "output"])
 def test_a_nul_in_the_configuration_is_refused(
     ready: Pfa, home: Path, monkeypatch: pytest.MonkeyPatch, key: str

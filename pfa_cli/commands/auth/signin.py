@@ -76,7 +76,7 @@ def _read_token(file: str) -> str:
             "no token on standard input", hint="type: pfa auth login FILE, or use a pipe"
         )
     try:
-        token = sys.stdin.buffer.readline(1 << 20).decode().strip()
+        token = sys.stdin.readline().strip()
     except UnicodeDecodeError:
         raise InvalidRequest("standard input is not UTF-8 text; it holds no token") from None
     if not token:
