@@ -106,7 +106,7 @@ def program(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    line = Line(main)
+    line = Line(main, is_ascii=all(map(str.isascii, arguments)))
     streams.prepare()
     try:
         with terminable():

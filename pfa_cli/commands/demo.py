@@ -44,7 +44,7 @@ class Step:
 def _overnight(pems: Sandbox, folder: Path) -> None:
     """Change the records in PEMS to those of the next day."""
     held = {record.pfa_id: record.data for record in pems.records}
-    for line in (folder / "mirror-next-day.jsonl").read_text().splitlines():
+    for line in (folder / "mirror-next-day.jsonl").read_text("utf-8").splitlines():
         record = core.exact_json.loads(line)
         changes = {
             name: value
@@ -176,7 +176,7 @@ def _pems(folder: Path) -> Iterator[Sandbox]:
     """Run a PEMS with the sample, and set the environment to it."""
     from pfa_core.pems.sandbox.server import Sandbox
 
-    lines = (folder / "mirror.jsonl").read_text().splitlines()
+    lines = (folder / "mirror.jsonl").read_text("utf-8").splitlines()
     with Sandbox(organization="DEMO", records=map(core.exact_json.loads, lines)) as pems:
         os.environ["PFA_PEMS_URL"] = pems.url
         yield pems

@@ -145,10 +145,10 @@ def _write_envelope(call: Invocation, talk: Talk, query: Query, paging: Paging, 
     streams.write('{"data":[')
     shown = 0
     for record in records:
-        streams.write(("," if shown else "") + _element(record, look))
+        streams.write_json(("," if shown else "") + _element(record, look))
         shown += 1
     around = PageAround(pagination, metadata(call, talk, filters=query.filters))
-    streams.write("]," + dumps(document(around), look)[1:] + "\n")
+    streams.write_json("]," + dumps(document(around), look)[1:] + "\n")
     return shown
 
 
@@ -195,7 +195,7 @@ def _export(call: Invocation, talk: Talk, query: Query, limit: int | None) -> in
         database,
         principal,
         query,
-        lambda lines: streams.write(lines.decode()),
+        lambda lines: streams.write_json(lines.decode()),
         limit=limit or None,
         masked=mark,
     )

@@ -122,9 +122,15 @@ class Common(OptionGroup):
 class Line:
     """The command line while it is read, from the program in to the command."""
 
-    def __init__(self, program: Callable[[Sequence[str]], int]) -> None:
-        """Begin without options; `program` runs another command line in this process."""
+    def __init__(self, program: Callable[[Sequence[str]], int], *, is_ascii: bool = False) -> None:
+        """Begin without options.
+
+        Args:
+            program: Runs another command line in this process.
+            is_ascii: Whether no argument needs a look at how it was decoded.
+        """
         self.program = program
+        self.is_ascii = is_ascii
         self.common = Common()
 
     def read(self, common: Common) -> Common:

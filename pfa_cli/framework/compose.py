@@ -77,11 +77,20 @@ def takes_common(function: Callable[..., None]) -> Callable[..., None]:
     own = inspect.signature(function).parameters.values()
 
     def run(ctx: typer.Context, **values: Any) -> None:
+        values = _readable(ctx, values)
         ctx.obj.read(_take(Common, values))
         function(ctx, **values)
 
     _sign(run, function, [*(_resolved(param, hints) for param in own), *_options(Common)])
     return run
+
+
+def _readable(ctx: typer.Context, values: dict[str, Any]) -> dict[str, Any]:
+    if ctx.obj.is_ascii:
+        return values
+    from pfa_cli.framework.texts import readable
+
+    return readable(ctx.command.params, values)
 
 
 def _composed(function: Run, effect: Effect) -> Callable[..., int | None]:
@@ -91,6 +100,7 @@ def _composed(function: Run, effect: Effect) -> Callable[..., int | None]:
     supplied = {name for name in parameters if hints[name] in (Invocation, Talk)}
 
     def run(ctx: typer.Context, **values: Any) -> int | None:
+        values = _readable(ctx, values)
         common = ctx.obj.read(_take(Common, values))
         _require_dry_run(common, effect, ctx)
         taken = {name: _take(group, values) for name, group in groups.items()}

@@ -64,7 +64,7 @@ def of_exception(error: BaseException) -> Failure:
 def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> None:
     """Write the failure to stderr: as JSON, or problems, then hint, then error."""
     if style is ErrorFormat.JSON:
-        streams.tell(visible_json(_json(failure)))
+        streams.tell(streams.safe_json(visible_json(_json(failure)), sys.stderr))
         return
     for fault in failure.details[:MOST_PROBLEMS]:
         streams.tell(problem_line(fault))

@@ -52,6 +52,8 @@ def show(sheet: Sheet, look: Look) -> int:
         Format.MARKDOWN: _write_grid,
         Format.TABLE: _write_table,
     }
+    if look.format in (Format.CSV, Format.TSV, Format.IDS) and not look.terminal:
+        streams.be_exact()
     return writers[look.format](sheet, look)
 
 
@@ -93,7 +95,7 @@ def _write_document(sheet: Sheet, look: Look) -> int:
     written = document(sheet.envelope)
     if look.columns and isinstance(written.get("data"), list):
         written["data"] = [narrowed(row, look.columns) for row in _rows(sheet)]
-    streams.write(dumps(written, look) + "\n")
+    streams.write_json(dumps(written, look) + "\n")
     return 0
 
 
@@ -101,7 +103,7 @@ def _write_items(sheet: Sheet, look: Look) -> int:
     items = sheet.items
     if look.columns:
         items = (narrowed(row, look.columns) for row in _rows(sheet))
-    return _write_lines(dumps(item, look) for item in items)
+    return _write_lines((dumps(item, look) for item in items), streams.write_json)
 
 
 def _write_csv(sheet: Sheet, look: Look) -> int:
@@ -178,10 +180,10 @@ def _write_grid(sheet: Sheet, look: Look) -> int:
     return len(cells)
 
 
-def _write_lines(lines: Iterable[str]) -> int:
+def _write_lines(lines: Iterable[str], write: Callable[[str], None] = streams.write) -> int:
     count = 0
     for line in lines:
-        streams.write(line + "\n")
+        write(line + "\n")
         count += 1
     return count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
@@ -11,6 +12,8 @@ from typing import TextIO
 
 from pfa_core.errors import IoFailure
 from pfa_core.model.secret import masked
+
+ESCAPED = "pfa_escaped"  # the name of the handler of encoding errors
 
 
 class Color(StrEnum):
@@ -42,11 +45,48 @@ def write(text: str) -> None:
     """Write data to stdout.
 
     Raises:
-        IoFailure: stdout is closed.
+        IoFailure: stdout is closed, or its encoding lacks a character of lines that must be exact.
     """
     if sys.stdout is None:
         raise IoFailure("stdout is closed")
-    sys.stdout.write(text)
+    try:
+        sys.stdout.write(text)
+    except UnicodeEncodeError as error:
+        lacking = error.object[error.start]
+        raise IoFailure(
+            f"the encoding of stdout, {sys.stdout.encoding}, has no {lacking!r};"
+            " the output ends before it",
+            hint="unset PYTHONIOENCODING: a pipe is UTF-8 then",
+        ) from None
+
+
+def write_json(text: str) -> None:
+    """Write JSON to stdout, valid in any encoding: what that lacks is escaped."""
+    write(text if text.isascii() else safe_json(text, sys.stdout))
+
+
+def safe_json(text: str, stream: TextIO | None) -> str:
+    r"""Escape as \uXXXX what would make JSON invalid in the encoding of a stream.
+
+    In any but UTF-8 that is all that is not ASCII, in UTF-8 half a surrogate pair.
+    """
+    if not _is_utf8(stream):
+        return text.encode("ascii", ESCAPED).decode()
+    return text.encode("utf-8", ESCAPED).decode()
+
+
+def be_exact() -> None:
+    """Refuse from now on what the encoding of stdout lacks.
+
+    Lines that a program reads are exact or are not written.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and not _is_utf8(sys.stdout):
+        sys.stdout.reconfigure(errors="strict")
+
+
+def _is_utf8(stream: TextIO | None) -> bool:
+    name = getattr(stream, "encoding", None) or "utf-8"
+    return name.lower().replace("_", "-") in ("utf-8", "utf8")
 
 
 def tell(text: str) -> None:
@@ -68,11 +108,26 @@ def flush() -> None:
 
 def prepare() -> None:
     """Make pipes UTF-8; let terminals escape what their encoding lacks."""
+    codecs.register_error(ESCAPED, _escape)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors=ESCAPED)
     if isinstance(sys.stdout, io.TextIOWrapper):
         if is_terminal(sys.stdout) or os.environ.get("PYTHONIOENCODING"):
-            sys.stdout.reconfigure(errors="backslashreplace")
+            sys.stdout.reconfigure(errors=ESCAPED)
         else:
             sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Write what cannot be encoded as JSON escapes it.
+
+    A character beyond 16 bits is a surrogate pair.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    pairs = zip(units[::2], units[1::2], strict=True)
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in pairs), error.end
 
 
 def abandon() -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pfa_core.config.environment import environment_text
 from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid
 from pfa_core.model.values import shorten
@@ -39,6 +40,7 @@ _VARIABLES = {
     "field_map": "PFA_PEMS_FIELD_MAP",
     "writer": "PFA_PEMS_WRITER",
 }
+_PATHS = ("field_map",)  # names of files may be any bytes
 _HEADER_TEXT = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 
 
@@ -67,7 +69,9 @@ class PemsSource:
     def find(self, key: str, kind: type | tuple[type, ...], meaning: str) -> Any:
         """Find the value of a key, the variable's first; None where it is not configured."""
         if key in _VARIABLES and self.variable(_VARIABLES[key]):
-            return self.variable(_VARIABLES[key])
+            if key in _PATHS:
+                return self.variable(_VARIABLES[key])
+            return environment_text(self._environ, _VARIABLES[key])
         value = self._values.get(key)
         is_flag = isinstance(value, bool) and kind is not bool
         if value is not None and (is_flag or not isinstance(value, kind)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Any
 
 from platformdirs import user_config_path
 
-from pfa_core.config.environment import environment_text
+from pfa_core.config.environment import environment_text, require_text
+from pfa_core.config.profile import PROFILE_KEYS, read_profile
 from pfa_core.config.secret_files import (
     HOMELESS,
     OTHERS,
     OTHERS_OF_A_CREDENTIAL,
-    open_judged,
     read_secret_file,
     write_secret_file,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "write_secret_file",
 ]
 CREDENTIAL = "$CREDENTIALS_DIRECTORY/pfa-token"
-PROFILE_KEYS = ("organization", "database_url", "token_file", "output", "pems")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ def resolve(flags: Flags | None = None, environ: Mapping[str, str] | None = None
     environ = os.environ if environ is None else environ
     config_dir = _config_dir(environ)
     profile_name = flags.profile or environment_text(environ, "PFA_PROFILE") or None
-    profile = _profile(config_dir / "config.toml", profile_name)
+    profile = read_profile(config_dir / "config.toml", profile_name)
     lookup = _Lookup(environ, profile, profile_name or "default")
     token, token_source = _token(flags, environ, profile, config_dir)
     secret = environment_text(environ, "PFA_JWT_SECRET")
@@ -161,6 +159,7 @@ class _Lookup:
 
     def first(self, key: str, flag: str | None, variables: tuple[str, ...]) -> str | None:
         if flag:
+            require_text(flag, key)
             return self._from(key, flag, "flag")
         for variable in variables:
             if found := environment_text(self.environ, variable):
@@ -199,59 +198,6 @@ def _config_dir(environ: Mapping[str, str]) -> Path:
         return user_config_path("pfa")
     except RuntimeError:
         return HOMELESS / "pfa"
-
-
-def _profile(path: Path, name: str | None) -> Mapping[str, Any]:
-    config = _read_config(path)
-    for section in config:
-        if section != "profiles":
-            raise ConfigInvalid(
-                f"{path} has the unknown section [{section}]", hint="[profiles.NAME]"
-            )
-    profiles = config.get("profiles", {})
-    if not isinstance(profiles, dict):
-        raise ConfigInvalid(f"{path}: [profiles] must be a table")
-    if name and name not in profiles:
-        known = ", ".join(sorted(profiles)) or "none"
-        raise ConfigInvalid(
-            f"profile not found in {path}: {name!r}", hint=f"profiles there: {known}"
-        )
-    profile = profiles.get(name or "default", {})
-    _check_profile(path, name or "default", profile)
-    return profile
-
-
-def _check_profile(path: Path, name: str, profile: Any) -> None:
-    if not isinstance(profile, dict):
-        raise ConfigInvalid(f"{path}: [profiles.{name}] must be a table")
-    for key, value in profile.items():
-        if key not in PROFILE_KEYS:
-            raise ConfigInvalid(
-                f"{path}: [profiles.{name}] has the unknown key {key!r}",
-                hint=f"known keys: {', '.join(PROFILE_KEYS)}",
-            )
-        if not isinstance(value, dict if key == "pems" else str):
-            raise ConfigInvalid(f"{path}: [profiles.{name}] {key} has the wrong type")
-    # The rest of [pems] is read by `config.pems`, when PEMS is needed.
-    if not isinstance(profile.get("pems", {}).get("field_map", ""), str):
-        raise ConfigInvalid(f"{path}: [profiles.{name}.pems] field_map must be a text")
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        with open_judged(path, beyond=0o022) as file:
-            return tomllib.load(file)
-    except FileNotFoundError:
-        return {}
-    except PermissionError as error:
-        # The home of another user, which a change of user left in HOME: there is nothing of this user's.
-        if os.access(path.parent, os.X_OK):
-            raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"{path} is not valid TOML: {error}") from error
-    except OSError as error:
-        raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _credential(environ: Mapping[str, str]) -> Path | None:

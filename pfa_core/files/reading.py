@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import os
 import shutil
 import stat
 import sys
@@ -99,8 +100,18 @@ def _standard_input() -> BinaryIO:
 
 
 def source_name(path: str) -> str:
-    """Return the name of an input in messages."""
-    return "standard input" if path == "-" else path
+    """Return the name of an input in messages and runs.
+
+    Bytes that are not UTF-8 are written as \\xff.
+    """
+    if path == "-":
+        return "standard input"
+    if path.isascii():
+        return path
+    try:
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return path.encode("utf-8", "backslashreplace").decode()
 
 
 def read_text(path: str, stdin: BinaryIO | None = None) -> str:

@@ -25,9 +25,10 @@ _SETTING_VARIABLES = ("PGDATESTYLE", "PGTZ", "PGGEQO")
 
 
 def open_connection(conninfo: str, source: str) -> Connection[Any]:
-    """Open a connection to a server of the user's own, in autocommit mode, with exact JSON numbers.
+    """Open a connection to a server of the user's own.
 
-    The caller's PG* variables supply what the address leaves open, but no setting of the session.
+    It is in autocommit mode, with exact JSON numbers. The caller's PG* variables supply what the address
+    leaves open, but no setting of the session.
 
     Args:
         source: What named the address, for messages.
@@ -54,7 +55,7 @@ def open_connection(conninfo: str, source: str) -> Connection[Any]:
 
 
 def open_embedded(conninfo: str) -> Connection[Any]:
-    """Open such a connection to the embedded server, which none of the caller's PG* variables reaches."""
+    """Open such a connection to the embedded server, without the PG* variables."""
     with environment.hidden():
         return _open(conninfo, options="")
 

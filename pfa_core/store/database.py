@@ -262,9 +262,10 @@ class Database:
             return open_embedded(server.ensure(self.root))
 
     def _check_schema(self, conn: Connection[Any]) -> None:
-        """Require the program's own schema; the question for it also sets the session's settings.
+        """Require the program's own schema.
 
-        Only the embedded server is upgraded without being asked.
+        The question for it also sets the session's settings. Only the embedded server is upgraded
+        without being asked.
         """
         version = migrations.schema_version(conn)
         if not self.require_schema:

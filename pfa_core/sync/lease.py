@@ -182,5 +182,8 @@ def _has_ended(pid: int) -> bool:
 def _is_zombie(pid: int) -> bool:
     """Return whether the process has ended and its parent has not waited for it yet."""
     with suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return (
+            Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
+            == "Z"
+        )
     return False

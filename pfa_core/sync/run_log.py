@@ -138,7 +138,7 @@ class LogFile:
     def write(self, line: str) -> None:
         """Append the line in one piece, so that lines of several processes do not mix."""
         self._reopen_if_rotated()
-        rest = line.encode() + b"\n"
+        rest = line.encode("utf-8", "backslashreplace") + b"\n"
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pfa_core.admin.server import database_status
+from pfa_core.admin.database import open_database
+from pfa_core.admin.server import database_status, psql_address
 from pfa_core.config.settings import (
     Flags,
     Secret,
@@ -117,6 +118,39 @@ def test_the_database_is_named_by_flag_variable_or_profile(config, flags, enviro
     config.write(PROFILES)
     settings = config.resolve(flags, **environ)
     assert (settings.database_url, settings.origin.get("database_url")) == (url, origin)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "source"),
+    [
+        (Flags(database_url="nonsense"), {"DATABASE_URL": "b"}, "--database-url"),
+        (Flags(), {"PFA_DATABASE_URL": "nonsense", "DATABASE_URL": "c"}, "PFA_DATABASE_URL"),
+        (Flags(), {"DATABASE_URL": "nonsense"}, "DATABASE_URL"),
+        (Flags(profile="bad"), {}, "database_url of profile bad"),
+    ],
+)
+def test_an_error_about_the_database_names_what_was_read(config, flags, environ, source):
+    config.write("[profiles.bad]\ndatabase_url = 'nonsense'\n[profiles.default]\n")
+    settings = config.resolve(flags, **environ)
+    with open_database(settings) as db, pytest.raises(ConfigInvalid) as refused:
+        db.read(lambda conn: None)
+    assert refused.value.hint == f"see {source}"
+    with pytest.raises(ConfigInvalid) as refused:
+        psql_address(settings)
+    assert refused.value.hint == f"see {source}"
+
+
+def test_a_home_without_access_has_no_configuration(tmp_path, monkeypatch):
+    monkeypatch.setattr("pfa_core.config.profile.open_judged", _closed)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert resolve(environ={"HOME": str(tmp_path)}).values == {}
+    monkeypatch.setattr(os, "access", lambda path, mode: True)
+    with pytest.raises(ConfigInvalid, match="cannot be read"):
+        resolve(environ={"HOME": str(tmp_path)})
+
+
+def _closed(path, *, beyond):
+    raise PermissionError(13, "Permission denied")
 
 
 def test_a_profile_holds_the_rest_too(config):

@@ -16,7 +16,7 @@ from pfa_core.errors import DatabaseUnavailable
 from pfa_core.store.database import Database
 from tests.factories import a_world, record
 
-# A value that another program may want, and ours.
+# A value that another program may want, and the one of pfa.
 SETTINGS = {
     "datestyle": ("German, DMY", "ISO, MDY"),
     "intervalstyle": ("iso_8601", "postgres"),
@@ -90,20 +90,20 @@ def _alter(source: str, role: str, database: str, name: str, value: str) -> sql.
     )
 
 
-THEIRS = {name: theirs for name, (theirs, _) in SETTINGS.items()}
-OURS = {name: ours for name, (_, ours) in SETTINGS.items()}
+BENT = {name: bent for name, (bent, _) in SETTINGS.items()}
+WANTED = {name: wanted for name, (_, wanted) in SETTINGS.items()}
 
 
-@pytest.mark.parametrize(
-    "bent", [(source, THEIRS) for source in SOURCES], ids=SOURCES, indirect=True
-)
+@pytest.mark.parametrize("bent", [(source, BENT) for source in SOURCES], ids=SOURCES, indirect=True)
 @pytest.mark.parametrize("require_schema", [True, False], ids=["use", "upgrade"])
-def test_a_session_is_ours_wherever_others_settings_come_from(bent, require_schema, monkeypatch):
+def test_a_session_has_the_settings_of_pfa_wherever_others_come_from(
+    bent, require_schema, monkeypatch
+):
     if "options" not in conninfo_to_dict(bent) and "PGOPTIONS" not in os.environ:
         with psycopg.connect(bent) as plain:
-            assert _shown(plain)["datestyle"] == THEIRS["datestyle"]
+            assert _shown(plain)["datestyle"] == BENT["datestyle"]
     with Database(bent, require_schema=require_schema) as db:
-        assert db.administer(_shown) == {**OURS, **_absent(db)}
+        assert db.administer(_shown) == {**WANTED, **_absent(db)}
 
 
 def _shown(conn: psycopg.Connection) -> dict[str, str]:
@@ -146,7 +146,7 @@ def test_no_variable_of_the_environment_changes_a_session(
 ):
     monkeypatch.setenv(variable, value)
     with Database(database_url) as db:
-        assert db.administer(_shown) == {**OURS, **_absent(db)}
+        assert db.administer(_shown) == {**WANTED, **_absent(db)}
     assert os.environ[variable] == value
 
 
@@ -164,7 +164,7 @@ def test_variables_of_the_connection_still_supply_what_the_address_leaves_open(
         db.administer(_shown)
 
 
-def test_an_option_of_the_address_that_is_not_ours_stays(database_url):
+def test_an_option_of_the_address_that_is_no_setting_of_pfa_stays(database_url):
     address = make_conninfo(database_url, options="-c search_path=pg_catalog,public")
     with Database(address) as db:
         assert db.administer(lambda conn: _value(conn, "SHOW search_path")) == "pg_catalog,public"

@@ -75,7 +75,10 @@ def _read_token(file: str) -> str:
         raise InvalidRequest(
             "no token on standard input", hint="type: pfa auth login FILE, or use a pipe"
         )
-    token = sys.stdin.readline().strip()
+    try:
+        token = sys.stdin.readline().strip()
+    except UnicodeDecodeError:
+        raise InvalidRequest("standard input is not UTF-8 text; it holds no token") from None
     if not token:
         raise InvalidRequest("no token on standard input", hint="type: pfa auth login FILE")
     return token

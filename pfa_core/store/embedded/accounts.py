@@ -87,7 +87,10 @@ def _service_account(owner: int | None, present: Sequence[Path]) -> Account:
 
 
 def passwd_entry(uid: int, purpose: str) -> pwd.struct_passwd:
-    """Read the passwd entry of a user; `purpose` says what needs it, after "which" or "in which".
+    """Read the passwd entry of a user.
+
+    Args:
+        purpose: A relative clause for the message: what needs the entry.
 
     Raises:
         ConfigInvalid: It is missing.

@@ -27,7 +27,7 @@ class Answer(Enum):
 
 
 def connect(place: Place) -> Connection[Any]:
-    """Connect to the server of a root in autocommit mode, whatever the caller's PG* variables say."""
+    """Connect to the server of a root in autocommit mode, without the PG* variables."""
     import psycopg
 
     with environment.hidden():

@@ -96,7 +96,7 @@ def _check_paths(paths: Sequence[str]) -> None:
 
 
 def _source(paths: Sequence[str]) -> str:
-    names = [Path(path).name if path != "-" else "standard input" for path in paths]
+    names = [source_name(path if path == "-" else Path(path).name) for path in paths]
     more = len(names) - MAX_SOURCES
     return ", ".join(names[:MAX_SOURCES]) + (f" and {more} more" if more > 0 else "")
 

@@ -1,0 +1,90 @@
+"""Profiles of the configuration file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pfa_core.config.secret_files import open_judged
+from pfa_core.errors import ConfigInvalid
+
+PROFILE_KEYS = ("organization", "database_url", "token_file", "output", "pems")
+
+
+def read_profile(path: Path, name: str | None) -> Mapping[str, Any]:
+    """Read one profile of the configuration file.
+
+    Without a name it is the default one, which may be missing.
+
+    Raises:
+        ConfigInvalid: A bad file, an unknown profile, or a file that others can write.
+    """
+    config = _read_config(path)
+    for section in config:
+        if section != "profiles":
+            raise ConfigInvalid(
+                f"{path} has the unknown section [{section}]", hint="[profiles.NAME]"
+            )
+    profiles = config.get("profiles", {})
+    if not isinstance(profiles, dict):
+        raise ConfigInvalid(f"{path}: [profiles] must be a table")
+    if name and name not in profiles:
+        known = ", ".join(sorted(profiles)) or "none"
+        raise ConfigInvalid(
+            f"profile not found in {path}: {name!r}", hint=f"profiles there: {known}"
+        )
+    profile = profiles.get(name or "default", {})
+    _check_profile(path, name or "default", profile)
+    return profile
+
+
+def _check_profile(path: Path, name: str, profile: Any) -> None:
+    if not isinstance(profile, dict):
+        raise ConfigInvalid(f"{path}: [profiles.{name}] must be a table")
+    for key, value in profile.items():
+        if key not in PROFILE_KEYS:
+            raise ConfigInvalid(
+                f"{path}: [profiles.{name}] has the unknown key {key!r}",
+                hint=f"known keys: {', '.join(PROFILE_KEYS)}",
+            )
+        if not isinstance(value, dict if key == "pems" else str):
+            raise ConfigInvalid(f"{path}: [profiles.{name}] {key} has the wrong type")
+    # The rest of [pems] is read by `config.pems`, when PEMS is needed.
+    if not isinstance(profile.get("pems", {}).get("field_map", ""), str):
+        raise ConfigInvalid(f"{path}: [profiles.{name}.pems] field_map must be a text")
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        with open_judged(path, beyond=0o022) as file:
+            config = tomllib.load(file)
+        _refuse_nul(path, config)
+        return config
+    except FileNotFoundError:
+        return {}
+    except PermissionError as error:
+        # The home of another user, which a change of user left in HOME: there is nothing of this user's.
+        if os.access(path.parent, os.X_OK):
+            raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _refuse_nul(path: Path, value: Any) -> None:
+    """Refuse a text with a NUL, which neither a path nor a database can hold."""
+    texts = [value] if isinstance(value, str) else []
+    if isinstance(value, dict):
+        texts = list(value)
+        for child in value.values():
+            _refuse_nul(path, child)
+    elif isinstance(value, list):
+        for child in value:
+            _refuse_nul(path, child)
+    if any("\0" in text for text in texts):
+        raise ConfigInvalid(f"{path} holds a text with a NUL character")
