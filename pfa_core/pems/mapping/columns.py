@@ -25,7 +25,7 @@ _DERIVED = frozenset(("hasPlan", "hasActuals"))
 
 
 class Names:
-    """The names of columns, in any spelling, that a field map and the field table know."""
+    """Names of columns, in any spelling, of a field map and the field table."""
 
     def __init__(self, field_map: FieldMap) -> None:
         self.map = field_map
