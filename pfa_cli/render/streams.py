@@ -67,12 +67,28 @@ def flush() -> None:
 
 
 def prepare() -> None:
-    """Make pipes UTF-8; let terminals escape what their encoding lacks."""
+    """Make pipes UTF-8; let terminals escape what their encoding lacks; buffer stdout."""
+    _buffer()
     if isinstance(sys.stdout, io.TextIOWrapper):
         if is_terminal(sys.stdout) or os.environ.get("PYTHONIOENCODING"):
             sys.stdout.reconfigure(errors="backslashreplace")
         else:
             sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _buffer() -> None:
+    """Put a buffer before an unbuffered stdout (PYTHONUNBUFFERED, python -u).
+
+    Without one, Python drops what a write leaves over: where a disk is full in the middle of it, or a
+    reader goes away, the output would be cut off with exit code 0.
+    """
+    stdout = sys.stdout
+    raw = getattr(stdout, "buffer", None)
+    if isinstance(stdout, io.TextIOWrapper) and isinstance(raw, io.RawIOBase):
+        encoding, errors, lines = stdout.encoding, stdout.errors, is_terminal(stdout)
+        stdout.detach()
+        buffered = io.BufferedWriter(raw)
+        sys.stdout = io.TextIOWrapper(buffered, encoding, errors, line_buffering=lines)
 
 
 def abandon() -> None:
