@@ -36,6 +36,8 @@ app = typer.Typer(rich_markup_mode=None)
 conflict = group(app, "conflict", "Resolve fields changed both in PEMS and by you.")
 
 RESOLVED = ("pfaId", "resolution", "state", "version")
+RESOLVED_CSV = ("conflictId", *RESOLVED, "modificationId", "delta")
+_KNOWN = (*EVERYTHING, "age")
 
 Of = Annotated[
     str | None,
@@ -52,6 +54,7 @@ Of = Annotated[
         "pfa conflict list --user edna -o json",
     ),
     exit_codes="5 --user without the right to manage users.",
+    columns=_KNOWN,
 )
 def list_conflicts(
     call: Invocation,
@@ -78,7 +81,6 @@ def list_conflicts(
         id_column="conflictId",
         columns=conflict_columns(found, look),
         csv_columns=EVERYTHING,
-        known=(*EVERYTHING, "age"),
         items=map(document, found),
         rows=[row for item in found for row in conflict_rows(item)],
         envelope=Data(found, metadata(call, talk, filters=filters, total_records=len(found))),
@@ -94,6 +96,7 @@ def list_conflicts(
     "show",
     examples=("pfa conflict show HOLNG-000123", "pfa conflict show HOLNG-000123 -o json"),
     exit_codes="5 --user without the right to manage users; 6 no such conflict.",
+    columns=_KNOWN,
 )
 def show_conflict(
     call: Invocation,
@@ -114,7 +117,6 @@ def show_conflict(
         id_column="conflictId",
         columns=conflict_columns([found], look),
         csv_columns=EVERYTHING,
-        known=(*EVERYTHING, "age"),
         items=[document(found)],
         rows=conflict_rows(found),
         envelope=Data(found, metadata(call, talk)),
@@ -138,6 +140,7 @@ def show_conflict(
     ),
     exit_codes="2 a field has no resolution; 3 some stay open (--partial); 6 no such conflict;"
     " 7 PEMS changed again, or it is resolved; 9 a rule is broken.",
+    columns=RESOLVED_CSV,
 )
 def resolve_conflicts(
     call: Invocation,
@@ -219,7 +222,7 @@ def _show_resolved(call: Invocation, talk: Talk, result: ResolveResult) -> int:
             ResolveMetadata(call.milliseconds, talk.masked or None),
         ),
         columns=RESOLVED,
-        all_columns=("conflictId", *RESOLVED, "modificationId", "delta"),
+        all_columns=RESOLVED_CSV,
     )
     waiting = sum(item.state is State.COMMITTED for item in result.resolved)
     talk.done(

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 db = group(app, "db", "Manage the database: its schema and the embedded server.")
 
+_STATUS = ("kind", "reachable", "address", "serverVersion", "schemaVersion", "programSchema",
+           "runningPid", "dataDirectory", "sizeBytes", "problem")  # fmt: skip
+
 
 @command(
     db,
@@ -34,6 +37,7 @@ db = group(app, "db", "Manage the database: its schema and the embedded server."
     effect=Effect.WRITES,
     examples=("pfa db upgrade", "pfa db upgrade --dry-run"),
     exit_codes="69 no database; 78 the schema is newer than this program.",
+    columns=("before", "after", "applied"),
 )
 def upgrade(call: Invocation, talk: Talk) -> None:
     """Upgrade the schema to the version of this program."""
@@ -50,7 +54,12 @@ def upgrade(call: Invocation, talk: Talk) -> None:
     talk.note_dry_run()
 
 
-@command(db, "status", exit_codes="0 even when the database cannot be reached; see pfa doctor.")
+@command(
+    db,
+    "status",
+    exit_codes="0 even when the database cannot be reached; see pfa doctor.",
+    columns=_STATUS,
+)
 def status(call: Invocation) -> None:
     """Show which database is used, whether it answers, and its schema; start nothing."""
     from pfa_cli.render.tables import facts
@@ -72,6 +81,7 @@ def status(call: Invocation) -> None:
     effect=Effect.WRITES,
     examples=("pfa db verify", "pfa db verify --repair"),
     exit_codes="1 derived data differs from its source and was not repaired.",
+    columns=("rollup", "overlays", "repaired"),
 )
 def verify(
     call: Invocation,
@@ -108,7 +118,7 @@ def stop(call: Invocation, talk: Talk) -> None:
     talk.say("the embedded server is stopped" if stopped else "no embedded server was running")
 
 
-@command(db, "url", examples=('psql "$(pfa db url)"',))
+@command(db, "url", examples=('psql "$(pfa db url)"',), columns=("url",))
 def url(call: Invocation) -> None:
     """Print an address for psql; start the embedded server if it is needed."""
     address = core.database_url(call.settings)

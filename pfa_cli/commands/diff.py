@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 _COLUMNS = ("pfaId", "field", "before", "after", "costEffect", "sessionId", "state")
+_CSV = (*_COLUMNS, "version", "changeReason", "modificationId")
 
 
 @command(
@@ -38,6 +39,7 @@ _COLUMNS = ("pfaId", "field", "before", "after", "costEffect", "sessionId", "sta
         "pfa diff --category Crane --exit-code",
     ),
     exit_codes="10 with --exit-code when something differs.",
+    columns=_CSV,
 )
 def diff(
     call: Invocation,
@@ -61,7 +63,7 @@ def diff(
     sheet = Sheet(
         id_column="pfaId",
         columns=_COLUMNS,
-        csv_columns=(*_COLUMNS, "version", "changeReason", "modificationId"),
+        csv_columns=_CSV,
         numbers=frozenset(("costEffect",)),
         items=map(document, report.entries),
         rows=[row for entry in report.entries for row in _rows(entry)],

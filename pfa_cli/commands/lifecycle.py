@@ -44,6 +44,7 @@ app = typer.Typer(rich_markup_mode=None)
     effect=Effect.WRITES,
     examples=("pfa commit --session weather-silo4", "pfa commit --dry-run"),
     exit_codes="3 some are in conflict (--partial); 6 no drafts; 7 PEMS changed the same fields.",
+    columns=VERSIONS,
 )
 def commit(
     call: Invocation,
@@ -93,6 +94,7 @@ def commit(
     effect=Effect.WRITES,
     examples=("pfa uncommit --session weather-silo4",),
     exit_codes="2 nothing selected; 6 nothing committed; 7 already sent, or drafted again.",
+    columns=VERSIONS,
 )
 def uncommit(
     call: Invocation,
@@ -127,6 +129,7 @@ def uncommit(
         "pfa discard --id HOLNG-000123 --id HOLNG-000124",
     ),
     exit_codes="2 nothing selected; 6 no such session; 7 the session is committed.",
+    columns=("pfaId",),
 )
 def discard(
     call: Invocation,

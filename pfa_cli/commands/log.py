@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 1.0
 FOLLOWED_HISTORY = 10
 NEWEST = 100
+_VERIFIED = ("whole", "links", "entries", "flawCount", "anchor")
 _COLUMNS = ("at", "userId", "action", "pfaId", "sessionId", "change", "reason")
 _CSV = ("at", "entryId", "userId", "action", "pfaId", "sessionId", "runId", "before", "after",
         "reason")  # fmt: skip
@@ -82,6 +83,7 @@ app.add_typer(log, name="log")
         "pfa log --follow -o jsonl",
     ),
     exit_codes="5 entries of other users without the right to manage users; 130 --follow was ended.",
+    columns=tuple(dict.fromkeys((*_COLUMNS, *_CSV))),
 )
 def show_log(
     call: Invocation,
@@ -127,6 +129,8 @@ def show_log(
     With --follow the last ten come first, the newest at the end, then each new entry when its
     transaction is committed.
     """
+    if follow and until:
+        raise InvalidRequest("--follow and --until cannot be combined")
     now = datetime.now(UTC)
     filters = core.LogFilter(
         user_id=user,
@@ -162,6 +166,7 @@ def show_log(
         "pfa log verify -o ids > /srv/anchors/HOLNG",
     ),
     exit_codes="0 intact; 1 an entry was removed, altered, added or moved.",
+    columns=_VERIFIED,
 )
 def verify(
     call: Invocation,
@@ -184,7 +189,7 @@ def verify(
     item = {**document(report), "whole": report.whole}
     sheet = Sheet(
         id_column="anchor",
-        columns=("whole", "links", "entries", "flawCount", "anchor"),
+        columns=_VERIFIED,
         items=[item],
         envelope=Data(item, metadata(call, talk)),
         text=lambda: report_text(report),

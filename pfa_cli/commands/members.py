@@ -25,6 +25,8 @@ app = typer.Typer(rich_markup_mode=None)
 org = group(app, "org", "Manage organizations (tenants).")
 user = group(app, "user", "Manage members of an organization, their roles and rights.")
 
+_ORGANIZATIONS = ("organization", "name", "status", "role", "createdAt")
+_MEMBERS = ("userId", "role", "rights", "grantedBy", "grantedAt", "custom")
 
 Name = Annotated[str, typer.Option("--name", metavar="TEXT", help="Its full name.")]
 
@@ -35,6 +37,7 @@ Name = Annotated[str, typer.Option("--name", metavar="TEXT", help="Its full name
     effect=Effect.IMMEDIATE,
     examples=("pfa init --org HOLNG", "pfa init --org HOLNG --name 'Hochmoor LNG'"),
     exit_codes="5 the organization exists and you are not a member.",
+    columns=("organization", "userId", "created", "tokenFile", "keyFile", "expiresAt"),
 )
 def init(call: Invocation, talk: Talk, name: Name = "") -> None:
     """Create database and organization, with you as its admin, signed in.
@@ -51,7 +54,13 @@ def init(call: Invocation, talk: Talk, name: Name = "") -> None:
     talk.say(f"next: {new if result.created else f'pfa status --org {code}'}")
 
 
-@command(org, "add", effect=Effect.WRITES, examples=("pfa org add RIO --name 'Rio Grande'",))
+@command(
+    org,
+    "add",
+    effect=Effect.WRITES,
+    examples=("pfa org add RIO --name 'Rio Grande'",),
+    columns=("organization", "created", "tokenFile"),
+)
 def add_organization(
     call: Invocation,
     talk: Talk,
@@ -64,16 +73,19 @@ def add_organization(
     )
     show_facts(document(result), call.look(Format.TABLE), id_column="organization")
     talk.note_dry_run()
+    if call.dry_run:
+        return
     talk.hint(f"your token now holds several organizations: add --org {code}, or set PFA_ORG")
 
 
-@command(org, "list")
+@command(org, "list", columns=_ORGANIZATIONS)
 def list_organizations(call: Invocation) -> None:
     """List the organizations of your token, and your role in each."""
     found = core.list_organizations(call.database, call.settings)
     items = [document(item) for item in found]
-    columns = ("organization", "name", "status", "role", "createdAt")
-    sheet = Sheet(id_column="organization", columns=columns, items=items, envelope=Data(found))
+    sheet = Sheet(
+        id_column="organization", columns=_ORGANIZATIONS, items=items, envelope=Data(found)
+    )
     show(sheet, call.look(Format.TSV))
 
 
@@ -87,6 +99,7 @@ def list_organizations(call: Invocation) -> None:
     ),
     exit_codes="5 you are not an admin, or grant a right that you lack; 7 the organization would"
     " have no admin.",
+    columns=("organization", *_MEMBERS),
 )
 def grant(
     call: Invocation,
@@ -125,7 +138,13 @@ def grant(
     talk.note_dry_run()
 
 
-@command(user, "revoke", effect=Effect.WRITES, exit_codes="6 not a member; 7 the last admin.")
+@command(
+    user,
+    "revoke",
+    effect=Effect.WRITES,
+    exit_codes="6 not a member; 7 the last admin.",
+    columns=("organization", *_MEMBERS),
+)
 def revoke(
     call: Invocation,
     talk: Talk,
@@ -135,20 +154,18 @@ def revoke(
     database, principal = call.open()
     member = core.revoke(database, principal, user_id, dry_run=call.dry_run)
     show_facts(_member(member), call.look(Format.TABLE), id_column="userId")
-    talk.note_dry_run()
-    talk.say(f"{member.user_id} is no longer a member of {member.organization_id}")
+    talk.done(f"{member.user_id} is no longer a member of {member.organization_id}")
 
 
-@command(user, "list")
+@command(user, "list", columns=_MEMBERS)
 def list_members(call: Invocation, talk: Talk) -> None:
     """List the members of the organization; custom: their rights differ from the role."""
     database, principal = call.open()
     items = [_member(member) for member in core.list_members(database, principal)]
-    columns = ("userId", "role", "rights", "grantedBy", "grantedAt", "custom")
     rows = [{**item, "rights": ",".join(item["rights"])} for item in items]
     sheet = Sheet(
         id_column="userId",
-        columns=columns,
+        columns=_MEMBERS,
         items=items,
         rows=rows,
         envelope=Data(items, metadata(call, talk)),

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 
+_COLUMNS = ("name", "labels", "value")
+
 
 @command(
     app,
@@ -34,6 +36,7 @@ app = typer.Typer(rich_markup_mode=None)
         "pfa metrics -o json",
     ),
     exit_codes="74 the file cannot be written.",
+    columns=_COLUMNS,
 )
 def metrics(
     call: Invocation,
@@ -56,7 +59,7 @@ def metrics(
         return
     sheet = Sheet(
         id_column="name",
-        columns=("name", "labels", "value"),
+        columns=_COLUMNS,
         items=list(_samples(found)),
         envelope=Data(found, metadata(call, talk)),
         text=lambda: text.removesuffix("\n"),

@@ -33,6 +33,7 @@ app = typer.Typer(rich_markup_mode=None)
     ),
     exit_codes="2 nothing selected; 3 with --partial, some were not restored; 6 nothing was"
     " discarded; 7 a record has a draft; 9 the PEMS values changed so that a rule is broken.",
+    columns=VERSIONS,
 )
 def restore(
     call: Invocation,

@@ -43,6 +43,7 @@ app = typer.Typer(rich_markup_mode=None)
     ),
     exit_codes="9 a file to load is invalid; 74 the port is taken; 75 the state is in use; "
     "130 and 143 when it is ended.",
+    columns=("url",),
 )
 def sandbox(
     call: Invocation,

@@ -57,6 +57,8 @@ def stats(
     days and a purchase counts in the month it starts in; the months add up to the cent.
     """
     names = tuple(camel_case(name.strip()) for name in by.split(",") if name.strip())
+    columns = (*names, *group_columns(names)) if names else ("measure", "value")
+    call.require_columns(columns)
     database, principal = call.open()
     found = core.compute_stats(database, principal, filters, by=names, baseline=baseline)
     talk.mask(found)
@@ -64,7 +66,7 @@ def stats(
     data, groups = _data(found), _groups(found, names)
     sheet = Sheet(
         id_column=names[0] if names else "measure",
-        columns=(*names, *group_columns(names)) if names else ("measure", "value"),
+        columns=columns,
         items=groups if names else [data],
         rows=group_rows(found, names) if names else phase_rows(found),
         envelope=Statistics(data, groups, metadata(call, talk, filters=filters)),

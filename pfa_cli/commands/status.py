@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 _SESSION_COLUMNS = ("sessionId", "state", "records", "lastChange", "overtaken")
+_CHECK_COLUMNS = ("check", "result", "finding", "cure")
+_VERSION_COLUMNS = ("pfa", "python", "system")
 
 
 @command(
@@ -34,6 +36,7 @@ _SESSION_COLUMNS = ("sessionId", "state", "records", "lastChange", "overtaken")
     "status",
     examples=("pfa status", "pfa status --exit-code > /dev/null || pfa commit --all"),
     exit_codes="10 with --exit-code when some of your modifications are not in PEMS yet.",
+    columns=_SESSION_COLUMNS,
 )
 def status(
     call: Invocation,
@@ -63,6 +66,7 @@ def status(
     "doctor",
     examples=("pfa doctor", "pfa doctor --org HOLNG -o json"),
     exit_codes="0 no problem; else the code of the first one: 4, 5, 6, 69 or 78.",
+    columns=_CHECK_COLUMNS,
 )
 def doctor(call: Invocation) -> int:
     """Check the setup and suggest fixes."""
@@ -70,7 +74,7 @@ def doctor(call: Invocation) -> int:
     look = call.look(Format.TABLE)
     sheet = Sheet(
         id_column="check",
-        columns=("check", "result", "finding", "cure"),
+        columns=_CHECK_COLUMNS,
         items=[document(finding) for finding in findings],
         envelope=Data(findings),
         text=lambda: "\n".join(_finding_line(finding, look) for finding in findings),
@@ -79,13 +83,14 @@ def doctor(call: Invocation) -> int:
     return next((finding.exit_code for finding in findings if finding.exit_code), 0)
 
 
-@command(app, "version")
+@command(app, "version", columns=_VERSION_COLUMNS)
 def show_version(call: Invocation) -> None:
     """Show the version of this program and its dependencies."""
-    item = {"pfa": __version__, "python": platform.python_version(), "system": platform.platform()}
+    versions = (__version__, platform.python_version(), platform.platform())
+    item = dict(zip(_VERSION_COLUMNS, versions, strict=True))
     sheet = Sheet(
         id_column="pfa",
-        columns=tuple(item),
+        columns=_VERSION_COLUMNS,
         items=[item],
         envelope=Data(item),
         text=lambda: "\n".join(f"{name} {value}" for name, value in item.items()),

@@ -14,6 +14,7 @@ from pfa_cli.framework.options import OptionGroup
 from pfa_cli.render import streams
 from pfa_cli.render.failures import ErrorFormat
 from pfa_cli.render.formats import Format
+from pfa_cli.render.names import camel_case
 from pfa_cli.render.streams import Color
 
 
@@ -109,6 +110,12 @@ class Common(OptionGroup):
                 for item in fields(Common)
             }
         )
+
+    @property
+    def chosen_columns(self) -> tuple[str, ...]:
+        """The columns of --columns, as JSON spells them; empty: the default ones."""
+        names = (self.columns or "").split(",")
+        return tuple(camel_case(name.strip()) for name in names if name.strip())
 
     @property
     def error_style(self) -> ErrorFormat:

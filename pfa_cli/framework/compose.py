@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_origin, get_type_hints
 
 import typer
 
+from pfa_cli.framework.columns import require_columns
 from pfa_cli.framework.common import Common
 from pfa_cli.framework.help import Command, Group, epilog
 from pfa_cli.framework.invocation import Invocation
@@ -36,6 +37,8 @@ def command(
     effect: Effect = Effect.READS,
     examples: tuple[str, ...] = (),
     exit_codes: str = "",
+    columns: tuple[str, ...] = (),
+    open_ended: bool = False,
     loose_numbers: bool = False,
 ) -> Callable[[Run], Run]:
     """Register a function as a command.
@@ -44,8 +47,15 @@ def command(
     filled from the group's options; all others are options of its own.
 
     Args:
+        columns: What --columns may name, refused before the function runs; none where it prints nothing,
+            or where they depend on its arguments and it refuses others by itself.
+        open_ended: `data.NAME` is a column too.
         loose_numbers: Arguments such as -14 are numbers, not options.
     """
+
+    def check(common: Common) -> None:
+        if columns:
+            require_columns(common.chosen_columns, columns, open_ended=open_ended)
 
     def decorate(function: Run) -> Run:
         app.command(
@@ -53,7 +63,7 @@ def command(
             cls=Command,
             epilog=epilog(examples, exit_codes),
             context_settings={"ignore_unknown_options": True} if loose_numbers else {},
-        )(_composed(function, effect))
+        )(_composed(function, effect, check))
         return function
 
     return decorate
@@ -93,7 +103,9 @@ def _readable(ctx: typer.Context, values: dict[str, Any]) -> dict[str, Any]:
     return readable(ctx.command.params, values)
 
 
-def _composed(function: Run, effect: Effect) -> Callable[..., int | None]:
+def _composed(
+    function: Run, effect: Effect, check: Callable[[Common], None]
+) -> Callable[..., int | None]:
     hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters
     groups = {name: found for name in parameters if (found := _group_of(hints[name]))}
@@ -103,6 +115,7 @@ def _composed(function: Run, effect: Effect) -> Callable[..., int | None]:
         values = _readable(ctx, values)
         common = ctx.obj.read(_take(Common, values))
         _require_dry_run(common, effect, ctx)
+        check(common)
         taken = {name: _take(group, values) for name, group in groups.items()}
         talk = Talk(common)
         with Invocation(common, ctx.obj.program) as call:

@@ -12,11 +12,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pfa_core as core
+from pfa_cli.framework.columns import require_columns
 from pfa_cli.framework.common import Common
 from pfa_cli.render import streams
 from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.render.names import camel_case
 from pfa_cli.render.streams import Color
 from pfa_core.errors import InvalidRequest, PfaError
 
@@ -59,12 +59,16 @@ class Invocation:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of options, environment and profile."""
+        """The settings of options, environment and profile.
+
+        An invalid format is refused here: no write precedes the refusal.
+        """
         from pfa_core.config.settings import Flags, resolve
 
         common = self.common
         flags = Flags(common.org, common.profile, common.database_url, common.token_file)
         settings = resolve(flags, os.environ)
+        _ = common.output or _format(settings.output)
         if common.verbose:
             for line in _origins(settings):
                 streams.tell(visible(line))
@@ -135,6 +139,14 @@ class Invocation:
         """The time since the database was open."""
         return round(time.perf_counter() - self._started, 3)
 
+    def require_columns(self, known: tuple[str, ...]) -> None:
+        """Refuse other columns, in a command whose columns depend on its arguments.
+
+        Raises:
+            InvalidRequest: --columns names another one.
+        """
+        require_columns(self.common.chosen_columns, known)
+
     def look(self, default: Format) -> Look:
         """Choose format, columns and colours of the result.
 
@@ -145,14 +157,13 @@ class Invocation:
             InvalidRequest: --header with another format than tsv.
         """
         terminal = streams.is_terminal(sys.stdout)
-        names = (self.common.columns or "").split(",")
         chosen = self.common.output or _format(self.settings.output)
         format_ = chosen or (Format.TABLE if terminal else default)
         if self.common.header and format_ is not Format.TSV:
             raise InvalidRequest(f"--header is of tsv, not of {format_}", hint="add -o tsv")
         return Look(
             format=format_,
-            columns=tuple(camel_case(name.strip()) for name in names if name.strip()),
+            columns=self.common.chosen_columns,
             terminal=terminal,
             colored=streams.colored(sys.stdout, self.common.color or Color.AUTO),
             formulas=not self.common.csv_safe,

@@ -59,12 +59,27 @@ class Paging(OptionGroup):
         """Return the options.
 
         Raises:
-            InvalidRequest: Two places to begin, or an unknown sort key.
+            InvalidRequest: Two places to begin, two amounts, an unknown sort key or an invalid cursor.
         """
-        if self.page is not None and self.after is not None:
-            raise InvalidRequest("--after and --page cannot be combined")
-        _ = self.keys
+        self._require_one_amount()
+        keys = self.keys
+        if self.after:
+            from pfa_core.model.cursor import decode_cursor
+
+            decode_cursor(keys, self.after)
         return self
+
+    def _require_one_amount(self) -> None:
+        paged, all_of_it = self.page is not None, "--all" if self.everything else "--limit 0"
+        for wrong, combination in (
+            (paged and self.after is not None, "--after and --page"),
+            (paged and (self.everything or self.limit == 0), f"--page and {all_of_it}"),
+            (self.everything and self.limit, f"--all and --limit {self.limit}"),
+        ):
+            if wrong:
+                raise InvalidRequest(f"{combination} cannot be combined")
+        if paged and self.page_size is None and (self.limit or 0) > MAX_PAGE:
+            raise InvalidRequest(f"a page has at most {MAX_PAGE:,} records, not {self.limit}")
 
     @property
     def keys(self) -> tuple[SortKey, ...]:

@@ -12,7 +12,6 @@ from pfa_cli.render import escape, streams
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.json import document
 from pfa_cli.render.plain import plain
-from pfa_core.errors import InvalidRequest
 
 Row = Mapping[str, Any]
 
@@ -23,9 +22,8 @@ class Sheet:
 
     `envelope` is the JSON as a whole, a value of `pfa_cli.envelopes`; `items` are the lines of JSONL;
     `rows` those of tables and lines, the items themselves where None. `columns` are shown by default,
-    `csv_columns` by default in CSV; --columns takes any of `known` (or `data.FIELD` where
-    `open_ended`). `numbers` are columns whose texts are numbers. `text` makes the page for people that
-    replaces the table.
+    `csv_columns` by default in CSV. `numbers` are columns whose texts are numbers. `text` makes the
+    page for people that replaces the table.
     """
 
     id_column: str
@@ -34,15 +32,12 @@ class Sheet:
     envelope: Any
     rows: Iterable[Row] | None = None
     csv_columns: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
-    open_ended: bool = False
     numbers: frozenset[str] = field(default=frozenset())
     text: Callable[[], str] | None = None
 
 
 def show(sheet: Sheet, look: Look) -> int:
     """Write the sheet to stdout and return the number of rows (0 for JSON)."""
-    _require_known(sheet, look.columns)
     writers = {
         Format.JSON: _write_document,
         Format.JSONL: _write_items,
@@ -63,21 +58,6 @@ def dumps(value: Any, look: Look) -> str:
 
     text = value if isinstance(value, RawJson) else exact_json.dumps(value)
     return escape.visible_json(text) if look.terminal else str(text)
-
-
-def require_columns(columns: tuple[str, ...], known: tuple[str, ...], *, open_ended: bool) -> None:
-    """Refuse columns that the result does not have.
-
-    Raises:
-        InvalidRequest: Naming the first unknown one, and the known ones.
-    """
-    for column in columns:
-        if column in known or (open_ended and column.startswith("data.")):
-            continue
-        also = "; data.NAME for any other field of the record" if open_ended else ""
-        raise InvalidRequest(
-            f"unknown column {column!r}", hint=f"columns: {', '.join(known)}{also}"
-        )
 
 
 class RawJson(str):
@@ -190,8 +170,3 @@ def _write_lines(lines: Iterable[str], write: Callable[[str], None] = streams.wr
 
 def _rows(sheet: Sheet) -> Iterable[Row]:
     return sheet.items if sheet.rows is None else sheet.rows
-
-
-def _require_known(sheet: Sheet, columns: tuple[str, ...]) -> None:
-    known = sheet.known or tuple(dict.fromkeys((*sheet.columns, *sheet.csv_columns)))
-    require_columns(columns, known, open_ended=sheet.open_ended)

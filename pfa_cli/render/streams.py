@@ -107,8 +107,9 @@ def flush() -> None:
 
 
 def prepare() -> None:
-    """Make pipes UTF-8; let terminals escape what their encoding lacks."""
+    """Make pipes UTF-8; let terminals escape what their encoding lacks; buffer stdout."""
     codecs.register_error(ESCAPED, _escape)
+    _buffer()
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(errors=ESCAPED)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -128,6 +129,21 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
     units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
     pairs = zip(units[::2], units[1::2], strict=True)
     return "".join(f"\\u{high:02x}{low:02x}" for high, low in pairs), error.end
+
+
+def _buffer() -> None:
+    """Put a buffer before an unbuffered stdout (PYTHONUNBUFFERED, python -u).
+
+    Without one, Python drops what a write leaves over: where a disk is full in the middle of it, or a
+    reader goes away, the output would be cut off with exit code 0.
+    """
+    stdout = sys.stdout
+    raw = getattr(stdout, "buffer", None)
+    if isinstance(stdout, io.TextIOWrapper) and isinstance(raw, io.RawIOBase):
+        encoding, errors, lines = stdout.encoding, stdout.errors, is_terminal(stdout)
+        stdout.detach()
+        buffered = io.BufferedWriter(raw)
+        sys.stdout = io.TextIOWrapper(buffered, encoding, errors, line_buffering=lines)
 
 
 def abandon() -> None:

@@ -437,6 +437,20 @@ def test_a_token_comes_in_through_a_pipe(ready: Pfa, monkeypatch: pytest.MonkeyP
     assert ready("list").code == 4
 
 
+def test_a_dry_run_of_members_and_organizations_says_nothing_that_was_not_done(
+    ready: Pfa,
+) -> None:
+    assert ready("user", "grant", "vera", "--role", "viewer").code == 0
+    gone = "vera is no longer a member of HOLNG"
+    assert ready("user", "revoke", "vera", "-n").err == f"dry run, rolled back: {gone}\n"
+    assert ready("org", "add", "RIO", "-n").err == "dry run, rolled back\n"
+    assert len(ready("user", "list").lines) == 2
+    assert len(ready("org", "list").lines) == 1
+
+    assert ready("user", "revoke", "vera").err == f"{gone}\n"
+    assert "your token now holds several organizations" in ready("org", "add", "RIO").err
+
+
 def test_organizations_are_added_and_then_must_be_named(ready: Pfa) -> None:
     assert ready("org", "add", "RIO", "--name", "Rio Grande").code == 0
     assert [line.split("\t")[0] for line in ready("org", "list").lines] == ["HOLNG", "RIO"]

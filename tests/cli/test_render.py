@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pfa_cli.framework.columns import require_columns
 from pfa_cli.render import escape
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.humanize import ago, count, money, signed, span
@@ -142,9 +143,18 @@ def test_chosen_columns_come_in_their_order(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_an_unknown_column_is_refused_and_the_known_ones_named() -> None:
+    require_columns(("text", "pfaId"), ("pfaId", "text"))
     with pytest.raises(InvalidRequest) as caught:
-        show(sheet(), Look(Format.TSV, ("colour",)))
-    assert caught.value.hint == "columns: pfaId, text, money, flag"
+        require_columns(("text", "colour"), ("pfaId", "text"))
+    assert caught.value.hint == "columns: pfaId, text"
+
+
+def test_any_field_of_a_record_is_a_column_where_the_command_says_so() -> None:
+    require_columns(("data.colour", "pfaId"), ("pfaId",), open_ended=True)
+    with pytest.raises(InvalidRequest, match="unknown column 'colour'"):
+        require_columns(("colour",), ("pfaId",), open_ended=True)
+    with pytest.raises(InvalidRequest, match=r"unknown column 'data\.colour'"):
+        require_columns(("data.colour",), ("pfaId",))
 
 
 def record(data: str = '{"pfaId": "A-1", "monthlyRate": 1.50, "vendor": {"a": [1.0]}}') -> Any:

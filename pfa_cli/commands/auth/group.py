@@ -18,6 +18,8 @@ keys = group(
     auth, "keys", "Manage the keys that sign tokens: list, rotate, retire.", default="list"
 )
 
+TOKEN_COLUMNS = ("token", "tokenId", "userId", "organization", "role", "expiresAt")
+
 
 def print_token(call: Invocation, issued: Any) -> None:
     """Write a new token, and nothing else unless JSON was asked for."""
@@ -28,6 +30,5 @@ def print_token(call: Invocation, issued: Any) -> None:
         items=[item],
         envelope=issued,
         text=lambda: issued.token,
-        known=tuple(item),
     )
     show(sheet, call.look(Format.TABLE))

@@ -19,21 +19,23 @@ from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 
+_COLUMNS = ("keyId", "state", "here", "createdAt", "notAfter", "retiredAt")
+
 
 @command(
     keys,
     "list",
     examples=("pfa auth keys", "pfa auth keys list -o json"),
     exit_codes="5 you are not an admin; 78 the local key was retired: it was rotated elsewhere.",
+    columns=_COLUMNS,
 )
 def list_keys(call: Invocation, talk: Talk) -> None:
     """List signing keys (ids only), and register those of this installation."""
     database, principal = call.open()
     found = core.list_keys(database, call.settings, principal)
     items = [document(info) for info in found]
-    columns = ("keyId", "state", "here", "createdAt", "notAfter", "retiredAt")
     envelope = Data(found, metadata(call, talk))
-    sheet = Sheet(id_column="keyId", columns=columns, items=items, envelope=envelope)
+    sheet = Sheet(id_column="keyId", columns=_COLUMNS, items=items, envelope=envelope)
     show(sheet, call.look(Format.TSV))
 
 
@@ -43,6 +45,7 @@ def list_keys(call: Invocation, talk: Talk) -> None:
     effect=Effect.WRITES,
     examples=("pfa auth keys rotate", "pfa auth keys rotate --overlap 7d"),
     exit_codes="5 you are not an admin; 78 the key comes from PFA_JWT_SECRET.",
+    columns=("keyId", "previous", "overlapUntil", "endingTokens", "keyFile"),
 )
 def rotate(
     call: Invocation,
@@ -73,6 +76,7 @@ def rotate(
     effect=Effect.WRITES,
     examples=("pfa auth keys retire 3f1c9a7e55d20b64",),
     exit_codes="5 you are not an admin; 6 no such key; 7 it is the signing key.",
+    columns=_COLUMNS,
 )
 def retire(
     call: Invocation,

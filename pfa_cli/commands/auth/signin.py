@@ -21,6 +21,9 @@ from pfa_cli.render.humanize import span
 from pfa_cli.render.json import document
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, InvalidRequest
 
+_COLUMNS = ("userId", "tokenId", "organizations", "rights", "issuedAt", "expiresAt", "source", "valid",
+            "expiresIn")  # fmt: skip
+
 
 @command(
     auth,
@@ -31,6 +34,7 @@ from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, InvalidRequest
         "ssh admin pfa auth issue --user anna --org HOLNG | pfa auth login",
     ),
     exit_codes="4 the token is not valid.",
+    columns=_COLUMNS,
 )
 def login(
     call: Invocation,
@@ -48,6 +52,7 @@ def login(
     "status",
     examples=("pfa auth status", "pfa auth status -o json"),
     exit_codes="4 the token is no longer valid.",
+    columns=_COLUMNS,
 )
 def status(call: Invocation, talk: Talk) -> None:
     """Show user, organizations and expiry of the current token."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.commands.auth.group import auth, print_token
+from pfa_cli.commands.auth.group import TOKEN_COLUMNS, auth, print_token
 from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.durations import parse_duration
@@ -22,6 +22,10 @@ from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import InvalidRequest
 
 _COLUMNS = ("tokenId", "userId", "kind", "role", "issuedAt", "expiresAt", "revokedAt")
+_KNOWN = ("organization", "tokenId", "userId", "kind", "role", "rights", "narrowed", "organizations",
+          "keyId", "issuedAt", "issuedBy", "expiresAt", "replaces", "revokedAt", "revokedBy")  # fmt: skip
+_REPLACED = ("tokenId", "userId", "organizations", "expiresAt", "replaces", "revoked", "tokenFile")
+_PRINTED = ("token", *_REPLACED)
 
 User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Tokens of this user.")]
 
@@ -36,6 +40,7 @@ User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Tokens
         "pfa auth issue --service nightly --org HOLNG --right sync --ttl 90d > nightly.token",
     ),
     exit_codes="5 you are not an admin; 6 the user is not a member.",
+    columns=TOKEN_COLUMNS,
 )
 def issue(
     call: Invocation,
@@ -121,6 +126,7 @@ def refresh(
 
     It is stored in the file that the current one came from.
     """
+    call.require_columns(_PRINTED if print_it else _REPLACED)
     life = parse_duration(ttl) if ttl else None
     fresh = core.refresh_token(
         call.database,
@@ -143,6 +149,7 @@ def refresh(
     "list",
     examples=("pfa auth list", "pfa auth list --user anna --ended -o json"),
     exit_codes="5 tokens of another user, and you are not an admin.",
+    columns=_KNOWN,
 )
 def list_tokens(
     call: Invocation,
@@ -174,6 +181,7 @@ def list_tokens(
         "pfa auth revoke --user anna --org HOLNG",
     ),
     exit_codes="5 a token of another user, and you are not an admin; 6 no such token.",
+    columns=_KNOWN,
 )
 def revoke(
     call: Invocation,
@@ -209,6 +217,5 @@ def _show_tokens(call: Invocation, talk: Talk, found: list[Any]) -> None:
         columns=_COLUMNS,
         items=items,
         envelope=Data(found, metadata(call, talk)),
-        known=tuple(items[0]) if items else _COLUMNS,
     )
     show(sheet, call.look(Format.TSV))

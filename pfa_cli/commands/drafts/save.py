@@ -25,6 +25,8 @@ from pfa_core.model.query import Filters
 if TYPE_CHECKING:
     from pfa_core.drafts.save import SaveResult
 
+_COLUMNS = ("pfaId", "modificationId", "version", "status")
+
 Into = Annotated[
     str | None,
     typer.Option(
@@ -52,6 +54,7 @@ Partial = Annotated[
         "pfa draft save delta.csv --dry-run",
     ),
     exit_codes="3 some were invalid (--partial); 7 version or session conflict; 9 nothing saved.",
+    columns=_COLUMNS,
 )
 def save(
     call: Invocation,
@@ -109,6 +112,7 @@ def save(
         "pfa draft set HOLNG-000123 equipment=",
     ),
     exit_codes="6 no such record; 9 a value or a merged record breaks a rule.",
+    columns=_COLUMNS,
 )
 def set_fields(
     call: Invocation,
@@ -162,6 +166,7 @@ def set_fields(
         "pfa draft shift -7 --session weather-silo4",
     ),
     exit_codes="3 with --partial when some were rejected; 9 nothing saved.",
+    columns=_COLUMNS,
 )
 def shift(
     call: Invocation,
@@ -207,7 +212,7 @@ def _show_saved(call: Invocation, talk: Talk, result: SaveResult, source: str = 
             SaveMetadata(call.milliseconds, result.sessions),
         ),
         columns=("pfaId", "version", "status"),
-        all_columns=("pfaId", "modificationId", "version", "status"),
+        all_columns=_COLUMNS,
     )
     talk.done(saved_text(result))
     if not call.dry_run:

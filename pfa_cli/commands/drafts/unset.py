@@ -25,6 +25,8 @@ from pfa_core.model.record import FIELDS
 if TYPE_CHECKING:
     from pfa_core.drafts.unset import UnsetResult
 
+_COLUMNS = ("pfaId", "version", "status")
+
 
 @command(
     draft,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         "pfa draft unset --session weather monthlyRate",
     ),
     exit_codes="6 none of the records has a draft.",
+    columns=_COLUMNS,
 )
 def unset_fields(
     call: Invocation,
@@ -76,7 +79,7 @@ def _show_unset(call: Invocation, talk: Talk, result: UnsetResult) -> None:
         envelope=Unset(
             result.unset, result.emptied, result.unchanged, SaveMetadata(call.milliseconds)
         ),
-        columns=("pfaId", "version", "status"),
+        columns=_COLUMNS,
     )
     talk.done(
         f"{count(len(result.unset), 'draft')} changed, {len(result.emptied):,} removed,"

@@ -35,6 +35,7 @@ _CSV = ("pfaId", "modificationId", "sessionId", "state", "version", "delta", "ch
         "pfa draft list --session weather -o jsonl",
         "pfa draft list --state committed",
     ),
+    columns=tuple(dict.fromkeys((*_COLUMNS, *_CSV))),
 )
 def list_drafts(call: Invocation, talk: Talk, filters: Annotated[Filters, FilterOptions]) -> None:
     """List your drafts; other states with --state."""

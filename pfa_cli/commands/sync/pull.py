@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pfa_core.sync.pull.options import PullResult
 
 SHOWN_FAULTS = 20
+COLUMNS = ("runId", "status", *PULL_COUNTS)
 KEPT = "received records are stored, none is marked missing; the next pull resumes here"
 
 
@@ -46,6 +47,7 @@ KEPT = "received records are stored, none is marked missing; the next pull resum
     ),
     exit_codes="3 some records were rejected or the pull was incomplete, the rest is stored; "
     "69 PEMS is unreachable; 75 another pull is active.",
+    columns=COLUMNS,
 )
 def pull(
     call: Invocation,
@@ -164,7 +166,7 @@ def _show_pull(call: Invocation, talk: Talk, result: PullResult) -> None:
     }
     sheet = Sheet(
         id_column="runId",
-        columns=tuple(item),
+        columns=COLUMNS,
         items=[item],
         envelope=pulled(result, seconds=call.seconds, masked=talk.masked or None),
         text=lambda: pull_text(result),

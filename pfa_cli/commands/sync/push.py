@@ -35,8 +35,10 @@ EXIT_CODES = (
     " 130, 143 interrupted, terminated; what was under way is settled."
 )
 PLAN_COLUMNS = ("pfaId", "userId", "sessionId", "state", "delta", "nextAttemptAt")
+PLAN_CSV = (*PLAN_COLUMNS, "modificationId", "attempts", "changeReason")
 LETTER_COLUMNS = ("pfaId", "userId", "sessionId", "attempts", "syncError")
 LETTER_CSV = ("pfaId", "modificationId", "userId", "sessionId", "delta", "attempts", "syncError")
+PUSH_COLUMNS = ("runId", "status", *PUSH_COUNTS)
 
 Concurrency = Annotated[
     int,
@@ -94,6 +96,7 @@ def push(
         deadline=parse_duration(deadline) if deadline else None,
         if_locked=if_locked,
     )
+    call.require_columns(PLAN_CSV if call.dry_run else PUSH_COLUMNS)
     database, principal = call.open()
     if call.dry_run:
         planned = core.plan_push(database, principal, session_id=session, limit=limit)
@@ -138,6 +141,7 @@ def retry(
         deadline=parse_duration(deadline) if deadline else None,
         if_locked=if_locked,
     )
+    call.require_columns(LETTER_CSV if call.dry_run else PUSH_COLUMNS)
     database, principal = call.open()
     profile = None if call.dry_run else call.pems()
     with in_order() as stop, logs.attached(), _progress(talk) as progress:
@@ -166,7 +170,7 @@ def _show_plan(call: Invocation, talk: Talk, items: list[dict[str, Any]]) -> int
     sheet = Sheet(
         id_column="pfaId",
         columns=PLAN_COLUMNS,
-        csv_columns=(*PLAN_COLUMNS, "modificationId", "attempts", "changeReason"),
+        csv_columns=PLAN_CSV,
         items=items,
         envelope=_planned(call, talk, "planned", items),
     )
@@ -209,7 +213,7 @@ def _show_push(call: Invocation, talk: Talk, result: PushResult) -> int:
     }
     sheet = Sheet(
         id_column="runId",
-        columns=tuple(item),
+        columns=PUSH_COLUMNS,
         items=[item],
         envelope=pushed(result, seconds=call.seconds, masked=talk.masked or None),
         text=lambda: push_text(result),

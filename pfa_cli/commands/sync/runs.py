@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     from pfa_core.model.run import Run
 
 RUN_COLUMNS = ("runId", "direction", "status", "startedAt", "userId", "source", "counts", "message")
+RUN_CSV = (*RUN_COLUMNS[:4], "finishedAt", *RUN_COLUMNS[4:])
 OUTCOME_COLUMNS = ("position", "pfaId", "outcome", "code", "message")
+OUTCOME_CSV = (*OUTCOME_COLUMNS, "at")
 
 
-@command(sync, "runs", examples=("pfa sync runs", "pfa sync runs --limit 5 -o json"))
+@command(
+    sync, "runs", examples=("pfa sync runs", "pfa sync runs --limit 5 -o json"), columns=RUN_CSV
+)
 def runs(
     call: Invocation,
     talk: Talk,
@@ -37,7 +41,7 @@ def runs(
     sheet = Sheet(
         id_column="runId",
         columns=RUN_COLUMNS,
-        csv_columns=(*RUN_COLUMNS[:4], "finishedAt", *RUN_COLUMNS[4:]),
+        csv_columns=RUN_CSV,
         items=map(document, found),
         rows=map(_row, found),
         envelope=Data(found, metadata(call, talk)),
@@ -47,7 +51,9 @@ def runs(
         talk.hint("no runs yet; start one: pfa sync pull --from FILE")
 
 
-@command(sync, "show", examples=("pfa sync show RUN", "pfa sync show RUN -o csv"))
+@command(
+    sync, "show", examples=("pfa sync show RUN", "pfa sync show RUN -o csv"), columns=OUTCOME_CSV
+)
 def show_run(
     call: Invocation,
     talk: Talk,
@@ -60,7 +66,7 @@ def show_run(
     sheet = Sheet(
         id_column="pfaId",
         columns=OUTCOME_COLUMNS,
-        csv_columns=(*OUTCOME_COLUMNS, "at"),
+        csv_columns=OUTCOME_CSV,
         items=map(document, detail.outcomes),
         envelope=Data(detail, metadata(call, talk)),
     )

@@ -10,7 +10,7 @@ from pfa_core.access.members import audit_change, parse_role, put_member, requir
 from pfa_core.access.names import require_person, require_service
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.access.tokens.keyring import Keyring
-from pfa_core.access.tokens.register import Order, grant_of, mint
+from pfa_core.access.tokens.register import Order, grant_of, mint, require_lifetime
 from pfa_core.config.settings import Settings
 from pfa_core.errors import InvalidRequest, NotFound
 from pfa_core.model.audit import Action
@@ -66,6 +66,7 @@ def issue_token(
         PermissionDenied: It would hold a right that the caller does not.
     """
     require_person(user_id)
+    require_lifetime(ttl)
     narrowed = parse_role(role) if role else None
     return _issue(db, principal, keyring.load(settings), UserId(user_id), narrowed, ttl)
 
@@ -112,6 +113,7 @@ def issue_service_token(
         PermissionDenied: A right that the caller does not hold.
     """
     require_service(service)
+    require_lifetime(ttl)
     user_id, wanted = UserId(f"{SERVICE_PREFIX}{service}"), _service_rights(rights)
     return _issue_to_service(db, principal, keyring.load(settings), user_id, wanted, ttl)
 

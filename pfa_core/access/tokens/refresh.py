@@ -11,7 +11,14 @@ from typing import Any, NoReturn
 from psycopg import Connection
 
 from pfa_core.access.tokens import jwt, keyring
-from pfa_core.access.tokens.register import Minted, Order, audit_token, carried, mint
+from pfa_core.access.tokens.register import (
+    Minted,
+    Order,
+    audit_token,
+    carried,
+    mint,
+    require_lifetime,
+)
 from pfa_core.authorization import authorize, reauthorize
 from pfa_core.config.settings import Settings, write_secret_file
 from pfa_core.errors import Forbidden, InvalidRequest, InvalidToken
@@ -72,6 +79,7 @@ def refresh_token(
     claims = jwt.present(settings, db.clock())
     file = _file(settings) if keep else None
     life = _life(claims, ttl)
+    require_lifetime(life)
     ring = keyring.load(settings)
 
     def work(conn: Connection[Any]) -> Minted:

@@ -74,6 +74,16 @@ class Carried:
     narrowed: bool
 
 
+def require_lifetime(ttl: timedelta) -> None:
+    """Refuse a lifetime that no token may have.
+
+    Raises:
+        InvalidRequest: None at all, or more than 366 days.
+    """
+    if not timedelta(0) < ttl <= MAX_TTL:
+        raise InvalidRequest("invalid lifetime of a token: more than 0, at most 366 days")
+
+
 def mint(conn: Connection[Any], db: Database, ring: Keyring, order: Order) -> Minted:
     """Sign, register and audit a token.
 
@@ -81,8 +91,7 @@ def mint(conn: Connection[Any], db: Database, ring: Keyring, order: Order) -> Mi
         InvalidRequest: An invalid lifetime.
         ConfigInvalid: The signing key was ended in this database.
     """
-    if not timedelta(0) < order.ttl <= MAX_TTL:
-        raise InvalidRequest("invalid lifetime of a token: more than 0, at most 366 days")
+    require_lifetime(order.ttl)
     now = db.clock()
     claims = jwt.Claims(
         user_id=order.user_id,
