@@ -75,7 +75,7 @@ def catalog(url: str, postgres) -> str:
 
 
 def rows_of(conn: psycopg.Connection) -> dict[str, list[str]]:
-    """Every row of every table, by the name the table has now and without the column that is new."""
+    """Every row of every table, by the name the table has now and without the columns that are new."""
     names = conn.execute(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
     ).fetchall()
@@ -83,7 +83,7 @@ def rows_of(conn: psycopg.Connection) -> dict[str, list[str]]:
         name.replace("pfa_wall", "pfa_rls_secret"): [
             row[0]
             for row in conn.execute(
-                f"SELECT (to_jsonb(t) - 'restores')::text FROM {name} AS t ORDER BY 1"
+                f"SELECT (to_jsonb(t) - 'restores' - 'base')::text FROM {name} AS t ORDER BY 1"
             )
         ]
         for (name,) in names

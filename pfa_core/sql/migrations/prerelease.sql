@@ -2,7 +2,7 @@
 --
 -- The runner recognises such a database by the checksums it recorded (store/prerelease.py), runs this file and
 -- then creates functions, policies and grants anew, as 0001_schema.sql says, all in one transaction. What is
--- here is only what that cannot say: the column and its index, one renamed table, and what has to go first.
+-- here is only what that cannot say: the columns and an index, one renamed table, and what has to go first.
 -- Every statement may run again.
 
 -- The entry whose draft an entry restored, so far only in the words of its reason. Its digest stays the same:
@@ -18,6 +18,13 @@ ALTER TABLE audit_log
 CREATE INDEX IF NOT EXISTS audit_log_restores
     ON audit_log (organization_id, restores)
     WHERE restores IS NOT NULL;
+
+-- What a discarded draft was made over; entries of that time do not have it, and keep their digest.
+ALTER TABLE audit_log
+    ADD COLUMN IF NOT EXISTS base jsonb;
+ALTER TABLE audit_log
+    DROP CONSTRAINT IF EXISTS audit_log_base_check,
+    ADD CONSTRAINT audit_log_base_check CHECK (base IS NULL OR action = 'discard');
 
 -- The table of the secret that signs contexts has the name of what it does; its constraints too.
 ALTER TABLE IF EXISTS pfa_wall RENAME TO pfa_rls_secret;
