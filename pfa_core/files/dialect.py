@@ -1,0 +1,271 @@
+"""Tables as text, CSV with commas or TSV as `pfa list` writes it.
+
+Leftovers of spreadsheets are passed over: rows without a value, columns without a name and without a value.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pfa_core.errors import InvalidData
+from pfa_core.exact_json import JsonFault, refuse_texts
+
+TABLES = ("csv", "tsv")
+STORED = "nothing was stored"
+HEAD_BYTES = 4096  # of a file, enough to know what it is
+
+_SEPARATORS = {"\t": "tabs", ";": "';'", "|": "'|'"}
+_ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
+_ESCAPED = {"t": "\t", "n": "\n", "r": "\r", "\\": "\\"}
+_SEPARATOR_LINE = ["sep=", ""]  # Excel's first line of a CSV may name the separator
+_SAVE = "save it as CSV (UTF-8, with commas)"
+_SIGNATURES = (
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls)", _SAVE),
+    (b"%PDF-", "a PDF", _SAVE),
+    (b"\xfd7zXZ\0", "compressed by xz", "xz -d FILE"),
+    (b"BZh", "compressed by bzip2", "bunzip2 FILE"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd", "zstd -d FILE"),
+)
+
+
+def refuse_foreign_content(head: bytes, name: str, *, kept: str = STORED) -> None:
+    """Refuse content that is not text in UTF-8, under the name of what it is.
+
+    Args:
+        head: The first bytes of the content, up to `HEAD_BYTES`.
+        kept: What is said of the effect, as in "nothing was stored".
+
+    Raises:
+        InvalidData: A workbook, a PDF, another compression than gzip, UTF-16 or UTF-32, a web page.
+    """
+    found = _foreign(head[:HEAD_BYTES])
+    if found:
+        what, hint = found
+        raise InvalidData(f"{name} is {what}, not text in UTF-8; {kept}", hint=hint)
+
+
+def _foreign(head: bytes) -> tuple[str, str] | None:
+    """Return what the content is and what to do with it; None for text."""
+    for signature, what, hint in _SIGNATURES:
+        if head.startswith(signature):
+            return what, hint
+    if head.startswith(b"PK\x03\x04"):
+        return _archive(head), _SAVE
+    encoding = _wide_encoding(head)
+    if encoding:
+        return encoding, f"iconv -f {encoding} -t UTF-8 FILE > NEW"
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:20].lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return ("XML" if start.startswith(b"<?xml") else "a web page"), ""
+    return None
+
+
+def _archive(head: bytes) -> str:
+    if b"[Content_Types].xml" in head or b"xl/" in head:
+        return "an Excel workbook (.xlsx)"
+    if b"opendocument.spreadsheet" in head:
+        return "an OpenDocument spreadsheet (.ods)"
+    return "a ZIP archive"
+
+
+def _wide_encoding(head: bytes) -> str:
+    """Return UTF-16 or UTF-32 where the content has its byte order mark or its zeros."""
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "UTF-32"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    # Without a mark: every other byte of the first ASCII letters is zero.
+    first = head[:8]
+    for start, encoding in ((1, "UTF-16LE"), (0, "UTF-16BE")):
+        if len(first) == 8 and not any(first[start::2]) and all(first[1 - start :: 2]):
+            return encoding
+    return ""
+
+
+def table_format(first_line: str) -> str:
+    """Return `tsv` for a header line that tabs separate, else `csv`."""
+    cells = first_line.rstrip("\r\n").split("\t")
+    if len(cells) == 1:
+        return "csv"
+    return "tsv" if "," not in first_line or "pfaId" in cells else "csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table.
+
+    Args:
+        line: The number of its last line.
+        cells: A text for each of the table's columns.
+        fault: Why the row is refused; empty for an accepted one.
+    """
+
+    line: int
+    cells: Sequence[str]
+    fault: str = ""
+
+
+class Table:
+    """The rows of a CSV or TSV by the names of its header.
+
+    CSV quotes as RFC 4180 says; TSV has no quotes, and writes a tab, a line end and a backslash as
+    `\\t`, `\\n`, `\\r` and `\\\\`.
+
+    Args:
+        nulls: Texts that a cell holds in place of nothing, such as NULL.
+        kept: What is said of the effect, as in "nothing was stored".
+        columns: The names of the header, without the columns that have none.
+        empty_rows: The rows passed over so far, `empty_columns` the columns.
+
+    Raises:
+        InvalidData: The table is empty, a column is listed twice, the columns are separated by something else.
+    """
+
+    def __init__(
+        self,
+        lines: Iterable[str],
+        name: str,
+        dialect: str = "csv",
+        *,
+        nulls: Collection[str] = (),
+        kept: str = STORED,
+    ) -> None:
+        self._name, self._kept, self._nulls = name, kept, frozenset(nulls)
+        self._source = _CsvCells(lines) if dialect == "csv" else _TsvCells(lines, self._nulls)
+        self._dialect = dialect
+        self.empty_rows = 0
+        header = self._header()
+        self._width = len(header)
+        self._named = [place for place, text in enumerate(header) if text.strip()]
+        self._plain = len(self._named) == self._width
+        self.columns = tuple(header[place] for place in self._named)
+        self.empty_columns = self._width - len(self._named)
+        if len(set(self.columns)) != len(self.columns):
+            twice = next(text for text in self.columns if self.columns.count(text) > 1)
+            raise self._invalid(f": the column {twice!r} is listed twice in the header")
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows that have a value, in order; a row of another width has a fault.
+
+        Raises:
+            InvalidData: A quotation does not end: the rest of the table cannot be read.
+        """
+        while True:
+            try:
+                cells = next(self._source)
+            except csv.Error as error:
+                raise self._invalid(f" line {self._source.line}: {error}") from None
+            except StopIteration:
+                return
+            if not any(cells) or not any(map(str.strip, cells)):
+                self.empty_rows += 1
+                continue
+            yield self._row(cells)
+
+    def _row(self, cells: list[str]) -> Row:
+        line = self._source.line
+        if len(cells) != self._width:
+            cells = self._without_empty_end(cells)
+            if len(cells) != self._width:
+                return Row(line, (), f"has {len(cells)} cells, the header {self._width}")
+        fault = self._source.fault
+        try:
+            refuse_texts(cells)
+        except JsonFault as unstorable:
+            fault = unstorable.reason
+        if not self._plain:
+            for place, cell in enumerate(cells):
+                if cell.strip() and place not in self._named:
+                    fault = f"has a value in column {place + 1}, which has no name"
+            cells = [cells[place] for place in self._named]
+        if self._nulls:
+            cells = ["" if cell in self._nulls else cell for cell in cells]
+        return Row(line, cells, fault)
+
+    def _without_empty_end(self, cells: list[str]) -> list[str]:
+        """Remove the cells without a value after the last column of the header."""
+        more = cells[self._width :]
+        return cells[: self._width] if more and not any(map(str.strip, more)) else cells
+
+    def _header(self) -> list[str]:
+        try:
+            header = next(self._source, None)
+            while header is not None and _names_nothing(header):
+                self.empty_rows += header != _SEPARATOR_LINE
+                header = next(self._source, None)
+        except csv.Error as error:
+            raise self._invalid(f" line {self._source.line}: {error}") from None
+        if header is None:
+            raise self._invalid(" is empty")
+        self._refuse_separator(header)
+        try:
+            refuse_texts(header)
+        except JsonFault as fault:
+            raise self._invalid(f" line {self._source.line}: {fault.reason}") from None
+        return header
+
+    def _refuse_separator(self, header: list[str]) -> None:
+        """Refuse a header that is one name for every column, or begins so."""
+        for separator, written in _SEPARATORS.items():
+            if separator in header[0]:
+                hint = "give --format tsv" if separator == "\t" else _SAVE
+                usual = "','" if self._dialect == "csv" else "tabs"
+                said = f": its columns are separated by {written}, not by {usual}"
+                raise self._invalid(said, hint)
+
+    def _invalid(self, reason: str, hint: str = "") -> InvalidData:
+        return InvalidData(f"{self._name}{reason}; {self._kept}", hint=hint)
+
+
+def _names_nothing(header: list[str]) -> bool:
+    return header == _SEPARATOR_LINE or not any(map(str.strip, header))
+
+
+class _CsvCells:
+    """Rows of cells between commas; `line` is the number of the last line."""
+
+    fault = ""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._reader = csv.reader(lines, strict=True)
+
+    @property
+    def line(self) -> int:
+        return self._reader.line_num
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        return next(self._reader)
+
+
+class _TsvCells:
+    """Rows of cells between tabs; `fault`: the row has an unknown escape."""
+
+    def __init__(self, lines: Iterable[str], nulls: Collection[str]) -> None:
+        self._lines, self._nulls = iter(lines), nulls
+        self.line, self.fault = 0, ""
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        line = next(self._lines)
+        self.line += 1
+        self.fault = ""
+        cells = line.rstrip("\n").removesuffix("\r").split("\t")
+        return [self._unescaped(cell) for cell in cells] if "\\" in line else cells
+
+    def _unescaped(self, cell: str) -> str:
+        return "" if cell in self._nulls else _ESCAPE.sub(self._character, cell)
+
+    def _character(self, match: re.Match[str]) -> str:
+        found = _ESCAPED.get(match[1])
+        if found is None:
+            self.fault = rf"has the unknown escape {match[0]}; a backslash is written \\"
+            return match[0]
+        return found

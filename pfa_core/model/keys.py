@@ -1,0 +1,39 @@
+"""Keys that look alike: texts that identify or group records, in one form."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+# Invisible, but letters or marks to Unicode: the grapheme joiner, fillers, inherent vowels, separators.
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+_CATEGORIES = frozenset(("Cc", "Cf", "Zl", "Zp"))
+
+
+def normal_key(text: str) -> str:
+    """Return the form of a key: without blanks around it, NFC, every blank a space.
+
+    What no reader can see is left in: `invisible_in` finds it.
+    """
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    return _normal(text)
+
+
+def invisible_in(key: str) -> str:
+    """Return the name of the first invisible character in a key, empty where all can be seen."""
+    return "" if key.isascii() and key.isprintable() else _first_invisible(key)
+
+
+@lru_cache(maxsize=20_000)  # keys recur, as the values of a million records do
+def _normal(text: str) -> str:
+    composed = unicodedata.normalize("NFC", text).strip()
+    return "".join(" " if unicodedata.category(char) == "Zs" else char for char in composed)
+
+
+@lru_cache(maxsize=20_000)
+def _first_invisible(key: str) -> str:
+    for char in key:
+        if char in _INVISIBLE or unicodedata.category(char) in _CATEGORIES:
+            return f"U+{ord(char):04X} {unicodedata.name(char, 'control character')}".lower()
+    return ""
