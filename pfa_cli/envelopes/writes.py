@@ -25,10 +25,12 @@ class SaveMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """`pfa draft save`, `set` and `shift`."""
+    """`pfa draft save`, `set` and `shift`; `unchanged` had no draft and every value already."""
 
     session_id: str | None
     saved: Sequence[SavedDraft]
+    unchanged: Sequence[str]
+    emptied: Sequence[str]
     errors: list[Problem]
     metadata: SaveMetadata
 

@@ -116,19 +116,33 @@ def _write_csv(sheet: Sheet, look: Look) -> int:
         writer.writerow(cells)
         return line.getvalue()
 
-    streams.write(record(map(shield, columns)))
+    streams.write(record(columns if shield is None else map(shield, columns)))
     count = 0
     for row in _rows(sheet):
-        streams.write(record([shield(plain(row.get(column))) for column in columns]))
+        cells = [plain(row.get(column)) for column in columns]
+        text = record(cells if shield is None else map(shield, cells))
+        if shield is None and "'" in text:
+            text = record(map(_distinct_from_guarded, cells))
+        streams.write(text)
         count += 1
     return count
 
 
-def _csv_shield(look: Look) -> Callable[[str], str]:
+def _csv_shield(look: Look) -> Callable[[str], str] | None:
+    """Return the escape of a cell; None for a pipe without `--csv-safe`."""
+    if not look.terminal and look.formulas:
+        return None
+    from pfa_core.model import formulas
+
     shown = escape.visible if look.terminal else str
-    if look.formulas:
-        return shown
-    return lambda text: shown(escape.no_formula(text))
+    prefixed = formulas.distinct if look.formulas else formulas.guarded
+    return lambda text: shown(prefixed(text))
+
+
+def _distinct_from_guarded(text: str) -> str:
+    from pfa_core.model import formulas
+
+    return formulas.distinct(text)
 
 
 def _write_tsv(sheet: Sheet, look: Look) -> int:

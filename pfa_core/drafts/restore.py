@@ -121,9 +121,7 @@ def _restore(
         for item in wanted
         if item.pfa_id not in drafted
     ]
-    origins = {
-        item.pfa_id: Origin(item.session_id, item.entry_id, item.base) for item in wanted
-    }
+    origins = {item.pfa_id: Origin(item.session_id, item.entry_id, item.base) for item in wanted}
     options = SaveOptions(partial=partial, keep_equal=True, origins=origins)
     result = save_changes(tx, changes, options, faults=[*faults, *taken])
     return RestoreResult(result.saved, already, result.errors)

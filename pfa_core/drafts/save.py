@@ -11,10 +11,11 @@ from typing import Any
 from pfa_core import exact_json
 from pfa_core.authorization import may_write_all, require_fields
 from pfa_core.drafts.current import CurrentRecord
-from pfa_core.drafts.save_faults import clean_changes, in_input_order, refusal
 from pfa_core.drafts.save_decide import plan_changes
+from pfa_core.drafts.save_faults import clean_changes, in_input_order, refusal
 from pfa_core.drafts.save_plan import (
     DraftUpdatePlan,
+    NewDraftPlan,
     NothingPlan,
     Plan,
     Saved,
@@ -24,8 +25,8 @@ from pfa_core.drafts.save_plan import (
 from pfa_core.drafts.save_write import write_drafts
 from pfa_core.errors import Fault, InvalidRequest, NotFound
 from pfa_core.model.delta import RULED, Change
-from pfa_core.model.record import FIELDS
 from pfa_core.model.query import Filters, Query
+from pfa_core.model.record import FIELDS
 from pfa_core.model.rights import MONEY, Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import mirror, modifications
@@ -41,7 +42,8 @@ class SaveResult:
     """The drafts saved, in PFA id order, and the faults of those that were not.
 
     `sessions` holds the number of drafts in each session, the largest first, since existing drafts keep
-    theirs; `session_id` is the first of them, else the one that was asked for, else empty.
+    theirs, without those that are unchanged beside others; `session_id` is the first of them, else the one
+    that was asked for, else empty.
     `unchanged`: the PFA ids of records without a draft that have every value already. `emptied`: those
     of drafts that were removed, since every value in them was set back to the one below.
     """
@@ -144,9 +146,7 @@ def set_fields(
     """
     require_fields(tx.principal, tx.member, tuple(delta), tx.operation)
     changes = [Change(pfa_id, delta, reason) for pfa_id in matching_ids(tx, filters)]
-    options = SaveOptions(
-        session_id=session_id, move=move, partial=partial, keep_equal=keep_equal
-    )
+    options = SaveOptions(session_id=session_id, move=move, partial=partial, keep_equal=keep_equal)
     return save_found(tx, filters, changes, options)
 
 
@@ -236,8 +236,9 @@ def _lock_current(tx: Tx, changes: Sequence[Change]) -> dict[str, CurrentRecord]
 def _result(
     session: str, plans: Sequence[Plan], saved: list[Saved], faults: list[Fault]
 ) -> SaveResult:
-    kept = (plan for plan in plans if not isinstance(plan, NothingPlan) and plan.delta)
-    sessions = dict(Counter(plan.session_id for plan in kept).most_common())
+    drafts = [plan for plan in plans if not isinstance(plan, NothingPlan) and plan.delta]
+    changed = [p for p in drafts if isinstance(p, NewDraftPlan) or p.changed]
+    sessions = dict(Counter(plan.session_id for plan in changed or drafts).most_common())
     unchanged = [plan.pfa_id for plan in plans if isinstance(plan, NothingPlan)]
     emptied = [p.pfa_id for p in plans if isinstance(p, DraftUpdatePlan) and not p.delta]
     return SaveResult(

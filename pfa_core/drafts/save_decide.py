@@ -77,10 +77,15 @@ def _read_only_faults(change: Change, below: Record) -> list[Fault]:
     """Return faults of values that cannot be edited and are not the record's."""
     faults: list[Fault] = []
     for name, value in change.read_only.items():
-        wrong = None if same(below.get(name), value) else unwritable(name)
+        wrong = None if _is(below.get(name), value) else unwritable(name)
         if wrong:
             faults.append(fault_of(change, name, wrong.code, wrong.reason))
     return faults
+
+
+def _is(known: Any, value: Any) -> bool:
+    """Return whether a value, or a text that stands for none, is the record's."""
+    return same(known, value) or (known is None and value in ("", "null"))
 
 
 def _outdated(change: Change, below: Record) -> list[Fault]:
@@ -88,7 +93,7 @@ def _outdated(change: Change, below: Record) -> list[Fault]:
 
     Those that were edited cannot be distinguished from those that PEMS has replaced since.
     """
-    if STAMP not in change.read_only or same(below.get(STAMP), change.read_only[STAMP]):
+    if STAMP not in change.read_only or _is(below.get(STAMP), change.read_only[STAMP]):
         return []
     reason = f"PEMS changed the record since the list was written; list it again, or omit {STAMP}"
     return [fault_of(change, STAMP, FaultCode.VERSION_CONFLICT, reason)]
@@ -116,7 +121,9 @@ def _new_draft(
         return NothingPlan(row.pfa_id)
     origin = options.origins.get(change.pfa_id)
     base = _base(delta, (origin.base if origin else None) or {}, row)
-    overtaken = origin is not None and any(not same(base[name], row.data.get(name)) for name in base)
+    overtaken = origin is not None and any(
+        not same(base[name], row.data.get(name)) for name in base
+    )
     return NewDraftPlan(
         pfa_id=PfaId(row.pfa_id),
         session_id=origin.session_id if origin else session_id,

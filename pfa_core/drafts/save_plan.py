@@ -127,7 +127,6 @@ class DraftUpdatePlan:
         )
 
 
-
 @dataclass(frozen=True, slots=True)
 class NothingPlan:
     """A record without a draft that has every value of its change."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pfa_core.errors import InvalidData
 from pfa_core.exact_json import JsonFault, refuse_texts
+from pfa_core.model.formulas import GUARD, unguarded
 
 TABLES = ("csv", "tsv")
 STORED = "nothing was stored"
@@ -116,6 +117,7 @@ class Table:
 
     Args:
         nulls: Texts that a cell holds in place of nothing, such as NULL.
+        null: What such a cell is read as.
         kept: What is said of the effect, as in "nothing was stored".
         columns: The names of the header, without the columns that have none.
         empty_rows: The rows passed over so far, `empty_columns` the columns.
@@ -131,10 +133,14 @@ class Table:
         dialect: str = "csv",
         *,
         nulls: Collection[str] = (),
+        null: str = "",
         kept: str = STORED,
     ) -> None:
-        self._name, self._kept, self._nulls = name, kept, frozenset(nulls)
-        self._source = _CsvCells(lines) if dialect == "csv" else _TsvCells(lines, self._nulls)
+        self._name, self._kept = name, kept
+        stand_ins = dict.fromkeys(nulls, null)
+        self._source = (
+            _CsvCells(lines, stand_ins) if dialect == "csv" else _TsvCells(lines, stand_ins)
+        )
         self._dialect = dialect
         self.empty_rows = 0
         header = self._header()
@@ -181,8 +187,6 @@ class Table:
                 if cell.strip() and place not in self._named:
                     fault = f"has a value in column {place + 1}, which has no name"
             cells = [cells[place] for place in self._named]
-        if self._nulls:
-            cells = ["" if cell in self._nulls else cell for cell in cells]
         return Row(line, cells, fault)
 
     def _without_empty_end(self, cells: list[str]) -> list[str]:
@@ -225,11 +229,15 @@ def _names_nothing(header: list[str]) -> bool:
 
 
 class _CsvCells:
-    """Rows of cells between commas; `line` is the number of the last line."""
+    """Rows of cells between commas, without the guards of `--csv-safe`.
+
+    `line` is the number of the last line.
+    """
 
     fault = ""
 
-    def __init__(self, lines: Iterable[str]) -> None:
+    def __init__(self, lines: Iterable[str], nulls: Mapping[str, str]) -> None:
+        self._nulls = nulls
         self._reader = csv.reader(lines, strict=True)
 
     @property
@@ -240,13 +248,16 @@ class _CsvCells:
         return self
 
     def __next__(self) -> list[str]:
-        return next(self._reader)
+        cells = next(self._reader)
+        if self._nulls:
+            cells = [self._nulls.get(cell, cell) for cell in cells]
+        return list(map(unguarded, cells)) if GUARD in "".join(cells) else cells
 
 
 class _TsvCells:
     """Rows of cells between tabs; `fault`: the row has an unknown escape."""
 
-    def __init__(self, lines: Iterable[str], nulls: Collection[str]) -> None:
+    def __init__(self, lines: Iterable[str], nulls: Mapping[str, str]) -> None:
         self._lines, self._nulls = iter(lines), nulls
         self.line, self.fault = 0, ""
 
@@ -258,10 +269,13 @@ class _TsvCells:
         self.line += 1
         self.fault = ""
         cells = line.rstrip("\n").removesuffix("\r").split("\t")
-        return [self._unescaped(cell) for cell in cells] if "\\" in line else cells
+        if not self._nulls and "\\" not in line:
+            return cells
+        return [self._text(cell) for cell in cells]
 
-    def _unescaped(self, cell: str) -> str:
-        return "" if cell in self._nulls else _ESCAPE.sub(self._character, cell)
+    def _text(self, cell: str) -> str:
+        null = self._nulls.get(cell)
+        return _ESCAPE.sub(self._character, cell) if null is None else null
 
     def _character(self, match: re.Match[str]) -> str:
         found = _ESCAPED.get(match[1])

@@ -15,7 +15,8 @@ from pfa_core.model.record import Field, Kind
 MAX_MONEY = Decimal(10) ** 15
 MAX_DECIMALS = 12
 
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)?)?")
+# Midnight, as services and spreadsheets write it.
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|\+00:00)?)?")
 _PLAIN_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?", re.ASCII)
 _TRUE = frozenset(("y", "yes", "true", "1"))
 _FALSE = frozenset(("n", "no", "false", "0", ""))

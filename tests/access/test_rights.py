@@ -478,7 +478,10 @@ class TestFields:
         self, world: World, allowed: Callable[..., Principal]
     ) -> None:
         finn = allowed(Right.EDIT_FORECAST)
-        changes = [Change("P-1", {"model": "A"}), Change("P-2", {"actualEnd": "2026-01-05", "dor": "BEO"})]
+        changes = [
+            Change("P-1", {"model": "A"}),
+            Change("P-2", {"actualEnd": "2026-01-05", "dor": "BEO"}),
+        ]
         with pytest.raises(errors.PermissionDenied) as stated:
             pfa_core.save(world.db, finn, changes, partial=True)
         assert [(fault.field, fault.code) for fault in stated.value.details] == [

@@ -119,7 +119,7 @@ def test_what_an_entry_restored_cannot_be_altered_unseen(
 
 
 @pytest.mark.parametrize(
-    "value", ["NULL", "'{}'", "base || '{\"model\": \"other\"}'", "'null'::jsonb"]
+    "value", ["NULL", "'{}'", 'base || \'{"model": "other"}\'', "'null'::jsonb"]
 )
 def test_what_a_discarded_draft_was_made_over_cannot_be_altered_unseen(world: World, value: str):
     altered = f"UPDATE audit_log SET base = {value} WHERE base IS NOT NULL"

@@ -20,7 +20,9 @@ P1 = Filters(id=("P-1",))
 @built_once
 def world(url: str) -> World:
     """Three rentals of 1,000 in December 2025."""
-    return a_world(url, *map(record, ("P-1", "P-2", "P-3")), users={"ann": "admin", "bob": "editor"})
+    return a_world(
+        url, *map(record, ("P-1", "P-2", "P-3")), users={"ann": "admin", "bob": "editor"}
+    )
 
 
 def set_fields(world: World, filters: Filters = P1, **rest: Any) -> SaveResult:
@@ -157,9 +159,7 @@ class TestOverADraft:
         assert counts(result) == ([], [], ["P-1"])
         assert stored(world) == []
 
-    def test_the_drafted_values_again_are_unchanged_in_whatever_session(
-        self, world: World
-    ) -> None:
+    def test_the_drafted_values_again_are_unchanged_in_whatever_session(self, world: World) -> None:
         draft(world.db, world.principal(), model="A", session="other")
         result = save(world, Change("P-1", {"model": "A", "monthlyRate": 1000}))
         assert [(item.version, item.status) for item in result.saved] == [(1, "unchanged")]
