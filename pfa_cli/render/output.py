@@ -108,13 +108,14 @@ def _write_csv(sheet: Sheet, look: Look) -> int:
     columns = look.columns or sheet.csv_columns or sheet.columns
     shield = _csv_shield(look)
     line = io.StringIO()
-    writer = csv.writer(line, lineterminator="\n")
+    # The writer quotes a cell with a character of its line end; before Python 3.13 with no other line end.
+    writer = csv.writer(line, lineterminator="\r\n")
 
     def record(cells: Iterable[str]) -> str:
         line.seek(0)
         line.truncate()
         writer.writerow(cells)
-        return line.getvalue()
+        return f"{line.getvalue()[:-2]}\n"
 
     streams.write(record(columns if shield is None else map(shield, columns)))
     count = 0
