@@ -35,6 +35,7 @@ OPTIONS = {
     "limit": "--limit",
     "move": "--move",
     "no_actualized": "--no-actualized",
+    "nulls": "--null",
     "only": "--only",
     "organization_id": "--org",
     "overlap": "--overlap",

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     )
     from pfa_core.audit.log import follow_log, list_log
     from pfa_core.audit.verify import verify_log
-    from pfa_core.config.pems import pems_configured, pems_ownership, pems_profile
+    from pfa_core.config.pems import (
+        pems_configured,
+        pems_names,
+        pems_ownership,
+        pems_profile,
+    )
     from pfa_core.config.settings import Flags, Settings, resolve
     from pfa_core.conflicts.resolve import resolve_conflicts
     from pfa_core.conflicts.selection import ConflictSelection
@@ -91,7 +96,7 @@ _HOME = {
         "admin.server": "database_status database_url psql_address psql_program stop_embedded",
         "audit.log": "follow_log list_log",
         "audit.verify": "verify_log",
-        "config.pems": "pems_configured pems_ownership pems_profile",
+        "config.pems": "pems_configured pems_names pems_ownership pems_profile",
         "config.settings": "Flags Settings resolve",
         "conflicts.resolve": "resolve_conflicts",
         "conflicts.selection": "ConflictSelection",
@@ -198,6 +203,7 @@ __all__ = [
     "parse_assignments",
     "parse_sort",
     "pems_configured",
+    "pems_names",
     "pems_ownership",
     "pems_profile",
     "plan_push",

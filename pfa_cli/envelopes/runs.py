@@ -13,12 +13,18 @@ if TYPE_CHECKING:
     from pfa_core.sync.push.options import PushResult
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullMetadata:
-    """Circumstances of a pull; `foreign` counts records of other organizations."""
+    """Circumstances of a pull.
+
+    `foreign` counts records of other organizations, `normalized` those of which a key came in another form.
+    """
 
     duration: float
     foreign: int
+    normalized: int
+    empty_rows: int
+    empty_columns: int
     masked: bool | None = absent()
 
 
@@ -96,7 +102,14 @@ def pulled(result: PullResult, *, seconds: float, masked: bool | None) -> Pulled
         unchanged=result.unchanged,
         missing=result.missing,
         rejected=result.rejected,
-        metadata=PullMetadata(seconds, result.foreign, masked),
+        metadata=PullMetadata(
+            duration=seconds,
+            foreign=result.foreign,
+            normalized=result.normalized,
+            empty_rows=result.empty_rows,
+            empty_columns=result.empty_columns,
+            masked=masked,
+        ),
     )
 
 

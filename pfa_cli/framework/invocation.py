@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pfa_core.config.settings import Settings
     from pfa_core.model.principal import Principal
-    from pfa_core.pems.profile import PemsProfile
+    from pfa_core.pems.profile import PemsNames, PemsProfile
     from pfa_core.store.database import Database
 
 
@@ -102,6 +102,14 @@ class Invocation:
         from pfa_core.pems.mapping.field_map import load_field_map
 
         return replace(profile, field_map=load_field_map(field_map))
+
+    def pems_names(self) -> PemsNames:
+        """Return the names that PEMS has for fields and for the organization.
+
+        Raises:
+            ConfigInvalid: An unknown key, a bad field map.
+        """
+        return core.pems_names(self.settings, self.principal.organization_id)
 
     def adopt_organization(self, organization_id: str | None, source: str) -> None:
         """Take the organization that an input file names as if --org had named it.

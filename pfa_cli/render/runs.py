@@ -21,6 +21,29 @@ def pull_text(result: PullResult) -> str:
     return _counted(result, PULL_COUNTS)
 
 
+def passed_over(result: PullResult) -> list[str]:
+    """Say what a pull read in another form than it came, or not at all."""
+    lines: list[str] = []
+    if result.normalized:
+        what = (
+            "blanks or letter forms of its keys"
+            if result.normalized == 1
+            else "blanks or letter forms of their keys"
+        )
+        lines.append(f"{count(result.normalized, 'record')} stored without {what}")
+    empty = [
+        count(number, noun)
+        for number, noun in (
+            (result.empty_rows, "empty row"),
+            (result.empty_columns, "empty column"),
+        )
+        if number
+    ]
+    if empty:
+        lines.append(f"passed over: {' and '.join(empty)}")
+    return lines
+
+
 def push_text(result: PushResult) -> str:
     """Format the counts of a push, one a line; empty for one that did not run."""
     return "" if result.run_id is None else _counted(result, (*PUSH_COUNTS, "recovered"))

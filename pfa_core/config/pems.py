@@ -19,7 +19,7 @@ from pfa_core.model.ownership import Ownership, read_ownership
 from pfa_core.model.secret import Secret
 from pfa_core.model.values import shorten
 from pfa_core.pems.mapping.field_map import FieldMap, load_field_map
-from pfa_core.pems.profile import GridSettings, PemsProfile, ScreenSettings, WriterKind
+from pfa_core.pems.profile import GridSettings, PemsNames, PemsProfile, ScreenSettings, WriterKind
 
 MAX_PAGE = 100_000
 MAX_SECONDS = 3600
@@ -66,6 +66,20 @@ def pems_configured(
     """Return whether the URL of the organization's PEMS is configured."""
     environ = os.environ if environ is None else environ
     return bool(PemsSource(settings, organization_id, environ).text("url"))
+
+
+def pems_names(
+    settings: Settings, organization_id: str, environ: Mapping[str, str] | None = None
+) -> PemsNames:
+    """Read the names that PEMS has; its URL need not be configured.
+
+    Raises:
+        ConfigInvalid: An unknown key, a bad field map.
+    """
+    environ = os.environ if environ is None else environ
+    source = PemsSource(settings, organization_id, environ)
+    organization = source.header("organization", organization_id)
+    return PemsNames(_field_map(source), organization, organization_id)
 
 
 def pems_ownership(

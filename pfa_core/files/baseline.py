@@ -1,21 +1,32 @@
-"""Baseline files: JSON, JSONL, CSV and saved PEMS grid answers → raw records."""
+"""Baseline files: JSON, JSONL, CSV, TSV and saved PEMS grid answers → raw records."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
+import gzip
+import io
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO
 
 from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
-from pfa_core.exact_json import JsonFault, loads_strict, refuse_unstorable
+from pfa_core.exact_json import JsonFault, loads_strict
+from pfa_core.files.dialect import (
+    HEAD_BYTES,
+    TABLES,
+    Table,
+    refuse_foreign_content,
+    table_format,
+)
 from pfa_core.files.reading import decode, open_input, source_name
+from pfa_core.model.spelling import folded
 from pfa_core.model.values import shorten
 
-# The columns of `pfa list -o csv` that are not fields of a record.
+# The columns of `pfa list -o csv` and `-o tsv` that are not fields of a record.
 OWN_COLUMNS = frozenset(("syncState", "sessionId", "version", "modifiedAt", "modifiedBy"))
-FORMATS = ("auto", "json", "jsonl", "csv", "grid")
+FORMATS = ("auto", "json", "jsonl", *TABLES, "grid")
+_OWN = frozenset(map(folded, OWN_COLUMNS))
+_ENDINGS = {(".csv",): "csv", (".tsv", ".tab"): "tsv", (".jsonl", ".ndjson"): "jsonl"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,44 +45,82 @@ class GridAnswer:
     content: Any
 
 
+@dataclass
+class Leftovers:
+    """What tables held beside records: rows without a value, columns without a name and a value."""
+
+    rows: int = 0
+    columns: int = 0
+
+    def clear(self) -> None:
+        """Count anew: the files are read again."""
+        self.rows = self.columns = 0
+
+
 def read_baseline(
-    path: str, file_format: str = "auto", *, content: BinaryIO | None = None
+    path: str,
+    file_format: str = "auto",
+    *,
+    content: BinaryIO | None = None,
+    nulls: Collection[str] = (),
+    leftovers: Leftovers | None = None,
 ) -> Iterator[RawRecord | Fault | GridAnswer]:
     """Read the records of one file in order; an invalid line becomes a fault.
 
-    JSONL and CSV are read line by line; JSON and grid answers whole.
+    JSONL, CSV and TSV are read line by line; JSON and grid answers whole.
+
+    Args:
+        nulls: Texts that a cell of a table holds in place of nothing.
+        leftovers: Counts what is passed over.
 
     Raises:
         NotFound, IoFailure: The file is missing or cannot be read.
-        InvalidData: It is not UTF-8, or as a whole not of its format.
+        InvalidData: It is not text in UTF-8, or as a whole not of its format.
+        InvalidRequest: An unknown format, or `nulls` for a file that is not a table.
     """
     if file_format not in FORMATS:
         raise InvalidRequest(f"unknown format {file_format!r}; formats are {', '.join(FORMATS)}")
     name = source_name(path)
     with open_input(path, content) as file:
+        refuse_foreign_content(_head(file), name)
         first = file.readline()
         if not first:
             raise InvalidData(f"{name} is empty, nothing was stored")
         chosen = _guess(path, first) if file_format == "auto" else file_format
-        if chosen == "csv":
-            yield from _csv_records(_lines(first, file, name), name)
-        elif chosen == "jsonl":
+        if chosen in TABLES:
+            table = Table(_lines(first, file, name), name, chosen, nulls=nulls)
+            yield from _table_records(table, name, leftovers or Leftovers())
+            return
+        if nulls:
+            raise InvalidRequest(f"nulls are of CSV and TSV, {name} is JSON")
+        if chosen == "jsonl":
             yield from _jsonl_records(first, file, name)
         else:
             yield from _json_records(decode(first + file.read(), name), name, chosen)
 
 
+def _head(file: BinaryIO) -> bytes:
+    """Return the first bytes of a file without reading past them."""
+    if isinstance(file, io.BufferedReader | gzip.GzipFile):
+        return file.peek(HEAD_BYTES)
+    begin = file.tell()
+    head = file.read(HEAD_BYTES)
+    file.seek(begin)
+    return head
+
+
 def _guess(path: str, first: bytes) -> str:
     lowered = path.lower().removesuffix(".gz")
-    if lowered.endswith(".csv"):
-        return "csv"
-    if lowered.endswith((".jsonl", ".ndjson")):
-        return "jsonl"
+    for endings, named in _ENDINGS.items():
+        if lowered.endswith(endings):
+            return named
     text = first.decode("utf-8-sig", "replace").strip()
     by_name = lowered.endswith(".json")
     if text.startswith("{") and text.endswith("}") and not _is_whole(text, by_name=by_name):
         return "jsonl"
-    return "json" if text[:1] in ("{", "[", "") or by_name else "csv"
+    if text[:1] in ("{", "[", "") or by_name:
+        return "json"
+    return table_format(first.decode("utf-8-sig", "replace"))
 
 
 def _is_whole(line: str, *, by_name: bool) -> bool:
@@ -146,43 +195,25 @@ def _lines(first: bytes, rest: BinaryIO, name: str) -> Iterator[str]:
         yield decode(line, name, number)
 
 
-def _without_own_columns(cells: dict[str, str]) -> dict[str, str]:
-    """Remove the cells that pfa's own CSV adds to a record."""
-    if not cells.keys() >= OWN_COLUMNS:
-        return cells
-    return {name: cell for name, cell in cells.items() if name not in OWN_COLUMNS}
-
-
-def _csv_records(lines: Iterator[str], name: str) -> Iterator[RawRecord | Fault]:
-    reader = csv.reader(lines, strict=True)
+def _table_records(table: Table, name: str, leftovers: Leftovers) -> Iterator[RawRecord | Fault]:
+    leftovers.columns += table.empty_columns
+    columns, places = table.columns, _places_of_record(table.columns)
     try:
-        header = _csv_header(next(reader, None), name)
-        for row in reader:
-            if row:
-                yield _csv_record(header, row, f"{name} line {reader.line_num}")
-    except csv.Error as error:
-        raise InvalidData(f"{name} line {reader.line_num}: {error}; nothing was stored") from None
+        for row in table.rows():
+            position = f"{name} line {row.line}"
+            if row.fault:
+                yield Fault("", "", row.code, row.fault, position)
+            elif len(places) == len(columns):
+                yield RawRecord(dict(zip(columns, row.cells, strict=True)), position, textual=True)
+            else:
+                cells = {columns[place]: row.cells[place] for place in places}
+                yield RawRecord(cells, position, textual=True)
+    finally:
+        leftovers.rows += table.empty_rows
 
 
-def _csv_header(header: list[str] | None, name: str) -> list[str]:
-    if not header:
-        raise InvalidData(f"{name} is empty, nothing was stored")
-    try:
-        refuse_unstorable(header)
-    except JsonFault as fault:
-        raise InvalidData(f"{name} line 1: {fault.reason}; nothing was stored") from None
-    if len(set(header)) != len(header):
-        raise InvalidData(f"{name}: a column is listed twice in the header; nothing was stored")
-    return header
-
-
-def _csv_record(header: list[str], row: list[str], position: str) -> RawRecord | Fault:
-    if len(row) != len(header):
-        reason = f"has {len(row)} cells, the header {len(header)}"
-        return Fault("", "", FaultCode.INVALID_CSV, reason, position)
-    try:
-        refuse_unstorable(row)
-    except JsonFault as fault:
-        return Fault("", "", FaultCode.INVALID_TYPE, fault.reason, position)
-    cells = dict(zip(header, row, strict=True))
-    return RawRecord(_without_own_columns(cells), position, textual=True)
+def _places_of_record(columns: Sequence[str]) -> Sequence[int]:
+    """Return the places of the columns without those that pfa's own tables add to a record."""
+    names = [folded(column) for column in columns]
+    own = _OWN if {*names} >= _OWN else frozenset[str]()
+    return [place for place, column in enumerate(names) if column not in own]

@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pfa_core.errors import Fault, FaultCode, InvalidData
+from pfa_core.errors import Fault, InvalidData
 from pfa_core.files.dialect import Table
-from pfa_core.model.record import EDITABLE, FIELDS, Field, Kind
+from pfa_core.model.keys import normal_key
+from pfa_core.model.modification import State
+from pfa_core.model.record import EDITABLE, FIELDS, LIST_COLUMNS, Field, Kind
 from pfa_core.model.spelling import Spellings
 from pfa_core.model.values import Wrong
 from pfa_core.model.values import read_text as read_field_text
@@ -39,8 +41,8 @@ class Item:
 class DeltaTable:
     """The rows of a CSV or TSV as modifications.
 
-    Columns: pfaId, changeReason, expectedVersion and fields, in any spelling. An empty cell leaves its field
-    unchanged, `null` clears it.
+    Columns: pfaId, changeReason, expectedVersion and fields, in any spelling; those of `pfa list` where its TSV
+    has no header. An empty cell leaves its field unchanged, `null` clears it.
 
     Args:
         nulls: Further texts that stand for null, such as NULL.
@@ -51,6 +53,9 @@ class DeltaTable:
     """
 
     def __init__(self, text: str, name: str, dialect: str, nulls: Collection[str] = ()) -> None:
+        self._above = 0
+        if dialect == "tsv" and is_bare(text.partition("\n")[0]):
+            text, self._above = "\t".join(LIST_COLUMNS) + "\n" + text, 1
         # A lone carriage return ends a line of a CSV, and is part of a cell of a TSV.
         lines = io.StringIO(text, newline="" if dialect == "csv" else "\n")
         self._table = Table(lines, name, dialect, nulls=nulls, null=_NULL, kept=SAVED)
@@ -69,11 +74,17 @@ class DeltaTable:
     def items(self) -> Iterator[Item | Fault]:
         """Yield the modifications in order; a row of another width is a fault."""
         for row in self._table.rows():
-            position = f"line {row.line}"
+            position = f"line {row.line - self._above}"
             if row.fault:
-                yield Fault("", "", FaultCode.INVALID_CSV, row.fault, position)
+                yield Fault("", "", row.code, row.fault, position)
             else:
                 yield _item(dict(zip(self._columns, row.cells, strict=True)), position)
+
+
+def is_bare(line: str) -> bool:
+    """Return whether a line is a row of the TSV that `pfa list` writes, which has no header."""
+    cells = line.rstrip("\r\n").split("\t")
+    return len(cells) == len(LIST_COLUMNS) and cells[-1] in tuple(State)
 
 
 def _columns(header: Collection[str], name: str) -> list[str]:
@@ -81,7 +92,10 @@ def _columns(header: Collection[str], name: str) -> list[str]:
     spellings = Spellings((*_OWN, *FIELDS, *MARKS))
     columns = [spellings.find(column) or column for column in header]
     if "pfaId" not in columns:
-        raise InvalidData(f"{name}: the header line must name pfaId; {SAVED}")
+        raise InvalidData(
+            f"{name}: the header line must name pfaId; {SAVED}",
+            hint="of a list without a header the columns are unknown: type pfa list -o csv",
+        )
     for place, (column, written) in enumerate(zip(columns, header, strict=True)):
         if column in columns[:place]:
             also = "" if column == written else f" as {written!r}"
@@ -95,7 +109,7 @@ def _item(cells: dict[str, str], position: str) -> Item:
     """Return a row as a modification; of a list of `pfa list` its marks are left out."""
     listed = "syncState" in cells
     change: dict[str, Any] = {"pfaId": cells.pop("pfaId"), "delta": {}}
-    read_only = {"pfaId": change["pfaId"].strip()}
+    read_only = {"pfaId": normal_key(change["pfaId"])}
     reason, version = cells.pop("changeReason", ""), cells.pop("expectedVersion", "").strip()
     if reason:
         change["changeReason"] = reason

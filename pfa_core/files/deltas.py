@@ -12,11 +12,11 @@ from typing import Any, BinaryIO
 
 from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.exact_json import JsonFault, loads_strict
-from pfa_core.files.delta_rows import SAVED, DeltaTable, Item, is_listed, listed_item
+from pfa_core.files.delta_rows import SAVED, DeltaTable, Item, is_bare, is_listed, listed_item
 from pfa_core.files.dialect import TABLES, refuse_foreign_content, table_format
 from pfa_core.files.reading import decode, open_input, source_name
 from pfa_core.model.delta import Change
-from pfa_core.model.keys import normal_key
+from pfa_core.model.keys import invisible_in, normal_key
 from pfa_core.model.record import MAX_ID
 from pfa_core.model.spelling import folded
 from pfa_core.model.values import shorten
@@ -115,9 +115,11 @@ def _guess(path: str, text: str) -> str:
     if end in DELTA_FORMATS[1:]:
         return end
     first = text.lstrip().partition("\n")[0]
-    if first.startswith(("{", "[")) or folded("pfaId") not in folded(first):
+    if first.startswith(("{", "[")):
         return "json"
-    return table_format(first)
+    if is_bare(first):
+        return "tsv"
+    return table_format(first) if folded("pfaId") in folded(first) else "json"
 
 
 def read_change(
@@ -132,14 +134,19 @@ def read_change(
         reason = f"must be an object, not {shorten(item)}"
         return [Fault("", "", FaultCode.INVALID_TYPE, reason, position)]
     pfa_id = item.get("pfaId")
-    if not isinstance(pfa_id, str) or not pfa_id.strip() or len(pfa_id) > MAX_ID:
+    pfa_id = normal_key(pfa_id) if isinstance(pfa_id, str) else ""
+    if not pfa_id or len(pfa_id) > MAX_ID:
         code = FaultCode.INVALID_TYPE if "pfaId" in item else FaultCode.MISSING_REQUIRED_FIELD
         return [Fault("", "pfaId", code, f"must be a text of 1 to {MAX_ID} characters", position)]
+    invisible = invisible_in(pfa_id)
+    if invisible:
+        reason = f"holds an invisible character, {invisible}"
+        return [Fault(pfa_id, "pfaId", FaultCode.INVALID_TYPE, reason, position)]
     faults = [Fault(pfa_id, *found, position) for found in _faults(item)]
     if faults:
         return faults
     return Change(
-        normal_key(pfa_id),
+        pfa_id,
         item["delta"],
         item.get("changeReason"),
         expected_version=item.get("expectedVersion"),

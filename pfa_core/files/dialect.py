@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pfa_core.errors import InvalidData
+from pfa_core.errors import FaultCode, InvalidData
 from pfa_core.exact_json import JsonFault, refuse_texts
 from pfa_core.model.formulas import GUARD, unguarded
 
@@ -101,12 +101,13 @@ class Row:
     Args:
         line: The number of its last line.
         cells: A text for each of the table's columns.
-        fault: Why the row is refused; empty for an accepted one.
+        fault: Why the row is refused; empty for an accepted one. `code` is its kind.
     """
 
     line: int
     cells: Sequence[str]
     fault: str = ""
+    code: FaultCode = FaultCode.INVALID_CSV
 
 
 class Table:
@@ -181,7 +182,7 @@ class Table:
         try:
             refuse_texts(cells)
         except JsonFault as unstorable:
-            fault = unstorable.reason
+            return Row(line, cells, unstorable.reason, FaultCode.INVALID_TYPE)
         if not self._plain:
             for place, cell in enumerate(cells):
                 if cell.strip() and place not in self._named:

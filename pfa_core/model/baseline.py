@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pfa_core.errors import Fault, FaultCode
+from pfa_core.model.keys import normal_key
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.model.values import Wrong, read_text, read_value, shorten
 
@@ -22,8 +23,9 @@ def read_record(
     """Convert a record to what the mirror keeps, or return why it is refused.
 
     Known fields are cast (`textual` sources hold every value as text), missing ones get the
-    field's default; `hasPlan` and `hasActuals` follow the dates; unknown fields are kept as they
-    came. A record that names another organization is refused with FOREIGN_ORGANIZATION.
+    field's default; null ones are left out like missing ones where they are neither a column nor editable;
+    `hasPlan` and `hasActuals` follow the dates; unknown fields are kept as they came. A record that names
+    another organization is refused with FOREIGN_ORGANIZATION.
     """
     if not isinstance(raw, Mapping):
         return Fault(
@@ -32,7 +34,8 @@ def read_record(
     pfa_id = raw.get("pfaId")
     wrong = _wrong_id(pfa_id)
     if wrong:
-        return Fault("", "pfaId", wrong.code, wrong.reason, position)
+        known = pfa_id if isinstance(pfa_id, str) else ""
+        return Fault(known, "pfaId", wrong.code, wrong.reason, position)
     own = raw.get("organization")
     if own not in (None, "", organization_id):
         return Fault(str(pfa_id), "organization", FOREIGN, f"belongs to {shorten(own)}", position)
@@ -42,7 +45,7 @@ def read_record(
         value = cast.default if given is None else cast.value(given, textual=textual)
         if isinstance(value, Wrong):
             return Fault(str(pfa_id), name, value.code, value.reason, position)
-        if value is None and cast.may_lack and (textual or name not in raw):
+        if value is None and cast.may_lack:
             record.pop(name, None)
         else:
             record[name] = value
@@ -57,11 +60,18 @@ def _wrong_id(pfa_id: Any) -> Wrong | None:
         return Wrong(FaultCode.MISSING_REQUIRED_FIELD, "is missing")
     if not isinstance(pfa_id, str):
         return Wrong(FaultCode.INVALID_TYPE, f"must be a text, not {shorten(pfa_id)}")
-    if len(pfa_id) > FIELDS["pfaId"].max_length or not pfa_id.strip():
+    key = normal_key(pfa_id)
+    if not key or len(key) > FIELDS["pfaId"].max_length:
         return Wrong(
             FaultCode.INVALID_RANGE, f"must have 1 to {FIELDS['pfaId'].max_length} characters"
         )
-    return None
+    found = read_value(FIELDS["pfaId"], key)
+    return found if isinstance(found, Wrong) else None
+
+
+def alters_key(raw: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+    """Return whether a text that identifies or groups the record came in another form."""
+    return any((given := raw.get(name)) and given != record.get(name) for name in KEYS)
 
 
 def always_there(field: Field) -> bool:
@@ -121,4 +131,5 @@ class _Cast:
         return value
 
 
+KEYS = [field.name for field in FIELDS.values() if field.is_key]
 _CASTS = [_Cast(field) for field in FIELDS.values()]

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 # Invisible, but letters or marks to Unicode: the grapheme joiner, fillers, inherent vowels, separators.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+_LINES = str.maketrans("\t\n\r", "   ")
 _CATEGORIES = frozenset(("Cc", "Cf", "Zl", "Zp"))
 
 
@@ -20,9 +21,15 @@ def normal_key(text: str) -> str:
     return _normal(text)
 
 
-def invisible_in(key: str) -> str:
-    """Return the name of the first invisible character in a key, empty where all can be seen."""
-    return "" if key.isascii() and key.isprintable() else _first_invisible(key)
+def invisible_in(key: str, *, lines: bool = False) -> str:
+    """Return the name of the first invisible character in a key, empty where all can be seen.
+
+    Args:
+        lines: Whether tabs and line ends count as seen, as in a text that groups records.
+    """
+    if key.isascii() and key.isprintable():
+        return ""
+    return _first_invisible(key.translate(_LINES) if lines else key)
 
 
 @lru_cache(maxsize=20_000)  # keys recur, as the values of a million records do

@@ -42,6 +42,11 @@ class Field:
     max_length: int = MAX_KEY_TEXT
     default: str | bool | None = None
 
+    @property
+    def is_key(self) -> bool:
+        """Return whether records are found, filtered or summed by the field's text."""
+        return self.kind is Kind.TEXT and bool(self.column)
+
 
 def _text(name: LiteralString, meaning: str, column: LiteralString = "", **rest: Any) -> Field:
     return Field(name, Kind.TEXT, meaning, column, **rest)
@@ -132,4 +137,16 @@ DATE_PAIRS = (
     ("actualStart", "actualEnd"),
 )
 EDITABLE = tuple(field.name for field in FIELDS.values() if field.editable)
+# What a list shows, and the columns of its TSV, which has no header.
+LIST_COLUMNS = (
+    "pfaId",
+    "category",
+    "areaSilo",
+    "source",
+    "forecastStart",
+    "forecastEnd",
+    "monthlyRate",
+    "purchasePrice",
+    "syncState",
+)
 SORTABLE: Mapping[str, Field] = {field.name: field for field in FIELDS.values() if field.column}

@@ -6,8 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-# Below it other words come up: `categories` is not a misspelt `category` for certain.
-_ALIKE = 0.85
+# Below it other words come up.
+_ALIKE = 0.8
 _JOINTS = re.compile(r"[\s_\-\ufeff]+")
 
 
@@ -27,7 +27,13 @@ class Spellings:
         return self._names.get(folded(written))
 
     def nearest(self, written: str, missing: Iterable[str]) -> str:
-        """Return the one of the missing names that is most like an unknown one, else empty."""
+        """Return the one of the missing names that is most like an unknown one, else empty.
+
+        A name with a word after it, `equipmentTag`, is another name.
+        """
+        unknown = folded(written)
         candidates = {folded(name): name for name in missing}
-        alike = difflib.get_close_matches(folded(written), candidates, 1, _ALIKE)
-        return candidates[alike[0]] if alike else ""
+        alike = difflib.get_close_matches(unknown, candidates, 1, _ALIKE)
+        if not alike or (unknown.startswith(alike[0]) and len(unknown) > len(alike[0]) + 1):
+            return ""
+        return candidates[alike[0]]

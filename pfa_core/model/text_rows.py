@@ -13,7 +13,8 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from pfa_core.model.baseline import MAX_REMEMBERED, always_there, cast_value, recurs
-from pfa_core.model.record import FIELDS, Field
+from pfa_core.model.keys import invisible_in, normal_key
+from pfa_core.model.record import FIELDS, MAX_ID, Field
 from pfa_core.model.values import Wrong
 
 _DERIVED = ("pfaId", "organization", "hasPlan", "hasActuals")
@@ -23,11 +24,14 @@ _DATES = ("originalStart", "originalEnd", "actualStart", "actualEnd")
 class TextRows:
     """A converter of one organization's rows to JSON.
 
-    `dumps` writes values that are not texts.
+    Args:
+        dumps: Writes values that are not texts.
+        altered: Whether a text that identifies or groups the last row's record came in another form.
     """
 
     def __init__(self, organization_id: str, dumps: Callable[[Any], str]) -> None:
         self._organization_id, self._dumps = organization_id, dumps
+        self.altered = False
         self._fields = [
             (name, f"{encode_basestring(name)}:", _Reader(field, dumps), not always_there(field))
             for name, field in FIELDS.items()
@@ -39,10 +43,11 @@ class TextRows:
         """Return the record's JSON, None where `read_record` has to read the row."""
         pfa_id = row.get("pfaId")
         own = row.get("organization")
-        if not pfa_id or len(pfa_id) > FIELDS["pfaId"].max_length or not pfa_id.strip():
+        if not pfa_id or len(pfa_id) > MAX_ID or not _is_normal(pfa_id):
             return None
         if (own and own != self._organization_id) or "hasPlan" in row or "hasActuals" in row:
             return None
+        self.altered = False
         parts = [self._head + encode_basestring(pfa_id)]
         known = 1 + ("organization" in row)
         for name, head, reader, may_lack in self._fields:
@@ -56,6 +61,7 @@ class TextRows:
                     text = reader.read(value)
                     if text is None:
                         return None
+                    self.altered |= value in reader.altered
             if text != "null" or not may_lack:
                 parts.append(head + text)
         if known != len(row):
@@ -82,19 +88,32 @@ class _Reader(dict[str, str]):
         self._field, self._dumps = field, dumps
         self._recurs = recurs(field)
         self.missing = dumps(field.default)
+        # Texts that are not remembered as the others are, so that each row of theirs is noticed.
+        self.altered: dict[str, str] = {}
 
     def read(self, text: str) -> str | None:
         """Return the JSON of a text seen for the first time; None where it is refused."""
         if not self._recurs:
             fits = len(text) <= self._field.max_length
             return (encode_basestring(text) if text else self.missing) if fits else None
+        json = self.altered.get(text)
+        if json is not None:
+            return json
         value = cast_value(self._field, text, textual=True)
         if isinstance(value, Wrong):
             return None
         json = self._dumps(value)
-        if len(self) < MAX_REMEMBERED:
-            self[text] = json
+        is_altered = self._field.is_key and text and value != text
+        if is_altered or len(self) < MAX_REMEMBERED:
+            (self.altered if is_altered else self)[text] = json
         return json
+
+
+def _is_normal(key: str) -> bool:
+    """Return whether a key has its form and no invisible character."""
+    if key.isascii() and key.isprintable():
+        return key[0] != " " != key[-1]
+    return normal_key(key) == key and not invisible_in(key)
 
 
 def _given(text: str | None) -> bool:

@@ -10,14 +10,17 @@ from functools import lru_cache
 from typing import Any
 
 from pfa_core.errors import FaultCode
+from pfa_core.model.keys import invisible_in, normal_key
 from pfa_core.model.record import Field, Kind
 
 MAX_MONEY = Decimal(10) ** 15
 MAX_DECIMALS = 12
 
-# Midnight, as services and spreadsheets write it.
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|\+00:00)?)?")
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|\+00:00)?)?", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?", re.ASCII)
+# As spreadsheets of some countries show numbers: 1.234,50 and 1,234.50 and 1 234,50.
+_SEPARATED = re.compile(r"-?\d[\d.,'\s\xa0\u202f\u2019]*[.,]\d+", re.ASCII)
+_NUMBER_HINT = ": decimals follow a point, thousands have no separator"
 _TRUE = frozenset(("y", "yes", "true", "1"))
 _FALSE = frozenset(("n", "no", "false", "0", ""))
 
@@ -33,8 +36,10 @@ class Wrong:
 def read_value(field: Field, value: Any) -> Any | Wrong:
     """Validate a JSON value; return it as it is stored.
 
-    Texts are trimmed, except free text; a number written as text becomes a number; a date with a
-    midnight time becomes a date. Null clears texts, dates and money; flags and choices refuse it.
+    A text that identifies or groups records gets the form of a key and has no invisible characters; free
+    texts stay as they are. An empty text is null, unless the field's default is one. A number written as
+    text becomes a number; a date with a midnight time becomes a date. Null clears texts, dates and money;
+    flags and choices refuse it.
     """
     if value is None:
         if field.kind is Kind.CHOICE:
@@ -71,16 +76,21 @@ def _flag_from_text(text: str) -> bool | Wrong:
     return Wrong(FaultCode.INVALID_TYPE, f"must be Y or N, true or false, not {shorten(text)}")
 
 
-def _read_text(field: Field, value: Any) -> str | Wrong:
+def _read_text(field: Field, value: Any) -> str | Wrong | None:
     if not isinstance(value, str):
         return Wrong(FaultCode.INVALID_TYPE, f"must be a text, not {shorten(value)}")
-    text = value.strip() if field.editable and field.name != "equipment" else value
+    text = value
+    if field.is_key:
+        text = normal_key(value)
+        if invisible := invisible_in(text, lines=field.name != "pfaId"):
+            return Wrong(FaultCode.INVALID_TYPE, f"holds an invisible character, {invisible}")
     if len(text) > field.max_length:
         return Wrong(
             FaultCode.INVALID_RANGE,
             f"is {len(text):,} characters long; at most {field.max_length:,}",
         )
-    return text
+    # A table has no other way to say null.
+    return None if not text and field.default is None else text
 
 
 def _read_date(_: Field, value: Any) -> str | Wrong:
@@ -104,7 +114,10 @@ def _on_calendar(day: str) -> bool:
 def _read_money(_: Field, value: Any) -> int | Decimal | Wrong:
     number = _to_number(value)
     if number is None:
-        return Wrong(FaultCode.INVALID_TYPE, f"must be a number, not {shorten(value)}")
+        hint = (
+            _NUMBER_HINT if isinstance(value, str) and _SEPARATED.fullmatch(value.strip()) else ""
+        )
+        return Wrong(FaultCode.INVALID_TYPE, f"must be a number, not {shorten(value)}{hint}")
     if number < 0:
         return Wrong(FaultCode.INVALID_RANGE, f"must not be negative, is {shorten(number)}")
     if number >= MAX_MONEY:

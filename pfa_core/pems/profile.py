@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pfa_core.model.ownership import Ownership
 from pfa_core.model.secret import Secret
+from pfa_core.pems.mapping.columns import OrganizationOf
 from pfa_core.pems.mapping.field_map import FieldMap
 
 
@@ -15,6 +16,30 @@ class WriterKind(StrEnum):
 
     REST = "rest"
     SCREEN = "screen"
+
+
+@dataclass(frozen=True, slots=True)
+class PemsNames:
+    """The names that PEMS has for fields, and for an organization.
+
+    Args:
+        organization_id: The code of the organization in pfa; `organization` is PEMS's.
+    """
+
+    field_map: FieldMap = field(default_factory=FieldMap, repr=False)
+    organization: str = ""
+    organization_id: str = ""
+
+    @property
+    def organization_of(self) -> OrganizationOf | None:
+        """Return the function from PEMS's codes to pfa's; None where they are the same.
+
+        Another organization that PEMS calls by pfa's code of this one stays a foreign one.
+        """
+        theirs, own = self.organization or self.organization_id, self.organization_id
+        if theirs == own:
+            return None
+        return lambda code: own if code == theirs else f"{code} of PEMS" if code == own else code
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +86,12 @@ class PemsProfile:
     retries: int = 3
     retry_delay: float = 5.0
 
-    def organization_of(self, pems_code: str) -> str:
-        """Return pfa's code of the organization that PEMS calls by a code.
+    @property
+    def names(self) -> PemsNames:
+        """Return the names that PEMS has for fields and for the organization."""
+        return PemsNames(self.field_map, self.organization, self.organization_id)
 
-        Another organization that PEMS calls by pfa's code of this one stays a foreign one.
-        """
-        if pems_code == self.organization:
-            return self.organization_id
-        return f"{pems_code} of PEMS" if pems_code == self.organization_id else pems_code
+    def organization_of(self, pems_code: str) -> str:
+        """Return pfa's code of the organization that PEMS calls by a code."""
+        convert = self.names.organization_of
+        return convert(pems_code) if convert else pems_code

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from pfa_core import exact_json
 from pfa_core.model.formulas import guarded
-from pfa_core.model.record import EDITABLE
 from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records
 from tests.forms import forms
 
@@ -50,14 +49,9 @@ def ready(pfa: Pfa) -> None:
 
 def listed(pfa: Pfa, way: str, *more: str) -> str:
     output, *safe = way.split()
-    columns = ("--columns", ",".join((*pfa_columns(), "syncState"))) if output == "tsv" else ()
-    ran = pfa("list", "-o", output, "--limit", "0", *safe, *columns, *more)
+    ran = pfa("list", "-o", output, "--limit", "0", *safe, *more)
     assert ran.code == 0
     return ran.out
-
-
-def pfa_columns() -> tuple[str, ...]:
-    return ("pfaId", "description", "hasPlan", *EDITABLE)
 
 
 def save(pfa: Pfa, text: str, way: str, *more: str) -> dict[str, Any]:

@@ -6,11 +6,13 @@ from datetime import date
 
 from hypothesis import strategies as st
 
+from pfa_core.model.keys import invisible_in, normal_key
 from pfa_core.model.record import EDITABLE, FIELDS, Kind
 
 storable_texts = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20
 )
+keys = storable_texts.map(normal_key).filter(lambda text: not invisible_in(text, lines=True))
 money = st.one_of(
     st.integers(0, 10**15 - 1),
     st.decimals(0, 10**14, allow_nan=False, allow_infinity=False, places=2),
@@ -32,7 +34,7 @@ def value_of(name: str) -> st.SearchStrategy[object]:
     """Values that the field takes as they are."""
     field = FIELDS[name]
     return {
-        Kind.TEXT: st.none() | storable_texts.map(str.strip),
+        Kind.TEXT: st.none() | (keys if field.is_key else storable_texts.filter(bool)),
         Kind.DATE: st.none() | dates,
         Kind.MONEY: st.none() | money,
         Kind.FLAG: st.booleans(),

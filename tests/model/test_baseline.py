@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfa_core.errors import Fault
-from pfa_core.model.baseline import FOREIGN, read_record
+from pfa_core.model.baseline import FOREIGN, alters_key, read_record
 from pfa_core.model.record import FIELDS
 from tests.factories import record
 from tests.model.strategies import json_values
@@ -157,3 +157,72 @@ def test_a_record_is_read_or_refused_and_reads_as_itself(raw, textual):
     result = read({"pfaId": "P-1", **raw}, textual=textual)
     if isinstance(result, dict):
         assert read(result) == result
+
+
+KEYS = ("category", "class", "areaSilo", "manufacturer", "model", "contract")
+
+
+@pytest.mark.parametrize("textual", [False, True])
+@pytest.mark.parametrize(
+    "written", ["Silo é", " Silo é", "Silo\u00a0e\u0301", "Silo é\u2003", "\tSilo é\r\n"]
+)
+@pytest.mark.parametrize("name", KEYS)
+def test_texts_that_group_records_get_one_form(name, written, textual):
+    raw = {"pfaId": "P-1", name: written}
+    kept = read(raw, textual=textual)
+    assert kept[name] == "Silo é"
+    assert alters_key(raw, kept) is (written != "Silo é")
+
+
+@pytest.mark.parametrize("textual", [False, True])
+def test_the_id_gets_one_form_and_keeps_no_blank_of_another_kind(textual):
+    assert read({"pfaId": "\u00a0Y-e\u03011 "}, textual=textual)["pfaId"] == "Y-é1"
+    assert refused({"pfaId": "\u00a0"}, textual=textual).message == "must have 1 to 200 characters"
+    fault = refused({"pfaId": "Y\t1"}, textual=textual)
+    assert fault.message == "holds an invisible character, u+0009 control character"
+
+
+@pytest.mark.parametrize("textual", [False, True])
+@pytest.mark.parametrize("name", ["pfaId", *KEYS])
+def test_an_invisible_character_in_a_key_is_refused_and_in_a_free_text_kept(name, textual):
+    fault = refused({"pfaId": "P-1", name: "Y\u200b1"}, textual=textual)
+    assert (fault.field, fault.code) == (name, "INVALID_TYPE")
+    assert fault.message == "holds an invisible character, u+200b zero width space"
+    lines = read({"pfaId": "P-1", "model": "a\tb\r\nc"}, textual=textual)
+    assert lines["model"] == "a\tb\r\nc"
+    free = {"description": " Y\u200b1 ", "equipment": " e\u0301 "}
+    kept = read({"pfaId": "P-1", **free}, textual=textual)
+    assert {each: kept[each] for each in free} == free
+
+
+def test_an_empty_text_is_null_from_every_source():
+    empty = {"pfaId": "P-1", "equipment": "", "description": "", "contract": "", "category": ""}
+    assert read(empty) == read(empty, textual=True) == LEAST
+    nulls = dict.fromkeys(empty, None) | {"pfaId": "P-1"}
+    assert read(nulls) == LEAST
+
+
+@pytest.mark.parametrize("textual", [False, True])
+@pytest.mark.parametrize(
+    "time", ["", " 00:00:00", "T00:00", "T00:00:00", " 00:00", "T00:00:00.000Z"]
+)
+def test_midnight_is_the_day_however_a_spreadsheet_writes_it(time, textual):
+    kept = read({"pfaId": "P-1", "forecastStart": "2026-02-15" + time}, textual=textual)
+    assert kept["forecastStart"] == "2026-02-15"
+
+
+@pytest.mark.parametrize("time", [" 08:00:00", "T00:00:01", " 00", "T24:00"])
+def test_another_time_than_midnight_is_refused(time):
+    fault = refused({"pfaId": "P-1", "forecastStart": "2026-02-15" + time}, textual=True)
+    assert fault.field == "forecastStart"
+
+
+@pytest.mark.parametrize(
+    "written", ["1200,50", "1.200,50", "1,200.50", "1 200,50", "1\u202f200,50", "1'200.50"]
+)
+def test_separators_of_another_country_are_refused_by_name(written):
+    fault = refused({"pfaId": "P-1", "monthlyRate": written}, textual=True)
+    assert fault.message.endswith(": decimals follow a point, thousands have no separator")
+    assert not refused({"pfaId": "P-1", "monthlyRate": "12 EUR"}, textual=True).message.endswith(
+        "separator"
+    )

@@ -76,4 +76,7 @@ def test_another_name_is_not_found_and_one_like_a_missing_name_is_suggested() ->
     assert known.find("montlyRate") is None
     assert known.nearest("montly_rate", ["category", "monthlyRate"]) == "monthlyRate"
     assert known.nearest("montly_rate", ["category"]) == ""
+    assert known.nearest("categories", ["category"]) == ""
+    assert Spellings(["equipment"]).nearest("equipmentTag", ["equipment"]) == ""
+    assert Spellings(["equipment"]).nearest("equipments", ["equipment"]) == "equipment"
     assert known.nearest("rateUom", ["category", "class", "monthlyRate"]) == ""

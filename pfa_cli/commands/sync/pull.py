@@ -20,7 +20,7 @@ from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_cli.render.output import Sheet, show
-from pfa_cli.render.runs import PULL_COUNTS, pull_text
+from pfa_cli.render.runs import PULL_COUNTS, passed_over, pull_text
 from pfa_core.errors import InvalidData, InvalidRequest, PemsUnavailable
 from pfa_core.model.run import IfLocked
 
@@ -60,7 +60,7 @@ def pull(
         ),
     ] = None,
     file_format: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="auto, json, jsonl, csv, grid.")
+        str, typer.Option("--format", metavar="NAME", help="auto, json, jsonl, csv, tsv, grid.")
     ] = "auto",
     field_map: Annotated[
         Path | None,
@@ -68,6 +68,14 @@ def pull(
             "--field-map",
             metavar="FILE",
             help="TOML file that maps grid aliases to fields [PFA_PEMS_FIELD_MAP].",
+        ),
+    ] = None,
+    null: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--null",
+            metavar="TEXT",
+            help="What a cell of a CSV or TSV holds in place of nothing, such as NULL. May be repeated.",
         ),
     ] = None,
     since: Annotated[
@@ -94,6 +102,8 @@ def pull(
     longer has; an interrupted pull is resumed by the next one.
     """
     files = [*(source or ()), *(more or ())]
+    if null and not files:
+        raise InvalidRequest("--null is of files", hint="pfa sync pull --from FILE --null NULL")
     if files and (incremental or since or restart):
         raise InvalidRequest("--incremental, --since and --restart cannot be combined with --from")
     if more and not source:
@@ -109,7 +119,9 @@ def pull(
                 principal,
                 files,
                 file_format=file_format,
-                field_map=field_map or call.settings.pems_field_map,
+                field_map=field_map,
+                names=call.pems_names(),
+                nulls=null or (),
                 dry_run=call.dry_run,
                 if_locked=if_locked,
                 stop=stop.event,
@@ -170,6 +182,8 @@ def _report(call: Invocation, talk: Talk, result: PullResult) -> int:
     ):
         if applies:
             talk.say(text)
+    for text in passed_over(result):
+        talk.say(text)
     if result.missing and not skipped:
         missing = count(result.missing, "record")
         talk.hint(f"{missing} not received: marked as missing, kept until PEMS has them again")

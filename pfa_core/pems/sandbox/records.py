@@ -8,6 +8,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from pfa_core.errors import Fault
+from pfa_core.model.baseline import KEYS, read_record
+from pfa_core.model.record import MAX_KEY_TEXT
+
 RecordKey = tuple[str, str]
 
 
@@ -112,3 +116,19 @@ def instant(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def read_as_written(
+    value: Any, organization: str, position: str, *, textual: bool
+) -> dict[str, Any] | Fault:
+    """Read a record whose keys stay as they are written: PEMS has forms that pfa does not keep."""
+    if not isinstance(value, Mapping):
+        return read_record(value, organization, position, textual=textual)
+    keys = {
+        name: text
+        for name in KEYS
+        if isinstance(text := value.get(name), str) and text.strip() and len(text) <= MAX_KEY_TEXT
+    }
+    plain = {**value, **dict.fromkeys(keys, "x")}
+    record = read_record(plain, organization, position, textual=textual)
+    return record if isinstance(record, Fault) else {**record, **keys}

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pfa_core.errors import ConfigInvalid, Fault, FaultCode, InvalidData, InvalidRequest, NotFound
-from pfa_core.model.baseline import read_record
 from pfa_core.model.ids import Clock, utc_now
 from pfa_core.pems.sandbox import rest
 from pfa_core.pems.sandbox.faults import FaultBox, FaultRule
 from pfa_core.pems.sandbox.grid import DEFAULT_MAP, PAGE_LIMIT, Grid, RowShape, Totals
 from pfa_core.pems.sandbox.http import Refused, Request, Response
 from pfa_core.pems.sandbox.http_server import HttpServer
-from pfa_core.pems.sandbox.records import LogEntry, Outcome, StoredRecord
+from pfa_core.pems.sandbox.records import LogEntry, Outcome, StoredRecord, read_as_written
 from pfa_core.pems.sandbox.screen import DEFAULT_SCREEN_MAP, Screen
 from pfa_core.pems.sandbox.service import Access, Service
 from pfa_core.pems.sandbox.state import State
@@ -214,7 +213,7 @@ class Sandbox:
             return Fault(
                 "", "organization", FaultCode.MISSING_REQUIRED_FIELD, "is missing", position
             )
-        return read_record(value, organization, position, textual=textual)
+        return read_as_written(value, organization, position, textual=textual)
 
     def _organization(self, wanted: str | None) -> str:
         code = wanted or self._access.organization

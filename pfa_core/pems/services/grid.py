@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from pfa_core.errors import InvalidData
+from pfa_core.model.record import FIELDS
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.failures import error_alert
+from pfa_core.pems.mapping.columns import Names, OrganizationOf, Row, as_text, convert
 from pfa_core.pems.mapping.field_map import FieldMap
-from pfa_core.pems.mapping.steps import Chain
 
 MAX_WORDS = 300
-
-Row = dict[str, str]
-RowDecoder = Callable[[Any], Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +29,7 @@ class GridPage:
     total: int | None
 
 
-def decode_page(answer: Any, field_map: Mapping[str, str] | FieldMap) -> GridPage:
+def decode_page(answer: Any, names: Mapping[str, str] | FieldMap | RowDecoder) -> GridPage:
     """Decode a grid answer; the transforms of a whole field map are applied.
 
     Raises:
@@ -42,14 +38,14 @@ def decode_page(answer: Any, field_map: Mapping[str, str] | FieldMap) -> GridPag
     alert = error_alert(answer)
     if alert:
         raise InvalidData(f"PEMS answered with an error: {shorten(alert, MAX_WORDS)}")
-    return decode_rows(answer, row_decoder(field_map))
+    return decode_rows(answer, names if isinstance(names, RowDecoder) else RowDecoder(names))
 
 
 def decode_rows(answer: Any, decode: RowDecoder) -> GridPage:
     """Decode an answer without an alert.
 
     Raises:
-        InvalidData: It is not a grid.
+        InvalidData: It is not a grid, or a row has a column twice.
     """
     try:
         grid = answer["Result"]["ResultData"]["GRID"]
@@ -59,64 +55,83 @@ def decode_rows(answer: Any, decode: RowDecoder) -> GridPage:
         raise InvalidData("not an answer of a PEMS grid") from error
 
 
-def row_decoder(field_map: Mapping[str, str] | FieldMap) -> RowDecoder:
-    """Make the function that converts a row of PEMS to texts by field."""
-    if not isinstance(field_map, FieldMap):
-        return _plain_decoder(field_map)
-    plain = _plain_decoder(field_map.fields)
-    if not field_map.chains:
-        return plain
-    aliases = {name: alias for alias, name in field_map.fields.items()}
-    chains = list(field_map.chains.items())
-    return lambda row: _transformed(plain(row), chains, aliases)
+class RowDecoder:
+    """A converter of rows of the grid to texts by field.
+
+    Args:
+        organization_of: Converts PEMS's code of an organization to pfa's.
+    """
+
+    def __init__(
+        self,
+        field_map: Mapping[str, str] | FieldMap,
+        organization_of: OrganizationOf | None = None,
+    ) -> None:
+        whole = field_map if isinstance(field_map, FieldMap) else FieldMap(field_map)
+        self._names = _FieldOf(whole)
+        self._chains = list(whole.chains.items())
+        self._aliases = {name: alias for alias, name in whole.fields.items()}
+        self._organization_of = organization_of
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """Return the fields that the rows so far had cells for."""
+        return self._names.seen & FIELDS.keys()
+
+    def __call__(self, row: Any) -> Row:
+        """Read cells written as `CELL: [{ALIAS_NAME, VALUE}]` or as `D: [{n, value}]`."""
+        names = self._names
+        if "CELL" in row:
+            cells = row["CELL"]
+            found = {
+                names[cell["ALIAS_NAME"]]: value
+                if (value := cell.get("VALUE")).__class__ is str
+                else as_text(value)
+                for cell in cells
+            }
+        else:
+            cells = row["D"]
+            found = {names[cell["n"]]: as_text(cell.get("value")) for cell in cells}
+        if len(found) != len(cells):
+            raise InvalidData(f"PEMS's grid has a column twice in a row, {self._twice(cells)}")
+        if not self._chains and not self._organization_of:
+            return found
+        written = {self._aliases.get(name, name): value for name, value in found.items()}
+        return convert(found, written, self._chains, self._organization_of)
+
+    def _twice(self, cells: Sequence[Any]) -> str:
+        """Return the names of the first two cells that are one field."""
+        seen: dict[str, str] = {}
+        for cell in cells:
+            alias = cell["ALIAS_NAME"] if "ALIAS_NAME" in cell else cell["n"]
+            if (name := self._names[alias]) in seen:
+                return f"{seen[name]!r} and {alias!r}"
+            seen[name] = alias
+        return ""
 
 
-def _transformed(row: Row, chains: Iterable[tuple[str, Chain]], aliases: Mapping[str, str]) -> Row:
-    # Every chain reads the row as PEMS wrote it, so that the order of the map does not matter.
-    cells = {aliases.get(name, name): value for name, value in row.items()}
-    row.update([(name, chain.read(row.get(name, ""), cells)) for name, chain in chains])
-    return row
-
-
-class _Names(dict[str, str]):
+class _FieldOf(dict[str, str]):
     """Alias → field; an alias outside the map keeps its name.
 
     Where a mapped field has that name, the alias gets a prefix, or its cell would replace the field.
     """
 
+    def __init__(self, field_map: FieldMap) -> None:
+        super().__init__()
+        self._names = Names(field_map)
+        self.seen: set[str] = set()
+
     def __missing__(self, alias: str) -> str:
-        name = f"grid:{alias}" if alias in self.values() else alias
+        name = self._named(alias)
         self[alias] = name
+        self.seen.add(name)
         return name
 
-
-def _plain_decoder(fields: Mapping[str, str]) -> RowDecoder:
-    names = _Names(fields)
-
-    def decode(row: Any) -> Row:
-        """Read cells written as `CELL: [{ALIAS_NAME, VALUE}]` or as `D: [{n, value}]`."""
-        if "CELL" in row:
-            return {
-                names[cell["ALIAS_NAME"]]: value
-                if (value := cell.get("VALUE")).__class__ is str
-                else _as_text(value)
-                for cell in row["CELL"]
-            }
-        return {names[cell["n"]]: _as_text(cell.get("value")) for cell in row["D"]}
-
-    return decode
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal) and value.is_finite():
-        return format(value, "f")
-    if isinstance(value, list | dict):  # not a cell of a grid; left for the cast to refuse
-        return json.dumps(value, default=str)
-    return "" if value is None else str(value)
+    def _named(self, alias: str) -> str:
+        known, field = self._names.alias(alias), self._names.field(alias)
+        if known:
+            return self._names.map.fields[known]
+        return f"grid:{alias}" if field in self._names.mapped else field or alias
 
 
 def _total(grid: Mapping[str, Any]) -> int | None:

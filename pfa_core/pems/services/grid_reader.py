@@ -17,7 +17,7 @@ from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import HttpClient, open_client
 from pfa_core.pems.http.failures import error_alert, not_applied, protocol_failure
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.pems.services.grid import MAX_WORDS, GridPage, decode_rows, row_decoder
+from pfa_core.pems.services.grid import MAX_WORDS, GridPage, RowDecoder, decode_rows
 
 GRID_PATH = "/axis/restservices/griddata"
 _MAX_EXPONENT = 400
@@ -37,7 +37,7 @@ class GridReader:
         self._id_alias = names.alias_of("pfaId")
         self._organization_alias = names.alias_of("organization")
         self._modified_alias = names.alias_of("pemsVersion")
-        self._decode = row_decoder(names)
+        self.decode = RowDecoder(names, profile.names.organization_of)
         if not self._organization_alias:
             raise ConfigInvalid(
                 "the field map has no alias of the organization",
@@ -100,13 +100,9 @@ class GridReader:
             if alert:
                 message = f"PEMS answered with an error: {shorten(alert, MAX_WORDS)}"
                 return Failure(FaultCode.PEMS_REJECTED, message, RetryAdvice.RETRY)
-            page = decode_rows(content, self._decode)
+            page = decode_rows(content, self.decode)
         except (InvalidData, ValueError, RecursionError):
             return protocol_failure("PEMS's answer is not an answer of a grid", written=False)
-        if self._profile.organization != self._profile.organization_id:
-            for row in page.rows:
-                if code := row.get("organization"):
-                    row["organization"] = self._profile.organization_of(code)
         return page
 
 

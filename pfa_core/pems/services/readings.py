@@ -100,6 +100,9 @@ def _only_shown(record: dict[str, Any], raw: Mapping[str, Any]) -> dict[str, Any
         "hasActuals": ("actualStart", "actualEnd"),
     }
     shown = {name: value for name, value in record.items() if name in raw and name not in derived}
+    # A record leaves out what is null and neither a column nor editable; a service shows that it is.
+    cleared = raw.keys() & FIELDS.keys() - record.keys()
+    shown |= dict.fromkeys(name for name in cleared if name not in derived)
     for name, dates in derived.items():
         if all(date in raw for date in dates):
             shown[name] = record[name]

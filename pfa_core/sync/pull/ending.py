@@ -139,6 +139,7 @@ def _result(
         missing=missing,
         rejected=intake.rejected,
         foreign=intake.foreign,
+        normalized=intake.normalized,
         faults=intake.faults,
         message=ending.message(intake.number),
         interrupted=pull.stop.is_set() and not is_whole,

@@ -1,32 +1,34 @@
-"""A pull from files: JSON, JSONL, CSV or saved PEMS grid answers into the mirror."""
+"""A pull from files: JSON, JSONL, CSV, TSV or saved PEMS grid answers into the mirror."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from psycopg import Connection
 
 from pfa_core.authorization import authorize
-from pfa_core.errors import ConfigInvalid, Fault, InvalidRequest
-from pfa_core.files.baseline import GridAnswer, RawRecord, read_baseline
-from pfa_core.files.reading import rereadable, source_name
+from pfa_core.errors import InvalidRequest
+from pfa_core.files.baseline import Leftovers
+from pfa_core.files.reading import rereadable
 from pfa_core.model.audit import Direction
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import IfLocked, RunStatus
 from pfa_core.model.secret import looks_like_token
-from pfa_core.pems.mapping.field_map import read_field_map
-from pfa_core.pems.services.grid import decode_page
+from pfa_core.pems.mapping.field_map import load_field_map
+from pfa_core.pems.profile import PemsNames
 from pfa_core.store import leases, members, mirror
 from pfa_core.store.database import Database
 from pfa_core.store.mirror import Merged
+from pfa_core.sync.pull.file_rows import FileRows
 from pfa_core.sync.pull.intake import Accepted, Intake, end_pull
 from pfa_core.sync.pull.options import SKIPPED, PullResult
 from pfa_core.sync.run import ActiveRun, begin_dry_run, leased
+from pfa_core.sync.run_log import run_log
 
 MAX_SOURCES = 5  # files that a run's source names
 
@@ -38,20 +40,24 @@ def pull_files(
     *,
     file_format: str = "auto",
     field_map: Path | None = None,
+    names: PemsNames | None = None,
+    nulls: Collection[str] = (),
     dry_run: bool = False,
     if_locked: IfLocked = IfLocked.FAIL,
     stdin: BinaryIO | None = None,
     stop: threading.Event | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> PullResult:
-    """Make the mirror agree with files: JSON, JSONL, CSV, saved PEMS grid answers.
+    """Make the mirror agree with files: JSON, JSONL, CSV, TSV, saved PEMS grid answers.
 
     One transaction: all or, when a file cannot be read to its end, nothing. A record that is
     refused is reported and does not fail the rest; unchanged records are not touched. Drafts stay.
 
     Args:
         paths: Files, plain or gzip; `-` is standard input.
-        field_map: Alias → field, for grid answers and for files whose columns are PEMS's aliases.
+        field_map: The field map of PEMS, for rows under its aliases; in place of that of `names`.
+        names: The names that PEMS has for fields and for the organization; without both, the default map.
+        nulls: Texts that a cell of a CSV or TSV holds in place of nothing, such as NULL.
         if_locked: What to do while another pull of the organization runs.
         stop: Set it to give up waiting for that.
         progress: Called with the number of records read so far, now and then.
@@ -60,13 +66,16 @@ def pull_files(
         NotFound, IoFailure, InvalidData: A file is not there, not readable, or not of its format;
             or every record in it was refused.
         LeaseHeld: Another pull runs.
-        ConfigInvalid: A grid answer without a field map, or a bad map.
+        ConfigInvalid: A bad field map.
     """
     _check_paths(paths)
-    aliases = read_field_map(field_map) if field_map else None
+    names = names or PemsNames()
+    if field_map:
+        names = replace(names, field_map=load_field_map(field_map))
     source = _source(paths)
     with rereadable(paths, stdin) as copies:
-        files = _Files(paths=paths, aliases=aliases, file_format=file_format, copies=copies)
+        reader = FileRows(names=names, file_format=file_format, nulls=nulls)
+        files = _Files(paths=paths, reader=reader, copies=copies)
         operation, direction = Operation.PULL_FILES, Direction.PULL
         if dry_run:
             run = begin_dry_run(db, principal, operation, direction, source=source)
@@ -104,14 +113,20 @@ def _pull(
         files.rewind()
         intake = Intake(run.organization_id, progress)
         merged, missing = _store(conn, run, files, intake)
-        result = _result(run, intake, merged, missing)
+        result = _result(run, intake, merged, missing, files.reader.leftovers)
         end_pull(conn, run, result)
         return result
 
-    return run.db.transact(work, dry_run=dry_run)
+    log = run_log(run.run_id, run.organization_id)
+    log.event("started", direction=Direction.PULL, source=run.source, kind=run.kind)
+    result = run.db.transact(work, dry_run=dry_run)
+    log.event("ended", status=result.status, **result.counts())
+    return result
 
 
-def _result(run: ActiveRun, intake: Intake, merged: Merged, missing: int) -> PullResult:
+def _result(
+    run: ActiveRun, intake: Intake, merged: Merged, missing: int, leftovers: Leftovers
+) -> PullResult:
     accepted = merged.inserted + merged.updated + merged.unchanged
     return PullResult(
         run_id=run.run_id,
@@ -123,6 +138,9 @@ def _result(run: ActiveRun, intake: Intake, merged: Merged, missing: int) -> Pul
         missing=missing,
         rejected=intake.rejected,
         foreign=intake.foreign,
+        normalized=intake.normalized,
+        empty_rows=leftovers.rows,
+        empty_columns=leftovers.columns,
         faults=intake.faults,
     )
 
@@ -159,44 +177,19 @@ class _Files:
     """The files to read; `copies` hold those that can be read only once."""
 
     paths: Sequence[str]
-    aliases: Mapping[str, str] | None
-    file_format: str
+    reader: FileRows
     copies: Mapping[str, BinaryIO]
 
     def rewind(self) -> None:
         """Go to the beginning again: a transaction may run more than once."""
+        self.reader.leftovers.clear()
         for copy in self.copies.values():
             copy.seek(0)
 
     def rows(self, intake: Intake) -> Iterator[Accepted]:
         """Yield every record accepted, file by file."""
         for path in self.paths:
-            for item in self._items(path):
+            for item in self.reader.records(path, self.copies.get(path)):
                 row = intake.take(item)
                 if row is not None:
                     yield row
-
-    def _items(self, path: str) -> Iterator[RawRecord | Fault]:
-        for item in read_baseline(path, self.file_format, content=self.copies.get(path)):
-            if isinstance(item, GridAnswer):
-                yield from self._grid_rows(item, source_name(path))
-            elif isinstance(item, RawRecord) and self.aliases:
-                yield _renamed(item, self.aliases)
-            else:
-                yield item
-
-    def _grid_rows(self, answer: GridAnswer, name: str) -> Iterator[RawRecord]:
-        if self.aliases is None:
-            raise ConfigInvalid(
-                f"{name} is a PEMS grid answer, which needs a field map",
-                hint="give --field-map FILE, or set PFA_PEMS_FIELD_MAP",
-            )
-        for number, row in enumerate(decode_page(answer.content, self.aliases).rows, 1):
-            yield RawRecord(row, f"{name} row {number}", textual=True)
-
-
-def _renamed(item: RawRecord, aliases: Mapping[str, str]) -> RawRecord:
-    if not isinstance(item.value, dict):
-        return item
-    fields = {aliases.get(name, name): value for name, value in item.value.items()}
-    return RawRecord(fields, item.position, item.textual)

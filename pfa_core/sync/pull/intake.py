@@ -13,7 +13,7 @@ from pfa_core import exact_json
 from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import RawRecord
 from pfa_core.masking import Mask
-from pfa_core.model.baseline import FOREIGN, read_record
+from pfa_core.model.baseline import FOREIGN, alters_key, read_record
 from pfa_core.model.text_rows import TextRows
 from pfa_core.store import leases, runs
 from pfa_core.sync.pull.options import PullResult
@@ -35,6 +35,7 @@ class Intake:
         mask: Hides money in messages about records that the caller did not bring.
         number: The records so far, refused ones included.
         rejected: Every refusal; `foreign` of them are of another organization's records.
+        normalized: The accepted records of which a key came in another form.
         faults: The first 1,000 refusals.
         seen: The ids among which a record counts once.
     """
@@ -45,6 +46,7 @@ class Intake:
     number: int = 0
     rejected: int = 0
     foreign: int = 0
+    normalized: int = 0
     faults: list[Fault] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
@@ -81,8 +83,11 @@ class Intake:
         if not self.rejected or accepted:
             return
         foreign = self.foreign == self.rejected
+        refused = (
+            f"all {self.rejected:,} records were" if self.rejected > 1 else "the only record was"
+        )
         raise InvalidData(
-            f"all {self.rejected:,} records were refused, the mirror is unchanged",
+            f"{refused} refused, the mirror is unchanged",
             hint=f"they belong to another organization than {self.organization_id}"
             if foreign
             else "",
@@ -100,6 +105,7 @@ class Intake:
         if text is None or row["pfaId"] in self.seen or not _storable(text):
             return None
         self.seen.add(row["pfaId"])
+        self.normalized += self._rows.altered
         return row["pfaId"], text
 
     def _read(self, item: RawRecord) -> Accepted | None:
@@ -117,6 +123,7 @@ class Intake:
             pfa_id = _printable(pfa_id)
             return self.refuse(Fault(pfa_id, "", FaultCode.INVALID_TYPE, reason, item.position))
         self.seen.add(pfa_id)
+        self.normalized += alters_key(item.value, record)
         return pfa_id, text
 
 

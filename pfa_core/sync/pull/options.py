@@ -42,6 +42,8 @@ class PullResult:
         missing: Mirror records that did not arrive. From files they are only counted, a complete
             pull from PEMS marks them.
         rejected: Every record refused; `foreign` of them belong to another organization.
+        normalized: Accepted records of which a key came in another form: blanks, letters not composed.
+        empty_rows: Rows without a value that were passed over, `empty_columns` likewise columns.
         faults: At most 1,000 of the refusals; where `masked`, without the numbers in them.
         interrupted: `stop` was set before the last page.
     """
@@ -55,6 +57,9 @@ class PullResult:
     missing: int = 0
     rejected: int = 0
     foreign: int = 0
+    normalized: int = 0
+    empty_rows: int = 0
+    empty_columns: int = 0
     faults: list[Fault] = field(default_factory=list)
     message: str = ""
     interrupted: bool = False

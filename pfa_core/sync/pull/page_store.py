@@ -10,6 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.authorization import authorize
+from pfa_core.model.keys import normal_key
 from pfa_core.model.rights import Operation
 from pfa_core.store import leases, members, mirror, pull_pages, runs
 from pfa_core.store.adapters import plain
@@ -43,7 +44,7 @@ def check_page(intake: Intake, step: Store, asked_at: datetime) -> Batch:
             if accepted:
                 records.append(accepted)
     code = intake.organization_id
-    ids = [row.get("pfaId", "") for row in step.rows if row.get("organization") == code]
+    ids = [normal_key(row.get("pfaId", "")) for row in step.rows if row.get("organization") == code]
     page = Page(step.offset, len(step.rows), step.cursor.position.last_id)
     return Batch(page, records, ids, asked_at)
 

@@ -200,6 +200,15 @@ class TestFormats:
         self.check(world, "-", stdin=piped)
         assert pfa_core.list_runs(world.db, world.principal())[0].source == "standard input"
 
+    def test_a_grid_answer_without_a_map_is_read_by_the_default_one(
+        self, world: World, file: File
+    ) -> None:
+        cells = {"pfs_id": "G-1", "pfs_a_org": "ORG", "pfs_f_rental": "5"}
+        row = {"D": [{"n": name, "value": value} for name, value in cells.items()]}
+        answer = {"Result": {"ResultData": {"GRID": {"DATA": {"ROW": [row]}}}}}
+        assert counts(pull(world, file(json.dumps(answer), "grid.json")))[:2] == (1, 1)
+        assert world.mirror()["G-1"]["monthlyRate"] == 5
+
     @pytest.mark.parametrize("shape", ["CELL", "D"])
     def test_a_grid_answer_by_its_field_map(
         self, world: World, file: File, tmp_path: Path, shape: str
@@ -317,13 +326,13 @@ class TestFailures:
         assert run.message == refused.value.message
         assert {n for n in after if after[n] != before[n]} == {"pfa_sync_log", "audit_log"}
 
-    def test_a_grid_answer_without_a_map_leaves_a_failed_run(
-        self, world: World, file: File
-    ) -> None:
-        answer = {"Result": {"ResultData": {"GRID": {"DATA": {"ROW": []}}}}}
-        with pytest.raises(errors.ConfigInvalid):
-            pull(world, file(json.dumps(answer), "grid.json"))
-        assert pfa_core.list_runs(world.db, world.principal())[0].status == "failed"
+    def test_a_bad_map_leaves_the_mirror(self, world: World, file: File, tmp_path: Path) -> None:
+        field_map = tmp_path / "map.toml"
+        field_map.write_text('[fields]\nid = "pfaId"\n[transforms]\nmodel = "reverse"\n')
+        before = everything(world)
+        with pytest.raises(errors.ConfigInvalid, match="unknown transform 'reverse'"):
+            pull(world, file(lines(record("P-9"))), field_map=field_map)
+        assert everything(world) == before
 
     def test_a_broken_gzip_leaves_the_mirror(self, world: World, file: File) -> None:
         whole = gzip.compress(lines(*(record(f"Q-{n}") for n in range(2000))).encode())
@@ -525,3 +534,81 @@ def test_a_pipe_is_not_read_behind_what_a_broken_connection_had_taken(
     writer.join()
     assert broken
     assert (result.inserted, result.rejected) == (3000, 0)
+
+
+class TestLeftovers:
+    def test_keys_that_look_alike_are_one_record_and_counted(
+        self, world: World, file: File
+    ) -> None:
+        rows = [
+            "pfaId,category",
+            "Y-1,Crane",
+            "Y-1 ,x",
+            "\u00a0Y-2,Crane\u00a0",
+            "Y-e\u0301,Crane",
+            "Y\u200b,a",
+        ]
+        result = pull(world, file("\n".join(rows), "in.csv"))
+        assert (counts(result)[:2], result.rejected, result.normalized) == ((5, 3), 2, 2)
+        assert {
+            pfa_id: held["category"] for pfa_id, held in world.mirror().items() if pfa_id[0] == "Y"
+        } == {
+            "Y-1": "Crane",
+            "Y-2": "Crane",
+            "Y-\u00e9": "Crane",
+        }
+        assert [(fault.code, fault.message) for fault in result.faults] == [
+            ("DUPLICATE_RECORD", "is listed twice in this pull; the first one counts"),
+            ("INVALID_TYPE", "holds an invisible character, u+200b zero width space"),
+        ]
+        assert pull(world, file("pfaId,category\nY-1,Crane\n", "in.csv")).normalized == 0
+
+    def test_what_a_spreadsheet_leaves_is_passed_over_and_counted(
+        self, world: World, file: File
+    ) -> None:
+        text = (
+            "pfaId,monthlyRate,,forecastStart,\n,,,,\nY-1,5,,2026-02-15 00:00:00,\n\nY-2,NULL,,,\n"
+        )
+        result = pull(world, file(text, "in.csv"), nulls=["NULL"])
+        assert (counts(result)[:2], result.empty_rows, result.empty_columns) == ((2, 2), 2, 2)
+        mirror = world.mirror()
+        assert (mirror["Y-1"]["monthlyRate"], mirror["Y-1"]["forecastStart"]) == (5, "2026-02-15")
+        assert mirror["Y-2"]["monthlyRate"] is None
+        result = pull(world, file(text, "in.csv"))
+        assert (result.rejected, result.faults[0].field) == (1, "monthlyRate")
+
+    def test_a_text_for_nothing_is_of_tables(self, world: World, file: File) -> None:
+        with pytest.raises(errors.InvalidRequest, match="nulls are of CSV and TSV"):
+            pull(world, file(lines(record("P-1"))), nulls=["NULL"])
+
+    @pytest.mark.parametrize("separator", [";", "\t"])
+    def test_another_separator_is_named_and_nothing_stored(
+        self, world: World, file: File, separator: str
+    ) -> None:
+        before = world.mirror()
+        text = f"pfaId{separator}monthlyRate\nP-1{separator}1,5\n"
+        with pytest.raises(errors.InvalidData, match="its columns are separated by"):
+            pull(world, file(text, "in.csv"))
+        assert world.mirror() == before
+
+    def test_one_refused_record_is_not_called_all_records(self, world: World, file: File) -> None:
+        with pytest.raises(
+            errors.InvalidData, match="the only record was refused, the mirror is unch"
+        ):
+            pull(world, file(lines({"model": "x"})))
+        with pytest.raises(errors.InvalidData, match="all 2 records were refused"):
+            pull(world, file(lines({"model": "x"}, {"model": "y"})))
+
+
+def test_a_pull_from_files_is_logged_as_one_from_pems(
+    world: World, file: File, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "pfa"):
+        result = pull(world, file(lines(record("P-9"), {"model": "x"})))
+    first, last = caplog.records
+    assert (first.event, first.run, first.fields["source"]) == (
+        "started",
+        result.run_id,
+        "in.jsonl",
+    )
+    assert (last.event, last.fields) == ("ended", {"status": "completed", **result.counts()})

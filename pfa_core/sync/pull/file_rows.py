@@ -1,0 +1,77 @@
+"""Records of files by pfa's names, whatever the file's format and names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Set
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from pfa_core.errors import Fault, FaultCode, InvalidData
+from pfa_core.files.baseline import GridAnswer, Leftovers, RawRecord, read_baseline
+from pfa_core.files.reading import source_name
+from pfa_core.pems.mapping.columns import Columns, Misnamed, PemsRow
+from pfa_core.pems.profile import PemsNames
+from pfa_core.pems.services.grid import RowDecoder, decode_page
+
+
+@dataclass(kw_only=True)
+class FileRows:
+    """A reader of files by the names of one organization's PEMS.
+
+    Args:
+        nulls: Texts that a cell of a table holds in place of nothing.
+        leftovers: Counts what tables hold beside records.
+        carried: For each path read, the fields that its rows so far had columns for.
+    """
+
+    names: PemsNames
+    file_format: str = "auto"
+    nulls: Collection[str] = ()
+    leftovers: Leftovers = field(default_factory=Leftovers)
+    carried: dict[str, Set[str]] = field(default_factory=dict)
+
+    def records(self, path: str, content: BinaryIO | None = None) -> Iterator[RawRecord | Fault]:
+        """Yield every record of a file; a row that is refused for its names is a fault.
+
+        Raises:
+            NotFound, IoFailure, InvalidData: As `read_baseline`; a table has a column twice, or misspelt.
+        """
+        name = source_name(path)
+        columns = Columns(self.names.field_map, self.names.organization_of)
+        self.carried[path] = columns.carried
+        for item in read_baseline(
+            path,
+            self.file_format,
+            content=content,
+            nulls=self.nulls,
+            leftovers=self.leftovers,
+        ):
+            if isinstance(item, RawRecord):
+                yield _by_field(item, columns, name)
+            elif isinstance(item, GridAnswer):
+                yield from self._grid_rows(item.content, path)
+            else:
+                yield item
+
+    def _grid_rows(self, answer: Any, path: str) -> Iterator[RawRecord | Fault]:
+        decode = RowDecoder(self.names.field_map, self.names.organization_of)
+        rows = decode_page(answer, decode).rows
+        self.carried[path] = decode.carried
+        for number, row in enumerate(rows, 1):
+            yield RawRecord(row, f"{source_name(path)} row {number}", textual=True)
+
+
+def _by_field(item: RawRecord, columns: Columns, name: str) -> RawRecord | Fault:
+    if not isinstance(item.value, dict):
+        return item
+    row = columns.read(item.value)
+    if row is item.value:
+        return item
+    if isinstance(row, Misnamed):
+        if item.textual:  # the header of a table: all of its rows
+            raise InvalidData(f"{name}: the column {row.column!r} {row.reason}; nothing was stored")
+        pfa_id = item.value.get("pfaId")
+        known = pfa_id if isinstance(pfa_id, str) else ""
+        return Fault(known, row.column, FaultCode.UNKNOWN_FIELD, row.reason, item.position)
+    is_pems = isinstance(row, PemsRow)
+    return RawRecord(row, item.position, item.textual or is_pems)
