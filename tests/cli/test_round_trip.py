@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pfa_core import exact_json
 from pfa_core.model.formulas import guarded
+from pfa_core.model.keys import invisible_in, normal_key
 from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records
 from tests.forms import forms
 
@@ -24,11 +25,12 @@ texts = st.text(
     | st.characters(exclude_categories=["Cs", "Cc"]),
     max_size=8,
 ).filter(lambda text: text.strip() != "null")  # in a cell it clears the field
+keys = texts.map(normal_key).filter(lambda text: not invisible_in(text))
 money = st.sampled_from([None, 0, 5, Decimal("1200.50"), Decimal("0.000000000001")])
 days = st.sampled_from([None, "2026-03-01", "2027-01-31"])
 VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "model": texts,
-    "category": texts,
+    "model": keys,
+    "category": keys,
     "equipment": st.none() | texts,
     "description": texts,
     "purchasePrice": money,
@@ -60,6 +62,11 @@ def save(pfa: Pfa, text: str, way: str, *more: str) -> dict[str, Any]:
     ran = pfa("draft", "save", str(path), "-o", "json", *more)
     assert (ran.code, ran.err if ran.code else "") == (0, "")
     return ran.json
+
+
+def items(pfa: Pfa, *words: str) -> list[dict[str, Any]]:
+    """The lines of a list as JSON."""
+    return [exact_json.loads(line) for line in pfa(*words, "-o", "jsonl").lines]
 
 
 def pull(pfa: Pfa, given: list[dict[str, Any]]) -> None:
@@ -136,13 +143,13 @@ def test_exactly_what_was_edited_becomes_drafts(ready: Pfa, examples: int) -> No
         way = "csv --csv-safe" if safe else "csv"
         write = guarded if safe else lambda text: guarded(text) if text[:1] == "'" else text
         found = save(ready, edited_csv(listed(ready, way), edits, write), way)
-        rows = dict(zip(IDS, given, strict=True))
+        rows = {row["pfaId"]: row["data"] for row in items(ready, "list", "--baseline")}
         expected = {
             pfa_id: {name: value for name, value in new.items() if rows[pfa_id][name] != value}
             for pfa_id, new in edits.items()
         }
         expected = {pfa_id: delta for pfa_id, delta in expected.items() if delta}
-        drafts = [exact_json.loads(line) for line in ready("draft", "list", "-o", "jsonl").lines]
+        drafts = items(ready, "draft", "list")
         assert {item["pfaId"]: item["delta"] for item in drafts} == expected
         assert {item["pfaId"] for item in found["saved"]} == expected.keys()
         if drafts:  # the drafts go out with the list, and come back as nothing
@@ -212,16 +219,12 @@ def test_leftovers_of_a_spreadsheet_are_passed_over_and_counted(ready: Pfa) -> N
     assert found.code == 0
     assert found.err.startswith("note: 2 empty rows and 2 columns without a name passed over in ")
     assert "H-001" in found.out
-    drafts = ready("draft", "list", "-o", "jsonl").lines
-    assert [exact_json.loads(line)["delta"] for line in drafts] == [
+    assert [item["delta"] for item in items(ready, "draft", "list")] == [
         {"forecastEnd": "2026-03-15", "model": "NULL"},
         {"forecastEnd": "2026-03-15"},
     ]
     ready("draft", "save", write(ready, "sheet.csv", text), "--null", "NULL", "--null", "\\N")
-    deltas = [
-        exact_json.loads(line)["delta"] for line in ready("draft", "list", "-o", "jsonl").lines
-    ]
-    assert deltas[0] == {"forecastEnd": "2026-03-15", "model": None}
+    assert items(ready, "draft", "list")[0]["delta"] == {"forecastEnd": "2026-03-15", "model": None}
 
 
 @pytest.mark.parametrize(
