@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from pfa_core import exact_json
-from pfa_core.authorization import may_write_all, require_fields
+from pfa_core.authorization import require_fields
 from pfa_core.drafts.current import CurrentRecord
 from pfa_core.drafts.save_decide import plan_changes
 from pfa_core.drafts.save_faults import clean_changes, in_input_order, refusal
@@ -20,14 +20,14 @@ from pfa_core.drafts.save_plan import (
     Plan,
     Saved,
     SaveOptions,
-    drafted_fields,
 )
+from pfa_core.drafts.save_rights import require_writable, with_known_prices
 from pfa_core.drafts.save_write import write_drafts
 from pfa_core.errors import Fault, InvalidRequest, NotFound
 from pfa_core.model.delta import RULED, Change
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.record import FIELDS
-from pfa_core.model.rights import MONEY, Operation
+from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import mirror, modifications
 from pfa_core.store.modifications import by_record
@@ -108,9 +108,7 @@ def save(
             one of these kinds: NotFound, VersionConflict, SessionMismatch instead.
         PermissionDenied: A field that the principal may not write.
     """
-    # Of a price the answer "unchanged" would reveal the value.
-    money = [name for name in _fields_of(changes) if name in MONEY]
-    require_fields(tx.principal, tx.member, money, tx.operation)
+    changes = with_known_prices(tx, changes)
     options = SaveOptions(
         session_id=session_id,
         replace=replace,
@@ -185,7 +183,7 @@ def save_changes(
     plans, refused = plan_changes(
         cleaned, records, options, organization_id=tx.organization_id, session_id=session
     )
-    _require_writable(tx, changes, plans)
+    require_writable(tx, changes, plans)
     found = in_input_order([*faults, *invalid, *refused], changes)
     if found and not (options.partial and plans):
         done = "restored" if tx.operation is Operation.RESTORE else "saved"
@@ -249,25 +247,6 @@ def _result(
         unchanged=sorted(unchanged),
         emptied=sorted(emptied),
     )
-
-
-def _require_writable(tx: Tx, changes: Sequence[Change], plans: Sequence[Plan]) -> None:
-    """Refuse changes of fields that the caller may not write.
-
-    Values that the record has already need no right; those of changes with a fault all do.
-    """
-    if may_write_all(tx.principal, tx.member):
-        return
-    planned = {plan.pfa_id for plan in plans}
-    fields = _fields_of(change for change in changes if change.pfa_id not in planned)
-    fields += [name for plan in plans for name in drafted_fields(plan)]
-    require_fields(tx.principal, tx.member, fields, tx.operation)
-
-
-def _fields_of(changes: Iterable[Change]) -> list[str]:
-    """Return the names in the deltas that are objects; others become faults later."""
-    deltas = [change.delta for change in changes if isinstance(change.delta, Mapping)]
-    return list(dict.fromkeys(name for delta in deltas for name in delta))
 
 
 def _new_session(at: datetime, tx: Tx) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from pfa_core.drafts.current import CurrentRecord
 from pfa_core.drafts.save_faults import fault_of, placed
 from pfa_core.drafts.save_plan import (
+    DraftPlan,
     DraftUpdatePlan,
     NewDraftPlan,
     NothingPlan,
@@ -108,7 +109,7 @@ def _moved(change: Change, plan: Plan, options: SaveOptions) -> list[Fault]:
     return [fault_of(change, "sessionId", FaultCode.SESSION_MISMATCH, reason)]
 
 
-def _checked(plan: NewDraftPlan | DraftUpdatePlan, below: Record) -> Plan | list[Fault]:
+def _checked(plan: DraftPlan, below: Record) -> Plan | list[Fault]:
     return check(plan.pfa_id, below, plan.delta) or plan
 
 

@@ -134,7 +134,8 @@ class NothingPlan:
     pfa_id: str
 
 
-Plan = NewDraftPlan | DraftUpdatePlan | NothingPlan
+DraftPlan = NewDraftPlan | DraftUpdatePlan
+Plan = DraftPlan | NothingPlan
 
 
 def drafted_fields(plan: Plan) -> Iterable[str]:

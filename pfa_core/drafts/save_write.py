@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from pfa_core.drafts.save_plan import DraftUpdatePlan, NewDraftPlan, Plan, Saved, SaveStatus
+from pfa_core.drafts.save_plan import (
+    DraftPlan,
+    DraftUpdatePlan,
+    NewDraftPlan,
+    Plan,
+    Saved,
+    SaveStatus,
+)
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.operation import Tx
@@ -35,7 +42,7 @@ def write_drafts(tx: Tx, plans: Sequence[Plan], at: datetime) -> list[Saved]:
 
 
 def _put_overlays(
-    tx: Tx, plans: Sequence[Plan], modification_ids: Sequence[str], *, exist: bool
+    tx: Tx, plans: Sequence[DraftPlan], modification_ids: Sequence[str], *, exist: bool
 ) -> None:
     """Write the overlays of drafts; those of only modifications need no merge."""
     single, stacked = [], []

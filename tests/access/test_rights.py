@@ -504,6 +504,21 @@ class TestFields:
         with pytest.raises(errors.PermissionDenied):
             pfa_core.set_fields(world.db, finn, ONE, {"actualEnd": None})
 
+    def test_the_masked_prices_of_a_list_are_no_change(
+        self, world: World, allowed: Callable[..., Principal]
+    ) -> None:
+        finn = allowed(Right.EDIT_FORECAST)
+        masked = {"model": "A", "monthlyRate": None, "purchasePrice": None}
+        of_a_list = Change("P-1", masked, read_only={"pfaId": "P-1"})
+        pfa_core.save(world.db, finn, [of_a_list])
+        assert pfa_core.list_drafts(world.db, finn, Filters())[0].delta == {"model": "A"}
+        for refused in (
+            Change("P-1", masked),
+            Change("P-1", {"monthlyRate": 5}, read_only={"pfaId": "P-1"}),
+        ):
+            with pytest.raises(errors.PermissionDenied):
+                pfa_core.save(world.db, finn, [refused])
+
     def test_shifting_takes_the_right_to_the_forecast(
         self, world: World, allowed: Callable[..., Principal]
     ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from pfa_cli.render.plain import plain
 from pfa_core import exact_json
 from pfa_core.model.formulas import guarded
 from pfa_core.model.keys import invisible_in, normal_key
@@ -91,9 +92,7 @@ def edited_csv(text: str, edits: dict[str, dict[str, Any]], write: Callable[[str
 
 
 def cell(value: Any) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return "null" if value is None else plain(value)
 
 
 def few(examples: int) -> settings:
