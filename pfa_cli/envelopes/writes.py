@@ -25,7 +25,10 @@ class SaveMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """`pfa draft save`, `set` and `shift`; `unchanged` had no draft and every value already."""
+    """`pfa draft save`, `set` and `shift`.
+
+    `unchanged`: records without a draft that have every value already; `emptied`: drafts removed.
+    """
 
     session_id: str | None
     saved: Sequence[SavedDraft]

@@ -132,7 +132,10 @@ def _refresh_overlays(tx: Tx, rebased: Rebased) -> None:
 
 
 def remove_drafts(tx: Tx, action: Action, modification_ids: Sequence[str], at: datetime) -> None:
-    """Delete drafts; the audit trail keeps their deltas, and for a restore what they were made over."""
+    """Delete drafts; the audit trail keeps their deltas.
+
+    For a restore it keeps what they were made over.
+    """
     restorable = action is Action.DISCARD
     tx.audit_of(action, modification_ids, at=at, after=False, base=restorable)
     modifications.delete_drafts(tx.conn, tx.principal, modification_ids)

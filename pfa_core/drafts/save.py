@@ -86,8 +86,8 @@ def save(
     """Save deltas as drafts, all or none.
 
     A delta is merged into the record's draft (`old ‖ new`), with version + 1; the same content again
-    is `unchanged`. A value that the caller's record has already is no change, and a drafted field that is
-    set back to the value below the draft leaves it. The rules are checked on the merged record.
+    is `unchanged`. A value that the caller's record has already changes nothing, and a drafted field that
+    is set back to the value below the draft leaves it. The rules are checked on the merged record.
 
     Args:
         session_id: Groups the drafts; a fresh one when None. An existing draft keeps its session then.

@@ -1,4 +1,4 @@
-"""Plans of a save: new drafts, updates, nothing to do; the options that lead to them."""
+"""Plans of a save (new drafts, updates, nothing to do) and the options of one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The session of a restored draft, the audit entry of its discard, and what that keeps.
+    """The session of a restored draft, and the audit entry of its discard.
 
     `base`: PEMS's values when the fields were first drafted; None in entries that do not have them.
     """

@@ -1,4 +1,7 @@
-"""Rights to the fields of a save, where values that a record has already need none."""
+"""Rights to the fields of a save.
+
+Values that a record has already need none.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Rows of lists as modifications: of CSV and TSV, and the elements of `pfa list` in JSON.
+"""Rows of lists as modifications: of CSV, of TSV, and of `pfa list` in JSON.
 
-A row has every value of its record, changed or not: what equals the record is no change. Values that
-cannot be edited come along to be compared.
+A row has every value of its record, changed or not: a save takes those that differ. Values that cannot be
+edited come along to be compared.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ _NULL = "null"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A modification as a file has it, with its place and its values that cannot be edited."""
+    """A modification as a file has it, and its place.
+
+    `read_only`: its values that cannot be edited.
+    """
 
     position: str
     value: Any
@@ -82,13 +85,13 @@ class DeltaTable:
 
 
 def is_bare(line: str) -> bool:
-    """Return whether a line is a row of the TSV that `pfa list` writes, which has no header."""
+    """Return whether a line is a row of `pfa list` in TSV, which has no header."""
     cells = line.rstrip("\r\n").split("\t")
     return len(cells) == len(LIST_COLUMNS) and cells[-1] in tuple(State)
 
 
 def _columns(header: Collection[str], name: str) -> list[str]:
-    """Return the known name of each column; unknown ones stay as they are, for their fault."""
+    """Return the known name of each column; others stay, for their fault."""
     spellings = Spellings((*_OWN, *FIELDS, *MARKS))
     columns = [spellings.find(column) or column for column in header]
     if "pfaId" not in columns:
@@ -129,7 +132,7 @@ def _item(cells: dict[str, str], position: str) -> Item:
 
 
 def _value(known: Field, cell: str) -> Any:
-    """Return a cell as its field's kind, as it is where it is not one: the check names it."""
+    """Return a cell as its field's kind; other texts stay, for their fault."""
     if known.name == "equipment" and cell.strip() != _NULL:
         return cell  # its blanks are part of it
     value = read_field_text(known, cell)

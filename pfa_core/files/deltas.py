@@ -1,7 +1,7 @@
-"""Delta files: JSON (an object, an array, one modification), JSONL, CSV, TSV → changes.
+"""Delta files as changes: JSON, JSONL, CSV, TSV.
 
-Lists that `pfa list` writes are read too. An invalid file ends the reading; faults of single modifications
-are collected.
+JSON is an object, an array or one modification. Lists that `pfa list` writes are read too. An invalid file
+ends the reading; faults of single modifications are collected.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _delta_file(items: Sequence[Item | Fault], head: dict[str, Any], name: str) 
 
 
 def _guess(path: str, text: str) -> str:
-    """Return the format by the end of the file's name, else by its first line with a value."""
+    """Return the format by the end of the file's name, else by the first line."""
     end = path.lower().removesuffix(".gz").rpartition(".")[2]
     if end in DELTA_FORMATS[1:]:
         return end

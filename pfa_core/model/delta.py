@@ -88,7 +88,7 @@ def same(one: Any, other: Any) -> bool:
 def to_draft(delta: Delta, draft: Delta, below: Record) -> dict[str, Any]:
     """Return the values of a delta that a draft is to hold.
 
-    A value equal to the record's is none of them, unless the draft holds it already; missing equals null.
+    Those equal to the record's are left out, unless the draft holds them already; missing equals null.
 
     Args:
         draft: The fields of the draft that there is.

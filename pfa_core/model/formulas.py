@@ -1,4 +1,4 @@
-"""The guard that keeps a spreadsheet from running a cell as a formula, and its removal."""
+"""The apostrophe that keeps a spreadsheet from running a cell as a formula."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _NUMBER = re.compile(r"-\d+(\.\d+)?", re.ASCII)
 
 
 def guarded(text: str) -> str:
-    """Prefix an apostrophe where a spreadsheet would evaluate the text, or where it seems to have one.
+    """Prefix an apostrophe to what a spreadsheet would evaluate.
 
-    A negative number is not a formula and stays as it is.
+    What could be taken for a guarded text gets one too. A negative number is not a formula and stays as it is.
     """
     return GUARD + text if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
@@ -26,6 +26,9 @@ def distinct(text: str) -> str:
 
 
 def unguarded(cell: str) -> str:
-    """Return the text of a cell that `guarded` or `distinct` wrote; any other cell is its own text."""
+    """Return the text of a cell that `guarded` or `distinct` wrote.
+
+    Any other cell is its own text.
+    """
     text = cell.removeprefix(GUARD)
     return text if text != cell and guarded(text) == cell else cell

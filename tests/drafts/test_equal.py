@@ -55,7 +55,7 @@ OTHER = [
     {"purchasePrice": 0},
     {"model": "ltm 1030"},
     {"model": "LTM  1030"},
-    {"equipment": ""},
+    {"equipment": "CR-17"},
 ]
 
 
