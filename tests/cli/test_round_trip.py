@@ -159,6 +159,16 @@ def test_exactly_what_was_edited_becomes_drafts(ready: Pfa, examples: int) -> No
     check()
 
 
+@pytest.mark.parametrize("safe", [(), ("--csv-safe",)], ids=["plain", "safe"])
+def test_a_list_that_is_pulled_again_touches_nothing(ready: Pfa, safe: tuple[str, ...]) -> None:
+    names = ["=A1", "'=A1", "'a", "-5", "'-5", "@x"]
+    pull(ready, [{"model": name, "equipment": f"{name} "} for name in names])
+    text = ready("list", "--baseline", "-o", "csv", "--limit", "0", *safe).out
+    assert ("''=A1" in text, "'@x" in text) == (True, bool(safe))
+    pulled = ready("sync", "pull", "--from", write(ready, "again.csv", text), "-o", "json")
+    assert (pulled.code, pulled.json["unchanged"], pulled.json["updated"]) == (0, 6, 0)
+
+
 def test_a_sheet_with_one_edited_cell_saves_one_draft(ready: Pfa) -> None:
     text = listed(ready, "csv").replace("3044", "3045", 1)
     found = ready("draft", "save", "--reason", "dearer", write(ready, "sheet.csv", text))
