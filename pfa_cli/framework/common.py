@@ -64,6 +64,12 @@ class Common(OptionGroup):
         str | None,
         everywhere("--columns", metavar="A,B", text="Only these columns, in this order."),
     ] = None
+    header: Annotated[
+        bool,
+        everywhere(
+            "--header", text="In tsv, a first line of column names, and every column as in csv."
+        ),
+    ] = False
     quiet: Annotated[bool, everywhere("-q", "--quiet", text="Print only results and errors.")] = (
         False
     )

@@ -140,16 +140,23 @@ class Invocation:
 
         Args:
             default: The format for a pipe; a terminal gets a table.
+
+        Raises:
+            InvalidRequest: --header with another format than tsv.
         """
         terminal = streams.is_terminal(sys.stdout)
         names = (self.common.columns or "").split(",")
         chosen = self.common.output or _format(self.settings.output)
+        format_ = chosen or (Format.TABLE if terminal else default)
+        if self.common.header and format_ is not Format.TSV:
+            raise InvalidRequest(f"--header is of tsv, not of {format_}", hint="add -o tsv")
         return Look(
-            format=chosen or (Format.TABLE if terminal else default),
+            format=format_,
             columns=tuple(camel_case(name.strip()) for name in names if name.strip()),
             terminal=terminal,
             colored=streams.colored(sys.stdout, self.common.color or Color.AUTO),
             formulas=not self.common.csv_safe,
+            header=self.common.header,
         )
 
 

@@ -24,6 +24,7 @@ class Look:
 
     `columns` is empty where --columns was not given. `terminal`: escape control characters of the data.
     `colored`: ANSI colours are allowed. `formulas`: CSV cells may begin like a spreadsheet's formula.
+    `header`: TSV begins with the names of its columns.
     """
 
     format: Format
@@ -31,3 +32,4 @@ class Look:
     terminal: bool = False
     colored: bool = False
     formulas: bool = True
+    header: bool = False

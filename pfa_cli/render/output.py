@@ -147,8 +147,11 @@ def _distinct_from_guarded(text: str) -> str:
 
 
 def _write_tsv(sheet: Sheet, look: Look) -> int:
-    columns = look.columns or sheet.columns
+    usual = sheet.csv_columns if look.header else ()
+    columns = look.columns or usual or sheet.columns
     shield = escape.visible if look.terminal else str
+    if look.header:
+        streams.write("\t".join(map(shield, map(escape.tsv_field, columns))) + "\n")
     return _write_lines(
         "\t".join(shield(escape.tsv_field(plain(row.get(column)))) for column in columns)
         for row in _rows(sheet)

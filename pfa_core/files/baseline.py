@@ -47,7 +47,7 @@ class GridAnswer:
 
 @dataclass
 class Leftovers:
-    """What tables held beside records: rows without a value, columns without a name and a value."""
+    """Rows without a value, and columns without a name and a value."""
 
     rows: int = 0
     columns: int = 0
@@ -213,7 +213,7 @@ def _table_records(table: Table, name: str, leftovers: Leftovers) -> Iterator[Ra
 
 
 def _places_of_record(columns: Sequence[str]) -> Sequence[int]:
-    """Return the places of the columns without those that pfa's own tables add to a record."""
+    """Return the places of the columns that pfa's own tables do not add."""
     names = [folded(column) for column in columns]
     own = _OWN if {*names} >= _OWN else frozenset[str]()
     return [place for place, column in enumerate(names) if column not in own]

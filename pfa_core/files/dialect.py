@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pfa_core.errors import FaultCode, InvalidData
 from pfa_core.exact_json import JsonFault, refuse_texts
@@ -94,8 +94,7 @@ def table_format(first_line: str) -> str:
     return "tsv" if "," not in first_line or "pfaId" in cells else "csv"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of a table.
 
     Args:
@@ -113,7 +112,7 @@ class Row:
 class Table:
     """The rows of a CSV or TSV by the names of its header.
 
-    CSV quotes as RFC 4180 says; TSV has no quotes, and writes a tab, a line end and a backslash as
+    CSV quotes as RFC 4180 says, and its cells lose the guards of `--csv-safe`; TSV has no quotes, and writes a tab, a line end and a backslash as
     `\\t`, `\\n`, `\\r` and `\\\\`.
 
     Args:
@@ -137,11 +136,9 @@ class Table:
         null: str = "",
         kept: str = STORED,
     ) -> None:
-        self._name, self._kept = name, kept
-        stand_ins = dict.fromkeys(nulls, null)
-        self._source = (
-            _CsvCells(lines, stand_ins) if dialect == "csv" else _TsvCells(lines, stand_ins)
-        )
+        self._name, self._kept, self._nulls = name, kept, dict.fromkeys(nulls, null)
+        self._tsv = _TsvCells(lines, self._nulls) if dialect == "tsv" else None
+        self._source = self._tsv or csv.reader(lines, strict=True)
         self._dialect = dialect
         self.empty_rows = 0
         header = self._header()
@@ -160,25 +157,22 @@ class Table:
         Raises:
             InvalidData: A quotation does not end: the rest of the table cannot be read.
         """
-        while True:
-            try:
-                cells = next(self._source)
-            except csv.Error as error:
-                raise self._invalid(f" line {self._source.line}: {error}") from None
-            except StopIteration:
-                return
-            if not any(cells) or not any(map(str.strip, cells)):
-                self.empty_rows += 1
-                continue
-            yield self._row(cells)
+        try:
+            for cells in self._source:
+                if any(cells) and any(map(str.strip, cells)):
+                    yield self._row(cells)
+                else:
+                    self.empty_rows += 1
+        except csv.Error as error:
+            raise self._invalid(f" line {self._source.line_num}: {error}") from None
 
     def _row(self, cells: list[str]) -> Row:
-        line = self._source.line
+        line = self._source.line_num
         if len(cells) != self._width:
             cells = self._without_empty_end(cells)
             if len(cells) != self._width:
                 return Row(line, (), f"has {len(cells)} cells, the header {self._width}")
-        fault = self._source.fault
+        fault = self._tsv.fault if self._tsv else ""
         try:
             refuse_texts(cells)
         except JsonFault as unstorable:
@@ -188,6 +182,8 @@ class Table:
                 if cell.strip() and place not in self._named:
                     fault = f"has a value in column {place + 1}, which has no name"
             cells = [cells[place] for place in self._named]
+        if self._tsv is None and (self._nulls or GUARD in "".join(cells)):
+            cells = [self._nulls.get(cell, unguarded(cell)) for cell in cells]
         return Row(line, cells, fault)
 
     def _without_empty_end(self, cells: list[str]) -> list[str]:
@@ -202,14 +198,14 @@ class Table:
                 self.empty_rows += header != _SEPARATOR_LINE
                 header = next(self._source, None)
         except csv.Error as error:
-            raise self._invalid(f" line {self._source.line}: {error}") from None
+            raise self._invalid(f" line {self._source.line_num}: {error}") from None
         if header is None:
             raise self._invalid(" is empty")
         self._refuse_separator(header)
         try:
             refuse_texts(header)
         except JsonFault as fault:
-            raise self._invalid(f" line {self._source.line}: {fault.reason}") from None
+            raise self._invalid(f" line {self._source.line_num}: {fault.reason}") from None
         return header
 
     def _refuse_separator(self, header: list[str]) -> None:
@@ -229,45 +225,19 @@ def _names_nothing(header: list[str]) -> bool:
     return header == _SEPARATOR_LINE or not any(map(str.strip, header))
 
 
-class _CsvCells:
-    """Rows of cells between commas, without the guards of `--csv-safe`.
-
-    `line` is the number of the last line.
-    """
-
-    fault = ""
-
-    def __init__(self, lines: Iterable[str], nulls: Mapping[str, str]) -> None:
-        self._nulls = nulls
-        self._reader = csv.reader(lines, strict=True)
-
-    @property
-    def line(self) -> int:
-        return self._reader.line_num
-
-    def __iter__(self) -> Iterator[list[str]]:
-        return self
-
-    def __next__(self) -> list[str]:
-        cells = next(self._reader)
-        if self._nulls:
-            cells = [self._nulls.get(cell, cell) for cell in cells]
-        return list(map(unguarded, cells)) if GUARD in "".join(cells) else cells
-
-
 class _TsvCells:
     """Rows of cells between tabs; `fault`: the row has an unknown escape."""
 
     def __init__(self, lines: Iterable[str], nulls: Mapping[str, str]) -> None:
         self._lines, self._nulls = iter(lines), nulls
-        self.line, self.fault = 0, ""
+        self.line_num, self.fault = 0, ""
 
     def __iter__(self) -> Iterator[list[str]]:
         return self
 
     def __next__(self) -> list[str]:
         line = next(self._lines)
-        self.line += 1
+        self.line_num += 1
         self.fault = ""
         cells = line.rstrip("\n").removesuffix("\r").split("\t")
         if not self._nulls and "\\" not in line:

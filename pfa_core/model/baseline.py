@@ -6,11 +6,11 @@ Records are cast, completed with defaults, and refused one by one with a reason.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.keys import normal_key
-from pfa_core.model.record import FIELDS, Field, Kind
+from pfa_core.model.record import FIELDS, MAX_ID, Field, Kind
 from pfa_core.model.values import Wrong, read_text, read_value, shorten
 
 FOREIGN = FaultCode.FOREIGN_ORGANIZATION
@@ -60,17 +60,21 @@ def _wrong_id(pfa_id: Any) -> Wrong | None:
         return Wrong(FaultCode.MISSING_REQUIRED_FIELD, "is missing")
     if not isinstance(pfa_id, str):
         return Wrong(FaultCode.INVALID_TYPE, f"must be a text, not {shorten(pfa_id)}")
+    if pfa_id.isascii() and pfa_id.isprintable() and pfa_id[0] != " " and len(pfa_id) <= MAX_ID:
+        return None
     key = normal_key(pfa_id)
-    if not key or len(key) > FIELDS["pfaId"].max_length:
-        return Wrong(
-            FaultCode.INVALID_RANGE, f"must have 1 to {FIELDS['pfaId'].max_length} characters"
-        )
+    if not key or len(key) > MAX_ID:
+        return Wrong(FaultCode.INVALID_RANGE, f"must have 1 to {MAX_ID} characters")
     found = read_value(FIELDS["pfaId"], key)
     return found if isinstance(found, Wrong) else None
 
 
 def alters_key(raw: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
     """Return whether a text that identifies or groups the record came in another form."""
+    if raw["pfaId"] != record["pfaId"]:
+        return True
+    if not _Cast.altered:  # which nearly all files leave so
+        return False
     return any((given := raw.get(name)) and given != record.get(name) for name in KEYS)
 
 
@@ -106,8 +110,10 @@ class _Cast:
     """The cast of one field.
 
     Texts recur in a million records (a date, a category): each is converted once, and its value
-    remembered.
+    remembered. `altered`: a cast of this process has given a key another form.
     """
+
+    altered: ClassVar[bool] = False
 
     def __init__(self, field: Field) -> None:
         self.name, self.default, self.may_lack = field.name, field.default, not always_there(field)
@@ -126,6 +132,8 @@ class _Cast:
         value = remembered.get(given)
         if value is None:
             value = cast_value(self._field, given, textual=textual)
+            if self._field.is_key and value != given:
+                _Cast.altered = True
             if len(remembered) < MAX_REMEMBERED:
                 remembered[given] = value
         return value

@@ -22,7 +22,7 @@ def normal_key(text: str) -> str:
 
 
 def invisible_in(key: str, *, lines: bool = False) -> str:
-    """Return the name of the first invisible character in a key, empty where all can be seen.
+    """Return the name of the first invisible character in a key, else empty.
 
     Args:
         lines: Whether tabs and line ends count as seen, as in a text that groups records.

@@ -6,7 +6,7 @@ It is the source of validation, SQL columns and reference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, LiteralString
 
@@ -41,11 +41,11 @@ class Field:
     choices: tuple[LiteralString, ...] = ()
     max_length: int = MAX_KEY_TEXT
     default: str | bool | None = None
+    is_key: bool = field(init=False)
 
-    @property
-    def is_key(self) -> bool:
-        """Return whether records are found, filtered or summed by the field's text."""
-        return self.kind is Kind.TEXT and bool(self.column)
+    def __post_init__(self) -> None:
+        """Tell once whether it is a key: every value that is read asks for that."""
+        object.__setattr__(self, "is_key", self.kind is Kind.TEXT and bool(self.column))
 
 
 def _text(name: LiteralString, meaning: str, column: LiteralString = "", **rest: Any) -> Field:
@@ -63,8 +63,8 @@ def _flag(
 
 
 FIELDS: Mapping[str, Field] = {
-    field.name: field
-    for field in (
+    each.name: each
+    for each in (
         _text("pfaId", "business key, unique in its organization", "pfa_id", max_length=MAX_ID),
         _text("organization", "the organization's code"),
         _text("description", "what is required", max_length=MAX_FREE_TEXT),
@@ -136,7 +136,7 @@ DATE_PAIRS = (
     ("forecastStart", "forecastEnd"),
     ("actualStart", "actualEnd"),
 )
-EDITABLE = tuple(field.name for field in FIELDS.values() if field.editable)
+EDITABLE = tuple(each.name for each in FIELDS.values() if each.editable)
 # What a list shows, and the columns of its TSV, which has no header.
 LIST_COLUMNS = (
     "pfaId",
@@ -149,4 +149,4 @@ LIST_COLUMNS = (
     "purchasePrice",
     "syncState",
 )
-SORTABLE: Mapping[str, Field] = {field.name: field for field in FIELDS.values() if field.column}
+SORTABLE: Mapping[str, Field] = {each.name: each for each in FIELDS.values() if each.column}

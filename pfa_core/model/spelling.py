@@ -17,7 +17,7 @@ def folded(name: str) -> str:
 
 
 class Spellings:
-    """Known names, found by any of their spellings; of two names alike the first one counts."""
+    """Known names by any of their spellings; of two alike the first one counts."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names: Mapping[str, str] = {folded(name): name for name in reversed([*names])}
@@ -27,7 +27,7 @@ class Spellings:
         return self._names.get(folded(written))
 
     def nearest(self, written: str, missing: Iterable[str]) -> str:
-        """Return the one of the missing names that is most like an unknown one, else empty.
+        """Return the missing name that is most like an unknown one, else empty.
 
         A name with a word after it, `equipmentTag`, is another name.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -266,3 +267,90 @@ def test_the_owner_of_a_field_settles_it_at_commit_and_at_push(pulled: Pfa, pems
     assert pulled("sync", "push").code == 0
     held = pems.record("H-001").data
     assert (held["model"], held["manufacturer"], held["dor"]) == ("M", "Theirs", "PROJECT")
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv --header", "json --all", "jsonl"])
+@pytest.mark.parametrize("by_pipe", [False, True])
+def test_what_a_list_wrote_comes_back_unchanged(
+    pulled: Pfa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, by_pipe: bool
+) -> None:
+    name = form.split()[0]
+    written = pulled("list", "-o", *form.split())
+    assert written.code == 0
+    file = tmp_path / f"listed.{name}"
+    file.write_text(written.out)
+    if by_pipe:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+    ran = pulled("sync", "pull", "--from", "-" if by_pipe else str(file), "-o", "json")
+    assert (ran.code, ran.json["unchanged"], ran.json["updated"]) == (0, len(NUMBERS), 0)
+
+
+def test_a_format_that_is_named_is_read_from_a_pipe(
+    pulled: Pfa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b"pfaId\nH-\\t9\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert pulled("sync", "pull", "--from", "-", "--format", "tsv", "-q").code == 9
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content.replace(b"\\t", b"\\\\"))))
+    assert pulled("sync", "pull", "--from", "-", "--format", "tsv", "-q").code == 0
+    assert pulled("show", "H-\\9", "-o", "json").json["data"][0]["pfaId"] == "H-\\9"
+
+
+def test_a_header_is_of_tsv(pulled: Pfa) -> None:
+    listed = pulled("list", "-o", "tsv", "--header", "--columns", "pfaId,model", "--id", "H-001")
+    assert [line.split("\t")[0] for line in listed.lines] == ["pfaId", "H-001"]
+    refused = pulled("list", "-o", "csv", "--header")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--header is of tsv, not of csv" in refused.err
+
+
+def test_what_was_read_in_another_form_is_said_once_and_counted(
+    pulled: Pfa, tmp_path: Path
+) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text("pfaId,model,\nN-1 ,a,\n,,\nN-2,\u00a0b,\n", encoding="utf-8")
+    ran = pulled("sync", "pull", "--from", str(file), "-o", "json")
+    found = ran.json["metadata"]
+    assert (found["normalized"], found["emptyRows"], found["emptyColumns"]) == (2, 1, 1)
+    assert "2 records stored without blanks or letter forms of their keys" in ran.err
+    assert "passed over: 1 empty row and 1 empty column" in ran.err
+    file.write_text("pfaId,model\nN-1,a\nN-2,b\n")
+    ran = pulled("sync", "pull", "--from", str(file), "-o", "json")
+    assert (ran.json["unchanged"], ran.json["metadata"]["normalized"]) == (2, 0)
+    assert "passed over" not in ran.err
+
+
+def test_a_text_for_nothing_is_declared_for_files(pulled: Pfa, tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text("pfaId,monthlyRate\nN-1,NULL\n")
+    assert pulled("sync", "pull", "--from", str(file), "-q").code == 9
+    assert pulled("sync", "pull", "--from", str(file), "--null", "NULL", "-q").code == 0
+    refused = pulled("sync", "pull", "--null", "NULL")
+    assert (refused.code, "--null is of files" in refused.err) == (2, True)
+
+
+def test_a_pull_from_a_file_writes_its_log(pulled: Pfa, tmp_path: Path) -> None:
+    file, log = tmp_path / "in.jsonl", tmp_path / "pull.log"
+    file.write_text('{"pfaId":"N-1"}\n')
+    ran = pulled("sync", "pull", "--from", str(file), "--log-file", str(log), "-o", "json")
+    started_, ended = map(json.loads, log.read_text().splitlines())
+    assert (started_["event"], started_["source"]) == ("started", "in.jsonl")
+    assert (ended["event"], ended["status"], ended["inserted"]) == ("ended", "completed", 1)
+    assert started_["run"] == ended["run"] == ran.json["runId"]
+
+
+def test_the_names_of_pems_are_those_of_the_organization(
+    pulled: Pfa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field_map = tmp_path / "map.toml"
+    field_map.write_text(
+        '[fields]\npfs_id = "pfaId"\npfs_a_org = "organization"\nrate = "monthlyRate"\n'
+        '[transforms]\nmonthlyRate = { multiply = "4" }\n'
+    )
+    monkeypatch.setenv("PFA_PEMS_FIELD_MAP", str(field_map))
+    monkeypatch.setenv("PFA_PEMS_ORGANIZATION", "HOLNG-P")
+    file = tmp_path / "in.csv"
+    file.write_text("pfs_id,pfs_a_org,rate\nN-1,HOLNG-P,100\nN-2,HOLNG,100\n")
+    ran = pulled("sync", "pull", "--from", str(file), "-o", "json")
+    assert (ran.code, ran.json["inserted"], ran.json["metadata"]["foreign"]) == (3, 1, 1)
+    assert pulled("show", "N-1", "-o", "json").json["data"][0]["merged"]["monthlyRate"] == 400

@@ -1,4 +1,4 @@
-"""Tables as text: separators, leftovers of spreadsheets, content that is none."""
+"""Tables as text: separators, leftovers of spreadsheets, other content."""
 
 from __future__ import annotations
 

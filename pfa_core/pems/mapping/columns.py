@@ -25,7 +25,7 @@ _DERIVED = frozenset(("hasPlan", "hasActuals"))
 
 
 class Names:
-    """The names of columns, in any spelling, that a field map and the field table know."""
+    """Names of columns, in any spelling, of a field map and the field table."""
 
     def __init__(self, field_map: FieldMap) -> None:
         self.map = field_map
@@ -83,6 +83,8 @@ class Columns:
         self._chains = list(field_map.chains.items())
         self._organization_of = organization_of
         self._layouts: dict[tuple[str, ...], _Layout] = {}
+        self._last_names: tuple[str, ...] = ()
+        self._last = _Layout(targets=(), is_plain=True)
         self.carried: set[str] = set()
 
     def read(self, row: Mapping[str, Any]) -> Mapping[str, Any] | Misnamed:
@@ -91,7 +93,7 @@ class Columns:
         A `PemsRow` holds texts, whatever the row held.
         """
         names = tuple(row)
-        layout = self._layouts.get(names) or self._learn(names)
+        layout = self._last if names == self._last_names else self._remembered(names)
         if layout.is_plain:
             return row
         if layout.wrong:
@@ -106,6 +108,11 @@ class Columns:
 
     def _code_of(self, layout: _Layout) -> OrganizationOf | None:
         return None if "organization" in layout.own else self._organization_of
+
+    def _remembered(self, names: tuple[str, ...]) -> _Layout:
+        self._last_names = names
+        self._last = self._layouts.get(names) or self._learn(names)
+        return self._last
 
     def _learn(self, names: tuple[str, ...]) -> _Layout:
         layout = self._layout(names)

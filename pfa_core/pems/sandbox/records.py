@@ -121,7 +121,7 @@ def instant(text: str) -> datetime | None:
 def read_as_written(
     value: Any, organization: str, position: str, *, textual: bool
 ) -> dict[str, Any] | Fault:
-    """Read a record whose keys stay as they are written: PEMS has forms that pfa does not keep."""
+    """Read a record and keep its keys as they are written, unlike a pull."""
     if not isinstance(value, Mapping):
         return read_record(value, organization, position, textual=textual)
     keys = {

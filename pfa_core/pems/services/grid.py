@@ -76,7 +76,7 @@ class RowDecoder:
     @property
     def carried(self) -> frozenset[str]:
         """Return the fields that the rows so far had cells for."""
-        return self._names.seen & FIELDS.keys()
+        return frozenset(self._names.seen & FIELDS.keys())
 
     def __call__(self, row: Any) -> Row:
         """Read cells written as `CELL: [{ALIAS_NAME, VALUE}]` or as `D: [{n, value}]`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -47,7 +47,9 @@ class FileRows:
             leftovers=self.leftovers,
         ):
             if isinstance(item, RawRecord):
-                yield _by_field(item, columns, name)
+                value = item.value
+                row = columns.read(value) if isinstance(value, dict) else value
+                yield item if row is value else _by_field(item, row, name)
             elif isinstance(item, GridAnswer):
                 yield from self._grid_rows(item.content, path)
             else:
@@ -61,17 +63,11 @@ class FileRows:
             yield RawRecord(row, f"{source_name(path)} row {number}", textual=True)
 
 
-def _by_field(item: RawRecord, columns: Columns, name: str) -> RawRecord | Fault:
-    if not isinstance(item.value, dict):
-        return item
-    row = columns.read(item.value)
-    if row is item.value:
-        return item
-    if isinstance(row, Misnamed):
-        if item.textual:  # the header of a table: all of its rows
-            raise InvalidData(f"{name}: the column {row.column!r} {row.reason}; nothing was stored")
-        pfa_id = item.value.get("pfaId")
-        known = pfa_id if isinstance(pfa_id, str) else ""
-        return Fault(known, row.column, FaultCode.UNKNOWN_FIELD, row.reason, item.position)
-    is_pems = isinstance(row, PemsRow)
-    return RawRecord(row, item.position, item.textual or is_pems)
+def _by_field(item: RawRecord, row: Mapping[str, Any] | Misnamed, name: str) -> RawRecord | Fault:
+    if not isinstance(row, Misnamed):
+        return RawRecord(row, item.position, item.textual or isinstance(row, PemsRow))
+    if item.textual:  # the header of a table: all of its rows
+        raise InvalidData(f"{name}: the column {row.column!r} {row.reason}; nothing was stored")
+    pfa_id = item.value.get("pfaId")
+    known = pfa_id if isinstance(pfa_id, str) else ""
+    return Fault(known, row.column, FaultCode.UNKNOWN_FIELD, row.reason, item.position)

@@ -1,4 +1,4 @@
-"""A pull from files: JSON, JSONL, CSV, TSV or saved PEMS grid answers into the mirror."""
+"""A pull from files: JSON, JSONL, CSV, TSV or saved PEMS grid answers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def pull_files(
     stop: threading.Event | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> PullResult:
-    """Make the mirror agree with files: JSON, JSONL, CSV, TSV, saved PEMS grid answers.
+    """Make the mirror agree with files: JSON, JSONL, CSV, TSV, saved grid answers.
 
     One transaction: all or, when a file cannot be read to its end, nothing. A record that is
     refused is reported and does not fail the rest; unchanged records are not touched. Drafts stay.
