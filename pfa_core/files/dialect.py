@@ -112,8 +112,8 @@ class Row(NamedTuple):
 class Table:
     """The rows of a CSV or TSV by the names of its header.
 
-    CSV quotes as RFC 4180 says, and its cells lose the guards of `--csv-safe`; TSV has no quotes, and writes a tab, a line end and a backslash as
-    `\\t`, `\\n`, `\\r` and `\\\\`.
+    CSV quotes as RFC 4180 says, and its cells lose the guards of `--csv-safe`; TSV has no quotes, and writes
+    a tab, a line end and a backslash as `\\t`, `\\n`, `\\r` and `\\\\`.
 
     Args:
         nulls: Texts that a cell holds in place of nothing, such as NULL.
