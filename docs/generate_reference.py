@@ -61,7 +61,7 @@ FAULTS = {
     "FOREIGN_ORGANIZATION": "pull: the record names another organization",
     "INVALID_JSON": "pull: the line is not JSON, or JSON that is refused",
     "INVALID_ENCODING": "pull: the line is not UTF-8",
-    "INVALID_CSV": "pull: the line has more or fewer cells than the header",
+    "INVALID_CSV": "the line has more or fewer cells than the header",
 }
 
 VARIABLES = {

@@ -96,6 +96,7 @@ class Tx:
         at: datetime,
         before: bool = True,
         after: bool = True,
+        base: bool = False,
     ) -> None:
         """Append an entry for each of the caller's modifications.
 
@@ -104,6 +105,7 @@ class Tx:
         Args:
             before: It had this content before the action.
             after: It has this content after the action.
+            base: Keep what the content was made over, for a restore.
         """
         audit.write_of(
             self.conn,
@@ -114,6 +116,7 @@ class Tx:
             new_id=self.db.new_id,
             before=before,
             after=after,
+            base=base,
         )
 
 

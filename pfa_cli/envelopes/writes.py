@@ -25,10 +25,15 @@ class SaveMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """`pfa draft save`, `set` and `shift`."""
+    """`pfa draft save`, `set` and `shift`.
+
+    `unchanged`: records without a draft that have every value already; `emptied`: drafts removed.
+    """
 
     session_id: str | None
     saved: Sequence[SavedDraft]
+    unchanged: Sequence[str]
+    emptied: Sequence[str]
     errors: list[Problem]
     metadata: SaveMetadata
 

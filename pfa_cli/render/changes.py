@@ -38,10 +38,31 @@ def show_records(
 
 
 def saved_text(result: SaveResult) -> str:
-    """Describe saved drafts: how many, in which sessions, with which statuses."""
-    statuses = Counter(item.status for item in result.saved)
-    details = ", ".join(f"{number:,} {status}" for status, number in sorted(statuses.items()))
-    return f"{count(len(result.saved), 'draft')} saved in {_sessions(result)} ({details})"
+    """Describe saved drafts: how many, in which sessions, with which statuses.
+
+    Then how many drafts were removed and how many records have every value already.
+    """
+    statuses = Counter(str(item.status) for item in result.saved)
+    unchanged = len(result.unchanged) + statuses.pop("unchanged", 0)
+    changed = statuses.total()
+    if unchanged and not changed and not result.emptied:
+        return f"nothing to save: every value equals the record's ({count(unchanged, 'record')})"
+    parts: list[str] = []
+    if changed or not result.emptied:
+        details = ", ".join(f"{number:,} {status}" for status, number in sorted(statuses.items()))
+        parts.append(f"{count(changed, 'draft')} saved in {_sessions(result)} ({details})")
+    if result.emptied:
+        parts.append(f"{count(len(result.emptied), 'draft')} removed: set back to what lies below")
+    if unchanged:
+        parts.append(f"{unchanged:,} unchanged")
+    return ", ".join(parts)
+
+
+def leftovers_text(rows: int, columns: int) -> str:
+    """Count a table's empty rows and columns; empty where there are none."""
+    counts = ((rows, "empty row"), (columns, "column"))
+    parts = [count(number, noun) for number, noun in counts if number]
+    return " and ".join(parts) + (" without a name" if columns else "")
 
 
 def next_diff(result: SaveResult) -> str:

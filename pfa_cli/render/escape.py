@@ -10,9 +10,6 @@ _CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 _NAMED = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
-# A spreadsheet evaluates a cell that begins so, in full-width forms too.
-_FORMULA = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-_NUMBER = re.compile(r"-\d+(\.\d+)?", re.ASCII)
 _COPY = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -27,14 +24,6 @@ def visible_json(text: str) -> str:
     JSON's grammar allows none outside of strings, so each of them is inside one.
     """
     return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def no_formula(text: str) -> str:
-    """Prefix an apostrophe where a spreadsheet would evaluate the text as a formula.
-
-    A negative number is not a formula and stays as it is.
-    """
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def tsv_field(text: str) -> str:

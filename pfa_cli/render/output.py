@@ -90,27 +90,42 @@ def _write_csv(sheet: Sheet, look: Look) -> int:
     columns = look.columns or sheet.csv_columns or sheet.columns
     shield = _csv_shield(look)
     line = io.StringIO()
-    writer = csv.writer(line, lineterminator="\n")
+    # The writer quotes a cell with a character of its line end; before Python 3.13 with no other line end.
+    writer = csv.writer(line, lineterminator="\r\n")
 
     def record(cells: Iterable[str]) -> str:
         line.seek(0)
         line.truncate()
         writer.writerow(cells)
-        return line.getvalue()
+        return f"{line.getvalue()[:-2]}\n"
 
-    streams.write(record(map(shield, columns)))
+    streams.write(record(columns if shield is None else map(shield, columns)))
     count = 0
     for row in _rows(sheet):
-        streams.write(record([shield(plain(row.get(column))) for column in columns]))
+        cells = [plain(row.get(column)) for column in columns]
+        text = record(cells if shield is None else map(shield, cells))
+        if shield is None and "'" in text:
+            text = record(map(_distinct_from_guarded, cells))
+        streams.write(text)
         count += 1
     return count
 
 
-def _csv_shield(look: Look) -> Callable[[str], str]:
+def _csv_shield(look: Look) -> Callable[[str], str] | None:
+    """Return the escape of a cell; None for a pipe without `--csv-safe`."""
+    if not look.terminal and look.formulas:
+        return None
+    from pfa_core.model import formulas
+
     shown = escape.visible if look.terminal else str
-    if look.formulas:
-        return shown
-    return lambda text: shown(escape.no_formula(text))
+    prefixed = formulas.distinct if look.formulas else formulas.guarded
+    return lambda text: shown(prefixed(text))
+
+
+def _distinct_from_guarded(text: str) -> str:
+    from pfa_core.model import formulas
+
+    return formulas.distinct(text)
 
 
 def _write_tsv(sheet: Sheet, look: Look) -> int:

@@ -6,22 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.plain import instant
-from pfa_core.model.record import FIELDS, Kind
+from pfa_core.model.record import FIELDS, LIST_COLUMNS, Kind
 
 if TYPE_CHECKING:
     from pfa_core.model.merged import MergedRecord
 
-TABLE_COLUMNS = (
-    "pfaId",
-    "category",
-    "areaSilo",
-    "source",
-    "forecastStart",
-    "forecastEnd",
-    "monthlyRate",
-    "purchasePrice",
-    "syncState",
-)
+TABLE_COLUMNS = LIST_COLUMNS
 MARKS = ("syncState", "sessionId", "version", "modifiedAt", "modifiedBy")
 ALL_COLUMNS = (*FIELDS, *MARKS)
 NUMBERS = frozenset(field.name for field in FIELDS.values() if field.kind is Kind.MONEY) | {

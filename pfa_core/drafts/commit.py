@@ -134,8 +134,12 @@ def _refresh_overlays(tx: Tx, rebased: Rebased) -> None:
 def remove_drafts(
     tx: Tx, action: Action, modification_ids: Sequence[ModificationId], at: datetime
 ) -> None:
-    """Delete drafts; the audit trail keeps their deltas."""
-    tx.audit_of(action, modification_ids, at=at, after=False)
+    """Delete drafts; the audit trail keeps their deltas.
+
+    For a restore it keeps what they were made over.
+    """
+    restorable = action is Action.DISCARD
+    tx.audit_of(action, modification_ids, at=at, after=False, base=restorable)
     modifications.delete_drafts(tx.conn, tx.principal, modification_ids)
 
 

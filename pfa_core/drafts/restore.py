@@ -60,8 +60,9 @@ def restore(
 ) -> RestoreResult:
     """Restore the principal's discarded drafts, all or none.
 
-    Of each record the newest is restored. They are revalidated like any save, over the baseline of
-    today, and return into the sessions they were in. A draft restored before is not restored twice,
+    Of each record the newest is restored. They are revalidated like any save, on the PEMS values of
+    today, and return into the sessions they were in. What PEMS changed since a field was first drafted is
+    a conflict at the commit, as if the draft had stayed. A draft restored before is not restored twice,
     whatever became of it.
 
     Args:
@@ -122,9 +123,9 @@ def _restore(
         if item.pfa_id not in drafted
     ]
     origins: dict[str, Origin] = {
-        item.pfa_id: Origin(item.session_id, item.entry_id) for item in wanted
+        item.pfa_id: Origin(item.session_id, item.entry_id, item.base) for item in wanted
     }
-    options = SaveOptions(partial=partial, origins=origins)
+    options = SaveOptions(partial=partial, keep_equal=True, origins=origins)
     result = save_changes(tx, changes, options, faults=[*faults, *taken])
     return RestoreResult(result.saved, already, result.errors)
 

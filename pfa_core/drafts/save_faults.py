@@ -78,7 +78,10 @@ def count(number: int, noun: str) -> str:
 
 
 def _clean(change: Change) -> tuple[dict[str, Any], list[Fault]]:
-    delta, faults = clean(change.pfa_id, change.delta)
+    if change.read_only and not change.delta:  # a row of a list without a value to save
+        delta, faults = {}, list[Fault]()
+    else:
+        delta, faults = clean(change.pfa_id, change.delta)
     if not isinstance(change.change_reason, str | None):
         faults.append(fault_of(change, "changeReason", FaultCode.INVALID_TYPE, "must be a text"))
     try:

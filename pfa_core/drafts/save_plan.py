@@ -1,4 +1,4 @@
-"""The plan of a save: new drafts, updates, refusals; without SQL."""
+"""Plans of a save (new drafts, updates, nothing to do) and the options of one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from pfa_core.drafts.current import CurrentRecord
-from pfa_core.drafts.save_faults import fault_of, placed
-from pfa_core.errors import Fault, FaultCode
-from pfa_core.model.delta import Change, Delta, check, merge, same
-from pfa_core.model.ids import EntryId, ModificationId, OrganizationId, PfaId, SessionId
-from pfa_core.store.mirror import MirrorRow
+from pfa_core.model.delta import same
+from pfa_core.model.ids import EntryId, ModificationId, PfaId, SessionId
 from pfa_core.store.modifications import DraftUpdate, ModificationRow, NewDraft
 
 
@@ -36,10 +32,14 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The session of a restored draft, and the audit entry of its discard."""
+    """The session of a restored draft, and the audit entry of its discard.
+
+    `base`: PEMS's values when the fields were first drafted; None in entries that do not have them.
+    """
 
     session_id: SessionId
     entry_id: EntryId
+    base: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,8 @@ class SaveOptions:
         replace: The delta replaces that of the draft instead of being merged into it.
         move: Drafts of other sessions move into this one instead of being refused.
         partial: The valid changes are saved when others are not.
+        keep_equal: Values equal to the record's become part of the draft too.
+        reason: That of the drafts that change, where their change has none.
         origins: Of drafts that are restored, by PFA id.
     """
 
@@ -58,6 +60,8 @@ class SaveOptions:
     replace: bool = False
     move: bool = False
     partial: bool = False
+    keep_equal: bool = False
+    reason: str | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
@@ -93,7 +97,10 @@ class NewDraftPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftUpdatePlan:
-    """An existing draft after a change; `changed`: not the same as before."""
+    """An existing draft after a change; `changed`: not the same as before.
+
+    An empty delta: the draft is to be removed.
+    """
 
     draft: ModificationRow
     session_id: SessionId
@@ -120,109 +127,26 @@ class DraftUpdatePlan:
         )
 
 
-Plan = NewDraftPlan | DraftUpdatePlan
+@dataclass(frozen=True, slots=True)
+class NothingPlan:
+    """A record without a draft that has every value of its change."""
+
+    pfa_id: str
 
 
-def plan_changes(
-    changes: Iterable[Change],
-    records: Mapping[str, CurrentRecord],
-    options: SaveOptions,
-    *,
-    organization_id: OrganizationId,
-    session_id: SessionId,
-) -> tuple[list[Plan], list[Fault]]:
-    """Plan the changes, in their order; return the faults of those refused.
-
-    Args:
-        changes: Clean, each record once.
-        records: By PFA id; none for a record that does not exist.
-        session_id: The session of new drafts.
-    """
-    plans: list[Plan] = []
-    faults: list[Fault] = []
-    for change in changes:
-        current = records.get(change.pfa_id)
-        if current is None:
-            planned = [fault_of(change, "", FaultCode.NOT_FOUND, f"not found in {organization_id}")]
-        else:
-            planned = _planned(change, current, options, session_id)
-        if isinstance(planned, list):
-            faults += placed(planned, change)
-        else:
-            plans.append(planned)
-    return plans, faults
+DraftPlan = NewDraftPlan | DraftUpdatePlan
+Plan = DraftPlan | NothingPlan
 
 
-def _planned(
-    change: Change, current: CurrentRecord, options: SaveOptions, session_id: SessionId
-) -> Plan | list[Fault]:
-    """Return the plan of a change, or why there is none."""
-    if faults := _refused(change, current.draft, options):
-        return faults
-    plan = _plan(change, current, options, session_id)
-    return check(change.pfa_id, current.without_draft(), plan.delta) or plan
-
-
-def _refused(change: Change, draft: ModificationRow | None, options: SaveOptions) -> list[Fault]:
-    version = draft.version if draft else 0
-    if change.expected_version not in (None, version):
-        reason = f"the draft has version {version}, expected {change.expected_version}"
-        return [fault_of(change, "expectedVersion", FaultCode.VERSION_CONFLICT, reason)]
-    if draft and options.session_id not in (None, draft.session_id) and not options.move:
-        reason = f"its draft belongs to session {draft.session_id!r}; `move` moves it into this one"
-        return [fault_of(change, "sessionId", FaultCode.SESSION_MISMATCH, reason)]
-    return []
-
-
-def _plan(
-    change: Change, current: CurrentRecord, options: SaveOptions, session_id: SessionId
-) -> Plan:
-    draft = current.draft
-    if draft is None:
-        return _new_draft(change, current, options.origins.get(change.pfa_id), session_id)
-    own = draft.session_id if options.session_id is None else session_id
-    return _update(change, draft, current, own, replaces=options.replace)
-
-
-def _new_draft(
-    change: Change, current: CurrentRecord, origin: Origin | None, session_id: SessionId
-) -> NewDraftPlan:
-    return NewDraftPlan(
-        pfa_id=current.row.pfa_id,
-        session_id=origin.session_id if origin else session_id,
-        delta=dict(change.delta),
-        base=_base(change.delta, {}, current.row),
-        base_version=current.row.version,
-        change_reason=change.change_reason,
-        only_modification=not current.stack,
-        restores=origin.entry_id if origin else None,
-    )
-
-
-def _update(
-    change: Change,
-    draft: ModificationRow,
-    current: CurrentRecord,
-    session_id: SessionId,
-    *,
-    replaces: bool,
-) -> DraftUpdatePlan:
-    delta = dict(change.delta) if replaces else merge(draft.delta, change.delta)
-    return DraftUpdatePlan(
-        draft=draft,
-        session_id=session_id,
-        delta=delta,
-        base=_base(delta, draft.base, current.row),
-        change_reason=change.change_reason,
-        only_modification=len(current.stack) == 1,
-        changed=(
-            not same(delta, draft.delta)
-            or session_id != draft.session_id
-            or change.change_reason not in (None, draft.change_reason)
-        ),
-    )
-
-
-def _base(delta: Delta, known: Mapping[str, Any], row: MirrorRow) -> dict[str, Any]:
-    """Return the mirror's value of each field when it was first drafted."""
-    return {name: known[name] if name in known else row.data.get(name) for name in delta}
+def drafted_fields(plan: Plan) -> Iterable[str]:
+    """List the fields whose drafted values the plan changes."""
+    if isinstance(plan, NewDraftPlan):
+        return plan.delta
+    if isinstance(plan, NothingPlan) or not plan.changed:
+        return ()
+    old = plan.draft.delta
+    return [
+        name
+        for name in {**old, **plan.delta}
+        if name not in old or name not in plan.delta or not same(old[name], plan.delta[name])
+    ]

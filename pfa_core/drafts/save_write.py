@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from pfa_core.drafts.save_plan import DraftUpdatePlan, NewDraftPlan, Plan, Saved, SaveStatus
+from pfa_core.drafts.save_plan import (
+    DraftPlan,
+    DraftUpdatePlan,
+    NewDraftPlan,
+    Plan,
+    Saved,
+    SaveStatus,
+)
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import EntryId, ModificationId, PfaId
 from pfa_core.operation import Tx
@@ -14,23 +21,28 @@ from pfa_core.store.modifications import NewDraft
 
 
 def write_drafts(tx: Tx, plans: Sequence[Plan], at: datetime) -> list[Saved]:
-    """Store planned drafts, overlays, audit entries; return the drafts by PFA id."""
+    """Store planned drafts, overlays, audit entries; return the drafts by PFA id.
+
+    A draft without a value left is deleted.
+    """
     new = [plan for plan in plans if isinstance(plan, NewDraftPlan)]
-    known = [plan for plan in plans if isinstance(plan, DraftUpdatePlan)]
+    known = [plan for plan in plans if isinstance(plan, DraftUpdatePlan) and plan.delta]
     changed = [plan for plan in known if plan.changed]
+    emptied = [plan for plan in plans if isinstance(plan, DraftUpdatePlan) and not plan.delta]
     inserts = [plan.row(ModificationId(tx.new_id())) for plan in new]
     modifications.insert_drafts(tx.conn, tx.principal, inserts, at)
     modifications.update_drafts(tx.conn, tx.principal, [plan.row() for plan in changed], at)
     _put_overlays(tx, new, [row.modification_id for row in inserts], exist=False)
     _put_overlays(tx, changed, [plan.draft.modification_id for plan in changed], exist=True)
+    _delete(tx, emptied)
     _audit_new(tx, new, inserts, at)
-    tx.audit(Action.SAVE, [_entry(tx, plan) for plan in changed], at=at)
+    tx.audit(Action.SAVE, [_entry(tx, plan) for plan in (*changed, *emptied)], at=at)
     saved = [*map(_created, inserts), *map(_kept, known)]
     return sorted(saved, key=lambda item: item.pfa_id)
 
 
 def _put_overlays(
-    tx: Tx, plans: Sequence[Plan], modification_ids: Sequence[ModificationId], *, exist: bool
+    tx: Tx, plans: Sequence[DraftPlan], modification_ids: Sequence[ModificationId], *, exist: bool
 ) -> None:
     """Write the overlays of drafts; those of only modifications need no merge."""
     single, stacked = [], []
@@ -41,6 +53,12 @@ def _put_overlays(
             stacked.append(plan.pfa_id)
     overlays.put_only_overlays(tx.conn, tx.principal, single, there=exist)
     overlays.put_overlays(tx.conn, tx.principal, stacked, there=exist)
+
+
+def _delete(tx: Tx, plans: Sequence[DraftUpdatePlan]) -> None:
+    ids = [plan.draft.modification_id for plan in plans]
+    modifications.delete_drafts(tx.conn, tx.principal, ids)
+    overlays.refresh_overlays(tx.conn, tx.principal, [plan.pfa_id for plan in plans])
 
 
 def _audit_new(
@@ -72,7 +90,7 @@ def _entry(tx: Tx, plan: DraftUpdatePlan) -> audit.Entry:
         modification_id=plan.draft.modification_id,
         session_id=plan.session_id,
         before=plan.draft.delta,
-        after=plan.delta,
+        after=plan.delta or None,
         reason=plan.change_reason,
     )
 

@@ -1,58 +1,105 @@
-"""Delta files: JSON (an object, an array, one modification), JSONL, CSV → changes.
+"""Delta files as changes: JSON, JSONL, CSV, TSV.
 
-An invalid file ends the reading; faults of single modifications are collected.
+JSON is an object, an array or one modification. Lists that `pfa list` writes are read too. An invalid file
+ends the reading; faults of single modifications are collected.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from pfa_core.errors import Fault, FaultCode, InvalidData
+from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.exact_json import JsonFault, loads_strict
-from pfa_core.files.reading import read_text, source_name
-from pfa_core.model.delta import Change, unwritable
+from pfa_core.files.delta_rows import SAVED, DeltaTable, Item, is_bare, is_listed, listed_item
+from pfa_core.files.dialect import TABLES, refuse_foreign_content, table_format
+from pfa_core.files.reading import decode, open_input, source_name
+from pfa_core.model.delta import Change
 from pfa_core.model.keys import invisible_in, normal_key
-from pfa_core.model.record import FIELDS, MAX_ID
-from pfa_core.model.values import Wrong, shorten
-from pfa_core.model.values import read_text as read_field_text
+from pfa_core.model.record import MAX_ID
+from pfa_core.model.spelling import folded
+from pfa_core.model.values import shorten
 
 MAX_REASON = 2000
 MAX_SESSION = 200
+DELTA_FORMATS = ("auto", "json", "jsonl", "csv", "tsv")
 _FILE_KEYS = ("sessionId", "organization", "modifications")
 _CHANGE_KEYS = ("pfaId", "delta", "changeReason", "expectedVersion")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeltaFile:
-    """The changes of a file in its order, and the faults of its single modifications."""
+    """The changes of a file in its order, and the faults of its single modifications.
+
+    `empty_rows`, `empty_columns`: the number of those of a table that were passed over.
+    """
 
     changes: tuple[Change, ...]
     faults: tuple[Fault, ...]
     session_id: str | None
     organization_id: str | None
     source: str
+    empty_rows: int = 0
+    empty_columns: int = 0
 
 
-def read_delta_file(path: str, *, stdin: BinaryIO | None = None) -> DeltaFile:
+def read_delta_file(
+    path: str,
+    file_format: str = "auto",
+    *,
+    stdin: BinaryIO | None = None,
+    nulls: Collection[str] = (),
+) -> DeltaFile:
     """Read a delta file; `-` is standard input.
+
+    A record of `pfa list` is a modification too: of its values a save takes those that differ.
+
+    Args:
+        file_format: One of `DELTA_FORMATS`; auto: by the name, else by the first line.
+        nulls: Further texts that stand for null in cells of CSV and TSV, such as NULL.
 
     Raises:
         NotFound, IoFailure: The file is missing or cannot be read.
-        InvalidData: It is not UTF-8, not JSON (the message has line and column) or of another shape.
+        InvalidRequest: The format is unknown.
+        InvalidData: It is not UTF-8, not of its format (the message has line and column) or of another shape.
     """
-    text = read_text(path, stdin)
+    if file_format not in DELTA_FORMATS:
+        formats = ", ".join(DELTA_FORMATS)
+        raise InvalidRequest(f"unknown format {file_format!r}; formats are {formats}")
     name = source_name(path)
+    with open_input(path, stdin) as file:
+        content = file.read()
+    refuse_foreign_content(content, name, kept=SAVED)
+    text = decode(content, name)
     if not text.strip():
-        raise InvalidData(f"{name} is empty, nothing was saved")
-    if path.lower().removesuffix(".gz").endswith(".csv"):
-        items, head = list(_csv_items(text, name)), {}
-    else:
-        items, head = _json_items(text, name)
-    read = [read_change(item, position) for position, item in items]
+        raise InvalidData(f"{name} is empty, {SAVED}")
+    chosen = _guess(path, text) if file_format == "auto" else file_format
+    if chosen in TABLES:
+        return _read_table(DeltaTable(text, name, chosen, nulls), name)
+    items, head = _json_items(text, name)
+    return _delta_file([_as_item(value, place) for place, value in items], head, name)
+
+
+def _read_table(table: DeltaTable, name: str) -> DeltaFile:
+    items = list(table.items())
+    if not items:
+        raise InvalidData(f"{name} holds no modifications; {SAVED}")
+    read = _delta_file(items, {}, name)
+    return replace(read, empty_rows=table.empty_rows, empty_columns=table.empty_columns)
+
+
+def _as_item(value: Any, position: str) -> Item:
+    return listed_item(value, position) if is_listed(value) else Item(position, value)
+
+
+def _delta_file(items: Sequence[Item | Fault], head: dict[str, Any], name: str) -> DeltaFile:
+    read = [
+        [item]
+        if isinstance(item, Fault)
+        else read_change(item.value, item.position, item.read_only)
+        for item in items
+    ]
     return DeltaFile(
         changes=tuple(item for item in read if isinstance(item, Change)),
         faults=tuple(fault for item in read if not isinstance(item, Change) for fault in item),
@@ -62,8 +109,27 @@ def read_delta_file(path: str, *, stdin: BinaryIO | None = None) -> DeltaFile:
     )
 
 
-def read_change(item: Any, position: str) -> Change | list[Fault]:
-    """Read one modification of a file, or return the faults of its outer shape."""
+def _guess(path: str, text: str) -> str:
+    """Return the format by the end of the file's name, else by the first line."""
+    end = path.lower().removesuffix(".gz").rpartition(".")[2]
+    if end in DELTA_FORMATS[1:]:
+        return end
+    first = text.lstrip().partition("\n")[0]
+    if first.startswith(("{", "[")):
+        return "json"
+    if is_bare(first):
+        return "tsv"
+    return table_format(first) if folded("pfaId") in folded(first) else "json"
+
+
+def read_change(
+    item: Any, position: str, read_only: Mapping[str, Any] | None = None
+) -> Change | list[Fault]:
+    """Read one modification of a file, or return the faults of its outer shape.
+
+    Args:
+        read_only: Its values that cannot be edited.
+    """
     if not isinstance(item, dict):
         reason = f"must be an object, not {shorten(item)}"
         return [Fault("", "", FaultCode.INVALID_TYPE, reason, position=position)]
@@ -83,8 +149,14 @@ def read_change(item: Any, position: str) -> Change | list[Fault]:
     faults = [Fault(pfa_id, *found, position=position) for found in _faults(item)]
     if faults:
         return faults
-    reason, version = item.get("changeReason"), item.get("expectedVersion")
-    return Change(pfa_id, item["delta"], reason, expected_version=version, position=position)
+    return Change(
+        pfa_id,
+        item["delta"],
+        item.get("changeReason"),
+        expected_version=item.get("expectedVersion"),
+        position=position,
+        read_only=read_only or {},
+    )
 
 
 _Found = tuple[str, FaultCode, str]  # field, code, message
@@ -127,6 +199,8 @@ def _json_items(text: str, name: str) -> tuple[list[tuple[str, Any]], dict[str, 
             if lines is not None:
                 return lines, {}
         raise InvalidData(f"{name}: {fault}; nothing was saved") from None
+    if isinstance(value, dict) and isinstance(value.get("data"), list):
+        return _numbered(value["data"], name, "record"), {}
     if isinstance(value, dict) and "modifications" in value:
         unknown = [key for key in value if key not in _FILE_KEYS]
         if unknown:
@@ -140,14 +214,14 @@ def _json_items(text: str, name: str) -> tuple[list[tuple[str, Any]], dict[str, 
     return _numbered(value, name), {}
 
 
-def _numbered(value: Any, name: str) -> list[tuple[str, Any]]:
+def _numbered(value: Any, name: str, noun: str = "modification") -> list[tuple[str, Any]]:
     if not isinstance(value, list):
         raise InvalidData(
             f"{name} must hold a list of modifications, not {shorten(value)}; nothing was saved"
         )
     if not value:
         raise InvalidData(f"{name} holds no modifications; nothing was saved")
-    return [(f"modification {number}", item) for number, item in enumerate(value, 1)]
+    return [(f"{noun} {number}", item) for number, item in enumerate(value, 1)]
 
 
 def _try_jsonl(text: str, name: str) -> list[tuple[str, Any]] | None:
@@ -164,55 +238,6 @@ def _try_jsonl(text: str, name: str) -> list[tuple[str, Any]] | None:
             place = f"line {number} column {fault.column}" if fault.column else f"line {number}"
             raise InvalidData(f"{name}: {place}: {fault.reason}; nothing was saved") from None
     return items if isinstance(items[0][1], dict) else None
-
-
-def _csv_items(text: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read the rows of a CSV.
-
-    Columns: pfaId, changeReason, expectedVersion and the fields to change. An empty cell leaves its
-    field unchanged, `null` clears it.
-    """
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = reader.fieldnames or []
-        _check_header(header, name)
-        for row in reader:
-            if None in row or None in row.values():
-                raise InvalidData(
-                    f"{name}: line {reader.line_num} has another number of cells than the header; nothing was saved"
-                )
-            yield f"line {reader.line_num}", _csv_change(row)
-    except csv.Error as error:
-        raise InvalidData(
-            f"{name}: line {reader.reader.line_num}: {error}; nothing was saved"
-        ) from None
-
-
-def _check_header(header: Any, name: str) -> None:
-    if "pfaId" not in header:
-        raise InvalidData(f"{name}: the header line must name pfaId; nothing was saved")
-    if len(set(header)) != len(header):
-        raise InvalidData(f"{name}: a column is listed twice in the header; nothing was saved")
-
-
-def _csv_change(row: dict[str, str]) -> dict[str, Any]:
-    change: dict[str, Any] = {"pfaId": row.pop("pfaId"), "delta": {}}
-    reason, version = row.pop("changeReason", ""), row.pop("expectedVersion", "").strip()
-    if reason:
-        change["changeReason"] = reason
-    if version:
-        change["expectedVersion"] = (
-            int(version)
-            if version.isascii() and version.isdigit() and len(version) < 10
-            else version
-        )
-    for key, cell in row.items():
-        refuse = unwritable(key)
-        if not cell.strip() and not refuse:
-            continue
-        value = cell if refuse else read_field_text(FIELDS[key], cell)
-        change["delta"][key] = cell if isinstance(value, Wrong) else value
-    return change
 
 
 def _short_text(head: dict[str, Any], key: str, name: str) -> str | None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pfa_core.errors import FaultCode, InvalidData
 from pfa_core.exact_json import JsonFault, refuse_texts
+from pfa_core.model.formulas import GUARD, unguarded
 
 TABLES = ("csv", "tsv")
 STORED = "nothing was stored"
@@ -111,11 +112,12 @@ class Row(NamedTuple):
 class Table:
     """The rows of a CSV or TSV by the names of its header.
 
-    CSV quotes as RFC 4180 says; TSV has no quotes, and writes a tab, a line end and a backslash as
-    `\\t`, `\\n`, `\\r` and `\\\\`.
+    CSV quotes as RFC 4180 says, and its cells lose the guards of `--csv-safe`; TSV has no quotes, and writes
+    a tab, a line end and a backslash as `\\t`, `\\n`, `\\r` and `\\\\`.
 
     Args:
         nulls: Texts that a cell holds in place of nothing, such as NULL.
+        null: What such a cell is read as.
         kept: What is said of the effect, as in "nothing was stored".
         columns: The names of the header, without the columns that have none.
         empty_rows: The rows passed over so far, `empty_columns` the columns.
@@ -131,9 +133,10 @@ class Table:
         dialect: str = "csv",
         *,
         nulls: Collection[str] = (),
+        null: str = "",
         kept: str = STORED,
     ) -> None:
-        self._name, self._kept, self._nulls = name, kept, frozenset(nulls)
+        self._name, self._kept, self._nulls = name, kept, dict.fromkeys(nulls, null)
         self._tsv = _TsvCells(lines, self._nulls) if dialect == "tsv" else None
         self._source = self._tsv or csv.reader(lines, strict=True)
         self._dialect = dialect
@@ -185,8 +188,8 @@ class Table:
                 if cell.strip() and place not in self._named:
                     fault = f"has a value in column {place + 1}, which has no name"
             cells = [cells[place] for place in self._named]
-        if self._nulls:
-            cells = ["" if cell in self._nulls else cell for cell in cells]
+        if self._tsv is None and (self._nulls or GUARD in "".join(cells)):
+            cells = [self._nulls.get(cell, unguarded(cell)) for cell in cells]
         return Row(line, cells, fault)
 
     def _without_empty_end(self, cells: list[str]) -> list[str]:
@@ -231,7 +234,7 @@ def _names_nothing(header: list[str]) -> bool:
 class _TsvCells:
     """Rows of cells between tabs; `fault`: the row has an unknown escape."""
 
-    def __init__(self, lines: Iterable[str], nulls: Collection[str]) -> None:
+    def __init__(self, lines: Iterable[str], nulls: Mapping[str, str]) -> None:
         self._lines, self._nulls = iter(lines), nulls
         self.line_num, self.fault = 0, ""
 
@@ -243,10 +246,13 @@ class _TsvCells:
         self.line_num += 1
         self.fault = ""
         cells = line.rstrip("\n").removesuffix("\r").split("\t")
-        return [self._unescaped(cell) for cell in cells] if "\\" in line else cells
+        if not self._nulls and "\\" not in line:
+            return cells
+        return [self._text(cell) for cell in cells]
 
-    def _unescaped(self, cell: str) -> str:
-        return "" if cell in self._nulls else _ESCAPE.sub(self._character, cell)
+    def _text(self, cell: str) -> str:
+        null = self._nulls.get(cell)
+        return _ESCAPE.sub(self._character, cell) if null is None else null
 
     def _character(self, match: re.Match[str]) -> str:
         found = _ESCAPED.get(match[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from pfa_core.errors import Fault, FaultCode
@@ -20,6 +20,9 @@ RULED = frozenset(
     )
 )
 
+# PEMS's own version of a record. In a list it shows whether PEMS changed the record since.
+STAMP = "pemsVersion"
+
 Record = Mapping[str, Any]
 Delta = Mapping[str, Any]
 
@@ -31,6 +34,8 @@ class Change:
     Args:
         expected_version: The version of the draft that the caller has seen; 0: there was none.
         position: The place of the change in the input, for messages.
+        read_only: Values of fields that cannot be edited, as the input has them: refused where they
+            differ from the record's.
     """
 
     pfa_id: str
@@ -39,6 +44,7 @@ class Change:
     _: KW_ONLY
     expected_version: int | None = None
     position: str = ""
+    read_only: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,22 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     return one == other
+
+
+def to_draft(delta: Delta, draft: Delta, below: Record) -> dict[str, Any]:
+    """Return the values of a delta that a draft is to hold.
+
+    Those equal to the record's are left out, unless the draft holds them already; missing equals null.
+
+    Args:
+        draft: The fields of the draft that there is.
+        below: The record without the draft.
+    """
+    return {
+        name: value
+        for name, value in delta.items()
+        if not same(below.get(name), value) or (name in draft and same(draft[name], value))
+    }
 
 
 def changes(before: Record, after: Record) -> list[FieldChange]:

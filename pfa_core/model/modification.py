@@ -62,9 +62,9 @@ TRANSITIONS = {
         Transition(
             verb=Verb.SAVE,
             sources=(State.PRISTINE, State.DRAFT),
-            targets=(State.DRAFT,),
+            targets=(State.DRAFT, State.PRISTINE),
             by="user",
-            guard="expected version; valid on the merged record",
+            guard="expected version; valid on the merged record; removed when every value is the one below",
         ),
         Transition(
             verb=Verb.DISCARD,

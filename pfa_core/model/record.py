@@ -140,4 +140,16 @@ DATE_PAIRS = (
     ("actualStart", "actualEnd"),
 )
 EDITABLE = tuple(each.name for each in FIELDS.values() if each.editable)
+# What a list shows, and the columns of its TSV, which has no header.
+LIST_COLUMNS = (
+    "pfaId",
+    "category",
+    "areaSilo",
+    "source",
+    "forecastStart",
+    "forecastEnd",
+    "monthlyRate",
+    "purchasePrice",
+    "syncState",
+)
 SORTABLE: Mapping[str, Field] = {each.name: each for each in FIELDS.values() if each.column}

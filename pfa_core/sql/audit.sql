@@ -14,14 +14,15 @@ RETURNING entry_id;
 
 -- name: write_of, write_of@one
 -- Entries of modifications with their present delta, as before or after. The entries' ids are one id whose
--- last eight digits count them in the order of their records; the first of them ends in 1.
+-- last eight digits count them in the order of their records; the first of them ends in 1. With `base` each also
+-- keeps what its delta was made over.
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
-                       session_id, run_id, before, after, reason, link_id)
+                       session_id, run_id, before, after, reason, link_id, base)
 SELECT %(organization_id)s,
        (%(first_digits)s::text || lpad(to_hex(row_number() OVER (ORDER BY m.pfa_id)), 8, '0'))::uuid,
        %(at)s, %(user_id)s, %(action)s, m.pfa_id, m.modification_id, m.session_id, NULL,
        CASE WHEN %(before)s THEN m.delta END, CASE WHEN %(after)s THEN m.delta END,
-       m.change_reason, %(link_id)s::uuid
+       m.change_reason, %(link_id)s::uuid, CASE WHEN %(base)s THEN m.base END
 FROM pfa_modification AS m
 WHERE m.organization_id = %(organization_id)s
   AND m.modification_id = ANY(%(modification_ids)s::uuid[])
@@ -63,7 +64,8 @@ SELECT EXISTS (
 -- name: discarded
 -- A user's discarded drafts: of each record the last one in the chain. restored: it was made a draft again
 -- since.
-SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.reason,
+SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.base,
+       e.reason,
        EXISTS (
            SELECT FROM audit_log AS r
            WHERE r.organization_id = %(organization_id)s

@@ -82,12 +82,16 @@ LAST_ID = EntryId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardedDraft:
-    """A discarded draft as recorded; `restored`: it was made a draft again since."""
+    """A discarded draft as recorded; `restored`: it was made a draft again since.
+
+    `base`: PEMS's values when its fields were first drafted; None in entries from before these were kept.
+    """
 
     entry_id: EntryId
     pfa_id: PfaId
     session_id: SessionId
     delta: dict[str, Any]
+    base: dict[str, Any] | None
     reason: str | None
     restored: bool
 
@@ -126,6 +130,7 @@ def write_of(
     new_id: NewId,
     before: bool = True,
     after: bool = True,
+    base: bool = False,
 ) -> None:
     """Append an entry of one action for each modification, in PFA id order.
 
@@ -133,6 +138,7 @@ def write_of(
 
     Args:
         before, after: Whether the delta existed before the action, and exists after it.
+        base: Whether to keep what the delta was made over, for a restore.
     """
     if modification_ids:
         first_digits = counting_from(new_id())
@@ -146,6 +152,7 @@ def write_of(
             "first_digits": first_digits,
             "before": before,
             "after": after,
+            "base": base,
             "link_id": link_of(conn, principal.organization_id, first, len(modification_ids)),
         }
         conn.execute(_SQL.for_ids("write_of", modification_ids), values)

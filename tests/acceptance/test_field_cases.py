@@ -707,11 +707,11 @@ def test_110_dates_numbers_and_texts_are_tidied(world: World) -> None:
         "001",
         forecastStart="2025-12-10T00:00:00.000Z",
         monthlyRate="5500.50",
-        category="  Crane ",
+        category="  Loader ",
     )
     (view,) = pfa_core.list_drafts(world.db, world.principal(), Filters())
     assert {name: str(value) for name, value in view.delta.items()} == {
         "forecastStart": "2025-12-10",
         "monthlyRate": "5500.50",
-        "category": "Crane",
+        "category": "Loader",
     }

@@ -482,7 +482,10 @@ class TestFields:
         self, world: World, allowed: Callable[..., Principal]
     ) -> None:
         finn = allowed(Right.EDIT_FORECAST)
-        changes = [Change("P-1", {"model": "A"}), Change("P-2", {"actualEnd": None, "dor": "BEO"})]
+        changes = [
+            Change("P-1", {"model": "A"}),
+            Change("P-2", {"actualEnd": "2026-01-05", "dor": "BEO"}),
+        ]
         with pytest.raises(errors.PermissionDenied) as stated:
             pfa_core.save(world.db, finn, changes, partial=True)
         assert [(fault.field, fault.code) for fault in stated.value.details] == [
@@ -491,6 +494,34 @@ class TestFields:
         with pytest.raises(errors.PermissionDenied):
             pfa_core.set_fields(world.db, finn, ONE, {"monthlyRate": 1})
         assert pfa_core.list_drafts(world.db, finn, Filters()) == []
+
+    def test_a_value_that_is_there_already_takes_no_right_but_a_price_does(
+        self, world: World, allowed: Callable[..., Principal]
+    ) -> None:
+        """Of a price the answer would tell what it is."""
+        finn = allowed(Right.EDIT_FORECAST)
+        same = Change("P-1", {"model": "A", "actualEnd": None})
+        assert len(pfa_core.save(world.db, finn, [same]).saved) == 1
+        for wrong in ({"monthlyRate": 1000}, {"model": "B", "actualEnd": 5}):
+            with pytest.raises(errors.PermissionDenied):
+                pfa_core.save(world.db, finn, [Change("P-2", wrong)])
+        with pytest.raises(errors.PermissionDenied):
+            pfa_core.set_fields(world.db, finn, ONE, {"actualEnd": None})
+
+    def test_the_masked_prices_of_a_list_are_no_change(
+        self, world: World, allowed: Callable[..., Principal]
+    ) -> None:
+        finn = allowed(Right.EDIT_FORECAST)
+        masked = {"model": "A", "monthlyRate": None, "purchasePrice": None}
+        of_a_list = Change("P-1", masked, read_only={"pfaId": "P-1"})
+        pfa_core.save(world.db, finn, [of_a_list])
+        assert pfa_core.list_drafts(world.db, finn, Filters())[0].delta == {"model": "A"}
+        for refused in (
+            Change("P-1", masked),
+            Change("P-1", {"monthlyRate": 5}, read_only={"pfaId": "P-1"}),
+        ):
+            with pytest.raises(errors.PermissionDenied):
+                pfa_core.save(world.db, finn, [refused])
 
     def test_shifting_takes_the_right_to_the_forecast(
         self, world: World, allowed: Callable[..., Principal]

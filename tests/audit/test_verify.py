@@ -118,6 +118,21 @@ def test_what_an_entry_restored_cannot_be_altered_unseen(
     assert kinds(world) == [("entries_altered", 8)]
 
 
+@pytest.mark.parametrize(
+    "value", ["NULL", "'{}'", 'base || \'{"model": "other"}\'', "'null'::jsonb"]
+)
+def test_what_a_discarded_draft_was_made_over_cannot_be_altered_unseen(world: World, value: str):
+    altered = f"UPDATE audit_log SET base = {value} WHERE base IS NOT NULL"
+    assert world.execute(altered) > 0
+    assert {kind for kind, _ in kinds(world)} == {"entries_altered"}
+
+
+def test_a_base_that_is_added_to_an_entry_is_found(world: World):
+    world.execute("ALTER TABLE audit_log DROP CONSTRAINT audit_log_base_check")
+    world.execute("UPDATE audit_log SET base = '{}' WHERE action = 'grant'")
+    assert kinds(world) == [("entries_altered", 7)]
+
+
 def test_a_restored_entry_verifies(world: World):
     pfa_core.restore(world.db, world.principal(), session_id="t")
     assert (verified(world).whole, verified(world).links) == (True, 8)
@@ -129,7 +144,7 @@ def test_every_column_of_an_entry_is_under_test_here_or_below(world: World):
     )
     assert {name for (name,) in names} == {
         "organization_id", "entry_id", "at", "user_id", "action", "pfa_id", "modification_id",
-        "session_id", "run_id", "before", "after", "reason", "link_id", "restores",
+        "session_id", "run_id", "before", "after", "reason", "link_id", "restores", "base",
     }  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from pfa_cli.render import streams
-from pfa_cli.render.escape import no_formula
 from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records, write_lines
 
 NASTY = "x\x1b]0;owned\x07\x1b[31m\x9b2J\u202eb\u2028c\x7f"
@@ -104,19 +103,6 @@ def test_a_trace_moves_none_either(nasty: Pfa) -> None:
     assert clean(ran.err)
 
 
-FORMULAS = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=HYPERLINK(...)", "-", "\uff1d1"]
-
-
-@pytest.mark.parametrize("text", FORMULAS)
-def test_a_formula_gets_an_apostrophe(text: str) -> None:
-    assert no_formula(text) == f"'{text}"
-
-
-@pytest.mark.parametrize("text", ["", "-5", "-5.25", "0", "a=b", " =1", "'=1", "1e5", "Ü"])
-def test_what_is_no_formula_stays(text: str) -> None:
-    assert no_formula(text) == text
-
-
 def test_csv_is_made_safe_for_spreadsheets_only_when_asked(ready: Pfa, tmp_path: Path) -> None:
     danger = "=cmd|' /C calc'!A0"
     file = write_lines(tmp_path / "m.jsonl", [baseline_record(1, model=danger, odd=-5)])
@@ -130,3 +116,13 @@ def test_csv_is_made_safe_for_spreadsheets_only_when_asked(ready: Pfa, tmp_path:
     assert cells("--csv-safe") == [f"'{danger}", "3044", "-5"]
     tsv = ready("list", "--id", "H-001", "-o", "tsv", "--columns", "model", "--csv-safe")
     assert tsv.lines == [danger]
+
+
+def test_a_text_that_looks_guarded_is_written_so_that_it_comes_back(
+    ready: Pfa, tmp_path: Path
+) -> None:
+    file = write_lines(tmp_path / "m.jsonl", [baseline_record(1, model="'=a", equipment="'a")])
+    ready("sync", "pull", "--from", file)
+    words = ("list", "--id", "H-001", "-o", "csv", "--columns", "model,equipment")
+    for more in ((), ("--csv-safe",)):
+        assert ready(*words, *more).out == "model,equipment\n''=a,'a\n"

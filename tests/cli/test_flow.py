@@ -243,7 +243,7 @@ def test_saving_shows_the_drafts_and_says_what_comes_next(ready: Pfa, weather: s
     assert saved.json["errors"] == []
     assert "next: pfa diff weather" in saved.err
     again = ready("draft", "save", weather)
-    assert "2 drafts saved in session weather (2 unchanged)" in again.err
+    assert "nothing to save: every value equals the record's (2 records)" in again.err
 
 
 def test_a_dry_run_of_a_save_leaves_nothing(ready: Pfa, weather: str) -> None:

@@ -189,7 +189,8 @@ class TestCommit:
     def test_a_draft_that_says_what_the_baseline_said_all_along_is_committed(
         self, world: World
     ) -> None:
-        draft(world.db, world.principal(), model="LTM 1030")
+        pinned = pfa_core.Change("P-1", {"model": "LTM 1030"})
+        pfa_core.save(world.db, world.principal(), [pinned], session_id="s", keep_equal=True)
         assert len(commit(world).committed) == 1
 
     def test_a_baseline_that_came_back_is_not_a_conflict(self, world: World) -> None:

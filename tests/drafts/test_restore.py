@@ -152,6 +152,77 @@ def test_a_typo_is_reported_rather_than_left_out(world: World):
     assert drafts(world) == {}
 
 
+class TestTheBase:
+    """A restored draft is compared with what PEMS had when it was made, as if it had stayed."""
+
+    def test_what_pems_changed_since_is_a_conflict(self, world: World) -> None:
+        draft(world.db, world.principal(), "P-3", session="b", monthlyRate=1300, model="A")
+        discard(world)
+        world.pull([record("P-3", monthlyRate=1555)])
+        restore(world, session_id="b")
+        assert pfa_core.status(world.db, world.principal()).overtaken == 1
+        with pytest.raises(errors.BaselineConflict) as refused:
+            commit(world.db, world.principal(), session="b")
+        assert [(fault.pfa_id, fault.field) for fault in refused.value.details] == [
+            ("P-3", "monthlyRate")
+        ]
+        (shown,) = pfa_core.show_records(world.db, world.principal(), ["P-3"])
+        assert [(found.base, found.mine, found.pems) for found in shown.overtaken] == [
+            (1000, 1300, 1555)
+        ]
+
+    def test_what_pems_changed_in_other_fields_or_to_the_same_value_is_none(
+        self, world: World
+    ) -> None:
+        draft(world.db, world.principal(), "P-3", session="b", monthlyRate=1300, model="A")
+        discard(world)
+        world.pull([record("P-3", monthlyRate=1300, dor="BEO")])
+        restore(world, session_id="b")
+        assert drafts(world)["P-3"][1] == {"monthlyRate": 1300, "model": "A"}
+        done = commit(world.db, world.principal(), session="b")
+        assert [item.pfa_id for item in done.committed] == ["P-3"]
+        assert world.rows("SELECT delta FROM pfa_modification") == [({"model": "A"},)]
+
+    def test_without_a_pull_in_between_it_commits_as_it_was(self, world: World) -> None:
+        restore(world, session_id="s")
+        assert len(commit(world.db, world.principal()).committed) == 1
+
+    def test_a_pull_before_the_draft_or_after_the_restore_is_compared_as_ever(
+        self, world: World
+    ) -> None:
+        world.pull([record("P-3", monthlyRate=1100)])
+        draft(world.db, world.principal(), "P-3", session="b", monthlyRate=1300)
+        discard(world)
+        restore(world, session_id="b")
+        world.pull([record("P-3", monthlyRate=1555)])
+        with pytest.raises(errors.BaselineConflict):
+            commit(world.db, world.principal(), session="b")
+
+    def test_a_draft_discarded_twice_keeps_its_first_base(self, world: World) -> None:
+        draft(world.db, world.principal(), "P-3", session="b", monthlyRate=1300)
+        for rate in (1400, 1555):
+            discard(world)
+            world.pull([record("P-3", monthlyRate=rate)])
+            restore(world, session_id="b")
+        (view,) = pfa_core.list_drafts(world.db, world.principal(), pfa_core.Filters())
+        assert view.base == {"monthlyRate": 1000}
+
+    def test_a_value_pinned_to_what_pems_has_comes_back_pinned(self, world: World) -> None:
+        pinned = pfa_core.Change("P-3", {"model": "LTM 1030"})
+        pfa_core.save(world.db, world.principal(), [pinned], session_id="b", keep_equal=True)
+        discard(world)
+        restore(world, session_id="b")
+        assert drafts(world)["P-3"][1] == {"model": "LTM 1030"}
+
+    def test_an_entry_from_before_bases_were_kept_takes_todays(self, world: World) -> None:
+        draft(world.db, world.principal(), "P-3", session="b", monthlyRate=1300)
+        discard(world)
+        world.execute("UPDATE audit_log SET base = NULL")
+        world.pull([record("P-3", monthlyRate=1555)])
+        restore(world, session_id="b")
+        assert len(commit(world.db, world.principal(), session="b").committed) == 1
+
+
 def test_a_dry_run_leaves_nothing(world: World):
     before = pfa_core.list_log(world.db, world.principal())
     assert [item.pfa_id for item in restore(world, session_id="s", dry_run=True).restored] == [

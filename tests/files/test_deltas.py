@@ -104,8 +104,14 @@ def test_a_csv_changes_the_cells_that_are_not_empty(tmp_path):
             "Weather",
             expected_version=2,
             position="line 2",
+            read_only={"pfaId": "00123"},
         ),
-        Change("P-2", {"monthlyRate": None, "forecastStart": "2026-12-15"}, position="line 3"),
+        Change(
+            "P-2",
+            {"monthlyRate": None, "forecastStart": "2026-12-15"},
+            position="line 3",
+            read_only={"pfaId": "P-2"},
+        ),
     )
 
 
@@ -125,14 +131,17 @@ def test_values_that_a_field_cannot_have_stay_for_the_check_to_name(tmp_path):
     (change,) = read_delta_file(str(a_delta_file(tmp_path, text, "d.csv"))).changes
     assert change.delta == {
         "monthlyRate": "abc", "source": "Lease", "isActualized": "maybe",
-        "originalStart": "2025-01-01", "colour": "red",
+        "colour": "red",
     }  # fmt: skip
+    assert change.read_only == {"pfaId": "P-1", "originalStart": "2025-01-01"}
 
 
 def test_a_zipped_csv_is_a_csv(tmp_path):
     content = gzip.compress(b"pfaId,monthlyRate\nP-1,5\n")
     found = read_delta_file(str(a_delta_file(tmp_path, content, "deltas.csv.gz")))
-    assert found.changes == (Change("P-1", {"monthlyRate": Decimal(5)}, position="line 2"),)
+    assert [(change.pfa_id, change.delta) for change in found.changes] == [
+        ("P-1", {"monthlyRate": Decimal(5)})
+    ]
 
 
 @pytest.mark.parametrize("version", ["²", "1²", "٣²"])
@@ -238,7 +247,7 @@ def test_faults_of_single_modifications_are_gathered_beside_the_good_ones():
         ('{"pfaId": "P-1", "delta": {}}\n{"pfaId": oops}\n', "line 2 column 11"),
         ('{"pfaId": "P-1", "delta": {}}\n{"pfaId": "\\u0000"}\n', "line 2"),
         ("[1]\n[2]\n", "line 2 column 1"),
-        ("pfaId,monthlyRate\nP-1,5\n", "line 1 column 1"),
+        ("pfaId,monthlyRate\n", "no modifications"),
     ],
     ids=range(25),
 )
@@ -254,10 +263,14 @@ def test_a_file_of_another_shape_is_refused_as_a_whole(content, message):
     ("text", "message"),
     [
         ("monthlyRate\n5\n", "must name pfaId"),
-        ("pfaid,monthlyRate\nP-1,5\n", "must name pfaId"),
-        ("pfaId,model,model\nP-1,a,b\n", "twice"),
-        ("pfaId,model\nP-1\n", "line 2 has another number of cells"),
-        ("pfaId,model\nP-1,a,b\n", "line 2 has another number of cells"),
+        ("pfa,monthlyRate\nP-1,5\n", "must name pfaId"),
+        ("pfaId,model,model\nP-1,a,b\n", "'model' is listed twice"),
+        ("pfaId,model,Model \nP-1,a,b\n", "model is listed twice in the header as 'Model '"),
+        ("pfaId,sessionId,session_id\nP-1,a,b\n", "sessionId is listed twice"),
+        ("pfaId;model\nP-1;a\n", "separated by ';', not by ','"),
+        ("pfaId|model\nP-1|a\n", "separated by '|', not by ','"),
+        ("pfaId\tmodel\nP-1\ta\n", "separated by tabs, not by ','"),
+        ("pfaId,model\n,\n", "no modifications"),
     ],
 )
 def test_a_csv_of_another_shape_is_refused_as_a_whole(tmp_path, text, message):

@@ -148,6 +148,7 @@ class LifeCycle(RuleBasedStateMachine):
         session=st.sampled_from(SESSIONS),
         instead=st.booleans(),
         move=st.booleans(),
+        keep_equal=st.booleans(),
     )
     def save(
         self,
@@ -157,6 +158,7 @@ class LifeCycle(RuleBasedStateMachine):
         session: str,
         instead: bool,
         move: bool,
+        keep_equal: bool,
     ) -> None:
         answer = self.real(
             pfa_core.save,
@@ -165,25 +167,45 @@ class LifeCycle(RuleBasedStateMachine):
             session_id=session,
             replace=instead,
             move=move,
+            keep_equal=keep_equal,
         )
-        old = self.model.draft(user, pfa_id)
+        old, below = self.model.draft(user, pfa_id), self.model.below(user, pfa_id)
+        drafted = old.delta if old else {}
+        whole = {} if instead else dict(drafted)
+        for name, value in delta.items():
+            if keep_equal or value != below[name] or drafted.get(name, ...) == value:
+                whole[name] = value
+            else:
+                whole.pop(name, None)
+        if (old is None and not whole) or (
+            old and whole == old.delta and (session == old.session or not move)
+        ):
+            unchanged = [] if old else [pfa_id]
+            assert (answer.unchanged, answer.emptied) == (unchanged, [])
+            statuses = [(item.version, item.status) for item in answer.saved]
+            assert statuses == ([(old.version, "unchanged")] if old else [])
+            return
         if old and old.session != session and not move:
             assert answer is errors.SessionMismatch
             return
-        whole = delta if old is None or instead else {**old.delta, **delta}
-        if not valid(self.model.below(user, pfa_id), whole):
+        if not valid(below, whole):
             assert answer is errors.InvalidData
             return
+        self.put_saved(user, pfa_id, whole, old, session)
+        if not whole:
+            assert (answer.saved, answer.emptied) == ([], [pfa_id])
+            return
+        new, status = self.model.stack(user, pfa_id)[-1], "updated" if old else "created"
+        assert [(item.version, item.status) for item in answer.saved] == [(new.version, status)]
+
+    def put_saved(
+        self, user: str, pfa_id: str, whole: dict[str, Any], old: Modification | None, session: str
+    ) -> None:
         known = old.base if old else {}
         base = {name: known.get(name, self.model.mirror[pfa_id][name]) for name in whole}
-        if old is None:
-            new, status = Modification(session, whole, base), "created"
-        elif (whole, session) == (old.delta, old.session):
-            new, status = old, "unchanged"
-        else:
-            new, status = Modification(session, whole, base, old.version + 1), "updated"
+        version = old.version + 1 if old else 1
+        new = Modification(session, whole, base, version) if whole else None
         self.model.put(user, pfa_id, new)
-        assert [(item.version, item.status) for item in answer.saved] == [(new.version, status)]
 
     @rule(
         user=st.sampled_from(USERS),
@@ -225,15 +247,17 @@ class LifeCycle(RuleBasedStateMachine):
         if not delta:
             assert answer is errors.NotFound
             return
+        below = self.model.below(user, pfa_id)
         whole = {**(old.delta if old else {}), **delta}
-        if not valid(self.model.below(user, pfa_id), whole):
+        whole = {n: value for n, value in whole.items() if n not in delta or value != below[n]}
+        if not valid(below, whole):
             assert answer is errors.InvalidData
             return
-        known = old.base if old else {}
-        base = {name: known.get(name, self.model.mirror[pfa_id][name]) for name in whole}
-        session = old.session if old else answer.session_id
-        version = old.version + 1 if old else 1
-        self.model.put(user, pfa_id, Modification(session, whole, base, version))
+        self.put_saved(user, pfa_id, whole, old, old.session if old else answer.session_id)
+        if not whole:
+            assert (answer.saved, answer.emptied) == ([], [pfa_id])
+            return
+        version = self.model.stack(user, pfa_id)[-1].version
         assert [item.version for item in answer.saved] == [version]
 
     @rule(user=st.sampled_from(USERS), session=st.sampled_from(SESSIONS))

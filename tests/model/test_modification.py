@@ -12,7 +12,8 @@ from pfa_core.model.modification import OVERLAYING, TRANSITIONS, State, Verb
 
 # design.md, "The life cycle": verb, where it starts, where it leads.
 DRAWN = {
-    "save": ({"pristine", "draft"}, {"draft"}),
+    # Beyond the drawing: what is set back to the value below the draft leaves it.
+    "save": ({"pristine", "draft"}, {"draft", "pristine"}),
     "discard": ({"draft"}, {"pristine"}),
     "commit": ({"draft"}, {"committed"}),
     # Beyond the drawing: what PEMS refused for good would be in its user's way for ever.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +14,7 @@ from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.filters import FilterOptions
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.talk import Talk
-from pfa_cli.render.changes import next_diff, saved_text, show_records
+from pfa_cli.render.changes import leftovers_text, next_diff, saved_text, show_records
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
@@ -39,6 +38,10 @@ Reason = Annotated[
 Move = Annotated[
     bool, typer.Option("--move", help="Move drafts from other sessions into this one.")
 ]
+KeepEqual = Annotated[
+    bool,
+    typer.Option("--keep-equal", help="Draft values that equal the record's too; they are sent."),
+]
 Partial = Annotated[
     bool, typer.Option("--partial", help="Save the valid ones although others are invalid.")
 ]
@@ -51,7 +54,7 @@ Partial = Annotated[
     examples=(
         "pfa draft save delta.json",
         "pfa draft save - --session weather-silo4 --reason 'Silo 4 stopped' < delta.jsonl",
-        "pfa draft save delta.csv --dry-run",
+        "pfa list --category Crane -o csv > cranes.csv && pfa draft save cranes.csv --dry-run",
     ),
     exit_codes="3 some were invalid (--partial); 7 version or session conflict; 9 nothing saved.",
     columns=_COLUMNS,
@@ -61,8 +64,17 @@ def save(
     talk: Talk,
     *,
     file: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="JSON, JSONL or CSV; - is standard input.")
+        str, typer.Argument(metavar="FILE|-", help="JSON, JSONL, CSV or TSV; - is standard input.")
     ],
+    file_format: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="auto, json, jsonl, csv, tsv.")
+    ] = "auto",
+    nulls: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--null", metavar="TEXT", help="A cell of CSV or TSV that clears; may be repeated."
+        ),
+    ] = None,
     session: Annotated[
         str | None,
         typer.Option(
@@ -75,30 +87,33 @@ def save(
     ] = False,
     move: Move = False,
     partial: Partial = False,
+    keep_equal: KeepEqual = False,
     reason: Reason = None,
 ) -> int:
     """Save deltas from a file as drafts, all or none.
 
-    Saving again adds to a record's draft. All faults of the file are reported at once.
+    Of a list that pfa list wrote only the values that differ from the record's are saved. Saving again
+    adds to a record's draft. All faults of the file are reported at once.
     """
-    delta = core.read_delta_file(file)
+    delta = core.read_delta_file(file, file_format, nulls=nulls or ())
     call.adopt_organization(delta.organization_id, delta.source)
-    changes = [
-        replace(change, change_reason=change.change_reason or reason) for change in delta.changes
-    ]
     database, principal = call.open()
     result = core.save(
         database,
         principal,
-        changes,
+        delta.changes,
         session_id=session or delta.session_id,
         replace=replace_delta,
         move=move,
         partial=partial,
+        keep_equal=keep_equal,
+        reason=reason,
         dry_run=call.dry_run,
         faults=delta.faults,
         source=delta.source,
     )
+    if passed_over := leftovers_text(delta.empty_rows, delta.empty_columns):
+        talk.say(f"note: {passed_over} passed over in {delta.source}")
     return _show_saved(call, talk, result, delta.source)
 
 
@@ -129,6 +144,7 @@ def set_fields(
     reason: Reason = None,
     move: Move = False,
     partial: Partial = False,
+    keep_equal: KeepEqual = False,
     everything: Everything = False,
 ) -> int:
     """Set fields of the named records, or of all that the filters find.
@@ -151,6 +167,7 @@ def set_fields(
         session_id=session,
         move=move,
         partial=partial,
+        keep_equal=keep_equal,
         dry_run=call.dry_run,
     )
     return _show_saved(call, talk, result)
@@ -206,8 +223,10 @@ def _show_saved(call: Invocation, talk: Talk, result: SaveResult, source: str = 
         [document(item) for item in result.saved],
         call.look(Format.TABLE),
         envelope=Saved(
-            result.session_id,
+            result.session_id or None,
             result.saved,
+            result.unchanged,
+            result.emptied,
             problems(result.errors),
             SaveMetadata(call.milliseconds, result.sessions),
         ),
@@ -215,7 +234,7 @@ def _show_saved(call: Invocation, talk: Talk, result: SaveResult, source: str = 
         all_columns=_COLUMNS,
     )
     talk.done(saved_text(result))
-    if not call.dry_run:
+    if not call.dry_run and result.sessions:
         talk.say(f"next: {next_diff(result)}")
     if not result.errors:
         return 0

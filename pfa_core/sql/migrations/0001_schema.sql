@@ -735,6 +735,8 @@ ALTER FUNCTION pfa_verify_token(text, timestamptz) SET standard_conforming_strin
 --   link_id   the entry's link, named by the first entry of its transaction
 --   restores  of an entry `restore`: the entry `discard` whose draft it made a draft again. `reason` says it
 --             for people, in words
+--   base      of an entry `discard`: PEMS's values when the draft's fields were first drafted, from which a
+--             restored draft is compared with PEMS
 CREATE TABLE audit_log (
     organization_id text COLLATE "C" NOT NULL,
     entry_id        uuid NOT NULL,
@@ -750,8 +752,10 @@ CREATE TABLE audit_log (
     reason          text,
     link_id         uuid NOT NULL,
     restores        uuid,
+    base            jsonb,
     PRIMARY KEY (organization_id, entry_id),
-    CONSTRAINT audit_log_restores_check CHECK (restores IS NULL OR action = 'restore')
+    CONSTRAINT audit_log_restores_check CHECK (restores IS NULL OR action = 'restore'),
+    CONSTRAINT audit_log_base_check CHECK (base IS NULL OR action = 'discard')
 );
 -- The history of a record, and of a session.
 CREATE INDEX audit_log_record ON audit_log (organization_id, pfa_id, entry_id);
@@ -1165,6 +1169,10 @@ BEGIN
     SELECT count(*)::integer AS entries, clock_timestamp() AS at,
            sha256(string_agg(
                sha256(convert_to(CASE
+                   WHEN e.base IS NOT NULL
+                   THEN ROW(e.organization_id, e.entry_id, extract(epoch FROM e.at), e.user_id, e.action,
+                            e.pfa_id, e.modification_id, e.session_id, e.run_id, e.before, e.after,
+                            e.reason, e.link_id, e.restores, e.base)::text
                    WHEN e.restores::text IS NOT DISTINCT FROM CASE WHEN e.action = 'restore' THEN
                        substring(e.reason FROM '^restores entry ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$')
                    END

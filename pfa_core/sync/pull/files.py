@@ -13,7 +13,7 @@ from psycopg import Connection
 from pfa_core.authorization import authorize
 from pfa_core.errors import InvalidRequest
 from pfa_core.files.baseline import Leftovers
-from pfa_core.files.reading import rereadable
+from pfa_core.files.reading import rereadable, source_name
 from pfa_core.model.audit import Direction
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation

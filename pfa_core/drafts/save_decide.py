@@ -1,0 +1,183 @@
+"""The decision what each change of a save becomes, without SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pfa_core.drafts.current import CurrentRecord
+from pfa_core.drafts.save_faults import fault_of, placed
+from pfa_core.drafts.save_plan import (
+    DraftPlan,
+    DraftUpdatePlan,
+    NewDraftPlan,
+    NothingPlan,
+    Plan,
+    SaveOptions,
+)
+from pfa_core.errors import Fault, FaultCode
+from pfa_core.model.delta import STAMP, Change, Delta, Record, check, same, to_draft, unwritable
+from pfa_core.model.ids import PfaId, SessionId
+from pfa_core.store.mirror import MirrorRow
+from pfa_core.store.modifications import ModificationRow
+
+
+def plan_changes(
+    changes: Iterable[Change],
+    records: Mapping[str, CurrentRecord],
+    options: SaveOptions,
+    *,
+    organization_id: str,
+    session_id: SessionId,
+) -> tuple[list[Plan], list[Fault]]:
+    """Plan the changes, in their order; return the faults of those refused.
+
+    Args:
+        changes: Clean, each record once.
+        records: By PFA id; none for a record that does not exist.
+        session_id: The session of new drafts.
+    """
+    plans: list[Plan] = []
+    faults: list[Fault] = []
+    for change in changes:
+        current = records.get(change.pfa_id)
+        if current is None:
+            planned = [fault_of(change, "", FaultCode.NOT_FOUND, f"not found in {organization_id}")]
+        else:
+            planned = _planned(change, current, options, session_id)
+        if isinstance(planned, list):
+            faults += placed(planned, change)
+        else:
+            plans.append(planned)
+    return plans, faults
+
+
+def _planned(
+    change: Change, current: CurrentRecord, options: SaveOptions, session_id: SessionId
+) -> Plan | list[Fault]:
+    """Return the plan of a change, or why there is none."""
+    draft = current.draft
+    version = draft.version if draft else 0
+    if change.expected_version not in (None, version):
+        reason = f"the draft has version {version}, expected {change.expected_version}"
+        return [fault_of(change, "expectedVersion", FaultCode.VERSION_CONFLICT, reason)]
+    below = current.without_draft()
+    outdated = _outdated(change, below)
+    if not outdated and (faults := _read_only_faults(change, below)):
+        return faults
+    if draft is None:
+        plan = _new_draft(change, current, below, options, session_id)
+    else:
+        plan = _update(change, draft, current, below, options, session_id)
+    if isinstance(plan, NothingPlan) or (isinstance(plan, DraftUpdatePlan) and not plan.changed):
+        return plan
+    return outdated or _moved(change, plan, options) or _checked(plan, below)
+
+
+def _read_only_faults(change: Change, below: Record) -> list[Fault]:
+    """Return faults of values that cannot be edited and are not the record's."""
+    faults: list[Fault] = []
+    for name, value in change.read_only.items():
+        wrong = None if _is(below.get(name), value) else unwritable(name)
+        if wrong:
+            faults.append(fault_of(change, name, wrong.code, wrong.reason))
+    return faults
+
+
+def _is(known: Any, value: Any) -> bool:
+    """Return whether a value, or a text that stands for none, is the record's."""
+    return same(known, value) or (known is None and value in ("", "null"))
+
+
+def _outdated(change: Change, below: Record) -> list[Fault]:
+    """Refuse values of a list that was written before PEMS changed the record.
+
+    Those that were edited cannot be distinguished from those that PEMS has replaced since.
+    """
+    if STAMP not in change.read_only or _is(below.get(STAMP), change.read_only[STAMP]):
+        return []
+    reason = f"PEMS changed the record since the list was written; list it again, or omit {STAMP}"
+    return [fault_of(change, STAMP, FaultCode.VERSION_CONFLICT, reason)]
+
+
+def _moved(change: Change, plan: Plan, options: SaveOptions) -> list[Fault]:
+    """Refuse to change the draft of another session."""
+    draft = plan.draft if isinstance(plan, DraftUpdatePlan) else None
+    if draft is None or options.move or options.session_id in (None, draft.session_id):
+        return []
+    reason = f"its draft belongs to session {draft.session_id!r}; `move` moves it into this one"
+    return [fault_of(change, "sessionId", FaultCode.SESSION_MISMATCH, reason)]
+
+
+def _checked(plan: DraftPlan, below: Record) -> Plan | list[Fault]:
+    return check(plan.pfa_id, below, plan.delta) or plan
+
+
+def _new_draft(
+    change: Change,
+    current: CurrentRecord,
+    below: Record,
+    options: SaveOptions,
+    session_id: SessionId,
+) -> NewDraftPlan | NothingPlan:
+    row = current.row
+    delta = dict(change.delta) if options.keep_equal else to_draft(change.delta, {}, below)
+    if not delta:
+        return NothingPlan(row.pfa_id)
+    origin = options.origins.get(change.pfa_id)
+    base = _base(delta, (origin.base if origin else None) or {}, row)
+    overtaken = origin is not None and any(
+        not same(base[name], row.data.get(name)) for name in base
+    )
+    return NewDraftPlan(
+        pfa_id=PfaId(row.pfa_id),
+        session_id=origin.session_id if origin else session_id,
+        delta=delta,
+        base=base,
+        # A commit compares only drafts that were made over another version than the mirror's.
+        base_version=row.version - overtaken,
+        change_reason=_reason(change, options),
+        only_modification=not current.stack,
+        restores=origin.entry_id if origin else None,
+    )
+
+
+def _update(
+    change: Change,
+    draft: ModificationRow,
+    current: CurrentRecord,
+    below: Record,
+    options: SaveOptions,
+    session_id: SessionId,
+) -> DraftUpdatePlan:
+    kept = {} if options.replace else _without(draft.delta, change.delta)
+    given = change.delta if options.keep_equal else to_draft(change.delta, draft.delta, below)
+    delta = {**kept, **given}
+    moves = options.move and options.session_id not in (None, draft.session_id)
+    changed = (
+        not same(delta, draft.delta)
+        or moves
+        or change.change_reason not in (None, draft.change_reason)
+    )
+    return DraftUpdatePlan(
+        draft=draft,
+        session_id=session_id if moves else draft.session_id,
+        delta=delta,
+        base=_base(delta, draft.base, current.row),
+        change_reason=_reason(change, options) if changed else None,
+        only_modification=len(current.stack) == 1,
+        changed=changed,
+    )
+
+
+def _reason(change: Change, options: SaveOptions) -> str | None:
+    return options.reason if change.change_reason is None else change.change_reason
+
+
+def _without(values: Delta, names: Delta) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _base(delta: Delta, known: Mapping[str, Any], row: MirrorRow) -> dict[str, Any]:
+    """Return the mirror's value of each field when it was first drafted."""
+    return {name: known[name] if name in known else row.data.get(name) for name in delta}
