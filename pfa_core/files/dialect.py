@@ -157,12 +157,18 @@ class Table:
         Raises:
             InvalidData: A quotation does not end: the rest of the table cannot be read.
         """
+        is_simple = self._plain and not self._nulls and not self._tsv
         try:
             for cells in self._source:
-                if any(cells) and any(map(str.strip, cells)):
-                    yield self._row(cells)
-                else:
+                text = "".join(cells)
+                if not text or text.isspace():
                     self.empty_rows += 1
+                elif (
+                    is_simple and len(cells) == self._width and text.isascii() and "\0" not in text
+                ):
+                    yield Row(self._source.line_num, cells)
+                else:
+                    yield self._row(cells)
         except csv.Error as error:
             raise self._invalid(f" line {self._source.line_num}: {error}") from None
 
