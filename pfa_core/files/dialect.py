@@ -164,7 +164,11 @@ class Table:
                 if not text or text.isspace():
                     self.empty_rows += 1
                 elif (
-                    is_simple and len(cells) == self._width and text.isascii() and "\0" not in text
+                    is_simple
+                    and len(cells) == self._width
+                    and text.isascii()
+                    and "\0" not in text
+                    and GUARD not in text
                 ):
                     yield Row(self._source.line_num, cells)
                 else:

@@ -11,7 +11,8 @@ from pfa_core.errors import ConfigInvalid, InvalidData
 from pfa_core.pems.mapping.field_map import FieldMap, read_field_map
 from pfa_core.pems.mapping.steps import Chain
 from pfa_core.pems.mapping.transforms import read_step
-from pfa_core.pems.services.grid import GridPage, decode_page
+from pfa_core.pems.profile import PemsNames
+from pfa_core.pems.services.grid import GridPage, RowDecoder, decode_page
 from tests.model.strategies import json_values
 
 MAP = {"pfs_id": "pfaId", "pfs_f_rental": "monthlyRate"}
@@ -208,3 +209,26 @@ def test_numbers_and_flags_are_written_in_full():
 def test_an_alias_called_like_a_mapped_field_does_not_take_its_place():
     row = cells(pfs_f_rental="1", monthlyRate="2")
     assert decode_page(answer([row]), MAP).rows == [{"monthlyRate": "1", "grid:monthlyRate": "2"}]
+
+
+@pytest.mark.parametrize("alias", ["PFS_F_RENTAL", "pfs f rental", "Pfs_F_Rental"])
+def test_an_alias_is_found_in_any_spelling(alias):
+    row = {"CELL": [{"ALIAS_NAME": "pfs_id", "VALUE": "R-1"}, {"ALIAS_NAME": alias, "VALUE": "1"}]}
+    assert decode_page(answer([row]), MAP).rows == [{"pfaId": "R-1", "monthlyRate": "1"}]
+
+
+def test_a_column_twice_in_a_row_is_refused_by_name():
+    row = cells(pfs_id="R-1", pfs_f_rental="1", PFS_F_RENTAL="2")
+    with pytest.raises(
+        InvalidData, match="column twice in a row, 'pfs_f_rental' and 'PFS_F_RENTAL'"
+    ):
+        decode_page(answer([row]), MAP)
+
+
+def test_the_organization_gets_pfa_s_code():
+    names = PemsNames(FieldMap(), "RIO-P", "RIO")
+    rows = [cells(pfs_id=code, pfs_a_org=code) for code in ("RIO-P", "RIO", "LNG")]
+    decoder = RowDecoder(names.field_map, names.organization_of)
+    found = {row["pfaId"]: row["organization"] for row in decode_page(answer(rows), decoder).rows}
+    assert found == {"RIO-P": "RIO", "RIO": "RIO of PEMS", "LNG": "LNG"}
+    assert decoder.carried == {"pfaId", "organization"}
