@@ -150,10 +150,12 @@ def _jsonl_records(first: bytes, rest: BinaryIO, name: str) -> Iterator[RawRecor
             try:
                 yield RawRecord(_bare(loads_strict(decode(line, name, number))), position)
             except InvalidData as error:
-                yield Fault("", "", FaultCode.INVALID_ENCODING, error.message, position)
+                yield Fault("", "", FaultCode.INVALID_ENCODING, error.message, position=position)
             except JsonFault as fault:
                 place = f"column {fault.column}: " if fault.column else ""
-                yield Fault("", "", FaultCode.INVALID_JSON, f"{place}{fault.reason}", position)
+                yield Fault(
+                    "", "", FaultCode.INVALID_JSON, f"{place}{fault.reason}", position=position
+                )
         line = rest.readline()
 
 
@@ -202,7 +204,7 @@ def _table_records(table: Table, name: str, leftovers: Leftovers) -> Iterator[Ra
         for row in table.rows():
             position = f"{name} line {row.line}"
             if row.fault:
-                yield Fault("", "", row.code, row.fault, position)
+                yield Fault("", "", row.code, row.fault, position=position)
             elif len(places) == len(columns):
                 yield RawRecord(dict(zip(columns, row.cells, strict=True)), position, textual=True)
             else:

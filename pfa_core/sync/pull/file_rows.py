@@ -70,4 +70,4 @@ def _by_field(item: RawRecord, row: Mapping[str, Any] | Misnamed, name: str) -> 
         raise InvalidData(f"{name}: the column {row.column!r} {row.reason}; nothing was stored")
     pfa_id = item.value.get("pfaId")
     known = pfa_id if isinstance(pfa_id, str) else ""
-    return Fault(known, row.column, FaultCode.UNKNOWN_FIELD, row.reason, item.position)
+    return Fault(known, row.column, FaultCode.UNKNOWN_FIELD, row.reason, position=item.position)
