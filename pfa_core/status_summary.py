@@ -35,8 +35,8 @@ class StatusReport:
     """The state of the caller's work.
 
     It has the caller's sessions, what waits in them, the age of the baseline and the last runs.
-    `baseline_at` is when the last pull ended, None before the first; `committed` counts what is on its
-    way to PEMS, retries too, `sync_errors` what is not sent again without `pfa sync retry`.
+    `baseline_at` is when the last completed pull ended, None before the first; `committed` counts what is
+    on its way to PEMS, retries too, `sync_errors` what is not sent again without `pfa sync retry`.
     """
 
     organization_id: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,19 @@ if TYPE_CHECKING:
     from pfa_core.sync.push.options import PushResult
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PullMetadata:
-    """Circumstances of a pull; `foreign` counts records of other organizations."""
+    """Circumstances of a pull.
+
+    `foreign` counts records of other organizations, `older` those of an older PEMS version than the
+    mirror's; `emptied` has, by field, the records that had a value of it and have none now.
+    """
 
     duration: float
     foreign: int
+    older: int
+    emptied: Mapping[str, int]
+    new_fields: Sequence[str]
     masked: bool | None = absent()
 
 
@@ -96,7 +103,14 @@ def pulled(result: PullResult, *, seconds: float, masked: bool | None) -> Pulled
         unchanged=result.unchanged,
         missing=result.missing,
         rejected=result.rejected,
-        metadata=PullMetadata(seconds, result.foreign, masked),
+        metadata=PullMetadata(
+            duration=seconds,
+            foreign=result.foreign,
+            older=result.older,
+            emptied=result.emptied,
+            new_fields=result.new_fields,
+            masked=masked,
+        ),
     )
 
 

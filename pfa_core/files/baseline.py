@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO
@@ -15,6 +15,7 @@ from pfa_core.model.values import shorten
 
 # The columns of `pfa list -o csv` that are not fields of a record.
 OWN_COLUMNS = frozenset(("syncState", "sessionId", "version", "modifiedAt", "modifiedBy"))
+CheckHeader = Callable[[Sequence[str], str], None]
 FORMATS = ("auto", "json", "jsonl", "csv", "grid")
 
 
@@ -35,11 +36,18 @@ class GridAnswer:
 
 
 def read_baseline(
-    path: str, file_format: str = "auto", *, content: BinaryIO | None = None
+    path: str,
+    file_format: str = "auto",
+    *,
+    content: BinaryIO | None = None,
+    check_header: CheckHeader | None = None,
 ) -> Iterator[RawRecord | Fault | GridAnswer]:
     """Read the records of one file in order; an invalid line becomes a fault.
 
     JSONL and CSV are read line by line; JSON and grid answers whole.
+
+    Args:
+        check_header: Called with the columns of a CSV file and the file's name; may refuse them.
 
     Raises:
         NotFound, IoFailure: The file is missing or cannot be read.
@@ -54,7 +62,7 @@ def read_baseline(
             raise InvalidData(f"{name} is empty, nothing was stored")
         chosen = _guess(path, first) if file_format == "auto" else file_format
         if chosen == "csv":
-            yield from _csv_records(_lines(first, file, name), name)
+            yield from _csv_records(_lines(first, file, name), name, check_header)
         elif chosen == "jsonl":
             yield from _jsonl_records(first, file, name)
         else:
@@ -153,10 +161,14 @@ def _without_own_columns(cells: dict[str, str]) -> dict[str, str]:
     return {name: cell for name, cell in cells.items() if name not in OWN_COLUMNS}
 
 
-def _csv_records(lines: Iterator[str], name: str) -> Iterator[RawRecord | Fault]:
+def _csv_records(
+    lines: Iterator[str], name: str, check_header: CheckHeader | None
+) -> Iterator[RawRecord | Fault]:
     reader = csv.reader(lines, strict=True)
     try:
         header = _csv_header(next(reader, None), name)
+        if check_header:
+            check_header(header, name)
         for row in reader:
             if row:
                 yield _csv_record(header, row, f"{name} line {reader.line_num}")

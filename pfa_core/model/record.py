@@ -40,7 +40,7 @@ class Field:
     editable: bool = False
     choices: tuple[LiteralString, ...] = ()
     max_length: int = MAX_KEY_TEXT
-    default: str | bool | None = None
+    default: LiteralString | bool | None = None
 
 
 def _text(name: LiteralString, meaning: str, column: LiteralString = "", **rest: Any) -> Field:
@@ -131,5 +131,10 @@ DATE_PAIRS = (
     ("forecastStart", "forecastEnd"),
     ("actualStart", "actualEnd"),
 )
+# Fields whose loss a pull reports: not keys, what is derived, nor bookkeeping.
+_UNCHECKED = ("pfaId", "organization", "hasPlan", "hasActuals", "lastSyncedAt", "syncBatchId")
+CHECKED: Mapping[str, Field] = {
+    name: field for name, field in FIELDS.items() if name not in _UNCHECKED
+}
 EDITABLE = tuple(field.name for field in FIELDS.values() if field.editable)
 SORTABLE: Mapping[str, Field] = {field.name: field for field in FIELDS.values() if field.column}

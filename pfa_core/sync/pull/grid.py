@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from psycopg import Connection
 
 from pfa_core.authorization import authorize
-from pfa_core.errors import FaultCode
+from pfa_core.errors import FaultCode, InvalidData
 from pfa_core.model.audit import Direction
 from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.principal import Principal
@@ -78,16 +78,26 @@ def pull_pems(
     Raises:
         LeaseHeld: Another pull runs, or has taken over because this one sent no heartbeat.
         PemsUnavailable, PemsRejected, PemsProtocol: PEMS gave not even one page.
-        InvalidData: Every record was refused.
+        InvalidData: Every record was refused; or the first page would empty fields of so many records
+            that it is hardly meant.
         PermissionDenied: The principal lacks the right `refresh_data`.
     """
     options, stop = options or PullOptions(), stop or threading.Event()
+    allow = options.allow
     since = _since(db, principal, profile, options)
     kind = _kind(since, options)
 
     def pull(run: ActiveRun) -> PullResult:
         log = run_log(run.run_id, run.organization_id)
-        work = GridPull(run=run, profile=profile, since=since, stop=stop, log=log, dry_run=dry_run)
+        work = GridPull(
+            run=run,
+            profile=profile,
+            since=since,
+            stop=stop,
+            log=log,
+            dry_run=dry_run,
+            allow=allow,
+        )
         return _pull(work, progress, restart=options.restart)
 
     operation, direction = Operation.PULL_PEMS, Direction.PULL
@@ -139,7 +149,13 @@ def _pull(pull: GridPull, progress: Callable[[int], None] | None, *, restart: bo
     with open_reader(pull.profile) as reader:
         pull.log.event("started", direction="pull", source=pull.run.source, kind=pull.run.kind)
         fetcher = PageFetcher(pull, reader)
-        ending = _read(pull, resume(pull, restart=restart), fetcher, intake, store)
+        resumption = resume(pull, restart=restart)
+        try:
+            ending = _read(pull, resumption, fetcher, intake, store)
+        except InvalidData as refusal:
+            if not store.stored:
+                raise
+            ending = Ending(StopReason.REFUSED, resumption, refusal=refusal)
         return finish(pull, ending, intake, store)
 
 

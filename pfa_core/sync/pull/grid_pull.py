@@ -12,6 +12,7 @@ from psycopg import Connection
 from pfa_core.model.run import RunStatus
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.store import pull_pages, runs
+from pfa_core.sync.pull.options import Allowance
 from pfa_core.sync.pull.paging import PageCursor, Position
 from pfa_core.sync.run import ActiveRun
 from pfa_core.sync.run_log import RunLog
@@ -29,6 +30,7 @@ class GridPull:
     stop: threading.Event
     log: RunLog
     dry_run: bool
+    allow: Allowance
 
     @property
     def organization_id(self) -> str:
