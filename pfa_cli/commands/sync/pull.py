@@ -228,5 +228,6 @@ def _report_rejected(call: Invocation, talk: Talk, result: PullResult) -> int:
     hint = ""
     if result.rejected > len(shown) and not call.dry_run:
         hint = f"the first {len(shown)} are shown; all of them: pfa sync show {result.run_id}"
-    message = f"{result.rejected:,} of {count(result.total, 'record')} rejected, the rest stored"
+    rest = "the rest would be stored" if call.dry_run else "the rest stored"
+    message = f"{result.rejected:,} of {count(result.total, 'record')} rejected, {rest}"
     return talk.partly_done(message, InvalidData.code, shown, hint)

@@ -156,7 +156,7 @@ def _incomplete(run: ActiveRun, older: int, *, total: int) -> tuple[str, str, st
     if not older:
         return "", "", ""
     text = "1 record is" if older == 1 else f"{older:,} records are"
-    message = f"{text} older than the mirror's, the rest is stored"
+    message = f"{text} older than the mirror's and left out"
     return InvalidData.code, message, "to store them all the same, add `allow_older`"
 
 
