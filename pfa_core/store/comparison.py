@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, LiteralString
 
 from psycopg import Connection
@@ -30,11 +31,17 @@ def _emptied(field: Field) -> LiteralString:
     return f"count(*) FILTER (WHERE ({lost}) IS NOT TRUE AND {held})"
 
 
-_OLDER = _SQL["older"].format(
-    zone_of_theirs=_SQL["zone"].format(text="v.theirs"),
-    zone_of_held=_SQL["zone"].format(text="v.held"),
+_CANDIDATE = _SQL["candidate"].format(
+    zone_of_theirs=_SQL["zone"].format(text="(i.data ->> 'pemsVersion')"),
+    zone_of_held=_SQL["zone"].format(text="(m.data ->> 'pemsVersion')"),
 )
-_EMPTIED = _SQL["emptied"].format(counts=",\n       ".join(map(_emptied, CHECKED.values())))
+_OLDER = _SQL["older"].format(candidate=_CANDIDATE)
+
+
+@cache
+def _statement(names: Collection[str]) -> LiteralString:
+    counts = ",\n       ".join(_emptied(CHECKED[name]) for name in names)
+    return _SQL["emptied"].format(candidate=_CANDIDATE, counts=counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +63,13 @@ class Losses:
 
     Args:
         changed: The number of changed records; new ones do not count.
+        maybe_older: Those of them for which `older` has to be asked.
         unknown: Those of them that lose a field unknown to the program.
         emptied: For each field how many have a value in the mirror and none now.
     """
 
     changed: int = 0
+    maybe_older: int = 0
     unknown: int = 0
     emptied: Mapping[str, int] = field(default_factory=dict)
 
@@ -77,15 +86,15 @@ def drop(conn: Connection[Any], ids: Sequence[str]) -> None:
         conn.execute(_SQL["drop"], {"ids": list(ids)})
 
 
-def losses(conn: Connection[Any], organization_id: str) -> Losses:
-    """Count what the changed records would lose by being stored."""
+def losses(conn: Connection[Any], organization_id: str, fields: Sequence[str]) -> Losses:
+    """Count what the changed records would lose of these fields by being stored."""
     values = {"organization_id": organization_id, "known": _KNOWN}
-    row = conn.execute(_EMPTIED, values).fetchone()
+    row = conn.execute(_statement(tuple(fields)), values).fetchone()
     if row is None:
         return Losses()
-    changed, unknown, *counts = row
-    numbers = zip(CHECKED, counts, strict=True)
-    return Losses(changed, unknown, {name: number for name, number in numbers if number})
+    changed, maybe_older, unknown, *counts = row
+    emptied = {name: number for name, number in zip(fields, counts, strict=True) if number}
+    return Losses(changed, maybe_older, unknown, emptied)
 
 
 def holders(

@@ -17,7 +17,6 @@ MAX_NAMED = 5
 NOTHING_STORED = "; nothing was stored"
 _GONE = "would be emptied in {}: the records of this pull do not have the field at all"
 _MANY = "would be emptied in {}, more than a fifth of those that have it"
-_WITH_DEFAULT = (Kind.FLAG, Kind.CHOICE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +25,15 @@ class Columns:
 
     absent: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
+
+    @property
+    def compared(self) -> Sequence[str]:
+        """Return the fields of which losses count: off is a value of a flag, not its loss."""
+        return [
+            name
+            for name, field in CHECKED.items()
+            if field.kind is not Kind.FLAG or name in self.absent
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +70,7 @@ class Drift:
         return [
             name
             for name, number in self.emptied.items()
-            if number >= FEW
-            and name not in columns.absent
-            and CHECKED[name].kind is not Kind.FLAG  # off is a value, not an empty field
-            and not allow.may_empty(name)
+            if number >= FEW and name not in columns.absent and not allow.may_empty(name)
         ]
 
     def require_meant(self, columns: Columns, allow: Allowance, *, whole: bool) -> None:
@@ -99,12 +104,12 @@ class Drift:
     def reported(self, columns: Columns) -> Mapping[str, int]:
         """Return the losses to report.
 
-        A choice or flag is emptied only where no record of the pull has the field.
+        The default of a choice is a value too, unless no record of the pull has the field.
         """
         return {
             name: number
             for name, number in self.emptied.items()
-            if name in columns.absent or CHECKED[name].kind not in _WITH_DEFAULT
+            if name in columns.absent or CHECKED[name].kind is not Kind.CHOICE
         }
 
     def text(self, columns: Columns) -> str:

@@ -12,6 +12,7 @@ from psycopg import Connection
 from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.pems_version import is_older
 from pfa_core.store import comparison, leases, mirror
+from pfa_core.store.comparison import Losses
 from pfa_core.store.mirror import Merged
 from pfa_core.sync.active_run import ActiveRun
 from pfa_core.sync.pull.drift import Columns, Drift
@@ -50,17 +51,26 @@ class Merging:
         """
         code = self.run.organization_id
         unchanged = mirror.drop_unchanged(conn, code, asked_at=asked_at)
-        older, same = ([], 0) if self.allow.older else _drop_older(conn, code)
-        drift = self._judged(conn, columns, before, unchanged + same + len(older))
+        fields = columns.compared
+        losses = comparison.losses(conn, code, fields)
+        older, same = list[Fault](), 0
+        if losses.maybe_older and not self.allow.older:
+            older, same = _drop_older(conn, code)
+            losses = comparison.losses(conn, code, fields)
+        drift = self._judged(conn, columns, before, losses, unchanged + same + len(older))
         at = leases.clock(conn)
         changed, written = mirror.take_in(conn, code, self.run.run_id, at)
         return MergeResult(Merged(written - changed, changed, unchanged + same), drift, older)
 
     def _judged(
-        self, conn: Connection[Any], columns: Columns, before: Drift, unchanged: int
+        self,
+        conn: Connection[Any],
+        columns: Columns,
+        before: Drift,
+        losses: Losses,
+        unchanged: int,
     ) -> Drift:
         code = self.run.organization_id
-        losses = comparison.losses(conn, code)
         drift = before.plus(
             losses.emptied, known=unchanged + losses.changed, unknown_lost=losses.unknown
         )

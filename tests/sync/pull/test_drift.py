@@ -266,6 +266,8 @@ class TestValuesThatAreGone:
         off = changed(records(), isActualized=False)
         result = pull(world, source, off, tmp_path)
         assert (result.status, result.updated, result.emptied) == ("completed", 12, {})
+        with pytest.raises(errors.InvalidData, match="source in 12 records"):
+            pull(world, source, changed(off, source=None), tmp_path)
         rows = changed(off, 3, source="Rental", dor="PROJECT")
         assert (pull(world, source, rows, tmp_path).emptied, run_of(world).message) == ({}, None)
 
@@ -422,7 +424,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_what_is_no_table_of_records_is_refused_and_leaves_a_failed_run(
+def test_what_is_not_a_table_of_records_is_refused_and_leaves_a_failed_run(
     world: World, name: str, tmp_path: Path
 ) -> None:
     before, seen = world.mirror(), age(world)
