@@ -21,6 +21,8 @@ ORDER BY i.pfa_id;
 -- The zone at the end of a time; empty where it has none.
 CASE WHEN right({text}, 1) = 'Z' THEN 'Z'
      WHEN left(right({text}, 6), 1) IN ('+', '-') THEN right({text}, 6)
+     WHEN left(right({text}, 5), 1) IN ('+', '-') THEN right({text}, 5)
+     WHEN left(right({text}, 3), 1) IN ('+', '-') THEN right({text}, 3)
      ELSE '' END
 
 -- name: drop
