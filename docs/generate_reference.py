@@ -59,6 +59,8 @@ FAULTS = {
     "BASELINE_CONFLICT": "PEMS changed a drafted field to something else",
     "ILLEGAL_TRANSITION": "the modification's state does not allow it",
     "FOREIGN_ORGANIZATION": "pull: the record names another organization",
+    "OLDER_VERSION": "pull: the record's PEMS version is older than the mirror's; see `--allow-older`",
+    "EMPTIED_FIELD": "pull: the field would be emptied in many records; see `--allow-emptied`",
     "INVALID_JSON": "pull: the line is not JSON, or JSON that is refused",
     "INVALID_ENCODING": "pull: the line is not UTF-8",
     "INVALID_CSV": "the line has more or fewer cells than the header",

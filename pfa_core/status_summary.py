@@ -37,10 +37,10 @@ class StatusReport:
     """The state of the caller's work.
 
     It has the caller's sessions, what waits in them, the age of the baseline and the last runs.
-    `baseline_at` is when the last pull ended, None before the first; `behind` counts the records that the
-    last complete pull from PEMS (`behind_run_id`) refused, the earliest changed there at `behind_since`,
-    None where that is unknown; `committed` counts what is on its
-    way to PEMS, retries too, `sync_errors` what is not sent again without `pfa sync retry`.
+    `baseline_at` is when the last completed pull ended, None before the first; `behind` counts the records
+    that the last complete pull from PEMS (`behind_run_id`) refused, the earliest changed there at
+    `behind_since`, None where that is unknown; `committed` counts what is on its way to PEMS, retries too,
+    `sync_errors` what is not sent again without `pfa sync retry`.
     """
 
     organization_id: OrganizationId

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class PullMetadata:
     """Circumstances of a pull.
 
-    `foreign` counts records of other organizations, `normalized` those of which a key came in another form,
-    `behind` those that the next one asks for again.
+    `foreign` counts records of other organizations, `older` those of an older PEMS version than the
+    mirror's, `normalized` those of which a key came in another form, `behind` those that the next pull asks
+    for again; `emptied` has, by field, the records that had a value of it and have none now.
     """
 
     duration: float
@@ -27,6 +28,9 @@ class PullMetadata:
     empty_rows: int
     empty_columns: int
     behind: int
+    older: int
+    emptied: Mapping[str, int]
+    new_fields: Sequence[str]
     masked: bool | None = absent()
 
 
@@ -113,6 +117,9 @@ def pulled(result: PullResult, *, seconds: float, masked: bool | None) -> Pulled
             empty_rows=result.empty_rows,
             empty_columns=result.empty_columns,
             behind=result.behind.number,
+            older=result.older,
+            emptied=result.emptied,
+            new_fields=result.new_fields,
             masked=masked,
         ),
     )

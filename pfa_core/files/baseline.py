@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO
@@ -24,6 +24,7 @@ from pfa_core.model.values import shorten
 
 # The columns of `pfa list -o csv` and `-o tsv` that are not fields of a record.
 OWN_COLUMNS = frozenset(("syncState", "sessionId", "version", "modifiedAt", "modifiedBy"))
+CheckHeader = Callable[[Sequence[str], str], None]
 FORMATS = ("auto", "json", "jsonl", *TABLES, "grid")
 _OWN = frozenset(map(folded, OWN_COLUMNS))
 _ENDINGS = {(".csv",): "csv", (".tsv", ".tab"): "tsv", (".jsonl", ".ndjson"): "jsonl"}
@@ -64,6 +65,7 @@ def read_baseline(
     content: BinaryIO | None = None,
     nulls: Collection[str] = (),
     leftovers: Leftovers | None = None,
+    check_header: CheckHeader | None = None,
 ) -> Iterator[RawRecord | Fault | GridAnswer]:
     """Read the records of one file in order; an invalid line becomes a fault.
 
@@ -72,6 +74,7 @@ def read_baseline(
     Args:
         nulls: Texts that a cell of a table holds in place of nothing.
         leftovers: Counts what is passed over.
+        check_header: Called with the columns of a table and the file's name; may refuse them.
 
     Raises:
         NotFound, IoFailure: The file is missing or cannot be read.
@@ -89,7 +92,7 @@ def read_baseline(
         chosen = _guess(path, first) if file_format == "auto" else file_format
         if chosen in TABLES:
             table = Table(_lines(first, file, name), name, chosen, nulls=nulls)
-            yield from _table_records(table, name, leftovers or Leftovers())
+            yield from _table_records(table, name, leftovers or Leftovers(), check_header)
             return
         if nulls:
             raise InvalidRequest(f"nulls are of CSV and TSV, {name} is JSON")
@@ -197,7 +200,11 @@ def _lines(first: bytes, rest: BinaryIO, name: str) -> Iterator[str]:
         yield decode(line, name, number)
 
 
-def _table_records(table: Table, name: str, leftovers: Leftovers) -> Iterator[RawRecord | Fault]:
+def _table_records(
+    table: Table, name: str, leftovers: Leftovers, check_header: CheckHeader | None
+) -> Iterator[RawRecord | Fault]:
+    if check_header:
+        check_header(table.columns, name)
     leftovers.columns += table.empty_columns
     columns, places = table.columns, _places_of_record(table.columns)
     try:

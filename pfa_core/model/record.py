@@ -41,7 +41,7 @@ class Field:
     editable: bool = False
     choices: tuple[LiteralString, ...] = ()
     max_length: int = MAX_KEY_TEXT
-    default: str | bool | None = None
+    default: LiteralString | bool | None = None
     is_key: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -139,6 +139,11 @@ DATE_PAIRS = (
     ("forecastStart", "forecastEnd"),
     ("actualStart", "actualEnd"),
 )
+# Fields whose loss a pull reports: not keys, what is derived, nor bookkeeping.
+_UNCHECKED = ("pfaId", "organization", "hasPlan", "hasActuals", "lastSyncedAt", "syncBatchId")
+CHECKED: Mapping[str, Field] = {
+    name: each for name, each in FIELDS.items() if name not in _UNCHECKED
+}
 EDITABLE = tuple(each.name for each in FIELDS.values() if each.editable)
 # What a list shows, and the columns of its TSV, which has no header.
 LIST_COLUMNS = (

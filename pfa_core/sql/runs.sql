@@ -69,7 +69,7 @@ SELECT finished_at
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND direction = 'pull'
-  AND status IN ('completed', 'partial')
+  AND status = 'completed'
 ORDER BY started_at DESC
 LIMIT 1;
 

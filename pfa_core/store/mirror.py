@@ -132,26 +132,22 @@ def count_missing(conn: Connection[Any], organization_id: OrganizationId) -> int
     return _value(conn, "count_missing", {"organization_id": organization_id})
 
 
-def merge(
-    conn: Connection[Any],
-    organization_id: OrganizationId,
-    run_id: RunId | UUID,
-    at: datetime,
-    *,
-    asked_at: datetime | None = None,
-) -> Merged:
-    """Update the mirror with the records of `copy_incoming`.
+def drop_unchanged(
+    conn: Connection[Any], organization_id: OrganizationId, *, asked_at: datetime | None = None
+) -> int:
+    """Leave out the records of `copy_incoming` that the mirror has already.
 
-    Its history, overlays and rollup are updated too.
+    Those that were missing are found again.
 
     Args:
-        asked_at: Records that the mirror has of a later time stay as they are.
+        asked_at: Records that the mirror has of a later time are left out too.
+
+    Returns:
+        How many were left out.
     """
     values = {"organization_id": organization_id, "asked_at": asked_at}
     conn.execute(_SQL["found_again"], values)
-    unchanged = conn.execute(_SQL["drop_unchanged"], values).rowcount
-    changed, written = take_in(conn, organization_id, run_id, at)
-    return Merged(written - changed, changed, unchanged)
+    return conn.execute(_SQL["drop_unchanged"], values).rowcount
 
 
 def put_new(

@@ -113,7 +113,7 @@ def outcomes(
 
 
 def last_pull(conn: Connection[Any], organization_id: OrganizationId) -> datetime | None:
-    """Return when the last completed or partial pull ended."""
+    """Return when the last completed pull ended; a partial one brought nothing whole."""
     row = conn.execute(_SQL["last_pull"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else None
 

@@ -67,9 +67,12 @@ def paged(numbers: range, total: Callable[[int, int], Any]) -> Callable[[Request
 def pull(world: World, answer: Callable[[Request], Response], size: int = 4, **options: Any) -> Any:
     with answering(answer) as url:
         profile = a_profile(url, grid=GridSettings(page_size=size), retry_delay=0.01)
-        return pfa_core.pull_pems(
-            world.db, world.principal(), profile, pfa_core.PullOptions(**options)
-        )
+        return pfa_core.pull_pems(world.db, world.principal(), profile, _asked(**options))
+
+
+def _asked(**options: Any) -> pfa_core.PullOptions:
+    """Options of a pull from a PEMS whose rows have few of the fields."""
+    return pfa_core.PullOptions(allow_emptied={"all"}, **options)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +170,7 @@ def test_a_pull_since_a_time_that_was_named_is_no_base_of_incremental_ones(world
         profile = a_profile(url)
 
         def go(**options: Any) -> Any:
-            asked = pfa_core.PullOptions(**options)
+            asked = _asked(**options)
             return pfa_core.pull_pems(world.db, world.principal(), profile, asked)
 
         go()

@@ -17,11 +17,12 @@ from pfa_cli.framework.moments import parse_instant
 from pfa_cli.framework.run_log import Logs
 from pfa_cli.framework.signals import in_order
 from pfa_cli.framework.talk import Talk
+from pfa_cli.parameters import with_options
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.runs import PULL_COUNTS, passed_over, pull_text
-from pfa_core.errors import InvalidData, InvalidRequest, PemsUnavailable
+from pfa_core.errors import InvalidData, InvalidRequest
 from pfa_core.model.run import IfLocked, RunStatus
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 SHOWN_FAULTS = 20
 COLUMNS = ("runId", "status", *PULL_COUNTS)
-KEPT = "received records are stored, none is marked missing; the next pull resumes here"
 
 
 @command(
@@ -45,7 +45,8 @@ KEPT = "received records are stored, none is marked missing; the next pull resum
         "pfa sync pull --from grid-1.json grid-2.json --field-map grid-map.toml",
         "zcat mirror.jsonl.gz | pfa sync pull --from -",
     ),
-    exit_codes="3 some records were rejected or the pull was incomplete, the rest is stored; "
+    exit_codes="3 some records were rejected, or the pull was incomplete, the rest is stored; "
+    "9 not a table of records, or fields would be emptied: nothing is stored; "
     "69 PEMS is unreachable; 75 another pull is active.",
     columns=COLUMNS,
 )
@@ -87,8 +88,29 @@ def pull(
             "--since", metavar="TIME", help="From PEMS only what changed since, RFC 3339 or a date."
         ),
     ] = None,
+    allow_emptied: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-emptied",
+            metavar="FIELD|all",
+            help="Let this field be emptied in many records; may be repeated.",
+        ),
+    ] = None,
     if_locked: Locked = IfLocked.FAIL,
     *,
+    allow_older: Annotated[
+        bool,
+        typer.Option(
+            "--allow-older", help="Store records of an older PEMS version than the mirror's."
+        ),
+    ] = False,
+    allow_no_records: Annotated[
+        bool,
+        typer.Option(
+            "--allow-no-records",
+            help="If PEMS answers with no record at all, mark every record as missing.",
+        ),
+    ] = False,
     incremental: Annotated[
         bool,
         typer.Option(
@@ -107,12 +129,20 @@ def pull(
     files = [*(source or ()), *(more or ())]
     if null and not files:
         raise InvalidRequest("--null is of files", hint="pfa sync pull --from FILE --null NULL")
-    if files and (incremental or since or restart):
-        raise InvalidRequest("--incremental, --since and --restart cannot be combined with --from")
+    if files and (incremental or since or restart or allow_no_records):
+        raise InvalidRequest(
+            "--incremental, --since, --restart and --allow-no-records cannot be combined with --from"
+        )
     if more and not source:
         raise InvalidRequest("files require --from", hint=f"pfa sync pull --from {more[0]}")
     options = core.PullOptions(
-        incremental=incremental, since=_instant(since), restart=restart, if_locked=if_locked
+        incremental=incremental,
+        since=_instant(since),
+        restart=restart,
+        if_locked=if_locked,
+        allow_emptied=allow_emptied or (),
+        allow_older=allow_older,
+        allow_no_records=allow_no_records,
     )
     database, principal = call.open()
     with in_order() as stop, logs.attached(), Progress(talk, "record", "read") as progress:
@@ -127,6 +157,8 @@ def pull(
                 nulls=null or (),
                 dry_run=call.dry_run,
                 if_locked=if_locked,
+                allow_emptied=options.allow_emptied,
+                allow_older=allow_older,
                 stop=stop.event,
                 progress=progress.update,
             )
@@ -141,7 +173,7 @@ def pull(
                 progress=progress.update,
             )
     _show_pull(call, talk, result)
-    code = _report(call, talk, result)
+    code = _report(call, talk, result, from_pems=not files)
     return stop.exit_code or code
 
 
@@ -175,28 +207,37 @@ def _show_pull(call: Invocation, talk: Talk, result: PullResult) -> None:
     talk.note_dry_run()
 
 
-def _report(call: Invocation, talk: Talk, result: PullResult) -> int:
+def _report(call: Invocation, talk: Talk, result: PullResult, *, from_pems: bool) -> int:
     """Say what is incomplete, and return the exit code."""
     skipped = result.status is RunStatus.SKIPPED
+    hint = with_options(result.hint)
     for applies, text in (
         (skipped, f"skipped: {result.message}"),
         (result.status is RunStatus.COMPLETED and result.message, result.message),
-        (result.interrupted, f"{result.message}; {KEPT}"),
+        (result.interrupted, "; ".join(filter(None, (result.message, hint)))),
     ):
         if applies:
             talk.say(text)
     for text in passed_over(result):
         talk.say(text)
     if result.missing and not skipped:
-        missing = count(result.missing, "record")
-        talk.hint(f"{missing} not received: marked as missing, kept until PEMS has them again")
+        talk.hint(_missing(result, from_pems=from_pems, dry_run=call.dry_run))
     if skipped or result.interrupted:
         return 0
     if result.status is RunStatus.PARTIAL:
         message = f"the pull is incomplete: {result.message}"
         faults = result.faults[:SHOWN_FAULTS]
-        return talk.partly_done(message, PemsUnavailable.code, faults, KEPT)
+        return talk.partly_done(message, result.code, faults, hint)
     return _report_rejected(call, talk, result) if result.rejected or result.behind.number else 0
+
+
+def _missing(result: PullResult, *, from_pems: bool, dry_run: bool) -> str:
+    missing = f"{count(result.missing, 'record')} of the mirror not received"
+    if not from_pems:
+        return f"{missing}: unchanged, a pull from files marks nothing as missing"
+    if dry_run:
+        return f"{missing}: a pull marks them as missing"
+    return f"{missing}: marked as missing, kept until PEMS has them again"
 
 
 def _report_rejected(call: Invocation, talk: Talk, result: PullResult) -> int:
@@ -209,7 +250,8 @@ def _report_rejected(call: Invocation, talk: Talk, result: PullResult) -> int:
     if result.behind.number:
         hints.append(_asked_again(result.behind))
     hint = "\n".join(hints)
-    message = f"{result.rejected:,} of {count(result.total, 'record')} rejected, the rest stored"
+    rest = "the rest would be stored" if call.dry_run else "the rest stored"
+    message = f"{result.rejected:,} of {count(result.total, 'record')} rejected, {rest}"
     if not result.rejected:
         message = f"{count(result.behind.number, 'record')} rejected before the interruption"
     return talk.partly_done(message, InvalidData.code, shown, hint)

@@ -11,6 +11,7 @@ from psycopg import Connection
 from pfa_core.authorization import authorize
 from pfa_core.errors import (
     FaultCode,
+    InvalidData,
     LeaseHeld,
     PemsProtocol,
     PemsRejected,
@@ -21,8 +22,9 @@ from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import RunStatus
 from pfa_core.store import leases, members, mirror, pull_pages, runs
+from pfa_core.sync.pull.drift import NOTHING_STORED
 from pfa_core.sync.pull.grid_pull import GridPull, Resumption
-from pfa_core.sync.pull.intake import Intake, end_pull
+from pfa_core.sync.pull.intake import MAX_FAULTS, Intake, end_pull
 from pfa_core.sync.pull.options import PullResult
 from pfa_core.sync.pull.page_store import PageStore
 
@@ -31,7 +33,9 @@ class StopReason(Enum):
     """Why no further page is asked for."""
 
     COMPLETE = auto()  # every row was read
-    NO_RECORDS = auto()  # there was no row at all, although the mirror holds records
+    NO_RECORDS = auto()  # a full pull without a row
+    OLDER = auto()  # every row was read, some are of an older version than the mirror's
+    REFUSED = auto()  # a page would empty fields, hardly on purpose
     FAILED = auto()  # PEMS could not be read any further
     SHORT = auto()  # rows ended before the total; a resumed pull would end there too
     STOPPED = auto()  # the caller asked to
@@ -42,18 +46,32 @@ class StopReason(Enum):
         return RunStatus.COMPLETED if self is StopReason.COMPLETE else RunStatus.PARTIAL
 
 
+RESUMES = "received records are stored, none is marked missing; the next pull resumes here"
+_ASKS_AGAIN = "received records are stored; the next pull asks for the others again"
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the reading ended; `failure` where it FAILED or was SHORT."""
+    """How the reading ended.
+
+    `failure` where it FAILED or was SHORT, `refusal` where it was REFUSED.
+    """
 
     reason: StopReason
     resumption: Resumption | None = None
     failure: Failure | None = None
+    refusal: InvalidData | None = None
 
-    def message(self, read: int) -> str:
+    def message(self, read: int, older: int) -> str:
         """Return what the history says about the end, empty where there is nothing to say."""
         if self.reason is StopReason.NO_RECORDS:
             return "PEMS answered with no records at all: nothing was marked missing"
+        if self.reason is StopReason.OLDER:
+            text = "1 record is" if older == 1 else f"{older:,} records are"
+            return f"{text} older in PEMS than in the mirror: nothing was marked missing"
+        if self.refusal:
+            reason = self.refusal.message.removesuffix(NOTHING_STORED)
+            return f"stopped before a page, the pages before it are stored: {reason}"
         if self.failure:
             return f"interrupted after {read:,} records: {self.failure.message}"
         if self.reason is StopReason.STOPPED:
@@ -62,6 +80,32 @@ class Ending:
         if resumed is None:
             return ""
         return f"resumed after row {resumed.position.offset:,} of run {resumed.run_id}"
+
+    @property
+    def code(self) -> str:
+        """Return the error code of an incomplete pull, empty for a complete one."""
+        if self.reason is StopReason.COMPLETE:
+            return ""
+        at_fault = (StopReason.OLDER, StopReason.REFUSED)
+        return InvalidData.code if self.reason in at_fault else PemsUnavailable.code
+
+    def hint(self, pull: GridPull) -> str:
+        """Return what helps, or what was kept."""
+        match self.reason:
+            case StopReason.COMPLETE:
+                return ""
+            case StopReason.NO_RECORDS:
+                return "if PEMS has none, add `allow_no_records`"
+            case StopReason.OLDER:
+                return "to store them all the same, add `allow_older`"
+            case StopReason.REFUSED if self.refusal:
+                return self.refusal.hint
+            case _ if pull.dry_run:
+                return ""
+            case StopReason.SHORT:
+                return _ASKS_AGAIN
+            case _:
+                return RESUMES if pull.is_full else _ASKS_AGAIN
 
 
 def finish(pull: GridPull, ending: Ending, intake: Intake, store: PageStore) -> PullResult:
@@ -94,10 +138,9 @@ def _end(
     authorize(conn, pull.run.principal, Operation.PULL_PEMS)
     members.lock_mirror(conn, code)
     mirror.prune_rollup(conn, code)
-    if pull.is_full and _brought_nothing(conn, pull, ending, intake):
-        ending = replace(ending, reason=StopReason.NO_RECORDS)
+    ending = _judged(pull, ending, intake, store)
     missing = _missing(conn, pull, ending, store)
-    if ending.reason is StopReason.SHORT and not pull.dry_run:
+    if ending.reason in (StopReason.SHORT, StopReason.OLDER) and not pull.dry_run:
         pull_pages.drop(conn, code)  # a resumed pull would end there again
     result = _result(pull, ending, intake, store, missing=missing)
     if intake.behind.number:
@@ -106,11 +149,14 @@ def _end(
     return result
 
 
-def _brought_nothing(conn: Connection[Any], pull: GridPull, ending: Ending, intake: Intake) -> bool:
-    if ending.reason is not StopReason.COMPLETE or pull.dry_run:
-        return False
-    nothing = not intake.number and ending.resumption is None
-    return nothing and mirror.count(conn, pull.organization_id) > 0
+def _judged(pull: GridPull, ending: Ending, intake: Intake, store: PageStore) -> Ending:
+    """Replace the ending of a pull whose rows were all read, but are not all of PEMS."""
+    if ending.reason is not StopReason.COMPLETE:
+        return ending
+    nothing = pull.is_full and not intake.number and ending.resumption is None
+    if nothing and not pull.allow.no_records:
+        return replace(ending, reason=StopReason.NO_RECORDS)
+    return replace(ending, reason=StopReason.OLDER) if store.older else ending
 
 
 def _missing(conn: Connection[Any], pull: GridPull, ending: Ending, store: PageStore) -> int:
@@ -131,7 +177,9 @@ def _missing(conn: Connection[Any], pull: GridPull, ending: Ending, store: PageS
 def _result(
     pull: GridPull, ending: Ending, intake: Intake, store: PageStore, *, missing: int
 ) -> PullResult:
-    is_whole = ending.reason in (StopReason.COMPLETE, StopReason.NO_RECORDS)
+    is_whole = ending.code == "" or ending.reason in (StopReason.NO_RECORDS, StopReason.OLDER)
+    refused = ending.refusal.details if ending.refusal else ()
+    texts = (ending.message(intake.number, store.older), store.drift.text(intake.columns))
     return PullResult(
         run_id=pull.run.run_id,
         status=ending.reason.status,
@@ -140,12 +188,17 @@ def _result(
         updated=store.counts.updated,
         unchanged=store.counts.unchanged,
         missing=missing,
-        rejected=intake.rejected,
+        rejected=intake.rejected + store.older,
         foreign=intake.foreign,
         normalized=intake.normalized,
         behind=intake.behind,
-        faults=intake.faults,
-        message=ending.message(intake.number),
+        older=store.older,
+        emptied=store.drift.reported(intake.columns),
+        new_fields=store.drift.new_fields,
+        faults=[*refused, *intake.faults, *store.faults][:MAX_FAULTS],
+        message="; ".join(filter(None, texts)),
+        code=ending.code,
+        hint=ending.hint(pull),
         interrupted=pull.stop.is_set() and not is_whole,
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import GridAnswer, Leftovers, RawRecord, read_baseline
 from pfa_core.files.reading import source_name
+from pfa_core.model.values import shorten
 from pfa_core.pems.mapping.columns import Columns, Misnamed, PemsRow
 from pfa_core.pems.profile import PemsNames
 from pfa_core.pems.services.grid import RowDecoder, decode_page
@@ -45,6 +46,7 @@ class FileRows:
             content=content,
             nulls=self.nulls,
             leftovers=self.leftovers,
+            check_header=lambda header, name: self._require_key(columns, header, name),
         ):
             if isinstance(item, RawRecord):
                 value = item.value
@@ -54,6 +56,19 @@ class FileRows:
                 yield from self._grid_rows(item.content, path)
             else:
                 yield item
+
+    def _require_key(self, columns: Columns, header: Sequence[str], name: str) -> None:
+        """Refuse a table without the records' key: an error page is read as one too."""
+        row = columns.read(dict.fromkeys(header, ""))
+        if isinstance(row, Misnamed):
+            raise _misnamed(row, name)
+        if "pfaId" in row:
+            return
+        alias = self.names.field_map.alias_of("pfaId")
+        raise InvalidData(
+            f"{name} is not a table of records: no column pfaId in its header, or {alias} by the field map; "
+            f"it begins {shorten(header[0])}; nothing was stored"
+        )
 
     def _grid_rows(self, answer: Any, path: str) -> Iterator[RawRecord | Fault]:
         decode = RowDecoder(self.names.field_map, self.names.organization_of)
@@ -67,7 +82,11 @@ def _by_field(item: RawRecord, row: Mapping[str, Any] | Misnamed, name: str) -> 
     if not isinstance(row, Misnamed):
         return RawRecord(row, item.position, item.textual or isinstance(row, PemsRow))
     if item.textual:  # the header of a table: all of its rows
-        raise InvalidData(f"{name}: the column {row.column!r} {row.reason}; nothing was stored")
+        raise _misnamed(row, name)
     pfa_id = item.value.get("pfaId")
     known = pfa_id if isinstance(pfa_id, str) else ""
     return Fault(known, row.column, FaultCode.UNKNOWN_FIELD, row.reason, position=item.position)
+
+
+def _misnamed(row: Misnamed, name: str) -> InvalidData:
+    return InvalidData(f"{name}: the column {row.column!r} {row.reason}; nothing was stored")

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from psycopg import Connection
 
 from pfa_core.authorization import authorize
-from pfa_core.errors import InvalidRequest
+from pfa_core.errors import InvalidData, InvalidRequest
 from pfa_core.files.baseline import Leftovers
 from pfa_core.files.reading import rereadable, source_name
 from pfa_core.model.audit import Direction
@@ -24,9 +24,11 @@ from pfa_core.pems.profile import PemsNames
 from pfa_core.store import leases, members, mirror
 from pfa_core.store.database import Database
 from pfa_core.store.mirror import Merged
+from pfa_core.sync.pull.drift import Drift
 from pfa_core.sync.pull.file_rows import FileRows
-from pfa_core.sync.pull.intake import Accepted, Intake, end_pull
-from pfa_core.sync.pull.options import SKIPPED, PullResult
+from pfa_core.sync.pull.intake import MAX_FAULTS, Accepted, Intake, end_pull
+from pfa_core.sync.pull.merging import MergeResult, Merging
+from pfa_core.sync.pull.options import SKIPPED, Allowance, PullResult
 from pfa_core.sync.run import ActiveRun, begin_dry_run, leased
 from pfa_core.sync.run_log import run_log
 
@@ -44,6 +46,8 @@ def pull_files(
     nulls: Collection[str] = (),
     dry_run: bool = False,
     if_locked: IfLocked = IfLocked.FAIL,
+    allow_emptied: Collection[str] = (),
+    allow_older: bool = False,
     stdin: BinaryIO | None = None,
     stop: threading.Event | None = None,
     progress: Callable[[int], None] | None = None,
@@ -52,6 +56,7 @@ def pull_files(
 
     One transaction: all or, when a file cannot be read to its end, nothing. A record that is
     refused is reported and does not fail the rest; unchanged records are not touched. Drafts stay.
+    Files without a record, and records of an older PEMS version than the mirror's, make it `partial`.
 
     Args:
         paths: Files, plain or gzip; `-` is standard input.
@@ -59,16 +64,19 @@ def pull_files(
         names: The names that PEMS has for fields and for the organization; without both, the default map.
         nulls: Texts that a cell of a CSV or TSV holds in place of nothing, such as NULL.
         if_locked: What to do while another pull of the organization runs.
+        allow_emptied: Fields that may be emptied in many records, or `all`.
+        allow_older: Store records of an older PEMS version than the mirror's.
         stop: Set it to give up waiting for that.
         progress: Called with the number of records read so far, now and then.
 
     Raises:
         NotFound, IoFailure, InvalidData: A file is not there, not readable, or not of its format;
-            or every record in it was refused.
+            or every record in it was refused, or fields would be emptied that are hardly meant to be.
         LeaseHeld: Another pull runs.
         ConfigInvalid: A bad field map.
     """
     _check_paths(paths)
+    allow = Allowance(allow_emptied, allow_older)
     names = names or PemsNames()
     if field_map:
         names = replace(names, field_map=load_field_map(field_map))
@@ -79,11 +87,11 @@ def pull_files(
         operation, direction = Operation.PULL_FILES, Direction.PULL
         if dry_run:
             run = begin_dry_run(db, principal, operation, direction, source=source)
-            return _pull(run, files, progress, dry_run=True)
+            return _pull(run, files, allow, progress, dry_run=True)
         with leased(
             db, principal, operation, direction, source=source, if_locked=if_locked, stop=stop
         ) as run:
-            return _pull(run, files, progress) if run else SKIPPED
+            return _pull(run, files, allow, progress) if run else SKIPPED
 
 
 def _check_paths(paths: Sequence[str]) -> None:
@@ -104,16 +112,19 @@ def _source(paths: Sequence[str]) -> str:
 def _pull(
     run: ActiveRun,
     files: _Files,
+    allow: Allowance,
     progress: Callable[[int], None] | None,
     *,
     dry_run: bool = False,
 ) -> PullResult:
+    merging = Merging(run=run, allow=allow, whole=True)
+
     def work(conn: Connection[Any]) -> PullResult:
         authorize(conn, run.principal, Operation.PULL_FILES)
         files.rewind()
         intake = Intake(run.organization_id, progress)
-        merged, missing = _store(conn, run, files, intake)
-        result = _result(run, intake, merged, missing, files.reader.leftovers)
+        stored, missing = _store(conn, merging, files, intake)
+        result = _result(run, intake, stored, missing, files.reader.leftovers)
         end_pull(conn, run, result)
         return result
 
@@ -125,43 +136,68 @@ def _pull(
 
 
 def _result(
-    run: ActiveRun, intake: Intake, merged: Merged, missing: int, leftovers: Leftovers
+    run: ActiveRun, intake: Intake, stored: MergeResult, missing: int, leftovers: Leftovers
 ) -> PullResult:
+    merged, older = stored.merged, len(stored.older)
     accepted = merged.inserted + merged.updated + merged.unchanged
+    rejected = intake.rejected + older
+    code, message, hint = _incomplete(run, older, total=accepted + rejected)
+    texts = (message, stored.drift.text(intake.columns))
     return PullResult(
         run_id=run.run_id,
-        status=RunStatus.COMPLETED,
-        total=accepted + intake.rejected,
+        status=RunStatus.PARTIAL if code else RunStatus.COMPLETED,
+        total=accepted + rejected,
         inserted=merged.inserted,
         updated=merged.updated,
         unchanged=merged.unchanged,
         missing=missing,
-        rejected=intake.rejected,
+        rejected=rejected,
         foreign=intake.foreign,
         normalized=intake.normalized,
         empty_rows=leftovers.rows,
         empty_columns=leftovers.columns,
-        faults=intake.faults,
+        older=older,
+        emptied=stored.drift.reported(intake.columns),
+        new_fields=stored.drift.new_fields,
+        faults=[*intake.faults, *stored.older][:MAX_FAULTS],
+        message="; ".join(filter(None, texts)),
+        code=code,
+        hint=hint,
     )
 
 
+def _incomplete(run: ActiveRun, older: int, *, total: int) -> tuple[str, str, str]:
+    """Return error code, message and hint of an incomplete pull, else empty texts."""
+    if not total:
+        return InvalidData.code, f"no record in {run.source}, nothing was stored", ""
+    if not older:
+        return "", "", ""
+    text = "1 record is" if older == 1 else f"{older:,} records are"
+    message = f"{text} older than the mirror's and left out"
+    return InvalidData.code, message, "to store them all the same, add `allow_older`"
+
+
 def _store(
-    conn: Connection[Any], run: ActiveRun, files: _Files, intake: Intake
-) -> tuple[Merged, int]:
-    """Store the records; return their counts, and how many mirror records are missing."""
-    code = run.organization_id
+    conn: Connection[Any], merging: Merging, files: _Files, intake: Intake
+) -> tuple[MergeResult, int]:
+    """Store the records.
+
+    Returns:
+        What became of them, and how many mirror records are missing.
+    """
+    code = merging.run.organization_id
     if mirror.is_empty(conn, code):
         members.lock_mirror(conn, code)
         # The lock blocks a push for as long as the files are read: an empty mirror has none to send.
         if mirror.is_empty(conn, code):
-            return _fill(conn, run, files, intake), 0
+            return MergeResult(_fill(conn, merging.run, files, intake), Drift(), []), 0
     intake.require_some(mirror.copy_incoming(conn, files.rows(intake)))
     # Locked after reading, so that a slow file or pipe blocks no other transaction.
     members.lock_mirror(conn, code)
     missing = mirror.count_missing(conn, code)
-    merged = mirror.merge(conn, code, run.run_id, leases.clock(conn))
+    stored = merging.merge(conn, intake.columns, Drift())
     mirror.prune_rollup(conn, code)
-    return merged, missing
+    return stored, missing
 
 
 def _fill(conn: Connection[Any], run: ActiveRun, files: _Files, intake: Intake) -> Merged:

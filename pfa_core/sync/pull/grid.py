@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from psycopg import Connection
 
 from pfa_core.authorization import authorize
-from pfa_core.errors import FaultCode
+from pfa_core.errors import FaultCode, InvalidData
 from pfa_core.model.audit import Direction
 from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.principal import Principal
@@ -78,16 +78,26 @@ def pull_pems(
     Raises:
         LeaseHeld: Another pull runs, or has taken over because this one sent no heartbeat.
         PemsUnavailable, PemsRejected, PemsProtocol: PEMS gave not even one page.
-        InvalidData: Every record was refused.
+        InvalidData: Every record was refused; or the first page would empty fields of so many records
+            that it is hardly meant.
         PermissionDenied: The principal lacks the right `refresh_data`.
     """
     options, stop = options or PullOptions(), stop or threading.Event()
+    allow = options.allow
     since = _since(db, principal, profile, options)
     kind = _kind(since, options)
 
     def pull(run: ActiveRun) -> PullResult:
         log = run_log(run.run_id, run.organization_id)
-        work = GridPull(run=run, profile=profile, since=since, stop=stop, log=log, dry_run=dry_run)
+        work = GridPull(
+            run=run,
+            profile=profile,
+            since=since,
+            stop=stop,
+            log=log,
+            dry_run=dry_run,
+            allow=allow,
+        )
         return _pull(work, progress, restart=options.restart)
 
     operation, direction = Operation.PULL_PEMS, Direction.PULL
@@ -141,7 +151,12 @@ def _pull(pull: GridPull, progress: Callable[[int], None] | None, *, restart: bo
         fetcher = PageFetcher(pull, reader)
         resumption = resume(pull, restart=restart)
         intake.behind = resumption.behind if resumption else Behind()
-        ending = _read(pull, resumption, fetcher, intake, store)
+        try:
+            ending = _read(pull, resumption, fetcher, intake, store)
+        except InvalidData as refusal:
+            if not store.stored:
+                raise
+            ending = Ending(StopReason.REFUSED, resumption, refusal=refusal)
         return finish(pull, ending, intake, store)
 
 

@@ -13,6 +13,7 @@ from pfa_core.model.ids import OrganizationId, RunId
 from pfa_core.model.run import Behind, RunKind, RunStatus
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.store import pull_pages, runs
+from pfa_core.sync.pull.options import Allowance
 from pfa_core.sync.pull.paging import PageCursor, Position
 from pfa_core.sync.run import ActiveRun
 from pfa_core.sync.run_log import RunLog
@@ -32,6 +33,7 @@ class GridPull:
     stop: threading.Event
     log: RunLog
     dry_run: bool
+    allow: Allowance
 
     @property
     def organization_id(self) -> OrganizationId:

@@ -16,9 +16,11 @@ from pfa_core.files.baseline import RawRecord
 from pfa_core.masking import Mask
 from pfa_core.model.baseline import FOREIGN, alters_key, read_record
 from pfa_core.model.ids import OrganizationId, PfaId
+from pfa_core.model.record import CHECKED, FIELDS
 from pfa_core.model.run import Behind
 from pfa_core.model.text_rows import TextRows
 from pfa_core.store import leases, runs
+from pfa_core.sync.pull.drift import Columns
 from pfa_core.sync.pull.options import PullResult
 from pfa_core.sync.run import ActiveRun
 
@@ -64,12 +66,22 @@ class Intake:
 
     def __post_init__(self) -> None:
         self._rows = TextRows(self.organization_id, exact_json.dumps)
+        self._absent = list(CHECKED)
+        self._unknown: set[str] = set()
+        self._width = 0
+
+    @property
+    def columns(self) -> Columns:
+        """Return which fields no record had so far, and which unknown ones some had."""
+        return Columns(frozenset(self._absent), frozenset(self._unknown))
 
     def take(self, item: RawRecord | Fault) -> Accepted | None:
         """Return the id and JSON text of an accepted record; None for a refused one."""
         self._count()
         if isinstance(item, Fault):
             return self.refuse(item)
+        if isinstance(item.value, dict):
+            self._note(item.value)
         as_text = item.textual and isinstance(item.value, dict)
         found = (self._as_text(item.value) if as_text else None) or self._read(item)
         return self.refuse(found) if isinstance(found, Fault) else found
@@ -77,6 +89,7 @@ class Intake:
     def take_row(self, row: dict[str, str], number: int) -> Accepted | None:
         """Take a row of the grid, which must name its organization."""
         self._count()
+        self._note(row)
         owner = row.get("organization")
         if owner:
             accepted = self._as_text(row)
@@ -114,6 +127,16 @@ class Intake:
             else "",
             details=self.mask.faults(self.faults[:MAX_DETAILS]),
         )
+
+    def _note(self, row: dict[str, Any]) -> None:
+        """Note which fields a record has; of a million records nearly all have the same."""
+        for name in self._absent:
+            if name in row:
+                self._absent = [other for other in self._absent if other not in row]
+                break
+        if len(row) != self._width:
+            self._width = len(row)
+            self._unknown |= row.keys() - FIELDS.keys()
 
     def _count(self) -> None:
         self.number += 1

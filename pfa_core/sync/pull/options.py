@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 
-from pfa_core.errors import Fault
+from pfa_core.errors import Fault, InvalidRequest
 from pfa_core.model.ids import RunId
+from pfa_core.model.record import CHECKED
 from pfa_core.model.run import Behind, IfLocked, RunStatus
 from pfa_core.sync.lease import LIFETIME
+
+EVERY_FIELD = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a pull stores although it looks like a fault of its source.
+
+    Raises:
+        InvalidRequest: A field is unknown, or is never reported as emptied.
+    """
+
+    emptied: Collection[str] = ()
+    older: bool = False
+    no_records: bool = False
+
+    def __post_init__(self) -> None:
+        for name in self.emptied:
+            if name not in CHECKED and name != EVERY_FIELD:
+                near = get_close_matches(name, CHECKED, 1)
+                raise InvalidRequest(
+                    f"unknown field {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
+                    hint=f"fields: {', '.join(CHECKED)}, or {EVERY_FIELD}",
+                    parameter="allow_emptied",
+                )
+
+    def may_empty(self, name: str) -> bool:
+        """Return whether a field may be emptied."""
+        return name in self.emptied or EVERY_FIELD in self.emptied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +54,9 @@ class PullOptions:
         restart: Begin anew although an interrupted full pull could be resumed.
         if_locked: What to do while another pull of the organization runs.
         lifetime: How long a killed pull blocks the next one.
+        allow_emptied: Fields that may be emptied in many records, or `all`.
+        allow_older: Store records of an older PEMS version than the mirror's.
+        allow_no_records: Take an answer without any record as it is: every record is then missing.
     """
 
     incremental: bool = False
@@ -29,6 +64,14 @@ class PullOptions:
     restart: bool = False
     if_locked: IfLocked = IfLocked.FAIL
     lifetime: timedelta = LIFETIME
+    allow_emptied: Collection[str] = ()
+    allow_older: bool = False
+    allow_no_records: bool = False
+
+    @property
+    def allow(self) -> Allowance:
+        """Return what is stored although it looks like a fault."""
+        return Allowance(self.allow_emptied, self.allow_older, self.allow_no_records)
 
 
 COUNTS = ("total", "inserted", "updated", "unchanged", "missing", "rejected", "foreign")
@@ -40,14 +83,18 @@ class PullResult:
 
     Args:
         run_id: None where the pull was skipped.
-        status: COMPLETED, PARTIAL (not every record arrived: `message` says why) or SKIPPED.
+        status: COMPLETED, PARTIAL (not everything arrived or was stored: `message` says why, `code` is
+            that of the error, `hint` helps) or SKIPPED.
         missing: Mirror records that did not arrive. From files they are only counted, a complete
             pull from PEMS marks them.
-        rejected: Every record refused; `foreign` of them belong to another organization.
+        rejected: Every record refused; `foreign` of them belong to another organization, `older` are
+            of an older version than the mirror's.
         normalized: Accepted records of which a key came in another form: blanks, letters not composed.
         empty_rows: Rows without a value that were passed over, `empty_columns` likewise columns.
         behind: The refused records of PEMS for which the next incremental pull asks again, those of the
             interrupted pull that this one resumed among them.
+        emptied: Field → number of records that had a value of it and have none now.
+        new_fields: Fields unknown to the program that the changed records did not have before.
         faults: At most 1,000 of the refusals; where `masked`, without the numbers in them.
         interrupted: `stop` was set before the last page.
     """
@@ -65,8 +112,13 @@ class PullResult:
     empty_rows: int = 0
     empty_columns: int = 0
     behind: Behind = field(default_factory=Behind)
+    older: int = 0
+    emptied: Mapping[str, int] = field(default_factory=dict)
+    new_fields: Sequence[str] = ()
     faults: list[Fault] = field(default_factory=list)
     message: str = ""
+    code: str = ""
+    hint: str = ""
     interrupted: bool = False
     masked: bool = False
 

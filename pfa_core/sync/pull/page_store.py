@@ -10,6 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.authorization import authorize
+from pfa_core.errors import Fault
 from pfa_core.model.keys import normal_key
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import Behind
@@ -17,8 +18,10 @@ from pfa_core.store import leases, members, mirror, pull_pages, runs
 from pfa_core.store.adapters import plain
 from pfa_core.store.mirror import Merged
 from pfa_core.store.pull_pages import Page
+from pfa_core.sync.pull.drift import Columns, Drift
 from pfa_core.sync.pull.grid_pull import GridPull
-from pfa_core.sync.pull.intake import Accepted, Intake
+from pfa_core.sync.pull.intake import MAX_FAULTS, Accepted, Intake
+from pfa_core.sync.pull.merging import MergeResult, Merging
 from pfa_core.sync.pull.paging import Store
 
 
@@ -26,14 +29,15 @@ from pfa_core.sync.pull.paging import Store
 class Batch:
     """A page ready to be stored.
 
-    `ids` are those of all its rows of the organization, accepted or refused; `behind` is what was refused
-    up to its end.
+    `ids` are those of all its rows of the organization, accepted or refused; `columns` is what the rows
+    of the pull have had up to this page, `behind` what was refused up to its end.
     """
 
     page: Page
     records: Sequence[Accepted]
     ids: Sequence[str]
     asked_at: datetime
+    columns: Columns
     behind: Behind = field(default_factory=Behind)
 
 
@@ -49,15 +53,35 @@ def check_page(intake: Intake, step: Store, asked_at: datetime) -> Batch:
     code = intake.organization_id
     ids = [normal_key(row.get("pfaId", "")) for row in step.rows if row.get("organization") == code]
     page = Page(step.offset, len(step.rows), step.cursor.position.last_id)
-    return Batch(page=page, records=records, ids=ids, asked_at=asked_at, behind=intake.behind)
+    return Batch(
+        page=page,
+        records=records,
+        ids=ids,
+        asked_at=asked_at,
+        columns=intake.columns,
+        behind=intake.behind,
+    )
 
 
 @dataclass
 class PageStore:
-    """The pages stored so far; `counts` sums what became of their records."""
+    """The pages stored so far.
+
+    Args:
+        counts: Sums of what became of their records.
+        drift: What the records have lost.
+        older: How many were left out as older than the mirror's; `faults` are the first thousand.
+    """
 
     pull: GridPull
     counts: Merged = field(default_factory=Merged)
+    drift: Drift = field(default_factory=Drift)
+    older: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        pull = self.pull
+        self._merging = Merging(run=pull.run, allow=pull.allow, whole=pull.is_full)
 
     @property
     def stored(self) -> int:
@@ -65,11 +89,16 @@ class PageStore:
         return self.counts.inserted + self.counts.updated + self.counts.unchanged
 
     def store(self, batch: Batch) -> None:
-        """Store a page, and add to the counts once it is committed."""
+        """Store a page, and add to the counts once it is committed.
+
+        Raises:
+            InvalidData: The page would empty fields that are hardly meant to be; it is not stored.
+        """
         pull = self.pull
-        self.counts = pull.run.db.transact(
-            lambda conn: self._merge(conn, batch), dry_run=pull.dry_run
-        )
+        stored = pull.run.db.transact(lambda conn: self._merge(conn, batch), dry_run=pull.dry_run)
+        self.counts, self.drift = _sum(self.counts, stored.merged), stored.drift
+        self.older += len(stored.older)
+        self.faults += stored.older[: MAX_FAULTS - len(self.faults)]
         pull.log.event(
             "page",
             offset=batch.page.row_offset,
@@ -78,27 +107,25 @@ class PageStore:
             updated=self.counts.updated,
         )
 
-    def _merge(self, conn: Connection[Any], batch: Batch) -> Merged:
+    def _merge(self, conn: Connection[Any], batch: Batch) -> MergeResult:
         code, run_id = self.pull.organization_id, self.pull.run.run_id
         authorize(conn, self.pull.run.principal, Operation.PULL_PEMS)
         members.lock_mirror(conn, code)
-        merged = self._merge_records(conn, batch)
+        stored = self._merge_records(conn, batch)
         if self.pull.keeps_pages:
             ids = [_storable_id(pfa_id) for pfa_id in batch.ids]
             pull_pages.add(conn, code, run_id, batch.page, ids)
-        counts = _sum(self.counts, merged)
-        runs.progress(conn, code, run_id, plain(counts))
+        runs.progress(conn, code, run_id, plain(_sum(self.counts, stored.merged)))
         if batch.behind.number:
             runs.put_behind(conn, code, run_id, batch.behind)
-        return counts
+        return stored
 
-    def _merge_records(self, conn: Connection[Any], batch: Batch) -> Merged:
+    def _merge_records(self, conn: Connection[Any], batch: Batch) -> MergeResult:
         code, run_id = self.pull.organization_id, self.pull.run.run_id
-        at = leases.clock(conn)
-        if mirror.put_new(conn, code, run_id, batch.records, at):
-            return Merged(inserted=len(batch.records))
+        if mirror.put_new(conn, code, run_id, batch.records, leases.clock(conn)):
+            return MergeResult(Merged(inserted=len(batch.records)), self.drift, [])
         mirror.copy_incoming(conn, batch.records)
-        return mirror.merge(conn, code, run_id, at, asked_at=batch.asked_at)
+        return self._merging.merge(conn, batch.columns, self.drift, asked_at=batch.asked_at)
 
 
 def _sum(one: Merged, other: Merged) -> Merged:

@@ -1,0 +1,152 @@
+"""Losses of values that a pull would bring, judged before they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pfa_core.errors import Fault, FaultCode, InvalidData
+from pfa_core.model.record import CHECKED, Kind
+from pfa_core.sync.pull.options import EVERY_FIELD, Allowance
+
+# So many records may lose a field whose column is there: PEMS's users empty fields too.
+FEW = 10
+# Above one in so many of the records that have the field, its loss is refused.
+SHARE = 5
+MAX_NAMED = 5
+NOTHING_STORED = "; nothing was stored"
+_GONE = "would be emptied in {}: the records of this pull do not have the field at all"
+_MANY = "would be emptied in {}, more than a fifth of those that have it"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The known fields that no record of a pull had, the unknown ones that some had."""
+
+    absent: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()
+
+    @property
+    def compared(self) -> Sequence[str]:
+        """Return the fields of which losses count: off is a value of a flag, not its loss."""
+        return [
+            name
+            for name, field in CHECKED.items()
+            if field.kind is not Kind.FLAG or name in self.absent
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """What the records of a pull have lost so far.
+
+    Args:
+        known: The records received that the mirror had.
+        emptied: Field → records that had a value of it, default values not counted, and have none now.
+        holders: Field → records of the mirror that had a value before the pull, where it was asked.
+        unknown_lost: Records that lost a field unknown to the program.
+        new_fields: Unknown fields that the changed records did not have.
+    """
+
+    known: int = 0
+    emptied: Mapping[str, int] = field(default_factory=dict)
+    holders: Mapping[str, int] = field(default_factory=dict)
+    unknown_lost: int = 0
+    new_fields: tuple[str, ...] = ()
+
+    def plus(self, emptied: Mapping[str, int], *, known: int, unknown_lost: int) -> Drift:
+        """Return the sums with those of further records."""
+        names = {**self.emptied, **emptied}
+        sums = {name: self.emptied.get(name, 0) + emptied.get(name, 0) for name in names}
+        return replace(
+            self,
+            known=self.known + known,
+            emptied=sums,
+            unknown_lost=self.unknown_lost + unknown_lost,
+        )
+
+    def in_question(self, columns: Columns, allow: Allowance) -> Sequence[str]:
+        """Return the fields whose loss depends on how many records have them."""
+        return [
+            name
+            for name, number in self.emptied.items()
+            if number >= FEW and name not in columns.absent and not allow.may_empty(name)
+        ]
+
+    def require_meant(self, columns: Columns, allow: Allowance, *, whole: bool) -> None:
+        """Refuse losses that are hardly meant.
+
+        Refused are a field that no record has at all, whatever it was in the mirror, and a field that
+        many records lose, in relation to those that have it.
+
+        Args:
+            whole: The pull asks for every record: those it brought count, not the whole mirror.
+
+        Raises:
+            InvalidData: With a fault for each field.
+        """
+        gone = [n for n in self.emptied if n in columns.absent and not allow.may_empty(n)]
+        many = [
+            name
+            for name in self.in_question(columns, allow)
+            if self.emptied[name] * SHARE > self._base(name, whole=whole)
+        ]
+        if not gone and not many:
+            return
+        faults = [self._fault(name, _GONE) for name in gone]
+        faults += [self._fault(name, _MANY) for name in many]
+        raise InvalidData(
+            f"this pull would empty {self._listed((*gone, *many))}{NOTHING_STORED}",
+            hint=_hint((*gone, *many), columns),
+            details=faults,
+        )
+
+    def reported(self, columns: Columns) -> Mapping[str, int]:
+        """Return the losses to report.
+
+        The default of a choice is a value too, unless no record of the pull has the field.
+        """
+        return {
+            name: number
+            for name, number in self.emptied.items()
+            if name in columns.absent or CHECKED[name].kind is not Kind.CHOICE
+        }
+
+    def text(self, columns: Columns) -> str:
+        """Describe the losses and the new fields, empty where there are none."""
+        reported = self.reported(columns)
+        parts = [f"emptied: {self._listed(reported)}"] if reported else []
+        if self.unknown_lost:
+            parts.append(f"fields unknown to pfa are gone from {_records(self.unknown_lost)}")
+        if self.new_fields:
+            parts.append(f"new fields, kept as they came: {_named(self.new_fields)}")
+        return "; ".join(parts)
+
+    def _base(self, name: str, *, whole: bool) -> int:
+        holders = self.holders[name]
+        return min(self.known, holders) if whole else holders
+
+    def _fault(self, name: str, text: str) -> Fault:
+        message = text.format(_records(self.emptied[name]))
+        return Fault("", name, FaultCode.EMPTIED_FIELD, message)
+
+    def _listed(self, names: Sequence[str] | Mapping[str, int]) -> str:
+        return _named([f"{name} in {_records(self.emptied[name])}" for name in names])
+
+
+def _hint(names: Sequence[str], columns: Columns) -> str:
+    wanted = names if len(names) <= MAX_NAMED else (EVERY_FIELD,)
+    allowed = " ".join(f"`allow_emptied={name}`" for name in wanted)
+    hint = f"if the source is right, add {allowed}"
+    if columns.unknown:
+        hint = f"unknown fields of this pull: {_named(sorted(columns.unknown))}; {hint}"
+    return hint
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _records(number: int) -> str:
+    return f"{number:,} record{'' if number == 1 else 's'}"

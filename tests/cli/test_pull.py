@@ -1,0 +1,134 @@
+"""`pfa sync pull` of a source that lost something: what it says, how it ends, what allows it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pfa_core.pems.sandbox.server import Sandbox
+from tests.cli.conftest import Pfa, baseline_record, six_records, write_lines
+
+__all__ = ["six_records"]
+
+
+def rows(**changes: Any) -> list[dict[str, Any]]:
+    return [
+        {**baseline_record(n), "pemsVersion": "2026-11-02T08:00:00Z", **changes}
+        for n in range(1, 7)
+    ]
+
+
+@pytest.fixture
+def six(pfa: Pfa) -> Pfa:
+    assert pfa("init", "--org", "HOLNG").code == 0
+    assert pull(pfa, rows()).code == 0
+    return pfa
+
+
+def pull(pfa: Pfa, items: list[dict[str, Any]], *words: str) -> Any:
+    return pfa("sync", "pull", "--from", write_lines(pfa.folder / "in.jsonl", items), *words)
+
+
+def without(name: str) -> list[dict[str, Any]]:
+    return [{n: v for n, v in row.items() if n != name} for row in rows()]
+
+
+def test_a_field_that_is_gone_ends_with_9_and_the_option_that_allows_it(six: Pfa) -> None:
+    before = six("list", "-o", "json").json["data"]
+    items = [{**row, "rentalRate": 7} for row in without("monthlyRate")]
+    for word in ("-n", "-v"):
+        ran = pull(six, items, word)
+        assert ran.code == 9
+        assert "  monthlyRate: would be emptied in 6 records" in ran.err
+        hint = (
+            "unknown fields of this pull: rentalRate; if the source is right, add --allow-emptied"
+        )
+        assert f"hint: {hint} monthlyRate\n" in ran.err
+        assert (
+            "error: this pull would empty monthlyRate in 6 records; nothing was stored" in ran.err
+        )
+    assert six("list", "-o", "json").json["data"] == before
+    ran = pull(six, without("monthlyRate"), "--allow-emptied", "monthlyRate", "-o", "json")
+    assert (ran.code, ran.json["metadata"]["emptied"]) == (0, {"monthlyRate": 6})
+    assert "emptied: monthlyRate in 6 records" in ran.err
+    assert "emptied: monthlyRate in 6 records" in six("sync", "show", ran.json["runId"]).err
+
+
+def test_an_unknown_field_to_allow_is_2(six: Pfa) -> None:
+    ran = pull(six, rows(), "--allow-emptied", "monthlyrate")
+    assert (ran.code, "did you mean monthlyRate?" in ran.err) == (2, True)
+
+
+def test_older_records_end_with_3_each_named_and_the_option_that_allows_them(six: Pfa) -> None:
+    items = rows(pemsVersion="2026-11-01T08:00:00Z", monthlyRate=1)
+    for word in ("-n", "-v"):
+        ran = pull(six, items[:2] + rows()[2:], word)
+        assert (ran.code, "status     partial" in ran.out) == (3, True)
+        assert "2 records are older than the mirror's and left out [INVALID_DATA]" in ran.err
+    assert ran.err.count("[OLDER_VERSION]") == 2
+    assert "hint: to store them all the same, add --allow-older\n" in ran.err
+    ran = pull(six, items, "--allow-older", "-o", "json")
+    assert (ran.code, ran.json["updated"], ran.json["metadata"]["older"]) == (0, 6, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "says"),
+    [
+        ("page.html", "<!DOCTYPE html>\n<title>Sign in</title>\n", 9, "is not a table of records"),
+        ("none.json", "[]", 3, "no record in none.json, nothing was stored"),
+        ("head.csv", "pfaId,model\n", 3, "no record in head.csv, nothing was stored"),
+    ],
+)
+def test_what_holds_no_records_is_no_completed_pull(
+    six: Pfa, tmp_path: Path, name: str, content: str, code: int, says: str
+) -> None:
+    at = six("status", "-o", "json").json["data"]["baselineAt"]
+    path = tmp_path / name
+    path.write_text(content)
+    ran = six("sync", "pull", "--from", str(path))
+    assert (ran.code, says in ran.err) == (code, True)
+    assert "marked as missing" not in ran.err
+    assert six("status", "-o", "json").json["data"]["baselineAt"] == at
+
+
+def test_a_pull_from_files_says_that_it_marks_nothing(six: Pfa) -> None:
+    ran = pull(six, rows()[:2])
+    assert ran.code == 0
+    hint = "4 records of the mirror not received: unchanged, a pull from files marks nothing"
+    assert hint in ran.err
+    assert "marked as missing" not in ran.err
+
+
+def test_pems_without_a_record_marks_nothing_unless_allowed(
+    six: Pfa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox(organization="HOLNG") as pems:
+        monkeypatch.setenv("PFA_PEMS_URL", pems.url)
+        ran = six("sync", "pull")
+        assert ran.code == 3
+        assert "hint: if PEMS has none, add --allow-no-records\n" in ran.err
+        assert "nothing was marked missing" in ran.err
+        ran = six("sync", "pull", "-n", "--allow-no-records")
+        assert "6 records of the mirror not received: a pull marks them as missing" in ran.err
+        ran = six("sync", "pull", "--allow-no-records", "-o", "json")
+        assert (ran.code, ran.json["missing"]) == (0, 6)
+        assert "marked as missing, kept until PEMS has them again" in ran.err
+    assert six("sync", "pull", "--from", "x", "--allow-no-records").code == 2
+
+
+def test_an_incremental_pull_that_is_cut_off_does_not_promise_to_resume(
+    six: Pfa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [{**row, "organization": "HOLNG"} for row in rows()]
+    with Sandbox(organization="HOLNG", records=items) as pems:
+        monkeypatch.setenv("PFA_PEMS_URL", pems.url)
+        monkeypatch.setenv("PFA_PEMS_RETRIES", "0")
+        assert six("sync", "pull").code == 0
+        pems.faults = ["503:1:on=grid:after=1"]
+        ran = six("sync", "pull", "--since", "2026-01-01", "--error-format", "json")
+        assert ran.code == 3
+        failure = json.loads(ran.err.splitlines()[-1])["error"]
+        assert failure["hint"].endswith("the next pull asks for the others again")
