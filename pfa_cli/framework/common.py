@@ -16,6 +16,7 @@ from pfa_cli.render.failures import ErrorFormat
 from pfa_cli.render.formats import Format
 from pfa_cli.render.names import camel_case
 from pfa_cli.render.streams import Color
+from pfa_core.errors import InvalidRequest
 
 
 def everywhere(*names: str, text: str, **rest: Any) -> Any:
@@ -144,3 +145,23 @@ class Line:
         """Add the options of the next level; the inner ones win."""
         self.common = common.over(self.common)
         return self.common
+
+
+def require_columns(
+    columns: tuple[str, ...], known: tuple[str, ...], *, open_ended: bool = False
+) -> None:
+    """Refuse columns that a command does not have.
+
+    Args:
+        open_ended: `data.NAME` is a column too, whatever the name.
+
+    Raises:
+        InvalidRequest: Naming the first unknown one, and the known ones.
+    """
+    for column in columns:
+        if column in known or (open_ended and column.startswith("data.")):
+            continue
+        also = "; data.NAME for any other field of the record" if open_ended else ""
+        raise InvalidRequest(
+            f"unknown column {column!r}", hint=f"columns: {', '.join(known)}{also}"
+        )

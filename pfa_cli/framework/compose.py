@@ -10,8 +10,7 @@ from typing import Annotated, Any, get_origin, get_type_hints
 
 import typer
 
-from pfa_cli.framework.columns import require_columns
-from pfa_cli.framework.common import Common
+from pfa_cli.framework.common import Common, require_columns
 from pfa_cli.framework.help import Command, Group, epilog
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.options import OptionGroup

@@ -12,8 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pfa_core as core
-from pfa_cli.framework.columns import require_columns
-from pfa_cli.framework.common import Common
+from pfa_cli.framework.common import Common, require_columns
 from pfa_cli.render import streams
 from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format, Look

@@ -139,6 +139,8 @@ def _buffer() -> None:
     """
     stdout = sys.stdout
     raw = getattr(stdout, "buffer", None)
+    if stdout is not sys.__stdout__:
+        return  # another program's, which holds on to it
     if isinstance(stdout, io.TextIOWrapper) and isinstance(raw, io.RawIOBase):
         encoding, errors, lines = stdout.encoding, stdout.errors, is_terminal(stdout)
         stdout.detach()

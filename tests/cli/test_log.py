@@ -102,6 +102,20 @@ def test_restore_gives_a_discarded_session_back_once(logged: Pfa) -> None:
     assert "has a draft" in refused.err
 
 
+def test_a_partial_restore_names_what_it_leaves_out(pfa: Pfa) -> None:
+    six_records(pfa)
+    assert pfa("draft", "set", "H-001", "H-002", "areaSilo=Quay", "--into", "one").code == 0
+    assert pfa("discard", "--session", "one").err == "2 drafts discarded\n"
+    assert pfa("discard", "--session", "one").err == "session one is already discarded\n"
+    assert pfa("draft", "set", "H-001", "areaSilo=Dock", "--into", "two").code == 0
+
+    assert pfa("restore", "--session", "one").code == 7
+    ran = pfa("restore", "--session", "one", "--partial", "-o", "ids")
+    assert (ran.code, ran.out) == (3, "H-002\n")
+    assert ran.err.splitlines()[-1] == "error: 1 problem, 1 restored [INVALID_DATA]"
+    assert pfa("draft", "list", "-o", "ids").lines == ["H-001", "H-002"]
+
+
 @contextmanager
 def following(*words: str) -> Iterator[tuple[subprocess.Popen[str], IO[str], IO[str]]]:
     """The program following the log in a process of its own, its output and its errors."""

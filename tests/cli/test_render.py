@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pfa_cli.framework.columns import require_columns
+from pfa_cli.framework.common import require_columns
 from pfa_cli.render import escape
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.humanize import ago, count, money, signed, span

@@ -85,6 +85,11 @@ def test_a_dry_run_that_a_command_lacks_is_refused(
         (["draft", "shift", "14"], "no record is selected"),
         (["draft", "shift", "14", "--all", "--category", "Crane"], "cannot be combined"),
         (["draft", "shift", "soon", "--all"], "soon"),
+        (
+            ["draft", "set", "H-001", "dor=BEO", "--session", "a", "--session", "b"],
+            "--session can be given once when records are named",
+        ),
+        (["init"], "no organization is given"),
         (["draft", "shift", "14", "--catgory", "Crane"], "--catgory"),
         (["list", "--after", "x", "--page", "2"], "--after and --page cannot be combined"),
         (["list", "--page", "2", "--all"], "--page and --all cannot be combined"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfa_core.model.figures import Cost, PhaseCost
+from pfa_core.errors import PermissionDenied
+from pfa_core.model.figures import Cost, PhaseCost, Stats
 from pfa_core.model.kpi import Sums, cents, days, figures, forecast_money_days, money, total
 from tests.factories import record
 from tests.model.strategies import dates
@@ -172,3 +174,10 @@ def test_half_a_cent_and_half_a_percent_are_rounded_up_whatever_the_quotients():
     assert figures(sums, Sums()).cost.variance_pct == dec("15.63")
     tie = Sums(plan_rate_days=dec("1"), forecast_rate_days=dec("1") + dec("0.1522"))
     assert figures(tie, Sums()).cost.variance == dec("0.01")
+
+
+def test_amounts_are_all_known_or_refused():
+    known = Stats(figures=figures(Sums(), Sums()), category_breakdown={})
+    assert known.with_amounts() is known
+    with pytest.raises(PermissionDenied, match="amounts are masked"):
+        replace(known, masked=True).with_amounts()

@@ -1,0 +1,75 @@
+"""The handle of the embedded server: started, upgraded, connected to as the bound role."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pfa_core.errors import Internal
+from pfa_core.store import migrations
+from pfa_core.store.database import Database
+from pfa_core.store.embedded import server
+from pfa_core.store.rls import APP_ROLE
+from tests.server import reachable_directory
+
+USER = "SELECT current_user::text, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
+DRAFTS = "SELECT count(*) FROM pfa_modification"
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[Path]:
+    """The root of a server that is not made yet; it is stopped afterwards."""
+    base = reachable_directory("pfa-handle-")
+    try:
+        yield base / "pfa"
+        server.stop(base / "pfa")
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def user(db: Database) -> tuple[str, bool]:
+    return db.read(lambda conn: conn.execute(USER).fetchone())
+
+
+def test_the_first_use_starts_the_server_and_makes_the_schema(root: Path) -> None:
+    with Database(None, root) as db:
+        assert db.read(migrations.schema_version) == migrations.program_version()
+        assert db.read(lambda conn: conn.execute(DRAFTS).fetchone()) == (0,)
+    assert server.status(root).pid is not None
+
+
+def test_the_program_is_bound_and_administration_is_the_owner(root: Path) -> None:
+    with Database(None, root) as db:
+        assert user(db) == (APP_ROLE, False)
+        with db.administration() as owner:
+            assert user(owner)[1] is True
+            with owner.administration() as same:
+                assert same is owner
+        assert user(db) == (APP_ROLE, False)
+
+
+def test_a_set_up_that_is_missing_is_made_again(root: Path) -> None:
+    with Database(None, root) as db, db.administration() as owner:
+        owner.administer(lambda conn: conn.execute(f"ALTER ROLE {APP_ROLE} NOLOGIN"))
+    with Database(None, root) as db:
+        assert user(db) == (APP_ROLE, False)
+
+
+def test_a_handle_that_requires_no_schema_is_the_owner_and_makes_none(root: Path) -> None:
+    with Database(None, root, require_schema=False) as db:
+        assert user(db)[1] is True
+        db.administer(lambda conn: conn.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
+    with Database(None, root, require_schema=False) as db:
+        assert db.read(migrations.schema_version) is None
+    with Database(None, root) as db:
+        assert db.read(migrations.schema_version) == migrations.program_version()
+        assert user(db) == (APP_ROLE, False)
+
+
+@pytest.mark.parametrize("options", [{}, {"owner": True}], ids=["bound", "owner"])
+def test_a_handle_that_names_no_server_is_an_internal_error(options: dict[str, bool]) -> None:
+    with pytest.raises(Internal):
+        Database(None, None, **options).connection()
