@@ -6,9 +6,11 @@ It is the source of validation, SQL columns and reference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, LiteralString
+
+from pfa_core.model.costing import RATE_UNITS, SPELLINGS
 
 MAX_ID = 200
 MAX_KEY_TEXT = 200
@@ -30,7 +32,9 @@ class Field:
     """One field of the record.
 
     `column` names the generated SQL column, empty where there is none; `editable` fields may be
-    in a delta; `default` fills a baseline record in which the field is missing or null.
+    in a delta; `default` fills a baseline record in which the field is missing or null. `spellings` are
+    other texts of a choice, in lower case. A `code` is trimmed and in upper case. A `sparse` field is
+    absent from a record that has no value of it.
     """
 
     name: LiteralString
@@ -41,6 +45,9 @@ class Field:
     choices: tuple[LiteralString, ...] = ()
     max_length: int = MAX_KEY_TEXT
     default: str | bool | None = None
+    spellings: Mapping[str, LiteralString] = field(default_factory=dict)
+    code: bool = False
+    sparse: bool = False
 
 
 def _text(name: LiteralString, meaning: str, column: LiteralString = "", **rest: Any) -> Field:
@@ -58,8 +65,8 @@ def _flag(
 
 
 FIELDS: Mapping[str, Field] = {
-    field.name: field
-    for field in (
+    item.name: item
+    for item in (
         _text("pfaId", "business key, unique in its organization", "pfa_id", max_length=MAX_ID),
         _text("organization", "the organization's code"),
         _text("description", "what is required", max_length=MAX_FREE_TEXT),
@@ -96,12 +103,28 @@ FIELDS: Mapping[str, Field] = {
         Field(
             "monthlyRate",
             Kind.MONEY,
-            "price of a month, used if Rental",
+            "price of a month, or of `rateUom`, used if Rental",
             "monthly_rate",
             editable=True,
         ),
         Field(
             "purchasePrice", Kind.MONEY, "price, used if Purchase", "purchase_price", editable=True
+        ),
+        Field(
+            "rateUom",
+            Kind.CHOICE,
+            "unit of the rate, absent: the organization's",
+            "rate_uom",
+            choices=RATE_UNITS,
+            spellings=SPELLINGS,
+            sparse=True,
+        ),
+        _text(
+            "currency",
+            "currency of rate and price, absent: the organization's",
+            "currency",
+            code=True,
+            sparse=True,
         ),
         _text("manufacturer", "make", "manufacturer", editable=True, default=""),
         _text("model", "model", "model", editable=True, default=""),
@@ -131,5 +154,5 @@ DATE_PAIRS = (
     ("forecastStart", "forecastEnd"),
     ("actualStart", "actualEnd"),
 )
-EDITABLE = tuple(field.name for field in FIELDS.values() if field.editable)
-SORTABLE: Mapping[str, Field] = {field.name: field for field in FIELDS.values() if field.column}
+EDITABLE = tuple(item.name for item in FIELDS.values() if item.editable)
+SORTABLE: Mapping[str, Field] = {item.name: item for item in FIELDS.values() if item.column}

@@ -48,7 +48,7 @@ def read_text(field: Field, text: str) -> Any | Wrong:
     """Validate a value that came as text (a CSV cell, a grid cell, `FIELD=VALUE`).
 
     The empty text and `null` mean null; flags take Y/N, yes/no, true/false, 1/0 in any case; a
-    choice is found whatever its case.
+    choice is found whatever its case, by its spellings too.
     """
     stripped = text.strip()
     if field.kind is Kind.FLAG:
@@ -56,7 +56,7 @@ def read_text(field: Field, text: str) -> Any | Wrong:
     if stripped in ("", "null"):
         return None
     if field.kind is Kind.CHOICE:
-        named = {choice.lower(): choice for choice in field.choices}
+        named = {**field.spellings, **{choice.lower(): choice for choice in field.choices}}
         return read_value(field, named.get(stripped.lower(), stripped))
     return read_value(field, stripped)
 
@@ -73,7 +73,10 @@ def _flag_from_text(text: str) -> bool | Wrong:
 def _read_text(field: Field, value: Any) -> str | Wrong:
     if not isinstance(value, str):
         return Wrong(FaultCode.INVALID_TYPE, f"must be a text, not {shorten(value)}")
-    text = value.strip() if field.editable and field.name != "equipment" else value
+    if field.code:
+        text = value.strip().upper()
+    else:
+        text = value.strip() if field.editable and field.name != "equipment" else value
     if len(text) > field.max_length:
         return Wrong(
             FaultCode.INVALID_RANGE,

@@ -102,7 +102,8 @@ def _pull(
     def work(conn: Connection[Any]) -> PullResult:
         authorize(conn, run.principal, Operation.PULL_FILES)
         files.rewind()
-        intake = Intake(run.organization_id, progress)
+        only = members.only_currency(conn, run.organization_id)
+        intake = Intake(run.organization_id, progress, only_currency=only)
         merged, missing = _store(conn, run, files, intake)
         result = _result(run, intake, merged, missing)
         end_pull(conn, run, result)
