@@ -59,6 +59,8 @@ FAULTS = {
     "BASELINE_CONFLICT": "PEMS changed a drafted field to something else",
     "ILLEGAL_TRANSITION": "the modification's state does not allow it",
     "FOREIGN_ORGANIZATION": "pull: the record names another organization",
+    "FOREIGN_CURRENCY": "pull: the record names another currency than the organization's, which refuses"
+    " them (`pfa org set --foreign-currency refuse`)",
     "INVALID_JSON": "pull: the line is not JSON, or JSON that is refused",
     "INVALID_ENCODING": "pull: the line is not UTF-8",
     "INVALID_CSV": "pull: the line has more or fewer cells than the header",
