@@ -58,7 +58,9 @@ def compute_stats(
     dimensions = ("category", *(name for name in groups if name != "category"))
 
     def read(part: Part, *, narrowed: bool = False) -> Grouped:
-        return sums(tx.conn, tx.principal, part, filters, dimensions, costing, narrowed=narrowed)
+        return sums(
+            tx.conn, tx.principal, part, filters, dimensions, costing=costing, narrowed=narrowed
+        )
 
     merged, without = overlaid(read, filters, baseline=baseline)
     found = Stats(
@@ -77,7 +79,9 @@ def _months(
     others = [name for name in by if name != MONTH]
 
     def read(part: Part, *, narrowed: bool = False) -> dict[tuple[Any, ...], Moves]:
-        return moves(tx.conn, tx.principal, part, filters, others, costing, narrowed=narrowed)
+        return moves(
+            tx.conn, tx.principal, part, filters, others, costing=costing, narrowed=narrowed
+        )
 
     return month_groups(*overlaid(read, filters, baseline=baseline), by)
 

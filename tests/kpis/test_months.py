@@ -458,8 +458,9 @@ def assert_exact_sums(world: World) -> None:
     """Undivided and unrounded, the months of each phase are the sums that the totals are made of."""
 
     def read(conn: Any) -> tuple[Any, Any]:
-        asked = (conn, world.principal(), Part.MIRROR, Filters(), (), Costing())
-        return sums.moves(*asked), total(sums.sums(*asked).values())
+        asked = (conn, world.principal(), Part.MIRROR, Filters(), ())
+        found = sums.sums(*asked, costing=Costing())
+        return sums.moves(*asked, costing=Costing()), total(found.values())
 
     moves, whole = world.owner.read(read)
     for phase in ("plan", "forecast", "actual"):

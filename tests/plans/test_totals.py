@@ -39,7 +39,7 @@ def test_a_total_over_the_rollup_s_dimensions_reads_no_untouched_record(
 
 
 def sums(guard: Guard, part: Part, filters: Filters, *by: str) -> tuple[Plans, Any]:
-    return guard.read(lambda conn, who: kpis.sums(conn, who, part, filters, by, Costing()))
+    return guard.read(lambda conn, who: kpis.sums(conn, who, part, filters, by, costing=Costing()))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,9 @@ def test_live_sums_are_expected_to_have_few_groups_where_no_unit_or_currency_is_
 
 
 def months(guard: Guard, part: Part, *by: str) -> tuple[Plans, Any]:
-    return guard.read(lambda conn, who: kpis.moves(conn, who, part, Filters(), by, Costing()))
+    return guard.read(
+        lambda conn, who: kpis.moves(conn, who, part, Filters(), by, costing=Costing())
+    )
 
 
 # A row for every record and month would be some fifty times as many.

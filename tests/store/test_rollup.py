@@ -110,7 +110,7 @@ def sums_of(item: dict) -> Sums:
 
 def rolled_up(world: World, *by: str):
     return world.db.read(
-        lambda conn: sums.sums(conn, world.principal(), Part.MIRROR, Filters(), by, COSTING)
+        lambda conn: sums.sums(conn, world.principal(), Part.MIRROR, Filters(), by, costing=COSTING)
     )
 
 
@@ -156,7 +156,12 @@ def test_the_rollup_and_the_live_sums_answer_alike(world, pulled):
         for extra in ((), ("model",)):  # grouping by model is beyond the rollup
             found = world.db.read(
                 lambda conn, filters=filters, extra=extra: sums.sums(
-                    conn, world.principal(), Part.MIRROR, filters, ("source", *extra), COSTING
+                    conn,
+                    world.principal(),
+                    Part.MIRROR,
+                    filters,
+                    ("source", *extra),
+                    costing=COSTING,
                 )
             )
             answers.append({key[0]: part for key, part in found.items()})

@@ -43,8 +43,8 @@ def sums(
     part: Part,
     filters: Filters,
     by: Sequence[str],
-    costing: Costing,
     *,
+    costing: Costing,
     narrowed: bool = False,
 ) -> Grouped:
     """Sum the part's matching records by the dimensions' values, missing ones as ''.
@@ -78,8 +78,8 @@ def moves(
     part: Part,
     filters: Filters,
     by: Sequence[str],
-    costing: Costing,
     *,
+    costing: Costing,
     narrowed: bool = False,
 ) -> dict[tuple[Any, ...], Moves]:
     """Sum what begins and ends in each month.
