@@ -39,7 +39,7 @@ from pfa_core.pems.profile import PemsProfile  # noqa: E402
 from pfa_core.store.embedded import server  # noqa: E402
 
 ORG = "ORG"
-ANN = Principal("ann", ORG, frozenset(Right), "t")
+ANN = Principal(user_id="ann", organization_id=ORG, rights=frozenset(Right), token_id="t")
 SERVER = """
 import json, sys
 from pfa_core.pems.sandbox.server import Sandbox
@@ -185,13 +185,16 @@ def bare_loop(
 
 
 def push(db: Database, url: str, ids: Sequence[str], threads: int, value: int) -> float:
-    """Records a second of a push of as many commitments."""
+    """Records a second of a push of as many committed changes."""
     changes = [Change(pfa_id, {"monthlyRate": value, "model": f"M{value}"}) for pfa_id in ids]
     pfa_core.save(db, ANN, changes, session_id=f"s{value}")
     pfa_core.commit(db, ANN, Selection(session_id=f"s{value}"))
     began = time.perf_counter()
-    result = pfa_core.push_commitments(
-        db, ANN, PemsProfile(url, ORG, ORG), pfa_core.PushOptions(concurrency=threads)
+    result = pfa_core.push_changes(
+        db,
+        ANN,
+        PemsProfile(url=url, organization_id=ORG, organization=ORG),
+        pfa_core.PushOptions(concurrency=threads),
     )
     assert result.synced == len(ids), result
     return len(ids) / (time.perf_counter() - began)
@@ -250,7 +253,9 @@ def measure_pull(folder: Path, rows: int, rounds: int) -> list[Figure]:
             copied.append(rows / copy(address, folder, file))
             clear(db)
             began = time.perf_counter()
-            result = pfa_core.pull_pems(db, ANN, PemsProfile(url, ORG, ORG))
+            result = pfa_core.pull_pems(
+                db, ANN, PemsProfile(url=url, organization_id=ORG, organization=ORG)
+            )
             own.append(rows / (time.perf_counter() - began))
             assert (result.status, result.inserted) == ("completed", rows), result
     return [

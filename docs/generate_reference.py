@@ -381,7 +381,8 @@ def _library() -> Iterator[str]:
         "The public names of `pfa_core`. Their docstrings (`python -m pydoc pfa_core.NAME` or your "
         "editor) tell arguments, results and every error a caller can act on."
     )
-    public = {name: getattr(pfa_core, name) for name in sorted(pfa_core.__all__)}
+    names = sorted(set(pfa_core.__all__) - set(pfa_core._EARLIER))
+    public = {name: getattr(pfa_core, name) for name in names}
     functions = [name for name, value in public.items() if inspect.isfunction(value)]
     kinds = [name for name, value in public.items() if inspect.isclass(value)]
     modules = [name for name, value in public.items() if inspect.ismodule(value)]

@@ -36,16 +36,16 @@ def push_and_settle(org: str | None, *, dry_run: bool) -> int:
     principal = pfa.authenticate(settings)
     with pfa.open_database(settings) as db:
         if dry_run:
-            print(f"{len(pfa.plan_push(db, principal))} commitments would be sent")
+            print(f"{len(pfa.plan_push(db, principal))} changes would be sent")
             return 0
         profile = pfa.pems_profile(settings, principal.organization_id)
         options = pfa.PushOptions(if_locked=pfa.IfLocked.WAIT)
-        first = pfa.push_commitments(db, principal, profile, options)
+        first = pfa.push_changes(db, principal, profile, options)
         settled = settle(db, principal, profile)
-        second = pfa.push_commitments(db, principal, profile, options) if settled else None
+        second = pfa.push_changes(db, principal, profile, options) if settled else None
         still_open = len(pfa.list_conflicts(db, principal))
     synced = first.synced + (second.synced if second else 0)
-    print(f"{synced} commitments in PEMS, {settled} conflicts settled, {still_open} open")
+    print(f"{synced} changes in PEMS, {settled} conflicts settled, {still_open} open")
     failed = (second or first).rejected + (second or first).retrying
     return 3 if still_open or failed else 0
 

@@ -63,10 +63,11 @@ if TYPE_CHECKING:
         count_records,
         export_jsonl,
         list_records,
-        nearest_value,
         show_records,
         stream_records,
+        suggest_value,
     )
+    from pfa_core.records import suggest_value as nearest_value
     from pfa_core.status_summary import status
     from pfa_core.store.database import Database
     from pfa_core.sync.history import list_runs, show_run
@@ -74,7 +75,8 @@ if TYPE_CHECKING:
     from pfa_core.sync.pull.grid import pull_pems
     from pfa_core.sync.pull.options import PullOptions
     from pfa_core.sync.push.options import PushOptions
-    from pfa_core.sync.push.push import plan_push, push_commitments, retry
+    from pfa_core.sync.push.push import plan_push, push_changes, retry
+    from pfa_core.sync.push.push import push_changes as push_commitments
 
 _HOME = {
     name: module
@@ -119,7 +121,7 @@ _HOME = {
         "model.query": "Filters Query SortKey parse_sort",
         "model.run": "IfLocked RunStatus",
         "pems.profile": "PemsProfile",
-        "records": "count_records export_jsonl list_records nearest_value show_records"
+        "records": "count_records export_jsonl list_records suggest_value show_records"
         " stream_records",
         "status_summary": "status",
         "store.database": "Database",
@@ -128,13 +130,17 @@ _HOME = {
         "sync.pull.grid": "pull_pems",
         "sync.pull.options": "PullOptions",
         "sync.push.options": "PushOptions",
-        "sync.push.push": "plan_push push_commitments retry",
+        "sync.push.push": "plan_push push_changes retry",
     }.items()
     for name in names.split()
 }
 
 # Names under which programs written earlier know `rls_status` and `exact_json`.
-_EARLIER = {"wall_status": "rls_status"}
+_EARLIER = {
+    "nearest_value": "suggest_value",
+    "push_commitments": "push_changes",
+    "wall_status": "rls_status",
+}
 _MODULES = {"errors": "errors", "exact_json": "exact_json", "jsontext": "exact_json"}
 
 __all__ = [
@@ -208,6 +214,7 @@ __all__ = [
     "psql_program",
     "pull_files",
     "pull_pems",
+    "push_changes",
     "push_commitments",
     "read_delta_file",
     "refresh_token",
@@ -229,6 +236,7 @@ __all__ = [
     "status",
     "stop_embedded",
     "stream_records",
+    "suggest_value",
     "three_way",
     "token_info",
     "uncommit",

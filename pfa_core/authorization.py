@@ -18,12 +18,12 @@ from pfa_core.errors import (
     NotFound,
     PermissionDenied,
 )
+from pfa_core.model.member import Member, OrganizationStatus, TokenMembership
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import SortKey
 from pfa_core.model.record import EDITABLE
 from pfa_core.model.rights import MEMBERSHIP, MONEY, NEEDS, Operation, needed_by, needed_for
 from pfa_core.store import members, rls
-from pfa_core.store.members import Member, TokenMembership
 
 
 def authorize(
@@ -209,7 +209,7 @@ def require_active(conn: Connection[Any], principal: Principal, operation: Opera
     """
     code = principal.organization_id
     found = members.organization(conn, code)
-    if found and found.status != "active":
+    if found and found.status is not OrganizationStatus.ACTIVE:
         message = f"the organization {code} is {found.status}: nothing is exchanged"
         skipped = denial(principal, operation, _listed(operation), message)
         raise Forbidden(message, denial=replace(skipped, action=DenialAction.SYNC_SKIPPED))

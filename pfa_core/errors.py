@@ -34,7 +34,7 @@ Messages never hold SQL, an address with a password, or a secret.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
@@ -103,6 +103,7 @@ class Fault:
     field: str
     code: FaultCode
     message: str
+    _: KW_ONLY
     position: str = ""
 
 

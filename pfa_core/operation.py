@@ -27,6 +27,7 @@ from psycopg import Connection
 from pfa_core.authorization import authorize, holds
 from pfa_core.masking import Mask, mask_for
 from pfa_core.model.audit import Action
+from pfa_core.model.ids import ModificationId, OrganizationId, UserId
 from pfa_core.model.member import Member
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.rights import Operation
@@ -39,7 +40,7 @@ Body = Callable[Concatenate["Tx", P], Result]
 Public = Callable[Concatenate[Database, Principal, P], Result]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tx:
     """One authorized transaction of an operation.
 
@@ -55,12 +56,12 @@ class Tx:
     mask: Mask
 
     @property
-    def organization_id(self) -> str:
+    def organization_id(self) -> OrganizationId:
         """Return the organization that the operation is about."""
         return self.principal.organization_id
 
     @property
-    def user_id(self) -> str:
+    def user_id(self) -> UserId:
         """Return the caller's user id."""
         return self.principal.user_id
 
@@ -85,12 +86,12 @@ class Tx:
             at: The time of all of them; None: now.
         """
         at = self.now() if at is None else at
-        audit.write(self.conn, self.organization_id, self.user_id, action, at, entries)
+        audit.write(self.conn, self.organization_id, self.user_id, action, at, entries=entries)
 
     def audit_of(
         self,
         action: Action,
-        modification_ids: Sequence[str],
+        modification_ids: Sequence[ModificationId],
         *,
         at: datetime,
         before: bool = True,
@@ -110,7 +111,7 @@ class Tx:
             action,
             at,
             modification_ids,
-            self.db.new_id,
+            new_id=self.db.new_id,
             before=before,
             after=after,
         )
@@ -200,7 +201,14 @@ def _authorized(
     own: bool = False,
 ) -> Tx:
     member = authorize(conn, principal, operation, writing=own)
-    return Tx(conn, db, principal, operation, member, mask_for(principal, member))
+    return Tx(
+        conn=conn,
+        db=db,
+        principal=principal,
+        operation=operation,
+        member=member,
+        mask=mask_for(principal, member),
+    )
 
 
 _FIRST: Mapping[str, str] = {"db": "Database", "principal": "Principal"}

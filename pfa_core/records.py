@@ -13,6 +13,7 @@ from pfa_core.authorization import require_order
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NotFound
 from pfa_core.masking import SHOWN_FIELDS, Mask
 from pfa_core.model.delta import merge
+from pfa_core.model.ids import PfaId
 from pfa_core.model.merged import MergedRecord, RecordDetail, RecordPage
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
@@ -23,7 +24,7 @@ from pfa_core.store import mirror, modifications
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import by_record
 from pfa_core.store.reads import merged as store
-from pfa_core.store.suggestions import nearest
+from pfa_core.store.suggestions import suggest
 
 MAX_PAGE_SIZE = 10_000
 MAX_PAGE = 10**9
@@ -145,19 +146,20 @@ def show_records(tx: Tx, ids: Sequence[str]) -> list[RecordDetail]:
     """
     for pfa_id in ids:
         require_text(pfa_id)
-    rows = mirror.rows(tx.conn, tx.organization_id, ids)
-    _require_all(tx, ids, rows)
-    stacks = by_record(modifications.active(tx.conn, tx.principal, ids))
-    return [_detail(rows[pfa_id], stacks.get(pfa_id, []), tx.mask) for pfa_id in ids]
+    named = [PfaId(pfa_id) for pfa_id in ids]
+    rows = mirror.rows(tx.conn, tx.organization_id, named)
+    _require_all(tx, named, rows)
+    stacks = by_record(modifications.active(tx.conn, tx.principal, named))
+    return [_detail(rows[pfa_id], stacks.get(pfa_id, []), tx.mask) for pfa_id in named]
 
 
-@reads(Operation.NEAREST_VALUE)
-def nearest_value(tx: Tx, filters: Filters) -> str:
+@reads(Operation.SUGGEST_VALUE)
+def suggest_value(tx: Tx, filters: Filters) -> str:
     """Suggest a value for filters that match nothing.
 
     Says which value is unknown, and which known one is most similar.
     """
-    return nearest(tx.conn, tx.principal, filters)
+    return suggest(tx.conn, tx.principal, filters)
 
 
 def _require_order(tx: Tx, query: Query) -> None:
@@ -204,7 +206,7 @@ def _detail(
     )
 
 
-def _require_all(tx: Tx, ids: Sequence[str], found: Mapping[str, Any]) -> None:
+def _require_all(tx: Tx, ids: Sequence[PfaId], found: Mapping[PfaId, Any]) -> None:
     lost = [pfa_id for pfa_id in ids if pfa_id not in found]
     if lost:
         code = tx.organization_id

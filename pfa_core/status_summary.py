@@ -9,21 +9,23 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pfa_core.model.delta import three_way
+from pfa_core.model.ids import OrganizationId, SessionId, UserId
 from pfa_core.model.modification import State
+from pfa_core.model.principal import Role
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import Run
 from pfa_core.operation import Tx, reads
 from pfa_core.store import mirror, modifications, runs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStatus:
     """One session's modifications in one state.
 
     `overtaken` counts those whose fields PEMS changed since.
     """
 
-    session_id: str
+    session_id: SessionId
     state: State
     records: int
     last_change: datetime
@@ -39,9 +41,9 @@ class StatusReport:
     way to PEMS, retries too, `sync_errors` what is not sent again without `pfa sync retry`.
     """
 
-    organization_id: str
-    user_id: str
-    role: str
+    organization_id: OrganizationId
+    user_id: UserId
+    role: Role
     record_count: int
     baseline_at: datetime | None
     sessions: list[SessionStatus]

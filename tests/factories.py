@@ -84,7 +84,9 @@ def a_principal(
 ) -> Principal:
     """A principal with the rights of the role's template, or with exactly these rights."""
     wanted = RIGHTS_OF[Role(role)] if rights is None else frozenset(map(Right, rights))
-    principal = Principal(user_id, organization, wanted, f"token of {user_id}")
+    principal = Principal(
+        user_id=user_id, organization_id=organization, rights=wanted, token_id=f"token of {user_id}"
+    )
     return (
         replace(principal, token=Secret(a_token(principal, role=role))) if is_bound() else principal
     )

@@ -34,7 +34,9 @@ ORG = "ORG"
 
 def a_profile(url: str, **changes: Any) -> PemsProfile:
     """The profile of a PEMS that is tried again within milliseconds."""
-    plain = PemsProfile(url, ORG, ORG, retry_delay=0.02, timeout=5, grid_timeout=5)
+    plain = PemsProfile(
+        url=url, organization_id=ORG, organization=ORG, retry_delay=0.02, timeout=5, grid_timeout=5
+    )
     return replace(plain, **changes)
 
 
@@ -57,7 +59,7 @@ class FarSide:
 
     def push(self, **changes: Any) -> PushResult:
         """A push by ann."""
-        return pfa_core.push_commitments(
+        return pfa_core.push_changes(
             self.db, self.ann, self.profile, replace(self.options, **changes)
         )
 

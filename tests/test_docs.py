@@ -87,6 +87,12 @@ def test_every_public_name_has_a_docstring() -> None:
     assert [name for name in pfa_core.__all__ if name in vars(object)] == []
 
 
+def test_names_of_earlier_shapes_stay_importable() -> None:
+    assert pfa_core.push_commitments is pfa_core.push_changes
+    assert pfa_core.nearest_value is pfa_core.suggest_value
+    assert pfa_core.wall_status is pfa_core.rls_status
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_relative_links_lead_somewhere(page: Path) -> None:
     text = FENCE.sub("", page.read_text())

@@ -70,7 +70,7 @@ def test_the_drawing_at_the_top_of_the_file_tells_the_same(kind):
 
 
 def test_an_error_carries_its_facts_as_fields():
-    fault = Fault("P-1", "monthlyRate", "INVALID_RANGE", "must not be negative", "line 7")
+    fault = Fault("P-1", "monthlyRate", "INVALID_RANGE", "must not be negative", position="line 7")
     error = errors.InvalidData("1 problem", hint="look", details=[fault])
     assert (str(error), error.message, error.hint, error.details) == (
         "1 problem",

@@ -311,7 +311,7 @@ def test_a_push_by_one_who_sees_no_money_sends_it_and_tells_none(
     handler = logging.StreamHandler(log)
     handler.setFormatter(JsonFormatter())
     with attached(handler):
-        result = pfa_core.push_commitments(far.db, blind, far.profile, PushOptions(session_id="c"))
+        result = pfa_core.push_changes(far.db, blind, far.profile, PushOptions(session_id="c"))
     assert (result.conflicts, result.masked) == (1, True)
     (problem,) = result.problems
     assert problem.message == "monthlyRate was *** PEMS has *** mine is ***"

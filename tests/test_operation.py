@@ -69,7 +69,11 @@ def test_a_check_refuses_arguments_without_a_connection() -> None:
 
     nowhere = pfa.Database("host=/nowhere")
     with pytest.raises(InvalidRequest, match="invalid limit: 7"):
-        body(nowhere, pfa.Principal("ann", "ORG", frozenset(), ""), limit=7)
+        body(
+            nowhere,
+            pfa.Principal(user_id="ann", organization_id="ORG", rights=frozenset(), token_id=""),
+            limit=7,
+        )
 
 
 def test_a_write_is_stored_and_a_dry_run_is_rolled_back(world: World) -> None:

@@ -565,7 +565,7 @@ class TestShow:
 
 class TestNearestValue:
     def near(self, world: World, **filters: Any) -> str:
-        return pfa_core.nearest_value(world.db, world.principal(), Filters(**filters))
+        return pfa_core.suggest_value(world.db, world.principal(), Filters(**filters))
 
     @pytest.mark.parametrize(
         ("filters", "names"),

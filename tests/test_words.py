@@ -17,6 +17,7 @@ EXEMPT = {
     Path(__file__).resolve(),
 }
 BANNED = {
+    "change": r"(?<!push_)(?<![Rr]e)[Cc]ommitment",
     "authorization": r"\b(?:the|its|a) doors?\b|\blet(?:s|ting)? in\b|\bcom(?:e|es|ing) in by\b",
     "row-level security": r"\b(?:the|a|our) walls?\b|behind_the_wall",
     "segment": r"\bstretch(?:es)?\b",

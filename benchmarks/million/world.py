@@ -22,7 +22,9 @@ PEOPLE = {"few": 500, "many": 5000, "none": 0, "writer": 0}
 
 def principal(user: str, organization: str = data.BIG) -> Principal:
     """A person who may do everything."""
-    return Principal(user, organization, frozenset(Right), "t")
+    return Principal(
+        user_id=user, organization_id=organization, rights=frozenset(Right), token_id="t"
+    )
 
 
 @contextmanager

@@ -24,6 +24,8 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest
+from pfa_core.model.decision import ConflictStatus
+from pfa_core.model.modification import State
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
@@ -119,7 +121,7 @@ def show_conflict(
         text=lambda: conflict_page(found, look),
     )
     show(sheet, look)
-    if found.status == "unresolved":
+    if found.status is ConflictStatus.OPEN:
         name = _named(found, user)
         talk.say(f"next: pfa conflict resolve {name} --take mine (or pems, or --set FIELD=VALUE)")
 
@@ -219,7 +221,7 @@ def _show_resolved(call: Invocation, talk: Talk, result: ResolveResult) -> int:
         columns=RESOLVED,
         all_columns=("conflictId", *RESOLVED, "modificationId", "delta"),
     )
-    waiting = sum(item.state == "committed" for item in result.resolved)
+    waiting = sum(item.state is State.COMMITTED for item in result.resolved)
     talk.done(
         f"{count(number, 'conflict')} resolved: {waiting:,} re-queued, {number - waiting:,} dropped"
     )
@@ -234,7 +236,7 @@ def _show_resolved(call: Invocation, talk: Talk, result: ResolveResult) -> int:
 
 
 def _say_next(talk: Talk, found: Sequence[ConflictView], status: str, user: str | None) -> None:
-    still_open = [item for item in found if item.status == "unresolved"]
+    still_open = [item for item in found if item.status is ConflictStatus.OPEN]
     if not found:
         talk.say("no conflicts" if status == "all" else f"no {status} conflicts")
     elif still_open:

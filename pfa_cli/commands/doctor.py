@@ -6,7 +6,7 @@ import platform
 import stat
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -34,6 +34,7 @@ class Finding:
     check: str
     result: Literal["ok", "notice", "problem", "skipped"]
     finding: str
+    _: KW_ONLY
     cure: str = ""
     exit_code: int = 0
 
@@ -61,13 +62,21 @@ def _run(name: str, check: Check, call: Invocation) -> Finding:
         return check(call)
     except Exception as error:
         failure = failures.of_exception(error)
-        return Finding(name, "problem", failure.message, failure.hint, failure.exit_code)
+        return Finding(
+            name, "problem", failure.message, cure=failure.hint, exit_code=failure.exit_code
+        )
 
 
 def _python(_call: Invocation) -> Finding:
     found = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
-        return Finding("python", "problem", found, "install Python 3.11 or later", CONFIG_INVALID)
+        return Finding(
+            "python",
+            "problem",
+            found,
+            cure="install Python 3.11 or later",
+            exit_code=CONFIG_INVALID,
+        )
     return Finding("python", "ok", found)
 
 
@@ -90,7 +99,9 @@ def _judged_file(settings: Settings) -> Finding:
     path = settings.key_file
     if not path.exists():
         cure = "type: pfa init --org CODE, or set PFA_JWT_SECRET"
-        return Finding("signing key", "problem", f"{path} is not there", cure, CONFIG_INVALID)
+        return Finding(
+            "signing key", "problem", f"{path} is not there", cure=cure, exit_code=CONFIG_INVALID
+        )
     mode = stat.S_IMODE(path.stat().st_mode)
     return _judged_key(settings, f"{path}, mode {mode:04o}")
 
@@ -101,7 +112,7 @@ def _judged_key(settings: Settings, source: str) -> Finding:
     length = len(keyring.load(settings).signing.secret.reveal())
     if length < 32:
         cure = "use at least 32 random characters; tokens signed with the old key become invalid"
-        return Finding("signing key", "notice", f"{source}: only {length} characters", cure)
+        return Finding("signing key", "notice", f"{source}: only {length} characters", cure=cure)
     return Finding("signing key", "ok", source)
 
 
@@ -120,7 +131,9 @@ def _database(call: Invocation) -> Finding:
     if settings.database_url is None:
         return _started(call, settings)
     cure = "check the server and PFA_DATABASE_URL"
-    return Finding("database", "problem", status.problem or "does not answer", cure, 69)
+    return Finding(
+        "database", "problem", status.problem or "does not answer", cure=cure, exit_code=69
+    )
 
 
 def _started(call: Invocation, settings: Settings) -> Finding:
@@ -135,7 +148,7 @@ def _schema(call: Invocation) -> Finding:
         return Finding("schema", "ok", f"version {status.schema_version}")
     found = "none" if status.schema_version is None else f"version {status.schema_version}"
     text = f"{found}, this program needs {status.program_schema}"
-    return Finding("schema", "problem", text, "type: pfa db upgrade", CONFIG_INVALID)
+    return Finding("schema", "problem", text, cure="type: pfa db upgrade", exit_code=CONFIG_INVALID)
 
 
 def _row_level_security(call: Invocation) -> Finding:
@@ -144,11 +157,13 @@ def _row_level_security(call: Invocation) -> Finding:
     if not found.applies:
         text = f"not enforced: {found.reason} ({found.role})"
         cure = "see docs/how-to.md, Enable row-level security"
-        return Finding("row-level security", "notice", text, cure)
+        return Finding("row-level security", "notice", text, cure=cure)
     text = f"applies to {found.role}"
     if found.may_create:
         cure = "as the owner: REVOKE CREATE ON SCHEMA public FROM PUBLIC"
-        return Finding("row-level security", "notice", f"{text}, which may create functions", cure)
+        return Finding(
+            "row-level security", "notice", f"{text}, which may create functions", cure=cure
+        )
     return Finding("row-level security", "ok", text)
 
 
@@ -181,7 +196,9 @@ def _pems(call: Invocation) -> Finding:
         failure = page if isinstance(page, Failure) else None
     if failure is None:
         return Finding("PEMS", "ok", f"{profile.url} answers in {found.latency * 1000:.0f} ms")
-    return Finding("PEMS", "problem", f"{profile.url}: {failure.message}", PEMS_CURE, 69)
+    return Finding(
+        "PEMS", "problem", f"{profile.url}: {failure.message}", cure=PEMS_CURE, exit_code=69
+    )
 
 
 def _baseline(call: Invocation) -> Finding:
@@ -192,7 +209,7 @@ def _baseline(call: Invocation) -> Finding:
     report = core.status(call.database, call.principal)
     age = f"{count(report.record_count, 'record')}, last pull {ago(report.baseline_at)}"
     if report.baseline_at is None or utc_now() - report.baseline_at > OLD_BASELINE:
-        return Finding("baseline", "notice", age, "type: pfa sync pull")
+        return Finding("baseline", "notice", age, cure="type: pfa sync pull")
     return Finding("baseline", "ok", age)
 
 
@@ -207,7 +224,7 @@ def _data(call: Invocation) -> Finding:
     if not gaps:
         return Finding("data", "ok", "nothing is left out of the costs")
     text = "; ".join(gap.text for gap in gaps)
-    return Finding("data", "notice", text, f"type: {gaps[0].command}")
+    return Finding("data", "notice", text, cure=f"type: {gaps[0].command}")
 
 
 def _may_read(call: Invocation) -> bool:

@@ -15,7 +15,7 @@ def hint_nothing_found(
     if talk.quiet:
         return
     database, principal = call.database, call.principal
-    found = core.nearest_value(database, principal, filters)
+    found = core.suggest_value(database, principal, filters)
     if not found and not core.count_records(database, principal, core.Query()):
         found = f"{principal.organization_id} has no records yet; load them: pfa sync pull"
     talk.hint(found or otherwise)

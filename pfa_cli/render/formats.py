@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 
 
@@ -28,6 +28,7 @@ class Look:
 
     format: Format
     columns: tuple[str, ...] = ()
+    _: KW_ONLY
     terminal: bool = False
     colored: bool = False
     formulas: bool = True

@@ -13,7 +13,7 @@ from pfa_core.access.tokens import jwt, keyring
 from pfa_core.authorization import require_valid_token
 from pfa_core.config.settings import Settings, write_secret_file
 from pfa_core.errors import Forbidden, InvalidRequest
-from pfa_core.model.ids import utc_now
+from pfa_core.model.ids import OrganizationId, TokenId, UserId, utc_now
 from pfa_core.model.principal import Principal, Right
 from pfa_core.store import members
 from pfa_core.store.database import Database
@@ -26,10 +26,10 @@ class TokenInfo:
     `organizations` maps code to role, `rights` code to all rights held, in the order of `Right`.
     """
 
-    user_id: str
-    token_id: str
-    organizations: Mapping[str, str]
-    rights: Mapping[str, tuple[str, ...]]
+    user_id: UserId
+    token_id: TokenId
+    organizations: Mapping[OrganizationId, str]
+    rights: Mapping[OrganizationId, tuple[str, ...]]
     issued_at: datetime
     expires_at: datetime
     source: str
@@ -47,7 +47,7 @@ def authenticate(settings: Settings, now: datetime | None = None) -> Principal:
         InvalidRequest: It holds several and none was asked for.
     """
     claims = jwt.present(settings, now or utc_now())
-    code = settings.organization or _only(claims)
+    code = OrganizationId(settings.organization or _only(claims))
     if code not in claims.organizations:
         raise Forbidden(
             f"the token of {claims.user_id} does not hold the organization {code!r}",

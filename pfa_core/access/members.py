@@ -10,6 +10,7 @@ from pfa_core.access.names import require_person, require_user
 from pfa_core.authorization import authorize, denial
 from pfa_core.errors import IllegalTransition, InvalidRequest, NotFound, PermissionDenied
 from pfa_core.model.audit import Action
+from pfa_core.model.ids import UserId
 from pfa_core.model.member import Member
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
 from pfa_core.model.rights import Operation
@@ -44,11 +45,13 @@ def grant(
     require_person(user_id)
     wanted = parse_role(role)
     allowed = _rights_of_grant(wanted, rights, without)
-    return _grant(db, principal, user_id, wanted, allowed, dry_run=dry_run)
+    return _grant(db, principal, UserId(user_id), wanted, allowed, dry_run=dry_run)
 
 
 @writes(Operation.GRANT)
-def _grant(tx: Tx, user_id: str, role: Role, rights: frozenset[Right], *, dry_run: bool) -> Member:
+def _grant(
+    tx: Tx, user_id: UserId, role: Role, rights: frozenset[Right], *, dry_run: bool
+) -> Member:
     tx = _locked(tx)
     before = members.member(tx.conn, tx.organization_id, user_id)
     gained = rights.difference(before.rights if before else ())
@@ -69,11 +72,11 @@ def revoke(db: Database, principal: Principal, user_id: str, *, dry_run: bool = 
         IllegalTransition: It would leave the organization without an admin.
     """
     require_user(user_id)
-    return _revoke(db, principal, user_id, dry_run=dry_run)
+    return _revoke(db, principal, UserId(user_id), dry_run=dry_run)
 
 
 @writes(Operation.REVOKE)
-def _revoke(tx: Tx, user_id: str, *, dry_run: bool) -> Member:
+def _revoke(tx: Tx, user_id: UserId, *, dry_run: bool) -> Member:
     tx = _locked(tx)
     removed = members.delete_member(tx.conn, tx.organization_id, user_id)
     if removed is None:
@@ -89,7 +92,9 @@ def list_members(tx: Tx) -> list[Member]:
     return members.members(tx.conn, tx.organization_id)
 
 
-def put_member(tx: Tx, user_id: str, role: Role, rights: Iterable[Right] | None = None) -> Member:
+def put_member(
+    tx: Tx, user_id: UserId, role: Role, rights: Iterable[Right] | None = None
+) -> Member:
     """Make the user a member of the caller's organization.
 
     The member has `rights`, or those of the role's template where they are None.

@@ -26,8 +26,9 @@ from pfa_core.errors import (
 )
 from pfa_core.masking import mask_for
 from pfa_core.model.audit import Action
-from pfa_core.model.member import Member
-from pfa_core.model.principal import RIGHTS_OF, Principal, Role
+from pfa_core.model.ids import OrganizationId, UserId
+from pfa_core.model.member import Member, OrganizationStatus
+from pfa_core.model.principal import NO_TOKEN, RIGHTS_OF, Principal, Role
 from pfa_core.model.rights import Operation, needed_for
 from pfa_core.operation import Tx
 from pfa_core.store import members
@@ -44,8 +45,8 @@ class InitResult:
     `created`: the organization did not exist before.
     """
 
-    organization_id: str
-    user_id: str
+    organization_id: OrganizationId
+    user_id: UserId
     created: bool
     token_file: str
     key_file: str
@@ -56,7 +57,7 @@ class InitResult:
 class OrgResult:
     """The organization asked for; `created`: it did not exist before."""
 
-    organization_id: str
+    organization_id: OrganizationId
     created: bool
     token_file: str
 
@@ -65,10 +66,10 @@ class OrgResult:
 class Organization:
     """An organization of the caller's, their role in it, and its settings of costs."""
 
-    organization_id: str
+    organization_id: OrganizationId
     name: str
-    status: str
-    role: str
+    status: OrganizationStatus
+    role: Role
     created_at: datetime
     currency: str | None
     rate_uom: str
@@ -95,21 +96,21 @@ def initialize(
     """
     require_code(organization_id)
     require_name(name)
-    user = user_id or os_user()
+    code, user = OrganizationId(organization_id), UserId(user_id or os_user())
     require_person(user)
     ring = keyring.ensure(settings)
     held = held_before(settings, ring, user)
 
     def work(conn: Connection[Any]) -> tuple[bool, Minted]:
-        created = _create(conn, db, user, organization_id, name)
-        member = _require_member(conn, user, organization_id, INITIALIZE)
+        created = _create(conn, db, user, code, name)
+        member = _require_member(conn, user, code, INITIALIZE)
         return created, mint(conn, db, ring, renewal(conn, held, member, ttl))
 
     with db.administration() as owner:
         created, minted = owner.transact(work)
     write_secret_file(settings.token_file, minted.token)
     return InitResult(
-        organization_id=organization_id,
+        organization_id=code,
         user_id=user,
         created=created,
         token_file=str(settings.token_file),
@@ -131,20 +132,20 @@ def add_organization(
     require_name(name)
     claims = jwt.present(settings, db.clock())
     ring = keyring.load(settings)
-    user = claims.user_id
+    code, user = OrganizationId(organization_id), claims.user_id
     held = held_before(settings, ring, user)
 
     def work(conn: Connection[Any]) -> tuple[bool, Minted]:
         _require_some_admin(conn, claims)
-        created = _create(conn, db, user, organization_id, name)
-        member = _require_member(conn, user, organization_id, Operation.ADD_ORGANIZATION)
+        created = _create(conn, db, user, code, name)
+        member = _require_member(conn, user, code, Operation.ADD_ORGANIZATION)
         return created, mint(conn, db, ring, renewal(conn, held, member, jwt.DEFAULT_TTL))
 
     with db.administration() as owner:
         created, minted = owner.transact(work, dry_run=dry_run)
     if not dry_run:
         write_secret_file(settings.token_file, minted.token)
-    return OrgResult(organization_id, created, str(settings.token_file))
+    return OrgResult(code, created, str(settings.token_file))
 
 
 def list_organizations(db: Database, settings: Settings) -> list[Organization]:
@@ -183,11 +184,15 @@ def _organization(conn: Connection[Any], principal: Principal) -> Organization |
     )
 
 
-def _create(conn: Connection[Any], db: Database, user: str, code: str, name: str) -> bool:
+def _create(
+    conn: Connection[Any], db: Database, user: UserId, code: OrganizationId, name: str
+) -> bool:
     """Create the organization with the user as its admin; False where it exists."""
     if not members.add_organization(conn, code, name, db.clock()):
         return False
-    admin = Principal(user, code, RIGHTS_OF[Role.ADMIN], "")
+    admin = Principal(
+        user_id=user, organization_id=code, rights=RIGHTS_OF[Role.ADMIN], token_id=NO_TOKEN
+    )
     member = members.put_member(
         conn,
         code,
@@ -209,7 +214,9 @@ def _create(conn: Connection[Any], db: Database, user: str, code: str, name: str
     return True
 
 
-def _require_member(conn: Connection[Any], user: str, code: str, operation: str) -> Member:
+def _require_member(
+    conn: Connection[Any], user: UserId, code: OrganizationId, operation: str
+) -> Member:
     member = members.member(conn, code, user)
     if member:
         return member

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pfa_core.model.audit import Action
-from pfa_core.model.principal import Principal
+from pfa_core.model.ids import PfaId, UserId
+from pfa_core.model.principal import NO_TOKEN, Principal
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads, writes
 from pfa_core.store import audit, leases, members, mirror, overlays
@@ -18,8 +19,8 @@ from pfa_core.store.reads.drift import RollupDrift
 class OverlayDrift:
     """A record whose stored overlay differs from the user's modifications."""
 
-    user_id: str
-    pfa_id: str
+    user_id: UserId
+    pfa_id: PfaId
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,17 @@ def _overlay_drift(tx: Tx) -> list[OverlayDrift]:
     ]
 
 
-def _by_user(items: list[OverlayDrift]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _by_user(items: list[OverlayDrift]) -> dict[UserId, list[PfaId]]:
+    found: dict[UserId, list[PfaId]] = {}
     for item in items:
         found.setdefault(item.user_id, []).append(item.pfa_id)
     return found
 
 
-def _as(principal: Principal, user_id: str) -> Principal:
-    return Principal(user_id, principal.organization_id, frozenset(), "")
+def _as(principal: Principal, user_id: UserId) -> Principal:
+    return Principal(
+        user_id=user_id,
+        organization_id=principal.organization_id,
+        rights=frozenset(),
+        token_id=NO_TOKEN,
+    )

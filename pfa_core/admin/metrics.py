@@ -12,6 +12,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.model.audit import Direction
+from pfa_core.model.ids import OrganizationId
 from pfa_core.model.modification import State
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads
@@ -81,13 +82,13 @@ def exposition(metrics: Iterable[Metric]) -> str:
     return "".join(f"{line}\n" for metric in metrics if metric.samples for line in _lines(metric))
 
 
-def _records(conn: Connection[Any], code: str) -> Iterator[Metric]:
+def _records(conn: Connection[Any], code: OrganizationId) -> Iterator[Metric]:
     count, missing = store.records(conn, code)
     yield _gauge("pfa_records", "Records in the mirror, the missing ones too.", count)
     yield _gauge("pfa_records_missing", "Records that the last full pull did not bring.", missing)
 
 
-def _changes(conn: Connection[Any], code: str, now: datetime) -> Iterator[Metric]:
+def _changes(conn: Connection[Any], code: OrganizationId, now: datetime) -> Iterator[Metric]:
     found = store.modifications(conn, code)
     yield Metric(
         "pfa_modifications",
@@ -102,7 +103,7 @@ def _changes(conn: Connection[Any], code: str, now: datetime) -> Iterator[Metric
     dead, oldest = store.waiting(conn, code)
     yield _gauge("pfa_dead_letters", "Changes that are not sent again without a retry.", dead)
     yield _gauge(
-        "pfa_oldest_commitment_seconds",
+        "pfa_oldest_unsent_change_seconds",
         "Age of the oldest change on its way to PEMS, dead letters left out; 0: there is none.",
         _seconds(oldest, now) if oldest else 0,
     )
@@ -113,7 +114,7 @@ def _changes(conn: Connection[Any], code: str, now: datetime) -> Iterator[Metric
     )
 
 
-def _baseline(conn: Connection[Any], code: str, now: datetime) -> Iterator[Metric]:
+def _baseline(conn: Connection[Any], code: OrganizationId, now: datetime) -> Iterator[Metric]:
     started = store.baseline(conn, code)
     if started is None:
         return
@@ -129,7 +130,7 @@ def _baseline(conn: Connection[Any], code: str, now: datetime) -> Iterator[Metri
     )
 
 
-def _ended_runs(conn: Connection[Any], code: str) -> Iterator[Metric]:
+def _ended_runs(conn: Connection[Any], code: OrganizationId) -> Iterator[Metric]:
     # Zeros too: a series that begins at 1 has no increase that an alert could see.
     number = {(direction, status): 0 for direction in Direction for status in ENDS}
     number |= {(runs.direction, runs.status): runs.number for runs in store.runs(conn, code)}
@@ -153,7 +154,7 @@ def _ended_runs(conn: Connection[Any], code: str) -> Iterator[Metric]:
     )
 
 
-def _last_runs(conn: Connection[Any], code: str) -> Iterator[Metric]:
+def _last_runs(conn: Connection[Any], code: OrganizationId) -> Iterator[Metric]:
     yield Metric(
         "pfa_last_run_timestamp_seconds",
         Kind.GAUGE,
@@ -175,7 +176,7 @@ def _last_runs(conn: Connection[Any], code: str) -> Iterator[Metric]:
     )
 
 
-def _leases(conn: Connection[Any], code: str) -> Metric:
+def _leases(conn: Connection[Any], code: OrganizationId) -> Metric:
     held = store.held_leases(conn, code, leases.clock(conn))
     samples = [Sample({"direction": name}, int(name in held)) for name in Direction]
     return Metric("pfa_lease_held", Kind.GAUGE, "1 while a run holds the lease.", samples)
@@ -199,7 +200,7 @@ def _gauge(name: str, text: str, value: Number) -> Metric:
     return Metric(name, Kind.GAUGE, text, [Sample({}, value)])
 
 
-def _labelled(metric: Metric, code: str) -> Metric:
+def _labelled(metric: Metric, code: OrganizationId) -> Metric:
     samples = [Sample({"organization": code, **s.labels}, s.value) for s in metric.samples]
     return Metric(metric.name, metric.kind, metric.help, samples)
 

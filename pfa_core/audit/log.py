@@ -11,6 +11,7 @@ from uuid import UUID
 from pfa_core.authorization import require
 from pfa_core.errors import InvalidRequest, NotFound
 from pfa_core.model.audit import ACTIONS, LogEntry, LogFilter
+from pfa_core.model.ids import PfaId
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import require_limit, require_text
 from pfa_core.model.rights import OTHERS, Operation
@@ -53,7 +54,7 @@ def list_log(
 def _list(tx: Tx, wanted: LogFilter, limit: int) -> list[LogEntry]:
     found = audit.entries(tx.conn, tx.organization_id, _visible(tx, wanted), limit=limit)
     if not found and wanted.pfa_id:
-        _require_record(tx, wanted.pfa_id)
+        _require_record(tx, PfaId(wanted.pfa_id))
     return [tx.mask.log_entry(item) for item in found]
 
 
@@ -140,7 +141,7 @@ def _run_id(text: str | None) -> str | None:
         raise NotFound(f"run not found: {text!r}", hint="type: pfa sync runs") from None
 
 
-def _require_record(tx: Tx, pfa_id: str) -> None:
+def _require_record(tx: Tx, pfa_id: PfaId) -> None:
     """Refuse an unknown id, which would look like a record that was never changed."""
     if not mirror.rows(tx.conn, tx.organization_id, [pfa_id]):
         raise NotFound(

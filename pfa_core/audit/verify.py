@@ -10,6 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.ids import OrganizationId
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads
 from pfa_core.store import audit_chain
@@ -46,7 +47,7 @@ class Flaw:
     message: str
 
 
-@dataclass
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogReport:
     """What the check found.
 
@@ -54,16 +55,26 @@ class LogReport:
     thousand of `flaw_count`.
     """
 
-    links: int = 0
-    entries: int = 0
-    anchor: str = ""
-    flaw_count: int = 0
-    flaws: list[Flaw] = field(default_factory=list)
+    links: int
+    entries: int
+    anchor: str
+    flaw_count: int
+    flaws: list[Flaw]
 
     @property
     def whole(self) -> bool:
         """Return whether no flaw was found."""
         return self.flaw_count == 0
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a verification has counted and found so far."""
+
+    links: int = 0
+    entries: int = 0
+    flaw_count: int = 0
+    flaws: list[Flaw] = field(default_factory=list)
 
     def add(self, kind: FlawKind, number: int | None, link_id: str | None, message: str) -> None:
         """Add a flaw; those past the first thousand are counted only."""
@@ -92,19 +103,24 @@ def verify_log(tx: Tx, *, anchor: str | None = None) -> LogReport:
         PermissionDenied: The caller lacks the right `manage_settings` or `manage_users`.
         InvalidRequest: An invalid anchor.
     """
-    conn, code, report = tx.conn, tx.organization_id, LogReport()
-    last = _walk(conn, code, report)
+    conn, code, found = tx.conn, tx.organization_id, _Found()
+    last = _walk(conn, code, found)
     end = audit_chain.head(conn, code)
-    report.anchor = f"{end.number}:{end.digest.hex()}"
-    _compare_end(report, last, end)
-    _find_unlinked(conn, code, report)
+    _compare_end(found, last, end)
+    _find_unlinked(conn, code, found)
     kept = _parse(anchor)
     if kept:
-        _compare_anchor(conn, code, report, kept)
-    return report
+        _compare_anchor(conn, code, found, kept)
+    return LogReport(
+        links=found.links,
+        entries=found.entries,
+        anchor=f"{end.number}:{end.digest.hex()}",
+        flaw_count=found.flaw_count,
+        flaws=found.flaws,
+    )
 
 
-def _walk(conn: Connection[Any], code: str, report: LogReport) -> Head:
+def _walk(conn: Connection[Any], code: OrganizationId, report: _Found) -> Head:
     """Check every link; return the last one."""
     before = Head(0, b"")
     while links := audit_chain.checked(conn, code, before, BATCH):
@@ -114,7 +130,7 @@ def _walk(conn: Connection[Any], code: str, report: LogReport) -> Head:
     return before
 
 
-def _check_link(report: LogReport, link: CheckedLink, before: int) -> None:
+def _check_link(report: _Found, link: CheckedLink, before: int) -> None:
     report.links += 1
     report.entries += link.found
     number, name = link.number, link.link_id
@@ -132,7 +148,7 @@ def _check_link(report: LogReport, link: CheckedLink, before: int) -> None:
         report.add(FlawKind.LINK_ALTERED, number, name, message)
 
 
-def _compare_end(report: LogReport, last: Head, end: Head) -> None:
+def _compare_end(report: _Found, last: Head, end: Head) -> None:
     if end.number > last.number:
         message = _missing(last.number + 1, end.number)
         report.add(FlawKind.LINKS_MISSING, last.number + 1, None, f"{message}, at the end")
@@ -140,7 +156,7 @@ def _compare_end(report: LogReport, last: Head, end: Head) -> None:
         report.add(FlawKind.END_ALTERED, last.number, None, "the chain's end is not its last link")
 
 
-def _find_unlinked(conn: Connection[Any], code: str, report: LogReport) -> None:
+def _find_unlinked(conn: Connection[Any], code: OrganizationId, report: _Found) -> None:
     total = audit_chain.count(conn, code)
     if total == report.entries:
         return
@@ -151,7 +167,9 @@ def _find_unlinked(conn: Connection[Any], code: str, report: LogReport) -> None:
     report.entries = total
 
 
-def _compare_anchor(conn: Connection[Any], code: str, report: LogReport, kept: Head) -> None:
+def _compare_anchor(
+    conn: Connection[Any], code: OrganizationId, report: _Found, kept: Head
+) -> None:
     if kept.number == 0:
         return
     found = audit_chain.link_digest(conn, code, kept.number)

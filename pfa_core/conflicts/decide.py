@@ -154,7 +154,7 @@ class OpenConflict:
         return Fault(self.row.pfa_id, item.field, FaultCode.BASELINE_CONFLICT, message)
 
     def _refused(self, why: Refusal, faults: list[Fault]) -> Refused:
-        return Refused(ConflictId(self.conflict.conflict_id), why, faults)
+        return Refused(self.conflict.conflict_id, why, faults)
 
 
 def _resolution(answers: Answers) -> ConflictResolution:

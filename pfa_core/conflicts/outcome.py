@@ -121,10 +121,10 @@ class Outcome:
 def _resolved(item: Settled, mask: Mask) -> ResolvedConflict:
     kept = bool(item.left.delta)
     return ResolvedConflict(
-        conflict_id=ConflictId(item.resolution.conflict_id),
-        pfa_id=PfaId(item.row.pfa_id),
-        modification_id=ModificationId(item.row.modification_id),
-        resolution=ConflictResolution(item.resolution.resolution),
+        conflict_id=item.resolution.conflict_id,
+        pfa_id=item.row.pfa_id,
+        modification_id=item.row.modification_id,
+        resolution=item.resolution.resolution,
         state=State.COMMITTED if kept else State.PRISTINE,
         version=item.row.version + 1 if kept else None,
         delta=mask.values(item.left.delta),

@@ -15,7 +15,7 @@ from pfa_core.masking import Mask
 from pfa_core.model.audit import Action
 from pfa_core.model.decision import ConflictStatus, Decision
 from pfa_core.model.delta import Record, merge
-from pfa_core.model.ids import ConflictId
+from pfa_core.model.ids import ConflictId, PfaId
 from pfa_core.model.modification import State
 from pfa_core.model.ownership import Ownership
 from pfa_core.model.principal import Principal
@@ -135,7 +135,7 @@ def _lock_open(
 
 
 def _stacked(
-    rows: Iterable[ModificationRow], records: Mapping[str, MirrorRow]
+    rows: Iterable[ModificationRow], records: Mapping[PfaId, MirrorRow]
 ) -> Iterable[tuple[ModificationRow, Record]]:
     """Yield each modification and its record without it: mirror ‖ earlier ones."""
     underlying: dict[str, Record] = {}

@@ -13,7 +13,7 @@ from pfa_core.errors import InvalidRequest
 from pfa_core.masking import Mask
 from pfa_core.model.decision import ConflictResolution, ConflictStatus
 from pfa_core.model.delta import FieldConflict, same
-from pfa_core.model.ids import ConflictId, ModificationId, PfaId, UserId
+from pfa_core.model.ids import ConflictId, ModificationId, PfaId, SessionId, UserId
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, require_text
 from pfa_core.model.rights import Operation
@@ -41,13 +41,13 @@ class ConflictView:
     modified_by: UserId
     created_at: datetime
     modification_id: ModificationId
-    session_id: str | None
+    session_id: SessionId | None
     change_reason: str | None
     pems_now: Mapping[str, Any]
     resolution: ConflictResolution | None
     settlement: Mapping[str, Any] | None
     resolved_at: datetime | None
-    resolved_by: str | None
+    resolved_by: UserId | None
     masked: bool = False
 
 
@@ -117,17 +117,17 @@ def _views(tx: Tx, owner: Principal, rows: Sequence[ConflictRow]) -> list[Confli
 
 def _view(row: ConflictRow, current: Mapping[str, Any] | None, mask: Mask) -> ConflictView:
     return ConflictView(
-        conflict_id=ConflictId(row.conflict_id),
-        pfa_id=PfaId(row.pfa_id),
+        conflict_id=row.conflict_id,
+        pfa_id=row.pfa_id,
         fields=mask.conflicts(row.disputed),
-        status=ConflictStatus(row.status),
-        modified_by=UserId(row.user_id),
+        status=row.status,
+        modified_by=row.user_id,
         created_at=row.created_at,
-        modification_id=ModificationId(row.modification_id),
+        modification_id=row.modification_id,
         session_id=row.session_id,
         change_reason=row.change_reason,
         pems_now=mask.values(_changed_since(row, current)),
-        resolution=ConflictResolution(row.resolution) if row.resolution else None,
+        resolution=row.resolution,
         settlement=mask.settlement(row.settlement),
         resolved_at=row.resolved_at,
         resolved_by=row.resolved_by,

@@ -22,7 +22,7 @@ from pfa_core.model.ownership import Ownership
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import leases, modifications, overlays
-from pfa_core.store.modifications import Commitment, Mark, ModificationRow
+from pfa_core.store.modifications import Mark, ModificationRow, RebasedDraft
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class CommitResult:
     committed: list[Committed]
     conflicts: list[RecordConflict]
     already_committed: int
-    settled: list[str]
+    settled: list[PfaId]
     problems: list[Fault]
 
 
@@ -95,10 +95,10 @@ def commit(
 def _commit(
     tx: Tx, up_to_date: Sequence[Mark], rebased: Rebased, selection: Selection
 ) -> CommitResult:
-    # The database's clock: clocks of a user's computers that differ must not reorder commitments.
+    # The database's clock: clocks of a user's computers that differ must not reorder committed changes.
     at = leases.clock(tx.conn)
     modifications.commit_up_to_date(tx.conn, tx.principal, up_to_date, at)
-    modifications.commit_drafts(tx.conn, tx.principal, _commitments(rebased), at)
+    modifications.commit_drafts(tx.conn, tx.principal, _ready(rebased), at)
     done = _in_id_order([*up_to_date, *(item.draft for item in rebased.valid)])
     tx.audit_of(Action.COMMIT, modification_ids(done), at=at)
     remove_drafts(tx, Action.SETTLE, modification_ids(rebased.settled), at)
@@ -113,9 +113,9 @@ def _commit(
     )
 
 
-def _commitments(rebased: Rebased) -> list[Commitment]:
+def _ready(rebased: Rebased) -> list[RebasedDraft]:
     return [
-        Commitment(item.draft.modification_id, item.delta, item.draft.version)
+        RebasedDraft(item.draft.modification_id, item.delta, item.draft.version)
         for item in rebased.valid
     ]
 
@@ -131,7 +131,9 @@ def _refresh_overlays(tx: Tx, rebased: Rebased) -> None:
     overlays.refresh_overlays(tx.conn, tx.principal, [*narrowed, *settled])
 
 
-def remove_drafts(tx: Tx, action: Action, modification_ids: Sequence[str], at: datetime) -> None:
+def remove_drafts(
+    tx: Tx, action: Action, modification_ids: Sequence[ModificationId], at: datetime
+) -> None:
     """Delete drafts; the audit trail keeps their deltas."""
     tx.audit_of(action, modification_ids, at=at, after=False)
     modifications.delete_drafts(tx.conn, tx.principal, modification_ids)
@@ -139,10 +141,7 @@ def remove_drafts(tx: Tx, action: Action, modification_ids: Sequence[str], at: d
 
 def raised(rows: Sequence[Mark | ModificationRow]) -> list[Committed]:
     """Return the modifications with the version that a change of state has raised."""
-    return [
-        Committed(PfaId(row.pfa_id), ModificationId(row.modification_id), row.version + 1)
-        for row in rows
-    ]
+    return [Committed(row.pfa_id, row.modification_id, row.version + 1) for row in rows]
 
 
 def _nothing_to_commit(tx: Tx, selection: Selection) -> CommitResult:
@@ -166,7 +165,7 @@ def no_drafts(tx: Tx, selection: Selection) -> NoDrafts:
 
 
 def _require_versions(drafts: Sequence[Mark], selection: Selection) -> None:
-    found = {draft.pfa_id: draft.version for draft in drafts}
+    found: dict[str, int] = {draft.pfa_id: draft.version for draft in drafts}
     faults = [
         Fault(
             pfa_id,

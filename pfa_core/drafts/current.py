@@ -25,6 +25,6 @@ class CurrentRecord:
         return next((item for item in self.stack if item.state == State.DRAFT), None)
 
     def without_draft(self) -> dict[str, Any]:
-        """Return the record without the draft: mirror ‖ commitments."""
-        commitments = (item.delta for item in self.stack if item.state != State.DRAFT)
-        return merge(self.row.data, *commitments)
+        """Return the record without the draft: mirror ‖ committed changes."""
+        committed = (item.delta for item in self.stack if item.state != State.DRAFT)
+        return merge(self.row.data, *committed)

@@ -110,7 +110,7 @@ def _require_session(tx: Tx, session_id: str) -> None:
         )
 
 
-def _active(tx: Tx, filters: Filters) -> tuple[list[ModificationRow], dict[str, BaselineRow]]:
+def _active(tx: Tx, filters: Filters) -> tuple[list[ModificationRow], dict[PfaId, BaselineRow]]:
     """Read the records that match by value and the caller's modifications of them."""
     by_value = replace(filters, state=(), session=(), changed=True)
     found = [row[0] for row in merged.stream(tx.conn, tx.principal, Query(by_value), limit=None)]
@@ -125,7 +125,9 @@ def _matches(row: ModificationRow, filters: Filters) -> bool:
     )
 
 
-def _steps(rows: Iterable[ModificationRow], baseline: Mapping[str, BaselineRow]) -> Iterable[_Step]:
+def _steps(
+    rows: Iterable[ModificationRow], baseline: Mapping[PfaId, BaselineRow]
+) -> Iterable[_Step]:
     before: dict[str, Any] = {}
     last = ""
     for row in rows:
@@ -155,9 +157,9 @@ def _report(steps: Iterable[_Step], mask: Mask, costing: Costing) -> DiffReport:
 def _entry(step: _Step, effect: Decimal, mask: Mask) -> DiffEntry:
     row = step.row
     return DiffEntry(
-        pfa_id=PfaId(row.pfa_id),
-        modification_id=ModificationId(row.modification_id),
-        session_id=SessionId(row.session_id),
+        pfa_id=row.pfa_id,
+        modification_id=row.modification_id,
+        session_id=row.session_id,
         state=State(row.state),
         version=row.version,
         changes=mask.changes(changes(step.before, step.after), row.delta),

@@ -127,7 +127,7 @@ def _rebase(draft: ModificationRow, current: CurrentRecord, ownership: Ownership
     now = current.row.data
     owners = ownership.split(three_way(draft.base, draft.delta, now))
     if fields := owners[Owner.ASK]:
-        pfa_id, modification_id = PfaId(draft.pfa_id), ModificationId(draft.modification_id)
+        pfa_id, modification_id = draft.pfa_id, draft.modification_id
         return RecordConflict(pfa_id, modification_id, tuple(fields))
     theirs = {item.field for item in owners[Owner.PEMS]}
     only_modification = len(current.stack) == 1

@@ -11,6 +11,7 @@ from pfa_core.drafts.save import save_changes
 from pfa_core.drafts.save_plan import Origin, Saved, SaveOptions
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NoDrafts, NotFound
 from pfa_core.model.delta import Change
+from pfa_core.model.ids import EntryId, PfaId, SessionId
 from pfa_core.model.modification import State
 from pfa_core.model.query import require_text
 from pfa_core.model.rights import Operation
@@ -28,7 +29,7 @@ class RestoreResult:
     """
 
     restored: list[Saved]
-    already_restored: list[str]
+    already_restored: list[PfaId]
     errors: list[Fault]
 
 
@@ -88,13 +89,13 @@ def restore(
 
 
 def _discarded(
-    tx: Tx, session_id: str | None, ids: Sequence[str], entry_ids: Sequence[str]
+    tx: Tx, session_id: str | None, ids: Sequence[str], entry_ids: Sequence[EntryId]
 ) -> list[DiscardedDraft]:
     found = audit.discarded(
         tx.conn,
         tx.principal,
         session_id=session_id,
-        ids=list(ids) or None,
+        ids=[PfaId(pfa_id) for pfa_id in ids] or None,
         entry_ids=entry_ids or None,
     )
     if not found:
@@ -108,7 +109,7 @@ def _discarded(
 def _restore(
     tx: Tx,
     wanted: Sequence[DiscardedDraft],
-    already: list[str],
+    already: list[PfaId],
     faults: Sequence[Fault],
     *,
     partial: bool,
@@ -120,20 +121,22 @@ def _restore(
         for item in wanted
         if item.pfa_id not in drafted
     ]
-    origins = {item.pfa_id: Origin(item.session_id, item.entry_id) for item in wanted}
+    origins: dict[str, Origin] = {
+        item.pfa_id: Origin(item.session_id, item.entry_id) for item in wanted
+    }
     options = SaveOptions(partial=partial, origins=origins)
     result = save_changes(tx, changes, options, faults=[*faults, *taken])
     return RestoreResult(result.saved, already, result.errors)
 
 
-def _lock_drafted(tx: Tx, ids: Sequence[str]) -> dict[str, str]:
+def _lock_drafted(tx: Tx, ids: Sequence[PfaId]) -> dict[PfaId, SessionId]:
     """Lock the records; return the sessions of the caller's drafts, by PFA id."""
     mirror.lock_records(tx.conn, tx.organization_id, ids)
     rows = modifications.of_records(tx.conn, tx.principal, ids)
     return {row.pfa_id: row.session_id for row in rows if row.state == State.DRAFT}
 
 
-def _has_draft(pfa_id: str, session_id: str) -> Fault:
+def _has_draft(pfa_id: PfaId, session_id: SessionId) -> Fault:
     reason = f"has a draft in session {session_id!r}; discard or commit it first"
     return Fault(pfa_id, "", FaultCode.VERSION_CONFLICT, reason)
 
@@ -150,15 +153,15 @@ def _unknown_entries(entry_ids: Iterable[str], found: Sequence[DiscardedDraft]) 
     known = {item.entry_id for item in found}
     reason = "not a discard of yours, or older than another given entry of the same record"
     return [
-        Fault("", "", FaultCode.NOT_FOUND, reason, f"entry {entry_id}")
+        Fault("", "", FaultCode.NOT_FOUND, reason, position=f"entry {entry_id}")
         for entry_id in entry_ids
         if entry_id not in known
     ]
 
 
-def _canonical(entry_id: str) -> str:
+def _canonical(entry_id: str) -> EntryId:
     """Return an entry id as PostgreSQL spells it."""
     try:
-        return str(UUID(entry_id.strip()))
+        return EntryId(str(UUID(entry_id.strip())))
     except ValueError:
         raise NotFound(f"entry not found: {entry_id!r}", hint="type: pfa log -o ids") from None

@@ -16,13 +16,14 @@ from pfa_core.drafts.save_plan import Plan, Saved, SaveOptions, plan_changes
 from pfa_core.drafts.save_write import write_drafts
 from pfa_core.errors import Fault, InvalidRequest, NotFound
 from pfa_core.model.delta import RULED, Change
+from pfa_core.model.ids import PfaId, SessionId
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import mirror, modifications
 from pfa_core.store.modifications import by_record
 from pfa_core.store.reads import merged
-from pfa_core.store.suggestions import nearest
+from pfa_core.store.suggestions import suggest
 
 MAX_SESSION = 200
 
@@ -35,7 +36,7 @@ class SaveResult:
     theirs; `session_id` is the first of them.
     """
 
-    session_id: str
+    session_id: SessionId
     saved: list[Saved]
     errors: list[Fault]
     sessions: Mapping[str, int] = field(default_factory=dict)
@@ -129,8 +130,8 @@ def save_found(
         NotFound: They matched none.
     """
     if not changes and not faults:
-        near = nearest(tx.conn, tx.principal, filters)
-        raise NotFound("no record matches, nothing was saved", hint=near)
+        suggestion = suggest(tx.conn, tx.principal, filters)
+        raise NotFound("no record matches, nothing was saved", hint=suggestion)
     return save_changes(tx, changes, options, faults=faults)
 
 
@@ -144,7 +145,7 @@ def save_changes(
 ) -> SaveResult:
     """Save changes within a transaction, all or, with `partial`, the valid ones."""
     at = tx.now()
-    session = options.session_id or _new_session(at, tx)
+    session = SessionId(options.session_id or _new_session(at, tx))
     cleaned, invalid = clean_changes(changes)
     records = _lock_current(tx, cleaned)
     plans, refused = plan_changes(
@@ -157,13 +158,13 @@ def save_changes(
     return _result(session, plans, write_drafts(tx, plans, at), found)
 
 
-def matching_ids(tx: Tx, filters: Filters) -> list[str]:
+def matching_ids(tx: Tx, filters: Filters) -> list[PfaId]:
     """Return the ids that match.
 
     Ids that are the only filter are returned unread, so that unknown ones become faults.
     """
     if filters.id and replace(filters, id=()) == Filters():
-        return list(dict.fromkeys(filters.id))
+        return [PfaId(pfa_id) for pfa_id in dict.fromkeys(filters.id)]
     return [row[0] for row in merged.stream(tx.conn, tx.principal, Query(filters), limit=None)]
 
 
@@ -185,7 +186,7 @@ def require_session(session_id: str | None) -> None:
 
 def _lock_current(tx: Tx, changes: Sequence[Change]) -> dict[str, CurrentRecord]:
     """Lock and read the records to change, only the fields that matter."""
-    ids = sorted({change.pfa_id for change in changes})
+    ids = sorted({PfaId(change.pfa_id) for change in changes})
     fields = sorted(RULED.union(*(change.delta for change in changes)))
     rows = mirror.lock_fields(tx.conn, tx.organization_id, ids, fields)
     stacks = by_record(modifications.of_records(tx.conn, tx.principal, ids))
@@ -193,10 +194,11 @@ def _lock_current(tx: Tx, changes: Sequence[Change]) -> dict[str, CurrentRecord]
 
 
 def _result(
-    session: str, plans: Sequence[Plan], saved: list[Saved], faults: list[Fault]
+    session: SessionId, plans: Sequence[Plan], saved: list[Saved], faults: list[Fault]
 ) -> SaveResult:
-    sessions = dict(Counter(plan.session_id for plan in plans).most_common())
-    return SaveResult(next(iter(sessions), session), saved, faults, sessions)
+    most = Counter(plan.session_id for plan in plans).most_common()
+    first = most[0][0] if most else session
+    return SaveResult(first, saved, faults, dict(most))
 
 
 def _fields_of(changes: Iterable[Change]) -> list[str]:

@@ -11,7 +11,7 @@ from pfa_core.drafts.current import CurrentRecord
 from pfa_core.drafts.save_faults import fault_of, placed
 from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.delta import Change, Delta, check, merge, same
-from pfa_core.model.ids import ModificationId, PfaId
+from pfa_core.model.ids import EntryId, ModificationId, OrganizationId, PfaId, SessionId
 from pfa_core.store.mirror import MirrorRow
 from pfa_core.store.modifications import DraftUpdate, ModificationRow, NewDraft
 
@@ -38,8 +38,8 @@ class Saved:
 class Origin:
     """The session of a restored draft, and the audit entry of its discard."""
 
-    session_id: str
-    entry_id: str
+    session_id: SessionId
+    entry_id: EntryId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +70,15 @@ class NewDraftPlan:
     """
 
     pfa_id: PfaId
-    session_id: str
+    session_id: SessionId
     delta: dict[str, Any]
     base: dict[str, Any]
     base_version: int
     change_reason: str | None
     only_modification: bool
-    restores: str | None
+    restores: EntryId | None
 
-    def row(self, modification_id: str) -> NewDraft:
+    def row(self, modification_id: ModificationId) -> NewDraft:
         """Return the row to insert."""
         return NewDraft(
             modification_id=modification_id,
@@ -96,7 +96,7 @@ class DraftUpdatePlan:
     """An existing draft after a change; `changed`: not the same as before."""
 
     draft: ModificationRow
-    session_id: str
+    session_id: SessionId
     delta: dict[str, Any]
     base: dict[str, Any]
     change_reason: str | None
@@ -104,7 +104,7 @@ class DraftUpdatePlan:
     changed: bool
 
     @property
-    def pfa_id(self) -> str:
+    def pfa_id(self) -> PfaId:
         """Return the record's id."""
         return self.draft.pfa_id
 
@@ -128,8 +128,8 @@ def plan_changes(
     records: Mapping[str, CurrentRecord],
     options: SaveOptions,
     *,
-    organization_id: str,
-    session_id: str,
+    organization_id: OrganizationId,
+    session_id: SessionId,
 ) -> tuple[list[Plan], list[Fault]]:
     """Plan the changes, in their order; return the faults of those refused.
 
@@ -154,7 +154,7 @@ def plan_changes(
 
 
 def _planned(
-    change: Change, current: CurrentRecord, options: SaveOptions, session_id: str
+    change: Change, current: CurrentRecord, options: SaveOptions, session_id: SessionId
 ) -> Plan | list[Fault]:
     """Return the plan of a change, or why there is none."""
     if faults := _refused(change, current.draft, options):
@@ -174,7 +174,9 @@ def _refused(change: Change, draft: ModificationRow | None, options: SaveOptions
     return []
 
 
-def _plan(change: Change, current: CurrentRecord, options: SaveOptions, session_id: str) -> Plan:
+def _plan(
+    change: Change, current: CurrentRecord, options: SaveOptions, session_id: SessionId
+) -> Plan:
     draft = current.draft
     if draft is None:
         return _new_draft(change, current, options.origins.get(change.pfa_id), session_id)
@@ -183,10 +185,10 @@ def _plan(change: Change, current: CurrentRecord, options: SaveOptions, session_
 
 
 def _new_draft(
-    change: Change, current: CurrentRecord, origin: Origin | None, session_id: str
+    change: Change, current: CurrentRecord, origin: Origin | None, session_id: SessionId
 ) -> NewDraftPlan:
     return NewDraftPlan(
-        pfa_id=PfaId(current.row.pfa_id),
+        pfa_id=current.row.pfa_id,
         session_id=origin.session_id if origin else session_id,
         delta=dict(change.delta),
         base=_base(change.delta, {}, current.row),
@@ -201,7 +203,7 @@ def _update(
     change: Change,
     draft: ModificationRow,
     current: CurrentRecord,
-    session_id: str,
+    session_id: SessionId,
     *,
     replaces: bool,
 ) -> DraftUpdatePlan:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pfa_core.drafts.save_plan import DraftUpdatePlan, NewDraftPlan, Plan, Saved, SaveStatus
 from pfa_core.model.audit import Action
-from pfa_core.model.ids import ModificationId, PfaId
+from pfa_core.model.ids import EntryId, ModificationId, PfaId
 from pfa_core.operation import Tx
 from pfa_core.store import audit, modifications, overlays
 from pfa_core.store.modifications import NewDraft
@@ -18,7 +18,7 @@ def write_drafts(tx: Tx, plans: Sequence[Plan], at: datetime) -> list[Saved]:
     new = [plan for plan in plans if isinstance(plan, NewDraftPlan)]
     known = [plan for plan in plans if isinstance(plan, DraftUpdatePlan)]
     changed = [plan for plan in known if plan.changed]
-    inserts = [plan.row(tx.new_id()) for plan in new]
+    inserts = [plan.row(ModificationId(tx.new_id())) for plan in new]
     modifications.insert_drafts(tx.conn, tx.principal, inserts, at)
     modifications.update_drafts(tx.conn, tx.principal, [plan.row() for plan in changed], at)
     _put_overlays(tx, new, [row.modification_id for row in inserts], exist=False)
@@ -30,7 +30,7 @@ def write_drafts(tx: Tx, plans: Sequence[Plan], at: datetime) -> list[Saved]:
 
 
 def _put_overlays(
-    tx: Tx, plans: Sequence[Plan], modification_ids: Sequence[str], *, exist: bool
+    tx: Tx, plans: Sequence[Plan], modification_ids: Sequence[ModificationId], *, exist: bool
 ) -> None:
     """Write the overlays of drafts; those of only modifications need no merge."""
     single, stacked = [], []
@@ -39,7 +39,7 @@ def _put_overlays(
             single.append(modification_id)
         else:
             stacked.append(plan.pfa_id)
-    overlays.put_single_overlays(tx.conn, tx.principal, single, there=exist)
+    overlays.put_only_overlays(tx.conn, tx.principal, single, there=exist)
     overlays.put_overlays(tx.conn, tx.principal, stacked, there=exist)
 
 
@@ -53,7 +53,7 @@ def _audit_new(
     tx.audit_of(Action.SAVE, saved, at=at, before=False)
 
 
-def _restored(tx: Tx, row: NewDraft, entry_id: str) -> audit.Entry:
+def _restored(tx: Tx, row: NewDraft, entry_id: EntryId) -> audit.Entry:
     return audit.Entry(
         entry_id=tx.new_id(),
         pfa_id=row.pfa_id,
@@ -88,5 +88,7 @@ def _kept(plan: DraftUpdatePlan) -> Saved:
     )
 
 
-def _saved(pfa_id: str, modification_id: str, version: int, status: SaveStatus) -> Saved:
-    return Saved(PfaId(pfa_id), ModificationId(modification_id), version, status)
+def _saved(
+    pfa_id: PfaId, modification_id: ModificationId, version: int, status: SaveStatus
+) -> Saved:
+    return Saved(pfa_id, modification_id, version, status)

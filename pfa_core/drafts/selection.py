@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NotFound
+from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.modification import State
 from pfa_core.model.query import require_text
 from pfa_core.operation import Tx
@@ -57,7 +58,7 @@ def select_drafts(tx: Tx, selection: Selection) -> list[Mark]:
 
 
 def select_committed(tx: Tx, selection: Selection) -> list[ModificationRow]:
-    """Lock the selected commitments, in PFA id order.
+    """Lock the selected committed changes, in PFA id order.
 
     Those that PEMS rejected for good are among them.
     """
@@ -76,7 +77,7 @@ def is_synced(states: Mapping[str, int]) -> bool:
     return states.keys() == {State.SYNCED}
 
 
-def modification_ids(rows: Sequence[Mark | ModificationRow]) -> list[str]:
+def modification_ids(rows: Sequence[Mark | ModificationRow]) -> list[ModificationId]:
     """Return the ids of the modifications, in their order."""
     return [row.modification_id for row in rows]
 
@@ -91,19 +92,20 @@ def describe(selection: Selection) -> str:
     return " ".join(parts) or "in this organization"
 
 
-def _record_ids(tx: Tx, selection: Selection) -> list[str] | None:
+def _record_ids(tx: Tx, selection: Selection) -> list[PfaId] | None:
     """Return the PFA ids that narrow the selection, None where none do.
 
     Given ids must exist: a typo must not pass for "nothing to do".
     """
     if selection.ids:
-        _require_records(tx, selection.ids)
-        return list(selection.ids)
+        ids = [PfaId(pfa_id) for pfa_id in selection.ids]
+        _require_records(tx, ids)
+        return ids
     by_version = not selection.session_id and not selection.everything
-    return (list(selection.expected_versions) or None) if by_version else None
+    return ([PfaId(one) for one in selection.expected_versions] or None) if by_version else None
 
 
-def _require_records(tx: Tx, ids: Sequence[str]) -> None:
+def _require_records(tx: Tx, ids: Sequence[PfaId]) -> None:
     known = mirror.lock_records(tx.conn, tx.organization_id, ids)
     message = f"not found in {tx.organization_id}"
     lost = [

@@ -10,6 +10,7 @@ from pfa_core.drafts.save import SaveResult, matching_ids, require_session, save
 from pfa_core.drafts.save_plan import SaveOptions
 from pfa_core.errors import Fault, FaultCode, InvalidRequest
 from pfa_core.model.delta import Change, Record, merge
+from pfa_core.model.ids import PfaId
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
@@ -52,7 +53,7 @@ def shift(
     return save_found(tx, filters, changes, options, faults=faults)
 
 
-def _lock_merged(tx: Tx, ids: Sequence[str]) -> dict[str, Record]:
+def _lock_merged(tx: Tx, ids: Sequence[PfaId]) -> dict[PfaId, Record]:
     """Lock the records, then read them.
 
     In the other order the values of a pull in between would be overwritten unseen.
@@ -66,7 +67,7 @@ def _lock_merged(tx: Tx, ids: Sequence[str]) -> dict[str, Record]:
 
 
 def _shift_all(
-    ids: Sequence[str], records: Mapping[str, Record], days: int, reason: str | None
+    ids: Sequence[PfaId], records: Mapping[PfaId, Record], days: int, reason: str | None
 ) -> tuple[list[Change], list[Fault]]:
     changes: list[Change] = []
     faults: list[Fault] = []
@@ -80,7 +81,7 @@ def _shift_all(
 
 
 def _shift_one(
-    pfa_id: str, record: Record | None, days: int, reason: str | None
+    pfa_id: PfaId, record: Record | None, days: int, reason: str | None
 ) -> Change | Fault | None:
     """Return the change of a record, or why it is refused; None without dates."""
     if not record:  # any change will do: the save refuses a record that does not exist

@@ -14,13 +14,13 @@ from pfa_core.drafts.save_plan import Saved, SaveStatus
 from pfa_core.errors import Fault, InvalidData, InvalidRequest, NoDrafts, NotFound
 from pfa_core.model.audit import Action
 from pfa_core.model.delta import check, unwritable
-from pfa_core.model.ids import ModificationId, PfaId
+from pfa_core.model.ids import PfaId
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, mirror, modifications, overlays
 from pfa_core.store.modifications import DraftUpdate, ModificationRow, by_record
-from pfa_core.store.suggestions import nearest
+from pfa_core.store.suggestions import suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class UnsetResult:
     """
 
     unset: list[Saved]
-    emptied: list[str]
-    unchanged: list[str]
+    emptied: list[PfaId]
+    unchanged: list[PfaId]
 
 
 def _check_unset(_filters: Filters, fields: Sequence[str], **_: object) -> None:
@@ -62,9 +62,9 @@ def unset_fields(
     records = _lock_drafted(tx, filters)
     drafts = [item.draft for item in records if item.draft]
     if not drafts:
-        near = nearest(tx.conn, tx.principal, filters)
+        suggestion = suggest(tx.conn, tx.principal, filters)
         raise NoDrafts(
-            "none of these records has a draft of yours", hint=near or "type: pfa draft list"
+            "none of these records has a draft of yours", hint=suggestion or "type: pfa draft list"
         )
     _require_valid_rest(records, names)
     return _unset(tx, drafts, names)
@@ -141,8 +141,8 @@ def _audit(tx: Tx, drafts: Sequence[ModificationRow], fields: frozenset[str], at
 
 def _saved(draft: ModificationRow) -> Saved:
     return Saved(
-        PfaId(draft.pfa_id),
-        ModificationId(draft.modification_id),
+        draft.pfa_id,
+        draft.modification_id,
         draft.version + 1,
         SaveStatus.UPDATED,
     )

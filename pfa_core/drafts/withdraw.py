@@ -19,6 +19,7 @@ from pfa_core.drafts.selection import (
 )
 from pfa_core.errors import Fault, FaultCode, IllegalTransition, NoDrafts
 from pfa_core.model.audit import Action
+from pfa_core.model.ids import PfaId
 from pfa_core.model.modification import State
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
@@ -44,7 +45,7 @@ class DiscardResult:
     `already_discarded`: an earlier call discarded the session.
     """
 
-    discarded: list[str]
+    discarded: list[PfaId]
     already_discarded: bool
 
 
@@ -53,7 +54,7 @@ def uncommit(tx: Tx, selection: Selection, *, dry_run: bool = False) -> Uncommit
     """Turn committed modifications back into drafts, all or none.
 
     That takes that nothing of them was sent, or that PEMS rejected them for good. Of several
-    commitments on one record only the newest becomes the draft; the earlier ones stay committed.
+    committed changes on one record only the newest becomes the draft; the earlier ones stay committed.
 
     Raises:
         NoDrafts: Nothing committed matches the selection.
@@ -121,9 +122,10 @@ def _refuse_empty(tx: Tx, selection: Selection) -> NoReturn:
 
 def _require_none_sent(tx: Tx, selection: Selection) -> None:
     """Refuse to take back modifications that a push holds, or sends again by itself."""
+    named = [PfaId(pfa_id) for pfa_id in selection.ids]
     held = [
         row
-        for row in modifications.active(tx.conn, tx.principal, selection.ids or None)
+        for row in modifications.active(tx.conn, tx.principal, named or None)
         if row.state in (State.SYNCING, State.SYNC_ERROR)
         and selection.session_id in (None, row.session_id)
     ]

@@ -101,10 +101,12 @@ def _jsonl_records(first: bytes, rest: BinaryIO, name: str) -> Iterator[RawRecor
             try:
                 yield RawRecord(_bare(loads_strict(decode(line, name, number))), position)
             except InvalidData as error:
-                yield Fault("", "", FaultCode.INVALID_ENCODING, error.message, position)
+                yield Fault("", "", FaultCode.INVALID_ENCODING, error.message, position=position)
             except JsonFault as fault:
                 place = f"column {fault.column}: " if fault.column else ""
-                yield Fault("", "", FaultCode.INVALID_JSON, f"{place}{fault.reason}", position)
+                yield Fault(
+                    "", "", FaultCode.INVALID_JSON, f"{place}{fault.reason}", position=position
+                )
         line = rest.readline()
 
 
@@ -179,10 +181,10 @@ def _csv_header(header: list[str] | None, name: str) -> list[str]:
 def _csv_record(header: list[str], row: list[str], position: str) -> RawRecord | Fault:
     if len(row) != len(header):
         reason = f"has {len(row)} cells, the header {len(header)}"
-        return Fault("", "", FaultCode.INVALID_CSV, reason, position)
+        return Fault("", "", FaultCode.INVALID_CSV, reason, position=position)
     try:
         refuse_unstorable(row)
     except JsonFault as fault:
-        return Fault("", "", FaultCode.INVALID_TYPE, fault.reason, position)
+        return Fault("", "", FaultCode.INVALID_TYPE, fault.reason, position=position)
     cells = dict(zip(header, row, strict=True))
     return RawRecord(_without_own_columns(cells), position, textual=True)

@@ -65,12 +65,16 @@ def read_change(item: Any, position: str) -> Change | list[Fault]:
     """Read one modification of a file, or return the faults of its outer shape."""
     if not isinstance(item, dict):
         reason = f"must be an object, not {shorten(item)}"
-        return [Fault("", "", FaultCode.INVALID_TYPE, reason, position)]
+        return [Fault("", "", FaultCode.INVALID_TYPE, reason, position=position)]
     pfa_id = item.get("pfaId")
     if not isinstance(pfa_id, str) or not pfa_id.strip() or len(pfa_id) > MAX_ID:
         code = FaultCode.INVALID_TYPE if "pfaId" in item else FaultCode.MISSING_REQUIRED_FIELD
-        return [Fault("", "pfaId", code, f"must be a text of 1 to {MAX_ID} characters", position)]
-    faults = [Fault(pfa_id, *found, position) for found in _faults(item)]
+        return [
+            Fault(
+                "", "pfaId", code, f"must be a text of 1 to {MAX_ID} characters", position=position
+            )
+        ]
+    faults = [Fault(pfa_id, *found, position=position) for found in _faults(item)]
     if faults:
         return faults
     reason, version = item.get("changeReason"), item.get("expectedVersion")

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from pfa_core.model.ids import EntryId, PfaId, RunId, SessionId, UserId
+
 
 class Action(StrEnum):
     """The name of an action in the audit trail."""
@@ -63,24 +65,24 @@ class Direction(StrEnum):
 ACTIONS: tuple[Action, ...] = tuple(Action)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
     """An entry as read back; where `masked`, money is None in it."""
 
-    entry_id: str
+    entry_id: EntryId
     at: datetime
-    user_id: str
+    user_id: UserId
     action: str
-    pfa_id: str | None
-    session_id: str | None
-    run_id: str | None
+    pfa_id: PfaId | None
+    session_id: SessionId | None
+    run_id: RunId | None
     before: Any
     after: Any
     reason: str | None
     masked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
     """A choice of entries; None and () mean all. `since` is inclusive, `until` is not."""
 

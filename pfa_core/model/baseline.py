@@ -27,21 +27,27 @@ def read_record(
     """
     if not isinstance(raw, Mapping):
         return Fault(
-            "", "", FaultCode.INVALID_TYPE, f"must be an object, not {shorten(raw)}", position
+            "",
+            "",
+            FaultCode.INVALID_TYPE,
+            f"must be an object, not {shorten(raw)}",
+            position=position,
         )
     pfa_id = raw.get("pfaId")
     wrong = _wrong_id(pfa_id)
     if wrong:
-        return Fault("", "pfaId", wrong.code, wrong.reason, position)
+        return Fault("", "pfaId", wrong.code, wrong.reason, position=position)
     own = raw.get("organization")
     if own not in (None, "", organization_id):
-        return Fault(str(pfa_id), "organization", FOREIGN, f"belongs to {shorten(own)}", position)
+        return Fault(
+            str(pfa_id), "organization", FOREIGN, f"belongs to {shorten(own)}", position=position
+        )
     record: dict[str, Any] = dict(raw)
     for cast in _CASTS:
         name, given = cast.name, raw.get(cast.name)
         value = cast.default if given is None else cast.value(given, textual=textual)
         if isinstance(value, Wrong):
-            return Fault(str(pfa_id), name, value.code, value.reason, position)
+            return Fault(str(pfa_id), name, value.code, value.reason, position=position)
         if value is None and cast.may_lack and (textual or name not in raw):
             record.pop(name, None)
         else:

@@ -142,7 +142,7 @@ def check(pfa_id: str, current: Record, delta: Delta) -> list[Fault]:
     """Check the rules on the merged record, for clean deltas.
 
     Args:
-        current: The record without the delta: baseline ‖ commitments.
+        current: The record without the delta: baseline ‖ committed changes.
         delta: All fields of the draft. Only rules about one of them are checked.
     """
     merged = merge(current, delta)

@@ -6,11 +6,12 @@ They are the reading, the write and every kind of answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from typing import Any
 
 from pfa_core.errors import FaultCode
+from pfa_core.model.ids import PfaId, UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +28,18 @@ class Reading:
     updated_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
     """A change to send.
 
     It holds fields with their values, the base version and the idempotency key.
     """
 
-    pfa_id: str
+    pfa_id: PfaId
     changes: Mapping[str, Any]
     version: str
     key: str
-    modified_by: str
+    modified_by: UserId
     reason: str = ""
 
 
@@ -93,5 +94,6 @@ class Failure:
     code: FaultCode
     message: str
     advice: RetryAdvice
+    _: KW_ONLY
     retry_after: float | None = None
     maybe_applied: bool = False

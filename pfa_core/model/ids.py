@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import NewType
 from uuid import UUID
 
@@ -51,7 +50,7 @@ def uuid7(at: datetime, randomness: int) -> UUID:
 
 def new_id() -> UUID:
     """Make a fresh id for now."""
-    return uuid7(utc_now(), secrets.randbits(62))
+    return uuid7(utc_now(), int.from_bytes(os.urandom(8)) >> 2)
 
 
 def counting_from(first: UUID) -> str:
@@ -59,6 +58,8 @@ def counting_from(first: UUID) -> str:
 
     The time of `first`, then 42 bits of a hash of it, so that different first ids begin different series.
     """
+    from hashlib import sha256  # the types of ids are needed at every start, this is not
+
     hashed = int.from_bytes(sha256(first.bytes).digest()[:6])
     made = (
         (first.int >> 80) << 48

@@ -9,6 +9,7 @@ from typing import Any
 
 from pfa_core import exact_json
 from pfa_core.model.delta import FieldConflict
+from pfa_core.model.ids import PfaId, SessionId, UserId
 from pfa_core.model.modification import ModificationView, State
 
 
@@ -20,13 +21,13 @@ class MergedRecord:
     topmost modification: version 0 and None where the record is pristine. Where `masked`, money is null.
     """
 
-    pfa_id: str
+    pfa_id: PfaId
     data_json: str
     sync_state: str
-    session_id: str | None
+    session_id: SessionId | None
     version: int
     modified_at: datetime | None
-    modified_by: str | None
+    modified_by: UserId | None
     masked: bool = False
 
     @property
@@ -61,7 +62,7 @@ class RecordDetail:
     Where `masked`, money is None.
     """
 
-    pfa_id: str
+    pfa_id: PfaId
     baseline: Mapping[str, Any]
     mine: Mapping[str, Any]
     merged: Mapping[str, Any]

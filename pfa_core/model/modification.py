@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from pfa_core.model.delta import FieldConflict
+from pfa_core.model.ids import ModificationId, PfaId, SessionId
 
 
 class State(StrEnum):
@@ -139,10 +140,10 @@ class ModificationView:
     `overtaken`: the fields that PEMS changed meanwhile. Where `masked`, money is None.
     """
 
-    modification_id: str
-    pfa_id: str
-    session_id: str
-    state: str
+    modification_id: ModificationId
+    pfa_id: PfaId
+    session_id: SessionId
+    state: State
     version: int
     delta: Mapping[str, Any]
     base: Mapping[str, Any]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pfa_core.model.ids import OrganizationId, TokenId, UserId
 from pfa_core.model.secret import Secret
 
 
@@ -66,7 +67,11 @@ SERVICE_RIGHTS = frozenset(
 SERVICE_PREFIX = "service:"
 
 
-@dataclass(frozen=True, slots=True)
+# Of a principal that the program makes itself: no token was presented.
+NO_TOKEN = TokenId("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """A verified identity acting for one organization.
 
@@ -75,10 +80,10 @@ class Principal:
     principal. `token` itself is presented to a database with row-level security, which verifies it again.
     """
 
-    user_id: str
-    organization_id: str
+    user_id: UserId
+    organization_id: OrganizationId
     rights: frozenset[Right]
-    token_id: str
+    token_id: TokenId
     key_id: str = field(default="", compare=False)
     token: Secret | None = field(default=None, compare=False, repr=False)
 

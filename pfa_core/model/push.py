@@ -14,6 +14,7 @@ from typing import Any
 from pfa_core.errors import FaultCode
 from pfa_core.model.delta import FieldConflict
 from pfa_core.model.exchange import UNREACHED, Failure, Reading, RetryAdvice
+from pfa_core.model.ids import ModificationId, PfaId, SessionId, UserId
 
 
 class Verdict(StrEnum):
@@ -57,10 +58,10 @@ class Task:
     (None: unknown). `sent_version`: an earlier send on that version may have arrived.
     """
 
-    modification_id: str
-    pfa_id: str
-    user_id: str
-    session_id: str
+    modification_id: ModificationId
+    pfa_id: PfaId
+    user_id: UserId
+    session_id: SessionId
     delta: Mapping[str, Any]
     base: Mapping[str, Any]
     now: Mapping[str, Any]

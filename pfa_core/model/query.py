@@ -40,7 +40,7 @@ LOOKED_AT: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
     """A choice of records by their merged values.
 

@@ -6,7 +6,7 @@ It is the source of validation, SQL columns and reference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from typing import Any, LiteralString
 
@@ -41,6 +41,7 @@ class Field:
     kind: Kind
     meaning: str
     column: LiteralString = ""
+    _: KW_ONLY
     editable: bool = False
     choices: tuple[LiteralString, ...] = ()
     max_length: int = MAX_KEY_TEXT
@@ -55,13 +56,15 @@ def _text(name: LiteralString, meaning: str, column: LiteralString = "", **rest:
 
 
 def _date(name: LiteralString, meaning: str, column: LiteralString, *, editable: bool) -> Field:
-    return Field(name, Kind.DATE, meaning, column, editable)
+    return Field(name, Kind.DATE, meaning, column, editable=editable)
 
 
 def _flag(
     name: LiteralString, meaning: str, column: LiteralString = "", *, editable: bool
 ) -> Field:
-    return Field(name, Kind.FLAG, meaning, column, editable, default=False if column else None)
+    return Field(
+        name, Kind.FLAG, meaning, column, editable=editable, default=False if column else None
+    )
 
 
 FIELDS: Mapping[str, Field] = {

@@ -22,7 +22,7 @@ class Operation(StrEnum):
     EXPORT_JSONL = "export_jsonl"
     COUNT_RECORDS = "count_records"
     SHOW_RECORDS = "show_records"
-    NEAREST_VALUE = "nearest_value"
+    SUGGEST_VALUE = "suggest_value"
     COMPUTE_STATS = "compute_stats"
     LIST_DRAFTS = "list_drafts"
     DIFF = "diff"
@@ -44,7 +44,7 @@ class Operation(StrEnum):
     COMMIT = "commit"
     UNCOMMIT = "uncommit"
     RESOLVE_CONFLICTS = "resolve_conflicts"
-    PUSH_COMMITMENTS = "push_commitments"
+    PUSH_CHANGES = "push_changes"
     PLAN_PUSH = "plan_push"
     RETRY = "retry"
     PULL_PEMS = "pull_pems"
@@ -72,7 +72,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.EXPORT_JSONL,
         Operation.COUNT_RECORDS,
         Operation.SHOW_RECORDS,
-        Operation.NEAREST_VALUE,
+        Operation.SUGGEST_VALUE,
         Operation.COMPUTE_STATS,
         Operation.LIST_DRAFTS,
         Operation.DIFF,
@@ -98,7 +98,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.COMMIT,
         Operation.UNCOMMIT,
         Operation.RESOLVE_CONFLICTS,
-        Operation.PUSH_COMMITMENTS,
+        Operation.PUSH_CHANGES,
         Operation.PLAN_PUSH,
         Operation.RETRY,
     ),
@@ -129,7 +129,7 @@ MEMBERSHIP = (Operation.REFRESH_TOKEN, Operation.LIST_TOKENS, Operation.REVOKE_T
 JOBS = (
     Operation.PULL_PEMS,
     Operation.PULL_FILES,
-    Operation.PUSH_COMMITMENTS,
+    Operation.PUSH_CHANGES,
     Operation.RETRY,
 )
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from pfa_core.model.audit import Direction
+from pfa_core.model.ids import ModificationId, PfaId, RunId, UserId
+
 
 class IfLocked(StrEnum):
     """What to do while another run holds the lease."""
@@ -29,7 +32,15 @@ class RunStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
+class RunKind(StrEnum):
+    """What a run asks for: everything, or what changed after a time."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"
+    SINCE = "since"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One execution of pull or push.
 
@@ -37,31 +48,31 @@ class Run:
     `since`.
     """
 
-    run_id: str
-    direction: str
+    run_id: RunId
+    direction: Direction
     source: str
-    status: str
-    user_id: str
+    status: RunStatus
+    user_id: UserId
     started_at: datetime
     finished_at: datetime | None
     counts: Mapping[str, int]
     message: str | None
-    kind: str = "full"
+    kind: RunKind = RunKind.FULL
     since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The outcome of one record in a run.
 
     `attempt` counts the sends of its modification.
     """
 
-    pfa_id: str | None
+    pfa_id: PfaId | None
     position: str
     outcome: str
     code: str
     message: str
     at: datetime
-    modification_id: str | None = None
+    modification_id: ModificationId | None = None
     attempt: int | None = None

@@ -34,7 +34,7 @@ class ScreenSettings:
     timezone: str = "-0500"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PemsProfile:
     """One organization's PEMS; times are in seconds.
 

@@ -1,4 +1,4 @@
--- Conflicts: commitments whose fields PEMS changed too, and how they were resolved. A push opens
+-- Conflicts: committed changes whose fields PEMS changed too, and how they were resolved. A push opens
 -- them; their owner, or a user who manages users, resolves them. The owner's membership row is locked before
 -- (members.member_locked).
 

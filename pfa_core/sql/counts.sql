@@ -17,7 +17,7 @@ GROUP BY state;
 SELECT state, number FROM pfa_modification_counts();
 
 -- name: waiting
--- Dead letters, and since when the oldest other commitment waits; null: no other commitment. One in state
+-- Dead letters, and since when the oldest other change waits; null: no other committed change. One in state
 -- syncing counts as waiting: a killed pusher leaves it so.
 SELECT count(*) FILTER (WHERE state = 'sync_error' AND next_attempt_at IS NULL) AS dead_letters,
        min(committed_at) FILTER (WHERE state <> 'sync_error' OR next_attempt_at IS NOT NULL) AS oldest

@@ -2,7 +2,7 @@
 -- the state it expects; the user's membership row is locked before (members.member_locked).
 
 -- name: of_records, of_records@one
--- The caller's active modifications of some records, oldest commitment first, the draft last.
+-- The caller's active modifications of some records, oldest committed change first, the draft last.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
        change_reason, created_at, updated_at, committed_at, attempts
 FROM pfa_modification

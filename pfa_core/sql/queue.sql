@@ -3,7 +3,7 @@
 -- that lost its lease without noticing changes nothing any more.
 
 -- name: due
--- What to send next: commitments that are due, the oldest first, never two of one record. An earlier one of
+-- What to send next: committed changes that are due, the oldest first, never two of one record. An earlier one of
 -- the record precedes it, unless that is another user's and needs a decision (a conflict, a dead letter), or
 -- follows one of its user that does: a user's changes build on each other, those of different users do not.
 -- OFFSET 0 keeps that condition one index look-up a record, whatever the table's statistics.
@@ -173,7 +173,7 @@ WHERE m.organization_id = %(organization_id)s
 SELECT pfa_shift_bases(%(settled)s);
 
 -- name: next_due
--- When the next retry is due; null: no commitment waits for one.
+-- When the next retry is due; null: no committed change waits for one.
 SELECT min(next_attempt_at)
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
@@ -183,7 +183,7 @@ WHERE organization_id = %(organization_id)s
   AND (%(modification_ids)s::uuid[] IS NULL OR modification_id = ANY(%(modification_ids)s));
 
 -- name: waiting
--- What a push would send, in order, due or not: without dead letters, and without commitments behind one of
+-- What a push would send, in order, due or not: without dead letters, and without committed changes behind one of
 -- their user that needs a decision.
 SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.state, m.delta,
        m.change_reason, m.attempts, m.next_attempt_at
@@ -204,7 +204,7 @@ ORDER BY m.committed_at, m.modification_id
 LIMIT %(limit)s;
 
 -- name: left
--- How many commitments are still to be sent, and how many of them wait behind one of their user that needs a
+-- How many committed changes are still to be sent, and how many of them wait behind one of their user that needs a
 -- decision.
 SELECT count(*), count(*) FILTER (WHERE EXISTS (
     SELECT FROM pfa_modification AS w

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, LiteralString, NamedTuple
 
@@ -14,7 +14,17 @@ from psycopg.types.json import Jsonb
 from pfa_core import sql
 from pfa_core.errors import Denial
 from pfa_core.model.audit import Action, LogEntry, LogFilter
-from pfa_core.model.ids import NewId, counting_from
+from pfa_core.model.ids import (
+    EntryId,
+    ModificationId,
+    NewId,
+    OrganizationId,
+    PfaId,
+    RunId,
+    SessionId,
+    UserId,
+    counting_from,
+)
 from pfa_core.model.principal import Principal
 from pfa_core.store import leases, rls
 from pfa_core.store.adapters import plain
@@ -32,6 +42,8 @@ _FILTERS: dict[str, LiteralString] = {
     "until": "AND e.at < %(until)s",
     "actions": "AND e.action = ANY(%(actions)s)",
 }
+# The columns of `list` and of `following` after the number of the link.
+_COLUMNS = tuple(one.name for one in fields(LogEntry) if one.name != "masked")
 # How many denials of one user, and of all users, are recorded within the time: a client that is denied in a
 # loop must not fill the disk.
 _DENIALS, _ALL_DENIALS, _DENIALS_TIME = 100, 1000, timedelta(hours=1)
@@ -46,34 +58,35 @@ class Entry:
     """
 
     entry_id: str
-    pfa_id: str | None = None
-    modification_id: str | None = None
-    session_id: str | None = None
-    run_id: str | None = None
+    pfa_id: PfaId | None = None
+    _: KW_ONLY
+    modification_id: ModificationId | None = None
+    session_id: SessionId | None = None
+    run_id: RunId | None = None
     before: Any = None
     after: Any = None
     reason: str | None = None
-    restores: str | None = None
+    restores: EntryId | None = None
 
 
 class Place(NamedTuple):
     """An entry's place in the chain: the number of its link, then its id."""
 
     number: int
-    entry_id: str
+    entry_id: EntryId
 
 
-FIRST_ID = "00000000-0000-0000-0000-000000000000"
-LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+FIRST_ID = EntryId("00000000-0000-0000-0000-000000000000")
+LAST_ID = EntryId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardedDraft:
     """A discarded draft as recorded; `restored`: it was made a draft again since."""
 
-    entry_id: str
-    pfa_id: str
-    session_id: str
+    entry_id: EntryId
+    pfa_id: PfaId
+    session_id: SessionId
     delta: dict[str, Any]
     reason: str | None
     restored: bool
@@ -81,10 +94,11 @@ class DiscardedDraft:
 
 def write(
     conn: Connection[Any],
-    organization_id: str,
-    user_id: str,
+    organization_id: OrganizationId,
+    user_id: UserId,
     action: Action,
     at: datetime,
+    *,
     entries: Sequence[Entry],
 ) -> None:
     """Append entries of one action and time, within `Database.transact` only."""
@@ -107,9 +121,9 @@ def write_of(
     principal: Principal,
     action: Action,
     at: datetime,
-    modification_ids: Sequence[str],
-    new_id: NewId,
+    modification_ids: Sequence[ModificationId],
     *,
+    new_id: NewId,
     before: bool = True,
     after: bool = True,
 ) -> None:
@@ -145,7 +159,8 @@ def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
     """
     if denial.by and not rls.admits(conn, denial.by):
         return
-    code, user = denial.organization_id, denial.user_id[:_LONGEST_USER].replace("\0", "")
+    code = OrganizationId(denial.organization_id)
+    user = UserId(denial.user_id[:_LONGEST_USER].replace("\0", ""))
     at = leases.clock(conn)
     values = {"organization_id": code, "user_id": user, "since": at - _DENIALS_TIME}
     row = conn.execute(_SQL["denials"], values).fetchone()
@@ -160,11 +175,11 @@ def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
         "success": False,
     }
     entry = Entry(entry_id, after=after, reason=f"{denial.reason}{more}")
-    write(conn, code, user, Action(denial.action), at, [entry])
+    write(conn, code, user, Action(denial.action), at, entries=[entry])
 
 
 def entries(
-    conn: Connection[Any], organization_id: str, which: LogFilter, *, limit: int
+    conn: Connection[Any], organization_id: OrganizationId, which: LogFilter, *, limit: int
 ) -> list[LogEntry]:
     """List entries, the newest first."""
     statement, values = _filtered("list", organization_id, which)
@@ -173,18 +188,26 @@ def entries(
 
 
 def following(
-    conn: Connection[Any], organization_id: str, which: LogFilter, *, after: Place, limit: int
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    which: LogFilter,
+    *,
+    after: Place,
+    limit: int,
 ) -> list[tuple[Place, LogEntry]]:
     """List the entries after a place, in the order in which their transactions ended."""
     statement, values = _filtered("following", organization_id, which)
     values |= {"number": after.number, "entry_id": after.entry_id, "limit": limit}
     with conn.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(statement, values).fetchall()
-    return [(Place(number, rest[0]), LogEntry(*rest)) for number, *rest in rows]
+    return [
+        (Place(number, rest[0]), LogEntry(**dict(zip(_COLUMNS, rest, strict=True))))
+        for number, *rest in rows
+    ]
 
 
 def _filtered(
-    name: str, organization_id: str, which: LogFilter
+    name: str, organization_id: OrganizationId, which: LogFilter
 ) -> tuple[LiteralString, dict[str, Any]]:
     given = {one.name: getattr(which, one.name) for one in fields(which)}
     given = {name: value for name, value in given.items() if value not in (None, ())}
@@ -194,7 +217,7 @@ def _filtered(
 
 
 def was_discarded(
-    conn: Connection[Any], organization_id: str, user_id: str, session_id: str
+    conn: Connection[Any], organization_id: OrganizationId, user_id: UserId, session_id: str
 ) -> bool:
     """Return whether the user discarded drafts of this session before."""
     values = {"organization_id": organization_id, "user_id": user_id, "session_id": session_id}
@@ -207,8 +230,8 @@ def discarded(
     principal: Principal,
     *,
     session_id: str | None,
-    ids: Sequence[str] | None,
-    entry_ids: Sequence[str] | None,
+    ids: Sequence[PfaId] | None,
+    entry_ids: Sequence[EntryId] | None,
 ) -> list[DiscardedDraft]:
     """List the principal's discarded drafts, in PFA id order.
 

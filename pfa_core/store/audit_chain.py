@@ -17,6 +17,7 @@ from psycopg.rows import args_row, class_row
 
 from pfa_core import sql
 from pfa_core.errors import Internal
+from pfa_core.model.ids import OrganizationId
 from pfa_core.store import rls
 
 _SQL = sql.statements("audit_chain")
@@ -26,7 +27,7 @@ _CONTENT_OF_ONE = _SQL["content"].format(**_PARTS, entries=_SQL["first"])
 _CHECKED = _SQL["checked"].format(**_PARTS)
 
 # Per connection within `linked`: by organization, the link that its entries will make, and their number.
-_open: WeakKeyDictionary[Connection[Any], dict[str, _Open]] = WeakKeyDictionary()
+_open: WeakKeyDictionary[Connection[Any], dict[OrganizationId, _Open]] = WeakKeyDictionary()
 
 
 class Head(NamedTuple):
@@ -71,7 +72,7 @@ def linked(conn: Connection[Any]) -> Iterator[None]:
     The links are the last statements before a commit: from the second of them on the organization's other
     writers wait. Organizations come in the order of their codes, so that transactions cannot deadlock.
     """
-    links: dict[str, _Open] = {}
+    links: dict[OrganizationId, _Open] = {}
     _open[conn] = links
     try:
         yield
@@ -89,7 +90,9 @@ def linked(conn: Connection[Any]) -> Iterator[None]:
         del _open[conn]
 
 
-def link_of(conn: Connection[Any], organization_id: str, entry_id: str, entries: int) -> str:
+def link_of(
+    conn: Connection[Any], organization_id: OrganizationId, entry_id: str, entries: int
+) -> str:
     """Return the id of the link that entries will belong to.
 
     It is the transaction's first entry id.
@@ -105,14 +108,14 @@ def link_of(conn: Connection[Any], organization_id: str, entry_id: str, entries:
     return link_id
 
 
-def head(conn: Connection[Any], organization_id: str) -> Head:
+def head(conn: Connection[Any], organization_id: OrganizationId) -> Head:
     """Read the end of the organization's chain."""
     row = conn.execute(_SQL["head"], {"organization_id": organization_id}).fetchone()
     return Head(*row) if row else Head(0, b"")
 
 
 def checked(
-    conn: Connection[Any], organization_id: str, after: Head, limit: int
+    conn: Connection[Any], organization_id: OrganizationId, after: Head, limit: int
 ) -> list[CheckedLink]:
     """Check the next links in their order; `after` is the link before them, as stored."""
     values = {
@@ -125,33 +128,37 @@ def checked(
         return cursor.execute(_CHECKED, values).fetchall()
 
 
-def count(conn: Connection[Any], organization_id: str) -> int:
+def count(conn: Connection[Any], organization_id: OrganizationId) -> int:
     """Count the entries of the organization's trail."""
     row = conn.execute(_SQL["count"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else 0
 
 
-def unlinked(conn: Connection[Any], organization_id: str, limit: int) -> list[str]:
+def unlinked(conn: Connection[Any], organization_id: OrganizationId, limit: int) -> list[str]:
     """List entries that belong to no link, by id, at most `limit`."""
     values = {"organization_id": organization_id, "limit": limit}
     return [row[0] for row in conn.execute(_SQL["unlinked"], values)]
 
 
-def link_digest(conn: Connection[Any], organization_id: str, number: int) -> bytes | None:
+def link_digest(
+    conn: Connection[Any], organization_id: OrganizationId, number: int
+) -> bytes | None:
     """Read the stored digest of a link; None: the chain has no link of that number."""
     values = {"organization_id": organization_id, "number": number}
     row = conn.execute(_SQL["link_digest"], values).fetchone()
     return row[0] if row else None
 
 
-def _content(conn: Connection[Any], organization_id: str, link: _Open) -> _Link | None:
+def _content(conn: Connection[Any], organization_id: OrganizationId, link: _Open) -> _Link | None:
     values = {"organization_id": organization_id, "link_id": link.link_id}
     statement = _CONTENT_OF_ONE if link.entries == 1 else _CONTENT
     with conn.cursor(row_factory=args_row(_Link)) as cursor:
         return cursor.execute(statement, values).fetchone()
 
 
-def _append(conn: Connection[Any], organization_id: str, link_id: str, link: _Link) -> None:
+def _append(
+    conn: Connection[Any], organization_id: OrganizationId, link_id: str, link: _Link
+) -> None:
     values = {"organization_id": organization_id, "link_id": link_id, **link._asdict()}
     row = conn.execute(_SQL["advance"], values).fetchone()
     if row is None:

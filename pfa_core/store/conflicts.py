@@ -12,7 +12,9 @@ from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.errors import VersionConflict
+from pfa_core.model.decision import ConflictResolution, ConflictStatus
 from pfa_core.model.delta import FieldConflict
+from pfa_core.model.ids import ConflictId, ModificationId, OrganizationId, PfaId, SessionId, UserId
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.store.adapters import typed_row
@@ -20,14 +22,14 @@ from pfa_core.store.adapters import typed_row
 _SQL = sql.statements("conflicts")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewConflict:
     """A conflict to open; each of `fields` is an object of field, base, mine and pems."""
 
-    conflict_id: str
-    modification_id: str
-    pfa_id: str
-    user_id: str
+    conflict_id: ConflictId
+    modification_id: ModificationId
+    pfa_id: PfaId
+    user_id: UserId
     fields: list[dict[str, Any]]
 
 
@@ -38,19 +40,19 @@ class ConflictRow:
     The modification's fields are None where it was deleted.
     """
 
-    conflict_id: str
-    modification_id: str
-    pfa_id: str
-    user_id: str
+    conflict_id: ConflictId
+    modification_id: ModificationId
+    pfa_id: PfaId
+    user_id: UserId
     fields: list[dict[str, Any]]
-    status: str
-    resolution: str | None
+    status: ConflictStatus
+    resolution: ConflictResolution | None
     settlement: dict[str, Any] | None
     created_at: datetime
     resolved_at: datetime | None
-    resolved_by: str | None
+    resolved_by: UserId | None
     state: State | None
-    session_id: str | None
+    session_id: SessionId | None
     change_reason: str | None
     delta: dict[str, Any] | None
     base: dict[str, Any] | None
@@ -71,19 +73,19 @@ class Resolution:
     `resolution` is mine, pems or merged; `settlement` has by field the decision and its value.
     """
 
-    conflict_id: str
-    resolution: str
+    conflict_id: ConflictId
+    resolution: ConflictResolution
     settlement: Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recommitment:
     """The rest of a modification, over the version that was read.
 
     An empty delta deletes the modification.
     """
 
-    modification_id: str
+    modification_id: ModificationId
     version: int
     delta: dict[str, Any]
     base: dict[str, Any]
@@ -91,7 +93,10 @@ class Recommitment:
 
 
 def insert(
-    conn: Connection[Any], organization_id: str, rows: Sequence[NewConflict], at: datetime
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    rows: Sequence[NewConflict],
+    at: datetime,
 ) -> None:
     """Open conflicts; the fields of one that is open already are replaced."""
     if rows:
@@ -104,7 +109,7 @@ def find(
     conn: Connection[Any],
     principal: Principal,
     *,
-    status: str | None = None,
+    status: ConflictStatus | None = None,
     names: Sequence[str] | None = None,
     limit: int | None = None,
 ) -> list[ConflictRow]:
@@ -123,7 +128,7 @@ def find(
         return cursor.execute(_SQL["find"], values).fetchall()
 
 
-def hold(conn: Connection[Any], principal: Principal, conflict_ids: Sequence[str]) -> None:
+def hold(conn: Connection[Any], principal: Principal, conflict_ids: Sequence[ConflictId]) -> None:
     """Lock the conflicts against another resolution until the transaction ends."""
     conn.execute(_SQL["hold"], {**_own(principal), "conflict_ids": list(conflict_ids)})
 
@@ -133,7 +138,7 @@ def resolve(
     principal: Principal,
     resolutions: Sequence[Resolution],
     *,
-    resolved_by: str,
+    resolved_by: UserId,
     at: datetime,
 ) -> None:
     """Resolve the principal's open conflicts."""
@@ -145,7 +150,7 @@ def resolve(
 def refresh(
     conn: Connection[Any],
     principal: Principal,
-    fields: Mapping[str, Sequence[FieldConflict]],
+    fields: Mapping[ConflictId, Sequence[FieldConflict]],
 ) -> None:
     """Replace the fields of open conflicts, by conflict id."""
     rows = [

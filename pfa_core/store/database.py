@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +50,7 @@ class Database:
 
     conninfo: str | None = field(repr=False)
     root: Path | None = None
+    _: KW_ONLY
     clock: Clock = utc_now
     new_id: NewId = new_id
     require_schema: bool = True

@@ -31,6 +31,10 @@ NO_ADDRESS = "the database address is not valid"
 _SERIALIZATION = ("40001", "40P01")
 
 
+class InvalidAddress(ConfigInvalid):
+    """The address is not one that libpq can read."""
+
+
 class TryAgain(DatabaseUnavailable):
     """Nothing was done, and a retry can help."""
 
@@ -46,7 +50,7 @@ def translated() -> Iterator[None]:
     except psycopg.Error as error:
         translation = translate(error)
         # libpq quotes an invalid address, password included, so it must not be the cause.
-        raise translation from (None if translation.message == NO_ADDRESS else error)
+        raise translation from (None if isinstance(translation, InvalidAddress) else error)
 
 
 def translate(error: psycopg.Error) -> PfaError:
@@ -69,7 +73,7 @@ def _lost(error: psycopg.Error) -> PfaError:
     if any(words in text for words in _REFUSALS):
         return _connection_refused(error)
     if _BAD_WORD.search(text):
-        return ConfigInvalid(NO_ADDRESS, hint="see PFA_DATABASE_URL")
+        return InvalidAddress(NO_ADDRESS, hint="see PFA_DATABASE_URL")
     reason = _reason(text) if text else "the connection broke"
     return TryAgain(f"the database is not available: {reason}", hint="type: pfa doctor")
 

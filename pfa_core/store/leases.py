@@ -10,6 +10,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from pfa_core import sql
+from pfa_core.model.ids import OrganizationId, RunId, UserId
 
 _SQL = sql.statements("leases")
 LONGEST = timedelta(hours=1)
@@ -19,8 +20,8 @@ LONGEST = timedelta(hours=1)
 class Holder:
     """The holder of a lease: a run, the user who started it, and its process."""
 
-    owner_id: str
-    owner: str
+    owner_id: RunId
+    owner: UserId
     host: str
     pid: int
     acquired_at: datetime
@@ -37,15 +38,15 @@ def clock(conn: Connection[Any]) -> datetime:
 
 def acquire(
     conn: Connection[Any],
-    organization_id: str,
+    organization_id: OrganizationId,
     name: str,
-    owner_id: str,
+    owner_id: RunId,
     *,
-    owner: str,
+    owner: UserId,
     host: str,
     pid: int,
     lifetime: timedelta,
-    gone: str | None = None,
+    gone: RunId | None = None,
 ) -> bool:
     """Acquire the lease if it is free, expired, or held by the owner `gone`.
 
@@ -65,7 +66,7 @@ def acquire(
     return conn.execute(_SQL["acquire"], values).fetchone() is not None
 
 
-def holder(conn: Connection[Any], organization_id: str, name: str) -> Holder | None:
+def holder(conn: Connection[Any], organization_id: OrganizationId, name: str) -> Holder | None:
     """Read the holder of the lease, expired or not; None: it is free."""
     with conn.cursor(row_factory=class_row(Holder)) as cursor:
         values = {"organization_id": organization_id, "name": name}
@@ -73,7 +74,11 @@ def holder(conn: Connection[Any], organization_id: str, name: str) -> Holder | N
 
 
 def beat(
-    conn: Connection[Any], organization_id: str, name: str, owner_id: str, lifetime: timedelta
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    name: str,
+    owner_id: RunId,
+    lifetime: timedelta,
 ) -> bool:
     """Renew the lease for another lifetime; False: another run holds it by now."""
     at = clock(conn)
@@ -81,10 +86,12 @@ def beat(
     return conn.execute(_SQL["beat"], values).fetchone() is not None
 
 
-def release(conn: Connection[Any], organization_id: str, name: str, owner_id: str) -> None:
+def release(
+    conn: Connection[Any], organization_id: OrganizationId, name: str, owner_id: RunId
+) -> None:
     """Release the lease if the owner still holds it."""
     conn.execute(_SQL["release"], _key(organization_id, name, owner_id))
 
 
-def _key(organization_id: str, name: str, owner_id: str) -> dict[str, Any]:
+def _key(organization_id: OrganizationId, name: str, owner_id: RunId) -> dict[str, Any]:
     return {"organization_id": organization_id, "name": name, "owner_id": owner_id}

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import class_row
 
 from pfa_core import sql
 from pfa_core.model.costing import Costing
-from pfa_core.model.member import Member, TokenMembership
-from pfa_core.model.principal import Principal
+from pfa_core.model.ids import OrganizationId, UserId
+from pfa_core.model.member import Member, OrganizationStatus, TokenMembership
+from pfa_core.model.principal import Principal, Role
 from pfa_core.store import rls
+from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("members")
 _TOKEN_MEMBERSHIP = _SQL["token_membership"].format(locking="")
@@ -25,28 +26,28 @@ _TOKEN_MEMBERSHIP_LOCKED = _SQL["token_membership"].format(locking=_SQL["locking
 class OrganizationRow:
     """An organization as stored, with its settings of costs."""
 
-    organization_id: str
+    organization_id: OrganizationId
     name: str
-    status: str
+    status: OrganizationStatus
     created_at: datetime
     currency: str | None
     rate_uom: str
     foreign_currency: str
 
 
-def organization(conn: Connection[Any], organization_id: str) -> OrganizationRow | None:
+def organization(conn: Connection[Any], organization_id: OrganizationId) -> OrganizationRow | None:
     """Read the organization; None: unknown."""
-    with conn.cursor(row_factory=class_row(OrganizationRow)) as cursor:
+    with conn.cursor(row_factory=typed_row(OrganizationRow)) as cursor:
         return cursor.execute(_SQL["organization"], {"organization_id": organization_id}).fetchone()
 
 
-def costing(conn: Connection[Any], organization_id: str) -> Costing:
+def costing(conn: Connection[Any], organization_id: OrganizationId) -> Costing:
     """Read the settings that the organization's costs depend on."""
     row = conn.execute(_SQL["costing"], {"organization_id": organization_id}).fetchone()
     return Costing(*row) if row else Costing()
 
 
-def only_currency(conn: Connection[Any], organization_id: str) -> str | None:
+def only_currency(conn: Connection[Any], organization_id: OrganizationId) -> str | None:
     """Read the only currency that a pull takes; None: it takes all."""
     row = conn.execute(_SQL["only_currency"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else None
@@ -54,7 +55,7 @@ def only_currency(conn: Connection[Any], organization_id: str) -> str | None:
 
 def put_settings(
     conn: Connection[Any],
-    organization_id: str,
+    organization_id: OrganizationId,
     *,
     currency: str | None,
     rate_uom: str,
@@ -70,13 +71,15 @@ def put_settings(
     conn.execute(_SQL["put_settings"], values)
 
 
-def add_organization(conn: Connection[Any], organization_id: str, name: str, at: datetime) -> bool:
+def add_organization(
+    conn: Connection[Any], organization_id: OrganizationId, name: str, at: datetime
+) -> bool:
     """Add the organization; False: it existed before."""
     values = {"organization_id": organization_id, "name": name, "at": at}
     return conn.execute(_SQL["add_organization"], values).fetchone() is not None
 
 
-def lock_members(conn: Connection[Any], organization_id: str) -> None:
+def lock_members(conn: Connection[Any], organization_id: OrganizationId) -> None:
     """Lock an organization's members.
 
     Concurrent changes then see each other's result.
@@ -84,26 +87,28 @@ def lock_members(conn: Connection[Any], organization_id: str) -> None:
     conn.execute(_SQL["lock_members"], {"organization_id": organization_id})
 
 
-def lock_users(conn: Connection[Any], organization_id: str, users: Sequence[str]) -> None:
+def lock_users(
+    conn: Connection[Any], organization_id: OrganizationId, users: Sequence[UserId]
+) -> None:
     """Block these users' writes until the transaction ends."""
     values = {"organization_id": organization_id, "users": list(users)}
     conn.execute(_SQL["lock_users"], values)
 
 
-def lock_mirror(conn: Connection[Any], organization_id: str) -> None:
+def lock_mirror(conn: Connection[Any], organization_id: OrganizationId) -> None:
     """Lock the organization's mirror against other writers until the transaction ends."""
     conn.execute(_SQL["lock_mirror"], {"organization_id": organization_id})
 
 
 def member(
-    conn: Connection[Any], organization_id: str, user_id: str, *, lock: bool = False
+    conn: Connection[Any], organization_id: OrganizationId, user_id: UserId, *, lock: bool = False
 ) -> Member | None:
     """Read the user's membership.
 
     None: not a member. `lock` blocks the user's other writes.
     """
     values = {"organization_id": organization_id, "user_id": user_id}
-    with conn.cursor(row_factory=class_row(Member)) as cursor:
+    with conn.cursor(row_factory=typed_row(Member)) as cursor:
         return cursor.execute(_SQL["member_locked" if lock else "member"], values).fetchone()
 
 
@@ -125,23 +130,23 @@ def token_membership(
     }
     statement = _TOKEN_MEMBERSHIP_LOCKED if lock else _TOKEN_MEMBERSHIP
     row = conn.execute(statement, values).fetchone()
-    return TokenMembership(Member(*row[:-2]), *row[-2:]) if row else None
+    return TokenMembership.of(row) if row else None
 
 
-def members(conn: Connection[Any], organization_id: str) -> list[Member]:
+def members(conn: Connection[Any], organization_id: OrganizationId) -> list[Member]:
     """List all members by user id."""
-    with conn.cursor(row_factory=class_row(Member)) as cursor:
+    with conn.cursor(row_factory=typed_row(Member)) as cursor:
         return cursor.execute(_SQL["members"], {"organization_id": organization_id}).fetchall()
 
 
 def put_member(
     conn: Connection[Any],
-    organization_id: str,
-    user_id: str,
+    organization_id: OrganizationId,
+    user_id: UserId,
     *,
-    role: str,
+    role: Role,
     rights: Iterable[str],
-    granted_by: str,
+    granted_by: UserId,
     at: datetime,
 ) -> Member:
     """Make the user a member with exactly this role and these rights."""
@@ -153,20 +158,22 @@ def put_member(
         "granted_by": granted_by,
         "at": at,
     }
-    with conn.cursor(row_factory=class_row(Member)) as cursor:
+    with conn.cursor(row_factory=typed_row(Member)) as cursor:
         row = cursor.execute(_SQL["put_member"], values).fetchone()
     assert row is not None  # noqa: S101 - an upsert returns its row
     return row
 
 
-def delete_member(conn: Connection[Any], organization_id: str, user_id: str) -> Member | None:
+def delete_member(
+    conn: Connection[Any], organization_id: OrganizationId, user_id: UserId
+) -> Member | None:
     """Delete a membership; None: not a member."""
     values = {"organization_id": organization_id, "user_id": user_id}
-    with conn.cursor(row_factory=class_row(Member)) as cursor:
+    with conn.cursor(row_factory=typed_row(Member)) as cursor:
         return cursor.execute(_SQL["delete_member"], values).fetchone()
 
 
-def count_admins(conn: Connection[Any], organization_id: str) -> int:
+def count_admins(conn: Connection[Any], organization_id: OrganizationId) -> int:
     """Count the admins who can manage the organization's members."""
     row = conn.execute(_SQL["count_admins"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else 0

@@ -13,6 +13,7 @@ from psycopg.rows import class_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
+from pfa_core.model.ids import OrganizationId, PfaId, RunId
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.store import rls
 from pfa_core.store.copying import copy_records, escaped
@@ -42,7 +43,7 @@ MANY = 10_000  # new records at once, after which the statistics are renewed
 class BaselineRow:
     """A mirror row, when it was updated, and since when PEMS lacks the record."""
 
-    pfa_id: str
+    pfa_id: PfaId
     data: dict[str, Any]
     version: int
     updated_at: datetime
@@ -53,7 +54,7 @@ class BaselineRow:
 class MirrorRow:
     """A record of the mirror."""
 
-    pfa_id: str
+    pfa_id: PfaId
     data: dict[str, Any]
     version: int
 
@@ -82,8 +83,8 @@ def copy_incoming(conn: Connection[Any], rows: Iterable[tuple[str, str]]) -> int
 
 def fold(
     conn: Connection[Any],
-    organization_id: str,
-    run_id: str,
+    organization_id: OrganizationId,
+    run_id: RunId,
     folds: Sequence[Mapping[str, Any]],
     at: datetime,
 ) -> None:
@@ -107,7 +108,12 @@ def fold(
 
 
 def mark_missing(
-    conn: Connection[Any], organization_id: str, run_id: str, *, began_at: datetime, at: datetime
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    run_id: RunId,
+    *,
+    began_at: datetime,
+    at: datetime,
 ) -> int:
     """Mark the records that a complete pull did not contain.
 
@@ -121,15 +127,15 @@ def mark_missing(
     return _value(conn, "count_marked", values)
 
 
-def count_missing(conn: Connection[Any], organization_id: str) -> int:
+def count_missing(conn: Connection[Any], organization_id: OrganizationId) -> int:
     """Count the mirror's records that were not received."""
     return _value(conn, "count_missing", {"organization_id": organization_id})
 
 
 def merge(
     conn: Connection[Any],
-    organization_id: str,
-    run_id: str | UUID,
+    organization_id: OrganizationId,
+    run_id: RunId | UUID,
     at: datetime,
     *,
     asked_at: datetime | None = None,
@@ -150,8 +156,8 @@ def merge(
 
 def put_new(
     conn: Connection[Any],
-    organization_id: str,
-    run_id: str,
+    organization_id: OrganizationId,
+    run_id: RunId,
     rows: Sequence[tuple[str, str]],
     at: datetime,
 ) -> bool:
@@ -174,7 +180,7 @@ def put_new(
     return True
 
 
-def is_empty(conn: Connection[Any], organization_id: str) -> bool:
+def is_empty(conn: Connection[Any], organization_id: OrganizationId) -> bool:
     """Return whether the mirror has no record of the organization."""
     row = conn.execute(_SQL["is_empty"], {"organization_id": organization_id}).fetchone()
     return bool(row and row[0])
@@ -182,8 +188,8 @@ def is_empty(conn: Connection[Any], organization_id: str) -> bool:
 
 def fill(
     conn: Connection[Any],
-    organization_id: str,
-    run_id: str,
+    organization_id: OrganizationId,
+    run_id: RunId,
     rows: Iterable[tuple[str, str]],
     at: datetime,
 ) -> int:
@@ -201,8 +207,8 @@ def fill(
 
 def _copy_new(
     conn: Connection[Any],
-    organization_id: str,
-    run_id: str,
+    organization_id: OrganizationId,
+    run_id: RunId,
     rows: Iterable[tuple[str, str]],
     at: datetime,
 ) -> int:
@@ -216,7 +222,7 @@ def _copy_new(
 
 
 def take_in(
-    conn: Connection[Any], organization_id: str, run_id: str | UUID, at: datetime
+    conn: Connection[Any], organization_id: OrganizationId, run_id: RunId | UUID, at: datetime
 ) -> tuple[int, int]:
     """Write received records that are new or different.
 
@@ -241,19 +247,21 @@ def _put(conn: Connection[Any], values: Mapping[str, Any]) -> int:
     return written
 
 
-def recompute_rollup(conn: Connection[Any], organization_id: str) -> None:
+def recompute_rollup(conn: Connection[Any], organization_id: OrganizationId) -> None:
     """Recompute the rollup from the mirror."""
     values = {"organization_id": organization_id, "sign": 1}
     conn.execute(_SQL["clear_rollup"], values)
     conn.execute(_ALL, values)
 
 
-def prune_rollup(conn: Connection[Any], organization_id: str) -> None:
+def prune_rollup(conn: Connection[Any], organization_id: OrganizationId) -> None:
     """Delete sums over no records, which change no figure and would accumulate."""
     conn.execute(_SQL["prune_rollup"], {"organization_id": organization_id})
 
 
-def rows(conn: Connection[Any], organization_id: str, ids: Sequence[str]) -> dict[str, BaselineRow]:
+def rows(
+    conn: Connection[Any], organization_id: OrganizationId, ids: Sequence[PfaId]
+) -> dict[PfaId, BaselineRow]:
     """Read records by id, as PEMS had them last; unknown ones are absent."""
     with conn.cursor(row_factory=class_row(BaselineRow)) as cursor:
         found = cursor.execute(_SQL.for_ids("rows", ids), _named(organization_id, ids))
@@ -261,8 +269,8 @@ def rows(conn: Connection[Any], organization_id: str, ids: Sequence[str]) -> dic
 
 
 def lock_records(
-    conn: Connection[Any], organization_id: str, ids: Sequence[str]
-) -> dict[str, MirrorRow]:
+    conn: Connection[Any], organization_id: OrganizationId, ids: Sequence[PfaId]
+) -> dict[PfaId, MirrorRow]:
     """Lock records against changes and read them by id; unknown ones are absent."""
     with conn.cursor(row_factory=class_row(MirrorRow)) as cursor:
         found = cursor.execute(_SQL.for_ids("lock_records", ids), _named(organization_id, ids))
@@ -270,8 +278,11 @@ def lock_records(
 
 
 def lock_fields(
-    conn: Connection[Any], organization_id: str, ids: Sequence[str], fields: Sequence[str]
-) -> dict[str, MirrorRow]:
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    ids: Sequence[PfaId],
+    fields: Sequence[str],
+) -> dict[PfaId, MirrorRow]:
     """Lock records and read a few of their fields, missing ones as None.
 
     To parse ten thousand whole records takes longer than to lock them.
@@ -291,11 +302,11 @@ def _value_of(field: Field) -> LiteralString:
     return f"(data ->> '{field.name}'){_CASTS.get(field.kind, '')}"
 
 
-def _named(organization_id: str, ids: Sequence[str]) -> dict[str, Any]:
+def _named(organization_id: OrganizationId, ids: Sequence[PfaId]) -> dict[str, Any]:
     return {"organization_id": organization_id, "ids": list(ids)}
 
 
-def count(conn: Connection[Any], organization_id: str) -> int:
+def count(conn: Connection[Any], organization_id: OrganizationId) -> int:
     """Count the mirror's records."""
     return _value(conn, "count", {"organization_id": organization_id})
 

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from pfa_core import sql
 from pfa_core.errors import VersionConflict
 from pfa_core.model.delta import Record, three_way
+from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
 from pfa_core.store.adapters import plain, typed_row
@@ -28,9 +29,9 @@ class ModificationRow:
     `base` has the mirror's value of each drafted field; `attempts` counts the claims by a push.
     """
 
-    modification_id: str
-    pfa_id: str
-    session_id: str
+    modification_id: ModificationId
+    pfa_id: PfaId
+    session_id: SessionId
     state: State
     delta: dict[str, Any]
     base: dict[str, Any]
@@ -46,30 +47,30 @@ class ModificationRow:
 class Mark(NamedTuple):
     """A draft without its content."""
 
-    modification_id: str
-    pfa_id: str
+    modification_id: ModificationId
+    pfa_id: PfaId
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewDraft:
     """A draft to insert."""
 
-    modification_id: str
-    pfa_id: str
-    session_id: str
+    modification_id: ModificationId
+    pfa_id: PfaId
+    session_id: SessionId
     delta: dict[str, Any]
     base: dict[str, Any]
     base_version: int
     change_reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DraftUpdate:
     """A draft's new content, over the version that was read."""
 
-    modification_id: str
-    session_id: str
+    modification_id: ModificationId
+    session_id: SessionId
     delta: dict[str, Any]
     base: dict[str, Any]
     change_reason: str | None
@@ -77,10 +78,10 @@ class DraftUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class Commitment:
+class RebasedDraft:
     """A draft to commit, over the version that was read."""
 
-    modification_id: str
+    modification_id: ModificationId
     delta: dict[str, Any]
     version: int
 
@@ -92,7 +93,7 @@ class SessionRow:
     `retrying` of them wait for an automatic retry.
     """
 
-    session_id: str
+    session_id: SessionId
     state: State
     records: int
     last_change: datetime
@@ -117,16 +118,16 @@ def view(row: ModificationRow, baseline: Record) -> ModificationView:
     )
 
 
-def by_record(rows: Iterable[ModificationRow]) -> dict[str, list[ModificationRow]]:
+def by_record(rows: Iterable[ModificationRow]) -> dict[PfaId, list[ModificationRow]]:
     """Group modifications by record, in the order given."""
-    stacks: dict[str, list[ModificationRow]] = {}
+    stacks: dict[PfaId, list[ModificationRow]] = {}
     for row in rows:
         stacks.setdefault(row.pfa_id, []).append(row)
     return stacks
 
 
 def of_records(
-    conn: Connection[Any], principal: Principal, ids: Sequence[str]
+    conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]
 ) -> list[ModificationRow]:
     """Lock the principal's active modifications of the records.
 
@@ -138,7 +139,7 @@ def of_records(
 
 
 def active(
-    conn: Connection[Any], principal: Principal, ids: Sequence[str] | None = None
+    conn: Connection[Any], principal: Principal, ids: Sequence[PfaId] | None = None
 ) -> list[ModificationRow]:
     """List the same without locks; of all records where ids are None."""
     if ids is not None and not ids:
@@ -161,7 +162,7 @@ def select(
     state: State,
     *,
     session_id: str | None = None,
-    ids: Sequence[str] | None = None,
+    ids: Sequence[PfaId] | None = None,
     dead: bool = False,
 ) -> list[ModificationRow]:
     """Lock the principal's modifications in one state, in PFA id order.
@@ -181,7 +182,7 @@ def select(
 
 
 def by_id(
-    conn: Connection[Any], principal: Principal, modification_ids: Sequence[str]
+    conn: Connection[Any], principal: Principal, modification_ids: Sequence[ModificationId]
 ) -> list[ModificationRow]:
     """List the principal's modifications of these ids, in PFA id order."""
     if not modification_ids:
@@ -195,7 +196,7 @@ def drafts(
     principal: Principal,
     *,
     session_id: str | None = None,
-    ids: Sequence[str] | None = None,
+    ids: Sequence[PfaId] | None = None,
 ) -> list[Mark]:
     """List the principal's drafts, in PFA id order."""
     values = {
@@ -207,7 +208,9 @@ def drafts(
         return cursor.execute(_selecting("drafts", session_id, ids), values).fetchall()
 
 
-def up_to_date(conn: Connection[Any], principal: Principal, drafts: Sequence[Mark]) -> set[str]:
+def up_to_date(
+    conn: Connection[Any], principal: Principal, drafts: Sequence[Mark]
+) -> set[ModificationId]:
     """Select the drafts that are up to date.
 
     Each is its record's only modification, and its mirror row is unchanged.
@@ -221,7 +224,7 @@ def up_to_date(conn: Connection[Any], principal: Principal, drafts: Sequence[Mar
 
 
 def fields_of(
-    conn: Connection[Any], principal: Principal, modification_ids: Sequence[str]
+    conn: Connection[Any], principal: Principal, modification_ids: Sequence[ModificationId]
 ) -> list[str]:
     """List the fields that these modifications of the principal change."""
     values = {**_own(principal), "modification_ids": list(modification_ids)}
@@ -258,7 +261,9 @@ def update_drafts(
     _write(conn, "update_drafts", principal, drafts, at)
 
 
-def delete_drafts(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
+def delete_drafts(
+    conn: Connection[Any], principal: Principal, ids: Sequence[ModificationId]
+) -> None:
     """Delete drafts by modification id."""
     if ids:
         values = {**_own(principal), "modification_ids": list(ids)}
@@ -266,7 +271,7 @@ def delete_drafts(conn: Connection[Any], principal: Principal, ids: Sequence[str
 
 
 def commit_drafts(
-    conn: Connection[Any], principal: Principal, drafts: Sequence[Commitment], at: datetime
+    conn: Connection[Any], principal: Principal, drafts: Sequence[RebasedDraft], at: datetime
 ) -> None:
     """Commit drafts with their new deltas, each version raised by one."""
     _write(conn, "commit_drafts", principal, drafts, at)
@@ -283,8 +288,10 @@ def commit_up_to_date(
         _require_all(len(drafts), conn.execute(statement, values).rowcount)
 
 
-def uncommit(conn: Connection[Any], principal: Principal, ids: Sequence[str], at: datetime) -> None:
-    """Make commitments drafts again by modification id, each version raised by one."""
+def uncommit(
+    conn: Connection[Any], principal: Principal, ids: Sequence[ModificationId], at: datetime
+) -> None:
+    """Make committed changes drafts again, by modification id; raise their versions."""
     if ids:
         values = {**_own(principal), "modification_ids": list(ids), "at": at}
         _require_all(len(ids), conn.execute(_SQL.for_ids("uncommit", ids), values).rowcount)
@@ -294,7 +301,7 @@ def _write(
     conn: Connection[Any],
     name: str,
     principal: Principal,
-    drafts: Sequence[DraftUpdate | Commitment],
+    drafts: Sequence[DraftUpdate | RebasedDraft],
     at: datetime,
 ) -> None:
     """Change existing drafts.
@@ -326,7 +333,7 @@ def _rows(
         return cursor.execute(statement, {**_own(principal), **values}).fetchall()
 
 
-def _selecting(name: str, session_id: str | None, ids: Sequence[str] | None) -> LiteralString:
+def _selecting(name: str, session_id: str | None, ids: Sequence[PfaId] | None) -> LiteralString:
     """Compose a statement with only the conditions that are asked for.
 
     A condition that may hold for all rows makes the planner plan the statement anew each time, a quarter of

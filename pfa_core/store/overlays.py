@@ -8,7 +8,8 @@ from typing import Any, LiteralString
 from psycopg import Connection
 
 from pfa_core import sql
-from pfa_core.model.principal import Principal
+from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, UserId
+from pfa_core.model.principal import NO_TOKEN, Principal
 from pfa_core.store import rls
 from pfa_core.store.modifications import _own
 
@@ -16,7 +17,7 @@ _SQL = sql.statements("overlays")
 OVERLAY_ROWS = _SQL["overlay_rows"]
 
 
-def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
+def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> None:
     """Update the principal's overlay rows of these records to their modifications."""
     kept = overlaid(conn, principal, ids)
     if kept:
@@ -27,7 +28,7 @@ def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[
 
 
 def put_overlays(
-    conn: Connection[Any], principal: Principal, ids: Sequence[str], *, there: bool = False
+    conn: Connection[Any], principal: Principal, ids: Sequence[PfaId], *, there: bool = False
 ) -> None:
     """Update the overlay rows of records that have modifications.
 
@@ -40,17 +41,14 @@ def put_overlays(
     _put_overlays(conn, principal, "ids", ids, rows, there=there)
 
 
-def put_single_overlays(
+def put_only_overlays(
     conn: Connection[Any],
     principal: Principal,
-    modification_ids: Sequence[str],
+    modification_ids: Sequence[ModificationId],
     *,
     there: bool = False,
 ) -> None:
-    """Update the overlay rows of modifications.
-
-    Each modification is its record's only active one.
-    """
+    """Update the overlay rows of their records' only active modifications."""
     rows = _SQL.for_ids("rows_of_single", modification_ids)
     _put_overlays(conn, principal, "modification_ids", modification_ids, rows, there=there)
 
@@ -59,7 +57,7 @@ def _put_overlays(
     conn: Connection[Any],
     principal: Principal,
     name: str,
-    ids: Sequence[str],
+    ids: Sequence[PfaId] | Sequence[ModificationId],
     rows: LiteralString,
     *,
     there: bool,
@@ -74,7 +72,7 @@ def _put_overlays(
         conn.execute(_SQL["put_overlays"].format(rows=rows), values)
 
 
-def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> set[str]:
+def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> set[PfaId]:
     """Select the records that have active modifications of the principal."""
     if not ids:
         return set()
@@ -82,15 +80,17 @@ def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[str]) ->
     return {row[0] for row in conn.execute(_SQL.for_ids("overlaid", ids), values)}
 
 
-def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> None:
+def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> None:
     """Delete the principal's overlay rows of records without active modifications."""
     if ids:
         conn.execute(_SQL.for_ids("drop_overlays", ids), {**_own(principal), "ids": list(ids)})
 
 
 def clear_overlays(
-    conn: Connection[Any], organization_id: str, records: Mapping[str, Sequence[str]]
-) -> dict[str, list[str]]:
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    records: Mapping[UserId, Sequence[PfaId]],
+) -> dict[UserId, list[PfaId]]:
     """Delete users' overlay rows of records without active modifications.
 
     Returns:
@@ -98,7 +98,7 @@ def clear_overlays(
     """
     if rls.applies(conn):
         return {user: list(ids) for user, ids in records.items()}
-    left: dict[str, list[str]] = {}
+    left: dict[UserId, list[PfaId]] = {}
     for user, ids in records.items():
         owner = _owner(organization_id, user)
         kept = overlaid(conn, owner, ids)
@@ -108,7 +108,9 @@ def clear_overlays(
 
 
 def rebuild_overlays(
-    conn: Connection[Any], organization_id: str, records: Mapping[str, Sequence[str]]
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    records: Mapping[UserId, Sequence[PfaId]],
 ) -> None:
     """Update users' overlay rows of records (by user) to their modifications."""
     if rls.applies(conn):
@@ -120,5 +122,7 @@ def rebuild_overlays(
         refresh_overlays(conn, _owner(organization_id, user), ids)
 
 
-def _owner(organization_id: str, user_id: str) -> Principal:
-    return Principal(user_id, organization_id, frozenset(), "")
+def _owner(organization_id: OrganizationId, user_id: UserId) -> Principal:
+    return Principal(
+        user_id=user_id, organization_id=organization_id, rights=frozenset(), token_id=NO_TOKEN
+    )

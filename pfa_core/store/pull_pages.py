@@ -10,6 +10,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from pfa_core import sql
+from pfa_core.model.ids import OrganizationId, RunId
 from pfa_core.store.adapters import plain
 
 _SQL = sql.statements("pull_pages")
@@ -24,29 +25,35 @@ class Page:
     last_id: str
 
 
-def pages(conn: Connection[Any], organization_id: str, run_id: str) -> list[Page]:
+def pages(conn: Connection[Any], organization_id: OrganizationId, run_id: RunId) -> list[Page]:
     """List the pages of a run, in order."""
     with conn.cursor(row_factory=class_row(Page)) as cursor:
         return cursor.execute(_SQL["list"], _run(organization_id, run_id)).fetchall()
 
 
 def add(
-    conn: Connection[Any], organization_id: str, run_id: str, page: Page, ids: Sequence[str]
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    run_id: RunId,
+    page: Page,
+    ids: Sequence[str],
 ) -> None:
     """Record a page and the ids of the records that it contained, rejected ones too."""
     values = {**_run(organization_id, run_id), **plain(page), "ids": list(ids)}
     conn.execute(_SQL["add"], values)
 
 
-def inherit(conn: Connection[Any], organization_id: str, run_id: str, earlier: str) -> None:
+def inherit(
+    conn: Connection[Any], organization_id: OrganizationId, run_id: RunId, earlier: RunId
+) -> None:
     """Give the pages of an earlier run to this one."""
     conn.execute(_SQL["inherit"], {**_run(organization_id, run_id), "earlier": earlier})
 
 
-def drop(conn: Connection[Any], organization_id: str, keep: str | None = None) -> None:
+def drop(conn: Connection[Any], organization_id: OrganizationId, keep: RunId | None = None) -> None:
     """Delete the pages of all runs but the one to keep."""
     conn.execute(_SQL["drop"], {"organization_id": organization_id, "keep": keep})
 
 
-def _run(organization_id: str, run_id: str) -> dict[str, Any]:
+def _run(organization_id: OrganizationId, run_id: RunId) -> dict[str, Any]:
     return {"organization_id": organization_id, "run_id": run_id}

@@ -1,4 +1,4 @@
-"""The queue of commitments that pushes send."""
+"""The queue of committed changes that pushes send."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
-from pfa_core.model.ids import ModificationId, PfaId, SessionId, UserId
+from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, RunId, SessionId, UserId
 from pfa_core.model.modification import State
 from pfa_core.store import rls
 from pfa_core.store.adapters import typed_row
@@ -22,7 +22,7 @@ _SQL = sql.statements("queue")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:
-    """A commitment that is due.
+    """A committed change that is due.
 
     `sent_version`: an earlier send on that version may have arrived.
     """
@@ -55,7 +55,7 @@ class MirrorValues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A commitment that a push would send.
+    """A committed change that a push would send.
 
     `next_attempt_at` None: at once. Where `masked`, money is None.
     """
@@ -74,7 +74,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A commitment without further automatic retries.
+    """A committed change without further automatic retries.
 
     `sync_error` says why. Where `masked`, money is None.
     """
@@ -89,11 +89,11 @@ class DeadLetter:
     masked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
     """A failed send; `next_attempt_at` None: finally."""
 
-    modification_id: str
+    modification_id: ModificationId
     sent_version: str | None
     generation: int
     failures: int
@@ -103,10 +103,10 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The commitments of a push: of a session, some of them, or all."""
+    """The committed changes of a push: of a session, some of them, or all."""
 
     session_id: str | None = None
-    modification_ids: tuple[str, ...] | None = None
+    modification_ids: tuple[ModificationId, ...] | None = None
 
     def values(self) -> dict[str, Any]:
         """Make the scope's parameters."""
@@ -118,17 +118,22 @@ class Scope:
 
 
 def due(
-    conn: Connection[Any], organization_id: str, scope: Scope, *, at: datetime, limit: int
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    scope: Scope,
+    *,
+    at: datetime,
+    limit: int,
 ) -> list[QueueRow]:
-    """Lock the commitments to send next, the oldest first, never two of one record."""
+    """Lock the changes to send next, the oldest first, never two of one record."""
     values = {"organization_id": organization_id, "at": at, "limit": limit, **scope.values()}
     with conn.cursor(row_factory=class_row(QueueRow)) as cursor:
         return cursor.execute(_SQL["due"], values).fetchall()
 
 
 def mirror_values(
-    conn: Connection[Any], organization_id: str, ids: Sequence[str]
-) -> dict[str, MirrorValues]:
+    conn: Connection[Any], organization_id: OrganizationId, ids: Sequence[ModificationId]
+) -> dict[ModificationId, MirrorValues]:
     """Read the mirror's values of each modification's fields, by modification id."""
     values = {"organization_id": organization_id, "modification_ids": list(ids)}
     rows = conn.execute(_SQL["mirror_values"], values)
@@ -137,12 +142,12 @@ def mirror_values(
 
 def claim(
     conn: Connection[Any],
-    organization_id: str,
-    run_id: str,
-    claims: Mapping[str, str | None],
+    organization_id: OrganizationId,
+    run_id: RunId,
+    claims: Mapping[ModificationId, str | None],
     at: datetime,
 ) -> None:
-    """Claim commitments (committed, sync_error → syncing).
+    """Claim committed changes (committed, sync_error → syncing).
 
     `claims` has by id the version that they are sent on.
     """
@@ -152,10 +157,10 @@ def claim(
 
 def mark(
     conn: Connection[Any],
-    organization_id: str,
-    run_id: str,
-    marks: Sequence[tuple[str, str, int]],
-) -> set[str]:
+    organization_id: OrganizationId,
+    run_id: RunId,
+    marks: Sequence[tuple[ModificationId, str, int]],
+) -> set[ModificationId]:
     """Record (modification id, version, generation) before a send.
 
     Returns:
@@ -169,15 +174,22 @@ def mark(
 
 
 def acknowledge(
-    conn: Connection[Any], organization_id: str, run_id: str, ids: Sequence[str], at: datetime
-) -> set[str]:
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    run_id: RunId,
+    ids: Sequence[ModificationId],
+    at: datetime,
+) -> set[ModificationId]:
     """Acknowledge sends (syncing → synced); return the ids that the run still claimed."""
     return _run(conn, "acknowledge", organization_id, run_id, modification_ids=list(ids), at=at)
 
 
 def reject(
-    conn: Connection[Any], organization_id: str, run_id: str, rejections: Sequence[Rejection]
-) -> set[str]:
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    run_id: RunId,
+    rejections: Sequence[Rejection],
+) -> set[ModificationId]:
     """Reject sends (syncing → sync_error); return the ids that the run still claimed."""
     rows = [
         {
@@ -195,10 +207,10 @@ def reject(
 
 def dispute(
     conn: Connection[Any],
-    organization_id: str,
-    run_id: str,
-    disputes: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
-) -> set[str]:
+    organization_id: OrganizationId,
+    run_id: RunId,
+    disputes: Sequence[tuple[ModificationId, Mapping[str, Any], Mapping[str, Any]]],
+) -> set[ModificationId]:
     """Dispute sends (syncing → conflict); return the ids that the run still claimed.
 
     Args:
@@ -213,10 +225,10 @@ def dispute(
 
 def hand_back(
     conn: Connection[Any],
-    organization_id: str,
-    run_id: str,
-    returns: Sequence[tuple[str, str | None, int]],
-) -> set[str]:
+    organization_id: OrganizationId,
+    run_id: RunId,
+    returns: Sequence[tuple[ModificationId, str | None, int]],
+) -> set[ModificationId]:
     """Return unsent claims to the queue (syncing → committed).
 
     Args:
@@ -229,7 +241,9 @@ def hand_back(
     return _run(conn, "hand_back", organization_id, run_id, returns=Jsonb(rows))
 
 
-def recover(conn: Connection[Any], organization_id: str, run_id: str) -> list[tuple[str, str, int]]:
+def recover(
+    conn: Connection[Any], organization_id: OrganizationId, run_id: RunId
+) -> list[tuple[ModificationId, PfaId, int]]:
     """Return the claims of ended runs to the queue.
 
     Returns:
@@ -240,7 +254,7 @@ def recover(conn: Connection[Any], organization_id: str, run_id: str) -> list[tu
 
 
 def shift_bases(
-    conn: Connection[Any], organization_id: str, settled: Sequence[Mapping[str, Any]]
+    conn: Connection[Any], organization_id: OrganizationId, settled: Sequence[Mapping[str, Any]]
 ) -> None:
     """Rebase the users' other changes of the records on what PEMS has accepted.
 
@@ -252,15 +266,17 @@ def shift_bases(
         conn.execute(_SQL.for_role("shift_bases", rls=rls.applies(conn)), values)
 
 
-def next_due(conn: Connection[Any], organization_id: str, scope: Scope) -> datetime | None:
-    """Return when the next retry is due; None: no commitment waits for one."""
+def next_due(
+    conn: Connection[Any], organization_id: OrganizationId, scope: Scope
+) -> datetime | None:
+    """Return when the next retry is due; None: no committed change waits for one."""
     values = {"organization_id": organization_id, **scope.values()}
     row = conn.execute(_SQL["next_due"], values).fetchone()
     return row[0] if row else None
 
 
-def left(conn: Connection[Any], organization_id: str, scope: Scope) -> tuple[int, int]:
-    """Count the commitments still to be sent.
+def left(conn: Connection[Any], organization_id: OrganizationId, scope: Scope) -> tuple[int, int]:
+    """Count the committed changes still to be sent.
 
     Returns:
         Their number, and the number of them behind one that needs a decision.
@@ -271,7 +287,10 @@ def left(conn: Connection[Any], organization_id: str, scope: Scope) -> tuple[int
 
 
 def waiting(
-    conn: Connection[Any], organization_id: str, session_id: str | None, limit: int | None
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    session_id: str | None,
+    limit: int | None,
 ) -> list[Waiting]:
     """List what a push would send, in order."""
     values = {"organization_id": organization_id, "session_id": session_id, "limit": limit}
@@ -280,7 +299,7 @@ def waiting(
 
 
 def dead_letters(
-    conn: Connection[Any], organization_id: str, run_id: str | None
+    conn: Connection[Any], organization_id: OrganizationId, run_id: RunId | None
 ) -> list[DeadLetter]:
     """Lock the dead letters of one run or all."""
     values = {"organization_id": organization_id, "run_id": run_id}
@@ -288,14 +307,19 @@ def dead_letters(
         return cursor.execute(_SQL["dead_letters"], values).fetchall()
 
 
-def requeue(conn: Connection[Any], organization_id: str, ids: Sequence[str], at: datetime) -> None:
+def requeue(
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    ids: Sequence[ModificationId],
+    at: datetime,
+) -> None:
     """Make dead letters due again, from the first attempt of the retry schedule."""
     values = {"organization_id": organization_id, "modification_ids": list(ids), "at": at}
     conn.execute(_SQL["requeue"], values)
 
 
 def _run(
-    conn: Connection[Any], name: str, organization_id: str, run_id: str, **values: Any
-) -> set[str]:
+    conn: Connection[Any], name: str, organization_id: OrganizationId, run_id: RunId, **values: Any
+) -> set[ModificationId]:
     values.update(organization_id=organization_id, run_id=run_id)
     return {row[0] for row in conn.execute(_SQL[name], values)}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from psycopg import Connection, errors
-from psycopg.rows import args_row, class_row
+from psycopg.rows import args_row
 
 from pfa_core import sql
 from pfa_core.errors import Bearer, Unauthorized
@@ -79,8 +79,8 @@ def authorize(
         Unauthorized: The principal was made without a token.
     """
     values = {**_presented(principal), "scope": scope, "locking": lock}
-    with conn.cursor(row_factory=class_row(Member)) as cursor:
-        return cursor.execute(_SQL["authorize"], values).fetchone()
+    row = conn.execute(_SQL["authorize"], values).fetchone()
+    return Member.of(row) if row else None
 
 
 def admits(conn: Connection[Any], principal: Bearer) -> bool:
@@ -106,7 +106,7 @@ def token_membership(conn: Connection[Any], principal: Principal) -> TokenMember
     This does not authorize.
     """
     row = conn.execute(_SQL["token_membership"], _presented(principal)).fetchone()
-    return TokenMembership(Member(*row[:-2]), *row[-2:]) if row else None
+    return TokenMembership.of(row) if row else None
 
 
 def _presented(principal: Bearer) -> dict[str, Any]:

@@ -12,35 +12,37 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
+from pfa_core.model.audit import Direction
+from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, RunId
 from pfa_core.model.run import Outcome, Run
-from pfa_core.store.adapters import plain
+from pfa_core.store.adapters import plain, typed_row
 
 _SQL = sql.statements("runs")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewOutcome:
     """The outcome of one record in a run; `number` is its position there."""
 
     outcome_id: str
     number: int
-    pfa_id: str
+    pfa_id: PfaId
     position: str
     outcome: str
     code: str
     message: str
-    modification_id: str | None = None
+    modification_id: ModificationId | None = None
     attempt: int | None = None
 
 
-def put(conn: Connection[Any], organization_id: str, run: Run) -> None:
+def put(conn: Connection[Any], organization_id: OrganizationId, run: Run) -> None:
     """Record a run's present state: at its start, and at its end."""
     values = {**plain(run), "organization_id": organization_id, "counts": Jsonb(dict(run.counts))}
     conn.execute(_SQL["put"], values)
 
 
 def progress(
-    conn: Connection[Any], organization_id: str, run_id: str, counts: Mapping[str, int]
+    conn: Connection[Any], organization_id: OrganizationId, run_id: RunId, counts: Mapping[str, int]
 ) -> None:
     """Record the progress of a running run."""
     values = {"organization_id": organization_id, "run_id": run_id, "counts": Jsonb(dict(counts))}
@@ -49,13 +51,13 @@ def progress(
 
 def mark_abandoned(
     conn: Connection[Any],
-    organization_id: str,
-    direction: str,
-    run_id: str,
+    organization_id: OrganizationId,
+    direction: Direction,
+    run_id: RunId,
     *,
     at: datetime,
     message: str,
-) -> list[str]:
+) -> list[RunId]:
     """Mark the direction's running runs but `run_id` as failed.
 
     The runs marked were killed.
@@ -75,8 +77,8 @@ def mark_abandoned(
 
 def add_outcomes(
     conn: Connection[Any],
-    organization_id: str,
-    run_id: str,
+    organization_id: OrganizationId,
+    run_id: RunId,
     outcomes: Sequence[NewOutcome],
     at: datetime,
 ) -> None:
@@ -87,34 +89,38 @@ def add_outcomes(
         conn.execute(_SQL["outcomes"], values)
 
 
-def runs(conn: Connection[Any], organization_id: str, limit: int) -> list[Run]:
+def runs(conn: Connection[Any], organization_id: OrganizationId, limit: int) -> list[Run]:
     """List runs, the latest first."""
-    with conn.cursor(row_factory=class_row(Run)) as cursor:
+    with conn.cursor(row_factory=typed_row(Run)) as cursor:
         values = {"organization_id": organization_id, "limit": limit}
         return cursor.execute(_SQL["list"], values).fetchall()
 
 
-def run(conn: Connection[Any], organization_id: str, run_id: str) -> Run | None:
+def run(conn: Connection[Any], organization_id: OrganizationId, run_id: RunId) -> Run | None:
     """Read a run; None: unknown."""
-    with conn.cursor(row_factory=class_row(Run)) as cursor:
+    with conn.cursor(row_factory=typed_row(Run)) as cursor:
         values = {"organization_id": organization_id, "run_id": run_id}
         return cursor.execute(_SQL["one"], values).fetchone()
 
 
-def outcomes(conn: Connection[Any], organization_id: str, run_id: str) -> list[Outcome]:
+def outcomes(
+    conn: Connection[Any], organization_id: OrganizationId, run_id: RunId
+) -> list[Outcome]:
     """List the outcomes of a run's records, in its order."""
     with conn.cursor(row_factory=class_row(Outcome)) as cursor:
         values = {"organization_id": organization_id, "run_id": run_id}
         return cursor.execute(_SQL["of_run"], values).fetchall()
 
 
-def last_pull(conn: Connection[Any], organization_id: str) -> datetime | None:
+def last_pull(conn: Connection[Any], organization_id: OrganizationId) -> datetime | None:
     """Return when the last completed or partial pull ended."""
     row = conn.execute(_SQL["last_pull"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else None
 
 
-def last_from_pems(conn: Connection[Any], organization_id: str, source: str) -> datetime | None:
+def last_from_pems(
+    conn: Connection[Any], organization_id: OrganizationId, source: str
+) -> datetime | None:
     """Return when the last complete pull from this PEMS began."""
     values = {"organization_id": organization_id, "source": source}
     row = conn.execute(_SQL["last_from_pems"], values).fetchone()
@@ -122,8 +128,8 @@ def last_from_pems(conn: Connection[Any], organization_id: str, source: str) -> 
 
 
 def cut_off(
-    conn: Connection[Any], organization_id: str, source: str, after: datetime
-) -> tuple[str, datetime] | None:
+    conn: Connection[Any], organization_id: OrganizationId, source: str, after: datetime
+) -> tuple[RunId, datetime] | None:
     """Find the last full pull from this PEMS interrupted since then.
 
     Returns:

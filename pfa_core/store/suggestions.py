@@ -12,7 +12,7 @@ from pfa_core.model.query import EQUAL_FILTERS, Filters
 from pfa_core.store.reads import merged
 
 
-def nearest(conn: Connection[Any], principal: Principal, filters: Filters) -> str:
+def suggest(conn: Connection[Any], principal: Principal, filters: Filters) -> str:
     """Suggest a known value for one that no record has.
 
     Returns:

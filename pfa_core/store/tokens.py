@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import class_row
 
 from pfa_core import sql
+from pfa_core.model.ids import OrganizationId, TokenId, UserId
+from pfa_core.model.principal import Role
+from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("tokens")
+
+
+class TokenKind(StrEnum):
+    """Who holds a token: a person, or a service."""
+
+    USER = "user"
+    SERVICE = "service"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,21 +32,21 @@ class TokenRow:
     `narrowed`: it has fewer rights than its member had.
     """
 
-    organization_id: str
-    token_id: str
-    user_id: str
-    kind: str
-    role: str
+    organization_id: OrganizationId
+    token_id: TokenId
+    user_id: UserId
+    kind: TokenKind
+    role: Role
     rights: list[str]
     narrowed: bool
-    organizations: list[str]
+    organizations: list[OrganizationId]
     key_id: str
     issued_at: datetime
-    issued_by: str
+    issued_by: UserId
     expires_at: datetime
-    replaces: str | None = None
+    replaces: TokenId | None = None
     revoked_at: datetime | None = None
-    revoked_by: str | None = None
+    revoked_by: UserId | None = None
 
 
 def register(conn: Connection[Any], row: TokenRow) -> None:
@@ -44,18 +54,20 @@ def register(conn: Connection[Any], row: TokenRow) -> None:
     conn.execute(_SQL["register"], asdict(row))
 
 
-def token(conn: Connection[Any], organization_id: str, token_id: str) -> TokenRow | None:
+def token(
+    conn: Connection[Any], organization_id: OrganizationId, token_id: TokenId
+) -> TokenRow | None:
     """Read a token of the organization; None: unknown."""
     values = {"organization_id": organization_id, "token_id": token_id}
-    with conn.cursor(row_factory=class_row(TokenRow)) as cursor:
+    with conn.cursor(row_factory=typed_row(TokenRow)) as cursor:
         return cursor.execute(_SQL["token"], values).fetchone()
 
 
 def tokens(
     conn: Connection[Any],
-    organization_id: str,
+    organization_id: OrganizationId,
     *,
-    user_id: str | None,
+    user_id: UserId | None,
     active_at: datetime | None,
     limit: int,
 ) -> list[TokenRow]:
@@ -66,18 +78,18 @@ def tokens(
         "active_at": active_at,
         "limit": limit,
     }
-    with conn.cursor(row_factory=class_row(TokenRow)) as cursor:
+    with conn.cursor(row_factory=typed_row(TokenRow)) as cursor:
         return cursor.execute(_SQL["tokens"], values).fetchall()
 
 
 def revoke(
     conn: Connection[Any],
-    organization_id: str,
+    organization_id: OrganizationId,
     *,
-    by: str,
+    by: UserId,
     at: datetime,
-    token_ids: Sequence[str] | None = None,
-    user_id: str | None = None,
+    token_ids: Sequence[TokenId] | None = None,
+    user_id: UserId | None = None,
 ) -> list[TokenRow]:
     """Revoke active tokens in this organization.
 
@@ -93,12 +105,12 @@ def revoke(
         "token_ids": None if token_ids is None else list(token_ids),
         "user_id": user_id,
     }
-    with conn.cursor(row_factory=class_row(TokenRow)) as cursor:
+    with conn.cursor(row_factory=typed_row(TokenRow)) as cursor:
         return cursor.execute(_SQL["revoke"], values).fetchall()
 
 
 def count_outliving(
-    conn: Connection[Any], organization_id: str, key_ids: Iterable[str], until: datetime
+    conn: Connection[Any], organization_id: OrganizationId, key_ids: Iterable[str], until: datetime
 ) -> int:
     """Count the active tokens of these keys that expire later than `until`."""
     values = {"organization_id": organization_id, "key_ids": list(key_ids), "until": until}

@@ -15,9 +15,10 @@ from psycopg import Connection
 from pfa_core.authorization import reauthorize
 from pfa_core.masking import Mask
 from pfa_core.model.audit import Action, Direction
+from pfa_core.model.ids import OrganizationId, RunId
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
-from pfa_core.model.run import Run, RunStatus
+from pfa_core.model.run import Run, RunKind, RunStatus
 from pfa_core.store import audit, leases, runs
 from pfa_core.store.database import Database
 from pfa_core.sync.lease import Lease, Transact
@@ -37,16 +38,16 @@ class ActiveRun:
     principal: Principal
     operation: Operation
     direction: Direction
-    run_id: str
+    run_id: RunId
     source: str
-    kind: str
+    kind: RunKind
     since: datetime | None
     started_at: datetime
     mask: Mask
     lease: Lease | None = None
 
     @property
-    def organization_id(self) -> str:
+    def organization_id(self) -> OrganizationId:
         """Return the organization of the run."""
         return self.principal.organization_id
 
@@ -120,17 +121,20 @@ class ActiveRun:
         at = leases.clock(conn)
         runs.put(conn, self.organization_id, self.as_row(status, counts, at=at, message=message))
         ended = {"status": status, **counts}
-        self.audit(conn, self.direction.action, at, self.run_id, ended, message or self.source)
+        self.audit(
+            conn, self.direction.action, at, self.run_id, ended, reason=message or self.source
+        )
 
     def audit(
         self,
         conn: Connection[Any],
         action: Action,
         at: datetime,
-        run_id: str,
+        run_id: RunId,
         after: Mapping[str, Any],
+        *,
         reason: str | None = None,
     ) -> None:
         """Write an entry about a run into the audit trail."""
         entry = audit.Entry(str(self.db.new_id()), run_id=run_id, after=dict(after), reason=reason)
-        audit.write(conn, self.organization_id, self.principal.user_id, action, at, [entry])
+        audit.write(conn, self.organization_id, self.principal.user_id, action, at, entries=[entry])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from pfa_core.errors import NotFound
+from pfa_core.model.ids import RunId
 from pfa_core.model.query import require_limit
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import Outcome, Run
@@ -56,7 +57,7 @@ def require_run(tx: Tx, run_id: str) -> Run:
         NotFound: The organization has no such run.
     """
     with suppress(ValueError):
-        run = runs.run(tx.conn, tx.organization_id, str(UUID(run_id.strip())))
+        run = runs.run(tx.conn, tx.organization_id, RunId(str(UUID(run_id.strip()))))
         if run is not None:
             return run
     raise NotFound(f"run not found: {run_id!r}", hint="type: pfa sync runs")

@@ -18,6 +18,7 @@ from psycopg import Connection
 
 from pfa_core.errors import LeaseHeld, PfaError
 from pfa_core.model.audit import Direction
+from pfa_core.model.ids import OrganizationId, RunId, UserId
 from pfa_core.store import leases
 from pfa_core.store.database import Database
 from pfa_core.store.leases import Holder
@@ -52,10 +53,10 @@ class Lease:
     It expires where the owner neither renews nor releases it.
     """
 
-    organization_id: str
+    organization_id: OrganizationId
     direction: Direction
-    owner_id: str
-    user_id: str
+    owner_id: RunId
+    user_id: UserId
     lifetime: timedelta
     clock: Callable[[], float] = elapsed
     _renewed: float = 0.0

@@ -16,9 +16,10 @@ from pfa_core.authorization import authorize, require_active
 from pfa_core.errors import PfaError
 from pfa_core.masking import Mask, mask_for
 from pfa_core.model.audit import Action, Direction
+from pfa_core.model.ids import RunId
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
-from pfa_core.model.run import IfLocked, RunStatus
+from pfa_core.model.run import IfLocked, RunKind, RunStatus
 from pfa_core.store import leases, runs
 from pfa_core.store.database import Database
 from pfa_core.store.leases import Holder
@@ -36,7 +37,7 @@ def begin_dry_run(
     direction: Direction,
     *,
     source: str,
-    kind: str = "full",
+    kind: RunKind = RunKind.FULL,
 ) -> ActiveRun:
     """Begin a run without lease and history row: its transactions are rolled back.
 
@@ -62,7 +63,7 @@ def leased(
     direction: Direction,
     *,
     source: str,
-    kind: str = "full",
+    kind: RunKind = RunKind.FULL,
     since: datetime | None = None,
     if_locked: IfLocked = IfLocked.FAIL,
     stop: threading.Event | None = None,
@@ -89,7 +90,7 @@ def leased(
     lease = Lease(
         organization_id=principal.organization_id,
         direction=direction,
-        owner_id=str(db.new_id()),
+        owner_id=RunId(str(db.new_id())),
         user_id=principal.user_id,
         lifetime=lifetime,
     )
@@ -115,7 +116,7 @@ class _Spec:
     operation: Operation
     direction: Direction
     source: str
-    kind: str
+    kind: RunKind
     since: datetime | None = None
 
 
@@ -153,7 +154,7 @@ def _active_run(
         principal=spec.principal,
         operation=spec.operation,
         direction=spec.direction,
-        run_id=lease.owner_id if lease else str(db.new_id()),
+        run_id=lease.owner_id if lease else RunId(str(db.new_id())),
         source=spec.source,
         kind=spec.kind,
         since=spec.since,
@@ -175,11 +176,11 @@ def _record_start(conn: Connection[Any], run: ActiveRun) -> None:
     """Write the run's start, and the end of abandoned runs of its direction."""
     code, direction, at = run.organization_id, run.direction, run.started_at
     for dead in runs.mark_abandoned(conn, code, direction, run.run_id, at=at, message=ABANDONED):
-        run.audit(conn, direction.action, at, dead, {"status": RunStatus.FAILED}, ABANDONED)
+        run.audit(conn, direction.action, at, dead, {"status": RunStatus.FAILED}, reason=ABANDONED)
     runs.put(conn, code, run.as_row(RunStatus.RUNNING, {}))
     since = run.since.isoformat() if run.since else None
     started = {"direction": direction, "kind": run.kind, "since": since}
-    run.audit(conn, Action.BEGIN, at, run.run_id, started, run.source)
+    run.audit(conn, Action.BEGIN, at, run.run_id, started, reason=run.source)
 
 
 def _record_failure(run: ActiveRun, error: BaseException) -> None:
@@ -187,7 +188,7 @@ def _record_failure(run: ActiveRun, error: BaseException) -> None:
 
     def work(conn: Connection[Any]) -> None:
         found = runs.run(conn, run.organization_id, run.run_id)
-        if found is None or found.status == RunStatus.RUNNING:
+        if found is None or found.status is RunStatus.RUNNING:
             run.end(conn, RunStatus.FAILED, found.counts if found else {}, message)
 
     with suppress(PfaError):

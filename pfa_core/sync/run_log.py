@@ -23,6 +23,7 @@ from typing import Any
 from uuid import UUID
 
 from pfa_core.errors import IoFailure, PfaError
+from pfa_core.model.ids import OrganizationId, RunId
 
 LOGGER = logging.getLogger("pfa")
 # Without a handler the standard library writes warnings to stderr.
@@ -35,8 +36,8 @@ _UNUSUAL = re.compile(r"[^\x20-\x7e]")
 class RunLog:
     """The log of one run; every line names the run and its organization."""
 
-    run_id: str
-    organization_id: str
+    run_id: RunId
+    organization_id: OrganizationId
 
     def event(self, name: str, /, **fields: Any) -> None:
         """Log an expected event."""
@@ -55,14 +56,14 @@ class RunLog:
         LOGGER.log(level, name, extra={**about, "fields": fields})
 
 
-def run_log(run_id: str | UUID, organization_id: str) -> RunLog:
+def run_log(run_id: RunId | UUID, organization_id: OrganizationId) -> RunLog:
     """Return the log of a run.
 
     Fields may be JSON values, Decimal, date, datetime, timedelta, UUID, Path, Enum and exceptions,
     nested to any depth; of anything else its repr is written. The names `time`, `level`, `event`, `run`
     and `organization` are reserved.
     """
-    return RunLog(str(run_id), organization_id)
+    return RunLog(RunId(str(run_id)), organization_id)
 
 
 class JsonFormatter(logging.Formatter):

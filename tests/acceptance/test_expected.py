@@ -234,7 +234,7 @@ def test_the_same_pull_again_touches_no_row(holng: World, shared: Path) -> None:
 def test_a_hint_never_denies_a_record_that_exists(holng: World) -> None:
     assert holng.mirror()["HOLNG-019999"]["category"] != "Crane"
     filters = Filters(id=("HOLNG-019999",), category=("Crane",))
-    hint = pfa_core.nearest_value(holng.db, holng.principal(), filters)
+    hint = pfa_core.suggest_value(holng.db, holng.principal(), filters)
     assert "HOLNG-019999" not in hint
 
 

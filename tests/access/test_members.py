@@ -268,7 +268,12 @@ class TestTokens:
         issued = self.issue(signed)
         assert (issued.user_id, issued.organization_id, issued.role) == ("bob", "ORG", "editor")
         bob = self.present(issued)
-        assert bob == Principal("bob", "ORG", RIGHTS_OF[Role.EDITOR], issued.token_id)
+        assert bob == Principal(
+            user_id="bob",
+            organization_id="ORG",
+            rights=RIGHTS_OF[Role.EDITOR],
+            token_id=issued.token_id,
+        )
         draft(signed.db, bob, model="B")
 
     def test_a_token_never_shows_itself(self, signed: World) -> None:

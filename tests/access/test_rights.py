@@ -49,7 +49,7 @@ READING: dict[str, Call] = {
     "export_jsonl": lambda w, p: pfa_core.export_jsonl(w.db, p, Query(), bytes),
     "count_records": lambda w, p: pfa_core.count_records(w.db, p, Query()),
     "show_records": lambda w, p: pfa_core.show_records(w.db, p, ["P-1"]),
-    "nearest_value": lambda w, p: pfa_core.nearest_value(w.db, p, Filters(category=("Crain",))),
+    "suggest_value": lambda w, p: pfa_core.suggest_value(w.db, p, Filters(category=("Crain",))),
     "compute_stats": lambda w, p: pfa_core.compute_stats(w.db, p, Filters()),
     "diff": lambda w, p: pfa_core.diff(w.db, p, Filters()),
     "list_conflicts": lambda w, p: pfa_core.list_conflicts(w.db, p),
@@ -79,8 +79,8 @@ SYNCING: dict[str, Call] = {
     "uncommit": lambda w, p: pfa_core.uncommit(w.db, p, Selection(session_id="c")),
 }
 PUSHING: dict[str, Call] = {
-    "push_commitments": lambda w, p: beside_pems(
-        lambda url: pfa_core.push_commitments(w.db, p, a_profile(url))
+    "push_changes": lambda w, p: beside_pems(
+        lambda url: pfa_core.push_changes(w.db, p, a_profile(url))
     ),
     "plan_push": lambda w, p: pfa_core.plan_push(w.db, p),
     "retry": lambda w, p: pfa_core.retry(w.db, p, None, dry_run=True),
@@ -133,7 +133,7 @@ NEEDS: dict[str, tuple[Right, Call]] = {
 WITHOUT_READING = (
     "pull_pems",
     "pull_files",
-    "push_commitments",
+    "push_changes",
     "retry",
     "list_tokens",
     "revoke_tokens",
@@ -152,7 +152,7 @@ def a_key() -> None:
 
 
 def all_but_one_have_drafts(url: str) -> World:
-    """Everybody but the idle one has a draft on P-1 and a commitment on P-3."""
+    """Everybody but the idle one has a draft on P-1 and a committed change on P-3."""
     users = {"ann": "admin", "edna": "editor", "vera": "admin", "idle": "viewer"}
     world = a_world(url, record("P-1"), record("P-2"), record("P-3"), record("P-4"), users=users)
     for user in ("ann", "edna", "vera"):
@@ -196,7 +196,7 @@ def beside_pems(call: Callable[[str], object]) -> object:
 
 
 def dispute(world: World, session: str) -> None:
-    """Put the session's commitments into conflict, as a push does."""
+    """Put the session's committed changes into conflict, as a push does."""
     world.execute("UPDATE pfa_modification SET state = 'conflict' WHERE session_id = %s", session)
     world.execute(
         "INSERT INTO pfa_sync_conflict (organization_id, conflict_id, modification_id, pfa_id,"
@@ -331,9 +331,13 @@ def test_strangers_members_of_elsewhere_and_organizations_that_are_none_are_refu
 
     def check(name: str, right: Right, call: Call) -> None:
         for user in ("mallory", "eve"):
-            outsider = Principal(user, "ORG", frozenset(Right), "t")
+            outsider = Principal(
+                user_id=user, organization_id="ORG", rights=frozenset(Right), token_id="t"
+            )
             refused(shared, name, call, outsider, errors.Forbidden)
-        nowhere = Principal("ann", "null", frozenset(Right), "t")
+        nowhere = Principal(
+            user_id="ann", organization_id="null", rights=frozenset(Right), token_id="t"
+        )
         refused(shared, name, call, nowhere, errors.NotFound)
 
     assert offenders(shared, check) == []
@@ -412,7 +416,7 @@ def test_every_operation_of_the_library_that_takes_a_principal_is_here() -> None
     from inspect import isfunction, signature
 
     taking = {
-        name
+        thing.__name__  # a name of an earlier shape gives the function's own
         for name in pfa_core.__all__
         if isfunction(thing := getattr(pfa_core, name))
         and "principal" in signature(thing).parameters

@@ -77,7 +77,9 @@ class TestServices:
 
     def test_a_service_changes_no_draft_whatever_its_rights_say(self, world: World) -> None:
         issue_service(world, "sync", "read")
-        job = Principal("service:nightly", "ORG", frozenset(Right), "t")
+        job = Principal(
+            user_id="service:nightly", organization_id="ORG", rights=frozenset(Right), token_id="t"
+        )
         for call in (
             lambda: draft(world.db, job, model="B"),
             lambda: pfa_core.commit(world.db, job, Selection(session_id="s")),
@@ -90,7 +92,12 @@ class TestServices:
 
     def test_what_a_service_may_not_is_told_by_the_right_it_lacks(self, world: World) -> None:
         issue_service(world, "sync", "read")
-        job = Principal("service:nightly", "ORG", frozenset({Right.SYNC, Right.READ}), "t")
+        job = Principal(
+            user_id="service:nightly",
+            organization_id="ORG",
+            rights=frozenset({Right.SYNC, Right.READ}),
+            token_id="t",
+        )
         with pytest.raises(errors.PermissionDenied, match="lacks the right manage_users"):
             pfa_core.grant(world.db, job, "carl", "viewer")
         with pytest.raises(errors.PermissionDenied, match="it has no drafts"):
@@ -137,7 +144,7 @@ class TestServices:
             )
             draft(far.db, far.world.principal(), "P-1", model="X")
             pfa_core.commit(far.db, far.world.principal(), Selection(session_id="s"))
-            assert pfa_core.push_commitments(far.db, job, far.profile).synced == 1
+            assert pfa_core.push_changes(far.db, job, far.profile).synced == 1
             assert pfa_core.pull_pems(far.db, job, far.profile).status == "completed"
             lines = io.BytesIO(b'{"pfaId":"P-9"}\n')
             pulled = pfa_core.pull_files(far.db, job, ["-"], stdin=lines, file_format="jsonl")

@@ -310,13 +310,15 @@ class TestRefreshing:
 
 
 def a_principal_of(world: World, user: str) -> Principal:
-    return Principal(user, world.organization, frozenset(Right), "t")
+    return Principal(
+        user_id=user, organization_id=world.organization, rights=frozenset(Right), token_id="t"
+    )
 
 
 def test_nobody_gives_by_a_token_what_they_do_not_hold(world: World) -> None:
     held = {Right.READ, Right.MANAGE_USERS}
     world.add_user("mia", "viewer", rights=held)
-    mia = Principal("mia", "ORG", frozenset(held), "t")
+    mia = Principal(user_id="mia", organization_id="ORG", rights=frozenset(held), token_id="t")
     with pytest.raises(errors.PermissionDenied, match="cannot give it"):
         pfa_core.issue_token(world.db, settings(), mia, user_id="ann")
     with pytest.raises(errors.PermissionDenied, match="cannot give it"):

@@ -93,7 +93,7 @@ class TestRecords:
     ) -> None:
         world = a_world(database_url)
         assert value(world, "pfa_records") == 0
-        assert value(world, "pfa_oldest_commitment_seconds") == 0
+        assert value(world, "pfa_oldest_unsent_change_seconds") == 0
         assert value(world, "pfa_runs_total", direction="push", status="failed") == 0
         names = {metric.name for metric in metrics(world)}
         assert not {name for name in names if name.startswith("pfa_baseline")}
@@ -152,7 +152,7 @@ class TestModifications:
             ("synced", None, 0),
         ],
     )
-    def test_the_oldest_commitment_on_its_way_has_an_age(
+    def test_the_oldest_change_on_its_way_has_an_age(
         self, world: World, state: str, due: datetime | None, age: float
     ) -> None:
         at(world, NOW - HOUR)
@@ -161,14 +161,14 @@ class TestModifications:
         set_state(world, "P-1", state, next_attempt_at=due)
         world.execute("UPDATE pfa_modification SET committed_at = %s", NOW - HOUR)
         at(world, NOW)
-        assert value(world, "pfa_oldest_commitment_seconds") == age
+        assert value(world, "pfa_oldest_unsent_change_seconds") == age
 
     def test_a_clock_that_is_behind_makes_no_age_below_zero(self, world: World) -> None:
         at(world, NOW)
         draft(world.db, world.principal(), "P-1", model="A")
         commit(world.db, world.principal())
         at(world, NOW - HOUR)
-        assert value(world, "pfa_oldest_commitment_seconds") == 0
+        assert value(world, "pfa_oldest_unsent_change_seconds") == 0
 
     def test_open_conflicts_are_counted_and_settled_ones_are_not(self, world: World) -> None:
         for status in ("unresolved", "resolved", "unresolved"):

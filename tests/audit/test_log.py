@@ -160,7 +160,7 @@ def test_an_entry_whose_transaction_ends_late_is_not_lost(world: World) -> None:
 
     def slow(conn: psycopg.Connection) -> None:
         entry = audit.Entry(str(new_id()), "slow")
-        audit.write(conn, "ORG", "ann", "save", world.db.clock(), [entry])
+        audit.write(conn, "ORG", "ann", "save", world.db.clock(), entries=[entry])
         wrote.set()
         assert go_on.wait(20)
 
@@ -217,7 +217,9 @@ def test_a_denial_says_who_wanted_what_and_why_not(world: World) -> None:
 
 
 def test_an_organization_that_is_not_there_gets_no_entry(world: World) -> None:
-    nowhere = Principal("ann", "NOWHERE", frozenset(Right), "t")
+    nowhere = Principal(
+        user_id="ann", organization_id="NOWHERE", rights=frozenset(Right), token_id="t"
+    )
     with pytest.raises(errors.NotFound):
         pfa_core.list_records(world.db, nowhere, Query())
     assert world.rows("SELECT count(*) FROM audit_log WHERE organization_id = 'NOWHERE'") == [(0,)]

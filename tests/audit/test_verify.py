@@ -110,7 +110,7 @@ def test_what_an_entry_restored_cannot_be_altered_unseen(
     def write(conn: Connection[Any]) -> None:
         if rls.applies(conn):
             rls.authorize(conn, world.principal(), "save_draft")
-        audit.write(conn, "ORG", "ann", Action.RESTORE, world.db.clock(), [entry])
+        audit.write(conn, "ORG", "ann", Action.RESTORE, world.db.clock(), entries=[entry])
 
     world.db.transact(write)
     assert verified(world).whole
@@ -255,7 +255,7 @@ def test_what_is_rolled_back_to_a_savepoint_makes_no_link(world: World):
     def work(conn: psycopg.Connection) -> None:
         with conn.transaction() as inner:
             entry = audit.Entry(str(world.db.new_id()))
-            audit.write(conn, "ORG", "ann", "save", world.db.clock(), [entry])
+            audit.write(conn, "ORG", "ann", "save", world.db.clock(), entries=[entry])
             raise psycopg.Rollback(inner)
 
     world.db.transact(work)
@@ -272,7 +272,7 @@ def test_entries_written_one_by_one_are_all_in_the_link(world: World, kept: tupl
         for entry_id, stays in zip(ids, kept, strict=True):
             with conn.transaction(force_rollback=not stays):
                 at = world.db.clock()
-                audit.write(conn, "ORG", "ann", "grant", at, [audit.Entry(entry_id)])
+                audit.write(conn, "ORG", "ann", "grant", at, entries=[audit.Entry(entry_id)])
 
     world.owner.transact(work)
     assert verified(world).whole
@@ -284,7 +284,7 @@ def test_entries_written_one_by_one_are_all_in_the_link(world: World, kept: tupl
 def test_entries_outside_of_our_transactions_are_refused(world: World):
     entry = audit.Entry(str(world.db.new_id()))
     with psycopg.connect(world.url) as conn, pytest.raises(errors.Internal):
-        audit.write(conn, "ORG", "ann", "save", world.db.clock(), [entry])
+        audit.write(conn, "ORG", "ann", "save", world.db.clock(), entries=[entry])
 
 
 def test_one_transaction_may_write_for_several_organizations(world: World):
@@ -293,7 +293,7 @@ def test_one_transaction_may_write_for_several_organizations(world: World):
     def work(conn: psycopg.Connection) -> None:
         for code in ("THERE", "ORG", "THERE"):
             entry = audit.Entry(str(world.db.new_id()))
-            audit.write(conn, code, "ann", "save", world.db.clock(), [entry])
+            audit.write(conn, code, "ann", "save", world.db.clock(), entries=[entry])
 
     world.db.transact(work)
     assert (verified(world).links, verified(there).links) == (8, 3)

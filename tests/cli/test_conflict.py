@@ -60,7 +60,16 @@ def disputed(pfa: Pfa) -> None:
             " RETURNING modification_id::text, pfa_id, user_id"
         ).fetchall()
         fields = [{"field": "monthlyRate", "base": 3044, "mine": 600, "pems": 700}]
-        opened = [NewConflict(str(new_id()), key, pfa, user, fields) for key, pfa, user in rows]
+        opened = [
+            NewConflict(
+                conflict_id=str(new_id()),
+                modification_id=key,
+                pfa_id=pfa,
+                user_id=user,
+                fields=fields,
+            )
+            for key, pfa, user in rows
+        ]
         conflicts.insert(conn, "HOLNG", opened, datetime.now(UTC))
 
 

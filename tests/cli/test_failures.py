@@ -17,7 +17,7 @@ from pfa_cli.render.failures import ErrorFormat, Failure
 from pfa_core import errors
 from pfa_core.errors import Fault
 
-FAULT = Fault("A-1", "dor", "X", "is odd", "line 7")
+FAULT = Fault("A-1", "dor", "X", "is odd", position="line 7")
 EXIT_CODES = {
     "Internal": ("INTERNAL", 1),
     "InvalidRequest": ("INVALID_REQUEST", 2),
@@ -68,7 +68,9 @@ def test_every_error_has_its_exit_code_and_its_code_on_the_last_line(
     code, exit_code = EXIT_CODES.get(kind.__name__, (kind.code, kind.exit_code))
     raising(
         kind(
-            "it went wrong", hint="do this", details=[Fault("A-1", "dor", "X", "is odd", "line 7")]
+            "it went wrong",
+            hint="do this",
+            details=[Fault("A-1", "dor", "X", "is odd", position="line 7")],
         )
     )
     assert main(["version"]) == exit_code

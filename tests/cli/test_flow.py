@@ -102,7 +102,7 @@ def test_a_page_behind_the_last_is_not_called_a_search_without_a_find(ready: Pfa
      ("draft", "set", "model=X"), ("draft", "shift", "3")],
     ids=" ".join,
 )  # fmt: skip
-def test_a_mistyped_filter_is_answered_with_the_nearest_value(
+def test_a_mistyped_filter_is_answered_with_a_suggestion(
     ready: Pfa, words: tuple[str, ...]
 ) -> None:
     ran = ready(*words, "--category", "Crain")

@@ -52,7 +52,9 @@ def config(tmp_path):
 
 
 def test_an_address_is_all_that_is_needed(config):
-    assert config.profile(PFA_PEMS_URL=URL + "/") == PemsProfile(URL, "RIO", "RIO")
+    assert config.profile(PFA_PEMS_URL=URL + "/") == PemsProfile(
+        url=URL, organization_id="RIO", organization="RIO"
+    )
 
 
 def test_without_an_address_both_ways_to_give_one_are_told(config):
@@ -320,10 +322,13 @@ def test_a_map_with_something_else_in_it_is_refused(tmp_path, text, stated):
 
 
 def test_an_organization_of_pems_is_ours_only_by_its_own_code():
-    renamed = PemsProfile(URL, "RIO", "P-RIO")
+    renamed = PemsProfile(url=URL, organization_id="RIO", organization="P-RIO")
     assert [renamed.organization_of(code) for code in ("P-RIO", "RIO", "X")] == [
         "RIO",
         "RIO of PEMS",
         "X",
     ]
-    assert PemsProfile(URL, "RIO", "RIO").organization_of("RIO") == "RIO"
+    assert (
+        PemsProfile(url=URL, organization_id="RIO", organization="RIO").organization_of("RIO")
+        == "RIO"
+    )

@@ -43,7 +43,7 @@ def disputed(
     session: str = "s",
     at: datetime = AT,
 ) -> str:
-    """A commitment that a push has put into conflict with what PEMS has; the conflict's id."""
+    """A committed change that a push has put into conflict with what PEMS has; the conflict's id."""
     saved = draft(
         world.db, world.principal(user), pfa_id, session=session, reason="Weather", **mine
     )
@@ -75,7 +75,15 @@ def dispute(world: World, modification_id: str, at: datetime = AT) -> str:
         if data.get(name) not in (base.get(name), mine)
     ]
     conflict_id = str(new_id())
-    opened = [NewConflict(conflict_id, modification_id, pfa_id, user, fields)]
+    opened = [
+        NewConflict(
+            conflict_id=conflict_id,
+            modification_id=modification_id,
+            pfa_id=pfa_id,
+            user_id=user,
+            fields=fields,
+        )
+    ]
     world.owner.transact(lambda conn: conflicts.insert(conn, world.organization, opened, at))
     return conflict_id
 
@@ -429,7 +437,7 @@ class TestFieldByField:
         resolve(world, "P-1", values={"forecastEnd": "2026-02-15"})
         assert value(world, "forecastEnd") == "2026-02-15"
 
-    def test_rules_look_at_earlier_commitments_too(self, world: World) -> None:
+    def test_rules_look_at_earlier_changes_too(self, world: World) -> None:
         draft(world.db, world.principal(), session="first", forecastStart="2025-12-20")
         commit(world.db, world.principal(), session="first")
         disputed(world, mine={"forecastEnd": "2025-12-25"}, pems={"forecastEnd": "2025-12-30"})
@@ -619,7 +627,7 @@ class TestStacks:
         assert (value(world, "monthlyRate"), value(world, "model")) == (700, "M")
         overlays_are_right(world)
 
-    def test_a_commitment_above_keeps_its_place(self, world: World) -> None:
+    def test_a_change_above_keeps_its_place(self, world: World) -> None:
         disputed(world, mine=MINE, pems=THEIRS)
         draft(world.db, world.principal(), session="later", monthlyRate=9)
         commit(world.db, world.principal(), session="later")

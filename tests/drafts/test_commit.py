@@ -221,7 +221,7 @@ class TestCommit:
 
 
 class TestStacking:
-    def test_a_new_draft_lies_over_the_commitment_in_one_row(self, world: World) -> None:
+    def test_a_new_draft_lies_over_the_change_in_one_row(self, world: World) -> None:
         draft(world.db, world.principal(), model="A", dor="BEO")
         commit(world)
         draft(world.db, world.principal(), session="later", model="B", monthlyRate=9)
@@ -239,7 +239,7 @@ class TestStacking:
             "monthlyRate": 9,
         }
 
-    def test_commitments_stack_in_their_order(self, world: World) -> None:
+    def test_changes_stack_in_their_order(self, world: World) -> None:
         for number in range(3):
             draft(world.db, world.principal(), session=f"s{number}", model=f"M{number}", dor="BEO")
             commit(world, session_id=f"s{number}")
@@ -247,7 +247,7 @@ class TestStacking:
         assert len(stored(world)) == 3
         assert ids(world, session=("s2",)) == ["P-1"]
 
-    def test_discarding_the_draft_lays_the_commitment_open(self, world: World) -> None:
+    def test_discarding_the_draft_lays_the_change_open(self, world: World) -> None:
         draft(world.db, world.principal(), model="A")
         commit(world)
         draft(world.db, world.principal(), session="later", model="B")
@@ -255,7 +255,7 @@ class TestStacking:
         row = one(world)
         assert (row.sync_state, row.data["model"], row.session_id) == ("committed", "A", "s")
 
-    def test_a_commitment_under_a_newer_draft_stays(self, world: World) -> None:
+    def test_a_change_under_a_newer_draft_stays(self, world: World) -> None:
         draft(world.db, world.principal(), "P-1", model="A")
         draft(world.db, world.principal(), "P-2", model="A")
         commit(world)
@@ -270,7 +270,7 @@ class TestStacking:
             ("P-2", "committed", 2),
         ]
 
-    def test_a_commitment_under_a_newer_commitment_stays(self, world: World) -> None:
+    def test_a_change_under_a_newer_change_stays(self, world: World) -> None:
         draft(world.db, world.principal(), model="A")
         commit(world)
         draft(world.db, world.principal(), session="later", model="B")
@@ -286,9 +286,7 @@ class TestStacking:
         entry = pfa_core.list_log(world.db, world.principal(), pfa_id="P-1")[0]
         assert (entry.action, entry.after) == ("commit", {"dor": "BEO"})
 
-    def test_of_two_commitments_of_one_session_the_newer_becomes_the_draft(
-        self, world: World
-    ) -> None:
+    def test_of_two_changes_of_one_session_the_newer_becomes_the_draft(self, world: World) -> None:
         draft(world.db, world.principal(), model="A")
         commit(world)
         draft(world.db, world.principal(), model="B")
@@ -299,7 +297,7 @@ class TestStacking:
     def test_a_stacked_draft_with_the_baseline_s_value_is_not_settled_away(
         self, world: World
     ) -> None:
-        """PEMS has the draft's value, but an earlier commitment will overwrite it."""
+        """PEMS has the draft's value, but an earlier committed change will overwrite it."""
         draft(world.db, world.principal(), model="A")
         commit(world)
         draft(world.db, world.principal(), session="later", model="B")
@@ -345,7 +343,7 @@ class TestUncommit:
             uncommit(world)
         assert states(world) == [("P-1", state, 2)]
 
-    def test_a_commitment_that_was_tried_once_stays(self, world: World) -> None:
+    def test_a_change_that_was_tried_once_stays(self, world: World) -> None:
         draft(world.db, world.principal(), model="A")
         commit(world)
         world.execute("UPDATE pfa_modification SET attempts = 1")
@@ -436,7 +434,7 @@ class TestDiscard:
             discard(world, session_id="s", ids=("P-2",))
         assert states(world) == [("P-1", "draft", 1)]
 
-    def test_commitments_stay(self, world: World) -> None:
+    def test_changes_stay(self, world: World) -> None:
         draft(world.db, world.principal(), "P-1", model="A")
         commit(world)
         draft(world.db, world.principal(), "P-2", model="A")

@@ -310,7 +310,7 @@ class TestSave:
         ]
 
     def test_faults_found_while_reading_count_as_faults_of_the_save(self, world: World) -> None:
-        shape = Fault("", "", "INVALID_TYPE", "must be an object", "modification 2")
+        shape = Fault("", "", "INVALID_TYPE", "must be an object", position="modification 2")
         with pytest.raises(errors.InvalidData) as refused:
             save(world, Change("P-1", {"model": "A"}), faults=[shape], source="delta.json")
         assert refused.value.details == (shape,)

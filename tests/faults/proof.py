@@ -1,4 +1,4 @@
-"""What must be true after any failure: every commitment in PEMS exactly once, and both sides agree."""
+"""What must be true after any failure: every committed change in PEMS exactly once, and both sides agree."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_RESOLUTIONS = 12
 
 @dataclass(frozen=True)
 class Modification:
-    """A commitment as it ended, and all that its user ever committed with it."""
+    """A committed change as it ended, and all that its user ever committed with it."""
 
     modification_id: str
     pfa_id: str
@@ -37,7 +37,7 @@ class Modification:
 
     @property
     def place(self) -> tuple[Any, str]:
-        """Its place among the commitments of the record."""
+        """Its place among the committed changes of the record."""
         return self.committed_at, self.modification_id
 
 
@@ -123,7 +123,7 @@ def _require_arrived(evidence: Evidence, item: Modification) -> None:
 
 
 def require_order(evidence: Evidence) -> None:
-    """The writes of one record by one user are in the order of their commitments."""
+    """The writes of one record by one user are in the order they were committed in."""
     last: dict[tuple[str, str], tuple[Any, str]] = {}
     for entry in evidence.own:
         item = evidence.modifications.get(evidence.owner(entry))
@@ -135,7 +135,7 @@ def require_order(evidence: Evidence) -> None:
 
 
 def require_nothing_lost(evidence: Evidence, *, ambiguous: bool) -> None:
-    """Every commitment is synced, or waits for a person for a reason, or behind one that does.
+    """Every committed change is synced, or waits for a person for a reason, or behind one that does.
 
     Args:
         ambiguous: Without keys a lost answer may be indistinguishable from a write that never came.

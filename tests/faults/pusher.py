@@ -155,7 +155,7 @@ def work(job: Mapping[str, Any]) -> None:
         options["if_locked"] = IfLocked(options["if_locked"])
     ann = a_principal("ann")
     act: Callable[[Database], Any] = (
-        (lambda db: pfa_core.push_commitments(db, ann, profile, PushOptions(**options)))
+        (lambda db: pfa_core.push_changes(db, ann, profile, PushOptions(**options)))
         if job["kind"] == "push"
         else (lambda db: pfa_core.pull_pems(db, ann, profile, PullOptions(**options)))
     )

@@ -1,4 +1,4 @@
-"""The exchange with PEMS under every fault and every kill: in the end each commitment is there once.
+"""The exchange with PEMS under every fault and every kill: in the end each committed change is there once.
 
 The same trials by the thousand: python -m tests.faults.trial --runs 1000
 """
@@ -66,7 +66,7 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
 def test_a_push_killed_anywhere_is_made_good_by_the_next(
     postgres: Server, nursery: Nursery, step: str
 ) -> None:
-    plan = Plan(1, records=2, commitments=4, pushes=(Push(step),), must_die=True, edits_before=1)
+    plan = Plan(1, records=2, changes=4, pushes=(Push(step),), must_die=True, edits_before=1)
     attempt(plan, postgres, nursery)
 
 
@@ -107,7 +107,7 @@ def test_every_fault_beside_every_kill_loses_and_doubles_nothing(
 
 
 @pytest.mark.parametrize("seed", [*range(1, 4), *long(range(4, 26))])
-def test_whatever_goes_wrong_together_every_commitment_is_in_pems_once(
+def test_whatever_goes_wrong_together_every_change_is_in_pems_once(
     postgres: Server, nursery: Nursery, seed: int
 ) -> None:
     plan = plan_of(seed)
@@ -128,7 +128,7 @@ def test_a_change_that_was_taken_back_before_its_answer_was_known_is_not_made_ag
     postgres: Server, nursery: Nursery, writer: WriterKind, keys: bool, synced: bool
 ) -> None:
     """A key tells that it was applied; without one a person has to decide."""
-    plan = Plan(1, writer, keys, records=1, commitments=0)
+    plan = Plan(1, writer, keys, records=1, changes=0)
     with a_trial(plan, postgres, nursery) as trial:
         far = trial.far
         draft(far.db, far.ann, model="Mine")
@@ -145,7 +145,7 @@ def test_a_change_that_was_taken_back_before_its_answer_was_known_is_not_made_ag
 def test_what_waits_behind_another_s_conflict_holds_nobody_else_up(
     postgres: Server, nursery: Nursery
 ) -> None:
-    with a_trial(Plan(1, records=1, commitments=0), postgres, nursery) as trial:
+    with a_trial(Plan(1, records=1, changes=0), postgres, nursery) as trial:
         far = trial.far
         bob = far.world.principal("bob")
         for number, (user, delta) in enumerate(
@@ -165,7 +165,7 @@ def test_what_waits_behind_another_s_conflict_holds_nobody_else_up(
 
 @contextmanager
 def a_mess(plan: Plan, postgres: Server, nursery: Nursery) -> Iterator[Trial]:
-    """A trial with its commitments; in the end all is right."""
+    """A trial with its committed changes; in the end all is right."""
     with a_trial(plan, postgres, nursery) as trial:
         trial.prepare()
         yield trial
@@ -229,7 +229,7 @@ def test_a_push_that_slept_and_was_not_replaced_gives_everything_back(
 
 
 def test_pushes_pulls_and_people_at_once_get_along(postgres: Server, nursery: Nursery) -> None:
-    plan = Plan(7, commitments=10, edits_before=2, edits_during=(3, 5, 9, 14))
+    plan = Plan(7, changes=10, edits_before=2, edits_during=(3, 5, 9, 14))
     with a_mess(plan, postgres, nursery) as trial:
         trial.far.pems.faults = ["latency:3ms"]
         pulls = nursery.start(**trial.job("pull", times=15))
@@ -247,7 +247,7 @@ def test_pushes_pulls_and_people_at_once_get_along(postgres: Server, nursery: Nu
 def test_a_pull_killed_between_pages_goes_on_and_marks_nothing_missing_wrongly(
     postgres: Server, nursery: Nursery, step: str, nth: int
 ) -> None:
-    plan = Plan(1, records=9, commitments=0)
+    plan = Plan(1, records=9, changes=0)
     with a_mess(plan, postgres, nursery) as trial:
         far = trial.far
         far.pems.remove("P-9")
@@ -282,7 +282,7 @@ def missing(far: FarSide) -> list[str]:
 def test_a_pull_under_faults_is_complete_or_says_that_it_is_not(
     postgres: Server, nursery: Nursery, fault: str
 ) -> None:
-    with a_mess(Plan(1, records=5, commitments=0), postgres, nursery) as trial:
+    with a_mess(Plan(1, records=5, changes=0), postgres, nursery) as trial:
         far = trial.far
         far.pems.remove("P-5")
         far.pems.faults = [f"{fault.format(p='0.4')}:on=grid"]
@@ -332,7 +332,7 @@ def a_pems(port: int, folder: Path, keys: str) -> Iterator[tuple[subprocess.Pope
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_pems_that_is_killed_in_the_middle_and_comes_back_has_each_commitment_once(
+def test_a_pems_that_is_killed_in_the_middle_and_comes_back_has_each_change_once(
     database_url: str, nursery: Nursery, tmp_path: Path, kind: str
 ) -> None:
     plan = KINDS[kind]
@@ -376,7 +376,7 @@ SIGNING = "a key of the trials that is long enough to sign"
 
 @dataclass
 class Program:
-    """`pfa` with a PEMS whose answers take their time, with six commitments."""
+    """`pfa` with a PEMS whose answers take their time, with six committed changes."""
 
     far: FarSide
     home: Path

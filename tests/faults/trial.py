@@ -97,7 +97,7 @@ class Plan:
     keys: bool = True
     records: int = 4
     warm: bool = False
-    commitments: int = 6
+    changes: int = 6
     faults: tuple[str, ...] = ()
     edits_before: int = 0
     edits_during: tuple[int, ...] = ()
@@ -136,7 +136,7 @@ def plan_of(seed: int) -> Plan:
         keys=chance.random() < 0.6,
         records=chance.randint(2, 6),
         warm=chance.random() < 0.5,
-        commitments=chance.randint(3, 12),
+        changes=chance.randint(3, 12),
         faults=tuple(
             text.format(p=chance.choice(("0.1", "0.3", "0.6", "1:times=2"))) + chance.choice(spots)
             for text in faults
@@ -236,7 +236,7 @@ class Trial:
             for number in range(1, self.plan.records + 1):
                 self._commit("ann", f"P-{number}")
             assert self.far.push().synced == self.plan.records
-        for _ in range(self.plan.commitments):
+        for _ in range(self.plan.changes):
             self._commit(self.chance.choice(tuple(USERS)), self._any_record())
         for _ in range(self.plan.edits_before):
             self.edit(self._any_record())

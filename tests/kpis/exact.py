@@ -102,7 +102,7 @@ def require_exact(
 
 def seen_by(world: World, user: str, mirror: Mapping[str, Record]) -> list[Seen]:
     """The user's records by id: the mirror's with the user's living modifications over them, the
-    oldest commitment first, the draft last."""
+    oldest change first, the draft last."""
     found = {pfa_id: Seen(data, data) for pfa_id, data in sorted(mirror.items())}
     for pfa_id, state, session, delta in world.rows(
         "SELECT pfa_id, state, session_id, delta FROM pfa_modification"

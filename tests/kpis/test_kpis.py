@@ -132,7 +132,7 @@ class TestDrafts:
         draft(world.db, world.principal("ann"), "R-1", monthlyRate=2000)
         assert stats(world, "bob") == before
 
-    def test_a_commitment_counts_but_is_no_draft(self, world: World) -> None:
+    def test_a_change_counts_but_is_no_draft(self, world: World) -> None:
         draft(world.db, world.principal(), "R-1", monthlyRate=2000)
         drafted = stats(world).figures
         commit(world.db, world.principal())

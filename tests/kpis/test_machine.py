@@ -149,7 +149,7 @@ class Exactness(RuleBasedStateMachine):
 
     @initialize(left_out=ids, first=several(OURS, 3))
     def start(self, left_out: str, first: dict[str, dict[str, Any]]) -> None:
-        """PEMS has a record that the mirror lacks, mostly; bob's first commitments are made."""
+        """PEMS has a record that the mirror lacks, mostly; bob's first committed changes are made."""
         self.states: Counter[str] = Counter()
         self.open = ExitStack()
         world = self.open.enter_context(a_copy(self.server, world_without(left_out)))
@@ -224,7 +224,7 @@ class Exactness(RuleBasedStateMachine):
         at_once: bool = False,
     ) -> None:
         """Drafts, one record a call, so that one that is refused keeps no other back; or at once
-        commitments."""
+        committed changes."""
         for change in [Change(pfa_id, delta) for pfa_id, delta in deltas.items()]:
             self.attempt(
                 "save",
@@ -416,7 +416,7 @@ class Exactness(RuleBasedStateMachine):
         self.tell(
             self.attempt(
                 "push",
-                lambda: pfa_core.push_commitments(self.far.db, self.far.ann, profile, options),
+                lambda: pfa_core.push_changes(self.far.db, self.far.ann, profile, options),
                 errors.PemsUnavailable,
             )
         )

@@ -18,7 +18,13 @@ CANARY = "canary-hunter2"
 
 def profile(url: str, **changes: Any) -> PemsProfile:
     plain = PemsProfile(
-        url, "RIO", "RIO", username="ann", password=Secret(CANARY), timeout=2, grid_timeout=2
+        url=url,
+        organization_id="RIO",
+        organization="RIO",
+        username="ann",
+        password=Secret(CANARY),
+        timeout=2,
+        grid_timeout=2,
     )
     return replace(plain, **changes)
 

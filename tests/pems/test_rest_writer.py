@@ -23,7 +23,14 @@ ODD_IDS = ["a/b", "50%", "a?b", "a#b", "a b", "Zürich-仮", "..", ".", "%2F", "
 
 
 def write(pfa_id: str = "R-1", version: str = "1", key: str = "k1", **changes) -> Write:
-    return Write(pfa_id, changes or {"monthlyRate": 5}, version, key, "ann", "weather")
+    return Write(
+        pfa_id=pfa_id,
+        changes=changes or {"monthlyRate": 5},
+        version=version,
+        key=key,
+        modified_by="ann",
+        reason="weather",
+    )
 
 
 def do(url: str, action, **changes):
@@ -98,7 +105,11 @@ def test_what_is_written_is_what_is_read(sandbox):
             before = writer.read("R-1")
             assert isinstance(before, Reading)
             key = f"k{before.version}"
-            found = writer.write(Write("R-1", delta, before.version, key, "ann"))
+            found = writer.write(
+                Write(
+                    pfa_id="R-1", changes=delta, version=before.version, key=key, modified_by="ann"
+                )
+            )
             assert isinstance(found, Applied), found
             after = writer.read("R-1")
         assert isinstance(after, Reading)

@@ -39,7 +39,14 @@ def do(url: str, action, **changes):
 
 
 def written(version: str, **changes) -> Write:
-    return Write("R-1", changes or {"monthlyRate": 5}, version, "k1", "ann", "weather")
+    return Write(
+        pfa_id="R-1",
+        changes=changes or {"monthlyRate": 5},
+        version=version,
+        key="k1",
+        modified_by="ann",
+        reason="weather",
+    )
 
 
 def version_of(url: str) -> str:
@@ -112,7 +119,9 @@ def test_what_is_written_is_what_is_read_in_any_zone(sandbox, delta, zone):
     with open_writer(profile(sandbox.url, writer=WriterKind.SCREEN, screen=screen)) as writer:
         before = writer.read("R-1")
         assert isinstance(before, Reading)
-        found = writer.write(Write("R-1", sent, before.version, "", "ann"))
+        found = writer.write(
+            Write(pfa_id="R-1", changes=sent, version=before.version, key="", modified_by="ann")
+        )
         assert isinstance(found, Applied), found
         after = writer.read("R-1")
     assert isinstance(after, Reading)
@@ -287,7 +296,9 @@ def test_alerts_are_distinguished_by_their_words(message, code, advice, maybe):
 def test_a_record_that_is_not_there_is_not_found(sandbox):
     for action in (
         lambda writer: writer.read("R-9"),
-        lambda writer: writer.write(Write("R-9", {"model": "X"}, "1", "", "ann")),
+        lambda writer: writer.write(
+            Write(pfa_id="R-9", changes={"model": "X"}, version="1", key="", modified_by="ann")
+        ),
     ):
         found = do(sandbox.url, action)
         assert (found.code, found.advice) == ("NOT_FOUND", RetryAdvice.NONE)

@@ -52,7 +52,7 @@ def test_control_a_draft_is_seen_by_its_user_only(two):
                 assert owners == [(user,)]  # fmt: skip
 
 
-def test_a_push_sees_the_commitments_of_all_users_and_only_the_pushers_drafts(two):
+def test_a_push_sees_the_changes_of_all_users_and_only_the_pushers_drafts(two):
     with two.psql() as conn, conn.transaction():
         authorize(conn, two.org.principal("ann"), "sync")
         rows = conn.execute("SELECT user_id, state FROM pfa_modification ORDER BY 1").fetchall()

@@ -130,7 +130,7 @@ def test_a_transaction_that_is_held_open_ends_with_its_token(two):
         assert seen(conn, two) == {}
 
 
-def test_who_may_not_commit_makes_no_commitment(two):
+def test_who_may_not_commit_commits_nothing(two):
     two.org.add_user("dora", rights=("read", "save_draft"))
     who = a_principal("dora", rights=("read", "save_draft"))
     who = replace(who, token=pfa_core.config.settings.Secret(a_token(who, role="editor")))

@@ -23,7 +23,7 @@ FIELDS = [{"field": "model", "base": "LTM 1030", "mine": "A", "pems": "B"}]
 
 @built_once
 def world(url: str) -> World:
-    """A commitment of ann's that is in conflict, without a conflict row yet."""
+    """A committed change of ann's that is in conflict, without a conflict row yet."""
     world = a_world(url, record("P-1"), users={"ann": "admin", "bob": "editor"})
     draft(world.db, world.principal(), model="A")
     commit(world.db, world.principal())
@@ -41,7 +41,11 @@ def modification(world: World) -> str:
 
 def opened(world: World, fields: list[dict[str, Any]] | None = None, at: datetime = AT) -> str:
     row = NewConflict(
-        str(new_id()), modification(world), "P-1", "ann", FIELDS if fields is None else fields
+        conflict_id=str(new_id()),
+        modification_id=modification(world),
+        pfa_id="P-1",
+        user_id="ann",
+        fields=FIELDS if fields is None else fields,
     )
     run(world, lambda conn: conflicts.insert(conn, "ORG", [row], at))
     return row.conflict_id
@@ -60,7 +64,13 @@ def resolve(world: World, conflict_id: str, user: str = "ann") -> None:
 
 
 def left(world: World, version: int = 2, **delta: Any) -> Recommitment:
-    return Recommitment(modification(world), version, delta, {"model": "B"}, 7)
+    return Recommitment(
+        modification_id=modification(world),
+        version=version,
+        delta=delta,
+        base={"model": "B"},
+        base_version=7,
+    )
 
 
 def test_a_new_conflict_is_found_with_its_modification(world: World) -> None:

@@ -15,7 +15,7 @@ from pfa_core.model.delta import RULED, Change, merge, same
 from pfa_core.model.ids import uuid7
 from pfa_core.model.record import EDITABLE
 from pfa_core.store import mirror, modifications, overlays
-from pfa_core.store.modifications import Commitment, DraftUpdate, NewDraft
+from pfa_core.store.modifications import DraftUpdate, NewDraft, RebasedDraft
 from tests.factories import World, a_world, commit, draft, record
 from tests.model.strategies import clean_deltas, json_values
 
@@ -48,10 +48,18 @@ def stack(world: World, stacked: list[dict], *, last_is_draft: bool, baseline: d
         for number, delta in enumerate(stacked):
             at = START + timedelta(seconds=number)
             made = str(uuid7(at, number))
-            new = NewDraft(made, "P-1", f"s{number}", delta, {}, 1, None)
+            new = NewDraft(
+                modification_id=made,
+                pfa_id="P-1",
+                session_id=f"s{number}",
+                delta=delta,
+                base={},
+                base_version=1,
+                change_reason=None,
+            )
             modifications.insert_drafts(conn, ann, [new], at)
             if number < len(stacked) - 1 or not last_is_draft:
-                modifications.commit_drafts(conn, ann, [Commitment(made, delta, 1)], at)
+                modifications.commit_drafts(conn, ann, [RebasedDraft(made, delta, 1)], at)
         overlays.refresh_overlays(conn, ann, ["P-1"])
 
     world.db.transact(work)
@@ -92,7 +100,7 @@ def test_the_overlay_of_an_only_modification_is_the_same(world, delta, again):
         if not again:
             conn.execute("DELETE FROM pfa_overlay")
         ids = [row.modification_id for row in modifications.active(conn, ann)]
-        overlays.put_single_overlays(conn, ann, ids)
+        overlays.put_only_overlays(conn, ann, ids)
 
     world.db.transact(work)
     assert world.rows(rows) == expected
@@ -194,7 +202,7 @@ def test_another_organizations_records_of_the_same_id_stay_unchanged(database_ur
     assert found == [(10, "mine", 10), (2, "theirs", 2)]
 
 
-def test_drafting_again_over_a_commitment_stacks_and_the_draft_comes_last(database_url):
+def test_drafting_again_over_a_change_stacks_and_the_draft_comes_last(database_url):
     world = a_world(database_url, record("P-1"))
     ann = world.principal()
     draft(world.db, ann, "P-1", session="one", monthlyRate=1, model="one")
@@ -211,7 +219,14 @@ def test_draft_updates_are_refused_over_a_version_that_is_gone(database_url):
     world = a_world(database_url, record("P-1"))
     ann = world.principal()
     saved = draft(world.db, ann, "P-1", monthlyRate=1)
-    stale = DraftUpdate(saved.modification_id, "s", {"monthlyRate": 2}, {}, None, 7)
+    stale = DraftUpdate(
+        modification_id=saved.modification_id,
+        session_id="s",
+        delta={"monthlyRate": 2},
+        base={},
+        change_reason=None,
+        version=7,
+    )
     with pytest.raises(VersionConflict):
         world.db.transact(lambda conn: modifications.update_drafts(conn, ann, [stale], START))
     assert world.merged()["P-1"]["monthlyRate"] == 1

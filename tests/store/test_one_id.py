@@ -31,7 +31,7 @@ VARIANTS = [
 
 @pytest.fixture(scope="module")
 def world(postgres, template) -> Iterator[World]:
-    """A draft of P-1, a commitment of P-2, nothing of P-3; another user's draft of P-1."""
+    """A draft of P-1, a committed change of P-2, nothing of P-3; another user's draft of P-1."""
     with postgres.database(template) as url:
         users = {"ann": "admin", "eve": "editor"}
         world = a_world(url, *map(record, ("P-1", "P-2", "P-3")), users=users)

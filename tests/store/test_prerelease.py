@@ -26,7 +26,7 @@ from tests.server import bound_url
 pytestmark = pytest.mark.every_version
 
 # The eight migrations as they were, and the rows of a database that the program of that time filled: entries
-# older than the audit trail's chain, a pull, pushes, drafts, commitments, discards and restores of two
+# older than the audit trail's chain, a pull, pushes, drafts, committed changes, discards and restores of two
 # organizations.
 _FIXTURE = zipfile.ZipFile(Path(__file__).with_name("prerelease.zip"))
 OLD = [name for name in sorted(_FIXTURE.namelist()) if name[:4].isdigit()]

@@ -37,7 +37,7 @@ def committed(world: World, number: int = 1, session: str = "s") -> None:
 
 def push(world: World, answer: Callable[[Request], Response], **profile: Any) -> Any:
     with answering(answer) as url:
-        return pfa_core.push_commitments(world.db, world.principal(), a_profile(url, **profile))
+        return pfa_core.push_changes(world.db, world.principal(), a_profile(url, **profile))
 
 
 def grid(rows: list[dict[str, Any]], **more: Any) -> Response:
@@ -287,7 +287,7 @@ def test_a_refusal_that_is_about_pems_as_a_whole_makes_no_dead_letters(world, an
     assert dead == [(0,)]
 
 
-def test_one_commitment_beside_a_pems_that_is_away_for_long_is_no_dead_letter(world):
+def test_one_change_beside_a_pems_that_is_away_for_long_is_no_dead_letter(world):
     committed(world)
     with pytest.raises(errors.PemsUnavailable):
         push(world, lambda request: Response(503))
@@ -382,7 +382,7 @@ def test_a_pusher_who_is_revoked_meanwhile_claims_nothing_more(database_url):
 
         far.pems._watcher = watch
         with pytest.raises(errors.Forbidden):
-            pfa_core.push_commitments(far.db, bob, far.profile)
+            pfa_core.push_changes(far.db, bob, far.profile)
         other.close()
         states = far.states()
         assert states.keys() <= {"committed", "synced"}

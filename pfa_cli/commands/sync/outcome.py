@@ -8,6 +8,7 @@ from pfa_cli.framework.talk import Talk
 from pfa_cli.render.humanize import count
 from pfa_cli.render.runs import push_summary, sent
 from pfa_core.errors import BaselineConflict, PemsRejected, PemsUnavailable
+from pfa_core.model.run import RunStatus
 
 if TYPE_CHECKING:
     from pfa_core.sync.push.options import PushResult
@@ -18,7 +19,7 @@ DEADLINE_PASSED = "DEADLINE_PASSED"
 
 def report_push(talk: Talk, result: PushResult) -> int:
     """Say what is not in PEMS and how to continue, and return the exit code."""
-    if result.blocked and result.status != "skipped":
+    if result.blocked and result.status is not RunStatus.SKIPPED:
         blocked = count(result.blocked, "change")
         talk.say(f"{blocked} blocked by a conflict or a dead letter of the same record")
         talk.hint("pfa conflict list; pfa sync retry --dry-run")
@@ -43,7 +44,7 @@ def _sentence(result: PushResult) -> str | None:
     in_time = not _deadline_passed(result)
     interrupted = f"{sent(result)}; {unsent:,} not sent yet; run pfa sync push to continue"
     outcomes = (
-        (result.status == "skipped", f"skipped: {result.message}"),
+        (result.status is RunStatus.SKIPPED, f"skipped: {result.message}"),
         (result.interrupted and unsent and not failed, interrupted),
         (in_time and not result.total and result.waiting, "nothing was pushed"),
         (in_time and not result.total, "nothing to push"),

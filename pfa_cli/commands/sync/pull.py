@@ -22,7 +22,7 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.runs import PULL_COUNTS, pull_text
 from pfa_core.errors import InvalidData, InvalidRequest, PemsUnavailable
-from pfa_core.model.run import IfLocked
+from pfa_core.model.run import IfLocked, RunStatus
 
 if TYPE_CHECKING:
     from pfa_core.sync.pull.options import PullResult
@@ -162,10 +162,10 @@ def _show_pull(call: Invocation, talk: Talk, result: PullResult) -> None:
 
 def _report(call: Invocation, talk: Talk, result: PullResult) -> int:
     """Say what is incomplete, and return the exit code."""
-    skipped = result.status == "skipped"
+    skipped = result.status is RunStatus.SKIPPED
     for applies, text in (
         (skipped, f"skipped: {result.message}"),
-        (result.status == "completed" and result.message, result.message),
+        (result.status is RunStatus.COMPLETED and result.message, result.message),
         (result.interrupted, f"{result.message}; {KEPT}"),
     ):
         if applies:
@@ -175,7 +175,7 @@ def _report(call: Invocation, talk: Talk, result: PullResult) -> int:
         talk.hint(f"{missing} not received: marked as missing, kept until PEMS has them again")
     if skipped or result.interrupted:
         return 0
-    if result.status == "partial":
+    if result.status is RunStatus.PARTIAL:
         message = f"the pull is incomplete: {result.message}"
         faults = result.faults[:SHOWN_FAULTS]
         return talk.partly_done(message, PemsUnavailable.code, faults, KEPT)

@@ -99,7 +99,7 @@ def push(
         talk.mask(*planned)
         return _show_plan(call, talk, [document(item) for item in planned])
     with in_order() as stop, logs.attached(), _progress(talk) as progress:
-        result = core.push_commitments(
+        result = core.push_changes(
             database,
             principal,
             call.pems(),

@@ -14,6 +14,7 @@ from pfa_core.access.tokens.register import Order, grant_of, mint
 from pfa_core.config.settings import Settings
 from pfa_core.errors import InvalidRequest, NotFound
 from pfa_core.model.audit import Action
+from pfa_core.model.ids import OrganizationId, TokenId, UserId
 from pfa_core.model.member import Member
 from pfa_core.model.principal import (
     RIGHTS_OF,
@@ -34,10 +35,10 @@ class IssuedToken:
     """A fresh token. `token` is the secret itself."""
 
     token: str
-    token_id: str
-    user_id: str
-    organization_id: str
-    role: str
+    token_id: TokenId
+    user_id: UserId
+    organization_id: OrganizationId
+    role: Role
     expires_at: datetime
 
     def __repr__(self) -> str:
@@ -66,11 +67,13 @@ def issue_token(
     """
     require_person(user_id)
     narrowed = parse_role(role) if role else None
-    return _issue(db, principal, keyring.load(settings), user_id, narrowed, ttl)
+    return _issue(db, principal, keyring.load(settings), UserId(user_id), narrowed, ttl)
 
 
 @writes(Operation.ISSUE_TOKEN, own=True, as_owner=True)
-def _issue(tx: Tx, ring: Keyring, user_id: str, role: Role | None, ttl: timedelta) -> IssuedToken:
+def _issue(
+    tx: Tx, ring: Keyring, user_id: UserId, role: Role | None, ttl: timedelta
+) -> IssuedToken:
     code = tx.organization_id
     member = members.member(tx.conn, code, user_id) or _new_member(tx, user_id, role)
     whole = grant_of(member)
@@ -109,13 +112,13 @@ def issue_service_token(
         PermissionDenied: A right that the caller does not hold.
     """
     require_service(service)
-    user_id, wanted = f"{SERVICE_PREFIX}{service}", _service_rights(rights)
+    user_id, wanted = UserId(f"{SERVICE_PREFIX}{service}"), _service_rights(rights)
     return _issue_to_service(db, principal, keyring.load(settings), user_id, wanted, ttl)
 
 
 @writes(Operation.ISSUE_SERVICE_TOKEN, own=True, as_owner=True)
 def _issue_to_service(
-    tx: Tx, ring: Keyring, user_id: str, rights: frozenset[Right], ttl: timedelta
+    tx: Tx, ring: Keyring, user_id: UserId, rights: frozenset[Right], ttl: timedelta
 ) -> IssuedToken:
     require_held(tx, rights)
     before = members.member(tx.conn, tx.organization_id, user_id)
@@ -138,7 +141,7 @@ def _issued(tx: Tx, ring: Keyring, order: Order) -> IssuedToken:
     )
 
 
-def _new_member(tx: Tx, user_id: str, role: Role | None) -> Member:
+def _new_member(tx: Tx, user_id: UserId, role: Role | None) -> Member:
     if role is None:
         raise NotFound(
             f"{user_id} is not a member of {tx.organization_id}",
@@ -151,7 +154,7 @@ def _new_member(tx: Tx, user_id: str, role: Role | None) -> Member:
 
 def _narrowed(member: Member, role: Role) -> jwt.Grant:
     held, full = frozenset(map(Right, member.rights)), jwt.full_grant(role)
-    if not full.rights <= RIGHTS_OF[Role(member.role)] | held:
+    if not full.rights <= RIGHTS_OF[member.role] | held:
         raise InvalidRequest(
             f"{member.user_id} is {member.role}: a token cannot hold more",
             hint=f"type first: pfa user grant {member.user_id} --role {role}",

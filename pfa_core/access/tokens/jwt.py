@@ -16,6 +16,7 @@ from pfa_core.access.tokens.keyring import Keyring, SigningKey
 from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid, InvalidRequest, InvalidToken, TokenExpired, Unauthorized
 from pfa_core.model import token_format
+from pfa_core.model.ids import OrganizationId, TokenId, UserId
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
 from pfa_core.model.secret import Secret
 
@@ -38,15 +39,15 @@ class Claims:
     `key_id` names the key that verified it, `token` is the token itself where there is one.
     """
 
-    user_id: str
-    token_id: str
+    user_id: UserId
+    token_id: TokenId
     issued_at: datetime
     expires_at: datetime
-    organizations: Mapping[str, Grant]
+    organizations: Mapping[OrganizationId, Grant]
     key_id: str = field(default="", compare=False)
     token: Secret | None = field(default=None, compare=False, repr=False)
 
-    def principal(self, organization_id: str) -> Principal:
+    def principal(self, organization_id: OrganizationId) -> Principal:
         """Make the principal for one of the token's organizations.
 
         Raises:
@@ -172,8 +173,8 @@ def _read_claims(content: bytes, key: SigningKey, now: datetime) -> Claims:
         if "nbf" in payload and _instant(payload, "nbf") > now:
             raise ValueError("nbf")
         return Claims(
-            user_id=token_format.text_claim(payload, "sub"),
-            token_id=token_format.text_claim(payload, "jti"),
+            user_id=UserId(token_format.text_claim(payload, "sub")),
+            token_id=TokenId(token_format.text_claim(payload, "jti")),
             issued_at=_instant(payload, "iat"),
             expires_at=_instant(payload, "exp"),
             organizations={

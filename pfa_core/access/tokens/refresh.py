@@ -16,6 +16,7 @@ from pfa_core.authorization import authorize, reauthorize
 from pfa_core.config.settings import Settings, write_secret_file
 from pfa_core.errors import Forbidden, InvalidRequest, InvalidToken
 from pfa_core.model.audit import Action
+from pfa_core.model.ids import OrganizationId, TokenId, UserId
 from pfa_core.model.rights import Operation
 from pfa_core.store import tokens
 from pfa_core.store.database import Database
@@ -30,11 +31,11 @@ class RefreshedToken:
     """
 
     token: str
-    token_id: str
-    user_id: str
-    organizations: Mapping[str, str]
+    token_id: TokenId
+    user_id: UserId
+    organizations: Mapping[OrganizationId, str]
     expires_at: datetime
-    replaces: str
+    replaces: TokenId
     revoked: bool
     token_file: str
 
@@ -74,7 +75,9 @@ def refresh_token(
     ring = keyring.load(settings)
 
     def work(conn: Connection[Any]) -> Minted:
-        minted = mint(conn, db, ring, _order(conn, claims, only, life))
+        minted = mint(
+            conn, db, ring, _order(conn, claims, [OrganizationId(code) for code in only], life)
+        )
         if revoke_old:
             _revoke(conn, db, claims)
         # Before the transaction ends: a file that cannot be written leaves the old token valid.
@@ -127,7 +130,9 @@ def _spelled(life: timedelta) -> str:
     return f"{seconds}s"
 
 
-def _order(conn: Connection[Any], claims: jwt.Claims, only: Sequence[str], ttl: timedelta) -> Order:
+def _order(
+    conn: Connection[Any], claims: jwt.Claims, only: Sequence[OrganizationId], ttl: timedelta
+) -> Order:
     foreign = sorted(set(only) - set(claims.organizations))
     if foreign:
         raise Forbidden(f"the token does not hold {', '.join(foreign)}")
@@ -148,7 +153,9 @@ def _order(conn: Connection[Any], claims: jwt.Claims, only: Sequence[str], ttl: 
     )
 
 
-def _explain_loss(conn: Connection[Any], claims: jwt.Claims, lost: Sequence[str]) -> NoReturn:
+def _explain_loss(
+    conn: Connection[Any], claims: jwt.Claims, lost: Sequence[OrganizationId]
+) -> NoReturn:
     for code in lost:
         authorize(conn, claims.principal(code), Operation.REFRESH_TOKEN)
     raise InvalidToken("the token holds no organization", hint="pfa auth issue makes one that does")

@@ -18,13 +18,14 @@ from pfa_core.access.tokens.keyring import Keyring, SigningKey
 from pfa_core.authorization import reauthorize
 from pfa_core.errors import ConfigInvalid, InvalidRequest
 from pfa_core.model.audit import Action
+from pfa_core.model.ids import OrganizationId, TokenId, UserId
 from pfa_core.model.member import Member
 from pfa_core.model.principal import Right, Role
 from pfa_core.store import audit, members, signing_keys
 from pfa_core.store import tokens as register
 from pfa_core.store.database import Database
 from pfa_core.store.signing_keys import KeyRow, NewKey
-from pfa_core.store.tokens import TokenRow
+from pfa_core.store.tokens import TokenKind, TokenRow
 
 MAX_TTL = timedelta(days=366)
 
@@ -41,13 +42,13 @@ class Order:
         holder: The claims of that token: row-level security authorizes each organization by them.
     """
 
-    user_id: str
-    grants: Mapping[str, jwt.Grant]
+    user_id: UserId
+    grants: Mapping[OrganizationId, jwt.Grant]
     ttl: timedelta
-    by: str
+    by: UserId
     action: Action = Action.TOKEN_ISSUE
-    narrowed: frozenset[str] = frozenset()
-    replaces: str | None = None
+    narrowed: frozenset[OrganizationId] = frozenset()
+    replaces: TokenId | None = None
     holder: jwt.Claims | None = None
 
 
@@ -85,7 +86,7 @@ def mint(conn: Connection[Any], db: Database, ring: Keyring, order: Order) -> Mi
     now = db.clock()
     claims = jwt.Claims(
         user_id=order.user_id,
-        token_id=str(db.new_id()),
+        token_id=TokenId(str(db.new_id())),
         issued_at=now,
         expires_at=now + order.ttl,
         organizations=order.grants,
@@ -102,7 +103,11 @@ def mint(conn: Connection[Any], db: Database, ring: Keyring, order: Order) -> Mi
 
 
 def register_keys(
-    conn: Connection[Any], db: Database, ring: Keyring, organization_id: str, user_id: str
+    conn: Connection[Any],
+    db: Database,
+    ring: Keyring,
+    organization_id: OrganizationId,
+    user_id: UserId,
 ) -> None:
     """Store the keys of the ring that the database does not know.
 
@@ -125,11 +130,11 @@ def register_keys(
         now = db.clock()
         stored = signing_keys.register(conn, unknown, now)
         entries = [audit.Entry(str(db.new_id()), after={"key": key}) for key in sorted(stored)]
-        audit.write(conn, organization_id, user_id, Action.KEY_REGISTER, now, entries)
+        audit.write(conn, organization_id, user_id, Action.KEY_REGISTER, now, entries=entries)
 
 
 def audit_token(
-    conn: Connection[Any], db: Database, by: str, action: Action, row: TokenRow
+    conn: Connection[Any], db: Database, by: UserId, action: Action, row: TokenRow
 ) -> None:
     """Record what happened to a token in the audit trail of the token's organization."""
     shown = {
@@ -142,10 +147,12 @@ def audit_token(
     if row.replaces:
         shown["replaces"] = row.replaces
     entry = audit.Entry(str(db.new_id()), after=shown)
-    audit.write(conn, row.organization_id, by, action, db.clock(), [entry])
+    audit.write(conn, row.organization_id, by, action, db.clock(), entries=[entry])
 
 
-def carried(conn: Connection[Any], claims: jwt.Claims, organization_id: str) -> Carried | None:
+def carried(
+    conn: Connection[Any], claims: jwt.Claims, organization_id: OrganizationId
+) -> Carried | None:
     """Read what a token that replaces this one may hold of an organization.
 
     The rights are those of the member now; a narrowed token stays narrowed. None where the token was
@@ -169,16 +176,16 @@ def carried(conn: Connection[Any], claims: jwt.Claims, organization_id: str) -> 
 
 def grant_of(member: Member) -> jwt.Grant:
     """Return what a token may hold of a member as they are now."""
-    return jwt.Grant(Role(member.role), frozenset(map(Right, member.rights)))
+    return jwt.Grant(member.role, frozenset(map(Right, member.rights)))
 
 
-def _row(claims: jwt.Claims, organization_id: str, order: Order) -> TokenRow:
+def _row(claims: jwt.Claims, organization_id: OrganizationId, order: Order) -> TokenRow:
     grant = claims.organizations[organization_id]
     return TokenRow(
         organization_id=organization_id,
         token_id=claims.token_id,
         user_id=claims.user_id,
-        kind="service" if grant.role is Role.SERVICE else "user",
+        kind=TokenKind.SERVICE if grant.role is Role.SERVICE else TokenKind.USER,
         role=grant.role,
         rights=sorted(grant.rights),
         narrowed=organization_id in order.narrowed,

@@ -12,6 +12,7 @@ from pfa_core.access.tokens.keyring import Keyring
 from pfa_core.access.tokens.register import Order, carried, grant_of
 from pfa_core.config.settings import Settings
 from pfa_core.errors import InvalidToken
+from pfa_core.model.ids import UserId
 from pfa_core.model.member import Member
 
 
@@ -32,7 +33,7 @@ def renewal(
     )
 
 
-def held_before(settings: Settings, ring: Keyring, user: str) -> jwt.Claims | None:
+def held_before(settings: Settings, ring: Keyring, user: UserId) -> jwt.Claims | None:
     """Read the user's present token, expired or not.
 
     Returns None where there is none, or where it is not a token of this installation and user.

@@ -11,6 +11,7 @@ from pfa_core.access.tokens.register import audit_token
 from pfa_core.authorization import denial
 from pfa_core.errors import InvalidRequest, NotFound, PermissionDenied
 from pfa_core.model.audit import Action
+from pfa_core.model.ids import TokenId, UserId
 from pfa_core.model.principal import Right
 from pfa_core.model.rights import Operation
 from pfa_core.model.secret import looks_like_token
@@ -47,7 +48,7 @@ def list_tokens(
     return tokens.tokens(
         tx.conn,
         tx.organization_id,
-        user_id=user_id if managing else tx.user_id,
+        user_id=UserId(user_id) if managing and user_id else None if managing else tx.user_id,
         active_at=None if ended else tx.now(),
         limit=limit,
     )
@@ -91,7 +92,8 @@ def revoke_tokens(
     managing = tx.holds(Right.MANAGE_USERS)
     if not managing and (everyone or user_id not in (None, tx.user_id)):
         _refuse(tx)
-    for token_id in token_ids:
+    ids = [TokenId(token_id) for token_id in token_ids]
+    for token_id in ids:
         row = _token(tx, token_id)
         if not managing and row.user_id != tx.user_id:
             _refuse(tx)
@@ -101,8 +103,8 @@ def revoke_tokens(
         tx.organization_id,
         by=tx.user_id,
         at=at,
-        token_ids=list(token_ids) or None,
-        user_id=user_id,
+        token_ids=ids or None,
+        user_id=None if user_id is None else UserId(user_id),
     )
     elsewhere = _revoke_elsewhere(tx, [row for row in revoked if row.user_id == tx.user_id], at)
     for row in (*revoked, *elsewhere):
@@ -110,7 +112,7 @@ def revoke_tokens(
     return sorted(revoked, key=lambda row: (row.issued_at, row.token_id), reverse=True)
 
 
-def _token(tx: Tx, token_id: str) -> TokenRow:
+def _token(tx: Tx, token_id: TokenId) -> TokenRow:
     row = tokens.token(tx.conn, tx.organization_id, token_id)
     if row is None:
         raise NotFound(

@@ -39,9 +39,9 @@ def refusal(
     wait = retry_after(headers.get("Retry-After"), now)
     if status >= 500 or status in _PASSING:
         code = FaultCode.SERVICE_UNAVAILABLE if status == 503 else FaultCode.SERVER_ERROR
-        return Failure(code, message, RetryAdvice.RETRY, wait, maybe_applied=True)
+        return Failure(code, message, RetryAdvice.RETRY, retry_after=wait, maybe_applied=True)
     if status == 429:
-        return Failure(FaultCode.RATE_LIMIT, message, RetryAdvice.SLOW_DOWN, wait)
+        return Failure(FaultCode.RATE_LIMIT, message, RetryAdvice.SLOW_DOWN, retry_after=wait)
     if status == 401:
         return Failure(FaultCode.UNAUTHORIZED, message, RetryAdvice.STOP)
     if status in _REDIRECTS:  # to a sign-in page, for instance: not about a record

@@ -43,7 +43,7 @@ class _Alert(Exception):
 _Test = Callable[[StoredRecord], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Query:
     offset: int
     size: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from http import HTTPStatus
 from typing import Any
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from pfa_core.exact_json import JsonFault, dumps, loads_strict
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A request; `path` is still percent-encoded, header names are lower-case."""
 
@@ -60,6 +60,7 @@ class Response:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    _: KW_ONLY
     delivery: Delivery = Delivery.WHOLE
     pause: float = 0
 

@@ -162,7 +162,9 @@ def _read_request(connection: socket.socket, stream: BinaryIO) -> Request | None
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = _read_body(stream, headers)
     path, _, query = target.partition("?")
-    return Request(method, path, query, headers, body, keep_alive)
+    return Request(
+        method=method, path=path, query=query, headers=headers, body=body, keep_alive=keep_alive
+    )
 
 
 def _read_headers(stream: BinaryIO) -> dict[str, str]:

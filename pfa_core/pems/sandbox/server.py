@@ -212,7 +212,11 @@ class Sandbox:
         organization = own or self._access.organization
         if not isinstance(organization, str):
             return Fault(
-                "", "organization", FaultCode.MISSING_REQUIRED_FIELD, "is missing", position
+                "",
+                "organization",
+                FaultCode.MISSING_REQUIRED_FIELD,
+                "is missing",
+                position=position,
             )
         return read_record(value, organization, position, textual=textual)
 

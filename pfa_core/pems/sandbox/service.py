@@ -83,7 +83,7 @@ class Access:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """Everything behind the addresses of the sandbox; `wait` may return early."""
 

@@ -302,11 +302,11 @@ CREATE INDEX pfa_modification_live
 -- The modifications of a session, of one user or of all.
 CREATE INDEX pfa_modification_session
     ON pfa_modification (organization_id, session_id, user_id, state);
--- What a push sends next: the oldest commitments first.
+-- What a push sends next: the oldest committed changes first.
 CREATE INDEX pfa_modification_queue
     ON pfa_modification (organization_id, committed_at, modification_id)
     WHERE state IN ('committed', 'sync_error');
--- Whether a record has an earlier commitment, or one under way.
+-- Whether a record has an earlier committed change, or one under way.
 CREATE INDEX pfa_modification_order
     ON pfa_modification (organization_id, pfa_id, committed_at, modification_id)
     WHERE state IN ('committed', 'syncing', 'sync_error', 'conflict');
@@ -452,7 +452,7 @@ CREATE TABLE pfa_sync_outcome (
     PRIMARY KEY (organization_id, run_id, outcome_id)
 );
 
--- A commitment whose fields PEMS changed too: for each field base, mine and theirs. settlement says, field by
+-- A committed change whose fields PEMS changed too: for each field base, mine and theirs. settlement says, field by
 -- field, what it ended with: mine, pems or the value that was set.
 CREATE TABLE pfa_sync_conflict (
     organization_id text COLLATE "C" NOT NULL,
@@ -1429,7 +1429,7 @@ BEGIN
                AND (SELECT pfa_scope_in('{sync,refresh_data,import,manage_settings}')));
 
     -- Modifications: a user's own; an admin's scope all; a push all but drafts. Only who may commit makes a
-    -- commitment.
+    -- committed change.
     CREATE POLICY pfa_select ON pfa_modification FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization())
                AND (user_id = (SELECT pfa_context_user())

@@ -58,7 +58,7 @@ _LOCK_SECONDS = 120.0
 _END_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedStatus:
     """The state of the embedded server of a root.
 

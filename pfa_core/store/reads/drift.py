@@ -13,6 +13,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from pfa_core import sql
+from pfa_core.model.ids import OrganizationId, PfaId, UserId
 from pfa_core.model.principal import Principal
 from pfa_core.store.mirror import ROLLUP_ROWS
 from pfa_core.store.overlays import OVERLAY_ROWS
@@ -38,20 +39,20 @@ class RollupDrift:
     counted: int
 
 
-def rollup_drift(conn: Connection[Any], organization_id: str) -> list[RollupDrift]:
+def rollup_drift(conn: Connection[Any], organization_id: OrganizationId) -> list[RollupDrift]:
     """List where the rollup differs from the sums of the mirror."""
     values = {"organization_id": organization_id, "sign": 1}
     with conn.cursor(row_factory=class_row(RollupDrift)) as cursor:
         return cursor.execute(_ROLLUP_DRIFT, values).fetchall()
 
 
-def touched(conn: Connection[Any], organization_id: str) -> dict[str, list[str]]:
+def touched(conn: Connection[Any], organization_id: OrganizationId) -> dict[UserId, list[PfaId]]:
     """List by user the records with an active modification or an overlay row."""
     values = {"organization_id": organization_id}
     return dict(conn.execute(_SQL["touched"], values).fetchall())
 
 
-def overlay_drift(conn: Connection[Any], principal: Principal, ids: Sequence[str]) -> list[str]:
+def overlay_drift(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> list[PfaId]:
     """List the records whose overlay row of the principal differs from its sources.
 
     The row is wrong, missing or superfluous.

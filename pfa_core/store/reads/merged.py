@@ -12,6 +12,7 @@ from psycopg.rows import tuple_row
 
 from pfa_core import sql
 from pfa_core.model.cursor import decode_cursor, encode_cursor
+from pfa_core.model.ids import OrganizationId, PfaId, SessionId
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.record import SORTABLE
@@ -34,7 +35,7 @@ LINES_BATCH = (
     100  # lines are long: for more of them the allocator asks the system for memory each time
 )
 
-RowValues = tuple[str, str, str, str | None, int, datetime | None]
+RowValues = tuple[PfaId, str, str, SessionId | None, int, datetime | None]
 _Statement = tuple[LiteralString, dict[str, Any]]
 
 
@@ -166,7 +167,7 @@ def has_value(conn: Connection[Any], principal: Principal, field: str, value: st
     return bool(row and row[0])
 
 
-def known_values(conn: Connection[Any], organization_id: str, field: str) -> list[str]:
+def known_values(conn: Connection[Any], organization_id: OrganizationId, field: str) -> list[str]:
     """List the distinct values of a field in the mirror, at most 5,000."""
     column: LiteralString = f"r.{SORTABLE[field].column}"
     statement = _SQL["values"].format(column=column)

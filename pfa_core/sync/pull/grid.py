@@ -16,6 +16,7 @@ from pfa_core.model.audit import Direction
 from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
+from pfa_core.model.run import RunKind
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.services.grid_reader import open_reader
 from pfa_core.store import members, runs
@@ -125,12 +126,12 @@ def _since(
     return None if last is None else last - CLOCK_DIFFERENCE
 
 
-def _kind(since: datetime | None, options: PullOptions) -> str:
+def _kind(since: datetime | None, options: PullOptions) -> RunKind:
     # A pull since a given time leaves out what changed between the last pull and then, so that no
     # incremental pull may start from it.
     if since is None:
-        return "full"
-    return "incremental" if options.since is None else "since"
+        return RunKind.FULL
+    return RunKind.INCREMENTAL if options.since is None else RunKind.SINCE
 
 
 def _only_currency(run: ActiveRun) -> str | None:

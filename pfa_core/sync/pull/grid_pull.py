@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from pfa_core.model.ids import OrganizationId, RunId
 from pfa_core.model.run import RunStatus
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.store import pull_pages, runs
@@ -31,7 +32,7 @@ class GridPull:
     dry_run: bool
 
     @property
-    def organization_id(self) -> str:
+    def organization_id(self) -> OrganizationId:
         """Return the organization whose records are pulled."""
         return self.run.organization_id
 
@@ -55,7 +56,7 @@ class GridPull:
 class Resumption:
     """An interrupted full pull that this one resumes: its run, start and position."""
 
-    run_id: str
+    run_id: RunId
     began_at: datetime
     position: Position
 

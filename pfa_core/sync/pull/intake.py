@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from psycopg import Connection
@@ -14,6 +14,7 @@ from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import RawRecord
 from pfa_core.masking import Mask
 from pfa_core.model.baseline import FOREIGN, read_record
+from pfa_core.model.ids import OrganizationId, PfaId
 from pfa_core.model.text_rows import TextRows
 from pfa_core.store import leases, runs
 from pfa_core.sync.pull.options import PullResult
@@ -40,9 +41,10 @@ class Intake:
         seen: The ids among which a record counts once.
     """
 
-    organization_id: str
+    organization_id: OrganizationId
     progress: Callable[[int], None] | None = None
     mask: Mask = field(default_factory=Mask)
+    _: KW_ONLY
     only_currency: str | None = None
     number: int = 0
     rejected: int = 0
@@ -69,7 +71,7 @@ class Intake:
             # The position is made only for a fault: a page has thousands of rows without one.
             return accepted or self._read(RawRecord(row, _row_position(number), textual=True))
         pfa_id, position = row.get("pfaId", ""), _row_position(number)
-        return self.refuse(Fault(pfa_id, "organization", FOREIGN, UNOWNED, position))
+        return self.refuse(Fault(pfa_id, "organization", FOREIGN, UNOWNED, position=position))
 
     def refuse(self, fault: Fault) -> None:
         """Count a refusal, and keep the first thousand."""
@@ -114,16 +116,18 @@ class Intake:
         if self._is_foreign(record.get("currency")):
             reason = f"is {record['currency']}, the organization's is {self.only_currency}"
             code = FaultCode.FOREIGN_CURRENCY
-            return self.refuse(Fault(pfa_id, "currency", code, reason, item.position))
+            return self.refuse(Fault(pfa_id, "currency", code, reason, position=item.position))
         if pfa_id in self.seen:
             reason = "is listed twice in this pull; the first one counts"
             code = FaultCode.DUPLICATE_RECORD
-            return self.refuse(Fault(pfa_id, "pfaId", code, reason, item.position))
+            return self.refuse(Fault(pfa_id, "pfaId", code, reason, position=item.position))
         text = exact_json.dumps(record)
         if not _storable(text):
             reason = "holds a character that cannot be stored"
             pfa_id = _printable(pfa_id)
-            return self.refuse(Fault(pfa_id, "", FaultCode.INVALID_TYPE, reason, item.position))
+            return self.refuse(
+                Fault(pfa_id, "", FaultCode.INVALID_TYPE, reason, position=item.position)
+            )
         self.seen.add(pfa_id)
         return pfa_id, text
 
@@ -148,7 +152,7 @@ def _outcome(run: ActiveRun, number: int, fault: Fault) -> runs.NewOutcome:
     return runs.NewOutcome(
         outcome_id=str(run.db.new_id()),
         number=number,
-        pfa_id=fault.pfa_id,
+        pfa_id=PfaId(fault.pfa_id),
         position=fault.position,
         outcome="rejected",
         code=fault.code,

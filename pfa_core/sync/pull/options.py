@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pfa_core.errors import Fault
+from pfa_core.model.ids import RunId
 from pfa_core.model.run import IfLocked, RunStatus
 from pfa_core.sync.lease import LIFETIME
 
@@ -46,7 +47,7 @@ class PullResult:
         interrupted: `stop` was set before the last page.
     """
 
-    run_id: str | None
+    run_id: RunId | None
     status: RunStatus
     total: int = 0
     inserted: int = 0

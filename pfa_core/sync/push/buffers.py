@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -25,6 +25,7 @@ class Buffer(Generic[Item]):
     size: int
     seconds: float
     clock: Callable[[], float] = time.monotonic
+    _: KW_ONLY
     _items: list[Item] = field(default_factory=list)
     _emptied_at: float = field(init=False)
 

@@ -13,6 +13,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.authorization import authorize, require_active
+from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.push import Sending, Task, Verdict
 from pfa_core.model.rights import Operation
 from pfa_core.store import leases, queue, runs
@@ -94,8 +95,8 @@ class Claims:
         self.exhausted = False
 
     def _claim(self, conn: Connection[Any], wanted: int) -> list[Task | Sending]:
-        authorize(conn, self.run.principal, Operation.PUSH_COMMITMENTS)
-        require_active(conn, self.run.principal, Operation.PUSH_COMMITMENTS)
+        authorize(conn, self.run.principal, Operation.PUSH_CHANGES)
+        require_active(conn, self.run.principal, Operation.PUSH_CHANGES)
         code, at = self.run.organization_id, leases.clock(conn)
         rows = queue.due(conn, code, self.scope, at=at, limit=wanted)
         if not rows:
@@ -106,7 +107,9 @@ class Claims:
         queue.claim(conn, code, self.run.run_id, dict(map(_send_intent, items)), at)
         return items
 
-    def _recovered(self, modification_id: str, pfa_id: str, attempts: int) -> runs.NewOutcome:
+    def _recovered(
+        self, modification_id: ModificationId, pfa_id: PfaId, attempts: int
+    ) -> runs.NewOutcome:
         return runs.NewOutcome(
             outcome_id=str(self.run.db.new_id()),
             number=0,
@@ -140,7 +143,7 @@ def _task(row: QueueRow, mirror: queue.MirrorValues, at: datetime) -> Task:
     )
 
 
-def _send_intent(item: Task | Sending) -> tuple[str, str | None]:
+def _send_intent(item: Task | Sending) -> tuple[ModificationId, str | None]:
     """Return the version it is about to be sent on; a send in doubt stays so."""
     if isinstance(item, Sending):
         return item.task.modification_id, item.version

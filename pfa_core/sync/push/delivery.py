@@ -177,7 +177,14 @@ def _differing(delta: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str,
 
 
 def _write(task: Task, changes: Mapping[str, Any], version: str) -> Write:
-    return Write(task.pfa_id, changes, version, task.key, task.user_id, task.reason)
+    return Write(
+        pfa_id=task.pfa_id,
+        changes=changes,
+        version=version,
+        key=task.key,
+        modified_by=task.user_id,
+        reason=task.reason,
+    )
 
 
 def _seen(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 
 from pfa_core.model.push import StopReason
@@ -35,6 +35,7 @@ class Halt:
     lease_lost: Callable[[], bool]
     deadline: timedelta | None = None
     clock: Callable[[], float] = time.monotonic
+    _: KW_ONLY
     _decided: StopReason | None = None
     _began: float = field(init=False)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pfa_core.errors import Fault, InvalidRequest
+from pfa_core.model.ids import RunId
 from pfa_core.model.push import StopReason
 from pfa_core.model.run import IfLocked, RunStatus
 from pfa_core.store.queue import DeadLetter
@@ -72,7 +73,7 @@ class PushResult:
         problems: Why changes are not in PEMS, at most 1,000; where `masked`, without numbers.
     """
 
-    run_id: str | None
+    run_id: RunId | None
     status: RunStatus
     total: int = 0
     synced: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 from pfa_core.errors import FaultCode
 from pfa_core.model.exchange import FORBIDDEN, Failure, RetryAdvice
@@ -26,6 +26,7 @@ class OutageDetector:
     """
 
     threshold: int
+    _: KW_ONLY
     reason: StopReason | None = None
     failure: Failure | None = None
     _succeeded: bool = False

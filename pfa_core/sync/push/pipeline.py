@@ -65,7 +65,9 @@ class PushPipeline:
         )
         self._unmarked: Buffer[Sending] = Buffer(MARK_BATCH, MARK_SECONDS)
         self._unsettled: Buffer[Result] = Buffer(BATCH, SETTLE_SECONDS)
-        self._settler = Settler(run, policy, run.db.new_id, count(1).__next__)
+        self._settler = Settler(
+            run=run, policy=policy, new_id=run.db.new_id, number=count(1).__next__
+        )
         self._retry_wait = RetryWait(policy.retries)
         sender = Sender(delivery, RateLimiter(options.rate), self.halt, self.log)
         self._workers: Workers[Item, Answer] = Workers(sender, options.concurrency)

@@ -27,7 +27,7 @@ from pfa_core.sync.run import leased
 SKIPPED = PushResult(run_id=None, status=RunStatus.SKIPPED, message="another push is running")
 
 
-def push_commitments(
+def push_changes(
     db: Database,
     principal: Principal,
     profile: PemsProfile,
@@ -88,7 +88,7 @@ def retry(
 
     Raises:
         NotFound: The organization has no such run.
-        LeaseHeld, PemsUnavailable, PemsRejected: As `push_commitments`; the letters stay due.
+        LeaseHeld, PemsUnavailable, PemsRejected: As `push_changes`; the changes stay due.
     """
     options = options or PushOptions()
     letters = _requeue(db, principal, run_id, dry_run=dry_run)
@@ -135,7 +135,7 @@ def _push(
     lease = leased(
         db,
         principal,
-        Operation.PUSH_COMMITMENTS,
+        Operation.PUSH_CHANGES,
         Direction.PUSH,
         source=profile.url,
         if_locked=options.if_locked,

@@ -15,7 +15,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.model.audit import Action
-from pfa_core.model.ids import NewId
+from pfa_core.model.ids import ConflictId, ModificationId, NewId, PfaId, UserId
 from pfa_core.model.push import Result, RetryPolicy, Verdict
 from pfa_core.store import (
     audit,
@@ -39,7 +39,7 @@ _ACTIONS: dict[Verdict, Action] = {
 _FOLDED = (Verdict.SYNCED, Verdict.CONFLICT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settler:
     """The settlement of one run.
 
@@ -133,7 +133,7 @@ class Settler:
     ) -> None:
         rows = [
             conflicts.NewConflict(
-                conflict_id=str(self.new_id()),
+                conflict_id=ConflictId(str(self.new_id())),
                 modification_id=item.task.modification_id,
                 pfa_id=item.task.pfa_id,
                 user_id=item.task.user_id,
@@ -156,7 +156,7 @@ class Settler:
         runs.add_outcomes(conn, code, run, [self._outcome(item) for item in results], at)
         for verdict, action in _ACTIONS.items():
             entries = [self._entry(item) for item in results if item.verdict is verdict]
-            audit.write(conn, code, user, action, at, entries)
+            audit.write(conn, code, user, action, at, entries=entries)
 
     def _outcome(self, result: Result) -> runs.NewOutcome:
         task = result.task
@@ -186,7 +186,7 @@ class Settler:
         )
 
 
-def _ids(results: Iterable[Result]) -> list[str]:
+def _ids(results: Iterable[Result]) -> list[ModificationId]:
     return [item.task.modification_id for item in results]
 
 
@@ -194,8 +194,8 @@ def _is_synced(result: Result) -> bool:
     return result.verdict is Verdict.SYNCED
 
 
-def _by_user(results: Iterable[Result]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
+def _by_user(results: Iterable[Result]) -> dict[UserId, list[PfaId]]:
+    found: dict[UserId, list[PfaId]] = defaultdict(list)
     for item in results:
         found[item.task.user_id].append(item.task.pfa_id)
     return found

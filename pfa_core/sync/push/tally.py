@@ -50,4 +50,4 @@ class Tally:
 def _problem(result: Result) -> Fault:
     code = result.code or FaultCode(result.verdict.upper())
     place = f"session {result.task.session_id}"
-    return Fault(result.task.pfa_id, "", code, result.message, place)
+    return Fault(result.task.pfa_id, "", code, result.message, position=place)

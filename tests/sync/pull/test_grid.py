@@ -219,7 +219,7 @@ def test_a_page_that_was_asked_before_a_push_does_not_undo_it(far):
 
     def push(request, response):
         far.pems._watcher = None
-        pfa_core.push_commitments(other, far.ann, far.profile)
+        pfa_core.push_changes(other, far.ann, far.profile)
 
     far.profile = replace(far.profile, grid=GridSettings(page_size=100))
     far.pems._watcher = push

@@ -1,4 +1,4 @@
-"""Push: every commitment in PEMS exactly once, in order, and the mirror agrees."""
+"""Push: every committed change in PEMS exactly once, in order, and the mirror agrees."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def committed(far: FarSide, pfa_id: str = "P-1", user: str = "ann", session: str
     commit(far.db, principal, session=session)
 
 
-def test_a_commitment_reaches_pems_and_leaves_no_trace_in_the_overlay(far):
+def test_a_change_reaches_pems_and_leaves_no_trace_in_the_overlay(far):
     committed(far, monthlyRate=1234, forecastEnd="2026-01-31")
     result = far.push()
     assert (result.status, result.total, result.synced) == ("completed", 1, 1)
@@ -56,7 +56,7 @@ def test_nothing_to_push_is_a_completed_run(far):
     assert far.pems.log == ()
 
 
-def test_commitments_of_all_users_go_the_oldest_first(far):
+def test_changes_of_all_users_go_the_oldest_first(far):
     committed(far, "P-2", "bob", model="B")
     committed(far, "P-1", "ann", model="A")
     assert far.push(concurrency=1).synced == 2
@@ -75,7 +75,7 @@ def test_the_second_push_of_a_record_needs_no_look_before(far):
     far.require_agreement()
 
 
-def test_commitments_of_one_record_go_one_after_the_other(far):
+def test_changes_of_one_record_go_one_after_the_other(far):
     for number, session in enumerate(("r", "s", "t"), 1):
         committed(far, session=session, monthlyRate=number)
     assert far.push(concurrency=8).synced == 3
@@ -83,7 +83,7 @@ def test_commitments_of_one_record_go_one_after_the_other(far):
     far.require_agreement()
 
 
-def test_a_draft_above_a_commitment_is_not_in_conflict_with_it_after_the_push(far):
+def test_a_draft_above_a_change_is_not_in_conflict_with_it_after_the_push(far):
     committed(far, monthlyRate=2000)
     draft(far.db, far.ann, "P-1", session="t", monthlyRate=3000)
     far.push()
@@ -257,7 +257,7 @@ def test_a_pems_that_is_away_costs_no_record_its_retries(far):
         committed(far, f"P-{number}", session=f"s{number}", model="A")
     away = replace(far.profile, url="http://127.0.0.1:9")
     with pytest.raises(errors.PemsUnavailable) as raised:
-        pfa_core.push_commitments(far.db, far.ann, away)
+        pfa_core.push_changes(far.db, far.ann, away)
     assert raised.value.exit_code == 69
     assert set(far.world.rows("SELECT failures FROM pfa_modification")) == {(0,)}
     assert far.push().synced == 6
@@ -272,7 +272,7 @@ def test_refused_credentials_end_the_run_and_leave_everything_to_the_next(databa
         commit(far.db, far.ann)
         wrong = replace(far.profile, username="u", password=Secret("wrong"))
         with pytest.raises(errors.PemsRejected) as raised:
-            pfa_core.push_commitments(far.db, far.ann, wrong)
+            pfa_core.push_changes(far.db, far.ann, wrong)
         assert "wrong" not in str(raised.value).replace("is wrong", "")
         assert far.states().keys() <= {"committed", "sync_error"}
         far.profile = replace(far.profile, username="u", password=Secret("right"))
@@ -305,7 +305,7 @@ def test_a_push_of_one_session_leaves_the_others(far):
     assert far.states() == {"committed": 1, "synced": 1}
 
 
-def test_a_limit_bounds_the_commitments(far):
+def test_a_limit_bounds_the_changes(far):
     for number in range(1, 6):
         committed(far, f"P-{number}", session=f"s{number}", model="A")
     assert far.push(limit=2).total == 2
@@ -344,7 +344,7 @@ def test_a_push_that_is_stopped_gives_back_what_it_has_not_sent(far):
     far.pems.faults = ["latency:100ms"]
     stop = threading.Event()
     threading.Timer(0.55, stop.set).start()
-    result = pfa_core.push_commitments(
+    result = pfa_core.push_changes(
         far.db, far.ann, far.profile, pfa_core.PushOptions(concurrency=1), stop=stop
     )
     assert result.interrupted
@@ -362,7 +362,7 @@ def test_what_was_given_back_unsent_can_still_be_uncommitted(far):
     committed(far, model="A")
     stop = threading.Event()
     stop.set()
-    pfa_core.push_commitments(far.db, far.ann, far.profile, stop=stop)
+    pfa_core.push_changes(far.db, far.ann, far.profile, stop=stop)
     assert pfa_core.uncommit(far.db, far.ann, Selection(session_id="s")).uncommitted
 
 
@@ -518,7 +518,7 @@ def test_what_may_have_arrived_cannot_be_taken_back(far):
         pfa_core.uncommit(far.db, far.ann, Selection(session_id="s"))
 
 
-def test_commitments_are_ordered_by_the_database_s_clock(far):
+def test_changes_are_ordered_by_the_database_s_clock(far):
     """A computer whose clock is an hour fast commits first; the other's later word is the last."""
     fast = far.db.beside()
     fast.clock = lambda: utc_now() + timedelta(hours=1)
