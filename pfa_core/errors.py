@@ -60,6 +60,7 @@ class FaultCode(StrEnum):
     FOREIGN_ORGANIZATION = "FOREIGN_ORGANIZATION"
     OLDER_VERSION = "OLDER_VERSION"
     EMPTIED_FIELD = "EMPTIED_FIELD"
+    FOREIGN_CURRENCY = "FOREIGN_CURRENCY"
 
     # Of the record, or the caller's right to it.
     NOT_FOUND = "NOT_FOUND"

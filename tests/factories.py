@@ -43,7 +43,7 @@ def record(pfa_id: str = "P-1", **fields: Any) -> dict[str, Any]:
     """
     if "class_" in fields:
         fields["class"] = fields.pop("class_")
-    unknown = fields.keys() - _DEFAULTS.keys() - {"pfaId"}
+    unknown = fields.keys() - _DEFAULTS.keys() - {"pfaId", "rateUom", "currency"}
     assert not unknown, f"no fields of a record: {sorted(unknown)}"
     return {"pfaId": pfa_id, **_DEFAULTS, **fields}
 

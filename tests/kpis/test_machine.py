@@ -43,7 +43,9 @@ ACTUAL = {"isActualized": True, "actualStart": "2025-12-02", "actualEnd": "2025-
 RECORDS = {
     "P-1": record("P-1"),
     "P-2": record("P-2", source="Purchase", purchasePrice=Decimal("5000.05"), **ACTUAL),
-    "P-3": record("P-3", isFundsTransferable=True, monthlyRate=Decimal("0.1"), **ACTUAL),
+    "P-3": record(
+        "P-3", rateUom="week", isFundsTransferable=True, monthlyRate=Decimal("0.1"), **ACTUAL
+    ),
     "P-4": record("P-4", isDiscontinued=True, category="Loader", areaSilo="Jetty"),
     "P-5": record("P-5", monthlyRate=None, dor="BEO"),
 }
@@ -75,6 +77,7 @@ THEIRS = {
     **OURS,
     "originalStart": ["2025-12-01", "2026-01-01", None],
     "originalEnd": ["2025-12-31", "2026-03-31", None],
+    "rateUom": ["day", "week", "28-day", "month"],
 }
 # Failures of PEMS: none, some that pass, some that do not.
 TROUBLES = {

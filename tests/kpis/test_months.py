@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import pfa_core
 from pfa_core import Change, Filters, errors
 from pfa_core.model import months
+from pfa_core.model.costing import Costing
 from pfa_core.model.figures import Cost, Figures, MonthGroup, PhaseCost, Quantity, Stats
 from pfa_core.model.kpi import EXACT, total
 from pfa_core.store.reads import sums
@@ -301,6 +302,7 @@ ROWS = st.lists(
         isFundsTransferable=FLAGS,
         monthlyRate=MONEY,
         purchasePrice=MONEY,
+        rateUom=st.sampled_from((None, None, "month", "week", "day", "28-day")),
         **dict.fromkeys(DATES, DAYS),
     ),
     min_size=3,
@@ -457,7 +459,8 @@ def assert_exact_sums(world: World) -> None:
 
     def read(conn: Any) -> tuple[Any, Any]:
         asked = (conn, world.principal(), Part.MIRROR, Filters(), ())
-        return sums.moves(*asked), total(sums.sums(*asked).values())
+        found = sums.sums(*asked, costing=Costing())
+        return sums.moves(*asked, costing=Costing()), total(found.values())
 
     moves, whole = world.owner.read(read)
     for phase in ("plan", "forecast", "actual"):
