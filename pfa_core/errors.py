@@ -319,7 +319,7 @@ class DatabaseUnavailable(PfaError):
 
 
 class OutcomeUnknown(DatabaseUnavailable):
-    """The connection broke during a commit, and no new one could say what became of it.
+    """A connection broke during a commit whose outcome nothing could say.
 
     A repetition may do twice what is relative or makes something new: look first.
     """

@@ -96,6 +96,7 @@ def add_organization(
         "pfa org set --rate-uom week",
         "pfa org set --currency EUR --foreign-currency refuse --dry-run",
     ),
+    columns=("organization", "currency", "rateUom", "foreignCurrency"),
     exit_codes="5 you are not an admin.",
 )
 def configure_organization(
