@@ -15,6 +15,7 @@ INPUTS = Path(__file__).parents[1] / "data" / "inputs"
 OUTCOMES = tomllib.loads((INPUTS / "outcomes.toml").read_text(), parse_float=Decimal)
 # Beside inputs: the table, the state before and the field map that some are read with.
 BESIDE = {"outcomes.toml", "base.jsonl", "weekly.toml"}
+NO_RATES = {f"RIO-000{number}": {"monthlyRate": None} for number in (1, 2, 4, 5, 6)}
 EDIT = {
     "pull": {"RIO-0002": {"monthlyRate": 1300, "pemsVersion": "2026-11-24T08:00:00Z"}},
     "save": {"RIO-0002": {"monthlyRate": 1300}},
@@ -44,7 +45,12 @@ def each(command: str) -> pytest.MarkDecorator:
 
 def expected(outcome: Outcome, command: str) -> dict[str, Any]:
     changes = outcome.get("changes", {})
-    return EDIT[command] if changes == "edit" else changes
+    if isinstance(changes, str):
+        return EDIT[command] if changes == "edit" else NO_RATES
+    return {
+        pfa_id: {name: None if value == "<null>" else value for name, value in fields.items()}
+        for pfa_id, fields in changes.items()
+    }
 
 
 def mirror(pfa: Pfa) -> dict[str, dict[str, Any]]:

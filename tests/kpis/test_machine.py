@@ -501,6 +501,7 @@ def script(m: Exactness) -> list[tuple[str, Callable[[], None]]]:
     mine = {"P-1": {"monthlyRate": 1000, "model": "A", "category": "Loader"}}
     above = {"P-1": {"isFundsTransferable": True, "areaSilo": "Silo 4"}}
     both = {"P-1": {"dor": "PROJECT"}, "P-4": {"dor": "BEO"}}
+    others = {"P-1": {"model": "C"}, "P-4": {"model": "D"}}
     theirs = [{"model": "B"}, {"model": None}, {"model": "B", "monthlyRate": 1}]
     return [
         # PEMS has what the mirror lacks, changes records and loses one; a pull is cut off.
@@ -553,7 +554,7 @@ def script(m: Exactness) -> list[tuple[str, Callable[[], None]]]:
         ("commit", lambda: m.save("ann", both, at_once=True)),
         ("pushed: retrying", lambda: m.push(failure="a moment away", impatient=True)),
         ("pushed: synced", m.retry),
-        ("commit", lambda: m.save("bob", both, at_once=True)),
+        ("commit", lambda: m.save("bob", others, at_once=True)),
         ("push: PemsUnavailable", lambda: m.push(failure="away")),
     ]
 
