@@ -377,7 +377,7 @@ class Exactness(RuleBasedStateMachine):
             {**mirror.get(pfa_id, RECORDS[pfa_id]), **change} for pfa_id, change in changes.items()
         ]
         wrong = [record("P-9", monthlyRate=-1)] if refused else []
-        result = self.world.pull([*rows, *wrong])
+        result = self.world.pull([*rows, *wrong], allow_emptied=["all"])
         assert result.rejected == refused
         self.note("pulled from files: new", result.inserted)
         self.note("pulled from files: changed", result.updated)

@@ -383,7 +383,7 @@ def filled(world: World, rows: list[dict[str, Any]], changes: list[Any]) -> dict
     of it: by user and record the session and the delta."""
     for table in ("pfa_mirror", "pfa_mirror_history", "kpi_rollup", "pfa_modification", "pfa_overlay"):  # fmt: skip
         world.execute(f"DELETE FROM {table}")
-    world.pull(rows)
+    world.pull(rows, allow_emptied=["all"])
     stored: dict[str, Any] = {"ann": {}, "bob": {}}
     for user, number, session, delta in changes:
         pfa_id = rows[number % len(rows)]["pfaId"]
