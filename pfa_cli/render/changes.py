@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.formats import Format, Look
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pfa_core.drafts.save import SaveResult
 
 MOST_IN_TABLE = 20
+MAX_NAMED = 5
 
 
 def show_records(
@@ -46,16 +48,25 @@ def saved_text(result: SaveResult) -> str:
     unchanged = len(result.unchanged) + statuses.pop("unchanged", 0)
     changed = statuses.total()
     if unchanged and not changed and not result.emptied:
-        return f"nothing to save: every value equals the record's ({count(unchanged, 'record')})"
+        return f"nothing to save: no value given differs from the record's ({count(unchanged, 'record')})"
     parts: list[str] = []
     if changed or not result.emptied:
         details = ", ".join(f"{number:,} {status}" for status, number in sorted(statuses.items()))
         parts.append(f"{count(changed, 'draft')} saved in {_sessions(result)} ({details})")
     if result.emptied:
-        parts.append(f"{count(len(result.emptied), 'draft')} removed: set back to what lies below")
+        parts.append(
+            f"{count(len(result.emptied), 'draft')} removed (nothing left to change): {_named(result.emptied)}"
+        )
     if unchanged:
         parts.append(f"{unchanged:,} unchanged")
     return ", ".join(parts)
+
+
+def _named(ids: Sequence[str]) -> str:
+    """Name the first few records."""
+    more = len(ids) - MAX_NAMED
+    named = ", ".join(ids[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return named
 
 
 def leftovers_text(rows: int, columns: int) -> str:

@@ -145,7 +145,10 @@ def _buffer() -> None:
         encoding, errors, lines = stdout.encoding, stdout.errors, is_terminal(stdout)
         stdout.detach()
         buffered = io.BufferedWriter(raw)
-        sys.stdout = io.TextIOWrapper(buffered, encoding, errors, line_buffering=lines)
+        replaced = io.TextIOWrapper(buffered, encoding, errors, line_buffering=lines)
+        if sys.__stdout__ is stdout:
+            sys.__stdout__ = replaced  # shutil asks this one for the terminal's width
+        sys.stdout = replaced
 
 
 def abandon() -> None:

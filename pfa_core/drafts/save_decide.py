@@ -71,7 +71,12 @@ def _planned(
         plan = _update(change, draft, current, below, options, session_id=session_id)
     if isinstance(plan, NothingPlan) or (isinstance(plan, DraftUpdatePlan) and not plan.changed):
         return plan
-    return outdated or _moved(change, plan, options) or _checked(plan, below)
+    return (
+        outdated
+        or _overtaken(change, plan, current)
+        or _moved(change, plan, options)
+        or _checked(plan, below)
+    )
 
 
 def _read_only_faults(change: Change, below: Record) -> list[Fault]:
@@ -96,8 +101,24 @@ def _outdated(change: Change, below: Record) -> list[Fault]:
     """
     if STAMP not in change.read_only or _is(below.get(STAMP), change.read_only[STAMP]):
         return []
-    reason = f"PEMS changed the record since the list was written; list it again, or omit {STAMP}"
+    reason = (
+        "PEMS changed the record since the list was written; list it again, or leave the row out"
+    )
     return [fault_of(change, STAMP, FaultCode.VERSION_CONFLICT, reason)]
+
+
+def _overtaken(change: Change, plan: Plan, current: CurrentRecord) -> list[Fault]:
+    """Refuse values of a list that was written before the draft, for fields in the draft.
+
+    Whether such a value was edited in the list or is the one of before the draft cannot be distinguished.
+    """
+    newest = current.stack[-1].version if current.stack else 0
+    if change.listed_version in (None, newest) or not isinstance(plan, DraftUpdatePlan):
+        return []
+    old, new = plan.draft.delta, plan.delta
+    moved = [name for name in old if name not in new or not same(old[name], new[name])]
+    reason = "your draft of it is newer than the list; list it again, or leave the row out"
+    return [fault_of(change, name, FaultCode.VERSION_CONFLICT, reason) for name in moved]
 
 
 def _moved(change: Change, plan: Plan, options: SaveOptions) -> list[Fault]:

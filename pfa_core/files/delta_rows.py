@@ -13,6 +13,7 @@ from typing import Any
 
 from pfa_core.errors import Fault, InvalidData
 from pfa_core.files.dialect import Table
+from pfa_core.model.delta import unwritable
 from pfa_core.model.keys import normal_key
 from pfa_core.model.modification import State
 from pfa_core.model.record import EDITABLE, FIELDS, LIST_COLUMNS, Field, Kind
@@ -33,12 +34,13 @@ _NULL = "null"
 class Item:
     """A modification as a file has it, and its place.
 
-    `read_only`: its values that cannot be edited.
+    `read_only`: its values that cannot be edited; `listed_version`: the version that a list showed.
     """
 
     position: str
     value: Any
     read_only: Mapping[str, Any] = field(default_factory=dict)
+    listed_version: int | None = None
 
 
 class DeltaTable:
@@ -105,12 +107,27 @@ def _columns(header: Collection[str], name: str) -> list[str]:
             raise InvalidData(
                 f"{name}: the column {column} is listed twice in the header{also}; {SAVED}"
             )
+    _require_known(columns, name)
     return columns
+
+
+def _require_known(columns: Collection[str], name: str) -> None:
+    """Refuse unknown columns, once for all rows."""
+    known = {*_OWN, *FIELDS, *(MARKS if "syncState" in columns else ())}
+    faults = [
+        Fault("", column, wrong.code, wrong.reason, position="the header")
+        for column in columns
+        if column not in known and (wrong := unwritable(column))
+    ]
+    if faults:
+        number = "1 column" if len(faults) == 1 else f"{len(faults)} columns"
+        raise InvalidData(f"{name}: {number} of the header unknown; {SAVED}", details=faults)
 
 
 def _item(cells: dict[str, str], position: str) -> Item:
     """Return a row as a modification; of a list of `pfa list` its marks are left out."""
     listed = "syncState" in cells
+    shown = _version(cells.get("version", "").strip()) if listed else None
     change: dict[str, Any] = {"pfaId": cells.pop("pfaId"), "delta": {}}
     read_only = {"pfaId": normal_key(change["pfaId"])}
     reason, version = cells.pop("changeReason", ""), cells.pop("expectedVersion", "").strip()
@@ -128,7 +145,7 @@ def _item(cells: dict[str, str], position: str) -> Item:
             read_only[name] = cell if known.kind is Kind.TEXT else _value(known, cell)
         elif cell.strip():
             change["delta"][name] = _value(known, cell)
-    return Item(position, change, read_only)
+    return Item(position, change, read_only, shown if isinstance(shown, int) else None)
 
 
 def _value(known: Field, cell: str) -> Any:
@@ -158,4 +175,6 @@ def listed_item(value: dict[str, Any], position: str) -> Item:
         for name, part in data.items()
         if name not in change["delta"] and name not in _PASSED_OVER
     }
-    return Item(position, change, {"pfaId": rest.get("pfaId"), **read_only})
+    shown = value.get("version")
+    listed_version = shown if isinstance(shown, int) else None
+    return Item(position, change, {"pfaId": rest.get("pfaId"), **read_only}, listed_version)

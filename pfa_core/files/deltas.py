@@ -97,7 +97,9 @@ def _delta_file(items: Sequence[Item | Fault], head: dict[str, Any], name: str) 
     read = [
         [item]
         if isinstance(item, Fault)
-        else read_change(item.value, item.position, item.read_only)
+        else read_change(
+            item.value, item.position, item.read_only, listed_version=item.listed_version
+        )
         for item in items
     ]
     return DeltaFile(
@@ -123,12 +125,17 @@ def _guess(path: str, text: str) -> str:
 
 
 def read_change(
-    item: Any, position: str, read_only: Mapping[str, Any] | None = None
+    item: Any,
+    position: str,
+    read_only: Mapping[str, Any] | None = None,
+    *,
+    listed_version: int | None = None,
 ) -> Change | list[Fault]:
     """Read one modification of a file, or return the faults of its outer shape.
 
     Args:
         read_only: Its values that cannot be edited.
+        listed_version: The version that a list showed of the record.
     """
     if not isinstance(item, dict):
         reason = f"must be an object, not {shorten(item)}"
@@ -156,6 +163,7 @@ def read_change(
         expected_version=item.get("expectedVersion"),
         position=position,
         read_only=read_only or {},
+        listed_version=listed_version,
     )
 
 

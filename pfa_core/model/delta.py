@@ -36,6 +36,8 @@ class Change:
         position: The place of the change in the input, for messages.
         read_only: Values of fields that cannot be edited, as the input has them: refused where they
             differ from the record's.
+        listed_version: The version that a list showed of the record; a drafted field does not follow a list
+            that was written before its draft.
     """
 
     pfa_id: str
@@ -45,6 +47,7 @@ class Change:
     expected_version: int | None = None
     position: str = ""
     read_only: Mapping[str, Any] = field(default_factory=dict)
+    listed_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

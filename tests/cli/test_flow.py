@@ -249,7 +249,7 @@ def test_saving_shows_the_drafts_and_says_what_comes_next(ready: Pfa, weather: s
     assert saved.json["errors"] == []
     assert "next: pfa diff weather" in saved.err
     again = ready("draft", "save", weather)
-    assert "nothing to save: every value equals the record's (2 records)" in again.err
+    assert "nothing to save: no value given differs from the record's (2 records)" in again.err
 
 
 def test_a_dry_run_of_a_save_leaves_nothing(ready: Pfa, weather: str) -> None:

@@ -98,7 +98,9 @@ def test_what_holds_no_records_is_no_completed_pull(
 def test_a_pull_from_files_says_that_it_marks_nothing(six: Pfa) -> None:
     ran = pull(six, rows()[:2])
     assert ran.code == 0
-    hint = "4 records of the mirror not received: unchanged, a pull from files marks nothing"
+    hint = (
+        "4 records of the mirror not among those stored: unchanged, a pull from files marks nothing"
+    )
     assert hint in ran.err
     assert "marked as missing" not in ran.err
 
@@ -113,7 +115,10 @@ def test_pems_without_a_record_marks_nothing_unless_allowed(
         assert "hint: if PEMS has none, add --allow-no-records\n" in ran.err
         assert "nothing was marked missing" in ran.err
         ran = six("sync", "pull", "-n", "--allow-no-records")
-        assert "6 records of the mirror not received: a pull marks them as missing" in ran.err
+        assert (
+            "6 records of the mirror not among those stored: a pull marks them as missing"
+            in ran.err
+        )
         ran = six("sync", "pull", "--allow-no-records", "-o", "json")
         assert (ran.code, ran.json["missing"]) == (0, 6)
         assert "marked as missing, kept until PEMS has them again" in ran.err

@@ -180,7 +180,7 @@ def test_a_sheet_with_one_edited_cell_saves_one_draft(ready: Pfa) -> None:
 def test_a_sheet_without_an_edit_says_so_and_ends_with_0(ready: Pfa) -> None:
     found = ready("draft", "save", write(ready, "sheet.csv", listed(ready, "csv")))
     assert (found.code, found.out) == (0, "")
-    assert found.err == "nothing to save: every value equals the record's (6 records)\n"
+    assert found.err == "nothing to save: no value given differs from the record's (6 records)\n"
     as_json = ready("draft", "set", "H-001", "monthlyRate=3044.00", "-o", "json").json
     assert (as_json["sessionId"], as_json["saved"], as_json["unchanged"]) == (None, [], ["H-001"])
     kept = ready("draft", "set", "H-001", "monthlyRate=3044", "--keep-equal", "-o", "json").json
@@ -193,8 +193,39 @@ def test_a_draft_that_is_set_back_is_removed_and_the_message_says_so(ready: Pfa)
     ready("draft", "set", "H-001", "monthlyRate=1")
     found = ready("draft", "set", "H-001", "monthlyRate=3044")
     assert (found.code, found.out) == (0, "")
-    assert found.err == "1 draft removed: set back to what lies below\n"
+    assert found.err == "1 draft removed (nothing left to change): H-001\n"
     assert ready("draft", "list").out == ""
+
+
+def test_a_list_that_is_older_than_a_draft_does_not_take_it_back(ready: Pfa) -> None:
+    """A cell that was not edited looks like one that was set back."""
+    text = listed(ready, "csv")
+    assert ready("draft", "set", "H-001", "monthlyRate=1", "--into", "mine").code == 0
+    sheet = write(ready, "sheet.csv", text.replace("2026-03-02", "2026-04-02"))
+    refused = ready("draft", "save", sheet, "--session", "mine")
+    assert refused.code == 7
+    assert "H-001 monthlyRate: your draft of it is newer than the list" in refused.err
+    assert "leave the row out" in refused.err
+    assert [item["delta"] for item in items(ready, "draft", "list")] == [{"monthlyRate": 1}]
+    partly = ready("draft", "save", sheet, "--partial", "-o", "json")
+    assert (partly.code, [one["pfaId"] for one in partly.json["saved"]]) == (3, ["H-002"])
+
+
+def test_a_list_that_is_older_than_a_draft_may_add_to_it(ready: Pfa) -> None:
+    text = listed(ready, "csv").replace("3044", "3045", 1)
+    first = ready("draft", "save", write(ready, "sheet.csv", text), "--session", "mine")
+    again = text.replace("2026-03-01", "2026-04-01")
+    second = ready("draft", "save", write(ready, "sheet.csv", again), "--session", "mine")
+    assert (first.code, second.code) == (0, 0)
+    drafts = {item["pfaId"]: item["delta"] for item in items(ready, "draft", "list")}
+    assert drafts == {"H-001": {"monthlyRate": 3045, "forecastEnd": "2026-04-01"}}
+
+
+def test_an_unknown_column_is_refused_once(ready: Pfa) -> None:
+    text = listed(ready, "csv").replace("monthlyRate", "montlyRate", 1)
+    refused = ready("draft", "save", write(ready, "sheet.csv", text))
+    assert refused.code == 9
+    assert refused.err.count("montlyRate: unknown field; did you mean monthlyRate?") == 1
 
 
 def test_a_read_only_cell_that_was_edited_is_named(ready: Pfa) -> None:

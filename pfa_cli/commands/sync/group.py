@@ -65,7 +65,9 @@ class Progress:
 
     def _report_wait(self, fields: Mapping[str, Any]) -> None:
         self._erase()
-        reason = str(fields.get("reason") or "PEMS is throttling; some changes wait for a retry")
+        reason = str(
+            fields.get("reason") or "PEMS took some changes not yet; they wait for a retry"
+        )
         streams.tell(visible(f"{reason}; next attempt in {fields['seconds']:.0f} s"))
 
     def _update(self, number: int) -> None:

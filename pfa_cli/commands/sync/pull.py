@@ -232,7 +232,7 @@ def _report(call: Invocation, talk: Talk, result: PullResult, *, from_pems: bool
 
 
 def _missing(result: PullResult, *, from_pems: bool, dry_run: bool) -> str:
-    missing = f"{count(result.missing, 'record')} of the mirror not received"
+    missing = f"{count(result.missing, 'record')} of the mirror not among those stored"
     if not from_pems:
         return f"{missing}: unchanged, a pull from files marks nothing as missing"
     if dry_run:

@@ -89,4 +89,4 @@ def _by_field(item: RawRecord, row: Mapping[str, Any] | Misnamed, name: str) -> 
 
 
 def _misnamed(row: Misnamed, name: str) -> InvalidData:
-    return InvalidData(f"{name}: the column {row.column!r} {row.reason}; nothing was stored")
+    return InvalidData(f"{name}: the column {row.column!r}: {row.reason}; nothing was stored")

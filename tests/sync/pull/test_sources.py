@@ -315,7 +315,7 @@ def test_a_column_twice_or_misspelt_is_refused_by_name(header, column, reason):
     table = f"{header}\nR-1,1,2\n".encode()
     with pytest.raises(InvalidData) as refused:
         list(FileRows(names=names).records("in.csv", io.BytesIO(table)))
-    assert refused.value.message == f"in.csv: the column {column!r} {reason}; nothing was stored"
+    assert refused.value.message == f"in.csv: the column {column!r}: {reason}; nothing was stored"
     row = dict(zip(header.split(","), ["R-1", "1", "2"], strict=True))
     found, *_ = FileRows(names=names).records("in.jsonl", io.BytesIO(json.dumps(row).encode()))
     assert (found.field, found.code, found.message) == (column, "UNKNOWN_FIELD", reason)
