@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from pfa_core.authorization import require_fields
 from pfa_core.drafts.save import save_changes
 from pfa_core.drafts.save_plan import Origin, Saved, SaveOptions
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NoDrafts, NotFound
-from pfa_core.model.delta import Change
+from pfa_core.model.delta import Change, over_own_sends
 from pfa_core.model.ids import EntryId, PfaId, SessionId
 from pfa_core.model.modification import State
 from pfa_core.model.query import require_text
@@ -18,6 +19,7 @@ from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, mirror, modifications
 from pfa_core.store.audit import DiscardedDraft
+from pfa_core.store.mirror import MirrorRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def restore(
 ) -> RestoreResult:
     """Restore the principal's discarded drafts, all or none.
 
-    Of each record the newest is restored. They are revalidated like any save, on the PEMS values of
+    What a commit dropped because PEMS owns the field and has changed it counts as discarded. Of each record the newest is restored. They are revalidated like any save, on the PEMS values of
     today, and return into the sessions they were in. What PEMS changed since a field was first drafted is
     a conflict at the commit, as if the draft had stayed. A draft restored before is not restored twice,
     whatever became of it.
@@ -115,7 +117,7 @@ def _restore(
     *,
     partial: bool,
 ) -> RestoreResult:
-    drafted = _lock_drafted(tx, sorted(item.pfa_id for item in wanted))
+    rows, drafted = _lock(tx, sorted(item.pfa_id for item in wanted))
     taken = [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]
     changes = [
         Change(item.pfa_id, item.delta, item.reason)
@@ -123,18 +125,35 @@ def _restore(
         if item.pfa_id not in drafted
     ]
     origins: dict[str, Origin] = {
-        item.pfa_id: Origin(item.session_id, item.entry_id, item.base) for item in wanted
+        item.pfa_id: Origin(item.session_id, item.entry_id, base)
+        for item, base in _over_own(tx, wanted, rows)
     }
     options = SaveOptions(partial=partial, keep_equal=True, origins=origins)
     result = save_changes(tx, changes, options, faults=[*faults, *taken])
     return RestoreResult(result.saved, already, result.errors)
 
 
-def _lock_drafted(tx: Tx, ids: Sequence[PfaId]) -> dict[PfaId, SessionId]:
-    """Lock the records; return the sessions of the caller's drafts, by PFA id."""
-    mirror.lock_records(tx.conn, tx.organization_id, ids)
-    rows = modifications.of_records(tx.conn, tx.principal, ids)
-    return {row.pfa_id: row.session_id for row in rows if row.state == State.DRAFT}
+def _lock(tx: Tx, ids: Sequence[PfaId]) -> tuple[dict[PfaId, MirrorRow], dict[PfaId, SessionId]]:
+    """Lock the records; return them and the sessions of the caller's drafts, by PFA id."""
+    rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
+    stack = modifications.of_records(tx.conn, tx.principal, ids)
+    return rows, {row.pfa_id: row.session_id for row in stack if row.state == State.DRAFT}
+
+
+def _over_own(
+    tx: Tx, wanted: Sequence[DiscardedDraft], rows: Mapping[PfaId, MirrorRow]
+) -> Iterable[tuple[DiscardedDraft, Mapping[str, Any] | None]]:
+    """Yield the drafts over their bases and what PEMS took of the caller's since.
+
+    An acknowledged change becomes the base of its user's drafts; those that were not there then missed it.
+    """
+    synced = audit.synced_since(tx.conn, tx.principal, [item.entry_id for item in wanted])
+    for item in wanted:
+        row, deltas = rows.get(item.pfa_id), synced.get(item.entry_id, ())
+        if item.base is None or row is None or not deltas:
+            yield item, item.base
+        else:
+            yield item, over_own_sends(item.base, row.data, deltas)
 
 
 def _has_draft(pfa_id: PfaId, session_id: SessionId) -> Fault:

@@ -54,7 +54,8 @@ _LONGEST_USER = 200
 class Entry:
     """One change: before → after, null where there was or is nothing.
 
-    `restores`: the entry `discard` whose draft this entry made a draft again.
+    `restores`: the entry whose draft this entry made a draft again. `base`: what a draft was made over that
+    a restore can make a draft again.
     """
 
     entry_id: str
@@ -67,6 +68,7 @@ class Entry:
     after: Any = None
     reason: str | None = None
     restores: EntryId | None = None
+    base: Any = None
 
 
 class Place(NamedTuple):
@@ -82,7 +84,9 @@ LAST_ID = EntryId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardedDraft:
-    """A discarded draft as recorded; `restored`: it was made a draft again since.
+    """A draft that was discarded, or dropped because PEMS owns its fields, as recorded.
+
+    `restored`: it was made a draft again since.
 
     `base`: PEMS's values when its fields were first drafted; None in entries from before these were kept.
     """
@@ -232,6 +236,25 @@ def was_discarded(
     return bool(row and row[0])
 
 
+def synced_since(
+    conn: Connection[Any], principal: Principal, entry_ids: Sequence[EntryId]
+) -> dict[EntryId, list[dict[str, Any]]]:
+    """List what PEMS has taken of the principal's changes of the entries' records since each entry.
+
+    Returns:
+        The deltas, the oldest first, by entry.
+    """
+    found: dict[EntryId, list[dict[str, Any]]] = {}
+    values = {
+        "organization_id": principal.organization_id,
+        "user_id": principal.user_id,
+        "entry_ids": list(entry_ids),
+    }
+    for entry_id, delta, *_ in conn.execute(_SQL["synced_since"], values):
+        found.setdefault(entry_id, []).append(delta)
+    return found
+
+
 def discarded(
     conn: Connection[Any],
     principal: Principal,
@@ -240,7 +263,7 @@ def discarded(
     ids: Sequence[PfaId] | None,
     entry_ids: Sequence[EntryId] | None,
 ) -> list[DiscardedDraft]:
-    """List the principal's discarded drafts, in PFA id order.
+    """List the principal's drafts that were discarded or lost to PEMS, in PFA id order.
 
     Only the last one of each record is listed.
     """

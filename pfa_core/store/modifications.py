@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, LiteralString, NamedTuple, Protocol
 
 from psycopg import Connection
 from psycopg.rows import args_row
@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.errors import VersionConflict
-from pfa_core.model.delta import Record, three_way
+from pfa_core.model.delta import Delta, Record, over_own_sends, three_way
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
@@ -26,7 +26,8 @@ _SQL = sql.statements("modifications")
 class ModificationRow:
     """A modification as stored.
 
-    `base` has the mirror's value of each drafted field; `attempts` counts the claims by a push.
+    `base` has the mirror's value of each drafted field; `attempts` counts the claims by a push; `sent`:
+    PEMS may hold it, although that is not recorded yet.
     """
 
     modification_id: ModificationId
@@ -42,6 +43,7 @@ class ModificationRow:
     updated_at: datetime
     committed_at: datetime | None
     attempts: int = 0
+    sent: bool = False
 
 
 class Mark(NamedTuple):
@@ -98,6 +100,38 @@ class SessionRow:
     records: int
     last_change: datetime
     retrying: int
+
+
+class HasData(Protocol):
+    """A mirror row."""
+
+    @property
+    def data(self) -> Record:
+        """Return the record."""
+        ...
+
+
+def with_own_bases(
+    rows: Iterable[ModificationRow], mirror: Mapping[PfaId, HasData]
+) -> Iterator[ModificationRow]:
+    """Yield one user's modifications over the bases to compare with PEMS.
+
+    What PEMS holds because of earlier ones of the user, sent and not acknowledged yet, is no change by PEMS.
+
+    Args:
+        rows: The modifications of each record together, in the order of `active`.
+        mirror: Their mirror rows.
+    """
+    sent: list[Delta] = []
+    last = ""
+    for row in rows:
+        if row.pfa_id != last:
+            sent, last = [], row.pfa_id
+        if sent:
+            row = replace(row, base=over_own_sends(row.base, mirror[row.pfa_id].data, sent))  # noqa: PLW2901
+        yield row
+        if row.sent:
+            sent.append(row.delta)
 
 
 def view(row: ModificationRow, baseline: Record) -> ModificationView:

@@ -733,10 +733,10 @@ ALTER FUNCTION pfa_verify_token(text, timestamptz) SET standard_conforming_strin
 
 -- Who changed what, when and why; written by the transaction that changes the data, never changed after.
 --   link_id   the entry's link, named by the first entry of its transaction
---   restores  of an entry `restore`: the entry `discard` whose draft it made a draft again. `reason` says it
---             for people, in words
---   base      of an entry `discard`: PEMS's values when the draft's fields were first drafted, from which a
---             restored draft is compared with PEMS
+--   restores  of an entry `restore`: the entry whose draft it made a draft again. `reason` says it for people,
+--             in words
+--   base      of an entry `discard`, and of a `settle` because PEMS owns the fields: PEMS's values when the draft's
+--             fields were first drafted, from which a restored draft is compared with PEMS
 CREATE TABLE audit_log (
     organization_id text COLLATE "C" NOT NULL,
     entry_id        uuid NOT NULL,
@@ -755,7 +755,7 @@ CREATE TABLE audit_log (
     base            jsonb,
     PRIMARY KEY (organization_id, entry_id),
     CONSTRAINT audit_log_restores_check CHECK (restores IS NULL OR action = 'restore'),
-    CONSTRAINT audit_log_base_check CHECK (base IS NULL OR action = 'discard')
+    CONSTRAINT audit_log_base_check CHECK (base IS NULL OR action IN ('discard', 'settle'))
 );
 -- The history of a record, and of a session.
 CREATE INDEX audit_log_record ON audit_log (organization_id, pfa_id, entry_id);
