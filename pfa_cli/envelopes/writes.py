@@ -50,7 +50,10 @@ class Unset:
 
 @dataclass(frozen=True, slots=True)
 class CommitMetadata:
-    """Milliseconds of a commit; number committed before; drafts that went; fields that PEMS keeps."""
+    """Milliseconds of a commit; number committed before; drafts removed.
+
+    `kept`: the drafted fields that PEMS keeps as their owner.
+    """
 
     commit_time: float
     already_committed: int

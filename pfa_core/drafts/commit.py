@@ -37,7 +37,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class KeptByPems:
-    """A record of which PEMS keeps its values of some drafted fields, because it owns them."""
+    """A record, and its drafted fields of which PEMS keeps its values as their owner."""
 
     pfa_id: PfaId
     fields: tuple[str, ...]

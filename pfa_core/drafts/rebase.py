@@ -122,7 +122,8 @@ def rebase(tx: Tx, drafts: Sequence[ModificationRow], ownership: Ownership) -> R
     """Compare drafts with the current mirror, whose rows stay locked.
 
     Fields that have an owner are in no conflict: PEMS's drop out, the user's stay. What PEMS holds because
-    of the user's own earlier changes, which it may have taken already, is no change by PEMS.
+    of the user's own earlier changes, which it may have taken already, does not
+    count as a change by PEMS.
     """
     if not drafts:
         return Rebased(())

@@ -62,10 +62,10 @@ def restore(
 ) -> RestoreResult:
     """Restore the principal's discarded drafts, all or none.
 
-    What a commit dropped because PEMS owns the field and has changed it counts as discarded. Of each record the newest is restored. They are revalidated like any save, on the PEMS values of
-    today, and return into the sessions they were in. What PEMS changed since a field was first drafted is
-    a conflict at the commit, as if the draft had stayed. A draft restored before is not restored twice,
-    whatever became of it.
+    What a commit dropped because PEMS owns the field and has changed it counts as discarded. Of each record
+    the newest is restored. They are revalidated like any save, on the PEMS values of today, and return into
+    the sessions they were in. What PEMS changed since a field was first drafted is a conflict at the commit,
+    as if the draft had stayed. A draft restored before is not restored twice, whatever became of it.
 
     Args:
         session_id: Of this session.
@@ -134,7 +134,7 @@ def _restore(
 
 
 def _lock(tx: Tx, ids: Sequence[PfaId]) -> tuple[dict[PfaId, MirrorRow], dict[PfaId, SessionId]]:
-    """Lock the records; return them and the sessions of the caller's drafts, by PFA id."""
+    """Lock the records; return them and the sessions of their drafts, by PFA id."""
     rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
     stack = modifications.of_records(tx.conn, tx.principal, ids)
     return rows, {row.pfa_id: row.session_id for row in stack if row.state == State.DRAFT}

@@ -84,7 +84,7 @@ LAST_ID = EntryId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardedDraft:
-    """A draft that was discarded, or dropped because PEMS owns its fields, as recorded.
+    """A draft that was discarded, or dropped because PEMS owns its fields.
 
     `restored`: it was made a draft again since.
 
@@ -239,7 +239,9 @@ def was_discarded(
 def synced_since(
     conn: Connection[Any], principal: Principal, entry_ids: Sequence[EntryId]
 ) -> dict[EntryId, list[dict[str, Any]]]:
-    """List what PEMS has taken of the principal's changes of the entries' records since each entry.
+    """List what PEMS has taken of the principal's changes since entries.
+
+    The changes are those of the record that each entry is about.
 
     Returns:
         The deltas, the oldest first, by entry.
@@ -263,7 +265,7 @@ def discarded(
     ids: Sequence[PfaId] | None,
     entry_ids: Sequence[EntryId] | None,
 ) -> list[DiscardedDraft]:
-    """List the principal's drafts that were discarded or lost to PEMS, in PFA id order.
+    """List the principal's discarded drafts, those lost to PEMS too, by PFA id.
 
     Only the last one of each record is listed.
     """

@@ -116,7 +116,8 @@ def with_own_bases(
 ) -> Iterator[ModificationRow]:
     """Yield one user's modifications over the bases to compare with PEMS.
 
-    What PEMS holds because of earlier ones of the user, sent and not acknowledged yet, is no change by PEMS.
+    What PEMS holds because of earlier ones of the user, sent and not acknowledged yet, does not count as a
+    change by PEMS.
 
     Args:
         rows: The modifications of each record together, in the order of `active`.
@@ -128,7 +129,7 @@ def with_own_bases(
         if row.pfa_id != last:
             sent, last = [], row.pfa_id
         if sent:
-            row = replace(row, base=over_own_sends(row.base, mirror[row.pfa_id].data, sent))  # noqa: PLW2901
+            row = replace(row, base=over_own_sends(row.base, mirror[row.pfa_id].data, sent))
         yield row
         if row.sent:
             sent.append(row.delta)

@@ -74,7 +74,7 @@ def catalog(url: str, postgres) -> str:
     return "\n".join(line for line in dump.splitlines() if "restrict" not in line)
 
 
-NEW_COLUMNS = ["restores", "base", "behind", "behind_since"]
+NEW_COLUMNS = ["restores", "base", "behind", "behind_since", "sent_fields"]
 
 
 def rows_of(conn: psycopg.Connection) -> dict[str, list[str]]:

@@ -241,6 +241,9 @@ CREATE TABLE pfa_mirror_history (
 --   sent_version      the version of PEMS on which it was last sent under that key, recorded before it is
 --                     sent; null: nothing is under way. A crash leaves it here, and reading the record back
 --                     decides
+--   sent_fields       the fields that were sent then; their values are the delta's, which does not change while
+--                     sent_version is recorded. The same request is made of them when PEMS is asked again; null
+--                     beside a sent_version: all fields of the delta
 --   failures          failed attempts of the retry schedule; claims are counted in attempts
 --   first_attempt_at  the start of the time in which retries are made
 CREATE TABLE pfa_modification (
@@ -269,6 +272,7 @@ CREATE TABLE pfa_modification (
     sent_version     text,
     failures         integer NOT NULL DEFAULT 0,
     first_attempt_at timestamptz,
+    sent_fields      text[],
     PRIMARY KEY (organization_id, modification_id),
     CHECK ((state = 'draft') = (committed_at IS NULL)),
     CHECK ((state = 'syncing') = (claim_id IS NOT NULL))

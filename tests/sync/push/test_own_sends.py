@@ -1,4 +1,4 @@
-"""A user's own change in doubt, brought back by a pull, is no change by PEMS."""
+"""A user's own change in doubt, brought back by a pull, does not pass for one by PEMS."""
 
 from __future__ import annotations
 
