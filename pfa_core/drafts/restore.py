@@ -103,7 +103,7 @@ def _discarded(
     )
     if not found:
         raise NoDrafts(
-            f"no matching draft of {tx.user_id} was discarded",
+            f"no matching draft of {tx.user_id} was discarded or replaced by PEMS",
             hint="type: pfa log --action discard",
         )
     return found
@@ -171,7 +171,10 @@ def _never_discarded(ids: Iterable[str], found: Sequence[DiscardedDraft]) -> lis
 def _unknown_entries(entry_ids: Iterable[str], found: Sequence[DiscardedDraft]) -> list[Fault]:
     """Return faults for entry ids that restore nothing."""
     known = {item.entry_id for item in found}
-    reason = "not a discard of yours, or older than another given entry of the same record"
+    reason = (
+        "not a draft of yours that was discarded or that PEMS replaced, or older than another given entry"
+        " of the same record"
+    )
     return [
         Fault("", "", FaultCode.NOT_FOUND, reason, position=f"entry {entry_id}")
         for entry_id in entry_ids
