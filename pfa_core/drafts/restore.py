@@ -147,13 +147,15 @@ def _over_own(
 
     An acknowledged change becomes the base of its user's drafts; those that were not there then missed it.
     """
-    synced = audit.synced_since(tx.conn, tx.principal, [item.entry_id for item in wanted])
+    named = audit.committed_of(tx.conn, tx.principal, [item.pfa_id for item in wanted])
+    synced = modifications.synced_of(tx.conn, tx.principal, named)
     for item in wanted:
-        row, deltas = rows.get(item.pfa_id), synced.get(item.entry_id, ())
-        if item.base is None or row is None or not deltas:
+        row = rows.get(item.pfa_id)
+        since = [one.delta for one in synced.get(item.pfa_id, ()) if one.at >= item.at]
+        if item.base is None or row is None or not since:
             yield item, item.base
         else:
-            yield item, over_own_sends(item.base, row.data, deltas)
+            yield item, over_own_sends(item.base, row.data, since)
 
 
 def _has_draft(pfa_id: PfaId, session_id: SessionId) -> Fault:

@@ -66,7 +66,7 @@ SELECT EXISTS (
 -- base; where PEMS had the values nothing is lost): of each record the last one in the chain. restored: it was made
 -- a draft again since.
 SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.base,
-       e.reason,
+       e.reason, l.at,
        EXISTS (
            SELECT FROM audit_log AS r
            WHERE r.organization_id = %(organization_id)s
@@ -83,26 +83,14 @@ WHERE e.organization_id = %(organization_id)s
   AND (%(entry_ids)s::uuid[] IS NULL OR e.entry_id = ANY(%(entry_ids)s))
 ORDER BY e.pfa_id, l.number DESC, e.entry_id DESC;
 
--- name: synced_since
--- What PEMS has taken of a user's changes since entries of theirs about the same records. The trail leads to the
--- changes: they have no index by record once they are synced, and acknowledgements are entries of the pusher, whom
--- the user need not see.
-SELECT DISTINCT e.entry_id::text, m.delta, m.synced_at, m.modification_id
-FROM audit_log AS e
-JOIN audit_log AS c
-    ON c.organization_id = %(organization_id)s
-   AND c.pfa_id = e.pfa_id
-   AND c.user_id = %(user_id)s
-   AND c.action = 'commit'
-JOIN pfa_modification AS m
-    ON m.organization_id = %(organization_id)s
-   AND m.modification_id = c.modification_id
-   AND m.user_id = %(user_id)s
-   AND m.state = 'synced'
-   AND m.synced_at >= e.at
-WHERE e.organization_id = %(organization_id)s
-  AND e.entry_id = ANY(%(entry_ids)s::uuid[])
-ORDER BY m.synced_at, m.modification_id;
+-- name: committed_of, committed_of@one
+-- The user's modifications of records that were ever committed.
+SELECT DISTINCT modification_id::text
+FROM audit_log
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND pfa_id = ANY(%(ids)s)
+  AND action = 'commit';
 
 -- name: denials
 -- How many denials of this user, and of all users, are recorded since.

@@ -93,6 +93,16 @@ WHERE m.is_only
       WHERE r.organization_id = %(organization_id)s
         AND r.pfa_id = m.pfa_id);
 
+-- name: synced_of, synced_of@one
+-- Of these modifications those of the caller's that PEMS has taken, in that order.
+SELECT pfa_id, synced_at, delta
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND modification_id = ANY(%(modification_ids)s::uuid[])
+  AND state = 'synced'
+ORDER BY synced_at, modification_id;
+
 -- name: fields_of
 -- Which fields these modifications of the caller's change.
 SELECT DISTINCT f.name

@@ -86,7 +86,7 @@ LAST_ID = EntryId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 class DiscardedDraft:
     """A draft that was discarded, or dropped because PEMS owns its fields.
 
-    `restored`: it was made a draft again since.
+    `at` is when, by the database's clock; `restored`: it was made a draft again since.
 
     `base`: PEMS's values when its fields were first drafted; None in entries from before these were kept.
     """
@@ -97,6 +97,7 @@ class DiscardedDraft:
     delta: dict[str, Any]
     base: dict[str, Any] | None
     reason: str | None
+    at: datetime
     restored: bool
 
 
@@ -236,25 +237,19 @@ def was_discarded(
     return bool(row and row[0])
 
 
-def synced_since(
-    conn: Connection[Any], principal: Principal, entry_ids: Sequence[EntryId]
-) -> dict[EntryId, list[dict[str, Any]]]:
-    """List what PEMS has taken of the principal's changes since entries.
+def committed_of(
+    conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]
+) -> list[ModificationId]:
+    """List the principal's modifications of records that were ever committed.
 
-    The changes are those of the record that each entry is about.
-
-    Returns:
-        The deltas, the oldest first, by entry.
+    Synced ones have no index by record; the trail's entries have, and lead to them.
     """
-    found: dict[EntryId, list[dict[str, Any]]] = {}
     values = {
         "organization_id": principal.organization_id,
         "user_id": principal.user_id,
-        "entry_ids": list(entry_ids),
+        "ids": list(ids),
     }
-    for entry_id, delta, *_ in conn.execute(_SQL["synced_since"], values):
-        found.setdefault(entry_id, []).append(delta)
-    return found
+    return [row[0] for row in conn.execute(_SQL.for_ids("committed_of", ids), values)]
 
 
 def discarded(

@@ -54,6 +54,13 @@ class Mark(NamedTuple):
     version: int
 
 
+class Synced(NamedTuple):
+    """When PEMS took a modification, and what it changed."""
+
+    at: datetime
+    delta: dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDraft:
     """A draft to insert."""
@@ -256,6 +263,19 @@ def up_to_date(
         "modification_ids": [draft.modification_id for draft in drafts],
     }
     return {row[0] for row in conn.execute(_SQL.for_ids("up_to_date", drafts), values)}
+
+
+def synced_of(
+    conn: Connection[Any], principal: Principal, modification_ids: Sequence[ModificationId]
+) -> dict[PfaId, list[Synced]]:
+    """List the modifications of these ids that PEMS has taken, by record, the oldest first."""
+    found: dict[PfaId, list[Synced]] = {}
+    if modification_ids:
+        values = {**_own(principal), "modification_ids": list(modification_ids)}
+        statement = _SQL.for_ids("synced_of", modification_ids)
+        for pfa_id, at, delta in conn.execute(statement, values):
+            found.setdefault(pfa_id, []).append(Synced(at, delta))
+    return found
 
 
 def fields_of(

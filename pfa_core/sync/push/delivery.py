@@ -152,9 +152,10 @@ class Delivery:
         return with_keys or self._is_next(sent, reading)
 
     def _is_next(self, sent: str, reading: Reading) -> bool:
-        """Return whether exactly one write lies between: another writer's, as its values show.
+        """Return whether exactly one write lies between.
 
-        The versions of a service that has to be read first are times, which are not consecutive.
+        It was another writer's, since its values are not those of the change. The versions of a service
+        that has to be read first are times, which are not consecutive.
         """
         return not self.writer.reads_first and _is_next(sent, reading.version)
 

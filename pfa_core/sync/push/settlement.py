@@ -199,7 +199,7 @@ def _by_user(results: Iterable[Result]) -> dict[UserId, list[PfaId]]:
 
 
 def _settled(result: Result) -> dict[str, Any]:
-    """Return what PEMS has of a change: of one in dispute, what it may have been sent before."""
+    """Return what PEMS has of a change; of one in dispute, what arrived of it."""
     task = result.task
     delta = dict(result.accepted if result.verdict is Verdict.SYNCED else _arrived(result))
     return {"user_id": task.user_id, "pfa_id": task.pfa_id, "delta": delta}
