@@ -268,7 +268,7 @@ def up_to_date(
 def synced_of(
     conn: Connection[Any], principal: Principal, modification_ids: Sequence[ModificationId]
 ) -> dict[PfaId, list[Synced]]:
-    """List the modifications of these ids that PEMS has taken, by record, the oldest first."""
+    """List those of the modifications that PEMS has taken, by record, in order."""
     found: dict[PfaId, list[Synced]] = {}
     if modification_ids:
         values = {**_own(principal), "modification_ids": list(modification_ids)}
