@@ -462,7 +462,8 @@ def life_cycle() -> str:
         "```mermaid\nstateDiagram-v2\n" + "\n".join(_arrows()) + "\n```",
         "Everything from draft to conflict overlays the mirror in its user's view. A synced "
         "modification overlays nothing: PEMS has it, and so has the mirror. What is discarded, or "
-        "settled because PEMS has all of its values by now, leaves only entries in the audit trail.",
+        "settled because PEMS has all of its values by now or owns the fields, leaves only entries in "
+        "the audit trail.",
     )
 
 

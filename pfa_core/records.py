@@ -223,7 +223,8 @@ def _record(tx: Tx, row: store.RowValues) -> MergedRecord:
 def _detail(
     row: mirror.BaselineRow, stack: Sequence[modifications.ModificationRow], mask: Mask
 ) -> RecordDetail:
-    views = [mask.view(modifications.view(item, row.data)) for item in stack]
+    over_own = modifications.with_own_bases(stack, {row.pfa_id: row})
+    views = [mask.view(modifications.view(item, row.data)) for item in over_own]
     overtaken = {conflict.field: conflict for item in views for conflict in item.overtaken}
     mine = merge({}, *(item.delta for item in stack))
     return RecordDetail(

@@ -100,7 +100,7 @@ def _overtaken(tx: Tx) -> Counter[tuple[str, str]]:
     rows = mirror.rows(tx.conn, tx.organization_id, [row.pfa_id for row in stale])
     return Counter(
         (row.session_id, row.state)
-        for row in stale
+        for row in modifications.with_own_bases(stale, rows)
         if three_way(row.base, row.delta, rows[row.pfa_id].data)
     )
 

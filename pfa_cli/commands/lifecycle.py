@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -162,7 +163,9 @@ def _committed(result: CommitResult, milliseconds: float) -> Committed:
         committed_count=len(result.committed),
         committed=result.committed,
         conflicts=result.conflicts,
-        metadata=CommitMetadata(milliseconds, result.already_committed, result.settled),
+        metadata=CommitMetadata(
+            milliseconds, result.already_committed, result.settled, result.kept
+        ),
     )
 
 
@@ -174,5 +177,22 @@ def _say_committed(talk: Talk, result: CommitResult) -> None:
         )
         return
     talk.done(f"{count(len(result.committed), 'draft')} committed")
-    if result.settled:
-        talk.say(f"{count(len(result.settled), 'draft')} removed: PEMS already has their values")
+    kept = {item.pfa_id for item in result.kept}
+    if agreed := [pfa_id for pfa_id in result.settled if pfa_id not in kept]:
+        talk.say(f"{count(len(agreed), 'draft')} removed: PEMS already has their values")
+    if kept:
+        _say_kept(talk, result)
+
+
+def _say_kept(talk: Talk, result: CommitResult) -> None:
+    """Say which values of PEMS won, and how the drafted ones come back."""
+    fields = sorted({name for item in result.kept for name in item.fields})
+    records = count(len(result.kept), "record")
+    talk.say(f"PEMS keeps its {', '.join(fields)} in {records}: it owns these fields")
+    if result.session_id:
+        again = f"pfa restore --session {shlex.quote(result.session_id)}"
+    elif len(result.kept) == 1:
+        again = f"pfa restore --id {shlex.quote(result.kept[0].pfa_id)}"
+    else:
+        again = "pfa log --action settle"
+    talk.hint(f"what was drafted there is kept, type: {again}")

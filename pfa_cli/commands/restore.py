@@ -51,7 +51,10 @@ def restore(
         bool, typer.Option("--partial", help="Restore the others when some cannot be restored.")
     ] = False,
 ) -> int:
-    """Restore discarded drafts, all or none; the newest of each record."""
+    """Restore discarded drafts, all or none; the newest of each record.
+
+    What a commit dropped because PEMS owns the field is restored likewise.
+    """
     database, principal = call.open()
     result = core.restore(
         database,

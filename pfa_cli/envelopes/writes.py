@@ -50,11 +50,15 @@ class Unset:
 
 @dataclass(frozen=True, slots=True)
 class CommitMetadata:
-    """Milliseconds of a commit; number committed before; drafts that PEMS agrees with."""
+    """Milliseconds of a commit; number committed before; drafts removed.
+
+    `kept`: the drafted fields that PEMS keeps as their owner.
+    """
 
     commit_time: float
     already_committed: int
     settled: Sequence[str]
+    kept: Sequence[commit.KeptByPems]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pfa_core.authorization import may_write_all, require_fields
-from pfa_core.drafts.rebase import Rebased, RecordConflict, rebase
+from pfa_core.drafts.rebase import Rebased, RecordConflict, Settled, Valid, rebase
 from pfa_core.drafts.selection import (
     Selection,
     describe,
@@ -22,6 +22,7 @@ from pfa_core.model.ownership import Ownership
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import leases, modifications, overlays
+from pfa_core.store.audit import Entry
 from pfa_core.store.modifications import Mark, ModificationRow, RebasedDraft
 
 
@@ -34,13 +35,23 @@ class Committed:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class KeptByPems:
+    """A record, and its drafted fields of which PEMS keeps its values as their owner."""
+
+    pfa_id: PfaId
+    fields: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitResult:
     """The committed modifications, in PFA id order, and the other drafts.
 
     `conflicts`: those of drafts that stay behind (only with `partial`), `problems`: every reason why a
     draft does. `already_committed`: the number of the session's modifications committed before.
-    `settled`: the PFA ids of drafts that were removed because PEMS has all their values.
+    `settled`: the PFA ids of drafts that were removed because nothing of them was left to commit: PEMS has
+    their values, or keeps its own. `kept`: the fields that PEMS keeps because it owns them; `restore` makes
+    what was drafted there a draft again.
     """
 
     session_id: str | None
@@ -49,6 +60,7 @@ class CommitResult:
     already_committed: int
     settled: list[PfaId]
     problems: list[Fault]
+    kept: list[KeptByPems] = field(default_factory=list)
 
 
 @writes(Operation.COMMIT, own=True, check=require_selection)
@@ -63,7 +75,8 @@ def commit(
     """Commit the principal's drafts, all or none.
 
     Committed modifications stay visible in the live merge and wait for the next push. A field
-    where PEMS already has the drafted value drops out; a draft of which nothing is left is removed.
+    where PEMS already has the drafted value drops out, as does one that PEMS owns and has changed, of which the
+    audit trail keeps the draft; a draft of which nothing is left is removed.
     Committing a session that is committed already changes nothing; the result says so.
 
     Args:
@@ -97,11 +110,14 @@ def _commit(
 ) -> CommitResult:
     # The database's clock: clocks of a user's computers that differ must not reorder committed changes.
     at = leases.clock(tx.conn)
+    _audit_kept(tx, rebased, at)
     modifications.commit_up_to_date(tx.conn, tx.principal, up_to_date, at)
     modifications.commit_drafts(tx.conn, tx.principal, _ready(rebased), at)
     done = _in_id_order([*up_to_date, *(item.draft for item in rebased.valid)])
     tx.audit_of(Action.COMMIT, modification_ids(done), at=at)
-    remove_drafts(tx, Action.SETTLE, modification_ids(rebased.settled), at)
+    agreed = [item.draft for item in rebased.results if isinstance(item, Settled) and not item.kept]
+    tx.audit_of(Action.SETTLE, modification_ids(agreed), at=at, after=False)
+    modifications.delete_drafts(tx.conn, tx.principal, modification_ids(rebased.settled))
     _refresh_overlays(tx, rebased)
     return CommitResult(
         session_id=selection.session_id,
@@ -110,6 +126,30 @@ def _commit(
         already_committed=0,
         settled=[draft.pfa_id for draft in rebased.settled],
         problems=rebased.problems(),
+        kept=[
+            KeptByPems(item.draft.pfa_id, tuple(one.field for one in item.kept))
+            for item in rebased.kept
+        ],
+    )
+
+
+def _audit_kept(tx: Tx, rebased: Rebased, at: datetime) -> None:
+    """Record what was drafted where PEMS keeps its values, for a restore."""
+    tx.audit(Action.SETTLE, [_kept_entry(tx, item) for item in rebased.kept], at=at)
+
+
+def _kept_entry(tx: Tx, item: Valid | Settled) -> Entry:
+    """Make the entry of a draft that goes, or of the fields that one loses."""
+    draft = item.draft
+    lost = draft.delta if isinstance(item, Settled) else [one.field for one in item.kept]
+    return Entry(
+        tx.new_id(),
+        draft.pfa_id,
+        modification_id=draft.modification_id,
+        session_id=draft.session_id,
+        before={name: draft.delta[name] for name in lost},
+        base={name: draft.base.get(name) for name in lost},
+        reason=draft.change_reason,
     )
 
 
@@ -129,18 +169,6 @@ def _refresh_overlays(tx: Tx, rebased: Rebased) -> None:
     narrowed = [item.draft.pfa_id for item in rebased.valid if item.delta != item.draft.delta]
     settled = [draft.pfa_id for draft in rebased.settled]
     overlays.refresh_overlays(tx.conn, tx.principal, [*narrowed, *settled])
-
-
-def remove_drafts(
-    tx: Tx, action: Action, modification_ids: Sequence[ModificationId], at: datetime
-) -> None:
-    """Delete drafts; the audit trail keeps their deltas.
-
-    For a restore it keeps what they were made over.
-    """
-    restorable = action is Action.DISCARD
-    tx.audit_of(action, modification_ids, at=at, after=False, base=restorable)
-    modifications.delete_drafts(tx.conn, tx.principal, modification_ids)
 
 
 def raised(rows: Sequence[Mark | ModificationRow]) -> list[Committed]:

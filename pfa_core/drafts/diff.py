@@ -79,7 +79,7 @@ def list_drafts(tx: Tx, filters: Filters) -> list[ModificationView]:
     rows, baseline = _active(tx, filters)
     return [
         tx.mask.view(modifications.view(row, baseline[row.pfa_id].data))
-        for row in rows
+        for row in modifications.with_own_bases(rows, baseline)
         if _matches(row, of_drafts)
     ]
 

@@ -27,17 +27,25 @@ class RecordConflict:
 
 @dataclass(frozen=True, slots=True)
 class Valid:
-    """A draft that can be committed, and the delta that is left to commit."""
+    """A draft that can be committed, and the delta that is left to commit.
+
+    `kept`: the fields that dropped out because PEMS owns them.
+    """
 
     draft: ModificationRow
     delta: dict[str, Any]
+    kept: tuple[FieldConflict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A draft all of whose values PEMS has."""
+    """A draft of which nothing is left to commit.
+
+    PEMS has its values; of the fields in `kept`, which PEMS owns, it has others.
+    """
 
     draft: ModificationRow
+    kept: tuple[FieldConflict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +71,13 @@ class Rebased:
 
     @property
     def settled(self) -> list[ModificationRow]:
-        """Return the drafts all of whose values PEMS has."""
+        """Return the drafts of which nothing is left to commit."""
         return [item.draft for item in self.results if isinstance(item, Settled)]
+
+    @property
+    def kept(self) -> list[Valid | Settled]:
+        """Return the drafts that lose fields to PEMS, which owns them."""
+        return [item for item in self.results if isinstance(item, Valid | Settled) and item.kept]
 
     @property
     def conflicts(self) -> list[RecordConflict]:
@@ -108,34 +121,38 @@ class Rebased:
 def rebase(tx: Tx, drafts: Sequence[ModificationRow], ownership: Ownership) -> Rebased:
     """Compare drafts with the current mirror, whose rows stay locked.
 
-    Fields that have an owner are in no conflict: PEMS's drop out, the user's stay.
+    Fields that have an owner are in no conflict: PEMS's drop out, the user's stay. What PEMS holds because
+    of the user's own earlier changes, which it may have taken already, does not
+    count as a change by PEMS.
     """
     if not drafts:
         return Rebased(())
     ids = [draft.pfa_id for draft in drafts]
     rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
-    stacks = by_record(modifications.of_records(tx.conn, tx.principal, ids))
+    found = modifications.of_records(tx.conn, tx.principal, ids)
+    stacks = by_record(modifications.with_own_bases(found, rows))
     return Rebased(
         [
-            _rebase(draft, CurrentRecord(rows[draft.pfa_id], stacks[draft.pfa_id]), ownership)
+            _rebase(CurrentRecord(rows[draft.pfa_id], stacks[draft.pfa_id]), ownership)
             for draft in drafts
         ]
     )
 
 
-def _rebase(draft: ModificationRow, current: CurrentRecord, ownership: Ownership) -> Result:
-    now = current.row.data
+def _rebase(current: CurrentRecord, ownership: Ownership) -> Result:
+    draft, now = current.stack[-1], current.row.data
     owners = ownership.split(three_way(draft.base, draft.delta, now))
     if fields := owners[Owner.ASK]:
         pfa_id, modification_id = draft.pfa_id, draft.modification_id
         return RecordConflict(pfa_id, modification_id, tuple(fields))
-    theirs = {item.field for item in owners[Owner.PEMS]}
+    kept = tuple(owners[Owner.PEMS])
+    theirs = {item.field for item in kept}
     only_modification = len(current.stack) == 1
     mine = _unsettled(draft, now) if only_modification else draft.delta
     delta = {name: value for name, value in mine.items() if name not in theirs}
     if faults := check(draft.pfa_id, current.without_draft(), delta):
         return Invalid(faults)
-    return Valid(draft, delta) if delta else Settled(draft)
+    return Valid(draft, delta, kept) if delta else Settled(draft, kept)
 
 
 def _unsettled(draft: ModificationRow, now: Mapping[str, Any]) -> dict[str, Any]:

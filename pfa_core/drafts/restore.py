@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from pfa_core.authorization import require_fields
 from pfa_core.drafts.save import save_changes
 from pfa_core.drafts.save_plan import Origin, Saved, SaveOptions
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NoDrafts, NotFound
-from pfa_core.model.delta import Change
+from pfa_core.model.delta import Change, over_own_sends
 from pfa_core.model.ids import EntryId, PfaId, SessionId
 from pfa_core.model.modification import State
 from pfa_core.model.query import require_text
@@ -18,6 +19,7 @@ from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, mirror, modifications
 from pfa_core.store.audit import DiscardedDraft
+from pfa_core.store.mirror import MirrorRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,10 @@ def restore(
 ) -> RestoreResult:
     """Restore the principal's discarded drafts, all or none.
 
-    Of each record the newest is restored. They are revalidated like any save, on the PEMS values of
-    today, and return into the sessions they were in. What PEMS changed since a field was first drafted is
-    a conflict at the commit, as if the draft had stayed. A draft restored before is not restored twice,
-    whatever became of it.
+    What a commit dropped because PEMS owns the field and has changed it counts as discarded. Of each record
+    the newest is restored. They are revalidated like any save, on the PEMS values of today, and return into
+    the sessions they were in. What PEMS changed since a field was first drafted is a conflict at the commit,
+    as if the draft had stayed. A draft restored before is not restored twice, whatever became of it.
 
     Args:
         session_id: Of this session.
@@ -101,7 +103,7 @@ def _discarded(
     )
     if not found:
         raise NoDrafts(
-            f"no matching draft of {tx.user_id} was discarded",
+            f"no matching draft of {tx.user_id} was discarded or replaced by PEMS",
             hint="type: pfa log --action discard",
         )
     return found
@@ -115,7 +117,7 @@ def _restore(
     *,
     partial: bool,
 ) -> RestoreResult:
-    drafted = _lock_drafted(tx, sorted(item.pfa_id for item in wanted))
+    rows, drafted = _lock(tx, sorted(item.pfa_id for item in wanted))
     taken = [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]
     changes = [
         Change(item.pfa_id, item.delta, item.reason)
@@ -123,18 +125,37 @@ def _restore(
         if item.pfa_id not in drafted
     ]
     origins: dict[str, Origin] = {
-        item.pfa_id: Origin(item.session_id, item.entry_id, item.base) for item in wanted
+        item.pfa_id: Origin(item.session_id, item.entry_id, base)
+        for item, base in _over_own(tx, wanted, rows)
     }
     options = SaveOptions(partial=partial, keep_equal=True, origins=origins)
     result = save_changes(tx, changes, options, faults=[*faults, *taken])
     return RestoreResult(result.saved, already, result.errors)
 
 
-def _lock_drafted(tx: Tx, ids: Sequence[PfaId]) -> dict[PfaId, SessionId]:
-    """Lock the records; return the sessions of the caller's drafts, by PFA id."""
-    mirror.lock_records(tx.conn, tx.organization_id, ids)
-    rows = modifications.of_records(tx.conn, tx.principal, ids)
-    return {row.pfa_id: row.session_id for row in rows if row.state == State.DRAFT}
+def _lock(tx: Tx, ids: Sequence[PfaId]) -> tuple[dict[PfaId, MirrorRow], dict[PfaId, SessionId]]:
+    """Lock the records; return them and the sessions of their drafts, by PFA id."""
+    rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
+    stack = modifications.of_records(tx.conn, tx.principal, ids)
+    return rows, {row.pfa_id: row.session_id for row in stack if row.state == State.DRAFT}
+
+
+def _over_own(
+    tx: Tx, wanted: Sequence[DiscardedDraft], rows: Mapping[PfaId, MirrorRow]
+) -> Iterable[tuple[DiscardedDraft, Mapping[str, Any] | None]]:
+    """Yield the drafts over their bases and what PEMS took of the caller's since.
+
+    An acknowledged change becomes the base of its user's drafts; those that were not there then missed it.
+    """
+    named = audit.committed_of(tx.conn, tx.principal, [item.pfa_id for item in wanted])
+    synced = modifications.synced_of(tx.conn, tx.principal, named)
+    for item in wanted:
+        row = rows.get(item.pfa_id)
+        since = [one.delta for one in synced.get(item.pfa_id, ()) if one.at >= item.at]
+        if item.base is None or row is None or not since:
+            yield item, item.base
+        else:
+            yield item, over_own_sends(item.base, row.data, since)
 
 
 def _has_draft(pfa_id: PfaId, session_id: SessionId) -> Fault:
@@ -152,7 +173,10 @@ def _never_discarded(ids: Iterable[str], found: Sequence[DiscardedDraft]) -> lis
 def _unknown_entries(entry_ids: Iterable[str], found: Sequence[DiscardedDraft]) -> list[Fault]:
     """Return faults for entry ids that restore nothing."""
     known = {item.entry_id for item in found}
-    reason = "not a discard of yours, or older than another given entry of the same record"
+    reason = (
+        "not a draft of yours that was discarded or that PEMS replaced, or older than another given entry"
+        " of the same record"
+    )
     return [
         Fault("", "", FaultCode.NOT_FOUND, reason, position=f"entry {entry_id}")
         for entry_id in entry_ids

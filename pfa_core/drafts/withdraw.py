@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from pfa_core.drafts.commit import Committed, no_drafts, raised, remove_drafts
+from pfa_core.drafts.commit import Committed, no_drafts, raised
 from pfa_core.drafts.selection import (
     Selection,
     describe,
@@ -87,8 +87,9 @@ def discard(tx: Tx, selection: Selection, *, dry_run: bool = False) -> DiscardRe
     drafts = select_drafts(tx, selection)
     if not drafts and selection.session_id:
         return _nothing_to_discard(tx, selection, selection.session_id)
-    ids = [draft.pfa_id for draft in drafts]
-    remove_drafts(tx, Action.DISCARD, modification_ids(drafts), tx.now())
+    ids, removed = [draft.pfa_id for draft in drafts], modification_ids(drafts)
+    tx.audit_of(Action.DISCARD, removed, at=tx.now(), after=False, base=True)
+    modifications.delete_drafts(tx.conn, tx.principal, removed)
     overlays.refresh_overlays(tx.conn, tx.principal, ids)
     return DiscardResult(ids, already_discarded=False)
 

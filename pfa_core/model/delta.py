@@ -130,6 +130,24 @@ def three_way(base: Record, mine: Delta, pems: Record) -> list[FieldConflict]:
     ]
 
 
+def over_own_sends(base: Record, pems: Record, sent: Iterable[Delta]) -> dict[str, Any]:
+    """Return a base with the values that PEMS has from its user's own earlier sends.
+
+    A field whose value in PEMS is that of a change that was sent has not been changed by another user.
+
+    Args:
+        base: What a later change of the same user was made over.
+        sent: Earlier changes that PEMS may have taken, although that is not recorded yet.
+    """
+    own = {
+        name: value
+        for delta in sent
+        for name, value in delta.items()
+        if name in base and same(pems.get(name), value)
+    }
+    return {**base, **own}
+
+
 def clean(pfa_id: str, delta: Any) -> tuple[dict[str, Any], list[Fault]]:
     """Return the valid values of a delta and the faults of its other fields."""
     if not isinstance(delta, Mapping):

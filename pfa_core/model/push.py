@@ -55,7 +55,8 @@ class Task:
     """A claimed change to send.
 
     `now` holds the mirror's values of its fields, `revision` the PEMS version that they are
-    (None: unknown). `sent_version`: an earlier send on that version may have arrived.
+    (None: unknown). `sent_version`: an earlier send on that version may have arrived, of `sent_fields`
+    (None: all of the delta).
     """
 
     modification_id: ModificationId
@@ -68,6 +69,7 @@ class Task:
     version: int
     generation: int
     sent_version: str | None
+    sent_fields: tuple[str, ...] | None
     revision: str | None
     attempt: int
     failures: int
@@ -79,9 +81,16 @@ class Task:
         """Return the idempotency key of this write; a new generation is a new write."""
         return f"{self.modification_id}.{self.version}.{self.generation}"
 
+    @property
+    def sent(self) -> Mapping[str, Any]:
+        """Return the values that an earlier send had, in its order."""
+        if self.sent_fields is None:
+            return self.delta
+        return {name: self.delta[name] for name in self.sent_fields}
+
     def next_generation(self) -> Task:
         """Return the same change as a new write: its old key is used up."""
-        return replace(self, generation=self.generation + 1, sent_version=None)
+        return replace(self, generation=self.generation + 1, sent_version=None, sent_fields=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

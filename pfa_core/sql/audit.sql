@@ -2,13 +2,13 @@
 
 -- name: write
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
-                       session_id, run_id, before, after, reason, link_id, restores)
+                       session_id, run_id, before, after, reason, link_id, restores, base)
 SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, e.pfa_id,
        e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason, %(link_id)s::uuid,
-       e.restores
+       e.restores, e.base
 FROM jsonb_to_recordset(%(entries)s) AS e (
     entry_id uuid, pfa_id text, modification_id uuid, session_id text, run_id uuid,
-    before jsonb, after jsonb, reason text, restores uuid
+    before jsonb, after jsonb, reason text, restores uuid, base jsonb
 )
 RETURNING entry_id;
 
@@ -62,10 +62,11 @@ SELECT EXISTS (
 );
 
 -- name: discarded
--- A user's discarded drafts: of each record the last one in the chain. restored: it was made a draft again
--- since.
+-- A user's discarded drafts, and those that a commit dropped because PEMS owns their fields (these entries have a
+-- base; where PEMS had the values nothing is lost): of each record the last one in the chain. restored: it was made
+-- a draft again since.
 SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.base,
-       e.reason,
+       e.reason, l.at,
        EXISTS (
            SELECT FROM audit_log AS r
            WHERE r.organization_id = %(organization_id)s
@@ -76,11 +77,20 @@ FROM audit_log AS e
 JOIN audit_link AS l ON l.organization_id = %(organization_id)s AND l.link_id = e.link_id
 WHERE e.organization_id = %(organization_id)s
   AND e.user_id = %(user_id)s
-  AND e.action = 'discard'
+  AND (e.action = 'discard' OR (e.action = 'settle' AND e.base IS NOT NULL))
   AND (%(session_id)s::text IS NULL OR e.session_id = %(session_id)s)
   AND (%(ids)s::text[] IS NULL OR e.pfa_id = ANY(%(ids)s))
   AND (%(entry_ids)s::uuid[] IS NULL OR e.entry_id = ANY(%(entry_ids)s))
 ORDER BY e.pfa_id, l.number DESC, e.entry_id DESC;
+
+-- name: committed_of, committed_of@one
+-- The user's modifications of records that were ever committed.
+SELECT DISTINCT modification_id::text
+FROM audit_log
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND pfa_id = ANY(%(ids)s)
+  AND action = 'commit';
 
 -- name: denials
 -- How many denials of this user, and of all users, are recorded since.

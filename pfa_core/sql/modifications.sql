@@ -4,7 +4,8 @@
 -- name: of_records, of_records@one
 -- The caller's active modifications of some records, oldest committed change first, the draft last.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-       change_reason, created_at, updated_at, committed_at, attempts
+       change_reason, created_at, updated_at, committed_at, attempts,
+       state = 'syncing' OR sent_version IS NOT NULL AS sent
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
@@ -16,7 +17,8 @@ FOR UPDATE;
 -- name: active, active@one
 -- The same without locks, of every record or one session.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-       change_reason, created_at, updated_at, committed_at, attempts
+       change_reason, created_at, updated_at, committed_at, attempts,
+       state = 'syncing' OR sent_version IS NOT NULL AS sent
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
@@ -28,7 +30,8 @@ ORDER BY pfa_id, state = 'draft', committed_at, modification_id;
 -- The caller's modifications in one state that a selection names, in PFA id order; with `dead` also what
 -- PEMS refused for good and surely has not.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-       change_reason, created_at, updated_at, committed_at, attempts
+       change_reason, created_at, updated_at, committed_at, attempts,
+       state = 'syncing' OR sent_version IS NOT NULL AS sent
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
@@ -48,7 +51,8 @@ AND pfa_id = ANY(%(ids)s)
 -- name: by_id, by_id@one
 -- The caller's modifications of these ids, in PFA id order.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-       change_reason, created_at, updated_at, committed_at, attempts
+       change_reason, created_at, updated_at, committed_at, attempts,
+       state = 'syncing' OR sent_version IS NOT NULL AS sent
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
@@ -88,6 +92,16 @@ WHERE m.is_only
       FROM pfa_mirror AS r
       WHERE r.organization_id = %(organization_id)s
         AND r.pfa_id = m.pfa_id);
+
+-- name: synced_of, synced_of@one
+-- Of these modifications those of the caller's that PEMS has taken, in that order.
+SELECT pfa_id, synced_at, delta
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND modification_id = ANY(%(modification_ids)s::uuid[])
+  AND state = 'synced'
+ORDER BY synced_at, modification_id;
 
 -- name: fields_of
 -- Which fields these modifications of the caller's change.
@@ -201,9 +215,11 @@ GROUP BY m.session_id, m.state
 ORDER BY max(m.updated_at) DESC, m.session_id, m.state;
 
 -- name: stale
--- The caller's active modifications whose mirror row changed since they were drafted.
+-- The caller's active modifications whose mirror row changed since they were drafted. Where a later one of a
+-- record is among them, so is an earlier one whose send the mirror shows: the mirror row changed after it.
 SELECT m.modification_id::text, m.pfa_id, m.session_id, m.state, m.delta, m.base, m.base_version,
-       m.version, m.change_reason, m.created_at, m.updated_at, m.committed_at, m.attempts
+       m.version, m.change_reason, m.created_at, m.updated_at, m.committed_at, m.attempts,
+       m.state = 'syncing' OR m.sent_version IS NOT NULL AS sent
 FROM pfa_modification AS m
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
 WHERE m.organization_id = %(organization_id)s

@@ -8,7 +8,8 @@
 -- follows one of its user that does: a user's changes build on each other, those of different users do not.
 -- OFFSET 0 keeps that condition one index look-up a record, whatever the table's statistics.
 SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.delta, m.base, m.version,
-       m.change_reason, m.generation, m.sent_version, m.attempts, m.failures, m.first_attempt_at
+       m.change_reason, m.generation, m.sent_version, m.sent_fields, m.attempts, m.failures,
+       m.first_attempt_at
 FROM pfa_modification AS m
 WHERE m.organization_id = %(organization_id)s
   AND m.state IN ('committed', 'sync_error')
@@ -49,27 +50,31 @@ WHERE m.organization_id = %(organization_id)s
   AND m.modification_id = ANY(%(modification_ids)s::uuid[]);
 
 -- name: claim
--- sent_version is recorded for those that are sent without reading PEMS again.
+-- sent_version and sent_fields are recorded for those that are sent without reading PEMS again; a send in doubt keeps
+-- its own.
 UPDATE pfa_modification AS m
 SET state = 'syncing',
     claim_id = %(run_id)s,
     attempts = m.attempts + 1,
     sent_version = c.sent_version,
+    sent_fields = c.sent_fields,
     next_attempt_at = NULL,
     first_attempt_at = coalesce(m.first_attempt_at, %(at)s)
-FROM jsonb_to_recordset(%(claims)s) AS c (modification_id uuid, sent_version text)
+FROM jsonb_to_recordset(%(claims)s) AS c (
+    modification_id uuid, sent_version text, sent_fields text[])
 WHERE m.organization_id = %(organization_id)s
   AND m.modification_id = c.modification_id
   AND m.state IN ('committed', 'sync_error')
 RETURNING m.modification_id::text;
 
 -- name: mark
--- Records on which version and under which key a modification is about to be sent.
+-- Records on which version and under which key a modification is about to be sent, and which of its fields.
 UPDATE pfa_modification AS m
 SET sent_version = c.sent_version,
+    sent_fields = c.sent_fields,
     generation = c.generation
 FROM jsonb_to_recordset(%(marks)s) AS c (
-    modification_id uuid, sent_version text, generation integer)
+    modification_id uuid, sent_version text, sent_fields text[], generation integer)
 WHERE m.organization_id = %(organization_id)s
   AND m.modification_id = c.modification_id
   AND m.state = 'syncing'
@@ -82,6 +87,7 @@ SET state = 'synced',
     synced_at = %(at)s,
     claim_id = NULL,
     sent_version = NULL,
+    sent_fields = NULL,
     sync_error = NULL
 WHERE m.organization_id = %(organization_id)s
   AND m.modification_id = ANY(%(modification_ids)s::uuid[])
@@ -95,6 +101,7 @@ UPDATE pfa_modification AS m
 SET state = 'sync_error',
     claim_id = NULL,
     sent_version = c.sent_version,
+    sent_fields = CASE WHEN c.sent_version IS NOT NULL THEN m.sent_fields END,
     generation = c.generation,
     failures = c.failures,
     next_attempt_at = c.next_attempt_at,
@@ -115,6 +122,7 @@ UPDATE pfa_modification AS m
 SET state = 'conflict',
     claim_id = NULL,
     sent_version = NULL,
+    sent_fields = NULL,
     delta = c.delta,
     base = m.base || c.rebased,
     sync_error = NULL
@@ -132,6 +140,7 @@ SET state = 'committed',
     claim_id = NULL,
     attempts = m.attempts - 1,
     sent_version = c.sent_version,
+    sent_fields = CASE WHEN c.sent_version IS NOT NULL THEN m.sent_fields END,
     generation = c.generation,
     first_attempt_at = CASE WHEN m.attempts > 1 THEN m.first_attempt_at END
 FROM jsonb_to_recordset(%(returns)s) AS c (

@@ -54,7 +54,8 @@ _LONGEST_USER = 200
 class Entry:
     """One change: before → after, null where there was or is nothing.
 
-    `restores`: the entry `discard` whose draft this entry made a draft again.
+    `restores`: the entry whose draft this entry made a draft again. `base`: what a draft was made over that
+    a restore can make a draft again.
     """
 
     entry_id: str
@@ -67,6 +68,7 @@ class Entry:
     after: Any = None
     reason: str | None = None
     restores: EntryId | None = None
+    base: Any = None
 
 
 class Place(NamedTuple):
@@ -82,7 +84,9 @@ LAST_ID = EntryId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardedDraft:
-    """A discarded draft as recorded; `restored`: it was made a draft again since.
+    """A draft that was discarded, or dropped because PEMS owns its fields.
+
+    `at` is when, by the database's clock; `restored`: it was made a draft again since.
 
     `base`: PEMS's values when its fields were first drafted; None in entries from before these were kept.
     """
@@ -93,6 +97,7 @@ class DiscardedDraft:
     delta: dict[str, Any]
     base: dict[str, Any] | None
     reason: str | None
+    at: datetime
     restored: bool
 
 
@@ -232,6 +237,21 @@ def was_discarded(
     return bool(row and row[0])
 
 
+def committed_of(
+    conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]
+) -> list[ModificationId]:
+    """List the principal's modifications of records that were ever committed.
+
+    Synced ones have no index by record; the trail's entries have, and lead to them.
+    """
+    values = {
+        "organization_id": principal.organization_id,
+        "user_id": principal.user_id,
+        "ids": list(ids),
+    }
+    return [row[0] for row in conn.execute(_SQL.for_ids("committed_of", ids), values)]
+
+
 def discarded(
     conn: Connection[Any],
     principal: Principal,
@@ -240,7 +260,7 @@ def discarded(
     ids: Sequence[PfaId] | None,
     entry_ids: Sequence[EntryId] | None,
 ) -> list[DiscardedDraft]:
-    """List the principal's discarded drafts, in PFA id order.
+    """List the principal's discarded drafts, those lost to PEMS too, by PFA id.
 
     Only the last one of each record is listed.
     """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, LiteralString, NamedTuple, Protocol
 
 from psycopg import Connection
 from psycopg.rows import args_row
@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.errors import VersionConflict
-from pfa_core.model.delta import Record, three_way
+from pfa_core.model.delta import Delta, Record, over_own_sends, three_way
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
@@ -26,7 +26,8 @@ _SQL = sql.statements("modifications")
 class ModificationRow:
     """A modification as stored.
 
-    `base` has the mirror's value of each drafted field; `attempts` counts the claims by a push.
+    `base` has the mirror's value of each drafted field; `attempts` counts the claims by a push; `sent`:
+    PEMS may hold it, although that is not recorded yet.
     """
 
     modification_id: ModificationId
@@ -42,6 +43,7 @@ class ModificationRow:
     updated_at: datetime
     committed_at: datetime | None
     attempts: int = 0
+    sent: bool = False
 
 
 class Mark(NamedTuple):
@@ -50,6 +52,13 @@ class Mark(NamedTuple):
     modification_id: ModificationId
     pfa_id: PfaId
     version: int
+
+
+class Synced(NamedTuple):
+    """When PEMS took a modification, and what it changed."""
+
+    at: datetime
+    delta: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +107,39 @@ class SessionRow:
     records: int
     last_change: datetime
     retrying: int
+
+
+class HasData(Protocol):
+    """A mirror row."""
+
+    @property
+    def data(self) -> Record:
+        """Return the record."""
+        ...
+
+
+def with_own_bases(
+    rows: Iterable[ModificationRow], mirror: Mapping[PfaId, HasData]
+) -> Iterator[ModificationRow]:
+    """Yield one user's modifications over the bases to compare with PEMS.
+
+    What PEMS holds because of earlier ones of the user, sent and not acknowledged yet, does not count as a
+    change by PEMS.
+
+    Args:
+        rows: The modifications of each record together, in the order of `active`.
+        mirror: Their mirror rows.
+    """
+    sent: list[Delta] = []
+    last = ""
+    for row in rows:
+        if row.pfa_id != last:
+            sent, last = [], row.pfa_id
+        if sent:
+            row = replace(row, base=over_own_sends(row.base, mirror[row.pfa_id].data, sent))
+        yield row
+        if row.sent:
+            sent.append(row.delta)
 
 
 def view(row: ModificationRow, baseline: Record) -> ModificationView:
@@ -221,6 +263,19 @@ def up_to_date(
         "modification_ids": [draft.modification_id for draft in drafts],
     }
     return {row[0] for row in conn.execute(_SQL.for_ids("up_to_date", drafts), values)}
+
+
+def synced_of(
+    conn: Connection[Any], principal: Principal, modification_ids: Sequence[ModificationId]
+) -> dict[PfaId, list[Synced]]:
+    """List those of the modifications that PEMS has taken, by record, in order."""
+    found: dict[PfaId, list[Synced]] = {}
+    if modification_ids:
+        values = {**_own(principal), "modification_ids": list(modification_ids)}
+        statement = _SQL.for_ids("synced_of", modification_ids)
+        for pfa_id, at, delta in conn.execute(statement, values):
+            found.setdefault(pfa_id, []).append(Synced(at, delta))
+    return found
 
 
 def fields_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,7 @@ _SQL = sql.statements("queue")
 class QueueRow:
     """A committed change that is due.
 
-    `sent_version`: an earlier send on that version may have arrived.
+    `sent_version`: an earlier send on that version, of `sent_fields`, may have arrived.
     """
 
     modification_id: ModificationId
@@ -37,6 +37,7 @@ class QueueRow:
     change_reason: str | None
     generation: int
     sent_version: str | None
+    sent_fields: list[str] | None
     attempts: int
     failures: int
     first_attempt_at: datetime | None
@@ -102,6 +103,28 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class Intent:
+    """What is about to be sent of a change, or may have been: recorded before it is.
+
+    `version` None: nothing. `fields` None: all of the delta.
+    """
+
+    modification_id: ModificationId
+    version: str | None
+    fields: Sequence[str] | None
+    generation: int
+
+    def row(self) -> dict[str, Any]:
+        """Make the row of a statement's parameter."""
+        return {
+            "modification_id": self.modification_id,
+            "sent_version": self.version,
+            "sent_fields": None if self.fields is None else list(self.fields),
+            "generation": self.generation,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """The committed changes of a push: of a session, some of them, or all."""
 
@@ -144,14 +167,11 @@ def claim(
     conn: Connection[Any],
     organization_id: OrganizationId,
     run_id: RunId,
-    claims: Mapping[ModificationId, str | None],
+    claims: Iterable[Intent],
     at: datetime,
 ) -> None:
-    """Claim committed changes (committed, sync_error → syncing).
-
-    `claims` has by id the version that they are sent on.
-    """
-    rows = [{"modification_id": key, "sent_version": sent} for key, sent in claims.items()]
+    """Claim committed changes (committed, sync_error → syncing)."""
+    rows = [item.row() for item in claims]
     _run(conn, "claim", organization_id, run_id, claims=Jsonb(rows), at=at)
 
 
@@ -159,17 +179,14 @@ def mark(
     conn: Connection[Any],
     organization_id: OrganizationId,
     run_id: RunId,
-    marks: Sequence[tuple[ModificationId, str, int]],
+    marks: Iterable[Intent],
 ) -> set[ModificationId]:
-    """Record (modification id, version, generation) before a send.
+    """Record what is about to be sent.
 
     Returns:
         The ids still claimed.
     """
-    rows = [
-        {"modification_id": key, "sent_version": version, "generation": generation}
-        for key, version, generation in marks
-    ]
+    rows = [item.row() for item in marks]
     return _run(conn, "mark", organization_id, run_id, marks=Jsonb(rows))
 
 

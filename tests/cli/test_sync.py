@@ -391,6 +391,50 @@ def test_the_owner_of_a_field_settles_it_at_commit_and_at_push(pulled: Pfa, pems
     assert (held["model"], held["manufacturer"], held["dor"]) == ("M", "Theirs", "PROJECT")
 
 
+def test_a_commit_tells_what_pems_keeps_from_what_it_has_and_how_it_comes_back(
+    pulled: Pfa, pems: Sandbox
+) -> None:
+    config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
+    config.write_text('[profiles.default.pems.ownership]\nmodel = "pems"\n')
+    config.chmod(0o600)
+    pulled("draft", "set", "H-001", "model=M", "dor=PROJECT", "--into", "my work")
+    pulled("draft", "set", "H-002", "model=M", "--into", "my work")
+    pulled("draft", "set", "H-003", "model=Same", "--into", "my work")
+    pems.change("H-001", model="Theirs")
+    pems.change("H-002", model="Theirs")
+    pems.change("H-003", model="Same")
+    assert pulled("sync", "pull").code == 0
+    ran = pulled("commit", "--session", "my work", "-o", "json")
+    assert (ran.code, ran.json["committedCount"]) == (0, 1)
+    assert ran.json["metadata"]["settled"] == ["H-002", "H-003"]
+    assert ran.json["metadata"]["kept"] == [
+        {"pfaId": "H-001", "fields": ["model"]},
+        {"pfaId": "H-002", "fields": ["model"]},
+    ]
+    assert "1 draft removed: PEMS already has their values" in ran.err
+    assert "PEMS keeps its model in 2 records: it owns these fields" in ran.err
+    assert "type: pfa restore --session 'my work'" in ran.err
+    ran = pulled("restore", "--session", "my work", "-o", "ids")
+    assert (ran.code, ran.out.split()) == (0, ["H-001", "H-002"])
+
+
+def test_the_same_by_id_names_the_record(pulled: Pfa, pems: Sandbox) -> None:
+    config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
+    config.write_text('[profiles.default.pems.ownership]\nmodel = "pems"\n')
+    config.chmod(0o600)
+    for pfa_id in ("H-001", "H-002", "H-003"):
+        pulled("draft", "set", pfa_id, "model=M", "--into", "s")
+        pems.change(pfa_id, model="Theirs")
+    assert pulled("sync", "pull").code == 0
+    ran = pulled("commit", "--id", "H-001")
+    assert ran.code == 0
+    assert "removed" not in ran.err
+    assert "PEMS keeps its model in 1 record: it owns these fields" in ran.err
+    assert "hint: what was drafted there is kept, type: pfa restore --id H-001" in ran.err
+    assert "type: pfa log --action settle" in pulled("commit", "--all").err
+    assert pulled("restore", "--id", "H-001", "--id", "H-003").code == 0
+
+
 @pytest.mark.parametrize("form", ["csv", "tsv --header", "json --all", "jsonl"])
 @pytest.mark.parametrize("by_pipe", [False, True])
 def test_what_a_list_wrote_comes_back_unchanged(

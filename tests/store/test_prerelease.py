@@ -84,6 +84,7 @@ NEW = [
     "currency",
     "rate_uom",
     "foreign_currency",
+    "sent_fields",
 ]
 NEW_SUMS = ["without_start", "without_end", "without_price"]
 

@@ -256,6 +256,9 @@ CREATE TABLE pfa_mirror_history (
 --   sent_version      the version of PEMS on which it was last sent under that key, recorded before it is
 --                     sent; null: nothing is under way. A crash leaves it here, and reading the record back
 --                     decides
+--   sent_fields       the fields that were sent then; their values are the delta's, which does not change while
+--                     sent_version is recorded. The same request is made of them when PEMS is asked again; null
+--                     beside a sent_version: all fields of the delta
 --   failures          failed attempts of the retry schedule; claims are counted in attempts
 --   first_attempt_at  the start of the time in which retries are made
 CREATE TABLE pfa_modification (
@@ -284,6 +287,7 @@ CREATE TABLE pfa_modification (
     sent_version     text,
     failures         integer NOT NULL DEFAULT 0,
     first_attempt_at timestamptz,
+    sent_fields      text[],
     PRIMARY KEY (organization_id, modification_id),
     CHECK ((state = 'draft') = (committed_at IS NULL)),
     CHECK ((state = 'syncing') = (claim_id IS NOT NULL))
@@ -757,10 +761,10 @@ ALTER FUNCTION pfa_verify_token(text, timestamptz) SET standard_conforming_strin
 
 -- Who changed what, when and why; written by the transaction that changes the data, never changed after.
 --   link_id   the entry's link, named by the first entry of its transaction
---   restores  of an entry `restore`: the entry `discard` whose draft it made a draft again. `reason` says it
---             for people, in words
---   base      of an entry `discard`: PEMS's values when the draft's fields were first drafted, from which a
---             restored draft is compared with PEMS
+--   restores  of an entry `restore`: the entry whose draft it made a draft again. `reason` says it for people,
+--             in words
+--   base      of an entry `discard`, and of a `settle` because PEMS owns the fields: PEMS's values when the draft's
+--             fields were first drafted, from which a restored draft is compared with PEMS
 CREATE TABLE audit_log (
     organization_id text COLLATE "C" NOT NULL,
     entry_id        uuid NOT NULL,
@@ -779,7 +783,7 @@ CREATE TABLE audit_log (
     base            jsonb,
     PRIMARY KEY (organization_id, entry_id),
     CONSTRAINT audit_log_restores_check CHECK (restores IS NULL OR action = 'restore'),
-    CONSTRAINT audit_log_base_check CHECK (base IS NULL OR action = 'discard')
+    CONSTRAINT audit_log_base_check CHECK (base IS NULL OR action IN ('discard', 'settle'))
 );
 -- The history of a record, and of a session.
 CREATE INDEX audit_log_record ON audit_log (organization_id, pfa_id, entry_id);

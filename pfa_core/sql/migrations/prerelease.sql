@@ -25,12 +25,16 @@ ALTER TABLE pfa_sync_log
     ADD COLUMN IF NOT EXISTS behind integer NOT NULL DEFAULT 0,
     ADD COLUMN IF NOT EXISTS behind_since timestamptz;
 
--- What a discarded draft was made over; entries of that time do not have it, and keep their digest.
+-- What a draft was made over that can be restored; entries of that time do not have it, and keep their digest.
 ALTER TABLE audit_log
     ADD COLUMN IF NOT EXISTS base jsonb;
 ALTER TABLE audit_log
     DROP CONSTRAINT IF EXISTS audit_log_base_check,
-    ADD CONSTRAINT audit_log_base_check CHECK (base IS NULL OR action = 'discard');
+    ADD CONSTRAINT audit_log_base_check CHECK (base IS NULL OR action IN ('discard', 'settle'));
+
+-- The fields that were sent beside the version on which they were; null: all of the delta.
+ALTER TABLE pfa_modification
+    ADD COLUMN IF NOT EXISTS sent_fields text[];
 
 -- The table of the secret that signs contexts has the name of what it does; its constraints too.
 ALTER TABLE IF EXISTS pfa_wall RENAME TO pfa_rls_secret;

@@ -17,7 +17,7 @@ from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.push import Sending, Task, Verdict
 from pfa_core.model.rights import Operation
 from pfa_core.store import leases, queue, runs
-from pfa_core.store.queue import QueueRow, Scope
+from pfa_core.store.queue import Intent, QueueRow, Scope
 from pfa_core.sync.active_run import ActiveRun
 from pfa_core.sync.push.buffers import BATCH
 
@@ -80,9 +80,7 @@ class Claims:
 
         Returns the sendings that are still claimed by the run.
         """
-        marks = [
-            (item.task.modification_id, item.version, item.task.generation) for item in sendings
-        ]
+        marks = [_intent(item) for item in sendings]
         code, run = self.run.organization_id, self.run.run_id
         still = self.run.transact(lambda conn: queue.mark(conn, code, run, marks))
         found = [item for item in sendings if item.task.modification_id in still]
@@ -104,7 +102,7 @@ class Claims:
         values = queue.mirror_values(conn, code, [row.modification_id for row in rows])
         tasks = [_task(row, values[row.modification_id], at) for row in rows]
         items = [self.without_reading(task) or task for task in tasks]
-        queue.claim(conn, code, self.run.run_id, dict(map(_send_intent, items)), at)
+        queue.claim(conn, code, self.run.run_id, map(_intent, items), at)
         return items
 
     def _recovered(
@@ -135,6 +133,7 @@ def _task(row: QueueRow, mirror: queue.MirrorValues, at: datetime) -> Task:
         version=row.version,
         generation=row.generation,
         sent_version=row.sent_version,
+        sent_fields=None if row.sent_fields is None else tuple(row.sent_fields),
         revision=mirror.revision,
         attempt=row.attempts + 1,
         failures=row.failures,
@@ -143,8 +142,10 @@ def _task(row: QueueRow, mirror: queue.MirrorValues, at: datetime) -> Task:
     )
 
 
-def _send_intent(item: Task | Sending) -> tuple[ModificationId, str | None]:
-    """Return the version it is about to be sent on; a send in doubt stays so."""
+def _intent(item: Task | Sending) -> Intent:
+    """Return what is about to be sent; a send in doubt stays so."""
     if isinstance(item, Sending):
-        return item.task.modification_id, item.version
-    return item.modification_id, item.sent_version
+        task, version, names = item.task, item.version, tuple(item.changes)
+    else:
+        task, version, names = item, item.sent_version, item.sent_fields
+    return Intent(task.modification_id, version, names, task.generation)

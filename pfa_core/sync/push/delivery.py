@@ -55,18 +55,12 @@ class Delivery:
         """Read the record, and decide what to send on which version."""
         unwritable = self.writer.unwritable(task.delta)
         if unwritable and task.sent_version is None:
-            return Result(
-                task=task,
-                verdict=Verdict.REJECTED,
-                delta=task.delta,
-                code=FaultCode.UNWRITABLE_FIELD,
-                message=unwritable,
-            )
+            return _unwritable(task, unwritable, in_doubt=None)
         reading = self.writer.read(task.pfa_id)
         if isinstance(reading, Failure):
             return _failed(task, reading, in_doubt=task.sent_version)
         if task.sent_version is not None:
-            return self._resolve_doubt(task, task.sent_version, reading)
+            return self._resolve_doubt(task, task.sent_version, reading, unwritable)
         return self._decide(task, reading)
 
     def send(self, sending: Sending) -> Result | PrepareAgain:
@@ -113,32 +107,57 @@ class Delivery:
             return _seen(sending.task, sending.delta, reading)
         return _failed(sending.task, failure, in_doubt=sending.version)
 
-    def _resolve_doubt(self, task: Task, sent: str, reading: Reading) -> Sending | Result:
-        """Resolve an earlier send on version `sent` by what PEMS holds now."""
-        if reading.version == sent:
-            return self._decide(task, reading)
-        if not _differing(task.delta, reading.record):
+    def _resolve_doubt(
+        self, task: Task, sent: str, reading: Reading, unwritable: str
+    ) -> Sending | Result:
+        """Resolve an earlier send on version `sent` by what PEMS holds now.
+
+        Args:
+            unwritable: Why the change cannot be sent again; empty when it can.
+        """
+        unchanged = reading.version == sent
+        if not unchanged and not _differing(task.delta, reading.record):
             return _seen(task, task.delta, reading)
-        # The same request again: if it was applied its answer is repeated, else its version is rejected.
-        answer = self.writer.write(_write(task, task.delta, sent))
+        if unwritable:
+            arrived = not unchanged and not self._is_next(sent, reading)
+            return _unwritable(task, unwritable, in_doubt=sent if arrived else None)
+        if unchanged:
+            return self._decide(task, reading)
+        return self._ask_again(task, sent, reading)
+
+    def _ask_again(self, task: Task, sent: str, reading: Reading) -> Sending | Result:
+        """Send the same request again, byte by byte.
+
+        If it was applied its answer is repeated, else its version is rejected; what PEMS refuses for good
+        before it looks at the version is refused for good.
+        """
+        answer = self.writer.write(_write(task, task.sent, sent))
         if isinstance(answer, Applied):
             altered = answer.version == reading.version
-            return _seen(task, task.delta, reading, changes=task.delta if altered else {})
-        if isinstance(answer, Failure) and answer.advice is not RetryAdvice.NONE:
-            return _failed(task, answer, in_doubt=sent)
-        if isinstance(answer, Moved) and self._never_arrived(sent, reading):
+            return _seen(task, task.delta, reading, changes=task.sent if altered else {})
+        never_arrived = self._never_arrived(sent, reading)
+        if isinstance(answer, Failure):
+            final = answer.advice is RetryAdvice.NONE
+            return _failed(task, answer, in_doubt=None if final and never_arrived else sent)
+        if never_arrived:
             return self._decide(task.next_generation(), reading)
         return _all_disputed(task, reading)
 
     def _never_arrived(self, sent: str, reading: Reading) -> bool:
-        """Return whether a write with a rejected version was certainly not applied before.
+        """Return whether a write that is rejected now was certainly not applied before.
 
-        A service that has to be read first knows no keys, whatever the profile says of PEMS, and its
-        versions are times, which are not consecutive.
+        A service that has to be read first knows no keys, whatever the profile says of PEMS.
         """
-        if self.writer.reads_first:
-            return False
-        return self.with_keys or _is_next(sent, reading.version)
+        with_keys = self.with_keys and not self.writer.reads_first
+        return with_keys or self._is_next(sent, reading)
+
+    def _is_next(self, sent: str, reading: Reading) -> bool:
+        """Return whether exactly one write lies between.
+
+        It was another writer's, since its values are not those of the change. The versions of a service
+        that has to be read first are times, which are not consecutive.
+        """
+        return not self.writer.reads_first and _is_next(sent, reading.version)
 
     def _decide(self, task: Task, reading: Reading) -> Sending | Result:
         """Split the fields of a change by what is to be done with them.
@@ -246,6 +265,17 @@ def _seen(
         reading=reading,
     )
     return _altered(result, changes or {}, reading.record)
+
+
+def _unwritable(task: Task, reason: str, *, in_doubt: str | None) -> Result:
+    return Result(
+        task=task,
+        verdict=Verdict.REJECTED,
+        delta=task.delta,
+        code=FaultCode.UNWRITABLE_FIELD,
+        message=reason,
+        in_doubt=in_doubt,
+    )
 
 
 def _failed(task: Task, failure: Failure, *, in_doubt: str | None) -> Result:

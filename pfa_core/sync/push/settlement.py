@@ -15,6 +15,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.model.audit import Action
+from pfa_core.model.delta import same
 from pfa_core.model.ids import ConflictId, ModificationId, NewId, PfaId, UserId
 from pfa_core.model.push import Result, RetryPolicy, Verdict
 from pfa_core.store import (
@@ -124,7 +125,7 @@ class Settler:
         if not folded:
             return
         left = overlays.clear_overlays(conn, code, _by_user(folded))
-        queue.shift_bases(conn, code, [_settled(item) for item in folded if _is_synced(item)])
+        queue.shift_bases(conn, code, [_settled(item) for item in folded])
         mirror.fold(conn, code, self.run.run_id, [_fold(item) for item in folded], at)
         overlays.rebuild_overlays(conn, code, left)
 
@@ -190,10 +191,6 @@ def _ids(results: Iterable[Result]) -> list[ModificationId]:
     return [item.task.modification_id for item in results]
 
 
-def _is_synced(result: Result) -> bool:
-    return result.verdict is Verdict.SYNCED
-
-
 def _by_user(results: Iterable[Result]) -> dict[UserId, list[PfaId]]:
     found: dict[UserId, list[PfaId]] = defaultdict(list)
     for item in results:
@@ -202,8 +199,18 @@ def _by_user(results: Iterable[Result]) -> dict[UserId, list[PfaId]]:
 
 
 def _settled(result: Result) -> dict[str, Any]:
+    """Return what PEMS has of a change; of one in dispute, what arrived of it."""
     task = result.task
-    return {"user_id": task.user_id, "pfa_id": task.pfa_id, "delta": dict(result.accepted)}
+    delta = dict(result.accepted if result.verdict is Verdict.SYNCED else _arrived(result))
+    return {"user_id": task.user_id, "pfa_id": task.pfa_id, "delta": delta}
+
+
+def _arrived(result: Result) -> dict[str, Any]:
+    """Return the values of a send in doubt that PEMS shows."""
+    if result.task.sent_version is None or result.reading is None:
+        return {}
+    shown = result.reading.record
+    return {name: value for name, value in result.delta.items() if same(shown.get(name), value)}
 
 
 def _fold(result: Result) -> dict[str, Any]:

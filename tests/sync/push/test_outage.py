@@ -29,6 +29,7 @@ TASK = Task(
     version=1,
     generation=0,
     sent_version=None,
+    sent_fields=None,
     revision=None,
     attempt=1,
     failures=0,
