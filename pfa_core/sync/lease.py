@@ -138,10 +138,12 @@ def heartbeat(
         transact_on: Returns the owner's transactions on a handle.
     """
     done = threading.Event()
+    pause = lease.lifetime.total_seconds() / HEARTBEATS
 
     def renew_regularly() -> None:
-        with db.beside() as own:
-            while not done.wait(lease.lifetime.total_seconds() / HEARTBEATS) and not lease.lost:
+        # Where this connection alone is silent, another one has to renew the lease before it expires.
+        with db.beside(patience=pause) as own:
+            while not done.wait(pause) and not lease.lost:
                 with suppress(PfaError):  # the database was not reached; `lost` bounds the time
                     lease.renew(transact_on(own))
 
