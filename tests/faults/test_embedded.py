@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from psycopg import pq
 
+from pfa_cli.app import main
 from pfa_core.admin.server import psql_environment
 from pfa_core.config.settings import resolve
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure, OutcomeUnknown
@@ -521,7 +522,7 @@ def test_a_full_disk_is_reported(root, kilobytes):
         subprocess.run(["umount", root], check=True)
 
 
-def test_a_server_without_a_connection_to_spare_says_so(root, stopped):
+def test_a_server_without_a_connection_to_spare_says_so(root, stopped, monkeypatch):
     server.ensure(root)
     with psycopg.connect(server.conninfo(root), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET max_connections = 5")
@@ -532,6 +533,8 @@ def test_a_server_without_a_connection_to_spare_says_so(root, stopped):
     held = [psycopg.connect(text) for _ in range(5)]
     with pytest.raises(DatabaseUnavailable, match="too many clients"):
         server.ensure(root)
+    monkeypatch.setenv("PFA_DATA_DIR", str(root))
+    assert main(["doctor"]) == DatabaseUnavailable.exit_code
     for connection in held:
         connection.close()
     wait_until(lambda: server.status(root).pid == pid)
