@@ -49,6 +49,8 @@ class Database:
             On other servers the address names the role.
         patience: Seconds without an answer, after which the server is asked whether it is still at work;
             None: the address's tcp_user_timeout, else 30 seconds.
+        changed: Set once a transaction that wrote into the audit trail has committed, on this handle or one
+            beside it.
     """
 
     conninfo: str | None = field(repr=False)
@@ -60,6 +62,7 @@ class Database:
     owner: bool = False
     named_by: str = "conninfo"
     patience: float | None = None
+    changed: threading.Event = field(default_factory=threading.Event, repr=False)
     _connection: Connection[Any] | None = field(default=None, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -147,15 +150,21 @@ class Database:
                     if ending is None or dry_run or not conn.closed:
                         raise
                     if ending.has_committed(self.connection):
+                        self._note_change(ending.entry_id)
                         return ending.result
                     broken += 1
                     if broken == BROKEN_COMMITS:
                         raise not_committed() from error
                     raise
+                self._note_change("" if dry_run or not ending else ending.entry_id)
                 return result
 
         with self._denials():
             return self._with_retries(attempt)
+
+    def _note_change(self, entry_id: str) -> None:
+        if entry_id:
+            self.changed.set()
 
     def administer(self, work: Callable[[Connection[Any]], Result]) -> Result:
         """Run `work` outside any transaction: it begins and ends its own."""
