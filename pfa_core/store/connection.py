@@ -35,9 +35,7 @@ _LIMITS = {
 }
 
 
-def open_connection(
-    conninfo: str, source: str, patience: float | None = None
-) -> Connection[Any]:
+def open_connection(conninfo: str, source: str, patience: float | None = None) -> Connection[Any]:
     """Open a connection to a server of the user's own.
 
     It is in autocommit mode, with exact JSON numbers. The caller's PG* variables supply what the address

@@ -86,6 +86,9 @@ class Lease:
             )
             if taken:
                 self._renewed = asked
+                if self.clock() - asked > self.lifetime.total_seconds() / HEARTBEATS:
+                    # A session that was given up kept the row locked: the lifetime began before that.
+                    self.renew(lambda work: work(conn))
                 return None
             if holder:
                 return holder

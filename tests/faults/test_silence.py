@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,18 +19,20 @@ import pytest
 import pfa_core
 from pfa_core import errors
 from pfa_core.model.audit import Direction
+from pfa_core.model.run import IfLocked
 from pfa_core.store.database import Database
 from pfa_core.sync import lease
 from tests.factories import commit, draft, record
+from tests.faults.program import Program
 from tests.faults.silent_proxy import Silence, SilentProxy, Way, a_silent_proxy
-from tests.forms import long
+from tests.forms import LONG, long
 from tests.pems_server import FarSide, a_far_side
 
 PATIENCE = 0.6
 SHORTEST = 16  # messages that each of the works here needs
 SOON = 20.0  # seconds; without the limits nothing here ends
 # From each of the client's messages on: the connection's own first ones, a run's start, its work, its end.
-MOMENTS = [3, 8, 12, 16, *long([1, 2, 4, 5, 6, 7, 9, 10, 11, 13, 14, 15, *range(17, 40)])]
+MOMENTS = [3, 9, 16, *long([1, 2, *range(4, 9), *range(10, 16), *range(17, 40)])]
 
 
 @pytest.fixture
@@ -74,14 +78,13 @@ def soon(limit: float = SOON) -> Iterator[None]:
 def test_a_push_behind_a_silent_connection_ends_and_every_change_is_in_pems_once(
     far: FarSide, way: Way, moment: int
 ) -> None:
-    with behind(far, Silence(way, moment)) as (there, _):
-        with soon():
-            try:
-                result = there.push()
-            except errors.DatabaseUnavailable:
-                pass
-            else:
-                assert result.synced == 3
+    with behind(far, Silence(way, moment)) as (there, _), soon():
+        try:
+            result = there.push()
+        except errors.DatabaseUnavailable:
+            pass
+        else:
+            assert result.synced == 3
     assert sessions(far) == []
     assert far.world.rows("SELECT name FROM pfa_lease") == []
     far.push()
@@ -106,12 +109,9 @@ def test_a_pull_behind_a_silent_connection_ends_and_the_next_one_goes_on(
             return there.pull()
         return pfa_core.pull_files(there.db, there.ann, [str(path)])
 
-    with behind(far, Silence(way, moment)) as (there, _):
-        with soon():
-            try:
-                pull(there)
-            except errors.DatabaseUnavailable:
-                pass
+    unavailable = suppress(errors.DatabaseUnavailable)
+    with behind(far, Silence(way, moment)) as (there, _), soon(), unavailable:
+        pull(there)
     assert sessions(far) == []
     assert far.world.rows("SELECT name FROM pfa_lease") == []
     pull(far)
@@ -138,10 +138,14 @@ def test_where_every_connection_is_silent_a_push_ends_as_unavailable(
     far: FarSide, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pfa_core.store.connection.ASK_SECONDS", 1)
-    with behind(far, Silence(way, 14, connection=None)) as (there, proxy):
-        with soon(), pytest.raises((errors.DatabaseUnavailable, errors.LeaseHeld)):
-            there.push()
-        assert proxy.begun.is_set()
+    refused = pytest.raises((errors.DatabaseUnavailable, errors.LeaseHeld))
+    with behind(far, Silence(way, 14, connection=None)) as (there, _), soon(), refused:
+        there.push()
+    # Nobody can tell the server: it ends the session after 60 seconds, and the lease expires after 30.
+    far.world.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid()"
+    )
     far.world.execute("UPDATE pfa_lease SET expires_at = clock_timestamp()")
     far.push()
     assert far.states() == {"synced": 3}
@@ -160,7 +164,10 @@ def test_a_long_statement_and_a_wait_for_a_lock_are_no_silence(far: FarSide) -> 
     with behind(far, None, patience=0.3) as (there, proxy), far.db.beside() as other:
         first = there.db.connection()
         there.db.transact(lambda conn: conn.execute("SELECT pg_sleep(1.5)"))
-        assert (there.db.connection(), len(proxy.chunks)) == (first, 1 + 4)  # it was asked each 0.3 s
+        assert (there.db.connection(), len(proxy.chunks)) == (
+            first,
+            1 + 4,
+        )  # it was asked each 0.3 s
         holder = threading.Thread(target=lambda: other.transact(hold))
         holder.start()
         assert locked.wait(5)
@@ -196,3 +203,72 @@ def test_a_silent_heartbeat_renews_the_lease_on_another_connection(
                 time.sleep(0.15)
                 assert not held.lost
         assert proxy.begun.is_set()
+
+
+# --- signals, and the limits as they are ------------------------------------------------------------
+
+
+@contextmanager
+def a_silent_program(
+    far: FarSide, folder: Path, silence: Silence, *words: str
+) -> Iterator[tuple[subprocess.Popen[str], SilentProxy]]:
+    """`pfa`, waiting on a connection that is silent by now, with the limits that it has by itself."""
+    url = str(far.db.conninfo)
+    with a_silent_proxy(url, silence) as proxy:
+        program = Program(far, folder, database=proxy.url(url))
+        with program.start(*words) as process:
+            try:
+                assert proxy.begun.wait(20)
+                time.sleep(0.3)
+                yield process, proxy
+            finally:
+                process.kill()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, float]:
+    """The exit code, and the seconds that the process still took."""
+    began = time.monotonic()
+    process.communicate(timeout=100)
+    return process.returncode, time.monotonic() - began
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("words", [("list",), ("sync", "push")], ids=["list", "push"])
+def test_a_second_signal_ends_what_waits_on_a_silent_connection(
+    far: FarSide, tmp_path: Path, words: tuple[str, ...], number: int, code: int
+) -> None:
+    with a_silent_program(far, tmp_path, Silence(Way.BOTH, 8), *words) as (process, _):
+        for _ in range(2):
+            process.send_signal(number)
+            time.sleep(0.3)
+        found, seconds = ended(process)
+    assert (found, seconds < 3) == (code, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_command_on_a_silent_connection_within_its_grace(
+    far: FarSide, tmp_path: Path, number: int
+) -> None:
+    with a_silent_program(far, tmp_path, Silence(Way.BOTH, 8), "list") as (process, _):
+        process.send_signal(number)
+        found, seconds = ended(process)
+    assert (found, seconds < 12) == (128 + number, True)
+
+
+@LONG
+@pytest.mark.parametrize("connection", [0, None], ids=["one", "all"])
+@pytest.mark.parametrize("way", Way)
+@pytest.mark.parametrize("words", [("list",), ("sync", "push"), ("sync", "pull")], ids=" ".join)
+def test_with_the_limits_as_they_are_everything_ends_within_90_seconds(
+    far: FarSide, tmp_path: Path, words: tuple[str, ...], way: Way, connection: int | None
+) -> None:
+    one, silence = connection is not None, Silence(way, 9, connection)
+    with a_silent_program(far, tmp_path, silence, *words) as (process, _):
+        found, seconds = ended(process)
+    unavailable = errors.DatabaseUnavailable.exit_code
+    # A list whose lines are being written is not begun again.
+    assert found in ((0, unavailable) if words == ("list",) else (0,) if one else (unavailable,))
+    assert seconds < 90
+    far.push(if_locked=IfLocked.WAIT)
+    assert far.states() == {"synced": 3}
+    far.require_once()
