@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from pfa_core import sql
 
-_SQL = sql.statements("session")
+_SQL = sql.statements("silence")
 PATIENCE = 30.0  # seconds without an answer, after which the server is asked
 ASK_SECONDS = 5  # for a connection to ask on, and for its answer
 _FAILED_ASKS = 2  # in a row: an answer may be on its way during the first
