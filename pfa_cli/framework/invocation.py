@@ -85,7 +85,7 @@ class Invocation:
         return self._resources.enter_context(core.open_database(self.settings))
 
     def note_stored(self) -> None:
-        """Remember that something was stored elsewhere than in what `database` keeps a trail of."""
+        """Remember that something was stored beside the audit trail of `database`."""
         self._has_stored = True
 
     @property

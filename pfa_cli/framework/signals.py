@@ -33,7 +33,7 @@ class Stop:
         return codes[signal.Signals(self.number)] if self.number else 0
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Ask the run to end; at the second signal, abort it, and at the third, end the process."""
+        """Ask the run to end; at the second signal abort it, at the third the process."""
         if self.number:
             _end_soon(number)
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated

@@ -19,7 +19,7 @@ _GUARDS = re.compile(f"(?<=[{LINE_ENDS}])'(?='*[{_SIGNS}])")
 
 
 def guarded(text: str) -> str:
-    """Prefix an apostrophe to what a spreadsheet would evaluate, in each line of a text.
+    """Prefix an apostrophe to each line that a spreadsheet would evaluate.
 
     What could be taken for a guarded text gets one too. A negative number is not a formula and stays as it is.
     """

@@ -16,7 +16,7 @@ from pfa_core.errors import ConfigInvalid
 from pfa_core.store.adapters import TextsDumper
 from pfa_core.store.embedded import environment
 from pfa_core.store.errors import NO_ADDRESS, InvalidAddress, not_connected
-from pfa_core.store.silence import ASK_SECONDS, PATIENCE, WatchedConnection
+from pfa_core.store.silence import ASK_SECONDS, SILENCE_SECONDS, WatchedConnection
 
 # psycopg's warning when it is interrupted stays off stderr; a program's own handlers still get it.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
@@ -28,14 +28,16 @@ _SETTING_VARIABLES = ("PGDATESTYLE", "PGTZ", "PGGEQO")
 # answer.
 _LIMITS = {
     "connect_timeout": 10,  # seconds
-    "tcp_user_timeout": int(PATIENCE * 1000),  # milliseconds
+    "tcp_user_timeout": int(SILENCE_SECONDS * 1000),  # milliseconds
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 4,
 }
 
 
-def open_connection(conninfo: str, source: str, patience: float | None = None) -> Connection[Any]:
+def open_connection(
+    conninfo: str, source: str, silence_limit: float | None = None
+) -> Connection[Any]:
     """Open a connection to a server of the user's own.
 
     It is in autocommit mode, with exact JSON numbers. The caller's PG* variables supply what the address
@@ -43,8 +45,8 @@ def open_connection(conninfo: str, source: str, patience: float | None = None) -
 
     Args:
         source: What named the address, for messages.
-        patience: Seconds without an answer, after which the server is asked whether it is still at work;
-            None: the address's tcp_user_timeout, or PATIENCE.
+        silence_limit: Seconds without an answer, after which the server is asked whether it is still at work;
+            None: the address's tcp_user_timeout, or SILENCE_SECONDS.
 
     Raises:
         ConfigInvalid: The address is not valid, or the server refuses its user, password or database.
@@ -59,7 +61,7 @@ def open_connection(conninfo: str, source: str, patience: float | None = None) -
             conninfo,
             {**limits, "options": options},
             hidden=_SETTING_VARIABLES,
-            patience=patience or _patience(words),
+            silence_limit=silence_limit or _silence_limit(words),
         )
     except psycopg.ProgrammingError:
         raise _invalid(source) from None
@@ -73,18 +75,18 @@ def open_connection(conninfo: str, source: str, patience: float | None = None) -
         raise translation from (None if quoted else error)
 
 
-def open_embedded(conninfo: str, patience: float | None = None) -> Connection[Any]:
+def open_embedded(conninfo: str, silence_limit: float | None = None) -> Connection[Any]:
     """Open such a connection to the embedded server, without the PG* variables."""
     return _open(
         conninfo,
         {"connect_timeout": _LIMITS["connect_timeout"], "options": ""},
         hidden=environment.ALL,
-        patience=patience or PATIENCE,
+        silence_limit=silence_limit or SILENCE_SECONDS,
     )
 
 
 def _open(
-    conninfo: str, words: Mapping[str, Any], *, hidden: Sequence[str], patience: float
+    conninfo: str, words: Mapping[str, Any], *, hidden: Sequence[str], silence_limit: float
 ) -> Connection[Any]:
     def connect(**more: Any) -> WatchedConnection:
         with environment.hidden(hidden):
@@ -100,24 +102,24 @@ def _open(
         # Of several servers that the address names it has to be the same.
         place = {"host": conn.info.host, "port": conn.info.port, "hostaddr": conn.info.hostaddr}
         other = connect(**place, connect_timeout=ASK_SECONDS)
-        other.patience = ASK_SECONDS
+        other.silence_limit = ASK_SECONDS
         return other
 
     conn = connect()
-    conn.patience, conn.another = patience, another
+    conn.silence_limit, conn.another = silence_limit, another
     set_json_loads(exact_json.loads, conn)
     set_json_dumps(exact_json.dumps, conn)
     conn.adapters.register_dumper(list, TextsDumper)
     return conn
 
 
-def _patience(words: Mapping[str, Any]) -> float:
-    """Return the seconds that an address allows for silence, as its limit for the network's."""
+def _silence_limit(words: Mapping[str, Any]) -> float:
+    """Return the seconds of silence that an address allows: its tcp_user_timeout."""
     try:
         limit = int(words.get("tcp_user_timeout") or 0)
     except ValueError:  # libpq's own message says so
         limit = 0
-    return limit / 1000 if limit > 0 else PATIENCE
+    return limit / 1000 if limit > 0 else SILENCE_SECONDS
 
 
 def _words(conninfo: str, source: str) -> dict[str, Any]:

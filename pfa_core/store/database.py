@@ -47,7 +47,7 @@ class Database:
         named_by: What named the connection string, for messages.
         owner: Connect to the embedded server as its owner, to whom row-level security does not apply.
             On other servers the address names the role.
-        patience: Seconds without an answer, after which the server is asked whether it is still at work;
+        silence_limit: Seconds without an answer, after which the server is asked whether it is still at work;
             None: the address's tcp_user_timeout, else 30 seconds.
         changed: Set once a transaction that wrote into the audit trail has committed, on this handle or one
             beside it.
@@ -61,7 +61,7 @@ class Database:
     require_schema: bool = True
     owner: bool = False
     named_by: str = "conninfo"
-    patience: float | None = None
+    silence_limit: float | None = None
     changed: threading.Event = field(default_factory=threading.Event, repr=False)
     _connection: Connection[Any] | None = field(default=None, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -72,10 +72,10 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def beside(self, *, patience: float | None = None) -> Database:
+    def beside(self, *, silence_limit: float | None = None) -> Database:
         """Make another handle on the same database, for another thread; close it."""
-        patience = patience or self.patience
-        return replace(self, patience=patience, _connection=None, _lock=threading.RLock())
+        silence_limit = silence_limit or self.silence_limit
+        return replace(self, silence_limit=silence_limit, _connection=None, _lock=threading.RLock())
 
     @contextmanager
     def administration(self) -> Iterator[Database]:
@@ -230,7 +230,7 @@ class Database:
 
     def _connect(self) -> Connection[Any]:
         if self.conninfo is not None:
-            return self._checked(open_connection(self.conninfo, self.named_by, self.patience))
+            return self._checked(open_connection(self.conninfo, self.named_by, self.silence_limit))
         if self.owner or not self.require_schema:
             return self._checked(self._connect_embedded())
         return self._connect_bound()
@@ -261,18 +261,18 @@ class Database:
     def _open_bound(self) -> Connection[Any]:
         if self.root is None:
             raise Internal(_NO_TARGET)
-        return open_embedded(address.conninfo(self.root, user=APP_ROLE), self.patience)
+        return open_embedded(address.conninfo(self.root, user=APP_ROLE), self.silence_limit)
 
     def _connect_embedded(self) -> Connection[Any]:
         if self.root is None:
             raise Internal(_NO_TARGET)
         try:
-            return open_embedded(address.conninfo(self.root), self.patience)
+            return open_embedded(address.conninfo(self.root), self.silence_limit)
         except psycopg.OperationalError:
             # Only a server that is not running needs what starts one: most commands find it up.
             from pfa_core.store.embedded import server
 
-            return open_embedded(server.ensure(self.root), self.patience)
+            return open_embedded(server.ensure(self.root), self.silence_limit)
 
     def _check_schema(self, conn: Connection[Any]) -> None:
         """Require the program's own schema.

@@ -12,26 +12,26 @@ from psycopg import Connection
 from pfa_core import sql
 
 _SQL = sql.statements("silence")
-PATIENCE = 30.0  # seconds without an answer, after which the server is asked
+SILENCE_SECONDS = 30.0  # seconds without an answer, after which the server is asked
 ASK_SECONDS = 5  # for a connection to ask on, and for its answer
 _FAILED_ASKS = 2  # in a row: an answer may be on its way during the first
-_ASKS = 6  # in the time of PATIENCE, after the first that failed
+_ASKS = 6  # in the time of SILENCE_SECONDS, after the first that failed
 
 Value = TypeVar("Value")
 
 
 class WatchedConnection(Connection[Any]):
-    """A connection that asks, on another one, whether the server is still at work for it.
+    """A connection that asks on another one whether the server is at work for it.
 
     A proxy may acknowledge what it never delivers, so that neither keepalives nor tcp_user_timeout notice.
-    A long statement is no reason to give up: the server says that it works on it.
+    On a long statement the server says that it is at work, and the wait goes on.
 
     Attributes:
-        patience: Seconds without an answer, after which the server is asked.
+        silence_limit: Seconds without an answer, after which the server is asked.
         another: Opens a connection to the same server; None: it is not asked, and silence is the end.
     """
 
-    patience: float = PATIENCE
+    silence_limit: float = SILENCE_SECONDS
     another: Callable[[], Connection[Any]] | None = None
 
     def wait(self, gen: Any, *words: Any, **named: Any) -> Any:
@@ -46,18 +46,18 @@ class WatchedConnection(Connection[Any]):
     def _watched(self, gen: Generator[Any, Any, Value]) -> Generator[Any, Any, Value]:
         try:
             wanted = next(gen)
-            last, due, failed = time.monotonic(), self.patience, 0
+            last, due, failed = time.monotonic(), self.silence_limit, 0
             while True:
                 ready = yield wanted
                 # psycopg asks ten times a second, also where nothing has come.
                 waited = time.monotonic() - last
                 if ready:
-                    last, due, failed = last + waited, self.patience, 0
+                    last, due, failed = last + waited, self.silence_limit, 0
                 elif waited > due:
                     failed = 0 if self._is_at_work(waited, end=failed > 0) else failed + 1
                     if failed == _FAILED_ASKS or not self.another:
                         self._give_up(waited)
-                    pause = self.patience / _ASKS if failed else self.patience
+                    pause = self.silence_limit / _ASKS if failed else self.silence_limit
                     due = time.monotonic() - last + pause
                 wanted = gen.send(ready)
         except StopIteration as end:
@@ -68,9 +68,9 @@ class WatchedConnection(Connection[Any]):
         raise psycopg.OperationalError(f"it has not answered for {waited:.0f} seconds")
 
     def _is_at_work(self, waited: float, *, end: bool) -> bool:
-        """Ask whether the session works on an answer; with `end`, end a session that does not.
+        """Ask whether the server is at work for this connection.
 
-        A session that goes on waiting for this client keeps its locks.
+        With `end`, a session that is not is ended: one that goes on waiting for this client keeps its locks.
         """
         if self.another is None:
             return False

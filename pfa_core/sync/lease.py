@@ -145,7 +145,7 @@ def heartbeat(
 
     def renew_regularly() -> None:
         # Where this connection alone is silent, another one has to renew the lease before it expires.
-        with db.beside(patience=pause) as own:
+        with db.beside(silence_limit=pause) as own:
             while not done.wait(pause) and not lease.lost:
                 with suppress(PfaError):  # the database was not reached; `lost` bounds the time
                     lease.renew(transact_on(own))

@@ -28,7 +28,7 @@ from tests.faults.silent_proxy import Silence, SilentProxy, Way, a_silent_proxy
 from tests.forms import LONG, long
 from tests.pems_server import FarSide, a_far_side
 
-PATIENCE = 0.6
+SILENCE_SECONDS = 0.6
 SHORTEST = 16  # messages that each of the works here needs
 SOON = 20.0  # seconds; without the limits nothing here ends
 # From each of the client's messages on: the connection's own first ones, a run's start, its work, its end.
@@ -47,12 +47,14 @@ def far(database_url: str) -> Iterator[FarSide]:
 
 @contextmanager
 def behind(
-    far: FarSide, silence: Silence | None, patience: float = PATIENCE
+    far: FarSide, silence: Silence | None, silence_limit: float = SILENCE_SECONDS
 ) -> Iterator[tuple[FarSide, SilentProxy]]:
     """The same world by way of a proxy, whose silence has begun in the end."""
     url = str(far.db.conninfo)
     with a_silent_proxy(url, silence) as proxy:
-        address = proxy.url(url, tcp_user_timeout=f"{patience * 1000:.0f}", connect_timeout="2")
+        address = proxy.url(
+            url, tcp_user_timeout=f"{silence_limit * 1000:.0f}", connect_timeout="2"
+        )
         with Database(address) as db:
             yield replace(far, world=replace(far.world, db=db)), proxy
         assert silence is None or silence.after > SHORTEST or proxy.begun.is_set()
@@ -141,7 +143,7 @@ def test_where_every_connection_is_silent_a_push_ends_as_unavailable(
     refused = pytest.raises((errors.DatabaseUnavailable, errors.LeaseHeld))
     with behind(far, Silence(way, 14, connection=None)) as (there, _), soon(), refused:
         there.push()
-    # Nobody can tell the server: it ends the session after 60 seconds, and the lease expires after 30.
+    # The server cannot know: it ends the session after 60 seconds, and the lease expires after 30.
     far.world.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
         " AND pid <> pg_backend_pid()"
@@ -161,7 +163,7 @@ def test_a_long_statement_and_a_wait_for_a_lock_are_no_silence(far: FarSide) -> 
         locked.set()
         time.sleep(1.5)
 
-    with behind(far, None, patience=0.3) as (there, proxy), far.db.beside() as other:
+    with behind(far, None, silence_limit=0.3) as (there, proxy), far.db.beside() as other:
         first = there.db.connection()
         there.db.transact(lambda conn: conn.execute("SELECT pg_sleep(1.5)"))
         assert (there.db.connection(), len(proxy.chunks)) == (
@@ -179,7 +181,7 @@ def test_a_long_statement_and_a_wait_for_a_lock_are_no_silence(far: FarSide) -> 
 def test_an_answer_that_arrives_slowly_is_no_silence(far: FarSide) -> None:
     """Each piece of it begins the time anew."""
     pieces = "SELECT repeat('x', 100000), pg_sleep(0.2) FROM generate_series(1, 8)"
-    with behind(far, None, patience=0.4) as (there, proxy):
+    with behind(far, None, silence_limit=0.4) as (there, proxy):
         rows = there.db.read(lambda conn: conn.execute(pieces).fetchall())
         assert (len(rows), len(proxy.chunks)) == (8, 1)
 

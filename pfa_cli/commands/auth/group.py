@@ -30,7 +30,7 @@ def print_token(call: Invocation, issued: Any) -> None:
     """Write a new token, and nothing else unless JSON was asked for.
 
     Raises:
-        IoFailure: It could not be written. It is revoked: it would be valid, and nobody has it.
+        IoFailure: It could not be written. It is revoked: it would stay valid.
     """
     item = document(issued)
     sheet = Sheet(
@@ -50,7 +50,7 @@ def print_token(call: Invocation, issued: Any) -> None:
 
 
 def _revoked(call: Invocation, issued: Any) -> str:
-    """Revoke a token that nobody has, by the token itself; say what became of it."""
+    """Revoke a token that was not shown, by the token itself; say what became of it."""
     try:
         held = document(issued)
         code = held["organization"] if "organization" in held else min(held["organizations"])
