@@ -15,6 +15,7 @@ _SQL = sql.statements("silence")
 SILENCE_SECONDS = 30.0  # seconds without an answer, after which the server is asked
 ASK_SECONDS = 5  # for a connection to ask on, and for its answer
 _FAILED_ASKS = 2  # in a row: an answer may be on its way during the first
+_MOST_LIMITS = 10  # of silence, while the server refuses to be asked
 _ASKS = 6  # in the time of SILENCE_SECONDS, after the first that failed
 
 Value = TypeVar("Value")
@@ -38,8 +39,8 @@ class WatchedConnection(Connection[Any]):
         """Wait for the server as psycopg does.
 
         Raises:
-            OperationalError: There was no answer, and the server is not at work on one. The connection
-                is closed.
+            OperationalError: There was no answer, and the server is not at work on one; ConnectionTimeout
+                where it could not be asked either. The connection is closed.
         """
         return super().wait(self._watched(gen), *words, **named)
 
@@ -54,32 +55,38 @@ class WatchedConnection(Connection[Any]):
                 if ready:
                     last, due, failed = last + waited, self.silence_limit, 0
                 elif waited > due:
-                    failed = 0 if self._is_at_work(waited, end=failed > 0) else failed + 1
+                    at_work = self._is_at_work(waited, end=failed > 0)
+                    failed = 0 if at_work else failed + 1
                     if failed == _FAILED_ASKS or not self.another:
-                        self._give_up(waited)
+                        self._give_up(waited, reached=at_work is not None)
                     pause = self.silence_limit / _ASKS if failed else self.silence_limit
                     due = time.monotonic() - last + pause
                 wanted = gen.send(ready)
         except StopIteration as end:
             return end.value
 
-    def _give_up(self, waited: float) -> None:
+    def _give_up(self, waited: float, *, reached: bool) -> None:
         self.pgconn.finish()
-        raise psycopg.OperationalError(f"it has not answered for {waited:.0f} seconds")
+        kind = psycopg.OperationalError if reached else psycopg.errors.ConnectionTimeout
+        raise kind(f"it has not answered for {waited:.0f} seconds")
 
-    def _is_at_work(self, waited: float, *, end: bool) -> bool:
+    def _is_at_work(self, waited: float, *, end: bool) -> bool | None:
         """Ask whether the server is at work for this connection.
 
         With `end`, a session that is not is ended: one that goes on waiting for this client keeps its locks.
+
+        Returns:
+            None where the server could not be asked.
         """
         if self.another is None:
-            return False
+            return None
         try:
             with self.another() as other:
                 return _ask(other, self.info.backend_pid, waited, end=end)
         except psycopg.Error as error:
-            # Having no connection to spare, or while it recovers, the server answers: it is there.
-            return "FATAL" in str(error)
+            # Having no connection to spare, or while it recovers, the server answers; a pooler does for ever.
+            answers = "FATAL" in str(error) and waited < _MOST_LIMITS * self.silence_limit
+            return True if answers else None
 
 
 def _ask(other: Connection[Any], pid: int, waited: float, *, end: bool) -> bool:

@@ -31,11 +31,13 @@ class Silence:
         connection: Its number, from 0 in the order of opening; None: each one, new ones too.
         after: Chunks of the client's that arrive before; the server's answers to them arrive too where
             the client's bytes are swallowed.
+        greeting: Chunks that a new connection delivers all the same, so that it can be opened.
     """
 
     way: Way
     after: int
     connection: int | None = 0
+    greeting: int = 0
 
 
 @dataclass
@@ -87,6 +89,8 @@ class SilentProxy:
         if self.chunks[number] <= silence.after and not self.begun.is_set():
             return False
         if silence.connection is None:
+            if self.chunks[number] <= silence.greeting and number > 0:
+                return False
             self.begun.set()
         elif self.chunks[number] <= silence.after:
             return False

@@ -135,13 +135,14 @@ def test_a_command_behind_a_silent_connection_has_the_result_of_one_execution(
     assert sessions(far) == []
 
 
+@pytest.mark.parametrize("greeting", [0, 2], ids=["from the start", "once they are open"])
 @pytest.mark.parametrize("way", Way)
 def test_where_every_connection_is_silent_a_push_ends_as_unavailable(
-    far: FarSide, way: Way, monkeypatch: pytest.MonkeyPatch
+    far: FarSide, way: Way, greeting: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pfa_core.store.connection.ASK_SECONDS", 1)
     refused = pytest.raises((errors.DatabaseUnavailable, errors.LeaseHeld))
-    with behind(far, Silence(way, 14, connection=None)) as (there, _), soon(), refused:
+    with behind(far, Silence(way, 14, None, greeting)) as (there, _), soon(), refused:
         there.push()
     # The server cannot know: it ends the session after 60 seconds, and the lease expires after 30.
     far.world.execute(
@@ -244,7 +245,9 @@ def test_a_second_signal_ends_what_waits_on_a_silent_connection(
             process.send_signal(number)
             time.sleep(0.3)
         found, seconds = ended(process)
-    assert (found, seconds < 3) == (code, True)
+    # At the second one the process may be ending already, with the default handlers again.
+    assert found in (code, -number)
+    assert seconds < 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
