@@ -92,7 +92,7 @@ class Invocation:
     def has_stored(self) -> bool:
         """Whether something was stored that stays, whatever happens to the output."""
         database: Database | None = self.__dict__.get("database")
-        return self._has_stored or (database is not None and database.changed.is_set())
+        return self._has_stored or (database is not None and database.has_changed)
 
     def open(self) -> tuple[Database, Principal]:
         """Open database and principal, and restart the clock."""

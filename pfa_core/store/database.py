@@ -49,8 +49,6 @@ class Database:
             On other servers the address names the role.
         silence_limit: Seconds without an answer, after which the server is asked whether it is still at work;
             None: the address's tcp_user_timeout, else 30 seconds.
-        changed: Set once a transaction that wrote into the audit trail has committed, on this handle or one
-            beside it.
     """
 
     conninfo: str | None = field(repr=False)
@@ -62,9 +60,9 @@ class Database:
     owner: bool = False
     named_by: str = "conninfo"
     silence_limit: float | None = None
-    changed: threading.Event = field(default_factory=threading.Event, repr=False)
     _connection: Connection[Any] | None = field(default=None, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _changed: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def __enter__(self) -> Database:
         return self
@@ -164,7 +162,15 @@ class Database:
 
     def _note_change(self, entry_id: str) -> None:
         if entry_id:
-            self.changed.set()
+            self._changed.set()
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether a transaction that wrote into the audit trail has committed.
+
+        It may have been one of a handle that was made beside this one.
+        """
+        return self._changed.is_set()
 
     def administer(self, work: Callable[[Connection[Any]], Result]) -> Result:
         """Run `work` outside any transaction: it begins and ends its own."""
