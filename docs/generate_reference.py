@@ -61,6 +61,8 @@ FAULTS = {
     "FOREIGN_ORGANIZATION": "pull: the record names another organization",
     "OLDER_VERSION": "pull: the record's PEMS version is older than the mirror's; see `--allow-older`",
     "EMPTIED_FIELD": "pull: the field would be emptied in many records; see `--allow-emptied`",
+    "FOREIGN_CURRENCY": "pull: the record names another currency than the organization's, which refuses"
+    " them (`pfa org set --foreign-currency refuse`)",
     "INVALID_JSON": "pull: the line is not JSON, or JSON that is refused",
     "INVALID_ENCODING": "pull: the line is not UTF-8",
     "INVALID_CSV": "the line has more or fewer cells than the header",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pfa_core import exact_json as jsontext
     from pfa_core.access.authentication import authenticate, login, logout, token_info
     from pfa_core.access.members import grant, list_members, revoke
+    from pfa_core.access.organization_settings import configure_organization
     from pfa_core.access.organizations import add_organization, initialize, list_organizations
     from pfa_core.access.tokens.issue import issue_service_token, issue_token
     from pfa_core.access.tokens.refresh import refresh_token
@@ -88,6 +89,7 @@ _HOME = {
     for module, names in {
         "access.authentication": "authenticate login logout token_info",
         "access.members": "grant list_members revoke",
+        "access.organization_settings": "configure_organization",
         "access.organizations": "add_organization initialize list_organizations",
         "access.tokens.issue": "issue_service_token issue_token",
         "access.tokens.refresh": "refresh_token",
@@ -178,6 +180,7 @@ __all__ = [
     "collect",
     "commit",
     "compute_stats",
+    "configure_organization",
     "count_records",
     "database_status",
     "database_url",

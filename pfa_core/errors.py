@@ -60,6 +60,7 @@ class FaultCode(StrEnum):
     FOREIGN_ORGANIZATION = "FOREIGN_ORGANIZATION"
     OLDER_VERSION = "OLDER_VERSION"
     EMPTIED_FIELD = "EMPTIED_FIELD"
+    FOREIGN_CURRENCY = "FOREIGN_CURRENCY"
 
     # Of the record, or the caller's right to it.
     NOT_FOUND = "NOT_FOUND"
@@ -318,7 +319,7 @@ class DatabaseUnavailable(PfaError):
 
 
 class OutcomeUnknown(DatabaseUnavailable):
-    """The connection broke during a commit, and no new one could say what became of it.
+    """A connection broke during a commit whose outcome nothing could say.
 
     A repetition may do twice what is relative or makes something new: look first.
     """

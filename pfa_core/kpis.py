@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.costing import Costing
 from pfa_core.model.figures import Amount, Group, MonthGroup, Stats
 from pfa_core.model.kpi import DIMENSIONS, MONTH, Sums, figures, total
 from pfa_core.model.months import Moves, month_groups
 from pfa_core.model.query import Filters, require_comparable
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads
+from pfa_core.store import members
 from pfa_core.store.reads.sums import Grouped, Part, moves, sums
 
 Summed = TypeVar("Summed", Sums, Moves)
@@ -38,7 +40,8 @@ def compute_stats(
     """Compute the KPIs of the matching records.
 
     Filters and groups choose records by their merged values; forecast and actual are computed from
-    merged values, the plan from the mirror's own values and flags. `baseline_cost` is what the same
+    merged values, the plan from the mirror's own values and flags. Rates count by their unit; records of
+    another currency than the organization's are counted and left out of amounts. `baseline_cost` is what the same
     question answers without the caller's modifications.
 
     Args:
@@ -51,28 +54,34 @@ def compute_stats(
             filter on modifications.
     """
     groups = () if MONTH in by else by
+    costing = members.costing(tx.conn, tx.organization_id)
     dimensions = ("category", *(name for name in groups if name != "category"))
 
     def read(part: Part, *, narrowed: bool = False) -> Grouped:
-        return sums(tx.conn, tx.principal, part, filters, dimensions, narrowed=narrowed)
+        return sums(
+            tx.conn, tx.principal, part, filters, dimensions, costing=costing, narrowed=narrowed
+        )
 
     merged, without = overlaid(read, filters, baseline=baseline)
     found = Stats(
         figures=figures(total(merged.values()), total(without.values())),
         category_breakdown=_categories(merged),
         groups=_groups(merged, without, dimensions, groups) if groups else (),
-        months=_months(tx, filters, by, baseline=baseline) if MONTH in by else (),
+        months=_months(tx, filters, by, costing, baseline=baseline) if MONTH in by else (),
+        currency=costing.currency,
     )
     return tx.mask.stats(found)
 
 
 def _months(
-    tx: Tx, filters: Filters, by: Sequence[str], *, baseline: bool
+    tx: Tx, filters: Filters, by: Sequence[str], costing: Costing, *, baseline: bool
 ) -> tuple[MonthGroup[Decimal], ...]:
     others = [name for name in by if name != MONTH]
 
     def read(part: Part, *, narrowed: bool = False) -> dict[tuple[Any, ...], Moves]:
-        return moves(tx.conn, tx.principal, part, filters, others, narrowed=narrowed)
+        return moves(
+            tx.conn, tx.principal, part, filters, others, costing=costing, narrowed=narrowed
+        )
 
     return month_groups(*overlaid(read, filters, baseline=baseline), by)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,7 +43,7 @@ def record(pfa_id: str = "P-1", **fields: Any) -> dict[str, Any]:
     """
     if "class_" in fields:
         fields["class"] = fields.pop("class_")
-    unknown = fields.keys() - _DEFAULTS.keys() - {"pfaId"}
+    unknown = fields.keys() - _DEFAULTS.keys() - {"pfaId", "rateUom", "currency"}
     assert not unknown, f"no fields of a record: {sorted(unknown)}"
     return {"pfaId": pfa_id, **_DEFAULTS, **fields}
 
@@ -191,14 +191,24 @@ class World:
         )
         return principal
 
-    def pull(self, records: Iterable[Mapping[str, Any]], user_id: str | None = None) -> PullResult:
+    def pull(
+        self,
+        records: Iterable[Mapping[str, Any]],
+        user_id: str | None = None,
+        *,
+        allow_emptied: Collection[str] = (),
+    ) -> PullResult:
         """Pull the records through a JSONL file, as the first admin unless another user is named;
         pulls at once take turns."""
         who = user_id or next(name for name, role in self.users.items() if role == "admin")
         with tempfile.TemporaryDirectory() as folder:
             path = a_jsonl_file(Path(folder), records)
             return pfa_core.pull_files(
-                self.db, self.principal(who), [str(path)], if_locked=IfLocked.WAIT
+                self.db,
+                self.principal(who),
+                [str(path)],
+                if_locked=IfLocked.WAIT,
+                allow_emptied=allow_emptied,
             )
 
     def mirror(self) -> dict[str, dict[str, Any]]:

@@ -231,7 +231,7 @@ def test_a_search_for_an_amount_finds_nothing(far: FarSide, blind: Principal) ->
 
 def test_lines_made_by_the_server_are_masked_as_records_are(database_url: str) -> None:
     world = a_world(database_url, priced("P-1"), priced("P-2", description='a "quote" \\ \n é'))
-    strange = {"freight": {"sum": 739146}, "rateUom": "WEEK", "vendor": None}
+    strange = {"freight": {"sum": 739146}, "rateNote": "WEEK", "vendor": None}
     world.execute("UPDATE pfa_mirror SET data = data || %s::jsonb", exact_json.dumps(strange))
     draft(world.db, world.principal(), "P-1", monthlyRate=int(f"{CANARY}1"), dor="BEO")
     blind = replace(world.principal(), rights=BLIND)

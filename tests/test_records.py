@@ -232,7 +232,9 @@ SORTED_VALUES: dict[str, list[Any]] = {
     "source": ["Purchase", "Rental"],
     "dor": ["BEO", "PROJECT"],
     "forecastStart": ["2025-09-30", "2025-10-01", "2026-01-01", None],
-    "contract": ["", "A", "Z", "a", "Ä", None],
+    "rateUom": ["28-day", "day", "month", "week", None],
+    "currency": ["CHF", "EUR", "USD", None],
+    "contract": ["A", "Z", "a", "Ä", None],
 }
 
 

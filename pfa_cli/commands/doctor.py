@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import pfa_core as core
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.render import failures
+from pfa_cli.render.gaps import uncosted
 from pfa_cli.render.humanize import ago, count, records_behind
 from pfa_core.errors import DatabaseUnavailable, PfaError
 
@@ -232,6 +233,20 @@ def _baseline(call: Invocation) -> Finding:
     return Finding("baseline", "ok", age)
 
 
+def _data(call: Invocation) -> Finding:
+    """Check that the costs leave nothing out and are of one currency."""
+    from pfa_core.model.query import Filters
+
+    if not _may_read(call):
+        return Finding("data", "skipped", "requires the right read")
+    found = core.compute_stats(call.database, call.principal, Filters())
+    gaps = uncosted(found)
+    if not gaps:
+        return Finding("data", "ok", "nothing is left out of the costs")
+    text = "; ".join(gap.text for gap in gaps)
+    return Finding("data", "notice", text, cure=f"type: {gaps[0].command}")
+
+
 def _may_read(call: Invocation) -> bool:
     """Tell whether the token may read; a job that only pushes needs no such right."""
     from pfa_core.model.principal import Right
@@ -250,4 +265,5 @@ CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "membership": (_membership, ("token", "schema")),
     "PEMS": (_pems, ("configuration", "token")),
     "baseline": (_baseline, ("membership",)),
+    "data": (_data, ("membership",)),
 }

@@ -25,7 +25,16 @@ app = typer.Typer(rich_markup_mode=None)
 org = group(app, "org", "Manage organizations (tenants).")
 user = group(app, "user", "Manage members of an organization, their roles and rights.")
 
-_ORGANIZATIONS = ("organization", "name", "status", "role", "createdAt")
+_ORGANIZATIONS = (
+    "organization",
+    "name",
+    "status",
+    "role",
+    "createdAt",
+    "currency",
+    "rateUom",
+    "foreignCurrency",
+)
 _MEMBERS = ("userId", "role", "rights", "grantedBy", "grantedAt", "custom")
 
 Name = Annotated[str, typer.Option("--name", metavar="TEXT", help="Its full name.")]
@@ -76,6 +85,64 @@ def add_organization(
     if call.dry_run:
         return
     talk.hint(f"your token now holds several organizations: add --org {code}, or set PFA_ORG")
+
+
+@command(
+    org,
+    "set",
+    effect=Effect.WRITES,
+    examples=(
+        "pfa org set --org HOLNG --currency USD",
+        "pfa org set --rate-uom week",
+        "pfa org set --currency EUR --foreign-currency refuse --dry-run",
+    ),
+    columns=("organization", "currency", "rateUom", "foreignCurrency"),
+    exit_codes="5 you are not an admin.",
+)
+def configure_organization(
+    call: Invocation,
+    talk: Talk,
+    currency: Annotated[
+        str | None,
+        typer.Option(
+            "--currency",
+            metavar="CODE",
+            help="The currency of all sums: USD, EUR, …; none: not set.",
+        ),
+    ] = None,
+    rate_uom: Annotated[
+        str | None,
+        typer.Option(
+            "--rate-uom",
+            metavar="UNIT",
+            help="The unit of rates that name none: month, week, day, 28-day.",
+        ),
+    ] = None,
+    foreign_currency: Annotated[
+        str | None,
+        typer.Option(
+            "--foreign-currency",
+            metavar="WHAT",
+            help="Records of another currency: exclude them from sums, or refuse them in pulls.",
+        ),
+    ] = None,
+) -> None:
+    """Set what the costs of the organization depend on, for all its users.
+
+    A record that names no currency or rate unit has the organization's. What is not given stays.
+    """
+    database, principal = call.open()
+    result = core.configure_organization(
+        database,
+        principal,
+        currency=currency,
+        rate_uom=rate_uom,
+        foreign_currency=foreign_currency,
+        dry_run=call.dry_run,
+    )
+    facts = {"organization": principal.organization_id, **document(result)}
+    show_facts(facts, call.look(Format.TABLE), id_column="organization")
+    talk.note_dry_run()
 
 
 @command(org, "list", columns=_ORGANIZATIONS)

@@ -53,8 +53,10 @@ def stats(
 ) -> None:
     """Sum counts and costs: plan, forecast, actual, variance, your drafts.
 
-    Costs leave out discontinued and funds-transferable records. By month, a rental is spread over its
-    days and a purchase counts in the month it starts in; the months add up to the cent.
+    Costs leave out discontinued and funds-transferable records, and those of another currency than the
+    organization's; a rental that lacks a date or its rate costs 0. The report says how many these are.
+    By month, a rental is spread over its days and a purchase counts in the month it starts in; the
+    months add up to the cent.
     """
     names = tuple(camel_case(name.strip()) for name in by.split(",") if name.strip())
     columns = (*names, *group_columns(names)) if names else ("measure", "value")
@@ -80,7 +82,12 @@ def stats(
 def _data(found: Stats[Amount]) -> dict[str, Any]:
     figures = _figures(found.figures)
     costs = {name: figures.pop(name) for name in ("cost", "baseline_cost", "draft_impact")}
-    return {**figures, "category_breakdown": dict(found.category_breakdown), **costs}
+    return {
+        **figures,
+        "currency": found.currency,
+        "category_breakdown": dict(found.category_breakdown),
+        **costs,
+    }
 
 
 def _groups(found: Stats, names: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ class SaveMetadata:
     sessions: Mapping[str, int] | None = absent()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
     """`pfa draft save`, `set` and `shift`.
 

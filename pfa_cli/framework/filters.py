@@ -43,6 +43,10 @@ class FilterOptions(OptionGroup):
     contract: Annotated[
         list[str] | None, _filter("--contract", metavar="NAME", text="Contract.")
     ] = None
+    currency: Annotated[
+        list[str] | None,
+        _filter("--currency", metavar="CODE", text="Currency, where one is named."),
+    ] = None
     id: Annotated[list[str] | None, _filter("--id", metavar="PFA_ID", text="PFA id.")] = None
     start_from: Annotated[
         str | None,
@@ -69,6 +73,10 @@ class FilterOptions(OptionGroup):
     transferable: Annotated[
         bool | None, _filter("--transferable/--no-transferable", text="Funds transferable.")
     ] = None
+    no_start: Annotated[bool, _filter("--no-start", text="No forecast start date.")] = False
+    no_end: Annotated[bool, _filter("--no-end", text="No forecast end date.")] = False
+    no_rate: Annotated[bool, _filter("--no-rate", text="No monthly rate.")] = False
+    no_price: Annotated[bool, _filter("--no-price", text="No purchase price.")] = False
     state: Annotated[
         list[str] | None,
         _filter(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.formats import Look
+from pfa_cli.render.gaps import uncosted
 from pfa_cli.render.humanize import MASKED, count, money, signed
 from pfa_core.model.kpi import MONTH
 
@@ -21,6 +22,13 @@ _COUNTS = (
     "draft_count",
     "total_monthly_rental",
     "total_purchase_cost",
+)
+_UNCOSTED = (
+    "rentals_without_start",
+    "rentals_without_end",
+    "rentals_without_rate",
+    "purchases_without_price",
+    "excluded_count",
 )
 _TOTALS = (
     "plan_total",
@@ -44,7 +52,7 @@ def group_columns(by: Sequence[str]) -> tuple[str, ...]:
     """List the measures of a group in order; months have quantities instead of counts."""
     if MONTH in by:
         return (*_QUANTITIES, *_TOTALS, *_KINDS)
-    return (_COUNTS[0], *_TOTALS, *_COUNTS[1:], *_KINDS)
+    return (_COUNTS[0], *_TOTALS, *_COUNTS[1:], *_KINDS, *_UNCOSTED)
 
 
 def group_rows(stats: Stats[Amount], by: Sequence[str]) -> list[Mapping[str, Any]]:
@@ -60,6 +68,9 @@ def stats_text(stats: Stats[Amount], by: Sequence[str], look: Look) -> str:
 
     figures = stats.figures
     parts = [facts(_counts(figures)), _phases(figures.cost, look), facts(_differences(figures))]
+    gaps = [gap.text for gap in uncosted(stats)]
+    if gaps:
+        parts.append("\n".join(gaps))
     if by:
         parts.append(_groups(stats, by, look))
     return "\n\n".join(parts)
@@ -67,7 +78,8 @@ def stats_text(stats: Stats[Amount], by: Sequence[str], look: Look) -> str:
 
 def _flat(figures: Figures[Amount]) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(figures, name) for name in _COUNTS}
-    return values | _flat_cost(figures.cost) | {"draft_impact": figures.draft_impact}
+    uncosted = {name: getattr(figures, name) for name in _UNCOSTED}
+    return values | _flat_cost(figures.cost) | {"draft_impact": figures.draft_impact} | uncosted
 
 
 def _flat_month(group: MonthGroup[Amount]) -> dict[str, Any]:

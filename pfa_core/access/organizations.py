@@ -64,13 +64,16 @@ class OrgResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
-    """An organization of the caller's, and their role in it."""
+    """An organization of the caller's, their role in it, and its settings of costs."""
 
     organization_id: OrganizationId
     name: str
     status: OrganizationStatus
     role: Role
     created_at: datetime
+    currency: str | None
+    rate_uom: str
+    foreign_currency: str
 
 
 def initialize(
@@ -175,6 +178,9 @@ def _organization(conn: Connection[Any], principal: Principal) -> Organization |
         status=row.status,
         role=membership.member.role,
         created_at=row.created_at,
+        currency=row.currency,
+        rate_uom=row.rate_uom,
+        foreign_currency=row.foreign_currency,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pfa_core.errors import NotFound
 from pfa_core.masking import Mask
+from pfa_core.model.costing import Costing
 from pfa_core.model.delta import FieldChange, changes, merge
 from pfa_core.model.figures import Amount
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
@@ -17,7 +18,7 @@ from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads
-from pfa_core.store import mirror, modifications
+from pfa_core.store import members, mirror, modifications
 from pfa_core.store.mirror import BaselineRow
 from pfa_core.store.modifications import ModificationRow
 from pfa_core.store.reads import merged
@@ -63,9 +64,9 @@ class _Step:
     before: dict[str, Any]
     after: dict[str, Any]
 
-    def money_days(self) -> Decimal:
+    def money_days(self, costing: Costing) -> Decimal:
         """Return the effect on the forecast, in money-days."""
-        return forecast_money_days(self.after) - forecast_money_days(self.before)
+        return forecast_money_days(self.after, costing) - forecast_money_days(self.before, costing)
 
 
 @reads(Operation.LIST_DRAFTS)
@@ -98,7 +99,7 @@ def diff(tx: Tx, filters: Filters, *, session_id: str | None = None) -> DiffRepo
         filters = replace(filters, session=(session_id,))
     rows, baseline = _active(tx, filters)
     matching = (step for step in _steps(rows, baseline) if _matches(step.row, filters))
-    return _report(matching, tx.mask)
+    return _report(matching, tx.mask, members.costing(tx.conn, tx.organization_id))
 
 
 def _require_session(tx: Tx, session_id: str) -> None:
@@ -137,11 +138,11 @@ def _steps(
         before = after
 
 
-def _report(steps: Iterable[_Step], mask: Mask) -> DiffReport:
+def _report(steps: Iterable[_Step], mask: Mask, costing: Costing) -> DiffReport:
     entries: list[DiffEntry] = []
     exact = ZERO
     for step in steps:
-        effect = step.money_days()
+        effect = step.money_days(costing)
         exact += effect
         entries.append(_entry(step, effect, mask))
     return DiffReport(

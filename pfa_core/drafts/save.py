@@ -38,7 +38,7 @@ from pfa_core.store.suggestions import suggest
 MAX_SESSION = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaveResult:
     """The drafts saved, in PFA id order, and the faults of those that were not.
 

@@ -68,7 +68,7 @@ def _planned(
     if draft is None:
         plan = _new_draft(change, current, below, options, session_id)
     else:
-        plan = _update(change, draft, current, below, options, session_id)
+        plan = _update(change, draft, current, below, options, session_id=session_id)
     if isinstance(plan, NothingPlan) or (isinstance(plan, DraftUpdatePlan) and not plan.changed):
         return plan
     return outdated or _moved(change, plan, options) or _checked(plan, below)
@@ -148,6 +148,7 @@ def _update(
     current: CurrentRecord,
     below: Record,
     options: SaveOptions,
+    *,
     session_id: SessionId,
 ) -> DraftUpdatePlan:
     kept = {} if options.replace else _without(draft.delta, change.delta)

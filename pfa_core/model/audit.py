@@ -34,6 +34,7 @@ class Action(StrEnum):
     RELEASE = "release"
     # Organizations, members, and the database itself.
     ORGANIZATION = "organization"
+    CONFIGURE = "configure"
     GRANT = "grant"
     REVOKE = "revoke"
     REPAIR = "repair"

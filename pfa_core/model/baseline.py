@@ -86,7 +86,7 @@ def alters_key(raw: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
 
 def always_there(field: Field) -> bool:
     """Return whether the mirror holds the field even when it is null."""
-    return bool(field.column) or field.editable
+    return (bool(field.column) or field.editable) and not field.sparse
 
 
 def cast_value(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
@@ -101,7 +101,7 @@ def cast_value(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
         result = read_text(field, value)
     else:
         result = read_value(field, value)
-    return field.default if result is None else result
+    return field.default if result is None or (field.code and result == "") else result
 
 
 def recurs(field: Field) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Generic, TypeVar, cast
 
@@ -50,7 +50,14 @@ _MASKED_COST: Cost[Amount] = Cost(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures(Generic[Shown]):
-    """The KPIs of one set of records."""
+    """The KPIs of one set of records.
+
+    `rentals_without_*` and `purchases_without_price` count records that cost nothing in the forecast since
+    a value is missing; one may lack several. `excluded` are records by the currency, other than the
+    organization's, or the unknown rate unit that leaves them out of all amounts, `excluded_count` of them
+    in all; `currencies` those by currency that are added up as if it were one, since the organization has
+    none set.
+    """
 
     total_records: int
     actualized_count: int
@@ -62,6 +69,13 @@ class Figures(Generic[Shown]):
     cost: Cost[Shown]
     baseline_cost: Cost[Shown]
     draft_impact: Shown
+    rentals_without_start: int = 0
+    rentals_without_end: int = 0
+    rentals_without_rate: int = 0
+    purchases_without_price: int = 0
+    excluded_count: int = 0
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    currencies: Mapping[str, int] = field(default_factory=dict)
 
     def without_amounts(self) -> Figures[Amount]:
         """Return the counts, with None for every amount."""
@@ -117,7 +131,7 @@ class Stats(Generic[Shown]):
 
     With them come the count of records by category, and the groups asked for, by key. The groups are
     `months` when the month is one of the dimensions, else `groups`. Where `masked`, every amount and
-    percentage is None.
+    percentage is None. `currency` is that of the amounts, None where the organization has none set.
     """
 
     figures: Figures[Shown]
@@ -125,6 +139,7 @@ class Stats(Generic[Shown]):
     groups: tuple[Group[Shown], ...] = ()
     months: tuple[MonthGroup[Shown], ...] = ()
     masked: bool = False
+    currency: str | None = None
 
     def with_amounts(self) -> Stats[Decimal]:
         """Return the same, with amounts that are all known.
@@ -161,4 +176,5 @@ class Stats(Generic[Shown]):
                 if item.quantity != Quantity(0, 0, 0)
             ),
             masked=True,
+            currency=self.currency,
         )

@@ -42,5 +42,6 @@ def _normal(text: str) -> str:
 def _first_invisible(key: str) -> str:
     for char in key:
         if char in _INVISIBLE or unicodedata.category(char) in _CATEGORIES:
-            return f"U+{ord(char):04X} {unicodedata.name(char, 'control character')}".lower()
+            name = unicodedata.name(char, "control character").lower()
+            return f"U+{ord(char):04X} {name}"
     return ""

@@ -2,8 +2,8 @@
 
 Formulas (the field's own, see docs/explanation.md): days = end − start, the end exclusive, never
 below 0; months = days / 30.44; a rental costs months × monthlyRate, a purchase its price whatever
-the dates; the actual cost counts only with both actual dates. The division and the rounding, half
-up to cents, happen once, at the end.
+the dates; the actual cost counts only with both actual dates. A rate of another unit than the month
+costs as `model.costing` says. The division and the rounding, half up to cents, happen once, at the end.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import Any, LiteralString, NamedTuple
 
+from pfa_core.model.costing import MONTH_UNIT, RATE_DAYS, WEIGHTS, Costing
 from pfa_core.model.figures import Cost, Figures, PhaseCost
 
-DAYS_PER_MONTH = Decimal("30.44")
 CENT = Decimal("0.01")
 ZERO = Decimal(0)
 
@@ -38,11 +38,39 @@ DIMENSIONS = (*GROUP_DIMENSIONS, MONTH)
 EXACT = Context(prec=200)
 
 
+class Tally(dict[str, int]):
+    """Numbers by name, which add up as numbers do; a name without any is absent."""
+
+    def __add__(self, other: Tally) -> Tally:
+        """Add the numbers of each name."""
+        return self._with(other, 1) if other else self
+
+    def __radd__(self, other: int) -> Tally:
+        """Add to the 0 with which a sum begins."""
+        return self
+
+    def __sub__(self, other: Tally) -> Tally:
+        """Subtract the numbers of each name."""
+        return self._with(other, -1) if other else self
+
+    def _with(self, other: Tally, sign: int) -> Tally:
+        numbers = {
+            name: self.get(name, 0) + sign * other.get(name, 0) for name in {**self, **other}
+        }
+        return Tally({name: number for name, number in numbers.items() if number})
+
+
+_NO_NAMES = Tally()
+
+
 class Sums(NamedTuple):
     """The additive parts of KPIs: counts and undivided money.
 
-    `*_rate_days` are Σ(days × monthly rate) of rentals, `*_purchase` Σ prices of purchases; both only over
-    records that count for costs. A tuple, since thousands of them are added up for one answer.
+    `monthly_rental` is Σ rates of rentals, `*_rate_days` Σ(days × rate), `*_purchase` Σ prices of purchases;
+    the last two only over records that count for costs. Rates are weighed by their unit (`model.costing`).
+    `without_*` count records that would count and lack what their forecast is computed from; `excluded`
+    those left out of all money, by the reason; `currencies` those that name a currency where the
+    organization has none. A tuple, since thousands of them are added up for one answer.
     """
 
     record_count: int = 0
@@ -58,6 +86,32 @@ class Sums(NamedTuple):
     forecast_purchase: Decimal = ZERO
     actual_rate_days: Decimal = ZERO
     actual_purchase: Decimal = ZERO
+    without_start: int = 0
+    without_end: int = 0
+    without_rate: int = 0
+    without_price: int = 0
+    excluded: Tally = _NO_NAMES
+    currencies: Tally = _NO_NAMES
+
+    def weighed(self, costing: Costing, unit: str, currency: str) -> Sums:
+        """Weigh sums over records of one unit and one currency, '' where they name none.
+
+        Sums of records that are left out of money keep their counts.
+        """
+        reason = costing.excluded(unit, currency)
+        if reason:
+            counts = self._replace(**_NO_MONEY)
+            return counts._replace(excluded=Tally({reason: self.record_count}))
+        weight = costing.weight(unit) or ZERO
+        weighed = self._replace(
+            monthly_rental=EXACT.multiply(self.monthly_rental, weight),
+            plan_rate_days=EXACT.multiply(self.plan_rate_days, weight),
+            forecast_rate_days=EXACT.multiply(self.forecast_rate_days, weight),
+            actual_rate_days=EXACT.multiply(self.actual_rate_days, weight),
+        )
+        if not currency or costing.currency:
+            return weighed
+        return weighed._replace(currencies=Tally({currency.strip().upper(): self.record_count}))
 
     def plus(self, other: Sums, sign: int = 1) -> Sums:
         """Add the other sums (`sign=-1`: subtract them)."""
@@ -66,6 +120,11 @@ class Sums(NamedTuple):
             if sign > 0:
                 return Sums._make([one + two for one, two in pairs])
             return Sums._make([one - two for one, two in pairs])
+
+
+_NO_MONEY: Mapping[str, Any] = {
+    name: ZERO for name, zero in Sums._field_defaults.items() if isinstance(zero, Decimal)
+}
 
 
 def total(parts: Iterable[Sums]) -> Sums:
@@ -89,11 +148,18 @@ def figures(merged: Sums, baseline: Sums) -> Figures[Decimal]:
             discontinued_count=merged.discontinued,
             funds_transferable_count=merged.transferable,
             draft_count=merged.drafts,
-            total_monthly_rental=cents(merged.monthly_rental),
+            total_monthly_rental=cents(merged.monthly_rental / WEIGHTS[MONTH_UNIT]),
             total_purchase_cost=cents(merged.purchase_cost),
             cost=cost(merged),
             baseline_cost=cost(baseline),
             draft_impact=impact(merged, baseline),
+            rentals_without_start=merged.without_start,
+            rentals_without_end=merged.without_end,
+            rentals_without_rate=merged.without_rate,
+            purchases_without_price=merged.without_price,
+            excluded_count=sum(merged.excluded.values()),
+            excluded=dict(sorted(merged.excluded.items())),
+            currencies=dict(sorted(merged.currencies.items())),
         )
 
 
@@ -129,18 +195,18 @@ def cents(amount: Decimal) -> Decimal:
 
 
 def money(money_days: Decimal) -> Decimal:
-    """Divide money-days (money × 30.44) by the days of a month, unrounded.
+    """Divide money-days (money × `RATE_DAYS`) by these days, unrounded.
 
     It is the one division, of an exact number, so that half a cent stays half a cent.
     """
     with localcontext(EXACT):
-        return money_days / DAYS_PER_MONTH
+        return money_days / RATE_DAYS
 
 
 def money_days(rate_days: Decimal, purchase: Decimal) -> Decimal:
-    """Add Σ(days × monthly rate) and Σ prices in one unit (money-days), exactly."""
+    """Add weighed Σ(days × rate) and Σ prices in one unit (money-days), exactly."""
     with localcontext(EXACT):
-        return rate_days + purchase * DAYS_PER_MONTH
+        return rate_days + purchase * RATE_DAYS
 
 
 def _forecast(sums: Sums) -> Decimal:
@@ -166,15 +232,18 @@ def days(start: str | None, end: str | None) -> int:
     return max(0, (date.fromisoformat(end) - date.fromisoformat(start)).days)
 
 
-def forecast_money_days(record: Mapping[str, Any]) -> Decimal:
+def forecast_money_days(record: Mapping[str, Any], costing: Costing) -> Decimal:
     """Compute a merged record's forecast cost in money-days.
 
     Returns 0 when the record does not count for costs.
     """
     if record.get("isDiscontinued") or record.get("isFundsTransferable"):
         return ZERO
+    unit = record.get("rateUom")
+    if costing.excluded(unit, record.get("currency")):
+        return ZERO
     if record.get("source") == "Purchase":
         return money_days(ZERO, Decimal(record.get("purchasePrice") or 0))
     span = days(record.get("forecastStart"), record.get("forecastEnd"))
     with localcontext(EXACT):
-        return span * Decimal(record.get("monthlyRate") or 0)
+        return span * Decimal(record.get("monthlyRate") or 0) * (costing.weight(unit) or ZERO)

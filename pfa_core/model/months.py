@@ -1,7 +1,8 @@
 """Costs by calendar month, from what begins and ends in each.
 
-A rental costs its monthly rate / 30.44 on every day from its start to its end, the end exclusive; a
-purchase its price in the month of its start date. So the cost of rentals in a month of n days is
+A rental costs its monthly rate / 30.44 on every day from its start to its end, the end exclusive, one of
+another unit as `model.costing` says; a purchase its price in the month of its start date. So the cost of
+rentals in a month of n days is
 
     (n × Σ rates there so far, with those that begin and without those that end in it
        − Σ rates that begin × days of the month before they begin
@@ -21,12 +22,13 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal, localcontext
 from itertools import pairwise
 from typing import Any
 
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.costing import Costing
 from pfa_core.model.figures import Cost, MonthGroup, PhaseCost, Quantity
 from pfa_core.model.kpi import EXACT, MONTH, ZERO, Sums, cost, impact, variance_pct
 
@@ -40,7 +42,7 @@ _PHASES = ("plan", "forecast", "actual")
 class Moves:
     """What begins and ends in a month of one phase.
 
-    Rates are those of rentals, per month; counts those of all records that last at least a day.
+    Rates are those of rentals, weighed by their unit; counts those of all records that last at least a day.
     `rate` is Σ rates that begin less Σ rates that end, `rate_days_before` the same with each rate
     times the days of the month before it begins or ends. `gone` ended on the month's first day and
     are not there any more, `ending` ended on a later one.
@@ -52,6 +54,20 @@ class Moves:
     begun: int = 0
     gone: int = 0
     ending: int = 0
+
+    def weighed(self, costing: Costing, unit: str, currency: str) -> Moves:
+        """Weigh the moves of records of one unit and one currency.
+
+        Returns none of records that are left out of money.
+        """
+        if costing.excluded(unit, currency):
+            return Moves()
+        weight = costing.weight(unit) or ZERO
+        return replace(
+            self,
+            rate=EXACT.multiply(self.rate, weight),
+            rate_days_before=EXACT.multiply(self.rate_days_before, weight),
+        )
 
     def plus(self, other: Moves, sign: int = 1) -> Moves:
         """Add the other moves (`sign=-1`: subtract them)."""

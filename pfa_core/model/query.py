@@ -20,6 +20,7 @@ EQUAL_FILTERS = {
     "manufacturer": "manufacturer",
     "model": "model",
     "contract": "contract",
+    "currency": "currency",
     "id": "pfaId",
 }
 # The fields of a record that a filter reads.
@@ -31,6 +32,10 @@ LOOKED_AT: Mapping[str, tuple[str, ...]] = {
     "actualized": ("isActualized",),
     "discontinued": ("isDiscontinued",),
     "transferable": ("isFundsTransferable",),
+    "no_start": ("forecastStart",),
+    "no_end": ("forecastEnd",),
+    "no_rate": ("monthlyRate",),
+    "no_price": ("purchasePrice",),
     "search": ("pfaId", *SEARCHED),
 }
 
@@ -40,8 +45,9 @@ class Filters:
     """A choice of records by their merged values.
 
     Every filter narrows; several values of one widen. Dates are inclusive `YYYY-MM-DD`; a flag of None
-    means either. `search` is contained, whatever the case, in id, category, class, manufacturer, model,
-    contract, equipment or description.
+    means either. `no_start`, `no_end`, `no_rate` and `no_price` choose records without such a value in the
+    forecast, whatever their source. `search` is contained, whatever the case, in id, category, class,
+    manufacturer, model, contract, equipment or description.
 
     Raises:
         InvalidRequest: An invalid date, an unknown state, a text that cannot be stored.
@@ -55,6 +61,7 @@ class Filters:
     manufacturer: tuple[str, ...] = ()
     model: tuple[str, ...] = ()
     contract: tuple[str, ...] = ()
+    currency: tuple[str, ...] = ()
     id: tuple[str, ...] = ()
     start_from: str | None = None
     start_to: str | None = None
@@ -63,6 +70,10 @@ class Filters:
     actualized: bool | None = None
     discontinued: bool | None = None
     transferable: bool | None = None
+    no_start: bool = False
+    no_end: bool = False
+    no_rate: bool = False
+    no_price: bool = False
     state: tuple[str, ...] = ()
     session: tuple[str, ...] = ()
     changed: bool = False
@@ -99,7 +110,7 @@ class Filters:
         return [
             field
             for name, looked_at in LOOKED_AT.items()
-            if getattr(self, name) not in ((), None, "")
+            if getattr(self, name) not in (_UNSET[name], "")
             for field in looked_at
         ]
 
@@ -117,6 +128,9 @@ class Filters:
         Other filters read the record's values.
         """
         return bool(self.state or self.session)
+
+
+_UNSET = {item.name: item.default for item in fields(Filters)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from typing import Any, LiteralString
 
+from pfa_core.model.costing import RATE_UNITS, SPELLINGS
+
 MAX_ID = 200
 MAX_KEY_TEXT = 200
 MAX_FREE_TEXT = 100_000
@@ -30,7 +32,9 @@ class Field:
     """One field of the record.
 
     `column` names the generated SQL column, empty where there is none; `editable` fields may be
-    in a delta; `default` fills a baseline record in which the field is missing or null.
+    in a delta; `default` fills a baseline record in which the field is missing or null. `spellings` are
+    other texts of a choice, in lower case. A `code` is trimmed and in upper case. A `sparse` field is
+    absent from a record that has no value of it.
     """
 
     name: LiteralString
@@ -42,6 +46,9 @@ class Field:
     choices: tuple[LiteralString, ...] = ()
     max_length: int = MAX_KEY_TEXT
     default: LiteralString | bool | None = None
+    spellings: Mapping[str, LiteralString] = field(default_factory=dict)
+    code: bool = False
+    sparse: bool = False
     is_key: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -104,12 +111,28 @@ FIELDS: Mapping[str, Field] = {
         Field(
             "monthlyRate",
             Kind.MONEY,
-            "price of a month, used if Rental",
+            "price of a month, or of `rateUom`, used if Rental",
             "monthly_rate",
             editable=True,
         ),
         Field(
             "purchasePrice", Kind.MONEY, "price, used if Purchase", "purchase_price", editable=True
+        ),
+        Field(
+            "rateUom",
+            Kind.CHOICE,
+            "unit of the rate, absent: the organization's",
+            "rate_uom",
+            choices=RATE_UNITS,
+            spellings=SPELLINGS,
+            sparse=True,
+        ),
+        _text(
+            "currency",
+            "currency of rate and price, absent: the organization's",
+            "currency",
+            code=True,
+            sparse=True,
         ),
         _text("manufacturer", "make", "manufacturer", editable=True, default=""),
         _text("model", "model", "model", editable=True, default=""),

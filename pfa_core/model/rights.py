@@ -52,6 +52,7 @@ class Operation(StrEnum):
     GRANT = "grant"
     REVOKE = "revoke"
     ADD_ORGANIZATION = "add_organization"
+    CONFIGURE_ORGANIZATION = "configure_organization"
     ISSUE_TOKEN = "issue_token"  # noqa: S105 - the operation's name, no token
     ISSUE_SERVICE_TOKEN = "issue_service_token"  # noqa: S105
     REFRESH_TOKEN = "refresh_token"  # noqa: S105
@@ -115,6 +116,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.VERIFY_DATABASE,
         Operation.VERIFY_LOG,
         Operation.ADD_ORGANIZATION,
+        Operation.CONFIGURE_ORGANIZATION,
         Operation.LIST_KEYS,
         Operation.ROTATE_KEYS,
         Operation.RETIRE_KEY,

@@ -54,7 +54,7 @@ def read_text(field: Field, text: str) -> Any | Wrong:
     """Validate a value that came as text (a CSV cell, a grid cell, `FIELD=VALUE`).
 
     The empty text and `null` mean null; flags take Y/N, yes/no, true/false, 1/0 in any case; a
-    choice is found whatever its case.
+    choice is found whatever its case, by its spellings too.
     """
     stripped = text.strip()
     if field.kind is Kind.FLAG:
@@ -62,7 +62,7 @@ def read_text(field: Field, text: str) -> Any | Wrong:
     if stripped in ("", "null"):
         return None
     if field.kind is Kind.CHOICE:
-        named = {choice.lower(): choice for choice in field.choices}
+        named = {**field.spellings, **{choice.lower(): choice for choice in field.choices}}
         return read_value(field, named.get(stripped.lower(), stripped))
     return read_value(field, stripped)
 
@@ -84,6 +84,8 @@ def _read_text(field: Field, value: Any) -> str | Wrong | None:
         text = normal_key(value)
         if invisible := invisible_in(text, lines=field.name != "pfaId"):
             return Wrong(FaultCode.INVALID_TYPE, f"holds an invisible character, {invisible}")
+    if field.code:
+        text = text.strip().upper()
     if len(text) > field.max_length:
         return Wrong(
             FaultCode.INVALID_RANGE,

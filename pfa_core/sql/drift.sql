@@ -9,27 +9,31 @@ SELECT coalesce(k.category, c.category) AS category, coalesce(k.class, c.class) 
        coalesce(k.record_count, 0) AS kept, coalesce(c.record_count, 0) AS counted
 FROM (
     SELECT category, class, source, dor, area_silo, is_actualized, is_discontinued,
-           is_funds_transferable, record_count, monthly_rental, purchase_cost, actual_purchase,
-           plan_rate_days, forecast_rate_days, actual_rate_days
+           is_funds_transferable, rate_uom, currency, record_count, monthly_rental, purchase_cost,
+           actual_purchase, plan_rate_days, forecast_rate_days, actual_rate_days, without_start,
+           without_end, without_price
     FROM kpi_rollup
     WHERE organization_id = %(organization_id)s
       AND (record_count, monthly_rental, purchase_cost, actual_purchase, plan_rate_days,
-           forecast_rate_days, actual_rate_days) <> (0, 0, 0, 0, 0, 0, 0)
+           forecast_rate_days, actual_rate_days, without_start, without_end, without_price)
+          <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 ) AS k
 FULL JOIN (
     {rows}
 ) AS c (organization_id, category, class, source, dor, area_silo, is_actualized, is_discontinued,
-        is_funds_transferable, record_count, monthly_rental, purchase_cost, actual_purchase,
-        plan_rate_days, forecast_rate_days, actual_rate_days)
+        is_funds_transferable, rate_uom, currency, record_count, monthly_rental, purchase_cost,
+        actual_purchase, plan_rate_days, forecast_rate_days, actual_rate_days, without_start,
+        without_end, without_price)
   ON k.category = c.category AND k.class = c.class AND k.source = c.source AND k.dor = c.dor
  AND k.area_silo = c.area_silo AND k.is_actualized = c.is_actualized
  AND k.is_discontinued = c.is_discontinued
  AND k.is_funds_transferable = c.is_funds_transferable
+ AND k.rate_uom = c.rate_uom AND k.currency = c.currency
 WHERE (k.record_count, k.monthly_rental, k.purchase_cost, k.actual_purchase, k.plan_rate_days,
-       k.forecast_rate_days, k.actual_rate_days)
+       k.forecast_rate_days, k.actual_rate_days, k.without_start, k.without_end, k.without_price)
       IS DISTINCT FROM
       (c.record_count, c.monthly_rental, c.purchase_cost, c.actual_purchase, c.plan_rate_days,
-       c.forecast_rate_days, c.actual_rate_days)
+       c.forecast_rate_days, c.actual_rate_days, c.without_start, c.without_end, c.without_price)
 ORDER BY 1, 2, 3, 4, 5;
 
 -- name: touched

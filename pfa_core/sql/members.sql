@@ -2,8 +2,27 @@
 
 -- name: organization
 -- No row: unknown organization.
-SELECT organization_id, name, status, created_at
+SELECT organization_id, name, status, created_at, currency, rate_uom, foreign_currency
 FROM pfa_organization
+WHERE organization_id = %(organization_id)s;
+
+-- name: costing
+SELECT currency, rate_uom
+FROM pfa_organization
+WHERE organization_id = %(organization_id)s;
+
+-- name: only_currency
+-- The only currency that a pull takes. No row: it takes all.
+SELECT currency
+FROM pfa_organization
+WHERE organization_id = %(organization_id)s
+  AND foreign_currency = 'refuse';
+
+-- name: put_settings
+UPDATE pfa_organization
+SET currency = %(currency)s,
+    rate_uom = %(rate_uom)s,
+    foreign_currency = %(foreign_currency)s
 WHERE organization_id = %(organization_id)s;
 
 -- name: add_organization

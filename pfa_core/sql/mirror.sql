@@ -191,35 +191,44 @@ m.pfa_id IS NOT NULL
 SELECT m.organization_id, coalesce(m.category, ''), coalesce(m.class, ''),
        coalesce(m.source, ''), coalesce(m.dor, ''), coalesce(m.area_silo, ''),
        m.is_actualized, m.is_discontinued, m.is_funds_transferable,
+       coalesce(m.rate_uom, ''), coalesce(m.currency, ''),
        %(sign)s * count(*),
        %(sign)s * coalesce(sum(m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
        %(sign)s * coalesce(sum(m.purchase_price) FILTER (WHERE m.source = 'Purchase'), 0),
        %(sign)s * coalesce(sum(m.purchase_price) FILTER (WHERE m.source = 'Purchase' AND m.has_actuals), 0),
        %(sign)s * coalesce(sum(m.plan_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
        %(sign)s * coalesce(sum(m.forecast_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
-       %(sign)s * coalesce(sum(m.actual_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0)
+       %(sign)s * coalesce(sum(m.actual_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
+       %(sign)s * count(*) FILTER (WHERE m.source <> 'Purchase' AND m.forecast_start IS NULL),
+       %(sign)s * count(*) FILTER (WHERE m.source <> 'Purchase' AND m.forecast_end IS NULL),
+       %(sign)s * count(*) FILTER (WHERE CASE WHEN m.source = 'Purchase' THEN m.purchase_price
+                                              ELSE m.monthly_rate END IS NULL)
 FROM pfa_mirror AS m
 WHERE m.organization_id = %(organization_id)s
   AND {which}
-GROUP BY m.organization_id, 2, 3, 4, 5, 6, 7, 8, 9
+GROUP BY m.organization_id, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 
 -- name: post_rollup
 -- Adds (sign 1) or subtracts (sign -1) the sums of mirror rows: those received, those between two ids, or all.
 INSERT INTO kpi_rollup AS k (
     organization_id, category, class, source, dor, area_silo,
-    is_actualized, is_discontinued, is_funds_transferable,
+    is_actualized, is_discontinued, is_funds_transferable, rate_uom, currency,
     record_count, monthly_rental, purchase_cost, actual_purchase,
-    plan_rate_days, forecast_rate_days, actual_rate_days)
+    plan_rate_days, forecast_rate_days, actual_rate_days,
+    without_start, without_end, without_price)
 {sums}
 ON CONFLICT (organization_id, category, class, source, dor, area_silo,
-             is_actualized, is_discontinued, is_funds_transferable) DO UPDATE
+             is_actualized, is_discontinued, is_funds_transferable, rate_uom, currency) DO UPDATE
 SET record_count = k.record_count + EXCLUDED.record_count,
     monthly_rental = k.monthly_rental + EXCLUDED.monthly_rental,
     purchase_cost = k.purchase_cost + EXCLUDED.purchase_cost,
     actual_purchase = k.actual_purchase + EXCLUDED.actual_purchase,
     plan_rate_days = k.plan_rate_days + EXCLUDED.plan_rate_days,
     forecast_rate_days = k.forecast_rate_days + EXCLUDED.forecast_rate_days,
-    actual_rate_days = k.actual_rate_days + EXCLUDED.actual_rate_days;
+    actual_rate_days = k.actual_rate_days + EXCLUDED.actual_rate_days,
+    without_start = k.without_start + EXCLUDED.without_start,
+    without_end = k.without_end + EXCLUDED.without_end,
+    without_price = k.without_price + EXCLUDED.without_price;
 
 -- name: clear_rollup
 DELETE FROM kpi_rollup

@@ -1,9 +1,14 @@
 -- Sums for KPIs. {groups} and {conditions} are composed in store/reads/sums.py from constants. Baseline
 -- rows come from the rollup where the filters allow it, else from the mirror; the caller's touched
 -- records are then subtracted with their mirror values and added with their merged ones.
+-- Sums and moves are also by rate unit and currency, '' or null where a record names none: what they weigh
+-- depends on the organization's settings and is computed in model/kpi.py. The columns are grouped as they are:
+-- of an expression the planner expects two hundred values, and then aggregates a million records in one process.
 
 -- name: rollup
 SELECT {groups}
+       r.rate_uom,
+       r.currency,
        sum(r.record_count)::bigint,
        coalesce(sum(r.record_count) FILTER (WHERE r.is_actualized), 0)::bigint,
        coalesce(sum(r.record_count) FILTER (WHERE r.is_discontinued), 0)::bigint,
@@ -16,7 +21,11 @@ SELECT {groups}
        coalesce(sum(r.forecast_rate_days) FILTER (WHERE {counts_r}), 0),
        coalesce(sum(r.purchase_cost) FILTER (WHERE {counts_r}), 0),
        coalesce(sum(r.actual_rate_days) FILTER (WHERE {counts_r}), 0),
-       coalesce(sum(r.actual_purchase) FILTER (WHERE {counts_r}), 0)
+       coalesce(sum(r.actual_purchase) FILTER (WHERE {counts_r}), 0),
+       coalesce(sum(r.without_start) FILTER (WHERE {counts_r}), 0)::bigint,
+       coalesce(sum(r.without_end) FILTER (WHERE {counts_r}), 0)::bigint,
+       coalesce(sum(r.without_price) FILTER (WHERE r.source <> 'Purchase' AND {counts_r}), 0)::bigint,
+       coalesce(sum(r.without_price) FILTER (WHERE r.source = 'Purchase' AND {counts_r}), 0)::bigint
 FROM kpi_rollup AS r
 WHERE r.organization_id = %(organization_id)s
   AND {conditions}
@@ -25,6 +34,8 @@ WHERE r.organization_id = %(organization_id)s
 -- name: live
 -- r has the values shown, p the mirror's own: a draft does not change the plan.
 SELECT {groups}
+       r.rate_uom,
+       r.currency,
        count(*),
        count(*) FILTER (WHERE r.is_actualized),
        count(*) FILTER (WHERE r.is_discontinued),
@@ -37,7 +48,11 @@ SELECT {groups}
        coalesce(sum(r.forecast_days * r.monthly_rate) FILTER (WHERE r.source <> 'Purchase' AND {counts_r}), 0),
        coalesce(sum(r.purchase_price) FILTER (WHERE r.source = 'Purchase' AND {counts_r}), 0),
        coalesce(sum(r.actual_days * r.monthly_rate) FILTER (WHERE r.source <> 'Purchase' AND {counts_r}), 0),
-       coalesce(sum(r.purchase_price) FILTER (WHERE r.source = 'Purchase' AND r.has_actuals AND {counts_r}), 0)
+       coalesce(sum(r.purchase_price) FILTER (WHERE r.source = 'Purchase' AND r.has_actuals AND {counts_r}), 0),
+       count(*) FILTER (WHERE r.forecast_start IS NULL AND r.source <> 'Purchase' AND {counts_r}),
+       count(*) FILTER (WHERE r.forecast_end IS NULL AND r.source <> 'Purchase' AND {counts_r}),
+       count(*) FILTER (WHERE r.monthly_rate IS NULL AND r.source <> 'Purchase' AND {counts_r}),
+       count(*) FILTER (WHERE r.purchase_price IS NULL AND r.source = 'Purchase' AND {counts_r})
 FROM {tables}
 WHERE r.organization_id = %(organization_id)s
   AND {conditions}
@@ -49,6 +64,8 @@ WHERE r.organization_id = %(organization_id)s
 -- by day, the outer one by month; a null month has the purchases without a start date. The VALUES are
 -- plain columns, since the executor initializes their expressions anew for every record.
 SELECT {month_groups}
+       d.rate_uom,
+       d.currency,
        d.phase,
        left(d.day, 7),
        coalesce(sum(d.sign * d.rate), 0),
@@ -59,6 +76,8 @@ SELECT {month_groups}
        coalesce(sum(d.spans) FILTER (WHERE d.sign < 0 AND right(d.day, 2) <> '01'), 0)::bigint
 FROM (
     SELECT {day_groups}
+           r.rate_uom,
+           r.currency,
            e.phase,
            e.sign,
            e.day,

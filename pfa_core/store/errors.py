@@ -120,7 +120,7 @@ def _reason(text: str) -> str:
 
 
 def not_committed() -> DatabaseUnavailable:
-    """Make the error for connections that broke during each commit, none of which happened."""
+    """Make the error for connections that broke before each commit took effect."""
     return DatabaseUnavailable(
         "the connection broke each time the change was being committed; nothing was stored",
         hint="type: pfa doctor",

@@ -10,6 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core import sql
+from pfa_core.model.costing import Costing
 from pfa_core.model.ids import OrganizationId, UserId
 from pfa_core.model.member import Member, OrganizationStatus, TokenMembership
 from pfa_core.model.principal import Principal, Role
@@ -21,20 +22,53 @@ _TOKEN_MEMBERSHIP = _SQL["token_membership"].format(locking="")
 _TOKEN_MEMBERSHIP_LOCKED = _SQL["token_membership"].format(locking=_SQL["locking"])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationRow:
-    """An organization as stored."""
+    """An organization as stored, with its settings of costs."""
 
     organization_id: OrganizationId
     name: str
     status: OrganizationStatus
     created_at: datetime
+    currency: str | None
+    rate_uom: str
+    foreign_currency: str
 
 
 def organization(conn: Connection[Any], organization_id: OrganizationId) -> OrganizationRow | None:
     """Read the organization; None: unknown."""
     with conn.cursor(row_factory=typed_row(OrganizationRow)) as cursor:
         return cursor.execute(_SQL["organization"], {"organization_id": organization_id}).fetchone()
+
+
+def costing(conn: Connection[Any], organization_id: OrganizationId) -> Costing:
+    """Read the settings that the organization's costs depend on."""
+    row = conn.execute(_SQL["costing"], {"organization_id": organization_id}).fetchone()
+    return Costing(*row) if row else Costing()
+
+
+def only_currency(conn: Connection[Any], organization_id: OrganizationId) -> str | None:
+    """Read the only currency that a pull takes; None: it takes all."""
+    row = conn.execute(_SQL["only_currency"], {"organization_id": organization_id}).fetchone()
+    return row[0] if row else None
+
+
+def put_settings(
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    *,
+    currency: str | None,
+    rate_uom: str,
+    foreign_currency: str,
+) -> None:
+    """Store the organization's settings of costs."""
+    values = {
+        "organization_id": organization_id,
+        "currency": currency,
+        "rate_uom": rate_uom,
+        "foreign_currency": foreign_currency,
+    }
+    conn.execute(_SQL["put_settings"], values)
 
 
 def add_organization(

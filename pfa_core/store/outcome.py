@@ -87,7 +87,7 @@ class Ending(Generic[Result]):
 
 
 def begin(conn: Connection[Any]) -> Begun:
-    """Execute a writing transaction's first statements: limit its idle time, assign its id."""
+    """Begin a writing transaction: limit its idle time, assign its id."""
     cursor = conn.execute(_SQL["begin"])
     cursor.nextset()
     row = cursor.fetchone()

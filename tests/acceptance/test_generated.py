@@ -49,7 +49,9 @@ def project(postgres: Server, template: str) -> Iterator[Project]:
         ann = world.principal()
         for number, (pfa_id, delta) in enumerate(changes.items()):
             session = ("first", "second", "third")[number % 3]
-            pfa_core.save(world.db, ann, [Change(pfa_id, delta)], session_id=session)
+            pfa_core.save(
+                world.db, ann, [Change(pfa_id, delta)], session_id=session, keep_equal=True
+            )
         pfa_core.commit(world.db, ann, Selection(session_id="first"))
         yield world, rows, changes
         world.db.close()

@@ -106,6 +106,9 @@ MANAGING: dict[str, Call] = {
     "list_tokens": lambda w, p: pfa_core.list_tokens(w.db, p, user_id="idle"),
 }
 SETTING: dict[str, Call] = {
+    "configure_organization": lambda w, p: pfa_core.configure_organization(
+        w.db, p, rate_uom="week"
+    ),
     "verify_database": lambda w, p: pfa_core.verify_database(w.db, p, repair=True),
     "verify_log": lambda w, p: pfa_core.verify_log(w.db, p),
     "list_keys": lambda w, p: pfa_core.list_keys(w.db, pfa_core.resolve(), p),

@@ -50,15 +50,17 @@ PLANTED = {
         " WHERE organization_id = 'ORG'", (2, 0)),
     "sums moved to another category": ("UPDATE kpi_rollup SET category = 'C2' WHERE category = 'C0'", (2, 0)),
     "sums moved to another flag": ("UPDATE kpi_rollup SET is_discontinued = true WHERE category = 'C0'", (2, 0)),
+    "sums moved to another currency": ("UPDATE kpi_rollup SET currency = 'EUR' WHERE category = 'C0'", (2, 0)),
+    "sums moved to another unit": ("UPDATE kpi_rollup SET rate_uom = 'week' WHERE category = 'C0'", (2, 0)),
     "a count": ("UPDATE kpi_rollup SET record_count = 99 WHERE category = 'C0'", (1, 0)),
     "lost sums": ("DELETE FROM kpi_rollup WHERE organization_id = 'ORG'", (2, 0)),
     "a sum of nothing": (
         "INSERT INTO kpi_rollup SELECT organization_id, 'GHOST', class, source, dor, area_silo, is_actualized,"
-        " is_discontinued, is_funds_transferable, 1, 0, 0, 0, 0, 0, 0 FROM kpi_rollup"
+        " is_discontinued, is_funds_transferable, 1, 0, 0, 0, 0, 0, 0, 'week', 'EUR', 0, 0, 0 FROM kpi_rollup"
         " WHERE category = 'C0' AND organization_id = 'ORG'", (1, 0)),
     "money of no records": (
         "INSERT INTO kpi_rollup SELECT organization_id, category, class, source, dor, 'GHOST', is_actualized,"
-        " is_discontinued, is_funds_transferable, 0, 0.01, 0, 0, 0, 0, 0 FROM kpi_rollup"
+        " is_discontinued, is_funds_transferable, 0, 0.01, 0, 0, 0, 0, 0, 'week', 'EUR', 0, 0, 0 FROM kpi_rollup"
         " WHERE category = 'C0' AND organization_id = 'ORG'", (1, 0)),
     "a merged value": ("UPDATE pfa_overlay SET data = data || '{\"model\": \"Z\"}' WHERE user_id = 'bob'", (0, 1)),
     "a stacked delta": ("UPDATE pfa_overlay SET delta = '{\"model\": \"A\"}' WHERE user_id = 'ann'", (0, 1)),
@@ -94,7 +96,7 @@ def test_planted_drift_is_found_and_mended(world, planted):
 @pytest.mark.parametrize(
     "column",
     ["record_count", "monthly_rental", "purchase_cost", "actual_purchase", "plan_rate_days",
-     "forecast_rate_days", "actual_rate_days"],
+     "forecast_rate_days", "actual_rate_days", "without_start", "without_end", "without_price"],
 )  # fmt: skip
 def test_one_too_much_in_any_sum_is_found_and_every_kpi_is_exact_again_after_the_repair(
     world, column

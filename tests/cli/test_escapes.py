@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from pfa_cli.render import streams
-from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records, write_lines
+from tests.cli.conftest import (
+    Pfa,
+    a_stage,
+    as_before_keys_were_checked,
+    baseline_record,
+    six_records,
+    write_lines,
+)
 
 NASTY = "x\x1b]0;owned\x07\x1b[31m\x9b2J\u202eb\u2028c\x7f"
 MOVING = set("\x00\x07\x08\x1b\x7f\x9b\u202e\u2028\r")
@@ -30,11 +37,14 @@ def nasty(pfa: Pfa) -> None:
             {**baseline_record(8), "source": NASTY},
         ],
     )
-    assert pfa("sync", "pull", "--from", file).code == 3
+    with as_before_keys_were_checked():
+        assert pfa("sync", "pull", "--from", file).code == 3
     name = "mem\x9b2J\u202eber"
     assert pfa("user", "grant", name, "--role", "viewer").code == 0
     for words in (("H-001", f"manufacturer={NASTY}"), (f"H-{NASTY}", "model=new")):
-        assert pfa("draft", "set", *words, "--into", NASTY, "--reason", NASTY).code == 0
+        with as_before_keys_were_checked():
+            ran = pfa("draft", "set", *words, "--into", NASTY, "--reason", NASTY)
+        assert ran.code == 0
 
 
 def commands(pfa: Pfa) -> list[tuple[str, ...]]:

@@ -20,7 +20,13 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pfa_core.model.record import FIELDS
-from tests.cli.conftest import Pfa, a_stage, baseline_record, write_lines
+from tests.cli.conftest import (
+    Pfa,
+    a_stage,
+    as_before_keys_were_checked,
+    baseline_record,
+    write_lines,
+)
 from tests.processes import started
 from tests.server import url_of
 
@@ -519,7 +525,8 @@ def test_a_schema_that_is_missing_is_made_by_upgrade(
 
 def test_what_data_holds_cannot_reach_a_terminal(ready: Pfa, tmp_path: Path) -> None:
     odd = baseline_record(9, category="a\x1b[31mb\nc", manufacturer="x|y")
-    ready("sync", "pull", "--from", write_lines(tmp_path / "odd.jsonl", [odd]))
+    with as_before_keys_were_checked():
+        ready("sync", "pull", "--from", write_lines(tmp_path / "odd.jsonl", [odd]))
     for name in ("table", "markdown"):
         ran = ready("list", "-o", name).out
         assert "\x1b" not in ran

@@ -77,7 +77,8 @@ def test_older_records_end_with_3_each_named_and_the_option_that_allows_them(six
 @pytest.mark.parametrize(
     ("name", "content", "code", "says"),
     [
-        ("page.html", "<!DOCTYPE html>\n<title>Sign in</title>\n", 9, "is not a table of records"),
+        ("page.html", "<!DOCTYPE html>\n<title>Sign in</title>\n", 9, "is a web page"),
+        ("other.csv", "number,model\n1,A\n", 9, "is not a table of records"),
         ("none.json", "[]", 3, "no record in none.json, nothing was stored"),
         ("head.csv", "pfaId,model\n", 3, "no record in head.csv, nothing was stored"),
     ],

@@ -1,4 +1,4 @@
-"""Lists that go out and come back: what was not touched is no draft, what was edited is one."""
+"""Lists that go out and come back: only what was edited becomes a draft."""
 
 from __future__ import annotations
 

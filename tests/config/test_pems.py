@@ -193,7 +193,7 @@ def test_a_password_that_http_cannot_carry_is_refused_by_the_name_of_its_place(
     ("content", "message"),
     [
         (b"p\xffw\n", "pems.secret is not UTF-8 text"),
-        (b"p\0w\n", "the password of PEMS in {} holds a line break or another control character"),
+        (b"p\0w\n", "pems.secret holds a NUL character; it is not a text"),
         (b"p\nw\n", "the password of PEMS in {} holds a line break or another control character"),
     ],
 )
@@ -221,7 +221,7 @@ def test_a_password_of_any_script_and_with_blanks_inside_is_taken(config):
 @pytest.mark.parametrize("key", ["password_file", "field_map"])
 def test_a_file_name_with_a_nul_is_refused(config, key):
     config.write(f'[profiles.default.pems]\nusername = "ann"\n{key} = "a\\u0000b"')
-    with pytest.raises(ConfigInvalid, match="is not a file name"):
+    with pytest.raises(ConfigInvalid, match="holds a text with a NUL character"):
         config.profile(PFA_PEMS_URL=URL, PFA_PEMS_PASSWORD="" if key == "password_file" else "p")
 
 

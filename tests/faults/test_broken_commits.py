@@ -102,9 +102,9 @@ class Stage:
     def after(self, words: tuple[str, ...], number: int, when: When) -> tuple[Any, ...]:
         """The exit code, the state, and how many COMMITs there were; number 0: none is cut."""
         with self.copy() as pfa:
-            told = [word.replace("FOLDER", str(pfa.folder)) for word in words]
+            given = [word.replace("FOLDER", str(pfa.folder)) for word in words]
             with cut_at(number, when) as commits:
-                ran = pfa(*told)
+                ran = pfa(*given)
             return (ran.code, state(pfa.url)), commits.seen
 
 

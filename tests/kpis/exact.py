@@ -83,7 +83,10 @@ QUESTIONS = (
 
 
 def require_exact(
-    world: World, users: Iterable[str], questions: Sequence[Question] = QUESTIONS
+    world: World,
+    users: Iterable[str],
+    questions: Sequence[Question] = QUESTIONS,
+    settings: brute_force.Settings = brute_force.MONTHLY,
 ) -> None:
     """Every figure, group, count and list of these users is what the tables hold, and what is kept
     for speed agrees with what it is made of."""
@@ -92,7 +95,7 @@ def require_exact(
     for user in users:
         truth = seen_by(world, user, mirror)
         for question in questions:
-            _require_stats(world, user, question, truth)
+            _require_stats(world, user, question, truth, settings)
             if question.listed:
                 _require_list(world, user, question, truth)
 
@@ -113,7 +116,11 @@ def seen_by(world: World, user: str, mirror: Mapping[str, Record]) -> list[Seen]
     return list(found.values())
 
 
-def expected(question: Question, truth: Iterable[Seen]) -> Stats:
+def expected(
+    question: Question,
+    truth: Iterable[Seen],
+    settings: brute_force.Settings = brute_force.MONTHLY,
+) -> Stats:
     """The answer to the question, record by record."""
     chosen = [seen for seen in truth if question.touch(seen)]
     theirs = [seen for seen in chosen if question.values(seen.baseline)]
@@ -128,22 +135,25 @@ def expected(question: Question, truth: Iterable[Seen]) -> Stats:
             _figures(
                 [seen for seen in mine if _key(seen.merged, question.by) == key],
                 [seen for seen in theirs if _key(seen.baseline, question.by) == key],
+                settings,
             ),
         )
         for key in sorted(keys)
     ]
     return Stats(
-        figures=_figures(mine, theirs),
+        figures=_figures(mine, theirs, settings),
         category_breakdown=brute_force.by_category(seen.merged for seen in mine),
         groups=tuple(groups) if question.by else (),
+        currency=settings.currency,
     )
 
 
-def _figures(mine: Sequence[Seen], theirs: Sequence[Seen]) -> Any:
+def _figures(mine: Sequence[Seen], theirs: Sequence[Seen], settings: brute_force.Settings) -> Any:
     return brute_force.figures(
         [(seen.baseline, seen.merged) for seen in mine],
         sum(seen.state == "draft" for seen in mine),
         before=[seen.baseline for seen in theirs],
+        settings=settings,
     )
 
 
@@ -151,7 +161,13 @@ def _key(record: Record, by: Sequence[str]) -> tuple[Any, ...]:
     return tuple("" if record[name] is None else record[name] for name in by)
 
 
-def _require_stats(world: World, user: str, question: Question, truth: Sequence[Seen]) -> None:
+def _require_stats(
+    world: World,
+    user: str,
+    question: Question,
+    truth: Sequence[Seen],
+    settings: brute_force.Settings,
+) -> None:
     found = pfa_core.compute_stats(
         world.db,
         world.principal(user),
@@ -159,7 +175,7 @@ def _require_stats(world: World, user: str, question: Question, truth: Sequence[
         by=question.by,
         baseline=question.baseline,
     )
-    assert found == expected(question, truth), f"{user} asks {question}"
+    assert found == expected(question, truth, settings), f"{user} asks {question}"
 
 
 def _require_list(world: World, user: str, question: Question, truth: Sequence[Seen]) -> None:

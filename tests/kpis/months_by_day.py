@@ -9,12 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from decimal import Context, Decimal, localcontext
+from decimal import Decimal
 from fractions import Fraction
 from math import floor
 from typing import Any
 
 from pfa_core.model.figures import Cost, MonthGroup, PhaseCost, Quantity
+from tests.acceptance.brute_force import MONTHLY, Settings
 
 Record = Mapping[str, Any]
 # (As the mirror has it, as the user sees it.)
@@ -24,23 +25,25 @@ _PHASES = {"plan": "original", "forecast": "forecast", "actual": "actual"}
 
 @dataclass
 class Month:
-    """What falls into one month, by phase: Σ rates of the rentals there on each day, Σ prices, and
+    """What falls into one month, by phase: what the rentals there cost on each day, Σ prices, and
     which records are there."""
 
-    rates: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    prices: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    daily: dict[str, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
+    prices: dict[str, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
     records: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def money(self, phase: str) -> tuple[Fraction, Fraction]:
-        return Fraction(self.rates[phase]) / Fraction("30.44"), Fraction(self.prices[phase])
+        return self.daily[phase], self.prices[phase]
 
 
 Months = dict[str | None, Month]
 
 
-def month_groups(merged: Pairs, without: Pairs, by: Sequence[str]) -> tuple[MonthGroup, ...]:
+def month_groups(
+    merged: Pairs, without: Pairs, by: Sequence[str], settings: Settings = MONTHLY
+) -> tuple[MonthGroup, ...]:
     """The groups of the pairs: `merged` chosen by what the user sees, `without` by the mirror."""
-    mine, theirs = _by_key(merged, by), _by_key(without, by)
+    mine, theirs = _by_key(merged, by, settings), _by_key(without, by, settings)
     found = [
         MonthGroup(
             key={name: month if name == "month" else key[name] for name in by},
@@ -58,20 +61,23 @@ def month_groups(merged: Pairs, without: Pairs, by: Sequence[str]) -> tuple[Mont
     return tuple(sorted(found, key=lambda group: [str(v) for v in group.key.values()]))
 
 
-def _by_key(pairs: Pairs, by: Sequence[str]) -> dict[tuple[tuple[str, Any], ...], Months]:
+def _by_key(
+    pairs: Pairs, by: Sequence[str], settings: Settings
+) -> dict[tuple[tuple[str, Any], ...], Months]:
     groups: dict[tuple[tuple[str, Any], ...], Months] = {}
-    with localcontext(Context(prec=100)):
-        for theirs, mine in pairs:
-            key = tuple(
-                (name, "" if mine[name] is None else mine[name]) for name in by if name != "month"
-            )
-            months = groups.setdefault(key, defaultdict(Month))
-            for phase in _PHASES:
-                _spread(months, phase, theirs if phase == "plan" else mine)
+    for theirs, mine in pairs:
+        key = tuple(
+            (name, "" if mine[name] is None else mine[name]) for name in by if name != "month"
+        )
+        months = groups.setdefault(key, defaultdict(Month))
+        for phase in _PHASES:
+            _spread(months, phase, theirs if phase == "plan" else mine, settings)
     return groups
 
 
-def _spread(months: Months, phase: str, record: Record) -> None:
+def _spread(months: Months, phase: str, record: Record, settings: Settings) -> None:
+    if not settings.counts(record):
+        return
     start, end = (record[_PHASES[phase] + edge] for edge in ("Start", "End"))
     if record["isDiscontinued"] or record["isFundsTransferable"]:
         return
@@ -79,15 +85,16 @@ def _spread(months: Months, phase: str, record: Record) -> None:
         return
     purchase = record["source"] == "Purchase"
     if purchase:
-        months[start and start[:7]].prices[phase] += Decimal(record["purchasePrice"] or 0)
+        months[start and start[:7]].prices[phase] += settings.price(record)
     if not (start and end):
         return
+    daily = settings.daily(record)
     day, last = date.fromisoformat(start), date.fromisoformat(end)
     while day < last:
         month = months[f"{day:%Y-%m}"]
         month.records[phase].add(record["pfaId"])
         if not purchase:
-            month.rates[phase] += Decimal(record["monthlyRate"] or 0)
+            month.daily[phase] += daily
         day += timedelta(days=1)
 
 

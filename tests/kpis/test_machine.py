@@ -43,7 +43,9 @@ ACTUAL = {"isActualized": True, "actualStart": "2025-12-02", "actualEnd": "2025-
 RECORDS = {
     "P-1": record("P-1"),
     "P-2": record("P-2", source="Purchase", purchasePrice=Decimal("5000.05"), **ACTUAL),
-    "P-3": record("P-3", isFundsTransferable=True, monthlyRate=Decimal("0.1"), **ACTUAL),
+    "P-3": record(
+        "P-3", rateUom="week", isFundsTransferable=True, monthlyRate=Decimal("0.1"), **ACTUAL
+    ),
     "P-4": record("P-4", isDiscontinued=True, category="Loader", areaSilo="Jetty"),
     "P-5": record("P-5", monthlyRate=None, dor="BEO"),
 }
@@ -75,6 +77,7 @@ THEIRS = {
     **OURS,
     "originalStart": ["2025-12-01", "2026-01-01", None],
     "originalEnd": ["2025-12-31", "2026-03-31", None],
+    "rateUom": ["day", "week", "28-day", "month"],
 }
 # Failures of PEMS: none, some that pass, some that do not.
 TROUBLES = {
@@ -374,7 +377,7 @@ class Exactness(RuleBasedStateMachine):
             {**mirror.get(pfa_id, RECORDS[pfa_id]), **change} for pfa_id, change in changes.items()
         ]
         wrong = [record("P-9", monthlyRate=-1)] if refused else []
-        result = self.world.pull([*rows, *wrong])
+        result = self.world.pull([*rows, *wrong], allow_emptied=["all"])
         assert result.rejected == refused
         self.note("pulled from files: new", result.inserted)
         self.note("pulled from files: changed", result.updated)
@@ -498,6 +501,7 @@ def script(m: Exactness) -> list[tuple[str, Callable[[], None]]]:
     mine = {"P-1": {"monthlyRate": 1000, "model": "A", "category": "Loader"}}
     above = {"P-1": {"isFundsTransferable": True, "areaSilo": "Silo 4"}}
     both = {"P-1": {"dor": "PROJECT"}, "P-4": {"dor": "BEO"}}
+    others = {"P-1": {"model": "C"}, "P-4": {"model": "D"}}
     theirs = [{"model": "B"}, {"model": None}, {"model": "B", "monthlyRate": 1}]
     return [
         # PEMS has what the mirror lacks, changes records and loses one; a pull is cut off.
@@ -550,7 +554,7 @@ def script(m: Exactness) -> list[tuple[str, Callable[[], None]]]:
         ("commit", lambda: m.save("ann", both, at_once=True)),
         ("pushed: retrying", lambda: m.push(failure="a moment away", impatient=True)),
         ("pushed: synced", m.retry),
-        ("commit", lambda: m.save("bob", both, at_once=True)),
+        ("commit", lambda: m.save("bob", others, at_once=True)),
         ("push: PemsUnavailable", lambda: m.push(failure="away")),
     ]
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import pfa_core
 from pfa_core import Change, Filters, errors
 from pfa_core.model import months
+from pfa_core.model.costing import Costing
 from pfa_core.model.figures import Cost, Figures, MonthGroup, PhaseCost, Quantity, Stats
 from pfa_core.model.kpi import EXACT, total
 from pfa_core.store.reads import sums
@@ -301,6 +302,7 @@ ROWS = st.lists(
         isFundsTransferable=FLAGS,
         monthlyRate=MONEY,
         purchasePrice=MONEY,
+        rateUom=st.sampled_from((None, None, "month", "week", "day", "28-day")),
         **dict.fromkeys(DATES, DAYS),
     ),
     min_size=3,
@@ -381,7 +383,7 @@ def filled(world: World, rows: list[dict[str, Any]], changes: list[Any]) -> dict
     of it: by user and record the session and the delta."""
     for table in ("pfa_mirror", "pfa_mirror_history", "kpi_rollup", "pfa_modification", "pfa_overlay"):  # fmt: skip
         world.execute(f"DELETE FROM {table}")
-    world.pull(rows)
+    world.pull(rows, allow_emptied=["all"])
     stored: dict[str, Any] = {"ann": {}, "bob": {}}
     for user, number, session, delta in changes:
         pfa_id = rows[number % len(rows)]["pfaId"]
@@ -457,7 +459,8 @@ def assert_exact_sums(world: World) -> None:
 
     def read(conn: Any) -> tuple[Any, Any]:
         asked = (conn, world.principal(), Part.MIRROR, Filters(), ())
-        return sums.moves(*asked), total(sums.sums(*asked).values())
+        found = sums.sums(*asked, costing=Costing())
+        return sums.moves(*asked, costing=Costing()), total(found.values())
 
     moves, whole = world.owner.read(read)
     for phase in ("plan", "forecast", "actual"):

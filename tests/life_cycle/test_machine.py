@@ -333,7 +333,7 @@ class LifeCycle(RuleBasedStateMachine):
     @rule(changes=st.dictionaries(st.sampled_from(IDS), fields(3), min_size=1))
     def pull(self, changes: dict[str, dict[str, Any]]) -> None:
         rows = [{**self.model.mirror[pfa_id], **change} for pfa_id, change in changes.items()]
-        result = self.world.pull(rows)
+        result = self.world.pull(rows, allow_emptied=["all"])
         updated = sum(row != self.model.mirror[row["pfaId"]] for row in rows)
         assert (result.updated, result.unchanged) == (updated, len(rows) - updated)
         self.model.mirror.update((row["pfaId"], row) for row in rows)

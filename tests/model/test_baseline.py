@@ -179,7 +179,7 @@ def test_the_id_gets_one_form_and_keeps_no_blank_of_another_kind(textual):
     assert read({"pfaId": "\u00a0Y-e\u03011 "}, textual=textual)["pfaId"] == "Y-é1"
     assert refused({"pfaId": "\u00a0"}, textual=textual).message == "must have 1 to 200 characters"
     fault = refused({"pfaId": "Y\t1"}, textual=textual)
-    assert fault.message == "holds an invisible character, u+0009 control character"
+    assert fault.message == "holds an invisible character, U+0009 control character"
 
 
 @pytest.mark.parametrize("textual", [False, True])
@@ -187,7 +187,7 @@ def test_the_id_gets_one_form_and_keeps_no_blank_of_another_kind(textual):
 def test_an_invisible_character_in_a_key_is_refused_and_in_a_free_text_kept(name, textual):
     fault = refused({"pfaId": "P-1", name: "Y\u200b1"}, textual=textual)
     assert (fault.field, fault.code) == (name, "INVALID_TYPE")
-    assert fault.message == "holds an invisible character, u+200b zero width space"
+    assert fault.message == "holds an invisible character, U+200B zero width space"
     lines = read({"pfaId": "P-1", "model": "a\tb\r\nc"}, textual=textual)
     assert lines["model"] == "a\tb\r\nc"
     free = {"description": " Y\u200b1 ", "equipment": " e\u0301 "}

@@ -38,16 +38,16 @@ def test_the_form_of_a_form_is_itself(text: str) -> None:
 @pytest.mark.parametrize(
     ("key", "name"),
     [
-        ("Y\u200b1", "u+200b zero width space"),
-        ("Y1\u200d", "u+200d zero width joiner"),
-        ("\ufeffY1", "u+feff zero width no-break space"),
-        ("Y\u00ad1", "u+00ad soft hyphen"),
-        ("Y\u202e1", "u+202e right-to-left override"),
-        ("Y\x071", "u+0007 control character"),
-        ("Y\n1", "u+000a control character"),
-        ("Y\u20281", "u+2028 line separator"),
-        ("Y\u31641", "u+3164 hangul filler"),
-        ("Y\u034f1", "u+034f combining grapheme joiner"),
+        ("Y\u200b1", "U+200B zero width space"),
+        ("Y1\u200d", "U+200D zero width joiner"),
+        ("\ufeffY1", "U+FEFF zero width no-break space"),
+        ("Y\u00ad1", "U+00AD soft hyphen"),
+        ("Y\u202e1", "U+202E right-to-left override"),
+        ("Y\x071", "U+0007 control character"),
+        ("Y\n1", "U+000A control character"),
+        ("Y\u20281", "U+2028 line separator"),
+        ("Y\u31641", "U+3164 hangul filler"),
+        ("Y\u034f1", "U+034F combining grapheme joiner"),
     ],
 )
 def test_an_invisible_character_is_named(key: str, name: str) -> None:

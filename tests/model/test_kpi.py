@@ -5,24 +5,37 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pfa_core.errors import PermissionDenied
+from pfa_core.model.costing import Costing
 from pfa_core.model.figures import Cost, PhaseCost, Stats
-from pfa_core.model.kpi import Sums, cents, days, figures, forecast_money_days, money, total
+from pfa_core.model.kpi import (
+    Sums,
+    Tally,
+    cents,
+    days,
+    figures,
+    forecast_money_days,
+    money,
+    total,
+)
 from tests.factories import record
 from tests.model.strategies import dates
 from tests.model.strategies import money as moneys
 
+MONTHLY = Costing()
 counts = st.integers(0, 1000)
+tallies = st.dictionaries(st.sampled_from(("EUR", "USD", "CHF")), st.integers(1, 9)).map(Tally)
 amounts = st.decimals(0, 10**15, allow_nan=False, allow_infinity=False, places=4)
 all_sums = st.builds(
     Sums,
     **{
-        name: counts if isinstance(zero, int) else amounts
+        name: counts if isinstance(zero, int) else tallies if isinstance(zero, Tally) else amounts
         for name, zero in zip(Sums._fields, Sums(), strict=True)
     },
 )
@@ -32,11 +45,16 @@ def dec(text: str) -> Decimal:
     return Decimal(text)
 
 
+def monthly(**sums: Any) -> Sums:
+    """Sums over records whose rates are of a month."""
+    return Sums(**sums).weighed(MONTHLY, "", "")
+
+
 def test_the_worked_example_of_the_field():
     crane = record(monthlyRate=5500, forecastStart="2025-12-10", forecastEnd="2025-12-31")
     assert days(crane["forecastStart"], crane["forecastEnd"]) == 21
-    assert cents(money(forecast_money_days(crane))) == dec("3794.35")
-    sums = Sums(record_count=1, monthly_rental=dec("5500"), forecast_rate_days=dec(21 * 5500))
+    assert cents(money(forecast_money_days(crane, MONTHLY))) == dec("3794.35")
+    sums = monthly(record_count=1, monthly_rental=dec("5500"), forecast_rate_days=dec(21 * 5500))
     shown = figures(sums, Sums()).cost.forecast
     assert shown == PhaseCost(dec("3794.35"), dec("0.00"), dec("3794.35"))
 
@@ -105,25 +123,25 @@ def test_amounts_are_rounded_half_up_to_cents_and_zero_has_no_sign(exact, rounde
     ],
 )
 def test_what_one_record_costs(changes, cost):
-    assert str(cents(money(forecast_money_days(record(**changes))))) == cost
+    assert str(cents(money(forecast_money_days(record(**changes), MONTHLY)))) == cost
 
 
 def test_the_division_happens_once_at_the_end():
     rate_days = dec(1)
-    thirds = [Sums(forecast_rate_days=rate_days)] * 3044
+    thirds = [monthly(forecast_rate_days=rate_days)] * 3044
     assert figures(total(thirds), Sums()).cost.forecast.total == dec("100.00")
-    assert cents(money(rate_days)) * 3044 != dec("100.00")
+    assert figures(thirds[0], Sums()).cost.forecast.total * 3044 != dec("100.00")
 
 
 def test_figures_show_phases_variance_and_what_the_drafts_cost():
-    merged = Sums(
+    merged = monthly(
         record_count=10, actualized=3, discontinued=1, transferable=2, drafts=4,
         monthly_rental=dec("5500.005"), purchase_cost=dec("100"),
         plan_rate_days=dec("3044"), plan_purchase=dec("100"),
         forecast_rate_days=dec("6088"), forecast_purchase=dec("150"),
         actual_rate_days=dec("304.4"), actual_purchase=dec("50"),
     )  # fmt: skip
-    baseline = Sums(
+    baseline = monthly(
         record_count=10, plan_rate_days=dec("3044"), plan_purchase=dec("100"),
         forecast_rate_days=dec("3044"), forecast_purchase=dec("100"),
     )  # fmt: skip
@@ -170,9 +188,9 @@ def test_cents_are_never_more_than_half_a_cent_off(one, other):
 
 def test_half_a_cent_and_half_a_percent_are_rounded_up_whatever_the_quotients():
     """Plan and forecast are no finite decimals by themselves; their difference is a tie."""
-    sums = Sums(plan_rate_days=dec("1000"), forecast_rate_days=dec("1156.25"))
+    sums = monthly(plan_rate_days=dec("1000"), forecast_rate_days=dec("1156.25"))
     assert figures(sums, Sums()).cost.variance_pct == dec("15.63")
-    tie = Sums(plan_rate_days=dec("1"), forecast_rate_days=dec("1") + dec("0.1522"))
+    tie = monthly(plan_rate_days=dec("1"), forecast_rate_days=dec("1") + dec("0.1522"))
     assert figures(tie, Sums()).cost.variance == dec("0.01")
 
 

@@ -279,4 +279,8 @@ def test_editable_fields_are_those_of_the_field_table():
         "isFundsTransferable", "monthlyRate", "purchasePrice", "manufacturer", "model", "equipment",
         "forecastStart", "forecastEnd", "actualStart", "actualEnd",
     }  # fmt: skip
-    assert {name for name in FIELDS if FIELDS[name].kind is Kind.CHOICE} == {"source", "dor"}
+    assert {name for name in FIELDS if FIELDS[name].kind is Kind.CHOICE} == {
+        "source",
+        "dor",
+        "rateUom",
+    }

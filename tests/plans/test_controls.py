@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pfa_core.model.costing import Costing
 from pfa_core.model.query import Filters, Query, parse_sort
 from pfa_core.store import mirror, modifications
 from pfa_core.store.reads import merged, search, sums
@@ -63,7 +64,9 @@ def test_without_its_key_a_record_is_not_looked_up(guard: Guard) -> None:
 
 def test_a_total_that_the_rollup_does_not_know_is_seen_to_read_the_mirror(guard: Guard) -> None:
     filters = Filters(manufacturer=("Maker 7",))
-    plans, _ = guard.read(lambda conn, who: sums.sums(conn, who, Part.MIRROR, filters, ()))
+    plans, _ = guard.read(
+        lambda conn, who: sums.sums(conn, who, Part.MIRROR, filters, (), costing=Costing())
+    )
     assert plans.on("pfa_mirror")
     assert plans.on("kpi_rollup") == []
 

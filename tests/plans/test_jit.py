@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import Connection, sql
 
+from pfa_core.model.costing import Costing
 from pfa_core.model.query import Filters, Query, parse_sort
 from pfa_core.store.reads import merged
 from pfa_core.store.reads import sums as kpis
@@ -38,7 +39,9 @@ def shapes(world: World, *, forced_jit: bool) -> list[list[str]]:
             return db.watch(lambda: db.read(read))[0].shape()
 
         pages = [partial(merged.page, principal=who, query=one, limit=9) for one in QUERIES]
-        sums = partial(kpis.sums, principal=who, part=Part.MIRROR, filters=Filters(), by=())
+        sums = partial(
+            kpis.sums, principal=who, part=Part.MIRROR, filters=Filters(), by=(), costing=Costing()
+        )
         return [shape(read) for read in (*pages, sums)]
 
 

@@ -24,6 +24,7 @@ CHANGES = [
     "DELETE FROM pfa_member WHERE organization_id = '{org}'",
     "INSERT INTO pfa_member VALUES ('{org}', 'mallory', 'admin', '{{read}}', 'x', now())",
     "UPDATE pfa_organization SET name = 'mine' WHERE organization_id = '{org}'",
+    "UPDATE pfa_organization SET currency = 'EUR' WHERE organization_id = '{org}'",
     "DELETE FROM kpi_rollup WHERE organization_id = '{org}'",
     "UPDATE pfa_sync_log SET message = 'mine' WHERE organization_id = '{org}'",
     "DELETE FROM pfa_lease WHERE organization_id = '{org}'",
@@ -67,6 +68,7 @@ BEYOND_AN_EDITOR = [
     "INSERT INTO pfa_member VALUES ('ORG', 'mallory', 'admin', '{read}', 'x', now())",
     "DELETE FROM pfa_member WHERE user_id = 'ann'",
     "UPDATE pfa_organization SET name = 'mine'",
+    "UPDATE pfa_organization SET currency = 'EUR', foreign_currency = 'refuse'",
     "DELETE FROM pfa_overlay WHERE user_id = 'ann'",
     "DELETE FROM pfa_modification WHERE user_id = 'ann'",
     "UPDATE pfa_modification SET session_id = 'mine' WHERE user_id = 'ann'",
@@ -80,6 +82,14 @@ BEYOND_AN_EDITOR = [
 def test_an_editor_gives_no_rights_and_touches_no_drafts_of_others(two, change):
     refused = (*REFUSED, errors.GeneratedAlways)
     assert [scope for scope in SCOPES if changed(two, change, "ben", scope, refused)] == []
+
+
+def test_settings_of_costs_are_changed_in_the_scope_of_settings_alone_and_the_name_in_none(two):
+    change = "UPDATE pfa_organization SET currency = 'EUR', rate_uom = 'week'"
+    assert [scope for scope in SCOPES if changed(two, change, "ann", scope)] == ["manage_settings"]
+    for column in ("name", "status"):
+        change = f"UPDATE pfa_organization SET {column} = 'archived'"
+        assert [scope for scope in SCOPES if changed(two, change, "ann", scope)] == []
 
 
 def test_a_manager_of_users_grants_no_right_that_they_do_not_hold(two):

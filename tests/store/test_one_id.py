@@ -82,6 +82,7 @@ def values_for(world: World, pfa_id: str) -> dict[str, Any]:
         "first_digits": "01900000-0000-7000-8000-0000",
         "link_id": "01900000-0000-7000-8000-000000000001",
         "before": True,
+        "base": False,
         "after": True,
     }
 
@@ -123,6 +124,7 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
     ]
     assert without == [
         "audit.discarded",
+        "comparison.drop",
         "conflicts.hold",
         "modifications.fields_of",
         "overlays.rebuild_under_rls",

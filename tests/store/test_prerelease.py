@@ -19,6 +19,7 @@ from pfa_core.store.database import Database
 from pfa_core.store.embedded import binaries
 from pfa_core.store.migrations import UpgradeReport
 from tests.factories import World, commit, draft
+from tests.kpis import exact
 from tests.life_cycle.views import seen, stats
 from tests.server import bound_url
 
@@ -74,7 +75,17 @@ def catalog(url: str, postgres) -> str:
     return "\n".join(line for line in dump.splitlines() if "restrict" not in line)
 
 
-NEW_COLUMNS = ["restores", "base", "behind", "behind_since"]
+# The columns that the conversion adds.
+NEW = [
+    "restores",
+    "base",
+    "behind",
+    "behind_since",
+    "currency",
+    "rate_uom",
+    "foreign_currency",
+]
+NEW_SUMS = ["without_start", "without_end", "without_price"]
 
 
 def rows_of(conn: psycopg.Connection) -> dict[str, list[str]]:
@@ -87,7 +98,7 @@ def rows_of(conn: psycopg.Connection) -> dict[str, list[str]]:
             row[0]
             for row in conn.execute(
                 f"SELECT (to_jsonb(t) - %s::text[])::text FROM {name} AS t ORDER BY 1",
-                (NEW_COLUMNS,),
+                [NEW + NEW_SUMS],
             )
         ]
         for (name,) in names
@@ -96,16 +107,19 @@ def rows_of(conn: psycopg.Connection) -> dict[str, list[str]]:
 
 
 def reads(world: World) -> list[object]:
-    """A list, a list of changes and the KPIs, as each user reads them."""
+    """A list and a list of changes, as each user reads them."""
     return [
         read
         for user in world.users
-        for read in (
-            seen(world, user),
-            seen(world, user, changed=True),
-            stats(world, user),
-        )
+        for read in (seen(world, user), seen(world, user, changed=True))
     ]
+
+
+def kpis(world: World) -> list[object]:
+    """The KPIs of each user, computed from the tables alone."""
+    everything = exact.Question(by=("category",))
+    mirror = world.mirror()
+    return [exact.expected(everything, exact.seen_by(world, user, mirror)) for user in world.users]
 
 
 def test_the_history_is_that_of_the_eight_files():
@@ -135,9 +149,10 @@ def test_no_row_changes_and_every_restore_names_its_entry(conn):
 
 def test_what_users_read_is_what_they_read_before(old_url, conn):
     world = a_world_of(old_url)
-    before = reads(world)
+    before, expected = reads(world), kpis(world)
     migrations.upgrade(conn)
     assert reads(world) == before
+    assert [stats(world, user, by=("category",)) for user in world.users] == expected
     world.db.close()
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pfa_core.model.kpi import Sums, days, total
+from pfa_core.model.costing import Costing
+from pfa_core.model.kpi import Sums, Tally, days, total
 from pfa_core.model.query import Filters
 from pfa_core.store.reads import sums
 from pfa_core.store.reads.sums import Part
@@ -30,6 +31,8 @@ records = st.builds(
     isFundsTransferable=st.booleans(),
     monthlyRate=st.none() | money,
     purchasePrice=st.none() | money,
+    rateUom=st.sampled_from([None, "month", "week", "day", "28-day"]),
+    currency=st.sampled_from([None, "USD", "EUR"]),
     **{
         name: st.none() | dates
         for name in (
@@ -42,6 +45,9 @@ pulls = st.lists(
     min_size=1,
     max_size=4,
 )
+COSTING = Costing("USD", "week")
+# By how many days a rate is divided, and what it is weighed by: seven months' days over these.
+DAYS_OF = {"month": Decimal("30.44"), "week": Decimal(7), "day": Decimal(1), "28-day": Decimal(28)}
 DIMENSIONS = (
     "category", "class", "source", "dor", "areaSilo", "isActualized", "isDiscontinued",
     "isFundsTransferable",
@@ -71,8 +77,10 @@ def emptied(world: World) -> World:
 def sums_of(item: dict) -> Sums:
     """The formulas once more, record by record (domain.md 8)."""
     rented = item["source"] != "Purchase"
-    rate = Decimal(item["monthlyRate"] or 0) if rented else Decimal(0)
-    price = Decimal(0) if rented else Decimal(item["purchasePrice"] or 0)
+    foreign = item["currency"] == "EUR"
+    unit = DAYS_OF[item["rateUom"] or "week"]
+    rate = Decimal(item["monthlyRate"] or 0) * 7 * Decimal("30.44") / unit * (not foreign) * rented
+    price = Decimal(item["purchasePrice"] or 0) * (not foreign) * (not rented)
     counts = not item["isDiscontinued"] and not item["isFundsTransferable"]
     arrived = bool(item["actualStart"] and item["actualEnd"])
 
@@ -92,12 +100,17 @@ def sums_of(item: dict) -> Sums:
         forecast_purchase=counts * price,
         actual_rate_days=spans("actual"),
         actual_purchase=counts * arrived * price,
+        without_start=counts * rented * (item["forecastStart"] is None),
+        without_end=counts * rented * (item["forecastEnd"] is None),
+        without_rate=counts * rented * (item["monthlyRate"] is None),
+        without_price=counts * (not rented) * (item["purchasePrice"] is None),
+        excluded=Tally({"EUR": 1} if foreign else {}),
     )
 
 
 def rolled_up(world: World, *by: str):
     return world.db.read(
-        lambda conn: sums.sums(conn, world.principal(), Part.MIRROR, Filters(), by)
+        lambda conn: sums.sums(conn, world.principal(), Part.MIRROR, Filters(), by, costing=COSTING)
     )
 
 
@@ -106,7 +119,7 @@ def rolled_up(world: World, *by: str):
 def test_after_any_pulls_the_rollup_is_what_the_mirror_adds_up_to(world, pulls):
     emptied(world)
     for pull in pulls:
-        world.pull(pull)
+        world.pull(pull, allow_emptied=["all"])
     mirror = list(world.mirror().values())
     assert rolled_up(world) == {(): total(map(sums_of, mirror))}
     groups = {}
@@ -121,11 +134,14 @@ def test_after_any_pulls_the_rollup_is_what_the_mirror_adds_up_to(world, pulls):
 def test_the_rollup_holds_a_row_for_each_group_there_is_and_for_no_other(world, pulls):
     emptied(world)
     for pull in pulls:
-        world.pull(pull)
-    groups = Counter(tuple(item[name] for name in DIMENSIONS) for item in world.mirror().values())
+        world.pull(pull, allow_emptied=["all"])
+    groups = Counter(
+        (*(item[name] for name in DIMENSIONS), item["rateUom"] or "", item["currency"] or "")
+        for item in world.mirror().values()
+    )
     rows = world.rows(
         "SELECT category, class, source, dor, area_silo, is_actualized, is_discontinued, "
-        "is_funds_transferable, record_count FROM kpi_rollup"
+        "is_funds_transferable, rate_uom, currency, record_count FROM kpi_rollup"
     )
     assert {row[:-1]: row[-1] for row in rows} == groups
 
@@ -134,13 +150,18 @@ def test_the_rollup_holds_a_row_for_each_group_there_is_and_for_no_other(world, 
 @given(st.lists(records, min_size=1, max_size=8, unique_by=lambda item: item["pfaId"]))
 def test_the_rollup_and_the_live_sums_answer_alike(world, pulled):
     emptied(world)
-    world.pull(pulled)
+    world.pull(pulled, allow_emptied=["all"])
     for filters in (Filters(), Filters(category=("Crane",)), Filters(discontinued=False)):
         answers = []
         for extra in ((), ("model",)):  # grouping by model is beyond the rollup
             found = world.db.read(
                 lambda conn, filters=filters, extra=extra: sums.sums(
-                    conn, world.principal(), Part.MIRROR, filters, ("source", *extra)
+                    conn,
+                    world.principal(),
+                    Part.MIRROR,
+                    filters,
+                    ("source", *extra),
+                    costing=COSTING,
                 )
             )
             answers.append({key[0]: part for key, part in found.items()})

@@ -104,13 +104,22 @@ END $$;
 -- == 2. Tenants and members ==
 
 -- A tenant.
+--   currency          that of its costs; null: not set
+--   rate_uom          the unit of rates that name none
+--   foreign_currency  what a pull does with a record of another currency: keep it out of sums, or refuse it
 CREATE TABLE pfa_organization (
     organization_id text COLLATE "C" PRIMARY KEY
         CHECK (organization_id ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,49}$'),
     name            text NOT NULL DEFAULT '',
     status          text NOT NULL DEFAULT 'active'
         CHECK (status IN ('active', 'suspended', 'archived')),
-    created_at      timestamptz NOT NULL
+    created_at      timestamptz NOT NULL,
+    currency        text CHECK (currency ~ '^[A-Z]{3}$'),
+    rate_uom        text NOT NULL DEFAULT 'month'
+        CHECK (rate_uom IN ('month', 'week', 'day', '28-day')),
+    foreign_currency text NOT NULL DEFAULT 'exclude'
+        CHECK (foreign_currency IN ('exclude', 'refuse')),
+    CHECK (foreign_currency = 'exclude' OR currency IS NOT NULL)
 );
 
 -- Who holds which rights in an organization: the role is a template, the rights are what counts. A writing
@@ -185,8 +194,14 @@ CREATE TABLE pfa_mirror (
         || E'\n' || coalesce(data ->> 'contract', '') || E'\n' || coalesce(data ->> 'equipment', '')
         || E'\n' || coalesce(data ->> 'description', ''))) STORED,
     pems_revision         text,
+    rate_uom              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'rateUom') STORED,
+    currency              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'currency') STORED,
     PRIMARY KEY (organization_id, pfa_id)
 );
+-- Sums are grouped by these two. Where no record names any, the planner would expect two hundred values of each,
+-- and so many groups that it lets one process aggregate all records.
+ALTER TABLE pfa_mirror ALTER COLUMN rate_uom SET (n_distinct = 2);
+ALTER TABLE pfa_mirror ALTER COLUMN currency SET (n_distinct = 2);
 -- The default order of every list. The end of the forecast comes last: what ends late also begins late, and
 -- a filter on the end is answered within the index instead of row by row in the table.
 CREATE INDEX pfa_mirror_forecast_start
@@ -348,6 +363,8 @@ CREATE TABLE pfa_overlay (
         || E'\n' || coalesce(data ->> 'manufacturer', '') || E'\n' || coalesce(data ->> 'model', '')
         || E'\n' || coalesce(data ->> 'contract', '') || E'\n' || coalesce(data ->> 'equipment', '')
         || E'\n' || coalesce(data ->> 'description', ''))) STORED,
+    rate_uom              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'rateUom') STORED,
+    currency              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'currency') STORED,
     PRIMARY KEY (organization_id, user_id, pfa_id)
 );
 -- The orders of the mirror, within one user's overlays.
@@ -360,8 +377,10 @@ CREATE INDEX pfa_overlay_record ON pfa_overlay (organization_id, pfa_id);
 
 -- == 5. Rollup ==
 
--- The mirror's sums by every dimension that KPIs are grouped by; money before division by the days of a
+-- The mirror's sums by every dimension that KPIs are grouped by, and by rate unit and currency ('': none
+-- named), since what these mean is a setting of the organization; money before division by the days of a
 -- month. Kept by the transactions that change the mirror.
+--   without_*  rentals without a start or an end of the forecast, records without the price of their source
 CREATE TABLE kpi_rollup (
     organization_id       text COLLATE "C" NOT NULL,
     category              text COLLATE "C" NOT NULL,
@@ -379,8 +398,13 @@ CREATE TABLE kpi_rollup (
     plan_rate_days        numeric NOT NULL,
     forecast_rate_days    numeric NOT NULL,
     actual_rate_days      numeric NOT NULL,
+    rate_uom              text COLLATE "C" NOT NULL,
+    currency              text COLLATE "C" NOT NULL,
+    without_start         bigint NOT NULL,
+    without_end           bigint NOT NULL,
+    without_price         bigint NOT NULL,
     PRIMARY KEY (organization_id, category, class, source, dor, area_silo,
-                 is_actualized, is_discontinued, is_funds_transferable)
+                 is_actualized, is_discontinued, is_funds_transferable, rate_uom, currency)
 );
 -- Totals are the sum of one small column: read from this index alone, not from rows of twenty numbers.
 CREATE INDEX kpi_rollup_count ON kpi_rollup (organization_id, category) INCLUDE (record_count);
@@ -1292,12 +1316,13 @@ BEGIN
                        tenant_table);
     END LOOP;
 
-    -- An organization is seen and locked by its members, and never changed.
+    -- An organization is seen and locked by its members; its settings are an admin's.
     CREATE POLICY pfa_select ON pfa_organization FOR SELECT
         USING (organization_id = (SELECT pfa_context_organization()));
     CREATE POLICY pfa_update ON pfa_organization FOR UPDATE
         USING (organization_id = (SELECT pfa_context_organization()))
-        WITH CHECK (false);
+        WITH CHECK (organization_id = (SELECT pfa_context_organization())
+                    AND (SELECT pfa_scope_in('{manage_settings}')));
 
     -- Members see one another. Who manages users grants no right that they do not hold.
     CREATE POLICY pfa_select ON pfa_member FOR SELECT
@@ -1506,14 +1531,13 @@ GRANT EXECUTE ON FUNCTION pfa_context(),
     pfa_append_link(text, uuid), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
     pfa_search(text, integer), pfa_analyze_mirror() TO pfa_app;
 
--- What the program does, and no more. Locking a row requires the right to update a column of it: of
--- organizations the name, which no policy lets change.
+-- What the program does, and no more. Locking a row requires the right to update a column of it.
 GRANT SELECT, INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, pfa_pull_page, pfa_lease,
     pfa_modification, pfa_overlay TO pfa_app;
 GRANT SELECT, INSERT, UPDATE ON pfa_mirror, pfa_sync_log, pfa_sync_conflict TO pfa_app;
 GRANT SELECT, INSERT ON pfa_mirror_history, pfa_sync_outcome, audit_log, pfa_token TO pfa_app;
 GRANT UPDATE (revoked_at, revoked_by) ON pfa_token TO pfa_app;
-GRANT SELECT, UPDATE (name) ON pfa_organization TO pfa_app;
+GRANT SELECT, UPDATE (currency, rate_uom, foreign_currency) ON pfa_organization TO pfa_app;
 GRANT SELECT ON audit_link, audit_head, pfa_schema_migration TO pfa_app;
 -- The id of its key is in the header of every token; the secret is not granted.
 GRANT SELECT (key_id, created_at, not_after, retired_at) ON pfa_signing_key TO pfa_app;

@@ -2,7 +2,8 @@
 --
 -- The runner recognises such a database by the checksums it recorded (store/prerelease.py), runs this file and
 -- then creates functions, policies and grants anew, as 0001_schema.sql says, all in one transaction. What is
--- here is only what that cannot say: the columns, an index, one renamed table, and what has to go first.
+-- here is only what that cannot say: columns and an index, sums by them, one renamed table, and what has to go
+-- first.
 -- Every statement may run again.
 
 -- The entry whose draft an entry restored, so far only in the words of its reason. Its digest stays the same:
@@ -61,3 +62,57 @@ DROP FUNCTION IF EXISTS pfa_folded(text), pfa_organization(), pfa_home(), pfa_sc
     pfa_may(text), pfa_held(), pfa_sees_all(), pfa_is_about(text[]), pfa_refuse_token(text, text),
     pfa_recall_token(text), pfa_enter(text, text, text, boolean), pfa_standing(text, text),
     pfa_token_is_good(jsonb, timestamptz), pfa_found(text, integer);
+
+-- The settings of costs, and the columns that they look at.
+REVOKE UPDATE (name) ON pfa_organization FROM pfa_app;
+ALTER TABLE pfa_organization
+    ADD COLUMN IF NOT EXISTS currency text CHECK (currency ~ '^[A-Z]{3}$'),
+    ADD COLUMN IF NOT EXISTS rate_uom text NOT NULL DEFAULT 'month'
+        CHECK (rate_uom IN ('month', 'week', 'day', '28-day')),
+    ADD COLUMN IF NOT EXISTS foreign_currency text NOT NULL DEFAULT 'exclude'
+        CHECK (foreign_currency IN ('exclude', 'refuse')),
+    DROP CONSTRAINT IF EXISTS pfa_organization_check,
+    ADD CONSTRAINT pfa_organization_check CHECK (foreign_currency = 'exclude' OR currency IS NOT NULL);
+ALTER TABLE pfa_mirror
+    ADD COLUMN IF NOT EXISTS rate_uom text COLLATE "C" GENERATED ALWAYS AS (data ->> 'rateUom') STORED,
+    ADD COLUMN IF NOT EXISTS currency text COLLATE "C" GENERATED ALWAYS AS (data ->> 'currency') STORED;
+ALTER TABLE pfa_mirror ALTER COLUMN rate_uom SET (n_distinct = 2);
+ALTER TABLE pfa_mirror ALTER COLUMN currency SET (n_distinct = 2);
+ALTER TABLE pfa_overlay
+    ADD COLUMN IF NOT EXISTS rate_uom text COLLATE "C" GENERATED ALWAYS AS (data ->> 'rateUom') STORED,
+    ADD COLUMN IF NOT EXISTS currency text COLLATE "C" GENERATED ALWAYS AS (data ->> 'currency') STORED;
+
+-- The sums by these columns too, computed anew from the mirror.
+DELETE FROM kpi_rollup;
+ALTER TABLE kpi_rollup
+    ADD COLUMN IF NOT EXISTS rate_uom text COLLATE "C" NOT NULL,
+    ADD COLUMN IF NOT EXISTS currency text COLLATE "C" NOT NULL,
+    ADD COLUMN IF NOT EXISTS without_start bigint NOT NULL,
+    ADD COLUMN IF NOT EXISTS without_end bigint NOT NULL,
+    ADD COLUMN IF NOT EXISTS without_price bigint NOT NULL,
+    DROP CONSTRAINT kpi_rollup_pkey,
+    ADD PRIMARY KEY (organization_id, category, class, source, dor, area_silo,
+                     is_actualized, is_discontinued, is_funds_transferable, rate_uom, currency);
+INSERT INTO kpi_rollup (
+    organization_id, category, class, source, dor, area_silo,
+    is_actualized, is_discontinued, is_funds_transferable, rate_uom, currency,
+    record_count, monthly_rental, purchase_cost, actual_purchase,
+    plan_rate_days, forecast_rate_days, actual_rate_days,
+    without_start, without_end, without_price)
+SELECT m.organization_id, coalesce(m.category, ''), coalesce(m.class, ''),
+       coalesce(m.source, ''), coalesce(m.dor, ''), coalesce(m.area_silo, ''),
+       m.is_actualized, m.is_discontinued, m.is_funds_transferable,
+       coalesce(m.rate_uom, ''), coalesce(m.currency, ''),
+       count(*),
+       coalesce(sum(m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
+       coalesce(sum(m.purchase_price) FILTER (WHERE m.source = 'Purchase'), 0),
+       coalesce(sum(m.purchase_price) FILTER (WHERE m.source = 'Purchase' AND m.has_actuals), 0),
+       coalesce(sum(m.plan_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
+       coalesce(sum(m.forecast_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
+       coalesce(sum(m.actual_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
+       count(*) FILTER (WHERE m.source <> 'Purchase' AND m.forecast_start IS NULL),
+       count(*) FILTER (WHERE m.source <> 'Purchase' AND m.forecast_end IS NULL),
+       count(*) FILTER (WHERE CASE WHEN m.source = 'Purchase' THEN m.purchase_price
+                                   ELSE m.monthly_rate END IS NULL)
+FROM pfa_mirror AS m
+GROUP BY m.organization_id, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11;

@@ -19,6 +19,7 @@ _COLUMNS: dict[LiteralString, LiteralString] = {
     "manufacturer": "r.manufacturer",
     "model": "r.model",
     "contract": "r.contract",
+    "currency": "r.currency",
     "id": "r.pfa_id",
 }
 _SINGLE: dict[str, LiteralString] = {
@@ -30,7 +31,13 @@ _SINGLE: dict[str, LiteralString] = {
     "discontinued": "r.is_discontinued = %(discontinued)s",
     "transferable": "r.is_funds_transferable = %(transferable)s",
 }
-_ROLLUP_TEXTS = ("category", "class_", "source", "dor", "area_silo")
+_MISSING: dict[str, LiteralString] = {
+    "no_start": "r.forecast_start IS NULL",
+    "no_end": "r.forecast_end IS NULL",
+    "no_rate": "r.monthly_rate IS NULL",
+    "no_price": "r.purchase_price IS NULL",
+}
+_ROLLUP_TEXTS = ("category", "class_", "source", "dor", "area_silo", "currency")
 _ROLLUP_FILTERS = (*_ROLLUP_TEXTS, "actualized", "discontinued", "transferable")
 _OF_CALLER = {"state", "session", "changed"}
 _CONTAINS: LiteralString = "r.search_text LIKE pfa_fold_inline(%(search)s)"
@@ -58,6 +65,7 @@ def conditions(filters: Filters) -> tuple[LiteralString, dict[str, Any]]:
         if wanted is not None:
             parts.append(text)
             values[name] = wanted
+    parts.extend(text for name, text in _MISSING.items() if getattr(filters, name))
     if filters.search:
         parts.append(containing(filters))
         indexed = is_indexed(filters)

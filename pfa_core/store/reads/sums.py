@@ -12,6 +12,7 @@ from typing import Any, LiteralString
 from psycopg import Connection
 
 from pfa_core import sql
+from pfa_core.model.costing import Costing
 from pfa_core.model.kpi import GROUP_DIMENSIONS, Sums
 from pfa_core.model.months import Moves
 from pfa_core.model.principal import Principal
@@ -22,6 +23,8 @@ from pfa_core.store.reads.filters import conditions, fits_rollup, narrowing, tou
 _SQL = sql.statements("sums")
 _FLAGS = ("isActualized", "isDiscontinued", "isFundsTransferable")
 _ROLLUP_DIMENSIONS = ("category", "class", "source", "dor", "areaSilo", *_FLAGS)
+# What every sum is also grouped by, behind the dimensions.
+_WEIGHED_BY = ("rateUom", "currency")
 
 Grouped = dict[tuple[Any, ...], Sums]
 
@@ -41,11 +44,13 @@ def sums(
     filters: Filters,
     by: Sequence[str],
     *,
+    costing: Costing,
     narrowed: bool = False,
 ) -> Grouped:
     """Sum the part's matching records by the dimensions' values, missing ones as ''.
 
     Args:
+        costing: Weighs rates and leaves out other currencies.
         narrowed: Also apply the filters on the caller's modifications (state, session).
     """
     where, values = _asked(principal, filters)
@@ -57,8 +62,14 @@ def sums(
         matching = _matching(part, where, filters if narrowed else None)
         statement = _live(part, _tables(part, narrowed=narrowed), matching, by)
     width = len(by)
-    rows = conn.execute(statement, values).fetchall()
-    return {row[:width]: Sums._make(row[width:]) for row in rows if row[width]}
+    found: Grouped = {}
+    for row in conn.execute(statement, values).fetchall():
+        unit, currency, *numbers = row[width:]
+        if numbers[0]:  # records
+            part_of = Sums(*numbers).weighed(costing, unit or "", currency or "")
+            before = found.get(row[:width])
+            found[row[:width]] = before.plus(part_of) if before else part_of
+    return found
 
 
 def moves(
@@ -68,6 +79,7 @@ def moves(
     filters: Filters,
     by: Sequence[str],
     *,
+    costing: Costing,
     narrowed: bool = False,
 ) -> dict[tuple[Any, ...], Moves]:
     """Sum what begins and ends in each month.
@@ -75,6 +87,7 @@ def moves(
     The records are those of the part that count for costs.
 
     Args:
+        costing: As for `sums`.
         narrowed: As for `sums`.
 
     Returns:
@@ -84,9 +97,14 @@ def moves(
     where = _found(conn, part, filters, where)
     matching = _matching(part, where, filters if narrowed else None)
     statement = _months(_tables(part, narrowed=narrowed), matching, by)
-    rows = conn.execute(statement, values).fetchall()
-    width = len(by) + 2
-    return {row[:width]: Moves(*row[width:]) for row in rows}
+    width = len(by)
+    found: dict[tuple[Any, ...], Moves] = {}
+    for row in conn.execute(statement, values).fetchall():
+        unit, currency, phase, month, *numbers = row[width:]
+        key = (*row[:width], phase, month)
+        part_of = Moves(*numbers).weighed(costing, unit or "", currency or "")
+        found[key] = found[key].plus(part_of) if key in found else part_of
+    return found
 
 
 def _asked(principal: Principal, filters: Filters) -> tuple[LiteralString, dict[str, Any]]:
@@ -138,8 +156,8 @@ def _months(tables: LiteralString, matching: LiteralString, by: Sequence[str]) -
         conditions=matching,
         counts_p=_SQL["counts_p"],
         counts_r=_SQL["counts_r"],
-        by_day=_first(len(by) + 3),
-        by_month=_first(len(by) + 2),
+        by_day=_first(len(by) + len(_WEIGHED_BY) + 3),
+        by_month=_first(len(by) + len(_WEIGHED_BY) + 2),
     )
 
 
@@ -161,10 +179,9 @@ def _matching(part: Part, where: LiteralString, filters: Filters | None) -> Lite
 
 
 def _common(by: Sequence[str]) -> dict[str, LiteralString]:
-    grouping = f"GROUP BY {_first(len(by))}" if by else ""
     return {
         "groups": _listed(_group(name) for name in by),
-        "grouping": grouping,
+        "grouping": f"GROUP BY {_first(len(by) + len(_WEIGHED_BY))}",
         "counts_r": _SQL["counts_r"],
     }
 

@@ -122,7 +122,8 @@ def _pull(
     def work(conn: Connection[Any]) -> PullResult:
         authorize(conn, run.principal, Operation.PULL_FILES)
         files.rewind()
-        intake = Intake(run.organization_id, progress)
+        only = members.only_currency(conn, run.organization_id)
+        intake = Intake(run.organization_id, progress, only_currency=only)
         stored, missing = _store(conn, merging, files, intake)
         result = _result(run, intake, stored, missing, files.reader.leftovers)
         end_pull(conn, run, result)

@@ -19,7 +19,7 @@ from pfa_core.model.rights import Operation
 from pfa_core.model.run import Behind, RunKind
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.services.grid_reader import open_reader
-from pfa_core.store import runs
+from pfa_core.store import members, runs
 from pfa_core.store.database import Database
 from pfa_core.sync.pull.ending import Ending, StopReason, finish
 from pfa_core.sync.pull.grid_pull import (
@@ -143,8 +143,24 @@ def _kind(since: datetime | None, options: PullOptions) -> RunKind:
     return RunKind.INCREMENTAL if options.since is None else RunKind.SINCE
 
 
+def _only_currency(run: ActiveRun) -> str | None:
+    """Read the only currency that the organization takes; None: all."""
+
+    def work(conn: Connection[Any]) -> str | None:
+        authorize(conn, run.principal, Operation.PULL_PEMS)
+        return members.only_currency(conn, run.organization_id)
+
+    return run.db.read(work)
+
+
 def _pull(pull: GridPull, progress: Callable[[int], None] | None, *, restart: bool) -> PullResult:
-    intake = Intake(pull.organization_id, progress, pull.run.mask, asked_since=pull.asked_since)
+    intake = Intake(
+        pull.organization_id,
+        progress,
+        pull.run.mask,
+        asked_since=pull.asked_since,
+        only_currency=_only_currency(pull.run),
+    )
     store = PageStore(pull)
     with open_reader(pull.profile) as reader:
         pull.log.event("started", direction="pull", source=pull.run.source, kind=pull.run.kind)

@@ -42,6 +42,7 @@ class Intake:
 
     Args:
         mask: Hides money in messages about records that the caller did not bring.
+        only_currency: Records that name another one are refused; None: none are.
         number: The records so far, refused ones included.
         rejected: Every refusal; `foreign` of them are of another organization's records.
         normalized: The accepted records of which a key came in another form.
@@ -55,6 +56,7 @@ class Intake:
     progress: Callable[[int], None] | None = None
     mask: Mask = field(default_factory=Mask)
     _: KW_ONLY
+    only_currency: str | None = None
     number: int = 0
     rejected: int = 0
     foreign: int = 0
@@ -145,6 +147,8 @@ class Intake:
 
     def _as_text(self, row: dict[str, Any]) -> Accepted | None:
         """Convert a row of texts in one pass; None where `_read` has to find a fault."""
+        if self._is_foreign(row.get("currency")):
+            return None
         text = self._rows.text(row)
         if text is None or row["pfaId"] in self.seen or not _storable(text):
             return None
@@ -157,6 +161,10 @@ class Intake:
         if isinstance(record, Fault):
             return record
         pfa_id = record["pfaId"]
+        if self._is_foreign(record.get("currency")):
+            reason = f"is {record['currency']}, the organization's is {self.only_currency}"
+            code = FaultCode.FOREIGN_CURRENCY
+            return Fault(pfa_id, "currency", code, reason, position=item.position)
         if pfa_id in self.seen:
             reason = "is listed twice in this pull; the first one counts"
             code = FaultCode.DUPLICATE_RECORD
@@ -169,6 +177,11 @@ class Intake:
         self.seen.add(pfa_id)
         self.normalized += alters_key(item.value, record)
         return pfa_id, text
+
+    def _is_foreign(self, currency: str | None) -> bool:
+        """Return whether a record's currency is refused."""
+        own = self.only_currency
+        return bool(own and currency and currency.strip() and currency.strip().upper() != own)
 
 
 def _moment(stamp: str) -> datetime | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -74,6 +74,7 @@ class PageStore:
     """
 
     pull: GridPull
+    _: KW_ONLY
     counts: Merged = field(default_factory=Merged)
     drift: Drift = field(default_factory=Drift)
     older: int = 0

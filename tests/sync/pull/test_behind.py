@@ -237,7 +237,7 @@ def test_a_pull_from_files_leaves_what_is_behind(far, tmp_path):
     far.pull(incremental=True)
     path = tmp_path / "mirror.jsonl"
     path.write_text('{"pfaId": "P-1", "organization": "ORG", "source": "Rental", "dor": "BEO"}\n')
-    pfa_core.pull_files(far.db, far.ann, [str(path)])
+    pfa_core.pull_files(far.db, far.ann, [str(path)], allow_emptied=["all"])
     assert behind(far)[0] == 1
 
 

@@ -443,8 +443,9 @@ def test_a_table_whose_key_has_its_alias_is_one(world: World, tmp_path: Path) ->
     field_map.write_text('[fields]\npfs_id = "pfaId"\n')
     result = pfa_core.pull_files(world.db, world.principal(), [str(path)], field_map=field_map)
     assert (result.status, result.inserted) == ("completed", 1)
+    path.write_text("number,model\nNEW-2,X\n")
     with pytest.raises(errors.InvalidData, match="no column pfaId in its header"):
-        pfa_core.pull_files(world.db, world.principal(), [str(path)])
+        pfa_core.pull_files(world.db, world.principal(), [str(path)], field_map=field_map)
 
 
 def test_unknown_fields_that_come_and_go_are_reported(world: World, tmp_path: Path) -> None:

@@ -559,7 +559,7 @@ class TestLeftovers:
         }
         assert [(fault.code, fault.message) for fault in result.faults] == [
             ("DUPLICATE_RECORD", "is listed twice in this pull; the first one counts"),
-            ("INVALID_TYPE", "holds an invisible character, u+200b zero width space"),
+            ("INVALID_TYPE", "holds an invisible character, U+200B zero width space"),
         ]
         assert pull(world, file("pfaId,category\nY-1,Crane\n", "in.csv")).normalized == 0
 
