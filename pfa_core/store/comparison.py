@@ -114,3 +114,9 @@ def new_fields(
     """Return those of the fields that no changed record has in the mirror."""
     values = {"organization_id": organization_id, "names": sorted(names)}
     return [row[0] for row in conn.execute(_SQL["new_fields"], values)]
+
+
+def lost_fields(conn: Connection[Any], organization_id: str) -> Sequence[str]:
+    """Return the fields unknown to the program that changed records lose."""
+    values = {"organization_id": organization_id, "known": _KNOWN}
+    return [row[0] for row in conn.execute(_SQL["lost_fields"], values)]

@@ -16,7 +16,7 @@ from pfa_cli.render.plain import plain
 from pfa_core import exact_json
 from pfa_core.model.formulas import guarded
 from pfa_core.model.keys import invisible_in, normal_key
-from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records
+from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records, write_lines
 from tests.forms import forms
 
 IDS = ("H-001", "H-002", "H-003")
@@ -294,3 +294,25 @@ def write(pfa: Pfa, name: str, text: str) -> str:
     path = pfa.folder / name
     path.write_bytes(text.encode())
     return str(path)
+
+
+def test_pulling_one_s_own_partial_export_says_which_fields_it_would_empty(pfa: Pfa) -> None:
+    assert pfa("init", "--org", "HOLNG").code == 0
+    more = {"freight": 7, "parts": {"hook": 1}}
+    records = [baseline_record(number, model="M", **more) for number in range(1, 7)]
+    whole = write_lines(pfa.folder / "mirror.jsonl", records)
+    assert pfa("sync", "pull", "--from", whole).code == 0
+    before = pfa("list", "--all", "-o", "jsonl").out
+    own, some = pfa.folder / "own.csv", pfa.folder / "some.csv"
+    own.write_text(pfa("list", "--all", "-o", "csv").out)
+    some.write_text(pfa("list", "--all", "-o", "csv", "--columns", "pfaId,category,model").out)
+
+    refused = pfa("sync", "pull", "--from", str(some))
+    assert refused.code == 9
+    for name in ("areaSilo", "class", "monthlyRate", "forecastStart"):
+        assert f"{name}: would be emptied in 6 records" in refused.err
+    assert pfa("list", "--all", "-o", "jsonl").out == before
+
+    tried = pfa("sync", "pull", "--from", str(own), "--dry-run")
+    assert "fields unknown to pfa are gone from 6 records: freight, parts" in tried.err
+    assert pfa("list", "--all", "-o", "jsonl").out == before

@@ -45,6 +45,7 @@ class Drift:
         emptied: Field → records that had a value of it, default values not counted, and have none now.
         holders: Field → records of the mirror that had a value before the pull, where it was asked.
         unknown_lost: Records that lost a field unknown to the program.
+        lost_fields: Those fields.
         new_fields: Unknown fields that the changed records did not have.
     """
 
@@ -52,6 +53,7 @@ class Drift:
     emptied: Mapping[str, int] = field(default_factory=dict)
     holders: Mapping[str, int] = field(default_factory=dict)
     unknown_lost: int = 0
+    lost_fields: tuple[str, ...] = ()
     new_fields: tuple[str, ...] = ()
 
     def plus(self, emptied: Mapping[str, int], *, known: int, unknown_lost: int) -> Drift:
@@ -117,7 +119,8 @@ class Drift:
         reported = self.reported(columns)
         parts = [f"emptied: {self._listed(reported)}"] if reported else []
         if self.unknown_lost:
-            parts.append(f"fields unknown to pfa are gone from {_records(self.unknown_lost)}")
+            gone = f"fields unknown to pfa are gone from {_records(self.unknown_lost)}"
+            parts.append(f"{gone}: {_named(self.lost_fields)}")
         if self.new_fields:
             parts.append(f"new fields, kept as they came: {_named(self.new_fields)}")
         return "; ".join(parts)

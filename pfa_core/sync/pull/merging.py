@@ -82,6 +82,9 @@ class Merging:
             had = {name: number + gone.get(name, 0) for name, number in held.items()}
             drift = replace(drift, holders={**drift.holders, **had})
         drift.require_meant(columns, self.allow, whole=self.whole)
+        if losses.unknown:
+            lost = {*drift.lost_fields, *comparison.lost_fields(conn, code)}
+            drift = replace(drift, lost_fields=tuple(sorted(lost)))
         unknown = columns.unknown.difference(drift.new_fields)
         if losses.changed and unknown:
             found = comparison.new_fields(conn, code, unknown)

@@ -457,7 +457,7 @@ def test_unknown_fields_that_come_and_go_are_reported(world: World, tmp_path: Pa
     )
     assert pull(world, "json", changed(rows, model="new"), tmp_path).message == ""
     result = pull(world, "json", records(model="newer"), tmp_path)
-    assert result.message == "fields unknown to pfa are gone from 12 records"
+    assert result.message == "fields unknown to pfa are gone from 12 records: freight"
 
 
 def test_an_unknown_field_cannot_be_allowed(world: World, tmp_path: Path) -> None:
