@@ -51,12 +51,11 @@ class Merging:
         """
         code = self.run.organization_id
         unchanged = mirror.drop_unchanged(conn, code, asked_at=asked_at)
-        fields = columns.compared
-        losses = comparison.losses(conn, code, fields)
+        losses = comparison.losses(conn, code, columns.lacking)
         older, same = list[Fault](), 0
         if losses.maybe_older and not self.allow.older:
             older, same = _drop_older(conn, code)
-            losses = comparison.losses(conn, code, fields)
+            losses = comparison.losses(conn, code, columns.lacking)
         drift = self._judged(conn, columns, before, losses, unchanged + same + len(older))
         at = leases.clock(conn)
         changed, written = mirror.take_in(conn, code, self.run.run_id, at)
