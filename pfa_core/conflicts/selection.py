@@ -152,7 +152,7 @@ def _raise_unknown(name: str, owner: Principal) -> NoReturn:
 
 
 def _canonical(name: str) -> str:
-    """Return an id as PostgreSQL spells it if it is a UUID, else in the form of the mirror's keys."""
+    """Return an id in the form of the database: a UUID in lower case, else a key."""
     try:
         return str(UUID(name.strip()))
     except ValueError:

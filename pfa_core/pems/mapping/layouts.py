@@ -60,7 +60,7 @@ class Layouts:
         return self._pems(aliases, targets, _twice(columns, targets))
 
     def of_grid(self, columns: Sequence[str]) -> Layout:
-        """Return the layout of a row of the grid, whose columns nobody can rename.
+        """Return the layout of a row of the grid, whose columns cannot be renamed.
 
         Beside the alias itself a column that is spelt like it keeps its name. One that is called like a
         field that has its alias in the row gets a prefix, or its cell would replace the field.
@@ -91,7 +91,10 @@ class Layouts:
         return Layout(targets=targets, cells=cells, own=own.intersection(targets), wrong=wrong)
 
     def _of_export(self, columns: Sequence[str]) -> Layout:
-        """Return the layout of an export: beside a field, a column spelt like it is another one."""
+        """Return the layout of an export.
+
+        A column that is spelt like a field beside it is another one.
+        """
         present = {*columns}
         targets = [
             field if (field := self._field(column)) and field not in present else column
@@ -112,7 +115,7 @@ class Layouts:
         return Layout(targets=targets, is_plain=[*targets] == [*columns] and not wrong, wrong=wrong)
 
     def _alias(self, column: str) -> str | None:
-        """Return the alias that a column is; the name of a field is no spelling of an alias."""
+        """Return the alias that a column is; the name of a field is not a spelling of one."""
         if column in self._map.fields:
             return column
         return None if column in FIELDS else self._aliases.find(column)
