@@ -108,7 +108,7 @@ def _outdated(change: Change, below: Record) -> list[Fault]:
 
 
 def _overtaken(change: Change, plan: Plan, current: CurrentRecord) -> list[Fault]:
-    """Refuse values of a list that was written before the user's present changes, for their fields.
+    """Refuse values of a list that is older than the user's changes of these fields.
 
     Whether such a value was edited in the list or is the one of before the change cannot be distinguished.
     Where the list shows a change that is gone, any of its values may be one of that change.

@@ -27,7 +27,10 @@ def _holds(table: LiteralString, field: Field) -> LiteralString:
 
 
 def _emptied(field: Field, *, lacking: bool) -> LiteralString:
-    """Count records that lose a field; where the source lacks it, what stands in its place is a loss too."""
+    """Count records that lose a field.
+
+    Where the source lacks it, any other value that stands in its place is a loss too.
+    """
     held = _holds("m", field)
     if lacking:
         lost = f"i.data -> '{field.name}' IS DISTINCT FROM m.data -> '{field.name}'"

@@ -69,7 +69,7 @@ class FileRows:
                 yield item
 
     def _take_header(self, columns: Columns, header: Sequence[str], path: str) -> None:
-        """Note a table's columns; refuse one without the records' key, as an error page is."""
+        """Note a table's columns; refuse one without the key, as an error page is."""
         name = source_name(path)
         self.tables.add(path)
         row = columns.read(dict.fromkeys(header, ""))

@@ -77,7 +77,7 @@ class Intake:
 
     @property
     def columns(self) -> Columns:
-        """Return which fields the source has not had so far, and which unknown ones some records had."""
+        """Return the fields that the source lacks so far, and its unknown ones."""
         absent = frozenset(CHECKED.keys() - self.carried())
         return Columns(absent, frozenset(self._unknown), frozenset(self.undeclared()))
 
@@ -135,7 +135,7 @@ class Intake:
         )
 
     def _note(self, row: dict[str, Any]) -> None:
-        """Note which unknown fields a record has; of a million records nearly all have the same."""
+        """Note unknown fields; of a million records nearly all have the same."""
         if len(row) != self._width:
             self._width = len(row)
             self._unknown |= row.keys() - FIELDS.keys()

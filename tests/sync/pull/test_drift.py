@@ -235,7 +235,7 @@ class TestAColumnThatIsGone:
     def test_one_record_is_enough_for_a_table(
         self, world: World, source: str, tmp_path: Path
     ) -> None:
-        """A grid and JSON leave out what is empty, so that a single record without it is no sign."""
+        """A grid and JSON leave out what is empty, so that one record without it proves nothing."""
         rows = without(records(1), "purchasePrice")
         if source == "csv":
             with pytest.raises(errors.InvalidData, match="purchasePrice in 1 record;"):
