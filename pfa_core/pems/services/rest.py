@@ -99,7 +99,7 @@ class RestWriter:
         return {name: found.record[name] for name in fields}
 
     def names_of(self, user_id: UserId) -> frozenset[str]:
-        """Return the user, whom a write names, and the account that PEMS may show instead."""
+        """Return the user, whom a write names, and the account shown instead."""
         return frozenset(filter(None, (user_id, self._profile.username)))
 
     def unwritable(self, changes: Mapping[str, Any]) -> str:

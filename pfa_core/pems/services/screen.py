@@ -110,7 +110,7 @@ class ScreenWriter:
         return Applied(updated.version, updated.stamp, record)
 
     def names_of(self, user_id: UserId) -> frozenset[str]:  # noqa: ARG002
-        """Return the account, the only user that the screen knows; empty where there is none."""
+        """Return the account, the only user that the screen knows; empty for none."""
         return frozenset((self._profile.username or "",))
 
     def unwritable(self, changes: Mapping[str, Any]) -> str:

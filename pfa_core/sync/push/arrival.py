@@ -1,4 +1,4 @@
-"""The arrival of a send without an answer, by what PEMS shows of the record afterwards."""
+"""The arrival of a send without an answer, by what PEMS shows afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from pfa_core.model.delta import same
 from pfa_core.model.exchange import Reading
 
-_STAMP = "pemsVersion"  # moves with each write, whoever made it
+_STAMP = "pemsVersion"  # moves with each write of any user
 
 
 class Origin(StrEnum):

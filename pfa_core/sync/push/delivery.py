@@ -326,7 +326,10 @@ def _unread(sending: Sending, failure: Failure) -> Result:
 
 
 def _unreadable(task: Task, failure: Failure) -> Result:
-    """Return the result of a task whose record cannot be read; one that was sent before says so."""
+    """Return the result of a task whose record cannot be read.
+
+    That of one that was sent before says so.
+    """
     if task.sent_version is not None:
         message = f"sent before, not read back: {failure.message}"
         failure = replace(failure, message=message)
