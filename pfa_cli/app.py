@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any
@@ -37,6 +38,8 @@ EPILOG = """Examples:
 Exit codes: 0 done, 1 bug, 2 command line, 3 partly done, 4 not signed in, 5 not allowed,
   6 not found, 7 conflict, 9 input invalid, 10 differs, 69 unavailable, 74 file or stdout,
   75 busy, 78 configuration, 130 interrupted, 141 reader gone, 143 terminated."""
+
+STORED = "the change is stored"
 
 
 class Program(Group):
@@ -119,6 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_codes.TERMINATED
     except BrokenPipeError:
         streams.abandon()
+        if line.has_stored():
+            streams.tell(f"note: the reader of stdout is gone; {STORED}")
         return exit_codes.READER_GONE
     except Exception as error:
         return _fail(error, arguments, line)
@@ -140,6 +145,8 @@ def _run(arguments: list[str], line: Line) -> int:
 def _fail(error: Exception, arguments: Sequence[str], line: Line) -> int:
     common = _error_options(arguments).over(line.common)
     failure = failures.of_exception(error)
+    if streams.is_of_stdout(error) and line.has_stored():
+        failure = replace(failure, message=f"{failure.message}; {STORED}")
     if isinstance(error, OSError):
         streams.abandon()
     try:

@@ -42,6 +42,8 @@ _STATUS = ("kind", "reachable", "address", "serverVersion", "schemaVersion", "pr
 def upgrade(call: Invocation, talk: Talk) -> None:
     """Upgrade the schema to the version of this program."""
     report = core.upgrade(call.settings, dry_run=call.dry_run)
+    if report.applied and not call.dry_run:
+        call.note_stored()
     item = document(report)
     sheet = Sheet(
         id_column="after",

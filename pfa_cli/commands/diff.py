@@ -79,7 +79,7 @@ def diff(
     else:
         talk.say("no differences to PEMS")
         hint_nothing_found(call, talk, filters, "")
-    return DIFFERS if exit_code and report.entries else 0
+    return DIFFERS if exit_code and report.field_count else 0
 
 
 def _rows(entry: DiffEntry) -> list[Mapping[str, Any]]:

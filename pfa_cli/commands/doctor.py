@@ -15,8 +15,10 @@ from pfa_cli.framework.invocation import Invocation
 from pfa_cli.render import failures
 from pfa_cli.render.gaps import uncosted
 from pfa_cli.render.humanize import ago, count, records_behind
+from pfa_core.errors import DatabaseUnavailable, PfaError
 
 if TYPE_CHECKING:
+    from pfa_core.admin.server import DatabaseStatus
     from pfa_core.config.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
@@ -125,25 +127,37 @@ def _token(call: Invocation) -> Finding:
 
 def _database(call: Invocation) -> Finding:
     settings = call.settings
+    own = settings.database_url is None
+    status = core.database_status(settings) if own else None
+    if status is None or not status.reachable:
+        try:
+            with core.open_database(settings, require_schema=False) as database:
+                database.administer(lambda _: None)
+        except PfaError as error:
+            cure = error.hint if own else f"check the server and {settings.database_source}"
+            return Finding(
+                "database", "problem", error.message, cure=cure, exit_code=error.exit_code
+            )
+        if own:
+            return Finding("database", "ok", f"embedded server started in {settings.embedded_dir}")
+        status = _reachable(settings)
+    return Finding("database", "ok", f"PostgreSQL {status.server_version}, {status.address}")
+
+
+def _reachable(settings: Settings) -> DatabaseStatus:
+    """Return the database's status.
+
+    Raises:
+        DatabaseUnavailable: It does not answer any more.
+    """
     status = core.database_status(settings)
-    if status.reachable:
-        return Finding("database", "ok", f"PostgreSQL {status.server_version}, {status.address}")
-    if settings.database_url is None:
-        return _started(call, settings)
-    cure = f"check the server and {settings.database_source}"
-    return Finding(
-        "database", "problem", status.problem or "does not answer", cure=cure, exit_code=69
-    )
-
-
-def _started(call: Invocation, settings: Settings) -> Finding:
-    """Start the embedded server, which runs on demand only."""
-    call.database  # noqa: B018 - opening it is the check
-    return Finding("database", "ok", f"embedded server started in {settings.embedded_dir}")
+    if not status.reachable:
+        raise DatabaseUnavailable(status.problem or "the database does not answer")
+    return status
 
 
 def _schema(call: Invocation) -> Finding:
-    status = core.database_status(call.settings)
+    status = _reachable(call.settings)
     if status.schema_version == status.program_schema:
         return Finding("schema", "ok", f"version {status.schema_version}")
     found = "none" if status.schema_version is None else f"version {status.schema_version}"

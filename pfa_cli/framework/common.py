@@ -140,6 +140,7 @@ class Line:
         self.program = program
         self.is_ascii = is_ascii
         self.common = Common()
+        self.has_stored: Callable[[], bool] = lambda: False
 
     def read(self, common: Common) -> Common:
         """Add the options of the next level; the inner ones win."""

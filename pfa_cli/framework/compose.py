@@ -118,6 +118,7 @@ def _composed(
         taken = {name: _take(group, values) for name, group in groups.items()}
         talk = Talk(common)
         with Invocation(common, ctx.obj.program) as call:
+            ctx.obj.has_stored = lambda: call.has_stored
             of_type = {Invocation: call, Talk: talk}
             code = function(**{name: of_type[hints[name]] for name in supplied}, **taken, **values)
         talk.note_masking()

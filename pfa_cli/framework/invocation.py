@@ -42,6 +42,7 @@ class Invocation:
         self.program = program
         self._resources = ExitStack()
         self._started = time.perf_counter()
+        self._has_stored = False
 
     def __enter__(self) -> Invocation:
         """Begin."""
@@ -82,6 +83,16 @@ class Invocation:
     def database(self) -> Database:
         """The database, open until the command ends."""
         return self._resources.enter_context(core.open_database(self.settings))
+
+    def note_stored(self) -> None:
+        """Remember that something was stored beside the audit trail of `database`."""
+        self._has_stored = True
+
+    @property
+    def has_stored(self) -> bool:
+        """Whether something was stored that stays, whatever happens to the output."""
+        database: Database | None = self.__dict__.get("database")
+        return self._has_stored or (database is not None and database.has_changed)
 
     def open(self) -> tuple[Database, Principal]:
         """Open database and principal, and restart the clock."""

@@ -12,6 +12,7 @@ from types import FrameType
 from pfa_cli import exit_codes
 
 GRACE_SECONDS = 10
+ABORT_SECONDS = 2  # for rolling back and releasing a lease, over a connection that may be silent
 
 
 class Terminated(BaseException):
@@ -32,8 +33,9 @@ class Stop:
         return codes[signal.Signals(self.number)] if self.number else 0
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Ask the run to end; at the second signal, abort it."""
+        """Ask the run to end; at the second signal abort it, at the third the process."""
         if self.number:
+            _end_soon(number)
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated
         self.number = number
         self.event.set()
@@ -79,6 +81,18 @@ def terminable() -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGTERM, before)
+
+
+def _end_soon(number: int) -> None:
+    """End the process at the next signal, or where the clean-up takes too long."""
+    code = exit_codes.INTERRUPTED if number == signal.SIGINT else exit_codes.TERMINATED
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        os._exit(code)
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(each, end)
+    signal.alarm(ABORT_SECONDS)
 
 
 def _give_up(_number: int, _frame: FrameType | None) -> None:

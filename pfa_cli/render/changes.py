@@ -65,8 +65,7 @@ def saved_text(result: SaveResult) -> str:
 def _named(ids: Sequence[str]) -> str:
     """Name the first few records."""
     more = len(ids) - MAX_NAMED
-    named = ", ".join(ids[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
-    return named
+    return ", ".join(ids[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def leftovers_text(rows: int, columns: int) -> str:

@@ -10,7 +10,12 @@ _CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 _NAMED = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
-_COPY = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+# Beyond ASCII, COPY has the bytes of UTF-8.
+_COPY = str.maketrans({
+    "\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\v": r"\v", "\f": r"\f",
+    "\x1c": r"\x1c", "\x1d": r"\x1d", "\x1e": r"\x1e",
+    "\x85": r"\xc2\x85", "\u2028": r"\xe2\x80\xa8", "\u2029": r"\xe2\x80\xa9",
+})  # fmt: skip
 
 
 def visible(text: str) -> str:
@@ -27,7 +32,7 @@ def visible_json(text: str) -> str:
 
 
 def tsv_field(text: str) -> str:
-    """Escape a field as PostgreSQL's COPY text format does."""
+    """Escape a field as PostgreSQL's COPY text format does, each kind of line end too."""
     return text.translate(_COPY)
 
 

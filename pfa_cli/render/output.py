@@ -14,6 +14,8 @@ from pfa_cli.render.json import document
 from pfa_cli.render.plain import plain
 
 Row = Mapping[str, Any]
+# As in pfa_core.model.formulas, which a list in a pipe does not load.
+_LINE_ENDS = "\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +92,14 @@ def _write_csv(sheet: Sheet, look: Look) -> int:
     columns = look.columns or sheet.csv_columns or sheet.columns
     shield = _csv_shield(look)
     line = io.StringIO()
-    # The writer quotes a cell with a character of its line end; before Python 3.13 with no other line end.
-    writer = csv.writer(line, lineterminator="\r\n")
+    # The writer quotes a cell with a character of its line end, which is cut off again.
+    writer = csv.writer(line, lineterminator=_LINE_ENDS)
 
     def record(cells: Iterable[str]) -> str:
         line.seek(0)
         line.truncate()
         writer.writerow(cells)
-        return f"{line.getvalue()[:-2]}\n"
+        return f"{line.getvalue()[: -len(_LINE_ENDS)]}\n"
 
     streams.write(record(columns if shield is None else map(shield, columns)))
     count = 0

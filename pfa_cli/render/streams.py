@@ -10,10 +10,14 @@ import sys
 from enum import StrEnum
 from typing import TextIO
 
-from pfa_core.errors import IoFailure
+from pfa_core.errors import IoFailure, PfaError
 from pfa_core.model.secret import masked
 
 ESCAPED = "pfa_escaped"  # the name of the handler of encoding errors
+
+
+class StdoutFailure(IoFailure):
+    """A result could not be written to stdout."""
 
 
 class Color(StrEnum):
@@ -45,15 +49,15 @@ def write(text: str) -> None:
     """Write data to stdout.
 
     Raises:
-        IoFailure: stdout is closed, or its encoding lacks a character of lines that must be exact.
+        StdoutFailure: stdout is closed, or its encoding lacks a character of lines that must be exact.
     """
     if sys.stdout is None:
-        raise IoFailure("stdout is closed")
+        raise StdoutFailure("stdout is closed")
     try:
         sys.stdout.write(text)
     except UnicodeEncodeError as error:
         lacking = error.object[error.start]
-        raise IoFailure(
+        raise StdoutFailure(
             f"the encoding of stdout, {sys.stdout.encoding}, has no {lacking!r};"
             " the output ends before it",
             hint="unset PYTHONIOENCODING: a pipe is UTF-8 then",
@@ -98,6 +102,14 @@ def tell(text: str) -> None:
             sys.stdout.flush()
     sys.stderr.write(masked(text) + "\n")
     sys.stderr.flush()
+
+
+def is_of_stdout(error: BaseException) -> bool:
+    """Tell whether an error is of writing to stdout: that of a file names it."""
+    if isinstance(error, StdoutFailure):
+        return True
+    named = getattr(error, "filename", None)
+    return isinstance(error, OSError) and not isinstance(error, PfaError) and not named
 
 
 def flush() -> None:

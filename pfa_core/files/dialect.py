@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from pfa_core.errors import FaultCode, InvalidData
@@ -19,8 +20,8 @@ STORED = "nothing was stored"
 HEAD_BYTES = 4096  # of a file, enough to know what it is
 
 _SEPARATORS = {"\t": "tabs", ";": "';'", "|": "'|'"}
-_ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
-_ESCAPED = {"t": "\t", "n": "\n", "r": "\r", "\\": "\\"}
+_ESCAPE = re.compile(r"((?:\\x[0-9A-Fa-f]{2})+)|\\(.?)", re.DOTALL)
+_ESCAPED = {"t": "\t", "n": "\n", "r": "\r", "v": "\v", "f": "\f", "\\": "\\"}
 _SEPARATOR_LINE = ["sep=", ""]  # Excel's first line of a CSV may name the separator
 _SAVE = "save it as CSV (UTF-8, with commas)"
 _SIGNATURES = (
@@ -113,7 +114,8 @@ class Table:
     """The rows of a CSV or TSV by the names of its header.
 
     CSV quotes as RFC 4180 says, and its cells lose the guards of `--csv-safe`; TSV has no quotes, and writes
-    a tab, a line end and a backslash as `\\t`, `\\n`, `\\r` and `\\\\`.
+    a tab, a line end and a backslash as `\\t`, `\\n`, `\\r` and `\\\\`, other line ends as COPY reads them:
+    `\\v`, `\\f`, or `\\x` before each byte.
 
     Args:
         nulls: Texts that a cell holds in place of nothing, such as NULL.
@@ -235,6 +237,13 @@ def _names_nothing(header: list[str]) -> bool:
     return header == _SEPARATOR_LINE or not any(map(str.strip, header))
 
 
+def _of_bytes(escapes: str) -> str | None:
+    r"""Return the text of bytes such as \xc2\x85; None where they are not UTF-8."""
+    with suppress(UnicodeDecodeError):
+        return bytes.fromhex(escapes.replace(r"\x", "")).decode()
+    return None
+
+
 class _TsvCells:
     """Rows of cells between tabs; `fault`: the row has an unknown escape."""
 
@@ -259,7 +268,7 @@ class _TsvCells:
         return _ESCAPE.sub(self._character, cell) if null is None else null
 
     def _character(self, match: re.Match[str]) -> str:
-        found = _ESCAPED.get(match[1])
+        found = _of_bytes(match[1]) if match[1] else _ESCAPED.get(match[2])
         if found is None:
             self.fault = rf"has the unknown escape {match[0]}; a backslash is written \\"
             return match[0]

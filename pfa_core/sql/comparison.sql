@@ -59,3 +59,12 @@ WHERE EXISTS (
     JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = i.pfa_id
     WHERE m.data ? n.name)
 ORDER BY n.name;
+
+-- name: lost_fields
+-- The fields unknown to the program that changed records lose. Asked only where there are any.
+SELECT DISTINCT k.name
+FROM pfa_incoming AS i
+JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = i.pfa_id
+CROSS JOIN LATERAL jsonb_object_keys(m.data - %(known)s::text[]) AS k (name)
+WHERE NOT i.data ? k.name
+ORDER BY k.name;

@@ -26,9 +26,14 @@ def _holds(table: LiteralString, field: Field) -> LiteralString:
     return f"({table}.data ->> '{field.name}') <> '{default}'"
 
 
-def _emptied(field: Field) -> LiteralString:
-    lost, held = _holds("i", field), _holds("m", field)
-    return f"count(*) FILTER (WHERE ({lost}) IS NOT TRUE AND {held})"
+def _emptied(field: Field, *, lacking: bool) -> LiteralString:
+    """Count records that lose a field; where the source lacks it, what stands in its place is a loss too."""
+    held = _holds("m", field)
+    if lacking:
+        lost = f"i.data -> '{field.name}' IS DISTINCT FROM m.data -> '{field.name}'"
+    else:
+        lost = f"({_holds('i', field)}) IS NOT TRUE"
+    return f"count(*) FILTER (WHERE {lost} AND {held})"
 
 
 _CANDIDATE = _SQL["candidate"].format(
@@ -39,8 +44,10 @@ _OLDER = _SQL["older"].format(candidate=_CANDIDATE)
 
 
 @cache
-def _statement(names: Collection[str]) -> LiteralString:
-    counts = ",\n       ".join(_emptied(CHECKED[name]) for name in names)
+def _statement(lacking: frozenset[str]) -> LiteralString:
+    counts = ",\n       ".join(
+        _emptied(field, lacking=name in lacking) for name, field in CHECKED.items()
+    )
     return _SQL["emptied"].format(candidate=_CANDIDATE, counts=counts)
 
 
@@ -86,14 +93,18 @@ def drop(conn: Connection[Any], ids: Sequence[str]) -> None:
         conn.execute(_SQL["drop"], {"ids": list(ids)})
 
 
-def losses(conn: Connection[Any], organization_id: str, fields: Sequence[str]) -> Losses:
-    """Count what the changed records would lose of these fields by being stored."""
+def losses(conn: Connection[Any], organization_id: str, lacking: frozenset[str]) -> Losses:
+    """Count what the changed records would lose by being stored.
+
+    Args:
+        lacking: The fields that the source does not have.
+    """
     values = {"organization_id": organization_id, "known": _KNOWN}
-    row = conn.execute(_statement(tuple(fields)), values).fetchone()
+    row = conn.execute(_statement(lacking), values).fetchone()
     if row is None:
         return Losses()
     changed, maybe_older, unknown, *counts = row
-    emptied = {name: number for name, number in zip(fields, counts, strict=True) if number}
+    emptied = {name: number for name, number in zip(CHECKED, counts, strict=True) if number}
     return Losses(changed, maybe_older, unknown, emptied)
 
 
@@ -114,3 +125,9 @@ def new_fields(
     """Return those of the fields that no changed record has in the mirror."""
     values = {"organization_id": organization_id, "names": sorted(names)}
     return [row[0] for row in conn.execute(_SQL["new_fields"], values)]
+
+
+def lost_fields(conn: Connection[Any], organization_id: str) -> Sequence[str]:
+    """Return the fields unknown to the program that changed records lose."""
+    values = {"organization_id": organization_id, "known": _KNOWN}
+    return [row[0] for row in conn.execute(_SQL["lost_fields"], values)]

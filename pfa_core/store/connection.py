@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from pfa_core.errors import ConfigInvalid
 from pfa_core.store.adapters import TextsDumper
 from pfa_core.store.embedded import environment
 from pfa_core.store.errors import NO_ADDRESS, InvalidAddress, not_connected
+from pfa_core.store.silence import ASK_SECONDS, SILENCE_SECONDS, WatchedConnection
 
 # psycopg's warning when it is interrupted stays off stderr; a program's own handlers still get it.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
@@ -22,9 +24,20 @@ _SHOWN_WORDS = ("host", "hostaddr", "port", "dbname", "user", "service", "sslmod
 _SCHEMES = ("postgresql://", "postgres://")
 # libpq sends these three to the server as settings; the other variables are about the connection.
 _SETTING_VARIABLES = ("PGDATESTYLE", "PGTZ", "PGGEQO")
+# An address may name others. The kernel's own limits are 15 minutes for what was sent, and two hours for an
+# answer.
+_LIMITS = {
+    "connect_timeout": 10,  # seconds
+    "tcp_user_timeout": int(SILENCE_SECONDS * 1000),  # milliseconds
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+}
 
 
-def open_connection(conninfo: str, source: str) -> Connection[Any]:
+def open_connection(
+    conninfo: str, source: str, silence_limit: float | None = None
+) -> Connection[Any]:
     """Open a connection to a server of the user's own.
 
     It is in autocommit mode, with exact JSON numbers. The caller's PG* variables supply what the address
@@ -32,6 +45,8 @@ def open_connection(conninfo: str, source: str) -> Connection[Any]:
 
     Args:
         source: What named the address, for messages.
+        silence_limit: Seconds without an answer, after which the server is asked whether it is still at work;
+            None: the address's tcp_user_timeout, or SILENCE_SECONDS.
 
     Raises:
         ConfigInvalid: The address is not valid, or the server refuses its user, password or database.
@@ -39,9 +54,15 @@ def open_connection(conninfo: str, source: str) -> Connection[Any]:
     """
     words = _words(conninfo, source)
     try:
-        with environment.hidden(_SETTING_VARIABLES):
-            # Given, if empty, it keeps out PGOPTIONS.
-            return _open(conninfo, options=str(words.get("options") or ""))
+        # Given, if empty, it keeps out PGOPTIONS.
+        options = {"options": "", **words}["options"] or ""
+        limits = {name: value for name, value in _LIMITS.items() if name not in words}
+        return _open(
+            conninfo,
+            {**limits, "options": options},
+            hidden=_SETTING_VARIABLES,
+            silence_limit=silence_limit or _silence_limit(words),
+        )
     except psycopg.ProgrammingError:
         raise _invalid(source) from None
     except psycopg.OperationalError as error:
@@ -54,25 +75,51 @@ def open_connection(conninfo: str, source: str) -> Connection[Any]:
         raise translation from (None if quoted else error)
 
 
-def open_embedded(conninfo: str) -> Connection[Any]:
+def open_embedded(conninfo: str, silence_limit: float | None = None) -> Connection[Any]:
     """Open such a connection to the embedded server, without the PG* variables."""
-    with environment.hidden():
-        return _open(conninfo, options="")
-
-
-def _open(conninfo: str, *, options: str) -> Connection[Any]:
-    conn = psycopg.connect(
+    return _open(
         conninfo,
-        autocommit=True,
-        connect_timeout=10,
-        application_name="pfa",
-        options=options,
-        client_encoding="utf-8",
+        {"connect_timeout": _LIMITS["connect_timeout"], "options": ""},
+        hidden=environment.ALL,
+        silence_limit=silence_limit or SILENCE_SECONDS,
     )
+
+
+def _open(
+    conninfo: str, words: Mapping[str, Any], *, hidden: Sequence[str], silence_limit: float
+) -> Connection[Any]:
+    def connect(**more: Any) -> WatchedConnection:
+        with environment.hidden(hidden):
+            return WatchedConnection.connect(
+                conninfo,
+                autocommit=True,
+                application_name="pfa",
+                client_encoding="utf-8",
+                **{**words, **more},
+            )
+
+    def another() -> Connection[Any]:
+        # Of several servers that the address names it has to be the same.
+        place = {"host": conn.info.host, "port": conn.info.port, "hostaddr": conn.info.hostaddr}
+        other = connect(**place, connect_timeout=ASK_SECONDS)
+        other.silence_limit = ASK_SECONDS
+        return other
+
+    conn = connect()
+    conn.silence_limit, conn.another = silence_limit, another
     set_json_loads(exact_json.loads, conn)
     set_json_dumps(exact_json.dumps, conn)
     conn.adapters.register_dumper(list, TextsDumper)
     return conn
+
+
+def _silence_limit(words: Mapping[str, Any]) -> float:
+    """Return the seconds of silence that an address allows: its tcp_user_timeout."""
+    try:
+        limit = int(words.get("tcp_user_timeout") or 0)
+    except ValueError:  # libpq's own message says so
+        limit = 0
+    return limit / 1000 if limit > 0 else SILENCE_SECONDS
 
 
 def _words(conninfo: str, source: str) -> dict[str, Any]:

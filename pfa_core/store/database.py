@@ -47,6 +47,8 @@ class Database:
         named_by: What named the connection string, for messages.
         owner: Connect to the embedded server as its owner, to whom row-level security does not apply.
             On other servers the address names the role.
+        silence_limit: Seconds without an answer, after which the server is asked whether it is still at work;
+            None: the address's tcp_user_timeout, else 30 seconds.
     """
 
     conninfo: str | None = field(repr=False)
@@ -57,8 +59,10 @@ class Database:
     require_schema: bool = True
     owner: bool = False
     named_by: str = "conninfo"
+    silence_limit: float | None = None
     _connection: Connection[Any] | None = field(default=None, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _changed: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def __enter__(self) -> Database:
         return self
@@ -66,9 +70,10 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def beside(self) -> Database:
+    def beside(self, *, silence_limit: float | None = None) -> Database:
         """Make another handle on the same database, for another thread; close it."""
-        return replace(self, _connection=None, _lock=threading.RLock())
+        silence_limit = silence_limit or self.silence_limit
+        return replace(self, silence_limit=silence_limit, _connection=None, _lock=threading.RLock())
 
     @contextmanager
     def administration(self) -> Iterator[Database]:
@@ -143,15 +148,29 @@ class Database:
                     if ending is None or dry_run or not conn.closed:
                         raise
                     if ending.has_committed(self.connection):
+                        self._note_change(ending.entry_id)
                         return ending.result
                     broken += 1
                     if broken == BROKEN_COMMITS:
                         raise not_committed() from error
                     raise
+                self._note_change("" if dry_run or not ending else ending.entry_id)
                 return result
 
         with self._denials():
             return self._with_retries(attempt)
+
+    def _note_change(self, entry_id: str) -> None:
+        if entry_id:
+            self._changed.set()
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether a transaction that wrote into the audit trail has committed.
+
+        It may have been one of a handle that was made beside this one.
+        """
+        return self._changed.is_set()
 
     def administer(self, work: Callable[[Connection[Any]], Result]) -> Result:
         """Run `work` outside any transaction: it begins and ends its own."""
@@ -217,7 +236,7 @@ class Database:
 
     def _connect(self) -> Connection[Any]:
         if self.conninfo is not None:
-            return self._checked(open_connection(self.conninfo, self.named_by))
+            return self._checked(open_connection(self.conninfo, self.named_by, self.silence_limit))
         if self.owner or not self.require_schema:
             return self._checked(self._connect_embedded())
         return self._connect_bound()
@@ -248,18 +267,18 @@ class Database:
     def _open_bound(self) -> Connection[Any]:
         if self.root is None:
             raise Internal(_NO_TARGET)
-        return open_embedded(address.conninfo(self.root, user=APP_ROLE))
+        return open_embedded(address.conninfo(self.root, user=APP_ROLE), self.silence_limit)
 
     def _connect_embedded(self) -> Connection[Any]:
         if self.root is None:
             raise Internal(_NO_TARGET)
         try:
-            return open_embedded(address.conninfo(self.root))
+            return open_embedded(address.conninfo(self.root), self.silence_limit)
         except psycopg.OperationalError:
             # Only a server that is not running needs what starts one: most commands find it up.
             from pfa_core.store.embedded import server
 
-            return open_embedded(server.ensure(self.root))
+            return open_embedded(server.ensure(self.root), self.silence_limit)
 
     def _check_schema(self, conn: Connection[Any]) -> None:
         """Require the program's own schema.

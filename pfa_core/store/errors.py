@@ -108,7 +108,9 @@ def _lost(error: psycopg.Error) -> PfaError:
     if any(words in text for words in _REFUSALS):
         return _connection_refused(error)
     reason = _reason(text) if text else "the connection broke"
-    return TryAgain(f"the database is not available: {reason}", hint="type: pfa doctor")
+    # Another wait of the same length, without an answer, would be in vain.
+    kind = DatabaseUnavailable if isinstance(error, psycopg.errors.ConnectionTimeout) else TryAgain
+    return kind(f"the database is not available: {reason}", hint="type: pfa doctor")
 
 
 def _reason(text: str) -> str:

@@ -86,6 +86,9 @@ class Lease:
             )
             if taken:
                 self._renewed = asked
+                if self.clock() - asked > self.lifetime.total_seconds() / HEARTBEATS:
+                    # A session that was given up kept the row locked: the lifetime began before that.
+                    self.renew(lambda work: work(conn))
                 return None
             if holder:
                 return holder
@@ -138,10 +141,12 @@ def heartbeat(
         transact_on: Returns the owner's transactions on a handle.
     """
     done = threading.Event()
+    pause = lease.lifetime.total_seconds() / HEARTBEATS
 
     def renew_regularly() -> None:
-        with db.beside() as own:
-            while not done.wait(lease.lifetime.total_seconds() / HEARTBEATS) and not lease.lost:
+        # Where this connection alone is silent, another one has to renew the lease before it expires.
+        with db.beside(silence_limit=pause) as own:
+            while not done.wait(pause) and not lease.lost:
                 with suppress(PfaError):  # the database was not reached; `lost` bounds the time
                     lease.renew(transact_on(own))
 

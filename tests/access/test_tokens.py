@@ -280,6 +280,16 @@ class TestRefreshing:
         assert short.expires_at == start + timedelta(hours=8)
         assert self.refresh(world).expires_at == start + timedelta(days=30)
 
+    def test_a_clock_that_was_set_back_does_not_shorten_its_life(self, world: World) -> None:
+        start = utc_now().replace(microsecond=0)
+        world.db.clock = lambda: start
+        before = issue(world, ttl=timedelta(days=30))
+        present(before.token)
+        world.db.clock = lambda: start - timedelta(days=3650)
+        assert self.refresh(world).expires_at == before.expires_at
+        world.db.clock = lambda: start + timedelta(days=29)
+        assert self.refresh(world).expires_at == start + timedelta(days=59)
+
     def test_an_expired_token_is_not_refreshed(self, world: World) -> None:
         present(issue(world, ttl=timedelta(hours=1)).token)
         world.db.clock = lambda: utc_now() + timedelta(hours=2)

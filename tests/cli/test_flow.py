@@ -15,7 +15,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from pfa_core.model.record import FIELDS
 from tests.cli.conftest import (
@@ -26,6 +28,7 @@ from tests.cli.conftest import (
     write_lines,
 )
 from tests.processes import started
+from tests.server import url_of
 
 WEATHER = {
     "sessionId": "weather",
@@ -301,6 +304,18 @@ def test_a_diff_shows_before_after_and_the_cost(ready: Pfa, weather: str) -> Non
     assert report["summary"]["costEffect"] == total
 
 
+def test_a_diff_of_drafts_that_change_nothing_has_nothing_to_tell(ready: Pfa) -> None:
+    assert ready("draft", "set", "H-001", "model=NEW", "--into", "same").code == 0
+    assert ready("diff", "same", "--exit-code").code == 10
+    lines = (ready.folder / "mirror.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    changed = [{**item, "model": "NEW"} if item["pfaId"] == "H-001" else item for item in records]
+    pulled = ready("sync", "pull", "--from", write_lines(ready.folder / "next.jsonl", changed))
+    assert pulled.code == 0
+    ran = ready("diff", "same", "--exit-code")
+    assert (ran.code, "1 record, 0 fields" in ran.err) == (0, True)
+
+
 def test_stats_move_with_my_drafts_but_the_plan_does_not(ready: Pfa, weather: str) -> None:
     before = ready("stats", "-o", "json").json["data"]
     ready("draft", "save", weather)
@@ -417,6 +432,29 @@ def test_the_doctor_finds_all_well_or_suggests_the_fix(
     assert sick.code == 69
     assert "fix:" in sick.out
     assert "secret" not in sick.out + sick.err
+
+
+def test_the_doctor_ends_with_the_code_of_what_it_found(
+    ready: Pfa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same as any other command that finds it."""
+    url = os.environ["PFA_DATABASE_URL"]
+    login = conninfo_to_dict(url)["user"]
+    # The tests' server trusts everyone: a user that it does not know is what it refuses.
+    stranger = url_of({**conninfo_to_dict(url), "user": "nobody_here"})
+
+    def limit(number: int) -> None:
+        with psycopg.connect(ready.url, autocommit=True) as owner:
+            owner.execute(f"ALTER ROLE {login} CONNECTION LIMIT {number}")
+
+    limit(0)
+    try:
+        full = ready("doctor"), ready("list")
+    finally:
+        limit(-1)
+    monkeypatch.setenv("PFA_DATABASE_URL", stranger)
+    refused = ready("doctor"), ready("list")
+    assert [[ran.code for ran in pair] for pair in (full, refused)] == [[69, 69], [78, 78]]
 
 
 def test_rights_are_those_of_the_role(ready: Pfa, weather: str, tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pfa_cli.framework.common import require_columns
 from pfa_cli.render import escape
@@ -23,6 +27,7 @@ from pfa_cli.render.plain import plain
 from pfa_cli.render.records import element, row
 from pfa_cli.render.tables import grid
 from pfa_core.errors import Fault, InvalidRequest
+from pfa_core.files.dialect import Table
 
 NASTY = 'a\tb\nc\rd\\e"f,g|h\x1b[31m\x9b\u202e'
 ROWS = [
@@ -61,6 +66,40 @@ def test_csv_is_read_back_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
         ["1e5", "", "", "false"],
     ]
     assert "\r\n" not in printed
+
+
+ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+
+
+def captured(look: Look, what: Sheet) -> str:
+    """What `show` writes; hypothesis calls it often in one test."""
+    with io.StringIO(newline="") as out, contextlib.redirect_stdout(out):
+        show(what, look)
+        return out.getvalue()
+
+
+usual = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+@given(st.lists(st.text(alphabet=f"{ENDS}=-+@'\t,;\"\\xa ", max_size=8) | usual, min_size=1))
+@pytest.mark.parametrize("formulas", [True, False], ids=["plain", "safe"])
+@pytest.mark.parametrize("form", [Format.CSV, Format.TSV])
+def test_whatever_ends_a_line_ends_no_row_but_where_it_is_quoted(
+    form: Format, formulas: bool, texts: list[str]
+) -> None:
+    """Read by Python's csv module as a file of universal newlines, and by this package's own reader."""
+    rows = [{"pfaId": f"P-{place}", "text": text} for place, text in enumerate(texts)]
+    look = Look(form, formulas=formulas, header=form is Format.TSV)
+    what = sheet(columns=("pfaId", "text"), csv_columns=("pfaId", "text"), rows=rows)
+    printed = captured(look, what)
+    table = Table(io.StringIO(printed, newline="\n"), "x", form.value)
+    assert [row.cells for row in table.rows()] == [[row["pfaId"], row["text"]] for row in rows]
+    if form is Format.TSV:
+        assert len(printed.splitlines()) == 1 + len(rows)
+        return
+    universal = list(csv.reader(io.StringIO(printed, newline=None), strict=True))
+    assert [cells[0] for cells in universal] == ["pfaId", *(row["pfaId"] for row in rows)]
+    assert len(re.sub(r'"[^"]*"', "", printed).splitlines()) == 1 + len(rows)
 
 
 @pytest.mark.parametrize("terminal", [False, True])

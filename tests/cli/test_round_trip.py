@@ -16,7 +16,7 @@ from pfa_cli.render.plain import plain
 from pfa_core import exact_json
 from pfa_core.model.formulas import guarded
 from pfa_core.model.keys import invisible_in, normal_key
-from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records
+from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records, write_lines
 from tests.forms import forms
 
 IDS = ("H-001", "H-002", "H-003")
@@ -204,11 +204,31 @@ def test_a_list_that_is_older_than_a_draft_does_not_take_it_back(ready: Pfa) -> 
     sheet = write(ready, "sheet.csv", text.replace("2026-03-02", "2026-04-02"))
     refused = ready("draft", "save", sheet, "--session", "mine")
     assert refused.code == 7
-    assert "H-001 monthlyRate: your draft of it is newer than the list" in refused.err
+    assert "H-001 monthlyRate: your changes of it are not those of the list" in refused.err
     assert "leave the row out" in refused.err
     assert [item["delta"] for item in items(ready, "draft", "list")] == [{"monthlyRate": 1}]
     partly = ready("draft", "save", sheet, "--partial", "-o", "json")
     assert (partly.code, [one["pfaId"] for one in partly.json["saved"]]) == (3, ["H-002"])
+
+
+def test_a_list_that_is_older_than_a_commit_does_not_take_it_back(ready: Pfa) -> None:
+    text = listed(ready, "csv")
+    assert ready("draft", "set", "H-001", "monthlyRate=1", "--into", "mine").code == 0
+    assert ready("commit", "--session", "mine").code == 0
+    sheet = write(ready, "sheet.csv", text.replace("2026-03-02", "2026-04-02"))
+    refused = ready("draft", "save", sheet, "--session", "more")
+    assert refused.code == 7
+    assert "H-001 monthlyRate: your changes of it are not those of the list" in refused.err
+    assert ready("draft", "list").out == ""
+
+
+def test_a_list_that_shows_a_discarded_draft_does_not_bring_it_back(ready: Pfa) -> None:
+    assert ready("draft", "set", "H-001", "monthlyRate=1", "--into", "mine").code == 0
+    text = listed(ready, "csv")
+    assert ready("discard", "--session", "mine").code == 0
+    refused = ready("draft", "save", write(ready, "sheet.csv", text))
+    assert (refused.code, ready("draft", "list").out) == (7, "")
+    assert "H-001 monthlyRate" in refused.err
 
 
 def test_a_list_that_is_older_than_a_draft_may_add_to_it(ready: Pfa) -> None:
@@ -294,3 +314,25 @@ def write(pfa: Pfa, name: str, text: str) -> str:
     path = pfa.folder / name
     path.write_bytes(text.encode())
     return str(path)
+
+
+def test_pulling_one_s_own_partial_export_says_which_fields_it_would_empty(pfa: Pfa) -> None:
+    assert pfa("init", "--org", "HOLNG").code == 0
+    more = {"freight": 7, "parts": {"hook": 1}}
+    records = [baseline_record(number, model="M", **more) for number in range(1, 7)]
+    whole = write_lines(pfa.folder / "mirror.jsonl", records)
+    assert pfa("sync", "pull", "--from", whole).code == 0
+    before = pfa("list", "--all", "-o", "jsonl").out
+    own, some = pfa.folder / "own.csv", pfa.folder / "some.csv"
+    own.write_text(pfa("list", "--all", "-o", "csv").out)
+    some.write_text(pfa("list", "--all", "-o", "csv", "--columns", "pfaId,category,model").out)
+
+    refused = pfa("sync", "pull", "--from", str(some))
+    assert refused.code == 9
+    for name in ("areaSilo", "class", "monthlyRate", "forecastStart"):
+        assert f"{name}: would be emptied in 6 records" in refused.err
+    assert pfa("list", "--all", "-o", "jsonl").out == before
+
+    tried = pfa("sync", "pull", "--from", str(own), "--dry-run")
+    assert "fields unknown to pfa are gone from 6 records: freight, parts" in tried.err
+    assert pfa("list", "--all", "-o", "jsonl").out == before

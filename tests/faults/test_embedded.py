@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -17,6 +18,7 @@ import psycopg
 import pytest
 from psycopg import pq
 
+from pfa_cli.app import main
 from pfa_core.admin.server import psql_environment
 from pfa_core.config.settings import resolve
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure, OutcomeUnknown
@@ -521,7 +523,7 @@ def test_a_full_disk_is_reported(root, kilobytes):
         subprocess.run(["umount", root], check=True)
 
 
-def test_a_server_without_a_connection_to_spare_says_so(root, stopped):
+def test_a_server_without_a_connection_to_spare_says_so(root, stopped, monkeypatch, capsys):
     server.ensure(root)
     with psycopg.connect(server.conninfo(root), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET max_connections = 5")
@@ -532,6 +534,11 @@ def test_a_server_without_a_connection_to_spare_says_so(root, stopped):
     held = [psycopg.connect(text) for _ in range(5)]
     with pytest.raises(DatabaseUnavailable, match="too many clients"):
         server.ensure(root)
+    monkeypatch.setattr("pfa_core.config.settings.default_root", lambda _: root)
+    assert main(["doctor", "-o", "json"]) != 0
+    found = {item["check"]: item for item in json.loads(capsys.readouterr().out)["data"]}
+    assert (found["database"]["result"], found["database"]["exitCode"]) == ("problem", 69)
+    assert found["schema"]["result"] == "skipped"
     for connection in held:
         connection.close()
     wait_until(lambda: server.status(root).pid == pid)

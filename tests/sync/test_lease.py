@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -41,6 +42,28 @@ def test_a_lease_has_one_holder_until_it_is_released(world: World):
     assert "another push of ORG is running: ann on" in second.held_by(holder).message
     first.release(transact)
     assert transact(second.take) is None
+
+
+def test_a_lease_that_was_waited_for_has_its_whole_lifetime_left(world: World):
+    """Its row may be locked by a session of a client that is gone, until the server ends that."""
+    first, second = a_lease(FIRST, 1), a_lease(SECOND, 1)
+    taken = threading.Event()
+
+    def hold(conn: Any) -> None:
+        first.take(conn)
+        first.release(lambda work: work(conn))
+        taken.set()
+        time.sleep(1.2)
+
+    with world.db.beside() as other:
+        holder = threading.Thread(target=lambda: other.transact(hold))
+        holder.start()
+        assert taken.wait(5)
+        assert world.db.transact(second.take) is None
+        assert not second.lost
+        rows = world.rows("SELECT expires_at > clock_timestamp() + interval '0.5 s' FROM pfa_lease")
+        holder.join()
+    assert rows == [(True,)]
 
 
 def test_a_lease_that_another_owner_took_over_is_lost(world: World):

@@ -44,6 +44,7 @@ def login(
 ) -> None:
     """Store a token for later commands, in a file that only you can read."""
     info = core.login(call.settings, _read_token(file))
+    call.note_stored()
     show_facts(_token_document(info), call.look(Format.TABLE), id_column="tokenId")
 
 

@@ -157,6 +157,7 @@ def _order(
         action=Action.TOKEN_REFRESH,
         narrowed=frozenset(code for code, item in kept.items() if item.narrowed),
         replaces=claims.token_id,
+        not_before=claims.issued_at,
         holder=claims,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
@@ -28,6 +28,7 @@ from pfa_core.store.signing_keys import KeyRow, NewKey
 from pfa_core.store.tokens import TokenKind, TokenRow
 
 MAX_TTL = timedelta(days=366)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class Order:
         by: The user who orders it.
         narrowed: The organizations in which it holds less than its member.
         replaces: The id of the token that it is refreshed from.
+        not_before: When the token in whose place it is stored was issued: by a clock that was set back it
+            would end earlier than that one.
         holder: The claims of that token: row-level security authorizes each organization by them.
     """
 
@@ -49,6 +52,7 @@ class Order:
     action: Action = Action.TOKEN_ISSUE
     narrowed: frozenset[OrganizationId] = frozenset()
     replaces: TokenId | None = None
+    not_before: datetime | None = None
     holder: jwt.Claims | None = None
 
 
@@ -92,12 +96,12 @@ def mint(conn: Connection[Any], db: Database, ring: Keyring, order: Order) -> Mi
         ConfigInvalid: The signing key was ended in this database.
     """
     require_lifetime(order.ttl)
-    now = db.clock()
+    issued_at = max(db.clock(), order.not_before or _EARLIEST)
     claims = jwt.Claims(
         user_id=order.user_id,
         token_id=TokenId(str(db.new_id())),
-        issued_at=now,
-        expires_at=now + order.ttl,
+        issued_at=issued_at,
+        expires_at=issued_at + order.ttl,
         organizations=order.grants,
         key_id=ring.signing.key_id,
     )

@@ -30,6 +30,7 @@ def renewal(
         ttl=ttl,
         by=member.user_id,
         narrowed=frozenset(narrowed - {member.organization_id}),
+        not_before=held.issued_at if held else None,
     )
 
 

@@ -11,29 +11,35 @@ from pfa_core.sync.pull.options import EVERY_FIELD, Allowance
 
 # So many records may lose a field whose column is there: PEMS's users empty fields too.
 FEW = 10
+# From so many on, a field that no record has any more is gone, if all had it: a grid leaves out empty cells.
+ALL = 3
 # Above one in so many of the records that have the field, its loss is refused.
 SHARE = 5
 MAX_NAMED = 5
 NOTHING_STORED = "; nothing was stored"
-_GONE = "would be emptied in {}: the records of this pull do not have the field at all"
+_GONE = "would be emptied in {}: the source does not have the field at all"
 _MANY = "would be emptied in {}, more than a fifth of those that have it"
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The known fields that no record of a pull had, the unknown ones that some had."""
+    """The fields that the source of a pull did not have.
+
+    Args:
+        absent: Known fields that no record had, whatever a field map puts in their place.
+        unknown: Fields unknown to the program that some records had.
+        undeclared: Known fields that a table of the source has no column for; a grid or JSON may leave out
+            what is empty.
+    """
 
     absent: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
+    undeclared: frozenset[str] = frozenset()
 
     @property
-    def compared(self) -> Sequence[str]:
-        """Return the fields of which losses count: off is a value of a flag, not its loss."""
-        return [
-            name
-            for name, field in CHECKED.items()
-            if field.kind is not Kind.FLAG or name in self.absent
-        ]
+    def lacking(self) -> frozenset[str]:
+        """Return the fields whose values in the records are not the source's."""
+        return self.absent | self.undeclared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +51,7 @@ class Drift:
         emptied: Field → records that had a value of it, default values not counted, and have none now.
         holders: Field → records of the mirror that had a value before the pull, where it was asked.
         unknown_lost: Records that lost a field unknown to the program.
+        lost_fields: Those fields.
         new_fields: Unknown fields that the changed records did not have.
     """
 
@@ -52,6 +59,7 @@ class Drift:
     emptied: Mapping[str, int] = field(default_factory=dict)
     holders: Mapping[str, int] = field(default_factory=dict)
     unknown_lost: int = 0
+    lost_fields: tuple[str, ...] = ()
     new_fields: tuple[str, ...] = ()
 
     def plus(self, emptied: Mapping[str, int], *, known: int, unknown_lost: int) -> Drift:
@@ -70,14 +78,17 @@ class Drift:
         return [
             name
             for name, number in self.emptied.items()
-            if number >= FEW and name not in columns.absent and not allow.may_empty(name)
+            if number >= (ALL if name in columns.absent else FEW)
+            and name not in columns.undeclared
+            and not allow.may_empty(name)
         ]
 
     def require_meant(self, columns: Columns, allow: Allowance, *, whole: bool) -> None:
         """Refuse losses that are hardly meant.
 
-        Refused are a field that no record has at all, whatever it was in the mirror, and a field that
-        many records lose, in relation to those that have it.
+        Refused are a field that a table has no column for, whatever it was in the mirror; a field that no
+        record has, where all that the mirror knows had it; and a field that many records lose, in relation to
+        those that have it.
 
         Args:
             whole: The pull asks for every record: those it brought count, not the whole mirror.
@@ -85,11 +96,16 @@ class Drift:
         Raises:
             InvalidData: With a fault for each field.
         """
-        gone = [n for n in self.emptied if n in columns.absent and not allow.may_empty(n)]
+        gone = [n for n in self.emptied if n in columns.undeclared and not allow.may_empty(n)]
+        asked = self.in_question(columns, allow)
+        base = {name: self._base(name, whole=whole) for name in asked}
+        gone += [n for n in asked if n in columns.absent and self.emptied[n] >= base[n]]
         many = [
             name
-            for name in self.in_question(columns, allow)
-            if self.emptied[name] * SHARE > self._base(name, whole=whole)
+            for name in asked
+            if name not in gone
+            and (CHECKED[name].kind is not Kind.FLAG or name in columns.lacking)
+            and self._are_many(name, base[name])
         ]
         if not gone and not many:
             return
@@ -104,12 +120,15 @@ class Drift:
     def reported(self, columns: Columns) -> Mapping[str, int]:
         """Return the losses to report.
 
-        The default of a choice is a value too, unless no record of the pull has the field.
+        The default of a choice and off are values too, unless the source does not have the field or many
+        records get them at once.
         """
         return {
             name: number
             for name, number in self.emptied.items()
-            if name in columns.absent or CHECKED[name].kind is not Kind.CHOICE
+            if name in columns.lacking
+            or CHECKED[name].kind not in (Kind.CHOICE, Kind.FLAG)
+            or (name in self.holders and self._are_many(name, self.holders[name]))
         }
 
     def text(self, columns: Columns) -> str:
@@ -117,10 +136,14 @@ class Drift:
         reported = self.reported(columns)
         parts = [f"emptied: {self._listed(reported)}"] if reported else []
         if self.unknown_lost:
-            parts.append(f"fields unknown to pfa are gone from {_records(self.unknown_lost)}")
+            gone = f"fields unknown to pfa are gone from {_records(self.unknown_lost)}"
+            parts.append(f"{gone}: {_named(self.lost_fields)}")
         if self.new_fields:
             parts.append(f"new fields, kept as they came: {_named(self.new_fields)}")
         return "; ".join(parts)
+
+    def _are_many(self, name: str, base: int) -> bool:
+        return self.emptied[name] >= FEW and self.emptied[name] * SHARE > base
 
     def _base(self, name: str, *, whole: bool) -> int:
         holders = self.holders[name]

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import GridAnswer, Leftovers, RawRecord, read_baseline
 from pfa_core.files.reading import source_name
+from pfa_core.model.record import CHECKED
 from pfa_core.model.values import shorten
 from pfa_core.pems.mapping.columns import Columns, Misnamed, PemsRow
 from pfa_core.pems.profile import PemsNames
@@ -23,6 +24,7 @@ class FileRows:
         nulls: Texts that a cell of a table holds in place of nothing.
         leftovers: Counts what tables hold beside records.
         carried: For each path read, the fields that its rows so far had columns for.
+        tables: The paths that were tables, whose columns are those of all rows.
     """
 
     names: PemsNames
@@ -30,6 +32,15 @@ class FileRows:
     nulls: Collection[str] = ()
     leftovers: Leftovers = field(default_factory=Leftovers)
     carried: dict[str, Set[str]] = field(default_factory=dict)
+    tables: set[str] = field(default_factory=set)
+
+    def fields(self) -> Set[str]:
+        """Return the known fields that the files read so far have."""
+        return set[str]().union(*self.carried.values())
+
+    def undeclared(self) -> Set[str]:
+        """Return the known fields that one of the tables read has no column for."""
+        return {name for path in self.tables for name in CHECKED.keys() - self.carried[path]}
 
     def records(self, path: str, content: BinaryIO | None = None) -> Iterator[RawRecord | Fault]:
         """Yield every record of a file; a row that is refused for its names is a fault.
@@ -46,7 +57,7 @@ class FileRows:
             content=content,
             nulls=self.nulls,
             leftovers=self.leftovers,
-            check_header=lambda header, name: self._require_key(columns, header, name),
+            check_header=lambda header, _: self._take_header(columns, header, path),
         ):
             if isinstance(item, RawRecord):
                 value = item.value
@@ -57,8 +68,10 @@ class FileRows:
             else:
                 yield item
 
-    def _require_key(self, columns: Columns, header: Sequence[str], name: str) -> None:
-        """Refuse a table without the records' key: an error page is read as one too."""
+    def _take_header(self, columns: Columns, header: Sequence[str], path: str) -> None:
+        """Note a table's columns; refuse one without the records' key, as an error page is."""
+        name = source_name(path)
+        self.tables.add(path)
         row = columns.read(dict.fromkeys(header, ""))
         if isinstance(row, Misnamed):
             raise _misnamed(row, name)

@@ -124,6 +124,7 @@ def _pull(
         files.rewind()
         only = members.only_currency(conn, run.organization_id)
         intake = Intake(run.organization_id, progress, only_currency=only)
+        intake.carried, intake.undeclared = files.reader.fields, files.reader.undeclared
         stored, missing = _store(conn, merging, files, intake)
         result = _result(run, intake, stored, missing, files.reader.leftovers)
         end_pull(conn, run, result)

@@ -167,6 +167,7 @@ def _pull(pull: GridPull, progress: Callable[[int], None] | None, *, restart: bo
         fetcher = PageFetcher(pull, reader)
         resumption = resume(pull, restart=restart)
         intake.behind = resumption.behind if resumption else Behind()
+        intake.carried = lambda: reader.decode.carried
         try:
             ending = _read(pull, resumption, fetcher, intake, store)
         except InvalidData as refusal:

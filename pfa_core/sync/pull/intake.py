@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
@@ -50,6 +50,8 @@ class Intake:
         seen: The ids among which a record counts once.
         behind: The rows of the grid that are refused although they are, or may be, the organization's.
         asked_since: Stands for the time of a row's last change where that is unknown.
+        carried: Returns the fields that the records so far had columns or cells for.
+        undeclared: Returns the fields that a table of the source has no column for.
     """
 
     organization_id: OrganizationId
@@ -65,17 +67,19 @@ class Intake:
     seen: set[str] = field(default_factory=set)
     behind: Behind = field(default_factory=Behind)
     asked_since: datetime | None = None
+    carried: Callable[[], Set[str]] = CHECKED.keys
+    undeclared: Callable[[], Set[str]] = frozenset
 
     def __post_init__(self) -> None:
         self._rows = TextRows(self.organization_id, exact_json.dumps)
-        self._absent = list(CHECKED)
         self._unknown: set[str] = set()
         self._width = 0
 
     @property
     def columns(self) -> Columns:
-        """Return which fields no record had so far, and which unknown ones some had."""
-        return Columns(frozenset(self._absent), frozenset(self._unknown))
+        """Return which fields the source has not had so far, and which unknown ones some records had."""
+        absent = frozenset(CHECKED.keys() - self.carried())
+        return Columns(absent, frozenset(self._unknown), frozenset(self.undeclared()))
 
     def take(self, item: RawRecord | Fault) -> Accepted | None:
         """Return the id and JSON text of an accepted record; None for a refused one."""
@@ -131,11 +135,7 @@ class Intake:
         )
 
     def _note(self, row: dict[str, Any]) -> None:
-        """Note which fields a record has; of a million records nearly all have the same."""
-        for name in self._absent:
-            if name in row:
-                self._absent = [other for other in self._absent if other not in row]
-                break
+        """Note which unknown fields a record has; of a million records nearly all have the same."""
         if len(row) != self._width:
             self._width = len(row)
             self._unknown |= row.keys() - FIELDS.keys()

@@ -51,12 +51,11 @@ class Merging:
         """
         code = self.run.organization_id
         unchanged = mirror.drop_unchanged(conn, code, asked_at=asked_at)
-        fields = columns.compared
-        losses = comparison.losses(conn, code, fields)
+        losses = comparison.losses(conn, code, columns.lacking)
         older, same = list[Fault](), 0
         if losses.maybe_older and not self.allow.older:
             older, same = _drop_older(conn, code)
-            losses = comparison.losses(conn, code, fields)
+            losses = comparison.losses(conn, code, columns.lacking)
         drift = self._judged(conn, columns, before, losses, unchanged + same + len(older))
         at = leases.clock(conn)
         changed, written = mirror.take_in(conn, code, self.run.run_id, at)
@@ -82,6 +81,9 @@ class Merging:
             had = {name: number + gone.get(name, 0) for name, number in held.items()}
             drift = replace(drift, holders={**drift.holders, **had})
         drift.require_meant(columns, self.allow, whole=self.whole)
+        if losses.unknown:
+            lost = {*drift.lost_fields, *comparison.lost_fields(conn, code)}
+            drift = replace(drift, lost_fields=tuple(sorted(lost)))
         unknown = columns.unknown.difference(drift.new_fields)
         if losses.changed and unknown:
             found = comparison.new_fields(conn, code, unknown)

@@ -1,0 +1,26 @@
+-- What a client asks about its own session, from another one. No tenant table is read here.
+
+-- name: at_work
+-- Whether the session of a client that waits for an answer is at work on it. One that waits for its client is
+-- not, nor one that is gone. Behind a pooler, where even this session's id is another one, any session of the
+-- role may be the client's. The age tells a later session with the same process id apart.
+SELECT EXISTS (
+    SELECT FROM pg_stat_activity AS a
+    WHERE (a.pid = %(pid)s OR %(own)s <> pg_backend_pid() AND a.application_name = 'pfa')
+      AND a.pid <> pg_backend_pid()
+      AND a.usename = current_user
+      AND a.datname = current_database()
+      AND a.backend_start < clock_timestamp() - make_interval(secs => %(waited)s)
+      AND a.wait_event_type IS DISTINCT FROM 'Client'
+);
+
+-- name: let_go
+-- End the session that waits for a client which has given it up. A role may end its own sessions.
+SELECT pg_terminate_backend(a.pid)
+FROM pg_stat_activity AS a
+WHERE a.pid = %(pid)s
+  AND %(own)s = pg_backend_pid()
+  AND a.usename = current_user
+  AND a.datname = current_database()
+  AND a.backend_start < clock_timestamp() - make_interval(secs => %(waited)s)
+  AND a.wait_event_type = 'Client';

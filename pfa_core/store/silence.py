@@ -1,0 +1,99 @@
+"""Connections that do not wait for an answer which cannot come any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import Connection
+
+from pfa_core import sql
+
+_SQL = sql.statements("silence")
+SILENCE_SECONDS = 30.0  # seconds without an answer, after which the server is asked
+ASK_SECONDS = 5  # for a connection to ask on, and for its answer
+_FAILED_ASKS = 2  # in a row: an answer may be on its way during the first
+_MOST_LIMITS = 10  # of silence, while the server refuses to be asked
+_ASKS = 6  # in the time of SILENCE_SECONDS, after the first that failed
+
+Value = TypeVar("Value")
+
+
+class WatchedConnection(Connection[Any]):
+    """A connection that asks on another one whether the server is at work for it.
+
+    A proxy may acknowledge what it never delivers, so that neither keepalives nor tcp_user_timeout notice.
+    On a long statement the server says that it is at work, and the wait goes on.
+
+    Attributes:
+        silence_limit: Seconds without an answer, after which the server is asked.
+        another: Opens a connection to the same server; None: it is not asked, and silence is the end.
+    """
+
+    silence_limit: float = SILENCE_SECONDS
+    another: Callable[[], Connection[Any]] | None = None
+
+    def wait(self, gen: Any, *words: Any, **named: Any) -> Any:
+        """Wait for the server as psycopg does.
+
+        Raises:
+            OperationalError: There was no answer, and the server is not at work on one; ConnectionTimeout
+                where it could not be asked either. The connection is closed.
+        """
+        return super().wait(self._watched(gen), *words, **named)
+
+    def _watched(self, gen: Generator[Any, Any, Value]) -> Generator[Any, Any, Value]:
+        try:
+            wanted = next(gen)
+            last, due, failed = time.monotonic(), self.silence_limit, 0
+            while True:
+                ready = yield wanted
+                # psycopg asks ten times a second, also where nothing has come.
+                waited = time.monotonic() - last
+                if ready:
+                    last, due, failed = last + waited, self.silence_limit, 0
+                elif waited > due:
+                    at_work = self._is_at_work(waited, end=failed > 0)
+                    failed = 0 if at_work else failed + 1
+                    if failed == _FAILED_ASKS or not self.another:
+                        self._give_up(waited, reached=at_work is not None)
+                    pause = self.silence_limit / _ASKS if failed else self.silence_limit
+                    due = time.monotonic() - last + pause
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value
+
+    def _give_up(self, waited: float, *, reached: bool) -> None:
+        self.pgconn.finish()
+        kind = psycopg.OperationalError if reached else psycopg.errors.ConnectionTimeout
+        raise kind(f"it has not answered for {waited:.0f} seconds")
+
+    def _is_at_work(self, waited: float, *, end: bool) -> bool | None:
+        """Ask whether the server is at work for this connection.
+
+        With `end`, a session that is not is ended: one that goes on waiting for this client keeps its locks.
+
+        Returns:
+            None where the server could not be asked.
+        """
+        if self.another is None:
+            return None
+        try:
+            with self.another() as other:
+                return _ask(other, self.info.backend_pid, waited, end=end)
+        except psycopg.Error as error:
+            # Having no connection to spare, or while it recovers, the server answers; a pooler does for ever.
+            answers = "FATAL" in str(error) and waited < _MOST_LIMITS * self.silence_limit
+            return True if answers else None
+
+
+def _ask(other: Connection[Any], pid: int, waited: float, *, end: bool) -> bool:
+    # Behind a pooler the ids that clients see are not those of the server's sessions.
+    values = {"pid": pid, "waited": waited, "own": other.info.backend_pid}
+    row = other.execute(_SQL["at_work"], values).fetchone()
+    at_work = bool(row and row[0])
+    if end and not at_work:
+        other.execute(_SQL["let_go"], values)
+    return at_work
