@@ -30,6 +30,11 @@ def client(sandbox: Sandbox) -> Iterator[Client]:
         yield connected
 
 
+def test_a_record_shows_who_wrote_it_last(client):
+    client.put("R-1", 1, model="A")
+    assert client.get("R-1").json["updatedBy"] == "jdoe"
+
+
 def test_a_record_is_read_with_its_version_and_all_its_fields(client):
     answer = client.get("R-1")
     assert answer.status == 200
@@ -38,6 +43,7 @@ def test_a_record_is_read_with_its_version_and_all_its_fields(client):
         "organizationCode": "RIO",
         "version": 1,
         "updatedAt": "2026-11-01T08:00:00Z",
+        "updatedBy": "",
     }
     data = answer.json["data"]
     assert (data["monthlyRate"], data["forecastStart"]) == (1000, "2026-01-01")

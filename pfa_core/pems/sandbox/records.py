@@ -34,6 +34,7 @@ class StoredRecord:
             "organizationCode": self.organization,
             "version": self.version,
             "updatedAt": self.updated_at,
+            "updatedBy": self.updated_by,
             "data": self.data,
         }
 

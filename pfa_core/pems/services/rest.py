@@ -13,6 +13,7 @@ from pfa_core import exact_json
 from pfa_core.errors import FaultCode
 from pfa_core.model.delta import same
 from pfa_core.model.exchange import Applied, Failure, Moved, Reading, RetryAdvice, Write
+from pfa_core.model.ids import UserId
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import Answer, HttpClient, open_client
 from pfa_core.pems.http.failures import error_alert, not_applied, protocol_failure
@@ -48,7 +49,12 @@ class RestWriter:
         code = content.get("organizationCode")
         shown = {"organization": code, "pfaId": content.get("pfaId", pfa_id), **data}
         return reading_of(
-            shown, pfa_id, self._profile, version=version, stamp=_text(content.get("updatedAt"))
+            shown,
+            pfa_id,
+            self._profile,
+            version=version,
+            stamp=_text(content.get("updatedAt")),
+            updated_by=_text(content.get("updatedBy")),
         )
 
     def write(self, write: Write) -> Applied | Moved | Failure:
@@ -91,6 +97,10 @@ class RestWriter:
         if isinstance(found, Failure):
             return None
         return {name: found.record[name] for name in fields}
+
+    def names_of(self, user_id: UserId) -> frozenset[str]:
+        """Return the user, whom a write names, and the account shown instead."""
+        return frozenset(filter(None, (user_id, self._profile.username)))
 
     def unwritable(self, changes: Mapping[str, Any]) -> str:
         """Return why these changes cannot be sent exactly; empty when they can."""

@@ -10,6 +10,7 @@ from typing import Any
 from pfa_core import exact_json
 from pfa_core.errors import FaultCode
 from pfa_core.model.exchange import Applied, Failure, Moved, Reading, RetryAdvice, Write
+from pfa_core.model.ids import UserId
 from pfa_core.model.record import FIELDS
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import HttpClient
@@ -107,6 +108,10 @@ class ScreenWriter:
         now = self._reading(write.pfa_id, updated)
         record = now.record if isinstance(now, Reading) else None
         return Applied(updated.version, updated.stamp, record)
+
+    def names_of(self, user_id: UserId) -> frozenset[str]:  # noqa: ARG002
+        """Return the account, the only user that the screen knows; empty for none."""
+        return frozenset((self._profile.username or "",))
 
     def unwritable(self, changes: Mapping[str, Any]) -> str:
         """Return why these changes cannot be sent exactly; empty when they can."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from pfa_core.model.exchange import Applied, Failure, Moved, Reading, Write
-from pfa_core.model.ids import Clock, utc_now
+from pfa_core.model.ids import Clock, UserId, utc_now
 from pfa_core.pems.http.client import open_client
 from pfa_core.pems.profile import PemsProfile, WriterKind
 from pfa_core.pems.services.rest import RestWriter
@@ -28,6 +28,10 @@ class Writer(Protocol):
 
     def write(self, write: Write) -> Applied | Moved | Failure:
         """Send a change."""
+        ...
+
+    def names_of(self, user_id: UserId) -> frozenset[str]:
+        """Return the names that PEMS may show as the writer of this user's changes."""
         ...
 
     def unwritable(self, changes: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from pfa_core.model.exchange import Applied, Failure, Moved, Reading, RetryAdvic
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.model.push import Result, Sending, Task, Verdict
 from pfa_core.pems.services.writer import Writer
+from pfa_core.sync.push.arrival import Origin, Sent, origin_of
 
 MOST_GENERATIONS = 8  # in a row, before a record that keeps changing in PEMS is retried later
 
@@ -58,7 +59,7 @@ class Delivery:
             return _unwritable(task, unwritable, in_doubt=None)
         reading = self.writer.read(task.pfa_id)
         if isinstance(reading, Failure):
-            return _failed(task, reading, in_doubt=task.sent_version)
+            return _unreadable(task, reading)
         if task.sent_version is not None:
             return self._resolve_doubt(task, task.sent_version, reading, unwritable)
         return self._decide(task, reading)
@@ -84,14 +85,15 @@ class Delivery:
     def _verified(self, sending: Sending, answer: Applied) -> Result:
         """Compare what PEMS stored with what was sent.
 
-        Where the answer does not show all of it, the record is read back once.
+        Where the answer does not show all of it, the record is read back; where that fails the change stays
+        in doubt, so that a later attempt reads what PEMS made of it.
         """
         shown = answer.record or {}
         if sending.changes.keys() <= shown.keys():
             return _applied(sending, answer)
         reading = self.writer.read(sending.task.pfa_id)
         if isinstance(reading, Failure):
-            return _applied(sending, answer, f"not read back: {reading.message}")
+            return _unread(sending, reading)
         if reading.version != answer.version:  # what became of this write is not known any more
             note = "; ".join(filter(None, (sending.note, "changed in PEMS again at once")))
             return _seen(sending.task, sending.delta, reading, note)
@@ -100,12 +102,20 @@ class Delivery:
     def _read_back(self, sending: Sending, failure: Failure) -> Result:
         """Resolve a send without an answer.
 
-        Where PEMS does not show the change, it is retried later.
+        Where PEMS does not show the change, it is retried later. One that it altered is recognized here only
+        without keys, which say more at the next attempt.
         """
-        reading = self.writer.read(sending.task.pfa_id)
-        if isinstance(reading, Reading) and _has_it(sending, reading):
-            return _seen(sending.task, sending.delta, reading)
-        return _failed(sending.task, failure, in_doubt=sending.version)
+        task = sending.task
+        reading = self.writer.read(task.pfa_id)
+        if isinstance(reading, Failure) or reading.version == sending.version:
+            return _failed(task, failure, in_doubt=sending.version)
+        if not _differing(sending.delta, reading.record):
+            return _seen(task, sending.delta, reading)
+        if not self._keyed:
+            sent = self._sent(task, sending.version, sending.changes, sending.reading)
+            if self._origin(sent, reading) is Origin.OWN:
+                return _seen(task, sending.delta, reading, changes=sending.changes)
+        return _failed(task, failure, in_doubt=sending.version)
 
     def _resolve_doubt(
         self, task: Task, sent: str, reading: Reading, unwritable: str
@@ -118,14 +128,21 @@ class Delivery:
         unchanged = reading.version == sent
         if not unchanged and not _differing(task.delta, reading.record):
             return _seen(task, task.delta, reading)
-        if unwritable:
-            arrived = not unchanged and not self._is_next(sent, reading)
-            return _unwritable(task, unwritable, in_doubt=sent if arrived else None)
-        if unchanged:
+        if unchanged and not unwritable:
             return self._decide(task, reading)
-        return self._ask_again(task, sent, reading)
+        origin = Origin.OTHER
+        if not unchanged:
+            origin = self._origin(self._sent(task, sent, task.sent), reading)
+        if origin is Origin.OWN and (unwritable or not self._keyed):
+            return _seen(task, task.delta, reading, changes=task.sent)
+        if unwritable:
+            in_doubt = None if origin is Origin.OTHER else sent
+            return _unwritable(task, unwritable, in_doubt=in_doubt)
+        return self._ask_again(task, sent, reading, origin)
 
-    def _ask_again(self, task: Task, sent: str, reading: Reading) -> Sending | Result:
+    def _ask_again(
+        self, task: Task, sent: str, reading: Reading, origin: Origin
+    ) -> Sending | Result:
         """Send the same request again, byte by byte.
 
         If it was applied its answer is repeated, else its version is rejected; what PEMS refuses for good
@@ -135,7 +152,7 @@ class Delivery:
         if isinstance(answer, Applied):
             altered = answer.version == reading.version
             return _seen(task, task.delta, reading, changes=task.sent if altered else {})
-        never_arrived = self._never_arrived(sent, reading)
+        never_arrived = self._keyed or origin is Origin.OTHER
         if isinstance(answer, Failure):
             final = answer.advice is RetryAdvice.NONE
             return _failed(task, answer, in_doubt=None if final and never_arrived else sent)
@@ -143,21 +160,32 @@ class Delivery:
             return self._decide(task.next_generation(), reading)
         return _all_disputed(task, reading)
 
-    def _never_arrived(self, sent: str, reading: Reading) -> bool:
-        """Return whether a write that is rejected now was certainly not applied before.
+    @property
+    def _keyed(self) -> bool:
+        """Return whether PEMS repeats its answer to a write that it applied before.
 
         A service that has to be read first knows no keys, whatever the profile says of PEMS.
         """
-        with_keys = self.with_keys and not self.writer.reads_first
-        return with_keys or self._is_next(sent, reading)
+        return self.with_keys and not self.writer.reads_first
 
-    def _is_next(self, sent: str, reading: Reading) -> bool:
-        """Return whether exactly one write lies between.
+    def _sent(
+        self,
+        task: Task,
+        version: str,
+        changes: Mapping[str, Any],
+        before: Reading | None = None,
+    ) -> Sent:
+        return Sent(
+            version=version,
+            changes=changes,
+            names=self.writer.names_of(task.user_id),
+            before=before,
+            known=task.now if task.revision == version else task.base,
+            recorded=task.revision,
+        )
 
-        It was another writer's, since its values are not those of the change. The versions of a service
-        that has to be read first are times, which are not consecutive.
-        """
-        return not self.writer.reads_first and _is_next(sent, reading.version)
+    def _origin(self, sent: Sent, reading: Reading) -> Origin:
+        return origin_of(sent, reading, consecutive=not self.writer.reads_first)
 
     def _decide(self, task: Task, reading: Reading) -> Sending | Result:
         """Split the fields of a change by what is to be done with them.
@@ -185,7 +213,7 @@ class Delivery:
         )
 
 
-def _applied(sending: Sending, answer: Applied, note: str = "") -> Result:
+def _applied(sending: Sending, answer: Applied) -> Result:
     """Return the result of an applied send.
 
     What the answer shows is newer than what was sent, which is newer than what was read before.
@@ -199,7 +227,7 @@ def _applied(sending: Sending, answer: Applied, note: str = "") -> Result:
         task=sending.task,
         verdict=Verdict.SYNCED,
         delta=sending.delta,
-        message="; ".join(filter(None, (sending.note, note))),
+        message=sending.note,
         changes={name: shown.get(name, value) for name, value in sending.changes.items()},
         revision=answer.version or None,
         stamp=answer.stamp,
@@ -223,11 +251,6 @@ def _altered(result: Result, sent: Mapping[str, Any], stored: Mapping[str, Any])
     )
     message = "; ".join(filter(None, (fields, result.message)))
     return replace(result, code=FaultCode.PEMS_ALTERED, message=message, altered=altered)
-
-
-def _has_it(sending: Sending, reading: Reading) -> bool:
-    changed = reading.version != sending.version
-    return changed and not _differing(sending.delta, reading.record)
 
 
 def _differing(delta: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,6 +314,28 @@ def _failed(task: Task, failure: Failure, *, in_doubt: str | None) -> Result:
     )
 
 
+def _unread(sending: Sending, failure: Failure) -> Result:
+    """Return the result of an applied send of which it is not known what PEMS stored.
+
+    Whatever the reason, it is retried: the change is in PEMS, and may be there with other values.
+    """
+    passes = failure.advice is not RetryAdvice.NONE
+    again = failure if passes else replace(failure, advice=RetryAdvice.RETRY)
+    message = f"PEMS applied it, what it stored was not read back: {failure.message}"
+    return _failed(sending.task, replace(again, message=message), in_doubt=sending.version)
+
+
+def _unreadable(task: Task, failure: Failure) -> Result:
+    """Return the result of a task whose record cannot be read.
+
+    That of one that was sent before says so.
+    """
+    if task.sent_version is not None:
+        message = f"sent before, not read back: {failure.message}"
+        failure = replace(failure, message=message)
+    return _failed(task, failure, in_doubt=task.sent_version)
+
+
 def _disputed(
     task: Task, delta: Mapping[str, Any], conflicts: list[FieldConflict], reading: Reading
 ) -> Result:
@@ -326,11 +371,3 @@ def _all_disputed(task: Task, reading: Reading) -> Result:
         for name, value in _differing(task.delta, reading.record).items()
     ]
     return _disputed(task, task.delta, conflicts, reading)
-
-
-def _is_next(sent: str, now: str) -> bool:
-    """Return whether exactly one write lies between two versions.
-
-    If so, it was another writer's.
-    """
-    return sent.isdecimal() and now.isdecimal() and int(now) == int(sent) + 1

@@ -10,6 +10,11 @@ from typing import Any
 import pytest
 
 import pfa_core
+from pfa_core import errors
+from pfa_core.errors import FaultCode
+from pfa_core.model.exchange import Failure, RetryAdvice
+from pfa_core.model.ownership import Owner, Ownership
+from pfa_core.model.secret import Secret
 from pfa_core.pems.mapping.field_map import FieldMap
 from pfa_core.pems.mapping.steps import Chain
 from pfa_core.pems.mapping.transforms import read_step
@@ -205,16 +210,75 @@ def test_an_answer_that_does_not_is_read_back_once(world):
         far.require_agreement()
 
 
-def test_a_read_back_that_fails_leaves_the_change_synced_and_says_so(world):
-    with a_pems_beside(world, *RECORDS, shows_writes=False) as far:
-        committed(far, monthlyRate=5)
-        far.pems.faults = ["500:on=rest:after=2:times=1"]
-        result = far.push()
-        assert (result.status, result.synced, result.altered) == ("completed", 1, 0)
-        (outcome,) = pfa_core.show_run(far.db, far.ann, str(result.run_id)).outcomes
-        assert outcome.message.startswith("not read back: PEMS answered 500")
-        assert far.world.mirror()["P-1"]["monthlyRate"] == 5
-        far.require_once()
+@pytest.fixture(params=[True, False], ids=["keys", "no keys"])
+def silent(world, request):
+    """A PEMS whose answers do not show what it stored."""
+    with a_pems_beside(world, *RECORDS, shows_writes=False, with_keys=request.param) as far:
+        far.profile = replace(far.profile, idempotency_keys=request.param)
+        yield far
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_read_back_that_fails_is_made_again_and_says_what_pems_stored(silent, times):
+    committed(silent, monthlyRate=Decimal("1200.505"), model="New")
+    silent.pems.faults = ["rounds", f"503:on=rest:after=2:times={times}"]
+    result = silent.push()
+    assert (result.status, result.total, result.synced, result.altered) == ("completed", 1, 1, 1)
+    assert [problem.message for problem in result.problems] == [
+        f"{ROUNDED}; seen by reading it back"
+    ]
+    assert len(silent.applied("P-1")) == 1
+    silent.require_agreement()
+
+
+def test_what_was_not_read_back_is_counted_and_not_in_the_mirror_until_it_is(silent):
+    committed(silent, "P-2", model="New")
+    silent.push()
+    committed(silent, monthlyRate=Decimal("1200.505"))
+    silent.pems.faults = ["rounds", "503:on=rest:after=2"]
+    with pytest.raises(errors.PemsUnavailable) as failed:
+        silent.push()
+    (fault,) = failed.value.details
+    assert "sent before, not read back: PEMS answered 503" in fault.message
+    (first, *_) = silent.world.rows(
+        "SELECT message FROM pfa_sync_outcome WHERE pfa_id = 'P-1' ORDER BY number"
+    )
+    assert first[0].startswith("PEMS applied it, what it stored was not read back: PEMS answered")
+    assert silent.world.mirror()["P-1"]["monthlyRate"] == 1100
+    assert silent.world.merged()["P-1"]["monthlyRate"] == Decimal("1200.505")
+    silent.pems.faults = []
+    silent.world.execute(
+        "UPDATE pfa_modification SET next_attempt_at = now() WHERE state = 'sync_error'"
+    )
+    result = silent.push()
+    assert (result.synced, result.altered) == (1, 1)
+    assert len(silent.applied("P-1")) == 1
+    silent.require_agreement()
+
+
+def test_beside_others_it_makes_a_push_partial(silent):
+    committed(silent, monthlyRate=5)
+    committed(silent, "P-2", monthlyRate=6)
+    silent.profile = replace(silent.profile, retries=0)
+    silent.pems.faults = ["503:on=rest:after=3:times=1"]
+    result = silent.push(concurrency=1)
+    assert (result.status, result.synced, result.rejected) == ("partial", 1, 1)
+    (fault,) = result.problems
+    assert "what it stored was not read back" in fault.message
+    assert pfa_core.retry(silent.db, silent.ann, silent.profile).push.synced == 1
+    assert [len(silent.applied(pfa_id)) for pfa_id in ("P-1", "P-2")] == [1, 1]
+    silent.require_agreement()
+
+
+def test_a_refused_read_back_does_not_make_the_change_a_refused_one(silent, monkeypatch):
+    refused = Failure(FaultCode.PEMS_REJECTED, "PEMS answered 403", RetryAdvice.NONE)
+    read, answers = RestWriter.read, iter([None, refused])
+    committed(silent, monthlyRate=5)
+    monkeypatch.setattr(
+        RestWriter, "read", lambda self, pfa_id: next(answers, None) or read(self, pfa_id)
+    )
+    assert silent.push().synced == 1
+    assert len(silent.applied("P-1")) == 1
 
 
 def test_a_change_of_another_user_right_after_the_write_is_not_taken_for_what_pems_made_of_it(
@@ -270,3 +334,146 @@ def test_a_field_that_an_answer_does_not_show_is_taken_as_sent(plain, monkeypatc
     ]
     mirror = plain.world.mirror()["P-1"]
     assert (mirror["monthlyRate"], mirror["model"]) == (5, "Ne")
+
+
+# --- without keys, when the answer is lost ------------------------------------------------------------
+
+LOST = "reset-after:1:times=1"
+SEEN = f"{ROUNDED}; seen by reading it back"
+
+
+@pytest.fixture(params=["no keys", "screen"])
+def keyless(world, request):
+    with a_pems_beside(world, *RECORDS, with_keys=False) as far:
+        screen = request.param == "screen"
+        writer = WriterKind.SCREEN if screen else WriterKind.REST
+        far.profile = replace(
+            far.profile, writer=writer, idempotency_keys=False, username="svc", password=Secret("x")
+        )
+        yield far
+
+
+@pytest.fixture
+def rest(world):
+    with a_pems_beside(world, *RECORDS, with_keys=False) as far:
+        far.profile = replace(far.profile, idempotency_keys=False)
+        yield far
+
+
+def owns(far: FarSide, owner: Owner) -> None:
+    far.profile = replace(far.profile, ownership=Ownership(default=owner))
+
+
+def lose(far: FarSide, *alterations: str, lost: str = LOST) -> None:
+    """Let the answer to the first write be lost."""
+    rest = far.profile.writer is WriterKind.REST
+    place = "on=rest:after=1" if rest else "on=screen:after=2"
+    far.pems.faults = [*alterations, f"{lost}:{place}"]
+
+
+def lose_all(far: FarSide, *alterations: str, fault: str = "reset-after") -> None:
+    """Push; nothing arrives any more from the first write on, then the change is due again."""
+    lose(far, *alterations, lost=f"{fault}:1")
+    with pytest.raises(errors.PemsUnavailable):
+        far.push()
+    far.pems.faults = []
+    far.world.execute(
+        "UPDATE pfa_modification SET next_attempt_at = now() WHERE state = 'sync_error'"
+    )
+
+
+def disputed(far: FarSide) -> list[tuple[str, Any, Any]]:
+    found = pfa_core.list_conflicts(far.db, far.ann, pfa_core.Filters())
+    return [(one.field, one.mine, one.pems) for item in found for one in item.fields]
+
+
+@pytest.mark.parametrize("owner", Owner)
+def test_an_altered_write_without_an_answer_is_its_own(keyless, owner):
+    owns(keyless, owner)
+    committed(keyless, monthlyRate=Decimal("1200.505"), model="New")
+    lose(keyless, "rounds")
+    result = keyless.push()
+    assert (result.status, result.synced, result.altered) == ("completed", 1, 1)
+    assert [problem.message for problem in result.problems] == [SEEN]
+    assert (len(keyless.applied("P-1")), disputed(keyless)) == (1, [])
+    assert keyless.push().total == 0
+    keyless.require_agreement()
+
+
+def test_a_write_altered_to_the_value_of_before_is_its_own(keyless):
+    committed(keyless, monthlyRate=Decimal("1100.4"))
+    lose(keyless, "rounds")
+    result = keyless.push()
+    assert (result.synced, result.altered, len(keyless.applied("P-1"))) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("owner", Owner)
+def test_an_altered_write_is_its_own_in_a_later_push_too(rest, owner):
+    owns(rest, owner)
+    committed(rest, monthlyRate=Decimal("1200.505"))
+    lose_all(rest, "rounds")
+    result = rest.push()
+    assert [problem.message for problem in result.problems] == [SEEN]
+    assert (result.synced, len(rest.applied("P-1")), disputed(rest)) == (1, 1, [])
+    rest.require_agreement()
+
+
+@pytest.mark.parametrize("owner", Owner)
+def test_an_altered_write_is_its_own_after_a_pull_has_brought_it(rest, owner):
+    owns(rest, owner)
+    committed(rest, monthlyRate=Decimal("1200.505"))
+    lose_all(rest, "rounds")
+    rest.pull()
+    result = rest.push()
+    assert (result.synced, result.altered, len(rest.applied("P-1"))) == (1, 1, 1)
+
+
+def test_what_cannot_be_written_any_more_and_was_altered_is_acknowledged(rest, monkeypatch):
+    committed(rest, monthlyRate=Decimal("1200.505"))
+    lose_all(rest, "rounds")
+    monkeypatch.setattr(RestWriter, "unwritable", lambda *_: "monthlyRate has no way back")
+    result = rest.push()
+    assert (result.synced, result.altered, result.rejected) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("owner", "applied", "in_dispute"),
+    [
+        (Owner.MINE, [{"monthlyRate": 1200}], []),
+        (Owner.PEMS, [], []),
+        (Owner.ASK, [], [("monthlyRate", 1200, 1300)]),
+    ],
+)
+def test_a_write_of_another_user_is_not_taken_for_an_altered_own(rest, owner, applied, in_dispute):
+    owns(rest, owner)
+    committed(rest, monthlyRate=1200)
+    lose_all(rest, fault="reset-before")
+    rest.pems.change("P-1", monthlyRate=1300)
+    result = rest.push()
+    assert (result.altered, rest.applied("P-1"), disputed(rest)) == (0, applied, in_dispute)
+
+
+@pytest.mark.parametrize("owner", Owner)
+def test_where_pems_names_no_writer_a_user_decides(rest, owner, monkeypatch):
+    read = RestWriter.read
+    monkeypatch.setattr(
+        RestWriter, "read", lambda self, pfa_id: replace(read(self, pfa_id), updated_by="")
+    )
+    owns(rest, owner)
+    committed(rest, monthlyRate=Decimal("1200.505"))
+    lose(rest, "rounds")
+    result = rest.push()
+    assert (result.synced, result.conflicts, len(rest.applied("P-1"))) == (0, 1, 1)
+    assert disputed(rest) == [("monthlyRate", Decimal("1200.505"), 1201)]
+
+
+@pytest.mark.parametrize("owner", Owner)
+def test_what_cannot_be_told_apart_is_never_applied_twice(keyless, owner):
+    """Another user changes another field right after the altered write, before anything is read."""
+    owns(keyless, owner)
+    committed(keyless, monthlyRate=Decimal("1200.505"))
+    lose_all(keyless, "rounds")
+    keyless.pems.change("P-1", contract="C-7")
+    result = keyless.push()
+    assert (result.synced, result.conflicts, len(keyless.applied("P-1"))) == (0, 1, 1)
+    assert disputed(keyless) == [("monthlyRate", Decimal("1200.505"), 1201)]
