@@ -9,7 +9,6 @@ from typing import Any, LiteralString, NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import class_row, tuple_row
-from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.errors import Denial
@@ -27,8 +26,8 @@ from pfa_core.model.ids import (
 )
 from pfa_core.model.principal import Principal
 from pfa_core.store import leases, rls
-from pfa_core.store.adapters import plain
 from pfa_core.store.audit_chain import link_of
+from pfa_core.store.portions import json_portions, portions
 
 _SQL = sql.statements("audit")
 # A condition for each filter. A statement contains only those that are asked for, so that the planner knows
@@ -106,18 +105,17 @@ def write(
     entries: Sequence[Entry],
 ) -> None:
     """Append entries of one action and time, within `Database.transact` only."""
-    if entries:
-        conn.execute(
-            _SQL["write"],
-            {
-                "organization_id": organization_id,
-                "user_id": user_id,
-                "action": action,
-                "at": at,
-                "entries": Jsonb([plain(entry) for entry in entries]),
-                "link_id": link_of(conn, organization_id, entries[0].entry_id, len(entries)),
-            },
-        )
+    if not entries:
+        return
+    values = {
+        "organization_id": organization_id,
+        "user_id": user_id,
+        "action": action,
+        "at": at,
+        "link_id": link_of(conn, organization_id, entries[0].entry_id, len(entries)),
+    }
+    for portion in json_portions(entries):
+        conn.execute(_SQL["write"], {**values, "entries": portion.json})
 
 
 def write_of(
@@ -140,7 +138,7 @@ def write_of(
         before, after: Whether the delta existed before the action, and exists after it.
         base: Whether to keep what the delta was made over, for a restore.
     """
-    if modification_ids:
+    for some in portions(modification_ids):
         first_digits = counting_from(new_id())
         first = f"{first_digits}{1:08x}"
         values = {
@@ -148,14 +146,14 @@ def write_of(
             "user_id": principal.user_id,
             "action": action,
             "at": at,
-            "modification_ids": list(modification_ids),
+            "modification_ids": some,
             "first_digits": first_digits,
             "before": before,
             "after": after,
             "base": base,
-            "link_id": link_of(conn, principal.organization_id, first, len(modification_ids)),
+            "link_id": link_of(conn, principal.organization_id, first, len(some)),
         }
-        conn.execute(_SQL.for_ids("write_of", modification_ids), values)
+        conn.execute(_SQL.for_ids("write_of", some), values)
 
 
 def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import psycopg
@@ -11,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from pfa_core import exact_json
-from pfa_core.errors import ConfigInvalid
+from pfa_core.errors import ConfigInvalid, DatabaseUnavailable
 from pfa_core.store.adapters import TextsDumper
 from pfa_core.store.embedded import environment
 from pfa_core.store.errors import NO_ADDRESS, InvalidAddress, not_connected
@@ -22,13 +23,16 @@ _SHOWN_WORDS = ("host", "hostaddr", "port", "dbname", "user", "service", "sslmod
 _SCHEMES = ("postgresql://", "postgres://")
 # libpq sends these three to the server as settings; the other variables are about the connection.
 _SETTING_VARIABLES = ("PGDATESTYLE", "PGTZ", "PGGEQO")
+# How a server answers that will take connections by itself (57P03; a failed connect has no SQLSTATE).
+_RECOVERING = ("starting up", "not yet accepting connections", "in recovery mode")
+_RECOVERY_SECONDS, _PAUSE = 30.0, 0.2
 
 
 def open_connection(conninfo: str, source: str) -> Connection[Any]:
     """Open a connection to a server of the user's own.
 
     It is in autocommit mode, with exact JSON numbers. The caller's PG* variables supply what the address
-    leaves open, but no setting of the session.
+    leaves open, but no setting of the session. A server that starts or recovers is waited for, 30 s.
 
     Args:
         source: What named the address, for messages.
@@ -41,7 +45,7 @@ def open_connection(conninfo: str, source: str) -> Connection[Any]:
     try:
         with environment.hidden(_SETTING_VARIABLES):
             # Given, if empty, it keeps out PGOPTIONS.
-            return _open(conninfo, options=str(words.get("options") or ""))
+            return _open_recovered(conninfo, options=str(words.get("options") or ""))
     except psycopg.ProgrammingError:
         raise _invalid(source) from None
     except psycopg.OperationalError as error:
@@ -58,6 +62,23 @@ def open_embedded(conninfo: str) -> Connection[Any]:
     """Open such a connection to the embedded server, without the PG* variables."""
     with environment.hidden():
         return _open(conninfo, options="")
+
+
+def _open_recovered(conninfo: str, *, options: str) -> Connection[Any]:
+    """Open a connection, again while the server says that it starts or recovers."""
+    deadline = time.monotonic() + _RECOVERY_SECONDS
+    while True:
+        try:
+            return _open(conninfo, options=options)
+        except psycopg.OperationalError as error:
+            if not any(phrase in str(error) for phrase in _RECOVERING):
+                raise
+            if time.monotonic() > deadline:
+                raise DatabaseUnavailable(
+                    f"the database still recovers after {_RECOVERY_SECONDS:.0f} s",
+                    hint="type: pfa doctor",
+                ) from None
+        time.sleep(_PAUSE)
 
 
 def _open(conninfo: str, *, options: str) -> Connection[Any]:

@@ -9,7 +9,6 @@ from typing import Any, LiteralString, NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import args_row
-from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.errors import VersionConflict
@@ -17,7 +16,8 @@ from pfa_core.model.delta import Record, three_way
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
-from pfa_core.store.adapters import plain, typed_row
+from pfa_core.store.adapters import typed_row
+from pfa_core.store.portions import json_portions, portions
 
 _SQL = sql.statements("modifications")
 
@@ -249,9 +249,9 @@ def insert_drafts(
     conn: Connection[Any], principal: Principal, drafts: Sequence[NewDraft], at: datetime
 ) -> None:
     """Insert new drafts of records that have none."""
-    if drafts:
-        rows = Jsonb([plain(draft) for draft in drafts])
-        conn.execute(_SQL["insert_drafts"], {**_own(principal), "drafts": rows, "at": at})
+    for portion in json_portions(drafts):
+        values = {**_own(principal), "drafts": portion.json, "at": at}
+        conn.execute(_SQL["insert_drafts"], values)
 
 
 def update_drafts(
@@ -265,9 +265,11 @@ def delete_drafts(
     conn: Connection[Any], principal: Principal, ids: Sequence[ModificationId]
 ) -> None:
     """Delete drafts by modification id."""
-    if ids:
-        values = {**_own(principal), "modification_ids": list(ids)}
-        _require_all(len(ids), conn.execute(_SQL.for_ids("delete_drafts", ids), values).rowcount)
+    changed = 0
+    for some in portions(ids):
+        values = {**_own(principal), "modification_ids": some}
+        changed += conn.execute(_SQL.for_ids("delete_drafts", some), values).rowcount
+    _require_all(len(ids), changed)
 
 
 def commit_drafts(
@@ -281,20 +283,22 @@ def commit_up_to_date(
     conn: Connection[Any], principal: Principal, drafts: Sequence[Mark], at: datetime
 ) -> None:
     """Commit drafts as they are, each version raised by one."""
-    if drafts:
-        ids = [draft.modification_id for draft in drafts]
-        values = {**_own(principal), "modification_ids": ids, "at": at}
-        statement = _SQL.for_ids("commit_up_to_date", drafts)
-        _require_all(len(drafts), conn.execute(statement, values).rowcount)
+    changed = 0
+    for some in portions(draft.modification_id for draft in drafts):
+        values = {**_own(principal), "modification_ids": some, "at": at}
+        changed += conn.execute(_SQL.for_ids("commit_up_to_date", some), values).rowcount
+    _require_all(len(drafts), changed)
 
 
 def uncommit(
     conn: Connection[Any], principal: Principal, ids: Sequence[ModificationId], at: datetime
 ) -> None:
     """Make committed changes drafts again, by modification id; raise their versions."""
-    if ids:
-        values = {**_own(principal), "modification_ids": list(ids), "at": at}
-        _require_all(len(ids), conn.execute(_SQL.for_ids("uncommit", ids), values).rowcount)
+    changed = 0
+    for some in portions(ids):
+        values = {**_own(principal), "modification_ids": some, "at": at}
+        changed += conn.execute(_SQL.for_ids("uncommit", some), values).rowcount
+    _require_all(len(ids), changed)
 
 
 def _write(
@@ -308,14 +312,17 @@ def _write(
 
     Their ids are a parameter of their own, so that each is looked up.
     """
-    if drafts:
+    changed = 0
+    for portion in json_portions(drafts):
+        some = drafts[portion.start : portion.stop]
         values = {
             **_own(principal),
-            "drafts": Jsonb([plain(draft) for draft in drafts]),
-            "modification_ids": [draft.modification_id for draft in drafts],
+            "drafts": portion.json,
+            "modification_ids": [draft.modification_id for draft in some],
             "at": at,
         }
-        _require_all(len(drafts), conn.execute(_SQL.for_ids(name, drafts), values).rowcount)
+        changed += conn.execute(_SQL.for_ids(name, some), values).rowcount
+    _require_all(len(drafts), changed)
 
 
 def _require_all(expected: int, changed: int) -> None:
