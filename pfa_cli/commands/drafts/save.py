@@ -13,6 +13,7 @@ from pfa_cli.envelopes.writes import Saved, SaveMetadata
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.filters import FilterOptions
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.sizes import MaxSize, parse_size
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import leftovers_text, next_diff, saved_text, show_records
 from pfa_cli.render.formats import Format
@@ -75,6 +76,7 @@ def save(
             "--null", metavar="TEXT", help="A cell of CSV or TSV that clears; may be repeated."
         ),
     ] = None,
+    max_size: MaxSize = None,
     session: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +97,9 @@ def save(
     Of a list that pfa list wrote only the values that differ from the record's are saved. Saving again
     adds to a record's draft. All faults of the file are reported at once.
     """
-    delta = core.read_delta_file(file, file_format, nulls=nulls or ())
+    delta = core.read_delta_file(
+        file, file_format, nulls=nulls or (), max_size=parse_size(max_size)
+    )
     call.adopt_organization(delta.organization_id, delta.source)
     database, principal = call.open()
     result = core.save(
