@@ -22,7 +22,7 @@ from pfa_core.model.ownership import Ownership
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import leases, modifications, overlays
-from pfa_core.store.modifications import Mark, ModificationRow, RebasedDraft
+from pfa_core.store.modifications import Mark, ModificationRow, RebasedDraft, Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def remove_drafts(
     modifications.delete_drafts(tx.conn, tx.principal, modification_ids)
 
 
-def raised(rows: Sequence[Mark | ModificationRow]) -> list[Committed]:
+def raised(rows: Sequence[Mark | Sent | ModificationRow]) -> list[Committed]:
     """Return the modifications with the version that a change of state has raised."""
     return [Committed(row.pfa_id, row.modification_id, row.version + 1) for row in rows]
 

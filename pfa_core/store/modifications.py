@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple
 
-from psycopg import Connection
+from psycopg import Connection, capabilities
 from psycopg.rows import args_row
 
 from pfa_core import sql
@@ -17,7 +17,7 @@ from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
 from pfa_core.store.adapters import typed_row
-from pfa_core.store.portions import json_portions, portions
+from pfa_core.store.portions import PORTION, json_portions, portions
 
 _SQL = sql.statements("modifications")
 
@@ -50,6 +50,15 @@ class Mark(NamedTuple):
     modification_id: ModificationId
     pfa_id: PfaId
     version: int
+
+
+class Sent(NamedTuple):
+    """A committed change without its content; `sent`: a push has tried to send it."""
+
+    modification_id: ModificationId
+    pfa_id: PfaId
+    version: int
+    sent: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,29 +165,23 @@ def stale(conn: Connection[Any], principal: Principal) -> list[ModificationRow]:
     return _rows(conn, _SQL["stale"], principal)
 
 
-def select(
+def committed(
     conn: Connection[Any],
     principal: Principal,
-    state: State,
     *,
     session_id: str | None = None,
     ids: Sequence[PfaId] | None = None,
-    dead: bool = False,
-) -> list[ModificationRow]:
-    """Lock the principal's modifications in one state, in PFA id order.
+) -> list[Sent]:
+    """Lock the principal's committed changes, in PFA id order.
 
-    Args:
-        dead: Also those that PEMS rejected finally and certainly did not accept.
+    Those that PEMS rejected finally and certainly did not accept are among them.
     """
-    values = {
-        "state": state,
-        "session_id": session_id,
-        "ids": None if ids is None else list(ids),
-        "dead": dead,
-    }
-    with conn.cursor(row_factory=typed_row(ModificationRow)) as cursor:
-        statement = _selecting("select_for_change", session_id, ids)
-        return cursor.execute(statement, {**_own(principal), **values}).fetchall()
+    values = {"session_id": session_id, "ids": None if ids is None else list(ids)}
+    statement = _selecting("committed", session_id, ids)
+    # Row by row: libpq's result of hundreds of thousands would be in memory beside them.
+    size = PORTION if capabilities.has_stream_chunked() else 1
+    with conn.cursor(row_factory=args_row(Sent)) as cursor:
+        return list(cursor.stream(statement, {**_own(principal), **values}, size=size))
 
 
 def by_id(

@@ -18,7 +18,6 @@ from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import leftovers_text, next_diff, saved_text, show_records
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
-from pfa_cli.render.json import document
 from pfa_core.errors import InvalidData, InvalidRequest
 from pfa_core.model.query import Filters
 
@@ -224,8 +223,9 @@ def shift(
 def _show_saved(call: Invocation, talk: Talk, result: SaveResult, source: str = "") -> int:
     """Show saved drafts; return 3 when invalid ones were left out."""
     show_records(
-        [document(item) for item in result.saved],
+        result.saved,
         call.look(Format.TABLE),
+        number=len(result.saved),
         envelope=Saved(
             result.session_id or None,
             result.saved,
