@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from pfa_core.authorization import require_fields
-from pfa_core.drafts.save import save_changes
+from pfa_core.authorization import may_write_all, require_fields
 from pfa_core.drafts.save_plan import Origin, Saved, SaveOptions
+from pfa_core.drafts.save_portions import TOGETHER, Saving, hold
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NoDrafts, NotFound
 from pfa_core.model.delta import Change
 from pfa_core.model.ids import EntryId, PfaId, SessionId
@@ -17,7 +17,8 @@ from pfa_core.model.query import require_text
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, mirror, modifications
-from pfa_core.store.audit import DiscardedDraft
+from pfa_core.store.audit import Discard, DiscardedDraft
+from pfa_core.store.portions import portions
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,7 @@ def restore(
     entries = [_canonical(entry_id) for entry_id in entry_ids]
     found = _discarded(tx, session_id, ids, entries)
     wanted = [item for item in found if not item.restored]
-    fields = dict.fromkeys(name for item in wanted for name in item.delta)
-    require_fields(tx.principal, tx.member, fields, tx.operation)
+    _require_writable(tx, wanted)
     faults = [*_never_discarded(ids, found), *_unknown_entries(entries, found)]
     already = [item.pfa_id for item in found if item.restored]
     if not wanted and not faults:
@@ -89,10 +89,25 @@ def restore(
     return _restore(tx, wanted, already, faults, partial=partial)
 
 
+def _require_writable(tx: Tx, wanted: Sequence[Discard]) -> None:
+    if may_write_all(tx.principal, tx.member):
+        return
+    fields: dict[str, None] = {}
+    for some in portions(wanted, TOGETHER):
+        for draft in _drafts(tx, some):
+            fields.update(dict.fromkeys(draft.delta))
+    require_fields(tx.principal, tx.member, fields, tx.operation)
+
+
+def _drafts(tx: Tx, discards: Sequence[Discard]) -> list[DiscardedDraft]:
+    """Read what was discarded, in PFA id order."""
+    return audit.discarded(tx.conn, tx.principal, [item.entry_id for item in discards])
+
+
 def _discarded(
     tx: Tx, session_id: str | None, ids: Sequence[str], entry_ids: Sequence[EntryId]
-) -> list[DiscardedDraft]:
-    found = audit.discarded(
+) -> list[Discard]:
+    found = audit.discards(
         tx.conn,
         tx.principal,
         session_id=session_id,
@@ -109,25 +124,29 @@ def _discarded(
 
 def _restore(
     tx: Tx,
-    wanted: Sequence[DiscardedDraft],
+    wanted: Sequence[Discard],
     already: list[PfaId],
-    faults: Sequence[Fault],
+    faults: list[Fault],
     *,
     partial: bool,
 ) -> RestoreResult:
-    drafted = _lock_drafted(tx, sorted(item.pfa_id for item in wanted))
-    taken = [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]
-    changes = [
-        Change(item.pfa_id, item.delta, item.reason)
-        for item in wanted
-        if item.pfa_id not in drafted
-    ]
-    origins: dict[str, Origin] = {
-        item.pfa_id: Origin(item.session_id, item.entry_id, item.base) for item in wanted
-    }
-    options = SaveOptions(partial=partial, keep_equal=True, origins=origins)
-    result = save_changes(tx, changes, options, faults=[*faults, *taken])
+    hold(tx, (item.pfa_id for item in wanted))
+    saving = Saving(tx, SaveOptions(partial=partial, keep_equal=True), faults=faults)
+    taken: set[PfaId] = set()
+    for some in portions(wanted, TOGETHER):
+        drafts = _drafts(tx, some)
+        drafted = _lock_drafted(tx, sorted(item.pfa_id for item in drafts))
+        faults += [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]
+        taken.update(drafted)
+        free = [item for item in drafts if item.pfa_id not in drafted]
+        changes = [Change(item.pfa_id, item.delta, item.reason) for item in free]
+        saving.take(changes, {item.pfa_id: _origin(item) for item in free})
+    result = saving.result(item.pfa_id for item in wanted if item.pfa_id not in taken)
     return RestoreResult(result.saved, already, result.errors)
+
+
+def _origin(draft: DiscardedDraft) -> Origin:
+    return Origin(draft.session_id, draft.entry_id, draft.base)
 
 
 def _lock_drafted(tx: Tx, ids: Sequence[PfaId]) -> dict[PfaId, SessionId]:
@@ -142,14 +161,14 @@ def _has_draft(pfa_id: PfaId, session_id: SessionId) -> Fault:
     return Fault(pfa_id, "", FaultCode.VERSION_CONFLICT, reason)
 
 
-def _never_discarded(ids: Iterable[str], found: Sequence[DiscardedDraft]) -> list[Fault]:
+def _never_discarded(ids: Iterable[str], found: Sequence[Discard]) -> list[Fault]:
     """Return faults for ids without a discard: a typo must not count as restored."""
     known = {item.pfa_id for item in found}
     reason = "no draft of yours on it was discarded"
     return [Fault(pfa_id, "", FaultCode.NOT_FOUND, reason) for pfa_id in ids if pfa_id not in known]
 
 
-def _unknown_entries(entry_ids: Iterable[str], found: Sequence[DiscardedDraft]) -> list[Fault]:
+def _unknown_entries(entry_ids: Iterable[str], found: Sequence[Discard]) -> list[Fault]:
     """Return faults for entry ids that restore nothing."""
     known = {item.entry_id for item in found}
     reason = "not a discard of yours, or older than another given entry of the same record"

@@ -61,11 +61,10 @@ SELECT EXISTS (
       AND action = 'discard'
 );
 
--- name: discarded
+-- name: discards
 -- A user's discarded drafts: of each record the last one in the chain. restored: it was made a draft again
 -- since.
-SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.base,
-       e.reason,
+SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id,
        EXISTS (
            SELECT FROM audit_log AS r
            WHERE r.organization_id = %(organization_id)s
@@ -81,6 +80,15 @@ WHERE e.organization_id = %(organization_id)s
   AND (%(ids)s::text[] IS NULL OR e.pfa_id = ANY(%(ids)s))
   AND (%(entry_ids)s::uuid[] IS NULL OR e.entry_id = ANY(%(entry_ids)s))
 ORDER BY e.pfa_id, l.number DESC, e.entry_id DESC;
+
+-- name: discarded
+-- What some entries of the user's discards keep, in PFA id order.
+SELECT e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.base, e.reason
+FROM audit_log AS e
+WHERE e.organization_id = %(organization_id)s
+  AND e.user_id = %(user_id)s
+  AND e.entry_id = ANY(%(entry_ids)s::uuid[])
+ORDER BY e.pfa_id;
 
 -- name: denials
 -- How many denials of this user, and of all users, are recorded since.

@@ -13,6 +13,20 @@ WHERE organization_id = %(organization_id)s
 ORDER BY pfa_id, state = 'draft', committed_at, modification_id
 FOR UPDATE;
 
+-- name: hold
+-- The same, locked in the same order. One row, however many they are.
+SELECT count(*)
+FROM (
+    SELECT modification_id
+    FROM pfa_modification
+    WHERE organization_id = %(organization_id)s
+      AND user_id = %(user_id)s
+      AND pfa_id = ANY(%(ids)s)
+      AND state <> 'synced'
+    ORDER BY pfa_id, state = 'draft', committed_at, modification_id
+    FOR UPDATE
+) AS held;
+
 -- name: active, active@one
 -- The same without locks, of every record or one session.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,

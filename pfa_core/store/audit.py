@@ -7,8 +7,8 @@ from dataclasses import KW_ONLY, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, LiteralString, NamedTuple
 
-from psycopg import Connection
-from psycopg.rows import class_row, tuple_row
+from psycopg import Connection, capabilities
+from psycopg.rows import args_row, class_row, tuple_row
 
 from pfa_core import sql
 from pfa_core.errors import Denial
@@ -27,7 +27,7 @@ from pfa_core.model.ids import (
 from pfa_core.model.principal import Principal
 from pfa_core.store import leases, rls
 from pfa_core.store.audit_chain import link_of
-from pfa_core.store.portions import json_portions, portions
+from pfa_core.store.portions import PORTION, json_portions, portions
 
 _SQL = sql.statements("audit")
 # A condition for each filter. A statement contains only those that are asked for, so that the planner knows
@@ -81,7 +81,7 @@ LAST_ID = EntryId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardedDraft:
-    """A discarded draft as recorded; `restored`: it was made a draft again since.
+    """A discarded draft as recorded.
 
     `base`: PEMS's values when its fields were first drafted; None in entries from before these were kept.
     """
@@ -92,6 +92,13 @@ class DiscardedDraft:
     delta: dict[str, Any]
     base: dict[str, Any] | None
     reason: str | None
+
+
+class Discard(NamedTuple):
+    """The entry of a discarded draft; `restored`: it was made a draft again since."""
+
+    entry_id: EntryId
+    pfa_id: PfaId
     restored: bool
 
 
@@ -230,15 +237,15 @@ def was_discarded(
     return bool(row and row[0])
 
 
-def discarded(
+def discards(
     conn: Connection[Any],
     principal: Principal,
     *,
     session_id: str | None,
     ids: Sequence[PfaId] | None,
     entry_ids: Sequence[EntryId] | None,
-) -> list[DiscardedDraft]:
-    """List the principal's discarded drafts, in PFA id order.
+) -> list[Discard]:
+    """List the entries of the principal's discarded drafts, in PFA id order.
 
     Only the last one of each record is listed.
     """
@@ -248,6 +255,21 @@ def discarded(
         "session_id": session_id,
         "ids": None if ids is None else list(ids),
         "entry_ids": None if entry_ids is None else list(entry_ids),
+    }
+    # Row by row: libpq's result of hundreds of thousands would be in memory beside them.
+    size = PORTION if capabilities.has_stream_chunked() else 1
+    with conn.cursor(row_factory=args_row(Discard)) as cursor:
+        return list(cursor.stream(_SQL["discards"], values, size=size))
+
+
+def discarded(
+    conn: Connection[Any], principal: Principal, entry_ids: Sequence[EntryId]
+) -> list[DiscardedDraft]:
+    """Read the principal's discarded drafts, in PFA id order."""
+    values = {
+        "organization_id": principal.organization_id,
+        "user_id": principal.user_id,
+        "entry_ids": list(entry_ids),
     }
     with conn.cursor(row_factory=class_row(DiscardedDraft)) as cursor:
         return cursor.execute(_SQL["discarded"], values).fetchall()

@@ -135,6 +135,11 @@ def by_record(rows: Iterable[ModificationRow]) -> dict[PfaId, list[ModificationR
     return stacks
 
 
+def hold(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> None:
+    """Lock the same as `of_records` without reading it."""
+    conn.execute(_SQL["hold"], {**_own(principal), "ids": list(ids)})
+
+
 def of_records(
     conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]
 ) -> list[ModificationRow]:
