@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pfa_core.authorization import may_write_all, require_fields
 from pfa_core.drafts.save_plan import Origin, Saved, SaveOptions
-from pfa_core.drafts.save_portions import TOGETHER, Saving, hold
+from pfa_core.drafts.save_portions import Saving, hold, in_portions
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NoDrafts, NotFound
 from pfa_core.model.delta import Change
 from pfa_core.model.ids import EntryId, PfaId, SessionId
@@ -18,7 +18,6 @@ from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, mirror, modifications
 from pfa_core.store.audit import Discard, DiscardedDraft
-from pfa_core.store.portions import portions
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def _require_writable(tx: Tx, wanted: Sequence[Discard]) -> None:
     if may_write_all(tx.principal, tx.member):
         return
     fields: dict[str, None] = {}
-    for some in portions(wanted, TOGETHER):
+    for some in in_portions(wanted):
         for draft in _drafts(tx, some):
             fields.update(dict.fromkeys(draft.delta))
     require_fields(tx.principal, tx.member, fields, tx.operation)
@@ -133,7 +132,7 @@ def _restore(
     hold(tx, (item.pfa_id for item in wanted))
     saving = Saving(tx, SaveOptions(partial=partial, keep_equal=True), faults=faults)
     taken: set[PfaId] = set()
-    for some in portions(wanted, TOGETHER):
+    for some in in_portions(wanted):
         drafts = _drafts(tx, some)
         drafted = _lock_drafted(tx, sorted(item.pfa_id for item in drafts))
         faults += [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]

@@ -10,7 +10,7 @@ from typing import Any
 from pfa_core import exact_json
 from pfa_core.authorization import require_fields
 from pfa_core.drafts.save_plan import SaveOptions
-from pfa_core.drafts.save_portions import TOGETHER, SaveResult, Saving, hold
+from pfa_core.drafts.save_portions import SaveResult, Saving, hold, in_portions
 from pfa_core.drafts.save_rights import require_known_prices, without_masked
 from pfa_core.errors import Fault, InvalidRequest, NotFound
 from pfa_core.model.delta import Change
@@ -18,7 +18,6 @@ from pfa_core.model.ids import PfaId
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
-from pfa_core.store.portions import portions
 from pfa_core.store.reads import merged
 from pfa_core.store.suggestions import suggest
 
@@ -138,7 +137,7 @@ def save_made(
     """
     hold(tx, ids)
     saving = Saving(tx, options, faults=faults)
-    for some in portions(ids, TOGETHER):
+    for some in in_portions(ids):
         saving.take(make(some))
     if not saving.taken and not faults:
         suggestion = suggest(tx.conn, tx.principal, filters)
@@ -161,7 +160,7 @@ def save_changes(
     several = {pfa_id: number for pfa_id, number in times.items() if number > 1}
     del times
     saving = Saving(tx, options, times=several, faults=faults)
-    for some in portions(changes, TOGETHER):
+    for some in in_portions(changes):
         saving.take(without_masked(tx, some))
     return saving.result((change.pfa_id for change in changes), source)
 

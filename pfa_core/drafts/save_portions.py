@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeVar
 
 from pfa_core import exact_json
 from pfa_core.authorization import may_write_all, require_fields
@@ -31,7 +32,9 @@ from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx
 from pfa_core.store import mirror, modifications
 from pfa_core.store.modifications import by_record
+from pfa_core.store.portions import portions
 
+Item = TypeVar("Item")
 TOGETHER = 5000  # changes whose records are in memory at one time
 
 
@@ -161,6 +164,11 @@ class Saving:
                     changed[str(plan.session_id)] += 1
             elif isinstance(plan, DraftUpdatePlan):
                 self._emptied.append(plan.pfa_id)
+
+
+def in_portions(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Split what is saved into the portions of a save."""
+    return portions(items, TOGETHER)
 
 
 def hold(tx: Tx, ids: Iterable[str]) -> None:
