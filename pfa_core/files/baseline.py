@@ -111,8 +111,8 @@ def read_baseline(
         if chosen == "jsonl":
             yield from _jsonl_records(chain([first], lines), name)
         else:
-            content = read_whole(file, name, max_size, first=first)
-            yield from _json_records(decode(content, name), name, chosen)
+            whole = read_whole(file, name, max_size, first=first)
+            yield from _json_records(decode(whole, name), name, chosen)
 
 
 def _head(file: BinaryIO) -> bytes:
