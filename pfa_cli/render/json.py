@@ -33,7 +33,7 @@ def document(value: Any, *, snake_case: bool = False) -> Any:
 
 
 def members(value: Any, *, snake_case: bool = False) -> Iterator[tuple[str, Any]]:
-    """Yield the names that the JSON of a result has, with what their values are made of."""
+    """Yield the names in the JSON of a result, with the values before conversion."""
     for item in fields(value):
         inner = getattr(value, item.name)
         left_out = inner is None if ABSENT in item.metadata else item.name == _IN_METADATA

@@ -49,7 +49,10 @@ class DiffEntry:
 
 @dataclass(slots=True)
 class DiffTotals:
-    """Sums of the entries that a stream has yielded so far; `masked`: money and effects are None."""
+    """Sums of the entries that a stream has yielded so far.
+
+    Where `masked`, money and its effects are None.
+    """
 
     record_count: int = 0
     field_count: int = 0

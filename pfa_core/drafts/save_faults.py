@@ -53,7 +53,7 @@ def clean_changes(
 
 
 def in_input_order(faults: Iterable[Fault], ids: Iterable[str]) -> list[Fault]:
-    """Sort faults by their place in the input, else by that of their record among the ids."""
+    """Sort faults by their place in the input, else by that of their record."""
     places: dict[str, int] = {}
     end = 0
     for end, pfa_id in enumerate(ids, 1):

@@ -49,7 +49,11 @@ def portions(items: Iterable[Item], size: int | None = None) -> Iterator[list[It
 
 
 def _written(rows: Sequence[Any]) -> Iterator[tuple[int, str]]:
-    """Write some rows at a time, without the brackets; yield how many are written by then."""
+    """Write some rows at a time, without brackets.
+
+    Yields:
+        How many rows are written by then, and the text.
+    """
     done = 0
     for some in portions(rows, _AT_ONCE):
         done += len(some)

@@ -89,7 +89,7 @@ def verified(world: World) -> None:
     assert pfa_core.verify_log(world.db, world.principal()).whole
 
 
-def told(result: Any) -> Any:
+def shown(result: Any) -> Any:
     """A result without ids that are fresh each time."""
     if isinstance(result, SaveResult):
         saved = [(one.pfa_id, one.version, one.status) for one in result.saved]
@@ -102,12 +102,12 @@ def told(result: Any) -> Any:
 def test_portions_give_the_result_of_one(
     world: World, split: Callable[[], None], name: str
 ) -> None:
-    whole = told(CALLS[name](world, True))
+    whole = shown(CALLS[name](world, True))
     untouched = everything(world)
     split()
-    assert told(CALLS[name](world, True)) == whole
+    assert shown(CALLS[name](world, True)) == whole
     assert everything(world) == untouched
-    assert told(CALLS[name](world, False)) == whole
+    assert shown(CALLS[name](world, False)) == whole
     verified(world)
 
 
