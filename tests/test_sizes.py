@@ -12,7 +12,7 @@ import pytest
 from benchmarks import sizes
 from tests.forms import LONG
 
-# Each record may add so many bytes. A record is about 900 of them, its draft 700: a program that holds all of either
+# Each record may add so many bytes. A record is about 900 of them, its draft 700: a program that holds all
 # in Python needs 4,000 and more. Results of writes have an id, a version and a status for each record.
 CLIENT_BYTES, SERVER_BYTES = 700, 1200
 SMALL, LARGE = 10_000, 20_000

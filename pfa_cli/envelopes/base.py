@@ -67,7 +67,10 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Data(Generic[T]):
-    """Most results: the data, and the circumstances of the read, known after the data where they are streamed."""
+    """Most results: the data, and the circumstances of the read.
+
+    Where the data are a stream, these are known after it.
+    """
 
     data: T
     metadata: Metadata | Callable[[], Metadata] = field(default_factory=Metadata)

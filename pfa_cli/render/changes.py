@@ -27,7 +27,7 @@ def show_records(
     columns: tuple[str, ...],
     all_columns: tuple[str, ...] = (),
 ) -> None:
-    """Write the changed records; as a table only while their `number` is small enough to read."""
+    """Write the changed records; as a table only where their number is small."""
     crowded = look.format is Format.TABLE and number > MOST_IN_TABLE
     items = map(document, records)  # one at a time: all of them are larger than the records
     sheet = Sheet(

@@ -31,7 +31,9 @@ def lines_of(
     *,
     numeric: frozenset[int] = frozenset(),
 ) -> Iterator[str]:
-    """Format rows as a table of any length, in constant memory; without rows yield nothing.
+    """Format rows as a table of any length, in constant memory.
+
+    Without rows nothing is yielded.
 
     The first 1,000 rows decide about the columns. In a terminal a longer cell is cut to its column; elsewhere it
     moves the cells behind it.

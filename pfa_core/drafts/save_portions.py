@@ -58,11 +58,11 @@ class SaveResult:
 
 
 class Saving:
-    """A save that takes its changes in portions, and writes each before it takes the next.
+    """A save that takes its changes in portions.
 
-    Who calls it drives it: `take` for each portion, `result` at the end. A fault ends the writing, unless the save
-    is partial; the rest is read for its faults all the same, and the transaction is rolled back. Changes of more
-    than one portion are held by `hold` before.
+    Each is written before the next is taken: `take` for each portion, `result` at the end. A fault ends the
+    writing, unless the save is partial; the rest is read for its faults all the same, and the transaction is
+    rolled back. Changes of more than one portion are held by `hold` before.
 
     Args:
         times: How often a record is listed that is listed more than once.
@@ -172,7 +172,7 @@ def in_portions(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 
 def hold(tx: Tx, ids: Iterable[str]) -> None:
-    """Lock records, then the caller's modifications of them, where they are more than one portion.
+    """Lock records and the caller's modifications of more than one portion.
 
     Portion by portion they would be locked in another order than other writers lock them in.
     """

@@ -91,7 +91,10 @@ def _refuse(filters: Filters, lost: Collection[str], faults: Sequence[Fault]) ->
 
 
 def _lock_drafted(tx: Tx, ids: Sequence[PfaId], lost: set[PfaId]) -> list[CurrentRecord]:
-    """Lock the records that the caller has modified; add to `lost` the ids that are no records."""
+    """Lock the records that the caller has modified.
+
+    Ids that are no records are added to `lost`.
+    """
     rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
     lost.update(pfa_id for pfa_id in ids if pfa_id not in rows)
     stacks = by_record(modifications.of_records(tx.conn, tx.principal, list(rows)))

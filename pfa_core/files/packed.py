@@ -17,7 +17,7 @@ _MANY = (
 
 
 class PackedChanges(Sequence[Change]):
-    """Changes in their order, a tenth of the memory of a list; each access makes them anew.
+    """Changes in their order, packed; each access makes them anew.
 
     Args:
         packs: Some changes each, as `_pack` makes them, all but the last of `_TOGETHER`.

@@ -187,7 +187,7 @@ def _too_large(what: str, max_size: int, kept: str) -> InvalidData:
 
 
 def _bytes(number: int) -> str:
-    """Write a number of bytes: `64 MiB` where it is a whole number of them, else all digits."""
+    """Write a number of bytes as 64 MiB, with all digits where it is not whole."""
     for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
         if number % unit == 0:
             return f"{number // unit:,} {name}"

@@ -17,7 +17,7 @@ from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
 from pfa_core.store.adapters import typed_row
-from pfa_core.store.portions import PORTION, json_portions, portions
+from pfa_core.store.portions import EACH, PORTION, json_portions
 
 _SQL = sql.statements("modifications")
 
@@ -148,8 +148,9 @@ def of_records(
     Returns:
         The modifications, by record, the draft last.
     """
-    statement = _SQL.for_ids("of_records", ids)
-    return _rows(conn, statement, principal, ids=list(ids))
+    many = len(ids) >= EACH
+    statement = _SQL["of_records_each"] if many else _SQL.for_ids("of_records", ids)
+    return _rows(conn, statement, principal, ids=sorted(set(ids)) if many else list(ids))
 
 
 def active(
@@ -158,6 +159,8 @@ def active(
     """List the same without locks; of all records where ids are None."""
     if ids is not None and not ids:
         return []
+    if ids is not None and len(ids) >= EACH:
+        return _rows(conn, _SQL["active_each"], principal, ids=sorted(set(ids)))
     statement = _SQL.for_ids("active", ids or ())
     return _rows(conn, statement, principal, ids=None if ids is None else list(ids))
 
@@ -273,11 +276,9 @@ def delete_drafts(
     conn: Connection[Any], principal: Principal, ids: Sequence[ModificationId]
 ) -> None:
     """Delete drafts by modification id."""
-    changed = 0
-    for some in portions(ids):
-        values = {**_own(principal), "modification_ids": some}
-        changed += conn.execute(_SQL.for_ids("delete_drafts", some), values).rowcount
-    _require_all(len(ids), changed)
+    if ids:
+        values = {**_own(principal), "modification_ids": list(ids)}
+        _require_all(len(ids), conn.execute(_SQL.for_ids("delete_drafts", ids), values).rowcount)
 
 
 def commit_drafts(
@@ -291,22 +292,20 @@ def commit_up_to_date(
     conn: Connection[Any], principal: Principal, drafts: Sequence[Mark], at: datetime
 ) -> None:
     """Commit drafts as they are, each version raised by one."""
-    changed = 0
-    for some in portions(draft.modification_id for draft in drafts):
-        values = {**_own(principal), "modification_ids": some, "at": at}
-        changed += conn.execute(_SQL.for_ids("commit_up_to_date", some), values).rowcount
-    _require_all(len(drafts), changed)
+    if drafts:
+        ids = [draft.modification_id for draft in drafts]
+        values = {**_own(principal), "modification_ids": ids, "at": at}
+        statement = _SQL.for_ids("commit_up_to_date", drafts)
+        _require_all(len(drafts), conn.execute(statement, values).rowcount)
 
 
 def uncommit(
     conn: Connection[Any], principal: Principal, ids: Sequence[ModificationId], at: datetime
 ) -> None:
     """Make committed changes drafts again, by modification id; raise their versions."""
-    changed = 0
-    for some in portions(ids):
-        values = {**_own(principal), "modification_ids": some, "at": at}
-        changed += conn.execute(_SQL.for_ids("uncommit", some), values).rowcount
-    _require_all(len(ids), changed)
+    if ids:
+        values = {**_own(principal), "modification_ids": list(ids), "at": at}
+        _require_all(len(ids), conn.execute(_SQL.for_ids("uncommit", ids), values).rowcount)
 
 
 def _write(

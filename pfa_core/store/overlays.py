@@ -12,7 +12,7 @@ from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, UserId
 from pfa_core.model.principal import NO_TOKEN, Principal
 from pfa_core.store import rls
 from pfa_core.store.modifications import _own
-from pfa_core.store.portions import portions
+from pfa_core.store.portions import EACH, portions
 
 _SQL = sql.statements("overlays")
 OVERLAY_ROWS = _SQL["overlay_rows"]
@@ -64,7 +64,8 @@ def _put_overlays(
 ) -> None:
     for some in portions(ids):
         values = {**_own(principal), name: some}
-        rows = _SQL.for_ids(block, some)
+        each = {"rows_of_single": "rows_of_single_each"}.get(block)
+        rows = _SQL[each] if each and len(some) >= EACH else _SQL.for_ids(block, some)
         updated = 0
         if there and len(some) == 1:
             updated = conn.execute(_SQL["update_overlay"].format(rows=rows), values).rowcount
@@ -74,17 +75,16 @@ def _put_overlays(
 
 def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> set[PfaId]:
     """Select the records that have active modifications of the principal."""
-    found: set[PfaId] = set()
-    for some in portions(ids):
-        values = {**_own(principal), "ids": some}
-        found.update(row[0] for row in conn.execute(_SQL.for_ids("overlaid", some), values))
-    return found
+    if not ids:
+        return set()
+    values = {**_own(principal), "ids": list(ids)}
+    return {row[0] for row in conn.execute(_SQL.for_ids("overlaid", ids), values)}
 
 
 def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> None:
     """Delete the principal's overlay rows of records without active modifications."""
-    for some in portions(ids):
-        conn.execute(_SQL.for_ids("drop_overlays", some), {**_own(principal), "ids": some})
+    if ids:
+        conn.execute(_SQL.for_ids("drop_overlays", ids), {**_own(principal), "ids": list(ids)})
 
 
 def clear_overlays(
