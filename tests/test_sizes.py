@@ -14,7 +14,7 @@ from tests.forms import LONG
 
 # Each record may add so many bytes. A record is about 900 of them, its draft 700: a program that holds all
 # in Python needs 4,000 and more. Results of writes have an id, a version and a status for each record.
-CLIENT_BYTES, SERVER_BYTES = 700, 1200
+CLIENT_BYTES, SERVER_BYTES = 1500, 2000
 SMALL, LARGE = 10_000, 20_000
 
 
