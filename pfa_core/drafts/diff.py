@@ -25,7 +25,9 @@ from pfa_core.store.modifications import ModificationRow
 from pfa_core.store.portions import portions
 from pfa_core.store.reads import merged
 
-_TOGETHER = 1000  # records whose content is in memory at one time
+# Records whose content is in memory at one time. For each portion a planner without statistics of the caller reads
+# the keys of all that the caller has: fewer portions for that.
+_TOGETHER = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

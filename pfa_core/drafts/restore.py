@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -129,12 +129,13 @@ def _restore(
     *,
     partial: bool,
 ) -> RestoreResult:
-    hold(tx, (item.pfa_id for item in wanted))
-    saving = Saving(tx, SaveOptions(partial=partial, keep_equal=True), faults=faults)
+    touched = hold(tx, (item.pfa_id for item in wanted))
+    options = SaveOptions(partial=partial, keep_equal=True)
+    saving = Saving(tx, options, faults=faults, touched=touched)
     taken: set[PfaId] = set()
     for some in in_portions(wanted):
         drafts = _drafts(tx, some)
-        drafted = _lock_drafted(tx, sorted(item.pfa_id for item in drafts))
+        drafted = _lock_drafted(tx, sorted(item.pfa_id for item in drafts), touched)
         faults += [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]
         taken.update(drafted)
         free = [item for item in drafts if item.pfa_id not in drafted]
@@ -148,10 +149,11 @@ def _origin(draft: DiscardedDraft) -> Origin:
     return Origin(draft.session_id, draft.entry_id, draft.base)
 
 
-def _lock_drafted(tx: Tx, ids: Sequence[PfaId]) -> dict[PfaId, SessionId]:
+def _lock_drafted(tx: Tx, ids: Sequence[PfaId], touched: Set[str] | None) -> dict[PfaId, SessionId]:
     """Lock the records; return the sessions of the caller's drafts, by PFA id."""
     mirror.lock_records(tx.conn, tx.organization_id, ids)
-    rows = modifications.of_records(tx.conn, tx.principal, ids)
+    asked = ids if touched is None else [pfa_id for pfa_id in ids if pfa_id in touched]
+    rows = modifications.of_records(tx.conn, tx.principal, asked) if asked else ()
     return {row.pfa_id: row.session_id for row in rows if row.state == State.DRAFT}
 
 

@@ -135,8 +135,7 @@ def save_made(
     Raises:
         NotFound: They matched none, or none of them changes.
     """
-    hold(tx, ids)
-    saving = Saving(tx, options, faults=faults)
+    saving = Saving(tx, options, faults=faults, touched=hold(tx, ids))
     for some in in_portions(ids):
         saving.take(make(some))
     if not saving.taken and not faults:
@@ -156,10 +155,10 @@ def save_changes(
 ) -> SaveResult:
     """Save changes within a transaction, all or, with `partial`, the valid ones."""
     times = Counter(change.pfa_id for change in changes)
-    hold(tx, times)
+    touched = hold(tx, times)
     several = {pfa_id: number for pfa_id, number in times.items() if number > 1}
     del times
-    saving = Saving(tx, options, times=several, faults=faults)
+    saving = Saving(tx, options, times=several, faults=faults, touched=touched)
     for some in in_portions(changes):
         saving.take(without_masked(tx, some))
     return saving.result((change.pfa_id for change in changes), source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -67,6 +67,7 @@ class Saving:
     Args:
         times: How often a record is listed that is listed more than once.
         faults: Those found while the changes were made; it may grow between portions.
+        touched: What `hold` returned.
     """
 
     def __init__(
@@ -76,11 +77,12 @@ class Saving:
         *,
         times: Mapping[str, int] | None = None,
         faults: Sequence[Fault] = (),
+        touched: Set[str] | None = None,
     ) -> None:
         self._tx, self._options, self._at = tx, options, tx.now()
         self._session = SessionId(options.session_id or _new_session(self._at, tx))
         self._times, self._reported = times or {}, set[str]()
-        self._given = faults
+        self._given, self._touched = faults, touched
         self._invalid: list[Fault] = []
         self._refused: list[Fault] = []
         self._saved: list[Saved] = []
@@ -102,7 +104,7 @@ class Saving:
         cleaned, invalid = clean_changes(changes, self._times, self._reported)
         plans, refused = plan_changes(
             cleaned,
-            _lock_current(self._tx, cleaned),
+            _lock_current(self._tx, cleaned, self._touched),
             options,
             organization_id=self._tx.organization_id,
             session_id=self._session,
@@ -171,15 +173,19 @@ def in_portions(items: Iterable[Item]) -> Iterator[list[Item]]:
     return portions(items, TOGETHER)
 
 
-def hold(tx: Tx, ids: Iterable[str]) -> None:
+def hold(tx: Tx, ids: Iterable[str]) -> Set[str] | None:
     """Lock records and the caller's modifications of more than one portion.
 
     Portion by portion they would be locked in another order than other writers lock them in.
+
+    Returns:
+        The records that have modifications of the caller; None for one portion, which is not asked about.
     """
     storable = sorted(PfaId(pfa_id) for pfa_id in ids if _is_storable(pfa_id))
     if len(storable) > TOGETHER:
         mirror.hold(tx.conn, tx.organization_id, storable)
-        modifications.hold(tx.conn, tx.principal, storable)
+        return modifications.hold(tx.conn, tx.principal, storable)
+    return None
 
 
 def _is_storable(pfa_id: str) -> bool:
@@ -190,7 +196,9 @@ def _is_storable(pfa_id: str) -> bool:
     return True
 
 
-def _lock_current(tx: Tx, changes: Sequence[Change]) -> dict[str, CurrentRecord]:
+def _lock_current(
+    tx: Tx, changes: Sequence[Change], touched: Set[str] | None
+) -> dict[str, CurrentRecord]:
     """Lock and read the records to change, only the fields that matter."""
     ids = sorted({PfaId(change.pfa_id) for change in changes})
     fields = RULED.union(*(change.delta for change in changes))
@@ -200,7 +208,9 @@ def _lock_current(tx: Tx, changes: Sequence[Change]) -> dict[str, CurrentRecord]
         rows = mirror.lock_fields(tx.conn, tx.organization_id, ids, names)
     else:
         rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
-    stacks = by_record(modifications.of_records(tx.conn, tx.principal, ids))
+    # Where the planner has no statistics of the caller, it reads all that the caller has by then: not for nothing.
+    asked = ids if touched is None else [pfa_id for pfa_id in ids if pfa_id in touched]
+    stacks = by_record(modifications.of_records(tx.conn, tx.principal, asked) if asked else ())
     return {pfa_id: CurrentRecord(row, stacks.get(pfa_id, ())) for pfa_id, row in rows.items()}
 
 

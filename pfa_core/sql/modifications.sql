@@ -13,36 +13,16 @@ WHERE organization_id = %(organization_id)s
 ORDER BY pfa_id, state = 'draft', committed_at, modification_id
 FOR UPDATE;
 
--- name: of_records_each
--- The same, looked up record by record: of the portions of a large save each would read all that the caller has by
--- then, where the planner has no statistics of it yet and expects one row.
-SELECT m.*
-FROM unnest(%(ids)s::text[]) AS i (id)
-CROSS JOIN LATERAL (
-    SELECT l.modification_id::text, l.pfa_id, l.session_id, l.state, l.delta, l.base, l.base_version,
-           l.version, l.change_reason, l.created_at, l.updated_at, l.committed_at, l.attempts
-    FROM pfa_modification AS l
-    WHERE l.organization_id = %(organization_id)s
-      AND l.user_id = %(user_id)s
-      AND l.pfa_id = i.id
-      AND l.state <> 'synced'
-    ORDER BY l.state = 'draft', l.committed_at, l.modification_id
-    FOR UPDATE
-) AS m;
-
 -- name: hold
--- The same, locked in the same order. One row, however many they are.
-SELECT count(*)
-FROM (
-    SELECT modification_id
-    FROM pfa_modification
-    WHERE organization_id = %(organization_id)s
-      AND user_id = %(user_id)s
-      AND pfa_id = ANY(%(ids)s)
-      AND state <> 'synced'
-    ORDER BY pfa_id, state = 'draft', committed_at, modification_id
-    FOR UPDATE
-) AS held;
+-- The same, locked in the same order, without the content.
+SELECT pfa_id
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND pfa_id = ANY(%(ids)s)
+  AND state <> 'synced'
+ORDER BY pfa_id, state = 'draft', committed_at, modification_id
+FOR UPDATE;
 
 -- name: active, active@one
 -- The same without locks, of every record or one session.
@@ -54,23 +34,6 @@ WHERE organization_id = %(organization_id)s
   AND state <> 'synced'
   AND (%(ids)s::text[] IS NULL OR pfa_id = ANY(%(ids)s))
 ORDER BY pfa_id, state = 'draft', committed_at, modification_id;
-
--- name: active_each
--- The same of given records, looked up record by record: else a plan made for any array reads all that the caller
--- has, for each portion of a stream.
-SELECT m.*
-FROM unnest(%(ids)s::text[]) AS i (id)
-CROSS JOIN LATERAL (
-    SELECT l.modification_id::text, l.pfa_id, l.session_id, l.state, l.delta, l.base, l.base_version,
-           l.version, l.change_reason, l.created_at, l.updated_at, l.committed_at, l.attempts
-    FROM pfa_modification AS l
-    WHERE l.organization_id = %(organization_id)s
-      AND l.user_id = %(user_id)s
-      AND l.pfa_id = i.id
-      AND l.state <> 'synced'
-    ORDER BY l.state = 'draft', l.committed_at, l.modification_id
-    OFFSET 0
-) AS m;
 
 -- name: committed
 -- The caller's committed changes that a selection names, in PFA id order, and what PEMS refused for good and

@@ -63,23 +63,6 @@ WHERE m.organization_id = %(organization_id)s
   AND m.modification_id = ANY(%(modification_ids)s::uuid[])
 ORDER BY m.pfa_id
 
--- name: rows_of_single_each
--- The same, looked up one by one: of the portions of a large save each would read all that the caller has by then,
--- where the planner has no statistics of it yet and expects one row.
-SELECT m.organization_id, m.user_id, m.pfa_id, m.delta, r.data || m.delta AS data, m.modification_id
-FROM unnest(%(modification_ids)s::uuid[]) AS i (id)
-CROSS JOIN LATERAL (
-    SELECT l.organization_id, l.user_id, l.pfa_id, l.delta, l.modification_id
-    FROM pfa_modification AS l
-    WHERE l.organization_id = %(organization_id)s
-      AND l.modification_id = i.id
-    OFFSET 0
-) AS m
-JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
-WHERE m.organization_id = %(organization_id)s
-  AND m.user_id = %(user_id)s
-ORDER BY m.pfa_id
-
 -- name: put_overlays
 INSERT INTO pfa_overlay (
     organization_id, user_id, pfa_id, delta, data, modification_id)

@@ -17,7 +17,7 @@ from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
 from pfa_core.store.adapters import typed_row
-from pfa_core.store.portions import EACH, PORTION, json_portions
+from pfa_core.store.portions import PORTION, json_portions
 
 _SQL = sql.statements("modifications")
 
@@ -135,9 +135,12 @@ def by_record(rows: Iterable[ModificationRow]) -> dict[PfaId, list[ModificationR
     return stacks
 
 
-def hold(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> None:
-    """Lock the same as `of_records` without reading it."""
-    conn.execute(_SQL["hold"], {**_own(principal), "ids": list(ids)})
+def hold(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> set[PfaId]:
+    """Lock the same as `of_records`; return the records that have any."""
+    size = PORTION if capabilities.has_stream_chunked() else 1
+    with conn.cursor() as cursor:
+        values = {**_own(principal), "ids": list(ids)}
+        return {row[0] for row in cursor.stream(_SQL["hold"], values, size=size)}
 
 
 def of_records(
@@ -148,9 +151,8 @@ def of_records(
     Returns:
         The modifications, by record, the draft last.
     """
-    many = len(ids) >= EACH
-    statement = _SQL["of_records_each"] if many else _SQL.for_ids("of_records", ids)
-    return _rows(conn, statement, principal, ids=sorted(set(ids)) if many else list(ids))
+    statement = _SQL.for_ids("of_records", ids)
+    return _rows(conn, statement, principal, ids=list(ids))
 
 
 def active(
@@ -159,8 +161,6 @@ def active(
     """List the same without locks; of all records where ids are None."""
     if ids is not None and not ids:
         return []
-    if ids is not None and len(ids) >= EACH:
-        return _rows(conn, _SQL["active_each"], principal, ids=sorted(set(ids)))
     statement = _SQL.for_ids("active", ids or ())
     return _rows(conn, statement, principal, ids=None if ids is None else list(ids))
 

@@ -12,7 +12,7 @@ from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, UserId
 from pfa_core.model.principal import NO_TOKEN, Principal
 from pfa_core.store import rls
 from pfa_core.store.modifications import _own
-from pfa_core.store.portions import EACH, portions
+from pfa_core.store.portions import portions
 
 _SQL = sql.statements("overlays")
 OVERLAY_ROWS = _SQL["overlay_rows"]
@@ -64,8 +64,7 @@ def _put_overlays(
 ) -> None:
     for some in portions(ids):
         values = {**_own(principal), name: some}
-        each = {"rows_of_single": "rows_of_single_each"}.get(block)
-        rows = _SQL[each] if each and len(some) >= EACH else _SQL.for_ids(block, some)
+        rows = _SQL.for_ids(block, some)
         updated = 0
         if there and len(some) == 1:
             updated = conn.execute(_SQL["update_overlay"].format(rows=rows), values).rowcount

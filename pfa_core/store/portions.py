@@ -16,8 +16,6 @@ Item = TypeVar("Item")
 # array of more than 256 MiB as JSON, so that a portion of long texts ends earlier.
 PORTION = 10_000
 _CHARACTERS = 16 << 20
-# From so many ids on each is looked up by itself, as in the portions of a large save.
-EACH = 1_000
 _AT_ONCE = 50  # rows that are written together: one by one they take half as long again
 
 
