@@ -27,7 +27,7 @@ from pfa_core.store.reads import merged
 
 # Records whose content is in memory at one time. For each portion a planner without statistics of the caller reads
 # the keys of all that the caller has: fewer portions for that.
-_TOGETHER = 5000
+_TOGETHER = 2500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
