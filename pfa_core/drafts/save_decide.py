@@ -108,16 +108,21 @@ def _outdated(change: Change, below: Record) -> list[Fault]:
 
 
 def _overtaken(change: Change, plan: Plan, current: CurrentRecord) -> list[Fault]:
-    """Refuse values of a list that was written before the draft, for fields in the draft.
+    """Refuse values of a list that was written before the user's present changes, for their fields.
 
-    Whether such a value was edited in the list or is the one of before the draft cannot be distinguished.
+    Whether such a value was edited in the list or is the one of before the change cannot be distinguished.
+    Where the list shows a change that is gone, any of its values may be one of that change.
     """
     newest = current.stack[-1].version if current.stack else 0
-    if change.listed_version in (None, newest) or not isinstance(plan, DraftUpdatePlan):
+    if change.listed_version in (None, newest) or isinstance(plan, NothingPlan):
         return []
-    old, new = plan.draft.delta, plan.delta
-    moved = [name for name in old if name not in new or not same(old[name], new[name])]
-    reason = "your draft of it is newer than the list; list it again, or leave the row out"
+    old = plan.draft.delta if isinstance(plan, DraftUpdatePlan) else {}
+    mine = {name for item in current.stack for name in item.delta}
+    moved = [
+        name for name in old if name not in plan.delta or not same(old[name], plan.delta[name])
+    ]
+    moved += [name for name in plan.delta if name not in old and (name in mine or not mine)]
+    reason = "your changes of it are not those of the list; list it again, or leave the row out"
     return [fault_of(change, name, FaultCode.VERSION_CONFLICT, reason) for name in moved]
 
 

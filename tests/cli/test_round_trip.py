@@ -204,11 +204,31 @@ def test_a_list_that_is_older_than_a_draft_does_not_take_it_back(ready: Pfa) -> 
     sheet = write(ready, "sheet.csv", text.replace("2026-03-02", "2026-04-02"))
     refused = ready("draft", "save", sheet, "--session", "mine")
     assert refused.code == 7
-    assert "H-001 monthlyRate: your draft of it is newer than the list" in refused.err
+    assert "H-001 monthlyRate: your changes of it are not those of the list" in refused.err
     assert "leave the row out" in refused.err
     assert [item["delta"] for item in items(ready, "draft", "list")] == [{"monthlyRate": 1}]
     partly = ready("draft", "save", sheet, "--partial", "-o", "json")
     assert (partly.code, [one["pfaId"] for one in partly.json["saved"]]) == (3, ["H-002"])
+
+
+def test_a_list_that_is_older_than_a_commit_does_not_take_it_back(ready: Pfa) -> None:
+    text = listed(ready, "csv")
+    assert ready("draft", "set", "H-001", "monthlyRate=1", "--into", "mine").code == 0
+    assert ready("commit", "--session", "mine").code == 0
+    sheet = write(ready, "sheet.csv", text.replace("2026-03-02", "2026-04-02"))
+    refused = ready("draft", "save", sheet, "--session", "more")
+    assert refused.code == 7
+    assert "H-001 monthlyRate: your changes of it are not those of the list" in refused.err
+    assert ready("draft", "list").out == ""
+
+
+def test_a_list_that_shows_a_discarded_draft_does_not_bring_it_back(ready: Pfa) -> None:
+    assert ready("draft", "set", "H-001", "monthlyRate=1", "--into", "mine").code == 0
+    text = listed(ready, "csv")
+    assert ready("discard", "--session", "mine").code == 0
+    refused = ready("draft", "save", write(ready, "sheet.csv", text))
+    assert (refused.code, ready("draft", "list").out) == (7, "")
+    assert "H-001 monthlyRate" in refused.err
 
 
 def test_a_list_that_is_older_than_a_draft_may_add_to_it(ready: Pfa) -> None:

@@ -104,8 +104,8 @@ class Drift:
             name
             for name in asked
             if name not in gone
-            and self.emptied[name] >= FEW
-            and self.emptied[name] * SHARE > base[name]
+            and (CHECKED[name].kind is not Kind.FLAG or name in columns.lacking)
+            and self._are_many(name, base[name])
         ]
         if not gone and not many:
             return
@@ -120,12 +120,15 @@ class Drift:
     def reported(self, columns: Columns) -> Mapping[str, int]:
         """Return the losses to report.
 
-        The default of a choice and off are values too, unless the source does not have the field.
+        The default of a choice and off are values too, unless the source does not have the field or many
+        records get them at once.
         """
         return {
             name: number
             for name, number in self.emptied.items()
-            if name in columns.lacking or CHECKED[name].kind not in (Kind.CHOICE, Kind.FLAG)
+            if name in columns.lacking
+            or CHECKED[name].kind not in (Kind.CHOICE, Kind.FLAG)
+            or (name in self.holders and self._are_many(name, self.holders[name]))
         }
 
     def text(self, columns: Columns) -> str:
@@ -138,6 +141,9 @@ class Drift:
         if self.new_fields:
             parts.append(f"new fields, kept as they came: {_named(self.new_fields)}")
         return "; ".join(parts)
+
+    def _are_many(self, name: str, base: int) -> bool:
+        return self.emptied[name] >= FEW and self.emptied[name] * SHARE > base
 
     def _base(self, name: str, *, whole: bool) -> int:
         holders = self.holders[name]

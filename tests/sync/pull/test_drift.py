@@ -232,9 +232,23 @@ class TestAColumnThatIsGone:
         result = pull(world, source, without(records(model="new"), "monthlyRate"), tmp_path)
         assert (result.status, result.updated, result.emptied) == ("completed", 12, {})
 
-    def test_one_record_is_enough(self, world: World, source: str, tmp_path: Path) -> None:
-        with pytest.raises(errors.InvalidData, match="purchasePrice in 1 record;"):
-            pull(world, source, without(records(1), "purchasePrice"), tmp_path)
+    def test_one_record_is_enough_for_a_table(
+        self, world: World, source: str, tmp_path: Path
+    ) -> None:
+        """A grid and JSON leave out what is empty, so that a single record without it is no sign."""
+        rows = without(records(1), "purchasePrice")
+        if source == "csv":
+            with pytest.raises(errors.InvalidData, match="purchasePrice in 1 record;"):
+                pull(world, source, rows, tmp_path)
+        else:
+            result = pull(world, source, rows, tmp_path)
+            assert (result.status, result.emptied) == ("completed", {"purchasePrice": 1})
+
+    def test_three_are_enough_where_all_had_it(
+        self, world: World, source: str, tmp_path: Path
+    ) -> None:
+        with pytest.raises(errors.InvalidData, match="purchasePrice in 3 records;"):
+            pull(world, source, without(records(3), "purchasePrice"), tmp_path)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -264,8 +278,12 @@ class TestValuesThatAreGone:
         self, world: World, source: str, tmp_path: Path
     ) -> None:
         off = changed(records(), isActualized=False)
+        result = pull(world, source, changed(records(), 9, isActualized=False), tmp_path)
+        assert (result.status, result.updated, result.emptied) == ("completed", 9, {})
+        pull(world, source, records(), tmp_path)
         result = pull(world, source, off, tmp_path)
-        assert (result.status, result.updated, result.emptied) == ("completed", 12, {})
+        assert (result.status, result.updated) == ("completed", 12)
+        assert result.emptied == {"isActualized": 12}  # said, for nearly all had it
         with pytest.raises(errors.InvalidData, match="source in 12 records"):
             pull(world, source, changed(off, source=None), tmp_path)
         rows = changed(off, 3, source="Rental", dor="PROJECT")
@@ -504,7 +522,10 @@ def test_whatever_a_source_lost_no_value_is_lost_in_silence(
     lost: dict[str, int] = {}
     for pfa_id, row in before.items():
         for name, value in row.items():
-            if value not in (None, "", False) and after[pfa_id].get(name) in (None, "", False):
+            now, gone = after[pfa_id].get(name), name in damage["gone"]
+            if value not in (None, "", False) and (
+                now in (None, "", False) or (gone and now != value)
+            ):
                 lost[name] = lost.get(name, 0) + 1
             elif name not in ("pemsVersion", "hasActuals", "hasPlan"):
                 assert after[pfa_id].get(name) == value or (name, damage["gone"]) == (
@@ -518,3 +539,47 @@ def test_whatever_a_source_lost_no_value_is_lost_in_silence(
     )
     if damage["cut"]:
         assert result.missing == damage["cut"] or result.status == "partial"
+
+
+MAP = "\n".join(f'{alias} = "{name}"' for alias, name in DEFAULT_FIELDS.items())
+
+
+@pytest.mark.parametrize("form", ["grid", "csv"])
+@pytest.mark.parametrize(
+    ("chains", "gone"),
+    [
+        ('[transforms]\nisActualized = "equals_y"\n', "isActualized"),
+        ('[defaults]\nmonthlyRate = "7"\n', "monthlyRate"),
+        ('[transforms]\nmonthlyRate = { multiply = "4" }\n', "monthlyRate"),
+    ],
+)
+def test_what_a_field_map_puts_in_place_of_a_column_is_not_the_source_s(
+    world: World, tmp_path: Path, form: str, chains: str, gone: str
+) -> None:
+    before = world.mirror()
+    field_map = tmp_path / "map.toml"
+    field_map.write_text(f"[fields]\n{MAP}\n{chains}")
+    aliases = {name: alias for alias, name in DEFAULT_FIELDS.items()}
+    rows = [
+        {aliases.get(name, name): value for name, value in row.items()}
+        for row in without(records(), gone)
+    ]
+    path = _file_of(form, without(records(), gone) if form == "grid" else rows, tmp_path)
+    with pytest.raises(errors.InvalidData, match=f"{gone} in 12 records"):
+        pfa_core.pull_files(world.db, world.principal(), [str(path)], field_map=field_map)
+    assert world.mirror() == before
+
+
+def test_a_table_without_a_column_is_refused_beside_one_that_has_it(
+    world: World, tmp_path: Path
+) -> None:
+    before, (first, second) = world.mirror(), (tmp_path / "first", tmp_path / "second")
+    first.mkdir()
+    second.mkdir()
+    paths = [
+        _file_of("csv", records()[:10], first),
+        _file_of("csv", without(records()[10:], "monthlyRate"), second),
+    ]
+    with pytest.raises(errors.InvalidData, match="monthlyRate in 2 records"):
+        pfa_core.pull_files(world.db, world.principal(), list(map(str, paths)))
+    assert world.mirror() == before
