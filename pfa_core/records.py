@@ -18,7 +18,7 @@ from pfa_core.model.ids import PfaId
 from pfa_core.model.merged import MergedRecord, RecordDetail, RecordPage
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, Query, require_text
+from pfa_core.model.query import Filters, Query, given_key
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads, snapshot
 from pfa_core.store import mirror, modifications
@@ -179,9 +179,7 @@ def show_records(tx: Tx, ids: Sequence[str]) -> list[RecordDetail]:
     Raises:
         NotFound: Some of them do not exist; `details` names each.
     """
-    for pfa_id in ids:
-        require_text(pfa_id)
-    named = [PfaId(pfa_id) for pfa_id in ids]
+    named = [PfaId(given_key(pfa_id)) for pfa_id in ids]
     rows = mirror.rows(tx.conn, tx.organization_id, named)
     _require_all(tx, named, rows)
     stacks = by_record(modifications.active(tx.conn, tx.principal, named))

@@ -13,7 +13,7 @@ from pfa_core.errors import InvalidRequest, NotFound
 from pfa_core.model.audit import ACTIONS, LogEntry, LogFilter
 from pfa_core.model.ids import PfaId
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import require_limit, require_text
+from pfa_core.model.query import given_key, require_limit, require_text
 from pfa_core.model.rights import OTHERS, Operation
 from pfa_core.operation import Tx, reads
 from pfa_core.store import audit, audit_chain, mirror
@@ -118,10 +118,11 @@ def _checked(filters: LogFilter) -> LogFilter:
         raise InvalidRequest(
             f"unknown action: {action[:40]!r}{meant}", hint=f"actions: {', '.join(ACTIONS)}"
         )
-    for text in (filters.pfa_id, filters.user_id, filters.session_id):
+    for text in (filters.user_id, filters.session_id):
         require_text(text or "")
     return replace(
         filters,
+        pfa_id=given_key(filters.pfa_id) if filters.pfa_id else filters.pfa_id,
         since=_with_zone(filters.since),
         until=_with_zone(filters.until),
         run_id=_run_id(filters.run_id),

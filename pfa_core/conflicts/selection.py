@@ -20,7 +20,7 @@ from pfa_core.errors import (
 from pfa_core.model.decision import ConflictStatus
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, Query, require_text
+from pfa_core.model.query import Filters, Query, given_key, require_text
 from pfa_core.store import conflicts
 from pfa_core.store.conflicts import ConflictRow
 from pfa_core.store.reads import merged
@@ -128,7 +128,7 @@ def _named(conn: Connection[Any], owner: Principal, ids: Sequence[str]) -> list[
     chosen: dict[str, ConflictRow] = {}
     for name in ids:
         exact = [row for row in found if row.conflict_id == _canonical(name)]
-        known = exact or [row for row in found if row.pfa_id == name]
+        known = exact or [row for row in found if row.pfa_id == _canonical(name)]
         still_open = [row for row in known if row.status == ConflictStatus.OPEN]
         if not known:
             _raise_unknown(name, owner)
@@ -152,8 +152,8 @@ def _raise_unknown(name: str, owner: Principal) -> NoReturn:
 
 
 def _canonical(name: str) -> str:
-    """Return an id as PostgreSQL spells it, if it is a UUID."""
+    """Return an id in the form of the database: a UUID in lower case, else a key."""
     try:
         return str(UUID(name.strip()))
     except ValueError:
-        return name
+        return given_key(name)

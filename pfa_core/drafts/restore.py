@@ -14,7 +14,7 @@ from pfa_core.errors import Fault, FaultCode, InvalidRequest, NoDrafts, NotFound
 from pfa_core.model.delta import Change, over_own_sends
 from pfa_core.model.ids import EntryId, PfaId, SessionId
 from pfa_core.model.modification import State
-from pfa_core.model.query import require_text
+from pfa_core.model.query import given_key, require_text
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, mirror, modifications
@@ -44,8 +44,9 @@ def _check_restore(
 ) -> None:
     if session_id is None and not ids and not entry_ids:
         raise InvalidRequest("nothing selected", hint="give `session_id`, `ids` or `entry_ids`")
-    for text in (*ids, session_id or ""):
-        require_text(text)
+    require_text(session_id or "")
+    for pfa_id in ids:
+        given_key(pfa_id)
     for entry_id in entry_ids:
         _canonical(entry_id)
 
@@ -80,6 +81,7 @@ def restore(
         VersionConflict: A record has a draft; more faults of other kinds make it InvalidData.
     """
     entries = [_canonical(entry_id) for entry_id in entry_ids]
+    ids = [given_key(pfa_id) for pfa_id in ids]
     found = _discarded(tx, session_id, ids, entries)
     wanted = [item for item in found if not item.restored]
     _require_writable(tx, wanted)
@@ -154,7 +156,7 @@ def _restore(
 def _lock(
     tx: Tx, ids: Sequence[PfaId], touched: Set[str] | None
 ) -> tuple[dict[PfaId, MirrorRow], dict[PfaId, SessionId]]:
-    """Lock the records; return them and the sessions of the caller's drafts, by PFA id."""
+    """Lock records; return them, and the sessions of their drafts, by PFA id."""
     rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
     asked = ids if touched is None else [pfa_id for pfa_id in ids if pfa_id in touched]
     stack = modifications.of_records(tx.conn, tx.principal, asked) if asked else ()

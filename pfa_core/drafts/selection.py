@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NotFound
 from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.modification import State
-from pfa_core.model.query import require_text
+from pfa_core.model.query import given_key, require_text
 from pfa_core.operation import Tx
 from pfa_core.store import mirror, modifications
 from pfa_core.store.modifications import Mark, ModificationRow, Sent
@@ -31,8 +31,10 @@ class Selection:
     expected_versions: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for text in (*self.ids, *self.expected_versions, self.session_id or ""):
-            require_text(text)
+        require_text(self.session_id or "")
+        versions = {given_key(one): version for one, version in self.expected_versions.items()}
+        object.__setattr__(self, "ids", tuple(map(given_key, self.ids)))
+        object.__setattr__(self, "expected_versions", versions)
 
     @property
     def empty(self) -> bool:

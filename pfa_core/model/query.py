@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.keys import normal_key
 from pfa_core.model.modification import OVERLAYING, State
 from pfa_core.model.record import SORTABLE
 
@@ -47,7 +48,8 @@ class Filters:
     Every filter narrows; several values of one widen. Dates are inclusive `YYYY-MM-DD`; a flag of None
     means either. `no_start`, `no_end`, `no_rate` and `no_price` choose records without such a value in the
     forecast, whatever their source. `search` is contained, whatever the case, in id, category, class,
-    manufacturer, model, contract, equipment or description.
+    manufacturer, model, contract, equipment or description. Ids, values and search are held in the form that
+    the mirror's keys have, see `given_key`.
 
     Raises:
         InvalidRequest: An invalid date, an unknown state, a text that cannot be stored.
@@ -86,13 +88,12 @@ class Filters:
         for state in self.state:
             if state not in known:
                 raise InvalidRequest(f"invalid state: {state!r}; use one of {', '.join(known)}")
-        for value in (*self.names_and_texts(), self.search or ""):
+        for value in self.session:
             require_text(value)
-
-    def names_and_texts(self) -> list[str]:
-        """List every text value of the repeatable filters."""
-        repeatable = (*EQUAL_FILTERS, "session")
-        return [value for name in repeatable for value in getattr(self, name)]
+        for name in EQUAL_FILTERS:
+            object.__setattr__(self, name, tuple(map(given_key, getattr(self, name))))
+        if self.search:
+            object.__setattr__(self, "search", given_key(self.search))
 
     def given(self) -> list[str]:
         """List the filters in force by their names on the command line, in a fixed order."""
@@ -227,6 +228,18 @@ def require_text(value: str) -> None:
         raise InvalidRequest(f"not a valid text: {value!r}") from None
     if "\0" in value:
         raise InvalidRequest(f"not a valid text: {value!r} holds a NUL character")
+
+
+def given_key(text: str) -> str:
+    """Return an id or a value that a caller gives in the form of the mirror's keys.
+
+    One of blanks only stays as it is: nothing would mean everything.
+
+    Raises:
+        InvalidRequest: As `require_text`.
+    """
+    require_text(text)
+    return normal_key(text) or text
 
 
 def require_limit(limit: int) -> None:

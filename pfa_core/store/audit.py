@@ -264,9 +264,9 @@ def discards(
     ids: Sequence[PfaId] | None,
     entry_ids: Sequence[EntryId] | None,
 ) -> list[Discard]:
-    """List the entries of the principal's discarded drafts, those lost to PEMS too, by PFA id.
+    """List the entries of discarded drafts, those lost to PEMS too, by PFA id.
 
-    Only the last one of each record is listed.
+    They are the principal's; only the last one of each record is listed.
     """
     values = {
         "organization_id": principal.organization_id,

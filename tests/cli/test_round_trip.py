@@ -9,13 +9,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from pfa_cli.render.plain import plain
 from pfa_core import exact_json
 from pfa_core.model.formulas import guarded
 from pfa_core.model.keys import invisible_in, normal_key
+from pfa_core.model.record import FIELDS
 from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records, write_lines
 from tests.forms import forms
 
@@ -155,6 +156,60 @@ def test_exactly_what_was_edited_becomes_drafts(ready: Pfa, examples: int) -> No
             again = save(ready, listed(ready, way), way, "--session", "other")
             assert {item["status"] for item in again["saved"]} == {"unchanged"}
             assert ready("discard", "--all").code == 0
+
+    check()
+
+
+SPELT = st.sampled_from([str, str.upper, str.lower, "{}_".format, "{} ".format, "pfs_{}".format])
+NAMES = st.sampled_from(sorted(FIELDS)) | st.sampled_from(
+    ["monthly_rate", "purchase_price", "area_silo", "has_plan", "pfs_f_rental", "grid:monthlyRate"]
+)
+ALIASES = st.builds(lambda write, name: write(name), SPELT, NAMES)
+TRANSFORMS = """[transforms]
+monthlyRate = { multiply = "4" }
+purchasePrice = { multiply = "4" }
+category = "uppercase"
+isFundsTransferable = "equals_y"
+[defaults]
+model = "unknown"
+contract = "none"
+"""
+
+
+@st.composite
+def field_maps(draw: st.DrawFn) -> str:
+    """A valid field map whose aliases are names of fields, spellings of them and others."""
+    fields = ["pfaId", *draw(st.lists(st.sampled_from(sorted(FIELDS)), min_size=3, unique=True))]
+    named = [*dict.fromkeys(fields)]
+    aliases = draw(st.lists(ALIASES, min_size=len(named), max_size=len(named), unique=True))
+    lines = [
+        f"{exact_json.dumps(alias)} = {exact_json.dumps(name)}"
+        for alias, name in zip(aliases, named, strict=True)
+    ]
+    return "\n".join(["[fields]", *lines, TRANSFORMS])
+
+
+@forms("examples", short=25, long=250)
+def test_a_list_is_pulled_again_under_any_field_map(ready: Pfa, examples: int) -> None:
+    pull(ready, [{"category": "Crane", "monthlyRate": 5, "purchasePrice": 7, "model": None}])
+    lists = {
+        way.split()[0]: listed(ready, way, "--baseline")
+        for way in ("csv", "tsv --header", "json", "jsonl")
+    }
+
+    @few(examples)
+    @given(field_maps(), st.sampled_from(sorted(lists)))
+    @example('[fields]\npfs_id = "pfaId"\nmonthly_rate = "monthlyRate"\n' + TRANSFORMS, "csv")
+    @example(
+        '[fields]\npfs_id = "pfaId"\ncategory = "class"\nclass = "category"\n' + TRANSFORMS, "json"
+    )
+    def check(field_map: str, way: str) -> None:
+        path = write(ready, "map.toml", field_map)
+        again = write(ready, f"again.{way}", lists[way])
+        ran = ready("sync", "pull", "--from", again, "--field-map", path, "-o", "json")
+        assert (ran.code, ran.err if ran.code else "") == (0, "")
+        found = ran.json
+        assert (found["unchanged"], found["updated"], found["inserted"]) == (6, 0, 0)
 
     check()
 

@@ -217,12 +217,44 @@ def test_an_alias_is_found_in_any_spelling(alias):
     assert decode_page(answer([row]), MAP).rows == [{"pfaId": "R-1", "monthlyRate": "1"}]
 
 
-def test_a_column_twice_in_a_row_is_refused_by_name():
-    row = cells(pfs_id="R-1", pfs_f_rental="1", PFS_F_RENTAL="2")
-    with pytest.raises(
-        InvalidData, match="column twice in a row, 'pfs_f_rental' and 'PFS_F_RENTAL'"
-    ):
-        decode_page(answer([row]), MAP)
+@pytest.mark.parametrize(
+    "names", [("Pfs_f_rental", "PFS_F_RENTAL"), ("pfs_f_rental", "pfs_f_rental"), ("x", "x")]
+)
+def test_a_column_twice_in_a_row_is_refused_by_name(names):
+    found = [{"ALIAS_NAME": name, "VALUE": "1"} for name in ("pfs_id", *names)]
+    both = " and ".join(map(repr, names))
+    with pytest.raises(InvalidData, match=f"column twice in a row, {both}"):
+        decode_page(answer([{"CELL": found}]), MAP)
+
+
+@pytest.mark.parametrize("other", ["PFS_F_RENTAL", "pfs_f_ren_tal", "pfs f rental"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_column_spelt_like_an_alias_keeps_its_name_beside_it(other, first):
+    values = {"pfs_id": "R-1", "pfs_f_rental": "1", other: "2"}
+    named = values if first else dict(reversed(values.items()))
+    chains = {"monthlyRate": Chain((read_step({"multiply": 2}),))}
+    found = decode_page(answer([cells(**named)]), FieldMap(MAP, chains)).rows
+    assert found == [{"pfaId": "R-1", "monthlyRate": "2", other: "2"}]
+
+
+def test_a_field_s_own_name_is_pfa_s_and_its_spelling_is_kept_beside_it():
+    chains = {"monthlyRate": Chain((read_step({"multiply": 2}),))}
+    rows = [
+        cells(pfs_id="R-1", monthlyRate="1", monthly_rate="5", category="a", Category="b"),
+        cells(pfs_id="R-2", monthly_rate="1", Category="b"),
+        cells(pfs_id="R-3", pfs_f_rental="1", monthly_rate="5"),
+    ]
+    assert decode_page(answer(rows), FieldMap(MAP, chains)).rows == [
+        {
+            "pfaId": "R-1",
+            "monthlyRate": "1",
+            "monthly_rate": "5",
+            "category": "a",
+            "Category": "b",
+        },
+        {"pfaId": "R-2", "monthlyRate": "1", "category": "b"},
+        {"pfaId": "R-3", "monthlyRate": "2", "grid:monthly_rate": "5"},
+    ]
 
 
 def test_the_organization_gets_pfa_s_code():

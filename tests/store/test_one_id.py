@@ -31,19 +31,20 @@ VARIANTS = [
 
 @pytest.fixture(scope="module")
 def world(postgres, template) -> Iterator[World]:
-    """A draft of P-1, a committed change of P-2, one of P-3 that PEMS has; another user's draft of P-1."""
+    """A draft of P-1, a committed change of P-2, nothing of P-3, a change of P-4 that PEMS has; another user's
+    draft of P-1."""
     with postgres.database(template) as url:
         users = {"ann": "admin", "eve": "editor"}
-        world = a_world(url, *map(record, ("P-1", "P-2", "P-3")), users=users)
+        world = a_world(url, *map(record, ("P-1", "P-2", "P-3", "P-4")), users=users)
         draft(world.db, world.principal("eve"), "P-1", monthlyRate=7)
-        draft(world.db, world.principal(), "P-3", session="had", model="had")
-        commit(world.db, world.principal(), session="had")
-        world.execute(
-            "UPDATE pfa_modification SET state = 'synced', synced_at = now() WHERE pfa_id = 'P-3'"
-        )
         draft(world.db, world.principal(), "P-2", session="sent", model="sent")
         commit(world.db, world.principal(), session="sent")
         draft(world.db, world.principal(), "P-1", session="s", monthlyRate=2)
+        draft(world.db, world.principal(), "P-4", session="done", model="sent")
+        commit(world.db, world.principal(), session="done")
+        world.execute(
+            "UPDATE pfa_modification SET state = 'synced', synced_at = now() WHERE pfa_id = 'P-4'"
+        )
         yield world
         world.db.close()
         world.owner.close()
@@ -112,7 +113,7 @@ def test_a_variant_for_one_id_means_what_the_statement_over_an_array_does(
     assert over_array != about_one
     touched = 0
     with psycopg.connect(world.owner.conninfo or "", autocommit=True) as conn:
-        for pfa_id in ("P-1", "P-2", "P-3", "unknown"):
+        for pfa_id in ("P-1", "P-2", "P-3", "P-4", "unknown"):
             values = values_for(world, pfa_id)
             expected = effect(conn, over_array, values)
             assert effect(conn, about_one, values) == expected

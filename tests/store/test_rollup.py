@@ -77,8 +77,8 @@ def emptied(world: World) -> World:
 def sums_of(item: dict) -> Sums:
     """The formulas once more, record by record (domain.md 8)."""
     rented = item["source"] != "Purchase"
-    foreign = item["currency"] == "EUR"
-    unit = DAYS_OF[item["rateUom"] or "week"]
+    foreign = item.get("currency") == "EUR"
+    unit = DAYS_OF[item.get("rateUom") or "week"]
     rate = Decimal(item["monthlyRate"] or 0) * 7 * Decimal("30.44") / unit * (not foreign) * rented
     price = Decimal(item["purchasePrice"] or 0) * (not foreign) * (not rented)
     counts = not item["isDiscontinued"] and not item["isFundsTransferable"]
@@ -136,7 +136,11 @@ def test_the_rollup_holds_a_row_for_each_group_there_is_and_for_no_other(world, 
     for pull in pulls:
         world.pull(pull, allow_emptied=["all"])
     groups = Counter(
-        (*(item[name] for name in DIMENSIONS), item["rateUom"] or "", item["currency"] or "")
+        (
+            *(item[name] for name in DIMENSIONS),
+            item.get("rateUom") or "",
+            item.get("currency") or "",
+        )
         for item in world.mirror().values()
     )
     rows = world.rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,15 @@ from pfa_core.errors import InvalidData
 from pfa_core.model.record import FIELDS
 from pfa_core.model.values import shorten
 from pfa_core.pems.http.failures import error_alert
-from pfa_core.pems.mapping.columns import Names, OrganizationOf, Row, as_text, convert
+from pfa_core.pems.mapping.columns import (
+    MAX_LAYOUTS,
+    Conversion,
+    OrganizationOf,
+    Row,
+    as_text,
+)
 from pfa_core.pems.mapping.field_map import FieldMap
+from pfa_core.pems.mapping.layouts import Layout, Layouts, repeated
 
 MAX_WORDS = 300
 
@@ -68,70 +75,50 @@ class RowDecoder:
         organization_of: OrganizationOf | None = None,
     ) -> None:
         whole = field_map if isinstance(field_map, FieldMap) else FieldMap(field_map)
-        self._names = _FieldOf(whole)
-        self._chains = list(whole.chains.items())
-        self._aliases = {name: alias for alias, name in whole.fields.items()}
-        self._organization_of = organization_of
+        self._known = Layouts(whole)
+        self._conversion = Conversion(whole, organization_of)
+        self._layouts: dict[tuple[str, ...], Layout] = {}
+        self._last_names: tuple[str, ...] = ()
+        self._last = Layout(targets=())
+        self._carried: set[str] = set()
 
     @property
     def carried(self) -> frozenset[str]:
         """Return the fields that the rows so far had cells for."""
-        return frozenset(self._names.seen & FIELDS.keys())
+        return frozenset(self._carried)
 
     def __call__(self, row: Any) -> Row:
         """Read cells written as `CELL: [{ALIAS_NAME, VALUE}]` or as `D: [{n, value}]`."""
-        names = self._names
         if "CELL" in row:
             cells = row["CELL"]
-            found = {
-                names[cell["ALIAS_NAME"]]: value
-                if (value := cell.get("VALUE")).__class__ is str
-                else as_text(value)
+            names = tuple([cell["ALIAS_NAME"] for cell in cells])
+            texts = [
+                value if (value := cell.get("VALUE")).__class__ is str else as_text(value)
                 for cell in cells
-            }
+            ]
         else:
             cells = row["D"]
-            found = {names[cell["n"]]: as_text(cell.get("value")) for cell in cells}
-        if len(found) != len(cells):
-            raise InvalidData(f"PEMS's grid has a column twice in a row, {self._twice(cells)}")
-        if not self._chains and not self._organization_of:
-            return found
-        written = {self._aliases.get(name, name): value for name, value in found.items()}
-        return convert(found, written, self._chains, self._organization_of)
+            names = tuple([cell["n"] for cell in cells])
+            texts = [as_text(cell.get("value")) for cell in cells]
+        layout = self._last if names == self._last_names else self._remembered(names)
+        found = dict(zip(layout.targets, texts, strict=True))
+        return self._conversion.of(found, layout, texts) if self._conversion.is_needed else found
 
-    def _twice(self, cells: Sequence[Any]) -> str:
-        """Return the names of the first two cells that are one field."""
-        seen: dict[str, str] = {}
-        for cell in cells:
-            alias = cell["ALIAS_NAME"] if "ALIAS_NAME" in cell else cell["n"]
-            if (name := self._names[alias]) in seen:
-                return f"{seen[name]!r} and {alias!r}"
-            seen[name] = alias
-        return ""
+    def _remembered(self, names: tuple[str, ...]) -> Layout:
+        layout = self._layouts.get(names) or self._learn(names)
+        self._last_names, self._last = names, layout
+        return layout
 
-
-class _FieldOf(dict[str, str]):
-    """Alias → field; an alias outside the map keeps its name.
-
-    Where a mapped field has that name, the alias gets a prefix, or its cell would replace the field.
-    """
-
-    def __init__(self, field_map: FieldMap) -> None:
-        super().__init__()
-        self._names = Names(field_map)
-        self.seen: set[str] = set()
-
-    def __missing__(self, alias: str) -> str:
-        name = self._named(alias)
-        self[alias] = name
-        self.seen.add(name)
-        return name
-
-    def _named(self, alias: str) -> str:
-        known, field = self._names.alias(alias), self._names.field(alias)
-        if known:
-            return self._names.map.fields[known]
-        return f"grid:{alias}" if field in self._names.mapped else field or alias
+    def _learn(self, names: tuple[str, ...]) -> Layout:
+        layout = self._known.of_grid(names)
+        if twice := repeated(names, layout.targets):
+            raise InvalidData(
+                f"PEMS's grid has a column twice in a row, {twice[0]!r} and {twice[1]!r}"
+            )
+        self._carried.update(FIELDS.keys() & layout.targets)
+        if len(self._layouts) < MAX_LAYOUTS:
+            self._layouts[names] = layout
+        return layout
 
 
 def _total(grid: Mapping[str, Any]) -> int | None:

@@ -22,6 +22,8 @@ from pfa_core import exact_json
 from pfa_core.errors import InvalidData
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.pems.mapping.field_map import DEFAULT_FIELDS, FieldMap, load_field_map
+from pfa_core.pems.mapping.steps import Chain
+from pfa_core.pems.mapping.transforms import read_step
 from pfa_core.pems.profile import PemsNames
 from pfa_core.pems.services.grid import GridPage
 from pfa_core.pems.services.grid_reader import open_reader
@@ -210,13 +212,30 @@ def some_rows(draw: st.DrawFn) -> tuple[str, list[dict[str, str]]]:
         others = sorted({*DEFAULT_FIELDS} - {*columns, "pfs_f_rental"})
         others += ["PFS_F_Rental", "make", "freight"]
         others += ["areaSilo"] if which == "weekly" else []
+        others += ["monthlyRate", "Forecast_Start", "organization"]
     chosen = draw(st.lists(st.sampled_from(others), unique=True, max_size=8))
-    if which == "weekly" and "areaSilo" in chosen and "pfs_f_area" in chosen:
-        chosen.remove("areaSilo")
+    # A field's own name beside its alias: a grid keeps both, a file is refused.
+    for own, alias in (
+        ("areaSilo", "pfs_f_area"),
+        ("monthlyRate", "PFS_F_Rental"),
+        ("Forecast_Start", "pfs_f_startdate"),
+    ):
+        if own in chosen and alias in chosen:
+            chosen.remove(own)
+    if "organization" in chosen and "pfs_a_org" in columns:
+        columns.remove("pfs_a_org")
     ids = st.sampled_from(["R-1", "R-2 ", "e\u0301-3", "R\u200b4", "\u00a0R-1"])
     codes = st.sampled_from(["RIO", "RIO1", "RIO2"])
     found = [
-        {columns[0]: draw(ids), columns[1]: draw(codes), **{name: draw(values) for name in chosen}}
+        {
+            columns[0]: draw(ids),
+            **{name: draw(codes) for name in columns[1:]},
+            **{
+                name: draw(codes if name == "organization" else values)
+                for name in chosen
+                if name not in columns
+            },
+        }
         for _ in range(draw(st.integers(1, 3)))
     ]
     return which, found
@@ -227,6 +246,8 @@ def some_rows(draw: st.DrawFn) -> tuple[str, list[dict[str, str]]]:
 )
 @given(some_rows(), st.sampled_from(["RIO", "RIO1"]))
 @example(("weekly", [{"pfs_id": "R-1", "pfs_a_org": "RIO1", "PFS_F_RENTAL": "100"}]), "RIO1")
+@example(("weekly", [{"pfs_id": "R-1", "pfs_a_org": "RIO1", "monthlyRate": "100"}]), "RIO1")
+@example(("weekly", [{"pfs_id": "R-1", "organization": "RIO", "Monthly_Rate": "100"}]), "RIO1")
 def test_the_same_rows_give_the_same_records_from_every_source(maps, live, drawn, organization):
     which, rows = drawn
     names = PemsNames(maps[which], organization, "RIO")
@@ -291,6 +312,64 @@ def test_an_export_of_pfa_is_not_transformed_though_the_map_has_the_same_names(m
     assert rates(exported, "in.csv", names) == [(100, "Rental")]
     line = b'{"pfaId":"R-1","monthlyRate":100,"hasPlan":false,"hasActuals":false}'
     assert rates(line, "in.jsonl", names) == [(100, "Rental")]
+
+
+LIKE_FIELDS = [
+    {"pfs_id": "pfaId", "monthly_rate": "monthlyRate"},
+    {"pfs_id": "pfaId", "MONTHLY_RATE": "monthlyRate"},
+    {"pfaid": "pfaId", "Monthly Rate": "monthlyRate"},
+    {"PFA_ID": "pfaId", "monthly_rate": "monthlyRate", "has_plan": "hasPlan"},
+]
+SWAPPED = [
+    {"pfs_id": "pfaId", "category": "class", "class": "category"},
+    {"pfs_id": "pfaId", "purchasePrice": "monthlyRate", "monthlyRate": "purchasePrice"},
+    {"pfaId": "pfaId", "hasPlan": "model", "hasActuals": "class", "category": "contract"},
+    {name: name for name in FIELDS},
+]
+TIMES_4 = {"monthlyRate": Chain((read_step({"multiply": 4}),))}
+EXPORTED = {"pfaId": "R-1", "monthlyRate": "100", "category": "a", "class": "b"}
+MARKED = {**EXPORTED, "hasPlan": "false", "hasActuals": "false"}
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "typed json", "typed jsonl"])
+@pytest.mark.parametrize("fields", LIKE_FIELDS)
+def test_the_name_of_a_field_is_not_a_spelling_of_an_alias(fields, form):
+    names = PemsNames(FieldMap(fields, TIMES_4), "RIO", "RIO")
+    name, write = FILES[form]
+    for row in (EXPORTED, MARKED):
+        assert rates(write([row]), name, names) == [(100, "Rental")]
+    key, rate, *_ = fields
+    assert rates(write([{key: "R-1", rate: "100"}]), name, names) == [(400, "Rental")]
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "typed json", "typed jsonl"])
+@pytest.mark.parametrize("fields", [*SWAPPED, *LIKE_FIELDS])
+@pytest.mark.parametrize("has", ["hasPlan", "HAS_PLAN"])
+def test_what_has_plan_and_actuals_is_an_export_before_any_alias(fields, form, has):
+    names = PemsNames(FieldMap(fields, TIMES_4), "RIO", "RIO")
+    row = {**EXPORTED, has: "false", "hasActuals": "false"}
+    records, faults = from_file(form, [row], names)
+    read = records["R-1"]
+    assert (read["monthlyRate"], read["category"], read["class"]) == (100, "a", "b")
+    assert faults == [("0",)]
+
+
+def test_exchanged_names_are_exchanged_in_rows_of_pems():
+    names = PemsNames(FieldMap(SWAPPED[0]), "RIO", "RIO")
+    records, _ = from_file("csv", [{"pfs_id": "R-1", "category": "a", "class": "b"}], names)
+    assert (records["R-1"]["category"], records["R-1"]["class"]) == ("b", "a")
+
+
+def test_columns_of_pems_in_an_export_stay_what_they_are():
+    more = {"PFS_F_RENTAL": "7", "pfs_f_rental": "8", "Category": "c", "curency": "d"}
+    records, faults = from_file("csv", [{**MARKED, **more}], PemsNames(organization_id="RIO"))
+    read = records["R-1"]
+    assert (read["monthlyRate"], read["category"]) == (100, "a")
+    assert {name: read[name] for name in more} == more
+    assert faults == [("0",)]
+    misspelt = {"montlyRate" if name == "monthlyRate" else name: MARKED[name] for name in MARKED}
+    with pytest.raises(InvalidData, match="did you mean monthlyRate"):
+        from_file("csv", [misspelt], PemsNames(organization_id="RIO"))
 
 
 # -- names --------------------------------------------------------------------------------------
