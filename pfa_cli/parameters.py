@@ -36,6 +36,7 @@ OPTIONS = {
     "ids": "--id",
     "if_locked": "--if-locked",
     "limit": "--limit",
+    "max_size": "--max-size",
     "move": "--move",
     "no_actualized": "--no-actualized",
     "nulls": "--null",

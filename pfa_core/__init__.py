@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pfa_core.conflicts.views import list_conflicts, show_conflict
     from pfa_core.drafts.assignments import parse_assignments
     from pfa_core.drafts.commit import commit
-    from pfa_core.drafts.diff import diff, list_drafts
+    from pfa_core.drafts.diff import DiffTotals, diff, list_drafts, stream_diff, stream_drafts
     from pfa_core.drafts.restore import restore
     from pfa_core.drafts.save import save, set_fields
     from pfa_core.drafts.selection import Selection
@@ -108,7 +108,7 @@ _HOME = {
         "conflicts.views": "list_conflicts show_conflict",
         "drafts.assignments": "parse_assignments",
         "drafts.commit": "commit",
-        "drafts.diff": "diff list_drafts",
+        "drafts.diff": "DiffTotals diff list_drafts stream_diff stream_drafts",
         "drafts.restore": "restore",
         "drafts.save": "save set_fields",
         "drafts.selection": "Selection",
@@ -155,6 +155,7 @@ __all__ = [
     "Database",
     "Decision",
     "DeltaFile",
+    "DiffTotals",
     "Filters",
     "Flags",
     "IfLocked",
@@ -243,6 +244,8 @@ __all__ = [
     "show_run",
     "status",
     "stop_embedded",
+    "stream_diff",
+    "stream_drafts",
     "stream_records",
     "suggest_value",
     "three_way",

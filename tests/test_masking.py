@@ -109,6 +109,10 @@ READING = {
         f.db, p, Filters(state=("draft", "committed", "conflict", "sync_error"))
     ),
     "diff": lambda f, p: [pfa_core.diff(f.db, p, EVERY)],
+    "stream_diff": lambda f, p: list(pfa_core.stream_diff(f.db, p, EVERY)),
+    "stream_drafts": lambda f, p: list(
+        pfa_core.stream_drafts(f.db, p, Filters(state=("draft", "committed", "conflict")))
+    ),
     "list_conflicts": lambda f, p: pfa_core.list_conflicts(f.db, p, status="all"),
     "show_conflict": lambda f, p: [pfa_core.show_conflict(f.db, p, "P-3")],
     "plan_push": lambda f, p: pfa_core.plan_push(f.db, p),

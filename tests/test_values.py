@@ -22,6 +22,7 @@ MUTABLE = {
     "pfa_core.pems.sandbox.faults.FaultBox": "takes rules while the sandbox serves",
     "pfa_core.pems.sandbox.faults._Counted": "counts the requests that a rule matched",
     "pfa_core.files.baseline.Leftovers": "counts what tables hold beside records",
+    "pfa_core.drafts.diff.DiffTotals": "adds up the entries that a stream has yielded",
     "pfa_core.records._Count": "counts the records that a stream has handed on",
     "pfa_core.store.database.Database": "opens its connection at first use",
     "pfa_core.sync.active_run.ActiveRun": "gets its lease after its history row",

@@ -213,8 +213,9 @@ def _decision(takes: Sequence[str], assignments: Sequence[str]) -> core.Decision
 def _show_resolved(call: Invocation, talk: Talk, result: ResolveResult) -> int:
     number = len(result.resolved)
     show_records(
-        [document(item) for item in result.resolved],
+        result.resolved,
         call.look(Format.TABLE),
+        number=number,
         envelope=Resolved(
             number,
             result.resolved,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,7 +24,7 @@ from pfa_cli.render.output import Sheet, show
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.drafts.diff import DiffEntry, DiffReport
+    from pfa_core.drafts.diff import DiffEntry, DiffTotals
 
 app = typer.Typer(rich_markup_mode=None)
 _COLUMNS = ("pfaId", "field", "before", "after", "costEffect", "sessionId", "state")
@@ -58,28 +59,31 @@ def diff(
     The effect of a record is in the line of its first field; all lines add up.
     """
     database, principal = call.open()
-    report = core.diff(database, principal, filters, session_id=session_id)
-    talk.mask(report)
+    totals = core.DiffTotals()
+    found = core.stream_diff(database, principal, filters, session_id=session_id, totals=totals)
+    first = list(islice(found, 1))  # read at once: a refusal precedes any output
+    talk.mask(totals)
+    entries = chain(first, found)
     sheet = Sheet(
         id_column="pfaId",
         columns=_COLUMNS,
         csv_columns=_CSV,
         numbers=frozenset(("costEffect",)),
-        items=map(document, report.entries),
-        rows=[row for entry in report.entries for row in _rows(entry)],
+        items=map(document, entries),
+        rows=(row for entry in entries for row in _rows(entry)),
         envelope=Diff(
-            report.entries,
-            DiffSummary(report.record_count, report.field_count, report.cost_effect),
-            metadata(call, talk, filters=filters),
+            entries,
+            lambda: DiffSummary(totals.record_count, totals.field_count, totals.cost_effect),
+            lambda: metadata(call, talk, filters=filters),
         ),
     )
     show(sheet, call.look(Format.TSV))
-    if report.entries:
-        talk.say(_summary(report))
+    if first:
+        talk.say(_summary(totals))
     else:
         talk.say("no differences to PEMS")
         hint_nothing_found(call, talk, filters, "")
-    return DIFFERS if exit_code and report.field_count else 0
+    return DIFFERS if exit_code and totals.field_count else 0
 
 
 def _rows(entry: DiffEntry) -> list[Mapping[str, Any]]:
@@ -100,8 +104,8 @@ def _rows(entry: DiffEntry) -> list[Mapping[str, Any]]:
     ]
 
 
-def _summary(report: DiffReport) -> str:
+def _summary(totals: DiffTotals) -> str:
     return (
-        f"{count(report.record_count, 'record')}, {count(report.field_count, 'field')},"
-        f" cost effect {signed(report.cost_effect)}"
+        f"{count(totals.record_count, 'record')}, {count(totals.field_count, 'field')},"
+        f" cost effect {signed(totals.cost_effect)}"
     )

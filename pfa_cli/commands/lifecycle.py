@@ -30,7 +30,6 @@ from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import show_records
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
-from pfa_cli.render.json import document
 from pfa_core.errors import BaselineConflict, InvalidData
 
 if TYPE_CHECKING:
@@ -73,8 +72,9 @@ def commit(
         dry_run=call.dry_run,
     )
     show_records(
-        [document(item) for item in result.committed],
+        result.committed,
         call.look(Format.TABLE),
+        number=len(result.committed),
         envelope=_committed(result, call.milliseconds),
         columns=VERSIONS,
     )
@@ -111,8 +111,9 @@ def uncommit(
     result = core.uncommit(database, principal, selection, dry_run=call.dry_run)
     number = len(result.uncommitted)
     show_records(
-        [document(item) for item in result.uncommitted],
+        result.uncommitted,
         call.look(Format.TABLE),
+        number=number,
         envelope=Uncommitted(
             result.session_id, number, result.uncommitted, UncommitMetadata(call.milliseconds)
         ),
@@ -146,8 +147,9 @@ def discard(
     result = core.discard(database, principal, selection, dry_run=call.dry_run)
     number = len(result.discarded)
     show_records(
-        [{"pfaId": pfa_id} for pfa_id in result.discarded],
+        ({"pfaId": pfa_id} for pfa_id in result.discarded),
         call.look(Format.TABLE),
+        number=number,
         envelope=Discarded(number, result.discarded, DiscardMetadata(call.milliseconds)),
         columns=("pfaId",),
     )

@@ -16,7 +16,6 @@ from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import show_records
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
-from pfa_cli.render.json import document
 from pfa_core.errors import InvalidData
 
 app = typer.Typer(rich_markup_mode=None)
@@ -73,8 +72,13 @@ def restore(
         errors=problems(result.errors),
         metadata=RestoreMetadata(call.milliseconds),
     )
-    items = [document(item) for item in result.restored]
-    show_records(items, call.look(Format.TABLE), envelope=envelope, columns=VERSIONS)
+    show_records(
+        result.restored,
+        call.look(Format.TABLE),
+        number=number,
+        envelope=envelope,
+        columns=VERSIONS,
+    )
     talk.done(f"{count(number, 'draft')} restored")
     if result.already_restored:
         talk.say(f"{count(len(result.already_restored), 'draft')} already restored before")

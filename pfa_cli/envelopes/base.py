@@ -6,7 +6,7 @@ by `absent()` is left out while it is None.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -67,10 +67,13 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Data(Generic[T]):
-    """Most results: the data, and the circumstances of the read."""
+    """Most results: the data, and the circumstances of the read.
+
+    Where the data are a stream, these are known after it.
+    """
 
     data: T
-    metadata: Metadata = field(default_factory=Metadata)
+    metadata: Metadata | Callable[[], Metadata] = field(default_factory=Metadata)
 
 
 def problems(faults: Iterable[Fault]) -> list[Problem]:

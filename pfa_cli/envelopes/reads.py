@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -52,8 +52,8 @@ class DiffSummary:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """`pfa diff`."""
+    """`pfa diff`, written entry by entry: the sums are known after the last."""
 
-    data: Sequence[DiffEntry]
-    summary: DiffSummary
-    metadata: Metadata
+    data: Iterable[DiffEntry]
+    summary: Callable[[], DiffSummary]
+    metadata: Callable[[], Metadata]

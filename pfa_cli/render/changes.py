@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.humanize import count
+from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 
 if TYPE_CHECKING:
@@ -19,21 +20,23 @@ MAX_NAMED = 5
 
 
 def show_records(
-    items: list[dict[str, Any]],
+    records: Iterable[Any],
     look: Look,
     *,
+    number: int,
     envelope: object,
     columns: tuple[str, ...],
     all_columns: tuple[str, ...] = (),
 ) -> None:
-    """Write the changed records; as a table only while they are few enough to read."""
-    crowded = look.format is Format.TABLE and len(items) > MOST_IN_TABLE
+    """Write the changed records; as a table only where their number is small."""
+    crowded = look.format is Format.TABLE and number > MOST_IN_TABLE
+    items = map(document, records)  # one at a time: all of them are larger than the records
     sheet = Sheet(
         id_column="pfaId",
         columns=columns,
         csv_columns=all_columns,
         items=items,
-        rows=[] if crowded else items,
+        rows=() if crowded else items,
         envelope=envelope,
     )
     show(sheet, look)

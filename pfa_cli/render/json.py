@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
@@ -32,12 +32,15 @@ def document(value: Any, *, snake_case: bool = False) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def _object(value: Any, *, snake_case: bool) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+def members(value: Any, *, snake_case: bool = False) -> Iterator[tuple[str, Any]]:
+    """Yield the names in the JSON of a result, with the values before conversion."""
     for item in fields(value):
         inner = getattr(value, item.name)
         left_out = inner is None if ABSENT in item.metadata else item.name == _IN_METADATA
         if not left_out:
-            name = item.name if snake_case else key(item.name)
-            made[name] = document(inner, snake_case=snake_case)
-    return made
+            yield (item.name if snake_case else key(item.name)), inner
+
+
+def _object(value: Any, *, snake_case: bool) -> dict[str, Any]:
+    found = members(value, snake_case=snake_case)
+    return {name: document(inner, snake_case=snake_case) for name, inner in found}

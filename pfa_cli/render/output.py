@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 from pfa_cli.render import escape, streams
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.render.json import document
+from pfa_cli.render.json import document, members
 from pfa_cli.render.plain import plain
 
 Row = Mapping[str, Any]
@@ -23,7 +23,8 @@ class Sheet:
     """A result, ready for any format.
 
     `envelope` is the JSON as a whole, a value of `pfa_cli.envelopes`; `items` are the lines of JSONL;
-    `rows` those of tables and lines, the items themselves where None. `columns` are shown by default,
+    `rows` those of tables and lines, the items themselves where None. Each may come from one stream: of the
+    three, one is read. `columns` are shown by default,
     `csv_columns` by default in CSV. `numbers` are columns whose texts are numbers. `text` makes the
     page for people that replaces the table.
     """
@@ -74,11 +75,39 @@ def narrowed(row: Row, columns: tuple[str, ...]) -> Any:
 
 
 def _write_document(sheet: Sheet, look: Look) -> int:
-    written = document(sheet.envelope)
-    if look.columns and isinstance(written.get("data"), list):
-        written["data"] = [narrowed(row, look.columns) for row in _rows(sheet)]
-    streams.write_json(dumps(written, look) + "\n")
+    for piece in _pieces(sheet, look):
+        streams.write_json(piece)
+    streams.write("\n")
     return 0
+
+
+def _pieces(sheet: Sheet, look: Look) -> Iterator[str]:
+    """Write the envelope piece by piece: of a list, one element is in memory.
+
+    A part that is made by a call is made after the parts before it.
+    """
+    envelope = sheet.envelope
+    if not is_dataclass(envelope):
+        written = document(envelope)
+        if look.columns and isinstance(written.get("data"), list):
+            written["data"] = [narrowed(row, look.columns) for row in _rows(sheet)]
+        yield dumps(written, look)
+        return
+    before = "{"
+    for name, made in members(envelope):
+        yield f"{before}{dumps(name, look)}:"
+        before = ","
+        inner = made() if callable(made) else made
+        if not isinstance(inner, list | tuple | Iterator):
+            yield dumps(document(inner), look)
+            continue
+        if name == "data" and look.columns:
+            inner = (narrowed(row, look.columns) for row in _rows(sheet))
+        yield "["
+        for number, element in enumerate(inner):
+            yield ("," if number else "") + dumps(document(element), look)
+        yield "]"
+    yield "}"
 
 
 def _write_items(sheet: Sheet, look: Look) -> int:
@@ -167,14 +196,20 @@ def _write_table(sheet: Sheet, look: Look) -> int:
 
 
 def _write_grid(sheet: Sheet, look: Look) -> int:
-    from pfa_cli.render.tables import grid
+    from pfa_cli.render.tables import lines_of
 
     columns = look.columns or sheet.columns
-    cells = [[row.get(column) for column in columns] for row in _rows(sheet)]
-    if cells:
-        numeric = frozenset(index for index, name in enumerate(columns) if name in sheet.numbers)
-        streams.write(grid(columns, cells, look, numeric=numeric) + "\n")
-    return len(cells)
+    count = 0
+
+    def cells() -> Iterator[list[Any]]:
+        nonlocal count
+        for row in _rows(sheet):
+            count += 1
+            yield [row.get(column) for column in columns]
+
+    numeric = frozenset(index for index, name in enumerate(columns) if name in sheet.numbers)
+    _write_lines(lines_of(columns, cells(), look, numeric=numeric))
+    return count
 
 
 def _write_lines(lines: Iterable[str], write: Callable[[str], None] = streams.write) -> int:

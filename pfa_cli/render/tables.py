@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import tabulate
@@ -19,6 +20,55 @@ tabulate.MIN_PADDING = 0
 
 _GAP = 2
 _NARROWEST = 8
+# Rows that decide how wide the columns are, and on which side their cells: a longer table is written as it comes.
+MEASURED = 1000
+
+
+def lines_of(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    look: Look,
+    *,
+    numeric: frozenset[int] = frozenset(),
+) -> Iterator[str]:
+    """Format rows as a table of any length, in constant memory.
+
+    Without rows nothing is yielded.
+
+    The first 1,000 rows decide about the columns. In a terminal a longer cell is cut to its column; elsewhere it
+    moves the cells behind it.
+    """
+    rest = iter(rows)
+    first = list(islice(rest, MEASURED))
+    if not first:
+        return
+    table = grid(headers, first, look, numeric=numeric)
+    yield table
+    right = numeric | _numeric_columns(first)
+    rule = table.split("\n", 2)[1]
+    markdown = look.format is Format.MARKDOWN
+    widths = [len(part) for part in (rule.strip("|").split("|") if markdown else rule.split())]
+    write = _markdown_line if markdown else _plain_line
+    for row in rest:
+        cells = [visible(plain(value)) for value in row]
+        if look.terminal and not markdown:
+            cells = [cells[0], *map(_cut, cells[1:], widths[1:])]
+        yield write(cells, widths, right)
+
+
+def _plain_line(cells: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
+    return (" " * _GAP).join(_aligned(cells, widths, right)).rstrip()
+
+
+def _markdown_line(cells: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
+    escaped = [cell.replace("|", r"\|") for cell in cells]
+    inner = [width - _GAP for width in widths]
+    return f"| {' | '.join(_aligned(escaped, inner, right))} |"
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> Iterator[str]:
+    for index, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        yield cell.rjust(width) if index in right else cell.ljust(width)
 
 
 def grid(

@@ -23,7 +23,7 @@ from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import leases, modifications, overlays
 from pfa_core.store.audit import Entry
-from pfa_core.store.modifications import Mark, ModificationRow, RebasedDraft
+from pfa_core.store.modifications import Mark, ModificationRow, RebasedDraft, Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def _refresh_overlays(tx: Tx, rebased: Rebased) -> None:
     overlays.refresh_overlays(tx.conn, tx.principal, [*narrowed, *settled])
 
 
-def raised(rows: Sequence[Mark | ModificationRow]) -> list[Committed]:
+def raised(rows: Sequence[Mark | Sent | ModificationRow]) -> list[Committed]:
     """Return the modifications with the version that a change of state has raised."""
     return [Committed(row.pfa_id, row.modification_id, row.version + 1) for row in rows]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from pfa_core.authorization import require_fields
-from pfa_core.drafts.save import save_changes
+from pfa_core.authorization import may_write_all, require_fields
 from pfa_core.drafts.save_plan import Origin, Saved, SaveOptions
+from pfa_core.drafts.save_portions import Saving, hold, in_portions
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NoDrafts, NotFound
 from pfa_core.model.delta import Change, over_own_sends
 from pfa_core.model.ids import EntryId, PfaId, SessionId
@@ -18,7 +18,7 @@ from pfa_core.model.query import given_key, require_text
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, mirror, modifications
-from pfa_core.store.audit import DiscardedDraft
+from pfa_core.store.audit import Discard, DiscardedDraft
 from pfa_core.store.mirror import MirrorRow
 
 
@@ -84,8 +84,7 @@ def restore(
     ids = [given_key(pfa_id) for pfa_id in ids]
     found = _discarded(tx, session_id, ids, entries)
     wanted = [item for item in found if not item.restored]
-    fields = dict.fromkeys(name for item in wanted for name in item.delta)
-    require_fields(tx.principal, tx.member, fields, tx.operation)
+    _require_writable(tx, wanted)
     faults = [*_never_discarded(ids, found), *_unknown_entries(entries, found)]
     already = [item.pfa_id for item in found if item.restored]
     if not wanted and not faults:
@@ -93,10 +92,25 @@ def restore(
     return _restore(tx, wanted, already, faults, partial=partial)
 
 
+def _require_writable(tx: Tx, wanted: Sequence[Discard]) -> None:
+    if may_write_all(tx.principal, tx.member):
+        return
+    fields: dict[str, None] = {}
+    for some in in_portions(wanted):
+        for draft in _drafts(tx, some):
+            fields.update(dict.fromkeys(draft.delta))
+    require_fields(tx.principal, tx.member, fields, tx.operation)
+
+
+def _drafts(tx: Tx, discards: Sequence[Discard]) -> list[DiscardedDraft]:
+    """Read what was discarded, in PFA id order."""
+    return audit.discarded(tx.conn, tx.principal, [item.entry_id for item in discards])
+
+
 def _discarded(
     tx: Tx, session_id: str | None, ids: Sequence[str], entry_ids: Sequence[EntryId]
-) -> list[DiscardedDraft]:
-    found = audit.discarded(
+) -> list[Discard]:
+    found = audit.discards(
         tx.conn,
         tx.principal,
         session_id=session_id,
@@ -113,32 +127,39 @@ def _discarded(
 
 def _restore(
     tx: Tx,
-    wanted: Sequence[DiscardedDraft],
+    wanted: Sequence[Discard],
     already: list[PfaId],
-    faults: Sequence[Fault],
+    faults: list[Fault],
     *,
     partial: bool,
 ) -> RestoreResult:
-    rows, drafted = _lock(tx, sorted(item.pfa_id for item in wanted))
-    taken = [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]
-    changes = [
-        Change(item.pfa_id, item.delta, item.reason)
-        for item in wanted
-        if item.pfa_id not in drafted
-    ]
-    origins: dict[str, Origin] = {
-        item.pfa_id: Origin(item.session_id, item.entry_id, base)
-        for item, base in _over_own(tx, wanted, rows)
-    }
-    options = SaveOptions(partial=partial, keep_equal=True, origins=origins)
-    result = save_changes(tx, changes, options, faults=[*faults, *taken])
+    touched = hold(tx, (item.pfa_id for item in wanted))
+    options = SaveOptions(partial=partial, keep_equal=True)
+    saving = Saving(tx, options, faults=faults, touched=touched)
+    taken: set[PfaId] = set()
+    for some in in_portions(wanted):
+        drafts = _drafts(tx, some)
+        rows, drafted = _lock(tx, sorted(item.pfa_id for item in drafts), touched)
+        faults += [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]
+        taken.update(drafted)
+        free = [item for item in drafts if item.pfa_id not in drafted]
+        changes = [Change(item.pfa_id, item.delta, item.reason) for item in free]
+        origins: dict[str, Origin] = {
+            item.pfa_id: Origin(item.session_id, item.entry_id, base)
+            for item, base in _over_own(tx, free, rows)
+        }
+        saving.take(changes, origins)
+    result = saving.result(item.pfa_id for item in wanted if item.pfa_id not in taken)
     return RestoreResult(result.saved, already, result.errors)
 
 
-def _lock(tx: Tx, ids: Sequence[PfaId]) -> tuple[dict[PfaId, MirrorRow], dict[PfaId, SessionId]]:
-    """Lock the records; return them and the sessions of their drafts, by PFA id."""
+def _lock(
+    tx: Tx, ids: Sequence[PfaId], touched: Set[str] | None
+) -> tuple[dict[PfaId, MirrorRow], dict[PfaId, SessionId]]:
+    """Lock records; return them, and the sessions of their drafts, by PFA id."""
     rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
-    stack = modifications.of_records(tx.conn, tx.principal, ids)
+    asked = ids if touched is None else [pfa_id for pfa_id in ids if pfa_id in touched]
+    stack = modifications.of_records(tx.conn, tx.principal, asked) if asked else ()
     return rows, {row.pfa_id: row.session_id for row in stack if row.state == State.DRAFT}
 
 
@@ -165,14 +186,14 @@ def _has_draft(pfa_id: PfaId, session_id: SessionId) -> Fault:
     return Fault(pfa_id, "", FaultCode.VERSION_CONFLICT, reason)
 
 
-def _never_discarded(ids: Iterable[str], found: Sequence[DiscardedDraft]) -> list[Fault]:
+def _never_discarded(ids: Iterable[str], found: Sequence[Discard]) -> list[Fault]:
     """Return faults for ids without a discard: a typo must not count as restored."""
     known = {item.pfa_id for item in found}
     reason = "no draft of yours on it was discarded"
     return [Fault(pfa_id, "", FaultCode.NOT_FOUND, reason) for pfa_id in ids if pfa_id not in known]
 
 
-def _unknown_entries(entry_ids: Iterable[str], found: Sequence[DiscardedDraft]) -> list[Fault]:
+def _unknown_entries(entry_ids: Iterable[str], found: Sequence[Discard]) -> list[Fault]:
     """Return faults for entry ids that restore nothing."""
     known = {item.entry_id for item in found}
     reason = (

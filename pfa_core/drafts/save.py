@@ -3,58 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pfa_core import exact_json
 from pfa_core.authorization import require_fields
-from pfa_core.drafts.current import CurrentRecord
-from pfa_core.drafts.save_decide import plan_changes
-from pfa_core.drafts.save_faults import clean_changes, in_input_order, refusal
-from pfa_core.drafts.save_plan import (
-    DraftUpdatePlan,
-    NewDraftPlan,
-    NothingPlan,
-    Plan,
-    Saved,
-    SaveOptions,
-)
-from pfa_core.drafts.save_rights import require_writable, with_known_prices
-from pfa_core.drafts.save_write import write_drafts
+from pfa_core.drafts.save_plan import SaveOptions
+from pfa_core.drafts.save_portions import SaveResult, Saving, hold, in_portions
+from pfa_core.drafts.save_rights import require_known_prices, without_masked
 from pfa_core.errors import Fault, InvalidRequest, NotFound
-from pfa_core.model.delta import RULED, Change
-from pfa_core.model.ids import PfaId, SessionId
+from pfa_core.model.delta import Change
+from pfa_core.model.ids import PfaId
 from pfa_core.model.query import Filters, Query
-from pfa_core.model.record import FIELDS
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
-from pfa_core.store import mirror, modifications
-from pfa_core.store.modifications import by_record
 from pfa_core.store.reads import merged
 from pfa_core.store.suggestions import suggest
 
 MAX_SESSION = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SaveResult:
-    """The drafts saved, in PFA id order, and the faults of those that were not.
-
-    `sessions` holds the number of drafts in each session, the largest first, since existing drafts keep
-    theirs, without those that are unchanged beside others; `session_id` is the first of them, else the one
-    that was asked for, else empty.
-    `unchanged`: the PFA ids of records without a draft that have every value already. `emptied`: those
-    of drafts that were removed, since every value in them was set back to the one below.
-    """
-
-    session_id: SessionId
-    saved: list[Saved]
-    errors: list[Fault]
-    sessions: Mapping[str, int] = field(default_factory=dict)
-    unchanged: list[str] = field(default_factory=list)
-    emptied: list[str] = field(default_factory=list)
 
 
 def _check_save(
@@ -109,7 +76,7 @@ def save(
             one of these kinds: NotFound, VersionConflict, SessionMismatch instead.
         PermissionDenied: A field that the principal may not write.
     """
-    changes = with_known_prices(tx, changes)
+    require_known_prices(tx, changes)
     options = SaveOptions(
         session_id=session_id,
         replace=replace,
@@ -144,28 +111,39 @@ def set_fields(
         keep_equal: As in `save`.
     """
     require_fields(tx.principal, tx.member, tuple(delta), tx.operation)
-    changes = [Change(pfa_id, delta, reason) for pfa_id in matching_ids(tx, filters)]
     options = SaveOptions(session_id=session_id, move=move, partial=partial, keep_equal=keep_equal)
-    return save_found(tx, filters, changes, options)
+
+    def make(ids: Sequence[PfaId]) -> list[Change]:
+        return [Change(pfa_id, delta, reason) for pfa_id in ids]
+
+    return save_made(tx, filters, matching_ids(tx, filters), make, options)
 
 
-def save_found(
+def save_made(
     tx: Tx,
     filters: Filters,
-    changes: Sequence[Change],
+    ids: Sequence[PfaId],
+    make: Callable[[Sequence[PfaId]], Sequence[Change]],
     options: SaveOptions,
     *,
     faults: Sequence[Fault] = (),
 ) -> SaveResult:
-    """Save the changes of the records that filters matched.
+    """Save the changes that are made of the records that filters matched.
+
+    Args:
+        make: Makes the changes of some records; a record without one has none, or one of the `faults`.
 
     Raises:
-        NotFound: They matched none.
+        NotFound: They matched none, or none of them changes.
     """
-    if not changes and not faults:
+    saving = Saving(tx, options, faults=faults, touched=hold(tx, ids))
+    for some in in_portions(ids):
+        saving.take(make(some))
+    if not saving.taken and not faults:
         suggestion = suggest(tx.conn, tx.principal, filters)
         raise NotFound("no record matches, nothing was saved", hint=suggestion)
-    return save_changes(tx, changes, options, faults=faults)
+    unmade = {fault.pfa_id for fault in faults}
+    return saving.result(pfa_id for pfa_id in ids if pfa_id not in unmade)
 
 
 def save_changes(
@@ -177,19 +155,14 @@ def save_changes(
     source: str = "",
 ) -> SaveResult:
     """Save changes within a transaction, all or, with `partial`, the valid ones."""
-    at = tx.now()
-    session = SessionId(options.session_id or _new_session(at, tx))
-    cleaned, invalid = clean_changes(changes)
-    records = _lock_current(tx, cleaned)
-    plans, refused = plan_changes(
-        cleaned, records, options, organization_id=tx.organization_id, session_id=session
-    )
-    require_writable(tx, changes, plans)
-    found = in_input_order([*faults, *invalid, *refused], changes)
-    if found and not (options.partial and plans):
-        done = "restored" if tx.operation is Operation.RESTORE else "saved"
-        raise refusal(found, done, source)
-    return _result(SessionId(options.session_id or ""), plans, write_drafts(tx, plans, at), found)
+    times = Counter(change.pfa_id for change in changes)
+    touched = hold(tx, times)
+    several = {pfa_id: number for pfa_id, number in times.items() if number > 1}
+    del times
+    saving = Saving(tx, options, times=several, faults=faults, touched=touched)
+    for some in in_portions(changes):
+        saving.take(without_masked(tx, some))
+    return saving.result((change.pfa_id for change in changes), source)
 
 
 def matching_ids(tx: Tx, filters: Filters) -> list[PfaId]:
@@ -216,40 +189,3 @@ def require_session(session_id: str | None) -> None:
         exact_json.refuse_unstorable(session_id)
     except exact_json.JsonFault as fault:
         raise InvalidRequest(f"`session_id` cannot be stored: {fault.reason}") from None
-
-
-def _lock_current(tx: Tx, changes: Sequence[Change]) -> dict[str, CurrentRecord]:
-    """Lock and read the records to change, only the fields that matter."""
-    ids = sorted({PfaId(change.pfa_id) for change in changes})
-    fields = RULED.union(*(change.delta for change in changes))
-    read_only = set[str]().union(*(change.read_only for change in changes if change.read_only))
-    if read_only <= FIELDS.keys():
-        names = sorted(fields | read_only)
-        rows = mirror.lock_fields(tx.conn, tx.organization_id, ids, names)
-    else:
-        rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
-    stacks = by_record(modifications.of_records(tx.conn, tx.principal, ids))
-    return {pfa_id: CurrentRecord(row, stacks.get(pfa_id, ())) for pfa_id, row in rows.items()}
-
-
-def _result(
-    session: SessionId, plans: Sequence[Plan], saved: list[Saved], faults: list[Fault]
-) -> SaveResult:
-    drafts = [plan for plan in plans if not isinstance(plan, NothingPlan) and plan.delta]
-    changed = [p for p in drafts if isinstance(p, NewDraftPlan) or p.changed]
-    sessions = dict(Counter(str(plan.session_id) for plan in changed or drafts).most_common())
-    unchanged = [plan.pfa_id for plan in plans if isinstance(plan, NothingPlan)]
-    emptied = [p.pfa_id for p in plans if isinstance(p, DraftUpdatePlan) and not p.delta]
-    return SaveResult(
-        session_id=SessionId(next(iter(sessions), session)),
-        saved=saved,
-        errors=faults,
-        sessions=sessions,
-        unchanged=sorted(unchanged),
-        emptied=sorted(emptied),
-    )
-
-
-def _new_session(at: datetime, tx: Tx) -> str:
-    """Return a fresh session id: the time, then four characters against equal ones."""
-    return f"s-{at:%Y%m%d-%H%M%S}-{tx.new_id()[-4:]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,15 +27,20 @@ _SHARED_CODES: Mapping[str, type[PfaError]] = {
 }
 
 
-def clean_changes(changes: Sequence[Change]) -> tuple[list[Change], list[Fault]]:
-    """Return the valid changes, each record once, and the faults of the others."""
-    times = Counter(change.pfa_id for change in changes)
+def clean_changes(
+    changes: Sequence[Change], times: Mapping[str, int], reported: set[str]
+) -> tuple[list[Change], list[Fault]]:
+    """Return the valid changes, each record once, and the faults of the others.
+
+    Args:
+        times: How often a record is listed that is listed more than once.
+        reported: Which of those have their fault already; more are added.
+    """
     valid: list[Change] = []
     faults: list[Fault] = []
-    reported: set[str] = set()
     for change in changes:
         delta, found = _clean(change)
-        number = times[change.pfa_id]
+        number = times.get(change.pfa_id, 1)
         if number > 1 and change.pfa_id not in reported:
             reported.add(change.pfa_id)
             found.append(
@@ -48,13 +52,16 @@ def clean_changes(changes: Sequence[Change]) -> tuple[list[Change], list[Fault]]
     return valid, faults
 
 
-def in_input_order(faults: Iterable[Fault], changes: Sequence[Change]) -> list[Fault]:
-    """Sort faults by their place in the input, else by that of their change."""
-    places = {change.pfa_id: place for place, change in reversed(list(enumerate(changes)))}
+def in_input_order(faults: Iterable[Fault], ids: Iterable[str]) -> list[Fault]:
+    """Sort faults by their place in the input, else by that of their record."""
+    places: dict[str, int] = {}
+    end = 0
+    for end, pfa_id in enumerate(ids, 1):
+        places.setdefault(pfa_id, end - 1)
 
     def place(fault: Fault) -> int:
         number = _LAST_NUMBER.search(fault.position)
-        return int(number[0]) if number else places.get(fault.pfa_id, len(changes))
+        return int(number[0]) if number else places.get(fault.pfa_id, end)
 
     return sorted(faults, key=place)
 

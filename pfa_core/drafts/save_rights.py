@@ -5,7 +5,7 @@ Values that a record has already need none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pfa_core.authorization import may_write_all, require_fields
@@ -15,35 +15,30 @@ from pfa_core.model.rights import MONEY
 from pfa_core.operation import Tx
 
 
-def with_known_prices(tx: Tx, changes: Sequence[Change]) -> Sequence[Change]:
-    """Return the changes without the masked prices of lists.
+def require_known_prices(tx: Tx, changes: Iterable[Change]) -> None:
+    """Refuse prices that the caller may not write, but the masked ones of lists.
 
     Any other price takes its rights even where it is the record's: the answer "unchanged" would reveal it.
 
     Raises:
         PermissionDenied: A price that the caller may not write.
     """
-    if tx.mask.hides:
-        changes = [_without_masked(change) for change in changes]
-    prices = [name for name in _fields_of(changes) if name in MONEY]
-    require_fields(tx.principal, tx.member, prices, tx.operation)
-    return changes
-
-
-def require_writable(tx: Tx, changes: Sequence[Change], plans: Sequence[Plan]) -> None:
-    """Refuse changes of fields that the caller may not write.
-
-    Those of changes that were refused count whole: what they would change is not known.
-
-    Raises:
-        PermissionDenied: With each such field in `details`.
-    """
-    if may_write_all(tx.principal, tx.member):
+    if may_write_all(tx.principal, tx.member) and not tx.mask.hides:
         return
-    planned = {plan.pfa_id for plan in plans}
-    fields = _fields_of(change for change in changes if change.pfa_id not in planned)
-    fields += [name for plan in plans for name in drafted_fields(plan)]
-    require_fields(tx.principal, tx.member, fields, tx.operation)
+    shown = (_without_masked(change) for change in changes) if tx.mask.hides else changes
+    prices = [name for name in fields_of(shown) if name in MONEY]
+    require_fields(tx.principal, tx.member, prices, tx.operation)
+
+
+def without_masked(tx: Tx, changes: Sequence[Change]) -> Sequence[Change]:
+    """Return the changes without the masked prices of lists."""
+    return [_without_masked(change) for change in changes] if tx.mask.hides else changes
+
+
+def fields_to_write(plans: Iterable[Plan]) -> Iterator[str]:
+    """Yield the fields that plans change; one may come more than once."""
+    for plan in plans:
+        yield from drafted_fields(plan)
 
 
 def _without_masked(change: Change) -> Change:
@@ -53,7 +48,7 @@ def _without_masked(change: Change) -> Change:
     return replace(change, delta=shown)
 
 
-def _fields_of(changes: Iterable[Change]) -> list[str]:
+def fields_of(changes: Iterable[Change]) -> list[str]:
     """Return the names in the deltas that are objects; others become faults later."""
-    deltas = [change.delta for change in changes if isinstance(change.delta, Mapping)]
+    deltas = (change.delta for change in changes if isinstance(change.delta, Mapping))
     return list(dict.fromkeys(name for delta in deltas for name in delta))

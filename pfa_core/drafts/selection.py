@@ -11,7 +11,7 @@ from pfa_core.model.modification import State
 from pfa_core.model.query import given_key, require_text
 from pfa_core.operation import Tx
 from pfa_core.store import mirror, modifications
-from pfa_core.store.modifications import Mark, ModificationRow
+from pfa_core.store.modifications import Mark, ModificationRow, Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +59,13 @@ def select_drafts(tx: Tx, selection: Selection) -> list[Mark]:
     )
 
 
-def select_committed(tx: Tx, selection: Selection) -> list[ModificationRow]:
+def select_committed(tx: Tx, selection: Selection) -> list[Sent]:
     """Lock the selected committed changes, in PFA id order.
 
     Those that PEMS rejected for good are among them.
     """
-    return modifications.select(
-        tx.conn,
-        tx.principal,
-        State.COMMITTED,
-        session_id=selection.session_id,
-        ids=_record_ids(tx, selection),
-        dead=True,
+    return modifications.committed(
+        tx.conn, tx.principal, session_id=selection.session_id, ids=_record_ids(tx, selection)
     )
 
 
@@ -79,7 +74,7 @@ def is_synced(states: Mapping[str, int]) -> bool:
     return states.keys() == {State.SYNCED}
 
 
-def modification_ids(rows: Sequence[Mark | ModificationRow]) -> list[ModificationId]:
+def modification_ids(rows: Sequence[Mark | Sent | ModificationRow]) -> list[ModificationId]:
     """Return the ids of the modifications, in their order."""
     return [row.modification_id for row in rows]
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from pfa_core.authorization import require_fields
-from pfa_core.drafts.save import SaveResult, matching_ids, require_session, save_found
+from pfa_core.drafts.save import matching_ids, require_session, save_made
 from pfa_core.drafts.save_plan import SaveOptions
+from pfa_core.drafts.save_portions import SaveResult
 from pfa_core.errors import Fault, FaultCode, InvalidRequest
 from pfa_core.model.delta import Change, Record, merge
 from pfa_core.model.ids import PfaId
@@ -47,10 +48,15 @@ def shift(
     (BUSINESS_RULE_VIOLATION); filter them out, or keep the others with `partial`.
     """
     require_fields(tx.principal, tx.member, _SHIFTED, tx.operation)
-    ids = matching_ids(tx, filters)
-    changes, faults = _shift_all(ids, _lock_merged(tx, ids), days, reason)
     options = SaveOptions(session_id=session_id, move=move, partial=partial)
-    return save_found(tx, filters, changes, options, faults=faults)
+    faults: list[Fault] = []
+
+    def make(ids: Sequence[PfaId]) -> list[Change]:
+        changes, found = _shift_all(ids, _lock_merged(tx, ids), days, reason)
+        faults.extend(found)
+        return changes
+
+    return save_made(tx, filters, matching_ids(tx, filters), make, options, faults=faults)
 
 
 def _lock_merged(tx: Tx, ids: Sequence[PfaId]) -> dict[PfaId, Record]:
@@ -58,7 +64,7 @@ def _lock_merged(tx: Tx, ids: Sequence[PfaId]) -> dict[PfaId, Record]:
 
     In the other order the values of a pull in between would be overwritten unseen.
     """
-    rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
+    rows = mirror.lock_fields(tx.conn, tx.organization_id, ids, (*_SHIFTED, "isActualized"))
     stacks = by_record(modifications.active(tx.conn, tx.principal, ids))
     return {
         pfa_id: merge(row.data, *(item.delta for item in stacks.get(pfa_id, [])))

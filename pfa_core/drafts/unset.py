@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from pfa_core.drafts.current import CurrentRecord
 from pfa_core.drafts.save import matching_ids
 from pfa_core.drafts.save_faults import count
 from pfa_core.drafts.save_plan import Saved, SaveStatus
+from pfa_core.drafts.save_portions import hold, in_portions
 from pfa_core.errors import Fault, InvalidData, InvalidRequest, NoDrafts, NotFound
 from pfa_core.model.audit import Action
 from pfa_core.model.delta import check, unwritable
@@ -59,35 +60,28 @@ def unset_fields(
         InvalidData: What stays in a draft does not make a valid record.
     """
     names = frozenset(fields)
-    records = _lock_drafted(tx, filters)
-    drafts = [item.draft for item in records if item.draft]
-    if not drafts:
+    ids = sorted(matching_ids(tx, filters))
+    hold(tx, ids)
+    result, faults, lost, at = UnsetResult([], [], []), list[Fault](), set[PfaId](), tx.now()
+    for some in in_portions(ids):
+        records = _lock_drafted(tx, some, lost)
+        faults += _faults_of_rest(records, names)
+        if not faults:  # else the rest is looked at for its faults
+            _unset(tx, [item.draft for item in records if item.draft], names, at, result)
+    _refuse(filters, lost, faults)
+    if not (result.unset or result.emptied or result.unchanged):
         suggestion = suggest(tx.conn, tx.principal, filters)
         raise NoDrafts(
             "none of these records has a draft of yours", hint=suggestion or "type: pfa draft list"
         )
-    _require_valid_rest(records, names)
-    return _unset(tx, drafts, names)
+    return result
 
 
-def _lock_drafted(tx: Tx, filters: Filters) -> list[CurrentRecord]:
-    """Lock the matching records that the caller has modified."""
-    ids = matching_ids(tx, filters)
-    rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
-    lost = [pfa_id for pfa_id in filters.id if pfa_id not in rows and pfa_id in ids]
-    if lost:
-        raise NotFound(f"not a record, nor a field: {lost[0]!r}, nothing was changed")
-    stacks = by_record(modifications.of_records(tx.conn, tx.principal, list(rows)))
-    return [CurrentRecord(rows[pfa_id], stack) for pfa_id, stack in stacks.items()]
-
-
-def _require_valid_rest(records: Sequence[CurrentRecord], fields: frozenset[str]) -> None:
-    """Refuse to leave an invalid record behind."""
-    faults: list[Fault] = []
-    for item in records:
-        if item.draft and fields & item.draft.delta.keys():
-            rest = _without(item.draft.delta, fields)
-            faults += check(item.row.pfa_id, item.without_draft(), rest)
+def _refuse(filters: Filters, lost: Collection[str], faults: Sequence[Fault]) -> None:
+    """Refuse ids that are no records, then invalid rests."""
+    unknown = next((pfa_id for pfa_id in filters.id if pfa_id in lost), None)
+    if unknown is not None:
+        raise NotFound(f"not a record, nor a field: {unknown!r}, nothing was changed")
     if faults:
         raise InvalidData(
             f"{count(len(faults), 'problem')}, nothing was changed",
@@ -96,21 +90,46 @@ def _require_valid_rest(records: Sequence[CurrentRecord], fields: frozenset[str]
         )
 
 
-def _unset(tx: Tx, drafts: Sequence[ModificationRow], fields: frozenset[str]) -> UnsetResult:
+def _lock_drafted(tx: Tx, ids: Sequence[PfaId], lost: set[PfaId]) -> list[CurrentRecord]:
+    """Lock the records that the caller has modified.
+
+    Ids that are no records are added to `lost`.
+    """
+    rows = mirror.lock_records(tx.conn, tx.organization_id, ids)
+    lost.update(pfa_id for pfa_id in ids if pfa_id not in rows)
+    stacks = by_record(modifications.of_records(tx.conn, tx.principal, list(rows)))
+    return [CurrentRecord(rows[pfa_id], stack) for pfa_id, stack in stacks.items()]
+
+
+def _faults_of_rest(records: Sequence[CurrentRecord], fields: frozenset[str]) -> list[Fault]:
+    """Return why what stays in drafts does not make valid records."""
+    faults: list[Fault] = []
+    for item in records:
+        if item.draft and fields & item.draft.delta.keys():
+            rest = _without(item.draft.delta, fields)
+            faults += check(item.row.pfa_id, item.without_draft(), rest)
+    return faults
+
+
+def _unset(
+    tx: Tx,
+    drafts: Sequence[ModificationRow],
+    fields: frozenset[str],
+    at: datetime,
+    result: UnsetResult,
+) -> None:
+    """Remove the fields from some drafts, and add them to the result."""
     touched = [draft for draft in drafts if fields & draft.delta.keys()]
     emptied = [draft for draft in touched if draft.delta.keys() <= fields]
     shrunk = [draft for draft in touched if not draft.delta.keys() <= fields]
-    at = tx.now()
     updates = [_update(draft, fields) for draft in shrunk]
     modifications.update_drafts(tx.conn, tx.principal, updates, at)
     modifications.delete_drafts(tx.conn, tx.principal, [item.modification_id for item in emptied])
     overlays.refresh_overlays(tx.conn, tx.principal, [draft.pfa_id for draft in touched])
     _audit(tx, touched, fields, at)
-    return UnsetResult(
-        unset=[_saved(draft) for draft in shrunk],
-        emptied=[draft.pfa_id for draft in emptied],
-        unchanged=[draft.pfa_id for draft in drafts if not fields & draft.delta.keys()],
-    )
+    result.unset.extend(map(_saved, shrunk))
+    result.emptied.extend(draft.pfa_id for draft in emptied)
+    result.unchanged.extend(draft.pfa_id for draft in drafts if not fields & draft.delta.keys())
 
 
 def _update(draft: ModificationRow, fields: frozenset[str]) -> DraftUpdate:

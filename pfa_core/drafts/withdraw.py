@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -24,9 +24,11 @@ from pfa_core.model.modification import State
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, modifications, overlays
-from pfa_core.store.modifications import ModificationRow
+from pfa_core.store.modifications import ModificationRow, Sent
+from pfa_core.store.portions import portions
 
 _UNDO = "to undo a pushed change, draft the old value: pfa log ID shows it"
+_TOGETHER = 1000  # modifications whose content is in memory at one time
 _SENT = f"a push resolves them when their next attempt is due; {_UNDO}"
 
 
@@ -138,12 +140,10 @@ def _require_none_sent(tx: Tx, selection: Selection) -> None:
         )
 
 
-def _require_unsent(rows: Sequence[ModificationRow]) -> None:
+def _require_unsent(rows: Sequence[Sent]) -> None:
     """Refuse what a push has tried to send: PEMS may have it."""
     faults = [
-        _illegal(row, "was sent to PEMS already or may have been")
-        for row in rows
-        if row.attempts and row.state == State.COMMITTED
+        _illegal(row, "was sent to PEMS already or may have been") for row in rows if row.sent
     ]
     if faults:
         raise IllegalTransition(
@@ -153,15 +153,9 @@ def _require_unsent(rows: Sequence[ModificationRow]) -> None:
         )
 
 
-def _require_newest(tx: Tx, rows: Sequence[ModificationRow]) -> None:
+def _require_newest(tx: Tx, rows: Sequence[Sent]) -> None:
     """Refuse modifications older than another of their record: it has one draft."""
-    of_records = modifications.of_records(tx.conn, tx.principal, [row.pfa_id for row in rows])
-    newest = {row.pfa_id: row for row in of_records}
-    faults = [
-        _illegal(row, f"has a newer modification, in session {newest[row.pfa_id].session_id!r}")
-        for row in rows
-        if newest[row.pfa_id].modification_id != row.modification_id
-    ]
+    faults = [fault for some in portions(rows, _TOGETHER) for fault in _outdated(tx, some)]
     if faults:
         raise IllegalTransition(
             f"{len(faults):,} of {len(rows):,} cannot become drafts again, nothing was changed",
@@ -170,7 +164,16 @@ def _require_newest(tx: Tx, rows: Sequence[ModificationRow]) -> None:
         )
 
 
-def _illegal(row: ModificationRow, message: str) -> Fault:
+def _outdated(tx: Tx, rows: Sequence[Sent]) -> Iterator[Fault]:
+    of_records = modifications.of_records(tx.conn, tx.principal, [row.pfa_id for row in rows])
+    newest = {row.pfa_id: row for row in of_records}
+    for row in rows:
+        last = newest[row.pfa_id]
+        if last.modification_id != row.modification_id:
+            yield _illegal(row, f"has a newer modification, in session {last.session_id!r}")
+
+
+def _illegal(row: Sent | ModificationRow, message: str) -> Fault:
     return Fault(row.pfa_id, "", FaultCode.ILLEGAL_TRANSITION, message)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO
@@ -18,7 +18,15 @@ from pfa_core.files.dialect import (
     refuse_foreign_content,
     table_format,
 )
-from pfa_core.files.reading import decode, open_input, source_name
+from pfa_core.files.reading import (
+    MAX_SIZE,
+    decode,
+    open_input,
+    read_lines,
+    read_whole,
+    require_size,
+    source_name,
+)
 from pfa_core.model.spelling import folded
 from pfa_core.model.values import shorten
 
@@ -66,6 +74,7 @@ def read_baseline(
     nulls: Collection[str] = (),
     leftovers: Leftovers | None = None,
     check_header: CheckHeader | None = None,
+    max_size: int = MAX_SIZE,
 ) -> Iterator[RawRecord | Fault | GridAnswer]:
     """Read the records of one file in order; an invalid line becomes a fault.
 
@@ -75,31 +84,35 @@ def read_baseline(
         nulls: Texts that a cell of a table holds in place of nothing.
         leftovers: Counts what is passed over.
         check_header: Called with the columns of a table and the file's name; may refuse them.
+        max_size: Bytes, unpacked, that a line or a JSON document may have.
 
     Raises:
         NotFound, IoFailure: The file is missing or cannot be read.
-        InvalidData: It is not text in UTF-8, or as a whole not of its format.
+        InvalidData: It is not text in UTF-8, or as a whole not of its format, or larger than `max_size`.
         InvalidRequest: An unknown format, or `nulls` for a file that is not a table.
     """
     if file_format not in FORMATS:
         raise InvalidRequest(f"unknown format {file_format!r}; formats are {', '.join(FORMATS)}")
+    require_size(max_size)
     name = source_name(path)
     with open_input(path, content) as file:
         refuse_foreign_content(_head(file), name)
-        first = file.readline()
+        lines = read_lines(file, name, max_size)
+        first = next(lines, b"")
         if not first:
             raise InvalidData(f"{name} is empty, nothing was stored")
         chosen = _guess(path, first) if file_format == "auto" else file_format
         if chosen in TABLES:
-            table = Table(_lines(first, file, name), name, chosen, nulls=nulls)
+            table = Table(_lines(first, lines, name), name, chosen, nulls=nulls)
             yield from _table_records(table, name, leftovers or Leftovers(), check_header)
             return
         if nulls:
             raise InvalidRequest(f"nulls are of CSV and TSV, {name} is JSON")
         if chosen == "jsonl":
-            yield from _jsonl_records(first, file, name)
+            yield from _jsonl_records(chain([first], lines), name)
         else:
-            yield from _json_records(decode(first + file.read(), name), name, chosen)
+            whole = read_whole(file, name, max_size, first=first)
+            yield from _json_records(decode(whole, name), name, chosen)
 
 
 def _head(file: BinaryIO) -> bytes:
@@ -143,11 +156,8 @@ def _is_answer(value: Any) -> bool:
     return isinstance(value, dict) and ("Result" in value or "ErrorAlert" in value)
 
 
-def _jsonl_records(first: bytes, rest: BinaryIO, name: str) -> Iterator[RawRecord | Fault]:
-    number = 0
-    line = first
-    while line:
-        number += 1
+def _jsonl_records(lines: Iterable[bytes], name: str) -> Iterator[RawRecord | Fault]:
+    for number, line in enumerate(lines, 1):
         position = f"{name} line {number}"
         if line.strip():
             try:
@@ -159,7 +169,6 @@ def _jsonl_records(first: bytes, rest: BinaryIO, name: str) -> Iterator[RawRecor
                 yield Fault(
                     "", "", FaultCode.INVALID_JSON, f"{place}{fault.reason}", position=position
                 )
-        line = rest.readline()
 
 
 def _json_records(text: str, name: str, chosen: str) -> Iterator[RawRecord | GridAnswer]:
@@ -195,8 +204,8 @@ def _bare(value: Any) -> Any:
     return value
 
 
-def _lines(first: bytes, rest: BinaryIO, name: str) -> Iterator[str]:
-    for number, line in enumerate(chain([first] if first else [], rest), 1):
+def _lines(first: bytes, rest: Iterable[bytes], name: str) -> Iterator[str]:
+    for number, line in enumerate(chain([first], rest), 1):
         yield decode(line, name, number)
 
 

@@ -6,7 +6,7 @@ ends the reading; faults of single modifications are collected.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
@@ -14,7 +14,15 @@ from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.exact_json import JsonFault, loads_strict
 from pfa_core.files.delta_rows import SAVED, DeltaTable, Item, is_bare, is_listed, listed_item
 from pfa_core.files.dialect import TABLES, refuse_foreign_content, table_format
-from pfa_core.files.reading import decode, open_input, source_name
+from pfa_core.files.packed import packed
+from pfa_core.files.reading import (
+    MAX_SIZE,
+    decode,
+    open_input,
+    read_whole,
+    require_size,
+    source_name,
+)
 from pfa_core.model.delta import Change
 from pfa_core.model.keys import invisible_in, normal_key
 from pfa_core.model.record import MAX_ID
@@ -32,10 +40,11 @@ _CHANGE_KEYS = ("pfaId", "delta", "changeReason", "expectedVersion")
 class DeltaFile:
     """The changes of a file in its order, and the faults of its single modifications.
 
-    `empty_rows`, `empty_columns`: the number of those of a table that were passed over.
+    `empty_rows`, `empty_columns`: the number of those of a table that were passed over. Many changes are kept
+    packed: each access makes them anew.
     """
 
-    changes: tuple[Change, ...]
+    changes: Sequence[Change]
     faults: tuple[Fault, ...]
     session_id: str | None
     organization_id: str | None
@@ -50,6 +59,7 @@ def read_delta_file(
     *,
     stdin: BinaryIO | None = None,
     nulls: Collection[str] = (),
+    max_size: int = MAX_SIZE,
 ) -> DeltaFile:
     """Read a delta file; `-` is standard input.
 
@@ -58,34 +68,40 @@ def read_delta_file(
     Args:
         file_format: One of `DELTA_FORMATS`; auto: by the name, else by the first line.
         nulls: Further texts that stand for null in cells of CSV and TSV, such as NULL.
+        max_size: Bytes, unpacked, that the file may have.
 
     Raises:
         NotFound, IoFailure: The file is missing or cannot be read.
         InvalidRequest: The format is unknown.
-        InvalidData: It is not UTF-8, not of its format (the message has line and column) or of another shape.
+        InvalidData: It is not UTF-8, not of its format (the message has line and column), of another
+            shape, or larger than `max_size`.
     """
     if file_format not in DELTA_FORMATS:
         formats = ", ".join(DELTA_FORMATS)
         raise InvalidRequest(f"unknown format {file_format!r}; formats are {formats}")
+    require_size(max_size)
     name = source_name(path)
-    with open_input(path, stdin) as file:
-        content = file.read()
-    refuse_foreign_content(content, name, kept=SAVED)
-    text = decode(content, name)
+    text = _read(path, stdin, name, max_size)
     if not text.strip():
         raise InvalidData(f"{name} is empty, {SAVED}")
     chosen = _guess(path, text) if file_format == "auto" else file_format
     if chosen in TABLES:
         return _read_table(DeltaTable(text, name, chosen, nulls), name)
     items, head = _json_items(text, name)
-    return _delta_file([_as_item(value, place) for place, value in items], head, name)
+    return _delta_file((_as_item(value, place) for place, value in items), head, name)
+
+
+def _read(path: str, stdin: BinaryIO | None, name: str, max_size: int) -> str:
+    with open_input(path, stdin) as file:
+        content = read_whole(file, name, max_size, kept=SAVED)
+    refuse_foreign_content(content, name, kept=SAVED)
+    return decode(content, name)
 
 
 def _read_table(table: DeltaTable, name: str) -> DeltaFile:
-    items = list(table.items())
-    if not items:
+    read = _delta_file(table.items(), {}, name)
+    if not read.changes and not read.faults:
         raise InvalidData(f"{name} holds no modifications; {SAVED}")
-    read = _delta_file(items, {}, name)
     return replace(read, empty_rows=table.empty_rows, empty_columns=table.empty_columns)
 
 
@@ -93,18 +109,26 @@ def _as_item(value: Any, position: str) -> Item:
     return listed_item(value, position) if is_listed(value) else Item(position, value)
 
 
-def _delta_file(items: Sequence[Item | Fault], head: dict[str, Any], name: str) -> DeltaFile:
-    read = [
-        [item]
-        if isinstance(item, Fault)
-        else read_change(
-            item.value, item.position, item.read_only, listed_version=item.listed_version
-        )
-        for item in items
-    ]
+def _delta_file(items: Iterable[Item | Fault], head: dict[str, Any], name: str) -> DeltaFile:
+    faults: list[Fault] = []
+
+    def changes() -> Iterator[Change]:
+        for item in items:
+            if isinstance(item, Fault):
+                faults.append(item)
+                continue
+            read = read_change(
+                item.value, item.position, item.read_only, listed_version=item.listed_version
+            )
+            if isinstance(read, Change):
+                yield read
+            else:
+                faults.extend(read)
+
+    read = packed(changes())
     return DeltaFile(
-        changes=tuple(item for item in read if isinstance(item, Change)),
-        faults=tuple(fault for item in read if not isinstance(item, Change) for fault in item),
+        changes=read,
+        faults=tuple(faults),
         session_id=_short_text(head, "sessionId", name),
         organization_id=_short_text(head, "organization", name),
         source=name,
@@ -198,7 +222,7 @@ def _is_version(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _json_items(text: str, name: str) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
+def _json_items(text: str, name: str) -> tuple[Iterable[tuple[str, Any]], dict[str, Any]]:
     try:
         value = loads_strict(text)
     except JsonFault as fault:
@@ -232,20 +256,34 @@ def _numbered(value: Any, name: str, noun: str = "modification") -> list[tuple[s
     return [(f"{noun} {number}", item) for number, item in enumerate(value, 1)]
 
 
-def _try_jsonl(text: str, name: str) -> list[tuple[str, Any]] | None:
+def _try_jsonl(text: str, name: str) -> Iterator[tuple[str, Any]] | None:
     """Read the lines of a JSONL file; None when the first one is not a JSON object."""
-    items: list[tuple[str, Any]] = []
-    for number, line in enumerate(text.split("\n"), 1):
+    first = next((line for line in _lines(text) if line.strip()), "")
+    try:
+        is_object = isinstance(loads_strict(first), dict)
+    except JsonFault:
+        return None
+    return _jsonl_items(text, name) if is_object else None
+
+
+def _jsonl_items(text: str, name: str) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(_lines(text), 1):
         if not line.strip():
             continue
         try:
-            items.append((f"line {number}", loads_strict(line)))
+            yield f"line {number}", loads_strict(line)
         except JsonFault as fault:
-            if not items or not isinstance(items[0][1], dict):
-                return None
             place = f"line {number} column {fault.column}" if fault.column else f"line {number}"
             raise InvalidData(f"{name}: {place}: {fault.reason}; nothing was saved") from None
-    return items if isinstance(items[0][1], dict) else None
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines one by one: all at once they would be a second copy of the text."""
+    start = 0
+    while (end := text.find("\n", start)) >= 0:
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
 
 
 def _short_text(head: dict[str, Any], key: str, name: str) -> str | None:

@@ -16,9 +16,13 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
-from pfa_core.errors import InvalidData, IoFailure, NotFound
+from pfa_core.errors import InvalidData, InvalidRequest, IoFailure, NotFound
+from pfa_core.files.dialect import STORED
 
 SPOOL_BYTES = 64 << 20
+# Bytes, unpacked, of what is read whole: a document, or a line of JSONL, CSV and TSV. Some hundred kilobytes of
+# gzip can hold gigabytes.
+MAX_SIZE = 64 << 20
 _GZIP = b"\x1f\x8b"
 
 
@@ -118,11 +122,76 @@ def read_text(path: str, stdin: BinaryIO | None = None) -> str:
     """Read the whole text of an input, without its byte order mark.
 
     Raises:
-        InvalidData: The input is not UTF-8; the message has line and column.
+        InvalidData: The input is not UTF-8; the message has line and column. Or it is too large.
     """
+    name = source_name(path)
     with open_input(path, stdin) as file:
-        content = file.read()
-    return decode(content, source_name(path))
+        content = read_whole(file, name)
+    return decode(content, name)
+
+
+def require_size(max_size: int) -> None:
+    """Refuse a limit that is not a positive number of bytes.
+
+    Raises:
+        InvalidRequest: It is not.
+    """
+    if max_size < 1:
+        raise InvalidRequest(f"`max_size` must be at least 1 byte, not {max_size}")
+
+
+def read_whole(
+    file: BinaryIO, name: str, max_size: int = MAX_SIZE, *, first: bytes = b"", kept: str = STORED
+) -> bytes:
+    """Read the rest of a document.
+
+    Args:
+        max_size: Bytes that the document may have.
+        first: What was read of it already.
+        kept: What is said of the effect, as in "nothing was stored".
+
+    Raises:
+        InvalidData: It is larger.
+    """
+    rest = file.read(max(max_size - len(first), 0) + 1)
+    if len(first) + len(rest) > max_size:
+        raise _too_large(name, max_size, kept)
+    return first + rest if first else rest
+
+
+def read_lines(
+    file: BinaryIO, name: str, max_size: int = MAX_SIZE, *, number: int = 1, kept: str = STORED
+) -> Iterator[bytes]:
+    """Yield lines with their ends.
+
+    Args:
+        max_size: Bytes that a line may have.
+        number: That of the first line, for messages.
+        kept: As in `read_whole`.
+
+    Raises:
+        InvalidData: A line is longer.
+    """
+    while line := file.readline(max_size + 1):
+        if len(line) > max_size:
+            raise _too_large(f"{name} line {number}", max_size, kept)
+        yield line
+        number += 1
+
+
+def _too_large(what: str, max_size: int, kept: str) -> InvalidData:
+    return InvalidData(
+        f"{what} has more than {_bytes(max_size)}; {kept}",
+        hint="to read it all the same, raise `max_size`",
+    )
+
+
+def _bytes(number: int) -> str:
+    """Write a number of bytes as 64 MiB, with all digits where it is not whole."""
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if number % unit == 0:
+            return f"{number // unit:,} {name}"
+    return f"{number:,} bytes"
 
 
 def decode(content: bytes, name: str, line: int | None = None) -> str:
@@ -146,10 +215,13 @@ def _guess(content: bytes) -> str:
 
 
 def _peekable(file: BinaryIO) -> BinaryIO:
-    """Return the stream if its first bytes can be read ahead, else its whole content."""
+    """Return the stream if its first bytes can be read ahead, else a copy of it."""
     if isinstance(file, io.BufferedReader) or file.seekable():
         return file
-    return io.BytesIO(file.read())
+    copy = SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115  its memory, or file, ends with it
+    shutil.copyfileobj(file, copy)
+    copy.seek(0)
+    return cast("BinaryIO", copy)
 
 
 def _unzipped(file: BinaryIO) -> BinaryIO:

@@ -25,7 +25,9 @@ class Operation(StrEnum):
     SUGGEST_VALUE = "suggest_value"
     COMPUTE_STATS = "compute_stats"
     LIST_DRAFTS = "list_drafts"
+    STREAM_DRAFTS = "stream_drafts"
     DIFF = "diff"
+    STREAM_DIFF = "stream_diff"
     STATUS = "status"
     LIST_RUNS = "list_runs"
     SHOW_RUN = "show_run"
@@ -75,7 +77,9 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.SUGGEST_VALUE,
         Operation.COMPUTE_STATS,
         Operation.LIST_DRAFTS,
+        Operation.STREAM_DRAFTS,
         Operation.DIFF,
+        Operation.STREAM_DIFF,
         Operation.STATUS,
         Operation.LIST_RUNS,
         Operation.SHOW_RUN,

@@ -61,12 +61,11 @@ SELECT EXISTS (
       AND action = 'discard'
 );
 
--- name: discarded
+-- name: discards
 -- A user's discarded drafts, and those that a commit dropped because PEMS owns their fields (these entries have a
 -- base; where PEMS had the values nothing is lost): of each record the last one in the chain. restored: it was made
 -- a draft again since.
-SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.base,
-       e.reason, l.at,
+SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id,
        EXISTS (
            SELECT FROM audit_log AS r
            WHERE r.organization_id = %(organization_id)s
@@ -82,6 +81,16 @@ WHERE e.organization_id = %(organization_id)s
   AND (%(ids)s::text[] IS NULL OR e.pfa_id = ANY(%(ids)s))
   AND (%(entry_ids)s::uuid[] IS NULL OR e.entry_id = ANY(%(entry_ids)s))
 ORDER BY e.pfa_id, l.number DESC, e.entry_id DESC;
+
+-- name: discarded
+-- What some of these entries keep, in PFA id order, and when they were written, by the database's clock.
+SELECT e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.base, e.reason, l.at
+FROM audit_log AS e
+JOIN audit_link AS l ON l.organization_id = %(organization_id)s AND l.link_id = e.link_id
+WHERE e.organization_id = %(organization_id)s
+  AND e.user_id = %(user_id)s
+  AND e.entry_id = ANY(%(entry_ids)s::uuid[])
+ORDER BY e.pfa_id;
 
 -- name: committed_of, committed_of@one
 -- The user's modifications of records that were ever committed.

@@ -246,6 +246,18 @@ FROM pfa_mirror
 WHERE organization_id = %(organization_id)s
   AND pfa_id = ANY(%(ids)s);
 
+-- name: hold
+-- The records, locked in their order. One row, however many they are.
+SELECT count(*)
+FROM (
+    SELECT pfa_id
+    FROM pfa_mirror
+    WHERE organization_id = %(organization_id)s
+      AND pfa_id = ANY(%(ids)s)
+    ORDER BY pfa_id
+    FOR SHARE
+) AS held;
+
 -- name: lock_records, lock_records@one
 -- The records, locked against changes until the transaction ends. No row: unknown record.
 SELECT pfa_id, data, version

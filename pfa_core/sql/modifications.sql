@@ -14,6 +14,17 @@ WHERE organization_id = %(organization_id)s
 ORDER BY pfa_id, state = 'draft', committed_at, modification_id
 FOR UPDATE;
 
+-- name: hold
+-- The same, locked in the same order, without the content.
+SELECT pfa_id
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND pfa_id = ANY(%(ids)s)
+  AND state <> 'synced'
+ORDER BY pfa_id, state = 'draft', committed_at, modification_id
+FOR UPDATE;
+
 -- name: active, active@one
 -- The same without locks, of every record or one session.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
@@ -26,17 +37,15 @@ WHERE organization_id = %(organization_id)s
   AND (%(ids)s::text[] IS NULL OR pfa_id = ANY(%(ids)s))
 ORDER BY pfa_id, state = 'draft', committed_at, modification_id;
 
--- name: select_for_change
--- The caller's modifications in one state that a selection names, in PFA id order; with `dead` also what
--- PEMS refused for good and surely has not.
-SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-       change_reason, created_at, updated_at, committed_at, attempts,
-       state = 'syncing' OR sent_version IS NOT NULL AS sent
+-- name: committed
+-- The caller's committed changes that a selection names, in PFA id order, and what PEMS refused for good and
+-- surely has not; whether a push has tried to send a committed one.
+SELECT modification_id::text, pfa_id, version, state = 'committed' AND attempts > 0
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
-  AND (state = %(state)s
-       OR (%(dead)s AND state = 'sync_error' AND next_attempt_at IS NULL AND sent_version IS NULL))
+  AND (state = 'committed'
+       OR (state = 'sync_error' AND next_attempt_at IS NULL AND sent_version IS NULL))
   {of_session}
   {among}
 ORDER BY pfa_id, committed_at, modification_id

@@ -7,9 +7,8 @@ from dataclasses import KW_ONLY, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, LiteralString, NamedTuple
 
-from psycopg import Connection
-from psycopg.rows import class_row, tuple_row
-from psycopg.types.json import Jsonb
+from psycopg import Connection, capabilities
+from psycopg.rows import args_row, class_row, tuple_row
 
 from pfa_core import sql
 from pfa_core.errors import Denial
@@ -27,8 +26,8 @@ from pfa_core.model.ids import (
 )
 from pfa_core.model.principal import Principal
 from pfa_core.store import leases, rls
-from pfa_core.store.adapters import plain
 from pfa_core.store.audit_chain import link_of
+from pfa_core.store.portions import PORTION, json_portions, portions
 
 _SQL = sql.statements("audit")
 # A condition for each filter. A statement contains only those that are asked for, so that the planner knows
@@ -86,9 +85,8 @@ LAST_ID = EntryId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 class DiscardedDraft:
     """A draft that was discarded, or dropped because PEMS owns its fields.
 
-    `at` is when, by the database's clock; `restored`: it was made a draft again since.
-
-    `base`: PEMS's values when its fields were first drafted; None in entries from before these were kept.
+    `at` is when, by the database's clock. `base`: PEMS's values when its fields were first drafted; None in
+    entries from before these were kept.
     """
 
     entry_id: EntryId
@@ -98,6 +96,13 @@ class DiscardedDraft:
     base: dict[str, Any] | None
     reason: str | None
     at: datetime
+
+
+class Discard(NamedTuple):
+    """The entry of such a draft; `restored`: it was made a draft again since."""
+
+    entry_id: EntryId
+    pfa_id: PfaId
     restored: bool
 
 
@@ -111,18 +116,17 @@ def write(
     entries: Sequence[Entry],
 ) -> None:
     """Append entries of one action and time, within `Database.transact` only."""
-    if entries:
-        conn.execute(
-            _SQL["write"],
-            {
-                "organization_id": organization_id,
-                "user_id": user_id,
-                "action": action,
-                "at": at,
-                "entries": Jsonb([plain(entry) for entry in entries]),
-                "link_id": link_of(conn, organization_id, entries[0].entry_id, len(entries)),
-            },
-        )
+    if not entries:
+        return
+    values = {
+        "organization_id": organization_id,
+        "user_id": user_id,
+        "action": action,
+        "at": at,
+        "link_id": link_of(conn, organization_id, entries[0].entry_id, len(entries)),
+    }
+    for portion in json_portions(entries):
+        conn.execute(_SQL["write"], {**values, "entries": portion.json})
 
 
 def write_of(
@@ -145,7 +149,7 @@ def write_of(
         before, after: Whether the delta existed before the action, and exists after it.
         base: Whether to keep what the delta was made over, for a restore.
     """
-    if modification_ids:
+    for some in portions(modification_ids):
         first_digits = counting_from(new_id())
         first = f"{first_digits}{1:08x}"
         values = {
@@ -153,14 +157,14 @@ def write_of(
             "user_id": principal.user_id,
             "action": action,
             "at": at,
-            "modification_ids": list(modification_ids),
+            "modification_ids": some,
             "first_digits": first_digits,
             "before": before,
             "after": after,
             "base": base,
-            "link_id": link_of(conn, principal.organization_id, first, len(modification_ids)),
+            "link_id": link_of(conn, principal.organization_id, first, len(some)),
         }
-        conn.execute(_SQL.for_ids("write_of", modification_ids), values)
+        conn.execute(_SQL.for_ids("write_of", some), values)
 
 
 def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
@@ -252,17 +256,17 @@ def committed_of(
     return [row[0] for row in conn.execute(_SQL.for_ids("committed_of", ids), values)]
 
 
-def discarded(
+def discards(
     conn: Connection[Any],
     principal: Principal,
     *,
     session_id: str | None,
     ids: Sequence[PfaId] | None,
     entry_ids: Sequence[EntryId] | None,
-) -> list[DiscardedDraft]:
-    """List the principal's discarded drafts, those lost to PEMS too, by PFA id.
+) -> list[Discard]:
+    """List the entries of discarded drafts, those lost to PEMS too, by PFA id.
 
-    Only the last one of each record is listed.
+    They are the principal's; only the last one of each record is listed.
     """
     values = {
         "organization_id": principal.organization_id,
@@ -270,6 +274,21 @@ def discarded(
         "session_id": session_id,
         "ids": None if ids is None else list(ids),
         "entry_ids": None if entry_ids is None else list(entry_ids),
+    }
+    # Row by row: libpq's result of hundreds of thousands would be in memory beside them.
+    size = PORTION if capabilities.has_stream_chunked() else 1
+    with conn.cursor(row_factory=args_row(Discard)) as cursor:
+        return list(cursor.stream(_SQL["discards"], values, size=size))
+
+
+def discarded(
+    conn: Connection[Any], principal: Principal, entry_ids: Sequence[EntryId]
+) -> list[DiscardedDraft]:
+    """Read the principal's discarded drafts, in PFA id order."""
+    values = {
+        "organization_id": principal.organization_id,
+        "user_id": principal.user_id,
+        "entry_ids": list(entry_ids),
     }
     with conn.cursor(row_factory=class_row(DiscardedDraft)) as cursor:
         return cursor.execute(_SQL["discarded"], values).fetchall()

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.errors import VersionConflict
@@ -18,6 +17,7 @@ from pfa_core.model.ids import ConflictId, ModificationId, OrganizationId, PfaId
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.store.adapters import typed_row
+from pfa_core.store.portions import json_portions
 
 _SQL = sql.statements("conflicts")
 
@@ -92,6 +92,14 @@ class Recommitment:
     base_version: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Refreshed:
+    """The fields of a conflict as they are now."""
+
+    conflict_id: ConflictId
+    fields: list[dict[str, Any]]
+
+
 def insert(
     conn: Connection[Any],
     organization_id: OrganizationId,
@@ -99,10 +107,9 @@ def insert(
     at: datetime,
 ) -> None:
     """Open conflicts; the fields of one that is open already are replaced."""
-    if rows:
-        conflicts = Jsonb([asdict(row) for row in rows])
-        values = {"organization_id": organization_id, "conflicts": conflicts, "at": at}
-        conn.execute(_SQL["insert"], values)
+    values = {"organization_id": organization_id, "at": at}
+    for portion in json_portions(rows):
+        conn.execute(_SQL["insert"], {**values, "conflicts": portion.json})
 
 
 def find(
@@ -142,9 +149,12 @@ def resolve(
     at: datetime,
 ) -> None:
     """Resolve the principal's open conflicts."""
-    rows = Jsonb([asdict(item) for item in resolutions])
-    values = {**_own(principal), "resolutions": rows, "resolved_by": resolved_by, "at": at}
-    _require_all(len(resolutions), conn.execute(_SQL["resolve"], values).rowcount)
+    values = {**_own(principal), "resolved_by": resolved_by, "at": at}
+    changed = sum(
+        conn.execute(_SQL["resolve"], {**values, "resolutions": portion.json}).rowcount
+        for portion in json_portions(resolutions)
+    )
+    _require_all(len(resolutions), changed)
 
 
 def refresh(
@@ -154,10 +164,11 @@ def refresh(
 ) -> None:
     """Replace the fields of open conflicts, by conflict id."""
     rows = [
-        {"conflict_id": conflict_id, "fields": [asdict(item) for item in items]}
+        _Refreshed(conflict_id, [asdict(item) for item in items])
         for conflict_id, items in fields.items()
     ]
-    conn.execute(_SQL["refresh"], {**_own(principal), "refreshed": Jsonb(rows)})
+    for portion in json_portions(rows):
+        conn.execute(_SQL["refresh"], {**_own(principal), "refreshed": portion.json})
 
 
 def settle(
@@ -167,11 +178,15 @@ def settle(
 
     Each version is raised by one; modifications with an empty delta are deleted.
     """
-    kept = [asdict(row) for row in rows if row.delta]
-    emptied = [asdict(row) for row in rows if not row.delta]
+    kept = [row for row in rows if row.delta]
+    emptied = [row for row in rows if not row.delta]
+    values = {**_own(principal), "at": at}
     for name, some in (("recommit", kept), ("drop", emptied)):
-        values = {**_own(principal), "modifications": Jsonb(some), "at": at}
-        _require_all(len(some), conn.execute(_SQL[name], values).rowcount)
+        changed = sum(
+            conn.execute(_SQL[name], {**values, "modifications": portion.json}).rowcount
+            for portion in json_portions(some)
+        )
+        _require_all(len(some), changed)
 
 
 def _require_all(expected: int, changed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from pfa_core import exact_json
-from pfa_core.errors import ConfigInvalid
+from pfa_core.errors import ConfigInvalid, DatabaseUnavailable
 from pfa_core.store.adapters import TextsDumper
 from pfa_core.store.embedded import environment
 from pfa_core.store.errors import NO_ADDRESS, InvalidAddress, not_connected
@@ -33,6 +34,9 @@ _LIMITS = {
     "keepalives_interval": 5,
     "keepalives_count": 4,
 }
+# How a server answers that will take connections by itself (57P03; a failed connect has no SQLSTATE).
+_RECOVERING = ("starting up", "not yet accepting connections", "in recovery mode")
+_RECOVERY_SECONDS, _PAUSE = 30.0, 0.2
 
 
 def open_connection(
@@ -41,7 +45,7 @@ def open_connection(
     """Open a connection to a server of the user's own.
 
     It is in autocommit mode, with exact JSON numbers. The caller's PG* variables supply what the address
-    leaves open, but no setting of the session.
+    leaves open, but no setting of the session. A server that starts or recovers is waited for, 30 s.
 
     Args:
         source: What named the address, for messages.
@@ -57,11 +61,8 @@ def open_connection(
         # Given, if empty, it keeps out PGOPTIONS.
         options = {"options": "", **words}["options"] or ""
         limits = {name: value for name, value in _LIMITS.items() if name not in words}
-        return _open(
-            conninfo,
-            {**limits, "options": options},
-            hidden=_SETTING_VARIABLES,
-            silence_limit=silence_limit or _silence_limit(words),
+        return _open_recovered(
+            conninfo, {**limits, "options": options}, silence_limit or _silence_limit(words)
         )
     except psycopg.ProgrammingError:
         raise _invalid(source) from None
@@ -83,6 +84,25 @@ def open_embedded(conninfo: str, silence_limit: float | None = None) -> Connecti
         hidden=environment.ALL,
         silence_limit=silence_limit or SILENCE_SECONDS,
     )
+
+
+def _open_recovered(
+    conninfo: str, words: Mapping[str, Any], silence_limit: float
+) -> Connection[Any]:
+    """Open a connection, again while the server says that it starts or recovers."""
+    deadline = time.monotonic() + _RECOVERY_SECONDS
+    while True:
+        try:
+            return _open(conninfo, words, hidden=_SETTING_VARIABLES, silence_limit=silence_limit)
+        except psycopg.OperationalError as error:
+            if not any(phrase in str(error) for phrase in _RECOVERING):
+                raise
+            if time.monotonic() > deadline:
+                raise DatabaseUnavailable(
+                    f"the database still recovers after {_RECOVERY_SECONDS:.0f} s",
+                    hint="type: pfa doctor",
+                ) from None
+        time.sleep(_PAUSE)
 
 
 def _open(

@@ -187,6 +187,13 @@ def _unstorable(_: psycopg.Error) -> PfaError:
     )
 
 
+def _too_large(_: psycopg.Error) -> PfaError:
+    return InvalidData(
+        "the input is larger than the database takes in one statement; nothing was stored",
+        hint="split it: fewer records, or shorter texts, in one command",
+    )
+
+
 def _busy(_: psycopg.Error) -> PfaError:
     return DatabaseUnavailable("the database has no free connection; try again later")
 
@@ -214,6 +221,7 @@ _BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
     "57P05": _idled,
     "22021": _unstorable,
     "22P05": _unstorable,
+    "54000": _too_large,
     "08": _lost,
     "57P": _lost,
     "28": _connection_refused,

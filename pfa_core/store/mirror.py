@@ -264,6 +264,11 @@ def rows(
         return {row.pfa_id: row for row in found}
 
 
+def hold(conn: Connection[Any], organization_id: OrganizationId, ids: Sequence[PfaId]) -> None:
+    """Lock records against changes, in the order of their ids, without reading them."""
+    conn.execute(_SQL["hold"], _named(organization_id, ids))
+
+
 def lock_records(
     conn: Connection[Any], organization_id: OrganizationId, ids: Sequence[PfaId]
 ) -> dict[PfaId, MirrorRow]:

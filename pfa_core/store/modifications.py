@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple, Protocol
 
-from psycopg import Connection
+from psycopg import Connection, capabilities
 from psycopg.rows import args_row
-from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.errors import VersionConflict
@@ -17,7 +16,8 @@ from pfa_core.model.delta import Delta, Record, over_own_sends, three_way
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
-from pfa_core.store.adapters import plain, typed_row
+from pfa_core.store.adapters import typed_row
+from pfa_core.store.portions import PORTION, json_portions
 
 _SQL = sql.statements("modifications")
 
@@ -59,6 +59,15 @@ class Synced(NamedTuple):
 
     at: datetime
     delta: dict[str, Any]
+
+
+class Sent(NamedTuple):
+    """A committed change without its content; `sent`: a push has tried to send it."""
+
+    modification_id: ModificationId
+    pfa_id: PfaId
+    version: int
+    sent: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +177,14 @@ def by_record(rows: Iterable[ModificationRow]) -> dict[PfaId, list[ModificationR
     return stacks
 
 
+def hold(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> set[PfaId]:
+    """Lock the same as `of_records`; return the records that have any."""
+    size = PORTION if capabilities.has_stream_chunked() else 1
+    with conn.cursor() as cursor:
+        values = {**_own(principal), "ids": list(ids)}
+        return {row[0] for row in cursor.stream(_SQL["hold"], values, size=size)}
+
+
 def of_records(
     conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]
 ) -> list[ModificationRow]:
@@ -198,29 +215,23 @@ def stale(conn: Connection[Any], principal: Principal) -> list[ModificationRow]:
     return _rows(conn, _SQL["stale"], principal)
 
 
-def select(
+def committed(
     conn: Connection[Any],
     principal: Principal,
-    state: State,
     *,
     session_id: str | None = None,
     ids: Sequence[PfaId] | None = None,
-    dead: bool = False,
-) -> list[ModificationRow]:
-    """Lock the principal's modifications in one state, in PFA id order.
+) -> list[Sent]:
+    """Lock the principal's committed changes, in PFA id order.
 
-    Args:
-        dead: Also those that PEMS rejected finally and certainly did not accept.
+    Those that PEMS rejected finally and certainly did not accept are among them.
     """
-    values = {
-        "state": state,
-        "session_id": session_id,
-        "ids": None if ids is None else list(ids),
-        "dead": dead,
-    }
-    with conn.cursor(row_factory=typed_row(ModificationRow)) as cursor:
-        statement = _selecting("select_for_change", session_id, ids)
-        return cursor.execute(statement, {**_own(principal), **values}).fetchall()
+    values = {"session_id": session_id, "ids": None if ids is None else list(ids)}
+    statement = _selecting("committed", session_id, ids)
+    # Row by row: libpq's result of hundreds of thousands would be in memory beside them.
+    size = PORTION if capabilities.has_stream_chunked() else 1
+    with conn.cursor(row_factory=args_row(Sent)) as cursor:
+        return list(cursor.stream(statement, {**_own(principal), **values}, size=size))
 
 
 def by_id(
@@ -304,9 +315,9 @@ def insert_drafts(
     conn: Connection[Any], principal: Principal, drafts: Sequence[NewDraft], at: datetime
 ) -> None:
     """Insert new drafts of records that have none."""
-    if drafts:
-        rows = Jsonb([plain(draft) for draft in drafts])
-        conn.execute(_SQL["insert_drafts"], {**_own(principal), "drafts": rows, "at": at})
+    for portion in json_portions(drafts):
+        values = {**_own(principal), "drafts": portion.json, "at": at}
+        conn.execute(_SQL["insert_drafts"], values)
 
 
 def update_drafts(
@@ -363,14 +374,17 @@ def _write(
 
     Their ids are a parameter of their own, so that each is looked up.
     """
-    if drafts:
+    changed = 0
+    for portion in json_portions(drafts):
+        some = drafts[portion.start : portion.stop]
         values = {
             **_own(principal),
-            "drafts": Jsonb([plain(draft) for draft in drafts]),
-            "modification_ids": [draft.modification_id for draft in drafts],
+            "drafts": portion.json,
+            "modification_ids": [draft.modification_id for draft in some],
             "at": at,
         }
-        _require_all(len(drafts), conn.execute(_SQL.for_ids(name, drafts), values).rowcount)
+        changed += conn.execute(_SQL.for_ids(name, some), values).rowcount
+    _require_all(len(drafts), changed)
 
 
 def _require_all(expected: int, changed: int) -> None:

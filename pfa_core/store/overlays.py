@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, LiteralString
+from typing import Any
 
 from psycopg import Connection
 
@@ -12,6 +12,7 @@ from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, UserId
 from pfa_core.model.principal import NO_TOKEN, Principal
 from pfa_core.store import rls
 from pfa_core.store.modifications import _own
+from pfa_core.store.portions import portions
 
 _SQL = sql.statements("overlays")
 OVERLAY_ROWS = _SQL["overlay_rows"]
@@ -37,8 +38,7 @@ def put_overlays(
     Args:
         there: Their overlay rows exist, as expected; a missing one is inserted all the same.
     """
-    rows = _SQL.for_ids("overlay_rows", ids)
-    _put_overlays(conn, principal, "ids", ids, rows, there=there)
+    _put_overlays(conn, principal, "overlay_rows", "ids", ids, there=there)
 
 
 def put_only_overlays(
@@ -49,27 +49,27 @@ def put_only_overlays(
     there: bool = False,
 ) -> None:
     """Update the overlay rows of their records' only active modifications."""
-    rows = _SQL.for_ids("rows_of_single", modification_ids)
-    _put_overlays(conn, principal, "modification_ids", modification_ids, rows, there=there)
+    block, name = "rows_of_single", "modification_ids"
+    _put_overlays(conn, principal, block, name, modification_ids, there=there)
 
 
 def _put_overlays(
     conn: Connection[Any],
     principal: Principal,
+    block: str,
     name: str,
     ids: Sequence[PfaId] | Sequence[ModificationId],
-    rows: LiteralString,
     *,
     there: bool,
 ) -> None:
-    if not ids:
-        return
-    values = {**_own(principal), name: list(ids)}
-    updated = 0
-    if there and len(ids) == 1:
-        updated = conn.execute(_SQL["update_overlay"].format(rows=rows), values).rowcount
-    if not updated:
-        conn.execute(_SQL["put_overlays"].format(rows=rows), values)
+    for some in portions(ids):
+        values = {**_own(principal), name: some}
+        rows = _SQL.for_ids(block, some)
+        updated = 0
+        if there and len(some) == 1:
+            updated = conn.execute(_SQL["update_overlay"].format(rows=rows), values).rowcount
+        if not updated:
+            conn.execute(_SQL["put_overlays"].format(rows=rows), values)
 
 
 def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> set[PfaId]:

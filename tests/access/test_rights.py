@@ -54,6 +54,8 @@ READING: dict[str, Call] = {
     "diff": lambda w, p: pfa_core.diff(w.db, p, Filters()),
     "list_conflicts": lambda w, p: pfa_core.list_conflicts(w.db, p),
     "show_conflict": lambda w, p: pfa_core.show_conflict(w.db, p, "P-4"),
+    "stream_diff": lambda w, p: list(pfa_core.stream_diff(w.db, p, Filters())),
+    "stream_drafts": lambda w, p: list(pfa_core.stream_drafts(w.db, p, Filters())),
     "list_drafts": lambda w, p: pfa_core.list_drafts(w.db, p, Filters()),
     "status": lambda w, p: pfa_core.status(w.db, p),
     "list_runs": lambda w, p: pfa_core.list_runs(w.db, p),

@@ -138,3 +138,27 @@ def test_an_incremental_pull_that_is_cut_off_does_not_promise_to_resume(
         assert ran.code == 3
         failure = json.loads(ran.err.splitlines()[-1])["error"]
         assert failure["hint"].endswith("the next pull asks for the others again")
+
+
+def test_a_line_or_document_above_the_limit_is_9_and_the_option_raises_it(six: Pfa) -> None:
+    ran = pull(six, rows(), "--max-size", "100")
+    assert (ran.code, ran.out) == (9, "")
+    assert "in.jsonl line 1 has more than 100 bytes; nothing was stored" in ran.err
+    assert "hint: to read it all the same, raise --max-size" in ran.err
+    assert pull(six, rows(), "--max-size", "1KiB").code == 0
+    delta = six.folder / "delta.json"
+    delta.write_text('{"pfaId": "H-001", "delta": {"model": "A"}}')
+    ran = six("draft", "save", str(delta), "--max-size", "10")
+    assert (ran.code, "has more than 10 bytes; nothing was saved" in ran.err) == (9, True)
+    assert six("draft", "save", str(delta), "--max-size", "1M").code == 0
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1T", "x", "", "1.5G", "0KiB"])
+def test_a_limit_that_is_no_size_is_2(six: Pfa, text: str) -> None:
+    ran = pull(six, rows(), f"--max-size={text}")
+    assert (ran.code, "write it as 500K, 64MiB or 1GiB" in ran.err) == (2, True)
+
+
+def test_a_limit_without_files_is_2(six: Pfa) -> None:
+    ran = six("sync", "pull", "--max-size", "1G")
+    assert (ran.code, "--max-size is of files" in ran.err) == (2, True)

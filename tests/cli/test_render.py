@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from types import SimpleNamespace
@@ -25,7 +26,8 @@ from pfa_cli.render.names import camel_case
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.plain import plain
 from pfa_cli.render.records import element, row
-from pfa_cli.render.tables import grid
+from pfa_cli.render.tables import MEASURED, grid, lines_of
+from pfa_core import exact_json
 from pfa_core.errors import Fault, InvalidRequest
 from pfa_core.files.dialect import Table
 
@@ -172,6 +174,66 @@ def test_long_cells_are_cut_to_a_terminal_but_never_the_key(
     assert "HOLNG-000001  x" in cut
     assert "…" in cut
     assert "x" * 100 in whole
+
+
+LONG = [(f"P-{n:05}", n * 1.5, "left|" * (n % 3), None if n % 2 else n) for n in range(2500)]
+
+
+@pytest.mark.parametrize(
+    "look", [Look(Format.TABLE), Look(Format.MARKDOWN), Look(Format.TABLE, terminal=True)]
+)
+def test_a_long_table_is_the_table_of_all_its_rows_when_the_first_are_the_widest(
+    look: Look,
+) -> None:
+    rows = [*LONG[::-1]]
+    headers = ("pfaId", "rate", "text", "rest")
+    assert "\n".join(lines_of(headers, iter(rows), look)) == grid(headers, rows, look)
+
+
+def test_a_later_cell_moves_the_cells_behind_it_and_is_cut_in_a_terminal() -> None:
+    rows = [("P-1", "a", "b")] * MEASURED + [("P-1", "x" * 300, "b")]
+    headers = ("pfaId", "t", "u")
+    *_, last = lines_of(headers, rows, Look(Format.TABLE))
+    assert last == f"P-1    {'x' * 300}  b"
+    *_, last = lines_of(headers, rows, Look(Format.TABLE, terminal=True))
+    assert last == "P-1    x…  b"
+    *_, last = lines_of(headers, rows, Look(Format.MARKDOWN))
+    assert last == f"| P-1   | {'x' * 300} | b |"
+
+
+def test_rows_of_a_long_table_are_written_as_they_come() -> None:
+    taken: list[int] = []
+    rows = (taken.append(n) or (n,) for n in range(5000))
+    lines = lines_of(("n",), rows, Look(Format.TABLE))
+    assert taken == []
+    next(lines)
+    assert len(taken) == MEASURED
+    next(lines)
+    assert len(taken) == MEASURED + 1
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """An envelope whose sums are known after its data."""
+
+    data: Any
+    total: Any
+    masked: bool = False
+
+
+def test_json_of_a_stream_is_the_json_of_the_list_with_what_is_known_after_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    items = [{"pfaId": f"P-{n}", "rate": Decimal("1.50"), "big": Decimal("1E+3")} for n in range(3)]
+    seen: list[int] = []
+    stream = (seen.append(n) or item for n, item in enumerate(items))
+    whole = written(capsys, Look(Format.JSON), sheet(envelope=Streamed(items, 3)))
+    late = Streamed(stream, lambda: len(seen))
+    assert written(capsys, Look(Format.JSON), sheet(envelope=late)) == whole
+    assert whole == exact_json.dumps({"data": items, "total": 3}) + "\n"
+    narrow = Look(Format.JSON, ("pfaId",))
+    made = written(capsys, narrow, sheet(items=iter(items), envelope=Streamed(iter(items), 1)))
+    assert json.loads(made)["data"] == [{"pfaId": f"P-{n}"} for n in range(3)]
 
 
 def test_chosen_columns_come_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import pfa_core
 from pfa_core import Filters, errors
+from pfa_core.drafts import diff as module
 from pfa_core.drafts.diff import DiffReport
 from pfa_core.model.delta import FieldChange, FieldConflict
 from tests.factories import World, a_world, commit, draft, record
@@ -171,3 +172,40 @@ class TestListDrafts:
     def test_a_state_that_is_none_is_refused(self, world: World) -> None:
         with pytest.raises(errors.InvalidRequest):
             drafts(world, state=("pending",))
+
+
+class TestStreams:
+    def test_a_stream_yields_what_the_list_has_some_records_at_a_time(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        draft(world.db, world.principal(), "P-3", model="A")
+        commit(world.db, world.principal())
+        for pfa_id in ("P-1", "P-2", "P-3"):
+            draft(world.db, world.principal(), pfa_id, monthlyRate=1200, category="Dozer")
+        every = Filters(state=("draft", "committed"))
+        report = diff(world)
+        views = pfa_core.list_drafts(world.db, world.principal(), every)
+        assert (len(report.entries), len(views)) == (4, 4)
+        for together in (1, 2, 3):
+            monkeypatch.setattr(module, "_TOGETHER", together)
+            totals = pfa_core.DiffTotals()
+            found = pfa_core.stream_diff(world.db, world.principal(), Filters(), totals=totals)
+            assert list(found) == report.entries
+            assert (totals.record_count, totals.field_count, totals.cost_effect) == (
+                report.record_count,
+                report.field_count,
+                report.cost_effect,
+            )
+            assert list(pfa_core.stream_drafts(world.db, world.principal(), every)) == views
+
+    def test_a_session_that_is_none_is_refused_before_the_first_entry(self, world: World) -> None:
+        with pytest.raises(errors.NotFound, match="no session 'nope'"):
+            next(pfa_core.stream_diff(world.db, world.principal(), Filters(), session_id="nope"))
+
+    def test_a_stream_that_is_left_leaves_the_connection_free(self, world: World) -> None:
+        for pfa_id in ("P-1", "P-2"):
+            draft(world.db, world.principal(), pfa_id, model="A")
+        found = pfa_core.stream_diff(world.db, world.principal(), Filters())
+        next(found)
+        found.close()
+        assert diff(world).record_count == 2

@@ -23,7 +23,7 @@ from pfa_core.admin.server import psql_environment
 from pfa_core.config.settings import resolve
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure, OutcomeUnknown
 from pfa_core.store.database import Database
-from pfa_core.store.embedded import accounts, binaries, layout, logs, process, server
+from pfa_core.store.embedded import accounts, binaries, launch, layout, logs, process, server
 from pfa_core.store.outcome import Ending, begin
 from tests.server import reachable_directory
 
@@ -671,3 +671,19 @@ def test_a_recovered_server_does_not_answer_for_transactions_of_before(root):
             time.sleep(0.1)
         with pytest.raises(OutcomeUnknown):
             Ending(before, "", None).has_committed(db.connection)
+
+
+QUESTIONS = (
+    "FATAL:  the database system is starting up\nFATAL:  the database system is shutting down\n"
+)
+
+
+def test_refused_clients_are_no_reason_of_a_servers_end(tmp_path):
+    log = tmp_path / "postgres.log"
+    log.write_text(QUESTIONS + "LOG:  redo starts at 0/1500000\n")
+    launch._refuse_final_death(log, 0, 1)
+    with pytest.raises(ConfigInvalid, match="does not start"):
+        launch._refuse_final_death(log, 0, 3)
+    log.write_text(QUESTIONS + "FATAL:  could not load server certificate file\n")
+    with pytest.raises(ConfigInvalid, match="does not start"):
+        launch._refuse_final_death(log, 0, 1)

@@ -6,13 +6,19 @@ import gzip
 import io
 import os
 import sys
+import tracemalloc
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfa_core.errors import InvalidData, IoFailure, NotFound
+from pfa_core.errors import InvalidData, InvalidRequest, IoFailure, NotFound
+from pfa_core.files.baseline import read_baseline
+from pfa_core.files.deltas import read_delta_file
+from pfa_core.files.packed import packed
 from pfa_core.files.reading import decode, open_input, read_text, source_name
+from pfa_core.model.delta import Change
 
 TEXT = "pfaId\nMüller 😀\n"
 BOM = b"\xef\xbb\xbf"
@@ -143,3 +149,97 @@ def test_any_text_comes_back_from_its_bytes(text):
 def test_messages_call_standard_input_by_its_name():
     assert source_name("-") == "standard input"
     assert source_name("a/b.json") == "a/b.json"
+
+
+# --- the longest line and document -----------------------------------------------------------------
+
+BOMB = gzip.compress(b"[" + b"0," * (1 << 20) + b"0]")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_document_above_the_limit_is_refused_and_one_at_it_is_read(tmp_path, zipped):
+    record = b'[{"pfaId": "P-1"}]'
+    path = tmp_path / "a.json"
+    path.write_bytes(gzip.compress(record) if zipped else record)
+    assert len(list(read_baseline(str(path), max_size=len(record)))) == 1
+    with pytest.raises(InvalidData, match="has more than 17 bytes; nothing was stored") as refused:
+        list(read_baseline(str(path), max_size=len(record) - 1))
+    assert "`max_size`" in refused.value.hint
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tsv"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_line_above_the_limit_is_refused_with_its_number(tmp_path, name, zipped):
+    table = not name.endswith("jsonl")
+    lines = [b"pfaId", b"P-1", b"P-2"] if table else [b'{"pfaId":"P-%d"}' % n for n in (0, 1, 2)]
+    longest = max(map(len, lines)) + 1
+    content = b"\n".join(lines) + b"\n"
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    assert len(list(read_baseline(str(path), max_size=longest))) == 3 - table
+    lines[2] += b" " * 20
+    content = b"\n".join(lines) + b"\n"
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    with pytest.raises(InvalidData, match=rf"{name} line 3 has more than {longest} bytes"):
+        list(read_baseline(str(path), max_size=longest))
+
+
+def test_a_small_gzip_of_a_large_document_is_refused_without_being_unpacked(tmp_path):
+    assert len(BOMB) < 10_000
+    path = tmp_path / "bomb.json.gz"
+    path.write_bytes(BOMB)
+    for read in (read_baseline, read_delta_file):
+        tracemalloc.start()
+        try:
+            with pytest.raises(InvalidData, match="has more than 64 KiB"):
+                list(read(str(path), max_size=1 << 16))
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
+
+
+def test_a_delta_file_has_the_limit_too(tmp_path):
+    text = b'{"pfaId":"P-1","delta":{"model":"A"}}'
+    path = tmp_path / "delta.json"
+    path.write_bytes(text)
+    assert len(read_delta_file(str(path), max_size=len(text)).changes) == 1
+    with pytest.raises(InvalidData, match="has more than 36 bytes; nothing was saved"):
+        read_delta_file(str(path), max_size=len(text) - 1)
+    with pytest.raises(InvalidData, match="1 KiB"):
+        read_delta_file("-", stdin=io.BytesIO(b" " * 1025), max_size=1024)
+
+
+@pytest.mark.parametrize("read", [read_baseline, read_delta_file])
+def test_a_limit_of_nothing_is_no_limit(read):
+    with pytest.raises(InvalidRequest, match="at least 1 byte"):
+        list(read("-", max_size=0))
+
+
+def change(number: int) -> Change:
+    return Change(
+        f"P-{number}",
+        {"monthlyRate": Decimal(number) / 8, "model": None},
+        position=f"line {number}",
+        expected_version=number % 3 or None,
+        read_only={"pfaId": f"P-{number}"} if number % 2 else {},
+        listed_version=number % 4 or None,
+    )
+
+
+@pytest.mark.parametrize("number", [0, 1, 9_999, 10_000, 10_001, 12_345])
+def test_packed_changes_are_the_changes(number):
+    changes = [change(place) for place in range(number)]
+    kept = packed(iter(changes))
+    assert len(kept) == number
+    assert list(kept) == list(kept) == changes
+    assert bool(kept) is bool(changes)
+    if changes:
+        assert (kept[0], kept[-1], kept[number // 2]) == (
+            changes[0],
+            changes[-1],
+            changes[number // 2],
+        )
+        assert list(kept[3:5]) == changes[3:5]
+    for place in (number, -number - 1):
+        with pytest.raises(IndexError):
+            kept[place]

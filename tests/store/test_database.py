@@ -25,9 +25,11 @@ from pfa_core.errors import (
     PfaError,
     SchemaOutdated,
 )
+from pfa_core.store import connection
 from pfa_core.store.connection import split_password
 from pfa_core.store.database import ATTEMPTS, BROKEN_COMMITS, Database
 from pfa_core.store.errors import translate
+from pfa_core.store.silence import WatchedConnection
 from tests.factories import a_world, record
 
 BACKEND = "SELECT pg_backend_pid()"
@@ -96,6 +98,8 @@ SQLSTATES = [
     ("57P05", DatabaseUnavailable),
     ("22021", InvalidData),
     ("22P05", InvalidData),
+    ("54000", InvalidData),
+    ("54001", Internal),
 ]
 
 
@@ -473,3 +477,53 @@ def test_an_invalid_address_is_reported_without_it_in_the_trace_too(address):
     with pytest.raises(ConfigInvalid) as refused:
         Database(address).read(lambda conn: None)
     assert "hunter2" not in "".join(traceback.format_exception(refused.value))
+
+
+# --- a server that starts or recovers ------------------------------------------------------------
+
+
+def refusing(monkeypatch, times, words):
+    """The next connections are refused with these words, `times` of them."""
+    asked = []
+    connect = WatchedConnection.connect
+
+    def answer(*args, **options):
+        asked.append(1)
+        if len(asked) <= times:
+            raise psycopg.OperationalError(f"connection failed: FATAL:  {words}")
+        return connect(*args, **options)
+
+    monkeypatch.setattr(WatchedConnection, "connect", answer)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "the database system is starting up",
+        "the database system is in recovery mode",
+        "the database system is not yet accepting connections",
+    ],
+)
+def test_a_server_that_recovers_is_waited_for(database_url, monkeypatch, no_waiting, words):
+    asked = refusing(monkeypatch, 20, words)
+    with Database(database_url) as db:
+        assert db.read(lambda conn: value(conn, "SELECT 1")) == 1
+    assert len(asked) == 21
+
+
+def test_a_server_that_refuses_for_another_reason_is_not_waited_for(
+    database_url, monkeypatch, no_waiting
+):
+    asked = refusing(monkeypatch, 20, "the database system is shutting down")
+    with Database(database_url) as db, pytest.raises(DatabaseUnavailable):
+        db.read(lambda conn: value(conn, "SELECT 1"))
+    assert len(asked) <= ATTEMPTS
+
+
+def test_a_recovery_without_an_end_is_given_up(database_url, monkeypatch, no_waiting):
+    asked = refusing(monkeypatch, 1_000_000, "the database system is starting up")
+    monkeypatch.setattr(connection, "_RECOVERY_SECONDS", 0.0)
+    with Database(database_url) as db, pytest.raises(DatabaseUnavailable, match="still recovers"):
+        db.read(lambda conn: value(conn, "SELECT 1"))
+    assert len(asked) <= 2

@@ -129,9 +129,12 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
         if "ids)s" in block and "@" not in name and f"{name}@one" not in sql.statements(noun)
     ]
     assert without == [
+        "audit.discards",
         "audit.discarded",
         "comparison.drop",
         "conflicts.hold",
+        "mirror.hold",
+        "modifications.hold",
         "modifications.fields_of",
         "overlays.rebuild_under_rls",
         "pull_pages.add",

@@ -13,11 +13,11 @@ from pfa_cli.envelopes.writes import Saved, SaveMetadata
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.filters import FilterOptions
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.sizes import MaxSize, parse_size
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import leftovers_text, next_diff, saved_text, show_records
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
-from pfa_cli.render.json import document
 from pfa_core.errors import InvalidData, InvalidRequest
 from pfa_core.model.query import Filters
 
@@ -75,6 +75,7 @@ def save(
             "--null", metavar="TEXT", help="A cell of CSV or TSV that clears; may be repeated."
         ),
     ] = None,
+    max_size: MaxSize = None,
     session: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +96,9 @@ def save(
     Of a list that pfa list wrote only the values that differ from the record's are saved. Saving again
     adds to a record's draft. All faults of the file are reported at once.
     """
-    delta = core.read_delta_file(file, file_format, nulls=nulls or ())
+    delta = core.read_delta_file(
+        file, file_format, nulls=nulls or (), max_size=parse_size(max_size)
+    )
     call.adopt_organization(delta.organization_id, delta.source)
     database, principal = call.open()
     result = core.save(
@@ -220,8 +223,9 @@ def shift(
 def _show_saved(call: Invocation, talk: Talk, result: SaveResult, source: str = "") -> int:
     """Show saved drafts; return 3 when invalid ones were left out."""
     show_records(
-        [document(item) for item in result.saved],
+        result.saved,
         call.look(Format.TABLE),
+        number=len(result.saved),
         envelope=Saved(
             session_id=result.session_id or None,
             saved=result.saved,

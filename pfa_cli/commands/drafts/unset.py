@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +18,6 @@ from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import show_records
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
-from pfa_cli.render.json import document
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.delta import unwritable
 from pfa_core.model.query import Filters
@@ -68,14 +69,14 @@ def unset_fields(
 
 def _show_unset(call: Invocation, talk: Talk, result: UnsetResult) -> None:
     """Show drafts that lost fields, and those that lost their last one."""
-    items = [
-        *(document(item) for item in result.unset),
-        *({"pfaId": pfa_id, "version": None, "status": "emptied"} for pfa_id in result.emptied),
-        *({"pfaId": pfa_id, "version": None, "status": "unchanged"} for pfa_id in result.unchanged),
-    ]
     show_records(
-        items,
+        chain(
+            result.unset,
+            _without_version(result.emptied, "emptied"),
+            _without_version(result.unchanged, "unchanged"),
+        ),
         call.look(Format.TABLE),
+        number=len(result.unset) + len(result.emptied) + len(result.unchanged),
         envelope=Unset(
             result.unset, result.emptied, result.unchanged, SaveMetadata(call.milliseconds)
         ),
@@ -85,3 +86,8 @@ def _show_unset(call: Invocation, talk: Talk, result: UnsetResult) -> None:
         f"{count(len(result.unset), 'draft')} changed, {len(result.emptied):,} removed,"
         f" {len(result.unchanged):,} unchanged"
     )
+
+
+def _without_version(ids: Sequence[str], status: str) -> Iterator[dict[str, str | None]]:
+    for pfa_id in ids:
+        yield {"pfaId": pfa_id, "version": None, "status": status}

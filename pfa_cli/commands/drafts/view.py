@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Annotated
 
 import pfa_core as core
@@ -40,18 +41,23 @@ _CSV = ("pfaId", "modificationId", "sessionId", "state", "version", "delta", "ch
 def list_drafts(call: Invocation, talk: Talk, filters: Annotated[Filters, FilterOptions]) -> None:
     """List your drafts; other states with --state."""
     database, principal = call.open()
-    drafts = core.list_drafts(database, principal, filters)
-    talk.mask(*drafts)
+    found = core.stream_drafts(database, principal, filters)
+    first = list(islice(found, 1))  # read at once: a refusal precedes any output
+    talk.mask(*first)
+    shown = count()
+    drafts = (item for item, _ in zip(chain(first, found), shown, strict=False))
     sheet = Sheet(
         id_column="pfaId",
         columns=_COLUMNS,
         csv_columns=_CSV,
         items=map(document, drafts),
         rows=map(_row, drafts),
-        envelope=Data(drafts, metadata(call, talk, filters=filters, total_records=len(drafts))),
+        envelope=Data(
+            drafts, lambda: metadata(call, talk, filters=filters, total_records=next(shown))
+        ),
     )
     show(sheet, call.look(Format.TSV))
-    if not drafts:
+    if not first:
         hint_nothing_found(
             call, talk, filters, "no drafts; write some: pfa draft save, set or shift"
         )

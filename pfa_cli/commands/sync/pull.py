@@ -16,6 +16,7 @@ from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.moments import parse_instant
 from pfa_cli.framework.run_log import Logs
 from pfa_cli.framework.signals import in_order
+from pfa_cli.framework.sizes import MaxSize, parse_size
 from pfa_cli.framework.talk import Talk
 from pfa_cli.parameters import with_options
 from pfa_cli.render.formats import Format
@@ -82,6 +83,7 @@ def pull(
             help="What a cell of a CSV or TSV holds in place of nothing, such as NULL. May be repeated.",
         ),
     ] = None,
+    max_size: MaxSize = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -129,6 +131,10 @@ def pull(
     files = [*(source or ()), *(more or ())]
     if null and not files:
         raise InvalidRequest("--null is of files", hint="pfa sync pull --from FILE --null NULL")
+    if max_size and not files:
+        raise InvalidRequest(
+            "--max-size is of files", hint="pfa sync pull --from FILE --max-size 1GiB"
+        )
     if files and (incremental or since or restart or allow_no_records):
         raise InvalidRequest(
             "--incremental, --since, --restart and --allow-no-records cannot be combined with --from"
@@ -159,6 +165,7 @@ def pull(
                 if_locked=if_locked,
                 allow_emptied=options.allow_emptied,
                 allow_older=allow_older,
+                max_size=parse_size(max_size),
                 stop=stop.event,
                 progress=progress.update,
             )

@@ -185,6 +185,7 @@ def _show_letters(call: Invocation, talk: Talk, letters: list[DeadLetter]) -> in
     show_records(
         items,
         call.look(Format.TABLE),
+        number=len(items),
         envelope=_planned(call, talk, status, items),
         columns=LETTER_COLUMNS,
         all_columns=LETTER_CSV,

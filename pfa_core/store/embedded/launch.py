@@ -26,6 +26,15 @@ _START_SECONDS = 60.0
 _UNEXPLAINED_DEATHS = 3
 _LOG_BYTES = 10_000_000
 
+# Refusals of clients that ask whether a server is up: no reason for its end.
+_TO_CLIENTS = (
+    "the database system is starting up",
+    "the database system is not yet accepting connections",
+    "the database system is not accepting connections",
+    "the database system is in recovery mode",
+    "the database system is shutting down",
+)
+
 # The children of a killed server end a moment later; the next server waits for them.
 _PASSING = ("pre-existing shared memory block", 'lock file "')
 
@@ -116,8 +125,14 @@ def _spawn(place: Place, data: Path, directory: Path, owner: Account) -> int:
 
 def _refuse_final_death(log: Path, since: int, deaths: int) -> None:
     """Raise unless another start can help."""
-    text = tail(log, since, lines=100)
+    text = _of_server(tail(log, since, lines=100))
     if any(phrase in text for phrase in _PASSING):
         return
     if "FATAL" in text or "PANIC" in text or deaths >= _UNEXPLAINED_DEATHS:
         raise failure("the embedded server does not start", log, since)
+
+
+def _of_server(text: str) -> str:
+    """Return the lines of a log that say something about the server itself."""
+    lines = text.splitlines()
+    return "\n".join(line for line in lines if not any(one in line for one in _TO_CLIENTS))

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import GridAnswer, Leftovers, RawRecord, read_baseline
-from pfa_core.files.reading import source_name
+from pfa_core.files.reading import MAX_SIZE, source_name
 from pfa_core.model.record import CHECKED
 from pfa_core.model.values import shorten
 from pfa_core.pems.mapping.columns import Columns, Misnamed, PemsRow
@@ -22,6 +22,7 @@ class FileRows:
 
     Args:
         nulls: Texts that a cell of a table holds in place of nothing.
+        max_size: Bytes, unpacked, that a line or a JSON document may have.
         leftovers: Counts what tables hold beside records.
         carried: For each path read, the fields that its rows so far had columns for.
         tables: The paths that were tables, whose columns are those of all rows.
@@ -30,6 +31,7 @@ class FileRows:
     names: PemsNames
     file_format: str = "auto"
     nulls: Collection[str] = ()
+    max_size: int = MAX_SIZE
     leftovers: Leftovers = field(default_factory=Leftovers)
     carried: dict[str, Set[str]] = field(default_factory=dict)
     tables: set[str] = field(default_factory=set)
@@ -57,6 +59,7 @@ class FileRows:
             content=content,
             nulls=self.nulls,
             leftovers=self.leftovers,
+            max_size=self.max_size,
             check_header=lambda header, _: self._take_header(columns, header, path),
         ):
             if isinstance(item, RawRecord):

@@ -13,7 +13,7 @@ from psycopg import Connection
 from pfa_core.authorization import authorize
 from pfa_core.errors import InvalidData, InvalidRequest
 from pfa_core.files.baseline import Leftovers
-from pfa_core.files.reading import rereadable, source_name
+from pfa_core.files.reading import MAX_SIZE, require_size, rereadable, source_name
 from pfa_core.model.audit import Direction
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
@@ -48,6 +48,7 @@ def pull_files(
     if_locked: IfLocked = IfLocked.FAIL,
     allow_emptied: Collection[str] = (),
     allow_older: bool = False,
+    max_size: int = MAX_SIZE,
     stdin: BinaryIO | None = None,
     stop: threading.Event | None = None,
     progress: Callable[[int], None] | None = None,
@@ -66,6 +67,7 @@ def pull_files(
         if_locked: What to do while another pull of the organization runs.
         allow_emptied: Fields that may be emptied in many records, or `all`.
         allow_older: Store records of an older PEMS version than the mirror's.
+        max_size: Bytes, unpacked, that a line or a JSON document may have.
         stop: Set it to give up waiting for that.
         progress: Called with the number of records read so far, now and then.
 
@@ -76,13 +78,14 @@ def pull_files(
         ConfigInvalid: A bad field map.
     """
     _check_paths(paths)
+    require_size(max_size)
     allow = Allowance(allow_emptied, allow_older)
     names = names or PemsNames()
     if field_map:
         names = replace(names, field_map=load_field_map(field_map))
     source = _source(paths)
     with rereadable(paths, stdin) as copies:
-        reader = FileRows(names=names, file_format=file_format, nulls=nulls)
+        reader = FileRows(names=names, file_format=file_format, nulls=nulls, max_size=max_size)
         files = _Files(paths=paths, reader=reader, copies=copies)
         operation, direction = Operation.PULL_FILES, Direction.PULL
         if dry_run:

@@ -9,6 +9,7 @@ import pytest
 
 import pfa_core
 from pfa_core import Filters, Selection, errors
+from pfa_core.drafts import save_portions
 from pfa_core.drafts.commit import CommitResult, KeptByPems
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.store.database import BROKEN_COMMITS
@@ -235,6 +236,21 @@ def test_a_restored_draft_is_over_what_pems_took_of_its_user_meanwhile(
     pfa_core.restore(far.db, far.ann, session_id="two")
     assert overtaken(far) == [0, 0, 0]
     assert len(commit_of(far, OWNERS[owner]).committed) == 1
+
+
+def test_restored_in_portions_each_draft_is_over_what_pems_took_of_its_user(
+    far: FarSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft(far.db, far.ann, "P-2", session="two", model="TWO")
+    pfa_core.discard(far.db, far.ann, Selection(session_id="two"))
+    assert far.push().synced == 1
+    monkeypatch.setattr(save_portions, "TOGETHER", 1)
+    restored = pfa_core.restore(far.db, far.ann, session_id="two")
+    assert [item.pfa_id for item in restored.restored] == ["P-1", "P-2"]
+    listed = pfa_core.list_drafts(far.db, far.ann, Filters())
+    assert [item.base for item in listed] == [{"model": "ONE"}, {"model": RECORDS[1]["model"]}]
+    assert overtaken(far) == [0, 0, 0]
+    assert len(commit_of(far, OWNERS[Owner.ASK]).committed) == 2
 
 
 def test_a_restored_draft_is_not_over_what_pems_took_of_another_user(far: FarSide) -> None:

@@ -1,0 +1,200 @@
+"""Peaks of memory of commands over many records: of the client, and of its process in the server.
+
+    python -m benchmarks.sizes [--records 25000,50000,300000] [--only TEXT] [--json FILE]
+
+Every record is drafted in one session. Each command is a process of its own against an embedded server in a
+temporary directory; the client's peak is its largest resident set, the server's the largest anonymous memory of
+the processes that serve clients, looked at 50 times a second (what they share is not counted). Ends with 1 when
+a command needs more than 200 MB in the client or 400 MB in the server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.million import data
+from pfa_core.store.embedded import server
+
+ORG = "ORG"
+CLIENT_MB, SERVER_MB = 200, 400
+_LOOK_SECONDS = 0.02
+# In this order: each finds what those before it left.
+COMMANDS: Mapping[str, str] = {
+    "pull": "sync pull --from mirror.jsonl",
+    "list -o table": "list --all -o table",
+    "list -o csv": "list -o csv",
+    "draft save": "draft save delta.jsonl --session s",
+    "draft save, CSV": "draft save delta.csv --session s",
+    "draft list": "draft list -o csv",
+    "diff -o csv": "diff -o csv",
+    "diff -o json": "diff -o json",
+    "draft set": "draft set --all manufacturer=Other --into s",
+    "draft shift": "draft shift 3 --all --move --into s",
+    "draft unset": "draft unset --all manufacturer",
+    "commit": "commit --session s",
+    "uncommit": "uncommit --session s",
+    "discard": "discard --session s",
+    "restore": "restore --session s",
+    "restore -o json": "restore --session s -o json",
+    "status": "status",
+    "stats": "stats",
+    "log verify": "log verify",
+    "db verify": "db verify",
+}
+
+
+@dataclass(frozen=True)
+class Peak:
+    """What one command needed at one size: megabytes of client and server, seconds."""
+
+    name: str
+    records: int
+    client: float
+    server: float
+    seconds: float
+
+    @property
+    def good(self) -> bool:
+        return self.client <= CLIENT_MB and self.server <= SERVER_MB
+
+
+def peaks(folder: Path, records: int, only: str = "") -> Iterator[Peak]:
+    """The peaks of every command at one size; of those whose name holds `only`, which still need the others."""
+    write_inputs(folder, records)
+    root = folder / "server"
+    environ = {
+        **{name: text for name, text in os.environ.items() if not name.startswith("PFA_")},
+        "PFA_EMBEDDED_DIR": str(root),
+        "HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder),
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    try:
+        run(folder, root, environ, ["init", "--org", ORG])
+        for name, words in COMMANDS.items():
+            client, behind, seconds = run(folder, root, environ, words.split())
+            if only in name:
+                yield Peak(name, records, client, behind, seconds)
+    finally:
+        with suppress(Exception):
+            server.stop(root)
+
+
+def write_inputs(folder: Path, records: int) -> None:
+    """A mirror whose dates can be shifted, and a change of two fields of each record."""
+    with (
+        (folder / "mirror.jsonl").open("w") as mirror,
+        (folder / "delta.jsonl").open("w") as delta,
+        (folder / "delta.csv").open("w") as table,
+    ):
+        table.write("pfaId,model\n")
+        for item in data.records(ORG, records):
+            item |= {"isActualized": False, "actualStart": None, "actualEnd": None}
+            mirror.write(json.dumps(item) + "\n")
+            changed = {"model": "NEW", "monthlyRate": (item["monthlyRate"] or 0) + 1}
+            delta.write(json.dumps({"pfaId": item["pfaId"], "delta": changed}) + "\n")
+            table.write(f"{item['pfaId']},NEWER\n")
+
+
+def run(
+    folder: Path, root: Path, environ: Mapping[str, str], words: Sequence[str]
+) -> tuple[float, float, float]:
+    """Run a command; return the peaks of client and server in MB, and its seconds."""
+    began = time.perf_counter()
+    with (folder / "stderr").open("w+") as errors, watched(root) as seen:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pfa_cli", *words],
+            cwd=folder,
+            env=dict(environ),
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - began
+        errors.seek(0)
+        said = errors.read()
+    if process.returncode:
+        raise SystemExit(f"pfa {' '.join(words)}: {process.returncode}\n{said}")
+    return usage.ru_maxrss / 1024, max(seen, default=0.0), seconds
+
+
+@contextmanager
+def watched(root: Path) -> Iterator[list[float]]:
+    """The largest anonymous memory of the server's processes for clients within the block, in MB."""
+    seen: list[float] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(_LOOK_SECONDS):
+            pid = server.status(root).pid
+            if pid is not None:
+                seen[:] = [max([*seen, *map(_anonymous, _serving(pid))], default=0.0)]
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
+
+
+def _serving(pid: int) -> list[int]:
+    """The server's processes that serve clients: their titles name a user and a database."""
+    with suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in children if "[local]" in _title(child)]
+    return []
+
+
+def _title(pid: str) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace")
+    return ""
+
+
+def _anonymous(pid: int) -> float:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--records", default="25000,50000,300000")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    found: list[Peak] = []
+    print(f"{'command':<18} {'records':>9} {'client MB':>10} {'server MB':>10} {'seconds':>9}")
+    for records in map(int, asked.records.split(",")):
+        with tempfile.TemporaryDirectory(prefix="pfa-sizes-") as folder:
+            os.chmod(folder, 0o755)  # as root the server runs under another user
+            for peak in peaks(Path(folder), records, asked.only):
+                found.append(peak)
+                print(
+                    f"{peak.name:<18} {peak.records:>9,} {peak.client:>10.0f} {peak.server:>10.0f}"
+                    f" {peak.seconds:>9.1f}{'' if peak.good else '  MISSED'}",
+                    flush=True,
+                )
+    if asked.json:
+        asked.json.write_text(json.dumps([asdict(item) | {"good": item.good} for item in found]))
+    return 0 if all(item.good for item in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
