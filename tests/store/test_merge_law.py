@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.types.json import Jsonb
 
 import pfa_core
 from pfa_core.errors import PfaError, VersionConflict
@@ -43,7 +44,7 @@ def stack(world: World, stacked: list[dict], *, last_is_draft: bool, baseline: d
     def work(conn) -> None:
         conn.execute("DELETE FROM pfa_modification")
         conn.execute("DELETE FROM pfa_overlay")
-        data = modifications.Jsonb(baseline)
+        data = Jsonb(baseline)
         conn.execute("UPDATE pfa_mirror SET data = %s WHERE pfa_id = 'P-1'", [data])
         for number, delta in enumerate(stacked):
             at = START + timedelta(seconds=number)
@@ -115,11 +116,7 @@ def test_a_few_fields_of_a_record_are_those_of_the_whole(world, delta, missing):
     world.owner.transact(
         lambda conn: conn.execute(
             "UPDATE pfa_mirror SET data = %s WHERE pfa_id = 'P-1'",
-            [
-                modifications.Jsonb(
-                    {k: v for k, v in baseline.items() if k not in missing - {"source"}}
-                )
-            ],
+            [Jsonb({k: v for k, v in baseline.items() if k not in missing - {"source"}})],
         )
     )
     fields = sorted(RULED | {"equipment", "category"})
