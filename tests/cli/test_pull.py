@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,11 @@ def test_an_incremental_pull_that_is_cut_off_does_not_promise_to_resume(
     six: Pfa, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     items = [{**row, "organization": "HOLNG"} for row in rows()]
+    config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
+    config.write_text("[profiles.default.pems]\nretry_delay = 0.01\n")
+    config.chmod(0o600)
     with Sandbox(organization="HOLNG", records=items) as pems:
         monkeypatch.setenv("PFA_PEMS_URL", pems.url)
-        monkeypatch.setenv("PFA_PEMS_RETRIES", "0")
         assert six("sync", "pull").code == 0
         pems.faults = ["503:1:on=grid:after=1"]
         ran = six("sync", "pull", "--since", "2026-01-01", "--error-format", "json")

@@ -346,7 +346,10 @@ SETTINGS = st.builds(
 ASKED = (
     *QUESTIONS,
     Question(
-        {"currency": ("EUR",)}, ("category",), listed=True, values=lambda r: r["currency"] == "EUR"
+        {"currency": ("EUR",)},
+        ("category",),
+        listed=True,
+        values=lambda r: r.get("currency") == "EUR",
     ),
     Question({"no_end": True}, ("source",), listed=True, values=lambda r: r["forecastEnd"] is None),
     Question(
