@@ -32,7 +32,7 @@ SILENCE_SECONDS = 0.6
 SHORTEST = 16  # messages that each of the works here needs
 SOON = 20.0  # seconds; without the limits nothing here ends
 # From each of the client's messages on: the connection's own first ones, a run's start, its work, its end.
-MOMENTS = [3, 9, 16, *long([1, 2, *range(4, 9), *range(10, 16), *range(17, 40)])]
+MOMENTS = [3, 9, 16, *long([1, 6, 22, 33])]
 
 
 @pytest.fixture
@@ -262,8 +262,8 @@ def test_a_signal_ends_a_command_on_a_silent_connection_within_its_grace(
 
 @LONG
 @pytest.mark.parametrize("connection", [0, None], ids=["one", "all"])
-@pytest.mark.parametrize("way", Way)
-@pytest.mark.parametrize("words", [("list",), ("sync", "push"), ("sync", "pull")], ids=" ".join)
+@pytest.mark.parametrize("way", [Way.DOWN])
+@pytest.mark.parametrize("words", [("list",), ("sync", "push")], ids=" ".join)
 def test_with_the_limits_as_they_are_everything_ends_within_90_seconds(
     far: FarSide, tmp_path: Path, words: tuple[str, ...], way: Way, connection: int | None
 ) -> None:
