@@ -16,6 +16,7 @@ import pytest
 
 from tests.cli.conftest import Pfa, six_records
 from tests.cut import When, cut_at
+from tests.forms import long
 from tests.server import Server, bound_url
 
 NEXT_DAY = {"H-004": {"monthlyRate": 9000}}  # what PEMS has changed meanwhile
@@ -155,7 +156,11 @@ def plain(row: tuple[Any, ...]) -> str:
     return _TIME.sub("TIME", _UUID.sub("ID", repr(row)))
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+# One of each kind: what is relative, what makes something new, what moves states, what writes a file.
+SHORT = ("set", "shift", "commit of a session", "restore", "pull", "issue", "rotate")
+
+
+@pytest.mark.parametrize("name", [*SHORT, *long(sorted(OPERATIONS.keys() - SHORT))])
 def test_an_operation_cut_at_its_commit_is_done_once(stage: Stage, name: str) -> None:
     words = OPERATIONS[name]
     whole, commits = stage.after(words, 0, When.AFTER)
