@@ -391,7 +391,9 @@ def filled(world: World, rows: list[dict[str, Any]], changes: list[Any]) -> dict
             continue
         change = Change(pfa_id, delta)
         try:
-            pfa_core.save(world.db, world.principal(user), [change], session_id=session)
+            pfa_core.save(
+                world.db, world.principal(user), [change], session_id=session, keep_equal=True
+            )
         except errors.PfaError:  # the rules forbid it
             continue
         stored[user][pfa_id] = (session, delta)
