@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -160,13 +160,13 @@ def test_what_stored_nothing_does_not_say_so(ready: Pfa, words: tuple[str, ...])
     ids=" ".join,
 )
 def test_a_token_that_could_not_be_shown_is_revoked(
-    ready: Pfa, words: tuple[str, ...], stream: object
+    ready: Pfa, words: tuple[str, ...], stream: Callable[[], Full | None]
 ) -> None:
     def good() -> set[str]:
         return {item["tokenId"] for item in ready("auth", "list", "-o", "json").json["data"]}
 
     before = good()
-    ran = run(ready, stream(), *words)  # type: ignore[operator]
+    ran = run(ready, stream(), *words)
     assert ran.code == 74
     assert "was not shown, and is revoked" in ran.err
     assert good() == before

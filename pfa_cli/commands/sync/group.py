@@ -66,7 +66,7 @@ class Progress:
     def _report_wait(self, fields: Mapping[str, Any]) -> None:
         self._erase()
         reason = str(
-            fields.get("reason") or "PEMS took some changes not yet; they wait for a retry"
+            fields.get("reason") or "some changes were not taken by PEMS yet and wait for a retry"
         )
         streams.tell(visible(f"{reason}; next attempt in {fields['seconds']:.0f} s"))
 
