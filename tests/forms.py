@@ -22,5 +22,8 @@ def forms(name: str | tuple[str, ...], *, short: Any, long: Any) -> pytest.MarkD
 
 
 def long(values: Iterable[Any]) -> list[Any]:
-    """Values for the long form only, beside those of the short one."""
-    return [pytest.param(value, marks=LONG) for value in values]
+    """Values for the long form only, beside those of the short one; of several arguments a tuple each."""
+    return [
+        pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=LONG)
+        for value in values
+    ]

@@ -19,7 +19,7 @@ from tests.worlds import built_once
 
 ALL = Selection(everything=True)
 EVERY = Filters()
-SMALL, LARGE = 300, 900
+SMALL, LARGE = 200, 500
 # Bytes that a record may add. Its result has an id, a modification id, a version and a status; its
 # content, or that of its modification, has 4,000 and more.
 MOST = 700

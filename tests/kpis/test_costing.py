@@ -298,10 +298,10 @@ class TestOpenEnded:
         assert ids(world, no_end=True, no_start=True) == ["A-2"]
         assert ids(world, no_end=True, end_from="2000-01-01") == []
 
-    @pytest.mark.parametrize("sort", [f"{sign}{name}" for name in SORTABLE for sign in ("", "-")])
-    def test_in_every_order(self, world: World, sort: str) -> None:
-        for name, found in (("no_start", 2), ("no_end", 4), ("no_rate", 3), ("no_price", 7)):
-            assert len(ids(world, sort=sort, **{name: True})) == found, name
+    def test_in_every_order(self, world: World) -> None:
+        for sort in (f"{sign}{name}" for name in SORTABLE for sign in ("", "-")):
+            for name, found in (("no_start", 2), ("no_end", 4), ("no_rate", 3), ("no_price", 7)):
+                assert len(ids(world, sort=sort, **{name: True})) == found, (sort, name)
 
     def test_drafts_close_and_open_them_for_their_owner(self, world: World) -> None:
         draft(world.db, world.principal(), "A-1", forecastEnd="2026-01-31")

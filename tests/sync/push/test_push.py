@@ -16,6 +16,7 @@ from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.model.push import StopReason
 from pfa_core.model.secret import Secret
 from tests.factories import World, a_world, commit, draft, record
+from tests.forms import long
 from tests.life_cycle.views import ids, stats
 from tests.pems_server import FarSide, a_far_side, a_pems_beside, owned
 from tests.worlds import built_once
@@ -186,7 +187,7 @@ def test_a_conflict_asks_about_the_fields_without_an_owner(far):
      "425:1:times=2", "reset-before:1:times=2",
      "reset-after:1:times=2", "truncate:1:times=2", "alert:1:times=2", "latency:50ms"],
 )  # fmt: skip
-@pytest.mark.parametrize("looked_before", [False, True])
+@pytest.mark.parametrize("looked_before", [False, *long([True])])
 def test_a_failure_that_passes_delays_and_doubles_nothing(far, fault, looked_before):
     for number in range(1, 4):
         committed(far, f"P-{number}", session=f"a{number}", model=f"A{number}")
