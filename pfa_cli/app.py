@@ -10,17 +10,16 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
 from pfa_cli import __version__, exit_codes
-from pfa_cli.commands.catalog import ALIASES, COMMANDS
+from pfa_cli.commands.catalog import ALIASES, COMMANDS, SECTIONS
 from pfa_cli.framework.common import Common, Line
 from pfa_cli.framework.compose import takes_common
-from pfa_cli.framework.help import Group
+from pfa_cli.framework.help import Group, write_common
 from pfa_cli.framework.signals import Terminated, terminable
 from pfa_cli.render import failures, streams
 from pfa_cli.render.failures import ErrorFormat
@@ -40,10 +39,14 @@ Exit codes: 0 done, 1 bug, 2 command line, 3 partly done, 4 not signed in, 5 not
   75 busy, 78 configuration, 130 interrupted, 141 reader gone, 143 terminated."""
 
 STORED = "the change is stored"
+# "config" is not meant for "conflict".
+_SAME_WORD = 0.75
 
 
 class Program(Group):
     """The outermost group: commands from the catalog, loaded when named."""
+
+    without_words = ()
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
         """List every command, in the order of the help page."""
@@ -64,15 +67,22 @@ class Program(Group):
         """
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            near = get_close_matches(name, COMMANDS, n=1)
-            meant = ALIASES.get(name) or (f"pfa {near[0]}" if near else "pfa --help")
+            from pfa_core.model.suggest import nearest
+
+            near = nearest(name, COMMANDS, _SAME_WORD)
+            meant = ALIASES.get(name) or (f"pfa {near}" if near else "pfa --help")
             raise InvalidRequest(f"unknown command {name!r}", hint=f"type: {meant}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
         """Write the commands and their summaries without loading one."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+        names = list(COMMANDS)
+        begins = [names.index(first) for first in SECTIONS.values()]
+        width = max(map(len, names))
+        for title, begin, end in zip(SECTIONS, begins, [*begins[1:], None], strict=True):
+            with formatter.section(title):
+                rows = [(f"{name:{width}}", COMMANDS[name].summary) for name in names[begin:end]]
+                formatter.write_dl(rows)
 
 
 app = typer.Typer(
@@ -131,6 +141,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str], line: Line) -> int:
     root = typer.main.get_command(app)
+    if arguments[:1] == ["help"]:
+        if arguments[1:] == ["options"]:
+            return _help_options(root, line)
+        arguments = [*arguments[1:], "--help"]
     if os.environ.get("_PFA_COMPLETE"):
         root.main(arguments, prog_name="pfa")
     try:
@@ -140,6 +154,14 @@ def _run(arguments: list[str], line: Line) -> int:
         return done.exit_code
     except typer.Abort:
         return exit_codes.INTERRUPTED
+
+
+def _help_options(root: Any, line: Line) -> int:
+    with root.make_context("pfa", ["--help-options"], obj=line, resilient_parsing=True) as ctx:
+        formatter = ctx.make_formatter()
+        write_common(root, ctx, formatter)
+        streams.write(formatter.getvalue())
+    return 0
 
 
 def _fail(error: Exception, arguments: Sequence[str], line: Line) -> int:

@@ -13,6 +13,7 @@ from pfa_core.model.kpi import DIMENSIONS, MONTH, Sums, figures, total
 from pfa_core.model.months import Moves, month_groups
 from pfa_core.model.query import Filters, require_comparable
 from pfa_core.model.rights import Operation
+from pfa_core.model.suggest import not_one_of
 from pfa_core.operation import Tx, reads
 from pfa_core.store import members
 from pfa_core.store.reads.sums import Grouped, Part, moves, sums
@@ -24,9 +25,7 @@ ByGroup = dict[tuple[Any, ...], Summed]
 def _check(filters: Filters, *, by: Sequence[str] = (), baseline: bool = False) -> None:
     for name in by:
         if name not in DIMENSIONS:
-            raise InvalidRequest(
-                f"cannot group by {name!r}", hint=f"dimensions: {', '.join(DIMENSIONS)}"
-            )
+            raise not_one_of(f"cannot group by {name!r}", name, DIMENSIONS, listed="dimensions")
     if len(set(by)) != len(by):
         raise InvalidRequest("a dimension is listed twice")
     if baseline:

@@ -25,11 +25,12 @@ from pfa_core.store import mirror, modifications
 from pfa_core.store.database import Database
 from pfa_core.store.modifications import by_record
 from pfa_core.store.reads import merged as store
-from pfa_core.store.suggestions import suggest
+from pfa_core.store.suggestions import like_record, suggest
 
 MAX_PAGE_SIZE = 10_000
 MAX_PAGE = 10**9
 MAX_LIMIT = 10**12
+_SUGGESTED = 20  # unknown ids that are looked for in another case
 EXPORT_BLOCK = 64 * 1024  # characters
 
 
@@ -245,9 +246,11 @@ def _require_all(tx: Tx, ids: Sequence[PfaId], found: Mapping[PfaId, Any]) -> No
     if lost:
         code = tx.organization_id
         what = f"record {lost[0]!r}" if len(lost) == 1 else f"{len(lost)} of {len(ids)} records"
+        like = {pfa_id: like_record(tx.conn, tx.principal, pfa_id) for pfa_id in lost[:_SUGGESTED]}
         raise NotFound(
-            f"{what} not found in {code}",
+            f"{what} not found in {code}{like[lost[0]] if len(lost) == 1 else ''}",
             details=[
-                Fault(pfa_id, "", FaultCode.NOT_FOUND, f"not found in {code}") for pfa_id in lost
+                Fault(pfa_id, "", FaultCode.NOT_FOUND, f"not found in {code}{like.get(pfa_id, '')}")
+                for pfa_id in lost
             ],
         )

@@ -15,8 +15,9 @@ class Entry(NamedTuple):
     summary: str
 
 
+DAILY, EXCHANGE, ADMINISTRATION = "Daily work", "Exchange with PEMS", "Administration"
+
 COMMANDS = {
-    "init": Entry("members", "Create database and organization, with you as its admin, signed in."),
     "list": Entry("records", "List merged records: PEMS values with your modifications applied."),
     "show": Entry("records", "Show records field by field: PEMS value, your value, merged value."),
     "stats": Entry("stats", "Sum counts and costs: plan, forecast, actual, variance, your drafts."),
@@ -31,9 +32,12 @@ COMMANDS = {
     "restore": Entry(
         "restore", "Restore discarded drafts, all or none; the newest of each record."
     ),
+    "log": Entry("log", "Show the audit trail, or verify it."),
+    "demo": Entry("demo", "Run a whole example on bundled data; your own data is not touched."),
     "sync": Entry("sync", "Exchange data with PEMS: pull records, push changes, list runs."),
     "conflict": Entry("conflict", "Resolve fields changed both in PEMS and by you."),
-    "log": Entry("log", "Show the audit trail, or verify it."),
+    "sandbox": Entry("sandbox", "Run a practice PEMS on this machine until it is interrupted."),
+    "init": Entry("members", "Create database and organization, with you as its admin, signed in."),
     "metrics": Entry(
         "metrics", "Show metrics of the organization in the text format of Prometheus."
     ),
@@ -41,15 +45,15 @@ COMMANDS = {
     "org": Entry("members", "Manage organizations (tenants)."),
     "user": Entry("members", "Manage members of an organization, their roles and rights."),
     "db": Entry("db", "Manage the database: its schema and the embedded server."),
-    "demo": Entry("demo", "Run a whole example on bundled data; your own data is not touched."),
-    "sandbox": Entry("sandbox", "Run a practice PEMS on this machine until it is interrupted."),
     "doctor": Entry("status", "Check the setup and suggest fixes."),
     "version": Entry("status", "Show the version of this program and its dependencies."),
 }
 
+# The sections of the help page, and the first command of each; the others follow it.
+SECTIONS = {DAILY: "list", EXCHANGE: "sync", ADMINISTRATION: "init"}
+
 # Commands that users of other tools try first.
 ALIASES = {
-    "help": "pfa --help",
     "pull": "pfa sync pull",
     "push": "pfa sync push",
     "save": "pfa draft save",

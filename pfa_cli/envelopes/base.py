@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pfa_cli.envelopes.groups import grouped
 from pfa_cli.parameters import with_options
 
 if TYPE_CHECKING:
@@ -36,6 +37,17 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemGroup:
+    """Faults that say the same of the same field; `examples` are ids of records, or positions."""
+
+    code: str
+    field: str
+    message: str
+    count: int
+    examples: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """The content of an error: `{"error": …}`."""
 
@@ -45,6 +57,7 @@ class Failed:
     retryable: bool
     hint: str
     details: list[Problem]
+    groups: list[ProblemGroup]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +100,18 @@ def problems(faults: Iterable[Fault]) -> list[Problem]:
             position=fault.position or None,
         )
         for fault in faults
+    ]
+
+
+def problem_groups(faults: Iterable[Fault]) -> list[ProblemGroup]:
+    """Convert faults of the library to their groups, equal ones counted once."""
+    return [
+        ProblemGroup(
+            code=group.first.code,
+            field=group.first.field,
+            message=with_options(group.first.message),
+            count=group.count,
+            examples=[fault.pfa_id or fault.position for fault in group.examples],
+        )
+        for group in grouped(faults)
     ]

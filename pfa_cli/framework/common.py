@@ -16,7 +16,6 @@ from pfa_cli.render.failures import ErrorFormat
 from pfa_cli.render.formats import Format
 from pfa_cli.render.names import camel_case
 from pfa_cli.render.streams import Color
-from pfa_core.errors import InvalidRequest
 
 
 def everywhere(*names: str, text: str, **rest: Any) -> Any:
@@ -162,7 +161,7 @@ def require_columns(
     for column in columns:
         if column in known or (open_ended and column.startswith("data.")):
             continue
-        also = "; data.NAME for any other field of the record" if open_ended else ""
-        raise InvalidRequest(
-            f"unknown column {column!r}", hint=f"columns: {', '.join(known)}{also}"
-        )
+        from pfa_core.model.suggest import not_one_of
+
+        also = ("data.NAME for any other field of the record",) if open_ended else ()
+        raise not_one_of(f"unknown column {column!r}", column, (*known, *also), listed="columns")

@@ -30,18 +30,23 @@ class FilterOptions(OptionGroup):
         list[str] | None, _filter("--class", metavar="NAME", text="Equipment class.")
     ] = None
     source: Annotated[
-        list[str] | None, _filter("--source", metavar="NAME", text="Rental, Purchase.")
+        list[str] | None, _filter("--source", metavar="NAME", text="Rental or Purchase.")
     ] = None
-    dor: Annotated[list[str] | None, _filter("--dor", metavar="NAME", text="BEO, PROJECT.")] = None
+    dor: Annotated[list[str] | None, _filter("--dor", metavar="NAME", text="BEO or PROJECT.")] = (
+        None
+    )
     area_silo: Annotated[
         list[str] | None, _filter("--area-silo", metavar="NAME", text="Area or silo.")
     ] = None
     manufacturer: Annotated[
-        list[str] | None, _filter("--manufacturer", metavar="NAME", text="Manufacturer.")
+        list[str] | None,
+        _filter("--manufacturer", metavar="NAME", text="Manufacturer of the equipment."),
     ] = None
-    model: Annotated[list[str] | None, _filter("--model", metavar="NAME", text="Model.")] = None
+    model: Annotated[
+        list[str] | None, _filter("--model", metavar="NAME", text="Model of the manufacturer.")
+    ] = None
     contract: Annotated[
-        list[str] | None, _filter("--contract", metavar="NAME", text="Contract.")
+        list[str] | None, _filter("--contract", metavar="NAME", text="Contract number.")
     ] = None
     currency: Annotated[
         list[str] | None,
@@ -58,20 +63,30 @@ class FilterOptions(OptionGroup):
     ] = None
     end_from: Annotated[
         str | None,
-        _filter("--end-from", metavar="DATE", text="Forecast ends on this day or later."),
+        _filter("--end-from", metavar="DATE", text="Forecast end on this day or later."),
     ] = None
     end_to: Annotated[
-        str | None, _filter("--end-to", metavar="DATE", text="Forecast ends on this day or before.")
+        str | None,
+        _filter(
+            "--end-to",
+            metavar="DATE",
+            text="Forecast end on this day or before. An end is the first day without the"
+            " equipment: for the last days of use in 2026 give 2027-01-01.",
+        ),
     ] = None
     actualized: Annotated[
         bool | None,
-        _filter("--actualized/--no-actualized", text="In use since an actual start date."),
+        _filter("--actualized/--no-actualized", text="On site and billing."),
     ] = None
     discontinued: Annotated[
-        bool | None, _filter("--discontinued/--no-discontinued", text="Discontinued.")
+        bool | None,
+        _filter("--discontinued/--no-discontinued", text="Cancelled; left out of costs."),
     ] = None
     transferable: Annotated[
-        bool | None, _filter("--transferable/--no-transferable", text="Funds transferable.")
+        bool | None,
+        _filter(
+            "--transferable/--no-transferable", text="Its funds may be moved to other equipment."
+        ),
     ] = None
     no_start: Annotated[bool, _filter("--no-start", text="No forecast start date.")] = False
     no_end: Annotated[bool, _filter("--no-end", text="No forecast end date.")] = False

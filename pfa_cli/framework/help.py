@@ -8,31 +8,42 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 EVERYWHERE = "Options everywhere, before or after the command"
+HELP_OF_OPTIONS = "pfa help options"
+_CODES = "Exit codes: "
 
 
 class Command(TyperCommand):
-    """A command whose help shows options by group."""
+    """A command whose help shows examples, then its own options by group."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write what the command does, its examples, its options and its exit codes."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        _write_examples(self, formatter)
+        self.format_options(ctx, formatter)
+        self.format_epilog(ctx, formatter)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write each group of options under its own heading."""
         _write_sections(self, ctx, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
-        """Write examples and exit codes line by line."""
-        _write_epilog(self, formatter)
+        """Write the exit codes, and where the options of every command are."""
+        _write_end(self, formatter)
 
 
 class Group(TyperGroup):
     """A group of commands; `default` runs where none is named."""
 
     default = ""
+    without_words: tuple[str, ...] = ("--help",)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line of the group."""
         named = any(word in self.commands or word in ("-h", "--help") for word in args)
         if self.default and not named:
             args = [*args, self.default]
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, args or list(self.without_words))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, then each group of options under its own heading."""
@@ -40,8 +51,9 @@ class Group(TyperGroup):
         _write_sections(self, ctx, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
-        """Write examples line by line."""
-        _write_epilog(self, formatter)
+        """Write examples line by line, and where the options of every command are."""
+        _write_examples(self, formatter)
+        _write_end(self, formatter)
 
 
 def epilog(examples: tuple[str, ...], exit_codes: str) -> str:
@@ -54,15 +66,29 @@ def epilog(examples: tuple[str, ...], exit_codes: str) -> str:
     return "\n\n".join(parts)
 
 
+def write_common(command: Any, ctx: typer.Context, formatter: Any) -> None:
+    """Write the options that every command has."""
+    formatter.write(f"{EVERYWHERE}:\n")
+    with formatter.indentation():
+        formatter.write_dl(_records(command, ctx).get(EVERYWHERE, []))
+
+
 def _write_sections(command: Any, ctx: typer.Context, formatter: Any) -> None:
+    for title, records in _records(command, ctx).items():
+        if title != EVERYWHERE:
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def _records(command: Any, ctx: typer.Context) -> dict[str, list[tuple[str, str]]]:
     sections: dict[str, list[tuple[str, str]]] = {}
     for param in command.get_params(ctx):
         record = param.get_help_record(ctx)
         if record is not None:
-            sections.setdefault(_section(param), []).append(record)
-    for title in sorted(sections, key=lambda title: title == EVERYWHERE):
-        with formatter.section(title):
-            formatter.write_dl(sections[title])
+            # Not every command has a dry run: those that do show it.
+            own = param.name == "dry_run" and ctx.parent is not None
+            sections.setdefault("Options" if own else _section(param), []).append(record)
+    return sections
 
 
 def _section(param: Any) -> str:
@@ -72,6 +98,15 @@ def _section(param: Any) -> str:
     return panel or (EVERYWHERE if param.name == "help" else "Options")
 
 
-def _write_epilog(command: Any, formatter: Any) -> None:
-    if command.epilog:
-        formatter.write("\n" + command.epilog + "\n")
+def _write_examples(command: Any, formatter: Any) -> None:
+    examples = (command.epilog or "").partition(_CODES)[0].strip()
+    if examples:
+        formatter.write(f"\n{examples}\n")
+
+
+def _write_end(command: Any, formatter: Any) -> None:
+    _, codes, text = (command.epilog or "").partition(_CODES)
+    if codes:
+        formatter.write_paragraph()
+        formatter.write_text(f"{codes}{' '.join(text.split())}")
+    formatter.write(f"\nOptions of every command: {HELP_OF_OPTIONS}\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,8 +18,6 @@ from pfa_core.errors import Fault, Internal, InvalidRequest, IoFailure, NotFound
 
 if TYPE_CHECKING:
     from pfa_cli.envelopes.base import Error
-
-MOST_PROBLEMS = 100  # lines: more of them scroll away, and many repeat one message
 
 
 class ErrorFormat(StrEnum):
@@ -66,12 +63,11 @@ def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> N
     if style is ErrorFormat.JSON:
         streams.tell(streams.safe_json(visible_json(_json(failure)), sys.stderr))
         return
-    for fault in failure.details[:MOST_PROBLEMS]:
-        streams.tell(problem_line(fault))
-    rest = Counter(fault.code for fault in failure.details[MOST_PROBLEMS:])
-    if rest:
-        each = ", ".join(f"{number:,} {code}" for code, number in rest.most_common())
-        streams.tell(f"  and {rest.total():,} more ({each}); all of them: --error-format json")
+    if failure.details:
+        from pfa_cli.render.problems import lines
+
+        for line in lines(failure.details):
+            streams.tell(line)
     if failure.hint:
         first, *more = map(visible, failure.hint.splitlines())
         streams.tell("\n  ".join([f"hint: {first}", *more]))
@@ -89,14 +85,6 @@ def report_trace(error: BaseException) -> None:
     streams.tell("\n".join(map(visible, text.split("\n"))))
 
 
-def problem_line(fault: Fault) -> str:
-    """Format one problem of the input: record and field, message, position, code."""
-    where = " ".join(part for part in (fault.pfa_id or fault.position, fault.field) if part)
-    position = f" ({fault.position})" if fault.pfa_id and fault.position else ""
-    message = visible(with_options(fault.message))
-    return f"  {visible(where)}: {message}{visible(position)} [{fault.code}]"
-
-
 def _json(failure: Failure) -> str:
     import json
 
@@ -106,7 +94,7 @@ def _json(failure: Failure) -> str:
 
 
 def _envelope(failure: Failure) -> Error:
-    from pfa_cli.envelopes.base import Error, Failed, problems
+    from pfa_cli.envelopes.base import Error, Failed, problem_groups, problems
 
     return Error(
         Failed(
@@ -116,6 +104,7 @@ def _envelope(failure: Failure) -> Error:
             retryable=failure.retryable,
             hint=failure.hint,
             details=problems(failure.details),
+            groups=problem_groups(failure.details),
         )
     )
 

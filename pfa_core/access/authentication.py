@@ -12,9 +12,10 @@ from psycopg import Connection
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.authorization import require_valid_token
 from pfa_core.config.settings import Settings, write_secret_file
-from pfa_core.errors import Forbidden, InvalidRequest
+from pfa_core.errors import Forbidden, InvalidRequest, NotFound
 from pfa_core.model.ids import OrganizationId, TokenId, UserId, utc_now
 from pfa_core.model.principal import Principal, Right
+from pfa_core.model.suggest import did_you_mean
 from pfa_core.store import members
 from pfa_core.store.database import Database
 
@@ -43,16 +44,23 @@ def authenticate(settings: Settings, now: datetime | None = None) -> Principal:
     Raises:
         Unauthorized: There is no token.
         TokenExpired, InvalidToken: It is not valid, or not any more.
+        NotFound: It does not hold the organization, but one of a similar name.
         Forbidden: It does not hold the organization.
         InvalidRequest: It holds several and none was asked for.
     """
     claims = jwt.present(settings, now or utc_now())
     code = OrganizationId(settings.organization or _only(claims))
     if code not in claims.organizations:
+        held = ", ".join(sorted(claims.organizations)) or "none"
+        # A hint that makes the organization would make a misspelling real.
+        if like := did_you_mean(code, claims.organizations):
+            raise NotFound(
+                f"the token of {claims.user_id} holds no organization {code!r}{like}",
+                hint=f"it holds: {held}",
+            )
         raise Forbidden(
             f"the token of {claims.user_id} does not hold the organization {code!r}",
-            hint=f"it holds: {', '.join(sorted(claims.organizations)) or 'none'}; "
-            f"a member adds another with: pfa init --org {code}",
+            hint=f"it holds: {held}; a member adds another with: pfa init --org {code}",
         )
     return claims.principal(code)
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from pfa_core.authorization import require
-from pfa_core.errors import InvalidRequest, NotFound
+from pfa_core.errors import NotFound
 from pfa_core.model.audit import ACTIONS, LogEntry, LogFilter
 from pfa_core.model.ids import PfaId
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import given_key, require_limit, require_text
 from pfa_core.model.rights import OTHERS, Operation
+from pfa_core.model.suggest import not_one_of
 from pfa_core.operation import Tx, reads
 from pfa_core.store import audit, audit_chain, mirror
 from pfa_core.store.audit import LAST_ID, Place
 from pfa_core.store.database import Database
+from pfa_core.store.suggestions import like_record
 
 FOLLOWED_AT_ONCE = 1_000  # entries that one transaction reads
 
@@ -113,11 +114,7 @@ def _continue(tx: Tx, wanted: LogFilter, after: Place) -> tuple[list[LogEntry], 
 def _checked(filters: LogFilter) -> LogFilter:
     """Refuse invalid filters; return them with times in UTC where they have no zone."""
     for action in set(filters.actions) - set(ACTIONS):
-        near = difflib.get_close_matches(action, ACTIONS, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        raise InvalidRequest(
-            f"unknown action: {action[:40]!r}{meant}", hint=f"actions: {', '.join(ACTIONS)}"
-        )
+        raise not_one_of(f"unknown action: {action[:40]!r}", action, ACTIONS, listed="actions")
     for text in (filters.user_id, filters.session_id):
         require_text(text or "")
     return replace(
@@ -146,7 +143,8 @@ def _require_record(tx: Tx, pfa_id: PfaId) -> None:
     """Refuse an unknown id, which would look like a record that was never changed."""
     if not mirror.rows(tx.conn, tx.organization_id, [pfa_id]):
         raise NotFound(
-            f"record {pfa_id[:80]!r} not found in {tx.organization_id}",
+            f"record {pfa_id[:80]!r} not found in {tx.organization_id}"
+            f"{like_record(tx.conn, tx.principal, pfa_id)}",
             hint="type: pfa list --search TEXT; pfa log --help",
         )
 

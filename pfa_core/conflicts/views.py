@@ -17,6 +17,7 @@ from pfa_core.model.ids import ConflictId, ModificationId, PfaId, SessionId, Use
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, require_text
 from pfa_core.model.rights import Operation
+from pfa_core.model.suggest import not_one_of
 from pfa_core.operation import Tx, reads
 from pfa_core.store import mirror
 from pfa_core.store.conflicts import ConflictRow
@@ -59,7 +60,7 @@ def _check_list(
     **_: object,
 ) -> None:
     if status not in STATUSES:
-        raise InvalidRequest(f"invalid status: {status!r}; use one of {', '.join(STATUSES)}")
+        raise not_one_of(f"invalid status: {status!r}", status, STATUSES, listed="statuses")
     if limit is not None and limit < 1:
         raise InvalidRequest(f"`limit` must be at least 1, not {limit}")
 

@@ -24,6 +24,7 @@ from pfa_core.operation import Tx, writes
 from pfa_core.store import leases, modifications, overlays
 from pfa_core.store.audit import Entry
 from pfa_core.store.modifications import Mark, ModificationRow, RebasedDraft, Sent
+from pfa_core.store.suggestions import like_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,11 @@ def _nothing_to_commit(tx: Tx, selection: Selection) -> CommitResult:
 
 def no_drafts(tx: Tx, selection: Selection) -> NoDrafts:
     """Return the error of a selection without drafts."""
-    return NoDrafts(f"no drafts of {tx.user_id} {describe(selection)}", hint="type: pfa status")
+    name = selection.session_id
+    like = like_session(tx.conn, tx.principal, name) if name and not selection.ids else ""
+    return NoDrafts(
+        f"no drafts of {tx.user_id} {describe(selection)}{like}", hint="type: pfa status"
+    )
 
 
 def _require_versions(drafts: Sequence[Mark], selection: Selection) -> None:

@@ -25,6 +25,7 @@ from pfa_core.store.mirror import BaselineRow
 from pfa_core.store.modifications import ModificationRow
 from pfa_core.store.portions import portions
 from pfa_core.store.reads import merged
+from pfa_core.store.suggestions import like_session
 
 # Records whose content is in memory at one time. For each portion a planner without statistics of the caller reads
 # the keys of all that the caller has: fewer portions for that.
@@ -199,7 +200,8 @@ def _entries(
 def _require_session(tx: Tx, session_id: str) -> None:
     if not modifications.states_of_session(tx.conn, tx.principal, session_id):
         raise NotFound(
-            f"{tx.user_id} has no session {session_id!r}",
+            f"{tx.user_id} has no session {session_id!r}"
+            f"{like_session(tx.conn, tx.principal, session_id)}",
             hint="type: pfa status; a record's changes: pfa diff --id ID",
         )
 

@@ -12,6 +12,7 @@ from pfa_core.model.query import given_key, require_text
 from pfa_core.operation import Tx
 from pfa_core.store import mirror, modifications
 from pfa_core.store.modifications import Mark, ModificationRow, Sent
+from pfa_core.store.suggestions import like_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +110,5 @@ def _require_records(tx: Tx, ids: Sequence[PfaId]) -> None:
         Fault(pfa_id, "", FaultCode.NOT_FOUND, message) for pfa_id in ids if pfa_id not in known
     ]
     if lost:
-        raise NotFound(f"{lost[0].pfa_id!r} {message}, nothing was done", details=lost)
+        like = like_record(tx.conn, tx.principal, lost[0].pfa_id)
+        raise NotFound(f"{lost[0].pfa_id!r} {message}, nothing was done{like}", details=lost)

@@ -9,7 +9,7 @@ from pfa_core.authorization import require_fields
 from pfa_core.drafts.save import matching_ids, require_session, save_made
 from pfa_core.drafts.save_plan import SaveOptions
 from pfa_core.drafts.save_portions import SaveResult
-from pfa_core.errors import Fault, FaultCode, InvalidRequest
+from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.model.delta import Change, Record, merge
 from pfa_core.model.ids import PfaId
 from pfa_core.model.query import Filters
@@ -20,6 +20,7 @@ from pfa_core.store.modifications import by_record
 
 MAX_DAYS = 36_500
 _SHIFTED = ("forecastStart", "forecastEnd")
+_ACTUALIZED = "actualized: dates cannot be shifted"
 
 
 def _check_shift(
@@ -56,7 +57,24 @@ def shift(
         faults.extend(found)
         return changes
 
-    return save_made(tx, filters, matching_ids(tx, filters), make, options, faults=faults)
+    matching = matching_ids(tx, filters)
+    try:
+        return save_made(tx, filters, matching, make, options, faults=faults)
+    except InvalidData as refused:
+        if refused.details and all(fault.message == _ACTUALIZED for fault in refused.details):
+            raise _actualized(refused, of=len(matching)) from None
+        raise
+
+
+def _actualized(refused: InvalidData, *, of: int) -> InvalidData:
+    number = len(refused.details)
+    left = f" ({of - number:,} remain)" if of > number else ""
+    records = f"{number:,} of {of:,} records are" if of > 1 else "the record is"
+    return InvalidData(
+        f"{records} actualized and cannot be shifted, nothing was saved",
+        hint=f"leave them out with `actualized=False`{left}" if left else "",
+        details=refused.details,
+    )
 
 
 def _lock_merged(tx: Tx, ids: Sequence[PfaId]) -> dict[PfaId, Record]:
@@ -93,8 +111,7 @@ def _shift_one(
     if not record:  # any change will do: the save refuses a record that does not exist
         return Change(pfa_id, {"forecastStart": None}, reason)
     if record.get("isActualized"):
-        message = "actualized: dates cannot be shifted; leave it out with `actualized=False`"
-        return Fault(pfa_id, "forecastStart", FaultCode.BUSINESS_RULE_VIOLATION, message)
+        return Fault(pfa_id, "forecastStart", FaultCode.BUSINESS_RULE_VIOLATION, _ACTUALIZED)
     try:
         delta = {name: _later(record[name], days) for name in _SHIFTED if record.get(name)}
     except OverflowError:

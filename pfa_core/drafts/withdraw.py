@@ -26,6 +26,7 @@ from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, modifications, overlays
 from pfa_core.store.modifications import ModificationRow, Sent
 from pfa_core.store.portions import portions
+from pfa_core.store.suggestions import like_session
 
 _UNDO = "to undo a pushed change, draft the old value: pfa log ID shows it"
 _TOGETHER = 1000  # modifications whose content is in memory at one time
@@ -120,7 +121,8 @@ def _refuse_empty(tx: Tx, selection: Selection) -> NoReturn:
     session = selection.session_id
     if session and is_synced(modifications.states_of_session(tx.conn, tx.principal, session)):
         raise NoDrafts(f"{message}: all of it was pushed to PEMS", hint=_UNDO)
-    raise NoDrafts(message, hint="type: pfa status")
+    like = like_session(tx.conn, tx.principal, session) if session and not selection.ids else ""
+    raise NoDrafts(f"{message}{like}", hint="type: pfa status")
 
 
 def _require_none_sent(tx: Tx, selection: Selection) -> None:

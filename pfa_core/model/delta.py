@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.record import DATE_PAIRS, EDITABLE, FIELDS
+from pfa_core.model.suggest import did_you_mean
 from pfa_core.model.values import Wrong, read_value, shorten
 
 # The fields of a record that `check` reads.
@@ -176,9 +176,7 @@ def unwritable(name: str) -> Wrong | None:
         return None
     if name in FIELDS:
         return Wrong(FaultCode.READ_ONLY_FIELD, "cannot be edited here")
-    similar = difflib.get_close_matches(name, EDITABLE, n=1)
-    suggestion = f"; did you mean {similar[0]}?" if similar else ""
-    return Wrong(FaultCode.UNKNOWN_FIELD, f"unknown field{suggestion}")
+    return Wrong(FaultCode.UNKNOWN_FIELD, f"unknown field{did_you_mean(name, EDITABLE)}")
 
 
 def check(pfa_id: str, current: Record, delta: Delta) -> list[Fault]:

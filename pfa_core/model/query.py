@@ -10,6 +10,7 @@ from pfa_core.errors import InvalidRequest
 from pfa_core.model.keys import normal_key
 from pfa_core.model.modification import OVERLAYING, State
 from pfa_core.model.record import SORTABLE
+from pfa_core.model.suggest import not_one_of
 
 MAX_ROWS = 100_000  # of a result that is not paged
 EQUAL_FILTERS = {
@@ -87,7 +88,7 @@ class Filters:
         known = (State.PRISTINE, *OVERLAYING)
         for state in self.state:
             if state not in known:
-                raise InvalidRequest(f"invalid state: {state!r}; use one of {', '.join(known)}")
+                raise not_one_of(f"invalid state: {state!r}", state, known, listed="states")
         for value in self.session:
             require_text(value)
         for name in EQUAL_FILTERS:
@@ -162,9 +163,7 @@ def parse_sort(text: str) -> tuple[SortKey, ...]:
     names = [key.field for key in keys]
     for name in names:
         if name not in SORTABLE:
-            raise InvalidRequest(
-                f"cannot sort by {name!r}", hint=f"sortable: {', '.join(SORTABLE)}"
-            )
+            raise not_one_of(f"cannot sort by {name!r}", name, SORTABLE, listed="sortable")
     if len(set(names)) != len(names):
         raise InvalidRequest(f"a sort field is listed twice: {text!r}")
     return keys

@@ -1,14 +1,16 @@
-""" "Did you mean" suggestions for values of filters."""
+""" "Did you mean" suggestions out of what the database holds."""
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from psycopg import Connection
 
+from pfa_core.model.ids import PfaId
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import EQUAL_FILTERS, Filters
+from pfa_core.model.suggest import did_you_mean, nearest
+from pfa_core.store import mirror, modifications
 from pfa_core.store.reads import merged
 
 
@@ -27,10 +29,24 @@ def suggest(conn: Connection[Any], principal: Principal, filters: Filters) -> st
     return ""
 
 
+def like_session(conn: Connection[Any], principal: Principal, session_id: str) -> str:
+    """Name the caller's similar active session as the end of a message, or empty."""
+    known = (row.session_id for row in modifications.sessions(conn, principal))
+    return did_you_mean(session_id, known)
+
+
+def like_record(conn: Connection[Any], principal: Principal, pfa_id: str) -> str:
+    """Name the record of the id in another case as the end of a message, or empty.
+
+    A nearest id among all would cost a look at each.
+    """
+    ids = [PfaId(text) for text in dict.fromkeys((pfa_id.upper(), pfa_id.lower()))]
+    found = [*mirror.rows(conn, principal.organization_id, ids)]
+    return f"; did you mean {found[0]}?" if found else ""
+
+
 def _similar(conn: Connection[Any], principal: Principal, field: str, value: str) -> str:
     if merged.has_value(conn, principal, field, value):
         return ""
     known = merged.known_values(conn, principal.organization_id, field)
-    folded = {text.casefold(): text for text in known}
-    similar = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.5)
-    return folded[similar[0]] if similar else ""
+    return nearest(value, known, 0.5)

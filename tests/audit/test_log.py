@@ -81,10 +81,10 @@ def test_a_handle_whose_ids_only_count_writes_each_entry_under_an_id_of_its_own(
 
 
 def test_an_action_that_there_is_not_is_refused_with_the_nearest(world: World) -> None:
-    with pytest.raises(
-        errors.InvalidRequest, match="unknown action: 'comit'; did you mean commit"
-    ) as no:
+    with pytest.raises(errors.InvalidRequest, match="unknown action: 'comit'; did you mean commit"):
         actions(world, actions=("save", "comit"))
+    with pytest.raises(errors.InvalidRequest, match=r"unknown action: 'xyz'$") as no:
+        actions(world, actions=("xyz",))
     assert "token_issue" in no.value.hint
 
 

@@ -89,7 +89,8 @@ def test_as_json_an_error_is_one_line_with_everything(
     assert capsys.readouterr().err == (
         '{"error":{"code":"LEASE_HELD","message":"busy","exitCode":75,"retryable":true,"hint":"wait",'
         '"details":[{"pfaId":"A-1","field":"dor","code":"X","message":"is odd",'
-        '"position":"line 7"}]}}\n'
+        '"position":"line 7"}],"groups":[{"code":"X","field":"dor","message":"is odd","count":1,'
+        '"examples":["A-1"]}]}}\n'
     )
 
 

@@ -147,16 +147,29 @@ def test_unset_of_an_unknown_field_suggests_one(ready: Pfa) -> None:
     assert "modle: unknown field; did you mean model?" in ran.err
 
 
-def test_of_very_many_problems_a_hundred_are_shown(ready: Pfa, tmp_path: Path) -> None:
+def test_equal_problems_are_shown_once_with_their_number(ready: Pfa, tmp_path: Path) -> None:
     items = [{"pfaId": f"X-{number}", "delta": {"model": "A"}} for number in range(120)]
     file = tmp_path / "many.json"
     file.write_text(json.dumps(items))
     ran = ready("draft", "save", str(file))
     assert ran.code == 6
-    assert "  and 20 more (20 NOT_FOUND); all of them: --error-format json" in ran.err
-    assert ran.err.count("not found in HOLNG") == 100
-    asked = ready("draft", "save", str(file), "--error-format", "json")
-    assert len(json.loads(asked.err)["error"]["details"]) == 120
+    assert ran.err.count("not found in HOLNG") == 1
+    assert "  120 records: not found in HOLNG [NOT_FOUND]\n    X-0 (" in ran.err
+    asked = json.loads(ready("draft", "save", str(file), "--error-format", "json").err)["error"]
+    assert len(asked["details"]) == 120
+    (group,) = asked["groups"]
+    assert (group["code"], group["count"]) == ("NOT_FOUND", 120)
+    assert group["examples"] == [f"X-{number}" for number in range(10)]
+
+
+def test_of_very_many_problems_a_hundred_are_shown(ready: Pfa, tmp_path: Path) -> None:
+    items = [{"pfaId": "H-001", "delta": {f"{number}th": number for number in range(120)}}]
+    file = tmp_path / "many.json"
+    file.write_text(json.dumps(items))
+    ran = ready("draft", "save", str(file))
+    assert ran.code == 9
+    assert "  and 20 more (20 UNKNOWN_FIELD); all of them: --error-format json" in ran.err
+    assert ran.err.count("unknown field [UNKNOWN_FIELD]") == 100
 
 
 def test_init_again_does_not_propose_a_first_pull(pfa: Pfa) -> None:

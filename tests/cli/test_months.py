@@ -169,12 +169,14 @@ def test_no_records_are_no_months(ready: Pfa) -> None:
     assert ready("stats", "--by", "month", "--id", "H-9", "-o", "table").lines[-1] == "no groups"
 
 
-@pytest.mark.parametrize("by", ["month,month", "month,week", "months"])
+@pytest.mark.parametrize("by", ["month,month", "month,week", "months", "month,xyz"])
 def test_an_unknown_or_repeated_dimension_is_refused(ready: Pfa, by: str) -> None:
     ran = ready("stats", "--by", by)
     assert (ran.code, ran.out) == (2, "")
     assert "INVALID_REQUEST" in ran.err
-    if by != "month,month":
+    if by == "months":
+        assert "cannot group by 'months'; did you mean month? " in ran.err
+    elif by != "month,month":
         assert "month" in ran.err.partition("hint: dimensions:")[2]
 
 

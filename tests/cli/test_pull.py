@@ -69,7 +69,10 @@ def test_older_records_end_with_3_each_named_and_the_option_that_allows_them(six
         ran = pull(six, items[:2] + rows()[2:], word)
         assert (ran.code, "status     partial" in ran.out) == (3, True)
         assert "2 records are older than the mirror's and left out [INVALID_DATA]" in ran.err
-    assert ran.err.count("[OLDER_VERSION]") == 2
+    assert ran.err.count("[OLDER_VERSION]") == 1
+    assert "  2 records, pemsVersion: " in ran.err
+    assert "    H-001 (" in ran.err
+    assert ", H-002 (" in ran.err
     assert "hint: to store them all the same, add --allow-older\n" in ran.err
     ran = pull(six, items, "--allow-older", "-o", "json")
     assert (ran.code, ran.json["updated"], ran.json["metadata"]["older"]) == (0, 6, 0)

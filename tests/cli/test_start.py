@@ -151,14 +151,30 @@ def test_every_command_has_help_with_its_options_in_sections(
     printed = capsys.readouterr().out
     first_line = printed.split("\n\n")[1].strip()
     assert first_line
-    assert "Options everywhere, before or after the command:" in printed
-    assert all(option in printed for option in ("--org", "--profile", "--output", "--error-format"))
+    assert printed.endswith("\nOptions of every command: pfa help options\n")
+    assert "--error-format" not in printed
+    assert max(map(len, printed.splitlines())) <= 100
+    assert help_of(capsys, *words) == printed
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["help", *words]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_options_of_every_command_have_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = help_of(capsys, "options")
+    assert printed.startswith("Options everywhere, before or after the command:\n")
+    for option in ("--org", "--profile", "--output", "--error-format", "--dry-run", "--color"):
+        assert option in printed
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_group_lists_its_commands(group: str, capsys: pytest.CaptureFixture[str]) -> None:
-    main([group, "--help"])
+    assert main([group, "--help"]) == 0
     printed = capsys.readouterr().out
+    assert main([group]) == 0
+    assert capsys.readouterr().out == printed
     assert [name for name in GROUPS[group] if f"\n  {name} " not in printed] == []
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 
-from pfa_core.errors import Fault, InvalidRequest
+from pfa_core.errors import Fault
 from pfa_core.model.ids import RunId
 from pfa_core.model.record import CHECKED
 from pfa_core.model.run import Behind, IfLocked, RunStatus
+from pfa_core.model.suggest import not_one_of
 from pfa_core.sync.lease import LIFETIME
 
 EVERY_FIELD = "all"
@@ -31,10 +31,11 @@ class Allowance:
     def __post_init__(self) -> None:
         for name in self.emptied:
             if name not in CHECKED and name != EVERY_FIELD:
-                near = get_close_matches(name, CHECKED, 1)
-                raise InvalidRequest(
-                    f"unknown field {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
-                    hint=f"fields: {', '.join(CHECKED)}, or {EVERY_FIELD}",
+                raise not_one_of(
+                    f"unknown field {name!r}",
+                    name,
+                    (*CHECKED, EVERY_FIELD),
+                    listed="fields",
                     parameter="allow_emptied",
                 )
 
