@@ -38,7 +38,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemGroup:
-    """Faults that say the same of the same field; `examples` are ids of records, or positions."""
+    """Faults that say the same of the same field.
+
+    `examples`: ids of records, or positions.
+    """
 
     code: str
     field: str
