@@ -183,7 +183,7 @@ def _show_address(call: Invocation, talk: Talk, pems: Sandbox) -> None:
         envelope=Data(item),
         text=lambda: pems.url,
     )
-    show(sheet, call.look(Format.TABLE))
+    show(sheet, call.look(Format.TABLE, answers=True))
     streams.flush()
     talk.say(f"PEMS sandbox with {count(len(pems.records), 'record')}; Ctrl-C ends it")
     talk.hint(f"export PFA_PEMS_URL={pems.url}")

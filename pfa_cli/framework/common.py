@@ -71,9 +71,14 @@ class Common(OptionGroup):
             "--header", text="In tsv, a first line of column names, and every column as in csv."
         ),
     ] = False
-    quiet: Annotated[bool, everywhere("-q", "--quiet", text="Print only results and errors.")] = (
-        False
-    )
+    quiet: Annotated[
+        bool,
+        everywhere(
+            "-q",
+            "--quiet",
+            text="Print nothing when all is well, but what was asked for: a list, or a result with -o.",
+        ),
+    ] = False
     verbose: Annotated[
         bool, everywhere("-v", "--verbose", text="Print the source of each setting.")
     ] = False

@@ -117,7 +117,8 @@ def _composed(
         check(common)
         taken = {name: _take(group, values) for name, group in groups.items()}
         talk = Talk(common)
-        with Invocation(common, ctx.obj.program) as call:
+        reports = effect is not Effect.READS
+        with Invocation(common, ctx.obj.program, reports=reports) as call:
             ctx.obj.has_stored = lambda: call.has_stored
             of_type = {Invocation: call, Talk: talk}
             code = function(**{name: of_type[hints[name]] for name in supplied}, **taken, **values)

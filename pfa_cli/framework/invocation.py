@@ -31,13 +31,17 @@ if TYPE_CHECKING:
 class Invocation:
     """One command at work; opens principal and database at first use."""
 
-    def __init__(self, common: Common, program: Callable[[Sequence[str]], int]) -> None:
+    def __init__(
+        self, common: Common, program: Callable[[Sequence[str]], int], *, reports: bool = False
+    ) -> None:
         """Start the clock.
 
         Args:
             common: The options that every command takes.
             program: Runs another command line in this process and returns its exit code.
+            reports: The result is a report of what was done, which --quiet leaves out.
         """
+        self._reports = reports
         self.common = common
         self.program = program
         self._resources = ExitStack()
@@ -157,11 +161,12 @@ class Invocation:
         """
         require_columns(self.common.chosen_columns, known)
 
-    def look(self, default: Format) -> Look:
+    def look(self, default: Format, *, answers: bool = False) -> Look:
         """Choose format, columns and colours of the result.
 
         Args:
             default: The format for a pipe; a terminal gets a table.
+            answers: The result is what was asked for, not a report that --quiet leaves out.
 
         Raises:
             InvalidRequest: --header with another format than tsv.
@@ -178,6 +183,9 @@ class Invocation:
             colored=streams.colored(sys.stdout, self.common.color or Color.AUTO),
             formulas=not self.common.csv_safe,
             header=self.common.header,
+            silent=self._reports
+            and self.common.quiet
+            and not (answers or self.dry_run or self.common.output),
         )
 
 

@@ -24,7 +24,7 @@ class Look:
 
     `columns` is empty where --columns was not given. `terminal`: escape control characters of the data.
     `colored`: ANSI colours are allowed. `formulas`: CSV cells may begin like a spreadsheet's formula.
-    `header`: TSV begins with the names of its columns.
+    `header`: TSV begins with the names of its columns. `silent`: nothing is written.
     """
 
     format: Format
@@ -34,3 +34,4 @@ class Look:
     colored: bool = False
     formulas: bool = True
     header: bool = False
+    silent: bool = False

@@ -41,6 +41,8 @@ class Sheet:
 
 def show(sheet: Sheet, look: Look) -> int:
     """Write the sheet to stdout and return the number of rows (0 for JSON)."""
+    if look.silent:
+        return 0
     writers = {
         Format.JSON: _write_document,
         Format.JSONL: _write_items,

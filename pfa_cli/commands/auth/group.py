@@ -41,7 +41,7 @@ def print_token(call: Invocation, issued: Any) -> None:
         text=lambda: issued.token,
     )
     try:
-        show(sheet, call.look(Format.TABLE))
+        show(sheet, call.look(Format.TABLE, answers=True))
         streams.flush()
     except (OSError, streams.StdoutFailure) as error:
         streams.abandon()
