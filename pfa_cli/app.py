@@ -126,10 +126,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = _run(arguments, line)
             streams.flush()
             return code
-    except KeyboardInterrupt:
-        return exit_codes.INTERRUPTED
-    except Terminated:
-        return exit_codes.TERMINATED
+    except KeyboardInterrupt as interrupt:
+        _say_kept(interrupt, line)
+        return (
+            exit_codes.TERMINATED if isinstance(interrupt, Terminated) else exit_codes.INTERRUPTED
+        )
     except BrokenPipeError:
         streams.abandon()
         if line.has_stored():
@@ -154,6 +155,15 @@ def _run(arguments: list[str], line: Line) -> int:
         return done.exit_code
     except typer.Abort:
         return exit_codes.INTERRUPTED
+
+
+def _say_kept(interrupt: KeyboardInterrupt, line: Line) -> None:
+    """Say what an interrupted write has stored."""
+    notes = getattr(interrupt, "__notes__", ())
+    if not notes and line.is_writing:
+        notes = (f"interrupted, {STORED if line.has_stored() else 'nothing was stored'}",)
+    for note in notes:
+        streams.tell(note)
 
 
 def _help_options(root: Any, line: Line) -> int:

@@ -145,6 +145,7 @@ class Line:
         self.is_ascii = is_ascii
         self.common = Common()
         self.has_stored: Callable[[], bool] = lambda: False
+        self.is_writing = False
 
     def read(self, common: Common) -> Common:
         """Add the options of the next level; the inner ones win."""

@@ -120,6 +120,7 @@ def _composed(
         reports = effect is not Effect.READS
         with Invocation(common, ctx.obj.program, reports=reports) as call:
             ctx.obj.has_stored = lambda: call.has_stored
+            ctx.obj.is_writing = effect is Effect.WRITES and not common.dry_run
             of_type = {Invocation: call, Talk: talk}
             code = function(**{name: of_type[hints[name]] for name in supplied}, **taken, **values)
         talk.note_masking()

@@ -15,8 +15,11 @@ GRACE_SECONDS = 10
 ABORT_SECONDS = 2  # for rolling back and releasing a lease, over a connection that may be silent
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived.
+
+    A kind of interrupt: psycopg ends the statement that the server is at work on for those alone.
+    """
 
 
 class Stop:

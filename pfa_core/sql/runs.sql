@@ -118,7 +118,7 @@ WHERE organization_id = %(organization_id)s
   AND direction = 'pull'
   AND source = %(source)s
   AND kind = 'full'
-  AND status IN ('partial', 'failed')
+  AND status IN ('partial', 'failed', 'cancelled')
   AND coalesce(since, started_at) > %(after)s
 ORDER BY started_at DESC
 LIMIT 1;

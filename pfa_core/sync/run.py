@@ -68,12 +68,16 @@ def leased(
     if_locked: IfLocked = IfLocked.FAIL,
     stop: threading.Event | None = None,
     lifetime: timedelta = LIFETIME,
+    kept: str = "",
 ) -> Iterator[ActiveRun | None]:
     """Open a run that is the only one of its organization and direction.
 
     None where another run holds the lease and `if_locked` says SKIP, or `stop` was set while
-    waiting for it. A run that leaves with an error is recorded as failed; the lease is released
-    in any case, and expires when the process is killed.
+    waiting for it. A run that leaves with an error is recorded as failed, one that an interrupt ended as
+    cancelled; the lease is released in any case, and expires when the process is killed.
+
+    Args:
+        kept: What a cancelled run kept, for the note of the interrupt.
 
     Raises:
         LeaseHeld: Another run is running.
@@ -102,7 +106,7 @@ def leased(
         try:
             yield run
         except BaseException as error:
-            _record_failure(run, error)
+            _record_failure(run, error, kept)
             raise
         finally:
             lease.release(run.transact)
@@ -183,16 +187,23 @@ def _record_start(conn: Connection[Any], run: ActiveRun) -> None:
     run.audit(conn, Action.BEGIN, at, run.run_id, started, reason=run.source)
 
 
-def _record_failure(run: ActiveRun, error: BaseException) -> None:
+def _record_failure(run: ActiveRun, error: BaseException, kept: str) -> None:
+    interrupted = isinstance(error, KeyboardInterrupt)
+    status = RunStatus.CANCELLED if interrupted else RunStatus.FAILED
     message = _failure_message(error)
+    if interrupted and kept:
+        message = f"{message}, {kept}"
 
-    def work(conn: Connection[Any]) -> None:
+    def work(conn: Connection[Any]) -> bool:
         found = runs.run(conn, run.organization_id, run.run_id)
         if found is None or found.status is RunStatus.RUNNING:
-            run.end(conn, RunStatus.FAILED, found.counts if found else {}, message)
+            run.end(conn, status, found.counts if found else {}, message)
+            return True
+        return False
 
     with suppress(PfaError):
-        run.transact(work)
+        if run.transact(work) and interrupted:
+            error.add_note(message)
 
 
 def _failure_message(error: BaseException) -> str:

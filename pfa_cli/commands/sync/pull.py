@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,7 @@ from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.moments import parse_instant
 from pfa_cli.framework.run_log import Logs
-from pfa_cli.framework.signals import in_order
+from pfa_cli.framework.signals import Stop, in_order
 from pfa_cli.framework.sizes import MaxSize, parse_size
 from pfa_cli.framework.talk import Talk
 from pfa_cli.parameters import with_options
@@ -151,7 +152,9 @@ def pull(
         allow_no_records=allow_no_records,
     )
     database, principal = call.open()
-    with in_order() as stop, logs.attached(), Progress(talk, "record", "read") as progress:
+    # Of files all is stored or nothing: an interrupt ends their pull at once.
+    signals = nullcontext(Stop()) if files else in_order()
+    with signals as stop, logs.attached(), Progress(talk, "record", "read") as progress:
         if files:
             result = core.pull_files(
                 database,

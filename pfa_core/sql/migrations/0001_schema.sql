@@ -427,7 +427,8 @@ CREATE TABLE pfa_sync_log (
     run_id          uuid NOT NULL,
     direction       text NOT NULL CHECK (direction IN ('pull', 'push')),
     source          text NOT NULL,
-    status          text NOT NULL CHECK (status IN ('running', 'completed', 'partial', 'failed')),
+    status          text NOT NULL
+        CHECK (status IN ('running', 'completed', 'partial', 'failed', 'cancelled')),
     user_id         text NOT NULL,
     started_at      timestamptz NOT NULL,
     finished_at     timestamptz,

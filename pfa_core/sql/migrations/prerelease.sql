@@ -25,6 +25,12 @@ ALTER TABLE pfa_sync_log
     ADD COLUMN IF NOT EXISTS behind integer NOT NULL DEFAULT 0,
     ADD COLUMN IF NOT EXISTS behind_since timestamptz;
 
+-- A run that an interrupt ended is cancelled.
+ALTER TABLE pfa_sync_log
+    DROP CONSTRAINT IF EXISTS pfa_sync_log_status_check,
+    ADD CONSTRAINT pfa_sync_log_status_check
+        CHECK (status IN ('running', 'completed', 'partial', 'failed', 'cancelled'));
+
 -- What a draft was made over that can be restored; entries of that time do not have it, and keep their digest.
 ALTER TABLE audit_log
     ADD COLUMN IF NOT EXISTS base jsonb;

@@ -33,6 +33,7 @@ from pfa_core.sync.run import ActiveRun, begin_dry_run, leased
 from pfa_core.sync.run_log import run_log
 
 MAX_SOURCES = 5  # files that a run's source names
+_KEPT = "nothing was stored: the mirror is as it was"
 
 
 def pull_files(
@@ -92,7 +93,14 @@ def pull_files(
             run = begin_dry_run(db, principal, operation, direction, source=source)
             return _pull(run, files, allow, progress, dry_run=True)
         with leased(
-            db, principal, operation, direction, source=source, if_locked=if_locked, stop=stop
+            db,
+            principal,
+            operation,
+            direction,
+            source=source,
+            if_locked=if_locked,
+            stop=stop,
+            kept=_KEPT,
         ) as run:
             return _pull(run, files, allow, progress) if run else SKIPPED
 
