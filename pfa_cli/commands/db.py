@@ -13,6 +13,7 @@ from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import Effect, command, group
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
 from pfa_cli.render.formats import Format
@@ -93,7 +94,8 @@ def verify(
 ) -> int:
     """Compare stored sums and overlays with the records and changes behind them."""
     database, principal = call.open()
-    report = core.verify_database(database, principal, repair=repair, dry_run=call.dry_run)
+    with ProgressLine(call.common, "record", "comparing sums and overlays with their records"):
+        report = core.verify_database(database, principal, repair=repair, dry_run=call.dry_run)
     item = {
         "rollup": len(report.rollup),
         "overlays": len(report.overlays),

@@ -17,6 +17,7 @@ from pfa_cli.framework.filters import FilterOptions
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.paging import MAX_PAGE, Paging
+from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
@@ -69,11 +70,10 @@ def list_records(
         shown = _write_envelope(call, talk, query, paging, look)
     elif look.format in (Format.TABLE, Format.MARKDOWN) or paging.by_page:
         shown = _write_page(call, talk, query, paging, look)
-    elif look.format is Format.JSONL and not look.columns and not look.terminal:
-        shown = _export(call, talk, query, paging.limit)
     else:
-        records = _stream(call, talk, query, paging.limit)
-        shown = show(_sheet(records, look.columns), look)
+        with ProgressLine(call.common, "record", "reading", shown=not look.terminal) as progress:
+            shown = _write_all(call, talk, query, paging.limit, look, progress)
+        progress.say_rate(shown)
     if not shown:
         _explain_nothing(call, talk, filters, paging)
 
@@ -113,6 +113,23 @@ def show_record(
         ),
     )
     show(sheet, look)
+
+
+def _write_all(
+    call: Invocation,
+    talk: Talk,
+    query: Query,
+    limit: int | None,
+    look: Look,
+    progress: ProgressLine,
+) -> int:
+    """Write every record, one by one."""
+    if look.format is Format.JSONL and not look.columns and not look.terminal:
+        return _export(call, talk, query, limit, progress)
+    records = _stream(call, talk, query, limit)
+    if progress.update:
+        records = progress.counted(records)
+    return show(_sheet(records, look.columns), look)
 
 
 def _write_page(call: Invocation, talk: Talk, query: Query, paging: Paging, look: Look) -> int:
@@ -187,18 +204,30 @@ def _stream(
     return chain(first, found)
 
 
-def _export(call: Invocation, talk: Talk, query: Query, limit: int | None) -> int:
+def _export(
+    call: Invocation, talk: Talk, query: Query, limit: int | None, progress: ProgressLine
+) -> int:
     """Write lines as the database made them, without choosing or escaping."""
     database, principal = call.open()
+    written = 0
 
     def mark() -> None:
         talk.masked = True
+
+    def write(lines: bytes) -> None:
+        nonlocal written
+        streams.write_json(lines.decode())
+        if update := progress.update:
+            from pfa_core.model.progress import Phase, Progress
+
+            written += lines.count(b"\n")
+            update(Progress(phase=Phase.READING, done=written))
 
     return core.export_jsonl(
         database,
         principal,
         query,
-        lambda lines: streams.write_json(lines.decode()),
+        write,
         limit=limit or None,
         masked=mark,
     )

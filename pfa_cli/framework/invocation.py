@@ -86,6 +86,11 @@ class Invocation:
     @cached_property
     def database(self) -> Database:
         """The database, open until the command ends."""
+        if self.settings.database_url is None and streams.is_terminal(sys.stderr):
+            from pfa_cli.framework.progress import ProgressLine
+
+            with ProgressLine(self.common, "step", "starting the embedded database server"):
+                return self._resources.enter_context(core.open_database(self.settings))
         return self._resources.enter_context(core.open_database(self.settings))
 
     def note_stored(self) -> None:

@@ -44,7 +44,9 @@ class Stop:
         self.event.set()
         again = "Ctrl-C again" if number == signal.SIGINT else "a second signal"
         # Written to the descriptor: the signal may have arrived within a write to sys.stderr.
-        os.write(2, f"ending after the work in progress; {again} aborts\n".encode())
+        # A line of progress may be there.
+        clear = "\r\x1b[K" if os.isatty(2) else ""
+        os.write(2, f"{clear}ending after the work in progress; {again} aborts\n".encode())
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pfa_core.drafts.save_rights import require_known_prices, without_masked
 from pfa_core.errors import Fault, InvalidRequest, NotFound
 from pfa_core.model.delta import Change
 from pfa_core.model.ids import PfaId
+from pfa_core.model.progress import Phase, Progress, Report
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
@@ -50,6 +51,7 @@ def save(
     dry_run: bool = False,
     faults: Sequence[Fault] = (),
     source: str = "",
+    progress: Report | None = None,
 ) -> SaveResult:
     """Save deltas as drafts, all or none.
 
@@ -67,6 +69,7 @@ def save(
         reason: That of the drafts that change, where their change has none.
         faults: Those found while the changes were read; reported with the others.
         source: The name of the input in messages.
+        progress: Called with the changes saved so far, now and then.
 
     Returns:
         The saved drafts; with `partial` also the faults of the others.
@@ -85,7 +88,7 @@ def save(
         keep_equal=keep_equal,
         reason=reason,
     )
-    return save_changes(tx, changes, options, faults=faults, source=source)
+    return save_changes(tx, changes, options, faults=faults, source=source, progress=progress)
 
 
 def _check_set(*_: object, session_id: str | None = None, **__: object) -> None:
@@ -153,6 +156,7 @@ def save_changes(
     *,
     faults: Sequence[Fault] = (),
     source: str = "",
+    progress: Report | None = None,
 ) -> SaveResult:
     """Save changes within a transaction, all or, with `partial`, the valid ones."""
     times = Counter(change.pfa_id for change in changes)
@@ -160,8 +164,12 @@ def save_changes(
     several = {pfa_id: number for pfa_id, number in times.items() if number > 1}
     del times
     saving = Saving(tx, options, times=several, faults=faults, touched=touched)
+    done = 0
     for some in in_portions(changes):
         saving.take(without_masked(tx, some))
+        done += len(some)
+        if progress:
+            progress(Progress(phase=Phase.SAVING, done=done, total=len(changes)))
     return saving.result((change.pfa_id for change in changes), source)
 
 

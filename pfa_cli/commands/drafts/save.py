@@ -13,6 +13,7 @@ from pfa_cli.envelopes.writes import Saved, SaveMetadata
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.filters import FilterOptions
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.sizes import MaxSize, parse_size
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import leftovers_text, next_diff, saved_text, show_records
@@ -101,20 +102,23 @@ def save(
     )
     call.adopt_organization(delta.organization_id, delta.source)
     database, principal = call.open()
-    result = core.save(
-        database,
-        principal,
-        delta.changes,
-        session_id=session or delta.session_id,
-        replace=replace_delta,
-        move=move,
-        partial=partial,
-        keep_equal=keep_equal,
-        reason=reason,
-        dry_run=call.dry_run,
-        faults=delta.faults,
-        source=delta.source,
-    )
+    with ProgressLine(call.common, "change", "saving") as progress:
+        result = core.save(
+            database,
+            principal,
+            delta.changes,
+            session_id=session or delta.session_id,
+            replace=replace_delta,
+            move=move,
+            partial=partial,
+            keep_equal=keep_equal,
+            reason=reason,
+            dry_run=call.dry_run,
+            faults=delta.faults,
+            source=delta.source,
+            progress=progress.update,
+        )
+    progress.say_rate(len(result.saved))
     if passed_over := leftovers_text(delta.empty_rows, delta.empty_columns):
         talk.say(f"note: {passed_over} passed over in {delta.source}")
     return _show_saved(call, talk, result, delta.source)

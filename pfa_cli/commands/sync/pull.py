@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import pfa_core as core
-from pfa_cli.commands.sync.group import Locked, Progress, sync
+from pfa_cli.commands.sync.group import Locked, sync
 from pfa_cli.envelopes.runs import pulled
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.moments import parse_instant
+from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.run_log import Logs
 from pfa_cli.framework.signals import Stop, in_order
 from pfa_cli.framework.sizes import MaxSize, parse_size
@@ -154,7 +155,11 @@ def pull(
     database, principal = call.open()
     # Of files all is stored or nothing: an interrupt ends their pull at once.
     signals = nullcontext(Stop()) if files else in_order()
-    with signals as stop, logs.attached(), Progress(talk, "record", "read") as progress:
+    with (
+        signals as stop,
+        logs.attached(),
+        ProgressLine(call.common, "record", "reading", waits=not files) as progress,
+    ):
         if files:
             result = core.pull_files(
                 database,
@@ -182,6 +187,7 @@ def pull(
                 stop=stop.event,
                 progress=progress.update,
             )
+        progress.say_rate(result.total)
     _show_pull(call, talk, result)
     code = _report(call, talk, result, from_pems=not files)
     return stop.exit_code or code

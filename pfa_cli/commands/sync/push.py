@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.commands.sync.group import Locked, Progress, sync
+from pfa_cli.commands.sync.group import Locked, sync
 from pfa_cli.commands.sync.outcome import report_push
 from pfa_cli.envelopes.runs import PlanMetadata, PlannedPush, pushed
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.durations import parse_duration
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.run_log import Logs
 from pfa_cli.framework.signals import in_order
 from pfa_cli.framework.talk import Talk
@@ -102,7 +103,7 @@ def push(
         planned = core.plan_push(database, principal, session_id=session, limit=limit)
         talk.mask(*planned)
         return _show_plan(call, talk, [document(item) for item in planned])
-    with in_order() as stop, logs.attached(), _progress(talk) as progress:
+    with in_order() as stop, logs.attached(), _progress(call) as progress:
         result = core.push_changes(
             database,
             principal,
@@ -111,6 +112,7 @@ def push(
             stop=stop.event,
             progress=progress.update,
         )
+        progress.say_rate(result.total)
     code = _show_push(call, talk, result)
     return stop.exit_code or code
 
@@ -144,7 +146,7 @@ def retry(
     call.require_columns(LETTER_CSV if call.dry_run else PUSH_COLUMNS)
     database, principal = call.open()
     profile = None if call.dry_run else call.pems()
-    with in_order() as stop, logs.attached(), _progress(talk) as progress:
+    with in_order() as stop, logs.attached(), _progress(call) as progress:
         result = core.retry(
             database,
             principal,
@@ -158,12 +160,13 @@ def retry(
     talk.mask(*result.letters)
     if result.push is None:
         return _show_letters(call, talk, result.letters)
+    progress.say_rate(result.push.total)
     code = _show_push(call, talk, result.push)
     return stop.exit_code or code
 
 
-def _progress(talk: Talk) -> Progress:
-    return Progress(talk, "change", "processed")
+def _progress(call: Invocation) -> ProgressLine:
+    return ProgressLine(call.common, "change", "looking for changes to send", waits=True)
 
 
 def _show_plan(call: Invocation, talk: Talk, items: list[dict[str, Any]]) -> int:

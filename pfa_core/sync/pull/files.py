@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +16,7 @@ from pfa_core.files.baseline import Leftovers
 from pfa_core.files.reading import MAX_SIZE, require_size, rereadable, source_name
 from pfa_core.model.audit import Direction
 from pfa_core.model.principal import Principal
+from pfa_core.model.progress import Phase, Report
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import IfLocked, RunStatus
 from pfa_core.model.secret import looks_like_token
@@ -52,7 +53,7 @@ def pull_files(
     max_size: int = MAX_SIZE,
     stdin: BinaryIO | None = None,
     stop: threading.Event | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Report | None = None,
 ) -> PullResult:
     """Make the mirror agree with files: JSON, JSONL, CSV, TSV, saved grid answers.
 
@@ -70,7 +71,7 @@ def pull_files(
         allow_older: Store records of an older PEMS version than the mirror's.
         max_size: Bytes, unpacked, that a line or a JSON document may have.
         stop: Set it to give up waiting for that.
-        progress: Called with the number of records read so far, now and then.
+        progress: Called now and then with the records read so far, and when they are all read.
 
     Raises:
         NotFound, IoFailure, InvalidData: A file is not there, not readable, or not of its format;
@@ -124,7 +125,7 @@ def _pull(
     run: ActiveRun,
     files: _Files,
     allow: Allowance,
-    progress: Callable[[int], None] | None,
+    progress: Report | None,
     *,
     dry_run: bool = False,
 ) -> PullResult:
@@ -205,6 +206,8 @@ def _store(
         if mirror.is_empty(conn, code):
             return MergeResult(_fill(conn, merging.run, files, intake), Drift(), []), 0
     intake.require_some(mirror.copy_incoming(conn, files.rows(intake)))
+    intake.expected = intake.number
+    intake.report(Phase.STORING)
     # Locked after reading, so that a slow file or pipe blocks no other transaction.
     members.lock_mirror(conn, code)
     missing = mirror.count_missing(conn, code)

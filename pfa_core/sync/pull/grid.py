@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from pfa_core.errors import FaultCode, InvalidData
 from pfa_core.model.audit import Direction
 from pfa_core.model.exchange import Failure, RetryAdvice
 from pfa_core.model.principal import Principal
+from pfa_core.model.progress import Report
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import Behind, RunKind
 from pfa_core.pems.profile import PemsProfile
@@ -62,7 +62,7 @@ def pull_pems(
     *,
     dry_run: bool = False,
     stop: threading.Event | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Report | None = None,
 ) -> PullResult:
     """Make the mirror agree with PEMS, each page in a transaction of its own.
 
@@ -73,7 +73,7 @@ def pull_pems(
     Args:
         options: Full, or only what changed since; what to do while another pull runs.
         stop: Set it to end early: the pages that have arrived are stored.
-        progress: Called with the number of records read so far, now and then.
+        progress: Called now and then with the records read so far, and how many PEMS has.
 
     Raises:
         LeaseHeld: Another pull runs, or has taken over because this one sent no heartbeat.
@@ -153,7 +153,7 @@ def _only_currency(run: ActiveRun) -> str | None:
     return run.db.read(work)
 
 
-def _pull(pull: GridPull, progress: Callable[[int], None] | None, *, restart: bool) -> PullResult:
+def _pull(pull: GridPull, progress: Report | None, *, restart: bool) -> PullResult:
     intake = Intake(
         pull.organization_id,
         progress,
@@ -198,6 +198,9 @@ def _read(
                 resumption, intake.behind = None, Behind()
             _ask_next(pull, step, fetching)
             if isinstance(step, Store) and isinstance(fetched, Fetched):
+                total = fetched.page.total
+                # Some installations give the number of the page's rows.
+                intake.expected = total if total and total > len(fetched.page.rows) else None
                 batch = check_page(intake, step, fetched.asked_at)
                 _wait_for(storing, MAX_UNSTORED)
                 storing.give(batch)

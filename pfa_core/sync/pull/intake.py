@@ -16,6 +16,7 @@ from pfa_core.files.baseline import RawRecord
 from pfa_core.masking import Mask
 from pfa_core.model.baseline import FOREIGN, alters_key, read_record
 from pfa_core.model.ids import OrganizationId, PfaId
+from pfa_core.model.progress import Phase, Progress, Report
 from pfa_core.model.record import CHECKED, FIELDS
 from pfa_core.model.run import Behind
 from pfa_core.model.text_rows import TextRows
@@ -43,6 +44,7 @@ class Intake:
     Args:
         mask: Hides money in messages about records that the caller did not bring.
         only_currency: Records that name another one are refused; None: none are.
+        expected: The records that the source has, where it says so.
         number: The records so far, refused ones included.
         rejected: Every refusal; `foreign` of them are of another organization's records.
         normalized: The accepted records of which a key came in another form.
@@ -55,10 +57,11 @@ class Intake:
     """
 
     organization_id: OrganizationId
-    progress: Callable[[int], None] | None = None
+    progress: Report | None = None
     mask: Mask = field(default_factory=Mask)
     _: KW_ONLY
     only_currency: str | None = None
+    expected: int | None = None
     number: int = 0
     rejected: int = 0
     foreign: int = 0
@@ -143,7 +146,14 @@ class Intake:
     def _count(self) -> None:
         self.number += 1
         if self.progress and self.number % PROGRESS_STEP == 0:
-            self.progress(self.number)
+            self.report(Phase.READING)
+
+    def report(self, phase: Phase) -> None:
+        """Tell the caller how far the pull is."""
+        if self.progress:
+            self.progress(
+                Progress(phase=phase, done=self.number, total=self.expected, rejected=self.rejected)
+            )
 
     def _as_text(self, row: dict[str, Any]) -> Accepted | None:
         """Convert a row of texts in one pass; None where `_read` has to find a fault."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
 from psycopg import Connection
 
 from pfa_core.errors import Fault, NotAllowed
+from pfa_core.model.progress import Phase, Progress, Report
 from pfa_core.model.push import Result, RetryPolicy, Sending, StopReason, Verdict, released
 from pfa_core.store import leases, members, mirror, queue, runs
 from pfa_core.store.queue import Scope
@@ -49,7 +50,7 @@ class PushPipeline:
         *,
         policy: RetryPolicy,
         stop: threading.Event,
-        progress: Callable[[int], None] | None = None,
+        progress: Report | None = None,
     ) -> None:
         self.active_run, self.scope = run, scope
         self.tally = Tally()
@@ -58,6 +59,7 @@ class PushPipeline:
         self.outage = OutageDetector(outage_threshold(options.concurrency))
         self.denied: NotAllowed | None = None
         self._progress = progress
+        self._expected: int | None = None
         self._low_watermark = 2 * options.concurrency
         self._claims = Claims(
             run=run, scope=scope, without_reading=delivery.without_reading, limit=options.limit
@@ -78,6 +80,8 @@ class PushPipeline:
     def run(self) -> None:
         """Push until nothing is due any more, or until there is a reason to stop."""
         self._recover()
+        if self._progress:
+            self._expect()
         with self._workers.at_work():
             try:
                 while self._iterate():
@@ -103,6 +107,12 @@ class PushPipeline:
         self.tally.recovered = self._claims.recover()
         if self.tally.recovered:
             self.log.event("recovered", records=self.tally.recovered)
+
+    def _expect(self) -> None:
+        run, limit = self.active_run, self._claims.limit
+        waiting, blocked = run.read(lambda conn: queue.left(conn, run.organization_id, self.scope))
+        due = waiting - blocked
+        self._expected = due if limit is None else min(due, limit)
 
     def _claim(self) -> None:
         if self.halt.is_set():
@@ -180,7 +190,11 @@ class PushPipeline:
         counts = self.tally.counts()
         self.log.event("settled", **counts)
         if self._progress:
-            self._progress(counts["total"])
+            rejected = counts["total"] - counts["synced"]
+            step = Progress(
+                phase=Phase.SENDING, done=counts["total"], total=self._expected, rejected=rejected
+            )
+            self._progress(step)
 
     def _wait_for_retry(self) -> bool:
         """Wait for the next retry when it is due soon; return whether the run continues."""

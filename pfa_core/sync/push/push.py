@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 
 from pfa_core.model.audit import Action, Direction
 from pfa_core.model.principal import Principal
+from pfa_core.model.progress import Report
 from pfa_core.model.push import RetryPolicy
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import RunStatus
@@ -34,7 +34,7 @@ def push_changes(
     options: PushOptions | None = None,
     *,
     stop: threading.Event | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Report | None = None,
 ) -> PushResult:
     """Send the committed changes of all users to PEMS, the oldest first.
 
@@ -45,7 +45,7 @@ def push_changes(
     Args:
         stop: Set it, from a signal handler for instance, to end early: what is under way is finished
             and settled, the rest given back, the lease released.
-        progress: Called with the number of changes settled so far.
+        progress: Called with the changes settled so far, and how many there were to send.
 
     Raises:
         LeaseHeld: Another push is running, or has taken over because the heartbeat of this one failed.
@@ -77,7 +77,7 @@ def retry(
     *,
     dry_run: bool = False,
     stop: threading.Event | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Report | None = None,
 ) -> RetryResult:
     """Push dead letters again, of one run or all.
 
@@ -129,7 +129,7 @@ def _push(
     scope: Scope,
     *,
     stop: threading.Event | None,
-    progress: Callable[[int], None] | None,
+    progress: Report | None,
 ) -> PushResult:
     stop = stop or threading.Event()
     lease = leased(

@@ -19,6 +19,7 @@ import pytest
 import pfa_core
 from pfa_core import errors
 from pfa_core.model.ids import new_id
+from pfa_core.model.progress import Phase, Progress
 from pfa_core.store import mirror
 from pfa_core.sync.pull.files import PullResult
 from tests.factories import World, a_world, commit, draft, record
@@ -454,10 +455,11 @@ def test_the_kpis_after_any_pull_are_those_of_the_mirror(world: World) -> None:
 
 
 def test_progress_is_reported_now_and_then(world: World) -> None:
-    seen: list[int] = []
+    seen: list[Progress] = []
     text = lines(*(record(f"Q-{n}") for n in range(2500)))
     pull(world, "-", stdin=io.BytesIO(text.encode()), progress=seen.append)
-    assert seen == [1000, 2000]
+    reading = [Progress(phase=Phase.READING, done=done) for done in (1000, 2000)]
+    assert seen == [*reading, Progress(phase=Phase.STORING, done=2500, total=2500)]
 
 
 def test_a_pull_leaves_a_run_and_a_line_in_the_log(world: World, file: File) -> None:
@@ -522,7 +524,7 @@ def test_a_pipe_is_not_read_behind_what_a_broken_connection_had_taken(
     writer = threading.Thread(target=lambda: pipe.write_text(lines))
     writer.start()
 
-    def breaking(_: int) -> None:
+    def breaking(_: object) -> None:
         if not broken:
             broken.append(world.db.connection().info.backend_pid)
             with psycopg.connect(world.db.conninfo or "", autocommit=True) as other:

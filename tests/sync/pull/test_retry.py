@@ -10,6 +10,7 @@ import pytest
 
 import pfa_core
 from pfa_core import exact_json
+from pfa_core.model.progress import Progress
 from tests.factories import a_world, record
 
 LINES = "".join(exact_json.dumps(record(f"P-{number}")) + "\n" for number in range(1500)).encode()
@@ -25,8 +26,8 @@ def test_a_pull_whose_session_was_ended_reads_everything_again(
     (tmp_path / "a.jsonl").write_bytes(pack(LINES))
     tries = []
 
-    def progress(number: int) -> None:
-        tries.append(number)
+    def progress(step: Progress) -> None:
+        tries.append(step.done)
         if len(tries) == 1:
             pid = world.db.connection().info.backend_pid
             with psycopg.connect(database_url, autocommit=True) as admin:
