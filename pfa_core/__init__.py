@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from pfa_core.model.merged import MergedRecord
     from pfa_core.model.ownership import Owner, Ownership
     from pfa_core.model.principal import Principal, Right, Role
+    from pfa_core.model.progress import Phase, Progress
     from pfa_core.model.push import StopReason
     from pfa_core.model.query import Filters, Query, SortKey, parse_sort
     from pfa_core.model.run import IfLocked, RunStatus
@@ -123,6 +124,7 @@ _HOME = {
         "model.merged": "MergedRecord",
         "model.ownership": "Owner Ownership",
         "model.principal": "Principal Right Role",
+        "model.progress": "Phase Progress",
         "model.push": "StopReason",
         "model.query": "Filters Query SortKey parse_sort",
         "model.run": "IfLocked RunStatus",
@@ -165,7 +167,9 @@ __all__ = [
     "Owner",
     "Ownership",
     "PemsProfile",
+    "Phase",
     "Principal",
+    "Progress",
     "PullOptions",
     "PushOptions",
     "Query",

@@ -27,7 +27,8 @@ WORTH_SAYING = 1.0  # seconds, from which on the end says how long it took
 class ProgressLine:
     """A line that overwrites itself on a terminal.
 
-    With --verbose in a pipe it is a line every 30 seconds. It is written by a thread of its own, so that it lives while the command waits for the server.
+    With --verbose in a pipe it is a line every 30 seconds. A thread of its own writes it, so that it lives while
+    the command waits for the server.
     """
 
     def __init__(
