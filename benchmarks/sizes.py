@@ -1,11 +1,14 @@
 """Peaks of memory of commands over many records: of the client, and of its process in the server.
 
-    python -m benchmarks.sizes [--records 25000,50000,300000] [--only TEXT] [--json FILE]
+    python -m benchmarks.sizes [--records 25000,50000,300000] [--stage drafts,sessions,texts] [--only TEXT]
+                               [--json FILE]
 
-Every record is drafted in one session. Each command is a process of its own against an embedded server in a
-temporary directory; the client's peak is its largest resident set, the server's the largest anonymous memory of
-the processes that serve clients, looked at 50 times a second (what they share is not counted). Ends with 1 when
-a command needs more than 200 MB in the client or 400 MB in the server.
+Of three stages: `drafts` has every record drafted in one session, and a dozen entries of the audit trail for each;
+`sessions` 5,000 sessions of one draft; `texts` 2,800 drafts of 100,000 characters each, 280 MB in one save. Each
+command is a process of its own against an embedded server in a temporary directory; the client's peak is its
+largest resident set, the server's the largest anonymous memory of the processes that serve clients, looked at
+50 times a second (what they share is not counted). Ends with 1 when a command needs more than 200 MB in the
+client or 400 MB in the server.
 """
 
 from __future__ import annotations
@@ -13,14 +16,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
+import string
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.million import data
@@ -29,6 +35,7 @@ from pfa_core.store.embedded import server
 ORG = "ORG"
 CLIENT_MB, SERVER_MB = 200, 400
 _LOOK_SECONDS = 0.02
+SESSIONS, TEXTS, TEXT_LENGTH = 5_000, 2_800, 100_000
 # In this order: each finds what those before it left.
 COMMANDS: Mapping[str, str] = {
     "pull": "sync pull --from mirror.jsonl",
@@ -43,15 +50,53 @@ COMMANDS: Mapping[str, str] = {
     "draft shift": "draft shift 3 --all --move --into s",
     "draft unset": "draft unset --all manufacturer",
     "commit": "commit --session s",
+    "push -n": "sync push -n -o csv",
     "uncommit": "uncommit --session s",
     "discard": "discard --session s",
     "restore": "restore --session s",
+    "discard again": "discard --session s",
     "restore -o json": "restore --session s -o json",
     "status": "status",
     "stats": "stats",
+    "log": "log --limit 1000000 -o csv",
+    "log -o json": "log --limit 1000000 -o json",
     "log verify": "log verify",
     "db verify": "db verify",
 }
+OF_SESSIONS: Mapping[str, str] = {
+    "status": "status",
+    "status -o json": "status -o json",
+    "draft list": "draft list -o csv",
+    "diff": "diff -o table",
+    "commit": "commit --all",
+    "push -n": "sync push -n -o json",
+    "uncommit": "uncommit --all",
+    "log": "log --limit 1000000 -o csv",
+    "log verify": "log verify",
+    "discard": "discard --all",
+}
+OF_TEXTS: Mapping[str, str] = {
+    "draft save": "draft save texts.jsonl --session t",
+    "draft list": "draft list -o csv",
+    "list -o csv": "list -o csv",
+    "diff -o csv": "diff -o csv",
+    "diff -o json": "diff -o json",
+    "draft set": "draft set --all manufacturer=Other --into t",
+    "commit": "commit --session t",
+    "push -n": "sync push -n -o csv",
+    "uncommit": "uncommit --session t",
+    "discard": "discard --session t",
+    "restore": "restore --session t",
+    "log": "log --limit 1000000 -o csv",
+    "db verify": "db verify",
+}
+# Thousands of commands in one process: it is their sessions that are wanted, not their memory.
+_MAKE_SESSIONS = """
+import sys
+from pfa_cli.app import main
+for number, line in enumerate(open(sys.argv[1])):
+    assert main(["draft", "set", line.strip(), "model=NEW", "--into", f"s-{number}"]) == 0
+"""
 
 
 @dataclass(frozen=True)
@@ -72,23 +117,92 @@ class Peak:
 def peaks(folder: Path, records: int, only: str = "") -> Iterator[Peak]:
     """The peaks of every command at one size; of those whose name holds `only`, which still need the others."""
     write_inputs(folder, records)
-    root = folder / "server"
-    environ = {
-        **{name: text for name, text in os.environ.items() if not name.startswith("PFA_")},
-        "PFA_EMBEDDED_DIR": str(root),
-        "HOME": str(folder),
-        "XDG_CONFIG_HOME": str(folder),
-        "PYTHONPATH": str(Path(__file__).parents[1]),
-    }
-    try:
-        run(folder, root, environ, ["init", "--org", ORG])
-        for name, words in COMMANDS.items():
-            client, behind, seconds = run(folder, root, environ, words.split())
-            if only in name:
-                yield Peak(name, records, client, behind, seconds)
-    finally:
+    with Stage(folder) as stage:
+        yield from stage.peaks(COMMANDS, records, only)
+
+
+def peaks_of_sessions(folder: Path, only: str = "") -> Iterator[Peak]:
+    """The peaks of commands over 5,000 sessions of one draft."""
+    write_inputs(folder, SESSIONS)
+    ids = [record["pfaId"] for record in data.records(ORG, SESSIONS)]
+    (folder / "ids").write_text("\n".join(ids) + "\n")
+    with Stage(folder) as stage:
+        stage.run(COMMANDS["pull"].split())
+        stage.python("-c", _MAKE_SESSIONS, "ids")
+        yield from stage.peaks(OF_SESSIONS, SESSIONS, only, "sessions: ")
+
+
+def peaks_of_texts(folder: Path, only: str = "") -> Iterator[Peak]:
+    """The peaks of commands over 280 MB of drafts."""
+    write_inputs(folder, TEXTS)
+    chance = random.Random(1)
+    letters = string.ascii_letters + string.digits
+    with (folder / "texts.jsonl").open("w") as file:
+        for record in data.records(ORG, TEXTS):
+            text = "".join(chance.choices(letters, k=TEXT_LENGTH))
+            change = {"pfaId": record["pfaId"], "delta": {"equipment": text}}
+            file.write(json.dumps(change) + "\n")
+    with Stage(folder) as stage:
+        stage.run(COMMANDS["pull"].split())
+        yield from stage.peaks(OF_TEXTS, TEXTS, only, "texts: ")
+
+
+@dataclass
+class Stage:
+    """An organization on an embedded server in a directory, which is stopped at the end."""
+
+    folder: Path
+
+    def __enter__(self) -> Stage:
+        """Start the server, make the organization."""
+        self.root = self.folder / "server"
+        self.environ = {
+            **{name: text for name, text in os.environ.items() if not name.startswith("PFA_")},
+            "PFA_EMBEDDED_DIR": str(self.root),
+            "HOME": str(self.folder),
+            "XDG_CONFIG_HOME": str(self.folder),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        }
+        self.run(["init", "--org", ORG])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the server."""
         with suppress(Exception):
-            server.stop(root)
+            server.stop(self.root)
+
+    def peaks(
+        self, commands: Mapping[str, str], records: int, only: str, before: str = ""
+    ) -> Iterator[Peak]:
+        """The peaks of some commands, one after the other."""
+        for name, words in commands.items():
+            client, behind, seconds = self.run(words.split())
+            if only in before + name:
+                yield Peak(before + name, records, client, behind, seconds)
+
+    def run(self, words: Sequence[str]) -> tuple[float, float, float]:
+        """Run a command; return the peaks of client and server in MB, and its seconds."""
+        return self.python("-m", "pfa_cli", *words)
+
+    def python(self, *words: str) -> tuple[float, float, float]:
+        """Run a Python program, as `run` does a command."""
+        began = time.perf_counter()
+        with (self.folder / "stderr").open("w+") as errors, watched(self.root) as seen:
+            process = subprocess.Popen(
+                [sys.executable, *words],
+                cwd=self.folder,
+                env=dict(self.environ),
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            seconds = time.perf_counter() - began
+            errors.seek(0)
+            said = errors.read()
+        if process.returncode:
+            raise SystemExit(f"python {' '.join(words)}: {process.returncode}\n{said}")
+        return usage.ru_maxrss / 1024, max(seen, default=0.0), seconds
 
 
 def write_inputs(folder: Path, records: int) -> None:
@@ -105,29 +219,6 @@ def write_inputs(folder: Path, records: int) -> None:
             changed = {"model": "NEW", "monthlyRate": (item["monthlyRate"] or 0) + 1}
             delta.write(json.dumps({"pfaId": item["pfaId"], "delta": changed}) + "\n")
             table.write(f"{item['pfaId']},NEWER\n")
-
-
-def run(
-    folder: Path, root: Path, environ: Mapping[str, str], words: Sequence[str]
-) -> tuple[float, float, float]:
-    """Run a command; return the peaks of client and server in MB, and its seconds."""
-    began = time.perf_counter()
-    with (folder / "stderr").open("w+") as errors, watched(root) as seen:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pfa_cli", *words],
-            cwd=folder,
-            env=dict(environ),
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.perf_counter() - began
-        errors.seek(0)
-        said = errors.read()
-    if process.returncode:
-        raise SystemExit(f"pfa {' '.join(words)}: {process.returncode}\n{said}")
-    return usage.ru_maxrss / 1024, max(seen, default=0.0), seconds
 
 
 @contextmanager
@@ -176,18 +267,26 @@ def _anonymous(pid: int) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--records", default="25000,50000,300000")
+    parser.add_argument("--stage", default="drafts,sessions,texts")
     parser.add_argument("--only", default="")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
+    only = asked.only
+    sizes = map(int, asked.records.split(","))
+    stages: dict[str, list[Callable[[Path], Iterator[Peak]]]] = {
+        "drafts": [partial(peaks, records=records, only=only) for records in sizes],
+        "sessions": [partial(peaks_of_sessions, only=only)],
+        "texts": [partial(peaks_of_texts, only=only)],
+    }
     found: list[Peak] = []
-    print(f"{'command':<18} {'records':>9} {'client MB':>10} {'server MB':>10} {'seconds':>9}")
-    for records in map(int, asked.records.split(",")):
+    print(f"{'command':<24} {'records':>9} {'client MB':>10} {'server MB':>10} {'seconds':>9}")
+    for work in (work for name in asked.stage.split(",") for work in stages[name]):
         with tempfile.TemporaryDirectory(prefix="pfa-sizes-") as folder:
             os.chmod(folder, 0o755)  # as root the server runs under another user
-            for peak in peaks(Path(folder), records, asked.only):
+            for peak in work(Path(folder)):
                 found.append(peak)
                 print(
-                    f"{peak.name:<18} {peak.records:>9,} {peak.client:>10.0f} {peak.server:>10.0f}"
+                    f"{peak.name:<24} {peak.records:>9,} {peak.client:>10.0f} {peak.server:>10.0f}"
                     f" {peak.seconds:>9.1f}{'' if peak.good else '  MISSED'}",
                     flush=True,
                 )

@@ -245,6 +245,27 @@ WHERE m.organization_id = %(organization_id)s
 ORDER BY m.committed_at, m.modification_id
 FOR UPDATE OF m;
 
+-- name: due_again
+-- What earlier runs tried and is due all the same: an interrupted retry leaves its dead letters so. A claim counts
+-- where no push runs, whose own it may be. Of one run, or all.
+SELECT m.modification_id::text
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.state IN ('committed', 'syncing', 'sync_error')
+  AND (m.state = 'committed' AND m.attempts > 0
+       OR m.state = 'sync_error' AND m.next_attempt_at <= %(at)s
+       OR m.state = 'syncing' AND NOT EXISTS (
+           SELECT FROM pfa_lease AS l
+           WHERE l.organization_id = %(organization_id)s
+             AND l.name = 'push'
+             AND l.expires_at > %(at)s))
+  AND (%(run_id)s::uuid IS NULL OR EXISTS (
+      SELECT FROM pfa_sync_outcome AS o
+      WHERE o.organization_id = %(organization_id)s
+        AND o.run_id = %(run_id)s
+        AND o.modification_id = m.modification_id))
+ORDER BY m.committed_at, m.modification_id;
+
 -- name: requeue
 UPDATE pfa_modification
 SET next_attempt_at = %(at)s,

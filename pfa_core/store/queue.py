@@ -324,6 +324,17 @@ def dead_letters(
         return cursor.execute(_SQL["dead_letters"], values).fetchall()
 
 
+def due_again(
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    run_id: RunId | None,
+    at: datetime,
+) -> list[ModificationId]:
+    """List what earlier runs tried and is due, of one run or all."""
+    values = {"organization_id": organization_id, "run_id": run_id, "at": at}
+    return [row[0] for row in conn.execute(_SQL["due_again"], values)]
+
+
 def requeue(
     conn: Connection[Any],
     organization_id: OrganizationId,

@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
-from tests.cli.conftest import Pfa, six_records
-from tests.cut import When, cut_at
+from pfa_core.store.database import BROKEN_COMMITS
+from tests.cli.conftest import Pfa, baseline_record, six_records
+from tests.cut import When
+from tests.faults.cut_stage import ATTEMPTS, Left, Stage, a_pems, differing, stage
 from tests.forms import long
-from tests.server import Server, bound_url
+
+__all__ = ["stage"]  # a fixture
 
 NEXT_DAY = {"H-004": {"monthlyRate": 9000}}  # what PEMS has changed meanwhile
 DELTA = {"pfaId": "H-006", "delta": {"model": "F"}, "expectedVersion": 0}
-# What differs between two executions of the same: ids, times, digests, secrets.
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,}\b")
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.\d]*(?:\+00(?::00)?|Z)?")
-TABLES = {
-    "pfa_modification": "user_id, pfa_id, delta, base, state, session_id, version, change_reason, base_version",
-    "pfa_mirror": "pfa_id, data, version",
-    "pfa_overlay": "user_id, pfa_id, data",
-    "kpi_rollup": "*",
-    "audit_log": "user_id, action, pfa_id, session_id, before, after, reason",
-    "audit_head": "number",
-    "pfa_member": "user_id, role, rights",
-    "pfa_token": "user_id, kind, revoked_at IS NULL",
-    "pfa_signing_key": "not_after IS NULL, retired_at IS NULL",
-    "pfa_organization": "organization_id, status",
-    "pfa_sync_log": "direction, kind, status, counts",
-    "pfa_lease": "count(*)",
-}
 
 
 def prepare(pfa: Pfa) -> None:
@@ -52,14 +34,44 @@ def prepare(pfa: Pfa) -> None:
         ("discard", "--session", "gone"),
         ("user", "grant", "bob", "--role", "editor"),
     ):
-        ran = pfa(*words)
-        assert ran.code == 0, ran.err
+        done(pfa, *words)
     records = [json.loads(line) for line in (pfa.folder / "mirror.jsonl").read_text().splitlines()]
     changed = [record | NEXT_DAY.get(record["pfaId"], {}) for record in records]
     (pfa.folder / "next.jsonl").write_text("".join(json.dumps(one) + "\n" for one in changed))
     (pfa.folder / "delta.json").write_text(
         json.dumps({"sessionId": "new", "modifications": [DELTA]})
     )
+
+
+def prepare_exchange(pfa: Pfa) -> None:
+    """A conflict and a dead letter, three changes to send, one of them against PEMS, another field there.
+
+    H-001 is in conflict, H-002 was missing in PEMS when it was sent and is there again, H-003 to H-005 are
+    committed, PEMS has changed H-004 and H-006.
+    """
+    config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
+    records = [{**baseline_record(number), "organization": "HOLNG"} for number in range(1, 7)]
+    with a_pems(pfa.folder) as pems:
+        pems.load(records)
+        done(pfa, "init", "--org", "HOLNG")
+        config.write_text("[profiles.default.pems]\nretry_delay = 0.01\ngrid.page_size = 3\n")
+        config.chmod(0o600)
+        done(pfa, "sync", "pull")
+        done(pfa, "draft", "set", "H-001", "H-002", "model=A", "--into", "first")
+        done(pfa, "commit", "--session", "first")
+        pems.change("H-001", model="Theirs")
+        pems.remove("H-002")
+        done(pfa, "sync", "push", code=3)
+        pems.load(records)
+        done(pfa, "draft", "set", "H-003", "H-004", "H-005", "model=B", "--into", "second")
+        done(pfa, "commit", "--session", "second")
+        pems.change("H-004", model="Theirs")
+        pems.change("H-006", monthlyRate=9000)
+
+
+def done(pfa: Pfa, *words: str, code: int = 0) -> None:
+    ran = pfa(*words)
+    assert ran.code == code, ran.err
 
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -84,7 +96,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "uncommit": ("uncommit", "--session", "done"),
     "discard": ("discard", "--session", "open"),
     "restore": ("restore", "--session", "gone"),
-    "pull": ("sync", "pull", "--from", "FOLDER/next.jsonl"),
+    "pull from a file": ("sync", "pull", "--from", "FOLDER/next.jsonl"),
     "issue": ("auth", "issue", "--user", "bob"),
     "revoke tokens": ("auth", "revoke", "--user", "bob"),
     "rotate": ("auth", "keys", "rotate"),
@@ -94,80 +106,97 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass
-class Stage:
-    """Copies of the prepared program, one after the other."""
+EXCHANGES: dict[str, tuple[str, ...]] = {
+    "push": ("sync", "push"),
+    "push of one": ("sync", "push", "--limit", "1"),
+    "retry": ("sync", "retry"),
+    "pull": ("sync", "pull"),
+    "pull of what changed": ("sync", "pull", "--incremental"),
+    "resolve": ("conflict", "resolve", "H-001", "--take", "mine"),
+    "resolve as PEMS": ("conflict", "resolve", "--all", "--take", "pems"),
+    "refresh": ("auth", "refresh"),
+    "refresh and revoke": ("auth", "refresh", "--revoke-old"),
+}
 
-    copy: Callable[[], AbstractContextManager[Pfa]] = field(repr=False)
-
-    def after(self, words: tuple[str, ...], number: int, when: When) -> tuple[Any, ...]:
-        """The exit code, the state, and how many COMMITs there were; number 0: none is cut."""
-        with self.copy() as pfa:
-            given = [word.replace("FOLDER", str(pfa.folder)) for word in words]
-            with cut_at(number, when) as commits:
-                ran = pfa(*given)
-            return (ran.code, state(pfa.url)), commits.seen
+ALL = {**OPERATIONS, **EXCHANGES}
+CODES = {"push": 3}  # PEMS holds another value of one of them
+CODES_AGAIN = {"push": {3, 0}}  # 0: the conflict was settled before, with the changes
+# One of each kind, at each COMMIT: what is relative, what makes something new, what moves states, what writes a
+# file; of an exchange with PEMS at some of them.
+EVERY: tuple[int, ...] = ()
+SHORT = {
+    "set": EVERY,
+    "shift": EVERY,
+    "commit of a session": EVERY,
+    "restore": EVERY,
+    "pull from a file": EVERY,
+    "issue": EVERY,
+    "rotate": EVERY,
+    "refresh and revoke": EVERY,
+    "push": (4, 5),  # the claims, the record of what is sent
+    "pull": (3,),  # the first page
+}
+SHORT_GIVEN_UP = {
+    "shift": EVERY,
+    "refresh and revoke": EVERY,
+    "retry": (2,),  # the push's begin, behind what the retry lets be due again
+    "pull": (3,),  # the first page, while the second waits
+}
+# What an interrupted run writes beside what it does: the run itself, and that of the next one.
+OF_RUNS = (
+    "pfa_sync_log",
+    "pfa_sync_outcome",
+    "pfa_pull_page",
+    "audit_log",
+    "audit_head",
+    ATTEMPTS,
+)
 
 
 @pytest.fixture
-def stage(
-    postgres: Server,
-    home: Path,
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Stage:
-    def build(url: str) -> Path:
-        monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
-        prepare(Pfa(url, tmp_path, capsys))
-        kept = tmp_path_factory.mktemp("stage")
-        shutil.copytree(tmp_path, kept / "folder")
-        shutil.copytree(home, kept / "home")
-        return kept
+def run(stage: Stage) -> Callable[..., Left]:
+    """Run an operation of the tables in a copy of its stage."""
 
-    @contextmanager
-    def copy() -> Iterator[Pfa]:
-        name, files = postgres.built(prepare, build)
-        for made, kept in ((tmp_path, files / "folder"), (home, files / "home")):
-            shutil.rmtree(made, ignore_errors=True)
-            shutil.copytree(kept, made)
-        with postgres.database(name) as url:
-            monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
-            yield Pfa(url, tmp_path, capsys)
+    def run(name: str, number: int, when: When, **how: Any) -> Left:
+        prepared = prepare_exchange if name in EXCHANGES else prepare
+        return stage.after(prepared, ALL[name], number, when, **how)
 
-    return Stage(copy)
+    return run
 
 
-def state(url: str) -> dict[str, list[str]]:
-    """The rows of every table, without what differs between two executions."""
-    with psycopg.connect(url, autocommit=True) as conn:
-        return {
-            table: sorted(map(plain, conn.execute(f"SELECT {columns} FROM {table}")))
-            for table, columns in TABLES.items()
-        }
+def each(
+    short: Mapping[str, tuple[int, ...]], *, without: Sequence[str] = ()
+) -> pytest.MarkDecorator:
+    """Some operations at some of their COMMITs, in the long form all at each."""
+    rest = sorted(name for name in ALL.keys() - without if short.get(name, (0,)) != EVERY)
+    return pytest.mark.parametrize(
+        ("name", "places"), [*short.items(), *long((name, EVERY) for name in rest)]
+    )
 
 
-def differing(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[str, Any]:
-    return {table: (rows, other[table]) for table, rows in one.items() if rows != other[table]}
-
-
-def plain(row: tuple[Any, ...]) -> str:
-    return _TIME.sub("TIME", _UUID.sub("ID", repr(row)))
-
-
-# One of each kind: what is relative, what makes something new, what moves states, what writes a file.
-SHORT = ("set", "shift", "commit of a session", "restore", "pull", "issue", "rotate")
-
-
-@pytest.mark.parametrize("name", [*SHORT, *long(sorted(OPERATIONS.keys() - SHORT))])
-def test_an_operation_cut_at_its_commit_is_done_once(stage: Stage, name: str) -> None:
-    words = OPERATIONS[name]
-    whole, commits = stage.after(words, 0, When.AFTER)
-    assert whole[0] == 0
-    assert commits >= 1
-    for number in range(1, commits + 1):
+@each(SHORT)
+def test_an_operation_cut_at_its_commit_is_done_once(
+    run: Callable[..., Left], name: str, places: tuple[int, ...]
+) -> None:
+    whole = run(name, 0, When.AFTER)
+    assert whole.code == CODES.get(name, 0)
+    assert whole.commits >= max(places, default=1)
+    for number in places or range(1, whole.commits + 1):
         for when in When:
-            (code, after), _ = stage.after(words, number, when)
-            assert code == whole[0], (number, when)
-            assert differing(after, whole[1]) == {}, (number, when)
+            left = run(name, number, when)
+            assert left.code == whole.code, (number, when)
+            assert differing(left.state, whole.state) == {}, (number, when)
+
+
+@each(SHORT_GIVEN_UP, without=["push of one"])  # the next one sends another one
+def test_an_operation_that_was_given_up_at_a_commit_is_done_once_by_the_next_one(
+    run: Callable[..., Left], name: str, places: tuple[int, ...]
+) -> None:
+    whole = run(name, 0, When.AFTER)
+    for number in places or range(1, whole.commits + 1):
+        left = run(name, number, When.BEFORE, times=BROKEN_COMMITS, again=True)
+        assert left.code in CODES_AGAIN.get(name, {whole.code}), number
+        found = differing(left.state, whole.state)
+        if ALL[name][0] == "sync":
+            found = {table: rows for table, rows in found.items() if table not in OF_RUNS}
+        assert found == {}, number

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from pfa_core.access.tokens.register import (
 )
 from pfa_core.authorization import authorize, reauthorize
 from pfa_core.config.settings import Settings, write_secret_file
-from pfa_core.errors import Forbidden, InvalidRequest, InvalidToken
+from pfa_core.errors import Forbidden, InvalidRequest, InvalidToken, OutcomeUnknown, PfaError
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import OrganizationId, TokenId, UserId
 from pfa_core.model.rights import Operation
@@ -93,7 +94,7 @@ def refresh_token(
             write_secret_file(file, minted.token)
         return minted
 
-    with db.administration() as owner:
+    with db.administration() as owner, _kept_on_failure(settings, file):
         minted = owner.transact(work)
     return RefreshedToken(
         token=minted.token,
@@ -107,6 +108,23 @@ def refresh_token(
         revoked=revoke_old,
         token_file=str(file) if file else "",
     )
+
+
+@contextmanager
+def _kept_on_failure(settings: Settings, file: Path | None) -> Iterator[None]:
+    """Put the present token back into its file where the new one was not stored.
+
+    The new one stays where that is unknown: an unregistered token is still valid, a revoked one is not.
+    """
+    try:
+        yield
+    except OutcomeUnknown:
+        raise
+    except BaseException:
+        if file and settings.token:
+            with suppress(PfaError):
+                write_secret_file(file, settings.token.reveal())
+        raise
 
 
 def _file(settings: Settings) -> Path:

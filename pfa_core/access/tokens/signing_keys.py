@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,7 +12,14 @@ from pfa_core.access.tokens import keyring
 from pfa_core.access.tokens.keyring import Keyring
 from pfa_core.access.tokens.register import MAX_TTL, register_keys
 from pfa_core.config.settings import Settings
-from pfa_core.errors import ConfigInvalid, IllegalTransition, InvalidRequest, NotFound
+from pfa_core.errors import (
+    ConfigInvalid,
+    IllegalTransition,
+    InvalidRequest,
+    NotFound,
+    OutcomeUnknown,
+    PfaError,
+)
 from pfa_core.model.audit import Action
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
@@ -104,7 +113,14 @@ def rotate_keys(
             hint="a new key on its first line, and on the second the instant until when the old key"
             " verifies, a blank and the old key; then type: pfa auth keys",
         )
-    return _rotate(db, principal, settings, overlap, {}, dry_run=dry_run)
+    before_attempt: dict[str, Keyring] = {}
+    try:
+        return _rotate(db, principal, settings, overlap, before_attempt, dry_run=dry_run)
+    except OutcomeUnknown:
+        raise  # the new key may be registered
+    except BaseException:
+        _put_back(settings, before_attempt)
+        raise
 
 
 @writes(Operation.ROTATE_KEYS, as_owner=True)
@@ -147,6 +163,14 @@ def _rotate(
         ending_tokens=count,
         key_file=str(settings.key_file),
     )
+
+
+def _put_back(settings: Settings, before_attempt: Mapping[str, Keyring]) -> None:
+    """Put the ring back that the last attempt began with, where its new key is in the file."""
+    with suppress(PfaError):
+        before = before_attempt.get(keyring.load(settings).signing.key_id)
+        if before:
+            keyring.store(settings, before)
 
 
 def retire_key(

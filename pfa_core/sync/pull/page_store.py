@@ -70,6 +70,7 @@ class PageStore:
     Args:
         counts: Sums of what became of their records.
         drift: What the records have lost.
+        failed: A page could not be stored: none behind it is, or the next pull would resume after the gap.
         older: How many were left out as older than the mirror's; `faults` are the first thousand.
     """
 
@@ -77,6 +78,7 @@ class PageStore:
     _: KW_ONLY
     counts: Merged = field(default_factory=Merged)
     drift: Drift = field(default_factory=Drift)
+    failed: bool = False
     older: int = 0
     faults: list[Fault] = field(default_factory=list)
 
@@ -90,13 +92,21 @@ class PageStore:
         return self.counts.inserted + self.counts.updated + self.counts.unchanged
 
     def store(self, batch: Batch) -> None:
-        """Store a page, and add to the counts once it is committed.
+        """Store a page unless an earlier one failed, and add to the counts once it is committed.
 
         Raises:
             InvalidData: The page would empty fields that are hardly meant to be; it is not stored.
         """
+        if self.failed:
+            return
         pull = self.pull
-        stored = pull.run.db.transact(lambda conn: self._merge(conn, batch), dry_run=pull.dry_run)
+        try:
+            stored = pull.run.db.transact(
+                lambda conn: self._merge(conn, batch), dry_run=pull.dry_run
+            )
+        except BaseException:
+            self.failed = True
+            raise
         self.counts, self.drift = _sum(self.counts, stored.merged), stored.drift
         self.older += len(stored.older)
         self.faults += stored.older[: MAX_FAULTS - len(self.faults)]

@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 
 from pfa_core.model.audit import Action, Direction
+from pfa_core.model.ids import ModificationId
 from pfa_core.model.principal import Principal
 from pfa_core.model.progress import Report
 from pfa_core.model.push import RetryPolicy
@@ -81,7 +82,8 @@ def retry(
 ) -> RetryResult:
     """Push dead letters again, of one run or all.
 
-    They are due at once, and their retry schedule begins from its start.
+    They are due at once, and their retry schedule begins from its start. What earlier runs tried and is due
+    is sent too: the dead letters of a retry that was interrupted.
 
     Args:
         profile: None only with `dry_run`, which lists the dead letters and changes nothing.
@@ -91,23 +93,31 @@ def retry(
         LeaseHeld, PemsUnavailable, PemsRejected: As `push_changes`; the changes stay due.
     """
     options = options or PushOptions()
-    letters = _requeue(db, principal, run_id, dry_run=dry_run)
-    if dry_run or not letters or profile is None:
+    letters, due = _requeue(db, principal, run_id, dry_run=dry_run)
+    if dry_run or not (letters or due) or profile is None:
         return RetryResult(letters, None)
-    scope = Scope(modification_ids=tuple(item.modification_id for item in letters))
+    ids = [*(item.modification_id for item in letters), *due]
+    scope = Scope(modification_ids=tuple(ids))
     pushed = _push(db, principal, profile, options, scope, stop=stop, progress=progress)
     return RetryResult(letters, pushed)
 
 
 @writes(Operation.RETRY)
-def _requeue(tx: Tx, run_id: str | None, *, dry_run: bool = False) -> list[DeadLetter]:
-    """Let dead letters be due again; return them as they were."""
+def _requeue(
+    tx: Tx, run_id: str | None, *, dry_run: bool = False
+) -> tuple[list[DeadLetter], list[ModificationId]]:
+    """Let dead letters be due again.
+
+    Returns:
+        The dead letters as they were, and what was due before.
+    """
     found = None if run_id is None else require_run(tx, run_id).run_id
     letters = queue.dead_letters(tx.conn, tx.organization_id, found)
     at = leases.clock(tx.conn)
+    due = queue.due_again(tx.conn, tx.organization_id, found, at)
     queue.requeue(tx.conn, tx.organization_id, [item.modification_id for item in letters], at)
     tx.audit(Action.RETRY, [_retry_entry(tx.new_id(), item) for item in letters], at=at)
-    return [tx.mask.letter(item) for item in letters]
+    return [tx.mask.letter(item) for item in letters], due
 
 
 def _retry_entry(entry_id: str, letter: DeadLetter) -> audit.Entry:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from pfa_core.model.record import CHECKED
 from pfa_core.pems.mapping.field_map import DEFAULT_FIELDS
 from pfa_core.pems.sandbox.http import Request, Response
 from pfa_core.sync.pull.options import PullResult
+from pfa_core.sync.pull.page_store import PageStore
 from tests.factories import World, a_world, record
 from tests.forms import long
 from tests.pems_server import a_profile, answering
@@ -416,6 +418,31 @@ class TestPems:
             allowed = pfa_core.PullOptions(allow_emptied={"contract"})
             result = pfa_core.pull_pems(world.db, world.principal(), profile, allowed)
         assert (result.status, result.updated, result.total) == ("completed", 20, 20)
+        assert "resumed after row 20" in result.message
+
+    def test_no_page_behind_one_that_was_refused_is_stored(
+        self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The next pull would resume behind it, and mark what it brought as missing."""
+        pull(world, "live", records(60), tmp_path)
+        rows = changed(records(60), model="new")
+        rows[20:40] = changed(records(60), contract=None)[20:40]
+        merge = PageStore._merge
+
+        def slowly(*given: Any) -> Any:
+            time.sleep(0.2)  # by then the third page waits
+            return merge(*given)
+
+        monkeypatch.setattr(PageStore, "_merge", slowly)
+        with _pems(rows) as url:
+            profile = _with_pages(a_profile(url), 20)
+            result = pfa_core.pull_pems(world.db, world.principal(), profile)
+            assert (result.status, result.updated) == ("partial", 20)
+            time.sleep(0.5)
+            assert [row["model"] for row in world.mirror().values()].count("new") == 20
+            allowed = pfa_core.PullOptions(allow_emptied={"contract"})
+            result = pfa_core.pull_pems(world.db, world.principal(), profile, allowed)
+        assert (result.status, result.updated, no_longer_there(world)) == ("completed", 40, [])
         assert "resumed after row 20" in result.message
 
     def test_losses_add_up_over_pages(self, world: World, tmp_path: Path) -> None:
