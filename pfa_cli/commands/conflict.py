@@ -81,6 +81,7 @@ def list_conflicts(
         id_column="conflictId",
         columns=conflict_columns(found, look),
         csv_columns=EVERYTHING,
+        ranked=("pfaId", "field", "mine", "pems", "pemsNow", "base", "age"),
         items=map(document, found),
         rows=[row for item in found for row in conflict_rows(item)],
         envelope=Data(found, metadata(call, talk, filters=filters, total_records=len(found))),

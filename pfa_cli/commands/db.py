@@ -68,14 +68,15 @@ def status(call: Invocation) -> None:
     from pfa_cli.render.tables import facts
 
     item = document(core.database_status(call.settings))
+    look = call.look(Format.TABLE)
     sheet = Sheet(
         id_column="address",
         columns=tuple(item),
         items=[item],
         envelope=Data(item),
-        text=lambda: facts([pair for pair in item.items() if pair[1] not in (None, "")]),
+        text=lambda: facts([pair for pair in item.items() if pair[1] not in (None, "")], look),
     )
-    show(sheet, call.look(Format.TABLE))
+    show(sheet, look)
 
 
 @command(

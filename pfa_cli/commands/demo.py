@@ -152,7 +152,7 @@ def _run(call: Invocation, number: int, step: Step, folder: Path) -> None:
     shown = " ".join(f'"{part}"' if " " in part else part for part in arguments)
     _say(f"\n{number:2}. {step.story}\n    $ pfa {shown}\n")
     files_named = [str(folder / part) if (folder / part).is_file() else part for part in arguments]
-    code = call.program([*files_named, "-o", "table"])
+    code = call.program([*files_named, "-o", "table", "--no-pager"])
     if code != step.code:
         raise Internal(f"the demo's step {number} ended with {code} instead of {step.code}")
 

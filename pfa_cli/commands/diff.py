@@ -69,6 +69,8 @@ def diff(
         columns=_COLUMNS,
         csv_columns=_CSV,
         numbers=frozenset(("costEffect",)),
+        ranked=_COLUMNS,
+        is_summed=True,
         items=map(document, entries),
         rows=(row for entry in entries for row in _rows(entry)),
         envelope=Diff(

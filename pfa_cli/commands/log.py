@@ -207,6 +207,7 @@ def _sheet(entries: Iterable[LogEntry]) -> Sheet:
         id_column="entryId",
         columns=_COLUMNS,
         csv_columns=_CSV,
+        ranked=("at", "pfaId", "action", "change", "userId", "reason"),
         items=(document(entry) for entry in entries),
         rows=({**document(entry), "change": change_text(entry)} for entry in entries),
         envelope=None,  # a stream without end has none

@@ -233,6 +233,7 @@ def list_members(call: Invocation, talk: Talk) -> None:
     sheet = Sheet(
         id_column="userId",
         columns=_MEMBERS,
+        ranked=("userId", "role", "custom", "rights"),
         items=items,
         rows=rows,
         envelope=Data(items, metadata(call, talk)),

@@ -26,7 +26,7 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import RawJson, Sheet, dumps, narrowed, show
 from pfa_cli.render.record import detail_rows, detail_text
-from pfa_cli.render.records import ALL_COLUMNS, NUMBERS, TABLE_COLUMNS, element, row
+from pfa_cli.render.records import ALL_COLUMNS, NUMBERS, RANKED, TABLE_COLUMNS, element, row
 from pfa_core.model.query import Filters, Query
 
 if TYPE_CHECKING:
@@ -241,6 +241,7 @@ def _sheet(records: Iterable[MergedRecord], columns: tuple[str, ...]) -> Sheet:
         columns=TABLE_COLUMNS,
         csv_columns=ALL_COLUMNS,
         numbers=NUMBERS,
+        ranked=RANKED,
         items=(RawJson(element(record)) for record in records),
         rows=(row(record, columns) for record in records),
         envelope=None,  # JSON is written record by record

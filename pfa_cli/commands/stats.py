@@ -14,11 +14,13 @@ from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
-from pfa_cli.render.formats import Format
+from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.json import document
-from pfa_cli.render.kpis import group_columns, group_rows, phase_rows, stats_text
+from pfa_cli.render.kpis import group_columns, group_rows, phase_rows
 from pfa_cli.render.names import camel_case
 from pfa_cli.render.output import Sheet, show
+from pfa_cli.render.report import stats_text
+from pfa_core.errors import InvalidRequest
 from pfa_core.model.kpi import DIMENSIONS, MONTH
 from pfa_core.model.query import Filters
 
@@ -35,6 +37,7 @@ app = typer.Typer(rich_markup_mode=None)
         "pfa stats --org HOLNG",
         "pfa stats --by category,source --no-discontinued -o csv",
         "pfa stats --by month,dor -o csv",
+        "pfa stats --by month --chart",
         "pfa stats --baseline",
     ),
 )
@@ -50,6 +53,9 @@ def stats(
     baseline: Annotated[
         bool, typer.Option("--baseline", help="PEMS values, without your modifications.")
     ] = False,
+    chart: Annotated[
+        bool, typer.Option("--chart", help="Groups as a bar chart, in a pipe of plain characters.")
+    ] = False,
 ) -> None:
     """Sum counts and costs: plan, forecast, actual, variance, your drafts.
 
@@ -61,10 +67,12 @@ def stats(
     names = tuple(camel_case(name.strip()) for name in by.split(",") if name.strip())
     columns = (*names, *group_columns(names)) if names else ("measure", "value")
     call.require_columns(columns)
+    look = call.look(Format.TABLE)
+    if chart:
+        _require_chart(names, look)
     database, principal = call.open()
     found = core.compute_stats(database, principal, filters, by=names, baseline=baseline)
     talk.mask(found)
-    look = call.look(Format.TABLE)
     data, groups = _data(found), _groups(found, names)
     sheet = Sheet(
         id_column=names[0] if names else "measure",
@@ -72,11 +80,20 @@ def stats(
         items=groups if names else [data],
         rows=group_rows(found, names) if names else phase_rows(found),
         envelope=Statistics(data, groups, metadata(call, talk, filters=filters)),
-        text=lambda: stats_text(found, names, look),
+        text=lambda: stats_text(found, names, look, as_chart=chart),
     )
     show(sheet, look)
     if not found.figures.total_records:
         hint_nothing_found(call, talk, filters)
+
+
+def _require_chart(names: tuple[str, ...], look: Look) -> None:
+    """Refuse a chart of nothing, or of a format that has none."""
+    if look.format is not Format.TABLE or look.columns:
+        other = "--columns" if look.columns else f"-o {look.format}"
+        raise InvalidRequest(f"--chart cannot be combined with {other}")
+    if not names:
+        raise InvalidRequest("--chart needs groups", hint="add --by month")
 
 
 def _data(found: Stats[Amount]) -> dict[str, Any]:

@@ -92,8 +92,14 @@ class Common(OptionGroup):
     ] = None
     color: Annotated[
         Color | None,
-        everywhere("--color", metavar="WHEN", text="auto, always, never [NO_COLOR]."),
+        everywhere("--color", metavar="WHEN", text="auto, always, never [NO_COLOR, FORCE_COLOR]."),
     ] = None
+    no_pager: Annotated[
+        bool,
+        everywhere(
+            "--no-pager", text="Print what is longer than the terminal too [PFA_PAGER, PAGER]."
+        ),
+    ] = False
     csv_safe: Annotated[
         bool,
         everywhere(

@@ -186,12 +186,24 @@ class Invocation:
             columns=self.common.chosen_columns,
             terminal=terminal,
             colored=streams.colored(sys.stdout, self.common.color or Color.AUTO),
+            width=streams.width() if terminal else 0,
+            unicode=streams.has_line_drawing(sys.stdout),
             formulas=not self.common.csv_safe,
             header=self.common.header,
             silent=self._reports
             and self.common.quiet
             and not (answers or self.dry_run or self.common.output),
+            pager=self._pager(format_) if terminal else (),
+            quiet=self.common.quiet,
         )
+
+    def _pager(self, format_: Format) -> tuple[str, ...]:
+        """Return the pager of a result for people; programs that read a terminal get all at once."""
+        if self.common.no_pager or format_ not in (Format.TABLE, Format.MARKDOWN):
+            return ()
+        from pfa_cli.render import pager
+
+        return pager.command(os.environ)
 
 
 def _format(configured: str | None) -> Format | None:

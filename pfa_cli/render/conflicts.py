@@ -12,9 +12,10 @@ from pfa_cli.render.json import document
 from pfa_cli.render.plain import plain
 
 if TYPE_CHECKING:
-    from pfa_core.conflicts.views import ConflictView
+    from pfa_core.conflicts.views import ConflictView, FieldConflict
 
 _TABLE = ("pfaId", "field", "base", "mine", "pems", "pemsNow", "sessionId", "age")
+_PAGE = ("field", "base", "pems", "pemsNow", "mine", "merged")
 _LINES = (*_TABLE[:-1], "createdAt")
 _RESOLUTION = ("taken", "value", "resolvedBy", "resolvedAt")
 EVERYTHING = (
@@ -48,6 +49,7 @@ def conflict_rows(item: ConflictView) -> list[dict[str, Any]]:
             "pemsNow": _pems_now(item, field.field),
             "taken": settlement.get(field.field, {}).get("take"),
             "value": settlement.get(field.field, {}).get("value"),
+            "merged": _merged(item, field),
             "age": ago(item.created_at),
         }
         for field in item.fields
@@ -56,11 +58,10 @@ def conflict_rows(item: ConflictView) -> list[dict[str, Any]]:
 
 def conflict_page(item: ConflictView, look: Look) -> str:
     """Format one conflict as a page: who changed what, and the values."""
-    from pfa_cli.render.tables import facts, grid
+    from pfa_cli.render.tables import card, grid, prose
 
-    columns = [
-        name for name in conflict_columns([item], look) if name not in ("pfaId", "sessionId", "age")
-    ]
+    columns = [name for name in _PAGE if name != "pemsNow" or item.pems_now]
+    columns += [name for name in _RESOLUTION if item.resolution]
     cells = [[row.get(name) for name in columns] for row in conflict_rows(item)]
     pairs = [
         ("conflict", item.conflict_id),
@@ -71,11 +72,19 @@ def conflict_page(item: ConflictView, look: Look) -> str:
         ("resolved", item.resolution and f"{item.resolution}, by {item.resolved_by}"),
     ]
     present = [(name, value) for name, value in pairs if value]
-    parts = [f"{visible(item.pfa_id)}: {item.status}", facts(present), grid(columns, cells, look)]
+    table = grid(columns, cells, look, may_drop=False)
+    parts = [card(f"{visible(item.pfa_id)}: {item.status}", present, look), table]
     if item.pems_now:
         values = ", ".join(f"{name} {plain(value)}" for name, value in item.pems_now.items())
-        parts.append(visible(f"PEMS changed again since: {values}"))
+        parts.append(prose([visible(f"PEMS changed again since: {values}")], look))
     return "\n\n".join(parts)
+
+
+def _merged(item: ConflictView, field: FieldConflict) -> Any:
+    """Return the value that a list shows: yours while the conflict is open, then the one that was taken."""
+    if item.settlement is None:
+        return field.mine
+    return item.settlement.get(field.field, {}).get("value")
 
 
 def _pems_now(item: ConflictView, field: str) -> Any:

@@ -20,7 +20,7 @@ def show_facts(item: dict[str, Any], look: Look, *, id_column: str) -> None:
         items=[item],
         rows=[shown],
         envelope=Data(item),
-        text=lambda: facts(list(shown.items())),
+        text=lambda: facts(list(shown.items()), look),
     )
     show(sheet, look)
 

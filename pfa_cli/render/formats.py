@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 
 
@@ -23,8 +24,11 @@ class Look:
     """Choices for one result.
 
     `columns` is empty where --columns was not given. `terminal`: escape control characters of the data.
-    `colored`: ANSI colours are allowed. `formulas`: CSV cells may begin like a spreadsheet's formula.
-    `header`: TSV begins with the names of its columns. `silent`: nothing is written.
+    `colored`: ANSI colours are allowed. `width`: cells of a line, 0 for any number. `unicode`: line-drawing
+    characters are allowed. `formulas`: CSV cells may begin like a spreadsheet's formula. `header`: TSV begins with
+    the names of its columns. `silent`: nothing is written. `pager`: the command that shows what is longer than the
+    terminal, none where empty. `quiet`: results only. `omitted`: names of the columns for which there was no room,
+    as they are found.
     """
 
     format: Format
@@ -32,6 +36,20 @@ class Look:
     _: KW_ONLY
     terminal: bool = False
     colored: bool = False
+    width: int = 0
+    unicode: bool = True
     formulas: bool = True
     header: bool = False
     silent: bool = False
+    pager: tuple[str, ...] = ()
+    quiet: bool = False
+    omitted: list[str] = field(default_factory=list, compare=False)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a page or table is drawn for a terminal, or coloured as on one."""
+        return self.format is Format.TABLE and (self.terminal or self.colored)
+
+    def omit(self, names: Iterable[str]) -> None:
+        """Note columns that are not shown."""
+        self.omitted.extend(name for name in names if name and name not in self.omitted)

@@ -1,13 +1,10 @@
-"""KPIs as a report and as rows."""
+"""KPIs as rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pfa_cli.render.formats import Look
-from pfa_cli.render.gaps import uncosted
-from pfa_cli.render.humanize import MASKED, count, money, signed
 from pfa_core.model.kpi import MONTH
 
 if TYPE_CHECKING:
@@ -62,20 +59,6 @@ def group_rows(stats: Stats[Amount], by: Sequence[str]) -> list[Mapping[str, Any
     return [{**group.key, **_flat(group.figures)} for group in stats.groups]
 
 
-def stats_text(stats: Stats[Amount], by: Sequence[str], look: Look) -> str:
-    """Format the report: counts, cost of the phases, groups if any were asked for."""
-    from pfa_cli.render.tables import facts
-
-    figures = stats.figures
-    parts = [facts(_counts(figures)), _phases(figures.cost, look), facts(_differences(figures))]
-    gaps = [gap.text for gap in uncosted(stats)]
-    if gaps:
-        parts.append("\n".join(gaps))
-    if by:
-        parts.append(_groups(stats, by, look))
-    return "\n\n".join(parts)
-
-
 def _flat(figures: Figures[Amount]) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(figures, name) for name in _COUNTS}
     uncosted = {name: getattr(figures, name) for name in _UNCOSTED}
@@ -94,89 +77,3 @@ def _flat_cost(cost: Cost[Amount]) -> dict[str, Any]:
         for kind in ("rental", "purchase", "total")
     }
     return values | {"variance": cost.variance, "variance_pct": cost.variance_pct}
-
-
-def _counts(figures: Figures[Amount]) -> list[tuple[str, str]]:
-    return [
-        ("records", f"{figures.total_records:,}"),
-        ("actualized", f"{figures.actualized_count:,}"),
-        ("discontinued", f"{figures.discontinued_count:,}"),
-        ("funds transferable", f"{figures.funds_transferable_count:,}"),
-        ("drafted by you", f"{figures.draft_count:,}"),
-        ("monthly rental", money(figures.total_monthly_rental)),
-        ("purchase prices", money(figures.total_purchase_cost)),
-    ]
-
-
-def _phases(cost: Cost[Amount], look: Look) -> str:
-    from pfa_cli.render.tables import grid
-
-    rows = [
-        [
-            phase,
-            *(
-                money(getattr(getattr(cost, phase), kind))
-                for kind in ("rental", "purchase", "total")
-            ),
-        ]
-        for phase in PHASES
-    ]
-    numeric = frozenset((1, 2, 3))
-    return grid(("cost", "rental", "purchase", "total"), rows, look, numeric=numeric)
-
-
-def _differences(figures: Figures[Amount]) -> list[tuple[str, str]]:
-    percent = _percent(figures.cost.variance_pct)
-    return [
-        (
-            "variance (+ = over plan)",
-            f"{signed(figures.cost.variance)} ({percent})",
-        ),
-        ("of it by your drafts", signed(figures.draft_impact)),
-    ]
-
-
-def _groups(stats: Stats[Amount], by: Sequence[str], look: Look) -> str:
-    from pfa_cli.render.tables import grid
-
-    if MONTH in by:
-        counted = tuple(f"in {phase}" for phase in PHASES)
-        rows = [[*_key_cells(group, by), *_month_cells(group)] for group in stats.months]
-    else:
-        counted = ("records",)
-        rows = [
-            [*(group.key[name] for name in by), *_group_cells(group.figures)]
-            for group in stats.groups
-        ]
-    headers = (*by, *counted, *PHASES, "variance", "%", "your drafts")
-    numeric = frozenset(range(len(by), len(headers)))
-    table = grid(headers, rows, look, numeric=numeric)
-    return f"{count(len(rows), 'group')}\n\n{table}" if rows else "no groups"
-
-
-def _key_cells(group: MonthGroup[Amount], by: Sequence[str]) -> list[Any]:
-    return ["undated" if group.key[name] is None else group.key[name] for name in by]
-
-
-def _month_cells(group: MonthGroup[Amount]) -> list[str]:
-    counts = [f"{getattr(group.quantity, phase):,}" for phase in PHASES]
-    return [*counts, *_cost_cells(group.cost, group.draft_impact)]
-
-
-def _group_cells(figures: Figures[Amount]) -> list[str]:
-    return [f"{figures.total_records:,}", *_cost_cells(figures.cost, figures.draft_impact)]
-
-
-def _cost_cells(cost: Cost[Amount], impact: Amount) -> list[str]:
-    return [
-        *(money(getattr(cost, phase).total) for phase in PHASES),
-        signed(cost.variance),
-        _percent(cost.variance_pct),
-        signed(impact),
-    ]
-
-
-def _percent(value: Amount) -> str:
-    if value is None:
-        return MASKED
-    return f"{value:+.2f} %" if value else "0.00 %"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any
@@ -25,8 +26,9 @@ class Sheet:
     `envelope` is the JSON as a whole, a value of `pfa_cli.envelopes`; `items` are the lines of JSONL;
     `rows` those of tables and lines, the items themselves where None. Each may come from one stream: of the
     three, one is read. `columns` are shown by default,
-    `csv_columns` by default in CSV. `numbers` are columns whose texts are numbers. `text` makes the
-    page for people that replaces the table.
+    `csv_columns` by default in CSV. `numbers` are columns whose texts are numbers. `ranked` are columns from the
+    most to the least important one: on a narrow terminal the last go first. `is_summed`: reading the rows adds up
+    what is said after them. `text` makes the page for people that replaces the table.
     """
 
     id_column: str
@@ -36,11 +38,16 @@ class Sheet:
     rows: Iterable[Row] | None = None
     csv_columns: tuple[str, ...] = ()
     numbers: frozenset[str] = field(default=frozenset())
+    ranked: tuple[str, ...] = ()
+    is_summed: bool = False
     text: Callable[[], str] | None = None
 
 
 def show(sheet: Sheet, look: Look) -> int:
-    """Write the sheet to stdout and return the number of rows (0 for JSON)."""
+    """Write the sheet to stdout and return the number of rows (0 for JSON).
+
+    On a terminal, name the columns for which there was no room.
+    """
     if look.silent:
         return 0
     writers = {
@@ -54,7 +61,19 @@ def show(sheet: Sheet, look: Look) -> int:
     }
     if look.format in (Format.CSV, Format.TSV, Format.IDS) and not look.terminal:
         streams.be_exact()
-    return writers[look.format](sheet, look)
+    shown = writers[look.format](sheet, look)
+    if look.omitted and not look.quiet:
+        _tell_omitted(sheet, look)
+    return shown
+
+
+def _tell_omitted(sheet: Sheet, look: Look) -> None:
+    from pfa_cli.render.cells import width
+    from pfa_cli.render.folding import fold
+
+    choice = "" if sheet.text and not look.columns else "; choose with --columns"
+    text = f"no room for: {', '.join(look.omitted)}{choice}"
+    streams.tell("\n".join(fold(text, look.width, width)))
 
 
 def dumps(value: Any, look: Look) -> str:
@@ -193,7 +212,7 @@ def _write_table(sheet: Sheet, look: Look) -> int:
         return _write_grid(sheet, look)
     text = sheet.text()
     if text:
-        streams.write(text + "\n")
+        _write_page([text], look)
     return 0
 
 
@@ -210,8 +229,22 @@ def _write_grid(sheet: Sheet, look: Look) -> int:
             yield [row.get(column) for column in columns]
 
     numeric = frozenset(index for index, name in enumerate(columns) if name in sheet.numbers)
-    _write_lines(lines_of(columns, cells(), look, numeric=numeric))
+    lines = lines_of(columns, cells(), look, numeric=numeric, ranked=sheet.ranked)
+    _write_page(lines, look)
+    if sheet.is_summed:
+        deque(lines, maxlen=0)  # the pager was quit before the last line
     return count
+
+
+def _write_page(lines: Iterable[str], look: Look) -> None:
+    """Write lines for people, through the pager where they are more than the terminal has."""
+    if not look.pager:
+        _write_lines(lines)
+        return
+    from pfa_cli.render.pager import Paging
+
+    with Paging(look.pager) as paging:
+        _write_lines(lines, paging.write)
 
 
 def _write_lines(lines: Iterable[str], write: Callable[[str], None] = streams.write) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Look
 from pfa_cli.render.humanize import ago, count
+from pfa_cli.render.palette import AFTER, BEFORE, HEADER, Styled
 from pfa_cli.render.plain import plain
 from pfa_core.model.delta import same
 from pfa_core.model.record import FIELDS
@@ -28,20 +29,31 @@ def detail_rows(detail: RecordDetail, *, all_fields: bool) -> list[Row]:
 
 def detail_text(detail: RecordDetail, look: Look, *, all_fields: bool) -> str:
     """Format the record as a page: state, modifications, fields, changes by PEMS."""
-    from pfa_cli.render.tables import grid
+    from pfa_cli.render.planner import Column, Kind
+    from pfa_cli.render.tables import grid, prose
 
-    cells = [
-        [
-            row["changed"],
-            row["field"],
-            plain(row["baseline"]),
-            _yours(detail, row),
-            plain(row["merged"]),
-        ]
-        for row in detail_rows(detail, all_fields=all_fields)
-    ]
-    table = grid(("", "field", "PEMS", "yours", "merged"), cells, look)
-    return "\n".join([*_heading(detail), "", table, *_overtaken(detail)])
+    cells = [_cells(detail, row) for row in detail_rows(detail, all_fields=all_fields)]
+    columns = (
+        Column(name="", kind=Kind.STATE),
+        Column(name="field", kind=Kind.KEY),
+        Column(name="PEMS", kind=Kind.VALUE),
+        Column(name="yours", kind=Kind.VALUE),
+        Column(name="merged", kind=Kind.VALUE),
+    )
+    first, *more = _heading(detail)
+    heading = [Styled(first, HEADER), *more]
+    parts = [prose(heading, look), "", grid(columns, cells, look, may_drop=False)]
+    overtaken = _overtaken(detail)
+    return "\n".join([*parts, prose(overtaken, look)] if overtaken else parts)
+
+
+def _cells(detail: RecordDetail, row: Row) -> list[str]:
+    """Make the cells of a field; a changed one has PEMS's value as before, yours as after."""
+    values = plain(row["baseline"]), _yours(detail, row), plain(row["merged"])
+    if row["changed"]:
+        before, yours, merged = values
+        values = Styled(before, BEFORE), Styled(yours, AFTER), Styled(merged, HEADER)
+    return [row["changed"], row["field"], *values]
 
 
 def _row(detail: RecordDetail, name: str) -> Row:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pfa_core.model.merged import MergedRecord
 
 TABLE_COLUMNS = LIST_COLUMNS
+# From the most to the least important one, for narrow terminals.
+RANKED = ("pfaId", "forecastStart", "forecastEnd", "category", "monthlyRate", "areaSilo", "purchasePrice",
+          "syncState", "source")  # fmt: skip
 MARKS = ("syncState", "sessionId", "version", "modifiedAt", "modifiedBy")
 ALL_COLUMNS = (*FIELDS, *MARKS)
 NUMBERS = frozenset(field.name for field in FIELDS.values() if field.kind is Kind.MONEY) | {

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pfa_cli.render.formats import Look
 from pfa_cli.render.humanize import count
+from pfa_cli.render.palette import STATES, Styled
 
 if TYPE_CHECKING:
     from pfa_core.model.run import Run
@@ -16,9 +18,9 @@ PULL_COUNTS = ("total", "inserted", "updated", "unchanged", "missing", "rejected
 PUSH_COUNTS = ("total", "synced", "altered", "rejected", "conflicts", "retrying")
 
 
-def pull_text(result: PullResult) -> str:
+def pull_text(result: PullResult, look: Look) -> str:
     """Format the counts of a pull, one a line."""
-    return _counted(result, PULL_COUNTS)
+    return _counted(result, PULL_COUNTS, look)
 
 
 def passed_over(result: PullResult) -> list[str]:
@@ -44,9 +46,9 @@ def passed_over(result: PullResult) -> list[str]:
     return lines
 
 
-def push_text(result: PushResult) -> str:
+def push_text(result: PushResult, look: Look) -> str:
     """Format the counts of a push, one a line; empty for one that did not run."""
-    return "" if result.run_id is None else _counted(result, (*PUSH_COUNTS, "recovered"))
+    return "" if result.run_id is None else _counted(result, (*PUSH_COUNTS, "recovered"), look)
 
 
 def push_summary(result: PushResult, *, deadline_passed: bool) -> str:
@@ -80,11 +82,12 @@ def run_heading(run: Run) -> list[str]:
     return [*lines, *(text for text in (run_counts(run), run.message) if text)]
 
 
-def _counted(result: PullResult | PushResult, names: Sequence[str]) -> str:
+def _counted(result: PullResult | PushResult, names: Sequence[str], look: Look) -> str:
     from pfa_cli.render.tables import facts
 
     numbers = [(name, getattr(result, name)) for name in names]
     shown = [(name, number) for name, number in numbers if number or name == "total"]
     width = max(len(f"{number:,}") for _, number in shown)
+    status = Styled(result.status, STATES.get(result.status, ""))
     aligned = [(name, f"{number:>{width},}") for name, number in shown]
-    return facts([("run", result.run_id), ("status", str(result.status)), *aligned])
+    return facts([("run", result.run_id), ("status", status), *aligned], look)

@@ -13,6 +13,7 @@ from typing import TextIO
 from pfa_core.errors import IoFailure, PfaError
 from pfa_core.model.secret import masked
 
+_FORCED = ("FORCE_COLOR", "CLICOLOR_FORCE")
 ESCAPED = "pfa_escaped"  # the name of the handler of encoding errors
 
 
@@ -40,9 +41,33 @@ def colored(stream: TextIO | None, wish: Color) -> bool:
     """Decide whether ANSI colours go to the stream."""
     if wish is not Color.AUTO:
         return wish is Color.ALWAYS
-    return (
-        is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )
+    if os.environ.get("NO_COLOR"):
+        return False
+    if any(os.environ.get(name, "0") not in ("", "0") for name in _FORCED):
+        return True
+    return is_terminal(stream) and not is_dumb()
+
+
+def is_dumb() -> bool:
+    """Tell whether the terminal knows neither colours nor line-drawing."""
+    return os.environ.get("TERM") == "dumb"
+
+
+def width() -> int:
+    """Return the number of cells in a line of the terminal."""
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def has_line_drawing(stream: TextIO | None) -> bool:
+    """Tell whether characters that draw lines and bars may go to the stream."""
+    return _is_utf8(stream) and not (is_terminal(stream) and is_dumb())
+
+
+def encoding() -> str:
+    """Return the encoding of stdout."""
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
 
 
 def write(text: str) -> None:

@@ -26,7 +26,8 @@ from pfa_cli.render.names import camel_case
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.plain import plain
 from pfa_cli.render.records import element, row
-from pfa_cli.render.tables import MEASURED, grid, lines_of
+from pfa_cli.render.tables import grid, lines_of
+from pfa_cli.render.tabulated import MEASURED
 from pfa_core import exact_json
 from pfa_core.errors import Fault, InvalidRequest
 from pfa_core.files.dialect import Table
@@ -163,25 +164,10 @@ def test_a_table_without_rows_writes_nothing(capsys: pytest.CaptureFixture[str])
     assert written(capsys, Look(Format.TABLE), sheet(items=[])) == ""
 
 
-def test_long_cells_are_cut_to_a_terminal_but_never_the_key(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
-    rows = [["HOLNG-000001", "x" * 100, "short"]]
-    cut = grid(("pfaId", "text", "more"), rows, Look(Format.TABLE, terminal=True))
-    whole = grid(("pfaId", "text", "more"), rows, Look(Format.TABLE))
-    assert max(map(len, cut.splitlines())) <= 40
-    assert "HOLNG-000001  x" in cut
-    assert "…" in cut
-    assert "x" * 100 in whole
-
-
 LONG = [(f"P-{n:05}", n * 1.5, "left|" * (n % 3), None if n % 2 else n) for n in range(2500)]
 
 
-@pytest.mark.parametrize(
-    "look", [Look(Format.TABLE), Look(Format.MARKDOWN), Look(Format.TABLE, terminal=True)]
-)
+@pytest.mark.parametrize("look", [Look(Format.TABLE), Look(Format.MARKDOWN)])
 def test_a_long_table_is_the_table_of_all_its_rows_when_the_first_are_the_widest(
     look: Look,
 ) -> None:
@@ -190,13 +176,11 @@ def test_a_long_table_is_the_table_of_all_its_rows_when_the_first_are_the_widest
     assert "\n".join(lines_of(headers, iter(rows), look)) == grid(headers, rows, look)
 
 
-def test_a_later_cell_moves_the_cells_behind_it_and_is_cut_in_a_terminal() -> None:
+def test_a_later_cell_moves_the_cells_behind_it() -> None:
     rows = [("P-1", "a", "b")] * MEASURED + [("P-1", "x" * 300, "b")]
     headers = ("pfaId", "t", "u")
     *_, last = lines_of(headers, rows, Look(Format.TABLE))
     assert last == f"P-1    {'x' * 300}  b"
-    *_, last = lines_of(headers, rows, Look(Format.TABLE, terminal=True))
-    assert last == "P-1    x…  b"
     *_, last = lines_of(headers, rows, Look(Format.MARKDOWN))
     assert last == f"| P-1   | {'x' * 300} | b |"
 

@@ -215,6 +215,7 @@ def _show_tokens(call: Invocation, talk: Talk, found: list[Any]) -> None:
     sheet = Sheet(
         id_column="tokenId",
         columns=_COLUMNS,
+        ranked=("tokenId", "userId", "expiresAt", "revokedAt", "role"),
         items=items,
         envelope=Data(found, metadata(call, talk)),
     )

@@ -50,6 +50,7 @@ def list_drafts(call: Invocation, talk: Talk, filters: Annotated[Filters, Filter
         id_column="pfaId",
         columns=_COLUMNS,
         csv_columns=_CSV,
+        ranked=("pfaId", "fields", "sessionId", "state", "updatedAt", "changeReason"),
         items=map(document, drafts),
         rows=map(_row, drafts),
         envelope=Data(

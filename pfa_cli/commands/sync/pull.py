@@ -207,6 +207,7 @@ def _instant(text: str | None) -> datetime | None:
 def _show_pull(call: Invocation, talk: Talk, result: PullResult) -> None:
     if result.faults:
         talk.mask(result)
+    look = call.look(Format.TABLE)
     item = {
         "runId": result.run_id,
         "status": str(result.status),
@@ -217,9 +218,9 @@ def _show_pull(call: Invocation, talk: Talk, result: PullResult) -> None:
         columns=COLUMNS,
         items=[item],
         envelope=pulled(result, seconds=call.seconds, masked=talk.masked or None),
-        text=lambda: pull_text(result),
+        text=lambda: pull_text(result, look),
     )
-    show(sheet, call.look(Format.TABLE))
+    show(sheet, look)
     talk.note_dry_run()
 
 

@@ -173,6 +173,7 @@ def _show_plan(call: Invocation, talk: Talk, items: list[dict[str, Any]]) -> int
     sheet = Sheet(
         id_column="pfaId",
         columns=PLAN_COLUMNS,
+        ranked=("pfaId", "sessionId", "delta", "state"),
         csv_columns=PLAN_CSV,
         items=items,
         envelope=_planned(call, talk, "planned", items),
@@ -210,6 +211,7 @@ def _show_push(call: Invocation, talk: Talk, result: PushResult) -> int:
     """Show a push, say what is not in PEMS, and return the exit code."""
     if result.problems:
         talk.mask(result)
+    look = call.look(Format.TABLE)
     item = {
         "runId": result.run_id,
         "status": result.status,
@@ -220,7 +222,7 @@ def _show_push(call: Invocation, talk: Talk, result: PushResult) -> int:
         columns=PUSH_COLUMNS,
         items=[item],
         envelope=pushed(result, seconds=call.seconds, masked=talk.masked or None),
-        text=lambda: push_text(result),
+        text=lambda: push_text(result, look),
     )
-    show(sheet, call.look(Format.TABLE))
+    show(sheet, look)
     return report_push(talk, result)

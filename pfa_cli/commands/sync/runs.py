@@ -42,6 +42,7 @@ def runs(
         id_column="runId",
         columns=RUN_COLUMNS,
         csv_columns=RUN_CSV,
+        ranked=("runId", "status", "startedAt", "direction", "counts", "userId", "message"),
         items=map(document, found),
         rows=map(_row, found),
         envelope=Data(found, metadata(call, talk)),
