@@ -9,8 +9,9 @@ import typer
 
 import pfa_core as core
 from pfa_cli import __version__
-from pfa_cli.commands.doctor import Finding, examine
+from pfa_cli.commands.doctor import examine
 from pfa_cli.envelopes.base import Data
+from pfa_cli.envelopes.reads import Finding
 from pfa_cli.exit_codes import DIFFERS
 from pfa_cli.framework.compose import command
 from pfa_cli.framework.invocation import Invocation
