@@ -30,7 +30,10 @@ class Key:
 
 
 def keys_of(schema: Json) -> list[Key]:
-    """List the keys of a schema, inner ones below the key that holds them: `data[].pfaId`."""
+    """List the keys of a schema as paths.
+
+    Inner ones are below the key that has them, as `data[].pfaId`.
+    """
     found: dict[str, Key] = {}
     for key in _keys(schema, "", schema.get("$defs", {})):
         known = found.setdefault(key.key, key)

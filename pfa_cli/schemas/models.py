@@ -103,7 +103,6 @@ class Models:
             return dict[str, self._converted(inner[1], given)]
         return hint
 
-
     def json_schema(self, kind: Any, *, line: Any = None) -> dict[str, Any]:
         """Make the JSON Schema of a type, with that of its lines of JSONL under `$defs`."""
         schema = _schema_of(self._converted(kind, {}))

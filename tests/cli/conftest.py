@@ -51,8 +51,10 @@ OWNER_S = {("init",), ("org", "add"), ("auth", "keys"), ("db",)}
 
 @dataclass(frozen=True)
 class Pfa:
-    """Runs command lines in this process, and holds the JSON they write against the published schemas. What the owner has to do goes to the owner's address, everything
-    else to that of a role to which row-level security applies."""
+    """Runs command lines in this process, and checks the JSON they write by the published schemas.
+
+    What the owner has to do goes to the owner's address, everything else to that of a role to which
+    row-level security applies."""
 
     url: str
     folder: Path

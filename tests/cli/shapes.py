@@ -1,4 +1,4 @@
-"""JSON held against the published schemas.
+"""Comparison of JSON with the published schemas.
 
 A validator of the part of JSON Schema that they use: `unsupported` says of a schema what it lacks.
 """
@@ -32,7 +32,9 @@ TYPES = {
 }
 
 
-def faults(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], at: str = "") -> list[str]:
+def faults(
+    value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], at: str = ""
+) -> list[str]:
     """Each way in which a value is not as its schema says, with its place."""
     return list(_faults(value, schema, root, at or "$"))
 
@@ -52,7 +54,7 @@ def _faults(value: Any, schema: Any, root: Mapping[str, Any], at: str) -> Iterat
     if "const" in schema and value != schema["const"]:
         yield f"{at}: {value!r} is not {schema['const']!r}"
     if "enum" in schema and value not in schema["enum"]:
-        yield f"{at}: {value!r} is none of {schema['enum']}"
+        yield f"{at}: {value!r} is not one of {schema['enum']}"
     yield from _of_text(value, schema, at)
     yield from _of_number(value, schema, at)
     if isinstance(value, dict):
@@ -72,7 +74,7 @@ def _of_text(value: Any, schema: Mapping[str, Any], at: str) -> Iterator[str]:
     if not isinstance(value, str):
         return
     if "format" in schema and not FORMATS[schema["format"]].fullmatch(value):
-        yield f"{at}: {value!r} is no {schema['format']}"
+        yield f"{at}: {value!r} is not a {schema['format']}"
     if "pattern" in schema and not re.search(schema["pattern"], value):
         yield f"{at}: {value!r} does not match {schema['pattern']}"
     if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
@@ -119,9 +121,7 @@ def unsupported(schema: Any) -> set[str]:
 
 
 COMMANDS = {
-    tuple(command.split()): [
-        name for name in names() if command in read_schema(name)["x-commands"]
-    ]
+    tuple(command.split()): [name for name in names() if command in read_schema(name)["x-commands"]]
     for command in (each for name in names() for each in read_schema(name)["x-commands"])
 }
 _FIRST = {words[0] for words in COMMANDS}
@@ -150,7 +150,7 @@ def format_of(words: Sequence[str]) -> str:
 
 
 def check(words: Sequence[str], out: str, err: str) -> None:
-    """Hold what a command line wrote against the schemas of its command.
+    """Check what a command line wrote by the schemas of its command.
 
     With --columns the caller chooses the keys of each element; those are not looked at.
     """
