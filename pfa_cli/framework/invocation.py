@@ -191,6 +191,7 @@ class Invocation:
             silent=self._reports
             and self.common.quiet
             and not (answers or self.dry_run or self.common.output),
+            indented=terminal and not self.common.compact,
         )
 
 

@@ -25,6 +25,7 @@ class Look:
     `columns` is empty where --columns was not given. `terminal`: escape control characters of the data.
     `colored`: ANSI colours are allowed. `formulas`: CSV cells may begin like a spreadsheet's formula.
     `header`: TSV begins with the names of its columns. `silent`: nothing is written.
+    `indented`: JSON is for people.
     """
 
     format: Format
@@ -35,3 +36,4 @@ class Look:
     formulas: bool = True
     header: bool = False
     silent: bool = False
+    indented: bool = False

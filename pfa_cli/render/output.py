@@ -57,6 +57,16 @@ def show(sheet: Sheet, look: Look) -> int:
     return writers[look.format](sheet, look)
 
 
+def json_writer(look: Look) -> Callable[[str], None]:
+    """Return what writes the pieces of one JSON value to stdout, each a run of whole tokens."""
+    if not look.indented:
+        return streams.write_json
+    from pfa_cli.render.indent import Indenter
+
+    indenter = Indenter()
+    return lambda piece: streams.write_json(indenter.indented(piece))
+
+
 def dumps(value: Any, look: Look) -> str:
     """Write JSON on one line, every digit kept, control characters escaped."""
     from pfa_core import exact_json
@@ -77,8 +87,9 @@ def narrowed(row: Row, columns: tuple[str, ...]) -> Any:
 
 
 def _write_document(sheet: Sheet, look: Look) -> int:
+    write = json_writer(look)
     for piece in _pieces(sheet, look):
-        streams.write_json(piece)
+        write(piece)
     streams.write("\n")
     return 0
 

@@ -220,7 +220,8 @@ def a_pems() -> Sandbox:
 # One after the other: later ones need what earlier ones did. Those with a star write, and are done as a
 # dry run before.
 LINES = """
-init --org HOLNG | auth refresh | auth refresh --print | list | show H-001 | stats | stats --by category | stats --by month | status
+init --org HOLNG | auth refresh | auth refresh --print | list | show H-001
+stats | stats --by category | stats --by month | status
 *draft set H-001 H-002 H-003 model=New --into one | *draft set H-004 areaSilo=Quay --into two
 *draft shift 1 --id H-005 --into two | *draft save delta.json | draft list | diff
 *draft unset H-004 areaSilo | *discard --session two | *restore --id H-005 | *discard --id H-005
