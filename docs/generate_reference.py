@@ -402,6 +402,8 @@ def _signature(name: str, value: Any) -> str:
         return f"pfa_core.{name}"
     if inspect.isclass(value) and issubclass(value, enum.Enum):
         return f"{name}: {', '.join(value)}"
+    if hasattr(value, "model_fields"):
+        return f"{name}({', '.join(value.model_fields)})"
     if dataclasses.is_dataclass(value):
         return f"{name}({', '.join(_fields_of(value))})"
     signature = inspect.signature(value)

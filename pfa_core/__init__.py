@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from pfa_core.sync.push.options import PushOptions
     from pfa_core.sync.push.push import plan_push, push_changes, retry
     from pfa_core.sync.push.push import push_changes as push_commitments
+    from pfa_core.record_types import PfaRecord, typed_record
 
 _HOME = {
     name: module
@@ -139,6 +140,7 @@ _HOME = {
         "sync.pull.options": "PullOptions",
         "sync.push.options": "PushOptions",
         "sync.push.push": "plan_push push_changes retry",
+        "record_types": "PfaRecord typed_record",
     }.items()
     for name in names.split()
 }
@@ -167,6 +169,7 @@ __all__ = [
     "Owner",
     "Ownership",
     "PemsProfile",
+    "PfaRecord",
     "Phase",
     "Principal",
     "Progress",
@@ -254,6 +257,7 @@ __all__ = [
     "suggest_value",
     "three_way",
     "token_info",
+    "typed_record",
     "uncommit",
     "unset_fields",
     "upgrade",

@@ -21,6 +21,7 @@ from pfa_core.access.tokens.signing_keys import KeyInfo, Rotation
 from pfa_core.admin.consistency import VerifyReport
 from pfa_core.admin.metrics import Metric
 from pfa_core.admin.server import DatabaseStatus
+from pfa_core.config.shape import ConfigFile
 from pfa_core.conflicts.outcome import ResolvedConflict
 from pfa_core.conflicts.views import ConflictView
 from pfa_core.drafts import commit
@@ -28,11 +29,13 @@ from pfa_core.drafts.diff import DiffEntry
 from pfa_core.drafts.rebase import RecordConflict
 from pfa_core.drafts.save_plan import Saved as SavedDraft
 from pfa_core.errors import Fault
+from pfa_core.files.delta_shape import DeltaFile
 from pfa_core.model.audit import LogEntry
 from pfa_core.model.figures import Cost, PhaseCost, Quantity
 from pfa_core.model.merged import RecordDetail
 from pfa_core.model.modification import ModificationView
 from pfa_core.model.run import Outcome, Run
+from pfa_core.pems.mapping.shape import FieldMapFile
 from pfa_core.status_summary import SessionStatus, StatusReport
 from pfa_core.store.migrations import UpgradeReport
 from pfa_core.store.queue import DeadLetter, Waiting
@@ -329,6 +332,13 @@ SHAPES: Mapping[str, Shape] = {
         commands=("schema",),
         means="the published schemas",
     ),
+    "config-file": Shape(
+        kind=ConfigFile, means="the file pfa/config.toml of the configuration directory (TOML)"
+    ),
+    "delta-file": Shape(kind=DeltaFile, means="a file of modifications for `pfa draft save`"),
+    "field-map": Shape(
+        kind=FieldMapFile, means="a file with the names that PEMS has for fields (TOML)"
+    ),
     "error": Shape(kind=base.Error, means="an error on stderr, of any command"),
 }
 
@@ -340,7 +350,7 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 
 def _published(name: str, shape: Shape, models: Models) -> dict[str, Any]:
-    made = models.json_schema(shape.kind, line=shape.line)
+    made = _plain(models.json_schema(shape.kind, line=shape.line))
     definitions = made.pop("$defs", {})
     head = {
         "$schema": DIALECT,
@@ -352,3 +362,16 @@ def _published(name: str, shape: Shape, models: Models) -> dict[str, Any]:
     }
     made = {key: value for key, value in made.items() if key not in head}
     return {**head, **made, **({"$defs": dict(sorted(definitions.items()))} if definitions else {})}
+
+
+def _plain(schema: Any) -> Any:
+    """Leave out of a schema what is for messages, and defaults that say no more than "absent"."""
+    if isinstance(schema, list):
+        return [_plain(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: _plain(inner)
+        for name, inner in schema.items()
+        if name != "x-must" and not (name == "default" and inner is None)
+    }

@@ -71,7 +71,7 @@ def type_of(schema: Json, definitions: Json) -> str:
     if "const" in schema:
         return str(schema["const"])
     if "enum" in schema:
-        return " or ".join(map(str, schema["enum"]))
+        return " or ".join(str(value) or "empty" for value in schema["enum"])
     kind = schema.get("type")
     if kind == "array":
         return f"list of {type_of(schema.get('items', {}), definitions)}"
