@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from pfa_core.model.query import Filters, Query, SortKey, parse_sort
     from pfa_core.model.run import IfLocked, RunStatus
     from pfa_core.pems.profile import PemsProfile
+    from pfa_core.record_types import PfaRecord, typed_record
     from pfa_core.records import (
         count_records,
         export_jsonl,
@@ -84,7 +85,6 @@ if TYPE_CHECKING:
     from pfa_core.sync.push.options import PushOptions
     from pfa_core.sync.push.push import plan_push, push_changes, retry
     from pfa_core.sync.push.push import push_changes as push_commitments
-    from pfa_core.record_types import PfaRecord, typed_record
 
 _HOME = {
     name: module

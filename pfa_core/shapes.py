@@ -8,7 +8,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -20,6 +20,7 @@ from pfa_core.model.values import shorten
 __all__ = [
     "AfterValidator",
     "Found",
+    "OpenShape",
     "Shape",
     "any_of",
     "find_faults",
@@ -42,6 +43,14 @@ class Shape(BaseModel):
     """Base of a shape: no other keys, no conversion of values."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    noun: ClassVar[str] = "an object"  # of a value with keys, in messages
+
+
+class OpenShape(BaseModel):
+    """Base of a shape with other keys beside its own: PEMS may add some."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+    noun: ClassVar[str] = "an object"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +97,10 @@ def any_of(*kinds: str) -> Any:
 
 def refused(code: FaultCode, reason: str) -> PydanticCustomError:
     """Make the error of a rule of ours, for a validator to raise."""
-    return PydanticCustomError(code.value, "{reason}", {"reason": reason})  # pyright: ignore[reportArgumentType]
+    return PydanticCustomError(code.value, "{reason}", {"reason": reason})
 
 
-def find_faults(shape: type[Shape], value: Any) -> list[Found]:
+def find_faults(shape: type[BaseModel], value: Any) -> list[Found]:
     """Find every way in which a value is not of a shape, in its order."""
     try:
         shape.model_validate(value)
@@ -110,7 +119,7 @@ def _without_repetition(found: Iterator[Found]) -> Iterator[Found]:
             yield each
 
 
-def _found(shape: type[Shape], detail: Mapping[str, Any]) -> Found:
+def _found(shape: type[BaseModel], detail: Mapping[str, Any]) -> Found:
     kind, place = str(detail["type"]), tuple(detail["loc"])
     if place and place[-1] == _KEY:
         place = place[:-1]
@@ -124,7 +133,7 @@ def _found(shape: type[Shape], detail: Mapping[str, Any]) -> Found:
         return Found(place, code, f"unknown key{meant}", near)
     if code is FaultCode.MISSING_REQUIRED_FIELD:
         return Found(place, code, "is missing")
-    return Found(place, code, f"must be {_must(shape, place) or _usual(kind, detail)}")
+    return Found(place, code, f"must be {_must(shape, place) or _usual(shape, kind, detail)}")
 
 
 def _code(kind: str) -> FaultCode:
@@ -132,22 +141,23 @@ def _code(kind: str) -> FaultCode:
     return FaultCode.INVALID_TYPE if in_bounds else FaultCode.INVALID_RANGE
 
 
-def _usual(kind: str, detail: Mapping[str, Any]) -> str:
+def _usual(shape: type[BaseModel], kind: str, detail: Mapping[str, Any]) -> str:
     """Say what a value must be whose key says nothing of it."""
+    noun = str(getattr(shape, "noun", ""))
     texts = {
         "string_type": "a text",
         "int_type": "a whole number",
         "float_type": "a number",
         "bool_type": "true or false",
-        "dict_type": "a table",
-        "model_type": "a table",
+        "dict_type": noun,
+        "model_type": noun,
         "list_type": "a list",
         "literal_error": str(detail.get("ctx", {}).get("expected", "another value")),
     }
     return texts.get(kind, "another value")
 
 
-def _must(shape: type[Shape], place: Sequence[str | int]) -> str:
+def _must(shape: type[BaseModel], place: Sequence[str | int]) -> str:
     kind: Any = shape
     said = ""
     for step in place:
@@ -166,7 +176,9 @@ def _nearest(kind: Any, written: str) -> str:
     return Spellings(names).nearest(written, names)
 
 
-def _known_part(shape: type[Shape], place: Sequence[str | int], kind: str) -> tuple[str | int, ...]:
+def _known_part(
+    shape: type[BaseModel], place: Sequence[str | int], kind: str
+) -> tuple[str | int, ...]:
     """Leave out of a place what names a variant of a union."""
     found: list[str | int] = []
     inside: Any = shape
@@ -180,7 +192,7 @@ def _known_part(shape: type[Shape], place: Sequence[str | int], kind: str) -> tu
     return tuple(found)
 
 
-def _kind_at(shape: type[Shape], place: Sequence[str | int]) -> Any:
+def _kind_at(shape: type[BaseModel], place: Sequence[str | int]) -> Any:
     kind: Any = shape
     for step in place:
         kind = _inside(kind, step)

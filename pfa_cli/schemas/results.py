@@ -14,10 +14,10 @@ from pfa_cli.envelopes.base import Metadata, absent
 from pfa_cli.envelopes.reads import Pagination
 from pfa_cli.envelopes.runs import PlanMetadata
 from pfa_core.access.authentication import TokenInfo
-from pfa_core.audit.verify import LogReport
+from pfa_core.audit.verify import Flaw
 from pfa_core.model.figures import Amount, Cost, Figures, Quantity
-from pfa_core.model.member import Member
 from pfa_core.model.modification import State
+from pfa_core.model.principal import Role
 from pfa_core.store.queue import DeadLetter, Waiting
 
 
@@ -79,9 +79,15 @@ class StatsReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemberShown(Member):
+class MemberShown:
     """A member of an organization."""
 
+    organization_id: str
+    user_id: str
+    role: Role
+    rights: Sequence[str]
+    granted_by: str
+    granted_at: datetime
     custom: bool
 
 
@@ -107,9 +113,14 @@ class RenewedToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogReportShown(LogReport):
+class LogReportShown:
     """The state of the audit trail."""
 
+    links: int
+    entries: int
+    anchor: str
+    flaw_count: int
+    flaws: Sequence[Flaw]
     whole: bool
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pfa_core.config.pems_bounds import MAX_PAGE, MAX_RETRIES, MAX_SECONDS, ZONE
 from pfa_core.errors import FaultCode
@@ -52,6 +52,8 @@ OwnedField = Annotated[str, AfterValidator(_owned)]
 class PemsTable(Shape):
     """How PEMS is reached, and what its names are."""
 
+    noun: ClassVar[str] = "a table"
+
     url: str = key("base address of PEMS, without credentials", "a text")
     username: str = key("user name of PEMS", "a text")
     password_file: str = key("file of mode 0600 with the password, relative to this file", "a text")
@@ -99,4 +101,5 @@ class Profile(Shape):
 class ConfigFile(Shape):
     """The file pfa/config.toml of the configuration directory."""
 
+    noun: ClassVar[str] = "a table"
     profiles: dict[str, Profile] = key("profiles by name; `default` without one", "a table")

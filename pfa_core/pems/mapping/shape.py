@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pfa_core.errors import FaultCode
 from pfa_core.model.record import FIELDS
@@ -76,6 +76,7 @@ class ScreenNames(Shape):
 class FieldMapFile(Shape):
     """A TOML file with the names that PEMS has for fields."""
 
+    noun: ClassVar[str] = "a table"
     fields: Annotated[dict[str, FieldName], _with(_IDENTITY)] = key(
         "field by alias of the grid", 'a table of alias = "field"', default=...
     )
