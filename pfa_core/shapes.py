@@ -81,7 +81,7 @@ class Found:
 
 
 def key(meaning: str, must: str = "", *, unit: str = "", default: Any = None, **bounds: Any) -> Any:
-    """Declare a key: its meaning in the reference, what its value must be, and its bounds.
+    """Declare a key with its meaning, what its value must be, and its bounds.
 
     Args:
         default: `...` where the key has to be there.
@@ -91,12 +91,12 @@ def key(meaning: str, must: str = "", *, unit: str = "", default: Any = None, **
 
 
 def any_of(*kinds: str) -> Any:
-    """Annotate a value that a validator of ours checks with its types in the JSON Schema."""
+    """Annotate a value that a validator checks with its types in the schema."""
     return WithJsonSchema({"anyOf": [{"type": kind} for kind in kinds]})
 
 
 def refused(code: FaultCode, reason: str) -> PydanticCustomError:
-    """Make the error of a rule of ours, for a validator to raise."""
+    """Make the error of a rule, for a validator to raise."""
     return PydanticCustomError(code.value, "{reason}", {"reason": reason})
 
 
@@ -200,7 +200,7 @@ def _kind_at(shape: type[BaseModel], place: Sequence[str | int]) -> Any:
 
 
 def _inside(kind: Any, step: str | int) -> Any:
-    """Return the type of what a key or a position leads to; None where it leads nowhere."""
+    """Return the type of what a key or a position leads to; None for none."""
     if _is_shape(kind):
         field = _fields(kind).get(str(step))
         return None if field is None else _plain(field.annotation)

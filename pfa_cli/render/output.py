@@ -58,7 +58,10 @@ def show(sheet: Sheet, look: Look) -> int:
 
 
 def json_writer(look: Look) -> Callable[[str], None]:
-    """Return what writes the pieces of one JSON value to stdout, each a run of whole tokens."""
+    """Make the writer of one JSON value to stdout, piece by piece.
+
+    A piece ends at the end of a token.
+    """
     if not look.indented:
         return streams.write_json
     from pfa_cli.render.indent import Indenter

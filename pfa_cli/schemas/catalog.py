@@ -365,7 +365,7 @@ def _published(name: str, shape: Shape, models: Models) -> dict[str, Any]:
 
 
 def _plain(schema: Any) -> Any:
-    """Leave out of a schema what is for messages, and defaults that say no more than "absent"."""
+    """Leave out of a schema texts for messages, and defaults of absent keys."""
     if isinstance(schema, list):
         return [_plain(each) for each in schema]
     if not isinstance(schema, dict):

@@ -58,5 +58,5 @@ class DeltaFile(Shape):
 
 
 def head_of(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a file says beside its modifications, with one modification that is valid."""
+    """Return a file with one valid modification in place of its own."""
     return {**value, "modifications": [{"pfaId": "x", "delta": {}}]}

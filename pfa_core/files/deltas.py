@@ -312,7 +312,7 @@ def _is_short_text(value: Any) -> bool:
 def _with_all_faults(
     first: InvalidData, head: Mapping[str, Any], of_items: Sequence[Fault] = ()
 ) -> InvalidData:
-    """Add every fault of the file to the first one of its head; its shape is loaded for that alone."""
+    """Add the other faults of the file to the first one of its head."""
     from pfa_core.files.delta_shape import DeltaFile as DeltaShape
     from pfa_core.files.delta_shape import head_of
     from pfa_core.shapes import find_faults

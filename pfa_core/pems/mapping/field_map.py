@@ -132,7 +132,7 @@ def _field_map(content: Mapping[str, Any], path: Path) -> FieldMap:
 
 
 def _with_all_faults(first: ConfigInvalid, content: Mapping[str, Any]) -> ConfigInvalid:
-    """Add every fault of a field map to the first one; its shape is loaded for that alone."""
+    """Add the other faults of a field map to the first one."""
     from pfa_core.pems.mapping.shape import FieldMapFile
     from pfa_core.shapes import find_faults, place_text
 
