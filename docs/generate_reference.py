@@ -1,4 +1,4 @@
-"""Write docs/reference.md and docs/life-cycle.md from the code.
+"""Write docs/reference.md, docs/json.md and docs/life-cycle.md from the code.
 
     python docs/generate_reference.py
 
@@ -28,6 +28,8 @@ from pfa_cli.app import app  # noqa: E402
 from pfa_cli.framework.filters import FILTERS  # noqa: E402
 from pfa_cli.framework.help import EVERYWHERE  # noqa: E402
 from pfa_cli.framework.paging import PAGING  # noqa: E402
+from pfa_cli.schemas import line_of, names, read_schema  # noqa: E402
+from pfa_cli.schemas.keys import keys_of  # noqa: E402
 from pfa_core import errors  # noqa: E402
 from pfa_core.config.pems_source import GRID_KEYS, PEMS_KEYS, SCREEN_KEYS  # noqa: E402
 from pfa_core.config.settings import PROFILE_KEYS  # noqa: E402
@@ -119,6 +121,7 @@ def pages() -> dict[Path, str]:
     """The text of every page that is made from the code."""
     return {
         ROOT / "docs" / "reference.md": reference(),
+        ROOT / "docs" / "json.md": json_shapes(),
         ROOT / "docs" / "life-cycle.md": life_cycle(),
     }
 
@@ -133,7 +136,8 @@ def reference() -> str:
         MADE,
         "[Commands](#commands) · [options everywhere](#options-everywhere) · [filters](#filters) · "
         "[fields](#fields) · [fault codes](#fault-codes) · [exit codes](#exit-codes) · "
-        "[environment](#environment) · [roles](#roles) · [rights](#rights) · [library](#library)",
+        "[environment](#environment) · [roles](#roles) · [rights](#rights) · [library](#library) · "
+        "[JSON](json.md)",
         *_commands(),
         *_shared_options(),
         *_fields(),
@@ -297,8 +301,7 @@ def _codes() -> Iterator[str]:
     yield "## Exit codes"
     yield (
         "The error codes behind each, and whether trying again can help. With `--error-format json` "
-        "an error is one line: "
-        '`{"error":{"code","message","exitCode","retryable","hint","details":[…]}}`.'
+        "an error is one line, see [error](json.md#error)."
     )
     rows = [*NUMBERS, *_error_rows(errors.PfaError)]
     yield _table(
@@ -399,6 +402,8 @@ def _signature(name: str, value: Any) -> str:
         return f"pfa_core.{name}"
     if inspect.isclass(value) and issubclass(value, enum.Enum):
         return f"{name}: {', '.join(value)}"
+    if hasattr(value, "model_fields"):
+        return f"{name}({', '.join(value.model_fields)})"
     if dataclasses.is_dataclass(value):
         return f"{name}({', '.join(_fields_of(value))})"
     signature = inspect.signature(value)
@@ -433,6 +438,53 @@ def _named(annotation: Any) -> str:
 
 def _value(value: Any) -> str:
     return getattr(value, "__name__", None) or repr(value)
+
+
+# -- JSON -------------------------------------------------------------------------------------
+
+
+def json_shapes() -> str:
+    """The keys of everything that is written or read as JSON or TOML."""
+    return _page(
+        "# JSON",
+        MADE,
+        "Every key that `pfa` writes with `-o json` or `-o jsonl`, and of the files that it reads. The "
+        "same as JSON Schemas: `pfa schema list`, `pfa schema NAME`, `pfa schema COMMAND`, and with "
+        "`--line` that of one line of JSONL. A key that is *where known* is absent otherwise.",
+        "**What stays.** A key is not renamed or removed, and does not change its type, within the first "
+        "number of its schema's version; a new key raises the second. So take what you know and pass over "
+        "the rest. Keys are in camel case, but those of `pfa stats` in `data` and `groups`, which are in "
+        "snake case. Numbers keep every digit; instants are RFC 3339 in UTC, to the millisecond; `money` "
+        "is in the organization's currency and null where it is hidden from you.",
+        "**How it looks.** In a pipe JSON is on one line. On a terminal it is indented, but with "
+        "`--compact`. JSONL is one value a line everywhere, and an error one line on stderr.",
+        " · ".join(f"[{name}](#{name})" for name in names()),
+        *(part for name in names() for part in _shape(name)),
+    )
+
+
+def _shape(name: str) -> Iterator[str]:
+    schema = read_schema(name)
+    yield f"## {name}"
+    commands = ", ".join(f"`pfa {command}`" for command in schema["x-commands"])
+    text = schema["description"]
+    text = text[:1].upper() + text[1:]
+    yield f"{text}.{f' Of {commands}.' if commands else ''} Version {schema['x-version']}."
+    keys = keys_of(schema)
+    yield _key_table(keys)
+    line = line_of(schema)
+    below = {key.key.removeprefix("data[].").removeprefix("data.") for key in keys}
+    own = [key for key in (keys_of(line) if line else ()) if key.key not in below]
+    if own:
+        yield "A line of JSONL has these keys of its own:"
+        yield _key_table(own)
+
+
+def _key_table(keys: Iterable[Any]) -> str:
+    return _table(
+        ("key", "type", "unit", "there", "means"),
+        ((f"`{key.key}`", key.type, key.unit, key.presence, key.means) for key in keys),
+    )
 
 
 # -- the life cycle ---------------------------------------------------------------------------

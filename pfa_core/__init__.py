@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from pfa_core.model.query import Filters, Query, SortKey, parse_sort
     from pfa_core.model.run import IfLocked, RunStatus
     from pfa_core.pems.profile import PemsProfile
+    from pfa_core.record_types import PfaRecord, typed_record
     from pfa_core.records import (
         count_records,
         export_jsonl,
@@ -139,6 +140,7 @@ _HOME = {
         "sync.pull.options": "PullOptions",
         "sync.push.options": "PushOptions",
         "sync.push.push": "plan_push push_changes retry",
+        "record_types": "PfaRecord typed_record",
     }.items()
     for name in names.split()
 }
@@ -167,6 +169,7 @@ __all__ = [
     "Owner",
     "Ownership",
     "PemsProfile",
+    "PfaRecord",
     "Phase",
     "Principal",
     "Progress",
@@ -254,6 +257,7 @@ __all__ = [
     "suggest_value",
     "three_way",
     "token_info",
+    "typed_record",
     "uncommit",
     "unset_fields",
     "upgrade",

@@ -6,11 +6,11 @@ import platform
 import stat
 import sys
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pfa_core as core
+from pfa_cli.envelopes.reads import Finding
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.render import failures
 from pfa_cli.render.gaps import uncosted
@@ -27,20 +27,6 @@ CONFIG_INVALID = 78
 PEMS_CURE = (
     "check PFA_PEMS_URL, PFA_PEMS_USERNAME and PFA_PEMS_PASSWORD_FILE, or ask the operator of PEMS"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Finding of one check; `exit_code` is 0 unless it is a problem."""
-
-    check: str
-    result: Literal["ok", "notice", "problem", "skipped"]
-    finding: str
-    _: KW_ONLY
-    cure: str = ""
-    exit_code: int = 0
-
-
 Check = Callable[[Invocation], Finding]
 
 

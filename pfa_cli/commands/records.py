@@ -24,7 +24,7 @@ from pfa_cli.render import streams
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
-from pfa_cli.render.output import RawJson, Sheet, dumps, narrowed, show
+from pfa_cli.render.output import RawJson, Sheet, dumps, json_writer, narrowed, show
 from pfa_cli.render.record import detail_rows, detail_text
 from pfa_cli.render.records import ALL_COLUMNS, NUMBERS, RANKED, TABLE_COLUMNS, element, row
 from pfa_core.model.query import Filters, Query
@@ -162,13 +162,15 @@ def _write_envelope(call: Invocation, talk: Talk, query: Query, paging: Paging, 
         records = page.records
         talk.mask(*page.records[:1])
         pagination = _pagination(page.page, page.page_size, page.total_records, page.next)
-    streams.write('{"data":[')
+    write = json_writer(look)
+    write('{"data":[')
     shown = 0
     for record in records:
-        streams.write_json(("," if shown else "") + _element(record, look))
+        write(("," if shown else "") + _element(record, look))
         shown += 1
     around = PageAround(pagination, metadata(call, talk, filters=query.filters))
-    streams.write_json("]," + dumps(document(around), look)[1:] + "\n")
+    write("]," + dumps(document(around), look)[1:])
+    streams.write("\n")
     return shown
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pfa_cli.envelopes.base import Metadata
 
@@ -57,3 +57,15 @@ class Diff:
     data: Iterable[DiffEntry]
     summary: Callable[[], DiffSummary]
     metadata: Callable[[], Metadata]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Finding of one check; `exit_code` is 0 unless it is a problem."""
+
+    check: str
+    result: Literal["ok", "notice", "problem", "skipped"]
+    finding: str
+    _: KW_ONLY
+    cure: str = ""
+    exit_code: int = 0

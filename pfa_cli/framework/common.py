@@ -71,6 +71,10 @@ class Common(OptionGroup):
             "--header", text="In tsv, a first line of column names, and every column as in csv."
         ),
     ] = False
+    compact: Annotated[
+        bool,
+        everywhere("--compact", text="JSON on one line on a terminal too, as in a pipe."),
+    ] = False
     quiet: Annotated[
         bool,
         everywhere(

@@ -195,6 +195,7 @@ class Invocation:
             and not (answers or self.dry_run or self.common.output),
             pager=self._pager(format_) if terminal else (),
             quiet=self.common.quiet,
+            indented=terminal and not self.common.compact,
         )
 
     def _pager(self, format_: Format) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class Look:
     characters are allowed. `formulas`: CSV cells may begin like a spreadsheet's formula. `header`: TSV begins with
     the names of its columns. `silent`: nothing is written. `pager`: the command that shows what is longer than the
     terminal, none where empty. `quiet`: results only. `omitted`: names of the columns for which there was no room,
-    as they are found.
+    as they are found. `indented`: JSON is for people.
     """
 
     format: Format
@@ -41,6 +41,7 @@ class Look:
     formulas: bool = True
     header: bool = False
     silent: bool = False
+    indented: bool = False
     pager: tuple[str, ...] = ()
     quiet: bool = False
     omitted: list[str] = field(default_factory=list, compare=False)

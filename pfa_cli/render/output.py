@@ -76,6 +76,19 @@ def _tell_omitted(sheet: Sheet, look: Look) -> None:
     streams.tell("\n".join(fold(text, look.width, width)))
 
 
+def json_writer(look: Look) -> Callable[[str], None]:
+    """Make the writer of one JSON value to stdout, piece by piece.
+
+    A piece ends at the end of a token.
+    """
+    if not look.indented:
+        return streams.write_json
+    from pfa_cli.render.indent import Indenter
+
+    indenter = Indenter()
+    return lambda piece: streams.write_json(indenter.indented(piece))
+
+
 def dumps(value: Any, look: Look) -> str:
     """Write JSON on one line, every digit kept, control characters escaped."""
     from pfa_core import exact_json
@@ -96,8 +109,9 @@ def narrowed(row: Row, columns: tuple[str, ...]) -> Any:
 
 
 def _write_document(sheet: Sheet, look: Look) -> int:
+    write = json_writer(look)
     for piece in _pieces(sheet, look):
-        streams.write_json(piece)
+        write(piece)
     streams.write("\n")
     return 0
 

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pfa_core.config.pems_source import PemsSource
+from pfa_core.config.pems_bounds import MAX_PAGE, MAX_RETRIES, MAX_SECONDS, ZONE
+from pfa_core.config.pems_source import PEMS_VARIABLES, PemsSource
+from pfa_core.config.profile import with_all_faults
 from pfa_core.config.secret_files import read_secret_file
 from pfa_core.config.settings import Settings
-from pfa_core.errors import ConfigInvalid, IoFailure, NotFound
+from pfa_core.errors import ConfigInvalid, Fault, IoFailure, NotFound
 from pfa_core.model.ownership import Ownership, read_ownership
 from pfa_core.model.secret import Secret, why_unsendable
 from pfa_core.model.values import shorten
 from pfa_core.pems.mapping.field_map import FieldMap, load_field_map
 from pfa_core.pems.profile import GridSettings, PemsNames, PemsProfile, ScreenSettings, WriterKind
-
-MAX_PAGE = 100_000
-MAX_SECONDS = 3600
-MAX_RETRIES = 20
-_ZONE = re.compile(r"[+-]([01]\d|2[0-3])[0-5]\d", re.ASCII)
 
 
 def pems_profile(
@@ -38,7 +36,11 @@ def pems_profile(
             by others, a bad field map.
     """
     environ = os.environ if environ is None else environ
-    source = PemsSource(settings, organization_id, environ)
+    with _all_faults(settings, organization_id, environ):
+        return _read_profile(PemsSource(settings, organization_id, environ), organization_id)
+
+
+def _read_profile(source: PemsSource, organization_id: str) -> PemsProfile:
     username = source.text("username")
     return PemsProfile(
         url=_url(source),
@@ -77,9 +79,10 @@ def pems_names(
         ConfigInvalid: An unknown key, a bad field map.
     """
     environ = os.environ if environ is None else environ
-    source = PemsSource(settings, organization_id, environ)
-    organization = source.header("organization", organization_id)
-    return PemsNames(_field_map(source), organization, organization_id)
+    with _all_faults(settings, organization_id, environ):
+        source = PemsSource(settings, organization_id, environ)
+        organization = source.header("organization", organization_id)
+        return PemsNames(_field_map(source), organization, organization_id)
 
 
 def pems_ownership(
@@ -91,7 +94,43 @@ def pems_ownership(
         ConfigInvalid: An unknown key or owner.
     """
     environ = os.environ if environ is None else environ
-    return _ownership(PemsSource(settings, organization_id, environ))
+    with _all_faults(settings, organization_id, environ):
+        return _ownership(PemsSource(settings, organization_id, environ))
+
+
+@contextmanager
+def _all_faults(
+    settings: Settings, organization_id: str, environ: Mapping[str, str]
+) -> Iterator[None]:
+    """Add every other fault of the settings to the first one."""
+    try:
+        yield
+    except ConfigInvalid as first:
+        raise _with_all_faults(first, settings, organization_id, environ) from first.__cause__
+
+
+def _with_all_faults(
+    first: ConfigInvalid, settings: Settings, organization_id: str, environ: Mapping[str, str]
+) -> ConfigInvalid:
+    from pfa_core.config.shape import PemsTable
+    from pfa_core.shapes import find_faults
+
+    table = dict(settings.values.get("pems", {}))
+    organizations = table.get("organizations")
+    if isinstance(organizations, dict):
+        own = (
+            {organization_id: organizations[organization_id]}
+            if organization_id in organizations
+            else {}
+        )
+        table["organizations"] = own
+    given = {key: value for key, name in PEMS_VARIABLES.items() if (value := environ.get(name))}
+    of_variables = [
+        Fault("", PEMS_VARIABLES[found.name], found.code, found.reason, position="environment")
+        for found in find_faults(PemsTable, given)
+    ]
+    name = settings.profile or "default"
+    return with_all_faults(first, {name: {"pems": table}}, of_variables)
 
 
 def _url(source: PemsSource) -> str:
@@ -184,7 +223,7 @@ def _grid(source: PemsSource) -> GridSettings:
 def _screen(source: PemsSource) -> ScreenSettings:
     usual = ScreenSettings()
     zone = source.text("screen.timezone", usual.timezone)
-    if not _ZONE.fullmatch(zone):
+    if not re.fullmatch(ZONE, zone, re.ASCII):
         raise source.wrong("screen.timezone", f"must be like -0500, not {shorten(zone)}")
     return ScreenSettings(source.text("screen.name", usual.name), zone)
 

@@ -32,7 +32,7 @@ PEMS_KEYS = (
 )
 GRID_KEYS = ("name", "id", "page_size", "timeout")
 SCREEN_KEYS = ("name", "timezone")
-_VARIABLES = {
+PEMS_VARIABLES = {
     "url": "PFA_PEMS_URL",
     "username": "PFA_PEMS_USERNAME",
     "tenant": "PFA_PEMS_TENANT",
@@ -68,10 +68,10 @@ class PemsSource:
 
     def find(self, key: str, kind: type | tuple[type, ...], meaning: str) -> Any:
         """Find the value of a key, the variable's first; None where it is not configured."""
-        if key in _VARIABLES and self.variable(_VARIABLES[key]):
+        if key in PEMS_VARIABLES and self.variable(PEMS_VARIABLES[key]):
             if key in _PATHS:
-                return self.variable(_VARIABLES[key])
-            return environment_text(self._environ, _VARIABLES[key])
+                return self.variable(PEMS_VARIABLES[key])
+            return environment_text(self._environ, PEMS_VARIABLES[key])
         value = self._values.get(key)
         is_flag = isinstance(value, bool) and kind is not bool
         if value is not None and (is_flag or not isinstance(value, kind)):
@@ -80,7 +80,7 @@ class PemsSource:
 
     def wrong(self, key: str, reason: str) -> ConfigInvalid:
         """Make the error that names the source of a key's value."""
-        variable = _VARIABLES.get(key, "")
+        variable = PEMS_VARIABLES.get(key, "")
         if variable and self.variable(variable):
             return ConfigInvalid(f"{variable} {reason}")
         return ConfigInvalid(f"[{self.place}] {key} {reason}")

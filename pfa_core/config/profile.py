@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pfa_core.config.secret_files import open_judged
-from pfa_core.errors import ConfigInvalid
+from pfa_core.errors import ConfigInvalid, Fault
 
 PROFILE_KEYS = ("organization", "database_url", "token_file", "output", "pems")
 
@@ -23,6 +23,46 @@ def read_profile(path: Path, name: str | None) -> Mapping[str, Any]:
         ConfigInvalid: A bad file, an unknown profile, or a file that others can write.
     """
     config = _read_config(path)
+    try:
+        return _chosen(path, config, name)
+    except ConfigInvalid as first:
+        raise _all_of(first, config, name or "default") from None
+
+
+def _all_of(first: ConfigInvalid, config: Mapping[str, Any], name: str) -> ConfigInvalid:
+    """Add the other faults of the chosen profile and of the file's sections."""
+    profiles = config.get("profiles", {})
+    if isinstance(profiles, dict):
+        profiles = {name: profiles[name]} if name in profiles else {}
+    return with_all_faults(first, profiles, others={**config, "profiles": profiles})
+
+
+def with_all_faults(
+    first: ConfigInvalid,
+    profiles: Any,
+    more: Sequence[Fault] = (),
+    *,
+    others: Mapping[str, Any] | None = None,
+) -> ConfigInvalid:
+    """Add every fault of the shape of profiles to the first one that was found.
+
+    Args:
+        more: Faults that were found elsewhere.
+        others: What the file holds beside the profiles.
+    """
+    from pfa_core.config.shape import ConfigFile
+    from pfa_core.shapes import find_faults, place_text
+
+    found = find_faults(ConfigFile, {"profiles": profiles, **(others or {})})
+    faults = [
+        *(each.as_fault(f"[{place_text(each.above)}]" if each.above else "file") for each in found),
+        *more,
+    ]
+    number = f" ({len(faults)} problems in all)" if len(faults) > 1 else ""
+    return ConfigInvalid(f"{first.message}{number}", hint=first.hint, details=faults)
+
+
+def _chosen(path: Path, config: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
     for section in config:
         if section != "profiles":
             raise ConfigInvalid(

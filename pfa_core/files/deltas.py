@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.exact_json import JsonFault, loads_strict
+from pfa_core.files.delta_bounds import MAX_REASON, MAX_SESSION
 from pfa_core.files.delta_rows import SAVED, DeltaTable, Item, is_bare, is_listed, listed_item
 from pfa_core.files.dialect import TABLES, refuse_foreign_content, table_format
 from pfa_core.files.packed import packed
@@ -26,14 +27,13 @@ from pfa_core.files.reading import (
 from pfa_core.model.delta import Change
 from pfa_core.model.keys import invisible_in, normal_key
 from pfa_core.model.record import MAX_ID
-from pfa_core.model.spelling import folded
+from pfa_core.model.spelling import Spellings, folded
 from pfa_core.model.values import shorten
 
-MAX_REASON = 2000
-MAX_SESSION = 200
 DELTA_FORMATS = ("auto", "json", "jsonl", "csv", "tsv")
 _FILE_KEYS = ("sessionId", "organization", "modifications")
 _CHANGE_KEYS = ("pfaId", "delta", "changeReason", "expectedVersion")
+_SPELLINGS = Spellings(_CHANGE_KEYS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +126,13 @@ def _delta_file(items: Iterable[Item | Fault], head: dict[str, Any], name: str) 
                 faults.extend(read)
 
     read = packed(changes())
+    if problem := _head_problem(head, name):
+        raise _with_all_faults(problem, head, faults)
     return DeltaFile(
         changes=read,
         faults=tuple(faults),
-        session_id=_short_text(head, "sessionId", name),
-        organization_id=_short_text(head, "organization", name),
+        session_id=head.get("sessionId"),
+        organization_id=head.get("organization"),
         source=name,
     )
 
@@ -199,7 +201,9 @@ def _faults(item: Mapping[str, Any]) -> Iterator[_Found]:
     known = ", ".join(_CHANGE_KEYS)
     for key in item:
         if key not in _CHANGE_KEYS:
-            reason = f"is not a part of a modification ({known})"
+            near = _SPELLINGS.nearest(key, _CHANGE_KEYS)
+            meant = f"; did you mean {near}?" if near else ""
+            reason = f"is not a part of a modification ({known}){meant}"
             yield shorten(key), FaultCode.UNKNOWN_FIELD, reason
     yield from _reason_faults(item.get("changeReason"))
     if not _is_version(item.get("expectedVersion")):
@@ -234,13 +238,10 @@ def _json_items(text: str, name: str) -> tuple[Iterable[tuple[str, Any]], dict[s
     if isinstance(value, dict) and isinstance(value.get("data"), list):
         return _numbered(value["data"], name, "record"), {}
     if isinstance(value, dict) and "modifications" in value:
-        unknown = [key for key in value if key not in _FILE_KEYS]
-        if unknown:
-            raise InvalidData(
-                f"{name} has the unknown key {shorten(unknown[0])}; nothing was saved",
-                hint=f"known: {', '.join(_FILE_KEYS)}",
-            )
-        return _numbered(value["modifications"], name), value
+        try:
+            return _numbered(value["modifications"], name), value
+        except InvalidData as first:
+            raise _with_all_faults(_head_problem(value, name) or first, value) from None
     if isinstance(value, dict):
         return [("modification 1", value)], {}
     return _numbered(value, name), {}
@@ -286,12 +287,38 @@ def _lines(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _short_text(head: dict[str, Any], key: str, name: str) -> str | None:
-    value = head.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value.strip() or len(value) > MAX_SESSION:
-        raise InvalidData(
-            f"{name}: {key} must be a text of 1 to {MAX_SESSION} characters; nothing was saved"
+def _head_problem(head: Mapping[str, Any], name: str) -> InvalidData | None:
+    """Find the first fault of what a file says beside its modifications."""
+    unknown = [key for key in head if key not in _FILE_KEYS]
+    if unknown:
+        return InvalidData(
+            f"{name} has the unknown key {shorten(unknown[0])}; nothing was saved",
+            hint=f"known: {', '.join(_FILE_KEYS)}",
         )
-    return value
+    for key in ("sessionId", "organization"):
+        if not _is_short_text(head.get(key)):
+            return InvalidData(
+                f"{name}: {key} must be a text of 1 to {MAX_SESSION} characters; nothing was saved"
+            )
+    return None
+
+
+def _is_short_text(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, str) and bool(value.strip()) and len(value) <= MAX_SESSION
+
+
+def _with_all_faults(
+    first: InvalidData, head: Mapping[str, Any], of_items: Sequence[Fault] = ()
+) -> InvalidData:
+    """Add the other faults of the file to the first one of its head."""
+    from pfa_core.files.delta_shape import DeltaFile as DeltaShape
+    from pfa_core.files.delta_shape import head_of
+    from pfa_core.shapes import find_faults
+
+    readable = isinstance(head["modifications"], list) and head["modifications"]
+    found = find_faults(DeltaShape, head_of(head) if readable else head)
+    faults = [*(each.as_fault("file") for each in found), *of_items]
+    number = f" ({len(faults)} problems in all)" if len(faults) > 1 else ""
+    return InvalidData(f"{first.message}{number}", hint=first.hint, details=faults)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pfa_core import exact_json
 from pfa_core.model.delta import FieldConflict
 from pfa_core.model.ids import PfaId, SessionId, UserId
 from pfa_core.model.modification import ModificationView, State
+
+if TYPE_CHECKING:
+    from pfa_core.record_types import PfaRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,16 @@ class MergedRecord:
     def data(self) -> dict[str, Any]:
         """Return the merged record; numbers with a point are Decimal."""
         return exact_json.loads(self.data_json)
+
+    def typed(self) -> PfaRecord:
+        """Return the merged record with the types of its fields; loads pydantic.
+
+        Raises:
+            InvalidData: See `typed_record`.
+        """
+        from pfa_core.record_types import typed_record
+
+        return typed_record(self.data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +86,13 @@ class RecordDetail:
     modifications: list[ModificationView]
     overtaken: list[FieldConflict]
     masked: bool = False
+
+    def typed(self) -> PfaRecord:
+        """Return the merged record with the types of its fields; loads pydantic.
+
+        Raises:
+            InvalidData: See `typed_record`.
+        """
+        from pfa_core.record_types import typed_record
+
+        return typed_record(self.merged)

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from pfa_cli.app import main
+from tests.cli import shapes
 from tests.conftest import CANARY
 from tests.server import Server, bound_url
 
@@ -50,8 +51,10 @@ OWNER_S = {("init",), ("org", "add"), ("auth", "keys"), ("db",)}
 
 @dataclass(frozen=True)
 class Pfa:
-    """Runs command lines in this process. What the owner has to do goes to the owner's address, everything
-    else to that of a role to which row-level security applies."""
+    """Runs command lines in this process, and checks the JSON they write by the published schemas.
+
+    What the owner has to do goes to the owner's address, everything else to that of a role to which
+    row-level security applies."""
 
     url: str
     folder: Path
@@ -64,6 +67,7 @@ class Pfa:
             code = main(list(words))
         said = self.capsys.readouterr()
         assert CANARY not in said.out + said.err
+        shapes.check(words, said.out, said.err)
         return Ran(code, said.out, said.err)
 
 

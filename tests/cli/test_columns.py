@@ -73,6 +73,8 @@ COMMANDS = [
     "db verify",
     "db url",
     "sandbox",
+    "schema",
+    "schema records",
 ]
 # These print no result.
 SILENT = {"auth logout", "db psql", "db stop", "demo"}

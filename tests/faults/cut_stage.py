@@ -84,7 +84,7 @@ class Stage:
                 ran = pfa(*given)
             if again and ran.code == DatabaseUnavailable.exit_code:
                 ran = pfa(*given)
-            assert pfa("list", "--org", "HOLNG", "-o", "ids").code == 0  # whoever ran it can go on
+            assert pfa("list", "--org", "HOLNG", "-o", "ids").code == 0  # the user can go on
             return Left(ran.code, state(pfa.url) | {"PEMS": applied(pems)}, commits.seen)
 
 

@@ -129,7 +129,7 @@ def test_an_empty_alert_is_none(alert):
     ids=range(18),
 )
 def test_what_is_no_grid_is_refused(content):
-    with pytest.raises(InvalidData, match="not an answer of a PEMS grid"):
+    with pytest.raises(InvalidData, match=r"not an answer of a grid: "):
         decode_page(content, MAP)
 
 

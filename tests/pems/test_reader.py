@@ -157,26 +157,29 @@ def test_an_alias_that_is_called_like_a_field_takes_no_fields_place():
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "why"),
     [
-        b"",
-        b"<html>",
-        b"[]",
-        b"{}",
-        b"null",
-        b"\xff",
-        b"[" * 100_000,
-        grid_body('{"ALIAS_NAME":"pfs_id","VALUE":NaN}'),
-        grid_body('{"ALIAS_NAME":"pfs_id","VALUE":1e999999}'),
-        grid_body("5"),
+        (b"", ""),
+        (b"<html>", ""),
+        (b"[]", ": must be an object"),
+        (b"{}", ": Result is missing"),
+        (b"null", ": must be an object"),
+        (b"\xff", ""),
+        (b"[" * 100_000, ""),
+        (grid_body('{"ALIAS_NAME":"pfs_id","VALUE":NaN}'), ""),
+        (grid_body('{"ALIAS_NAME":"pfs_id","VALUE":1e999999}'), ""),
+        (grid_body("5"), ": Result.ResultData.GRID.DATA.ROW 1 CELL 1 must be an object"),
+        (
+            grid_body('{"VALUE":"secret"}'),
+            ": Result.ResultData.GRID.DATA.ROW 1 CELL 1.ALIAS_NAME is missing",
+        ),
     ],
-    ids=range(10),
+    ids=range(11),
 )
-def test_what_is_no_answer_of_a_grid_is_a_failure(body):
+def test_what_is_no_answer_of_a_grid_is_a_failure(body, why):
     with answering(http_answer("200 OK", body)) as url:
-        assert page(url) == Failure(
-            "PEMS_PROTOCOL", "PEMS's answer is not an answer of a grid", RetryAdvice.RETRY
-        )
+        message = f"PEMS's answer is not an answer of a grid{why}"
+        assert page(url) == Failure("PEMS_PROTOCOL", message, RetryAdvice.RETRY)
 
 
 @pytest.mark.parametrize("status", ["201 Created", "409 Conflict"])

@@ -115,6 +115,13 @@ def load_field_map(path: Path) -> FieldMap:
             pfaId and organization.
     """
     content = _read(path)
+    try:
+        return _field_map(content, path)
+    except ConfigInvalid as first:
+        raise _with_all_faults(first, content) from first.__cause__
+
+
+def _field_map(content: Mapping[str, Any], path: Path) -> FieldMap:
     unknown = sorted(set(content) - set(_TABLES))
     if unknown:
         raise ConfigInvalid(
@@ -122,6 +129,20 @@ def load_field_map(path: Path) -> FieldMap:
             hint=f"tables: {', '.join(_TABLES)}",
         )
     return FieldMap(_fields(content, path), _chains(content, path), _screen_fields(content, path))
+
+
+def _with_all_faults(first: ConfigInvalid, content: Mapping[str, Any]) -> ConfigInvalid:
+    """Add the other faults of a field map to the first one."""
+    from pfa_core.pems.mapping.shape import FieldMapFile
+    from pfa_core.shapes import find_faults, place_text
+
+    found = find_faults(FieldMapFile, content)
+    faults = [
+        each.as_fault(f"[{place_text(each.above)}]" if each.above else "field map")
+        for each in found
+    ]
+    number = f" ({len(faults)} problems in all)" if len(faults) > 1 else ""
+    return ConfigInvalid(f"{first.message}{number}", hint=first.hint, details=faults)
 
 
 def _read(path: Path) -> dict[str, Any]:

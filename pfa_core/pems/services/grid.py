@@ -23,6 +23,10 @@ from pfa_core.pems.mapping.layouts import Layout, Layouts, repeated
 MAX_WORDS = 300
 
 
+class NotGrid(InvalidData):
+    """An answer that is not one of a grid; the message says in what."""
+
+
 @dataclass(frozen=True, slots=True)
 class GridPage:
     """One answer of the grid.
@@ -52,14 +56,21 @@ def decode_rows(answer: Any, decode: RowDecoder) -> GridPage:
     """Decode an answer without an alert.
 
     Raises:
-        InvalidData: It is not a grid, or a row has a column twice.
+        NotGrid: It is not a grid.
+        InvalidData: A row has a column twice.
     """
     try:
         grid = answer["Result"]["ResultData"]["GRID"]
         rows = (grid.get("DATA") or {}).get("ROW") or []
         return GridPage(list(map(decode, rows)), _total(grid))
     except (KeyError, TypeError, AttributeError) as error:
-        raise InvalidData("not an answer of a PEMS grid") from error
+        raise NotGrid(f"not an answer of a grid{_why_not(answer)}") from error
+
+
+def _why_not(answer: Any) -> str:
+    from pfa_core.pems.services.answers import GridAnswer, why_not
+
+    return why_not(GridAnswer, answer)
 
 
 class RowDecoder:

@@ -17,7 +17,7 @@ from pfa_core.model.values import shorten
 from pfa_core.pems.http.client import HttpClient, open_client
 from pfa_core.pems.http.failures import error_alert, not_applied, protocol_failure
 from pfa_core.pems.profile import PemsProfile
-from pfa_core.pems.services.grid import MAX_WORDS, GridPage, RowDecoder, decode_rows
+from pfa_core.pems.services.grid import MAX_WORDS, GridPage, NotGrid, RowDecoder, decode_rows
 
 GRID_PATH = "/axis/restservices/griddata"
 _MAX_EXPONENT = 400
@@ -101,6 +101,8 @@ class GridReader:
                 message = f"PEMS answered with an error: {shorten(alert, MAX_WORDS)}"
                 return Failure(FaultCode.PEMS_REJECTED, message, RetryAdvice.RETRY)
             page = decode_rows(content, self.decode)
+        except NotGrid as error:
+            return protocol_failure(f"PEMS's answer is {error.message}", written=False)
         except (InvalidData, ValueError, RecursionError):
             return protocol_failure("PEMS's answer is not an answer of a grid", written=False)
         return page

@@ -45,7 +45,8 @@ class RestWriter:
             return content
         version, data = _version(content.get("version")), content.get("data")
         if not version or not isinstance(data, dict):
-            return protocol_failure("PEMS's answer has no record", written=False)
+            why = _why_not("RecordAnswer", content)
+            return protocol_failure(f"PEMS's answer has no record{why}", written=False)
         code = content.get("organizationCode")
         shown = {"organization": code, "pfaId": content.get("pfaId", pfa_id), **data}
         return reading_of(
@@ -81,7 +82,8 @@ class RestWriter:
             return content
         version = _version(content.get("newVersion"))
         if not version:
-            return protocol_failure("PEMS's answer has no new version", written=True)
+            why = _why_not("WriteAnswer", content)
+            return protocol_failure(f"PEMS's answer has no new version{why}", written=True)
         stamp = _text(content.get("updatedAt"))
         return Applied(version, stamp, self._stored(write, sent, content.get("data")))
 
@@ -171,6 +173,12 @@ def _unhealthy(answer: Answer) -> Failure | None:
             FaultCode.SERVER_ERROR, "PEMS reports that it is not healthy", RetryAdvice.RETRY
         )
     return None
+
+
+def _why_not(shape: str, content: Mapping[str, Any]) -> str:
+    from pfa_core.pems.services import answers
+
+    return answers.why_not(getattr(answers, shape), content)
 
 
 def _path(pfa_id: str) -> str:

@@ -1,0 +1,377 @@
+"""Published shapes: name, version, type and commands of each.
+
+A key that is added raises the second number of a version; one that is removed, renamed or of another type
+raises the first. tests/cli/test_schemas.py compares with the last published schemas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pfa_cli.envelopes import base, reads, runs, writes
+from pfa_cli.envelopes.base import Data
+from pfa_cli.schemas import results
+from pfa_cli.schemas.models import Models
+from pfa_core.access.organizations import InitResult, Organization, OrgResult
+from pfa_core.access.tokens.issue import IssuedToken
+from pfa_core.access.tokens.refresh import RefreshedToken
+from pfa_core.access.tokens.signing_keys import KeyInfo, Rotation
+from pfa_core.admin.consistency import VerifyReport
+from pfa_core.admin.metrics import Metric
+from pfa_core.admin.server import DatabaseStatus
+from pfa_core.config.shape import ConfigFile
+from pfa_core.conflicts.outcome import ResolvedConflict
+from pfa_core.conflicts.views import ConflictView
+from pfa_core.drafts import commit
+from pfa_core.drafts.diff import DiffEntry
+from pfa_core.drafts.rebase import RecordConflict
+from pfa_core.drafts.save_plan import Saved as SavedDraft
+from pfa_core.errors import Fault
+from pfa_core.files.delta_shape import DeltaFile
+from pfa_core.model.audit import LogEntry
+from pfa_core.model.figures import Cost, PhaseCost, Quantity
+from pfa_core.model.merged import RecordDetail
+from pfa_core.model.modification import ModificationView
+from pfa_core.model.run import Outcome, Run
+from pfa_core.pems.mapping.shape import FieldMapFile
+from pfa_core.status_summary import SessionStatus, StatusReport
+from pfa_core.store.migrations import UpgradeReport
+from pfa_core.store.queue import DeadLetter, Waiting
+from pfa_core.store.tokens import TokenRow
+from pfa_core.sync.history import RunDetail
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_NAMES = {
+    "commit": commit,
+    "DiffEntry": DiffEntry,
+    "RecordConflict": RecordConflict,
+    "ResolvedConflict": ResolvedConflict,
+    "SavedDraft": SavedDraft,
+    "Fault": Fault,
+}
+_SNAKE_CASE = (
+    results.Totals,
+    results.GroupTotals,
+    results.MonthTotals,
+    Cost,
+    PhaseCost,
+    Quantity,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A published shape.
+
+    Args:
+        kind: The type of the JSON as a whole.
+        line: The type of a line of JSONL; None: there is none.
+        commands: The commands that write it.
+        means: What it is, a phrase.
+    """
+
+    kind: Any
+    means: str
+    line: Any = None
+    commands: tuple[str, ...] = ()
+    version: str = "1.0"
+
+
+SHAPES: Mapping[str, Shape] = {
+    "records": Shape(
+        kind=results.RecordList,
+        line=results.MergedRecord,
+        commands=("list",),
+        means="merged records: a page of them, or all",
+    ),
+    "record-details": Shape(
+        kind=Data[list[RecordDetail]],
+        line=RecordDetail,
+        commands=("show",),
+        means="records with PEMS value, own value and merged value of each field",
+    ),
+    "stats": Shape(
+        kind=results.StatsReport,
+        line=results.Totals | results.GroupTotals | results.MonthTotals,
+        commands=("stats",),
+        means="counts and costs; data and groups have their keys in snake case",
+    ),
+    "status": Shape(
+        kind=Data[StatusReport],
+        line=SessionStatus,
+        commands=("status",),
+        means="drafts, pending changes, conflicts and last runs",
+    ),
+    "drafts": Shape(
+        kind=Data[list[ModificationView]],
+        line=ModificationView,
+        commands=("draft list",),
+        means="the user's modifications",
+    ),
+    "saved-drafts": Shape(
+        kind=writes.Saved,
+        line=SavedDraft,
+        commands=("draft save", "draft set", "draft shift"),
+        means="what a save made of each record",
+    ),
+    "unset-drafts": Shape(
+        kind=writes.Unset,
+        line=results.LineOfUnset,
+        commands=("draft unset",),
+        means="drafts that lost fields",
+    ),
+    "diff": Shape(
+        kind=reads.Diff,
+        line=DiffEntry,
+        commands=("diff",),
+        means="drafted fields before and after, with their cost effect",
+    ),
+    "committed": Shape(
+        kind=writes.Committed,
+        line=commit.Committed,
+        commands=("commit",),
+        means="drafts that were committed, and those that were not",
+    ),
+    "uncommitted": Shape(
+        kind=writes.Uncommitted,
+        line=commit.Committed,
+        commands=("uncommit",),
+        means="modifications that are drafts again",
+    ),
+    "discarded": Shape(
+        kind=writes.Discarded,
+        line=results.LineOfDiscard,
+        commands=("discard",),
+        means="records whose drafts were discarded",
+    ),
+    "restored": Shape(
+        kind=writes.Restored,
+        line=SavedDraft,
+        commands=("restore",),
+        means="discarded drafts that are there again",
+    ),
+    "pull": Shape(
+        kind=runs.Pulled,
+        line=results.PullCounts,
+        commands=("sync pull",),
+        means="counts of a pull",
+    ),
+    "push": Shape(
+        kind=runs.Pushed,
+        line=results.PushCounts,
+        commands=("sync push", "sync retry"),
+        means="counts of a push",
+    ),
+    "planned-push": Shape(
+        kind=results.Plan,
+        line=Waiting | DeadLetter,
+        commands=("sync push", "sync retry"),
+        means="a push that sent nothing: its dry run, or a retry without dead letters",
+    ),
+    "runs": Shape(
+        kind=Data[list[Run]], line=Run, commands=("sync runs",), means="runs, newest first"
+    ),
+    "run": Shape(
+        kind=Data[RunDetail],
+        line=Outcome,
+        commands=("sync show",),
+        means="a run and the outcomes of its records",
+    ),
+    "conflicts": Shape(
+        kind=Data[list[ConflictView]],
+        line=ConflictView,
+        commands=("conflict list",),
+        means="conflicts with PEMS, newest first",
+    ),
+    "conflict": Shape(
+        kind=Data[ConflictView],
+        line=ConflictView,
+        commands=("conflict show",),
+        means="one conflict with PEMS",
+    ),
+    "resolved-conflicts": Shape(
+        kind=writes.Resolved,
+        line=ResolvedConflict,
+        commands=("conflict resolve",),
+        means="conflicts after their resolution",
+    ),
+    "log": Shape(
+        kind=Data[list[LogEntry]],
+        line=LogEntry,
+        commands=("log", "log show"),
+        means="entries of the audit trail",
+    ),
+    "log-check": Shape(
+        kind=Data[results.LogReportShown],
+        line=results.LogReportShown,
+        commands=("log verify",),
+        means="whether the audit trail is intact",
+    ),
+    "metrics": Shape(
+        kind=Data[list[Metric]],
+        line=results.LineOfMetrics,
+        commands=("metrics",),
+        means="metrics of the organization",
+    ),
+    "issued-token": Shape(
+        kind=IssuedToken, line=IssuedToken, commands=("auth issue",), means="a new token"
+    ),
+    "refreshed-token": Shape(
+        kind=RefreshedToken,
+        line=RefreshedToken,
+        commands=("auth refresh",),
+        means="a new token that was printed (--print)",
+    ),
+    "renewed-token": Shape(
+        kind=Data[results.RenewedToken],
+        line=results.RenewedToken,
+        commands=("auth refresh",),
+        means="a token that was stored in place of the one before",
+    ),
+    "token": Shape(
+        kind=Data[results.TokenShown],
+        line=results.TokenShown,
+        commands=("auth status", "auth login"),
+        means="the current token, without its text",
+    ),
+    "tokens": Shape(
+        kind=Data[list[TokenRow]],
+        line=TokenRow,
+        commands=("auth list", "auth revoke"),
+        means="tokens, without their text",
+    ),
+    "signing-keys": Shape(
+        kind=Data[list[KeyInfo]],
+        line=KeyInfo,
+        commands=("auth keys", "auth keys list"),
+        means="keys that sign tokens, without their secret",
+    ),
+    "signing-key": Shape(
+        kind=Data[KeyInfo], line=KeyInfo, commands=("auth keys retire",), means="one signing key"
+    ),
+    "key-rotation": Shape(
+        kind=Data[Rotation],
+        line=Rotation,
+        commands=("auth keys rotate",),
+        means="a new signing key and the one before",
+    ),
+    "first-start": Shape(
+        kind=Data[InitResult],
+        line=InitResult,
+        commands=("init",),
+        means="the organization and files of a first start",
+    ),
+    "added-organization": Shape(
+        kind=Data[OrgResult], line=OrgResult, commands=("org add",), means="a new organization"
+    ),
+    "organization-settings": Shape(
+        kind=Data[results.SettingsShown],
+        line=results.SettingsShown,
+        commands=("org set",),
+        means="the settings that an organization's costs depend on",
+    ),
+    "organizations": Shape(
+        kind=Data[list[Organization]],
+        line=Organization,
+        commands=("org list",),
+        means="the user's organizations",
+    ),
+    "member": Shape(
+        kind=Data[results.MemberShown],
+        line=results.MemberShown,
+        commands=("user grant", "user revoke"),
+        means="one member of an organization",
+    ),
+    "members": Shape(
+        kind=Data[list[results.MemberShown]],
+        line=results.MemberShown,
+        commands=("user list",),
+        means="members of an organization",
+    ),
+    "database-upgrade": Shape(
+        kind=Data[UpgradeReport],
+        line=UpgradeReport,
+        commands=("db upgrade",),
+        means="schema versions before and after an upgrade",
+    ),
+    "database-status": Shape(
+        kind=Data[DatabaseStatus],
+        line=DatabaseStatus,
+        commands=("db status",),
+        means="which database is used, and its schema",
+    ),
+    "database-check": Shape(
+        kind=Data[VerifyReport],
+        line=results.VerifyCounts,
+        commands=("db verify",),
+        means="stored sums and overlays that differ from what is behind them",
+    ),
+    "address": Shape(
+        kind=Data[results.Address],
+        line=results.Address,
+        commands=("db url", "sandbox"),
+        means="an address",
+    ),
+    "checks": Shape(
+        kind=Data[list[reads.Finding]],
+        line=reads.Finding,
+        commands=("doctor",),
+        means="checks of the setup, each with its cure",
+    ),
+    "versions": Shape(
+        kind=Data[results.Versions],
+        line=results.Versions,
+        commands=("version",),
+        means="versions of the program and of what it runs on",
+    ),
+    "schemas": Shape(
+        kind=Data[list[results.SchemaEntry]],
+        line=results.SchemaEntry,
+        commands=("schema",),
+        means="the published schemas",
+    ),
+    "config-file": Shape(
+        kind=ConfigFile, means="the file pfa/config.toml of the configuration directory (TOML)"
+    ),
+    "delta-file": Shape(kind=DeltaFile, means="a file of modifications for `pfa draft save`"),
+    "field-map": Shape(
+        kind=FieldMapFile, means="a file with the names that PEMS has for fields (TOML)"
+    ),
+    "error": Shape(kind=base.Error, means="an error on stderr, of any command"),
+}
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Make every published schema, by its name."""
+    models = Models(_NAMES, _SNAKE_CASE)
+    return {name: _published(name, shape, models) for name, shape in SHAPES.items()}
+
+
+def _published(name: str, shape: Shape, models: Models) -> dict[str, Any]:
+    made = _plain(models.json_schema(shape.kind, line=shape.line))
+    definitions = made.pop("$defs", {})
+    head = {
+        "$schema": DIALECT,
+        "$id": f"urn:pfa:schema:{name}",
+        "title": name,
+        "description": shape.means,
+        "x-version": shape.version,
+        "x-commands": list(shape.commands),
+    }
+    made = {key: value for key, value in made.items() if key not in head}
+    return {**head, **made, **({"$defs": dict(sorted(definitions.items()))} if definitions else {})}
+
+
+def _plain(schema: Any) -> Any:
+    """Leave out of a schema texts for messages, and defaults of absent keys."""
+    if isinstance(schema, list):
+        return [_plain(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: _plain(inner)
+        for name, inner in schema.items()
+        if name != "x-must" and not (name == "default" and inner is None)
+    }

@@ -1,0 +1,240 @@
+"""Types of results that commands write as mappings.
+
+Each says what a command puts together; tests compare them with what it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pfa_cli.envelopes.base import Metadata, absent
+from pfa_cli.envelopes.reads import Pagination
+from pfa_cli.envelopes.runs import PlanMetadata
+from pfa_core.access.authentication import TokenInfo
+from pfa_core.audit.verify import Flaw
+from pfa_core.model.figures import Amount, Cost, Figures, Quantity
+from pfa_core.model.modification import State
+from pfa_core.model.principal import Role
+from pfa_core.store.queue import DeadLetter, Waiting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedRecord:
+    """A record as its user sees it."""
+
+    pfa_id: str
+    data: Mapping[str, Any]
+    sync_state: State
+    session_id: str | None
+    version: int
+    modified_at: datetime | None
+    modified_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordList:
+    """A page of merged records."""
+
+    data: Sequence[MergedRecord]
+    pagination: Pagination
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals(Figures[Amount]):
+    """The sums of all matching records."""
+
+    currency: str | None
+    category_breakdown: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupTotals(Figures[Amount]):
+    """The sums of one group."""
+
+    key: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthTotals:
+    """A month's share of the sums."""
+
+    key: Mapping[str, Any]
+    quantity: Quantity
+    cost: Cost[Amount]
+    baseline_cost: Cost[Amount]
+    draft_impact: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class StatsReport:
+    """Counts and costs of the matching records, and of their groups."""
+
+    data: Totals
+    groups: Sequence[GroupTotals | MonthTotals]
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberShown:
+    """A member of an organization."""
+
+    organization_id: str
+    user_id: str
+    role: Role
+    rights: Sequence[str]
+    granted_by: str
+    granted_at: datetime
+    custom: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenShown(TokenInfo):
+    """The current token, without its text."""
+
+    valid: bool
+    expires_in: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewedToken:
+    """A token that was stored in place of the one before."""
+
+    token_id: str
+    user_id: str
+    organizations: Mapping[str, str]
+    expires_at: datetime
+    replaces: str
+    revoked: bool
+    token_file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogReportShown:
+    """The state of the audit trail."""
+
+    links: int
+    entries: int
+    anchor: str
+    flaw_count: int
+    flaws: Sequence[Flaw]
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyCounts:
+    """How many sums and overlays differ from what is behind them."""
+
+    rollup: int
+    overlays: int
+    repaired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Versions of the program and of what it runs on."""
+
+    pfa: str
+    python: str
+    system: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullCounts:
+    """The counts of a pull, in one line."""
+
+    run_id: str | None
+    status: str
+    total: int
+    inserted: int
+    updated: int
+    unchanged: int
+    missing: int
+    rejected: int
+    foreign: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushCounts:
+    """The counts of a push, in one line."""
+
+    run_id: str | None
+    status: str
+    total: int
+    synced: int
+    altered: int
+    rejected: int
+    conflicts: int
+    retrying: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineOfUnset:
+    """A draft that lost fields, in one line."""
+
+    pfa_id: str
+    modification_id: str | None = absent()
+    version: int | None
+    status: Literal["updated", "unchanged", "emptied", "created"]
+
+
+@dataclass(frozen=True, slots=True)
+class LineOfMetrics:
+    """A sample, in one line."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class LineOfDiscard:
+    """A record whose draft was discarded, in one line."""
+
+    pfa_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A push that sent nothing: what it would send, or the dead letters of a retry."""
+
+    run_id: None
+    status: Literal["planned", "completed"]
+    total: int
+    synced: int
+    altered: int
+    rejected: int
+    conflicts: int
+    retrying: int
+    data: Sequence[Waiting | DeadLetter]
+    metadata: PlanMetadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsShown:
+    """The settings that an organization's costs depend on."""
+
+    organization_id: str
+    currency: str | None
+    rate_uom: str
+    foreign_currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaEntry:
+    """A published schema."""
+
+    name: str
+    version: str
+    commands: Sequence[str]
+    means: str
