@@ -21,6 +21,8 @@ _ANY_ID = re.compile(
     r"(?P<open>\(%\((?P<given>\w+)\)s::\w+\[\] IS NULL OR )?"
     r"(?P<column>[\w.]+) = ANY\(%\((?P<ids>ids|modification_ids)\)s(?:::\w+\[\])?\)(?(open)\))"
 )
+# `unnest(ids) AS i (id)`, whose elements are looked up one by one.
+_EACH_ID = re.compile(r"unnest\(%\((ids|modification_ids)\)s::(text|uuid)\[\]\) AS i \(id\)")
 _ID_TYPES = {"ids": "text", "modification_ids": "uuid"}
 
 
@@ -69,7 +71,8 @@ def _about_one(block: LiteralString) -> LiteralString:
         return f"{match['column']} = (%({ids})s::{_ID_TYPES[ids]}[])[1]"
 
     # Composed of the literal itself and the constants above.
-    return cast("LiteralString", _ANY_ID.sub(equality, block))
+    each = _EACH_ID.sub(r"(SELECT (%(\1)s::\2[])[1]) AS i (id)", block)
+    return cast("LiteralString", _ANY_ID.sub(equality, each))
 
 
 def numeral(number: int) -> LiteralString:

@@ -15,7 +15,7 @@ RETURNING entry_id;
 -- name: write_of, write_of@one
 -- Entries of modifications with their present delta, as before or after. The entries' ids are one id whose
 -- last eight digits count them in the order of their records; the first of them ends in 1. With `base` each also
--- keeps what its delta was made over.
+-- keeps what its delta was made over. Each modification is looked up: a portion costs the same, however many there are.
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
                        session_id, run_id, before, after, reason, link_id, base)
 SELECT %(organization_id)s,
@@ -23,9 +23,13 @@ SELECT %(organization_id)s,
        %(at)s, %(user_id)s, %(action)s, m.pfa_id, m.modification_id, m.session_id, NULL,
        CASE WHEN %(before)s THEN m.delta END, CASE WHEN %(after)s THEN m.delta END,
        m.change_reason, %(link_id)s::uuid, CASE WHEN %(base)s THEN m.base END
-FROM pfa_modification AS m
-WHERE m.organization_id = %(organization_id)s
-  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
+FROM unnest(%(modification_ids)s::uuid[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT pfa_id, modification_id, session_id, delta, base, change_reason
+    FROM pfa_modification
+    WHERE organization_id = %(organization_id)s
+      AND modification_id = i.id
+    OFFSET 0) AS m
 RETURNING entry_id;
 
 -- name: list

@@ -2,20 +2,26 @@
 -- the state it expects; the user's membership row is locked before (members.member_locked).
 
 -- name: of_records, of_records@one
--- The caller's active modifications of some records, oldest committed change first, the draft last.
-SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-       change_reason, created_at, updated_at, committed_at, attempts,
-       state = 'syncing' OR sent_version IS NOT NULL AS sent
-FROM pfa_modification
-WHERE organization_id = %(organization_id)s
-  AND user_id = %(user_id)s
-  AND pfa_id = ANY(%(ids)s)
-  AND state <> 'synced'
-ORDER BY pfa_id, state = 'draft', committed_at, modification_id
-FOR UPDATE;
+-- The caller's active modifications of some records, oldest committed change first, the draft last. Each record's
+-- are looked up and locked in the order of the ids: joined, a planner that does not know of the caller's rows would
+-- read all of them, for each portion of a save anew.
+SELECT m.*
+FROM unnest(%(ids)s::text[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
+           change_reason, created_at, updated_at, committed_at, attempts,
+           state = 'syncing' OR sent_version IS NOT NULL AS sent
+    FROM pfa_modification
+    WHERE organization_id = %(organization_id)s
+      AND user_id = %(user_id)s
+      AND pfa_id = i.id
+      AND state <> 'synced'
+    ORDER BY state = 'draft', committed_at, modification_id
+    FOR UPDATE) AS m
+ORDER BY m.pfa_id, m.state = 'draft', m.committed_at, m.modification_id;
 
 -- name: hold
--- The same, locked in the same order, without the content.
+-- The same, locked in their order, without the content.
 SELECT pfa_id
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
@@ -143,8 +149,8 @@ FROM jsonb_to_recordset(%(drafts)s) AS d (
 ORDER BY d.pfa_id
 RETURNING modification_id;
 
--- name: update_drafts, update_drafts@one
--- Each draft is raised to the version after the one that was read.
+-- name: update_drafts
+-- Each draft is raised to the version after the one that was read, found as `found` says.
 UPDATE pfa_modification AS m
 SET delta = d.delta,
     base = d.base,
@@ -156,11 +162,23 @@ FROM jsonb_to_recordset(%(drafts)s) AS d (
     modification_id uuid, session_id text, delta jsonb, base jsonb, change_reason text,
     version integer)
 WHERE m.organization_id = %(organization_id)s
-  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
+  AND {found}
+  AND m.version = d.version
+
+-- name: found
+-- Each by its key. A planner that does not know of the user's rows would read all of them, for each portion of a save
+-- anew: no index but that of the key serves these comparisons of user and state, and of a range of versions it expects
+-- one.
+m.modification_id = d.modification_id
+  AND d.version BETWEEN 1 AND 2147483647
+  AND m.user_id IS NOT DISTINCT FROM %(user_id)s
+  AND m.state IS NOT DISTINCT FROM 'draft'
+
+-- name: found_one
+m.modification_id = (%(modification_ids)s::uuid[])[1]
   AND m.modification_id = d.modification_id
   AND m.user_id = %(user_id)s
   AND m.state = 'draft'
-  AND m.version = d.version;
 
 -- name: delete_drafts, delete_drafts@one
 DELETE FROM pfa_modification
@@ -169,7 +187,7 @@ WHERE organization_id = %(organization_id)s
   AND modification_id = ANY(%(modification_ids)s)
   AND state = 'draft';
 
--- name: commit_drafts, commit_drafts@one
+-- name: commit_drafts
 -- The delta is written too: fields that PEMS has by now have dropped out of it.
 UPDATE pfa_modification AS m
 SET state = 'committed',
@@ -179,11 +197,8 @@ SET state = 'committed',
     updated_at = %(at)s
 FROM jsonb_to_recordset(%(drafts)s) AS d (modification_id uuid, delta jsonb, version integer)
 WHERE m.organization_id = %(organization_id)s
-  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
-  AND m.modification_id = d.modification_id
-  AND m.user_id = %(user_id)s
-  AND m.state = 'draft'
-  AND m.version = d.version;
+  AND {found}
+  AND m.version = d.version
 
 -- name: commit_up_to_date, commit_up_to_date@one
 UPDATE pfa_modification

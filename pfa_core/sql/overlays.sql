@@ -54,13 +54,18 @@ JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s
 ORDER BY s.pfa_id
 
 -- name: rows_of_single, rows_of_single@one
--- The same of modifications that are the only ones of their records: nothing is stacked.
+-- The same of modifications that are the only ones of their records: nothing is stacked. Each is looked up by its key
+-- alone: where the planner does not know of the user's rows, it would read all of them to find these.
 SELECT m.organization_id, m.user_id, m.pfa_id, m.delta, r.data || m.delta AS data, m.modification_id
-FROM pfa_modification AS m
+FROM unnest(%(modification_ids)s::uuid[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT organization_id, user_id, pfa_id, delta, modification_id
+    FROM pfa_modification
+    WHERE organization_id = %(organization_id)s
+      AND modification_id = i.id
+    OFFSET 0) AS m
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
-WHERE m.organization_id = %(organization_id)s
-  AND m.user_id = %(user_id)s
-  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
+WHERE m.user_id = %(user_id)s
 ORDER BY m.pfa_id
 
 -- name: put_overlays

@@ -370,10 +370,7 @@ def _write(
     drafts: Sequence[DraftUpdate | RebasedDraft],
     at: datetime,
 ) -> None:
-    """Change existing drafts.
-
-    Their ids are a parameter of their own, so that each is looked up.
-    """
+    """Change existing drafts, each looked up by its id."""
     changed = 0
     for portion in json_portions(drafts):
         some = drafts[portion.start : portion.stop]
@@ -383,8 +380,13 @@ def _write(
             "modification_ids": [draft.modification_id for draft in some],
             "at": at,
         }
-        changed += conn.execute(_SQL.for_ids(name, some), values).rowcount
+        changed += conn.execute(_changing(name, some), values).rowcount
     _require_all(len(drafts), changed)
+
+
+def _changing(name: str, drafts: Sequence[DraftUpdate | RebasedDraft]) -> LiteralString:
+    """Compose a statement that looks drafts up; one is found by an equality, planned once."""
+    return _SQL[name].format(found=_SQL["found_one" if len(drafts) == 1 else "found"])
 
 
 def _require_all(expected: int, changed: int) -> None:
