@@ -17,12 +17,12 @@ import argparse
 import json
 import os
 import random
-import string
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -58,8 +58,8 @@ COMMANDS: Mapping[str, str] = {
     "restore -o json": "restore --session s -o json",
     "status": "status",
     "stats": "stats",
-    "log": "log --limit 1000000 -o csv",
-    "log -o json": "log --limit 1000000 -o json",
+    "log": "log --limit 100000 -o csv",
+    "log -o json": "log --limit 100000 -o json",
     "log verify": "log verify",
     "db verify": "db verify",
 }
@@ -71,7 +71,7 @@ OF_SESSIONS: Mapping[str, str] = {
     "commit": "commit --all",
     "push -n": "sync push -n -o json",
     "uncommit": "uncommit --all",
-    "log": "log --limit 1000000 -o csv",
+    "log": "log --limit 100000 -o csv",
     "log verify": "log verify",
     "discard": "discard --all",
 }
@@ -87,7 +87,7 @@ OF_TEXTS: Mapping[str, str] = {
     "uncommit": "uncommit --session t",
     "discard": "discard --session t",
     "restore": "restore --session t",
-    "log": "log --limit 1000000 -o csv",
+    "log": "log --limit 100000 -o csv",
     "db verify": "db verify",
 }
 # Thousands of commands in one process: it is their sessions that are wanted, not their memory.
@@ -136,10 +136,9 @@ def peaks_of_texts(folder: Path, only: str = "") -> Iterator[Peak]:
     """The peaks of commands over 280 MB of drafts."""
     write_inputs(folder, TEXTS)
     chance = random.Random(1)
-    letters = string.ascii_letters + string.digits
     with (folder / "texts.jsonl").open("w") as file:
         for record in data.records(ORG, TEXTS):
-            text = "".join(chance.choices(letters, k=TEXT_LENGTH))
+            text = b64encode(chance.randbytes(TEXT_LENGTH * 3 // 4)).decode()
             change = {"pfaId": record["pfaId"], "delta": {"equipment": text}}
             file.write(json.dumps(change) + "\n")
     with Stage(folder) as stage:

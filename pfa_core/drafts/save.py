@@ -10,7 +10,7 @@ from typing import Any
 from pfa_core import exact_json
 from pfa_core.authorization import require_fields
 from pfa_core.drafts.save_plan import SaveOptions
-from pfa_core.drafts.save_portions import SaveResult, Saving, hold, in_portions
+from pfa_core.drafts.save_portions import SaveResult, Saving, changes_in_portions, hold, in_portions
 from pfa_core.drafts.save_rights import require_known_prices, without_masked
 from pfa_core.errors import Fault, InvalidRequest, NotFound
 from pfa_core.model.delta import Change
@@ -18,6 +18,7 @@ from pfa_core.model.ids import PfaId
 from pfa_core.model.progress import Phase, Progress, Report
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.rights import Operation
+from pfa_core.model.sized import text_length
 from pfa_core.operation import Tx, writes
 from pfa_core.store.reads import merged
 from pfa_core.store.suggestions import suggest
@@ -159,13 +160,16 @@ def save_changes(
     progress: Report | None = None,
 ) -> SaveResult:
     """Save changes within a transaction, all or, with `partial`, the valid ones."""
-    times = Counter(change.pfa_id for change in changes)
-    touched = hold(tx, times)
+    times, characters = Counter[str](), 0
+    for change in changes:
+        times[change.pfa_id] += 1
+        characters += text_length(change)
+    touched = hold(tx, times, characters=characters)
     several = {pfa_id: number for pfa_id, number in times.items() if number > 1}
     del times
     saving = Saving(tx, options, times=several, faults=faults, touched=touched)
     done = 0
-    for some in in_portions(changes):
+    for some in changes_in_portions(changes):
         saving.take(without_masked(tx, some))
         done += len(some)
         if progress:

@@ -29,6 +29,7 @@ from pfa_core.model.delta import RULED, Change
 from pfa_core.model.ids import PfaId, SessionId
 from pfa_core.model.record import FIELDS
 from pfa_core.model.rights import Operation
+from pfa_core.model.sized import portions_by_size
 from pfa_core.operation import Tx
 from pfa_core.store import mirror, modifications
 from pfa_core.store.modifications import by_record
@@ -36,6 +37,9 @@ from pfa_core.store.portions import portions
 
 Item = TypeVar("Item")
 TOGETHER = 5000  # changes whose records are in memory at one time
+CHARACTERS = (
+    4 << 20
+)  # of the texts of such changes: each is in memory some ten times, in one form or another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,16 +177,24 @@ def in_portions(items: Iterable[Item]) -> Iterator[list[Item]]:
     return portions(items, TOGETHER)
 
 
-def hold(tx: Tx, ids: Iterable[str]) -> Set[str] | None:
+def changes_in_portions(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """Split changes of any size into the portions of a save."""
+    return portions_by_size(changes, TOGETHER, CHARACTERS)
+
+
+def hold(tx: Tx, ids: Iterable[str], *, characters: int = 0) -> Set[str] | None:
     """Lock records and the caller's modifications of more than one portion.
 
     Portion by portion they would be locked in another order than other writers lock them in.
+
+    Args:
+        characters: Of the texts that will be saved.
 
     Returns:
         The records that have modifications of the caller; None for one portion, which is not asked about.
     """
     storable = sorted(PfaId(pfa_id) for pfa_id in ids if _is_storable(pfa_id))
-    if len(storable) > TOGETHER:
+    if len(storable) > TOGETHER or characters >= CHARACTERS:
         mirror.hold(tx.conn, tx.organization_id, storable)
         return modifications.hold(tx.conn, tx.principal, storable)
     return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -12,7 +10,6 @@ from typing import Any, BinaryIO
 from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.exact_json import JsonFault, loads_strict
 from pfa_core.files.dialect import (
-    HEAD_BYTES,
     TABLES,
     Table,
     refuse_foreign_content,
@@ -21,6 +18,7 @@ from pfa_core.files.dialect import (
 from pfa_core.files.reading import (
     MAX_SIZE,
     decode,
+    head_of,
     open_input,
     read_lines,
     read_whole,
@@ -96,7 +94,7 @@ def read_baseline(
     require_size(max_size)
     name = source_name(path)
     with open_input(path, content) as file:
-        refuse_foreign_content(_head(file), name)
+        refuse_foreign_content(head_of(file), name)
         lines = read_lines(file, name, max_size)
         first = next(lines, b"")
         if not first:
@@ -113,16 +111,6 @@ def read_baseline(
         else:
             whole = read_whole(file, name, max_size, first=first)
             yield from _json_records(decode(whole, name), name, chosen)
-
-
-def _head(file: BinaryIO) -> bytes:
-    """Return the first bytes of a file without reading past them."""
-    if isinstance(file, io.BufferedReader | gzip.GzipFile):
-        return file.peek(HEAD_BYTES)
-    begin = file.tell()
-    head = file.read(HEAD_BYTES)
-    file.seek(begin)
-    return head
 
 
 def _guess(path: str, first: bytes) -> str:

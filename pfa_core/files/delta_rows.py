@@ -7,8 +7,9 @@ edited come along to be compared.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from pfa_core.errors import Fault, InvalidData
@@ -28,8 +29,7 @@ MARKS = ("syncState", "sessionId", "version", "modifiedAt", "modifiedBy")
 _PASSED_OVER = ("lastSyncedAt", "syncBatchId")
 _OWN = ("pfaId", "changeReason", "expectedVersion")
 _NULL = "null"
-_CSV_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
-_TSV_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +56,24 @@ class DeltaTable:
         empty_rows: The number of rows without a value, passed over so far; `empty_columns`: of columns.
 
     Raises:
-        InvalidData: The text is not a table whose header names pfaId, each column once.
+        InvalidData: The lines are not a table whose header names pfaId, each column once.
     """
 
-    def __init__(self, text: str, name: str, dialect: str, nulls: Collection[str] = ()) -> None:
+    def __init__(
+        self, lines: Iterable[str], name: str, dialect: str, nulls: Collection[str] = ()
+    ) -> None:
         self._above = 0
-        if dialect == "tsv" and is_bare(text.partition("\n")[0]):
-            text, self._above = "\t".join(LIST_COLUMNS) + "\n" + text, 1
-        # A lone carriage return ends a line of a CSV, and is part of a cell of a TSV. `io.StringIO` would hold the
-        # text once more, in four bytes a character.
-        lines = _CSV_LINE if dialect == "csv" else _TSV_LINE
+        rest = iter(lines)
+        first = next(rest, "")
+        head = [first]
+        if dialect == "tsv" and is_bare(first):
+            head, self._above = ["\t".join(LIST_COLUMNS) + "\n", first], 1
+        given = chain(head, rest)
+        # A lone carriage return ends a line of a CSV, and is part of a cell of a TSV.
         self._table = Table(
-            (found[0] for found in lines.finditer(text)),
+            given
+            if dialect == "tsv"
+            else (found[0] for line in given for found in _LINE.finditer(line)),
             name,
             dialect,
             nulls=nulls,

@@ -1,13 +1,14 @@
 """Delta files as changes: JSON, JSONL, CSV, TSV.
 
-JSON is an object, an array or one modification. Lists that `pfa list` writes are read too. An invalid file
-ends the reading; faults of single modifications are collected.
+JSON is an object, an array or one modification, read whole; the others are read line by line. Lists that `pfa
+list` writes are read too. An invalid file ends the reading; faults of single modifications are collected.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, BinaryIO
 
 from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
@@ -19,7 +20,9 @@ from pfa_core.files.packed import packed
 from pfa_core.files.reading import (
     MAX_SIZE,
     decode,
+    head_of,
     open_input,
+    read_lines,
     read_whole,
     require_size,
     source_name,
@@ -40,8 +43,8 @@ _SPELLINGS = Spellings(_CHANGE_KEYS)
 class DeltaFile:
     """The changes of a file in its order, and the faults of its single modifications.
 
-    `empty_rows`, `empty_columns`: the number of those of a table that were passed over. Many changes are kept
-    packed: each access makes them anew.
+    `empty_rows`, `empty_columns`: the number of those of a table that were passed over. Many or large changes are
+    kept packed: each access makes them anew.
     """
 
     changes: Sequence[Change]
@@ -68,34 +71,74 @@ def read_delta_file(
     Args:
         file_format: One of `DELTA_FORMATS`; auto: by the name, else by the first line.
         nulls: Further texts that stand for null in cells of CSV and TSV, such as NULL.
-        max_size: Bytes, unpacked, that the file may have.
+        max_size: Bytes, unpacked, that a line or a JSON document may have.
 
     Raises:
         NotFound, IoFailure: The file is missing or cannot be read.
         InvalidRequest: The format is unknown.
         InvalidData: It is not UTF-8, not of its format (the message has line and column), of another
-            shape, or larger than `max_size`.
+            shape, or a line or the document is larger than `max_size`.
     """
     if file_format not in DELTA_FORMATS:
         formats = ", ".join(DELTA_FORMATS)
         raise InvalidRequest(f"unknown format {file_format!r}; formats are {formats}")
     require_size(max_size)
     name = source_name(path)
-    text = _read(path, stdin, name, max_size)
-    if not text.strip():
-        raise InvalidData(f"{name} is empty, {SAVED}")
-    chosen = _guess(path, text) if file_format == "auto" else file_format
-    if chosen in TABLES:
-        return _read_table(DeltaTable(text, name, chosen, nulls), name)
-    items, head = _json_items(text, name)
-    return _delta_file((_as_item(value, place) for place, value in items), head, name)
-
-
-def _read(path: str, stdin: BinaryIO | None, name: str, max_size: int) -> str:
     with open_input(path, stdin) as file:
-        content = read_whole(file, name, max_size, kept=SAVED)
-    refuse_foreign_content(content, name, kept=SAVED)
-    return decode(content, name)
+        refuse_foreign_content(head_of(file), name, kept=SAVED)
+        lines = _Lines(read_lines(file, name, max_size, kept=SAVED), name)
+        first = lines.first_written()
+        if not first.strip():
+            raise InvalidData(f"{name} is empty, {SAVED}")
+        chosen = _guess(path, first) if file_format == "auto" else file_format
+        if chosen in TABLES:
+            return _read_table(DeltaTable(lines, name, chosen, nulls), name)
+        if _is_object(first) and lines.first_written(after=1).strip():
+            items, head = _jsonl_items(lines, name), {}
+        else:
+            items, head = _json_items(lines.whole(file, max_size), name)
+        return _delta_file((_as_item(value, place) for place, value in items), head, name)
+
+
+class _Lines:
+    """The lines of an input as text, the first ones looked at before they are taken."""
+
+    def __init__(self, lines: Iterator[bytes], name: str) -> None:
+        self._lines, self._name = lines, name
+        self._ahead: list[bytes] = []
+        self._number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        """Take the lines, with their ends."""
+        for line in chain(self._taken(), self._lines):
+            self._number += 1
+            yield decode(line, self._name, self._number)
+
+    def _taken(self) -> Iterator[bytes]:
+        while self._ahead:
+            yield self._ahead.pop(0)
+
+    def first_written(self, *, after: int = 0) -> str:
+        """Look for the first line with a character, or the one `after` so many; return '' without one."""
+        place = 0
+        while True:
+            if place == len(self._ahead):
+                line = next(self._lines, None)
+                if line is None:
+                    return ""
+                self._ahead.append(line)
+            text = decode(self._ahead[place], self._name, place + 1)
+            place += 1
+            if text.strip():
+                if not after:
+                    return text
+                after -= 1
+
+    def whole(self, file: BinaryIO, max_size: int) -> str:
+        """Take all of them as one text, of at most `max_size` bytes."""
+        first = b"".join(self._ahead)
+        self._ahead.clear()
+        return decode(read_whole(file, self._name, max_size, first=first, kept=SAVED), self._name)
 
 
 def _read_table(table: DeltaTable, name: str) -> DeltaFile:
@@ -137,12 +180,12 @@ def _delta_file(items: Iterable[Item | Fault], head: dict[str, Any], name: str) 
     )
 
 
-def _guess(path: str, text: str) -> str:
-    """Return the format by the end of the file's name, else by the first line."""
+def _guess(path: str, first: str) -> str:
+    """Return the format by the end of the file's name, else by the first line with a character."""
     end = path.lower().removesuffix(".gz").rpartition(".")[2]
     if end in DELTA_FORMATS[1:]:
         return end
-    first = text.lstrip().partition("\n")[0]
+    first = first.lstrip().partition("\n")[0]
     if first.startswith(("{", "[")):
         return "json"
     if is_bare(first):
@@ -230,10 +273,6 @@ def _json_items(text: str, name: str) -> tuple[Iterable[tuple[str, Any]], dict[s
     try:
         value = loads_strict(text)
     except JsonFault as fault:
-        if fault.reason == "extra data" or "\n" in text.strip():
-            lines = _try_jsonl(text, name)
-            if lines is not None:
-                return lines, {}
         raise InvalidData(f"{name}: {fault}; nothing was saved") from None
     if isinstance(value, dict) and isinstance(value.get("data"), list):
         return _numbered(value["data"], name, "record"), {}
@@ -257,18 +296,16 @@ def _numbered(value: Any, name: str, noun: str = "modification") -> list[tuple[s
     return [(f"{noun} {number}", item) for number, item in enumerate(value, 1)]
 
 
-def _try_jsonl(text: str, name: str) -> Iterator[tuple[str, Any]] | None:
-    """Read the lines of a JSONL file; None when the first one is not a JSON object."""
-    first = next((line for line in _lines(text) if line.strip()), "")
+def _is_object(line: str) -> bool:
+    """Return whether a line is a JSON object."""
     try:
-        is_object = isinstance(loads_strict(first), dict)
+        return isinstance(loads_strict(line), dict)
     except JsonFault:
-        return None
-    return _jsonl_items(text, name) if is_object else None
+        return False
 
 
-def _jsonl_items(text: str, name: str) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(_lines(text), 1):
+def _jsonl_items(lines: Iterable[str], name: str) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
@@ -276,15 +313,6 @@ def _jsonl_items(text: str, name: str) -> Iterator[tuple[str, Any]]:
         except JsonFault as fault:
             place = f"line {number} column {fault.column}" if fault.column else f"line {number}"
             raise InvalidData(f"{name}: {place}: {fault.reason}; nothing was saved") from None
-
-
-def _lines(text: str) -> Iterator[str]:
-    """Yield the lines one by one: all at once they would be a second copy of the text."""
-    start = 0
-    while (end := text.find("\n", start)) >= 0:
-        yield text[start:end]
-        start = end + 1
-    yield text[start:]
 
 
 def _head_problem(head: Mapping[str, Any], name: str) -> InvalidData | None:

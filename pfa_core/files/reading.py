@@ -17,7 +17,7 @@ from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
 from pfa_core.errors import InvalidData, InvalidRequest, IoFailure, NotFound
-from pfa_core.files.dialect import STORED
+from pfa_core.files.dialect import HEAD_BYTES, STORED
 
 SPOOL_BYTES = 64 << 20
 # Bytes, unpacked, of what is read whole: a document, or a line of JSONL, CSV and TSV. Some hundred kilobytes of
@@ -138,6 +138,16 @@ def require_size(max_size: int) -> None:
     """
     if max_size < 1:
         raise InvalidRequest(f"`max_size` must be at least 1 byte, not {max_size}")
+
+
+def head_of(file: BinaryIO) -> bytes:
+    """Return the first bytes of a file without reading past them."""
+    if isinstance(file, io.BufferedReader | gzip.GzipFile):
+        return file.peek(HEAD_BYTES)
+    begin = file.tell()
+    head = file.read(HEAD_BYTES)
+    file.seek(begin)
+    return head
 
 
 def read_whole(

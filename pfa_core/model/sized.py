@@ -1,0 +1,35 @@
+"""Portions of changes by their number and by the length of their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pfa_core.model.delta import Change
+
+
+def text_length(change: Change) -> int:
+    """Count the characters of a change's texts, whose number nothing else limits."""
+    return _characters(change.delta) + _characters(change.read_only)
+
+
+def portions_by_size(
+    changes: Iterable[Change], number: int, characters: int
+) -> Iterator[list[Change]]:
+    """Split changes into lists of at most `number`, each ended by the change that makes it too long."""
+    some: list[Change] = []
+    size = 0
+    for change in changes:
+        some.append(change)
+        size += text_length(change)
+        if len(some) == number or size >= characters:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _characters(values: Any) -> int:
+    if not isinstance(values, Mapping):
+        return 0  # refused as it is
+    return sum(len(value) for value in values.values() if isinstance(value, str))
