@@ -96,9 +96,9 @@ def commit(
         return _nothing_to_commit(tx, selection)
     _require_versions(drafts, selection)
     _require_writable(tx, drafts)
-    unchanged = modifications.up_to_date(tx.conn, tx.principal, drafts)
-    up_to_date = [draft for draft in drafts if draft.modification_id in unchanged]
-    stale = [draft for draft in drafts if draft.modification_id not in unchanged]
+    outdated = modifications.outdated(tx.conn, tx.principal, drafts)
+    up_to_date = [draft for draft in drafts if draft.modification_id not in outdated]
+    stale = [draft for draft in drafts if draft.modification_id in outdated]
     rows = modifications.by_id(tx.conn, tx.principal, modification_ids(stale))
     rebased = rebase(tx, rows, ownership or Ownership())
     if not partial:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -87,6 +87,7 @@ def restore(
     _require_writable(tx, wanted)
     faults = [*_never_discarded(ids, found), *_unknown_entries(entries, found)]
     already = [item.pfa_id for item in found if item.restored]
+    del found
     if not wanted and not faults:
         return RestoreResult([], already, [])
     return _restore(tx, wanted, already, faults, partial=partial)
@@ -127,17 +128,22 @@ def _discarded(
 
 def _restore(
     tx: Tx,
-    wanted: Sequence[Discard],
+    wanted: list[Discard],
     already: list[PfaId],
     faults: list[Fault],
     *,
     partial: bool,
 ) -> RestoreResult:
+    """Restore entries.
+
+    `wanted` is emptied on the way: its entries are not in memory beside the results.
+    """
     touched = hold(tx, (item.pfa_id for item in wanted))
     options = SaveOptions(partial=partial, keep_equal=True)
     saving = Saving(tx, options, faults=faults, touched=touched)
     taken: set[PfaId] = set()
-    for some in in_portions(wanted):
+    order = [item.pfa_id for item in wanted]
+    for some in in_portions(_taken_from(wanted)):
         drafts = _drafts(tx, some)
         rows, drafted = _lock(tx, sorted(item.pfa_id for item in drafts), touched)
         faults += [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]
@@ -149,8 +155,15 @@ def _restore(
             for item, base in _over_own(tx, free, rows)
         }
         saving.take(changes, origins)
-    result = saving.result(item.pfa_id for item in wanted if item.pfa_id not in taken)
+    result = saving.result(pfa_id for pfa_id in order if pfa_id not in taken)
     return RestoreResult(result.saved, already, result.errors)
+
+
+def _taken_from(items: list[Discard]) -> Iterator[Discard]:
+    """Yield the items of a list in their order, without keeping them."""
+    items.reverse()
+    while items:
+        yield items.pop()
 
 
 def _lock(

@@ -119,7 +119,11 @@ class _Lines:
             yield self._ahead.pop(0)
 
     def first_written(self, *, after: int = 0) -> str:
-        """Look for the first line with a character, or the one `after` so many; return '' without one."""
+        """Look for the first line with a character, or the one `after` so many.
+
+        Returns:
+            The line; '' where there is none.
+        """
         place = 0
         while True:
             if place == len(self._ahead):
@@ -181,7 +185,7 @@ def _delta_file(items: Iterable[Item | Fault], head: dict[str, Any], name: str) 
 
 
 def _guess(path: str, first: str) -> str:
-    """Return the format by the end of the file's name, else by the first line with a character."""
+    """Return the format by the end of the file's name, else by its first line."""
     end = path.lower().removesuffix(".gz").rpartition(".")[2]
     if end in DELTA_FORMATS[1:]:
         return end

@@ -9,14 +9,17 @@ from pfa_core.model.delta import Change
 
 
 def text_length(change: Change) -> int:
-    """Count the characters of a change's texts, whose number nothing else limits."""
+    """Count the characters of a change's texts."""
     return _characters(change.delta) + _characters(change.read_only)
 
 
 def portions_by_size(
     changes: Iterable[Change], number: int, characters: int
 ) -> Iterator[list[Change]]:
-    """Split changes into lists of at most `number`, each ended by the change that makes it too long."""
+    """Split changes into lists by their number and their texts.
+
+    Each has at most `number`, and ends with the change that makes its texts `characters` long.
+    """
     some: list[Change] = []
     size = 0
     for change in changes:

@@ -27,7 +27,7 @@ FROM unnest(%(modification_ids)s::uuid[]) AS i (id)
 CROSS JOIN LATERAL (
     SELECT pfa_id, modification_id, session_id, delta, base, change_reason
     FROM pfa_modification
-    WHERE organization_id = %(organization_id)s
+    WHERE organization_id = (SELECT %(organization_id)s::text)
       AND modification_id = i.id
     OFFSET 0) AS m
 RETURNING entry_id;
@@ -87,23 +87,32 @@ WHERE e.organization_id = %(organization_id)s
 ORDER BY e.pfa_id, l.number DESC, e.entry_id DESC;
 
 -- name: discarded
--- What some of these entries keep, in PFA id order, and when they were written, by the database's clock.
+-- What some of these entries keep, in PFA id order, and when they were written, by the database's clock. Each is looked
+-- up by its key alone: a planner that does not know of the user's entries would read all of them, for each portion.
 SELECT e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.base, e.reason, l.at
-FROM audit_log AS e
+FROM unnest(%(entry_ids)s::uuid[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT entry_id, user_id, pfa_id, session_id, before, base, reason, link_id
+    FROM audit_log
+    WHERE organization_id = (SELECT %(organization_id)s::text)
+      AND entry_id = i.id
+    OFFSET 0) AS e
 JOIN audit_link AS l ON l.organization_id = %(organization_id)s AND l.link_id = e.link_id
-WHERE e.organization_id = %(organization_id)s
-  AND e.user_id = %(user_id)s
-  AND e.entry_id = ANY(%(entry_ids)s::uuid[])
+WHERE e.user_id = %(user_id)s
 ORDER BY e.pfa_id;
 
 -- name: committed_of, committed_of@one
 -- The user's modifications of records that were ever committed.
-SELECT DISTINCT modification_id::text
-FROM audit_log
-WHERE organization_id = %(organization_id)s
-  AND user_id = %(user_id)s
-  AND pfa_id = ANY(%(ids)s)
-  AND action = 'commit';
+SELECT DISTINCT e.modification_id::text
+FROM unnest(%(ids)s::text[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT user_id, modification_id, action
+    FROM audit_log
+    WHERE organization_id = (SELECT %(organization_id)s::text)
+      AND pfa_id = i.id
+    OFFSET 0) AS e
+WHERE e.user_id = %(user_id)s
+  AND e.action = 'commit';
 
 -- name: denials
 -- How many denials of this user, and of all users, are recorded since.

@@ -12,7 +12,7 @@ CROSS JOIN LATERAL (
            change_reason, created_at, updated_at, committed_at, attempts,
            state = 'syncing' OR sent_version IS NOT NULL AS sent
     FROM pfa_modification
-    WHERE organization_id = %(organization_id)s
+    WHERE organization_id = (SELECT %(organization_id)s::text)
       AND user_id = %(user_id)s
       AND pfa_id = i.id
       AND state <> 'synced'
@@ -86,10 +86,13 @@ WHERE organization_id = %(organization_id)s
   {among}
 ORDER BY pfa_id
 
--- name: up_to_date, up_to_date@one
--- Of these drafts, those that are the caller's only modification of a record whose version has not changed
+-- name: outdated, outdated@one
+-- Of these drafts, those that are not the caller's only modification of a record whose version has not changed
 -- since. All modifications of these records are read at once: one by one, a planner that expects one row of the
--- caller's would read all of them for each.
+-- caller's would read all of them for each. Most are up to date: what is sent back is the few others.
+SELECT i.id::text
+FROM unnest(%(modification_ids)s::uuid[]) AS i (id)
+EXCEPT
 SELECT m.modification_id::text
 FROM (
     SELECT l.modification_id, l.pfa_id, l.base_version,
@@ -101,7 +104,6 @@ FROM (
       AND l.state <> 'synced'
 ) AS m
 WHERE m.is_only
-  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
   AND m.base_version = (
       SELECT r.version
       FROM pfa_mirror AS r
@@ -110,13 +112,17 @@ WHERE m.is_only
 
 -- name: synced_of, synced_of@one
 -- Of these modifications those of the caller's that PEMS has taken, in that order.
-SELECT pfa_id, synced_at, delta
-FROM pfa_modification
-WHERE organization_id = %(organization_id)s
-  AND user_id = %(user_id)s
-  AND modification_id = ANY(%(modification_ids)s::uuid[])
-  AND state = 'synced'
-ORDER BY synced_at, modification_id;
+SELECT m.pfa_id, m.synced_at, m.delta
+FROM unnest(%(modification_ids)s::uuid[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT modification_id, user_id, pfa_id, state, synced_at, delta
+    FROM pfa_modification
+    WHERE organization_id = (SELECT %(organization_id)s::text)
+      AND modification_id = i.id
+    OFFSET 0) AS m
+WHERE m.user_id = %(user_id)s
+  AND m.state = 'synced'
+ORDER BY m.synced_at, m.modification_id;
 
 -- name: fields_of
 -- Which fields these modifications of the caller's change.
@@ -161,7 +167,7 @@ SET delta = d.delta,
 FROM jsonb_to_recordset(%(drafts)s) AS d (
     modification_id uuid, session_id text, delta jsonb, base jsonb, change_reason text,
     version integer)
-WHERE m.organization_id = %(organization_id)s
+WHERE m.organization_id = (SELECT %(organization_id)s::text)
   AND {found}
   AND m.version = d.version
 
@@ -196,7 +202,7 @@ SET state = 'committed',
     committed_at = %(at)s,
     updated_at = %(at)s
 FROM jsonb_to_recordset(%(drafts)s) AS d (modification_id uuid, delta jsonb, version integer)
-WHERE m.organization_id = %(organization_id)s
+WHERE m.organization_id = (SELECT %(organization_id)s::text)
   AND {found}
   AND m.version = d.version
 

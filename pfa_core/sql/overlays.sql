@@ -61,7 +61,7 @@ FROM unnest(%(modification_ids)s::uuid[]) AS i (id)
 CROSS JOIN LATERAL (
     SELECT organization_id, user_id, pfa_id, delta, modification_id
     FROM pfa_modification
-    WHERE organization_id = %(organization_id)s
+    WHERE organization_id = (SELECT %(organization_id)s::text)
       AND modification_id = i.id
     OFFSET 0) AS m
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id

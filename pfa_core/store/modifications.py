@@ -182,7 +182,17 @@ def hold(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> s
     size = PORTION if capabilities.has_stream_chunked() else 1
     with conn.cursor() as cursor:
         values = {**_own(principal), "ids": list(ids)}
-        return {row[0] for row in cursor.stream(_SQL["hold"], values, size=size)}
+        found = (row[0] for row in cursor.stream(_SQL["hold"], values, size=size))
+        return set(_same(found, ids))
+
+
+def _same(found: Iterable[str], ids: Sequence[PfaId]) -> Iterator[PfaId]:
+    """Yield the ids that were found, not copies of them; both are sorted."""
+    rest, last = iter(ids), ""
+    for one in found:
+        if one != last:
+            last = one
+            yield next(known for known in rest if known >= one)
 
 
 def of_records(
@@ -257,23 +267,27 @@ def drafts(
         "session_id": session_id,
         "ids": None if ids is None else list(ids),
     }
+    statement = _selecting("drafts", session_id, ids)
     with conn.cursor(row_factory=args_row(Mark)) as cursor:
-        return cursor.execute(_selecting("drafts", session_id, ids), values).fetchall()
+        if ids is None and capabilities.has_stream_chunked():
+            # As in `committed`.
+            return list(cursor.stream(statement, values, size=PORTION))
+        return cursor.execute(statement, values).fetchall()
 
 
-def up_to_date(
+def outdated(
     conn: Connection[Any], principal: Principal, drafts: Sequence[Mark]
 ) -> set[ModificationId]:
-    """Select the drafts that are up to date.
+    """Select the drafts that are not up to date.
 
-    Each is its record's only modification, and its mirror row is unchanged.
+    One is that is its record's only modification, and whose mirror row is unchanged.
     """
     values = {
         **_own(principal),
         "ids": [draft.pfa_id for draft in drafts],
         "modification_ids": [draft.modification_id for draft in drafts],
     }
-    return {row[0] for row in conn.execute(_SQL.for_ids("up_to_date", drafts), values)}
+    return {row[0] for row in conn.execute(_SQL.for_ids("outdated", drafts), values)}
 
 
 def synced_of(
@@ -385,7 +399,10 @@ def _write(
 
 
 def _changing(name: str, drafts: Sequence[DraftUpdate | RebasedDraft]) -> LiteralString:
-    """Compose a statement that looks drafts up; one is found by an equality, planned once."""
+    """Compose a statement that looks drafts up.
+
+    One is found by an equality, which is planned once.
+    """
     return _SQL[name].format(found=_SQL["found_one" if len(drafts) == 1 else "found"])
 
 

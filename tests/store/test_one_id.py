@@ -136,6 +136,7 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
         "mirror.hold",
         "modifications.hold",
         "modifications.fields_of",
+        "modifications.found_one",
         "overlays.rebuild_under_rls",
         "pull_pages.add",
         "queue.due",

@@ -22,7 +22,7 @@ TENANT = re.compile(
     r"(?![\w(])"
     r"(?:\s+AS\s+(\w+))?"
 )
-SAYS_SO = r"{}organization_id = %\(organization_id\)s"
+SAYS_SO = r"{}organization_id = (?:%\(organization_id\)s|\(SELECT %\(organization_id\)s::text\))"
 # Pieces of a statement whose WHERE is in another block.
 PIECES = {
     ("sums", "mirror"): "live",

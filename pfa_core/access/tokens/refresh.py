@@ -112,7 +112,7 @@ def refresh_token(
 
 @contextmanager
 def _kept_on_failure(settings: Settings, file: Path | None) -> Iterator[None]:
-    """Put the present token back into its file where the new one was not stored.
+    """Put the present token back into its file where the transaction failed.
 
     The new one stays where that is unknown: an unregistered token is still valid, a revoked one is not.
     """

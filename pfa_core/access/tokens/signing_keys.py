@@ -166,7 +166,10 @@ def _rotate(
 
 
 def _put_back(settings: Settings, before_attempt: Mapping[str, Keyring]) -> None:
-    """Put the ring back that the last attempt began with, where its new key is in the file."""
+    """Put back the ring that the last attempt began with.
+
+    That is where its new key is in the file.
+    """
     with suppress(PfaError):
         before = before_attempt.get(keyring.load(settings).signing.key_id)
         if before:

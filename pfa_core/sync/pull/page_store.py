@@ -92,7 +92,9 @@ class PageStore:
         return self.counts.inserted + self.counts.updated + self.counts.unchanged
 
     def store(self, batch: Batch) -> None:
-        """Store a page unless an earlier one failed, and add to the counts once it is committed.
+        """Store a page, and add to the counts once it is committed.
+
+        Behind a page that failed none is stored.
 
         Raises:
             InvalidData: The page would empty fields that are hardly meant to be; it is not stored.
