@@ -5,9 +5,9 @@ A block begins with `-- name: x` and may have a variant of the same meaning, nam
 * `x@rls` is a block of its own, for a connection that row-level security applies to;
 * `x@one` is for exactly one id. `-- name: x, x@one` asks for it, and the loader makes it of the block.
 
-Rows that are looked up one by one, in a LATERAL subquery or an update, have `(SELECT %(organization_id)s::text)`: of
-a value that it does not know the planner expects an average organization's rows. Of one that its statistics have never
-seen it expects none, and any index that begins with the organization is as good as the key to it.
+Rows that are looked up one by one, in a LATERAL subquery or an update, have `(SELECT %(organization_id)s::text)`:
+of a value that it does not know the planner expects an average organization's rows. Of one that its statistics
+have never seen it expects none, and any index that begins with the organization is as good as the key to it.
 """
 
 from __future__ import annotations
