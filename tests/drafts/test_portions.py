@@ -111,6 +111,24 @@ def test_portions_give_the_result_of_one(
     verified(world)
 
 
+@pytest.mark.parametrize("name", [name for name in CALLS if name.startswith("save")])
+def test_so_do_portions_that_end_where_their_texts_are_long(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    whole = shown(CALLS[name](world, True))
+    monkeypatch.setattr(save_portions, "CHARACTERS", 1)
+    taken: list[int] = []
+    take = save_portions.Saving.take
+    monkeypatch.setattr(
+        save_portions.Saving,
+        "take",
+        lambda saving, changes, *rest: (taken.append(len(changes)), take(saving, changes, *rest)),
+    )
+    assert shown(CALLS[name](world, False)) == whole
+    assert len(taken) > 1 or name == "save and empty"  # numbers have no length
+    verified(world)
+
+
 def test_a_fault_in_the_last_portion_takes_all_back_and_all_faults_are_named(
     world: World, split: Callable[[], None]
 ) -> None:

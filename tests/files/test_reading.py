@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import random
 import sys
 import tracemalloc
 from decimal import Decimal
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from pfa_core.errors import InvalidData, InvalidRequest, IoFailure, NotFound
 from pfa_core.files.baseline import read_baseline
 from pfa_core.files.deltas import read_delta_file
-from pfa_core.files.packed import packed
+from pfa_core.files.packed import PackedChanges, packed
 from pfa_core.files.reading import decode, open_input, read_text, source_name
 from pfa_core.model.delta import Change
 
@@ -209,6 +210,28 @@ def test_a_delta_file_has_the_limit_too(tmp_path):
         read_delta_file("-", stdin=io.BytesIO(b" " * 1025), max_size=1024)
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("a.jsonl", [b'{"pfaId":"P-%d","delta":{"model":"A"}}' % n for n in range(4)]),
+        ("a.csv", [b"pfaId,model", *(b"P-%d,A" % n for n in range(3))]),
+        ("a.tsv", [b"pfaId\tmodel", *(b"P-%d\tA" % n for n in range(3))]),
+    ],
+)
+def test_of_a_delta_file_in_lines_each_line_has_the_limit(tmp_path, name, lines):
+    longest = max(map(len, lines)) + 1
+    path = tmp_path / name
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    found = read_delta_file(str(path), max_size=longest)
+    assert len(found.changes) == len(lines) - (not name.endswith("jsonl"))
+    lines[2] += b" " * longest
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    with pytest.raises(
+        InvalidData, match=rf"line 3 has more than {longest} bytes; nothing was saved"
+    ):
+        read_delta_file(str(path), max_size=longest)
+
+
 @pytest.mark.parametrize("read", [read_baseline, read_delta_file])
 def test_a_limit_of_nothing_is_no_limit(read):
     with pytest.raises(InvalidRequest, match="at least 1 byte"):
@@ -243,3 +266,16 @@ def test_packed_changes_are_the_changes(number):
     for place in (number, -number - 1):
         with pytest.raises(IndexError):
             kept[place]
+
+
+def test_large_changes_are_packed_however_few_and_beyond_a_limit_in_a_file(monkeypatch):
+    monkeypatch.setattr("pfa_core.files.packed._KEPT_BYTES", 10_000)
+    monkeypatch.setattr("pfa_core.files.packed._CHARACTERS", 2500)
+    texts = [random.Random(n).randbytes(500).hex() for n in range(41)]
+    changes = [Change(f"P-{n}", {"equipment": text}) for n, text in enumerate(texts)]
+    kept = packed(iter(changes))
+    assert isinstance(kept, PackedChanges)
+    assert kept._file._rolled
+    assert list(kept) == list(kept) == changes
+    assert [kept[place] for place in range(-41, 41)] == changes * 2
+    assert isinstance(packed(iter(changes[:2])), tuple)
