@@ -251,6 +251,7 @@ _OF_SHAPES: dict[str, str | Meaning] = {
     "FieldChange.after": "value with the modification",
     "FieldChange.before": "value without it",
     "FieldConflict.mine": "the user's value",
+    "Failed.groups": "the same faults counted by what they say of which field",
     "Finding.exitCode": "exit code of the problem; 0 where there is none",
     "Flaw.kind": "what kind of flaw",
     "DatabaseStatus.kind": "embedded, or a server",
