@@ -57,7 +57,6 @@ _EVERYWHERE: dict[str, str | Meaning] = {
     "dataDirectory": "directory of the embedded server; empty for another server",
     "delta": "changed fields with their new values",
     "details": "faults of single records and fields",
-    "groups": "the same faults, those that say the same of one field together",
     "direction": "pull or push",
     "discardTime": ("time of the discard", MS),
     "discarded": "PFA ids whose drafts were discarded",
