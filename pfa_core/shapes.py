@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from pfa_core.errors import Fault, FaultCode
-from pfa_core.model.spelling import Spellings
+from pfa_core.model.suggest import nearest
 from pfa_core.model.values import shorten
 
 __all__ = [
@@ -172,8 +172,7 @@ def _must(shape: type[BaseModel], place: Sequence[str | int]) -> str:
 
 
 def _nearest(kind: Any, written: str) -> str:
-    names = list(_fields(kind)) if _is_shape(kind) else []
-    return Spellings(names).nearest(written, names)
+    return nearest(written, _fields(kind)) if _is_shape(kind) else ""
 
 
 def _known_part(

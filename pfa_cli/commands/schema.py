@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +16,7 @@ from pfa_cli.render.output import Sheet, show
 from pfa_cli.schemas import line_of, names, read_schema
 from pfa_cli.schemas.keys import keys_of
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.suggest import nearest
 
 app = typer.Typer(rich_markup_mode=None)
 LIST = "list"
@@ -82,10 +82,8 @@ def _found(wanted: str) -> dict[str, Any]:
             f"pfa {wanted} has several schemas: {', '.join(of_command)}",
             hint=f"type: pfa schema {of_command[-1]}",
         )
-    near = get_close_matches(wanted, [*names(), *_commands()], n=1)
-    raise InvalidRequest(
-        f"unknown schema {wanted!r}", hint=f"type: pfa schema {near[0] if near else LIST}"
-    )
+    near = nearest(wanted, [*names(), *_commands()])
+    raise InvalidRequest(f"unknown schema {wanted!r}", hint=f"type: pfa schema {near or LIST}")
 
 
 def _commands() -> list[str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pfa_core.config.environment import environment_text
 from pfa_core.config.pems_bounds import MAX_PAGE, MAX_RETRIES, MAX_SECONDS, ZONE
 from pfa_core.config.pems_source import PEMS_VARIABLES, PemsSource
 from pfa_core.config.profile import with_all_faults
@@ -124,13 +125,22 @@ def _with_all_faults(
             else {}
         )
         table["organizations"] = own
-    given = {key: value for key, name in PEMS_VARIABLES.items() if (value := environ.get(name))}
     of_variables = [
         Fault("", PEMS_VARIABLES[found.name], found.code, found.reason, position="environment")
-        for found in find_faults(PemsTable, given)
+        for found in find_faults(PemsTable, _given(environ))
     ]
     name = settings.profile or "default"
     return with_all_faults(first, {name: {"pems": table}}, of_variables)
+
+
+def _given(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of variables by key; what is not UTF-8 has no value."""
+    found: dict[str, str] = {}
+    for key, name in PEMS_VARIABLES.items():
+        with suppress(ConfigInvalid):
+            if value := environment_text(environ, name):
+                found[key] = value
+    return found
 
 
 def _url(source: PemsSource) -> str:

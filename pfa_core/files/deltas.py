@@ -30,13 +30,13 @@ from pfa_core.files.reading import (
 from pfa_core.model.delta import Change
 from pfa_core.model.keys import invisible_in, normal_key
 from pfa_core.model.record import MAX_ID
-from pfa_core.model.spelling import Spellings, folded
+from pfa_core.model.spelling import folded
+from pfa_core.model.suggest import did_you_mean
 from pfa_core.model.values import shorten
 
 DELTA_FORMATS = ("auto", "json", "jsonl", "csv", "tsv")
 _FILE_KEYS = ("sessionId", "organization", "modifications")
 _CHANGE_KEYS = ("pfaId", "delta", "changeReason", "expectedVersion")
-_SPELLINGS = Spellings(_CHANGE_KEYS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,8 +248,7 @@ def _faults(item: Mapping[str, Any]) -> Iterator[_Found]:
     known = ", ".join(_CHANGE_KEYS)
     for key in item:
         if key not in _CHANGE_KEYS:
-            near = _SPELLINGS.nearest(key, _CHANGE_KEYS)
-            meant = f"; did you mean {near}?" if near else ""
+            meant = did_you_mean(key, _CHANGE_KEYS)
             reason = f"is not a part of a modification ({known}){meant}"
             yield shorten(key), FaultCode.UNKNOWN_FIELD, reason
     yield from _reason_faults(item.get("changeReason"))

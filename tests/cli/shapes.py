@@ -15,7 +15,7 @@ from pfa_cli.schemas import line_of, names, read_schema
 
 ANNOTATIONS = {"$schema", "$id", "title", "description", "x-version", "x-commands", "x-unit"}
 KEYWORDS = {"$ref", "$defs", "additionalProperties", "anyOf", "const", "enum", "format", "items",
-            "maxLength", "minLength", "minimum", "maximum", "pattern", "properties", "propertyNames",
+            "maxLength", "minItems", "minLength", "minimum", "maximum", "pattern", "properties", "propertyNames",
             "required", "type"}  # fmt: skip
 FORMATS = {
     "date-time": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"),
@@ -59,9 +59,8 @@ def _faults(value: Any, schema: Any, root: Mapping[str, Any], at: str) -> Iterat
     yield from _of_number(value, schema, at)
     if isinstance(value, dict):
         yield from _of_object(value, schema, root, at)
-    if isinstance(value, list) and "items" in schema:
-        for number, item in enumerate(value):
-            yield from _faults(item, schema["items"], root, f"{at}[{number}]")
+    if isinstance(value, list):
+        yield from _of_list(value, schema, root, at)
 
 
 def _is(value: Any, kind: str) -> bool:
@@ -86,6 +85,13 @@ def _of_number(value: Any, schema: Mapping[str, Any], at: str) -> Iterator[str]:
         return
     if not schema.get("minimum", value) <= value <= schema.get("maximum", value):
         yield f"{at}: {value} is out of bounds"
+
+
+def _of_list(value: Any, schema: Any, root: Mapping[str, Any], at: str) -> Iterator[str]:
+    if len(value) < schema.get("minItems", 0):
+        yield f"{at}: {len(value)} are too few"
+    for number, item in enumerate(value):
+        yield from _faults(item, schema.get("items", {}), root, f"{at}[{number}]")
 
 
 def _of_object(value: Any, schema: Any, root: Mapping[str, Any], at: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pfa_core.errors import FaultCode
 from pfa_core.model.record import FIELDS
-from pfa_core.model.spelling import Spellings
+from pfa_core.model.suggest import did_you_mean
 from pfa_core.pems.mapping.steps import TransformFault
 from pfa_core.pems.mapping.transforms import read_step
 from pfa_core.shapes import AfterValidator, Shape, any_of, key, refused
@@ -18,9 +18,7 @@ _IDENTITY = "pfaId"
 
 def _field(name: str) -> str:
     if name not in FIELDS:
-        near = Spellings(FIELDS).nearest(name, FIELDS)
-        meant = f"; did you mean {near}?" if near else ""
-        raise refused(FaultCode.UNKNOWN_FIELD, f"unknown field{meant}")
+        raise refused(FaultCode.UNKNOWN_FIELD, f"unknown field{did_you_mean(name, FIELDS)}")
     return name
 
 
