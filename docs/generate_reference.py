@@ -99,7 +99,11 @@ VARIABLES = {
     "JSON unless `PFA_LOG_FORMAT` says text",
     "XDG_CONFIG_HOME": "holds `pfa/config.toml`, the token and the key; else `~/.config`",
     "XDG_DATA_HOME": "holds the embedded server, see above",
-    "NO_COLOR": "no colour, whatever the terminal",
+    "PFA_PAGER": "command that shows what is longer than the terminal, in place of `PAGER`; empty or `cat`: none",
+    "PAGER": "the same, read after `PFA_PAGER`; else `less`, with `LESS=FRX` where that is not set",
+    "NO_COLOR": "no colour, whatever the terminal; wins over the next two",
+    "FORCE_COLOR": "colours in a pipe too, unless it is `0`",
+    "CLICOLOR_FORCE": "the same",
 }
 
 NUMBERS = (

@@ -31,7 +31,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FAULT = re.compile(r"(?:Wrong\(|Fault\((?:[^()]|\([^()]*\))*?)FaultCode\.([A-Z]+_[A-Z_]+)")
 VARIABLE = re.compile(
-    r'"((?:PFA_(?!ID\b)[A-Z_]+)|DATABASE_URL|CREDENTIALS_DIRECTORY|XDG_[A-Z]+_HOME|NO_COLOR)"'
+    r'"((?:PFA_(?!ID\b)[A-Z_]+)|DATABASE_URL|CREDENTIALS_DIRECTORY|XDG_[A-Z]+_HOME|NO_COLOR|FORCE_COLOR|CLICOLOR_FORCE|PAGER)"'
 )
 
 

@@ -60,6 +60,7 @@ def _another_user(pems: Sandbox, _folder: Path) -> None:
     pems.change(DISPUTED, forecastEnd="2027-07-31")
 
 
+_INDENT = " " * len("12. ")
 DISPUTED = "DEMO-0016"
 STEPS = (
     Step("Set up: database, organization, a token for you.", ("init", "--org", "DEMO")),
@@ -150,11 +151,21 @@ def demo(call: Invocation) -> int:
 def _run(call: Invocation, number: int, step: Step, folder: Path) -> None:
     arguments = [_overtaken() if part == "{overtaken}" else part for part in step.arguments]
     shown = " ".join(f'"{part}"' if " " in part else part for part in arguments)
-    _say(f"\n{number:2}. {step.story}\n    $ pfa {shown}\n")
+    _say(f"\n{number:2}. {_story(step)}\n    $ pfa {shown}\n")
     files_named = [str(folder / part) if (folder / part).is_file() else part for part in arguments]
     code = call.program([*files_named, "-o", "table", "--no-pager"])
     if code != step.code:
         raise Internal(f"the demo's step {number} ended with {code} instead of {step.code}")
+
+
+def _story(step: Step) -> str:
+    """Fold the story of a step to the terminal, below its number."""
+    from pfa_cli.render.cells import width
+    from pfa_cli.render.folding import fold
+
+    if not streams.is_terminal(sys.stdout):
+        return step.story
+    return f"\n{_INDENT}".join(fold(step.story, streams.width() - len(_INDENT), width))
 
 
 def _overtaken() -> str:

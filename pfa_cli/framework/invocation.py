@@ -199,7 +199,7 @@ class Invocation:
         )
 
     def _pager(self, format_: Format) -> tuple[str, ...]:
-        """Return the pager of a result for people; programs that read a terminal get all at once."""
+        """Return the pager of a result for people; formats for programs have none."""
         if self.common.no_pager or format_ not in (Format.TABLE, Format.MARKDOWN):
             return ()
         from pfa_cli.render import pager

@@ -23,7 +23,7 @@ def width(text: str) -> int:
 
 
 def clusters(text: str) -> Iterator[str]:
-    """Split a text into what a terminal draws as one: a character with its marks and joined ones."""
+    """Split a text into characters, each with its marks and joined ones."""
     if text.isascii():
         yield from text
         return

@@ -41,7 +41,7 @@ class Check(Protocol):
 
 
 def checks_text(checks: Sequence[Check], look: Look) -> str:
-    """Format the checks; on a terminal in a frame, with the first cure to type below it."""
+    """Format the checks; on a terminal in a frame, above the first cure to type."""
     if not look.is_drawn:
         return "\n".join(map(_text, checks))
     from pfa_cli.render import drawn

@@ -81,7 +81,7 @@ def conflict_page(item: ConflictView, look: Look) -> str:
 
 
 def _merged(item: ConflictView, field: FieldConflict) -> Any:
-    """Return the value that a list shows: yours while the conflict is open, then the one that was taken."""
+    """Return the value that a list shows: yours, or the one that was taken."""
     if item.settlement is None:
         return field.mine
     return item.settlement.get(field.field, {}).get("value")

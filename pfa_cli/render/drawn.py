@@ -74,10 +74,12 @@ def pairs_lines(pairs: Sequence[tuple[str, Span]], cells: int, least: int = _BES
     Where that leaves a value less than the least room, it stands below its name.
     """
     label = max((measure(name) for name, _ in pairs), default=0)
-    beside = not cells or cells - label - GAP >= max(least, _BESIDE)
+    least = max(least, _BESIDE)
+    beside = not cells or cells - label - GAP >= least
+    below = GAP if cells - GAP >= least else 0
     lines: list[Line] = []
     for name, (text, style) in pairs:
-        indent = label + GAP if beside else min(GAP, max(cells - 1, 0))
+        indent = label + GAP if beside else below
         room = cells - indent if cells else measure(text)
         parts = fold(text, max(room, 1), measure)
         if beside:
@@ -95,7 +97,7 @@ def facts(pairs: Sequence[tuple[str, Any]], look: Look) -> str:
 
 
 def prose(lines: Sequence[str], look: Look) -> str:
-    """Draw lines of text, folded to the terminal; the further lines of each are indented as its first."""
+    """Draw lines of text, folded to the terminal with the indent of each."""
     return _text(
         (
             line
@@ -111,7 +113,7 @@ def prose(lines: Sequence[str], look: Look) -> str:
 
 
 def panel(title: str, lines: Sequence[Line], look: Look, style: str = "") -> str:
-    """Frame lines of at most four cells less than the terminal; a longer title stands among them."""
+    """Frame lines that are folded to `inner`; a longer title stands among them."""
     if look.width and measure(title) > look.width - _FRAME - GAP:
         lines = [*([(part, palette.HEADER)] for part in fold(title, inner(look), measure)), *lines]
         title = ""
@@ -126,7 +128,7 @@ def inner(look: Look) -> int:
 
 
 def hanging(before: Line, span: Span, cells: int) -> list[Line]:
-    """Fold a text behind another, which indents its further lines; without the room for it, below."""
+    """Fold a text behind another one, or below where that leaves no room."""
     indent = sum(measure(text) for text, _ in before)
     text, style = span
     if cells and cells - indent < _BESIDE:

@@ -16,7 +16,7 @@ _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def fold(text: str, cells: int, measure: Measure) -> list[str]:
-    """Break a text into lines: at blanks, else at seams of a word, else where the width ends.
+    """Break a text at blanks, else at seams of a word, else where the width ends.
 
     Joined, the lines hold every character of the text but the blanks at their ends. A single character that
     is wider than the width stands on a line of its own.
@@ -56,7 +56,7 @@ def atoms_width(text: str, measure: Measure) -> int:
 
 
 def _pieces(text: str, cells: int, measure: Measure) -> list[str]:
-    """Split a text at blanks; a word that is wider than the width at its seams, then anywhere."""
+    """Split a text at blanks, and wider words at their seams, then anywhere."""
     pieces: list[str] = []
     for word in re.findall(r"\s*\S+|\s+$", text):
         if measure(word.strip()) <= cells:

@@ -251,7 +251,7 @@ def _write_grid(sheet: Sheet, look: Look) -> int:
 
 
 def _write_page(lines: Iterable[str], look: Look) -> None:
-    """Write lines for people, through the pager where they are more than the terminal has."""
+    """Write lines for people, through the pager where the terminal has too few."""
     if not look.pager:
         _write_lines(lines)
         return

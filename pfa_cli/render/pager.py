@@ -23,7 +23,9 @@ class PagerClosed(Exception):
 
 
 def command(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Read the pager from PFA_PAGER, else PAGER, else `less`; empty where it is `cat` or an empty text."""
+    """Read the pager from PFA_PAGER, else PAGER, else `less`.
+
+    It is empty where they say `cat` or nothing, or the terminal is dumb."""
     import shlex
 
     named = environ.get("PFA_PAGER", environ.get("PAGER", USUAL))
@@ -35,7 +37,7 @@ def command(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 class Paging:
-    """Writes to stdout, through a pager as soon as the text is longer than the terminal.
+    """Writes to stdout, through a pager once the terminal is full.
 
     A pager that is quit ends the block without an error, one that cannot be started is left out.
     """
@@ -70,7 +72,9 @@ class Paging:
     def __exit__(
         self, kind: type[BaseException] | None, _error: object, _trace: TracebackType | None
     ) -> bool:
-        """Write what is held, or wait until the pager is quit, which ignores Ctrl-C itself."""
+        """Write what is held, or wait until the pager is quit.
+
+        Until then Ctrl-C is the pager's."""
         if self._process:
             self._wait(self._process)
         elif kind is None:

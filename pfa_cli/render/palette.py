@@ -52,7 +52,7 @@ class Styled(str):
 
 
 def of(role: str, text: str) -> str:
-    """Choose the style of a cell by the role of its column and, for states and signs, by its text."""
+    """Choose the style of a cell by the role of its column and its text."""
     if not text:
         return ""
     if role == "state":

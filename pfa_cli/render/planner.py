@@ -35,7 +35,7 @@ RIGHT = frozenset((Kind.MONEY, Kind.NUMBER))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: its header, its kind, and its rank; where room is short the highest rank goes first."""
+    """One column; where room is short the one of the highest rank goes first."""
 
     name: str
     kind: Kind = Kind.TEXT
@@ -45,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Indexes and widths of the columns that are shown; none of them: one field a line."""
+    """The columns that are shown, by index; without any, a field stands on a line."""
 
     shown: tuple[int, ...]
     widths: tuple[int, ...]
@@ -59,7 +59,7 @@ class Plan:
     def holds(
         self, columns: Sequence[Column], rows: Sequence[Sequence[str]], measure: Measure
     ) -> bool:
-        """Tell whether more rows fit in: nothing that must stay whole is wider than its column."""
+        """Tell whether what must stay whole of more rows fits the columns."""
         return all(
             need(columns[index], [row[index] for row in rows], measure).least <= width
             for index, width in zip(self.shown, self.widths, strict=True)
@@ -68,7 +68,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Cells that a column needs: folded as far as it may, for its cells unfolded, with its header too."""
+    """Cells a column needs: at least, for unfolded texts, for its header too."""
 
     least: int
     text: int
@@ -151,7 +151,7 @@ def _leaving(columns: Sequence[Column], shown: Sequence[int]) -> int | None:
 
 
 def _shared(needs: Sequence[Need], kinds: Sequence[Kind], cells: int) -> list[int]:
-    """Share the room that is left: to whole times, then among the texts that fold, then the headers."""
+    """Share the room that is left: to times, then to texts, then to headers."""
     if not cells:
         return [need.whole for need in needs]
     widths = [need.least for need in needs]

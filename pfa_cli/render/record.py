@@ -48,7 +48,7 @@ def detail_text(detail: RecordDetail, look: Look, *, all_fields: bool) -> str:
 
 
 def _cells(detail: RecordDetail, row: Row) -> list[str]:
-    """Make the cells of a field; a changed one has PEMS's value as before, yours as after."""
+    """Make the cells of a field, coloured as before and after where it is changed."""
     values = plain(row["baseline"]), _yours(detail, row), plain(row["merged"])
     if row["changed"]:
         before, yours, merged = values

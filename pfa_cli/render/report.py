@@ -178,7 +178,7 @@ def _group_columns(by: Sequence[str]) -> list[Column]:
 
 
 def _bars(groups: Sequence[_Group], look: Look) -> list[tuple[str, str]]:
-    """Make for each group its share of the forecast, and its variance beside the others'."""
+    """Draw each group's share of the forecast and its variance."""
     forecasts = [group.cost.forecast.total or _NOTHING for group in groups]
     variances = [group.cost.variance or _NOTHING for group in groups]
     whole, most = sum(forecasts, _NOTHING), max(forecasts)

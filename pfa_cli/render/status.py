@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def status_text(report: StatusReport, look: Look) -> str:
-    """Format the status as a page: facts, sessions, last runs, the command to type next."""
+    """Format the status as a page, with the command to type next."""
     from pfa_cli.render.tables import card, next_step
 
     who = visible(f"{report.organization_id}, {report.user_id} ({report.role})")
@@ -49,7 +49,7 @@ def _facts(report: StatusReport) -> list[tuple[str, str]]:
 
 
 def _marked(number: int, state: str) -> str:
-    """Format a number of records in a state, in the state's colour unless there are none."""
+    """Format a number of records, in the colour of their state."""
     return Styled(f"{number:,}", STATES[state] if number else "")
 
 

@@ -1,4 +1,4 @@
-"""Drawing on a terminal: colours, frames, widths of characters; the only importer of rich.
+"""Colours, frames and widths on a terminal; the only importer of rich.
 
 Data arrives with its control characters escaped and is never markup.
 """

@@ -114,7 +114,8 @@ def test_a_conflict_is_shown_as_a_page_with_the_choices(disputed: Pfa, tmp_path:
     ran = disputed("conflict", "show", "H-002")
     assert ran.lines[0] == "H-002: unresolved"
     assert "rain" in ran.out
-    assert "monthlyRate  3044   600   700" in ran.out
+    assert "field        base  pems  mine  merged" in ran.out
+    assert "monthlyRate  3044   700   600     600" in ran.out
     assert ran.err.startswith("next: pfa conflict resolve H-002 --take mine")
     pems_has(disputed, tmp_path, 2, monthlyRate=800)
     assert "PEMS changed again since: monthlyRate 800" in disputed("conflict", "show", "H-002").out

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -157,6 +157,7 @@ tables = st.lists(
 SIX = (*COLUMNS[:4], Column(name="after", kind=Kind.VALUE, rank=5), STATE)
 
 
+@settings(max_examples=60, deadline=None)
 @given(rows=tables, cells=st.integers(20, 220), may_drop=st.booleans())
 def test_no_line_is_wider_than_the_terminal_and_no_digit_of_money_or_date_is_lost(
     rows: list[tuple[Any, ...]], cells: int, may_drop: bool
@@ -172,10 +173,12 @@ def test_no_line_is_wider_than_the_terminal_and_no_digit_of_money_or_date_is_los
         assert start in made or "forecastStart" in lost
         assert str(rate) in made or "monthlyRate" in lost
         assert state in made or "syncState" in lost
-        assert "after" in lost or all(atom in made for atom in ATOM.findall(visible(after)))
+        numbers = [atom for atom in ATOM.findall(visible(after)) if len(atom) <= cells]
+        assert "after" in lost or all(number in made for number in numbers)
         assert "category" in lost or set(bare(visible(text))) <= set(bare(made))
 
 
+@settings(max_examples=60, deadline=None)
 @given(text=texts | value, cells=st.integers(2, 60))
 @example("verylongword(12345.67)tail", 12)
 def test_folding_loses_no_character_and_keeps_numbers_whole(text: str, cells: int) -> None:
@@ -187,6 +190,7 @@ def test_folding_loses_no_character_and_keeps_numbers_whole(text: str, cells: in
         assert cell_len(atom) > cells or any(atom in line for line in lines)
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     pairs=st.lists(st.tuples(st.sampled_from(["run", "cost effect"]), value), min_size=1),
     cells=st.integers(20, 90),
@@ -198,6 +202,7 @@ def test_facts_cards_and_prose_fit_too(pairs: list[tuple[str, str]], cells: int)
     assert widest(prose([visible(text) for _, text in pairs], look)) <= cells
 
 
+@settings(max_examples=60, deadline=None)
 @given(texts)
 def test_a_text_is_the_sum_of_its_clusters(text: str) -> None:
     assert "".join(clusters(text)) == text

@@ -1,0 +1,397 @@
+"""The program in a terminal: width, colours, frames, pager; and what a pipe does not load."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from pfa_cli.render import streams
+from pfa_cli.render.streams import Color
+from tests.cli.conftest import Pfa, Ran, a_stage, baseline_record, write_lines
+from tests.forms import long
+from tests.terminals import begun, on_terminal, terminal
+
+WIDE = {"category": "起重机 Kran", "areaSilo": "ע\u05b4ברית é 区域 with a long name"}
+
+
+@a_stage
+def drafted(pfa: Pfa) -> None:
+    """Six records, one in foreign letters, two of them with drafts in one session."""
+    assert pfa("init", "--org", "HOLNG").code == 0
+    records = [baseline_record(number) for number in range(1, 6)]
+    records.append(baseline_record(6, **WIDE, monthlyRate=1234567.89))
+    source = write_lines(pfa.folder / "mirror.jsonl", records)
+    assert pfa("sync", "pull", "--from", source).code == 0
+    made = pfa("draft", "set", "H-001", "H-006", "monthlyRate=99.50", "--into", "rates")
+    assert made.code == 0
+
+
+EVERYDAY = (
+    ("list",),
+    ("list", "--limit", "2"),
+    ("show", "H-006"),
+    ("stats",),
+    ("stats", "--by", "category"),
+    ("stats", "--by", "month", "--chart"),
+    ("status",),
+    ("doctor",),
+    ("diff",),
+    ("draft", "list"),
+    ("log",),
+    ("sync", "runs"),
+    ("conflict", "list"),
+    ("auth", "list"),
+    ("auth", "status"),
+    ("auth", "keys"),
+    ("user", "list"),
+    ("org", "list"),
+    ("db", "status"),
+)
+
+
+@dataclass(frozen=True)
+class InTerminal:
+    """Runs command lines in this process as in a terminal; every line of a result must fit."""
+
+    pfa: Pfa
+
+    def __call__(self, *words: str, cells: int, **environ: str) -> Ran:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(streams, "is_terminal", lambda stream: stream is not None)
+            for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
+                patch.delenv(name, raising=False)
+            usual = {"TERM": "xterm", "PFA_PAGER": "cat", "COLUMNS": str(cells), "LINES": "60"}
+            for name, value in (usual | environ).items():
+                patch.setenv(name, value)
+            ran = self.pfa(*words)
+        too_long = [line for line in bare(ran.out).splitlines() if cell_len(line) > cells]
+        assert (ran.code, too_long) == (0, []), words
+        return ran
+
+
+@pytest.fixture
+def drawn(drafted: Pfa) -> InTerminal:
+    """The program in a terminal, on the stage `drafted`."""
+    return InTerminal(drafted)
+
+
+def bare(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_in_a_real_terminal_the_table_has_its_width(drafted: Pfa) -> None:
+    screen = on_terminal("list", cells=60)
+    assert screen.code == 0
+    assert max(map(cell_len, screen.lines)) in range(50, 75)  # stderr has one longer line
+    assert "\x1b[1m" in screen.raw
+
+
+@pytest.mark.parametrize("cells", [80, *long([40, 60, 100, 120, 200])])
+def test_no_line_of_an_everyday_command_is_wider_than_the_terminal(
+    drawn: InTerminal, cells: int
+) -> None:
+    for words in EVERYDAY:
+        drawn(*words, cells=cells)
+
+
+def test_a_list_at_80_has_id_category_area_dates_and_rate(drawn: InTerminal) -> None:
+    screen = drawn("list", "--limit", "0", cells=80)
+    for fact in ("H-006", "2026-02-06", "2026-03-06", "99.50", "3044"):
+        assert fact in bare(screen.out)
+    header = " ".join(bare(screen.out).split("──")[0].split())
+    for name in (
+        "pfaId",
+        "category",
+        "area",
+        "Silo",
+        "forecast",
+        "Start",
+        "End",
+        "monthly",
+        "Rate",
+    ):
+        assert name in header
+
+
+def test_columns_without_room_are_named_unless_quiet(drawn: InTerminal) -> None:
+    named = [
+        line
+        for line in drawn("list", cells=60).err.splitlines()
+        if line.startswith("no room for: ")
+    ]
+    assert len(named) == 1
+    assert "source" in named[0]
+    assert "no room" not in drawn("list", "-q", cells=60).err
+    assert "no room" not in drawn("list", cells=200).err
+
+
+def test_a_narrow_terminal_gets_a_field_a_line(drawn: InTerminal) -> None:
+    lines = bare(drawn("list", "--limit", "1", cells=30).out).splitlines()
+    assert lines[0].split() == ["pfaId", "H-001"]
+    assert ["monthlyRate", "99.50"] in [line.split() for line in lines]
+
+
+def test_before_is_red_after_green_and_cost_has_sign_and_colour(drawn: InTerminal) -> None:
+    raw = drawn("diff", cells=120).out
+    assert "\x1b[31m3044\x1b[0m" in raw
+    assert "\x1b[32m99.50\x1b[0m" in raw
+    assert re.search(r"\x1b\[32m-[\d,]+\.\d\d\x1b\[0m", raw)
+    assert "\x1b[33mdraft\x1b[0m" in raw
+
+
+def test_a_record_has_pems_yours_and_merged_side_by_side(drawn: InTerminal) -> None:
+    screen = drawn("show", "H-001", cells=80)
+    (line,) = [line for line in bare(screen.out).splitlines() if "monthlyRate" in line]
+    assert line.split() == ["*", "monthlyRate", "3044", "99.50", "99.50"]
+    assert "\x1b[31m3044\x1b[0m" in screen.out
+    assert "\x1b[32m99.50\x1b[0m" in screen.out
+
+
+def test_status_and_doctor_are_framed_with_the_next_command(drawn: InTerminal) -> None:
+    status = bare(drawn("status", cells=80).out)
+    assert status.startswith("╭─ HOLNG, ")
+    assert "╭─ next ──" in status
+    assert "│ pfa commit --session rates │" in status
+    doctor = bare(drawn("doctor", cells=80).out)
+    assert doctor.startswith("╭─ ready")
+    assert "│ ok       python" in doctor
+
+
+def test_groups_have_bars_for_share_and_variance(drawn: InTerminal) -> None:
+    text = bare(drawn("stats", "--by", "category", cells=200).out)
+    assert re.search(r"Loader .*\d+\.\d % █+", text)
+    assert "under|over" in text
+    assert re.search(r"█│|│█", text)
+
+
+@pytest.mark.parametrize(
+    "environ", [{"TERM": "dumb"}, {"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}]
+)
+def test_dumb_terminals_and_no_color_get_no_escape_sequence(
+    drawn: InTerminal, environ: dict[str, str]
+) -> None:
+    for words in (("status",), ("diff",), ("stats", "--by", "category")):
+        screen = drawn(*words, cells=100, **environ)
+        assert "\x1b" not in screen.out
+        assert bool(set("─╭│█") & set(screen.out)) is ("TERM" not in environ)
+
+
+def test_color_wins_over_the_environment(drawn: InTerminal) -> None:
+    assert "\x1b[" in drawn("diff", "--color", "always", cells=80, NO_COLOR="1").out
+    assert "\x1b[" not in drawn("diff", "--color", "never", cells=80, FORCE_COLOR="1").out
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": "0"}, False),
+        ({"FORCE_COLOR": ""}, False),
+        ({"CLICOLOR_FORCE": "1"}, True),
+        ({"CLICOLOR_FORCE": "0"}, False),
+        ({"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}, False),
+    ],
+)
+def test_a_pipe_is_coloured_where_it_is_forced(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], expected: bool
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert streams.colored(None, Color.AUTO) is expected
+    assert streams.colored(None, Color.ALWAYS) is True
+    assert streams.colored(None, Color.NEVER) is False
+
+
+def test_a_forced_colour_in_a_pipe_draws_without_a_width(
+    drafted: Pfa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    ran = drafted("diff", "-o", "table")
+    assert "\x1b[31m3044\x1b[0m" in ran.out
+    assert "no room" not in ran.err
+    for form in ("json", "jsonl", "csv", "tsv", "ids"):
+        assert "\x1b" not in drafted("diff", "-o", form).out
+
+
+def test_a_chart_in_a_pipe_has_plain_characters(drafted: Pfa) -> None:
+    text = drafted("stats", "--by", "month", "--chart").out
+    assert text.isascii()
+    assert re.search(r"2026-02  plan +[\d,]+\.\d\d", text)
+    assert re.search(r"forecast +[\d,]+\.\d\d  #+\n", text)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--chart",), "--chart needs groups"),
+        (("--chart", "--by", "month", "-o", "json"), "--chart cannot be combined with -o json"),
+        (("--chart", "--by", "month", "--columns", "month"), "combined with --columns"),
+    ],
+)
+def test_a_chart_of_nothing_or_for_programs_is_refused(
+    drafted: Pfa, words: tuple[str, ...], message: str
+) -> None:
+    ran = drafted("stats", *words)
+    assert ran.code == 2
+    assert message in ran.err
+
+
+# --- the pager
+
+READS = "import sys, pathlib; pathlib.Path({!r}).write_text(sys.stdin.read())"
+QUITS = "import sys; sys.stdin.readline()"
+
+
+def a_pager(folder: Path, source: str) -> str:
+    path = folder / "pager.py"
+    path.write_text(source)
+    return f"{sys.executable} {path}"
+
+
+def test_what_is_longer_than_the_terminal_goes_through_the_pager(
+    drafted: Pfa, tmp_path: Path
+) -> None:
+    paged = tmp_path / "paged"
+    pager = a_pager(tmp_path, READS.format(str(paged)))
+    short = on_terminal("list", lines=40, PFA_PAGER=pager)
+    assert "H-001" in short.text
+    assert not paged.exists()
+    long_one = on_terminal("list", lines=6, PFA_PAGER="", PAGER=pager)
+    assert "H-001" in long_one.text  # an empty PFA_PAGER wins over PAGER
+    long_one = on_terminal("list", lines=6, PFA_PAGER=pager)
+    assert long_one.code == 0
+    assert "H-001" not in long_one.text
+    assert "H-006" in paged.read_text()
+    assert "\x1b[1m" in paged.read_text()
+
+
+@pytest.mark.parametrize(
+    "words", [("list", "--no-pager"), ("list", "-o", "csv"), ("log", "-o", "jsonl")]
+)
+def test_no_pager_for_programs_nor_where_it_is_refused(
+    drafted: Pfa, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    paged = tmp_path / "paged"
+    pager = a_pager(tmp_path, READS.format(str(paged)))
+    assert "H-001" in on_terminal(*words, lines=4, PFA_PAGER=pager).text
+    assert not paged.exists()
+
+
+def test_a_pager_that_is_quit_early_is_no_error_and_sums_are_whole(
+    drafted: Pfa, tmp_path: Path
+) -> None:
+    many = [
+        baseline_record(number % 28 + 1) | {"pfaId": f"M-{number:05}"} for number in range(2500)
+    ]
+    source = write_lines(tmp_path / "many.jsonl", many)
+    assert drafted("sync", "pull", "--from", source).code == 0
+    assert drafted("draft", "shift", "1", "--search", "M-", "--into", "all").code == 0
+    screen = on_terminal("diff", "--exit-code", lines=6, PFA_PAGER=a_pager(tmp_path, QUITS))
+    assert screen.code == 10
+    assert "2,502 records, 5,002 fields" in screen.text
+    assert "error" not in screen.text
+    listed = on_terminal("list", "--limit", "0", lines=6, PFA_PAGER=a_pager(tmp_path, QUITS))
+    assert (listed.code, "error" in listed.text) == (0, False)
+
+
+def test_a_pager_that_does_not_start_is_left_out(drafted: Pfa) -> None:
+    screen = on_terminal("list", lines=4, PFA_PAGER="/nowhere/less -R")
+    assert screen.code == 0
+    assert "note: the pager '/nowhere/less' does not start" in screen.text
+    assert "H-006" in screen.text
+
+
+def test_ctrl_c_belongs_to_the_pager_once_all_is_written(drafted: Pfa, tmp_path: Path) -> None:
+    waits = (
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "sys.stdin.read()\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "(folder / 'read').touch()\n"
+        "while not (folder / 'quit').exists(): time.sleep(0.02)\n"
+    )
+    environ = {"PFA_PAGER": a_pager(tmp_path, waits)}
+    with terminal(80, 5) as (_, follower), begun(("list",), follower, environ) as process:
+        os.close(follower)
+        _until(lambda: (tmp_path / "read").exists())
+        os.killpg(process.pid, signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        (tmp_path / "quit").touch()
+        assert process.wait(20) == 0
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+# --- what is loaded
+
+LOADED = """
+import sys
+from pfa_cli.app import main
+code = main(sys.argv[1:])
+print(*sorted(sys.modules), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--version",),
+        ("list",),
+        ("list", "-o", "table"),
+        *long([(("--help",),), (("diff",),), (("stats", "--by", "category"),), (("status",),)]),
+    ],
+)
+def test_a_pipe_loads_neither_rich_nor_pydantic(drafted: Pfa, words: tuple[str, ...]) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED, *words], capture_output=True, text=True, check=True
+    )
+    loaded = set(ran.stderr.splitlines()[-1].split())
+    assert "pfa_cli.app" in loaded
+    assert {name for name in ("rich", "pydantic", "pydantic_core") if name in loaded} == set()
+    tables = {"pfa_cli.render.terminal", "pfa_cli.render.drawn", "pfa_cli.render.pager"}
+    assert loaded & tables == set()
+    assert ("tabulate" in loaded) is (words in [("list", "-o", "table"), *TABULATED])
+
+
+TABULATED = [("stats", "--by", "category"), ("status",)]
+
+
+def test_a_terminal_loads_rich_and_not_tabulate(drafted: Pfa) -> None:
+    """The pty's output would be mixed with the list; colours forced in a pipe draw the same way."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED, "list", "-o", "table", "--color", "always"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(ran.stderr.splitlines()[-1].split())
+    assert "rich" in loaded
+    assert {"tabulate", "pydantic"} & loaded == set()
+
+
+def test_money_is_whole_in_every_width(drawn: InTerminal) -> None:
+    amount = Decimal("1234567.89")
+    for cells in (30, 45, 80):
+        assert str(amount) in drawn("list", "--baseline", cells=cells).out
