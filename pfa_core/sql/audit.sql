@@ -1,6 +1,9 @@
 -- The audit trail: written by the transaction that changes the data, never changed after.
 
 -- name: write
+-- by: any
+-- then: PERFORM pfa_expect_link()
+-- unless: NOT pfa_may_record(%(action)s)
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
                        session_id, run_id, before, after, reason, link_id, restores, base)
 SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, e.pfa_id,
@@ -13,6 +16,9 @@ FROM jsonb_to_recordset(%(entries)s) AS e (
 RETURNING entry_id;
 
 -- name: write_of, write_of@one
+-- by: save_draft, commit
+-- then: PERFORM pfa_expect_link()
+-- unless: NOT pfa_may_record(%(action)s)
 -- Entries of modifications with their present delta, as before or after. The entries' ids are one id whose
 -- last eight digits count them in the order of their records; the first of them ends in 1. With `base` each also
 -- keeps what its delta was made over.
@@ -25,6 +31,7 @@ SELECT %(organization_id)s,
        m.change_reason, %(link_id)s::uuid, CASE WHEN %(base)s THEN m.base END
 FROM pfa_modification AS m
 WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
   AND m.modification_id = ANY(%(modification_ids)s::uuid[])
 RETURNING entry_id;
 
@@ -109,3 +116,7 @@ WHERE organization_id = %(organization_id)s
   AND action IN ('permission_denied', 'sync_skipped')
   AND at > %(since)s
   AND at <= clock_timestamp() + interval '1 hour';
+
+-- name: deny_under_rls
+-- A denial of the caller, unless too many were recorded; how many are.
+SELECT pfa_deny(%(organization_id)s, %(entry_id)s::uuid, %(action)s, %(operation)s, %(permission)s, %(reason)s);

@@ -132,6 +132,9 @@ WHERE organization_id = %(organization_id)s
 GROUP BY state;
 
 -- name: insert_drafts
+-- by: save_draft, commit
+-- deltas: %(drafts)s
+-- trail: write modification_id
 INSERT INTO pfa_modification (
     organization_id, modification_id, pfa_id, user_id, session_id, state, delta, base,
     base_version, version, change_reason, created_at, updated_at)
@@ -144,6 +147,9 @@ ORDER BY d.pfa_id
 RETURNING modification_id;
 
 -- name: update_drafts, update_drafts@one
+-- by: save_draft, commit
+-- deltas: %(drafts)s
+-- trail: write m.modification_id
 -- Each draft is raised to the version after the one that was read.
 UPDATE pfa_modification AS m
 SET delta = d.delta,
@@ -163,6 +169,8 @@ WHERE m.organization_id = %(organization_id)s
   AND m.version = d.version;
 
 -- name: delete_drafts, delete_drafts@one
+-- by: save_draft, commit
+-- trail: delete modification_id
 DELETE FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
@@ -170,6 +178,9 @@ WHERE organization_id = %(organization_id)s
   AND state = 'draft';
 
 -- name: commit_drafts, commit_drafts@one
+-- by: commit
+-- deltas: %(drafts)s
+-- trail: commit m.modification_id
 -- The delta is written too: fields that PEMS has by now have dropped out of it.
 UPDATE pfa_modification AS m
 SET state = 'committed',
@@ -186,6 +197,9 @@ WHERE m.organization_id = %(organization_id)s
   AND m.version = d.version;
 
 -- name: commit_up_to_date, commit_up_to_date@one
+-- by: commit
+-- deltas: pfa_deltas_of(%(modification_ids)s::uuid[])
+-- trail: commit modification_id
 UPDATE pfa_modification
 SET state = 'committed',
     version = version + 1,
@@ -197,6 +211,8 @@ WHERE organization_id = %(organization_id)s
   AND state = 'draft';
 
 -- name: uncommit, uncommit@one
+-- by: commit
+-- trail: uncommit modification_id
 UPDATE pfa_modification
 SET state = 'draft',
     version = version + 1,
