@@ -834,7 +834,8 @@ CREATE TABLE audit_head (
 
 -- What the functions that write changed in a transaction that has not ended, and what its link has to say of it.
 -- Checked and emptied by pfa_check_trail at the commit, so that every transaction sees its own rows and no others.
---   kind              which actions say it: those of pfa_trail_kinds; 'entries' asks for the link alone
+--   kind              which actions say it: those of pfa_trail_kinds; 'entries' asks for the link alone; 'refused …'
+--                     names a field that the caller may not write
 --   modification_ids  of which modifications; null: of something that has no id
 CREATE UNLOGGED TABLE audit_expected (
     organization_id  text COLLATE "C" NOT NULL,
@@ -1155,10 +1156,11 @@ BEGIN
     RETURN pfa_rights() @> '{edit_forecast,edit_actuals,view_financials}';
 END $$;
 
--- Raises where a delta has a field that the caller may not write, by the rights of pfa_core.model.rights.
+-- Notes where a delta has a field that the caller may not write, by the rights of pfa_core.model.rights: the commit
+-- is refused, so that the program can find all such fields before.
 -- `changed`: fields that the stored modification has with the same value do not count.
 CREATE FUNCTION pfa_require_fields(deltas jsonb, changed boolean) RETURNS void
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     granted text[] := pfa_rights();
     code    text := pfa_context_organization();
@@ -1177,7 +1179,7 @@ BEGIN
             AND m.delta -> f.key = f.value))
     LIMIT 1;
     IF FOUND THEN
-        RAISE insufficient_privilege USING MESSAGE = format('the field %s may not be written', refused);
+        PERFORM pfa_expect_entries('refused ' || refused, NULL, 1);
     END IF;
 END $$;
 
@@ -1395,6 +1397,10 @@ BEGIN
     IF NOT EXISTS (SELECT FROM audit_expected AS x
                    WHERE x.organization_id = organization AND x.link_id = link) THEN
         RETURN NULL;
+    END IF;
+    IF EXISTS (SELECT FROM audit_expected AS x
+               WHERE x.organization_id = organization AND x.link_id = link AND x.kind LIKE 'refused %') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'a field was written that the caller may not write';
     END IF;
     SELECT l.entry_count INTO linked FROM audit_link AS l
     WHERE l.organization_id = organization AND l.link_id = link;
