@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from psycopg import Connection
+import pytest
+from psycopg import Connection, errors
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.model.ids import new_id
-
-RUN = "01900000-0000-7000-8000-00000000aaaa"
+from pfa_core.model.principal import Principal
+from tests.rls.two import authorize
 
 
 def call(conn: Connection[Any], block: str, **values: Any) -> Any:
@@ -51,3 +53,13 @@ def new_draft(pfa_id: str = "P-2", **delta: Any) -> dict[str, Any]:
         "base_version": 1,
         "change_reason": None,
     }
+
+
+@contextmanager
+def refused(
+    conn: Connection[Any], who: Principal, scope: str, *, match: str | None = None
+) -> Iterator[None]:
+    """A transaction of the user in the scope that is refused, by a statement of it or at the commit."""
+    with pytest.raises(errors.InsufficientPrivilege, match=match), conn.transaction():  # noqa: PT012
+        authorize(conn, who, scope)
+        yield

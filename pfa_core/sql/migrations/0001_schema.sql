@@ -1007,7 +1007,8 @@ END $$;
 -- Authorizes the token's user: for this transaction, one organization and one scope. A scope is the right
 -- that an operation requires; besides these
 --   member  requires no right and shows no records
---   commit  requires `sync`, for the user's own modifications, where the scope `sync` is for those of all users
+--   commit  requires `sync` and `save_draft`, and no service: for the user's own modifications, where the scope
+--           `sync` is for those of all users
 -- Membership and rights are those of now; `locking` makes the user's other writing transactions wait.
 -- No row: not a member. A row without a context: the right is lacking.
 -- Raises PFA01 to PFA05 when the token is not valid here.
@@ -1057,7 +1058,9 @@ BEGIN
     SELECT coalesce(string_agg(r.held, ','), '') INTO granted
     FROM unnest(member.rights) AS r (held)
     WHERE (claims -> 'organizations' -> organization -> 'rights') ? r.held;
-    IF needed IS NULL OR needed = ANY (string_to_array(granted, ',')) THEN
+    IF (needed IS NULL OR needed = ANY (string_to_array(granted, ',')))
+        AND (scope <> 'commit' OR (member.role <> 'service'
+                                   AND 'save_draft' = ANY (string_to_array(granted, ',')))) THEN
         content := concat_ws(' ', organization, scope, granted, least((claims ->> 'expires')::numeric,
             ceil(extract(epoch FROM clock_timestamp())) + 3600), member.user_id);
         PERFORM set_config('pfa.context', pfa_sign_context(content) || ' ' || content, true);
