@@ -43,8 +43,6 @@ def authorize(
     """
     find = _by_token if rls.applies(conn) else _by_membership
     member = find(conn, principal, operation, writing=writing)
-    for right in needed_for(operation):
-        require(principal, member, right, operation)
     if writing and principal.is_service:
         message = f"{principal.user_id} is a service: it has no drafts to change, commit or discard"
         raise PermissionDenied(
@@ -52,6 +50,8 @@ def authorize(
             hint="a member does that with a token of their own",
             denial=denial(principal, operation, _listed(operation), message),
         )
+    for right in needed_for(operation):
+        require(principal, member, right, operation)
     return member
 
 

@@ -142,8 +142,12 @@ NEEDS: Mapping[Operation, Right] = {
     operation: right for right, operations in _BY_RIGHT.items() for operation in operations
 }
 
-# Files hold prices, and a dry run reports which of them are new. The chain covers all users' entries.
+# Files hold prices, and a dry run reports which of them are new. The chain covers all users' entries. What is
+# committed is one's own draft.
 ALSO: Mapping[Operation, Right] = {
+    Operation.COMMIT: Right.SAVE_DRAFT,
+    Operation.UNCOMMIT: Right.SAVE_DRAFT,
+    Operation.RESOLVE_CONFLICTS: Right.SAVE_DRAFT,
     Operation.PULL_FILES: Right.VIEW_FINANCIALS,
     Operation.VERIFY_LOG: Right.MANAGE_USERS,
 }

@@ -8,18 +8,32 @@ A block begins with `-- name: x` and may have a variant of the same meaning, nam
 Rows that are looked up one by one, in a LATERAL subquery or an update, have `(SELECT %(organization_id)s::text)`:
 of a value that it does not know the planner expects an average organization's rows. Of one that its statistics
 have never seen it expects none, and any index that begins with the organization is as good as the key to it.
+
+Lines below the name make a function of a block that writes, which stands in its place where row-level security
+applies (functions.py): `by` in which scopes it may be called, `returns` which columns, `trail` what the audit
+trail has to say of each row, `unless` when it is refused, `deltas` in which parameter the deltas are, `mirror`
+that it changes the mirror, `then` what the function does besides, `steps` of which blocks a function without
+a text of its own consists, `from` of which blocks a text is composed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, LiteralString, cast
 
+from pfa_core.sql.functions import Step, WriteFunction
+
 _NAME_LINE = re.compile(r"^-- name: (\w+(?:@rls)?)(, \1@one)?$", re.MULTILINE)
 _MIGRATION = re.compile(r"\d{4}_\w+\.sql")
+_NOTE = re.compile(
+    r"^-- (by|returns|trail|unless|deltas|mirror|then|steps|from): ?(.*)\n", re.MULTILINE
+)
+_COMPOSED = re.compile(r"(?P<block>\w+)\((?P<part>\w+) = (?P<content>.+)\)")
+_STEP = re.compile(r"(\w+)(?:\[(\w+) = (\S+)\])?(?: after (\w+))?")
+_FUNCTIONS_HERE = "-- The functions that write go here.\n"
 # `x = ANY(ids)`, with or without the alternative that no ids were given.
 _ANY_ID = re.compile(
     r"(?P<open>\(%\((?P<given>\w+)\)s::\w+\[\] IS NULL OR )?"
@@ -33,16 +47,39 @@ _ID_TYPES = {"ids": "text", "modification_ids": "uuid"}
 class Statements(dict[str, LiteralString]):
     """The blocks of a file by name.
 
-    Each is without its name line. The methods choose between variants.
+    Each is without its name line. The methods choose between variants. `functions` has those of blocks that
+    write.
     """
+
+    functions: dict[str, WriteFunction]
+    _calls: dict[str, LiteralString]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.functions = {}
+        self._calls = {}
 
     def for_ids(self, name: str, ids: Collection[Any]) -> LiteralString:
         """Choose the variant for exactly one id where there is exactly one."""
-        return self[f"{name}@one" if len(ids) == 1 else name]
+        return self[_one(name, ids)]
 
     def for_role(self, name: str, *, rls: bool) -> LiteralString:
         """Choose the variant for connections under row-level security, or the other."""
         return self[f"{name}@rls" if rls else name]
+
+    def writing(self, name: str, *, rls: bool, ids: Collection[Any] | None = None) -> LiteralString:
+        """Choose the call of a function under row-level security, or the statement itself."""
+        if ids is not None:
+            name = _one(name, ids)
+        if not rls:
+            return self[name]
+        if name not in self._calls:
+            self._calls[name] = self.functions[name].call
+        return self._calls[name]
+
+
+def _one(name: str, ids: Collection[Any]) -> str:
+    return f"{name}@one" if len(ids) == 1 else name
 
 
 @cache
@@ -55,11 +92,73 @@ def statements(noun: str) -> Statements:
     text = files(__name__).joinpath(f"{noun}.sql").read_text("utf-8")
     _, *parts = _NAME_LINE.split(text)
     blocks = Statements()
+    notes: dict[str, list[tuple[str, str]]] = {}
     for name, one, block in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
-        blocks[name] = cast("LiteralString", block.strip())
+        notes[name] = _NOTE.findall(block)
+        content = _NOTE.sub("", block).strip()
+        composed = dict(notes[name]).get("from")
+        if "steps" in dict(notes[name]):
+            continue
+        if composed:
+            content = f"{content}\n{_composed(blocks, composed)}".strip()
+        blocks[name] = cast("LiteralString", content)
         if one:
             blocks[f"{name}@one"] = _about_one(blocks[name])
+    for name, facts in notes.items():
+        if "by" in dict(facts):
+            for variant in (name, f"{name}@one"):
+                if variant in blocks or (variant == name and "steps" in dict(facts)):
+                    blocks.functions[variant] = _function(noun, variant, blocks, facts)
     return blocks
+
+
+def _composed(blocks: Mapping[str, str], text: str) -> str:
+    """Compose a block of others: `outer(part = inner)`, in turn composed or not."""
+    match = _COMPOSED.fullmatch(text)
+    if match is None:
+        return blocks[text]
+    return blocks[match["block"]].format(
+        **{match["part"]: _composed(blocks, match["content"]).rstrip(";")}
+    )
+
+
+def _function(
+    noun: str, name: str, blocks: Mapping[str, str], facts: Collection[tuple[str, str]]
+) -> WriteFunction:
+    note = dict(facts)
+    scopes, *about = (part.strip() for part in note["by"].split(";"))
+    return WriteFunction(
+        name=f"pfa_do_{noun}_{name.replace('@', '_')}",
+        scopes=[scope.strip() for scope in scopes.split(",")],
+        steps=list(_steps(name, blocks, note.get("steps"))),
+        others="admins" in about,
+        subject="subject" in about,
+        returns=note.get("returns", ""),
+        trail=note.get("trail", ""),
+        unless=[value for key, value in facts if key == "unless"],
+        deltas=note.get("deltas", ""),
+        mirror="mirror" in note,
+        then=note.get("then", ""),
+    )
+
+
+def _steps(name: str, blocks: Mapping[str, str], listed: str | None) -> Iterator[Step]:
+    if listed is None:
+        yield Step(name=name, text=_code(blocks[name]))
+        return
+    for one in listed.split(", "):
+        match = _STEP.fullmatch(one)
+        assert match is not None, one  # noqa: S101 - the package's own files
+        block, parameter, value, after = match.groups()
+        text = _code(blocks[block])
+        if parameter:
+            text = text.replace(f"%({parameter})s", value)
+        yield Step(name=block, text=text, after=after or "")
+
+
+def _code(block: str) -> str:
+    """Return a block without its comments."""
+    return re.sub(r"^\s*--.*\n", "", block, flags=re.MULTILINE)
 
 
 def _about_one(block: LiteralString) -> LiteralString:
@@ -84,14 +183,45 @@ def numeral(number: int) -> LiteralString:
     return cast("LiteralString", str(int(number)))
 
 
-def migrations() -> list[tuple[int, str, LiteralString]]:
-    """Return number, file name and text of every migration, in order."""
+def newest_migration() -> int:
+    """Return the number of the newest migration."""
+    return max(int(name[:4]) for name in _migration_names())
+
+
+def _migration_names() -> list[str]:
     folder = files(__name__).joinpath("migrations")
-    names = sorted(entry.name for entry in folder.iterdir() if _MIGRATION.fullmatch(entry.name))
+    return sorted(entry.name for entry in folder.iterdir() if _MIGRATION.fullmatch(entry.name))
+
+
+@cache
+def migrations() -> list[tuple[int, str, LiteralString]]:
+    """Return number, file name and text of every migration, in order.
+
+    The functions that write are part of the text, as the statements say them now.
+    """
+    folder = files(__name__).joinpath("migrations")
+    texts = {name: folder.joinpath(name).read_text("utf-8") for name in _migration_names()}
     return [
-        (int(name[:4]), name, cast("LiteralString", folder.joinpath(name).read_text("utf-8")))
-        for name in names
+        (int(name[:4]), name, cast("LiteralString", _with_functions(text)))
+        for name, text in texts.items()
     ]
+
+
+def _with_functions(text: str) -> str:
+    if _FUNCTIONS_HERE not in text:
+        return text
+    return text.replace(_FUNCTIONS_HERE, "\n".join(one.definition() for one in write_functions()))
+
+
+def write_functions() -> list[WriteFunction]:
+    """List the functions of all files, by name."""
+    nouns = sorted(
+        entry.name.removesuffix(".sql")
+        for entry in files(__name__).iterdir()
+        if entry.name.endswith(".sql")
+    )
+    found = [one for noun in nouns for one in statements(noun).functions.values()]
+    return sorted(found, key=lambda one: one.name)
 
 
 def prerelease() -> LiteralString:

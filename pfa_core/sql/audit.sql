@@ -1,6 +1,9 @@
 -- The audit trail: written by the transaction that changes the data, never changed after.
 
 -- name: write
+-- by: any
+-- then: PERFORM pfa_expect_link()
+-- unless: NOT pfa_may_record(%(action)s)
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
                        session_id, run_id, before, after, reason, link_id, restores, base)
 SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, e.pfa_id,
@@ -13,6 +16,9 @@ FROM jsonb_to_recordset(%(entries)s) AS e (
 RETURNING entry_id;
 
 -- name: write_of, write_of@one
+-- by: save_draft, commit
+-- then: PERFORM pfa_expect_link()
+-- unless: NOT pfa_may_record(%(action)s)
 -- Entries of modifications with their present delta, as before or after. The entries' ids are one id whose
 -- last eight digits count them in the order of their records; the first of them ends in 1. With `base` each also
 -- keeps what its delta was made over. Each modification is looked up: a portion costs the same, however many there are.
@@ -29,6 +35,7 @@ CROSS JOIN LATERAL (
     FROM pfa_modification
     WHERE organization_id = (SELECT %(organization_id)s::text)
       AND modification_id = i.id
+      AND user_id IS NOT DISTINCT FROM %(user_id)s
     OFFSET 0) AS m
 RETURNING entry_id;
 
@@ -122,3 +129,7 @@ WHERE organization_id = %(organization_id)s
   AND action IN ('permission_denied', 'sync_skipped')
   AND at > %(since)s
   AND at <= clock_timestamp() + interval '1 hour';
+
+-- name: deny_under_rls
+-- A denial of the caller, unless too many were recorded; how many are.
+SELECT pfa_deny(%(organization_id)s, %(entry_id)s::uuid, %(action)s, %(operation)s, %(permission)s, %(reason)s);

@@ -61,7 +61,7 @@ VALUES (%(organization_id)s, %(number)s, %(link_id)s, %(entry_count)s, %(at)s, %
 
 -- name: append_under_rls
 -- All of the above by a function with its owner's rights: no other role may write the chain.
-SELECT pfa_append_link(%(organization_id)s, %(link_id)s::uuid);
+SELECT pfa_append_link(%(organization_id)s);
 
 -- name: head
 -- No row: the organization's trail is empty.

@@ -3,6 +3,8 @@
 -- (members.member_locked).
 
 -- name: insert
+-- by: sync
+-- unless: pfa_disputes_others(%(organization_id)s, %(conflicts)s)
 -- One open conflict per modification: disputed again, it is the same one with other values.
 INSERT INTO pfa_sync_conflict (
     organization_id, conflict_id, modification_id, pfa_id, user_id, fields, status, created_at)
@@ -43,6 +45,7 @@ ORDER BY conflict_id
 FOR UPDATE;
 
 -- name: resolve
+-- by: commit, manage_users; admins
 UPDATE pfa_sync_conflict AS c
 SET status = 'resolved',
     resolution = r.resolution,
@@ -57,6 +60,7 @@ WHERE c.organization_id = %(organization_id)s
   AND c.status = 'unresolved';
 
 -- name: refresh
+-- by: commit, manage_users; admins
 -- What PEMS holds by now; a conflict that was settled meanwhile stays as it is.
 UPDATE pfa_sync_conflict AS c
 SET fields = r.fields
@@ -67,6 +71,9 @@ WHERE c.organization_id = %(organization_id)s
   AND c.status = 'unresolved';
 
 -- name: recommit
+-- by: commit, manage_users; admins
+-- deltas: %(modifications)s
+-- trail: resolve m.modification_id
 -- What is left waits for the next push as if it had never been sent, in its old place of the queue.
 UPDATE pfa_modification AS m
 SET state = 'committed',
@@ -92,6 +99,8 @@ WHERE m.organization_id = %(organization_id)s
   AND m.version = d.version;
 
 -- name: drop
+-- by: commit, manage_users; admins
+-- trail: resolve m.modification_id
 -- Nothing of the modification is left: PEMS's values are kept.
 DELETE FROM pfa_modification AS m
 USING jsonb_to_recordset(%(modifications)s) AS d (modification_id uuid, version integer)

@@ -6,6 +6,8 @@
 SELECT clock_timestamp();
 
 -- name: acquire
+-- by: sync, refresh_data, import
+-- returns: owner_id uuid
 -- No row: another run holds it. `gone`: an owner known to be dead, whose lease need not expire first.
 -- `too_late`: a lease that expires after it is from before the database's clock was set back.
 INSERT INTO pfa_lease AS l (organization_id, name, owner_id, owner, host, pid,
@@ -33,6 +35,9 @@ WHERE organization_id = %(organization_id)s
   AND name = %(name)s;
 
 -- name: beat
+-- by: sync, refresh_data, import
+-- returns: owner_id uuid
+-- unless: pfa_is_lease_of_another(%(organization_id)s, %(name)s, %(owner_id)s)
 -- No row: another run holds it by now.
 UPDATE pfa_lease
 SET heartbeat_at = %(at)s,
@@ -43,6 +48,8 @@ WHERE organization_id = %(organization_id)s
 RETURNING owner_id;
 
 -- name: release
+-- by: sync, refresh_data, import
+-- unless: pfa_is_lease_of_another(%(organization_id)s, %(name)s, %(owner_id)s)
 DELETE FROM pfa_lease
 WHERE organization_id = %(organization_id)s
   AND name = %(name)s

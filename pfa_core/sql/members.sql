@@ -19,6 +19,8 @@ WHERE organization_id = %(organization_id)s
   AND foreign_currency = 'refuse';
 
 -- name: put_settings
+-- by: manage_settings
+-- trail: configure
 UPDATE pfa_organization
 SET currency = %(currency)s,
     rate_uom = %(rate_uom)s,
@@ -102,6 +104,10 @@ WHERE organization_id = %(organization_id)s
 ORDER BY user_id;
 
 -- name: put_member
+-- by: manage_users; subject
+-- trail: grant
+-- returns: organization_id text, user_id text, role text, rights text[], granted_by text, granted_at timestamptz
+-- unless: NOT %(rights)s <@ pfa_rights()
 INSERT INTO pfa_member (organization_id, user_id, role, rights, granted_by, granted_at)
 VALUES (%(organization_id)s, %(user_id)s, %(role)s, %(rights)s, %(granted_by)s, %(at)s)
 ON CONFLICT (organization_id, user_id) DO UPDATE
@@ -112,6 +118,9 @@ SET role = EXCLUDED.role,
 RETURNING organization_id, user_id, role, rights, granted_by, granted_at;
 
 -- name: delete_member
+-- by: manage_users; subject
+-- trail: revoke
+-- returns: organization_id text, user_id text, role text, rights text[], granted_by text, granted_at timestamptz
 -- No row: there was nothing to revoke.
 DELETE FROM pfa_member
 WHERE organization_id = %(organization_id)s

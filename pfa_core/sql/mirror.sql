@@ -2,6 +2,8 @@
 -- locked (members.lock_mirror), in the order written here.
 
 -- name: create_incoming
+-- by: sync, refresh_data, import
+-- then: GRANT SELECT, INSERT, DELETE ON pfa_incoming TO pfa_app
 CREATE TEMPORARY TABLE pfa_incoming (
     pfa_id   text COLLATE "C" NOT NULL,
     data     jsonb NOT NULL,
@@ -12,6 +14,7 @@ CREATE TEMPORARY TABLE pfa_incoming (
 COPY pfa_incoming (pfa_id, data) FROM STDIN;
 
 -- name: index_incoming
+-- by: sync, refresh_data, import
 -- With the index each record is one look-up, whatever the statistics of a mirror that has just been filled:
 -- with a nested loop a million records took many minutes.
 CREATE UNIQUE INDEX ON pfa_incoming (pfa_id);
@@ -25,6 +28,7 @@ ANALYZE pfa_mirror;
 SELECT pfa_analyze_mirror();
 
 -- name: analyze_incoming
+-- by: sync, refresh_data, import
 ANALYZE pfa_incoming;
 
 -- name: fold_incoming
@@ -57,6 +61,9 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING i.pfa_id, i.revision;
 
 -- name: note_revisions
+-- by: sync
+-- mirror:
+-- unless: pfa_knows_unsettled(%(organization_id)s, %(known)s)
 -- PEMS's version is recorded of unchanged records too.
 UPDATE pfa_mirror AS m
 SET pems_revision = k.revision
@@ -65,6 +72,8 @@ WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id = k.pfa_id;
 
 -- name: found_again
+-- by: refresh_data, import
+-- mirror:
 -- Records that were missing and are received again.
 UPDATE pfa_mirror AS m
 SET missing_since = NULL
@@ -173,10 +182,6 @@ WHERE m.organization_id = %(organization_id)s
   AND o.organization_id = %(organization_id)s
   AND o.pfa_id = m.pfa_id;
 
--- name: refresh_overlays@rls
--- The same for all users' overlays: a statement of the program sees only the caller's.
-SELECT pfa_refresh_overlays(ARRAY(SELECT i.pfa_id FROM pfa_incoming AS i));
-
 -- name: received
 EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id = m.pfa_id)
 
@@ -230,11 +235,22 @@ SET record_count = k.record_count + EXCLUDED.record_count,
     without_end = k.without_end + EXCLUDED.without_end,
     without_price = k.without_price + EXCLUDED.without_price;
 
+-- name: post_received
+-- from: post_rollup(sums = sums(which = received))
+
+-- name: post_between
+-- from: post_rollup(sums = sums(which = between))
+
+-- name: post_all
+-- from: post_rollup(sums = sums(which = all))
+
 -- name: clear_rollup
 DELETE FROM kpi_rollup
 WHERE organization_id = %(organization_id)s;
 
 -- name: prune_rollup
+-- by: sync, refresh_data, import
+-- mirror:
 DELETE FROM kpi_rollup
 WHERE organization_id = %(organization_id)s
   AND record_count = 0;
@@ -280,3 +296,35 @@ FOR SHARE;
 SELECT count(*)
 FROM pfa_mirror
 WHERE organization_id = %(organization_id)s;
+
+-- name: put_new
+-- Records between whose first and last id the mirror has none, and their sums.
+-- by: refresh_data, import
+-- mirror:
+-- unless: EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id NOT BETWEEN %(first)s AND %(last)s)
+-- unless: EXISTS (SELECT FROM pfa_mirror AS m WHERE m.organization_id = %(organization_id)s AND m.pfa_id BETWEEN %(first)s AND %(last)s)
+-- steps: put_incoming, post_between[sign = 1]
+
+-- name: fill
+-- Records of an empty mirror, and all sums.
+-- by: refresh_data, import
+-- mirror:
+-- steps: put_incoming, clear_rollup, post_all[sign = 1]
+
+-- name: take_in
+-- Received records that are new or different, their sums, and the overlays of those that changed.
+-- by: sync, refresh_data, import
+-- mirror:
+-- unless: pfa_received_unsettled(%(organization_id)s)
+-- steps: keep_history, post_received[sign = -1] after keep_history, upsert, post_received[sign = 1], refresh_overlays after keep_history
+
+-- name: recompute_rollup
+-- by: manage_settings
+-- mirror:
+-- steps: clear_rollup, post_all[sign = 1]
+
+-- name: mark_missing_records
+-- by: refresh_data, import
+-- mirror:
+-- unless: NOT pfa_holds_lease(%(organization_id)s, 'pull', %(run_id)s)
+-- steps: create_seen, gather_seen, mark_missing

@@ -144,6 +144,9 @@ WHERE organization_id = %(organization_id)s
 GROUP BY state;
 
 -- name: insert_drafts
+-- by: save_draft, commit
+-- deltas: %(drafts)s
+-- trail: write modification_id
 INSERT INTO pfa_modification (
     organization_id, modification_id, pfa_id, user_id, session_id, state, delta, base,
     base_version, version, change_reason, created_at, updated_at)
@@ -155,7 +158,7 @@ FROM jsonb_to_recordset(%(drafts)s) AS d (
 ORDER BY d.pfa_id
 RETURNING modification_id;
 
--- name: update_drafts
+-- name: update_found
 -- Each draft is raised to the version after the one that was read, found as `found` says.
 UPDATE pfa_modification AS m
 SET delta = d.delta,
@@ -171,29 +174,7 @@ WHERE m.organization_id = (SELECT %(organization_id)s::text)
   AND {found}
   AND m.version = d.version
 
--- name: found
--- Each by its key. A planner that does not know of the user's rows would read all of them, for each portion of a save
--- anew: no index but that of the key serves these comparisons of user and state, and of a range of versions it expects
--- one.
-m.modification_id = d.modification_id
-  AND d.version BETWEEN 1 AND 2147483647
-  AND m.user_id IS NOT DISTINCT FROM %(user_id)s
-  AND m.state IS NOT DISTINCT FROM 'draft'
-
--- name: found_one
-m.modification_id = (%(modification_ids)s::uuid[])[1]
-  AND m.modification_id = d.modification_id
-  AND m.user_id = %(user_id)s
-  AND m.state = 'draft'
-
--- name: delete_drafts, delete_drafts@one
-DELETE FROM pfa_modification
-WHERE organization_id = %(organization_id)s
-  AND user_id = %(user_id)s
-  AND modification_id = ANY(%(modification_ids)s)
-  AND state = 'draft';
-
--- name: commit_drafts
+-- name: commit_found
 -- The delta is written too: fields that PEMS has by now have dropped out of it.
 UPDATE pfa_modification AS m
 SET state = 'committed',
@@ -206,7 +187,59 @@ WHERE m.organization_id = (SELECT %(organization_id)s::text)
   AND {found}
   AND m.version = d.version
 
+-- name: found
+-- Each by its key. A planner that does not know of the user's rows would read all of them, for each portion of a save
+-- anew: no index but that of the key serves these comparisons of user and state, and of a range of versions it expects
+-- one.
+m.modification_id = d.modification_id
+  AND d.version BETWEEN 1 AND 2147483647
+  AND m.user_id IS NOT DISTINCT FROM %(user_id)s
+  AND m.state IS NOT DISTINCT FROM 'draft'
+
+-- name: found_one
+-- One is found by an equality, which is planned once.
+m.modification_id = (%(modification_ids)s::uuid[])[1]
+  AND m.modification_id = d.modification_id
+  AND m.user_id = %(user_id)s
+  AND m.state = 'draft'
+
+-- name: update_drafts
+-- by: save_draft, commit
+-- deltas: %(drafts)s
+-- trail: write m.modification_id
+-- from: update_found(found = found)
+
+-- name: update_draft
+-- by: save_draft, commit
+-- deltas: %(drafts)s
+-- trail: write m.modification_id
+-- from: update_found(found = found_one)
+
+-- name: commit_drafts
+-- by: commit
+-- deltas: %(drafts)s
+-- trail: commit m.modification_id
+-- from: commit_found(found = found)
+
+-- name: commit_draft
+-- by: commit
+-- deltas: %(drafts)s
+-- trail: commit m.modification_id
+-- from: commit_found(found = found_one)
+
+-- name: delete_drafts, delete_drafts@one
+-- by: save_draft, commit
+-- trail: delete modification_id
+DELETE FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND modification_id = ANY(%(modification_ids)s)
+  AND state = 'draft';
+
 -- name: commit_up_to_date, commit_up_to_date@one
+-- by: commit
+-- deltas: pfa_deltas_of(%(modification_ids)s::uuid[])
+-- trail: commit modification_id
 UPDATE pfa_modification
 SET state = 'committed',
     version = version + 1,
@@ -218,6 +251,8 @@ WHERE organization_id = %(organization_id)s
   AND state = 'draft';
 
 -- name: uncommit, uncommit@one
+-- by: commit
+-- trail: uncommit modification_id
 UPDATE pfa_modification
 SET state = 'draft',
     version = version + 1,

@@ -24,6 +24,7 @@ WHERE m.organization_id = %(organization_id)s
 SELECT pfa_rebuild_overlays(%(users)s, %(ids)s);
 
 -- name: drop_overlays, drop_overlays@one
+-- by: save_draft, commit, manage_users, manage_settings; admins
 DELETE FROM pfa_overlay
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
@@ -91,3 +92,19 @@ FROM (
 WHERE o.organization_id = %(organization_id)s
   AND o.user_id = %(user_id)s
   AND o.pfa_id = s.pfa_id
+
+-- name: put_stacked, put_stacked@one
+-- by: save_draft, commit, manage_users, manage_settings; admins
+-- from: put_overlays(rows = overlay_rows)
+
+-- name: put_only, put_only@one
+-- by: save_draft, commit, manage_users, manage_settings; admins
+-- from: put_overlays(rows = rows_of_single)
+
+-- name: update_stacked, update_stacked@one
+-- by: save_draft, commit, manage_users, manage_settings; admins
+-- from: update_overlay(rows = overlay_rows)
+
+-- name: update_only, update_only@one
+-- by: save_draft, commit, manage_users, manage_settings; admins
+-- from: update_overlay(rows = rows_of_single)

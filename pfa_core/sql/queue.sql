@@ -50,6 +50,9 @@ WHERE m.organization_id = %(organization_id)s
   AND m.modification_id = ANY(%(modification_ids)s::uuid[]);
 
 -- name: claim
+-- by: sync
+-- returns: modification_id text
+-- unless: NOT pfa_holds_lease(%(organization_id)s, 'push', %(run_id)s)
 -- sent_version and sent_fields are recorded for those that are sent without reading PEMS again; a send in doubt keeps
 -- its own.
 UPDATE pfa_modification AS m
@@ -68,6 +71,9 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING m.modification_id::text;
 
 -- name: mark
+-- by: sync
+-- returns: modification_id text
+-- unless: NOT pfa_is_own_run(%(organization_id)s, %(run_id)s)
 -- Records on which version and under which key a modification is about to be sent, and which of its fields.
 UPDATE pfa_modification AS m
 SET sent_version = c.sent_version,
@@ -82,6 +88,10 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING m.modification_id::text;
 
 -- name: acknowledge
+-- by: sync
+-- returns: modification_id text
+-- trail: acknowledge m.modification_id
+-- unless: NOT pfa_is_own_run(%(organization_id)s, %(run_id)s)
 UPDATE pfa_modification AS m
 SET state = 'synced',
     synced_at = %(at)s,
@@ -96,6 +106,10 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING m.modification_id::text;
 
 -- name: reject
+-- by: sync
+-- returns: modification_id text
+-- trail: reject m.modification_id
+-- unless: NOT pfa_is_own_run(%(organization_id)s, %(run_id)s)
 -- next_attempt_at null: final, a dead letter. sent_version null: PEMS certainly did not take it.
 UPDATE pfa_modification AS m
 SET state = 'sync_error',
@@ -104,7 +118,8 @@ SET state = 'sync_error',
     sent_fields = CASE WHEN c.sent_version IS NOT NULL THEN m.sent_fields END,
     generation = c.generation,
     failures = c.failures,
-    next_attempt_at = c.next_attempt_at,
+    next_attempt_at = CASE WHEN c.next_attempt_at IS NOT NULL
+                           THEN least(c.next_attempt_at, %(at)s::timestamptz + interval '7 days') END,
     sync_error = c.message
 FROM jsonb_to_recordset(%(rejections)s) AS c (
     modification_id uuid, sent_version text, generation integer, failures integer,
@@ -116,6 +131,11 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING m.modification_id::text;
 
 -- name: dispute
+-- by: sync
+-- returns: modification_id text
+-- trail: dispute m.modification_id
+-- unless: NOT pfa_is_own_run(%(organization_id)s, %(run_id)s)
+-- unless: pfa_adds_to_deltas(%(organization_id)s, %(disputes)s)
 -- The delta is written too: fields that PEMS owns have dropped out of it; those that their user owns
 -- are based on what PEMS has by now.
 UPDATE pfa_modification AS m
@@ -134,6 +154,10 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING m.modification_id::text;
 
 -- name: hand_back
+-- by: sync
+-- returns: modification_id text
+-- trail: release m.modification_id
+-- unless: NOT pfa_is_own_run(%(organization_id)s, %(run_id)s)
 -- A claim that is released before it was sent: as if it had not been made.
 UPDATE pfa_modification AS m
 SET state = 'committed',
@@ -152,6 +176,9 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING m.modification_id::text;
 
 -- name: recover
+-- by: sync
+-- returns: modification_id text, pfa_id text, attempts integer
+-- unless: NOT pfa_holds_lease(%(organization_id)s, 'push', %(run_id)s)
 -- Claims of runs that have ended. One that was never sent does not count as an attempt; the others keep
 -- sent_version, so that the next claim reads the record back first.
 UPDATE pfa_modification
@@ -267,6 +294,8 @@ WHERE m.organization_id = %(organization_id)s
 ORDER BY m.committed_at, m.modification_id;
 
 -- name: requeue
+-- by: sync
+-- trail: retry modification_id
 UPDATE pfa_modification
 SET next_attempt_at = %(at)s,
     failures = 0,

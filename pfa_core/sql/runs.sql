@@ -1,6 +1,8 @@
 -- Runs and what they did with single records.
 
 -- name: put
+-- by: sync, refresh_data, import
+-- unless: pfa_is_run_of_another(%(organization_id)s, %(run_id)s)
 INSERT INTO pfa_sync_log (organization_id, run_id, direction, kind, since, source, status, user_id,
                           started_at, finished_at, counts, message)
 VALUES (%(organization_id)s, %(run_id)s, %(direction)s, %(kind)s, %(since)s, %(source)s, %(status)s,
@@ -13,6 +15,8 @@ SET status = EXCLUDED.status,
     message = EXCLUDED.message;
 
 -- name: progress
+-- by: sync, refresh_data, import
+-- unless: pfa_is_run_of_another(%(organization_id)s, %(run_id)s)
 UPDATE pfa_sync_log
 SET counts = %(counts)s
 WHERE organization_id = %(organization_id)s
@@ -20,6 +24,9 @@ WHERE organization_id = %(organization_id)s
   AND status = 'running';
 
 -- name: mark_abandoned
+-- by: sync, refresh_data, import
+-- returns: run_id text
+-- unless: NOT pfa_holds_lease(%(organization_id)s, %(direction)s, %(run_id)s)
 -- Runs of the direction that are still marked running while another one holds the lease: they were killed.
 UPDATE pfa_sync_log
 SET status = 'failed',
@@ -32,6 +39,8 @@ WHERE organization_id = %(organization_id)s
 RETURNING run_id::text;
 
 -- name: outcomes
+-- by: sync, refresh_data, import
+-- unless: pfa_is_run_of_another(%(organization_id)s, %(run_id)s)
 INSERT INTO pfa_sync_outcome (organization_id, run_id, outcome_id, number, pfa_id, modification_id,
                               attempt, position, outcome, code, message, at)
 SELECT %(organization_id)s, %(run_id)s, o.outcome_id, o.number, o.pfa_id, o.modification_id,
@@ -74,6 +83,8 @@ ORDER BY started_at DESC
 LIMIT 1;
 
 -- name: put_behind
+-- by: sync, refresh_data, import
+-- unless: pfa_is_run_of_another(%(organization_id)s, %(run_id)s)
 UPDATE pfa_sync_log
 SET behind = %(behind)s,
     behind_since = %(behind_since)s

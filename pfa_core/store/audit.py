@@ -25,7 +25,7 @@ from pfa_core.model.ids import (
     counting_from,
 )
 from pfa_core.model.principal import Principal
-from pfa_core.store import leases, rls
+from pfa_core.store import leases, rls, writing
 from pfa_core.store.audit_chain import link_of
 from pfa_core.store.portions import PORTION, json_portions, portions
 
@@ -126,7 +126,7 @@ def write(
         "link_id": link_of(conn, organization_id, entries[0].entry_id, len(entries)),
     }
     for portion in json_portions(entries):
-        conn.execute(_SQL["write"], {**values, "entries": portion.json})
+        writing.changed(conn, _SQL, "write", {**values, "entries": portion.json})
 
 
 def write_of(
@@ -164,7 +164,7 @@ def write_of(
             "base": base,
             "link_id": link_of(conn, principal.organization_id, first, len(some)),
         }
-        conn.execute(_SQL.for_ids("write_of", some), values)
+        writing.changed(conn, _SQL, "write_of", values, ids=some)
 
 
 def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
@@ -176,6 +176,9 @@ def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
     if denial.by and not rls.admits(conn, denial.by):
         return
     code = OrganizationId(denial.organization_id)
+    if rls.applies(conn):
+        _deny_under_rls(conn, code, denial, entry_id)
+        return
     user = UserId(denial.user_id[:_LONGEST_USER].replace("\0", ""))
     at = leases.clock(conn)
     values = {"organization_id": code, "user_id": user, "since": at - _DENIALS_TIME}
@@ -192,6 +195,22 @@ def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
     }
     entry = Entry(entry_id, after=after, reason=f"{denial.reason}{more}")
     write(conn, code, user, Action(denial.action), at, entries=[entry])
+
+
+def _deny_under_rls(
+    conn: Connection[Any], organization_id: OrganizationId, denial: Denial, entry_id: str
+) -> None:
+    values = {
+        "organization_id": organization_id,
+        "entry_id": entry_id,
+        "action": denial.action,
+        "operation": denial.operation,
+        "permission": denial.permission,
+        "reason": denial.reason,
+    }
+    row = conn.execute(_SQL["deny_under_rls"], values).fetchone()
+    if row and row[0]:
+        link_of(conn, organization_id, entry_id, row[0])
 
 
 def entries(

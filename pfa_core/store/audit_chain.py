@@ -83,8 +83,7 @@ def linked(conn: Connection[Any]) -> Iterator[Mapping[OrganizationId, Open]]:
         yield links
         if links and rls.applies(conn):
             for code in sorted(links):
-                values = {"organization_id": code, "link_id": links[code].link_id}
-                conn.execute(_SQL["append_under_rls"], values)
+                conn.execute(_SQL["append_under_rls"], {"organization_id": code})
             return
         found = {code: _content(conn, code, link) for code, link in links.items()}
         for code in sorted(found):

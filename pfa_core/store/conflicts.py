@@ -16,6 +16,7 @@ from pfa_core.model.delta import FieldConflict
 from pfa_core.model.ids import ConflictId, ModificationId, OrganizationId, PfaId, SessionId, UserId
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
+from pfa_core.store import writing
 from pfa_core.store.adapters import typed_row
 from pfa_core.store.portions import json_portions
 
@@ -109,7 +110,7 @@ def insert(
     """Open conflicts; the fields of one that is open already are replaced."""
     values = {"organization_id": organization_id, "at": at}
     for portion in json_portions(rows):
-        conn.execute(_SQL["insert"], {**values, "conflicts": portion.json})
+        writing.changed(conn, _SQL, "insert", {**values, "conflicts": portion.json})
 
 
 def find(
@@ -151,7 +152,7 @@ def resolve(
     """Resolve the principal's open conflicts."""
     values = {**_own(principal), "resolved_by": resolved_by, "at": at}
     changed = sum(
-        conn.execute(_SQL["resolve"], {**values, "resolutions": portion.json}).rowcount
+        writing.changed(conn, _SQL, "resolve", {**values, "resolutions": portion.json})
         for portion in json_portions(resolutions)
     )
     _require_all(len(resolutions), changed)
@@ -168,7 +169,7 @@ def refresh(
         for conflict_id, items in fields.items()
     ]
     for portion in json_portions(rows):
-        conn.execute(_SQL["refresh"], {**_own(principal), "refreshed": portion.json})
+        writing.changed(conn, _SQL, "refresh", {**_own(principal), "refreshed": portion.json})
 
 
 def settle(
@@ -183,7 +184,7 @@ def settle(
     values = {**_own(principal), "at": at}
     for name, some in (("recommit", kept), ("drop", emptied)):
         changed = sum(
-            conn.execute(_SQL[name], {**values, "modifications": portion.json}).rowcount
+            writing.changed(conn, _SQL, name, {**values, "modifications": portion.json})
             for portion in json_portions(some)
         )
         _require_all(len(some), changed)

@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, RunId, UserId
+from pfa_core.store import writing
 
 _SQL = sql.statements("leases")
 LONGEST = timedelta(hours=1)
@@ -63,7 +64,7 @@ def acquire(
         "gone": gone,
         "too_late": at + 2 * lifetime + LONGEST,
     }
-    return conn.execute(_SQL["acquire"], values).fetchone() is not None
+    return writing.returned(conn.cursor(), _SQL, "acquire", values).fetchone() is not None
 
 
 def holder(conn: Connection[Any], organization_id: OrganizationId, name: str) -> Holder | None:
@@ -83,14 +84,14 @@ def beat(
     """Renew the lease for another lifetime; False: another run holds it by now."""
     at = clock(conn)
     values = {**_key(organization_id, name, owner_id), "at": at, "until": at + lifetime}
-    return conn.execute(_SQL["beat"], values).fetchone() is not None
+    return writing.returned(conn.cursor(), _SQL, "beat", values).fetchone() is not None
 
 
 def release(
     conn: Connection[Any], organization_id: OrganizationId, name: str, owner_id: RunId
 ) -> None:
     """Release the lease if the owner still holds it."""
-    conn.execute(_SQL["release"], _key(organization_id, name, owner_id))
+    writing.changed(conn, _SQL, "release", _key(organization_id, name, owner_id))
 
 
 def _key(organization_id: OrganizationId, name: str, owner_id: RunId) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pfa_core.model.costing import Costing
 from pfa_core.model.ids import OrganizationId, UserId
 from pfa_core.model.member import Member, OrganizationStatus, TokenMembership
 from pfa_core.model.principal import Principal, Role
-from pfa_core.store import rls
+from pfa_core.store import rls, writing
 from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("members")
@@ -68,7 +68,7 @@ def put_settings(
         "rate_uom": rate_uom,
         "foreign_currency": foreign_currency,
     }
-    conn.execute(_SQL["put_settings"], values)
+    writing.changed(conn, _SQL, "put_settings", values)
 
 
 def add_organization(
@@ -159,7 +159,7 @@ def put_member(
         "at": at,
     }
     with conn.cursor(row_factory=typed_row(Member)) as cursor:
-        row = cursor.execute(_SQL["put_member"], values).fetchone()
+        row = writing.returned(cursor, _SQL, "put_member", values).fetchone()
     assert row is not None  # noqa: S101 - an upsert returns its row
     return row
 
@@ -170,7 +170,7 @@ def delete_member(
     """Delete a membership; None: not a member."""
     values = {"organization_id": organization_id, "user_id": user_id}
     with conn.cursor(row_factory=typed_row(Member)) as cursor:
-        return cursor.execute(_SQL["delete_member"], values).fetchone()
+        return writing.returned(cursor, _SQL, "delete_member", values).fetchone()
 
 
 def count_admins(conn: Connection[Any], organization_id: OrganizationId) -> int:

@@ -32,7 +32,7 @@ class UpgradeReport:
 
 def program_version() -> int:
     """Return the schema that this program needs."""
-    return sql.migrations()[-1][0]
+    return sql.newest_migration()
 
 
 def schema_version(conn: Connection) -> int | None:

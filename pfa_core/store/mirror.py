@@ -15,25 +15,14 @@ from psycopg.types.json import Jsonb
 from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, PfaId, RunId
 from pfa_core.model.record import FIELDS, Field, Kind
-from pfa_core.store import rls
+from pfa_core.store import rls, writing
 from pfa_core.store.copying import copy_records, escaped
 
 _SQL = sql.statements("mirror")
 
 
-def _sums(which: LiteralString) -> LiteralString:
-    return _SQL["sums"].format(which=which)
-
-
-def _post(which: LiteralString) -> LiteralString:
-    return _SQL["post_rollup"].format(sums=_sums(which))
-
-
-_RECEIVED = _post(_SQL["received"])
-_BETWEEN = _post(_SQL["between"])
-_ALL = _post(_SQL["all"])
 # What the rollup of an organization should hold.
-ROLLUP_ROWS = _sums(_SQL["all"])
+ROLLUP_ROWS = _SQL["sums"].format(which=_SQL["all"])
 # The type of a field's value where it is not a text.
 _CASTS: dict[Kind, LiteralString] = {Kind.FLAG: "::boolean", Kind.MONEY: "::numeric"}
 MANY = 10_000  # new records at once, after which the statistics are renewed
@@ -74,10 +63,10 @@ def copy_incoming(conn: Connection[Any], rows: Iterable[tuple[str, str]]) -> int
     Returns:
         Their number.
     """
-    conn.execute(_SQL["create_incoming"])
+    writing.changed(conn, _SQL, "create_incoming")
     received = copy_records(conn, _SQL["copy_incoming"], rows)
-    conn.execute(_SQL["index_incoming"])
-    conn.execute(_SQL["analyze_incoming"])
+    writing.changed(conn, _SQL, "index_incoming")
+    writing.changed(conn, _SQL, "analyze_incoming")
     return received
 
 
@@ -95,14 +84,14 @@ def fold(
             revision (PEMS's version now, or None).
     """
     values = {"organization_id": organization_id, "folds": Jsonb(list(folds))}
-    conn.execute(_SQL["create_incoming"])
+    writing.changed(conn, _SQL, "create_incoming")
     conn.execute(_SQL["fold_incoming"], values)
-    conn.execute(_SQL["analyze_incoming"])
+    writing.changed(conn, _SQL, "analyze_incoming")
     known = [
         {"pfa_id": row[0], "revision": row[1]} for row in conn.execute(_SQL["drop_known"], values)
     ]
     if known:
-        conn.execute(_SQL["note_revisions"], {**values, "known": Jsonb(known)})
+        writing.changed(conn, _SQL, "note_revisions", {**values, "known": Jsonb(known)})
     if len(known) < len(folds):
         take_in(conn, organization_id, run_id, at)
 
@@ -121,9 +110,11 @@ def mark_missing(
         How many are marked now.
     """
     values = {"organization_id": organization_id, "run_id": run_id, "began_at": began_at, "at": at}
-    conn.execute(_SQL["create_seen"])
-    conn.execute(_SQL["gather_seen"], values)
-    conn.execute(_SQL["mark_missing"], values)
+    if rls.applies(conn):
+        writing.counts(conn, _SQL, "mark_missing_records", values)
+    else:
+        for step in ("create_seen", "gather_seen", "mark_missing"):
+            conn.execute(_SQL[step], values)
     return _value(conn, "count_marked", values)
 
 
@@ -146,7 +137,7 @@ def drop_unchanged(
         How many were left out.
     """
     values = {"organization_id": organization_id, "asked_at": asked_at}
-    conn.execute(_SQL["found_again"], values)
+    writing.changed(conn, _SQL, "found_again", values)
     return conn.execute(_SQL["drop_unchanged"], values).rowcount
 
 
@@ -171,8 +162,13 @@ def put_new(
     found = conn.execute(_SQL["knows_between"], values).fetchone()
     if not found or found[0]:
         return False
-    _copy_new(conn, organization_id, run_id, rows, at)
-    conn.execute(_BETWEEN, {**values, "sign": 1})
+    values |= {"run_id": run_id, "at": at, "sign": 1}
+    if rls.applies(conn):
+        _copy_incoming(conn, rows)
+        writing.counts(conn, _SQL, "put_new", values)
+    else:
+        _copy_new(conn, organization_id, run_id, rows, at)
+        conn.execute(_SQL["post_between"], values)
     return True
 
 
@@ -194,8 +190,13 @@ def fill(
     Returns:
         Their number.
     """
-    written = _copy_new(conn, organization_id, run_id, rows, at)
-    recompute_rollup(conn, organization_id)
+    if rls.applies(conn):
+        _copy_incoming(conn, rows)
+        values = {"organization_id": organization_id, "run_id": run_id, "at": at}
+        written = writing.counts(conn, _SQL, "fill", values)[0]
+    else:
+        written = _copy_new(conn, organization_id, run_id, rows, at)
+        recompute_rollup(conn, organization_id)
     if written >= MANY:
         conn.execute(_SQL.for_role("analyze", rls=rls.applies(conn)))
     return written
@@ -209,12 +210,16 @@ def _copy_new(
     at: datetime,
 ) -> int:
     if rls.status(conn).active:
-        conn.execute(_SQL["create_incoming"])
-        copy_records(conn, _SQL["copy_incoming"], rows)
+        _copy_incoming(conn, rows)
         values = {"organization_id": organization_id, "run_id": run_id, "at": at}
         return conn.execute(_SQL["put_incoming"], values).rowcount
     head, tail = f"{escaped(organization_id)}\t", f"\t1\t{run_id}\t{at.isoformat()}"
     return copy_records(conn, _SQL["copy_new"], rows, head=head, tail=tail)
+
+
+def _copy_incoming(conn: Connection[Any], rows: Iterable[tuple[str, str]]) -> None:
+    writing.changed(conn, _SQL, "create_incoming")
+    copy_records(conn, _SQL["copy_incoming"], rows)
 
 
 def take_in(
@@ -228,31 +233,32 @@ def take_in(
         How many records changed, and how many were written (changed and new).
     """
     values = {"organization_id": organization_id, "run_id": run_id, "at": at}
+    if rls.applies(conn):
+        changed, _, written, *_ = writing.counts(conn, _SQL, "take_in", values)
+        return changed, written
     changed = conn.execute(_SQL["keep_history"], values).rowcount
     if changed:
-        conn.execute(_RECEIVED, {**values, "sign": -1})
-    written = _put(conn, values)
-    if changed:  # a new record has no overlay
-        conn.execute(_SQL.for_role("refresh_overlays", rls=rls.applies(conn)), values)
-    return changed, written
-
-
-def _put(conn: Connection[Any], values: Mapping[str, Any]) -> int:
+        conn.execute(_SQL["post_received"], {**values, "sign": -1})
     written = conn.execute(_SQL["upsert"], values).rowcount
-    conn.execute(_RECEIVED, {**values, "sign": 1})
-    return written
+    conn.execute(_SQL["post_received"], {**values, "sign": 1})
+    if changed:  # a new record has no overlay
+        conn.execute(_SQL["refresh_overlays"], values)
+    return changed, written
 
 
 def recompute_rollup(conn: Connection[Any], organization_id: OrganizationId) -> None:
     """Recompute the rollup from the mirror."""
     values = {"organization_id": organization_id, "sign": 1}
+    if rls.applies(conn):
+        writing.counts(conn, _SQL, "recompute_rollup", values)
+        return
     conn.execute(_SQL["clear_rollup"], values)
-    conn.execute(_ALL, values)
+    conn.execute(_SQL["post_all"], values)
 
 
 def prune_rollup(conn: Connection[Any], organization_id: OrganizationId) -> None:
     """Delete sums over no records, which change no figure and would accumulate."""
-    conn.execute(_SQL["prune_rollup"], {"organization_id": organization_id})
+    writing.changed(conn, _SQL, "prune_rollup", {"organization_id": organization_id})
 
 
 def rows(

@@ -16,10 +16,12 @@ from pfa_core.model.delta import Delta, Record, over_own_sends, three_way
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
+from pfa_core.store import writing
 from pfa_core.store.adapters import typed_row
 from pfa_core.store.portions import PORTION, json_portions
 
 _SQL = sql.statements("modifications")
+_OF_ONE = {"update_drafts": "update_draft", "commit_drafts": "commit_draft"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,7 +333,7 @@ def insert_drafts(
     """Insert new drafts of records that have none."""
     for portion in json_portions(drafts):
         values = {**_own(principal), "drafts": portion.json, "at": at}
-        conn.execute(_SQL["insert_drafts"], values)
+        writing.changed(conn, _SQL, "insert_drafts", values)
 
 
 def update_drafts(
@@ -347,7 +349,7 @@ def delete_drafts(
     """Delete drafts by modification id."""
     if ids:
         values = {**_own(principal), "modification_ids": list(ids)}
-        _require_all(len(ids), conn.execute(_SQL.for_ids("delete_drafts", ids), values).rowcount)
+        _require_all(len(ids), writing.changed(conn, _SQL, "delete_drafts", values, ids=ids))
 
 
 def commit_drafts(
@@ -364,8 +366,7 @@ def commit_up_to_date(
     if drafts:
         ids = [draft.modification_id for draft in drafts]
         values = {**_own(principal), "modification_ids": ids, "at": at}
-        statement = _SQL.for_ids("commit_up_to_date", drafts)
-        _require_all(len(drafts), conn.execute(statement, values).rowcount)
+        _require_all(len(drafts), writing.changed(conn, _SQL, "commit_up_to_date", values, ids=ids))
 
 
 def uncommit(
@@ -374,7 +375,7 @@ def uncommit(
     """Make committed changes drafts again, by modification id; raise their versions."""
     if ids:
         values = {**_own(principal), "modification_ids": list(ids), "at": at}
-        _require_all(len(ids), conn.execute(_SQL.for_ids("uncommit", ids), values).rowcount)
+        _require_all(len(ids), writing.changed(conn, _SQL, "uncommit", values, ids=ids))
 
 
 def _write(
@@ -394,16 +395,8 @@ def _write(
             "modification_ids": [draft.modification_id for draft in some],
             "at": at,
         }
-        changed += conn.execute(_changing(name, some), values).rowcount
+        changed += writing.changed(conn, _SQL, _OF_ONE[name] if len(some) == 1 else name, values)
     _require_all(len(drafts), changed)
-
-
-def _changing(name: str, drafts: Sequence[DraftUpdate | RebasedDraft]) -> LiteralString:
-    """Compose a statement that looks drafts up.
-
-    One is found by an equality, which is planned once.
-    """
-    return _SQL[name].format(found=_SQL["found_one" if len(drafts) == 1 else "found"])
 
 
 def _require_all(expected: int, changed: int) -> None:

@@ -10,12 +10,14 @@ from psycopg import Connection
 from pfa_core import sql
 from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, UserId
 from pfa_core.model.principal import NO_TOKEN, Principal
-from pfa_core.store import rls
+from pfa_core.store import rls, writing
 from pfa_core.store.modifications import _own
 from pfa_core.store.portions import portions
 
 _SQL = sql.statements("overlays")
 OVERLAY_ROWS = _SQL["overlay_rows"]
+_PUT = {"stacked": "put_stacked", "only": "put_only"}
+_UPDATE = {"stacked": "update_stacked", "only": "update_only"}
 
 
 def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> None:
@@ -38,7 +40,7 @@ def put_overlays(
     Args:
         there: Their overlay rows exist, as expected; a missing one is inserted all the same.
     """
-    _put_overlays(conn, principal, "overlay_rows", "ids", ids, there=there)
+    _put_overlays(conn, principal, "stacked", "ids", ids, there=there)
 
 
 def put_only_overlays(
@@ -49,14 +51,13 @@ def put_only_overlays(
     there: bool = False,
 ) -> None:
     """Update the overlay rows of their records' only active modifications."""
-    block, name = "rows_of_single", "modification_ids"
-    _put_overlays(conn, principal, block, name, modification_ids, there=there)
+    _put_overlays(conn, principal, "only", "modification_ids", modification_ids, there=there)
 
 
 def _put_overlays(
     conn: Connection[Any],
     principal: Principal,
-    block: str,
+    which: str,
     name: str,
     ids: Sequence[PfaId] | Sequence[ModificationId],
     *,
@@ -64,12 +65,11 @@ def _put_overlays(
 ) -> None:
     for some in portions(ids):
         values = {**_own(principal), name: some}
-        rows = _SQL.for_ids(block, some)
         updated = 0
         if there and len(some) == 1:
-            updated = conn.execute(_SQL["update_overlay"].format(rows=rows), values).rowcount
+            updated = writing.changed(conn, _SQL, _UPDATE[which], values, ids=some)
         if not updated:
-            conn.execute(_SQL["put_overlays"].format(rows=rows), values)
+            writing.changed(conn, _SQL, _PUT[which], values, ids=some)
 
 
 def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> set[PfaId]:
@@ -83,7 +83,8 @@ def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) 
 def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> None:
     """Delete the principal's overlay rows of records without active modifications."""
     if ids:
-        conn.execute(_SQL.for_ids("drop_overlays", ids), {**_own(principal), "ids": list(ids)})
+        values = {**_own(principal), "ids": list(ids)}
+        writing.changed(conn, _SQL, "drop_overlays", values, ids=ids)
 
 
 def clear_overlays(

@@ -11,6 +11,7 @@ from psycopg.rows import class_row
 
 from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, RunId
+from pfa_core.store import writing
 from pfa_core.store.adapters import plain
 
 _SQL = sql.statements("pull_pages")
@@ -40,19 +41,20 @@ def add(
 ) -> None:
     """Record a page and the ids of the records that it contained, rejected ones too."""
     values = {**_run(organization_id, run_id), **plain(page), "ids": list(ids)}
-    conn.execute(_SQL["add"], values)
+    writing.changed(conn, _SQL, "add", values)
 
 
 def inherit(
     conn: Connection[Any], organization_id: OrganizationId, run_id: RunId, earlier: RunId
 ) -> None:
     """Give the pages of an earlier run to this one."""
-    conn.execute(_SQL["inherit"], {**_run(organization_id, run_id), "earlier": earlier})
+    values = {**_run(organization_id, run_id), "earlier": earlier}
+    writing.changed(conn, _SQL, "inherit", values)
 
 
 def drop(conn: Connection[Any], organization_id: OrganizationId, keep: RunId | None = None) -> None:
     """Delete the pages of all runs but the one to keep."""
-    conn.execute(_SQL["drop"], {"organization_id": organization_id, "keep": keep})
+    writing.changed(conn, _SQL, "drop", {"organization_id": organization_id, "keep": keep})
 
 
 def _run(organization_id: OrganizationId, run_id: RunId) -> dict[str, Any]:

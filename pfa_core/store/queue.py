@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from pfa_core import sql
 from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, RunId, SessionId, UserId
 from pfa_core.model.modification import State
-from pfa_core.store import rls
+from pfa_core.store import rls, writing
 from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("queue")
@@ -206,6 +206,7 @@ def reject(
     organization_id: OrganizationId,
     run_id: RunId,
     rejections: Sequence[Rejection],
+    at: datetime,
 ) -> set[ModificationId]:
     """Reject sends (syncing → sync_error); return the ids that the run still claimed."""
     rows = [
@@ -219,7 +220,7 @@ def reject(
         }
         for item in rejections
     ]
-    return _run(conn, "reject", organization_id, run_id, rejections=Jsonb(rows))
+    return _run(conn, "reject", organization_id, run_id, rejections=Jsonb(rows), at=at)
 
 
 def dispute(
@@ -267,7 +268,7 @@ def recover(
         For each claim (modification id, record, attempts).
     """
     values = {"organization_id": organization_id, "run_id": run_id}
-    return conn.execute(_SQL["recover"], values).fetchall()
+    return writing.returned(conn.cursor(), _SQL, "recover", values).fetchall()
 
 
 def shift_bases(
@@ -343,11 +344,11 @@ def requeue(
 ) -> None:
     """Make dead letters due again, from the first attempt of the retry schedule."""
     values = {"organization_id": organization_id, "modification_ids": list(ids), "at": at}
-    conn.execute(_SQL["requeue"], values)
+    writing.changed(conn, _SQL, "requeue", values)
 
 
 def _run(
     conn: Connection[Any], name: str, organization_id: OrganizationId, run_id: RunId, **values: Any
 ) -> set[ModificationId]:
     values.update(organization_id=organization_id, run_id=run_id)
-    return {row[0] for row in conn.execute(_SQL[name], values)}
+    return {row[0] for row in writing.returned(conn.cursor(), _SQL, name, values)}

@@ -15,6 +15,7 @@ from pfa_core import sql
 from pfa_core.model.audit import Direction
 from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, RunId
 from pfa_core.model.run import Behind, Outcome, Run
+from pfa_core.store import writing
 from pfa_core.store.adapters import plain, typed_row
 
 _SQL = sql.statements("runs")
@@ -38,7 +39,7 @@ class NewOutcome:
 def put(conn: Connection[Any], organization_id: OrganizationId, run: Run) -> None:
     """Record a run's present state: at its start, and at its end."""
     values = {**plain(run), "organization_id": organization_id, "counts": Jsonb(dict(run.counts))}
-    conn.execute(_SQL["put"], values)
+    writing.changed(conn, _SQL, "put", values)
 
 
 def progress(
@@ -46,7 +47,7 @@ def progress(
 ) -> None:
     """Record the progress of a running run."""
     values = {"organization_id": organization_id, "run_id": run_id, "counts": Jsonb(dict(counts))}
-    conn.execute(_SQL["progress"], values)
+    writing.changed(conn, _SQL, "progress", values)
 
 
 def mark_abandoned(
@@ -72,7 +73,7 @@ def mark_abandoned(
         "at": at,
         "message": message,
     }
-    return [row[0] for row in conn.execute(_SQL["mark_abandoned"], values)]
+    return [row[0] for row in writing.returned(conn.cursor(), _SQL, "mark_abandoned", values)]
 
 
 def add_outcomes(
@@ -86,7 +87,7 @@ def add_outcomes(
     if outcomes:
         rows = Jsonb([plain(outcome) for outcome in outcomes])
         values = {"organization_id": organization_id, "run_id": run_id, "outcomes": rows, "at": at}
-        conn.execute(_SQL["outcomes"], values)
+        writing.changed(conn, _SQL, "outcomes", values)
 
 
 def runs(conn: Connection[Any], organization_id: OrganizationId, limit: int) -> list[Run]:
@@ -128,7 +129,7 @@ def put_behind(
         "behind": behind.number,
         "behind_since": behind.since,
     }
-    conn.execute(_SQL["put_behind"], values)
+    writing.changed(conn, _SQL, "put_behind", values)
 
 
 def behind(conn: Connection[Any], organization_id: OrganizationId) -> Behind:

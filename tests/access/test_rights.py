@@ -218,6 +218,7 @@ def needed(name: str, right: Right) -> frozenset[Right]:
     more = {Right.EDIT_FORECAST} if name in FORECAST else set()
     more |= {Right.VIEW_FINANCIALS} if name == "pull_files" else set()
     more |= {Right.MANAGE_USERS} if name == "verify_log" else set()
+    more |= {Right.SAVE_DRAFT} if name in ("commit", "uncommit", "resolve_conflicts") else set()
     more |= set() if name in WITHOUT_READING else {Right.READ}
     return frozenset({right} | more)
 

@@ -32,7 +32,7 @@ def test_functions_operators_and_tables_of_a_session_replace_none_of_the_schema(
         conn.execute("SET search_path = pg_temp, pg_catalog, public")
         conn.execute("SET pfa.context = '" + "0" * 64 + " FOREIGN read read eve'")
         for table in two.tables:
-            if table == "pfa_member":
+            if table in ("pfa_member", "audit_expected"):  # theirs; one that the role does not read
                 continue
             assert conn.execute(f"SELECT count(*) FROM public.{table}").fetchone() == (0,)
         with conn.transaction():

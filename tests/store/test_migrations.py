@@ -41,6 +41,7 @@ def small(monkeypatch):
     """Give the runner the small migrations; returns a function that adds another."""
     known = [*SMALL]
     monkeypatch.setattr(sql, "migrations", lambda: known)
+    monkeypatch.setattr(sql, "newest_migration", lambda: known[-1][0])
     return known.append
 
 

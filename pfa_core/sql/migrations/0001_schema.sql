@@ -832,6 +832,21 @@ CREATE TABLE audit_head (
     digest          bytea NOT NULL
 ) WITH (fillfactor = 50);
 
+-- What the functions that write changed in a transaction that has not ended, and what its link has to say of it.
+-- Checked and emptied by pfa_check_trail at the commit, so that every transaction sees its own rows and no others.
+--   kind              which actions say it: those of pfa_trail_kinds; 'entries' asks for the link alone; 'refused …'
+--                     names a field that the caller may not write
+--   modification_ids  of which modifications; null: of something that has no id
+CREATE UNLOGGED TABLE audit_expected (
+    organization_id  text COLLATE "C" NOT NULL,
+    link_id          uuid NOT NULL,
+    place            integer NOT NULL,
+    kind             text NOT NULL,
+    modification_ids uuid[],
+    number           integer NOT NULL,
+    PRIMARY KEY (organization_id, link_id, place)
+);
+
 -- == 9. Row-level security: the role and the context of a transaction ==
 
 -- The role that the program works as. It owns nothing and may log in only where an administrator allows it;
@@ -992,7 +1007,8 @@ END $$;
 -- Authorizes the token's user: for this transaction, one organization and one scope. A scope is the right
 -- that an operation requires; besides these
 --   member  requires no right and shows no records
---   commit  requires `sync`, for the user's own modifications, where the scope `sync` is for those of all users
+--   commit  requires `sync` and `save_draft`, and no service: for the user's own modifications, where the scope
+--           `sync` is for those of all users
 -- Membership and rights are those of now; `locking` makes the user's other writing transactions wait.
 -- No row: not a member. A row without a context: the right is lacking.
 -- Raises PFA01 to PFA05 when the token is not valid here.
@@ -1042,7 +1058,9 @@ BEGIN
     SELECT coalesce(string_agg(r.held, ','), '') INTO granted
     FROM unnest(member.rights) AS r (held)
     WHERE (claims -> 'organizations' -> organization -> 'rights') ? r.held;
-    IF needed IS NULL OR needed = ANY (string_to_array(granted, ',')) THEN
+    IF (needed IS NULL OR needed = ANY (string_to_array(granted, ',')))
+        AND (scope <> 'commit' OR (member.role <> 'service'
+                                   AND 'save_draft' = ANY (string_to_array(granted, ',')))) THEN
         content := concat_ws(' ', organization, scope, granted, least((claims ->> 'expires')::numeric,
             ceil(extract(epoch FROM clock_timestamp())) + 3600), member.user_id);
         PERFORM set_config('pfa.context', pfa_sign_context(content) || ' ' || content, true);
@@ -1106,20 +1124,381 @@ BEGIN
     RETURN context[1];
 END $$;
 
--- Makes the overlays of changed records agree with the mirror, after a pull or push: the deltas stay, the
--- baseline under them is new.
-CREATE FUNCTION pfa_refresh_overlays(changed text[]) RETURNS void
+-- The link of this transaction in an organization: nobody can name another one. A transaction's id begins anew in a
+-- restored cluster, so its start is digested too.
+CREATE FUNCTION pfa_link_id(organization text) RETURNS uuid
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT encode(substr(sha256(
+                k.inner_key || 'pfa link '::bytea || timestamptz_send(transaction_timestamp())
+                || convert_to(pg_current_xact_id()::text || ' ' || organization, 'UTF8')), 1, 16), 'hex')
+            FROM pfa_rls_secret AS k)::uuid;
+END $$;
+
+-- Raises unless the transaction is authorized for one of the scopes in this organization ('any': in all of them).
+-- `who` is the user that the call is about: the caller ('own'), in an admin's scope another one too ('admins'),
+-- or nobody ('none').
+CREATE FUNCTION pfa_require_caller(organization text, who text, scopes text[], about text) RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    context text[] := pfa_context();
+BEGIN
+    IF context IS NULL OR organization IS DISTINCT FROM context[2]
+        OR (scopes <> '{any}' AND (context[1] IS NULL OR NOT context[3] = ANY (scopes)))
+        OR (about <> 'none' AND who IS DISTINCT FROM context[5]
+            AND NOT (about = 'admins' AND who IS NOT NULL
+                     AND context[3] IN ('manage_users', 'manage_settings'))) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
+    END IF;
+END $$;
+
+-- Whether the caller may write every field.
+CREATE FUNCTION pfa_may_write_all() RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN pfa_rights() @> '{edit_forecast,edit_actuals,view_financials}';
+END $$;
+
+-- Notes where a delta has a field that the caller may not write, by the rights of pfa_core.model.rights: the commit
+-- is refused, so that the program can find all such fields before.
+-- `changed`: fields that the stored modification has with the same value do not count.
+CREATE FUNCTION pfa_require_fields(deltas jsonb, changed boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    granted text[] := pfa_rights();
+    code    text := pfa_context_organization();
+    refused text;
+BEGIN
+    SELECT f.key INTO refused
+    FROM jsonb_to_recordset(deltas) AS d (modification_id uuid, delta jsonb)
+    CROSS JOIN LATERAL jsonb_each(d.delta) AS f (key, value)
+    WHERE NOT granted @> CASE
+              WHEN f.key IN ('isActualized', 'actualStart', 'actualEnd') THEN '{edit_actuals}'
+              WHEN f.key IN ('monthlyRate', 'purchasePrice') THEN '{edit_forecast,view_financials}'
+              ELSE '{edit_forecast}' END::text[]
+      AND NOT (changed AND EXISTS (
+          SELECT FROM pfa_modification AS m
+          WHERE m.organization_id = code AND m.modification_id = d.modification_id
+            AND m.delta -> f.key = f.value))
+    LIMIT 1;
+    IF FOUND THEN
+        PERFORM pfa_expect_entries('refused ' || refused, NULL, 1);
+    END IF;
+END $$;
+
+-- The deltas of modifications, as pfa_require_fields takes them.
+CREATE FUNCTION pfa_deltas_of(ids uuid[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    code text := pfa_context_organization();
+BEGIN
+    RETURN (SELECT jsonb_agg(jsonb_build_object('delta', m.delta)) FROM pfa_modification AS m
+            WHERE m.organization_id = code AND m.modification_id = ANY (ids));
+END $$;
+
+-- Whether the run is the caller's.
+CREATE FUNCTION pfa_is_own_run(organization text, run uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pfa_sync_log AS r
+                   WHERE r.organization_id = organization AND r.run_id = run
+                     AND r.user_id = pfa_context_user());
+END $$;
+
+-- Whether the run is recorded and another user's.
+CREATE FUNCTION pfa_is_run_of_another(organization text, run uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pfa_sync_log AS r
+                   WHERE r.organization_id = organization AND r.run_id = run
+                     AND r.user_id <> pfa_context_user());
+END $$;
+
+-- Whether a run of the caller holds the lease of a direction; this one, or with null any.
+CREATE FUNCTION pfa_holds_lease(organization text, direction text, run uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pfa_lease AS l
+                   WHERE l.organization_id = organization AND l.name = direction
+                     AND (run IS NULL OR l.owner_id = run) AND l.owner = pfa_context_user());
+END $$;
+
+-- Whether this run holds the lease for another user.
+CREATE FUNCTION pfa_is_lease_of_another(organization text, direction text, run uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM pfa_lease AS l
+                   WHERE l.organization_id = organization AND l.name = direction
+                     AND l.owner_id = run AND l.owner <> pfa_context_user());
+END $$;
+
+-- The run, where its lease may be taken over although it has not expired: the caller's own, or one without a
+-- heartbeat for half of its lifetime. That its process is dead is the caller's word only.
+CREATE FUNCTION pfa_ended_run(run uuid) RETURNS uuid
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    code text := pfa_context_organization();
+BEGIN
+    RETURN (SELECT l.owner_id FROM pfa_lease AS l
+            WHERE l.organization_id = code AND l.owner_id = run
+              AND (l.owner = pfa_context_user()
+                   OR clock_timestamp() > l.heartbeat_at + (l.expires_at - l.heartbeat_at) / 2)
+            LIMIT 1);
+END $$;
+
+-- Raises unless the table of received records was made by these functions: an object of the caller's would run
+-- the caller's code with the owner's rights.
+CREATE FUNCTION pfa_require_own_incoming() RETURNS void
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_class AS c
+        WHERE c.relnamespace = pg_my_temp_schema() AND c.relname = 'pfa_incoming' AND c.relkind = 'r'
+          AND c.relowner = (SELECT t.relowner FROM pg_class AS t WHERE t.oid = 'pfa_mirror'::regclass)) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'the records were received into another table';
+    END IF;
+END $$;
+
+-- The modifications that this transaction has settled: as the functions that did it noted.
+CREATE FUNCTION pfa_settled() RETURNS uuid[]
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    code text := pfa_context_organization();
+BEGIN
+    RETURN coalesce((
+        SELECT array_agg(i.id) FROM audit_expected AS x CROSS JOIN LATERAL unnest(x.modification_ids) AS i (id)
+        WHERE x.organization_id = code AND x.link_id = pfa_link_id(code)
+          AND x.kind IN ('acknowledge', 'dispute')), '{}');
+END $$;
+
+-- Whether any of these conflicts is of something else than a modification that this transaction disputes.
+CREATE FUNCTION pfa_disputes_others(organization text, conflicts jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    ids uuid[] := pfa_settled();
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM jsonb_to_recordset(conflicts) AS n (modification_id uuid, pfa_id text, user_id text)
+        WHERE NOT EXISTS (
+            SELECT FROM pfa_modification AS m
+            WHERE m.organization_id = organization AND m.modification_id = n.modification_id
+              AND m.pfa_id = n.pfa_id AND m.user_id = n.user_id AND m.state = 'conflict'
+              AND m.modification_id = ANY (ids)));
+END $$;
+
+-- Whether a dispute would add a field to a user's change, or give one another value.
+CREATE FUNCTION pfa_adds_to_deltas(organization text, disputes jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM jsonb_to_recordset(disputes) AS d (modification_id uuid, delta jsonb)
+        JOIN pfa_modification AS m
+          ON m.organization_id = organization AND m.modification_id = d.modification_id
+        WHERE NOT m.delta @> d.delta);
+END $$;
+
+-- Whether a push received records of which it has settled nothing in this transaction.
+CREATE FUNCTION pfa_received_unsettled(organization text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    ids uuid[];
+BEGIN
+    IF NOT pfa_scope_in('{sync}') THEN
+        RETURN false;
+    END IF;
+    ids := pfa_settled();
+    RETURN EXISTS (
+        SELECT FROM pfa_incoming AS i
+        WHERE i.pfa_id NOT IN (
+            SELECT m.pfa_id FROM pfa_modification AS m
+            WHERE m.organization_id = organization AND m.modification_id = ANY (ids)));
+END $$;
+
+-- The same of records whose version of PEMS a push notes.
+CREATE FUNCTION pfa_knows_unsettled(organization text, known jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    ids uuid[] := pfa_settled();
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM jsonb_to_recordset(known) AS k (pfa_id text)
+        WHERE k.pfa_id NOT IN (
+            SELECT m.pfa_id FROM pfa_modification AS m
+            WHERE m.organization_id = organization AND m.modification_id = ANY (ids)));
+END $$;
+
+-- Which entry says which kind of change: kind and action. An entry of an action that is listed is about a
+-- modification or a membership that was changed.
+CREATE FUNCTION pfa_trail_kinds() RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '{write save,write unset,write restore,delete save,delete unset,delete discard,delete settle,
+         commit commit,commit settle,uncommit uncommit,acknowledge acknowledge,reject reject,
+         reject postpone,dispute dispute,release release,resolve resolve,retry retry,
+         grant grant,revoke revoke,configure configure}'::text[];
+
+-- Whether the caller's scope is one in which such an entry is written. What was denied has a function of its own.
+CREATE FUNCTION pfa_may_record(action text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    scope text := (pfa_context())[3];
+BEGIN
+    RETURN CASE
+        WHEN action LIKE 'token\_%' THEN true
+        WHEN action IN ('save', 'unset', 'commit', 'uncommit', 'discard', 'restore', 'settle')
+            THEN scope IN ('save_draft', 'commit')
+        WHEN action = 'resolve' THEN scope IN ('commit', 'manage_users')
+        WHEN action IN ('begin', 'pull', 'push') THEN scope IN ('sync', 'refresh_data', 'import')
+        WHEN action IN ('retry', 'acknowledge', 'reject', 'postpone', 'dispute', 'release')
+            THEN scope = 'sync'
+        WHEN action IN ('grant', 'revoke') THEN scope = 'manage_users'
+        WHEN action IN ('configure', 'repair', 'key_register', 'key_rotate', 'key_retire')
+            THEN scope = 'manage_settings'
+        ELSE false END;
+END $$;
+
+-- Notes what the transaction's link has to say of a change.
+CREATE FUNCTION pfa_expect_entries(kind text, ids uuid[], number integer) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    code text := pfa_context_organization();
+    link uuid;
+BEGIN
+    IF number > 0 THEN
+        link := pfa_link_id(code);
+        INSERT INTO audit_expected (organization_id, link_id, place, kind, modification_ids, number)
+        SELECT code, link, coalesce(max(x.place), 0) + 1, pfa_expect_entries.kind, ids,
+               pfa_expect_entries.number
+        FROM audit_expected AS x WHERE x.organization_id = code AND x.link_id = link;
+    END IF;
+END $$;
+
+-- Notes that the transaction has a link, once.
+CREATE FUNCTION pfa_expect_link() RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    code text := pfa_context_organization();
+    link uuid := pfa_link_id(code);
+BEGIN
+    INSERT INTO audit_expected (organization_id, link_id, place, kind, number)
+    SELECT code, link, 1, 'entries', 0
+    WHERE NOT EXISTS (SELECT FROM audit_expected AS x WHERE x.organization_id = code AND x.link_id = link);
+END $$;
+
+-- Whether changes and entries of a transaction are about the same modifications, memberships and settings.
+CREATE FUNCTION pfa_trail_differs(organization text, link uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT i.id, x.kind
+        FROM audit_expected AS x CROSS JOIN LATERAL unnest(x.modification_ids) AS i (id)
+        WHERE x.organization_id = organization AND x.link_id = link
+        EXCEPT
+        SELECT e.modification_id, split_part(k.pair, ' ', 1)
+        FROM audit_log AS e
+        JOIN unnest(pfa_trail_kinds()) AS k (pair) ON split_part(k.pair, ' ', 2) = e.action
+        WHERE e.organization_id = organization AND e.link_id = link)
+    OR EXISTS (
+        SELECT e.modification_id
+        FROM audit_log AS e
+        WHERE e.organization_id = organization AND e.link_id = link
+          AND e.action IN (SELECT split_part(k.pair, ' ', 2) FROM unnest(pfa_trail_kinds()) AS k (pair)
+                           WHERE k.pair NOT IN ('grant grant', 'revoke revoke', 'configure configure'))
+        EXCEPT
+        SELECT i.id
+        FROM audit_expected AS x CROSS JOIN LATERAL unnest(x.modification_ids) AS i (id)
+        WHERE x.organization_id = organization AND x.link_id = link)
+    OR EXISTS (
+        SELECT FROM (
+            SELECT x.kind, sum(x.number) AS number FROM audit_expected AS x
+            WHERE x.organization_id = organization AND x.link_id = link
+              AND x.kind IN ('grant', 'revoke', 'configure')
+            GROUP BY x.kind) AS n
+        FULL JOIN (
+            SELECT e.action, count(*) AS number FROM audit_log AS e
+            WHERE e.organization_id = organization AND e.link_id = link
+              AND e.action IN ('grant', 'revoke', 'configure')
+            GROUP BY e.action) AS f ON f.action = n.kind
+        WHERE n.number IS DISTINCT FROM f.number);
+END $$;
+
+-- At the commit: the link of the transaction has all of its entries, every change has its entry, and every entry
+-- about a change has its change. The first of the noted rows checks for all.
+CREATE FUNCTION pfa_check_trail() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 DECLARE
-    code text := pfa_require_scope('{sync,refresh_data,import}');
+    organization constant text := NEW.organization_id;
+    link         constant uuid := NEW.link_id;
+    noted        record;
+    found_there  record;
 BEGIN
-    UPDATE pfa_overlay AS o
-    SET data = m.data || o.delta
-    FROM pfa_mirror AS m
-    WHERE m.organization_id = code
-      AND m.pfa_id = ANY (changed)
-      AND o.organization_id = code
-      AND o.pfa_id = m.pfa_id;
+    SELECT count(*) AS number, coalesce(bool_or(x.kind LIKE 'refused %'), false) AS refused,
+           coalesce(sum(cardinality(x.modification_ids)), 0) AS changes, min(x.kind) AS kind,
+           min(x.modification_ids) AS ids
+    INTO noted
+    FROM audit_expected AS x WHERE x.organization_id = organization AND x.link_id = link;
+    IF noted.number = 0 THEN
+        RETURN NULL;
+    ELSIF noted.refused THEN
+        RAISE insufficient_privilege USING MESSAGE = 'a field was written that the caller may not write';
+    END IF;
+    SELECT (SELECT l.entry_count FROM audit_link AS l
+            WHERE l.organization_id = organization AND l.link_id = link) AS linked,
+           count(*) AS number, min(e.action) AS action, min(e.modification_id::text) AS id
+    INTO found_there
+    FROM audit_log AS e WHERE e.organization_id = organization AND e.link_id = link;
+    IF found_there.linked IS DISTINCT FROM found_there.number THEN
+        RAISE insufficient_privilege USING MESSAGE = 'entries of the audit trail are in no link';
+    END IF;
+    -- The commonest one, a change of one record, without the comparison of sets.
+    IF (noted.number = 1 AND noted.changes = 1 AND found_there.number = 1
+        AND found_there.id = noted.ids[1]::text
+        AND concat(noted.kind, ' ', found_there.action) = ANY (pfa_trail_kinds())) IS NOT TRUE
+        AND pfa_trail_differs(organization, link) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'changes and entries of the audit trail differ';
+    END IF;
+    DELETE FROM audit_expected AS x WHERE x.organization_id = organization AND x.link_id = link;
+    RETURN NULL;
+END $$;
+
+-- Citus takes no triggers on distributed tables; the functions that note changes are not called there.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+        DROP TRIGGER IF EXISTS audit_expected_is_met ON audit_expected;
+        CREATE CONSTRAINT TRIGGER audit_expected_is_met AFTER INSERT ON audit_expected
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pfa_check_trail();
+    END IF;
+END $$;
+
+-- Writes that something was denied to the caller, or returns 0: 100 an hour are recorded of a user and 1,000 of an
+-- organization, so that a client that is denied in a loop does not fill the disk.
+CREATE FUNCTION pfa_deny(organization text, entry uuid, action text, operation text, permission text,
+                         denied text) RETURNS integer
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+#variable_conflict use_column
+DECLARE
+    who   text := pfa_context_user();
+    own   bigint;
+    total bigint;
+BEGIN
+    PERFORM pfa_require_caller(organization, NULL, '{any}', 'none');
+    IF ($3 IN ('permission_denied', 'sync_skipped')) IS NOT TRUE THEN
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
+    END IF;
+    SELECT count(*) FILTER (WHERE e.user_id = who), count(*) INTO own, total
+    FROM audit_log AS e
+    WHERE e.organization_id = organization AND e.action IN ('permission_denied', 'sync_skipped')
+      AND e.at > clock_timestamp() - interval '1 hour';
+    IF own >= 100 OR total >= 1000 THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, after, reason, link_id)
+    VALUES ($1, $2, clock_timestamp(), who, $3,
+            jsonb_build_object('operation', left($4, 200), 'permission', left($5, 200), 'success', false),
+            left($6, 2000) || CASE WHEN own = 99 OR total = 999
+                THEN '; further denials within this hour are not recorded' ELSE '' END,
+            pfa_link_id($1));
+    PERFORM pfa_expect_link();
+    RETURN 1;
 END $$;
 
 -- Makes the overlays of these pairs of user and record agree with the modifications that are left, after a
@@ -1164,18 +1543,22 @@ BEGIN
 END $$;
 
 -- Makes the users' other changes of settled records, drafts too, start from what PEMS has taken.
--- `settled`: rows of user_id, pfa_id, delta.
+-- `settled`: rows of user_id, pfa_id, delta; of what this transaction has settled and the fields of it alone.
 CREATE FUNCTION pfa_shift_bases(settled jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 DECLARE
     code text := pfa_require_scope('{sync}');
+    ids  uuid[] := pfa_settled();
 BEGIN
     UPDATE pfa_modification AS m
     SET base = m.base || coalesce((
             SELECT jsonb_object_agg(f.key, f.value)
             FROM jsonb_each(s.delta) AS f (key, value)
-            WHERE m.base ? f.key), '{}')
+            WHERE m.base ? f.key AND t.delta ? f.key), '{}')
     FROM jsonb_to_recordset(settled) AS s (user_id text, pfa_id text, delta jsonb)
+    JOIN pfa_modification AS t
+      ON t.organization_id = code AND t.modification_id = ANY (ids)
+     AND t.user_id = s.user_id AND t.pfa_id = s.pfa_id
     WHERE m.organization_id = code
       AND m.user_id = s.user_id
       AND m.pfa_id = s.pfa_id
@@ -1184,10 +1567,11 @@ END $$;
 
 -- Appends the link of this transaction's entries, as store/audit_chain.py does elsewhere, with the same
 -- expressions: a role that could write links or the head itself could block all writers or forge a chain.
-CREATE FUNCTION pfa_append_link(organization text, link uuid) RETURNS void
+CREATE FUNCTION pfa_append_link(organization text) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 #variable_conflict use_variable
 DECLARE
+    link  uuid;
     made  record;
     facts bytea;
     head  audit_head;
@@ -1195,6 +1579,7 @@ BEGIN
     IF organization IS DISTINCT FROM (pfa_context())[2] THEN
         RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
     END IF;
+    link := pfa_link_id(organization);
     SELECT count(*)::integer AS entries, clock_timestamp() AS at,
            sha256(string_agg(
                sha256(convert_to(CASE
@@ -1282,6 +1667,14 @@ BEGIN
     ANALYZE pfa_mirror;
 END $$;
 
+-- == 11. Row-level security: functions that write ==
+
+-- The role writes no table. Each statement of the program that writes is the body of one of these functions, which
+-- are made of the files beside this one (sql/functions.py): in front of it is the check of scope, organization and
+-- user, and what the time, the user and the link of a row are is not the caller's to say.
+
+-- The functions that write go here.
+
 -- Functions with their owner's rights find what they call in the catalog and in this schema, never where the
 -- caller could have put it. What they call among themselves runs within them and sets no second search_path,
 -- which is what costs.
@@ -1296,7 +1689,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- == 11. Row-level security: policies ==
+-- == 12. Row-level security: policies ==
 
 -- USING is also what a row has to pass to be locked, WITH CHECK only what is written: what a member may see,
 -- they may lock, as every change of another row next to it requires.
@@ -1314,36 +1707,25 @@ BEGIN
     FOREACH tenant_table IN ARRAY ARRAY[
         'pfa_organization', 'pfa_member', 'pfa_token', 'audit_log', 'audit_link', 'audit_head', 'pfa_mirror',
         'pfa_mirror_history', 'kpi_rollup', 'pfa_sync_log', 'pfa_sync_outcome', 'pfa_pull_page', 'pfa_lease',
-        'pfa_modification', 'pfa_overlay', 'pfa_sync_conflict'] LOOP
+        'pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'audit_expected'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('CREATE POLICY pfa_owner ON %I TO CURRENT_USER USING (true) WITH CHECK (true)',
                        tenant_table);
     END LOOP;
 
-    -- An organization is seen and locked by its members; its settings are an admin's.
+    -- What is read may be locked: a change of another row next to it requires that. WITH CHECK (false): no row is
+    -- written but by the functions above.
+
+    -- An organization is seen and locked by its members, and members see one another.
     CREATE POLICY pfa_select ON pfa_organization FOR SELECT
         USING (organization_id = (SELECT pfa_context_organization()));
-    CREATE POLICY pfa_update ON pfa_organization FOR UPDATE
-        USING (organization_id = (SELECT pfa_context_organization()))
-        WITH CHECK (organization_id = (SELECT pfa_context_organization())
-                    AND (SELECT pfa_scope_in('{manage_settings}')));
-
-    -- Members see one another. Who manages users grants no right that they do not hold.
+    CREATE POLICY pfa_lock ON pfa_organization FOR UPDATE
+        USING (organization_id = (SELECT pfa_context_organization())) WITH CHECK (false);
     CREATE POLICY pfa_select ON pfa_member FOR SELECT
         USING (organization_id = (SELECT pfa_context_organization()));
-    CREATE POLICY pfa_insert ON pfa_member FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_context_organization())
-                    AND (SELECT pfa_scope_in('{manage_users}'))
-                    AND rights <@ (SELECT pfa_rights()));
-    CREATE POLICY pfa_update ON pfa_member FOR UPDATE
-        USING (organization_id = (SELECT pfa_context_organization()))
-        WITH CHECK (organization_id = (SELECT pfa_context_organization())
-                    AND (SELECT pfa_scope_in('{manage_users}'))
-                    AND rights <@ (SELECT pfa_rights()));
-    CREATE POLICY pfa_delete ON pfa_member FOR DELETE
-        USING (organization_id = (SELECT pfa_context_organization())
-               AND (SELECT pfa_scope_in('{manage_users}')));
+    CREATE POLICY pfa_lock ON pfa_member FOR UPDATE
+        USING (organization_id = (SELECT pfa_context_organization())) WITH CHECK (false);
 
     -- A user's own tokens, or all with the right to manage users. A revoked token stays revoked.
     CREATE POLICY pfa_select ON pfa_token FOR SELECT
@@ -1360,160 +1742,66 @@ BEGIN
                     AND revoked_at IS NOT NULL
                     AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_has_right('manage_users'))));
 
-    -- Audit: a user's own entries, or all with the right to manage users. An entry is written under the
-    -- user's own name, and never into a link that an earlier transaction has closed.
+    -- Audit: a user's own entries, or all with the right to manage users.
     CREATE POLICY pfa_select ON audit_log FOR SELECT
         USING (organization_id = (SELECT pfa_context_organization())
                AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_has_right('manage_users'))));
-    CREATE POLICY pfa_insert ON audit_log FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_context_organization())
-                    AND user_id = (SELECT pfa_context_user())
-                    AND NOT EXISTS (SELECT FROM audit_link AS l
-                                    WHERE l.organization_id = audit_log.organization_id
-                                      AND l.link_id = audit_log.link_id));
     CREATE POLICY pfa_select ON audit_link FOR SELECT
         USING (organization_id = (SELECT pfa_context_organization()));
     CREATE POLICY pfa_select ON audit_head FOR SELECT
         USING (organization_id = (SELECT pfa_context_organization()));
 
-    -- Mirror, history and runs: all records of the organization, written by pulls and pushes.
+    -- Mirror, history, sums, runs, leases and pages: all of the organization.
     CREATE POLICY pfa_select ON pfa_mirror FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization()));
-    CREATE POLICY pfa_insert ON pfa_mirror FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync,refresh_data,import}')));
-    CREATE POLICY pfa_update ON pfa_mirror FOR UPDATE
-        USING (organization_id = (SELECT pfa_records_organization()))
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync,refresh_data,import}')));
+    CREATE POLICY pfa_lock ON pfa_mirror FOR UPDATE
+        USING (organization_id = (SELECT pfa_records_organization())) WITH CHECK (false);
     CREATE POLICY pfa_select ON pfa_mirror_history FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization()));
-    CREATE POLICY pfa_insert ON pfa_mirror_history FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync,refresh_data,import}')));
-    CREATE POLICY pfa_select ON pfa_sync_log FOR SELECT
-        USING (organization_id = (SELECT pfa_records_organization()));
-    CREATE POLICY pfa_insert ON pfa_sync_log FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync,refresh_data,import}')));
-    CREATE POLICY pfa_update ON pfa_sync_log FOR UPDATE
-        USING (organization_id = (SELECT pfa_records_organization()))
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync,refresh_data,import}')));
-    CREATE POLICY pfa_select ON pfa_sync_outcome FOR SELECT
-        USING (organization_id = (SELECT pfa_records_organization()));
-    CREATE POLICY pfa_insert ON pfa_sync_outcome FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync,refresh_data,import}')));
-
-    -- Pull pages and leases: the same, and deleted too.
-    CREATE POLICY pfa_select ON pfa_pull_page FOR SELECT
-        USING (organization_id = (SELECT pfa_records_organization()));
-    CREATE POLICY pfa_insert ON pfa_pull_page FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync,refresh_data,import}')));
-    CREATE POLICY pfa_update ON pfa_pull_page FOR UPDATE
-        USING (organization_id = (SELECT pfa_records_organization()))
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync,refresh_data,import}')));
-    CREATE POLICY pfa_delete ON pfa_pull_page FOR DELETE
-        USING (organization_id = (SELECT pfa_records_organization())
-               AND (SELECT pfa_scope_in('{sync,refresh_data,import}')));
-    CREATE POLICY pfa_select ON pfa_lease FOR SELECT
-        USING (organization_id = (SELECT pfa_records_organization()));
-    CREATE POLICY pfa_insert ON pfa_lease FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync,refresh_data,import}')));
-    CREATE POLICY pfa_update ON pfa_lease FOR UPDATE
-        USING (organization_id = (SELECT pfa_records_organization()))
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync,refresh_data,import}')));
-    CREATE POLICY pfa_delete ON pfa_lease FOR DELETE
-        USING (organization_id = (SELECT pfa_records_organization())
-               AND (SELECT pfa_scope_in('{sync,refresh_data,import}')));
-
-    -- The rollup: the same, and repaired by an admin.
     CREATE POLICY pfa_select ON kpi_rollup FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization()));
-    CREATE POLICY pfa_insert ON kpi_rollup FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync,refresh_data,import,manage_settings}')));
-    CREATE POLICY pfa_update ON kpi_rollup FOR UPDATE
-        USING (organization_id = (SELECT pfa_records_organization()))
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync,refresh_data,import,manage_settings}')));
-    CREATE POLICY pfa_delete ON kpi_rollup FOR DELETE
-        USING (organization_id = (SELECT pfa_records_organization())
-               AND (SELECT pfa_scope_in('{sync,refresh_data,import,manage_settings}')));
+    CREATE POLICY pfa_select ON pfa_sync_log FOR SELECT
+        USING (organization_id = (SELECT pfa_records_organization()));
+    CREATE POLICY pfa_select ON pfa_sync_outcome FOR SELECT
+        USING (organization_id = (SELECT pfa_records_organization()));
+    CREATE POLICY pfa_select ON pfa_pull_page FOR SELECT
+        USING (organization_id = (SELECT pfa_records_organization()));
+    CREATE POLICY pfa_select ON pfa_lease FOR SELECT
+        USING (organization_id = (SELECT pfa_records_organization()));
 
-    -- Modifications: a user's own; an admin's scope all; a push all but drafts. Only who may commit makes a
-    -- committed change.
+    -- Modifications: a user's own; an admin's scope all; a push all but drafts.
     CREATE POLICY pfa_select ON pfa_modification FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization())
                AND (user_id = (SELECT pfa_context_user())
                     OR (SELECT pfa_is_admin_scope())
                     OR state <> 'draft' AND (SELECT pfa_scope_in('{sync}'))));
-    CREATE POLICY pfa_insert ON pfa_modification FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND user_id = (SELECT pfa_context_user())
-                    AND state = 'draft'
-                    AND (SELECT pfa_scope_in('{save_draft,commit}')));
-    CREATE POLICY pfa_update ON pfa_modification FOR UPDATE
+    CREATE POLICY pfa_lock ON pfa_modification FOR UPDATE
         USING (organization_id = (SELECT pfa_records_organization())
                AND (user_id = (SELECT pfa_context_user())
                     OR (SELECT pfa_is_admin_scope())
                     OR state <> 'draft' AND (SELECT pfa_scope_in('{sync}'))))
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (user_id = (SELECT pfa_context_user())
-                         AND (state = 'draft' AND (SELECT pfa_scope_in('{save_draft,commit}'))
-                              OR state = 'committed' AND (SELECT pfa_scope_in('{commit}')))
-                         OR state = 'committed' AND (SELECT pfa_is_admin_scope())
-                         OR state <> 'draft' AND (SELECT pfa_scope_in('{sync}'))));
-    CREATE POLICY pfa_delete ON pfa_modification FOR DELETE
-        USING (organization_id = (SELECT pfa_records_organization())
-               AND (user_id = (SELECT pfa_context_user()) AND (SELECT pfa_scope_in('{save_draft,commit}'))
-                    OR state = 'conflict' AND (SELECT pfa_is_admin_scope())));
+        WITH CHECK (false);
 
     -- Overlays: a user's own; an admin's scope all.
     CREATE POLICY pfa_select ON pfa_overlay FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization())
                AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_is_admin_scope())));
-    CREATE POLICY pfa_insert ON pfa_overlay FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (user_id = (SELECT pfa_context_user()) AND (SELECT pfa_scope_in('{save_draft,commit}'))
-                         OR (SELECT pfa_is_admin_scope())));
-    CREATE POLICY pfa_update ON pfa_overlay FOR UPDATE
-        USING (organization_id = (SELECT pfa_records_organization())
-               AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_is_admin_scope())))
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (user_id = (SELECT pfa_context_user()) AND (SELECT pfa_scope_in('{save_draft,commit}'))
-                         OR (SELECT pfa_is_admin_scope())));
-    CREATE POLICY pfa_delete ON pfa_overlay FOR DELETE
-        USING (organization_id = (SELECT pfa_records_organization())
-               AND (user_id = (SELECT pfa_context_user()) AND (SELECT pfa_scope_in('{save_draft,commit}'))
-                    OR (SELECT pfa_is_admin_scope())));
 
-    -- Conflicts: a user's own; an admin's scope and a push all. A push finds them, commit resolves own ones.
+    -- Conflicts: a user's own; an admin's scope and a push all.
     CREATE POLICY pfa_select ON pfa_sync_conflict FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization())
                AND (user_id = (SELECT pfa_context_user())
                     OR (SELECT pfa_is_admin_scope())
                     OR (SELECT pfa_scope_in('{sync}'))));
-    CREATE POLICY pfa_insert ON pfa_sync_conflict FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (SELECT pfa_scope_in('{sync}')));
-    CREATE POLICY pfa_update ON pfa_sync_conflict FOR UPDATE
+    CREATE POLICY pfa_lock ON pfa_sync_conflict FOR UPDATE
         USING (organization_id = (SELECT pfa_records_organization())
                AND (user_id = (SELECT pfa_context_user())
                     OR (SELECT pfa_is_admin_scope())
                     OR (SELECT pfa_scope_in('{sync}'))))
-        WITH CHECK (organization_id = (SELECT pfa_records_organization())
-                    AND (user_id = (SELECT pfa_context_user()) AND (SELECT pfa_scope_in('{commit}'))
-                         OR (SELECT pfa_is_admin_scope())
-                         OR (SELECT pfa_scope_in('{sync}'))));
+        WITH CHECK (false);
 END $$;
 
--- == 12. Grants ==
+-- == 13. Grants ==
 
 -- The owner alone reads keys and what signs. Every other function is granted by name.
 REVOKE ALL ON TABLE pfa_signing_key, pfa_token, pfa_rls_secret FROM PUBLIC;
@@ -1525,27 +1813,57 @@ REVOKE ALL ON FUNCTION pfa_hmac_pad(bytea, integer), pfa_token_roles(), pfa_toke
     pfa_records_organization(), pfa_context_organization(), pfa_context_user(), pfa_scope_in(text[]),
     pfa_is_admin_scope(), pfa_rights(), pfa_has_right(text),
     pfa_authorize(text, text, text, boolean), pfa_token_status(text, text),
-    pfa_refresh_overlays(text[]), pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb),
-    pfa_append_link(text, uuid), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
-    pfa_search(text, integer), pfa_analyze_mirror() FROM PUBLIC;
+    pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb), pfa_append_link(text),
+    pfa_deny(text, uuid, text, text, text, text), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
+    pfa_search(text, integer), pfa_analyze_mirror(),
+    pfa_link_id(text), pfa_require_caller(text, text, text[], text), pfa_may_write_all(),
+    pfa_require_fields(jsonb, boolean), pfa_deltas_of(uuid[]), pfa_is_own_run(text, uuid),
+    pfa_is_run_of_another(text, uuid), pfa_holds_lease(text, text, uuid),
+    pfa_is_lease_of_another(text, text, uuid), pfa_ended_run(uuid), pfa_require_own_incoming(),
+    pfa_settled(), pfa_disputes_others(text, jsonb), pfa_adds_to_deltas(text, jsonb),
+    pfa_received_unsettled(text), pfa_knows_unsettled(text, jsonb), pfa_trail_kinds(),
+    pfa_may_record(text), pfa_expect_entries(text, uuid[], integer), pfa_expect_link(), pfa_check_trail(),
+    pfa_trail_differs(text, uuid)
+    FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pfa_context(),
     pfa_records_organization(), pfa_context_organization(), pfa_context_user(), pfa_scope_in(text[]),
     pfa_is_admin_scope(), pfa_rights(), pfa_has_right(text),
     pfa_authorize(text, text, text, boolean), pfa_token_status(text, text),
-    pfa_refresh_overlays(text[]), pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb),
-    pfa_append_link(text, uuid), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
+    pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb), pfa_append_link(text),
+    pfa_deny(text, uuid, text, text, text, text), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
     pfa_search(text, integer), pfa_analyze_mirror() TO pfa_app;
 
--- What the program does, and no more. Locking a row requires the right to update a column of it.
-GRANT SELECT, INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, pfa_pull_page, pfa_lease,
-    pfa_modification, pfa_overlay TO pfa_app;
-GRANT SELECT, INSERT, UPDATE ON pfa_mirror, pfa_sync_log, pfa_sync_conflict TO pfa_app;
-GRANT SELECT, INSERT ON pfa_mirror_history, pfa_sync_outcome, audit_log, pfa_token TO pfa_app;
+-- The role reads; it locks rows, which requires the right to update a column of them; and it calls the functions
+-- that write. No right on a whole table but SELECT: with one the table could be locked.
+GRANT SELECT ON pfa_organization, pfa_member, pfa_mirror, pfa_mirror_history, kpi_rollup, pfa_sync_log,
+    pfa_sync_outcome, pfa_pull_page, pfa_lease, pfa_modification, pfa_overlay, pfa_sync_conflict,
+    audit_log, audit_link, audit_head, pfa_schema_migration TO pfa_app;
+GRANT UPDATE (organization_id) ON pfa_organization, pfa_member, pfa_mirror, pfa_modification,
+    pfa_sync_conflict TO pfa_app;
+GRANT SELECT, INSERT ON pfa_token TO pfa_app;
 GRANT UPDATE (revoked_at, revoked_by) ON pfa_token TO pfa_app;
-GRANT SELECT, UPDATE (currency, rate_uom, foreign_currency) ON pfa_organization TO pfa_app;
-GRANT SELECT ON audit_link, audit_head, pfa_schema_migration TO pfa_app;
 -- The id of its key is in the header of every token; the secret is not granted.
 GRANT SELECT (key_id, created_at, not_after, retired_at) ON pfa_signing_key TO pfa_app;
+
+DO $$
+DECLARE
+    one regprocedure;
+BEGIN
+    FOR one IN SELECT p.oid FROM pg_proc AS p
+               WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'pfa\_do\_%' LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', one);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO pfa_app', one);
+    END LOOP;
+    -- Citus has no policies here, and no function sees what its caller wrote in the transaction: there the
+    -- program sends the statements themselves.
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+        GRANT INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, pfa_pull_page, pfa_lease, pfa_modification,
+            pfa_overlay TO pfa_app;
+        GRANT INSERT, UPDATE ON pfa_mirror, pfa_sync_log, pfa_sync_conflict TO pfa_app;
+        GRANT INSERT ON pfa_mirror_history, pfa_sync_outcome, audit_log TO pfa_app;
+        GRANT UPDATE (currency, rate_uom, foreign_currency) ON pfa_organization TO pfa_app;
+    END IF;
+END $$;
 
 DO $$ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO pfa_app', current_schema());

@@ -126,3 +126,20 @@ SELECT m.organization_id, coalesce(m.category, ''), coalesce(m.class, ''),
                                    ELSE m.monthly_rate END IS NULL)
 FROM pfa_mirror AS m
 GROUP BY m.organization_id, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11;
+
+-- What the functions that write note until the commit.
+CREATE UNLOGGED TABLE IF NOT EXISTS audit_expected (
+    organization_id  text COLLATE "C" NOT NULL,
+    link_id          uuid NOT NULL,
+    place            integer NOT NULL,
+    kind             text NOT NULL,
+    modification_ids uuid[],
+    number           integer NOT NULL,
+    PRIMARY KEY (organization_id, link_id, place)
+);
+
+-- The role writes by functions alone: what it could do with tables, and functions for what it did with them, end.
+DROP FUNCTION IF EXISTS pfa_refresh_overlays(text[]), pfa_append_link(text, uuid);
+REVOKE INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, pfa_pull_page, pfa_lease, pfa_modification,
+    pfa_overlay, pfa_mirror, pfa_sync_log, pfa_sync_conflict, pfa_mirror_history, pfa_sync_outcome, audit_log
+    FROM pfa_app;

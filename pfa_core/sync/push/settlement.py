@@ -91,7 +91,7 @@ class Settler:
             by_verdict[item.verdict].append(item)
         kept = queue.acknowledge(conn, code, run, _ids(by_verdict[Verdict.SYNCED]), at)
         failed = [*by_verdict[Verdict.RETRYING], *by_verdict[Verdict.REJECTED]]
-        kept |= queue.reject(conn, code, run, [self._rejection(item, at) for item in failed])
+        kept |= queue.reject(conn, code, run, [self._rejection(item, at) for item in failed], at)
         disputes = [
             (item.task.modification_id, item.delta, item.rebased)
             for item in by_verdict[Verdict.CONFLICT]
