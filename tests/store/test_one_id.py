@@ -137,6 +137,8 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
         "modifications.hold",
         "modifications.fields_of",
         "modifications.found_one",
+        "modifications.update_draft",
+        "modifications.commit_draft",
         "overlays.rebuild_under_rls",
         "pull_pages.add",
         "queue.due",
