@@ -13,11 +13,15 @@ FOR SHARE;
 -- name: overlaid, overlaid@one
 -- Of these records, those that the caller has an active modification of.
 SELECT DISTINCT m.pfa_id
-FROM pfa_modification AS m
-WHERE m.organization_id = %(organization_id)s
-  AND m.user_id = %(user_id)s
-  AND m.pfa_id = ANY(%(ids)s)
-  AND m.state <> 'synced';
+FROM unnest(%(ids)s::text[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT pfa_id
+    FROM pfa_modification
+    WHERE organization_id = (SELECT %(organization_id)s::text)
+      AND user_id = %(user_id)s
+      AND pfa_id = i.id
+      AND state <> 'synced'
+    OFFSET 0) AS m;
 
 -- name: rebuild_under_rls
 -- Overlay rows of these pairs of user and record: deleted, or built anew.
@@ -32,8 +36,7 @@ WHERE organization_id = %(organization_id)s
 
 -- name: overlay_rows, overlay_rows@one
 -- What the caller's overlay rows of some records should be. The stacked delta: of the values that several
--- modifications give a field, the last one counts. All of them are read at once: asked for record by record,
--- a planner whose statistics lack the caller reads all of the caller's rows for each of them.
+-- modifications give a field, the last one counts.
 SELECT %(organization_id)s AS organization_id, %(user_id)s AS user_id, s.pfa_id, s.delta,
        r.data || s.delta AS data, s.modification_id
 FROM (
@@ -43,12 +46,16 @@ FROM (
            (array_agg(m.modification_id
                ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC))[1]
                AS modification_id
-    FROM pfa_modification AS m
+    FROM unnest(%(ids)s::text[]) AS i (id)
+    CROSS JOIN LATERAL (
+        SELECT pfa_id, modification_id, state, committed_at, delta
+        FROM pfa_modification
+        WHERE organization_id = (SELECT %(organization_id)s::text)
+          AND user_id = %(user_id)s
+          AND pfa_id = i.id
+          AND state <> 'synced'
+        OFFSET 0) AS m
     CROSS JOIN LATERAL jsonb_each(m.delta) AS f (key, value)
-    WHERE m.organization_id = %(organization_id)s
-      AND m.user_id = %(user_id)s
-      AND m.pfa_id = ANY(%(ids)s)
-      AND m.state <> 'synced'
     GROUP BY m.pfa_id
 ) AS s
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s.pfa_id

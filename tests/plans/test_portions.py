@@ -22,12 +22,14 @@ from tests.server import Server
 
 pytestmark = pytest.mark.every_version
 
-PORTION = 1000
+PORTION = 250
+RECORDS = 5000
+EVERY = Filters(id=tuple(f"P-{number:06}" for number in range(1, RECORDS + 1)))
 TABLES = ("pfa_mirror", "pfa_modification", "pfa_overlay")
 
 
 @pytest.fixture
-def thousands(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(save_portions, "TOGETHER", PORTION)
 
 
@@ -52,13 +54,13 @@ def require_the_same(plans: Plans) -> None:
     assert wrong == {}, "\n".join(str(each[-1]) for each in statements.values())
 
 
-@pytest.mark.usefixtures("thousands")
+@pytest.mark.usefixtures("small_portions")
 @pytest.mark.parametrize(
     ("statistics", "user"),
     [
-        ("none", "eve"),
         ("none", "mary"),
-        *long([("elsewhere", "eve"), ("elsewhere", "mary"), ("known", "eve"), ("known", "mary")]),
+        ("elsewhere", "eve"),
+        *long([("none", "eve"), ("elsewhere", "mary"), ("known", "eve"), ("known", "mary")]),
     ],
 )
 def test_no_statement_of_a_portion_reads_what_earlier_portions_wrote(
@@ -68,12 +70,12 @@ def test_no_statement_of_a_portion_reads_what_earlier_portions_wrote(
     statistics: str,
     user: str,
 ) -> None:
-    """eve has no draft before, mary 5,000: of each portion some are new, some updated."""
+    """eve has no draft before, mary some of each portion."""
     guards = {"known": guard, "none": guard_of_new_tables, "elsewhere": guard_of_elsewhere}
     plans, result = guards[statistics].operation(
-        pfa_core.set_fields, user, Filters(), {"equipment": "other"}
+        pfa_core.set_fields, user, EVERY, {"equipment": "other"}
     )
-    assert len(result.saved) == 20_000
+    assert len(result.saved) == RECORDS
     require_the_same(plans)
 
 
@@ -89,20 +91,20 @@ def own_guard(postgres: Server, worlds: tuple[World, World, World], jit: str) ->
 
 
 @LONG
-@pytest.mark.usefixtures("thousands")
+@pytest.mark.usefixtures("small_portions")
 @pytest.mark.parametrize("work", ["restore", "unset"])
 def test_nor_does_one_of_a_restore_or_of_an_unset(own_guard: Guard, work: str) -> None:
-    db, mary, every = own_guard.world.db, own_guard.principal("mary"), Filters()
+    db, mary = own_guard.world.db, own_guard.principal("mary")
     pfa_core.set_fields(
-        db, mary, every, {"equipment": "other", "model": "B"}, session_id="t", move=True
+        db, mary, EVERY, {"equipment": "other", "model": "B"}, session_id="t", move=True
     )
     if work == "restore":
         pfa_core.discard(db, mary, Selection(session_id="t"))
         plans, result = own_guard.operation(pfa_core.restore, "mary", session_id="t")
-        assert len(result.restored) == 20_000
+        assert len(result.restored) == RECORDS
         entries = by_statement(plans).values()
         assert max(one.touched("audit_log") for each in entries for one in each) <= 4 * PORTION
     else:
-        plans, result = own_guard.operation(pfa_core.unset_fields, "mary", every, ["model"])
-        assert len(result.unset) == 20_000
+        plans, result = own_guard.operation(pfa_core.unset_fields, "mary", EVERY, ["model"])
+        assert len(result.unset) == RECORDS
     require_the_same(plans)
