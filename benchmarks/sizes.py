@@ -50,7 +50,6 @@ COMMANDS: Mapping[str, str] = {
     "draft shift": "draft shift 3 --all --move --into s",
     "draft unset": "draft unset --all manufacturer",
     "commit": "commit --session s",
-    "push -n": "sync push -n -o csv",
     "uncommit": "uncommit --session s",
     "discard": "discard --session s",
     "restore": "restore --session s",
