@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli import shapes
 from tests.pems.sandbox_client import Client, basic, record
 from tests.processes import started
 
@@ -64,6 +65,14 @@ def test_it_prints_its_address_serves_and_ends_on_a_signal(baseline, number, cod
     assert "2 records" in err
     assert "GET /api/pems/pfa/R-2 200" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("style", ["json", "jsonl"])
+def test_its_address_as_json_keeps_to_the_schema(baseline, style):
+    words = ("--org", "RIO", "--load", baseline, "-o", style)
+    with running(*words) as (_, text):
+        shapes.check(("sandbox", *words), text, "")
+    assert "http://127.0.0.1:" in text
 
 
 def test_state_and_faults_come_from_the_command_line(baseline, tmp_path):
