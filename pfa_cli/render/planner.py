@@ -60,10 +60,11 @@ class Plan:
         self, columns: Sequence[Column], rows: Sequence[Sequence[str]], measure: Measure
     ) -> bool:
         """Tell whether what must stay whole of more rows fits the columns."""
-        return all(
-            need(columns[index], [row[index] for row in rows], measure).least <= width
-            for index, width in zip(self.shown, self.widths, strict=True)
-        )
+        for index, width in zip(self.shown, self.widths, strict=True):
+            wider = [row[index] for row in rows if measure(row[index]) > width]
+            if wider and need(columns[index], wider, measure).least > width:
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
