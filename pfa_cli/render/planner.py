@@ -60,10 +60,11 @@ class Plan:
         self, columns: Sequence[Column], rows: Sequence[Sequence[str]], measure: Measure
     ) -> bool:
         """Tell whether what must stay whole of more rows fits the columns."""
-        return all(
-            need(columns[index], [row[index] for row in rows], measure).least <= width
-            for index, width in zip(self.shown, self.widths, strict=True)
-        )
+        for index, width in zip(self.shown, self.widths, strict=True):
+            wider = [row[index] for row in rows if measure(row[index]) > width]
+            if wider and need(columns[index], wider, measure).least > width:
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def plan(
 
     Args:
         cells: Width of the terminal; 0 for none.
-        may_drop: Whether columns may go; where they were chosen by name they may not.
+        may_drop: Whether columns may go; where they were chosen by name only bars may.
     """
     needs = [need(column, [row[i] for row in rows], measure) for i, column in enumerate(columns)]
     shown = list(range(len(columns)))
@@ -100,7 +101,7 @@ def plan(
         shown = _without_blank(columns, needs, shown, cells)
     enough = sum(column.kind is not Kind.BAR for column in columns) / 2
     while cells and shown and _line([needs[i].least for i in shown]) > cells:
-        leaving = _leaving(columns, shown) if may_drop else None
+        leaving = _leaving(columns, shown, may_drop=may_drop)
         if leaving is None or len(shown) - 1 < enough:
             return Plan((), ())
         shown.remove(leaving)
@@ -144,9 +145,11 @@ def _without_blank(
     return left
 
 
-def _leaving(columns: Sequence[Column], shown: Sequence[int]) -> int | None:
-    """Return the column that goes next; None where all are keys."""
-    candidates = [i for i in shown if columns[i].kind is not Kind.KEY]
+def _leaving(columns: Sequence[Column], shown: Sequence[int], *, may_drop: bool) -> int | None:
+    """Return the column that goes next; None where all must stay."""
+    bars = [i for i in shown if columns[i].kind is Kind.BAR]
+    others = [i for i in shown if columns[i].kind is not Kind.KEY]
+    candidates = others if may_drop else bars
     return max(candidates, key=lambda i: (columns[i].rank, i), default=None)
 
 

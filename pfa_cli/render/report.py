@@ -80,7 +80,7 @@ def _phases(cost: Cost[Amount], look: Look) -> str:
         totals = [getattr(cost, phase).total or _NOTHING for phase in PHASES]
         for row, total in zip(rows, totals, strict=True):
             row.append(bar(total, max(totals), _LONG_BAR, unicode=look.unicode))
-    return grid(columns, rows, look, numeric=frozenset((1, 2, 3)))
+    return grid(columns, rows, look, numeric=frozenset((1, 2, 3)), may_drop=False)
 
 
 def _kinds(costs: PhaseCost[Amount]) -> list[str]:

@@ -62,6 +62,12 @@ def test_a_column_without_a_value_goes_before_one_with_some() -> None:
     assert plan(COLUMNS, rows, 200, width).dropped == ()
 
 
+def test_where_none_may_go_bars_still_do() -> None:
+    columns = (KEY, RATE, Column(name="share", kind=Kind.BAR, rank=9))
+    made = plan(columns, [("P-1", "5.00", "█" * 30)], 30, width, may_drop=False)
+    assert (made.shown, made.dropped) == ((0, 1), (2,))
+
+
 def test_where_less_than_half_are_left_or_none_may_go_the_fields_stand_one_a_line() -> None:
     assert plan(COLUMNS, [ROW], 30, width).vertical
     assert not plan(COLUMNS, [ROW], 40, width).vertical

@@ -10,14 +10,24 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
+from pfa_cli.commands.doctor import Finding
 from pfa_cli.render import streams
+from pfa_cli.render.bars import balance, bar
+from pfa_cli.render.chart import chart
+from pfa_cli.render.checks import checks_text
+from pfa_cli.render.conflicts import conflict_page
+from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.streams import Color
+from pfa_core.conflicts.views import ConflictView
+from pfa_core.model.decision import ConflictStatus
+from pfa_core.model.delta import FieldConflict
 from tests.cli.conftest import Pfa, Ran, a_stage, baseline_record, write_lines
 from tests.forms import long
 from tests.terminals import begun, on_terminal, terminal
@@ -166,6 +176,12 @@ def test_status_and_doctor_are_framed_with_the_next_command(drawn: InTerminal) -
     doctor = bare(drawn("doctor", cells=80).out)
     assert doctor.startswith("╭─ ready")
     assert "│ ok       python" in doctor
+
+
+def test_the_costs_of_a_report_are_whole_in_a_narrow_terminal(drawn: InTerminal) -> None:
+    narrow = bare(drawn("stats", cells=34).out).split()
+    wide = bare(drawn("stats", cells=100).out).split("cost ")[1].split()
+    assert {word for word in wide if word.endswith((".00", ".89"))} <= {*narrow}
 
 
 def test_groups_have_bars_for_share_and_variance(drawn: InTerminal) -> None:
@@ -395,3 +411,111 @@ def test_money_is_whole_in_every_width(drawn: InTerminal) -> None:
     amount = Decimal("1234567.89")
     for cells in (30, 45, 80):
         assert str(amount) in drawn("list", "--baseline", cells=cells).out
+
+
+# --- pages
+
+
+def in_conflict(**changes: object) -> ConflictView:
+    values: dict[str, object] = {
+        "conflict_id": "01a229a7-a321-74d9-a037-9d9d0a0535f4",
+        "pfa_id": "H-001",
+        "fields": (FieldConflict("forecastEnd", "2027-03-01", "2027-03-15", "2027-04-30"),),
+        "status": ConflictStatus.OPEN,
+        "modified_by": "anna",
+        "created_at": datetime.now(UTC),
+        "modification_id": "m",
+        "session_id": "weather",
+        "change_reason": "Silo 4 stopped",
+        "pems_now": {},
+        "resolution": None,
+        "settlement": None,
+        "resolved_at": None,
+        "resolved_by": None,
+    }
+    return ConflictView(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_a_conflict_has_former_pems_yours_and_merged_side_by_side() -> None:
+    look = Look(Format.TABLE, terminal=True, colored=True, width=80)
+    raw = conflict_page(in_conflict(), look)
+    lines = bare(raw).splitlines()
+    assert lines[0].startswith("╭─ H-001: unresolved ──")
+    assert [line.split() for line in lines[-3::2]] == [
+        ["field", "base", "pems", "mine", "merged"],
+        ["forecastEnd", "2027-03-01", "2027-04-30", "2027-03-15", "2027-03-15"],
+    ]
+    assert "\x1b[31m2027-04-30\x1b[0m" in raw
+    assert "\x1b[32m2027-03-15\x1b[0m" in raw
+
+
+def test_a_conflict_that_moved_or_is_settled_shows_pems_value_of_now_and_what_was_taken() -> None:
+    look = Look(Format.TABLE, terminal=True, width=100)
+    moved = conflict_page(in_conflict(pems_now={"forecastEnd": "2027-05-01"}), look)
+    assert "PEMS changed again since: forecastEnd 2027-05-01" in moved
+    assert moved.splitlines()[-3].split()[1:5] == [
+        "2027-03-01",
+        "2027-04-30",
+        "2027-05-01",
+        "2027-03-15",
+    ]
+    settled = in_conflict(
+        status=ConflictStatus.RESOLVED,
+        resolution="pems",
+        settlement={"forecastEnd": {"take": "pems", "value": "2027-04-30"}},
+        resolved_by="anna",
+    )
+    last = conflict_page(settled, look).splitlines()[-1].split()
+    assert last[4:7] == ["2027-04-30", "pems", "2027-04-30"]
+
+
+@pytest.mark.parametrize("cells", [20, 40, 80])
+def test_a_conflict_fits_any_terminal(cells: int) -> None:
+    page = conflict_page(
+        in_conflict(change_reason="起重机 stopped " * 5),
+        Look(Format.TABLE, terminal=True, width=cells),
+    )
+    assert max(map(cell_len, page.splitlines())) <= cells
+    for value in ("2027-03-01", "2027-04-30", "2027-03-15", "H-001"):
+        assert value in page
+
+
+def test_the_first_cure_that_is_a_command_is_the_next_step() -> None:
+    checks = [
+        Finding("python", "ok", "3.11"),
+        Finding("pull", "notice", "old", cure="type: pfa sync pull"),
+        Finding("key", "problem", "gone", cure="type: pfa init --org X, or set Y", exit_code=78),
+    ]
+    look = Look(Format.TABLE, terminal=True, colored=True, width=80)
+    raw = checks_text(checks, look)
+    assert bare(raw).startswith("╭─ not ready ──")
+    assert bare(raw).splitlines()[-2] == "│ pfa init --org X │"
+    assert "\x1b[1;31mproblem" in raw
+    plain = checks_text(checks, Look(Format.TABLE))
+    assert plain.splitlines()[1:3] == ["notice   pull: old", "         fix: type: pfa sync pull"]
+
+
+def test_bars_are_as_long_as_their_part_and_something_is_never_invisible() -> None:
+    one = Decimal(1)
+    assert bar(one, Decimal(2), 8, unicode=True) == "████"
+    assert bar(Decimal("0.001"), one, 8, unicode=True) == "▏"
+    assert bar(Decimal("0.001"), one, 8, unicode=False) == "#"
+    assert bar(Decimal(0), one, 8, unicode=True) == ""
+    assert bar(Decimal(-5), one, 8, unicode=True) == ""
+    assert bar(Decimal(5), one, 8, unicode=False) == "########"
+    assert balance(Decimal(-2), Decimal(4), 4, unicode=False) == "  ##|    "
+    assert balance(Decimal(4), Decimal(4), 4, unicode=True) == "    │████"
+    assert balance(Decimal(0), Decimal(0), 2, unicode=True) == "  │  "
+
+
+@pytest.mark.parametrize("cells", [30, 40, 80, 200])
+def test_a_chart_has_every_amount_in_any_width(cells: int) -> None:
+    groups = [
+        ("2026-01 · " + "起重机" * 6, [Decimal("1234567.89"), Decimal(5), None]),
+        ("undated", [Decimal(0), Decimal("0.01"), Decimal("-3.50")]),
+    ]
+    look = Look(Format.TABLE, terminal=True, width=cells)
+    text = chart(groups, ("plan", "forecast", "actual"), look)
+    assert max(map(cell_len, text.splitlines())) <= cells
+    for amount in ("1,234,567.89", "5.00", "masked", "0.00", "0.01", "-3.50", "undated"):
+        assert amount in text
