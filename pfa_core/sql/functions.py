@@ -1,4 +1,4 @@
-"""Write statements as functions with their owner's rights, for the application's role.
+"""Functions of the database that write for the application's role.
 
 The role may write no table. What it writes, it writes by calling one of these: a statement of the files beside
 this one, and in front of it the check of who calls.
@@ -97,7 +97,10 @@ _BOUNDED: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A statement of a function; `after`: the earlier step without whose rows it is left out."""
+    """A statement of a function.
+
+    `after`: the earlier step without whose rows it is left out.
+    """
 
     name: str
     text: str

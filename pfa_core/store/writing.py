@@ -31,7 +31,9 @@ def changed(
     *,
     ids: Collection[Any] | None = None,
 ) -> int:
-    """Execute a statement, under row-level security the function that has it; count the rows written.
+    """Execute a statement that writes; return how many rows it wrote.
+
+    Under row-level security the function that has the statement is called instead.
 
     Args:
         ids: The ids that it is about, where it has a variant for one.

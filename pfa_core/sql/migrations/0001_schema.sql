@@ -27,13 +27,13 @@
 --
 -- Row-level security. The program works as the role pfa_app, which owns nothing. pfa_authorize verifies a
 -- token and sets the context of the transaction: organization, scope, rights, user, signed with
--- pfa_rls_secret. The policies compare each row with that context; without one no row is visible. Statements
--- that cross users are SECURITY DEFINER functions that check the scope themselves.
+-- pfa_rls_secret. The policies compare each row with that context; without one no row is visible. The role writes
+-- by SECURITY DEFINER functions alone, which check organization, user and scope themselves.
 --
 -- Rules of this file and of every later migration:
---   * PostgreSQL 15 to 18 take it, in one transaction. No triggers, rules, sequences, identity columns,
---     materialized views or enum types: Citus distributes the same schema by organization_id, which no
---     statement updates.
+--   * PostgreSQL 15 to 18 take it, in one transaction. No rules, sequences, identity columns,
+--     materialized views or enum types, no triggers but where row-level security can be: Citus distributes the
+--     same schema by organization_id, which no statement updates.
 --   * Times and ids are parameters. No default calls a volatile function.
 --   * A state is text with a CHECK. A name has at most 45 characters.
 --   * Text that is compared or sorted is COLLATE "C": code-point order, the same on every server.
@@ -1124,7 +1124,7 @@ BEGIN
     RETURN context[1];
 END $$;
 
--- The link of this transaction in an organization: nobody can name another one. A transaction's id begins anew in a
+-- The link of this transaction in an organization: no caller can name another one. A transaction's id begins anew in a
 -- restored cluster, so its start is digested too.
 CREATE FUNCTION pfa_link_id(organization text) RETURNS uuid
 LANGUAGE plpgsql STABLE AS $$
@@ -1137,7 +1137,7 @@ END $$;
 
 -- Raises unless the transaction is authorized for one of the scopes in this organization ('any': in all of them).
 -- `who` is the user that the call is about: the caller ('own'), in an admin's scope another one too ('admins'),
--- or nobody ('none').
+-- or no user ('none').
 CREATE FUNCTION pfa_require_caller(organization text, who text, scopes text[], about text) RETURNS void
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
