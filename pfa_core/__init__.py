@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from pfa_core.sync.pull.grid import pull_pems
     from pfa_core.sync.pull.options import PullOptions
     from pfa_core.sync.push.options import PushOptions
-    from pfa_core.sync.push.push import plan_push, push_changes, retry
+    from pfa_core.sync.push.push import plan_push, push_changes, retry, stream_plan_push
     from pfa_core.sync.push.push import push_changes as push_commitments
 
 _HOME = {
@@ -139,7 +139,7 @@ _HOME = {
         "sync.pull.grid": "pull_pems",
         "sync.pull.options": "PullOptions",
         "sync.push.options": "PushOptions",
-        "sync.push.push": "plan_push push_changes retry",
+        "sync.push.push": "plan_push push_changes retry stream_plan_push",
         "record_types": "PfaRecord typed_record",
     }.items()
     for name in names.split()
@@ -253,6 +253,7 @@ __all__ = [
     "stop_embedded",
     "stream_diff",
     "stream_drafts",
+    "stream_plan_push",
     "stream_records",
     "suggest_value",
     "three_way",

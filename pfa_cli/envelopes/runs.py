@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +95,7 @@ class PlannedPush:
     rejected: int = 0
     conflicts: int = 0
     retrying: int = 0
-    data: Sequence[Any]
+    data: Iterable[Any]
     metadata: PlanMetadata
 
 

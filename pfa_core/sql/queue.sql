@@ -239,6 +239,10 @@ WHERE m.organization_id = %(organization_id)s
 ORDER BY m.committed_at, m.modification_id
 LIMIT %(limit)s;
 
+-- name: waiting_number
+-- How many those are.
+SELECT count(*) FROM ({waiting}) AS w;
+
 -- name: left
 -- How many committed changes are still to be sent, and how many of them wait behind one of their user that needs a
 -- decision.

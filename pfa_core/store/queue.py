@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,8 @@ from pfa_core.store import rls, writing
 from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("queue")
+_WAITING_NUMBER = _SQL["waiting_number"].format(waiting=_SQL["waiting"].rstrip(";"))
+_STREAMED = 1000  # rows that a stream reads at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,6 +316,24 @@ def waiting(
     values = {"organization_id": organization_id, "session_id": session_id, "limit": limit}
     with conn.cursor(row_factory=typed_row(Waiting)) as cursor:
         return cursor.execute(_SQL["waiting"], values).fetchall()
+
+
+def stream_waiting(
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    session_id: str | None,
+    limit: int | None,
+) -> tuple[int, Iterator[Waiting]]:
+    """Count what a push would send, and stream it in constant memory."""
+    values = {"organization_id": organization_id, "session_id": session_id, "limit": limit}
+    row = conn.execute(_WAITING_NUMBER, values).fetchone()
+    return row[0] if row else 0, _stream_waiting(conn, values)
+
+
+def _stream_waiting(conn: Connection[Any], values: Mapping[str, Any]) -> Iterator[Waiting]:
+    with conn.cursor(name="pfa_waiting", row_factory=typed_row(Waiting)) as cursor:
+        cursor.itersize = _STREAMED
+        yield from cursor.execute(_SQL["waiting"], values)
 
 
 def dead_letters(

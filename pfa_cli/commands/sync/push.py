@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +29,7 @@ from pfa_core.model.run import IfLocked
 
 if TYPE_CHECKING:
     from pfa_core.store.queue import DeadLetter
-    from pfa_core.sync.push.options import PushResult
+    from pfa_core.sync.push.options import PushPlan, PushResult
 
 EXIT_CODES = (
     "3 some changes were rejected, are in conflict, wait for a retry or were stored with other values,"
@@ -100,9 +102,8 @@ def push(
     call.require_columns(PLAN_CSV if call.dry_run else PUSH_COLUMNS)
     database, principal = call.open()
     if call.dry_run:
-        planned = core.plan_push(database, principal, session_id=session, limit=limit)
-        talk.mask(*planned)
-        return _show_plan(call, talk, [document(item) for item in planned])
+        plan = core.stream_plan_push(database, principal, session_id=session, limit=limit)
+        return _show_plan(call, talk, plan)
     with in_order() as stop, logs.attached(), _progress(call) as progress:
         result = core.push_changes(
             database,
@@ -169,17 +170,20 @@ def _progress(call: Invocation) -> ProgressLine:
     return ProgressLine(call.common, "change", "looking for changes to send", waits=True)
 
 
-def _show_plan(call: Invocation, talk: Talk, items: list[dict[str, Any]]) -> int:
+def _show_plan(call: Invocation, talk: Talk, plan: PushPlan) -> int:
+    first = list(islice(plan.changes, 1))
+    talk.mask(*first)
+    items = map(document, chain(first, plan.changes))
     sheet = Sheet(
         id_column="pfaId",
         columns=PLAN_COLUMNS,
         ranked=("pfaId", "sessionId", "delta", "state"),
         csv_columns=PLAN_CSV,
         items=items,
-        envelope=_planned(call, talk, "planned", items),
+        envelope=_planned(call, talk, "planned", items, plan.total),
     )
     show(sheet, call.look(Format.TSV))
-    talk.say(f"dry run, nothing was sent: {count(len(items), 'change')} would be sent")
+    talk.say(f"dry run, nothing was sent: {count(plan.total, 'change')} would be sent")
     return 0
 
 
@@ -190,7 +194,7 @@ def _show_letters(call: Invocation, talk: Talk, letters: list[DeadLetter]) -> in
         items,
         call.look(Format.TABLE),
         number=len(items),
-        envelope=_planned(call, talk, status, items),
+        envelope=_planned(call, talk, status, items, len(items)),
         columns=LETTER_COLUMNS,
         all_columns=LETTER_CSV,
     )
@@ -198,10 +202,12 @@ def _show_letters(call: Invocation, talk: Talk, letters: list[DeadLetter]) -> in
     return 0
 
 
-def _planned(call: Invocation, talk: Talk, status: str, items: list[dict[str, Any]]) -> PlannedPush:
+def _planned(
+    call: Invocation, talk: Talk, status: str, items: Iterable[dict[str, Any]], total: int
+) -> PlannedPush:
     return PlannedPush(
         status=status,
-        total=len(items),
+        total=total,
         data=items,
         metadata=PlanMetadata(call.seconds, talk.masked or None),
     )

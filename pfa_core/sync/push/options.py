@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from pfa_core.errors import Fault, InvalidRequest
 from pfa_core.model.ids import RunId
 from pfa_core.model.push import StopReason
 from pfa_core.model.run import IfLocked, RunStatus
-from pfa_core.store.queue import DeadLetter
+from pfa_core.store.queue import DeadLetter, Waiting
 from pfa_core.sync.lease import LIFETIME
 
 MAX_CONCURRENCY = 64
@@ -90,6 +91,14 @@ class PushResult:
     message: str = ""
     problems: tuple[Fault, ...] = ()
     masked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PushPlan:
+    """What a push would send: the number, and the changes in order, to be read once."""
+
+    total: int
+    changes: Iterator[Waiting]
 
 
 @dataclass(frozen=True, slots=True)

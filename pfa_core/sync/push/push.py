@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
+from itertools import chain, islice
 
 from pfa_core.model.audit import Action, Direction
 from pfa_core.model.ids import ModificationId
@@ -12,7 +14,7 @@ from pfa_core.model.progress import Report
 from pfa_core.model.push import RetryPolicy
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import RunStatus
-from pfa_core.operation import Tx, reads, writes
+from pfa_core.operation import Tx, reads, snapshot, writes
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.services.writer import open_writer
 from pfa_core.store import audit, leases, queue
@@ -21,7 +23,7 @@ from pfa_core.store.queue import DeadLetter, Scope, Waiting
 from pfa_core.sync.history import require_run
 from pfa_core.sync.push.delivery import Delivery
 from pfa_core.sync.push.ending import finish
-from pfa_core.sync.push.options import PushOptions, PushResult, RetryResult
+from pfa_core.sync.push.options import PushOptions, PushPlan, PushResult, RetryResult
 from pfa_core.sync.push.pipeline import PushPipeline
 from pfa_core.sync.run import leased
 
@@ -67,6 +69,25 @@ def plan_push(tx: Tx, *, session_id: str | None = None, limit: int | None = None
     """
     found = queue.waiting(tx.conn, tx.organization_id, session_id, limit)
     return [tx.mask.waiting(item) for item in found]
+
+
+def stream_plan_push(
+    db: Database, principal: Principal, *, session_id: str | None = None, limit: int | None = None
+) -> PushPlan:
+    """List the same in constant memory and from one snapshot, with their number."""
+    total: list[int] = []
+    changes = _stream_plan(db, principal, session_id, limit, total)
+    first = list(islice(changes, 1))  # read at once: a refusal precedes any output
+    return PushPlan(total=total[0], changes=chain(first, changes))
+
+
+def _stream_plan(
+    db: Database, principal: Principal, session_id: str | None, limit: int | None, total: list[int]
+) -> Iterator[Waiting]:
+    with snapshot(db, principal, Operation.PLAN_PUSH) as tx:
+        number, found = queue.stream_waiting(tx.conn, tx.organization_id, session_id, limit)
+        total.append(number)
+        yield from map(tx.mask.waiting, found)
 
 
 def retry(

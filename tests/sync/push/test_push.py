@@ -325,6 +325,10 @@ def test_a_rate_bounds_the_sends(far):
 def test_a_plan_tells_what_would_be_sent_without_a_word_to_pems(far):
     committed(far, model="A")
     plan = pfa_core.plan_push(far.db, far.ann)
+    streamed = pfa_core.stream_plan_push(far.db, far.ann)
+    assert (streamed.total, list(streamed.changes)) == (len(plan), plan)
+    first = pfa_core.stream_plan_push(far.db, far.ann, limit=1)
+    assert (first.total, list(first.changes)) == (1, plan[:1])
     assert [(item.pfa_id, item.delta) for item in plan] == [("P-1", {"model": "A"})]
     assert far.pems.log == ()
     assert far.states() == {"committed": 1}
