@@ -4,16 +4,6 @@ A block begins with `-- name: x` and may have a variant of the same meaning, nam
 
 * `x@rls` is a block of its own, for a connection that row-level security applies to;
 * `x@one` is for exactly one id. `-- name: x, x@one` asks for it, and the loader makes it of the block.
-
-Rows that are looked up one by one, in a LATERAL subquery or an update, have `(SELECT %(organization_id)s::text)`:
-of a value that it does not know the planner expects an average organization's rows. Of one that its statistics
-have never seen it expects none, and any index that begins with the organization is as good as the key to it.
-
-Lines below the name make a function of a block that writes, which stands in its place where row-level security
-applies (functions.py): `by` in which scopes it may be called, `returns` which columns, `trail` what the audit
-trail has to say of each row, `unless` when it is refused, `deltas` in which parameter the deltas are, `mirror`
-that it changes the mirror, `then` what the function does besides, `steps` of which blocks a function without
-a text of its own consists, `from` of which blocks a text is composed.
 """
 
 from __future__ import annotations

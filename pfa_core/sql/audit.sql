@@ -21,7 +21,7 @@ RETURNING entry_id;
 -- unless: NOT pfa_may_record(%(action)s)
 -- Entries of modifications with their present delta, as before or after. The entries' ids are one id whose
 -- last eight digits count them in the order of their records; the first of them ends in 1. With `base` each also
--- keeps what its delta was made over. Each modification is looked up: a portion costs the same, however many there are.
+-- keeps what its delta was made over.
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
                        session_id, run_id, before, after, reason, link_id, base)
 SELECT %(organization_id)s,
@@ -29,14 +29,9 @@ SELECT %(organization_id)s,
        %(at)s, %(user_id)s, %(action)s, m.pfa_id, m.modification_id, m.session_id, NULL,
        CASE WHEN %(before)s THEN m.delta END, CASE WHEN %(after)s THEN m.delta END,
        m.change_reason, %(link_id)s::uuid, CASE WHEN %(base)s THEN m.base END
-FROM unnest(%(modification_ids)s::uuid[]) AS i (id)
-CROSS JOIN LATERAL (
-    SELECT pfa_id, modification_id, session_id, delta, base, change_reason
-    FROM pfa_modification
-    WHERE organization_id = (SELECT %(organization_id)s::text)
-      AND modification_id = i.id
-      AND user_id IS NOT DISTINCT FROM %(user_id)s
-    OFFSET 0) AS m
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
 RETURNING entry_id;
 
 -- name: list
@@ -94,32 +89,23 @@ WHERE e.organization_id = %(organization_id)s
 ORDER BY e.pfa_id, l.number DESC, e.entry_id DESC;
 
 -- name: discarded
--- What some of these entries keep, in PFA id order, and when they were written, by the database's clock. Each is looked
--- up by its key alone: a planner that does not know of the user's entries would read all of them, for each portion.
+-- What some of these entries keep, in PFA id order, and when they were written, by the database's clock.
 SELECT e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.base, e.reason, l.at
-FROM unnest(%(entry_ids)s::uuid[]) AS i (id)
-CROSS JOIN LATERAL (
-    SELECT entry_id, user_id, pfa_id, session_id, before, base, reason, link_id
-    FROM audit_log
-    WHERE organization_id = (SELECT %(organization_id)s::text)
-      AND entry_id = i.id
-    OFFSET 0) AS e
+FROM audit_log AS e
 JOIN audit_link AS l ON l.organization_id = %(organization_id)s AND l.link_id = e.link_id
-WHERE e.user_id = %(user_id)s
+WHERE e.organization_id = %(organization_id)s
+  AND e.user_id = %(user_id)s
+  AND e.entry_id = ANY(%(entry_ids)s::uuid[])
 ORDER BY e.pfa_id;
 
 -- name: committed_of, committed_of@one
 -- The user's modifications of records that were ever committed.
-SELECT DISTINCT e.modification_id::text
-FROM unnest(%(ids)s::text[]) AS i (id)
-CROSS JOIN LATERAL (
-    SELECT user_id, modification_id, action
-    FROM audit_log
-    WHERE organization_id = (SELECT %(organization_id)s::text)
-      AND pfa_id = i.id
-    OFFSET 0) AS e
-WHERE e.user_id = %(user_id)s
-  AND e.action = 'commit';
+SELECT DISTINCT modification_id::text
+FROM audit_log
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND pfa_id = ANY(%(ids)s)
+  AND action = 'commit';
 
 -- name: denials
 -- How many denials of this user, and of all users, are recorded since.

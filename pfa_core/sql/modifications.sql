@@ -2,23 +2,17 @@
 -- the state it expects; the user's membership row is locked before (members.member_locked).
 
 -- name: of_records, of_records@one
--- The caller's active modifications of some records, oldest committed change first, the draft last. Each record's
--- are looked up and locked in the order of the ids: joined, a planner that does not know of the caller's rows would
--- read all of them, for each portion of a save anew.
-SELECT m.*
-FROM unnest(%(ids)s::text[]) AS i (id)
-CROSS JOIN LATERAL (
-    SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-           change_reason, created_at, updated_at, committed_at, attempts,
-           state = 'syncing' OR sent_version IS NOT NULL AS sent
-    FROM pfa_modification
-    WHERE organization_id = (SELECT %(organization_id)s::text)
-      AND user_id = %(user_id)s
-      AND pfa_id = i.id
-      AND state <> 'synced'
-    ORDER BY state = 'draft', committed_at, modification_id
-    FOR UPDATE) AS m
-ORDER BY m.pfa_id, m.state = 'draft', m.committed_at, m.modification_id;
+-- The caller's active modifications of some records, oldest committed change first, the draft last.
+SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
+       change_reason, created_at, updated_at, committed_at, attempts,
+       state = 'syncing' OR sent_version IS NOT NULL AS sent
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND pfa_id = ANY(%(ids)s)
+  AND state <> 'synced'
+ORDER BY pfa_id, state = 'draft', committed_at, modification_id
+FOR UPDATE;
 
 -- name: hold
 -- The same, locked in their order, without the content.
@@ -112,17 +106,13 @@ WHERE m.is_only
 
 -- name: synced_of, synced_of@one
 -- Of these modifications those of the caller's that PEMS has taken, in that order.
-SELECT m.pfa_id, m.synced_at, m.delta
-FROM unnest(%(modification_ids)s::uuid[]) AS i (id)
-CROSS JOIN LATERAL (
-    SELECT modification_id, user_id, pfa_id, state, synced_at, delta
-    FROM pfa_modification
-    WHERE organization_id = (SELECT %(organization_id)s::text)
-      AND modification_id = i.id
-    OFFSET 0) AS m
-WHERE m.user_id = %(user_id)s
-  AND m.state = 'synced'
-ORDER BY m.synced_at, m.modification_id;
+SELECT pfa_id, synced_at, delta
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND modification_id = ANY(%(modification_ids)s::uuid[])
+  AND state = 'synced'
+ORDER BY synced_at, modification_id;
 
 -- name: fields_of
 -- Which fields these modifications of the caller's change.
@@ -170,7 +160,7 @@ SET delta = d.delta,
 FROM jsonb_to_recordset(%(drafts)s) AS d (
     modification_id uuid, session_id text, delta jsonb, base jsonb, change_reason text,
     version integer)
-WHERE m.organization_id = (SELECT %(organization_id)s::text)
+WHERE m.organization_id = %(organization_id)s
   AND {found}
   AND m.version = d.version
 
@@ -183,18 +173,16 @@ SET state = 'committed',
     committed_at = %(at)s,
     updated_at = %(at)s
 FROM jsonb_to_recordset(%(drafts)s) AS d (modification_id uuid, delta jsonb, version integer)
-WHERE m.organization_id = (SELECT %(organization_id)s::text)
+WHERE m.organization_id = %(organization_id)s
   AND {found}
   AND m.version = d.version
 
 -- name: found
--- Each by its key. A planner that does not know of the user's rows would read all of them, for each portion of a save
--- anew: no index but that of the key serves these comparisons of user and state, and of a range of versions it expects
--- one.
-m.modification_id = d.modification_id
-  AND d.version BETWEEN 1 AND 2147483647
-  AND m.user_id IS NOT DISTINCT FROM %(user_id)s
-  AND m.state IS NOT DISTINCT FROM 'draft'
+-- Their ids are a parameter of their own, so that each is looked up.
+m.modification_id = ANY(%(modification_ids)s::uuid[])
+  AND m.modification_id = d.modification_id
+  AND m.user_id = %(user_id)s
+  AND m.state = 'draft'
 
 -- name: found_one
 -- One is found by an equality, which is planned once.

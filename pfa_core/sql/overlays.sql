@@ -13,15 +13,11 @@ FOR SHARE;
 -- name: overlaid, overlaid@one
 -- Of these records, those that the caller has an active modification of.
 SELECT DISTINCT m.pfa_id
-FROM unnest(%(ids)s::text[]) AS i (id)
-CROSS JOIN LATERAL (
-    SELECT pfa_id
-    FROM pfa_modification
-    WHERE organization_id = (SELECT %(organization_id)s::text)
-      AND user_id = %(user_id)s
-      AND pfa_id = i.id
-      AND state <> 'synced'
-    OFFSET 0) AS m;
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
+  AND m.pfa_id = ANY(%(ids)s)
+  AND m.state <> 'synced';
 
 -- name: rebuild_under_rls
 -- Overlay rows of these pairs of user and record: deleted, or built anew.
@@ -36,7 +32,8 @@ WHERE organization_id = %(organization_id)s
 
 -- name: overlay_rows, overlay_rows@one
 -- What the caller's overlay rows of some records should be. The stacked delta: of the values that several
--- modifications give a field, the last one counts.
+-- modifications give a field, the last one counts. All of them are read at once: asked for record by record,
+-- a planner whose statistics lack the caller reads all of the caller's rows for each of them.
 SELECT %(organization_id)s AS organization_id, %(user_id)s AS user_id, s.pfa_id, s.delta,
        r.data || s.delta AS data, s.modification_id
 FROM (
@@ -46,34 +43,25 @@ FROM (
            (array_agg(m.modification_id
                ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC))[1]
                AS modification_id
-    FROM unnest(%(ids)s::text[]) AS i (id)
-    CROSS JOIN LATERAL (
-        SELECT pfa_id, modification_id, state, committed_at, delta
-        FROM pfa_modification
-        WHERE organization_id = (SELECT %(organization_id)s::text)
-          AND user_id = %(user_id)s
-          AND pfa_id = i.id
-          AND state <> 'synced'
-        OFFSET 0) AS m
+    FROM pfa_modification AS m
     CROSS JOIN LATERAL jsonb_each(m.delta) AS f (key, value)
+    WHERE m.organization_id = %(organization_id)s
+      AND m.user_id = %(user_id)s
+      AND m.pfa_id = ANY(%(ids)s)
+      AND m.state <> 'synced'
     GROUP BY m.pfa_id
 ) AS s
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s.pfa_id
 ORDER BY s.pfa_id
 
 -- name: rows_of_single, rows_of_single@one
--- The same of modifications that are the only ones of their records: nothing is stacked. Each is looked up by its key
--- alone: where the planner does not know of the user's rows, it would read all of them to find these.
+-- The same of modifications that are the only ones of their records: nothing is stacked.
 SELECT m.organization_id, m.user_id, m.pfa_id, m.delta, r.data || m.delta AS data, m.modification_id
-FROM unnest(%(modification_ids)s::uuid[]) AS i (id)
-CROSS JOIN LATERAL (
-    SELECT organization_id, user_id, pfa_id, delta, modification_id
-    FROM pfa_modification
-    WHERE organization_id = (SELECT %(organization_id)s::text)
-      AND modification_id = i.id
-    OFFSET 0) AS m
+FROM pfa_modification AS m
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
-WHERE m.user_id = %(user_id)s
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
+  AND m.modification_id = ANY(%(modification_ids)s::uuid[])
 ORDER BY m.pfa_id
 
 -- name: put_overlays
