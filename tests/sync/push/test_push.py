@@ -349,7 +349,13 @@ def test_a_push_that_is_stopped_gives_back_what_it_has_not_sent(far):
         committed(far, f"P-{number}", session=f"s{number}", model="A")
     far.pems.faults = ["latency:100ms"]
     stop = threading.Event()
-    threading.Timer(0.55, stop.set).start()
+
+    def stop_after_the_second() -> None:
+        while len(far.applied()) < 2:
+            time.sleep(0.01)
+        stop.set()
+
+    threading.Thread(target=stop_after_the_second, daemon=True).start()
     result = pfa_core.push_changes(
         far.db, far.ann, far.profile, pfa_core.PushOptions(concurrency=1), stop=stop
     )
