@@ -61,6 +61,7 @@ WHERE c.organization_id = %(organization_id)s
 
 -- name: refresh
 -- by: commit, manage_users; admins
+-- unless: pfa_refreshes_wrongly(%(organization_id)s, %(refreshed)s)
 -- What PEMS holds by now; a conflict that was settled meanwhile stays as it is.
 UPDATE pfa_sync_conflict AS c
 SET fields = r.fields

@@ -165,13 +165,21 @@ def test_a_conflict_is_of_a_change_that_the_transaction_disputes(two, held):
         "modification_id": modification_id,
         "pfa_id": "P-2",
         "user_id": "ben",
-        "fields": [],
+        "fields": [{"field": "monthlyRate", "base": 1, "mine": 3, "pems": 2}],
     }
     dispute = {"modification_id": modification_id, "delta": {"monthlyRate": 3}, "rebased": {}}
     with two.psql() as conn:
         with refused(conn, two.org.principal("ann"), "sync"):
             call(conn, "conflicts.insert", conflicts=[conflict])
-        for wrong in ({"user_id": "ann"}, {"pfa_id": "P-1"}, {"modification_id": str(new_id())}):
+        for wrong in (
+            {"user_id": "ann"},
+            {"pfa_id": "P-1"},
+            {"modification_id": str(new_id())},
+            {"fields": []},
+            {"fields": 5},
+            {"fields": [5]},
+            {"fields": [{"field": "model"}]},
+        ):
             with refused(conn, two.org.principal("ann"), "sync"):
                 call(conn, "queue.dispute", run_id=run, disputes=[dispute])
                 call(conn, "conflicts.insert", conflicts=[{**conflict, **wrong}])
@@ -179,6 +187,31 @@ def test_a_conflict_is_of_a_change_that_the_transaction_disputes(two, held):
             authorize(conn, two.org.principal("ann"), "sync")
             call(conn, "queue.dispute", run_id=run, disputes=[dispute])
             call(conn, "conflicts.insert", conflicts=[conflict])
+
+
+@pytest.mark.parametrize("fields", [[], 5, {"model": 5}, [5], [{}], [{"field": "model"}], None])
+def test_a_member_s_own_conflict_keeps_fields_that_can_be_shown(two, held, fields):
+    _, modification_id = held
+    ((conflict_id,),) = two.as_owner(
+        "INSERT INTO pfa_sync_conflict (organization_id, conflict_id, modification_id, pfa_id, user_id, fields,"
+        " status, created_at) VALUES ('ORG', gen_random_uuid(), %s, 'P-2', 'ben',"
+        " '[{\"field\": \"monthlyRate\"}]', 'unresolved', now()) RETURNING conflict_id::text",
+        modification_id,
+    )
+    try:
+        good = {"conflict_id": conflict_id, "fields": [{"field": "monthlyRate", "pems": 7}]}
+        with two.psql() as conn:
+            with refused(conn, two.org.principal("ben"), "commit"):
+                call(
+                    conn, "conflicts.refresh", user_id="ben", refreshed=[{**good, "fields": fields}]
+                )
+            with conn.transaction():
+                authorize(conn, two.org.principal("ben"), "commit")
+                call(conn, "conflicts.refresh", user_id="ben", refreshed=[good])
+        found = pfa_core.list_conflicts(two.org.db, two.org.principal("ann"), user_id="ben")
+        assert [row.conflict_id for row in found] == [conflict_id]
+    finally:
+        two.as_owner("DELETE FROM pfa_sync_conflict WHERE conflict_id::text = %s", conflict_id)
 
 
 def test_bases_of_others_move_by_what_the_transaction_has_settled(two, held):

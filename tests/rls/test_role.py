@@ -108,7 +108,14 @@ def test_the_trail_is_written_and_read_and_never_changed(two):
         "UPDATE audit_head SET number = 9",
         "INSERT INTO audit_head VALUES ('ORG', 1, '')",
         "INSERT INTO audit_link SELECT * FROM audit_link",
-        "SELECT pfa_append_link('ORG', gen_random_uuid())",
+        "SELECT pfa_append_link('ORG')",
+        "SELECT pfa_link_id('ORG')",
+        "SELECT pfa_expect_link()",
+        "SELECT pfa_expect_entries('acknowledge', NULL, 1)",
+        "SELECT pfa_settled()",
+        "SELECT pfa_require_caller('ORG', NULL, '{any}', 'none')",
+        "SELECT pfa_deny('ORG', gen_random_uuid(), 'permission_denied', '', '', '')",
+        "SET CONSTRAINTS ALL DEFERRED; ALTER TABLE audit_expected DISABLE TRIGGER ALL",
     ],
 )
 def test_what_would_bypass_row_level_security_is_refused(two, statement):

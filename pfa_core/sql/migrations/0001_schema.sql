@@ -1271,6 +1271,31 @@ BEGIN
           AND x.kind IN ('acknowledge', 'dispute')), '{}');
 END $$;
 
+-- Whether these are no fields of a conflict: at least one object that names a field of the change.
+CREATE FUNCTION pfa_are_no_conflict(fields jsonb, delta jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF jsonb_typeof(fields) IS DISTINCT FROM 'array' OR fields = '[]' THEN
+        RETURN true;
+    END IF;
+    RETURN EXISTS (SELECT FROM jsonb_array_elements(fields) AS f (content)
+                   WHERE jsonb_typeof(f.content) <> 'object'
+                      OR NOT delta ? coalesce(f.content ->> 'field', ''));
+END $$;
+
+-- Whether any of these conflicts would have other fields than those of its change.
+CREATE FUNCTION pfa_refreshes_wrongly(organization text, refreshed jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM jsonb_to_recordset(refreshed) AS r (conflict_id uuid, fields jsonb)
+        JOIN pfa_sync_conflict AS c
+          ON c.organization_id = organization AND c.conflict_id = r.conflict_id
+        LEFT JOIN pfa_modification AS m
+          ON m.organization_id = organization AND m.modification_id = c.modification_id
+        WHERE pfa_are_no_conflict(r.fields, coalesce(m.delta, '{}')));
+END $$;
+
 -- Whether any of these conflicts is of something else than a modification that this transaction disputes.
 CREATE FUNCTION pfa_disputes_others(organization text, conflicts jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
@@ -1278,12 +1303,13 @@ DECLARE
     ids uuid[] := pfa_settled();
 BEGIN
     RETURN EXISTS (
-        SELECT FROM jsonb_to_recordset(conflicts) AS n (modification_id uuid, pfa_id text, user_id text)
+        SELECT FROM jsonb_to_recordset(conflicts)
+             AS n (modification_id uuid, pfa_id text, user_id text, fields jsonb)
         WHERE NOT EXISTS (
             SELECT FROM pfa_modification AS m
             WHERE m.organization_id = organization AND m.modification_id = n.modification_id
               AND m.pfa_id = n.pfa_id AND m.user_id = n.user_id AND m.state = 'conflict'
-              AND m.modification_id = ANY (ids)));
+              AND m.modification_id = ANY (ids) AND NOT pfa_are_no_conflict(n.fields, m.delta)));
 END $$;
 
 -- Whether a dispute would add a field to a user's change, or give one another value.
@@ -1820,7 +1846,8 @@ REVOKE ALL ON FUNCTION pfa_hmac_pad(bytea, integer), pfa_token_roles(), pfa_toke
     pfa_require_fields(jsonb, boolean), pfa_deltas_of(uuid[]), pfa_is_own_run(text, uuid),
     pfa_is_run_of_another(text, uuid), pfa_holds_lease(text, text, uuid),
     pfa_is_lease_of_another(text, text, uuid), pfa_ended_run(uuid), pfa_require_own_incoming(),
-    pfa_settled(), pfa_disputes_others(text, jsonb), pfa_adds_to_deltas(text, jsonb),
+    pfa_settled(), pfa_are_no_conflict(jsonb, jsonb), pfa_refreshes_wrongly(text, jsonb),
+    pfa_disputes_others(text, jsonb), pfa_adds_to_deltas(text, jsonb),
     pfa_received_unsettled(text), pfa_knows_unsettled(text, jsonb), pfa_trail_kinds(),
     pfa_may_record(text), pfa_expect_entries(text, uuid[], integer), pfa_expect_link(), pfa_check_trail(),
     pfa_trail_differs(text, uuid)
