@@ -22,6 +22,7 @@ MUTABLE = {
     "pfa_core.pems.sandbox.faults.FaultBox": "takes rules while the sandbox serves",
     "pfa_core.pems.sandbox.faults._Counted": "counts the requests that a rule matched",
     "pfa_core.files.baseline.Leftovers": "counts what tables hold beside records",
+    "pfa_core.files.packed.PackedChanges": "packs changes as a file is read",
     "pfa_core.drafts.diff.DiffTotals": "adds up the entries that a stream has yielded",
     "pfa_core.records._Count": "counts the records that a stream has handed on",
     "pfa_core.store.database.Database": "opens its connection at first use",
@@ -52,7 +53,7 @@ BY_POSITION = {
     "pfa_core.sync.push.buffers.Buffer": (3, "its size and time; its content follows"),
     "pfa_core.sync.push.halt.Halt": (4, "what it asks; what it decided follows"),
     "pfa_core.sync.push.outage.OutageDetector": (1, "its threshold; what it decided follows"),
-    "pfa_cli.commands.doctor.Finding": (3, "a check, its result and its finding"),
+    "pfa_cli.envelopes.reads.Finding": (3, "a check, its result and its finding"),
     "pfa_cli.render.formats.Look": (2, "a format and its columns"),
 }
 FROM = 5

@@ -72,7 +72,11 @@ def list_records(
         shown = _write_page(call, talk, query, paging, look)
     else:
         with ProgressLine(call.common, "record", "reading", shown=not look.terminal) as progress:
-            shown = _write_all(call, talk, query, paging.limit, look, progress)
+            if look.format is Format.JSONL and not look.columns and not look.terminal:
+                shown = _export(call, talk, query, paging.limit, progress)
+            else:
+                records = progress.counted(_stream(call, talk, query, paging.limit))
+                shown = show(_sheet(records, look.columns), look)
         progress.say_rate(shown)
     if not shown:
         _explain_nothing(call, talk, filters, paging)
@@ -113,23 +117,6 @@ def show_record(
         ),
     )
     show(sheet, look)
-
-
-def _write_all(
-    call: Invocation,
-    talk: Talk,
-    query: Query,
-    limit: int | None,
-    look: Look,
-    progress: ProgressLine,
-) -> int:
-    """Write every record, one by one."""
-    if look.format is Format.JSONL and not look.columns and not look.terminal:
-        return _export(call, talk, query, limit, progress)
-    records = _stream(call, talk, query, limit)
-    if progress.update:
-        records = progress.counted(records)
-    return show(_sheet(records, look.columns), look)
 
 
 def _write_page(call: Invocation, talk: Talk, query: Query, paging: Paging, look: Look) -> int:

@@ -75,8 +75,11 @@ class ProgressLine:
         """The function to call with the progress; None where nothing is shown."""
         return self._update if self._terminal or self._lines else None
 
-    def counted(self, rows: Iterable[T], total: int | None = None) -> Iterator[T]:
-        """Yield the rows, and show how many have passed."""
+    def counted(self, rows: Iterable[T], total: int | None = None) -> Iterable[T]:
+        """Return the rows, and show how many of them have been taken."""
+        return self._counted(rows, total) if self.update else rows
+
+    def _counted(self, rows: Iterable[T], total: int | None) -> Iterator[T]:
         from pfa_core.model.progress import Phase, Progress
 
         number = 0
