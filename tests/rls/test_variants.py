@@ -72,7 +72,7 @@ def disputed(two: Two) -> None:
         modification_id=modification_id,
         pfa_id="P-2",
         user_id="ben",
-        fields=[],
+        fields=[{"field": "model", "base": "a", "mine": "b", "pems": "c"}],
     )
     at = datetime(2026, 1, 1, tzinfo=UTC)
     two.org.owner.transact(lambda conn: conflicts.insert(conn, "ORG", [row], at))

@@ -48,20 +48,103 @@
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE EXTENSION IF NOT EXISTS btree_gin;
 
--- Whole days from start to end, the end exclusive; 0 when a date is missing or the end comes first.
+-- Whole days from start to end, the end exclusive; 0 when a date is missing or the end comes first, null when
+-- one is not a date: what a record holds stops no write.
 -- A cast from text to date depends on DateStyle, make_date does not, so only this is immutable. In PL/pgSQL
 -- the plan is kept for the session; a function in SQL would be planned by every statement that writes a row.
 CREATE FUNCTION pfa_days(start_date text, end_date text) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE AS $$
+BEGIN
+    RETURN CASE WHEN start_date IS NULL OR end_date IS NULL THEN 0 ELSE greatest(0,
+        make_date(left(end_date, 4)::integer, substr(end_date, 6, 2)::integer, substr(end_date, 9)::integer)
+        - make_date(left(start_date, 4)::integer, substr(start_date, 6, 2)::integer,
+                    substr(start_date, 9)::integer)) END;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END $$;
+
+-- Whether the text is a day of the calendar, YYYY-MM-DD.
+CREATE FUNCTION pfa_is_day(day text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE AS $$
+BEGIN
+    RETURN day COLLATE "C" ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' AND make_date(
+        left(day, 4)::integer, substr(day, 6, 2)::integer, substr(day, 9)::integer) IS NOT NULL;
+EXCEPTION WHEN data_exception THEN
+    RETURN false;
+END $$;
+
+-- Whether the values are what a delta may hold: fields of pfa_core.model.record that can be edited, each of its
+-- kind and in its range. pfa_core.model.delta has the same rule, and a property test compares both.
+CREATE FUNCTION pfa_is_delta(delta jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE AS $$
+BEGIN
+    IF jsonb_typeof(delta) <> 'object' OR delta = '{}' OR delta - ARRAY[
+        'areaSilo', 'category', 'class', 'source', 'dor', 'isActualized', 'isDiscontinued',
+        'isFundsTransferable', 'monthlyRate', 'purchasePrice', 'manufacturer', 'model', 'equipment',
+        'forecastStart', 'forecastEnd', 'actualStart', 'actualEnd'] <> '{}' THEN
+        RETURN false;
+    END IF;
+    IF delta ?| ARRAY['areaSilo', 'category', 'class', 'manufacturer', 'model', 'equipment'] AND NOT (
+        coalesce(jsonb_typeof(delta -> 'areaSilo') IN ('string', 'null'), true)
+        AND coalesce(length(delta ->> 'areaSilo') <= 200, true)
+        AND coalesce(jsonb_typeof(delta -> 'category') IN ('string', 'null'), true)
+        AND coalesce(length(delta ->> 'category') <= 200, true)
+        AND coalesce(jsonb_typeof(delta -> 'class') IN ('string', 'null'), true)
+        AND coalesce(length(delta ->> 'class') <= 200, true)
+        AND coalesce(jsonb_typeof(delta -> 'manufacturer') IN ('string', 'null'), true)
+        AND coalesce(length(delta ->> 'manufacturer') <= 200, true)
+        AND coalesce(jsonb_typeof(delta -> 'model') IN ('string', 'null'), true)
+        AND coalesce(length(delta ->> 'model') <= 200, true)
+        AND coalesce(jsonb_typeof(delta -> 'equipment') IN ('string', 'null'), true)
+        AND coalesce(length(delta ->> 'equipment') <= 100000, true)) THEN
+        RETURN false;
+    END IF;
+    IF delta ?| ARRAY['source', 'dor', 'isActualized', 'isDiscontinued', 'isFundsTransferable'] AND NOT (
+        coalesce(delta -> 'source' IN ('"Rental"', '"Purchase"'), true)
+        AND coalesce(delta -> 'dor' IN ('"BEO"', '"PROJECT"'), true)
+        AND coalesce(jsonb_typeof(delta -> 'isActualized') = 'boolean', true)
+        AND coalesce(jsonb_typeof(delta -> 'isDiscontinued') = 'boolean', true)
+        AND coalesce(jsonb_typeof(delta -> 'isFundsTransferable') = 'boolean', true)) THEN
+        RETURN false;
+    END IF;
+    IF delta ? 'monthlyRate' AND NOT pfa_is_amount(delta -> 'monthlyRate')
+        OR delta ? 'purchasePrice' AND NOT pfa_is_amount(delta -> 'purchasePrice') THEN
+        RETURN false;
+    END IF;
+    RETURN NOT delta ?| ARRAY['forecastStart', 'forecastEnd', 'actualStart', 'actualEnd'] OR (
+        (coalesce(jsonb_typeof(delta -> 'forecastStart') = 'null', true)
+         OR jsonb_typeof(delta -> 'forecastStart') = 'string' AND pfa_is_day(delta ->> 'forecastStart'))
+        AND (coalesce(jsonb_typeof(delta -> 'forecastEnd') = 'null', true)
+             OR jsonb_typeof(delta -> 'forecastEnd') = 'string' AND pfa_is_day(delta ->> 'forecastEnd'))
+        AND (coalesce(jsonb_typeof(delta -> 'actualStart') = 'null', true)
+             OR jsonb_typeof(delta -> 'actualStart') = 'string' AND pfa_is_day(delta ->> 'actualStart'))
+        AND (coalesce(jsonb_typeof(delta -> 'actualEnd') = 'null', true)
+             OR jsonb_typeof(delta -> 'actualEnd') = 'string' AND pfa_is_day(delta ->> 'actualEnd')));
+END $$;
+
+-- Whether the value is null or an amount of money: 0 or more, below 10^15, at most 12 decimals.
+CREATE FUNCTION pfa_is_amount(amount jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
-    IF start_date IS NULL OR end_date IS NULL THEN
-        RETURN 0;
-    END IF;
-    RETURN greatest(0,
-        make_date(substr(end_date, 1, 4)::integer, substr(end_date, 6, 2)::integer,
-                  substr(end_date, 9, 2)::integer)
-        - make_date(substr(start_date, 1, 4)::integer, substr(start_date, 6, 2)::integer,
-                    substr(start_date, 9, 2)::integer));
+    RETURN CASE jsonb_typeof(amount)
+        WHEN 'null' THEN true
+        WHEN 'number' THEN amount::numeric >= 0 AND amount::numeric < 1000000000000000
+            AND scale(amount::numeric) <= 12
+        ELSE false END;
+END $$;
+
+-- Whether the values are what a delta may have been made over: of the same fields, each a value of its own.
+CREATE FUNCTION pfa_is_base(base jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN jsonb_typeof(base) = 'object'
+        AND base - ARRAY[
+            'areaSilo', 'category', 'class', 'source', 'dor', 'isActualized', 'isDiscontinued',
+            'isFundsTransferable', 'monthlyRate', 'purchasePrice', 'manufacturer', 'model', 'equipment',
+            'forecastStart', 'forecastEnd', 'actualStart', 'actualEnd'] = '{}'
+        AND NOT jsonb_path_exists(base, 'strict $.* ? (@.type() == "object" || @.type() == "array"
+            || @.type() == "number" && (@ <= -1e400 || @ >= 1e400))')
+        AND pg_column_size(base) <= 1000000;
 END $$;
 
 -- Two functions that fold text to one case, the same on every server: lower() alone depends on the locale.
@@ -144,7 +227,7 @@ CREATE TABLE pfa_member (
 -- == 3. Mirror and history ==
 
 -- The baseline: one row per PFA record of PEMS. `data` is the record, every other value column is generated
--- from it. A row's version rises only when its data changed.
+-- from it: null where the record has no value of the column's kind, so that none of them raises. A row's version rises only when its data changed.
 --   missing_since  a complete pull did not bring the record at that time
 --   pems_revision  the version that PEMS is known to hold of the record as it is here; null: unknown, so a
 --                  write has to read the record first
@@ -172,14 +255,6 @@ CREATE TABLE pfa_mirror (
     forecast_end          text COLLATE "C" GENERATED ALWAYS AS (data ->> 'forecastEnd') STORED,
     actual_start          text COLLATE "C" GENERATED ALWAYS AS (data ->> 'actualStart') STORED,
     actual_end            text COLLATE "C" GENERATED ALWAYS AS (data ->> 'actualEnd') STORED,
-    monthly_rate          numeric GENERATED ALWAYS AS ((data ->> 'monthlyRate')::numeric) STORED,
-    purchase_price        numeric GENERATED ALWAYS AS ((data ->> 'purchasePrice')::numeric) STORED,
-    is_actualized         boolean GENERATED ALWAYS AS
-        (coalesce((data ->> 'isActualized')::boolean, false)) STORED,
-    is_discontinued       boolean GENERATED ALWAYS AS
-        (coalesce((data ->> 'isDiscontinued')::boolean, false)) STORED,
-    is_funds_transferable boolean GENERATED ALWAYS AS
-        (coalesce((data ->> 'isFundsTransferable')::boolean, false)) STORED,
     plan_days             integer GENERATED ALWAYS AS
         (pfa_days(data ->> 'originalStart', data ->> 'originalEnd')) STORED,
     forecast_days         integer GENERATED ALWAYS AS
@@ -196,6 +271,16 @@ CREATE TABLE pfa_mirror (
     pems_revision         text,
     rate_uom              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'rateUom') STORED,
     currency              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'currency') STORED,
+    monthly_rate          numeric GENERATED ALWAYS AS
+        ((jsonb_path_query_first(data, '$.monthlyRate ? (@ >= 0 && @ < 1e15)'))::numeric) STORED,
+    purchase_price        numeric GENERATED ALWAYS AS
+        ((jsonb_path_query_first(data, '$.purchasePrice ? (@ >= 0 && @ < 1e15)'))::numeric) STORED,
+    is_actualized         boolean GENERATED ALWAYS AS
+        (coalesce(data -> 'isActualized' = 'true', false)) STORED,
+    is_discontinued       boolean GENERATED ALWAYS AS
+        (coalesce(data -> 'isDiscontinued' = 'true', false)) STORED,
+    is_funds_transferable boolean GENERATED ALWAYS AS
+        (coalesce(data -> 'isFundsTransferable' = 'true', false)) STORED,
     PRIMARY KEY (organization_id, pfa_id)
 );
 -- Sums are grouped by these two. Where no record names any, the planner would expect two hundred values of each,
@@ -332,10 +417,8 @@ CREATE TABLE pfa_overlay (
     modification_id       uuid NOT NULL,
     category              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'category') STORED,
     class                 text COLLATE "C" GENERATED ALWAYS AS (data ->> 'class') STORED,
-    source                text COLLATE "C" GENERATED ALWAYS AS (data ->> 'source') STORED
-        CHECK (source IN ('Rental', 'Purchase')),
-    dor                   text COLLATE "C" GENERATED ALWAYS AS (data ->> 'dor') STORED
-        CHECK (dor IN ('BEO', 'PROJECT')),
+    source                text COLLATE "C" GENERATED ALWAYS AS (data ->> 'source') STORED,
+    dor                   text COLLATE "C" GENERATED ALWAYS AS (data ->> 'dor') STORED,
     area_silo             text COLLATE "C" GENERATED ALWAYS AS (data ->> 'areaSilo') STORED,
     manufacturer          text COLLATE "C" GENERATED ALWAYS AS (data ->> 'manufacturer') STORED,
     model                 text COLLATE "C" GENERATED ALWAYS AS (data ->> 'model') STORED,
@@ -346,14 +429,6 @@ CREATE TABLE pfa_overlay (
     forecast_end          text COLLATE "C" GENERATED ALWAYS AS (data ->> 'forecastEnd') STORED,
     actual_start          text COLLATE "C" GENERATED ALWAYS AS (data ->> 'actualStart') STORED,
     actual_end            text COLLATE "C" GENERATED ALWAYS AS (data ->> 'actualEnd') STORED,
-    monthly_rate          numeric GENERATED ALWAYS AS ((data ->> 'monthlyRate')::numeric) STORED,
-    purchase_price        numeric GENERATED ALWAYS AS ((data ->> 'purchasePrice')::numeric) STORED,
-    is_actualized         boolean GENERATED ALWAYS AS
-        (coalesce((data ->> 'isActualized')::boolean, false)) STORED,
-    is_discontinued       boolean GENERATED ALWAYS AS
-        (coalesce((data ->> 'isDiscontinued')::boolean, false)) STORED,
-    is_funds_transferable boolean GENERATED ALWAYS AS
-        (coalesce((data ->> 'isFundsTransferable')::boolean, false)) STORED,
     plan_days             integer GENERATED ALWAYS AS
         (pfa_days(data ->> 'originalStart', data ->> 'originalEnd')) STORED,
     forecast_days         integer GENERATED ALWAYS AS
@@ -369,6 +444,16 @@ CREATE TABLE pfa_overlay (
         || E'\n' || coalesce(data ->> 'description', ''))) STORED,
     rate_uom              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'rateUom') STORED,
     currency              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'currency') STORED,
+    monthly_rate          numeric GENERATED ALWAYS AS
+        ((jsonb_path_query_first(data, '$.monthlyRate ? (@ >= 0 && @ < 1e15)'))::numeric) STORED,
+    purchase_price        numeric GENERATED ALWAYS AS
+        ((jsonb_path_query_first(data, '$.purchasePrice ? (@ >= 0 && @ < 1e15)'))::numeric) STORED,
+    is_actualized         boolean GENERATED ALWAYS AS
+        (coalesce(data -> 'isActualized' = 'true', false)) STORED,
+    is_discontinued       boolean GENERATED ALWAYS AS
+        (coalesce(data -> 'isDiscontinued' = 'true', false)) STORED,
+    is_funds_transferable boolean GENERATED ALWAYS AS
+        (coalesce(data -> 'isFundsTransferable' = 'true', false)) STORED,
     PRIMARY KEY (organization_id, user_id, pfa_id)
 );
 -- The orders of the mirror, within one user's overlays.
@@ -1874,5 +1959,132 @@ DO $$ BEGIN
     -- A role that could create functions beside these could have them called.
     IF has_schema_privilege('pfa_app', current_schema(), 'CREATE') THEN
         EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
+    END IF;
+END $$;
+
+-- == 13. What a row may hold ==
+
+-- A check for each column of these types, beside those of the tables above: whatever writes a row, no reader
+-- meets a value that it cannot take. By type
+--   timestamptz       within the years that every client can name, neither infinite
+--   integer, bigint   from 0, with room to count on
+--   text, text[]      of a bounded length; of a closed set where the program's own enumeration is one
+--   jsonb             of the form that its readers expect, of bounded depth and size
+--   numeric           sums neither NaN nor infinite
+-- Columns that are generated need none. Rows that break one are found first and named all at once.
+DO $$
+DECLARE
+    one      record;
+    all_of   text;
+    broken   text;
+    report   text := '';
+    edited   constant text := '''{areaSilo,category,class,source,dor,isActualized,isDiscontinued,isFundsTransferable,'
+        || 'monthlyRate,purchasePrice,manufacturer,model,equipment,forecastStart,forecastEnd,actualStart,'
+        || 'actualEnd}''';
+    rights   constant text := '''{read,export,view_financials,save_draft,edit_forecast,edit_actuals,sync,'
+        || 'import,refresh_data,manage_users,manage_settings}''';
+    flat     constant text := 'jsonb_typeof(%1$I) IN (''object'', ''null'') AND pg_column_size(%1$I) <= 4000000'
+        || ' AND NOT jsonb_path_exists(%1$I, ''strict $.**{32}'')'
+        || ' AND NOT jsonb_path_exists(%1$I, ''strict $.** ? (@ <= -1e400 || @ >= 1e400)'')';
+    document constant text := 'pg_column_size(%1$I) <= 67108864'
+        || ' AND NOT jsonb_path_exists(%1$I, ''strict $.**{101}'')';
+BEGIN
+    FOR one IN
+        WITH special (table_name, column_name, condition) AS (VALUES
+            ('pfa_mirror', 'data', document),
+            ('pfa_mirror_history', 'data', 'jsonb_typeof(%1$I) = ''object'' AND ' || document),
+            ('pfa_overlay', 'data', 'jsonb_typeof(%1$I) = ''object'' AND ' || document),
+            ('pfa_overlay', 'delta', 'pfa_is_delta(%1$I)'),
+            ('pfa_modification', 'delta', 'pfa_is_delta(%1$I)'),
+            ('pfa_modification', 'base', 'pfa_is_base(%1$I)'),
+            ('pfa_modification', 'change_reason', 'length(%1$I) <= 100000'),
+            ('pfa_modification', 'sync_error', 'length(%1$I) <= 100000'),
+            ('pfa_modification', 'sent_fields', '%1$I <@ ' || edited),
+            ('pfa_modification', 'attempts', '%1$I BETWEEN 0 AND 1000000'),
+            ('pfa_modification', 'failures', '%1$I BETWEEN 0 AND 1000000'),
+            ('pfa_modification', 'generation', '%1$I BETWEEN 0 AND 1000000'),
+            ('pfa_sync_log', 'counts', 'jsonb_typeof(%1$I) = ''object'' AND pg_column_size(%1$I) <= 100000'
+                || ' AND NOT jsonb_path_exists(%1$I, ''strict $.* ? (@.type() != "number" || @ < 0'
+                || ' || @ > 1000000000000000 || @.floor() != @)'')'),
+            ('pfa_sync_log', 'message', 'length(%1$I) <= 100000'),
+            ('pfa_sync_log', 'source', 'length(%1$I) <= 100000'),
+            ('pfa_sync_log', 'kind', '%1$I IN (''full'', ''incremental'', ''since'')'),
+            ('pfa_sync_outcome', 'message', 'length(%1$I) <= 100000'),
+            ('pfa_sync_outcome', 'position', 'length(%1$I) <= 100000'),
+            ('pfa_sync_outcome', 'outcome', '%1$I IN (''synced'', ''conflict'', ''retrying'', ''rejected'','
+                || ' ''released'', ''recovered'')'),
+            ('pfa_sync_outcome', 'pfa_id', 'length(%1$I) <= 10000'),
+            ('pfa_sync_conflict', 'fields', 'jsonb_typeof(%1$I) = ''array'' AND %1$I <> ''[]'''
+                || ' AND pg_column_size(%1$I) <= 4000000'
+                || ' AND NOT jsonb_path_exists(%1$I, ''strict $[*] ? (@.type() != "object")'')'
+                || ' AND NOT jsonb_path_exists(%1$I, ''$[*] ? (!exists(@.field)'
+                || ' || @.field.type() != "string")'')'
+                || ' AND NOT jsonb_path_exists(%1$I, ''strict $.**{3}'')'
+                || ' AND NOT jsonb_path_exists(%1$I, ''strict $.** ? (@ <= -1e400 || @ >= 1e400)'')'),
+            ('pfa_sync_conflict', 'settlement', flat),
+            ('pfa_lease', 'name', '%1$I IN (''pull'', ''push'')'),
+            ('pfa_pull_page', 'ids', 'cardinality(%1$I) <= 100000'),
+            ('pfa_member', 'rights', '%1$I <@ ' || rights),
+            ('pfa_token', 'rights', '%1$I <@ ' || rights),
+            ('pfa_token', 'role', '%1$I IN (''viewer'', ''editor'', ''admin'', ''service'')'),
+            ('audit_log', 'action', '%1$I IN (''save'', ''unset'', ''commit'', ''uncommit'', ''discard'','
+                || ' ''restore'', ''settle'', ''resolve'', ''begin'', ''pull'', ''push'', ''retry'','
+                || ' ''acknowledge'', ''reject'', ''postpone'', ''dispute'', ''release'', ''organization'','
+                || ' ''configure'', ''grant'', ''revoke'', ''repair'', ''token_issue'', ''token_refresh'','
+                || ' ''token_revoke'', ''key_register'', ''key_rotate'', ''key_retire'','
+                || ' ''permission_denied'', ''sync_skipped'')'),
+            ('audit_log', 'before', flat), ('audit_log', 'after', flat), ('audit_log', 'base', flat),
+            ('audit_log', 'reason', 'length(%1$I) <= 100000')
+        ), checked AS (
+            SELECT c.relname::text AS table_name, a.attname::text AS column_name,
+                   format(coalesce(s.condition, CASE
+                       WHEN a.atttypid = 'timestamptz'::regtype
+                       THEN '%1$I >= timestamptz ''0001-01-02 00:00:00+00'''
+                           || ' AND %1$I < timestamptz ''9999-12-30 00:00:00+00'''
+                       WHEN a.atttypid = 'integer'::regtype THEN '%1$I BETWEEN 0 AND 2000000000'
+                       WHEN a.atttypid = 'bigint'::regtype
+                       THEN '%1$I BETWEEN -1000000000000000 AND 1000000000000000'
+                       WHEN a.atttypid = 'numeric'::regtype THEN '%1$I > -1e40 AND %1$I < 1e40'
+                       WHEN a.atttypid = 'text[]'::regtype THEN 'cardinality(%1$I) <= 1000'
+                       WHEN a.attname IN ('pfa_id', 'user_id', 'session_id') THEN 'length(%1$I) <= 200'
+                       WHEN a.atttypid = 'text'::regtype THEN 'length(%1$I) <= 10000'
+                       WHEN a.atttypid = 'jsonb'::regtype THEN flat
+                   END), a.attname) AS condition
+            FROM pg_class AS c
+            JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            LEFT JOIN special AS s ON s.table_name = c.relname AND s.column_name = a.attname
+            WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+              AND (c.relname LIKE 'pfa\_%' OR c.relname LIKE 'audit\_%' OR c.relname = 'kpi_rollup')
+              AND a.attgenerated = ''
+              AND a.atttypid IN ('timestamptz'::regtype, 'integer'::regtype, 'bigint'::regtype,
+                                 'numeric'::regtype, 'text'::regtype, 'text[]'::regtype, 'jsonb'::regtype)
+        )
+        SELECT k.table_name, array_agg(k.condition ORDER BY k.column_name) AS conditions,
+               array_agg(k.column_name ORDER BY k.column_name) AS columns,
+               string_agg(format('DROP CONSTRAINT IF EXISTS %1$I, ADD CONSTRAINT %1$I CHECK (%2$s)',
+                                 k.table_name || '_' || k.column_name || '_range', k.condition),
+                          ', ' ORDER BY k.column_name) AS changes
+        FROM checked AS k
+        GROUP BY k.table_name ORDER BY k.table_name LOOP
+        all_of := array_to_string(one.conditions, ') AND (');
+        EXECUTE format('SELECT true FROM %I WHERE NOT ((%s)) LIMIT 1', one.table_name, all_of) INTO broken;
+        IF broken IS NOT NULL THEN
+            FOR i IN 1 .. cardinality(one.columns) LOOP
+                EXECUTE format(
+                    'SELECT string_agg(shown.keys, ''; '') FROM (SELECT left((SELECT string_agg('
+                    || 'k.key || '' '' || k.value, '', '') FROM jsonb_each_text(to_jsonb(t)) AS k'
+                    || ' WHERE k.key IN (''organization_id'', ''user_id'', ''pfa_id'') OR k.key LIKE ''%%\_id'''
+                    || '), 300) AS keys FROM %I AS t WHERE NOT (%s) LIMIT 5) AS shown',
+                    one.table_name, one.conditions[i]) INTO broken;
+                IF broken IS NOT NULL THEN
+                    report := report || format(E'\n%s.%s: %s', one.table_name, one.columns[i], broken);
+                END IF;
+            END LOOP;
+        ELSE
+            EXECUTE format('ALTER TABLE %I %s', one.table_name, one.changes);
+        END IF;
+    END LOOP;
+    IF report <> '' THEN
+        RAISE SQLSTATE 'PFA10' USING MESSAGE = 'rows hold what no row may hold:' || report;
     END IF;
 END $$;
