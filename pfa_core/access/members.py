@@ -15,7 +15,7 @@ from pfa_core.model.member import Member
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads, writes
-from pfa_core.store import audit, members
+from pfa_core.store import audit, members, withdrawal
 from pfa_core.store.database import Database
 
 
@@ -65,7 +65,8 @@ def _grant(
 def revoke(db: Database, principal: Principal, user_id: str, *, dry_run: bool = False) -> Member:
     """End a user's membership.
 
-    Their drafts are kept, hidden, until they are members again.
+    Their drafts are kept, hidden, until they are members again. Changes of theirs that wait to be sent become
+    drafts too; what was sent already, or may have been, is settled by the next push.
 
     Raises:
         NotFound: The user is not a member.
@@ -78,6 +79,11 @@ def revoke(db: Database, principal: Principal, user_id: str, *, dry_run: bool = 
 @writes(Operation.REVOKE)
 def _revoke(tx: Tx, user_id: UserId, *, dry_run: bool) -> Member:
     tx = _locked(tx)
+    ids = withdrawal.waiting(tx.conn, tx.organization_id, user_id)
+    if ids:
+        at = tx.now()
+        tx.audit_of(Action.UNCOMMIT, ids, at=at)
+        withdrawal.withdraw(tx.conn, tx.organization_id, user_id, at)
     removed = members.delete_member(tx.conn, tx.organization_id, user_id)
     if removed is None:
         raise NotFound(f"{user_id} is not a member of {tx.organization_id}")

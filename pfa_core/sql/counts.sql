@@ -64,7 +64,8 @@ SELECT DISTINCT ON (direction) direction, extract(epoch FROM finished_at - start
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND status <> 'running'
-  AND finished_at IS NOT NULL
+  AND isfinite(finished_at)
+  AND isfinite(started_at)
 ORDER BY direction, finished_at DESC, run_id DESC;
 
 -- name: run_records

@@ -11,7 +11,8 @@ ORDER BY pfa_id
 FOR SHARE;
 
 -- name: overlaid, overlaid@one
--- Of these records, those that the caller has an active modification of.
+-- Of these records, those that the caller has an active modification of. One that holds no delta has no part in an
+-- overlay.
 SELECT DISTINCT m.pfa_id
 FROM unnest(%(ids)s::text[]) AS i (id)
 CROSS JOIN LATERAL (
@@ -21,6 +22,7 @@ CROSS JOIN LATERAL (
       AND user_id = %(user_id)s
       AND pfa_id = i.id
       AND state <> 'synced'
+      AND pfa_is_delta(delta)
     OFFSET 0) AS m;
 
 -- name: rebuild_under_rls
@@ -55,7 +57,8 @@ FROM (
           AND pfa_id = i.id
           AND state <> 'synced'
         OFFSET 0) AS m
-    CROSS JOIN LATERAL jsonb_each(m.delta) AS f (key, value)
+    CROSS JOIN LATERAL jsonb_each(CASE WHEN pfa_is_delta(m.delta) THEN m.delta ELSE '{}' END)
+        AS f (key, value)
     GROUP BY m.pfa_id
 ) AS s
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s.pfa_id

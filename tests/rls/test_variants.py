@@ -59,6 +59,12 @@ PROOFS = {
         spoil="DELETE FROM pg_statistic WHERE starelid = 'pfa_mirror'::regclass",
         after="SELECT staattnum FROM pg_statistic WHERE starelid = 'pfa_mirror'::regclass ORDER BY 1",
     ),
+    "withdrawal.withdraw": Proof(
+        scope="manage_users",
+        values={"user_id": "ben", "at": datetime(2026, 1, 1, tzinfo=UTC)},
+        after="SELECT organization_id, modification_id, state, delta, base, version, updated_at"
+        " FROM pfa_modification ORDER BY 1, 2",
+    ),
 }
 
 

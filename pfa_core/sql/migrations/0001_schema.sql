@@ -1587,7 +1587,7 @@ BEGIN
 END $$;
 
 -- Makes the overlays of these pairs of user and record agree with the modifications that are left, after a
--- push has settled some.
+-- push has settled some. A modification that holds no delta has no part in them.
 CREATE FUNCTION pfa_rebuild_overlays(users text[], ids text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 DECLARE
@@ -1602,7 +1602,7 @@ BEGIN
       AND (i.user_id, i.pfa_id) NOT IN (
           SELECT m.user_id, m.pfa_id FROM pfa_modification AS m
           WHERE m.organization_id = code AND m.user_id = ANY (users) AND m.pfa_id = ANY (ids)
-            AND m.state <> 'synced');
+            AND m.state <> 'synced' AND pfa_is_delta(m.delta));
     INSERT INTO pfa_overlay (organization_id, user_id, pfa_id, delta, data, modification_id)
     SELECT code, s.user_id, s.pfa_id, s.delta, r.data || s.delta, s.modification_id
     FROM (
@@ -1613,7 +1613,8 @@ BEGIN
                    ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC))[1]
                    AS modification_id
         FROM pfa_modification AS m
-        CROSS JOIN LATERAL jsonb_each(m.delta) AS f (key, value)
+        CROSS JOIN LATERAL jsonb_each(CASE WHEN pfa_is_delta(m.delta) THEN m.delta ELSE '{}' END)
+            AS f (key, value)
         WHERE m.organization_id = code AND m.user_id = ANY (users) AND m.pfa_id = ANY (ids)
           AND m.state <> 'synced'
           AND (m.user_id, m.pfa_id) IN (SELECT * FROM unnest(users, ids))
@@ -1648,6 +1649,63 @@ BEGIN
       AND m.user_id = s.user_id
       AND m.pfa_id = s.pfa_id
       AND m.state <> 'synced';
+END $$;
+
+-- Turns the changes of a member that wait to be sent into drafts, one of each record, when the membership ends: the
+-- same statement as sql/withdrawal.sql has.
+CREATE FUNCTION pfa_withdraw_changes(member text, at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+DECLARE
+    code text := pfa_require_scope('{manage_users}');
+BEGIN
+    WITH waiting AS (
+        SELECT m.modification_id, m.pfa_id, m.state, m.committed_at, m.delta, m.base
+        FROM pfa_modification AS m
+        WHERE m.organization_id = code
+          AND m.user_id = member
+          AND m.state IN ('draft', 'committed', 'sync_error')
+          AND m.sent_version IS NULL
+          AND pfa_is_delta(m.delta)
+    ), folded AS (
+        SELECT w.pfa_id,
+               (array_agg(w.modification_id
+                   ORDER BY w.state = 'draft' DESC, w.committed_at DESC, w.modification_id DESC))[1] AS kept,
+               jsonb_object_agg(f.key, f.value
+                   ORDER BY w.state = 'draft', w.committed_at, w.modification_id) AS delta,
+               coalesce(jsonb_object_agg(f.key, w.base -> f.key
+                   ORDER BY w.state = 'draft' DESC, w.committed_at DESC, w.modification_id DESC)
+                   FILTER (WHERE w.base ? f.key), '{}') AS base
+        FROM waiting AS w
+        CROSS JOIN LATERAL jsonb_each(w.delta) AS f (key, value)
+        GROUP BY w.pfa_id
+        HAVING bool_or(w.state <> 'draft')
+    ), dropped AS (
+        DELETE FROM pfa_modification AS m
+        USING waiting AS w
+        JOIN folded AS f ON f.pfa_id = w.pfa_id
+        WHERE m.organization_id = code
+          AND m.user_id = member
+          AND m.modification_id = w.modification_id
+          AND m.modification_id <> f.kept
+          AND m.state IN ('draft', 'committed', 'sync_error')
+    )
+    UPDATE pfa_modification AS m
+    SET state = 'draft',
+        delta = f.delta,
+        base = f.base,
+        version = least(m.version + 1, 2000000000),
+        committed_at = NULL,
+        updated_at = at,
+        attempts = 0,
+        failures = 0,
+        first_attempt_at = NULL,
+        next_attempt_at = NULL,
+        sync_error = NULL
+    FROM folded AS f
+    WHERE m.organization_id = code
+      AND m.user_id = member
+      AND m.modification_id = f.kept
+      AND m.state IN ('draft', 'committed', 'sync_error');
 END $$;
 
 -- Appends the link of this transaction's entries, as store/audit_chain.py does elsewhere, with the same
@@ -1899,6 +1957,7 @@ REVOKE ALL ON FUNCTION pfa_hmac_pad(bytea, integer), pfa_token_roles(), pfa_toke
     pfa_is_admin_scope(), pfa_rights(), pfa_has_right(text),
     pfa_authorize(text, text, text, boolean), pfa_token_status(text, text),
     pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb), pfa_append_link(text),
+    pfa_withdraw_changes(text, timestamptz),
     pfa_deny(text, uuid, text, text, text, text), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
     pfa_search(text, integer), pfa_analyze_mirror(),
     pfa_link_id(text), pfa_require_caller(text, text, text[], text), pfa_may_write_all(),
@@ -1915,6 +1974,7 @@ GRANT EXECUTE ON FUNCTION pfa_context(),
     pfa_is_admin_scope(), pfa_rights(), pfa_has_right(text),
     pfa_authorize(text, text, text, boolean), pfa_token_status(text, text),
     pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb), pfa_append_link(text),
+    pfa_withdraw_changes(text, timestamptz),
     pfa_deny(text, uuid, text, text, text, text), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
     pfa_search(text, integer), pfa_analyze_mirror() TO pfa_app;
 

@@ -15,6 +15,7 @@ from psycopg import Connection
 
 from pfa_core.authorization import authorize, require_active
 from pfa_core.errors import FaultCode
+from pfa_core.exact_json import Unreadable
 from pfa_core.model.delta import is_delta
 from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.push import Result, Sending, Task, Verdict
@@ -156,8 +157,10 @@ def _unreadable(task: Task) -> str:
     if not is_delta(task.delta):
         return "its delta does not hold values of editable fields"
     for name, values in (("base", task.base), ("record in the mirror", task.now)):
-        if not isinstance(values, dict) or any(
-            isinstance(value, dict | list) for value in values.values()
+        if (
+            not isinstance(values, dict)
+            or isinstance(values, Unreadable)
+            or any(isinstance(value, dict | list) for value in values.values())
         ):
             return f"its {name} does not hold values of editable fields"
     return ""
