@@ -267,3 +267,62 @@ def test_a_conflict_whose_fields_are_none_is_listed_with_the_others(far, owner, 
     assert {item.pfa_id for item in found} == {"P-1", "P-3"}
     rows = [row for item in found for row in conflict_rows(item)]
     assert {"P-3"} <= {row["pfaId"] for row in rows}
+
+
+BAD = {
+    "a draft": ("pfa_modification", f"UPDATE pfa_modification SET delta = {DELTAS['deep']} WHERE pfa_id = 'P-1'"),
+    "an attempt": ("pfa_modification", "UPDATE pfa_modification SET attempts = -5 WHERE pfa_id = 'P-1'"),
+    "a run": ("pfa_sync_log", "UPDATE pfa_sync_log SET started_at = 'infinity'"),
+    "counts": ("pfa_sync_log", "UPDATE pfa_sync_log SET counts = '5'"),
+    "a sum": ("kpi_rollup", "UPDATE kpi_rollup SET monthly_rental = 'NaN'"),
+    "an overlay": ("pfa_overlay", f"UPDATE pfa_overlay SET delta = {DELTAS['choice']} WHERE pfa_id = 'P-1'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_verify_names_a_bad_row_and_repair_deletes_it_and_keeps_what_it_held(world, owner, what):
+    draft(world.db, world.principal("ben"), "P-1", model="B")
+    draft(world.db, world.principal("ben"), "P-2", model="C")
+    ann = world.principal("ann")
+    assert pfa_core.verify_database(world.db, ann).clean
+    table, change = BAD[what]
+    spoil(owner, table, change)
+    (bad,) = pfa_core.verify_database(world.db, ann).bad_rows
+    assert bad.table == table
+    assert bad.columns
+    assert not pfa_core.verify_database(world.db, ann, repair=True, dry_run=True).bad_rows
+    assert len(pfa_core.verify_database(world.db, ann).bad_rows) == 1
+    report = pfa_core.verify_database(world.db, ann, repair=True)
+    assert (report.bad_rows, report.dropped) == ([], 1)
+    assert pfa_core.verify_database(world.db, ann).clean
+    assert len(pfa_core.list_records(world.db, world.principal("ben"), Query()).records) == 3
+    kept = [
+        entry.before
+        for entry in pfa_core.list_log(world.db, ann)
+        if entry.action == "repair" and "row" in entry.before
+    ]
+    assert [one["table"] for one in kept] == [table]
+    assert '"organization_id": "ORG"' in kept[0]["row"]
+    assert pfa_core.verify_log(world.db, ann).whole
+
+
+def test_what_repair_does_not_delete_is_named_until_it_is_replaced(world, owner):
+    spoil(owner, "pfa_mirror", "UPDATE pfa_mirror SET updated_at = 'infinity' WHERE pfa_id = 'P-1'")
+    ann = world.principal("ann")
+    report = pfa_core.verify_database(world.db, ann, repair=True)
+    assert [(bad.table, bad.columns, bad.row_key) for bad in report.bad_rows] == [
+        ("pfa_mirror", ["updated_at"], '{"pfa_id": "P-1"}')
+    ]
+    assert not report.clean
+    world.pull([record("P-1", model="new"), record("P-2"), record("P-3")])
+    assert pfa_core.verify_database(world.db, ann).clean
+
+
+def test_nothing_of_another_organization_is_named_or_deleted(world, owner, database_url):
+    a_world(database_url, record("F-1"), organization="FOREIGN", users={"eve": "admin"}).db.close()
+    spoil(
+        owner,
+        "pfa_sync_log",
+        "UPDATE pfa_sync_log SET counts = '5' WHERE organization_id = 'FOREIGN'",
+    )
+    assert pfa_core.verify_database(world.db, world.principal("ann"), repair=True).clean

@@ -46,6 +46,12 @@ class Proof:
     after: str = ""
 
 
+# As a check that is younger than the row leaves it.
+A_BAD_ROW = (
+    "ALTER TABLE pfa_sync_outcome DROP CONSTRAINT IF EXISTS pfa_sync_outcome_number_range;"
+    " INSERT INTO pfa_sync_outcome VALUES ('ORG', gen_random_uuid(), gen_random_uuid(), -1, NULL, NULL, '',"
+    " 'synced', '', '', now())"
+)
 PROOFS = {
     "counts.modifications": Proof(),
     "counts.waiting": Proof(),
@@ -58,6 +64,10 @@ PROOFS = {
         scope="refresh_data",
         spoil="DELETE FROM pg_statistic WHERE starelid = 'pfa_mirror'::regclass",
         after="SELECT staattnum FROM pg_statistic WHERE starelid = 'pfa_mirror'::regclass ORDER BY 1",
+    ),
+    "drift.bad_rows": Proof(scope="manage_settings", spoil=A_BAD_ROW),
+    "drift.drop_bad_rows": Proof(
+        scope="manage_settings", spoil=A_BAD_ROW, after="SELECT number FROM pfa_sync_outcome"
     ),
     "withdrawal.withdraw": Proof(
         scope="manage_users",

@@ -2031,13 +2031,10 @@ END $$;
 --   text, text[]      of a bounded length; of a closed set where the program's own enumeration is one
 --   jsonb             of the form that its readers expect, of bounded depth and size
 --   numeric           sums neither NaN nor infinite
--- Columns that are generated need none. Rows that break one are found first and named all at once.
-DO $$
+-- Columns that are generated need none.
+CREATE FUNCTION pfa_row_checks() RETURNS TABLE (table_name text, column_name text, condition text)
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    one      record;
-    all_of   text;
-    broken   text;
-    report   text := '';
     edited   constant text := '''{areaSilo,category,class,source,dor,isActualized,isDiscontinued,isFundsTransferable,'
         || 'monthlyRate,purchasePrice,manufacturer,model,equipment,forecastStart,forecastEnd,actualStart,'
         || 'actualEnd}''';
@@ -2049,7 +2046,7 @@ DECLARE
     document constant text := 'pg_column_size(%1$I) <= 67108864'
         || ' AND NOT jsonb_path_exists(%1$I, ''strict $.**{101}'')';
 BEGIN
-    FOR one IN
+    RETURN QUERY
         WITH special (table_name, column_name, condition) AS (VALUES
             ('pfa_mirror', 'data', document),
             ('pfa_mirror_history', 'data', 'jsonb_typeof(%1$I) = ''object'' AND ' || document),
@@ -2095,8 +2092,8 @@ BEGIN
                 || ' ''permission_denied'', ''sync_skipped'')'),
             ('audit_log', 'before', flat), ('audit_log', 'after', flat), ('audit_log', 'base', flat),
             ('audit_log', 'reason', 'length(%1$I) <= 100000')
-        ), checked AS (
-            SELECT c.relname::text AS table_name, a.attname::text AS column_name,
+        )
+        SELECT c.relname::text, a.attname::text,
                    format(coalesce(s.condition, CASE
                        WHEN a.atttypid = 'timestamptz'::regtype
                        THEN '%1$I >= timestamptz ''0001-01-02 00:00:00+00'''
@@ -2109,22 +2106,103 @@ BEGIN
                        WHEN a.attname IN ('pfa_id', 'user_id', 'session_id') THEN 'length(%1$I) <= 200'
                        WHEN a.atttypid = 'text'::regtype THEN 'length(%1$I) <= 10000'
                        WHEN a.atttypid = 'jsonb'::regtype THEN flat
-                   END), a.attname) AS condition
+                   END), a.attname)
             FROM pg_class AS c
             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
             LEFT JOIN special AS s ON s.table_name = c.relname AND s.column_name = a.attname
-            WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+            WHERE c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'pfa_mirror'::regclass) AND c.relkind IN ('r', 'p')
               AND (c.relname LIKE 'pfa\_%' OR c.relname LIKE 'audit\_%' OR c.relname = 'kpi_rollup')
               AND a.attgenerated = ''
               AND a.atttypid IN ('timestamptz'::regtype, 'integer'::regtype, 'bigint'::regtype,
-                                 'numeric'::regtype, 'text'::regtype, 'text[]'::regtype, 'jsonb'::regtype)
-        )
+                                 'numeric'::regtype, 'text'::regtype, 'text[]'::regtype, 'jsonb'::regtype);
+END $$;
+
+-- The rows of an organization that break a check, at most a thousand of a table: which columns, and the row's key.
+-- No row can, unless it is older than its check or a check was dropped.
+CREATE FUNCTION pfa_bad_rows_of(code text)
+RETURNS TABLE (table_name text, columns text[], row_key jsonb) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT k.table_name AS name, string_agg(format('(%s)', k.condition), ' AND ') AS all_of,
+               string_agg(format('CASE WHEN NOT (%s) THEN %L END', k.condition, k.column_name), ', '
+                          ORDER BY k.column_name) AS each,
+               (SELECT string_agg(format('%L, t.%I', a.attname, a.attname), ', ' ORDER BY a.attnum)
+                FROM pg_index AS i
+                JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])
+                WHERE i.indrelid = k.table_name::regclass AND i.indisprimary
+                  AND a.attname <> 'organization_id') AS keys
+        FROM pfa_row_checks() AS k
+        GROUP BY k.table_name
+        HAVING bool_or(k.column_name = 'organization_id')
+        ORDER BY k.table_name LOOP
+        RETURN QUERY EXECUTE format(
+            'SELECT %L::text, array_remove(ARRAY[%s], NULL)::text[], jsonb_build_object(%s)'
+            || ' FROM %I AS t WHERE t.organization_id = $1 AND NOT (%s) LIMIT 1000',
+            one.name, one.each, one.keys, one.name, one.all_of) USING code;
+    END LOOP;
+END $$;
+
+-- Deletes those of them that something else computes anew or replaces, and yields what they held. Left are the
+-- trail, which nothing deletes from, records, which a pull brings anew, members, tokens and keys.
+CREATE FUNCTION pfa_drop_bad_rows_of(code text)
+RETURNS TABLE (table_name text, columns text[], pfa_id text, content text) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT k.table_name AS name, string_agg(format('(%s)', k.condition), ' AND ') AS all_of,
+               string_agg(format('CASE WHEN NOT (%s) THEN %L END', k.condition, k.column_name), ', '
+                          ORDER BY k.column_name) AS each
+        FROM pfa_row_checks() AS k
+        WHERE k.table_name IN ('pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_sync_log',
+                               'pfa_sync_outcome', 'pfa_lease', 'pfa_pull_page', 'kpi_rollup')
+        GROUP BY k.table_name ORDER BY k.table_name LOOP
+        RETURN QUERY EXECUTE format(
+            'DELETE FROM %I AS t WHERE t.organization_id = $1 AND NOT (%s)'
+            || ' RETURNING %L::text, array_remove(ARRAY[%s], NULL)::text[],'
+            || ' left(to_jsonb(t) ->> ''pfa_id'', 200), left(to_jsonb(t)::text, 100000)',
+            one.name, one.all_of, one.name, one.each) USING code;
+    END LOOP;
+END $$;
+
+-- The same for an admin of the organization.
+CREATE FUNCTION pfa_bad_rows() RETURNS TABLE (table_name text, columns text[], row_key jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM pfa_bad_rows_of(pfa_require_scope('{manage_settings}'));
+END $$;
+CREATE FUNCTION pfa_drop_bad_rows()
+RETURNS TABLE (table_name text, columns text[], pfa_id text, content text)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM pfa_drop_bad_rows_of(pfa_require_scope('{manage_settings}'));
+END $$;
+DO $$ BEGIN
+    EXECUTE format('ALTER FUNCTION pfa_bad_rows() SET search_path = pg_catalog, %I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION pfa_drop_bad_rows() SET search_path = pg_catalog, %I, pg_temp',
+                   current_schema());
+END $$;
+REVOKE ALL ON FUNCTION pfa_row_checks(), pfa_bad_rows_of(text), pfa_drop_bad_rows_of(text), pfa_bad_rows(),
+    pfa_drop_bad_rows() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pfa_bad_rows(), pfa_drop_bad_rows() TO pfa_app;
+
+-- The checks themselves. Rows that break one are looked for first and named all at once.
+DO $$
+DECLARE
+    one      record;
+    all_of   text;
+    broken   text;
+    report   text := '';
+BEGIN
+    FOR one IN
         SELECT k.table_name, array_agg(k.condition ORDER BY k.column_name) AS conditions,
                array_agg(k.column_name ORDER BY k.column_name) AS columns,
                string_agg(format('DROP CONSTRAINT IF EXISTS %1$I, ADD CONSTRAINT %1$I CHECK (%2$s)',
                                  k.table_name || '_' || k.column_name || '_range', k.condition),
                           ', ' ORDER BY k.column_name) AS changes
-        FROM checked AS k
+        FROM pfa_row_checks() AS k
         GROUP BY k.table_name ORDER BY k.table_name LOOP
         all_of := array_to_string(one.conditions, ') AND (');
         EXECUTE format('SELECT true FROM %I WHERE NOT ((%s)) LIMIT 1', one.table_name, all_of) INTO broken;
