@@ -116,11 +116,7 @@ def verify(
         talk.say(f"{row.table} {row.row_key}: {', '.join(row.columns)}")
     if report.clean or (item["repaired"] and not report.bad_rows):
         return 0
-    talk.hint(
-        "type: pfa sync pull, or ask the owner of the database"
-        if repair
-        else "type: pfa db verify --repair"
-    )
+    talk.hint("type: pfa sync pull" if repair else "type: pfa db verify --repair")
     return Internal.exit_code
 
 
