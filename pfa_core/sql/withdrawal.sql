@@ -2,14 +2,14 @@
 
 -- name: waiting
 -- The member's changes that wait to be sent and were not, locked against a push's claim.
-SELECT m.modification_id::text
+SELECT m.pfa_id
 FROM pfa_modification AS m
 WHERE m.organization_id = %(organization_id)s
   AND m.user_id = %(user_id)s
   AND m.state IN ('committed', 'sync_error')
   AND m.sent_version IS NULL
   AND pfa_is_delta(m.delta)
-ORDER BY m.modification_id
+ORDER BY m.pfa_id, m.modification_id
 FOR UPDATE;
 
 -- name: withdraw

@@ -8,18 +8,16 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core import sql
-from pfa_core.model.ids import ModificationId, OrganizationId, UserId
+from pfa_core.model.ids import OrganizationId, PfaId, UserId
 from pfa_core.store import rls
 
 _SQL = sql.statements("withdrawal")
 
 
-def waiting(
-    conn: Connection[Any], organization_id: OrganizationId, user_id: UserId
-) -> list[ModificationId]:
-    """Lock the member's changes that wait to be sent and were not."""
+def waiting(conn: Connection[Any], organization_id: OrganizationId, user_id: UserId) -> list[PfaId]:
+    """Lock the member's changes that wait to be sent and were not; list their records."""
     values = {"organization_id": organization_id, "user_id": user_id}
-    return [row[0] for row in conn.execute(_SQL["waiting"], values)]
+    return list(dict.fromkeys(row[0] for row in conn.execute(_SQL["waiting"], values)))
 
 
 def withdraw(

@@ -165,7 +165,7 @@ def test_a_conflict_is_of_a_change_that_the_transaction_disputes(two, held):
         "modification_id": modification_id,
         "pfa_id": "P-2",
         "user_id": "ben",
-        "fields": [],
+        "fields": [{"field": "model"}],
     }
     dispute = {"modification_id": modification_id, "delta": {"monthlyRate": 3}, "rebased": {}}
     with two.psql() as conn:
