@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pfa_core.access.tokens.refresh import refresh_token
     from pfa_core.access.tokens.revoke import list_tokens, revoke_tokens
     from pfa_core.access.tokens.signing_keys import list_keys, retire_key, rotate_keys
-    from pfa_core.admin.consistency import verify_database
+    from pfa_core.admin.consistency import find_bad_rows, verify_database
     from pfa_core.admin.database import open_database, rls_status, upgrade
     from pfa_core.admin.database import rls_status as wall_status
     from pfa_core.admin.metrics import Metric, collect, exposition
@@ -97,7 +97,7 @@ _HOME = {
         "access.tokens.refresh": "refresh_token",
         "access.tokens.revoke": "list_tokens revoke_tokens",
         "access.tokens.signing_keys": "list_keys retire_key rotate_keys",
-        "admin.consistency": "verify_database",
+        "admin.consistency": "find_bad_rows verify_database",
         "admin.database": "open_database rls_status upgrade",
         "admin.metrics": "Metric collect exposition",
         "admin.server": "database_status database_url psql_address psql_environment psql_program stop_embedded",
@@ -198,6 +198,7 @@ __all__ = [
     "exact_json",
     "export_jsonl",
     "exposition",
+    "find_bad_rows",
     "follow_log",
     "grant",
     "initialize",

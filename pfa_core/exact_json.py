@@ -20,6 +20,13 @@ MAX_DEPTH = 100
 _EXPONENT = re.compile(r"\dE[+-]\d")
 
 
+class Unreadable(dict[str, Any]):
+    """What stands for a stored value that cannot be read: an object that says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(unreadable=reason)
+
+
 class JsonFault(ValueError):
     """Invalid JSON, or JSON that is refused.
 
@@ -35,8 +42,20 @@ class JsonFault(ValueError):
 
 
 def loads(text: str | bytes) -> Any:
-    """Parse text that PostgreSQL or this module wrote."""
-    return _decoder().decode(text.decode() if isinstance(text, bytes) else text)
+    """Parse text that PostgreSQL or this module wrote.
+
+    No stored value stops its reader: numbers of thousands of digits are Decimal, and Unreadable stands for
+    what is nested too deep for this parser.
+    """
+    text = text.decode() if isinstance(text, bytes) else text
+    try:
+        return _decoder().decode(text)
+    except RecursionError:
+        return Unreadable("nested too deep")
+    except simplejson.JSONDecodeError:
+        raise
+    except ValueError:  # Python's int takes 4,300 digits at most
+        return _long_number_decoder().decode(text)
 
 
 def dumps(value: Any) -> str:
@@ -77,6 +96,11 @@ def _encoder() -> simplejson.JSONEncoder:
 @cache  # likewise
 def _decoder() -> simplejson.JSONDecoder:
     return simplejson.JSONDecoder(parse_float=Decimal)
+
+
+@cache
+def _long_number_decoder() -> simplejson.JSONDecoder:
+    return simplejson.JSONDecoder(parse_float=Decimal, parse_int=Decimal)
 
 
 @cache

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 db = group(app, "db", "Manage the database: its schema and the embedded server.")
 
+MAX_NAMED = 20
 _STATUS = ("kind", "reachable", "address", "serverVersion", "schemaVersion", "programSchema",
            "runningPid", "dataDirectory", "sizeBytes", "problem")  # fmt: skip
 
@@ -85,7 +86,7 @@ def status(call: Invocation) -> None:
     effect=Effect.WRITES,
     examples=("pfa db verify", "pfa db verify --repair"),
     exit_codes="1 derived data differs from its source and was not repaired.",
-    columns=("rollup", "overlays", "repaired"),
+    columns=("rollup", "overlays", "badRows", "repaired"),
 )
 def verify(
     call: Invocation,
@@ -100,6 +101,7 @@ def verify(
     item = {
         "rollup": len(report.rollup),
         "overlays": len(report.overlays),
+        "badRows": len(report.bad_rows) + report.dropped,
         "repaired": report.repaired and not call.dry_run,
     }
     sheet = Sheet(
@@ -110,9 +112,11 @@ def verify(
         text=lambda: _verified(report),
     )
     show(sheet, call.look(Format.TABLE))
-    if report.clean or item["repaired"]:
+    for row in report.bad_rows[:MAX_NAMED]:
+        talk.say(f"{row.table} {row.row_key}: {', '.join(row.columns)}")
+    if report.clean or (item["repaired"] and not report.bad_rows):
         return 0
-    talk.hint("type: pfa db verify --repair")
+    talk.hint("type: pfa sync pull" if repair else "type: pfa db verify --repair")
     return Internal.exit_code
 
 
@@ -168,10 +172,18 @@ def _verified(report: VerifyReport) -> str:
     if report.clean:
         return "all sums and overlays agree with their source"
     state = "rebuilt" if report.repaired else "wrong"
-    return (
+    derived = (
         f"{count(len(report.rollup), 'sum')} and {count(len(report.overlays), 'overlay row')}"
         f" {state}"
     )
+    lines = [derived if report.rollup or report.overlays else ""]
+    if report.dropped:
+        lines.append(
+            f"{count(report.dropped, 'row')} that broke a check deleted: pfa log --action repair"
+        )
+    if report.bad_rows:
+        lines.append(f"{count(len(report.bad_rows), 'row')} breaking a check")
+    return "\n".join(filter(None, lines))
 
 
 def _upgraded(before: int, after: int, applied: tuple[str, ...]) -> str:

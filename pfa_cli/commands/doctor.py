@@ -15,7 +15,7 @@ from pfa_cli.framework.invocation import Invocation
 from pfa_cli.render import failures
 from pfa_cli.render.gaps import uncosted
 from pfa_cli.render.humanize import ago, count, records_behind
-from pfa_core.errors import DatabaseUnavailable, PfaError
+from pfa_core.errors import DatabaseUnavailable, Internal, PfaError
 
 if TYPE_CHECKING:
     from pfa_core.admin.server import DatabaseStatus
@@ -233,6 +233,22 @@ def _data(call: Invocation) -> Finding:
     return Finding("data", "notice", text, cure=f"type: {gaps[0].command}")
 
 
+def _rows(call: Invocation) -> Finding:
+    """Check that no row holds what its table's checks refuse."""
+    from pfa_core.model.principal import Right
+
+    if not {Right.READ, Right.MANAGE_SETTINGS} <= call.principal.rights:
+        return Finding("rows", "skipped", "requires the right manage_settings")
+    found = core.find_bad_rows(call.database, call.principal)
+    if not found:
+        return Finding("rows", "ok", "every row is within the checks of its table")
+    first = found[0]
+    text = f"{count(len(found), 'row')} with invalid values: {first.table} {first.row_key}"
+    return Finding(
+        "rows", "problem", text, cure="type: pfa db verify --repair", exit_code=Internal.exit_code
+    )
+
+
 def _may_read(call: Invocation) -> bool:
     """Tell whether the token may read; a job that only pushes needs no such right."""
     from pfa_core.model.principal import Right
@@ -252,4 +268,5 @@ CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "PEMS": (_pems, ("configuration", "token")),
     "baseline": (_baseline, ("membership",)),
     "data": (_data, ("membership",)),
+    "rows": (_rows, ("membership",)),
 }

@@ -217,7 +217,7 @@ def revoke(
     talk: Talk,
     user_id: Annotated[str, typer.Argument(metavar="USER", help="The user.")],
 ) -> None:
-    """End a user's membership; their drafts are kept but hidden."""
+    """End a user's membership; unsent changes are kept as hidden drafts."""
     database, principal = call.open()
     member = core.revoke(database, principal, user_id, dry_run=call.dry_run)
     show_facts(_member(member), call.look(Format.TABLE), id_column="userId")

@@ -306,7 +306,8 @@ SHAPES: Mapping[str, Shape] = {
         kind=Data[VerifyReport],
         line=results.VerifyCounts,
         commands=("db verify",),
-        means="stored sums and overlays that differ from what is behind them",
+        means="stored sums and overlays that differ from what is behind them, rows that break a check",
+        version="1.1",
     ),
     "address": Shape(
         kind=Data[results.Address],

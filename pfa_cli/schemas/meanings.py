@@ -306,8 +306,14 @@ _OF_SHAPES: dict[str, str | Meaning] = {
     "UpgradeReport.after": "schema version after the upgrade",
     "UpgradeReport.before": "schema version before the upgrade",
     "Uncommitted.sessionId": "session of the modifications; null for several",
+    "VerifyCounts.badRows": ("rows that break a check, deleted ones too", COUNT),
     "VerifyCounts.overlays": ("overlays that differ", COUNT),
     "VerifyCounts.rollup": ("sums that differ", COUNT),
+    "BadRow.columns": "columns with invalid values",
+    "BadRow.rowKey": "key of the row, as JSON text",
+    "BadRow.table": "table of the row",
+    "VerifyReport.badRows": "rows that break a check",
+    "VerifyReport.dropped": ("rows that broke a check and were deleted", COUNT),
     "Waiting.changeReason": "reason that the user gave; null without",
 }
 

@@ -126,10 +126,11 @@ class LogReportShown:
 
 @dataclass(frozen=True, slots=True)
 class VerifyCounts:
-    """How many sums and overlays differ from what is behind them."""
+    """How many sums and overlays differ, and how many rows break a check."""
 
     rollup: int
     overlays: int
+    bad_rows: int
     repaired: bool
 
 

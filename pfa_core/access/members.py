@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +10,15 @@ from pfa_core.access.names import require_person, require_user
 from pfa_core.authorization import authorize, denial
 from pfa_core.errors import IllegalTransition, InvalidRequest, NotFound, PermissionDenied
 from pfa_core.model.audit import Action
-from pfa_core.model.ids import UserId
+from pfa_core.model.ids import PfaId, UserId
 from pfa_core.model.member import Member
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads, writes
-from pfa_core.store import audit, members
+from pfa_core.store import audit, members, withdrawal
 from pfa_core.store.database import Database
+
+MAX_NAMED = 1000
 
 
 def grant(
@@ -65,7 +67,8 @@ def _grant(
 def revoke(db: Database, principal: Principal, user_id: str, *, dry_run: bool = False) -> Member:
     """End a user's membership.
 
-    Their drafts are kept, hidden, until they are members again.
+    Their drafts are kept, hidden, until they are members again. Changes of theirs that wait to be sent become
+    drafts too; what was sent already, or may have been, is settled by the next push.
 
     Raises:
         NotFound: The user is not a member.
@@ -78,11 +81,14 @@ def revoke(db: Database, principal: Principal, user_id: str, *, dry_run: bool = 
 @writes(Operation.REVOKE)
 def _revoke(tx: Tx, user_id: UserId, *, dry_run: bool) -> Member:
     tx = _locked(tx)
+    ids = withdrawal.waiting(tx.conn, tx.organization_id, user_id)
+    if ids:
+        withdrawal.withdraw(tx.conn, tx.organization_id, user_id, tx.now())
     removed = members.delete_member(tx.conn, tx.organization_id, user_id)
     if removed is None:
         raise NotFound(f"{user_id} is not a member of {tx.organization_id}")
     _require_an_admin(tx)
-    audit_change(tx, Action.REVOKE, removed, None)
+    audit_change(tx, Action.REVOKE, removed, None, withdrawn=ids)
     return removed
 
 
@@ -110,9 +116,23 @@ def put_member(
     )
 
 
-def audit_change(tx: Tx, action: Action, before: Member | None, after: Member | None) -> None:
-    """Record a changed membership in the audit trail."""
-    entry = audit.Entry(tx.new_id(), before=_shown(before), after=_shown(after))
+def audit_change(
+    tx: Tx,
+    action: Action,
+    before: Member | None,
+    after: Member | None,
+    *,
+    withdrawn: Sequence[PfaId] = (),
+) -> None:
+    """Record a changed membership in the audit trail.
+
+    Args:
+        withdrawn: Records whose changes became drafts; the first thousand are named.
+    """
+    shown = _shown(before)
+    if shown and withdrawn:
+        shown |= {"withdrawn": len(withdrawn), "records": list(withdrawn[:MAX_NAMED])}
+    entry = audit.Entry(tx.new_id(), before=shown, after=_shown(after))
     tx.audit(action, [entry])
 
 

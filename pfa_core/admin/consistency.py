@@ -1,8 +1,8 @@
-"""Comparison of the rollup and the overlays with what they are computed from."""
+"""Comparison of derived data with its sources, and of rows with their checks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import PfaId, UserId
@@ -12,7 +12,7 @@ from pfa_core.operation import Tx, reads, writes
 from pfa_core.store import audit, leases, members, mirror, overlays
 from pfa_core.store.database import Database
 from pfa_core.store.reads import drift
-from pfa_core.store.reads.drift import RollupDrift
+from pfa_core.store.reads.drift import BadRow, DroppedRow, RollupDrift
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +25,22 @@ class OverlayDrift:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """The differing sums of the rollup and overlay rows.
+    """The differing sums of the rollup and overlay rows, and rows that break a check.
 
-    `repaired`: they were repaired.
+    `repaired`: what differs was repaired, and `dropped` rows that break a check were deleted, with what they
+    held in the audit trail. `bad_rows` are still there.
     """
 
     rollup: list[RollupDrift]
     overlays: list[OverlayDrift]
     repaired: bool
+    bad_rows: list[BadRow] = field(default_factory=list)
+    dropped: int = 0
 
     @property
     def clean(self) -> bool:
         """Return whether no difference was found."""
-        return not self.rollup and not self.overlays
+        return not (self.rollup or self.overlays or self.bad_rows or self.dropped)
 
 
 def verify_database(
@@ -45,12 +48,25 @@ def verify_database(
 ) -> VerifyReport:
     """Compare the organization's rollup and overlays with mirror and modifications.
 
-    With `repair` what differs is computed again; writers wait meanwhile.
+    With `repair` what differs is computed again, and rows that break a check are deleted where something else
+    replaces them; writers wait meanwhile.
 
     Raises:
         PermissionDenied: The caller lacks the right `manage_settings`.
     """
     return _repair(db, principal, dry_run=dry_run) if repair else _compare(db, principal)
+
+
+@reads(Operation.FIND_BAD_ROWS)
+def find_bad_rows(tx: Tx) -> list[BadRow]:
+    """List rows that break a check of their table, at most a thousand of each.
+
+    None does, unless it is older than the check, or the check was dropped.
+
+    Raises:
+        PermissionDenied: The caller lacks the right `manage_settings`.
+    """
+    return drift.bad_rows(tx.conn, tx.organization_id)
 
 
 @reads(Operation.VERIFY_DATABASE)
@@ -62,20 +78,29 @@ def _compare(tx: Tx) -> VerifyReport:
 def _repair(tx: Tx, *, dry_run: bool) -> VerifyReport:
     members.lock_members(tx.conn, tx.organization_id)
     members.lock_mirror(tx.conn, tx.organization_id)
-    report = _compared(tx, repair=True)
+    dropped = drift.drop_bad_rows(tx.conn, tx.organization_id)
+    report = replace(_compared(tx, repair=True), dropped=len(dropped))
     if report.rollup:
         mirror.recompute_rollup(tx.conn, tx.organization_id)
     for user, ids in _by_user(report.overlays).items():
         overlays.refresh_overlays(tx.conn, _as(tx.principal, user), ids)
-    if not report.clean:
+    if report.rollup or report.overlays or dropped:
         found = {"rollup": len(report.rollup), "overlays": len(report.overlays)}
-        at = leases.clock(tx.conn)
-        tx.audit(Action.REPAIR, [audit.Entry(tx.new_id(), before=found)], at=at)
+        entries = [audit.Entry(tx.new_id(), before=found), *(_kept(tx, row) for row in dropped)]
+        tx.audit(Action.REPAIR, entries, at=leases.clock(tx.conn))
     return report
 
 
+def _kept(tx: Tx, row: DroppedRow) -> audit.Entry:
+    """Make the entry that keeps what a deleted row held."""
+    before = {"table": row.table, "columns": ", ".join(row.columns), "row": row.content}
+    return audit.Entry(tx.new_id(), row.pfa_id, before=before)
+
+
 def _compared(tx: Tx, *, repair: bool) -> VerifyReport:
-    return VerifyReport(drift.rollup_drift(tx.conn, tx.organization_id), _overlay_drift(tx), repair)
+    code = tx.organization_id
+    bad = drift.bad_rows(tx.conn, code)
+    return VerifyReport(drift.rollup_drift(tx.conn, code), _overlay_drift(tx), repair, bad)
 
 
 def _overlay_drift(tx: Tx) -> list[OverlayDrift]:

@@ -15,8 +15,18 @@ from pfa_core.drafts.save_plan import (
     Plan,
     SaveOptions,
 )
-from pfa_core.errors import Fault, FaultCode
-from pfa_core.model.delta import STAMP, Change, Delta, Record, check, same, to_draft, unwritable
+from pfa_core.errors import Fault, FaultCode, InvalidRequest
+from pfa_core.model.delta import (
+    MAX_REASON,
+    STAMP,
+    Change,
+    Delta,
+    Record,
+    check,
+    same,
+    to_draft,
+    unwritable,
+)
 from pfa_core.model.ids import PfaId, SessionId
 from pfa_core.store.mirror import MirrorRow
 from pfa_core.store.modifications import ModificationRow
@@ -198,7 +208,10 @@ def _update(
 
 
 def _reason(change: Change, options: SaveOptions) -> str | None:
-    return options.reason if change.change_reason is None else change.change_reason
+    reason = options.reason if change.change_reason is None else change.change_reason
+    if reason is not None and len(reason) > MAX_REASON:
+        raise InvalidRequest(f"the reason has {len(reason):,} characters; at most {MAX_REASON:,}")
+    return reason
 
 
 def _without(values: Delta, names: Delta) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.record import DATE_PAIRS, EDITABLE, FIELDS
 from pfa_core.model.suggest import did_you_mean
-from pfa_core.model.values import Wrong, read_value, shorten
+from pfa_core.model.values import Wrong, is_storable, read_value, shorten
 
+MAX_REASON = 2000
 # The fields of a record that `check` reads.
 RULED = frozenset(
     (
@@ -168,6 +169,18 @@ def clean(pfa_id: str, delta: Any) -> tuple[dict[str, Any], list[Fault]]:
         else:
             values[name] = result
     return values, faults
+
+
+def is_delta(delta: Any) -> bool:
+    """Return whether a stored delta holds what a delta may hold.
+
+    The database checks the same (pfa_is_delta).
+    """
+    return (
+        isinstance(delta, dict)
+        and bool(delta)
+        and all(name in EDITABLE and is_storable(FIELDS[name], delta[name]) for name in delta)
+    )
 
 
 def unwritable(name: str) -> Wrong | None:

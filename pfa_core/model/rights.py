@@ -64,6 +64,7 @@ class Operation(StrEnum):
     ROTATE_KEYS = "rotate_keys"
     RETIRE_KEY = "retire_key"
     VERIFY_DATABASE = "verify_database"
+    FIND_BAD_ROWS = "find_bad_rows"
     VERIFY_LOG = "verify_log"
 
 
@@ -118,6 +119,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
     ),
     Right.MANAGE_SETTINGS: (
         Operation.VERIFY_DATABASE,
+        Operation.FIND_BAD_ROWS,
         Operation.VERIFY_LOG,
         Operation.ADD_ORGANIZATION,
         Operation.CONFIGURE_ORGANIZATION,

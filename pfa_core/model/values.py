@@ -159,6 +159,25 @@ def _read_choice(field: Field, value: Any) -> str | Wrong:
     )
 
 
+def is_storable(field: Field, value: Any) -> bool:
+    """Return whether a drafted value of the field is of its kind and in its range.
+
+    What `read_value` returns is. The database checks the same (pfa_is_delta).
+    """
+    if value is None:
+        return field.kind not in (Kind.CHOICE, Kind.FLAG)
+    if field.kind is Kind.TEXT:
+        return isinstance(value, str) and len(value) <= field.max_length
+    if field.kind is Kind.DATE:
+        match = _DATE.fullmatch(value) if isinstance(value, str) else None
+        return match is not None and match[1] == value and _on_calendar(value)
+    if field.kind is Kind.MONEY:
+        return not isinstance(value, str) and not isinstance(_read_money(field, value), Wrong)
+    if field.kind is Kind.FLAG:
+        return isinstance(value, bool)
+    return value in field.choices
+
+
 _READERS = {
     Kind.TEXT: _read_text,
     Kind.DATE: _read_date,

@@ -7,7 +7,7 @@
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
                        session_id, run_id, before, after, reason, link_id, restores, base)
 SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, e.pfa_id,
-       e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason, %(link_id)s::uuid,
+       e.modification_id, e.session_id, e.run_id, e.before, e.after, left(e.reason, 100000), %(link_id)s::uuid,
        e.restores, e.base
 FROM jsonb_to_recordset(%(entries)s) AS e (
     entry_id uuid, pfa_id text, modification_id uuid, session_id text, run_id uuid,

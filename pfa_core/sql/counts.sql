@@ -40,12 +40,13 @@ SELECT pfa_conflict_count();
 -- name: baseline
 -- When the last complete pull began, or the interrupted one that it continued: what PEMS had then is
 -- in the mirror. No row: no pull was complete.
-SELECT CASE WHEN kind = 'full' THEN coalesce(since, started_at) ELSE started_at END
+SELECT CASE WHEN kind = 'full' THEN least(since, started_at) ELSE started_at END
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND direction = 'pull'
   AND kind IN ('full', 'incremental')
   AND status = 'completed'
+  AND started_at <= clock_timestamp()
 ORDER BY started_at DESC
 LIMIT 1;
 
@@ -63,13 +64,15 @@ SELECT DISTINCT ON (direction) direction, extract(epoch FROM finished_at - start
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND status <> 'running'
-  AND finished_at IS NOT NULL
+  AND isfinite(finished_at)
+  AND isfinite(started_at)
 ORDER BY direction, finished_at DESC, run_id DESC;
 
 -- name: run_records
 SELECT r.direction, c.key, sum(c.value::numeric)
 FROM pfa_sync_log AS r
-CROSS JOIN LATERAL jsonb_each(r.counts) AS c (key, value)
+CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(r.counts) = 'object' THEN r.counts ELSE '{}' END)
+    AS c (key, value)
 WHERE r.organization_id = %(organization_id)s
   AND r.status <> 'running'
   AND jsonb_typeof(c.value) = 'number'

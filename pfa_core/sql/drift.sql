@@ -66,3 +66,17 @@ FULL JOIN (
 ) AS e ON e.pfa_id = o.pfa_id
 WHERE (o.delta, o.data, o.modification_id) IS DISTINCT FROM (e.delta, e.data, e.modification_id)
 ORDER BY 1;
+
+-- name: bad_rows
+-- Rows that break a check, which is older than they are or was dropped.
+SELECT table_name, columns, row_key::text AS row_key FROM pfa_bad_rows_of(%(organization_id)s);
+
+-- name: bad_rows@rls
+SELECT table_name, columns, row_key::text AS row_key FROM pfa_bad_rows();
+
+-- name: drop_bad_rows
+-- Deletes those that are computed anew or replaced.
+SELECT table_name, columns, pfa_id, content FROM pfa_drop_bad_rows_of(%(organization_id)s);
+
+-- name: drop_bad_rows@rls
+SELECT table_name, columns, pfa_id, content FROM pfa_drop_bad_rows();

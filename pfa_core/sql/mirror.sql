@@ -141,12 +141,13 @@ ON CONFLICT DO NOTHING;
 
 -- name: drop_unchanged
 -- The remaining rows are new or different; the mirror rows of the others are not written. Rows of a page that
--- PEMS was asked for before a push wrote the record are deleted too: the mirror is newer.
+-- PEMS was asked for before a push wrote the record are deleted too: the mirror is newer, unless its time lies in
+-- the future.
 DELETE FROM pfa_incoming AS i
 USING pfa_mirror AS m
 WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id = i.pfa_id
-  AND (m.data = i.data OR m.updated_at >= %(asked_at)s::timestamptz);
+  AND (m.data = i.data OR m.updated_at BETWEEN %(asked_at)s::timestamptz AND %(now)s);
 
 -- name: keep_history
 INSERT INTO pfa_mirror_history (organization_id, pfa_id, version, data, replaced_by_run, replaced_at)
@@ -166,7 +167,7 @@ FROM pfa_incoming AS i
 ORDER BY i.pfa_id
 ON CONFLICT (organization_id, pfa_id) DO UPDATE
 SET data = EXCLUDED.data,
-    version = m.version + 1,
+    version = least(m.version + 1, 2000000000),
     run_id = EXCLUDED.run_id,
     updated_at = EXCLUDED.updated_at,
     pems_revision = EXCLUDED.pems_revision,

@@ -155,7 +155,7 @@ SET delta = d.delta,
     base = d.base,
     session_id = d.session_id,
     change_reason = coalesce(d.change_reason, m.change_reason),
-    version = m.version + 1,
+    version = least(m.version + 1, 2000000000),
     updated_at = %(at)s
 FROM jsonb_to_recordset(%(drafts)s) AS d (
     modification_id uuid, session_id text, delta jsonb, base jsonb, change_reason text,
@@ -169,7 +169,7 @@ WHERE m.organization_id = %(organization_id)s
 UPDATE pfa_modification AS m
 SET state = 'committed',
     delta = d.delta,
-    version = m.version + 1,
+    version = least(m.version + 1, 2000000000),
     committed_at = %(at)s,
     updated_at = %(at)s
 FROM jsonb_to_recordset(%(drafts)s) AS d (modification_id uuid, delta jsonb, version integer)
@@ -230,7 +230,7 @@ WHERE organization_id = %(organization_id)s
 -- trail: commit modification_id
 UPDATE pfa_modification
 SET state = 'committed',
-    version = version + 1,
+    version = least(version + 1, 2000000000),
     committed_at = %(at)s,
     updated_at = %(at)s
 WHERE organization_id = %(organization_id)s
@@ -243,7 +243,7 @@ WHERE organization_id = %(organization_id)s
 -- trail: uncommit modification_id
 UPDATE pfa_modification
 SET state = 'draft',
-    version = version + 1,
+    version = least(version + 1, 2000000000),
     committed_at = NULL,
     updated_at = %(at)s,
     attempts = 0,

@@ -11,13 +11,15 @@ ORDER BY pfa_id
 FOR SHARE;
 
 -- name: overlaid, overlaid@one
--- Of these records, those that the caller has an active modification of.
+-- Of these records, those that the caller has an active modification of. One that holds no delta has no part in an
+-- overlay.
 SELECT DISTINCT m.pfa_id
 FROM pfa_modification AS m
 WHERE m.organization_id = %(organization_id)s
   AND m.user_id = %(user_id)s
   AND m.pfa_id = ANY(%(ids)s)
-  AND m.state <> 'synced';
+  AND m.state <> 'synced'
+  AND pfa_is_delta(m.delta);
 
 -- name: rebuild_under_rls
 -- Overlay rows of these pairs of user and record: deleted, or built anew.
@@ -44,7 +46,8 @@ FROM (
                ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC))[1]
                AS modification_id
     FROM pfa_modification AS m
-    CROSS JOIN LATERAL jsonb_each(m.delta) AS f (key, value)
+    CROSS JOIN LATERAL jsonb_each(CASE WHEN pfa_is_delta(m.delta) THEN m.delta ELSE '{}' END)
+        AS f (key, value)
     WHERE m.organization_id = %(organization_id)s
       AND m.user_id = %(user_id)s
       AND m.pfa_id = ANY(%(ids)s)

@@ -1,11 +1,12 @@
 -- The pusher's half of the life cycle. The run that executes these blocks holds the organization's push lease;
 -- claim_id is the run, and every change of a claimed modification is guarded by it, so that a run
--- that lost its lease without noticing changes nothing any more.
+-- that lost its lease without noticing changes nothing any more. Counters stay in the range that a row may hold.
 
 -- name: due
 -- What to send next: committed changes that are due, the oldest first, never two of one record. An earlier one of
 -- the record precedes it, unless that is another user's and needs a decision (a conflict, a dead letter), or
 -- follows one of its user that does: a user's changes build on each other, those of different users do not.
+-- A retry that is due later than any schedule says is due now: it would keep back what follows it.
 -- OFFSET 0 keeps that condition one index look-up a record, whatever the table's statistics.
 SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.delta, m.base, m.version,
        m.change_reason, m.generation, m.sent_version, m.sent_fields, m.attempts, m.failures,
@@ -13,7 +14,8 @@ SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.delta, m.ba
 FROM pfa_modification AS m
 WHERE m.organization_id = %(organization_id)s
   AND m.state IN ('committed', 'sync_error')
-  AND (m.state = 'committed' OR m.next_attempt_at <= %(at)s)
+  AND (m.state = 'committed' OR m.next_attempt_at <= %(at)s
+       OR m.next_attempt_at > %(at)s::timestamptz + interval '1 day')
   AND (%(session_id)s::text IS NULL OR m.session_id = %(session_id)s)
   AND (%(modification_ids)s::uuid[] IS NULL OR m.modification_id = ANY(%(modification_ids)s))
   AND NOT EXISTS (
@@ -43,7 +45,8 @@ FOR UPDATE OF m SKIP LOCKED;
 -- name: mirror_values
 -- The mirror's values of each modification's fields, and PEMS's version of them.
 SELECT m.modification_id::text, r.pems_revision,
-       (SELECT jsonb_object_agg(f, r.data -> f) FROM jsonb_object_keys(m.delta) AS f)
+       (SELECT jsonb_object_agg(f, r.data -> f)
+        FROM jsonb_object_keys(CASE WHEN jsonb_typeof(m.delta) = 'object' THEN m.delta ELSE '{}' END) AS f)
 FROM pfa_modification AS m
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id
 WHERE m.organization_id = %(organization_id)s
@@ -58,7 +61,7 @@ WHERE m.organization_id = %(organization_id)s
 UPDATE pfa_modification AS m
 SET state = 'syncing',
     claim_id = %(run_id)s,
-    attempts = m.attempts + 1,
+    attempts = least(m.attempts + 1, 1000000),
     sent_version = c.sent_version,
     sent_fields = c.sent_fields,
     next_attempt_at = NULL,
@@ -78,7 +81,7 @@ RETURNING m.modification_id::text;
 UPDATE pfa_modification AS m
 SET sent_version = c.sent_version,
     sent_fields = c.sent_fields,
-    generation = c.generation
+    generation = least(c.generation, 1000000)
 FROM jsonb_to_recordset(%(marks)s) AS c (
     modification_id uuid, sent_version text, sent_fields text[], generation integer)
 WHERE m.organization_id = %(organization_id)s
@@ -116,11 +119,11 @@ SET state = 'sync_error',
     claim_id = NULL,
     sent_version = c.sent_version,
     sent_fields = CASE WHEN c.sent_version IS NOT NULL THEN m.sent_fields END,
-    generation = c.generation,
-    failures = c.failures,
+    generation = least(c.generation, 1000000),
+    failures = least(c.failures, 1000000),
     next_attempt_at = CASE WHEN c.next_attempt_at IS NOT NULL
                            THEN least(c.next_attempt_at, %(at)s::timestamptz + interval '7 days') END,
-    sync_error = c.message
+    sync_error = left(c.message, 100000)
 FROM jsonb_to_recordset(%(rejections)s) AS c (
     modification_id uuid, sent_version text, generation integer, failures integer,
     next_attempt_at timestamptz, message text)
@@ -162,10 +165,10 @@ RETURNING m.modification_id::text;
 UPDATE pfa_modification AS m
 SET state = 'committed',
     claim_id = NULL,
-    attempts = m.attempts - 1,
+    attempts = greatest(m.attempts - 1, 0),
     sent_version = c.sent_version,
     sent_fields = CASE WHEN c.sent_version IS NOT NULL THEN m.sent_fields END,
-    generation = c.generation,
+    generation = least(c.generation, 1000000),
     first_attempt_at = CASE WHEN m.attempts > 1 THEN m.first_attempt_at END
 FROM jsonb_to_recordset(%(returns)s) AS c (
     modification_id uuid, sent_version text, generation integer)
@@ -184,7 +187,7 @@ RETURNING m.modification_id::text;
 UPDATE pfa_modification
 SET state = 'committed',
     claim_id = NULL,
-    attempts = CASE WHEN sent_version IS NULL THEN attempts - 1 ELSE attempts END
+    attempts = CASE WHEN sent_version IS NULL THEN greatest(attempts - 1, 0) ELSE attempts END
 WHERE organization_id = %(organization_id)s
   AND state = 'syncing'
   AND claim_id <> %(run_id)s
@@ -305,7 +308,7 @@ SET next_attempt_at = %(at)s,
     failures = 0,
     first_attempt_at = %(at)s,
     -- PEMS answers a key that it refused with the same refusal; a key in doubt is kept.
-    generation = CASE WHEN sent_version IS NULL THEN generation + 1 ELSE generation END
+    generation = CASE WHEN sent_version IS NULL THEN least(generation + 1, 1000000) ELSE generation END
 WHERE organization_id = %(organization_id)s
   AND modification_id = ANY(%(modification_ids)s::uuid[])
   AND state = 'sync_error'

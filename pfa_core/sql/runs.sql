@@ -1,4 +1,5 @@
--- Runs and what they did with single records.
+-- Runs and what they did with single records. A run that lies in the future says nothing about the past: where the
+-- last one is looked for, it is passed over.
 
 -- name: put
 -- by: sync, refresh_data, import
@@ -6,7 +7,7 @@
 INSERT INTO pfa_sync_log (organization_id, run_id, direction, kind, since, source, status, user_id,
                           started_at, finished_at, counts, message)
 VALUES (%(organization_id)s, %(run_id)s, %(direction)s, %(kind)s, %(since)s, %(source)s, %(status)s,
-        %(user_id)s, %(started_at)s, %(finished_at)s, %(counts)s, %(message)s)
+        %(user_id)s, %(started_at)s, %(finished_at)s, %(counts)s, left(%(message)s, 100000))
 ON CONFLICT (organization_id, run_id) DO UPDATE
 SET status = EXCLUDED.status,
     since = EXCLUDED.since,
@@ -43,8 +44,8 @@ RETURNING run_id::text;
 -- unless: pfa_is_run_of_another(%(organization_id)s, %(run_id)s)
 INSERT INTO pfa_sync_outcome (organization_id, run_id, outcome_id, number, pfa_id, modification_id,
                               attempt, position, outcome, code, message, at)
-SELECT %(organization_id)s, %(run_id)s, o.outcome_id, o.number, o.pfa_id, o.modification_id,
-       o.attempt, o.position, o.outcome, o.code, o.message, %(at)s
+SELECT %(organization_id)s, %(run_id)s, o.outcome_id, o.number, left(o.pfa_id, 10000), o.modification_id,
+       o.attempt, left(o.position, 100000), o.outcome, o.code, left(o.message, 100000), %(at)s
 FROM jsonb_to_recordset(%(outcomes)s) AS o (
     outcome_id uuid, number integer, pfa_id text, modification_id uuid, attempt integer,
     position text, outcome text, code text, message text)
@@ -79,6 +80,7 @@ FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND direction = 'pull'
   AND status = 'completed'
+  AND started_at <= clock_timestamp()
 ORDER BY started_at DESC
 LIMIT 1;
 
@@ -100,6 +102,7 @@ WHERE organization_id = %(organization_id)s
   AND kind IN ('full', 'incremental')
   AND status = 'completed'
   AND position('://' IN source) > 0
+  AND started_at <= clock_timestamp()
 ORDER BY started_at DESC
 LIMIT 1;
 
@@ -109,7 +112,7 @@ LIMIT 1;
 -- row: no pull was complete.
 SELECT CASE WHEN behind > 0 AND behind_since IS NULL THEN NULL
             ELSE least(behind_since,
-                       CASE WHEN kind = 'full' THEN coalesce(since, started_at) ELSE started_at END)
+                       CASE WHEN kind = 'full' THEN least(since, started_at) ELSE started_at END)
        END
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
@@ -117,19 +120,21 @@ WHERE organization_id = %(organization_id)s
   AND source = %(source)s
   AND kind IN ('full', 'incremental')
   AND status = 'completed'
+  AND started_at <= clock_timestamp()
 ORDER BY started_at DESC
 LIMIT 1;
 
 -- name: cut_off
 -- The last interrupted full pull from this PEMS, when it began, or the one that it continued, and what it
 -- refused.
-SELECT run_id::text, coalesce(since, started_at), behind, behind_since
+SELECT run_id::text, least(since, started_at), behind, behind_since
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND direction = 'pull'
   AND source = %(source)s
   AND kind = 'full'
   AND status IN ('partial', 'failed', 'cancelled')
-  AND coalesce(since, started_at) > %(after)s
+  AND least(since, started_at) > %(after)s
+  AND started_at <= clock_timestamp()
 ORDER BY started_at DESC
 LIMIT 1;

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from psycopg import Cursor
+from psycopg import Cursor, DataError, postgres
+from psycopg.abc import AdaptContext, Buffer
+from psycopg.adapt import Loader
+from psycopg.pq import Format
 from psycopg.rows import RowMaker
 from psycopg.types.array import ListDumper
+
+from pfa_core.exact_json import Unreadable
 
 Row = TypeVar("Row")
 
@@ -29,6 +35,51 @@ class TextsDumper(ListDumper):
         if "\\" in inside or "\0" in inside or inside.count('"') != 2 * (len(obj) - 1):
             return super().dump(obj)
         return f'{{"{inside}"}}'.encode()
+
+
+# Stand for times before and after Python's years. A few hours of a time zone, or a subtraction of an hour, do
+# not lead out of them.
+EARLIEST = datetime(2, 1, 1, tzinfo=UTC)
+LATEST = datetime(9998, 12, 31, tzinfo=UTC)
+
+
+class TimeLoader(Loader):
+    """Reads a timestamptz; one that Python cannot hold is EARLIEST or LATEST."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        found = postgres.adapters.get_loader(oid, Format.TEXT)
+        assert found is not None  # noqa: S101 - psycopg's own
+        self._load = found(oid, context).load
+
+    def load(self, data: Buffer) -> datetime:
+        """Read the text of a time."""
+        try:
+            return self._load(data)
+        except DataError:
+            text = bytes(data)
+            return EARLIEST if text.startswith(b"-") or text.endswith(b"BC") else LATEST
+
+
+def object_or_none(value: Any) -> dict[str, Any] | None:
+    """Return a stored object; Unreadable in place of another value."""
+    if value is None or isinstance(value, dict):
+        return value
+    return Unreadable("not an object")
+
+
+def objects(value: Any, key: str) -> list[dict[str, Any]]:
+    """Return stored objects that have a text under the key.
+
+    Unreadable stands for each other value.
+    """
+    items = value if isinstance(value, list) else [value]
+    return [
+        item
+        if isinstance(item, dict) and isinstance(item.get(key), str)
+        else Unreadable(f"not an object with {key}")
+        for item in items
+    ]
 
 
 @cache

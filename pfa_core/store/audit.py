@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, LiteralString, NamedTuple
 
@@ -26,6 +26,7 @@ from pfa_core.model.ids import (
 )
 from pfa_core.model.principal import Principal
 from pfa_core.store import leases, rls, writing
+from pfa_core.store.adapters import object_or_none
 from pfa_core.store.audit_chain import link_of
 from pfa_core.store.portions import PORTION, json_portions, portions
 
@@ -219,7 +220,7 @@ def entries(
     """List entries, the newest first."""
     statement, values = _filtered("list", organization_id, which)
     with conn.cursor(row_factory=class_row(LogEntry)) as cursor:
-        return cursor.execute(statement, {**values, "limit": limit}).fetchall()
+        return [_readable(row) for row in cursor.execute(statement, {**values, "limit": limit})]
 
 
 def following(
@@ -236,9 +237,17 @@ def following(
     with conn.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(statement, values).fetchall()
     return [
-        (Place(number, rest[0]), LogEntry(**dict(zip(_COLUMNS, rest, strict=True))))
+        (Place(number, rest[0]), _readable(LogEntry(**dict(zip(_COLUMNS, rest, strict=True)))))
         for number, *rest in rows
     ]
+
+
+def _readable(entry: LogEntry) -> LogEntry:
+    """Return the entry, with objects for whatever its values are."""
+    before, after = object_or_none(entry.before), object_or_none(entry.after)
+    if before is entry.before and after is entry.after:
+        return entry
+    return replace(entry, before=before, after=after)
 
 
 def _filtered(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from pfa_core.model.ids import ConflictId, ModificationId, OrganizationId, PfaId
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.store import writing
-from pfa_core.store.adapters import typed_row
+from pfa_core.store.adapters import object_or_none, objects, typed_row
 from pfa_core.store.portions import json_portions
 
 _SQL = sql.statements("conflicts")
@@ -62,8 +62,13 @@ class ConflictRow:
     def disputed(self) -> tuple[FieldConflict, ...]:
         """List the fields in conflict, as they were recorded."""
         return tuple(
-            FieldConflict(item["field"], item.get("base"), item.get("mine"), item.get("pems"))
-            for item in self.fields
+            FieldConflict(
+                item.get("field", "unreadable"),
+                item.get("base"),
+                item.get("mine"),
+                item.get("pems"),
+            )
+            for item in objects(self.fields, "field")
         )
 
 
@@ -133,7 +138,17 @@ def find(
         "limit": limit,
     }
     with conn.cursor(row_factory=typed_row(ConflictRow)) as cursor:
-        return cursor.execute(_SQL["find"], values).fetchall()
+        return [_readable(row) for row in cursor.execute(_SQL["find"], values)]
+
+
+def _readable(row: ConflictRow) -> ConflictRow:
+    """Return the row, with objects for whatever its settlement is."""
+    if row.settlement is None:
+        return row
+    taken = object_or_none(row.settlement) or {}
+    return replace(
+        row, settlement={name: object_or_none(item) or {} for name, item in taken.items()}
+    )
 
 
 def hold(conn: Connection[Any], principal: Principal, conflict_ids: Sequence[ConflictId]) -> None:

@@ -14,7 +14,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 
 from pfa_core import exact_json
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable
-from pfa_core.store.adapters import TextsDumper
+from pfa_core.store.adapters import TextsDumper, TimeLoader
 from pfa_core.store.embedded import environment
 from pfa_core.store.errors import NO_ADDRESS, InvalidAddress, not_connected
 from pfa_core.store.silence import ASK_SECONDS, SILENCE_SECONDS, WatchedConnection
@@ -130,6 +130,7 @@ def _open(
     set_json_loads(exact_json.loads, conn)
     set_json_dumps(exact_json.dumps, conn)
     conn.adapters.register_dumper(list, TextsDumper)
+    conn.adapters.register_loader("timestamptz", TimeLoader)
     return conn
 
 

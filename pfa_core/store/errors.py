@@ -155,6 +155,13 @@ def _bad_token(error: psycopg.Error) -> PfaError:
     return InvalidToken(reasons.get(error.sqlstate or "", unknown), hint=_SIGN_IN)
 
 
+def _bad_rows(error: psycopg.Error) -> PfaError:
+    return InvalidData(
+        f"{error.diag.message_primary}\nnothing was changed",
+        hint="correct or delete them with psql, then type: pfa db upgrade",
+    )
+
+
 def _full(_: psycopg.Error) -> PfaError:
     return IoFailure("the database server's disk is full; nothing was stored")
 
@@ -213,6 +220,7 @@ _SIGN_IN = (
 _BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
     "PFA02": _expired_token,
     "PFA04": _foreign_token,
+    "PFA10": _bad_rows,
     "PFA": _bad_token,
     "55P03": _cancelled,
     "57014": _cancelled,

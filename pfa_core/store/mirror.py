@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, PfaId, RunId
 from pfa_core.model.record import FIELDS, Field, Kind
-from pfa_core.store import rls, writing
+from pfa_core.store import leases, rls, writing
 from pfa_core.store.copying import copy_records, escaped
 
 _SQL = sql.statements("mirror")
@@ -136,7 +136,11 @@ def drop_unchanged(
     Returns:
         How many were left out.
     """
-    values = {"organization_id": organization_id, "asked_at": asked_at}
+    values = {
+        "organization_id": organization_id,
+        "asked_at": asked_at,
+        "now": asked_at and leases.clock(conn),
+    }
     writing.changed(conn, _SQL, "found_again", values)
     return conn.execute(_SQL["drop_unchanged"], values).rowcount
 

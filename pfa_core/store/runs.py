@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from psycopg import Connection
@@ -16,7 +17,7 @@ from pfa_core.model.audit import Direction
 from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, RunId
 from pfa_core.model.run import Behind, Outcome, Run
 from pfa_core.store import writing
-from pfa_core.store.adapters import plain, typed_row
+from pfa_core.store.adapters import object_or_none, plain, typed_row
 
 _SQL = sql.statements("runs")
 
@@ -94,14 +95,22 @@ def runs(conn: Connection[Any], organization_id: OrganizationId, limit: int) -> 
     """List runs, the latest first."""
     with conn.cursor(row_factory=typed_row(Run)) as cursor:
         values = {"organization_id": organization_id, "limit": limit}
-        return cursor.execute(_SQL["list"], values).fetchall()
+        return [_readable(row) for row in cursor.execute(_SQL["list"], values)]
 
 
 def run(conn: Connection[Any], organization_id: OrganizationId, run_id: RunId) -> Run | None:
     """Read a run; None: unknown."""
     with conn.cursor(row_factory=typed_row(Run)) as cursor:
         values = {"organization_id": organization_id, "run_id": run_id}
-        return cursor.execute(_SQL["one"], values).fetchone()
+        row = cursor.execute(_SQL["one"], values).fetchone()
+    return row and _readable(row)
+
+
+def _readable(row: Run) -> Run:
+    """Return the run, with the counts that are numbers."""
+    counts = object_or_none(row.counts) or {}
+    numbers = {name: number for name, number in counts.items() if isinstance(number, int | Decimal)}
+    return row if numbers == row.counts else replace(row, counts=numbers)
 
 
 def outcomes(

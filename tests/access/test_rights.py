@@ -112,6 +112,7 @@ SETTING: dict[str, Call] = {
         w.db, p, rate_uom="week"
     ),
     "verify_database": lambda w, p: pfa_core.verify_database(w.db, p, repair=True),
+    "find_bad_rows": lambda w, p: pfa_core.find_bad_rows(w.db, p),
     "verify_log": lambda w, p: pfa_core.verify_log(w.db, p),
     "list_keys": lambda w, p: pfa_core.list_keys(w.db, pfa_core.resolve(), p),
     "rotate_keys": lambda w, p: pfa_core.rotate_keys(w.db, pfa_core.resolve(), p),

@@ -46,6 +46,12 @@ class Proof:
     after: str = ""
 
 
+# As a check that is younger than the row leaves it.
+A_BAD_ROW = (
+    "ALTER TABLE pfa_sync_outcome DROP CONSTRAINT IF EXISTS pfa_sync_outcome_number_range;"
+    " INSERT INTO pfa_sync_outcome VALUES ('ORG', gen_random_uuid(), gen_random_uuid(), -1, NULL, NULL, '',"
+    " 'synced', '', '', now())"
+)
 PROOFS = {
     "counts.modifications": Proof(),
     "counts.waiting": Proof(),
@@ -58,6 +64,16 @@ PROOFS = {
         scope="refresh_data",
         spoil="DELETE FROM pg_statistic WHERE starelid = 'pfa_mirror'::regclass",
         after="SELECT staattnum FROM pg_statistic WHERE starelid = 'pfa_mirror'::regclass ORDER BY 1",
+    ),
+    "drift.bad_rows": Proof(scope="manage_settings", spoil=A_BAD_ROW),
+    "drift.drop_bad_rows": Proof(
+        scope="manage_settings", spoil=A_BAD_ROW, after="SELECT number FROM pfa_sync_outcome"
+    ),
+    "withdrawal.withdraw": Proof(
+        scope="manage_users",
+        values={"user_id": "ben", "at": datetime(2026, 1, 1, tzinfo=UTC)},
+        after="SELECT organization_id, modification_id, state, delta, base, version, updated_at"
+        " FROM pfa_modification ORDER BY 1, 2",
     ),
 }
 
@@ -72,7 +88,7 @@ def disputed(two: Two) -> None:
         modification_id=modification_id,
         pfa_id="P-2",
         user_id="ben",
-        fields=[],
+        fields=[{"field": "model", "base": "a", "mine": "b", "pems": "c"}],
     )
     at = datetime(2026, 1, 1, tzinfo=UTC)
     two.org.owner.transact(lambda conn: conflicts.insert(conn, "ORG", [row], at))

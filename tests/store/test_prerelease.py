@@ -258,6 +258,27 @@ def test_a_handle_says_how_to_upgrade(old_url):
     assert caught.value.hint == "type: pfa db upgrade"
 
 
+def test_rows_that_break_a_check_are_all_named_and_nothing_is_changed(old_url, conn, postgres):
+    before = catalog(old_url, postgres)
+    conn.execute("UPDATE audit_log SET at = 'infinity' WHERE pfa_id = 'P-7'")
+    conn.execute("UPDATE pfa_modification SET attempts = -5 WHERE user_id = 'bob'")
+    with Database(old_url, require_schema=False) as db, pytest.raises(errors.InvalidData) as caught:
+        db.administer(migrations.upgrade)
+    lines = caught.value.message.splitlines()
+    assert lines[0] == "rows hold what no row may hold:"
+    assert [line.split(":")[0] for line in lines[1:-1]] == [
+        "audit_log.at",
+        "pfa_modification.attempts",
+    ]
+    assert "pfa_id P-7" in lines[1]
+    assert "user_id bob" in lines[2]
+    assert lines[-1] == "nothing was changed"
+    assert catalog(old_url, postgres) == before
+    conn.execute("UPDATE audit_log SET at = now() WHERE at = 'infinity'")
+    conn.execute("UPDATE pfa_modification SET attempts = 0 WHERE user_id = 'bob'")
+    assert migrations.upgrade(conn) == CONVERTED
+
+
 def test_an_incomplete_history_is_refused(empty_database_url):
     fill(empty_database_url, files=5, rows=False)
     with psycopg.connect(empty_database_url, autocommit=True) as connection:

@@ -48,20 +48,103 @@
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE EXTENSION IF NOT EXISTS btree_gin;
 
--- Whole days from start to end, the end exclusive; 0 when a date is missing or the end comes first.
+-- Whole days from start to end, the end exclusive; 0 when a date is missing or the end comes first, null when
+-- one is not a date: what a record holds stops no write.
 -- A cast from text to date depends on DateStyle, make_date does not, so only this is immutable. In PL/pgSQL
 -- the plan is kept for the session; a function in SQL would be planned by every statement that writes a row.
 CREATE FUNCTION pfa_days(start_date text, end_date text) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE AS $$
+BEGIN
+    RETURN CASE WHEN start_date IS NULL OR end_date IS NULL THEN 0 ELSE greatest(0,
+        make_date(left(end_date, 4)::integer, substr(end_date, 6, 2)::integer, substr(end_date, 9)::integer)
+        - make_date(left(start_date, 4)::integer, substr(start_date, 6, 2)::integer,
+                    substr(start_date, 9)::integer)) END;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END $$;
+
+-- Whether the text is a day of the calendar, YYYY-MM-DD.
+CREATE FUNCTION pfa_is_day(day text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE AS $$
+BEGIN
+    RETURN day COLLATE "C" ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' AND make_date(
+        left(day, 4)::integer, substr(day, 6, 2)::integer, substr(day, 9)::integer) IS NOT NULL;
+EXCEPTION WHEN data_exception THEN
+    RETURN false;
+END $$;
+
+-- Whether the values are what a delta may hold: fields of pfa_core.model.record that can be edited, each of its
+-- kind and in its range. pfa_core.model.delta has the same rule, and a property test compares both.
+CREATE FUNCTION pfa_is_delta(delta jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE AS $$
+BEGIN
+    IF jsonb_typeof(delta) <> 'object' OR delta = '{}' OR delta - ARRAY[
+        'areaSilo', 'category', 'class', 'source', 'dor', 'isActualized', 'isDiscontinued',
+        'isFundsTransferable', 'monthlyRate', 'purchasePrice', 'manufacturer', 'model', 'equipment',
+        'forecastStart', 'forecastEnd', 'actualStart', 'actualEnd'] <> '{}' THEN
+        RETURN false;
+    END IF;
+    IF delta ?| ARRAY['areaSilo', 'category', 'class', 'manufacturer', 'model', 'equipment'] AND NOT (
+        coalesce(jsonb_typeof(delta -> 'areaSilo') IN ('string', 'null'), true)
+        AND coalesce(length(delta ->> 'areaSilo') <= 200, true)
+        AND coalesce(jsonb_typeof(delta -> 'category') IN ('string', 'null'), true)
+        AND coalesce(length(delta ->> 'category') <= 200, true)
+        AND coalesce(jsonb_typeof(delta -> 'class') IN ('string', 'null'), true)
+        AND coalesce(length(delta ->> 'class') <= 200, true)
+        AND coalesce(jsonb_typeof(delta -> 'manufacturer') IN ('string', 'null'), true)
+        AND coalesce(length(delta ->> 'manufacturer') <= 200, true)
+        AND coalesce(jsonb_typeof(delta -> 'model') IN ('string', 'null'), true)
+        AND coalesce(length(delta ->> 'model') <= 200, true)
+        AND coalesce(jsonb_typeof(delta -> 'equipment') IN ('string', 'null'), true)
+        AND coalesce(length(delta ->> 'equipment') <= 100000, true)) THEN
+        RETURN false;
+    END IF;
+    IF delta ?| ARRAY['source', 'dor', 'isActualized', 'isDiscontinued', 'isFundsTransferable'] AND NOT (
+        coalesce(delta -> 'source' IN ('"Rental"', '"Purchase"'), true)
+        AND coalesce(delta -> 'dor' IN ('"BEO"', '"PROJECT"'), true)
+        AND coalesce(jsonb_typeof(delta -> 'isActualized') = 'boolean', true)
+        AND coalesce(jsonb_typeof(delta -> 'isDiscontinued') = 'boolean', true)
+        AND coalesce(jsonb_typeof(delta -> 'isFundsTransferable') = 'boolean', true)) THEN
+        RETURN false;
+    END IF;
+    IF delta ? 'monthlyRate' AND NOT pfa_is_amount(delta -> 'monthlyRate')
+        OR delta ? 'purchasePrice' AND NOT pfa_is_amount(delta -> 'purchasePrice') THEN
+        RETURN false;
+    END IF;
+    RETURN NOT delta ?| ARRAY['forecastStart', 'forecastEnd', 'actualStart', 'actualEnd'] OR (
+        (coalesce(jsonb_typeof(delta -> 'forecastStart') = 'null', true)
+         OR jsonb_typeof(delta -> 'forecastStart') = 'string' AND pfa_is_day(delta ->> 'forecastStart'))
+        AND (coalesce(jsonb_typeof(delta -> 'forecastEnd') = 'null', true)
+             OR jsonb_typeof(delta -> 'forecastEnd') = 'string' AND pfa_is_day(delta ->> 'forecastEnd'))
+        AND (coalesce(jsonb_typeof(delta -> 'actualStart') = 'null', true)
+             OR jsonb_typeof(delta -> 'actualStart') = 'string' AND pfa_is_day(delta ->> 'actualStart'))
+        AND (coalesce(jsonb_typeof(delta -> 'actualEnd') = 'null', true)
+             OR jsonb_typeof(delta -> 'actualEnd') = 'string' AND pfa_is_day(delta ->> 'actualEnd')));
+END $$;
+
+-- Whether the value is null or an amount of money: 0 or more, below 10^15, at most 12 decimals.
+CREATE FUNCTION pfa_is_amount(amount jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 BEGIN
-    IF start_date IS NULL OR end_date IS NULL THEN
-        RETURN 0;
-    END IF;
-    RETURN greatest(0,
-        make_date(substr(end_date, 1, 4)::integer, substr(end_date, 6, 2)::integer,
-                  substr(end_date, 9, 2)::integer)
-        - make_date(substr(start_date, 1, 4)::integer, substr(start_date, 6, 2)::integer,
-                    substr(start_date, 9, 2)::integer));
+    RETURN CASE jsonb_typeof(amount)
+        WHEN 'null' THEN true
+        WHEN 'number' THEN amount::numeric >= 0 AND amount::numeric < 1000000000000000
+            AND scale(amount::numeric) <= 12
+        ELSE false END;
+END $$;
+
+-- Whether the values are what a delta may have been made over: of the same fields, each a value of its own.
+CREATE FUNCTION pfa_is_base(base jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN jsonb_typeof(base) = 'object'
+        AND base - ARRAY[
+            'areaSilo', 'category', 'class', 'source', 'dor', 'isActualized', 'isDiscontinued',
+            'isFundsTransferable', 'monthlyRate', 'purchasePrice', 'manufacturer', 'model', 'equipment',
+            'forecastStart', 'forecastEnd', 'actualStart', 'actualEnd'] = '{}'
+        AND NOT jsonb_path_exists(base, 'strict $.* ? (@.type() == "object" || @.type() == "array"
+            || @.type() == "number" && (@ <= -1e400 || @ >= 1e400))')
+        AND pg_column_size(base) <= 1000000;
 END $$;
 
 -- Two functions that fold text to one case, the same on every server: lower() alone depends on the locale.
@@ -144,7 +227,7 @@ CREATE TABLE pfa_member (
 -- == 3. Mirror and history ==
 
 -- The baseline: one row per PFA record of PEMS. `data` is the record, every other value column is generated
--- from it. A row's version rises only when its data changed.
+-- from it: null where the record has no value of the column's kind, so that none of them raises. A row's version rises only when its data changed.
 --   missing_since  a complete pull did not bring the record at that time
 --   pems_revision  the version that PEMS is known to hold of the record as it is here; null: unknown, so a
 --                  write has to read the record first
@@ -172,14 +255,6 @@ CREATE TABLE pfa_mirror (
     forecast_end          text COLLATE "C" GENERATED ALWAYS AS (data ->> 'forecastEnd') STORED,
     actual_start          text COLLATE "C" GENERATED ALWAYS AS (data ->> 'actualStart') STORED,
     actual_end            text COLLATE "C" GENERATED ALWAYS AS (data ->> 'actualEnd') STORED,
-    monthly_rate          numeric GENERATED ALWAYS AS ((data ->> 'monthlyRate')::numeric) STORED,
-    purchase_price        numeric GENERATED ALWAYS AS ((data ->> 'purchasePrice')::numeric) STORED,
-    is_actualized         boolean GENERATED ALWAYS AS
-        (coalesce((data ->> 'isActualized')::boolean, false)) STORED,
-    is_discontinued       boolean GENERATED ALWAYS AS
-        (coalesce((data ->> 'isDiscontinued')::boolean, false)) STORED,
-    is_funds_transferable boolean GENERATED ALWAYS AS
-        (coalesce((data ->> 'isFundsTransferable')::boolean, false)) STORED,
     plan_days             integer GENERATED ALWAYS AS
         (pfa_days(data ->> 'originalStart', data ->> 'originalEnd')) STORED,
     forecast_days         integer GENERATED ALWAYS AS
@@ -196,6 +271,16 @@ CREATE TABLE pfa_mirror (
     pems_revision         text,
     rate_uom              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'rateUom') STORED,
     currency              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'currency') STORED,
+    monthly_rate          numeric GENERATED ALWAYS AS
+        ((jsonb_path_query_first(data, '$.monthlyRate ? (@ >= 0 && @ < 1e15)'))::numeric) STORED,
+    purchase_price        numeric GENERATED ALWAYS AS
+        ((jsonb_path_query_first(data, '$.purchasePrice ? (@ >= 0 && @ < 1e15)'))::numeric) STORED,
+    is_actualized         boolean GENERATED ALWAYS AS
+        (coalesce(data -> 'isActualized' = 'true', false)) STORED,
+    is_discontinued       boolean GENERATED ALWAYS AS
+        (coalesce(data -> 'isDiscontinued' = 'true', false)) STORED,
+    is_funds_transferable boolean GENERATED ALWAYS AS
+        (coalesce(data -> 'isFundsTransferable' = 'true', false)) STORED,
     PRIMARY KEY (organization_id, pfa_id)
 );
 -- Sums are grouped by these two. Where no record names any, the planner would expect two hundred values of each,
@@ -332,10 +417,8 @@ CREATE TABLE pfa_overlay (
     modification_id       uuid NOT NULL,
     category              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'category') STORED,
     class                 text COLLATE "C" GENERATED ALWAYS AS (data ->> 'class') STORED,
-    source                text COLLATE "C" GENERATED ALWAYS AS (data ->> 'source') STORED
-        CHECK (source IN ('Rental', 'Purchase')),
-    dor                   text COLLATE "C" GENERATED ALWAYS AS (data ->> 'dor') STORED
-        CHECK (dor IN ('BEO', 'PROJECT')),
+    source                text COLLATE "C" GENERATED ALWAYS AS (data ->> 'source') STORED,
+    dor                   text COLLATE "C" GENERATED ALWAYS AS (data ->> 'dor') STORED,
     area_silo             text COLLATE "C" GENERATED ALWAYS AS (data ->> 'areaSilo') STORED,
     manufacturer          text COLLATE "C" GENERATED ALWAYS AS (data ->> 'manufacturer') STORED,
     model                 text COLLATE "C" GENERATED ALWAYS AS (data ->> 'model') STORED,
@@ -346,14 +429,6 @@ CREATE TABLE pfa_overlay (
     forecast_end          text COLLATE "C" GENERATED ALWAYS AS (data ->> 'forecastEnd') STORED,
     actual_start          text COLLATE "C" GENERATED ALWAYS AS (data ->> 'actualStart') STORED,
     actual_end            text COLLATE "C" GENERATED ALWAYS AS (data ->> 'actualEnd') STORED,
-    monthly_rate          numeric GENERATED ALWAYS AS ((data ->> 'monthlyRate')::numeric) STORED,
-    purchase_price        numeric GENERATED ALWAYS AS ((data ->> 'purchasePrice')::numeric) STORED,
-    is_actualized         boolean GENERATED ALWAYS AS
-        (coalesce((data ->> 'isActualized')::boolean, false)) STORED,
-    is_discontinued       boolean GENERATED ALWAYS AS
-        (coalesce((data ->> 'isDiscontinued')::boolean, false)) STORED,
-    is_funds_transferable boolean GENERATED ALWAYS AS
-        (coalesce((data ->> 'isFundsTransferable')::boolean, false)) STORED,
     plan_days             integer GENERATED ALWAYS AS
         (pfa_days(data ->> 'originalStart', data ->> 'originalEnd')) STORED,
     forecast_days         integer GENERATED ALWAYS AS
@@ -369,6 +444,16 @@ CREATE TABLE pfa_overlay (
         || E'\n' || coalesce(data ->> 'description', ''))) STORED,
     rate_uom              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'rateUom') STORED,
     currency              text COLLATE "C" GENERATED ALWAYS AS (data ->> 'currency') STORED,
+    monthly_rate          numeric GENERATED ALWAYS AS
+        ((jsonb_path_query_first(data, '$.monthlyRate ? (@ >= 0 && @ < 1e15)'))::numeric) STORED,
+    purchase_price        numeric GENERATED ALWAYS AS
+        ((jsonb_path_query_first(data, '$.purchasePrice ? (@ >= 0 && @ < 1e15)'))::numeric) STORED,
+    is_actualized         boolean GENERATED ALWAYS AS
+        (coalesce(data -> 'isActualized' = 'true', false)) STORED,
+    is_discontinued       boolean GENERATED ALWAYS AS
+        (coalesce(data -> 'isDiscontinued' = 'true', false)) STORED,
+    is_funds_transferable boolean GENERATED ALWAYS AS
+        (coalesce(data -> 'isFundsTransferable' = 'true', false)) STORED,
     PRIMARY KEY (organization_id, user_id, pfa_id)
 );
 -- The orders of the mirror, within one user's overlays.
@@ -1528,7 +1613,7 @@ BEGIN
 END $$;
 
 -- Makes the overlays of these pairs of user and record agree with the modifications that are left, after a
--- push has settled some.
+-- push has settled some. A modification that holds no delta has no part in them.
 CREATE FUNCTION pfa_rebuild_overlays(users text[], ids text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 DECLARE
@@ -1543,7 +1628,7 @@ BEGIN
       AND (i.user_id, i.pfa_id) NOT IN (
           SELECT m.user_id, m.pfa_id FROM pfa_modification AS m
           WHERE m.organization_id = code AND m.user_id = ANY (users) AND m.pfa_id = ANY (ids)
-            AND m.state <> 'synced');
+            AND m.state <> 'synced' AND pfa_is_delta(m.delta));
     INSERT INTO pfa_overlay (organization_id, user_id, pfa_id, delta, data, modification_id)
     SELECT code, s.user_id, s.pfa_id, s.delta, r.data || s.delta, s.modification_id
     FROM (
@@ -1554,7 +1639,8 @@ BEGIN
                    ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC))[1]
                    AS modification_id
         FROM pfa_modification AS m
-        CROSS JOIN LATERAL jsonb_each(m.delta) AS f (key, value)
+        CROSS JOIN LATERAL jsonb_each(CASE WHEN pfa_is_delta(m.delta) THEN m.delta ELSE '{}' END)
+            AS f (key, value)
         WHERE m.organization_id = code AND m.user_id = ANY (users) AND m.pfa_id = ANY (ids)
           AND m.state <> 'synced'
           AND (m.user_id, m.pfa_id) IN (SELECT * FROM unnest(users, ids))
@@ -1589,6 +1675,63 @@ BEGIN
       AND m.user_id = s.user_id
       AND m.pfa_id = s.pfa_id
       AND m.state <> 'synced';
+END $$;
+
+-- Turns the changes of a member that wait to be sent into drafts, one of each record, when the membership ends: the
+-- same statement as sql/withdrawal.sql has.
+CREATE FUNCTION pfa_withdraw_changes(member text, at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+DECLARE
+    code text := pfa_require_scope('{manage_users}');
+BEGIN
+    WITH waiting AS (
+        SELECT m.modification_id, m.pfa_id, m.state, m.committed_at, m.delta, m.base
+        FROM pfa_modification AS m
+        WHERE m.organization_id = code
+          AND m.user_id = member
+          AND m.state IN ('draft', 'committed', 'sync_error')
+          AND m.sent_version IS NULL
+          AND pfa_is_delta(m.delta)
+    ), folded AS (
+        SELECT w.pfa_id,
+               (array_agg(w.modification_id
+                   ORDER BY w.state = 'draft' DESC, w.committed_at DESC, w.modification_id DESC))[1] AS kept,
+               jsonb_object_agg(f.key, f.value
+                   ORDER BY w.state = 'draft', w.committed_at, w.modification_id) AS delta,
+               coalesce(jsonb_object_agg(f.key, w.base -> f.key
+                   ORDER BY w.state = 'draft' DESC, w.committed_at DESC, w.modification_id DESC)
+                   FILTER (WHERE w.base ? f.key), '{}') AS base
+        FROM waiting AS w
+        CROSS JOIN LATERAL jsonb_each(w.delta) AS f (key, value)
+        GROUP BY w.pfa_id
+        HAVING bool_or(w.state <> 'draft')
+    ), dropped AS (
+        DELETE FROM pfa_modification AS m
+        USING waiting AS w
+        JOIN folded AS f ON f.pfa_id = w.pfa_id
+        WHERE m.organization_id = code
+          AND m.user_id = member
+          AND m.modification_id = w.modification_id
+          AND m.modification_id <> f.kept
+          AND m.state IN ('draft', 'committed', 'sync_error')
+    )
+    UPDATE pfa_modification AS m
+    SET state = 'draft',
+        delta = f.delta,
+        base = f.base,
+        version = least(m.version + 1, 2000000000),
+        committed_at = NULL,
+        updated_at = at,
+        attempts = 0,
+        failures = 0,
+        first_attempt_at = NULL,
+        next_attempt_at = NULL,
+        sync_error = NULL
+    FROM folded AS f
+    WHERE m.organization_id = code
+      AND m.user_id = member
+      AND m.modification_id = f.kept
+      AND m.state IN ('draft', 'committed', 'sync_error');
 END $$;
 
 -- Appends the link of this transaction's entries, as store/audit_chain.py does elsewhere, with the same
@@ -1840,6 +1983,7 @@ REVOKE ALL ON FUNCTION pfa_hmac_pad(bytea, integer), pfa_token_roles(), pfa_toke
     pfa_is_admin_scope(), pfa_rights(), pfa_has_right(text),
     pfa_authorize(text, text, text, boolean), pfa_token_status(text, text),
     pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb), pfa_append_link(text),
+    pfa_withdraw_changes(text, timestamptz),
     pfa_deny(text, uuid, text, text, text, text), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
     pfa_search(text, integer), pfa_analyze_mirror(),
     pfa_link_id(text), pfa_require_caller(text, text, text[], text), pfa_may_write_all(),
@@ -1857,6 +2001,7 @@ GRANT EXECUTE ON FUNCTION pfa_context(),
     pfa_is_admin_scope(), pfa_rights(), pfa_has_right(text),
     pfa_authorize(text, text, text, boolean), pfa_token_status(text, text),
     pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb), pfa_append_link(text),
+    pfa_withdraw_changes(text, timestamptz),
     pfa_deny(text, uuid, text, text, text, text), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
     pfa_search(text, integer), pfa_analyze_mirror() TO pfa_app;
 
@@ -1901,5 +2046,210 @@ DO $$ BEGIN
     -- A role that could create functions beside these could have them called.
     IF has_schema_privilege('pfa_app', current_schema(), 'CREATE') THEN
         EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
+    END IF;
+END $$;
+
+-- == 13. What a row may hold ==
+
+-- A check for each column of these types, beside those of the tables above: whatever writes a row, no reader
+-- meets a value that it cannot take. By type
+--   timestamptz       within the years that every client can name, neither infinite
+--   integer, bigint   from 0, with room to count on
+--   text, text[]      of a bounded length; of a closed set where the program's own enumeration is one
+--   jsonb             of the form that its readers expect, of bounded depth and size
+--   numeric           sums neither NaN nor infinite
+-- Columns that are generated need none.
+CREATE FUNCTION pfa_row_checks() RETURNS TABLE (table_name text, column_name text, condition text)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    edited   constant text := '''{areaSilo,category,class,source,dor,isActualized,isDiscontinued,isFundsTransferable,'
+        || 'monthlyRate,purchasePrice,manufacturer,model,equipment,forecastStart,forecastEnd,actualStart,'
+        || 'actualEnd}''';
+    rights   constant text := '''{read,export,view_financials,save_draft,edit_forecast,edit_actuals,sync,'
+        || 'import,refresh_data,manage_users,manage_settings}''';
+    flat     constant text := 'jsonb_typeof(%1$I) IN (''object'', ''null'') AND pg_column_size(%1$I) <= 4000000'
+        || ' AND NOT jsonb_path_exists(%1$I, ''strict $.**{32}'')'
+        || ' AND NOT jsonb_path_exists(%1$I, ''strict $.** ? (@ <= -1e400 || @ >= 1e400)'')';
+    document constant text := 'pg_column_size(%1$I) <= 67108864'
+        || ' AND NOT jsonb_path_exists(%1$I, ''strict $.**{101}'')';
+BEGIN
+    RETURN QUERY
+        WITH special (table_name, column_name, condition) AS (VALUES
+            ('pfa_mirror', 'data', document),
+            ('pfa_mirror_history', 'data', 'jsonb_typeof(%1$I) = ''object'' AND ' || document),
+            ('pfa_overlay', 'data', 'jsonb_typeof(%1$I) = ''object'' AND ' || document),
+            ('pfa_overlay', 'delta', 'pfa_is_delta(%1$I)'),
+            ('pfa_modification', 'delta', 'pfa_is_delta(%1$I)'),
+            ('pfa_modification', 'base', 'pfa_is_base(%1$I)'),
+            ('pfa_modification', 'change_reason', 'length(%1$I) <= 100000'),
+            ('pfa_modification', 'sync_error', 'length(%1$I) <= 100000'),
+            ('pfa_modification', 'sent_fields', '%1$I <@ ' || edited),
+            ('pfa_modification', 'attempts', '%1$I BETWEEN 0 AND 1000000'),
+            ('pfa_modification', 'failures', '%1$I BETWEEN 0 AND 1000000'),
+            ('pfa_modification', 'generation', '%1$I BETWEEN 0 AND 1000000'),
+            ('pfa_sync_log', 'counts', 'jsonb_typeof(%1$I) = ''object'' AND pg_column_size(%1$I) <= 100000'
+                || ' AND NOT jsonb_path_exists(%1$I, ''strict $.* ? (@.type() != "number" || @ < 0'
+                || ' || @ > 1000000000000000 || @.floor() != @)'')'),
+            ('pfa_sync_log', 'message', 'length(%1$I) <= 100000'),
+            ('pfa_sync_log', 'source', 'length(%1$I) <= 100000'),
+            ('pfa_sync_log', 'kind', '%1$I IN (''full'', ''incremental'', ''since'')'),
+            ('pfa_sync_outcome', 'message', 'length(%1$I) <= 100000'),
+            ('pfa_sync_outcome', 'position', 'length(%1$I) <= 100000'),
+            ('pfa_sync_outcome', 'outcome', '%1$I IN (''synced'', ''conflict'', ''retrying'', ''rejected'','
+                || ' ''released'', ''recovered'')'),
+            ('pfa_sync_outcome', 'pfa_id', 'length(%1$I) <= 10000'),
+            ('pfa_sync_conflict', 'fields', 'jsonb_typeof(%1$I) = ''array'' AND %1$I <> ''[]'''
+                || ' AND pg_column_size(%1$I) <= 4000000'
+                || ' AND NOT jsonb_path_exists(%1$I, ''strict $[*] ? (@.type() != "object")'')'
+                || ' AND NOT jsonb_path_exists(%1$I, ''$[*] ? (!exists(@.field)'
+                || ' || @.field.type() != "string")'')'
+                || ' AND NOT jsonb_path_exists(%1$I, ''strict $.**{3}'')'
+                || ' AND NOT jsonb_path_exists(%1$I, ''strict $.** ? (@ <= -1e400 || @ >= 1e400)'')'),
+            ('pfa_sync_conflict', 'settlement', flat),
+            ('pfa_lease', 'name', '%1$I IN (''pull'', ''push'')'),
+            ('pfa_pull_page', 'ids', 'cardinality(%1$I) <= 100000'),
+            ('pfa_member', 'rights', '%1$I <@ ' || rights),
+            ('pfa_token', 'rights', '%1$I <@ ' || rights),
+            ('pfa_token', 'role', '%1$I IN (''viewer'', ''editor'', ''admin'', ''service'')'),
+            ('audit_log', 'action', '%1$I IN (''save'', ''unset'', ''commit'', ''uncommit'', ''discard'','
+                || ' ''restore'', ''settle'', ''resolve'', ''begin'', ''pull'', ''push'', ''retry'','
+                || ' ''acknowledge'', ''reject'', ''postpone'', ''dispute'', ''release'', ''organization'','
+                || ' ''configure'', ''grant'', ''revoke'', ''repair'', ''token_issue'', ''token_refresh'','
+                || ' ''token_revoke'', ''key_register'', ''key_rotate'', ''key_retire'','
+                || ' ''permission_denied'', ''sync_skipped'')'),
+            ('audit_log', 'before', flat), ('audit_log', 'after', flat), ('audit_log', 'base', flat),
+            ('audit_log', 'reason', 'length(%1$I) <= 100000')
+        )
+        SELECT c.relname::text, a.attname::text,
+                   format(coalesce(s.condition, CASE
+                       WHEN a.atttypid = 'timestamptz'::regtype
+                       THEN '%1$I >= timestamptz ''0001-01-02 00:00:00+00'''
+                           || ' AND %1$I < timestamptz ''9999-12-30 00:00:00+00'''
+                       WHEN a.atttypid = 'integer'::regtype THEN '%1$I BETWEEN 0 AND 2000000000'
+                       WHEN a.atttypid = 'bigint'::regtype
+                       THEN '%1$I BETWEEN -1000000000000000 AND 1000000000000000'
+                       WHEN a.atttypid = 'numeric'::regtype THEN '%1$I > -1e40 AND %1$I < 1e40'
+                       WHEN a.atttypid = 'text[]'::regtype THEN 'cardinality(%1$I) <= 1000'
+                       WHEN a.attname IN ('pfa_id', 'user_id', 'session_id') THEN 'length(%1$I) <= 200'
+                       WHEN a.atttypid = 'text'::regtype THEN 'length(%1$I) <= 10000'
+                       WHEN a.atttypid = 'jsonb'::regtype THEN flat
+                   END), a.attname)
+            FROM pg_class AS c
+            JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            LEFT JOIN special AS s ON s.table_name = c.relname AND s.column_name = a.attname
+            WHERE c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'pfa_mirror'::regclass) AND c.relkind IN ('r', 'p')
+              AND (c.relname LIKE 'pfa\_%' OR c.relname LIKE 'audit\_%' OR c.relname = 'kpi_rollup')
+              AND a.attgenerated = ''
+              AND a.atttypid IN ('timestamptz'::regtype, 'integer'::regtype, 'bigint'::regtype,
+                                 'numeric'::regtype, 'text'::regtype, 'text[]'::regtype, 'jsonb'::regtype);
+END $$;
+
+-- The rows of an organization that break a check, at most a thousand of a table: which columns, and the row's key.
+-- No row can, unless it is older than its check or a check was dropped.
+CREATE FUNCTION pfa_bad_rows_of(code text)
+RETURNS TABLE (table_name text, columns text[], row_key jsonb) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT k.table_name AS name, string_agg(format('(%s)', k.condition), ' AND ') AS all_of,
+               string_agg(format('CASE WHEN NOT (%s) THEN %L END', k.condition, k.column_name), ', '
+                          ORDER BY k.column_name) AS each,
+               (SELECT string_agg(format('%L, t.%I', a.attname, a.attname), ', ' ORDER BY a.attnum)
+                FROM pg_index AS i
+                JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])
+                WHERE i.indrelid = k.table_name::regclass AND i.indisprimary
+                  AND a.attname <> 'organization_id') AS keys
+        FROM pfa_row_checks() AS k
+        GROUP BY k.table_name
+        HAVING bool_or(k.column_name = 'organization_id')
+        ORDER BY k.table_name LOOP
+        RETURN QUERY EXECUTE format(
+            'SELECT %L::text, array_remove(ARRAY[%s], NULL)::text[], jsonb_build_object(%s)'
+            || ' FROM %I AS t WHERE t.organization_id = $1 AND NOT (%s) LIMIT 1000',
+            one.name, one.each, one.keys, one.name, one.all_of) USING code;
+    END LOOP;
+END $$;
+
+-- Deletes those of them that something else computes anew or replaces, and yields what they held. Left are the
+-- trail, which nothing deletes from, records, which a pull brings anew, members, tokens and keys.
+CREATE FUNCTION pfa_drop_bad_rows_of(code text)
+RETURNS TABLE (table_name text, columns text[], pfa_id text, content text) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT k.table_name AS name, string_agg(format('(%s)', k.condition), ' AND ') AS all_of,
+               string_agg(format('CASE WHEN NOT (%s) THEN %L END', k.condition, k.column_name), ', '
+                          ORDER BY k.column_name) AS each
+        FROM pfa_row_checks() AS k
+        WHERE k.table_name IN ('pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_sync_log',
+                               'pfa_sync_outcome', 'pfa_lease', 'pfa_pull_page', 'kpi_rollup')
+        GROUP BY k.table_name ORDER BY k.table_name LOOP
+        RETURN QUERY EXECUTE format(
+            'DELETE FROM %I AS t WHERE t.organization_id = $1 AND NOT (%s)'
+            || ' RETURNING %L::text, array_remove(ARRAY[%s], NULL)::text[],'
+            || ' left(to_jsonb(t) ->> ''pfa_id'', 200), left(to_jsonb(t)::text, 100000)',
+            one.name, one.all_of, one.name, one.each) USING code;
+    END LOOP;
+END $$;
+
+-- The same for an admin of the organization.
+CREATE FUNCTION pfa_bad_rows() RETURNS TABLE (table_name text, columns text[], row_key jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM pfa_bad_rows_of(pfa_require_scope('{manage_settings}'));
+END $$;
+CREATE FUNCTION pfa_drop_bad_rows()
+RETURNS TABLE (table_name text, columns text[], pfa_id text, content text)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM pfa_drop_bad_rows_of(pfa_require_scope('{manage_settings}'));
+END $$;
+DO $$ BEGIN
+    EXECUTE format('ALTER FUNCTION pfa_bad_rows() SET search_path = pg_catalog, %I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION pfa_drop_bad_rows() SET search_path = pg_catalog, %I, pg_temp',
+                   current_schema());
+END $$;
+REVOKE ALL ON FUNCTION pfa_row_checks(), pfa_bad_rows_of(text), pfa_drop_bad_rows_of(text), pfa_bad_rows(),
+    pfa_drop_bad_rows() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pfa_bad_rows(), pfa_drop_bad_rows() TO pfa_app;
+
+-- The checks themselves. Rows that break one are looked for first and named all at once.
+DO $$
+DECLARE
+    one      record;
+    all_of   text;
+    broken   text;
+    report   text := '';
+BEGIN
+    FOR one IN
+        SELECT k.table_name, array_agg(k.condition ORDER BY k.column_name) AS conditions,
+               array_agg(k.column_name ORDER BY k.column_name) AS columns,
+               string_agg(format('DROP CONSTRAINT IF EXISTS %1$I, ADD CONSTRAINT %1$I CHECK (%2$s)',
+                                 k.table_name || '_' || k.column_name || '_range', k.condition),
+                          ', ' ORDER BY k.column_name) AS changes
+        FROM pfa_row_checks() AS k
+        GROUP BY k.table_name ORDER BY k.table_name LOOP
+        all_of := array_to_string(one.conditions, ') AND (');
+        EXECUTE format('SELECT true FROM %I WHERE NOT ((%s)) LIMIT 1', one.table_name, all_of) INTO broken;
+        IF broken IS NOT NULL THEN
+            FOR i IN 1 .. cardinality(one.columns) LOOP
+                EXECUTE format(
+                    'SELECT string_agg(shown.keys, ''; '') FROM (SELECT left((SELECT string_agg('
+                    || 'k.key || '' '' || k.value, '', '') FROM jsonb_each_text(to_jsonb(t)) AS k'
+                    || ' WHERE k.key IN (''organization_id'', ''user_id'', ''pfa_id'') OR k.key LIKE ''%%\_id'''
+                    || '), 300) AS keys FROM %I AS t WHERE NOT (%s) LIMIT 5) AS shown',
+                    one.table_name, one.conditions[i]) INTO broken;
+                IF broken IS NOT NULL THEN
+                    report := report || format(E'\n%s.%s: %s', one.table_name, one.columns[i], broken);
+                END IF;
+            END LOOP;
+        ELSE
+            EXECUTE format('ALTER TABLE %I %s', one.table_name, one.changes);
+        END IF;
+    END LOOP;
+    IF report <> '' THEN
+        RAISE SQLSTATE 'PFA10' USING MESSAGE = 'rows hold what no row may hold:' || report;
     END IF;
 END $$;

@@ -92,6 +92,35 @@ ALTER TABLE pfa_overlay
     ADD COLUMN IF NOT EXISTS rate_uom text COLLATE "C" GENERATED ALWAYS AS (data ->> 'rateUom') STORED,
     ADD COLUMN IF NOT EXISTS currency text COLLATE "C" GENERATED ALWAYS AS (data ->> 'currency') STORED;
 
+-- Generated columns that do not raise, whatever the record holds. No statement before PostgreSQL 17 changes an
+-- expression in place.
+ALTER TABLE pfa_overlay
+    DROP CONSTRAINT IF EXISTS pfa_overlay_source_check,
+    DROP CONSTRAINT IF EXISTS pfa_overlay_dor_check;
+DO $$
+DECLARE
+    one text;
+BEGIN
+    FOREACH one IN ARRAY ARRAY['pfa_mirror', 'pfa_overlay'] LOOP
+        EXECUTE format($sql$
+            ALTER TABLE %I
+                DROP COLUMN monthly_rate, DROP COLUMN purchase_price, DROP COLUMN is_actualized,
+                DROP COLUMN is_discontinued, DROP COLUMN is_funds_transferable,
+                ADD COLUMN monthly_rate numeric GENERATED ALWAYS AS
+                    ((jsonb_path_query_first(data, '$.monthlyRate ? (@ >= 0 && @ < 1e15)'))::numeric) STORED,
+                ADD COLUMN purchase_price numeric GENERATED ALWAYS AS
+                    ((jsonb_path_query_first(data, '$.purchasePrice ? (@ >= 0 && @ < 1e15)'))::numeric) STORED,
+                ADD COLUMN is_actualized boolean GENERATED ALWAYS AS
+                    (coalesce(data -> 'isActualized' = 'true', false)) STORED,
+                ADD COLUMN is_discontinued boolean GENERATED ALWAYS AS
+                    (coalesce(data -> 'isDiscontinued' = 'true', false)) STORED,
+                ADD COLUMN is_funds_transferable boolean GENERATED ALWAYS AS
+                    (coalesce(data -> 'isFundsTransferable' = 'true', false)) STORED$sql$, one);
+    END LOOP;
+END $$;
+CREATE INDEX pfa_mirror_monthly_rate ON pfa_mirror (organization_id, monthly_rate);
+CREATE INDEX pfa_mirror_purchase_price ON pfa_mirror (organization_id, purchase_price);
+
 -- The sums by these columns too, computed anew from the mirror.
 DELETE FROM kpi_rollup;
 ALTER TABLE kpi_rollup

@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, PfaId, UserId
 from pfa_core.model.principal import Principal
+from pfa_core.store import rls
 from pfa_core.store.mirror import ROLLUP_ROWS
 from pfa_core.store.overlays import OVERLAY_ROWS
 
@@ -37,6 +38,42 @@ class RollupDrift:
     area_silo: str
     kept: int
     counted: int
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that breaks the checks of some columns; `row_key` is its key as JSON text."""
+
+    table: str
+    columns: list[str]
+    row_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedRow:
+    """Such a row that was deleted.
+
+    `content` is its JSON text, of at most 100,000 characters.
+    """
+
+    table: str
+    columns: list[str]
+    pfa_id: PfaId | None
+    content: str
+
+
+def bad_rows(conn: Connection[Any], organization_id: OrganizationId) -> list[BadRow]:
+    """List the organization's rows that break a check, at most a thousand of a table."""
+    statement = _SQL.for_role("bad_rows", rls=rls.applies(conn))
+    return [BadRow(*row) for row in conn.execute(statement, {"organization_id": organization_id})]
+
+
+def drop_bad_rows(conn: Connection[Any], organization_id: OrganizationId) -> list[DroppedRow]:
+    """Delete those of them that are computed anew or replaced."""
+    statement = _SQL.for_role("drop_bad_rows", rls=rls.applies(conn))
+    return [
+        DroppedRow(*row) for row in conn.execute(statement, {"organization_id": organization_id})
+    ]
 
 
 def rollup_drift(conn: Connection[Any], organization_id: OrganizationId) -> list[RollupDrift]:

@@ -20,6 +20,7 @@ from pfa_core.model.run import Behind, RunKind
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.services.grid_reader import open_reader
 from pfa_core.store import members, runs
+from pfa_core.store.adapters import EARLIEST, LATEST
 from pfa_core.store.database import Database
 from pfa_core.sync.pull.ending import Ending, StopReason, finish
 from pfa_core.sync.pull.grid_pull import (
@@ -125,7 +126,7 @@ def _since(
 ) -> datetime | None:
     """Return from when on changes are asked for; None for a full pull."""
     if options.since is not None or not options.incremental:
-        return options.since
+        return options.since and min(max(options.since, EARLIEST), LATEST)
 
     def work(conn: Connection[Any]) -> datetime | None:
         authorize(conn, principal, Operation.PULL_PEMS)

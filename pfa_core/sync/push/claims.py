@@ -1,20 +1,24 @@
 """The claims of a push.
 
-They are changes taken from the queue, and marks of what is about to be sent.
+They are changes taken from the queue, and marks of what is about to be sent. A change that cannot be read is
+claimed and refused, so that the others go on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
 
 from pfa_core.authorization import authorize, require_active
+from pfa_core.errors import FaultCode
+from pfa_core.exact_json import Unreadable
+from pfa_core.model.delta import is_delta
 from pfa_core.model.ids import ModificationId, PfaId
-from pfa_core.model.push import Sending, Task, Verdict
+from pfa_core.model.push import Result, Sending, Task, Verdict
 from pfa_core.model.rights import Operation
 from pfa_core.store import leases, queue, runs
 from pfa_core.store.queue import Intent, QueueRow, Scope
@@ -60,8 +64,10 @@ class Claims:
 
         return self.run.transact(work)
 
-    def next_batch(self) -> list[Task | Sending]:
+    def next_batch(self) -> list[Task | Sending | Result]:
         """Claim the next batch, unless enough is outstanding.
+
+        A result among them is that of a change that cannot be read.
 
         Raises:
             NotAllowed: The pusher's membership or right was revoked meanwhile.
@@ -92,7 +98,7 @@ class Claims:
         self.outstanding -= number
         self.exhausted = False
 
-    def _claim(self, conn: Connection[Any], wanted: int) -> list[Task | Sending]:
+    def _claim(self, conn: Connection[Any], wanted: int) -> list[Task | Sending | Result]:
         authorize(conn, self.run.principal, Operation.PUSH_CHANGES)
         require_active(conn, self.run.principal, Operation.PUSH_CHANGES)
         code, at = self.run.organization_id, leases.clock(conn)
@@ -100,8 +106,12 @@ class Claims:
         if not rows:
             return []
         values = queue.mirror_values(conn, code, [row.modification_id for row in rows])
-        tasks = [_task(row, values[row.modification_id], at) for row in rows]
-        items = [self.without_reading(task) or task for task in tasks]
+        items: list[Task | Sending | Result] = []
+        for row in rows:
+            now = values.get(row.modification_id)
+            task = _task(row, now or queue.MirrorValues(None, {}), at)
+            wrong = "the mirror has no such record" if now is None else _unreadable(task)
+            items.append(_refused(task, wrong) if wrong else self.without_reading(task) or task)
         queue.claim(conn, code, self.run.run_id, map(_intent, items), at)
         return items
 
@@ -142,8 +152,36 @@ def _task(row: QueueRow, mirror: queue.MirrorValues, at: datetime) -> Task:
     )
 
 
-def _intent(item: Task | Sending) -> Intent:
+def _unreadable(task: Task) -> str:
+    """Return what of a change is not what an operation writes, else empty."""
+    if not is_delta(task.delta):
+        return "its delta does not hold values of editable fields"
+    for name, values in (("base", task.base), ("record in the mirror", task.now)):
+        if (
+            not isinstance(values, dict)
+            or isinstance(values, Unreadable)
+            or any(isinstance(value, dict | list) for value in values.values())
+        ):
+            return f"its {name} does not hold values of editable fields"
+    return ""
+
+
+def _refused(task: Task, reason: str) -> Result:
+    """Make a dead letter of a change that is not sent, without its values."""
+    return Result(
+        task=replace(task, delta={}, base={}, now={}),
+        verdict=Verdict.REJECTED,
+        delta={},
+        code=FaultCode.INVALID_TYPE,
+        message=f"the change cannot be sent: {reason}",
+        in_doubt=task.sent_version,
+    )
+
+
+def _intent(item: Task | Sending | Result) -> Intent:
     """Return what is about to be sent; a send in doubt stays so."""
+    if isinstance(item, Result):
+        item = item.task
     if isinstance(item, Sending):
         task, version, names = item.task, item.version, tuple(item.changes)
     else:

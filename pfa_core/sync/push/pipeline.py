@@ -124,7 +124,10 @@ class PushPipeline:
             self.halt.give(StopReason.NOT_ALLOWED)
             return
         for item in items:
-            self._workers.give(item)
+            if isinstance(item, Result):
+                self._unsettled.add([item])
+            else:
+                self._workers.give(item)
         if items:
             self.log.event("claimed", records=len(items))
 
