@@ -140,7 +140,7 @@ def _lock(conn: Connection) -> None:
         Locked: Another session holds it for too long.
     """
     begun, noticed = time.monotonic(), False
-    while not conn.execute(_SQL["lock"], {"key": _LOCK}).fetchone()[0]:
+    while conn.execute(_SQL["lock"], {"key": _LOCK}).fetchone() != (True,):
         waited = time.monotonic() - begun
         if waited > LOCK_SECONDS:
             raise locked(holder_of_key(conn, _LOCK) or "")
