@@ -70,7 +70,7 @@ def test_the_law_holds_after_whatever_is_accepted(place: Place, statements: int)
     _require_none(seed, accepted, broken)
 
 
-@forms("number", short=60, long=3000)
+@forms("number", short=25, long=1500)
 def test_the_law_holds_after_what_the_program_sends_bent_in_one_place(
     place: Place, number: int
 ) -> None:

@@ -123,7 +123,7 @@ class Place:
 
 @contextmanager
 def a_place(url: str) -> Iterator[Place]:
-    """An organization with records, drafts, commitments, a conflict, runs, tokens and a trail."""
+    """An organization with records, drafts, changes, a conflict, runs, tokens and a trail."""
     users = {"ann": "admin", "ben": "editor", "eli": "editor", "vic": "viewer"}
     records = [record(f"P-{number}", monthlyRate=100 + number) for number in range(1, 9)]
     org = a_world(url, *records, users=users)
@@ -156,7 +156,7 @@ def a_place(url: str) -> Iterator[Place]:
         foreign.db.close()
 
 
-# ben's commitment of P-2 is in conflict, as a push leaves one.
+# ben's change of P-2 is in conflict, as a push leaves one.
 _CONFLICT = """
     WITH disputed AS (
         UPDATE pfa_modification SET state = 'conflict'
@@ -166,8 +166,10 @@ _CONFLICT = """
     INSERT INTO pfa_sync_conflict (organization_id, conflict_id, modification_id, pfa_id, user_id, fields, status,
                                    created_at)
     SELECT d.organization_id, gen_random_uuid(), d.modification_id, d.pfa_id, d.user_id,
-           '[{"field": "model", "base": null, "mine": "out ben", "theirs": "x"}]', 'unresolved', now()
-    FROM disputed AS d"""
+           jsonb_build_array(jsonb_build_object(
+               'field', 'model', 'base', 'before', 'mine', 'out ben', 'theirs', m.data -> 'model')),
+           'unresolved', now()
+    FROM disputed AS d JOIN pfa_mirror AS m USING (organization_id, pfa_id)"""
 
 
 def _tokens(owner: Connection[Any]) -> None:

@@ -16,8 +16,6 @@ from psycopg import Connection, Cursor
 from psycopg.types.json import Jsonb
 
 import pfa_core
-from pfa_core import errors
-from pfa_core.model.decision import Decision
 from pfa_core.model.principal import Principal
 from tests.factories import a_principal
 from tests.rls.attack.place import Attacker, Place
@@ -55,16 +53,11 @@ def programs(place: Place) -> list[Program]:
         ("revoke", "administrator", adm, lambda db, w: pfa_core.revoke(db, w, "ben", dry_run=True)),
         ("revoke all", "administrator", adm,
          lambda db, w: pfa_core.revoke_tokens(db, w, everyone=True, dry_run=True)),
-        ("resolve", "administrator", adm, lambda db, w: pfa_core.resolve_conflicts(
-            db, w, pfa_core.ConflictSelection(everything=True), Decision.parse("theirs"), user_id="ben",
-            dry_run=True)),
-        ("pull", "service:import", a_principal("service:import", "ORG", "editor", rights=["import"]),
+        ("pull", "administrator", adm,
          lambda db, w: pfa_core.pull_files(db, w, [str(place.folder / "baseline.jsonl")], dry_run=True)),
         ("retry", "service:sync", job, lambda db, w: pfa_core.retry(db, w, None, dry_run=True)),
     ):  # fmt: skip
-        recorded = _recorded(place, who, operation)
-        if recorded:
-            found.append(Program(name, attackers[attacker], recorded))
+        found.append(Program(name, attackers[attacker], _recorded(place, who, operation)))
     return found
 
 
@@ -93,13 +86,11 @@ def _recorded(
 
     with place.org.db.beside() as db:
         db.connection()
-        with (
-            patch.object(Cursor, "execute", execute),
-            suppress(errors.PfaError, AttributeError, TypeError),
-        ):
+        with patch.object(Cursor, "execute", execute):
             operation(db, who)
     begins = [n for n, (query, _) in enumerate(sent) if "pfa_authorize" in str(query)]
-    return sent[begins[0] :] if begins else []
+    assert begins, sent
+    return sent[begins[0] :]
 
 
 class Bender:
