@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pfa_core.admin.consistency import find_bad_rows, verify_database
     from pfa_core.admin.database import open_database, rls_status, upgrade
     from pfa_core.admin.database import rls_status as wall_status
+    from pfa_core.admin.login_roles import add_login_role, login_role_statement
     from pfa_core.admin.metrics import Metric, collect, exposition
     from pfa_core.admin.server import (
         database_status,
@@ -99,6 +100,7 @@ _HOME = {
         "access.tokens.signing_keys": "list_keys retire_key rotate_keys",
         "admin.consistency": "find_bad_rows verify_database",
         "admin.database": "open_database rls_status upgrade",
+        "admin.login_roles": "add_login_role login_role_statement",
         "admin.metrics": "Metric collect exposition",
         "admin.server": "database_status database_url psql_address psql_environment psql_program stop_embedded",
         "audit.log": "follow_log list_log",
@@ -183,6 +185,7 @@ __all__ = [
     "Settings",
     "SortKey",
     "StopReason",
+    "add_login_role",
     "add_organization",
     "authenticate",
     "collect",
@@ -215,6 +218,7 @@ __all__ = [
     "list_runs",
     "list_tokens",
     "login",
+    "login_role_statement",
     "logout",
     "merge",
     "nearest_value",

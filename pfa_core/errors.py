@@ -25,6 +25,7 @@
     ├── PemsRejected            PEMS_REJECTED        78   PEMS refuses the client: credentials, tenant, grid
     ├── IoFailure               IO_ERROR             74
     ├── LeaseHeld               LEASE_HELD           75   retryable
+    ├── Locked                  LOCKED               75   retryable
     ├── ConfigInvalid           CONFIG_INVALID       78
     │   └── SchemaOutdated      SCHEMA_OUTDATED      78
     └── Internal                INTERNAL              1   an unexpected internal error
@@ -368,6 +369,14 @@ class LeaseHeld(PfaError):
     """Another run is active; trying again later helps."""
 
     code = "LEASE_HELD"
+    exit_code = 75
+    retryable = True
+
+
+class Locked(PfaError):
+    """Another transaction holds what a statement needs; trying again later helps."""
+
+    code = "LOCKED"
     exit_code = 75
     retryable = True
 

@@ -34,8 +34,11 @@ HIDDEN_NUMBER = "***"
 
 _SHOWN = frozenset(SHOWN_FIELDS)
 _NULLS: Mapping[str, Any] = dict.fromkeys(MONEY)
-_WORD = re.compile(r"[^\s]*\d[^\s]*")
-_MOMENT = re.compile(r"\W*\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|\+00:00)?)?\W*")
+# A pattern that also asks for a digit would try each place of a long word without one.
+_WORD = re.compile(r"\S+")
+_DIGIT = re.compile(r"\d")
+# The time of day is bounded: a point can belong to it and to what follows, which would be tried at each point.
+_MOMENT = re.compile(r"\W*\d{4}-\d\d-\d\d(?:T[\d:.]{1,32}(?:Z|\+00:00)?)?\W*")
 # Entries whose reason the program wrote, from a response of PEMS or the values of a conflict.
 _MADE_REASONS = frozenset(
     (
@@ -175,7 +178,12 @@ def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(made: str) -> str:
-    return _WORD.sub(lambda word: word[0] if _MOMENT.fullmatch(word[0]) else HIDDEN_NUMBER, made)
+    return _WORD.sub(lambda word: _hidden_number(word[0]), made)
+
+
+def _hidden_number(word: str) -> str:
+    shown = not _DIGIT.search(word) or _MOMENT.fullmatch(word)
+    return word if shown else HIDDEN_NUMBER
 
 
 def _text_or_none(made: str | None) -> str | None:

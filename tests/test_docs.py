@@ -297,3 +297,18 @@ def is_known(line: str) -> bool:
 def is_command(words: list[str]) -> bool:
     name = f"pfa {' '.join(words)}"
     return IN_FULL.get(name, name) in COMMANDS
+
+
+def test_the_table_of_what_a_password_opens_has_every_table_of_an_organization() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    page = text.partition("\n### What a holder of the password can still do\n")[2].partition(
+        "\n### "
+    )[0]
+    schema = (ROOT / "pfa_core/sql/migrations/0001_schema.sql").read_text()
+    tables = re.findall(
+        r"^CREATE (?:UNLOGGED )?TABLE (\w+) \(\n    organization_id", schema, re.MULTILINE
+    )
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row[1])]
+    assert sorted(listed) == sorted(tables)
+    assert all(re.search(r"`tests/", row[-2]) for row in rows)

@@ -31,6 +31,7 @@ EXPECTED = {
     "DatabaseUnavailable": ("DATABASE_UNAVAILABLE", 69, True),
     "IoFailure": ("IO_ERROR", 74, False),
     "LeaseHeld": ("LEASE_HELD", 75, True),
+    "Locked": ("LOCKED", 75, True),
     "ConfigInvalid": ("CONFIG_INVALID", 78, False),
     "SchemaOutdated": ("SCHEMA_OUTDATED", 78, False),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,10 @@ app = typer.Typer(rich_markup_mode=None)
 db = group(app, "db", "Manage the database: its schema and the embedded server.")
 
 MAX_NAMED = 20
+role = group(
+    db, "role", "Manage the login roles of a server of your own: one for each person and job."
+)
+
 _STATUS = ("kind", "reachable", "address", "serverVersion", "schemaVersion", "programSchema",
            "runningPid", "dataDirectory", "sizeBytes", "problem")  # fmt: skip
 
@@ -118,6 +123,58 @@ def verify(
         return 0
     talk.hint("type: pfa sync pull" if repair else "type: pfa db verify --repair")
     return Internal.exit_code
+
+
+@command(
+    role,
+    "add",
+    effect=Effect.WRITES,
+    examples=(
+        "pfa db role add edna --print",
+        "pfa db role add nightly --password-file nightly.password",
+    ),
+    exit_codes="7 there is such a role; 78 the address may not create roles.",
+    columns=("role", "statement"),
+)
+def add_role(
+    call: Invocation,
+    talk: Talk,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the login role.")],
+    *,
+    password_file: Annotated[
+        str,
+        typer.Option(
+            "--password-file",
+            metavar="FILE",
+            help="File with its password, which only you can read; without: none.",
+        ),
+    ] = "",
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Print the SQL for an administrator; change nothing.")
+    ] = False,
+) -> None:
+    """Create a login role for one person or job; row-level security applies to it."""
+    from pfa_core.config.settings import read_secret_file
+    from pfa_core.model.secret import Secret
+
+    statement = core.login_role_statement(name)
+    if not only_print:
+        password = Secret(read_secret_file(Path(password_file))) if password_file else None
+        core.add_login_role(call.settings, name, password=password, dry_run=call.dry_run)
+        if not call.dry_run:
+            call.note_stored()
+    item = {"role": name, "statement": statement}
+    sheet = Sheet(
+        id_column="role",
+        columns=("role", "statement"),
+        items=[item],
+        envelope=Data(item),
+        text=lambda: statement if only_print else f"login role {name}: created",
+    )
+    show(sheet, call.look(Format.TABLE))
+    talk.note_dry_run()
+    if only_print:
+        talk.hint(f"set its password where no other sees it: in psql type \\password {name}")
 
 
 @command(db, "stop", effect=Effect.IMMEDIATE)

@@ -8,8 +8,9 @@ from itertools import pairwise
 
 from pfa_cli.render.cells import Measure, clusters
 
-# A number or a date, which no line end may part; a name with digits such as HOLNG-000123 is not one.
-ATOM = re.compile(r"(?<![\w.,-])[+-]?\d(?:[\d.,:/T-]*\d)?(?:Z\b|\b)")
+# A number or a date, which no line end may part; a name with digits such as HOLNG-000123 is not one. Bounded: a row
+# that ends in a letter would be tried to its end from each of its parts.
+ATOM = re.compile(r"(?<![\w.,-])[+-]?\d(?:[\d.,:/T-]{0,80}\d)?(?:Z\b|\b)")
 # Where a word may end a line if it has to: behind these; at worst before a capital of camelCase.
 _SEAMS = re.compile(r"(?<=[/=,;&-])")
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,8 +92,59 @@ def read_secret_file(path: Path, *, beyond: int = OTHERS) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedFile:
+    """A text on disk beside the file whose content it becomes."""
+
+    path: Path
+    temporary: Path
+
+    def publish(self) -> None:
+        """Put the text into the place of the file's content.
+
+        Raises:
+            IoFailure: It cannot be put there.
+        """
+        try:
+            self.temporary.replace(self.path)
+        except OSError as error:
+            raise IoFailure(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def publish_first(self) -> bool:
+        """Put the text there unless there is a file already; return whether it was put.
+
+        Of several processes at once one puts its text, and the others find that.
+
+        Raises:
+            IoFailure: It cannot be put there.
+        """
+        try:
+            os.link(self.temporary, self.path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise IoFailure(f"{self.path} cannot be written: {error.strerror}") from error
+        finally:
+            self.discard()
+        return True
+
+    def discard(self) -> None:
+        """Delete the text that was not published."""
+        self.temporary.unlink(missing_ok=True)
+
+
 def write_secret_file(path: Path, text: str) -> None:
     """Write a text to a file of mode 0600, whole or not at all.
+
+    Raises:
+        IoFailure: It cannot be written.
+        ConfigInvalid: It belongs into the home of a user who has none.
+    """
+    prepare_secret_file(path, text).publish()
+
+
+def prepare_secret_file(path: Path, text: str) -> PreparedFile:
+    """Write a text beside a file, on disk, with mode 0600, for its place later.
 
     Raises:
         IoFailure: It cannot be written.
@@ -101,15 +155,16 @@ def write_secret_file(path: Path, text: str) -> None:
             f"there is no folder for the file {path.name}: this user has no home directory",
             hint="name one in HOME or XDG_CONFIG_HOME",
         )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise IoFailure(f"{path} cannot be written: {error.strerror}") from error
+    return PreparedFile(path, temporary)

@@ -19,7 +19,8 @@ from pfa_core.errors import (
 )
 from pfa_core.model.delta import Change, clean
 
-_LAST_NUMBER = re.compile(r"\d+$")
+# Not begun within a number: else each digit of a long one that is not the last would be a place to try.
+_LAST_NUMBER = re.compile(r"(?<!\d)\d+$")
 _SHARED_CODES: Mapping[str, type[PfaError]] = {
     FaultCode.NOT_FOUND: NotFound,
     FaultCode.VERSION_CONFLICT: VersionConflict,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from pfa_core.model.ids import OrganizationId, TokenId, UserId
@@ -76,8 +77,9 @@ class Principal:
     """A verified identity acting for one organization.
 
     Rights are the token's; the membership, read again by every operation, can only narrow them. `key_id`
-    names the key that signed the token: once it or the token is revoked, every operation refuses the
-    principal. `token` itself is presented to a database with row-level security, which verifies it again.
+    names the key that signed the token: once it, the token or all that were issued at `issued_at` are revoked,
+    every operation refuses the principal. `token` itself is presented to a database with row-level security,
+    which verifies it again.
     """
 
     user_id: UserId
@@ -85,6 +87,7 @@ class Principal:
     rights: frozenset[Right]
     token_id: TokenId
     key_id: str = field(default="", compare=False)
+    issued_at: datetime | None = field(default=None, compare=False)
     token: Secret | None = field(default=None, compare=False, repr=False)
 
     @property

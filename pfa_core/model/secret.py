@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 
 # A JSON object in base64url begins with these letters.
+_BEGIN = "eyJ"
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+# What a token can be a part of. Each is looked through once: _TOKEN searched for in "eyJeyJ…" would go to the end
+# from each of its beginnings.
+_RUN = re.compile(r"[A-Za-z0-9_.-]+")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -45,4 +49,21 @@ def looks_like_token(text: str) -> bool:
 
 def masked(text: str) -> str:
     """Replace every token in the text, as a last protection of logs and terminals."""
-    return _TOKEN.sub("eyJ…", text) if "eyJ" in text else text
+    return _RUN.sub(_without_tokens, text) if _BEGIN in text else text
+
+
+def _without_tokens(run: re.Match[str]) -> str:
+    """Replace the tokens of one run.
+
+    A token is the rest of a part from its beginning on, a part that is not empty, and one that may be.
+    """
+    parts, kept, place = run[0].split("."), list[str](), 0
+    while place < len(parts):
+        before, found, rest = parts[place].partition(_BEGIN)
+        if found and rest and len(parts) > place + 2 and parts[place + 1]:
+            kept.append(f"{before}eyJ…")
+            place += 3
+        else:
+            kept.append(parts[place])
+            place += 1
+    return ".".join(kept)

@@ -66,15 +66,15 @@ FOR NO KEY UPDATE;
 
 -- name: token_membership
 -- The membership of a token's user, and whether token or key were ended meanwhile. A token or key that is
--- not in its table counts as not ended. No row: not a member. {locking} lets the
--- user's other writing transactions wait behind this one.
+-- not in its table counts as not ended, unless all tokens of its time were. No row: not a member. {locking} lets
+-- the user's other writing transactions wait behind this one.
 SELECT m.organization_id, m.user_id, m.role, m.rights, m.granted_by, m.granted_at,
        EXISTS (
            SELECT FROM pfa_token AS t
            WHERE t.organization_id = %(organization_id)s
              AND t.token_id = %(token_id)s
              AND t.revoked_at IS NOT NULL
-       ) AS token_revoked,
+       ) OR coalesce(m.tokens_since > %(issued_at)s, false) AS token_revoked,
        EXISTS (
            SELECT FROM pfa_signing_key AS k
            WHERE k.key_id = %(key_id)s
@@ -126,6 +126,34 @@ DELETE FROM pfa_member
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
 RETURNING organization_id, user_id, role, rights, granted_by, granted_at;
+
+-- name: tokens_since
+-- A token of the user that was issued before it is refused. Null: none is.
+SELECT tokens_since
+FROM pfa_member
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s;
+
+-- name: end_tokens
+-- Ends every token of a user, or of all, that was issued until now, whether the register has it or not. Tokens have
+-- whole seconds: the next one is the first that is good. A member whose row is locked is left out.
+WITH locked AS (
+    SELECT m.user_id
+    FROM pfa_member AS m
+    WHERE m.organization_id = %(organization_id)s
+      AND (%(user_id)s::text IS NULL OR m.user_id = %(user_id)s)
+    ORDER BY m.user_id
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE pfa_member AS m
+SET tokens_since = greatest(date_trunc('second', %(at)s::timestamptz), m.tokens_since) + interval '1 second'
+FROM locked AS l
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = l.user_id
+RETURNING m.user_id;
+
+-- name: end_tokens@rls
+SELECT * FROM pfa_end_tokens(%(user_id)s);
 
 -- name: count_admins
 SELECT count(*)

@@ -3,13 +3,23 @@
 -- name: has_migrations
 SELECT to_regclass('pfa_schema_migration') IS NOT NULL;
 
+-- name: elsewhere
+-- A schema that has pfa's tables, though the session's search_path does not lead to them. No row: there is none.
+SELECT n.nspname::text, current_setting('search_path'), current_user::text
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relname = 'pfa_schema_migration' AND c.relkind = 'r'
+ORDER BY n.nspname
+LIMIT 1;
+
 -- name: newest
 -- 0: the migrations from before the first release, which counted on their own.
 SELECT CASE WHEN bool_or(name = '0001_foundation.sql') THEN 0 ELSE max(version) END
 FROM pfa_schema_migration;
 
 -- name: lock
-SELECT pg_advisory_lock(%(key)s);
+-- Not waited for here: any role that may connect can hold it, and who does is to be named.
+SELECT pg_try_advisory_lock(%(key)s);
 
 -- name: unlock
 SELECT pg_advisory_unlock(%(key)s);

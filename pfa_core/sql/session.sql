@@ -22,10 +22,13 @@ SET jit = off;
 -- A page of ten thousand records is sorted in memory, not on disk.
 SET work_mem = '32MB';
 SET statement_timeout = 0;
-SET lock_timeout = 0;
 -- A reader of an export may be slow, and a pull waits for PEMS.
 SET idle_in_transaction_session_timeout = 0;
 SET idle_session_timeout = 0;
+
+-- name: lock_timeout
+-- In milliseconds.
+SET lock_timeout = {limit};
 
 -- name: settings_since_17
 SET transaction_timeout = 0;

@@ -14,6 +14,27 @@ SELECT EXISTS (
       AND a.wait_event_type IS DISTINCT FROM 'Client'
 );
 
+-- name: holder
+-- The session that keeps another one waiting for a lock, the longest transaction first. No row: none does. Behind a
+-- pooler the id is not that of the session. What other roles' sessions do is not shown, nor since when.
+SELECT a.pid, a.usename::text, a.application_name, coalesce(a.xact_start, a.backend_start)
+FROM unnest(pg_blocking_pids(%(pid)s)) AS b (pid)
+JOIN pg_stat_activity AS a ON a.pid = b.pid
+WHERE %(own)s = pg_backend_pid()
+ORDER BY a.xact_start NULLS LAST, a.pid
+LIMIT 1;
+
+-- name: holder_of_key
+-- The session that holds an advisory lock of this database.
+SELECT a.pid, a.usename::text, a.application_name, coalesce(a.xact_start, a.backend_start)
+FROM pg_locks AS l
+JOIN pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'advisory'
+  AND l.granted
+  AND l.classid = 0 AND l.objid = %(key)s::bigint AND l.objsubid = 1
+  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+LIMIT 1;
+
 -- name: let_go
 -- End the session that waits for a client which has given it up. A role may end its own sessions.
 SELECT pg_terminate_backend(a.pid)

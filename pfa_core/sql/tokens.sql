@@ -7,10 +7,18 @@ VALUES (%(organization_id)s, %(token_id)s, %(user_id)s, %(kind)s, %(role)s, %(ri
         %(organizations)s, %(key_id)s, %(issued_at)s, %(issued_by)s, %(expires_at)s, %(replaces)s,
         %(revoked_at)s, %(revoked_by)s);
 
+-- name: register@rls
+-- By a function with its owner's rights, which takes each value from the signed token.
+SELECT pfa_register_token(%(token)s);
+
 -- name: token
--- No row: a token from before the register, or not one of this organization.
+-- No row: a token from before the register, or not one of this organization. A time that Python cannot name is
+-- the nearest that it can, here and below: a row like that is listed and revoked as any other.
 SELECT organization_id, token_id, user_id, kind, role, rights, narrowed, organizations, key_id,
-       issued_at, issued_by, expires_at, replaces, revoked_at, revoked_by
+       least(greatest(issued_at, '0001-01-02Z'), '9999-12-30Z') AS issued_at, issued_by,
+       least(greatest(expires_at, '0001-01-02Z'), '9999-12-30Z') AS expires_at, replaces,
+       CASE WHEN revoked_at IS NOT NULL THEN least(greatest(revoked_at, '0001-01-02Z'), '9999-12-30Z') END
+           AS revoked_at, revoked_by
 FROM pfa_token
 WHERE organization_id = %(organization_id)s
   AND token_id = %(token_id)s;
@@ -18,13 +26,16 @@ WHERE organization_id = %(organization_id)s
 -- name: tokens
 -- The newest first.
 SELECT organization_id, token_id, user_id, kind, role, rights, narrowed, organizations, key_id,
-       issued_at, issued_by, expires_at, replaces, revoked_at, revoked_by
+       least(greatest(issued_at, '0001-01-02Z'), '9999-12-30Z') AS issued_at, issued_by,
+       least(greatest(expires_at, '0001-01-02Z'), '9999-12-30Z') AS expires_at, replaces,
+       CASE WHEN revoked_at IS NOT NULL THEN least(greatest(revoked_at, '0001-01-02Z'), '9999-12-30Z') END
+           AS revoked_at, revoked_by
 FROM pfa_token
 WHERE organization_id = %(organization_id)s
   AND (%(user_id)s::text IS NULL OR user_id = %(user_id)s)
   AND (%(active_at)s::timestamptz IS NULL
        OR (expires_at > %(active_at)s AND revoked_at IS NULL))
-ORDER BY issued_at DESC, token_id DESC
+ORDER BY pfa_token.issued_at DESC, token_id DESC
 LIMIT %(limit)s;
 
 -- name: revoke
@@ -37,8 +48,21 @@ WHERE organization_id = %(organization_id)s
   AND expires_at > %(at)s
   AND (%(token_ids)s::text[] IS NULL OR token_id = ANY(%(token_ids)s::text[]))
   AND (%(user_id)s::text IS NULL OR user_id = %(user_id)s)
-RETURNING organization_id, token_id, user_id, kind, role, rights, narrowed, organizations, key_id,
-          issued_at, issued_by, expires_at, replaces, revoked_at, revoked_by;
+RETURNING token_id;
+
+-- name: revoke@rls
+-- The same by a function with its owner's rights.
+SELECT * FROM pfa_revoke_tokens(%(token_ids)s::text[], %(user_id)s);
+
+-- name: of_ids
+SELECT organization_id, token_id, user_id, kind, role, rights, narrowed, organizations, key_id,
+       least(greatest(issued_at, '0001-01-02Z'), '9999-12-30Z') AS issued_at, issued_by,
+       least(greatest(expires_at, '0001-01-02Z'), '9999-12-30Z') AS expires_at, replaces,
+       CASE WHEN revoked_at IS NOT NULL THEN least(greatest(revoked_at, '0001-01-02Z'), '9999-12-30Z') END
+           AS revoked_at, revoked_by
+FROM pfa_token
+WHERE organization_id = %(organization_id)s
+  AND token_id = ANY(%(token_ids)s::text[]);
 
 -- name: count_outliving
 SELECT count(*)

@@ -291,6 +291,8 @@ class Database:
             return
         if self.conninfo is None and version != migrations.program_version():
             version = migrations.upgrade(conn).after
+        if version is None:
+            migrations.require_found(conn)
         migrations.require_current(version)
 
     def _with_retries(self, attempt: Callable[[], Result]) -> Result:

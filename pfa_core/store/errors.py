@@ -17,6 +17,7 @@ from pfa_core.errors import (
     InvalidRequest,
     InvalidToken,
     IoFailure,
+    Locked,
     PfaError,
     SchemaOutdated,
     TokenExpired,
@@ -172,6 +173,22 @@ def _cancelled(_: psycopg.Error) -> PfaError:
     )
 
 
+def _locked(error: psycopg.Error) -> PfaError:
+    # The watched connection notes whose lock it waited for.
+    holder = next(iter(filter(None, getattr(error, "__notes__", []))), "")
+    return locked(holder)
+
+
+def locked(holder: object) -> Locked:
+    """Make the error for a lock that another session holds for too long."""
+    said = f": {holder}" if holder else ""
+    words = str(holder).split()
+    hint = "try again later; pfa db psql shows who holds it in pg_locks"
+    if holder:
+        hint = f"when it ends, repeat; to end it type: pfa db psql -- -c 'SELECT pg_terminate_backend({words[1]})'"
+    return Locked(f"a lock that this needs was not free in time{said}", hint=hint)
+
+
 def _timed_out(error: psycopg.Error) -> PfaError:
     limit = {
         "25P03": "idle_in_transaction_session_timeout",
@@ -222,7 +239,7 @@ _BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
     "PFA04": _foreign_token,
     "PFA10": _bad_rows,
     "PFA": _bad_token,
-    "55P03": _cancelled,
+    "55P03": _locked,
     "57014": _cancelled,
     "25P03": _timed_out,
     "25P04": _timed_out,

@@ -127,6 +127,7 @@ def token_membership(
         "user_id": principal.user_id,
         "token_id": principal.token_id,
         "key_id": principal.key_id,
+        "issued_at": principal.issued_at,
     }
     statement = _TOKEN_MEMBERSHIP_LOCKED if lock else _TOKEN_MEMBERSHIP
     row = conn.execute(statement, values).fetchone()
@@ -171,6 +172,30 @@ def delete_member(
     values = {"organization_id": organization_id, "user_id": user_id}
     with conn.cursor(row_factory=typed_row(Member)) as cursor:
         return writing.returned(cursor, _SQL, "delete_member", values).fetchone()
+
+
+def tokens_since(
+    conn: Connection[Any], organization_id: OrganizationId, user_id: UserId
+) -> datetime | None:
+    """Read since when issued tokens of the user are good; None: whenever issued."""
+    values = {"organization_id": organization_id, "user_id": user_id}
+    row = conn.execute(_SQL["tokens_since"], values).fetchone()
+    return row[0] if row else None
+
+
+def end_tokens(
+    conn: Connection[Any], organization_id: OrganizationId, user_id: UserId | None, at: datetime
+) -> list[UserId]:
+    """End all tokens of the user, or of all members, registered or not.
+
+    They are those that were issued until now.
+
+    Returns:
+        The members, by name.
+    """
+    values = {"organization_id": organization_id, "user_id": user_id, "at": at}
+    statement = _SQL.for_role("end_tokens", rls=rls.applies(conn))
+    return sorted(row[0] for row in conn.execute(statement, values).fetchall())
 
 
 def count_admins(conn: Connection[Any], organization_id: OrganizationId) -> int:

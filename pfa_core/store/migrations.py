@@ -5,6 +5,8 @@ They are applied in order, with their checksums recorded.
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -13,9 +15,13 @@ from psycopg import Connection, Rollback, errors
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid, SchemaOutdated
 from pfa_core.store import prerelease, session
+from pfa_core.store.errors import locked
+from pfa_core.store.silence import holder_of_key
 
 # Any number that no other program locks in the same database.
 _LOCK = 7_245_001
+LOCK_SECONDS, _NOTICE_SECONDS, _PAUSE = 60.0, 2.0, 0.05
+_LOGGER = logging.getLogger("pfa")
 
 _SQL = sql.statements("schema")
 _SCHEMAS = {None: "no schema of pfa", 0: "a schema from before the first release"}
@@ -40,12 +46,36 @@ def schema_version(conn: Connection) -> int | None:
 
     None: no schema; 0: from before the release. As the first question to a new connection it sets the
     session's settings too.
+
+    Raises:
+        ConfigInvalid: A time limit of the role or the database ends even that.
     """
-    row = session.settle(conn, _SQL["has_migrations"])
+    try:
+        row = session.settle(conn, _SQL["has_migrations"])
+    except (errors.QueryCanceled, errors.LockNotAvailable) as error:
+        raise ConfigInvalid(
+            "a time limit that the role or the database sets ends the first statement of a session",
+            hint=f"an administrator types: ALTER ROLE {conn.info.user} RESET ALL",
+        ) from error
     if not row or not row[0]:
         return None
     newest = conn.execute(_SQL["newest"]).fetchone()
     return newest[0] if newest else None
+
+
+def require_found(conn: Connection) -> None:
+    """Refuse a session whose search_path does not lead to pfa's tables.
+
+    Raises:
+        ConfigInvalid: They are in another schema.
+    """
+    row = conn.execute(_SQL["elsewhere"]).fetchone()
+    if row:
+        place, path, role = row
+        raise ConfigInvalid(
+            f"the search_path of {role} is {path}; pfa's tables are in the schema {place}",
+            hint=f"an administrator types: ALTER ROLE {role} RESET search_path",
+        )
 
 
 def size_and_version(conn: Connection) -> tuple[int, str]:
@@ -77,10 +107,11 @@ def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:
     Raises:
         SchemaOutdated: The database is newer than the program, or its history from before the first release
             is incomplete.
+        Locked: Another session holds the lock of upgrades.
         ConfigInvalid: A migration was changed after it had been applied here, or the database does
             not keep text as UTF-8.
     """
-    conn.execute(_SQL["lock"], {"key": _LOCK})
+    _lock(conn)
     try:
         if not dry_run:
             return _upgrade_locked(conn)
@@ -95,11 +126,30 @@ def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:
 def allow_app_login(conn: Connection) -> None:
     """Allow the program's role to log in, on a server reached by its own socket alone."""
     # Two sessions that alter one role at once fail: "tuple concurrently updated".
-    conn.execute(_SQL["lock"], {"key": _LOCK})
+    _lock(conn)
     try:
         conn.execute(_SQL["allow_app_login"])
     finally:
         conn.execute(_SQL["unlock"], {"key": _LOCK})
+
+
+def _lock(conn: Connection) -> None:
+    """Take the lock of upgrades, after the one that is under way.
+
+    Raises:
+        Locked: Another session holds it for too long.
+    """
+    begun, noticed = time.monotonic(), False
+    while conn.execute(_SQL["lock"], {"key": _LOCK}).fetchone() != (True,):
+        waited = time.monotonic() - begun
+        if waited > LOCK_SECONDS:
+            raise locked(holder_of_key(conn, _LOCK) or "")
+        if waited > _NOTICE_SECONDS and not noticed:
+            noticed = True
+            _LOGGER.warning(
+                "waiting for another upgrade: %s", holder_of_key(conn, _LOCK) or "it ended"
+            )
+        time.sleep(_PAUSE)
 
 
 def _upgrade_locked(conn: Connection) -> UpgradeReport:

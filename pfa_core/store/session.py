@@ -8,6 +8,10 @@ from psycopg import Connection
 
 from pfa_core import sql
 
+# Longer than what an honest transaction holds: a pull of a million records from files holds its organization's row
+# for minutes, a save of as many its user's.
+LOCK_SECONDS = 600
+
 _SQL = sql.statements("session")
 
 
@@ -20,7 +24,9 @@ def settle(conn: Connection[Any], question: LiteralString) -> tuple[Any, ...] | 
     Returns:
         The first row of the answer.
     """
-    settings = _SQL["settings"]
+    settings = _SQL["settings"] + _SQL["lock_timeout"].format(
+        limit=sql.numeral(LOCK_SECONDS * 1000)
+    )
     if conn.info.server_version >= 170000:
         settings += _SQL["settings_since_17"]
     cursor = conn.execute(settings + question)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import Connection
@@ -18,7 +21,28 @@ _FAILED_ASKS = 2  # in a row: an answer may be on its way during the first
 _MOST_LIMITS = 10  # of silence, while the server refuses to be asked
 _ASKS = 6  # in the time of SILENCE_SECONDS, after the first that failed
 
+# After so long a statement that waits for a lock says for whose.
+NOTICE_SECONDS = 20.0
+
 Value = TypeVar("Value")
+_LOGGER = logging.getLogger("pfa")
+
+
+class Holder(NamedTuple):
+    """The session that holds a lock.
+
+    `since`: when its transaction began, None where the role may not see it.
+    """
+
+    pid: int
+    user: str
+    application: str
+    since: datetime | None
+
+    def __str__(self) -> str:
+        program = f" ({self.application})" if self.application else ""
+        since = f" since {self.since:%Y-%m-%d %H:%M:%S} UTC" if self.since else ""
+        return f"process {self.pid} of {self.user}{program} holds a lock{since}"
 
 
 class WatchedConnection(Connection[Any]):
@@ -30,10 +54,12 @@ class WatchedConnection(Connection[Any]):
     Attributes:
         silence_limit: Seconds without an answer, after which the server is asked.
         another: Opens a connection to the same server; None: it is not asked, and silence is the end.
+        holder: Whose lock the last statement that waited long waited for.
     """
 
     silence_limit: float = SILENCE_SECONDS
     another: Callable[[], Connection[Any]] | None = None
+    holder: Holder | None = None
 
     def wait(self, gen: Any, *words: Any, **named: Any) -> Any:
         """Wait for the server as psycopg does.
@@ -48,10 +74,14 @@ class WatchedConnection(Connection[Any]):
         try:
             wanted = next(gen)
             last, due, failed = time.monotonic(), self.silence_limit, 0
+            noticed = False
             while True:
                 ready = yield wanted
                 # psycopg asks ten times a second, also where nothing has come.
                 waited = time.monotonic() - last
+                if waited > NOTICE_SECONDS and not noticed:
+                    noticed = True
+                    self._notice_holder(waited)
                 if ready:
                     last, due, failed = last + waited, self.silence_limit, 0
                 elif waited > due:
@@ -64,6 +94,20 @@ class WatchedConnection(Connection[Any]):
                 wanted = gen.send(ready)
         except StopIteration as end:
             return end.value
+        except psycopg.errors.LockNotAvailable as error:
+            # Its text is not shown, and the lock is not waited for any more.
+            error.add_note(str(self.holder or ""))
+            raise
+
+    def _notice_holder(self, waited: float) -> None:
+        """Log for whose lock the statement waits; a failed question changes nothing."""
+        self.holder = None
+        with suppress(psycopg.Error):
+            if self.another is not None:
+                with self.another() as other:
+                    self.holder = blocking(other, self.info.backend_pid)
+        if self.holder:
+            _LOGGER.warning("waiting for %.0f s: %s", waited, self.holder)
 
     def _give_up(self, waited: float, *, reached: bool) -> None:
         self.pgconn.finish()
@@ -87,6 +131,19 @@ class WatchedConnection(Connection[Any]):
             # Having no connection to spare, or while it recovers, the server answers; a pooler does for ever.
             answers = "FATAL" in str(error) and waited < _MOST_LIMITS * self.silence_limit
             return True if answers else None
+
+
+def blocking(other: Connection[Any], pid: int) -> Holder | None:
+    """Find the session that keeps this one waiting for a lock."""
+    values = {"pid": pid, "own": other.info.backend_pid}
+    row = other.execute(_SQL["holder"], values).fetchone()
+    return Holder(*row) if row else None
+
+
+def holder_of_key(conn: Connection[Any], key: int) -> Holder | None:
+    """Find the session that holds an advisory lock."""
+    row = conn.execute(_SQL["holder_of_key"], {"key": key}).fetchone()
+    return Holder(*row) if row else None
 
 
 def _ask(other: Connection[Any], pid: int, waited: float, *, end: bool) -> bool:

@@ -13,6 +13,7 @@ from psycopg import Connection
 from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, TokenId, UserId
 from pfa_core.model.principal import Role
+from pfa_core.store import rls
 from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("tokens")
@@ -49,9 +50,14 @@ class TokenRow:
     revoked_by: UserId | None = None
 
 
-def register(conn: Connection[Any], row: TokenRow) -> None:
-    """Register a token, before it is issued, in one organization."""
-    conn.execute(_SQL["register"], asdict(row))
+def register(conn: Connection[Any], row: TokenRow, token: str) -> None:
+    """Register a token, before it is issued, in one organization.
+
+    Under row-level security the database takes each value from the signed token itself.
+    """
+    bound = rls.applies(conn)
+    values = {"token": token} if bound else asdict(row)
+    conn.execute(_SQL.for_role("register", rls=bound), values)
 
 
 def token(
@@ -93,10 +99,11 @@ def revoke(
 ) -> list[TokenRow]:
     """Revoke active tokens in this organization.
 
-    They are these, or a user's, or all.
+    They are these, or a user's, or all. Under row-level security the time is the database's, and the user the
+    caller.
 
     Returns:
-        The revoked tokens.
+        The revoked tokens. They are read by a second statement: a row that cannot be read stays revoked.
     """
     values = {
         "organization_id": organization_id,
@@ -105,8 +112,10 @@ def revoke(
         "token_ids": None if token_ids is None else list(token_ids),
         "user_id": user_id,
     }
+    statement = _SQL.for_role("revoke", rls=rls.applies(conn))
+    ids = [row[0] for row in conn.execute(statement, values).fetchall()]
     with conn.cursor(row_factory=typed_row(TokenRow)) as cursor:
-        return cursor.execute(_SQL["revoke"], values).fetchall()
+        return cursor.execute(_SQL["of_ids"], {**values, "token_ids": ids}).fetchall()
 
 
 def count_outliving(

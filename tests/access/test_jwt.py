@@ -326,7 +326,7 @@ def test_a_ring_has_the_signing_key_first_and_older_ones_with_their_end(tmp_path
     settings = settings_in(tmp_path)
     ensure(settings)
     whole = ring("new", "older, with blanks", "oldest")
-    store(settings, whole)
+    store(replace(whole, file=settings.key_file))
     assert settings.key_file.read_text() == (
         "new\n2025-12-10T13:00:00Z older, with blanks\n2025-12-10T13:00:00Z oldest\n"
     )

@@ -137,7 +137,7 @@ class TestKeys:
     def test_a_machine_with_an_ended_key_signs_nothing_more(self, world: World) -> None:
         ring = keyring.load(settings())
         pfa_core.rotate_keys(world.db, settings(), world.principal(), overlap=timedelta(0))
-        keyring.store(settings(), ring)
+        keyring.store(ring)
         for call in (
             lambda: issue(world),
             lambda: pfa_core.initialize(world.db, settings(), "ORG", user_id="ann"),

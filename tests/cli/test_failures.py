@@ -39,6 +39,7 @@ EXIT_CODES = {
     "DatabaseUnavailable": ("DATABASE_UNAVAILABLE", 69),
     "IoFailure": ("IO_ERROR", 74),
     "LeaseHeld": ("LEASE_HELD", 75),
+    "Locked": ("LOCKED", 75),
     "ConfigInvalid": ("CONFIG_INVALID", 78),
     "SchemaOutdated": ("SCHEMA_OUTDATED", 78),
 }

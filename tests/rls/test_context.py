@@ -92,3 +92,27 @@ def test_an_authorization_ends_with_a_rollback_or_a_commit(two):
                 authorize(conn, two.org.principal("ann"), organization="FOREIGN")
             # The attempt was undone with its savepoint: as before, and no more than before.
             assert {code for codes in seen(conn, two).values() for code in codes} == {"ORG"}
+
+
+def test_a_context_is_kept_for_the_transactions_of_one_message_and_not_for_the_next(two):
+    """They have one transaction_timestamp(); docs/security.md says what that means."""
+    who = two.foreign.principal("eve")
+    assert who.token is not None
+    message = (
+        f"BEGIN; SELECT FROM pfa_authorize('{who.token.reveal()}', 'FOREIGN', 'read');"
+        " SELECT set_config('pfa.keep', current_setting('pfa.context'), false); COMMIT;"
+        " BEGIN; SELECT set_config('pfa.context', current_setting('pfa.keep'), true);"
+        " SELECT count(*) FROM pfa_mirror; COMMIT"
+    )
+    with two.psql() as conn:
+        cursor = conn.execute(message)
+        counts = []
+        while True:
+            if cursor.description and cursor.description[0].name == "count":
+                counts.append(cursor.fetchone())
+            if not cursor.nextset():
+                break
+        assert counts == [(1,)]
+        with conn.transaction():
+            conn.execute("SELECT set_config('pfa.context', current_setting('pfa.keep'), true)")
+            assert seen(conn, two) == {}

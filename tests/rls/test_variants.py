@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from psycopg import Connection
 
 from pfa_core import sql
+from pfa_core.access.tokens.jwt import Claims, Grant, sign
+from pfa_core.access.tokens.keyring import Keyring, SigningKey
+from pfa_core.model.ids import OrganizationId, TokenId
+from pfa_core.model.principal import Right, Role
+from pfa_core.model.secret import Secret
 from pfa_core.store import conflicts
 from pfa_core.store.conflicts import NewConflict
+from tests.factories import SECRET
 from tests.rls.two import Two, authorize
 from tests.store.test_sql import NOUNS
 
@@ -27,6 +33,16 @@ VARIANTS = [
 ]
 
 
+# A token of each, one of them another organization's.
+_REGISTERED = """
+    DELETE FROM pfa_token;
+    INSERT INTO pfa_token (organization_id, token_id, user_id, kind, role, rights, narrowed, organizations, key_id,
+                           issued_at, issued_by, expires_at)
+    SELECT t.code, t.code || t.name, t.name, 'user', 'viewer', '{}', false, ARRAY[t.code], 'k', '2026-01-01',
+           'ann', '2999-01-01'
+    FROM (VALUES ('ORG', 'ben'), ('ORG', 'ann'), ('FOREIGN', 'ben')) AS t (code, name)"""
+
+
 def nothing(_: Connection[Any]) -> None:
     """Most statements need no temporary table."""
 
@@ -35,12 +51,14 @@ def nothing(_: Connection[Any]) -> None:
 class Proof:
     """How a pair is compared: what is asked of it, and what is read of the tables after it.
 
-    `spoil` is what the owner changes before, so that the statement has something to do.
+    `make` are values that a token makes, `spoil` is what the owner changes before, so that the statement has
+    something to do.
     """
 
     scope: str = "read"
     values: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
+    make: Callable[[Two], dict[str, Any]] | None = None
     spoil: str = ""
     before: Callable[[Connection[Any]], None] = nothing
     after: str = ""
@@ -52,7 +70,63 @@ A_BAD_ROW = (
     " INSERT INTO pfa_sync_outcome VALUES ('ORG', gen_random_uuid(), gen_random_uuid(), -1, NULL, NULL, '',"
     " 'synced', '', '', now())"
 )
+
+
+def a_new_token(two: Two) -> dict[str, Any]:
+    """A token of ben's that ann registers, and what the owner's statement is given for it."""
+    ben = two.org.principal("ben")
+    grants = {
+        OrganizationId("FOREIGN"): Grant(Role.VIEWER, frozenset((Right.READ,))),
+        OrganizationId("ORG"): Grant(
+            Role.EDITOR, frozenset((Right.READ, Right.SYNC, Right.EXPORT))
+        ),
+    }
+    claims = Claims(
+        user_id=ben.user_id,
+        token_id=TokenId("of ben"),
+        issued_at=datetime.now(UTC).replace(microsecond=0),
+        expires_at=datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1),
+        organizations=grants,
+    )
+    ring = Keyring((SigningKey(Secret(SECRET)),))
+    return {
+        "token": sign(claims, ring, narrowed=["ORG"], replaces=TokenId("before")),
+        "token_id": "of ben",
+        "user_id": "ben",
+        "kind": "user",
+        "role": "editor",
+        "rights": ["export", "read", "sync"],
+        "narrowed": True,
+        "organizations": ["FOREIGN", "ORG"],
+        "key_id": ring.signing.key_id,
+        "issued_at": claims.issued_at,
+        "issued_by": "ann",
+        "expires_at": claims.expires_at,
+        "replaces": "before",
+        "revoked_at": None,
+        "revoked_by": None,
+    }
+
+
 PROOFS = {
+    "tokens.register": Proof(
+        scope="manage_users",
+        make=a_new_token,
+        spoil="UPDATE pfa_member SET tokens_since = NULL",
+        after="SELECT t::text FROM pfa_token AS t ORDER BY 1",
+    ),
+    "tokens.revoke": Proof(
+        scope="member",
+        values={"token_ids": None, "user_id": "ben", "by": "ann", "at": datetime.now(UTC)},
+        spoil=_REGISTERED,
+        after="SELECT organization_id, token_id, revoked_by FROM pfa_token ORDER BY 1, 2",
+    ),
+    "members.end_tokens": Proof(
+        scope="member",
+        values={"user_id": "ben", "at": datetime.now(UTC)},
+        spoil="UPDATE pfa_member SET tokens_since = NULL",
+        after="SELECT organization_id, user_id, tokens_since IS NULL FROM pfa_member ORDER BY 1, 2",
+    ),
     "counts.modifications": Proof(),
     "counts.waiting": Proof(),
     "counts.conflicts": Proof(),
@@ -102,7 +176,7 @@ def test_every_variant_under_rls_is_proved() -> None:
 def test_a_variant_under_rls_means_what_the_owners_statement_does(two: Two, block: str) -> None:
     noun, _, name = block.partition(".")
     proof, statements = PROOFS[block], sql.statements(noun)
-    values = {"organization_id": "ORG", **proof.values}
+    values = {"organization_id": "ORG", **proof.values, **(proof.make(two) if proof.make else {})}
     if proof.spoil:
         two.as_owner(proof.spoil)
     untouched = two.as_owner(proof.after) if proof.after else []
@@ -113,7 +187,7 @@ def test_a_variant_under_rls_means_what_the_owners_statement_does(two: Two, bloc
             statement = statement.format(**proof.parts)
         expected = rows(conn, statement, values)
         expected_after = rows(conn, proof.after) if proof.after else []
-    with two.psql() as conn, conn.transaction():
+    with entries_unasked(two), two.psql() as conn, conn.transaction():
         assert authorize(conn, two.org.principal("ann"), proof.scope)
         proof.before(conn)
         found = rows(conn, statements.for_role(name, rls=True), values)
@@ -131,6 +205,19 @@ def owners(two: Two) -> Iterator[Connection[Any]]:
     conn = two.org.owner.connection()
     with conn.transaction(force_rollback=True):
         yield conn
+
+
+@contextmanager
+def entries_unasked(two: Two) -> Iterator[None]:
+    """Let a change commit whose entries in the trail are other statements'."""
+    if two.as_owner("SELECT to_regclass('audit_expected') IS NULL") == [(True,)]:
+        yield
+        return
+    two.as_owner("ALTER TABLE audit_expected DISABLE TRIGGER USER")
+    try:
+        yield
+    finally:
+        two.as_owner("ALTER TABLE audit_expected ENABLE TRIGGER USER")
 
 
 def rows(conn: Connection[Any], statement: Any, values: dict[str, Any] | None = None) -> list[Any]:

@@ -34,7 +34,7 @@ SETTINGS = {
     "jit": ("on", "off"),
     "work_mem": ("64kB", "32MB"),
     "statement_timeout": ("1h", "0"),
-    "lock_timeout": ("1h", "0"),
+    "lock_timeout": ("1h", "10min"),
     "idle_in_transaction_session_timeout": ("1h", "0"),
     "idle_session_timeout": ("1h", "0"),
     "transaction_timeout": ("1h", "0"),

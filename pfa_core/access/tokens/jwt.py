@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -61,12 +61,24 @@ class Claims:
             rights=rights,
             token_id=self.token_id,
             key_id=self.key_id,
+            issued_at=self.issued_at,
             token=self.token,
         )
 
 
-def sign(claims: Claims, ring: Keyring) -> str:
+def sign(
+    claims: Claims,
+    ring: Keyring,
+    *,
+    narrowed: Collection[OrganizationId] = (),
+    replaces: TokenId | None = None,
+) -> str:
     """Sign the claims with the ring's first key.
+
+    Args:
+        narrowed: The organizations in which it holds less than its member; for the register alone, which takes
+            each value from the token.
+        replaces: The id of the token that it is refreshed from; for the register too.
 
     Raises:
         InvalidRequest: So many organizations that no verifier would accept it.
@@ -77,9 +89,14 @@ def sign(claims: Claims, ring: Keyring) -> str:
         "iat": int(claims.issued_at.timestamp()),
         "exp": int(claims.expires_at.timestamp()),
         "organizations": {
-            code: {"role": str(grant.role), "rights": sorted(grant.rights)}
+            code: {
+                "role": str(grant.role),
+                "rights": sorted(grant.rights),
+                **({"narrowed": True} if code in narrowed else {}),
+            }
             for code, grant in claims.organizations.items()
         },
+        **({"replaces": replaces} if replaces else {}),
     }
     key = ring.signing
     with _any_key_length():

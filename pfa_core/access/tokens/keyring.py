@@ -5,6 +5,9 @@ line, and on each further one an older key behind the instant until when it stil
 
     DdOb3J…
     2026-11-26T04:00:00Z gQ7vX1…
+
+A rotation first puts the new key behind the old one, with the instant NEXT, then changes the database, then
+the order in the file: whenever it is killed, the file has every key that the database calls good.
 """
 
 from __future__ import annotations
@@ -12,14 +15,18 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 
+from pfa_core.config.secret_files import prepare_secret_file
 from pfa_core.config.settings import Secret, Settings, read_secret_file, write_secret_file
 from pfa_core.errors import ConfigInvalid, NotFound
 
 _OLDER = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (.+)")
+# Of the key that will sign once the database knows it.
+NEXT = datetime(9999, 12, 29, tzinfo=UTC)
 _INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 # PyJWT refuses the public half of a key pair: signing with one is a known attack.
 _PUBLIC = ("-----BEGIN", "ssh-", "ecdsa-")
@@ -40,9 +47,13 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """The keys that verify, never empty; the first signs."""
+    """The keys that verify, never empty; the first signs.
+
+    `file` is where they stand; None: in a variable.
+    """
 
     keys: tuple[SigningKey, ...]
+    file: Path | None = field(default=None, compare=False)
 
     @property
     def signing(self) -> SigningKey:
@@ -53,14 +64,29 @@ class Keyring:
         """Return the keys that verify at that time."""
         return [key for key in self.keys if key.not_after is None or key.not_after > now]
 
+    @property
+    def next(self) -> SigningKey | None:
+        """Return the key that a rotation has put behind the others, None outside of one."""
+        return next((key for key in self.keys[1:] if key.not_after == NEXT), None)
+
+    @property
+    def known(self) -> Sequence[SigningKey]:
+        """Return the keys that the database is to know: all but the next one."""
+        return [key for key in self.keys if key.not_after != NEXT]
+
     def rotated(self, secret: Secret, until: datetime, now: datetime) -> Keyring:
         """Put a new key in front; the one before verifies until then."""
-        older = [SigningKey(self.signing.secret, until), *self.keys[1:]]
-        return Keyring((SigningKey(secret), *Keyring(tuple(older)).at(now)))
+        older = [SigningKey(self.signing.secret, until), *self.known[1:]]
+        return Keyring((SigningKey(secret), *Keyring(tuple(older)).at(now)), self.file)
+
+    def followed_by(self, secret: Secret) -> Keyring:
+        """Put the next key behind the others."""
+        return Keyring((*self.known, SigningKey(secret, NEXT)), self.file)
 
     def without(self, gone: str) -> Keyring:
         """Remove one of the older keys."""
-        return Keyring((self.signing, *(key for key in self.keys[1:] if key.key_id != gone)))
+        older = (key for key in self.keys[1:] if key.key_id != gone)
+        return Keyring((self.signing, *older), self.file)
 
 
 def key_id(secret: Secret) -> str:
@@ -88,25 +114,36 @@ def load(settings: Settings) -> Keyring:
             "there is no key to verify tokens with",
             hint="type: pfa init --org CODE, or set PFA_JWT_SECRET",
         ) from None
-    return _parsed(text, f"the key file {settings.key_file}")
+    ring = _parsed(text, f"the key file {settings.key_file}")
+    return replace(ring, file=settings.key_file)
 
 
 def ensure(settings: Settings) -> Keyring:
-    """Load the ring, after making a key where there was none."""
+    """Load the ring, after making a key where there was none.
+
+    Of several processes at once one makes it, and the others load what that one made.
+    """
     if not settings.jwt_secret and not settings.key_file.exists():
-        store(settings, Keyring((SigningKey(new_secret()),)))
+        ring = Keyring((SigningKey(new_secret()),))
+        prepare_secret_file(settings.key_file, _written(ring)).publish_first()
     return load(settings)
 
 
-def store(settings: Settings, ring: Keyring) -> None:
-    """Write the ring to the key file."""
+def store(ring: Keyring) -> None:
+    """Write the ring to its file."""
+    if ring.file is None:
+        raise ConfigInvalid("the signing key comes from PFA_JWT_SECRET: it is changed there")
+    write_secret_file(ring.file, _written(ring))
+
+
+def _written(ring: Keyring) -> str:
     lines = [ring.signing.secret.reveal()]
     lines += [
         f"{key.not_after.astimezone(UTC):{_INSTANT}} {key.secret.reveal()}"
         for key in ring.keys[1:]
         if key.not_after
     ]
-    write_secret_file(settings.key_file, "\n".join(lines))
+    return "\n".join(lines)
 
 
 def _parsed(text: str, source: str) -> Keyring:

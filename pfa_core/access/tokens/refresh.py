@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,8 +20,9 @@ from pfa_core.access.tokens.register import (
     require_lifetime,
 )
 from pfa_core.authorization import authorize, reauthorize
-from pfa_core.config.settings import Settings, write_secret_file
-from pfa_core.errors import Forbidden, InvalidRequest, InvalidToken, OutcomeUnknown, PfaError
+from pfa_core.config.secret_files import PreparedFile, prepare_secret_file
+from pfa_core.config.settings import Settings
+from pfa_core.errors import Forbidden, InvalidRequest, InvalidToken, PfaError
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import OrganizationId, TokenId, UserId
 from pfa_core.model.rights import Operation
@@ -83,19 +83,32 @@ def refresh_token(
     require_lifetime(life)
     ring = keyring.load(settings)
 
+    prepared: PreparedFile | None = None
+
     def work(conn: Connection[Any]) -> Minted:
+        nonlocal prepared
         minted = mint(
             conn, db, ring, _order(conn, claims, [OrganizationId(code) for code in only], life)
         )
         if revoke_old:
             _revoke(conn, db, claims)
-        # Before the transaction ends: a file that cannot be written leaves the old token valid.
+        # On disk before the transaction ends: a file that cannot be written leaves the old token valid. In its
+        # place only after: a token there that the register does not have could not be revoked.
         if file:
-            write_secret_file(file, minted.token)
+            if prepared:
+                prepared.discard()
+            prepared = prepare_secret_file(file, minted.token)
         return minted
 
-    with db.administration() as owner, _kept_on_failure(settings, file):
-        minted = owner.transact(work)
+    try:
+        with db.administration() as owner:
+            minted = owner.transact(work)
+        if prepared:
+            prepared.publish()
+    except PfaError:
+        if prepared:
+            prepared.discard()
+        raise
     return RefreshedToken(
         token=minted.token,
         token_id=minted.claims.token_id,
@@ -108,23 +121,6 @@ def refresh_token(
         revoked=revoke_old,
         token_file=str(file) if file else "",
     )
-
-
-@contextmanager
-def _kept_on_failure(settings: Settings, file: Path | None) -> Iterator[None]:
-    """Put the present token back into its file where the transaction failed.
-
-    The new one stays where that is unknown: an unregistered token is still valid, a revoked one is not.
-    """
-    try:
-        yield
-    except OutcomeUnknown:
-        raise
-    except BaseException:
-        if file and settings.token:
-            with suppress(PfaError):
-                write_secret_file(file, settings.token.reveal())
-        raise
 
 
 def _file(settings: Settings) -> Path:

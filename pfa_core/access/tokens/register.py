@@ -6,14 +6,14 @@ the transaction of the caller, and the token is handed out only after that ended
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.access.tokens import jwt
+from pfa_core.access.tokens import jwt, keyring
 from pfa_core.access.tokens.keyring import Keyring, SigningKey
 from pfa_core.authorization import reauthorize
 from pfa_core.errors import ConfigInvalid, InvalidRequest
@@ -96,7 +96,10 @@ def mint(conn: Connection[Any], db: Database, ring: Keyring, order: Order) -> Mi
         ConfigInvalid: The signing key was ended in this database.
     """
     require_lifetime(order.ttl)
-    issued_at = max(db.clock(), order.not_before or _EARLIEST)
+    # Tokens have whole seconds, and the register says what they say.
+    issued_at = max(db.clock(), order.not_before or _EARLIEST, *_since(conn, order))
+    issued_at = issued_at.replace(microsecond=0)
+    ring = register_keys(conn, db, ring, min(order.grants), order.by)
     claims = jwt.Claims(
         user_id=order.user_id,
         token_id=TokenId(str(db.new_id())),
@@ -105,14 +108,24 @@ def mint(conn: Connection[Any], db: Database, ring: Keyring, order: Order) -> Mi
         organizations=order.grants,
         key_id=ring.signing.key_id,
     )
-    register_keys(conn, db, ring, min(order.grants), order.by)
+    token = jwt.sign(claims, ring, narrowed=order.narrowed, replaces=order.replaces)
     for code in sorted(order.grants):
         if order.holder:
             reauthorize(conn, order.holder.principal(code), None)
         row = _row(claims, code, order)
-        register.register(conn, row)
+        register.register(conn, row, token)
         audit_token(conn, db, order.by, order.action, row)
-    return Minted(jwt.sign(claims, ring), claims)
+    return Minted(token, claims)
+
+
+def _since(conn: Connection[Any], order: Order) -> Iterator[datetime]:
+    """Read before when a token of the user would be refused, in each organization."""
+    for code in sorted(order.grants):
+        if order.holder:
+            reauthorize(conn, order.holder.principal(code), None)
+        since = members.tokens_since(conn, code, order.user_id)
+        if since:
+            yield since
 
 
 def register_keys(
@@ -121,13 +134,17 @@ def register_keys(
     ring: Keyring,
     organization_id: OrganizationId,
     user_id: UserId,
-) -> None:
+) -> Keyring:
     """Store the keys of the ring that the database does not know.
+
+    Returns:
+        The ring; where a rotation was killed before it could change the order in the file, after that.
 
     Raises:
         ConfigInvalid: The signing key was ended there.
     """
-    known = {row.key_id: row for row in signing_keys.signing_keys(conn)}
+    ring = finish_rotation(conn, ring, db.clock())
+    known = _known(conn)
     mine = known.get(ring.signing.key_id)
     if mine and mine.ended:
         raise ConfigInvalid(
@@ -136,7 +153,7 @@ def register_keys(
         )
     unknown = [
         NewKey(key.key_id, key.secret.reveal(), key.not_after)
-        for key in ring.keys
+        for key in ring.known
         if _is_new(key, known.get(key.key_id))
     ]
     if unknown:
@@ -144,6 +161,24 @@ def register_keys(
         stored = signing_keys.register(conn, unknown, now)
         entries = [audit.Entry(str(db.new_id()), after={"key": key}) for key in sorted(stored)]
         audit.write(conn, organization_id, user_id, Action.KEY_REGISTER, now, entries=entries)
+    return ring
+
+
+def finish_rotation(conn: Connection[Any], ring: Keyring, now: datetime) -> Keyring:
+    """Let the next key of the ring sign, in its file too, if the database knows it."""
+    coming = ring.next
+    known = _known(conn) if coming else {}
+    if coming is None or coming.key_id not in known:
+        return ring
+    before = known.get(ring.signing.key_id)
+    until = before.not_after if before and before.not_after else now
+    turned = ring.rotated(coming.secret, until, now)
+    keyring.store(turned)
+    return turned
+
+
+def _known(conn: Connection[Any]) -> Mapping[str, KeyRow]:
+    return {row.key_id: row for row in signing_keys.signing_keys(conn)}
 
 
 def audit_token(

@@ -9,14 +9,15 @@ from typing import NoReturn
 
 from pfa_core.access.tokens.register import audit_token
 from pfa_core.authorization import denial
-from pfa_core.errors import InvalidRequest, NotFound, PermissionDenied
+from pfa_core.errors import InvalidRequest, Locked, NotFound, PermissionDenied
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import TokenId, UserId
-from pfa_core.model.principal import Right
+from pfa_core.model.principal import Principal, Right
 from pfa_core.model.rights import Operation
 from pfa_core.model.secret import looks_like_token
 from pfa_core.operation import Tx, reads, writes
-from pfa_core.store import rls, tokens
+from pfa_core.store import audit, members, rls, tokens
+from pfa_core.store.database import Database
 from pfa_core.store.tokens import TokenRow
 
 MAX_TOKENS = 100_000
@@ -70,9 +71,9 @@ def _check_choice(
         )
 
 
-@writes(Operation.REVOKE_TOKENS, as_owner=True, check=_check_choice)
 def revoke_tokens(
-    tx: Tx,
+    db: Database,
+    principal: Principal,
     *,
     token_ids: Sequence[str] = (),
     user_id: str | None = None,
@@ -84,10 +85,41 @@ def revoke_tokens(
     An admin revokes a token for their own organization only, and keeps it valid in others that it holds.
     Its owner revokes it in all of them. Tokens that ended before are not in the result.
 
+    All of a user or of the organization are also those that the register does not have: whatever was issued until
+    now is refused from now on.
+
     Raises:
         InvalidRequest: Not exactly one of the three was given, or a token in place of its id.
         NotFound: The register has no such token of the organization.
         PermissionDenied: Another user's, without the right to manage users.
+        Locked: A member's writing transaction goes on; the registered tokens are revoked, the others of that
+            member are not.
+    """
+    revoked, busy = _revoke(
+        db, principal, token_ids=token_ids, user_id=user_id, everyone=everyone, dry_run=dry_run
+    )
+    if busy:
+        raise Locked(
+            f"a writing transaction of {', '.join(busy)} goes on: tokens that the register has are revoked, those"
+            " that it does not have are not",
+            hint=f"type again: pfa auth revoke --user {busy[0]}",
+        )
+    return revoked
+
+
+@writes(Operation.REVOKE_TOKENS, as_owner=True, check=_check_choice)
+def _revoke(
+    tx: Tx,
+    *,
+    token_ids: Sequence[str] = (),
+    user_id: str | None = None,
+    everyone: bool = False,
+    dry_run: bool = False,
+) -> tuple[list[TokenRow], list[UserId]]:
+    """Revoke the tokens.
+
+    Returns:
+        The revoked ones, the newest first, and the members whose unregistered tokens could not be ended.
     """
     managing = tx.holds(Right.MANAGE_USERS)
     if not managing and (everyone or user_id not in (None, tx.user_id)):
@@ -109,7 +141,24 @@ def revoke_tokens(
     elsewhere = _revoke_elsewhere(tx, [row for row in revoked if row.user_id == tx.user_id], at)
     for row in (*revoked, *elsewhere):
         audit_token(tx.conn, tx.db, tx.user_id, Action.TOKEN_REVOKE, row)
-    return sorted(revoked, key=lambda row: (row.issued_at, row.token_id), reverse=True)
+    busy = [] if ids else _end(tx, None if user_id is None else UserId(user_id), at)
+    return sorted(revoked, key=lambda row: (row.issued_at, row.token_id), reverse=True), busy
+
+
+def _end(tx: Tx, user_id: UserId | None, at: datetime) -> list[UserId]:
+    """End all tokens of the user, or of all members, registered or not.
+
+    A member's row is locked while a transaction of theirs writes. Waiting for it would let a member who holds one
+    open keep all the others' tokens in force.
+
+    Returns:
+        The members that are left out for that.
+    """
+    ended = members.end_tokens(tx.conn, tx.organization_id, user_id, at)
+    shown = {"user": user_id or "*", "issuedUntil": f"{at:%Y-%m-%dT%H:%M:%SZ}"}
+    tx.audit(Action.TOKEN_REVOKE, [audit.Entry(tx.new_id(), after=shown)])
+    asked = [one.user_id for one in members.members(tx.conn, tx.organization_id)]
+    return [one for one in asked if user_id in (None, one) and one not in ended]
 
 
 def _token(tx: Tx, token_id: TokenId) -> TokenRow:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
+
+from psycopg import Connection
 
 from pfa_core.access.tokens import keyring
 from pfa_core.access.tokens.keyring import Keyring
-from pfa_core.access.tokens.register import MAX_TTL, register_keys
+from pfa_core.access.tokens.register import MAX_TTL, finish_rotation, register_keys
 from pfa_core.config.settings import Settings
-from pfa_core.errors import (
-    ConfigInvalid,
-    IllegalTransition,
-    InvalidRequest,
-    NotFound,
-    OutcomeUnknown,
-    PfaError,
-)
+from pfa_core.errors import ConfigInvalid, IllegalTransition, InvalidRequest, NotFound
 from pfa_core.model.audit import Action
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
@@ -83,8 +78,7 @@ def list_keys(db: Database, settings: Settings, principal: Principal) -> list[Ke
 
 @writes(Operation.LIST_KEYS, as_owner=True)
 def _list(tx: Tx, ring: Keyring) -> list[KeyInfo]:
-    _register(tx, ring)
-    return _infos(tx, ring)
+    return _infos(tx, _register(tx, ring))
 
 
 def rotate_keys(
@@ -97,8 +91,9 @@ def rotate_keys(
 ) -> Rotation:
     """Make a new signing key.
 
-    Tokens of the key before stay valid until the overlap ends. Key file and database change together:
-    where the file cannot be written, nothing changes.
+    Tokens of the key before stay valid until the overlap ends. The new key is put into the file behind the old
+    one, then the database changes, then the order in the file: where the file cannot be written, nothing changes,
+    and where the program is killed, what the database says holds and the next use of the keys completes the file.
 
     Raises:
         ConfigInvalid: The key comes from PFA_JWT_SECRET, which only its owner can change.
@@ -113,14 +108,10 @@ def rotate_keys(
             hint="a new key on its first line, and on the second the instant until when the old key"
             " verifies, a blank and the old key; then type: pfa auth keys",
         )
-    before_attempt: dict[str, Keyring] = {}
-    try:
-        return _rotate(db, principal, settings, overlap, before_attempt, dry_run=dry_run)
-    except OutcomeUnknown:
-        raise  # the new key may be registered
-    except BaseException:
-        _put_back(settings, before_attempt)
-        raise
+    rotation = _rotate(db, principal, settings, overlap, dry_run=dry_run)
+    if not dry_run:
+        _change_file(db, settings, finish_rotation)
+    return rotation
 
 
 @writes(Operation.ROTATE_KEYS, as_owner=True)
@@ -128,24 +119,14 @@ def _rotate(
     tx: Tx,
     settings: Settings,
     overlap: timedelta,
-    before_attempt: dict[str, Keyring],
     *,
     dry_run: bool,
 ) -> Rotation:
-    """Rotate the ring.
-
-    Args:
-        before_attempt: By the signing key that an attempt put into the file, the ring it began with: where its
-            transaction was rolled back, the next one begins with that ring again.
-    """
     signing_keys.lock(tx.conn)
-    ring = keyring.load(settings)
-    ring = before_attempt.get(ring.signing.key_id, ring)
-    _register(tx, ring)
+    ring = _register(tx, keyring.load(settings))
     now = tx.now()
     # The ring's file has whole seconds.
     until = (now + overlap).replace(microsecond=0)
-    # A fresh secret at each attempt: the one before may have been stored before its transaction broke.
     new = ring.rotated(keyring.new_secret(), until, now)
     before, after = ring.signing.key_id, new.signing.key_id
     count = tokens.count_outliving(tx.conn, tx.organization_id, [before], until)
@@ -154,8 +135,7 @@ def _rotate(
     shown = {"key": after, "before": before, "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
     tx.audit(Action.KEY_ROTATE, [audit.Entry(tx.new_id(), after=shown)])
     if not dry_run:
-        before_attempt[after] = ring
-        keyring.store(settings, new)
+        keyring.store(ring.followed_by(new.signing.secret))
     return Rotation(
         key_id=after,
         previous=before,
@@ -163,17 +143,6 @@ def _rotate(
         ending_tokens=count,
         key_file=str(settings.key_file),
     )
-
-
-def _put_back(settings: Settings, before_attempt: Mapping[str, Keyring]) -> None:
-    """Put back the ring that the last attempt began with.
-
-    That is where its new key is in the file.
-    """
-    with suppress(PfaError):
-        before = before_attempt.get(keyring.load(settings).signing.key_id)
-        if before:
-            keyring.store(settings, before)
 
 
 def retire_key(
@@ -191,23 +160,45 @@ def retire_key(
         raise IllegalTransition(
             f"the key {key_id} signs", hint="type: pfa auth keys rotate --overlap 0s"
         )
-    return _retire(db, principal, settings, ring, key_id, dry_run=dry_run)
+    retired = _retire(db, principal, ring, key_id, dry_run=dry_run)
+    # After the database has ended it: the file alone would leave it good there.
+    if ring.file and not dry_run:
+        _change_file(db, settings, lambda _, ring, __: _drop(ring, key_id))
+    return retired
+
+
+def _drop(ring: Keyring, key_id: str) -> None:
+    rest = ring.without(key_id)
+    if rest != ring:
+        keyring.store(rest)
+
+
+def _change_file(
+    db: Database,
+    settings: Settings,
+    change: Callable[[Connection[Any], Keyring, datetime], object],
+) -> None:
+    """Change the key file after the database, while no other rotation does."""
+
+    def work(conn: Connection[Any]) -> None:
+        signing_keys.lock(conn)
+        change(conn, keyring.load(settings), db.clock())
+
+    with db.administration() as owner:
+        owner.transact(work)
 
 
 @writes(Operation.RETIRE_KEY, as_owner=True)
-def _retire(tx: Tx, settings: Settings, ring: Keyring, key_id: str, *, dry_run: bool) -> KeyInfo:
-    _register(tx, ring)
+def _retire(tx: Tx, ring: Keyring, key_id: str, *, dry_run: bool) -> KeyInfo:
+    ring = _register(tx, ring)
     if not signing_keys.retire(tx.conn, key_id, tx.now()):
         raise NotFound(f"key not found: {key_id!r}", hint="type: pfa auth keys")
     tx.audit(Action.KEY_RETIRE, [audit.Entry(tx.new_id(), after={"key": key_id})])
-    rest = ring.without(key_id)
-    if rest != ring and not settings.jwt_secret and not dry_run:
-        keyring.store(settings, rest)
-    return next(info for info in _infos(tx, rest) if info.key_id == key_id)
+    return next(info for info in _infos(tx, ring.without(key_id)) if info.key_id == key_id)
 
 
-def _register(tx: Tx, ring: Keyring) -> None:
-    register_keys(tx.conn, tx.db, ring, tx.organization_id, tx.user_id)
+def _register(tx: Tx, ring: Keyring) -> Keyring:
+    return register_keys(tx.conn, tx.db, ring, tx.organization_id, tx.user_id)
 
 
 def _infos(tx: Tx, ring: Keyring) -> list[KeyInfo]:

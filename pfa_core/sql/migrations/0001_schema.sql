@@ -209,6 +209,8 @@ CREATE TABLE pfa_organization (
 -- transaction locks its user's row, so that one user's writes run one after the other.
 -- A service holds the rights it was issued and no template's; none of them touches a draft or manages
 -- anything. The prefix keeps its name apart from those of people.
+--   tokens_since  a token of the user that was issued before it is refused, whether the register has it or not;
+--                 whole seconds, as tokens have them
 CREATE TABLE pfa_member (
     organization_id text COLLATE "C" NOT NULL,
     user_id         text COLLATE "C" NOT NULL CHECK (user_id <> ''),
@@ -216,6 +218,7 @@ CREATE TABLE pfa_member (
     rights          text[] NOT NULL,
     granted_by      text NOT NULL,
     granted_at      timestamptz NOT NULL,
+    tokens_since    timestamptz,
     PRIMARY KEY (organization_id, user_id),
     CONSTRAINT pfa_member_service_check CHECK (
         role <> 'service'
@@ -833,7 +836,12 @@ BEGIN
         SELECT FROM pfa_token AS t
         WHERE t.organization_id = granted.code
           AND t.token_id = payload ->> 'jti'
-          AND t.revoked_at IS NOT NULL);
+          AND t.revoked_at IS NOT NULL)
+      AND NOT EXISTS (
+        SELECT FROM pfa_member AS m
+        WHERE m.organization_id = granted.code
+          AND m.user_id = payload ->> 'sub'
+          AND m.tokens_since > to_timestamp((payload ->> 'iat')::bigint));
     IF unrevoked = '{}' AND payload -> 'organizations' <> '{}' THEN
         RETURN;
     END IF;
@@ -1047,6 +1055,12 @@ BEGIN
     EXCEPTION WHEN data_exception THEN
         issued := NULL;
     END;
+    IF EXISTS (SELECT FROM pfa_member AS m
+               WHERE m.organization_id = organization
+                 AND m.user_id = payload ->> 'sub'
+                 AND m.tokens_since > issued) THEN
+        RAISE SQLSTATE 'PFA03' USING MESSAGE = 'the token was revoked';
+    END IF;
     IF EXISTS (SELECT FROM pfa_verify_token(token, issued)) THEN
         IF to_timestamp((payload ->> 'exp')::bigint) <= clock_timestamp() THEN
             RAISE SQLSTATE 'PFA02' USING MESSAGE = 'the token has expired';
@@ -1114,7 +1128,8 @@ BEGIN
     claims := pfa_cached_token(token);
     IF claims IS NULL THEN
         SELECT jsonb_build_object('user', v.user_id, 'token', v.token_id, 'key', v.key_id,
-                   'expires', extract(epoch FROM v.expires_at), 'organizations', v.organizations)
+                   'issued', extract(epoch FROM v.issued_at), 'expires', extract(epoch FROM v.expires_at),
+                   'organizations', v.organizations)
         INTO claims FROM pfa_verify_token(token, clock_timestamp()) AS v;
         IF NOT FOUND THEN
             PERFORM pfa_raise_token_error(token, organization);
@@ -1128,6 +1143,12 @@ BEGIN
                  AND t.revoked_at IS NOT NULL) THEN
         RAISE SQLSTATE 'PFA03' USING MESSAGE = 'the token was revoked';
     ELSIF NOT claims -> 'organizations' ? organization THEN
+        -- Those that refuse all tokens of its time are left out, as those that revoked it are.
+        IF EXISTS (SELECT FROM pfa_member AS m
+                   WHERE m.organization_id = organization AND m.user_id = claims ->> 'user'
+                     AND m.tokens_since > to_timestamp((claims ->> 'issued')::double precision)) THEN
+            RAISE SQLSTATE 'PFA03' USING MESSAGE = 'the token was revoked';
+        END IF;
         RAISE SQLSTATE 'PFA04' USING MESSAGE = 'the token does not hold this organization';
     END IF;
     IF locking THEN
@@ -1139,6 +1160,8 @@ BEGIN
     END IF;
     IF NOT FOUND THEN
         RETURN;
+    ELSIF member.tokens_since > to_timestamp((claims ->> 'issued')::double precision) THEN
+        RAISE SQLSTATE 'PFA03' USING MESSAGE = 'the token was revoked';
     END IF;
     SELECT coalesce(string_agg(r.held, ','), '') INTO granted
     FROM unnest(member.rights) AS r (held)
@@ -1177,6 +1200,11 @@ BEGIN
         WHERE t.organization_id = organization AND t.revoked_at IS NOT NULL
           AND t.token_id = pfa_token_payload(pfa_base64url(split_part(token, '.', 2))) ->> 'jti';
         IF FOUND THEN
+            revoked := true;
+        ELSIF EXISTS (SELECT FROM pfa_member AS m
+                      WHERE m.organization_id = organization AND m.user_id = claims.user_id
+                        AND m.tokens_since > claims.issued_at) THEN
+            subject := claims.user_id;
             revoked := true;
         ELSIF claims IS NOT NULL THEN
             RAISE SQLSTATE 'PFA04' USING MESSAGE = 'the token does not hold this organization';
@@ -1529,7 +1557,15 @@ BEGIN
             WHERE e.organization_id = organization AND e.link_id = link
               AND e.action IN ('grant', 'revoke', 'configure')
             GROUP BY e.action) AS f ON f.action = n.kind
-        WHERE n.number IS DISTINCT FROM f.number);
+        WHERE n.number IS DISTINCT FROM f.number)
+    -- An entry about a token may be of what the owner's connection did; no change of one is without its entry.
+    OR EXISTS (
+        SELECT FROM audit_expected AS x
+        WHERE x.organization_id = organization AND x.link_id = link AND x.kind LIKE 'token\_%'
+        GROUP BY x.kind
+        HAVING sum(x.number) > (SELECT count(*) FROM audit_log AS e
+                                WHERE e.organization_id = organization AND e.link_id = link
+                                  AND e.action = x.kind));
 END $$;
 
 -- At the commit: the link of the transaction has all of its entries, every change has its entry, and every entry
@@ -1836,6 +1872,97 @@ BEGIN
     ANALYZE pfa_mirror;
 END $$;
 
+-- The register of tokens, as sql/tokens.sql writes it elsewhere: a role that could write rows of it could hide
+-- tokens from those who list and revoke them.
+
+-- Registers a token in the organization of the context: one that a key in force signed, of the caller or of anyone
+-- to those who manage users. Each column is what the token says; who issued it is the caller.
+CREATE FUNCTION pfa_register_token(token text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+#variable_conflict use_variable
+DECLARE
+    context text[] := pfa_context();
+    code    text := context[2];
+    claims  record;
+    payload jsonb;
+    held    jsonb;
+BEGIN
+    SELECT * INTO claims FROM pfa_verify_token(token, clock_timestamp());
+    IF NOT FOUND OR code IS NULL OR NOT claims.organizations ? code
+        OR (claims.user_id <> context[5] AND context[3] <> 'manage_users') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
+    END IF;
+    payload := pfa_token_payload(pfa_base64url(split_part(token, '.', 2)));
+    held := payload -> 'organizations' -> code;
+    INSERT INTO pfa_token (organization_id, token_id, user_id, kind, role, rights, narrowed, organizations,
+                           key_id, issued_at, issued_by, expires_at, replaces)
+    VALUES (code, claims.token_id, claims.user_id,
+            CASE WHEN held ->> 'role' = 'service' THEN 'service' ELSE 'user' END,
+            held ->> 'role',
+            ARRAY(SELECT r.name FROM jsonb_array_elements_text(held -> 'rights') AS r (name)
+                  ORDER BY r.name COLLATE "C"),
+            coalesce(held -> 'narrowed' = 'true', false),
+            ARRAY(SELECT o.code FROM jsonb_object_keys(payload -> 'organizations') AS o (code)
+                  ORDER BY o.code COLLATE "C"),
+            claims.key_id, claims.issued_at, context[5], claims.expires_at,
+            CASE WHEN jsonb_typeof(payload -> 'replaces') = 'string' THEN payload ->> 'replaces' END);
+    PERFORM pfa_expect_entries(CASE WHEN payload ? 'replaces' THEN 'token_refresh' ELSE 'token_issue' END, NULL, 1);
+END $$;
+
+-- Revokes tokens of the context's organization: these, or a user's, or all; the caller's own, or anyone's to those
+-- who manage users. Returns the ids of those that were in force.
+CREATE FUNCTION pfa_revoke_tokens(ids text[], subject text) RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+DECLARE
+    context text[] := pfa_context();
+    manages boolean := 'manage_users' = ANY (string_to_array(context[4], ','));
+    number  integer;
+BEGIN
+    IF context[2] IS NULL THEN
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
+    END IF;
+    RETURN QUERY
+    UPDATE pfa_token AS t
+    SET revoked_at = clock_timestamp(),
+        revoked_by = context[5]
+    WHERE t.organization_id = context[2]
+      AND t.revoked_at IS NULL
+      AND t.expires_at > clock_timestamp()
+      AND (ids IS NULL OR t.token_id = ANY (ids))
+      AND (subject IS NULL OR t.user_id = subject)
+      AND (manages OR t.user_id = context[5])
+    RETURNING t.token_id::text;
+    GET DIAGNOSTICS number = ROW_COUNT;
+    PERFORM pfa_expect_entries('token_revoke', NULL, number);
+END $$;
+
+-- Ends every token of a user, or of all users, that was issued until now, whether the register has it or not.
+-- Returns the users; one whose row is locked is left out: who holds a transaction open cannot delay it for others.
+CREATE FUNCTION pfa_end_tokens(subject text) RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+DECLARE
+    context text[] := pfa_context();
+    manages boolean := 'manage_users' = ANY (string_to_array(context[4], ','));
+BEGIN
+    IF context[2] IS NULL OR NOT (manages OR coalesce(subject = context[5], false)) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
+    END IF;
+    RETURN QUERY
+    WITH locked AS (
+        SELECT m.user_id
+        FROM pfa_member AS m
+        WHERE m.organization_id = context[2] AND (subject IS NULL OR m.user_id = subject)
+        ORDER BY m.user_id
+        FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE pfa_member AS m
+    SET tokens_since = greatest(date_trunc('second', clock_timestamp()), m.tokens_since) + interval '1 second'
+    FROM locked AS l
+    WHERE m.organization_id = context[2] AND m.user_id = l.user_id
+    RETURNING m.user_id::text;
+    PERFORM pfa_expect_entries('token_revoke', NULL, 1);
+END $$;
+
 -- == 11. Row-level security: functions that write ==
 
 -- The role writes no table. Each statement of the program that writes is the body of one of these functions, which
@@ -1896,20 +2023,10 @@ BEGIN
     CREATE POLICY pfa_lock ON pfa_member FOR UPDATE
         USING (organization_id = (SELECT pfa_context_organization())) WITH CHECK (false);
 
-    -- A user's own tokens, or all with the right to manage users. A revoked token stays revoked.
+    -- A user's own tokens, or all with the right to manage users. Functions write them.
     CREATE POLICY pfa_select ON pfa_token FOR SELECT
         USING (organization_id = (SELECT pfa_context_organization())
                AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_has_right('manage_users'))));
-    CREATE POLICY pfa_insert ON pfa_token FOR INSERT
-        WITH CHECK (organization_id = (SELECT pfa_context_organization())
-                    AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_scope_in('{manage_users}'))));
-    CREATE POLICY pfa_update ON pfa_token FOR UPDATE
-        USING (organization_id = (SELECT pfa_context_organization())
-               AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_has_right('manage_users')))
-               AND revoked_at IS NULL)
-        WITH CHECK (organization_id = (SELECT pfa_context_organization())
-                    AND revoked_at IS NOT NULL
-                    AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_has_right('manage_users'))));
 
     -- Audit: a user's own entries, or all with the right to manage users.
     CREATE POLICY pfa_select ON audit_log FOR SELECT
@@ -1985,7 +2102,8 @@ REVOKE ALL ON FUNCTION pfa_hmac_pad(bytea, integer), pfa_token_roles(), pfa_toke
     pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb), pfa_append_link(text),
     pfa_withdraw_changes(text, timestamptz),
     pfa_deny(text, uuid, text, text, text, text), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
-    pfa_search(text, integer), pfa_analyze_mirror(),
+    pfa_search(text, integer), pfa_analyze_mirror(), pfa_register_token(text),
+    pfa_revoke_tokens(text[], text), pfa_end_tokens(text),
     pfa_link_id(text), pfa_require_caller(text, text, text[], text), pfa_may_write_all(),
     pfa_require_fields(jsonb, boolean), pfa_deltas_of(uuid[]), pfa_is_own_run(text, uuid),
     pfa_is_run_of_another(text, uuid), pfa_holds_lease(text, text, uuid),
@@ -2003,7 +2121,8 @@ GRANT EXECUTE ON FUNCTION pfa_context(),
     pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb), pfa_append_link(text),
     pfa_withdraw_changes(text, timestamptz),
     pfa_deny(text, uuid, text, text, text, text), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
-    pfa_search(text, integer), pfa_analyze_mirror() TO pfa_app;
+    pfa_search(text, integer), pfa_analyze_mirror(), pfa_register_token(text),
+    pfa_revoke_tokens(text[], text), pfa_end_tokens(text) TO pfa_app;
 
 -- The role reads; it locks rows, which requires the right to update a column of them; and it calls the functions
 -- that write. No right on a whole table but SELECT: with one the table could be locked.
@@ -2012,8 +2131,7 @@ GRANT SELECT ON pfa_organization, pfa_member, pfa_mirror, pfa_mirror_history, kp
     audit_log, audit_link, audit_head, pfa_schema_migration TO pfa_app;
 GRANT UPDATE (organization_id) ON pfa_organization, pfa_member, pfa_mirror, pfa_modification,
     pfa_sync_conflict TO pfa_app;
-GRANT SELECT, INSERT ON pfa_token TO pfa_app;
-GRANT UPDATE (revoked_at, revoked_by) ON pfa_token TO pfa_app;
+GRANT SELECT ON pfa_token TO pfa_app;
 -- The id of its key is in the header of every token; the secret is not granted.
 GRANT SELECT (key_id, created_at, not_after, retired_at) ON pfa_signing_key TO pfa_app;
 

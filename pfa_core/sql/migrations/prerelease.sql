@@ -42,6 +42,13 @@ ALTER TABLE audit_log
 ALTER TABLE pfa_modification
     ADD COLUMN IF NOT EXISTS sent_fields text[];
 
+-- Since when a member's tokens are good; null: any.
+ALTER TABLE pfa_member
+    ADD COLUMN IF NOT EXISTS tokens_since timestamptz;
+
+-- Functions write the register of tokens.
+REVOKE ALL ON pfa_token FROM pfa_app;
+
 -- The table of the secret that signs contexts has the name of what it does; its constraints too.
 ALTER TABLE IF EXISTS pfa_wall RENAME TO pfa_rls_secret;
 DO $$
