@@ -241,7 +241,7 @@ class TestSecrecy:
             for name in options(typer.main.get_command(app))
             if any(word in name for word in ("token", "secret", "password", "key", "jwt"))
         }
-        assert found == {"--token-file", "token_ids", "key_id"}
+        assert found == {"--token-file", "--password-file", "token_ids", "key_id"}
 
     @pytest.mark.parametrize(
         "words",

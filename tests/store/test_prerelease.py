@@ -85,6 +85,7 @@ NEW = [
     "rate_uom",
     "foreign_currency",
     "sent_fields",
+    "tokens_since",
 ]
 NEW_SUMS = ["without_start", "without_end", "without_price"]
 
@@ -150,6 +151,8 @@ def test_no_row_changes_and_every_restore_names_its_entry(conn):
 
 def test_what_users_read_is_what_they_read_before(old_url, conn):
     world = a_world_of(old_url)
+    # Today's reads ask for it with the membership.
+    conn.execute("ALTER TABLE pfa_member ADD COLUMN tokens_since timestamptz")
     before, expected = reads(world), kpis(world)
     migrations.upgrade(conn)
     assert reads(world) == before
