@@ -23,7 +23,7 @@ class OverlayDrift:
     pfa_id: PfaId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyReport:
     """The differing sums of the rollup and overlay rows, and rows that break a check.
 
@@ -100,7 +100,12 @@ def _kept(tx: Tx, row: DroppedRow) -> audit.Entry:
 def _compared(tx: Tx, *, repair: bool) -> VerifyReport:
     code = tx.organization_id
     bad = drift.bad_rows(tx.conn, code)
-    return VerifyReport(drift.rollup_drift(tx.conn, code), _overlay_drift(tx), repair, bad)
+    return VerifyReport(
+        rollup=drift.rollup_drift(tx.conn, code),
+        overlays=_overlay_drift(tx),
+        repaired=repair,
+        bad_rows=bad,
+    )
 
 
 def _overlay_drift(tx: Tx) -> list[OverlayDrift]:
