@@ -127,11 +127,11 @@ def test_a_write_gives_up_after_a_bounded_number_of_tries(world: World) -> None:
 def test_what_is_a_persons_own_work_is_refused_to_a_service(world: World) -> None:
     service = world.add_user("service:nightly", "service", rights=["read", "sync"])
 
-    @writes(Operation.COMMIT, own=True)
+    @writes(Operation.RETRY, own=True)
     def of_a_person(tx: Tx) -> str:
         return tx.user_id
 
-    @writes(Operation.COMMIT)
+    @writes(Operation.RETRY)
     def of_anyone(tx: Tx) -> str:
         return tx.user_id
 

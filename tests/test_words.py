@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,18 @@ def _files() -> list[Path]:
     ]
 
 
+@cache
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines()
+
+
 @pytest.mark.parametrize("term", BANNED)
 def test_the_field_s_term_is_used(term: str) -> None:
     pattern = re.compile(BANNED[term])
     offenders = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
         for path in _files()
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        for number, line in enumerate(_lines(path), 1)
         if pattern.search(line)
     ]
     assert offenders == [], f"say {term}"

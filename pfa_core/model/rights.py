@@ -48,6 +48,7 @@ class Operation(StrEnum):
     RESOLVE_CONFLICTS = "resolve_conflicts"
     PUSH_CHANGES = "push_changes"
     PLAN_PUSH = "plan_push"
+    STREAM_PLAN_PUSH = "stream_plan_push"
     RETRY = "retry"
     PULL_PEMS = "pull_pems"
     PULL_FILES = "pull_files"
@@ -105,6 +106,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.RESOLVE_CONFLICTS,
         Operation.PUSH_CHANGES,
         Operation.PLAN_PUSH,
+        Operation.STREAM_PLAN_PUSH,
         Operation.RETRY,
     ),
     Right.REFRESH_DATA: (Operation.PULL_PEMS,),

@@ -85,6 +85,7 @@ PUSHING: dict[str, Call] = {
         lambda url: pfa_core.push_changes(w.db, p, a_profile(url))
     ),
     "plan_push": lambda w, p: pfa_core.plan_push(w.db, p),
+    "stream_plan_push": lambda w, p: list(pfa_core.stream_plan_push(w.db, p).changes),
     "retry": lambda w, p: pfa_core.retry(w.db, p, None, dry_run=True),
 }
 REFRESHING: dict[str, Call] = {

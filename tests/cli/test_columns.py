@@ -77,7 +77,7 @@ COMMANDS = [
     "schema records",
 ]
 # These print no result.
-SILENT = {"auth logout", "db psql", "db stop", "demo"}
+SILENT = {"auth logout", "db psql", "db role add", "db stop", "demo"}
 
 
 @a_stage

@@ -17,6 +17,7 @@ from tests.cli.conftest import (
     six_records,
     write_lines,
 )
+from tests.forms import long
 
 NASTY = "x\x1b]0;owned\x07\x1b[31m\x9b2J\u202eb\u2028c\x7f"
 MOVING = set("\x00\x07\x08\x1b\x7f\x9b\u202e\u2028\r")
@@ -95,7 +96,7 @@ def test_what_is_made_for_people_moves_no_terminal(nasty: Pfa, output: str) -> N
         assert (words, clean(ran.out), clean(ran.err)) == (words, True, True)
 
 
-@pytest.mark.parametrize("output", ["table", "json", "jsonl", "csv", "tsv", "ids"])
+@pytest.mark.parametrize("output", ["table", "csv", *long(["json", "jsonl", "tsv", "ids"])])
 def test_on_a_terminal_no_format_does(
     nasty: Pfa, output: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,7 +107,7 @@ def few(examples: int) -> settings:
     )
 
 
-@forms("examples", short=10, long=100)
+@forms("examples", short=5, long=100)
 def test_what_comes_back_as_it_left_is_no_change(ready: Pfa, examples: int) -> None:
     @few(examples)
     @given(st.lists(records, min_size=3, max_size=3), ways)
@@ -119,7 +119,7 @@ def test_what_comes_back_as_it_left_is_no_change(ready: Pfa, examples: int) -> N
     check()
 
 
-@forms("examples", short=10, long=100)
+@forms("examples", short=5, long=100)
 def test_exactly_what_was_edited_becomes_drafts(ready: Pfa, examples: int) -> None:
     @few(examples)
     @given(
@@ -189,7 +189,7 @@ def field_maps(draw: st.DrawFn) -> str:
     return "\n".join(["[fields]", *lines, TRANSFORMS])
 
 
-@forms("examples", short=25, long=250)
+@forms("examples", short=10, long=250)
 def test_a_list_is_pulled_again_under_any_field_map(ready: Pfa, examples: int) -> None:
     pull(ready, [{"category": "Crane", "monthlyRate": 5, "purchasePrice": 7, "model": None}])
     lists = {

@@ -14,6 +14,7 @@ import pytest
 
 import pfa_core
 from tests.cli.conftest import Pfa, Ran, a_stage, six_records
+from tests.forms import long
 
 resource = pytest.importorskip("resource")
 
@@ -117,7 +118,7 @@ def full() -> Full:
     return Full(OSError(28, "No space left on device"))
 
 
-@pytest.mark.parametrize("form", ["table", "json"])
+@pytest.mark.parametrize("form", ["table", *long(["json"])])
 @pytest.mark.parametrize("name", WRITES)
 def test_what_is_stored_is_said_where_stdout_is_full(ready: Pfa, name: str, form: str) -> None:
     ran = run(ready, full(), *WRITES[name], "-o", form, "--error-format", "text")

@@ -15,6 +15,7 @@ from pfa_core.files.packed import packed
 from pfa_core.store import portions
 from pfa_core.store.reads import merged
 from tests.factories import World, a_world, record
+from tests.forms import LONG
 from tests.worlds import built_once
 
 ALL = Selection(everything=True)
@@ -80,6 +81,7 @@ def peaks(world: World, number: int) -> dict[str, int]:
     return found
 
 
+@LONG
 def test_a_record_adds_its_result_and_not_its_content(
     small: World, large: World, small_portions: None
 ) -> None:

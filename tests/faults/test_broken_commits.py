@@ -125,13 +125,9 @@ CODES_AGAIN = {"push": {3, 0}}  # 0: the conflict was settled before, with the c
 # file; of an exchange with PEMS at some of them.
 EVERY: tuple[int, ...] = ()
 SHORT = {
-    "set": EVERY,
     "shift": EVERY,
     "commit of a session": EVERY,
-    "restore": EVERY,
     "pull from a file": EVERY,
-    "issue": EVERY,
-    "rotate": EVERY,
     "refresh and revoke": EVERY,
     "push": (4, 5),  # the claims, the record of what is sent
     "pull": (3,),  # the first page

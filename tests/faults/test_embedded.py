@@ -25,6 +25,7 @@ from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure, Outco
 from pfa_core.store.database import Database
 from pfa_core.store.embedded import accounts, binaries, launch, layout, logs, process, server
 from pfa_core.store.outcome import Ending, begin
+from tests.forms import long
 from tests.server import reachable_directory
 
 AS_ROOT = os.geteuid() == 0
@@ -289,7 +290,7 @@ def use(root: Path, environ: dict[str, str]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("variable", sorted(PG_VARIABLES))
-@pytest.mark.parametrize("owner", [False, True], ids=["bound", "owner"])
+@pytest.mark.parametrize("owner", [False, *long([True])])
 def test_no_postgresql_variable_reaches_a_running_server_s_clients(
     running, monkeypatch, variable, owner
 ):
@@ -376,7 +377,9 @@ def test_a_server_whose_socket_was_removed_is_replaced(root, stopped):
     assert row(root) == "kept"
 
 
-@pytest.mark.parametrize("reached", [".lock", ".init-*", ".init-*/global/pg_control", "pgdata-*"])
+@pytest.mark.parametrize(
+    "reached", [".init-*/global/pg_control", *long([".lock", ".init-*", "pgdata-*"])]
+)
 def test_a_client_killed_in_the_first_start_leaves_nothing_to_mend(root, reached):
     killed = client(root)
     wait_until(lambda: list(root.glob(reached)))

@@ -68,7 +68,7 @@ def test_a_push_killed_anywhere_is_made_good_by_the_next(
     attempt(plan, postgres, nursery)
 
 
-@pytest.mark.parametrize("kind", [REST, BARE, *long([SCREEN])])
+@pytest.mark.parametrize("kind", [REST, *long([BARE, SCREEN])])
 def test_a_push_killed_everywhere_in_turn_loses_and_doubles_nothing_with_keys_or_without(
     postgres: Server, nursery: Nursery, kind: str
 ) -> None:
@@ -89,7 +89,16 @@ def test_a_push_that_needs_no_look_before_may_be_killed_anywhere_too(
 
 
 @forms("steps", short=("write:before", APPLIED), long=STEPS)
-@pytest.mark.parametrize("fault", [*FAULTS, *TOO_SLOW, *TOO_LATE])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *FAULTS[::3],
+        *TOO_SLOW[:1],
+        *long(each for n, each in enumerate(FAULTS) if n % 3),
+        *long(TOO_SLOW[1:]),
+        *TOO_LATE,
+    ],
+)
 def test_every_fault_beside_every_kill_loses_and_doubles_nothing(
     postgres: Server, nursery: Nursery, fault: str, steps: tuple[str, ...]
 ) -> None:
@@ -239,7 +248,7 @@ def test_pushes_pulls_and_people_at_once_get_along(postgres: Server, nursery: Nu
 # --- pulls ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", PULL_STEPS)
+@pytest.mark.parametrize("step", [*PULL_STEPS[::2], *long(PULL_STEPS[1::2])])
 @pytest.mark.parametrize("nth", [1, *long([2])])
 def test_a_pull_killed_between_pages_goes_on_and_marks_nothing_missing_wrongly(
     postgres: Server, nursery: Nursery, step: str, nth: int
@@ -275,7 +284,9 @@ def missing(far: FarSide) -> list[str]:
     return [row[0] for row in rows]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [*FAULTS[::3], *long(each for n, each in enumerate(FAULTS) if n % 3)]
+)
 def test_a_pull_under_faults_is_complete_or_says_that_it_is_not(
     postgres: Server, nursery: Nursery, fault: str
 ) -> None:
@@ -328,7 +339,7 @@ def a_pems(port: int, folder: Path, keys: str) -> Iterator[tuple[subprocess.Pope
         process.stdout.close()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [REST, *long([BARE, SCREEN])])
 def test_a_pems_that_is_killed_in_the_middle_and_comes_back_has_each_change_once(
     database_url: str, nursery: Nursery, tmp_path: Path, kind: str
 ) -> None:
@@ -388,7 +399,7 @@ def program(database_url: str, tmp_path: Path) -> Iterator[Program]:
             far.world.db.close()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), *long([(signal.SIGINT, 130)])])
 def test_a_signal_ends_a_push_in_order(program: Program, number: int, code: int) -> None:
     far = program.far
     push = program.start("sync", "push", "--concurrency", "2")

@@ -80,13 +80,13 @@ class TestRateUnits:
         assert figures.draft_impact == Decimal("-29700.00")
         assert diff_of(world).cost_effect == Decimal("-29700.00")
 
-    @pytest.mark.parametrize("spelling", sorted({*SPELLINGS, "MONTHLY", " Week ", "28D", "WK"}))
-    def test_spellings_are_one_unit(self, database_url: str, spelling: str) -> None:
-        assert SPELLINGS[spelling.strip().lower()] in ("month", "week", "day", "28-day")
+    def test_spellings_are_one_unit(self, database_url: str) -> None:
         world = a_world(database_url)
-        assert world.pull([{**record(), "rateUom": spelling}]).rejected == 0
-        (row,) = seen(world)
-        assert row.data["rateUom"] == SPELLINGS[spelling.strip().lower()]
+        for spelling in sorted({*SPELLINGS, "MONTHLY", " Week ", "28D", "WK"}):
+            assert SPELLINGS[spelling.strip().lower()] in ("month", "week", "day", "28-day")
+            assert world.pull([{**record(), "rateUom": spelling}]).rejected == 0
+            (row,) = seen(world)
+            assert row.data["rateUom"] == SPELLINGS[spelling.strip().lower()]
 
     @pytest.mark.parametrize("unit", ["FORTNIGHT", "hour", 7, "", None])
     def test_another_unit_is_refused_and_none_is_none(self, database_url: str, unit: Any) -> None:
@@ -373,7 +373,7 @@ def shared(postgres: Server, template: str) -> Iterator[World]:
         world.db.close()
 
 
-@forms("examples", short=10, long=60)
+@forms("examples", short=5, long=60)
 def test_any_records_with_any_settings_cost_what_fractions_say(
     shared: World, examples: int
 ) -> None:

@@ -32,7 +32,7 @@ from pfa_core.model.delta import same
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.sync.push.options import PushResult
 from tests.factories import a_world, record
-from tests.forms import forms
+from tests.forms import LONG, forms
 from tests.kpis.exact import require_exact
 from tests.pems_server import FarSide, a_pems_beside, a_profile, owned
 from tests.server import Server
@@ -559,6 +559,7 @@ def script(m: Exactness) -> list[tuple[str, Callable[[], None]]]:
     ]
 
 
+@LONG
 def test_every_kpi_is_exact_through_a_sequence_in_which_everything_happens(
     postgres: Server,
 ) -> None:

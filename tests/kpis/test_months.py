@@ -404,7 +404,7 @@ def filled(world: World, rows: list[dict[str, Any]], changes: list[Any]) -> dict
     return stored
 
 
-@forms("examples", short=8, long=25)
+@forms("examples", short=4, long=25)
 def test_months_are_those_counted_day_by_day(shared: World, examples: int) -> None:
     @settings(deadline=None, max_examples=examples)
     @given(rows=ROWS, changes=CHANGES)

@@ -31,12 +31,12 @@ def page(filters: Filters = Filters(), sort: str = "forecastStart") -> Work:  # 
     ("index", "table", "work", "most"),
     [
         ("pfa_mirror_forecast_start", "pfa_mirror", page(), FEW),
-        ("pfa_mirror_search", "pfa_mirror", page(Filters(search="for 1234")),
-         FEW + search.AHEAD),
-        ("pfa_overlay_forecast_start", "pfa_overlay", page(), FEW),
         ("pfa_modification_live", "pfa_modification",
          lambda conn, who: modifications.active(conn, who, ["P-000008"]), 10),
         *long([
+            ("pfa_mirror_search", "pfa_mirror", page(Filters(search="for 1234")),
+             FEW + search.AHEAD),
+            ("pfa_overlay_forecast_start", "pfa_overlay", page(), FEW),
             ("pfa_mirror_forecast_start", "pfa_mirror", page(sort="-forecastStart"), FEW),
             ("pfa_mirror_category", "pfa_mirror", page(Filters(category=("Category 3",))), FEW),
             ("pfa_mirror_model", "pfa_mirror", page(Filters(model=("M7",))), FEW),

@@ -84,7 +84,7 @@ def stream_plan_push(
 def _stream_plan(
     db: Database, principal: Principal, session_id: str | None, limit: int | None, total: list[int]
 ) -> Iterator[Waiting]:
-    with snapshot(db, principal, Operation.PLAN_PUSH) as tx:
+    with snapshot(db, principal, Operation.STREAM_PLAN_PUSH) as tx:
         number, found = queue.stream_waiting(tx.conn, tx.organization_id, session_id, limit)
         total.append(number)
         yield from map(tx.mask.waiting, found)

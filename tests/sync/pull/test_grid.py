@@ -12,6 +12,7 @@ from pfa_core import errors
 from pfa_core.pems.profile import GridSettings
 from pfa_core.pems.sandbox.server import RowShape, Totals
 from tests.factories import World, a_world, commit, draft, record
+from tests.forms import long
 from tests.pems_server import FarSide, a_far_side, a_pems_beside, owned
 from tests.worlds import built_once
 
@@ -42,7 +43,7 @@ def pages(far: FarSide) -> int:
     return far.world.rows("SELECT count(*) FROM pfa_pull_page")[0][0]
 
 
-@pytest.mark.parametrize("page_size", [2, 3, 7, 8, 100])
+@pytest.mark.parametrize("page_size", [2, 7, *long([3, 8, 100])])
 @pytest.mark.parametrize("totals", Totals)
 @pytest.mark.parametrize("shape", RowShape)
 def test_every_page_arrives_whatever_the_shape_and_the_total(

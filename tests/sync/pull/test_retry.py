@@ -12,13 +12,14 @@ import pfa_core
 from pfa_core import exact_json
 from pfa_core.model.progress import Progress
 from tests.factories import a_world, record
+from tests.forms import long
 
 LINES = "".join(exact_json.dumps(record(f"P-{number}")) + "\n" for number in range(1500)).encode()
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 @pytest.mark.parametrize("piped", [True, False], ids=["pipe", "file"])
-@pytest.mark.parametrize("file_format", ["auto", "jsonl"])
+@pytest.mark.parametrize("file_format", ["auto", *long(["jsonl"])])
 def test_a_pull_whose_session_was_ended_reads_everything_again(
     database_url, tmp_path, pack, piped, file_format
 ):

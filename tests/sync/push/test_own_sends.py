@@ -95,7 +95,7 @@ DOUBTS = {
 }
 
 
-SOME_DOUBTS = ("lost answer", "kill", "given up", "cut at 3", "cut at 6")
+SOME_DOUBTS = ("lost answer", "given up", "cut at 3")
 
 
 def bring_into_doubt(far: FarSide, how: str) -> None:
