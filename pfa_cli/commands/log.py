@@ -148,10 +148,13 @@ def show_log(
         new = core.follow_log(database, principal, filters, history=history, wait=_wait)
         show(_sheet(_masking(new, talk)), look)
         return
-    entries = core.list_log(database, principal, filters, limit=limit or NEWEST)
+    most = limit or NEWEST
+    entries = core.list_log(database, principal, filters, limit=most)
     talk.mask(*entries)
     sheet = replace(_sheet(entries), envelope=Data(entries, metadata(call, talk)))
     show(sheet, call.look(Format.TSV))
+    if limit is None and len(entries) == most:
+        talk.say(f"the newest {most:,} entries; --limit N shows more")
     if not entries:
         filtered = filters != core.LogFilter()
         talk.hint("no entry matches" if filtered else "the audit trail is empty")

@@ -45,6 +45,18 @@ class Group(TyperGroup):
             args = [*args, self.default]
         return super().parse_args(ctx, args or list(self.without_words))
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands with the first sentence of each, whole."""
+        commands = [self.get_command(ctx, name) for name in self.list_commands(ctx)]
+        rows = [
+            (one.name or "", (one.help or "").partition("\n\n")[0].replace("\n", " "))
+            for one in commands
+            if one is not None and not one.hidden
+        ]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands, then each group of options under its own heading."""
         self.format_commands(ctx, formatter)
@@ -86,7 +98,7 @@ def _records(command: Any, ctx: typer.Context) -> dict[str, list[tuple[str, str]
         record = param.get_help_record(ctx)
         if record is not None:
             # Not every command has a dry run: those that do show it.
-            own = param.name == "dry_run" and ctx.parent is not None
+            own = param.name == "dry_run" and not isinstance(command, Group)
             sections.setdefault("Options" if own else _section(param), []).append(record)
     return sections
 

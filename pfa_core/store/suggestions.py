@@ -31,8 +31,8 @@ def suggest(conn: Connection[Any], principal: Principal, filters: Filters) -> st
 
 def like_session(conn: Connection[Any], principal: Principal, session_id: str) -> str:
     """Name the caller's similar active session as the end of a message, or empty."""
-    known = (row.session_id for row in modifications.sessions(conn, principal))
-    return did_you_mean(session_id, known)
+    known = {row.session_id: None for row in modifications.sessions(conn, principal)}
+    return "" if session_id in known else did_you_mean(session_id, known)
 
 
 def like_record(conn: Connection[Any], principal: Principal, pfa_id: str) -> str:

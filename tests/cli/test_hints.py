@@ -49,6 +49,11 @@ def test_an_organization_is_never_proposed_where_a_known_one_is_meant(ready: Pfa
     assert "pfa init --org ELSEWHERE" in ready("list", "--org", "ELSEWHERE").err
 
 
+def test_what_was_typed_is_not_suggested(ready: Pfa) -> None:
+    assert ready("draft", "set", "H-001", "model=X", "--into", "mine").code == 0
+    assert "did you mean" not in ready("uncommit", "--session", "mine").err
+
+
 def test_a_word_that_only_begins_alike_is_not_meant(ready: Pfa) -> None:
     assert "conflict" not in ready("config").err
     assert "hint: columns: pfaId" in ready("list", "--columns", "xyz").err

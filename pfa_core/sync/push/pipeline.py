@@ -193,9 +193,11 @@ class PushPipeline:
         counts = self.tally.counts()
         self.log.event("settled", **counts)
         if self._progress:
-            rejected = counts["total"] - counts["synced"]
             step = Progress(
-                phase=Phase.SENDING, done=counts["total"], total=self._expected, rejected=rejected
+                phase=Phase.SENDING,
+                done=counts["total"],
+                total=self._expected,
+                rejected=counts["rejected"],
             )
             self._progress(step)
 
