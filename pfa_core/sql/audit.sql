@@ -31,6 +31,7 @@ SELECT %(organization_id)s,
        m.change_reason, %(link_id)s::uuid, CASE WHEN %(base)s THEN m.base END
 FROM pfa_modification AS m
 WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
   AND m.modification_id = ANY(%(modification_ids)s::uuid[])
 RETURNING entry_id;
 

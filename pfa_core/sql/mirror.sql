@@ -302,6 +302,7 @@ WHERE organization_id = %(organization_id)s;
 -- Records between whose first and last id the mirror has none, and their sums.
 -- by: refresh_data, import
 -- mirror:
+-- unless: %(first)s IS NULL OR %(last)s IS NULL
 -- unless: EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id NOT BETWEEN %(first)s AND %(last)s)
 -- unless: EXISTS (SELECT FROM pfa_mirror AS m WHERE m.organization_id = %(organization_id)s AND m.pfa_id BETWEEN %(first)s AND %(last)s)
 -- steps: put_incoming, post_between[sign = 1]

@@ -928,7 +928,7 @@ CREATE TABLE audit_head (
 -- What the functions that write changed in a transaction that has not ended, and what its link has to say of it.
 -- Checked and emptied by pfa_check_trail at the commit, so that every transaction sees its own rows and no others.
 --   kind              which actions say it: those of pfa_trail_kinds; 'entries' asks for the link alone; 'refused …'
---                     names a field that the caller may not write
+--                     names a field that the caller may not write, 'withdraw …' whose changes are drafts again: no member's
 --   modification_ids  of which modifications; null: of something that has no id
 CREATE UNLOGGED TABLE audit_expected (
     organization_id  text COLLATE "C" NOT NULL,
@@ -1504,6 +1504,9 @@ DECLARE
 BEGIN
     IF number > 0 THEN
         link := pfa_link_id(code);
+        IF EXISTS (SELECT FROM audit_link AS l WHERE l.organization_id = code AND l.link_id = link) THEN
+            RAISE insufficient_privilege USING MESSAGE = 'the transaction has its link already';
+        END IF;
         INSERT INTO audit_expected (organization_id, link_id, place, kind, modification_ids, number)
         SELECT code, link, coalesce(max(x.place), 0) + 1, pfa_expect_entries.kind, ids,
                pfa_expect_entries.number
@@ -1602,6 +1605,22 @@ BEGIN
         AND concat(noted.kind, ' ', found_there.action) = ANY (pfa_trail_kinds())) IS NOT TRUE
         AND pfa_trail_differs(organization, link) THEN
         RAISE insufficient_privilege USING MESSAGE = 'changes and entries of the audit trail differ';
+    END IF;
+    IF EXISTS (
+        SELECT FROM audit_expected AS x
+        JOIN pfa_member AS m ON m.organization_id = organization AND x.kind = 'withdraw ' || m.user_id
+        WHERE x.organization_id = organization AND x.link_id = link) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'changes of a member were withdrawn';
+    END IF;
+    IF EXISTS (
+        SELECT FROM audit_expected AS x
+        CROSS JOIN LATERAL unnest(x.modification_ids) AS i (id)
+        JOIN pfa_modification AS m ON m.organization_id = organization AND m.modification_id = i.id
+        WHERE x.organization_id = organization AND x.link_id = link AND x.kind IN ('dispute', 'resolve')
+          AND (m.state = 'conflict') <> EXISTS (
+              SELECT FROM pfa_sync_conflict AS c
+              WHERE c.organization_id = organization AND c.modification_id = i.id AND c.status = 'unresolved')) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'a change is in conflict without a conflict';
     END IF;
     DELETE FROM audit_expected AS x WHERE x.organization_id = organization AND x.link_id = link;
     RETURN NULL;
@@ -1720,6 +1739,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 DECLARE
     code text := pfa_require_scope('{manage_users}');
 BEGIN
+    PERFORM pfa_expect_entries('withdraw ' || member, NULL, 1);
     WITH waiting AS (
         SELECT m.modification_id, m.pfa_id, m.state, m.committed_at, m.delta, m.base
         FROM pfa_modification AS m
@@ -1757,7 +1777,7 @@ BEGIN
         base = f.base,
         version = least(m.version + 1, 2000000000),
         committed_at = NULL,
-        updated_at = at,
+        updated_at = least(at, statement_timestamp()),
         attempts = 0,
         failures = 0,
         first_attempt_at = NULL,
@@ -1781,7 +1801,8 @@ DECLARE
     facts bytea;
     head  audit_head;
 BEGIN
-    IF organization IS DISTINCT FROM (pfa_context())[2] THEN
+    -- Of the organization's own entries: a token of several organizations is refreshed in one transaction.
+    IF pfa_context() IS NULL THEN
         RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
     END IF;
     link := pfa_link_id(organization);
@@ -1869,7 +1890,8 @@ CREATE FUNCTION pfa_analyze_mirror() RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 BEGIN
     PERFORM pfa_require_scope('{refresh_data,import}');
-    ANALYZE pfa_mirror;
+    -- A holder of this lock, which the end of a transaction releases, makes no other pull wait.
+    ANALYZE (SKIP_LOCKED) pfa_mirror;
 END $$;
 
 -- The register of tokens, as sql/tokens.sql writes it elsewhere: a role that could write rows of it could hide
