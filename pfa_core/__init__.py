@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         psql_program,
         stop_embedded,
     )
-    from pfa_core.audit.log import follow_log, list_log
+    from pfa_core.audit.log import follow_log, list_log, stream_log
     from pfa_core.audit.verify import verify_log
     from pfa_core.config.pems import (
         pems_configured,
@@ -103,7 +103,7 @@ _HOME = {
         "admin.login_roles": "add_login_role login_role_statement",
         "admin.metrics": "Metric collect exposition",
         "admin.server": "database_status database_url psql_address psql_environment psql_program stop_embedded",
-        "audit.log": "follow_log list_log",
+        "audit.log": "follow_log list_log stream_log",
         "audit.verify": "verify_log",
         "config.pems": "pems_configured pems_names pems_ownership pems_profile",
         "config.settings": "Flags Settings resolve",
@@ -258,6 +258,7 @@ __all__ = [
     "stop_embedded",
     "stream_diff",
     "stream_drafts",
+    "stream_log",
     "stream_plan_push",
     "stream_records",
     "suggest_value",

@@ -126,6 +126,9 @@ READING = {
     "list_log": lambda f, p: [
         item for item in pfa_core.list_log(f.db, p, limit=1000) if item.pfa_id
     ],
+    "stream_log": lambda f, p: [
+        item for item in pfa_core.stream_log(f.db, p, limit=1000) if item.pfa_id
+    ],
     "show_run": lambda f, p: [
         pfa_core.show_run(f.db, p, run.run_id)
         for run in pfa_core.list_runs(f.db, p)

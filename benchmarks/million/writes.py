@@ -37,11 +37,11 @@ OVERLAY = """
 TRAIL = """
     INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
         session_id, after, link_id)
-    SELECT organization_id, modification_id, now(), user_id, 'bare', pfa_id, modification_id,
+    SELECT organization_id, modification_id, now(), user_id, 'save', pfa_id, modification_id,
         session_id, delta, (SELECT gen_random_uuid())
     FROM pfa_modification WHERE organization_id = %s AND user_id = 'bare'"""
 UNCOVER = "DELETE FROM pfa_overlay WHERE organization_id = %s AND user_id = 'bare'"
-FORGET = "DELETE FROM audit_log WHERE organization_id = %s AND action = 'bare'"
+FORGET = "DELETE FROM audit_log WHERE organization_id = %s AND user_id = 'bare'"
 GONE = "DELETE FROM pfa_modification WHERE organization_id = %s AND user_id = 'bare'"
 
 

@@ -149,13 +149,13 @@ def show_log(
         show(_sheet(_masking(new, talk)), look)
         return
     most = limit or NEWEST
-    entries = core.list_log(database, principal, filters, limit=most)
-    talk.mask(*entries)
-    sheet = replace(_sheet(entries), envelope=Data(entries, metadata(call, talk)))
+    shown = _Shown(_masking(core.stream_log(database, principal, filters, limit=most), talk))
+    entries = iter(shown)
+    sheet = replace(_sheet(entries), envelope=Data(entries, lambda: metadata(call, talk)))
     show(sheet, call.look(Format.TSV))
-    if limit is None and len(entries) == most:
+    if limit is None and shown.number == most:
         talk.say(f"the newest {most:,} entries; --limit N shows more")
-    if not entries:
+    if not shown.number:
         filtered = filters != core.LogFilter()
         talk.hint("no entry matches" if filtered else "the audit trail is empty")
 
@@ -215,6 +215,18 @@ def _sheet(entries: Iterable[LogEntry]) -> Sheet:
         rows=({**document(entry), "change": change_text(entry)} for entry in entries),
         envelope=None,  # a stream without end has none
     )
+
+
+class _Shown:
+    """Entries, counted as they are read once."""
+
+    def __init__(self, entries: Iterable[LogEntry]) -> None:
+        self._entries, self.number = entries, 0
+
+    def __iter__(self) -> Iterator[LogEntry]:
+        for entry in self._entries:
+            self.number += 1
+            yield entry
 
 
 def _masking(entries: Iterable[LogEntry], talk: Talk) -> Iterator[LogEntry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain, islice
 from uuid import UUID
 
 from pfa_core.authorization import require
@@ -15,7 +16,7 @@ from pfa_core.model.principal import Principal
 from pfa_core.model.query import given_key, require_limit, require_text
 from pfa_core.model.rights import OTHERS, Operation
 from pfa_core.model.suggest import not_one_of
-from pfa_core.operation import Tx, reads
+from pfa_core.operation import Tx, reads, snapshot
 from pfa_core.store import audit, audit_chain, mirror
 from pfa_core.store.audit import LAST_ID, Place
 from pfa_core.store.database import Database
@@ -49,6 +50,28 @@ def list_log(
     pfa_id, session_id = pfa_id or filters.pfa_id, session_id or filters.session_id
     wanted = _checked(replace(filters, pfa_id=pfa_id, session_id=session_id))
     return _list(db, principal, wanted, limit)
+
+
+def stream_log(
+    db: Database, principal: Principal, filters: LogFilter | None = None, *, limit: int = 100
+) -> Iterator[LogEntry]:
+    """Yield what `list_log` returns, in constant memory and from one snapshot."""
+    require_limit(limit)
+    found = _stream(db, principal, _checked(filters or LogFilter()), limit)
+    first = list(islice(found, 1))  # read at once: a refusal precedes any output
+    return chain(first, found)
+
+
+def _stream(
+    db: Database, principal: Principal, wanted: LogFilter, limit: int
+) -> Iterator[LogEntry]:
+    with snapshot(db, principal, Operation.STREAM_LOG) as tx:
+        visible, number = _visible(tx, wanted), 0
+        for entry in audit.stream_entries(tx.conn, tx.organization_id, visible, limit=limit):
+            number += 1
+            yield tx.mask.log_entry(entry)
+        if not number and wanted.pfa_id:
+            _require_record(tx, PfaId(wanted.pfa_id))
 
 
 @reads(Operation.LIST_LOG)

@@ -32,6 +32,7 @@ class Operation(StrEnum):
     LIST_RUNS = "list_runs"
     SHOW_RUN = "show_run"
     LIST_LOG = "list_log"
+    STREAM_LOG = "stream_log"
     FOLLOW_LOG = "follow_log"
     COLLECT = "collect"
     LIST_MEMBERS = "list_members"
@@ -86,6 +87,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.LIST_RUNS,
         Operation.SHOW_RUN,
         Operation.LIST_LOG,
+        Operation.STREAM_LOG,
         Operation.FOLLOW_LOG,
         Operation.COLLECT,
         Operation.LIST_MEMBERS,

@@ -60,6 +60,7 @@ READING: dict[str, Call] = {
     "status": lambda w, p: pfa_core.status(w.db, p),
     "list_runs": lambda w, p: pfa_core.list_runs(w.db, p),
     "list_log": lambda w, p: pfa_core.list_log(w.db, p),
+    "stream_log": lambda w, p: list(pfa_core.stream_log(w.db, p)),
     "follow_log": lambda w, p: list(pfa_core.follow_log(w.db, p, wait=lambda: False)),
     "list_members": lambda w, p: pfa_core.list_members(w.db, p),
     "collect": lambda w, p: pfa_core.collect(w.db, p),
