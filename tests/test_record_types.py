@@ -27,7 +27,7 @@ def type_of(field: Field) -> Any:
     if field.name == "pfaId":
         return StrictStr.__origin__  # pydantic takes the annotation of a whole field apart
     if field.kind is Kind.CHOICE:
-        return Literal[field.choices] | None  # pyright: ignore[reportInvalidTypeForm]
+        return Literal[field.choices] | None
     return TYPES[field.kind]
 
 
@@ -49,7 +49,7 @@ def test_the_attributes_are_named_as_python_does_it() -> None:
 
 def merged(data: str) -> MergedRecord:
     return MergedRecord(
-        pfa_id="H-1",  # pyright: ignore[reportArgumentType]
+        pfa_id="H-1",
         data_json=data,
         sync_state="pristine",
         session_id=None,

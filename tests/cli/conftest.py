@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -83,18 +83,19 @@ def pfa(
     return Pfa(database_url, tmp_path, capsys)
 
 
-def a_stage(prepare: Callable[[Pfa], None]) -> Callable[..., Iterator[Pfa]]:
-    """A fixture that gives each test the program where `prepare` left it."""
+@pytest.fixture
+def copied(
+    postgres: Server,
+    home: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[[Callable[[Pfa], None]], AbstractContextManager[Pfa]]:
+    """Copies of the program where a function left it, which is called once a run."""
 
-    @pytest.fixture
-    def stage(
-        postgres: Server,
-        home: Path,
-        tmp_path: Path,
-        tmp_path_factory: pytest.TempPathFactory,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-    ) -> Iterator[Pfa]:
+    @contextmanager
+    def copy(prepare: Callable[[Pfa], None]) -> Iterator[Pfa]:
         def build(url: str) -> Path:
             monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
             prepare(Pfa(url, tmp_path, capsys))
@@ -109,6 +110,19 @@ def a_stage(prepare: Callable[[Pfa], None]) -> Callable[..., Iterator[Pfa]]:
         with postgres.database(name) as url:
             monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
             yield Pfa(url, tmp_path, capsys)
+
+    return copy
+
+
+def a_stage(prepare: Callable[[Pfa], None]) -> Callable[..., Iterator[Pfa]]:
+    """A fixture that gives each test the program where `prepare` left it."""
+
+    @pytest.fixture
+    def stage(
+        copied: Callable[[Callable[[Pfa], None]], AbstractContextManager[Pfa]],
+    ) -> Iterator[Pfa]:
+        with copied(prepare) as pfa:
+            yield pfa
 
     stage.__doc__ = prepare.__doc__
     return stage

@@ -433,7 +433,7 @@ def in_conflict(**changes: object) -> ConflictView:
         "resolved_at": None,
         "resolved_by": None,
     }
-    return ConflictView(**(values | changes))  # type: ignore[arg-type]
+    return ConflictView(**(values | changes))
 
 
 def test_a_conflict_has_former_pems_yours_and_merged_side_by_side() -> None:

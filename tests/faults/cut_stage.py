@@ -18,7 +18,6 @@ from pfa_core.errors import DatabaseUnavailable
 from pfa_core.pems.sandbox.server import Outcome, Sandbox
 from tests.cli.conftest import Pfa
 from tests.cut import When, cut_at
-from tests.server import Server, bound_url
 
 # What differs between two executions of the same: ids, times, digests, secrets, PEMS's port.
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,}\b")
@@ -101,32 +100,19 @@ def a_pems(folder: Path) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def stage(
-    postgres: Server,
+    copied: Callable[[Callable[[Pfa], None]], AbstractContextManager[Pfa]],
     home: Path,
     tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> Stage:
-    """Copies of what a function prepares."""
+    """Copies of what a function prepares, each without what the one before it left."""
 
     @contextmanager
     def copy(prepare: Callable[[Pfa], None]) -> Iterator[Pfa]:
-        def build(url: str) -> Path:
-            monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
-            prepare(Pfa(url, tmp_path, capsys))
-            kept = tmp_path_factory.mktemp("stage")
-            shutil.copytree(tmp_path, kept / "folder")
-            shutil.copytree(home, kept / "home")
-            return kept
-
-        name, files = postgres.built(prepare, build)
-        for made, kept in ((tmp_path, files / "folder"), (home, files / "home")):
-            shutil.rmtree(made, ignore_errors=True)
-            shutil.copytree(kept, made)
-        with postgres.database(name) as url:
-            monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
-            yield Pfa(url, tmp_path, capsys)
+        for folder in (tmp_path, home):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        with copied(prepare) as pfa:
+            yield pfa
 
     return Stage(copy)
 
