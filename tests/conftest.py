@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests import processes
+from tests.program import CANARY, copied
 from tests.server import Server, Servers
 from tests.versions import OF_THE_RUN, Version, compiles, older
 
+__all__ = ["copied"]  # a fixture
+
 _OURS = ("PFA_", "XDG_", "PG", "DATABASE_URL")
-# The password of PEMS in every test that asks the environment for one; nothing may ever show it.
-CANARY = "canary-4f1c9a7e55d2"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Pfa, a_stage
+from tests.program import Pfa, a_stage
 
 INPUTS = Path(__file__).parents[1] / "data" / "inputs"
 OUTCOMES = tomllib.loads((INPUTS / "outcomes.toml").read_text(), parse_float=Decimal)

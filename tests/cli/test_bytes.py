@@ -14,8 +14,9 @@ import typer
 
 from pfa_cli.app import app
 from pfa_cli.commands.catalog import COMMANDS
-from tests.cli.conftest import Pfa, baseline_record, ready, write_lines
+from tests.cli.conftest import baseline_record, ready, write_lines
 from tests.forms import forms, long
+from tests.program import Pfa
 
 __all__ = ["ready"]
 HALF = os.fsdecode(b"\xff")

@@ -11,7 +11,8 @@ import typer
 
 import pfa_cli.app
 from pfa_cli.app import main
-from tests.cli.conftest import Pfa, a_stage, six_records
+from tests.cli.conftest import six_records
+from tests.program import Pfa, a_stage
 
 UNREACHABLE = "postgresql://pfa@127.0.0.1:1/pfa?connect_timeout=1"
 AN_ID = "01a2109c-0a59-70c0-aacd-970c40143a9b"

@@ -16,7 +16,8 @@ from psycopg.types.json import Jsonb
 from pfa_core.model.ids import new_id
 from pfa_core.store import conflicts
 from pfa_core.store.conflicts import NewConflict
-from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records, write_lines
+from tests.cli.conftest import baseline_record, six_records, write_lines
+from tests.program import Pfa, a_stage
 
 COLUMNS = [
     "conflictId",

@@ -7,7 +7,8 @@ import io
 
 import pytest
 
-from tests.cli.conftest import Pfa, a_stage, baseline_record, write_lines
+from tests.cli.conftest import baseline_record, write_lines
+from tests.program import Pfa, a_stage
 
 
 @a_stage

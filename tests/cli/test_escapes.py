@@ -10,14 +10,13 @@ import pytest
 
 from pfa_cli.render import streams
 from tests.cli.conftest import (
-    Pfa,
-    a_stage,
     as_before_keys_were_checked,
     baseline_record,
     six_records,
     write_lines,
 )
 from tests.forms import long
+from tests.program import Pfa, a_stage
 
 NASTY = "x\x1b]0;owned\x07\x1b[31m\x9b2J\u202eb\u2028c\x7f"
 MOVING = set("\x00\x07\x08\x1b\x7f\x9b\u202e\u2028\r")

@@ -20,14 +20,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pfa_core.model.record import FIELDS
-from tests.cli.conftest import (
-    Pfa,
-    a_stage,
-    as_before_keys_were_checked,
-    baseline_record,
-    write_lines,
-)
+from tests.cli.conftest import as_before_keys_were_checked, baseline_record, write_lines
 from tests.processes import started
+from tests.program import Pfa, a_stage
 from tests.server import url_of
 
 WEATHER = {

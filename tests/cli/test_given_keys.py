@@ -10,7 +10,8 @@ import pytest
 import pfa_core
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.query import Filters
-from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records
+from tests.cli.conftest import baseline_record, six_records
+from tests.program import Pfa, a_stage
 
 ID = "Y-\u00e9 1"
 OTHER = "Gr\u00fa a"

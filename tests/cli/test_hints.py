@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pfa_core.model.suggest import nearest
-from tests.cli.conftest import Pfa, ready
+from tests.cli.conftest import ready
+from tests.program import Pfa
 
 __all__ = ["ready"]
 

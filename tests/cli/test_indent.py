@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfa_cli.render.indent import Indenter
-from tests.cli.conftest import Pfa
+from tests.program import Pfa
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),

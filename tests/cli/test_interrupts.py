@@ -13,9 +13,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.cli.conftest import Pfa, baseline_record, ready, write_lines
+from tests.cli.conftest import baseline_record, ready, write_lines
 from tests.forms import long
 from tests.processes import started
+from tests.program import Pfa
 
 __all__ = ["ready"]
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]

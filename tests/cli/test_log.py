@@ -14,8 +14,9 @@ from typing import IO
 import psycopg
 import pytest
 
-from tests.cli.conftest import Pfa, a_stage, six_records
+from tests.cli.conftest import six_records
 from tests.processes import started
+from tests.program import Pfa, a_stage
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

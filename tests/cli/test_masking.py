@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from pfa_cli.render.formats import Format
-from tests.cli.conftest import Pfa, Ran, a_stage, baseline_record, six_records, write_lines
+from tests.cli.conftest import baseline_record, six_records, write_lines
 from tests.forms import long
+from tests.program import Pfa, Ran, a_stage
 
 CANARY = "739146"
 NOTE = "note: money is masked; it requires the right view_financials"

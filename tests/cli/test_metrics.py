@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pfa_cli.commands.metrics import write_textfile
 from pfa_core import errors
-from tests.cli.conftest import Pfa
+from tests.program import Pfa
 
 
 def test_the_metrics_are_printed_for_prometheus(ready: Pfa) -> None:

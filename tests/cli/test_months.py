@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Pfa, a_stage, baseline_record, write_lines
+from tests.cli.conftest import baseline_record, write_lines
+from tests.program import Pfa, a_stage
 
 # 2026-01-01 to 2026-01-31 planned, forecast from mid February: 100 a day; one purchase without dates.
 COLUMNS = (

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from pfa_cli.framework.progress import described
 from pfa_core.model.progress import Phase, Progress
-from tests.cli.conftest import Pfa, baseline_record, ready, write_lines
+from tests.cli.conftest import baseline_record, ready, write_lines
 from tests.processes import started
+from tests.program import Pfa
 
 __all__ = ["ready"]
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pfa_core.pems.sandbox.server import Sandbox
-from tests.cli.conftest import Pfa, baseline_record, six_records, write_lines
+from tests.cli.conftest import baseline_record, six_records, write_lines
+from tests.program import Pfa
 
 __all__ = ["six_records"]
 

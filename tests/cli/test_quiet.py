@@ -7,8 +7,9 @@ import json
 import pytest
 
 from pfa_core.pems.sandbox.server import Sandbox
-from tests.cli.conftest import Pfa, baseline_record, write_lines
+from tests.cli.conftest import baseline_record, write_lines
 from tests.cli.test_sync import a_pems, pulled, pulled_before
+from tests.program import Pfa
 
 __all__ = ["pulled", "pulled_before"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.cli.conftest import Pfa, ready
+from tests.cli.conftest import ready
+from tests.program import Pfa
 
 __all__ = ["ready"]
 

@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 import pfa_core
 from pfa_core import errors
-from tests.cli.conftest import Pfa
+from tests.program import Pfa
 from tests.server import bound_url
 
 NAME = f"pfa_test_of_edna_{os.getpid()}"

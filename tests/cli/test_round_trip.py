@@ -17,8 +17,9 @@ from pfa_core import exact_json
 from pfa_core.model.formulas import guarded
 from pfa_core.model.keys import invisible_in, normal_key
 from pfa_core.model.record import FIELDS
-from tests.cli.conftest import Pfa, a_stage, baseline_record, six_records, write_lines
+from tests.cli.conftest import baseline_record, six_records, write_lines
 from tests.forms import forms
+from tests.program import Pfa, a_stage
 
 IDS = ("H-001", "H-002", "H-003")
 # Beside what any text has: what begins a formula, ends a cell or a line, and what escapes it.

@@ -16,9 +16,10 @@ from pfa_cli.schemas import catalog, line_of, meanings, models, names, read_sche
 from pfa_cli.schemas.keys import keys_of
 from pfa_core.pems.sandbox.server import Sandbox
 from tests.cli import shapes
-from tests.cli.conftest import Pfa, a_stage, baseline_record
+from tests.cli.conftest import baseline_record
 from tests.cli.schema_changes import ADDED, BROKEN, SAME, change_of, version_fits
 from tests.forms import forms
+from tests.program import Pfa, a_stage
 
 ROOT = Path(__file__).resolve().parents[2]
 AGAIN = "run: python docs/generate_schemas.py"

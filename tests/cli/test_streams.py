@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import pfa_core
-from tests.cli.conftest import Pfa, Ran, a_stage, six_records
+from tests.cli.conftest import six_records
 from tests.forms import long
+from tests.program import Pfa, Ran, a_stage
 
 resource = pytest.importorskip("resource")
 

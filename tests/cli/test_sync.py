@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from pfa_core.pems.sandbox.server import Sandbox
-from tests.cli.conftest import Pfa, a_stage, baseline_record
+from tests.cli.conftest import baseline_record
 from tests.processes import started
+from tests.program import Pfa, a_stage
 
 NUMBERS = range(1, 7)
 

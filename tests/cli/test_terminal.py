@@ -28,8 +28,9 @@ from pfa_cli.render.streams import Color
 from pfa_core.conflicts.views import ConflictView
 from pfa_core.model.decision import ConflictStatus
 from pfa_core.model.delta import FieldConflict
-from tests.cli.conftest import Pfa, Ran, a_stage, baseline_record, write_lines
+from tests.cli.conftest import baseline_record, write_lines
 from tests.forms import long
+from tests.program import Pfa, Ran, a_stage
 from tests.terminals import begun, on_terminal, terminal
 
 WIDE = {"category": "起重机 Kran", "areaSilo": "ע\u05b4ברית é 区域 with a long name"}

@@ -17,7 +17,7 @@ import typer
 from pfa_cli.app import app
 from pfa_cli.render import streams
 from pfa_core.model.secret import masked
-from tests.cli.conftest import Pfa, Ran
+from tests.program import Pfa, Ran
 
 EXAMPLE = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
 

@@ -16,8 +16,8 @@ import pytest
 
 from pfa_core.errors import DatabaseUnavailable
 from pfa_core.pems.sandbox.server import Outcome, Sandbox
-from tests.cli.conftest import Pfa
 from tests.cut import When, cut_at
+from tests.program import Pfa
 
 # What differs between two executions of the same: ids, times, digests, secrets, PEMS's port.
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,}\b")

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from pfa_core.store.database import BROKEN_COMMITS
-from tests.cli.conftest import Pfa, baseline_record, copied, six_records
+from tests.cli.conftest import baseline_record, six_records
 from tests.cut import When
 from tests.faults.cut_stage import ATTEMPTS, Left, Stage, a_pems, differing, stage
 from tests.forms import long
+from tests.program import Pfa
 
-__all__ = ["copied", "stage"]  # fixtures
+__all__ = ["stage"]  # a fixture
 
 NEXT_DAY = {"H-004": {"monthlyRate": 9000}}  # what PEMS has changed meanwhile
 DELTA = {"pfaId": "H-006", "delta": {"model": "F"}, "expectedVersion": 0}
