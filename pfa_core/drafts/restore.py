@@ -144,19 +144,40 @@ def _restore(
     taken: set[PfaId] = set()
     order = [item.pfa_id for item in wanted]
     for some in in_portions(_taken_from(wanted)):
-        drafts = _drafts(tx, some)
-        rows, drafted = _lock(tx, sorted(item.pfa_id for item in drafts), touched)
-        faults += [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]
-        taken.update(drafted)
-        free = [item for item in drafts if item.pfa_id not in drafted]
-        changes = [Change(item.pfa_id, item.delta, item.reason) for item in free]
-        origins: dict[str, Origin] = {
-            item.pfa_id: Origin(item.session_id, item.entry_id, base)
-            for item, base in _over_own(tx, free, rows)
-        }
-        saving.take(changes, origins)
+        taken.update(_take(tx, saving, some, touched, faults))
     result = saving.result(pfa_id for pfa_id in order if pfa_id not in taken)
     return RestoreResult(result.saved, already, result.errors)
+
+
+def _take(
+    tx: Tx,
+    saving: Saving,
+    discards: Sequence[Discard],
+    touched: Set[str] | None,
+    faults: list[Fault],
+) -> list[PfaId]:
+    """Save a portion of what was discarded, but where the record has a draft.
+
+    Nothing of the portion is kept, so that one is in memory at a time.
+
+    Args:
+        faults: Those of records that have a draft are added, before the others are saved.
+
+    Returns:
+        The PFA ids of records that have a draft.
+    """
+    drafts = _drafts(tx, discards)
+    rows, drafted = _lock(tx, sorted(item.pfa_id for item in drafts), touched)
+    faults += [_has_draft(pfa_id, session) for pfa_id, session in drafted.items()]
+    free = [item for item in drafts if item.pfa_id not in drafted]
+    del drafts
+    changes = [Change(item.pfa_id, item.delta, item.reason) for item in free]
+    origins: dict[str, Origin] = {
+        item.pfa_id: Origin(item.session_id, item.entry_id, base)
+        for item, base in _over_own(tx, free, rows)
+    }
+    saving.take(changes, origins)
+    return list(drafted)
 
 
 def _taken_from(items: list[Discard]) -> Iterator[Discard]:

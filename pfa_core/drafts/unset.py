@@ -64,10 +64,7 @@ def unset_fields(
     hold(tx, ids)
     result, faults, lost, at = UnsetResult([], [], []), list[Fault](), set[PfaId](), tx.now()
     for some in in_portions(ids):
-        records = _lock_drafted(tx, some, lost)
-        faults += _faults_of_rest(records, names)
-        if not faults:  # else the rest is looked at for its faults
-            _unset(tx, [item.draft for item in records if item.draft], names, at, result)
+        faults += _unset_some(tx, some, names, at, result, lost, write=not faults)
     _refuse(filters, lost, faults)
     if not (result.unset or result.emptied or result.unchanged):
         suggestion = suggest(tx.conn, tx.principal, filters)
@@ -75,6 +72,31 @@ def unset_fields(
             "none of these records has a draft of yours", hint=suggestion or "type: pfa draft list"
         )
     return result
+
+
+def _unset_some(
+    tx: Tx,
+    ids: Sequence[PfaId],
+    fields: frozenset[str],
+    at: datetime,
+    result: UnsetResult,
+    lost: set[PfaId],
+    *,
+    write: bool,
+) -> list[Fault]:
+    """Remove the fields from the drafts of a portion, where no draft of it becomes invalid.
+
+    Ids that are no records are added to `lost`. Nothing of the portion is kept, so that one is in memory
+    at a time.
+
+    Args:
+        write: Or look for faults only.
+    """
+    records = _lock_drafted(tx, ids, lost)
+    faults = _faults_of_rest(records, fields)
+    if write and not faults:
+        _unset(tx, [item.draft for item in records if item.draft], fields, at, result)
+    return faults
 
 
 def _refuse(filters: Filters, lost: Collection[str], faults: Sequence[Fault]) -> None:
