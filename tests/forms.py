@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 LONG = pytest.mark.long
+# How many times as many examples the long forms draw: for a night, or before a release.
+EFFORT = int(os.environ.get("PFA_TEST_EFFORT", "1"))
 
 
 def forms(name: str | tuple[str, ...], *, short: Any, long: Any) -> pytest.MarkDecorator:
@@ -19,6 +22,11 @@ def forms(name: str | tuple[str, ...], *, short: Any, long: Any) -> pytest.MarkD
         for form, values, marks in (("short", short, ()), ("long", long, LONG))
     ]
     return pytest.mark.parametrize(name, both)
+
+
+def drawn(name: str, *, short: int, long: int) -> pytest.MarkDecorator:
+    """Run a test with one number of drawn examples, and in the long form with another, times the effort."""
+    return forms(name, short=short, long=long * EFFORT)
 
 
 def long(values: Iterable[Any]) -> list[Any]:

@@ -29,7 +29,8 @@ _ATOMS = (
     "`a", "[a", '"a', "a=", "1E", "\r\n", "\u2028", "\ud800", "--", "invalid ", "invalid a",
 )  # fmt: skip
 _HEADS = ("", "2024-01-01T", "2024-01-01", "-1", "eyJa.", '{"alg":', "1", "`a=")
-_TAILS = ("", "!", "\x00", "x")
+_TAILS = ("", "!", "\x00")
+_ENDS = [*((head, "x") for head in _HEADS), *(("", tail) for tail in _TAILS)]
 
 # How each pattern is used, with the inputs that would be its worst beside the general ones.
 PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -157,11 +158,10 @@ def _patterns() -> dict[str, list[re.Pattern[str]]]:
     return found
 
 
-def _texts(heads: Iterable[str], tails: Iterable[str]) -> Iterator[str]:
-    for head in heads:
+def _texts(ends: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for head, tail in ends:
         for atom in _ATOMS:
-            for tail in tails:
-                yield head + (atom * LENGTH)[:LENGTH] + tail
+            yield head + (atom * LENGTH)[:LENGTH] + tail
 
 
 def _seconds(use: Callable[[], Any]) -> float:
@@ -217,20 +217,20 @@ class TestTable:
         assert found == MADE_IN_PLACE
 
 
-@forms(("heads", "tails"), short=(("",), ("x",)), long=(_HEADS, _TAILS))
+@forms("ends", short=[("", "x")], long=_ENDS)
 @pytest.mark.parametrize("name", PATTERNS)
 def test_a_pattern_takes_time_in_proportion_to_the_text(
-    name: str, heads: Sequence[str], tails: Sequence[str]
+    name: str, ends: Sequence[tuple[str, str]]
 ) -> None:
     (use, *_), worst = PATTERNS[name][0].split(), PATTERNS[name][1]
     for pattern in _patterns_by_name[name]:
-        for text in (*worst, *_texts(heads, tails)):
+        for text in (*worst, *_texts(ends)):
             assert _seconds(_use(pattern, use, text)) < LONGEST, (name, text[:40], text[-10:])
 
 
 def test_the_measure_finds_a_pattern_that_tries_each_place() -> None:
     quadratic = re.compile(r"[^\s]*\d[^\s]*")
-    assert _seconds(_use(quadratic, "sub", "a" * 15_000)) > LONGEST
+    assert _seconds(_use(quadratic, "sub", "a" * 12_000)) > LONGEST
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from pfa_core.model.delta import FieldConflict
 from pfa_core.model.record import SORTABLE
 from pfa_core.store.reads import search as finding
 from tests.factories import World, a_world, commit, draft, record
-from tests.forms import forms, long
+from tests.forms import drawn, long
 from tests.life_cycle.views import ids, one, seen
 from tests.worlds import built_once
 
@@ -358,7 +358,7 @@ class TestPages:
         assert [row.pfa_id for row in rest.records] == ["P-3", "p-4"]
         assert rest.records[0].data["forecastStart"] == "2026-02-01"
 
-    @forms("examples", short=15, long=60)
+    @drawn("examples", short=10, long=40)
     def test_any_order_in_any_page_size_equals_one_big_page(
         self, database_url: str, examples: int
     ) -> None:

@@ -52,7 +52,7 @@ def test_there_are_options_of_every_command():
     assert len(text_options()) > 300
 
 
-@forms("step", short=7, long=1)
+@forms("step", short=14, long=1)
 def test_an_option_that_is_not_utf_8_is_refused_by_name(pfa: Pfa, step: int) -> None:
     for words, option in text_options()[::step]:
         # What an option refuses for another reason, a number for instance, names it as well.

@@ -18,7 +18,7 @@ from pfa_core.model.formulas import guarded
 from pfa_core.model.keys import invisible_in, normal_key
 from pfa_core.model.record import FIELDS
 from tests.cli.conftest import baseline_record, six_records, write_lines
-from tests.forms import forms
+from tests.forms import drawn
 from tests.program import Pfa, a_stage
 
 IDS = ("H-001", "H-002", "H-003")
@@ -108,7 +108,7 @@ def few(examples: int) -> settings:
     )
 
 
-@forms("examples", short=5, long=100)
+@drawn("examples", short=5, long=40)
 def test_what_comes_back_as_it_left_is_no_change(ready: Pfa, examples: int) -> None:
     @few(examples)
     @given(st.lists(records, min_size=3, max_size=3), ways)
@@ -120,7 +120,7 @@ def test_what_comes_back_as_it_left_is_no_change(ready: Pfa, examples: int) -> N
     check()
 
 
-@forms("examples", short=5, long=100)
+@drawn("examples", short=5, long=40)
 def test_exactly_what_was_edited_becomes_drafts(ready: Pfa, examples: int) -> None:
     @few(examples)
     @given(
@@ -190,7 +190,7 @@ def field_maps(draw: st.DrawFn) -> str:
     return "\n".join(["[fields]", *lines, TRANSFORMS])
 
 
-@forms("examples", short=10, long=250)
+@drawn("examples", short=10, long=80)
 def test_a_list_is_pulled_again_under_any_field_map(ready: Pfa, examples: int) -> None:
     pull(ready, [{"category": "Crane", "monthlyRate": 5, "purchasePrice": 7, "model": None}])
     lists = {

@@ -183,7 +183,9 @@ def test_an_operation_cut_at_its_commit_is_done_once(
             left = run(name, number, when)
             assert left.code == whole.code, (number, when)
             found = differing(left.state, whole.state)
-            if name in EXCHANGES:  # how many answers of PEMS one transaction settles is a matter of time
+            if (
+                name in EXCHANGES
+            ):  # how many answers of PEMS one transaction settles is a matter of time
                 found.pop("audit_head", None)
             assert found == {}, (number, when)
 

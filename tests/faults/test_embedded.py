@@ -211,11 +211,16 @@ def test_a_stopped_server_starts_again_with_its_data(root):
     assert row(root) == "kept"
 
 
-@pytest.mark.parametrize("name", ["a blank", "a'quote", 'a"$HOME`x`\\'])
+@pytest.mark.parametrize("name", ["a blank, a comma", "a'quote and \"$HOME`x`\\"])
 def test_a_path_may_hold_any_character(root, name):
-    server.ensure(root / name)
-    write_row(root / name)
-    assert row(root / name) == "kept"
+    try:
+        server.ensure(root / name)
+        write_row(root / name)
+        assert row(root / name) == "kept"
+    finally:
+        server.stop(root / name)
+        if (sockets := layout.place(root / name).sockets).parent == Path("/tmp"):
+            shutil.rmtree(sockets)
 
 
 def test_a_path_too_long_for_a_socket_gets_one_elsewhere(root):

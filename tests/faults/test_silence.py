@@ -262,6 +262,7 @@ def test_a_signal_ends_a_command_on_a_silent_connection_within_its_grace(
 
 
 @LONG
+@pytest.mark.early
 @pytest.mark.parametrize("connection", [0, None], ids=["one", "all"])
 @pytest.mark.parametrize("way", [Way.DOWN])
 @pytest.mark.parametrize("words", [("sync", "push")], ids=" ".join)

@@ -17,7 +17,7 @@ from pfa_core.model.costing import SPELLINGS
 from pfa_core.model.record import SORTABLE
 from tests.acceptance.brute_force import Settings
 from tests.factories import World, a_world, draft, record
-from tests.forms import forms
+from tests.forms import drawn
 from tests.kpis import months_by_day, test_months
 from tests.kpis.exact import QUESTIONS, Question, require_exact
 from tests.life_cycle.views import ids, seen, stats
@@ -373,7 +373,7 @@ def shared(postgres: Server, template: str) -> Iterator[World]:
         world.db.close()
 
 
-@forms("examples", short=5, long=60)
+@drawn("examples", short=4, long=25)
 def test_any_records_with_any_settings_cost_what_fractions_say(
     shared: World, examples: int
 ) -> None:

@@ -16,6 +16,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import HealthCheck, currently_in_test_context, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -32,7 +33,7 @@ from pfa_core.model.delta import same
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.sync.push.options import PushResult
 from tests.factories import a_world, record
-from tests.forms import LONG, forms
+from tests.forms import EFFORT, LONG, forms
 from tests.kpis.exact import require_exact
 from tests.pems_server import FarSide, a_pems_beside, a_profile, owned
 from tests.server import Server
@@ -475,7 +476,8 @@ def a_machine(postgres: Server) -> type[Exactness]:
     return Here
 
 
-@forms(("sequences", "steps"), short=(1, 15), long=(10, 25))
+@pytest.mark.early
+@forms(("sequences", "steps"), short=(1, 15), long=(5 * EFFORT, 25))
 def test_every_kpi_is_exact_after_each_step_of_any_sequence(
     postgres: Server, sequences: int, steps: int
 ) -> None:
@@ -560,6 +562,7 @@ def script(m: Exactness) -> list[tuple[str, Callable[[], None]]]:
 
 
 @LONG
+@pytest.mark.early
 def test_every_kpi_is_exact_through_a_sequence_in_which_everything_happens(
     postgres: Server,
 ) -> None:

@@ -19,7 +19,7 @@ from pfa_core.model.kpi import EXACT, total
 from pfa_core.store.reads import sums
 from pfa_core.store.reads.sums import Part
 from tests.factories import World, a_world, commit, draft, record
-from tests.forms import forms
+from tests.forms import drawn
 from tests.kpis import months_by_day
 from tests.life_cycle.views import stats
 from tests.server import Server
@@ -404,7 +404,7 @@ def filled(world: World, rows: list[dict[str, Any]], changes: list[Any]) -> dict
     return stored
 
 
-@forms("examples", short=4, long=25)
+@drawn("examples", short=3, long=12)
 def test_months_are_those_counted_day_by_day(shared: World, examples: int) -> None:
     @settings(deadline=None, max_examples=examples)
     @given(rows=ROWS, changes=CHANGES)

@@ -23,7 +23,7 @@ from pfa_core import Change, Filters, Query, Selection, errors
 from pfa_core.model.delta import merge
 from tests.acceptance import brute_force
 from tests.factories import World, a_world, record
-from tests.forms import forms
+from tests.forms import drawn
 from tests.server import Server
 from tests.worlds import a_copy
 
@@ -378,7 +378,7 @@ class LifeCycle(RuleBasedStateMachine):
         )
 
 
-@forms("sequences", short=5, long=40)
+@drawn("sequences", short=4, long=15)
 def test_any_sequence_of_steps_gives_what_the_model_gives(postgres: Server, sequences: int) -> None:
     class Here(LifeCycle):
         server = postgres

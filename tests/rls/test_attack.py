@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.forms import forms
+from tests.forms import drawn
 from tests.rls.attack.law import Law
 from tests.rls.attack.place import Place, a_place
 from tests.rls.attack.programs import Bender, replay
@@ -62,7 +62,7 @@ def bent(place: Place, seed: int, number: int) -> tuple[Counter[str], dict[str, 
     return accepted, broken
 
 
-@forms("statements", short=250, long=5000)
+@drawn("statements", short=250, long=5000)
 def test_the_law_holds_after_whatever_is_accepted(place: Place, statements: int) -> None:
     seed = int(os.environ.get("PFA_TEST_SEED", "1"))
     accepted, broken = attacked(place, seed, statements)
@@ -70,7 +70,7 @@ def test_the_law_holds_after_whatever_is_accepted(place: Place, statements: int)
     _require_none(seed, accepted, broken)
 
 
-@forms("number", short=25, long=1000)
+@drawn("number", short=8, long=200)
 def test_the_law_holds_after_what_the_program_sends_bent_in_one_place(
     place: Place, number: int
 ) -> None:

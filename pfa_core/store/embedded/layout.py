@@ -39,10 +39,11 @@ class Place:
     def sockets(self) -> Path:
         """Return the directory of the unix socket.
 
-        It is in /tmp when its path would be too long for a socket.
+        It is in /tmp when its path would be too long for a socket, or has a comma: libpq takes that for
+        the end of one host's name and the beginning of the next one's.
         """
         inside = self.root / "run"
-        if len(os.fsencode(inside / _SOCKET_NAME)) <= _SOCKET_PATH_MAX:
+        if len(os.fsencode(inside / _SOCKET_NAME)) <= _SOCKET_PATH_MAX and "," not in str(inside):
             return inside
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         return Path("/tmp") / f"pfa-{digest}"  # noqa: S108 - its owner is checked

@@ -21,6 +21,7 @@ from pfa_core.pems.mapping.transforms import read_step
 from pfa_core.pems.profile import WriterKind
 from pfa_core.pems.services.rest import RestWriter
 from tests.factories import World, a_world, commit, draft, record
+from tests.forms import long
 from tests.pems_server import FarSide, a_pems_beside, owned
 from tests.worlds import built_once
 
@@ -34,7 +35,7 @@ def world(url: str) -> World:
     return a_world(url, *owned(RECORDS), users={"ann": "admin", "bob": "editor"})
 
 
-@pytest.fixture(params=["the answer shows it", "read back", "no keys", "screen"])
+@pytest.fixture(params=["the answer shows it", *long(["read back", "no keys"]), "screen"])
 def far(world, request):
     """A PEMS that shows what it stored: in its answer, when it is read, or on the screen."""
     kind = request.param
