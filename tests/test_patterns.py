@@ -94,6 +94,7 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pfa_core.sync.run_log._UNUSUAL": ("sub", ()),
     "pfa_cli.framework.durations._DURATION": ("fullmatch", ()),
     "pfa_cli.framework.moments._DAY": ("fullmatch", ()),
+    "pfa_cli.framework.numbers._NEGATIVE": ("fullmatch", ()),
     "pfa_cli.framework.sizes._SIZE": ("fullmatch", ()),
     "pfa_cli.parameters._PARAMETER": ("sub", ("`a=" + "b" * LENGTH, "`a" * 50_000)),
     "pfa_cli.render.drawn._INSTANT": ("sub", ("2026-01-01T00:00:00." + "0" * LENGTH,)),

@@ -24,7 +24,8 @@ from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
-from pfa_core.errors import Internal, InvalidRequest
+from pfa_core.errors import Internal, InvalidRequest, NotFound
+from pfa_core.model.suggest import nearest
 
 if TYPE_CHECKING:
     from pfa_core.model.audit import LogEntry
@@ -149,7 +150,11 @@ def show_log(
         show(_sheet(_masking(new, talk)), look)
         return
     most = limit or NEWEST
-    shown = _Shown(_masking(core.stream_log(database, principal, filters, limit=most), talk))
+    try:
+        found = core.stream_log(database, principal, filters, limit=most)
+    except NotFound as error:
+        raise _not_found(error, pfa_id) from None
+    shown = _Shown(_masking(found, talk))
     entries = iter(shown)
     sheet = replace(_sheet(entries), envelope=Data(entries, lambda: metadata(call, talk)))
     show(sheet, call.look(Format.TSV))
@@ -158,6 +163,12 @@ def show_log(
     if not shown.number:
         filtered = filters != core.LogFilter()
         talk.hint("no entry matches" if filtered else "the audit trail is empty")
+
+
+def _not_found(error: NotFound, pfa_id: str | None) -> NotFound:
+    """Name the command that was meant, where an id is almost one."""
+    meant = nearest(pfa_id or "", ("verify",))
+    return NotFound(error.message, hint=f"type: pfa log {meant}") if meant else error
 
 
 @command(

@@ -162,7 +162,7 @@ def list_organizations(call: Invocation) -> None:
     effect=Effect.WRITES,
     examples=(
         "pfa user grant anna --org HOLNG --role editor",
-        "pfa user grant anna --role editor --right edit_actuals --without view_financials",
+        "pfa user grant anna --role editor --without view_financials",
     ),
     exit_codes="5 you are not an admin, or grant a right that you lack; 7 the organization would"
     " have no admin.",

@@ -43,7 +43,7 @@ DETAIL_COLUMNS = ("pfaId", "field", "baseline", "mine", "merged")
     "list",
     examples=(
         "pfa list --org HOLNG --category Crane",
-        'pfa list --area-silo "Silo 4" --start-from 2026-12-01 --sort -monthlyRate,pfaId',
+        'pfa list --area-silo "Silo 4" --start-from 2026-12-01 --sort -monthlyRate',
         "pfa list --state draft --state committed -o ids",
         "pfa list -o csv --columns pfaId,forecastStart,monthlyRate > cranes.csv",
     ),

@@ -37,7 +37,7 @@ app = typer.Typer(rich_markup_mode=None)
     examples=(
         "pfa sandbox --org HOLNG --load mirror.jsonl --state pems.state --port 8090",
         "pfa sandbox --load grid-1.json grid-2.json --field-map grid-map.toml",
-        "pfa sandbox --load mirror.jsonl --fault latency:50ms --fault 429:0.1:retry-after=2:on=rest",
+        "pfa sandbox --load mirror.jsonl --fault 429:0.1:retry-after=2:on=rest",
         "pfa sandbox --load mirror.jsonl --fault rounds --fault cuts:1:length=20",
         "pfa sandbox --load mirror.jsonl --fault reset-after:1:times=3 --seed 7",
     ),

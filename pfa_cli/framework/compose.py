@@ -38,7 +38,7 @@ def command(
     exit_codes: str = "",
     columns: tuple[str, ...] = (),
     open_ended: bool = False,
-    loose_numbers: bool = False,
+    negative: bool = False,
 ) -> Callable[[Run], Run]:
     """Register a function as a command.
 
@@ -49,7 +49,7 @@ def command(
         columns: What --columns may name, refused before the function runs; none where it prints nothing,
             or where they depend on its arguments and it refuses others by itself.
         open_ended: `data.NAME` is a column too.
-        loose_numbers: Arguments such as -14 are numbers, not options.
+        negative: An argument may be a negative number.
     """
 
     def check(common: Common) -> None:
@@ -57,11 +57,15 @@ def command(
             require_columns(common.chosen_columns, columns, open_ended=open_ended)
 
     def decorate(function: Run) -> Run:
+        cls: type[Command] = Command
+        if negative:  # few commands: no other loads it
+            from pfa_cli.framework.numbers import NumberCommand
+
+            cls = NumberCommand
         app.command(
             name,
-            cls=Command,
+            cls=cls,
             epilog=epilog(examples, exit_codes),
-            context_settings={"ignore_unknown_options": True} if loose_numbers else {},
         )(_composed(function, effect, check))
         return function
 

@@ -14,12 +14,13 @@ import pytest
 
 from pfa_cli.schemas import catalog, line_of, meanings, models, names, read_schema
 from pfa_cli.schemas.keys import keys_of
-from pfa_core.pems.sandbox.server import Sandbox
 from tests.cli import shapes
-from tests.cli.conftest import baseline_record
 from tests.cli.schema_changes import ADDED, BROKEN, SAME, change_of, version_fits
+from tests.cli.walk import pulled, run, walked
 from tests.forms import forms
-from tests.program import Pfa, a_stage
+from tests.program import Pfa
+
+__all__ = ["pulled"]  # a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
 AGAIN = "run: python docs/generate_schemas.py"
@@ -203,93 +204,20 @@ def test_a_test_that_reads_an_undocumented_key_fails() -> None:
 # -- every command ----------------------------------------------------------------------------
 
 
-@a_stage
-def pulled(pfa: Pfa) -> None:
-    """The records H-001 to H-006 out of a PEMS."""
-    assert pfa("init", "--org", "HOLNG").code == 0
-    with a_pems() as pems, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PFA_PEMS_URL", pems.url)
-        assert pfa("sync", "pull").code == 0
-
-
-def a_pems() -> Sandbox:
-    records = [{**baseline_record(number), "organization": "HOLNG"} for number in range(1, 7)]
-    return Sandbox(organization="HOLNG", records=records)
-
-
-# One after the other: later ones need what earlier ones did. Those with a star write; of several formats
-# all but the last are dry runs of them.
-LINES = """
-init --org HOLNG | auth refresh | auth refresh --print | list | show H-001
-stats | stats --by category | stats --by month | status
-*draft set H-001 H-002 H-003 model=New --into one | *draft set H-004 areaSilo=Quay --into two
-*draft shift 1 --id H-005 --into two | *draft save delta.json | draft list | diff
-*draft unset H-004 areaSilo | *discard --session two | *restore --id H-005 | *discard --id H-005
-status | *commit --session one | *uncommit --session one | *commit --session one | THEIRS | *sync push
-sync show RUN | sync retry -n | *sync retry | *sync pull | sync runs
-conflict list | conflict show H-001 | *conflict resolve H-001 --take mine | conflict list --status all
-log | log show --limit 3 | log verify | metrics | org list | *org set --currency EUR | *org add RIO
-*user grant ben --role viewer | user list | *user revoke ben | auth issue --user root | auth status
-auth list | auth keys | auth keys list | db status | db url
-db verify | *db upgrade | doctor | version | schema | auth login TOKEN | *auth revoke ISSUED
-*auth keys rotate --overlap 1h | *auth keys retire KEY
-"""
-
-
 @forms("styles", short=("json",), long=("json", "jsonl"))
 def test_every_command_keeps_to_its_schema(
-    styles: tuple[str, ...], pulled: Pfa, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    styles: tuple[str, ...], pulled: Pfa, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PFA_ORG", "HOLNG")
-    delta = {"pfaId": "H-006", "delta": {"dor": "PROJECT"}}
-    (tmp_path / "delta.json").write_text(json.dumps(delta))
-    walked: dict[str, set[tuple[str, ...]]] = {style: set() for style in styles}
-    with a_pems() as pems:
-        monkeypatch.setenv("PFA_PEMS_URL", pems.url)
-        for line in LINES.replace("\n", " | ").split(" | "):
-            if line.startswith("THEIRS"):
-                _change_theirs(pems)
-            elif line:
-                for style, written in walked.items():
-                    dry = line[0] == "*" and style != styles[-1]
-                    written |= _walked(pulled, line, style, dry=dry)
+    written: dict[str, set[tuple[str, ...]]] = {style: set() for style in styles}
+    for line in walked(pulled, tmp_path):
+        for style, found in written.items():
+            ran = run(pulled, line, style, dry=style != styles[-1])
+            assert ran.code in {0, 3}, (line.words, ran.err)
+            if ran.out:
+                found.add(line.command)
     left = {"sandbox"}  # runs until it is interrupted: tests/pems/test_sandbox_command.py
-    silent = {name: set(shapes.COMMANDS) - written for name, written in walked.items()}
-    assert silent == {style: {(name,) for name in left} for style in walked}
-
-
-def _change_theirs(pems: Sandbox) -> None:
-    pems.change("H-001", model="Theirs")
-    pems.remove("H-003")
-
-
-def _walked(pfa: Pfa, line: str, style: str, *, dry: bool) -> set[tuple[str, ...]]:
-    """Run a command line; `Pfa` checks what it writes by the schemas.
-
-    Returns:
-        The command, where it wrote something.
-    """
-    words = [_value(pfa, word) for word in line.removeprefix("*").split()]
-    ran = pfa(*words, "-o", style, *(["-n"] if dry else []))
-    assert ran.code in {0, 3}, (words, ran.err)
-    return {shapes.command_of(words)} if ran.out else set()
-
-
-def _value(pfa: Pfa, word: str) -> str:
-    if word == "RUN":
-        return json.loads(pfa("sync", "runs", "-o", "jsonl").lines[0])["runId"]
-    if word == "KEY":
-        keys = [json.loads(line) for line in pfa("auth", "keys", "-o", "jsonl").lines]
-        return next(key["keyId"] for key in keys if key["state"] != "signing")
-    if word == "ISSUED":
-        return pfa("auth", "issue", "--user", "root", "-o", "json").json["tokenId"]
-    if word == "TOKEN":
-        file = pfa.folder / "some.token"
-        file.touch(mode=0o600)
-        file.write_text(pfa("auth", "issue", "--user", "root").out)
-        return str(file)
-    return word
+    silent = {style: set(shapes.COMMANDS) - found for style, found in written.items()}
+    assert silent == {style: {(name,) for name in left} for style in written}
 
 
 # -- the command ------------------------------------------------------------------------------

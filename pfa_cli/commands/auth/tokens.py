@@ -37,7 +37,7 @@ User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Tokens
     examples=(
         "pfa auth issue --user anna --org HOLNG > anna.token",
         "pfa auth issue --user ben --org HOLNG --role viewer --ttl 30d",
-        "pfa auth issue --service nightly --org HOLNG --right sync --ttl 90d > nightly.token",
+        "pfa auth issue --service nightly --right sync --ttl 90d > nightly.token",
     ),
     exit_codes="5 you are not an admin; 6 the user is not a member.",
     columns=TOKEN_COLUMNS,

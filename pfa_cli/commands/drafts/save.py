@@ -54,8 +54,8 @@ Partial = Annotated[
     effect=Effect.WRITES,
     examples=(
         "pfa draft save delta.json",
-        "pfa draft save - --session weather-silo4 --reason 'Silo 4 stopped' < delta.jsonl",
-        "pfa list --category Crane -o csv > cranes.csv && pfa draft save cranes.csv --dry-run",
+        "pfa draft save - --session weather --reason 'Silo 4 stopped' < delta.jsonl",
+        "pfa list -o csv > all.csv && pfa draft save all.csv --dry-run",
     ),
     exit_codes="3 some were invalid (--partial); 7 version or session conflict; 9 nothing saved.",
     columns=_COLUMNS,
@@ -184,7 +184,7 @@ def set_fields(
     draft,
     "shift",
     effect=Effect.WRITES,
-    loose_numbers=True,
+    negative=True,
     examples=(
         'pfa draft shift 14 --area-silo "Silo 4" --no-actualized --into weather-silo4',
         "pfa draft shift -7 --session weather-silo4",
