@@ -22,6 +22,7 @@ from pfa_core.model.principal import Right, Role
 from pfa_core.model.secret import Secret
 from pfa_core.store import signing_keys
 from pfa_core.store.signing_keys import NewKey
+from tests.forms import EFFORT
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 500_000, tzinfo=UTC)
 SECONDS = int(NOW.timestamp())
@@ -299,7 +300,7 @@ SKEWS = st.timedeltas(timedelta(seconds=-4), timedelta(seconds=4)) | st.timedelt
 )
 PROPERTY = settings(
     deadline=None,
-    max_examples=300,
+    max_examples=100 * EFFORT,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
