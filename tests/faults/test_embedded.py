@@ -695,3 +695,32 @@ def test_refused_clients_are_no_reason_of_a_servers_end(tmp_path):
     log.write_text(QUESTIONS + "FATAL:  could not load server certificate file\n")
     with pytest.raises(ConfigInvalid, match="does not start"):
         launch._refuse_final_death(log, 0, 1)
+
+
+@only_root
+def test_a_directory_that_the_server_s_user_cannot_enter_is_named(root: Path) -> None:
+    root.parent.chmod(0o700)
+    with pytest.raises(ConfigInvalid) as raised:
+        server.ensure(root)
+    user = accounts.account(root).name
+    assert raised.value.message == (
+        f"the embedded database cannot be made: user {user}, as which PostgreSQL runs here,"
+        f" cannot enter {root.parent}"
+    )
+    assert raised.value.hint.startswith(f"type: chmod o+x {root.parent}, or ")
+    root.parent.chmod(0o711)
+    server.ensure(root)
+    server.stop(root)
+
+
+@only_root
+def test_a_demo_without_a_server_ends_with_the_code_of_its_step(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root.parent.chmod(0o700)
+    monkeypatch.setenv("PFA_EMBEDDED_DIR", str(root))
+    assert main(["demo"]) == 78
+    said = capsys.readouterr().err
+    assert f"cannot enter {root.parent}" in said
+    assert said.splitlines()[-1] == "the demo ended at step 1; its database is removed"
+    assert "INTERNAL" not in said
