@@ -12,7 +12,7 @@ import pfa_core as core
 from pfa_cli.envelopes.reads import Diff, DiffSummary
 from pfa_cli.exit_codes import DIFFERS
 from pfa_cli.framework.compose import command
-from pfa_cli.framework.filters import FilterOptions
+from pfa_cli.framework.filters import FilterOptions, ranked_by
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.suggestions import hint_nothing_found
@@ -69,7 +69,7 @@ def diff(
         columns=_COLUMNS,
         csv_columns=_CSV,
         numbers=frozenset(("costEffect",)),
-        ranked=_COLUMNS,
+        ranked=ranked_by(filters, _COLUMNS),
         is_summed=True,
         items=map(document, entries),
         rows=(row for entry in entries for row in _rows(entry)),

@@ -118,7 +118,9 @@ def show_log(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=1, help=f"Maximum number of entries; default {NEWEST}."),
+        typer.Option(
+            "--limit", metavar="N", min=1, help=f"Maximum number of entries; default {NEWEST}."
+        ),
     ] = None,
     follow: Annotated[
         bool,

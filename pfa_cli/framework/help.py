@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import typer
@@ -97,10 +98,17 @@ def _records(command: Any, ctx: typer.Context) -> dict[str, list[tuple[str, str]
     for param in command.get_params(ctx):
         record = param.get_help_record(ctx)
         if record is not None:
+            record = (record[0], _with_bounds(record[1]))
             # Not every command has a dry run: those that do show it.
             own = param.name == "dry_run" and not isinstance(command, Group)
             sections.setdefault("Options" if own else _section(param), []).append(record)
     return sections
+
+
+def _with_bounds(text: str) -> str:
+    """Say the bounds of a number in words."""
+    text = re.sub(r"\b(\d+)<=x<=(\d+)\]", r"\1 to \2]", text)
+    return re.sub(r"\bx>=(\d+)\]", r"from \1]", text)
 
 
 def _section(param: Any) -> str:

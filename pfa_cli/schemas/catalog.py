@@ -218,6 +218,12 @@ SHAPES: Mapping[str, Shape] = {
     "issued-token": Shape(
         kind=IssuedToken, line=IssuedToken, commands=("auth issue",), means="a new token"
     ),
+    "stored-token": Shape(
+        kind=Data[results.StoredToken],
+        line=results.StoredToken,
+        commands=("auth issue",),
+        means="a new token that was written to a file (--to)",
+    ),
     "refreshed-token": Shape(
         kind=RefreshedToken,
         line=RefreshedToken,
@@ -326,6 +332,7 @@ SHAPES: Mapping[str, Shape] = {
         line=results.Versions,
         commands=("version",),
         means="versions of the program and of what it runs on",
+        version="1.1",
     ),
     "schemas": Shape(
         kind=Data[list[results.SchemaEntry]],

@@ -56,6 +56,7 @@ _EVERYWHERE: dict[str, str | Meaning] = {
     "data": "the result",
     "dataDirectory": "directory of the embedded server; empty for another server",
     "delta": "changed fields with their new values",
+    "dependencies": "versions of the installed libraries, by name",
     "details": "faults of single records and fields",
     "direction": "pull or push",
     "discardTime": ("time of the discard", MS),

@@ -147,6 +147,56 @@ def test_columns_without_room_are_named_unless_quiet(drawn: InTerminal) -> None:
     assert "no room" not in drawn("list", cells=200).err
 
 
+def test_a_column_that_a_filter_or_the_order_names_gives_way_last(drawn: InTerminal) -> None:
+    assert "sync\n" not in bare(drawn("list", "--limit", "0", cells=60).out)
+    screen = drawn("list", "--state", "draft", cells=60)
+    assert "State" in bare(screen.out).split("──")[0]
+    assert bare(screen.out).count("draft") == 2
+    screen = drawn("list", "--sort", "-source", cells=60)
+    assert "source" in bare(screen.out).split("──")[0]
+
+
+def test_a_cost_effect_of_nothing_is_shown_where_it_fits(drawn: InTerminal) -> None:
+    long_name = "weather-silo4-second-half"
+    assert drawn.pfa("draft", "set", "H-002", "model=B", "--into", long_name).code == 0
+    screen = bare(drawn("diff", "--id", "H-002", cells=80).out)
+    assert "costEffect" in screen
+    assert "0.00" in screen
+
+
+def test_without_a_plan_there_is_no_percentage_of_it(drawn: InTerminal) -> None:
+    unplanned = baseline_record(9, originalStart=None, originalEnd=None, category="New")
+    source = write_lines(drawn.pfa.folder / "more.jsonl", [unplanned])
+    assert drawn.pfa("sync", "pull", "--from", source).code == 0
+    words = ("stats", "--id", "H-009", "--by", "category")
+    screen = bare(drawn(*words, cells=120).out)
+    assert "(no plan)" in screen
+    assert "%" not in screen.split("(no plan)")[1].splitlines()[-1].replace("100.0 %", "")
+    assert "0.00 %" not in screen
+    piped = drawn.pfa(*words)
+    assert "(no plan)" in piped.out
+    assert "0.00 %" not in piped.out
+    planned = bare(drawn("stats", "--id", "H-003", cells=120).out)
+    assert "no plan" not in planned
+    assert " %)" in planned
+
+
+@pytest.mark.parametrize(
+    ("words", "footer"),
+    [
+        (["--limit", "2"], "2 of 6 records; --limit 0 shows all, -o csv or -o jsonl streams them"),
+        (["--page", "1", "--page-size", "4"], "1 to 4 of 6 records; next: --page 2"),
+        (["--page", "2", "--page-size", "4"], "5 to 6 of 6 records; this is the last page"),
+    ],
+    ids=["limit", "first page", "second page"],
+)
+def test_a_footer_says_which_records_are_shown(
+    drawn: InTerminal, words: list[str], footer: str
+) -> None:
+    said = drawn("list", *words, cells=120).err
+    assert said.splitlines()[-1] == footer
+
+
 def test_a_narrow_terminal_gets_a_field_a_line(drawn: InTerminal) -> None:
     lines = bare(drawn("list", "--limit", "1", cells=30).out).splitlines()
     assert lines[0].split() == ["pfaId", "H-001"]

@@ -9,7 +9,7 @@ import pfa_core as core
 from pfa_cli.commands.drafts.group import draft
 from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import command
-from pfa_cli.framework.filters import FilterOptions
+from pfa_cli.framework.filters import FilterOptions, ranked_by
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.suggestions import hint_nothing_found
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pfa_core.model.modification import ModificationView
 
 _COLUMNS = ("pfaId", "sessionId", "state", "version", "fields", "changeReason", "updatedAt")
+_RANKED = ("pfaId", "fields", "sessionId", "state", "updatedAt", "changeReason")
 _CSV = ("pfaId", "modificationId", "sessionId", "state", "version", "delta", "changeReason",
         "createdAt", "updatedAt", "committedAt")  # fmt: skip
 
@@ -50,7 +51,7 @@ def list_drafts(call: Invocation, talk: Talk, filters: Annotated[Filters, Filter
         id_column="pfaId",
         columns=_COLUMNS,
         csv_columns=_CSV,
-        ranked=("pfaId", "fields", "sessionId", "state", "updatedAt", "changeReason"),
+        ranked=ranked_by(filters, _RANKED),
         items=map(document, drafts),
         rows=map(_row, drafts),
         envelope=Data(

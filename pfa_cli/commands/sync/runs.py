@@ -33,7 +33,9 @@ OUTCOME_CSV = (*OUTCOME_COLUMNS, "at")
 def runs(
     call: Invocation,
     talk: Talk,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of runs.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of runs.")
+    ] = 20,
 ) -> None:
     """List the runs of the organization, newest first."""
     database, principal = call.open()

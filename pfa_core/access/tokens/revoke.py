@@ -62,8 +62,13 @@ def _check_choice(
     everyone: bool = False,
     **_: object,
 ) -> None:
-    if [bool(token_ids), user_id is not None, everyone].count(True) != 1:
-        raise InvalidRequest("which tokens? give their ids, a user, or all")
+    ways = [bool(token_ids), user_id is not None, everyone].count(True)
+    if ways != 1:
+        problem = "ids, `user_id` and `everyone` exclude each other"
+        raise InvalidRequest(
+            problem if ways else "no tokens are selected",
+            hint="give ids (type: pfa auth list), `user_id` or `everyone`",
+        )
     if any(map(looks_like_token, token_ids)):
         raise InvalidRequest(
             "that is a token, not its id; anyone who saw the command line knows it now",
