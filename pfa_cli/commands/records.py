@@ -145,7 +145,11 @@ def _footer(page: RecordPage, shown: int, paging: Paging) -> str:
 def _write_envelope(call: Invocation, talk: Talk, query: Query, paging: Paging, look: Look) -> int:
     """Write the JSON envelope around one page, or around a stream of everything."""
     records: Iterable[MergedRecord]
-    if paging.everything or paging.limit == 0:
+    whole = paging.everything or paging.limit == 0
+    ordered = (
+        look.indented or not whole
+    )  # of a page, or for people: a stream has the database's order
+    if whole:
         database, principal = call.open()
         total = core.count_records(database, principal, replace(query, after=None))
         records = _stream(call, talk, query, None)
@@ -160,7 +164,7 @@ def _write_envelope(call: Invocation, talk: Talk, query: Query, paging: Paging, 
     write('{"data":[')
     shown = 0
     for record in records:
-        write(("," if shown else "") + _element(record, look))
+        write(("," if shown else "") + _element(record, look, ordered=ordered))
         shown += 1
     around = PageAround(pagination, metadata(call, talk, filters=query.filters))
     write("]," + dumps(document(around), look)[1:])
@@ -168,10 +172,10 @@ def _write_envelope(call: Invocation, talk: Talk, query: Query, paging: Paging, 
     return shown
 
 
-def _element(record: MergedRecord, look: Look) -> str:
+def _element(record: MergedRecord, look: Look, *, ordered: bool) -> str:
     if look.columns:
         return dumps(narrowed(row(record, look.columns), look.columns), look)
-    return dumps(RawJson(element(record)), look)
+    return dumps(RawJson(element(record, ordered=ordered)), look)
 
 
 def _pagination(page: int, size: int, total: int, following: str | None) -> Pagination:

@@ -16,6 +16,7 @@ from pfa_core.model.delta import Delta, Record, over_own_sends, three_way
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.principal import Principal
+from pfa_core.model.record import in_field_order
 from pfa_core.store import writing
 from pfa_core.store.adapters import typed_row
 from pfa_core.store.portions import PORTION, json_portions
@@ -161,8 +162,8 @@ def view(row: ModificationRow, baseline: Record) -> ModificationView:
         session_id=row.session_id,
         state=row.state,
         version=row.version,
-        delta=row.delta,
-        base=row.base,
+        delta=in_field_order(row.delta),
+        base=in_field_order(row.base),
         change_reason=row.change_reason,
         created_at=row.created_at,
         updated_at=row.updated_at,
