@@ -15,6 +15,7 @@ from pfa_cli.framework.compose import command
 from pfa_cli.framework.filters import FilterOptions, ranked_by
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.paging import Limit, sort_keys
 from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
@@ -50,17 +51,35 @@ def diff(
     session_id: Annotated[
         str | None, typer.Argument(metavar="[SESSION]", help="Only this session.")
     ] = None,
+    limit: Limit = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort",
+            metavar="FIELD,-FIELD",
+            help="Order by fields of the merged records, as `pfa list`; prefix - for descending.",
+        ),
+    ] = "pfaId",
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 10 when something differs.")
     ] = False,
 ) -> int:
     """Show each drafted field before and after, with its cost effect.
 
-    The effect of a record is in the line of its first field; all lines add up.
+    The effect of a record is in the line of its first field; all lines add up. With --limit the sums are
+    those of what is shown.
     """
     database, principal = call.open()
     totals = core.DiffTotals()
-    found = core.stream_diff(database, principal, filters, session_id=session_id, totals=totals)
+    found = core.stream_diff(
+        database,
+        principal,
+        filters,
+        session_id=session_id,
+        totals=totals,
+        limit=limit,
+        sort=sort_keys(sort),
+    )
     first = list(islice(found, 1))  # read at once: a refusal precedes any output
     talk.mask(totals)
     entries = chain(first, found)

@@ -11,7 +11,8 @@ import typer
 from pfa_cli.framework.options import OptionGroup
 
 if TYPE_CHECKING:
-    from pfa_core.model.query import Filters, SortKey
+    from pfa_core.model.ordering import SortKey
+    from pfa_core.model.query import Filters
 
 FILTERS = "Filters, on merged values (different options narrow, a repeated one widens)"
 

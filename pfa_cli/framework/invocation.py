@@ -221,7 +221,8 @@ def _format(configured: str | None) -> Format | None:
 def _origins(settings: Settings) -> list[str]:
     """Describe where each setting came from, for --verbose."""
     profile = settings.profile or "default"
-    lines = [f"profile: {profile} in {settings.config_dir / 'config.toml'}"]
+    file = settings.config_dir / "config.toml"
+    lines = [f"profile: {profile} in {file}" if file.exists() else f"profile: none, no {file}"]
     lines += [f"{name}: from {origin}" for name, origin in settings.origin.items()]
     if settings.database_url is None:
         lines.append(f"database: {_embedded(settings)}")

@@ -103,6 +103,7 @@ SHAPES: Mapping[str, Shape] = {
         line=SessionStatus,
         commands=("status",),
         means="drafts, pending changes, conflicts and last runs",
+        version="1.1",
     ),
     "drafts": Shape(
         kind=Data[list[ModificationView]],

@@ -154,6 +154,7 @@ _EVERYWHERE: dict[str, str | Meaning] = {
     "programSchema": "schema version of this program",
     "purchase": ("cost of purchases", MONEY),
     "purchases_without_price": ("purchases that cost nothing for want of a price", COUNT),
+    "pullInterruptedAt": "end of a pull from PEMS that the next one resumes; null where there is none",
     "python": "version of Python",
     "quantity": "records that count for costs in the month",
     "queryTime": ("time of the query", MS),

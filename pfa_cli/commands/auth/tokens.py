@@ -14,6 +14,7 @@ from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.durations import parse_duration
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.paging import sort_keys, sort_option
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
@@ -21,6 +22,7 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.ordering import TOKENS
 
 _COLUMNS = ("tokenId", "userId", "kind", "role", "issuedAt", "expiresAt", "revokedAt")
 _KNOWN = ("organization", "tokenId", "userId", "kind", "role", "rights", "narrowed", "organizations",
@@ -174,12 +176,15 @@ def list_tokens(
     *,
     ended: Annotated[bool, typer.Option("--ended", help="Also expired and revoked ones.")] = False,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", help="Maximum number of tokens.")
+        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of tokens.")
     ] = 1000,
+    sort: Annotated[str, sort_option(TOKENS)] = TOKENS.default,
 ) -> None:
     """List your active tokens, as an admin those of the organization."""
     database, principal = call.open()
-    found = core.list_tokens(database, principal, user_id=user_id, ended=ended, limit=limit)
+    found = core.list_tokens(
+        database, principal, user_id=user_id, ended=ended, limit=limit, sort=sort_keys(sort)
+    )
     _show_tokens(call, talk, found)
     if not found:
         whose = f" of {user_id}" if user_id else ""
