@@ -129,7 +129,7 @@ class FilterOptions(OptionGroup):
 def ranked_by(
     filters: Filters, ranked: Sequence[str], sort: Sequence[SortKey] = ()
 ) -> tuple[str, ...]:
-    """Rank the columns that filters and order name before the others, behind the first."""
+    """Rank the columns that filters and order name right behind the first."""
     named = [*replace(filters, search=None, id=()).looked_at(), *(key.field for key in sort)]
     if filters.state or filters.changed:
         named += ["syncState", "state"]

@@ -51,7 +51,7 @@ class Talk:
             self.say(DRY_RUN)
 
     def note_typing(self, files: Sequence[str]) -> None:
-        """Write that input is awaited, where one of the files is standard input, a terminal."""
+        """Write that input is awaited, where a file is standard input, a terminal."""
         if "-" in files and streams.is_terminal(sys.stdin):
             self.say("reading from the terminal; Ctrl-D ends the input")
 

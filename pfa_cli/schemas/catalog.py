@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pfa_cli.envelopes import base, reads, runs, writes
+from pfa_cli.envelopes import base, glossary, reads, runs, writes
 from pfa_cli.envelopes.base import Data
 from pfa_cli.schemas import results
 from pfa_cli.schemas.models import Models
@@ -340,6 +340,18 @@ SHAPES: Mapping[str, Shape] = {
         line=results.SchemaEntry,
         commands=("schema",),
         means="the published schemas",
+    ),
+    "explanations": Shape(
+        kind=Data[list[glossary.Explanation]],
+        line=glossary.Explanation,
+        commands=("explain",),
+        means="what words of the program mean",
+    ),
+    "fields": Shape(
+        kind=Data[list[glossary.FieldInfo]],
+        line=glossary.FieldInfo,
+        commands=("fields",),
+        means="the fields of a record",
     ),
     "config-file": Shape(
         kind=ConfigFile, means="the file pfa/config.toml of the configuration directory (TOML)"

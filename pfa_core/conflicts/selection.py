@@ -62,9 +62,10 @@ def matching(
     keys: Sequence[SortKey] = (),
     limit: int | None = None,
 ) -> list[ConflictRow]:
-    """Return the owner's conflicts on records that match, the newest first unless keys say otherwise.
+    """Return the owner's conflicts on records that match.
 
-    State and session are those of the modification itself; a deleted one is pristine.
+    The newest come first unless keys say otherwise. State
+    and session are those of the modification itself; a deleted one is pristine.
     """
     if not filters.given():
         return conflicts.find(conn, owner, status=status, keys=keys, limit=limit)

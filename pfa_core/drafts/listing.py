@@ -1,4 +1,4 @@
-"""The caller's modifications as they are stored, by record or in an order of their own."""
+"""Lists of the caller's modifications, by record or in an order of their own."""
 
 from __future__ import annotations
 

@@ -58,7 +58,10 @@ def parse_keys(text: str, known: Iterable[str]) -> tuple[SortKey, ...]:
 def in_order(
     items: Iterable[Item], keys: Sequence[SortKey], values: Mapping[str, Callable[[Item], Any]]
 ) -> list[Item]:
-    """Sort what is in memory; ties stay in the order given, nulls come last either way."""
+    """Sort what is in memory.
+
+    Ties stay in the order given, nulls come last either way.
+    """
     found = list(items)
     for key in reversed(keys):
         value = values[key.field]

@@ -239,7 +239,7 @@ def in_order(
     states: Sequence[str],
     sessions: Sequence[str] = (),
 ) -> Generator[tuple[ModificationId, PfaId], None, None]:
-    """Stream the ids of the principal's modifications in an order, and of their records.
+    """Stream the ids of the principal's modifications and their records in an order.
 
     Args:
         sessions: Only of these; any where there are none.

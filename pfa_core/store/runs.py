@@ -177,7 +177,10 @@ def last_pull(conn: Connection[Any], organization_id: OrganizationId) -> datetim
 
 
 def unfinished(conn: Connection[Any], organization_id: OrganizationId) -> datetime | None:
-    """Return when a full pull from PEMS ended that the next one can resume; None: none did."""
+    """Return when a full pull from PEMS ended that the next one can resume.
+
+    None where there was no such pull.
+    """
     row = conn.execute(_SQL["unfinished"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else None
 

@@ -70,9 +70,9 @@ class TestFiles:
         (only,) = rows(ready("auth", "list", "--user", "vera", "--ended", "-o", "json"))
         assert only["revokedAt"]
 
-    @pytest.mark.parametrize(("mode", "told"), [(0o644, True), (0o600, False)], ids=oct)
-    def test_a_file_that_others_can_read_is_told_of(
-        self, ready: Pfa, tmp_path: Path, mode: int, told: bool
+    @pytest.mark.parametrize(("mode", "noted"), [(0o644, True), (0o600, False)], ids=oct)
+    def test_a_file_that_others_can_read_is_noted(
+        self, ready: Pfa, tmp_path: Path, mode: int, noted: bool
     ) -> None:
         file = tmp_path / "vera.token"
         file.touch()
@@ -86,7 +86,7 @@ class TestFiles:
                 text=True,
                 check=True,
             )
-        assert ("chmod 600" in done.stderr) is told
+        assert ("chmod 600" in done.stderr) is noted
         assert file.read_text().count(".") == 2
 
     @pytest.mark.parametrize(

@@ -26,9 +26,10 @@ def make_root(root: Path) -> None:
 
 
 def closed_to(owner: Account, root: Path) -> Path | None:
-    """Find the outermost directory on the way to `root` that its mode closes to a user.
+    """Find the outermost directory on the way to `root` that is closed to a user.
 
-    None where all are open. Access lists are not read: ask only after something was refused.
+    It is closed by its mode; None where all are open.
+    Access lists are not read: ask only after something was refused.
     """
     for directory in (*reversed(root.parents), root):
         try:

@@ -246,8 +246,9 @@ def _ending(pull: GridPull, step: Step | Failure | None, resumption: Resumption 
 
 
 def _answer(pull: GridPull, workers: Workers[Any, Answer]) -> Answer | None:
-    """Wait for the one answer that is due; None where the pull has to stop before it is there.
+    """Wait for the one answer that is due.
 
+    None where the pull has to stop before it is there.
     Nothing of a page that is under way is stored, so that its request is left to itself.
     """
     while not pull.has_to_stop:
