@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pfa_core.drafts.save import save, set_fields
     from pfa_core.drafts.selection import Selection
     from pfa_core.drafts.shift import shift
+    from pfa_core.drafts.summary import summarize_drafts
     from pfa_core.drafts.unset import unset_fields
     from pfa_core.drafts.withdraw import discard, uncommit
     from pfa_core.files.deltas import DeltaFile, read_delta_file
@@ -120,6 +121,7 @@ _HOME = {
         "drafts.save": "save set_fields",
         "drafts.selection": "Selection",
         "drafts.shift": "shift",
+        "drafts.summary": "summarize_drafts",
         "drafts.unset": "unset_fields",
         "drafts.withdraw": "discard uncommit",
         "files.deltas": "DeltaFile read_delta_file",
@@ -266,6 +268,7 @@ __all__ = [
     "stream_plan_push",
     "stream_records",
     "suggest_value",
+    "summarize_drafts",
     "three_way",
     "token_info",
     "typed_record",

@@ -90,7 +90,7 @@ class DiffReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class Step:
     """A modification, its record without it and with it."""
 
     row: ModificationRow
@@ -189,7 +189,7 @@ def _entries(
     costing = members.costing(tx.conn, tx.organization_id)
     with closing(active(tx, filters, keys)) as found:
         for rows, baseline in found:
-            for step in _steps(rows, baseline):
+            for step in steps(rows, baseline):
                 if matches(step.row, filters):
                     effect = step.money_days(costing)
                     entry = _entry(tx, step, effect)
@@ -206,20 +206,23 @@ def _require_session(tx: Tx, session_id: str) -> None:
         )
 
 
-def _steps(
-    rows: Iterable[ModificationRow], baseline: Mapping[PfaId, BaselineRow]
-) -> Iterable[_Step]:
+def steps(rows: Iterable[ModificationRow], baseline: Mapping[PfaId, BaselineRow]) -> Iterable[Step]:
+    """Yield each modification with its record without it and with it.
+
+    Args:
+        rows: The modifications of each record together, in the order of `active`.
+    """
     before: dict[str, Any] = {}
     last = ""
     for row in rows:
         if row.pfa_id != last:
             before, last = merge(baseline[row.pfa_id].data), row.pfa_id
         after = merge(before, row.delta)
-        yield _Step(row, before, after)
+        yield Step(row, before, after)
         before = after
 
 
-def _entry(tx: Tx, step: _Step, effect: Decimal) -> DiffEntry:
+def _entry(tx: Tx, step: Step, effect: Decimal) -> DiffEntry:
     row, mask = step.row, tx.mask
     return DiffEntry(
         pfa_id=row.pfa_id,
