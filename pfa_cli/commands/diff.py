@@ -83,6 +83,7 @@ def diff(
     first = list(islice(found, 1))  # read at once: a refusal precedes any output
     talk.mask(totals)
     entries = chain(first, found)
+    look = call.look(Format.TSV)
     sheet = Sheet(
         id_column="pfaId",
         columns=_COLUMNS,
@@ -91,14 +92,14 @@ def diff(
         ranked=ranked_by(filters, _COLUMNS),
         is_summed=True,
         items=map(document, entries),
-        rows=(row for entry in entries for row in _rows(entry)),
+        rows=(row for entry in entries for row in _rows(entry, for_people=look.is_page)),
         envelope=Diff(
             entries,
             lambda: DiffSummary(totals.record_count, totals.field_count, totals.cost_effect),
             lambda: metadata(call, talk, filters=filters),
         ),
     )
-    show(sheet, call.look(Format.TSV))
+    show(sheet, look)
     if first:
         talk.say(_summary(totals))
     else:
@@ -107,7 +108,9 @@ def diff(
     return DIFFERS if exit_code and totals.field_count else 0
 
 
-def _rows(entry: DiffEntry) -> list[Mapping[str, Any]]:
+def _rows(entry: DiffEntry, *, for_people: bool) -> list[Mapping[str, Any]]:
+    effect = entry.cost_effect
+    shown = signed(effect) if for_people and effect is not None else effect
     same = {
         "pfaId": entry.pfa_id,
         "sessionId": entry.session_id,
@@ -118,9 +121,9 @@ def _rows(entry: DiffEntry) -> list[Mapping[str, Any]]:
     }
     changes = entry.changes
     if not changes:
-        return [{**same, "costEffect": entry.cost_effect}]
+        return [{**same, "costEffect": shown}]
     return [
-        {**same, **document(change), "costEffect": None if index else entry.cost_effect}
+        {**same, **document(change), "costEffect": None if index else shown}
         for index, change in enumerate(changes)
     ]
 

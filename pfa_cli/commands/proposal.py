@@ -1,4 +1,4 @@
-"""Proposal of a commit that selects nothing: what it would commit, and whether it may."""
+"""Proposal of a commit that selects nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_NAMED = 20
 
 
 def is_asked() -> bool:
-    """Tell whether a person is there to answer: the question and the answer need a terminal."""
+    """Tell whether question and answer have a terminal."""
     return streams.is_terminal(sys.stdin) and streams.is_terminal(sys.stderr)
 
 

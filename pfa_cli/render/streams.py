@@ -130,7 +130,7 @@ def tell(text: str) -> None:
 
 
 def ask(question: str) -> None:
-    """Write a question to stderr, after the data written so far; the answer follows on its line."""
+    """Write a question to stderr, without a line end: the answer follows."""
     if sys.stderr is not None:
         sys.stderr.write(masked(question))
         sys.stderr.flush()

@@ -13,7 +13,7 @@ from pfa_core.masking import Mask
 from pfa_core.model.costing import Costing
 from pfa_core.model.delta import changes
 from pfa_core.model.figures import Amount
-from pfa_core.model.ids import PfaId, SessionId
+from pfa_core.model.ids import SessionId
 from pfa_core.model.kpi import ZERO, cents, forecast_money_days, money
 from pfa_core.model.modification import State
 from pfa_core.model.query import Filters
@@ -38,10 +38,10 @@ class SessionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftSummary:
-    """The caller's drafts by session, in the order of their names, and their versions by record."""
+    """The caller's drafts by session name, and their versions by record."""
 
     sessions: list[SessionSummary]
-    versions: Mapping[PfaId, int]
+    versions: Mapping[str, int]
     masked: bool = False
 
 
@@ -70,7 +70,7 @@ def summarize_drafts(tx: Tx) -> DraftSummary:
     """
     costing = members.costing(tx.conn, tx.organization_id)
     sums: dict[SessionId, _Sums] = {}
-    versions: dict[PfaId, int] = {}
+    versions: dict[str, int] = {}
     with closing(active(tx, Filters(), BY_ID)) as found:
         for rows, baseline in found:
             for step in steps(rows, baseline):

@@ -25,8 +25,11 @@ def order_by(
 ) -> LiteralString:
     """Compose the order; ties have that of the first key."""
     first = keys[0].descending
-    parts = [_part(columns[key.field], descending=key.descending) for key in keys]
-    return ", ".join([*parts, _part(By(tie), descending=first)])
+    parts: list[LiteralString] = [
+        *(_part(columns[key.field], descending=key.descending) for key in keys),
+        _part(By(tie), descending=first),
+    ]
+    return ", ".join(parts)
 
 
 def _part(by: By, *, descending: bool) -> LiteralString:

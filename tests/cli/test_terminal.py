@@ -164,6 +164,22 @@ def test_a_cost_effect_of_nothing_is_shown_where_it_fits(drawn: InTerminal) -> N
     assert "0.00" in screen
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["-o", "table"], "-2,708.48"),
+        (["-o", "markdown"], "-2,708.48"),
+        (["-o", "tsv"], "-2708.48"),
+        (["-o", "csv"], "-2708.48"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_people_read_the_cost_effect_with_sign_and_separators_and_programs_the_number(
+    drafted: Pfa, words: list[str], shown: str
+) -> None:
+    assert shown in drafted("diff", "--id", "H-001", *words).out
+
+
 def test_without_a_plan_there_is_no_percentage_of_it(drawn: InTerminal) -> None:
     unplanned = baseline_record(9, originalStart=None, originalEnd=None, category="New")
     source = write_lines(drawn.pfa.folder / "more.jsonl", [unplanned])
