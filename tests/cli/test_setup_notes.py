@@ -1,16 +1,23 @@
-"""What is said of the setup, of a waiting terminal, and of a pull that did not end."""
+"""Notes on the setup, on a waiting terminal, on numbers, on a pull that did not end."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from pfa_cli.commands import doctor
 from pfa_cli.render import streams
+from pfa_cli.render.formats import Format, Look
+from pfa_cli.render.status import status_text
+from pfa_core.model.ids import OrganizationId, SessionId, UserId
+from pfa_core.model.modification import State
+from pfa_core.model.principal import Role
+from pfa_core.status_summary import SessionStatus, StatusReport
 from tests.cli.conftest import baseline_record
 from tests.program import Pfa
 
@@ -88,3 +95,44 @@ def test_a_status_says_that_a_pull_was_interrupted(ready: Pfa) -> None:
     assert facts["pull from PEMS"] == "interrupted just now"
     assert facts["last whole pull"] == "just now"
     assert lines[-1] == "next: pfa sync pull"
+
+
+def test_numbers_of_a_status_have_separators_everywhere() -> None:
+    at = datetime(2026, 11, 30, tzinfo=UTC)
+    session = SessionStatus(
+        session_id=SessionId("s"), state=State.DRAFT, records=5070, last_change=at, overtaken=1234
+    )
+    report = StatusReport(
+        organization_id=OrganizationId("HOLNG"),
+        user_id=UserId("ann"),
+        role=Role.ADMIN,
+        record_count=20280,
+        baseline_at=at,
+        pull_interrupted_at=None,
+        behind=0,
+        behind_since=None,
+        behind_run_id=None,
+        sessions=[session],
+        drafts=5070,
+        committed=0,
+        conflicts=0,
+        sync_errors=0,
+        overtaken=1234,
+        runs=[],
+        next_command="",
+    )
+    for look in (Look(Format.TABLE), Look(Format.TABLE, terminal=True, width=80)):
+        text = status_text(report, look)
+        assert (text.count("5,070"), text.count("1,234")) == (2, 2)
+        assert "5070" not in text
+        assert "1234" not in text
+
+
+def test_the_help_says_that_ends_are_exclusive(ready: Pfa) -> None:
+    page = " ".join(ready("list", "--help").out.split())
+    assert "An end is the first day without the equipment" in page
+    meaning = ready("explain", "end date").out
+    assert "the first day without the equipment" in meaning
+    last_day, day_after = ("--end-to", "2026-03-01"), ("--end-to", "2026-03-02")
+    assert ready("list", "--id", "H-002", "-o", "ids", *last_day).lines == []
+    assert ready("list", "--id", "H-002", "-o", "ids", *day_after).lines == ["H-002"]
