@@ -11,6 +11,7 @@ from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
+from pfa_cli.render.escape import visible
 from pfa_cli.render.humanize import count, money, signed
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def propose(call: Invocation, talk: Talk) -> core.Selection | None:
     if not summary.sessions:
         return everything
     for line in _lines(summary):
-        talk.say(line)
+        streams.tell(visible(line))  # a part of the question, with --quiet too
     talk.mask(summary)
     if call.dry_run:
         return everything

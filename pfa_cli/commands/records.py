@@ -135,7 +135,7 @@ def _write_page(call: Invocation, talk: Talk, query: Query, paging: Paging, look
 def _footer(page: RecordPage, shown: int, paging: Paging) -> str:
     """Say which records a table shows, and how to see the others."""
     total = count(page.total_records, "record")
-    if not paging.by_page:
+    if paging.after or not paging.by_page:
         return f"{shown:,} of {total}; --limit 0 shows all, -o csv or -o jsonl streams them"
     first = (page.page - 1) * page.page_size
     following = f"; next: --page {page.page + 1}" if page.next else "; this is the last page"
@@ -146,9 +146,8 @@ def _write_envelope(call: Invocation, talk: Talk, query: Query, paging: Paging, 
     """Write the JSON envelope around one page, or around a stream of everything."""
     records: Iterable[MergedRecord]
     whole = paging.everything or paging.limit == 0
-    ordered = (
-        look.indented or not whole
-    )  # of a page, or for people: a stream has the database's order
+    # Of a page, or for people; a stream has the database's order.
+    ordered = look.indented or not whole
     if whole:
         database, principal = call.open()
         total = core.count_records(database, principal, replace(query, after=None))

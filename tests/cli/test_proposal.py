@@ -114,6 +114,12 @@ def test_in_a_script_all_is_committed_unasked(
     assert (ran.code, ran.err) == (0, "3 drafts committed\nnext: pfa sync push\n")
 
 
+def test_the_question_is_whole_with_quiet_too(typing: Callable[..., Ran]) -> None:
+    ran = typing("y\n", "--quiet")
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err.splitlines() == [*NAMED, "commit these 3 drafts? [y/N] "]
+
+
 def test_money_is_named_to_those_who_may_see_it(
     drafted: Pfa, typing: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -213,6 +213,12 @@ def test_a_footer_says_which_records_are_shown(
     assert said.splitlines()[-1] == footer
 
 
+def test_a_footer_behind_a_cursor_counts_no_places(drawn: InTerminal) -> None:
+    cursor = drawn.pfa("list", "-o", "json", "--limit", "2").json["pagination"]["next"]
+    said = drawn("list", "--after", cursor, "--page-size", "2", cells=120).err
+    assert said.splitlines()[-1].startswith("2 of 6 records; ")
+
+
 def test_a_narrow_terminal_gets_a_field_a_line(drawn: InTerminal) -> None:
     lines = bare(drawn("list", "--limit", "1", cells=30).out).splitlines()
     assert lines[0].split() == ["pfaId", "H-001"]
