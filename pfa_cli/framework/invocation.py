@@ -222,7 +222,8 @@ def _origins(settings: Settings) -> list[str]:
     """Describe where each setting came from, for --verbose."""
     profile = settings.profile or "default"
     file = settings.config_dir / "config.toml"
-    lines = [f"profile: {profile} in {file}" if file.exists() else f"profile: none, no {file}"]
+    there = os.path.exists(file)  # False too where this user may not look
+    lines = [f"profile: {profile} in {file}" if there else f"profile: none, no {file}"]
     lines += [f"{name}: from {origin}" for name, origin in settings.origin.items()]
     if settings.database_url is None:
         lines.append(f"database: {_embedded(settings)}")
