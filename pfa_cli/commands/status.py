@@ -29,6 +29,8 @@ app = typer.Typer(rich_markup_mode=None)
 _SESSION_COLUMNS = ("sessionId", "state", "records", "lastChange", "overtaken")
 _CHECK_COLUMNS = ("check", "result", "finding", "cure")
 _VERSION_COLUMNS = ("pfa", "python", "system", "programSchema", "dependencies")
+# The name at the beginning of a requirement of the package.
+_REQUIRED = re.compile(r"[\w.-]+")
 
 
 @command(
@@ -113,7 +115,7 @@ def _dependencies() -> dict[str, str]:
 
     found: dict[str, str] = {}
     for line in requires("pfa") or ():
-        name = re.match(r"[\w.-]+", line)
+        name = _REQUIRED.match(line)
         if name and "extra ==" not in line:
             with suppress(PackageNotFoundError):  # its marker excludes this machine
                 found[name[0]] = version(name[0])

@@ -11,6 +11,9 @@ from typer.core import TyperCommand, TyperGroup
 EVERYWHERE = "Options everywhere, before or after the command"
 HELP_OF_OPTIONS = "pfa help options"
 _CODES = "Exit codes: "
+# How the parser writes the bounds of a number.
+_BETWEEN = re.compile(r"\b(\d+)<=x<=(\d+)\]")
+_AT_LEAST = re.compile(r"\bx>=(\d+)\]")
 
 
 class Command(TyperCommand):
@@ -107,8 +110,7 @@ def _records(command: Any, ctx: typer.Context) -> dict[str, list[tuple[str, str]
 
 def _with_bounds(text: str) -> str:
     """Say the bounds of a number in words."""
-    text = re.sub(r"\b(\d+)<=x<=(\d+)\]", r"\1 to \2]", text)
-    return re.sub(r"\bx>=(\d+)\]", r"from \1]", text)
+    return _AT_LEAST.sub(r"from \1]", _BETWEEN.sub(r"\1 to \2]", text))
 
 
 def _section(param: Any) -> str:
