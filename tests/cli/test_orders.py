@@ -6,26 +6,24 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from pfa_core.model import ordering
 from tests.cli.conftest import baseline_record, write_lines
-from tests.forms import long
+from tests.forms import forms
 from tests.program import Pfa, a_stage
 
 # Each list that has a closed set of keys of its own, and the JSON key behind each of them.
 LISTS: dict[tuple[str, ...], ordering.Order] = {
-    ("draft", "list", "--state", "draft", "--state", "committed"): ordering.DRAFTS,
+    ("draft", "list", "--state=draft", "--state=committed"): ordering.DRAFTS,
     ("sync", "runs"): ordering.RUNS,
     ("log",): ordering.LOG,
-    ("conflict", "list", "--status", "all"): ordering.CONFLICTS,
+    ("conflict", "list", "--status=all"): ordering.CONFLICTS,
     ("auth", "list", "--ended"): ordering.TOKENS,
     ("auth", "keys", "list"): ordering.KEYS,
     ("user", "list"): ordering.MEMBERS,
     ("org", "list"): ordering.ORGANIZATIONS,
 }
-CASES = [(words, key) for words, order in LISTS.items() for key in order.keys]
-PLAIN = [(words, order.keys[-1]) for words, order in LISTS.items()]
+LAST = {words: order.keys[-1:] for words, order in LISTS.items()}
+ALL = {words: order.keys for words, order in LISTS.items()}
 
 
 @a_stage
@@ -80,14 +78,16 @@ def rows(pfa: Pfa, *words: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("words", "key"),
-    [*PLAIN, *long([case for case in CASES if case not in PLAIN])],
-    ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else value,
-)
-def test_a_list_is_sorted_by_each_of_its_keys_in_both_directions(
-    varied: Pfa, words: Sequence[str], key: str
+@forms("keys", short=LAST, long=ALL)
+def test_a_list_is_sorted_by_its_keys_in_both_directions(
+    varied: Pfa, keys: dict[tuple[str, ...], tuple[str, ...]]
 ) -> None:
+    for words, of_list in keys.items():
+        for key in of_list:
+            _require_sorted(varied, words, key)
+
+
+def _require_sorted(varied: Pfa, words: Sequence[str], key: str) -> None:
     usual = rows(varied, *words)
     assert len(usual) > 1
     up, down = (rows(varied, *words, "--sort", sign + key) for sign in ("", "-"))
@@ -100,25 +100,23 @@ def test_a_list_is_sorted_by_each_of_its_keys_in_both_directions(
     assert rows(varied, *words, "--sort", f"-{key}", "--limit", "1") == down[:1]
 
 
-@pytest.mark.parametrize("words", LISTS, ids=lambda words: " ".join(words[:2]))
-def test_the_usual_order_is_the_one_that_help_names(varied: Pfa, words: Sequence[str]) -> None:
-    assert rows(varied, *words) == rows(varied, *words, "--sort", LISTS[tuple(words)].default)
-    page = varied(*words[:2] if words[0] != "log" else ("log", "show"), "--help").out
-    if words[:2] == ("auth", "keys"):
-        page = varied("auth", "keys", "list", "--help").out
-    shown = " ".join(page.split())
-    assert all(key in shown for key in LISTS[tuple(words)].keys)
-    assert f"default: {LISTS[tuple(words)].default}" in shown
+def test_the_usual_order_is_the_one_that_help_names(varied: Pfa) -> None:
+    for words, order in LISTS.items():
+        assert rows(varied, *words) == rows(varied, *words, "--sort", order.default)
+        command = [word for word in words if not word.startswith("-")]
+        page = varied(*(command if words[0] != "log" else ("log", "show")), "--help").out
+        shown = " ".join(page.split())
+        assert all(key in shown for key in order.keys), words
+        assert f"default: {order.default}" in shown
 
 
-@pytest.mark.parametrize("words", LISTS, ids=lambda words: " ".join(words[:2]))
-def test_an_unknown_key_is_refused_with_the_nearest(varied: Pfa, words: Sequence[str]) -> None:
-    key = LISTS[tuple(words)].keys[0]
-    ran = varied(*words, "--org", "HOLNG", "--sort", f"{key}x")
-    assert ran.code == 2
-    assert f"did you mean {key}?" in ran.err
-    assert varied(*words, "--org", "HOLNG", "--sort", f"{key},-{key}").code == 2
-    assert varied(*words, "--org", "HOLNG", "--limit", "0").code == 2
+def test_an_unknown_key_is_refused_with_the_nearest(varied: Pfa) -> None:
+    for words, order in LISTS.items():
+        key = order.keys[0]
+        ran = varied(*words, "--org", "HOLNG", "--sort", f"{key}x")
+        assert (ran.code, f"did you mean {key}?" in ran.err) == (2, True), words
+        assert varied(*words, "--org", "HOLNG", "--sort", f"{key},-{key}").code == 2
+        assert varied(*words, "--org", "HOLNG", "--limit", "0").code == 2
 
 
 def test_keys_may_be_spelled_with_dashes_and_narrowed_lists_are_sorted(varied: Pfa) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pfa_cli.commands import proposal
 from pfa_cli.render import streams
 from tests.cli.conftest import baseline_record, write_lines
+from tests.forms import long
 from tests.program import Pfa, Ran, a_stage
 from tests.terminals import begun, terminal
 
@@ -58,7 +59,7 @@ def committed(pfa: Pfa) -> list[str]:
     return pfa("draft", "list", "--state", "committed", "-o", "ids").lines
 
 
-@pytest.mark.parametrize("answer", ["y\n", "YES\n", " yes \n"])
+@pytest.mark.parametrize("answer", ["y\n", *long(["YES\n", " yes \n"])])
 def test_with_a_yes_all_that_was_named_is_committed(
     drafted: Pfa, typing: Callable[..., Ran], answer: str
 ) -> None:
@@ -70,7 +71,7 @@ def test_with_a_yes_all_that_was_named_is_committed(
     assert committed(drafted) == ["H-001", "H-002", "H-003", "H-004"]
 
 
-@pytest.mark.parametrize("answer", ["\n", "n\n", "", "yep\n"], ids=["enter", "no", "end", "other"])
+@pytest.mark.parametrize("answer", ["\n", *long(["n\n", "", "yep\n"])])
 def test_without_a_yes_nothing_is_committed(
     drafted: Pfa, typing: Callable[..., Ran], answer: str
 ) -> None:
@@ -82,8 +83,8 @@ def test_without_a_yes_nothing_is_committed(
 
 @pytest.mark.parametrize(
     "words",
-    [["--all"], ["--session", "weather"], ["--id", "H-003"]],
-    ids=["all", "session", "id"],
+    [["--all"], *long([["--session", "weather"], ["--id", "H-003"]])],
+    ids=" ".join,
 )
 def test_a_selection_asks_nothing(
     drafted: Pfa, typing: Callable[..., Ran], words: list[str]
@@ -101,7 +102,7 @@ def test_a_dry_run_names_and_asks_nothing(drafted: Pfa, typing: Callable[..., Ra
     assert committed(drafted) == ["H-004"]
 
 
-@pytest.mark.parametrize("terminals", ["neither", "stdin", "stderr"])
+@pytest.mark.parametrize("terminals", ["stdin", *long(["neither", "stderr"])])
 def test_in_a_script_all_is_committed_unasked(
     drafted: Pfa, monkeypatch: pytest.MonkeyPatch, terminals: str
 ) -> None:

@@ -164,20 +164,16 @@ def test_a_cost_effect_of_nothing_is_shown_where_it_fits(drawn: InTerminal) -> N
     assert "0.00" in screen
 
 
-@pytest.mark.parametrize(
-    ("words", "shown"),
-    [
-        (["-o", "table"], "-2,708.48"),
-        (["-o", "markdown"], "-2,708.48"),
-        (["-o", "tsv"], "-2708.48"),
-        (["-o", "csv"], "-2708.48"),
-    ],
-    ids=lambda value: value[-1] if isinstance(value, list) else "",
-)
 def test_people_read_the_cost_effect_with_sign_and_separators_and_programs_the_number(
-    drafted: Pfa, words: list[str], shown: str
+    drafted: Pfa,
 ) -> None:
-    assert shown in drafted("diff", "--id", "H-001", *words).out
+    for name, shown in (
+        ("table", "-2,708.48"),
+        ("markdown", "-2,708.48"),
+        ("tsv", "-2708.48"),
+        ("csv", "-2708.48"),
+    ):
+        assert shown in drafted("diff", "--id", "H-001", "-o", name).out
 
 
 def test_without_a_plan_there_is_no_percentage_of_it(drawn: InTerminal) -> None:
@@ -197,23 +193,14 @@ def test_without_a_plan_there_is_no_percentage_of_it(drawn: InTerminal) -> None:
     assert " %)" in planned
 
 
-@pytest.mark.parametrize(
-    ("words", "footer"),
-    [
-        (["--limit", "2"], "2 of 6 records; --limit 0 shows all, -o csv or -o jsonl streams them"),
+def test_a_footer_says_which_records_are_shown(drawn: InTerminal) -> None:
+    all_of_them = "--limit 0 shows all, -o csv or -o jsonl streams them"
+    for words, footer in (
+        (["--limit", "2"], f"2 of 6 records; {all_of_them}"),
         (["--page", "1", "--page-size", "4"], "1 to 4 of 6 records; next: --page 2"),
         (["--page", "2", "--page-size", "4"], "5 to 6 of 6 records; this is the last page"),
-    ],
-    ids=["limit", "first page", "second page"],
-)
-def test_a_footer_says_which_records_are_shown(
-    drawn: InTerminal, words: list[str], footer: str
-) -> None:
-    said = drawn("list", *words, cells=120).err
-    assert said.splitlines()[-1] == footer
-
-
-def test_a_footer_behind_a_cursor_counts_no_places(drawn: InTerminal) -> None:
+    ):
+        assert drawn("list", *words, cells=120).err.splitlines()[-1] == footer
     cursor = drawn.pfa("list", "-o", "json", "--limit", "2").json["pagination"]["next"]
     said = drawn("list", "--after", cursor, "--page-size", "2", cells=120).err
     assert said.splitlines()[-1].startswith("2 of 6 records; ")

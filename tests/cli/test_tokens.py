@@ -17,6 +17,7 @@ import typer
 from pfa_cli.app import app
 from pfa_cli.render import streams
 from pfa_core.model.secret import masked
+from tests.forms import long
 from tests.program import Pfa, Ran
 
 EXAMPLE = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
@@ -70,7 +71,7 @@ class TestFiles:
         (only,) = rows(ready("auth", "list", "--user", "vera", "--ended", "-o", "json"))
         assert only["revokedAt"]
 
-    @pytest.mark.parametrize(("mode", "noted"), [(0o644, True), (0o600, False)], ids=oct)
+    @pytest.mark.parametrize(("mode", "noted"), [(0o644, True), *long([(0o600, False)])])
     def test_a_file_that_others_can_read_is_noted(
         self, ready: Pfa, tmp_path: Path, mode: int, noted: bool
     ) -> None:
@@ -89,22 +90,16 @@ class TestFiles:
         assert ("chmod 600" in done.stderr) is noted
         assert file.read_text().count(".") == 2
 
-    @pytest.mark.parametrize(
-        ("words", "needed"),
-        [
+    def test_what_is_lacking_is_named_by_its_option(self, ready: Pfa) -> None:
+        for words, needed in (
             (["issue"], ["--user NAME", "--service NAME"]),
             (["issue", "--user", "a", "--service", "b"], ["--user", "--service"]),
             (["revoke"], ["--user", "--all"]),
             (["revoke", "--user", "a", "--all"], ["--user", "--all"]),
-        ],
-        ids=lambda value: " ".join(value),
-    )
-    def test_what_is_lacking_is_named_by_its_option(
-        self, ready: Pfa, words: list[str], needed: list[str]
-    ) -> None:
-        ran = ready("auth", *words)
-        assert ran.code == 2
-        assert all(option in ran.err for option in needed), ran.err
+        ):
+            ran = ready("auth", *words)
+            assert ran.code == 2
+            assert all(option in ran.err for option in needed), ran.err
 
 
 class TestCommands:
