@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pfa_cli import exit_codes
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -28,6 +26,8 @@ from pfa_cli.app import app  # noqa: E402
 from pfa_cli.framework.filters import FILTERS  # noqa: E402
 from pfa_cli.framework.help import EVERYWHERE  # noqa: E402
 from pfa_cli.framework.paging import PAGING  # noqa: E402
+from pfa_cli.glossary.codes import FAULTS  # noqa: E402
+from pfa_cli.glossary.terms import EXIT_CODES  # noqa: E402
 from pfa_cli.schemas import line_of, names, read_schema  # noqa: E402
 from pfa_cli.schemas.keys import keys_of  # noqa: E402
 from pfa_core import errors  # noqa: E402
@@ -39,36 +39,6 @@ from pfa_core.model.record import FIELDS, Field, Kind  # noqa: E402
 from pfa_core.model.rights import FIELD_NEEDS, NEEDS, needed_for  # noqa: E402
 
 MADE = "<!-- Made by docs/generate_reference.py from the code; change the code, then run it. -->"
-
-FAULTS = {
-    "INVALID_TYPE": "not of the field's kind: a text where a number belongs, no day of the calendar",
-    "INVALID_RANGE": "negative or too large money, too many decimals, a text that is too long",
-    "INVALID_ENUM_VALUE": "not one of the field's values",
-    "INVALID_DATE_ORDER": "on the merged record an end lies before its start",
-    "MISSING_REQUIRED_FIELD": "a Rental without monthlyRate, a Purchase without purchasePrice, "
-    "a choice set to null, a record without pfaId",
-    "UNKNOWN_FIELD": "no field of that name; the nearest is suggested",
-    "READ_ONLY_FIELD": "a field that PEMS alone writes",
-    "EMPTY_DELTA": "the delta changes nothing",
-    "DUPLICATE_RECORD": "the record stands more than once in the input",
-    "BUSINESS_RULE_VIOLATION": "an actualized record's source or a later actualStart; "
-    "a discontinued record coming back; discontinued and funds-transferable at once; "
-    "the shift of an actualized record",
-    "NOT_FOUND": "no such record in the organization",
-    "VERSION_CONFLICT": "the draft has not the version that was expected",
-    "SESSION_MISMATCH": "the record's draft belongs to another session",
-    "PERMISSION_DENIED": "a field that one may not write, or order by",
-    "BASELINE_CONFLICT": "PEMS changed a drafted field to something else",
-    "ILLEGAL_TRANSITION": "the modification's state does not allow it",
-    "FOREIGN_ORGANIZATION": "pull: the record names another organization",
-    "OLDER_VERSION": "pull: the record's PEMS version is older than the mirror's; see `--allow-older`",
-    "EMPTIED_FIELD": "pull: the field would be emptied in many records; see `--allow-emptied`",
-    "FOREIGN_CURRENCY": "pull: the record names another currency than the organization's, which refuses"
-    " them (`pfa org set --foreign-currency refuse`)",
-    "INVALID_JSON": "pull: the line is not JSON, or JSON that is refused",
-    "INVALID_ENCODING": "pull: the line is not UTF-8",
-    "INVALID_CSV": "the line has more or fewer cells than the header",
-}
 
 VARIABLES = {
     "PFA_ORG": "organization, where `--org` is not given",
@@ -106,19 +76,7 @@ VARIABLES = {
     "CLICOLOR_FORCE": "the same",
 }
 
-NUMBERS = (
-    (0, "", "", "done; no rows and nothing to do as well"),
-    (
-        exit_codes.PARTLY_DONE,
-        "",
-        "",
-        "partly done: some records rejected or in conflict, the rest is stored",
-    ),
-    (exit_codes.DIFFERS, "", "", "differs: only with `--exit-code` on `diff` and `status`"),
-    (exit_codes.INTERRUPTED, "", "", "interrupted (SIGINT)"),
-    (exit_codes.READER_GONE, "", "", "the reader of stdout went away, as in `pfa list | head -1`"),
-    (exit_codes.TERMINATED, "", "", "terminated (SIGTERM)"),
-)
+NUMBERS = tuple((number, "", "", meaning.means) for number, meaning in EXIT_CODES.items())
 
 
 def pages() -> dict[Path, str]:
@@ -301,7 +259,9 @@ def _default(field: Field) -> str:
 def _codes() -> Iterator[str]:
     yield "## Fault codes"
     yield "Of single fields and records, in `details` of an error and in the outcomes of a run."
-    yield _table(("code", "means"), ((f"`{code}`", text) for code, text in FAULTS.items()))
+    yield _table(
+        ("code", "means"), ((f"`{code}`", meaning.means) for code, meaning in FAULTS.items())
+    )
     yield "## Exit codes"
     yield (
         "The error codes behind each, and whether trying again can help. With `--error-format json` "

@@ -28,6 +28,7 @@ OPTIONS = {
     "end_to": "--end-to",
     "ended": "--ended",
     "entry_ids": "--entry",
+    "everyone": "--all",
     "everything": "--all",
     "field_map": "--field-map",
     "fields": "--take FIELD=mine|pems",

@@ -47,11 +47,13 @@ if TYPE_CHECKING:
     from pfa_core.conflicts.views import list_conflicts, show_conflict
     from pfa_core.drafts.assignments import parse_assignments
     from pfa_core.drafts.commit import commit
-    from pfa_core.drafts.diff import DiffTotals, diff, list_drafts, stream_diff, stream_drafts
+    from pfa_core.drafts.diff import DiffTotals, diff, stream_diff
+    from pfa_core.drafts.listing import list_drafts, stream_drafts
     from pfa_core.drafts.restore import restore
     from pfa_core.drafts.save import save, set_fields
     from pfa_core.drafts.selection import Selection
     from pfa_core.drafts.shift import shift
+    from pfa_core.drafts.summary import summarize_drafts
     from pfa_core.drafts.unset import unset_fields
     from pfa_core.drafts.withdraw import discard, uncommit
     from pfa_core.files.deltas import DeltaFile, read_delta_file
@@ -60,11 +62,12 @@ if TYPE_CHECKING:
     from pfa_core.model.decision import Decision
     from pfa_core.model.delta import Change, merge, three_way
     from pfa_core.model.merged import MergedRecord
+    from pfa_core.model.ordering import SortKey
     from pfa_core.model.ownership import Owner, Ownership
     from pfa_core.model.principal import Principal, Right, Role
     from pfa_core.model.progress import Phase, Progress
     from pfa_core.model.push import StopReason
-    from pfa_core.model.query import Filters, Query, SortKey, parse_sort
+    from pfa_core.model.query import Filters, Query, parse_sort
     from pfa_core.model.run import IfLocked, RunStatus
     from pfa_core.pems.profile import PemsProfile
     from pfa_core.record_types import PfaRecord, typed_record
@@ -112,11 +115,13 @@ _HOME = {
         "conflicts.views": "list_conflicts show_conflict",
         "drafts.assignments": "parse_assignments",
         "drafts.commit": "commit",
-        "drafts.diff": "DiffTotals diff list_drafts stream_diff stream_drafts",
+        "drafts.diff": "DiffTotals diff stream_diff",
+        "drafts.listing": "list_drafts stream_drafts",
         "drafts.restore": "restore",
         "drafts.save": "save set_fields",
         "drafts.selection": "Selection",
         "drafts.shift": "shift",
+        "drafts.summary": "summarize_drafts",
         "drafts.unset": "unset_fields",
         "drafts.withdraw": "discard uncommit",
         "files.deltas": "DeltaFile read_delta_file",
@@ -129,7 +134,8 @@ _HOME = {
         "model.principal": "Principal Right Role",
         "model.progress": "Phase Progress",
         "model.push": "StopReason",
-        "model.query": "Filters Query SortKey parse_sort",
+        "model.ordering": "SortKey",
+        "model.query": "Filters Query parse_sort",
         "model.run": "IfLocked RunStatus",
         "pems.profile": "PemsProfile",
         "records": "count_records export_jsonl list_records suggest_value show_records"
@@ -262,6 +268,7 @@ __all__ = [
     "stream_plan_push",
     "stream_records",
     "suggest_value",
+    "summarize_drafts",
     "three_way",
     "token_info",
     "typed_record",

@@ -19,8 +19,8 @@ from pfa_core.errors import (
     PermissionDenied,
 )
 from pfa_core.model.member import Member, OrganizationStatus, TokenMembership
+from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal, Right
-from pfa_core.model.query import SortKey
 from pfa_core.model.record import EDITABLE
 from pfa_core.model.rights import MEMBERSHIP, MONEY, NEEDS, Operation, needed_by, needed_for
 from pfa_core.store import members, rls

@@ -19,6 +19,7 @@ from pfa_core.model.merged import MergedRecord, RecordDetail, RecordPage
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, given_key
+from pfa_core.model.record import in_field_order
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads, snapshot
 from pfa_core.store import mirror, modifications
@@ -228,9 +229,9 @@ def _detail(
     mine = merge({}, *(item.delta for item in stack))
     return RecordDetail(
         pfa_id=row.pfa_id,
-        baseline=mask.record(row.data),
-        mine=mask.values(mine),
-        merged=mask.record(merge(row.data, mine)),
+        baseline=in_field_order(mask.record(row.data)),
+        mine=in_field_order(mask.values(mine)),
+        merged=in_field_order(mask.record(merge(row.data, mine))),
         mirror_version=row.version,
         mirror_updated_at=row.updated_at,
         missing_since=row.missing_since,

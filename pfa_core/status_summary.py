@@ -37,7 +37,8 @@ class StatusReport:
     """The state of the caller's work.
 
     It has the caller's sessions, what waits in them, the age of the baseline and the last runs.
-    `baseline_at` is when the last completed pull ended, None before the first; `behind` counts the records
+    `baseline_at` is when the last completed pull ended, None before the first; `pull_interrupted_at` when a
+    pull from PEMS ended that the next one resumes; `behind` counts the records
     that the last complete pull from PEMS (`behind_run_id`) refused, the earliest changed there at
     `behind_since`, None where that is unknown; `committed` counts what is on its way to PEMS, retries too,
     `sync_errors` what is not sent again without `pfa sync retry`.
@@ -48,6 +49,7 @@ class StatusReport:
     role: Role
     record_count: int
     baseline_at: datetime | None
+    pull_interrupted_at: datetime | None
     behind: int
     behind_since: datetime | None
     behind_run_id: str | None
@@ -73,6 +75,7 @@ def status(tx: Tx) -> StatusReport:
     retrying = sum(row.retrying for row in rows)
     count = mirror.count(tx.conn, tx.organization_id)
     behind = runs.behind(tx.conn, tx.organization_id)
+    interrupted_at = runs.unfinished(tx.conn, tx.organization_id)
     under_way = _records(sessions, State.COMMITTED) + _records(sessions, State.SYNCING) + retrying
     return StatusReport(
         organization_id=tx.organization_id,
@@ -80,6 +83,7 @@ def status(tx: Tx) -> StatusReport:
         role=tx.member.role,
         record_count=count,
         baseline_at=runs.last_pull(tx.conn, tx.organization_id),
+        pull_interrupted_at=interrupted_at,
         behind=behind.number,
         behind_since=behind.since,
         behind_run_id=behind.run_id if behind.number else None,
@@ -90,7 +94,9 @@ def status(tx: Tx) -> StatusReport:
         sync_errors=_records(sessions, State.SYNC_ERROR) - retrying,
         overtaken=overtaken.total(),
         runs=runs.runs(tx.conn, tx.organization_id, 5),
-        next_command=_next_command(count, sessions, under_way),
+        next_command="pfa sync pull"
+        if interrupted_at
+        else _next_command(count, sessions, under_way),
     )
 
 

@@ -93,9 +93,13 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pfa_core.sync.run_log._BARE": ("fullmatch", ()),
     "pfa_core.sync.run_log._UNUSUAL": ("sub", ()),
     "pfa_cli.framework.durations._DURATION": ("fullmatch", ()),
+    "pfa_cli.commands.status._REQUIRED": ("match", ()),
+    "pfa_cli.framework.help._AT_LEAST": ("sub", ("x>=1" * 25_000, "x>=" + "1" * LENGTH)),
+    "pfa_cli.framework.help._BETWEEN": ("sub", ("1<=x<=" * 16_000, "1<=x<=" + "1" * LENGTH)),
     "pfa_cli.framework.moments._DAY": ("fullmatch", ()),
     "pfa_cli.framework.numbers._NEGATIVE": ("fullmatch", ()),
     "pfa_cli.framework.sizes._SIZE": ("fullmatch", ()),
+    "pfa_cli.glossary.lookup._BETWEEN": ("sub", (" " * LENGTH, "a-" * 50_000)),
     "pfa_cli.parameters._PARAMETER": ("sub", ("`a=" + "b" * LENGTH, "`a" * 50_000)),
     "pfa_cli.render.drawn._INSTANT": ("sub", ("2026-01-01T00:00:00." + "0" * LENGTH,)),
     "pfa_cli.render.escape._CONTROLS": ("sub", ()),
@@ -108,6 +112,14 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pfa_cli.render.indent._TOKEN": (
         "findall",
         ('"' + "\\" * 50_000, '"a' * 50_000, '"\\a' * 30_000),
+    ),
+    "pfa_cli.render.usage._OF_OPTION": (
+        "fullmatch",
+        ("Invalid value for " + "a" * LENGTH, "Invalid value for 'a'" + " / 'a'" * 16_000),
+    ),
+    "pfa_cli.render.usage._WORDS": (
+        "sub",
+        ("is not in the range " + "1<=x<=" * 16_000, "is not in the range " + "1" * LENGTH),
     ),
 }
 # Over files of the package alone.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 import pfa_core
 from pfa_core import Selection, errors
 from pfa_core.status_summary import StatusReport
 from tests.factories import World, a_world, commit, draft, record
+from tests.pems_server import a_pems_beside
 from tests.worlds import built_once
 
 
@@ -85,10 +88,45 @@ class TestStatus:
     def test_a_failed_pull_does_not_make_the_baseline_younger(self, world: World) -> None:
         before = status(world).baseline_at
         with pytest.raises(errors.InvalidData):
-            world.pull([])
+            world.pull([{"pfaId": "P-1", "organization": "ANOTHER"}])
         report = status(world)
         assert report.baseline_at == before
         assert [run.status for run in report.runs] == ["failed", "completed"]
+
+    def test_a_pull_that_was_interrupted_is_the_next_step(self, world: World) -> None:
+        began = status(world)
+        assert began.pull_interrupted_at is None
+        with a_pems_beside(world, *(record(f"P-{n}") for n in range(1, 8)), page_size=3) as far:
+            stop = threading.Event()
+            far.pems._watcher = lambda request, response: stop.set()
+            run = pfa_core.pull_pems(far.db, far.ann, far.profile, stop=stop)
+            assert run.status == "partial"
+            report = status(world)
+            assert report.baseline_at == began.baseline_at
+            assert report.pull_interrupted_at == report.runs[0].finished_at
+            assert report.next_command == "pfa sync pull"
+            far.pems._watcher = None
+            assert far.pull().status == "completed"
+        report = status(world)
+        assert (report.pull_interrupted_at, report.next_command) == (None, "pfa list")
+
+    def test_a_run_is_running_while_its_lease_is_in_force_and_failed_after(
+        self, world: World
+    ) -> None:
+        world.execute("UPDATE pfa_sync_log SET status = 'running', finished_at = NULL")
+        (killed,) = status(world).runs
+        assert (killed.status, killed.finished_at) == ("failed", None)
+        assert killed.message == "process disappeared (killed or host down)"
+        shown = pfa_core.show_run(world.db, world.principal(), killed.run_id).run
+        assert (shown.status, shown.message) == (killed.status, killed.message)
+        for until, seen in (("1 minute", "running"), ("-1 minute", "failed")):
+            world.execute("DELETE FROM pfa_lease")
+            world.execute(
+                "INSERT INTO pfa_lease (organization_id, name, owner_id, owner, acquired_at, expires_at)"
+                f" SELECT organization_id, direction, run_id, user_id, now(), now() + interval '{until}'"
+                " FROM pfa_sync_log"
+            )
+            assert [run.status for run in status(world).runs] == [seen]
 
     def test_a_viewer_may_look(self, world: World) -> None:
         world.add_user("vera", "viewer")

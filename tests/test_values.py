@@ -24,6 +24,7 @@ MUTABLE = {
     "pfa_core.files.baseline.Leftovers": "counts what tables hold beside records",
     "pfa_core.files.packed.PackedChanges": "packs changes as a file is read",
     "pfa_core.drafts.diff.DiffTotals": "adds up the entries that a stream has yielded",
+    "pfa_core.drafts.summary._Sums": "adds up the drafts of a session while they are read",
     "pfa_core.records._Count": "counts the records that a stream has handed on",
     "pfa_core.store.database.Database": "opens its connection at first use",
     "pfa_core.sync.active_run.ActiveRun": "gets its lease after its history row",

@@ -33,6 +33,13 @@ COMMANDS = {
         "restore", "Restore discarded drafts, all or none; the newest of each record."
     ),
     "log": Entry("log", "Show the audit trail, or verify it."),
+    "explain": Entry(
+        "explain", "Explain an error code, a field, a state or a term, and what to do."
+    ),
+    "fields": Entry(
+        "fields",
+        "List the fields of a record: kind, unit, what may be done with them.",
+    ),
     "demo": Entry("demo", "Run a whole example on bundled data; your own data is not touched."),
     "sync": Entry("sync", "Exchange data with PEMS: pull records, push changes, list runs."),
     "conflict": Entry("conflict", "Resolve fields changed both in PEMS and by you."),

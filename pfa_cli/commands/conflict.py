@@ -15,6 +15,7 @@ from pfa_cli.framework.compose import Effect, command, group
 from pfa_cli.framework.filters import FilterOptions
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.paging import Limit, sort_keys, sort_option
 from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import show_records
@@ -26,6 +27,7 @@ from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest
 from pfa_core.model.decision import ConflictStatus
 from pfa_core.model.modification import State
+from pfa_core.model.ordering import CONFLICTS
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
@@ -65,15 +67,19 @@ def list_conflicts(
         str, typer.Option("--status", metavar="STATUS", help="unresolved, resolved, all.")
     ] = "unresolved",
     user: Of = None,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", metavar="N", min=1, help="Maximum number of conflicts."),
-    ] = None,
+    limit: Limit = None,
+    sort: Annotated[str, sort_option(CONFLICTS)] = CONFLICTS.default,
 ) -> None:
     """List the fields in conflict, newest first: former value, yours, PEMS's."""
     database, principal = call.open()
     found = core.list_conflicts(
-        database, principal, filters, status=status, user_id=user, limit=limit
+        database,
+        principal,
+        filters,
+        status=status,
+        user_id=user,
+        limit=limit,
+        sort=sort_keys(sort),
     )
     talk.mask(*found)
     look = call.look(Format.TSV)

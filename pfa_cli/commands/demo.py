@@ -21,6 +21,7 @@ import typer
 import pfa_core as core
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
 from pfa_core.errors import Internal, PfaError
 
@@ -135,7 +136,7 @@ STEPS = (
 
 
 @command(app, "demo", effect=Effect.IMMEDIATE, examples=("pfa demo",))
-def demo(call: Invocation) -> int:
+def demo(call: Invocation, talk: Talk) -> int:
     """Run a whole example on bundled data; your own data is not touched."""
     home = call.settings.embedded_dir / f"demo-{os.getpid()}"
     _say("This runs on a separate database, which is removed at the end.\n")
@@ -143,19 +144,32 @@ def demo(call: Invocation) -> int:
         for number, step in enumerate(STEPS, 1):
             if step.before:
                 step.before(pems, folder)
-            _run(call, number, step, folder)
+            code = _run(call, number, step, folder)
+            if code != step.code:
+                return _ended_early(talk, number, step, code)
     _say("\nEnd of the demo. To start with your own data: pfa init --org CODE\n")
     return 0
 
 
-def _run(call: Invocation, number: int, step: Step, folder: Path) -> None:
+def _ended_early(talk: Talk, number: int, step: Step, code: int) -> int:
+    """Say at which step the demo ended; the command of the step has said why.
+
+    Raises:
+        Internal: The step should have failed.
+    """
+    if not code:
+        raise Internal(f"the demo's step {number} ended with 0 instead of {step.code}")
+    talk.say(f"the demo ended at step {number}; its database is removed")
+    return code
+
+
+def _run(call: Invocation, number: int, step: Step, folder: Path) -> int:
+    """Run the command of a step; return its exit code."""
     arguments = [_overtaken() if part == "{overtaken}" else part for part in step.arguments]
     shown = " ".join(f'"{part}"' if " " in part else part for part in arguments)
     _say(f"\n{number:2}. {_story(step)}\n    $ pfa {shown}\n")
     files_named = [str(folder / part) if (folder / part).is_file() else part for part in arguments]
-    code = call.program([*files_named, "-o", "table", "--no-pager"])
-    if code != step.code:
-        raise Internal(f"the demo's step {number} ended with {code} instead of {step.code}")
+    return call.program([*files_named, "-o", "table", "--no-pager"])
 
 
 def _story(step: Step) -> str:

@@ -12,9 +12,10 @@ import pfa_core as core
 from pfa_cli.envelopes.reads import Diff, DiffSummary
 from pfa_cli.exit_codes import DIFFERS
 from pfa_cli.framework.compose import command
-from pfa_cli.framework.filters import FilterOptions
+from pfa_cli.framework.filters import FilterOptions, ranked_by
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.paging import Limit, sort_keys
 from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
@@ -50,36 +51,55 @@ def diff(
     session_id: Annotated[
         str | None, typer.Argument(metavar="[SESSION]", help="Only this session.")
     ] = None,
+    limit: Limit = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort",
+            metavar="FIELD,-FIELD",
+            help="Order by fields of the merged records, as `pfa list`; prefix - for descending.",
+        ),
+    ] = "pfaId",
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 10 when something differs.")
     ] = False,
 ) -> int:
     """Show each drafted field before and after, with its cost effect.
 
-    The effect of a record is in the line of its first field; all lines add up.
+    The effect of a record is in the line of its first field; all lines add up. With --limit the sums are
+    those of what is shown.
     """
     database, principal = call.open()
     totals = core.DiffTotals()
-    found = core.stream_diff(database, principal, filters, session_id=session_id, totals=totals)
+    found = core.stream_diff(
+        database,
+        principal,
+        filters,
+        session_id=session_id,
+        totals=totals,
+        limit=limit,
+        sort=sort_keys(sort),
+    )
     first = list(islice(found, 1))  # read at once: a refusal precedes any output
     talk.mask(totals)
     entries = chain(first, found)
+    look = call.look(Format.TSV)
     sheet = Sheet(
         id_column="pfaId",
         columns=_COLUMNS,
         csv_columns=_CSV,
         numbers=frozenset(("costEffect",)),
-        ranked=_COLUMNS,
+        ranked=ranked_by(filters, _COLUMNS),
         is_summed=True,
         items=map(document, entries),
-        rows=(row for entry in entries for row in _rows(entry)),
+        rows=(row for entry in entries for row in _rows(entry, for_people=look.is_page)),
         envelope=Diff(
             entries,
             lambda: DiffSummary(totals.record_count, totals.field_count, totals.cost_effect),
             lambda: metadata(call, talk, filters=filters),
         ),
     )
-    show(sheet, call.look(Format.TSV))
+    show(sheet, look)
     if first:
         talk.say(_summary(totals))
     else:
@@ -88,7 +108,9 @@ def diff(
     return DIFFERS if exit_code and totals.field_count else 0
 
 
-def _rows(entry: DiffEntry) -> list[Mapping[str, Any]]:
+def _rows(entry: DiffEntry, *, for_people: bool) -> list[Mapping[str, Any]]:
+    effect = entry.cost_effect
+    shown = signed(effect) if for_people and effect is not None else effect
     same = {
         "pfaId": entry.pfa_id,
         "sessionId": entry.session_id,
@@ -99,9 +121,9 @@ def _rows(entry: DiffEntry) -> list[Mapping[str, Any]]:
     }
     changes = entry.changes
     if not changes:
-        return [{**same, "costEffect": entry.cost_effect}]
+        return [{**same, "costEffect": shown}]
     return [
-        {**same, **document(change), "costEffect": None if index else entry.cost_effect}
+        {**same, **document(change), "costEffect": None if index else shown}
         for index, change in enumerate(changes)
     ]
 

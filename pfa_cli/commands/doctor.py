@@ -146,9 +146,11 @@ def _schema(call: Invocation) -> Finding:
     status = _reachable(call.settings)
     if status.schema_version == status.program_schema:
         return Finding("schema", "ok", f"version {status.schema_version}")
-    found = "none" if status.schema_version is None else f"version {status.schema_version}"
+    is_new = status.schema_version is None
+    found = "none" if is_new else f"version {status.schema_version}"
     text = f"{found}, this program needs {status.program_schema}"
-    return Finding("schema", "problem", text, cure="type: pfa db upgrade", exit_code=CONFIG_INVALID)
+    cure = "type: pfa init --org CODE" if is_new else "type: pfa db upgrade"
+    return Finding("schema", "problem", text, cure=cure, exit_code=CONFIG_INVALID)
 
 
 def _row_level_security(call: Invocation) -> Finding:

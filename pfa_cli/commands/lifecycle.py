@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import pfa_core as core
+from pfa_cli.commands.proposal import is_asked, propose
 from pfa_cli.commands.selection import (
     VERSIONS,
     Everything,
@@ -24,6 +25,7 @@ from pfa_cli.envelopes.writes import (
     UncommitMetadata,
     Uncommitted,
 )
+from pfa_cli.exit_codes import INTERRUPTED
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.talk import Talk
@@ -43,7 +45,8 @@ app = typer.Typer(rich_markup_mode=None)
     "commit",
     effect=Effect.WRITES,
     examples=("pfa commit --session weather-silo4", "pfa commit --dry-run"),
-    exit_codes="3 some are in conflict (--partial); 6 no drafts; 7 PEMS changed the same fields.",
+    exit_codes="3 some are in conflict (--partial); 6 no drafts; 7 PEMS changed the same fields;"
+    " 130 the answer was no.",
     columns=VERSIONS,
 )
 def commit(
@@ -59,9 +62,17 @@ def commit(
 ) -> int:
     """Commit drafts, all or none; they wait for the next push.
 
-    Without --session or --id all of your drafts are committed.
+    Without --session, --id or --all it is all of your drafts: in a terminal they are named first, by session, and
+    you are asked.
     """
-    selection = select(session, ids, everything=everything or not (session or ids))
+    selected = bool(session or ids or everything)
+    selection = select(session, ids, everything=everything or not selected)
+    if not selected and is_asked():
+        proposed = propose(call, talk)
+        if proposed is None:
+            talk.say("nothing was committed; one session: pfa commit --session NAME")
+            return INTERRUPTED
+        selection = proposed
     database, principal = call.open()
     result = core.commit(
         database,
@@ -78,7 +89,7 @@ def commit(
         envelope=_committed(result, call.milliseconds),
         columns=VERSIONS,
     )
-    _say_committed(talk, result)
+    _say_committed(talk, result, dry_run=call.dry_run)
     if not result.problems:
         return 0
     return talk.partly_done(
@@ -171,7 +182,7 @@ def _committed(result: CommitResult, milliseconds: float) -> Committed:
     )
 
 
-def _say_committed(talk: Talk, result: CommitResult) -> None:
+def _say_committed(talk: Talk, result: CommitResult, *, dry_run: bool) -> None:
     if result.already_committed and not result.committed:
         talk.say(
             f"session {result.session_id} is already committed:"
@@ -179,6 +190,8 @@ def _say_committed(talk: Talk, result: CommitResult) -> None:
         )
         return
     talk.done(f"{count(len(result.committed), 'draft')} committed")
+    if result.committed and not dry_run:
+        talk.say("next: pfa sync push")
     kept = {item.pfa_id for item in result.kept}
     if agreed := [pfa_id for pfa_id in result.settled if pfa_id not in kept]:
         talk.say(f"{count(len(agreed), 'draft')} removed: PEMS already has their values")

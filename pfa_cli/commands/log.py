@@ -17,6 +17,7 @@ from pfa_cli.framework.help import Group
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.moments import parse_moment
+from pfa_cli.framework.paging import sort_keys, sort_option
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
 from pfa_cli.render.audit import change_text, report_text
@@ -25,6 +26,7 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import Internal, InvalidRequest, NotFound
+from pfa_core.model.ordering import LOG
 from pfa_core.model.suggest import nearest
 
 if TYPE_CHECKING:
@@ -118,8 +120,11 @@ def show_log(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=1, help=f"Maximum number of entries; default {NEWEST}."),
+        typer.Option(
+            "--limit", metavar="N", min=1, help=f"Maximum number of entries; default {NEWEST}."
+        ),
     ] = None,
+    sort: Annotated[str, sort_option(LOG)] = LOG.default,
     follow: Annotated[
         bool,
         typer.Option("--follow", "-f", help="Then show new entries, until interrupted."),
@@ -130,8 +135,9 @@ def show_log(
     With --follow the last ten come first, the newest at the end, then each new entry when its
     transaction is committed.
     """
-    if follow and until:
-        raise InvalidRequest("--follow and --until cannot be combined")
+    for wrong, option in ((until, "--until"), (sort != LOG.default, "--sort")):
+        if follow and wrong:
+            raise InvalidRequest(f"--follow and {option} cannot be combined")
     now = datetime.now(UTC)
     filters = core.LogFilter(
         user_id=user,
@@ -151,7 +157,7 @@ def show_log(
         return
     most = limit or NEWEST
     try:
-        found = core.stream_log(database, principal, filters, limit=most)
+        found = core.stream_log(database, principal, filters, limit=most, sort=sort_keys(sort))
     except NotFound as error:
         raise _not_found(error, pfa_id) from None
     shown = _Shown(_masking(found, talk))
@@ -159,7 +165,8 @@ def show_log(
     sheet = replace(_sheet(entries), envelope=Data(entries, lambda: metadata(call, talk)))
     show(sheet, call.look(Format.TSV))
     if limit is None and shown.number == most:
-        talk.say(f"the newest {most:,} entries; --limit N shows more")
+        which = "newest" if sort == LOG.default else "first"
+        talk.say(f"the {which} {most:,} entries; --limit N shows more")
     if not shown.number:
         filtered = filters != core.LogFilter()
         talk.hint("no entry matches" if filtered else "the audit trail is empty")

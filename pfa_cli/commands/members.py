@@ -11,12 +11,14 @@ from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import Effect, command, group
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.paging import Limit, sort_keys, sort_option
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.ordering import MEMBERS, ORGANIZATIONS
 
 if TYPE_CHECKING:
     from pfa_core.store.members import Member
@@ -146,9 +148,13 @@ def configure_organization(
 
 
 @command(org, "list", columns=_ORGANIZATIONS)
-def list_organizations(call: Invocation) -> None:
+def list_organizations(
+    call: Invocation,
+    limit: Limit = None,
+    sort: Annotated[str, sort_option(ORGANIZATIONS)] = ORGANIZATIONS.default,
+) -> None:
     """List the organizations of your token, and your role in each."""
-    found = core.list_organizations(call.database, call.settings)
+    found = core.list_organizations(call.database, call.settings, limit=limit, sort=sort_keys(sort))
     items = [document(item) for item in found]
     sheet = Sheet(
         id_column="organization", columns=_ORGANIZATIONS, items=items, envelope=Data(found)
@@ -225,10 +231,16 @@ def revoke(
 
 
 @command(user, "list", columns=_MEMBERS)
-def list_members(call: Invocation, talk: Talk) -> None:
+def list_members(
+    call: Invocation,
+    talk: Talk,
+    limit: Limit = None,
+    sort: Annotated[str, sort_option(MEMBERS)] = MEMBERS.default,
+) -> None:
     """List the members of the organization; custom: their rights differ from the role."""
     database, principal = call.open()
-    items = [_member(member) for member in core.list_members(database, principal)]
+    found = core.list_members(database, principal, limit=limit, sort=sort_keys(sort))
+    items = [_member(member) for member in found]
     rows = [{**item, "rights": ",".join(item["rights"])} for item in items]
     sheet = Sheet(
         id_column="userId",

@@ -13,7 +13,7 @@ import pfa_core as core
 from pfa_cli.envelopes.base import Data
 from pfa_cli.envelopes.reads import PageAround, Pagination
 from pfa_cli.framework.compose import command
-from pfa_cli.framework.filters import FilterOptions
+from pfa_cli.framework.filters import FilterOptions, ranked_by
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.paging import MAX_PAGE, Paging
@@ -27,7 +27,7 @@ from pfa_cli.render.json import document
 from pfa_cli.render.output import RawJson, Sheet, dumps, json_writer, narrowed, show
 from pfa_cli.render.record import detail_rows, detail_text
 from pfa_cli.render.records import ALL_COLUMNS, NUMBERS, RANKED, TABLE_COLUMNS, element, row
-from pfa_core.model.query import Filters, Query
+from pfa_core.model.query import DEFAULT_SORT, Filters, Query
 
 if TYPE_CHECKING:
     from pfa_core.model.merged import MergedRecord, RecordPage
@@ -76,7 +76,7 @@ def list_records(
                 shown = _export(call, talk, query, paging.limit, progress)
             else:
                 records = progress.counted(_stream(call, talk, query, paging.limit))
-                shown = show(_sheet(records, look.columns), look)
+                shown = show(_sheet(records, query, look.columns), look)
         progress.say_rate(shown)
     if not shown:
         _explain_nothing(call, talk, filters, paging)
@@ -123,22 +123,32 @@ def _write_page(call: Invocation, talk: Talk, query: Query, paging: Paging, look
     size = min(filter(None, (paging.page_size, paging.limit)), default=TABLE_ROWS)
     if paging.everything or paging.limit == 0 or size > MAX_PAGE:
         limit = None if paging.everything else paging.limit
-        return show(_sheet(_stream(call, talk, query, limit), look.columns), look)
+        return show(_sheet(_stream(call, talk, query, limit), query, look.columns), look)
     page = _page(call, query, paging, size)
     talk.mask(*page.records[:1])
-    shown = show(_sheet(page.records, look.columns), look)
+    shown = show(_sheet(page.records, query, look.columns), look)
     if shown and look.format is Format.TABLE and page.total_records > shown:
-        talk.say(
-            f"{shown:,} of {count(page.total_records, 'record')};"
-            " --limit 0 shows all, -o csv or -o jsonl streams them"
-        )
+        talk.say(_footer(page, shown, paging))
     return shown
+
+
+def _footer(page: RecordPage, shown: int, paging: Paging) -> str:
+    """Say which records a table shows, and how to see the others."""
+    total = count(page.total_records, "record")
+    if paging.after or not paging.by_page:
+        return f"{shown:,} of {total}; --limit 0 shows all, -o csv or -o jsonl streams them"
+    first = (page.page - 1) * page.page_size
+    following = f"; next: --page {page.page + 1}" if page.next else "; this is the last page"
+    return f"{first + 1:,} to {first + shown:,} of {total}{following}"
 
 
 def _write_envelope(call: Invocation, talk: Talk, query: Query, paging: Paging, look: Look) -> int:
     """Write the JSON envelope around one page, or around a stream of everything."""
     records: Iterable[MergedRecord]
-    if paging.everything or paging.limit == 0:
+    whole = paging.everything or paging.limit == 0
+    # Of a page, or for people; a stream has the database's order.
+    ordered = look.indented or not whole
+    if whole:
         database, principal = call.open()
         total = core.count_records(database, principal, replace(query, after=None))
         records = _stream(call, talk, query, None)
@@ -153,7 +163,7 @@ def _write_envelope(call: Invocation, talk: Talk, query: Query, paging: Paging, 
     write('{"data":[')
     shown = 0
     for record in records:
-        write(("," if shown else "") + _element(record, look))
+        write(("," if shown else "") + _element(record, look, ordered=ordered))
         shown += 1
     around = PageAround(pagination, metadata(call, talk, filters=query.filters))
     write("]," + dumps(document(around), look)[1:])
@@ -161,10 +171,10 @@ def _write_envelope(call: Invocation, talk: Talk, query: Query, paging: Paging, 
     return shown
 
 
-def _element(record: MergedRecord, look: Look) -> str:
+def _element(record: MergedRecord, look: Look, *, ordered: bool) -> str:
     if look.columns:
         return dumps(narrowed(row(record, look.columns), look.columns), look)
-    return dumps(RawJson(element(record)), look)
+    return dumps(RawJson(element(record, ordered=ordered)), look)
 
 
 def _pagination(page: int, size: int, total: int, following: str | None) -> Pagination:
@@ -222,7 +232,7 @@ def _export(
     )
 
 
-def _sheet(records: Iterable[MergedRecord], columns: tuple[str, ...]) -> Sheet:
+def _sheet(records: Iterable[MergedRecord], query: Query, columns: tuple[str, ...]) -> Sheet:
     """Make a sheet of a stream, read once: as items by JSONL, else as rows."""
     records = iter(records)
     return Sheet(
@@ -230,7 +240,7 @@ def _sheet(records: Iterable[MergedRecord], columns: tuple[str, ...]) -> Sheet:
         columns=TABLE_COLUMNS,
         csv_columns=ALL_COLUMNS,
         numbers=NUMBERS,
-        ranked=RANKED,
+        ranked=ranked_by(query.filters, RANKED, query.sort if query.sort != DEFAULT_SORT else ()),
         items=(RawJson(element(record)) for record in records),
         rows=(row(record, columns) for record in records),
         envelope=None,  # JSON is written record by record

@@ -52,7 +52,10 @@ def sandbox(
         list[str] | None, typer.Argument(metavar="[FILE]...", help="More files, after --load FILE.")
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0: a free one.")
+        int,
+        typer.Option(
+            "--port", metavar="N", min=0, max=65535, help="Port to listen on; 0: a free one."
+        ),
     ] = 0,
     state: Annotated[
         Path | None,
@@ -95,11 +98,16 @@ def sandbox(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for random faults.")] = 0,
     rows: Annotated[
-        Literal["cell", "d"], typer.Option("--rows", help="Shape of grid rows: cell or d.")
+        Literal["cell", "d"],
+        typer.Option("--rows", metavar="cell|d", help="Shape of grid rows: cell or d."),
     ] = "cell",
     totals: Annotated[
         Literal["text", "rows", "none"],
-        typer.Option("--totals", help="The grid's total: text, rows or none."),
+        typer.Option(
+            "--totals",
+            metavar="text|rows|none",
+            help="The grid's total: text, rows or none.",
+        ),
     ] = "text",
     *,
     idempotency: Annotated[

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
-from typing import Annotated
+import re
+from contextlib import suppress
+from typing import Annotated, Any
 
 import typer
 
@@ -21,11 +23,14 @@ from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.status import status_text
+from pfa_core.sql import newest_migration
 
 app = typer.Typer(rich_markup_mode=None)
 _SESSION_COLUMNS = ("sessionId", "state", "records", "lastChange", "overtaken")
 _CHECK_COLUMNS = ("check", "result", "finding", "cure")
-_VERSION_COLUMNS = ("pfa", "python", "system")
+_VERSION_COLUMNS = ("pfa", "python", "system", "programSchema", "dependencies")
+# The name at the beginning of a requirement of the package.
+_REQUIRED = re.compile(r"[\w.-]+")
 
 
 @command(
@@ -83,13 +88,35 @@ def doctor(call: Invocation) -> int:
 @command(app, "version", columns=_VERSION_COLUMNS)
 def show_version(call: Invocation) -> None:
     """Show the version of this program and its dependencies."""
-    versions = (__version__, platform.python_version(), platform.platform())
-    item = dict(zip(_VERSION_COLUMNS, versions, strict=True))
+    from pfa_cli.render.tables import facts
+
+    look = call.look(Format.TABLE)
+    item: dict[str, Any] = {
+        "pfa": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "programSchema": newest_migration(),
+        "dependencies": _dependencies(),
+    }
+    *own, (_, dependencies) = item.items()
     sheet = Sheet(
         id_column="pfa",
         columns=_VERSION_COLUMNS,
         items=[item],
         envelope=Data(item),
-        text=lambda: "\n".join(f"{name} {value}" for name, value in item.items()),
+        text=lambda: facts([*own, *dependencies.items()], look),
     )
-    show(sheet, call.look(Format.TABLE))
+    show(sheet, look)
+
+
+def _dependencies() -> dict[str, str]:
+    """Look up the versions of the installed libraries that the package requires."""
+    from importlib.metadata import PackageNotFoundError, requires, version
+
+    found: dict[str, str] = {}
+    for line in requires("pfa") or ():
+        name = _REQUIRED.match(line)
+        if name and "extra ==" not in line:
+            with suppress(PackageNotFoundError):  # its marker excludes this machine
+                found[name[0]] = version(name[0])
+    return dict(sorted(found.items()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from pfa_cli.framework.options import OptionGroup
 
 if TYPE_CHECKING:
+    from pfa_core.model.ordering import SortKey
     from pfa_core.model.query import Filters
 
 FILTERS = "Filters, on merged values (different options narrow, a repeated one widens)"
@@ -122,6 +124,19 @@ class FilterOptions(OptionGroup):
         return Filters(
             **{name: _frozen(value) for name, value in given.items() if value is not None}
         )
+
+
+def ranked_by(
+    filters: Filters, ranked: Sequence[str], sort: Sequence[SortKey] = ()
+) -> tuple[str, ...]:
+    """Rank the columns that filters and order name right behind the first."""
+    named = [*replace(filters, search=None, id=()).looked_at(), *(key.field for key in sort)]
+    if filters.state or filters.changed:
+        named += ["syncState", "state"]
+    if filters.session:
+        named.append("sessionId")
+    first, *others = ranked
+    return (first, *dict.fromkeys((*(name for name in named if name in others), *others)))
 
 
 def _frozen(value: Any) -> Any:

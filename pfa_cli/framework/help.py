@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import typer
@@ -10,6 +11,9 @@ from typer.core import TyperCommand, TyperGroup
 EVERYWHERE = "Options everywhere, before or after the command"
 HELP_OF_OPTIONS = "pfa help options"
 _CODES = "Exit codes: "
+# How the parser writes the bounds of a number.
+_BETWEEN = re.compile(r"\b(\d+)<=x<=(\d+)\]")
+_AT_LEAST = re.compile(r"\bx>=(\d+)\]")
 
 
 class Command(TyperCommand):
@@ -97,10 +101,16 @@ def _records(command: Any, ctx: typer.Context) -> dict[str, list[tuple[str, str]
     for param in command.get_params(ctx):
         record = param.get_help_record(ctx)
         if record is not None:
+            record = (record[0], _with_bounds(record[1]))
             # Not every command has a dry run: those that do show it.
             own = param.name == "dry_run" and not isinstance(command, Group)
             sections.setdefault("Options" if own else _section(param), []).append(record)
     return sections
+
+
+def _with_bounds(text: str) -> str:
+    """Say the bounds of a number in words."""
+    return _AT_LEAST.sub(r"from \1]", _BETWEEN.sub(r"\1 to \2]", text))
 
 
 def _section(param: Any) -> str:

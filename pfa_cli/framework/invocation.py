@@ -221,7 +221,9 @@ def _format(configured: str | None) -> Format | None:
 def _origins(settings: Settings) -> list[str]:
     """Describe where each setting came from, for --verbose."""
     profile = settings.profile or "default"
-    lines = [f"profile: {profile} in {settings.config_dir / 'config.toml'}"]
+    file = settings.config_dir / "config.toml"
+    there = os.path.exists(file)  # False too where this user may not look
+    lines = [f"profile: {profile} in {file}" if there else f"profile: none, no {file}"]
     lines += [f"{name}: from {origin}" for name, origin in settings.origin.items()]
     if settings.database_url is None:
         lines.append(f"database: {_embedded(settings)}")

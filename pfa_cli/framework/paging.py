@@ -12,10 +12,29 @@ from pfa_cli.render.names import camel_case
 from pfa_core.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from pfa_core.model.query import SortKey
+    from pfa_core.model.ordering import Order, SortKey
 
 PAGING = "Order and amount"
 MAX_PAGE = 10_000
+
+
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=1, help="Maximum number of rows.")
+]
+
+
+def sort_option(order: Order) -> Any:
+    """Declare the option --sort of a list with a closed set of keys."""
+    return typer.Option(
+        "--sort",
+        metavar="KEY,-KEY",
+        help=f"Order by {', '.join(order.keys)}; prefix - for descending, nulls come last.",
+    )
+
+
+def sort_keys(text: str) -> str:
+    """Spell the keys of --sort as JSON does: `started-at` is `startedAt`."""
+    return ",".join(map(_field, text.split(",")))
 
 
 def _amount(*names: str, text: str, **rest: Any) -> Any:
@@ -86,7 +105,7 @@ class Paging(OptionGroup):
         """The sort keys."""
         from pfa_core.model.query import parse_sort
 
-        return parse_sort(",".join(map(_field, self.sort.split(","))))
+        return parse_sort(sort_keys(self.sort))
 
     @property
     def by_page(self) -> bool:

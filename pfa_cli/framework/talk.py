@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,6 +49,11 @@ class Talk:
         """Write that nothing was saved, in a dry run."""
         if self._common.dry_run:
             self.say(DRY_RUN)
+
+    def note_typing(self, files: Sequence[str]) -> None:
+        """Write that input is awaited, where a file is standard input, a terminal."""
+        if "-" in files and streams.is_terminal(sys.stdin):
+            self.say("reading from the terminal; Ctrl-D ends the input")
 
     def mask(self, *results: Any) -> None:
         """Remember whether money is masked in results that are about to be shown."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.humanize import MASKED, count
 from pfa_cli.render.plain import plain
+from pfa_core.model.record import in_field_order
 from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def change_text(entry: LogEntry) -> str:
     after: Mapping[str, Any] = entry.after or {}
     return ", ".join(
         f"{name} {MASKED}" if _hidden(entry, name) else _field_change(name, before, after)
-        for name in {**before, **after}
+        for name in in_field_order({**before, **after})
         if name not in before
         or name not in after
         or before[name] != after[name]

@@ -63,7 +63,7 @@ def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> N
     if style is ErrorFormat.JSON:
         streams.tell(streams.safe_json(visible_json(_json(failure)), sys.stderr))
         return
-    if failure.details:
+    if failure.details and not _says_it_all(failure):
         from pfa_cli.render.problems import lines
 
         for line in lines(failure.details):
@@ -75,6 +75,13 @@ def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> N
     if streams.colored(sys.stderr, color):
         label = typer.style(label, fg="red", bold=True)
     streams.tell(f"{label} {visible(failure.message)} [{failure.code}]")
+
+
+def _says_it_all(failure: Failure) -> bool:
+    """Tell whether the message has all that its only detail has."""
+    first, *more = failure.details
+    said = first.code == failure.code and first.message in failure.message
+    return said and not (more or first.field or first.position) and first.pfa_id in failure.message
 
 
 def report_trace(error: BaseException) -> None:
@@ -124,11 +131,12 @@ def _is_usage_error(error: BaseException) -> bool:
 
 
 def _of_usage(error: Any) -> Failure:
+    from pfa_cli.render.usage import in_our_words
+
     context = getattr(error, "ctx", None)
-    message = error.format_message().rstrip(".")
     return Failure(
         code=InvalidRequest.code,
-        message=message[:1].lower() + message[1:],
+        message=in_our_words(error.format_message()),
         exit_code=InvalidRequest.exit_code,
         hint=f"type: {context.command_path} --help" if context else "",
     )

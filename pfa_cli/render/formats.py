@@ -51,6 +51,11 @@ class Look:
         """Whether a page or table is drawn for a terminal, or coloured as on one."""
         return self.format is Format.TABLE and (self.terminal or self.colored)
 
+    @property
+    def is_page(self) -> bool:
+        """Whether the result is for people: a table, on a terminal or not."""
+        return self.format in (Format.TABLE, Format.MARKDOWN)
+
     def omit(self, names: Iterable[str]) -> None:
         """Note columns that are not shown."""
         self.omitted.extend(name for name in names if name and name not in self.omitted)

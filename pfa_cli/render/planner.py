@@ -115,7 +115,7 @@ def need(column: Column, texts: Sequence[str], measure: Measure) -> Need:
     widest = max(map(measure, texts), default=0)
     whole = max(widest, measure(column.name))
     header = header_width(column.name, measure)
-    blank = column.kind is not Kind.KEY and all(text in ("", "0", "0.00") for text in texts)
+    blank = column.kind is not Kind.KEY and not any(texts)
     if column.kind in WHOLE:
         return Need(max(widest, header), widest, whole, blank)
     if column.kind is Kind.TIME:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.plain import instant
-from pfa_core.model.record import FIELDS, LIST_COLUMNS, Kind
+from pfa_core.model.record import FIELDS, LIST_COLUMNS, Kind, in_field_order
 
 if TYPE_CHECKING:
     from pfa_core.model.merged import MergedRecord
@@ -29,12 +29,19 @@ def row(record: MergedRecord, columns: tuple[str, ...] = ()) -> Mapping[str, Any
     return {**data, **named, **_marks(record)}
 
 
-def element(record: MergedRecord) -> str:
-    """Make an element of "data" around the JSON text that the database wrote."""
+def element(record: MergedRecord, *, ordered: bool = False) -> str:
+    """Make an element of "data" around the JSON text that the database wrote.
+
+    Args:
+        ordered: Put its fields into the order of the field table, which takes parsing them.
+    """
     from pfa_core import exact_json
 
     marks = exact_json.dumps(_marks(record))
-    return f'{{"pfaId":{exact_json.dumps(record.pfa_id)},"data":{record.data_json},{marks[1:]}'
+    data = record.data_json
+    if ordered and not isinstance(parsed := record.data, exact_json.Unreadable):
+        data = exact_json.dumps(in_field_order(parsed))
+    return f'{{"pfaId":{exact_json.dumps(record.pfa_id)},"data":{data},{marks[1:]}'
 
 
 def _marks(record: MergedRecord) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def _kinds(costs: PhaseCost[Amount]) -> list[str]:
 
 
 def _differences(figures: Figures[Amount]) -> list[tuple[str, str]]:
-    percent = _percent(figures.cost.variance_pct)
+    percent = _percent(figures.cost, without_plan="no plan")
     return [
         (
             "variance (+ = over plan)",
@@ -202,12 +202,15 @@ def _cost_cells(cost: Cost[Amount], impact: Amount) -> list[str]:
     return [
         *(money(getattr(cost, phase).total) for phase in PHASES),
         signed(cost.variance),
-        _percent(cost.variance_pct),
+        _percent(cost, without_plan="-"),
         signed(impact),
     ]
 
 
-def _percent(value: Amount) -> str:
+def _percent(cost: Cost[Amount], *, without_plan: str) -> str:
+    value = cost.variance_pct
     if value is None:
         return MASKED
+    if not cost.plan.total:
+        return without_plan  # of nothing there is no percentage
     return f"{value:+.2f} %" if value else "0.00 %"

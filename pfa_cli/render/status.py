@@ -31,7 +31,15 @@ def status_text(report: StatusReport, look: Look) -> str:
 def _facts(report: StatusReport) -> list[tuple[str, str]]:
     pairs = [
         ("records", f"{report.record_count:,}"),
-        ("last pull", ago(report.baseline_at)),
+        *(
+            [("pull from PEMS", f"interrupted {ago(report.pull_interrupted_at)}")]
+            if report.pull_interrupted_at
+            else []
+        ),
+        (
+            "last pull" if not report.pull_interrupted_at else "last whole pull",
+            ago(report.baseline_at),
+        ),
         *(
             [("behind PEMS", records_behind(report.behind, report.behind_since))]
             if report.behind
@@ -61,9 +69,9 @@ def _sessions(report: StatusReport, look: Look) -> str:
         [
             item.session_id,
             str(item.state),
-            item.records,
+            f"{item.records:,}",
             ago(item.last_change),
-            item.overtaken or None,
+            f"{item.overtaken:,}" if item.overtaken else "",
         ]
         for item in report.sessions
     ]
@@ -74,7 +82,7 @@ def _sessions(report: StatusReport, look: Look) -> str:
         Column(name="last change", kind=Kind.STATE, rank=3),
         Column(name="overtaken", kind=Kind.NUMBER, rank=2),
     )
-    return grid(columns, rows, look)
+    return grid(columns, rows, look, numeric=frozenset((2, 4)))
 
 
 def _runs(report: StatusReport, look: Look) -> str:

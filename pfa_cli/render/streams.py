@@ -129,6 +129,13 @@ def tell(text: str) -> None:
     sys.stderr.flush()
 
 
+def ask(question: str) -> None:
+    """Write a question to stderr, without a line end: the answer follows."""
+    if sys.stderr is not None:
+        sys.stderr.write(masked(question))
+        sys.stderr.flush()
+
+
 def is_of_stdout(error: BaseException) -> bool:
     """Tell whether an error is of writing to stdout: that of a file names it."""
     if isinstance(error, StdoutFailure):

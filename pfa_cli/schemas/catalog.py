@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pfa_cli.envelopes import base, reads, runs, writes
+from pfa_cli.envelopes import base, glossary, reads, runs, writes
 from pfa_cli.envelopes.base import Data
 from pfa_cli.schemas import results
 from pfa_cli.schemas.models import Models
@@ -103,6 +103,7 @@ SHAPES: Mapping[str, Shape] = {
         line=SessionStatus,
         commands=("status",),
         means="drafts, pending changes, conflicts and last runs",
+        version="1.1",
     ),
     "drafts": Shape(
         kind=Data[list[ModificationView]],
@@ -218,6 +219,12 @@ SHAPES: Mapping[str, Shape] = {
     "issued-token": Shape(
         kind=IssuedToken, line=IssuedToken, commands=("auth issue",), means="a new token"
     ),
+    "stored-token": Shape(
+        kind=Data[results.StoredToken],
+        line=results.StoredToken,
+        commands=("auth issue",),
+        means="a new token that was written to a file (--to)",
+    ),
     "refreshed-token": Shape(
         kind=RefreshedToken,
         line=RefreshedToken,
@@ -326,12 +333,25 @@ SHAPES: Mapping[str, Shape] = {
         line=results.Versions,
         commands=("version",),
         means="versions of the program and of what it runs on",
+        version="1.1",
     ),
     "schemas": Shape(
         kind=Data[list[results.SchemaEntry]],
         line=results.SchemaEntry,
         commands=("schema",),
         means="the published schemas",
+    ),
+    "explanations": Shape(
+        kind=Data[list[glossary.Explanation]],
+        line=glossary.Explanation,
+        commands=("explain",),
+        means="what words of the program mean",
+    ),
+    "fields": Shape(
+        kind=Data[list[glossary.FieldInfo]],
+        line=glossary.FieldInfo,
+        commands=("fields",),
+        means="the fields of a record",
     ),
     "config-file": Shape(
         kind=ConfigFile, means="the file pfa/config.toml of the configuration directory (TOML)"

@@ -113,6 +113,18 @@ class RenewedToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredToken:
+    """A new token that was written to a file."""
+
+    token_id: str
+    user_id: str
+    organization: str
+    role: Role
+    expires_at: datetime
+    token_file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogReportShown:
     """The state of the audit trail."""
 
@@ -141,13 +153,15 @@ class Address:
     url: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
     """Versions of the program and of what it runs on."""
 
     pfa: str
     python: str
     system: str
+    program_schema: int
+    dependencies: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

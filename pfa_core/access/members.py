@@ -12,7 +12,9 @@ from pfa_core.errors import IllegalTransition, InvalidRequest, NotFound, Permiss
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import PfaId, UserId
 from pfa_core.model.member import Member
+from pfa_core.model.ordering import MEMBERS
 from pfa_core.model.principal import RIGHTS_OF, Principal, Right, Role
+from pfa_core.model.query import require_limit
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads, writes
 from pfa_core.store import audit, members, withdrawal
@@ -92,10 +94,21 @@ def _revoke(tx: Tx, user_id: UserId, *, dry_run: bool) -> Member:
     return removed
 
 
-@reads(Operation.LIST_MEMBERS)
-def list_members(tx: Tx) -> list[Member]:
-    """List the members of the caller's organization by user id."""
-    return members.members(tx.conn, tx.organization_id)
+def _check_list(*, limit: int | None = None, sort: str | None = None) -> None:
+    if limit is not None:
+        require_limit(limit)
+    MEMBERS.parse(sort)
+
+
+@reads(Operation.LIST_MEMBERS, check=_check_list)
+def list_members(tx: Tx, *, limit: int | None = None, sort: str | None = None) -> list[Member]:
+    """List the members of the caller's organization.
+
+    Args:
+        limit: The maximum number; None for all.
+        sort: Other keys than `userId`, see `model.ordering.MEMBERS`.
+    """
+    return members.members(tx.conn, tx.organization_id, keys=MEMBERS.parse(sort), limit=limit)
 
 
 def put_member(

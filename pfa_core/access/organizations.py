@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,7 +29,9 @@ from pfa_core.masking import mask_for
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import OrganizationId, UserId
 from pfa_core.model.member import Member, OrganizationStatus
+from pfa_core.model.ordering import ORGANIZATIONS, in_order
 from pfa_core.model.principal import NO_TOKEN, RIGHTS_OF, Principal, Role
+from pfa_core.model.query import require_limit
 from pfa_core.model.rights import Operation, needed_for
 from pfa_core.operation import Tx
 from pfa_core.store import members
@@ -74,6 +77,15 @@ class Organization:
     currency: str | None
     rate_uom: str
     foreign_currency: str
+
+
+_ORDERS: Mapping[str, Callable[[Organization], Any]] = {
+    "organization": lambda one: one.organization_id,
+    "name": lambda one: one.name,
+    "role": lambda one: one.role,
+    "status": lambda one: one.status,
+    "createdAt": lambda one: one.created_at,
+}
 
 
 def initialize(
@@ -148,13 +160,20 @@ def add_organization(
     return OrgResult(code, created, str(settings.token_file))
 
 
-def list_organizations(db: Database, settings: Settings) -> list[Organization]:
+def list_organizations(
+    db: Database, settings: Settings, *, limit: int | None = None, sort: str | None = None
+) -> list[Organization]:
     """List the organizations of the token that the caller is a member of.
 
-    They are in the order of their codes.
+    Args:
+        limit: The maximum number; None for all.
+        sort: Other keys than `organization`, see `model.ordering.ORGANIZATIONS`.
     """
+    if limit is not None:
+        require_limit(limit)
+    keys = ORGANIZATIONS.parse(sort)
     claims = jwt.present(settings, db.clock())
-    return db.read(lambda conn: _list(conn, claims))
+    return in_order(db.read(lambda conn: _list(conn, claims)), keys, _ORDERS)[:limit]
 
 
 def _list(conn: Connection[Any], claims: jwt.Claims) -> list[Organization]:

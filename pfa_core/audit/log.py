@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -12,6 +12,7 @@ from pfa_core.authorization import require
 from pfa_core.errors import NotFound
 from pfa_core.model.audit import ACTIONS, LogEntry, LogFilter
 from pfa_core.model.ids import PfaId
+from pfa_core.model.ordering import LOG, SortKey
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import given_key, require_limit, require_text
 from pfa_core.model.rights import OTHERS, Operation
@@ -33,6 +34,7 @@ def list_log(
     pfa_id: str | None = None,
     session_id: str | None = None,
     limit: int = 100,
+    sort: str | None = None,
 ) -> list[LogEntry]:
     """List the audit trail, the newest entry first.
 
@@ -40,6 +42,7 @@ def list_log(
 
     Args:
         pfa_id, session_id: In place of those of the filters.
+        sort: Other keys than `-at`, see `model.ordering.LOG`.
 
     Raises:
         NotFound: There is no such record, nor any entry of it.
@@ -49,25 +52,31 @@ def list_log(
     filters = filters or LogFilter()
     pfa_id, session_id = pfa_id or filters.pfa_id, session_id or filters.session_id
     wanted = _checked(replace(filters, pfa_id=pfa_id, session_id=session_id))
-    return _list(db, principal, wanted, limit)
+    return _list(db, principal, wanted, limit, LOG.parse(sort))
 
 
 def stream_log(
-    db: Database, principal: Principal, filters: LogFilter | None = None, *, limit: int = 100
+    db: Database,
+    principal: Principal,
+    filters: LogFilter | None = None,
+    *,
+    limit: int = 100,
+    sort: str | None = None,
 ) -> Iterator[LogEntry]:
     """Yield what `list_log` returns, in constant memory and from one snapshot."""
     require_limit(limit)
-    found = _stream(db, principal, _checked(filters or LogFilter()), limit)
+    found = _stream(db, principal, _checked(filters or LogFilter()), limit, LOG.parse(sort))
     first = list(islice(found, 1))  # read at once: a refusal precedes any output
     return chain(first, found)
 
 
 def _stream(
-    db: Database, principal: Principal, wanted: LogFilter, limit: int
+    db: Database, principal: Principal, wanted: LogFilter, limit: int, keys: Sequence[SortKey]
 ) -> Iterator[LogEntry]:
     with snapshot(db, principal, Operation.STREAM_LOG) as tx:
         visible, number = _visible(tx, wanted), 0
-        for entry in audit.stream_entries(tx.conn, tx.organization_id, visible, limit=limit):
+        found = audit.stream_entries(tx.conn, tx.organization_id, visible, limit=limit, keys=keys)
+        for entry in found:
             number += 1
             yield tx.mask.log_entry(entry)
         if not number and wanted.pfa_id:
@@ -75,8 +84,8 @@ def _stream(
 
 
 @reads(Operation.LIST_LOG)
-def _list(tx: Tx, wanted: LogFilter, limit: int) -> list[LogEntry]:
-    found = audit.entries(tx.conn, tx.organization_id, _visible(tx, wanted), limit=limit)
+def _list(tx: Tx, wanted: LogFilter, limit: int, keys: Sequence[SortKey]) -> list[LogEntry]:
+    found = audit.entries(tx.conn, tx.organization_id, _visible(tx, wanted), limit=limit, keys=keys)
     if not found and wanted.pfa_id:
         _require_record(tx, PfaId(wanted.pfa_id))
     return [tx.mask.log_entry(item) for item in found]

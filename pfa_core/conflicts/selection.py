@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from pfa_core.errors import (
 )
 from pfa_core.model.decision import ConflictStatus
 from pfa_core.model.modification import State
+from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, given_key, require_text
 from pfa_core.store import conflicts
@@ -52,23 +54,31 @@ class ConflictSelection:
 
 
 def matching(
-    conn: Connection[Any], owner: Principal, filters: Filters, status: ConflictStatus | None
+    conn: Connection[Any],
+    owner: Principal,
+    filters: Filters,
+    status: ConflictStatus | None,
+    *,
+    keys: Sequence[SortKey] = (),
+    limit: int | None = None,
 ) -> list[ConflictRow]:
-    """Return the owner's conflicts on records that match, the newest first.
+    """Return the owner's conflicts on records that match.
 
-    State and session are those of the modification itself; a deleted one is pristine.
+    The newest come first unless keys say otherwise. State
+    and session are those of the modification itself; a deleted one is pristine.
     """
-    found = conflicts.find(conn, owner, status=status)
-    if not found or not filters.given():
-        return found
+    if not filters.given():
+        return conflicts.find(conn, owner, status=status, keys=keys, limit=limit)
+    found = conflicts.find(conn, owner, status=status, keys=keys)
     ids = _matching_ids(conn, owner, filters, {row.pfa_id for row in found})
-    return [
+    matching = (
         row
         for row in found
         if row.pfa_id in ids
         and (not filters.session or row.session_id in filters.session)
         and (not filters.state or (row.state or State.PRISTINE) in filters.state)
-    ]
+    )
+    return list(islice(matching, limit))
 
 
 def one(conn: Connection[Any], owner: Principal, name: str) -> ConflictRow:

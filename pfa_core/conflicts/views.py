@@ -14,6 +14,7 @@ from pfa_core.masking import Mask
 from pfa_core.model.decision import ConflictResolution, ConflictStatus
 from pfa_core.model.delta import FieldConflict, same
 from pfa_core.model.ids import ConflictId, ModificationId, PfaId, SessionId, UserId
+from pfa_core.model.ordering import CONFLICTS
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, require_text
 from pfa_core.model.rights import Operation
@@ -57,8 +58,10 @@ def _check_list(
     *,
     status: str = ConflictStatus.OPEN.value,
     limit: int | None = None,
+    sort: str | None = None,
     **_: object,
 ) -> None:
+    CONFLICTS.parse(sort)
     if status not in STATUSES:
         raise not_one_of(f"invalid status: {status!r}", status, STATUSES, listed="statuses")
     if limit is not None and limit < 1:
@@ -73,6 +76,7 @@ def list_conflicts(
     status: str = ConflictStatus.OPEN.value,
     user_id: str | None = None,
     limit: int | None = None,
+    sort: str | None = None,
 ) -> list[ConflictView]:
     """List the conflicts of the principal's modifications, the newest first.
 
@@ -81,15 +85,17 @@ def list_conflicts(
         status: unresolved, resolved or all.
         user_id: Another member's instead, which takes the right to manage users.
         limit: The maximum number; None for all.
+        sort: Other keys than `-createdAt`, see `model.ordering.CONFLICTS`.
 
     Raises:
-        InvalidRequest: An invalid status or limit.
+        InvalidRequest: An invalid status, limit or sort key.
         PermissionDenied: Another member's without the right.
     """
     owner = conflict_owner(tx, user_id)
     wanted = None if status == ALL else ConflictStatus(status)
-    found = matching(tx.conn, owner, filters or Filters(), wanted)
-    return _views(tx, owner, found[:limit])
+    keys = CONFLICTS.parse(sort)
+    found = matching(tx.conn, owner, filters or Filters(), wanted, keys=keys, limit=limit)
+    return _views(tx, owner, found)
 
 
 def _check_show(conflict_id: str, **_: object) -> None:

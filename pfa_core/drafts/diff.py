@@ -6,30 +6,28 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
+from pfa_core.authorization import require_order
+from pfa_core.drafts.listing import BY_ID, active, matches
 from pfa_core.errors import NotFound
 from pfa_core.model.costing import Costing
 from pfa_core.model.delta import FieldChange, changes, merge
 from pfa_core.model.figures import Amount
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.kpi import ZERO, cents, forecast_money_days, money
-from pfa_core.model.modification import ModificationView, State
+from pfa_core.model.modification import State
+from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, Query, SortKey
+from pfa_core.model.query import Filters, parse_sort, require_limit
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads, snapshot
-from pfa_core.store import members, mirror, modifications
+from pfa_core.store import members, modifications
 from pfa_core.store.database import Database
 from pfa_core.store.mirror import BaselineRow
 from pfa_core.store.modifications import ModificationRow
-from pfa_core.store.portions import portions
-from pfa_core.store.reads import merged
 from pfa_core.store.suggestions import like_session
-
-# Records whose content is in memory at one time. For each portion a planner without statistics of the caller reads
-# the keys of all that the caller has: fewer portions for that.
-_TOGETHER = 2500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +90,7 @@ class DiffReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class Step:
     """A modification, its record without it and with it."""
 
     row: ModificationRow
@@ -104,38 +102,37 @@ class _Step:
         return forecast_money_days(self.after, costing) - forecast_money_days(self.before, costing)
 
 
-@reads(Operation.LIST_DRAFTS)
-def list_drafts(tx: Tx, filters: Filters) -> list[ModificationView]:
-    """List the principal's modifications of matching records, in PFA id order.
-
-    Drafts only, unless the filters name states.
-    """
-    return list(_drafts(tx, filters))
-
-
-def stream_drafts(
-    db: Database, principal: Principal, filters: Filters
-) -> Iterator[ModificationView]:
-    """Yield what `list_drafts` returns, in constant memory and from one snapshot."""
-    with (
-        snapshot(db, principal, Operation.STREAM_DRAFTS) as tx,
-        closing(_drafts(tx, filters)) as found,
-    ):
-        yield from found
+def _check_diff(
+    _filters: Filters, *, limit: int | None = None, sort: str | None = None, **_: object
+) -> None:
+    if limit is not None:
+        require_limit(limit)
+    _keys(sort)
 
 
-@reads(Operation.DIFF)
-def diff(tx: Tx, filters: Filters, *, session_id: str | None = None) -> DiffReport:
+@reads(Operation.DIFF, check=_check_diff)
+def diff(
+    tx: Tx,
+    filters: Filters,
+    *,
+    session_id: str | None = None,
+    limit: int | None = None,
+    sort: str | None = None,
+) -> DiffReport:
     """Compare matching records with and without the principal's active modifications.
 
     Args:
         session_id: Only the modifications of one session.
+        limit: The maximum number of entries; None for all. The sums are those of the entries.
+        sort: Fields of the merged records, as those of a list; else by PFA id.
 
     Raises:
         NotFound: The principal never had a session of that name, or discarded it.
+        PermissionDenied: An order by money, which the caller may not see.
     """
     totals = DiffTotals()
-    entries = list(_entries(tx, filters, session_id, totals))
+    with closing(_entries(tx, filters, session_id, totals, _keys(sort))) as found:
+        entries = list(islice(found, limit))
     return DiffReport(
         entries=entries,
         cost_effect=totals.cost_effect,
@@ -152,45 +149,48 @@ def stream_diff(
     *,
     session_id: str | None = None,
     totals: DiffTotals | None = None,
+    limit: int | None = None,
+    sort: str | None = None,
 ) -> Iterator[DiffEntry]:
     """Yield the entries of `diff`, in constant memory and from one snapshot.
 
     Args:
-        session_id: As in `diff`.
+        session_id, limit, sort: As in `diff`.
         totals: Has the sums of the entries yielded so far.
 
     Raises:
         NotFound: As `diff`.
     """
     counted = DiffTotals() if totals is None else totals
+    _check_diff(filters, limit=limit, sort=sort)
     with (
         snapshot(db, principal, Operation.STREAM_DIFF) as tx,
-        closing(_entries(tx, filters, session_id, counted)) as entries,
+        closing(_entries(tx, filters, session_id, counted, _keys(sort))) as entries,
     ):
-        yield from entries
+        yield from islice(entries, limit)
 
 
-def _drafts(tx: Tx, filters: Filters) -> Generator[ModificationView, None, None]:
-    of_drafts = replace(filters, state=filters.state or (State.DRAFT,))
-    with closing(_active(tx, filters)) as found:
-        for rows, baseline in found:
-            for row in modifications.with_own_bases(rows, baseline):
-                if _matches(row, of_drafts):
-                    yield tx.mask.view(modifications.view(row, baseline[row.pfa_id].data))
+def _keys(sort: str | None) -> tuple[SortKey, ...]:
+    return parse_sort(sort) if sort else BY_ID
 
 
 def _entries(
-    tx: Tx, filters: Filters, session_id: str | None, totals: DiffTotals
+    tx: Tx,
+    filters: Filters,
+    session_id: str | None,
+    totals: DiffTotals,
+    keys: tuple[SortKey, ...],
 ) -> Generator[DiffEntry, None, None]:
+    require_order(tx.principal, tx.member, keys, tx.operation)
     totals.masked = tx.mask.hides
     if session_id:
         _require_session(tx, session_id)
         filters = replace(filters, session=(session_id,))
     costing = members.costing(tx.conn, tx.organization_id)
-    with closing(_active(tx, filters)) as found:
+    with closing(active(tx, filters, keys)) as found:
         for rows, baseline in found:
-            for step in _steps(rows, baseline):
-                if _matches(step.row, filters):
+            for step in steps(rows, baseline):
+                if matches(step.row, filters):
                     effect = step.money_days(costing)
                     entry = _entry(tx, step, effect)
                     totals.add(entry, effect)
@@ -206,41 +206,23 @@ def _require_session(tx: Tx, session_id: str) -> None:
         )
 
 
-def _active(
-    tx: Tx, filters: Filters
-) -> Generator[tuple[list[ModificationRow], dict[PfaId, BaselineRow]], None, None]:
-    """Read the records that match by value and the caller's modifications of them.
+def steps(rows: Iterable[ModificationRow], baseline: Mapping[PfaId, BaselineRow]) -> Iterable[Step]:
+    """Yield each modification with its record without it and with it.
 
-    In PFA id order, some records at a time.
+    Args:
+        rows: The modifications of each record together, in the order of `active`.
     """
-    query = Query(replace(filters, state=(), session=(), changed=True), (SortKey("pfaId"),))
-    with closing(merged.stream(tx.conn, tx.principal, query, limit=None)) as found:
-        for ids in portions((row[0] for row in found), _TOGETHER):
-            baseline = mirror.rows(tx.conn, tx.organization_id, ids)
-            yield modifications.active(tx.conn, tx.principal, ids), baseline
-
-
-def _matches(row: ModificationRow, filters: Filters) -> bool:
-    """Return whether the modification itself matches, beside its record."""
-    return (not filters.session or row.session_id in filters.session) and (
-        not filters.state or row.state in filters.state
-    )
-
-
-def _steps(
-    rows: Iterable[ModificationRow], baseline: Mapping[PfaId, BaselineRow]
-) -> Iterable[_Step]:
     before: dict[str, Any] = {}
     last = ""
     for row in rows:
         if row.pfa_id != last:
             before, last = merge(baseline[row.pfa_id].data), row.pfa_id
         after = merge(before, row.delta)
-        yield _Step(row, before, after)
+        yield Step(row, before, after)
         before = after
 
 
-def _entry(tx: Tx, step: _Step, effect: Decimal) -> DiffEntry:
+def _entry(tx: Tx, step: Step, effect: Decimal) -> DiffEntry:
     row, mask = step.row, tx.mask
     return DiffEntry(
         pfa_id=row.pfa_id,

@@ -8,7 +8,8 @@ import json
 import re
 
 from pfa_core.errors import InvalidRequest
-from pfa_core.model.query import SortKey, complete_sort, require_text
+from pfa_core.model.ordering import SortKey
+from pfa_core.model.query import complete_sort, require_text
 from pfa_core.model.record import SORTABLE, Kind
 
 # What a cursor can hold for a sort key, by its kind.

@@ -9,6 +9,7 @@ from datetime import date
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.keys import normal_key
 from pfa_core.model.modification import OVERLAYING, State
+from pfa_core.model.ordering import SortKey, parse_keys
 from pfa_core.model.record import SORTABLE
 from pfa_core.model.suggest import not_one_of
 
@@ -135,14 +136,6 @@ class Filters:
 _UNSET = {item.name: item.default for item in fields(Filters)}
 
 
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    """One key of an order; nulls come last either way."""
-
-    field: str
-    descending: bool = False
-
-
 DEFAULT_SORT = (SortKey("forecastStart"),)
 
 
@@ -152,21 +145,7 @@ def parse_sort(text: str) -> tuple[SortKey, ...]:
     Raises:
         InvalidRequest: A field that is unknown, not sortable, or named twice.
     """
-    keys = (
-        tuple(
-            SortKey(part.strip().removeprefix("-"), part.strip().startswith("-"))
-            for part in text.split(",")
-            if part.strip()
-        )
-        or DEFAULT_SORT
-    )
-    names = [key.field for key in keys]
-    for name in names:
-        if name not in SORTABLE:
-            raise not_one_of(f"cannot sort by {name!r}", name, SORTABLE, listed="sortable")
-    if len(set(names)) != len(names):
-        raise InvalidRequest(f"a sort field is listed twice: {text!r}")
-    return keys
+    return parse_keys(text, SORTABLE) or DEFAULT_SORT
 
 
 def complete_sort(keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:

@@ -181,3 +181,12 @@ LIST_COLUMNS = (
     "syncState",
 )
 SORTABLE: Mapping[str, Field] = {each.name: each for each in FIELDS.values() if each.column}
+
+
+def in_field_order(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put fields into the order of the field table, unknown ones behind them.
+
+    PostgreSQL keeps them by the length of their names.
+    """
+    known = {name: values[name] for name in FIELDS if name in values}
+    return known if len(known) == len(values) else {**known, **values}

@@ -26,6 +26,7 @@ class Operation(StrEnum):
     COMPUTE_STATS = "compute_stats"
     LIST_DRAFTS = "list_drafts"
     STREAM_DRAFTS = "stream_drafts"
+    SUMMARIZE_DRAFTS = "summarize_drafts"
     DIFF = "diff"
     STREAM_DIFF = "stream_diff"
     STATUS = "status"
@@ -81,6 +82,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.COMPUTE_STATS,
         Operation.LIST_DRAFTS,
         Operation.STREAM_DRAFTS,
+        Operation.SUMMARIZE_DRAFTS,
         Operation.DIFF,
         Operation.STREAM_DIFF,
         Operation.STATUS,

@@ -36,13 +36,13 @@ WHERE m.organization_id = %(organization_id)s
 RETURNING entry_id;
 
 -- name: list
--- Newest first. until is exclusive.
+-- until is exclusive.
 SELECT e.entry_id::text, e.at, e.user_id, e.action, e.pfa_id, e.session_id, e.run_id::text,
        e.before, e.after, e.reason
 FROM audit_log AS e
 WHERE e.organization_id = %(organization_id)s
   {filters}
-ORDER BY e.at DESC, e.entry_id DESC
+ORDER BY {order}
 LIMIT %(limit)s;
 
 -- name: following

@@ -17,7 +17,7 @@ ON CONFLICT (organization_id, modification_id) WHERE status = 'unresolved' DO UP
 SET fields = EXCLUDED.fields;
 
 -- name: find
--- One user's conflicts, the newest first, with what is left of the modification. A text names a
+-- One user's conflicts, with what is left of the modification. A text names a
 -- conflict by its id or by its record.
 SELECT c.conflict_id::text, c.modification_id::text, c.pfa_id, c.user_id, c.fields, c.status,
        c.resolution, c.settlement, c.created_at, c.resolved_at, c.resolved_by,
@@ -32,8 +32,8 @@ WHERE c.organization_id = %(organization_id)s
   AND (%(names)s::text[] IS NULL
        OR c.conflict_id::text = ANY(%(names)s)
        OR c.pfa_id = ANY(%(names)s))
-ORDER BY c.created_at DESC, c.conflict_id DESC
-LIMIT %(limit)s;
+ORDER BY {order}
+LIMIT %(limit)s
 
 -- name: hold
 -- The conflicts, locked against another resolution until the transaction ends.

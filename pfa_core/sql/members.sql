@@ -101,7 +101,8 @@ FOR NO KEY UPDATE;
 SELECT organization_id, user_id, role, rights, granted_by, granted_at
 FROM pfa_member
 WHERE organization_id = %(organization_id)s
-ORDER BY user_id;
+ORDER BY {order}
+LIMIT %(limit)s
 
 -- name: put_member
 -- by: manage_users; subject

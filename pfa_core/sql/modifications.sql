@@ -37,6 +37,16 @@ WHERE organization_id = %(organization_id)s
   AND (%(ids)s::text[] IS NULL OR pfa_id = ANY(%(ids)s))
 ORDER BY pfa_id, state = 'draft', committed_at, modification_id;
 
+-- name: in_order
+-- Which modifications the caller has in some states, and in some sessions or any, in an order of theirs.
+SELECT modification_id::text, pfa_id
+FROM pfa_modification
+WHERE organization_id = %(organization_id)s
+  AND user_id = %(user_id)s
+  AND state = ANY(%(states)s)
+  AND (%(sessions)s::text[] IS NULL OR session_id = ANY(%(sessions)s))
+ORDER BY {order}
+
 -- name: committed
 -- The caller's committed changes that a selection names, in PFA id order, and what PEMS refused for good and
 -- surely has not; whether a push has tried to send a committed one.

@@ -52,12 +52,25 @@ FROM jsonb_to_recordset(%(outcomes)s) AS o (
 ON CONFLICT DO NOTHING;
 
 -- name: list
-SELECT run_id::text, direction, source, status, user_id, started_at, finished_at, counts, message,
-       kind, since
-FROM pfa_sync_log
-WHERE organization_id = %(organization_id)s
-ORDER BY started_at DESC, run_id DESC
-LIMIT %(limit)s;
+-- As people see them: one that is marked running without a lease in force was killed.
+SELECT l.run_id::text, l.direction, l.source, CASE WHEN d.is_dead THEN 'failed' ELSE l.status END AS status,
+       l.user_id, l.started_at, l.finished_at, l.counts,
+       CASE WHEN d.is_dead THEN %(abandoned)s ELSE l.message END AS message, l.kind, l.since
+FROM pfa_sync_log AS l
+CROSS JOIN LATERAL (
+    SELECT l.status = 'running' AND NOT EXISTS (
+        SELECT FROM pfa_lease AS h
+        WHERE h.organization_id = %(organization_id)s
+          AND h.name = l.direction
+          AND h.owner_id = l.run_id
+          AND h.expires_at > clock_timestamp()) AS is_dead) AS d
+WHERE l.organization_id = %(organization_id)s
+  {which}
+ORDER BY {order}
+LIMIT %(limit)s
+
+-- name: which_run
+AND l.run_id = %(run_id)s
 
 -- name: one
 -- No row: there is no such run.
@@ -72,7 +85,8 @@ SELECT pfa_id, position, outcome, code, message, at, modification_id::text, atte
 FROM pfa_sync_outcome
 WHERE organization_id = %(organization_id)s
   AND run_id = %(run_id)s
-ORDER BY outcome = 'synced' AND code = '', number, outcome_id;
+ORDER BY {order}
+LIMIT %(limit)s
 
 -- name: last_pull
 SELECT finished_at
@@ -83,6 +97,32 @@ WHERE organization_id = %(organization_id)s
   AND started_at <= clock_timestamp()
 ORDER BY started_at DESC
 LIMIT 1;
+
+-- name: unfinished
+-- When the last full pull from PEMS ended, where that was before its last page and the next one can resume it. No
+-- row: it was complete, it is at work, or there was none.
+SELECT coalesce(l.finished_at, l.started_at)
+FROM (
+    SELECT run_id, status, started_at, finished_at
+    FROM pfa_sync_log
+    WHERE organization_id = %(organization_id)s
+      AND direction = 'pull'
+      AND kind = 'full'
+      AND position('://' IN source) > 0
+      AND started_at <= clock_timestamp()
+    ORDER BY started_at DESC
+    LIMIT 1) AS l
+WHERE l.status <> 'completed'
+  AND EXISTS (
+      SELECT FROM pfa_pull_page AS p
+      WHERE p.organization_id = %(organization_id)s
+        AND p.run_id = l.run_id)
+  AND NOT EXISTS (
+      SELECT FROM pfa_lease AS h
+      WHERE h.organization_id = %(organization_id)s
+        AND h.name = 'pull'
+        AND h.owner_id = l.run_id
+        AND h.expires_at > clock_timestamp());
 
 -- name: put_behind
 -- by: sync, refresh_data, import

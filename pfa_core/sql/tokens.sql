@@ -24,7 +24,6 @@ WHERE organization_id = %(organization_id)s
   AND token_id = %(token_id)s;
 
 -- name: tokens
--- The newest first.
 SELECT organization_id, token_id, user_id, kind, role, rights, narrowed, organizations, key_id,
        least(greatest(issued_at, '0001-01-02Z'), '9999-12-30Z') AS issued_at, issued_by,
        least(greatest(expires_at, '0001-01-02Z'), '9999-12-30Z') AS expires_at, replaces,
@@ -35,8 +34,8 @@ WHERE organization_id = %(organization_id)s
   AND (%(user_id)s::text IS NULL OR user_id = %(user_id)s)
   AND (%(active_at)s::timestamptz IS NULL
        OR (expires_at > %(active_at)s AND revoked_at IS NULL))
-ORDER BY pfa_token.issued_at DESC, token_id DESC
-LIMIT %(limit)s;
+ORDER BY {order}
+LIMIT %(limit)s
 
 -- name: revoke
 -- A token that has ended stays as it is.

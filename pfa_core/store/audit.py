@@ -24,10 +24,12 @@ from pfa_core.model.ids import (
     UserId,
     counting_from,
 )
+from pfa_core.model.ordering import LOG, SortKey
 from pfa_core.model.principal import Principal
 from pfa_core.store import leases, rls, writing
 from pfa_core.store.adapters import object_or_none
 from pfa_core.store.audit_chain import link_of
+from pfa_core.store.ordering import By, order_by
 from pfa_core.store.portions import PORTION, json_portions, portions
 
 _SQL = sql.statements("audit")
@@ -41,6 +43,13 @@ _FILTERS: dict[str, LiteralString] = {
     "since": "AND e.at >= %(since)s",
     "until": "AND e.at < %(until)s",
     "actions": "AND e.action = ANY(%(actions)s)",
+}
+_ORDERS = {
+    "at": By("e.at"),
+    "userId": By('e.user_id COLLATE "C"'),
+    "action": By('e.action COLLATE "C"'),
+    "pfaId": By("e.pfa_id", nullable=True),
+    "sessionId": By("e.session_id", nullable=True),
 }
 # The columns of `list` and of `following` after the number of the link.
 _COLUMNS = tuple(one.name for one in fields(LogEntry) if one.name != "masked")
@@ -216,19 +225,29 @@ def _deny_under_rls(
 
 
 def entries(
-    conn: Connection[Any], organization_id: OrganizationId, which: LogFilter, *, limit: int
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    which: LogFilter,
+    *,
+    limit: int,
+    keys: Sequence[SortKey] = (),
 ) -> list[LogEntry]:
-    """List entries, the newest first."""
-    statement, values = _filtered("list", organization_id, which)
+    """List entries, the newest first unless keys say otherwise."""
+    statement, values = _filtered("list", organization_id, which, keys)
     with conn.cursor(row_factory=class_row(LogEntry)) as cursor:
         return [_readable(row) for row in cursor.execute(statement, {**values, "limit": limit})]
 
 
 def stream_entries(
-    conn: Connection[Any], organization_id: OrganizationId, which: LogFilter, *, limit: int
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    which: LogFilter,
+    *,
+    limit: int,
+    keys: Sequence[SortKey] = (),
 ) -> Iterator[LogEntry]:
-    """Stream entries, the newest first, in constant memory."""
-    statement, values = _filtered("list", organization_id, which)
+    """Stream what `entries` lists, in constant memory."""
+    statement, values = _filtered("list", organization_id, which, keys)
     with conn.cursor(name="pfa_log", row_factory=class_row(LogEntry)) as cursor:
         cursor.itersize = _STREAMED
         for row in cursor.execute(statement, {**values, "limit": limit}):
@@ -263,13 +282,18 @@ def _readable(entry: LogEntry) -> LogEntry:
 
 
 def _filtered(
-    name: str, organization_id: OrganizationId, which: LogFilter
+    name: str,
+    organization_id: OrganizationId,
+    which: LogFilter,
+    keys: Sequence[SortKey] = (),
 ) -> tuple[LiteralString, dict[str, Any]]:
     given = {one.name: getattr(which, one.name) for one in fields(which)}
     given = {name: value for name, value in given.items() if value not in (None, ())}
     values = {name: list(value) if name == "actions" else value for name, value in given.items()}
     filters = " ".join(_FILTERS[name] for name in given)
-    return _SQL[name].format(filters=filters), {**values, "organization_id": organization_id}
+    order = order_by(keys or LOG.parse(), _ORDERS, "e.entry_id")
+    statement = _SQL[name].format(filters=filters, order=order)
+    return statement, {**values, "organization_id": organization_id}
 
 
 def was_discarded(

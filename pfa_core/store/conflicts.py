@@ -15,12 +15,21 @@ from pfa_core.model.decision import ConflictResolution, ConflictStatus
 from pfa_core.model.delta import FieldConflict
 from pfa_core.model.ids import ConflictId, ModificationId, OrganizationId, PfaId, SessionId, UserId
 from pfa_core.model.modification import State
+from pfa_core.model.ordering import CONFLICTS, SortKey
 from pfa_core.model.principal import Principal
 from pfa_core.store import writing
 from pfa_core.store.adapters import object_or_none, objects, typed_row
+from pfa_core.store.ordering import By, order_by
 from pfa_core.store.portions import json_portions
 
 _SQL = sql.statements("conflicts")
+_ORDERS = {
+    "createdAt": By("c.created_at"),
+    "pfaId": By("c.pfa_id"),
+    "sessionId": By("m.session_id", nullable=True),
+    "status": By('c.status COLLATE "C"'),
+    "resolvedAt": By("c.resolved_at", nullable=True),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +134,9 @@ def find(
     status: ConflictStatus | None = None,
     names: Sequence[str] | None = None,
     limit: int | None = None,
+    keys: Sequence[SortKey] = (),
 ) -> list[ConflictRow]:
-    """List the principal's conflicts, the newest first.
+    """List the principal's conflicts, the newest first unless keys say otherwise.
 
     Args:
         names: Conflict ids, as PostgreSQL writes them, or PFA ids.
@@ -137,8 +147,10 @@ def find(
         "names": None if names is None else list(names),
         "limit": limit,
     }
+    order = order_by(keys or CONFLICTS.parse(), _ORDERS, "c.conflict_id")
     with conn.cursor(row_factory=typed_row(ConflictRow)) as cursor:
-        return [_readable(row) for row in cursor.execute(_SQL["find"], values)]
+        found = cursor.execute(_SQL["find"].format(order=order), values)
+        return [_readable(row) for row in found]
 
 
 def _readable(row: ConflictRow) -> ConflictRow:

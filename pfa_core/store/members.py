@@ -13,11 +13,19 @@ from pfa_core import sql
 from pfa_core.model.costing import Costing
 from pfa_core.model.ids import OrganizationId, UserId
 from pfa_core.model.member import Member, OrganizationStatus, TokenMembership
+from pfa_core.model.ordering import MEMBERS, SortKey
 from pfa_core.model.principal import Principal, Role
 from pfa_core.store import rls, writing
 from pfa_core.store.adapters import typed_row
+from pfa_core.store.ordering import By, order_by
 
 _SQL = sql.statements("members")
+_ORDERS = {
+    "userId": By("user_id"),
+    "role": By('role COLLATE "C"'),
+    "grantedAt": By("granted_at"),
+    "grantedBy": By('granted_by COLLATE "C"'),
+}
 _TOKEN_MEMBERSHIP = _SQL["token_membership"].format(locking="")
 _TOKEN_MEMBERSHIP_LOCKED = _SQL["token_membership"].format(locking=_SQL["locking"])
 
@@ -134,10 +142,18 @@ def token_membership(
     return TokenMembership.of(row) if row else None
 
 
-def members(conn: Connection[Any], organization_id: OrganizationId) -> list[Member]:
-    """List all members by user id."""
+def members(
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    *,
+    keys: Sequence[SortKey] = (),
+    limit: int | None = None,
+) -> list[Member]:
+    """List members, by user id unless keys say otherwise."""
+    order = order_by(keys or MEMBERS.parse(), _ORDERS, "user_id")
     with conn.cursor(row_factory=typed_row(Member)) as cursor:
-        return cursor.execute(_SQL["members"], {"organization_id": organization_id}).fetchall()
+        values = {"organization_id": organization_id, "limit": limit}
+        return cursor.execute(_SQL["members"].format(order=order), values).fetchall()
 
 
 def put_member(

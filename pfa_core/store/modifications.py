@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple, Protocol
@@ -15,12 +15,24 @@ from pfa_core.errors import VersionConflict
 from pfa_core.model.delta import Delta, Record, over_own_sends, three_way
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import ModificationView, State
+from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal
+from pfa_core.model.record import in_field_order
 from pfa_core.store import writing
 from pfa_core.store.adapters import typed_row
+from pfa_core.store.ordering import By, order_by
 from pfa_core.store.portions import PORTION, json_portions
 
 _SQL = sql.statements("modifications")
+_ORDERS = {
+    "pfaId": By("pfa_id"),
+    "sessionId": By('session_id COLLATE "C"'),
+    "state": By('state COLLATE "C"'),
+    "version": By("version"),
+    "createdAt": By("created_at"),
+    "updatedAt": By("updated_at"),
+    "committedAt": By("committed_at", nullable=True),
+}
 _OF_ONE = {"update_drafts": "update_draft", "commit_drafts": "commit_draft"}
 
 
@@ -161,8 +173,8 @@ def view(row: ModificationRow, baseline: Record) -> ModificationView:
         session_id=row.session_id,
         state=row.state,
         version=row.version,
-        delta=row.delta,
-        base=row.base,
+        delta=in_field_order(row.delta),
+        base=in_field_order(row.base),
         change_reason=row.change_reason,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -217,6 +229,26 @@ def active(
         return []
     statement = _SQL.for_ids("active", ids or ())
     return _rows(conn, statement, principal, ids=None if ids is None else list(ids))
+
+
+def in_order(
+    conn: Connection[Any],
+    principal: Principal,
+    keys: Sequence[SortKey],
+    *,
+    states: Sequence[str],
+    sessions: Sequence[str] = (),
+) -> Generator[tuple[ModificationId, PfaId], None, None]:
+    """Stream the ids of the principal's modifications and their records in an order.
+
+    Args:
+        sessions: Only of these; any where there are none.
+    """
+    values = {**_own(principal), "states": list(states), "sessions": list(sessions) or None}
+    order = order_by(keys, _ORDERS, "modification_id")
+    with conn.cursor(name="pfa_modifications") as cursor:
+        cursor.itersize = PORTION
+        yield from cursor.execute(_SQL["in_order"].format(order=order), values)
 
 
 def stale(conn: Connection[Any], principal: Principal) -> list[ModificationRow]:

@@ -15,11 +15,31 @@ from psycopg.types.json import Jsonb
 from pfa_core import sql
 from pfa_core.model.audit import Direction
 from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, RunId
+from pfa_core.model.ordering import OUTCOMES, RUNS, SortKey
 from pfa_core.model.run import Behind, Outcome, Run
 from pfa_core.store import writing
 from pfa_core.store.adapters import object_or_none, plain, typed_row
+from pfa_core.store.ordering import By, order_by
 
 _SQL = sql.statements("runs")
+# What is said of a run whose process no longer renews its lease.
+ABANDONED = "process disappeared (killed or host down)"
+_RUNS = {
+    "startedAt": By("l.started_at"),
+    "finishedAt": By("l.finished_at", nullable=True),
+    "direction": By("l.direction"),
+    "status": By("status"),
+    "userId": By('l.user_id COLLATE "C"'),
+    "source": By('l.source COLLATE "C"'),
+}
+# Without another order what needs no attention comes last.
+_OUTCOMES = {
+    "number": By("outcome = 'synced' AND code = '', number"),
+    "pfaId": By("pfa_id", nullable=True),
+    "outcome": By('outcome COLLATE "C"'),
+    "code": By('code COLLATE "C"'),
+    "at": By("at"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +111,33 @@ def add_outcomes(
         writing.changed(conn, _SQL, "outcomes", values)
 
 
-def runs(conn: Connection[Any], organization_id: OrganizationId, limit: int) -> list[Run]:
-    """List runs, the latest first."""
+def runs(
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    limit: int | None,
+    keys: Sequence[SortKey] = (),
+    *,
+    run_id: RunId | None = None,
+) -> list[Run]:
+    """List runs as people see them, the latest first unless keys say otherwise.
+
+    One that is marked running although its lease is not in force is failed: its process was killed.
+
+    Args:
+        run_id: Only this one.
+    """
+    statement = _SQL["list"].format(
+        which=_SQL["which_run"] if run_id else "",
+        order=order_by(keys or RUNS.parse(), _RUNS, "l.run_id"),
+    )
+    values = {
+        "organization_id": organization_id,
+        "run_id": run_id,
+        "limit": limit,
+        "abandoned": ABANDONED,
+    }
     with conn.cursor(row_factory=typed_row(Run)) as cursor:
-        values = {"organization_id": organization_id, "limit": limit}
-        return [_readable(row) for row in cursor.execute(_SQL["list"], values)]
+        return [_readable(row) for row in cursor.execute(statement, values)]
 
 
 def run(conn: Connection[Any], organization_id: OrganizationId, run_id: RunId) -> Run | None:
@@ -114,17 +156,32 @@ def _readable(row: Run) -> Run:
 
 
 def outcomes(
-    conn: Connection[Any], organization_id: OrganizationId, run_id: RunId
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    run_id: RunId,
+    *,
+    keys: Sequence[SortKey] = (),
+    limit: int | None = None,
 ) -> list[Outcome]:
-    """List the outcomes of a run's records, in its order."""
+    """List the outcomes of a run's records, in its order unless keys say otherwise."""
+    order = order_by(keys or OUTCOMES.parse(), _OUTCOMES, "outcome_id")
     with conn.cursor(row_factory=class_row(Outcome)) as cursor:
-        values = {"organization_id": organization_id, "run_id": run_id}
-        return cursor.execute(_SQL["of_run"], values).fetchall()
+        values = {"organization_id": organization_id, "run_id": run_id, "limit": limit}
+        return cursor.execute(_SQL["of_run"].format(order=order), values).fetchall()
 
 
 def last_pull(conn: Connection[Any], organization_id: OrganizationId) -> datetime | None:
     """Return when the last completed pull ended; a partial one brought nothing whole."""
     row = conn.execute(_SQL["last_pull"], {"organization_id": organization_id}).fetchone()
+    return row[0] if row else None
+
+
+def unfinished(conn: Connection[Any], organization_id: OrganizationId) -> datetime | None:
+    """Return when a full pull from PEMS ended that the next one can resume.
+
+    None where there was no such pull.
+    """
+    row = conn.execute(_SQL["unfinished"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else None
 
 

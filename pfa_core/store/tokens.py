@@ -12,11 +12,22 @@ from psycopg import Connection
 
 from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, TokenId, UserId
+from pfa_core.model.ordering import TOKENS, SortKey
 from pfa_core.model.principal import Role
 from pfa_core.store import rls
 from pfa_core.store.adapters import typed_row
+from pfa_core.store.ordering import By, order_by
 
 _SQL = sql.statements("tokens")
+# Those of the table: what is shown is kept within what a date can be.
+_ORDERS = {
+    "issuedAt": By("pfa_token.issued_at"),
+    "expiresAt": By("pfa_token.expires_at"),
+    "userId": By('user_id COLLATE "C"'),
+    "kind": By('kind COLLATE "C"'),
+    "role": By('role COLLATE "C"'),
+    "revokedAt": By("pfa_token.revoked_at", nullable=True),
+}
 
 
 class TokenKind(StrEnum):
@@ -76,8 +87,13 @@ def tokens(
     user_id: UserId | None,
     active_at: datetime | None,
     limit: int,
+    keys: Sequence[SortKey] = (),
 ) -> list[TokenRow]:
-    """List tokens, the newest first; with `active_at` only those valid at that time."""
+    """List tokens, the newest first unless keys say otherwise.
+
+    Args:
+        active_at: Only those valid at that time.
+    """
     values = {
         "organization_id": organization_id,
         "user_id": user_id,
@@ -85,7 +101,8 @@ def tokens(
         "limit": limit,
     }
     with conn.cursor(row_factory=typed_row(TokenRow)) as cursor:
-        return cursor.execute(_SQL["tokens"], values).fetchall()
+        order = order_by(keys or TOKENS.parse(), _ORDERS, "token_id")
+        return cursor.execute(_SQL["tokens"].format(order=order), values).fetchall()
 
 
 def revoke(

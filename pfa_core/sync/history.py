@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pfa_core.errors import NotFound
 from pfa_core.model.ids import RunId
+from pfa_core.model.ordering import OUTCOMES, RUNS
 from pfa_core.model.query import require_limit
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import Outcome, Run
@@ -28,25 +29,43 @@ class RunDetail:
     masked: bool = False
 
 
-def _check_limit(*, limit: int = 20) -> None:
+def _check_runs(*, limit: int = 20, sort: str | None = None) -> None:
     require_limit(limit)
+    RUNS.parse(sort)
 
 
-@reads(Operation.LIST_RUNS, check=_check_limit)
-def list_runs(tx: Tx, *, limit: int = 20) -> list[Run]:
-    """List the organization's runs, the latest first."""
-    return runs.runs(tx.conn, tx.organization_id, limit)
+@reads(Operation.LIST_RUNS, check=_check_runs)
+def list_runs(tx: Tx, *, limit: int = 20, sort: str | None = None) -> list[Run]:
+    """List the organization's runs, the latest first.
+
+    Args:
+        sort: Other keys than `-startedAt`, see `model.ordering.RUNS`.
+    """
+    return runs.runs(tx.conn, tx.organization_id, limit, RUNS.parse(sort))
 
 
-@reads(Operation.SHOW_RUN)
-def show_run(tx: Tx, run_id: str) -> RunDetail:
+def _check_run(_run_id: str, *, limit: int | None = None, sort: str | None = None) -> None:
+    if limit is not None:
+        require_limit(limit)
+    OUTCOMES.parse(sort)
+
+
+@reads(Operation.SHOW_RUN, check=_check_run)
+def show_run(
+    tx: Tx, run_id: str, *, limit: int | None = None, sort: str | None = None
+) -> RunDetail:
     """Show a run and its per-record outcomes.
+
+    Args:
+        limit: The maximum number of outcomes; None for all.
+        sort: Other keys than the run's own order, see `model.ordering.OUTCOMES`.
 
     Raises:
         NotFound: The organization has no such run.
     """
     run = require_run(tx, run_id)
-    outcomes = runs.outcomes(tx.conn, tx.organization_id, run.run_id)
+    keys = OUTCOMES.parse(sort)
+    outcomes = runs.outcomes(tx.conn, tx.organization_id, run.run_id, keys=keys, limit=limit)
     return RunDetail(run, [tx.mask.outcome(item) for item in outcomes], tx.mask.hides)
 
 
@@ -57,7 +76,7 @@ def require_run(tx: Tx, run_id: str) -> Run:
         NotFound: The organization has no such run.
     """
     with suppress(ValueError):
-        run = runs.run(tx.conn, tx.organization_id, RunId(str(UUID(run_id.strip()))))
-        if run is not None:
-            return run
+        wanted = RunId(str(UUID(run_id.strip())))
+        if found := runs.runs(tx.conn, tx.organization_id, 1, run_id=wanted):
+            return found[0]
     raise NotFound(f"run not found: {run_id!r}", hint="type: pfa sync runs")

@@ -26,7 +26,6 @@ from pfa_core.store.leases import Holder
 from pfa_core.sync.active_run import ActiveRun
 from pfa_core.sync.lease import LIFETIME, Lease, heartbeat
 
-ABANDONED = "process disappeared (killed or host down)"
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0  # seconds between two attempts to take the lease
 
 
@@ -179,8 +178,12 @@ def _stopped(stop: threading.Event | None, delay: float) -> bool:
 def _record_start(conn: Connection[Any], run: ActiveRun) -> None:
     """Write the run's start, and the end of abandoned runs of its direction."""
     code, direction, at = run.organization_id, run.direction, run.started_at
-    for dead in runs.mark_abandoned(conn, code, direction, run.run_id, at=at, message=ABANDONED):
-        run.audit(conn, direction.action, at, dead, {"status": RunStatus.FAILED}, reason=ABANDONED)
+    for dead in runs.mark_abandoned(
+        conn, code, direction, run.run_id, at=at, message=runs.ABANDONED
+    ):
+        run.audit(
+            conn, direction.action, at, dead, {"status": RunStatus.FAILED}, reason=runs.ABANDONED
+        )
     runs.put(conn, code, run.as_row(RunStatus.RUNNING, {}))
     since = run.since.isoformat() if run.since else None
     started = {"direction": direction, "kind": run.kind, "since": since}

@@ -57,6 +57,7 @@ READING: dict[str, Call] = {
     "show_conflict": lambda w, p: pfa_core.show_conflict(w.db, p, "P-4"),
     "stream_diff": lambda w, p: list(pfa_core.stream_diff(w.db, p, Filters())),
     "stream_drafts": lambda w, p: list(pfa_core.stream_drafts(w.db, p, Filters())),
+    "summarize_drafts": lambda w, p: pfa_core.summarize_drafts(w.db, p),
     "list_drafts": lambda w, p: pfa_core.list_drafts(w.db, p, Filters()),
     "status": lambda w, p: pfa_core.status(w.db, p),
     "list_runs": lambda w, p: pfa_core.list_runs(w.db, p),

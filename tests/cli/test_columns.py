@@ -76,6 +76,9 @@ COMMANDS = [
     "sandbox",
     "schema",
     "schema records",
+    "explain",
+    "explain draft",
+    "fields",
 ]
 # These print no result.
 SILENT = {"auth logout", "db psql", "db role add", "db stop", "demo"}

@@ -188,3 +188,24 @@ def test_every_error_of_the_option_parser_is_a_wrong_request(error: Exception) -
 
 def test_no_error_of_another_origin_is_taken_for_one_of_the_option_parser() -> None:
     assert failures.of_exception(ValueError("no such value")).code == "INTERNAL"
+
+
+@pytest.mark.parametrize(
+    ("detail", "shown"),
+    [
+        (Fault("X-1", "", errors.FaultCode.NOT_FOUND, "not found in HOLNG"), False),
+        (Fault("X-1", "", errors.FaultCode.NOT_FOUND, "not a conflict"), True),
+        (Fault("X-1", "dor", errors.FaultCode.NOT_FOUND, "not found in HOLNG"), True),
+        (Fault("X-1", "", errors.FaultCode.LOCKED, "not found in HOLNG"), True),
+    ],
+    ids=["the same", "more", "of a field", "of another code"],
+)
+def test_a_detail_that_says_no_more_than_the_message_is_left_out(
+    detail: Fault, shown: bool, raising: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(errors.NotFound("record 'X-1' not found in HOLNG", details=[detail]))
+    assert main(["version"]) == 6
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 + shown
+    assert main(["version", "--error-format", "json"]) == 6
+    assert len(json.loads(capsys.readouterr().err)["error"]["details"]) == 1

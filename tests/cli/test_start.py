@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import typer
 
 from pfa_cli import __version__
 from pfa_cli.app import ALIASES, COMMANDS, Program, app, main
+from pfa_core.sql import newest_migration
 
 HEAVY = ("psycopg", "simplejson", "tabulate", "rich", "jwt", "platformdirs", "pydantic", "asyncio")
 # Beside typer, `--version` and `--help` load these and nothing else.
@@ -123,6 +125,22 @@ def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
         [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
     )
     assert done.stderr == "[] 0\n"
+
+
+def test_versions_name_the_schema_and_every_dependency(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["version", "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)["data"]
+    assert (found["pfa"], found["programSchema"]) == (__version__, newest_migration())
+    dependencies = found["dependencies"]
+    assert dependencies["typer"] == typer.__version__
+    assert {"psycopg", "rich", "pydantic", "pyjwt", "urllib3"} <= set(dependencies)
+    assert "pytest" not in dependencies  # an extra
+    assert main(["version"]) == 0
+    lines = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["psycopg"] == dependencies["psycopg"]
+    assert lines["pfa"] == __version__
 
 
 def test_the_version_is_printed_alone(capsys: pytest.CaptureFixture[str]) -> None:

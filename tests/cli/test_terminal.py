@@ -147,6 +147,65 @@ def test_columns_without_room_are_named_unless_quiet(drawn: InTerminal) -> None:
     assert "no room" not in drawn("list", cells=200).err
 
 
+def test_a_column_that_a_filter_or_the_order_names_gives_way_last(drawn: InTerminal) -> None:
+    assert "sync\n" not in bare(drawn("list", "--limit", "0", cells=60).out)
+    screen = drawn("list", "--state", "draft", cells=60)
+    assert "State" in bare(screen.out).split("──")[0]
+    assert bare(screen.out).count("draft") == 2
+    screen = drawn("list", "--sort", "-source", cells=60)
+    assert "source" in bare(screen.out).split("──")[0]
+
+
+def test_a_cost_effect_of_nothing_is_shown_where_it_fits(drawn: InTerminal) -> None:
+    long_name = "weather-silo4-second-half"
+    assert drawn.pfa("draft", "set", "H-002", "model=B", "--into", long_name).code == 0
+    screen = bare(drawn("diff", "--id", "H-002", cells=80).out)
+    assert "costEffect" in screen
+    assert "0.00" in screen
+
+
+def test_people_read_the_cost_effect_with_sign_and_separators_and_programs_the_number(
+    drafted: Pfa,
+) -> None:
+    for name, shown in (
+        ("table", "-2,708.48"),
+        ("markdown", "-2,708.48"),
+        ("tsv", "-2708.48"),
+        ("csv", "-2708.48"),
+    ):
+        assert shown in drafted("diff", "--id", "H-001", "-o", name).out
+
+
+def test_without_a_plan_there_is_no_percentage_of_it(drawn: InTerminal) -> None:
+    unplanned = baseline_record(9, originalStart=None, originalEnd=None, category="New")
+    source = write_lines(drawn.pfa.folder / "more.jsonl", [unplanned])
+    assert drawn.pfa("sync", "pull", "--from", source).code == 0
+    words = ("stats", "--id", "H-009", "--by", "category")
+    screen = bare(drawn(*words, cells=120).out)
+    assert "(no plan)" in screen
+    assert "%" not in screen.split("(no plan)")[1].splitlines()[-1].replace("100.0 %", "")
+    assert "0.00 %" not in screen
+    piped = drawn.pfa(*words)
+    assert "(no plan)" in piped.out
+    assert "0.00 %" not in piped.out
+    planned = bare(drawn("stats", "--id", "H-003", cells=120).out)
+    assert "no plan" not in planned
+    assert " %)" in planned
+
+
+def test_a_footer_says_which_records_are_shown(drawn: InTerminal) -> None:
+    all_of_them = "--limit 0 shows all, -o csv or -o jsonl streams them"
+    for words, footer in (
+        (["--limit", "2"], f"2 of 6 records; {all_of_them}"),
+        (["--page", "1", "--page-size", "4"], "1 to 4 of 6 records; next: --page 2"),
+        (["--page", "2", "--page-size", "4"], "5 to 6 of 6 records; this is the last page"),
+    ):
+        assert drawn("list", *words, cells=120).err.splitlines()[-1] == footer
+    cursor = drawn.pfa("list", "-o", "json", "--limit", "2").json["pagination"]["next"]
+    said = drawn("list", "--after", cursor, "--page-size", "2", cells=120).err
+    assert said.splitlines()[-1].startswith("2 of 6 records; ")
+
+
 def test_a_narrow_terminal_gets_a_field_a_line(drawn: InTerminal) -> None:
     lines = bare(drawn("list", "--limit", "1", cells=30).out).splitlines()
     assert lines[0].split() == ["pfaId", "H-001"]

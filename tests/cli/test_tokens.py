@@ -17,6 +17,7 @@ import typer
 from pfa_cli.app import app
 from pfa_cli.render import streams
 from pfa_core.model.secret import masked
+from tests.forms import long
 from tests.program import Pfa, Ran
 
 EXAMPLE = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
@@ -43,6 +44,62 @@ def rows(ran: Ran) -> list[dict[str, Any]]:
 def vera(ready: Pfa) -> str:
     """A viewer's token."""
     return token_of(ready("auth", "issue", "--user", "vera", "--role", "viewer"))
+
+
+class TestFiles:
+    """Of new tokens."""
+
+    def test_a_token_goes_to_a_file_that_only_its_owner_can_read(
+        self, ready: Pfa, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "new" / "vera.token"
+        words = ("auth", "issue", "--user", "vera", "--role", "viewer", "--to", str(file))
+        ran = ready(*words, "-o", "json")
+        assert ran.code == 0, ran.err
+        assert file.stat().st_mode & 0o777 == 0o600
+        facts = ran.json["data"]
+        assert (facts["userId"], facts["tokenFile"]) == ("vera", str(file))
+        assert file.read_text().strip() not in ran.out + ran.err
+        assert ready("list", "--token-file", str(file), "-o", "ids").code == 0
+        quiet = ready(*words, "-q")
+        assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
+
+    def test_a_token_that_cannot_be_written_is_revoked(self, ready: Pfa, tmp_path: Path) -> None:
+        ran = ready("auth", "issue", "--user", "vera", "--role", "viewer", "--to", str(tmp_path))
+        assert ran.code == 74
+        assert "was not shown, and is revoked" in ran.err
+        (only,) = rows(ready("auth", "list", "--user", "vera", "--ended", "-o", "json"))
+        assert only["revokedAt"]
+
+    @pytest.mark.parametrize(("mode", "noted"), [(0o644, True), *long([(0o600, False)])])
+    def test_a_file_that_others_can_read_is_noted(
+        self, ready: Pfa, tmp_path: Path, mode: int, noted: bool
+    ) -> None:
+        file = tmp_path / "vera.token"
+        file.touch()
+        file.chmod(mode)
+        with file.open("w") as out:
+            words = ("auth", "issue", "--user", "vera", "--role", "viewer")
+            done = subprocess.run(
+                [sys.executable, "-m", "pfa_cli", *words],
+                stdout=out,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+        assert ("chmod 600" in done.stderr) is noted
+        assert file.read_text().count(".") == 2
+
+    def test_what_is_lacking_is_named_by_its_option(self, ready: Pfa) -> None:
+        for words, needed in (
+            (["issue"], ["--user NAME", "--service NAME"]),
+            (["issue", "--user", "a", "--service", "b"], ["--user", "--service"]),
+            (["revoke"], ["--user", "--all"]),
+            (["revoke", "--user", "a", "--all"], ["--user", "--all"]),
+        ):
+            ran = ready("auth", *words)
+            assert ran.code == 2
+            assert all(option in ran.err for option in needed), ran.err
 
 
 class TestCommands:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 import pfa_cli.framework.invocation
-from pfa_cli.app import main
+from pfa_cli.app import app, main
 from pfa_cli.framework.durations import parse_duration
 from pfa_core.errors import InvalidRequest
 
@@ -191,3 +194,45 @@ def test_lengths_of_time_are_read(text: str, seconds: int) -> None:
 def test_other_lengths_of_time_are_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["list", "--limit", "x"], "invalid --limit: 'x' is not a whole number"),
+        (["list", "--limit", "-1"], "invalid --limit: -1 is less than 0"),
+        (["list", "--page-size", "0"], "invalid --page-size: 0 is not from 1 to 10000"),
+        (["sync", "push", "--rate", "x"], "invalid --rate: 'x' is not a number"),
+        (["draft", "shift", "x", "--all"], "invalid DAYS: 'x' is not a whole number"),
+        (["sandbox", "--port", "x"], "invalid --port: 'x' is not a whole number"),
+        (
+            ["sync", "push", "--if-locked", "y"],
+            "invalid --if-locked: 'y' is not one of 'fail', 'wait', 'skip'",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_option_s_value_is_refused_in_plain_words(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: {message} [INVALID_REQUEST]"
+
+
+def test_no_help_page_names_a_type_of_the_parser(capsys: pytest.CaptureFixture[str]) -> None:
+    pages = 0
+    for name, one in _commands(typer.main.get_command(app)):
+        assert main([*name, "--help"]) == 0
+        page = capsys.readouterr().out
+        assert not re.search(r"<\w|<=|>=|int range", page), one.name
+        pages += 1
+    assert pages > 50
+
+
+def _commands(root: Any) -> Iterator[tuple[list[str], Any]]:
+    with root.make_context("pfa", [], resilient_parsing=True) as ctx:
+        for name in root.list_commands(ctx):
+            one = root.get_command(ctx, name)
+            yield [name], one
+            if hasattr(one, "list_commands"):
+                yield from (([name, *more], inner) for more, inner in _commands(one))

@@ -42,7 +42,8 @@ conflict list | conflict show H-001 | *conflict resolve H-001 --take mine | conf
 log | log show --limit 3 | log verify | metrics | org list | *org set --currency EUR | *org add RIO
 *user grant ben --role viewer | user list | *user revoke ben | auth issue --user root | auth status
 auth list | auth keys | auth keys list | db status | db url
-db verify | *db upgrade | doctor | version | schema | auth login TOKEN | *auth revoke ISSUED
+db verify | *db upgrade | doctor | version | schema | explain | explain draft | fields
+auth issue --user root --to some-more.token | auth login TOKEN | *auth revoke ISSUED
 *auth keys rotate --overlap 1h | *auth keys retire KEY
 """
 

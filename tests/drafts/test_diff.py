@@ -9,7 +9,7 @@ import pytest
 
 import pfa_core
 from pfa_core import Filters, errors
-from pfa_core.drafts import diff as module
+from pfa_core.drafts import listing as module
 from pfa_core.drafts.diff import DiffReport
 from pfa_core.model.delta import FieldChange, FieldConflict
 from tests.factories import World, a_world, commit, draft, record

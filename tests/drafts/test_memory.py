@@ -10,7 +10,7 @@ import pytest
 
 import pfa_core
 from pfa_core import Change, Filters, Selection
-from pfa_core.drafts import diff, save_portions, withdraw
+from pfa_core.drafts import listing, save_portions, withdraw
 from pfa_core.files.packed import packed
 from pfa_core.store import portions
 from pfa_core.store.reads import merged
@@ -62,7 +62,7 @@ def a_record(number: int) -> dict[str, Any]:
 def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(save_portions, "TOGETHER", 100)
     monkeypatch.setattr(withdraw, "_TOGETHER", 100)
-    monkeypatch.setattr(diff, "_TOGETHER", 100)
+    monkeypatch.setattr(listing, "_TOGETHER", 100)
     monkeypatch.setattr(portions, "PORTION", 100)
     monkeypatch.setattr(merged, "STREAM_BATCH", 100)
 

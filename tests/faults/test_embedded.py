@@ -613,16 +613,6 @@ def test_the_error_for_a_user_without_passwd_entry_says_so(root):
 
 
 @only_root
-def test_a_directory_closed_to_the_service_user_is_refused_with_advice(root):
-    root.parent.chmod(0o700)
-    with pytest.raises(ConfigInvalid) as refused:
-        server.ensure(root)
-    assert "PFA_EMBEDDED_DIR" in refused.value.hint
-    assert str(root / "setup.log") in refused.value.hint
-    assert list(root.glob("*init*")) == []
-
-
-@only_root
 def test_programs_closed_to_the_service_user_are_copied(root, monkeypatch):
     closed = root.parent / "closed"
     copied = binaries.copy_installation(server.binaries(), closed / "lib" / "copy")
@@ -689,9 +679,41 @@ QUESTIONS = (
 def test_refused_clients_are_no_reason_of_a_servers_end(tmp_path):
     log = tmp_path / "postgres.log"
     log.write_text(QUESTIONS + "LOG:  redo starts at 0/1500000\n")
-    launch._refuse_final_death(log, 0, 1)
+    owner = accounts.account(tmp_path)
+    launch._refuse_final_death(log, 0, 1, owner)
     with pytest.raises(ConfigInvalid, match="does not start"):
-        launch._refuse_final_death(log, 0, 3)
+        launch._refuse_final_death(log, 0, 3, owner)
     log.write_text(QUESTIONS + "FATAL:  could not load server certificate file\n")
     with pytest.raises(ConfigInvalid, match="does not start"):
-        launch._refuse_final_death(log, 0, 1)
+        launch._refuse_final_death(log, 0, 1, owner)
+
+
+@only_root
+def test_a_directory_that_the_server_s_user_cannot_enter_is_named(root: Path) -> None:
+    root.parent.chmod(0o700)
+    with pytest.raises(ConfigInvalid) as raised:
+        server.ensure(root)
+    user = accounts.account(root).name
+    assert raised.value.message == (
+        f"the embedded database cannot be made: user {user}, as which PostgreSQL runs here,"
+        f" cannot enter {root.parent}"
+    )
+    assert raised.value.hint.startswith(f"type: chmod o+x {root.parent}, or ")
+    assert "PFA_EMBEDDED_DIR" in raised.value.hint
+    assert list(root.glob("*init*")) == []
+    root.parent.chmod(0o711)
+    server.ensure(root)
+    server.stop(root)
+
+
+@only_root
+def test_a_demo_without_a_server_ends_with_the_code_of_its_step(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root.parent.chmod(0o700)
+    monkeypatch.setenv("PFA_EMBEDDED_DIR", str(root))
+    assert main(["demo"]) == 78
+    said = capsys.readouterr().err
+    assert f"cannot enter {root.parent}" in said
+    assert said.splitlines()[-1] == "the demo ended at step 1; its database is removed"
+    assert "INTERNAL" not in said

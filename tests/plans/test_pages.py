@@ -10,11 +10,14 @@ from psycopg import Connection
 
 from pfa_core import exact_json
 from pfa_core.model.cursor import encode_cursor
+from pfa_core.model.ordering import DRAFTS, SortKey
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, Query, SortKey, parse_sort
+from pfa_core.model.query import Filters, Query, parse_sort
 from pfa_core.store import mirror, modifications
 from pfa_core.store.reads import merged
 from pfa_core.store.reads.search import AHEAD
+from tests.forms import long
+from tests.plans import large
 from tests.plans.conftest import Guard
 from tests.plans.large import CATEGORIES, FEW, FEW_OF_ONE, MANY, PAGE, RECORDS
 from tests.plans.watching import Watching, assert_few_rows
@@ -329,3 +332,17 @@ def test_a_page_looks_its_drafts_up_where_the_statistics_are_another_organizatio
     assert len(rows) == PAGE
     assert_few_rows(plans, "pfa_mirror", FEW)
     assert plans.touched("pfa_overlay") <= 2 * MANY, str(plans)
+
+
+@pytest.mark.parametrize(
+    "sort", ["-updatedAt", *long(["sessionId", "state,-version", "-committedAt"])]
+)
+def test_drafts_in_an_order_of_theirs_read_the_caller_s_alone(guard: Guard, sort: str) -> None:
+    keys = DRAFTS.parse(sort)
+
+    def work(conn: Any, who: Any) -> Any:
+        return len(list(modifications.in_order(conn, who, keys, states=["draft"])))
+
+    plans, number = guard.read(work, "ann")
+    assert number == large.DRAFTS
+    assert_few_rows(plans, "pfa_modification", large.DRAFTS)

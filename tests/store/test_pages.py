@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pfa_core import exact_json
 from pfa_core.model.delta import merge
-from pfa_core.model.query import Filters, Query, SortKey, parse_sort
+from pfa_core.model.ordering import SortKey
+from pfa_core.model.query import Filters, Query, parse_sort
 from pfa_core.model.record import SORTABLE
 from pfa_core.store.reads import merged as records
 from tests.factories import World, a_world, draft, record

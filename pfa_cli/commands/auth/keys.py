@@ -13,11 +13,13 @@ from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.durations import parse_duration
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.paging import Limit, sort_keys, sort_option
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
+from pfa_core.model.ordering import KEYS
 
 _COLUMNS = ("keyId", "state", "here", "createdAt", "notAfter", "retiredAt")
 
@@ -29,10 +31,15 @@ _COLUMNS = ("keyId", "state", "here", "createdAt", "notAfter", "retiredAt")
     exit_codes="5 you are not an admin; 78 the local key was retired: it was rotated elsewhere.",
     columns=_COLUMNS,
 )
-def list_keys(call: Invocation, talk: Talk) -> None:
+def list_keys(
+    call: Invocation,
+    talk: Talk,
+    limit: Limit = None,
+    sort: Annotated[str, sort_option(KEYS)] = KEYS.default,
+) -> None:
     """List signing keys (ids only), and register those of this installation."""
     database, principal = call.open()
-    found = core.list_keys(database, call.settings, principal)
+    found = core.list_keys(database, call.settings, principal, limit=limit, sort=sort_keys(sort))
     items = [document(info) for info in found]
     envelope = Data(found, metadata(call, talk))
     sheet = Sheet(id_column="keyId", columns=_COLUMNS, items=items, envelope=envelope)

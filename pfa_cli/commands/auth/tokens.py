@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import pfa_core as core
-from pfa_cli.commands.auth.group import TOKEN_COLUMNS, auth, print_token
+from pfa_cli.commands.auth.group import TOKEN_COLUMNS, auth, print_token, store_token
 from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.durations import parse_duration
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.paging import sort_keys, sort_option
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
@@ -20,6 +22,7 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.ordering import TOKENS
 
 _COLUMNS = ("tokenId", "userId", "kind", "role", "issuedAt", "expiresAt", "revokedAt")
 _KNOWN = ("organization", "tokenId", "userId", "kind", "role", "rights", "narrowed", "organizations",
@@ -35,15 +38,16 @@ User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Tokens
     "issue",
     effect=Effect.IMMEDIATE,
     examples=(
-        "pfa auth issue --user anna --org HOLNG > anna.token",
+        "pfa auth issue --user anna --org HOLNG --to anna.token",
         "pfa auth issue --user ben --org HOLNG --role viewer --ttl 30d",
-        "pfa auth issue --service nightly --right sync --ttl 90d > nightly.token",
+        "pfa auth issue --service nightly --right sync --ttl 90d --to nightly.token",
     ),
     exit_codes="5 you are not an admin; 6 the user is not a member.",
     columns=TOKEN_COLUMNS,
 )
 def issue(
     call: Invocation,
+    talk: Talk,
     user_id: Annotated[
         str | None, typer.Option("--user", metavar="NAME", help="The member to issue it for.")
     ] = None,
@@ -66,6 +70,12 @@ def issue(
     ttl: Annotated[
         str, typer.Option("--ttl", metavar="TIME", help="Lifetime of the token: 30m, 8h, 90d.")
     ] = "8h",
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", metavar="FILE", help="Write it to this file, which only you can read (0600)."
+        ),
+    ] = None,
 ) -> None:
     """Print a token for a member or for a job, and nothing else.
 
@@ -74,7 +84,11 @@ def issue(
     """
     life = parse_duration(ttl)
     if (user_id is None) == (service is None):
-        raise InvalidRequest("give either --user or --service")
+        both = "--user and --service cannot be combined"
+        raise InvalidRequest(
+            both if user_id is not None else "no member or job is named",
+            hint="give --user NAME for a member, or --service NAME --right RIGHT for a job",
+        )
     if (role and service) or (right and user_id):
         raise InvalidRequest("--role requires --user, --right requires --service")
     database, principal = call.open()
@@ -86,7 +100,10 @@ def issue(
         issued = core.issue_token(
             database, call.settings, principal, user_id=user_id or "", role=role, ttl=life
         )
-    print_token(call, issued)
+    if to is None:
+        print_token(call, talk, issued)
+    else:
+        store_token(call, issued, to)
 
 
 @command(
@@ -98,6 +115,7 @@ def issue(
 )
 def refresh(
     call: Invocation,
+    talk: Talk,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -137,7 +155,7 @@ def refresh(
         keep=not print_it,
     )
     if print_it:
-        print_token(call, fresh)
+        print_token(call, talk, fresh)
         return
     item = document(fresh)
     del item["token"]
@@ -158,12 +176,15 @@ def list_tokens(
     *,
     ended: Annotated[bool, typer.Option("--ended", help="Also expired and revoked ones.")] = False,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", help="Maximum number of tokens.")
+        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of tokens.")
     ] = 1000,
+    sort: Annotated[str, sort_option(TOKENS)] = TOKENS.default,
 ) -> None:
     """List your active tokens, as an admin those of the organization."""
     database, principal = call.open()
-    found = core.list_tokens(database, principal, user_id=user_id, ended=ended, limit=limit)
+    found = core.list_tokens(
+        database, principal, user_id=user_id, ended=ended, limit=limit, sort=sort_keys(sort)
+    )
     _show_tokens(call, talk, found)
     if not found:
         whose = f" of {user_id}" if user_id else ""

@@ -97,6 +97,7 @@ def save(
     Of a list that pfa list wrote only the values that differ from the record's are saved. Saving again
     adds to a record's draft. All faults of the file are reported at once.
     """
+    talk.note_typing([file])
     delta = core.read_delta_file(
         file, file_format, nulls=nulls or (), max_size=parse_size(max_size)
     )

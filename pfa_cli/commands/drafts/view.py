@@ -9,21 +9,24 @@ import pfa_core as core
 from pfa_cli.commands.drafts.group import draft
 from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import command
-from pfa_cli.framework.filters import FilterOptions
+from pfa_cli.framework.filters import FilterOptions, ranked_by
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.paging import Limit, sort_keys, sort_option
 from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.plain import plain
+from pfa_core.model.ordering import DRAFTS
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
     from pfa_core.model.modification import ModificationView
 
 _COLUMNS = ("pfaId", "sessionId", "state", "version", "fields", "changeReason", "updatedAt")
+_RANKED = ("pfaId", "fields", "sessionId", "state", "updatedAt", "changeReason")
 _CSV = ("pfaId", "modificationId", "sessionId", "state", "version", "delta", "changeReason",
         "createdAt", "updatedAt", "committedAt")  # fmt: skip
 
@@ -35,13 +38,20 @@ _CSV = ("pfaId", "modificationId", "sessionId", "state", "version", "delta", "ch
         "pfa draft list",
         "pfa draft list --session weather -o jsonl",
         "pfa draft list --state committed",
+        "pfa draft list --sort -updatedAt --limit 20",
     ),
     columns=tuple(dict.fromkeys((*_COLUMNS, *_CSV))),
 )
-def list_drafts(call: Invocation, talk: Talk, filters: Annotated[Filters, FilterOptions]) -> None:
+def list_drafts(
+    call: Invocation,
+    talk: Talk,
+    filters: Annotated[Filters, FilterOptions],
+    limit: Limit = None,
+    sort: Annotated[str, sort_option(DRAFTS)] = DRAFTS.default,
+) -> None:
     """List your drafts; other states with --state."""
     database, principal = call.open()
-    found = core.stream_drafts(database, principal, filters)
+    found = core.stream_drafts(database, principal, filters, limit=limit, sort=sort_keys(sort))
     first = list(islice(found, 1))  # read at once: a refusal precedes any output
     talk.mask(*first)
     shown = count()
@@ -50,7 +60,7 @@ def list_drafts(call: Invocation, talk: Talk, filters: Annotated[Filters, Filter
         id_column="pfaId",
         columns=_COLUMNS,
         csv_columns=_CSV,
-        ranked=("pfaId", "fields", "sessionId", "state", "updatedAt", "changeReason"),
+        ranked=ranked_by(filters, _RANKED),
         items=map(document, drafts),
         rows=map(_row, drafts),
         envelope=Data(

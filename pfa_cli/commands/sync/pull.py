@@ -153,6 +153,7 @@ def pull(
         allow_no_records=allow_no_records,
     )
     database, principal = call.open()
+    talk.note_typing(files)
     # Of files all is stored or nothing: an interrupt ends their pull at once.
     signals = nullcontext(Stop()) if files else in_order()
     with (

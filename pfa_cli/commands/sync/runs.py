@@ -12,11 +12,13 @@ from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import command
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.paging import Limit, sort_keys, sort_option
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.runs import run_counts, run_heading
+from pfa_core.model.ordering import OUTCOMES, RUNS
 
 if TYPE_CHECKING:
     from pfa_core.model.run import Run
@@ -33,11 +35,14 @@ OUTCOME_CSV = (*OUTCOME_COLUMNS, "at")
 def runs(
     call: Invocation,
     talk: Talk,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of runs.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of runs.")
+    ] = 20,
+    sort: Annotated[str, sort_option(RUNS)] = RUNS.default,
 ) -> None:
     """List the runs of the organization, newest first."""
     database, principal = call.open()
-    found = core.list_runs(database, principal, limit=limit)
+    found = core.list_runs(database, principal, limit=limit, sort=sort_keys(sort))
     sheet = Sheet(
         id_column="runId",
         columns=RUN_COLUMNS,
@@ -59,10 +64,12 @@ def show_run(
     call: Invocation,
     talk: Talk,
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+    limit: Limit = None,
+    sort: Annotated[str, sort_option(OUTCOMES)] = OUTCOMES.default,
 ) -> None:
     """Show a run and the outcomes of its records."""
     database, principal = call.open()
-    detail = core.show_run(database, principal, run_id)
+    detail = core.show_run(database, principal, run_id, limit=limit, sort=sort_keys(sort))
     talk.mask(detail)
     sheet = Sheet(
         id_column="pfaId",

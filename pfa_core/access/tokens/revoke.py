@@ -12,7 +12,9 @@ from pfa_core.authorization import denial
 from pfa_core.errors import InvalidRequest, Locked, NotFound, PermissionDenied
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import TokenId, UserId
+from pfa_core.model.ordering import TOKENS
 from pfa_core.model.principal import Principal, Right
+from pfa_core.model.query import require_limit
 from pfa_core.model.rights import Operation
 from pfa_core.model.secret import looks_like_token
 from pfa_core.operation import Tx, reads, writes
@@ -20,17 +22,20 @@ from pfa_core.store import audit, members, rls, tokens
 from pfa_core.store.database import Database
 from pfa_core.store.tokens import TokenRow
 
-MAX_TOKENS = 100_000
+
+def _check_list(*, limit: int = 1000, sort: str | None = None, **_: object) -> None:
+    require_limit(limit)
+    TOKENS.parse(sort)
 
 
-def _check_limit(*, limit: int = 1000, **_: object) -> None:
-    if not 0 < limit <= MAX_TOKENS:
-        raise InvalidRequest(f"a limit is 1 to {MAX_TOKENS:,}")
-
-
-@reads(Operation.LIST_TOKENS, check=_check_limit)
+@reads(Operation.LIST_TOKENS, check=_check_list)
 def list_tokens(
-    tx: Tx, *, user_id: str | None = None, ended: bool = False, limit: int = 1000
+    tx: Tx,
+    *,
+    user_id: str | None = None,
+    ended: bool = False,
+    limit: int = 1000,
+    sort: str | None = None,
 ) -> list[TokenRow]:
     """List the valid tokens of the caller's organization, the newest first.
 
@@ -39,6 +44,7 @@ def list_tokens(
     Args:
         user_id: Only this user's.
         ended: Also those that expired or were revoked.
+        sort: Other keys than `-issuedAt`, see `model.ordering.TOKENS`.
 
     Raises:
         PermissionDenied: Another user's, without the right to manage users.
@@ -52,6 +58,7 @@ def list_tokens(
         user_id=UserId(user_id) if managing and user_id else None if managing else tx.user_id,
         active_at=None if ended else tx.now(),
         limit=limit,
+        keys=TOKENS.parse(sort),
     )
 
 
@@ -62,8 +69,13 @@ def _check_choice(
     everyone: bool = False,
     **_: object,
 ) -> None:
-    if [bool(token_ids), user_id is not None, everyone].count(True) != 1:
-        raise InvalidRequest("which tokens? give their ids, a user, or all")
+    ways = [bool(token_ids), user_id is not None, everyone].count(True)
+    if ways != 1:
+        problem = "ids, `user_id` and `everyone` exclude each other"
+        raise InvalidRequest(
+            problem if ways else "no tokens are selected",
+            hint="give ids (type: pfa auth list), `user_id` or `everyone`",
+        )
     if any(map(looks_like_token, token_ids)):
         raise InvalidRequest(
             "that is a token, not its id; anyone who saw the command line knows it now",

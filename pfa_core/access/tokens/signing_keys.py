@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,7 +16,9 @@ from pfa_core.access.tokens.register import MAX_TTL, finish_rotation, register_k
 from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid, IllegalTransition, InvalidRequest, NotFound
 from pfa_core.model.audit import Action
+from pfa_core.model.ordering import KEYS, in_order
 from pfa_core.model.principal import Principal
+from pfa_core.model.query import require_limit
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, signing_keys, tokens
@@ -65,15 +67,39 @@ class Rotation:
     key_file: str
 
 
-def list_keys(db: Database, settings: Settings, principal: Principal) -> list[KeyInfo]:
+_ORDERS: Mapping[str, Callable[[KeyInfo], Any]] = {
+    "createdAt": lambda one: one.created_at,
+    "keyId": lambda one: one.key_id,
+    "state": lambda one: one.state,
+    "notAfter": lambda one: one.not_after,
+    "retiredAt": lambda one: one.retired_at,
+}
+
+
+def list_keys(
+    db: Database,
+    settings: Settings,
+    principal: Principal,
+    *,
+    limit: int | None = None,
+    sort: str | None = None,
+) -> list[KeyInfo]:
     """List the keys that the database knows, the newest first.
 
     Registers the keys of this installation first.
 
+    Args:
+        limit: The maximum number; None for all.
+        sort: Other keys than `-createdAt`, see `model.ordering.KEYS`.
+
     Raises:
+        InvalidRequest: An invalid limit or sort key.
         PermissionDenied: The caller lacks the right to manage settings.
     """
-    return _list(db, principal, keyring.load(settings))
+    if limit is not None:
+        require_limit(limit)
+    keys = KEYS.parse(sort)
+    return in_order(_list(db, principal, keyring.load(settings)), keys, _ORDERS)[:limit]
 
 
 @writes(Operation.LIST_KEYS, as_owner=True)

@@ -83,7 +83,7 @@ def _initdb(place: Place, making: Path, directory: Path, owner: Account) -> None
     finally:
         os.close(log)
     if code != 0:
-        raise failure("the embedded database cannot be made", place.setup_log, since)
+        raise failure("the embedded database cannot be made", place.setup_log, since, owner)
 
 
 def _append_settings(making: Path) -> None:

@@ -25,6 +25,23 @@ def make_root(root: Path) -> None:
         os.umask(before)
 
 
+def closed_to(owner: Account, root: Path) -> Path | None:
+    """Find the outermost directory on the way to `root` that is closed to a user.
+
+    It is closed by its mode; None where all are open.
+    Access lists are not read: ask only after something was refused.
+    """
+    for directory in (*reversed(root.parents), root):
+        try:
+            found = directory.stat()
+        except OSError:
+            return directory
+        shift = 6 if found.st_uid == owner.uid else 3 if found.st_gid == owner.gid else 0
+        if not found.st_mode >> shift & stat.S_IXOTH:
+            return directory
+    return None
+
+
 def make_socket_directory(at: Path, owner: Account) -> None:
     """Make the directory of the socket, which its mode protects.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import shutil
 from pathlib import Path
 
 from pfa_core.errors import ConfigInvalid, IoFailure, PfaError
+from pfa_core.store.embedded.accounts import Account
 from pfa_core.store.embedded.binaries import OWN_SERVER_HINT
+from pfa_core.store.embedded.directories import closed_to
 from pfa_core.store.embedded.logs import tail
 
 # On a full disk the log may lack the message, so the free space is checked too.
@@ -28,12 +31,19 @@ def io_error(error: OSError, root: Path) -> PfaError:
     return IoFailure(f"{why}: {where}")
 
 
-def failure(message: str, log: Path, since: int) -> PfaError:
-    """Make the error for a program that failed.
+def failure(message: str, log: Path, since: int, owner: Account) -> PfaError:
+    """Make the error for a program of the user `owner` that failed.
 
     It is made from what the program logged after the offset `since`.
     """
     text = tail(log, since, lines=100)
+    closed = closed_to(owner, log.parent) if "Permission denied" in text else None
+    if closed:
+        return ConfigInvalid(
+            f"{message}: user {owner.name}, as which PostgreSQL runs here, cannot enter {closed}",
+            hint=f"type: chmod o+x {shlex.quote(str(closed))}, or name a directory that"
+            f" {owner.name} can reach in PFA_EMBEDDED_DIR",
+        )
     if any(phrase in text for phrase in _FULL) or shutil.disk_usage(log.parent).free < _NO_ROOM:
         return IoFailure(f"{message}: the disk is full", hint=with_log("make room", log, since))
     if "Permission denied" in text:

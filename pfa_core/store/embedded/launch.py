@@ -52,7 +52,7 @@ def start(place: Place, data: Path, directory: Path, owner: Account) -> None:
     while not _comes_up(place, data, pid, deadline):
         if pid is not None:
             deaths += 1
-            _refuse_final_death(place.log, since, deaths)
+            _refuse_final_death(place.log, since, deaths, owner)
             time.sleep(0.2)
         _remove_stale(place, data)
         _rotate_log(place.log)
@@ -123,13 +123,13 @@ def _spawn(place: Place, data: Path, directory: Path, owner: Account) -> int:
     return int(done.stdout)
 
 
-def _refuse_final_death(log: Path, since: int, deaths: int) -> None:
+def _refuse_final_death(log: Path, since: int, deaths: int, owner: Account) -> None:
     """Raise unless another start can help."""
     text = _of_server(tail(log, since, lines=100))
     if any(phrase in text for phrase in _PASSING):
         return
     if "FATAL" in text or "PANIC" in text or deaths >= _UNEXPLAINED_DEATHS:
-        raise failure("the embedded server does not start", log, since)
+        raise failure("the embedded server does not start", log, since, owner)
 
 
 def _of_server(text: str) -> str:

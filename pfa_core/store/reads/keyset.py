@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, LiteralString, NamedTuple
 
-from pfa_core.model.query import SortKey, complete_sort
+from pfa_core.model.ordering import SortKey
+from pfa_core.model.query import complete_sort
 from pfa_core.model.record import SORTABLE, Kind
 from pfa_core.sql import numeral
 from pfa_core.store.reads.filters import TRUE

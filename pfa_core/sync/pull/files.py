@@ -13,7 +13,7 @@ from psycopg import Connection
 from pfa_core.authorization import authorize
 from pfa_core.errors import InvalidData, InvalidRequest
 from pfa_core.files.baseline import Leftovers
-from pfa_core.files.reading import MAX_SIZE, require_size, rereadable, source_name
+from pfa_core.files.reading import MAX_SIZE, open_input, require_size, rereadable, source_name
 from pfa_core.model.audit import Direction
 from pfa_core.model.principal import Principal
 from pfa_core.model.progress import Phase, Report
@@ -89,6 +89,7 @@ def pull_files(
     with rereadable(paths, stdin) as copies:
         reader = FileRows(names=names, file_format=file_format, nulls=nulls, max_size=max_size)
         files = _Files(paths=paths, reader=reader, copies=copies)
+        files.require_content()
         operation, direction = Operation.PULL_FILES, Direction.PULL
         if dry_run:
             run = begin_dry_run(db, principal, operation, direction, source=source)
@@ -231,6 +232,19 @@ class _Files:
     paths: Sequence[str]
     reader: FileRows
     copies: Mapping[str, BinaryIO]
+
+    def require_content(self) -> None:
+        """Refuse an input that is missing or empty: no run begins for it.
+
+        Raises:
+            NotFound, IoFailure: It is not there, or cannot be read.
+            InvalidData: There is nothing in it.
+        """
+        self.rewind()
+        for path in self.paths:
+            with open_input(path, self.copies.get(path)) as file:
+                if not file.read(1):
+                    raise InvalidData(f"{source_name(path)} is empty, nothing was stored")
 
     def rewind(self) -> None:
         """Go to the beginning again: a transaction may run more than once."""

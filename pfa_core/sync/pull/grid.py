@@ -50,6 +50,8 @@ from pfa_core.sync.run_log import run_log
 from pfa_core.sync.workers import Workers
 
 MAX_UNSTORED = 1  # pages that wait to be stored beside the one that is
+LOOK_SECONDS = 0.1  # between two looks at whether the pull has to stop
+GRACE_SECONDS = 0.5  # that a page may still take then
 
 Answer = TypeVar("Answer")
 Fetching = Workers[PageCursor, Fetched | Failure]
@@ -193,7 +195,9 @@ def _read(
     ):
         fetching.give(first_cursor(pull, resumption))
         while fetching.busy:
-            fetched = _answer(fetching)
+            fetched = _answer(pull, fetching)
+            if fetched is None:
+                break
             step = fetched if isinstance(fetched, Failure) else _decide(pull, fetched)
             if isinstance(step, Restart):
                 resumption, intake.behind = None, Behind()
@@ -241,11 +245,16 @@ def _ending(pull: GridPull, step: Step | Failure | None, resumption: Resumption 
             return Ending(StopReason.STOPPED, resumption)
 
 
-def _answer(workers: Workers[Any, Answer]) -> Answer:
-    """Wait for the one answer that is due."""
-    while True:
-        for answer in workers.answers(0.5):
+def _answer(pull: GridPull, workers: Workers[Any, Answer]) -> Answer | None:
+    """Wait for the one answer that is due.
+
+    None where the pull has to stop before it is there.
+    Nothing of a page that is under way is stored, so that its request is left to itself.
+    """
+    while not pull.has_to_stop:
+        for answer in workers.answers(LOOK_SECONDS):
             return answer
+    return next(workers.answers(GRACE_SECONDS), None)
 
 
 def _wait_for(storing: Workers[Any, None], at_most: int = 0) -> None:

@@ -300,9 +300,7 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("content", "name"),
         [
-            ("", "in.jsonl"),
-            ("", "in.json"),
-            ("", "in.csv"),
+            (" \n", "in.json"),
             ("{", "in.json"),
             ("7", "in.json"),
             (b'[{"pfaId":"P-5","model":"\xff"}]', "in.json"),
@@ -326,6 +324,27 @@ class TestFailures:
         assert (run.status, run.source, run.user_id) == ("failed", f"good.jsonl, {name}", "ann")
         assert run.message == refused.value.message
         assert {n for n in after if after[n] != before[n]} == {"pfa_sync_log", "audit_log"}
+
+    @pytest.mark.parametrize(
+        ("content", "error"),
+        [
+            (b"", errors.InvalidData),
+            (gzip.compress(b""), errors.InvalidData),
+            (None, errors.NotFound),
+        ],
+        ids=["empty", "empty gzip", "missing"],
+    )
+    def test_an_input_without_content_begins_no_run(
+        self, world: World, file: File, tmp_path: Path, content: bytes | None, error: Any
+    ) -> None:
+        before = everything(world)
+        good = file(lines(record("P-1", model="X"), record("P-5")), "good.jsonl")
+        bad = str(tmp_path / "no.jsonl") if content is None else file(content, "in.jsonl")
+        with pytest.raises(error):
+            pull(world, good, bad)
+        with pytest.raises(errors.InvalidData, match="standard input is empty"):
+            pull(world, "-", stdin=io.BytesIO())
+        assert everything(world) == before
 
     def test_a_bad_map_leaves_the_mirror(self, world: World, file: File, tmp_path: Path) -> None:
         field_map = tmp_path / "map.toml"

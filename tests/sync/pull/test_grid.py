@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -201,6 +202,29 @@ def test_a_pull_that_is_stopped_keeps_what_arrived(far):
     assert (result.status, result.interrupted, result.updated) == ("partial", True, 1)
     far.pems._watcher = None
     assert far.pull().status == "completed"
+
+
+def test_a_pull_that_is_stopped_does_not_wait_for_a_page_that_is_under_way(far):
+    far.pems.change("P-1", model="new")
+    stop, over = threading.Event(), threading.Event()
+    answered, stopped_at = [], []
+
+    def hold_the_second_page(request, response):
+        answered.append(request)
+        if len(answered) == 2:
+            stopped_at.append(time.monotonic())
+            stop.set()
+            over.wait(20)
+
+    far.pems._watcher = hold_the_second_page
+    result = pfa_core.pull_pems(far.db, far.ann, far.profile, stop=stop)
+    took = time.monotonic() - stopped_at[0]
+    over.set()
+    assert (result.status, result.total, result.updated) == ("partial", 3, 1)
+    assert took < 3
+    far.pems._watcher = None
+    assert far.pull().status == "completed"
+    far.require_agreement()
 
 
 def test_a_dry_run_changes_nothing(far):

@@ -1,0 +1,76 @@
+"""Proposal of a commit that selects nothing."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pfa_core as core
+from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.progress import ProgressLine
+from pfa_cli.framework.talk import Talk
+from pfa_cli.render import streams
+from pfa_cli.render.escape import visible
+from pfa_cli.render.humanize import count, money, signed
+
+if TYPE_CHECKING:
+    from pfa_core.drafts.summary import DraftSummary, SessionSummary
+
+MOST_NAMED = 20
+
+
+def is_asked() -> bool:
+    """Tell whether question and answer have a terminal."""
+    return streams.is_terminal(sys.stdin) and streams.is_terminal(sys.stderr)
+
+
+def propose(call: Invocation, talk: Talk) -> core.Selection | None:
+    """Name all drafts by session, and ask whether to commit them.
+
+    Returns:
+        Exactly the drafts that were named; None where the answer is no. Without drafts, or in a dry run, all
+        of them unasked.
+    """
+    database, principal = call.open()
+    with ProgressLine(call.common, "draft", "reading drafts"):
+        summary = core.summarize_drafts(database, principal)
+    everything = core.Selection(everything=True)
+    if not summary.sessions:
+        return everything
+    for line in _lines(summary):
+        streams.tell(visible(line))  # a part of the question, with --quiet too
+    talk.mask(summary)
+    if call.dry_run:
+        return everything
+    return core.Selection(expected_versions=summary.versions) if _answer(summary) else None
+
+
+def _answer(summary: DraftSummary) -> bool:
+    drafts = count(len(summary.versions), "draft")
+    one = len(summary.versions) == 1
+    streams.ask(f"commit {'this' if one else 'these'} {drafts}? [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _lines(summary: DraftSummary) -> list[str]:
+    """Describe each session in a line, the first twenty."""
+    lines = [_line(session) for session in summary.sessions[:MOST_NAMED]]
+    more = len(summary.sessions) - MOST_NAMED
+    return [
+        *lines,
+        *([f"  and {count(more, 'session')} more; type: pfa status"] if more > 0 else []),
+    ]
+
+
+def _line(session: SessionSummary) -> str:
+    numbers = f"{count(session.records, 'record')}, {count(session.fields, 'field')}"
+    return (
+        f"  {session.session_id}: {numbers}{_cost(session.forecast_before, session.forecast_after)}"
+    )
+
+
+def _cost(before: Decimal | None, after: Decimal | None) -> str:
+    if before is None or after is None:
+        return ""
+    return f", forecast {money(before)} → {money(after)} ({signed(after - before)})"

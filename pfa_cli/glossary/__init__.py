@@ -1,0 +1,1 @@
+"""Words of the program: codes, fields, states, terms."""
