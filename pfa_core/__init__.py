@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         count_records,
         export_jsonl,
         list_records,
+        list_values,
         show_records,
         stream_records,
         suggest_value,
@@ -138,7 +139,7 @@ _HOME = {
         "model.query": "Filters Query parse_sort",
         "model.run": "IfLocked RunStatus",
         "pems.profile": "PemsProfile",
-        "records": "count_records export_jsonl list_records suggest_value show_records"
+        "records": "count_records export_jsonl list_records list_values suggest_value show_records"
         " stream_records",
         "status_summary": "status",
         "store.database": "Database",
@@ -223,6 +224,7 @@ __all__ = [
     "list_records",
     "list_runs",
     "list_tokens",
+    "list_values",
     "login",
     "login_role_statement",
     "logout",

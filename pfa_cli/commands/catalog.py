@@ -53,6 +53,7 @@ COMMANDS = {
     "user": Entry("members", "Manage members of an organization, their roles and rights."),
     "db": Entry("db", "Manage the database: its schema and the embedded server."),
     "doctor": Entry("status", "Check the setup and suggest fixes."),
+    "completion": Entry("completion", "Print the completion of your shell, or install it."),
     "schema": Entry("schema", "Show the JSON Schema of what a command writes or reads."),
     "version": Entry("status", "Show the version of this program and its dependencies."),
 }

@@ -16,6 +16,7 @@ from pfa_cli.envelopes.base import Data
 from pfa_cli.exit_codes import DIFFERS
 from pfa_cli.framework.compose import command
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.learning import RUN, SESSION
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.checks import checks_text
@@ -51,6 +52,8 @@ def status(
     """Show drafts, pending changes, conflicts and the next step."""
     database, principal = call.open()
     report = core.status(database, principal)
+    call.learn(SESSION, (session.session_id for session in report.sessions), whole=True)
+    call.learn(RUN, (run.run_id for run in report.runs))
     look = call.look(Format.TABLE)
     sheet = Sheet(
         id_column="sessionId",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from pfa_core.store.database import Database
 
 
+NO_CACHE = "PFA_NO_COMPLETION_CACHE"
+
+
 class Invocation:
     """One command at work; opens principal and database at first use."""
 
@@ -45,6 +48,7 @@ class Invocation:
         self.common = common
         self.program = program
         self._resources = ExitStack()
+        self._learned: dict[str, tuple[list[str], bool]] = {}
         self._started = time.perf_counter()
         self._has_stored = False
 
@@ -52,9 +56,12 @@ class Invocation:
         """Begin."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close what was opened."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close what was opened, and keep what was learned by a command that succeeded."""
         self._resources.close()
+        if self._learned and kind is None:
+            with suppress(Exception):  # completion is not worth an error
+                self._keep_learned()
 
     @property
     def dry_run(self) -> bool:
@@ -102,6 +109,38 @@ class Invocation:
         """Whether something was stored that stays, whatever happens to the output."""
         database: Database | None = self.__dict__.get("database")
         return self._has_stored or (database is not None and database.has_changed)
+
+    @property
+    def learns(self) -> bool:
+        """Whether values are kept for completion.
+
+        A read whose result goes to a program keeps none, and pays nothing for it.
+        """
+        if self.dry_run or os.environ.get(NO_CACHE):
+            return False
+        return self._reports or streams.is_terminal(sys.stdout)
+
+    def learn(self, kind: str, values: Iterable[str], *, whole: bool = False) -> None:
+        """Keep values for completion when the command has ended.
+
+        Args:
+            whole: There are no others.
+        """
+        if self.learns:
+            before, was_whole = self._learned.get(kind, ([], False))
+            self._learned[kind] = ([*before, *values], whole or was_whole)
+
+    def _keep_learned(self) -> None:
+        from pfa_cli.completion import cache
+
+        settings, principal = self.settings, self.principal
+        database = settings.database_url or str(settings.embedded_dir)
+        named = {cache.own(kind, principal.user_id): kind for kind in self._learned}
+        cache.keep(
+            cache.key(database, principal.organization_id),
+            {name: self._learned[kind][0] for name, kind in named.items()},
+            [name for name, kind in named.items() if self._learned[kind][1]],
+        )
 
     def open(self) -> tuple[Database, Principal]:
         """Open database and principal, and restart the clock."""

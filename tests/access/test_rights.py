@@ -50,6 +50,7 @@ READING: dict[str, Call] = {
     "export_jsonl": lambda w, p: pfa_core.export_jsonl(w.db, p, Query(), bytes),
     "count_records": lambda w, p: pfa_core.count_records(w.db, p, Query()),
     "show_records": lambda w, p: pfa_core.show_records(w.db, p, ["P-1"]),
+    "list_values": lambda w, p: pfa_core.list_values(w.db, p),
     "suggest_value": lambda w, p: pfa_core.suggest_value(w.db, p, Filters(category=("Crain",))),
     "compute_stats": lambda w, p: pfa_core.compute_stats(w.db, p, Filters()),
     "diff": lambda w, p: pfa_core.diff(w.db, p, Filters()),

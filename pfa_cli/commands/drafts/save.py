@@ -13,6 +13,7 @@ from pfa_cli.envelopes.writes import Saved, SaveMetadata
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.filters import FilterOptions
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.learning import SESSION, learn_ids
 from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.sizes import MaxSize, parse_size
 from pfa_cli.framework.talk import Talk
@@ -242,6 +243,8 @@ def _show_saved(call: Invocation, talk: Talk, result: SaveResult, source: str = 
         columns=("pfaId", "version", "status"),
         all_columns=_COLUMNS,
     )
+    call.learn(SESSION, result.sessions)
+    learn_ids(call, (item.pfa_id for item in result.saved))
     talk.done(saved_text(result))
     if not call.dry_run and result.sessions:
         talk.say(f"next: {next_diff(result)}")

@@ -1,0 +1,130 @@
+"""Choices that a user made for later commands: the organization, the change set.
+
+They are lines of one file in the directory of state: kind, whose choice it is, value. The module is loaded by
+completion too, so that it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+
+ORGANIZATION, SESSION = "organization", "session"
+EMBEDDED = "embedded"
+LONGEST = 1000
+_LARGEST = 1_000_000
+
+
+def chosen(kind: str, of: Sequence[str], environ: Mapping[str, str]) -> str | None:
+    """Read a choice; None where there is none.
+
+    Args:
+        of: Whose choice it is: profile and database, for a change set organization and user too.
+
+    Raises:
+        ConfigInvalid: The file is broken, or others could have written it.
+    """
+    return _read(choices_file(environ)).get((kind, _joined(of)))
+
+
+def choose(kind: str, of: Sequence[str], value: str | None, environ: Mapping[str, str]) -> bool:
+    """Store a choice, or with None remove it; return whether that changed anything.
+
+    A file that cannot be read is replaced: whatever it held is not applied any more either.
+
+    Raises:
+        IoFailure, ConfigInvalid: It cannot be written.
+    """
+    from pathlib import Path
+
+    from pfa_core.config.secret_files import write_secret_file
+    from pfa_core.errors import ConfigInvalid
+
+    path = choices_file(environ)
+    try:
+        before = _read(path)
+    except ConfigInvalid:
+        before = None
+    place = (kind, _joined(of))
+    after = {key: kept for key, kept in (before or {}).items() if key != place}
+    if value is not None:
+        after[place] = value
+    if after == before:
+        return False
+    lines = ("\t".join((*key, kept)) for key, kept in after.items())
+    write_secret_file(Path(path), "\n".join(lines))
+    return True
+
+
+def choices_file(environ: Mapping[str, str]) -> str:
+    """Return the path of the file."""
+    configured = environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(configured):
+        return os.path.join(configured, "pfa", "choices")
+    home = environ.get("HOME") or os.path.expanduser("~")
+    if not os.path.isabs(home):
+        home = "/nonexistent"
+    return os.path.join(home, ".local", "state", "pfa", "choices")
+
+
+def place_of(profile: str | None, database_url: str | None) -> tuple[str, str]:
+    """Name the profile and database that a choice is for, without a password."""
+    return profile or "default", without_password(database_url) if database_url else EMBEDDED
+
+
+def without_password(address: str) -> str:
+    """Leave out the password of a database's address, whichever way libpq takes it."""
+    if "://" not in address and "=" not in address:
+        return address
+    import re
+
+    text = re.sub(r"(?<=://)([^/@]*?):[^/]*@", r"\1@", address)
+    return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]*)", r"\1", text)
+
+
+def _joined(of: Sequence[str]) -> str:
+    return " ".join(word.replace("\t", " ").replace("\n", " ") for word in of)
+
+
+def _read(path: str) -> dict[tuple[str, str], str]:
+    content = _content(path)
+    found: dict[tuple[str, str], str] = {}
+    for line in content.split("\n") if content else ():
+        parts = line.split("\t")
+        if len(parts) != 3 or not parts[2].isprintable() or not 0 < len(parts[2]) <= LONGEST:
+            raise _broken(f"{path} is not a file of choices")
+        found[parts[0], parts[1]] = parts[2]
+    return found
+
+
+def _content(path: str) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except PermissionError as error:
+        # The home of another user, which a change of user left in HOME: this user chose nothing there.
+        if os.access(os.path.dirname(path), os.X_OK):
+            raise _broken(f"{path} cannot be read: {error.strerror}") from error
+        return ""
+    except OSError as error:
+        raise _broken(f"{path} cannot be read: {error.strerror}") from error
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _broken(f"{path} is not a regular file")
+        if status.st_mode & 0o022:
+            raise _broken(f"{path} can be written by others")
+        if status.st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
+            raise _broken(f"{path} belongs to another user")
+        try:
+            return file.read(_LARGEST).decode().strip("\n")
+        except UnicodeDecodeError:
+            raise _broken(f"{path} is not UTF-8 text") from None
+
+
+def _broken(message: str) -> Exception:
+    from pfa_core.errors import ConfigInvalid
+
+    return ConfigInvalid(message, hint="type: pfa session use --none")
