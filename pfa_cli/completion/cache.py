@@ -77,6 +77,9 @@ def is_fit(value: str) -> bool:
 
 
 def _keep(of: str, learned: Mapping[str, Sequence[str]], whole: Container[str]) -> bool:
+    path = _path(of)
+    if not path:
+        return False
     before = read(of)
     after = dict(before)
     for kind, values in learned.items():
@@ -88,7 +91,7 @@ def _keep(of: str, learned: Mapping[str, Sequence[str]], whole: Container[str]) 
         after[kind] = list(dict.fromkeys(new if kind in whole else (*new, *old)))[:most]
     if after == before:
         return False
-    _write(_path(of), _text(of, after))
+    _write(path, _text(of, after))
     return True
 
 
