@@ -200,7 +200,10 @@ def suggest_value(tx: Tx, filters: Filters) -> str:
 
 @reads(Operation.LIST_VALUES)
 def list_values(tx: Tx, *, most: int = 300) -> dict[str, list[str]]:
-    """List the first distinct values of the mirror's key fields, at most so many of each.
+    """List the first distinct values of the mirror's key fields.
+
+    Args:
+        most: The number of values of a field at most.
 
     Returns:
         By field: pfaId, category, class, areaSilo, manufacturer, model, contract.

@@ -32,7 +32,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def answer(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Compose the answer for a shell: bash gives its line up to the cursor, others words."""
+    """Compose the answer for a shell.
+
+    Bash gives its line up to the cursor, the others give words.
+    """
     shell, *rest = map(_decoded, arguments)
     tree = _tree()
     if shell == "bash":

@@ -1,7 +1,8 @@
-"""Values that commands kept for completion: a small file for each database and organization.
+"""Values that commands kept for completion.
 
-A line of it is a kind and a value. The first lines say whose values they are, so that a name that two organizations
-share by chance shows neither the other's. Nothing here fails a command: whatever goes wrong, nothing is kept.
+There is a small file for each database and organization. A line of it is a kind and a value. The
+first lines say whose values they are, so that a file name that two organizations share by chance shows neither
+the other's. Nothing here fails a command: whatever goes wrong, nothing is kept.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def own(kind: str, user: str) -> str:
 
 
 def read(of: str) -> Values:
-    """Read the values of a key; none where the file is absent, broken or another user's."""
+    """Read the values of a key; none where the file is broken or another user's."""
     found: Values = {}
     path = _path(of)
     lines = _content(path).split("\n") if path else []

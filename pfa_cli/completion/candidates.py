@@ -14,7 +14,7 @@ _FIELD = "field:"
 
 
 class Source:
-    """Where values come from: closed sets of the tree, and what `kept` says of other kinds."""
+    """Closed sets of the tree, and what `kept` says of other kinds."""
 
     def __init__(
         self, tree: Mapping[str, Any], asked: Asked, kept: Callable[[str], Sequence[str]]
@@ -97,7 +97,7 @@ def _options(asked: Asked, tree: Mapping[str, Any]) -> list[Candidate]:
 
 
 def _matching(found: Iterable[Candidate], value: str) -> Iterator[Candidate]:
-    """Yield those that begin as the word does; where none does, those that do in another case."""
+    """Yield those that begin as the word does, else those that do in another case."""
     rows = list(dict(reversed(list(found))).items())[::-1]
     exact = [row for row in rows if row[0].startswith(value)]
     folded = value.casefold()

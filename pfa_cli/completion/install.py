@@ -50,7 +50,7 @@ def script_of(shell: str) -> str:
 
 
 def install(shell: str, config_dir: Path, environ: Mapping[str, str]) -> Installed:
-    """Write the script, and the line that loads it once into the shell's start-up file.
+    """Write the script, and once the line of the start-up file that loads it.
 
     Args:
         config_dir: The program's directory of configuration; fish has one of its own.

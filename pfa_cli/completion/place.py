@@ -1,7 +1,7 @@
-"""The database, organization and user that a command line is about, without opening anything.
+"""The database, organization and user that a command line is about.
 
-The order is that of `config.settings.resolve`, which takes twice as long to load as the interpreter takes to
-start; a test compares both. Whatever cannot be read counts as absent.
+Nothing is opened. The order is that of `config.settings.resolve`, which takes twice as long to load as the
+interpreter takes to start; a test compares both. Whatever cannot be read counts as absent.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _config_dir(environ: Mapping[str, str]) -> str:
 
 
 def _embedded(environ: Mapping[str, str]) -> str:
-    """Return the embedded server's directory, as `embedded.address.default_root` finds it."""
+    """Return the embedded server's directory, as `embedded.address` finds it."""
     if named := environ.get("PFA_EMBEDDED_DIR"):
         return named
     if os.geteuid() == 0:
@@ -122,7 +122,10 @@ def _embedded(environ: Mapping[str, str]) -> str:
 def _claims(
     given: Mapping[str, str], environ: Mapping[str, str], profile: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Read what the present token says; it is not verified, since nothing is opened by it."""
+    """Read what the present token says.
+
+    It is not verified, since nothing is opened by it.
+    """
     import binascii
     import json
 

@@ -1,4 +1,7 @@
-"""Words of a bash command line: read up to the cursor, and written behind what readline keeps."""
+"""Words of a bash command line.
+
+They are read up to the cursor, and written behind what readline keeps.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,10 @@ def read_typed(line: str, breaks: str) -> Typed:
 
 
 def replacement(candidate: str, typed: Typed) -> str:
-    """Write a candidate as the text that readline puts behind what it keeps; empty: it cannot."""
+    """Write a candidate as the text that readline puts behind what it keeps.
+
+    Empty: it does not begin as that.
+    """
     if not candidate.startswith(typed.kept):
         return ""
     rest = candidate[len(typed.kept) :]
@@ -100,7 +106,10 @@ def replacement(candidate: str, typed: Typed) -> str:
 
 
 def shrinks(found: list[str], typed: str) -> bool:
-    """Tell whether readline would shorten what is typed: it replaces it by what all have in common."""
+    """Tell whether readline would shorten what is typed.
+
+    It replaces that by what all candidates have in common.
+    """
     common = min(found, default="")
     longest = max(found, default="")
     length = next((n for n, sign in enumerate(common) if longest[n : n + 1] != sign), len(common))

@@ -62,7 +62,7 @@ def test_the_tree_is_that_of_the_commands() -> None:
         ("pfa list -oma", ["-omarkdown"]),
         ("pfa list --sort category,mon", ["category,monthlyRate"]),
         ("pfa list --sort -category,-mon", ["-category,-monthlyRate"]),
-        ("pfa list --sort category,categ", ["category,category"][:0]),
+        ("pfa list --sort category,categ", []),
         ("pfa stats --by category,sour", ["category,source"]),
         ("pfa stats --columns draft_i", ["draft_impact"]),
         ("pfa log show --action com", ["commit"]),
@@ -87,7 +87,7 @@ def test_the_tree_is_that_of_the_commands() -> None:
     ],
 )
 def test_a_word_becomes_what_its_command_takes(line: str, expected: list[str]) -> None:
-    assert offered(line) == expected
+    assert sorted(offered(line)) == sorted(expected)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ class TestKeptValues:
     def test_they_are_those_of_the_organization_that_the_line_names(
         self, line: str, expected: list[str]
     ) -> None:
-        assert offered(line) == expected
+        assert sorted(offered(line)) == sorted(expected)
 
     def test_sessions_are_those_of_the_token_s_user(self, monkeypatch: pytest.MonkeyPatch) -> None:
         key = cache.key(ADDRESS, ORG)

@@ -177,7 +177,10 @@ def known_values(conn: Connection[Any], organization_id: OrganizationId, field: 
 def first_values(
     conn: Connection[Any], organization_id: OrganizationId, field: str, most: int
 ) -> list[str]:
-    """List the first distinct values of a field in the mirror, by the index of its column."""
+    """List the first distinct values of a field in the mirror.
+
+    They are found by the index of its column.
+    """
     column: LiteralString = f"r.{SORTABLE[field].column}"
     values = {"organization_id": organization_id, "most": most}
     rows = conn.execute(_SQL["first_values"].format(column=column), values)
