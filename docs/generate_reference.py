@@ -42,6 +42,7 @@ MADE = "<!-- Made by docs/generate_reference.py from the code; change the code, 
 
 VARIABLES = {
     "PFA_ORG": "organization, where `--org` is not given",
+    "PFA_SESSION": "session that drafts are saved in, shown and committed from, where no other is named",
     "PFA_PROFILE": "profile of the configuration file",
     "PFA_DATABASE_URL": "PostgreSQL server to use instead of the embedded one",
     "DATABASE_URL": "the same, read after `PFA_DATABASE_URL`",

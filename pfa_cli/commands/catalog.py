@@ -23,6 +23,7 @@ COMMANDS = {
     "stats": Entry("stats", "Sum counts and costs: plan, forecast, actual, variance, your drafts."),
     "status": Entry("status", "Show drafts, pending changes, conflicts and the next step."),
     "draft": Entry("drafts", "Write drafts: private changes over the PEMS values."),
+    "session": Entry("session", "Manage sessions of drafts: list them, choose the current one."),
     "diff": Entry("diff", "Show each drafted field before and after, with its cost effect."),
     "commit": Entry("lifecycle", "Commit drafts, all or none; they wait for the next push."),
     "discard": Entry("lifecycle", "Discard drafts; the audit trail keeps their content."),

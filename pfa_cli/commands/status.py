@@ -24,6 +24,7 @@ from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.status import status_text
+from pfa_core.config.settings import CHOICE
 from pfa_core.sql import newest_migration
 
 app = typer.Typer(rich_markup_mode=None)
@@ -55,12 +56,17 @@ def status(
     call.learn(SESSION, (session.session_id for session in report.sessions), whole=True)
     call.learn(RUN, (run.run_id for run in report.runs))
     look = call.look(Format.TABLE)
+    session = call.session
+    chosen = call.settings.origin.get("organization") == CHOICE
     sheet = Sheet(
         id_column="sessionId",
         columns=_SESSION_COLUMNS,
         items=[document(session) for session in report.sessions],
-        envelope=Data(report, metadata(call, talk)),
-        text=lambda: status_text(report, look),
+        envelope=Data(
+            {**document(report), "currentSession": session.session_id if session else None},
+            metadata(call, talk),
+        ),
+        text=lambda: status_text(report, look, session=session, chosen=chosen),
     )
     show(sheet, look)
     return DIFFERS if exit_code and report.sessions else 0

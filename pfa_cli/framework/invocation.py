@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pfa_core.config.settings import Settings
+    from pfa_core.drafts.current_session import CurrentSession
     from pfa_core.model.principal import Principal
     from pfa_core.pems.profile import PemsNames, PemsProfile
     from pfa_core.store.database import Database
@@ -78,12 +79,25 @@ class Invocation:
 
         common = self.common
         flags = Flags(common.org, common.profile, common.database_url, common.token_file)
-        settings = resolve(flags, os.environ)
+        settings = resolve(flags, os.environ, stored=self.is_attended)
         _ = common.output or _format(settings.output)
         if common.verbose:
             for line in _origins(settings):
                 streams.tell(visible(line))
         return settings
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether choices of the user count: where what is said about them can be read.
+
+        A job of the same user has no terminal, and does what it did before they chose.
+        """
+        return streams.is_terminal(sys.stderr)
+
+    @cached_property
+    def session(self) -> CurrentSession | None:
+        """The session that the user works in, None where there is none."""
+        return core.current_session(self.settings, self.principal, stored=self.is_attended)
 
     @cached_property
     def principal(self) -> Principal:

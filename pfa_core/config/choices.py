@@ -31,23 +31,17 @@ def chosen(kind: str, of: Sequence[str], environ: Mapping[str, str]) -> str | No
 def choose(kind: str, of: Sequence[str], value: str | None, environ: Mapping[str, str]) -> bool:
     """Store a choice, or with None remove it; return whether that changed anything.
 
-    A file that cannot be read is replaced: whatever it held is not applied any more either.
-
     Raises:
-        IoFailure, ConfigInvalid: It cannot be written.
+        IoFailure, ConfigInvalid: It cannot be read or written.
     """
     from pathlib import Path
 
     from pfa_core.config.secret_files import write_secret_file
-    from pfa_core.errors import ConfigInvalid
 
     path = choices_file(environ)
-    try:
-        before = _read(path)
-    except ConfigInvalid:
-        before = None
+    before = _read(path)
     place = (kind, _joined(of))
-    after = {key: kept for key, kept in (before or {}).items() if key != place}
+    after = {key: kept for key, kept in before.items() if key != place}
     if value is not None:
         after[place] = value
     if after == before:
@@ -55,6 +49,24 @@ def choose(kind: str, of: Sequence[str], value: str | None, environ: Mapping[str
     lines = ("\t".join((*key, kept)) for key, kept in after.items())
     write_secret_file(Path(path), "\n".join(lines))
     return True
+
+
+def drop_unreadable(environ: Mapping[str, str]) -> None:
+    """Delete a file that cannot be read, with every choice in it.
+
+    Raises:
+        IoFailure: It cannot be deleted.
+    """
+    from pfa_core.errors import ConfigInvalid, IoFailure
+
+    path = choices_file(environ)
+    try:
+        _read(path)
+    except ConfigInvalid:
+        try:
+            os.unlink(path)
+        except OSError as error:
+            raise IoFailure(f"{path} cannot be deleted: {error.strerror}") from error
 
 
 def choices_file(environ: Mapping[str, str]) -> str:
@@ -110,18 +122,24 @@ def _content(path: str) -> str:
         return ""
     except OSError as error:
         raise _broken(f"{path} cannot be read: {error.strerror}") from error
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise _broken(f"{path} is not a regular file")
-        if status.st_mode & 0o022:
-            raise _broken(f"{path} can be written by others")
-        if status.st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
-            raise _broken(f"{path} belongs to another user")
-        try:
-            return file.read(_LARGEST).decode().strip("\n")
-        except UnicodeDecodeError:
-            raise _broken(f"{path} is not UTF-8 text") from None
+    try:
+        if fault := _fault(os.fstat(descriptor)):
+            raise _broken(f"{path} {fault}")
+        return os.read(descriptor, _LARGEST).decode().strip("\n")
+    except UnicodeDecodeError:
+        raise _broken(f"{path} is not UTF-8 text") from None
+    finally:
+        os.close(descriptor)
+
+
+def _fault(status: os.stat_result) -> str:
+    """Say why a file is not to be trusted; empty where it is."""
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a regular file"
+    if status.st_mode & 0o022:
+        return "can be written by others"
+    own = os.geteuid() in (0, status.st_uid) or status.st_uid == 0
+    return "" if own else "belongs to another user"
 
 
 def _broken(message: str) -> Exception:
