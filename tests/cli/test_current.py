@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from pfa_cli.framework.invocation import Invocation
 from pfa_core.config.choices import choices_file
 from tests.cli.conftest import ready
 from tests.program import Pfa
-from tests.terminals import Screen, on_terminal
+from tests.terminals import on_terminal
 
 __all__ = ["ready"]  # a fixture
-Ask = Callable[..., Screen]
+Ask = Callable[..., "Said"]
 
 
 @pytest.fixture
@@ -33,69 +35,92 @@ def states(pfa: Pfa) -> dict[str, str]:
     return {row["sessionId"]: row["state"] for row in rows}
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a command wrote on both streams."""
+
+    code: int
+    text: str
+
+
+@pytest.fixture
+def attended(ready: Pfa) -> Ask:
+    """Runs the program in this process as if a user could read its stderr."""
+
+    def ask(*words: str, **environ: str) -> Said:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Invocation, "is_attended", True)
+            for name, value in environ.items():
+                patch.setenv(name, value)
+            done = ready(*words)
+        return Said(done.code, done.out + done.err)
+
+    return ask
+
+
 class TestOnATerminal:
     def test_a_commit_takes_the_current_session_and_says_so(self, two: Pfa) -> None:
         screen = on_terminal("commit")
         assert (screen.code, "session one (pfa session use)" in screen.text) == (0, True)
         assert states(two) == {"one": "committed", "two": "draft"}
 
-    def test_a_save_goes_into_it(self, two: Pfa) -> None:
+    def test_a_save_goes_into_it(self, two: Pfa, attended: Ask) -> None:
         (two.folder / "delta.json").write_text('[{"pfaId": "H-003", "delta": {"model": "C"}}]')
         for words in (
             ("draft", "save", str(two.folder / "delta.json")),
             ("draft", "set", "H-004", "model=D"),
             ("draft", "shift", "7", "--id", "H-005"),
         ):
-            assert on_terminal(*words).code == 0
+            assert attended(*words).code == 0
         drafted = two("draft", "list", "--session", "one", "-o", "ids").lines
         assert drafted == ["H-001", "H-003", "H-004", "H-005"]
 
-    def test_a_file_that_names_its_session_keeps_it(self, two: Pfa) -> None:
+    def test_a_file_that_names_its_session_keeps_it(self, two: Pfa, attended: Ask) -> None:
         content = '{"sessionId": "theirs", "modifications": [{"pfaId": "H-003", "delta": {"model": "C"}}]}'
         (two.folder / "delta.json").write_text(content)
-        assert on_terminal("draft", "save", str(two.folder / "delta.json")).code == 0
+        assert attended("draft", "save", str(two.folder / "delta.json")).code == 0
         assert two("draft", "list", "--session", "theirs", "-o", "ids").lines == ["H-003"]
 
-    def test_reads_of_drafts_show_it_alone(self, two: Pfa) -> None:
+    def test_reads_of_drafts_show_it_alone(self, two: Pfa, attended: Ask) -> None:
         for words in (("diff",), ("draft", "list")):
-            screen = on_terminal(*words, "-o", "ids")
+            screen = attended(*words, "-o", "ids")
             assert ("H-001" in screen.text, "H-002" in screen.text) == (True, False)
-            everything = on_terminal(*words, "--all", "-o", "ids").text
+            everything = attended(*words, "--all", "-o", "ids").text
             assert ("H-001" in everything, "H-002" in everything) == (True, True)
 
-    def test_an_option_wins(self, two: Pfa) -> None:
+    def test_an_option_wins(self, two: Pfa, attended: Ask) -> None:
         for words in (
             ("diff", "two"),
             ("diff", "--session", "two"),
             ("diff", "--id", "H-002"),
             ("draft", "list", "--session", "two"),
         ):
-            screen = on_terminal(*words, "-o", "ids")
+            screen = attended(*words, "-o", "ids")
             assert ("H-001" in screen.text, "H-002" in screen.text) == (False, True)
             assert "pfa session use" not in screen.text
-        assert on_terminal("commit", "--id", "H-002").code == 0
+        assert attended("commit", "--id", "H-002").code == 0
         assert states(two) == {"one": "draft", "two": "committed"}
 
-    def test_a_shift_of_another_session_stays_in_that(self, two: Pfa) -> None:
-        assert on_terminal("draft", "shift", "7", "--session", "two").code == 0
+    def test_a_shift_of_another_session_stays_in_that(self, two: Pfa, attended: Ask) -> None:
+        assert attended("draft", "shift", "7", "--session", "two").code == 0
         assert two("draft", "list", "--session", "one", "-o", "ids").lines == ["H-001"]
-        assert on_terminal("draft", "set", "H-003", "model=C", "--into", "two").code == 0
+        assert attended("draft", "set", "H-003", "model=C", "--into", "two").code == 0
         assert two("draft", "list", "--session", "two", "-o", "ids").lines == ["H-002", "H-003"]
 
-    def test_fields_are_taken_out_of_it_alone(self, two: Pfa) -> None:
-        assert on_terminal("draft", "unset", "model").code == 0
+    def test_fields_are_taken_out_of_it_alone(self, two: Pfa, attended: Ask) -> None:
+        assert attended("draft", "unset", "model").code == 0
         assert states(two) == {"two": "draft"}
 
-    def test_it_is_discarded_restored_and_uncommitted(self, two: Pfa) -> None:
-        assert on_terminal("discard").code == 0
+    def test_it_is_discarded_restored_and_uncommitted(self, two: Pfa, attended: Ask) -> None:
+        assert attended("discard").code == 0
         assert states(two) == {"two": "draft"}
-        assert on_terminal("restore").code == 0
-        assert on_terminal("commit").code == 0
-        assert on_terminal("uncommit").code == 0
+        assert attended("restore").code == 0
+        assert attended("commit").code == 0
+        assert attended("uncommit").code == 0
         assert states(two) == {"one": "draft", "two": "draft"}
 
-    def test_the_variable_wins_over_the_choice(self, two: Pfa) -> None:
-        screen = on_terminal("commit", PFA_SESSION="two")
+    def test_the_variable_wins_over_the_choice(self, two: Pfa, attended: Ask) -> None:
+        screen = attended("commit", PFA_SESSION="two")
         assert "session two (PFA_SESSION)" in screen.text
         assert states(two) == {"one": "draft", "two": "committed"}
 
@@ -103,9 +128,9 @@ class TestOnATerminal:
         lines = on_terminal("status").lines
         assert [line for line in lines if "current session" in line and "one" in line] != []
 
-    def test_without_one_a_bare_commit_is_as_before(self, two: Pfa) -> None:
+    def test_without_one_a_bare_commit_is_as_before(self, two: Pfa, attended: Ask) -> None:
         assert two("session", "use", "--none").code == 0
-        assert "pfa session use" not in on_terminal("diff").text
+        assert "pfa session use" not in attended("diff").text
 
     def test_it_is_that_of_the_organization(self, two: Pfa) -> None:
         assert two("org", "add", "RIO").code == 0
@@ -176,17 +201,17 @@ class TestTheChoice:
         ids=["lines", "bytes", "mode", "folder"],
     )
     def test_one_that_cannot_be_read_stops_a_commit_instead_of_widening_it(
-        self, spoil: Callable[[Path], object], message: str, two: Pfa
+        self, spoil: Callable[[Path], object], message: str, two: Pfa, attended: Ask
     ) -> None:
         path = Path(choices_file(os.environ))
         spoil(path)
-        screen = on_terminal("commit")
+        screen = attended("commit")
         assert (screen.code, message in screen.text) == (78, True)
         assert "hint: type: pfa session use --none" in screen.text
         assert set(states_of(two)) == {"draft"}
         if path.is_file():
-            assert on_terminal("session", "use", "--none").code == 0
-            assert on_terminal("commit", "--dry-run").code == 0
+            assert attended("session", "use", "--none").code == 0
+            assert attended("commit", "--dry-run").code == 0
 
 
 def states_of(pfa: Pfa) -> list[str]:
@@ -215,15 +240,15 @@ class TestOrganization:
         assert "hint: type: pfa org use CODE, or give --org: HOLNG, RIO" in done.err
 
     def test_variable_and_option_win_and_the_profile_does_not(
-        self, rio: Pfa, home: Path, monkeypatch: pytest.MonkeyPatch
+        self, rio: Pfa, attended: Ask, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (home / "config" / "pfa" / "config.toml").write_text(
             '[profiles.default]\norganization = "HOLNG"\n'
         )
         assert rio("org", "use", "RIO").code == 0
-        assert "RIO, " in on_terminal("status").text
-        assert "HOLNG, " in on_terminal("status", "--org", "HOLNG").text
-        assert "HOLNG, " in on_terminal("status", PFA_ORG="HOLNG").text
+        assert "RIO, " in attended("status").text
+        assert "HOLNG, " in attended("status", "--org", "HOLNG").text
+        assert "HOLNG, " in attended("status", PFA_ORG="HOLNG").text
         assert rio("status", "-o", "json").json["data"]["organization"] == "HOLNG"
 
     @pytest.mark.parametrize(("code", "exit_code"), [("RIOO", 6), ("XY", 5)])
@@ -233,10 +258,12 @@ class TestOrganization:
         assert rio("org", "use", code).code == exit_code
         assert not Path(choices_file(os.environ)).exists()
 
-    def test_a_choice_that_the_token_holds_no_more_names_its_source(self, rio: Pfa) -> None:
+    def test_a_choice_that_the_token_holds_no_more_names_its_source(
+        self, rio: Pfa, attended: Ask
+    ) -> None:
         assert rio("org", "use", "RIO").code == 0
         assert rio("auth", "refresh", "--only", "HOLNG", "--org", "HOLNG").code == 0
-        screen = on_terminal("status")
+        screen = attended("status")
         assert screen.code == 5
         assert "does not hold the chosen organization 'RIO'" in screen.text
         assert "hint: type: pfa org use --none; it holds: HOLNG" in screen.text

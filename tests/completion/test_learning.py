@@ -10,6 +10,7 @@ import pytest
 
 from pfa_cli.completion import cache
 from pfa_cli.completion.answer import answer
+from pfa_cli.framework.invocation import Invocation
 from tests.cli.conftest import baseline_record, ready, write_lines
 from tests.program import Pfa
 from tests.terminals import on_terminal
@@ -64,7 +65,15 @@ def test_a_save_keeps_its_session_and_records(ready: Pfa) -> None:
     assert offered("show", "") == ["H-001"]
 
 
-def test_on_a_terminal_reads_keep_what_they_show(ready: Pfa) -> None:
+@pytest.fixture
+def at_a_terminal(ready: Pfa, monkeypatch: pytest.MonkeyPatch) -> Pfa:
+    """The program, as if its result were shown to a user."""
+    monkeypatch.setattr(Invocation, "learns", True)
+    return ready
+
+
+def test_on_a_terminal_reads_keep_what_they_show(at_a_terminal: Pfa) -> None:
+    ready = at_a_terminal
     assert ready("draft", "set", "H-002", "model=X", "--into", "s").code == 0
     for words, line, expected in (
         (("list",), ("list", "--category", ""), ["Crane", "Loader"]),
@@ -75,7 +84,7 @@ def test_on_a_terminal_reads_keep_what_they_show(ready: Pfa) -> None:
         (("user", "list"), ("user", "grant", ""), [ready_user()]),
     ):
         forget()
-        assert on_terminal(*words).code == 0
+        assert ready(*words, "-o", "table").code == 0
         found = offered(*line)
         assert found if expected is None else sorted(found) == expected
 
@@ -86,11 +95,12 @@ def ready_user() -> str:
     return os_user()
 
 
-def test_a_status_forgets_sessions_that_are_gone(ready: Pfa) -> None:
+def test_a_status_forgets_sessions_that_are_gone(at_a_terminal: Pfa) -> None:
+    ready = at_a_terminal
     assert ready("draft", "set", "H-002", "model=X", "--into", "s").code == 0
     assert ready("discard", "--session", "s").code == 0
     assert offered("diff", "") == ["s"]
-    assert on_terminal("status").code == 0
+    assert ready("status").code == 0
     assert offered("diff", "") == []
 
 
