@@ -100,9 +100,14 @@ class Invocation:
         return core.current_session(self.settings, self.principal, stored=self.is_attended)
 
     @cached_property
+    def signed_in(self) -> Settings:
+        """The settings, with a renewed token of the embedded server's own user."""
+        return core.keep_signed_in(self.settings, lambda: self.database)
+
+    @cached_property
     def principal(self) -> Principal:
         """The user or job that acts, and the organization."""
-        return core.authenticate(self.settings)
+        return core.authenticate(self.signed_in)
 
     @cached_property
     def database(self) -> Database:
