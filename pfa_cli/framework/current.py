@@ -47,7 +47,7 @@ def within_current(
 
 def _say_not_applied(call: Invocation, talk: Talk) -> None:
     """Say that a choice is left out, which would have counted on a terminal."""
-    if call.is_attended or talk.quiet:
+    if call.is_attended or talk.quiet or not call.has_choices:
         return
     chosen = core.current_session(call.settings, call.principal)
     if chosen:

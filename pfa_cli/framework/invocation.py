@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pfa_core.store.database import Database
 
 
+SESSION_VARIABLE = "PFA_SESSION"
 NO_CACHE = "PFA_NO_COMPLETION_CACHE"
 
 
@@ -94,9 +95,18 @@ class Invocation:
         """
         return streams.is_terminal(sys.stderr)
 
+    @property
+    def has_choices(self) -> bool:
+        """Whether the user ever chose a session or an organization."""
+        from pfa_core.config.choices import choices_file
+
+        return os.path.lexists(choices_file(os.environ))
+
     @cached_property
     def session(self) -> CurrentSession | None:
         """The session that the user works in, None where there is none."""
+        if not (os.environ.get(SESSION_VARIABLE) or self.has_choices):
+            return None
         return core.current_session(self.settings, self.principal, stored=self.is_attended)
 
     @cached_property

@@ -429,14 +429,14 @@ def test_a_good_token_of_a_member_leads_in(
     call(world, signed_in(a_token()))
 
 
-def test_every_operation_of_the_library_that_takes_a_principal_is_here() -> None:
+def test_every_operation_of_the_library_on_a_database_is_here() -> None:
     from inspect import isfunction, signature
 
     taking = {
         thing.__name__  # a name of an earlier shape gives the function's own
         for name in pfa_core.__all__
         if isfunction(thing := getattr(pfa_core, name))
-        and "principal" in signature(thing).parameters
+        and {"db", "principal"} <= set(signature(thing).parameters)
     }
     assert taking == set(NEEDS)
 
