@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import pfa_core as core
 from pfa_cli.framework.common import Common, require_columns
+from pfa_cli.framework.kept_values import KeptValues
 from pfa_cli.render import streams
 from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.streams import Color
-from pfa_core.errors import InvalidRequest, PfaError
+from pfa_core.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ class Invocation:
         self.common = common
         self.program = program
         self._resources = ExitStack()
-        self._learned: dict[str, tuple[list[str], bool]] = {}
+        self._learned = KeptValues()
         self._started = time.perf_counter()
         self._has_stored = False
 
@@ -63,7 +64,7 @@ class Invocation:
         self._resources.close()
         if self._learned and kind is None:
             with suppress(Exception):  # completion is not worth an error
-                self._keep_learned()
+                self._learned.keep(self.settings, self.principal)
 
     @property
     def dry_run(self) -> bool:
@@ -83,7 +84,9 @@ class Invocation:
         settings = resolve(flags, os.environ, stored=self.is_attended)
         _ = common.output or _format(settings.output)
         if common.verbose:
-            for line in _origins(settings):
+            from pfa_cli.framework.origins import origins
+
+            for line in origins(settings):
                 streams.tell(visible(line))
         return settings
 
@@ -156,20 +159,7 @@ class Invocation:
             whole: There are no others.
         """
         if self.learns:
-            before, was_whole = self._learned.get(kind, ([], False))
-            self._learned[kind] = ([*before, *values], whole or was_whole)
-
-    def _keep_learned(self) -> None:
-        from pfa_cli.completion import cache
-
-        settings, principal = self.settings, self.principal
-        database = settings.database_url or str(settings.embedded_dir)
-        named = {cache.own(kind, principal.user_id): kind for kind in self._learned}
-        cache.keep(
-            cache.key(database, principal.organization_id),
-            {name: self._learned[kind][0] for name, kind in named.items()},
-            [name for name, kind in named.items() if self._learned[kind][1]],
-        )
+            self._learned.add(kind, values, whole=whole)
 
     def open(self) -> tuple[Database, Principal]:
         """Open database and principal, and restart the clock."""
@@ -284,23 +274,3 @@ def _format(configured: str | None) -> Format | None:
         raise InvalidRequest(
             f"invalid output format {configured!r}", hint=f"formats: {', '.join(Format)}"
         ) from None
-
-
-def _origins(settings: Settings) -> list[str]:
-    """Describe where each setting came from, for --verbose."""
-    profile = settings.profile or "default"
-    file = settings.config_dir / "config.toml"
-    there = os.path.exists(file)  # False too where this user may not look
-    lines = [f"profile: {profile} in {file}" if there else f"profile: none, no {file}"]
-    lines += [f"{name}: from {origin}" for name, origin in settings.origin.items()]
-    if settings.database_url is None:
-        lines.append(f"database: {_embedded(settings)}")
-    lines.append(f"token: {settings.token_source or 'none'}")
-    return lines
-
-
-def _embedded(settings: Settings) -> str:
-    try:
-        return f"the embedded server in {settings.embedded_dir}"
-    except PfaError as error:
-        return f"no embedded server: {error.message}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pfa_core as core
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.kept_values import cache_key
 from pfa_core.model.principal import Right
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 FIELDS = ("category", "class", "areaSilo", "manufacturer", "model", "contract", "currency")
 RECORD, SESSION, RUN, USER, CONFLICT = "record", "session", "run", "user", "conflict"
+MANY = 10_000  # changes, which a pull takes more than two seconds for
 LOOKED_AT = 50  # records of a list
 _MOST_IDS = 200
 
@@ -48,10 +50,21 @@ def learn_groups(call: Invocation, found: Stats[Amount]) -> None:
 
 
 def learn_mirror(call: Invocation, changed: int) -> None:
-    """Keep the keys that the mirror has after a pull that changed records."""
+    """Keep the keys that the mirror has after a pull that changed records.
+
+    They are read by some hundred looks at indexes, which is little beside many changes, or once.
+    """
     if not changed or not call.learns or Right.READ not in call.principal.rights:
+        return
+    if changed < MANY and _knows_categories(call):
         return
     known = core.list_values(call.database, call.principal)
     call.learn(RECORD, known.pop("pfaId"))
     for field, values in known.items():
         call.learn(field, values, whole=True)
+
+
+def _knows_categories(call: Invocation) -> bool:
+    from pfa_cli.completion import cache
+
+    return "category" in cache.read(cache_key(call.settings, call.principal))

@@ -159,3 +159,10 @@ WITH RECURSIVE known AS (
     FROM known WHERE known.value IS NOT NULL
 )
 SELECT value FROM known WHERE value IS NOT NULL LIMIT %(most)s
+
+-- name: first_ids
+-- The first keys, each of which is there once.
+SELECT pfa_id FROM pfa_mirror
+WHERE organization_id = %(organization_id)s
+ORDER BY pfa_id
+LIMIT %(most)s

@@ -44,10 +44,21 @@ def test_a_pull_keeps_the_keys_of_the_mirror(ready: Pfa) -> None:
     assert ready("sync", "show", run).code == 0
 
 
-def test_a_pull_replaces_what_is_not_there_any_more(ready: Pfa) -> None:
-    gone = [baseline_record(number, category="Barge") for number in range(1, 7)]
+def test_a_pull_of_many_replaces_what_is_not_there_any_more(
+    ready: Pfa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pfa_cli.framework.learning.MANY", 6)
+    pull(ready)
+    gone = [baseline_record(number, category="Barge") for number in range(1, 8)]
     assert ready("sync", "pull", "--from", write_lines(ready.folder / "new.jsonl", gone)).code == 0
     assert offered("list", "--category", "") == ["Barge"]
+
+
+def test_a_pull_of_few_reads_the_keys_of_the_mirror_once(ready: Pfa) -> None:
+    pull(ready)
+    one = [baseline_record(1, category="Barge")]
+    assert ready("sync", "pull", "--from", write_lines(ready.folder / "one.jsonl", one)).code == 0
+    assert sorted(offered("list", "--category", "")) == ["Crane", "Loader"]
 
 
 def test_a_dry_run_keeps_nothing(ready: Pfa) -> None:

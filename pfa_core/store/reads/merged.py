@@ -187,6 +187,12 @@ def first_values(
     return [row[0] for row in rows]
 
 
+def first_ids(conn: Connection[Any], organization_id: OrganizationId, most: int) -> list[PfaId]:
+    """List the first records of the mirror by their key."""
+    values = {"organization_id": organization_id, "most": most}
+    return [row[0] for row in conn.execute(_SQL["first_ids"], values)]
+
+
 class _Reading:
     """The rows of a query as statements.
 
