@@ -17,7 +17,6 @@ from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
-from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.config.choices import drop_unreadable
@@ -128,4 +127,4 @@ def _say_new(talk: Talk, name: str, sessions: Sequence[SessionStatus]) -> None:
     from pfa_core.model.suggest import did_you_mean
 
     like = did_you_mean(name, [item.session_id for item in sessions])
-    talk.hint(f"session {name} has {count(0, 'draft')} yet{like}")
+    talk.hint(f"there are no drafts in {name} yet{like}")

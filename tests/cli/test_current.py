@@ -171,7 +171,7 @@ class TestTheChoice:
     def test_a_new_session_is_chosen_with_a_word_about_similar_ones(self, two: Pfa) -> None:
         done = two("session", "use", "tow")
         assert (done.code, done.err) == (
-            0, "hint: session tow has 0 drafts yet; did you mean two?\n",
+            0, "hint: there are no drafts in tow yet; did you mean two?\n",
         )  # fmt: skip
 
     @pytest.mark.parametrize("words", [[], ["one", "--none"]], ids=" ".join)

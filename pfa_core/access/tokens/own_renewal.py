@@ -9,19 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
-
-from psycopg import Connection
 
 from pfa_core.access.tokens import jwt, keyring
-from pfa_core.access.tokens.register import Minted, Order, carried, mint
 from pfa_core.config.secret_files import write_secret_file
 from pfa_core.config.settings import Secret, Settings, os_user
 from pfa_core.errors import PfaError
-from pfa_core.model.audit import Action
 from pfa_core.model.ids import utc_now
-from pfa_core.model.principal import Role
-from pfa_core.store import members
 from pfa_core.store.database import Database
 
 # Of a token's lifetime: renewed before it ends, so that a long command does not outlive it.
@@ -48,8 +41,10 @@ def keep_signed_in(
     if claims is None:
         return settings
     try:
-        db = open_database()
-        minted = _renew(db, settings, claims)
+        # Loaded when it is needed: every command asks, and one in six hours renews.
+        from pfa_core.access.tokens.own_order import renew
+
+        minted = renew(open_database(), settings, claims)
         if minted is None or settings.token_home is None:
             return settings
         write_secret_file(settings.token_home, minted.token)
@@ -72,40 +67,3 @@ def _due(settings: Settings, now: datetime) -> jwt.Claims | None:
     life = claims.expires_at - claims.issued_at
     is_due = claims.expires_at - now < life / _LEFT
     return claims if own and is_due and life == jwt.DEFAULT_TTL else None
-
-
-def _renew(db: Database, settings: Settings, claims: jwt.Claims) -> Minted | None:
-    ring = keyring.load(settings)
-
-    def work(conn: Connection[Any]) -> Minted | None:
-        order = _order(conn, claims)
-        return mint(conn, db, ring, order) if order else None
-
-    with db.administration() as owner:
-        return owner.transact(work)
-
-
-def _order(conn: Connection[Any], claims: jwt.Claims) -> Order | None:
-    """Order what the token holds, with the rights of its user as they are now."""
-    grants: dict[Any, jwt.Grant] = {}
-    for code in sorted(claims.organizations):
-        found = members.token_membership(conn, claims.principal(code))
-        if found is None:
-            continue
-        if found.token_revoked or found.key_ended:
-            return None
-        kept = carried(conn, claims, code)
-        if kept is None or kept.narrowed:
-            return None
-        grants[code] = kept.grant
-    if not any(grant.role is Role.ADMIN for grant in grants.values()):
-        return None
-    return Order(
-        user_id=claims.user_id,
-        grants=grants,
-        ttl=jwt.DEFAULT_TTL,
-        by=claims.user_id,
-        action=Action.TOKEN_REFRESH,
-        replaces=claims.token_id,
-        not_before=claims.issued_at,
-    )
