@@ -213,7 +213,7 @@ def test_it_loads_neither_typer_nor_what_opens_connections(kept: None) -> None:
         "pfa_cli", "pfa_cli.completion", "pfa_cli.completion.answer", "pfa_cli.completion.cache",
         "pfa_cli.completion.candidates", "pfa_cli.completion.line", "pfa_cli.completion.place",
         "pfa_cli.completion.quoting", "pfa_cli.exit_codes", "pfa_cli.main",
-        "pfa_core", "pfa_core.config", "pfa_core.config.choices",
+        "pfa_core", "pfa_core.config", "pfa_core.config.addresses", "pfa_core.config.choices",
     ]  # fmt: skip
 
 
