@@ -7,6 +7,7 @@ interpreter takes to start; a test compares both. Whatever cannot be read counts
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -151,10 +152,15 @@ def _token(given: Mapping[str, str], environ: Mapping[str, str], profile: Mappin
 
 
 def _content(path: str) -> str:
-    """Read a small regular file; empty where that fails. A pipe is not waited for."""
+    """Read a small regular file; empty where that fails.
+
+    What is in a pipe is for the command itself.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return ""
             return file.read(LARGEST).decode().strip()
     except (OSError, ValueError, TypeError):
         return ""

@@ -109,3 +109,15 @@ def test_a_file_that_never_ends_is_not_waited_for(home: Path) -> None:
     os.mkfifo(folder / "token")
     os.mkfifo(folder / "config.toml")
     assert place.find({}, os.environ)[1:] == ("", "", ())
+
+
+def test_a_token_in_a_pipe_is_left_to_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, a_token("anna", "ONE").encode())
+        monkeypatch.setenv("PFA_TOKEN_FILE", f"/dev/fd/{reader}")
+        assert place.find({}, os.environ).user == ""
+        assert os.read(reader, 10) == b"eyJhead.ey"
+    finally:
+        os.close(reader)
+        os.close(writer)
