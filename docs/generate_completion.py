@@ -8,6 +8,7 @@ tests/completion/test_tree.py makes it again and fails when the file differs.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,8 @@ from pfa_core.model.record import EDITABLE, FIELDS, SORTABLE, Kind  # noqa: E402
 FILE = ROOT / "pfa_cli" / "completion" / "tree.json"
 
 # What an option takes. A kind is one of values that commands keep (pfa_cli/framework/learning.py), one of `values`
-# below, `file`, or choices behind "="; "," in front: a list with commas; "|" between two: either. Others: any text.
+# below, `file`, or choices behind "="; "," in front: a list with commas, ",-" one of orders; "|" between two: either.
+# Others: any text.
 OPTIONS = {
     "--action": "action",
     "--allow-emptied": "field|=all",
@@ -61,7 +63,7 @@ OPTIONS = {
     "--run": "run",
     "--session": "session",
     "--set": "assignment",
-    "--sort": ",sort",
+    "--sort": ",-sort",
     "--source": "field:source",
     "--state": "state",
     "--status": "=unresolved,resolved,all",
@@ -91,6 +93,8 @@ OF_A_COMMAND = {
     "user revoke user_id": "user",
 }
 TEXT = "text"
+# The help of --sort where a list has an order of its own.
+_ORDER = re.compile(r"Order by ([\w, ]+);")
 
 
 def text() -> str:
@@ -152,6 +156,8 @@ def _kind(command: str, param: Any) -> str:
             return found
     if "FILE" in (param.metavar or ""):
         return "file"
+    if keys := _ORDER.match(param.help or ""):
+        return f",-={keys[1].replace(' ', '')}"
     if choices := getattr(param.type, "choices", ()):
         return f"={','.join(map(str, choices))}"
     return next((OPTIONS[name] for name in param.opts if name in OPTIONS), TEXT)

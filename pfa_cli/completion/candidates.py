@@ -76,10 +76,11 @@ def _values(asked: Asked, source: Source) -> list[Candidate]:
         return [(value, "") for value in source.values(asked.kind, asked.value)]
     head, _, last = asked.value.rpartition(",")
     head = f"{head}," if "," in asked.value else ""
-    if asked.kind == ",sort" and last.startswith("-"):
+    kind = asked.kind.lstrip(",-")
+    if asked.kind.startswith(",-") and last.startswith("-"):
         head += "-"
     listed = {name.lstrip("-") for name in head.split(",")}
-    return [(head + name, "") for name in source.values(asked.kind[1:], "") if name not in listed]
+    return [(head + name, "") for name in source.values(kind, "") if name not in listed]
 
 
 def _commands(asked: Asked, tree: Mapping[str, Any]) -> list[Candidate]:

@@ -242,5 +242,5 @@ def test_every_option_of_the_tree_has_a_kind_that_is_known() -> None:
     known = {*tree["values"], *kept, "flag", "text", "file", "assignment", "taking", "column"}
     kinds = [kind for _, kind, _ in tree["options"]]
     kinds += [kind for entry in tree["commands"].values() for kind, _ in entry["arguments"]]
-    parts = [part for kind in kinds for part in kind.removeprefix(",").split("|")]
+    parts = [part for kind in kinds for part in kind.lstrip(",-").split("|")]
     assert [part for part in parts if part not in known and not part.startswith("=")] == []
