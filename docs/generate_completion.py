@@ -36,8 +36,8 @@ from pfa_core.model.record import EDITABLE, FIELDS, SORTABLE, Kind  # noqa: E402
 FILE = ROOT / "pfa_cli" / "completion" / "tree.json"
 
 # What an option takes. A kind is one of values that commands keep (pfa_cli/framework/learning.py), one of `values`
-# below, `file`, or choices behind "="; "," in front: a list with commas, ",-" one of orders; "|" between two: either.
-# Others: any text.
+# below, `file`, or choices behind "="; "," in front: a list with commas, ",-" one of orders; "|" between two:
+# either. Others: any text.
 OPTIONS = {
     "--action": "action",
     "--allow-emptied": "field|=all",
