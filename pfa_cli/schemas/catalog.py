@@ -103,7 +103,6 @@ SHAPES: Mapping[str, Shape] = {
         kind=Data[results.StatusShown],
         line=SessionStatus,
         commands=("status",),
-        version="1.1",
         means="drafts, pending changes, conflicts and last runs",
         version="1.1",
     ),
