@@ -42,6 +42,7 @@ MADE = "<!-- Made by docs/generate_reference.py from the code; change the code, 
 
 VARIABLES = {
     "PFA_ORG": "organization, where `--org` is not given",
+    "PFA_SESSION": "session that drafts are saved in, shown and committed from, where no other is named",
     "PFA_PROFILE": "profile of the configuration file",
     "PFA_DATABASE_URL": "PostgreSQL server to use instead of the embedded one",
     "DATABASE_URL": "the same, read after `PFA_DATABASE_URL`",
@@ -67,6 +68,8 @@ VARIABLES = {
     "PFA_LOG_FORMAT": "text or json: log runs, where `--log-format` is not given",
     "PFA_LOG_FILE": "file that the log of runs is appended to, where `--log-file` is not given; "
     "JSON unless `PFA_LOG_FORMAT` says text",
+    "PFA_NO_COMPLETION_CACHE": "set to anything: commands keep no values for completion",
+    "XDG_STATE_HOME": "holds `pfa/choices`, what `pfa org use` and `pfa session use` chose; else `~/.local/state`",
     "XDG_CONFIG_HOME": "holds `pfa/config.toml`, the token and the key; else `~/.config`",
     "XDG_DATA_HOME": "holds the embedded server, see above",
     "PFA_PAGER": "command that shows what is longer than the terminal, in place of `PAGER`; empty or `cat`: none",

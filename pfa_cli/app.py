@@ -6,7 +6,6 @@ A command's module is loaded when the command is named, so that a scheduled run 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -87,6 +86,7 @@ class Program(Group):
 
 app = typer.Typer(
     cls=Program,
+    add_completion=False,  # `pfa completion`: typer's takes as long as a command
     rich_markup_mode=None,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -146,8 +146,6 @@ def _run(arguments: list[str], line: Line) -> int:
         if arguments[1:] == ["options"]:
             return _help_options(root, line)
         arguments = [*arguments[1:], "--help"]
-    if os.environ.get("_PFA_COMPLETE"):
-        root.main(arguments, prog_name="pfa")
     try:
         with root.make_context("pfa", list(arguments), obj=line) as ctx:
             return root.invoke(ctx) or 0

@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pfa_core import errors, exact_json
     from pfa_core import exact_json as jsontext
-    from pfa_core.access.authentication import authenticate, login, logout, token_info
+    from pfa_core.access.authentication import (
+        authenticate,
+        login,
+        logout,
+        token_info,
+        use_organization,
+    )
     from pfa_core.access.members import grant, list_members, revoke
     from pfa_core.access.organization_settings import configure_organization
     from pfa_core.access.organizations import add_organization, initialize, list_organizations
     from pfa_core.access.tokens.issue import issue_service_token, issue_token
+    from pfa_core.access.tokens.own_renewal import keep_signed_in
     from pfa_core.access.tokens.refresh import refresh_token
     from pfa_core.access.tokens.revoke import list_tokens, revoke_tokens
     from pfa_core.access.tokens.signing_keys import list_keys, retire_key, rotate_keys
@@ -47,6 +54,7 @@ if TYPE_CHECKING:
     from pfa_core.conflicts.views import list_conflicts, show_conflict
     from pfa_core.drafts.assignments import parse_assignments
     from pfa_core.drafts.commit import commit
+    from pfa_core.drafts.current_session import CurrentSession, current_session, use_session
     from pfa_core.drafts.diff import DiffTotals, diff, stream_diff
     from pfa_core.drafts.listing import list_drafts, stream_drafts
     from pfa_core.drafts.restore import restore
@@ -75,6 +83,7 @@ if TYPE_CHECKING:
         count_records,
         export_jsonl,
         list_records,
+        list_values,
         show_records,
         stream_records,
         suggest_value,
@@ -93,11 +102,12 @@ if TYPE_CHECKING:
 _HOME = {
     name: module
     for module, names in {
-        "access.authentication": "authenticate login logout token_info",
+        "access.authentication": "authenticate login logout token_info use_organization",
         "access.members": "grant list_members revoke",
         "access.organization_settings": "configure_organization",
         "access.organizations": "add_organization initialize list_organizations",
         "access.tokens.issue": "issue_service_token issue_token",
+        "access.tokens.own_renewal": "keep_signed_in",
         "access.tokens.refresh": "refresh_token",
         "access.tokens.revoke": "list_tokens revoke_tokens",
         "access.tokens.signing_keys": "list_keys retire_key rotate_keys",
@@ -115,6 +125,7 @@ _HOME = {
         "conflicts.views": "list_conflicts show_conflict",
         "drafts.assignments": "parse_assignments",
         "drafts.commit": "commit",
+        "drafts.current_session": "CurrentSession current_session use_session",
         "drafts.diff": "DiffTotals diff stream_diff",
         "drafts.listing": "list_drafts stream_drafts",
         "drafts.restore": "restore",
@@ -138,7 +149,7 @@ _HOME = {
         "model.query": "Filters Query parse_sort",
         "model.run": "IfLocked RunStatus",
         "pems.profile": "PemsProfile",
-        "records": "count_records export_jsonl list_records suggest_value show_records"
+        "records": "count_records export_jsonl list_records list_values suggest_value show_records"
         " stream_records",
         "status_summary": "status",
         "store.database": "Database",
@@ -164,6 +175,7 @@ _MODULES = {"errors": "errors", "exact_json": "exact_json", "jsontext": "exact_j
 __all__ = [
     "Change",
     "ConflictSelection",
+    "CurrentSession",
     "Database",
     "Decision",
     "DeltaFile",
@@ -199,6 +211,7 @@ __all__ = [
     "compute_stats",
     "configure_organization",
     "count_records",
+    "current_session",
     "database_status",
     "database_url",
     "diff",
@@ -214,6 +227,7 @@ __all__ = [
     "issue_service_token",
     "issue_token",
     "jsontext",
+    "keep_signed_in",
     "list_conflicts",
     "list_drafts",
     "list_keys",
@@ -223,6 +237,7 @@ __all__ = [
     "list_records",
     "list_runs",
     "list_tokens",
+    "list_values",
     "login",
     "login_role_statement",
     "logout",
@@ -275,6 +290,8 @@ __all__ = [
     "uncommit",
     "unset_fields",
     "upgrade",
+    "use_organization",
+    "use_session",
     "verify_database",
     "verify_log",
     "wall_status",

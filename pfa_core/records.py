@@ -32,6 +32,7 @@ MAX_PAGE_SIZE = 10_000
 MAX_PAGE = 10**9
 MAX_LIMIT = 10**12
 _SUGGESTED = 20  # unknown ids that are looked for in another case
+_KEYS = ("category", "class", "areaSilo", "manufacturer", "model", "contract")
 EXPORT_BLOCK = 64 * 1024  # characters
 
 
@@ -195,6 +196,23 @@ def suggest_value(tx: Tx, filters: Filters) -> str:
     Says which value is unknown, and which known one is most similar.
     """
     return suggest(tx.conn, tx.principal, filters)
+
+
+@reads(Operation.LIST_VALUES)
+def list_values(tx: Tx, *, most: int = 100, most_ids: int = 300) -> dict[str, list[str]]:
+    """List the first distinct values of the mirror's key fields.
+
+    Args:
+        most: The number of values of a field at most.
+        most_ids: That of PFA ids.
+
+    Returns:
+        By field: pfaId, category, class, areaSilo, manufacturer, model, contract.
+    """
+    code = tx.organization_id
+    ids: list[str] = [*store.first_ids(tx.conn, code, most_ids)]
+    values = {field: store.first_values(tx.conn, code, field, most) for field in _KEYS}
+    return {"pfaId": ids, **values}
 
 
 def _require_order(tx: Tx, query: Query) -> None:

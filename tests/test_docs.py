@@ -282,7 +282,7 @@ def is_known(line: str) -> bool:
     meant = (before[:3], before[:2], [*before[:2], "list"] if before[1:] else [], before[:1])
     name = next((f"pfa {' '.join(some)}" for some in meant if is_command(some)), None)
     if name is None:
-        return words[1] in ("--version", "--help", "--install-completion")
+        return words[1] in ("--version", "--help")
     command, context = COMMANDS[IN_FULL.get(name, name)]
     taken = {
         spelling

@@ -42,6 +42,10 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pfa_core.access.tokens.keyring._OLDER": ("fullmatch", ("2026-11-26T04:00:00Z " * 5000,)),
     "pfa_core.admin.login_roles._NAME": ("fullmatch", ()),
     "pfa_core.audit.verify._ANCHOR": ("fullmatch", ("1:" + "a" * LENGTH,)),
+    "pfa_core.config.addresses._PASSWORD": (
+        "sub",
+        ("password='" * 10_000, "password" + " " * LENGTH, "password='" + "\\" * LENGTH),
+    ),
     "pfa_core.config.pems_source._HEADER_TEXT": ("fullmatch", ("a" + " " * LENGTH, "a " * 50_000)),
     "pfa_core.drafts.save_faults._LAST_NUMBER": ("search", ("1" * LENGTH + "x", "1x" * 50_000)),
     "pfa_core.exact_json._EXPONENT": ("search", ("1E+" * 33_000,)),

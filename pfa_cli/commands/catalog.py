@@ -23,6 +23,7 @@ COMMANDS = {
     "stats": Entry("stats", "Sum counts and costs: plan, forecast, actual, variance, your drafts."),
     "status": Entry("status", "Show drafts, pending changes, conflicts and the next step."),
     "draft": Entry("drafts", "Write drafts: private changes over the PEMS values."),
+    "session": Entry("session", "Manage sessions of drafts: list them, choose the current one."),
     "diff": Entry("diff", "Show each drafted field before and after, with its cost effect."),
     "commit": Entry("lifecycle", "Commit drafts, all or none; they wait for the next push."),
     "discard": Entry("lifecycle", "Discard drafts; the audit trail keeps their content."),
@@ -53,6 +54,7 @@ COMMANDS = {
     "user": Entry("members", "Manage members of an organization, their roles and rights."),
     "db": Entry("db", "Manage the database: its schema and the embedded server."),
     "doctor": Entry("status", "Check the setup and suggest fixes."),
+    "completion": Entry("completion", "Print the completion of your shell, or install it."),
     "schema": Entry("schema", "Show the JSON Schema of what a command writes or reads."),
     "version": Entry("status", "Show the version of this program and its dependencies."),
 }

@@ -14,6 +14,7 @@ from pfa_cli.envelopes.writes import Resolved, ResolveMetadata
 from pfa_cli.framework.compose import Effect, command, group
 from pfa_cli.framework.filters import FilterOptions
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.learning import CONFLICT, learn_ids
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.paging import Limit, sort_keys, sort_option
 from pfa_cli.framework.suggestions import hint_nothing_found
@@ -82,6 +83,8 @@ def list_conflicts(
         sort=sort_keys(sort),
     )
     talk.mask(*found)
+    call.learn(CONFLICT, (item.conflict_id for item in found))
+    learn_ids(call, (item.pfa_id for item in found))
     look = call.look(Format.TSV)
     sheet = Sheet(
         id_column="conflictId",

@@ -216,7 +216,8 @@ def _isolated(home: Path) -> Iterator[None]:
             del os.environ[name]
     os.environ["PFA_EMBEDDED_DIR"] = str(home)
     with TemporaryDirectory(prefix="pfa-demo-") as config:
-        os.environ["XDG_CONFIG_HOME"] = config
+        for kind in ("CONFIG", "STATE", "CACHE"):
+            os.environ[f"XDG_{kind}_HOME"] = config
         try:
             yield
         finally:

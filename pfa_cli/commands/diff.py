@@ -12,6 +12,7 @@ import pfa_core as core
 from pfa_cli.envelopes.reads import Diff, DiffSummary
 from pfa_cli.exit_codes import DIFFERS
 from pfa_cli.framework.compose import command
+from pfa_cli.framework.current import AllSessions, within_current
 from pfa_cli.framework.filters import FilterOptions, ranked_by
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
@@ -63,12 +64,14 @@ def diff(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 10 when something differs.")
     ] = False,
+    everything: AllSessions = False,
 ) -> int:
     """Show each drafted field before and after, with its cost effect.
 
     The effect of a record is in the line of its first field; all lines add up. With --limit the sums are
     those of what is shown.
     """
+    filters = within_current(call, talk, filters, otherwise=everything or bool(session_id))
     database, principal = call.open()
     totals = core.DiffTotals()
     found = core.stream_diff(

@@ -105,7 +105,7 @@ def _judged_key(settings: Settings, source: str) -> Finding:
 
 
 def _token(call: Invocation) -> Finding:
-    info = core.token_info(call.settings)
+    info = core.token_info(call.signed_in)
     codes = ", ".join(info.organizations) or "no organization"
     until = f"valid until {info.expires_at:%Y-%m-%d %H:%M} UTC"
     return Finding("token", "ok", f"{info.user_id} in {codes}, {until}, from {info.source}")

@@ -27,6 +27,7 @@ from pfa_cli.envelopes.writes import (
 )
 from pfa_cli.exit_codes import INTERRUPTED
 from pfa_cli.framework.compose import Effect, command
+from pfa_cli.framework.current import session_or_current
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import show_records
@@ -62,9 +63,10 @@ def commit(
 ) -> int:
     """Commit drafts, all or none; they wait for the next push.
 
-    Without --session, --id or --all it is all of your drafts: in a terminal they are named first, by session, and
-    you are asked.
+    Without --session, --id, --all or a current session it is all of your drafts: in a terminal they are named
+    first, by session, and you are asked.
     """
+    session = session_or_current(call, talk, session, otherwise=everything or bool(ids))
     selected = bool(session or ids or everything)
     selection = select(session, ids, everything=everything or not selected)
     if not selected and is_asked():
@@ -117,6 +119,7 @@ def uncommit(
     everything: Everything = False,
 ) -> None:
     """Turn committed modifications back into drafts before they are sent."""
+    session = session_or_current(call, talk, session, otherwise=everything or bool(ids))
     selection = require_selection("uncommit", session, ids, everything=everything)
     database, principal = call.open()
     result = core.uncommit(database, principal, selection, dry_run=call.dry_run)
@@ -153,6 +156,7 @@ def discard(
     everything: Everything = False,
 ) -> None:
     """Discard drafts; the audit trail keeps their content."""
+    session = session_or_current(call, talk, session, otherwise=everything or bool(ids))
     selection = require_selection("discard", session, ids, everything=everything)
     database, principal = call.open()
     result = core.discard(database, principal, selection, dry_run=call.dry_run)

@@ -46,6 +46,8 @@ app = typer.Typer(rich_markup_mode=None)
 class LogGroup(Group):
     """`pfa log`: shows the trail unless `verify` is named."""
 
+    default = "show"
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Insert `show` in front, unless a command is named."""
         return super().parse_args(ctx, args if self._names_command(ctx, args) else ["show", *args])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ import pfa_core as core
 from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import Effect, command, group
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.learning import USER
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.paging import Limit, sort_keys, sort_option
 from pfa_cli.framework.talk import Talk
@@ -17,6 +19,7 @@ from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
+from pfa_core.config.choices import drop_unreadable
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.ordering import MEMBERS, ORGANIZATIONS
 
@@ -80,13 +83,15 @@ def add_organization(
 ) -> None:
     """Add an organization with you as its admin, and renew the stored token."""
     result = core.add_organization(
-        call.database, call.settings, code, name=name, dry_run=call.dry_run
+        call.database, call.signed_in, code, name=name, dry_run=call.dry_run
     )
     show_facts(document(result), call.look(Format.TABLE), id_column="organization")
     talk.note_dry_run()
     if call.dry_run:
         return
-    talk.hint(f"your token now holds several organizations: add --org {code}, or set PFA_ORG")
+    talk.hint(
+        f"your token now holds several organizations; to work in this one type: pfa org use {code}"
+    )
 
 
 @command(
@@ -147,6 +152,42 @@ def configure_organization(
     talk.note_dry_run()
 
 
+@command(
+    org,
+    "use",
+    effect=Effect.IMMEDIATE,
+    examples=("pfa org use RIO", "pfa org use --none"),
+    columns=("organization", "source"),
+    exit_codes="5 your token does not hold it; 6 it holds one of a similar name.",
+)
+def use_organization(
+    call: Invocation,
+    talk: Talk,
+    code: Annotated[
+        str | None, typer.Argument(metavar="[CODE]", help="One of your organizations.")
+    ] = None,
+    *,
+    none: Annotated[bool, typer.Option("--none", help="Forget the choice.")] = False,
+) -> None:
+    """Choose the organization that you work in.
+
+    It is kept for your profile and database, wins over the organization of the profile, and counts on a
+    terminal alone: jobs of yours go on as before. PFA_ORG and --org win over it.
+    """
+    if (code is None) != none:
+        raise InvalidRequest(
+            "give either an organization or --none", hint="type: pfa org use CODE, or --none"
+        )
+    if none:
+        drop_unreadable(os.environ)
+    core.use_organization(call.signed_in, code)
+    call.note_stored()
+    item = {"organization": code, "source": "pfa org use" if code else ""}
+    show_facts(item, call.look(Format.TABLE), id_column="organization")
+    if named := os.environ.get("PFA_ORG"):
+        talk.hint(f"PFA_ORG is set to {named} and wins over it")
+
+
 @command(org, "list", columns=_ORGANIZATIONS)
 def list_organizations(
     call: Invocation,
@@ -154,7 +195,9 @@ def list_organizations(
     sort: Annotated[str, sort_option(ORGANIZATIONS)] = ORGANIZATIONS.default,
 ) -> None:
     """List the organizations of your token, and your role in each."""
-    found = core.list_organizations(call.database, call.settings, limit=limit, sort=sort_keys(sort))
+    found = core.list_organizations(
+        call.database, call.signed_in, limit=limit, sort=sort_keys(sort)
+    )
     items = [document(item) for item in found]
     sheet = Sheet(
         id_column="organization", columns=_ORGANIZATIONS, items=items, envelope=Data(found)
@@ -241,6 +284,7 @@ def list_members(
     database, principal = call.open()
     found = core.list_members(database, principal, limit=limit, sort=sort_keys(sort))
     items = [_member(member) for member in found]
+    call.learn(USER, (item["userId"] for item in items), whole=limit is None)
     rows = [{**item, "rights": ",".join(item["rights"])} for item in items]
     sheet = Sheet(
         id_column="userId",

@@ -15,6 +15,7 @@ from pfa_cli.envelopes.reads import PageAround, Pagination
 from pfa_cli.framework.compose import command
 from pfa_cli.framework.filters import FilterOptions, ranked_by
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.learning import learn_ids, learn_records
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.paging import MAX_PAGE, Paging
 from pfa_cli.framework.progress import ProgressLine
@@ -105,6 +106,7 @@ def show_record(
     database, principal = call.open()
     details = core.show_records(database, principal, ids)
     talk.mask(*details)
+    learn_ids(call, (detail.pfa_id for detail in details))
     look = call.look(Format.TABLE)
     sheet = Sheet(
         id_column="pfaId",
@@ -126,6 +128,7 @@ def _write_page(call: Invocation, talk: Talk, query: Query, paging: Paging, look
         return show(_sheet(_stream(call, talk, query, limit), query, look.columns), look)
     page = _page(call, query, paging, size)
     talk.mask(*page.records[:1])
+    learn_records(call, page.records)
     shown = show(_sheet(page.records, query, look.columns), look)
     if shown and look.format is Format.TABLE and page.total_records > shown:
         talk.say(_footer(page, shown, paging))

@@ -11,6 +11,7 @@ from pfa_cli.commands.selection import VERSIONS, Ids, Session
 from pfa_cli.envelopes.base import problems
 from pfa_cli.envelopes.writes import Restored, RestoreMetadata
 from pfa_cli.framework.compose import Effect, command
+from pfa_cli.framework.current import session_or_current
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import show_records
@@ -54,6 +55,7 @@ def restore(
 
     What a commit dropped because PEMS owns the field is restored likewise.
     """
+    session = session_or_current(call, talk, session, otherwise=bool(ids or entries))
     database, principal = call.open()
     result = core.restore(
         database,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 VERSIONS = ("pfaId", "modificationId", "version")
 
 Session = Annotated[
-    str | None, typer.Option("--session", metavar="NAME", help="Only this session.")
+    str | None, typer.Option("--session", metavar="NAME", help="Only this session [PFA_SESSION].")
 ]
 Ids = Annotated[
     list[str] | None,

@@ -11,6 +11,7 @@ from pfa_cli.envelopes.reads import Statistics
 from pfa_cli.framework.compose import command
 from pfa_cli.framework.filters import FilterOptions
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.learning import learn_groups
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
@@ -73,6 +74,7 @@ def stats(
     database, principal = call.open()
     found = core.compute_stats(database, principal, filters, by=names, baseline=baseline)
     talk.mask(found)
+    learn_groups(call, found)
     data, groups = _data(found), _groups(found, names)
     sheet = Sheet(
         id_column=names[0] if names else "measure",

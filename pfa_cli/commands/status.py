@@ -16,6 +16,7 @@ from pfa_cli.envelopes.base import Data
 from pfa_cli.exit_codes import DIFFERS
 from pfa_cli.framework.compose import command
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.learning import RUN, SESSION
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.checks import checks_text
@@ -23,6 +24,7 @@ from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.status import status_text
+from pfa_core.config.settings import CHOICE
 from pfa_core.sql import newest_migration
 
 app = typer.Typer(rich_markup_mode=None)
@@ -51,13 +53,20 @@ def status(
     """Show drafts, pending changes, conflicts and the next step."""
     database, principal = call.open()
     report = core.status(database, principal)
+    call.learn(SESSION, (session.session_id for session in report.sessions), whole=True)
+    call.learn(RUN, (run.run_id for run in report.runs))
     look = call.look(Format.TABLE)
+    session = call.session
+    chosen = call.settings.origin.get("organization") == CHOICE
     sheet = Sheet(
         id_column="sessionId",
         columns=_SESSION_COLUMNS,
         items=[document(session) for session in report.sessions],
-        envelope=Data(report, metadata(call, talk)),
-        text=lambda: status_text(report, look),
+        envelope=Data(
+            {**document(report), "currentSession": session.session_id if session else None},
+            metadata(call, talk),
+        ),
+        text=lambda: status_text(report, look, session=session, chosen=chosen),
     )
     show(sheet, look)
     return DIFFERS if exit_code and report.sessions else 0

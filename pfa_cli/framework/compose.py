@@ -57,6 +57,8 @@ def command(
             require_columns(common.chosen_columns, columns, open_ended=open_ended)
 
     def decorate(function: Run) -> Run:
+        run = _composed(function, effect, check)
+        vars(run)["columns"] = columns  # completion offers them
         cls: type[Command] = Command
         if negative:  # few commands: no other loads it
             from pfa_cli.framework.numbers import NumberCommand
@@ -66,7 +68,7 @@ def command(
             name,
             cls=cls,
             epilog=epilog(examples, exit_codes),
-        )(_composed(function, effect, check))
+        )(run)
         return function
 
     return decorate

@@ -5,27 +5,33 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pfa_core as core
 from pfa_cli.framework.common import Common, require_columns
+from pfa_cli.framework.kept_values import KeptValues
 from pfa_cli.render import streams
 from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.streams import Color
-from pfa_core.errors import InvalidRequest, PfaError
+from pfa_core.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pfa_core.config.settings import Settings
+    from pfa_core.drafts.current_session import CurrentSession
     from pfa_core.model.principal import Principal
     from pfa_core.pems.profile import PemsNames, PemsProfile
     from pfa_core.store.database import Database
+
+
+SESSION_VARIABLE = "PFA_SESSION"
+NO_CACHE = "PFA_NO_COMPLETION_CACHE"
 
 
 class Invocation:
@@ -45,6 +51,7 @@ class Invocation:
         self.common = common
         self.program = program
         self._resources = ExitStack()
+        self._learned = KeptValues()
         self._started = time.perf_counter()
         self._has_stored = False
 
@@ -52,9 +59,12 @@ class Invocation:
         """Begin."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close what was opened."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close what was opened, and keep what was learned by a command that succeeded."""
         self._resources.close()
+        if self._learned and kind is None:
+            with suppress(Exception):  # completion is not worth an error
+                self._learned.keep(self.settings, self.principal)
 
     @property
     def dry_run(self) -> bool:
@@ -71,17 +81,46 @@ class Invocation:
 
         common = self.common
         flags = Flags(common.org, common.profile, common.database_url, common.token_file)
-        settings = resolve(flags, os.environ)
+        settings = resolve(flags, os.environ, stored=self.is_attended)
         _ = common.output or _format(settings.output)
         if common.verbose:
-            for line in _origins(settings):
+            from pfa_cli.framework.origins import origins
+
+            for line in origins(settings):
                 streams.tell(visible(line))
         return settings
+
+    @property
+    def is_attended(self) -> bool:
+        """Whether choices of the user count: where what is said about them can be read.
+
+        A job of the same user has no terminal, and does what it did before they chose.
+        """
+        return streams.is_terminal(sys.stderr)
+
+    @property
+    def has_choices(self) -> bool:
+        """Whether the user ever chose a session or an organization."""
+        from pfa_core.config.choices import choices_file
+
+        return os.path.lexists(choices_file(os.environ))
+
+    @cached_property
+    def session(self) -> CurrentSession | None:
+        """The session that the user works in, None where there is none."""
+        if not (os.environ.get(SESSION_VARIABLE) or self.has_choices):
+            return None
+        return core.current_session(self.settings, self.principal, stored=self.is_attended)
+
+    @cached_property
+    def signed_in(self) -> Settings:
+        """The settings, with a renewed token of the embedded server's own user."""
+        return core.keep_signed_in(self.settings, lambda: self.database)
 
     @cached_property
     def principal(self) -> Principal:
         """The user or job that acts, and the organization."""
-        return core.authenticate(self.settings)
+        return core.authenticate(self.signed_in)
 
     @cached_property
     def database(self) -> Database:
@@ -102,6 +141,25 @@ class Invocation:
         """Whether something was stored that stays, whatever happens to the output."""
         database: Database | None = self.__dict__.get("database")
         return self._has_stored or (database is not None and database.has_changed)
+
+    @property
+    def learns(self) -> bool:
+        """Whether values are kept for completion.
+
+        A read whose result goes to a program keeps none, and pays nothing for it.
+        """
+        if self.dry_run or os.environ.get(NO_CACHE):
+            return False
+        return self._reports or streams.is_terminal(sys.stdout)
+
+    def learn(self, kind: str, values: Iterable[str], *, whole: bool = False) -> None:
+        """Keep values for completion when the command has ended.
+
+        Args:
+            whole: There are no others.
+        """
+        if self.learns:
+            self._learned.add(kind, values, whole=whole)
 
     def open(self) -> tuple[Database, Principal]:
         """Open database and principal, and restart the clock."""
@@ -216,23 +274,3 @@ def _format(configured: str | None) -> Format | None:
         raise InvalidRequest(
             f"invalid output format {configured!r}", hint=f"formats: {', '.join(Format)}"
         ) from None
-
-
-def _origins(settings: Settings) -> list[str]:
-    """Describe where each setting came from, for --verbose."""
-    profile = settings.profile or "default"
-    file = settings.config_dir / "config.toml"
-    there = os.path.exists(file)  # False too where this user may not look
-    lines = [f"profile: {profile} in {file}" if there else f"profile: none, no {file}"]
-    lines += [f"{name}: from {origin}" for name, origin in settings.origin.items()]
-    if settings.database_url is None:
-        lines.append(f"database: {_embedded(settings)}")
-    lines.append(f"token: {settings.token_source or 'none'}")
-    return lines
-
-
-def _embedded(settings: Settings) -> str:
-    try:
-        return f"the embedded server in {settings.embedded_dir}"
-    except PfaError as error:
-        return f"no embedded server: {error.message}"

@@ -10,15 +10,28 @@ from pfa_cli.render.humanize import ago, records_behind
 from pfa_cli.render.palette import STATES, Styled
 
 if TYPE_CHECKING:
+    from pfa_core.drafts.current_session import CurrentSession
     from pfa_core.status_summary import StatusReport
 
 
-def status_text(report: StatusReport, look: Look) -> str:
-    """Format the status as a page, with the command to type next."""
+def status_text(
+    report: StatusReport,
+    look: Look,
+    *,
+    session: CurrentSession | None = None,
+    chosen: bool = False,
+) -> str:
+    """Format the status as a page, with the command to type next.
+
+    Args:
+        session: The current one.
+        chosen: The organization is that of `pfa org use`.
+    """
     from pfa_cli.render.tables import card, next_step
 
     who = visible(f"{report.organization_id}, {report.user_id} ({report.role})")
-    parts = [card(who, _facts(report), look)]
+    facts = [*_choices(report, session, chosen=chosen), *_facts(report)]
+    parts = [card(who, facts, look)]
     if report.sessions:
         parts.append(_sessions(report, look))
     if report.runs:
@@ -26,6 +39,15 @@ def status_text(report: StatusReport, look: Look) -> str:
     if report.next_command:
         parts.append(next_step(report.next_command, look))
     return "\n\n".join(parts)
+
+
+def _choices(
+    report: StatusReport, session: CurrentSession | None, *, chosen: bool
+) -> list[tuple[str, str]]:
+    pairs = [("organization", f"{report.organization_id} (pfa org use)")] if chosen else []
+    if session:
+        pairs.append(("current session", f"{session.session_id} ({session.source})"))
+    return [(name, visible(text)) for name, text in pairs]
 
 
 def _facts(report: StatusReport) -> list[tuple[str, str]]:

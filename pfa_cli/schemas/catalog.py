@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pfa_cli.completion.install import Installed
 from pfa_cli.envelopes import base, glossary, reads, runs, writes
 from pfa_cli.envelopes.base import Data
 from pfa_cli.schemas import results
@@ -36,7 +37,7 @@ from pfa_core.model.merged import RecordDetail
 from pfa_core.model.modification import ModificationView
 from pfa_core.model.run import Outcome, Run
 from pfa_core.pems.mapping.shape import FieldMapFile
-from pfa_core.status_summary import SessionStatus, StatusReport
+from pfa_core.status_summary import SessionStatus
 from pfa_core.store.migrations import UpgradeReport
 from pfa_core.store.queue import DeadLetter, Waiting
 from pfa_core.store.tokens import TokenRow
@@ -99,7 +100,7 @@ SHAPES: Mapping[str, Shape] = {
         means="counts and costs; data and groups have their keys in snake case",
     ),
     "status": Shape(
-        kind=Data[StatusReport],
+        kind=Data[results.StatusShown],
         line=SessionStatus,
         commands=("status",),
         means="drafts, pending changes, conflicts and last runs",
@@ -272,6 +273,36 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "added-organization": Shape(
         kind=Data[OrgResult], line=OrgResult, commands=("org add",), means="a new organization"
+    ),
+    "chosen-organization": Shape(
+        kind=Data[results.OrganizationChosen],
+        line=results.OrganizationChosen,
+        commands=("org use",),
+        means="the organization that the user chose",
+    ),
+    "chosen-session": Shape(
+        kind=Data[results.SessionChosen],
+        line=results.SessionChosen,
+        commands=("session use", "session show"),
+        means="the session that the user works in",
+    ),
+    "sessions": Shape(
+        kind=Data[list[results.SessionShown]],
+        line=results.SessionShown,
+        commands=("session list",),
+        means="the user's sessions, by state",
+    ),
+    "completion-script": Shape(
+        kind=Data[results.CompletionScript],
+        line=results.CompletionScript,
+        commands=("completion",),
+        means="what a shell loads to complete command lines",
+    ),
+    "installed-completion": Shape(
+        kind=Data[Installed],
+        line=Installed,
+        commands=("completion",),
+        means="the files of an installed completion",
     ),
     "organization-settings": Shape(
         kind=Data[results.SettingsShown],

@@ -16,8 +16,10 @@ from pfa_cli.envelopes.runs import PlanMetadata
 from pfa_core.access.authentication import TokenInfo
 from pfa_core.audit.verify import Flaw
 from pfa_core.model.figures import Amount, Cost, Figures, Quantity
+from pfa_core.model.ids import SessionId
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Role
+from pfa_core.status_summary import SessionStatus, StatusReport
 from pfa_core.store.queue import DeadLetter, Waiting
 
 
@@ -110,6 +112,45 @@ class RenewedToken:
     replaces: str
     revoked: bool
     token_file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusShown(StatusReport):
+    """The state of the user's work, and the session that they work in."""
+
+    current_session: SessionId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionShown(SessionStatus):
+    """One session's modifications in one state; `current`: the user works in it."""
+
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionChosen:
+    """The current session; `source` named it, '' where there is none."""
+
+    session_id: SessionId | None
+    source: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationChosen:
+    """The organization that the user chose; `source` is '' without one."""
+
+    organization: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionScript:
+    """What a shell loads to complete command lines."""
+
+    shell: str
+    script: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +12,8 @@ from psycopg import Connection
 
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.authorization import require_valid_token
-from pfa_core.config.settings import Settings, write_secret_file
+from pfa_core.config import choices
+from pfa_core.config.settings import CHOICE, Settings, write_secret_file
 from pfa_core.errors import Forbidden, InvalidRequest, NotFound
 from pfa_core.model.ids import OrganizationId, TokenId, UserId, utc_now
 from pfa_core.model.principal import Principal, Right
@@ -52,6 +54,11 @@ def authenticate(settings: Settings, now: datetime | None = None) -> Principal:
     code = OrganizationId(settings.organization or _only(claims))
     if code not in claims.organizations:
         held = ", ".join(sorted(claims.organizations)) or "none"
+        if settings.origin.get("organization") == CHOICE:
+            raise Forbidden(
+                f"the token of {claims.user_id} does not hold the chosen organization {code!r}",
+                hint=f"type: pfa org use --none; it holds: {held}",
+            )
         # A hint that makes the organization would make a misspelling real.
         if like := did_you_mean(code, claims.organizations):
             raise NotFound(
@@ -80,6 +87,28 @@ def logout(settings: Settings) -> bool:
     there = settings.token_file.exists()
     settings.token_file.unlink(missing_ok=True)
     return there
+
+
+def use_organization(
+    settings: Settings,
+    organization_id: str | None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    now: datetime | None = None,
+) -> bool:
+    """Store the organization that the user works in, or with None none.
+
+    It is that of the profile and database. Returns whether that changed anything.
+
+    Raises:
+        Unauthorized, TokenExpired, InvalidToken, NotFound, Forbidden: As from `authenticate`.
+        IoFailure, ConfigInvalid: It cannot be written.
+    """
+    if organization_id is not None:
+        authenticate(replace(settings, organization=organization_id, origin={}), now)
+    place = choices.place_of(settings.profile, settings.database_url)
+    environ = os.environ if environ is None else environ
+    return choices.choose(choices.ORGANIZATION, place, organization_id, environ)
 
 
 def token_info(
@@ -119,7 +148,7 @@ def _only(claims: jwt.Claims) -> str:
             "which organization? the token holds several"
             if claims.organizations
             else "the token holds no organization",
-            hint=f"give --org or set PFA_ORG: {', '.join(sorted(claims.organizations))}",
+            hint=f"type: pfa org use CODE, or give --org: {', '.join(sorted(claims.organizations))}",
         )
     return next(iter(claims.organizations))
 

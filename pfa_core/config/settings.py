@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_config_path
 
+from pfa_core.config import choices
 from pfa_core.config.environment import environment_text, require_text
 from pfa_core.config.profile import PROFILE_KEYS, read_profile
 from pfa_core.config.secret_files import (
@@ -34,6 +35,8 @@ __all__ = [
     "resolve",
     "write_secret_file",
 ]
+# The origin of an organization that a user chose.
+CHOICE = "pfa org use"
 CREDENTIAL = "$CREDENTIALS_DIRECTORY/pfa-token"
 
 
@@ -107,13 +110,22 @@ class Settings:
         return self.config_dir / "jwt.key"
 
 
-def resolve(flags: Flags | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def resolve(
+    flags: Flags | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    stored: bool = False,
+) -> Settings:
     """Resolve the settings from flags, environment and configuration file.
 
     Of the configuration file, the profile counts.
 
+    Args:
+        stored: The organization that the user chose (`use_organization`) counts, before the profile's.
+
     Raises:
-        ConfigInvalid: A bad configuration file, an unknown profile, a secret file that others can read.
+        ConfigInvalid: A bad configuration file, an unknown profile, a choice that cannot be read, a secret
+            file that others can read.
         NotFound: A token file that was named and is not there.
     """
     flags = flags or Flags()
@@ -124,14 +136,18 @@ def resolve(flags: Flags | None = None, environ: Mapping[str, str] | None = None
     lookup = _Lookup(environ, profile, profile_name or "default")
     token, token_source = _token(flags, environ, profile, config_dir)
     secret = environment_text(environ, "PFA_JWT_SECRET")
+    database_url = lookup.first(
+        "database_url", flags.database_url, ("PFA_DATABASE_URL", "DATABASE_URL")
+    )
+    if stored:
+        place = choices.place_of(profile_name, database_url)
+        lookup.chosen = lambda: choices.chosen(choices.ORGANIZATION, place, environ)
     pems = profile.get("pems", {})
     field_map = environ.get("PFA_PEMS_FIELD_MAP") or pems.get("field_map")
     return Settings(
         organization=lookup.first("organization", flags.org, ("PFA_ORG",)),
         profile=profile_name,
-        database_url=lookup.first(
-            "database_url", flags.database_url, ("PFA_DATABASE_URL", "DATABASE_URL")
-        ),
+        database_url=database_url,
         embedded_by={name: environ[name] for name in DIRECTORY_VARIABLES if name in environ},
         config_dir=config_dir,
         token=token,
@@ -156,6 +172,7 @@ class _Lookup:
     def __init__(self, environ: Mapping[str, str], profile: Mapping[str, Any], name: str) -> None:
         self.environ, self.profile, self.name = environ, profile, name
         self.origin: dict[str, str] = {}
+        self.chosen: Callable[[], str | None] = lambda: None
 
     def first(self, key: str, flag: str | None, variables: tuple[str, ...]) -> str | None:
         if flag:
@@ -164,6 +181,8 @@ class _Lookup:
         for variable in variables:
             if found := environment_text(self.environ, variable):
                 return self._from(key, found, variable)
+        if key == "organization" and (choice := self.chosen()):
+            return self._from(key, choice, CHOICE)
         value = self.profile.get(key)
         return self._from(key, value, f"profile {self.name}") if value else None
 

@@ -23,6 +23,7 @@ class Operation(StrEnum):
     COUNT_RECORDS = "count_records"
     SHOW_RECORDS = "show_records"
     SUGGEST_VALUE = "suggest_value"
+    LIST_VALUES = "list_values"
     COMPUTE_STATS = "compute_stats"
     LIST_DRAFTS = "list_drafts"
     STREAM_DRAFTS = "stream_drafts"
@@ -79,6 +80,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.COUNT_RECORDS,
         Operation.SHOW_RECORDS,
         Operation.SUGGEST_VALUE,
+        Operation.LIST_VALUES,
         Operation.COMPUTE_STATS,
         Operation.LIST_DRAFTS,
         Operation.STREAM_DRAFTS,

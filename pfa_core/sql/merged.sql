@@ -145,3 +145,24 @@ SELECT DISTINCT {column} FROM pfa_mirror AS r
 WHERE r.organization_id = %(organization_id)s
   AND {column} IS NOT NULL
 LIMIT 5000
+
+-- name: first_values
+-- The first distinct values of a column that has an index: a look at it for each, however many records have one.
+WITH RECURSIVE known AS (
+    SELECT (SELECT {column} FROM pfa_mirror AS r
+            WHERE r.organization_id = %(organization_id)s AND {column} > ''
+            ORDER BY {column} LIMIT 1) AS value
+    UNION ALL
+    SELECT (SELECT {column} FROM pfa_mirror AS r
+            WHERE r.organization_id = %(organization_id)s AND {column} > known.value
+            ORDER BY {column} LIMIT 1)
+    FROM known WHERE known.value IS NOT NULL
+)
+SELECT value FROM known WHERE value IS NOT NULL LIMIT %(most)s
+
+-- name: first_ids
+-- The first keys, each of which is there once.
+SELECT pfa_id FROM pfa_mirror
+WHERE organization_id = %(organization_id)s
+ORDER BY pfa_id
+LIMIT %(most)s

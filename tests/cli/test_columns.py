@@ -64,6 +64,7 @@ COMMANDS = [
     "auth keys rotate",
     "auth keys retire 3f1c9a7e55d20b64",
     "org add RIO",
+    "org use RIO",
     "org set --currency USD",
     "org list",
     "user grant ben --role viewer",
@@ -79,6 +80,11 @@ COMMANDS = [
     "explain",
     "explain draft",
     "fields",
+    "completion bash",
+    "completion bash --install",
+    "session use one",
+    "session show",
+    "session list",
 ]
 # These print no result.
 SILENT = {"auth logout", "db psql", "db role add", "db stop", "demo"}

@@ -500,7 +500,8 @@ def test_a_dry_run_of_members_and_organizations_says_nothing_that_was_not_done(
     assert len(ready("org", "list").lines) == 1
 
     assert ready("user", "revoke", "vera").err == f"{gone}\n"
-    assert "your token now holds several organizations" in ready("org", "add", "RIO").err
+    hint = "several organizations; to work in this one type: pfa org use RIO"
+    assert hint in ready("org", "add", "RIO").err
 
 
 def test_organizations_are_added_and_then_must_be_named(ready: Pfa) -> None:

@@ -72,7 +72,7 @@ def test_an_error_code_has_its_exit_code_and_says_whether_to_try_again() -> None
         (["conflict"], {"state", "fault code"}),
         (["75"], {"exit code"}),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(sorted(value)),
 )
 def test_a_word_is_found_however_it_is_spelled(
     words: list[str], found: set[str], capsys: pytest.CaptureFixture[str]

@@ -30,6 +30,7 @@ OF_THE_START = {
     "pfa_cli.framework.compose",
     "pfa_cli.framework.help",
     "pfa_cli.framework.invocation",
+    "pfa_cli.framework.kept_values",
     "pfa_cli.framework.options",
     "pfa_cli.framework.signals",
     "pfa_cli.framework.talk",

@@ -130,7 +130,7 @@ def test_stdout_holds_nothing_but_data_in_any_terminal(
         assert ran.code in {0, 3}, (line.words, ran.err)
         assert ("\x1b" in ran.out, out) != (True, False), line.words
         exact = (
-            line.command in {("metrics",), ("auth", "issue"), ("db", "url")}
+            line.command in {("metrics",), ("auth", "issue"), ("db", "url"), ("completion",)}
             or "--print" in line.words
         )
         if out and not exact:  # what programs read is as long as it is

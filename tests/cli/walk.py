@@ -35,6 +35,7 @@ init --org HOLNG | auth refresh | auth refresh --print | list | show H-001
 stats | stats --by category | stats --by month | status
 *draft set H-001 H-002 H-003 model=New --into one | *draft set H-004 areaSilo=Quay --into two
 *draft shift 1 --id H-005 --into two | *draft save delta.json | draft list | diff
+session use one | session list | session show | session use --none | org use HOLNG | org use --none
 *draft unset H-004 areaSilo | *discard --session two | *restore --id H-005 | *discard --id H-005
 status | *commit --session one | *uncommit --session one | *commit --session one | THEIRS | *sync push
 sync show RUN | sync retry -n | *sync retry | *sync pull | sync runs
@@ -42,7 +43,7 @@ conflict list | conflict show H-001 | *conflict resolve H-001 --take mine | conf
 log | log show --limit 3 | log verify | metrics | org list | *org set --currency EUR | *org add RIO
 *user grant ben --role viewer | user list | *user revoke ben | auth issue --user root | auth status
 auth list | auth keys | auth keys list | db status | db url
-db verify | *db upgrade | doctor | version | schema | explain | explain draft | fields
+completion bash | db verify | *db upgrade | doctor | version | schema | explain | explain draft | fields
 auth issue --user root --to some-more.token | auth login TOKEN | *auth revoke ISSUED
 *auth keys rotate --overlap 1h | *auth keys retire KEY
 """

@@ -58,7 +58,7 @@ def login(
 def status(call: Invocation, talk: Talk) -> None:
     """Show user, organizations and expiry of the current token."""
     try:
-        info = core.token_info(call.settings, db=call.database)
+        info = core.token_info(call.signed_in, db=call.database)
     except (DatabaseUnavailable, ConfigInvalid) as error:
         info = core.token_info(call.settings)
         talk.hint(f"cannot check whether it was revoked: {error.message}")

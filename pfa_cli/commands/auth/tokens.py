@@ -148,7 +148,7 @@ def refresh(
     life = parse_duration(ttl) if ttl else None
     fresh = core.refresh_token(
         call.database,
-        call.settings,
+        call.signed_in,
         only=only or (),
         ttl=life,
         revoke_old=revoke_old,

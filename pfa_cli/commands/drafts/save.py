@@ -11,8 +11,10 @@ from pfa_cli.commands.drafts.group import Everything, draft, select
 from pfa_cli.envelopes.base import problems
 from pfa_cli.envelopes.writes import Saved, SaveMetadata
 from pfa_cli.framework.compose import Effect, command
+from pfa_cli.framework.current import session_or_current
 from pfa_cli.framework.filters import FilterOptions
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.learning import SESSION, learn_ids
 from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.sizes import MaxSize, parse_size
 from pfa_cli.framework.talk import Talk
@@ -30,7 +32,9 @@ _COLUMNS = ("pfaId", "modificationId", "version", "status")
 Into = Annotated[
     str | None,
     typer.Option(
-        "--into", metavar="SESSION", help="Session to save in; a new one is named automatically."
+        "--into",
+        metavar="SESSION",
+        help="Session to save in [PFA_SESSION]; a new one is named automatically.",
     ),
 ]
 Reason = Annotated[
@@ -80,7 +84,9 @@ def save(
     session: Annotated[
         str | None,
         typer.Option(
-            "--session", metavar="NAME", help="Session to save in, instead of the file's."
+            "--session",
+            metavar="NAME",
+            help="Session to save in, instead of the file's [PFA_SESSION].",
         ),
     ] = None,
     replace_delta: Annotated[
@@ -102,13 +108,14 @@ def save(
         file, file_format, nulls=nulls or (), max_size=parse_size(max_size)
     )
     call.adopt_organization(delta.organization_id, delta.source)
+    session = session_or_current(call, talk, session or delta.session_id)
     database, principal = call.open()
     with ProgressLine(call.common, "change", "saving") as progress:
         result = core.save(
             database,
             principal,
             delta.changes,
-            session_id=session or delta.session_id,
+            session_id=session,
             replace=replace_delta,
             move=move,
             partial=partial,
@@ -165,6 +172,7 @@ def set_fields(
         raise InvalidRequest("no FIELD=VALUE is given", hint="type: pfa draft set --help")
     filters, session = select(filters, ids, into, everything=everything)
     delta = core.parse_assignments(assignments)
+    session = session_or_current(call, talk, session, otherwise=bool(filters.session))
     database, principal = call.open()
     result = core.set_fields(
         database,
@@ -210,6 +218,7 @@ def shift(
     Actualized records are rejected: exclude them with --no-actualized, or add --partial.
     """
     filters, session = select(filters, (), into, everything=everything)
+    session = session_or_current(call, talk, session, otherwise=bool(filters.session))
     database, principal = call.open()
     result = core.shift(
         database,
@@ -242,6 +251,8 @@ def _show_saved(call: Invocation, talk: Talk, result: SaveResult, source: str = 
         columns=("pfaId", "version", "status"),
         all_columns=_COLUMNS,
     )
+    call.learn(SESSION, result.sessions)
+    learn_ids(call, (item.pfa_id for item in result.saved))
     talk.done(saved_text(result))
     if not call.dry_run and result.sessions:
         talk.say(f"next: {next_diff(result)}")

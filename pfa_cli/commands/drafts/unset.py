@@ -12,6 +12,7 @@ import pfa_core as core
 from pfa_cli.commands.drafts.group import Everything, draft, select
 from pfa_cli.envelopes.writes import SaveMetadata, Unset
 from pfa_cli.framework.compose import Effect, command
+from pfa_cli.framework.current import within_current
 from pfa_cli.framework.filters import FilterOptions
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.talk import Talk
@@ -61,6 +62,7 @@ def unset_fields(
             f"{words[-1]}: {wrong.reason}", hint="name the fields after the records"
         )
     ids = [word for word in words if word not in FIELDS]
+    filters = within_current(call, talk, filters, otherwise=everything or bool(ids))
     filters, _ = select(filters, ids, None, everything=everything)
     database, principal = call.open()
     result = core.unset_fields(database, principal, filters, fields, dry_run=call.dry_run)

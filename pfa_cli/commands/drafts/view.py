@@ -9,6 +9,7 @@ import pfa_core as core
 from pfa_cli.commands.drafts.group import draft
 from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import command
+from pfa_cli.framework.current import AllSessions, within_current
 from pfa_cli.framework.filters import FilterOptions, ranked_by
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
@@ -48,8 +49,11 @@ def list_drafts(
     filters: Annotated[Filters, FilterOptions],
     limit: Limit = None,
     sort: Annotated[str, sort_option(DRAFTS)] = DRAFTS.default,
+    *,
+    everything: AllSessions = False,
 ) -> None:
     """List your drafts; other states with --state."""
+    filters = within_current(call, talk, filters, otherwise=everything)
     database, principal = call.open()
     found = core.stream_drafts(database, principal, filters, limit=limit, sort=sort_keys(sort))
     first = list(islice(found, 1))  # read at once: a refusal precedes any output

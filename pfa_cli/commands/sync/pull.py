@@ -14,6 +14,7 @@ from pfa_cli.commands.sync.group import Locked, sync
 from pfa_cli.envelopes.runs import pulled
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.learning import RUN, learn_mirror
 from pfa_cli.framework.moments import parse_instant
 from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.run_log import Logs
@@ -189,6 +190,8 @@ def pull(
                 progress=progress.update,
             )
         progress.say_rate(result.total)
+    call.learn(RUN, filter(None, [result.run_id]))
+    learn_mirror(call, result.inserted + result.updated)
     _show_pull(call, talk, result)
     code = _report(call, talk, result, from_pems=not files)
     return stop.exit_code or code

@@ -11,6 +11,7 @@ from pfa_cli.commands.sync.group import sync
 from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import command
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.learning import RUN
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.paging import Limit, sort_keys, sort_option
 from pfa_cli.framework.talk import Talk
@@ -43,6 +44,7 @@ def runs(
     """List the runs of the organization, newest first."""
     database, principal = call.open()
     found = core.list_runs(database, principal, limit=limit, sort=sort_keys(sort))
+    call.learn(RUN, (run.run_id for run in found))
     sheet = Sheet(
         id_column="runId",
         columns=RUN_COLUMNS,

@@ -174,6 +174,25 @@ def known_values(conn: Connection[Any], organization_id: OrganizationId, field: 
     return [row[0] for row in conn.execute(statement, {"organization_id": organization_id})]
 
 
+def first_values(
+    conn: Connection[Any], organization_id: OrganizationId, field: str, most: int
+) -> list[str]:
+    """List the first distinct values of a field in the mirror.
+
+    They are found by the index of its column.
+    """
+    column: LiteralString = f"r.{SORTABLE[field].column}"
+    values = {"organization_id": organization_id, "most": most}
+    rows = conn.execute(_SQL["first_values"].format(column=column), values)
+    return [row[0] for row in rows]
+
+
+def first_ids(conn: Connection[Any], organization_id: OrganizationId, most: int) -> list[PfaId]:
+    """List the first records of the mirror by their key."""
+    values = {"organization_id": organization_id, "most": most}
+    return [row[0] for row in conn.execute(_SQL["first_ids"], values)]
+
+
 class _Reading:
     """The rows of a query as statements.
 
