@@ -47,8 +47,9 @@ _VARYING = (
     (re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{3})?Z"), "<time>"),
     (re.compile(r"just now|\d+ (?:second|minute)s? ago"), "<age>"),
-    (re.compile(r" in [\d.]+ s(?: \([\d,]+/s\))?"), " in <duration>"),
 )
+# What work of more than a second says at its end.
+_RATE = re.compile(r"^[\d,]+ [\w ]+ in \d+ \w+.*/s\)\n", re.MULTILINE)
 # The shell reads commands from descriptor 3, so that those have the terminal for their input.
 _SHELL = r"""
 while IFS= read -r -d "" -u 3 command; do
@@ -203,7 +204,7 @@ class _Desk:
     def _as_shown(self, output: str) -> str:
         lines = output.replace("\r\n", "\n").split("\n")
         text = "\n".join(line.rpartition("\r")[2].replace("\x1b[K", "") for line in lines)
-        text = text.replace(str(self._home), SHOWN_HOME)
+        text = _RATE.sub("", text).replace(str(self._home), SHOWN_HOME)
         text = re.sub(rf"\b{re.escape(getpass.getuser())}\b", SHOWN_USER, text)
         for shown, port in self._ports.items():
             text = text.replace(port, shown)

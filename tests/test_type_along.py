@@ -97,6 +97,11 @@ def test_an_output_is_the_same_but_for_ids_times_and_ages() -> None:
     assert not TYPIST.is_same("pfa sync push -n", "a 1\nb 2", "b 2\na 2")
 
 
+def test_a_line_that_only_a_slow_machine_shows_is_left_out() -> None:
+    text = "240 records in 1 s (238/s)\nrun  1\n1,200 changes in 2 min 3 s (12/s)\n4 drafts saved in session a\n"
+    assert TYPIST._RATE.sub("", text) == "run  1\n4 drafts saved in session a\n"
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("cells", [80, 100])
 def test_the_demo_fits_the_terminal(cells: int) -> None:
