@@ -36,7 +36,7 @@ _COLUMNS = ("file", "status", "means")
     app,
     "sample",
     effect=Effect.IMMEDIATE,
-    examples=("pfa sample", "pfa sample practice && cd practice", "pfa sample practice --replace"),
+    examples=("pfa sample", "pfa sample tour && cd tour", "pfa sample tour --replace"),
     exit_codes="74 a file of that name has another content, or cannot be written.",
     columns=_COLUMNS,
 )
@@ -46,7 +46,7 @@ def sample(
     folder: Annotated[
         Path,
         typer.Argument(metavar="[DIR]", help="Directory to write to; made where it is not there."),
-    ] = Path("pfa-sample"),
+    ] = Path("practice"),
     *,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace files of the same names.")

@@ -53,7 +53,7 @@ def test_without_a_directory_it_makes_one_of_its_own_name(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run(capsys, "-q")[0::2] == (0, "")
-    assert set(content_of(tmp_path / "pfa-sample")) == set(FILES)
+    assert set(content_of(tmp_path / "practice")) == set(FILES)
 
 
 def test_the_same_again_changes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
