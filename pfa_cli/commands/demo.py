@@ -183,7 +183,7 @@ def _story(step: Step) -> str:
 
 
 def _as_typed(arguments: list[str]) -> str:
-    """Show a command as it is typed; on a terminal its lines fit and end as a shell continues them."""
+    """Show a command as it is typed, on a terminal in lines that fit."""
     lines, room = [f"{_INDENT}$ pfa"], streams.width() - len(" \\")
     for argument in arguments:
         word = f'"{argument}"' if " " in argument else argument

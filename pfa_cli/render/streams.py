@@ -141,7 +141,7 @@ def say(text: str) -> None:
 
 
 def _stderr_width() -> int:
-    """Return the cells of a line of stderr's terminal, which need not be that of stdout."""
+    """Return the cells of a line of the terminal of stderr, maybe not of stdout."""
     if not os.environ.get("COLUMNS"):
         with contextlib.suppress(OSError, ValueError):
             cells = os.get_terminal_size(sys.stderr.fileno()).columns
