@@ -64,6 +64,9 @@ def test_a_session_typed_word_for_word_gives_the_outputs_shown(
     _, text = SESSIONS[name]
     done = TYPIST.run(name, text, {"PFA_DATABASE_URL": database_url})
     assert done.after == text, AGAIN
+    own = [typed for typed in done.typed if typed.command.startswith("pfa ")]
+    shown = [line for typed in own for line in typed.shown.splitlines()]
+    assert [line for line in shown if len(line) > TYPIST.CELLS] == []
     codes: dict[str, list[int]] = {}
     for typed in done.typed:
         codes.setdefault(typed.command, []).append(typed.code)
