@@ -12,7 +12,7 @@ import enum
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,8 @@ from pfa_cli.commands.catalog import COMMANDS as CATALOG  # noqa: E402
 from pfa_cli.framework.filters import FILTERS  # noqa: E402
 from pfa_cli.framework.help import EVERYWHERE  # noqa: E402
 from pfa_cli.framework.paging import PAGING  # noqa: E402
+from pfa_cli.glossary import terms  # noqa: E402
 from pfa_cli.glossary.codes import FAULTS  # noqa: E402
-from pfa_cli.glossary.terms import EXIT_CODES  # noqa: E402
 from pfa_cli.schemas import line_of, names, read_schema  # noqa: E402
 from pfa_cli.schemas.keys import keys_of  # noqa: E402
 from pfa_core import errors  # noqa: E402
@@ -86,7 +86,7 @@ VARIABLES = {
     "CLICOLOR_FORCE": "the same",
 }
 
-NUMBERS = tuple((number, "", "", meaning.means) for number, meaning in EXIT_CODES.items())
+NUMBERS = tuple((number, "", "", meaning.means) for number, meaning in terms.EXIT_CODES.items())
 
 
 # Where the commands and the JSON of each section of the help are.
@@ -119,6 +119,7 @@ def pages() -> dict[Path, str]:
     }
     return {
         **{ROOT / "docs" / "reference" / name: text for name, text in reference.items()},
+        ROOT / "docs" / "glossary.md": glossary(),
         ROOT / "docs" / "life-cycle.md": life_cycle(),
     }
 
@@ -448,9 +449,13 @@ def _roles() -> Iterator[str]:
         f"{_list(sorted(SERVICE_RIGHTS))} (see [jobs](../security.md#jobs))."
     )
     yield _table(
-        ("right", *Role),
+        ("right", *Role, "allows to"),
         (
-            (f"`{right}`", *("yes" if right in RIGHTS_OF[role] else "" for role in Role))
+            (
+                f"`{right}`",
+                *("yes" if right in RIGHTS_OF[role] else "" for role in Role),
+                terms.RIGHTS[right].means,
+            )
             for right in Right
         ),
     )
@@ -612,6 +617,35 @@ def _key_table(keys: Iterable[Any]) -> str:
     return _table(
         ("key", "type", "unit", "there", "means"),
         ((f"`{key.key}`", key.type, key.unit, key.presence, key.means) for key in keys),
+    )
+
+
+# -- the glossary -----------------------------------------------------------------------------
+
+
+def glossary() -> str:
+    """The terms of trade and program, and its closed sets of words."""
+    return _page(
+        "# Glossary",
+        MADE,
+        "One line for each word; `pfa explain WORD` says the same. Fields, codes and rights are in the reference: "
+        "[fields](reference/fields.md), [errors](reference/errors.md), [rights](reference/rights.md).",
+        *_words("Terms", {word: terms.TERMS[word] for word in sorted(terms.TERMS, key=str.lower)}),
+        *_words("States of a record in your list", terms.STATES),
+        "Which follows which is drawn in the [life cycle](life-cycle.md).",
+        *_words("Statuses of a run", terms.RUN_STATUSES),
+        *_words("Actions of the audit trail", terms.ACTIONS),
+    )
+
+
+def _words(title: str, meanings: Mapping[Any, terms.Meaning]) -> Iterator[str]:
+    yield f"## {title}"
+    yield _table(
+        ("word", "means", "see"),
+        (
+            (str(word), meaning.means, f"`{meaning.next}`" if meaning.next[:4] == "pfa " else "")
+            for word, meaning in meanings.items()
+        ),
     )
 
 
