@@ -1,4 +1,4 @@
-"""Makes the demo's sample: a small project, a week of rain, and what PEMS says a day later.
+"""Makes the sample of `pfa demo` and `pfa sample`: a small project, a week of rain, PEMS a day later.
 
 python benchmarks/make_sample.py pfa_cli/sample
 """
@@ -11,6 +11,8 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+
+from pfa_core.pems.mapping.field_map import DEFAULT_FIELDS, DEFAULT_SCREEN_FIELDS
 
 CATEGORIES = {
     "Crane": ("Cranes", "Rental", 18_000),
@@ -26,7 +28,7 @@ RECORDS = 240
 
 
 def main(folder: Path) -> None:
-    """Write the three files of the sample."""
+    """Write the files of the sample."""
     rng = random.Random(41)
     records = [record(rng, number) for number in range(1, RECORDS + 1)]
     weather = [
@@ -41,8 +43,9 @@ def main(folder: Path) -> None:
     overtaken["forecastEnd"] = shifted(overtaken["forecastEnd"], 30)
     write_lines(folder / "mirror.jsonl", records)
     write_lines(folder / "mirror-next-day.jsonl", later)
-    content = {"sessionId": "weather-silo4", "modifications": weather}
-    (folder / "delta-weather.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_delta(folder / "delta-weather.json", "weather-silo4", weather)
+    write_delta(folder / "delta-faulty.json", "review", faulty(records))
+    (folder / "field-map.toml").write_text(field_map(), "utf-8")
 
 
 def record(rng: random.Random, number: int) -> dict[str, Any]:
@@ -87,6 +90,39 @@ def moved(item: dict[str, Any], days: int) -> dict[str, Any]:
 def shifted(day: str, days: int) -> str:
     """An ISO date some days later."""
     return (date.fromisoformat(day) + timedelta(days)).isoformat()
+
+
+def faulty(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Modifications of which each has a fault of another kind, but the last."""
+    planned = [item for item in records if not (item["isActualized"] or item["isDiscontinued"])]
+    actualized = next(item for item in records if item["isActualized"])
+    rented = [item for item in planned if item["source"] == "Rental"]
+    bought = next(item for item in planned if item["source"] == "Purchase")
+    deltas = (
+        (actualized, {"source": "Purchase", "purchasePrice": 250_000}),
+        (bought, {"purchasePrise": 39_990}),
+        (rented[0], {"forecastEnd": shifted(rented[0]["forecastStart"], -1)}),
+        (rented[1], {"monthlyRate": -100}),
+        (rented[2], {"forecastEnd": shifted(rented[2]["forecastEnd"], 30)}),
+    )
+    return [{"pfaId": item["pfaId"], "delta": delta} for item, delta in deltas]
+
+
+def field_map() -> str:
+    """The default field map as a file."""
+    return (
+        "# The names that PEMS has for fields: those that pfa takes where no field map is configured.\n"
+        "\n[fields] # alias of the grid = field\n"
+        + "".join(f'{alias} = "{name}"\n' for alias, name in DEFAULT_FIELDS.items())
+        + "\n[screen.fields] # name in the user-defined screen = field\n"
+        + "".join(f'{alias} = "{name}"\n' for alias, name in DEFAULT_SCREEN_FIELDS.items())
+    )
+
+
+def write_delta(path: Path, session: str, modifications: list[dict[str, Any]]) -> None:
+    """A delta file."""
+    content = {"sessionId": session, "modifications": modifications}
+    path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
 def write_lines(path: Path, records: list[dict[str, Any]]) -> None:

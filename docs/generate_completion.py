@@ -83,6 +83,7 @@ OF_A_COMMAND = {
     "draft unset words": "record|editable",
     "log show pfa_id": "record",
     "org use code": "organization",
+    "sample folder": "file",
     "schema words": "schema",
     "session use name": "session",
     "show ids": "record",

@@ -1,8 +1,8 @@
-"""Write docs/reference.md, docs/json.md and docs/life-cycle.md from the code.
+"""Write docs/reference/*.md and docs/life-cycle.md from the code.
 
     python docs/generate_reference.py
 
-tests/test_docs.py generates both again and fails when a page differs from the code.
+tests/test_docs.py generates them again and fails when a page differs from the code.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import enum
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,18 @@ import typer  # noqa: E402
 
 import pfa_core  # noqa: E402
 from pfa_cli.app import app  # noqa: E402
+from pfa_cli.commands.catalog import (  # noqa: E402
+    ADMINISTRATION,
+    DAILY,
+    EXCHANGE,
+    SECTIONS,
+)
+from pfa_cli.commands.catalog import COMMANDS as CATALOG  # noqa: E402
 from pfa_cli.framework.filters import FILTERS  # noqa: E402
 from pfa_cli.framework.help import EVERYWHERE  # noqa: E402
 from pfa_cli.framework.paging import PAGING  # noqa: E402
+from pfa_cli.glossary import terms  # noqa: E402
 from pfa_cli.glossary.codes import FAULTS  # noqa: E402
-from pfa_cli.glossary.terms import EXIT_CODES  # noqa: E402
 from pfa_cli.schemas import line_of, names, read_schema  # noqa: E402
 from pfa_cli.schemas.keys import keys_of  # noqa: E402
 from pfa_core import errors  # noqa: E402
@@ -51,7 +58,7 @@ VARIABLES = {
     "CREDENTIALS_DIRECTORY": "set by systemd: its file `pfa-token` holds the token of a unit with "
     "`LoadCredential=pfa-token:…`, read after `PFA_TOKEN`",
     "PFA_JWT_SECRET": "key that signs and verifies tokens, instead of the key file; "
-    "give it 32 characters or more; older keys may follow, see [keys](security.md#keys)",
+    "give it 32 characters or more; older keys may follow, see [keys](../security.md#keys)",
     "PFA_EMBEDDED_DIR": "where the embedded server lives, an absolute path; else `/var/lib/pfa` for "
     "root, `$XDG_DATA_HOME/pfa` or `~/.local/share/pfa`",
     "PFA_EMBEDDED_USER": "as root: the OS user the embedded server runs as; else the owner of its "
@@ -79,39 +86,152 @@ VARIABLES = {
     "CLICOLOR_FORCE": "the same",
 }
 
-NUMBERS = tuple((number, "", "", meaning.means) for number, meaning in EXIT_CODES.items())
+NUMBERS = tuple((number, "", "", meaning.means) for number, meaning in terms.EXIT_CODES.items())
+
+
+# Where the commands and the JSON of each section of the help are.
+COMMAND_PAGES = {
+    DAILY: "commands-daily.md",
+    EXCHANGE: "commands-exchange.md",
+    ADMINISTRATION: "commands-administration.md",
+}
+JSON_PAGES = {
+    DAILY: "json-daily.md",
+    EXCHANGE: "json-exchange.md",
+    ADMINISTRATION: "json-administration.md",
+    "": "json-files.md",
+}
 
 
 def pages() -> dict[Path, str]:
     """The text of every page that is made from the code."""
+    reference = {
+        "README.md": index(),
+        **{name: commands(section) for section, name in COMMAND_PAGES.items()},
+        "options.md": _page("# Options of many commands", MADE, *_shared_options()),
+        "fields.md": _page("# Fields", MADE, *_fields()),
+        "errors.md": _page("# Errors", MADE, *_codes()),
+        "configuration.md": _page("# Configuration", MADE, *_environment()),
+        "rights.md": _page("# Roles and rights", MADE, *_roles(), *_rights()),
+        "library.md": _page("# Library", MADE, *_library()),
+        "json.md": json_shapes(),
+        **{name: json_of(section) for section, name in JSON_PAGES.items()},
+    }
     return {
-        ROOT / "docs" / "reference.md": reference(),
-        ROOT / "docs" / "json.md": json_shapes(),
+        **{ROOT / "docs" / "reference" / name: text for name, text in reference.items()},
+        ROOT / "docs" / "glossary.md": glossary(),
         ROOT / "docs" / "life-cycle.md": life_cycle(),
     }
 
 
-# -- the reference ----------------------------------------------------------------------------
+# -- the index --------------------------------------------------------------------------------
 
 
-def reference() -> str:
-    """Commands, fields, codes, variables and the library."""
+def index() -> str:
+    """The pages, the commands by section, and every name with the page that explains it."""
     return _page(
         "# Reference",
         MADE,
-        "[Commands](#commands) · [options everywhere](#options-everywhere) · [filters](#filters) · "
-        "[fields](#fields) · [fault codes](#fault-codes) · [exit codes](#exit-codes) · "
-        "[environment](#environment) · [roles](#roles) · [rights](#rights) · [library](#library) · "
-        "[JSON](json.md)",
-        *_commands(),
-        *_shared_options(),
-        *_fields(),
-        *_codes(),
-        *_environment(),
-        *_roles(),
-        *_rights(),
-        *_library(),
+        "Every command, option, field, code and key, made from the program itself. What belongs together in "
+        "a job is in [everyday work](../everyday-work.md), [administration](../administration.md) and "
+        "[automation](../automation.md).",
+        _table(
+            ("page", "holds"),
+            (
+                *(
+                    (f"[{section}]({name})", "commands: usage, options, examples, exit codes")
+                    for section, name in COMMAND_PAGES.items()
+                ),
+                ("[options](options.md)", "options everywhere, filters, order and amount"),
+                ("[fields](fields.md)", "of a PFA record: kind, meaning, what can be edited"),
+                ("[errors](errors.md)", "fault codes, error codes, exit codes"),
+                ("[configuration](configuration.md)", "environment variables, profiles, PEMS"),
+                ("[rights](rights.md)", "what a role may do, and what each operation takes"),
+                ("[JSON](json.md)", "keys of everything that is written or read as JSON"),
+                ("[library](library.md)", "the public names of `pfa_core`"),
+                ("[life cycle](../life-cycle.md)", "the states of a modification"),
+            ),
+        ),
+        *(part for section in COMMAND_PAGES for part in _command_index(section)),
+        "## Index",
+        *_names(),
     )
+
+
+def _command_index(section: str) -> Iterator[str]:
+    yield f"## {section}"
+    yield _table(
+        ("command", "does"),
+        (
+            (_link(name), _summary(command.help or ""))
+            for name, command, _ in walk()
+            if section_of(name) == section
+        ),
+    )
+
+
+def _summary(text: str) -> str:
+    return " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
+
+
+def section_of(name: str) -> str:
+    """The section of the help page that a command is in.
+
+    Raises:
+        KeyError: The catalog of commands does not have it.
+    """
+    begins = {word: section for section, word in SECTIONS.items()}
+    found = DAILY
+    for word in CATALOG:
+        found = begins.get(word, found)
+        if word == name.split()[1]:
+            return found
+    raise KeyError(name)
+
+
+def _link(name: str, text: str = "") -> str:
+    page = COMMAND_PAGES[section_of(name)]
+    return f"[`{text or name}`]({page}#{name.replace(' ', '-')})"
+
+
+def _names() -> Iterator[str]:
+    own: dict[str, list[str]] = {}
+    shared: set[str] = set()
+    for name, command, context in walk():
+        for param in command.get_params(context):
+            spellings = (*param.opts, *param.secondary_opts)
+            if _panel(param) or param.name == "dry_run":
+                shared.update(spellings)
+            elif param.param_type_name == "option":
+                for spelling in spellings:
+                    own.setdefault(spelling, []).append(_link(name, name.removeprefix("pfa ")))
+    codes = {*map(str, FAULTS), *(kind.code for kind in _all_errors() if kind.code)}
+    yield f"[Options](options.md) of many commands: {_list(sorted(shared, key=_unmarked))}"
+    yield "Options of single commands:"
+    yield _table(
+        ("option", "commands"),
+        ((f"`{option}`", ", ".join(own[option])) for option in sorted(own, key=_unmarked)),
+    )
+    yield f"[Fields](fields.md): {_list(sorted(FIELDS, key=str.lower))}"
+    yield f"[Codes](errors.md) of faults and errors: {_list(sorted(codes))}"
+    yield f"[Variables](configuration.md): {_list(sorted(VARIABLES))}"
+    yield f"[Rights](rights.md): {_list(sorted(Right))}"
+    yield "[JSON](json.md): " + ", ".join(f"[{name}]({_page_of_shape(name)})" for name in names())
+
+
+def _unmarked(option: str) -> str:
+    return option.lstrip("-").lower()
+
+
+def _all_errors() -> Iterator[type[errors.PfaError]]:
+    rest = [errors.PfaError]
+    while rest:
+        kind = rest.pop()
+        rest += _kinds_of(kind)
+        yield kind
+
+
+# -- commands ---------------------------------------------------------------------------------
 
 
 def walk() -> Iterator[tuple[str, Any, Any]]:
@@ -130,10 +250,18 @@ def _walk(name: str, command: Any, context: Any) -> Iterator[tuple[str, Any, Any
         yield from _walk(f"{name} {word}", inner, inner_context)
 
 
-def _commands() -> Iterator[str]:
-    yield "## Commands"
-    for name, command, context in walk():
-        yield f"### {name}"
+def commands(section: str) -> str:
+    """The commands of a section: usage, options, examples, exit codes."""
+    return _page(f"# Commands: {section}", MADE, *_commands(section))
+
+
+def _commands(section: str) -> Iterator[str]:
+    inside = [item for item in walk() if section_of(item[0]) == section]
+    yield " · ".join(
+        f"[{name.removeprefix('pfa ')}](#{name.replace(' ', '-')})" for name, _, _ in inside
+    )
+    for name, command, context in inside:
+        yield f"## {name}"
         yield f"```\n{_usage(name, command)}\n```"
         yield inspect.cleandoc(command.help or "")
         own = [param for param in command.get_params(context) if _panel(param) == ""]
@@ -174,10 +302,10 @@ def _also(command: Any, context: Any) -> Iterator[str]:
     panels = {_panel(param) for param in command.get_params(context)}
     links = []
     if FILTERS in panels:
-        links.append("[filters](#filters)")
+        links.append("[filters](options.md#filters)")
     if PAGING in panels:
-        links.append("[order and amount](#order-and-amount)")
-    links.append("[options everywhere](#options-everywhere)")
+        links.append("[order and amount](options.md#order-and-amount)")
+    links.append("[options everywhere](options.md#options-everywhere)")
     if any(param.name == "dry_run" for param in command.params):
         links[-1] += " with `-n`"
     yield f"Also: {', '.join(links)}."
@@ -222,7 +350,6 @@ def _shared_options() -> Iterator[str]:
 
 
 def _fields() -> Iterator[str]:
-    yield "## Fields"
     yield (
         "Of a PFA record. Fields that are not here are kept as they come and shown under their own "
         "name. Editable fields may stand in a delta; money is below 10^15 with at most 12 decimals; "
@@ -268,7 +395,8 @@ def _codes() -> Iterator[str]:
     yield "## Exit codes"
     yield (
         "The error codes behind each, and whether trying again can help. With `--error-format json` "
-        "an error is one line, see [error](json.md#error)."
+        "an error is one line, see [error](json-files.md#error). What a script "
+        "does with each is in [automation](../automation.md#act-on-the-exit-code)."
     )
     rows = [*NUMBERS, *_error_rows(errors.PfaError)]
     yield _table(
@@ -297,6 +425,7 @@ def _environment() -> Iterator[str]:
         "default. `pfa -v …` says where each value came from."
     )
     yield _table(("variable", "means"), ((f"`{name}`", text) for name, text in VARIABLES.items()))
+    yield "## Configuration file"
     yield (
         "A profile is a table `[profiles.NAME]` of `pfa/config.toml` in the configuration directory, "
         f"`[profiles.default]` the one taken without a name. Its keys: {_list(PROFILE_KEYS)}; "
@@ -317,12 +446,16 @@ def _roles() -> Iterator[str]:
     yield (
         "A role is a template of rights; what a member may do is what both token and membership say. "
         "`service` is not one: a job holds what it was issued, of "
-        f"{_list(sorted(SERVICE_RIGHTS))} (see [jobs](security.md#jobs))."
+        f"{_list(sorted(SERVICE_RIGHTS))} (see [jobs](../security.md#jobs))."
     )
     yield _table(
-        ("right", *Role),
+        ("right", *Role, "allows to"),
         (
-            (f"`{right}`", *("yes" if right in RIGHTS_OF[role] else "" for role in Role))
+            (
+                f"`{right}`",
+                *("yes" if right in RIGHTS_OF[role] else "" for role in Role),
+                terms.RIGHTS[right].means,
+            )
             for right in Right
         ),
     )
@@ -332,7 +465,7 @@ def _rights() -> Iterator[str]:
     yield "## Rights"
     yield (
         "What each operation takes, checked in the token and in the membership; the commands of the "
-        "same name take the same. See [security](security.md) for what else a right decides."
+        "same name take the same. See [security](../security.md) for what else a right decides."
     )
     yield _table(
         ("operation", "rights"),
@@ -348,7 +481,6 @@ def _rights() -> Iterator[str]:
 
 
 def _library() -> Iterator[str]:
-    yield "## Library"
     yield (
         "The public names of `pfa_core`. Their docstrings (`python -m pydoc pfa_core.NAME` or your "
         "editor) tell arguments, results and every error a caller can act on."
@@ -359,7 +491,7 @@ def _library() -> Iterator[str]:
     kinds = [name for name, value in public.items() if inspect.isclass(value)]
     modules = [name for name, value in public.items() if inspect.ismodule(value)]
     for title, names in (("Functions", functions), ("Values", kinds), ("Modules", modules)):
-        yield f"### {title}"
+        yield f"## {title}"
         for name in names:
             yield f"`{_signature(name, public[name])}`  \n{_first_line(public[name])}"
 
@@ -425,9 +557,43 @@ def json_shapes() -> str:
         "is in the organization's currency and null where it is hidden from you.",
         "**How it looks.** In a pipe JSON is on one line. On a terminal it is indented, but with "
         "`--compact`. JSONL is one value a line everywhere, and an error one line on stderr.",
-        " · ".join(f"[{name}](#{name})" for name in names()),
-        *(part for name in names() for part in _shape(name)),
+        *(part for section, page in JSON_PAGES.items() for part in _shape_index(section, page)),
     )
+
+
+def _shape_index(section: str, page: str) -> Iterator[str]:
+    yield f"## [{section or 'Files and errors'}]({page})"
+    yield _table(
+        ("shape", "commands", "is"),
+        (
+            (
+                f"[{name}]({_page_of_shape(name)})",
+                _list(read_schema(name)["x-commands"]),
+                read_schema(name)["description"],
+            )
+            for name in names()
+            if _section_of_shape(name) == section
+        ),
+    )
+
+
+def json_of(section: str) -> str:
+    """The shapes of the commands of a section; of files and errors where it is empty."""
+    return _page(
+        f"# JSON: {section or 'files and errors'}",
+        MADE,
+        "Units, versions and what stays are explained in [JSON](json.md).",
+        *(part for name in names() if _section_of_shape(name) == section for part in _shape(name)),
+    )
+
+
+def _section_of_shape(name: str) -> str:
+    commands = read_schema(name)["x-commands"]
+    return section_of(f"pfa {commands[0]}") if commands else ""
+
+
+def _page_of_shape(name: str) -> str:
+    return f"{JSON_PAGES[_section_of_shape(name)]}#{name}"
 
 
 def _shape(name: str) -> Iterator[str]:
@@ -451,6 +617,35 @@ def _key_table(keys: Iterable[Any]) -> str:
     return _table(
         ("key", "type", "unit", "there", "means"),
         ((f"`{key.key}`", key.type, key.unit, key.presence, key.means) for key in keys),
+    )
+
+
+# -- the glossary -----------------------------------------------------------------------------
+
+
+def glossary() -> str:
+    """The terms of trade and program, and its closed sets of words."""
+    return _page(
+        "# Glossary",
+        MADE,
+        "One line for each word; `pfa explain WORD` says the same. Fields, codes and rights are in the reference: "
+        "[fields](reference/fields.md), [errors](reference/errors.md), [rights](reference/rights.md).",
+        *_words("Terms", {word: terms.TERMS[word] for word in sorted(terms.TERMS, key=str.lower)}),
+        *_words("States of a record in your list", terms.STATES),
+        "Which follows which is drawn in the [life cycle](life-cycle.md).",
+        *_words("Statuses of a run", terms.RUN_STATUSES),
+        *_words("Actions of the audit trail", terms.ACTIONS),
+    )
+
+
+def _words(title: str, meanings: Mapping[Any, terms.Meaning]) -> Iterator[str]:
+    yield f"## {title}"
+    yield _table(
+        ("word", "means", "see"),
+        (
+            (str(word), meaning.means, f"`{meaning.next}`" if meaning.next[:4] == "pfa " else "")
+            for word, meaning in meanings.items()
+        ),
     )
 
 
@@ -532,6 +727,7 @@ def _first_line(value: Any) -> str:
 
 def main(write: Callable[[Path, str], object] = lambda path, text: path.write_text(text)) -> None:
     """Write every page."""
+    (ROOT / "docs" / "reference").mkdir(exist_ok=True)
     for path, text in pages().items():
         write(path, text)
 

@@ -2,7 +2,7 @@
 
     PfaError
     ├── InvalidRequest          INVALID_REQUEST       2   the call itself is wrong
-    ├── PartlyDone              (carried by results)  3   see `exit codes` in docs/reference.md
+    ├── PartlyDone              (carried by results)  3   see docs/reference/errors.md
     ├── NotSignedIn
     │   ├── Unauthorized        UNAUTHORIZED          4   no token
     │   ├── TokenExpired        TOKEN_EXPIRED         4

@@ -17,14 +17,19 @@ from typing import Any
 import pytest
 
 import pfa_core
+from pfa_cli.glossary.terms import TERMS
+from pfa_cli.schemas import names
 from pfa_core.errors import FaultCode
-from pfa_core.model.audit import ACTIONS
+from pfa_core.model.audit import Action
+from pfa_core.model.modification import State
+from pfa_core.model.record import FIELDS
 from pfa_core.model.rights import FIELD_NEEDS, NEEDS
+from pfa_core.model.run import RunStatus
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
     path
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")]
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")]
     if path.is_file()
 )
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
@@ -33,6 +38,10 @@ FAULT = re.compile(r"(?:Wrong\(|Fault\((?:[^()]|\([^()]*\))*?)FaultCode\.([A-Z]+
 VARIABLE = re.compile(
     r'"((?:PFA_(?!ID\b)[A-Z_]+)|DATABASE_URL|CREDENTIALS_DIRECTORY|XDG_[A-Z]+_HOME|NO_COLOR|FORCE_COLOR|CLICOLOR_FORCE|PAGER)"'
 )
+
+
+def place(path: Path) -> str:
+    return str(path.relative_to(ROOT))
 
 
 def load_generator() -> ModuleType:
@@ -46,14 +55,15 @@ def load_generator() -> ModuleType:
 
 
 GENERATOR = load_generator()
+MADE: dict[Path, str] = GENERATOR.pages()
 COMMANDS: dict[str, tuple[Any, Any]] = {
     name: (command, context) for name, command, context in GENERATOR.walk()
 }
 
 
-@pytest.mark.parametrize("path", GENERATOR.pages(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", MADE, ids=place)
 def test_a_page_made_from_the_code_is_up_to_date(path: Path) -> None:
-    assert path.read_text() == GENERATOR.pages()[path], "run: python docs/generate_reference.py"
+    assert path.read_text() == MADE[path], "run: python docs/generate_reference.py"
 
 
 def test_every_command_has_help() -> None:
@@ -70,15 +80,83 @@ def lacks_help(command: Any, context: Any) -> list[str]:
     return silent if good else ["the command", *silent]
 
 
-def test_every_command_stands_in_the_readme() -> None:
-    table = section(ROOT / "README.md", "Commands").splitlines()
+def test_every_generated_page_is_one_of_the_generator() -> None:
+    made = {path for path in MADE if path.parent.name == "reference"}
+    assert set(ROOT.glob("docs/reference/*")) == made
 
-    def is_listed(name: str) -> bool:
-        *above, word = name.split()
-        lines = [line for line in table if f"`{' '.join(above)}" in line]
-        return any(re.search(rf"[` ]{word}[` ]", line) for line in lines)
 
-    assert [name for name in COMMANDS if not is_listed(name)] == []
+def test_every_command_has_a_section_and_a_line_in_the_index() -> None:
+    index = (ROOT / "docs" / "reference" / "README.md").read_text()
+    for name in COMMANDS:
+        page = ROOT / "docs" / "reference" / GENERATOR.COMMAND_PAGES[GENERATOR.section_of(name)]
+        anchor = name.replace(" ", "-")
+        assert anchor in anchors(page)
+        assert f"| [`{name}`]({page.name}#{anchor}) |" in index
+
+
+def test_the_index_has_every_option_field_code_variable_and_shape() -> None:
+    index = (ROOT / "docs" / "reference" / "README.md").read_text().partition("\n## Index\n")[2]
+    named = set(re.findall(r"`([^`]+)`", index)) | set(re.findall(r"\[([\w-]+)\]\(json", index))
+    options = {
+        spelling
+        for command, context in COMMANDS.values()
+        for param in command.get_params(context)
+        if param.param_type_name == "option"
+        for spelling in (*param.opts, *param.secondary_opts)
+        if param.name != "help"
+    }
+    wanted = {*options, *FIELDS, *GENERATOR.FAULTS, *GENERATOR.VARIABLES, *names(), "LEASE_HELD"}
+    assert len(options) > 80
+    assert wanted - named == set()
+
+
+def test_every_page_is_reached_from_an_index() -> None:
+    indexes = (ROOT / "docs" / "README.md", ROOT / "docs" / "reference" / "README.md")
+    linked = {
+        (page.parent / target.partition("#")[0]).resolve()
+        for page in indexes
+        for target in LINK.findall(page.read_text())
+    }
+    pages = set(ROOT.glob("docs/**/*.md"))
+    assert len(pages) > 25
+    assert pages - linked - {indexes[0]} == set()
+    assert "(docs/README.md)" in (ROOT / "README.md").read_text()
+
+
+def test_the_glossary_has_every_word_of_a_set_in_one_line() -> None:
+    page = ROOT / "docs" / "glossary.md"
+    sets = {
+        "Terms": TERMS,
+        "States of a record in your list": State,
+        "Statuses of a run": RunStatus,
+        "Actions of the audit trail": Action,
+    }
+    for title, words in sets.items():
+        lines = [line.split("|")[1:] for line in section(page, title).splitlines() if "|" in line]
+        assert [line[0].strip() for line in lines[2:]] == sorted(
+            map(str, words),
+            key=str.lower if title == "Terms" else [str(word) for word in words].index,
+        )
+        assert [line[0] for line in lines if len(line[1]) > 120] == []
+
+
+def test_the_readme_fits_and_shows_a_picture_that_is_there() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert pictures
+    assert [name for name in pictures if not (ROOT / name).is_file()] == []
+
+
+def test_nothing_points_to_a_page_that_is_not_there() -> None:
+    sources = [*ROOT.glob("pfa_c*/**/*.py"), *ROOT.glob("*/*.py"), ROOT / "CONTRIBUTING.md"]
+    named = {
+        name
+        for path in sources
+        for name in re.findall(r"docs/[\w./-]*\w\.(?:md|py|svg)", path.read_text())
+    }
+    assert len(named) > 5
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
 def test_every_public_name_has_a_docstring() -> None:
@@ -93,7 +171,7 @@ def test_names_of_earlier_shapes_stay_importable() -> None:
     assert pfa_core.wall_status is pfa_core.rls_status
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=place)
 def test_relative_links_lead_somewhere(page: Path) -> None:
     text = FENCE.sub("", page.read_text())
     broken = []
@@ -107,7 +185,7 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=place)
 def test_every_command_line_shown_is_one_that_the_program_takes(page: Path) -> None:
     wrong = [line for line in command_lines(page.read_text()) if not is_known(line)]
     assert wrong == []
@@ -130,12 +208,6 @@ def test_every_environment_variable_of_the_source_is_explained() -> None:
     used = {name for path in sources for name in VARIABLE.findall(path.read_text())}
     used = {name for name in used if not name.startswith(PEMS_FIELDS)}
     assert used == set(GENERATOR.VARIABLES)
-
-
-def test_the_guide_names_every_action_of_the_trail() -> None:
-    text = (ROOT / "docs" / "how-to.md").read_text()
-    stated = text.split("The actions are:")[1].split("\n\n")[0]
-    assert set(re.findall(r"`(\w+)`", stated)) == set(ACTIONS)
 
 
 def test_decisions_are_numbered_without_gaps_and_each_has_a_status() -> None:
@@ -196,16 +268,16 @@ def test_the_readme_holds_the_two_commands_each_on_one_line() -> None:
     )
 
 
-def test_the_exit_codes_of_the_readme_are_those_of_the_reference() -> None:
+def test_the_exit_codes_of_the_automation_page_are_those_of_the_reference() -> None:
     def numbers(page: Path, title: str) -> set[int]:
         rows = [line.split("|")[1] for line in section(page, title).splitlines() if "|" in line]
         return {int(number) for row in rows for number in re.findall(r"\d+", row)}
 
-    readme = numbers(ROOT / "README.md", "Output and exit codes")
-    assert readme == numbers(ROOT / "docs" / "reference.md", "Exit codes")
+    stated = numbers(ROOT / "docs" / "automation.md", "Act on the exit code")
+    assert stated == numbers(ROOT / "docs" / "reference" / "errors.md", "Exit codes")
 
 
-def test_the_library_example_of_the_readme_runs(
+def test_the_library_example_runs(
     database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PFA_DATABASE_URL", database_url)
@@ -220,7 +292,9 @@ def test_the_library_example_of_the_readme_runs(
         principal = pfa_core.authenticate(pfa_core.resolve())
         pfa_core.pull_files(db, principal, [str(baseline)])
     (code,) = [
-        body for kind, body in FENCE.findall((ROOT / "README.md").read_text()) if kind == "python"
+        body
+        for kind, body in FENCE.findall((ROOT / "docs" / "automation.md").read_text())
+        if kind == "python"
     ]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],

@@ -117,6 +117,7 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
         "findall",
         ('"' + "\\" * 50_000, '"a' * 50_000, '"\\a' * 30_000),
     ),
+    "pfa_cli.render.streams._STYLES": ("sub", ("\x1b[" + "1;" * 50_000,)),
     "pfa_cli.render.usage._OF_OPTION": (
         "fullmatch",
         ("Invalid value for " + "a" * LENGTH, "Invalid value for 'a'" + " / 'a'" * 16_000),

@@ -42,6 +42,7 @@ COMMANDS = {
         "List the fields of a record: kind, unit, what may be done with them.",
     ),
     "demo": Entry("demo", "Run a whole example on bundled data; your own data is not touched."),
+    "sample": Entry("sample", "Write the demo's files into a directory, to practise with."),
     "sync": Entry("sync", "Exchange data with PEMS: pull records, push changes, list runs."),
     "conflict": Entry("conflict", "Resolve fields changed both in PEMS and by you."),
     "sandbox": Entry("sandbox", "Run a practice PEMS on this machine until it is interrupted."),

@@ -147,7 +147,8 @@ def demo(call: Invocation, talk: Talk) -> int:
             code = _run(call, number, step, folder)
             if code != step.code:
                 return _ended_early(talk, number, step, code)
-    _say("\nEnd of the demo. To start with your own data: pfa init --org CODE\n")
+    _say("\nEnd of the demo. To practise with its files: pfa sample\n")
+    _say("To start with your own data: pfa init --org CODE\n")
     return 0
 
 
@@ -166,8 +167,7 @@ def _ended_early(talk: Talk, number: int, step: Step, code: int) -> int:
 def _run(call: Invocation, number: int, step: Step, folder: Path) -> int:
     """Run the command of a step; return its exit code."""
     arguments = [_overtaken() if part == "{overtaken}" else part for part in step.arguments]
-    shown = " ".join(f'"{part}"' if " " in part else part for part in arguments)
-    _say(f"\n{number:2}. {_story(step)}\n    $ pfa {shown}\n")
+    _say(f"\n{number:2}. {_story(step)}\n{_as_typed(arguments)}\n")
     files_named = [str(folder / part) if (folder / part).is_file() else part for part in arguments]
     return call.program([*files_named, "-o", "table", "--no-pager"])
 
@@ -180,6 +180,19 @@ def _story(step: Step) -> str:
     if not streams.is_terminal(sys.stdout):
         return step.story
     return f"\n{_INDENT}".join(fold(step.story, streams.width() - len(_INDENT), width))
+
+
+def _as_typed(arguments: list[str]) -> str:
+    """Show a command as it is typed, on a terminal in lines that fit."""
+    lines, room = [f"{_INDENT}$ pfa"], streams.width() - len(" \\")
+    for argument in arguments:
+        word = f'"{argument}"' if " " in argument else argument
+        if streams.is_terminal(sys.stdout) and len(lines[-1]) + 1 + len(word) > room:
+            lines[-1] += " \\"
+            lines.append(_INDENT + _INDENT + word)
+        else:
+            lines[-1] += f" {word}"
+    return "\n".join(lines)
 
 
 def _overtaken() -> str:

@@ -158,7 +158,7 @@ def _row_level_security(call: Invocation) -> Finding:
     found = core.rls_status(call.settings)
     if not found.applies:
         text = f"not enforced: {found.reason} ({found.role})"
-        cure = "see docs/how-to.md, Enable row-level security"
+        cure = "see docs/administration.md, Enable row-level security"
         return Finding("row-level security", "notice", text, cure=cure)
     text = f"applies to {found.role}"
     if found.may_create:

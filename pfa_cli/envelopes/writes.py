@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pfa_cli.envelopes.base import Problem, absent
 
@@ -139,3 +139,15 @@ class Resolved:
     resolved: Sequence[ResolvedConflict]
     problems: list[Problem]
     metadata: ResolveMetadata
+
+
+SampleStatus = Literal["written", "unchanged", "replaced"]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """One file of `pfa sample`, and what became of it."""
+
+    file: str
+    status: SampleStatus
+    means: str

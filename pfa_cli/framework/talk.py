@@ -34,7 +34,7 @@ class Talk:
     def say(self, text: str) -> None:
         """Write a message, unless --quiet."""
         if not self.quiet:
-            streams.tell(visible(text))
+            streams.say(visible(text))
 
     def hint(self, text: str) -> None:
         """Write a hint, unless --quiet or empty."""

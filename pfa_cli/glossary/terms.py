@@ -117,19 +117,28 @@ TERMS = {
     "audit trail": Meaning(
         "who changed what, when, why; a chain that shows alterations", "pfa log"
     ),
+    "base": Meaning("PEMS's value of a field when you first drafted it", "pfa conflict show ID"),
     "baseline": Meaning(
         "PEMS's values, without your changes: those of the mirror", "pfa list --baseline"
     ),
+    "behind": Meaning(
+        "rejected by the last complete pull: the mirror has the record as it was", "pfa sync runs"
+    ),
     "BEO": Meaning("the contractor's central equipment organization, one of the values of dor"),
+    "category": Meaning("the kind of equipment, within its class", "pfa stats --by category"),
     "change": Meaning("a committed draft on its way to PEMS", "pfa sync push"),
     "change set": Meaning("another word for session"),
     "claim": Meaning("the mark of a push that it is sending a change"),
+    "class": Meaning("a group of categories of equipment", "pfa stats --by class"),
     "commit": Meaning(
         "to hand drafts over to the next push, all or none", "pfa commit --session NAME"
     ),
     "cost effect": Meaning("what a change adds to the forecast's cost", "pfa diff"),
     "dead letter": Meaning("a change that PEMS refused for good", "pfa sync retry --dry-run"),
     "delta": Meaning("the changed fields of a record with their new values"),
+    "discard": Meaning(
+        "to drop drafts; the audit trail keeps what they said", "pfa discard --session NAME"
+    ),
     "discontinued": Meaning("cancelled; left out of costs", "pfa list --discontinued"),
     "DOR": Meaning("who carries the cost: BEO or PROJECT; the field dor"),
     "draft": Meaning("your private change over a record of PEMS", "pfa draft set ID FIELD=VALUE"),
@@ -137,28 +146,39 @@ TERMS = {
     "dry run": Meaning("the same work, rolled back at the end: -n on every command that writes"),
     "embedded server": Meaning("the PostgreSQL that pfa starts by itself", "pfa db status"),
     "end date": Meaning("the first day without the equipment: ends are exclusive"),
+    "ESS": Meaning("the estimating system that the plan comes from"),
+    "fault": Meaning("what is wrong with one field or record of an input"),
     "field map": Meaning("the names that PEMS has for fields, a TOML file", "pfa schema field-map"),
     "forecast": Meaning("what is expected now: forecastStart and forecastEnd, which you edit"),
     "funds transferable": Meaning(
         "its budget may go to other records; left out of costs", "pfa list --transferable"
     ),
+    "history": Meaning("what a record of the mirror held before PEMS changed it"),
+    "job": Meaning(
+        "a program with a token of its own, a member called service:NAME",
+        "pfa auth issue --service NAME --right RIGHT",
+    ),
     "lease": Meaning(
         "what keeps two pulls, or two pushes, of an organization from running at once"
     ),
+    "live merge": Meaning("PEMS's values with your changes applied, at every read", "pfa list"),
     "masked": Meaning("hidden, since seeing money requires the right view_financials"),
     "member": Meaning("a user of an organization, with a role", "pfa user list"),
     "merged value": Meaning("PEMS's value with your changes applied", "pfa show ID"),
+    "mine": Meaning("your value of a field, beside PEMS's", "pfa conflict resolve ID --take mine"),
     "mirror": Meaning("the local copy of PEMS's records", "pfa sync pull"),
     "missing": Meaning("not in PEMS any more, as the last whole pull found"),
     "modification": Meaning("a stored change of one user to one record, in any state"),
     "money": Meaning("rates, prices and sums, exact to every digit"),
     "month": Meaning("30.44 days: a rental costs days / 30.44 times its monthly rate"),
+    "monthly rate": Meaning("what a rental costs a month, or each unit of its rateUom"),
     "organization": Meaning("one project and tenant; --org or PFA_ORG chooses it", "pfa org list"),
     "outcome": Meaning("what a run did with one record", "pfa sync show RUN"),
     "overlay": Meaning("a record as one user sees it where they changed it"),
     "overtaken": Meaning("PEMS changed a field after you drafted it", "pfa diff"),
     "ownership": Meaning("whose value wins where PEMS and you change a field: mine, pems or ask"),
     "PEMS": Meaning("the external system of record: pfa mirrors it and sends changes to it"),
+    "PEMS value": Meaning("the mirror's value of a field; baseline in options and JSON"),
     "PFA": Meaning("plan, forecast, actuals: the three dates and costs of an equipment record"),
     "plan": Meaning("the budget: originalStart and originalEnd, which no draft changes"),
     "profile": Meaning("a named group of settings in config.toml", "pfa schema config-file"),
@@ -167,8 +187,15 @@ TERMS = {
     "push": Meaning("to send committed changes to PEMS", "pfa sync push"),
     "rental": Meaning("hired equipment: it costs its rate for the time between its dates"),
     "record": Meaning("one equipment requirement with plan, forecast and actuals", "pfa show ID"),
+    "resolve": Meaning(
+        "to decide a conflict: your value, PEMS's or a third one", "pfa conflict resolve ID"
+    ),
     "right": Meaning("a permission of a member or a token", "pfa auth status"),
     "role": Meaning("a template of rights: viewer, editor or admin", "pfa user list"),
+    "rollup": Meaning("sums of the mirror that are kept for pfa stats", "pfa db verify"),
+    "row-level security": Meaning(
+        "PostgreSQL itself keeps organizations and users apart", "pfa doctor"
+    ),
     "run": Meaning("one pull or one push", "pfa sync runs"),
     "sandbox": Meaning("a PEMS to practise on", "pfa sandbox --load mirror.jsonl"),
     "session": Meaning("a named group of drafts that are committed together", "pfa status"),
@@ -176,7 +203,11 @@ TERMS = {
     "silo": Meaning("a work area: the field areaSilo"),
     "source": Meaning("how equipment is obtained: Rental or Purchase"),
     "sync state": Meaning("how far your change of a record is: pristine, draft, committed, …"),
+    "three-way check": Meaning("the comparison of base, PEMS's value and yours, by field"),
     "token": Meaning("what says who you are; it ends by itself", "pfa auth status"),
+    "uncommit": Meaning(
+        "to make drafts again of changes that were not sent", "pfa uncommit --session NAME"
+    ),
     "variance": Meaning("forecast minus plan: + is over plan", "pfa stats"),
     "version": Meaning("a number that each change of a draft raises; the mirror has its own"),
 }

@@ -67,14 +67,14 @@ def report(failure: Failure, style: ErrorFormat, color: Color = Color.AUTO) -> N
         from pfa_cli.render.problems import lines
 
         for line in lines(failure.details):
-            streams.tell(line)
+            streams.say(line)
     if failure.hint:
         first, *more = map(visible, failure.hint.splitlines())
-        streams.tell("\n  ".join([f"hint: {first}", *more]))
+        streams.say("\n  ".join([f"hint: {first}", *more]))
     label = "error:"
     if streams.colored(sys.stderr, color):
         label = typer.style(label, fg="red", bold=True)
-    streams.tell(f"{label} {visible(failure.message)} [{failure.code}]")
+    streams.say(f"{label} {visible(failure.message)} [{failure.code}]")
 
 
 def _says_it_all(failure: Failure) -> bool:

@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import io
 import os
+import re
 import sys
 from enum import StrEnum
 from typing import TextIO
@@ -14,6 +15,8 @@ from pfa_core.errors import IoFailure, PfaError
 from pfa_core.model.secret import masked
 
 _FORCED = ("FORCE_COLOR", "CLICOLOR_FORCE")
+_STYLES = re.compile(r"\x1b\[[0-9;]*m")
+_HANGING = 2
 ESCAPED = "pfa_escaped"  # the name of the handler of encoding errors
 
 
@@ -127,6 +130,39 @@ def tell(text: str) -> None:
             sys.stdout.flush()
     sys.stderr.write(masked(text) + "\n")
     sys.stderr.flush()
+
+
+def say(text: str) -> None:
+    """Write a message to stderr; on a terminal lines that fit, broken at blanks."""
+    if is_terminal(sys.stderr):
+        cells = _stderr_width()
+        text = "\n".join(_fitted(line, cells) for line in text.split("\n"))
+    tell(text)
+
+
+def _stderr_width() -> int:
+    """Return the cells of a line of the terminal of stderr, maybe not of stdout."""
+    if not os.environ.get("COLUMNS"):
+        with contextlib.suppress(OSError, ValueError):
+            cells = os.get_terminal_size(sys.stderr.fileno()).columns
+            return cells or width()
+    return width()
+
+
+def _fitted(line: str, cells: int) -> str:
+    """Fold a line; what follows stands below it, a little to the right."""
+    from pfa_cli.render.cells import width as measured
+    from pfa_cli.render.folding import fold
+
+    def measure(text: str) -> int:
+        return measured(_STYLES.sub("", text))
+
+    text = line.lstrip(" ")
+    indent = len(line) - len(text)
+    room = cells - indent - _HANGING
+    if measure(line) <= cells or room < _HANGING:
+        return line
+    return " " * indent + ("\n" + " " * (indent + _HANGING)).join(fold(text, room, measure))
 
 
 def ask(question: str) -> None:

@@ -353,6 +353,12 @@ SHAPES: Mapping[str, Shape] = {
         commands=("db url", "sandbox"),
         means="an address",
     ),
+    "sample": Shape(
+        kind=Data[list[writes.SampleFile]],
+        line=writes.SampleFile,
+        commands=("sample",),
+        means="the files of the sample",
+    ),
     "checks": Shape(
         kind=Data[list[reads.Finding]],
         line=reads.Finding,

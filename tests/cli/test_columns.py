@@ -74,6 +74,7 @@ COMMANDS = [
     "db status",
     "db verify",
     "db url",
+    "sample",
     "sandbox",
     "schema",
     "schema records",

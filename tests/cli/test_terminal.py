@@ -579,3 +579,25 @@ def test_a_chart_has_every_amount_in_any_width(cells: int) -> None:
     assert max(map(cell_len, text.splitlines())) <= cells
     for amount in ("1,234,567.89", "5.00", "masked", "0.00", "0.01", "-3.50", "undated"):
         assert amount in text
+
+
+@pytest.mark.parametrize("cells", [40, 80])
+def test_messages_fit_the_terminal_and_keep_every_word(
+    cells: int, drafted: Pfa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("delta.json").write_text(
+        '[{"pfaId": "H-002", "delta": {"forecastEnd": "2020-01-01"}},'
+        ' {"pfaId": "H-003", "delta": {"monthlyrat": 1}, "changeReason": "a reason"}]'
+    )
+    words = ("draft", "save", "delta.json", "--org", "HOLNG")
+    piped = drafted(*words)
+    screen = on_terminal(*words, cells=cells)
+    assert (screen.code, piped.code) == (9, 9)
+    assert "forecastEnd: 2020-01-01 is before" in piped.err
+    assert [line for line in screen.lines if cell_len(line) > cells] == []
+    assert "".join(screen.text.split()) == "".join(piped.err.split())
+    assert max(map(len, piped.err.splitlines())) > cells
+
+    raw = on_terminal(*words, "--error-format", "json", cells=cells).text
+    assert raw == drafted(*words, "--error-format", "json").err

@@ -45,7 +45,7 @@ log | log show --limit 3 | log verify | metrics | org list | *org set --currency
 auth list | auth keys | auth keys list | db status | db url
 completion bash | db verify | *db upgrade | doctor | version | schema | explain | explain draft | fields
 auth issue --user root --to some-more.token | auth login TOKEN | *auth revoke ISSUED
-*auth keys rotate --overlap 1h | *auth keys retire KEY
+*auth keys rotate --overlap 1h | *auth keys retire KEY | sample files
 """
 
 
