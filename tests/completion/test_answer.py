@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from statistics import median
 from types import ModuleType
 
 import pytest
@@ -218,7 +217,10 @@ def test_it_loads_neither_typer_nor_what_opens_connections(kept: None) -> None:
 
 
 def test_an_answer_takes_little_more_than_the_interpreter(kept: None) -> None:
-    """At most 150 ms as a whole process; on a busy machine at most as much more as `python -c pass` takes."""
+    """At most 150 ms as a whole process; on a busy machine at most as much more as `python -c pass` takes.
+
+    The quickest of each count: the others waited for other processes.
+    """
     many = {"record": [f"HOLNG-{number:06}" for number in range(1000)]}
     cache.keep(cache.key(ADDRESS, ORG), many)
     argv = [sys.executable, "-m", "pfa_cli", "__complete", "bash", "pfa show HOLNG-0009", BREAKS]
@@ -226,7 +228,7 @@ def test_an_answer_takes_little_more_than_the_interpreter(kept: None) -> None:
     for _ in range(9):
         bare.append(seconds([sys.executable, "-c", "pass"]))
         taken.append(seconds(argv))
-    assert median(taken) < max(SLOWEST, RATIO * median(bare))
+    assert min(taken) < max(SLOWEST, RATIO * min(bare))
 
 
 def seconds(argv: list[str]) -> float:

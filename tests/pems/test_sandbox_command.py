@@ -59,10 +59,14 @@ def test_it_prints_its_address_serves_and_ends_on_a_signal(baseline, number, cod
     with running("--org", "RIO", "--load", baseline, "-v") as (process, url):
         with Client(url) as client:
             assert client.get("R-2").json["version"] == 1
+        assert process.stderr is not None
+        begun = ""
+        while "2 records" not in begun:  # it is said behind the address
+            begun += process.stderr.readline()
         process.send_signal(number)
         out, err = process.communicate(timeout=10)
+        err = begun + err
     assert (process.returncode, out) == (code, "")
-    assert "2 records" in err
     assert "GET /api/pems/pfa/R-2 200" in err
     assert "Traceback" not in err
 
