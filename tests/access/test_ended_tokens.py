@@ -185,6 +185,36 @@ class TestKilled:
             )
             assert world.rows(good) == [(keyring.load(settings()).signing.key_id,)]
 
+    @pytest.mark.parametrize(("overlap", "said"), [(timedelta(hours=8), 1), (timedelta(0), 2)])
+    def test_a_rotation_that_ended_before_the_file_is_taken_up_by_the_next_one(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, overlap: timedelta, said: int
+    ) -> None:
+        token = issue(world).token
+        before = keyring.load(settings()).signing.key_id
+
+        def away(*_: object) -> None:
+            raise errors.DatabaseUnavailable("the database is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("pfa_core.access.tokens.signing_keys.finish_rotation", away)
+            with pytest.raises(errors.DatabaseUnavailable):
+                pfa_core.rotate_keys(world.db, settings(), world.principal())
+        coming = keyring.load(settings()).next
+        assert coming
+        for dry_run in (True, False):
+            made = pfa_core.rotate_keys(
+                world.db, settings(), world.principal(), overlap=overlap, dry_run=dry_run
+            )
+            assert (made.key_id, made.previous) == (coming.key_id, before)
+            assert made.overlap_until <= datetime.now(UTC) + overlap
+            assert (keyring.load(settings()).signing.key_id == before) is dry_run
+        known = world.rows("SELECT key_id, not_after FROM pfa_signing_key ORDER BY created_at")
+        assert known == [(before, made.overlap_until), (coming.key_id, None)]
+        good = world.rows("SELECT user_id FROM pfa_verify_token(%s, now())", token)
+        assert good == ([("bob",)] if overlap else [])
+        assert len(trail(world, "key_rotate")) == said
+        assert pfa_core.rotate_keys(world.db, settings(), world.principal()).previous == made.key_id
+
     @forms("steps", short=(2,), long=range(1, 9))
     def test_a_retired_key_is_good_nowhere_or_can_be_retired_again(
         self, world: World, steps: range
