@@ -896,6 +896,10 @@ CREATE INDEX audit_log_run
 CREATE INDEX audit_log_restores
     ON audit_log (organization_id, restores)
     WHERE restores IS NOT NULL;
+-- Whether a user's membership ended before.
+CREATE INDEX audit_log_revoked
+    ON audit_log (organization_id, (before ->> 'user'))
+    WHERE action = 'revoke';
 -- How many denials were recorded lately: above a limit no more are.
 CREATE INDEX audit_log_denied
     ON audit_log (organization_id, at)

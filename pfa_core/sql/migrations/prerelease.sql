@@ -42,6 +42,11 @@ ALTER TABLE audit_log
 ALTER TABLE pfa_modification
     ADD COLUMN IF NOT EXISTS sent_fields text[];
 
+-- Whether a user's membership ended before.
+CREATE INDEX IF NOT EXISTS audit_log_revoked
+    ON audit_log (organization_id, (before ->> 'user'))
+    WHERE action = 'revoke';
+
 -- Since when a member's tokens are good; null: any.
 ALTER TABLE pfa_member
     ADD COLUMN IF NOT EXISTS tokens_since timestamptz;
