@@ -56,6 +56,7 @@ WHERE m.organization_id = %(organization_id)s
 -- by: sync
 -- returns: modification_id text
 -- unless: NOT pfa_holds_lease(%(organization_id)s, 'push', %(run_id)s)
+-- unless: NOT pfa_is_own_run(%(organization_id)s, %(run_id)s)
 -- sent_version and sent_fields are recorded for those that are sent without reading PEMS again; a send in doubt keeps
 -- its own.
 UPDATE pfa_modification AS m
@@ -182,6 +183,7 @@ RETURNING m.modification_id::text;
 -- by: sync
 -- returns: modification_id text, pfa_id text, attempts integer
 -- unless: NOT pfa_holds_lease(%(organization_id)s, 'push', %(run_id)s)
+-- unless: NOT pfa_is_own_run(%(organization_id)s, %(run_id)s)
 -- Claims of runs that have ended. One that was never sent does not count as an attempt; the others keep
 -- sent_version, so that the next claim reads the record back first.
 UPDATE pfa_modification

@@ -14,6 +14,7 @@ from tests.factories import a_token
 from tests.rls.two import Two, authorize
 from tests.rls.writing import call, entry, record, refused
 
+pytestmark = pytest.mark.every_version
 REFUSED = errors.InsufficientPrivilege
 COMMITTED = "SELECT modification_id::text, version FROM pfa_modification WHERE user_id = 'ben' AND pfa_id = 'P-2'"
 
@@ -31,7 +32,9 @@ def lease(conn: Connection, run: str, *, direction: str = "push", **values) -> o
     return call(conn, "leases.acquire", **{**given, **values})
 
 
-def begin(conn: Connection, user: str, run: str, *, direction: str = "push") -> None:
+def begin(
+    conn: Connection, user: str, run: str, *, direction: str = "push", with_entry: bool = True
+) -> None:
     values = {
         "run_id": run,
         "direction": direction,
@@ -49,6 +52,8 @@ def begin(conn: Connection, user: str, run: str, *, direction: str = "push") -> 
         " %(status)s, %(user_id)s, %(started_at)s, %(finished_at)s, '{}', %(message)s)",
         values,
     )
+    if with_entry:
+        record(conn, user, "begin", [entry(run_id=run)])
 
 
 @pytest.fixture
@@ -199,7 +204,8 @@ def test_a_member_s_own_conflict_keeps_fields_that_can_be_shown(two, held, field
         modification_id,
     )
     try:
-        good = {"conflict_id": conflict_id, "fields": [{"field": "monthlyRate", "pems": 7}]}
+        shown = {"field": "monthlyRate", "base": 1000, "mine": 3, "pems": 1000}
+        good = {"conflict_id": conflict_id, "fields": [shown]}
         with two.psql() as conn:
             with refused(conn, two.org.principal("ben"), "commit"):
                 call(
