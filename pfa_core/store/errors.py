@@ -42,6 +42,10 @@ class InvalidAddress(ConfigInvalid):
     """The address is not one that libpq can read."""
 
 
+class Refused(Forbidden):
+    """A function of the database refuses its caller."""
+
+
 class TryAgain(DatabaseUnavailable):
     """Nothing was done, and a retry can help."""
 
@@ -136,7 +140,7 @@ def _outdated(_: psycopg.Error) -> PfaError:
 
 def _denied(error: psycopg.Error) -> PfaError:
     if error.diag.constraint_name == _REFUSAL:
-        return Forbidden(
+        return Refused(
             f"refused by the database: {error.diag.message_primary}", hint="type: pfa auth status"
         )
     return ConfigInvalid(
