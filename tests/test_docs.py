@@ -238,6 +238,19 @@ def test_the_threat_model_names_tests_that_are_there() -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def test_the_attacks_that_are_listed_are_repeated_by_tests_that_are_there() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    table = text.partition("| attack | repeated by |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = table.splitlines()
+    assert len(rows) == 19
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/.]+)::(\w+)`", row)
+        assert named, row
+        for path, name in named:
+            defined = re.compile(rf"^(?:def|class) {name}\b", re.MULTILINE)
+            assert defined.search((ROOT / path).read_text()), (path, name)
+
+
 def test_the_tables_of_rights_are_those_of_the_code() -> None:
     page = ROOT / "docs" / "security.md"
 

@@ -46,6 +46,7 @@ FOR UPDATE;
 
 -- name: resolve
 -- by: commit, manage_users; admins
+-- trail: resolve c.modification_id
 UPDATE pfa_sync_conflict AS c
 SET status = 'resolved',
     resolution = r.resolution,
@@ -75,6 +76,7 @@ WHERE c.organization_id = %(organization_id)s
 -- by: commit, manage_users; admins
 -- deltas: %(modifications)s
 -- trail: resolve m.modification_id
+-- unless: pfa_recommits_wrongly(%(organization_id)s, %(modifications)s)
 -- What is left waits for the next push as if it had never been sent, in its old place of the queue.
 UPDATE pfa_modification AS m
 SET state = 'committed',

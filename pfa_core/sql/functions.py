@@ -178,7 +178,7 @@ class WriteFunction:
             lines.append("PERFORM pfa_require_own_incoming();")
         lines += [
             f"IF ({self._placed(condition)}) IS NOT FALSE THEN\n    RAISE insufficient_privilege USING MESSAGE = "
-            "'the transaction is not authorized for this';\nEND IF;"
+            "'the transaction is not authorized for this', CONSTRAINT = 'pfa_refusal';\nEND IF;"
             for condition in self.unless
         ]
         if self.deltas:

@@ -8,6 +8,7 @@ SELECT clock_timestamp();
 -- name: acquire
 -- by: sync, refresh_data, import
 -- returns: owner_id uuid
+-- unless: NOT pfa_may_run(%(name)s)
 -- No row: another run holds it. `gone`: an owner known to be dead, whose lease need not expire first.
 -- `too_late`: a lease that expires after it is from before the database's clock was set back.
 INSERT INTO pfa_lease AS l (organization_id, name, owner_id, owner, host, pid,
@@ -37,6 +38,7 @@ WHERE organization_id = %(organization_id)s
 -- name: beat
 -- by: sync, refresh_data, import
 -- returns: owner_id uuid
+-- unless: NOT pfa_may_run(%(name)s)
 -- unless: pfa_is_lease_of_another(%(organization_id)s, %(name)s, %(owner_id)s)
 -- No row: another run holds it by now.
 UPDATE pfa_lease
@@ -49,6 +51,7 @@ RETURNING owner_id;
 
 -- name: release
 -- by: sync, refresh_data, import
+-- unless: NOT pfa_may_run(%(name)s)
 -- unless: pfa_is_lease_of_another(%(organization_id)s, %(name)s, %(owner_id)s)
 DELETE FROM pfa_lease
 WHERE organization_id = %(organization_id)s

@@ -109,8 +109,21 @@ LIMIT %(limit)s
 -- trail: grant
 -- returns: organization_id text, user_id text, role text, rights text[], granted_by text, granted_at timestamptz
 -- unless: NOT %(rights)s <@ pfa_rights()
-INSERT INTO pfa_member (organization_id, user_id, role, rights, granted_by, granted_at)
-VALUES (%(organization_id)s, %(user_id)s, %(role)s, %(rights)s, %(granted_by)s, %(at)s)
+-- Who was a member before has tokens of that time: none of them is good again. The trail keeps who was. Tokens have
+-- whole seconds, and the last one may be of one to come, as the mark before let it.
+INSERT INTO pfa_member (organization_id, user_id, role, rights, granted_by, granted_at, tokens_since)
+SELECT %(organization_id)s, %(user_id)s, %(role)s, %(rights)s, %(granted_by)s, %(at)s,
+       CASE WHEN count(*) > 0 THEN interval '1 second' + greatest(
+           date_trunc('second', %(at)s::timestamptz),
+           (SELECT max(t.issued_at)
+            FROM pfa_token AS t
+            WHERE t.organization_id = %(organization_id)s
+              AND t.user_id = %(user_id)s
+              AND t.issued_at < %(at)s::timestamptz + interval '1 minute')) END
+FROM audit_log AS e
+WHERE e.organization_id = %(organization_id)s
+  AND e.action = 'revoke'
+  AND e.before ->> 'user' = %(user_id)s
 ON CONFLICT (organization_id, user_id) DO UPDATE
 SET role = EXCLUDED.role,
     rights = EXCLUDED.rights,

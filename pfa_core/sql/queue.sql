@@ -56,6 +56,7 @@ WHERE m.organization_id = %(organization_id)s
 -- by: sync
 -- returns: modification_id text
 -- unless: NOT pfa_holds_lease(%(organization_id)s, 'push', %(run_id)s)
+-- unless: NOT pfa_is_own_run(%(organization_id)s, %(run_id)s)
 -- sent_version and sent_fields are recorded for those that are sent without reading PEMS again; a send in doubt keeps
 -- its own.
 UPDATE pfa_modification AS m
@@ -182,6 +183,7 @@ RETURNING m.modification_id::text;
 -- by: sync
 -- returns: modification_id text, pfa_id text, attempts integer
 -- unless: NOT pfa_holds_lease(%(organization_id)s, 'push', %(run_id)s)
+-- unless: NOT pfa_is_own_run(%(organization_id)s, %(run_id)s)
 -- Claims of runs that have ended. One that was never sent does not count as an attempt; the others keep
 -- sent_version, so that the next claim reads the record back first.
 UPDATE pfa_modification
@@ -247,8 +249,8 @@ LIMIT %(limit)s;
 SELECT count(*) FROM ({waiting}) AS w;
 
 -- name: left
--- How many committed changes are still to be sent, and how many of them wait behind one of their user that needs a
--- decision.
+-- How many changes are still to be sent: committed ones, and retries that are due and that this run has not tried; how
+-- many of them wait behind one of their user that needs a decision.
 SELECT count(*), count(*) FILTER (WHERE EXISTS (
     SELECT FROM pfa_modification AS w
     WHERE w.organization_id = %(organization_id)s
@@ -259,7 +261,9 @@ SELECT count(*), count(*) FILTER (WHERE EXISTS (
       AND (w.committed_at, w.modification_id) < (m.committed_at, m.modification_id)))
 FROM pfa_modification AS m
 WHERE m.organization_id = %(organization_id)s
-  AND m.state = 'committed'
+  AND (m.state = 'committed'
+       OR m.state = 'sync_error' AND m.next_attempt_at <= statement_timestamp()
+          AND m.modification_id <> ALL(%(tried)s::uuid[]))
   AND (%(session_id)s::text IS NULL OR m.session_id = %(session_id)s)
   AND (%(modification_ids)s::uuid[] IS NULL OR m.modification_id = ANY(%(modification_ids)s));
 

@@ -3,6 +3,8 @@
 
 -- name: put
 -- by: sync, refresh_data, import
+-- trail: run run_id
+-- unless: NOT pfa_may_run(%(direction)s)
 -- unless: pfa_is_run_of_another(%(organization_id)s, %(run_id)s)
 INSERT INTO pfa_sync_log (organization_id, run_id, direction, kind, since, source, status, user_id,
                           started_at, finished_at, counts, message)
@@ -14,6 +16,15 @@ SET status = EXCLUDED.status,
     finished_at = EXCLUDED.finished_at,
     counts = EXCLUDED.counts,
     message = EXCLUDED.message;
+
+-- name: put_since
+-- by: sync, refresh_data, import
+-- unless: pfa_is_run_of_another(%(organization_id)s, %(run_id)s)
+UPDATE pfa_sync_log
+SET since = %(since)s
+WHERE organization_id = %(organization_id)s
+  AND run_id = %(run_id)s
+  AND status = 'running';
 
 -- name: progress
 -- by: sync, refresh_data, import
@@ -27,6 +38,8 @@ WHERE organization_id = %(organization_id)s
 -- name: mark_abandoned
 -- by: sync, refresh_data, import
 -- returns: run_id text
+-- trail: run run_id
+-- unless: NOT pfa_may_run(%(direction)s)
 -- unless: NOT pfa_holds_lease(%(organization_id)s, %(direction)s, %(run_id)s)
 -- Runs of the direction that are still marked running while another one holds the lease: they were killed.
 UPDATE pfa_sync_log

@@ -34,10 +34,16 @@ _BAD_WORD = re.compile(r"invalid (\w+ )?(value|port)|Servname not supported")
 _NAMELESS = "local user with ID"
 NO_ADDRESS = "the database address is not valid"
 _SERIALIZATION = ("40001", "40P01")
+# What the schema's own functions say of a refusal; PostgreSQL says nothing so of a privilege that the role lacks.
+_REFUSAL = "pfa_refusal"
 
 
 class InvalidAddress(ConfigInvalid):
     """The address is not one that libpq can read."""
+
+
+class Refused(Forbidden):
+    """A function of the database refuses its caller."""
 
 
 class TryAgain(DatabaseUnavailable):
@@ -132,7 +138,11 @@ def _outdated(_: psycopg.Error) -> PfaError:
     return SchemaOutdated("the database lacks a part of the schema", hint="type: pfa db upgrade")
 
 
-def _denied(_: psycopg.Error) -> PfaError:
+def _denied(error: psycopg.Error) -> PfaError:
+    if error.diag.constraint_name == _REFUSAL:
+        return Refused(
+            f"refused by the database: {error.diag.message_primary}", hint="type: pfa auth status"
+        )
     return ConfigInvalid(
         "the database role lacks a privilege that pfa needs",
         hint="what sets up organizations and keys needs the owner's address: see --database-url",

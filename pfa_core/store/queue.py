@@ -295,13 +295,21 @@ def next_due(
     return row[0] if row else None
 
 
-def left(conn: Connection[Any], organization_id: OrganizationId, scope: Scope) -> tuple[int, int]:
-    """Count the committed changes still to be sent.
+def left(
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    scope: Scope,
+    tried: Sequence[ModificationId] = (),
+) -> tuple[int, int]:
+    """Count the changes still to be sent: committed ones, and retries that are due.
+
+    Args:
+        tried: Retries that do not count, since this run has tried them.
 
     Returns:
         Their number, and the number of them behind one that needs a decision.
     """
-    values = {"organization_id": organization_id, **scope.values()}
+    values = {"organization_id": organization_id, **scope.values(), "tried": list(tried)}
     row = conn.execute(_SQL["left"], values).fetchone()
     return (row[0], row[1]) if row else (0, 0)
 

@@ -63,6 +63,14 @@ def put(conn: Connection[Any], organization_id: OrganizationId, run: Run) -> Non
     writing.changed(conn, _SQL, "put", values)
 
 
+def put_since(
+    conn: Connection[Any], organization_id: OrganizationId, run_id: RunId, since: datetime
+) -> None:
+    """Record from when on a running run reads."""
+    values = {"organization_id": organization_id, "run_id": run_id, "since": since}
+    writing.changed(conn, _SQL, "put_since", values)
+
+
 def progress(
     conn: Connection[Any], organization_id: OrganizationId, run_id: RunId, counts: Mapping[str, int]
 ) -> None:

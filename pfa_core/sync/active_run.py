@@ -5,7 +5,8 @@ It has a history row, audit entries and authorized transactions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 from psycopg import Connection
 
 from pfa_core.authorization import reauthorize
+from pfa_core.errors import LeaseHeld, PfaError
 from pfa_core.masking import Mask
 from pfa_core.model.audit import Action, Direction
 from pfa_core.model.ids import OrganizationId, RunId
@@ -21,6 +23,7 @@ from pfa_core.model.rights import Operation
 from pfa_core.model.run import Run, RunKind, RunStatus
 from pfa_core.store import audit, leases, runs
 from pfa_core.store.database import Database
+from pfa_core.store.errors import Refused
 from pfa_core.sync.lease import Lease, Transact
 
 Result = TypeVar("Result")
@@ -56,6 +59,30 @@ class ActiveRun:
         """Return whether another run may have taken over: nothing may be sent any more."""
         return self.lease is not None and self.lease.lost
 
+    def has_lost_lease(self) -> bool:
+        """Ask the database whether another run holds the lease by now.
+
+        Under row-level security it refuses what a run without its lease does.
+        """
+        if self.lease:
+            with suppress(PfaError):
+                self.lease.renew(self._transact)
+        return self.lost
+
+    @contextmanager
+    def refused_by_lease(self) -> Iterator[None]:
+        """Name the lease where the database refuses since another run has taken it.
+
+        Raises:
+            LeaseHeld: It has.
+        """
+        try:
+            yield
+        except Refused as refusal:
+            if self.has_lost_lease():
+                raise LeaseHeld("the lease was lost: another run has taken it") from refusal
+            raise
+
     def transact(
         self,
         work: Callable[[Connection[Any]], Result],
@@ -66,7 +93,21 @@ class ActiveRun:
         """Run work in an authorized transaction.
 
         It runs on the run's own handle unless another is given.
+
+        Raises:
+            LeaseHeld: The database refuses it, since another run has taken the lease.
         """
+        with self.refused_by_lease():
+            return self._transact(work, dry_run=dry_run, db=db)
+
+    def _transact(
+        self,
+        work: Callable[[Connection[Any]], Result],
+        /,
+        *,
+        dry_run: bool = False,
+        db: Database | None = None,
+    ) -> Result:
         return (db or self.db).transact(lambda conn: self._authorized(conn, work), dry_run=dry_run)
 
     def read(self, work: Callable[[Connection[Any]], Result]) -> Result:

@@ -21,6 +21,7 @@ from tests.access.signing import (
     a_world_of_three,
     count,
     issue,
+    issue_service,
     present,
     settings,
     trail,
@@ -98,6 +99,56 @@ class TestUnregistered:
         pfa_core.revoke_tokens(world.db, world.principal(), user_id="vera")
         with pytest.raises(errors.InvalidToken):
             count(world, vera)
+
+
+class TestFormerMembers:
+    """A membership that is given anew is not that of before: no token of then is good again."""
+
+    @pytest.mark.parametrize("ended", [False, True], ids=["", "ended before"])
+    def test_a_token_from_before_is_refused_and_a_new_one_good_at_once(
+        self, world: World, ended: bool
+    ) -> None:
+        tokens = [present(issue(world).token)]
+        world.execute("DELETE FROM pfa_token")
+        if ended:
+            pfa_core.revoke_tokens(world.db, world.principal(), user_id="bob")
+        for role in ("editor", "viewer", "editor"):
+            pfa_core.revoke(world.db, world.principal(), "bob")
+            with pytest.raises(errors.Forbidden):
+                count(world, tokens[0])
+            pfa_core.grant(world.db, world.principal(), "bob", role)
+            for old in tokens:
+                with pytest.raises(errors.InvalidToken, match="was revoked"):
+                    count(world, old)
+            tokens.append(present(issue(world).token))
+            assert count(world, tokens[-1]) == 1
+
+    def test_the_mark_outlasts_several_memberships(self, world: World) -> None:
+        since = "SELECT tokens_since FROM pfa_member WHERE user_id = 'bob'"
+        world.execute("UPDATE pfa_member SET tokens_since = '2026-01-01Z' WHERE user_id = 'bob'")
+        pfa_core.grant(world.db, world.principal(), "bob", "viewer")
+        assert world.rows(since) == [(datetime(2026, 1, 1, tzinfo=UTC),)]
+        pfa_core.revoke(world.db, world.principal(), "bob")
+        before = datetime.now(UTC) - timedelta(seconds=2)
+        pfa_core.grant(world.db, world.principal(), "bob", "viewer")
+        ((mark,),) = world.rows(since)
+        assert before < mark <= datetime.now(UTC) + timedelta(seconds=2)
+
+    def test_who_was_no_member_before_has_no_mark(self, world: World) -> None:
+        old = present(issue(world).token)
+        pfa_core.grant(world.db, world.principal(), "zoe", "viewer")
+        pfa_core.grant(world.db, world.principal(), "bob", "admin")
+        assert world.rows("SELECT user_id FROM pfa_member WHERE tokens_since IS NOT NULL") == []
+        assert count(world, old) == 1
+
+    def test_so_is_it_with_a_service(self, world: World) -> None:
+        pfa_core.grant(world.db, world.principal(), "zoe", "viewer")
+        first = issue_service(world, "read").token
+        pfa_core.revoke(world.db, world.principal(), "service:nightly")
+        second = issue_service(world, "read").token
+        for token, good in ((first, False), (second, True)):
+            asked = "SELECT count(*) FROM pfa_verify_token(%s, now())"
+            assert world.rows(asked, token) == [(int(good),)]
 
 
 class TestOddRows:
@@ -184,6 +235,36 @@ class TestKilled:
                 "SELECT key_id FROM pfa_signing_key WHERE retired_at IS NULL AND not_after IS NULL"
             )
             assert world.rows(good) == [(keyring.load(settings()).signing.key_id,)]
+
+    @pytest.mark.parametrize(("overlap", "said"), [(timedelta(hours=8), 1), (timedelta(0), 2)])
+    def test_a_rotation_that_ended_before_the_file_is_taken_up_by_the_next_one(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, overlap: timedelta, said: int
+    ) -> None:
+        token = issue(world).token
+        before = keyring.load(settings()).signing.key_id
+
+        def away(*_: object) -> None:
+            raise errors.DatabaseUnavailable("the database is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("pfa_core.access.tokens.signing_keys.finish_rotation", away)
+            with pytest.raises(errors.DatabaseUnavailable):
+                pfa_core.rotate_keys(world.db, settings(), world.principal())
+        coming = keyring.load(settings()).next
+        assert coming
+        for dry_run in (True, False):
+            made = pfa_core.rotate_keys(
+                world.db, settings(), world.principal(), overlap=overlap, dry_run=dry_run
+            )
+            assert (made.key_id, made.previous) == (coming.key_id, before)
+            assert made.overlap_until <= datetime.now(UTC) + overlap
+            assert (keyring.load(settings()).signing.key_id == before) is dry_run
+        known = world.rows("SELECT key_id, not_after FROM pfa_signing_key ORDER BY created_at")
+        assert known == [(before, made.overlap_until), (coming.key_id, None)]
+        good = world.rows("SELECT user_id FROM pfa_verify_token(%s, now())", token)
+        assert good == ([("bob",)] if overlap else [])
+        assert len(trail(world, "key_rotate")) == said
+        assert pfa_core.rotate_keys(world.db, settings(), world.principal()).previous == made.key_id
 
     @forms("steps", short=(2,), long=range(1, 9))
     def test_a_retired_key_is_good_nowhere_or_can_be_retired_again(

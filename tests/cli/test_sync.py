@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,24 @@ def test_an_altered_change_beside_an_interruption_is_said_too(pulled: Pfa, pems:
 def test_nothing_to_push_is_no_failure(pulled: Pfa) -> None:
     ran = pulled("sync", "push")
     assert (ran.code, "nothing to push" in ran.err) == (0, True)
+
+
+def test_a_retry_that_sent_nothing_in_time_says_what_is_left(
+    pulled: Pfa, pems: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed(pulled, "H-001", "H-002")
+    kept = [item.data for item in pems.records]
+    for pfa_id in ("H-001", "H-002"):
+        pems.remove(pfa_id)
+    pulled("sync", "push")
+    pems.load(kept)
+    with monkeypatch.context() as patch:
+        soon = "pfa_cli.commands.sync.push.parse_duration"
+        patch.setattr(soon, lambda _: timedelta(microseconds=1))
+        late = pulled("sync", "retry", "--deadline", "1s")
+    assert (late.code, "2 not sent yet" in late.err) == (3, True)
+    assert "nothing to push" not in late.err
+    assert pulled("sync", "retry", "-o", "json").json["synced"] == 2
 
 
 def test_a_conflict_ends_with_3_and_leads_on(pulled: Pfa, pems: Sandbox) -> None:

@@ -190,8 +190,8 @@ def test_an_operation_cut_at_its_commit_is_done_once(
             assert found == {}, (number, when)
 
 
-# The next push sends another one; a rotation that was given up leaves a key that is registered and signs nothing.
-@each(SHORT_GIVEN_UP, without=["push of one", "rotate"])
+# The next push sends another one.
+@each(SHORT_GIVEN_UP, without=["push of one"])
 def test_an_operation_that_was_given_up_at_a_commit_is_done_once_by_the_next_one(
     run: Callable[..., Left], name: str, places: tuple[int, ...]
 ) -> None:

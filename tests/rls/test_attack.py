@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.forms import drawn
+from tests.forms import EFFORT, forms
 from tests.rls.attack.law import Law
 from tests.rls.attack.place import Place, a_place
 from tests.rls.attack.programs import Bender, replay
@@ -25,9 +25,11 @@ def place(postgres, template) -> Iterator[Place]:
             yield made
 
 
-def attacked(place: Place, seed: int, statements: int) -> tuple[Counter[str], dict[str, list[str]]]:
+def attacked(
+    place: Place, seed: int, statements: int, real: int
+) -> tuple[Counter[str], dict[str, list[str]]]:
     """Attack with so many statements; the accepted ones by kind, and what broke with the attacks that did it."""
-    law, generator = Law(place), Generator(place, seed)
+    law, generator = Law(place, real), Generator(place, seed)
     accepted: Counter[str] = Counter()
     broken: dict[str, list[str]] = {}
     sent = 0
@@ -41,12 +43,15 @@ def attacked(place: Place, seed: int, statements: int) -> tuple[Counter[str], di
                 for what in law.broken(attack):
                     broken.setdefault(what.split(": the database")[0], []).append(str(attack))
             conn.execute("DISCARD ALL")
+    _require_carried_out(law)
     return accepted, broken
 
 
-def bent(place: Place, seed: int, number: int) -> tuple[Counter[str], dict[str, list[str]]]:
+def bent(
+    place: Place, seed: int, number: int, real: int
+) -> tuple[Counter[str], dict[str, list[str]]]:
     """Send so many transactions of the program with one place bent, in the same way."""
-    law, bender = Law(place), Bender(place, seed)
+    law, bender = Law(place, real), Bender(place, seed)
     accepted: Counter[str] = Counter()
     broken: dict[str, list[str]] = {}
     with psycopg.connect(place.bound, autocommit=True, prepare_threshold=None) as conn:
@@ -59,23 +64,29 @@ def bent(place: Place, seed: int, number: int) -> tuple[Counter[str], dict[str, 
                 for what in found:
                     broken.setdefault(what, []).append(f"{program.name} {program.statements}")
             conn.execute("DISCARD ALL")
+    _require_carried_out(law)
     return accepted, broken
 
 
-@drawn("statements", short=250, long=5000)
-def test_the_law_holds_after_whatever_is_accepted(place: Place, statements: int) -> None:
+def _require_carried_out(law: Law) -> None:
+    sys.stdout.write(f"carried out after {law.carried_out} attacks\n")
+    assert law.carried_out
+
+
+@forms(("statements", "real"), short=(100, 1), long=(5000 * EFFORT, 300))
+def test_the_law_holds_after_whatever_is_accepted(place: Place, statements: int, real: int) -> None:
     seed = int(os.environ.get("PFA_TEST_SEED", "1"))
-    accepted, broken = attacked(place, seed, statements)
+    accepted, broken = attacked(place, seed, statements, real)
     assert sum(accepted.values()) > statements / 50, accepted
     _require_none(seed, accepted, broken)
 
 
-@drawn("number", short=8, long=200)
+@forms(("number", "real"), short=(8, 1), long=(200 * EFFORT, 200))
 def test_the_law_holds_after_what_the_program_sends_bent_in_one_place(
-    place: Place, number: int
+    place: Place, number: int, real: int
 ) -> None:
     seed = int(os.environ.get("PFA_TEST_SEED", "1"))
-    accepted, broken = bent(place, seed, number)
+    accepted, broken = bent(place, seed, number, real)
     assert (
         sum(times for name, times in accepted.items() if name.endswith("changed")) > number / 50
     ), accepted

@@ -11,9 +11,12 @@ from psycopg import Connection, errors
 import pfa_core
 from pfa_core.model.ids import new_id
 from tests.factories import a_token
+from tests.factories import record as record_of
+from tests.pems_server import a_far_side
 from tests.rls.two import Two, authorize
 from tests.rls.writing import call, entry, record, refused
 
+pytestmark = pytest.mark.every_version
 REFUSED = errors.InsufficientPrivilege
 COMMITTED = "SELECT modification_id::text, version FROM pfa_modification WHERE user_id = 'ben' AND pfa_id = 'P-2'"
 
@@ -31,7 +34,9 @@ def lease(conn: Connection, run: str, *, direction: str = "push", **values) -> o
     return call(conn, "leases.acquire", **{**given, **values})
 
 
-def begin(conn: Connection, user: str, run: str, *, direction: str = "push") -> None:
+def begin(
+    conn: Connection, user: str, run: str, *, direction: str = "push", with_entry: bool = True
+) -> None:
     values = {
         "run_id": run,
         "direction": direction,
@@ -49,6 +54,8 @@ def begin(conn: Connection, user: str, run: str, *, direction: str = "push") -> 
         " %(status)s, %(user_id)s, %(started_at)s, %(finished_at)s, '{}', %(message)s)",
         values,
     )
+    if with_entry:
+        record(conn, user, "begin", [entry(run_id=run)])
 
 
 @pytest.fixture
@@ -199,7 +206,8 @@ def test_a_member_s_own_conflict_keeps_fields_that_can_be_shown(two, held, field
         modification_id,
     )
     try:
-        good = {"conflict_id": conflict_id, "fields": [{"field": "monthlyRate", "pems": 7}]}
+        shown = {"field": "monthlyRate", "base": 1000, "mine": 3, "pems": 1000}
+        good = {"conflict_id": conflict_id, "fields": [shown]}
         with two.psql() as conn:
             with refused(conn, two.org.principal("ben"), "commit"):
                 call(
@@ -275,6 +283,49 @@ def test_pages_of_a_pull_are_those_of_the_run_that_holds_its_lease(two):
         ):
             with refused(conn, two.org.principal("ben"), "refresh_data"):
                 call(conn, block, **values)
+
+
+def test_a_push_whose_lease_another_run_has_taken_says_so(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database refuses its next claim: that is the lease, not a right that its user lacks."""
+    monkeypatch.setenv("PFA_TEST_BOUND", "1")
+    records = [record_of(f"P-{number:03}") for number in range(900)]
+    with a_far_side(database_url, *records, users={"ann": "admin"}) as far:
+        pfa_core.set_fields(far.db, far.ann, pfa_core.Filters(), {"model": "New"}, session_id="s")
+        pfa_core.commit(far.db, far.ann, pfa_core.Selection(session_id="s"))
+        seen: list[object] = []
+
+        def watch(*_: object) -> None:
+            seen.append(1)
+            if len(seen) == 5:
+                far.world.execute(
+                    "UPDATE pfa_lease SET owner_id = gen_random_uuid(), owner = 'eve'"
+                )
+
+        far.pems._watcher = watch
+        with pytest.raises(pfa_core.errors.LeaseHeld, match="the lease was lost"):
+            far.push()
+        assert far.states()["committed"] > 0
+        far.require_once()
+
+
+def test_so_does_a_pull(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PFA_TEST_BOUND", "1")
+    records = [record_of(f"P-{number:03}") for number in range(60)]
+    with a_far_side(database_url, *records, users={"ann": "admin"}, page_size=10) as far:
+        seen: list[object] = []
+
+        def watch(*_: object) -> None:
+            seen.append(1)
+            if len(seen) == 2:
+                far.world.execute(
+                    "UPDATE pfa_lease SET owner_id = gen_random_uuid(), owner = 'eve'"
+                )
+
+        far.pems._watcher = watch
+        with pytest.raises(pfa_core.errors.LeaseHeld, match="the lease was lost"):
+            far.pull()
 
 
 def test_a_job_that_may_push_drafts_and_commits_nothing(two):

@@ -9,9 +9,11 @@ from psycopg import errors
 import pfa_core
 from pfa_core import Change
 from pfa_core.model.ids import new_id
+from tests.rls.test_pushers import begin, lease
 from tests.rls.two import authorize
 from tests.rls.writing import call, entry, new_draft, record, refused
 
+pytestmark = pytest.mark.every_version
 REFUSED = errors.InsufficientPrivilege
 # What once stood in the trail: no link, another one's link, a time without end.
 ENTRIES = [
@@ -171,4 +173,28 @@ def test_at_most_a_hundred_denials_of_a_member_are_written_and_the_last_one_says
         " AND action = 'permission_denied'"
     )
     assert two.as_owner(last) == [(1,)]
+    assert whole(two)
+
+
+def test_a_run_does_not_begin_or_end_without_its_entry(two):
+    ann, run, other = two.org.principal("ann"), str(new_id()), str(new_id())
+    with two.psql() as conn:
+        with refused(conn, ann, "sync", match="no link"):
+            begin(conn, "ann", run, with_entry=False)
+        with refused(conn, ann, "sync", match="differ"):
+            begin(conn, "ann", run, with_entry=False)
+            record(conn, "ann", "begin", [entry(run_id=other)])
+        with refused(conn, ann, "sync"):
+            lease(conn, run)
+            claims = [{"modification_id": str(new_id()), "sent_version": None, "sent_fields": None}]
+            call(conn, "queue.claim", run_id=run, claims=claims)
+        with conn.transaction():
+            authorize(conn, ann, "sync")
+            begin(conn, "ann", run)
+        with refused(conn, ann, "sync", match="no link"):
+            assert lease(conn, other)
+            begin(conn, "ann", other, with_entry=False)
+            given = {"message": "x", "direction": "push", "run_id": other}
+            assert call(conn, "runs.mark_abandoned", **given) is not None
+    assert two.as_owner("SELECT status FROM pfa_sync_log WHERE run_id = %s", run) == [("running",)]
     assert whole(two)

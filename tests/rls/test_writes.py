@@ -15,6 +15,7 @@ from tests.factories import a_principal, a_token
 from tests.rls.two import SCOPES, a_forged, authorize, seen
 from tests.rls.writing import call, new_draft
 
+pytestmark = pytest.mark.every_version
 # Every change that one could try, once without authorization and once as ann in each of her scopes.
 CHANGES = [
     "UPDATE pfa_mirror SET data = data || '{{\"model\": \"mine\"}}' WHERE organization_id = '{org}'",

@@ -57,9 +57,14 @@ def new_draft(pfa_id: str = "P-2", **delta: Any) -> dict[str, Any]:
 
 @contextmanager
 def refused(
-    conn: Connection[Any], who: Principal, scope: str, *, match: str | None = None
+    conn: Connection[Any],
+    who: Principal,
+    scope: str,
+    *,
+    match: str | None = None,
+    by: type[errors.Error] | tuple[type[errors.Error], ...] = errors.InsufficientPrivilege,
 ) -> Iterator[None]:
     """A transaction of the user in the scope that is refused, by a statement of it or at the commit."""
-    with pytest.raises(errors.InsufficientPrivilege, match=match), conn.transaction():  # noqa: PT012
+    with pytest.raises(by, match=match), conn.transaction():  # noqa: PT012
         authorize(conn, who, scope)
         yield

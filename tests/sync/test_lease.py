@@ -8,9 +8,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from pfa_core.authorization import reauthorize
 from pfa_core.errors import DatabaseUnavailable
 from pfa_core.model.audit import Direction
-from pfa_core.sync.lease import Lease, heartbeat
+from pfa_core.model.rights import Operation
+from pfa_core.store.database import Database
+from pfa_core.sync.lease import Lease, Transact, heartbeat
 from tests.factories import World, a_world
 from tests.worlds import built_once
 
@@ -32,8 +35,21 @@ def a_lease(owner: str, seconds: float = 30) -> Lease:
     )
 
 
+def transacted(world: World, db: Database | None = None) -> Transact:
+    """The transactions of a push by ann."""
+
+    def transact(work: Any, /) -> Any:
+        def authorized(conn: Any) -> Any:
+            reauthorize(conn, world.principal(), Operation.PUSH_CHANGES)
+            return work(conn)
+
+        return (db or world.db).transact(authorized)
+
+    return transact
+
+
 def test_a_lease_has_one_holder_until_it_is_released(world: World):
-    transact = world.db.transact
+    transact = transacted(world)
     first, second = a_lease(FIRST), a_lease(SECOND)
     assert transact(first.take) is None
     holder = transact(second.take)
@@ -56,10 +72,10 @@ def test_a_lease_that_was_waited_for_has_its_whole_lifetime_left(world: World):
         time.sleep(1.2)
 
     with world.db.beside() as other:
-        holder = threading.Thread(target=lambda: other.transact(hold))
+        holder = threading.Thread(target=lambda: transacted(world, other)(hold))
         holder.start()
         assert taken.wait(5)
-        assert world.db.transact(second.take) is None
+        assert transacted(world)(second.take) is None
         assert not second.lost
         rows = world.rows("SELECT expires_at > clock_timestamp() + interval '0.5 s' FROM pfa_lease")
         holder.join()
@@ -68,19 +84,19 @@ def test_a_lease_that_was_waited_for_has_its_whole_lifetime_left(world: World):
 
 def test_a_lease_that_another_owner_took_over_is_lost(world: World):
     first, second = a_lease(FIRST), a_lease(SECOND)
-    world.db.transact(first.take)
-    assert (first.renew(world.db.transact), first.lost) == (True, False)
+    transacted(world)(first.take)
+    assert (first.renew(transacted(world)), first.lost) == (True, False)
     world.execute("UPDATE pfa_lease SET expires_at = clock_timestamp() - interval '1 second'")
-    assert world.db.transact(second.take) is None
-    assert (first.renew(world.db.transact), first.lost, second.lost) == (False, True, False)
-    first.release(world.db.transact)
+    assert transacted(world)(second.take) is None
+    assert (first.renew(transacted(world)), first.lost, second.lost) == (False, True, False)
+    first.release(transacted(world))
     assert world.rows("SELECT owner_id::text FROM pfa_lease") == [(SECOND,)]
 
 
 def test_a_lease_that_is_not_renewed_is_lost_after_its_lifetime(world: World):
     now = 100.0
     lease = replace(a_lease(FIRST, 30), clock=lambda: now)
-    world.db.transact(lease.take)
+    transacted(world)(lease.take)
     now += 30
     assert not lease.lost
     now += 0.5
@@ -89,7 +105,7 @@ def test_a_lease_that_is_not_renewed_is_lost_after_its_lifetime(world: World):
 
 def test_the_heartbeat_renews_and_survives_a_database_that_is_away_for_a_moment(world: World):
     lease = a_lease(FIRST, 0.6)
-    world.db.transact(lease.take)
+    transacted(world)(lease.take)
     calls: list[bool] = []
 
     def transact_on(db: Any) -> Any:
@@ -97,7 +113,7 @@ def test_the_heartbeat_renews_and_survives_a_database_that_is_away_for_a_moment(
             calls.append(len(calls) != 1)
             if not calls[-1]:
                 raise DatabaseUnavailable("away")
-            return db.transact(work)
+            return transacted(world, db)(work)
 
         return transact
 

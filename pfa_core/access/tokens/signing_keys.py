@@ -14,7 +14,13 @@ from pfa_core.access.tokens import keyring
 from pfa_core.access.tokens.keyring import Keyring
 from pfa_core.access.tokens.register import MAX_TTL, finish_rotation, register_keys
 from pfa_core.config.settings import Settings
-from pfa_core.errors import ConfigInvalid, IllegalTransition, InvalidRequest, NotFound
+from pfa_core.errors import (
+    ConfigInvalid,
+    DatabaseUnavailable,
+    IllegalTransition,
+    InvalidRequest,
+    NotFound,
+)
 from pfa_core.model.audit import Action
 from pfa_core.model.ordering import KEYS, in_order
 from pfa_core.model.principal import Principal
@@ -119,7 +125,8 @@ def rotate_keys(
 
     Tokens of the key before stay valid until the overlap ends. The new key is put into the file behind the old
     one, then the database changes, then the order in the file: where the file cannot be written, nothing changes,
-    and where the program is killed, what the database says holds and the next use of the keys completes the file.
+    and where the program is killed, what the database says holds and the next use of the keys completes the file;
+    a repeated rotation takes that key up instead of making another one.
 
     Raises:
         ConfigInvalid: The key comes from PFA_JWT_SECRET, which only its owner can change.
@@ -149,24 +156,53 @@ def _rotate(
     dry_run: bool,
 ) -> Rotation:
     signing_keys.lock(tx.conn)
-    ring = _register(tx, keyring.load(settings))
-    now = tx.now()
+    now, held = tx.now(), keyring.load(settings)
     # The ring's file has whole seconds.
     until = (now + overlap).replace(microsecond=0)
+    begun = _begun(tx, held)
+    if begun:
+        return _taken_up(tx, settings, begun, until)
+    ring = _register(tx, held)
     new = ring.rotated(keyring.new_secret(), until, now)
     before, after = ring.signing.key_id, new.signing.key_id
-    count = tokens.count_outliving(tx.conn, tx.organization_id, [before], until)
-    signing_keys.end(tx.conn, before, until)
     _register(tx, new)
-    shown = {"key": after, "before": before, "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
-    tx.audit(Action.KEY_ROTATE, [audit.Entry(tx.new_id(), after=shown)])
+    rotation = _ending(tx, settings, before, after, until)
     if not dry_run:
         keyring.store(ring.followed_by(new.signing.secret))
+    return rotation
+
+
+def _begun(tx: Tx, ring: Keyring) -> tuple[KeyRow, KeyRow] | None:
+    """Return the keys of a rotation that did not reach the file, the one before first."""
+    known = {row.key_id: row for row in signing_keys.signing_keys(tx.conn)}
+    before = known.get(ring.signing.key_id)
+    after = known.get(ring.next.key_id) if ring.next else None
+    return (before, after) if before and after else None
+
+
+def _taken_up(
+    tx: Tx, settings: Settings, begun: tuple[KeyRow, KeyRow], until: datetime
+) -> Rotation:
+    """Return a rotation that has begun; a shorter overlap ends the key before earlier."""
+    before, after = begun
+    if before.not_after is None or until < before.not_after:
+        return _ending(tx, settings, before.key_id, after.key_id, until)
+    return _rotation(tx, settings, before.key_id, after.key_id, before.not_after)
+
+
+def _ending(tx: Tx, settings: Settings, before: str, after: str, until: datetime) -> Rotation:
+    signing_keys.end(tx.conn, before, until)
+    shown = {"key": after, "before": before, "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
+    tx.audit(Action.KEY_ROTATE, [audit.Entry(tx.new_id(), after=shown)])
+    return _rotation(tx, settings, before, after, until)
+
+
+def _rotation(tx: Tx, settings: Settings, before: str, after: str, until: datetime) -> Rotation:
     return Rotation(
         key_id=after,
         previous=before,
         overlap_until=until,
-        ending_tokens=count,
+        ending_tokens=tokens.count_outliving(tx.conn, tx.organization_id, [before], until),
         key_file=str(settings.key_file),
     )
 
@@ -205,13 +241,21 @@ def _change_file(
     change: Callable[[Connection[Any], Keyring, datetime], object],
 ) -> None:
     """Change the key file after the database, while no other rotation does."""
+    changed = False
 
     def work(conn: Connection[Any]) -> None:
+        nonlocal changed
         signing_keys.lock(conn)
         change(conn, keyring.load(settings), db.clock())
+        changed = True
 
     with db.administration() as owner:
-        owner.transact(work)
+        try:
+            owner.transact(work)
+        except DatabaseUnavailable:
+            # The transaction writes nothing: it holds the lock, and has done so.
+            if not changed:
+                raise
 
 
 @writes(Operation.RETIRE_KEY, as_owner=True)

@@ -208,7 +208,7 @@ CREATE TABLE pfa_organization (
 -- Who holds which rights in an organization: the role is a template, the rights are what counts. A writing
 -- transaction locks its user's row, so that one user's writes run one after the other.
 -- A service holds the rights it was issued and no template's; none of them touches a draft or manages
--- anything. The prefix keeps its name apart from those of people.
+-- anything. The prefix keeps its name apart from those of people, who have none that begins so.
 --   tokens_since  a token of the user that was issued before it is refused, whether the register has it or not;
 --                 whole seconds, as tokens have them
 CREATE TABLE pfa_member (
@@ -221,10 +221,11 @@ CREATE TABLE pfa_member (
     tokens_since    timestamptz,
     PRIMARY KEY (organization_id, user_id),
     CONSTRAINT pfa_member_service_check CHECK (
-        role <> 'service'
-        OR (user_id LIKE 'service:_%'
-            AND rights <@ ARRAY['read', 'export', 'view_financials', 'sync', 'import',
-                                'refresh_data']))
+        (role = 'service') = (user_id LIKE 'service:%')
+        AND (role <> 'service'
+             OR (user_id LIKE 'service:_%'
+                 AND rights <@ ARRAY['read', 'export', 'view_financials', 'sync', 'import',
+                                     'refresh_data'])))
 );
 
 -- == 3. Mirror and history ==
@@ -896,6 +897,10 @@ CREATE INDEX audit_log_run
 CREATE INDEX audit_log_restores
     ON audit_log (organization_id, restores)
     WHERE restores IS NOT NULL;
+-- Whether a user's membership ended before.
+CREATE INDEX audit_log_revoked
+    ON audit_log (organization_id, (before ->> 'user'))
+    WHERE action = 'revoke';
 -- How many denials were recorded lately: above a limit no more are.
 CREATE INDEX audit_log_denied
     ON audit_log (organization_id, at)
@@ -929,7 +934,7 @@ CREATE TABLE audit_head (
 -- Checked and emptied by pfa_check_trail at the commit, so that every transaction sees its own rows and no others.
 --   kind              which actions say it: those of pfa_trail_kinds; 'entries' asks for the link alone; 'refused …'
 --                     names a field that the caller may not write, 'withdraw …' whose changes are drafts again: no member's
---   modification_ids  of which modifications; null: of something that has no id
+--   modification_ids  of which modifications, or with the kind 'run' of which runs; null: of something that has no id
 CREATE UNLOGGED TABLE audit_expected (
     organization_id  text COLLATE "C" NOT NULL,
     link_id          uuid NOT NULL,
@@ -1232,7 +1237,8 @@ DECLARE
     context text[] := pfa_context();
 BEGIN
     IF context[1] IS NULL OR NOT context[3] = ANY (scopes) THEN
-        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
     RETURN context[1];
 END $$;
@@ -1261,7 +1267,8 @@ BEGIN
         OR (about <> 'none' AND who IS DISTINCT FROM context[5]
             AND NOT (about = 'admins' AND who IS NOT NULL
                      AND context[3] IN ('manage_users', 'manage_settings'))) THEN
-        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
 END $$;
 
@@ -1318,13 +1325,23 @@ BEGIN
                      AND r.user_id = pfa_context_user());
 END $$;
 
--- Whether the run is recorded and another user's.
+-- Whether the caller's scope is one in which runs of the direction are made: a push in `sync`, a pull in the others.
+CREATE FUNCTION pfa_may_run(direction text) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN CASE direction
+        WHEN 'push' THEN pfa_scope_in('{sync}')
+        WHEN 'pull' THEN pfa_scope_in('{refresh_data,import}')
+        ELSE false END;
+END $$;
+
+-- Whether the run is recorded and another user's, or of a direction of another scope.
 CREATE FUNCTION pfa_is_run_of_another(organization text, run uuid) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN EXISTS (SELECT FROM pfa_sync_log AS r
                    WHERE r.organization_id = organization AND r.run_id = run
-                     AND r.user_id <> pfa_context_user());
+                     AND (r.user_id <> pfa_context_user() OR NOT pfa_may_run(r.direction)));
 END $$;
 
 -- Whether a run of the caller holds the lease of a direction; this one, or with null any.
@@ -1368,7 +1385,8 @@ BEGIN
         SELECT FROM pg_class AS c
         WHERE c.relnamespace = pg_my_temp_schema() AND c.relname = 'pfa_incoming' AND c.relkind = 'r'
           AND c.relowner = (SELECT t.relowner FROM pg_class AS t WHERE t.oid = 'pfa_mirror'::regclass)) THEN
-        RAISE insufficient_privilege USING MESSAGE = 'the records were received into another table';
+        RAISE insufficient_privilege USING MESSAGE = 'the records were received into another table',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
 END $$;
 
@@ -1384,6 +1402,14 @@ BEGIN
           AND x.kind IN ('acknowledge', 'dispute')), '{}');
 END $$;
 
+-- Whether the values are an object of no other fields than those of the change.
+CREATE FUNCTION pfa_has_fields_of(given jsonb, delta jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN jsonb_typeof(given) IS NOT DISTINCT FROM 'object' AND jsonb_typeof(delta) = 'object'
+        AND given - ARRAY(SELECT jsonb_object_keys(delta)) = '{}';
+END $$;
+
 -- Whether these are no fields of a conflict: at least one object that names a field of the change.
 CREATE FUNCTION pfa_are_no_conflict(fields jsonb, delta jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE AS $$
@@ -1396,7 +1422,8 @@ BEGIN
                       OR NOT delta ? coalesce(f.content ->> 'field', ''));
 END $$;
 
--- Whether any of these conflicts would have other fields than those of its change.
+-- Whether any of these conflicts would have other fields than those of its change, or other values than change and
+-- mirror have.
 CREATE FUNCTION pfa_refreshes_wrongly(organization text, refreshed jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -1406,7 +1433,37 @@ BEGIN
           ON c.organization_id = organization AND c.conflict_id = r.conflict_id
         LEFT JOIN pfa_modification AS m
           ON m.organization_id = organization AND m.modification_id = c.modification_id
-        WHERE pfa_are_no_conflict(r.fields, coalesce(m.delta, '{}')));
+        LEFT JOIN pfa_mirror AS b ON b.organization_id = organization AND b.pfa_id = m.pfa_id
+        WHERE CASE
+            WHEN pfa_are_no_conflict(r.fields, coalesce(m.delta, '{}')) THEN true
+            ELSE EXISTS (
+                SELECT FROM jsonb_array_elements(r.fields) AS f (content)
+                WHERE f.content -> 'base' IS DISTINCT FROM coalesce(m.base -> (f.content ->> 'field'), 'null')
+                   OR f.content -> 'mine' IS DISTINCT FROM m.delta -> (f.content ->> 'field')
+                   OR f.content -> 'pems' IS DISTINCT FROM coalesce(b.data -> (f.content ->> 'field'), 'null'))
+            END);
+END $$;
+
+-- Whether what is committed again would add a field to its change, or begin from other values than it or the mirror
+-- has.
+CREATE FUNCTION pfa_recommits_wrongly(organization text, modifications jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM jsonb_to_recordset(modifications)
+             AS d (modification_id uuid, delta jsonb, base jsonb, base_version integer)
+        JOIN pfa_modification AS m
+          ON m.organization_id = organization AND m.modification_id = d.modification_id
+        LEFT JOIN pfa_mirror AS b ON b.organization_id = organization AND b.pfa_id = m.pfa_id
+        WHERE NOT pfa_has_fields_of(d.delta, m.delta)
+           OR NOT pfa_has_fields_of(d.base, d.delta)
+           OR NOT pfa_has_fields_of(d.delta, d.base)
+           OR d.base_version IS DISTINCT FROM b.version
+           OR EXISTS (
+               SELECT FROM jsonb_each(CASE WHEN jsonb_typeof(d.base) = 'object' THEN d.base ELSE '{}' END)
+                   AS f (key, value)
+               WHERE f.value <> coalesce(m.base -> f.key, 'null')
+                 AND f.value <> coalesce(b.data -> f.key, 'null')));
 END $$;
 
 -- Whether any of these conflicts is of something else than a modification that this transaction disputes.
@@ -1425,15 +1482,18 @@ BEGIN
               AND m.modification_id = ANY (ids) AND NOT pfa_are_no_conflict(n.fields, m.delta)));
 END $$;
 
--- Whether a dispute would add a field to a user's change, or give one another value.
+-- Whether a dispute would add a field to a user's change, give one another value, or move the base of a field that
+-- the change has not.
 CREATE FUNCTION pfa_adds_to_deltas(organization text, disputes jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN EXISTS (
-        SELECT FROM jsonb_to_recordset(disputes) AS d (modification_id uuid, delta jsonb)
+        SELECT FROM jsonb_to_recordset(disputes) AS d (modification_id uuid, delta jsonb, rebased jsonb)
         JOIN pfa_modification AS m
           ON m.organization_id = organization AND m.modification_id = d.modification_id
-        WHERE NOT m.delta @> d.delta);
+        WHERE (m.delta @> d.delta) IS NOT TRUE
+           OR NOT pfa_has_fields_of(d.rebased, m.delta)
+           OR NOT pfa_is_base(d.rebased));
 END $$;
 
 -- Whether a push received records of which it has settled nothing in this transaction.
@@ -1505,7 +1565,8 @@ BEGIN
     IF number > 0 THEN
         link := pfa_link_id(code);
         IF EXISTS (SELECT FROM audit_link AS l WHERE l.organization_id = code AND l.link_id = link) THEN
-            RAISE insufficient_privilege USING MESSAGE = 'the transaction has its link already';
+            RAISE insufficient_privilege USING MESSAGE = 'the transaction has its link already',
+                CONSTRAINT = 'pfa_refusal';
         END IF;
         INSERT INTO audit_expected (organization_id, link_id, place, kind, modification_ids, number)
         SELECT code, link, coalesce(max(x.place), 0) + 1, pfa_expect_entries.kind, ids,
@@ -1526,14 +1587,14 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM audit_expected AS x WHERE x.organization_id = code AND x.link_id = link);
 END $$;
 
--- Whether changes and entries of a transaction are about the same modifications, memberships and settings.
+-- Whether changes and entries of a transaction are about the same modifications, runs, memberships and settings.
 CREATE FUNCTION pfa_trail_differs(organization text, link uuid) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN EXISTS (
         SELECT i.id, x.kind
         FROM audit_expected AS x CROSS JOIN LATERAL unnest(x.modification_ids) AS i (id)
-        WHERE x.organization_id = organization AND x.link_id = link
+        WHERE x.organization_id = organization AND x.link_id = link AND x.kind <> 'run'
         EXCEPT
         SELECT e.modification_id, split_part(k.pair, ' ', 1)
         FROM audit_log AS e
@@ -1548,7 +1609,15 @@ BEGIN
         EXCEPT
         SELECT i.id
         FROM audit_expected AS x CROSS JOIN LATERAL unnest(x.modification_ids) AS i (id)
-        WHERE x.organization_id = organization AND x.link_id = link)
+        WHERE x.organization_id = organization AND x.link_id = link AND x.kind <> 'run')
+    -- What a run claims and receives has no entries of its own: the run's beginning and end have.
+    OR EXISTS (
+        SELECT FROM audit_expected AS x CROSS JOIN LATERAL unnest(x.modification_ids) AS i (id)
+        WHERE x.organization_id = organization AND x.link_id = link AND x.kind = 'run'
+          AND NOT EXISTS (
+              SELECT FROM audit_log AS e
+              WHERE e.organization_id = organization AND e.link_id = link AND e.run_id = i.id
+                AND e.action IN ('begin', 'pull', 'push')))
     OR EXISTS (
         SELECT FROM (
             SELECT x.kind, sum(x.number) AS number FROM audit_expected AS x
@@ -1572,7 +1641,7 @@ BEGIN
 END $$;
 
 -- At the commit: the link of the transaction has all of its entries, every change has its entry, and every entry
--- about a change has its change. The first of the noted rows checks for all.
+-- about a change has its change; and the organization has an admin. The first of the noted rows checks for all.
 CREATE FUNCTION pfa_check_trail() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 DECLARE
@@ -1589,7 +1658,8 @@ BEGIN
     IF noted.number = 0 THEN
         RETURN NULL;
     ELSIF noted.refused THEN
-        RAISE insufficient_privilege USING MESSAGE = 'a field was written that the caller may not write';
+        RAISE insufficient_privilege USING MESSAGE = 'a field was written that the caller may not write',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
     SELECT (SELECT l.entry_count FROM audit_link AS l
             WHERE l.organization_id = organization AND l.link_id = link) AS linked,
@@ -1597,20 +1667,33 @@ BEGIN
     INTO found_there
     FROM audit_log AS e WHERE e.organization_id = organization AND e.link_id = link;
     IF found_there.linked IS DISTINCT FROM found_there.number THEN
-        RAISE insufficient_privilege USING MESSAGE = 'entries of the audit trail are in no link';
+        RAISE insufficient_privilege USING MESSAGE = 'entries of the audit trail are in no link',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
     -- The commonest one, a change of one record, without the comparison of sets.
     IF (noted.number = 1 AND noted.changes = 1 AND found_there.number = 1
         AND found_there.id = noted.ids[1]::text
         AND concat(noted.kind, ' ', found_there.action) = ANY (pfa_trail_kinds())) IS NOT TRUE
         AND pfa_trail_differs(organization, link) THEN
-        RAISE insufficient_privilege USING MESSAGE = 'changes and entries of the audit trail differ';
+        RAISE insufficient_privilege USING MESSAGE = 'changes and entries of the audit trail differ',
+            CONSTRAINT = 'pfa_refusal';
+    END IF;
+    -- Two who remove each other at once come here one after the other: each has appended its link to the chain.
+    IF EXISTS (
+        SELECT FROM audit_expected AS x
+        WHERE x.organization_id = organization AND x.link_id = link AND x.kind IN ('grant', 'revoke'))
+        AND NOT EXISTS (
+            SELECT FROM pfa_member AS m
+            WHERE m.organization_id = organization AND m.role = 'admin' AND 'manage_users' = ANY (m.rights)) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'the organization would be left without an admin',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
     IF EXISTS (
         SELECT FROM audit_expected AS x
         JOIN pfa_member AS m ON m.organization_id = organization AND x.kind = 'withdraw ' || m.user_id
         WHERE x.organization_id = organization AND x.link_id = link) THEN
-        RAISE insufficient_privilege USING MESSAGE = 'changes of a member were withdrawn';
+        RAISE insufficient_privilege USING MESSAGE = 'changes of a member were withdrawn',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
     IF EXISTS (
         SELECT FROM audit_expected AS x
@@ -1620,7 +1703,8 @@ BEGIN
           AND (m.state = 'conflict') <> EXISTS (
               SELECT FROM pfa_sync_conflict AS c
               WHERE c.organization_id = organization AND c.modification_id = i.id AND c.status = 'unresolved')) THEN
-        RAISE insufficient_privilege USING MESSAGE = 'a change is in conflict without a conflict';
+        RAISE insufficient_privilege USING MESSAGE = 'a change is in conflict without a conflict',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
     DELETE FROM audit_expected AS x WHERE x.organization_id = organization AND x.link_id = link;
     RETURN NULL;
@@ -1648,7 +1732,8 @@ DECLARE
 BEGIN
     PERFORM pfa_require_caller(organization, NULL, '{any}', 'none');
     IF ($3 IN ('permission_denied', 'sync_skipped')) IS NOT TRUE THEN
-        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
     SELECT count(*) FILTER (WHERE e.user_id = who), count(*) INTO own, total
     FROM audit_log AS e
@@ -1803,7 +1888,8 @@ DECLARE
 BEGIN
     -- Of the organization's own entries: a token of several organizations is refreshed in one transaction.
     IF pfa_context() IS NULL THEN
-        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
     link := pfa_link_id(organization);
     SELECT count(*)::integer AS entries, clock_timestamp() AS at,
@@ -1831,6 +1917,8 @@ BEGIN
     END IF;
     facts := sha256(convert_to(ROW(organization, link, made.entries,
         extract(epoch FROM made.at))::text, 'UTF8') || made.content);
+    -- All writers of the organization wait from here on: a session that is left open here is ended.
+    PERFORM set_config('idle_in_transaction_session_timeout', '60s', true);
     INSERT INTO audit_head AS h (organization_id, number, digest)
     VALUES (organization, 1, sha256(int8send(1) || facts))
     ON CONFLICT (organization_id) DO UPDATE
@@ -1912,7 +2000,8 @@ BEGIN
     SELECT * INTO claims FROM pfa_verify_token(token, clock_timestamp());
     IF NOT FOUND OR code IS NULL OR NOT claims.organizations ? code
         OR (claims.user_id <> context[5] AND context[3] <> 'manage_users') THEN
-        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
     payload := pfa_token_payload(pfa_base64url(split_part(token, '.', 2)));
     held := payload -> 'organizations' -> code;
@@ -1941,7 +2030,8 @@ DECLARE
     number  integer;
 BEGIN
     IF context[2] IS NULL THEN
-        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
     RETURN QUERY
     UPDATE pfa_token AS t
@@ -1967,7 +2057,8 @@ DECLARE
     manages boolean := 'manage_users' = ANY (string_to_array(context[4], ','));
 BEGIN
     IF context[2] IS NULL OR NOT (manages OR coalesce(subject = context[5], false)) THEN
-        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this';
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this',
+            CONSTRAINT = 'pfa_refusal';
     END IF;
     RETURN QUERY
     WITH locked AS (
@@ -2009,8 +2100,7 @@ END $$;
 
 -- == 12. Row-level security: policies ==
 
--- USING is also what a row has to pass to be locked, WITH CHECK only what is written: what a member may see,
--- they may lock, as every change of another row next to it requires.
+-- USING is also what a row has to pass to be locked, WITH CHECK only what is written.
 -- The owner's policy lets migrations and the functions above see everything. No policy for a command: it
 -- changes no row. Each call is in a sub-select, so that it runs once per statement and not per row.
 DO $$
@@ -2032,18 +2122,25 @@ BEGIN
                        tenant_table);
     END LOOP;
 
-    -- What is read may be locked: a change of another row next to it requires that. WITH CHECK (false): no row is
-    -- written but by the functions above.
+    -- What is written beside a row locks it, in the scopes of such writes. WITH CHECK (false): no row is written but
+    -- by the functions above.
 
-    -- An organization is seen and locked by its members, and members see one another.
+    -- An organization is seen by its members, and members see one another. Their own row is locked by what they
+    -- change, others' and the organization's by who settles others' changes or changes the mirror: who only reads
+    -- holds up no one.
     CREATE POLICY pfa_select ON pfa_organization FOR SELECT
         USING (organization_id = (SELECT pfa_context_organization()));
     CREATE POLICY pfa_lock ON pfa_organization FOR UPDATE
-        USING (organization_id = (SELECT pfa_context_organization())) WITH CHECK (false);
+        USING (organization_id = (SELECT pfa_context_organization())
+               AND (SELECT pfa_scope_in('{sync,refresh_data,import,manage_settings}')))
+        WITH CHECK (false);
     CREATE POLICY pfa_select ON pfa_member FOR SELECT
         USING (organization_id = (SELECT pfa_context_organization()));
     CREATE POLICY pfa_lock ON pfa_member FOR UPDATE
-        USING (organization_id = (SELECT pfa_context_organization())) WITH CHECK (false);
+        USING (organization_id = (SELECT pfa_context_organization())
+               AND (user_id = (SELECT pfa_context_user())
+                    OR (SELECT pfa_scope_in('{sync,manage_users,manage_settings}'))))
+        WITH CHECK (false);
 
     -- A user's own tokens, or all with the right to manage users. Functions write them.
     CREATE POLICY pfa_select ON pfa_token FOR SELECT
@@ -2063,7 +2160,10 @@ BEGIN
     CREATE POLICY pfa_select ON pfa_mirror FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization()));
     CREATE POLICY pfa_lock ON pfa_mirror FOR UPDATE
-        USING (organization_id = (SELECT pfa_records_organization())) WITH CHECK (false);
+        USING (organization_id = (SELECT pfa_records_organization())
+               AND (SELECT pfa_scope_in('{save_draft,commit,sync,refresh_data,import,manage_users,'
+                                        'manage_settings}')))
+        WITH CHECK (false);
     CREATE POLICY pfa_select ON pfa_mirror_history FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization()));
     CREATE POLICY pfa_select ON kpi_rollup FOR SELECT
@@ -2128,9 +2228,10 @@ REVOKE ALL ON FUNCTION pfa_hmac_pad(bytea, integer), pfa_token_roles(), pfa_toke
     pfa_revoke_tokens(text[], text), pfa_end_tokens(text),
     pfa_link_id(text), pfa_require_caller(text, text, text[], text), pfa_may_write_all(),
     pfa_require_fields(jsonb, boolean), pfa_deltas_of(uuid[]), pfa_is_own_run(text, uuid),
-    pfa_is_run_of_another(text, uuid), pfa_holds_lease(text, text, uuid),
+    pfa_is_run_of_another(text, uuid), pfa_may_run(text), pfa_holds_lease(text, text, uuid),
     pfa_is_lease_of_another(text, text, uuid), pfa_ended_run(uuid), pfa_require_own_incoming(),
-    pfa_settled(), pfa_are_no_conflict(jsonb, jsonb), pfa_refreshes_wrongly(text, jsonb),
+    pfa_settled(), pfa_has_fields_of(jsonb, jsonb), pfa_are_no_conflict(jsonb, jsonb),
+    pfa_refreshes_wrongly(text, jsonb), pfa_recommits_wrongly(text, jsonb),
     pfa_disputes_others(text, jsonb), pfa_adds_to_deltas(text, jsonb),
     pfa_received_unsettled(text), pfa_knows_unsettled(text, jsonb), pfa_trail_kinds(),
     pfa_may_record(text), pfa_expect_entries(text, uuid[], integer), pfa_expect_link(), pfa_check_trail(),

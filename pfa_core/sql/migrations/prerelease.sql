@@ -42,6 +42,21 @@ ALTER TABLE audit_log
 ALTER TABLE pfa_modification
     ADD COLUMN IF NOT EXISTS sent_fields text[];
 
+-- Whether a user's membership ended before.
+CREATE INDEX IF NOT EXISTS audit_log_revoked
+    ON audit_log (organization_id, (before ->> 'user'))
+    WHERE action = 'revoke';
+
+-- A person's name does not begin as a service's.
+ALTER TABLE pfa_member
+    DROP CONSTRAINT IF EXISTS pfa_member_service_check,
+    ADD CONSTRAINT pfa_member_service_check CHECK (
+        (role = 'service') = (user_id LIKE 'service:%')
+        AND (role <> 'service'
+             OR (user_id LIKE 'service:_%'
+                 AND rights <@ ARRAY['read', 'export', 'view_financials', 'sync', 'import',
+                                     'refresh_data'])));
+
 -- Since when a member's tokens are good; null: any.
 ALTER TABLE pfa_member
     ADD COLUMN IF NOT EXISTS tokens_since timestamptz;

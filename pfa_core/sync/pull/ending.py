@@ -123,9 +123,10 @@ def finish(pull: GridPull, ending: Ending, intake: Intake, store: PageStore) -> 
         intake.require_some(0)
     if ending.failure and not intake.number and not pull.stop.is_set():
         raise _as_error(ending.failure)
-    result = pull.run.db.transact(
-        lambda conn: _end(conn, pull, ending, intake, store), dry_run=pull.dry_run
-    )
+    with pull.run.refused_by_lease():
+        result = pull.run.db.transact(
+            lambda conn: _end(conn, pull, ending, intake, store), dry_run=pull.dry_run
+        )
     pull.log.event("ended", status=result.status, **result.counts())
     mask = pull.run.mask
     return replace(result, faults=mask.faults(result.faults), masked=mask.hides)

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.model.ids import OrganizationId, RunId
-from pfa_core.model.run import Behind, RunKind, RunStatus
+from pfa_core.model.run import Behind, RunKind
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.store import pull_pages, runs
 from pfa_core.sync.pull.options import Allowance
@@ -120,7 +120,7 @@ def _take_over(conn: Connection[Any], pull: GridPull, *, restart: bool) -> Resum
     if found:
         pull_pages.inherit(conn, code, run.run_id, found.run_id)
         run.since = found.began_at
-        runs.put(conn, code, run.as_row(RunStatus.RUNNING, {}))
+        runs.put_since(conn, code, run.run_id, found.began_at)
         runs.put_behind(conn, code, run.run_id, found.behind)
     pull_pages.drop(conn, code, run.run_id)
     return found

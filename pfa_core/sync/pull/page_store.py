@@ -103,9 +103,10 @@ class PageStore:
             return
         pull = self.pull
         try:
-            stored = pull.run.db.transact(
-                lambda conn: self._merge(conn, batch), dry_run=pull.dry_run
-            )
+            with pull.run.refused_by_lease():
+                stored = pull.run.db.transact(
+                    lambda conn: self._merge(conn, batch), dry_run=pull.dry_run
+                )
         except BaseException:
             self.failed = True
             raise

@@ -32,7 +32,10 @@ def finish(pipeline: PushPipeline) -> PushResult:
         PemsUnavailable: PEMS applied nothing.
     """
     run, counts = pipeline.active_run, pipeline.tally.counts()
-    waiting, blocked = run.read(lambda conn: queue.left(conn, run.organization_id, pipeline.scope))
+    tried = pipeline.tally.retrying()
+    waiting, blocked = run.read(
+        lambda conn: queue.left(conn, run.organization_id, pipeline.scope, tried)
+    )
     left = waiting > blocked or counts["retrying"] > 0
     reason = _reason(pipeline.halt.reason, left=left)
     error = _error(pipeline, reason)

@@ -18,6 +18,7 @@ from pfa_core.errors import Fault, NotAllowed
 from pfa_core.model.progress import Phase, Progress, Report
 from pfa_core.model.push import Result, RetryPolicy, Sending, StopReason, Verdict, released
 from pfa_core.store import leases, members, mirror, queue, runs
+from pfa_core.store.errors import Refused
 from pfa_core.store.queue import Scope
 from pfa_core.sync.active_run import ActiveRun
 from pfa_core.sync.push.buffers import BATCH, MARK_BATCH, MARK_SECONDS, SETTLE_SECONDS, Buffer
@@ -119,9 +120,10 @@ class PushPipeline:
             return
         try:
             items = self._claims.next_batch()
-        except NotAllowed as denied:  # revoked meanwhile: what was sent is settled nevertheless
-            self.denied = denied
-            self.halt.give(StopReason.NOT_ALLOWED)
+        except NotAllowed as denied:  # what was sent is settled nevertheless
+            if not (isinstance(denied, Refused) and self.active_run.has_lost_lease()):
+                self.denied = denied
+                self.halt.give(StopReason.NOT_ALLOWED)
             return
         for item in items:
             if isinstance(item, Result):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from pfa_core.errors import Fault, FaultCode
+from pfa_core.model.ids import ModificationId
 from pfa_core.model.push import Result, Verdict
 
 MAX_PROBLEMS = 1000
@@ -52,6 +53,11 @@ class Tally:
             "retrying": verdicts[Verdict.RETRYING],
             "recovered": self.recovered,
         }
+
+    def retrying(self) -> list[ModificationId]:
+        """Return the changes that are due again later."""
+        found = (item for item in self.others.values() if item.verdict is Verdict.RETRYING)
+        return [item.task.modification_id for item in found]
 
     def problems(self) -> list[Fault]:
         """Return why changes are not in PEMS yet, or not as they were sent; at most 1,000."""

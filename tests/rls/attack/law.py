@@ -10,6 +10,7 @@ import pfa_core
 from pfa_core import errors
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
+from tests.rls.attack.afterwards import Afterwards
 from tests.rls.attack.place import Place
 from tests.rls.attack.statements import Attack
 
@@ -70,6 +71,32 @@ _OTHERS_CHANGES = """
     WHERE s.user_id <> %s
       AND (s.user_id, s.pfa_id, s.created_at) IS DISTINCT FROM (t.user_id, t.pfa_id, t.created_at)
        OR s.user_id <> %s AND s.delta <> t.delta"""
+# What changed of modifications beside what a run's claim changes.
+_BUT_CLAIMS = """
+    WITH differ AS (
+        (SELECT * FROM pfa_modification EXCEPT SELECT * FROM saved.pfa_modification)
+        UNION ALL (SELECT * FROM saved.pfa_modification EXCEPT SELECT * FROM pfa_modification))
+    SELECT modification_id FROM differ AS d
+    GROUP BY modification_id
+    HAVING count(*) <> 2 OR count(DISTINCT to_jsonb(d) - ARRAY['state', 'claim_id', 'attempts', 'sent_version',
+        'sent_fields', 'next_attempt_at', 'first_attempt_at', 'generation']) <> 1
+        OR bool_or(state NOT IN ('committed', 'sync_error', 'syncing'))"""
+# What changed of conflicts beside the values that change and mirror have, which a refresh writes.
+_BUT_REFRESHED = """
+    WITH shown AS (
+        SELECT to_jsonb(t) - 'fields' AS rest FROM pfa_sync_conflict AS t
+        WHERE NOT EXISTS (
+            SELECT FROM jsonb_array_elements(t.fields) AS f (shown)
+            JOIN pfa_mirror AS m ON m.organization_id = t.organization_id AND m.pfa_id = t.pfa_id
+            WHERE t.fields <> (SELECT s.fields FROM saved.pfa_sync_conflict AS s
+                               WHERE s.conflict_id = t.conflict_id)
+              AND shown -> 'pems' IS DISTINCT FROM m.data -> (shown ->> 'field'))),
+    kept AS (SELECT to_jsonb(s) - 'fields' AS rest FROM saved.pfa_sync_conflict AS s)
+    (SELECT * FROM shown EXCEPT SELECT * FROM kept) UNION ALL (SELECT * FROM kept EXCEPT SELECT * FROM shown)"""
+_UNTOLD_RUNS = """
+    SELECT claim_id FROM pfa_modification AS m WHERE claim_id IS NOT NULL
+    AND NOT EXISTS (SELECT FROM audit_log AS e WHERE e.run_id = m.claim_id AND e.action = 'begin'
+                    AND NOT EXISTS (SELECT FROM saved.audit_log AS s WHERE s.entry_id = e.entry_id))"""
 _ODD_TIMES = (
     _NEW.format("audit_log", "entry_id")
     + " AND abs(extract(epoch FROM t.at - clock_timestamp())) > 300"
@@ -144,10 +171,14 @@ def _pull(place: Place, who: Principal) -> Any:
 
 
 class Law:
-    """The state before, and what an accepted attack has broken."""
+    """The state before, and what an accepted attack has broken.
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    After the first `real` attacks that changed something the others' commands are carried out; after the rest they
+    are dry runs.
+    """
+
+    def __init__(self, place: Place, real: int = 0) -> None:
+        self.place, self.real = place, real
         self.digests = place.digests()
         self.commands = commands(place)
         self.results = {name: _said(call) for name, call in self.commands.items()}
@@ -156,6 +187,8 @@ class Law:
         self.content = {table: place.content(table) for table in place.tables}
         self.members = _members(place)
         self.changed: list[str] = []
+        self.afterwards = Afterwards(place, self.commands) if real else None
+        self.carried_out = 0
 
     def broken(self, attack: Attack) -> Iterator[str]:
         """Name what the attack has broken, by clause; what it changed is put back."""
@@ -169,8 +202,11 @@ class Law:
             yield from self._trail(attack, changed)
             yield from self._commands(attack, changed)
             yield from self._ends(attack)
+            if self.afterwards and self.carried_out < self.real:
+                self.carried_out += 1
+                yield from self.afterwards.broken(attack)
         finally:
-            self.place.restore(changed)
+            self.place.restore_all()
 
     def _commands(self, attack: Attack, changed: list[str]) -> Iterator[str]:
         for name, call in self.commands.items():
@@ -269,6 +305,12 @@ class Law:
             if "manage_users" not in attack.attacker.rights:
                 yield "4: the trail cannot be checked"
         spoken = [table for table in changed if table in _RECORDED]
+        if "pfa_modification" in spoken and not self.place.rows(_BUT_CLAIMS):
+            spoken.remove("pfa_modification")
+            if self.place.rows(_UNTOLD_RUNS):
+                yield "4: a run has claimed, and the trail does not say that it began"
+        if "pfa_sync_conflict" in spoken and not self.place.rows(_BUT_REFRESHED):
+            spoken.remove("pfa_sync_conflict")
         if spoken and "audit_log" not in changed:
             yield f"4: {', '.join(spoken)} changed, and the trail does not say so"
 

@@ -26,6 +26,7 @@ from tests.factories import (
     draft,
     record,
 )
+from tests.pems_server import owned
 from tests.server import bound_url
 
 # Who attacks: a name, the member or service, the rights, and what is special about the token.
@@ -61,6 +62,7 @@ class Place:
     owner: Connection[Any]
     attackers: list[Attacker]
     folder: Path
+    records: list[dict[str, Any]] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     columns: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
@@ -95,6 +97,14 @@ class Place:
             )
         ]
         self.rows("CREATE SCHEMA saved")
+        # What an attacker who knows the program knows: which entries the trail asks for.
+        self.rows(
+            "CREATE FUNCTION saved.expected(organization text) RETURNS TABLE (kind text, id text)"
+            " LANGUAGE sql SECURITY DEFINER SET search_path = public AS"
+            " 'SELECT x.kind, i.id::text FROM audit_expected AS x LEFT JOIN unnest(x.modification_ids) AS i (id)"
+            " ON true WHERE x.organization_id = $1 AND x.link_id = pfa_link_id($1)'"
+        )
+        self.rows("GRANT USAGE ON SCHEMA saved TO PUBLIC")
         for table in self.tables:
             self.columns[table] = [
                 (name, kind)
@@ -106,6 +116,16 @@ class Place:
                 )
             ]
             self.rows(f"CREATE TABLE saved.{table} AS TABLE public.{table}")
+
+    def restore_all(self) -> None:
+        """Put back whatever differs from what was kept."""
+        content = "(SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {0}.{1} AS t)"
+        differs = ", ".join(
+            f"{content.format('public', table)} IS DISTINCT FROM {content.format('saved', table)}"
+            for table in self.tables
+        )
+        found = zip(self.tables, self.rows(f"SELECT {differs}")[0], strict=True)
+        self.restore([table for table, differs in found if differs])
 
     def restore(self, changed: list[str]) -> None:
         """Put the content of these tables back."""
@@ -125,7 +145,7 @@ class Place:
 def a_place(url: str) -> Iterator[Place]:
     """An organization with records, drafts, changes, a conflict, runs, tokens and a trail."""
     users = {"ann": "admin", "ben": "editor", "eli": "editor", "vic": "viewer"}
-    records = [record(f"P-{number}", monthlyRate=100 + number) for number in range(1, 9)]
+    records = owned(record(f"P-{number}", monthlyRate=100 + number) for number in range(1, 9))
     org = a_world(url, *records, users=users)
     foreign = a_world(url, record("F-1"), organization="FOREIGN", users={"eve": "admin"})
     for name, rights in CUSTOM.items():
@@ -145,11 +165,10 @@ def a_place(url: str) -> Iterator[Place]:
     ):
         owner.execute(_CONFLICT)
         _tokens(owner)
-        place = Place(url, org, foreign, owner, [], Path(folder))
+        place = Place(url, org, foreign, owner, [], Path(folder), records)
         place.attackers = _attackers(place, services)
-        a_jsonl_file(
-            place.folder, [*records[1:], record("P-1", monthlyRate=999, model="from PEMS")]
-        )
+        changed = {**records[0], "monthlyRate": 999, "model": "from PEMS"}
+        a_jsonl_file(place.folder, [*records[1:], changed])
         place.save()
         yield place
         org.db.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,8 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Identifier, Literal
 from psycopg.types.json import Jsonb
 
+from pfa_core import sql
+from tests.rls.attack.fitting import CHAINS, Fitting
 from tests.rls.attack.place import SCOPES, Attacker, Place
 
 DEEP = "[" * 5000 + "]" * 5000
@@ -32,11 +35,15 @@ OPERATIONS = ("insert", "update", "delete", "lock table", "lock rows", "call", "
 
 @dataclass
 class Attack:
-    """A transaction of an attacker: the scope it is authorized for, and its statements with their kinds."""
+    """A transaction of an attacker: the scope it is authorized for, and its statements with their kinds.
+
+    `completes`: the entries that the trail asks for follow, and their link.
+    """
 
     attacker: Attacker
     scope: str
     statements: list[tuple[str, Composable]] = field(default_factory=list)
+    completes: bool = False
 
     def __str__(self) -> str:
         said = "; ".join(one.as_string()[:300] for _, one in self.statements)
@@ -57,6 +64,10 @@ class Generator:
     def __init__(self, place: Place, seed: int) -> None:
         self.place, self.random = place, random.Random(seed)
         self.functions = _functions(place)
+        self.named = {
+            one.name.removeprefix("pfa_do_").removeprefix("pfa_"): one for one in self.functions
+        }
+        self.fitting = Fitting(place, self.random)
         self.rows = {table: _rows(place, table) for table in place.tables}
         self.ids = {
             name: [str(row[0]) for row in place.rows(f"SELECT DISTINCT {name} FROM {table}")]
@@ -70,16 +81,56 @@ class Generator:
         }
 
     def attack(self) -> Attack:
-        """Draw a transaction of one to three statements."""
+        """Draw a transaction: one to three statements of any kind, or calls that belong together."""
         attacker = self.random.choice(self.place.attackers)
-        scopes = [
-            scope for scope in SCOPES if scope in attacker.rights or scope in ("member", "commit")
-        ]
-        scope = self.random.choice(scopes if self.random.random() < 0.8 else list(SCOPES))
-        drawn = Attack(attacker, scope)
-        for _ in range(self.random.choice((1, 1, 1, 2, 3))):
+        chain: tuple[str, ...] = ()
+        if self.random.random() < 0.5:
+            chain = self.random.choice(list(CHAINS))
+            scope = self.random.choice(CHAINS[chain])
+            holders = [one for one in self.place.attackers if _may(one, scope)]
+            attacker = self.random.choice(holders) if self.random.random() < 0.9 else attacker
+        else:
+            scopes = [one for one in SCOPES if _may(attacker, one)]
+            able = scopes if scopes and self.random.random() < 0.8 else list(SCOPES)
+            scope = self.random.choice(able)
+        self.fitting.begin(attacker, scope)
+        drawn = Attack(attacker, scope, completes=self.random.random() < 0.8)
+        # Half of the chains are bent in one place: a value, a call that is left out, or one that comes twice.
+        bent = self.random.randrange(2 * len(chain)) if chain else 0
+        for place, name in enumerate(chain):
+            times = self.random.choice((1, 1, 0, 2)) if place == bent else 1
+            for _ in range(times):
+                drawn.statements.append(self._link_of(name, attacker, bent=place == bent))
+        for _ in range(0 if chain else self.random.choice((1, 1, 1, 2, 3))):
             drawn.statements.append(self._statement(attacker))
         return drawn
+
+    def _link_of(self, name: str, attacker: Attacker, *, bent: bool) -> tuple[str, Composable]:
+        if name == "incoming":
+            pfa_id, data = self.fitting.incoming()
+            insert = SQL("INSERT INTO pfa_incoming (pfa_id, data, revision) VALUES ({}, {}, '2')")
+            return "incoming", insert.format(Literal(pfa_id), Literal(data))
+        function = self.named[name]
+        which = (
+            self.random.randrange(len(function.arguments)) if bent and function.arguments else -1
+        )
+        values = [
+            self._bent(self.fitting.value(_plain(arg), kind), arg, kind, attacker)
+            if place == which
+            else self.fitting.value(_plain(arg), kind)
+            for place, (arg, kind) in enumerate(function.arguments)
+        ]
+        return f"call {function.name}", _called(function, values)
+
+    def _bent(self, value: Any, name: str, kind: str, attacker: Attacker) -> Any:
+        if isinstance(value, Jsonb) and isinstance(value.obj, list) and self.random.random() < 0.8:
+            row = dict(value.obj[0])
+            field = self.random.choice(sorted(row))
+            row[field] = self.random.choice(
+                [*NUMBERS, *TEXTS, {}, [], {"model": "BENT"}, {"unknown": 1}, [{"field": 5}], True]
+            )
+            return Jsonb([row])
+        return self.value(name, kind, attacker)
 
     def _statement(self, attacker: Attacker) -> tuple[str, Composable]:
         kind = self.random.choices(OPERATIONS, weights=(4, 4, 1, 1, 1, 8, 1))[0]
@@ -144,103 +195,15 @@ class Generator:
         return SQL("")
 
     def _call(self, function: Function, attacker: Attacker) -> Composable:
-        values = [
-            _cast(self.argument(name, kind, attacker), kind) for name, kind in function.arguments
-        ]
-        return SQL("SELECT * FROM {}({})").format(Identifier(function.name), SQL(", ").join(values))
+        return _called(
+            function, [self.argument(name, kind, attacker) for name, kind in function.arguments]
+        )
 
     def argument(self, name: str, kind: str, attacker: Attacker) -> Any:
         """A value for a function's parameter: three times of four one that fits its name."""
         if self.random.random() < 0.75:
-            fitting = self._fitting(name, kind, attacker)
-            if fitting is not None:
-                return fitting
+            return self.fitting.value(_plain(name), kind)
         return self.value(name, kind, attacker)
-
-    def _fitting(self, name: str, kind: str, attacker: Attacker) -> Any:
-        pick, ids = self.random.choice, self.ids
-        user = pick((attacker.user_id, attacker.user_id, "ann", "ben"))
-        actions = (
-            "save",
-            "commit",
-            "discard",
-            "grant",
-            "permission_denied",
-            "acknowledge",
-            "begin",
-            "push",
-        )
-        named = {
-            "text": {
-                "organization": pick(("ORG", "ORG", "ORG", "FOREIGN")),
-                "organization_id": pick(("ORG", "ORG", "ORG", "FOREIGN")),
-                **dict.fromkeys(("user_id", "who", "subject", "by"), user),
-                "token": pick(self.place.attackers).token,
-                "scope": pick(SCOPES),
-                "action": pick(actions),
-                **dict.fromkeys(("name", "direction", "kind"), pick(("pull", "push"))),
-            },
-            "text[]": {
-                "users": self._some(["ann", "ben", attacker.user_id]),
-                "rights": self._some(["read", "sync", "manage_users", "save_draft"]),
-            },
-        }
-        typed = {
-            "uuid": pick(
-                [*ids["run_id"], *ids["modification_id"], *ids["link_id"], str(self.new_id())]
-            ),
-            "uuid[]": self._some([*ids["modification_id"], str(self.new_id())]),
-            "text[]": self._some(["P-1", "P-2", *ids["token_id"], "NOPE-1"]),
-            "jsonb": Jsonb([self._object(attacker) for _ in range(pick((1, 1, 2)))]),
-            "boolean": pick((True, False)),
-            "integer": pick((0, 1, 10)),
-            "timestamp with time zone": "2026-11-01",
-        }
-        return named.get(kind, {}).get(name, typed.get(kind))
-
-    def _object(self, attacker: Attacker) -> dict[str, Any]:
-        """One row of a statement over rows: every name that any of them reads."""
-        pick, delta = self.random.choice, self.random.choice((
-            {"model": "BENT"}, {"monthlyRate": 5}, {"monthlyRate": "abc"}, {"source": "Zzz"}, {"unknown": 1}, {},
-            {"forecastStart": "x"},
-        ))  # fmt: skip
-        row: dict[str, Any] = {
-            "modification_id": pick([*self.ids["modification_id"], str(self.new_id())]),
-            "conflict_id": pick([*self.ids["conflict_id"], str(self.new_id())]),
-            "entry_id": str(self.new_id()),
-            "run_id": pick([*self.ids["run_id"], str(self.new_id())]),
-            "claim_id": str(self.new_id()),
-            "pfa_id": pick(("P-1", "P-2", "P-4", "P-5", "NOPE-1")),
-            "user_id": pick((attacker.user_id, attacker.user_id, "ann", "ben")),
-            "session_id": pick(("drafts", "out", "bent")),
-            "delta": delta,
-            "base": pick((delta, {"model": "x"}, {})),
-            "data": {"pfaId": "P-1", **delta},
-            "fields": pick(
-                ([], [{"field": "model", "base": 1, "mine": 2, "theirs": 3}], 5, [{"field": 5}])
-            ),
-            "state": pick(("draft", "committed", "syncing", "synced", "sync_error", "conflict")),
-            "version": pick((1, 2, 2147483647)),
-            "base_version": 1,
-            "attempts": pick((0, 1, 2147483647, -5)),
-            "failures": pick((0, 1)),
-            "generation": pick((0, 1, 2147483647)),
-            "sent_version": pick((None, "1", "abc")),
-            "reason": pick((None, "a reason", "r" * 50_000)),
-            "outcome": pick(("synced", "unchanged", "failed", "x")),
-            "resolution": pick(("mine", "theirs", "x")),
-            "after": delta,
-            "before": None,
-            "at": pick(TIMES),
-            "next_attempt_at": pick(TIMES),
-            "number": 1,
-        }
-        for name in self.random.sample(sorted(row), k=self.random.choice((0, 0, 3))):
-            del row[name]
-        return row
-
-    def _some(self, values: Sequence[str]) -> list[str]:
-        return self.random.sample(list(values), k=min(len(values), self.random.choice((0, 1, 2))))
 
     def new_id(self) -> uuid.UUID:
         return uuid.UUID(int=self.random.getrandbits(128))
@@ -265,6 +228,23 @@ class Generator:
         if kind == "bytea":
             return pick(("\\x00", None))
         return pick([*TEXTS, attacker.user_id])
+
+
+def _may(attacker: Attacker, scope: str) -> bool:
+    needed = {"member": set(), "commit": {"sync", "save_draft"}}.get(scope, {scope})
+    return needed <= attacker.rights and bool(attacker.token)
+
+
+def _plain(name: str) -> str:
+    """The parameter's name in the statements of the program."""
+    return name.removeprefix("given_")
+
+
+def _called(function: Function, values: Sequence[Any]) -> Composable:
+    given = [
+        _cast(value, kind) for value, (_, kind) in zip(values, function.arguments, strict=True)
+    ]
+    return SQL("SELECT * FROM {}({})").format(Identifier(function.name), SQL(", ").join(given))
 
 
 def _cast(value: Any, kind: str) -> Composable:
@@ -363,6 +343,37 @@ def carry_out(conn: Connection[Any], attack: Attack) -> list[str]:
                         accepted.append(kind)
                 except psycopg.Error:
                     continue
+            if attack.completes and accepted:
+                with suppress(psycopg.Error), conn.transaction():
+                    _complete(conn, attack.attacker)
     except psycopg.Error:
         return []
     return accepted
+
+
+def _complete(conn: Connection[Any], attacker: Attacker) -> None:
+    """Write the entries that the trail asks for, and their link."""
+    expected = conn.execute("SELECT kind, id FROM saved.expected(%s)", [attacker.organization])
+    actions: dict[str, list[dict[str, Any]]] = {}
+    for kind, about in expected.fetchall():
+        action = _ACTIONS.get(kind, kind if kind.startswith("token_") else "")
+        entry = {
+            "entry_id": str(uuid.uuid4()),
+            "run_id" if kind == "run" else "modification_id": about,
+        }
+        if action:
+            actions.setdefault(action, []).append(entry)
+    write = sql.statements("audit").functions["write"].call
+    for action, entries in actions.items():
+        values = {"organization_id": attacker.organization, "user_id": attacker.user_id}
+        conn.execute(write, {**values, "action": action, "entries": Jsonb(entries)})
+    conn.execute("SELECT pfa_append_link(%s)", [attacker.organization])
+
+
+# The action that says what a function has changed, of those that may.
+_ACTIONS = {
+    "write": "save", "delete": "discard", "commit": "commit", "uncommit": "uncommit",
+    "acknowledge": "acknowledge", "reject": "reject", "dispute": "dispute", "release": "release",
+    "run": "begin", "resolve": "resolve", "retry": "retry", "grant": "grant", "revoke": "revoke",
+    "configure": "configure",
+}  # fmt: skip

@@ -15,7 +15,7 @@ from pfa_core.model.ids import utc_now
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.model.push import StopReason
 from pfa_core.model.secret import Secret
-from tests.factories import World, a_world, commit, draft, record
+from tests.factories import World, a_world, commit, draft, is_bound, record
 from tests.forms import long
 from tests.life_cycle.views import ids, stats
 from tests.pems_server import FarSide, a_far_side, a_pems_beside, owned
@@ -229,6 +229,42 @@ def test_a_dead_letter_is_tried_again_when_asked_for(far):
     far.require_agreement()
 
 
+def test_a_retry_that_is_stopped_before_its_first_claim_says_what_is_left(far):
+    for number in (1, 2):
+        committed(far, f"P-{number}", session=f"s{number}", model="A")
+        far.pems.remove(f"P-{number}")
+    far.push()
+    far.pems.load([{**record(f"P-{number}"), "organization": "ORG"} for number in (1, 2)])
+    stop = threading.Event()
+    stop.set()
+    for options in (
+        {"stop": stop},
+        {"options": pfa_core.PushOptions(deadline=timedelta(microseconds=1))},
+    ):
+        pushed = pfa_core.retry(far.db, far.ann, far.profile, **options).push
+        assert (pushed.total, pushed.waiting, pushed.retrying, pushed.stop_reason) == (
+            0, 2, 0, StopReason.REQUESTED if "stop" in options else StopReason.DEADLINE,
+        )  # fmt: skip
+    assert pfa_core.retry(far.db, far.ann, far.profile).push.synced == 2
+    far.require_agreement()
+
+
+def test_what_a_run_tried_and_is_due_by_now_is_not_left_beside_that(far):
+    committed(far, "P-1", session="s", model="A")
+    committed(far, "P-2", session="t", model="A")
+    far.pems.faults = ["500:1:times=1:on=rest"]
+    at_once, stop = replace(far.profile, retry_delay=0.000001), threading.Event()
+    pushed = pfa_core.push_changes(
+        far.db,
+        far.ann,
+        at_once,
+        pfa_core.PushOptions(concurrency=1),
+        stop=stop,
+        progress=lambda _: stop.set(),
+    )
+    assert (pushed.synced, pushed.retrying, pushed.waiting) == (1, 1, 0)
+
+
 def test_the_retry_of_another_run_s_letters_leaves_these_alone(far):
     first = far.push().run_id
     committed(far, model="A")
@@ -432,6 +468,10 @@ def test_the_lease_of_a_process_of_this_machine_that_is_gone_need_not_expire(far
     from pfa_core.sync.lease import local_host
 
     hold_the_lease(far, seconds=600, pid=2**22 - 3, host=local_host())
+    if is_bound():  # the database takes no word for another user's process
+        with pytest.raises(errors.LeaseHeld):
+            far.push()
+        far.world.execute("UPDATE pfa_lease SET owner = 'ann'")
     assert far.push().status == "completed"
 
 
