@@ -60,12 +60,12 @@ def test_it_prints_its_address_serves_and_ends_on_a_signal(baseline, number, cod
         with Client(url) as client:
             assert client.get("R-2").json["version"] == 1
         assert process.stderr is not None
-        begun = ""
-        while "2 records" not in begun:  # it is said behind the address
-            begun += process.stderr.readline()
+        err = ""
+        while "2 records" not in err or "R-2 200" not in err:  # they are said behind the address
+            err += process.stderr.readline()
         process.send_signal(number)
-        out, err = process.communicate(timeout=10)
-        err = begun + err
+        out, rest = process.communicate(timeout=10)
+        err += rest
     assert (process.returncode, out) == (code, "")
     assert "GET /api/pems/pfa/R-2 200" in err
     assert "Traceback" not in err
