@@ -8,13 +8,19 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import processes
+from tests.forms import EFFORT
 from tests.program import CANARY, copied
 from tests.server import Server, Servers
 from tests.versions import OF_THE_RUN, Version, compiles, older
 
 __all__ = ["copied"]  # a fixture
+
+# What a property draws unless it says otherwise; other examples each time.
+settings.register_profile("usual", max_examples=50 * EFFORT)
+settings.load_profile("usual")
 
 _OURS = ("PFA_", "XDG_", "PG", "DATABASE_URL")
 

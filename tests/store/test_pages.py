@@ -15,6 +15,7 @@ from pfa_core.model.query import Filters, Query, parse_sort
 from pfa_core.model.record import SORTABLE
 from pfa_core.store.reads import merged as records
 from tests.factories import World, a_world, draft, record
+from tests.forms import EFFORT
 
 TEXTS = ["", "a", "B", "Z", "ä", "_", "%", "a b", "😀", "É"]
 
@@ -100,7 +101,9 @@ sorts = st.lists(st.sampled_from(sorted(SORTABLE)), min_size=1, max_size=3, uniq
 
 
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=25 * EFFORT,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(sort=sorts, size=st.integers(1, 12), baseline=st.booleans())
 def test_pages_of_any_size_make_up_the_whole_in_order(world, sort, size, baseline):
@@ -109,7 +112,9 @@ def test_pages_of_any_size_make_up_the_whole_in_order(world, sort, size, baselin
 
 
 @settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=15 * EFFORT,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(sort=sorts, offset=st.integers(0, 35), size=st.integers(1, 12))
 def test_pages_by_number_are_slices_of_the_same_order(world, sort, offset, size):

@@ -15,6 +15,7 @@ from pfa_core.model.query import Filters
 from pfa_core.store.reads import sums
 from pfa_core.store.reads.sums import Part
 from tests.factories import World, a_world, record
+from tests.forms import EFFORT
 from tests.model.strategies import dates, money
 
 ids = st.sampled_from([f"P-{number}" for number in range(8)])
@@ -53,7 +54,9 @@ DIMENSIONS = (
     "isFundsTransferable",
 )  # fmt: skip
 EXACT = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=15 * EFFORT,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -206,7 +209,9 @@ def test_a_pull_that_fails_leaves_mirror_and_rollup_as_they_were(database_url):
 
 
 @settings(
-    deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=25 * EFFORT,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(st.tuples(st.none() | dates, st.none() | dates), min_size=1, max_size=50))
 def test_days_in_sql_are_days_in_python(world, spans):

@@ -254,6 +254,7 @@ def test_a_version_that_is_none_is_that_record_s_failure_only(world, version):
 
 def test_a_password_that_pems_repeats_in_an_alert_shows_nowhere(world, monkeypatch):
     monkeypatch.setattr("pfa_core.sync.pull.page_fetch.MAX_RETRY_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("pfa_core.sync.push.retry_wait.MAX_RETRY_WAIT_SECONDS", 0.01)
     committed(world)
     alert = json_response(200, {"ErrorAlert": [{"Message": f"password {SECRET} refused"}]})
     shown: list[str] = []

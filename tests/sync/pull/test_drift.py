@@ -24,7 +24,7 @@ from pfa_core.pems.sandbox.http import Request, Response
 from pfa_core.sync.pull.options import PullResult
 from pfa_core.sync.pull.page_store import PageStore
 from tests.factories import World, a_world, record
-from tests.forms import long
+from tests.forms import EFFORT, long
 from tests.pems_server import a_profile, answering
 from tests.worlds import built_once
 
@@ -528,7 +528,9 @@ DAMAGES = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30 * EFFORT,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(DAMAGES)
 def test_whatever_a_source_lost_no_value_is_lost_in_silence(
