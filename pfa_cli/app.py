@@ -35,7 +35,8 @@ EPILOG = """Examples:
 
 Exit codes: 0 done, 1 bug, 2 command line, 3 partly done, 4 not signed in, 5 not allowed,
   6 not found, 7 conflict, 9 input invalid, 10 differs, 69 unavailable, 74 file or stdout,
-  75 busy, 78 configuration, 130 interrupted, 141 reader gone, 143 terminated."""
+  75 busy, 76 outcome unknown, 78 configuration, 130 interrupted, 141 reader gone,
+  143 terminated."""
 
 STORED = "the change is stored"
 # "config" is not meant for "conflict".

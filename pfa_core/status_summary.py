@@ -133,7 +133,7 @@ def _next_command(count: int, sessions: Sequence[SessionStatus], under_way: int)
     drafts = [session for session in sessions if session.state == State.DRAFT]
     overtaken = [session for session in drafts if session.overtaken]
     if overtaken:
-        return f"pfa diff {shlex.quote(overtaken[0].session_id)}"
+        return f"pfa commit --session {shlex.quote(overtaken[0].session_id)} --dry-run"
     if drafts:
         return f"pfa commit --session {shlex.quote(drafts[0].session_id)}"
     if under_way:

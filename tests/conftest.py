@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from pfa_cli.render import streams
 from tests import processes
 from tests.forms import EFFORT
 from tests.program import CANARY, copied
@@ -40,6 +41,8 @@ def isolated_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS) and not name.startswith("PFA_TEST_"):
             monkeypatch.delenv(name)
+    # Whether the run has a terminal is not to matter.
+    monkeypatch.setattr(streams, "CONTROLLING", str(home / "none"))
     monkeypatch.setenv("HOME", str(home))
     for name in ("CONFIG", "DATA", "STATE", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))

@@ -76,7 +76,7 @@ class TestStatus:
         world.pull([record("P-1", model="theirs"), record("P-2", monthlyRate=7)])
         assert sessions(world) == [("a", "draft", 2, 1)]
         assert status(world).overtaken == 1
-        assert status(world).next_command == "pfa diff a"
+        assert status(world).next_command == "pfa commit --session a --dry-run"
         assert sessions(world, "bob") == [("his", "draft", 1, 0)]
 
     def test_a_committed_change_can_be_overtaken_too(self, world: World) -> None:

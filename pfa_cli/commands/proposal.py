@@ -39,7 +39,7 @@ def propose(call: Invocation, talk: Talk) -> core.Selection | None:
     if not summary.sessions:
         return everything
     for line in _lines(summary):
-        streams.tell(visible(line))  # a part of the question, with --quiet too
+        streams.say(visible(line))  # a part of the question, with --quiet too
     talk.mask(summary)
     if call.dry_run:
         return everything

@@ -114,7 +114,9 @@ class Common(OptionGroup):
     debug: Annotated[bool, everywhere("--debug", text="Print the traceback of an error.")] = False
     dry_run: Annotated[
         bool,
-        everywhere("-n", "--dry-run", text="Validate and show the result without saving."),
+        everywhere(
+            "-n", "--dry-run", text="Of commands that write: show the result without saving."
+        ),
     ] = False
 
     def over(self, outer: Common) -> Common:

@@ -92,11 +92,11 @@ class Invocation:
 
     @property
     def is_attended(self) -> bool:
-        """Whether choices of the user count: where what is said about them can be read.
+        """Whether choices of the user count: where a person is at a terminal.
 
-        A job of the same user has no terminal, and does what it did before they chose.
+        A job of the same user has none, and does what it did before they chose.
         """
-        return streams.is_terminal(sys.stderr)
+        return streams.is_attended()
 
     @property
     def has_choices(self) -> bool:

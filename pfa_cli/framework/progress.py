@@ -133,7 +133,7 @@ class ProgressLine:
         reason = str(
             fields.get("reason") or "some changes were not taken by PEMS yet and wait for a retry"
         )
-        streams.tell(visible(f"{reason}; next attempt in {fields['seconds']:.0f} s"))
+        streams.say(visible(f"{reason}; next attempt in {fields['seconds']:.0f} s"))
 
 
 def described(

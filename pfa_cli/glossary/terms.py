@@ -175,7 +175,7 @@ TERMS = {
     "organization": Meaning("one project and tenant; --org or PFA_ORG chooses it", "pfa org list"),
     "outcome": Meaning("what a run did with one record", "pfa sync show RUN"),
     "overlay": Meaning("a record as one user sees it where they changed it"),
-    "overtaken": Meaning("PEMS changed a field after you drafted it", "pfa diff"),
+    "overtaken": Meaning("PEMS changed a field after you drafted it", "pfa commit --dry-run"),
     "ownership": Meaning("whose value wins where PEMS and you change a field: mine, pems or ask"),
     "PEMS": Meaning("the external system of record: pfa mirrors it and sends changes to it"),
     "PEMS value": Meaning("the mirror's value of a field; baseline in options and JSON"),

@@ -17,6 +17,7 @@ from pfa_core.model.secret import masked
 _FORCED = ("FORCE_COLOR", "CLICOLOR_FORCE")
 _STYLES = re.compile(r"\x1b\[[0-9;]*m")
 _HANGING = 2
+CONTROLLING = "/dev/tty"  # the terminal that a process was started from, whatever its streams are
 ESCAPED = "pfa_escaped"  # the name of the handler of encoding errors
 
 
@@ -38,6 +39,21 @@ def is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:
         return False
+
+
+def is_attended() -> bool:
+    """Tell whether the process has a terminal, whatever its streams are.
+
+    That is one of its streams, or the one it was started from: `pfa commit 2>&1 | tail` is typed by a
+    person. Jobs of cron or systemd have none.
+    """
+    if any(map(is_terminal, (sys.stdin, sys.stdout, sys.stderr))):
+        return True
+    try:
+        os.close(os.open(CONTROLLING, os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def colored(stream: TextIO | None, wish: Color) -> bool:

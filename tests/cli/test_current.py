@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from pfa_cli.framework.invocation import Invocation
 from pfa_core.config.choices import choices_file
 from tests.cli.conftest import ready
 from tests.program import Pfa
-from tests.terminals import on_terminal
+from tests.terminals import on_terminal, terminal
 
 __all__ = ["ready"]  # a fixture
 Ask = Callable[..., "Said"]
@@ -136,6 +138,36 @@ class TestOnATerminal:
         assert two("org", "add", "RIO").code == 0
         shown = two("session", "show", "--org", "RIO", "-o", "json").json["data"]
         assert shown == {"sessionId": None, "source": "", "records": 0}
+
+
+FROM_A_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+os.execv(sys.executable, [sys.executable, "-m", "pfa_cli", *sys.argv[1:]])
+"""
+
+
+class TestStreamsElsewhere:
+    """A command that is typed in a terminal, with its streams in files and pipes."""
+
+    def test_a_commit_through_a_pipe_takes_the_current_session(self, two: Pfa) -> None:
+        with terminal(80, 24) as (_, follower):
+            done = subprocess.run(
+                [sys.executable, "-c", FROM_A_TERMINAL, "commit"],
+                stdin=follower, capture_output=True, text=True, start_new_session=True, timeout=60,
+            )  # fmt: skip
+            os.close(follower)
+        assert (done.returncode, "session one (pfa session use)" in done.stderr) == (0, True)
+        assert states(two) == {"one": "committed", "two": "draft"}
+
+    def test_the_same_without_one_does_not(self, two: Pfa) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "pfa_cli", "commit"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True, timeout=60,
+        )  # fmt: skip
+        assert (done.returncode, "does not count" in done.stderr) == (0, True)
+        assert states(two) == {"one": "committed", "two": "committed"}
 
 
 class TestWithoutATerminal:
