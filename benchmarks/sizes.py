@@ -122,11 +122,13 @@ class Peak:
         return self.client <= CLIENT_MB and self.server <= SERVER_MB
 
 
-def peaks(folder: Path, records: int, only: str = "") -> Iterator[Peak]:
-    """The peaks of every command at one size; of those whose name holds `only`, which still need the others."""
+def peaks(
+    folder: Path, records: int, only: str = "", commands: Mapping[str, str] = COMMANDS
+) -> Iterator[Peak]:
+    """The peaks of commands at one size; of those whose name holds `only`, which still need the others."""
     write_inputs(folder, records)
     with Stage(folder) as stage:
-        yield from stage.peaks(COMMANDS, records, only)
+        yield from stage.peaks(commands, records, only)
 
 
 def peaks_of_sessions(folder: Path, only: str = "") -> Iterator[Peak]:

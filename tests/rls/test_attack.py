@@ -73,7 +73,8 @@ def _require_carried_out(law: Law) -> None:
     assert law.carried_out
 
 
-@forms(("statements", "real"), short=(100, 1), long=(5000 * EFFORT, 20 * EFFORT))
+@pytest.mark.early
+@forms(("statements", "real"), short=(100, 1), long=(1000 * EFFORT, 10 * EFFORT))
 def test_the_law_holds_after_whatever_is_accepted(place: Place, statements: int, real: int) -> None:
     seed = int(os.environ.get("PFA_TEST_SEED", "1"))
     accepted, broken = attacked(place, seed, statements, real)
@@ -81,7 +82,7 @@ def test_the_law_holds_after_whatever_is_accepted(place: Place, statements: int,
     _require_none(seed, accepted, broken)
 
 
-@forms(("number", "real"), short=(8, 1), long=(150 * EFFORT, 12 * EFFORT))
+@forms(("number", "real"), short=(8, 1), long=(100 * EFFORT, 10 * EFFORT))
 def test_the_law_holds_after_what_the_program_sends_bent_in_one_place(
     place: Place, number: int, real: int
 ) -> None:
