@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.resources import files
@@ -60,7 +61,13 @@ def sample(
     rows = [document(item) for item in found]
     sheet = Sheet(id_column="file", columns=_COLUMNS, items=rows, envelope=Data(found))
     show(sheet, call.look(Format.TABLE))
-    talk.say(f"next: cd {folder} && pfa init --org DEMO")
+    talk.say(f"next: cd {_quoted(folder)} && pfa init --org DEMO")
+
+
+def _quoted(folder: Path) -> str:
+    """Write a directory for a shell, which takes none for an option."""
+    text = str(folder)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def write_sample(folder: Path, *, replace: bool) -> list[SampleFile]:
@@ -92,11 +99,13 @@ def write_sample(folder: Path, *, replace: bool) -> list[SampleFile]:
 
 
 def _content(path: Path) -> bytes | None:
-    """Read a file; None where nothing has its name."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
+    """Read a file; None where nothing has its name.
+
+    What is not a regular file may have no end, and counts as empty.
+    """
+    if not os.path.lexists(path):
         return None
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _status(before: bytes | None, now: bytes) -> SampleStatus:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from pfa_core.config.choices import home_of
 from pfa_core.errors import InvalidRequest, IoFailure
 
 SHELLS = ("bash", "zsh", "fish")
@@ -59,12 +60,13 @@ def install(shell: str, config_dir: Path, environ: Mapping[str, str]) -> Install
         IoFailure: A file cannot be written, or there is no home.
     """
     home = _home(environ)
-    config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    config = _absolute(environ.get("XDG_CONFIG_HOME")) or home / ".config"
     if shell == "fish":
         script, startup = config / "fish" / "completions" / "pfa.fish", None
     else:
         script = config_dir / f"completion.{shell}"
-        startup = Path((environ.get("ZDOTDIR") if shell == "zsh" else "") or home) / f".{shell}rc"
+        elsewhere = _absolute(environ.get("ZDOTDIR")) if shell == "zsh" else None
+        startup = (elsewhere or home) / f".{shell}rc"
     try:
         changed = _write(script, script_of(shell))
         if startup:
@@ -76,9 +78,13 @@ def install(shell: str, config_dir: Path, environ: Mapping[str, str]) -> Install
     return Installed(shell, str(script), str(startup or ""), changed)
 
 
+def _absolute(path: str | None) -> Path | None:
+    return Path(path) if path and os.path.isabs(path) else None
+
+
 def _home(environ: Mapping[str, str]) -> Path:
-    home = Path(environ.get("HOME") or os.path.expanduser("~"))
-    if not home.is_absolute():
+    home = Path(home_of(environ))
+    if not home.is_dir():
         raise IoFailure("there is no home directory with start-up files of a shell")
     return home
 

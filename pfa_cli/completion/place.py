@@ -11,7 +11,7 @@ import stat
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pfa_core.config.choices import ORGANIZATION, chosen, place_of
+from pfa_core.config.choices import ORGANIZATION, chosen, home_of, place_of
 
 LARGEST = 300_000  # of a token or a configuration file
 
@@ -67,7 +67,7 @@ def profiles(environ: Mapping[str, str]) -> list[str]:
 
 def _chosen_organization(profile: str, address: str, environ: Mapping[str, str]) -> str:
     try:
-        return chosen(ORGANIZATION, place_of(profile, address), environ) or ""
+        return chosen(ORGANIZATION, place_of(profile, address, environ), environ) or ""
     except Exception:
         return ""
 
@@ -99,7 +99,7 @@ def _config_dir(environ: Mapping[str, str]) -> str:
     configured = environ.get("XDG_CONFIG_HOME", "")
     if os.path.isabs(configured):
         return os.path.join(configured, "pfa")
-    return os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config", "pfa")
+    return os.path.join(home_of(environ), ".config", "pfa")
 
 
 def _embedded(environ: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from enum import Enum
 from typing import Annotated, Any, get_origin, get_type_hints
@@ -18,6 +18,7 @@ from pfa_cli.framework.talk import Talk
 from pfa_core.errors import InvalidRequest
 
 Run = Callable[..., int | None]
+_SESSIONS = ("session", "session_id", "into")
 _CONTEXT = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
@@ -100,6 +101,18 @@ def takes_common(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _require_names(ctx: typer.Context, values: Mapping[str, Any]) -> None:
+    """Refuse an empty session, as a variable without a value gives.
+
+    All sessions would be meant by it.
+    """
+    for param in ctx.command.params:
+        value = values.get(param.name or "")
+        if param.name in _SESSIONS and (value == "" or (isinstance(value, list) and "" in value)):
+            name = param.opts[0] if param.param_type_name == "option" else "a session"
+            raise InvalidRequest(f"{name} is empty")
+
+
 def _readable(ctx: typer.Context, values: dict[str, Any]) -> dict[str, Any]:
     if ctx.obj.is_ascii:
         return values
@@ -118,6 +131,7 @@ def _composed(
 
     def run(ctx: typer.Context, **values: Any) -> int | None:
         values = _readable(ctx, values)
+        _require_names(ctx, values)
         common = ctx.obj.read(_take(Common, values))
         _require_dry_run(common, effect, ctx)
         check(common)

@@ -10,6 +10,7 @@ import typer
 import pfa_core as core
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.talk import Talk
+from pfa_core.errors import ConfigInvalid
 from pfa_core.model.query import Filters
 
 AllSessions = Annotated[
@@ -49,7 +50,10 @@ def _say_not_applied(call: Invocation, talk: Talk) -> None:
     """Say that a choice is left out, which would have counted on a terminal."""
     if call.is_attended or talk.quiet or not call.has_choices:
         return
-    chosen = core.current_session(call.settings, call.principal)
+    try:
+        chosen = core.current_session(call.settings, call.principal)
+    except ConfigInvalid:  # of a file that does not count here
+        return
     if chosen:
         talk.say(
             f"note: without a terminal the current session {chosen.session_id} does not count;"

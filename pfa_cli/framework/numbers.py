@@ -7,7 +7,7 @@ from typing import Any
 
 from pfa_cli.framework.help import Command
 
-_NEGATIVE = re.compile(r"-\d[\d.]*")
+_NEGATIVE = re.compile(r"-\d\S*")
 
 
 class NumberCommand(Command):

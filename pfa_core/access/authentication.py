@@ -106,8 +106,8 @@ def use_organization(
     """
     if organization_id is not None:
         authenticate(replace(settings, organization=organization_id, origin={}), now)
-    place = choices.place_of(settings.profile, settings.database_url)
     environ = os.environ if environ is None else environ
+    place = choices.place_of(settings.profile, settings.database_url, environ)
     return choices.choose(choices.ORGANIZATION, place, organization_id, environ)
 
 

@@ -6,9 +6,12 @@ completion too, so that it imports next to nothing.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pwd
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 ORGANIZATION, SESSION = "organization", "session"
 EMBEDDED = "embedded"
@@ -39,16 +42,37 @@ def choose(kind: str, of: Sequence[str], value: str | None, environ: Mapping[str
     from pfa_core.config.secret_files import write_secret_file
 
     path = choices_file(environ)
-    before = _read(path)
-    place = (kind, _joined(of))
-    after = {key: kept for key, kept in before.items() if key != place}
-    if value is not None:
-        after[place] = value
-    if after == before:
-        return False
-    lines = ("\t".join((*key, kept)) for key, kept in after.items())
-    write_secret_file(Path(path), "\n".join(lines))
-    return True
+    with _alone(path):
+        before = _read(path)
+        place = (kind, _joined(of))
+        after = {key: kept for key, kept in before.items() if key != place}
+        if value is not None:
+            after[place] = value
+        if after == before:
+            return False
+        lines = ("\t".join((*key, kept)) for key, kept in after.items())
+        write_secret_file(Path(path), "\n".join(lines))
+        return True
+
+
+@contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """Keep other processes from changing the file meanwhile.
+
+    What they chose would be lost.
+    """
+    from pfa_core.errors import IoFailure
+
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise IoFailure(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def drop_unreadable(environ: Mapping[str, str]) -> None:
@@ -74,15 +98,31 @@ def choices_file(environ: Mapping[str, str]) -> str:
     configured = environ.get("XDG_STATE_HOME", "")
     if os.path.isabs(configured):
         return os.path.join(configured, "pfa", "choices")
-    home = environ.get("HOME") or os.path.expanduser("~")
-    if not os.path.isabs(home):
-        home = "/nonexistent"
-    return os.path.join(home, ".local", "state", "pfa", "choices")
+    return os.path.join(home_of(environ), ".local", "state", "pfa", "choices")
 
 
-def place_of(profile: str | None, database_url: str | None) -> tuple[str, str]:
+def home_of(environ: Mapping[str, str]) -> str:
+    """Return the home directory: of HOME, or where that is empty the user's.
+
+    Without any it is one that does not exist.
+    """
+    home = environ.get("HOME") or _home_of_user()
+    return home if os.path.isabs(home) else "/nonexistent"
+
+
+def _home_of_user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return ""
+
+
+def place_of(
+    profile: str | None, database_url: str | None, environ: Mapping[str, str]
+) -> tuple[str, str]:
     """Name the profile and database that a choice is for, without a password."""
-    return profile or "default", without_password(database_url) if database_url else EMBEDDED
+    embedded = environ.get("PFA_EMBEDDED_DIR") or EMBEDDED
+    return profile or "default", without_password(database_url) if database_url else embedded
 
 
 def without_password(address: str) -> str:

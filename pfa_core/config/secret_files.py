@@ -133,6 +133,24 @@ class PreparedFile:
         self.temporary.unlink(missing_ok=True)
 
 
+def _require_replaceable(path: Path) -> None:
+    """Refuse a path that is not that of a file.
+
+    A device would be gone.
+
+    Raises:
+        IoFailure: It is not one.
+    """
+    if not path.name or path.name == "..":
+        raise IoFailure(f"{str(path)!r} is not the name of a file")
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise IoFailure(f"{path} is not a regular file")
+
+
 def write_secret_file(path: Path, text: str) -> None:
     """Write a text to a file of mode 0600, whole or not at all.
 
@@ -155,6 +173,7 @@ def prepare_secret_file(path: Path, text: str) -> PreparedFile:
             f"there is no folder for the file {path.name}: this user has no home directory",
             hint="name one in HOME or XDG_CONFIG_HOME",
         )
+    _require_replaceable(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -140,7 +140,7 @@ def resolve(
         "database_url", flags.database_url, ("PFA_DATABASE_URL", "DATABASE_URL")
     )
     if stored:
-        place = choices.place_of(profile_name, database_url)
+        place = choices.place_of(profile_name, database_url, environ)
         lookup.chosen = lambda: choices.chosen(choices.ORGANIZATION, place, environ)
     pems = profile.get("pems", {})
     field_map = environ.get("PFA_PEMS_FIELD_MAP") or pems.get("field_map")

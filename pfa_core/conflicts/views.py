@@ -9,14 +9,13 @@ from typing import Any
 
 from pfa_core.conflicts.owner import conflict_owner
 from pfa_core.conflicts.selection import matching, one
-from pfa_core.errors import InvalidRequest
 from pfa_core.masking import Mask
 from pfa_core.model.decision import ConflictResolution, ConflictStatus
 from pfa_core.model.delta import FieldConflict, same
 from pfa_core.model.ids import ConflictId, ModificationId, PfaId, SessionId, UserId
 from pfa_core.model.ordering import CONFLICTS
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, require_text
+from pfa_core.model.query import Filters, require_limit, require_text
 from pfa_core.model.rights import Operation
 from pfa_core.model.suggest import not_one_of
 from pfa_core.operation import Tx, reads
@@ -64,8 +63,8 @@ def _check_list(
     CONFLICTS.parse(sort)
     if status not in STATUSES:
         raise not_one_of(f"invalid status: {status!r}", status, STATUSES, listed="statuses")
-    if limit is not None and limit < 1:
-        raise InvalidRequest(f"`limit` must be at least 1, not {limit}")
+    if limit is not None:
+        require_limit(limit)
 
 
 @reads(Operation.LIST_CONFLICTS, check=_check_list)

@@ -48,7 +48,7 @@ def current_session(
         return CurrentSession(SessionId(named), VARIABLE)
     if not stored:
         return None
-    found = choices.chosen(choices.SESSION, _place(settings, principal), environ)
+    found = choices.chosen(choices.SESSION, _place(settings, principal, environ), environ)
     return CurrentSession(SessionId(found), CHOICE) if found else None
 
 
@@ -72,7 +72,9 @@ def use_session(
     if session_id is not None and not session_id.isprintable():
         raise InvalidRequest("a current session must be a text on one line")
     environ = os.environ if environ is None else environ
-    return choices.choose(choices.SESSION, _place(settings, principal), session_id, environ)
+    return choices.choose(
+        choices.SESSION, _place(settings, principal, environ), session_id, environ
+    )
 
 
 def _require_session(name: str) -> None:
@@ -82,6 +84,6 @@ def _require_session(name: str) -> None:
     require_session(name)
 
 
-def _place(settings: Settings, principal: Principal) -> tuple[str, ...]:
-    place = choices.place_of(settings.profile, settings.database_url)
+def _place(settings: Settings, principal: Principal, environ: Mapping[str, str]) -> tuple[str, ...]:
+    place = choices.place_of(settings.profile, settings.database_url, environ)
     return (*place, principal.organization_id, principal.user_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pfa_cli.framework.invocation import Invocation
-from pfa_core.config.choices import choices_file
+from pfa_core.config.choices import choices_file, chosen, home_of, place_of
 from tests.cli.conftest import ready
 from tests.program import Pfa
 from tests.terminals import on_terminal, terminal
@@ -303,3 +304,45 @@ class TestOrganization:
     def test_a_variable_that_wins_is_named(self, rio: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PFA_ORG", "HOLNG")
         assert rio("org", "use", "RIO").err == "hint: PFA_ORG is set to HOLNG and wins over it\n"
+
+
+class TestEmptyNames:
+    """As a variable gives that is not set: all of them would be meant by it."""
+
+    @pytest.mark.parametrize(
+        "words",
+        ["commit --session", "discard --session", "uncommit --session", "restore --session",
+         "draft set H-003 model=C --into", "draft unset model --session", "list --session", "diff"],
+    )  # fmt: skip
+    def test_an_empty_session_is_refused(self, words: str, two: Pfa) -> None:
+        done = two(*words.split(), "")
+        assert (done.code, "is empty" in done.err) == (2, True)
+        assert states(two) == {"one": "draft", "two": "draft"}
+
+    def test_an_empty_variable_is_none(self, two: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PFA_SESSION", "")
+        assert two("diff", "--all", "-o", "ids").code == 0
+
+
+class TestBesideOthers:
+    def test_a_broken_file_stops_no_job(self, two: Pfa) -> None:
+        Path(choices_file(os.environ)).write_text("nonsense\n")
+        assert two("commit").code == 0
+
+    def test_a_choice_is_of_one_embedded_server(self) -> None:
+        here, there = ({"PFA_EMBEDDED_DIR": name} for name in ("/here", "/there"))
+        assert place_of(None, None, here) != place_of(None, None, there)
+
+    def test_no_choice_is_lost_where_two_are_made_at_once(self, home: Path) -> None:
+        home.mkdir(exist_ok=True)
+        loop = (
+            "import os, sys; from pfa_core.config.choices import choose\n"
+            "for n in range(60): choose('session', [sys.argv[1]], f's{n}', os.environ)"
+        )
+        both = [subprocess.Popen([sys.executable, "-c", loop, name]) for name in ("a", "b")]
+        assert [one.wait(60) for one in both] == [0, 0]
+        assert [chosen("session", [name], os.environ) for name in ("a", "b")] == ["s59", "s59"]
+
+    def test_an_empty_home_is_that_of_the_user(self) -> None:
+        assert home_of({"HOME": ""}) == pwd.getpwuid(os.getuid()).pw_dir
+        assert home_of({"HOME": "relative"}) == "/nonexistent"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from pfa_cli.app import main
 from pfa_cli.commands.sample import FILES
 from pfa_core.pems.mapping.field_map import FieldMap, load_field_map
+from tests.program import Pfa
 
 ROOT = Path(__file__).resolve().parents[2]
 NEXT = "next: cd {} && pfa init --org DEMO\n"
@@ -153,3 +155,15 @@ def test_the_numbers_in_the_descriptions_are_those_of_the_files() -> None:
     assert FILES["mirror-next-day.jsonl"].endswith(f"PEMS changed {changed}")
     moved = json.loads((folder / "delta-weather.json").read_text())["modifications"]
     assert FILES["delta-weather.json"].startswith(f"{len(moved)} lines of Silo 4")
+
+
+def test_what_is_not_a_file_is_another_content(pfa: Pfa) -> None:
+    folder = pfa.folder / "a b"
+    folder.mkdir()
+    os.mkfifo(folder / "mirror.jsonl")
+    assert pfa("sample", str(folder)).code == 74
+
+
+def test_the_next_command_can_be_pasted(pfa: Pfa) -> None:
+    folder = pfa.folder / "a b$(id)"
+    assert f"next: cd '{folder}' && pfa init" in pfa("sample", str(folder)).err

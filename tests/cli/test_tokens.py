@@ -16,6 +16,8 @@ import typer
 
 from pfa_cli.app import app
 from pfa_cli.render import streams
+from pfa_core.config.secret_files import prepare_secret_file
+from pfa_core.errors import IoFailure
 from pfa_core.model.secret import masked
 from tests.forms import long
 from tests.program import Pfa, Ran
@@ -65,7 +67,9 @@ class TestFiles:
         assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
 
     def test_a_token_that_cannot_be_written_is_revoked(self, ready: Pfa, tmp_path: Path) -> None:
-        ran = ready("auth", "issue", "--user", "vera", "--role", "viewer", "--to", str(tmp_path))
+        (tmp_path / "file").touch()
+        below = str(tmp_path / "file" / "token")
+        ran = ready("auth", "issue", "--user", "vera", "--role", "viewer", "--to", below)
         assert ran.code == 74
         assert "was not shown, and is revoked" in ran.err
         (only,) = rows(ready("auth", "list", "--user", "vera", "--ended", "-o", "json"))
@@ -380,3 +384,27 @@ class TestSecrecy:
             )
             assert done.stdout.strip().endswith(" 0")
             assert vera not in done.stdout + done.stderr
+
+
+class TestFileOfAToken:
+    @pytest.mark.parametrize("name", ["", ".", "/", "folder", "link", "pipe"])
+    def test_what_is_not_a_file_is_refused_before_a_token_is_issued(
+        self, ready: Pfa, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+        os.mkfifo(tmp_path / "pipe")
+        before = ready("auth", "list", "-o", "ids").lines
+        done = ready("auth", "issue", "--user", "root", "--to", name)
+        assert (done.code, "is not the name of a file" in done.err) == (2, True)
+        assert ready("auth", "list", "-o", "ids").lines == before
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "pipe").is_fifo()
+
+    def test_no_device_becomes_a_secret_file(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        for path in (tmp_path / "pipe", tmp_path / "..", Path()):
+            with pytest.raises(IoFailure, match="is not"):
+                prepare_secret_file(path, "x")
+        assert (tmp_path / "pipe").is_fifo()

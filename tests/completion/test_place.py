@@ -89,7 +89,7 @@ def test_without_a_name_the_only_organization_of_the_token_is_meant(home: Path) 
 def test_the_chosen_organization_wins_over_the_profile_and_loses_to_a_variable(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    choose(ORGANIZATION, place_of(None, None), "TWO", os.environ)
+    choose(ORGANIZATION, place_of(None, None, os.environ), "TWO", os.environ)
     assert place.find({}, os.environ).organization == "TWO"
     monkeypatch.setenv("PFA_ORG", "ONE")
     assert place.find({}, os.environ).organization == "ONE"

@@ -83,6 +83,8 @@ def issue(
     import, refresh_data and sync. It pulls and pushes, and has no drafts.
     """
     life = parse_duration(ttl)
+    if to is not None:
+        _require_file(to)
     if (user_id is None) == (service is None):
         both = "--user and --service cannot be combined"
         raise InvalidRequest(
@@ -104,6 +106,16 @@ def issue(
         print_token(call, talk, issued)
     else:
         store_token(call, issued, to)
+
+
+def _require_file(path: Path) -> None:
+    """Refuse a path that is not that of a file, before a token is issued.
+
+    Raises:
+        InvalidRequest: Not a name, or the name of a link, a directory or a device.
+    """
+    if not path.name or path.is_symlink() or (path.exists() and not path.is_file()):
+        raise InvalidRequest(f"--to {str(path)!r} is not the name of a file")
 
 
 @command(
