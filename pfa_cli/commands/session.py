@@ -16,7 +16,7 @@ from pfa_cli.framework.learning import SESSION
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.facts import show_facts
-from pfa_cli.render.formats import Format
+from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.config.choices import drop_unreadable
@@ -62,7 +62,7 @@ def use(
         drop_unreadable(os.environ)
         core.use_session(call.settings, call.principal, None)
         call.note_stored()
-        show_facts(_facts(None, "", 0), call.look(Format.TABLE), id_column="sessionId")
+        _show(_facts(None, "", 0), call.look(Format.TABLE))
         return
     database, principal = call.open()
     sessions = core.status(database, principal).sessions
@@ -71,7 +71,7 @@ def use(
     call.learn(SESSION, [name or ""])
     records = _records(sessions, name)
     item = _facts(name, "pfa session use", records)
-    show_facts(item, call.look(Format.TABLE), id_column="sessionId")
+    _show(item, call.look(Format.TABLE))
     if not records:
         _say_new(talk, name or "", sessions)
     if call.session and call.session.session_id != name:
@@ -89,9 +89,9 @@ def show_current(call: Invocation, talk: Talk) -> None:
     sessions = core.status(database, principal).sessions
     found = current.session_id if current else None
     item = _facts(found, current.source if current else "", _records(sessions, found))
-    show_facts(item, call.look(Format.TABLE, answers=True), id_column="sessionId")
+    _show(item, call.look(Format.TABLE, answers=True))
     if current is None:
-        talk.hint("no current session; choose one: pfa session use NAME")
+        talk.hint("choose one: pfa session use NAME")
 
 
 @command(session, "list", columns=_COLUMNS)
@@ -113,6 +113,10 @@ def list_sessions(call: Invocation, talk: Talk) -> None:
     show(sheet, call.look(Format.TSV))
     if not items:
         talk.hint("no sessions; a draft begins one: pfa draft set ID FIELD=VALUE --into NAME")
+
+
+def _show(item: dict[str, Any], look: Look) -> None:
+    show_facts(item, look, id_column="sessionId", without="no current session")
 
 
 def _facts(name: str | None, source: str, records: int) -> dict[str, Any]:

@@ -303,3 +303,17 @@ class TestOrganization:
     def test_a_variable_that_wins_is_named(self, rio: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PFA_ORG", "HOLNG")
         assert rio("org", "use", "RIO").err == "hint: PFA_ORG is set to HOLNG and wins over it\n"
+
+
+class TestWithoutOne:
+    def test_a_page_says_that_there_is_none(self, two: Pfa) -> None:
+        assert two("session", "use", "--none").out == "no current session\n"
+        assert two("session", "show").out == "no current session\n"
+        assert two("org", "use", "--none").out == "no chosen organization\n"
+
+    def test_programs_read_what_they_did(self, two: Pfa) -> None:
+        nothing = {"sessionId": None, "source": "", "records": 0}
+        assert two("session", "use", "--none", "-o", "json").json["data"] == nothing
+        assert two("session", "show", "-o", "json").json["data"] == nothing
+        chosen = two("org", "use", "--none", "-o", "json").json["data"]
+        assert chosen == {"organization": None, "source": ""}
