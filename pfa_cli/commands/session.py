@@ -21,6 +21,7 @@ from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.config.choices import drop_unreadable
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.modification import State
 
 if TYPE_CHECKING:
     from pfa_core.status_summary import SessionStatus
@@ -96,13 +97,18 @@ def show_current(call: Invocation, talk: Talk) -> None:
 
 @command(session, "list", columns=_COLUMNS)
 def list_sessions(call: Invocation, talk: Talk) -> None:
-    """List your sessions that are not wholly in PEMS yet, by state."""
+    """List your sessions that are not wholly in PEMS yet, by state.
+
+    The current session is shown without drafts too.
+    """
     database, principal = call.open()
     sessions = core.status(database, principal).sessions
     current = core.current_session(call.settings, principal)
     name = current.session_id if current else None
-    call.learn(SESSION, (item.session_id for item in sessions), whole=True)
     items = [{**document(item), "current": item.session_id == name} for item in sessions]
+    if name and not any(item["current"] for item in items):
+        items.append(_without_drafts(name))
+    call.learn(SESSION, (item["sessionId"] for item in items), whole=True)
     sheet = Sheet(
         id_column="sessionId",
         columns=_COLUMNS,
@@ -121,6 +127,17 @@ def _show(item: dict[str, Any], look: Look) -> None:
 
 def _facts(name: str | None, source: str, records: int) -> dict[str, Any]:
     return {"sessionId": name, "source": source, "records": records}
+
+
+def _without_drafts(name: str) -> dict[str, Any]:
+    return {
+        "sessionId": name,
+        "state": State.PRISTINE,
+        "records": 0,
+        "lastChange": None,
+        "overtaken": 0,
+        "current": True,
+    }
 
 
 def _records(sessions: Sequence[SessionStatus], name: str | None) -> int:
