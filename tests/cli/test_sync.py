@@ -191,6 +191,18 @@ def test_nothing_to_push_is_no_failure(pulled: Pfa) -> None:
     assert (ran.code, "nothing to push" in ran.err) == (0, True)
 
 
+@pytest.mark.parametrize("words", [[], ["--dry-run"]], ids=["sent", "dry run"])
+def test_a_session_that_is_not_known_is_hinted_at(pulled: Pfa, words: list[str]) -> None:
+    assert pulled("draft", "set", "H-001", "model=A", "--into", "offer").code == 0
+    push = ("sync", "push", *words, "--session")
+    ran = pulled(*push, "offr")
+    assert ran.code == 0
+    assert "hint: no changes of a session 'offr'; did you mean offer?\n" in ran.err
+    assert "hint: no changes of a session 'zz'\n" in pulled(*push, "zz").err
+    assert "hint" not in pulled(*push, "zz", "-q").err
+    assert "hint" not in pulled(*push, "offer").err
+
+
 def test_a_retry_that_sent_nothing_in_time_says_what_is_left(
     pulled: Pfa, pems: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
