@@ -22,7 +22,7 @@ _WORDS = (
 
 
 def hint(message: str, context: Any) -> str:
-    """Suggest what to type after a refusal of the parser; empty where nothing is known."""
+    """Suggest what to type after a refusal of the parser; empty for none."""
     if context is None:
         return ""
     path = context.command_path
