@@ -203,6 +203,17 @@ def test_a_session_that_is_not_known_is_hinted_at(pulled: Pfa, words: list[str])
     assert "hint" not in pulled(*push, "offer").err
 
 
+def test_a_service_without_read_is_refused_nothing_by_the_hint(pulled: Pfa) -> None:
+    words = ("auth", "issue", "--service", "pusher", "--right", "sync", "--ttl", "1h", "-o", "json")
+    token = pulled.folder / "pusher.token"
+    token.write_text(pulled(*words).json["token"])
+    token.chmod(0o600)
+    before = pulled("log", "-o", "jsonl").out.count("permission_denied")
+    ran = pulled("sync", "push", "--session", "zz", "--token-file", str(token))
+    assert (ran.code, "nothing to push" in ran.err, "hint" in ran.err) == (0, True, False)
+    assert pulled("log", "-o", "jsonl").out.count("permission_denied") == before
+
+
 def test_a_retry_that_sent_nothing_in_time_says_what_is_left(
     pulled: Pfa, pems: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.runs import PUSH_COUNTS, push_text
-from pfa_core.errors import PermissionDenied
+from pfa_core.model.principal import Right
 from pfa_core.model.run import IfLocked
 
 if TYPE_CHECKING:
@@ -178,10 +178,9 @@ def _hint_session(call: Invocation, talk: Talk, session: str | None, changes: in
     """Name the caller's session that one without changes most likely means."""
     if changes or session is None or talk.quiet:
         return
-    try:
-        sessions = core.status(call.database, call.principal).sessions
-    except PermissionDenied:  # who may push need not see drafts
-        return
+    if call.principal.is_service or Right.READ not in call.principal.rights:
+        return  # a refusal would be in the audit trail
+    sessions = core.status(call.database, call.principal).sessions
     known = {item.session_id for item in sessions}
     if session not in known:
         from pfa_core.model.suggest import did_you_mean
