@@ -70,7 +70,10 @@ class Program(Group):
             from pfa_core.model.suggest import nearest
 
             near = nearest(name, COMMANDS, _SAME_WORD)
-            meant = ALIASES.get(name) or (f"pfa {near}" if near else "pfa --help")
+            known = ALIASES.get(name) or (f"pfa {near}" if near else "")
+            if "--help" in args[1:]:
+                known = known.replace("pfa", "pfa help", 1)
+            meant = known or "pfa --help"
             raise InvalidRequest(f"unknown command {name!r}", hint=f"type: {meant}")
         return super().resolve_command(ctx, args)
 

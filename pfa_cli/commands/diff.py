@@ -12,7 +12,7 @@ import pfa_core as core
 from pfa_cli.envelopes.reads import Diff, DiffSummary
 from pfa_cli.exit_codes import DIFFERS
 from pfa_cli.framework.compose import command
-from pfa_cli.framework.current import AllSessions, within_current
+from pfa_cli.framework.current import AllSessions, hint_other_sessions, within_current
 from pfa_cli.framework.filters import FilterOptions, ranked_by
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
@@ -23,6 +23,7 @@ from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count, signed
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
+from pfa_core.model.modification import OVERLAYING
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 _COLUMNS = ("pfaId", "field", "before", "after", "costEffect", "sessionId", "state")
+_SHOWN_OF_ONE = tuple(name for name in _COLUMNS if name != "sessionId")
 _CSV = (*_COLUMNS, "version", "changeReason", "modificationId")
 
 
@@ -71,6 +73,7 @@ def diff(
     The effect of a record is in the line of its first field; all lines add up. With --limit the sums are
     those of what is shown.
     """
+    asked = filters
     filters = within_current(call, talk, filters, otherwise=everything or bool(session_id))
     database, principal = call.open()
     totals = core.DiffTotals()
@@ -89,7 +92,7 @@ def diff(
     look = call.look(Format.TSV)
     sheet = Sheet(
         id_column="pfaId",
-        columns=_COLUMNS,
+        columns=_SHOWN_OF_ONE if look.is_page and session_id else _COLUMNS,
         csv_columns=_CSV,
         numbers=frozenset(("costEffect",)),
         ranked=ranked_by(filters, _COLUMNS),
@@ -107,7 +110,11 @@ def diff(
         talk.say(_summary(totals))
     else:
         talk.say("no differences to PEMS")
-        hint_nothing_found(call, talk, filters, "")
+        narrowed = filters is not asked
+        if not (
+            narrowed and hint_other_sessions(call, talk, filters.state or OVERLAYING, "pfa diff")
+        ):
+            hint_nothing_found(call, talk, filters, "")
     return DIFFERS if exit_code and totals.field_count else 0
 
 

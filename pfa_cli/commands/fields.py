@@ -18,7 +18,7 @@ app = typer.Typer(rich_markup_mode=None)
 _COLUMNS = ("field", "kind", "unit", "editable", "sortable", "filters", "means")
 _CSV = ("field", "kind", "type", "unit", "editable", "money", "sortable", "filters", "choices", "default",
         "maxLength", "means")  # fmt: skip
-_RANKED = ("field", "kind", "means", "editable", "filters", "sortable", "unit")
+_RANKED = ("field", "kind", "unit", "editable", "sortable", "filters", "means")
 
 
 @command(

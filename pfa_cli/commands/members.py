@@ -183,7 +183,12 @@ def use_organization(
     core.use_organization(call.signed_in, code)
     call.note_stored()
     item = {"organization": code, "source": "pfa org use" if code else ""}
-    show_facts(item, call.look(Format.TABLE), id_column="organization")
+    show_facts(
+        item,
+        call.look(Format.TABLE),
+        id_column="organization",
+        without="no chosen organization",
+    )
     if named := os.environ.get("PFA_ORG"):
         talk.hint(f"PFA_ORG is set to {named} and wins over it")
 

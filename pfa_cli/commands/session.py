@@ -16,11 +16,12 @@ from pfa_cli.framework.learning import SESSION
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.facts import show_facts
-from pfa_cli.render.formats import Format
+from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.config.choices import drop_unreadable
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.modification import State
 
 if TYPE_CHECKING:
     from pfa_core.status_summary import SessionStatus
@@ -62,7 +63,7 @@ def use(
         drop_unreadable(os.environ)
         core.use_session(call.settings, call.principal, None)
         call.note_stored()
-        show_facts(_facts(None, "", 0), call.look(Format.TABLE), id_column="sessionId")
+        _show(_facts(None, "", 0), call.look(Format.TABLE))
         return
     database, principal = call.open()
     sessions = core.status(database, principal).sessions
@@ -71,7 +72,7 @@ def use(
     call.learn(SESSION, [name or ""])
     records = _records(sessions, name)
     item = _facts(name, "pfa session use", records)
-    show_facts(item, call.look(Format.TABLE), id_column="sessionId")
+    _show(item, call.look(Format.TABLE))
     if not records:
         _say_new(talk, name or "", sessions)
     if call.session and call.session.session_id != name:
@@ -89,20 +90,25 @@ def show_current(call: Invocation, talk: Talk) -> None:
     sessions = core.status(database, principal).sessions
     found = current.session_id if current else None
     item = _facts(found, current.source if current else "", _records(sessions, found))
-    show_facts(item, call.look(Format.TABLE, answers=True), id_column="sessionId")
+    _show(item, call.look(Format.TABLE, answers=True))
     if current is None:
-        talk.hint("no current session; choose one: pfa session use NAME")
+        talk.hint("choose one: pfa session use NAME")
 
 
 @command(session, "list", columns=_COLUMNS)
 def list_sessions(call: Invocation, talk: Talk) -> None:
-    """List your sessions that are not wholly in PEMS yet, by state."""
+    """List your sessions that are not wholly in PEMS yet, by state.
+
+    The current session is shown without drafts too.
+    """
     database, principal = call.open()
     sessions = core.status(database, principal).sessions
     current = core.current_session(call.settings, principal)
     name = current.session_id if current else None
-    call.learn(SESSION, (item.session_id for item in sessions), whole=True)
     items = [{**document(item), "current": item.session_id == name} for item in sessions]
+    if name and not any(item["current"] for item in items):
+        items.append(_without_drafts(name))
+    call.learn(SESSION, (item["sessionId"] for item in items), whole=True)
     sheet = Sheet(
         id_column="sessionId",
         columns=_COLUMNS,
@@ -115,8 +121,23 @@ def list_sessions(call: Invocation, talk: Talk) -> None:
         talk.hint("no sessions; a draft begins one: pfa draft set ID FIELD=VALUE --into NAME")
 
 
+def _show(item: dict[str, Any], look: Look) -> None:
+    show_facts(item, look, id_column="sessionId", without="no current session")
+
+
 def _facts(name: str | None, source: str, records: int) -> dict[str, Any]:
     return {"sessionId": name, "source": source, "records": records}
+
+
+def _without_drafts(name: str) -> dict[str, Any]:
+    return {
+        "sessionId": name,
+        "state": State.PRISTINE,
+        "records": 0,
+        "lastChange": None,
+        "overtaken": 0,
+        "current": True,
+    }
 
 
 def _records(sessions: Sequence[SessionStatus], name: str | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -44,6 +45,26 @@ def within_current(
     named = otherwise or bool(filters.session or filters.id)
     session = session_or_current(call, talk, None, otherwise=named)
     return replace(filters, session=(session,)) if session else filters
+
+
+def hint_other_sessions(call: Invocation, talk: Talk, states: Sequence[str], command: str) -> bool:
+    """Suggest --all where sessions besides the current one have drafts.
+
+    Args:
+        states: The states that the command looks for.
+
+    Returns:
+        Whether there was something to suggest.
+    """
+    if talk.quiet or call.session is None:
+        return False
+    sessions = core.status(call.database, call.principal).sessions
+    found = any(
+        item.state in states and item.session_id != call.session.session_id for item in sessions
+    )
+    if found:
+        talk.hint(f"type: {command} --all")
+    return found
 
 
 def _say_not_applied(call: Invocation, talk: Talk) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pfa_core as core
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.talk import Talk
@@ -13,6 +15,10 @@ def hint_nothing_found(
 ) -> None:
     """Suggest the closest known value, or the first pull; else give `otherwise`."""
     if talk.quiet:
+        return
+    if listed := next((value for value in filters.id if "," in value), ""):
+        ids = (word.strip() for word in listed.split(","))
+        talk.hint("type: " + " ".join(f"--id {shlex.quote(word)}" for word in ids if word))
         return
     database, principal = call.database, call.principal
     found = core.suggest_value(database, principal, filters)

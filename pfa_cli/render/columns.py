@@ -9,6 +9,7 @@ from pfa_core.model import record
 
 _IDS = ("pfaId", "runId", "conflictId", "modificationId", "entryId", "tokenId", "keyId", "replaces",
         "anchor")  # fmt: skip
+_NAMES = ("field",)
 _STATES = ("syncState", "state", "status", "outcome", "action", "result", "direction", "resolution")
 _VALUES = ("before", "after", "baseline", "mine", "merged", "base", "pems", "pemsNow", "value", "taken",
            "change", "fields", "delta", "counts", "message", "finding", "cure", "syncError", "problem")  # fmt: skip
@@ -68,7 +69,7 @@ def described(
 
 def _column(name: str, rank: int, index: int, is_number: bool) -> Column:  # noqa: FBT001
     kind = _KINDS.get(name.removeprefix("data."), Kind.NUMBER if is_number else Kind.TEXT)
-    if kind is Kind.ID and index == 0:
+    if index == 0 and (kind is Kind.ID or name in _NAMES):
         kind = Kind.KEY
     role = _ROLES.get(name, "state" if kind is Kind.STATE else "")
     return Column(name=name, kind=kind, rank=rank, role=role)

@@ -56,7 +56,11 @@ def table(
             current = plan(
                 columns, texts, look.width, measure, may_drop=may_drop and not look.columns
             )
-            look.omit(columns[index].name for index in current.dropped)
+            look.omit(
+                column.key or column.name
+                for column in map(columns.__getitem__, current.dropped)
+                if column.kind is not Kind.BAR  # other columns say it in figures
+            )
             yield from [] if current.vertical else [_text(_header(columns, current, look), look)]
         room = _unbroken(columns, texts) if current.vertical else 0
         for row in cells:

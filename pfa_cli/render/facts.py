@@ -9,18 +9,23 @@ from pfa_cli.render.formats import Look
 from pfa_cli.render.output import Sheet, show
 
 
-def show_facts(item: dict[str, Any], look: Look, *, id_column: str) -> None:
-    """Write one object, a line for each of its values."""
+def show_facts(item: dict[str, Any], look: Look, *, id_column: str, without: str = "") -> None:
+    """Write one object, a line for each of its values.
+
+    Args:
+        without: What people read in place of an object that has no id; none where empty.
+    """
     from pfa_cli.render.tables import facts
 
     shown = {name: _flat(value) for name, value in item.items()}
+    said = "" if item[id_column] else without
     sheet = Sheet(
         id_column=id_column,
         columns=tuple(item),
         items=[item],
         rows=[shown],
         envelope=Data(item),
-        text=lambda: facts(list(shown.items()), look),
+        text=lambda: said or facts(list(shown.items()), look),
     )
     show(sheet, look)
 

@@ -131,14 +131,14 @@ def _is_usage_error(error: BaseException) -> bool:
 
 
 def _of_usage(error: Any) -> Failure:
-    from pfa_cli.render.usage import in_our_words
+    from pfa_cli.render.usage import hint, in_our_words
 
-    context = getattr(error, "ctx", None)
+    message = error.format_message()
     return Failure(
         code=InvalidRequest.code,
-        message=in_our_words(error.format_message()),
+        message=in_our_words(message),
         exit_code=InvalidRequest.exit_code,
-        hint=f"type: {context.command_path} --help" if context else "",
+        hint=hint(message, getattr(error, "ctx", None)),
     )
 
 

@@ -71,7 +71,8 @@ def _tell_omitted(sheet: Sheet, look: Look) -> None:
     from pfa_cli.render.cells import width
     from pfa_cli.render.folding import fold
 
-    choice = "" if sheet.text and not look.columns else "; choose with --columns"
+    is_choice = not sheet.text or look.columns or set(look.omitted) <= set(sheet.columns)
+    choice = "; choose with --columns" if is_choice else ""
     text = f"no room for: {', '.join(look.omitted)}{choice}"
     streams.tell("\n".join(fold(text, look.width, width)))
 

@@ -35,12 +35,16 @@ RIGHT = frozenset((Kind.MONEY, Kind.NUMBER))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column; where room is short the one of the highest rank goes first."""
+    """One column; where room is short the one of the highest rank goes first.
+
+    `key` is what --columns takes where the name is a heading; empty: the name.
+    """
 
     name: str
     kind: Kind = Kind.TEXT
     rank: int = 0
     role: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

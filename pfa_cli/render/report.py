@@ -31,6 +31,15 @@ _LONG_BAR = 20
 _SIDE = 5  # of the bar of a variance
 # Which figures of a group matter most, for narrow terminals.
 _RANKED = ("forecast", "variance", "%", "plan", "share", "records", "your drafts", "actual")
+# What --columns takes for a heading.
+_KEYS = {
+    "records": "total_records",
+    **{f"in {phase}": f"{phase}_quantity" for phase in PHASES},
+    **{phase: f"{phase}_total" for phase in PHASES},
+    "variance": "variance",
+    "%": "variance_pct",
+    "your drafts": "draft_impact",
+}
 _SIGNED = ("variance", "%", "your drafts")
 _BARS = (
     Column(name="share", kind=Kind.BAR, rank=_RANKED.index("share") + 1),
@@ -171,6 +180,7 @@ def _group_columns(by: Sequence[str]) -> list[Column]:
             kind=Kind.NUMBER if name in counted else Kind.MONEY,
             rank=1 + (_RANKED.index(name) if name in _RANKED else len(_RANKED)),
             role="variance" if name in _SIGNED else "",
+            key=_KEYS[name],
         )
         for name in (*counted, *PHASES, *_SIGNED)
     ]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
+from typing import Any
 
 _OF_OPTION = re.compile(
     r"Invalid value for '?(?P<option>[^':]+)'?(?: / '[^']+')*: (?P<why>.+)", re.DOTALL
 )
+_EXTRA = re.compile(r"unexpected extra argument(?:s|\(s\))? \((?P<words>.+)\)")
+# What takes the argument that a command does not.
+_INSTEAD = {"pfa fields": "pfa explain"}
 _WORDS = (
     (re.compile(r"is not a valid (?:int|integer)(?: range)?$"), "is not a whole number"),
     (re.compile(r"is not a valid float(?: range)?$"), "is not a number"),
@@ -14,6 +19,24 @@ _WORDS = (
     (re.compile(r"is not in the range x>=(\S+)$"), r"is less than \1"),
     (re.compile(r"is not in the range x<=(\S+)$"), r"is more than \1"),
 )
+
+
+def hint(message: str, context: Any) -> str:
+    """Suggest what to type after a refusal of the parser; empty for none."""
+    if context is None:
+        return ""
+    path = context.command_path
+    words = _EXTRA.search(message)
+    extra = shlex.join(words["words"].split()) if words else ""
+    if extra and path in _INSTEAD:
+        return f"type: {_INSTEAD[path]} {extra}"
+    names = {name for param in context.command.params for name in param.opts}
+    if extra and "--id" in names:
+        options = [name for name in ("--id", "--session") if name in names]
+        return "type: " + ", or ".join(
+            " ".join(f"{name} {word}" for word in extra.split()) for name in options
+        )
+    return f"type: {path} --help"
 
 
 def in_our_words(message: str) -> str:

@@ -329,6 +329,7 @@ _OF_SHAPES: dict[str, str | Meaning] = {
     "SessionChosen.records": ("modifications of the session", COUNT),
     "SessionChosen.sessionId": "the session that the user works in; null: none",
     "SessionChosen.source": "PFA_SESSION or pfa session use; empty: none",
+    "SessionShown.lastChange": "when one of them was last changed; null: the session has none",
     "SessionShown.overtaken": ("modifications whose fields PEMS changed since", COUNT),
     "SessionStatus.overtaken": ("modifications whose fields PEMS changed since", COUNT),
     "StatusShown.committed": ("changes on their way to PEMS", COUNT),

@@ -19,7 +19,7 @@ from pfa_core.model.figures import Amount, Cost, Figures, Quantity
 from pfa_core.model.ids import SessionId
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Role
-from pfa_core.status_summary import SessionStatus, StatusReport
+from pfa_core.status_summary import StatusReport
 from pfa_core.store.queue import DeadLetter, Waiting
 
 
@@ -122,9 +122,17 @@ class StatusShown(StatusReport):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionShown(SessionStatus):
-    """One session's modifications in one state; `current`: the user works in it."""
+class SessionShown:
+    """One session's modifications in one state; `current`: the user works in it.
 
+    A current session without any is pristine.
+    """
+
+    session_id: SessionId
+    state: State
+    records: int
+    last_change: datetime | None
+    overtaken: int
     current: bool
 
 

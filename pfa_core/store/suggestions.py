@@ -13,6 +13,8 @@ from pfa_core.model.suggest import did_you_mean, nearest
 from pfa_core.store import mirror, modifications
 from pfa_core.store.reads import merged
 
+_MOST_DIGITS = 9  # of a number whose zeros are tried
+
 
 def suggest(conn: Connection[Any], principal: Principal, filters: Filters) -> str:
     """Suggest a known value for one that no record has.
@@ -36,13 +38,25 @@ def like_session(conn: Connection[Any], principal: Principal, session_id: str) -
 
 
 def like_record(conn: Connection[Any], principal: Principal, pfa_id: str) -> str:
-    """Name the record of the id in another case as the end of a message, or empty.
+    """Name the record that an id means as the end of a message, or empty.
 
-    A nearest id among all would cost a look at each.
+    Its case and the zeros before its last number may differ; a nearest id among all would cost a look at each.
     """
-    ids = [PfaId(text) for text in dict.fromkeys((pfa_id.upper(), pfa_id.lower()))]
+    written = (pfa_id, pfa_id.upper(), pfa_id.lower())
+    ids = [
+        PfaId(text) for text in dict.fromkeys(other for one in written for other in _padded(one))
+    ]
     found = [*mirror.rows(conn, principal.organization_id, ids)]
     return f"; did you mean {found[0]}?" if found else ""
+
+
+def _padded(pfa_id: str) -> list[str]:
+    """List the id with its last number written with more and fewer zeros before it."""
+    before = pfa_id.rstrip("0123456789")
+    if before == pfa_id:
+        return [pfa_id]
+    digits = pfa_id[len(before) :].lstrip("0")
+    return [pfa_id, *(before + digits.zfill(width) for width in range(1, _MOST_DIGITS + 1))]
 
 
 def _similar(conn: Connection[Any], principal: Principal, field: str, value: str) -> str:

@@ -35,7 +35,7 @@ def two(ready: Pfa) -> Pfa:
 def states(pfa: Pfa) -> dict[str, str]:
     """The state of each draft, by its session."""
     rows = pfa("session", "list", "-o", "json").json["data"]
-    return {row["sessionId"]: row["state"] for row in rows}
+    return {row["sessionId"]: row["state"] for row in rows if row["records"]}
 
 
 @dataclass(frozen=True)
@@ -346,3 +346,53 @@ class TestBesideOthers:
     def test_an_empty_home_is_that_of_the_user(self) -> None:
         assert home_of({"HOME": ""}) == pwd.getpwuid(os.getuid()).pw_dir
         assert home_of({"HOME": "relative"}) == "/nonexistent"
+
+
+class TestWithoutOne:
+    def test_a_page_says_that_there_is_none(self, two: Pfa) -> None:
+        assert two("session", "use", "--none").out == "no current session\n"
+        assert two("session", "show").out == "no current session\n"
+        assert two("org", "use", "--none").out == "no chosen organization\n"
+
+    def test_programs_read_what_they_did(self, two: Pfa) -> None:
+        nothing = {"sessionId": None, "source": "", "records": 0}
+        assert two("session", "use", "--none", "-o", "json").json["data"] == nothing
+        assert two("session", "show", "-o", "json").json["data"] == nothing
+        chosen = two("org", "use", "--none", "-o", "json").json["data"]
+        assert chosen == {"organization": None, "source": ""}
+
+
+class TestOneWithoutDrafts:
+    @pytest.fixture
+    def empty(self, two: Pfa) -> Pfa:
+        """The current session is a new one; others have drafts."""
+        assert two("session", "use", "three").code == 0
+        return two
+
+    def test_it_is_listed(self, empty: Pfa) -> None:
+        rows = empty("session", "list", "-o", "json").json["data"]
+        assert sorted((row["sessionId"], row["records"], row["current"]) for row in rows) == [
+            ("one", 1, False), ("three", 0, True), ("two", 1, False),
+        ]  # fmt: skip
+        assert empty("session", "use", "two").code == 0
+        assert len(empty("session", "list", "-o", "json").json["data"]) == 2
+
+    @pytest.mark.parametrize("command", ["diff", "draft list"])
+    def test_the_drafts_of_others_are_hinted_at(
+        self, command: str, empty: Pfa, attended: Ask
+    ) -> None:
+        hint = f"hint: type: pfa {command} --all\n"
+        assert hint in attended(*command.split()).text
+        assert hint not in attended(*command.split(), "--all").text
+        assert hint not in attended(*command.split(), PFA_SESSION="one").text
+        assert hint not in attended(*command.split(), "--session", "three").text
+        assert empty("discard", "--all").code == 0
+        assert "--all" not in attended(*command.split()).text
+
+
+def test_a_table_of_one_session_does_not_repeat_its_name(two: Pfa) -> None:
+    assert "sessionId" not in two("diff", "one", "-o", "table").out
+    assert "sessionId" in two("diff", "--all", "-o", "table").out
+    assert "sessionId" in two("diff", "one", "-o", "table", "--columns", "sessionId").out
+    assert two("diff", "one", "-o", "csv").out.splitlines()[1].split(",")[5] == "one"
+    assert two("diff", "one").out.split("\t")[5] == "one"

@@ -22,6 +22,7 @@ from pfa_core.model.record import EDITABLE, FIELDS, SORTABLE
 from pfa_core.model.rights import MONEY
 from pfa_core.model.run import RunStatus
 from tests.cli import shapes
+from tests.terminals import on_terminal
 
 
 def kinds(kind: type[errors.PfaError]) -> list[type[errors.PfaError]]:
@@ -174,3 +175,11 @@ class TestFields:
             [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
         )
         assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_names_of_fields_stay_whole_on_a_narrow_terminal() -> None:
+    for cells in (60, 80):
+        lines = on_terminal("fields", cells=cells).lines
+        begun = {line.split()[0] for line in lines if line.strip()}
+        assert [name for name in FIELDS if name not in begun] == []
+        assert max(map(len, lines)) <= cells

@@ -29,6 +29,19 @@ __all__ = ["ready"]
         (["show", "h-001"], 6, "did you mean H-001?"),
         (["log", "h-001"], 6, "did you mean H-001?"),
         (["commit", "--id", "h-001"], 6, "did you mean H-001?"),
+        (["show", "H-1"], 6, "did you mean H-001?"),
+        (["show", "h-00001"], 6, "did you mean H-001?"),
+        (["commit", "--id", "H-1"], 6, "did you mean H-001?"),
+        (["list", "--id", "H-001,H-002"], 0, "hint: type: --id H-001 --id H-002\n"),
+        (["discard", "H-001"], 2, "hint: type: --id H-001, or --session H-001\n"),
+        (["commit", "H-001", "H-002"], 2, "hint: type: --id H-001 --id H-002, or --session H-001"),
+        (["draft", "shift", "7", "H-001"], 2, "hint: type: --id H-001, or --session H-001\n"),
+        (["fields", "monthlyRate"], 2, "hint: type: pfa explain monthlyRate\n"),
+        (["version", "H-001"], 2, "hint: type: pfa version --help\n"),
+        (["help", "set"], 2, "hint: type: pfa help draft set\n"),
+        (["set"], 2, "hint: type: pfa draft set\n"),
+        (["help", "lits"], 2, "hint: type: pfa help list\n"),
+        (["help", "xyzzy"], 2, "hint: type: pfa --help\n"),
         (["draft", "set", "H-001", "montlyRate=1"], 9, "did you mean monthlyRate?"),
         (["draft", "shfit"], 2, "Did you mean 'shift'?"),
         (["lits"], 2, "type: pfa list"),
@@ -63,3 +76,8 @@ def test_a_word_that_only_begins_alike_is_not_meant(ready: Pfa) -> None:
 def test_the_nearest_is_found_whatever_the_case() -> None:
     assert nearest("CRANE", ["Loader", "Crane"]) == "Crane"
     assert nearest("zzz", ["Loader", "Crane"]) == ""
+
+
+def test_a_record_that_differs_in_more_than_zeros_is_not_meant(ready: Pfa) -> None:
+    for other in ("H-10", "H-", "X-1", "H-1x"):
+        assert "did you mean" not in ready("show", other).err, other

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.conftest import baseline_record, write_lines
 from tests.program import Pfa, a_stage
+from tests.terminals import on_terminal
 
 # 2026-01-01 to 2026-01-31 planned, forecast from mid February: 100 a day; one purchase without dates.
 COLUMNS = (
@@ -185,3 +186,11 @@ def test_the_help_names_the_month(pfa: Pfa) -> None:
     ran = pfa("stats", "--help").out
     assert "contract, month" in " ".join(ran.split())
     assert "pfa stats --by month" in ran
+
+
+def test_columns_without_room_are_named_as_columns_takes_them(ready: Pfa) -> None:
+    said = on_terminal("stats", "--by", "month", cells=60).text.split("no room for: ")[1]
+    names = " ".join(said.split()).removesuffix("; choose with --columns")
+    assert names != " ".join(said.split())
+    assert "plan_quantity" in names
+    assert ready("stats", "--by", "month", "--columns", names).code == 0

@@ -191,6 +191,29 @@ def test_nothing_to_push_is_no_failure(pulled: Pfa) -> None:
     assert (ran.code, "nothing to push" in ran.err) == (0, True)
 
 
+@pytest.mark.parametrize("words", [[], ["--dry-run"]], ids=["sent", "dry run"])
+def test_a_session_that_is_not_known_is_hinted_at(pulled: Pfa, words: list[str]) -> None:
+    assert pulled("draft", "set", "H-001", "model=A", "--into", "offer").code == 0
+    push = ("sync", "push", *words, "--session")
+    ran = pulled(*push, "offr")
+    assert ran.code == 0
+    assert "hint: no changes of a session 'offr'; did you mean offer?\n" in ran.err
+    assert "hint: no changes of a session 'zz'\n" in pulled(*push, "zz").err
+    assert "hint" not in pulled(*push, "zz", "-q").err
+    assert "hint" not in pulled(*push, "offer").err
+
+
+def test_a_service_without_read_is_refused_nothing_by_the_hint(pulled: Pfa) -> None:
+    words = ("auth", "issue", "--service", "pusher", "--right", "sync", "--ttl", "1h", "-o", "json")
+    token = pulled.folder / "pusher.token"
+    token.write_text(pulled(*words).json["token"])
+    token.chmod(0o600)
+    before = pulled("log", "-o", "jsonl").out.count("permission_denied")
+    ran = pulled("sync", "push", "--session", "zz", "--token-file", str(token))
+    assert (ran.code, "nothing to push" in ran.err, "hint" in ran.err) == (0, True, False)
+    assert pulled("log", "-o", "jsonl").out.count("permission_denied") == before
+
+
 def test_a_retry_that_sent_nothing_in_time_says_what_is_left(
     pulled: Pfa, pems: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

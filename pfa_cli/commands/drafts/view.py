@@ -9,7 +9,7 @@ import pfa_core as core
 from pfa_cli.commands.drafts.group import draft
 from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import command
-from pfa_cli.framework.current import AllSessions, within_current
+from pfa_cli.framework.current import AllSessions, hint_other_sessions, within_current
 from pfa_cli.framework.filters import FilterOptions, ranked_by
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
@@ -20,6 +20,7 @@ from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.plain import plain
+from pfa_core.model.modification import State
 from pfa_core.model.ordering import DRAFTS
 from pfa_core.model.query import Filters
 
@@ -53,6 +54,7 @@ def list_drafts(
     everything: AllSessions = False,
 ) -> None:
     """List your drafts; other states with --state."""
+    asked = filters
     filters = within_current(call, talk, filters, otherwise=everything)
     database, principal = call.open()
     found = core.stream_drafts(database, principal, filters, limit=limit, sort=sort_keys(sort))
@@ -73,9 +75,12 @@ def list_drafts(
     )
     show(sheet, call.look(Format.TSV))
     if not first:
-        hint_nothing_found(
-            call, talk, filters, "no drafts; write some: pfa draft save, set or shift"
-        )
+        narrowed = filters is not asked
+        states = filters.state or (State.DRAFT,)
+        if not (narrowed and hint_other_sessions(call, talk, states, "pfa draft list")):
+            hint_nothing_found(
+                call, talk, filters, "no drafts; write some: pfa draft save, set or shift"
+            )
 
 
 def _row(item: ModificationView) -> dict[str, object]:

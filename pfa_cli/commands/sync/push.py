@@ -25,6 +25,7 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.runs import PUSH_COUNTS, push_text
+from pfa_core.model.principal import Right
 from pfa_core.model.run import IfLocked
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def push(
     database, principal = call.open()
     if call.dry_run:
         plan = core.stream_plan_push(database, principal, session_id=session, limit=limit)
-        return _show_plan(call, talk, plan)
+        _show_plan(call, talk, plan)
+        _hint_session(call, talk, session, plan.total)
+        return 0
     with in_order() as stop, logs.attached(), _progress(call) as progress:
         result = core.push_changes(
             database,
@@ -115,6 +118,7 @@ def push(
         )
         progress.say_rate(result.total)
     code = _show_push(call, talk, result)
+    _hint_session(call, talk, session, result.total + result.waiting)
     return stop.exit_code or code
 
 
@@ -170,7 +174,21 @@ def _progress(call: Invocation) -> ProgressLine:
     return ProgressLine(call.common, "change", "looking for changes to send", waits=True)
 
 
-def _show_plan(call: Invocation, talk: Talk, plan: PushPlan) -> int:
+def _hint_session(call: Invocation, talk: Talk, session: str | None, changes: int) -> None:
+    """Name the caller's session that one without changes most likely means."""
+    if changes or session is None or talk.quiet:
+        return
+    if call.principal.is_service or Right.READ not in call.principal.rights:
+        return  # a refusal would be in the audit trail
+    sessions = core.status(call.database, call.principal).sessions
+    known = {item.session_id for item in sessions}
+    if session not in known:
+        from pfa_core.model.suggest import did_you_mean
+
+        talk.hint(f"no changes of a session {session!r}{did_you_mean(session, known)}")
+
+
+def _show_plan(call: Invocation, talk: Talk, plan: PushPlan) -> None:
     first = list(islice(plan.changes, 1))
     talk.mask(*first)
     items = map(document, chain(first, plan.changes))
@@ -184,7 +202,6 @@ def _show_plan(call: Invocation, talk: Talk, plan: PushPlan) -> int:
     )
     show(sheet, call.look(Format.TSV))
     talk.say(f"dry run, nothing was sent: {count(plan.total, 'change')} would be sent")
-    return 0
 
 
 def _show_letters(call: Invocation, talk: Talk, letters: list[DeadLetter]) -> int:
