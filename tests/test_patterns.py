@@ -126,6 +126,7 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
         "sub",
         ("is not in the range " + "1<=x<=" * 16_000, "is not in the range " + "1" * LENGTH),
     ),
+    "pfa_cli.render.usage._EXTRA": ("match", ("unexpected extra argument (" * 4_000,)),
 }
 # Over files of the package alone.
 OWN_FILES = ("pfa_core.sql.", "pfa_core.store.prerelease.")

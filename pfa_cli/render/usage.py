@@ -9,7 +9,7 @@ from typing import Any
 _OF_OPTION = re.compile(
     r"Invalid value for '?(?P<option>[^':]+)'?(?: / '[^']+')*: (?P<why>.+)", re.DOTALL
 )
-_EXTRA = re.compile(r"unexpected extra argument(?:s|\(s\))? \((?P<words>.+)\)")
+_EXTRA = re.compile(r"(?:Got )?unexpected extra argument(?:s|\(s\))? \((?P<words>.+)\)")
 # What takes the argument that a command does not.
 _INSTEAD = {"pfa fields": "pfa explain"}
 _WORDS = (
@@ -26,7 +26,7 @@ def hint(message: str, context: Any) -> str:
     if context is None:
         return ""
     path = context.command_path
-    words = _EXTRA.search(message)
+    words = _EXTRA.match(message)
     extra = shlex.join(words["words"].split()) if words else ""
     if extra and path in _INSTEAD:
         return f"type: {_INSTEAD[path]} {extra}"
