@@ -56,12 +56,17 @@ def test_the_pages_have_these_sessions() -> None:
     assert "```console" not in readme.replace(blocks[0], "")
 
 
-@pytest.mark.skipif(not shutil.which("bash") or not shutil.which("curl"), reason="needs bash, curl")
 @pytest.mark.parametrize("name", ["tour", *long(["five-minutes", "forty-minutes"])])
 def test_a_session_typed_word_for_word_gives_the_outputs_shown(
     name: str, database_url: str
 ) -> None:
     _, text = SESSIONS[name]
+    # The pages are typed into bash, and one of them asks the sandbox by curl: neither comes with Python.
+    lacking = [
+        tool for tool in ("bash", "curl") if f"{tool} " in f"bash {text}" and not shutil.which(tool)
+    ]
+    if lacking:
+        pytest.skip(f"not installed: {', '.join(lacking)}")
     done = TYPIST.run(name, text, {"PFA_DATABASE_URL": database_url})
     assert done.after == text, AGAIN
     own = [typed for typed in done.typed if typed.command.startswith("pfa ")]

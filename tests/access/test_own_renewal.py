@@ -79,7 +79,7 @@ def test_it_holds_what_its_user_may_by_then(signed_in: World) -> None:
     )
     claims = kept(signed_in, 9 * HOURS)
     assert claims is not None
-    assert "view_financials" not in claims.organizations["ORG"].rights  # type: ignore[index]
+    assert "view_financials" not in claims.organizations["ORG"].rights
 
 
 def _shared(world: World) -> Settings:

@@ -31,7 +31,11 @@ def varied(pfa: Pfa) -> None:
     """Two organizations; in the first members, tokens, keys, runs, drafts and conflicts of several kinds."""
     assert pfa("init", "--org", "RIO", "--name", "Another").code == 0
     assert pfa("org", "add", "HOLNG").code == 0
-    pfa = _Of(pfa, "HOLNG")  # type: ignore[assignment]
+    fill(_Of(pfa, "HOLNG"))
+
+
+def fill(pfa: _Of) -> None:
+    """What there is to be listed, in several kinds."""
     source = write_lines(pfa.folder / "m.jsonl", [baseline_record(n) for n in range(1, 7)])
     assert pfa("sync", "pull", "--from", source).code == 0
     assert pfa("sync", "pull", "--from", source).code == 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from pfa_cli.commands import doctor
 from pfa_cli.render import streams
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.status import status_text
+from pfa_core.config.settings import Settings
 from pfa_core.model.ids import OrganizationId, SessionId, UserId
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Role
@@ -43,10 +46,8 @@ def test_the_cure_of_a_missing_schema_is_the_first_start(
 ) -> None:
     found = doctor._reachable
 
-    def older(settings: object) -> object:
-        from dataclasses import replace
-
-        return replace(found(settings), schema_version=version)  # type: ignore[arg-type]
+    def older(settings: Settings) -> Any:
+        return replace(found(settings), schema_version=version)
 
     monkeypatch.setattr(doctor, "_reachable", older)
     (schema,) = (
