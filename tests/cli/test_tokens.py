@@ -408,3 +408,12 @@ class TestFileOfAToken:
             with pytest.raises(IoFailure, match="is not"):
                 prepare_secret_file(path, "x")
         assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("words", ["auth revoke --user", "auth list --user"])
+def test_an_empty_user_is_not_everybody(ready: Pfa, words: str) -> None:
+    assert ready("auth", "issue", "--user", "vera", "--role", "viewer").code == 0
+    done = ready(*words.split(), "")
+    assert (done.code, "--user is empty" in done.err) == (2, True)
+    assert "token_revoke" not in ready("log").out
+    assert len(ready("auth", "list", "-o", "ids").lines) == 2

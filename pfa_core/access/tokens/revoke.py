@@ -23,7 +23,10 @@ from pfa_core.store.database import Database
 from pfa_core.store.tokens import TokenRow
 
 
-def _check_list(*, limit: int = 1000, sort: str | None = None, **_: object) -> None:
+def _check_list(
+    *, user_id: str | None = None, limit: int = 1000, sort: str | None = None, **_: object
+) -> None:
+    _require_user(user_id)
     require_limit(limit)
     TOKENS.parse(sort)
 
@@ -62,6 +65,15 @@ def list_tokens(
     )
 
 
+def _require_user(user_id: str | None) -> None:
+    """Refuse an empty name, as a variable without a value gives.
+
+    All users would be meant by it.
+    """
+    if user_id == "":
+        raise InvalidRequest("`user_id` is empty")
+
+
 def _check_choice(
     *,
     token_ids: Sequence[str] = (),
@@ -69,6 +81,7 @@ def _check_choice(
     everyone: bool = False,
     **_: object,
 ) -> None:
+    _require_user(user_id)
     ways = [bool(token_ids), user_id is not None, everyone].count(True)
     if ways != 1:
         problem = "ids, `user_id` and `everyone` exclude each other"
