@@ -18,7 +18,11 @@ from pfa_cli.framework.talk import Talk
 from pfa_core.errors import InvalidRequest
 
 Run = Callable[..., int | None]
-_SESSIONS = ("session", "session_id", "into")
+# Parameters that narrow what a command does, or name what it does something with.
+_NARROWING = frozenset((
+    "session", "session_id", "into", "user", "user_id", "run", "run_id", "pfa_id", "conflict_id", "key_id", "code",
+    "since", "until", "start_from", "start_to", "end_from", "end_to", "search",
+))  # fmt: skip
 _CONTEXT = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
@@ -102,14 +106,15 @@ def takes_common(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _require_names(ctx: typer.Context, values: Mapping[str, Any]) -> None:
-    """Refuse an empty session, as a variable without a value gives.
+    """Refuse an empty name or date, as a variable without a value gives.
 
-    All sessions would be meant by it.
+    It would narrow nothing: all sessions, users or runs would be meant by it. An empty category is a value.
     """
     for param in ctx.command.params:
         value = values.get(param.name or "")
-        if param.name in _SESSIONS and (value == "" or (isinstance(value, list) and "" in value)):
-            name = param.opts[0] if param.param_type_name == "option" else "a session"
+        if param.name in _NARROWING and (value == "" or (isinstance(value, list) and "" in value)):
+            is_option = param.param_type_name == "option"
+            name = param.opts[0] if is_option else (param.metavar or param.name).strip("[]")
             raise InvalidRequest(f"{name} is empty")
 
 

@@ -312,9 +312,11 @@ class TestEmptyNames:
     @pytest.mark.parametrize(
         "words",
         ["commit --session", "discard --session", "uncommit --session", "restore --session",
-         "draft set H-003 model=C --into", "draft unset model --session", "list --session", "diff"],
+         "draft set H-003 model=C --into", "draft unset model --session", "list --session", "diff",
+         "draft set --category Crane model=C --start-from", "draft set --category Crane model=C --search",
+         "sync retry", "org use", "log --since", "log --user", "log", "conflict list --user"],
     )  # fmt: skip
-    def test_an_empty_session_is_refused(self, words: str, two: Pfa) -> None:
+    def test_an_empty_name_or_date_is_refused(self, words: str, two: Pfa) -> None:
         done = two(*words.split(), "")
         assert (done.code, "is empty" in done.err) == (2, True)
         assert states(two) == {"one": "draft", "two": "draft"}
