@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import os
 import re
@@ -11,12 +10,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 import pfa_core
+from docs.generate_reference import pages
+from docs.reference_pages.commands import walk
+from docs.reference_pages.sections import COMMAND_PAGES, section_of
+from docs.reference_pages.tables import VARIABLES
+from pfa_cli.glossary.codes import FAULTS
 from pfa_cli.glossary.terms import TERMS
 from pfa_cli.schemas import names
 from pfa_core.errors import FaultCode
@@ -44,20 +47,9 @@ def place(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def load_generator() -> ModuleType:
-    path = ROOT / "docs" / "generate_reference.py"
-    spec = importlib.util.spec_from_file_location("generate_reference", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-GENERATOR = load_generator()
-MADE: dict[Path, str] = GENERATOR.pages()
+MADE: dict[Path, str] = pages()
 COMMANDS: dict[str, tuple[Any, Any]] = {
-    name: (command, context) for name, command, context in GENERATOR.walk()
+    name: (command, context) for name, command, context in walk()
 }
 
 
@@ -88,7 +80,7 @@ def test_every_generated_page_is_one_of_the_generator() -> None:
 def test_every_command_has_a_section_and_a_line_in_the_index() -> None:
     index = (ROOT / "docs" / "reference" / "README.md").read_text()
     for name in COMMANDS:
-        page = ROOT / "docs" / "reference" / GENERATOR.COMMAND_PAGES[GENERATOR.section_of(name)]
+        page = ROOT / "docs" / "reference" / COMMAND_PAGES[section_of(name)]
         anchor = name.replace(" ", "-")
         assert anchor in anchors(page)
         assert f"| [`{name}`]({page.name}#{anchor}) |" in index
@@ -105,7 +97,7 @@ def test_the_index_has_every_option_field_code_variable_and_shape() -> None:
         for spelling in (*param.opts, *param.secondary_opts)
         if param.name != "help"
     }
-    wanted = {*options, *FIELDS, *GENERATOR.FAULTS, *GENERATOR.VARIABLES, *names(), "LEASE_HELD"}
+    wanted = {*options, *FIELDS, *FAULTS, *VARIABLES, *names(), "LEASE_HELD"}
     assert len(options) > 80
     assert wanted - named == set()
 
@@ -195,8 +187,8 @@ def test_every_fault_code_of_the_source_is_explained() -> None:
     text = "".join(path.read_text() for path in sorted(ROOT.glob("pfa_core/**/*.py")))
     used = set(FAULT.findall(text)) | {"FOREIGN_ORGANIZATION"}
     assert len(used) > 10
-    assert used - set(GENERATOR.FAULTS) == set()
-    assert set(GENERATOR.FAULTS) <= set(FaultCode)
+    assert used - set(FAULTS) == set()
+    assert set(FAULTS) <= set(FaultCode)
 
 
 # Fields of PEMS's own screens that look like variables of pfa.
@@ -207,7 +199,7 @@ def test_every_environment_variable_of_the_source_is_explained() -> None:
     sources = [*ROOT.glob("pfa_core/**/*.py"), *ROOT.glob("pfa_cli/**/*.py")]
     used = {name for path in sources for name in VARIABLE.findall(path.read_text())}
     used = {name for name in used if not name.startswith(PEMS_FIELDS)}
-    assert used == set(GENERATOR.VARIABLES)
+    assert used == set(VARIABLES)
 
 
 def test_decisions_are_numbered_without_gaps_and_each_has_a_status() -> None:
