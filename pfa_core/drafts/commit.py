@@ -21,9 +21,10 @@ from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.ownership import Ownership
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
-from pfa_core.store import leases, modifications, overlays
+from pfa_core.store import draft_writes, leases, modifications, overlays
 from pfa_core.store.audit import Entry
-from pfa_core.store.modifications import Mark, ModificationRow, RebasedDraft, Sent
+from pfa_core.store.draft_writes import RebasedDraft
+from pfa_core.store.modifications import Mark, ModificationRow, Sent
 from pfa_core.store.suggestions import like_session
 
 
@@ -112,13 +113,13 @@ def _commit(
     # The database's clock: clocks of a user's computers that differ must not reorder committed changes.
     at = leases.clock(tx.conn)
     _audit_kept(tx, rebased, at)
-    modifications.commit_up_to_date(tx.conn, tx.principal, up_to_date, at)
-    modifications.commit_drafts(tx.conn, tx.principal, _ready(rebased), at)
+    draft_writes.commit_up_to_date(tx.conn, tx.principal, up_to_date, at)
+    draft_writes.commit_drafts(tx.conn, tx.principal, _ready(rebased), at)
     done = _in_id_order([*up_to_date, *(item.draft for item in rebased.valid)])
     tx.audit_of(Action.COMMIT, modification_ids(done), at=at)
     agreed = [item.draft for item in rebased.results if isinstance(item, Settled) and not item.kept]
     tx.audit_of(Action.SETTLE, modification_ids(agreed), at=at, after=False)
-    modifications.delete_drafts(tx.conn, tx.principal, modification_ids(rebased.settled))
+    draft_writes.delete_drafts(tx.conn, tx.principal, modification_ids(rebased.settled))
     _refresh_overlays(tx, rebased)
     return CommitResult(
         session_id=selection.session_id,

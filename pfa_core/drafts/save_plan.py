@@ -9,7 +9,8 @@ from typing import Any
 
 from pfa_core.model.delta import same
 from pfa_core.model.ids import EntryId, ModificationId, PfaId, SessionId
-from pfa_core.store.modifications import DraftUpdate, ModificationRow, NewDraft
+from pfa_core.store.draft_writes import DraftUpdate, NewDraft
+from pfa_core.store.modifications import ModificationRow
 
 
 class SaveStatus(StrEnum):

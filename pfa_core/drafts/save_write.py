@@ -16,8 +16,8 @@ from pfa_core.drafts.save_plan import (
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import EntryId, ModificationId, PfaId
 from pfa_core.operation import Tx
-from pfa_core.store import audit, modifications, overlays
-from pfa_core.store.modifications import NewDraft
+from pfa_core.store import audit, draft_writes, overlays
+from pfa_core.store.draft_writes import NewDraft
 
 
 def write_drafts(tx: Tx, plans: Sequence[Plan], at: datetime) -> list[Saved]:
@@ -30,8 +30,8 @@ def write_drafts(tx: Tx, plans: Sequence[Plan], at: datetime) -> list[Saved]:
     changed = [plan for plan in known if plan.changed]
     emptied = [plan for plan in plans if isinstance(plan, DraftUpdatePlan) and not plan.delta]
     inserts = [plan.row(ModificationId(tx.new_id())) for plan in new]
-    modifications.insert_drafts(tx.conn, tx.principal, inserts, at)
-    modifications.update_drafts(tx.conn, tx.principal, [plan.row() for plan in changed], at)
+    draft_writes.insert_drafts(tx.conn, tx.principal, inserts, at)
+    draft_writes.update_drafts(tx.conn, tx.principal, [plan.row() for plan in changed], at)
     _put_overlays(tx, new, [row.modification_id for row in inserts], exist=False)
     _put_overlays(tx, changed, [plan.draft.modification_id for plan in changed], exist=True)
     _delete(tx, emptied)
@@ -57,7 +57,7 @@ def _put_overlays(
 
 def _delete(tx: Tx, plans: Sequence[DraftUpdatePlan]) -> None:
     ids = [plan.draft.modification_id for plan in plans]
-    modifications.delete_drafts(tx.conn, tx.principal, ids)
+    draft_writes.delete_drafts(tx.conn, tx.principal, ids)
     overlays.refresh_overlays(tx.conn, tx.principal, [plan.pfa_id for plan in plans])
 
 

@@ -19,8 +19,9 @@ from pfa_core.model.ids import PfaId
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
-from pfa_core.store import audit, mirror, modifications, overlays
-from pfa_core.store.modifications import DraftUpdate, ModificationRow, by_record
+from pfa_core.store import audit, draft_writes, mirror, modifications, overlays
+from pfa_core.store.draft_writes import DraftUpdate
+from pfa_core.store.modifications import ModificationRow, by_record
 from pfa_core.store.suggestions import suggest
 
 
@@ -145,8 +146,8 @@ def _unset(
     emptied = [draft for draft in touched if draft.delta.keys() <= fields]
     shrunk = [draft for draft in touched if not draft.delta.keys() <= fields]
     updates = [_update(draft, fields) for draft in shrunk]
-    modifications.update_drafts(tx.conn, tx.principal, updates, at)
-    modifications.delete_drafts(tx.conn, tx.principal, [item.modification_id for item in emptied])
+    draft_writes.update_drafts(tx.conn, tx.principal, updates, at)
+    draft_writes.delete_drafts(tx.conn, tx.principal, [item.modification_id for item in emptied])
     overlays.refresh_overlays(tx.conn, tx.principal, [draft.pfa_id for draft in touched])
     _audit(tx, touched, fields, at)
     result.unset.extend(map(_saved, shrunk))

@@ -23,7 +23,7 @@ from pfa_core.model.ids import PfaId
 from pfa_core.model.modification import State
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
-from pfa_core.store import audit, modifications, overlays
+from pfa_core.store import audit, draft_writes, modifications, overlays
 from pfa_core.store.modifications import ModificationRow, Sent
 from pfa_core.store.portions import portions
 from pfa_core.store.suggestions import like_session
@@ -71,7 +71,7 @@ def uncommit(tx: Tx, selection: Selection, *, dry_run: bool = False) -> Uncommit
     _require_newest(tx, rows)
     at = tx.now()
     ids = modification_ids(rows)
-    modifications.uncommit(tx.conn, tx.principal, ids, at)
+    draft_writes.uncommit(tx.conn, tx.principal, ids, at)
     tx.audit_of(Action.UNCOMMIT, ids, at=at)
     return UncommitResult(selection.session_id, raised(rows))
 
@@ -92,7 +92,7 @@ def discard(tx: Tx, selection: Selection, *, dry_run: bool = False) -> DiscardRe
         return _nothing_to_discard(tx, selection, selection.session_id)
     ids, removed = [draft.pfa_id for draft in drafts], modification_ids(drafts)
     tx.audit_of(Action.DISCARD, removed, at=tx.now(), after=False, base=True)
-    modifications.delete_drafts(tx.conn, tx.principal, removed)
+    draft_writes.delete_drafts(tx.conn, tx.principal, removed)
     overlays.refresh_overlays(tx.conn, tx.principal, ids)
     return DiscardResult(ids, already_discarded=False)
 

@@ -11,17 +11,15 @@ from psycopg import Connection, capabilities
 from psycopg.rows import args_row
 
 from pfa_core import sql
-from pfa_core.errors import VersionConflict
 from pfa_core.model.delta import Delta, Record, over_own_sends, three_way
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal
 from pfa_core.model.record import in_field_order
-from pfa_core.store import writing
 from pfa_core.store.adapters import typed_row
 from pfa_core.store.ordering import By, order_by
-from pfa_core.store.portions import PORTION, json_portions
+from pfa_core.store.portions import PORTION
 
 _SQL = sql.statements("modifications")
 _ORDERS = {
@@ -33,7 +31,6 @@ _ORDERS = {
     "updatedAt": By("updated_at"),
     "committedAt": By("committed_at", nullable=True),
 }
-_OF_ONE = {"update_drafts": "update_draft", "commit_drafts": "commit_draft"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,40 +79,6 @@ class Sent(NamedTuple):
     pfa_id: PfaId
     version: int
     sent: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewDraft:
-    """A draft to insert."""
-
-    modification_id: ModificationId
-    pfa_id: PfaId
-    session_id: SessionId
-    delta: dict[str, Any]
-    base: dict[str, Any]
-    base_version: int
-    change_reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftUpdate:
-    """A draft's new content, over the version that was read."""
-
-    modification_id: ModificationId
-    session_id: SessionId
-    delta: dict[str, Any]
-    base: dict[str, Any]
-    change_reason: str | None
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class RebasedDraft:
-    """A draft to commit, over the version that was read."""
-
-    modification_id: ModificationId
-    delta: dict[str, Any]
-    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +158,7 @@ def hold(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> s
     """Lock the same as `of_records`; return the records that have any."""
     size = PORTION if capabilities.has_stream_chunked() else 1
     with conn.cursor() as cursor:
-        values = {**_own(principal), "ids": list(ids)}
+        values = {**of_caller(principal), "ids": list(ids)}
         found = (row[0] for row in cursor.stream(_SQL["hold"], values, size=size))
         return set(_same(found, ids))
 
@@ -244,7 +207,7 @@ def in_order(
     Args:
         sessions: Only of these; any where there are none.
     """
-    values = {**_own(principal), "states": list(states), "sessions": list(sessions) or None}
+    values = {**of_caller(principal), "states": list(states), "sessions": list(sessions) or None}
     order = order_by(keys, _ORDERS, "modification_id")
     with conn.cursor(name="pfa_modifications") as cursor:
         cursor.itersize = PORTION
@@ -275,7 +238,7 @@ def committed(
     # Row by row: libpq's result of hundreds of thousands would be in memory beside them.
     size = PORTION if capabilities.has_stream_chunked() else 1
     with conn.cursor(row_factory=args_row(Sent)) as cursor:
-        return list(cursor.stream(statement, {**_own(principal), **values}, size=size))
+        return list(cursor.stream(statement, {**of_caller(principal), **values}, size=size))
 
 
 def by_id(
@@ -297,7 +260,7 @@ def drafts(
 ) -> list[Mark]:
     """List the principal's drafts, in PFA id order."""
     values = {
-        **_own(principal),
+        **of_caller(principal),
         "session_id": session_id,
         "ids": None if ids is None else list(ids),
     }
@@ -317,7 +280,7 @@ def outdated(
     One is that is its record's only modification, and whose mirror row is unchanged.
     """
     values = {
-        **_own(principal),
+        **of_caller(principal),
         "ids": [draft.pfa_id for draft in drafts],
         "modification_ids": [draft.modification_id for draft in drafts],
     }
@@ -330,7 +293,7 @@ def synced_of(
     """List those of the modifications that PEMS has taken, by record, in order."""
     found: dict[PfaId, list[Synced]] = {}
     if modification_ids:
-        values = {**_own(principal), "modification_ids": list(modification_ids)}
+        values = {**of_caller(principal), "modification_ids": list(modification_ids)}
         statement = _SQL.for_ids("synced_of", modification_ids)
         for pfa_id, at, delta in conn.execute(statement, values):
             found.setdefault(pfa_id, []).append(Synced(at, delta))
@@ -341,7 +304,7 @@ def fields_of(
     conn: Connection[Any], principal: Principal, modification_ids: Sequence[ModificationId]
 ) -> list[str]:
     """List the fields that these modifications of the principal change."""
-    values = {**_own(principal), "modification_ids": list(modification_ids)}
+    values = {**of_caller(principal), "modification_ids": list(modification_ids)}
     return [row[0] for row in conn.execute(_SQL["fields_of"], values)]
 
 
@@ -349,101 +312,21 @@ def states_of_session(
     conn: Connection[Any], principal: Principal, session_id: str
 ) -> dict[str, int]:
     """Count the session's modifications by state, synced ones too."""
-    values = {**_own(principal), "session_id": session_id}
+    values = {**of_caller(principal), "session_id": session_id}
     return dict(conn.execute(_SQL["states_of_session"], values).fetchall())
 
 
 def sessions(conn: Connection[Any], principal: Principal) -> list[SessionRow]:
     """List the principal's active sessions by state, the latest change first."""
     with conn.cursor(row_factory=typed_row(SessionRow)) as cursor:
-        return cursor.execute(_SQL["sessions"], _own(principal)).fetchall()
-
-
-def insert_drafts(
-    conn: Connection[Any], principal: Principal, drafts: Sequence[NewDraft], at: datetime
-) -> None:
-    """Insert new drafts of records that have none."""
-    for portion in json_portions(drafts):
-        values = {**_own(principal), "drafts": portion.json, "at": at}
-        writing.changed(conn, _SQL, "insert_drafts", values)
-
-
-def update_drafts(
-    conn: Connection[Any], principal: Principal, drafts: Sequence[DraftUpdate], at: datetime
-) -> None:
-    """Update the drafts' contents, each version raised by one."""
-    _write(conn, "update_drafts", principal, drafts, at)
-
-
-def delete_drafts(
-    conn: Connection[Any], principal: Principal, ids: Sequence[ModificationId]
-) -> None:
-    """Delete drafts by modification id."""
-    if ids:
-        values = {**_own(principal), "modification_ids": list(ids)}
-        _require_all(len(ids), writing.changed(conn, _SQL, "delete_drafts", values, ids=ids))
-
-
-def commit_drafts(
-    conn: Connection[Any], principal: Principal, drafts: Sequence[RebasedDraft], at: datetime
-) -> None:
-    """Commit drafts with their new deltas, each version raised by one."""
-    _write(conn, "commit_drafts", principal, drafts, at)
-
-
-def commit_up_to_date(
-    conn: Connection[Any], principal: Principal, drafts: Sequence[Mark], at: datetime
-) -> None:
-    """Commit drafts as they are, each version raised by one."""
-    if drafts:
-        ids = [draft.modification_id for draft in drafts]
-        values = {**_own(principal), "modification_ids": ids, "at": at}
-        _require_all(len(drafts), writing.changed(conn, _SQL, "commit_up_to_date", values, ids=ids))
-
-
-def uncommit(
-    conn: Connection[Any], principal: Principal, ids: Sequence[ModificationId], at: datetime
-) -> None:
-    """Make committed changes drafts again, by modification id; raise their versions."""
-    if ids:
-        values = {**_own(principal), "modification_ids": list(ids), "at": at}
-        _require_all(len(ids), writing.changed(conn, _SQL, "uncommit", values, ids=ids))
-
-
-def _write(
-    conn: Connection[Any],
-    name: str,
-    principal: Principal,
-    drafts: Sequence[DraftUpdate | RebasedDraft],
-    at: datetime,
-) -> None:
-    """Change existing drafts, each looked up by its id."""
-    changed = 0
-    for portion in json_portions(drafts):
-        some = drafts[portion.start : portion.stop]
-        values = {
-            **_own(principal),
-            "drafts": portion.json,
-            "modification_ids": [draft.modification_id for draft in some],
-            "at": at,
-        }
-        changed += writing.changed(conn, _SQL, _OF_ONE[name] if len(some) == 1 else name, values)
-    _require_all(len(drafts), changed)
-
-
-def _require_all(expected: int, changed: int) -> None:
-    if changed != expected:
-        raise VersionConflict(
-            f"{expected - changed} of {expected} drafts changed meanwhile; nothing was done",
-            hint="type: pfa status, then repeat the command",
-        )
+        return cursor.execute(_SQL["sessions"], of_caller(principal)).fetchall()
 
 
 def _rows(
     conn: Connection[Any], statement: LiteralString, principal: Principal, **values: Any
 ) -> list[ModificationRow]:
     with conn.cursor(row_factory=typed_row(ModificationRow)) as cursor:
-        return cursor.execute(statement, {**_own(principal), **values}).fetchall()
+        return cursor.execute(statement, {**of_caller(principal), **values}).fetchall()
 
 
 def _selecting(name: str, session_id: str | None, ids: Sequence[PfaId] | None) -> LiteralString:
@@ -457,5 +340,6 @@ def _selecting(name: str, session_id: str | None, ids: Sequence[PfaId] | None) -
     return _SQL[name].format(of_session=of_session, among=among)
 
 
-def _own(principal: Principal) -> dict[str, Any]:
+def of_caller(principal: Principal) -> dict[str, Any]:
+    """Make the parameters that name a principal."""
     return {"organization_id": principal.organization_id, "user_id": principal.user_id}

@@ -11,7 +11,7 @@ from pfa_core import sql
 from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, UserId
 from pfa_core.model.principal import NO_TOKEN, Principal
 from pfa_core.store import rls, writing
-from pfa_core.store.modifications import _own
+from pfa_core.store.modifications import of_caller
 from pfa_core.store.portions import portions
 
 _SQL = sql.statements("overlays")
@@ -25,7 +25,7 @@ def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[
     kept = overlaid(conn, principal, ids)
     if kept:
         statement = _SQL.for_ids("hold_mirror", kept)
-        conn.execute(statement, {**_own(principal), "ids": sorted(kept)})
+        conn.execute(statement, {**of_caller(principal), "ids": sorted(kept)})
     drop_overlays(conn, principal, [pfa_id for pfa_id in ids if pfa_id not in kept])
     put_overlays(conn, principal, sorted(kept))
 
@@ -64,7 +64,7 @@ def _put_overlays(
     there: bool,
 ) -> None:
     for some in portions(ids):
-        values = {**_own(principal), name: some}
+        values = {**of_caller(principal), name: some}
         updated = 0
         if there and len(some) == 1:
             updated = writing.changed(conn, _SQL, _UPDATE[which], values, ids=some)
@@ -76,14 +76,14 @@ def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) 
     """Select the records that have active modifications of the principal."""
     if not ids:
         return set()
-    values = {**_own(principal), "ids": list(ids)}
+    values = {**of_caller(principal), "ids": list(ids)}
     return {row[0] for row in conn.execute(_SQL.for_ids("overlaid", ids), values)}
 
 
 def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> None:
     """Delete the principal's overlay rows of records without active modifications."""
     if ids:
-        values = {**_own(principal), "ids": list(ids)}
+        values = {**of_caller(principal), "ids": list(ids)}
         writing.changed(conn, _SQL, "drop_overlays", values, ids=ids)
 
 

@@ -15,8 +15,8 @@ from pfa_core.errors import PfaError, VersionConflict
 from pfa_core.model.delta import RULED, Change, merge, same
 from pfa_core.model.ids import uuid7
 from pfa_core.model.record import EDITABLE
-from pfa_core.store import mirror, modifications, overlays
-from pfa_core.store.modifications import DraftUpdate, NewDraft, RebasedDraft
+from pfa_core.store import draft_writes, mirror, modifications, overlays
+from pfa_core.store.draft_writes import DraftUpdate, NewDraft, RebasedDraft
 from tests.factories import World, a_world, commit, draft, record
 from tests.model.strategies import clean_deltas, json_values
 
@@ -54,9 +54,9 @@ def stack(world: World, stacked: list[dict], *, last_is_draft: bool, baseline: d
                 base_version=1,
                 change_reason=None,
             )
-            modifications.insert_drafts(conn, ann, [new], at)
+            draft_writes.insert_drafts(conn, ann, [new], at)
             if number < len(stacked) - 1 or not last_is_draft:
-                modifications.commit_drafts(conn, ann, [RebasedDraft(made, delta, 1)], at)
+                draft_writes.commit_drafts(conn, ann, [RebasedDraft(made, delta, 1)], at)
         overlays.refresh_overlays(conn, ann, ["P-1"])
 
     world.db.transact(work)
@@ -221,7 +221,7 @@ def test_draft_updates_are_refused_over_a_version_that_is_gone(database_url):
         version=7,
     )
     with pytest.raises(VersionConflict):
-        world.db.transact(lambda conn: modifications.update_drafts(conn, ann, [stale], START))
+        world.db.transact(lambda conn: draft_writes.update_drafts(conn, ann, [stale], START))
     assert world.merged()["P-1"]["monthlyRate"] == 1
 
 

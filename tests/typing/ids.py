@@ -21,6 +21,7 @@ from pfa_core.model.run import Run
 from pfa_core.store import (
     audit,
     conflicts,
+    draft_writes,
     leases,
     members,
     mirror,
@@ -40,7 +41,7 @@ def where_they_belong(
     conn: Connection[Any], principal: Principal, row: ModificationRow, run: ActiveRun
 ) -> None:
     """What is taken: ids go from rows and principals to statements as they are."""
-    modifications.delete_drafts(conn, principal, [row.modification_id])
+    draft_writes.delete_drafts(conn, principal, [row.modification_id])
     modifications.of_records(conn, principal, [row.pfa_id])
     mirror.rows(conn, principal.organization_id, [row.pfa_id])
     overlays.refresh_overlays(conn, principal, [row.pfa_id])
@@ -64,8 +65,8 @@ def records_as_modifications(
     conn: Connection[Any], principal: Principal, row: ModificationRow, run: ActiveRun
 ) -> None:
     """The ignores are the proof: a record is not a modification."""
-    modifications.delete_drafts(conn, principal, [row.pfa_id])  # pyright: ignore[reportArgumentType]
-    modifications.uncommit(conn, principal, [row.pfa_id], run.started_at)  # pyright: ignore[reportArgumentType]
+    draft_writes.delete_drafts(conn, principal, [row.pfa_id])  # pyright: ignore[reportArgumentType]
+    draft_writes.uncommit(conn, principal, [row.pfa_id], run.started_at)  # pyright: ignore[reportArgumentType]
     overlays.put_only_overlays(conn, principal, [row.pfa_id])  # pyright: ignore[reportArgumentType]
     queue.requeue(conn, run.organization_id, [row.pfa_id], run.started_at)  # pyright: ignore[reportArgumentType]
     Mark(row.pfa_id, row.modification_id, 1)  # pyright: ignore[reportArgumentType]
