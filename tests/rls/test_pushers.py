@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -294,16 +295,7 @@ def test_a_push_whose_lease_another_run_has_taken_says_so(
     with a_far_side(database_url, *records, users={"ann": "admin"}) as far:
         pfa_core.set_fields(far.db, far.ann, pfa_core.Filters(), {"model": "New"}, session_id="s")
         pfa_core.commit(far.db, far.ann, pfa_core.Selection(session_id="s"))
-        seen: list[object] = []
-
-        def watch(*_: object) -> None:
-            seen.append(1)
-            if len(seen) == 5:
-                far.world.execute(
-                    "UPDATE pfa_lease SET owner_id = gen_random_uuid(), owner = 'eve'"
-                )
-
-        far.pems._watcher = watch
+        lose_the_lease(far, at=5)
         with pytest.raises(pfa_core.errors.LeaseHeld, match="the lease was lost"):
             far.push()
         assert far.states()["committed"] > 0
@@ -314,16 +306,7 @@ def test_so_does_a_pull(database_url: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PFA_TEST_BOUND", "1")
     records = [record_of(f"P-{number:03}") for number in range(60)]
     with a_far_side(database_url, *records, users={"ann": "admin"}, page_size=10) as far:
-        seen: list[object] = []
-
-        def watch(*_: object) -> None:
-            seen.append(1)
-            if len(seen) == 2:
-                far.world.execute(
-                    "UPDATE pfa_lease SET owner_id = gen_random_uuid(), owner = 'eve'"
-                )
-
-        far.pems._watcher = watch
+        lose_the_lease(far, at=2)
         with pytest.raises(pfa_core.errors.LeaseHeld, match="the lease was lost"):
             far.pull()
 
@@ -348,3 +331,15 @@ def test_who_may_push_but_not_draft_does_not_commit(two):
         assert conn.execute("SELECT pfa_context()").fetchone() == (None,)
     with pytest.raises(pfa_core.errors.PermissionDenied, match="save_draft"):
         pfa_core.commit(two.org.db, two.org.principal("gus"), pfa_core.Selection(session_id="sent"))
+
+
+def lose_the_lease(far: Any, *, at: int) -> None:
+    """Let another run take the lease, while PEMS answers a request of this one."""
+    seen: list[object] = []
+
+    def watch(*_: object) -> None:
+        seen.append(1)
+        if len(seen) == at:
+            far.world.execute("UPDATE pfa_lease SET owner_id = gen_random_uuid(), owner = 'eve'")
+
+    far.pems._watcher = watch
