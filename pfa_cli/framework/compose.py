@@ -22,6 +22,7 @@ Run = Callable[..., int | None]
 _NARROWING = frozenset((
     "session", "session_id", "into", "user", "user_id", "run", "run_id", "pfa_id", "conflict_id", "key_id", "code",
     "since", "until", "start_from", "start_to", "end_from", "end_to", "search",
+    "org", "profile", "database_url", "token_file",
 ))  # fmt: skip
 _CONTEXT = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
@@ -98,6 +99,7 @@ def takes_common(function: Callable[..., None]) -> Callable[..., None]:
 
     def run(ctx: typer.Context, **values: Any) -> None:
         values = _readable(ctx, values)
+        _require_names(ctx, values)
         ctx.obj.read(_take(Common, values))
         function(ctx, **values)
 
@@ -108,7 +110,8 @@ def takes_common(function: Callable[..., None]) -> Callable[..., None]:
 def _require_names(ctx: typer.Context, values: Mapping[str, Any]) -> None:
     """Refuse an empty name or date, as a variable without a value gives.
 
-    It would narrow nothing: all sessions, users or runs would be meant by it. An empty category is a value.
+    It would narrow nothing: all sessions, users or runs would be meant by it, or the usual organization. An
+    empty category is a value, and an empty variable of the environment counts as not set.
     """
     for param in ctx.command.params:
         value = values.get(param.name or "")

@@ -314,11 +314,17 @@ class TestEmptyNames:
         ["commit --session", "discard --session", "uncommit --session", "restore --session",
          "draft set H-003 model=C --into", "draft unset model --session", "list --session", "diff",
          "draft set --category Crane model=C --start-from", "draft set --category Crane model=C --search",
-         "sync retry", "org use", "log --since", "log --user", "log", "conflict list --user"],
+         "sync retry", "org use", "commit --session one --org", "commit --profile", "status --token-file",
+         "commit --database-url", "log --since", "log --user", "log", "conflict list --user"],
     )  # fmt: skip
     def test_an_empty_name_or_date_is_refused(self, words: str, two: Pfa) -> None:
         done = two(*words.split(), "")
         assert (done.code, "is empty" in done.err) == (2, True)
+        assert states(two) == {"one": "draft", "two": "draft"}
+
+    def test_so_is_one_before_the_command(self, two: Pfa) -> None:
+        assert two("--org", "", "commit").code == 2
+        assert two("draft", "--org", "", "list").code == 2
         assert states(two) == {"one": "draft", "two": "draft"}
 
     def test_an_empty_variable_is_none(self, two: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:
