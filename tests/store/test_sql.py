@@ -84,10 +84,10 @@ def composed_in(noun: str) -> set[str]:
 
 @cache
 def source_of(noun: str) -> str:
-    """The module that reads the blocks of a noun."""
+    """The modules that read the blocks of a noun."""
     folder = Path(pfa_core.store.__file__).parent
-    source = "migrations" if noun == "schema" else noun
-    return next(folder.rglob(f"{source}.py")).read_text()
+    texts = [path.read_text() for path in sorted(folder.rglob("*.py"))]
+    return "\n".join(text for text in texts if f'statements("{noun}")' in text)
 
 
 def test_a_statement_takes_its_time_and_its_ids_from_the_caller():
