@@ -21,6 +21,7 @@ from pfa_core.errors import (
 from pfa_core.model.member import Member, OrganizationStatus, TokenMembership
 from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal, Right
+from pfa_core.model.query import Filters
 from pfa_core.model.record import EDITABLE
 from pfa_core.model.rights import MEMBERSHIP, MONEY, NEEDS, Operation, needed_by, needed_for
 from pfa_core.store import members, rls
@@ -196,6 +197,24 @@ def require_order(
             )
             for key in sort
             if key.field in MONEY
+        ]
+        if details:
+            raise _lacking(principal, [Right.VIEW_FINANCIALS], operation, details=details)
+
+
+def require_filters(
+    principal: Principal, member: Member, filters: Filters, operation: Operation
+) -> None:
+    """Refuse an expression over masked fields, whose matches would reveal their values.
+
+    Raises:
+        PermissionDenied: The caller lacks the right `view_financials`.
+    """
+    if filters.where and not holds(principal, member, Right.VIEW_FINANCIALS):
+        details = [
+            Fault("", name, FaultCode.PERMISSION_DENIED, "is masked: what matches would reveal it")
+            for name in filters.named_in_where()
+            if name in MONEY
         ]
         if details:
             raise _lacking(principal, [Right.VIEW_FINANCIALS], operation, details=details)

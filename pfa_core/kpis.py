@@ -51,7 +51,9 @@ def compute_stats(
     Raises:
         InvalidRequest: An unknown dimension, one listed twice, too many months, or `baseline` with a
             filter on modifications.
+        PermissionDenied: An expression over money, which the caller may not see.
     """
+    filters = tx.asked(filters)
     groups = () if MONTH in by else by
     costing = members.costing(tx.conn, tx.organization_id)
     dimensions = ("category", *(name for name in groups if name != "category"))

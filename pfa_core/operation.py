@@ -17,19 +17,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from psycopg import Connection
 
-from pfa_core.authorization import authorize, holds
+from pfa_core.authorization import authorize, holds, require_filters
 from pfa_core.masking import Mask, mask_for
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import ModificationId, OrganizationId, UserId
 from pfa_core.model.member import Member
 from pfa_core.model.principal import Principal, Right
+from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
 from pfa_core.store import audit
 from pfa_core.store.database import Database
@@ -68,6 +69,19 @@ class Tx:
     def holds(self, right: Right) -> bool:
         """Return whether both the caller's token and membership hold the right."""
         return holds(self.principal, self.member, right)
+
+    def asked(self, filters: Filters) -> Filters:
+        """Return the filters as the transaction applies them, with the day that `today` means.
+
+        Raises:
+            PermissionDenied: An expression over money, which the caller may not see.
+        """
+        if not filters.where:
+            return filters
+        require_filters(self.principal, self.member, filters, self.operation)
+        return replace(
+            filters, today=filters.today or self.now().astimezone(UTC).date().isoformat()
+        )
 
     def now(self) -> datetime:
         """Return the time by the handle's clock."""

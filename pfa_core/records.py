@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pfa_core.authorization import require_order
@@ -59,9 +59,9 @@ def list_records(tx: Tx, query: Query, *, page: int = 1, page_size: int = 100) -
     Raises:
         InvalidRequest: Page, size or cursor out of range.
         NotFound, Forbidden, PermissionDenied: See `authorization.authorize`.
-        PermissionDenied: An order by money, which the caller may not see.
+        PermissionDenied: An order by money or an expression over it, which the caller may not see.
     """
-    _require_order(tx, query)
+    query = _asked(tx, query)
     offset = 0 if query.after else (page - 1) * page_size
     rows, cursor = store.page(tx.conn, tx.principal, query, limit=page_size, offset=offset)
     return RecordPage(
@@ -85,7 +85,7 @@ def stream_records(
     _require_limit(limit)
     count = _Count()
     with _counted(count), snapshot(db, principal, Operation.STREAM_RECORDS) as tx:
-        _require_order(tx, query)
+        query = _asked(tx, query)
         with closing(store.stream(tx.conn, principal, query, limit=limit)) as rows:
             for row in rows:
                 yield _record(tx, row)
@@ -117,7 +117,7 @@ def export_jsonl(
     _require_limit(limit)
     count = _Count()
     with _counted(count), snapshot(db, principal, Operation.EXPORT_JSONL) as tx:
-        _require_order(tx, query)
+        query = _asked(tx, query)
         if tx.mask.hides and masked:
             masked()
         shown = SHOWN_FIELDS if tx.mask.hides else None
@@ -171,7 +171,7 @@ def _block(lines: Sequence[str]) -> bytes:
 @reads(Operation.COUNT_RECORDS)
 def count_records(tx: Tx, query: Query) -> int:
     """Count the matching records."""
-    _require_order(tx, query)
+    query = _asked(tx, query)
     return store.count(tx.conn, tx.principal, query)
 
 
@@ -195,7 +195,7 @@ def suggest_value(tx: Tx, filters: Filters) -> str:
 
     Says which value is unknown, and which known one is most similar.
     """
-    return suggest(tx.conn, tx.principal, filters)
+    return suggest(tx.conn, tx.principal, tx.asked(filters))
 
 
 @reads(Operation.LIST_VALUES)
@@ -215,8 +215,14 @@ def list_values(tx: Tx, *, most: int = 100, most_ids: int = 300) -> dict[str, li
     return {"pfaId": ids, **values}
 
 
-def _require_order(tx: Tx, query: Query) -> None:
+def _asked(tx: Tx, query: Query) -> Query:
+    """Return the query as the transaction applies it.
+
+    Raises:
+        PermissionDenied: An order by money or an expression over it, which the caller may not see.
+    """
     require_order(tx.principal, tx.member, query.sort, tx.operation)
+    return replace(query, filters=tx.asked(query.filters)) if query.filters.where else query
 
 
 def _require_limit(limit: int | None) -> None:

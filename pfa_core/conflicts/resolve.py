@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from pfa_core.authorization import require_fields
@@ -90,6 +91,7 @@ def _resolve(
     dry_run: bool = False,
 ) -> tuple[Outcome, Mask]:
     tx, owner = lock_owner(tx, user_id)
+    selection = replace(selection, filters=tx.asked(selection.filters))
     found = _lock_open(tx, owner, choose(tx.conn, owner, selection), ownership)
     _require_in_conflict(found, decision)
     outcome = Outcome([item.decide(decision) for item in found])

@@ -88,12 +88,13 @@ def list_conflicts(
 
     Raises:
         InvalidRequest: An invalid status, limit or sort key.
-        PermissionDenied: Another member's without the right.
+        PermissionDenied: Another member's without the right, or an expression over money without that.
     """
     owner = conflict_owner(tx, user_id)
     wanted = None if status == ALL else ConflictStatus(status)
     keys = CONFLICTS.parse(sort)
-    found = matching(tx.conn, owner, filters or Filters(), wanted, keys=keys, limit=limit)
+    asked = tx.asked(filters or Filters())
+    found = matching(tx.conn, owner, asked, wanted, keys=keys, limit=limit)
     return _views(tx, owner, found)
 
 

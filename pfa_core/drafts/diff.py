@@ -128,7 +128,7 @@ def diff(
 
     Raises:
         NotFound: The principal never had a session of that name, or discarded it.
-        PermissionDenied: An order by money, which the caller may not see.
+        PermissionDenied: An order by money or an expression over it, which the caller may not see.
     """
     totals = DiffTotals()
     with closing(_entries(tx, filters, session_id, totals, _keys(sort))) as found:
@@ -182,6 +182,7 @@ def _entries(
     keys: tuple[SortKey, ...],
 ) -> Generator[DiffEntry, None, None]:
     require_order(tx.principal, tx.member, keys, tx.operation)
+    filters = tx.asked(filters)
     totals.masked = tx.mask.hides
     if session_id:
         _require_session(tx, session_id)

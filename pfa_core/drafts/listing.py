@@ -94,7 +94,7 @@ def matches(row: ModificationRow, filters: Filters) -> bool:
 def _drafts(
     tx: Tx, filters: Filters, keys: tuple[SortKey, ...]
 ) -> Generator[ModificationView, None, None]:
-    of_drafts = replace(filters, state=filters.state or (State.DRAFT,))
+    of_drafts = replace(tx.asked(filters), state=filters.state or (State.DRAFT,))
     reading = _by_record(tx, of_drafts) if keys == BY_ID else _in_order(tx, of_drafts, keys)
     with closing(reading) as found:
         for row, baseline in found:

@@ -181,9 +181,13 @@ def matching_ids(tx: Tx, filters: Filters) -> list[PfaId]:
     """Return the ids that match.
 
     Ids that are the only filter are returned unread, so that unknown ones become faults.
+
+    Raises:
+        PermissionDenied: An expression over money, which the caller may not see.
     """
     if filters.id and replace(filters, id=()) == Filters():
         return [PfaId(pfa_id) for pfa_id in dict.fromkeys(filters.id)]
+    filters = tx.asked(filters)
     return [row[0] for row in merged.stream(tx.conn, tx.principal, Query(filters), limit=None)]
 
 

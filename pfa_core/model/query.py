@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
+from typing import TYPE_CHECKING
 
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.keys import normal_key
@@ -12,6 +13,9 @@ from pfa_core.model.modification import OVERLAYING, State
 from pfa_core.model.ordering import SortKey, parse_keys
 from pfa_core.model.record import SORTABLE
 from pfa_core.model.suggest import not_one_of
+
+if TYPE_CHECKING:
+    from pfa_core.model.where.tree import Expression
 
 MAX_ROWS = 100_000  # of a result that is not paged
 EQUAL_FILTERS = {
@@ -53,8 +57,13 @@ class Filters:
     manufacturer, model, contract, equipment or description. Ids, values and search are held in the form that
     the mirror's keys have, see `given_key`.
 
+    `where` is an expression over fields, such as `monthlyRate > 10000 and forecastStart < today+30d`; its
+    language is described in docs/everyday-work.md. `today` is the day that it counts from; None: the day of
+    the operation, in UTC.
+
     Raises:
-        InvalidRequest: An invalid date, an unknown state, a text that cannot be stored.
+        InvalidRequest: An invalid date, an unknown state, a text that cannot be stored, an expression that
+            cannot be read; the hint then shows the place.
     """
 
     category: tuple[str, ...] = ()
@@ -82,9 +91,11 @@ class Filters:
     session: tuple[str, ...] = ()
     changed: bool = False
     search: str | None = None
+    where: str | None = None
+    today: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("start_from", "start_to", "end_from", "end_to"):
+        for name in ("start_from", "start_to", "end_from", "end_to", "today"):
             _require_date(name, getattr(self, name))
         known = (State.PRISTINE, *OVERLAYING)
         for state in self.state:
@@ -96,13 +107,15 @@ class Filters:
             object.__setattr__(self, name, tuple(map(given_key, getattr(self, name))))
         if self.search:
             object.__setattr__(self, "search", given_key(self.search))
+        if self.where is not None:
+            _require_expression(self.where)
 
     def given(self) -> list[str]:
         """List the filters in force by their names on the command line, in a fixed order."""
         return [
             item.name.rstrip("_").replace("_", "-")
             for item in fields(self)
-            if getattr(self, item.name) not in (item.default, "")
+            if item.name != "today" and getattr(self, item.name) not in (item.default, "")
         ]
 
     def looked_at(self) -> list[str]:
@@ -110,12 +123,25 @@ class Filters:
 
         A draft of other fields does not change which records match.
         """
-        return [
+        found = [
             field
             for name, looked_at in LOOKED_AT.items()
             if getattr(self, name) not in (_UNSET[name], "")
             for field in looked_at
         ]
+        if self.where:
+            from pfa_core.model.where.tree import looked_at
+
+            found += looked_at(_parsed(self.where))
+        return found
+
+    def named_in_where(self) -> list[str]:
+        """List the fields that the expression names, whoever's value of them it compares."""
+        if not self.where:
+            return []
+        from pfa_core.model.where.tree import field_names
+
+        return field_names(_parsed(self.where))
 
     def wants_pristine(self) -> bool:
         """Return whether records without a modification of the caller's can match."""
@@ -192,6 +218,18 @@ def _require_date(name: str, value: str | None) -> None:
             raise ValueError(value)
     except ValueError:
         raise InvalidRequest(f"`{name}` must be a date YYYY-MM-DD, not {value!r}") from None
+
+
+def _require_expression(text: str) -> None:
+    require_text(text)
+    _parsed(text)
+
+
+def _parsed(text: str) -> Expression:
+    # Loaded for those who write one: most lists have none.
+    from pfa_core.model.where.parser import parse
+
+    return parse(text)
 
 
 def require_text(value: str) -> None:

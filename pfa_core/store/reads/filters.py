@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, LiteralString
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from pfa_core.model.modification import State
-from pfa_core.model.query import Filters
+from pfa_core.model.query import EQUAL_FILTERS, Filters
+
+if TYPE_CHECKING:
+    from pfa_core.model.where.tree import Equality
 
 TRUE: LiteralString = "true"
 # The columns of the filters that take several values.
@@ -39,6 +43,10 @@ _MISSING: dict[str, LiteralString] = {
 }
 _ROLLUP_TEXTS = ("category", "class_", "source", "dor", "area_silo", "currency")
 _ROLLUP_FILTERS = (*_ROLLUP_TEXTS, "actualized", "discontinued", "transferable")
+_ROLLUP_FIELDS = (
+    *(EQUAL_FILTERS[name] for name in _ROLLUP_TEXTS),
+    *("isActualized", "isDiscontinued", "isFundsTransferable"),
+)
 _OF_CALLER = {"state", "session", "changed"}
 _CONTAINS: LiteralString = "r.search_text LIKE pfa_fold_inline(%(search)s)"
 # A LIKE that the trigram index does not serve would be planned with it all the same and read all of it.
@@ -48,8 +56,12 @@ _CONTAINS_FEW_LETTERS: LiteralString = "strpos(r.search_text, pfa_fold_inline(%(
 _INDEXED = re.compile(r"[0-9A-Za-z]{3}")
 
 
-def conditions(filters: Filters) -> tuple[LiteralString, dict[str, Any]]:
-    """Compose the filters on a record's values, and their parameters."""
+def conditions(filters: Filters, *, overlay: bool = False) -> tuple[LiteralString, dict[str, Any]]:
+    """Compose the filters on a record's values, and their parameters.
+
+    Args:
+        overlay: Over `pfa_overlay`, else over `pfa_mirror`: of an expression only, the rest is the same.
+    """
     parts: list[LiteralString] = []
     values: dict[str, Any] = {}
     for name, column in _COLUMNS.items():
@@ -70,7 +82,20 @@ def conditions(filters: Filters) -> tuple[LiteralString, dict[str, Any]]:
         parts.append(containing(filters))
         indexed = is_indexed(filters)
         values["search"] = f"%{_escape_like(filters.search)}%" if indexed else filters.search
+    if filters.where:
+        from pfa_core.store.reads.where import composed
+
+        of_expression, its_values = composed(filters, overlay=overlay)
+        parts += of_expression
+        values |= its_values
     return "\n  AND ".join(parts) if parts else TRUE, values
+
+
+def names_ids(filters: Filters) -> bool:
+    """Return whether only records of given ids can match."""
+    return bool(filters.id) or any(
+        part is not None and part[0].name == "pfaId" for part in _equalities(filters)
+    )
 
 
 def is_indexed(filters: Filters) -> bool:
@@ -91,7 +116,19 @@ def fits_rollup(filters: Filters) -> bool:
     """
     known = {name.rstrip("_").replace("_", "-") for name in _ROLLUP_FILTERS}
     texts = [value for name in _ROLLUP_TEXTS for value in getattr(filters, name)]
-    return set(filters.given()) <= known | _OF_CALLER and "" not in texts
+    fit = set(filters.given()) <= known | _OF_CALLER | {"where"} and "" not in texts
+    return fit and all(
+        part is not None and part[0].name in _ROLLUP_FIELDS and "" not in part[1]
+        for part in _equalities(filters)
+    )
+
+
+def _equalities(filters: Filters) -> Iterable[Equality | None]:
+    if not filters.where:
+        return ()
+    from pfa_core.store.reads.where import equalities  # loaded for an expression only
+
+    return equalities(filters)
 
 
 def narrowing(filters: Filters) -> LiteralString:

@@ -17,7 +17,14 @@ from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.record import SORTABLE
 from pfa_core.store.reads import search
-from pfa_core.store.reads.filters import TRUE, conditions, fits_rollup, narrowing, touched_values
+from pfa_core.store.reads.filters import (
+    TRUE,
+    conditions,
+    fits_rollup,
+    names_ids,
+    narrowing,
+    touched_values,
+)
 from pfa_core.store.reads.keyset import (
     Segment,
     key_columns,
@@ -151,8 +158,9 @@ def _counts_of_touched(
             differing = {table: _SQL["drafted_field"].format(table=table) for table in differing}
     if others:
         yield _SQL["count_touched_before"].format(differing=differing["t"], conditions=where)
+    of_overlay, _ = conditions(filters, overlay=True)
     yield _SQL["count_touched"].format(
-        differing=differing["r"], conditions=where, narrowing=narrowed, topmost=topmost
+        differing=differing["r"], conditions=of_overlay, narrowing=narrowed, topmost=topmost
     )
 
 
@@ -213,16 +221,18 @@ class _Reading:
         self._query = query
         self._left = limit
         where, self._values = conditions(query.filters)
+        of_overlay, _ = conditions(query.filters, overlay=True)
+        self._by_id = names_ids(query.filters)
         place = decode_cursor(query.sort, query.after) if query.after else None
         self._values.update(_own(principal), **place_values(place), **touched_values(query.filters))
-        in_order = [] if query.filters.id else segments(query.sort, place)
+        in_order = [] if self._by_id else segments(query.sort, place)
         found = self._values["found"] = self._found(conn, in_order)
         self._where: dict[str, LiteralString] = {
             "pristine": search.among_few(where, found),
-            "touched": where,
+            "touched": of_overlay,
         }
         self._parts: dict[str, LiteralString] = {"keys": key_columns(query.sort)}
-        by_id = bool(query.filters.id) or found is not None
+        by_id = self._by_id or found is not None
         self._segments = [whole_order(query.sort, place)] if by_id else in_order
 
     def took(self, rows: int) -> None:
@@ -243,7 +253,7 @@ class _Reading:
     def _found(self, conn: Connection[Any], in_order: Sequence[Segment]) -> list[str] | None:
         """Find the mirror's ids for a search; None: reading in order is faster."""
         filters, upto = self._query.filters, self._left
-        if not filters.search or filters.id or not in_order or not self._wants_mirror:
+        if not filters.search or self._by_id or not in_order or not self._wants_mirror:
             return None
         a_page = upto is not None and upto <= search.AHEAD and reads_a_page(self._query.sort)
         if a_page and search.soon(conn, filters, in_order[0], self._values, upto or 0):

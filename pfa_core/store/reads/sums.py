@@ -53,7 +53,7 @@ def sums(
         costing: Weighs rates and leaves out other currencies.
         narrowed: Also apply the filters on the caller's modifications (state, session).
     """
-    where, values = _asked(principal, filters)
+    where, values = _asked(principal, part, filters)
     in_rollup = set(by) <= set(_ROLLUP_DIMENSIONS) and fits_rollup(filters)
     if part is Part.MIRROR and in_rollup:
         statement = _SQL["rollup"].format(**_common(by), conditions=where)
@@ -93,7 +93,7 @@ def moves(
     Returns:
         By the dimensions' values, missing ones as '', then phase and month (`YYYY-MM` or None).
     """
-    where, values = _asked(principal, filters)
+    where, values = _asked(principal, part, filters)
     where = _found(conn, part, filters, where)
     matching = _matching(part, where, filters if narrowed else None)
     statement = _months(_tables(part, narrowed=narrowed), matching, by)
@@ -107,8 +107,10 @@ def moves(
     return found
 
 
-def _asked(principal: Principal, filters: Filters) -> tuple[LiteralString, dict[str, Any]]:
-    where, values = conditions(filters)
+def _asked(
+    principal: Principal, part: Part, filters: Filters
+) -> tuple[LiteralString, dict[str, Any]]:
+    where, values = conditions(filters, overlay=part is Part.TOUCHED_AFTER)
     values.update(
         organization_id=principal.organization_id,
         user_id=principal.user_id,

@@ -1,0 +1,1 @@
+"""The expression language of `Filters.where`: words, typed tree, parser."""
