@@ -66,6 +66,7 @@ OPTIONS = {
     "ttl": "--ttl",
     "user_id": "--user",
     "values": "--set",
+    "where": "--where",
     "without": "--without",
 }
 _PARAMETER = re.compile(r"`([a-z_]+)(?:=([A-Za-z0-9_]+))?`")

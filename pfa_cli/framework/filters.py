@@ -116,6 +116,16 @@ class FilterOptions(OptionGroup):
         ),
     ] = None
 
+    where: Annotated[
+        str | None,
+        _filter(
+            "--where",
+            metavar="EXPR",
+            text="Expression, such as 'monthlyRate > 10000 and forecastStart < today+30d'; also pems.FIELD,"
+            " mine.FIELD, not, or, in (…), between, contains, is null, is changed.",
+        ),
+    ] = None
+
     def taken(self) -> Filters:
         """Return the filters that were given, as the library takes them."""
         from pfa_core.model.query import Filters

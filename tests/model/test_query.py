@@ -240,7 +240,8 @@ def test_filters_know_which_fields_they_look_at():
 
 def test_every_filter_on_values_says_what_it_looks_at():
     about_me = {"state", "session", "changed"}
-    assert {item.name for item in fields(Filters)} == LOOKED_AT.keys() | about_me
+    of_expression = {"where", "today"}
+    assert {item.name for item in fields(Filters)} == LOOKED_AT.keys() | about_me | of_expression
 
 
 def test_an_order_may_be_given_as_a_list():
