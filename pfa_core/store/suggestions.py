@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from psycopg import Connection
@@ -22,13 +23,25 @@ def suggest(conn: Connection[Any], principal: Principal, filters: Filters) -> st
     Returns:
         The suggestion; '' where all exist or none is similar.
     """
+    for name, field, value in _wanted(filters):
+        similar = _similar(conn, principal, field, value)
+        if similar:
+            return f"no record has {name} {value!r}; did you mean {similar!r}?"
+    return ""
+
+
+def _wanted(filters: Filters) -> Iterator[tuple[str, str, str]]:
+    """Yield the values that filters ask for: what they call the field, the field, the value."""
     for name, field in EQUAL_FILTERS.items():
         for value in getattr(filters, name):
-            similar = _similar(conn, principal, field, value)
-            if similar:
-                option = name.rstrip("_").replace("_", "-")
-                return f"no record has {option} {value!r}; did you mean {similar!r}?"
-    return ""
+            yield name.rstrip("_").replace("_", "-"), field, value
+    if filters.where:
+        from pfa_core.store.reads.where import equalities  # loaded for an expression only
+
+        for part in equalities(filters):
+            field, values = part or (None, ())
+            if field and field.is_key:
+                yield from ((field.name, field.name, str(value)) for value in values)
 
 
 def like_session(conn: Connection[Any], principal: Principal, session_id: str) -> str:

@@ -251,17 +251,16 @@ class _Parser:
 
     def _value(self, field: Field) -> Value:
         token = self._value_token()
-        text, end = token.content, token.end
+        words = [token]
         if token.form is Form.WORD and field.kind is Kind.DATE:
             while self._next.form is Form.WORD and (
-                is_step(self._next.content) or text[-1] in "+-"
+                is_step(self._next.content) or words[-1].content[-1] in "+-"
             ):
-                text, end = text + self._next.content, self._next.end
-                self._take()
+                words.append(self._take())
         try:
-            return read_literal(field, text)
+            return read_literal(field, "".join(word.content for word in words))
         except ValueError as error:
-            raise self._unreadable(field, token, end, str(error)) from None
+            raise self._unreadable(field, token, words[-1].end, str(error)) from None
 
     def _unreadable(self, field: Field, token: Token, end: int, reason: str) -> InvalidRequest:
         near = did_you_mean(token.content, field.choices)

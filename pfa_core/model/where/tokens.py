@@ -51,7 +51,7 @@ def tokens(text: str) -> list[Token]:
     """
     if len(text) > MAX_LENGTH:
         message = f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,}"
-        raise refusal(message, text, MAX_LENGTH, MAX_LENGTH)
+        raise refusal(message, text, MAX_LENGTH, MAX_LENGTH + 1)
     return [*_tokens(text), Token(Form.END, "", len(text), len(text))]
 
 

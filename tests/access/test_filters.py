@@ -1,0 +1,90 @@
+"""An expression over money is answered to those alone who may see money, by every operation that takes one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import pfa_core
+from pfa_core import ConflictSelection, Decision, Filters, Principal, Query, Right, errors
+from tests.factories import World, a_world, draft, record
+from tests.worlds import built_once
+
+Call = Callable[[World, Principal, Filters], Any]
+TAKING: dict[str, Call] = {
+    "list_records": lambda w, p, f: pfa_core.list_records(w.db, p, Query(f)),
+    "stream_records": lambda w, p, f: list(pfa_core.stream_records(w.db, p, Query(f))),
+    "export_jsonl": lambda w, p, f: pfa_core.export_jsonl(w.db, p, Query(f), bytes),
+    "count_records": lambda w, p, f: pfa_core.count_records(w.db, p, Query(f)),
+    "suggest_value": lambda w, p, f: pfa_core.suggest_value(w.db, p, f),
+    "nearest_value": lambda w, p, f: pfa_core.nearest_value(w.db, p, f),
+    "compute_stats": lambda w, p, f: pfa_core.compute_stats(w.db, p, f),
+    "diff": lambda w, p, f: pfa_core.diff(w.db, p, f),
+    "stream_diff": lambda w, p, f: list(pfa_core.stream_diff(w.db, p, f)),
+    "list_drafts": lambda w, p, f: pfa_core.list_drafts(w.db, p, f),
+    "stream_drafts": lambda w, p, f: list(pfa_core.stream_drafts(w.db, p, f, sort="sessionId")),
+    "set_fields": lambda w, p, f: pfa_core.set_fields(w.db, p, f, {"model": "Z"}, session_id="s"),
+    "unset_fields": lambda w, p, f: pfa_core.unset_fields(w.db, p, f, ["model"]),
+    "shift": lambda w, p, f: pfa_core.shift(w.db, p, f, 7, session_id="s"),
+    "list_conflicts": lambda w, p, f: pfa_core.list_conflicts(w.db, p, f),
+    "resolve_conflicts": lambda w, p, f: pfa_core.resolve_conflicts(
+        w.db, p, ConflictSelection(filters=f), Decision("mine")
+    ),
+}
+SEEN = "pems.model = A and forecastStart < today+10y"
+
+
+@built_once
+def world(url: str) -> World:
+    """One record with a draft by vic, who may do everything but see money."""
+    world = a_world(url, record("P-1", model="A", monthlyRate=739146), users={"ann": "admin"})
+    rights = [right for right in Right if right is not Right.VIEW_FINANCIALS]
+    vic = world.add_user("vic", "editor", rights=rights)
+    draft(world.db, vic, "P-1", model="B")
+    return world
+
+
+def vic(world: World) -> Principal:
+    rights = [right for right in Right if right is not Right.VIEW_FINANCIALS]
+    return world.add_user("vic", "editor", rights=rights)
+
+
+def test_every_operation_that_takes_filters_is_asked_here() -> None:
+    takes = ("Filters", "Query", "ConflictSelection")
+    found = {
+        name
+        for name in pfa_core.__all__
+        if inspect.isfunction(function := getattr(pfa_core, name))
+        and any(
+            word in str(one.annotation)
+            for one in inspect.signature(function).parameters.values()
+            for word in takes
+        )
+    }
+    assert found == TAKING.keys()
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_an_expression_over_money_takes_the_right_to_see_it(world: World, name: str) -> None:
+    who = vic(world)
+    for where in ("monthlyRate > 700000", "model = A or not pems.purchasePrice is null"):
+        with pytest.raises(errors.PermissionDenied) as refused:
+            TAKING[name](world, who, Filters(where=where))
+        (fault,) = refused.value.details
+        assert fault.field in ("monthlyRate", "purchasePrice")
+        assert "739146" not in str(refused.value)
+    try:
+        TAKING[name](world, who, Filters(where=SEEN))
+    except (errors.NotFound, errors.NoDrafts) as nothing:
+        assert name == "resolve_conflicts", nothing  # noqa: PT017 - there are no conflicts
+
+
+def test_who_may_see_money_is_answered(world: World) -> None:
+    ann = world.principal()
+    filters = Filters(where="monthlyRate > 700000 and pems.purchasePrice is null")
+    for name in ("list_records", "count_records", "compute_stats", "diff", "list_conflicts"):
+        TAKING[name](world, ann, filters)
+    assert pfa_core.count_records(world.db, ann, Query(filters)) == 1
