@@ -205,7 +205,7 @@ def require_order(
 def require_filters(
     principal: Principal, member: Member, filters: Filters, operation: Operation
 ) -> None:
-    """Refuse an expression over masked fields, whose matches would reveal their values.
+    """Refuse an expression over masked fields: matches would reveal their values.
 
     Raises:
         PermissionDenied: The caller lacks the right `view_financials`.

@@ -71,7 +71,7 @@ class Tx:
         return holds(self.principal, self.member, right)
 
     def asked(self, filters: Filters) -> Filters:
-        """Return the filters as the transaction applies them, with the day that `today` means.
+        """Return the filters as the transaction applies them, with its day as today.
 
         Raises:
             PermissionDenied: An expression over money, which the caller may not see.

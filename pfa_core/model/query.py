@@ -136,7 +136,7 @@ class Filters:
         return found
 
     def named_in_where(self) -> list[str]:
-        """List the fields that the expression names, whoever's value of them it compares."""
+        """List the fields that the expression names, in any scope."""
         if not self.where:
             return []
         from pfa_core.model.where.tree import field_names

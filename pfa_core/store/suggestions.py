@@ -31,7 +31,10 @@ def suggest(conn: Connection[Any], principal: Principal, filters: Filters) -> st
 
 
 def _wanted(filters: Filters) -> Iterator[tuple[str, str, str]]:
-    """Yield the values that filters ask for: what they call the field, the field, the value."""
+    """Yield the values that filters ask for.
+
+    Each is the filter's name for the field, the field and the value.
+    """
     for name, field in EQUAL_FILTERS.items():
         for value in getattr(filters, name):
             yield name.rstrip("_").replace("_", "-"), field, value

@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, example, given, settings
 
 import pfa_core
 from pfa_core import Filters
+from pfa_core.store.reads.filters import conditions
 from tests.factories import World, a_world, commit, draft, record
 from tests.forms import drawn
 from tests.life_cycle.views import ids, seen
 from tests.store.expressions import TODAY, Meaning, expressions
-from tests.worlds import a_copy, built_once
+from tests.worlds import a_copy
 
 ALL = ["P-1", "P-2", "P-3", "P-4", "P-5", "P-6"]
 EMPTY = {"manufacturer": None, "model": None, "contract": None, "description": None}
@@ -55,15 +56,9 @@ def _build(url: str) -> World:
     return world
 
 
-@built_once
-def world(url: str) -> World:
-    """Six records with every kind of value and without, four of them changed, one of those twice."""
-    return _build(url)
-
-
 @pytest.fixture(scope="module")
 def kept(postgres: Any) -> Any:
-    """The same, for tests that change nothing."""
+    """Six records with every kind of value and without, four of them changed, one of those twice."""
     with a_copy(postgres, _build) as copy:
         yield copy
 
@@ -93,7 +88,10 @@ def test_an_expression_matches_what_it_is_true_of_and_its_opposite_what_it_is_fa
     @given(expressions)
     @example(Meaning("isActualized", lambda row: bool(row["merged"]["isActualized"])))
     @settings(
-        max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        database=None,
     )
     def check(meaning: Meaning) -> None:
         truth = {pfa_id: meaning.of(row) for pfa_id, row in records.items()}
@@ -112,3 +110,9 @@ def test_an_expression_matches_what_it_is_true_of_and_its_opposite_what_it_is_fa
         assert [one.pfa_id for one in changed] == [p for p in true if p in ("P-1", "P-3", "P-5")]
 
     check()
+
+
+def test_filters_that_no_transaction_authorized_are_not_composed() -> None:
+    with pytest.raises(AssertionError, match="not authorized"):
+        conditions(Filters(where="hasPlan"))
+    assert conditions(Filters(where="hasPlan", today="2026-01-01"))

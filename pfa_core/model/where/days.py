@@ -14,9 +14,10 @@ _DIGITS = 5
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day: `base`, or today where it is None, then whole units forward or back, one after the other.
+    """A day: a base, or today where it is None, then whole units one after the other.
 
-    A month or year later is the same day of the month, or the last one of a shorter month.
+    Positive numbers of units go forward, negative ones back. A month or year later is the same day of the
+    month, or the last one of a shorter month.
     """
 
     base: date | None

@@ -27,7 +27,10 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token and its place; `content` is what a quoted text says, without quotes and escapes."""
+    """A token and its place.
+
+    `content` is what a quoted text says, without quotes and escapes.
+    """
 
     form: Form
     content: str

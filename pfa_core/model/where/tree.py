@@ -15,7 +15,7 @@ Value = str | Decimal | bool | Day
 
 
 class Scope(Enum):
-    """Whose value of a field is meant."""
+    """The source of a field's value: merged, PEMS's, the caller's changes."""
 
     MERGED = ""
     PEMS = "pems"
@@ -24,7 +24,7 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A field by its name, as the caller sees it, as PEMS has it, or as the caller changed it."""
+    """A field as the caller sees it, as PEMS has it, or as the caller changed it."""
 
     scope: Scope
     field: Field
@@ -150,5 +150,5 @@ def looked_at(tree: Expression) -> list[str]:
 
 
 def field_names(tree: Expression) -> list[str]:
-    """List the fields that the expression names, whoever's value it is."""
+    """List the fields that the expression names, in any scope."""
     return list(dict.fromkeys(named.field.name for named in names(tree)))

@@ -1,7 +1,8 @@
-"""An expression as SQL over a table called r, composed from constants and parameters.
+"""An expression as SQL over a table called r, with parameters.
 
-Both tables have the caller's view in the same columns; PEMS's values and the caller's changes are read
-from elsewhere in an overlay than in the mirror, so an expression is composed for one of the two.
+It is composed from constants. Both tables have the caller's view in the same columns; PEMS's values and
+the caller's changes are read from elsewhere in an overlay than in the mirror, so an expression is composed
+for one of the two.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ _TEXTS = (Kind.TEXT, Kind.CHOICE)
 
 
 def composed(filters: Filters, *, overlay: bool) -> tuple[list[LiteralString], dict[str, Any]]:
-    """Compose the parts of the filters' expression that all have to hold, and their parameters.
+    """Compose the parts of an expression that have to hold, and their parameters.
 
     Args:
         overlay: Over `pfa_overlay`, else over `pfa_mirror`, where the caller has no changes.
     """
     if not filters.where:
         return [], {}
-    # Whoever asks has been authorized to with the day of the transaction: see `Tx.asked`.
+    # The transaction authorizes filters and gives them its day: see `Tx.asked`.
     assert filters.today is not None, "filters with an expression were not authorized"  # noqa: S101
     composer = _Composer(date.fromisoformat(filters.today), overlay=overlay)
     parts = [composer.expression(part) for part in conjuncts(parse(filters.where))]
@@ -66,15 +67,15 @@ def equalities(filters: Filters) -> Iterator[Equality | None]:
 
 
 def _equality(part: Expression) -> Equality | None:
-    if isinstance(part, Not) and isinstance(part.part, Compare) and part.part.right is True:
-        flag = part.part.left
-        return (flag.field, (False,)) if flag.scope is Scope.MERGED else None
-    if isinstance(part, In) and part.left.scope is Scope.MERGED:
-        return part.left.field, part.values
-    equal = isinstance(part, Compare) and part.sign == "=" and part.left.scope is Scope.MERGED
-    if not equal or isinstance(part.right, Named):
-        return None
-    return part.left.field, (part.right,)
+    match part:
+        case Not(part=Compare(sign="=", left=Named(scope=Scope.MERGED, field=field), right=True)):
+            return field, (False,)
+        case In(left=Named(scope=Scope.MERGED, field=field), values=values):
+            return field, values
+        case Compare(sign="=", left=Named(scope=Scope.MERGED, field=field), right=right):
+            return None if isinstance(right, Named) else (field, (right,))
+        case _:
+            return None
 
 
 class _Composer:
