@@ -1,6 +1,7 @@
 """Write every merged record that matches into a JSONL or CSV file, in constant memory.
 
     python examples/export_merged.py cranes.jsonl --category Crane
+    python examples/export_merged.py late.csv --where 'forecastEnd > originalEnd'
     python examples/export_merged.py everything.csv
 
 The records come from one snapshot of the database. The file is written under another name and
@@ -28,9 +29,11 @@ def main() -> int:
     parser.add_argument("file", type=Path, help="ends in .jsonl or .csv")
     parser.add_argument("--org", help="organization; not needed when the token holds one")
     parser.add_argument("--category", action="append", default=[], help="may be repeated")
+    parser.add_argument("--where", metavar="EXPR", help="an expression, as that of pfa list")
     arguments = parser.parse_args()
     try:
-        number = export(arguments.org, tuple(arguments.category), arguments.file)
+        filters = pfa.Filters(category=tuple(arguments.category), where=arguments.where)
+        number = export(arguments.org, filters, arguments.file)
     except pfa.errors.PfaError as error:
         print(f"{error.message} [{error.code}]", file=sys.stderr)
         return error.exit_code
@@ -38,11 +41,11 @@ def main() -> int:
     return 0
 
 
-def export(org: str | None, categories: tuple[str, ...], path: Path) -> int:
+def export(org: str | None, filters: pfa.Filters, path: Path) -> int:
     """Stream the matching records into the file; how many they were."""
     settings = pfa.resolve(pfa.Flags(org=org))
     principal = pfa.authenticate(settings)
-    query = pfa.Query(pfa.Filters(category=categories), sort=pfa.parse_sort("pfaId"))
+    query = pfa.Query(filters, sort=pfa.parse_sort("pfaId"))
     write = write_csv if path.suffix == ".csv" else write_jsonl
     unfinished = path.with_name(f".{path.name}.part")
     with (

@@ -346,7 +346,9 @@ def command_lines(text: str) -> Iterator[str]:
             shown = line.removeprefix("$ ")
             if kind == "console" and shown == line:
                 continue
-            yield from re.findall(r"(?:^|[|;(&] ?|\$\(|then |if |do )(pfa [^|;&)>]+)", shown)
+            # What is quoted is one word, whatever is in it.
+            words = r"""(pfa (?:'[^']*'|"[^"]*"|[^|;&)>'"])+)"""
+            yield from re.findall(r"(?:^|[|;(&] ?|\$\(|then |if |do )" + words, shown)
 
 
 # A group that does something by itself, and what.

@@ -125,6 +125,17 @@ def test_export_merged_writes_merged_values_as_jsonl(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("signed_in")
+def test_export_merged_takes_an_expression_and_shows_what_is_wrong_with_one(tmp_path: Path) -> None:
+    late = ("--where", "forecastEnd > originalEnd and category != Crane")
+    assert example("export_merged.py", "late.csv", *late, cwd=tmp_path).returncode == 0
+    with (tmp_path / "late.csv").open(newline="") as file:
+        assert [row["category"] for row in csv.DictReader(file)] == ["Dozer"]
+    wrong = example("export_merged.py", "late.csv", "--where", "forecastEn > today", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "did you mean forecastEnd? [INVALID_REQUEST]" in wrong.stderr
+
+
+@pytest.mark.usefixtures("signed_in")
 def test_export_merged_writes_csv_and_leaves_nothing_unfinished(tmp_path: Path) -> None:
     assert example("export_merged.py", "out.csv", cwd=tmp_path).returncode == 0
     with (tmp_path / "out.csv").open(newline="") as file:
