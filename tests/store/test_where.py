@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 import pfa_core
-from pfa_core import Filters
+from pfa_core import Filters, Query
 from pfa_core.store.reads.filters import conditions
-from tests.factories import World, a_world, commit, draft, record
+from tests.factories import SelfClosing, World, a_world, commit, draft, record
 from tests.forms import drawn
 from tests.life_cycle.views import ids, seen
 from tests.store.expressions import TODAY, Meaning, expressions
@@ -51,7 +52,7 @@ def _build(url: str) -> World:
     commit(world.db, ann)
     draft(world.db, ann, "P-1", session="t", monthlyRate=999.99, equipment=None)
     draft(world.db, ann, "P-3", session="t", manufacturer="", forecastEnd="2026-02-15")
-    draft(world.db, ann, "P-5", session="t", model="LTM 1030", monthlyRate=0.1, category="Crane")
+    draft(world.db, ann, "P-5", session="t", model="Silo 4", category="Crane")
     draft(world.db, world.principal("bob"), "P-6", model="of bob")
     return world
 
@@ -116,3 +117,89 @@ def test_filters_that_no_transaction_authorized_are_not_composed() -> None:
     with pytest.raises(AssertionError, match="not authorized"):
         conditions(Filters(where="hasPlan"))
     assert conditions(Filters(where="hasPlan", today="2026-01-01"))
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("monthlyRate < pems.monthlyRate", ["P-1"]),
+        ("pems.manufacturer = Liebherr and manufacturer is missing", ["P-3"]),
+        ("pems.equipment is not null and equipment is null", ["P-1"]),
+        ("pems.isActualized != isActualized", ["P-1"]),
+        ("pems.category != category and pems.category contains VAN", ["P-5"]),
+        ("mine.manufacturer is missing and manufacturer is changed", ["P-3"]),
+        ("mine.equipment is null and equipment is changed", ["P-1"]),
+        ("mine.category != pems.category", ["P-5"]),
+        ("manufacturer contains 'MÜLL'", ["P-1"]),
+        ("manufacturer is missing", ["P-3", "P-4"]),
+        ("manufacturer is null", []),
+        ("contract is missing and contract is null", ["P-4"]),
+        # The rollup keeps a missing text as an empty one.
+        ("currency = ''", []),
+        ("currency in ('', usd)", ["P-2"]),
+        ("not currency = USD", []),
+        ("currency = USD", ["P-2"]),
+        ("rateUom = month and not isActualized", ["P-3"]),
+        ("isActualized and dor = PROJECT", ["P-1", "P-2"]),
+        ("forecastEnd between 2026-01-15+1m and 2026-01-31+1m", ["P-3"]),
+        ("pfaId in (P-9, P-5, P-2) and monthlyRate is not null", ["P-2", "P-5"]),
+        ("model = 'a\\\\b' or model = 'of bob'", ["P-2"]),
+    ],
+)
+def test_an_expression_distinguishes_what_is_pems_s_the_caller_s_and_missing(
+    kept: World, where: str, expected: list[str]
+) -> None:
+    assert ids(kept, where=where, today=TODAY.isoformat()) == expected
+
+
+def test_each_user_sees_their_own_changes(kept: World) -> None:
+    assert ids(kept, where="model is changed", today=TODAY.isoformat()) == ["P-5"]
+    assert ids(kept, "bob", where="model is changed", today=TODAY.isoformat()) == ["P-6"]
+    assert ids(kept, "bob", where="mine.model contains BOB", today=TODAY.isoformat()) == ["P-6"]
+
+
+def test_today_is_the_day_of_the_operation_unless_another_is_named(kept: World) -> None:
+    late = replace_clock(kept, datetime(2026, 2, 14, 23, 59, tzinfo=UTC))
+    expression = "forecastEnd = today+1d"
+    assert ids(kept, where=expression, today="2026-02-14") == ["P-3"]
+    assert ids(late, where=expression) == ["P-3"]
+    east = datetime(2026, 2, 15, 1, 0, tzinfo=timezone(timedelta(hours=2)))
+    assert ids(replace_clock(kept, east), where=expression) == ["P-3"]
+    assert ids(late, where=expression, today="2026-02-15") == []
+
+
+def replace_clock(world: World, at: datetime) -> World:
+    """The world at another time."""
+    db = SelfClosing(str(world.db.conninfo), clock=lambda: at)
+    return World(db, world.organization, dict(world.users), as_owner=world.as_owner)
+
+
+@pytest.mark.parametrize("search", ["crane", "an", "zzz"])
+def test_an_expression_narrows_what_a_search_finds(kept: World, search: str) -> None:
+    found = ids(kept, search=search)
+    for where in (
+        "not isActualized",
+        "monthlyRate > 0.5",
+        "category = Crane",
+        "mine.model is null",
+    ):
+        both = ids(kept, search=search, where=where, today=TODAY.isoformat())
+        assert both == [
+            one for one in ids(kept, where=where, today=TODAY.isoformat()) if one in found
+        ]
+    assert (len(found) > 1) == (search != "zzz")
+
+
+def test_pages_of_an_expression_follow_one_another(kept: World) -> None:
+    filters = Filters(where="hasPlan or pfaId = P-5", today=TODAY.isoformat())
+    for sort in ("forecastStart", "-monthlyRate", "pfaId"):
+        query = Query(filters, pfa_core.parse_sort(sort))
+        found: list[str] = []
+        after: str | None = ""
+        while after is not None:
+            asked = replace(query, after=after or None)
+            page = pfa_core.list_records(kept.db, kept.principal(), asked, page_size=2)
+            assert page.total_records == len(ALL)
+            found += [one.pfa_id for one in page.records]
+            after = page.next
+        assert found == [one.pfa_id for one in seen(kept, sort=sort)]
