@@ -14,6 +14,7 @@ from pfa_cli.commands.selection import (
     Everything,
     Ids,
     Session,
+    Where,
     require_selection,
     select,
 )
@@ -45,7 +46,10 @@ app = typer.Typer(rich_markup_mode=None)
     app,
     "commit",
     effect=Effect.WRITES,
-    examples=("pfa commit --session weather-silo4", "pfa commit --dry-run"),
+    examples=(
+        "pfa commit --session weather-silo4",
+        "pfa commit --where 'category = Crane' --dry-run",
+    ),
     exit_codes="3 some are in conflict (--partial); 6 no drafts; 7 PEMS changed the same fields;"
     " 130 the answer was no.",
     columns=VERSIONS,
@@ -56,6 +60,7 @@ def commit(
     *,
     session: Session = None,
     ids: Ids = None,
+    where: Where = None,
     everything: Everything = False,
     partial: Annotated[
         bool, typer.Option("--partial", help="Commit the others when some are in conflict.")
@@ -63,12 +68,12 @@ def commit(
 ) -> int:
     """Commit drafts, all or none; they wait for the next push.
 
-    Without --session, --id, --all or a current session it is all of your drafts: in a terminal they are named
-    first, by session, and you are asked.
+    Without --session, --id, --where, --all or a current session it is all of your drafts: in a terminal they are
+    named first, by session, and you are asked.
     """
     session = session_or_current(call, talk, session, otherwise=everything or bool(ids))
-    selected = bool(session or ids or everything)
-    selection = select(session, ids, everything=everything or not selected)
+    selected = bool(session or ids or everything) or where is not None
+    selection = select(session, ids, where, everything=everything or not selected)
     if not selected and is_asked():
         proposed = propose(call, talk)
         if proposed is None:
@@ -116,11 +121,12 @@ def uncommit(
     *,
     session: Session = None,
     ids: Ids = None,
+    where: Where = None,
     everything: Everything = False,
 ) -> None:
     """Turn committed modifications back into drafts before they are sent."""
     session = session_or_current(call, talk, session, otherwise=everything or bool(ids))
-    selection = require_selection("uncommit", session, ids, everything=everything)
+    selection = require_selection("uncommit", session, ids, where, everything=everything)
     database, principal = call.open()
     result = core.uncommit(database, principal, selection, dry_run=call.dry_run)
     number = len(result.uncommitted)
@@ -153,11 +159,12 @@ def discard(
     *,
     session: Session = None,
     ids: Ids = None,
+    where: Where = None,
     everything: Everything = False,
 ) -> None:
     """Discard drafts; the audit trail keeps their content."""
     session = session_or_current(call, talk, session, otherwise=everything or bool(ids))
-    selection = require_selection("discard", session, ids, everything=everything)
+    selection = require_selection("discard", session, ids, where, everything=everything)
     database, principal = call.open()
     result = core.discard(database, principal, selection, dry_run=call.dry_run)
     number = len(result.discarded)

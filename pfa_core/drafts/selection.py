@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NotFound
 from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.modification import State
-from pfa_core.model.query import given_key, require_text
+from pfa_core.model.query import Filters, Query, given_key, require_text
 from pfa_core.operation import Tx
 from pfa_core.store import mirror, modifications
 from pfa_core.store.modifications import Mark, ModificationRow, Sent
+from pfa_core.store.reads import merged
 from pfa_core.store.suggestions import like_record
 
 
@@ -19,20 +20,23 @@ from pfa_core.store.suggestions import like_record
 class Selection:
     """The principal's modifications of a session, of records, of both, or all.
 
+    `where` narrows to records of which an expression is true, as in `Filters`; alone it is the selection.
     `expected_versions` maps PFA ids to the draft version the caller has seen; with neither session
     nor ids it also is the selection.
 
     Raises:
-        InvalidRequest: A text that cannot be stored.
+        InvalidRequest: A text that cannot be stored, an expression that cannot be read.
     """
 
     session_id: str | None = None
     ids: tuple[str, ...] = ()
     everything: bool = False
     expected_versions: Mapping[str, int] = field(default_factory=dict)
+    where: str | None = None
 
     def __post_init__(self) -> None:
         require_text(self.session_id or "")
+        Filters(where=self.where)  # refuses what cannot be read
         versions = {given_key(one): version for one, version in self.expected_versions.items()}
         object.__setattr__(self, "ids", tuple(map(given_key, self.ids)))
         object.__setattr__(self, "expected_versions", versions)
@@ -40,7 +44,8 @@ class Selection:
     @property
     def empty(self) -> bool:
         """Return whether it selects nothing: that never means everything."""
-        return self.session_id is None and not self.ids and not self.everything
+        named = self.session_id is not None or bool(self.ids) or self.where is not None
+        return not named and not self.everything
 
 
 def require_selection(selection: Selection, **_: object) -> None:
@@ -50,13 +55,15 @@ def require_selection(selection: Selection, **_: object) -> None:
         InvalidRequest: It does.
     """
     if selection.empty and not selection.expected_versions:
-        raise InvalidRequest("nothing selected", hint="give `session_id`, `ids` or `everything`")
+        raise InvalidRequest(
+            "nothing selected", hint="give `session_id`, `ids`, `where` or `everything`"
+        )
 
 
 def select_drafts(tx: Tx, selection: Selection) -> list[Mark]:
     """Read the ids and versions of the selected drafts, in PFA id order."""
     return modifications.drafts(
-        tx.conn, tx.principal, session_id=selection.session_id, ids=_record_ids(tx, selection)
+        tx.conn, tx.principal, session_id=selection.session_id, ids=record_ids(tx, selection)
     )
 
 
@@ -66,7 +73,7 @@ def select_committed(tx: Tx, selection: Selection) -> list[Sent]:
     Those that PEMS rejected for good are among them.
     """
     return modifications.committed(
-        tx.conn, tx.principal, session_id=selection.session_id, ids=_record_ids(tx, selection)
+        tx.conn, tx.principal, session_id=selection.session_id, ids=record_ids(tx, selection)
     )
 
 
@@ -85,19 +92,30 @@ def describe(selection: Selection) -> str:
     parts = []
     if selection.session_id:
         parts.append(f"in session {selection.session_id!r}")
+    if selection.where:
+        parts.append("that match `where`")
     if selection.ids:
         parts.append(f"on {', '.join(selection.ids[:3])}{' …' if len(selection.ids) > 3 else ''}")
     return " ".join(parts) or "in this organization"
 
 
-def _record_ids(tx: Tx, selection: Selection) -> list[PfaId] | None:
+def record_ids(tx: Tx, selection: Selection) -> list[PfaId] | None:
     """Return the PFA ids that narrow the selection, None where none do.
 
     Given ids must exist: a typo must not pass for "nothing to do".
+
+    Raises:
+        NotFound: One does not.
+        PermissionDenied: An expression over money, which the caller may not see.
     """
-    if selection.ids:
-        ids = [PfaId(pfa_id) for pfa_id in selection.ids]
+    ids = [PfaId(pfa_id) for pfa_id in selection.ids]
+    if ids:
         _require_records(tx, ids)
+    if selection.where:
+        filters = tx.asked(Filters(where=selection.where, id=selection.ids, changed=True))
+        found = merged.stream(tx.conn, tx.principal, Query(filters), limit=None)
+        return [row[0] for row in found]
+    if ids:
         return ids
     by_version = not selection.session_id and not selection.everything
     return ([PfaId(one) for one in selection.expected_versions] or None) if by_version else None

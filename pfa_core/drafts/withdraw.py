@@ -13,6 +13,7 @@ from pfa_core.drafts.selection import (
     describe,
     is_synced,
     modification_ids,
+    record_ids,
     require_selection,
     select_committed,
     select_drafts,
@@ -88,6 +89,8 @@ def discard(tx: Tx, selection: Selection, *, dry_run: bool = False) -> DiscardRe
         NoDrafts: The principal never had such a session.
     """
     drafts = select_drafts(tx, selection)
+    if not drafts and selection.where:
+        raise no_drafts(tx, selection)
     if not drafts and selection.session_id:
         return _nothing_to_discard(tx, selection, selection.session_id)
     ids, removed = [draft.pfa_id for draft in drafts], modification_ids(drafts)
@@ -127,10 +130,12 @@ def _refuse_empty(tx: Tx, selection: Selection) -> NoReturn:
 
 def _require_none_sent(tx: Tx, selection: Selection) -> None:
     """Refuse to take back modifications that a push holds, or sends again by itself."""
-    named = [PfaId(pfa_id) for pfa_id in selection.ids]
+    named = (
+        record_ids(tx, selection) if selection.where else list(map(PfaId, selection.ids)) or None
+    )
     held = [
         row
-        for row in modifications.active(tx.conn, tx.principal, named or None)
+        for row in modifications.active(tx.conn, tx.principal, named)
         if row.state in (State.SYNCING, State.SYNC_ERROR)
         and selection.session_id in (None, row.session_id)
     ]

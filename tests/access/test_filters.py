@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 import pfa_core
-from pfa_core import ConflictSelection, Decision, Filters, Principal, Query, Right, errors
+from pfa_core import (
+    ConflictSelection,
+    Decision,
+    Filters,
+    Principal,
+    Query,
+    Right,
+    Selection,
+    errors,
+)
 from tests.factories import World, a_world, draft, record
 from tests.worlds import built_once
 
@@ -30,6 +39,9 @@ TAKING: dict[str, Call] = {
     "unset_fields": lambda w, p, f: pfa_core.unset_fields(w.db, p, f, ["model"]),
     "shift": lambda w, p, f: pfa_core.shift(w.db, p, f, 7, session_id="s"),
     "list_conflicts": lambda w, p, f: pfa_core.list_conflicts(w.db, p, f),
+    "discard": lambda w, p, f: pfa_core.discard(w.db, p, Selection(where=f.where)),
+    "commit": lambda w, p, f: pfa_core.commit(w.db, p, Selection(where=f.where)),
+    "uncommit": lambda w, p, f: pfa_core.uncommit(w.db, p, Selection(where=f.where)),
     "resolve_conflicts": lambda w, p, f: pfa_core.resolve_conflicts(
         w.db, p, ConflictSelection(filters=f), Decision("mine")
     ),
@@ -53,7 +65,7 @@ def vic(world: World) -> Principal:
 
 
 def test_every_operation_that_takes_filters_is_asked_here() -> None:
-    takes = ("Filters", "Query", "ConflictSelection")
+    takes = ("Filters", "Query", "Selection")
     found = {
         name
         for name in pfa_core.__all__
@@ -79,7 +91,7 @@ def test_an_expression_over_money_takes_the_right_to_see_it(world: World, name: 
     try:
         TAKING[name](world, who, Filters(where=SEEN))
     except (errors.NotFound, errors.NoDrafts) as nothing:
-        assert name == "resolve_conflicts", nothing  # noqa: PT017 - there are no conflicts
+        assert name in ("resolve_conflicts", "uncommit"), nothing  # noqa: PT017 - there is none
 
 
 def test_who_may_see_money_is_answered(world: World) -> None:

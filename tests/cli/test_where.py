@@ -93,6 +93,22 @@ def test_it_is_taken_by_every_command_that_takes_filters(mixed: Pfa) -> None:
     assert ids(mixed, "--where", "forecastStart is changed") == few
 
 
+def test_commit_uncommit_and_discard_take_it_too(mixed: Pfa) -> None:
+    where = ("--where", "monthlyRate < pems.monthlyRate or pfaId = H-004")
+    for words, key in ((("commit",), "committed"), (("uncommit",), "uncommitted")):
+        ran = mixed(*words, *where, "-o", "json")
+        assert ran.code == 0, ran.err
+        assert [one["pfaId"] for one in ran.json[key]] == ["H-002", "H-004"]
+    assert mixed("discard", *where, "-o", "json").json["discarded"] == ["H-002", "H-004"]
+    assert ids(mixed, "--state", "draft") == ["H-006"]
+    nothing = mixed("commit", "--where", "category = Loader")
+    assert (nothing.code, "that match --where" in nothing.err) == (6, True)
+    assert mixed("discard", "--where", "hasPlan", "--all").code == 2
+    for verb in ("commit", "discard", "uncommit"):
+        assert mixed(verb, "--where", "").code == 2
+    assert ids(mixed, "--state", "draft") == ["H-006"]
+
+
 def test_a_mistake_is_shown_with_its_place(mixed: Pfa) -> None:
     ran = mixed("list", "--where", "category = Crane and montlyRate > 3", "--error-format", "text")
     assert ran.code == 2

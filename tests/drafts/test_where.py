@@ -1,0 +1,77 @@
+"""Drafts are committed, taken back and discarded by an expression about their records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import pfa_core
+from pfa_core import Selection, errors
+from tests.factories import World, a_world, draft, record
+from tests.life_cycle.views import ids
+from tests.worlds import built_once
+
+
+@built_once
+def world(url: str) -> World:
+    """Three records, each with a draft of ann's, in two sessions; one more of bob's."""
+    world = a_world(
+        url,
+        record("P-1"),
+        record("P-2", category="Van"),
+        record("P-3", monthlyRate=500),
+        record("P-4"),
+        users={"ann": "admin", "bob": "editor"},
+    )
+    for number, session in ((1, "s"), (2, "s"), (3, "t")):
+        draft(
+            world.db, world.principal(), f"P-{number}", session=session, monthlyRate=2000 + number
+        )
+    draft(world.db, world.principal("bob"), "P-4", session="s", monthlyRate=2004)
+    return world
+
+
+def committed(world: World, **selection: Any) -> list[str]:
+    result = pfa_core.commit(world.db, world.principal(), Selection(**selection))
+    return [one.pfa_id for one in result.committed]
+
+
+def test_a_commit_takes_the_drafts_of_records_of_which_it_is_true(world: World) -> None:
+    assert committed(world, where="category = Crane and mine.monthlyRate > 2000") == ["P-1", "P-3"]
+    assert ids(world, state=("draft",)) == ["P-2"]
+    taken_back = pfa_core.uncommit(
+        world.db, world.principal(), Selection(where="pems.monthlyRate < 600")
+    )
+    assert [one.pfa_id for one in taken_back.uncommitted] == ["P-3"]
+    assert ids(world, state=("draft",)) == ["P-2", "P-3"]
+    dropped = pfa_core.discard(world.db, world.principal(), Selection(where="not category = Crane"))
+    assert dropped.discarded == ["P-2"]
+    assert ids(world, state=("draft",)) == ["P-3"]
+    assert ids(world, "bob", state=("draft",)) == ["P-4"]
+
+
+def test_it_narrows_a_session_and_named_records(world: World) -> None:
+    assert committed(world, where="category = Crane", session_id="s") == ["P-1"]
+    assert committed(world, where="hasPlan", ids=("P-3",)) == ["P-3"]
+    with pytest.raises(errors.NotFound, match="P-9"):
+        committed(world, where="hasPlan", ids=("P-9",))
+
+
+@pytest.mark.parametrize("session", [None, "s"])
+def test_an_expression_that_nothing_matches_selects_nothing(
+    world: World, session: str | None
+) -> None:
+    selection = Selection(where="category = Dozer", session_id=session)
+    for work in (pfa_core.commit, pfa_core.uncommit, pfa_core.discard):
+        with pytest.raises(errors.NoDrafts, match="that match `where`"):
+            work(world.db, world.principal(), selection)
+    assert ids(world, state=("draft",)) == ["P-1", "P-2", "P-3"]
+
+
+def test_a_selection_with_a_mistake_in_its_expression_is_refused(world: World) -> None:
+    for mistake in ("", "categry = Crane"):
+        with pytest.raises(errors.InvalidRequest):
+            Selection(where=mistake)
+    assert not Selection(where="hasPlan").empty
+    assert Selection().empty
