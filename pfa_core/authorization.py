@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from psycopg import Connection
 
@@ -21,10 +21,12 @@ from pfa_core.errors import (
 from pfa_core.model.member import Member, OrganizationStatus, TokenMembership
 from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal, Right
-from pfa_core.model.query import Filters
 from pfa_core.model.record import EDITABLE
 from pfa_core.model.rights import MEMBERSHIP, MONEY, NEEDS, Operation, needed_by, needed_for
 from pfa_core.store import members, rls
+
+if TYPE_CHECKING:
+    from pfa_core.model.query import Filters
 
 
 def authorize(

@@ -20,7 +20,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from psycopg import Connection
 
@@ -30,10 +30,12 @@ from pfa_core.model.audit import Action
 from pfa_core.model.ids import ModificationId, OrganizationId, UserId
 from pfa_core.model.member import Member
 from pfa_core.model.principal import Principal, Right
-from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
 from pfa_core.store import audit
 from pfa_core.store.database import Database
+
+if TYPE_CHECKING:
+    from pfa_core.model.query import Filters
 
 P = ParamSpec("P")
 Result = TypeVar("Result")

@@ -208,6 +208,9 @@ class TestLooking:
         assert found(category=("Theirs",)) == ["P-2"]
         assert found(category=("Crane",)) == []
         assert found(session=("t",)) == ["P-2"]
+        assert found(where="pems.category = Crane and category != Crane") == ["P-1"]
+        assert found(where="category is changed or category = Theirs") == ["P-2", "P-1"]
+        assert found(where="category = Mine", session=("t",)) == []
         assert found(id=("P-1", "P-3")) == ["P-1"]
         assert found(id=("P-3",)) == []
         assert (found(state=("conflict",)), found(state=("draft",))) == (["P-2", "P-1"], [])
@@ -537,6 +540,12 @@ class TestSelecting:
         assert self.left(world) == ["P-1"]
         with pytest.raises(errors.NotFound):
             resolve(world, filters=Filters(category=("B",)), take="mine")
+
+    def test_by_an_expression(self, world: World, three: list[str]) -> None:
+        resolve(
+            world, filters=Filters(where="category = B and monthlyRate is changed"), take="mine"
+        )
+        assert self.left(world) == ["P-1"]
 
     def test_all_are_all_of_mine(self, world: World, three: list[str]) -> None:
         assert len(resolve(world, all_=True, take="mine").resolved) == 2
