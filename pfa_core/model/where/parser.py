@@ -9,11 +9,11 @@ from typing import LiteralString
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.model.suggest import did_you_mean
-from pfa_core.model.values import shorten
+from pfa_core.model.where.cursor import Cursor
 from pfa_core.model.where.days import is_step
 from pfa_core.model.where.literals import read_literal, read_part
 from pfa_core.model.where.refusal import refusal, unknown_name
-from pfa_core.model.where.tokens import COMPARISONS, Form, Token, tokens
+from pfa_core.model.where.tokens import COMPARISONS, Form, Token
 from pfa_core.model.where.tree import (
     And,
     Between,
@@ -51,13 +51,11 @@ def parse(text: str) -> Expression:
     return _Parser(text).whole()
 
 
-class _Parser:
+class _Parser(Cursor):
     """One reading of an expression, from left to right."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
-        self._tokens = tokens(text)
-        self._place = 0
+        super().__init__(text)
         self._depth = 0
 
     def whole(self) -> Expression:
@@ -70,21 +68,6 @@ class _Parser:
         if self._next.is_sign(")"):
             raise self._wrong("a parenthesis is not opened")
         raise self._behind_a_predicate()
-
-    @property
-    def _next(self) -> Token:
-        return self._tokens[self._place]
-
-    def _take(self) -> Token:
-        token = self._next
-        self._place += token.form is not Form.END
-        return token
-
-    def _took(self, *words: str) -> bool:
-        """Take the next token if it is one of these words."""
-        found = self._next.is_word(*words)
-        self._place += found
-        return found
 
     def _any_of(self) -> Expression:
         parts = [self._all_of()]
@@ -282,31 +265,3 @@ class _Parser:
 
     def _behind_a_predicate(self) -> InvalidRequest:
         return self._wrong("expected and, or, or the end", quote=True, near=("and", "or"))
-
-    def _wrong(
-        self,
-        message: str,
-        token: Token | None = None,
-        *,
-        quote: bool = False,
-        near: tuple[str, ...] | list[str] = (),
-    ) -> InvalidRequest:
-        """Build the refusal of a token, the next one if none is given.
-
-        Args:
-            quote: It may belong to the value before it, which then needs quotes.
-            near: Words that it may be a typo of.
-        """
-        at = token or self._next
-        hint, before = "", self._tokens[self._place - 1]
-        if at.form is Form.END and message.startswith("expected"):
-            message += ", but the expression ends"
-        elif at.form is not Form.END and message.startswith("expected"):
-            message += f"; found {shorten(self._text[at.start : at.end])}"
-        if at.form is Form.WORD and near:
-            message += did_you_mean(at.content, near)
-        if quote and at.form is Form.WORD and before.form is Form.WORD:
-            hint = f"a value with blanks is written in quotes, '{before.content} {at.content}'"
-        if quote and at.is_sign(","):
-            hint = "decimals follow a point, thousands have no separator, a text with commas has quotes"
-        return refusal(message, self._text, at.start, at.end, hint=hint)
