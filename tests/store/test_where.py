@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 import pfa_core
-from pfa_core import Filters, Query
+from pfa_core import Filters, Query, errors
 from pfa_core.store.reads.filters import conditions
 from tests.factories import SelfClosing, World, a_world, commit, draft, record
 from tests.forms import drawn
@@ -203,3 +203,24 @@ def test_pages_of_an_expression_follow_one_another(kept: World) -> None:
             found += [one.pfa_id for one in page.records]
             after = page.next
         assert found == [one.pfa_id for one in seen(kept, sort=sort)]
+
+
+LARGEST = [
+    ("model = a or " * 1500 + "pfaId = P-1", ["P-1"]),
+    ("category != 'x' and " * 900 + "pfaId = P-1", ["P-1"]),
+    (f"pfaId in ({', '.join(f'P-{n}' for n in range(6, 2500))})", ["P-6"]),
+    ("not (" * 25 + "hasPlan" + ")" * 25, ["P-5"]),
+    ("(" * 50 + "not hasPlan" + ")" * 49 + ")", None),
+    ("(" * 49 + "not hasPlan" + ")" * 49, ["P-5"]),
+]
+
+
+@pytest.mark.parametrize(("where", "expected"), LARGEST, ids=range(len(LARGEST)))
+def test_the_largest_expressions_are_answered(
+    kept: World, where: str, expected: list[str] | None
+) -> None:
+    if expected is None:
+        with pytest.raises(errors.InvalidRequest, match="within one another"):
+            Filters(where=where)
+    else:
+        assert ids(kept, where=where, today=TODAY.isoformat()) == expected

@@ -10,7 +10,7 @@ from pfa_core.model.where.tokens import Form, Token, tokens
 
 
 class Cursor:
-    """The tokens of an expression, taken one after the other, and refusals of the next."""
+    """The tokens of an expression, taken one by one, and refusals of the next."""
 
     def __init__(self, text: str) -> None:
         self._text = text
