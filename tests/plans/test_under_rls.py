@@ -144,10 +144,11 @@ def test_orders_that_an_index_has_read_a_page_from_it(world, sort):
     ("filters", "index"),
     [
         (Filters(model=("M7",)), "pfa_mirror_model"),
+        (Filters(where="model = M7 and hasPlan is null", today="2026-01-01"), "pfa_mirror_model"),
         (Filters(search="for 1234"), "pfa_mirror_search"),
         (Filters(search="P-000123"), "pfa_mirror_search"),
     ],
-    ids=["a model", "a description", "an id"],
+    ids=["a model", "an expression", "a description", "an id"],
 )
 def test_rare_values_and_texts_are_found_by_an_index_of_theirs(world, filters, index):
     plan, rows = page(world, Query(filters))

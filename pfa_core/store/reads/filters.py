@@ -91,6 +91,11 @@ def conditions(filters: Filters, *, overlay: bool = False) -> tuple[LiteralStrin
     return "\n  AND ".join(parts) if parts else TRUE, values
 
 
+def for_overlay(filters: Filters, where: LiteralString) -> LiteralString:
+    """Return conditions on the mirror as they are for overlays."""
+    return conditions(filters, overlay=True)[0] if filters.where else where
+
+
 def names_ids(filters: Filters) -> bool:
     """Return whether only records of given ids can match."""
     return bool(filters.id) or any(

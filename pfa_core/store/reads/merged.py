@@ -21,6 +21,7 @@ from pfa_core.store.reads.filters import (
     TRUE,
     conditions,
     fits_rollup,
+    for_overlay,
     names_ids,
     narrowing,
     touched_values,
@@ -158,9 +159,11 @@ def _counts_of_touched(
             differing = {table: _SQL["drafted_field"].format(table=table) for table in differing}
     if others:
         yield _SQL["count_touched_before"].format(differing=differing["t"], conditions=where)
-    of_overlay, _ = conditions(filters, overlay=True)
     yield _SQL["count_touched"].format(
-        differing=differing["r"], conditions=of_overlay, narrowing=narrowed, topmost=topmost
+        differing=differing["r"],
+        conditions=for_overlay(filters, where),
+        narrowing=narrowed,
+        topmost=topmost,
     )
 
 
@@ -221,7 +224,6 @@ class _Reading:
         self._query = query
         self._left = limit
         where, self._values = conditions(query.filters)
-        of_overlay, _ = conditions(query.filters, overlay=True)
         self._by_id = names_ids(query.filters)
         place = decode_cursor(query.sort, query.after) if query.after else None
         self._values.update(_own(principal), **place_values(place), **touched_values(query.filters))
@@ -229,7 +231,7 @@ class _Reading:
         found = self._values["found"] = self._found(conn, in_order)
         self._where: dict[str, LiteralString] = {
             "pristine": search.among_few(where, found),
-            "touched": of_overlay,
+            "touched": for_overlay(query.filters, where),
         }
         self._parts: dict[str, LiteralString] = {"keys": key_columns(query.sort)}
         by_id = self._by_id or found is not None
