@@ -266,21 +266,25 @@ WORST = [
 ]  # fmt: skip
 
 
+# What tries each place anew takes a minute, one pass some hundredths.
+LONGEST = 1.0  # seconds of the processor
+
+
 @forms("repeats", short=1, long=20)
 def test_the_time_is_in_proportion_to_the_length(repeats: int) -> None:
     for part in WORST:
         text = (part * MAX_LENGTH)[:MAX_LENGTH]
         for _ in range(repeats):
-            start = time.perf_counter()
+            start = time.process_time()
             with suppress(InvalidRequest):
                 parse(text)
             parse.cache_clear()
-            assert time.perf_counter() - start < 0.5, part
-    start = time.perf_counter()
+            assert time.process_time() - start < LONGEST, part
+    start = time.process_time()
     text = "forecastEnd > today + 1d" + " +99d" * 3900
     with pytest.raises(InvalidRequest, match="hundred"):
         parse(text)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < LONGEST
 
 
 def test_a_text_of_tokens_is_whole() -> None:
