@@ -52,7 +52,9 @@ def composed(filters: Filters, *, overlay: bool) -> tuple[list[LiteralString], d
     # The transaction authorizes filters and gives them its day: see `Tx.asked`.
     assert filters.today is not None, "filters with an expression were not authorized"  # noqa: S101
     composer = _Composer(date.fromisoformat(filters.today), overlay=overlay)
-    parts = [composer.expression(part) for part in conjuncts(parse(filters.where))]
+    parts: list[LiteralString] = [
+        composer.expression(part) for part in conjuncts(parse(filters.where))
+    ]
     return parts, composer.values
 
 
