@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from pfa_core.model.progress import Phase, Progress
     from pfa_core.model.push import StopReason
     from pfa_core.model.query import Filters, Query, parse_sort
+    from pfa_core.model.relative import Relative
     from pfa_core.model.run import IfLocked, RunStatus
     from pfa_core.pems.profile import PemsProfile
     from pfa_core.record_types import PfaRecord, typed_record
@@ -147,6 +148,7 @@ _HOME = {
         "model.push": "StopReason",
         "model.ordering": "SortKey",
         "model.query": "Filters Query parse_sort",
+        "model.relative": "Relative",
         "model.run": "IfLocked RunStatus",
         "pems.profile": "PemsProfile",
         "records": "count_records export_jsonl list_records list_values suggest_value show_records"
@@ -196,6 +198,7 @@ __all__ = [
     "PullOptions",
     "PushOptions",
     "Query",
+    "Relative",
     "Right",
     "Role",
     "RunStatus",

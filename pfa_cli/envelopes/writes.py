@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from pfa_cli.envelopes.base import Problem, absent
+from pfa_cli.envelopes.base import ABSENT, Problem, absent
 
 if TYPE_CHECKING:
     from pfa_core.conflicts.outcome import ResolvedConflict
     from pfa_core.drafts import commit
     from pfa_core.drafts.rebase import RecordConflict
     from pfa_core.drafts.save_plan import Saved as SavedDraft
+    from pfa_core.drafts.save_preview import SavePreview
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,16 @@ class SaveMetadata:
 class Saved:
     """`pfa draft save`, `set` and `shift`.
 
-    `unchanged`: records without a draft that have every value already; `emptied`: drafts removed.
+    `unchanged`: records without a draft that have every value already; `emptied`: drafts removed; `skipped`:
+    records in which a relative value had nothing to start from. `preview`: what a dry run would change.
     """
 
     session_id: str | None
     saved: Sequence[SavedDraft]
     unchanged: Sequence[str]
     emptied: Sequence[str]
+    skipped: Sequence[str]
+    preview: SavePreview | None = field(default=None, metadata={ABSENT: True})
     errors: list[Problem]
     metadata: SaveMetadata
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.render.humanize import count
+from pfa_cli.render.humanize import count, money, signed
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
+from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:
     from pfa_core.drafts.save import SaveResult
+    from pfa_core.drafts.save_preview import SavePreview
+    from pfa_core.model.figures import Amount
 
 MOST_IN_TABLE = 20
 MAX_NAMED = 5
@@ -50,7 +53,10 @@ def saved_text(result: SaveResult) -> str:
     statuses = Counter(str(item.status) for item in result.saved)
     unchanged = len(result.unchanged) + statuses.pop("unchanged", 0)
     changed = statuses.total()
-    if unchanged and not changed and not result.emptied:
+    skipped = f"{len(result.skipped):,} skipped without a value to start from"
+    if result.skipped and not (unchanged or changed or result.emptied):
+        return f"nothing to save: {skipped}"
+    if unchanged and not changed and not result.emptied and not result.skipped:
         return f"nothing to save: no value given differs from the record's ({count(unchanged, 'record')})"
     parts: list[str] = []
     if changed or not result.emptied:
@@ -62,7 +68,28 @@ def saved_text(result: SaveResult) -> str:
         )
     if unchanged:
         parts.append(f"{unchanged:,} unchanged")
+    if result.skipped:
+        parts.append(skipped)
     return ", ".join(parts)
+
+
+def preview_lines(preview: SavePreview) -> Iterator[str]:
+    """Describe what a dry run would change, a line for each field."""
+    names = [each.field for each in preview.fields]
+    width = max(map(len, names))
+    for each in preview.fields:
+        line = f"  {each.field:{width}}  {count(each.records, 'record')}"
+        is_money = each.field in MONEY
+        yield f"{line}, in all {_change(each.before, each.after)}" if is_money else line
+    yield f"  forecast cost of {count(preview.records, 'record')}: " + _change(
+        preview.forecast_before, preview.forecast_after
+    )
+
+
+def _change(before: Amount, after: Amount) -> str:
+    if before is None or after is None:
+        return money(None)
+    return f"{money(before)} → {money(after)} ({signed(after - before)})"
 
 
 def _named(ids: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ from pfa_core.drafts import commit
 from pfa_core.drafts.diff import DiffEntry
 from pfa_core.drafts.rebase import RecordConflict
 from pfa_core.drafts.save_plan import Saved as SavedDraft
+from pfa_core.drafts.save_preview import SavePreview
 from pfa_core.errors import Fault
 from pfa_core.files.delta_shape import DeltaFile
 from pfa_core.model.audit import LogEntry
@@ -50,6 +51,7 @@ _NAMES = {
     "RecordConflict": RecordConflict,
     "ResolvedConflict": ResolvedConflict,
     "SavedDraft": SavedDraft,
+    "SavePreview": SavePreview,
     "Fault": Fault,
 }
 _SNAKE_CASE = (
@@ -117,6 +119,7 @@ SHAPES: Mapping[str, Shape] = {
         line=SavedDraft,
         commands=("draft save", "draft set", "draft shift"),
         means="what a save made of each record",
+        version="1.1",
     ),
     "unset-drafts": Shape(
         kind=writes.Unset,
@@ -393,7 +396,9 @@ SHAPES: Mapping[str, Shape] = {
     "config-file": Shape(
         kind=ConfigFile, means="the file pfa/config.toml of the configuration directory (TOML)"
     ),
-    "delta-file": Shape(kind=DeltaFile, means="a file of modifications for `pfa draft save`"),
+    "delta-file": Shape(
+        kind=DeltaFile, means="a file of modifications for `pfa draft save`", version="1.1"
+    ),
     "field-map": Shape(
         kind=FieldMapFile, means="a file with the names that PEMS has for fields (TOML)"
     ),

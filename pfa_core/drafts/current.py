@@ -28,3 +28,8 @@ class CurrentRecord:
         """Return the record without the draft: mirror ‖ committed changes."""
         committed = (item.delta for item in self.stack if item.state != State.DRAFT)
         return merge(self.row.data, *committed)
+
+    def merged(self) -> dict[str, Any]:
+        """Return the record as the caller sees it: mirror ‖ committed changes ‖ draft."""
+        draft = self.draft
+        return merge(self.without_draft(), draft.delta if draft else {})

@@ -11,6 +11,7 @@ from pfa_core import exact_json
 from pfa_core.authorization import require_fields
 from pfa_core.drafts.save_plan import SaveOptions
 from pfa_core.drafts.save_portions import SaveResult, Saving, changes_in_portions, hold, in_portions
+from pfa_core.drafts.save_preview import Preview
 from pfa_core.drafts.save_rights import require_known_prices, without_masked
 from pfa_core.errors import Fault, InvalidRequest, NotFound
 from pfa_core.model.delta import Change
@@ -20,6 +21,7 @@ from pfa_core.model.query import Filters, Query
 from pfa_core.model.rights import Operation
 from pfa_core.model.sized import text_length
 from pfa_core.operation import Tx, writes
+from pfa_core.store import members
 from pfa_core.store.reads import merged
 from pfa_core.store.suggestions import suggest
 
@@ -48,6 +50,7 @@ def save(
     move: bool = False,
     partial: bool = False,
     keep_equal: bool = False,
+    skip_missing: bool = False,
     reason: str | None = None,
     dry_run: bool = False,
     faults: Sequence[Fault] = (),
@@ -58,7 +61,9 @@ def save(
 
     A delta is merged into the record's draft (`old ‖ new`), with version + 1; the same content again
     is `unchanged`. A value that the caller's record has already changes nothing, and a drafted field that
-    is set back to the value below the draft leaves it. The rules are checked on the merged record.
+    is set back to the value below the draft leaves it. The rules are checked on the merged record. A relative
+    value (`Relative`, or `{"add": "5%"}` of a file) is computed from the record as the caller sees it: saved
+    twice it is applied twice, unless the change has its `expected_version`.
 
     Args:
         session_id: Groups the drafts; a fresh one when None. An existing draft keeps its session then.
@@ -67,13 +72,15 @@ def save(
         partial: Save the valid changes when others are not.
         keep_equal: Draft values equal to the record's too: a commit then is in conflict when PEMS
             changes them, and a push sends them.
+        skip_missing: Leave a field out where its relative value has nothing to start from, which is a
+            fault otherwise; the result lists these records.
         reason: That of the drafts that change, where their change has none.
         faults: Those found while the changes were read; reported with the others.
         source: The name of the input in messages.
         progress: Called with the changes saved so far, now and then.
 
     Returns:
-        The saved drafts; with `partial` also the faults of the others.
+        The saved drafts; with `partial` also the faults of the others, with `dry_run` a preview.
 
     Raises:
         InvalidData: Faults, all of them in `details`; nothing was saved. When every fault is of
@@ -87,9 +94,18 @@ def save(
         move=move,
         partial=partial,
         keep_equal=keep_equal,
+        skip_missing=skip_missing,
         reason=reason,
     )
-    return save_changes(tx, changes, options, faults=faults, source=source, progress=progress)
+    return save_changes(
+        tx,
+        changes,
+        options,
+        faults=faults,
+        source=source,
+        progress=progress,
+        preview=preview_of(tx, dry_run=dry_run),
+    )
 
 
 def _check_set(*_: object, session_id: str | None = None, **__: object) -> None:
@@ -107,20 +123,30 @@ def set_fields(
     move: bool = False,
     partial: bool = False,
     keep_equal: bool = False,
+    skip_missing: bool = False,
     dry_run: bool = False,
 ) -> SaveResult:
     """Save the same delta over every matching record; unknown ids are faults.
 
+    Its relative values are computed from each record as the caller sees it.
+
     Args:
-        keep_equal: As in `save`.
+        keep_equal, skip_missing: As in `save`.
     """
     require_fields(tx.principal, tx.member, tuple(delta), tx.operation)
-    options = SaveOptions(session_id=session_id, move=move, partial=partial, keep_equal=keep_equal)
+    options = SaveOptions(
+        session_id=session_id,
+        move=move,
+        partial=partial,
+        keep_equal=keep_equal,
+        skip_missing=skip_missing,
+    )
 
     def make(ids: Sequence[PfaId]) -> list[Change]:
         return [Change(pfa_id, delta, reason) for pfa_id in ids]
 
-    return save_made(tx, filters, matching_ids(tx, filters), make, options)
+    preview = preview_of(tx, dry_run=dry_run)
+    return save_made(tx, filters, matching_ids(tx, filters), make, options, preview=preview)
 
 
 def save_made(
@@ -131,6 +157,7 @@ def save_made(
     options: SaveOptions,
     *,
     faults: Sequence[Fault] = (),
+    preview: Preview | None = None,
 ) -> SaveResult:
     """Save the changes that are made of the records that filters matched.
 
@@ -140,7 +167,7 @@ def save_made(
     Raises:
         NotFound: They matched none, or none of them changes.
     """
-    saving = Saving(tx, options, faults=faults, touched=hold(tx, ids))
+    saving = Saving(tx, options, faults=faults, touched=hold(tx, ids), preview=preview)
     for some in in_portions(ids):
         saving.take(make(some))
     if not saving.taken and not faults:
@@ -158,6 +185,7 @@ def save_changes(
     faults: Sequence[Fault] = (),
     source: str = "",
     progress: Report | None = None,
+    preview: Preview | None = None,
 ) -> SaveResult:
     """Save changes within a transaction, all or, with `partial`, the valid ones."""
     times, characters = Counter[str](), 0
@@ -167,7 +195,7 @@ def save_changes(
     touched = hold(tx, times, characters=characters)
     several = {pfa_id: number for pfa_id, number in times.items() if number > 1}
     del times
-    saving = Saving(tx, options, times=several, faults=faults, touched=touched)
+    saving = Saving(tx, options, times=several, faults=faults, touched=touched, preview=preview)
     done = 0
     for some in changes_in_portions(changes):
         saving.take(without_masked(tx, some))
@@ -175,6 +203,11 @@ def save_changes(
         if progress:
             progress(Progress(phase=Phase.SAVING, done=done, total=len(changes)))
     return saving.result((change.pfa_id for change in changes), source)
+
+
+def preview_of(tx: Tx, *, dry_run: bool) -> Preview | None:
+    """Begin the preview of a dry run; None for a save."""
+    return Preview(members.costing(tx.conn, tx.organization_id), tx.mask) if dry_run else None
 
 
 def matching_ids(tx: Tx, filters: Filters) -> list[PfaId]:

@@ -67,7 +67,7 @@ def in_input_order(faults: Iterable[Fault], ids: Iterable[str]) -> list[Fault]:
     return sorted(faults, key=place)
 
 
-def refusal(faults: Sequence[Fault], done: str, source: str = "") -> PfaError:
+def refusal(faults: Sequence[Fault], done: str, source: str = "", *, hint: str = "") -> PfaError:
     """Return the error of faults: that of the code they share, else InvalidData.
 
     Args:
@@ -77,7 +77,9 @@ def refusal(faults: Sequence[Fault], done: str, source: str = "") -> PfaError:
     codes = {fault.code for fault in faults}
     kind = _SHARED_CODES.get(next(iter(codes)), InvalidData) if len(codes) == 1 else InvalidData
     place = f" in {source}" if source else ""
-    return kind(f"{count(len(faults), 'problem')}{place}, nothing was {done}", details=faults)
+    return kind(
+        f"{count(len(faults), 'problem')}{place}, nothing was {done}", hint=hint, details=faults
+    )
 
 
 def count(number: int, noun: str) -> str:
@@ -89,7 +91,7 @@ def _clean(change: Change) -> tuple[dict[str, Any], list[Fault]]:
     if change.read_only and not change.delta:  # a row of a list without a value to save
         delta, faults = {}, list[Fault]()
     else:
-        delta, faults = clean(change.pfa_id, change.delta)
+        delta, faults = clean(change.pfa_id, change.delta, relative=True)
     if not isinstance(change.change_reason, str | None):
         faults.append(fault_of(change, "changeReason", FaultCode.INVALID_TYPE, "must be a text"))
     try:

@@ -53,6 +53,7 @@ class SaveOptions:
         move: Drafts of other sessions move into this one instead of being refused.
         partial: The valid changes are saved when others are not.
         keep_equal: Values equal to the record's become part of the draft too.
+        skip_missing: Fields are left out whose relative value has nothing to start from.
         reason: That of the drafts that change, where their change has none.
         origins: Of drafts that are restored, by PFA id.
     """
@@ -62,6 +63,7 @@ class SaveOptions:
     move: bool = False
     partial: bool = False
     keep_equal: bool = False
+    skip_missing: bool = False
     reason: str | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
 

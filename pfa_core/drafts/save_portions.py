@@ -22,6 +22,8 @@ from pfa_core.drafts.save_plan import (
     Saved,
     SaveOptions,
 )
+from pfa_core.drafts.save_preview import COSTED, Preview, SavePreview
+from pfa_core.drafts.save_relative import compute, sources
 from pfa_core.drafts.save_rights import fields_of, fields_to_write
 from pfa_core.drafts.save_write import write_drafts
 from pfa_core.errors import Fault
@@ -36,6 +38,7 @@ from pfa_core.store.modifications import by_record
 from pfa_core.store.portions import portions
 
 Item = TypeVar("Item")
+_WITHOUT_MISSING = "leave out what has no value to start from: `skip_missing=True`"
 TOGETHER = 5000  # changes whose records are in memory at one time
 CHARACTERS = (
     4 << 20
@@ -50,7 +53,8 @@ class SaveResult:
     theirs, without those that are unchanged beside others; `session_id` is the first of them, else the one
     that was asked for, else empty.
     `unchanged`: the PFA ids of records without a draft that have every value already. `emptied`: those
-    of drafts that were removed, since every value in them was set back to the one below.
+    of drafts that were removed, since every value in them was set back to the one below. `skipped`: those of
+    records in which a relative value had nothing to start from. `preview`: of a dry run, what changes.
     """
 
     session_id: SessionId
@@ -59,6 +63,8 @@ class SaveResult:
     sessions: Mapping[str, int] = field(default_factory=dict)
     unchanged: list[str] = field(default_factory=list)
     emptied: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    preview: SavePreview | None = None
 
 
 class Saving:
@@ -72,6 +78,7 @@ class Saving:
         times: How often a record is listed that is listed more than once.
         faults: Those found while the changes were made; it may grow between portions.
         touched: What `hold` returned.
+        preview: Collects what changes.
     """
 
     def __init__(
@@ -82,11 +89,14 @@ class Saving:
         times: Mapping[str, int] | None = None,
         faults: Sequence[Fault] = (),
         touched: Set[str] | None = None,
+        preview: Preview | None = None,
     ) -> None:
         self._tx, self._options, self._at = tx, options, tx.now()
         self._session = SessionId(options.session_id or _new_session(self._at, tx))
         self._times, self._reported = times or {}, set[str]()
-        self._given, self._touched = faults, touched
+        self._given, self._touched, self._preview = faults, touched, preview
+        self._missing = 0
+        self._skipped: list[str] = []
         self._invalid: list[Fault] = []
         self._refused: list[Fault] = []
         self._saved: list[Saved] = []
@@ -106,15 +116,22 @@ class Saving:
         self.taken += len(changes)
         options = replace(self._options, origins=origins) if origins else self._options
         cleaned, invalid = clean_changes(changes, self._times, self._reported)
+        more = COSTED if self._preview else frozenset[str]()
+        records = _lock_current(self._tx, cleaned, self._touched, more)
+        computed = compute(cleaned, records, skip_missing=options.skip_missing)
         plans, refused = plan_changes(
-            cleaned,
-            _lock_current(self._tx, cleaned, self._touched),
+            computed.changes,
+            records,
             options,
             organization_id=self._tx.organization_id,
             session_id=self._session,
         )
         self._invalid += invalid
-        self._refused += refused
+        self._refused += [*computed.faults, *refused]
+        self._missing += computed.missing
+        self._skipped += computed.skipped
+        if self._preview:
+            self._preview.add(plans, records)
         self._note(changes, plans)
         if options.partial or not (self._given or self._invalid or self._refused):
             self._saved += write_drafts(self._tx, plans, self._at)
@@ -138,7 +155,8 @@ class Saving:
         found = in_input_order(found, in_order) if found else found
         if found and not (self._options.partial and self._planned):
             restores = self._tx.operation is Operation.RESTORE
-            raise refusal(found, "restored" if restores else "saved", source)
+            hint = _WITHOUT_MISSING if self._missing == len(found) else ""
+            raise refusal(found, "restored" if restores else "saved", source, hint=hint)
         changed, drafts = self._by_session
         sessions = dict((changed or drafts).most_common())
         asked = SessionId(self._options.session_id or "")
@@ -149,6 +167,8 @@ class Saving:
             sessions=sessions,
             unchanged=sorted(self._unchanged),
             emptied=sorted(self._emptied),
+            skipped=sorted(self._skipped),
+            preview=self._preview.result() if self._preview else None,
         )
 
     def _note(self, changes: Sequence[Change], plans: Sequence[Plan]) -> None:
@@ -209,11 +229,15 @@ def _is_storable(pfa_id: str) -> bool:
 
 
 def _lock_current(
-    tx: Tx, changes: Sequence[Change], touched: Set[str] | None
+    tx: Tx, changes: Sequence[Change], touched: Set[str] | None, more: Set[str]
 ) -> dict[str, CurrentRecord]:
-    """Lock and read the records to change, only the fields that matter."""
+    """Lock and read the records to change, only the fields that matter.
+
+    Args:
+        more: Fields that matter beside those of rules and changes.
+    """
     ids = sorted({PfaId(change.pfa_id) for change in changes})
-    fields = RULED.union(*(change.delta for change in changes))
+    fields = RULED.union(sources(changes), more, *(change.delta for change in changes))
     read_only = set[str]().union(*(change.read_only for change in changes if change.read_only))
     if read_only <= FIELDS.keys():
         names = sorted(fields | read_only)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from pfa_core.authorization import require_fields
-from pfa_core.drafts.save import matching_ids, require_session, save_made
+from pfa_core.drafts.save import matching_ids, preview_of, require_session, save_made
 from pfa_core.drafts.save_plan import SaveOptions
 from pfa_core.drafts.save_portions import SaveResult
 from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
@@ -58,8 +58,9 @@ def shift(
         return changes
 
     matching = matching_ids(tx, filters)
+    preview = preview_of(tx, dry_run=dry_run)
     try:
-        return save_made(tx, filters, matching, make, options, faults=faults)
+        return save_made(tx, filters, matching, make, options, faults=faults, preview=preview)
     except InvalidData as refused:
         if refused.details and all(fault.message == _ACTUALIZED for fault in refused.details):
             raise _actualized(refused, of=len(matching)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pfa_core.errors import FaultCode
@@ -22,6 +23,20 @@ def _not_blank(text: str) -> str:
 Name = Annotated[str, AfterValidator(_not_blank)]
 
 
+class RelativeValue(Shape):
+    """A number or date that starts from the record's own value; one key beside `round`."""
+
+    add: str | Decimal | None = key(
+        "what is added: 5%, -250; to a date 14d, -2w, 1m, 1y", "a text or a number"
+    )
+    multiply: str | Decimal | None = key("what the number is multiplied by", "a number ≥ 0")
+    divide: str | Decimal | None = key("what the number is divided by", "a number > 0")
+    field: str | None = key("field whose value is taken, of the same kind", "a field's name")
+    round: int | None = key(
+        "decimals that a number is rounded to, half up", "a whole number 0 to 6", ge=0, le=6
+    )
+
+
 class Modification(Shape):
     """One modification: a record's changed fields."""
 
@@ -33,7 +48,9 @@ class Modification(Shape):
         min_length=1,
         max_length=MAX_ID,
     )
-    delta: dict[str, Any] = key("editable fields with their new values", "an object", default=...)
+    delta: dict[str, RelativeValue | Any] = key(
+        "editable fields with their new values", "an object", default=...
+    )
     change_reason: str | None = key(
         "reason of the change",
         f"a text of at most {MAX_REASON:,} characters",

@@ -8,6 +8,7 @@ from typing import Any
 
 from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.record import DATE_PAIRS, EDITABLE, FIELDS
+from pfa_core.model.relative import Relative, relative_value
 from pfa_core.model.suggest import did_you_mean
 from pfa_core.model.values import Wrong, is_storable, read_value, shorten
 
@@ -149,8 +150,12 @@ def over_own_sends(base: Record, pems: Record, sent: Iterable[Delta]) -> dict[st
     return {**base, **own}
 
 
-def clean(pfa_id: str, delta: Any) -> tuple[dict[str, Any], list[Fault]]:
-    """Return the valid values of a delta and the faults of its other fields."""
+def clean(pfa_id: str, delta: Any, *, relative: bool = False) -> tuple[dict[str, Any], list[Fault]]:
+    """Return the valid values of a delta and the faults of its other fields.
+
+    Args:
+        relative: It may have relative values, which stay: `Relative` or objects that are read as one.
+    """
     if not isinstance(delta, Mapping):
         return {}, [
             Fault(
@@ -163,9 +168,14 @@ def clean(pfa_id: str, delta: Any) -> tuple[dict[str, Any], list[Fault]]:
     faults: list[Fault] = []
     for name, value in delta.items():
         wrong = unwritable(name)
-        result = wrong or read_value(FIELDS[name], value)
+        if relative and not wrong and isinstance(value, Relative | Mapping):
+            result = relative_value(FIELDS[name], value)
+        else:
+            result = wrong or read_value(FIELDS[name], value)
         if isinstance(result, Wrong):
             faults.append(Fault(pfa_id, name[:80], result.code, result.reason))
+        elif isinstance(result, list):
+            faults += [Fault(pfa_id, name, each.code, each.reason) for each in result]
         else:
             values[name] = result
     return values, faults

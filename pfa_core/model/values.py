@@ -114,7 +114,7 @@ def _on_calendar(day: str) -> bool:
 
 
 def _read_money(_: Field, value: Any) -> int | Decimal | Wrong:
-    number = _to_number(value)
+    number = to_number(value)
     if number is None:
         hint = (
             _NUMBER_HINT if isinstance(value, str) and _SEPARATED.fullmatch(value.strip()) else ""
@@ -130,7 +130,8 @@ def _read_money(_: Field, value: Any) -> int | Decimal | Wrong:
     return number
 
 
-def _to_number(value: Any) -> int | Decimal | None:
+def to_number(value: Any) -> int | Decimal | None:
+    """Return a JSON number, or one written as text, exactly; None for another value."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

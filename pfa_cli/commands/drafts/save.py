@@ -18,7 +18,13 @@ from pfa_cli.framework.learning import SESSION, learn_ids
 from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.sizes import MaxSize, parse_size
 from pfa_cli.framework.talk import Talk
-from pfa_cli.render.changes import leftovers_text, next_diff, saved_text, show_records
+from pfa_cli.render.changes import (
+    leftovers_text,
+    next_diff,
+    preview_lines,
+    saved_text,
+    show_records,
+)
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_core.errors import InvalidData, InvalidRequest
@@ -46,6 +52,12 @@ Move = Annotated[
 KeepEqual = Annotated[
     bool,
     typer.Option("--keep-equal", help="Draft values that equal the record's too; they are sent."),
+]
+SkipMissing = Annotated[
+    bool,
+    typer.Option(
+        "--skip-missing", help="Leave out fields whose relative value has nothing to start from."
+    ),
 ]
 Partial = Annotated[
     bool, typer.Option("--partial", help="Save the valid ones although others are invalid.")
@@ -96,12 +108,14 @@ def save(
     move: Move = False,
     partial: Partial = False,
     keep_equal: KeepEqual = False,
+    skip_missing: SkipMissing = False,
     reason: Reason = None,
 ) -> int:
     """Save deltas from a file as drafts, all or none.
 
     Of a list that pfa list wrote only the values that differ from the record's are saved. Saving again
-    adds to a record's draft. All faults of the file are reported at once.
+    adds to a record's draft. All faults of the file are reported at once. In JSON a number or date may be relative
+    to the record's, {"add": "5%"}: saved twice it is applied twice.
     """
     talk.note_typing([file])
     delta = core.read_delta_file(
@@ -120,6 +134,7 @@ def save(
             move=move,
             partial=partial,
             keep_equal=keep_equal,
+            skip_missing=skip_missing,
             reason=reason,
             dry_run=call.dry_run,
             faults=delta.faults,
@@ -139,6 +154,8 @@ def save(
     examples=(
         "pfa draft set HOLNG-000123 forecastEnd=2027-02-15 --reason 'Weather'",
         'pfa draft set --area-silo "Silo 4" --source Rental dor=BEO',
+        "pfa draft set --category Crane --source Rental monthlyRate=+5% --round 2 -n",
+        "pfa draft set HOLNG-000123 forecastStart=originalStart forecastEnd=+2w",
         "pfa draft set HOLNG-000123 equipment=",
     ),
     exit_codes="6 no such record; 9 a value or a merged record breaks a rule.",
@@ -160,18 +177,31 @@ def set_fields(
     move: Move = False,
     partial: Partial = False,
     keep_equal: KeepEqual = False,
+    skip_missing: SkipMissing = False,
+    decimals: Annotated[
+        int | None,
+        typer.Option(
+            "--round",
+            metavar="DECIMALS",
+            min=0,
+            max=6,
+            help="Round relative numbers half up, 2: to cents.",
+        ),
+    ] = None,
     everything: Everything = False,
 ) -> int:
     """Set fields of the named records, or of all that the filters find.
 
-    --session narrows to records of a session; with ids it names the session to save in.
+    Numbers and dates may be relative to what pfa list shows of each record: monthlyRate=+5%, -10%, +250, -250,
+    *1.05 or /2; forecastEnd=+14d, -2w, +1m or +1y; or the name of another number or date. Typed twice they are
+    applied twice. --session narrows to records of a session; with ids it names the session to save in.
     """
     ids = [word for word in words if "=" not in word]
     assignments = [word for word in words if "=" in word]
     if not assignments:
         raise InvalidRequest("no FIELD=VALUE is given", hint="type: pfa draft set --help")
     filters, session = select(filters, ids, into, everything=everything)
-    delta = core.parse_assignments(assignments)
+    delta = core.parse_assignments(assignments, relative=True, decimals=decimals)
     session = session_or_current(call, talk, session, otherwise=bool(filters.session))
     database, principal = call.open()
     result = core.set_fields(
@@ -184,6 +214,7 @@ def set_fields(
         move=move,
         partial=partial,
         keep_equal=keep_equal,
+        skip_missing=skip_missing,
         dry_run=call.dry_run,
     )
     return _show_saved(call, talk, result)
@@ -245,6 +276,8 @@ def _show_saved(call: Invocation, talk: Talk, result: SaveResult, source: str = 
             saved=result.saved,
             unchanged=result.unchanged,
             emptied=result.emptied,
+            skipped=result.skipped,
+            preview=result.preview,
             errors=problems(result.errors),
             metadata=SaveMetadata(call.milliseconds, result.sessions),
         ),
@@ -254,6 +287,11 @@ def _show_saved(call: Invocation, talk: Talk, result: SaveResult, source: str = 
     call.learn(SESSION, result.sessions)
     learn_ids(call, (item.pfa_id for item in result.saved))
     talk.done(saved_text(result))
+    if result.preview and result.preview.records:
+        talk.mask(result.preview)
+        for line in preview_lines(result.preview):
+            talk.say(line)
+        talk.note_masking()
     if not call.dry_run and result.sessions:
         talk.say(f"next: {next_diff(result)}")
     if not result.errors:

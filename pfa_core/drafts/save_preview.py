@@ -1,0 +1,112 @@
+"""Preview of a save: which fields change in how many records, and their money before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+
+from pfa_core.drafts.current import CurrentRecord
+from pfa_core.drafts.save_plan import DraftUpdatePlan, NothingPlan, Plan
+from pfa_core.masking import Mask
+from pfa_core.model.costing import Costing
+from pfa_core.model.delta import changes, merge
+from pfa_core.model.figures import Amount
+from pfa_core.model.kpi import EXACT, ZERO, cents, forecast_money_days, money
+from pfa_core.model.record import FIELDS
+from pfa_core.model.rights import MONEY
+
+# What the forecast cost of a record depends on.
+COSTED = frozenset(
+    (
+        *("isDiscontinued", "isFundsTransferable", "rateUom", "currency", "source"),
+        *("forecastStart", "forecastEnd", "monthlyRate", "purchasePrice"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPreview:
+    """The number of records in which a field changes; of money their sums, which may be masked."""
+
+    field: str
+    records: int
+    before: Amount
+    after: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class SavePreview:
+    """What a save would change; money is None where the caller may not see it.
+
+    `forecast_before` and `forecast_after` are the forecast costs of these records.
+    """
+
+    records: int
+    fields: list[FieldPreview]
+    forecast_before: Amount
+    forecast_after: Amount
+    masked: bool = False
+
+
+@dataclass(slots=True)
+class _Tally:
+    records: int = 0
+    before: Decimal = ZERO
+    after: Decimal = ZERO
+
+
+@dataclass(slots=True)
+class Preview:
+    """Sums of the plans of a save, in constant memory."""
+
+    costing: Costing
+    mask: Mask
+    _records: int = 0
+    _fields: dict[str, _Tally] = field(default_factory=dict)
+    _cost: _Tally = field(default_factory=_Tally)
+
+    def add(self, plans: Iterable[Plan], records: Mapping[str, CurrentRecord]) -> None:
+        """Count some plans over the records that they change."""
+        with localcontext(EXACT):
+            for plan in plans:
+                if isinstance(plan, NothingPlan):
+                    continue
+                if isinstance(plan, DraftUpdatePlan) and not plan.changed:
+                    continue
+                current = records[plan.pfa_id]
+                below = current.without_draft()
+                before = current.merged()
+                self._add(before, merge(below, plan.delta))
+
+    def result(self) -> SavePreview:
+        """Return the sums; money is rounded to cents once."""
+        fields = [
+            FieldPreview(name, tally.records, *self._sums(name, tally))
+            for name in FIELDS
+            if (tally := self._fields.get(name))
+        ]
+        return SavePreview(
+            records=self._records,
+            fields=fields,
+            forecast_before=self.mask.amount(cents(money(self._cost.before))),
+            forecast_after=self.mask.amount(cents(money(self._cost.after))),
+            masked=self.mask.hides,
+        )
+
+    def _add(self, before: Mapping[str, object], after: Mapping[str, object]) -> None:
+        changed = changes(before, after)
+        self._records += bool(changed)
+        for one in changed:
+            tally = self._fields.setdefault(one.field, _Tally())
+            tally.records += 1
+            if one.field in MONEY:
+                tally.before += Decimal(one.before or 0)
+                tally.after += Decimal(one.after or 0)
+        self._cost.before += forecast_money_days(before, self.costing)
+        self._cost.after += forecast_money_days(after, self.costing)
+
+    def _sums(self, name: str, tally: _Tally) -> tuple[Amount, Amount]:
+        if name not in MONEY:
+            return None, None
+        return self.mask.amount(cents(tally.before)), self.mask.amount(cents(tally.after))
