@@ -20,6 +20,7 @@ from tests.program import Pfa
 __all__ = ["stage"]  # a fixture
 
 NEXT_DAY = {"H-004": {"monthlyRate": 9000}}  # what PEMS has changed meanwhile
+RELATIVE = {"pfaId": "H-001", "delta": {"monthlyRate": {"multiply": 2}}}
 DELTA = {"pfaId": "H-006", "delta": {"model": "F"}, "expectedVersion": 0}
 
 
@@ -42,6 +43,7 @@ def prepare(pfa: Pfa) -> None:
     (pfa.folder / "delta.json").write_text(
         json.dumps({"sessionId": "new", "modifications": [DELTA]})
     )
+    (pfa.folder / "relative.json").write_text(json.dumps(RELATIVE))
 
 
 def prepare_exchange(pfa: Pfa) -> None:
@@ -88,7 +90,19 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "--into",
         "more",
     ),
+    "set relative": ("draft", "set", "H-004", "monthlyRate=+5%", "--into", "new"),
+    "set relative over a draft": (
+        "draft",
+        "set",
+        "H-001",
+        "model=A",
+        "forecastEnd=+1m",
+        "monthlyRate=*2",
+        "--into",
+        "open",
+    ),
     "save": ("draft", "save", "FOLDER/delta.json"),
+    "save relative": ("draft", "save", "FOLDER/relative.json"),
     "shift": ("draft", "shift", "14", "--id", "H-004", "--into", "new"),
     "shift of a draft": ("draft", "shift", "14", "--id", "H-001", "--move"),
     "unset": ("draft", "unset", "--session", "open", "model"),
@@ -127,6 +141,7 @@ CODES_AGAIN = {"push": {3, 0}}  # 0: the conflict was settled before, with the c
 EVERY: tuple[int, ...] = ()
 SHORT = {
     "shift": EVERY,
+    "set relative": EVERY,
     "commit of a session": EVERY,
     "pull from a file": EVERY,
     "refresh and revoke": EVERY,
