@@ -259,9 +259,12 @@ _OF_SHAPES: dict[str, str | Meaning] = {
     "DiffSummary.fields": ("fields that differ", COUNT),
     "FieldChange.after": "value with the modification",
     "FieldChange.before": "value without it",
-    "FieldPreview.after": ("sum of the new values; null for what is no money, and masked", MONEY),
+    "FieldPreview.after": (
+        "sum of the new values; null where it is hidden, and of other fields than money",
+        MONEY,
+    ),
     "FieldPreview.before": (
-        "sum of the values before; null for what is no money, and masked",
+        "sum of the values before; null as `after`",
         MONEY,
     ),
     "FieldPreview.records": ("records in which the field changes", COUNT),

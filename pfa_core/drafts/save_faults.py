@@ -18,6 +18,7 @@ from pfa_core.errors import (
     VersionConflict,
 )
 from pfa_core.model.delta import Change, clean
+from pfa_core.model.relative import read_plain_or_relative
 
 # Not begun within a number: else each digit of a long one that is not the last would be a place to try.
 _LAST_NUMBER = re.compile(r"(?<!\d)\d+$")
@@ -91,7 +92,7 @@ def _clean(change: Change) -> tuple[dict[str, Any], list[Fault]]:
     if change.read_only and not change.delta:  # a row of a list without a value to save
         delta, faults = {}, list[Fault]()
     else:
-        delta, faults = clean(change.pfa_id, change.delta, relative=True)
+        delta, faults = clean(change.pfa_id, change.delta, read_plain_or_relative)
     if not isinstance(change.change_reason, str | None):
         faults.append(fault_of(change, "changeReason", FaultCode.INVALID_TYPE, "must be a text"))
     try:

@@ -1,4 +1,4 @@
-"""Preview of a save: which fields change in how many records, and their money before and after."""
+"""Previews of saves: fields that change, in how many records, money."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COSTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class FieldPreview:
-    """The number of records in which a field changes; of money their sums, which may be masked."""
+    """The number of records in which a field changes; of money also the sums."""
 
     field: str
     records: int

@@ -67,7 +67,7 @@ def compute(
 def _delta(
     change: Change, record: Record, found: Computed, *, skip_missing: bool
 ) -> dict[str, Any] | None:
-    """Return the values of a change; None where it has faults, empty where all are skipped."""
+    """Return the values of a change: none where all are skipped, None for faults."""
     delta: dict[str, Any] = {}
     faults: list[Fault] = []
     skipped = False
@@ -89,7 +89,7 @@ def _delta(
 
 
 def _value(name: str, value: Any, record: Record) -> Any | Wrong:
-    """Return the new value of a field; of a relative one None where nothing is there to start from."""
+    """Return the new value of a field; None where a relative one starts from nothing."""
     if not isinstance(value, Relative):
         return value
     start = record.get(value.source or name)

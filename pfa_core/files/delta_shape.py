@@ -24,7 +24,7 @@ Name = Annotated[str, AfterValidator(_not_blank)]
 
 
 class RelativeValue(Shape):
-    """A number or date that starts from the record's own value; one key beside `round`."""
+    """A number or date that starts from the record's own; one key beside round."""
 
     add: str | Decimal | None = key(
         "what is added: 5%, -250; to a date 14d, -2w, 1m, 1y", "a text or a number"

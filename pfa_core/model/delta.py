@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from pfa_core.errors import Fault, FaultCode
-from pfa_core.model.record import DATE_PAIRS, EDITABLE, FIELDS
-from pfa_core.model.relative import Relative, relative_value
+from pfa_core.model.record import DATE_PAIRS, EDITABLE, FIELDS, Field
 from pfa_core.model.suggest import did_you_mean
 from pfa_core.model.values import Wrong, is_storable, read_value, shorten
 
@@ -150,11 +149,13 @@ def over_own_sends(base: Record, pems: Record, sent: Iterable[Delta]) -> dict[st
     return {**base, **own}
 
 
-def clean(pfa_id: str, delta: Any, *, relative: bool = False) -> tuple[dict[str, Any], list[Fault]]:
+def clean(
+    pfa_id: str, delta: Any, read: Callable[[Field, Any], Any] = read_value
+) -> tuple[dict[str, Any], list[Fault]]:
     """Return the valid values of a delta and the faults of its other fields.
 
     Args:
-        relative: It may have relative values, which stay: `Relative` or objects that are read as one.
+        read: Reads a value of a field; returns it, Wrong or several of them.
     """
     if not isinstance(delta, Mapping):
         return {}, [
@@ -168,10 +169,7 @@ def clean(pfa_id: str, delta: Any, *, relative: bool = False) -> tuple[dict[str,
     faults: list[Fault] = []
     for name, value in delta.items():
         wrong = unwritable(name)
-        if relative and not wrong and isinstance(value, Relative | Mapping):
-            result = relative_value(FIELDS[name], value)
-        else:
-            result = wrong or read_value(FIELDS[name], value)
+        result = wrong or read(FIELDS[name], value)
         if isinstance(result, Wrong):
             faults.append(Fault(pfa_id, name[:80], result.code, result.reason))
         elif isinstance(result, list):

@@ -1,4 +1,4 @@
-"""Relative values: the edit of a number or date that starts from the record's own values."""
+"""Relative values: edits of numbers and dates that start from a record's own."""
 
 from __future__ import annotations
 
@@ -30,12 +30,18 @@ _FORMS = {
     Kind.MONEY: "+5%, -10%, +250, -250, *1.05 or /2",
     Kind.DATE: "+14d, -2w, +1m or +1y",
 }
-_NOUNS = {Kind.MONEY: "a number", Kind.DATE: "a date"}
+_NOUNS = {
+    Kind.MONEY: "a number",
+    Kind.DATE: "a date",
+    Kind.TEXT: "a text",
+    Kind.FLAG: "a flag",
+    Kind.CHOICE: "a choice",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relative:
-    """What becomes of a record's own value of a number or date; made by its class methods.
+    """What becomes of a record's own number or date; its class methods make one.
 
     Money: value * `factor` + `addend`, exact, then rounded to `decimals` where they are given. Dates:
     `months` later, on the same day or the month's last where it is shorter, then `days` later. With
@@ -158,7 +164,9 @@ def relative_text(field: Field, text: str, decimals: int | None = None) -> Relat
 
 
 def relative_value(field: Field, value: Relative | Mapping[str, Any]) -> Relative | list[Wrong]:
-    """Read a relative value of a delta: typed, or an object such as `{"add": "5%", "round": 2}`.
+    """Read a relative value of a delta: typed, or an object.
+
+    `{"add": "5%", "round": 2}`, `{"multiply": 1.05}`, `{"divide": 2}`, `{"field": "originalStart"}`.
 
     Returns:
         It, or all its faults.
@@ -190,6 +198,13 @@ def relative_value(field: Field, value: Relative | Mapping[str, Any]) -> Relativ
     if isinstance(found, Wrong):
         return [*wrongs, found]
     return wrongs or found
+
+
+def read_plain_or_relative(field: Field, value: Any) -> Any | Wrong | list[Wrong]:
+    """Validate a value of a delta, which may be relative; one that is stays so."""
+    if isinstance(value, Relative | Mapping):
+        return relative_value(field, value)
+    return read_value(field, value)
 
 
 def forms_of(field: Field) -> str:
@@ -237,7 +252,7 @@ def _json_forms(field: Field) -> str:
 
 def _from_field(field: Field, source: Field, decimals: int | None) -> Relative | Wrong:
     if source.kind is not field.kind:
-        return _type(f"must be {_NOUNS[field.kind]}, and {source.name} is none")
+        return _type(f"must be {_NOUNS[field.kind]}, and {source.name} is {_NOUNS[source.kind]}")
     return Relative(written=source.name, kind=field.kind, source=source.name, decimals=decimals)
 
 

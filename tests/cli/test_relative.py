@@ -62,7 +62,7 @@ def test_an_empty_value_clears(ready: Pfa) -> None:
         (["monthlyRate=+14d"], 9, "must be a number, not '+14d'; relative ones"),
         (["forecastEnd=+14"], 9, "must be a date YYYY-MM-DD, not '+14'; relative ones: +14d"),
         (["forecastStart=orignalStart"], 9, "did you mean originalStart?"),
-        (["forecastStart=monthlyRate"], 9, "must be a date, and monthlyRate is none"),
+        (["forecastStart=monthlyRate"], 9, "must be a date, and monthlyRate is a number"),
         (["monthlyRate=/0"], 9, "cannot be divided by zero"),
         (["monthlyRate=/7"], 9, "more than 12 decimals after /7; round it with --round 2"),
         (["monthlyRate=-4000"], 9, "must not be negative, is -956 after -4000"),

@@ -16,7 +16,7 @@ from pfa_core import Relative
 from pfa_core.errors import FaultCode, InvalidRequest
 from pfa_core.model.delta import clean
 from pfa_core.model.record import FIELDS, Kind
-from pfa_core.model.relative import relative_text, relative_value
+from pfa_core.model.relative import read_plain_or_relative, relative_text, relative_value
 from pfa_core.model.values import Wrong
 
 RATE, END = FIELDS["monthlyRate"], FIELDS["forecastEnd"]
@@ -229,7 +229,7 @@ def test_a_field_gives_its_value_where_it_is_of_the_same_kind() -> None:
     )
     assert refused(relative_text(RATE, "originalStart")) == (
         "INVALID_TYPE",
-        "must be a number, and originalStart is none",
+        "must be a number, and originalStart is a date",
     )
 
 
@@ -257,7 +257,7 @@ def test_a_field_gives_its_value_where_it_is_of_the_same_kind() -> None:
 def test_an_object_is_the_text_of_an_assignment(field: str, value: Any, text: str) -> None:
     expected = relative_text(FIELDS[field], text)
     assert relative_value(FIELDS[field], value) == expected
-    assert clean("P-1", {field: value}, relative=True) == ({field: expected}, [])
+    assert clean("P-1", {field: value}, read_plain_or_relative) == ({field: expected}, [])
 
 
 def test_an_object_says_what_its_result_is_rounded_to() -> None:
@@ -283,7 +283,7 @@ def test_an_object_says_what_its_result_is_rounded_to() -> None:
         (
             "monthlyRate",
             {"field": "originalStart"},
-            ["must be a number, and originalStart is none"],
+            ["must be a number, and originalStart is a date"],
         ),
         ("monthlyRate", {"field": 1}, ["field: not a field of a record: 1"]),
         ("monthlyRate", {"ad": 1, "round": 9}, ["did you mean add?", "round: must", "has one of"]),
@@ -295,7 +295,7 @@ def test_an_object_says_what_its_result_is_rounded_to() -> None:
     ],
 )
 def test_every_fault_of_an_object_is_reported(field: str, value: Any, faults: list[str]) -> None:
-    values, found = clean("P-1", {field: value}, relative=True)
+    values, found = clean("P-1", {field: value}, read_plain_or_relative)
     assert values == {}
     assert len(found) == len(faults)
     for fault, part in zip(found, faults, strict=True):
@@ -312,8 +312,11 @@ def test_what_takes_no_relative_values_refuses_them(value: Any) -> None:
 
 def test_a_typed_value_is_for_fields_of_its_kind() -> None:
     five = Relative.percent(5)
-    assert clean("P-1", {"monthlyRate": five}, relative=True) == ({"monthlyRate": five}, [])
-    _, faults = clean("P-1", {"forecastEnd": five, "model": five}, relative=True)
+    assert clean("P-1", {"monthlyRate": five}, read_plain_or_relative) == (
+        {"monthlyRate": five},
+        [],
+    )
+    _, faults = clean("P-1", {"forecastEnd": five, "model": five}, read_plain_or_relative)
     assert [fault.message for fault in faults] == [
         "must be a date, and +5% is of a number",
         "takes no relative value (numbers and dates do), not +5%",
