@@ -3,9 +3,9 @@
     python examples/bulk_review.py Crane 3.5
     python examples/bulk_review.py Crane 3.5 --partial
 
-Each change says which version of the draft it was computed from. When another process saved one of them
-again in between (you, in another window), that record answers VERSION_CONFLICT instead of being
-overwritten. Nothing is saved then, or with --partial everything else.
+Each change says which version of the draft it is for: a rate raised twice would be wrong. When another process
+saved one of them again in between (you, in another window), that record answers VERSION_CONFLICT instead of being
+raised again. Nothing is saved then, or with --partial everything else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 import pfa_core as pfa
 
@@ -58,11 +58,10 @@ def review(org: str | None, category: str, percent: Decimal, *, partial: bool) -
 
 def raised(record: pfa.MergedRecord, percent: Decimal) -> pfa.Change:
     """The change for one record; its draft must still be the one that was read, or none."""
-    rate = Decimal(record.data["monthlyRate"]) * (1 + percent / 100)
     seen = record.version if record.sync_state == "draft" else 0
     return pfa.Change(
         record.pfa_id,
-        {"monthlyRate": rate.quantize(Decimal("0.01"), ROUND_HALF_UP)},
+        {"monthlyRate": pfa.Relative.percent(percent, decimals=2)},
         change_reason=f"Rates up by {percent} %",
         expected_version=seen,
     )

@@ -117,7 +117,8 @@ class Relative:
         if number is None:
             return Wrong(
                 FaultCode.INVALID_RANGE,
-                f"has more than {MAX_DECIMALS} decimals after {self}; round it with `decimals=2`",
+                f"has more than {MAX_DECIMALS} decimals after {self}; round it with `decimals=2`,"
+                ' in a file with "round": 2',
             )
         result = read_value(field, number)
         if isinstance(result, Wrong):

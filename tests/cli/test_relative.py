@@ -119,6 +119,40 @@ def test_a_preview_says_what_changes_and_stores_nothing(ready: Pfa) -> None:
     assert impact == Decimal("10185.00")
 
 
+def test_a_shift_has_a_preview_too(ready: Pfa) -> None:
+    ran = ready("draft", "shift", "14", "--category", "Crane", "-n")
+    assert ran.err.splitlines()[1:4] == [
+        "  forecastStart  3 records",
+        "  forecastEnd    3 records",
+        "  forecast cost of 3 records: 8,400.00 → 8,400.00 (0.00)",
+    ]
+    assert delta(ready, "H-002") == {}
+
+
+def test_a_preview_of_nothing_says_nothing(ready: Pfa) -> None:
+    ran = ready("draft", "set", "H-001", "monthlyRate=*1", "-n")
+    assert ran.err.strip() == (
+        "dry run, rolled back: nothing to save: no value given differs from the record's (1 record)"
+    )
+
+
+def test_a_preview_hides_money_without_the_right(ready: Pfa) -> None:
+    assert (
+        ready("user", "grant", "bob", "--role", "editor", "--without", "view_financials").code == 0
+    )
+    token = ready("auth", "issue", "--user", "bob").out.strip()
+    (ready.folder / "bob").write_text(token)
+    (ready.folder / "bob").chmod(0o600)
+    as_bob = ("--token-file", str(ready.folder / "bob"))
+    ran = ready("draft", "set", "H-001", "forecastEnd=+1m", "-n", *as_bob)
+    assert ran.code == 0, ran.err
+    assert "  forecast cost of 1 record: masked" in ran.err
+    assert "money is masked" in ran.err
+    assert ready("draft", "set", "H-001", "monthlyRate=+5%", "-n", *as_bob).code == 5
+    shown = ready("draft", "set", "H-001", "forecastEnd=+1m", "-n", "-o", "json", *as_bob).json
+    assert (shown["preview"]["forecastBefore"], shown["preview"]["forecastAfter"]) == (None, None)
+
+
 def test_a_preview_is_in_the_json_of_a_dry_run_only(ready: Pfa) -> None:
     words = ("draft", "set", "H-001", "monthlyRate=+5%", "-o", "json")
     preview = ready(*words, "-n").json["preview"]

@@ -82,7 +82,7 @@ def test_money_is_rounded_only_where_asked(decimals: int | None, value: Any, res
             "/3",
             100,
             FaultCode.INVALID_RANGE,
-            "more than 12 decimals after /3; round it with `decimals=2`",
+            "more than 12 decimals after /3; round it with `decimals=2`, in a file",
         ),
         ("-250", 100, FaultCode.INVALID_RANGE, "must not be negative, is -150 after -250"),
         ("-150%", 100, FaultCode.INVALID_RANGE, "must not be negative"),
