@@ -18,7 +18,7 @@ from pfa_core.errors import (
     VersionConflict,
 )
 from pfa_core.model.delta import Change, clean
-from pfa_core.model.relative import read_plain_or_relative
+from pfa_core.model.relative_json import read_plain_or_relative
 
 # Not begun within a number: else each digit of a long one that is not the last would be a place to try.
 _LAST_NUMBER = re.compile(r"(?<!\d)\d+$")

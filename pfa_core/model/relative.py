@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Context, Decimal
@@ -14,23 +13,20 @@ from typing import Any
 
 from pfa_core.errors import FaultCode, InvalidRequest
 from pfa_core.model.record import FIELDS, Field, Kind
-from pfa_core.model.suggest import did_you_mean
 from pfa_core.model.values import MAX_DECIMALS, Wrong, read_value, shorten, to_number
 
 MOST_ROUNDED = 6  # decimals that a result may be rounded to
 KINDS = (Kind.MONEY, Kind.DATE)
-KEYS = ("add", "multiply", "divide", "field", "round")
-_OPERATORS = ("add", "multiply", "divide", "field")
 _EXACT = Context(prec=200)
 _AMOUNT = re.compile(r"([+\-*/])(\d{1,15}(?:\.\d{1,12})?)(%?)", re.ASCII)
 _SPAN = re.compile(r"([+-])(\d{1,6})([dwmy])", re.ASCII)
 _DAYS = {"d": 1, "w": 7}
 _MONTHS = {"m": 1, "y": 12}
-_FORMS = {
+FORMS = {
     Kind.MONEY: "+5%, -10%, +250, -250, *1.05 or /2",
     Kind.DATE: "+14d, -2w, +1m or +1y",
 }
-_NOUNS = {
+NOUNS = {
     Kind.MONEY: "a number",
     Kind.DATE: "a date",
     Kind.TEXT: "a text",
@@ -158,59 +154,15 @@ def relative_text(field: Field, text: str, decimals: int | None = None) -> Relat
     if field.kind not in KINDS or text == "":
         return None
     if source is not None:
-        return _from_field(field, source, decimals)
+        return from_field(field, source, decimals)
     if field.kind is Kind.DATE:
-        return _span(text)
-    return _amount(text, decimals)
-
-
-def relative_value(field: Field, value: Relative | Mapping[str, Any]) -> Relative | list[Wrong]:
-    """Read a relative value of a delta: typed, or an object.
-
-    `{"add": "5%", "round": 2}`, `{"multiply": 1.05}`, `{"divide": 2}`, `{"field": "originalStart"}`.
-
-    Returns:
-        It, or all its faults.
-    """
-    if field.kind not in KINDS:
-        shown = str(value) if isinstance(value, Relative) else "an object"
-        return [_type(f"takes no relative value (numbers and dates do), not {shown}")]
-    if isinstance(value, Relative):
-        if value.kind is field.kind:
-            return value
-        return [_type(f"must be {_NOUNS[field.kind]}, and {value} is of {_NOUNS[value.kind]}")]
-    wrongs = [
-        Wrong(
-            FaultCode.UNKNOWN_FIELD,
-            f"{shorten(key)} is not a part of a relative value ({', '.join(KEYS)})"
-            f"{did_you_mean(str(key), KEYS)}",
-        )
-        for key in value
-        if key not in KEYS
-    ]
-    rounded = value.get("round")
-    if wrong := _wrong_decimals(field, rounded):
-        wrongs.append(wrong)
-    given = [key for key in _OPERATORS if value.get(key) is not None]
-    if len(given) != 1:
-        wrongs.append(_type(f"a relative value has one of {', '.join(_OPERATORS)}"))
-        return wrongs
-    found = _from_key(field, given[0], value[given[0]], None if wrong else rounded)
-    if isinstance(found, Wrong):
-        return [*wrongs, found]
-    return wrongs or found
-
-
-def read_plain_or_relative(field: Field, value: Any) -> Any | Wrong | list[Wrong]:
-    """Validate a value of a delta, which may be relative; one that is stays so."""
-    if isinstance(value, Relative | Mapping):
-        return relative_value(field, value)
-    return read_value(field, value)
+        return span(text)
+    return amount(text, decimals)
 
 
 def forms_of(field: Field) -> str:
     """Return examples of a field's relative values; empty where it takes none."""
-    return _FORMS.get(field.kind, "")
+    return FORMS.get(field.kind, "")
 
 
 def require_decimals(decimals: int | None) -> None:
@@ -219,51 +171,25 @@ def require_decimals(decimals: int | None) -> None:
     Raises:
         InvalidRequest: It is not one of 0 to 6.
     """
-    if decimals is not None and not _is_decimals(decimals):
+    if decimals is not None and not is_decimals(decimals):
         raise InvalidRequest(f"`decimals` must be 0 to {MOST_ROUNDED}, not {shorten(decimals)}")
 
 
-def _from_key(field: Field, key: str, part: Any, decimals: int | None) -> Relative | Wrong:
-    if key == "field":
-        source = FIELDS.get(part) if isinstance(part, str) else None
-        if source is None:
-            same_kind = [each.name for each in FIELDS.values() if each.kind is field.kind]
-            meant = did_you_mean(part, same_kind) if isinstance(part, str) else ""
-            return _type(f"field: not a field of a record: {shorten(part)}{meant}")
-        return _from_field(field, source, decimals)
-    number = to_number(part)
-    text = part.strip() if isinstance(part, str) else ""
-    if number is not None:
-        text = f"{number:f}" if isinstance(number, Decimal) else str(number)
-    if key == "add":
-        text = text if text[:1] in ("+", "-") else f"+{text}"
-    else:
-        text = {"multiply": "*", "divide": "/"}[key] + text
-    found = _span(text) if field.kind is Kind.DATE else _amount(text, decimals)
-    if found is None:
-        return _type(f"{key}: not a relative value: {shorten(part)}; use {_json_forms(field)}")
-    return found
-
-
-def _json_forms(field: Field) -> str:
-    if field.kind is Kind.DATE:
-        return '"14d", "-2w", "1m" or "1y" with add'
-    return '"5%" or -250 with add, 1.05 with multiply, 2 with divide'
-
-
-def _from_field(field: Field, source: Field, decimals: int | None) -> Relative | Wrong:
+def from_field(field: Field, source: Field, decimals: int | None) -> Relative | Wrong:
+    """Take the value of another field, of the same kind."""
     if source.kind is not field.kind:
-        return _type(f"must be {_NOUNS[field.kind]}, and {source.name} is {_NOUNS[source.kind]}")
+        return wrong_type(f"must be {NOUNS[field.kind]}, and {source.name} is {NOUNS[source.kind]}")
     return Relative(written=source.name, kind=field.kind, source=source.name, decimals=decimals)
 
 
-def _amount(text: str, decimals: int | None) -> Relative | Wrong | None:
+def amount(text: str, decimals: int | None) -> Relative | Wrong | None:
+    """Read what becomes of a number; None for another text."""
     match = _AMOUNT.fullmatch(text)
     if not match:
         return None
     operator, number, percent = match[1], Fraction(match[2]), match[3]
     if operator in "*/" and percent:
-        return _type(f"not a relative value: {text}; use {_FORMS[Kind.MONEY]}")
+        return wrong_type(f"not a relative value: {text}; use {FORMS[Kind.MONEY]}")
     if operator == "*":
         return Relative(written=text, kind=Kind.MONEY, factor=number, decimals=decimals)
     if operator == "/":
@@ -276,7 +202,8 @@ def _amount(text: str, decimals: int | None) -> Relative | Wrong | None:
     return Relative(written=text, kind=Kind.MONEY, addend=signed, decimals=decimals)
 
 
-def _span(text: str) -> Relative | None:
+def span(text: str) -> Relative | None:
+    """Read what becomes of a date; None for another text."""
     match = _SPAN.fullmatch(text)
     if not match:
         return None
@@ -295,19 +222,8 @@ def _months_later(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
-def _wrong_decimals(field: Field, rounded: Any) -> Wrong | None:
-    if rounded is None:
-        return None
-    if field.kind is not Kind.MONEY:
-        return _type("round: a date is not rounded")
-    if not _is_decimals(rounded):
-        return Wrong(
-            FaultCode.INVALID_RANGE, f"round: must be 0 to {MOST_ROUNDED}, not {shorten(rounded)}"
-        )
-    return None
-
-
-def _is_decimals(value: Any) -> bool:
+def is_decimals(value: Any) -> bool:
+    """Return whether a value is a number of decimals to round to."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_ROUNDED
 
 
@@ -320,7 +236,7 @@ def _made(kind: Kind, text: str, decimals: int | None) -> Relative:
     found = relative_text(field, text, decimals)
     if isinstance(found, Relative):
         return found
-    reason = found.reason if found else f"not a relative value: {shorten(text)}; use {_FORMS[kind]}"
+    reason = found.reason if found else f"not a relative value: {shorten(text)}; use {FORMS[kind]}"
     raise InvalidRequest(reason)
 
 
@@ -336,5 +252,6 @@ def _plain(number: Decimal | float | str) -> str:
     return f"{read:f}" if isinstance(read, Decimal) else str(read)
 
 
-def _type(reason: str) -> Wrong:
+def wrong_type(reason: str) -> Wrong:
+    """Build the refusal of a value of another type."""
     return Wrong(FaultCode.INVALID_TYPE, reason)

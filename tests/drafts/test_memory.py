@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import pfa_core
-from pfa_core import Change, Filters, Selection
+from pfa_core import Change, Filters, Relative, Selection
 from pfa_core.drafts import listing, save_portions, withdraw
 from pfa_core.files.packed import packed
 from pfa_core.store import portions
@@ -35,6 +35,9 @@ STEPS: dict[str, Step] = {
     ),
     "stream_diff": lambda w, _: sum(1 for _ in pfa_core.stream_diff(w.db, w.principal(), EVERY)),
     "set": lambda w, _: pfa_core.set_fields(w.db, w.principal(), EVERY, {"manufacturer": "B"}),
+    "set relative": lambda w, _: pfa_core.set_fields(
+        w.db, w.principal(), EVERY, {"monthlyRate": Relative.percent(5)}
+    ),
     "shift": lambda w, _: pfa_core.shift(w.db, w.principal(), EVERY, 3),
     "unset": lambda w, _: pfa_core.unset_fields(w.db, w.principal(), EVERY, ["manufacturer"]),
     "commit": lambda w, _: pfa_core.commit(w.db, w.principal(), ALL),

@@ -16,7 +16,8 @@ from pfa_core import Relative
 from pfa_core.errors import FaultCode, InvalidRequest
 from pfa_core.model.delta import clean
 from pfa_core.model.record import FIELDS, Kind
-from pfa_core.model.relative import read_plain_or_relative, relative_text, relative_value
+from pfa_core.model.relative import relative_text
+from pfa_core.model.relative_json import read_plain_or_relative, relative_value
 from pfa_core.model.values import Wrong
 
 RATE, END = FIELDS["monthlyRate"], FIELDS["forecastEnd"]
