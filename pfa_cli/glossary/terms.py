@@ -185,6 +185,10 @@ TERMS = {
     "pull": Meaning("to read PEMS's records into the mirror", "pfa sync pull"),
     "purchase": Meaning("bought equipment: it costs its purchasePrice, whatever its dates"),
     "push": Meaning("to send committed changes to PEMS", "pfa sync push"),
+    "relative value": Meaning(
+        "a new number or date that starts from the record's own, +5% or +14d",
+        "pfa draft set ID monthlyRate=+5% -n",
+    ),
     "rental": Meaning("hired equipment: it costs its rate for the time between its dates"),
     "record": Meaning("one equipment requirement with plan, forecast and actuals", "pfa show ID"),
     "resolve": Meaning(

@@ -37,8 +37,9 @@ NOUNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relative:
-    """What becomes of a record's own number or date; its class methods make one.
+    """Edit of an own value, by percent, plus, times, divided_by, later or value_of.
 
+    These class methods make one, of a record's number or date.
     Money: value * `factor` + `addend`, exact, then rounded to `decimals` where they are given. Dates:
     `months` later, on the same day or the month's last where it is shorter, then `days` later. With
     `source` the value is that of another field of the record.
