@@ -16,6 +16,7 @@ from pfa_core.model.relative import (
     amount,
     from_field,
     is_decimals,
+    relative_text,
     span,
     wrong_type,
 )
@@ -24,14 +25,30 @@ from pfa_core.model.values import Wrong, read_value, shorten, to_number
 
 KEYS = ("add", "multiply", "divide", "field", "round")
 _OPERATORS = ("add", "multiply", "divide", "field")
-_SIGNS = {"add": "+", "multiply": "*", "divide": "/"}
+_SIGNS = {"multiply": "*", "divide": "/", "add": "+"}
 
 
 def read_plain_or_relative(field: Field, value: Any) -> Any | Wrong | list[Wrong]:
     """Validate a value of a delta, which may be relative; one that is stays so."""
     if isinstance(value, Relative | Mapping):
         return relative_value(field, value)
-    return read_value(field, value)
+    result = read_value(field, value)
+    if isinstance(result, Wrong) and isinstance(value, str):
+        return Wrong(result.code, result.reason + _meant(field, value.strip()))
+    return result
+
+
+def _meant(field: Field, text: str) -> str:
+    """Name the object that a text would be; empty where it is not relative."""
+    found = relative_text(field, text)
+    if not isinstance(found, Relative):
+        return ""
+    if found.source:
+        key, part = "field", found.source
+    else:
+        key = next(key for key, sign in _SIGNS.items() if sign == text[0] or key == "add")
+        part = text.lstrip("+*/")
+    return f'; relative values are objects of JSON: {{"{key}": "{part}"}}'
 
 
 def relative_value(field: Field, value: Relative | Mapping[str, Any]) -> Relative | list[Wrong]:

@@ -250,6 +250,26 @@ def test_a_table_has_values_only(ready: Pfa) -> None:
     ran = saved(ready, "pfaId,monthlyRate\nH-001,+5%\n", name="delta.csv")
     assert ran.code == 9
     assert "must be a number, not '+5%'" in ran.err
+    assert 'relative values are objects of JSON: {"add": "5%"}' in " ".join(ran.err.split())
+    assert delta(ready, "H-001") == {}
+
+
+def test_a_record_of_a_list_in_json_may_have_some(ready: Pfa) -> None:
+    record = json.loads(ready("list", "--id", "H-001", "-o", "jsonl").out)
+    record["data"]["monthlyRate"] = {"add": "5%"}
+    assert saved(ready, json.dumps(record)).code == 0
+    assert delta(ready, "H-001") == {"monthlyRate": Decimal("3196.2")}
+    again = saved(ready, json.dumps(record))  # the list is older than the draft
+    assert (again.code, "VERSION_CONFLICT" in again.err) == (7, True)
+
+
+def test_a_file_that_names_the_version_is_saved_once(ready: Pfa) -> None:
+    change = {"pfaId": "H-001", "delta": {"monthlyRate": {"add": 1}}, "expectedVersion": 0}
+    assert saved(ready, json.dumps(change)).code == 0
+    assert saved(ready, json.dumps(change)).code == 7
+    assert delta(ready, "H-001") == {"monthlyRate": 3045}
+    assert saved(ready, json.dumps({**change, "expectedVersion": 1})).code == 0
+    assert delta(ready, "H-001") == {"monthlyRate": 3046}
 
 
 def test_a_resolution_takes_no_relative_value(ready: Pfa) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from calendar import monthrange
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -309,6 +310,33 @@ def test_what_takes_no_relative_values_refuses_them(value: Any) -> None:
     values, (fault,) = clean("P-1", {"monthlyRate": value})
     assert (values, fault.code) == ({}, "INVALID_TYPE")
     assert fault.message.startswith("must be a number, not ")
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "means"),
+    [
+        ("monthlyRate", "+5%", '{"add": "5%"}'),
+        ("monthlyRate", "-250", '{"add": "-250"}'),
+        ("monthlyRate", " *1.05", '{"multiply": "1.05"}'),
+        ("monthlyRate", "/2", '{"divide": "2"}'),
+        ("monthlyRate", "purchasePrice", '{"field": "purchasePrice"}'),
+        ("forecastEnd", "-2w", '{"add": "-2w"}'),
+        ("forecastEnd", "originalEnd", '{"field": "originalEnd"}'),
+        ("forecastEnd", "originalEnds", ""),
+        ("monthlyRate", "5%", ""),
+        ("source", "+5%", ""),
+    ],
+)
+def test_a_text_that_would_be_relative_is_refused_with_its_object(
+    field: str, text: str, means: str
+) -> None:
+    values, (fault,) = clean("P-1", {field: text}, read_plain_or_relative)
+    assert values == {}
+    before, hint, said = fault.message.partition("; relative values are objects of JSON: ")
+    assert (before.startswith("must"), bool(hint), said) == (True, bool(means), means)
+    if means:
+        read = clean("P-1", {field: json.loads(means)}, read_plain_or_relative)
+        assert read == ({field: relative_text(FIELDS[field], text.strip())}, [])
 
 
 def test_a_typed_value_is_for_fields_of_its_kind() -> None:
