@@ -13,7 +13,7 @@ from typing import Any
 
 from pfa_core.errors import FaultCode, InvalidRequest
 from pfa_core.model.record import FIELDS, Field, Kind
-from pfa_core.model.values import MAX_DECIMALS, Wrong, read_value, shorten, to_number
+from pfa_core.model.values import MAX_DECIMALS, MAX_MONEY, Wrong, read_value, shorten, to_number
 
 MOST_ROUNDED = 6  # decimals that a result may be rounded to
 KINDS = (Kind.MONEY, Kind.DATE)
@@ -223,6 +223,20 @@ def _months_later(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
+def digits_of(value: Any) -> str | None:
+    """Write a number without an exponent; None for other values, and for very long ones.
+
+    Written out, 1E+999999999 would fill the memory.
+    """
+    number = to_number(value)
+    if number is None or not -MAX_MONEY < number < MAX_MONEY:
+        return None
+    if isinstance(number, int):
+        return str(number)
+    exponent = number.as_tuple().exponent
+    return f"{number:f}" if isinstance(exponent, int) and -40 < exponent <= 15 else None
+
+
 def is_decimals(value: Any) -> bool:
     """Return whether a value is a number of decimals to round to."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_ROUNDED
@@ -247,10 +261,10 @@ def _signed(number: Decimal | float | str) -> str:
 
 
 def _plain(number: Decimal | float | str) -> str:
-    read = to_number(number)
-    if read is None:
-        raise InvalidRequest(f"not a number: {shorten(number)}")
-    return f"{read:f}" if isinstance(read, Decimal) else str(read)
+    text = digits_of(number)
+    if text is None:
+        raise InvalidRequest(f"not a number with up to 15 digits: {shorten(number)}")
+    return text
 
 
 def wrong_type(reason: str) -> Wrong:

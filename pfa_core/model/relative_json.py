@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from pfa_core.errors import FaultCode
@@ -14,6 +13,7 @@ from pfa_core.model.relative import (
     NOUNS,
     Relative,
     amount,
+    digits_of,
     from_field,
     is_decimals,
     relative_text,
@@ -21,7 +21,7 @@ from pfa_core.model.relative import (
     wrong_type,
 )
 from pfa_core.model.suggest import did_you_mean
-from pfa_core.model.values import Wrong, read_value, shorten, to_number
+from pfa_core.model.values import Wrong, read_value, shorten
 
 KEYS = ("add", "multiply", "divide", "field", "round")
 _OPERATORS = ("add", "multiply", "divide", "field")
@@ -108,10 +108,7 @@ def _from_key(field: Field, key: str, part: Any, decimals: int | None) -> Relati
             meant = did_you_mean(part, same_kind) if isinstance(part, str) else ""
             return wrong_type(f"field: not a field of a record: {shorten(part)}{meant}")
         return from_field(field, source, decimals)
-    number = to_number(part)
-    text = part.strip() if isinstance(part, str) else ""
-    if number is not None:
-        text = f"{number:f}" if isinstance(number, Decimal) else str(number)
+    text = digits_of(part) or (part.strip() if isinstance(part, str) else "")
     if key != "add" or text[:1] not in ("+", "-"):
         text = _SIGNS[key] + text
     found = span(text) if field.kind is Kind.DATE else amount(text, decimals)

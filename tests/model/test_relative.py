@@ -279,6 +279,11 @@ def test_an_object_says_what_its_result_is_rounded_to() -> None:
         ("monthlyRate", {"multiply": "5%"}, ["not a relative value: *5%"]),
         ("monthlyRate", {"divide": 0}, ["cannot be divided by zero"]),
         ("monthlyRate", {"add": 10**15}, ["add: not a relative value"]),
+        ("monthlyRate", {"add": 10**5000}, ["add: not a relative value"]),
+        ("monthlyRate", {"add": Decimal("1E+999999")}, ["add: not a relative value"]),
+        ("monthlyRate", {"add": Decimal("1E-999999")}, ["add: not a relative value"]),
+        ("monthlyRate", {"add": Decimal("NaN")}, ["add: not a relative value"]),
+        ("monthlyRate", {"add": float("inf")}, ["add: not a relative value"]),
         ("monthlyRate", {"add": 1, "round": 7}, ["round: must be 0 to 6, not 7"]),
         ("monthlyRate", {"add": 1, "round": True}, ["round: must be 0 to 6, not true"]),
         ("monthlyRate", {"field": "purchasePrise"}, ["did you mean purchasePrice?"]),
@@ -379,8 +384,9 @@ def test_a_typed_date_is_that_of_its_text() -> None:
 @pytest.mark.parametrize(
     ("make", "part"),
     [
-        (lambda: Relative.percent("x"), "not a number: 'x'"),
-        (lambda: Relative.percent(10**16), "not a relative value"),
+        (lambda: Relative.percent("x"), "not a number with up to 15 digits: 'x'"),
+        (lambda: Relative.percent(10**16), "not a number with up to 15 digits"),
+        (lambda: Relative.plus(Decimal("1E-99")), "not a number with up to 15 digits"),
         (lambda: Relative.percent(5, decimals=7), "`decimals` must be 0 to 6, not 7"),
         (lambda: Relative.times(-1), "not a relative value: '*-1'"),
         (lambda: Relative.divided_by(0), "cannot be divided by zero"),
