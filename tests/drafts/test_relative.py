@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
 from math import floor
@@ -370,3 +371,15 @@ def test_many_records_are_changed_in_portions_of_one_transaction(
     with pytest.raises(errors.InvalidData):  # the first ones have less, the others are taken back
         set_fields(world, found, monthlyRate=Relative.plus(-5))
     assert everything(world) == before
+
+
+def test_edits_at_the_same_time_start_from_each_other(world: World) -> None:
+    """The value is read under the lock: none of them overwrites another's unseen."""
+
+    def edit(number: int) -> None:
+        set_fields(world, monthlyRate=Relative.plus(number))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(edit, range(1, 9)))
+    assert value(world, "monthlyRate") == 1036
+    assert stored(world)[0][3] == 8
