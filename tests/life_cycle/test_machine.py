@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -19,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 import pfa_core
-from pfa_core import Change, Filters, Query, Selection, errors
+from pfa_core import Change, Filters, Query, Relative, Selection, errors
 from pfa_core.model.delta import merge
 from tests.acceptance import brute_force
 from tests.factories import World, a_world, record
@@ -42,6 +43,25 @@ VALUES: dict[str, list[Any]] = {
     "isDiscontinued": [False, True],
     "isFundsTransferable": [False, True],
 }
+
+
+Edit = tuple[str, Relative, str, Callable[[Any], Any]]  # field, edit, what it starts from, result
+EDITS: list[Edit] = [
+    ("monthlyRate", Relative.plus(100), "monthlyRate", lambda v: v + 100),
+    ("monthlyRate", Relative.plus(-100), "monthlyRate", lambda v: v - 100),
+    ("monthlyRate", Relative.times(1), "monthlyRate", lambda v: v),
+    ("monthlyRate", Relative.value_of("purchasePrice"), "purchasePrice", lambda v: v),
+    ("purchasePrice", Relative.percent(-100), "purchasePrice", lambda _: 0),
+    ("purchasePrice", Relative.value_of("monthlyRate"), "monthlyRate", lambda v: v),
+    ("forecastEnd", Relative.later("-2w"), "forecastEnd", lambda v: later(v, -14)),
+    ("forecastEnd", Relative.later("16d"), "forecastEnd", lambda v: later(v, 16)),
+    ("forecastEnd", Relative.later("0m"), "forecastEnd", lambda v: v),
+    ("forecastStart", Relative.value_of("originalStart"), "originalStart", lambda v: v),
+]
+
+
+def later(day: str, days: int) -> str:
+    return (date.fromisoformat(day) + timedelta(days)).isoformat()
 
 
 def fields(most: int) -> st.SearchStrategy[dict[str, Any]]:
@@ -160,10 +180,67 @@ class LifeCycle(RuleBasedStateMachine):
         move: bool,
         keep_equal: bool,
     ) -> None:
+        self.saved(
+            user,
+            pfa_id,
+            delta,
+            delta,
+            session=session,
+            instead=instead,
+            move=move,
+            keep_equal=keep_equal,
+        )
+
+    @rule(
+        user=st.sampled_from(USERS),
+        pfa_id=st.sampled_from(IDS),
+        edits=st.lists(st.sampled_from(EDITS), min_size=1, max_size=3, unique_by=lambda e: e[0]),
+        session=st.sampled_from(SESSIONS),
+        keep_equal=st.booleans(),
+    )
+    def save_relative(
+        self, user: str, pfa_id: str, edits: list[Edit], session: str, keep_equal: bool
+    ) -> None:
+        """The model saves the values that it computes itself."""
+        merged = self.model.merged(user, pfa_id)
+        given = {name: relative for name, relative, _, _ in edits}
+        if any(merged[source] is None for _, _, source, _ in edits):
+            change = Change(pfa_id, given)
+            assert self.real(pfa_core.save, user, [change], move=True) is errors.InvalidData
+            return
+        delta = {name: result(merged[source]) for name, _, source, result in edits}
+        if any(isinstance(value, int | Decimal) and value < 0 for value in delta.values()):
+            change = Change(pfa_id, given)
+            assert self.real(pfa_core.save, user, [change], move=True) is errors.InvalidData
+            return
+        self.saved(
+            user,
+            pfa_id,
+            given,
+            delta,
+            session=session,
+            instead=False,
+            move=True,
+            keep_equal=keep_equal,
+        )
+
+    def saved(
+        self,
+        user: str,
+        pfa_id: str,
+        given: dict[str, Any],
+        delta: dict[str, Any],
+        *,
+        session: str,
+        instead: bool,
+        move: bool,
+        keep_equal: bool,
+    ) -> None:
+        """Save what is given, which comes to the delta."""
         answer = self.real(
             pfa_core.save,
             user,
-            [Change(pfa_id, delta)],
+            [Change(pfa_id, given)],
             session_id=session,
             replace=instead,
             move=move,
