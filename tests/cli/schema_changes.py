@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pfa_cli.schemas import line_of
-from pfa_cli.schemas.keys import Key, keys_of
+from pfa_cli.schemas.keys import Key, keys_of, type_of
 
 Schema = Mapping[str, Any]
+_ANY = type_of({}, {})
 SAME, ADDED, BROKEN = "same", "added", "broken"
 
 
@@ -60,7 +61,9 @@ def _of_key(old: Key, new: Key | None, is_input: bool) -> str:
     kinds = [SAME]
     if new.type != old.type:
         wider = set(old.type.split(" or ")) < set(new.type.split(" or "))
-        kinds.append(ADDED if wider else BROKEN)
+        # An object of any values that now describes some of them holds what it held.
+        described = old.type == "object" and new.type == f"object of object or {_ANY}"
+        kinds.append(ADDED if wider or described else BROKEN)
     if new.presence != old.presence:
         kinds.append(ADDED if (new.presence == "where known") == is_input else BROKEN)
     return next(kind for kind in (BROKEN, ADDED, SAME) if kind in kinds)

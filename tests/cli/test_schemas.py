@@ -141,6 +141,24 @@ def test_an_addition_is_a_second_number_and_a_break_a_first_one(
     assert not fits[ADDED] or change == ADDED
 
 
+@pytest.mark.parametrize(
+    ("values", "change"),
+    [
+        (True, SAME),
+        ({"anyOf": [{"type": "object"}, {}]}, ADDED),
+        ({"type": "object"}, BROKEN),
+        ({"anyOf": [{"type": "object"}, {"type": "string"}]}, BROKEN),
+    ],
+)
+def test_values_that_are_described_beside_any_others_are_an_addition(
+    values: object, change: str
+) -> None:
+    old, new = a_schema(commands=()), a_schema(commands=())
+    old["properties"] = {"delta": {"type": "object", "additionalProperties": True}}
+    new["properties"] = {"delta": {"type": "object", "additionalProperties": values}}
+    assert change_of(old, new) == change
+
+
 def test_of_what_is_read_a_key_must_not_become_required() -> None:
     old = a_schema(commands=(), a="string", b="integer?")
     required = a_schema(commands=(), a="string", b="integer")
