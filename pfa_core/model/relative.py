@@ -224,7 +224,7 @@ def _months_later(day: date, months: int) -> date:
 
 
 def digits_of(value: Any) -> str | None:
-    """Write a number without an exponent; None for other values, and for very long ones.
+    """Write a number without an exponent; None for other values and very long ones.
 
     Written out, 1E+999999999 would fill the memory.
     """
