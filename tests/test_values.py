@@ -24,6 +24,9 @@ MUTABLE = {
     "pfa_core.files.baseline.Leftovers": "counts what tables hold beside records",
     "pfa_core.files.packed.PackedChanges": "packs changes as a file is read",
     "pfa_core.drafts.diff.DiffTotals": "adds up the entries that a stream has yielded",
+    "pfa_core.drafts.save_preview.Preview": "adds up the plans of a save's portions",
+    "pfa_core.drafts.save_preview._Tally": "adds up one field, or the cost",
+    "pfa_core.drafts.save_relative.Computed": "keeps faults and skipped records as values are computed",
     "pfa_core.drafts.summary._Sums": "adds up the drafts of a session while they are read",
     "pfa_core.records._Count": "counts the records that a stream has handed on",
     "pfa_core.store.database.Database": "opens its connection at first use",
@@ -41,6 +44,7 @@ MUTABLE = {
 }
 # Five fields or more, the first few of them by position: how many, and why.
 BY_POSITION = {
+    "pfa_core.drafts.save_preview.Preview": (2, "rates and masks; its sums follow"),
     "pfa_core.errors.Fault": (4, "record, field, code and message read as a sentence"),
     "pfa_core.model.delta.Change": (3, "a record and its delta: what callers write by hand"),
     "pfa_core.model.exchange.Failure": (3, "code, message and advice read as a sentence"),

@@ -35,7 +35,7 @@ class FieldPreview:
     after: Amount
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SavePreview:
     """What a save would change; money is None where the caller may not see it.
 
@@ -62,9 +62,9 @@ class Preview:
 
     costing: Costing
     mask: Mask
-    _records: int = 0
-    _fields: dict[str, _Tally] = field(default_factory=dict)
-    _cost: _Tally = field(default_factory=_Tally)
+    _records: int = field(default=0, init=False)
+    _fields: dict[str, _Tally] = field(default_factory=dict, init=False)
+    _cost: _Tally = field(default_factory=_Tally, init=False)
 
     def add(self, plans: Iterable[Plan], records: Mapping[str, CurrentRecord]) -> None:
         """Count some plans over the records that they change."""

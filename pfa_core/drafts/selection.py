@@ -16,7 +16,7 @@ from pfa_core.store.reads import merged
 from pfa_core.store.suggestions import like_record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """The principal's modifications of a session, of records, of both, or all.
 
