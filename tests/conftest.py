@@ -19,8 +19,9 @@ from tests.versions import OF_THE_RUN, Version, compiles, older
 
 __all__ = ["copied"]  # a fixture
 
-# What a property draws unless it says otherwise; other examples each time.
-settings.register_profile("usual", max_examples=50 * EFFORT)
+# What a property draws unless it says otherwise; other examples each time. No deadline: on a busy machine an
+# example also waits for other processes.
+settings.register_profile("usual", max_examples=50 * EFFORT, deadline=None)
 settings.load_profile("usual")
 
 _OURS = ("PFA_", "XDG_", "PG", "DATABASE_URL")

@@ -167,10 +167,9 @@ def test_a_long_statement_and_a_wait_for_a_lock_are_no_silence(far: FarSide) -> 
     with behind(far, None, silence_limit=0.3) as (there, proxy), far.db.beside() as other:
         first = there.db.connection()
         there.db.transact(lambda conn: conn.execute("SELECT pg_sleep(1.5)"))
-        assert (there.db.connection(), len(proxy.chunks)) == (
-            first,
-            1 + 4,
-        )  # it was asked each 0.3 s
+        assert there.db.connection() == first
+        # It was asked each 0.3 s, on a busy machine less often.
+        assert 1 + 2 <= len(proxy.chunks) <= 1 + 4
         holder = threading.Thread(target=lambda: other.transact(hold))
         holder.start()
         assert locked.wait(5)
