@@ -42,11 +42,20 @@ if TYPE_CHECKING:
     )
     from pfa_core.audit.log import follow_log, list_log, stream_log
     from pfa_core.audit.verify import verify_log
+    from pfa_core.config.edit import set_setting, unset_setting
+    from pfa_core.config.explain import explain_setting, list_settings, setting_value
     from pfa_core.config.pems import (
         pems_configured,
         pems_names,
         pems_ownership,
         pems_profile,
+    )
+    from pfa_core.config.profiles import (
+        add_profile,
+        list_profiles,
+        remove_profile,
+        show_profile,
+        use_profile,
     )
     from pfa_core.config.settings import Flags, Settings, resolve
     from pfa_core.conflicts.resolve import resolve_conflicts
@@ -119,6 +128,9 @@ _HOME = {
         "admin.server": "database_status database_url psql_address psql_environment psql_program stop_embedded",
         "audit.log": "follow_log list_log stream_log",
         "audit.verify": "verify_log",
+        "config.edit": "set_setting unset_setting",
+        "config.explain": "explain_setting list_settings setting_value",
+        "config.profiles": "add_profile list_profiles remove_profile show_profile use_profile",
         "config.pems": "pems_configured pems_names pems_ownership pems_profile",
         "config.settings": "Flags Settings resolve",
         "conflicts.resolve": "resolve_conflicts",
@@ -208,6 +220,7 @@ __all__ = [
     "StopReason",
     "add_login_role",
     "add_organization",
+    "add_profile",
     "authenticate",
     "collect",
     "commit",
@@ -221,6 +234,7 @@ __all__ = [
     "discard",
     "errors",
     "exact_json",
+    "explain_setting",
     "export_jsonl",
     "exposition",
     "find_bad_rows",
@@ -237,8 +251,10 @@ __all__ = [
     "list_log",
     "list_members",
     "list_organizations",
+    "list_profiles",
     "list_records",
     "list_runs",
+    "list_settings",
     "list_tokens",
     "list_values",
     "login",
@@ -263,6 +279,7 @@ __all__ = [
     "push_commitments",
     "read_delta_file",
     "refresh_token",
+    "remove_profile",
     "resolve",
     "resolve_conflicts",
     "restore",
@@ -274,8 +291,11 @@ __all__ = [
     "rotate_keys",
     "save",
     "set_fields",
+    "set_setting",
+    "setting_value",
     "shift",
     "show_conflict",
+    "show_profile",
     "show_records",
     "show_run",
     "status",
@@ -292,8 +312,10 @@ __all__ = [
     "typed_record",
     "uncommit",
     "unset_fields",
+    "unset_setting",
     "upgrade",
     "use_organization",
+    "use_profile",
     "use_session",
     "verify_database",
     "verify_log",

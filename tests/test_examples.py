@@ -282,3 +282,14 @@ def drafted() -> dict[str, dict[str, object]]:
     with pfa.open_database(settings) as db:
         drafts = pfa.list_drafts(db, pfa.authenticate(settings), pfa.Filters())
     return {item.pfa_id: dict(item.delta) for item in drafts}
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_use_profile_shows_settings_and_their_sources(tmp_path: Path) -> None:
+    pfa.add_profile("quay", {"organization": "HOLNG", "pems.retries": "7"})
+    done = example("use_profile.py", "quay", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "organization = HOLNG (profile quay)" in done.stdout.splitlines()
+    assert "pems.retries = 7 (profile quay)" in done.stdout.splitlines()
+    assert done.stdout.splitlines()[-1] == "5 records"
+    assert example("use_profile.py", "key", cwd=tmp_path).returncode == 78

@@ -47,6 +47,7 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("password='" * 10_000, "password" + " " * LENGTH, "password='" + "\\" * LENGTH),
     ),
     "pfa_core.config.pems_source._HEADER_TEXT": ("fullmatch", ("a" + " " * LENGTH, "a " * 50_000)),
+    "pfa_core.config.profiles._NAME": ("fullmatch", ()),
     "pfa_core.drafts.save_faults._LAST_NUMBER": ("search", ("1" * LENGTH + "x", "1x" * 50_000)),
     "pfa_core.exact_json._EXPONENT": ("search", ("1E+" * 33_000,)),
     "pfa_core.files.delta_rows._LINE": ("finditer", ("a\r" * 50_000,)),

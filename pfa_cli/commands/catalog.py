@@ -53,6 +53,8 @@ COMMANDS = {
     "auth": Entry("auth", "Manage tokens and signing keys: issue, refresh, list, revoke, rotate."),
     "org": Entry("members", "Manage organizations (tenants)."),
     "user": Entry("members", "Manage members of an organization, their roles and rights."),
+    "config": Entry("config", "Show and change settings: what counts, and where it comes from."),
+    "profile": Entry("profile", "Manage profiles: settings of one database and PEMS by name."),
     "db": Entry("db", "Manage the database: its schema and the embedded server."),
     "doctor": Entry("status", "Check the setup and suggest fixes."),
     "completion": Entry("completion", "Print the completion of your shell, or install it."),

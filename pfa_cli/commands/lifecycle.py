@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import pfa_core as core
-from pfa_cli.commands.proposal import is_asked, propose
+from pfa_cli.commands.proposal import propose
 from pfa_cli.commands.selection import (
     VERSIONS,
     Everything,
@@ -28,6 +28,7 @@ from pfa_cli.envelopes.writes import (
 )
 from pfa_cli.exit_codes import INTERRUPTED
 from pfa_cli.framework.compose import Effect, command
+from pfa_cli.framework.consent import is_asked
 from pfa_cli.framework.current import session_or_current
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.talk import Talk

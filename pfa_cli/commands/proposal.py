@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pfa_core as core
+from pfa_cli.framework.consent import confirmed
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.talk import Talk
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from pfa_core.drafts.summary import DraftSummary, SessionSummary
 
 MOST_NAMED = 20
-
-
-def is_asked() -> bool:
-    """Tell whether question and answer have a terminal."""
-    return streams.is_terminal(sys.stdin) and streams.is_terminal(sys.stderr)
 
 
 def propose(call: Invocation, talk: Talk) -> core.Selection | None:
@@ -43,14 +38,14 @@ def propose(call: Invocation, talk: Talk) -> core.Selection | None:
     talk.mask(summary)
     if call.dry_run:
         return everything
-    return core.Selection(expected_versions=summary.versions) if _answer(summary) else None
+    agreed = call.common.yes or _answer(summary)
+    return core.Selection(expected_versions=summary.versions) if agreed else None
 
 
 def _answer(summary: DraftSummary) -> bool:
     drafts = count(len(summary.versions), "draft")
     one = len(summary.versions) == 1
-    streams.ask(f"commit {'this' if one else 'these'} {drafts}? [y/N] ")
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return confirmed(f"commit {'this' if one else 'these'} {drafts}?")
 
 
 def _lines(summary: DraftSummary) -> list[str]:

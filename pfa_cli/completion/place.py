@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pfa_core.config.choices import ORGANIZATION, chosen, home_of, place_of
+from pfa_core.config.choices import ORGANIZATION, PROFILE, chosen, home_of, place_of
 
 LARGEST = 300_000  # of a token or a configuration file
 
@@ -47,7 +47,7 @@ def find(given: Mapping[str, str], environ: Mapping[str, str]) -> Place:
     organization = (
         given.get("--org")
         or environ.get("PFA_ORG")
-        or _chosen_organization(profile_name(given, environ), address, environ)
+        or _choice(ORGANIZATION, place_of(profile_name(given, environ), address, environ), environ)
         or _text(profile, "organization")
         or (organizations[0] if len(organizations) == 1 else "")
     )
@@ -57,7 +57,8 @@ def find(given: Mapping[str, str], environ: Mapping[str, str]) -> Place:
 
 def profile_name(given: Mapping[str, str], environ: Mapping[str, str]) -> str:
     """Return the name of the profile; empty: the default one."""
-    return given.get("--profile") or environ.get("PFA_PROFILE") or ""
+    named = given.get("--profile") or environ.get("PFA_PROFILE")
+    return named or _choice(PROFILE, (), environ)
 
 
 def profiles(environ: Mapping[str, str]) -> list[str]:
@@ -65,9 +66,9 @@ def profiles(environ: Mapping[str, str]) -> list[str]:
     return list(_profiles(environ))
 
 
-def _chosen_organization(profile: str, address: str, environ: Mapping[str, str]) -> str:
+def _choice(kind: str, of: Sequence[str], environ: Mapping[str, str]) -> str:
     try:
-        return chosen(ORGANIZATION, place_of(profile, address, environ), environ) or ""
+        return chosen(kind, of, environ) or ""
     except Exception:
         return ""
 

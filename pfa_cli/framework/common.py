@@ -118,6 +118,10 @@ class Common(OptionGroup):
             "-n", "--dry-run", text="Of commands that write: show the result without saving."
         ),
     ] = False
+    yes: Annotated[
+        bool,
+        everywhere("--yes", text="Of commands that write: do not ask; for a protected profile."),
+    ] = False
 
     def over(self, outer: Common) -> Common:
         """Combine with the options of the level around; the inner ones win."""

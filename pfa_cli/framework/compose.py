@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_origin, get_type_hints
 
 import typer
 
+from pfa_cli.exit_codes import INTERRUPTED
 from pfa_cli.framework.common import Common, require_columns
 from pfa_cli.framework.help import Command, Group, epilog
 from pfa_cli.framework.invocation import Invocation
@@ -24,6 +25,7 @@ _NARROWING = frozenset((
     "since", "until", "start_from", "start_to", "end_from", "end_to", "search",
     "org", "profile", "database_url", "token_file",
 ))  # fmt: skip
+_OF_WRITES = ("dry_run", "yes")
 _CONTEXT = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
@@ -150,6 +152,8 @@ def _composed(
             ctx.obj.has_stored = lambda: call.has_stored
             ctx.obj.is_writing = effect is Effect.WRITES and not common.dry_run
             of_type = {Invocation: call, Talk: talk}
+            if ctx.obj.is_writing and not _may_write(call, talk, ctx):
+                return INTERRUPTED
             code = function(**{name: of_type[hints[name]] for name in supplied}, **taken, **values)
         talk.note_masking()
         return code
@@ -159,9 +163,19 @@ def _composed(
     for options in (*groups.values(), Common):
         signature += _options(options)
     if effect is not Effect.WRITES:
-        signature = [param for param in signature if param.name != "dry_run"]
+        signature = [param for param in signature if param.name not in _OF_WRITES]
     _sign(run, function, signature)
     return run
+
+
+def _may_write(call: Invocation, talk: Talk, ctx: typer.Context) -> bool:
+    """Ask before a write in a protected profile."""
+    from pfa_cli.framework.consent import may_write
+
+    if may_write(call, ctx.command_path):
+        return True
+    talk.say("nothing was changed")
+    return False
 
 
 def _group_of(hint: Any) -> type[OptionGroup] | None:

@@ -18,12 +18,12 @@ from pfa_cli.render import streams
 from pfa_cli.render.escape import visible
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.streams import Color
-from pfa_core.errors import InvalidRequest
+from pfa_core.errors import InvalidRequest, PfaError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pfa_core.config.settings import Settings
+    from pfa_core.config.settings import Flags, Settings
     from pfa_core.drafts.current_session import CurrentSession
     from pfa_core.model.principal import Principal
     from pfa_core.pems.profile import PemsNames, PemsProfile
@@ -71,17 +71,24 @@ class Invocation:
         """Whether to roll everything back."""
         return self.common.dry_run
 
+    @property
+    def flags(self) -> Flags:
+        """The settings of the command line."""
+        from pfa_core.config.settings import Flags
+
+        common = self.common
+        return Flags(common.org, common.profile, common.database_url, common.token_file)
+
     @cached_property
     def settings(self) -> Settings:
         """The settings of options, environment and profile.
 
         An invalid format is refused here: no write precedes the refusal.
         """
-        from pfa_core.config.settings import Flags, resolve
+        from pfa_core.config.settings import resolve
 
         common = self.common
-        flags = Flags(common.org, common.profile, common.database_url, common.token_file)
-        settings = resolve(flags, os.environ, stored=self.is_attended)
+        settings = resolve(self.flags, os.environ, stored=self.is_attended)
         _ = common.output or _format(settings.output)
         if common.verbose:
             from pfa_cli.framework.origins import origins
@@ -224,18 +231,19 @@ class Invocation:
         """
         require_columns(self.common.chosen_columns, known)
 
-    def look(self, default: Format, *, answers: bool = False) -> Look:
+    def look(self, default: Format, *, answers: bool = False, lenient: bool = False) -> Look:
         """Choose format, columns and colours of the result.
 
         Args:
             default: The format for a pipe; a terminal gets a table.
             answers: The result is what was asked for, not a report that --quiet leaves out.
+            lenient: The settings may be invalid; the result is about them.
 
         Raises:
             InvalidRequest: --header with another format than tsv.
         """
         terminal = streams.is_terminal(sys.stdout)
-        chosen = self.common.output or _format(self.settings.output)
+        chosen = self.common.output or self._configured_format(lenient=lenient)
         format_ = chosen or (Format.TABLE if terminal else default)
         if self.common.header and format_ is not Format.TSV:
             raise InvalidRequest(f"--header is of tsv, not of {format_}", hint="add -o tsv")
@@ -255,6 +263,14 @@ class Invocation:
             quiet=self.common.quiet,
             indented=terminal and not self.common.compact,
         )
+
+    def _configured_format(self, *, lenient: bool) -> Format | None:
+        try:
+            return _format(self.settings.output)
+        except PfaError:
+            if lenient:
+                return None
+            raise
 
     def _pager(self, format_: Format) -> tuple[str, ...]:
         """Return the pager of a result for people; formats for programs have none."""

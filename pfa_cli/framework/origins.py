@@ -11,6 +11,8 @@ from pfa_core.errors import PfaError
 def origins(settings: Settings) -> list[str]:
     """Describe where each setting came from, a line each."""
     profile = settings.profile or "default"
+    if settings.profile_source:
+        profile += f" ({settings.profile_source})"
     file = settings.config_dir / "config.toml"
     there = os.path.exists(file)  # False too where this user may not look
     lines = [f"profile: {profile} in {file}" if there else f"profile: none, no {file}"]

@@ -181,7 +181,7 @@ TERMS = {
     "PEMS value": Meaning("the mirror's value of a field; baseline in options and JSON"),
     "PFA": Meaning("plan, forecast, actuals: the three dates and costs of an equipment record"),
     "plan": Meaning("the budget: originalStart and originalEnd, which no draft changes"),
-    "profile": Meaning("a named group of settings in config.toml", "pfa schema config-file"),
+    "profile": Meaning("a named group of settings in config.toml", "pfa profile list"),
     "pull": Meaning("to read PEMS's records into the mirror", "pfa sync pull"),
     "purchase": Meaning("bought equipment: it costs its purchasePrice, whatever its dates"),
     "push": Meaning("to send committed changes to PEMS", "pfa sync push"),

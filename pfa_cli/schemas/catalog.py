@@ -22,6 +22,9 @@ from pfa_core.access.tokens.signing_keys import KeyInfo, Rotation
 from pfa_core.admin.consistency import VerifyReport
 from pfa_core.admin.metrics import Metric
 from pfa_core.admin.server import DatabaseStatus
+from pfa_core.config.edit import ConfigEdit
+from pfa_core.config.explain import ConfigSetting
+from pfa_core.config.profiles import ProfileInfo
 from pfa_core.config.shape import ConfigFile
 from pfa_core.conflicts.outcome import ResolvedConflict
 from pfa_core.conflicts.views import ConflictView
@@ -289,6 +292,42 @@ SHAPES: Mapping[str, Shape] = {
         commands=("session use", "session show"),
         means="the session that the user works in",
     ),
+    "settings": Shape(
+        kind=Data[list[ConfigSetting]],
+        line=ConfigSetting,
+        commands=("config list",),
+        means="every setting with its value in effect",
+    ),
+    "setting": Shape(
+        kind=Data[ConfigSetting],
+        line=ConfigSetting,
+        commands=("config get", "config explain"),
+        means="a setting and the places that it may come from",
+    ),
+    "edited-setting": Shape(
+        kind=Data[ConfigEdit],
+        line=ConfigEdit,
+        commands=("config set", "config unset"),
+        means="a key of the configuration file before and after an edit",
+    ),
+    "profiles": Shape(
+        kind=Data[list[ProfileInfo]],
+        line=ProfileInfo,
+        commands=("profile list",),
+        means="the profiles of the configuration file",
+    ),
+    "profile": Shape(
+        kind=Data[ProfileInfo],
+        line=ProfileInfo,
+        commands=("profile show", "profile add", "profile remove"),
+        means="a profile of the configuration file",
+    ),
+    "chosen-profile": Shape(
+        kind=Data[results.ProfileChosen],
+        line=results.ProfileChosen,
+        commands=("profile use",),
+        means="the profile that the user chose",
+    ),
     "sessions": Shape(
         kind=Data[list[results.SessionShown]],
         line=results.SessionShown,
@@ -394,7 +433,9 @@ SHAPES: Mapping[str, Shape] = {
         means="the fields of a record",
     ),
     "config-file": Shape(
-        kind=ConfigFile, means="the file pfa/config.toml of the configuration directory (TOML)"
+        kind=ConfigFile,
+        means="the file pfa/config.toml of the configuration directory (TOML)",
+        version="1.1",
     ),
     "delta-file": Shape(
         kind=DeltaFile, means="a file of modifications for `pfa draft save`", version="1.1"

@@ -154,6 +154,14 @@ class OrganizationChosen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileChosen:
+    """The profile that the user chose; `source` is '' without one."""
+
+    profile: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionScript:
     """What a shell loads to complete command lines."""
 

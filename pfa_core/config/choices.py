@@ -1,4 +1,4 @@
-"""Choices that a user made for later commands: the organization, the change set.
+"""Choices that a user made for later commands: profile, organization, change set.
 
 They are lines of one file in the directory of state: kind, whose choice it is, value. The module is loaded by
 completion too, so that it imports next to nothing.
@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-ORGANIZATION, SESSION = "organization", "session"
+ORGANIZATION, SESSION, PROFILE = "organization", "session", "profile"
 EMBEDDED = "embedded"
 LONGEST = 1000
 _LARGEST = 1_000_000
@@ -23,7 +23,8 @@ def chosen(kind: str, of: Sequence[str], environ: Mapping[str, str]) -> str | No
     """Read a choice; None where there is none.
 
     Args:
-        of: Whose choice it is: profile and database, for a change set organization and user too.
+        of: Whose choice it is: profile and database, for a change set organization and user too; of a
+            profile nothing.
 
     Raises:
         ConfigInvalid: The file is broken, or others could have written it.
@@ -42,7 +43,7 @@ def choose(kind: str, of: Sequence[str], value: str | None, environ: Mapping[str
     from pfa_core.config.secret_files import write_secret_file
 
     path = choices_file(environ)
-    with _alone(path):
+    with alone(path):
         before = _read(path)
         place = (kind, _joined(of))
         after = {key: kept for key, kept in before.items() if key != place}
@@ -56,10 +57,13 @@ def choose(kind: str, of: Sequence[str], value: str | None, environ: Mapping[str
 
 
 @contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """Keep other processes from changing the file meanwhile.
+def alone(path: str) -> Iterator[None]:
+    """Keep other processes from changing a file meanwhile.
 
-    What they chose would be lost.
+    Their change would be lost.
+
+    Raises:
+        IoFailure: There can be no lock beside it.
     """
     from pfa_core.errors import IoFailure
 

@@ -151,6 +151,16 @@ def _url(source: PemsSource) -> str:
             hint=f"set PFA_PEMS_URL, or url in [{source.place}] of "
             f"{source.config_dir / 'config.toml'}",
         )
+    if reason := why_invalid_url(url):
+        raise source.wrong("url", reason)
+    return url.rstrip("/")
+
+
+def why_invalid_url(url: str) -> str:
+    """Return why a text is not an address of PEMS, empty where it is one.
+
+    The reason does not show the text: it may hold a password.
+    """
     try:
         address = urlsplit(url)
         valid = address.scheme in ("http", "https") and bool(address.hostname)
@@ -158,12 +168,11 @@ def _url(source: PemsSource) -> str:
         valid = valid and address.port != 0 and not re.search(r"[^\x21-\x7e]", url)
     except ValueError:
         address, valid = urlsplit(""), False
-    # A wrong address is not shown: it may hold a password.
     if "@" in address.netloc or (not valid and "@" in url):
-        raise source.wrong("url", "must not hold credentials; there are username and password_file")
+        return "must not hold credentials; there are username and password_file"
     if not valid or address.query or address.fragment:
-        raise source.wrong("url", "must be an address such as https://pems.example/base")
-    return url.rstrip("/")
+        return "must be an address such as https://pems.example/base"
+    return ""
 
 
 def _secret(path: Path, named_by: str) -> str:

@@ -11,20 +11,24 @@ from typing import Any
 from pfa_core.config.secret_files import open_judged
 from pfa_core.errors import ConfigInvalid, Fault
 
-PROFILE_KEYS = ("organization", "database_url", "token_file", "output", "pems")
+PROFILE_KEYS = ("organization", "database_url", "token_file", "output", "protected", "pems")
+_KINDS = {"pems": dict, "protected": bool}  # all others are texts
 
 
-def read_profile(path: Path, name: str | None) -> Mapping[str, Any]:
+def read_profile(path: Path, name: str | None, *, otherwise: str = "") -> Mapping[str, Any]:
     """Read one profile of the configuration file.
 
     Without a name it is the default one, which may be missing.
 
+    Args:
+        otherwise: The hint where there is no such profile, in place of the names of those there are.
+
     Raises:
         ConfigInvalid: A bad file, an unknown profile, or a file that others can write.
     """
-    config = _read_config(path)
+    config = read_config(path)
     try:
-        return _chosen(path, config, name)
+        return _chosen(path, config, name, otherwise)
     except ConfigInvalid as first:
         raise _all_of(first, config, name or "default") from None
 
@@ -62,7 +66,9 @@ def with_all_faults(
     return ConfigInvalid(f"{first.message}{number}", hint=first.hint, details=faults)
 
 
-def _chosen(path: Path, config: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
+def _chosen(
+    path: Path, config: Mapping[str, Any], name: str | None, otherwise: str
+) -> Mapping[str, Any]:
     for section in config:
         if section != "profiles":
             raise ConfigInvalid(
@@ -74,7 +80,7 @@ def _chosen(path: Path, config: Mapping[str, Any], name: str | None) -> Mapping[
     if name and name not in profiles:
         known = ", ".join(sorted(profiles)) or "none"
         raise ConfigInvalid(
-            f"profile not found in {path}: {name!r}", hint=f"profiles there: {known}"
+            f"profile not found in {path}: {name!r}", hint=otherwise or f"profiles there: {known}"
         )
     profile = profiles.get(name or "default", {})
     _check_profile(path, name or "default", profile)
@@ -90,14 +96,19 @@ def _check_profile(path: Path, name: str, profile: Any) -> None:
                 f"{path}: [profiles.{name}] has the unknown key {key!r}",
                 hint=f"known keys: {', '.join(PROFILE_KEYS)}",
             )
-        if not isinstance(value, dict if key == "pems" else str):
+        if not isinstance(value, _KINDS.get(key, str)):
             raise ConfigInvalid(f"{path}: [profiles.{name}] {key} has the wrong type")
     # The rest of [pems] is read by `config.pems`, when PEMS is needed.
     if not isinstance(profile.get("pems", {}).get("field_map", ""), str):
         raise ConfigInvalid(f"{path}: [profiles.{name}.pems] field_map must be a text")
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the configuration file as it is; empty where there is none.
+
+    Raises:
+        ConfigInvalid: It is not TOML, cannot be read, or others can write it.
+    """
     try:
         with open_judged(path, beyond=0o022) as file:
             config = tomllib.load(file)

@@ -35,8 +35,9 @@ __all__ = [
     "resolve",
     "write_secret_file",
 ]
-# The origin of an organization that a user chose.
+# The origin of an organization and of a profile that a user chose.
 CHOICE = "pfa org use"
+PROFILE_CHOICE = "pfa profile use"
 CREDENTIAL = "$CREDENTIALS_DIRECTORY/pfa-token"
 
 
@@ -55,11 +56,13 @@ class Settings:
     """The settings of one call.
 
     `database_url` None means the embedded server in `embedded_dir`; `origin` names the source of each value,
-    `embedded_by` holds the variables that name that directory.
+    `profile_source` that of the profile, empty for the default one. `embedded_by` holds the variables that
+    name that directory.
     """
 
     organization: str | None
     profile: str | None
+    profile_source: str = ""
     database_url: str | None = field(repr=False)
     embedded_by: Mapping[str, str] = field(repr=False)
     config_dir: Path
@@ -121,7 +124,8 @@ def resolve(
     Of the configuration file, the profile counts.
 
     Args:
-        stored: The organization that the user chose (`use_organization`) counts, before the profile's.
+        stored: What the user chose counts: the profile (`use_profile`), and the organization
+            (`use_organization`) before the profile's.
 
     Raises:
         ConfigInvalid: A bad configuration file, an unknown profile, a choice that cannot be read, a secret
@@ -130,9 +134,9 @@ def resolve(
     """
     flags = flags or Flags()
     environ = os.environ if environ is None else environ
-    config_dir = _config_dir(environ)
-    profile_name = flags.profile or environment_text(environ, "PFA_PROFILE") or None
-    profile = read_profile(config_dir / "config.toml", profile_name)
+    config_dir = config_directory(environ)
+    profile_name, profile_source = named_profile(flags, environ, stored=stored)
+    profile = _profile(config_dir, profile_name, profile_source)
     lookup = _Lookup(environ, profile, profile_name or "default")
     token, token_source = _token(flags, environ, profile, config_dir)
     secret = environment_text(environ, "PFA_JWT_SECRET")
@@ -147,6 +151,7 @@ def resolve(
     return Settings(
         organization=lookup.first("organization", flags.org, ("PFA_ORG",)),
         profile=profile_name,
+        profile_source=profile_source,
         database_url=database_url,
         embedded_by={name: environ[name] for name in DIRECTORY_VARIABLES if name in environ},
         config_dir=config_dir,
@@ -158,6 +163,47 @@ def resolve(
         origin=lookup.origin,
         values=profile,
     )
+
+
+def named_profile(
+    flags: Flags, environ: Mapping[str, str], *, stored: bool
+) -> tuple[str | None, str]:
+    """Return the name of the profile, and what named it.
+
+    They are None and empty for the default one.
+
+    Args:
+        stored: The profile that the user chose counts, after flag and environment.
+
+    Raises:
+        ConfigInvalid: The name is not UTF-8, or the choice cannot be read.
+    """
+    if flags.profile:
+        return flags.profile, "--profile"
+    if named := environment_text(environ, "PFA_PROFILE"):
+        return named, "PFA_PROFILE"
+    if stored and (chosen := choices.chosen(choices.PROFILE, (), environ)):
+        return chosen, PROFILE_CHOICE
+    return None, ""
+
+
+def protected_profile(
+    flags: Flags, environ: Mapping[str, str] | None = None, *, stored: bool = False
+) -> str | None:
+    """Return the name of the profile if it is protected, else None.
+
+    Raises:
+        ConfigInvalid: As from `resolve`.
+    """
+    environ = os.environ if environ is None else environ
+    name, source = named_profile(flags, environ, stored=stored)
+    profile = _profile(config_directory(environ), name, source)
+    return (name or "default") if profile.get("protected") else None
+
+
+def _profile(config_dir: Path, name: str | None, source: str) -> Mapping[str, Any]:
+    leave = "type: pfa profile use --none" if source == PROFILE_CHOICE else ""
+    return read_profile(config_dir / "config.toml", name, otherwise=leave)
 
 
 def os_user() -> str:
@@ -206,7 +252,8 @@ def _path(text: str) -> Path:
         raise ConfigInvalid(f"{text!r}: unknown home directory") from None
 
 
-def _config_dir(environ: Mapping[str, str]) -> Path:
+def config_directory(environ: Mapping[str, str]) -> Path:
+    """Return the directory of the configuration file, the token and the signing key."""
     configured = environ.get("XDG_CONFIG_HOME")
     if configured and Path(configured).is_absolute():
         return Path(configured) / "pfa"

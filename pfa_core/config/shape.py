@@ -95,6 +95,9 @@ class Profile(Shape):
     database_url: str = key("PostgreSQL server", "a text")
     token_file: str = key("file of the token", "a text")
     output: str = key("format of results, as of -o", "a text")
+    protected: bool = key(
+        "whether writes ask on a terminal, and need --yes elsewhere", "true or false"
+    )
     pems: ProfilePemsTable = key("how PEMS is reached", "a table")
 
 

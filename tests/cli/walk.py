@@ -36,6 +36,10 @@ stats | stats --by category | stats --by month | status
 *draft set H-001 H-002 H-003 model=New --into one | *draft set H-004 areaSilo=Quay --into two
 *draft shift 1 --id H-005 --into two | *draft save delta.json | draft list | diff
 session use one | session list | session show | session use --none | org use HOLNG | org use --none
+config list | config get pems.retries | config explain organization
+*config set pems.tenant T | *config unset pems.tenant
+*profile add other --org HOLNG | profile list | profile show other | profile use other | profile use --none
+*profile remove other
 *draft unset H-004 areaSilo | *discard --session two | *restore --id H-005 | *discard --id H-005
 status | *commit --session one | *uncommit --session one | *commit --session one | THEIRS | *sync push
 sync show RUN | sync retry -n | *sync retry | *sync pull | sync runs
