@@ -116,6 +116,7 @@ class _Places:
         profiles = read_config(config_directory(environ) / "config.toml").get("profiles")
         profile = profiles.get(self._name) if isinstance(profiles, dict) else None
         self._profile: dict[str, Any] = profile if isinstance(profile, dict) else {}
+        self._organization = ""  # while it is looked for
         self._organization = self._first(find_key("organization"))
 
     def setting(self, key: ConfigKey) -> ConfigSetting:
@@ -154,7 +155,6 @@ class _Places:
             yield ConfigPlace(DEFAULT, key.default, key.otherwise)
 
     def _first(self, key: ConfigKey) -> str:
-        self._organization = ""
         values = (place.value for place in self._of(key))
         return next((value for value in values if isinstance(value, str)), "")
 
@@ -175,10 +175,7 @@ class _Places:
     def _chosen(self) -> str | None:
         if not self._stored:
             return None
-        addresses = [place.value for place in self._of(find_key("database_url"))]
-        address = next(
-            (value for value in addresses[:-1] if value), None
-        )  # the last is the default
+        address = self._first(find_key("database_url")) or None
         name = None if self._name == "default" else self._name
         place = choices.place_of(name, address, self._environ)
         return choices.chosen(choices.ORGANIZATION, place, self._environ)
