@@ -9,12 +9,14 @@ A block begins with `-- name: x` and may have a variant of the same meaning, nam
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from functools import cache
+from collections.abc import Collection, Mapping
+from functools import cache, cached_property
 from importlib.resources import files
-from typing import Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any, LiteralString, cast
 
-from pfa_core.sql.functions import Step, WriteFunction
+if TYPE_CHECKING:
+    from pfa_core.sql.composition import Notes
+    from pfa_core.sql.functions import WriteFunction
 
 _NAME_LINE = re.compile(r"^-- name: (\w+(?:@rls)?)(, \1@one)?$", re.MULTILINE)
 _MIGRATION = re.compile(r"\d{4}_\w+\.sql")
@@ -22,7 +24,6 @@ _NOTE = re.compile(
     r"^-- (by|returns|trail|unless|deltas|mirror|then|steps|from): ?(.*)\n", re.MULTILINE
 )
 _COMPOSED = re.compile(r"(?P<block>\w+)\((?P<part>\w+) = (?P<content>.+)\)")
-_STEP = re.compile(r"(\w+)(?:\[(\w+) = (\S+)\])?(?: after (\w+))?")
 _FUNCTIONS_HERE = "-- The functions that write go here.\n"
 # `x = ANY(ids)`, with or without the alternative that no ids were given.
 _ANY_ID = re.compile(
@@ -41,13 +42,18 @@ class Statements(dict[str, LiteralString]):
     write.
     """
 
-    functions: dict[str, WriteFunction]
-    _calls: dict[str, LiteralString]
-
-    def __init__(self) -> None:
+    def __init__(self, noun: str, notes: Mapping[str, Notes]) -> None:
         super().__init__()
-        self.functions = {}
-        self._calls = {}
+        self._noun = noun
+        self._notes = notes
+        self._calls: dict[str, LiteralString] = {}
+
+    @cached_property
+    def functions(self) -> Mapping[str, WriteFunction]:
+        """The functions of the blocks that write."""
+        from pfa_core.sql.composition import functions_of  # no read needs it
+
+        return functions_of(self._noun, self, self._notes)
 
     def for_ids(self, name: str, ids: Collection[Any]) -> LiteralString:
         """Choose the variant for exactly one id where there is exactly one."""
@@ -81,24 +87,19 @@ def statements(noun: str) -> Statements:
     """
     text = files(__name__).joinpath(f"{noun}.sql").read_text("utf-8")
     _, *parts = _NAME_LINE.split(text)
-    blocks = Statements()
-    notes: dict[str, list[tuple[str, str]]] = {}
+    notes: dict[str, Notes] = {}
+    blocks = Statements(noun, notes)
     for name, one, block in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
-        notes[name] = _NOTE.findall(block)
+        facts = notes[name] = _NOTE.findall(block)
         content = _NOTE.sub("", block).strip()
-        composed = dict(notes[name]).get("from")
-        if "steps" in dict(notes[name]):
+        composed = dict(facts).get("from")
+        if "steps" in dict(facts):
             continue
         if composed:
             content = f"{content}\n{_composed(blocks, composed)}".strip()
         blocks[name] = cast("LiteralString", content)
         if one:
             blocks[f"{name}@one"] = _about_one(blocks[name])
-    for name, facts in notes.items():
-        if "by" in dict(facts):
-            for variant in (name, f"{name}@one"):
-                if variant in blocks or (variant == name and "steps" in dict(facts)):
-                    blocks.functions[variant] = _function(noun, variant, blocks, facts)
     return blocks
 
 
@@ -110,45 +111,6 @@ def _composed(blocks: Mapping[str, str], text: str) -> str:
     return blocks[match["block"]].format(
         **{match["part"]: _composed(blocks, match["content"]).rstrip(";")}
     )
-
-
-def _function(
-    noun: str, name: str, blocks: Mapping[str, str], facts: Collection[tuple[str, str]]
-) -> WriteFunction:
-    note = dict(facts)
-    scopes, *about = (part.strip() for part in note["by"].split(";"))
-    return WriteFunction(
-        name=f"pfa_do_{noun}_{name.replace('@', '_')}",
-        scopes=[scope.strip() for scope in scopes.split(",")],
-        steps=list(_steps(name, blocks, note.get("steps"))),
-        others="admins" in about,
-        subject="subject" in about,
-        returns=note.get("returns", ""),
-        trail=note.get("trail", ""),
-        unless=[value for key, value in facts if key == "unless"],
-        deltas=note.get("deltas", ""),
-        mirror="mirror" in note,
-        then=note.get("then", ""),
-    )
-
-
-def _steps(name: str, blocks: Mapping[str, str], listed: str | None) -> Iterator[Step]:
-    if listed is None:
-        yield Step(name=name, text=_code(blocks[name]))
-        return
-    for one in listed.split(", "):
-        match = _STEP.fullmatch(one)
-        assert match is not None, one  # noqa: S101 - the package's own files
-        block, parameter, value, after = match.groups()
-        text = _code(blocks[block])
-        if parameter:
-            text = text.replace(f"%({parameter})s", value)
-        yield Step(name=block, text=text, after=after or "")
-
-
-def _code(block: str) -> str:
-    """Return a block without its comments."""
-    return re.sub(r"^\s*--.*\n", "", block, flags=re.MULTILINE)
 
 
 def _about_one(block: LiteralString) -> LiteralString:
