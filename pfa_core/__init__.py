@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from pfa_core.access.tokens.revoke import list_tokens, revoke_tokens
     from pfa_core.access.tokens.signing_keys import list_keys, retire_key, rotate_keys
     from pfa_core.admin.consistency import find_bad_rows, verify_database
-    from pfa_core.admin.database import open_database, rls_status, upgrade
-    from pfa_core.admin.database import rls_status as wall_status
+    from pfa_core.admin.database import open_database, upgrade
     from pfa_core.admin.login_roles import add_login_role, login_role_statement
     from pfa_core.admin.metrics import Metric, collect, exposition
+    from pfa_core.admin.row_level_security import rls_status
+    from pfa_core.admin.row_level_security import rls_status as wall_status
     from pfa_core.admin.server import (
         database_status,
         database_url,
@@ -122,7 +123,8 @@ _HOME = {
         "access.tokens.revoke": "list_tokens revoke_tokens",
         "access.tokens.signing_keys": "list_keys retire_key rotate_keys",
         "admin.consistency": "find_bad_rows verify_database",
-        "admin.database": "open_database rls_status upgrade",
+        "admin.database": "open_database upgrade",
+        "admin.row_level_security": "rls_status",
         "admin.login_roles": "add_login_role login_role_statement",
         "admin.metrics": "Metric collect exposition",
         "admin.server": "database_status database_url psql_address psql_environment psql_program stop_embedded",

@@ -16,7 +16,7 @@ from pfa_core.model.ids import OrganizationId
 from pfa_core.model.modification import State
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads
-from pfa_core.store import leases, migrations, runs
+from pfa_core.store import leases, runs, schema
 from pfa_core.store.reads import counts as store
 
 ENDS = ("completed", "partial", "failed")
@@ -204,7 +204,7 @@ def _program(conn: Connection[Any]) -> Iterator[Metric]:
     yield _gauge(
         "pfa_schema_version",
         "Number of the database's schema.",
-        migrations.schema_version(conn) or 0,
+        schema.version(conn) or 0,
     )
     yield Metric(
         "pfa_build_info",

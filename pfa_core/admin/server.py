@@ -14,7 +14,7 @@ from psycopg import Connection
 from pfa_core.admin.database import open_database
 from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid, PfaError
-from pfa_core.store import migrations
+from pfa_core.store import schema
 from pfa_core.store.connection import safe_address, split_password
 from pfa_core.store.embedded import environment, server
 
@@ -52,11 +52,11 @@ def database_status(settings: Settings) -> DatabaseStatus:
     address = (
         server.url(settings.embedded_dir) if own else safe_address(settings.database_url or "")
     )
-    version, schema, size, problem = "", None, None, ""
+    version, number, size, problem = "", None, None, ""
     if state is None or state.running:
         try:
             with open_database(settings, require_schema=False) as db:
-                version, schema, size = db.administer(_facts)
+                version, number, size = db.administer(_facts)
         except PfaError as error:
             problem = error.message
     else:
@@ -66,8 +66,8 @@ def database_status(settings: Settings) -> DatabaseStatus:
         reachable=bool(version),
         address=address,
         server_version=version or (state.version if state else ""),
-        schema_version=schema,
-        program_schema=migrations.program_version(),
+        schema_version=number,
+        program_schema=schema.program_version(),
         running_pid=state.pid if state else None,
         data_directory=str(state.data_directory) if state else "",
         size_bytes=size,
@@ -126,5 +126,5 @@ def psql_environment(settings: Settings, password: str) -> dict[str, str]:
 
 
 def _facts(conn: Connection[Any]) -> tuple[str, int | None, int]:
-    size, version = migrations.size_and_version(conn)
-    return version, migrations.schema_version(conn), size
+    size, version = schema.size_and_version(conn)
+    return version, schema.version(conn), size

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg import Connection, IsolationLevel, Rollback
@@ -17,13 +17,14 @@ from psycopg.pq import TransactionStatus
 
 from pfa_core.errors import Internal, InvalidRequest, NotAllowed, PfaError
 from pfa_core.model.ids import Clock, NewId, new_id, utc_now
-from pfa_core.store import audit, migrations
-from pfa_core.store.audit_chain import first_entry, linked
+from pfa_core.store import schema
 from pfa_core.store.connection import open_connection, open_embedded
 from pfa_core.store.embedded import address
 from pfa_core.store.errors import TryAgain, not_committed, translated
-from pfa_core.store.outcome import Ending, begin
 from pfa_core.store.rls import APP_ROLE
+
+if TYPE_CHECKING:
+    from pfa_core.store.outcome import Ending
 
 Result = TypeVar("Result")
 
@@ -126,6 +127,9 @@ class Database:
             OutcomeUnknown: The connection broke during the commit and no new one could say whether the
                 database committed.
         """
+        # A read loads neither.
+        from pfa_core.store.audit_chain import first_entry, linked
+        from pfa_core.store.outcome import Ending, begin
 
         broken = 0
 
@@ -200,6 +204,8 @@ class Database:
         except NotAllowed as error:
             denial, error.denial = error.denial, None
             if denial:
+                from pfa_core.store import audit
+
                 try:
                     with self.administration() as own:
                         own.transact(lambda conn: audit.deny(conn, denial, str(self.new_id())))
@@ -257,9 +263,11 @@ class Database:
         with suppress(psycopg.Error):
             conn = self._open_bound()
             with suppress(psycopg.Error):
-                if migrations.schema_version(conn) == migrations.program_version():
+                if schema.version(conn) == schema.program_version():
                     return conn
             conn.close()
+        from pfa_core.store import migrations
+
         with self._checked(self._connect_embedded()) as owner:
             migrations.allow_app_login(owner)
         return self._checked(self._open_bound())
@@ -286,14 +294,16 @@ class Database:
         The question for it also sets the session's settings. Only the embedded server is upgraded
         without being asked.
         """
-        version = migrations.schema_version(conn)
+        version = schema.version(conn)
         if not self.require_schema:
             return
-        if self.conninfo is None and version != migrations.program_version():
+        if self.conninfo is None and version != schema.program_version():
+            from pfa_core.store import migrations
+
             version = migrations.upgrade(conn).after
         if version is None:
-            migrations.require_found(conn)
-        migrations.require_current(version)
+            schema.require_found(conn)
+        schema.require_current(version)
 
     def _with_retries(self, attempt: Callable[[], Result]) -> Result:
         for number in range(1, ATTEMPTS):

@@ -13,9 +13,10 @@ from hashlib import sha256
 from psycopg import Connection, Rollback, errors
 
 from pfa_core import sql
-from pfa_core.errors import ConfigInvalid, SchemaOutdated
-from pfa_core.store import prerelease, session
+from pfa_core.errors import ConfigInvalid
+from pfa_core.store import prerelease
 from pfa_core.store.errors import locked
+from pfa_core.store.schema import program_version, require_current
 from pfa_core.store.silence import holder_of_key
 
 # Any number that no other program locks in the same database.
@@ -24,7 +25,6 @@ LOCK_SECONDS, _NOTICE_SECONDS, _PAUSE = 60.0, 2.0, 0.05
 _LOGGER = logging.getLogger("pfa")
 
 _SQL = sql.statements("schema")
-_SCHEMAS = {None: "no schema of pfa", 0: "a schema from before the first release"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,69 +34,6 @@ class UpgradeReport:
     before: int
     after: int
     applied: tuple[str, ...]
-
-
-def program_version() -> int:
-    """Return the schema that this program needs."""
-    return sql.newest_migration()
-
-
-def schema_version(conn: Connection) -> int | None:
-    """Return the number of the newest migration applied.
-
-    None: no schema; 0: from before the release. As the first question to a new connection it sets the
-    session's settings too.
-
-    Raises:
-        ConfigInvalid: A time limit of the role or the database ends even that.
-    """
-    try:
-        row = session.settle(conn, _SQL["has_migrations"])
-    except (errors.QueryCanceled, errors.LockNotAvailable) as error:
-        raise ConfigInvalid(
-            "a time limit that the role or the database sets ends the first statement of a session",
-            hint=f"an administrator types: ALTER ROLE {conn.info.user} RESET ALL",
-        ) from error
-    if not row or not row[0]:
-        return None
-    newest = conn.execute(_SQL["newest"]).fetchone()
-    return newest[0] if newest else None
-
-
-def require_found(conn: Connection) -> None:
-    """Refuse a session whose search_path does not lead to pfa's tables.
-
-    Raises:
-        ConfigInvalid: They are in another schema.
-    """
-    row = conn.execute(_SQL["elsewhere"]).fetchone()
-    if row:
-        place, path, role = row
-        raise ConfigInvalid(
-            f"the search_path of {role} is {path}; pfa's tables are in the schema {place}",
-            hint=f"an administrator types: ALTER ROLE {role} RESET search_path",
-        )
-
-
-def size_and_version(conn: Connection) -> tuple[int, str]:
-    """Return the size of the database in bytes, and the server's version."""
-    row = conn.execute(_SQL["size"]).fetchone()
-    return (row[0], row[1]) if row else (0, "")
-
-
-def require_current(version: int | None) -> None:
-    """Raise SchemaOutdated unless the schema is the program's own."""
-    if version is not None and version > program_version():
-        raise SchemaOutdated(
-            f"the database has schema {version}, newer than this program's {program_version()}",
-            hint="install the newer pfa",
-        )
-    if version != program_version():
-        has = _SCHEMAS.get(version, f"schema {version}")
-        raise SchemaOutdated(
-            f"the database has {has}; this program needs {program_version()}",
-            hint="type: pfa db upgrade",
-        )
 
 
 def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:

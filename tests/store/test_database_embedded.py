@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pfa_core.errors import Internal
-from pfa_core.store import migrations
+from pfa_core.store import schema
 from pfa_core.store.database import Database
 from pfa_core.store.embedded import server
 from pfa_core.store.rls import APP_ROLE
@@ -36,7 +36,7 @@ def user(db: Database) -> tuple[str, bool]:
 
 def test_the_first_use_starts_the_server_and_makes_the_schema(root: Path) -> None:
     with Database(None, root) as db:
-        assert db.read(migrations.schema_version) == migrations.program_version()
+        assert db.read(schema.version) == schema.program_version()
         assert db.read(lambda conn: conn.execute(DRAFTS).fetchone()) == (0,)
     assert server.status(root).pid is not None
 
@@ -63,9 +63,9 @@ def test_a_handle_that_requires_no_schema_is_the_owner_and_makes_none(root: Path
         assert user(db)[1] is True
         db.administer(lambda conn: conn.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
     with Database(None, root, require_schema=False) as db:
-        assert db.read(migrations.schema_version) is None
+        assert db.read(schema.version) is None
     with Database(None, root) as db:
-        assert db.read(migrations.schema_version) == migrations.program_version()
+        assert db.read(schema.version) == schema.program_version()
         assert user(db) == (APP_ROLE, False)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid, SchemaOutdated
-from pfa_core.store import migrations
+from pfa_core.store import migrations, schema
 from pfa_core.store.database import Database
 from pfa_core.store.migrations import UpgradeReport
 
@@ -68,13 +68,13 @@ def test_migrations_are_numbered_from_one_without_gaps_and_named_for_what_they_b
 
 
 def test_the_program_needs_the_newest_one():
-    assert migrations.program_version() == NEWEST
+    assert schema.program_version() == NEWEST
 
 
 def test_an_empty_database_gets_them_all(empty):
-    assert migrations.schema_version(empty) is None
+    assert schema.version(empty) is None
     assert migrations.upgrade(empty) == UpgradeReport(0, NEWEST, ALL)
-    assert migrations.schema_version(empty) == NEWEST
+    assert schema.version(empty) == NEWEST
     assert tables(empty) == ["fruit", "pfa_schema_migration", "tree"]
     assert empty.execute("SELECT name, colour FROM fruit").fetchall() == [("apple", None)]
     recorded = "SELECT version, name FROM pfa_schema_migration ORDER BY version"
@@ -85,7 +85,7 @@ def test_a_database_gets_those_that_it_lacks(migrated, small):
     small((4, "0004_leaf.sql", "CREATE TABLE leaf (a int);"))
     assert migrations.upgrade(migrated) == UpgradeReport(NEWEST, 4, ("0004_leaf.sql",))
     assert "leaf" in tables(migrated)
-    assert migrations.schema_version(migrated) == 4
+    assert schema.version(migrated) == 4
 
 
 def test_a_second_upgrade_applies_nothing(migrated):
@@ -97,7 +97,7 @@ def test_a_second_upgrade_applies_nothing(migrated):
 def test_a_dry_run_tells_the_same_and_leaves_nothing(empty):
     assert migrations.upgrade(empty, dry_run=True) == UpgradeReport(0, NEWEST, ALL)
     assert tables(empty) == []
-    assert migrations.schema_version(empty) is None
+    assert schema.version(empty) is None
     assert migrations.upgrade(empty) == UpgradeReport(0, NEWEST, ALL)
 
 
@@ -108,7 +108,7 @@ def test_a_database_that_is_newer_than_the_program_is_refused(migrated):
     with pytest.raises(SchemaOutdated, match="newer"):
         migrations.upgrade(migrated)
     with pytest.raises(SchemaOutdated, match="newer"):
-        migrations.require_current(NEWEST + 1)
+        schema.require_current(NEWEST + 1)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_a_database_that_is_newer_than_the_program_is_refused(migrated):
 )
 def test_the_error_for_a_database_older_than_the_program_says_how_to_upgrade(version, stated):
     with pytest.raises(SchemaOutdated, match=stated) as caught:
-        migrations.require_current(version)
+        schema.require_current(version)
     assert caught.value.hint == "type: pfa db upgrade"
-    migrations.require_current(NEWEST)
+    schema.require_current(NEWEST)
 
 
 def test_a_migration_that_was_changed_after_it_was_applied_is_refused(migrated):
@@ -144,7 +144,7 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(empty, small):
     with pytest.raises(psycopg.errors.DivisionByZero):
         migrations.upgrade(empty)
     assert "half" not in tables(empty)
-    assert migrations.schema_version(empty) == NEWEST
+    assert schema.version(empty) == NEWEST
     assert empty.execute(LOCKS).fetchone() == (0,)
 
 
@@ -155,7 +155,7 @@ def test_an_extension_that_the_server_lacks_is_named_with_its_cure(empty, small)
     ) as stated:
         migrations.upgrade(empty)
     assert "contrib" in stated.value.hint
-    assert migrations.schema_version(empty) == NEWEST
+    assert schema.version(empty) == NEWEST
 
 
 def test_two_upgrades_at_once_both_succeed_and_each_migration_is_applied_once(empty_database_url):
@@ -179,11 +179,11 @@ def test_a_handle_refuses_a_database_without_the_schema_unless_it_need_not_have_
     with Database(empty_database_url, require_schema=False) as db:
         assert db.administer(migrations.upgrade).applied == ALL
     with Database(empty_database_url) as db:
-        assert db.read(migrations.schema_version) == NEWEST
+        assert db.read(schema.version) == NEWEST
 
 
 def test_size_and_version_are_read(migrated):
-    size, version = migrations.size_and_version(migrated)
+    size, version = schema.size_and_version(migrated)
     assert size > 1_000_000
     assert version[:2].isdigit()
 

@@ -14,7 +14,7 @@ import pytest
 
 import pfa_core
 from pfa_core import Selection, errors, sql
-from pfa_core.store import migrations, prerelease
+from pfa_core.store import migrations, prerelease, schema
 from pfa_core.store.database import Database
 from pfa_core.store.embedded import binaries
 from pfa_core.store.migrations import UpgradeReport
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.every_version
 # organizations.
 _FIXTURE = zipfile.ZipFile(Path(__file__).with_name("prerelease.zip"))
 OLD = [name for name in sorted(_FIXTURE.namelist()) if name[:4].isdigit()]
-CONVERTED = UpgradeReport(0, migrations.program_version(), ("0001_schema.sql",))
+CONVERTED = UpgradeReport(0, schema.program_version(), ("0001_schema.sql",))
 RECORD = "INSERT INTO pfa_schema_migration VALUES (%s, %s, %s, now())"
 
 
@@ -130,10 +130,10 @@ def test_the_history_is_that_of_the_eight_files():
 
 
 def test_the_converted_catalogue_is_that_of_a_fresh_database(old_url, conn, postgres, template):
-    assert migrations.schema_version(conn) == 0
+    assert schema.version(conn) == 0
     assert migrations.upgrade(conn) == CONVERTED
     assert catalog(old_url, postgres) == catalog(postgres.url(template), postgres)
-    assert migrations.schema_version(conn) == migrations.program_version()
+    assert schema.version(conn) == schema.program_version()
     assert migrations.upgrade(conn) == UpgradeReport(CONVERTED.after, CONVERTED.after, ())
 
 
@@ -231,7 +231,7 @@ def test_a_dry_run_converts_nothing(old_url, conn, postgres):
     before = catalog(old_url, postgres)
     assert migrations.upgrade(conn, dry_run=True) == CONVERTED
     assert catalog(old_url, postgres) == before
-    assert migrations.schema_version(conn) == 0
+    assert schema.version(conn) == 0
 
 
 def test_a_failed_conversion_leaves_the_database_as_it_was(old_url, conn, postgres, monkeypatch):
@@ -241,7 +241,7 @@ def test_a_failed_conversion_leaves_the_database_as_it_was(old_url, conn, postgr
     with pytest.raises(psycopg.errors.DivisionByZero):
         migrations.upgrade(conn)
     assert catalog(old_url, postgres) == before
-    assert migrations.schema_version(conn) == 0
+    assert schema.version(conn) == 0
     monkeypatch.undo()
     assert migrations.upgrade(conn) == CONVERTED
 
