@@ -19,10 +19,10 @@ from pfa_cli.commands.catalog import ALIASES, COMMANDS, SECTIONS
 from pfa_cli.framework.common import Common, Line
 from pfa_cli.framework.compose import takes_common
 from pfa_cli.framework.help import Group, write_common
+from pfa_cli.framework.loading import built
 from pfa_cli.framework.signals import Terminated, terminable
-from pfa_cli.render import failures, streams
-from pfa_cli.render.failures import ErrorFormat
-from pfa_cli.render.formats import Format
+from pfa_cli.render import streams
+from pfa_cli.render.formats import ErrorFormat, Format
 from pfa_cli.render.streams import Color
 from pfa_core.errors import InvalidRequest
 
@@ -56,7 +56,7 @@ class Program(Group):
         """Load the module of a command and return the command."""
         if cmd_name not in self.commands and cmd_name in COMMANDS:
             module = import_module(f"pfa_cli.commands.{COMMANDS[cmd_name].module}")
-            self.commands.update(typer.main.get_group(module.app).commands)
+            self.commands[cmd_name] = built(module.app, cmd_name)
         return self.commands.get(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -177,6 +177,8 @@ def _help_options(root: Any, line: Line) -> int:
 
 
 def _fail(error: Exception, arguments: Sequence[str], line: Line) -> int:
+    from pfa_cli.render import failures  # most commands have none
+
     common = _error_options(arguments).over(line.common)
     failure = failures.of_exception(error)
     if streams.is_of_stdout(error) and line.has_stored():

@@ -58,7 +58,7 @@ BY_POSITION = {
     "pfa_core.sync.push.buffers.Buffer": (3, "its size and time; its content follows"),
     "pfa_core.sync.push.halt.Halt": (4, "what it asks; what it decided follows"),
     "pfa_core.sync.push.outage.OutageDetector": (1, "its threshold; what it decided follows"),
-    "pfa_cli.envelopes.reads.Finding": (3, "a check, its result and its finding"),
+    "pfa_cli.envelopes.checks.Finding": (3, "a check, its result and its finding"),
     "pfa_cli.render.formats.Look": (2, "a format and its columns"),
 }
 FROM = 5

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import pfa_core as core
-from pfa_cli.envelopes.base import Data, problems
+from pfa_cli.envelopes.base import Data
+from pfa_cli.envelopes.problems import problems
 from pfa_cli.envelopes.writes import Resolved, ResolveMetadata
 from pfa_cli.framework.compose import Effect, command, group
 from pfa_cli.framework.filters import FilterOptions

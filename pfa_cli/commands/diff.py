@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.envelopes.reads import Diff, DiffSummary
+from pfa_cli.envelopes.diff import Diff, DiffSummary
 from pfa_cli.exit_codes import DIFFERS
 from pfa_cli.framework.compose import command
 from pfa_cli.framework.current import AllSessions, hint_other_sessions, within_current

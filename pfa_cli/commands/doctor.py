@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pfa_core as core
-from pfa_cli.envelopes.reads import Finding
+from pfa_cli.envelopes.checks import Finding
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.render import failures
 from pfa_cli.render.gaps import uncosted

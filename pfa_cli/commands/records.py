@@ -11,7 +11,6 @@ import typer
 
 import pfa_core as core
 from pfa_cli.envelopes.base import Data
-from pfa_cli.envelopes.reads import PageAround, Pagination
 from pfa_cli.framework.compose import command
 from pfa_cli.framework.filters import FilterOptions, ranked_by
 from pfa_cli.framework.invocation import Invocation
@@ -26,11 +25,11 @@ from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import RawJson, Sheet, dumps, json_writer, narrowed, show
-from pfa_cli.render.record import detail_rows, detail_text
 from pfa_cli.render.records import ALL_COLUMNS, NUMBERS, RANKED, TABLE_COLUMNS, element, row
 from pfa_core.model.query import DEFAULT_SORT, Filters, Query
 
 if TYPE_CHECKING:
+    from pfa_cli.envelopes.records import Pagination
     from pfa_core.model.merged import MergedRecord, RecordPage
 
 app = typer.Typer(rich_markup_mode=None)
@@ -103,6 +102,8 @@ def show_record(
 
     A star marks what you changed.
     """
+    from pfa_cli.render.record import detail_rows, detail_text  # a list loads neither
+
     database, principal = call.open()
     details = core.show_records(database, principal, ids)
     talk.mask(*details)
@@ -147,6 +148,8 @@ def _footer(page: RecordPage, shown: int, paging: Paging) -> str:
 
 def _write_envelope(call: Invocation, talk: Talk, query: Query, paging: Paging, look: Look) -> int:
     """Write the JSON envelope around one page, or around a stream of everything."""
+    from pfa_cli.envelopes.records import PageAround  # JSON alone has it
+
     records: Iterable[MergedRecord]
     whole = paging.everything or paging.limit == 0
     # Of a page, or for people; a stream has the database's order.
@@ -181,6 +184,8 @@ def _element(record: MergedRecord, look: Look, *, ordered: bool) -> str:
 
 
 def _pagination(page: int, size: int, total: int, following: str | None) -> Pagination:
+    from pfa_cli.envelopes.records import Pagination
+
     return Pagination(
         page=page,
         page_size=size,

@@ -8,7 +8,7 @@ import typer
 
 import pfa_core as core
 from pfa_cli.commands.selection import VERSIONS, Ids, Session
-from pfa_cli.envelopes.base import problems
+from pfa_cli.envelopes.problems import problems
 from pfa_cli.envelopes.writes import Restored, RestoreMetadata
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.current import session_or_current

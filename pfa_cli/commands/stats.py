@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.envelopes.reads import Statistics
+from pfa_cli.envelopes.statistics import Statistics
 from pfa_cli.framework.compose import command
 from pfa_cli.framework.filters import FilterOptions
 from pfa_cli.framework.invocation import Invocation

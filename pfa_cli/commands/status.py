@@ -11,7 +11,6 @@ import typer
 
 import pfa_core as core
 from pfa_cli import __version__
-from pfa_cli.commands.doctor import examine
 from pfa_cli.envelopes.base import Data
 from pfa_cli.exit_codes import DIFFERS
 from pfa_cli.framework.compose import command
@@ -19,7 +18,6 @@ from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.learning import RUN, SESSION
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.talk import Talk
-from pfa_cli.render.checks import checks_text
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
@@ -81,6 +79,9 @@ def status(
 )
 def doctor(call: Invocation) -> int:
     """Check the setup and suggest fixes."""
+    from pfa_cli.commands.doctor import examine
+    from pfa_cli.render.checks import checks_text
+
     findings = examine(call)
     look = call.look(Format.TABLE)
     sheet = Sheet(

@@ -12,8 +12,7 @@ import typer
 from pfa_cli.framework.help import EVERYWHERE
 from pfa_cli.framework.options import OptionGroup
 from pfa_cli.render import streams
-from pfa_cli.render.failures import ErrorFormat
-from pfa_cli.render.formats import Format
+from pfa_cli.render.formats import ErrorFormat, Format
 from pfa_cli.render.names import camel_case
 from pfa_cli.render.streams import Color
 

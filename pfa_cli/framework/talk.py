@@ -8,9 +8,8 @@ from typing import Any
 
 from pfa_cli import exit_codes
 from pfa_cli.framework.common import Common
-from pfa_cli.render import failures, streams
+from pfa_cli.render import streams
 from pfa_cli.render.escape import visible
-from pfa_cli.render.failures import Failure
 from pfa_cli.render.streams import Color
 from pfa_core.errors import Fault
 
@@ -75,8 +74,10 @@ class Talk:
         retryable: bool = False,
     ) -> int:
         """Report what was not done although the rest was, and return the exit code."""
+        from pfa_cli.render import failures  # most commands do all of it
+
         self.note_masking()  # the error is the last line
-        failure = Failure(
+        failure = failures.Failure(
             code=code,
             message=message,
             exit_code=exit_codes.PARTLY_DONE,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,18 +12,12 @@ import typer
 from pfa_cli.parameters import option_of, with_options
 from pfa_cli.render import streams
 from pfa_cli.render.escape import visible, visible_json
+from pfa_cli.render.formats import ErrorFormat
 from pfa_cli.render.streams import Color
 from pfa_core.errors import Fault, Internal, InvalidRequest, IoFailure, NotFound, PfaError
 
 if TYPE_CHECKING:
-    from pfa_cli.envelopes.base import Error
-
-
-class ErrorFormat(StrEnum):
-    """Format of errors."""
-
-    TEXT = "text"
-    JSON = "json"
+    from pfa_cli.envelopes.failures import Error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +94,8 @@ def _json(failure: Failure) -> str:
 
 
 def _envelope(failure: Failure) -> Error:
-    from pfa_cli.envelopes.base import Error, Failed, problem_groups, problems
+    from pfa_cli.envelopes.failures import Error, Failed, problem_groups
+    from pfa_cli.envelopes.problems import problems
 
     return Error(
         Failed(

@@ -19,6 +19,13 @@ class Format(StrEnum):
     IDS = "ids"
 
 
+class ErrorFormat(StrEnum):
+    """Format of errors on stderr."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """Choices for one result.

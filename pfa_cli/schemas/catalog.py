@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfa_cli.completion.install import Installed
-from pfa_cli.envelopes import base, glossary, reads, runs, writes
+from pfa_cli.envelopes import checks, diff, drafts, failures, glossary, runs, writes
 from pfa_cli.envelopes.base import Data
 from pfa_cli.schemas import results
 from pfa_cli.schemas.models import Models
@@ -36,9 +36,10 @@ from pfa_core.drafts.save_preview import SavePreview
 from pfa_core.errors import Fault
 from pfa_core.files.delta_shape import DeltaFile
 from pfa_core.model.audit import LogEntry
+from pfa_core.model.delta import FieldConflict
 from pfa_core.model.figures import Cost, PhaseCost, Quantity
 from pfa_core.model.merged import RecordDetail
-from pfa_core.model.modification import ModificationView
+from pfa_core.model.modification import ModificationView, State
 from pfa_core.model.run import Outcome, Run
 from pfa_core.pems.mapping.shape import FieldMapFile
 from pfa_core.status_summary import SessionStatus
@@ -51,6 +52,9 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAMES = {
     "commit": commit,
     "DiffEntry": DiffEntry,
+    "FieldConflict": FieldConflict,
+    "ModificationView": ModificationView,
+    "State": State,
     "RecordConflict": RecordConflict,
     "ResolvedConflict": ResolvedConflict,
     "SavedDraft": SavedDraft,
@@ -118,20 +122,20 @@ SHAPES: Mapping[str, Shape] = {
         means="the user's modifications",
     ),
     "saved-drafts": Shape(
-        kind=writes.Saved,
+        kind=drafts.Saved,
         line=SavedDraft,
         commands=("draft save", "draft set", "draft shift"),
         means="what a save made of each record",
         version="1.1",
     ),
     "unset-drafts": Shape(
-        kind=writes.Unset,
+        kind=drafts.Unset,
         line=results.LineOfUnset,
         commands=("draft unset",),
         means="drafts that lost fields",
     ),
     "diff": Shape(
-        kind=reads.Diff,
+        kind=diff.Diff,
         line=DiffEntry,
         commands=("diff",),
         means="drafted fields before and after, with their cost effect",
@@ -402,8 +406,8 @@ SHAPES: Mapping[str, Shape] = {
         means="the files of the sample",
     ),
     "checks": Shape(
-        kind=Data[list[reads.Finding]],
-        line=reads.Finding,
+        kind=Data[list[checks.Finding]],
+        line=checks.Finding,
         commands=("doctor",),
         means="checks of the setup, each with its cure",
     ),
@@ -443,7 +447,7 @@ SHAPES: Mapping[str, Shape] = {
     "field-map": Shape(
         kind=FieldMapFile, means="a file with the names that PEMS has for fields (TOML)"
     ),
-    "error": Shape(kind=base.Error, means="an error on stderr, of any command"),
+    "error": Shape(kind=failures.Error, means="an error on stderr, of any command"),
 }
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pfa_cli.envelopes.base import Metadata, absent
-from pfa_cli.envelopes.reads import Pagination
+from pfa_cli.envelopes.records import Pagination
 from pfa_cli.envelopes.runs import PlanMetadata
 from pfa_core.access.authentication import TokenInfo
 from pfa_core.audit.verify import Flaw

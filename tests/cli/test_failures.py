@@ -13,7 +13,8 @@ import pfa_cli.framework.invocation
 from pfa_cli.app import main
 from pfa_cli.framework.signals import Terminated
 from pfa_cli.render import failures
-from pfa_cli.render.failures import ErrorFormat, Failure
+from pfa_cli.render.failures import Failure
+from pfa_cli.render.formats import ErrorFormat
 from pfa_core import errors
 from pfa_core.errors import Fault
 

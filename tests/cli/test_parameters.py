@@ -10,7 +10,7 @@ import typer
 from pfa_cli.app import app
 from pfa_cli.parameters import OPTIONS, option_of, with_options
 from pfa_cli.render import failures
-from pfa_cli.render.failures import ErrorFormat
+from pfa_cli.render.formats import ErrorFormat
 from pfa_core.errors import Fault, FaultCode, InvalidRequest
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pfa_cli.envelopes.base import problems
-from pfa_cli.envelopes.writes import Saved, SaveMetadata
+from pfa_cli.envelopes.drafts import Saved, SaveMetadata
+from pfa_cli.envelopes.problems import problems
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.learning import SESSION, learn_ids
 from pfa_cli.framework.talk import Talk

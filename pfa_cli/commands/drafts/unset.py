@@ -10,7 +10,7 @@ import typer
 
 import pfa_core as core
 from pfa_cli.commands.drafts.group import Everything, draft, select
-from pfa_cli.envelopes.writes import SaveMetadata, Unset
+from pfa_cli.envelopes.drafts import SaveMetadata, Unset
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.current import within_current
 from pfa_cli.framework.filters import FilterOptions
