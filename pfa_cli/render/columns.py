@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pfa_cli.render.planner import Column, Kind
+from pfa_cli.render.kinds import Column, Kind
 from pfa_core.model import record
 
 _IDS = ("pfaId", "runId", "conflictId", "modificationId", "entryId", "tokenId", "keyId", "replaces",

@@ -15,9 +15,10 @@ from pfa_cli.render.escape import visible
 from pfa_cli.render.folding import atoms_width, fold
 from pfa_cli.render.formats import Look
 from pfa_cli.render.humanize import signed
+from pfa_cli.render.kinds import RIGHT, WHOLE, Column, Kind
 from pfa_cli.render.numbers import numbers_in
 from pfa_cli.render.plain import plain
-from pfa_cli.render.planner import GAP, RIGHT, WHOLE, Column, Kind, Plan, plan
+from pfa_cli.render.planner import GAP, Plan, plan
 from pfa_cli.render.terminal import Line, Span, measure
 
 MEASURED = 1000  # rows that are planned together: a longer table is written as it comes

@@ -29,7 +29,7 @@ def detail_rows(detail: RecordDetail, *, all_fields: bool) -> list[Row]:
 
 def detail_text(detail: RecordDetail, look: Look, *, all_fields: bool) -> str:
     """Format the record as a page: state, modifications, fields, changes by PEMS."""
-    from pfa_cli.render.planner import Column, Kind
+    from pfa_cli.render.kinds import Column, Kind
     from pfa_cli.render.tables import grid, prose
 
     cells = [_cells(detail, row) for row in detail_rows(detail, all_fields=all_fields)]

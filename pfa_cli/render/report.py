@@ -11,9 +11,9 @@ from pfa_cli.render.bars import balance, bar
 from pfa_cli.render.formats import Look
 from pfa_cli.render.gaps import uncosted
 from pfa_cli.render.humanize import MASKED, count, money, signed
+from pfa_cli.render.kinds import Column, Kind
 from pfa_cli.render.kpis import PHASES
 from pfa_cli.render.palette import Styled, of_sign
-from pfa_cli.render.planner import Column, Kind
 from pfa_core.model.kpi import MONTH
 
 if TYPE_CHECKING:

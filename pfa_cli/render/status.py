@@ -84,7 +84,7 @@ def _marked(number: int, state: str) -> str:
 
 
 def _sessions(report: StatusReport, look: Look) -> str:
-    from pfa_cli.render.planner import Column, Kind
+    from pfa_cli.render.kinds import Column, Kind
     from pfa_cli.render.tables import grid
 
     rows = [
@@ -108,7 +108,7 @@ def _sessions(report: StatusReport, look: Look) -> str:
 
 
 def _runs(report: StatusReport, look: Look) -> str:
-    from pfa_cli.render.planner import Column, Kind
+    from pfa_cli.render.kinds import Column, Kind
     from pfa_cli.render.tables import grid
 
     rows = [

@@ -11,7 +11,7 @@ from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.plain import plain
 
 if TYPE_CHECKING:
-    from pfa_cli.render.planner import Column
+    from pfa_cli.render.kinds import Column
 
 
 def lines_of(

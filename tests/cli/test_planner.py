@@ -15,7 +15,8 @@ from pfa_cli.render.cells import clusters, width
 from pfa_cli.render.escape import visible
 from pfa_cli.render.folding import ATOM, fold
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.render.planner import Column, Kind, plan
+from pfa_cli.render.kinds import Column, Kind
+from pfa_cli.render.planner import plan
 from pfa_cli.render.tables import card, facts, grid, lines_of, prose
 
 KEY = Column(name="pfaId", kind=Kind.KEY)
