@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from enum import Enum
+from functools import cache
 from typing import Annotated, Any, get_origin, get_type_hints
 
 import typer
@@ -82,14 +83,24 @@ def command(
     return decorate
 
 
-def group(app: typer.Typer, name: str, text: str, *, default: str = "") -> typer.Typer:
+def group(
+    app: typer.Typer,
+    name: str,
+    text: str,
+    *,
+    default: str = "",
+    modules: Mapping[str, str] | None = None,
+) -> typer.Typer:
     """Add a group of commands that takes the common options too.
 
     Args:
         default: The command that runs where none is named.
+        modules: Its commands in order, each with the module that is loaded when it is named; None: they
+            are registered before the group is used.
     """
-    cls = type("Group", (Group,), {"default": default}) if default else Group
+    cls = type("Group", (Group,), {"default": default, "modules": modules or {}})
     inner = typer.Typer(cls=cls, help=text, rich_markup_mode=None, callback=read_common)
+    cls.home = inner
     app.add_typer(inner, name=name)
     return inner
 
@@ -206,7 +217,8 @@ def _sign(
     run.__signature__ = inspect.Signature(parameters)
 
 
-def _options(kind: type[OptionGroup]) -> list[inspect.Parameter]:
+@cache
+def _options(kind: type[OptionGroup]) -> Sequence[inspect.Parameter]:
     """Declare the fields of a group as parameters, as typer reads them."""
     hints = get_type_hints(kind, include_extras=True)
     return [

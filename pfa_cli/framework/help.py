@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from pfa_cli.framework.loading import built
 
 EVERYWHERE = "Options everywhere, before or after the command"
 HELP_OF_OPTIONS = "pfa help options"
@@ -37,14 +41,32 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands; `default` runs where none is named."""
+    """A group of commands; `default` runs where none is named.
+
+    `modules` are those of commands that are registered with `home` when they are named.
+    """
 
     default = ""
     without_words: tuple[str, ...] = ("--help",)
+    modules: Mapping[str, str] = {}
+    home: typer.Typer
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """List every command, loaded or not."""
+        return list(self.modules) or super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - typer's signature
+        """Load the module of a command and return the command; all of them to suggest one."""
+        for name in (cmd_name,) if cmd_name in self.modules else self.modules:
+            if name not in self.commands:
+                import_module(self.modules[name])
+                self.commands[name] = built(self.home, name)
+        return self.commands.get(cmd_name)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line of the group."""
-        named = any(word in self.commands or word in ("-h", "--help") for word in args)
+        names = self.list_commands(ctx)
+        named = any(word in names or word in ("-h", "--help") for word in args)
         if self.default and not named:
             args = [*args, self.default]
         return super().parse_args(ctx, args or list(self.without_words))

@@ -13,7 +13,18 @@ from pfa_core.errors import InvalidRequest
 from pfa_core.model.query import Filters
 
 app = typer.Typer(rich_markup_mode=None)
-draft = group(app, "draft", "Write drafts: private changes over the PEMS values.")
+draft = group(
+    app,
+    "draft",
+    "Write drafts: private changes over the PEMS values.",
+    modules={
+        "save": f"{__package__}.save",
+        "set": f"{__package__}.set_fields",
+        "shift": f"{__package__}.shift",
+        "unset": f"{__package__}.unset",
+        "list": f"{__package__}.view",
+    },
+)
 
 Everything = Annotated[
     bool, typer.Option("--all", help="Every record; required when nothing else selects.")
