@@ -7,7 +7,8 @@ from typing import Any
 
 from docs.reference_pages.markdown import MADE, page, table
 from pfa_cli.glossary import terms
-from pfa_core.model.modification import TRANSITIONS, State
+from pfa_core.model.life_cycle import TRANSITIONS
+from pfa_core.model.modification import State
 
 
 def glossary() -> str:

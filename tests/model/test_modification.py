@@ -8,7 +8,8 @@ from itertools import product
 import pytest
 
 from pfa_core import sql
-from pfa_core.model.modification import OVERLAYING, TRANSITIONS, State, Verb
+from pfa_core.model.life_cycle import TRANSITIONS, Verb
+from pfa_core.model.modification import OVERLAYING, State
 
 # design.md, "The life cycle": verb, where it starts, where it leads.
 DRAWN = {
