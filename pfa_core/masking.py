@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from pfa_core import exact_json
 from pfa_core.errors import Fault
-from pfa_core.model.audit import Action
-from pfa_core.model.delta import FieldChange, FieldConflict
-from pfa_core.model.modification import ModificationView
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.record import FIELDS, Kind
 from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:  # a list masks records only and need not load the other shapes
     from pfa_core.model.audit import LogEntry
+    from pfa_core.model.delta import FieldChange, FieldConflict
     from pfa_core.model.figures import Amount, Stats
     from pfa_core.model.member import Member
+    from pfa_core.model.modification import ModificationView
     from pfa_core.model.run import Outcome
     from pfa_core.store.queue import DeadLetter, Waiting
 
@@ -39,17 +38,6 @@ _WORD = re.compile(r"\S+")
 _DIGIT = re.compile(r"\d")
 # The time of day is bounded: a point can belong to it and to what follows, which would be tried at each point.
 _MOMENT = re.compile(r"\W*\d{4}-\d\d-\d\d(?:T[\d:.]{1,32}(?:Z|\+00:00)?)?\W*")
-# Entries whose reason the program wrote, from a response of PEMS or the values of a conflict.
-_MADE_REASONS = frozenset(
-    (
-        Action.ACKNOWLEDGE,
-        Action.REJECT,
-        Action.DISPUTE,
-        Action.POSTPONE,
-        Action.RELEASE,
-        Action.RETRY,
-    )
-)
 
 
 def mask_for(principal: Principal, member: Member) -> Mask:
@@ -82,6 +70,8 @@ class Mask:
         """Mask fields in conflict."""
         if not self.hides:
             return tuple(items)
+        from pfa_core.model.delta import FieldConflict
+
         return tuple(
             item if item.field in _SHOWN else FieldConflict(item.field, None, None, None)
             for item in items
@@ -97,6 +87,8 @@ class Mask:
         """
         if not self.hides:
             return tuple(items)
+        from pfa_core.model.delta import FieldChange
+
         shown = {item.field: item for item in items if item.field in _SHOWN}
         shown |= {name: FieldChange(name, None, None) for name in delta if name not in _SHOWN}
         order = {**dict.fromkeys(FIELDS), **dict.fromkeys(sorted(shown))}
@@ -138,7 +130,9 @@ class Mask:
         """Mask an entry of the audit trail; without a record it holds no values of one."""
         if not self.hides or item.pfa_id is None:
             return item
-        made = item.action in _MADE_REASONS
+        from pfa_core.model.audit import MADE_REASONS  # of the entry's own module
+
+        made = item.action in MADE_REASONS
         return replace(
             item,
             before=item.before and _values(item.before),

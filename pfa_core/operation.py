@@ -26,16 +26,16 @@ from psycopg import Connection
 
 from pfa_core.authorization import authorize, holds, require_filters
 from pfa_core.masking import Mask, mask_for
-from pfa_core.model.audit import Action
 from pfa_core.model.ids import ModificationId, OrganizationId, UserId
 from pfa_core.model.member import Member
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.rights import Operation
-from pfa_core.store import audit
 from pfa_core.store.database import Database
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a read writes nothing into the trail
+    from pfa_core.model.audit import Action
     from pfa_core.model.query import Filters
+    from pfa_core.store import audit
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -101,6 +101,8 @@ class Tx:
         Args:
             at: The time of all of them; None: now.
         """
+        from pfa_core.store import audit
+
         at = self.now() if at is None else at
         audit.write(self.conn, self.organization_id, self.user_id, action, at, entries=entries)
 
@@ -123,6 +125,8 @@ class Tx:
             after: It has this content after the action.
             base: Keep what the content was made over, for a restore.
         """
+        from pfa_core.store import audit
+
         audit.write_of(
             self.conn,
             self.principal,

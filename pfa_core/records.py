@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pfa_core.authorization import require_order
 from pfa_core.errors import DatabaseUnavailable, Fault, FaultCode, InvalidRequest, NotFound
 from pfa_core.masking import SHOWN_FIELDS, Mask
-from pfa_core.model.delta import merge
 from pfa_core.model.ids import PfaId
 from pfa_core.model.merged import MergedRecord, RecordDetail, RecordPage
 from pfa_core.model.modification import State
@@ -22,11 +21,11 @@ from pfa_core.model.query import Filters, Query, given_key
 from pfa_core.model.record import in_field_order
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads, snapshot
-from pfa_core.store import mirror, modifications
 from pfa_core.store.database import Database
-from pfa_core.store.modifications import by_record
 from pfa_core.store.reads import merged as store
-from pfa_core.store.suggestions import like_record, suggest
+
+if TYPE_CHECKING:  # a list loads neither
+    from pfa_core.store import mirror, modifications
 
 MAX_PAGE_SIZE = 10_000
 MAX_PAGE = 10**9
@@ -182,10 +181,12 @@ def show_records(tx: Tx, ids: Sequence[str]) -> list[RecordDetail]:
     Raises:
         NotFound: Some of them do not exist; `details` names each.
     """
+    from pfa_core.store import mirror, modifications
+
     named = [PfaId(given_key(pfa_id)) for pfa_id in ids]
     rows = mirror.rows(tx.conn, tx.organization_id, named)
     _require_all(tx, named, rows)
-    stacks = by_record(modifications.active(tx.conn, tx.principal, named))
+    stacks = modifications.by_record(modifications.active(tx.conn, tx.principal, named))
     return [_detail(rows[pfa_id], stacks.get(pfa_id, []), tx.mask) for pfa_id in named]
 
 
@@ -195,6 +196,8 @@ def suggest_value(tx: Tx, filters: Filters) -> str:
 
     Says which value is unknown, and which known one is most similar.
     """
+    from pfa_core.store.suggestions import suggest
+
     return suggest(tx.conn, tx.principal, tx.asked(filters))
 
 
@@ -247,6 +250,9 @@ def _record(tx: Tx, row: store.RowValues) -> MergedRecord:
 def _detail(
     row: mirror.BaselineRow, stack: Sequence[modifications.ModificationRow], mask: Mask
 ) -> RecordDetail:
+    from pfa_core.model.delta import merge
+    from pfa_core.store import modifications
+
     over_own = modifications.with_own_bases(stack, {row.pfa_id: row})
     views = [mask.view(modifications.view(item, row.data)) for item in over_own]
     overtaken = {conflict.field: conflict for item in views for conflict in item.overtaken}
@@ -269,6 +275,8 @@ def _detail(
 def _require_all(tx: Tx, ids: Sequence[PfaId], found: Mapping[PfaId, Any]) -> None:
     lost = [pfa_id for pfa_id in ids if pfa_id not in found]
     if lost:
+        from pfa_core.store.suggestions import like_record
+
         code = tx.organization_id
         what = f"record {lost[0]!r}" if len(lost) == 1 else f"{len(lost)} of {len(ids)} records"
         like = {pfa_id: like_record(tx.conn, tx.principal, pfa_id) for pfa_id in lost[:_SUGGESTED]}

@@ -103,6 +103,8 @@ def status(tx: Tx) -> StatusReport:
 def _overtaken(tx: Tx) -> Counter[tuple[str, str]]:
     """Count the modifications by session and state whose fields PEMS changed since."""
     stale = modifications.stale(tx.conn, tx.principal)
+    if not stale:
+        return Counter()
     rows = mirror.rows(tx.conn, tx.organization_id, [row.pfa_id for row in stale])
     return Counter(
         (row.session_id, row.state)

@@ -18,10 +18,9 @@ from pfa_core.model.query import given_key, require_limit, require_text
 from pfa_core.model.rights import OTHERS, Operation
 from pfa_core.model.suggest import not_one_of
 from pfa_core.operation import Tx, reads, snapshot
-from pfa_core.store import audit, audit_chain, mirror
+from pfa_core.store import audit, audit_chain
 from pfa_core.store.audit import LAST_ID, Place
 from pfa_core.store.database import Database
-from pfa_core.store.suggestions import like_record
 
 FOLLOWED_AT_ONCE = 1_000  # entries that one transaction reads
 
@@ -173,6 +172,10 @@ def _run_id(text: str | None) -> str | None:
 
 def _require_record(tx: Tx, pfa_id: PfaId) -> None:
     """Refuse an unknown id, which would look like a record that was never changed."""
+    # Only a trail without an entry of the record.
+    from pfa_core.store import mirror
+    from pfa_core.store.suggestions import like_record
+
     if not mirror.rows(tx.conn, tx.organization_id, [pfa_id]):
         raise NotFound(
             f"record {pfa_id[:80]!r} not found in {tx.organization_id}"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pfa_core.config.secret_files import open_judged
 from pfa_core.errors import ConfigInvalid, Fault
@@ -111,7 +110,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         with open_judged(path, beyond=0o022) as file:
-            config = tomllib.load(file)
+            config = _parsed(path, file)
         _refuse_nul(path, config)
         return config
     except FileNotFoundError:
@@ -121,10 +120,17 @@ def read_config(path: Path) -> dict[str, Any]:
         if os.access(path.parent, os.X_OK):
             raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"{path} is not valid TOML: {error}") from error
     except OSError as error:
         raise ConfigInvalid(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _parsed(path: Path, file: BinaryIO) -> dict[str, Any]:
+    import tomllib  # most users have no such file
+
+    try:
+        return tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"{path} is not valid TOML: {error}") from error
 
 
 def _refuse_nul(path: Path, value: Any) -> None:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_config_path
-
 from pfa_core.config import choices
 from pfa_core.config.environment import environment_text, require_text
 from pfa_core.config.profile import PROFILE_KEYS, read_profile
@@ -260,6 +258,8 @@ def config_directory(environ: Mapping[str, str]) -> Path:
     home = environ.get("HOME")
     if home:
         return Path(home) / ".config" / "pfa"
+    from platformdirs import user_config_path  # a user without HOME is rare
+
     try:
         return user_config_path("pfa")
     except RuntimeError:

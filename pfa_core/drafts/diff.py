@@ -27,7 +27,6 @@ from pfa_core.store import members, modifications
 from pfa_core.store.database import Database
 from pfa_core.store.mirror import BaselineRow
 from pfa_core.store.modifications import ModificationRow
-from pfa_core.store.suggestions import like_session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +199,8 @@ def _entries(
 
 def _require_session(tx: Tx, session_id: str) -> None:
     if not modifications.states_of_session(tx.conn, tx.principal, session_id):
+        from pfa_core.store.suggestions import like_session
+
         raise NotFound(
             f"{tx.user_id} has no session {session_id!r}"
             f"{like_session(tx.conn, tx.principal, session_id)}",

@@ -23,7 +23,6 @@ from pfa_core.model.sized import text_length
 from pfa_core.operation import Tx, writes
 from pfa_core.store import members
 from pfa_core.store.reads import merged
-from pfa_core.store.suggestions import suggest
 
 MAX_SESSION = 200
 
@@ -171,6 +170,8 @@ def save_made(
     for some in in_portions(ids):
         saving.take(make(some))
     if not saving.taken and not faults:
+        from pfa_core.store.suggestions import suggest
+
         suggestion = suggest(tx.conn, tx.principal, filters)
         raise NotFound("no record matches, nothing was saved", hint=suggestion)
     unmade = {fault.pfa_id for fault in faults}

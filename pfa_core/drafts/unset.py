@@ -22,7 +22,6 @@ from pfa_core.operation import Tx, writes
 from pfa_core.store import audit, draft_writes, mirror, modifications, overlays
 from pfa_core.store.draft_writes import DraftUpdate
 from pfa_core.store.modifications import ModificationRow, by_record
-from pfa_core.store.suggestions import suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,8 @@ def unset_fields(
         faults += _unset_some(tx, some, names, result, lost, at=at, write=not faults)
     _refuse(filters, lost, faults)
     if not (result.unset or result.emptied or result.unchanged):
+        from pfa_core.store.suggestions import suggest
+
         suggestion = suggest(tx.conn, tx.principal, filters)
         raise NoDrafts(
             "none of these records has a draft of yours", hint=suggestion or "type: pfa draft list"

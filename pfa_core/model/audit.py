@@ -63,6 +63,17 @@ class Direction(StrEnum):
 
 
 ACTIONS: tuple[Action, ...] = tuple(Action)
+# Entries whose reason the program wrote, from a response of PEMS or the values of a conflict.
+MADE_REASONS = frozenset(
+    (
+        Action.ACKNOWLEDGE,
+        Action.REJECT,
+        Action.DISPUTE,
+        Action.POSTPONE,
+        Action.RELEASE,
+        Action.RETRY,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

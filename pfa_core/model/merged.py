@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pfa_core import exact_json
-from pfa_core.model.delta import FieldConflict
 from pfa_core.model.ids import PfaId, SessionId, UserId
-from pfa_core.model.modification import ModificationView, State
 
 if TYPE_CHECKING:
+    from pfa_core.model.delta import FieldConflict
+    from pfa_core.model.modification import ModificationView, State
     from pfa_core.record_types import PfaRecord
 
 

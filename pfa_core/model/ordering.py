@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.suggest import not_one_of
@@ -20,8 +20,7 @@ class SortKey:
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """The sort keys that a list takes, as JSON spells them, and its usual order."""
 
     keys: tuple[str, ...]

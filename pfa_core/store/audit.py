@@ -26,7 +26,7 @@ from pfa_core.model.ids import (
 )
 from pfa_core.model.ordering import LOG, SortKey
 from pfa_core.model.principal import Principal
-from pfa_core.store import leases, rls, writing
+from pfa_core.store import rls, writing
 from pfa_core.store.adapters import object_or_none
 from pfa_core.store.audit_chain import link_of
 from pfa_core.store.ordering import By, order_by
@@ -191,6 +191,8 @@ def deny(conn: Connection[Any], denial: Denial, entry_id: str) -> None:
         _deny_under_rls(conn, code, denial, entry_id)
         return
     user = UserId(denial.user_id[:_LONGEST_USER].replace("\0", ""))
+    from pfa_core.store import leases  # a denial is rare
+
     at = leases.clock(conn)
     values = {"organization_id": code, "user_id": user, "since": at - _DENIALS_TIME}
     row = conn.execute(_SQL["denials"], values).fetchone()

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, PfaId, RunId
 from pfa_core.model.record import FIELDS, Field, Kind
-from pfa_core.store import leases, rls, writing
+from pfa_core.store import rls, writing
 from pfa_core.store.copying import copy_records, escaped
 
 _SQL = sql.statements("mirror")
@@ -136,6 +136,8 @@ def drop_unchanged(
     Returns:
         How many were left out.
     """
+    from pfa_core.store import leases  # a pull has loaded it
+
     values = {
         "organization_id": organization_id,
         "asked_at": asked_at,

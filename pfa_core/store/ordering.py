@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 from pfa_core.model.ordering import SortKey
 
 
-@dataclass(frozen=True, slots=True)
-class By:
+class By(NamedTuple):
     """What a sort key sorts by.
 
     `nullable`: NULLS LAST is written for it alone, since no index has that order.

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ from pfa_core.conflicts.views import ConflictView
 from pfa_core.model.decision import ConflictStatus
 from pfa_core.model.delta import FieldConflict
 from tests.cli.conftest import baseline_record, write_lines
-from tests.forms import long
+from tests.forms import LONG, long
 from tests.program import Pfa, Ran, a_stage
 from tests.terminals import begun, on_terminal, terminal
 
@@ -432,6 +433,72 @@ sys.exit(code)
 """
 
 
+# What no read in a pipe loads.
+UNREAD = {
+    "platformdirs", "tomllib", "pfa_cli.commands.doctor", "pfa_cli.envelopes.failures", "pfa_cli.envelopes.groups",
+    "pfa_cli.render.failures", "pfa_cli.render.folding", "pfa_cli.render.planner",
+    "pfa_core.admin.row_level_security", "pfa_core.model.life_cycle", "pfa_core.sql.composition",
+    "pfa_core.sql.functions", "pfa_core.store.leases", "pfa_core.store.migrations", "pfa_core.store.outcome",
+    "pfa_core.store.prerelease", "pfa_core.store.suggestions",
+}  # fmt: skip
+TRAIL = {"pfa_core.store.audit", "pfa_core.store.audit_chain"}
+CONTENT = {
+    "pfa_core.model.audit", "pfa_core.model.delta", "pfa_core.model.values", "pfa_core.store.mirror",
+    "pfa_core.store.modifications",
+}  # fmt: skip
+WRITES = {
+    "pfa_cli.commands.drafts.save",
+    "pfa_cli.commands.drafts.unset",
+    "pfa_cli.envelopes.drafts",
+}
+
+
+def loaded_by(words: tuple[str, ...]) -> set[str]:
+    """The modules that a command line in a pipe loads."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED, *words], capture_output=True, text=True, check=True
+    )
+    return set(ran.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    ("words", "unread"),
+    [
+        (("list",), TRAIL | CONTENT | {"pfa_cli.envelopes.records", "pfa_cli.render.record"}),
+        (("draft", "list"), TRAIL | WRITES),
+        *long(
+            [
+                (("show", "H-001"), TRAIL),
+                (("stats", "--by", "category"), TRAIL | CONTENT),
+                (("status",), TRAIL),
+                (("diff",), TRAIL),
+                (("log",), CONTENT - {"pfa_core.model.audit"}),
+            ]
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_read_in_a_pipe_loads_nothing_that_only_others_need(
+    drafted: Pfa, words: tuple[str, ...], unread: set[str]
+) -> None:
+    loaded = loaded_by(words)
+    assert "pfa_core.operation" in loaded
+    assert (UNREAD | unread) & loaded == set()
+
+
+def test_what_is_not_loaded_is_there() -> None:
+    named = UNREAD | TRAIL | CONTENT | WRITES
+    assert [name for name in sorted(named) if find_spec(name) is None] == []
+
+
+@LONG
+def test_a_dry_run_of_a_draft_loads_what_writes_and_no_other_command(drafted: Pfa) -> None:
+    loaded = loaded_by(("draft", "set", "H-002", "model=X", "-n"))
+    assert TRAIL | {"pfa_core.store.outcome", "pfa_cli.commands.drafts.save"} <= loaded
+    others = {"pfa_cli.commands.drafts.unset", "pfa_cli.commands.drafts.view"}
+    assert loaded & (others | {"pfa_core.store.leases", "pfa_core.store.suggestions"}) == set()
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -442,10 +509,7 @@ sys.exit(code)
     ],
 )
 def test_a_pipe_loads_neither_rich_nor_pydantic(drafted: Pfa, words: tuple[str, ...]) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", LOADED, *words], capture_output=True, text=True, check=True
-    )
-    loaded = set(ran.stderr.splitlines()[-1].split())
+    loaded = loaded_by(words)
     assert "pfa_cli.app" in loaded
     assert {name for name in ("rich", "pydantic", "pydantic_core") if name in loaded} == set()
     tables = {"pfa_cli.render.terminal", "pfa_cli.render.drawn", "pfa_cli.render.pager"}

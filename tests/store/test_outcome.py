@@ -11,7 +11,7 @@ import pytest
 
 from pfa_core.errors import DatabaseUnavailable, OutcomeUnknown
 from pfa_core.model.audit import Action
-from pfa_core.store import audit, outcome
+from pfa_core.store import audit, leases, outcome
 from pfa_core.store.database import BROKEN_COMMITS, Database
 from pfa_core.store.outcome import Begun, Ending
 from tests.cut import When, cut_at
@@ -78,9 +78,7 @@ def test_a_dry_run_commits_nothing_and_asks_nothing(
 
 def audited(conn: psycopg.Connection[Any]) -> None:
     conn.execute(MADE)
-    audit.write(
-        conn, "A", "ann", Action.GRANT, audit.leases.clock(conn), entries=[audit.Entry(ENTRY)]
-    )
+    audit.write(conn, "A", "ann", Action.GRANT, leases.clock(conn), entries=[audit.Entry(ENTRY)])
 
 
 def test_without_a_connection_the_entry_to_look_for_is_named(
