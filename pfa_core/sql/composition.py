@@ -1,4 +1,4 @@
-"""Functions that write, composed of the blocks of a file and the notes below their names."""
+"""Functions that write, composed of blocks and the notes below their names."""
 
 from __future__ import annotations
 

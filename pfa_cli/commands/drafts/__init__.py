@@ -1,4 +1,4 @@
-"""The commands of `pfa draft`, a module each; the group loads the one that is named."""
+"""The commands of `pfa draft`; the group loads the one that is named."""
 
 from __future__ import annotations
 
