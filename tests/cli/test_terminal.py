@@ -447,10 +447,9 @@ CONTENT = {
     "pfa_core.store.modifications",
 }  # fmt: skip
 WRITES = {
-    "pfa_cli.commands.drafts.save",
-    "pfa_cli.commands.drafts.unset",
-    "pfa_cli.envelopes.drafts",
-}
+    "pfa_cli.commands.drafts.save", "pfa_cli.commands.drafts.saving", "pfa_cli.commands.drafts.set_fields",
+    "pfa_cli.commands.drafts.shift", "pfa_cli.commands.drafts.unset", "pfa_cli.envelopes.drafts",
+}  # fmt: skip
 
 
 def loaded_by(words: tuple[str, ...]) -> set[str]:
@@ -494,8 +493,8 @@ def test_what_is_not_loaded_is_there() -> None:
 @LONG
 def test_a_dry_run_of_a_draft_loads_what_writes_and_no_other_command(drafted: Pfa) -> None:
     loaded = loaded_by(("draft", "set", "H-002", "model=X", "-n"))
-    assert TRAIL | {"pfa_core.store.outcome", "pfa_cli.commands.drafts.save"} <= loaded
-    others = {"pfa_cli.commands.drafts.unset", "pfa_cli.commands.drafts.view"}
+    assert TRAIL | {"pfa_core.store.outcome", "pfa_cli.commands.drafts.set_fields"} <= loaded
+    others = {f"pfa_cli.commands.drafts.{name}" for name in ("save", "shift", "unset", "view")}
     assert loaded & (others | {"pfa_core.store.leases", "pfa_core.store.suggestions"}) == set()
 
 
