@@ -64,10 +64,12 @@ if TYPE_CHECKING:
     from pfa_core.conflicts.views import list_conflicts, show_conflict
     from pfa_core.drafts.assignments import parse_assignments
     from pfa_core.drafts.commit import commit
+    from pfa_core.drafts.compare import ComparedField, Comparison, compare_sessions
     from pfa_core.drafts.current_session import CurrentSession, current_session, use_session
     from pfa_core.drafts.diff import DiffTotals, diff, stream_diff
     from pfa_core.drafts.listing import list_drafts, stream_drafts
     from pfa_core.drafts.restore import restore
+    from pfa_core.drafts.review import Review, ReviewedRecord, review, stream_review
     from pfa_core.drafts.save import save, set_fields
     from pfa_core.drafts.selection import Selection
     from pfa_core.drafts.shift import shift
@@ -140,10 +142,12 @@ _HOME = {
         "conflicts.views": "list_conflicts show_conflict",
         "drafts.assignments": "parse_assignments",
         "drafts.commit": "commit",
+        "drafts.compare": "ComparedField Comparison compare_sessions",
         "drafts.current_session": "CurrentSession current_session use_session",
         "drafts.diff": "DiffTotals diff stream_diff",
         "drafts.listing": "list_drafts stream_drafts",
         "drafts.restore": "restore",
+        "drafts.review": "Review ReviewedRecord review stream_review",
         "drafts.save": "save set_fields",
         "drafts.selection": "Selection",
         "drafts.shift": "shift",
@@ -190,6 +194,8 @@ _MODULES = {"errors": "errors", "exact_json": "exact_json", "jsontext": "exact_j
 
 __all__ = [
     "Change",
+    "ComparedField",
+    "Comparison",
     "ConflictSelection",
     "CurrentSession",
     "Database",
@@ -213,6 +219,8 @@ __all__ = [
     "PushOptions",
     "Query",
     "Relative",
+    "Review",
+    "ReviewedRecord",
     "Right",
     "Role",
     "RunStatus",
@@ -226,6 +234,7 @@ __all__ = [
     "authenticate",
     "collect",
     "commit",
+    "compare_sessions",
     "compute_stats",
     "configure_organization",
     "count_records",
@@ -287,6 +296,7 @@ __all__ = [
     "restore",
     "retire_key",
     "retry",
+    "review",
     "revoke",
     "revoke_tokens",
     "rls_status",
@@ -307,6 +317,7 @@ __all__ = [
     "stream_log",
     "stream_plan_push",
     "stream_records",
+    "stream_review",
     "suggest_value",
     "summarize_drafts",
     "three_way",

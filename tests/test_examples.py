@@ -293,3 +293,14 @@ def test_use_profile_shows_settings_and_their_sources(tmp_path: Path) -> None:
     assert "pems.retries = 7 (profile quay)" in done.stdout.splitlines()
     assert done.stdout.splitlines()[-1] == "5 records"
     assert example("use_profile.py", "key", cwd=tmp_path).returncode == 78
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_review_drafts_sums_by_reason_and_shows_the_largest_effects(tmp_path: Path) -> None:
+    assert example("bulk_review.py", "Crane", "50", cwd=tmp_path).returncode == 0
+    done = example("review_drafts.py", "1", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()
+    records, effect = first.split(": ")[1].split(", ")
+    assert (int(records) > 0, effect[0]) == (True, "+")
+    assert second.split("  ")[2] == "monthlyRate"

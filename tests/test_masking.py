@@ -110,6 +110,10 @@ READING = {
     ),
     "diff": lambda f, p: [pfa_core.diff(f.db, p, EVERY)],
     "stream_diff": lambda f, p: list(pfa_core.stream_diff(f.db, p, EVERY)),
+    "review": lambda f, p: [
+        pfa_core.review(f.db, p, EVERY, by=by) for by in ("field", "reason", "category", "dor")
+    ],
+    "stream_review": lambda f, p: list(pfa_core.stream_review(f.db, p, EVERY)),
     "stream_drafts": lambda f, p: list(
         pfa_core.stream_drafts(f.db, p, Filters(state=("draft", "committed", "conflict")))
     ),
@@ -156,7 +160,11 @@ def test_the_token_alone_can_hide_it_too(far: FarSide, name: str) -> None:
         assert item.masked
         assert CANARY not in spelled(item)
     open_items = READING[name](far, far.ann)
-    assert CANARY in "".join(map(spelled, open_items)) or name in ("compute_stats", "by month")
+    assert CANARY in "".join(map(spelled, open_items)) or name in (
+        "compute_stats",
+        "by month",
+        "review",
+    )
     assert not any(item.masked for item in open_items)
 
 
@@ -283,6 +291,13 @@ def test_a_diff_does_not_tell_that_a_drafted_price_is_the_baseline_s_by_now(
     far.pems.change("P-1", monthlyRate=int(f"{CANARY}1"))
     pfa_core.pull_pems(far.world.db, blind, far.profile)
     assert stated() == before
+
+
+def test_the_largest_effects_are_refused_since_their_order_would_reveal_them(
+    far: FarSide, blind: Principal
+) -> None:
+    with pytest.raises(errors.PermissionDenied, match="view_financials"):
+        list(pfa_core.stream_review(far.db, blind, EVERY, top=1))
 
 
 def test_a_commit_of_earlier_prices_is_refused_before_it_compares_them(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 import pfa_core as core
 from pfa_cli.envelopes.diff import Diff, DiffSummary
 from pfa_cli.exit_codes import DIFFERS
+from pfa_cli.framework.common import require_columns
 from pfa_cli.framework.compose import command
 from pfa_cli.framework.current import AllSessions, hint_other_sessions, within_current
 from pfa_cli.framework.filters import FilterOptions, ranked_by
@@ -20,14 +21,15 @@ from pfa_cli.framework.paging import Limit, sort_keys
 from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
-from pfa_cli.render.humanize import count, signed
+from pfa_cli.render.humanize import signed, sums_text
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
+from pfa_core.errors import InvalidRequest
 from pfa_core.model.modification import OVERLAYING
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.drafts.diff import DiffEntry, DiffTotals
+    from pfa_core.drafts.diff import DiffEntry
 
 app = typer.Typer(rich_markup_mode=None)
 _COLUMNS = ("pfaId", "field", "before", "after", "costEffect", "sessionId", "state")
@@ -41,28 +43,60 @@ _CSV = (*_COLUMNS, "version", "changeReason", "modificationId")
     examples=(
         "pfa diff",
         "pfa diff weather-silo4 -o csv > what-changes.csv",
-        "pfa diff --category Crane --exit-code",
+        "pfa diff --by reason --chart",
+        "pfa diff --top 20",
+        "pfa diff weather-silo4 rates-may",
     ),
     exit_codes="10 with --exit-code when something differs.",
-    columns=_CSV,
+    offered=_CSV,
 )
 def diff(
     call: Invocation,
     talk: Talk,
     filters: Annotated[Filters, FilterOptions],
     *,
-    session_id: Annotated[
-        str | None, typer.Argument(metavar="[SESSION]", help="Only this session.")
+    sessions: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SESSION [OTHER]]", help="Only this session; two are compared."),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="NAME",
+            help="Sums by reason, session, state, field, category or another dimension.",
+        ),
+    ] = None,
+    stat: Annotated[
+        bool, typer.Option("--stat", help="Sums by field: in how many records each changes.")
+    ] = False,
+    per: Annotated[
+        str | None, typer.Option("--per", metavar="record", help="One line for each record.")
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            "--top",
+            metavar="NUMBER",
+            min=1,
+            help="Only the records with the largest cost effect, up or down; one line each.",
+        ),
+    ] = None,
+    name_only: Annotated[
+        bool, typer.Option("--name-only", help="Only the ids of the records, a line each.")
+    ] = False,
+    chart: Annotated[
+        bool, typer.Option("--chart", help="With --by: the cost effects as bars.")
+    ] = False,
     limit: Limit = None,
     sort: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--sort",
             metavar="FIELD,-FIELD",
             help="Order by fields of the merged records, as `pfa list`; prefix - for descending.",
         ),
-    ] = "pfaId",
+    ] = None,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 10 when something differs.")
     ] = False,
@@ -73,8 +107,23 @@ def diff(
     The effect of a record is in the line of its first field; all lines add up. With --limit the sums are
     those of what is shown.
     """
+    named = sessions or []
+    views = {"--by": by is not None, "--stat": stat, "--per": per is not None, "--name-only": name_only,
+             "two sessions": len(named) > 1}  # fmt: skip
+    _require_one_view(views, per=per, top=top, chart=chart)
+    if len(named) > 2:
+        raise InvalidRequest(f"two sessions at most are compared, not {len(named)}")
     asked = filters
-    filters = within_current(call, talk, filters, otherwise=everything or bool(session_id))
+    filters = within_current(call, talk, filters, otherwise=everything or bool(named))
+    if top is not None or any(views.values()):
+        _require_no_order(sort)
+        fields = _view(
+            call, talk, filters, named, by="field" if stat else by, chart=chart, top=top,
+            limit=limit, names_only=name_only,
+        )  # fmt: skip
+        return DIFFERS if exit_code and fields else 0
+    require_columns(call.common.chosen_columns, _CSV)
+    session_id = named[0] if named else None
     database, principal = call.open()
     totals = core.DiffTotals()
     found = core.stream_diff(
@@ -84,7 +133,7 @@ def diff(
         session_id=session_id,
         totals=totals,
         limit=limit,
-        sort=sort_keys(sort),
+        sort=sort_keys(sort or "pfaId"),
     )
     first = list(islice(found, 1))  # read at once: a refusal precedes any output
     talk.mask(totals)
@@ -107,7 +156,7 @@ def diff(
     )
     show(sheet, look)
     if first:
-        talk.say(_summary(totals))
+        talk.say(sums_text(totals.record_count, totals.field_count, totals.cost_effect))
     else:
         talk.say("no differences to PEMS")
         narrowed = filters is not asked
@@ -138,8 +187,45 @@ def _rows(entry: DiffEntry, *, for_people: bool) -> list[Mapping[str, Any]]:
     ]
 
 
-def _summary(totals: DiffTotals) -> str:
-    return (
-        f"{count(totals.record_count, 'record')}, {count(totals.field_count, 'field')},"
-        f" cost effect {signed(totals.cost_effect)}"
+def _view(
+    call: Invocation,
+    talk: Talk,
+    filters: Filters,
+    named: Sequence[str],
+    *,
+    by: str | None,
+    chart: bool,
+    top: int | None,
+    limit: int | None,
+    names_only: bool,
+) -> int:
+    """Show another view than the entries, and return the number of fields that differ."""
+    from pfa_cli.commands import review
+
+    if len(named) == 2:
+        return review.show_sessions(call, talk, filters, (named[0], named[1]))
+    if by is not None:
+        return review.show_groups(call, talk, filters, named, by, chart=chart)
+    return review.show_records(
+        call, talk, filters, named, top=top, limit=limit, names_only=names_only
     )
+
+
+def _require_one_view(
+    views: Mapping[str, bool], *, per: str | None, top: int | None, chart: bool
+) -> None:
+    """Refuse options that would exclude each other."""
+    chosen = [name for name, given in views.items() if given]
+    if len(chosen) > 1:
+        raise InvalidRequest(f"{' and '.join(chosen)} exclude each other")
+    if per not in (None, "record"):
+        raise InvalidRequest(f"--per {per}: not record", hint="type: pfa diff --per record")
+    if top is not None and chosen not in ([], ["--per"], ["--name-only"]):
+        raise InvalidRequest(f"--top is of records, not of {chosen[0]}")
+    if chart and not views["--by"]:
+        raise InvalidRequest("--chart draws groups", hint="type: pfa diff --by category --chart")
+
+
+def _require_no_order(sort: str | None) -> None:
+    if sort is not None:
+        raise InvalidRequest("--sort is of the entries; this view has an order of its own")

@@ -46,6 +46,7 @@ def command(
     examples: tuple[str, ...] = (),
     exit_codes: str = "",
     columns: tuple[str, ...] = (),
+    offered: tuple[str, ...] = (),
     open_ended: bool = False,
     negative: bool = False,
 ) -> Callable[[Run], Run]:
@@ -57,6 +58,7 @@ def command(
     Args:
         columns: What --columns may name, refused before the function runs; none where it prints nothing,
             or where they depend on its arguments and it refuses others by itself.
+        offered: What completion offers for --columns in that case.
         open_ended: `data.NAME` is a column too.
         negative: An argument may be a negative number.
     """
@@ -67,7 +69,7 @@ def command(
 
     def decorate(function: Run) -> Run:
         run = _composed(function, effect, check)
-        vars(run)["columns"] = columns  # completion offers them
+        vars(run)["columns"] = columns or offered  # completion offers them
         cls: type[Command] = Command
         if negative:  # few commands: no other loads it
             from pfa_cli.framework.numbers import NumberCommand

@@ -26,6 +26,11 @@ def signed(amount: Decimal | None) -> str:
     return f"{amount:+,.2f}" if amount else "0.00"
 
 
+def sums_text(records: int, fields: int, effect: Decimal | None) -> str:
+    """Describe the sums of a diff."""
+    return f"{count(records, 'record')}, {count(fields, 'field')}, cost effect {signed(effect)}"
+
+
 def ago(at: datetime | None, now: datetime | None = None) -> str:
     """Format how long ago in the largest unit that is not zero; `never` for None."""
     if at is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfa_cli.completion.install import Installed
-from pfa_cli.envelopes import checks, diff, drafts, failures, glossary, runs, writes
+from pfa_cli.envelopes import checks, diff, drafts, failures, glossary, review, runs, writes
 from pfa_cli.envelopes.base import Data
 from pfa_cli.schemas import results
 from pfa_cli.schemas.models import Models
@@ -29,8 +29,10 @@ from pfa_core.config.shape import ConfigFile
 from pfa_core.conflicts.outcome import ResolvedConflict
 from pfa_core.conflicts.views import ConflictView
 from pfa_core.drafts import commit
+from pfa_core.drafts.compare import ComparedField
 from pfa_core.drafts.diff import DiffEntry
 from pfa_core.drafts.rebase import RecordConflict
+from pfa_core.drafts.review import ReviewedRecord, ReviewGroup
 from pfa_core.drafts.save_plan import Saved as SavedDraft
 from pfa_core.drafts.save_preview import SavePreview
 from pfa_core.errors import Fault
@@ -52,6 +54,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAMES = {
     "commit": commit,
     "DiffEntry": DiffEntry,
+    "DiffSummary": diff.DiffSummary,
+    "ReviewGroup": ReviewGroup,
+    "ReviewedRecord": ReviewedRecord,
+    "ComparedField": ComparedField,
     "FieldConflict": FieldConflict,
     "ModificationView": ModificationView,
     "State": State,
@@ -139,6 +145,24 @@ SHAPES: Mapping[str, Shape] = {
         line=DiffEntry,
         commands=("diff",),
         means="drafted fields before and after, with their cost effect",
+    ),
+    "review-groups": Shape(
+        kind=review.ReviewedGroups,
+        line=ReviewGroup,
+        commands=("diff",),
+        means="sums of drafts by group",
+    ),
+    "review-records": Shape(
+        kind=review.ReviewedRecords,
+        line=ReviewedRecord,
+        commands=("diff",),
+        means="drafts by record",
+    ),
+    "compared-sessions": Shape(
+        kind=review.ComparedSessions,
+        line=ComparedField,
+        commands=("diff",),
+        means="fields that two sessions change differently",
     ),
     "committed": Shape(
         kind=writes.Committed,

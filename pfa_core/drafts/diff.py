@@ -68,10 +68,14 @@ class DiffTotals:
 
     def add(self, entry: DiffEntry, money_days: Decimal) -> None:
         """Count an entry, the next in PFA id order, with its exact effect."""
-        self.record_count += entry.pfa_id != self._last
-        self.field_count += len(entry.changes)
+        self.count(entry.pfa_id, len(entry.changes), money_days)
+
+    def count(self, pfa_id: str, fields: int, money_days: Decimal) -> None:
+        """Count fields of the next record in PFA id order, with their exact effect."""
+        self.record_count += pfa_id != self._last
+        self.field_count += fields
         self._money_days += money_days
-        self._last = entry.pfa_id
+        self._last = pfa_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +188,7 @@ def _entries(
     filters = tx.asked(filters)
     totals.masked = tx.mask.hides
     if session_id:
-        _require_session(tx, session_id)
+        require_session(tx, session_id)
         filters = replace(filters, session=(session_id,))
     costing = members.costing(tx.conn, tx.organization_id)
     with closing(active(tx, filters, keys)) as found:
@@ -197,7 +201,12 @@ def _entries(
                     yield entry
 
 
-def _require_session(tx: Tx, session_id: str) -> None:
+def require_session(tx: Tx, session_id: str) -> None:
+    """Refuse a session that the caller never had, or discarded.
+
+    Raises:
+        NotFound: It is not there.
+    """
     if not modifications.states_of_session(tx.conn, tx.principal, session_id):
         from pfa_core.store.suggestions import like_session
 

@@ -30,6 +30,9 @@ class Operation(StrEnum):
     SUMMARIZE_DRAFTS = "summarize_drafts"
     DIFF = "diff"
     STREAM_DIFF = "stream_diff"
+    REVIEW = "review"
+    STREAM_REVIEW = "stream_review"
+    COMPARE_SESSIONS = "compare_sessions"
     STATUS = "status"
     LIST_RUNS = "list_runs"
     SHOW_RUN = "show_run"
@@ -87,6 +90,9 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.SUMMARIZE_DRAFTS,
         Operation.DIFF,
         Operation.STREAM_DIFF,
+        Operation.REVIEW,
+        Operation.STREAM_REVIEW,
+        Operation.COMPARE_SESSIONS,
         Operation.STATUS,
         Operation.LIST_RUNS,
         Operation.SHOW_RUN,

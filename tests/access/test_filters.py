@@ -33,6 +33,9 @@ TAKING: dict[str, Call] = {
     "compute_stats": lambda w, p, f: pfa_core.compute_stats(w.db, p, f),
     "diff": lambda w, p, f: pfa_core.diff(w.db, p, f),
     "stream_diff": lambda w, p, f: list(pfa_core.stream_diff(w.db, p, f)),
+    "review": lambda w, p, f: pfa_core.review(w.db, p, f),
+    "stream_review": lambda w, p, f: list(pfa_core.stream_review(w.db, p, f)),
+    "compare_sessions": lambda w, p, f: list(pfa_core.compare_sessions(w.db, p, ("s", "c"), f)),
     "list_drafts": lambda w, p, f: pfa_core.list_drafts(w.db, p, f),
     "stream_drafts": lambda w, p, f: list(pfa_core.stream_drafts(w.db, p, f, sort="sessionId")),
     "set_fields": lambda w, p, f: pfa_core.set_fields(w.db, p, f, {"model": "Z"}, session_id="s"),
@@ -91,7 +94,7 @@ def test_an_expression_over_money_takes_the_right_to_see_it(world: World, name: 
     try:
         TAKING[name](world, who, Filters(where=SEEN))
     except (errors.NotFound, errors.NoDrafts) as nothing:
-        assert name in ("resolve_conflicts", "uncommit"), nothing  # noqa: PT017 - there is none
+        assert name in ("compare_sessions", "resolve_conflicts", "uncommit"), nothing  # noqa: PT017 - there is none
 
 
 def test_who_may_see_money_is_answered(world: World) -> None:

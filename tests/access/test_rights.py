@@ -57,6 +57,11 @@ READING: dict[str, Call] = {
     "list_conflicts": lambda w, p: pfa_core.list_conflicts(w.db, p),
     "show_conflict": lambda w, p: pfa_core.show_conflict(w.db, p, "P-4"),
     "stream_diff": lambda w, p: list(pfa_core.stream_diff(w.db, p, Filters())),
+    "review": lambda w, p: pfa_core.review(w.db, p, Filters()),
+    "stream_review": lambda w, p: list(pfa_core.stream_review(w.db, p, Filters())),
+    "compare_sessions": lambda w, p: list(
+        pfa_core.compare_sessions(w.db, p, ("s", "c"), Filters())
+    ),
     "stream_drafts": lambda w, p: list(pfa_core.stream_drafts(w.db, p, Filters())),
     "summarize_drafts": lambda w, p: pfa_core.summarize_drafts(w.db, p),
     "list_drafts": lambda w, p: pfa_core.list_drafts(w.db, p, Filters()),
