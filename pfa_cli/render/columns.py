@@ -69,6 +69,8 @@ def described(
 
 def _column(name: str, rank: int, index: int, is_number: bool) -> Column:  # noqa: FBT001
     kind = _KINDS.get(name.removeprefix("data."), Kind.NUMBER if is_number else Kind.TEXT)
+    if is_number and name == "fields":  # a count here, their names elsewhere
+        kind = Kind.NUMBER
     if index == 0 and (kind is Kind.ID or name in _NAMES):
         kind = Kind.KEY
     role = _ROLES.get(name, "state" if kind is Kind.STATE else "")

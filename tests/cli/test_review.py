@@ -38,6 +38,9 @@ class TestGroups:
         }  # fmt: skip
         assert {one["costEffect"] for one in found["data"]} == {None}
         assert found["summary"] == summed(drafted)["summary"]
+        screen = on_terminal("diff", "--stat")
+        assert screen.lines[0].split() == ["field", "records", "fields"]
+        assert len({len(line) for line in screen.lines[:6]}) == 1  # counts stand to the right
 
     @pytest.mark.parametrize(
         ("by", "records"),
