@@ -12,10 +12,13 @@ ORDER BY i.pfa_id;
 
 -- name: candidate
 -- Whether the received version may be the older one; model/pems_version.py decides. Times of one zone that differ
--- by a second or more have the order of their texts.
-((i.data ->> 'pemsVersion') COLLATE "C" < (m.data ->> 'pemsVersion')
- OR (right(i.data ->> 'pemsVersion', 1) <> 'Z' OR right(m.data ->> 'pemsVersion', 1) <> 'Z')
-    AND {zone_of_theirs} <> {zone_of_held})
+-- by a second or more have the order of their texts, counts of as many digits too. A record without a version is
+-- older than none: the zone of no text would be another one than that of any text.
+(i.data ->> 'pemsVersion' IS NOT NULL AND m.data ->> 'pemsVersion' IS NOT NULL
+ AND ((i.data ->> 'pemsVersion') COLLATE "C" < (m.data ->> 'pemsVersion')
+      OR length(i.data ->> 'pemsVersion') < length(m.data ->> 'pemsVersion')
+      OR (right(i.data ->> 'pemsVersion', 1) <> 'Z' OR right(m.data ->> 'pemsVersion', 1) <> 'Z')
+         AND {zone_of_theirs} <> {zone_of_held}))
 
 -- name: zone
 -- The zone at the end of a time; empty where it has none.

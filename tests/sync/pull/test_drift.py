@@ -332,6 +332,30 @@ class TestAnOldSource:
         assert (result.status, result.older, result.unchanged) == ("completed", 0, 12)
         assert world.mirror() == before
 
+    @pytest.mark.parametrize("held", ["2026-11-02", "2026-11-02T08:00:00+02:00", None])
+    def test_a_record_without_a_version_is_older_than_none_and_the_other_way_round(
+        self, world: World, source: str, held: str | None, tmp_path: Path
+    ) -> None:
+        came = "2026-11-01" if held is None else None
+        pull(world, source, records(3, pemsVersion=held), tmp_path, allow_emptied=["pemsVersion"])
+        rows = records(3, pemsVersion=came, model="new")
+        result = pull(world, source, rows, tmp_path, allow_emptied=["pemsVersion"])
+        assert (result.status, result.older, result.updated) == ("completed", 0, 3)
+
+    def test_versions_that_are_numbers_have_their_order(
+        self, world: World, source: str, tmp_path: Path
+    ) -> None:
+        pull(world, source, records(3, pemsVersion="100"), tmp_path)
+        rows = records(3, pemsVersion="99", model="old")
+        rows[1] |= {"pemsVersion": "101", "model": "new"}
+        result = pull(world, source, rows, tmp_path)
+        assert (result.status, result.older, result.updated) == ("partial", 2, 1)
+        assert [row["model"] for row in [*world.mirror().values()][:3]] == [
+            "LTM 1030",
+            "new",
+            "LTM 1030",
+        ]
+
     @pytest.mark.parametrize("version", ["2026-11-02T09:00:00Z", "2026-11-02T08:00:00.5Z", "17"])
     def test_a_newer_version_and_one_that_is_no_instant_are_stored(
         self, world: World, source: str, version: str, tmp_path: Path
