@@ -365,7 +365,7 @@ _OF_SHAPES: dict[str, str | Meaning] = {
     "Plan.total": ("changes that would be sent, or dead letters", COUNT),
     "Plan.data": "the changes that would be sent, or the dead letters",
     "PullMetadata.behind": ("records that the next pull asks for again", COUNT),
-    "PullMetadata.emptied": ("by field, records that had a value of it and have none now", COUNT),
+    "PullMetadata.emptied": ("by field, records that had a value of it and have none, or its default for want of one, now", COUNT),
     "Quantity.actual": ("records by their actual dates", COUNT),
     "Quantity.forecast": ("records by their forecast dates", COUNT),
     "Quantity.plan": ("records by their plan dates", COUNT),

@@ -104,6 +104,11 @@ def cast_value(field: Field, value: Any, *, textual: bool) -> Any | Wrong:
     return field.default if result is None or (field.code and result == "") else result
 
 
+def is_blank(value: Any) -> bool:
+    """Return whether a field with a default gets it for want of a value."""
+    return value is None or (isinstance(value, str) and value.strip() in ("", "null"))
+
+
 def recurs(field: Field) -> bool:
     """Return whether records share the texts of the field.
 

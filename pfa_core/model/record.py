@@ -167,6 +167,12 @@ _UNCHECKED = ("pfaId", "organization", "hasPlan", "hasActuals", "lastSyncedAt", 
 CHECKED: Mapping[str, Field] = {
     name: each for name, each in FIELDS.items() if name not in _UNCHECKED
 }
+# Of them those whose default is a value like any other: a record without one cannot be told by what it holds.
+DEFAULTED = tuple(
+    name
+    for name, each in CHECKED.items()
+    if each.kind in (Kind.CHOICE, Kind.FLAG) and each.default is not None
+)
 EDITABLE = tuple(each.name for each in FIELDS.values() if each.editable)
 # What a list shows, and the columns of its TSV, which has no header.
 LIST_COLUMNS = (

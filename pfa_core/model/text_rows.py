@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring
 from typing import Any
 
-from pfa_core.model.baseline import MAX_REMEMBERED, always_there, cast_value, recurs
+from pfa_core.model.baseline import MAX_REMEMBERED, always_there, cast_value, is_blank, recurs
 from pfa_core.model.keys import invisible_in, normal_key
-from pfa_core.model.record import FIELDS, MAX_ID, Field
+from pfa_core.model.record import DEFAULTED, FIELDS, MAX_ID, Field
 from pfa_core.model.values import Wrong
 
 _DERIVED = ("pfaId", "organization", "hasPlan", "hasActuals")
@@ -70,6 +70,14 @@ class TextRows:
         has_plan, has_actuals = _given(start) and _given(end), _given(first) and _given(last)
         parts.append(f'"hasPlan":{_flag(has_plan)},"hasActuals":{_flag(has_actuals)}')
         return "{" + ",".join(parts) + "}"
+
+    def blank(self) -> set[str]:
+        """Return the fields with a default that a row so far had an empty text of."""
+        return {
+            name
+            for name, _, reader, _ in self._fields
+            if name in DEFAULTED and any(is_blank(text) for text in reader)
+        }
 
     def _unknown(self, row: Mapping[str, str]) -> list[str]:
         """Write the unknown fields as they came."""

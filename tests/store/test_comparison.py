@@ -9,7 +9,6 @@ from pfa_core.store import comparison, mirror
 from tests.factories import a_world, record
 from tests.model.test_pems_version import INCOMPARABLE, OLDER
 
-
 # One record has no version, of whatever form the other's is.
 WITHOUT = [pair for text in ("2026-11-01", "1-02", "17") for pair in ((None, text), (text, None))]
 WITHOUT += [(None, "2026-11-01T08:00:00+02:00"), ("2026-11-01T08:00:00Z", None), (None, None)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pfa_core.errors import Fault, FaultCode, InvalidData
-from pfa_core.model.record import CHECKED, Kind
+from pfa_core.model.record import CHECKED, DEFAULTED, Kind
 from pfa_core.sync.pull.options import EVERY_FIELD, Allowance
 
 # So many records may lose a field whose column is there: PEMS's users empty fields too.
@@ -17,6 +17,7 @@ ALL = 3
 SHARE = 5
 MAX_NAMED = 5
 NOTHING_STORED = "; nothing was stored"
+_DEFAULT = "at the default now, some for want of a value"
 _GONE = "would be emptied in {}: the source does not have the field at all"
 _MANY = "would be emptied in {}, more than a fifth of those that have it"
 
@@ -30,11 +31,13 @@ class Columns:
         unknown: Fields unknown to the program that some records had.
         undeclared: Known fields that a table of the source has no column for; a grid or JSON may leave out
             what is empty.
+        blank: Fields with a default that some records had no value of.
     """
 
     absent: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
     undeclared: frozenset[str] = frozenset()
+    blank: frozenset[str] = frozenset()
 
     @property
     def lacking(self) -> frozenset[str]:
@@ -120,21 +123,30 @@ class Drift:
     def reported(self, columns: Columns) -> Mapping[str, int]:
         """Return the losses to report.
 
-        The default of a choice and off are values too, unless the source does not have the field or many
-        records get them at once.
+        The default of a choice and off are values too, unless the source has no value of the field for some
+        records, or many get them at once.
         """
         return {
             name: number
             for name, number in self.emptied.items()
-            if name in columns.lacking
-            or CHECKED[name].kind not in (Kind.CHOICE, Kind.FLAG)
+            if name not in DEFAULTED
+            or name in columns.lacking
+            or name in columns.blank
             or (name in self.holders and self._are_many(name, self.holders[name]))
         }
 
     def text(self, columns: Columns) -> str:
         """Describe the losses and the new fields, empty where there are none."""
         reported = self.reported(columns)
-        parts = [f"emptied: {self._listed(reported)}"] if reported else []
+        unclear = [
+            name
+            for name in reported
+            if name in DEFAULTED and name in columns.blank and name not in columns.lacking
+        ]
+        emptied = [name for name in reported if name not in unclear]
+        parts = [f"emptied: {self._listed(emptied)}"] if emptied else []
+        if unclear:
+            parts.append(f"{_DEFAULT}: {self._listed(unclear)}")
         if self.unknown_lost:
             gone = f"fields unknown to pfa are gone from {_records(self.unknown_lost)}"
             parts.append(f"{gone}: {_named(self.lost_fields)}")

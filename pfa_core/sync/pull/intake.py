@@ -14,10 +14,10 @@ from pfa_core import exact_json
 from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import RawRecord
 from pfa_core.masking import Mask
-from pfa_core.model.baseline import FOREIGN, alters_key, read_record
+from pfa_core.model.baseline import FOREIGN, alters_key, is_blank, read_record
 from pfa_core.model.ids import OrganizationId, PfaId
 from pfa_core.model.progress import Phase, Progress, Report
-from pfa_core.model.record import CHECKED, FIELDS
+from pfa_core.model.record import CHECKED, DEFAULTED, FIELDS
 from pfa_core.model.run import Behind
 from pfa_core.model.text_rows import TextRows
 from pfa_core.store import leases, runs
@@ -30,6 +30,7 @@ MAX_DETAILS = 20
 PROGRESS_STEP = 1000
 UNOWNED = "is missing: the owner of the record is unknown"
 
+_DEFAULTED = frozenset(DEFAULTED)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Refused, and nothing is missed: the record of another organization, or one that is there already.
 _NOT_BEHIND = (FOREIGN, FaultCode.DUPLICATE_RECORD)
@@ -76,13 +77,15 @@ class Intake:
     def __post_init__(self) -> None:
         self._rows = TextRows(self.organization_id, exact_json.dumps)
         self._unknown: set[str] = set()
+        self._blank: set[str] = set()
         self._width = 0
 
     @property
     def columns(self) -> Columns:
         """Return the fields that the source lacks so far, and its unknown ones."""
         absent = frozenset(CHECKED.keys() - self.carried())
-        return Columns(absent, frozenset(self._unknown), frozenset(self.undeclared()))
+        blank = frozenset(self._blank | self._rows.blank())
+        return Columns(absent, frozenset(self._unknown), frozenset(self.undeclared()), blank)
 
     def take(self, item: RawRecord | Fault) -> Accepted | None:
         """Return the id and JSON text of an accepted record; None for a refused one."""
@@ -138,10 +141,11 @@ class Intake:
         )
 
     def _note(self, row: dict[str, Any]) -> None:
-        """Note unknown fields; of a million records nearly all have the same."""
+        """Note unknown fields and lacking ones; of a million records nearly all have the same."""
         if len(row) != self._width:
             self._width = len(row)
             self._unknown |= row.keys() - FIELDS.keys()
+            self._blank |= _DEFAULTED - row.keys()
 
     def _count(self) -> None:
         self.number += 1
@@ -170,6 +174,10 @@ class Intake:
         record = read_record(item.value, self.organization_id, item.position, textual=item.textual)
         if isinstance(record, Fault):
             return record
+        for name in DEFAULTED:
+            given = item.value.get(name)
+            if given is not True and given is not False and is_blank(given):
+                self._blank.add(name)
         pfa_id = record["pfaId"]
         if self._is_foreign(record.get("currency")):
             reason = f"is {record['currency']}, the organization's is {self.only_currency}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import pfa_core
@@ -293,6 +293,28 @@ class TestValuesThatAreGone:
         rows = changed(off, 3, source="Rental", dor="PROJECT")
         assert (pull(world, source, rows, tmp_path).emptied, run_of(world).message) == ({}, None)
 
+    @pytest.mark.parametrize(
+        ("name", "blank"),
+        [("isActualized", None), ("source", None), *long([("dor", None), ("isActualized", "")])],
+    )
+    def test_a_default_in_place_of_a_blank_is_stored_and_said(
+        self, world: World, source: str, name: str, blank: Any, tmp_path: Path
+    ) -> None:
+        """A purchase without its source costs what a rental without a rate does."""
+        result = pull(world, source, changed(records(), 9, **{name: blank}), tmp_path)
+        assert (result.status, result.updated, result.emptied) == ("completed", 9, {name: 9})
+        said = f"at the default now, some for want of a value: {name} in 9 records"
+        assert (result.message, run_of(world).message) == (said, said)
+
+    def test_a_unit_that_is_gone_is_said(self, world: World, source: str, tmp_path: Path) -> None:
+        rows = [{**row, "rateUom": "week"} for row in records()]
+        pull(world, source, rows, tmp_path)
+        result = pull(world, source, changed(rows, 9, rateUom=None), tmp_path)
+        assert (result.emptied, result.message) == (
+            {"rateUom": 9},
+            "emptied: rateUom in 9 records",
+        )
+
 
 @pytest.mark.parametrize("source", EACH_SOURCE)
 class TestAnOldSource:
@@ -350,11 +372,8 @@ class TestAnOldSource:
         rows[1] |= {"pemsVersion": "101", "model": "new"}
         result = pull(world, source, rows, tmp_path)
         assert (result.status, result.older, result.updated) == ("partial", 2, 1)
-        assert [row["model"] for row in [*world.mirror().values()][:3]] == [
-            "LTM 1030",
-            "new",
-            "LTM 1030",
-        ]
+        after = world.mirror()
+        assert [after[f"P-0{n}"]["model"] for n in (1, 2, 3)] == ["LTM 1030", "new", "LTM 1030"]
 
     @pytest.mark.parametrize("version", ["2026-11-02T09:00:00Z", "2026-11-02T08:00:00.5Z", "17"])
     def test_a_newer_version_and_one_that_is_no_instant_are_stored(
@@ -542,7 +561,9 @@ DAMAGES = st.fixed_dictionaries(
         "cut": st.integers(0, NUMBER),
         "gone": st.sets(st.sampled_from(sorted(CHECKED)), max_size=2),
         "blank": st.dictionaries(
-            st.sampled_from(["contract", "monthlyRate", "forecastEnd", "model"]),
+            st.sampled_from(
+                ["contract", "monthlyRate", "forecastEnd", "model", "source", "dor", "isActualized"]
+            ),
             st.integers(0, NUMBER),
             max_size=2,
         ),
@@ -557,6 +578,15 @@ DAMAGES = st.fixed_dictionaries(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(DAMAGES)
+@example(
+    {
+        "source": "csv",
+        "cut": 0,
+        "gone": set(),
+        "blank": {"source": 5, "isActualized": 3},
+        "older": 0,
+    }
+)
 def test_whatever_a_source_lost_no_value_is_lost_in_silence(
     world: World, tmp_path: Path, damage: dict[str, Any]
 ) -> None:
@@ -577,7 +607,7 @@ def test_whatever_a_source_lost_no_value_is_lost_in_silence(
     lost: dict[str, int] = {}
     for pfa_id, row in before.items():
         for name, value in row.items():
-            now, gone = after[pfa_id].get(name), name in damage["gone"]
+            now, gone = after[pfa_id].get(name), name in {*damage["gone"], *damage["blank"]}
             if value not in (None, "", False) and (
                 now in (None, "", False) or (gone and now != value)
             ):
