@@ -50,7 +50,7 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pfa_core.config.profiles._NAME": ("fullmatch", ()),
     "pfa_core.drafts.save_faults._LAST_NUMBER": ("search", ("1" * LENGTH + "x", "1x" * 50_000)),
     "pfa_core.exact_json._EXPONENT": ("search", ("1E+" * 33_000,)),
-    "pfa_core.files.delta_rows._LINE": ("finditer", ("a\r" * 50_000,)),
+    "pfa_core.files.dialect._LINE": ("findall", ("a\r" * 50_000,)),
     "pfa_core.files.dialect._ESCAPE": ("sub", ("\\x4" * 30_000, "\\x41" * 25_000 + "\\x")),
     "pfa_core.masking._DIGIT": ("search", ()),
     "pfa_core.masking._MOMENT": ("fullmatch", ("2024-01-01T" + "." * LENGTH + "x",)),

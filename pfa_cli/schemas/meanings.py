@@ -365,7 +365,10 @@ _OF_SHAPES: dict[str, str | Meaning] = {
     "Plan.total": ("changes that would be sent, or dead letters", COUNT),
     "Plan.data": "the changes that would be sent, or the dead letters",
     "PullMetadata.behind": ("records that the next pull asks for again", COUNT),
-    "PullMetadata.emptied": ("by field, records that had a value of it and have none, or its default for want of one, now", COUNT),
+    "PullMetadata.emptied": (
+        "by field, records that lost its value, or got the default for want of one",
+        COUNT,
+    ),
     "Quantity.actual": ("records by their actual dates", COUNT),
     "Quantity.forecast": ("records by their forecast dates", COUNT),
     "Quantity.plan": ("records by their plan dates", COUNT),

@@ -6,7 +6,6 @@ edited come along to be compared.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -29,7 +28,6 @@ MARKS = ("syncState", "sessionId", "version", "modifiedAt", "modifiedBy")
 _PASSED_OVER = ("lastSyncedAt", "syncBatchId")
 _OWN = ("pfaId", "changeReason", "expectedVersion")
 _NULL = "null"
-_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +67,7 @@ class DeltaTable:
         if dialect == "tsv" and is_bare(first):
             head, self._above = ["\t".join(LIST_COLUMNS) + "\n", first], 1
         given = chain(head, rest)
-        # A lone carriage return ends a line of a CSV, and is part of a cell of a TSV.
-        self._table = Table(
-            given
-            if dialect == "tsv"
-            else (found[0] for line in given for found in _LINE.finditer(line)),
-            name,
-            dialect,
-            nulls=nulls,
-            null=_NULL,
-            kept=SAVED,
-        )
+        self._table = Table(given, name, dialect, nulls=nulls, null=_NULL, kept=SAVED)
         self._columns = _columns(self._table.columns, name)
 
     @property

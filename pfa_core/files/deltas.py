@@ -15,7 +15,7 @@ from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.exact_json import JsonFault, loads_strict
 from pfa_core.files.delta_bounds import MAX_REASON, MAX_SESSION
 from pfa_core.files.delta_rows import SAVED, DeltaTable, Item, is_bare, is_listed, listed_item
-from pfa_core.files.dialect import TABLES, refuse_foreign_content, table_format
+from pfa_core.files.dialect import TABLES, names_separator, refuse_foreign_content, table_format
 from pfa_core.files.packed import packed
 from pfa_core.files.reading import (
     MAX_SIZE,
@@ -194,6 +194,8 @@ def _guess(path: str, first: str) -> str:
         return "json"
     if is_bare(first):
         return "tsv"
+    if names_separator(first):
+        return "csv"
     return table_format(first) if folded("pfaId") in folded(first) else "json"
 
 

@@ -22,6 +22,7 @@ HEAD_BYTES = 4096  # of a file, enough to know what it is
 _SEPARATORS = {"\t": "tabs", ";": "';'", "|": "'|'"}
 _ESCAPE = re.compile(r"((?:\\x[0-9A-Fa-f]{2})+)|\\(.?)", re.DOTALL)
 _ESCAPED = {"t": "\t", "n": "\n", "r": "\r", "v": "\v", "f": "\f", "\\": "\\"}
+_LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 _SEPARATOR_LINE = ["sep=", ""]  # Excel's first line of a CSV may name the separator
 _SAVE = "save it as CSV (UTF-8, with commas)"
 _SIGNATURES = (
@@ -113,7 +114,8 @@ class Row(NamedTuple):
 class Table:
     """The rows of a CSV or TSV by the names of its header.
 
-    CSV quotes as RFC 4180 says, and its cells lose the guards of `--csv-safe`; TSV has no quotes, and writes
+    CSV quotes as RFC 4180 says, a carriage return alone ends a line of it, and its cells lose the guards of
+    `--csv-safe`; TSV has no quotes, and writes
     a tab, a line end and a backslash as `\\t`, `\\n`, `\\r` and `\\\\`, other line ends as COPY reads them:
     `\\v`, `\\f`, or `\\x` before each byte.
 
@@ -140,7 +142,7 @@ class Table:
     ) -> None:
         self._name, self._kept, self._nulls = name, kept, dict.fromkeys(nulls, null)
         self._tsv = _TsvCells(lines, self._nulls) if dialect == "tsv" else None
-        self._source = self._tsv or csv.reader(lines, strict=True)
+        self._source = self._tsv or csv.reader(_by_any_end(lines), strict=True)
         self._dialect = dialect
         self.empty_rows = 0
         header = self._header()
@@ -231,6 +233,20 @@ class Table:
 
     def _invalid(self, reason: str, hint: str = "") -> InvalidData:
         return InvalidData(f"{self._name}{reason}; {self._kept}", hint=hint)
+
+
+def names_separator(line: str) -> bool:
+    """Return whether a line is Excel's that names the separator of those below."""
+    return line.removeprefix("\ufeff")[:4].lower() == "sep="
+
+
+def _by_any_end(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines that line feeds end, cut where a carriage return ends one."""
+    for line in lines:
+        if "\r" not in line or "\r" not in line.rstrip("\r\n"):
+            yield line
+        else:
+            yield from _LINE.findall(line)
 
 
 def _names_nothing(header: list[str]) -> bool:

@@ -115,6 +115,18 @@ def test_a_csv_changes_the_cells_that_are_not_empty(tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["in.csv", "in.txt", "in"])
+def test_the_line_of_a_csv_that_names_the_separator_is_read(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("sep=,\r\npfaId,model\r\nP-1,a\r\n")
+    assert [(c.pfa_id, c.delta) for c in read_delta_file(str(path)).changes] == [
+        ("P-1", {"model": "a"})
+    ]
+    path.write_text("sep=;\r\npfaId;model\r\nP-1;a\r\n")
+    with pytest.raises(InvalidData, match="separated by ';'"):
+        read_delta_file(str(path))
+
+
 def test_a_csv_cell_may_hold_commas_quotes_and_lines(tmp_path):
     text = 'pfaId,category\nP-1,"Trailer, 40"" flat"\nP-2,"a\nb"\nP-3,x\n'
     found = read_delta_file(str(a_delta_file(tmp_path, text, "deltas.CSV")))

@@ -70,6 +70,29 @@ class TestLeftovers:
         assert rows(copied, "tsv")[0].fault.startswith(r"has the unknown escape \N")
         assert cells(copied, "tsv", nulls=[r"\N"]) == [("P-1", "")]
 
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            ["pfaId,model\rP-1,a\rP-2,b\r"],
+            ["pfaId,model\rP-1,a\r\r\n", "P-2,b"],
+            ["pfaId,model\n", "P-1,a\rP-2,b"],
+        ],
+    )
+    def test_a_carriage_return_ends_a_line_of_a_csv(self, lines: list[str]) -> None:
+        """As old spreadsheets save it, the file is one line to all who look for line feeds."""
+        found = Table(lines, "in.csv")
+        assert [tuple(row.cells) for row in found.rows()] == [("P-1", "a"), ("P-2", "b")]
+
+    def test_within_quotes_it_is_text_and_without_them_it_breaks_the_row_alone(self) -> None:
+        lines = ["pfaId,model\r\n", 'P-1,"a\rb"\r\n', "P-2,c\rd\n", "P-3,e\r\n"]
+        one, two, rest, last = Table(lines, "in.csv").rows()
+        assert (one.cells, two.cells, last.cells) == (
+            ["P-1", "a\rb"],
+            ["P-2", "c"],
+            ["P-3", "e"],
+        )
+        assert rest.fault == "has 1 cells, the header 2"
+
 
 class TestSeparators:
     @pytest.mark.parametrize(
