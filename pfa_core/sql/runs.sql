@@ -102,10 +102,12 @@ ORDER BY {order}
 LIMIT %(limit)s
 
 -- name: last_pull
+-- One that asked for what changed since a given time may leave a gap before it.
 SELECT finished_at
 FROM pfa_sync_log
 WHERE organization_id = %(organization_id)s
   AND direction = 'pull'
+  AND kind IN ('full', 'incremental')
   AND status = 'completed'
   AND started_at <= clock_timestamp()
 ORDER BY started_at DESC

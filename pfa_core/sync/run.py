@@ -25,6 +25,7 @@ from pfa_core.store.database import Database
 from pfa_core.store.leases import Holder
 from pfa_core.sync.active_run import ActiveRun
 from pfa_core.sync.lease import LIFETIME, Lease, heartbeat
+from pfa_core.sync.run_log import run_log
 
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0  # seconds between two attempts to take the lease
 
@@ -204,9 +205,13 @@ def _record_failure(run: ActiveRun, error: BaseException, kept: str) -> None:
             return True
         return False
 
+    log = run_log(run.run_id, run.organization_id)
     with suppress(PfaError):
-        if run.transact(work) and interrupted:
+        if not run.transact(work):
+            return  # it has ended already, in the log too
+        if interrupted:
             error.add_note(message)
+    log.error("ended", status=status, reason=message)
 
 
 def _failure_message(error: BaseException) -> str:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -536,6 +537,16 @@ def test_a_table_whose_key_has_its_alias_is_one(world: World, tmp_path: Path) ->
     path.write_text("number,model\nNEW-2,X\n")
     with pytest.raises(errors.InvalidData, match="no column pfaId in its header"):
         pfa_core.pull_files(world.db, world.principal(), [str(path)], field_map=field_map)
+
+
+@pytest.mark.parametrize("hours", [1, *long([-1, 100_000])])
+def test_a_pull_since_a_given_time_renews_no_age(world: World, tmp_path: Path, hours: int) -> None:
+    """What changed between the last complete pull and that time is unknown; metrics and status agree."""
+    pull(world, "live", records(), tmp_path)
+    seen = age(world)
+    since = datetime.now(UTC) + timedelta(hours=hours)
+    result = pull(world, "live", records(3, model="new"), tmp_path, since=since)
+    assert (result.status, result.updated, age(world)) == ("completed", 3, seen)
 
 
 def test_unknown_fields_that_come_and_go_are_reported(world: World, tmp_path: Path) -> None:

@@ -633,3 +633,16 @@ def test_a_pull_from_files_is_logged_as_one_from_pems(
         "in.jsonl",
     )
     assert (last.event, last.fields) == ("ended", {"status": "completed", **result.counts()})
+
+
+def test_a_pull_that_fails_ends_in_the_log_too(
+    world: World, file: File, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "pfa"), pytest.raises(errors.InvalidData) as refused:
+        pull(world, file(lines({"model": "x"})))
+    first, last = caplog.records
+    assert (first.event, last.event, last.run) == ("started", "ended", first.run)
+    assert (last.levelname, last.fields) == (
+        "ERROR",
+        {"status": "failed", "reason": refused.value.message},
+    )
