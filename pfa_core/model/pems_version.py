@@ -9,7 +9,7 @@ _DAY, _SECONDS = len("2026-11-24"), len("2026-11-24T08:00:00")
 
 
 def is_older(version: str, than: str) -> bool:
-    """Return whether a version is an earlier instant, or a smaller count, than another.
+    """Return whether a version is earlier, or a smaller count, than another.
 
     A version is a text of PEMS. Two are compared where both are whole numbers, or both ISO 8601 dates or
     times, both with or both without a zone, and with one letter before the time; other texts are older

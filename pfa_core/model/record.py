@@ -167,7 +167,7 @@ _UNCHECKED = ("pfaId", "organization", "hasPlan", "hasActuals", "lastSyncedAt", 
 CHECKED: Mapping[str, Field] = {
     name: each for name, each in FIELDS.items() if name not in _UNCHECKED
 }
-# Of them those whose default is a value like any other: a record without one cannot be told by what it holds.
+# Of them those whose default is a value like any other: the record does not show that it had none.
 DEFAULTED = tuple(
     name
     for name, each in CHECKED.items()

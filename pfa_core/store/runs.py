@@ -179,7 +179,10 @@ def outcomes(
 
 
 def last_pull(conn: Connection[Any], organization_id: OrganizationId) -> datetime | None:
-    """Return when the last completed pull ended; a partial one, or one since a given time, is not whole."""
+    """Return when the last completed pull ended.
+
+    A partial one, or one since a given time, brought nothing whole.
+    """
     row = conn.execute(_SQL["last_pull"], {"organization_id": organization_id}).fetchone()
     return row[0] if row else None
 

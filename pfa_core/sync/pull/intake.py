@@ -141,7 +141,7 @@ class Intake:
         )
 
     def _note(self, row: dict[str, Any]) -> None:
-        """Note unknown fields and lacking ones; of a million records nearly all have the same."""
+        """Note unknown fields and lacking ones; nearly all records have the same."""
         if len(row) != self._width:
             self._width = len(row)
             self._unknown |= row.keys() - FIELDS.keys()
