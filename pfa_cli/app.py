@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -144,8 +145,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, arguments, line)
 
 
+@cache
+def _root() -> Any:
+    """Make the outermost group, which keeps the commands that were loaded: a process may run several lines."""
+    return typer.main.get_command(app)
+
+
 def _run(arguments: list[str], line: Line) -> int:
-    root = typer.main.get_command(app)
+    root = _root()
     if arguments[:1] == ["help"]:
         if arguments[1:] == ["options"]:
             return _help_options(root, line)
