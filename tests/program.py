@@ -25,6 +25,7 @@ import pytest
 from pfa_cli.app import main
 from tests.cli import shapes
 from tests.server import Server, bound_url
+from tests.sessions import Sessions
 
 # The password of PEMS in every test that asks the environment for one; nothing may ever show it.
 CANARY = "canary-4f1c9a7e55d2"
@@ -56,14 +57,21 @@ class Pfa:
     """Runs command lines in this process, and checks the JSON they write by the published schemas.
 
     What the owner has to do goes to the owner's address, everything else to that of a role to which
-    row-level security applies."""
+    row-level security applies. A command leaves its session of the database to the next."""
 
     url: str
     folder: Path
     capsys: pytest.CaptureFixture[str] = field(repr=False)
+    sessions: Sessions = field(default_factory=Sessions, repr=False)
+
+    def __enter__(self) -> Pfa:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sessions.close()
 
     def __call__(self, *words: str) -> Ran:
-        with pytest.MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch, self.sessions.left_to_the_next():
             if words[:1] in OWNER_S or words[:2] in OWNER_S:
                 patch.setenv("PFA_DATABASE_URL", self.url)
             code = main(list(words))
@@ -88,7 +96,8 @@ def copied(
     def copy(prepare: Callable[[Pfa], None]) -> Iterator[Pfa]:
         def build(url: str) -> Path:
             monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
-            prepare(Pfa(url, tmp_path, capsys))
+            with Pfa(url, tmp_path, capsys) as pfa:
+                prepare(pfa)
             kept = tmp_path_factory.mktemp("stage")
             shutil.copytree(tmp_path, kept / "folder")
             shutil.copytree(home, kept / "home")
@@ -99,7 +108,8 @@ def copied(
         shutil.copytree(files / "home", home, dirs_exist_ok=True)
         with postgres.database(name) as url:
             monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
-            yield Pfa(url, tmp_path, capsys)
+            with Pfa(url, tmp_path, capsys) as pfa:
+                yield pfa
 
     return copy
 

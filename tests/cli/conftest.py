@@ -20,10 +20,11 @@ def pfa(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Pfa:
+) -> Iterator[Pfa]:
     """The program on a database that is empty, its schema there."""
     monkeypatch.setenv("PFA_DATABASE_URL", bound_url(database_url))
-    return Pfa(database_url, tmp_path, capsys)
+    with Pfa(database_url, tmp_path, capsys) as pfa:
+        yield pfa
 
 
 def baseline_record(number: int, **changes: Any) -> dict[str, Any]:
