@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import typer
@@ -16,10 +17,11 @@ from pfa_cli.framework.help import EVERYWHERE
 from pfa_cli.framework.paging import PAGING
 
 
-def walk() -> Iterator[tuple[str, Any, Any]]:
+@cache
+def walk() -> tuple[tuple[str, Any, Any], ...]:
     """Every command that does something: its whole name, itself, its context."""
     root = typer.main.get_command(app)
-    yield from _walk("pfa", root, typer.Context(root, info_name="pfa"))
+    return tuple(_walk("pfa", root, typer.Context(root, info_name="pfa")))
 
 
 def _walk(name: str, command: Any, context: Any) -> Iterator[tuple[str, Any, Any]]:
