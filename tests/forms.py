@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 LONG = pytest.mark.long
-# How many times as many examples the long forms draw: for a night, or before a release.
+# How many times as many examples properties draw, and whether the long forms draw as many as for a release.
 EFFORT = int(os.environ.get("PFA_TEST_EFFORT", "1"))
 
 
@@ -24,9 +24,14 @@ def forms(name: str | tuple[str, ...], *, short: Any, long: Any) -> pytest.MarkD
     return pytest.mark.parametrize(name, both)
 
 
-def drawn(name: str, *, short: int, long: int) -> pytest.MarkDecorator:
-    """Run a test with one number of drawn examples, and in the long form with another, times the effort."""
-    return forms(name, short=short, long=long * EFFORT)
+def drawn(name: str, *, short: int, long: int, night: int) -> pytest.MarkDecorator:
+    """Run a test with one number of drawn examples, and in the long form with another."""
+    return forms(name, short=short, long=many(long, night))
+
+
+def many(long: int, night: int) -> int:
+    """How many examples the long form draws: with an effort of 10, before a release, as many as `night` says."""
+    return long if EFFORT == 1 else night * EFFORT // 10
 
 
 def long(values: Iterable[Any]) -> list[Any]:

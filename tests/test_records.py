@@ -358,7 +358,7 @@ class TestPages:
         assert [row.pfa_id for row in rest.records] == ["P-3", "p-4"]
         assert rest.records[0].data["forecastStart"] == "2026-02-01"
 
-    @drawn("examples", short=10, long=40)
+    @drawn("examples", short=10, long=16, night=400)
     def test_any_order_in_any_page_size_equals_one_big_page(
         self, database_url: str, examples: int
     ) -> None:

@@ -27,7 +27,7 @@ from tests.access.signing import (
     trail,
 )
 from tests.factories import World
-from tests.forms import forms
+from tests.forms import forms, many
 from tests.processes import started
 from tests.worlds import built_once
 
@@ -300,7 +300,7 @@ def present_unchecked(token: str) -> Principal:
 
 
 class TestTogether:
-    @forms("rounds", short=2, long=100)
+    @forms("rounds", short=2, long=many(40, 1000))
     def test_of_keys_that_are_made_at_once_all_processes_have_one(
         self, tmp_path: Path, rounds: int
     ) -> None:

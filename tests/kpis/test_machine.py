@@ -33,7 +33,7 @@ from pfa_core.model.delta import same
 from pfa_core.model.ownership import Owner, Ownership
 from pfa_core.sync.push.options import PushResult
 from tests.factories import a_world, record
-from tests.forms import EFFORT, LONG, forms
+from tests.forms import LONG, forms, many
 from tests.kpis.exact import require_exact
 from tests.pems_server import FarSide, a_pems_beside, a_profile, owned
 from tests.server import Server
@@ -477,7 +477,7 @@ def a_machine(postgres: Server) -> type[Exactness]:
 
 
 @pytest.mark.early
-@forms(("sequences", "steps"), short=(1, 15), long=(5 * EFFORT, 25))
+@forms(("sequences", "steps"), short=(1, 15), long=(many(2, 50), 25))
 def test_every_kpi_is_exact_after_each_step_of_any_sequence(
     postgres: Server, sequences: int, steps: int
 ) -> None:

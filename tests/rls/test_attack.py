@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.forms import EFFORT, forms
+from tests.forms import forms, many
 from tests.rls.attack.law import Law
 from tests.rls.attack.place import Place, a_place
 from tests.rls.attack.programs import Bender, replay
@@ -74,7 +74,7 @@ def _require_carried_out(law: Law) -> None:
 
 
 @pytest.mark.early
-@forms(("statements", "real"), short=(100, 1), long=(1000 * EFFORT, 10 * EFFORT))
+@forms(("statements", "real"), short=(100, 1), long=(many(400, 10_000), many(4, 100)))
 def test_the_law_holds_after_whatever_is_accepted(place: Place, statements: int, real: int) -> None:
     seed = int(os.environ.get("PFA_TEST_SEED", "1"))
     accepted, broken = attacked(place, seed, statements, real)
@@ -82,7 +82,7 @@ def test_the_law_holds_after_whatever_is_accepted(place: Place, statements: int,
     _require_none(seed, accepted, broken)
 
 
-@forms(("number", "real"), short=(8, 1), long=(100 * EFFORT, 10 * EFFORT))
+@forms(("number", "real"), short=(8, 1), long=(many(40, 1000), many(4, 100)))
 def test_the_law_holds_after_what_the_program_sends_bent_in_one_place(
     place: Place, number: int, real: int
 ) -> None:
