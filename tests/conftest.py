@@ -30,10 +30,18 @@ _OURS = ("PFA_", "XDG_", "PG", "DATABASE_URL")
 @pytest.fixture
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The test's home directory; made by what writes there, which few tests do."""
-    return tmp_path_factory.getbasetemp() / f"home-{next(_homes)}"
+    return tmp_path_factory.getbasetemp() / f"home-{next(_numbers)}"
 
 
-_homes = count(1)
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of the test's own. pytest's would look through those of all tests before it."""
+    path = tmp_path_factory.getbasetemp() / f"test-{next(_numbers)}"
+    path.mkdir(mode=0o700)
+    return path
+
+
+_numbers = count(1)
 
 
 @pytest.fixture(autouse=True)

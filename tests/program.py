@@ -62,13 +62,7 @@ class Pfa:
     url: str
     folder: Path
     capsys: pytest.CaptureFixture[str] = field(repr=False)
-    sessions: Sessions = field(default_factory=Sessions, repr=False)
-
-    def __enter__(self) -> Pfa:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.sessions.close()
+    sessions: Sessions = field(repr=False)
 
     def __call__(self, *words: str) -> Ran:
         with pytest.MonkeyPatch.context() as patch, self.sessions.left_to_the_next():
@@ -96,8 +90,7 @@ def copied(
     def copy(prepare: Callable[[Pfa], None]) -> Iterator[Pfa]:
         def build(url: str) -> Path:
             monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
-            with Pfa(url, tmp_path, capsys) as pfa:
-                prepare(pfa)
+            prepare(Pfa(url, tmp_path, capsys, postgres.sessions))
             kept = tmp_path_factory.mktemp("stage")
             shutil.copytree(tmp_path, kept / "folder")
             shutil.copytree(home, kept / "home")
@@ -108,8 +101,7 @@ def copied(
         shutil.copytree(files / "home", home, dirs_exist_ok=True)
         with postgres.database(name) as url:
             monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
-            with Pfa(url, tmp_path, capsys) as pfa:
-                yield pfa
+            yield Pfa(url, tmp_path, capsys, postgres.sessions)
 
     return copy
 

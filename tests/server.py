@@ -29,6 +29,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pfa_core.store import migrations
 from pfa_core.store.embedded import accounts, binaries, process
 from pfa_core.store.embedded import server as embedded
+from tests.sessions import Sessions
 from tests.versions import Version
 
 _TMPFS = Path("/dev/shm")
@@ -119,6 +120,7 @@ class Server:
     admin: psycopg.Connection
     parameters: Mapping[str, object]
     prefix: str = field(default_factory=lambda: f"pfa_test_{os.getpid()}_{uuid.uuid4().hex[:8]}")
+    sessions: Sessions = field(default_factory=Sessions)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _built: dict[Hashable, tuple[str, Any]] = field(default_factory=dict)
     _untouched: dict[str, list[str]] = field(default_factory=dict)
@@ -139,6 +141,7 @@ class Server:
         if key not in self._built:
             name = self.create(template)
             made = build(self.url(name))
+            self.sessions.end(name)
             # A first session leaves a file of the catalogs behind, which the copies then have too.
             psycopg.connect(self.url(name)).close()
             self._built[key] = name, made
@@ -178,7 +181,11 @@ class Server:
             # Whatever writes takes a number: where none was taken since, in any database, this is as it was.
             unchanged = self._next_transaction() == began
             room = sum(map(len, self._untouched.values())) < _SPARES
-            (spare if unchanged and room else self._touched).append(name)
+            if unchanged and room:
+                spare.append(name)
+            else:
+                self.sessions.end(name)
+                self._touched.append(name)
 
     def _instead_of_touched(self, template: str | None) -> str:
         """A new database; those that were written in are dropped first, while no block counts transactions."""
@@ -191,8 +198,12 @@ class Server:
         return str(row and row[0])
 
     def _end_sessions(self, name: str) -> None:
-        ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
-        self.admin.execute(ended, [name])
+        """End the sessions that were not left to the next test."""
+        ended = (
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = %s AND pid <> ALL (%s)"
+        )
+        self.admin.execute(ended, [name, self.sessions.of(name)])
 
     def close(self) -> None:
         """Drop everything that was made here."""

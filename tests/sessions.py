@@ -1,7 +1,7 @@
-"""Sessions of the database that one command leaves to the next, as if they were new.
+"""Sessions of the database that one handle leaves to the next, as if they were new.
 
-A new session reads the catalogs and compiles the schema's functions: 15 to 20 ms of the server a command,
-where the command itself takes two. What belongs to a session (settings, prepared statements, locks, temporary
+A new session reads the catalogs and compiles the schema's functions: 15 to 20 ms of the server, where most
+commands take two. What belongs to a session (settings, prepared statements, locks, temporary
 tables) is discarded in between.
 """
 
@@ -24,6 +24,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._idle: dict[Any, list[pq.abc.PGconn]] = {}
+        self._process = os.getpid()  # a child has no use for its parent's
 
     @contextmanager
     def left_to_the_next(self) -> Iterator[None]:
@@ -56,7 +57,7 @@ class Sessions:
 
     def take(self, key: Any) -> pq.abc.PGconn | None:
         """A session that was left and is still there."""
-        left = self._idle.get(key, [])
+        left = self._idle.get(key, []) if os.getpid() == self._process else []
         while left:
             pgconn = left.pop()
             if pgconn.exec_(b"").status == pq.ExecStatus.EMPTY_QUERY:
@@ -66,21 +67,30 @@ class Sessions:
 
     def leave(self, key: Any, pgconn: pq.abc.PGconn) -> bool:
         """Keep a session that can be made as new; whether it was."""
-        if (pgconn.status, pgconn.transaction_status) != (
-            pq.ConnStatus.OK,
-            pq.TransactionStatus.IDLE,
-        ):
+        found = (pgconn.status, pgconn.transaction_status, os.getpid())
+        if found != (pq.ConnStatus.OK, pq.TransactionStatus.IDLE, self._process):
             return False
         if pgconn.exec_(b"DISCARD ALL").status != pq.ExecStatus.COMMAND_OK:
             return False
         self._idle.setdefault(key, []).append(pgconn)
         return True
 
-    def close(self) -> None:
-        """End the idle ones."""
-        for left in self._idle.values():
-            while left:
-                left.pop().finish()
+    def of(self, database: str) -> list[int]:
+        """The server's processes of the idle sessions of a database."""
+        return [one.backend_pid for one in self._all() if one.db == database.encode()]
+
+    def end(self, database: str) -> None:
+        """End the idle ones of a database."""
+        for one in self._all():
+            if one.db == database.encode():
+                one.finish()
+        self._idle = {
+            key: [one for one in left if one.status == pq.ConnStatus.OK]
+            for key, left in self._idle.items()
+        }
+
+    def _all(self) -> list[pq.abc.PGconn]:
+        return [one for left in self._idle.values() for one in left]
 
 
 def _variables() -> tuple[tuple[str, str], ...]:

@@ -29,10 +29,11 @@ def a_copy(server: Server, build: Build) -> Iterator[World]:
     name, world = server.built((build, is_bound()), lambda url: _closed(build(url)))
     with server.database(name) as url:
         copy = world.at(url)
-        try:
-            yield copy
-        finally:
-            copy.close()
+        with server.sessions.left_to_the_next():
+            try:
+                yield copy
+            finally:
+                copy.close()
 
 
 def _closed(world: World) -> World:

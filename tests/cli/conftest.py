@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 from tests.program import Pfa, a_stage
-from tests.server import bound_url
+from tests.server import Server, bound_url
 
 
 @pytest.fixture
 def pfa(
+    postgres: Server,
     database_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Iterator[Pfa]:
+) -> Pfa:
     """The program on a database that is empty, its schema there."""
     monkeypatch.setenv("PFA_DATABASE_URL", bound_url(database_url))
-    with Pfa(database_url, tmp_path, capsys) as pfa:
-        yield pfa
+    return Pfa(database_url, tmp_path, capsys, postgres.sessions)
 
 
 def baseline_record(number: int, **changes: Any) -> dict[str, Any]:
