@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.forms import LONG
 from tests.program import Pfa, a_stage
 
 INPUTS = Path(__file__).parents[1] / "data" / "inputs"
@@ -38,9 +39,16 @@ def words(outcome: Outcome) -> list[str]:
 
 
 def each(command: str) -> pytest.MarkDecorator:
-    outcomes = OUTCOMES[command]
-    names = [" ".join(Path(word).name for word in words(outcome)) for outcome in outcomes]
-    return pytest.mark.parametrize("outcome", outcomes, ids=names)
+    """Each file; those of a format that end like one before them in the long form."""
+    known: set[str] = set()
+    cases = []
+    for outcome in OUTCOMES[command]:
+        file, *options = (Path(word).name for word in words(outcome))
+        end = str((file.split(".")[1:], *(outcome.get(key) for key in ("exit", "changes"))))
+        marks = [LONG] if end in known else []
+        known.add(end)
+        cases.append(pytest.param(outcome, id=" ".join((file, *options)), marks=marks))
+    return pytest.mark.parametrize("outcome", cases)
 
 
 def expected(outcome: Outcome, command: str) -> dict[str, Any]:
