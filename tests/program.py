@@ -62,7 +62,7 @@ class Pfa:
     url: str
     folder: Path
     capsys: pytest.CaptureFixture[str] = field(repr=False)
-    sessions: Sessions = field(repr=False)
+    sessions: Sessions = field(default_factory=Sessions, repr=False)
 
     def __call__(self, *words: str) -> Ran:
         with pytest.MonkeyPatch.context() as patch, self.sessions.left_to_the_next():

@@ -41,7 +41,7 @@ def pfa(
         world = a_world(url, organization="HOLNG")
         pfa_core.grant(world.db, world.principal(), getuser(), "admin")
         world.db.close()
-        program = Pfa(url, tmp_path, capsys)
+        program = Pfa(url, tmp_path, capsys, postgres.sessions)
         assert program("init", "--org", "HOLNG").code == 0
         yield program
 
