@@ -43,8 +43,9 @@ class Child:
         return self.status
 
     def wait_until_stopped(self) -> None:
-        """Wait until it has stopped itself."""
-        wait_for(lambda: process_state(self.pid) == "T", "the process did not stop")
+        """Wait until it has stopped itself; fail where it ended instead."""
+        wait_for(lambda: process_state(self.pid) in ("T", "Z", ""), "the process did not stop")
+        assert process_state(self.pid) == "T", self.said()
 
     def said(self) -> str:
         """What it printed."""
