@@ -34,6 +34,13 @@ def many(long: int, night: int) -> int:
     return long if EFFORT == 1 else night * EFFORT // 10
 
 
+def every_third(values: Iterable[Any]) -> list[Any]:
+    """Every third value, and in the long form the others too: they are of one kind."""
+    return [
+        pytest.param(value, marks=[LONG] if place % 3 else []) for place, value in enumerate(values)
+    ]
+
+
 def long(values: Iterable[Any]) -> list[Any]:
     """Values for the long form only, beside those of the short one; of several arguments a tuple each."""
     return [

@@ -16,6 +16,7 @@ import pytest
 from pfa_cli.framework.invocation import Invocation
 from pfa_core.config.choices import choices_file, chosen, home_of, place_of
 from tests.cli.conftest import ready
+from tests.forms import every_third
 from tests.program import Pfa
 from tests.terminals import on_terminal, terminal
 
@@ -311,11 +312,11 @@ class TestEmptyNames:
 
     @pytest.mark.parametrize(
         "words",
-        ["commit --session", "discard --session", "uncommit --session", "restore --session",
+        every_third(["commit --session", "discard --session", "uncommit --session", "restore --session",
          "draft set H-003 model=C --into", "draft unset model --session", "list --session", "diff",
          "draft set --category Crane model=C --start-from", "draft set --category Crane model=C --search",
          "sync retry", "org use", "commit --session one --org", "commit --profile", "status --token-file",
-         "commit --database-url", "log --since", "log --user", "log", "conflict list --user"],
+         "commit --database-url", "log --since", "log --user", "log", "conflict list --user"]),
     )  # fmt: skip
     def test_an_empty_name_or_date_is_refused(self, words: str, two: Pfa) -> None:
         done = two(*words.split(), "")
