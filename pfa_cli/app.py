@@ -147,7 +147,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @cache
 def _root() -> Any:
-    """Make the outermost group, which keeps the commands that were loaded: a process may run several lines."""
+    """Make the outermost group, which keeps the commands that were loaded.
+
+    A process may run several lines: the tests, a program that makes sessions.
+    """
     return typer.main.get_command(app)
 
 
