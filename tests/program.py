@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from pfa_cli.app import main
 from tests.cli import shapes
@@ -63,6 +64,10 @@ class Pfa:
     folder: Path
     capsys: pytest.CaptureFixture[str] = field(repr=False)
     sessions: Sessions = field(default_factory=Sessions, repr=False)
+
+    def connect_anew(self) -> None:
+        """Let the next command begin a session: what the server refuses or sets then is the test's matter."""
+        self.sessions.end(str(conninfo_to_dict(self.url)["dbname"]))
 
     def __call__(self, *words: str) -> Ran:
         with pytest.MonkeyPatch.context() as patch, self.sessions.left_to_the_next():

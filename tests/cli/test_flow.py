@@ -455,6 +455,7 @@ def test_the_doctor_ends_with_the_code_of_what_it_found(
         with psycopg.connect(ready.url, autocommit=True) as owner:
             owner.execute(f"ALTER ROLE {login} CONNECTION LIMIT {number}")
 
+    ready.connect_anew()
     limit(0)
     try:
         full = ready("doctor"), ready("list")
