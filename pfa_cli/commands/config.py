@@ -63,12 +63,12 @@ def list_config(call: Invocation) -> None:
     exit_codes="6 it is not set.",
     columns=_ALL,
 )
-def get(call: Invocation, key: Key) -> None:
+def get(call: Invocation, name: Key) -> None:
     """Print the value in effect of one setting.
 
     Without a value and a default it ends with 6.
     """
-    setting = core.explain_setting(key, call.flags, stored=call.is_attended)
+    setting = core.explain_setting(name, call.flags, stored=call.is_attended)
     value = core.setting_value(setting)
     item = document(setting)
     sheet = Sheet(
@@ -89,12 +89,12 @@ def get(call: Invocation, key: Key) -> None:
     examples=("pfa config explain organization", "pfa config explain pems.retries"),
     columns=_PLACES,
 )
-def explain(call: Invocation, talk: Talk, key: Key) -> None:
+def explain(call: Invocation, talk: Talk, name: Key) -> None:
     """Show every place that a setting may come from, and which one counts.
 
     The first one with a value counts.
     """
-    setting = core.explain_setting(key, call.flags, stored=call.is_attended)
+    setting = core.explain_setting(name, call.flags, stored=call.is_attended)
     first = next((at for at, place in enumerate(setting.places) if place.counts), None)
     rows = [
         {
@@ -131,16 +131,16 @@ def explain(call: Invocation, talk: Talk, key: Key) -> None:
 def set_(
     call: Invocation,
     talk: Talk,
-    key: Key,
+    name: Key,
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value.")],
 ) -> None:
     """Set a setting of the profile in the configuration file; comments stay.
 
     The file is made where there is none. It never holds a password.
     """
-    if key == "output":
+    if name == "output":
         _require_format(value)
-    edit = core.set_setting(key, value, call.flags, stored=call.is_attended, dry_run=call.dry_run)
+    edit = core.set_setting(name, value, call.flags, stored=call.is_attended, dry_run=call.dry_run)
     _show(call, talk, edit, f"{edit.key} is {_text(edit.after)} in profile {edit.profile}")
 
 
@@ -151,9 +151,9 @@ def set_(
     examples=("pfa config unset organization", "pfa config unset pems.tenant --profile rio"),
     columns=_EDIT,
 )
-def unset(call: Invocation, talk: Talk, key: Key) -> None:
+def unset(call: Invocation, talk: Talk, name: Key) -> None:
     """Remove a setting of the profile from the configuration file; comments stay."""
-    edit = core.unset_setting(key, call.flags, stored=call.is_attended, dry_run=call.dry_run)
+    edit = core.unset_setting(name, call.flags, stored=call.is_attended, dry_run=call.dry_run)
     was = "is not set any more" if edit.changed else "was not set"
     _show(call, talk, edit, f"{edit.key} {was} in profile {edit.profile}")
 

@@ -86,6 +86,16 @@ COMMANDS = [
     "session use one",
     "session show",
     "session list",
+    "config list",
+    "config get pems.retries",
+    "config explain organization",
+    "config set pems.tenant T",
+    "config unset pems.tenant",
+    "profile list",
+    "profile show",
+    "profile add one",
+    "profile remove one",
+    "profile use one",
 ]
 # These print no result.
 SILENT = {"auth logout", "db psql", "db role add", "db stop", "demo"}
