@@ -21,17 +21,18 @@ import typer  # noqa: E402
 
 from pfa_cli.app import app  # noqa: E402
 from pfa_cli.completion.install import SHELLS  # noqa: E402
-from pfa_cli.render.kpis import group_columns  # noqa: E402
+from pfa_cli.render.kpis import GROUP_COUNT, group_columns  # noqa: E402
 from pfa_cli.schemas import names  # noqa: E402
 from pfa_core.access.organization_settings import FOREIGN_CURRENCY  # noqa: E402
 from pfa_core.files.baseline import FORMATS  # noqa: E402
 from pfa_core.files.deltas import DELTA_FORMATS  # noqa: E402
 from pfa_core.model.audit import ACTIONS  # noqa: E402
 from pfa_core.model.costing import RATE_UNITS  # noqa: E402
+from pfa_core.model.grouping import SHORT, sort_figures  # noqa: E402
 from pfa_core.model.kpi import DIMENSIONS  # noqa: E402
 from pfa_core.model.modification import OVERLAYING, State  # noqa: E402
 from pfa_core.model.principal import SERVICE_RIGHTS, Right, Role  # noqa: E402
-from pfa_core.model.record import EDITABLE, FIELDS, SORTABLE, Kind  # noqa: E402
+from pfa_core.model.record import EDITABLE, FIELDS, LIST_SORTABLE, SORTABLE, Kind  # noqa: E402
 
 FILE = ROOT / "pfa_cli" / "completion" / "tree.json"
 
@@ -73,6 +74,8 @@ OPTIONS = {
 }
 # Options that take something else in one command, and arguments, by command and name.
 OF_A_COMMAND = {
+    "list --sort": ",-list-sort",
+    "stats --sort": ",-stats-sort",
     "auth issue --right": "service-right",
     "completion shell": f"={','.join(SHELLS)}",
     "conflict resolve ids": "record|conflict",
@@ -166,11 +169,13 @@ def _kind(command: str, param: Any) -> str:
 
 def _columns(name: str, command: Any) -> tuple[str, ...]:
     if name == "stats":
-        return (*DIMENSIONS, *group_columns(("category",)), "measure", "value")
+        groups = (*group_columns(timed=False), *group_columns(timed=True))
+        return (*DIMENSIONS, *dict.fromkeys(groups), GROUP_COUNT, "measure", "value")
     return getattr(command.callback, "columns", ())
 
 
 def _values() -> dict[str, list[str]]:
+    figures = dict.fromkeys((*sort_figures(timed=False), *sort_figures(timed=True)))
     choices = {f"field:{each.name}": list(each.choices) for each in FIELDS.values() if each.choices}
     flags = {
         f"field:{each.name}": ["true", "false"]
@@ -191,6 +196,8 @@ def _values() -> dict[str, list[str]]:
         "schema": list(names()),
         "service-right": [str(right) for right in Right if right in SERVICE_RIGHTS],
         "sort": list(SORTABLE),
+        "list-sort": list(LIST_SORTABLE),
+        "stats-sort": [*DIMENSIONS, *SHORT, *figures],
         "state": [str(State.PRISTINE), *map(str, OVERLAYING)],
     }
 

@@ -2,6 +2,7 @@
 
     python examples/variance_report.py > variance.md
     python examples/variance_report.py --by dor --baseline
+    python examples/variance_report.py --top 10
 
 With your drafts overlaid unless --baseline is given. Discontinued and funds-transferable records
 are counted and cost nothing, as everywhere in pfa.
@@ -14,6 +15,7 @@ import sys
 from decimal import Decimal
 
 import pfa_core as pfa
+from pfa_core.model.figures import Figures
 
 
 def main() -> int:
@@ -21,26 +23,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Variance by category, as Markdown.")
     parser.add_argument("--org", help="organization; not needed when the token holds one")
     parser.add_argument("--by", default="category", help="dimension: category, source, dor, …")
+    parser.add_argument("--top", type=int, help="so many groups, the others in one line")
     parser.add_argument("--baseline", action="store_true", help="without my modifications")
     arguments = parser.parse_args()
-    if arguments.by == "month":
+    if arguments.by in ("month", "quarter", "year"):
         parser.error("months have no groups of records; try pfa stats --by month")
     try:
-        print(report(arguments.org, arguments.by, baseline=arguments.baseline))
+        print(report(arguments.org, arguments.by, arguments.top, baseline=arguments.baseline))
     except pfa.errors.PfaError as error:
         print(f"{error.message} [{error.code}]", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def report(org: str | None, by: str, *, baseline: bool) -> str:
+def report(org: str | None, by: str, top: int | None, *, baseline: bool) -> str:
     """The report as Markdown."""
     settings = pfa.resolve(pfa.Flags(org=org))
     principal = pfa.authenticate(settings)
     with pfa.open_database(settings) as db:
-        found = pfa.compute_stats(db, principal, pfa.Filters(), by=[by], baseline=baseline)
+        found = pfa.compute_stats(
+            db, principal, pfa.Filters(), by=[by], sort="-variance", top=top, baseline=baseline
+        )
     stats = found.with_amounts()
-    groups = sorted(stats.groups, key=lambda group: -group.figures.cost.variance)
     whole = stats.figures
     lines = [
         f"# Variance of {principal.organization_id} by {by}",
@@ -52,13 +56,22 @@ def report(org: str | None, by: str, *, baseline: bool) -> str:
         f"| {by} | records | plan | forecast | variance | % |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for group in groups:
-        cost = group.figures.cost
-        lines.append(
-            f"| {cell(group.key[by])} | {group.figures.total_records:,} | {money(cost.plan.total)} "
-            f"| {money(cost.forecast.total)} | {money(cost.variance)} | {cost.variance_pct:+.2f} |"
-        )
-    return "\n".join(lines)
+    lines += [line(cell(group.key[by]), group.figures) for group in stats.groups]
+    lines += [
+        line(f"*{others.group_count} others*", others.figures)
+        for others in stats.others
+        if others.figures
+    ]
+    return "\n".join([*lines, line("**total**", whole)])
+
+
+def line(name: str, figures: Figures[Decimal]) -> str:
+    """A line of the table."""
+    cost = figures.cost
+    return (
+        f"| {name} | {figures.total_records:,} | {money(cost.plan.total)} "
+        f"| {money(cost.forecast.total)} | {money(cost.variance)} | {cost.variance_pct:+.2f} |"
+    )
 
 
 def money(amount: Decimal) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -185,9 +185,17 @@ def may_write_all(principal: Principal, member: Member) -> bool:
 
 
 def require_order(
-    principal: Principal, member: Member, sort: Iterable[SortKey], operation: Operation
+    principal: Principal,
+    member: Member,
+    sort: Iterable[SortKey],
+    operation: Operation,
+    *,
+    is_money: Callable[[str], bool] = MONEY.__contains__,
 ) -> None:
     """Refuse an order by masked fields, which would reveal their values.
+
+    Args:
+        is_money: Whether a sort key is masked.
 
     Raises:
         PermissionDenied: The caller lacks the right `view_financials`.
@@ -198,7 +206,7 @@ def require_order(
                 "", key.field, FaultCode.PERMISSION_DENIED, "is masked: its order would reveal it"
             )
             for key in sort
-            if key.field in MONEY
+            if is_money(key.field)
         ]
         if details:
             raise _lacking(principal, [Right.VIEW_FINANCIALS], operation, details=details)

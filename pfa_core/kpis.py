@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
+from pfa_core.authorization import require_order
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.costing import Costing
-from pfa_core.model.figures import Amount, Group, MonthGroup, Stats
-from pfa_core.model.kpi import DIMENSIONS, MONTH, Sums, figures, total
-from pfa_core.model.months import Moves, month_groups
+from pfa_core.model.figures import Amount, Figures, Group, Others, Period, Stats
+from pfa_core.model.grouping import MAX_TOP, Levels, is_money, parse_order
+from pfa_core.model.kpi import DIMENSIONS, PERIODS, Sums, figures, total
+from pfa_core.model.months import Moves
+from pfa_core.model.ordering import SortKey
+from pfa_core.model.periods import parse_period
 from pfa_core.model.query import Filters, require_comparable
 from pfa_core.model.rights import Operation
 from pfa_core.model.suggest import not_one_of
+from pfa_core.model.timeline import Timeline
 from pfa_core.operation import Tx, reads
 from pfa_core.store import members
 from pfa_core.store.reads.sums import Grouped, Part, moves, sums
 
 Summed = TypeVar("Summed", Sums, Moves)
-ByGroup = dict[tuple[Any, ...], Summed]
+Key = tuple[Any, ...]
+ByGroup = dict[Key, Summed]
 
 
-def _check(filters: Filters, *, by: Sequence[str] = (), baseline: bool = False) -> None:
+def _check(
+    filters: Filters,
+    *,
+    by: Sequence[str] = (),
+    baseline: bool = False,
+    sort: str = "",
+    top: int | None = None,
+    start: str | None = None,
+    end: str | None = None,
+) -> None:
     for name in by:
         if name not in DIMENSIONS:
             raise not_one_of(f"cannot group by {name!r}", name, DIMENSIONS, listed="dimensions")
@@ -30,11 +46,31 @@ def _check(filters: Filters, *, by: Sequence[str] = (), baseline: bool = False) 
         raise InvalidRequest("a dimension is listed twice")
     if baseline:
         require_comparable(filters)
+    period = parse_period(start, end)
+    if (sort or top is not None) and not by:
+        raise InvalidRequest(
+            f"`{'sort' if sort else 'top'}` needs groups", hint="add --by category"
+        )
+    parse_order(sort, by, timed=_is_timed(by, period))
+    if top is not None and not 1 <= top <= MAX_TOP:
+        raise InvalidRequest(f"`top` is 1 to {MAX_TOP:,}, not {top}")
+
+
+def _is_timed(by: Sequence[str], period: Period) -> bool:
+    return period != Period() or any(name in PERIODS for name in by)
 
 
 @reads(Operation.COMPUTE_STATS, check=_check)
 def compute_stats(
-    tx: Tx, filters: Filters, *, by: Sequence[str] = (), baseline: bool = False
+    tx: Tx,
+    filters: Filters,
+    *,
+    by: Sequence[str] = (),
+    baseline: bool = False,
+    sort: str = "",
+    top: int | None = None,
+    start: str | None = None,
+    end: str | None = None,
 ) -> Stats[Amount]:
     """Compute the KPIs of the matching records.
 
@@ -44,47 +80,119 @@ def compute_stats(
     question answers without the caller's modifications.
 
     Args:
-        by: Dimensions to group by (see `model.kpi.DIMENSIONS`), in this order. With `month` the
-            costs are spread over the calendar (see `model.months`) and are in `months`.
+        by: Dimensions to group by (see `model.kpi.DIMENSIONS`), in this order; with several of them there are
+            subtotals. With `month`, `quarter` or `year` the costs are spread over the calendar (see
+            `model.spans`) and are in `months`.
         baseline: Leave the caller's modifications out altogether.
+        sort: The order of groups, such as `-variance,category`: figures and dimensions, `-` for
+            descending; a figure orders every level, a dimension its own. Without it groups are in the order of
+            their keys, with `top` the greatest forecast is first.
+        top: How many groups of each level are listed; `others` has the rest.
+        start: Where the costs begin: a month, quarter, year or the first day of a month.
+        end: Where they end, itself among them. Counts are of all matching records, within a period or not.
 
     Raises:
-        InvalidRequest: An unknown dimension, one listed twice, too many months, or `baseline` with a
-            filter on modifications.
-        PermissionDenied: An expression over money, which the caller may not see.
+        InvalidRequest: An unknown dimension, one listed twice, an unknown sort key, an invalid period, too many
+            months, or `baseline` with a filter on modifications.
+        PermissionDenied: An expression or an order over money, which the caller may not see.
     """
     filters = tx.asked(filters)
-    groups = () if MONTH in by else by
-    costing = members.costing(tx.conn, tx.organization_id)
-    dimensions = ("category", *(name for name in groups if name != "category"))
+    asked = _Asked(
+        by=tuple(by),
+        period=parse_period(start, end),
+        sort=_order(tx, by, sort, top, timed=_is_timed(by, parse_period(start, end))),
+        top=top,
+        baseline=baseline,
+        costing=members.costing(tx.conn, tx.organization_id),
+    )
+    dimensions = ("category", *(name for name in asked.fields if name != "category"))
 
     def read(part: Part, *, narrowed: bool = False) -> Grouped:
         return sums(
-            tx.conn, tx.principal, part, filters, dimensions, costing=costing, narrowed=narrowed
+            tx.conn,
+            tx.principal,
+            part,
+            filters,
+            dimensions,
+            costing=asked.costing,
+            narrowed=narrowed,
         )
 
     merged, without = overlaid(read, filters, baseline=baseline)
     found = Stats(
         figures=figures(total(merged.values()), total(without.values())),
         category_breakdown=_categories(merged),
-        groups=_groups(merged, without, dimensions, groups) if groups else (),
-        months=_months(tx, filters, by, costing, baseline=baseline) if MONTH in by else (),
-        currency=costing.currency,
+        currency=asked.costing.currency,
     )
+    if asked.timed:
+        found = _timed(tx, filters, asked, found)
+    elif by:
+        found = _grouped(merged, without, dimensions, asked, found)
     return tx.mask.stats(found)
 
 
-def _months(
-    tx: Tx, filters: Filters, by: Sequence[str], costing: Costing, *, baseline: bool
-) -> tuple[MonthGroup[Decimal], ...]:
-    others = [name for name in by if name != MONTH]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is asked for, beside the filters."""
 
-    def read(part: Part, *, narrowed: bool = False) -> dict[tuple[Any, ...], Moves]:
+    by: tuple[str, ...]
+    period: Period
+    sort: tuple[SortKey, ...]
+    top: int | None
+    baseline: bool
+    costing: Costing
+    fields: tuple[str, ...] = field(init=False)
+    timed: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        timed = _is_timed(self.by, self.period)
+        # By period the sums by record are needed as a whole only.
+        object.__setattr__(self, "fields", () if timed else self.by)
+        object.__setattr__(self, "timed", timed)
+
+
+def _order(
+    tx: Tx, by: Sequence[str], sort: str, top: int | None, *, timed: bool
+) -> tuple[SortKey, ...]:
+    """Return the sort keys; the usual ones of `top` reveal no masked money."""
+    keys = parse_order(sort, by, timed=timed)
+    if not keys and top is not None:
+        if not tx.mask.hides:
+            return (SortKey("forecast_total", descending=True),)
+        return (SortKey("forecast_quantity" if timed else "total_records", descending=True),)
+    require_order(tx.principal, tx.member, keys, tx.operation, is_money=is_money)
+    return keys
+
+
+def _timed(tx: Tx, filters: Filters, asked: _Asked, found: Stats[Decimal]) -> Stats[Decimal]:
+    """Spread the costs over the calendar, and limit them to the period."""
+    others = [name for name in asked.by if name not in PERIODS]
+
+    def read(part: Part, *, narrowed: bool = False) -> dict[Key, Moves]:
         return moves(
-            tx.conn, tx.principal, part, filters, others, costing=costing, narrowed=narrowed
+            tx.conn, tx.principal, part, filters, others, costing=asked.costing, narrowed=narrowed
         )
 
-    return month_groups(*overlaid(read, filters, baseline=baseline), by)
+    flows = overlaid(read, filters, baseline=asked.baseline)
+    line = Timeline(*flows, asked.by, asked.period)
+    leaves = line.leaves(counted=tx.mask.hides) if asked.by else []
+    levels = Levels(by=asked.by, group=line.group, rest=line.others, sort=asked.sort, top=asked.top)
+    arranged, whole = levels.arranged(leaves), line.group(())
+    costs = replace(
+        found.figures,
+        cost=whole.cost,
+        baseline_cost=whole.baseline_cost,
+        draft_impact=whole.draft_impact,
+    )
+    return replace(
+        found,
+        figures=costs,
+        months=arranged.groups,
+        subtotals=arranged.subtotals,
+        others=arranged.others,
+        period=None if asked.period == Period() else asked.period,
+        quantity=whole.quantity,
+    )
 
 
 def _categories(merged: Grouped) -> Mapping[str, int]:
@@ -95,30 +203,68 @@ def _categories(merged: Grouped) -> Mapping[str, int]:
     return {name: count for name, count in sorted(counts.items()) if count}
 
 
-def _groups(
-    merged: Grouped, without: Grouped, dimensions: Sequence[str], by: Sequence[str]
-) -> tuple[Group[Decimal], ...]:
-    """List the groups by key.
+def _grouped(
+    merged: Grouped,
+    without: Grouped,
+    dimensions: Sequence[str],
+    asked: _Asked,
+    found: Stats[Decimal],
+) -> Stats[Decimal]:
+    """Arrange the groups of records.
 
     A group that only the baseline has is kept when its money is not zero.
     """
-    places = [dimensions.index(name) for name in by]
-    mine, theirs = _fold(merged, places), _fold(without, places)
-    groups = []
-    for key in sorted(
-        mine.keys() | theirs.keys(), key=lambda values: [str(value) for value in values]
-    ):
-        if mine.get(key, Sums()) != Sums() or theirs.get(key, Sums()) != Sums():
-            names: Mapping[str, Any] = dict(zip(by, key, strict=True))
-            groups.append(Group(names, figures(mine.get(key, Sums()), theirs.get(key, Sums()))))
-    return tuple(groups)
+    places = [dimensions.index(name) for name in asked.by]
+    mine, theirs = _levelled(merged, places), _levelled(without, places)
+
+    def of(keys: Iterable[Key]) -> Figures[Decimal]:
+        chosen = list(keys)
+        return figures(
+            total(mine[key] for key in chosen if key in mine),
+            total(theirs[key] for key in chosen if key in theirs),
+        )
+
+    def group(key: Key) -> Group[Decimal]:
+        return Group(dict(zip(asked.by, key, strict=False)), of([key]))
+
+    def rest(prefix: Key, values: Sequence[Any]) -> Others[Decimal]:
+        all_of_it = of((*prefix, value) for value in values)
+        return Others(
+            key=dict(zip(asked.by, prefix, strict=False)),
+            group_count=len(values),
+            figures=all_of_it,
+            cost=all_of_it.cost,
+            baseline_cost=all_of_it.baseline_cost,
+            draft_impact=all_of_it.draft_impact,
+        )
+
+    leaves = [
+        key
+        for key in mine.keys() | theirs.keys()
+        if len(key) == len(places)
+        and (mine.get(key, Sums()) != Sums() or theirs.get(key, Sums()) != Sums())
+    ]
+    levels = Levels(by=asked.by, group=group, rest=rest, sort=asked.sort, top=asked.top)
+    arranged = levels.arranged(leaves)
+    return replace(
+        found, groups=arranged.groups, subtotals=arranged.subtotals, others=arranged.others
+    )
 
 
-def _fold(parts: Grouped, places: Sequence[int]) -> Grouped:
-    found: dict[tuple[Any, ...], list[Sums]] = {}
+def _levelled(parts: Grouped, places: Sequence[int]) -> Grouped:
+    """Add up the parts by the values at these places, and by the first ones of them."""
+    found: dict[Key, list[Sums]] = {}
     for key, part in parts.items():
         found.setdefault(tuple(key[place] for place in places), []).append(part)
-    return {key: total(group) for key, group in found.items()}
+    level = {key: total(group) for key, group in found.items()}
+    every = dict(level)
+    for length in range(len(places) - 1, 0, -1):
+        shorter: dict[Key, list[Sums]] = {}
+        for key, part in level.items():
+            shorter.setdefault(key[:length], []).append(part)
+        level = {key: total(group) for key, group in shorter.items()}
+        every |= level
+    return every
 
 
 class Read(Protocol[Summed]):

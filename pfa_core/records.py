@@ -18,13 +18,16 @@ from pfa_core.model.merged import MergedRecord, RecordDetail, RecordPage
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, given_key
-from pfa_core.model.record import in_field_order
-from pfa_core.model.rights import Operation
+from pfa_core.model.record import COSTS, in_field_order
+from pfa_core.model.rights import MONEY, Operation
 from pfa_core.operation import Tx, reads, snapshot
 from pfa_core.store.database import Database
 from pfa_core.store.reads import merged as store
 
-if TYPE_CHECKING:  # a list loads neither
+if TYPE_CHECKING:  # a list loads none of them
+    from decimal import Decimal
+
+    from pfa_core.model.costs import RecordCosts
     from pfa_core.store import mirror, modifications
 
 MAX_PAGE_SIZE = 10_000
@@ -224,8 +227,12 @@ def _asked(tx: Tx, query: Query) -> Query:
     Raises:
         PermissionDenied: An order by money or an expression over it, which the caller may not see.
     """
-    require_order(tx.principal, tx.member, query.sort, tx.operation)
+    require_order(tx.principal, tx.member, query.sort, tx.operation, is_money=_is_money)
     return replace(query, filters=tx.asked(query.filters)) if query.filters.where else query
+
+
+def _is_money(name: str) -> bool:
+    return name in MONEY or name in COSTS
 
 
 def _require_limit(limit: int | None) -> None:
@@ -234,7 +241,7 @@ def _require_limit(limit: int | None) -> None:
 
 
 def _record(tx: Tx, row: store.RowValues) -> MergedRecord:
-    pfa_id, data_json, state, session, version, at = row
+    pfa_id, data_json, state, session, version, at, *amounts = row
     return MergedRecord(
         pfa_id=pfa_id,
         data_json=tx.mask.record_json(data_json),
@@ -244,7 +251,15 @@ def _record(tx: Tx, row: store.RowValues) -> MergedRecord:
         modified_at=at,
         modified_by=tx.user_id if at else None,
         masked=tx.mask.hides,
+        costs=_costs(tx, amounts) if amounts else None,
     )
+
+
+def _costs(tx: Tx, amounts: Sequence[Decimal | None]) -> RecordCosts:
+    # Loaded for a list with costs: most have none.
+    from pfa_core.model.costs import NO_COSTS, record_costs
+
+    return NO_COSTS if tx.mask.hides else record_costs(amounts)
 
 
 def _detail(

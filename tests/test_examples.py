@@ -125,6 +125,17 @@ def test_export_merged_writes_merged_values_as_jsonl(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("signed_in")
+def test_over_plan_lists_what_adds_up_to_the_variance(tmp_path: Path) -> None:
+    done = example("over_plan.py", "--first", 2, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "HOLNG-000002  +3,000.00",
+        "HOLNG-000001  +0.00",
+        "all: +3,000.00, as pfa stats says",
+    ]
+
+
+@pytest.mark.usefixtures("signed_in")
 def test_export_merged_takes_an_expression_and_shows_what_is_wrong_with_one(tmp_path: Path) -> None:
     late = ("--where", "forecastEnd > originalEnd and category != Crane")
     assert example("export_merged.py", "late.csv", *late, cwd=tmp_path).returncode == 0
@@ -157,7 +168,10 @@ def test_variance_report_puts_the_worst_first(tmp_path: Path) -> None:
         "| Dozer | 1 | 3,000.00 | 6,000.00 | 3,000.00 | +100.00 |",
         "| Crane | 3 | 7,000.50 | 7,000.50 | 0.00 | +0.00 |",
         "| Pipe \\| Layer | 1 | 0.10 | 0.10 | 0.00 | +0.00 |",
+        "| **total** | 5 | 10,000.60 | 13,000.60 | 3,000.00 | +30.00 |",
     ]
+    first = example("variance_report.py", "--top", 1, cwd=tmp_path).stdout.splitlines()
+    assert first[7:] == ["| *2 others* | 4 | 7,000.60 | 7,000.60 | 0.00 | +0.00 |", lines[9]]
 
 
 @pytest.mark.usefixtures("signed_in")

@@ -63,6 +63,7 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pfa_core.model.formulas._GUARDS": ("sub", ("\n" + "'" * LENGTH, "\n'" * 50_000)),
     "pfa_core.model.formulas._LOOKS_GUARDED": ("match", ("'" * LENGTH,)),
     "pfa_core.model.formulas._NUMBER": ("fullmatch", ("-" + "1" * LENGTH + ".",)),
+    "pfa_core.model.periods._FORM": ("fullmatch", ("2026-" + "1" * LENGTH,)),
     "pfa_core.model.relative._AMOUNT": ("fullmatch", ("+" + "1" * LENGTH, "+1." + "1" * LENGTH)),
     "pfa_core.model.relative._SPAN": ("fullmatch", ("+" + "1" * LENGTH,)),
     "pfa_core.model.secret._CONTROL": ("search", ()),

@@ -51,6 +51,7 @@ BY_POSITION = {
     "pfa_core.model.delta.Change": (3, "a record and its delta: what callers write by hand"),
     "pfa_core.model.exchange.Failure": (3, "code, message and advice read as a sentence"),
     "pfa_core.model.months.Moves": (6, "made of the columns of a row of sums, in their order"),
+    "pfa_core.model.query.Query": (4, "filters, order, start: what callers write by hand"),
     "pfa_core.model.record.Field": (4, "a row of the table of fields"),
     "pfa_core.pems.sandbox.http.Response": (3, "status, body and headers, in the order of HTTP"),
     "pfa_core.store.audit.Entry": (2, "an id and the record that it is about"),

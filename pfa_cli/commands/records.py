@@ -25,12 +25,22 @@ from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import RawJson, Sheet, dumps, json_writer, narrowed, show
-from pfa_cli.render.records import ALL_COLUMNS, NUMBERS, RANKED, TABLE_COLUMNS, element, row
+from pfa_cli.render.records import (
+    ALL_COLUMNS,
+    KNOWN_COLUMNS,
+    NUMBERS,
+    RANKED,
+    TABLE_COLUMNS,
+    element,
+    row,
+)
 from pfa_core.model.query import DEFAULT_SORT, Filters, Query
+from pfa_core.model.record import COSTS
 
 if TYPE_CHECKING:
     from pfa_cli.envelopes.records import Pagination
     from pfa_core.model.merged import MergedRecord, RecordPage
+    from pfa_core.model.ordering import SortKey
 
 app = typer.Typer(rich_markup_mode=None)
 TABLE_ROWS = 50
@@ -46,8 +56,9 @@ DETAIL_COLUMNS = ("pfaId", "field", "baseline", "mine", "merged")
         'pfa list --area-silo "Silo 4" --start-from 2026-12-01 --sort -monthlyRate',
         "pfa list --state draft --state committed -o ids",
         "pfa list -o csv --columns pfaId,forecastStart,monthlyRate > cranes.csv",
+        "pfa list --sort -variance --columns pfaId,planCost,forecastCost,variance",
     ),
-    columns=ALL_COLUMNS,
+    columns=KNOWN_COLUMNS,
     open_ended=True,
 )
 def list_records(
@@ -63,9 +74,12 @@ def list_records(
     """List merged records: PEMS values with your modifications applied.
 
     json holds one page; jsonl, csv, tsv and ids stream every matching record; a table shows 50.
+    planCost, forecastCost, actualCost and variance are what a record adds to the sums of `pfa stats`: in tables
+    rounded to cents, elsewhere to twelve decimals, so that they add up to them. Empty: left out of costs.
     """
-    query = Query(filters, paging.keys, paging.after, baseline)
     look = call.look(Format.TSV)
+    costs = any(name in COSTS for name in look.columns or _columns(paging.keys, look))
+    query = Query(filters, paging.keys, paging.after, baseline, costs=costs)
     if look.format is Format.JSON:
         shown = _write_envelope(call, talk, query, paging, look)
     elif look.format in (Format.TABLE, Format.MARKDOWN) or paging.by_page:
@@ -76,7 +90,7 @@ def list_records(
                 shown = _export(call, talk, query, paging.limit, progress)
             else:
                 records = progress.counted(_stream(call, talk, query, paging.limit))
-                shown = show(_sheet(records, query, look.columns), look)
+                shown = show(_sheet(records, query, look), look)
         progress.say_rate(shown)
     if not shown:
         _explain_nothing(call, talk, filters, paging)
@@ -126,11 +140,11 @@ def _write_page(call: Invocation, talk: Talk, query: Query, paging: Paging, look
     size = min(filter(None, (paging.page_size, paging.limit)), default=TABLE_ROWS)
     if paging.everything or paging.limit == 0 or size > MAX_PAGE:
         limit = None if paging.everything else paging.limit
-        return show(_sheet(_stream(call, talk, query, limit), query, look.columns), look)
+        return show(_sheet(_stream(call, talk, query, limit), query, look), look)
     page = _page(call, query, paging, size)
     talk.mask(*page.records[:1])
     learn_records(call, page.records)
-    shown = show(_sheet(page.records, query, look.columns), look)
+    shown = show(_sheet(page.records, query, look), look)
     if shown and look.format is Format.TABLE and page.total_records > shown:
         talk.say(_footer(page, shown, paging))
     return shown
@@ -240,19 +254,32 @@ def _export(
     )
 
 
-def _sheet(records: Iterable[MergedRecord], query: Query, columns: tuple[str, ...]) -> Sheet:
+def _columns(sort: tuple[SortKey, ...], look: Look) -> tuple[str, ...]:
+    """List the columns that are shown, in a table with the costs of its order."""
+    if not look.is_page:
+        return TABLE_COLUMNS
+    return (*TABLE_COLUMNS, *(key.field for key in sort if key.field in COSTS))
+
+
+def _sheet(records: Iterable[MergedRecord], query: Query, look: Look) -> Sheet:
     """Make a sheet of a stream, read once: as items by JSONL, else as rows."""
     records = iter(records)
     return Sheet(
         id_column="pfaId",
-        columns=TABLE_COLUMNS,
+        columns=_columns(query.sort, look),
         csv_columns=ALL_COLUMNS,
         numbers=NUMBERS,
-        ranked=ranked_by(query.filters, RANKED, query.sort if query.sort != DEFAULT_SORT else ()),
+        ranked=ranked_by(
+            query.filters, _ranked(query), query.sort if query.sort != DEFAULT_SORT else ()
+        ),
         items=(RawJson(element(record)) for record in records),
-        rows=(row(record, columns) for record in records),
+        rows=(row(record, look.columns, cents=look.is_page) for record in records),
         envelope=None,  # JSON is written record by record
     )
+
+
+def _ranked(query: Query) -> tuple[str, ...]:
+    return (*RANKED, *(key.field for key in query.sort if key.field in COSTS))
 
 
 def _explain_nothing(call: Invocation, talk: Talk, filters: Filters, paging: Paging) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,18 +18,20 @@ from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.json import document
-from pfa_cli.render.kpis import group_columns, group_rows, phase_rows
+from pfa_cli.render.kpis import GROUP_COUNT, group_columns, group_rows, phase_rows
 from pfa_cli.render.names import camel_case
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.report import stats_text
 from pfa_core.errors import InvalidRequest
-from pfa_core.model.kpi import DIMENSIONS, MONTH
+from pfa_core.model.kpi import DIMENSIONS, PERIODS
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.model.figures import Amount, Figures, Stats
+    from pfa_core.model.figures import Amount, Figures, Group, MonthGroup, Others, Stats
 
 app = typer.Typer(rich_markup_mode=None)
+# What a line of costs by period has.
+_TIMED = ("quantity", "cost", "baseline_cost", "draft_impact")
 
 
 @command(
@@ -36,7 +39,9 @@ app = typer.Typer(rich_markup_mode=None)
     "stats",
     examples=(
         "pfa stats --org HOLNG",
-        "pfa stats --by category,source --no-discontinued -o csv",
+        "pfa stats --by category --sort -variance --top 5",
+        "pfa stats --by category,areaSilo --no-discontinued",
+        "pfa stats --by quarter --from 2026 --to 2027-06",
         "pfa stats --by month,dor -o csv",
         "pfa stats --by month --chart",
         "pfa stats --baseline",
@@ -48,9 +53,40 @@ def stats(
     filters: Annotated[Filters, FilterOptions],
     *,
     by: Annotated[
-        str,
+        list[str] | None,
         typer.Option("--by", metavar="A,B", help=f"Groups: any of {', '.join(DIMENSIONS)}."),
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort",
+            metavar="KEY,-KEY",
+            help="Order of the groups: a dimension of --by, or a figure as variance, plan, forecast, actual,"
+            " records or a column of the CSV; prefix - for descending.",
+        ),
     ] = "",
+    top: Annotated[
+        int | None,
+        typer.Option(
+            "--top",
+            metavar="N",
+            min=1,
+            help="The first N groups of each level, the others in one line; without --sort those of the"
+            " greatest forecast.",
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PERIOD",
+            help="Costs from this month, quarter, year or first day of a month: 2026-03, 2026-Q1, 2026.",
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option("--to", metavar="PERIOD", help="Costs up to the end of this one."),
+    ] = None,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="PEMS values, without your modifications.")
     ] = False,
@@ -62,31 +98,74 @@ def stats(
 
     Costs leave out discontinued and funds-transferable records, and those of another currency than the
     organization's; a rental that lacks a date or its rate costs 0. The report says how many these are.
-    By month, a rental is spread over its days and a purchase counts in the month it starts in; the
-    months add up to the cent.
+    By month, quarter or year, a rental is spread over its days and a purchase counts when it starts; the
+    months add up to the cent. --from and --to limit the costs in the same way; counts are of all records. Tables
+    have subtotals and a total; csv and tsv have the groups, and with --top the others.
     """
-    names = tuple(camel_case(name.strip()) for name in by.split(",") if name.strip())
-    columns = (*names, *group_columns(names)) if names else ("measure", "value")
+    names = tuple(
+        camel_case(name.strip()) for part in by or () for name in part.split(",") if name.strip()
+    )
+    timed = bool(start or end) or any(name in PERIODS for name in names)
+    columns = (*names, *group_columns(timed=timed)) if names else ("measure", "value")
+    columns += (GROUP_COUNT,) if top is not None else ()
     call.require_columns(columns)
     look = call.look(Format.TABLE)
     if chart:
         _require_chart(names, look)
     database, principal = call.open()
-    found = core.compute_stats(database, principal, filters, by=names, baseline=baseline)
+    found = core.compute_stats(
+        database,
+        principal,
+        filters,
+        by=names,
+        baseline=baseline,
+        sort=_sort_keys(sort, names),
+        top=top,
+        start=start,
+        end=end,
+    )
     talk.mask(found)
     learn_groups(call, found)
-    data, groups = _data(found), _groups(found, names)
+    data = _data(found)
+    groups = [_group(group) for group in (found.months if timed else found.groups)]
     sheet = Sheet(
         id_column=names[0] if names else "measure",
         columns=columns,
-        items=groups if names else [data],
-        rows=group_rows(found, names) if names else phase_rows(found),
-        envelope=Statistics(data, groups, metadata(call, talk, filters=filters)),
+        items=_items(found, groups) if names else [data],
+        rows=_rows(found, names, look) if names else phase_rows(found),
+        envelope=Statistics(
+            data=data,
+            groups=groups,
+            subtotals=[_group(group) for group in found.subtotals],
+            others=[_others(others) for others in found.others],
+            metadata=metadata(call, talk, filters=filters),
+        ),
         text=lambda: stats_text(found, names, look, as_chart=chart),
     )
     show(sheet, look)
     if not found.figures.total_records:
         hint_nothing_found(call, talk, filters)
+
+
+def _sort_keys(text: str, by: tuple[str, ...]) -> str:
+    """Spell the keys of --sort.
+
+    Dimensions are spelled as --by does, figures as the columns of the CSV.
+    """
+    found = []
+    for part in (part.strip() for part in text.split(",")):
+        sign, name = ("-", part[1:]) if part.startswith("-") else ("", part)
+        dimension = camel_case(name)
+        found.append(sign + (dimension if dimension in by else name.replace("-", "_")))
+    return ",".join(found)
+
+
+def _rows(found: Stats[Amount], names: tuple[str, ...], look: Look) -> Iterable[Mapping[str, Any]]:
+    """Make the rows: of tables with their totals, of ids the groups only."""
+    rows = group_rows(found, names, totals=look.is_page)
+    if look.format is Format.IDS:
+        return [row for row in rows if row[GROUP_COUNT] == 1]
+    return rows
 
 
 def _require_chart(names: tuple[str, ...], look: Look) -> None:
@@ -106,14 +185,32 @@ def _data(found: Stats[Amount]) -> dict[str, Any]:
         "currency": found.currency,
         "category_breakdown": dict(found.category_breakdown),
         **costs,
+        "period": _snake(found.period),
+        "quantity": _snake(found.quantity),
     }
 
 
-def _groups(found: Stats, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    if MONTH in names:
-        return [document(group, snake_case=True) for group in found.months]
-    return [{"key": dict(group.key), **_figures(group.figures)} for group in found.groups]
+def _items(found: Stats[Amount], groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """List the lines of JSONL: the groups, then the others."""
+    return [*groups, *map(_others, found.others)]
+
+
+def _group(group: Group[Amount] | MonthGroup[Amount]) -> dict[str, Any]:
+    figures = getattr(group, "figures", None)
+    return {"key": dict(group.key), **_figures(figures)} if figures else _snake(group)
+
+
+def _others(others: Others[Amount]) -> dict[str, Any]:
+    counts = {"key": dict(others.key), "group_count": others.group_count}
+    if others.figures is not None:
+        return {**counts, **_figures(others.figures)}
+    whole = _snake(others)
+    return {**counts, **{name: whole[name] for name in _TIMED}}
 
 
 def _figures(figures: Figures[Amount]) -> dict[str, Any]:
-    return document(figures, snake_case=True)
+    return _snake(figures)
+
+
+def _snake(value: Any) -> Any:
+    return document(value, snake_case=True)

@@ -38,7 +38,7 @@ _OF_RECORDS = {
 _KINDS = {
     **{
         name: _OF_RECORDS[field.kind]
-        for name, field in record.FIELDS.items()
+        for name, field in (*record.FIELDS.items(), *record.COSTS.items())
         if field.kind in _OF_RECORDS
     },
     **dict.fromkeys(_IDS, Kind.ID),

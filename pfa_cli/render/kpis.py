@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pfa_core.model.kpi import MONTH
+from pfa_core.model.kpi import PERIODS
 
 if TYPE_CHECKING:
-    from pfa_core.model.figures import Amount, Cost, Figures, MonthGroup, Stats
+    from pfa_core.model.figures import (
+        Amount,
+        Cost,
+        Figures,
+        Group,
+        MonthGroup,
+        Others,
+        Quantity,
+        Stats,
+    )
 
 PHASES = ("plan", "forecast", "actual")
 _COUNTS = (
@@ -37,26 +47,117 @@ _TOTALS = (
 )
 _KINDS = tuple(f"{phase}_{kind}" for phase in PHASES for kind in ("rental", "purchase"))
 _QUANTITIES = tuple(f"{phase}_quantity" for phase in PHASES)
+# How many groups a line stands for.
+GROUP_COUNT = "group_count"
+UNDATED = "undated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLine:
+    """A line of a table of groups.
+
+    It is a group, the others of a level, a subtotal, or the total. `key` has a value for each dimension; in the
+    first that has none stands a word, which is `word` too.
+    """
+
+    key: tuple[Any, ...]
+    cost: Cost[Amount]
+    draft_impact: Amount
+    figures: Figures[Amount] | None = None
+    quantity: Quantity | None = None
+    word: str = ""
+    group_count: int = 1
+
+
+def is_timed(stats: Stats[Amount], by: Sequence[str]) -> bool:
+    """Tell whether the groups are of months, quarters, years or of a period."""
+    return stats.period is not None or any(name in PERIODS for name in by)
+
+
+def group_lines(
+    stats: Stats[Amount], by: Sequence[str], *, totals: bool = False
+) -> Iterator[GroupLine]:
+    """Yield the groups in order, each level's others behind them.
+
+    Args:
+        totals: With subtotals, where they are of several lines, and the total.
+    """
+    others = {tuple(item.key.values()): item for item in stats.others}
+    subtotals = {tuple(item.key.values()): item for item in stats.subtotals} if totals else {}
+    groups = [*(stats.months if is_timed(stats, by) else stats.groups)]
+    keys = [tuple(group.key.values()) for group in groups]
+    lines = [0] * (len(by) + 1)  # of the block that is open, by level
+    for number, group in enumerate(groups):
+        yield _line(group, by)
+        lines = [count + 1 for count in lines]
+        following = keys[number + 1] if number + 1 < len(keys) else None
+        for level in range(len(by) - 1, 0, -1):
+            prefix = keys[number][:level]
+            if following is not None and following[:level] == prefix:
+                break
+            if prefix in others:
+                yield _line(others[prefix], by)
+            if prefix in subtotals and (lines[level] > 1 or prefix in others):
+                yield _line(subtotals[prefix], by, "subtotal")
+            lines[level] = 0
+    if () in others:
+        yield _line(others[()], by)
+    if totals and groups:
+        yield _total(stats, by)
+
+
+def _line(
+    item: Group[Amount] | MonthGroup[Amount] | Others[Amount], by: Sequence[str], word: str = ""
+) -> GroupLine:
+    figures: Figures[Amount] | None = getattr(item, "figures", None)
+    costs: Any = figures or item
+    number = getattr(item, "group_count", 0)
+    word = "others" if number else word
+    values = tuple(item.key.values())
+    blank = ("",) * (len(by) - len(values) - 1)
+    return GroupLine(
+        key=(*values, word, *blank) if word else values,
+        cost=costs.cost,
+        draft_impact=costs.draft_impact,
+        figures=figures,
+        quantity=getattr(item, "quantity", None),
+        word=word,
+        group_count=number or 1,
+    )
+
+
+def _total(stats: Stats[Amount], by: Sequence[str]) -> GroupLine:
+    figures = stats.figures
+    return GroupLine(
+        key=("total", *[""] * (len(by) - 1)),
+        cost=figures.cost,
+        draft_impact=figures.draft_impact,
+        figures=None if is_timed(stats, by) else figures,
+        quantity=stats.quantity,
+        word="total",
+    )
 
 
 def phase_rows(stats: Stats[Amount]) -> list[Mapping[str, Any]]:
     """Make a row for each measure, for programs that read lines."""
-    flat = _flat(stats.figures)
+    flat = _flat(stats.figures) | _flat_quantity(stats.quantity)
     return [{"measure": name, "value": value} for name, value in flat.items()]
 
 
-def group_columns(by: Sequence[str]) -> tuple[str, ...]:
+def group_columns(*, timed: bool) -> tuple[str, ...]:
     """List the measures of a group in order; months have quantities instead of counts."""
-    if MONTH in by:
+    if timed:
         return (*_QUANTITIES, *_TOTALS, *_KINDS)
     return (_COUNTS[0], *_TOTALS, *_COUNTS[1:], *_KINDS, *_UNCOSTED)
 
 
-def group_rows(stats: Stats[Amount], by: Sequence[str]) -> list[Mapping[str, Any]]:
-    """Make a row for each group: its key, then its measures."""
-    if MONTH in by:
-        return [{**group.key, **_flat_month(group)} for group in stats.months]
-    return [{**group.key, **_flat(group.figures)} for group in stats.groups]
+def group_rows(
+    stats: Stats[Amount], by: Sequence[str], *, totals: bool = False
+) -> Iterator[Mapping[str, Any]]:
+    """Yield a row for each line: its key, then its measures."""
+    for line in group_lines(stats, by, totals=totals):
+        row = dict(zip(by, line.key, strict=True)) | {GROUP_COUNT: line.group_count}
+        yield row | (_flat(line.figures) if line.figures else _flat_line(line))
 
 
 def _flat(figures: Figures[Amount]) -> dict[str, Any]:
@@ -65,9 +166,15 @@ def _flat(figures: Figures[Amount]) -> dict[str, Any]:
     return values | _flat_cost(figures.cost) | {"draft_impact": figures.draft_impact} | uncosted
 
 
-def _flat_month(group: MonthGroup[Amount]) -> dict[str, Any]:
-    values = {f"{phase}_quantity": getattr(group.quantity, phase) for phase in PHASES}
-    return values | _flat_cost(group.cost) | {"draft_impact": group.draft_impact}
+def _flat_line(line: GroupLine) -> dict[str, Any]:
+    costs = _flat_cost(line.cost) | {"draft_impact": line.draft_impact}
+    return _flat_quantity(line.quantity) | costs
+
+
+def _flat_quantity(quantity: Quantity | None) -> dict[str, Any]:
+    if quantity is None:
+        return {}
+    return {f"{phase}_quantity": getattr(quantity, phase) for phase in PHASES}
 
 
 def _flat_cost(cost: Cost[Amount]) -> dict[str, Any]:

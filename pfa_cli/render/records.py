@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.plain import instant
-from pfa_core.model.record import FIELDS, LIST_COLUMNS, Kind, in_field_order
+from pfa_core.model.record import COSTS, FIELDS, LIST_COLUMNS, Kind, in_field_order
 
 if TYPE_CHECKING:
     from pfa_core.model.merged import MergedRecord
@@ -17,16 +17,35 @@ RANKED = ("pfaId", "forecastStart", "forecastEnd", "category", "monthlyRate", "a
           "syncState", "source")  # fmt: skip
 MARKS = ("syncState", "sessionId", "version", "modifiedAt", "modifiedBy")
 ALL_COLUMNS = (*FIELDS, *MARKS)
-NUMBERS = frozenset(field.name for field in FIELDS.values() if field.kind is Kind.MONEY) | {
-    "version"
-}
+KNOWN_COLUMNS = (*ALL_COLUMNS, *COSTS)
+NUMBERS = frozenset(
+    (*(field.name for field in FIELDS.values() if field.kind is Kind.MONEY), *COSTS, "version")
+)
 
 
-def row(record: MergedRecord, columns: tuple[str, ...] = ()) -> Mapping[str, Any]:
-    """Make a row: the record's data, its marks, and the `data.NAME` columns asked for."""
+def row(
+    record: MergedRecord, columns: tuple[str, ...] = (), *, cents: bool = False
+) -> Mapping[str, Any]:
+    """Make a row: data, costs, marks, and the `data.NAME` columns asked for.
+
+    Args:
+        cents: Round the costs to cents, for people; else they add up to the sums of stats.
+    """
     data = record.data
     named = {name: data.get(name[5:]) for name in columns if name.startswith("data.")}
-    return {**data, **named, **_marks(record)}
+    return {**data, **named, **_costs(record, cents=cents), **_marks(record)}
+
+
+def _costs(record: MergedRecord, *, cents: bool) -> Mapping[str, Any]:
+    if record.costs is None:
+        return {}
+    found = record.costs
+    amounts = (found.plan, found.forecast, found.actual, found.variance)
+    if cents:
+        from pfa_core.model.kpi import cents as rounded
+
+        amounts = tuple(None if amount is None else rounded(amount) for amount in amounts)
+    return dict(zip(COSTS, amounts, strict=True))
 
 
 def element(record: MergedRecord, *, ordered: bool = False) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,9 @@ from pfa_cli.render.formats import Look
 from pfa_cli.render.gaps import uncosted
 from pfa_cli.render.humanize import MASKED, count, money, signed
 from pfa_cli.render.kinds import Column, Kind
-from pfa_cli.render.kpis import PHASES
+from pfa_cli.render.kpis import PHASES, UNDATED, GroupLine, group_lines, is_timed
 from pfa_cli.render.palette import Styled, of_sign
-from pfa_core.model.kpi import MONTH
+from pfa_core.model.kpi import PERIODS
 
 if TYPE_CHECKING:
     from pfa_core.model.figures import Amount, Cost, Figures, PhaseCost, Stats
@@ -55,7 +54,7 @@ def stats_text(
 
     figures = stats.figures
     parts = [
-        facts(_counts(figures), look),
+        facts([*_period(stats), *_counts(figures)], look),
         _phases(figures.cost, look),
         facts(_differences(figures), look),
     ]
@@ -65,6 +64,13 @@ def stats_text(
     if by:
         parts.append(_chart(stats, by, look) if as_chart else _groups(stats, by, look))
     return "\n\n".join(parts)
+
+
+def _period(stats: Stats[Amount]) -> list[tuple[str, str]]:
+    if stats.period is None:
+        return []
+    start, end = stats.period.start or "the first day", stats.period.end or "the last day"
+    return [("costs from", f"{start} to {end}")]
 
 
 def _counts(figures: Figures[Amount]) -> list[tuple[str, str]]:
@@ -112,68 +118,91 @@ def _by_sign(text: str) -> str:
 
 
 def _groups(stats: Stats[Amount], by: Sequence[str], look: Look) -> str:
-    from pfa_cli.render.tables import grid
+    from pfa_cli.render.tables import grid, prose
 
-    groups = _groups_of(stats, by)
-    if not groups:
+    lines = list(group_lines(stats, by, totals=True))
+    if not lines:
         return "no groups"
+    timed = is_timed(stats, by)
     rows = [
-        [*group.key, *group.counts, *_cost_cells(group.cost, group.draft_impact)]
-        for group in groups
+        [
+            *_labels(line, by),
+            *_counted(line, timed=timed),
+            *_cost_cells(line.cost, line.draft_impact),
+        ]
+        for line in lines
     ]
-    columns = _group_columns(by)
+    columns = _group_columns(by, timed=timed)
     numeric = frozenset(range(len(by), len(columns)))
     if look.is_drawn:
         columns += _BARS
-        rows = [[*row, *bars] for row, bars in zip(rows, _bars(groups, look), strict=True)]
-    return f"{count(len(rows), 'group')}\n\n{grid(columns, rows, look, numeric=numeric)}"
+        rows = [[*row, *bars] for row, bars in zip(rows, _bars(lines, look), strict=True)]
+        rows = [
+            [Styled(cell, "bold") if cell else cell for cell in row] if line.word else row
+            for row, line in zip(rows, lines, strict=True)
+        ]
+    number = sum(not line.word for line in lines)
+    rest = ", and the others of each level" if stats.others else ""
+    parts = [f"{count(number, 'group')}{rest}", grid(columns, rows, look, numeric=numeric)]
+    notes = _rounding(lines)
+    if notes:
+        parts.append(prose(notes, look))
+    return "\n\n".join(parts)
+
+
+def _rounding(lines: Sequence[GroupLine]) -> list[str]:
+    """Say by how much lines that are each rounded by themselves differ from the total."""
+    found: list[str] = []
+    total = lines[-1].cost
+    for name, of in (
+        *((phase, lambda cost, phase=phase: getattr(cost, phase).total) for phase in PHASES),
+        ("variance", lambda cost: cost.variance),
+    ):
+        amounts = [of(line.cost) for line in lines if line.word in ("", "others")]
+        whole = of(total)
+        if whole is not None and (more := sum(amounts, _NOTHING) - whole):
+            found.append(f"{name} {signed(more)}")
+    if not found:
+        return []
+    return [
+        f"Each line is rounded by itself; the lines differ from the total by: {', '.join(found)}"
+    ]
 
 
 def _chart(stats: Stats[Amount], by: Sequence[str], look: Look) -> str:
     from pfa_cli.render.chart import chart, label_of
 
     groups = [
-        (label_of(group.key), [getattr(group.cost, phase).total for phase in PHASES])
-        for group in _groups_of(stats, by)
+        (
+            label_of([value for value in _labels(line, by) if value != "" or not line.word]),
+            [getattr(line.cost, phase).total for phase in PHASES],
+        )
+        for line in group_lines(stats, by)
     ]
     return chart(groups, PHASES, look) if groups else "no groups"
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """A group as the report shows it: of records, or a month of them."""
-
-    key: list[Any]
-    counts: list[str]
-    cost: Cost[Amount]
-    draft_impact: Amount
-
-
-def _groups_of(stats: Stats[Amount], by: Sequence[str]) -> list[_Group]:
-    if MONTH in by:
-        return [
-            _Group(
-                ["undated" if group.key[name] is None else group.key[name] for name in by],
-                [f"{getattr(group.quantity, phase):,}" for phase in PHASES],
-                group.cost,
-                group.draft_impact,
-            )
-            for group in stats.months
-        ]
+def _labels(line: GroupLine, by: Sequence[str]) -> list[Any]:
+    """Name a line by the values of its key, others with how many they are."""
+    words = {"others": f"others ({line.group_count:,})"} if line.word else {}
+    first = line.key.index(line.word) if line.word else len(by)
     return [
-        _Group(
-            [group.key[name] for name in by],
-            [f"{group.figures.total_records:,}"],
-            group.figures.cost,
-            group.figures.draft_impact,
-        )
-        for group in stats.groups
+        UNDATED if value is None else words.get(value, value) if place >= first else value
+        for place, value in enumerate(line.key)
     ]
 
 
-def _group_columns(by: Sequence[str]) -> list[Column]:
-    counted = tuple(f"in {phase}" for phase in PHASES) if MONTH in by else ("records",)
-    keys = [Column(name=name, kind=Kind.DATE if name == MONTH else Kind.TEXT) for name in by]
+def _counted(line: GroupLine, *, timed: bool) -> list[str]:
+    if not timed:
+        return [f"{line.figures.total_records:,}" if line.figures else ""]
+    if line.quantity is None:
+        return [""] * len(PHASES)
+    return [f"{getattr(line.quantity, phase):,}" for phase in PHASES]
+
+
+def _group_columns(by: Sequence[str], *, timed: bool) -> list[Column]:
+    counted = tuple(f"in {phase}" for phase in PHASES) if timed else ("records",)
+    keys = [Column(name=name, kind=Kind.DATE if name in PERIODS else Kind.TEXT) for name in by]
     figures = [
         Column(
             name=name,
@@ -187,21 +216,26 @@ def _group_columns(by: Sequence[str]) -> list[Column]:
     return keys + figures
 
 
-def _bars(groups: Sequence[_Group], look: Look) -> list[tuple[str, str]]:
-    """Draw each group's share of the forecast and its variance."""
-    forecasts = [group.cost.forecast.total or _NOTHING for group in groups]
-    variances = [group.cost.variance or _NOTHING for group in groups]
+def _bars(lines: Sequence[GroupLine], look: Look) -> list[tuple[str, str]]:
+    """Draw each line's share of the forecast and its variance.
+
+    Sums of lines have no bars.
+    """
+    groups = [line for line in lines if line.word in ("", "others")]
+    forecasts = [line.cost.forecast.total or _NOTHING for line in groups]
+    variances = [line.cost.variance or _NOTHING for line in groups]
     whole, most = sum(forecasts, _NOTHING), max(forecasts)
     widest = max(map(abs, variances))
-    return [
-        (
-            _share(forecast, whole, bar(forecast, most, _BAR, unicode=look.unicode)),
-            Styled(
-                balance(variance, widest, _SIDE, unicode=look.unicode), of_sign(signed(variance))
-            ),
-        )
-        for forecast, variance in zip(forecasts, variances, strict=True)
-    ]
+
+    def drawn(line: GroupLine) -> tuple[str, str]:
+        if line.word not in ("", "others"):
+            return "", ""
+        forecast, variance = line.cost.forecast.total or _NOTHING, line.cost.variance or _NOTHING
+        side = balance(variance, widest, _SIDE, unicode=look.unicode)
+        share = _share(forecast, whole, bar(forecast, most, _BAR, unicode=look.unicode))
+        return share, Styled(side, of_sign(signed(variance)))
+
+    return list(map(drawn, lines))
 
 
 def _share(part: Decimal, whole: Decimal, drawn: str) -> str:

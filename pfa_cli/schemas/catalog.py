@@ -71,6 +71,8 @@ _SNAKE_CASE = (
     results.Totals,
     results.GroupTotals,
     results.MonthTotals,
+    results.OtherTotals,
+    results.OtherMonths,
     Cost,
     PhaseCost,
     Quantity,
@@ -110,9 +112,14 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "stats": Shape(
         kind=results.StatsReport,
-        line=results.Totals | results.GroupTotals | results.MonthTotals,
+        line=results.Totals
+        | results.GroupTotals
+        | results.MonthTotals
+        | results.OtherTotals
+        | results.OtherMonths,
         commands=("stats",),
         means="counts and costs; data and groups have their keys in snake case",
+        version="1.1",
     ),
     "status": Shape(
         kind=Data[results.StatusShown],

@@ -15,7 +15,7 @@ from pfa_cli.envelopes.records import Pagination
 from pfa_cli.envelopes.runs import PlanMetadata
 from pfa_core.access.authentication import TokenInfo
 from pfa_core.audit.verify import Flaw
-from pfa_core.model.figures import Amount, Cost, Figures, Quantity
+from pfa_core.model.figures import Amount, Cost, Figures, Period, Quantity
 from pfa_core.model.ids import SessionId
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Role
@@ -51,6 +51,8 @@ class Totals(Figures[Amount]):
 
     currency: str | None
     category_breakdown: Mapping[str, int]
+    period: Period | None
+    quantity: Quantity | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +73,34 @@ class MonthTotals:
     draft_impact: Amount
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherTotals(Figures[Amount]):
+    """The sums of the groups of one level that are not listed."""
+
+    key: Mapping[str, Any]
+    group_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherMonths:
+    """The sums of the months of one level, or of groups by month, that are not listed."""
+
+    key: Mapping[str, Any]
+    group_count: int
+    quantity: Quantity | None
+    cost: Cost[Amount]
+    baseline_cost: Cost[Amount]
+    draft_impact: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatsReport:
     """Counts and costs of the matching records, and of their groups."""
 
     data: Totals
     groups: Sequence[GroupTotals | MonthTotals]
+    subtotals: Sequence[GroupTotals | MonthTotals]
+    others: Sequence[OtherTotals | OtherMonths]
     metadata: Metadata
 
 

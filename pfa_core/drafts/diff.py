@@ -18,9 +18,10 @@ from pfa_core.model.figures import Amount
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.kpi import ZERO, cents, forecast_money_days, money
 from pfa_core.model.modification import State
-from pfa_core.model.ordering import SortKey
+from pfa_core.model.ordering import SortKey, parse_keys
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, parse_sort, require_limit
+from pfa_core.model.query import Filters, require_limit
+from pfa_core.model.record import SORTABLE
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads, snapshot
 from pfa_core.store import members, modifications
@@ -174,7 +175,7 @@ def stream_diff(
 
 
 def _keys(sort: str | None) -> tuple[SortKey, ...]:
-    return parse_sort(sort) if sort else BY_ID
+    return parse_keys(sort or "", SORTABLE) or BY_ID
 
 
 def _entries(

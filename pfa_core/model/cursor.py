@@ -10,7 +10,7 @@ import re
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.ordering import SortKey
 from pfa_core.model.query import complete_sort, require_text
-from pfa_core.model.record import SORTABLE, Kind
+from pfa_core.model.record import LIST_SORTABLE, Kind
 
 # What a cursor can hold for a sort key, by its kind.
 _ANY = re.compile(r".*", re.DOTALL)
@@ -48,7 +48,9 @@ def decode_cursor(sort: tuple[SortKey, ...], cursor: str) -> list[str | None]:
     if spelled != _spelled(sort) or len(texts) != len(complete_sort(sort)):
         raise InvalidRequest("the cursor belongs to another order; `sort` has to stay as it was")
     for key, text in zip(complete_sort(sort), texts, strict=True):
-        if text is not None and not _PLACES.get(SORTABLE[key.field].kind, _ANY).fullmatch(text):
+        if text is not None and not _PLACES.get(LIST_SORTABLE[key.field].kind, _ANY).fullmatch(
+            text
+        ):
             raise InvalidRequest("invalid cursor: not one that a list returned")
     return texts
 

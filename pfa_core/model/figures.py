@@ -96,12 +96,16 @@ class Group(Generic[Shown]):
     key: Mapping[str, Any]
     figures: Figures[Shown]
 
+    def without_amounts(self) -> Group[Amount]:
+        """Return the counts, with None for every amount."""
+        return Group(self.key, self.figures.without_amounts())
+
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """The number of records that count for costs in a month.
+    """The number of records that count for costs in a month, quarter or year.
 
-    A record counts that is there on at least one day of the month.
+    A record counts that is there on at least one day of it.
     """
 
     plan: int
@@ -111,11 +115,11 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonthGroup(Generic[Shown]):
-    """A month's share of the costs.
+    """The share of the costs of a month, a quarter, a year, or the period asked for.
 
     It is that of all records, or of those that share the key's other values. `key` holds the month as
-    `YYYY-MM`, or None for purchases without a start date. The months of one key add up to its costs to
-    the cent, see `model.months`.
+    `2026-03`, the quarter as `2026-Q1`, the year as `2026`; None for purchases without a start date. The months
+    of one key add up to its quarters, years and costs to the cent, see `model.spans`.
     """
 
     key: Mapping[str, Any]
@@ -124,13 +128,68 @@ class MonthGroup(Generic[Shown]):
     baseline_cost: Cost[Shown]
     draft_impact: Shown
 
+    def without_amounts(self) -> MonthGroup[Amount]:
+        """Return the quantities, with None for every amount."""
+        return MonthGroup(
+            key=self.key,
+            quantity=self.quantity,
+            cost=_MASKED_COST,
+            baseline_cost=_MASKED_COST,
+            draft_impact=None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Others(Generic[Shown]):
+    """The groups of one level that `top` leaves out, together.
+
+    `key` has the values of the dimensions before theirs. `figures` are None by period, `quantity` is None
+    for groups of records, and for periods that do not follow one another.
+    """
+
+    key: Mapping[str, Any]
+    group_count: int
+    cost: Cost[Shown]
+    baseline_cost: Cost[Shown]
+    draft_impact: Shown
+    figures: Figures[Shown] | None = None
+    quantity: Quantity | None = None
+
+    def without_amounts(self) -> Others[Amount]:
+        """Return the counts, with None for every amount."""
+        return Others(
+            key=self.key,
+            group_count=self.group_count,
+            cost=_MASKED_COST,
+            baseline_cost=_MASKED_COST,
+            draft_impact=None,
+            figures=self.figures and self.figures.without_amounts(),
+            quantity=self.quantity,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The days that costs are limited to, both ends among them; None: no limit.
+
+    They are whole months.
+    """
+
+    start: str | None = None
+    end: str | None = None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats(Generic[Shown]):
     """KPIs over all matching records.
 
-    With them come the count of records by category, and the groups asked for, by key. The groups are
-    `months` when the month is one of the dimensions, else `groups`. Where `masked`, every amount and
+    With them come the count of records by category, and the groups asked for, in the order asked for. The
+    groups are `months` by month, quarter or year or within a period, else `groups`. With several dimensions
+    `subtotals` are those of the groups that share the values of the first ones; `others` are the groups that
+    `top` leaves out. Each is rounded from its exact sum by itself.
+
+    `period` limits the costs, those of the figures too; `quantity` counts the records that cost something on
+    at least a day of it, None where no time was asked for. Where `masked`, every amount and
     percentage is None. `currency` is that of the amounts, None where the organization has none set.
     """
 
@@ -138,6 +197,10 @@ class Stats(Generic[Shown]):
     category_breakdown: Mapping[str, int]
     groups: tuple[Group[Shown], ...] = ()
     months: tuple[MonthGroup[Shown], ...] = ()
+    subtotals: tuple[Group[Shown] | MonthGroup[Shown], ...] = ()
+    others: tuple[Others[Shown], ...] = ()
+    period: Period | None = None
+    quantity: Quantity | None = None
     masked: bool = False
     currency: str | None = None
 
@@ -163,18 +226,16 @@ class Stats(Generic[Shown]):
         return Stats(
             figures=self.figures.without_amounts(),
             category_breakdown=self.category_breakdown,
-            groups=tuple(Group(item.key, item.figures.without_amounts()) for item in self.groups),
-            months=tuple(
-                MonthGroup(
-                    key=item.key,
-                    quantity=item.quantity,
-                    cost=_MASKED_COST,
-                    baseline_cost=_MASKED_COST,
-                    draft_impact=None,
-                )
-                for item in self.months
-                if item.quantity != Quantity(0, 0, 0)
-            ),
+            groups=tuple(item.without_amounts() for item in self.groups),
+            months=tuple(item.without_amounts() for item in self.months if _is_there(item)),
+            subtotals=tuple(item.without_amounts() for item in self.subtotals if _is_there(item)),
+            others=tuple(item.without_amounts() for item in self.others),
+            period=self.period,
+            quantity=self.quantity,
             masked=True,
             currency=self.currency,
         )
+
+
+def _is_there(item: Group[Amount] | MonthGroup[Amount]) -> bool:
+    return isinstance(item, Group) or item.quantity != Quantity(0, 0, 0)

@@ -32,9 +32,9 @@ GROUP_DIMENSIONS: Mapping[str, LiteralString] = {
     "model": "model",
     "contract": "contract",
 }
-# Not a column of a record: its money is spread over the months, see `model.months`.
-MONTH = "month"
-DIMENSIONS = (*GROUP_DIMENSIONS, MONTH)
+# Not columns of a record: its money is spread over the months, see `model.spans`.
+PERIODS = ("month", "quarter", "year")
+DIMENSIONS = (*GROUP_DIMENSIONS, *PERIODS)
 EXACT = Context(prec=200)
 
 

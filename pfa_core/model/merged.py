@@ -11,6 +11,7 @@ from pfa_core import exact_json
 from pfa_core.model.ids import PfaId, SessionId, UserId
 
 if TYPE_CHECKING:
+    from pfa_core.model.costs import RecordCosts
     from pfa_core.model.delta import FieldConflict
     from pfa_core.model.modification import ModificationView, State
     from pfa_core.record_types import PfaRecord
@@ -22,6 +23,7 @@ class MergedRecord:
 
     `data_json` is the merged record as PostgreSQL writes it, every digit kept; the rest describes the
     topmost modification: version 0 and None where the record is pristine. Where `masked`, money is null.
+    `costs` are None unless the query asks for them.
     """
 
     pfa_id: PfaId
@@ -32,6 +34,7 @@ class MergedRecord:
     modified_at: datetime | None
     modified_by: UserId | None
     masked: bool = False
+    costs: RecordCosts | None = None
 
     @property
     def data(self) -> dict[str, Any]:

@@ -12,30 +12,19 @@ and nothing is needed of a record but its first day, its last one and its rate: 
 month cost the same however long the records last. All of it is exact; the months of a phase add up
 to the phase's whole cost.
 
-What is shown of month k is `round(c[k]) − round(c[k−1])`, c[k] being the exact cost of all months up
-to k, in the order of the calendar, purchases without a date last. Rounded by themselves, the months
-would differ from the shown total by half a cent each, and a report would not add up; so they add up
-to the cent, and each is at most a cent away from its exact cost.
+What is shown of them is in `model.spans`.
 """
 
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal, localcontext
 from itertools import pairwise
-from typing import Any
 
-from pfa_core.errors import InvalidRequest
 from pfa_core.model.costing import Costing
-from pfa_core.model.figures import Cost, MonthGroup, PhaseCost, Quantity
-from pfa_core.model.kpi import EXACT, MONTH, ZERO, Sums, cost, impact, variance_pct
-
-# One record with the placeholder 9999-12-31 for "no end" has a hundred thousand months.
-MOST_GROUPS = 100_000
-
-_PHASES = ("plan", "forecast", "actual")
+from pfa_core.model.kpi import EXACT, ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,41 +73,46 @@ class Moves:
 class Share:
     """A month's exact share of one phase.
 
-    It holds Σ(days in it × rate), Σ prices and the number of records.
+    It holds Σ(days in it × rate), Σ prices, the number of records and of those that begin in it.
     """
 
     rate_days: Decimal
     purchase: Decimal
     records: int
+    begun: int = 0
 
 
-_NOTHING = Share(ZERO, ZERO, 0)
-# The shares of the phases by month.
-_Series = dict[str | None, dict[str, Share]]
-# Moves by the values of the other dimensions, then phase and month.
-Flow = Mapping[tuple[Any, ...], Moves]
-
-
-def shares(moves: Mapping[str | None, Moves]) -> list[tuple[str | None, Share]]:
+def shares(
+    moves: Mapping[str | None, Moves], upto: int | None = None
+) -> list[tuple[str | None, Share]]:
     """List the months of one phase from its first one, in order; no date comes last.
 
     Args:
         moves: By month, `YYYY-MM` or None. What begins in them ends in them.
+        upto: The number of the last month that is wanted, see `month_number`.
     """
     found: list[tuple[str | None, Share]] = []
-    numbers = sorted(_number(month) for month in moves if month is not None)
+    numbers = sorted(month_number(month) for month in moves if month is not None)
+    if upto is not None:
+        ended = [number for number in numbers if number > upto]
+        # The first month behind the last one that is wanted ends the months between them.
+        numbers = [number for number in numbers if number <= upto]
+        numbers += [upto + 1] if ended and numbers else []
     rate, records = ZERO, 0
     with localcontext(EXACT):
         for number, following in pairwise([*numbers, *numbers[-1:]]):
-            here = moves[_name(number)]
+            if upto is not None and number > upto:
+                break
+            here = moves[month_name(number)]
             rate += here.rate
             records += here.begun - here.gone
             rate_days = rate * _days(number) - here.rate_days_before
-            found.append((_name(number), Share(rate_days, here.purchase, records)))
+            share = Share(rate_days, here.purchase, records, here.begun)
+            found.append((month_name(number), share))
             records -= here.ending
             if rate or records:
                 found += (
-                    (_name(between), Share(rate * _days(between), ZERO, records))
+                    (month_name(between), Share(rate * _days(between), ZERO, records))
                     for between in range(number + 1, following)
                 )
     if None in moves:
@@ -126,119 +120,13 @@ def shares(moves: Mapping[str | None, Moves]) -> list[tuple[str | None, Share]]:
     return found
 
 
-def month_groups(merged: Flow, without: Flow, by: Sequence[str]) -> tuple[MonthGroup[Decimal], ...]:
-    """List the months with any cost or quantity, by key.
-
-    Args:
-        merged: What begins and ends with the caller's modifications.
-        without: The same of the mirror alone, for the baseline.
-        by: The dimensions of the key, the month one of them; the flows have the others in order.
-
-    Raises:
-        InvalidRequest: More than `MOST_GROUPS` months, over all values of the other dimensions.
-    """
-    mine = _series(merged)
-    theirs = mine if merged == without else _series(without)
-    found: list[MonthGroup[Decimal]] = []
-    for others in mine.keys() | theirs.keys():
-        values = dict(zip((name for name in by if name != MONTH), others, strict=True))
-        key = {name: values.get(name) for name in by}
-        found += _shown(mine.get(others, {}), theirs.get(others, {}), key)
-    return tuple(sorted(found, key=_place))
-
-
-def _place(group: MonthGroup[Decimal]) -> tuple[tuple[bool, str], ...]:
-    """Return what orders the groups: the values of the key, None last."""
-    return tuple((value is None, str(value)) for value in group.key.values())
-
-
-def _series(flow: Flow) -> dict[tuple[Any, ...], _Series]:
-    by_phase: dict[tuple[Any, ...], dict[str | None, Moves]] = {}
-    for (*others, phase, month), moves in flow.items():
-        by_phase.setdefault((*others, phase), {})[month] = moves
-    series: dict[tuple[Any, ...], _Series] = {}
-    count = 0
-    for (*others, phase), moves in by_phase.items():
-        months = series.setdefault(tuple(others), {})
-        count -= len(months)
-        for month, share in shares(moves):
-            months.setdefault(month, {})[phase] = share
-        count += len(months)
-        if count > MOST_GROUPS:
-            raise InvalidRequest(
-                f"the result has more than {MOST_GROUPS:,} months",
-                hint="group by less, or leave out what ends far in the future: --end-to DATE",
-            )
-    return series
-
-
-def _shown(mine: _Series, theirs: _Series, key: Mapping[str, Any]) -> Iterator[MonthGroup[Decimal]]:
-    """Yield the months of one key in order, rounded so that they add up."""
-    upto_mine = upto_theirs = Sums()
-    before = _round(upto_mine, upto_theirs)
-    months = mine.keys() | theirs.keys()
-    for month in sorted(months, key=lambda name: (name is None, name or "")):
-        my_shares, their_shares = mine.get(month, {}), theirs.get(month, {})
-        my_sums, their_sums = _sums(my_shares), _sums(their_shares)
-        quantity = Quantity(*(my_shares.get(phase, _NOTHING).records for phase in _PHASES))
-        if quantity == Quantity(0, 0, 0) and my_sums == their_sums == Sums():
-            continue
-        upto_mine, upto_theirs = upto_mine.plus(my_sums), upto_theirs.plus(their_sums)
-        now = _round(upto_mine, upto_theirs)
-        yield MonthGroup(
-            key={**key, MONTH: month},
-            quantity=quantity,
-            cost=_since(before[0], now[0], variance_pct(my_sums)),
-            baseline_cost=_since(before[1], now[1], variance_pct(their_sums)),
-            draft_impact=now[2] - before[2],
-        )
-        before = now
-
-
-def _sums(shares: Mapping[str, Share]) -> Sums:
-    plan, forecast, actual = (shares.get(phase, _NOTHING) for phase in _PHASES)
-    return Sums(
-        plan_rate_days=plan.rate_days,
-        plan_purchase=plan.purchase,
-        forecast_rate_days=forecast.rate_days,
-        forecast_purchase=forecast.purchase,
-        actual_rate_days=actual.rate_days,
-        actual_purchase=actual.purchase,
-    )
-
-
-def _round(mine: Sums, theirs: Sums) -> tuple[Cost[Decimal], Cost[Decimal], Decimal]:
-    my_cost = cost(mine)
-    return my_cost, my_cost if theirs == mine else cost(theirs), impact(mine, theirs)
-
-
-def _since(before: Cost[Decimal], now: Cost[Decimal], pct: Decimal) -> Cost[Decimal]:
-    """Subtract rounded costs.
-
-    The percentage is that of the month itself and not additive.
-    """
-    with localcontext(EXACT):
-        return Cost(
-            plan=_gained(before.plan, now.plan),
-            forecast=_gained(before.forecast, now.forecast),
-            actual=_gained(before.actual, now.actual),
-            variance=now.variance - before.variance,
-            variance_pct=pct,
-        )
-
-
-def _gained(before: PhaseCost[Decimal], now: PhaseCost[Decimal]) -> PhaseCost[Decimal]:
-    return PhaseCost(
-        now.rental - before.rental, now.purchase - before.purchase, now.total - before.total
-    )
-
-
-def _number(month: str) -> int:
+def month_number(month: str) -> int:
     """Return the months since the year 0."""
     return int(month[:4]) * 12 + int(month[5:]) - 1
 
 
-def _name(number: int) -> str:
+def month_name(number: int) -> str:
+    """Name the month of a number as `YYYY-MM`."""
     return f"{number // 12:04}-{number % 12 + 1:02}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import KW_ONLY, dataclass, field, fields
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from pfa_core.errors import InvalidRequest
 from pfa_core.model.keys import normal_key
 from pfa_core.model.modification import OVERLAYING, State
 from pfa_core.model.ordering import SortKey, parse_keys
-from pfa_core.model.record import SORTABLE
+from pfa_core.model.record import COSTS, LIST_SORTABLE
 from pfa_core.model.suggest import not_one_of
 
 if TYPE_CHECKING:
@@ -168,10 +168,12 @@ DEFAULT_SORT = (SortKey("forecastStart"),)
 def parse_sort(text: str) -> tuple[SortKey, ...]:
     """Parse sort keys such as `category,-forecastStart`; ties are broken by PFA id.
 
+    The costs of a record are keys too: planCost, forecastCost, actualCost, variance.
+
     Raises:
         InvalidRequest: A field that is unknown, not sortable, or named twice.
     """
-    return parse_keys(text, SORTABLE) or DEFAULT_SORT
+    return parse_keys(text, LIST_SORTABLE) or DEFAULT_SORT
 
 
 def complete_sort(keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
@@ -186,13 +188,20 @@ class Query:
     """Filters, order and start.
 
     `after` resumes after a cursor; `baseline` reads the mirror's values without the caller's
-    modifications.
+    modifications; `costs` computes what each record costs.
     """
 
     filters: Filters = field(default_factory=Filters)
     sort: tuple[SortKey, ...] = DEFAULT_SORT
     after: str | None = None
     baseline: bool = False
+    _: KW_ONLY
+    costs: bool = False
+
+    @property
+    def orders_by_cost(self) -> bool:
+        """Return whether a sort key is a cost, which is computed of every matching record."""
+        return any(key.field in COSTS for key in self.sort)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sort", tuple(self.sort))  # a list could not be the key of a cache

@@ -187,6 +187,17 @@ LIST_COLUMNS = (
     "syncState",
 )
 SORTABLE: Mapping[str, Field] = {each.name: each for each in FIELDS.values() if each.column}
+# What one record costs, beside its fields: see `model.costs`. Columns of a list, and keys of its order.
+COSTS: Mapping[str, Field] = {
+    each.name: each
+    for each in (
+        Field("planCost", Kind.MONEY, "cost by the plan, of PEMS's own values", "plan_cost"),
+        Field("forecastCost", Kind.MONEY, "cost by the forecast", "forecast_cost"),
+        Field("actualCost", Kind.MONEY, "cost by the actual dates", "actual_cost"),
+        Field("variance", Kind.MONEY, "forecast − plan, + is over the plan", "variance"),
+    )
+}
+LIST_SORTABLE: Mapping[str, Field] = {**SORTABLE, **COSTS}
 
 
 def in_field_order(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,9 @@
 
 -- name: pristine
 SELECT r.pfa_id, {content} AS content, 'pristine' AS sync_state, NULL::text AS session_id,
-       0 AS version, NULL::timestamptz AS modified_at{keys}
+       0 AS version, NULL::timestamptz AS modified_at{amounts}{keys}
 FROM pfa_mirror AS r
+{costs}
 WHERE r.organization_id = %(organization_id)s
   AND {segment}
   AND {conditions}
@@ -32,9 +33,10 @@ NOT EXISTS (
 
 -- name: touched
 SELECT r.pfa_id, {content} AS content, m.state AS sync_state, m.session_id,
-       m.version, m.updated_at AS modified_at{keys}
+       m.version, m.updated_at AS modified_at{amounts}{keys}
 FROM pfa_overlay AS r
 {topmost}
+{costs}
 WHERE r.organization_id = %(organization_id)s
   AND r.user_id = %(user_id)s
   AND {segment}

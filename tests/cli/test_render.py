@@ -252,6 +252,7 @@ def record(data: str = '{"pfaId": "A-1", "monthlyRate": 1.50, "vendor": {"a": [1
         version=2,
         modified_at=datetime(2026, 11, 23, 12, tzinfo=timezone(timedelta(hours=2))),
         modified_by="anna",
+        costs=None,
     )
 
 

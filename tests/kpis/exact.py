@@ -127,25 +127,33 @@ def expected(
     mine = [seen for seen in chosen if question.values(seen.merged)]
     if question.baseline:
         mine = theirs = [Seen(seen.baseline, seen.baseline) for seen in theirs]
-    keys = {_key(seen.merged, question.by) for seen in mine}
-    keys |= {_key(seen.baseline, question.by) for seen in theirs}
-    groups = [
+    by = question.by
+    levels = [_groups(mine, theirs, by[:length], settings) for length in range(1, len(by) + 1)]
+    subtotals = {tuple(group.key.values()): group for level in levels[:-1] for group in level}
+    return Stats(
+        figures=_figures(mine, theirs, settings),
+        category_breakdown=brute_force.by_category(seen.merged for seen in mine),
+        groups=tuple(levels[-1]) if by else (),
+        subtotals=tuple(subtotals[key] for key in sorted(subtotals)),
+        currency=settings.currency,
+    )
+
+
+def _groups(
+    mine: Sequence[Seen], theirs: Sequence[Seen], by: Sequence[str], settings: brute_force.Settings
+) -> list[Group]:
+    keys = {_key(seen.merged, by) for seen in mine} | {_key(seen.baseline, by) for seen in theirs}
+    return [
         Group(
-            dict(zip(question.by, key, strict=True)),
+            dict(zip(by, key, strict=True)),
             _figures(
-                [seen for seen in mine if _key(seen.merged, question.by) == key],
-                [seen for seen in theirs if _key(seen.baseline, question.by) == key],
+                [seen for seen in mine if _key(seen.merged, by) == key],
+                [seen for seen in theirs if _key(seen.baseline, by) == key],
                 settings,
             ),
         )
         for key in sorted(keys)
     ]
-    return Stats(
-        figures=_figures(mine, theirs, settings),
-        category_breakdown=brute_force.by_category(seen.merged for seen in mine),
-        groups=tuple(groups) if question.by else (),
-        currency=settings.currency,
-    )
 
 
 def _figures(mine: Sequence[Seen], theirs: Sequence[Seen], settings: brute_force.Settings) -> Any:

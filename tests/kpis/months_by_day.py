@@ -6,7 +6,7 @@ Only the shape of the answer, `MonthGroup`, is the library's own.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -21,6 +21,18 @@ Record = Mapping[str, Any]
 # (As the mirror has it, as the user sees it.)
 Pairs = Iterable[tuple[Record, Record]]
 _PHASES = {"plan": "original", "forecast": "forecast", "actual": "actual"}
+
+
+PERIODS = ("month", "quarter", "year")
+NAMES = {
+    "month": lambda day: day[:7],
+    "quarter": lambda day: f"{day[:4]}-Q{(int(day[5:7]) + 2) // 3}",
+    "year": lambda day: day[:4],
+}
+ALWAYS = ("", "~")
+# What is before the period, and what is after it or has no date: in the order of the others.
+EARLIER, WITHIN, LATER = "0", "1", "9~"
+Bucket = Callable[[str | None], str | None]
 
 
 @dataclass
@@ -40,13 +52,21 @@ Months = dict[str | None, Month]
 
 
 def month_groups(
-    merged: Pairs, without: Pairs, by: Sequence[str], settings: Settings = MONTHLY
+    merged: Pairs,
+    without: Pairs,
+    by: Sequence[str],
+    settings: Settings = MONTHLY,
+    period: tuple[str, str] = ALWAYS,
 ) -> tuple[MonthGroup, ...]:
-    """The groups of the pairs: `merged` chosen by what the user sees, `without` by the mirror."""
-    mine, theirs = _by_key(merged, by, settings), _by_key(without, by, settings)
+    """The groups of the pairs: `merged` chosen by what the user sees, `without` by the mirror.
+
+    Without a month, quarter or year in the key, the whole of what is in the period."""
+    bucket = _buckets(by, period)
+    mine = _by_key(merged, by, settings, bucket)
+    theirs = _by_key(without, by, settings, bucket)
     found = [
         MonthGroup(
-            key={name: month if name == "month" else key[name] for name in by},
+            key={name: month if name in PERIODS else key[name] for name in by},
             quantity=quantity,
             cost=cost,
             baseline_cost=baseline_cost,
@@ -57,25 +77,42 @@ def month_groups(
             for values in mine.keys() | theirs.keys()
         )
         for month, quantity, cost, baseline_cost, impact in _in_order(months, others)
+        if month not in (EARLIER, LATER)
     ]
     return tuple(sorted(found, key=lambda group: [str(v) for v in group.key.values()]))
 
 
 def _by_key(
-    pairs: Pairs, by: Sequence[str], settings: Settings
+    pairs: Pairs, by: Sequence[str], settings: Settings, bucket: Bucket
 ) -> dict[tuple[tuple[str, Any], ...], Months]:
     groups: dict[tuple[tuple[str, Any], ...], Months] = {}
     for theirs, mine in pairs:
         key = tuple(
-            (name, "" if mine[name] is None else mine[name]) for name in by if name != "month"
+            (name, "" if mine[name] is None else mine[name]) for name in by if name not in PERIODS
         )
         months = groups.setdefault(key, defaultdict(Month))
         for phase in _PHASES:
-            _spread(months, phase, theirs if phase == "plan" else mine, settings)
+            _spread(months, phase, theirs if phase == "plan" else mine, settings, bucket)
     return groups
 
 
-def _spread(months: Months, phase: str, record: Record, settings: Settings) -> None:
+def _buckets(by: Sequence[str], period: tuple[str, str]) -> Bucket:
+    """What tells in which line a day is."""
+    names = [name for name in by if name in PERIODS]
+
+    def bucket(day: str | None) -> str | None:
+        if period != ALWAYS and (day is None or day > period[1]):
+            return LATER
+        if day is not None and day < period[0]:
+            return EARLIER
+        if not names:
+            return WITHIN
+        return NAMES[names[0]](day) if day else None
+
+    return bucket
+
+
+def _spread(months: Months, phase: str, record: Record, settings: Settings, bucket: Bucket) -> None:
     if not settings.counts(record):
         return
     start, end = (record[_PHASES[phase] + edge] for edge in ("Start", "End"))
@@ -85,13 +122,13 @@ def _spread(months: Months, phase: str, record: Record, settings: Settings) -> N
         return
     purchase = record["source"] == "Purchase"
     if purchase:
-        months[start and start[:7]].prices[phase] += settings.price(record)
+        months[bucket(start)].prices[phase] += settings.price(record)
     if not (start and end):
         return
     daily = settings.daily(record)
     day, last = date.fromisoformat(start), date.fromisoformat(end)
     while day < last:
-        month = months[f"{day:%Y-%m}"]
+        month = months[bucket(day.isoformat())]
         month.records[phase].add(record["pfaId"])
         if not purchase:
             month.daily[phase] += daily

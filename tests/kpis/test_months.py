@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import pfa_core
 from pfa_core import Change, Filters, errors
-from pfa_core.model import months
+from pfa_core.model import months, timeline
 from pfa_core.model.costing import Costing
 from pfa_core.model.figures import Cost, Figures, MonthGroup, PhaseCost, Quantity, Stats
 from pfa_core.model.kpi import EXACT, total
@@ -241,7 +241,7 @@ class TestGroups:
     def test_more_months_than_anybody_reads_are_refused(
         self, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(months, "MOST_GROUPS", 12)
+        monkeypatch.setattr(timeline, "MOST_GROUPS", 12)
         year = {"forecastStart": "9999-01-01", "forecastEnd": "9999-12-31", "originalEnd": None}
         world = a_world(
             database_url, *(record(f"P-{n}", category=f"C {n}", **year) for n in (1, 2))

@@ -165,6 +165,27 @@ def test_orders_that_an_index_has_read_a_page_from_it(guard: Guard, sort: str) -
     assert_few_rows(plans, "pfa_mirror", FEW)
 
 
+@pytest.mark.parametrize("user", ["ann", "mary"])
+def test_a_page_with_costs_reads_the_records_that_it_shows(guard: Guard, user: str) -> None:
+    plans, rows = guard.page(Query(costs=True), user)
+    assert len(rows) == PAGE
+    assert all(len(row) == 9 for row in rows)
+    assert_few_rows(plans, "pfa_mirror", 2 * FEW)
+    assert_few_rows(plans, "pfa_overlay", FEW)
+
+
+@pytest.mark.parametrize("user", ["ann", "mary"])
+def test_an_order_by_cost_reads_the_records_and_once_more_for_the_plan_of_drafts(
+    guard: Guard, user: str
+) -> None:
+    """What a draft's record was planned at is the mirror's: of few looked up, of many read with all others."""
+    plans, rows = guard.page(Query(sort=parse_sort("-variance")), user)
+    assert len(rows) == PAGE
+    drafted = len(guard.page(Query(Filters(changed=True)), user, limit=RECORDS)[1])
+    most = RECORDS + (drafted if user == "ann" else RECORDS)
+    assert plans.touched("pfa_mirror") <= most, str(plans)
+
+
 # Many records share such a value: ties are put in order of the id, value by value.
 @pytest.mark.parametrize(
     ("sort", "shared"),

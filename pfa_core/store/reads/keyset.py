@@ -14,7 +14,7 @@ from typing import Any, LiteralString, NamedTuple
 
 from pfa_core.model.ordering import SortKey
 from pfa_core.model.query import complete_sort
-from pfa_core.model.record import SORTABLE, Kind
+from pfa_core.model.record import COSTS, LIST_SORTABLE, Kind
 from pfa_core.sql import numeral
 from pfa_core.store.reads.filters import TRUE
 
@@ -36,7 +36,8 @@ class _Key(NamedTuple):
 
     @property
     def column(self) -> LiteralString:
-        return f"r.{SORTABLE[self.field].column}"
+        table: LiteralString = "k" if self.field in COSTS else "r"
+        return f"{table}.{LIST_SORTABLE[self.field].column}"
 
     @property
     def alias(self) -> LiteralString:
@@ -44,12 +45,12 @@ class _Key(NamedTuple):
 
     @property
     def place(self) -> LiteralString:
-        cast = _CASTS.get(SORTABLE[self.field].kind, "::text")
+        cast = _CASTS.get(LIST_SORTABLE[self.field].kind, "::text")
         return f"%(place_{numeral(self.number)})s{cast}"
 
     @property
     def nullable(self) -> bool:
-        return self.field != "pfaId" and SORTABLE[self.field].kind is not Kind.FLAG
+        return self.field != "pfaId" and LIST_SORTABLE[self.field].kind is not Kind.FLAG
 
     @property
     def values(self) -> Sequence[LiteralString]:
@@ -57,7 +58,7 @@ class _Key(NamedTuple):
 
         Empty: too many.
         """
-        field = SORTABLE[self.field]
+        field = LIST_SORTABLE[self.field]
         texts: list[LiteralString] = (
             ["false", "true"] if field.kind is Kind.FLAG else sorted(field.choices)
         )
@@ -140,7 +141,12 @@ def reads_a_page(keys: tuple[SortKey, ...]) -> bool:
 
     A page then reads about as many rows as it shows.
     """
-    return _completed(keys)[0].field not in _UNORDERED
+    return not reads_all(keys) and _completed(keys)[0].field not in _UNORDERED
+
+
+def reads_all(keys: tuple[SortKey, ...]) -> bool:
+    """Return whether the order begins with a cost, of which there is no column."""
+    return _completed(keys)[0].field in COSTS
 
 
 @lru_cache(_ORDERS)
@@ -228,7 +234,7 @@ def _segment(
 
 
 def _is(key: _Key, value: LiteralString) -> LiteralString:
-    wanted = value if SORTABLE[key.field].kind is Kind.FLAG else f"'{value}'"
+    wanted = value if LIST_SORTABLE[key.field].kind is Kind.FLAG else f"'{value}'"
     return f"{key.column} = {wanted}"
 
 

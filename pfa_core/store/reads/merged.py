@@ -16,7 +16,7 @@ from pfa_core.model.ids import OrganizationId, PfaId, SessionId
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query
 from pfa_core.model.record import SORTABLE
-from pfa_core.store.reads import search
+from pfa_core.store.reads import costs, search
 from pfa_core.store.reads.filters import (
     TRUE,
     conditions,
@@ -32,18 +32,22 @@ from pfa_core.store.reads.keyset import (
     order,
     place_values,
     reads_a_page,
+    reads_all,
     segments,
     whole_order,
 )
 
 _SQL = sql.statements("merged")
-_FIXED = 6  # columns of a row before its sort keys
+_FIXED = 6  # columns of a row before its amounts and its sort keys
 STREAM_BATCH = 1000
 LINES_BATCH = (
     100  # lines are long: for more of them the allocator asks the system for memory each time
 )
 
-RowValues = tuple[PfaId, str, str, SessionId | None, int, datetime | None]
+# Behind them, where the query asks for costs: plan, forecast and actual in money-days, None where left out.
+RowValues = tuple[
+    PfaId, str, str, SessionId | None, int, datetime | None, *tuple[Decimal | None, ...]
+]
 _Statement = tuple[LiteralString, dict[str, Any]]
 
 
@@ -56,6 +60,7 @@ def page(
         The page's rows, and the cursor after the last one; None: nothing follows it.
     """
     reading = _Reading(conn, principal, query, limit + 1)
+    shown = _FIXED + costs.width(query)
     rows: list[tuple[Any, ...]] = []
     for statement, values in [reading.at_once(offset)] if offset else reading.one_by_one():
         found = conn.execute(statement, values).fetchall()
@@ -64,8 +69,8 @@ def page(
     cursor = None
     if len(rows) > limit:
         rows = rows[:limit]
-        cursor = encode_cursor(query.sort, [_as_text(value) for value in rows[-1][_FIXED:]])
-    return [row[:_FIXED] for row in rows], cursor
+        cursor = encode_cursor(query.sort, [_as_text(value) for value in rows[-1][shown:]])
+    return [row[:shown] for row in rows], cursor
 
 
 def stream(
@@ -73,12 +78,13 @@ def stream(
 ) -> Generator[RowValues, None, None]:
     """Stream every row in order through server-side cursors, in constant memory."""
     reading = _Reading(conn, principal, query, limit)
+    shown = _FIXED + costs.width(query)
     for statement, values in reading.one_by_one():
         with conn.cursor(name="pfa_stream") as cursor:
             cursor.itersize = STREAM_BATCH
             cursor.execute(statement, values)
             for row in cursor:
-                yield row[:_FIXED]
+                yield row[:shown]
             reading.took(cursor.rownumber or 0)
 
 
@@ -227,15 +233,20 @@ class _Reading:
         self._by_id = names_ids(query.filters)
         place = decode_cursor(query.sort, query.after) if query.after else None
         self._values.update(_own(principal), **place_values(place), **touched_values(query.filters))
-        in_order = [] if self._by_id else segments(query.sort, place)
+        self._values |= costs.values(conn, principal.organization_id, query)
+        whole = self._by_id or reads_all(query.sort)
+        in_order = [] if whole else segments(query.sort, place)
         found = self._values["found"] = self._found(conn, in_order)
         self._where: dict[str, LiteralString] = {
             "pristine": search.among_few(where, found),
             "touched": for_overlay(query.filters, where),
         }
-        self._parts: dict[str, LiteralString] = {"keys": key_columns(query.sort)}
-        by_id = self._by_id or found is not None
-        self._segments = [whole_order(query.sort, place)] if by_id else in_order
+        self._parts: dict[str, LiteralString] = {
+            "keys": key_columns(query.sort),
+            "amounts": costs.columns(query),
+        }
+        few = whole or found is not None
+        self._segments = [whole_order(query.sort, place)] if few else in_order
 
     def took(self, rows: int) -> None:
         """Record how many rows were read."""
@@ -289,10 +300,18 @@ class _Reading:
         if self._wants_mirror:
             some = self._left is not None and reads_a_page(self._query.sort)
             rest = "untouched_page" if some else "untouched"
-            yield "pristine", {"untouched": TRUE if baseline else _SQL[rest]}
+            untouched = TRUE if baseline else _SQL[rest]
+            of_mirror = costs.tables(self._query, overlay=False)
+            yield "pristine", {"untouched": untouched, "costs": of_mirror}
         if not baseline:
             narrowed = narrowing(self._query.filters)
-            yield "touched", {"narrowing": narrowed, "topmost": _SQL["topmost"]}
+            of_overlay = costs.tables(self._query, overlay=True)
+            own: dict[str, LiteralString] = {
+                "narrowing": narrowed,
+                "topmost": _SQL["topmost"],
+                "costs": of_overlay,
+            }
+            yield "touched", own
 
 
 def _as_text(value: Any) -> str | None:
