@@ -155,16 +155,24 @@ def _places(series: Sequence[Month], ranges: Iterable[Range]) -> list[Range]:
 
 def span(series: Sequence[Month], ranges: Iterable[Range]) -> Span:
     """Add up the months of a series that are in some ranges."""
-    runs = _places(series, ranges)
+    return span_of(series, _places(series, ranges))
+
+
+def span_of(series: Sequence[Month], runs: Sequence[Range]) -> Span:
+    """Add up the months of some runs of a series, each as Python's slices are."""
     found = [
         _since(series[start - 1].upto if start else _BEFORE, series[end - 1].upto)
         for start, end in runs
     ]
     mine, theirs, draft_impact = found[0] if found else _since(_BEFORE, _BEFORE)
     for more, their_more, impact_more in found[1:]:
-        mine, theirs = mine.plus(more), theirs.plus(their_more)
+        same = theirs is mine and their_more is more
+        mine = mine.plus(more)
+        theirs = mine if same else theirs.plus(their_more)
         draft_impact = EXACT.add(draft_impact, impact_more)
-    return Span(_quantity(series, runs), mine.shown(), theirs.shown(), draft_impact)
+    shown = mine.shown()
+    baseline = shown if theirs is mine else theirs.shown()
+    return Span(_quantity(series, runs), shown, baseline, draft_impact)
 
 
 def _since(before: _Upto, now: _Upto) -> tuple[_Gain, _Gain, Decimal]:

@@ -11,7 +11,7 @@ from pfa_core.model.figures import MonthGroup, Others, Period, Quantity
 from pfa_core.model.kpi import PERIODS
 from pfa_core.model.months import Moves, Share, month_number, shares
 from pfa_core.model.periods import ALWAYS, UNDATED, overlap, period_of, range_of, within
-from pfa_core.model.spans import Month, Span, span, summed
+from pfa_core.model.spans import Month, Span, span, span_of, summed
 
 # One record with the placeholder 9999-12-31 for "no end" has a hundred thousand months.
 MOST_GROUPS = 100_000
@@ -41,6 +41,8 @@ class Timeline:
         self._keys = list(self._mine.keys() | self._theirs.keys())
         self._chosen: dict[Key, list[Key]] = {}
         self._series: dict[frozenset[Key], list[Month]] = {}
+        # Of each leaf its series, and its months in it: there are many, and each is one run.
+        self._leaves: dict[Key, tuple[list[Month], int, int]] = {}
 
     def leaves(self, *, counted: bool = False) -> list[Key]:
         """List the keys of the groups that have any cost or quantity.
@@ -51,7 +53,6 @@ class Timeline:
         Raises:
             InvalidRequest: More than `MOST_GROUPS` months, over all values of the other dimensions.
         """
-        found: dict[Key, None] = {}
         left = MOST_GROUPS
         for key in self._keys:
             series = self._of_keys([key])
@@ -62,14 +63,20 @@ class Timeline:
                     hint="group by less, or leave out what is far in the future: add --to 2030",
                 )
             first, last = self._period
-            for month in series:
+            for place, month in enumerate(series):
                 if first <= month.number <= last and (not counted or any(month.records)):
-                    found[self._key_of(key, month.number)] = None
-        return list(found)
+                    leaf = self._key_of(key, month.number)
+                    start = self._leaves[leaf][1] if leaf in self._leaves else place
+                    self._leaves[leaf] = (series, start, place + 1)
+        return list(self._leaves)
 
     def group(self, prefix: Key) -> MonthGroup[Decimal]:
         """Compute the group of a key, or the sums of those whose keys begin so."""
-        found = self._span(prefix)
+        if prefix in self._leaves:
+            series, start, end = self._leaves[prefix]
+            found = span_of(series, [(start, end)])
+        else:
+            found = self._span(prefix)
         return MonthGroup(
             key=dict(zip(self._by, prefix, strict=False)),
             quantity=found.quantity or Quantity(0, 0, 0),
