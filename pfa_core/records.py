@@ -106,7 +106,7 @@ def export_jsonl(
     """Write every matching record in order as a line of JSON; return their number.
 
     The lines are those of `pfa list -o jsonl`: pfaId, data (merged, every digit kept), syncState,
-    sessionId, version, modifiedAt, modifiedBy. From one snapshot and in constant memory.
+    sessionId, version, modifiedAt, modifiedBy. From one snapshot and in constant memory. Costs are not in them.
 
     Args:
         write: Takes UTF-8 bytes, some whole lines at a time.
