@@ -80,7 +80,7 @@ OF_A_COMMAND = {
     "completion shell": f"={','.join(SHELLS)}",
     "conflict resolve ids": "record|conflict",
     "conflict show conflict_id": "conflict",
-    "diff session_id": "session",
+    "diff sessions": "session",
     "draft save --format": f"={','.join(DELTA_FORMATS)}",
     "draft set words": "record|assignment",
     "draft unset words": "record|editable",
