@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from pfa_core.drafts.current_session import CurrentSession, current_session, use_session
     from pfa_core.drafts.diff import DiffTotals, diff, stream_diff
     from pfa_core.drafts.listing import list_drafts, stream_drafts
+    from pfa_core.drafts.plan import CommitPlan, plan_commit, read_plan, selection_of
     from pfa_core.drafts.restore import restore
     from pfa_core.drafts.review import Review, ReviewedRecord, review, stream_review
     from pfa_core.drafts.save import save, set_fields
@@ -146,6 +147,7 @@ _HOME = {
         "drafts.current_session": "CurrentSession current_session use_session",
         "drafts.diff": "DiffTotals diff stream_diff",
         "drafts.listing": "list_drafts stream_drafts",
+        "drafts.plan": "CommitPlan plan_commit read_plan selection_of",
         "drafts.restore": "restore",
         "drafts.review": "Review ReviewedRecord review stream_review",
         "drafts.save": "save set_fields",
@@ -194,6 +196,7 @@ _MODULES = {"errors": "errors", "exact_json": "exact_json", "jsontext": "exact_j
 
 __all__ = [
     "Change",
+    "CommitPlan",
     "ComparedField",
     "Comparison",
     "ConflictSelection",
@@ -280,6 +283,7 @@ __all__ = [
     "pems_names",
     "pems_ownership",
     "pems_profile",
+    "plan_commit",
     "plan_push",
     "psql_address",
     "psql_environment",
@@ -289,6 +293,7 @@ __all__ = [
     "push_changes",
     "push_commitments",
     "read_delta_file",
+    "read_plan",
     "refresh_token",
     "remove_profile",
     "resolve",
@@ -302,6 +307,7 @@ __all__ = [
     "rls_status",
     "rotate_keys",
     "save",
+    "selection_of",
     "set_fields",
     "set_setting",
     "setting_value",

@@ -118,6 +118,9 @@ READING = {
     ),
     "diff": lambda f, p: [pfa_core.diff(f.db, p, EVERY)],
     "stream_diff": lambda f, p: list(pfa_core.stream_diff(f.db, p, EVERY)),
+    "plan_commit": lambda f, p: [
+        pfa_core.plan_commit(f.db, p, pfa_core.Selection(everything=True))
+    ],
     "review": lambda f, p: [
         pfa_core.review(f.db, p, EVERY, by=by) for by in ("field", "reason", "category", "dor")
     ],

@@ -25,6 +25,9 @@ COMMANDS = {
     "draft": Entry("drafts", "Write drafts: private changes over the PEMS values."),
     "session": Entry("session", "Manage sessions of drafts: list them, choose the current one."),
     "diff": Entry("diff", "Show each drafted field before and after, with its cost effect."),
+    "plan": Entry(
+        "plan", "Freeze drafts for a review: exactly these, over exactly these values of PEMS."
+    ),
     "commit": Entry("lifecycle", "Commit drafts, all or none; they wait for the next push."),
     "discard": Entry("lifecycle", "Discard drafts; the audit trail keeps their content."),
     "uncommit": Entry(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,10 +36,11 @@ from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import show_records
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
-from pfa_core.errors import BaselineConflict, InvalidData
+from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest, IoFailure, NotFound
 
 if TYPE_CHECKING:
     from pfa_core.drafts.commit import CommitResult
+    from pfa_core.drafts.plan import CommitPlan
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -50,8 +52,10 @@ app = typer.Typer(rich_markup_mode=None)
     examples=(
         "pfa commit --session weather-silo4",
         "pfa commit --where 'category = Crane' --dry-run",
+        "pfa commit --plan plan.json",
     ),
-    exit_codes="3 some are in conflict (--partial); 6 no drafts; 7 PEMS changed the same fields;"
+    exit_codes="3 some are in conflict (--partial); 6 no drafts; 7 PEMS changed the same fields, or something"
+    " is not as planned;"
     " 130 the answer was no.",
     columns=VERSIONS,
 )
@@ -66,15 +70,28 @@ def commit(
     partial: Annotated[
         bool, typer.Option("--partial", help="Commit the others when some are in conflict.")
     ] = False,
+    plan_file: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="What pfa plan wrote, and nothing else."),
+    ] = None,
 ) -> int:
     """Commit drafts, all or none; they wait for the next push.
 
     Without --session, --id, --where, --all or a current session it is all of your drafts: in a terminal they are
     named first, by session, and you are asked.
     """
-    session = session_or_current(call, talk, session, otherwise=everything or bool(ids))
-    selected = bool(session or ids or everything) or where is not None
-    selection = select(session, ids, where, everything=everything or not selected)
+    plan = None
+    if plan_file is not None:
+        _require_alone(plan_file, session, ids, where, everything=everything, partial=partial)
+        plan = _read(plan_file)
+    named = everything or bool(ids) or plan is not None
+    session = session_or_current(call, talk, session, otherwise=named)
+    selected = bool(session or named) or where is not None
+    selection = (
+        core.selection_of(plan)
+        if plan
+        else select(session, ids, where, everything=everything or not selected)
+    )
     if not selected and is_asked():
         proposed = propose(call, talk)
         if proposed is None:
@@ -88,6 +105,7 @@ def commit(
         selection,
         partial=partial,
         ownership=core.pems_ownership(call.settings, principal.organization_id),
+        plan=plan,
         dry_run=call.dry_run,
     )
     show_records(
@@ -106,6 +124,35 @@ def commit(
         BaselineConflict.code if result.conflicts else InvalidData.code,
         result.problems,
     )
+
+
+def _require_alone(
+    path: Path,
+    session: str | None,
+    ids: list[str] | None,
+    where: str | None,
+    *,
+    everything: bool,
+    partial: bool,
+) -> None:
+    """Refuse a selection beside a plan, which is one."""
+    if session or ids or everything or partial or where is not None:
+        raise InvalidRequest(
+            "--plan says what is committed; no other selection and no --partial beside it",
+            hint=f"type: pfa commit --plan {shlex.quote(str(path))}",
+        )
+
+
+def _read(path: Path) -> CommitPlan:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound(f"file not found: {path}") from None
+    except UnicodeDecodeError:
+        raise InvalidData(f"{path} is not a plan of pfa plan: not UTF-8 text") from None
+    except OSError as error:
+        raise IoFailure(f"{path} cannot be read: {error.strerror}") from error
+    return core.read_plan(text, str(path))
 
 
 @command(

@@ -31,6 +31,7 @@ from pfa_core.conflicts.views import ConflictView
 from pfa_core.drafts import commit
 from pfa_core.drafts.compare import ComparedField
 from pfa_core.drafts.diff import DiffEntry
+from pfa_core.drafts.plan import CommitPlan
 from pfa_core.drafts.rebase import RecordConflict
 from pfa_core.drafts.review import ReviewedRecord, ReviewGroup
 from pfa_core.drafts.save_plan import Saved as SavedDraft
@@ -170,6 +171,12 @@ SHAPES: Mapping[str, Shape] = {
         line=ComparedField,
         commands=("diff",),
         means="fields that two sessions change differently",
+    ),
+    "commit-plan": Shape(
+        kind=Data[CommitPlan],
+        line=CommitPlan,
+        commands=("plan",),
+        means="drafts frozen for a review, as `pfa commit --plan` reads it",
     ),
     "committed": Shape(
         kind=writes.Committed,

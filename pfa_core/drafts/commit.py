@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pfa_core.authorization import may_write_all, require_fields
 from pfa_core.drafts.rebase import Rebased, RecordConflict, Settled, Valid, rebase
@@ -26,6 +27,9 @@ from pfa_core.store.audit import Entry
 from pfa_core.store.draft_writes import RebasedDraft
 from pfa_core.store.modifications import Mark, ModificationRow, Sent
 from pfa_core.store.suggestions import like_session
+
+if TYPE_CHECKING:
+    from pfa_core.drafts.plan import CommitPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ def commit(
     *,
     partial: bool = False,
     ownership: Ownership | None = None,
+    plan: CommitPlan | None = None,
     dry_run: bool = False,
 ) -> CommitResult:
     """Commit the principal's drafts, all or none.
@@ -84,14 +89,20 @@ def commit(
     Args:
         partial: Commit the others when some are in conflict or invalid by now.
         ownership: Whose value wins where PEMS changed the field too; None: every such field is a conflict.
+        plan: What the commit is to do (`plan_commit`); anything else is refused. `selection` is then
+            `selection_of(plan)`.
 
     Raises:
         NoDrafts: Nothing of the principal's matches the selection.
-        VersionConflict: A draft was saved again since the caller read it.
+        VersionConflict: A draft was saved again since the caller read it, or something is not as planned.
         BaselineConflict: PEMS changed a field that a draft changes too.
         InvalidData: The baseline changed so that a merged record breaks a rule.
         PermissionDenied: A draft changes a field that the principal may not write (any more).
     """
+    if plan is not None:
+        from pfa_core.drafts.plan import require_as_planned
+
+        require_as_planned(tx, plan)
     drafts = select_drafts(tx, selection)
     if not drafts:
         return _nothing_to_commit(tx, selection)

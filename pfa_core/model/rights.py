@@ -33,6 +33,7 @@ class Operation(StrEnum):
     REVIEW = "review"
     STREAM_REVIEW = "stream_review"
     COMPARE_SESSIONS = "compare_sessions"
+    PLAN_COMMIT = "plan_commit"
     STATUS = "status"
     LIST_RUNS = "list_runs"
     SHOW_RUN = "show_run"
@@ -93,6 +94,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.REVIEW,
         Operation.STREAM_REVIEW,
         Operation.COMPARE_SESSIONS,
+        Operation.PLAN_COMMIT,
         Operation.STATUS,
         Operation.LIST_RUNS,
         Operation.SHOW_RUN,

@@ -33,6 +33,7 @@ TAKING: dict[str, Call] = {
     "compute_stats": lambda w, p, f: pfa_core.compute_stats(w.db, p, f),
     "diff": lambda w, p, f: pfa_core.diff(w.db, p, f),
     "stream_diff": lambda w, p, f: list(pfa_core.stream_diff(w.db, p, f)),
+    "plan_commit": lambda w, p, f: pfa_core.plan_commit(w.db, p, Selection(where=f.where)),
     "review": lambda w, p, f: pfa_core.review(w.db, p, f),
     "stream_review": lambda w, p, f: list(pfa_core.stream_review(w.db, p, f)),
     "compare_sessions": lambda w, p, f: list(pfa_core.compare_sessions(w.db, p, ("s", "c"), f)),

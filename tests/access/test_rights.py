@@ -57,6 +57,7 @@ READING: dict[str, Call] = {
     "list_conflicts": lambda w, p: pfa_core.list_conflicts(w.db, p),
     "show_conflict": lambda w, p: pfa_core.show_conflict(w.db, p, "P-4"),
     "stream_diff": lambda w, p: list(pfa_core.stream_diff(w.db, p, Filters())),
+    "plan_commit": lambda w, p: pfa_core.plan_commit(w.db, p, Selection(everything=True)),
     "review": lambda w, p: pfa_core.review(w.db, p, Filters()),
     "stream_review": lambda w, p: list(pfa_core.stream_review(w.db, p, Filters())),
     "compare_sessions": lambda w, p: list(

@@ -41,7 +41,8 @@ config list | config get pems.retries | config explain organization
 *profile add other --org HOLNG | profile list | profile show other | profile use other | profile use --none
 *profile remove other
 *draft unset H-004 areaSilo | *discard --session two | *restore --id H-005 | *discard --id H-005
-status | *commit --session one | *uncommit --session one | *commit --session one | THEIRS | *sync push
+plan --session one | status
+*commit --session one | *uncommit --session one | *commit --session one | THEIRS | *sync push
 sync show RUN | sync retry -n | *sync retry | *sync pull | sync runs
 conflict list | conflict show H-001 | *conflict resolve H-001 --take mine | conflict list --status all
 log | log show --limit 3 | log verify | metrics | org list | *org set --currency EUR | *org add RIO
