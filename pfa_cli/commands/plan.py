@@ -73,7 +73,7 @@ def plan(
 
 def _show(call: Invocation, talk: Talk, found: CommitPlan, *, is_written: bool) -> None:
     look = call.look(Format.TSV)
-    if is_written and look.is_page:
+    if is_written and call.common.output is None:
         return
     sheet = Sheet(
         id_column="pfaId",

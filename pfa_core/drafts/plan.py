@@ -68,7 +68,7 @@ class CommitPlan:
 
 @reads(Operation.PLAN_COMMIT, check=require_selection)
 def plan_commit(tx: Tx, selection: Selection) -> CommitPlan:
-    """Freeze the principal's selected drafts, with the values of PEMS that they are over.
+    """Freeze the principal's selected drafts and the values of PEMS they are over.
 
     `commit(…, plan=…)` then commits exactly these, or nothing.
 
@@ -209,7 +209,10 @@ def _difference(planned: PlannedDraft, found: PlannedDraft | None, *, hidden: bo
 
 
 def _same_changes(planned: PlannedDraft, found: PlannedDraft, *, hidden: bool) -> bool:
-    """Return whether both have the same fields with the same values; hidden money may be any."""
+    """Return whether both have the same fields with the same values.
+
+    Hidden money may be any.
+    """
     here = {one.field: one for one in found.changes}
     if {one.field for one in planned.changes} != here.keys():
         return False

@@ -96,6 +96,7 @@ COMMANDS = [
     "profile add one",
     "profile remove one",
     "profile use one",
+    "plan --all",
 ]
 # These print no result.
 SILENT = {"auth logout", "db psql", "db role add", "db stop", "demo"}
