@@ -150,8 +150,14 @@ WHERE m.organization_id = %(organization_id)s
   AND (m.data = i.data OR m.updated_at BETWEEN %(asked_at)s::timestamptz AND %(now)s);
 
 -- name: keep_history
-INSERT INTO pfa_mirror_history (organization_id, pfa_id, version, data, replaced_by_run, replaced_at)
-SELECT m.organization_id, m.pfa_id, m.version, m.data, %(run_id)s, %(at)s
+INSERT INTO pfa_mirror_history (organization_id, pfa_id, version, data, replaced_by_run, replaced_at,
+                                written_by_run, written_at, forecast_rate_days, forecast_purchase, rate_uom, currency)
+SELECT m.organization_id, m.pfa_id, m.version, m.data, %(run_id)s, %(at)s, m.run_id, m.updated_at,
+       CASE WHEN m.is_discontinued OR m.is_funds_transferable OR m.source = 'Purchase' THEN 0
+            ELSE coalesce(m.forecast_days * m.monthly_rate, 0) END,
+       CASE WHEN m.is_discontinued OR m.is_funds_transferable OR m.source IS DISTINCT FROM 'Purchase' THEN 0
+            ELSE coalesce(m.purchase_price, 0) END,
+       m.rate_uom, m.currency
 FROM pfa_mirror AS m
 JOIN pfa_incoming AS i ON i.pfa_id = m.pfa_id
 WHERE m.organization_id = %(organization_id)s

@@ -14,6 +14,8 @@ import pytest
 
 import pfa_core
 from pfa_core import Selection, errors, sql
+from pfa_core.model.costing import Costing
+from pfa_core.model.kpi import forecast_money_days, money_days
 from pfa_core.store import migrations, prerelease, schema
 from pfa_core.store.database import Database
 from pfa_core.store.embedded import binaries
@@ -86,6 +88,10 @@ NEW = [
     "foreign_currency",
     "sent_fields",
     "tokens_since",
+    "written_by_run",
+    "written_at",
+    "forecast_rate_days",
+    "forecast_purchase",
 ]
 NEW_SUMS = ["without_start", "without_end", "without_price"]
 
@@ -147,6 +153,28 @@ def test_no_row_changes_and_every_restore_names_its_entry(conn):
     ).fetchall()
     assert len(named) == 2
     assert all(reason == f"restores entry {entry}" for reason, entry in named)
+
+
+def test_versions_of_records_say_which_run_brought_them_and_what_they_cost(old_url, conn):
+    migrations.upgrade(conn)
+    versions = conn.execute("""
+        SELECT h.pfa_id, h.version, h.written_by_run, h.written_at, b.replaced_by_run, b.replaced_at,
+               h.forecast_rate_days, h.forecast_purchase, h.data
+        FROM pfa_mirror_history AS h
+        LEFT JOIN pfa_mirror_history AS b
+          ON (b.organization_id, b.pfa_id, b.version) = (h.organization_id, h.pfa_id, h.version - 1)""")
+    rows = versions.fetchall()
+    assert rows
+    assert all((run, at) == (before, then) for _, _, run, at, before, then, *_ in rows)
+    for *_, rate_days, purchase, data in rows:
+        cost = forecast_money_days(data, Costing())
+        assert money_days(rate_days * 7, purchase) == cost
+    world = a_world_of(old_url)
+    everything = pfa_core.list_changes(
+        world.db, world.principal(), pfa_core.ChangeWindow(), limit=1000
+    )
+    assert everything.totals.record_count == len(world.mirror())
+    world.db.close()
 
 
 def test_what_users_read_is_what_they_read_before(old_url, conn):

@@ -318,8 +318,17 @@ CREATE INDEX pfa_mirror_search
 CREATE INDEX pfa_mirror_missing
     ON pfa_mirror (organization_id, pfa_id)
     WHERE missing_since IS NOT NULL;
+-- What changed last, in the order of a list of changes. A pull writes its records at one time and in the order of
+-- their ids, so each new entry lies behind the one before.
+CREATE INDEX pfa_mirror_changed ON pfa_mirror (organization_id, updated_at DESC, pfa_id);
 
 -- What a mirror row held before it changed: the outgoing version, never the present one.
+--   written_by_run, written_at
+--                       the run that brought this version, and when, so that each version of a record says where
+--                       it came from; null: it was replaced before these were kept
+--   forecast_rate_days, forecast_purchase, rate_uom, currency
+--                       what its forecast cost is computed from, 0 where it does not count: what a pull costs is
+--                       summed over these columns, not over the records
 CREATE TABLE pfa_mirror_history (
     organization_id text COLLATE "C" NOT NULL,
     pfa_id          text COLLATE "C" NOT NULL,
@@ -327,8 +336,20 @@ CREATE TABLE pfa_mirror_history (
     data            jsonb NOT NULL,
     replaced_by_run uuid NOT NULL,
     replaced_at     timestamptz NOT NULL,
+    written_by_run  uuid,
+    written_at      timestamptz,
+    forecast_rate_days numeric NOT NULL,
+    forecast_purchase  numeric NOT NULL,
+    rate_uom        text COLLATE "C",
+    currency        text COLLATE "C",
     PRIMARY KEY (organization_id, pfa_id, version)
 );
+-- What changed in a time and changed again since.
+CREATE INDEX pfa_mirror_history_written
+    ON pfa_mirror_history (organization_id, written_at DESC, pfa_id);
+-- What there was before a time: the versions that were replaced since. What one run replaced shares a time and a
+-- place in the index.
+CREATE INDEX pfa_mirror_history_replaced ON pfa_mirror_history (organization_id, replaced_at);
 
 -- == 4. Modifications and overlays ==
 

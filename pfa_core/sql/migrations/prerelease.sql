@@ -143,6 +143,44 @@ END $$;
 CREATE INDEX pfa_mirror_monthly_rate ON pfa_mirror (organization_id, monthly_rate);
 CREATE INDEX pfa_mirror_purchase_price ON pfa_mirror (organization_id, purchase_price);
 
+-- What changed last, and which run brought a version that was replaced: the one that replaced the version before
+-- it. Of the first version that was not kept.
+CREATE INDEX IF NOT EXISTS pfa_mirror_changed ON pfa_mirror (organization_id, updated_at DESC, pfa_id);
+ALTER TABLE pfa_mirror_history
+    ADD COLUMN IF NOT EXISTS written_by_run uuid,
+    ADD COLUMN IF NOT EXISTS written_at timestamptz,
+    ADD COLUMN IF NOT EXISTS forecast_rate_days numeric,
+    ADD COLUMN IF NOT EXISTS forecast_purchase numeric,
+    ADD COLUMN IF NOT EXISTS rate_uom text COLLATE "C",
+    ADD COLUMN IF NOT EXISTS currency text COLLATE "C";
+UPDATE pfa_mirror_history AS h
+SET written_by_run = b.replaced_by_run,
+    written_at = b.replaced_at
+FROM pfa_mirror_history AS b
+WHERE b.organization_id = h.organization_id
+  AND b.pfa_id = h.pfa_id
+  AND b.version = h.version - 1
+  AND h.written_at IS NULL;
+UPDATE pfa_mirror_history AS h
+SET forecast_rate_days = CASE
+        WHEN h.data -> 'isDiscontinued' = 'true' OR h.data -> 'isFundsTransferable' = 'true'
+            OR h.data ->> 'source' = 'Purchase' THEN 0
+        ELSE coalesce(pfa_days(h.data ->> 'forecastStart', h.data ->> 'forecastEnd')
+            * (jsonb_path_query_first(h.data, '$.monthlyRate ? (@ >= 0 && @ < 1e15)'))::numeric, 0) END,
+    forecast_purchase = CASE
+        WHEN h.data -> 'isDiscontinued' = 'true' OR h.data -> 'isFundsTransferable' = 'true'
+            OR h.data ->> 'source' IS DISTINCT FROM 'Purchase' THEN 0
+        ELSE coalesce((jsonb_path_query_first(h.data, '$.purchasePrice ? (@ >= 0 && @ < 1e15)'))::numeric, 0) END,
+    rate_uom = h.data ->> 'rateUom',
+    currency = h.data ->> 'currency'
+WHERE h.forecast_rate_days IS NULL;
+ALTER TABLE pfa_mirror_history
+    ALTER COLUMN forecast_rate_days SET NOT NULL,
+    ALTER COLUMN forecast_purchase SET NOT NULL;
+CREATE INDEX IF NOT EXISTS pfa_mirror_history_written
+    ON pfa_mirror_history (organization_id, written_at DESC, pfa_id);
+CREATE INDEX IF NOT EXISTS pfa_mirror_history_replaced ON pfa_mirror_history (organization_id, replaced_at);
+
 -- The sums by these columns too, computed anew from the mirror.
 DELETE FROM kpi_rollup;
 ALTER TABLE kpi_rollup
