@@ -78,8 +78,13 @@ if TYPE_CHECKING:
     from pfa_core.drafts.unset import unset_fields
     from pfa_core.drafts.withdraw import discard, uncommit
     from pfa_core.files.deltas import DeltaFile, read_delta_file
+    from pfa_core.history.blame import blame
+    from pfa_core.history.changes import list_changes, stream_changes
+    from pfa_core.history.pems_log import list_pems_log, stream_pems_log
+    from pfa_core.history.record import record_history
     from pfa_core.kpis import compute_stats
     from pfa_core.model.audit import LogFilter
+    from pfa_core.model.changes import ChangeCount, ChangeWindow, RecordChange
     from pfa_core.model.decision import Decision
     from pfa_core.model.delta import Change, merge, three_way
     from pfa_core.model.merged import MergedRecord
@@ -89,6 +94,7 @@ if TYPE_CHECKING:
     from pfa_core.model.progress import Phase, Progress
     from pfa_core.model.push import StopReason
     from pfa_core.model.query import Filters, Query, parse_sort
+    from pfa_core.model.record_history import RecordBlame, RecordHistory
     from pfa_core.model.relative import Relative
     from pfa_core.model.run import IfLocked, RunStatus
     from pfa_core.pems.profile import PemsProfile
@@ -157,8 +163,13 @@ _HOME = {
         "drafts.unset": "unset_fields",
         "drafts.withdraw": "discard uncommit",
         "files.deltas": "DeltaFile read_delta_file",
+        "history.blame": "blame",
+        "history.changes": "list_changes stream_changes",
+        "history.pems_log": "list_pems_log stream_pems_log",
+        "history.record": "record_history",
         "kpis": "compute_stats",
         "model.audit": "LogFilter",
+        "model.changes": "ChangeCount ChangeWindow RecordChange",
         "model.decision": "Decision",
         "model.delta": "Change merge three_way",
         "model.merged": "MergedRecord",
@@ -168,6 +179,7 @@ _HOME = {
         "model.push": "StopReason",
         "model.ordering": "SortKey",
         "model.query": "Filters Query parse_sort",
+        "model.record_history": "RecordBlame RecordHistory",
         "model.relative": "Relative",
         "model.run": "IfLocked RunStatus",
         "pems.profile": "PemsProfile",
@@ -197,6 +209,8 @@ _MODULES = {"errors": "errors", "exact_json": "exact_json", "jsontext": "exact_j
 __all__ = [
     "Change",
     "CommitPlan",
+    "ChangeCount",
+    "ChangeWindow",
     "ComparedField",
     "Comparison",
     "ConflictSelection",
@@ -221,6 +235,9 @@ __all__ = [
     "PullOptions",
     "PushOptions",
     "Query",
+    "RecordBlame",
+    "RecordChange",
+    "RecordHistory",
     "Relative",
     "Review",
     "ReviewedRecord",
@@ -235,6 +252,7 @@ __all__ = [
     "add_organization",
     "add_profile",
     "authenticate",
+    "blame",
     "collect",
     "commit",
     "compare_sessions",
@@ -259,12 +277,14 @@ __all__ = [
     "issue_token",
     "jsontext",
     "keep_signed_in",
+    "list_changes",
     "list_conflicts",
     "list_drafts",
     "list_keys",
     "list_log",
     "list_members",
     "list_organizations",
+    "list_pems_log",
     "list_profiles",
     "list_records",
     "list_runs",
@@ -294,6 +314,7 @@ __all__ = [
     "push_commitments",
     "read_delta_file",
     "read_plan",
+    "record_history",
     "refresh_token",
     "remove_profile",
     "resolve",
@@ -318,9 +339,11 @@ __all__ = [
     "show_run",
     "status",
     "stop_embedded",
+    "stream_changes",
     "stream_diff",
     "stream_drafts",
     "stream_log",
+    "stream_pems_log",
     "stream_plan_push",
     "stream_records",
     "stream_review",

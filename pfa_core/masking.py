@@ -21,10 +21,12 @@ from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:  # a list masks records only and need not load the other shapes
     from pfa_core.model.audit import LogEntry
+    from pfa_core.model.changes import RecordChange
     from pfa_core.model.delta import FieldChange, FieldConflict
     from pfa_core.model.figures import Amount, Stats
     from pfa_core.model.member import Member
     from pfa_core.model.modification import ModificationView
+    from pfa_core.model.record_history import FieldBlame
     from pfa_core.model.run import Outcome
     from pfa_core.store.queue import DeadLetter, Waiting
 
@@ -140,6 +142,20 @@ class Mask:
             reason=_text_or_none(item.reason) if made else item.reason,
             masked=True,
         )
+
+    def record_change(self, item: RecordChange) -> RecordChange:
+        """Mask a record that changed: which fields changed stays visible."""
+        if not self.hides:
+            return item
+        fields = {change.field: None for change in item.changes}
+        shown = self.changes(item.changes, fields)
+        return replace(item, changes=shown, cost_effect=None, masked=True)
+
+    def field_blame(self, item: FieldBlame) -> FieldBlame:
+        """Mask the value of a field; where it comes from stays visible."""
+        if not self.hides or item.field in _SHOWN:
+            return item
+        return replace(item, value=None, before=None)
 
     def waiting(self, item: Waiting) -> Waiting:
         """Mask a committed modification that waits to be sent."""

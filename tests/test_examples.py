@@ -87,6 +87,7 @@ def test_a_script_ends_like_pfa_where_nobody_is_signed_in(path: Path, tmp_path: 
         "weather_delay.py": ("Silo 4", 14),
         "export_merged.py": ("out.jsonl",),
         "bulk_review.py": ("Crane", 3),
+        "what_changed.py": (24,),
     }
     done = example(path.name, *words.get(path.name, ()), cwd=tmp_path)
     assert done.returncode == 4
@@ -103,6 +104,29 @@ def test_weather_delay_moves_what_is_still_ahead(tmp_path: Path) -> None:
         "forecast  12,000.00 → 12,000.00",
         "variance  +3,000.00, of it by your drafts +0.00",
     ]
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_what_changed_prints_the_greatest_effects_and_where_a_rate_comes_from(
+    tmp_path: Path, baseline: Path
+) -> None:
+    with baseline.open("a") as file:
+        file.write(json.dumps(record(6, monthlyRate=30.44)) + "\n")
+    baseline.write_text(baseline.read_text().replace("3044", "6088", 1))
+    with pfa.open_database(pfa.resolve()) as db:
+        principal = pfa.authenticate(pfa.resolve())
+        first, run = pfa.list_runs(db, principal)[0], pfa.pull_files(db, principal, [str(baseline)])
+    done = example("what_changed.py", 1, "--category", "Crane", "--top", 2, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == "0 changed, 4 new, 0 missing"
+    assert first.run_id != run.run_id
+    assert done.stdout.splitlines()[2:] == [
+        "HOLNG-000001 new +6,000.00",
+        "HOLNG-000003 new +3,000.00",
+        f"HOLNG-000001: monthlyRate 6088 is by PEMS, run {run.run_id}",
+    ]
+    later = example("what_changed.py", 0, cwd=tmp_path)
+    assert later.stdout.splitlines() == ["0 changed, 0 new, 0 missing", "forecast cost +0.00"]
 
 
 @pytest.mark.usefixtures("signed_in")

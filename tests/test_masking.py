@@ -15,6 +15,7 @@ import pytest
 
 import pfa_core
 from pfa_core import (
+    ChangeWindow,
     ConflictSelection,
     Decision,
     Filters,
@@ -98,7 +99,16 @@ def test_the_canary_is_seen_by_those_who_may(far: FarSide) -> None:
     assert CANARY in repr(pfa_core.list_log(far.db, bob, limit=1000))
 
 
-SUMS = ("compute_stats", "by month", "subtotals", "within a period", "review")
+# Sums have other figures; of what changed every record of this world is new.
+SUMS = (
+    "compute_stats",
+    "by month",
+    "subtotals",
+    "within a period",
+    "review",
+    "list_changes",
+    "stream_changes",
+)
 READING = {
     "list_records": lambda f, p: pfa_core.list_records(f.db, p, Query()).records,
     "baseline": lambda f, p: pfa_core.list_records(f.db, p, Query(baseline=True)).records,
@@ -143,6 +153,16 @@ READING = {
     ],
     "stream_log": lambda f, p: [
         item for item in pfa_core.stream_log(f.db, p, limit=1000) if item.pfa_id
+    ],
+    "list_changes": lambda f, p: pfa_core.list_changes(f.db, p, ChangeWindow()).changes,
+    "stream_changes": lambda f, p: list(pfa_core.stream_changes(f.db, p, ChangeWindow())),
+    "list_pems_log": lambda f, p: pfa_core.list_pems_log(f.db, p, ChangeWindow()),
+    "stream_pems_log": lambda f, p: list(pfa_core.stream_pems_log(f.db, p, ChangeWindow())),
+    "record_history": lambda f, p: [
+        pfa_core.record_history(f.db, p, pfa_id) for pfa_id in ("P-1", "P-2", "P-3", "P-4")
+    ],
+    "blame": lambda f, p: [
+        pfa_core.blame(f.db, p, pfa_id) for pfa_id in ("P-1", "P-2", "P-3", "P-4")
     ],
     "show_run": lambda f, p: [
         pfa_core.show_run(f.db, p, run.run_id)

@@ -30,6 +30,7 @@ MUTABLE = {
     "pfa_core.drafts.save_preview._Tally": "adds up one field, or the cost",
     "pfa_core.drafts.save_relative.Computed": "keeps faults and skipped records as values are computed",
     "pfa_core.drafts.summary._Sums": "adds up the drafts of a session while they are read",
+    "pfa_core.model.changes.ChangeCount": "adds up the changes that a stream has yielded",
     "pfa_core.records._Count": "counts the records that a stream has handed on",
     "pfa_core.store.database.Database": "opens its connection at first use",
     "pfa_core.sync.active_run.ActiveRun": "gets its lease after its history row",

@@ -77,6 +77,7 @@ DRAFTS = Order(
 RUNS = Order(("startedAt", "finishedAt", "direction", "status", "userId", "source"), "-startedAt")
 OUTCOMES = Order(("number", "pfaId", "outcome", "code", "at"), "number")
 LOG = Order(("at", "userId", "action", "pfaId", "sessionId"), "-at")
+CHANGES = Order(("changedAt", "pfaId", "change", "costEffect"), "-changedAt")
 CONFLICTS = Order(("createdAt", "pfaId", "sessionId", "status", "resolvedAt"), "-createdAt")
 TOKENS = Order(("issuedAt", "expiresAt", "userId", "kind", "role", "revokedAt"), "-issuedAt")
 KEYS = Order(("createdAt", "keyId", "state", "notAfter", "retiredAt"), "-createdAt")

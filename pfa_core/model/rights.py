@@ -40,6 +40,12 @@ class Operation(StrEnum):
     LIST_LOG = "list_log"
     STREAM_LOG = "stream_log"
     FOLLOW_LOG = "follow_log"
+    LIST_CHANGES = "list_changes"
+    STREAM_CHANGES = "stream_changes"
+    LIST_PEMS_LOG = "list_pems_log"
+    STREAM_PEMS_LOG = "stream_pems_log"
+    RECORD_HISTORY = "record_history"
+    BLAME = "blame"
     COLLECT = "collect"
     LIST_MEMBERS = "list_members"
     LIST_CONFLICTS = "list_conflicts"
@@ -101,6 +107,12 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.LIST_LOG,
         Operation.STREAM_LOG,
         Operation.FOLLOW_LOG,
+        Operation.LIST_CHANGES,
+        Operation.STREAM_CHANGES,
+        Operation.LIST_PEMS_LOG,
+        Operation.STREAM_PEMS_LOG,
+        Operation.RECORD_HISTORY,
+        Operation.BLAME,
         Operation.COLLECT,
         Operation.LIST_MEMBERS,
         Operation.LIST_CONFLICTS,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from pfa_core import sql
+from pfa_core.errors import NotFound
 from pfa_core.model.audit import Direction
 from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, RunId
 from pfa_core.model.ordering import OUTCOMES, RUNS, SortKey
@@ -154,6 +157,19 @@ def run(conn: Connection[Any], organization_id: OrganizationId, run_id: RunId) -
         values = {"organization_id": organization_id, "run_id": run_id}
         row = cursor.execute(_SQL["one"], values).fetchone()
     return row and _readable(row)
+
+
+def named(conn: Connection[Any], organization_id: OrganizationId, text: str) -> Run:
+    """Return the run with the id that a caller gives, as people see it.
+
+    Raises:
+        NotFound: The organization has no such run.
+    """
+    with suppress(ValueError):
+        wanted = RunId(str(UUID(text.strip())))
+        if found := runs(conn, organization_id, 1, run_id=wanted):
+            return found[0]
+    raise NotFound(f"run not found: {text!r}", hint="type: pfa sync runs")
 
 
 def _readable(row: Run) -> Run:

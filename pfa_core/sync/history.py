@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
-from uuid import UUID
 
-from pfa_core.errors import NotFound
-from pfa_core.model.ids import RunId
-from pfa_core.model.ordering import OUTCOMES, RUNS
-from pfa_core.model.query import require_limit
+from pfa_core.model.changes import RecordChange, record_change
+from pfa_core.model.ordering import CHANGES, OUTCOMES, RUNS
+from pfa_core.model.query import Filters, require_limit
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import Outcome, Run
 from pfa_core.operation import Tx, reads
-from pfa_core.store import runs
+from pfa_core.store import members, runs
+from pfa_core.store.reads.changes import Changes, run_span
+
+CHANGES_NAMED = 100  # records that a run changed, where no limit is given
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunDetail:
-    """A run with its outcomes.
+    """A run with its outcomes, and the records that it changed in the mirror.
 
-    Only records that need a person's attention have an outcome. Where `masked`, numbers are hidden in the
+    Only records that need a person's attention have an outcome. `more_changes`: the run changed further
+    records, which `list_changes` lists. Where `masked`, money is None in changes, and numbers are hidden in
     messages, since they may be money.
     """
 
     run: Run
     outcomes: list[Outcome]
+    changes: list[RecordChange]
+    more_changes: bool = False
     masked: bool = False
 
 
@@ -54,29 +57,34 @@ def _check_run(_run_id: str, *, limit: int | None = None, sort: str | None = Non
 def show_run(
     tx: Tx, run_id: str, *, limit: int | None = None, sort: str | None = None
 ) -> RunDetail:
-    """Show a run and its per-record outcomes.
+    """Show a run, its per-record outcomes and the records that it changed.
 
     Args:
-        limit: The maximum number of outcomes; None for all.
-        sort: Other keys than the run's own order, see `model.ordering.OUTCOMES`.
+        limit: The maximum number of outcomes, and of changed records; None for all outcomes and the
+            first hundred changed records.
+        sort: Other keys than the run's own order of outcomes, see `model.ordering.OUTCOMES`.
 
     Raises:
         NotFound: The organization has no such run.
     """
-    run = require_run(tx, run_id)
-    keys = OUTCOMES.parse(sort)
+    run = runs.named(tx.conn, tx.organization_id, run_id)
+    keys, most = OUTCOMES.parse(sort), limit or CHANGES_NAMED
     outcomes = runs.outcomes(tx.conn, tx.organization_id, run.run_id, keys=keys, limit=limit)
-    return RunDetail(run, [tx.mask.outcome(item) for item in outcomes], tx.mask.hides)
+    rows = _changes(tx, run).page(CHANGES.parse("pfaId"), None, limit=most + 1)
+    return RunDetail(
+        run=run,
+        outcomes=[tx.mask.outcome(item) for item in outcomes],
+        changes=[tx.mask.record_change(record_change(row)) for row in rows[:most]],
+        more_changes=len(rows) > most,
+        masked=tx.mask.hides,
+    )
 
 
-def require_run(tx: Tx, run_id: str) -> Run:
-    """Return a run of the organization.
-
-    Raises:
-        NotFound: The organization has no such run.
-    """
-    with suppress(ValueError):
-        wanted = RunId(str(UUID(run_id.strip())))
-        if found := runs.runs(tx.conn, tx.organization_id, 1, run_id=wanted):
-            return found[0]
-    raise NotFound(f"run not found: {run_id!r}", hint="type: pfa sync runs")
+def _changes(tx: Tx, run: Run) -> Changes:
+    return Changes(
+        conn=tx.conn,
+        principal=tx.principal,
+        span=run_span(run),
+        filters=Filters(),
+        costing=members.costing(tx.conn, tx.organization_id),
+    )

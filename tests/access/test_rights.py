@@ -13,6 +13,7 @@ import pytest
 import pfa_core
 from pfa_core import (
     Change,
+    ChangeWindow,
     ConflictSelection,
     Decision,
     Filters,
@@ -73,6 +74,12 @@ READING: dict[str, Call] = {
     "follow_log": lambda w, p: list(pfa_core.follow_log(w.db, p, wait=lambda: False)),
     "list_members": lambda w, p: pfa_core.list_members(w.db, p),
     "collect": lambda w, p: pfa_core.collect(w.db, p),
+    "list_changes": lambda w, p: pfa_core.list_changes(w.db, p, ChangeWindow()),
+    "stream_changes": lambda w, p: list(pfa_core.stream_changes(w.db, p, ChangeWindow())),
+    "list_pems_log": lambda w, p: pfa_core.list_pems_log(w.db, p, ChangeWindow()),
+    "stream_pems_log": lambda w, p: list(pfa_core.stream_pems_log(w.db, p, ChangeWindow())),
+    "record_history": lambda w, p: pfa_core.record_history(w.db, p, "P-1"),
+    "blame": lambda w, p: pfa_core.blame(w.db, p, "P-1"),
     "show_run": lambda w, p: pfa_core.show_run(w.db, p, a_run(w)),
 }
 DRAFTING: dict[str, Call] = {

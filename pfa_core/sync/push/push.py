@@ -17,10 +17,9 @@ from pfa_core.model.run import RunStatus
 from pfa_core.operation import Tx, reads, snapshot, writes
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.services.writer import open_writer
-from pfa_core.store import audit, leases, queue
+from pfa_core.store import audit, leases, queue, runs
 from pfa_core.store.database import Database
 from pfa_core.store.queue import DeadLetter, Scope, Waiting
-from pfa_core.sync.history import require_run
 from pfa_core.sync.push.delivery import Delivery
 from pfa_core.sync.push.ending import finish
 from pfa_core.sync.push.options import PushOptions, PushPlan, PushResult, RetryResult
@@ -132,7 +131,7 @@ def _requeue(
     Returns:
         The dead letters as they were, and what was due before.
     """
-    found = None if run_id is None else require_run(tx, run_id).run_id
+    found = None if run_id is None else runs.named(tx.conn, tx.organization_id, run_id).run_id
     letters = queue.dead_letters(tx.conn, tx.organization_id, found)
     at = leases.clock(tx.conn)
     due = queue.due_again(tx.conn, tx.organization_id, found, at)

@@ -1,0 +1,1 @@
+"""What PEMS and users changed, as the mirror and the audit trail keep it."""
