@@ -77,6 +77,8 @@ OF_A_COMMAND = {
     "list --sort": ",-list-sort",
     "stats --sort": ",-stats-sort",
     "auth issue --right": "service-right",
+    "blame pfa_id": "record",
+    "changes --since": "run",
     "completion shell": f"={','.join(SHELLS)}",
     "conflict resolve ids": "record|conflict",
     "conflict show conflict_id": "conflict",

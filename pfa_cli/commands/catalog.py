@@ -28,6 +28,9 @@ COMMANDS = {
     "plan": Entry(
         "plan", "Freeze drafts for a review: exactly these, over exactly these values of PEMS."
     ),
+    "changes": Entry(
+        "changes", "Show records that changed in PEMS, field by field, with the cost effect."
+    "blame": Entry("blame", "Show where each value of a record comes from: who, when, which run."),
     "commit": Entry("lifecycle", "Commit drafts, all or none; they wait for the next push."),
     "discard": Entry("lifecycle", "Discard drafts; the audit trail keeps their content."),
     "uncommit": Entry(

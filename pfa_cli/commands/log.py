@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
+from pfa_cli.commands.pems_log import PEMS_CSV, refuse_with_pems, show_pems_log
 from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import command, read_common
 from pfa_cli.framework.help import Group
@@ -86,9 +87,10 @@ app.add_typer(log, name="log")
         "pfa log --session weather-silo4 -o jsonl",
         "pfa log --user anna --since 24h --action commit",
         "pfa log --follow -o jsonl",
+        "pfa log --pems --since 24h",
     ),
     exit_codes="5 entries of other users without the right to manage users; 130 --follow was ended.",
-    columns=tuple(dict.fromkeys((*_COLUMNS, *_CSV))),
+    columns=tuple(dict.fromkeys((*_COLUMNS, *_CSV, *PEMS_CSV))),
 )
 def show_log(
     call: Invocation,
@@ -131,12 +133,23 @@ def show_log(
         bool,
         typer.Option("--follow", "-f", help="Then show new entries, until interrupted."),
     ] = False,
+    pems: Annotated[
+        bool,
+        typer.Option("--pems", help="What changed in PEMS instead, each change of a record."),
+    ] = False,
 ) -> None:
     """Show the audit trail, newest first: who changed what, when, why, in which run.
 
     With --follow the last ten come first, the newest at the end, then each new entry when its
-    transaction is committed.
+    transaction is committed. With --pems each line is a change that a pull found in PEMS or a push brought
+    there; `pfa changes` sums them up.
     """
+    if pems:
+        given = {"--session": session, "--user": user, "--action": actions, "--follow": follow,
+                 "--sort": sort != LOG.default}  # fmt: skip
+        refuse_with_pems(given)
+        show_pems_log(call, talk, pfa_id, since=since, until=until, run=run, limit=limit or NEWEST)
+        return
     for wrong, option in ((until, "--until"), (sort != LOG.default, "--sort")):
         if follow and wrong:
             raise InvalidRequest(f"--follow and {option} cannot be combined")

@@ -34,6 +34,7 @@ from pfa_cli.render.records import (
     element,
     row,
 )
+from pfa_core.errors import InvalidRequest
 from pfa_core.model.query import DEFAULT_SORT, Filters, Query
 from pfa_core.model.record import COSTS
 
@@ -46,6 +47,8 @@ app = typer.Typer(rich_markup_mode=None)
 TABLE_ROWS = 50
 JSON_PAGE = 100
 DETAIL_COLUMNS = ("pfaId", "field", "baseline", "mine", "merged")
+HISTORY_COLUMNS = ("at", "by", "event", "change", "costEffect", "sessionId", "reason", "from", "userId",
+                   "runId")  # fmt: skip
 
 
 @command(
@@ -99,9 +102,13 @@ def list_records(
 @command(
     app,
     "show",
-    examples=("pfa show HOLNG-000123", "pfa show HOLNG-000123 HOLNG-000124 -o json"),
+    examples=(
+        "pfa show HOLNG-000123",
+        "pfa show HOLNG-000123 HOLNG-000124 -o json",
+        "pfa show HOLNG-000123 --history",
+    ),
     exit_codes="6 when one of the records does not exist.",
-    columns=DETAIL_COLUMNS,
+    columns=tuple(dict.fromkeys((*DETAIL_COLUMNS, *HISTORY_COLUMNS))),
 )
 def show_record(
     call: Invocation,
@@ -111,11 +118,31 @@ def show_record(
     all_fields: Annotated[
         bool, typer.Option("--all-fields", help="Also the fields without any value.")
     ] = False,
+    history: Annotated[
+        bool,
+        typer.Option(
+            "--history", help="What PEMS changed and what was committed, in one time line."
+        ),
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="Maximum number of events of a record."),
+    ] = None,
 ) -> None:
     """Show records field by field: PEMS value, your value, merged value.
 
-    A star marks what you changed.
+    A star marks what you changed. With --history the last events of each record, the newest first: what
+    runs changed, and commits that you may see.
     """
+    if limit and not history:
+        raise InvalidRequest("--limit needs --history")
+    if all_fields and history:
+        raise InvalidRequest("--all-fields and --history cannot be combined")
+    if history:
+        from pfa_cli.commands.histories import show_histories  # a list need not load it
+
+        show_histories(call, talk, ids, limit)
+        return
     from pfa_cli.render.record import detail_rows, detail_text  # a list loads neither
 
     database, principal = call.open()

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 from pfa_cli.framework.durations import parse_duration
 from pfa_core.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from pfa_core.model.changes import ChangeWindow
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -41,3 +46,41 @@ def parse_moment(text: str, now: datetime, *, whole_day: bool = False) -> dateti
                 hint="write it as 2026-03-09, 2026-03-09T14:00:00Z, or 30m, 24h, 7d before now",
             ) from None
     return at + timedelta(days=1) if whole_day and _DAY.fullmatch(text.strip()) else at
+
+
+def parse_window(
+    since: str | None,
+    until: str | None,
+    run: str | None,
+    now: datetime,
+    *,
+    otherwise: timedelta | None = None,
+) -> ChangeWindow:
+    """Read what changes are asked of: times, or runs.
+
+    Args:
+        since: A time, or a run.
+        otherwise: How long before now it begins where nothing says when; None: always.
+
+    Raises:
+        InvalidRequest: An invalid time, or a run beside times.
+    """
+    from pfa_core.model.changes import ChangeWindow
+
+    of_run = since if since and _is_run(since) else None
+    begin = parse_moment(since, now) if since and not of_run else None
+    if otherwise and not (since or until or run):
+        begin = now - otherwise
+    return ChangeWindow(
+        since=begin,
+        until=parse_moment(until, now, whole_day=True) if until else None,
+        run_id=run,
+        since_run=of_run,
+    )
+
+
+def _is_run(text: str) -> bool:
+    try:
+        return str(UUID(text.strip())) == text.strip().lower()
+    except ValueError:
+        return False

@@ -10,12 +10,23 @@ from pfa_core.model import record
 _IDS = ("pfaId", "runId", "conflictId", "modificationId", "entryId", "tokenId", "keyId", "replaces",
         "anchor")  # fmt: skip
 _NAMES = ("field",)
-_STATES = ("syncState", "state", "status", "outcome", "action", "result", "direction", "resolution")
+_STATES = (
+    "syncState",
+    "state",
+    "status",
+    "outcome",
+    "action",
+    "result",
+    "direction",
+    "resolution",
+    "event",
+    "from",
+)
 _VALUES = ("before", "after", "baseline", "mine", "merged", "base", "pems", "pemsNow", "value", "taken",
            "change", "fields", "delta", "counts", "message", "finding", "cure", "syncError", "problem")  # fmt: skip
 _TIMES = ("at", "modifiedAt", "createdAt", "updatedAt", "committedAt", "startedAt", "finishedAt",
           "issuedAt", "expiresAt", "revokedAt", "grantedAt", "resolvedAt", "nextAttemptAt", "notAfter",
-          "retiredAt", "lastChange")  # fmt: skip
+          "retiredAt", "lastChange", "changedAt")  # fmt: skip
 _ROLES = {
     "before": "before",
     "after": "after",

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfa_cli.completion.install import Installed
-from pfa_cli.envelopes import checks, diff, drafts, failures, glossary, review, runs, writes
+from pfa_cli.envelopes import (
+    changes,
+    checks,
+    diff,
+    drafts,
+    failures,
+    glossary,
+    review,
+    runs,
+    writes,
+)
 from pfa_cli.envelopes.base import Data
 from pfa_cli.schemas import results
 from pfa_cli.schemas.models import Models
@@ -39,10 +49,12 @@ from pfa_core.drafts.save_preview import SavePreview
 from pfa_core.errors import Fault
 from pfa_core.files.delta_shape import DeltaFile
 from pfa_core.model.audit import LogEntry
+from pfa_core.model.changes import RecordChange
 from pfa_core.model.delta import FieldConflict
 from pfa_core.model.figures import Cost, PhaseCost, Quantity
 from pfa_core.model.merged import RecordDetail
 from pfa_core.model.modification import ModificationView, State
+from pfa_core.model.record_history import FieldBlame, RecordBlame, RecordHistory
 from pfa_core.model.run import Outcome, Run
 from pfa_core.pems.mapping.shape import FieldMapFile
 from pfa_core.status_summary import SessionStatus
@@ -62,6 +74,7 @@ _NAMES = {
     "FieldConflict": FieldConflict,
     "ModificationView": ModificationView,
     "State": State,
+    "RecordChange": RecordChange,
     "RecordConflict": RecordConflict,
     "ResolvedConflict": ResolvedConflict,
     "SavedDraft": SavedDraft,
@@ -110,6 +123,12 @@ SHAPES: Mapping[str, Shape] = {
         line=RecordDetail,
         commands=("show",),
         means="records with PEMS value, own value and merged value of each field",
+    ),
+    "record-histories": Shape(
+        kind=Data[list[RecordHistory]],
+        line=RecordHistory,
+        commands=("show",),
+        means="events of records: what PEMS changed, what was committed (--history)",
     ),
     "stats": Shape(
         kind=results.StatsReport,
@@ -177,6 +196,17 @@ SHAPES: Mapping[str, Shape] = {
         line=CommitPlan,
         commands=("plan",),
         means="drafts frozen for a review, as `pfa commit --plan` reads it",
+    "changes": Shape(
+        kind=changes.Changes,
+        line=RecordChange,
+        commands=("changes",),
+        means="records that changed in PEMS, with the effect on the forecast cost",
+    ),
+    "blame": Shape(
+        kind=Data[RecordBlame],
+        line=FieldBlame,
+        commands=("blame",),
+        means="where each value of a record comes from",
     ),
     "committed": Shape(
         kind=writes.Committed,
@@ -225,9 +255,10 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "run": Shape(
         kind=Data[RunDetail],
-        line=Outcome,
+        line=Outcome | RecordChange,
         commands=("sync show",),
-        means="a run and the outcomes of its records",
+        means="a run, the outcomes of its records and the records that it changed",
+        version="1.1",
     ),
     "conflicts": Shape(
         kind=Data[list[ConflictView]],
@@ -252,6 +283,12 @@ SHAPES: Mapping[str, Shape] = {
         line=LogEntry,
         commands=("log", "log show"),
         means="entries of the audit trail",
+    ),
+    "pems-log": Shape(
+        kind=Data[list[RecordChange]],
+        line=RecordChange,
+        commands=("log", "log show"),
+        means="changes of records in PEMS (--pems)",
     ),
     "log-check": Shape(
         kind=Data[results.LogReportShown],

@@ -251,6 +251,13 @@ _EVERYWHERE: dict[str, str | Meaning] = {
     "version": "version of the modification",
     "waiting": ("changes that are not sent yet", COUNT),
     "whole": "whether no entry was removed, altered, added or moved",
+    "change": "new, changed or missing",
+    "changedAt": "when the mirror took the change",
+    "runBy": "user of the run; null where the run is unknown",
+    "moreChanges": "whether the run changed further records",
+    "origin": "where it comes from: mine, user, push or pems",
+    "event": "new, changed, missing, or an action of the audit trail",
+    "new": ("records that PEMS had for the first time", COUNT),
 }
 
 _OF_SHAPES: dict[str, str | Meaning] = {
@@ -434,6 +441,27 @@ _OF_SHAPES: dict[str, str | Meaning] = {
     "VerifyReport.badRows": "rows that break a check",
     "VerifyReport.dropped": ("rows that broke a check and were deleted", COUNT),
     "Waiting.changeReason": "reason that the user gave; null without",
+    "RecordChange.version": "version of the mirror's record",
+    "RecordChange.runId": "id of the run that brought the change; null where it is unknown",
+    "RecordChange.direction": "pull or push: what a push brought was committed here; null where the run is unknown",
+    "RecordChange.changes": "fields before and after; empty for a new record",
+    "RunDetail.changes": "records that the run changed",
+    "ChangeSummary.changed": ("records whose fields changed", COUNT),
+    "ChangeSummary.missing": ("records that PEMS has no longer", COUNT),
+    "ChangeSummary.records": ("records that are new, changed or missing", COUNT),
+    "HistoryEntry.userId": "author of the change, else user of the run",
+    "HistoryEntry.sessionId": "session of the change; null for what a pull found",
+    "HistoryEntry.runId": "id of the run; null for a commit",
+    "HistoryEntry.costEffect": (
+        "what PEMS's change adds to the forecast; null for a commit",
+        MONEY,
+    ),
+    "FieldBlame.before": "value that it replaced",
+    "FieldBlame.at": "when the value came; null: it is older than what is kept",
+    "FieldBlame.userId": "author of the change, else user of the push; null for what a pull found",
+    "FieldBlame.runId": "id of the run that brought it; null for a modification",
+    "FieldBlame.sessionId": "session of the change; null for what a pull found",
+    "RecordBlame.fields": "fields of the record",
 }
 
 

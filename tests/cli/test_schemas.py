@@ -256,8 +256,8 @@ def test_the_list_names_every_schema_and_its_commands(pfa: Pfa) -> None:
 def test_a_schema_is_found_by_its_name_and_by_its_command(pfa: Pfa) -> None:
     assert json.loads(pfa("schema", "records").out) == read_schema("records")
     assert pfa("schema", "draft", "save").out == pfa("schema", "saved-drafts").out
-    line = json.loads(pfa("schema", "show", "--line").out)
-    assert line == line_of(read_schema("record-details"))
+    line = json.loads(pfa("schema", "draft", "list", "--line").out)
+    assert line == line_of(read_schema("drafts"))
     assert not shapes.unsupported(line)
 
 

@@ -44,6 +44,7 @@ config list | config get pems.retries | config explain organization
 plan --session one | status
 *commit --session one | *uncommit --session one | *commit --session one | THEIRS | *sync push
 sync show RUN | sync retry -n | *sync retry | *sync pull | sync runs
+changes | blame H-001 | show H-001 --history | log --pems
 conflict list | conflict show H-001 | *conflict resolve H-001 --take mine | conflict list --status all
 log | log show --limit 3 | log verify | metrics | org list | *org set --currency EUR | *org add RIO
 *user grant ben --role viewer | user list | *user revoke ben | auth issue --user root | auth status

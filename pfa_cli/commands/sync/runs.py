@@ -16,6 +16,7 @@ from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.paging import Limit, sort_keys, sort_option
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
+from pfa_cli.render.history import run_change_row
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.runs import run_counts, run_heading
@@ -69,7 +70,10 @@ def show_run(
     limit: Limit = None,
     sort: Annotated[str, sort_option(OUTCOMES)] = OUTCOMES.default,
 ) -> None:
-    """Show a run and the outcomes of its records."""
+    """Show a run, the outcomes of its records and the records that it changed.
+
+    Changed records come after the outcomes, with the fields that changed: at most --limit of them, else 100.
+    """
     database, principal = call.open()
     detail = core.show_run(database, principal, run_id, limit=limit, sort=sort_keys(sort))
     talk.mask(detail)
@@ -77,7 +81,11 @@ def show_run(
         id_column="pfaId",
         columns=OUTCOME_COLUMNS,
         csv_columns=OUTCOME_CSV,
-        items=map(document, detail.outcomes),
+        items=(document(item) for item in (*detail.outcomes, *detail.changes)),
+        rows=[
+            *map(document, detail.outcomes),
+            *(run_change_row(item) for item in detail.changes),
+        ],
         envelope=Data(detail, metadata(call, talk)),
     )
     look = call.look(Format.TABLE)
@@ -85,6 +93,9 @@ def show_run(
         for line in run_heading(detail.run):
             talk.say(line)
     show(sheet, look)
+    if detail.more_changes:
+        named = f"{len(detail.changes):,} changed records are named"
+        talk.say(f"{named}; all of them: pfa changes --run {detail.run.run_id} --limit 0")
 
 
 def _row(run: Run) -> dict[str, Any]:
