@@ -45,6 +45,7 @@ def test_the_short_form_measures_every_promise(tmp_path: Path) -> None:
     named = {figure["name"].split(" --")[0].split(":")[0] for figure in measured}
     assert {
         "page",
+        "changes since last night",
         "total of all",
         "stats over all",
         "edit one record, server time",
