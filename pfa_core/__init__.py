@@ -208,9 +208,9 @@ _MODULES = {"errors": "errors", "exact_json": "exact_json", "jsontext": "exact_j
 
 __all__ = [
     "Change",
-    "CommitPlan",
     "ChangeCount",
     "ChangeWindow",
+    "CommitPlan",
     "ComparedField",
     "Comparison",
     "ConflictSelection",

@@ -30,6 +30,7 @@ COMMANDS = {
     ),
     "changes": Entry(
         "changes", "Show records that changed in PEMS, field by field, with the cost effect."
+    ),
     "blame": Entry("blame", "Show where each value of a record comes from: who, when, which run."),
     "commit": Entry("lifecycle", "Commit drafts, all or none; they wait for the next push."),
     "discard": Entry("lifecycle", "Discard drafts; the audit trail keeps their content."),

@@ -196,6 +196,7 @@ SHAPES: Mapping[str, Shape] = {
         line=CommitPlan,
         commands=("plan",),
         means="drafts frozen for a review, as `pfa commit --plan` reads it",
+    ),
     "changes": Shape(
         kind=changes.Changes,
         line=RecordChange,
