@@ -111,6 +111,8 @@ def diff(
     views = {"--by": by is not None, "--stat": stat, "--per": per is not None, "--name-only": name_only,
              "two sessions": len(named) > 1}  # fmt: skip
     _require_one_view(views, per=per, top=top, chart=chart)
+    if limit is not None and (stat or by is not None):
+        raise InvalidRequest("--limit is of records, not of groups", hint="omit --limit")
     if len(named) > 2:
         raise InvalidRequest(f"two sessions at most are compared, not {len(named)}")
     asked = filters
@@ -203,7 +205,7 @@ def _view(
     from pfa_cli.commands import review
 
     if len(named) == 2:
-        return review.show_sessions(call, talk, filters, (named[0], named[1]))
+        return review.show_sessions(call, talk, filters, (named[0], named[1]), limit=limit)
     if by is not None:
         return review.show_groups(call, talk, filters, named, by, chart=chart)
     return review.show_records(

@@ -54,7 +54,7 @@ def show_groups(
     if chart and (name == "field" or not look.is_page):
         raise InvalidRequest(
             "--chart draws the cost effect of groups for people",
-            hint="give --by, of anything but field, and no -o",
+            hint="give --by, of anything but field; in a pipe or file: -o table, else no -o",
         )
     database, principal = call.open()
     found = core.review(
@@ -93,6 +93,8 @@ def show_records(
 ) -> int:
     """Show one line for each record, and return the number of fields that differ."""
     call.require_columns(RECORD_COLUMNS)
+    if top is not None and limit is not None:
+        top, limit = min(top, limit), None
     database, principal = call.open()
     totals = core.DiffTotals()
     found = core.stream_review(
@@ -103,15 +105,14 @@ def show_records(
         top=top,
         totals=totals,
     )
-    read: Iterable[ReviewedRecord] = found if limit is None else islice(found, limit)
-    first, records = _begun(read)
+    first, records = _begun(islice(found, limit))
     talk.mask(totals)
     look = call.look(Format.IDS if names_only else Format.TSV)
     items, rows = _twice(records, look)
     sheet = Sheet(
         id_column="pfaId",
         columns=("pfaId",) if names_only else RECORD_COLUMNS,
-        csv_columns=RECORD_COLUMNS,
+        csv_columns=("pfaId",) if names_only else RECORD_COLUMNS,
         numbers=frozenset(("costEffect",)),
         ranked=ranked_by(filters, RECORD_COLUMNS),
         is_summed=True,
@@ -134,13 +135,15 @@ def show_records(
     return totals.field_count
 
 
-def show_sessions(call: Invocation, talk: Talk, filters: Filters, sessions: tuple[str, str]) -> int:
+def show_sessions(
+    call: Invocation, talk: Talk, filters: Filters, sessions: tuple[str, str], *, limit: int | None
+) -> int:
     """Show the fields that two sessions change differently, and return their number."""
     call.require_columns(COMPARED_COLUMNS)
     database, principal = call.open()
     totals = core.Comparison()
     found = core.compare_sessions(database, principal, sessions, filters, totals=totals)
-    first, fields = _begun(found)
+    first, fields = _begun(islice(found, limit))
     talk.mask(totals)
     look = call.look(Format.TSV)
     sheet = Sheet(

@@ -162,8 +162,11 @@ class OpenConfig:
         self.path = path
         self._before = read_config(path)
         self._expected = deepcopy(self._before)
+        self._ends = "\n"
         try:
-            self._document = tomlkit.parse(path.read_text(encoding="utf-8"))
+            text = path.read_bytes().decode()
+            self._ends = "\r\n" if "\r\n" in text else "\n"
+            self._document = tomlkit.parse(text.replace("\r\n", "\n"))
         except FileNotFoundError:
             self._document = tomlkit.document()
         except (TOMLKitError, OSError) as error:
@@ -246,6 +249,8 @@ class OpenConfig:
             raise ConfigInvalid(f"{self.path} cannot be edited without a change of something else",
                                 hint="edit it by hand")  # fmt: skip
         target = self.path.resolve()
+        # The last line end is written with the file.
+        text = f"{text}\n".replace("\n", self._ends).removesuffix("\n")
         prepared = prepare_secret_file(target, text)
         with suppress(FileNotFoundError):
             status = target.stat()

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from pfa_core.drafts.diff import require_session
-from pfa_core.drafts.listing import BY_ID, active
+from pfa_core.drafts.listing import BY_ID, active, matches
 from pfa_core.errors import InvalidRequest
 from pfa_core.masking import Mask
 from pfa_core.model.costing import Costing
@@ -123,13 +123,14 @@ def _compared(
     for session_id in sessions:
         require_session(tx, session_id)
     costing = members.costing(tx.conn, tx.organization_id)
-    with closing(active(tx, replace(filters, session=sessions), BY_ID)) as found:
+    filters = replace(filters, session=sessions)
+    with closing(active(tx, filters, BY_ID)) as found:
         for rows, baseline in found:
             deltas: dict[PfaId, dict[str, dict[str, Any]]] = {}
             for (
                 row
             ) in rows:  # of one session a record may have what is committed and a draft over it
-                if row.session_id in sessions:
+                if matches(row, filters):
                     by_session = deltas.setdefault(row.pfa_id, {})
                     by_session.setdefault(row.session_id, {}).update(row.delta)
             for pfa_id, by_session in deltas.items():

@@ -174,3 +174,32 @@ def test_effects_are_exact(drafted: Pfa) -> None:
     assert abs(found[0]["costEffect"] - sum(one["costEffect"] for one in entries)) <= Decimal(
         "0.01"
     )
+
+
+class TestOptionsTogether:
+    """What narrows narrows every view, or is refused there."""
+
+    def test_two_sessions_are_compared_in_the_states_asked_for(self, drafted: Pfa) -> None:
+        assert drafted("commit", "--session", "rates").code == 0
+        both = summed(drafted, "rates", "weather")["summary"]
+        drafts = summed(drafted, "rates", "weather", "--state", "draft")["summary"]
+        committed = summed(drafted, "rates", "weather", "--state", "committed")["summary"]
+        assert (both["records"], drafts["records"], committed["records"]) == (6, 4, 2)
+        assert (drafts["firstEffect"], committed["secondEffect"]) == (0, 0)
+        assert committed["firstEffect"] == both["firstEffect"] != 0
+
+    def test_a_limit_narrows_a_comparison_and_is_refused_of_groups(self, drafted: Pfa) -> None:
+        assert len(summed(drafted, "rates", "weather")["data"]) > 1
+        assert len(summed(drafted, "rates", "weather", "--limit", "1")["data"]) == 1
+        for of_groups in (("--stat",), ("--by", "reason")):
+            ran = drafted("diff", *of_groups, "--limit", "1")
+            assert (ran.code, "--limit is of records" in ran.err) == (2, True)
+
+    def test_a_limit_under_top_is_the_number_that_is_named(self, drafted: Pfa) -> None:
+        ran = drafted("diff", "--top", "3", "--limit", "1")
+        assert len(ran.lines) == len(drafted("diff", "--top", "1").lines)
+        assert "the 1 record with the largest effect of 7 records" in ran.err
+
+    def test_names_are_alone_in_a_table_of_a_file_too(self, drafted: Pfa) -> None:
+        lines = drafted("diff", "--name-only", "-o", "csv").lines
+        assert lines == ["pfaId", *(f"H-{number:03}" for number in range(1, 8))]

@@ -337,3 +337,15 @@ def _flat(profiles: dict) -> dict[tuple[str, str], str]:
     for profile, table in profiles.items():
         walk(profile, "", table)
     return found
+
+
+def test_line_ends_of_another_system_stay(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.write("")
+    home.file.write_bytes(b'[profiles.default]\r\n# kept\r\noutput = "csv"\r\n')
+    home.put("organization", "RIO")
+    assert home.file.read_bytes() == (
+        b'[profiles.default]\r\n# kept\r\noutput = "csv"\r\norganization = "RIO"\r\n'
+    )
+    home.unset("output")
+    assert home.file.read_bytes() == b'[profiles.default]\r\n# kept\r\norganization = "RIO"\r\n'
