@@ -89,6 +89,7 @@ def status(call: Invocation) -> None:
     db,
     "verify",
     effect=Effect.WRITES,
+    writes_with="repair",
     examples=("pfa db verify", "pfa db verify --repair"),
     exit_codes="1 derived data differs from its source and was not repaired.",
     columns=("rollup", "overlays", "badRows", "repaired"),

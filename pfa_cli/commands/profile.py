@@ -127,7 +127,9 @@ def add(
 )
 def remove(call: Invocation, talk: Talk, name: Name) -> int | None:
     """Remove a profile from the configuration file; its database is not touched."""
-    if not call.dry_run and not may_write(call, "pfa profile remove", profile=name):
+    # The current profile has been asked about already, as before any write.
+    asked = call.dry_run or core.show_profile(name, call.flags, stored=call.is_attended).current
+    if not asked and not may_write(call, "pfa profile remove", profile=name):
         talk.say("nothing was changed")
         return INTERRUPTED
     found = core.remove_profile(name, dry_run=call.dry_run)

@@ -43,6 +43,7 @@ def command(
     name: str,
     *,
     effect: Effect = Effect.READS,
+    writes_with: str = "",
     examples: tuple[str, ...] = (),
     exit_codes: str = "",
     columns: tuple[str, ...] = (),
@@ -56,6 +57,7 @@ def command(
     filled from the group's options; all others are options of its own.
 
     Args:
+        writes_with: The flag without which it only reads, and asks nothing.
         columns: What --columns may name, refused before the function runs; none where it prints nothing,
             or where they depend on its arguments and it refuses others by itself.
         offered: What completion offers for --columns in that case.
@@ -68,7 +70,7 @@ def command(
             require_columns(common.chosen_columns, columns, open_ended=open_ended)
 
     def decorate(function: Run) -> Run:
-        run = _composed(function, effect, check)
+        run = _composed(function, effect, check, writes_with)
         vars(run)["columns"] = columns or offered  # completion offers them
         cls: type[Command] = Command
         if negative:  # few commands: no other loads it
@@ -145,7 +147,7 @@ def _readable(ctx: typer.Context, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _composed(
-    function: Run, effect: Effect, check: Callable[[Common], None]
+    function: Run, effect: Effect, check: Callable[[Common], None], writes_with: str
 ) -> Callable[..., int | None]:
     hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters
@@ -163,7 +165,8 @@ def _composed(
         reports = effect is not Effect.READS
         with Invocation(common, ctx.obj.program, reports=reports) as call:
             ctx.obj.has_stored = lambda: call.has_stored
-            ctx.obj.is_writing = effect is Effect.WRITES and not common.dry_run
+            writes = effect is Effect.WRITES and (not writes_with or values[writes_with])
+            ctx.obj.is_writing = writes and not common.dry_run
             of_type = {Invocation: call, Talk: talk}
             if ctx.obj.is_writing and not _may_write(call, talk, ctx):
                 return INTERRUPTED

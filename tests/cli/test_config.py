@@ -92,6 +92,19 @@ class TestProtected:
         assert "[y/N]" not in ran.err
         assert drafts(guarded) == []
 
+    def test_a_check_of_the_database_asks_only_before_repairs(self, guarded: Pfa) -> None:
+        assert guarded("db", "verify").code == 0
+        refused = guarded("db", "verify", "--repair")
+        assert (refused.code, "is protected; nothing was changed" in refused.err) == (2, True)
+        assert guarded("db", "verify", "--repair", "-n").code == 0
+        assert guarded("db", "verify", "--repair", "--yes").code == 0
+
+    def test_the_current_one_is_asked_about_once(
+        self, guarded: Pfa, typing: Callable[..., Ran]
+    ) -> None:
+        ran = typing("y\n", "profile", "remove", "default")
+        assert (ran.code, ran.err.count("Go on?")) == (0, 1)
+
     def test_another_profile_is_not_protected_by_it(self, guarded: Pfa) -> None:
         assert guarded("profile", "add", "test", "--yes").code == 0
         assert guarded("commit", "--session", "s", "--profile", "test").code == 0
