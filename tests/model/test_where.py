@@ -293,3 +293,19 @@ def test_a_text_of_tokens_is_whole() -> None:
     assert [(one.start, one.content) for one in found] == [
         (0, "a.b"), (4, ">="), (7, "x'y"), (14, ","), (16, "("), (17, "z"), (20, ")"), (21, ""),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("category = Boom Lift", True),
+        ("category is null null", False),
+        ("model is missing x", False),
+        ("forecastEnd > originalEnd + 30d", False),
+        ("forecastEnd > pems.forecastEnd +30d", False),
+    ],
+)
+def test_quotes_are_proposed_behind_values_alone(text: str, *, quoted: bool) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(text)
+    assert ("is written in quotes" in refused.value.hint) is quoted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.record import FIELDS
 from pfa_core.model.suggest import did_you_mean
 from pfa_core.model.values import shorten
 from pfa_core.model.where.refusal import refusal
@@ -54,8 +55,15 @@ class Cursor:
             message += f"; found {shorten(self._text[at.start : at.end])}"
         if at.form is Form.WORD and near:
             message += did_you_mean(at.content, near)
-        if quote and at.form is Form.WORD and before.form is Form.WORD:
+        if quote and at.form is Form.WORD and before.form is Form.WORD and _is_value(before):
             hint = f"a value with blanks is written in quotes, '{before.content} {at.content}'"
         if quote and at.is_sign(","):
             hint = "decimals follow a point, thousands have no separator, a text with commas has quotes"
         return refusal(message, self._text, at.start, at.end, hint=hint)
+
+
+def _is_value(token: Token) -> bool:
+    """Return whether a word may be the beginning of a value, which nothing else of the language is."""
+    return not token.is_word("null", "missing", "changed") and (
+        token.content.rpartition(".")[2] not in FIELDS
+    )
