@@ -63,7 +63,7 @@ class Cursor:
 
 
 def _is_value(token: Token) -> bool:
-    """Return whether a word may be the beginning of a value, which nothing else of the language is."""
+    """Return whether a word may begin a value: no field, no test of one."""
     return not token.is_word("null", "missing", "changed") and (
         token.content.rpartition(".")[2] not in FIELDS
     )
