@@ -68,13 +68,15 @@ if TYPE_CHECKING:
     from pfa_core.drafts.current_session import CurrentSession, current_session, use_session
     from pfa_core.drafts.diff import DiffTotals, diff, stream_diff
     from pfa_core.drafts.listing import list_drafts, stream_drafts
-    from pfa_core.drafts.plan import CommitPlan, plan_commit, read_plan, selection_of
+    from pfa_core.drafts.plan import CommitPlan, plan_commit, read_plan, from pfa_core.drafts.operations import list_operations, selection_of
     from pfa_core.drafts.restore import restore
+    from pfa_core.drafts.revert import revert
     from pfa_core.drafts.review import Review, ReviewedRecord, review, stream_review
     from pfa_core.drafts.save import save, set_fields
     from pfa_core.drafts.selection import Selection
     from pfa_core.drafts.shift import shift
     from pfa_core.drafts.summary import summarize_drafts
+    from pfa_core.drafts.undo import undo
     from pfa_core.drafts.unset import unset_fields
     from pfa_core.drafts.withdraw import discard, uncommit
     from pfa_core.files.deltas import DeltaFile, read_delta_file
@@ -154,12 +156,15 @@ _HOME = {
         "drafts.diff": "DiffTotals diff stream_diff",
         "drafts.listing": "list_drafts stream_drafts",
         "drafts.plan": "CommitPlan plan_commit read_plan selection_of",
+        "drafts.operations": "list_operations",
         "drafts.restore": "restore",
+        "drafts.revert": "revert",
         "drafts.review": "Review ReviewedRecord review stream_review",
         "drafts.save": "save set_fields",
         "drafts.selection": "Selection",
         "drafts.shift": "shift",
         "drafts.summary": "summarize_drafts",
+        "drafts.undo": "undo",
         "drafts.unset": "unset_fields",
         "drafts.withdraw": "discard uncommit",
         "files.deltas": "DeltaFile read_delta_file",
@@ -283,6 +288,7 @@ __all__ = [
     "list_keys",
     "list_log",
     "list_members",
+    "list_operations",
     "list_organizations",
     "list_pems_log",
     "list_profiles",
@@ -322,6 +328,7 @@ __all__ = [
     "restore",
     "retire_key",
     "retry",
+    "revert",
     "review",
     "revoke",
     "revoke_tokens",
@@ -353,6 +360,7 @@ __all__ = [
     "token_info",
     "typed_record",
     "uncommit",
+    "undo",
     "unset_fields",
     "unset_setting",
     "upgrade",

@@ -115,6 +115,7 @@ class Tx:
         before: bool = True,
         after: bool = True,
         base: bool = False,
+        was: bool = False,
     ) -> None:
         """Append an entry for each of the caller's modifications.
 
@@ -124,6 +125,7 @@ class Tx:
             before: It had this content before the action.
             after: It has this content after the action.
             base: Keep what the content was made over, for a restore.
+            was: Keep the rest of what the action changes, for an undo.
         """
         from pfa_core.store import audit
 
@@ -137,6 +139,7 @@ class Tx:
             before=before,
             after=after,
             base=base,
+            was=was,
         )
 
 

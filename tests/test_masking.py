@@ -140,6 +140,11 @@ READING = {
     ),
     "list_conflicts": lambda f, p: pfa_core.list_conflicts(f.db, p, status="all"),
     "show_conflict": lambda f, p: [pfa_core.show_conflict(f.db, p, "P-3")],
+    "undo": lambda f, p: [
+        pfa_core.undo(
+            f.db, p, operation=pfa_core.list_operations(f.db, p)[-1].operation, dry_run=True
+        ).preview
+    ],
     "plan_push": lambda f, p: pfa_core.plan_push(f.db, p),
     "stream_plan_push": lambda f, p: list(pfa_core.stream_plan_push(f.db, p).changes),
     "retry": lambda f, p: pfa_core.retry(f.db, p, None, dry_run=True).letters,

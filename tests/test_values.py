@@ -24,6 +24,8 @@ MUTABLE = {
     "pfa_core.files.baseline.Leftovers": "counts what tables hold beside records",
     "pfa_core.files.packed.PackedChanges": "packs changes as a file is read",
     "pfa_core.drafts.diff.DiffTotals": "adds up the entries that a stream has yielded",
+    "pfa_core.drafts.revert._Found": "keeps what is left as portions are read",
+    "pfa_core.drafts.revert_decide.Reverting": "gets its fields one after the other",
     "pfa_core.drafts.compare.Comparison": "adds up the fields that a stream has yielded",
     "pfa_core.drafts.review._Sums": "adds up the modifications of a group",
     "pfa_core.drafts.save_preview.Preview": "adds up the plans of a save's portions",

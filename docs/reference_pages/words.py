@@ -62,7 +62,8 @@ def life_cycle() -> str:
         "Everything from draft to conflict overlays the mirror in its user's view. A synced "
         "modification overlays nothing: PEMS has it, and so has the mirror. What is discarded, or "
         "settled because PEMS has all of its values by now or owns the fields, leaves only entries in "
-        "the audit trail.",
+        "the audit trail. `pfa undo` goes a user's own step back, and `pfa undo --redo` forth again, as long "
+        "as nothing was sent.",
     )
 
 

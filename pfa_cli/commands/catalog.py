@@ -40,6 +40,10 @@ COMMANDS = {
     "restore": Entry(
         "restore", "Restore discarded drafts, all or none; the newest of each record."
     ),
+    "undo": Entry("undo", "Take back your last operation on drafts, all of it or nothing."),
+    "revert": Entry(
+        "revert", "Draft the values of before for your changes that are in PEMS already."
+    ),
     "log": Entry("log", "Show the audit trail, or verify it."),
     "explain": Entry(
         "explain", "Explain an error code, a field, a state or a term, and what to do."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pfa_cli.completion.install import Installed
@@ -22,6 +23,7 @@ from pfa_cli.envelopes import (
     runs,
     writes,
 )
+from pfa_cli.envelopes import checks, diff, drafts, failures, glossary, review, runs, undo, writes
 from pfa_cli.envelopes.base import Data
 from pfa_cli.schemas import results
 from pfa_cli.schemas.models import Models
@@ -43,9 +45,11 @@ from pfa_core.drafts.compare import ComparedField
 from pfa_core.drafts.diff import DiffEntry
 from pfa_core.drafts.plan import CommitPlan
 from pfa_core.drafts.rebase import RecordConflict
+from pfa_core.drafts.revert_decide import ChangedSince
 from pfa_core.drafts.review import ReviewedRecord, ReviewGroup
 from pfa_core.drafts.save_plan import Saved as SavedDraft
 from pfa_core.drafts.save_preview import SavePreview
+from pfa_core.drafts.undo_write import UndoneModification
 from pfa_core.errors import Fault
 from pfa_core.files.delta_shape import DeltaFile
 from pfa_core.model.audit import LogEntry
@@ -54,7 +58,7 @@ from pfa_core.model.delta import FieldConflict
 from pfa_core.model.figures import Cost, PhaseCost, Quantity
 from pfa_core.model.merged import RecordDetail
 from pfa_core.model.modification import ModificationView, State
-from pfa_core.model.record_history import FieldBlame, RecordBlame, RecordHistory
+from pfa_core.model.record_history import FieldBlame, RecordBlame, from pfa_core.model.operations import LocalOperation, OperationKind, RecordHistory
 from pfa_core.model.run import Outcome, Run
 from pfa_core.pems.mapping.shape import FieldMapFile
 from pfa_core.status_summary import SessionStatus
@@ -65,7 +69,11 @@ from pfa_core.sync.history import RunDetail
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAMES = {
+    "ChangedSince": ChangedSince,
+    "OperationKind": OperationKind,
+    "UndoneModification": UndoneModification,
     "commit": commit,
+    "datetime": datetime,
     "DiffEntry": DiffEntry,
     "DiffSummary": diff.DiffSummary,
     "ReviewGroup": ReviewGroup,
@@ -232,6 +240,24 @@ SHAPES: Mapping[str, Shape] = {
         line=SavedDraft,
         commands=("restore",),
         means="discarded drafts that are there again",
+    ),
+    "operations": Shape(
+        kind=Data[list[LocalOperation]],
+        line=LocalOperation,
+        commands=("undo",),
+        means="the caller's local operations, the last first",
+    ),
+    "undone": Shape(
+        kind=undo.Undone,
+        line=UndoneModification,
+        commands=("undo",),
+        means="the operation that was taken back, and what became of its modifications",
+    ),
+    "reverted": Shape(
+        kind=undo.Reverted,
+        line=SavedDraft,
+        commands=("revert",),
+        means="drafts of the values of before, and fields that were changed in PEMS since",
     ),
     "pull": Shape(
         kind=runs.Pulled,

@@ -9,6 +9,8 @@ MS, SECONDS, BYTES, MONEY, PERCENT, COUNT = "ms", "s", "bytes", "money", "%", "c
 Meaning = tuple[str, str]  # text, unit
 
 _EVERYWHERE: dict[str, str | Meaning] = {
+    "revertTime": ("time of the revert", MS),
+    "undoTime": ("time of the undo", MS),
     "action": "what was done, one of the actions of the audit trail",
     "actual": "the cost of the actual dates",
     "actualized_count": ("actualized records", COUNT),
@@ -261,6 +263,38 @@ _EVERYWHERE: dict[str, str | Meaning] = {
 }
 
 _OF_SHAPES: dict[str, str | Meaning] = {
+    "ChangedSince.before": "value that a revert would give",
+    "ChangedSince.pems": "value in PEMS today, which is left",
+    "ChangedSince.sent": "value that PEMS took of the caller",
+    "LocalOperation.changed": (
+        "records whose draft or committed change got another content or state",
+        COUNT,
+    ),
+    "LocalOperation.drafted": ("records whose draft began", COUNT),
+    "LocalOperation.ended": ("records whose draft ended", COUNT),
+    "LocalOperation.kind": "save (set, shift and revert too), unset, discard, restore, commit, uncommit, resolve,"
+    " undo or redo",
+    "LocalOperation.operation": "number that pfa undo takes",
+    "LocalOperation.pfaId": "business key of its record; null of several",
+    "LocalOperation.records": ("records that it is about", COUNT),
+    "LocalOperation.sessions": "sessions of its drafts, three at most",
+    "LocalOperation.takesBack": "operation that an undo takes back, or that a redo does again; null of others",
+    "LocalOperation.undoing": "what taking it back does, or why that is not possible",
+    "LocalOperation.undone": "whether it is taken back",
+    "Reverted.changedSince": "fields that were changed in PEMS since, and are not drafted",
+    "Reverted.preview": "what a dry run would change; absent otherwise",
+    "Reverted.sessionId": "session of the drafts",
+    "Reverted.unchanged": "PFA ids of records that have the values of before already",
+    "Reverted.waiting": ("drafts and changes of the reverted session that are not in PEMS", COUNT),
+    "Undone.at": "when the operation was done",
+    "Undone.kind": "what the operation was",
+    "Undone.operation": "number of the operation",
+    "Undone.preview": "what a dry run would change; absent otherwise",
+    "Undone.records": ("records that the operation is about", COUNT),
+    "Undone.redone": "whether it was done again rather than taken back",
+    "Undone.undone": "modifications that changed",
+    "UndoneModification.became": "drafted, changed, deleted, uncommitted or committed",
+    "UndoneModification.version": "version now; null where it was deleted",
     "Committed.committed": "modifications that were committed",
     "Committed.conflicts": "conflicts of drafts that stay behind, with --partial",
     "Committed.sessionId": "session of the committed drafts; null for several",

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pfa_core.authorization import may_write_all, require_fields
+from pfa_core.drafts.before import PART, whole
 from pfa_core.drafts.rebase import Rebased, RecordConflict, Settled, Valid, rebase
 from pfa_core.drafts.selection import (
     Selection,
@@ -18,6 +19,7 @@ from pfa_core.drafts.selection import (
 )
 from pfa_core.errors import Fault, FaultCode, NoDrafts, VersionConflict
 from pfa_core.model.audit import Action
+from pfa_core.model.delta import same
 from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.ownership import Ownership
 from pfa_core.model.rights import Operation
@@ -126,12 +128,15 @@ def _commit(
     _audit_kept(tx, rebased, at)
     draft_writes.commit_up_to_date(tx.conn, tx.principal, up_to_date, at)
     draft_writes.commit_drafts(tx.conn, tx.principal, _ready(rebased), at)
-    done = _in_id_order([*up_to_date, *(item.draft for item in rebased.valid)])
-    tx.audit_of(Action.COMMIT, modification_ids(done), at=at)
+    narrowed = [item for item in rebased.valid if not same(item.delta, item.draft.delta)]
+    as_they_were = [item.draft for item in rebased.valid if same(item.delta, item.draft.delta)]
+    tx.audit_of(Action.COMMIT, modification_ids(_in_id_order([*up_to_date, *as_they_were])), at=at)
+    tx.audit(Action.COMMIT, [_narrowed_entry(tx, item) for item in narrowed], at=at)
     agreed = [item.draft for item in rebased.results if isinstance(item, Settled) and not item.kept]
-    tx.audit_of(Action.SETTLE, modification_ids(agreed), at=at, after=False)
+    tx.audit_of(Action.SETTLE, modification_ids(agreed), at=at, after=False, base=True, was=True)
     draft_writes.delete_drafts(tx.conn, tx.principal, modification_ids(rebased.settled))
     _refresh_overlays(tx, rebased)
+    done = _in_id_order([*up_to_date, *(item.draft for item in rebased.valid)])
     return CommitResult(
         session_id=selection.session_id,
         committed=raised(done),
@@ -162,6 +167,21 @@ def _kept_entry(tx: Tx, item: Valid | Settled) -> Entry:
         session_id=draft.session_id,
         before={name: draft.delta[name] for name in lost},
         base={name: draft.base.get(name) for name in lost},
+        was=whole(draft) if isinstance(item, Settled) else {PART: True},
+        reason=draft.change_reason,
+    )
+
+
+def _narrowed_entry(tx: Tx, item: Valid) -> Entry:
+    """Make the entry of a draft that is committed without some of its fields."""
+    draft = item.draft
+    return Entry(
+        tx.new_id(),
+        draft.pfa_id,
+        modification_id=draft.modification_id,
+        session_id=draft.session_id,
+        before=draft.delta,
+        after=item.delta,
         reason=draft.change_reason,
     )
 

@@ -167,11 +167,12 @@ def _unsettled(draft: ModificationRow, now: Mapping[str, Any]) -> dict[str, Any]
 def _conflict_faults(conflict: RecordConflict) -> Iterable[Fault]:
     for item in conflict.fields:
         message = (
-            f"was {_shown(item.base)}, PEMS has {_shown(item.pems)} now,"
-            f" your draft has {_shown(item.mine)}"
+            f"was {shown_value(item.base)}, PEMS has {shown_value(item.pems)} now,"
+            f" your draft has {shown_value(item.mine)}"
         )
         yield Fault(conflict.pfa_id, item.field, FaultCode.BASELINE_CONFLICT, message)
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """Show a value within a message."""
     return "nothing" if value is None else str(value)

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pfa_core.authorization import may_write_all, require_fields
+from pfa_core.drafts.own_sends import own_sends
 from pfa_core.drafts.save_plan import Origin, Saved, SaveOptions
 from pfa_core.drafts.save_portions import Saving, hold, in_portions
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NoDrafts, NotFound
@@ -66,7 +67,8 @@ def restore(
     What a commit dropped because PEMS owns the field and has changed it counts as discarded. Of each record
     the newest is restored. They are revalidated like any save, on the PEMS values of today, and return into
     the sessions they were in. What PEMS changed since a field was first drafted is a conflict at the commit,
-    as if the draft had stayed. A draft restored before is not restored twice, whatever became of it.
+    as if the draft had stayed. A draft restored before is not restored twice, unless it was emptied since, or
+    discarded again.
 
     Args:
         session_id: Of this session.
@@ -204,8 +206,7 @@ def _over_own(
 
     An acknowledged change becomes the base of its user's drafts; those that were not there then missed it.
     """
-    named = audit.committed_of(tx.conn, tx.principal, [item.pfa_id for item in wanted])
-    synced = modifications.synced_of(tx.conn, tx.principal, named)
+    synced = own_sends(tx, [item.pfa_id for item in wanted])
     for item in wanted:
         row = rows.get(item.pfa_id)
         since = [one.delta for one in synced.get(item.pfa_id, ()) if one.at >= item.at]

@@ -79,6 +79,11 @@ class Preview:
                 before = current.merged()
                 self._add(before, merge(below, plan.delta))
 
+    def compare(self, before: Mapping[str, object], after: Mapping[str, object]) -> None:
+        """Count one record, before and after."""
+        with localcontext(EXACT):
+            self._add(before, after)
+
     def result(self) -> SavePreview:
         """Return the sums; money is rounded to cents once."""
         fields = [

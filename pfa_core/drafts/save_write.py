@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from pfa_core.drafts.before import before
 from pfa_core.drafts.save_plan import (
     DraftPlan,
     DraftUpdatePlan,
@@ -92,6 +93,7 @@ def _entry(tx: Tx, plan: DraftUpdatePlan) -> audit.Entry:
         before=plan.draft.delta,
         after=plan.delta or None,
         reason=plan.change_reason,
+        **before(plan.draft, plan.delta, plan.session_id, plan.change_reason),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pfa_core.drafts.before import before
 from pfa_core.drafts.current import CurrentRecord
 from pfa_core.drafts.save import matching_ids
 from pfa_core.drafts.save_faults import count
@@ -175,9 +176,11 @@ def _audit(tx: Tx, drafts: Sequence[ModificationRow], fields: frozenset[str], at
             modification_id=draft.modification_id,
             session_id=draft.session_id,
             before=draft.delta,
-            after=_without(draft.delta, fields) or None,
+            after=rest or None,
+            **before(draft, rest),
         )
         for draft in drafts
+        for rest in (_without(draft.delta, fields),)
     ]
     tx.audit(Action.UNSET, entries, at=at)
 

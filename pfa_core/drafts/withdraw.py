@@ -29,9 +29,8 @@ from pfa_core.store.modifications import ModificationRow, Sent
 from pfa_core.store.portions import portions
 from pfa_core.store.suggestions import like_session
 
-_UNDO = "to undo a pushed change, draft the old value: pfa log ID shows it"
 _TOGETHER = 1000  # modifications whose content is in memory at one time
-_SENT = f"a push resolves them when their next attempt is due; {_UNDO}"
+_SENT = "a push resolves them when their next attempt is due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +66,13 @@ def uncommit(tx: Tx, selection: Selection, *, dry_run: bool = False) -> Uncommit
     rows = select_committed(tx, selection)
     if not rows:
         _refuse_empty(tx, selection)
-    _require_unsent(rows)
+    _require_unsent(rows, selection.session_id)
     rows = list({row.pfa_id: row for row in rows}.values())  # in order: the newest stays
     _require_newest(tx, rows)
     at = tx.now()
     ids = modification_ids(rows)
+    tx.audit_of(Action.UNCOMMIT, ids, at=at, was=True)
     draft_writes.uncommit(tx.conn, tx.principal, ids, at)
-    tx.audit_of(Action.UNCOMMIT, ids, at=at)
     return UncommitResult(selection.session_id, raised(rows))
 
 
@@ -94,7 +93,7 @@ def discard(tx: Tx, selection: Selection, *, dry_run: bool = False) -> DiscardRe
     if not drafts and selection.session_id:
         return _nothing_to_discard(tx, selection, selection.session_id)
     ids, removed = [draft.pfa_id for draft in drafts], modification_ids(drafts)
-    tx.audit_of(Action.DISCARD, removed, at=tx.now(), after=False, base=True)
+    tx.audit_of(Action.DISCARD, removed, at=tx.now(), after=False, base=True, was=True)
     draft_writes.delete_drafts(tx.conn, tx.principal, removed)
     overlays.refresh_overlays(tx.conn, tx.principal, ids)
     return DiscardResult(ids, already_discarded=False)
@@ -104,7 +103,8 @@ def _nothing_to_discard(tx: Tx, selection: Selection, session_id: str) -> Discar
     states = modifications.states_of_session(tx.conn, tx.principal, session_id)
     if is_synced(states):
         raise IllegalTransition(
-            f"session {session_id!r} has no drafts: all of it was pushed to PEMS", hint=_UNDO
+            f"session {session_id!r} has no drafts: all of it was pushed to PEMS",
+            hint=_take_back(session_id),
         )
     if states and State.DRAFT not in states:
         raise IllegalTransition(
@@ -123,7 +123,7 @@ def _refuse_empty(tx: Tx, selection: Selection) -> NoReturn:
     message = f"nothing committed {describe(selection)}"
     session = selection.session_id
     if session and is_synced(modifications.states_of_session(tx.conn, tx.principal, session)):
-        raise NoDrafts(f"{message}: all of it was pushed to PEMS", hint=_UNDO)
+        raise NoDrafts(f"{message}: all of it was pushed to PEMS", hint=_take_back(session))
     like = like_session(tx.conn, tx.principal, session) if session and not selection.ids else ""
     raise NoDrafts(f"{message}{like}", hint="type: pfa status")
 
@@ -142,12 +142,12 @@ def _require_none_sent(tx: Tx, selection: Selection) -> None:
     if held:
         raise IllegalTransition(
             f"{_were(len(held))} sent already or may have been, nothing was changed",
-            hint=_SENT,
+            hint=f"{_SENT}; {_take_back(selection.session_id)}",
             details=[_illegal(row, f"is {row.state}") for row in held],
         )
 
 
-def _require_unsent(rows: Sequence[Sent]) -> None:
+def _require_unsent(rows: Sequence[Sent], session_id: str | None) -> None:
     """Refuse what a push has tried to send: PEMS may have it."""
     faults = [
         _illegal(row, "was sent to PEMS already or may have been") for row in rows if row.sent
@@ -155,7 +155,7 @@ def _require_unsent(rows: Sequence[Sent]) -> None:
     if faults:
         raise IllegalTransition(
             f"{len(faults):,} of {len(rows):,} were sent already, nothing was changed",
-            hint=_SENT,
+            hint=f"{_SENT}; {_take_back(session_id)}",
             details=faults,
         )
 
@@ -178,6 +178,12 @@ def _outdated(tx: Tx, rows: Sequence[Sent]) -> Iterator[Fault]:
         last = newest[row.pfa_id]
         if last.modification_id != row.modification_id:
             yield _illegal(row, f"has a newer modification, in session {last.session_id!r}")
+
+
+def _take_back(session_id: str | None) -> str:
+    """Name the command that takes back what is in PEMS."""
+    name = shlex.quote(session_id) if session_id else "NAME"
+    return f"to take back what was pushed, type: pfa revert --session {name}"
 
 
 def _illegal(row: Sent | ModificationRow, message: str) -> Fault:

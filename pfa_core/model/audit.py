@@ -21,6 +21,7 @@ class Action(StrEnum):
     DISCARD = "discard"
     RESTORE = "restore"
     SETTLE = "settle"
+    UNDO = "undo"
     RESOLVE = "resolve"
     # Runs, and the outcome of a record in a push.
     BEGIN = "begin"

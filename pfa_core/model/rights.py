@@ -58,6 +58,10 @@ class Operation(StrEnum):
     RESTORE = "restore"
     COMMIT = "commit"
     UNCOMMIT = "uncommit"
+    LIST_OPERATIONS = "list_operations"
+    UNDO = "undo"
+    UNDO_COMMIT = "undo_commit"
+    REVERT = "revert"
     RESOLVE_CONFLICTS = "resolve_conflicts"
     PUSH_CHANGES = "push_changes"
     PLAN_PUSH = "plan_push"
@@ -105,6 +109,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.LIST_RUNS,
         Operation.SHOW_RUN,
         Operation.LIST_LOG,
+        Operation.LIST_OPERATIONS,
         Operation.STREAM_LOG,
         Operation.FOLLOW_LOG,
         Operation.LIST_CHANGES,
@@ -125,10 +130,13 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.UNSET_FIELDS,
         Operation.DISCARD,
         Operation.RESTORE,
+        Operation.UNDO,
+        Operation.REVERT,
     ),
     Right.SYNC: (
         Operation.COMMIT,
         Operation.UNCOMMIT,
+        Operation.UNDO_COMMIT,
         Operation.RESOLVE_CONFLICTS,
         Operation.PUSH_CHANGES,
         Operation.PLAN_PUSH,
@@ -177,6 +185,7 @@ NEEDS: Mapping[Operation, Right] = {
 ALSO: Mapping[Operation, Right] = {
     Operation.COMMIT: Right.SAVE_DRAFT,
     Operation.UNCOMMIT: Right.SAVE_DRAFT,
+    Operation.UNDO_COMMIT: Right.SAVE_DRAFT,
     Operation.RESOLVE_CONFLICTS: Right.SAVE_DRAFT,
     Operation.PULL_FILES: Right.VIEW_FINANCIALS,
     Operation.VERIFY_LOG: Right.MANAGE_USERS,

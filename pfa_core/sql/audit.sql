@@ -5,13 +5,13 @@
 -- then: PERFORM pfa_expect_link()
 -- unless: NOT pfa_may_record(%(action)s)
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
-                       session_id, run_id, before, after, reason, link_id, restores, base)
+                       session_id, run_id, before, after, reason, link_id, restores, base, was)
 SELECT %(organization_id)s, e.entry_id, %(at)s, %(user_id)s, %(action)s, e.pfa_id,
        e.modification_id, e.session_id, e.run_id, e.before, e.after, left(e.reason, 100000), %(link_id)s::uuid,
-       e.restores, e.base
+       e.restores, e.base, e.was
 FROM jsonb_to_recordset(%(entries)s) AS e (
     entry_id uuid, pfa_id text, modification_id uuid, session_id text, run_id uuid,
-    before jsonb, after jsonb, reason text, restores uuid, base jsonb
+    before jsonb, after jsonb, reason text, restores uuid, base jsonb, was jsonb
 )
 RETURNING entry_id;
 
@@ -21,14 +21,20 @@ RETURNING entry_id;
 -- unless: NOT pfa_may_record(%(action)s)
 -- Entries of modifications with their present delta, as before or after. The entries' ids are one id whose
 -- last eight digits count them in the order of their records; the first of them ends in 1. With `base` each also
--- keeps what its delta was made over.
+-- keeps what its delta was made over, with `was` the rest of what the action changes.
 INSERT INTO audit_log (organization_id, entry_id, at, user_id, action, pfa_id, modification_id,
-                       session_id, run_id, before, after, reason, link_id, base)
+                       session_id, run_id, before, after, reason, link_id, base, was)
 SELECT %(organization_id)s,
        (%(first_digits)s::text || lpad(to_hex(row_number() OVER (ORDER BY m.pfa_id)), 8, '0'))::uuid,
        %(at)s, %(user_id)s, %(action)s, m.pfa_id, m.modification_id, m.session_id, NULL,
        CASE WHEN %(before)s THEN m.delta END, CASE WHEN %(after)s THEN m.delta END,
-       m.change_reason, %(link_id)s::uuid, CASE WHEN %(base)s THEN m.base END
+       m.change_reason, %(link_id)s::uuid, CASE WHEN %(base)s THEN m.base END,
+       CASE WHEN %(was)s THEN jsonb_strip_nulls(jsonb_build_object(
+           'state', m.state, 'version', m.version, 'generation', m.generation,
+           'base_version', m.base_version, 'created_at', m.created_at, 'committed_at', m.committed_at,
+           'attempts', m.attempts, 'failures', m.failures, 'first_attempt_at', m.first_attempt_at,
+           'sync_error', m.sync_error,
+           'agreed', CASE WHEN %(action)s = 'settle' THEN true END)) END
 FROM pfa_modification AS m
 WHERE m.organization_id = %(organization_id)s
   AND m.user_id = %(user_id)s
@@ -71,19 +77,48 @@ SELECT EXISTS (
 -- name: discards
 -- A user's discarded drafts, and those that a commit dropped because PEMS owns their fields (these entries have a
 -- base; where PEMS had the values nothing is lost): of each record the last one in the chain. restored: it was made
--- a draft again since.
+-- a draft again since, by a restore or an undo that was not undone, and it was not emptied since.
 SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id,
        EXISTS (
            SELECT FROM audit_log AS r
            WHERE r.organization_id = %(organization_id)s
              AND r.restores = e.entry_id
              AND r.user_id = e.user_id
+             AND NOT EXISTS (
+                 SELECT FROM audit_log AS u
+                 WHERE u.organization_id = %(organization_id)s
+                   AND u.restores = r.entry_id
+                   AND u.user_id = e.user_id
+                   AND NOT EXISTS (
+                       SELECT FROM audit_log AS x
+                       WHERE x.organization_id = %(organization_id)s
+                         AND x.restores = u.entry_id
+                         AND x.user_id = e.user_id))
+             AND NOT EXISTS (
+                 SELECT FROM audit_log AS g
+                 WHERE g.organization_id = %(organization_id)s
+                   AND g.pfa_id = e.pfa_id
+                   AND g.user_id = e.user_id
+                   AND g.modification_id = r.modification_id
+                   AND g.action IN ('save', 'unset')
+                   AND g.after IS NULL
+                   AND NOT EXISTS (
+                       SELECT FROM audit_log AS u
+                       WHERE u.organization_id = %(organization_id)s
+                         AND u.restores = g.entry_id
+                         AND u.user_id = e.user_id
+                         AND NOT EXISTS (
+                             SELECT FROM audit_log AS x
+                             WHERE x.organization_id = %(organization_id)s
+                               AND x.restores = u.entry_id
+                               AND x.user_id = e.user_id)))
        ) AS restored
 FROM audit_log AS e
 JOIN audit_link AS l ON l.organization_id = %(organization_id)s AND l.link_id = e.link_id
 WHERE e.organization_id = %(organization_id)s
   AND e.user_id = %(user_id)s
-  AND (e.action = 'discard' OR (e.action = 'settle' AND e.base IS NOT NULL))
+  AND (e.action = 'discard'
+       OR (e.action = 'settle' AND e.base IS NOT NULL AND NOT coalesce(e.was ? 'agreed', false)))
   AND (%(session_id)s::text IS NULL OR e.session_id = %(session_id)s)
   AND (%(ids)s::text[] IS NULL OR e.pfa_id = ANY(%(ids)s))
   AND (%(entry_ids)s::uuid[] IS NULL OR e.entry_id = ANY(%(entry_ids)s))

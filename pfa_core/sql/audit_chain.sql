@@ -5,8 +5,13 @@
 -- Of an entry e: every column, as a row's text, which distinguishes a missing value from an empty one and from
 -- the null of JSON. The time is a number: as text it would depend on the time zone. `restores` is a field of
 -- the row unless the reason, which is one, has the same entry: entries older than the column keep their digest,
--- and no other value of it has that digest. `base` is a field of the row where there is one.
+-- and no other value of it has that digest. `base` is a field of the row where there is one, both are where there is
+-- `was`.
 sha256(convert_to(CASE
+    WHEN e.was IS NOT NULL
+    THEN ROW(e.organization_id, e.entry_id, extract(epoch FROM e.at), e.user_id, e.action, e.pfa_id,
+             e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason, e.link_id,
+             e.restores, e.base, e.was)::text
     WHEN e.base IS NOT NULL
     THEN ROW(e.organization_id, e.entry_id, extract(epoch FROM e.at), e.user_id, e.action, e.pfa_id,
              e.modification_id, e.session_id, e.run_id, e.before, e.after, e.reason, e.link_id,

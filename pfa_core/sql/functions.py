@@ -72,6 +72,7 @@ _TYPES: Mapping[str, str] = {
     "too_late": "timestamptz",
     "until": "timestamptz",
     "user_id": "text",
+    "was": "boolean",
 }
 # What the caller does not choose: the user, the link and the time are the database's.
 # In a sub-select each is computed once, not for every row.

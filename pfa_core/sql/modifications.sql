@@ -4,7 +4,7 @@
 -- name: of_records, of_records@one
 -- The caller's active modifications of some records, oldest committed change first, the draft last.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-       change_reason, created_at, updated_at, committed_at, attempts,
+       change_reason, created_at, updated_at, committed_at, attempts, generation,
        state = 'syncing' OR sent_version IS NOT NULL AS sent
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
@@ -28,7 +28,7 @@ FOR UPDATE;
 -- name: active, active@one
 -- The same without locks, of every record or one session.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-       change_reason, created_at, updated_at, committed_at, attempts,
+       change_reason, created_at, updated_at, committed_at, attempts, generation,
        state = 'syncing' OR sent_version IS NOT NULL AS sent
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
@@ -70,7 +70,7 @@ AND pfa_id = ANY(%(ids)s)
 -- name: by_id, by_id@one
 -- The caller's modifications of these ids, in PFA id order.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version,
-       change_reason, created_at, updated_at, committed_at, attempts,
+       change_reason, created_at, updated_at, committed_at, attempts, generation,
        state = 'syncing' OR sent_version IS NOT NULL AS sent
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
@@ -281,7 +281,7 @@ ORDER BY max(m.updated_at) DESC, m.session_id, m.state;
 -- The caller's active modifications whose mirror row changed since they were drafted. Where a later one of a
 -- record is among them, so is an earlier one whose send the mirror shows: the mirror row changed after it.
 SELECT m.modification_id::text, m.pfa_id, m.session_id, m.state, m.delta, m.base, m.base_version,
-       m.version, m.change_reason, m.created_at, m.updated_at, m.committed_at, m.attempts,
+       m.version, m.change_reason, m.created_at, m.updated_at, m.committed_at, m.attempts, m.generation,
        m.state = 'syncing' OR m.sent_version IS NOT NULL AS sent
 FROM pfa_modification AS m
 JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = m.pfa_id

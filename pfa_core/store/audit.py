@@ -64,8 +64,9 @@ _STREAMED = 1000  # entries that a stream reads at once
 class Entry:
     """One change: before → after, null where there was or is nothing.
 
-    `restores`: the entry whose draft this entry made a draft again. `base`: what a draft was made over that
-    a restore can make a draft again.
+    `restores`: the entry whose draft this entry made a draft again, or that it takes back. `base`: what values
+    were made over that are gone from the draft. `was`: what the modification was before, beside its delta, as
+    far as the action changed it: an undo needs it.
     """
 
     entry_id: str
@@ -79,6 +80,7 @@ class Entry:
     reason: str | None = None
     restores: EntryId | None = None
     base: Any = None
+    was: Any = None
 
 
 class Place(NamedTuple):
@@ -151,6 +153,7 @@ def write_of(
     before: bool = True,
     after: bool = True,
     base: bool = False,
+    was: bool = False,
 ) -> None:
     """Append an entry of one action for each modification, in PFA id order.
 
@@ -159,6 +162,7 @@ def write_of(
     Args:
         before, after: Whether the delta existed before the action, and exists after it.
         base: Whether to keep what the delta was made over, for a restore.
+        was: Whether to keep the rest of what the action changes, for an undo.
     """
     for some in portions(modification_ids):
         first_digits = counting_from(new_id())
@@ -173,6 +177,7 @@ def write_of(
             "before": before,
             "after": after,
             "base": base,
+            "was": was,
             "link_id": link_of(conn, principal.organization_id, first, len(some)),
         }
         writing.changed(conn, _SQL, "write_of", values, ids=some)

@@ -37,8 +37,8 @@ _ORDERS = {
 class ModificationRow:
     """A modification as stored.
 
-    `base` has the mirror's value of each drafted field; `attempts` counts the claims by a push; `sent`:
-    PEMS may hold it, although that is not recorded yet.
+    `base` has the mirror's value of each drafted field; `attempts` counts the claims by a push, `generation`
+    is raised when a key of idempotency is used up; `sent`: PEMS may hold it, although that is not recorded yet.
     """
 
     modification_id: ModificationId
@@ -54,6 +54,7 @@ class ModificationRow:
     updated_at: datetime
     committed_at: datetime | None
     attempts: int = 0
+    generation: int = 0
     sent: bool = False
 
 

@@ -133,6 +133,19 @@ def test_a_base_that_is_added_to_an_entry_is_found(world: World):
     assert kinds(world) == [("entries_altered", 7)]
 
 
+@pytest.mark.parametrize("value", ["NULL", "'{}'", "was || '{\"version\": 9}'", "'null'::jsonb"])
+def test_what_a_discarded_draft_was_cannot_be_altered_unseen(world: World, value: str):
+    altered = f"UPDATE audit_log SET was = {value} WHERE action = 'discard'"
+    assert world.execute(altered) > 0
+    assert {kind for kind, _ in kinds(world)} == {"entries_altered"}
+
+
+def test_what_was_that_is_added_to_an_entry_is_found(world: World):
+    world.execute("ALTER TABLE audit_log DROP CONSTRAINT audit_log_was_check")
+    world.execute("UPDATE audit_log SET was = '{}' WHERE action = 'grant'")
+    assert kinds(world) == [("entries_altered", 7)]
+
+
 def test_a_restored_entry_verifies(world: World):
     pfa_core.restore(world.db, world.principal(), session_id="t")
     assert (verified(world).whole, verified(world).links) == (True, 8)
@@ -144,7 +157,7 @@ def test_every_column_of_an_entry_is_under_test_here_or_below(world: World):
     )
     assert {name for (name,) in names} == {
         "organization_id", "entry_id", "at", "user_id", "action", "pfa_id", "modification_id",
-        "session_id", "run_id", "before", "after", "reason", "link_id", "restores", "base",
+        "session_id", "run_id", "before", "after", "reason", "link_id", "restores", "base", "was",
     }  # fmt: skip
 
 

@@ -44,6 +44,13 @@ STEPS: dict[str, Step] = {
     "uncommit": lambda w, _: pfa_core.uncommit(w.db, w.principal(), ALL),
     "discard": lambda w, _: pfa_core.discard(w.db, w.principal(), ALL),
     "restore": lambda w, _: pfa_core.restore(w.db, w.principal(), session_id="s"),
+    **{
+        f"undo of {kind}": lambda w, _: pfa_core.undo(w.db, w.principal())
+        for kind in ("restore", "discard", "uncommit", "commit", "unset", "shift")
+    },
+    "redo": lambda w, _: pfa_core.undo(w.db, w.principal(), redo=True),
+    "undo of many": lambda w, _: [pfa_core.undo(w.db, w.principal()) for _ in range(3)],
+    "list_operations": lambda w, _: pfa_core.list_operations(w.db, w.principal()),
 }
 
 

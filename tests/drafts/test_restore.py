@@ -101,6 +101,45 @@ def test_restoring_twice_changes_nothing(world: World):
     assert drafts(world) == {}
 
 
+@pytest.mark.parametrize("emptied_by", ["unset", "a save of the record's own value"])
+def test_what_was_emptied_since_is_not_called_restored_but_comes_back(
+    world: World, emptied_by: str
+):
+    ann, wanted = world.principal(), drafts_before(world)
+    restore(world, session_id="t")
+    if emptied_by == "unset":
+        pfa_core.unset_fields(world.db, ann, pfa_core.Filters(id=("P-2",)), ["model"])
+    else:
+        draft(world.db, ann, "P-3", model="B")  # another draft, which has nothing to do with it
+        pfa_core.save(world.db, ann, [pfa_core.Change("P-2", {"model": "LTM 1030"})])
+    assert "P-2" not in drafts(world)
+    result = restore(world, session_id="t")
+    assert ([one.pfa_id for one in result.restored], result.already_restored) == (["P-2"], [])
+    assert drafts(world)["P-2"] == wanted["P-2"]
+    assert restore(world, session_id="t").already_restored == ["P-2"]
+
+
+def test_an_undo_of_a_discard_counts_as_a_restore_until_it_is_taken_back(world: World):
+    ann = world.principal()
+    draft(world.db, ann, "P-3", session="u", model="A")
+    pfa_core.discard(world.db, ann, Selection(session_id="u"))
+    pfa_core.undo(world.db, ann)
+    assert restore(world, session_id="u").already_restored == ["P-3"]
+    pfa_core.undo(world.db, ann, redo=True)
+    assert [one.pfa_id for one in restore(world, session_id="u").restored] == ["P-3"]
+    pfa_core.undo(world.db, ann)
+    assert drafts(world) == {}
+    assert [one.pfa_id for one in restore(world, session_id="u").restored] == ["P-3"]
+
+
+def drafts_before(world: World) -> dict[str, tuple[str, dict[str, Any], str | None]]:
+    """The drafts that a restore of session t brings back."""
+    restore(world, session_id="t")
+    found = drafts(world)
+    pfa_core.undo(world.db, world.principal())
+    return found
+
+
 def test_what_is_discarded_again_may_be_restored_again(world: World):
     for _ in range(2):
         restore(world, session_id="s")

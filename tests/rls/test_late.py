@@ -34,7 +34,8 @@ def test_an_entry_of_another_user_s_draft_cannot_be_made_to_read_it(two: Two) ->
             first_digits=new_id().hex[:24],
             before=True,
             after=False,
-            base=False,
+            base=True,
+            was=True,
             modification_ids=ids,
         )
         seen = "SELECT count(*) FROM audit_log AS e WHERE e::text LIKE '%SECRET%'"

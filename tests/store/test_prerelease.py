@@ -81,6 +81,7 @@ def catalog(url: str, postgres) -> str:
 NEW = [
     "restores",
     "base",
+    "was",
     "behind",
     "behind_since",
     "currency",

@@ -877,10 +877,13 @@ ALTER FUNCTION pfa_verify_token(text, timestamptz) SET standard_conforming_strin
 
 -- Who changed what, when and why; written by the transaction that changes the data, never changed after.
 --   link_id   the entry's link, named by the first entry of its transaction
---   restores  of an entry `restore`: the entry whose draft it made a draft again. `reason` says it for people,
---             in words
---   base      of an entry `discard`, and of a `settle` because PEMS owns the fields: PEMS's values when the draft's
---             fields were first drafted, from which a restored draft is compared with PEMS
+--   restores  of an entry `restore`: the entry whose draft it made a draft again; of an `undo`: the entry that it takes
+--             back. `reason` says it for people, in words
+--   base      PEMS's values when fields that the action took out of a draft were first drafted, from which a draft
+--             that is made again is compared with PEMS
+--   was       what the modification was before, as far as no other column says it and the action changed it: session,
+--             reason, state, times. `agreed`: of a `settle`, PEMS had the values, so that nothing was lost. Null: there
+--             was none, or the entry is older than the column
 CREATE TABLE audit_log (
     organization_id text COLLATE "C" NOT NULL,
     entry_id        uuid NOT NULL,
@@ -897,9 +900,13 @@ CREATE TABLE audit_log (
     link_id         uuid NOT NULL,
     restores        uuid,
     base            jsonb,
+    was             jsonb,
     PRIMARY KEY (organization_id, entry_id),
-    CONSTRAINT audit_log_restores_check CHECK (restores IS NULL OR action = 'restore'),
-    CONSTRAINT audit_log_base_check CHECK (base IS NULL OR action IN ('discard', 'settle'))
+    CONSTRAINT audit_log_restores_check CHECK (restores IS NULL OR action IN ('restore', 'undo')),
+    CONSTRAINT audit_log_base_check
+        CHECK (base IS NULL OR action IN ('save', 'unset', 'discard', 'settle', 'undo')),
+    CONSTRAINT audit_log_was_check
+        CHECK (was IS NULL OR action IN ('save', 'unset', 'discard', 'settle', 'uncommit', 'undo'))
 );
 -- The history of a record, and of a session.
 CREATE INDEX audit_log_record ON audit_log (organization_id, pfa_id, entry_id);
@@ -907,14 +914,15 @@ CREATE INDEX audit_log_session ON audit_log (organization_id, session_id, entry_
 -- The entries of a link. Equal keys share their place: ten thousand entries of one transaction cost little
 -- more than one.
 CREATE INDEX audit_log_link ON audit_log (organization_id, link_id);
--- By time, and by user and time; what one action wrote is of one instant and shares its place too.
+-- By time, and by user and time; what one action wrote is of one instant and shares its place too. With the link a
+-- user's operations are found from the latest on, an entry of each.
 CREATE INDEX audit_log_at ON audit_log (organization_id, at);
-CREATE INDEX audit_log_user ON audit_log (organization_id, user_id, at);
+CREATE INDEX audit_log_user ON audit_log (organization_id, user_id, at, link_id);
 -- By run.
 CREATE INDEX audit_log_run
     ON audit_log (organization_id, run_id)
     WHERE run_id IS NOT NULL;
--- Whether a discarded draft was restored.
+-- Whether a discarded draft was restored, and whether an operation was undone.
 CREATE INDEX audit_log_restores
     ON audit_log (organization_id, restores)
     WHERE restores IS NOT NULL;
@@ -1551,8 +1559,8 @@ END $$;
 -- modification or a membership that was changed.
 CREATE FUNCTION pfa_trail_kinds() RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN '{write save,write unset,write restore,delete save,delete unset,delete discard,delete settle,
-         commit commit,commit settle,uncommit uncommit,acknowledge acknowledge,reject reject,
+RETURN '{write save,write unset,write restore,write undo,delete save,delete unset,delete discard,delete settle,
+         delete undo,commit commit,commit settle,commit undo,uncommit uncommit,uncommit undo,acknowledge acknowledge,reject reject,
          reject postpone,dispute dispute,release release,resolve resolve,retry retry,
          grant grant,revoke revoke,configure configure}'::text[];
 
@@ -1564,7 +1572,7 @@ DECLARE
 BEGIN
     RETURN CASE
         WHEN action LIKE 'token\_%' THEN true
-        WHEN action IN ('save', 'unset', 'commit', 'uncommit', 'discard', 'restore', 'settle')
+        WHEN action IN ('save', 'unset', 'commit', 'uncommit', 'discard', 'restore', 'settle', 'undo')
             THEN scope IN ('save_draft', 'commit')
         WHEN action = 'resolve' THEN scope IN ('commit', 'manage_users')
         WHEN action IN ('begin', 'pull', 'push') THEN scope IN ('sync', 'refresh_data', 'import')
@@ -1916,6 +1924,10 @@ BEGIN
     SELECT count(*)::integer AS entries, clock_timestamp() AS at,
            sha256(string_agg(
                sha256(convert_to(CASE
+                   WHEN e.was IS NOT NULL
+                   THEN ROW(e.organization_id, e.entry_id, extract(epoch FROM e.at), e.user_id, e.action,
+                            e.pfa_id, e.modification_id, e.session_id, e.run_id, e.before, e.after,
+                            e.reason, e.link_id, e.restores, e.base, e.was)::text
                    WHEN e.base IS NOT NULL
                    THEN ROW(e.organization_id, e.entry_id, extract(epoch FROM e.at), e.user_id, e.action,
                             e.pfa_id, e.modification_id, e.session_id, e.run_id, e.before, e.after,
@@ -2374,12 +2386,13 @@ BEGIN
             ('pfa_token', 'rights', '%1$I <@ ' || rights),
             ('pfa_token', 'role', '%1$I IN (''viewer'', ''editor'', ''admin'', ''service'')'),
             ('audit_log', 'action', '%1$I IN (''save'', ''unset'', ''commit'', ''uncommit'', ''discard'','
-                || ' ''restore'', ''settle'', ''resolve'', ''begin'', ''pull'', ''push'', ''retry'','
+                || ' ''restore'', ''settle'', ''undo'', ''resolve'', ''begin'', ''pull'', ''push'', ''retry'','
                 || ' ''acknowledge'', ''reject'', ''postpone'', ''dispute'', ''release'', ''organization'','
                 || ' ''configure'', ''grant'', ''revoke'', ''repair'', ''token_issue'', ''token_refresh'','
                 || ' ''token_revoke'', ''key_register'', ''key_rotate'', ''key_retire'','
                 || ' ''permission_denied'', ''sync_skipped'')'),
             ('audit_log', 'before', flat), ('audit_log', 'after', flat), ('audit_log', 'base', flat),
+            ('audit_log', 'was', flat),
             ('audit_log', 'reason', 'length(%1$I) <= 100000')
         )
         SELECT c.relname::text, a.attname::text,

@@ -15,7 +15,7 @@ SET restores = substring(reason FROM '^restores entry ([0-9a-f]{8}(?:-[0-9a-f]{4
 WHERE action = 'restore';
 ALTER TABLE audit_log
     DROP CONSTRAINT IF EXISTS audit_log_restores_check,
-    ADD CONSTRAINT audit_log_restores_check CHECK (restores IS NULL OR action = 'restore');
+    ADD CONSTRAINT audit_log_restores_check CHECK (restores IS NULL OR action IN ('restore', 'undo'));
 CREATE INDEX IF NOT EXISTS audit_log_restores
     ON audit_log (organization_id, restores)
     WHERE restores IS NOT NULL;
@@ -36,7 +36,18 @@ ALTER TABLE audit_log
     ADD COLUMN IF NOT EXISTS base jsonb;
 ALTER TABLE audit_log
     DROP CONSTRAINT IF EXISTS audit_log_base_check,
-    ADD CONSTRAINT audit_log_base_check CHECK (base IS NULL OR action IN ('discard', 'settle'));
+    ADD CONSTRAINT audit_log_base_check
+        CHECK (base IS NULL OR action IN ('save', 'unset', 'discard', 'settle', 'undo'));
+
+-- What a modification was before an action, for an undo; entries of that time do not have it, and keep their digest.
+ALTER TABLE audit_log
+    ADD COLUMN IF NOT EXISTS was jsonb;
+ALTER TABLE audit_log
+    DROP CONSTRAINT IF EXISTS audit_log_was_check,
+    ADD CONSTRAINT audit_log_was_check
+        CHECK (was IS NULL OR action IN ('save', 'unset', 'discard', 'settle', 'uncommit', 'undo'));
+DROP INDEX IF EXISTS audit_log_user;
+CREATE INDEX audit_log_user ON audit_log (organization_id, user_id, at, link_id);
 
 -- The fields that were sent beside the version on which they were; null: all of the delta.
 ALTER TABLE pfa_modification

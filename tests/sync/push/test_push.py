@@ -419,7 +419,7 @@ def test_of_what_pems_has_nothing_can_be_taken_back(far):
     far.push()
     with pytest.raises(errors.NoDrafts, match="all of it was pushed to PEMS") as refused:
         pfa_core.uncommit(far.db, far.ann, Selection(session_id="s"))
-    assert refused.value.hint == "to undo a pushed change, draft the old value: pfa log ID shows it"
+    assert refused.value.hint == "to take back what was pushed, type: pfa revert --session s"
     with pytest.raises(errors.IllegalTransition, match="all of it was pushed to PEMS"):
         pfa_core.discard(far.db, far.ann, Selection(session_id="s"))
 
