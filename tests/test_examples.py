@@ -233,6 +233,21 @@ def test_bulk_review_shows_the_faults_and_saves_nothing(tmp_path: Path) -> None:
     assert drafted() == {}
 
 
+@pytest.mark.usefixtures("signed_in")
+def test_take_back_undoes_the_last_operation_and_reverts_what_is_in_pems(tmp_path: Path) -> None:
+    for days in (14, 7):
+        example("weather_delay.py", "Silo 4", days, cwd=tmp_path)
+    done = example("take_back.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()
+    assert first.startswith("save of 2 records of ")
+    assert second == "before it: save of 2 records; undoing it deletes 2 drafts"
+    example("take_back.py", cwd=tmp_path)
+    assert drafted() == {}
+    early = example("take_back.py", "--session", "weather-silo4", cwd=tmp_path)
+    assert (early.returncode, "[NO_DRAFTS]" in early.stderr) == (6, True)
+
+
 @pytest.fixture
 def with_pfa(tmp_path: Path) -> str:
     """A PATH on which `pfa` is this program, as in an installation."""

@@ -152,3 +152,22 @@ def test_the_users_active_modifications_of_a_few_records_are_looked_up(guard: Gu
     plans, found = guard.read(lambda conn, who: modifications.active(conn, who, ids))
     assert len(found) == 2
     assert_looked_up(plans, 10)
+
+
+@pytest.mark.parametrize("counted", [True, False], ids=["counted", "never counted"])
+def test_a_thousand_fresh_drafts_are_undone_without_a_loop_in_a_loop(
+    guard: Guard, guard_of_new_tables: Guard, counted: bool
+) -> None:
+    plans, result = (guard if counted else guard_of_new_tables).operation(pfa_core.undo, "fay")
+    assert len(result.undone) == FRESH
+    for table in TABLES:
+        assert plans.touched(table) <= STATEMENTS * AT_ONCE, f"{table}\n{plans}"
+    assert plans.touched("audit_log") <= STATEMENTS * FRESH, str(plans)
+
+
+def test_an_operation_of_a_thousand_entries_is_found_by_one_of_them(guard: Guard) -> None:
+    work = lambda: pfa_core.list_operations(guard.db, guard.principal("fay"))  # noqa: E731
+    plans, (found,) = guard.db.watch(work)
+    assert (found.kind, found.records) == ("save", FRESH)
+    walk = plans.of("RECURSIVE walk")
+    assert 0 < walk.touched("audit_log") <= ONE, str(walk)
