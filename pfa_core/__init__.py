@@ -68,7 +68,8 @@ if TYPE_CHECKING:
     from pfa_core.drafts.current_session import CurrentSession, current_session, use_session
     from pfa_core.drafts.diff import DiffTotals, diff, stream_diff
     from pfa_core.drafts.listing import list_drafts, stream_drafts
-    from pfa_core.drafts.plan import CommitPlan, plan_commit, read_plan, from pfa_core.drafts.operations import list_operations, selection_of
+    from pfa_core.drafts.operations import list_operations
+    from pfa_core.drafts.plan import CommitPlan, plan_commit, read_plan, selection_of
     from pfa_core.drafts.restore import restore
     from pfa_core.drafts.revert import revert
     from pfa_core.drafts.review import Review, ReviewedRecord, review, stream_review

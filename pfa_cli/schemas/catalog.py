@@ -21,9 +21,9 @@ from pfa_cli.envelopes import (
     glossary,
     review,
     runs,
+    undo,
     writes,
 )
-from pfa_cli.envelopes import checks, diff, drafts, failures, glossary, review, runs, undo, writes
 from pfa_cli.envelopes.base import Data
 from pfa_cli.schemas import results
 from pfa_cli.schemas.models import Models
@@ -58,7 +58,8 @@ from pfa_core.model.delta import FieldConflict
 from pfa_core.model.figures import Cost, PhaseCost, Quantity
 from pfa_core.model.merged import RecordDetail
 from pfa_core.model.modification import ModificationView, State
-from pfa_core.model.record_history import FieldBlame, RecordBlame, from pfa_core.model.operations import LocalOperation, OperationKind, RecordHistory
+from pfa_core.model.operations import LocalOperation, OperationKind
+from pfa_core.model.record_history import FieldBlame, RecordBlame, RecordHistory
 from pfa_core.model.run import Outcome, Run
 from pfa_core.pems.mapping.shape import FieldMapFile
 from pfa_core.status_summary import SessionStatus

@@ -40,15 +40,12 @@ config list | config get pems.retries | config explain organization
 *config set pems.tenant T | *config unset pems.tenant
 *profile add other --org HOLNG | profile list | profile show other | profile use other | profile use --none
 *profile remove other
-*draft unset H-004 areaSilo | *discard --session two | *restore --id H-005 | *discard --id H-005
-plan --session one | status
+*draft unset H-004 areaSilo | *discard --session two | *restore --id H-005 | *undo | *undo --redo
+undo --list | *discard --id H-005 | plan --session one | status
 *commit --session one | *uncommit --session one | *commit --session one | THEIRS | *sync push
+*revert --session one | draft list
 sync show RUN | sync retry -n | *sync retry | *sync pull | sync runs
 changes | blame H-001 | show H-001 --history | log --pems
-*draft unset H-004 areaSilo | *discard --session two | *restore --id H-005 | *undo | *undo --redo
-undo --list | *discard --id H-005
-status | *commit --session one | *uncommit --session one | *commit --session one | THEIRS | *sync push
-*revert --session one | draft list
 conflict list | conflict show H-001 | *conflict resolve H-001 --take mine | conflict list --status all
 log | log show --limit 3 | log verify | metrics | org list | *org set --currency EUR | *org add RIO
 *user grant ben --role viewer | user list | *user revoke ben | auth issue --user root | auth status
