@@ -10,6 +10,7 @@ import pytest
 
 import pfa_core
 from pfa_core import (
+    ChangeWindow,
     ConflictSelection,
     Decision,
     Filters,
@@ -34,6 +35,8 @@ TAKING: dict[str, Call] = {
     "diff": lambda w, p, f: pfa_core.diff(w.db, p, f),
     "stream_diff": lambda w, p, f: list(pfa_core.stream_diff(w.db, p, f)),
     "plan_commit": lambda w, p, f: pfa_core.plan_commit(w.db, p, Selection(where=f.where)),
+    "list_changes": lambda w, p, f: pfa_core.list_changes(w.db, p, ChangeWindow(), f),
+    "stream_changes": lambda w, p, f: list(pfa_core.stream_changes(w.db, p, ChangeWindow(), f)),
     "review": lambda w, p, f: pfa_core.review(w.db, p, f),
     "stream_review": lambda w, p, f: list(pfa_core.stream_review(w.db, p, f)),
     "compare_sessions": lambda w, p, f: list(pfa_core.compare_sessions(w.db, p, ("s", "c"), f)),

@@ -256,7 +256,8 @@ class Changes:
         )
         if not filters.wants_pristine():
             return touched
-        return f"(({where} AND {_SQL['untouched']}) OR {touched})"
+        untouched = _SQL["untouched"]
+        return f"(({where} AND {untouched}) OR {touched})"
 
     def _values(self) -> dict[str, Any]:
         span, costing = self.span, self.costing
