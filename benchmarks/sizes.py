@@ -50,6 +50,8 @@ COMMANDS: Mapping[str, str] = {
     "pull": "sync pull --from mirror.jsonl",
     "list -o table": "list --all -o table",
     "list -o csv": "list -o csv",
+    "list --to csv": "list --to all.csv",
+    "list --to xlsx": "list --to all.xlsx",
     "draft save": "draft save delta.jsonl --session s",
     "draft save, CSV": "draft save delta.csv --session s",
     "draft list": "draft list -o csv",

@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from pfa_core.model.decision import Decision
     from pfa_core.model.delta import Change, merge, three_way
     from pfa_core.model.merged import MergedRecord
+    from pfa_core.model.notation import Notation
     from pfa_core.model.ordering import SortKey
     from pfa_core.model.ownership import Owner, Ownership
     from pfa_core.model.principal import Principal, Right, Role
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
         suggest_value,
     )
     from pfa_core.records import suggest_value as nearest_value
+    from pfa_core.sheets import WrittenSheet, write_sheet
     from pfa_core.status_summary import status
     from pfa_core.store.database import Database
     from pfa_core.sync.history import list_runs, show_run
@@ -179,6 +181,7 @@ _HOME = {
         "model.decision": "Decision",
         "model.delta": "Change merge three_way",
         "model.merged": "MergedRecord",
+        "model.notation": "Notation",
         "model.ownership": "Owner Ownership",
         "model.principal": "Principal Right Role",
         "model.progress": "Phase Progress",
@@ -191,6 +194,7 @@ _HOME = {
         "pems.profile": "PemsProfile",
         "records": "count_records export_jsonl list_records list_values suggest_value show_records"
         " stream_records",
+        "sheets": "WrittenSheet write_sheet",
         "status_summary": "status",
         "store.database": "Database",
         "sync.history": "list_runs show_run",
@@ -231,6 +235,7 @@ __all__ = [
     "LogFilter",
     "MergedRecord",
     "Metric",
+    "Notation",
     "Owner",
     "Ownership",
     "PemsProfile",
@@ -254,6 +259,7 @@ __all__ = [
     "Settings",
     "SortKey",
     "StopReason",
+    "WrittenSheet",
     "add_login_role",
     "add_organization",
     "add_profile",
@@ -371,6 +377,7 @@ __all__ = [
     "verify_database",
     "verify_log",
     "wall_status",
+    "write_sheet",
 ]
 
 

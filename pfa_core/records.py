@@ -63,7 +63,7 @@ def list_records(tx: Tx, query: Query, *, page: int = 1, page_size: int = 100) -
         NotFound, Forbidden, PermissionDenied: See `authorization.authorize`.
         PermissionDenied: An order by money or an expression over it, which the caller may not see.
     """
-    query = _asked(tx, query)
+    query = asked_query(tx, query)
     offset = 0 if query.after else (page - 1) * page_size
     rows, cursor = store.page(tx.conn, tx.principal, query, limit=page_size, offset=offset)
     return RecordPage(
@@ -84,10 +84,10 @@ def stream_records(
         DatabaseUnavailable: The connection broke, or the server ended the transaction; the message has the
             number of records before that.
     """
-    _require_limit(limit)
+    require_record_limit(limit)
     count = _Count()
     with _counted(count), snapshot(db, principal, Operation.STREAM_RECORDS) as tx:
-        query = _asked(tx, query)
+        query = asked_query(tx, query)
         with closing(store.stream(tx.conn, principal, query, limit=limit)) as rows:
             for row in rows:
                 yield _record(tx, row)
@@ -116,10 +116,10 @@ def export_jsonl(
         DatabaseUnavailable: The connection broke, or the server ended the transaction; the message has the
             number of lines before that.
     """
-    _require_limit(limit)
+    require_record_limit(limit)
     count = _Count()
     with _counted(count), snapshot(db, principal, Operation.EXPORT_JSONL) as tx:
-        query = _asked(tx, query)
+        query = asked_query(tx, query)
         if tx.mask.hides and masked:
             masked()
         shown = SHOWN_FIELDS if tx.mask.hides else None
@@ -173,7 +173,7 @@ def _block(lines: Sequence[str]) -> bytes:
 @reads(Operation.COUNT_RECORDS)
 def count_records(tx: Tx, query: Query) -> int:
     """Count the matching records."""
-    query = _asked(tx, query)
+    query = asked_query(tx, query)
     return store.count(tx.conn, tx.principal, query)
 
 
@@ -221,7 +221,7 @@ def list_values(tx: Tx, *, most: int = 100, most_ids: int = 300) -> dict[str, li
     return {"pfaId": ids, **values}
 
 
-def _asked(tx: Tx, query: Query) -> Query:
+def asked_query(tx: Tx, query: Query) -> Query:
     """Return the query as the transaction applies it.
 
     Raises:
@@ -235,7 +235,12 @@ def _is_money(name: str) -> bool:
     return name in MONEY or name in COSTS
 
 
-def _require_limit(limit: int | None) -> None:
+def require_record_limit(limit: int | None) -> None:
+    """Refuse a number of records out of range; None means all.
+
+    Raises:
+        InvalidRequest: It is.
+    """
     if limit is not None and not 0 <= limit <= MAX_LIMIT:
         raise InvalidRequest(f"a limit is 0 to {MAX_LIMIT:,}, not {limit}")
 

@@ -255,6 +255,7 @@ def test_an_order_by_money_is_refused_with_and_without_a_cursor(
             lambda q: pfa_core.list_records(far.db, blind, q),
             lambda q: list(pfa_core.stream_records(far.db, blind, q)),
             lambda q: pfa_core.export_jsonl(far.db, blind, q, bytes),
+            lambda q: pfa_core.write_sheet(far.db, blind, q, io.BytesIO(), file_format="csv"),
             lambda q: pfa_core.count_records(far.db, blind, q),
         ):
             with pytest.raises(errors.PermissionDenied, match="view_financials") as stated:

@@ -186,6 +186,8 @@ LIST_COLUMNS = (
     "purchasePrice",
     "syncState",
 )
+# What `pfa list` says of a record beside its data.
+MARKS = ("syncState", "sessionId", "version", "modifiedAt", "modifiedBy")
 SORTABLE: Mapping[str, Field] = {each.name: each for each in FIELDS.values() if each.column}
 # What one record costs, beside its fields: see `model.costs`. Columns of a list, and keys of its order.
 COSTS: Mapping[str, Field] = {

@@ -20,6 +20,7 @@ class Operation(StrEnum):
     LIST_RECORDS = "list_records"
     STREAM_RECORDS = "stream_records"
     EXPORT_JSONL = "export_jsonl"
+    WRITE_SHEET = "write_sheet"
     COUNT_RECORDS = "count_records"
     SHOW_RECORDS = "show_records"
     SUGGEST_VALUE = "suggest_value"
@@ -91,6 +92,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.LIST_RECORDS,
         Operation.STREAM_RECORDS,
         Operation.EXPORT_JSONL,
+        Operation.WRITE_SHEET,
         Operation.COUNT_RECORDS,
         Operation.SHOW_RECORDS,
         Operation.SUGGEST_VALUE,

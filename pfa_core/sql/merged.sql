@@ -59,6 +59,16 @@ LIMIT %(limit)s OFFSET %(offset)s
 -- name: record
 r.data::text
 
+-- name: sheet_of_pristine
+-- A record with what it is made of: the version of the mirror's record, its data, the caller's changes.
+concat('[', r.version, ',', r.data, ',{{}}]')
+
+-- name: sheet_of_touched
+concat('[', (SELECT concat(b.version, ',', b.data)
+             FROM pfa_mirror AS b
+             WHERE b.organization_id = %(organization_id)s
+               AND b.pfa_id = r.pfa_id), ',', r.delta, ']')
+
 -- name: lines
 SELECT e.content
 FROM ({rows}) AS e

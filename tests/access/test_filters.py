@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,9 @@ TAKING: dict[str, Call] = {
     "list_records": lambda w, p, f: pfa_core.list_records(w.db, p, Query(f)),
     "stream_records": lambda w, p, f: list(pfa_core.stream_records(w.db, p, Query(f))),
     "export_jsonl": lambda w, p, f: pfa_core.export_jsonl(w.db, p, Query(f), bytes),
+    "write_sheet": lambda w, p, f: pfa_core.write_sheet(
+        w.db, p, Query(f), io.BytesIO(), file_format="csv"
+    ),
     "count_records": lambda w, p, f: pfa_core.count_records(w.db, p, Query(f)),
     "suggest_value": lambda w, p, f: pfa_core.suggest_value(w.db, p, f),
     "nearest_value": lambda w, p, f: pfa_core.nearest_value(w.db, p, f),

@@ -50,6 +50,9 @@ READING: dict[str, Call] = {
     "list_records": lambda w, p: pfa_core.list_records(w.db, p, Query()),
     "stream_records": lambda w, p: list(pfa_core.stream_records(w.db, p, Query())),
     "export_jsonl": lambda w, p: pfa_core.export_jsonl(w.db, p, Query(), bytes),
+    "write_sheet": lambda w, p: pfa_core.write_sheet(
+        w.db, p, Query(), io.BytesIO(), file_format="csv"
+    ),
     "count_records": lambda w, p: pfa_core.count_records(w.db, p, Query()),
     "show_records": lambda w, p: pfa_core.show_records(w.db, p, ["P-1"]),
     "list_values": lambda w, p: pfa_core.list_values(w.db, p),

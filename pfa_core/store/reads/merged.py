@@ -74,10 +74,25 @@ def page(
 
 
 def stream(
-    conn: Connection[Any], principal: Principal, query: Query, *, limit: int | None
+    conn: Connection[Any],
+    principal: Principal,
+    query: Query,
+    *,
+    limit: int | None,
+    layered: bool = False,
 ) -> Generator[RowValues, None, None]:
-    """Stream every row in order through server-side cursors, in constant memory."""
-    reading = _Reading(conn, principal, query, limit)
+    """Stream every row in order through server-side cursors, in constant memory.
+
+    Args:
+        layered: In place of the record, a list of the version of the mirror's, its data, the caller's changes.
+    """
+    contents: dict[str, LiteralString] | None = None
+    if layered:
+        contents = {
+            "pristine": _SQL["sheet_of_pristine"].format(),
+            "touched": _SQL["sheet_of_touched"].format(),
+        }
+    reading = _Reading(conn, principal, query, limit, contents)
     shown = _FIXED + costs.width(query)
     for statement, values in reading.one_by_one():
         with conn.cursor(name="pfa_stream") as cursor:

@@ -1,0 +1,89 @@
+"""Files that are replaced whole or stay as they were."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO, cast
+
+from pfa_core.errors import IoFailure
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file whose content takes the place of another one's when the block ends.
+
+    It is written beside it, brought to the disk and renamed: a full disk, an error or a killed process leave the
+    old content. A link stays, the file that it leads to is replaced, with its mode. What is not a regular file,
+    such as a pipe, gets the whole content at the end.
+
+    Raises:
+        IoFailure: It cannot be written.
+    """
+    name = os.fspath(path)
+    try:
+        target = Path(os.path.realpath(name))
+        mode = _mode(target)
+        if mode is not None and stat.S_ISDIR(mode):
+            raise IoFailure(f"{name} is a folder, not a file")
+        if mode is not None and not stat.S_ISREG(mode):
+            with TemporaryFile() as file:
+                yield cast("BinaryIO", file)
+                _copy(cast("BinaryIO", file), target)
+            return
+        with _beside(target, mode) as file:
+            yield file
+    except OSError as error:
+        raise IoFailure(f"{name} cannot be written: {error.strerror or error}") from error
+    except ValueError as error:
+        if "null byte" not in str(error):
+            raise
+        raise IoFailure(f"not a file name: {name!r}") from None
+
+
+@contextmanager
+def _beside(target: Path, mode: int | None) -> Iterator[BinaryIO]:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            if mode is not None:
+                os.fchmod(descriptor, stat.S_IMODE(mode))
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    _sync(target.parent)
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _copy(file: BinaryIO, target: Path) -> None:
+    file.seek(0)
+    with target.open("wb") as stream:
+        shutil.copyfileobj(file, stream)
+
+
+def _sync(folder: Path) -> None:
+    """Bring the new name to the disk; some file systems cannot."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

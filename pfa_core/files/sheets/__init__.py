@@ -1,0 +1,1 @@
+"""Sheets: workbooks and tables that are edited and come back."""

@@ -1,0 +1,109 @@
+"""Files that are replaced whole or stay as they were."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pfa_core.errors import IoFailure
+from pfa_core.files.replacing import replacing
+
+
+def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    path.chmod(0o640)
+    with replacing(path) as file:
+        file.write(b"new")
+        assert path.read_text() == "old"
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o640)
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_new_file_has_the_mode_that_the_user_gives_files(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with replacing(tmp_path / "a") as file:
+            file.write(b"new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    def interrupted() -> None:
+        with replacing(path) as file:
+            file.write(b"new")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["a"])
+
+
+def test_a_disk_without_room_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(IoFailure, match="a cannot be written"), replacing(path) as file:
+            file.write(b"new" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["a"])
+
+
+def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    code = (
+        "import os, sys\nfrom pfa_core.files.replacing import replacing\n"
+        "with replacing(sys.argv[1]) as file:\n"
+        "    file.write(b'new' * 100000); file.flush(); os.kill(os.getpid(), 9)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert (ran.returncode, path.read_text()) == (-9, "old")
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    link = tmp_path / "a"
+    link.symlink_to(folder / "b")
+    with replacing(link) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert (folder / "b").read_text() == "new"
+
+
+def test_a_pipe_gets_the_content_and_stays_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    os.mkfifo(path)
+    reader = subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE)
+    with replacing(path) as file:
+        file.write(b"new")
+    assert reader.communicate()[0] == b"new"
+    assert path.is_fifo()
+
+
+@pytest.mark.parametrize("name", [".", "none/a", "a\0b", "x" * 300, ""])
+def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
+    path = f"{tmp_path}/{name}" if name else ""
+    with pytest.raises(IoFailure), replacing(path) as file:
+        file.write(b"new")
+    assert os.listdir(tmp_path) == []
