@@ -65,6 +65,13 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pfa_core.model.formulas._LOOKS_GUARDED": ("match", ("'" * LENGTH,)),
     "pfa_core.model.formulas._NUMBER": ("fullmatch", ("-" + "1" * LENGTH + ".",)),
     "pfa_core.model.periods._FORM": ("fullmatch", ("2026-" + "1" * LENGTH,)),
+    "pfa_core.model.notation._DAY": ("fullmatch", ("1/1/1 00:00:00." + "0" * LENGTH, "1" * LENGTH)),
+    "pfa_core.model.notation._GROUPED": (
+        "fullmatch",
+        ("1" + ",111" * 25_000 + "x", "1,111." + "1" * LENGTH + "x", "1" * LENGTH),
+    ),
+    "pfa_core.model.notation._PLAIN": ("fullmatch", ("1" * LENGTH, "1." + "1" * LENGTH + "x")),
+    "pfa_core.model.notation._SERIAL": ("fullmatch", ("1." + "0" * LENGTH + "x",)),
     "pfa_core.model.relative._AMOUNT": ("fullmatch", ("+" + "1" * LENGTH, "+1." + "1" * LENGTH)),
     "pfa_core.model.relative._SPAN": ("fullmatch", ("+" + "1" * LENGTH,)),
     "pfa_core.model.secret._CONTROL": ("search", ()),

@@ -22,6 +22,8 @@ MUTABLE = {
     "pfa_core.pems.sandbox.faults.FaultBox": "takes rules while the sandbox serves",
     "pfa_core.pems.sandbox.faults._Counted": "counts the requests that a rule matched",
     "pfa_core.files.baseline.Leftovers": "counts what tables hold beside records",
+    "pfa_core.files.cell_reader._Seen": "counts cells that are read in one way, or in doubt",
+    "pfa_core.files.sheets.workbook_parts.SheetFacts": "notes cells while a part is parsed",
     "pfa_core.files.packed.PackedChanges": "packs changes as a file is read",
     "pfa_core.drafts.diff.DiffTotals": "adds up the entries that a stream has yielded",
     "pfa_core.drafts.revert._Found": "keeps what is left as portions are read",

@@ -50,6 +50,7 @@ def save(
     partial: bool = False,
     keep_equal: bool = False,
     skip_missing: bool = False,
+    overwrite: bool = False,
     reason: str | None = None,
     dry_run: bool = False,
     faults: Sequence[Fault] = (),
@@ -62,7 +63,9 @@ def save(
     is `unchanged`. A value that the caller's record has already changes nothing, and a drafted field that
     is set back to the value below the draft leaves it. The rules are checked on the merged record. A relative
     value (`Relative`, or `{"add": "5%"}` of a file) is computed from the record as the caller sees it: saved
-    twice it is applied twice, unless the change has its `expected_version`.
+    twice it is applied twice, unless the change has its `expected_version`. Of a sheet that `write_sheet`
+    wrote only the edited cells are saved, each over the value of PEMS that the sheet showed: what PEMS has changed
+    since is a conflict at the commit.
 
     Args:
         session_id: Groups the drafts; a fresh one when None. An existing draft keeps its session then.
@@ -73,6 +76,8 @@ def save(
             changes them, and a push sends them.
         skip_missing: Leave a field out where its relative value has nothing to start from, which is a
             fault otherwise; the result lists these records.
+        overwrite: Edited cells of a sheet replace what the caller has changed since it was written, which
+            is refused otherwise.
         reason: That of the drafts that change, where their change has none.
         faults: Those found while the changes were read; reported with the others.
         source: The name of the input in messages.
@@ -94,6 +99,7 @@ def save(
         partial=partial,
         keep_equal=keep_equal,
         skip_missing=skip_missing,
+        overwrite=overwrite,
         reason=reason,
     )
     return save_changes(

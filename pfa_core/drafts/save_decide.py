@@ -15,6 +15,7 @@ from pfa_core.drafts.save_plan import (
     Plan,
     SaveOptions,
 )
+from pfa_core.drafts.save_sheet import is_overtaken, is_text_of, overwritten_faults, shown_bases
 from pfa_core.errors import Fault, FaultCode, InvalidRequest
 from pfa_core.model.delta import (
     MAX_REASON,
@@ -28,6 +29,7 @@ from pfa_core.model.delta import (
     unwritable,
 )
 from pfa_core.model.ids import PfaId, SessionId
+from pfa_core.model.seen import Seen
 from pfa_core.store.mirror import MirrorRow
 from pfa_core.store.modifications import ModificationRow
 
@@ -72,6 +74,8 @@ def _planned(
         reason = f"the draft has version {version}, expected {change.expected_version}"
         return [fault_of(change, "expectedVersion", FaultCode.VERSION_CONFLICT, reason)]
     below = current.without_draft()
+    if change.seen:
+        return _edited(change, change.seen, current, options, session_id)
     outdated = _outdated(change, below)
     if not outdated and (faults := _read_only_faults(change, below)):
         return faults
@@ -89,19 +93,37 @@ def _planned(
     )
 
 
+def _edited(
+    change: Change, seen: Seen, current: CurrentRecord, options: SaveOptions, session_id: SessionId
+) -> Plan | list[Fault]:
+    """Return the plan of a sheet's row, whose delta has the edited cells alone."""
+    if options.replace:
+        raise InvalidRequest(
+            "`replace` is not for a sheet that pfa wrote: only its edited cells are taken"
+        )
+    below = current.without_draft()
+    # A read-only cell that is not the record's was edited only where PEMS has not changed it since.
+    if seen.version == current.row.version and (faults := _read_only_faults(change, below)):
+        return faults
+    plan: Plan
+    if current.draft is None:
+        plan = _new_draft(change, current, below, options, session_id)
+    else:
+        plan = _update(change, current.draft, current, below, options, session_id=session_id)
+    if isinstance(plan, NothingPlan) or (isinstance(plan, DraftUpdatePlan) and not plan.changed):
+        return plan
+    overwritten = [] if options.overwrite else overwritten_faults(change, seen, current)
+    return overwritten or _moved(change, plan, options) or _checked(plan, below)
+
+
 def _read_only_faults(change: Change, below: Record) -> list[Fault]:
     """Return faults of values that cannot be edited and are not the record's."""
     faults: list[Fault] = []
     for name, value in change.read_only.items():
-        wrong = None if _is(below.get(name), value) else unwritable(name)
+        wrong = None if is_text_of(below.get(name), value) else unwritable(name)
         if wrong:
             faults.append(fault_of(change, name, wrong.code, wrong.reason))
     return faults
-
-
-def _is(known: Any, value: Any) -> bool:
-    """Return whether a value, or a text that stands for none, is the record's."""
-    return same(known, value) or (known is None and value in ("", "null"))
 
 
 def _outdated(change: Change, below: Record) -> list[Fault]:
@@ -109,7 +131,7 @@ def _outdated(change: Change, below: Record) -> list[Fault]:
 
     Those that were edited cannot be distinguished from those that PEMS has replaced since.
     """
-    if STAMP not in change.read_only or _is(below.get(STAMP), change.read_only[STAMP]):
+    if STAMP not in change.read_only or is_text_of(below.get(STAMP), change.read_only[STAMP]):
         return []
     reason = (
         "PEMS changed the record since the list was written; list it again, or leave the row out"
@@ -161,17 +183,15 @@ def _new_draft(
     if not delta:
         return NothingPlan(row.pfa_id)
     origin = options.origins.get(change.pfa_id)
-    base = _base(delta, (origin.base if origin else None) or {}, row)
-    overtaken = origin is not None and any(
-        not same(base[name], row.data.get(name)) for name in base
-    )
+    known = (origin.base if origin else shown_bases(change, row)) or {}
+    base = _base(delta, known, row)
     return NewDraftPlan(
         pfa_id=PfaId(row.pfa_id),
         session_id=origin.session_id if origin else session_id,
         delta=delta,
         base=base,
         # A commit compares only drafts that were made over another version than the mirror's.
-        base_version=row.version - overtaken,
+        base_version=row.version - is_overtaken(base, known, row),
         change_reason=_reason(change, options),
         only_modification=not current.stack,
         restores=origin.entry_id if origin else None,
@@ -196,11 +216,16 @@ def _update(
         or moves
         or change.change_reason not in (None, draft.change_reason)
     )
+    bases = shown_bases(change, current.row)
+    shown = {name: value for name, value in bases.items() if name not in draft.base}
+    base = _base(delta, {**shown, **draft.base}, current.row)
+    is_older = is_overtaken(base, shown, current.row)
     return DraftUpdatePlan(
         draft=draft,
         session_id=session_id if moves else draft.session_id,
         delta=delta,
-        base=_base(delta, draft.base, current.row),
+        base=base,
+        base_version=current.row.version - 1 if is_older else None,
         change_reason=_reason(change, options) if changed else None,
         only_modification=len(current.stack) == 1,
         changed=changed,

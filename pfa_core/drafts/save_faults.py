@@ -110,4 +110,4 @@ def fault_of(change: Change, name: str, code: FaultCode, message: str) -> Fault:
 
 def placed(faults: Iterable[Fault], change: Change) -> list[Fault]:
     """Return the faults with the place of their change in the input."""
-    return [replace(fault, position=change.position) for fault in faults]
+    return [replace(fault, position=change.place(fault.field)) for fault in faults]

@@ -54,6 +54,7 @@ class SaveOptions:
         partial: The valid changes are saved when others are not.
         keep_equal: Values equal to the record's become part of the draft too.
         skip_missing: Fields are left out whose relative value has nothing to start from.
+        overwrite: Edited cells of a sheet replace what the user has changed since it was written.
         reason: That of the drafts that change, where their change has none.
         origins: Of drafts that are restored, by PFA id.
     """
@@ -64,6 +65,7 @@ class SaveOptions:
     partial: bool = False
     keep_equal: bool = False
     skip_missing: bool = False
+    overwrite: bool = False
     reason: str | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
@@ -102,7 +104,8 @@ class NewDraftPlan:
 class DraftUpdatePlan:
     """An existing draft after a change; `changed`: not the same as before.
 
-    An empty delta: the draft is to be removed.
+    An empty delta: the draft is to be removed. `base_version`: of the record, where the change was made over
+    values that PEMS has changed since.
     """
 
     draft: ModificationRow
@@ -112,6 +115,7 @@ class DraftUpdatePlan:
     change_reason: str | None
     only_modification: bool
     changed: bool
+    base_version: int | None = None
 
     @property
     def pfa_id(self) -> PfaId:
@@ -127,6 +131,7 @@ class DraftUpdatePlan:
             base=self.base,
             change_reason=self.change_reason,
             version=self.draft.version,
+            base_version=self.base_version,
         )
 
 

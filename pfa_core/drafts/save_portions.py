@@ -25,6 +25,7 @@ from pfa_core.drafts.save_plan import (
 from pfa_core.drafts.save_preview import COSTED, Preview, SavePreview
 from pfa_core.drafts.save_relative import compute, sources
 from pfa_core.drafts.save_rights import fields_of, fields_to_write
+from pfa_core.drafts.save_sheet import moved_since
 from pfa_core.drafts.save_write import write_drafts
 from pfa_core.errors import Fault
 from pfa_core.model.delta import RULED, Change
@@ -54,7 +55,8 @@ class SaveResult:
     that was asked for, else empty.
     `unchanged`: the PFA ids of records without a draft that have every value already. `emptied`: those
     of drafts that were removed, since every value in them was set back to the one below. `skipped`: those of
-    records in which a relative value had nothing to start from. `preview`: of a dry run, what changes.
+    records in which a relative value had nothing to start from. `moved`: those whose row of a sheet does not
+    show any more what PEMS has. `preview`: of a dry run, what changes.
     """
 
     session_id: SessionId
@@ -64,6 +66,7 @@ class SaveResult:
     unchanged: list[str] = field(default_factory=list)
     emptied: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
     preview: SavePreview | None = None
 
 
@@ -97,6 +100,7 @@ class Saving:
         self._given, self._touched, self._preview = faults, touched, preview
         self._missing = 0
         self._skipped: list[str] = []
+        self._moved: list[str] = []
         self._invalid: list[Fault] = []
         self._refused: list[Fault] = []
         self._saved: list[Saved] = []
@@ -130,6 +134,7 @@ class Saving:
         self._refused += [*computed.faults, *refused]
         self._missing += computed.missing
         self._skipped += computed.skipped
+        self._moved += moved_since(cleaned, records)
         if self._preview:
             self._preview.add(plans, records)
         self._note(changes, plans)
@@ -168,6 +173,7 @@ class Saving:
             unchanged=sorted(self._unchanged),
             emptied=sorted(self._emptied),
             skipped=sorted(self._skipped),
+            moved=sorted(self._moved),
             preview=self._preview.result() if self._preview else None,
         )
 
@@ -237,7 +243,8 @@ def _lock_current(
         more: Fields that matter beside those of rules and changes.
     """
     ids = sorted({PfaId(change.pfa_id) for change in changes})
-    fields = RULED.union(sources(changes), more, *(change.delta for change in changes))
+    shown = (change.seen.pems for change in changes if change.seen)
+    fields = RULED.union(sources(changes), more, *(change.delta for change in changes), *shown)
     read_only = set[str]().union(*(change.read_only for change in changes if change.read_only))
     if read_only <= FIELDS.keys():
         names = sorted(fields | read_only)

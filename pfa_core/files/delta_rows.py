@@ -6,51 +6,57 @@ edited come along to be compared.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from pfa_core.errors import Fault, InvalidData
+from pfa_core.errors import Fault, FaultCode, InvalidData
+from pfa_core.files.cell_reader import NULL, CellReader, is_blank, plain_cell
 from pfa_core.files.dialect import Table
+from pfa_core.files.edited_rows import edited_cells, faults_of_row
 from pfa_core.model.delta import unwritable
 from pfa_core.model.keys import normal_key
 from pfa_core.model.modification import State
-from pfa_core.model.record import EDITABLE, FIELDS, LIST_COLUMNS, Field, Kind
+from pfa_core.model.notation import Notation
+from pfa_core.model.record import EDITABLE, FIELDS, LIST_COLUMNS, MARKS, Field, Kind
+from pfa_core.model.seen import SEEN, Seen, SheetRow, letters_of, read_seen
 from pfa_core.model.spelling import Spellings
-from pfa_core.model.values import Wrong
-from pfa_core.model.values import read_text as read_field_text
 
 SAVED = "nothing was saved"
-# What `pfa list` says of a record beside its data. It changes with every save, as do the last two fields
-# with every exchange of PEMS's side: compared they would refuse lists in which nothing was touched.
-MARKS = ("syncState", "sessionId", "version", "modifiedAt", "modifiedBy")
+# The marks of a list change with every save, and these two fields with every exchange of PEMS's side: compared
+# they would refuse lists in which nothing was touched.
 _PASSED_OVER = ("lastSyncedAt", "syncBatchId")
 _OWN = ("pfaId", "changeReason", "expectedVersion")
-_NULL = "null"
+# How a spreadsheet writes the first characters of a cell with what was seen.
+QUOTED_SEEN = '"{""pfaId'
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """A modification as a file has it, and its place.
 
-    `read_only`: its values that cannot be edited; `listed_version`: the version that a list showed.
+    `read_only`: its values that cannot be edited; `listed_version`: the version that a list showed; `sheet`: the
+    row of a sheet that it is.
     """
 
     position: str
     value: Any
     read_only: Mapping[str, Any] = field(default_factory=dict)
     listed_version: int | None = None
+    sheet: SheetRow | None = None
 
 
 class DeltaTable:
     """The rows of a CSV or TSV as modifications.
 
     Columns: pfaId, changeReason, expectedVersion and fields, in any spelling; those of `pfa list` where its TSV
-    has no header. An empty cell leaves its field unchanged, `null` clears it.
+    has no header. An empty cell leaves its field unchanged, `null` clears it; but in a row with what the sheet
+    showed the edited cells alone are taken, the emptied ones too.
 
     Args:
         nulls: Further texts that stand for null, such as NULL.
+        notation: What is said of separator, numbers and dates.
         empty_rows: The number of rows without a value, passed over so far; `empty_columns`: of columns.
 
     Raises:
@@ -58,17 +64,28 @@ class DeltaTable:
     """
 
     def __init__(
-        self, lines: Iterable[str], name: str, dialect: str, nulls: Collection[str] = ()
+        self,
+        lines: Iterable[str],
+        name: str,
+        dialect: str,
+        nulls: Collection[str] = (),
+        notation: Notation | None = None,
     ) -> None:
-        self._above = 0
+        notation = notation or Notation()
+        self._above, self._name = 0, name
         rest = iter(lines)
         first = next(rest, "")
         head = [first]
         if dialect == "tsv" and is_bare(first):
             head, self._above = ["\t".join(LIST_COLUMNS) + "\n", first], 1
         given = chain(head, rest)
-        self._table = Table(given, name, dialect, nulls=nulls, null=_NULL, kept=SAVED)
-        self._columns = _columns(self._table.columns, name)
+        separator = notation.separator or ","
+        self._table = Table(
+            given, name, dialect, nulls=nulls, null=NULL, kept=SAVED, separator=separator
+        )
+        usual = dialect == "tsv" or separator == ","
+        self._reader = CellReader(notation, is_point_usual=usual)
+        self._rows = RowReader(self._table.columns, self._table.places, name, self._reader)
 
     @property
     def empty_rows(self) -> int:
@@ -81,13 +98,66 @@ class DeltaTable:
         return self._table.empty_columns
 
     def items(self) -> Iterator[Item | Fault]:
-        """Yield the modifications in order; a row of another width is a fault."""
+        """Yield the modifications in order; a row of another width is a fault.
+
+        Raises:
+            InvalidData: At the end: something can be read in two ways.
+        """
         for row in self._table.rows():
             position = f"line {row.line - self._above}"
             if row.fault:
                 yield Fault("", "", row.code, row.fault, position=position)
             else:
-                yield _item(dict(zip(self._columns, row.cells, strict=True)), position)
+                yield from self._rows.items(row.cells, self._table.number - self._above, position)
+        self._reader.refuse_doubts(self._name, SAVED)
+
+
+class RowReader:
+    """Rows of known columns as modifications.
+
+    Args:
+        header: The names of the columns, as they are written.
+        places: Where these columns are, from 0.
+        reader: Reads their cells.
+
+    Raises:
+        InvalidData: The header does not name pfaId, or a column twice, or an unknown one.
+    """
+
+    def __init__(
+        self, header: Sequence[str], places: Sequence[int], name: str, reader: CellReader
+    ) -> None:
+        self._reader = reader
+        self._columns = _columns(header, name)
+        self._letters = {
+            column: letters_of(place) for column, place in zip(self._columns, places, strict=True)
+        }
+
+    def items(
+        self, cells: Sequence[Any], number: int, position: str = ""
+    ) -> Iterator[Item | Fault]:
+        """Yield a row as a modification, or its faults.
+
+        Args:
+            number: That of the row, from 1.
+            position: Its place in messages; empty: that of its cells.
+        """
+        named = dict(zip(self._columns, cells, strict=True))
+        text = named.pop(SEEN, "")
+        seen = read_seen(text) if isinstance(text, str) and text.strip() else None
+        row = SheetRow(number, self._letters, seen)
+        if text and seen is None:
+            reason = "is not what pfa wrote there; write the sheet again, or empty the cell"
+            yield Fault("", SEEN, FaultCode.INVALID_TYPE, reason, position=row.cell(SEEN))
+            return
+        faults = list(faults_of_row(named, row)) if seen or not position else []
+        yield from faults
+        if faults:
+            return
+        if seen:
+            yield _edited_item(named, row, seen, self._reader)
+        else:
+            yield _item(named, row, position, self._reader)
 
 
 def is_bare(line: str) -> bool:
@@ -98,7 +168,7 @@ def is_bare(line: str) -> bool:
 
 def _columns(header: Collection[str], name: str) -> list[str]:
     """Return the known name of each column; others stay, for their fault."""
-    spellings = Spellings((*_OWN, *FIELDS, *MARKS))
+    spellings = Spellings((*_OWN, *FIELDS, *MARKS, SEEN))
     columns = [spellings.find(column) or column for column in header]
     if "pfaId" not in columns:
         raise InvalidData(
@@ -117,47 +187,72 @@ def _columns(header: Collection[str], name: str) -> list[str]:
 
 def _require_known(columns: Collection[str], name: str) -> None:
     """Refuse unknown columns, once for all rows."""
-    known = {*_OWN, *FIELDS, *(MARKS if "syncState" in columns else ())}
+    is_sheet = SEEN in columns
+    known = {*_OWN, *FIELDS, SEEN, *(MARKS if "syncState" in columns or is_sheet else ())}
     faults = [
         Fault("", column, wrong.code, wrong.reason, position="the header")
         for column in columns
-        if column not in known and (wrong := unwritable(column))
+        if column not in known
+        and not (is_sheet and column.startswith("data."))
+        and (wrong := unwritable(column))
     ]
     if faults:
         number = "1 column" if len(faults) == 1 else f"{len(faults)} columns"
         raise InvalidData(f"{name}: {number} of the header unknown; {SAVED}", details=faults)
 
 
-def _item(cells: dict[str, str], position: str) -> Item:
+def _edited_item(cells: dict[str, Any], row: SheetRow, seen: Seen, reader: CellReader) -> Item:
+    """Return what was edited in a row of a sheet as a modification."""
+    change = {"pfaId": seen.pfa_id, "delta": edited_cells(cells, row, seen, reader)}
+    _take_own(cells, change)
+    read_only: dict[str, Any] = {"pfaId": normal_key(seen.pfa_id)}
+    for name, cell in cells.items():
+        known = FIELDS.get(name)
+        if known and not known.editable and name not in (*_PASSED_OVER, "pfaId"):
+            read_only[name] = _fixed(known, cell, reader, row.cell(name))
+    place = row.cell("pfaId")
+    return Item(position=place, value=change, read_only=read_only, sheet=row)
+
+
+def _item(cells: dict[str, Any], row: SheetRow, position: str, reader: CellReader) -> Item:
     """Return a row as a modification; of a list of `pfa list` its marks are left out."""
     listed = "syncState" in cells
-    shown = _version(cells.get("version", "").strip()) if listed else None
-    change: dict[str, Any] = {"pfaId": cells.pop("pfaId"), "delta": {}}
+    shown = _version(plain_cell(cells.get("version", "")).strip()) if listed else None
+    change: dict[str, Any] = {"pfaId": plain_cell(cells.pop("pfaId")), "delta": {}}
     read_only = {"pfaId": normal_key(change["pfaId"])}
-    reason, version = cells.pop("changeReason", ""), cells.pop("expectedVersion", "").strip()
-    if reason:
-        change["changeReason"] = reason
-    if version:
-        change["expectedVersion"] = _version(version)
+    _take_own(cells, change)
     for name, cell in cells.items():
         known = FIELDS.get(name)
         if name in _PASSED_OVER or (listed and name in MARKS):
             continue
+        place = position or row.cell(name)
         if known is None:
             change["delta"][name] = cell
         elif not known.editable:
-            read_only[name] = cell if known.kind is Kind.TEXT else _value(known, cell)
-        elif cell.strip():
-            change["delta"][name] = _value(known, cell)
-    return Item(position, change, read_only, shown if isinstance(shown, int) else None)
+            read_only[name] = _fixed(known, cell, reader, place)
+        elif not is_blank(cell):
+            change["delta"][name] = reader.read(known, cell, place)
+    version = shown if isinstance(shown, int) else None
+    sheet = None if position else row
+    place = position or row.cell("pfaId")
+    return Item(
+        position=place, value=change, read_only=read_only, listed_version=version, sheet=sheet
+    )
 
 
-def _value(known: Field, cell: str) -> Any:
-    """Return a cell as its field's kind; other texts stay, for their fault."""
-    if known.name == "equipment" and cell.strip() != _NULL:
-        return cell  # its blanks are part of it
-    value = read_field_text(known, cell)
-    return cell if isinstance(value, Wrong) else value
+def _take_own(cells: dict[str, Any], change: dict[str, Any]) -> None:
+    """Move what is said of the modification from its cells."""
+    reason = plain_cell(cells.pop("changeReason", ""))
+    version = plain_cell(cells.pop("expectedVersion", "")).strip()
+    if reason:
+        change["changeReason"] = reason
+    if version:
+        change["expectedVersion"] = _version(version)
+
+
+def _fixed(known: Field, cell: Any, reader: CellReader, place: str) -> Any:
+    """Return a cell that cannot be edited, to be compared."""
+    return plain_cell(cell) if known.kind is Kind.TEXT else reader.read(known, cell, place)
 
 
 def _version(text: str) -> int | str:
@@ -181,4 +276,5 @@ def listed_item(value: dict[str, Any], position: str) -> Item:
     }
     shown = value.get("version")
     listed_version = shown if isinstance(shown, int) else None
-    return Item(position, change, {"pfaId": rest.get("pfaId"), **read_only}, listed_version)
+    fixed = {"pfaId": rest.get("pfaId"), **read_only}
+    return Item(position=position, value=change, read_only=fixed, listed_version=listed_version)

@@ -14,8 +14,24 @@ from typing import Any, BinaryIO
 from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.exact_json import JsonFault, loads_strict
 from pfa_core.files.delta_bounds import MAX_REASON, MAX_SESSION
-from pfa_core.files.delta_rows import SAVED, DeltaTable, Item, is_bare, is_listed, listed_item
-from pfa_core.files.dialect import TABLES, names_separator, refuse_foreign_content, table_format
+from pfa_core.files.delta_rows import (
+    QUOTED_SEEN,
+    SAVED,
+    DeltaTable,
+    Item,
+    is_bare,
+    is_listed,
+    listed_item,
+)
+from pfa_core.files.delta_workbook import WorkbookTable, is_workbook
+from pfa_core.files.dialect import (
+    TABLES,
+    certain_separator,
+    named_separator,
+    names_separator,
+    refuse_foreign_content,
+    table_format,
+)
 from pfa_core.files.packed import packed
 from pfa_core.files.reading import (
     MAX_SIZE,
@@ -27,14 +43,19 @@ from pfa_core.files.reading import (
     require_size,
     source_name,
 )
+from pfa_core.files.recoding import as_utf8
 from pfa_core.model.delta import Change
 from pfa_core.model.keys import invisible_in, normal_key
+from pfa_core.model.notation import Notation
 from pfa_core.model.record import MAX_ID
+from pfa_core.model.seen import SheetRow
 from pfa_core.model.spelling import folded
 from pfa_core.model.suggest import did_you_mean
 from pfa_core.model.values import shorten
 
-DELTA_FORMATS = ("auto", "json", "jsonl", "csv", "tsv")
+DELTA_FORMATS = ("auto", "json", "jsonl", "csv", "tsv", "xlsx")
+_ENCODING = "say which encoding it has, such as `encoding=cp1252`"
+_HEADER = "pfaId"  # names a column of every table
 _FILE_KEYS = ("sessionId", "organization", "modifications")
 _CHANGE_KEYS = ("pfaId", "delta", "changeReason", "expectedVersion")
 
@@ -63,36 +84,53 @@ def read_delta_file(
     stdin: BinaryIO | None = None,
     nulls: Collection[str] = (),
     max_size: int = MAX_SIZE,
+    notation: Notation | None = None,
 ) -> DeltaFile:
     """Read a delta file; `-` is standard input.
 
-    A record of `pfa list` is a modification too: of its values a save takes those that differ.
+    A record of `pfa list` is a modification too: of its values a save takes those that differ. Of a sheet that
+    `write_sheet` wrote it takes the edited cells alone, the emptied ones too.
 
     Args:
         file_format: One of `DELTA_FORMATS`; auto: by the name, else by the first line.
         nulls: Further texts that stand for null in cells of CSV and TSV, such as NULL.
-        max_size: Bytes, unpacked, that a line or a JSON document may have.
+        max_size: Bytes, unpacked, that a line or a JSON document may have; a workbook eight times as many.
+        notation: What is said of tables and workbooks: encoding, separator, numbers, dates, sheet. What is not
+            said is read where it is certain.
 
     Raises:
         NotFound, IoFailure: The file is missing or cannot be read.
         InvalidRequest: The format is unknown.
+        ConfigInvalid: It is a workbook, and the package for it is not installed.
         InvalidData: It is not UTF-8, not of its format (the message has line and column), of another
-            shape, or a line or the document is larger than `max_size`.
+            shape, or a line or the document is larger than `max_size`. Numbers or dates can be read in two
+            ways; the hint says what to add.
     """
     if file_format not in DELTA_FORMATS:
         formats = ", ".join(DELTA_FORMATS)
         raise InvalidRequest(f"unknown format {file_format!r}; formats are {formats}")
     require_size(max_size)
     name = source_name(path)
+    notation = notation or Notation()
     with open_input(path, stdin) as file:
+        head = head_of(file)
+        if file_format == "xlsx" or (file_format == "auto" and is_workbook(head, path)):
+            notation.refuse("separator", "encoding", of="a workbook")
+            return _delta_table(WorkbookTable(file, name, nulls, notation, max_size), name)
+        file, encoding = as_utf8(file, head, name, notation.encoding, kept=SAVED)
         refuse_foreign_content(head_of(file), name, kept=SAVED)
         lines = _Lines(read_lines(file, name, max_size, kept=SAVED), name)
         first = lines.first_written()
         if not first.strip():
             raise InvalidData(f"{name} is empty, {SAVED}")
-        chosen = _guess(path, first) if file_format == "auto" else file_format
+        chosen, separator = file_format, ""
+        if chosen == "auto" or chosen in TABLES:
+            chosen, separator = _dialect(path, lines, chosen, notation, is_wide=encoding != "utf-8")
         if chosen in TABLES:
-            return _read_table(DeltaTable(lines, name, chosen, nulls), name)
+            notation.refuse("sheet", of="a table of text")
+            notation = replace(notation, separator=separator)
+            return _delta_table(DeltaTable(lines, name, chosen, nulls, notation), name)
+        notation.refuse("decimal", "thousands", "dates", "separator", "sheet", of="JSON")
         if _is_object(first) and lines.first_written(after=1).strip():
             items, head = _jsonl_items(lines, name), {}
         else:
@@ -112,7 +150,7 @@ class _Lines:
         """Take the lines, with their ends."""
         for line in chain(self._taken(), self._lines):
             self._number += 1
-            yield decode(line, self._name, self._number)
+            yield decode(line, self._name, self._number, hint=_ENCODING)
 
     def _taken(self) -> Iterator[bytes]:
         while self._ahead:
@@ -131,7 +169,7 @@ class _Lines:
                 if line is None:
                     return ""
                 self._ahead.append(line)
-            text = decode(self._ahead[place], self._name, place + 1)
+            text = decode(self._ahead[place], self._name, place + 1, hint=_ENCODING)
             place += 1
             if text.strip():
                 if not after:
@@ -145,7 +183,26 @@ class _Lines:
         return decode(read_whole(file, self._name, max_size, first=first, kept=SAVED), self._name)
 
 
-def _read_table(table: DeltaTable, name: str) -> DeltaFile:
+def _dialect(
+    path: str, lines: _Lines, given: str, notation: Notation, *, is_wide: bool
+) -> tuple[str, str]:
+    """Return the format, and the separator of a CSV."""
+    first = lines.first_written()
+    if named := named_separator(first):
+        return "csv", notation.separator or named
+    chosen = _guess(path, first) if given == "auto" else given
+    if chosen not in TABLES and given == "auto" and not notation.separator:
+        return chosen, ""
+    if notation.separator:
+        return "csv", notation.separator
+    if chosen == "tsv":
+        # Spreadsheets quote cells between tabs, pfa escapes them.
+        is_quoted = is_wide or QUOTED_SEEN in lines.first_written(after=1)
+        return ("csv", "\t") if is_quoted else ("tsv", "")
+    return "csv", certain_separator(first, _HEADER)
+
+
+def _delta_table(table: DeltaTable | WorkbookTable, name: str) -> DeltaFile:
     read = _delta_file(table.items(), {}, name)
     if not read.changes and not read.faults:
         raise InvalidData(f"{name} holds no modifications; {SAVED}")
@@ -153,7 +210,9 @@ def _read_table(table: DeltaTable, name: str) -> DeltaFile:
 
 
 def _as_item(value: Any, position: str) -> Item:
-    return listed_item(value, position) if is_listed(value) else Item(position, value)
+    return (
+        listed_item(value, position) if is_listed(value) else Item(position=position, value=value)
+    )
 
 
 def _delta_file(items: Iterable[Item | Fault], head: dict[str, Any], name: str) -> DeltaFile:
@@ -165,7 +224,11 @@ def _delta_file(items: Iterable[Item | Fault], head: dict[str, Any], name: str) 
                 faults.append(item)
                 continue
             read = read_change(
-                item.value, item.position, item.read_only, listed_version=item.listed_version
+                item.value,
+                item.position,
+                item.read_only,
+                listed_version=item.listed_version,
+                sheet=item.sheet,
             )
             if isinstance(read, Change):
                 yield read
@@ -205,13 +268,16 @@ def read_change(
     read_only: Mapping[str, Any] | None = None,
     *,
     listed_version: int | None = None,
+    sheet: SheetRow | None = None,
 ) -> Change | list[Fault]:
     """Read one modification of a file, or return the faults of its outer shape.
 
     Args:
         read_only: Its values that cannot be edited.
         listed_version: The version that a list showed of the record.
+        sheet: The row of a sheet that it is.
     """
+    place = sheet.cell("pfaId") if sheet else position
     if not isinstance(item, dict):
         reason = f"must be an object, not {shorten(item)}"
         return [Fault("", "", FaultCode.INVALID_TYPE, reason, position=position)]
@@ -220,14 +286,12 @@ def read_change(
     if not pfa_id or len(pfa_id) > MAX_ID:
         code = FaultCode.INVALID_TYPE if "pfaId" in item else FaultCode.MISSING_REQUIRED_FIELD
         return [
-            Fault(
-                "", "pfaId", code, f"must be a text of 1 to {MAX_ID} characters", position=position
-            )
+            Fault("", "pfaId", code, f"must be a text of 1 to {MAX_ID} characters", position=place)
         ]
     invisible = invisible_in(pfa_id)
     if invisible:
         reason = f"holds an invisible character, {invisible}"
-        return [Fault(pfa_id, "pfaId", FaultCode.INVALID_TYPE, reason, position=position)]
+        return [Fault(pfa_id, "pfaId", FaultCode.INVALID_TYPE, reason, position=place)]
     faults = [Fault(pfa_id, *found, position=position) for found in _faults(item)]
     if faults:
         return faults
@@ -239,6 +303,7 @@ def read_change(
         position=position,
         read_only=read_only or {},
         listed_version=listed_version,
+        sheet=sheet,
     )
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pfa_core.errors import FaultCode, InvalidData
 from pfa_core.exact_json import JsonFault, refuse_texts
 from pfa_core.model.formulas import GUARD, unguarded
+from pfa_core.model.spelling import folded
 
 TABLES = ("csv", "tsv")
 STORED = "nothing was stored"
@@ -57,7 +58,7 @@ def _foreign(head: bytes) -> tuple[str, str] | None:
             return what, hint
     if head.startswith(b"PK\x03\x04"):
         return _archive(head), _SAVE
-    encoding = _wide_encoding(head)
+    encoding = wide_encoding(head)
     if encoding:
         return encoding, f"iconv -f {encoding} -t UTF-8 FILE > NEW"
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:20].lower()
@@ -74,7 +75,7 @@ def _archive(head: bytes) -> str:
     return "a ZIP archive"
 
 
-def _wide_encoding(head: bytes) -> str:
+def wide_encoding(head: bytes) -> str:
     """Return UTF-16 or UTF-32 where the content has its byte order mark or its zeros."""
     if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return "UTF-32"
@@ -94,6 +95,28 @@ def table_format(first_line: str) -> str:
     if len(cells) == 1:
         return "csv"
     return "tsv" if "," not in first_line or "pfaId" in cells else "csv"
+
+
+def named_separator(line: str) -> str:
+    """Return the separator of Excel's first line, `sep=;`; empty for another line."""
+    text = line.rstrip("\r\n")
+    return text[4:] if names_separator(text) and text[4:] in (",", *_SEPARATORS) else ""
+
+
+def certain_separator(header: str, name: str) -> str:
+    """Return the separator by which alone a header has this column; else a comma."""
+    wanted = folded(name)
+    found = [each for each in (",", *_SEPARATORS) if wanted in map(folded, _cells_of(header, each))]
+    return found[0] if len(found) == 1 else ","
+
+
+def _cells_of(header: str, separator: str) -> list[str]:
+    first = header.lstrip("\r\n").partition("\r")[0]
+    try:
+        cells = next(csv.reader([first], delimiter=separator), [])
+    except csv.Error:
+        return []
+    return cells
 
 
 class Row(NamedTuple):
@@ -123,7 +146,9 @@ class Table:
         nulls: Texts that a cell holds in place of nothing, such as NULL.
         null: What such a cell is read as.
         kept: What is said of the effect, as in "nothing was stored".
-        columns: The names of the header, without the columns that have none.
+        separator: The character between the columns of a CSV.
+        columns: The names of the header, without the columns that have none; `places`: where they are, from 0.
+        number: That of the row that was read last, with the header and empty ones.
         empty_rows: The rows passed over so far, `empty_columns` the columns.
 
     Raises:
@@ -139,17 +164,19 @@ class Table:
         nulls: Collection[str] = (),
         null: str = "",
         kept: str = STORED,
+        separator: str = ",",
     ) -> None:
         self._name, self._kept, self._nulls = name, kept, dict.fromkeys(nulls, null)
         self._tsv = _TsvCells(lines, self._nulls) if dialect == "tsv" else None
-        self._source = self._tsv or csv.reader(_by_any_end(lines), strict=True)
-        self._dialect = dialect
-        self.empty_rows = 0
+        self._source = self._tsv or csv.reader(_by_any_end(lines), strict=True, delimiter=separator)
+        self._dialect, self._separator = dialect, separator
+        self.empty_rows = self.number = 0
         header = self._header()
         self._width = len(header)
         self._named = [place for place, text in enumerate(header) if text.strip()]
         self._plain = len(self._named) == self._width
         self.columns = tuple(header[place] for place in self._named)
+        self.places: Sequence[int] = self._named
         self.empty_columns = self._width - len(self._named)
         if len(set(self.columns)) != len(self.columns):
             twice = next(text for text in self.columns if self.columns.count(text) > 1)
@@ -164,6 +191,7 @@ class Table:
         is_simple = self._plain and not self._nulls and not self._tsv
         try:
             for cells in self._source:
+                self.number += 1
                 text = "".join(cells)
                 if not text or text.isspace():
                     self.empty_rows += 1
@@ -209,8 +237,12 @@ class Table:
         try:
             header = next(self._source, None)
             while header is not None and _names_nothing(header):
-                self.empty_rows += header != _SEPARATOR_LINE
+                # A spreadsheet does not show the line that names the separator.
+                is_row = not _is_separator_line(header)
+                self.number += is_row
+                self.empty_rows += is_row
                 header = next(self._source, None)
+            self.number += 1
         except csv.Error as error:
             raise self._invalid(f" line {self._source.line_num}: {error}") from None
         if header is None:
@@ -225,7 +257,7 @@ class Table:
     def _refuse_separator(self, header: list[str]) -> None:
         """Refuse a header that is one name for every column, or begins so."""
         for separator, written in _SEPARATORS.items():
-            if separator in header[0]:
+            if separator in header[0] and separator != self._separator:
                 hint = "give --format tsv" if separator == "\t" else _SAVE
                 usual = "','" if self._dialect == "csv" else "tabs"
                 said = f": its columns are separated by {written}, not by {usual}"
@@ -250,7 +282,11 @@ def _by_any_end(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _names_nothing(header: list[str]) -> bool:
-    return header == _SEPARATOR_LINE or not any(map(str.strip, header))
+    return _is_separator_line(header) or not any(map(str.strip, header))
+
+
+def _is_separator_line(header: list[str]) -> bool:
+    return [header[0].lower() if header else "", *header[1:]] == _SEPARATOR_LINE
 
 
 def _of_bytes(escapes: str) -> str | None:

@@ -108,6 +108,7 @@ def _pack(changes: Sequence[Change]) -> bytes:
             one.position,
             one.read_only,
             one.listed_version,
+            one.sheet,
         )
         for one in changes
     ]
@@ -126,6 +127,7 @@ def _unpack(pack: bytes) -> list[Change]:
             position=position,
             read_only=fixed,
             listed_version=listed,
+            sheet=sheet,
         )
-        for pfa_id, delta, reason, version, position, fixed, listed in rows
+        for pfa_id, delta, reason, version, position, fixed, listed, sheet in rows
     ]

@@ -204,8 +204,12 @@ def _bytes(number: int) -> str:
     return f"{number:,} bytes"
 
 
-def decode(content: bytes, name: str, line: int | None = None) -> str:
-    """Decode bytes; `line` is the number of a single line, None for a whole input."""
+def decode(content: bytes, name: str, line: int | None = None, *, hint: str = "") -> str:
+    """Decode bytes; `line` is the number of a single line, None for a whole input.
+
+    Args:
+        hint: What to do with another encoding; empty: convert it.
+    """
     if line in (None, 1):
         content = content.removeprefix(codecs.BOM_UTF8)
     try:
@@ -216,7 +220,7 @@ def decode(content: bytes, name: str, line: int | None = None) -> str:
         column = error.start - (before.rfind(b"\n") + 1) + 1
         raise InvalidData(
             f"{name} is not UTF-8: line {at} column {column}{_guess(content)}",
-            hint="convert it first: iconv -f … -t UTF-8",
+            hint=hint or "convert it first: iconv -f … -t UTF-8",
         ) from None
 
 

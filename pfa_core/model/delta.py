@@ -8,6 +8,7 @@ from typing import Any
 
 from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.record import DATE_PAIRS, EDITABLE, FIELDS, Field
+from pfa_core.model.seen import Seen, SheetRow
 from pfa_core.model.suggest import did_you_mean
 from pfa_core.model.values import Wrong, is_storable, read_value, shorten
 
@@ -39,6 +40,8 @@ class Change:
             differ from the record's.
         listed_version: The version that a list showed of the record; a drafted field does not follow a list
             that was written before its draft.
+        sheet: The row of a sheet that it comes from. Where that says what it showed, the delta has the edited
+            cells alone, and a draft is made over the values that were shown.
     """
 
     pfa_id: str
@@ -49,6 +52,16 @@ class Change:
     position: str = ""
     read_only: Mapping[str, Any] = field(default_factory=dict)
     listed_version: int | None = None
+    sheet: SheetRow | None = None
+
+    @property
+    def seen(self) -> Seen | None:
+        """Return what its row of a sheet showed."""
+        return self.sheet.seen if self.sheet else None
+
+    def place(self, name: str) -> str:
+        """Return the place of a field's value in the input."""
+        return self.sheet.cell(name) if self.sheet else self.position
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,17 +159,19 @@ ORDER BY d.pfa_id
 RETURNING modification_id;
 
 -- name: update_found
--- Each draft is raised to the version after the one that was read, found as `found` says.
+-- Each draft is raised to the version after the one that was read, found as `found` says. What comes over an older
+-- version of the record makes the whole draft one over it.
 UPDATE pfa_modification AS m
 SET delta = d.delta,
     base = d.base,
+    base_version = least(d.base_version, m.base_version),
     session_id = d.session_id,
     change_reason = coalesce(d.change_reason, m.change_reason),
     version = least(m.version + 1, 2000000000),
     updated_at = %(at)s
 FROM jsonb_to_recordset(%(drafts)s) AS d (
-    modification_id uuid, session_id text, delta jsonb, base jsonb, change_reason text,
-    version integer)
+    modification_id uuid, session_id text, delta jsonb, base jsonb, base_version integer,
+    change_reason text, version integer)
 WHERE m.organization_id = %(organization_id)s
   AND {found}
   AND m.version = d.version

@@ -36,7 +36,10 @@ class NewDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftUpdate:
-    """A draft's new content, over the version that was read."""
+    """A draft's new content, over the version that was read.
+
+    `base_version`: of the record, where the content was made over an older one than the draft's.
+    """
 
     modification_id: ModificationId
     session_id: SessionId
@@ -44,6 +47,7 @@ class DraftUpdate:
     base: dict[str, Any]
     change_reason: str | None
     version: int
+    base_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfa_core.errors import Fault, InvalidData, IoFailure
+from pfa_core.errors import Fault, InvalidData, InvalidRequest, IoFailure
 from pfa_core.files.deltas import DeltaFile, read_change, read_delta_file
 from pfa_core.model.delta import Change
+from pfa_core.model.notation import Notation
 from tests.factories import a_delta_file
 from tests.model.strategies import json_values
 
@@ -118,13 +119,12 @@ def test_a_csv_changes_the_cells_that_are_not_empty(tmp_path):
 @pytest.mark.parametrize("name", ["in.csv", "in.txt", "in"])
 def test_the_line_of_a_csv_that_names_the_separator_is_read(tmp_path, name):
     path = tmp_path / name
-    path.write_text("sep=,\r\npfaId,model\r\nP-1,a\r\n")
-    assert [(c.pfa_id, c.delta) for c in read_delta_file(str(path)).changes] == [
-        ("P-1", {"model": "a"})
-    ]
-    path.write_text("sep=;\r\npfaId;model\r\nP-1;a\r\n")
-    with pytest.raises(InvalidData, match="separated by ';'"):
-        read_delta_file(str(path))
+    for separator in (",", ";"):
+        lines = (f"sep={separator}", f"pfaId{separator}model", f"P-1{separator}a", "")
+        path.write_text("\r\n".join(lines))
+        assert [(c.pfa_id, c.delta) for c in read_delta_file(str(path)).changes] == [
+            ("P-1", {"model": "a"})
+        ]
 
 
 def test_a_csv_cell_may_hold_commas_quotes_and_lines(tmp_path):
@@ -278,9 +278,8 @@ def test_a_file_of_another_shape_is_refused_as_a_whole(content, message):
         ("pfaId,model,model\nP-1,a,b\n", "'model' is listed twice"),
         ("pfaId,model,Model \nP-1,a,b\n", "model is listed twice in the header as 'Model '"),
         ("pfaId,sessionId,session_id\nP-1,a,b\n", "sessionId is listed twice"),
-        ("pfaId;model\nP-1;a\n", "separated by ';', not by ','"),
-        ("pfaId|model\nP-1|a\n", "separated by '|', not by ','"),
-        ("pfaId\tmodel\nP-1\ta\n", "separated by tabs, not by ','"),
+        ("id;model\nP-1;a\n", "separated by ';', not by ','"),
+        ("pfaId;mo,pfaId\nP-1;a\n", "separated by ';', not by ','"),
         ("pfaId,model\n,\n", "no modifications"),
     ],
 )
@@ -289,6 +288,35 @@ def test_a_csv_of_another_shape_is_refused_as_a_whole(tmp_path, text, message):
     with pytest.raises(InvalidData, match="nothing was saved") as caught:
         read_delta_file(str(path))
     assert message in caught.value.message
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
+@pytest.mark.parametrize("first", ["", "sep={}\n"])
+def test_a_csv_is_read_by_the_separator_that_its_header_shows(tmp_path, separator, first):
+    lines = ["pfa_id", "model"], ["P-1", '"a,b;c|d\te"'], ["P-2", '"=1"']
+    text = first.format(separator) + "".join(f"{separator.join(line)}\n" for line in lines)
+    found = read_delta_file(str(a_delta_file(tmp_path, text, "d.csv")))
+    assert [(item.pfa_id, item.delta["model"]) for item in found.changes] == [
+        ("P-1", "a,b;c|d\te"),
+        ("P-2", "=1"),
+    ]
+    assert found.changes[1].position == ("line 4" if first else "line 3")
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "refused"),
+    [
+        ("d.csv", {"sheet": "a"}, "`sheet` is not for a table of text"),
+        ("d.json", {"decimal": ","}, "`decimal` is not for JSON"),
+        ("d.jsonl", {"dates": "dmy"}, "`dates` is not for JSON"),
+        ("d.xlsx", {"encoding": "cp1252"}, "`encoding` is not for a workbook"),
+    ],
+)
+def test_what_is_said_of_another_kind_of_file_is_refused(tmp_path, name, said, refused):
+    text = json.dumps(ONE) if "json" in name else "pfaId,model\nP-1,a\n"
+    path = a_delta_file(tmp_path, "PK\x03\x04" if name == "d.xlsx" else text, name)
+    with pytest.raises(InvalidRequest, match=refused):
+        read_delta_file(str(path), notation=Notation(**said))
 
 
 @pytest.mark.parametrize(
