@@ -273,7 +273,7 @@ def _endless(look: Look) -> Look:
     """Choose the format of a stream without end."""
     if look.format is Format.TABLE:
         return replace(look, format=Format.TSV)
-    if look.format in (Format.JSON, Format.MARKDOWN):
+    if look.format in (Format.JSON, Format.MARKDOWN, Format.XLSX):
         raise InvalidRequest(
             f"--follow cannot be combined with -o {look.format}",
             hint="formats: jsonl, csv, tsv, ids",

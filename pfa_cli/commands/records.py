@@ -58,6 +58,7 @@ HISTORY_COLUMNS = ("at", "by", "event", "change", "costEffect", "sessionId", "re
         "pfa list --org HOLNG --category Crane",
         'pfa list --area-silo "Silo 4" --start-from 2026-12-01 --sort -monthlyRate',
         "pfa list --state draft --state committed -o ids",
+        "pfa list --category Crane --to cranes.xlsx",
         "pfa list -o csv --columns pfaId,forecastStart,monthlyRate > cranes.csv",
         "pfa list --sort -variance --columns pfaId,planCost,forecastCost,variance",
     ),
@@ -73,17 +74,37 @@ def list_records(
     baseline: Annotated[
         bool, typer.Option("--baseline", help="PEMS values, without your modifications.")
     ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="Write a sheet to edit and save again: .xlsx, .csv, .tsv; or .jsonl, .parquet.",
+        ),
+    ] = None,
 ) -> None:
     """List merged records: PEMS values with your modifications applied.
 
-    json holds one page; jsonl, csv, tsv and ids stream every matching record; a table shows 50.
+    json holds one page; jsonl, csv, tsv, xlsx and ids have every matching record; a table shows 50.
     planCost, forecastCost, actualCost and variance are what a record adds to the sums of `pfa stats`: in tables
-    rounded to cents, elsewhere to twelve decimals, so that they add up to them. Empty: left out of costs.
+    rounded to cents, elsewhere to twelve decimals, so that they add up to them. Empty: left out of costs. Sheets
+    have no costs.
     """
+    if to is not None:
+        from pfa_cli.commands.sheet import write_file
+
+        query = Query(filters, paging.keys, paging.after, baseline)
+        if not write_file(call, talk, query, paging, to):
+            _explain_nothing(call, talk, filters, paging)
+        return
     look = call.look(Format.TSV)
     costs = any(name in COSTS for name in look.columns or _columns(paging.keys, look))
     query = Query(filters, paging.keys, paging.after, baseline, costs=costs)
-    if look.format is Format.JSON:
+    if look.format is Format.XLSX:
+        from pfa_cli.commands.sheet import write_workbook
+
+        shown = write_workbook(call, talk, query, paging, look)
+    elif look.format is Format.JSON:
         shown = _write_envelope(call, talk, query, paging, look)
     elif look.format in (Format.TABLE, Format.MARKDOWN) or paging.by_page:
         shown = _write_page(call, talk, query, paging, look)

@@ -27,7 +27,8 @@ class Saved:
     """`pfa draft save`, `set` and `shift`.
 
     `unchanged`: records without a draft that have every value already; `emptied`: drafts removed; `skipped`:
-    records in which a relative value had nothing to start from. `preview`: what a dry run would change.
+    records in which a relative value had nothing to start from; `moved`: those that PEMS has changed since the
+    sheet was written. `preview`: what a dry run would change.
     """
 
     session_id: str | None
@@ -35,6 +36,7 @@ class Saved:
     unchanged: Sequence[str]
     emptied: Sequence[str]
     skipped: Sequence[str]
+    moved: Sequence[str]
     preview: SavePreview | None = field(default=None, metadata={ABSENT: True})
     errors: list[Problem]
     metadata: SaveMetadata

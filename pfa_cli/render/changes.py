@@ -105,6 +105,14 @@ def leftovers_text(rows: int, columns: int) -> str:
     return " and ".join(parts) + (" without a name" if columns else "")
 
 
+def moved_text(moved: Sequence[str]) -> str:
+    """Say which rows of a sheet are not what PEMS has any more."""
+    return (
+        f"PEMS has changed {count(len(moved), 'record')} since the sheet was written: {_named(moved)};"
+        " cells that you did not edit change nothing, edited ones may be in conflict at the commit"
+    )
+
+
 def next_diff(result: SaveResult) -> str:
     """Name the command that shows what the saved drafts change."""
     one_session = len(result.sessions) <= 1 and result.session_id

@@ -17,6 +17,7 @@ class Format(StrEnum):
     TSV = "tsv"
     MARKDOWN = "markdown"
     IDS = "ids"
+    XLSX = "xlsx"
 
 
 class ErrorFormat(StrEnum):

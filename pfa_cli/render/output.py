@@ -58,6 +58,7 @@ def show(sheet: Sheet, look: Look) -> int:
         Format.IDS: _write_ids,
         Format.MARKDOWN: _write_grid,
         Format.TABLE: _write_table,
+        Format.XLSX: _write_workbook,
     }
     if look.format in (Format.CSV, Format.TSV, Format.IDS) and not look.terminal:
         streams.be_exact()
@@ -65,6 +66,13 @@ def show(sheet: Sheet, look: Look) -> int:
     if look.omitted and not look.quiet:
         _tell_omitted(sheet, look)
     return shown
+
+
+def _write_workbook(sheet: Sheet, look: Look) -> int:
+    from pfa_cli.render.workbook import write_rows
+
+    columns = look.columns or sheet.csv_columns or sheet.columns
+    return write_rows(columns, _rows(sheet), look)
 
 
 def _tell_omitted(sheet: Sheet, look: Look) -> None:

@@ -438,6 +438,7 @@ _OF_SHAPES: dict[str, str | Meaning] = {
     "Saved.sessionId": "session of the saved drafts; null for none",
     "Saved.status": "created, updated or unchanged",
     "Saved.preview": "what a dry run would change; absent otherwise",
+    "Saved.moved": "PFA ids of records that PEMS has changed since the sheet was written",
     "Saved.skipped": "PFA ids of records in which a relative value had nothing to start from",
     "SavePreview.fields": "fields that change",
     "SavePreview.forecastAfter": ("forecast cost of these records with the changes", MONEY),

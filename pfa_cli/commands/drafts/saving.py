@@ -67,6 +67,7 @@ def show_saved(call: Invocation, talk: Talk, result: SaveResult, source: str = "
             unchanged=result.unchanged,
             emptied=result.emptied,
             skipped=result.skipped,
+            moved=result.moved,
             preview=result.preview,
             errors=problems(result.errors),
             metadata=SaveMetadata(call.milliseconds, result.sessions),
