@@ -31,6 +31,7 @@ from pfa_core.model.costing import RATE_UNITS  # noqa: E402
 from pfa_core.model.grouping import SHORT, sort_figures  # noqa: E402
 from pfa_core.model.kpi import DIMENSIONS  # noqa: E402
 from pfa_core.model.modification import OVERLAYING, State  # noqa: E402
+from pfa_core.model.notation import DATE_ORDERS, MARKS, SEPARATORS  # noqa: E402
 from pfa_core.model.principal import SERVICE_RIGHTS, Right, Role  # noqa: E402
 from pfa_core.model.record import EDITABLE, FIELDS, LIST_SORTABLE, SORTABLE, Kind  # noqa: E402
 
@@ -49,6 +50,8 @@ OPTIONS = {
     "--columns": ",column",
     "--contract": "contract",
     "--currency": "currency",
+    "--dates": f"={','.join(DATE_ORDERS)}",
+    "--decimal": "=point,comma",
     "--dor": "field:dor",
     "--foreign-currency": "foreign",
     "--id": "record",
@@ -62,6 +65,7 @@ OPTIONS = {
     "--right": "right",
     "--role": "role",
     "--run": "run",
+    "--separator": f"={','.join(SEPARATORS)}",
     "--session": "session",
     "--set": "assignment",
     "--sort": ",-sort",
@@ -69,6 +73,7 @@ OPTIONS = {
     "--state": "state",
     "--status": "=unresolved,resolved,all",
     "--take": "taking|=mine,pems",
+    "--thousands": f"={','.join(MARKS)}",
     "--user": "user",
     "--without": "right",
 }
@@ -86,6 +91,7 @@ OF_A_COMMAND = {
     "draft save --format": f"={','.join(DELTA_FORMATS)}",
     "draft set words": "record|assignment",
     "draft unset words": "record|editable",
+    "list --to": "file",
     "log show pfa_id": "record",
     "org use code": "organization",
     "sample folder": "file",

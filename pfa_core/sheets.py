@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any, BinaryIO, Protocol
 
@@ -97,7 +97,7 @@ def write_sheet(
             )
             return WrittenSheet(records=written, file_format=chosen, columns=(), left_out=masked)
         with snapshot(db, principal, Operation.WRITE_SHEET) as tx:
-            asked = asked_query(tx, query)
+            asked = replace(asked_query(tx, query), costs=False)
             return _write(
                 tx,
                 asked,
@@ -149,7 +149,7 @@ class _Layered:
     """One record: merged, with what it is made of."""
 
     def __init__(self, tx: Tx, row: store.RowValues) -> None:
-        self._pfa_id, layers, state, session, version, at = row
+        self._pfa_id, layers, state, session, version, at = row[:6]
         self._version, self._pems, self._mine = exact_json.loads(layers)
         self.merged: Mapping[str, Any] = {**self._pems, **self._mine}
         self.marks: Mapping[str, Any] = {

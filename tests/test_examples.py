@@ -88,6 +88,7 @@ def test_a_script_ends_like_pfa_where_nobody_is_signed_in(path: Path, tmp_path: 
         "export_merged.py": ("out.jsonl",),
         "bulk_review.py": ("Crane", 3),
         "what_changed.py": (24,),
+        "spreadsheet.py": ("write", "cranes.csv"),
     }
     done = example(path.name, *words.get(path.name, ()), cwd=tmp_path)
     assert done.returncode == 4
@@ -134,6 +135,21 @@ def test_weather_delay_can_be_rehearsed(tmp_path: Path) -> None:
     done = example("weather_delay.py", "Silo 4", 14, "--dry-run", cwd=tmp_path)
     assert "session   weather-silo4 (rolled back)" in done.stdout
     assert drafted() == {}
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize("name", ["cranes.csv", *long(["cranes.xlsx"])])
+def test_a_spreadsheet_goes_out_and_its_edited_cells_come_back(tmp_path: Path, name: str) -> None:
+    done = example("spreadsheet.py", "write", name, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"3 records with 36 columns written to {name}\n"
+    path = tmp_path / name
+    if name == "cranes.csv":
+        path.write_text(path.read_text().replace("3044", '"3.500,50"', 1))
+    done = example("spreadsheet.py", "save", name, "--decimal", ",", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    edited = name == "cranes.csv"
+    assert done.stdout == f"{int(edited)} drafts, {3 - edited} records without an edited cell\n"
 
 
 @pytest.mark.usefixtures("signed_in")

@@ -14,6 +14,7 @@ from docs.reference_pages.sections import section_of
 from pfa_cli.app import app
 from pfa_cli.framework.filters import FILTERS
 from pfa_cli.framework.help import EVERYWHERE
+from pfa_cli.framework.notation import NOTATION
 from pfa_cli.framework.paging import PAGING
 
 
@@ -89,6 +90,8 @@ def _also(command: Any, context: Any) -> Iterator[str]:
         links.append("[filters](options.md#filters)")
     if PAGING in panels:
         links.append("[order and amount](options.md#order-and-amount)")
+    if NOTATION in panels:
+        links.append("[notation](options.md#notation)")
     links.append("[options everywhere](options.md#options-everywhere)")
     if any(param.name == "dry_run" for param in command.params):
         links[-1] += " with `-n`"
@@ -121,6 +124,11 @@ def shared_options() -> Iterator[str]:
         PAGING: (
             "Order and amount",
             "Ties are broken by pfaId, nulls come last either way, order is by code point.",
+        ),
+        NOTATION: (
+            "Notation",
+            "Of a table or workbook that is read. What is not said is read where it can be read in one way "
+            "only; else it is refused with the option to add.",
         ),
     }
     found: dict[str, dict[str, Any]] = {panel: {} for panel in panels}
