@@ -93,7 +93,12 @@ class Model:
         return found
 
     def moved(self) -> set[str]:
-        return {cell[0] for cell, value in self.seen.items() if not same(value, self.pems[cell])}
+        """The records that do not show what PEMS has: a draft that PEMS agrees with does."""
+        return {
+            cell[0]
+            for cell, value in self.seen.items()
+            if not same(value, self.pems[cell]) and not same(self.shown[cell], self.pems[cell])
+        }
 
 
 def same(one: Any, other: Any) -> bool:
