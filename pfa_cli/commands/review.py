@@ -50,11 +50,11 @@ def show_groups(
     name = camel_case(by.strip())
     columns = (name, *(one for one in GROUP_COLUMNS if one != "costEffect" or name != "field"))
     call.require_columns(columns)
-    look = call.look(Format.TSV)
+    look = call.look(Format.TABLE if chart else Format.TSV)
     if chart and (name == "field" or not look.is_page):
         raise InvalidRequest(
             "--chart draws the cost effect of groups for people",
-            hint="give --by, of anything but field; in a pipe or file: -o table, else no -o",
+            hint="give --by, of anything but field, and no -o",
         )
     database, principal = call.open()
     found = core.review(
@@ -108,6 +108,10 @@ def show_records(
     first, records = _begun(islice(found, limit))
     talk.mask(totals)
     look = call.look(Format.IDS if names_only else Format.TSV)
+    if names_only and look.format in (Format.JSON, Format.JSONL):
+        raise InvalidRequest(
+            f"--name-only is of ids, not of {look.format}", hint="leave out one of them"
+        )
     items, rows = _twice(records, look)
     sheet = Sheet(
         id_column="pfaId",

@@ -84,6 +84,8 @@ class ConfigKey:
         try:
             if self.kind is bool:
                 return _truth(text)
+            if self.kind is not str and not text.isascii():
+                raise self.wrong(text)  # digits of other scripts, which no other number takes
             return cast(ConfigValue, self.kind(text))
         except ValueError:
             raise self.wrong(text) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -127,8 +128,13 @@ def read_config(path: Path) -> dict[str, Any]:
 def _parsed(path: Path, file: BinaryIO) -> dict[str, Any]:
     import tomllib  # most users have no such file
 
+    content = file.read()
+    if content.startswith(codecs.BOM_UTF8):
+        raise ConfigInvalid(
+            f"{path} begins with a byte order mark", hint="save it as UTF-8 without one"
+        )
     try:
-        return tomllib.load(file)
+        return tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"{path} is not valid TOML: {error}") from error
 

@@ -66,6 +66,10 @@ class TestGroups:
         assert screen.lines[0].startswith("rates    +")
         assert "█" in screen.lines[0]
         assert max(map(len, screen.lines)) <= 80
+        piped = drafted("diff", "--by", "session", "--chart").lines
+        assert piped[0].startswith("rates    +")
+        assert piped[0].isascii()
+        assert "#" in piped[0]
 
     def test_an_unknown_group_names_the_nearest(self, drafted: Pfa) -> None:
         ran = drafted("diff", "--by", "reasn")
@@ -156,7 +160,8 @@ class TestOptions:
         [
             ("--by", "session", "--stat"), ("--per", "field"), ("--chart",), ("--stat", "--chart"),
             ("--top", "3", "--by", "session"), ("rates", "other", "--per", "record"), ("--stat", "--sort", "model"),
-            ("--by", "field", "--chart"), ("--top", "0"), ("--per", "record", "--columns", "before"),
+            ("--by", "field", "--chart"), ("--top", "0"), ("--name-only", "-o", "json"),
+            ("--per", "record", "--columns", "before"),
         ],
     )  # fmt: skip
     def test_what_excludes_each_other_is_refused(self, drafted: Pfa, words) -> None:

@@ -103,6 +103,7 @@ class TestSet:
         ("key", "text", "reason"),
         [
             ("pems.retries", "many", "is not a whole number"),
+            ("pems.retries", "٣", "is not a whole number"),
             ("pems.retries", "50", "must be a whole number from 0 to 20"),
             ("protected", "perhaps", "is not true or false"),
             ("pems.writer", "fax", "must be rest or screen"),
@@ -180,6 +181,12 @@ class TestSet:
         with pytest.raises(ConfigInvalid, match="without a change of something else"):
             own.put("organization", "GULF")
         assert own.file.read_text() == COMMENTED
+
+    def test_a_byte_order_mark_is_named(self, own: Home) -> None:
+        own.write("\ufeff" + COMMENTED)
+        with pytest.raises(ConfigInvalid, match="begins with a byte order mark"):
+            own.put("organization", "GULF")
+        assert own.file.read_text() == "\ufeff" + COMMENTED
 
     def test_a_file_that_others_can_write_is_refused(self, own: Home) -> None:
         own.write(COMMENTED, 0o666)
