@@ -73,7 +73,7 @@ FROM ({parts}) AS u
 -- The version that was there before, looked up for each row of a page: the last one that is not of the time asked
 -- of. No row: the record is new.
 LATERAL (
-      SELECT o.version, o.data, o.forecast_rate_days, o.forecast_purchase, o.rate_uom, o.currency
+      SELECT o.version, o.data, o.rate_days, o.forecast_purchase, o.rate_uom, o.currency
       FROM pfa_mirror_history AS o
       WHERE o.organization_id = %(organization_id)s
         AND o.pfa_id = {table}.pfa_id

@@ -150,9 +150,11 @@ WHERE m.organization_id = %(organization_id)s
   AND (m.data = i.data OR m.updated_at BETWEEN %(asked_at)s::timestamptz AND %(now)s);
 
 -- name: keep_history
+-- A time that no check would let in, of a row that was spoiled by other means, is not kept: the new version mends it.
 INSERT INTO pfa_mirror_history (organization_id, pfa_id, version, data, replaced_by_run, replaced_at,
-                                written_by_run, written_at, forecast_rate_days, forecast_purchase, rate_uom, currency)
-SELECT m.organization_id, m.pfa_id, m.version, m.data, %(run_id)s, %(at)s, m.run_id, m.updated_at,
+                                written_by_run, written_at, rate_days, forecast_purchase, rate_uom, currency)
+SELECT m.organization_id, m.pfa_id, m.version, m.data, %(run_id)s, %(at)s, m.run_id,
+       CASE WHEN isfinite(m.updated_at) THEN m.updated_at END,
        CASE WHEN m.is_discontinued OR m.is_funds_transferable OR m.source = 'Purchase' THEN 0
             ELSE coalesce(m.forecast_days * m.monthly_rate, 0) END,
        CASE WHEN m.is_discontinued OR m.is_funds_transferable OR m.source IS DISTINCT FROM 'Purchase' THEN 0

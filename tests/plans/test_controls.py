@@ -61,8 +61,10 @@ def test_without_its_key_a_record_is_not_looked_up(guard: Guard) -> None:
 
     plans, _ = guard.altered("SELECT", work)
     assert plans.blocks() <= FEW_OF_ONE
-    plans, _ = guard.altered("ALTER TABLE pfa_mirror DROP CONSTRAINT pfa_mirror_pkey", work)
-    assert plans.blocks() > FEW_OF_ONE
+    # All records have one time here, which an index that begins with it is skipped over by (PostgreSQL 18).
+    drop = "ALTER TABLE pfa_mirror DROP CONSTRAINT pfa_mirror_pkey; DROP INDEX pfa_mirror_changed"
+    plans, _ = guard.altered(drop, work)
+    assert plans.blocks() > FEW_OF_ONE, str(plans)
 
 
 def test_a_total_that_the_rollup_does_not_know_is_seen_to_read_the_mirror(guard: Guard) -> None:

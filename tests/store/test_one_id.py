@@ -89,6 +89,7 @@ def values_for(world: World, pfa_id: str) -> dict[str, Any]:
         "link_id": "01900000-0000-7000-8000-000000000001",
         "before": True,
         "base": False,
+        "was": True,
         "after": True,
     }
 
@@ -131,6 +132,7 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
     assert without == [
         "audit.discards",
         "audit.discarded",
+        "changes.settled",
         "comparison.drop",
         "conflicts.hold",
         "mirror.hold",
@@ -142,6 +144,12 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
         "modifications.update_draft",
         "modifications.commit_drafts",
         "modifications.commit_draft",
+        "operations.contents",
+        "operations.later",
+        "operations.rows",
+        "operations.synced",
+        "operations.rewrite_drafts",
+        "operations.recommit",
         "overlays.rebuild_under_rls",
         "pull_pages.add",
         "queue.due",
@@ -150,6 +158,8 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
         "queue.next_due",
         "queue.left",
         "queue.requeue",
+        "sent.of_records",
+        "sent.values",
         "signing_keys.register",
         "tokens.revoke",
         "tokens.of_ids",

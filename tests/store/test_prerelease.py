@@ -91,7 +91,7 @@ NEW = [
     "tokens_since",
     "written_by_run",
     "written_at",
-    "forecast_rate_days",
+    "rate_days",
     "forecast_purchase",
 ]
 NEW_SUMS = ["without_start", "without_end", "without_price"]
@@ -160,7 +160,7 @@ def test_versions_of_records_say_which_run_brought_them_and_what_they_cost(old_u
     migrations.upgrade(conn)
     versions = conn.execute("""
         SELECT h.pfa_id, h.version, h.written_by_run, h.written_at, b.replaced_by_run, b.replaced_at,
-               h.forecast_rate_days, h.forecast_purchase, h.data
+               h.rate_days, h.forecast_purchase, h.data
         FROM pfa_mirror_history AS h
         LEFT JOIN pfa_mirror_history AS b
           ON (b.organization_id, b.pfa_id, b.version) = (h.organization_id, h.pfa_id, h.version - 1)""")

@@ -326,7 +326,7 @@ CREATE INDEX pfa_mirror_changed ON pfa_mirror (organization_id, updated_at DESC,
 --   written_by_run, written_at
 --                       the run that brought this version, and when, so that each version of a record says where
 --                       it came from; null: it was replaced before these were kept
---   forecast_rate_days, forecast_purchase, rate_uom, currency
+--   rate_days, forecast_purchase, rate_uom, currency
 --                       what its forecast cost is computed from, 0 where it does not count: what a pull costs is
 --                       summed over these columns, not over the records
 CREATE TABLE pfa_mirror_history (
@@ -338,7 +338,7 @@ CREATE TABLE pfa_mirror_history (
     replaced_at     timestamptz NOT NULL,
     written_by_run  uuid,
     written_at      timestamptz,
-    forecast_rate_days numeric NOT NULL,
+    rate_days          numeric NOT NULL,
     forecast_purchase  numeric NOT NULL,
     rate_uom        text COLLATE "C",
     currency        text COLLATE "C",

@@ -160,7 +160,7 @@ CREATE INDEX IF NOT EXISTS pfa_mirror_changed ON pfa_mirror (organization_id, up
 ALTER TABLE pfa_mirror_history
     ADD COLUMN IF NOT EXISTS written_by_run uuid,
     ADD COLUMN IF NOT EXISTS written_at timestamptz,
-    ADD COLUMN IF NOT EXISTS forecast_rate_days numeric,
+    ADD COLUMN IF NOT EXISTS rate_days numeric,
     ADD COLUMN IF NOT EXISTS forecast_purchase numeric,
     ADD COLUMN IF NOT EXISTS rate_uom text COLLATE "C",
     ADD COLUMN IF NOT EXISTS currency text COLLATE "C";
@@ -173,7 +173,7 @@ WHERE b.organization_id = h.organization_id
   AND b.version = h.version - 1
   AND h.written_at IS NULL;
 UPDATE pfa_mirror_history AS h
-SET forecast_rate_days = CASE
+SET rate_days = CASE
         WHEN h.data -> 'isDiscontinued' = 'true' OR h.data -> 'isFundsTransferable' = 'true'
             OR h.data ->> 'source' = 'Purchase' THEN 0
         ELSE coalesce(pfa_days(h.data ->> 'forecastStart', h.data ->> 'forecastEnd')
@@ -184,9 +184,9 @@ SET forecast_rate_days = CASE
         ELSE coalesce((jsonb_path_query_first(h.data, '$.purchasePrice ? (@ >= 0 && @ < 1e15)'))::numeric, 0) END,
     rate_uom = h.data ->> 'rateUom',
     currency = h.data ->> 'currency'
-WHERE h.forecast_rate_days IS NULL;
+WHERE h.rate_days IS NULL;
 ALTER TABLE pfa_mirror_history
-    ALTER COLUMN forecast_rate_days SET NOT NULL,
+    ALTER COLUMN rate_days SET NOT NULL,
     ALTER COLUMN forecast_purchase SET NOT NULL;
 CREATE INDEX IF NOT EXISTS pfa_mirror_history_written
     ON pfa_mirror_history (organization_id, written_at DESC, pfa_id);

@@ -311,7 +311,7 @@ def _cost(table: LiteralString) -> LiteralString:
     kept = table != "r"
     return _SQL["cost"].format(
         table=table,
-        rate_days=f"{table}.forecast_rate_days" if kept else _SQL["rate_days"],
+        rate_days=f"{table}.rate_days" if kept else _SQL["rate_days"],
         purchase=f"{table}.forecast_purchase" if kept else _SQL["purchase"],
         weight=_SQL["weight"].format(table=table),
     )
