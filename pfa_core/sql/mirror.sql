@@ -150,7 +150,7 @@ WHERE m.organization_id = %(organization_id)s
   AND (m.data = i.data OR m.updated_at BETWEEN %(asked_at)s::timestamptz AND %(now)s);
 
 -- name: keep_history
--- A time that no check would let in, of a row that was spoiled by other means, is not kept: the new version mends it.
+-- A time that no check accepts, of a row that was spoiled by other means, is not kept: the new version mends it.
 INSERT INTO pfa_mirror_history (organization_id, pfa_id, version, data, replaced_by_run, replaced_at,
                                 written_by_run, written_at, rate_days, forecast_purchase, rate_uom, currency)
 SELECT m.organization_id, m.pfa_id, m.version, m.data, %(run_id)s, %(at)s, m.run_id,
