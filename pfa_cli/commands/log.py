@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.commands.pems_log import PEMS_CSV, refuse_with_pems, show_pems_log
 from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import command, read_common
 from pfa_cli.framework.help import Group
@@ -38,6 +37,19 @@ FOLLOWED_HISTORY = 10
 NEWEST = 100
 _VERIFIED = ("whole", "links", "entries", "flawCount", "anchor")
 _COLUMNS = ("at", "userId", "action", "pfaId", "sessionId", "change", "reason")
+# As of `pems_log`, which the trail does not load.
+_PEMS_CSV = (
+    "at",
+    "pfaId",
+    "event",
+    "change",
+    "costEffect",
+    "direction",
+    "userId",
+    "version",
+    "runId",
+    "by",
+)
 _CSV = ("at", "entryId", "userId", "action", "pfaId", "sessionId", "runId", "before", "after",
         "reason")  # fmt: skip
 
@@ -90,7 +102,7 @@ app.add_typer(log, name="log")
         "pfa log --pems --since 24h",
     ),
     exit_codes="5 entries of other users without the right to manage users; 130 --follow was ended.",
-    columns=tuple(dict.fromkeys((*_COLUMNS, *_CSV, *PEMS_CSV))),
+    columns=tuple(dict.fromkeys((*_COLUMNS, *_CSV, *_PEMS_CSV))),
 )
 def show_log(
     call: Invocation,
@@ -147,6 +159,8 @@ def show_log(
     if pems:
         given = {"--session": session, "--user": user, "--action": actions, "--follow": follow,
                  "--sort": sort != LOG.default}  # fmt: skip
+        from pfa_cli.commands.pems_log import refuse_with_pems, show_pems_log
+
         refuse_with_pems(given)
         show_pems_log(call, talk, pfa_id, since=since, until=until, run=run, limit=limit or NEWEST)
         return

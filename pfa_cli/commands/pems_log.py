@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("at", "pfaId", "by", "event", "change", "costEffect")
 _CSV = ("at", "pfaId", "event", "change", "costEffect", "direction", "userId", "version", "runId")
-PEMS_CSV = (*_CSV, "by")
 _RANKED = ("at", "pfaId", "change", "costEffect", "by", "event")
 
 

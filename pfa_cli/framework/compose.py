@@ -22,7 +22,8 @@ from pfa_core.errors import InvalidRequest
 Run = Callable[..., int | None]
 # Parameters that narrow what a command does, or name what it does something with.
 _NARROWING = frozenset((
-    "session", "session_id", "into", "user", "user_id", "run", "run_id", "pfa_id", "conflict_id", "key_id", "code",
+    "session", "sessions", "session_id", "into", "user", "user_id", "run", "run_id", "pfa_id", "conflict_id",
+    "key_id", "code",
     "since", "until", "start_from", "start_to", "end_from", "end_to", "search",
     "org", "profile", "database_url", "token_file",
 ))  # fmt: skip

@@ -54,8 +54,9 @@ def in_workbook(name: str, value: Any) -> Any:
 
 
 def in_csv(name: str, value: Any) -> str:
+    """A text as a spreadsheet guards it; a number is not guarded."""
     text = str(value)
-    return f"'{text}" if text[0] in "=+-" else text
+    return f"'{text}" if text[0] in "=+" else text
 
 
 def typed(path: Path, edits: dict[str, dict[str, Any]]) -> None:

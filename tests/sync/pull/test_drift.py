@@ -302,6 +302,8 @@ class TestValuesThatAreGone:
         self, world: World, source: str, name: str, blank: Any, tmp_path: Path
     ) -> None:
         """A purchase without its source costs what a rental without a rate does."""
+        if source.startswith("json"):
+            blank = None  # an empty text is not a value of a flag there, and refused
         result = pull(world, source, changed(records(), 9, **{name: blank}), tmp_path)
         assert (result.status, result.updated, result.emptied) == ("completed", 9, {name: 9})
         said = f"at the default now, some for want of a value: {name} in 9 records"
