@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pfa_core.drafts.plan import CommitPlan
 
 app = typer.Typer(rich_markup_mode=None)
+_LARGEST_PLAN = 64 << 20  # bytes; `core.plan_commit` makes none of more than a third
 
 
 @command(
@@ -145,13 +146,17 @@ def _require_alone(
 
 def _read(path: Path) -> CommitPlan:
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_PLAN + 1)
+        text = content.decode()
     except FileNotFoundError:
         raise NotFound(f"file not found: {path}") from None
     except UnicodeDecodeError:
         raise InvalidData(f"{path} is not a plan of pfa plan: not UTF-8 text") from None
     except OSError as error:
         raise IoFailure(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > _LARGEST_PLAN:
+        raise InvalidData(f"{path} is not a plan of pfa plan: larger than any")
     return core.read_plan(text, str(path))
 
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from pfa_core import exact_json
@@ -32,6 +33,8 @@ from pfa_core.operation import Tx, reads
 from pfa_core.store import members
 
 KIND = "pfa commit plan 1"
+# A plan is held whole, once as it was made and once as the commit finds it: some 2,500 bytes for each draft.
+MOST_DRAFTS = 25_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +77,17 @@ def plan_commit(tx: Tx, selection: Selection) -> CommitPlan:
 
     Raises:
         NoDrafts: Nothing of the principal's matches the selection.
+        InvalidRequest: More than `MOST_DRAFTS` of them do.
         NotFound: A record that is named does not exist.
     """
     effects: list[Decimal] = []
-    drafts = tuple(_planned(tx, _filters(tx, selection), effects))
+    with closing(_planned(tx, _filters(tx, selection), effects)) as found:
+        drafts = tuple(islice(found, MOST_DRAFTS + 1))
+    if len(drafts) > MOST_DRAFTS:
+        raise InvalidRequest(
+            f"more than {MOST_DRAFTS:,} drafts, which a plan may have",
+            hint="plan them by session: pfa plan --session NAME --to FILE",
+        )
     if not drafts:
         raise NoDrafts(f"no drafts of {tx.user_id} {describe(selection)}", hint="type: pfa status")
     return CommitPlan(
@@ -228,6 +238,8 @@ def _plan(content: Mapping[str, Any]) -> CommitPlan:
     effect = content["costEffect"]
     if len({one.pfa_id for one in drafts}) != len(drafts) or not drafts:
         raise ValueError("drafts are missing or there twice")
+    if len(drafts) > MOST_DRAFTS:
+        raise ValueError(f"more than {MOST_DRAFTS:,} drafts")
     return CommitPlan(
         kind=KIND,
         organization=OrganizationId(_text(content["organization"])),

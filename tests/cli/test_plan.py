@@ -60,6 +60,7 @@ def test_what_pems_changed_since_is_named_and_nothing_is_committed(drafted: Pfa)
     [
         (("commit", "--plan", "nowhere.json"), 6),
         (("commit", "--plan", "/dev/null"), 9),
+        (("commit", "--plan", "/dev/zero"), 9),
         (("commit", "--plan", "/"), 74),
         (("commit", "--plan", "p.json", "--session", "s"), 2),
         (("commit", "--plan", "p.json", "--partial"), 2),

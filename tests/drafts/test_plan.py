@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import pfa_core
 from pfa_core import exact_json
+from pfa_core.drafts import plan as plan_module
 from pfa_core.drafts.plan import CommitPlan, read_plan, selection_of
 from pfa_core.drafts.selection import Selection
 from pfa_core.errors import InvalidData, InvalidRequest, NoDrafts, VersionConflict
@@ -138,6 +139,21 @@ def test_a_session_or_records_of_it(drafted: World) -> None:
     assert [one.pfa_id for one in planned(drafted, where).drafts] == ["P-2", "P-3"]
     with pytest.raises(NoDrafts):
         planned(drafted, Selection(session_id="other"))
+
+
+def test_a_plan_has_a_largest_size_which_is_said(
+    drafted: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = planned(drafted)
+    monkeypatch.setattr(plan_module, "MOST_DRAFTS", 3)
+    assert planned(drafted).drafts == whole.drafts
+    assert read_plan(written(whole), "plan.json").drafts == whole.drafts
+    monkeypatch.setattr(plan_module, "MOST_DRAFTS", 2)
+    with pytest.raises(InvalidRequest, match="more than 2 drafts") as refused:
+        planned(drafted)
+    assert refused.value.hint == "plan them by session: pfa plan --session NAME --to FILE"
+    with pytest.raises(InvalidData, match="more than 2 drafts"):
+        read_plan(written(whole), "plan.json")
 
 
 def test_over_a_committed_change_only_the_draft_is_planned(drafted: World) -> None:
