@@ -18,6 +18,7 @@ from pfa_core.store.modifications import Mark, of_caller
 from pfa_core.store.portions import json_portions
 
 _SQL = sql.statements("modifications")
+_REPEAT = "type: pfa status, then repeat the command"
 _OF_ONE = {"update_drafts": "update_draft", "commit_drafts": "commit_draft"}
 
 
@@ -72,7 +73,7 @@ def update_drafts(
     conn: Connection[Any], principal: Principal, drafts: Sequence[DraftUpdate], at: datetime
 ) -> None:
     """Update the drafts' contents, each version raised by one."""
-    _write(conn, "update_drafts", principal, drafts, at)
+    write_drafts(conn, (_SQL, "update_drafts"), principal, drafts, at)
 
 
 def delete_drafts(
@@ -88,7 +89,7 @@ def commit_drafts(
     conn: Connection[Any], principal: Principal, drafts: Sequence[RebasedDraft], at: datetime
 ) -> None:
     """Commit drafts with their new deltas, each version raised by one."""
-    _write(conn, "commit_drafts", principal, drafts, at)
+    write_drafts(conn, (_SQL, "commit_drafts"), principal, drafts, at)
 
 
 def commit_up_to_date(
@@ -110,14 +111,27 @@ def uncommit(
         _require_all(len(ids), writing.changed(conn, _SQL, "uncommit", values, ids=ids))
 
 
-def _write(
+def write_drafts(
     conn: Connection[Any],
-    name: str,
+    statement: tuple[sql.Statements, str],
     principal: Principal,
-    drafts: Sequence[DraftUpdate | RebasedDraft],
+    drafts: Sequence[Any],
     at: datetime,
+    *,
+    hint: str = _REPEAT,
 ) -> None:
-    """Change existing drafts, each looked up by its id."""
+    """Write drafts by a statement that takes them as JSON, in portions.
+
+    Args:
+        statement: The statements of a noun, and the name of the one; where there is one for a single draft
+            (`_OF_ONE`), that is used for it.
+        drafts: Values with a `modification_id`, whose fields the statement reads.
+        hint: What to do where some of them changed meanwhile.
+
+    Raises:
+        VersionConflict: Some of them changed meanwhile.
+    """
+    statements, name = statement
     changed = 0
     for portion in json_portions(drafts):
         some = drafts[portion.start : portion.stop]
@@ -127,13 +141,14 @@ def _write(
             "modification_ids": [draft.modification_id for draft in some],
             "at": at,
         }
-        changed += writing.changed(conn, _SQL, _OF_ONE[name] if len(some) == 1 else name, values)
-    _require_all(len(drafts), changed)
+        single = _OF_ONE.get(name, name) if len(some) == 1 else name
+        changed += writing.changed(conn, statements, single, values)
+    _require_all(len(drafts), changed, hint=hint)
 
 
-def _require_all(expected: int, changed: int) -> None:
+def _require_all(expected: int, changed: int, *, hint: str = _REPEAT) -> None:
     if changed != expected:
         raise VersionConflict(
             f"{expected - changed} of {expected} drafts changed meanwhile; nothing was done",
-            hint="type: pfa status, then repeat the command",
+            hint=hint,
         )

@@ -10,15 +10,13 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core import sql
-from pfa_core.errors import VersionConflict
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Principal
-from pfa_core.store import writing
-from pfa_core.store.modifications import of_caller
-from pfa_core.store.portions import json_portions
+from pfa_core.store.draft_writes import write_drafts
 
 _SQL = sql.statements("operations")
+_LIST = "type: pfa undo --list"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,42 +66,18 @@ def insert_again(
     conn: Connection[Any], principal: Principal, drafts: Sequence[DraftAgain], at: datetime
 ) -> None:
     """Insert drafts that were deleted, under their ids."""
-    _write(conn, "insert_again", principal, drafts, at)
+    write_drafts(conn, (_SQL, "insert_again"), principal, drafts, at, hint=_LIST)
 
 
 def rewrite_drafts(
     conn: Connection[Any], principal: Principal, drafts: Sequence[WholeDraft], at: datetime
 ) -> None:
     """Write the whole content of drafts, each version raised by one."""
-    _write(conn, "rewrite_drafts", principal, drafts, at)
+    write_drafts(conn, (_SQL, "rewrite_drafts"), principal, drafts, at, hint=_LIST)
 
 
 def recommit(
     conn: Connection[Any], principal: Principal, drafts: Sequence[CommittedAgain], at: datetime
 ) -> None:
     """Make drafts committed changes again, each version raised by one."""
-    _write(conn, "recommit", principal, drafts, at)
-
-
-def _write(
-    conn: Connection[Any],
-    name: str,
-    principal: Principal,
-    drafts: Sequence[DraftAgain | WholeDraft | CommittedAgain],
-    at: datetime,
-) -> None:
-    changed = 0
-    for portion in json_portions(drafts):
-        some = drafts[portion.start : portion.stop]
-        values = {
-            **of_caller(principal),
-            "drafts": portion.json,
-            "modification_ids": [draft.modification_id for draft in some],
-            "at": at,
-        }
-        changed += writing.changed(conn, _SQL, name, values)
-    if changed != len(drafts):
-        raise VersionConflict(
-            f"{len(drafts) - changed} of {len(drafts)} drafts changed meanwhile; nothing was done",
-            hint="type: pfa undo --list",
-        )
+    write_drafts(conn, (_SQL, "recommit"), principal, drafts, at, hint=_LIST)
