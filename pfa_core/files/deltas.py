@@ -8,38 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any, BinaryIO
 
 from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.exact_json import JsonFault, loads_strict
 from pfa_core.files.delta_bounds import MAX_REASON, MAX_SESSION
+from pfa_core.files.delta_lines import DELTA_FORMATS, Lines, delta_dialect
 from pfa_core.files.delta_rows import (
-    QUOTED_SEEN,
     SAVED,
     DeltaTable,
     Item,
-    is_bare,
     is_listed,
     listed_item,
 )
 from pfa_core.files.delta_workbook import WorkbookTable, is_workbook
 from pfa_core.files.dialect import (
     TABLES,
-    certain_separator,
-    named_separator,
-    names_separator,
     refuse_foreign_content,
-    table_format,
 )
 from pfa_core.files.packed import packed
 from pfa_core.files.reading import (
     MAX_SIZE,
-    decode,
     head_of,
     open_input,
     read_lines,
-    read_whole,
     require_size,
     source_name,
 )
@@ -49,13 +41,9 @@ from pfa_core.model.keys import invisible_in, normal_key
 from pfa_core.model.notation import Notation
 from pfa_core.model.record import MAX_ID
 from pfa_core.model.seen import SheetRow
-from pfa_core.model.spelling import folded
 from pfa_core.model.suggest import did_you_mean
 from pfa_core.model.values import shorten
 
-DELTA_FORMATS = ("auto", "json", "jsonl", "csv", "tsv", "xlsx")
-_ENCODING = "say which encoding it has, such as `encoding=cp1252`"
-_HEADER = "pfaId"  # names a column of every table
 _FILE_KEYS = ("sessionId", "organization", "modifications")
 _CHANGE_KEYS = ("pfaId", "delta", "changeReason", "expectedVersion")
 
@@ -119,13 +107,15 @@ def read_delta_file(
             return _delta_table(WorkbookTable(file, name, nulls, notation, max_size), name)
         file, encoding = as_utf8(file, head, name, notation.encoding, kept=SAVED)
         refuse_foreign_content(head_of(file), name, kept=SAVED)
-        lines = _Lines(read_lines(file, name, max_size, kept=SAVED), name)
+        lines = Lines(read_lines(file, name, max_size, kept=SAVED), name)
         first = lines.first_written()
         if not first.strip():
             raise InvalidData(f"{name} is empty, {SAVED}")
         chosen, separator = file_format, ""
         if chosen == "auto" or chosen in TABLES:
-            chosen, separator = _dialect(path, lines, chosen, notation, is_wide=encoding != "utf-8")
+            chosen, separator = delta_dialect(
+                path, lines, chosen, notation, is_wide=encoding != "utf-8"
+            )
         if chosen in TABLES:
             notation.refuse("sheet", of="a table of text")
             notation = replace(notation, separator=separator)
@@ -136,70 +126,6 @@ def read_delta_file(
         else:
             items, head = _json_items(lines.whole(file, max_size), name)
         return _delta_file((_as_item(value, place) for place, value in items), head, name)
-
-
-class _Lines:
-    """The lines of an input as text, the first ones looked at before they are taken."""
-
-    def __init__(self, lines: Iterator[bytes], name: str) -> None:
-        self._lines, self._name = lines, name
-        self._ahead: list[bytes] = []
-        self._number = 0
-
-    def __iter__(self) -> Iterator[str]:
-        """Take the lines, with their ends."""
-        for line in chain(self._taken(), self._lines):
-            self._number += 1
-            yield decode(line, self._name, self._number, hint=_ENCODING)
-
-    def _taken(self) -> Iterator[bytes]:
-        while self._ahead:
-            yield self._ahead.pop(0)
-
-    def first_written(self, *, after: int = 0) -> str:
-        """Look for the first line with a character, or the one `after` so many.
-
-        Returns:
-            The line; '' where there is none.
-        """
-        place = 0
-        while True:
-            if place == len(self._ahead):
-                line = next(self._lines, None)
-                if line is None:
-                    return ""
-                self._ahead.append(line)
-            text = decode(self._ahead[place], self._name, place + 1, hint=_ENCODING)
-            place += 1
-            if text.strip():
-                if not after:
-                    return text
-                after -= 1
-
-    def whole(self, file: BinaryIO, max_size: int) -> str:
-        """Take all of them as one text, of at most `max_size` bytes."""
-        first = b"".join(self._ahead)
-        self._ahead.clear()
-        return decode(read_whole(file, self._name, max_size, first=first, kept=SAVED), self._name)
-
-
-def _dialect(
-    path: str, lines: _Lines, given: str, notation: Notation, *, is_wide: bool
-) -> tuple[str, str]:
-    """Return the format, and the separator of a CSV."""
-    first = lines.first_written()
-    if named := named_separator(first):
-        return "csv", notation.separator or named
-    chosen = _guess(path, first) if given == "auto" else given
-    if chosen not in TABLES and given == "auto" and not notation.separator:
-        return chosen, ""
-    if notation.separator:
-        return "csv", notation.separator
-    if chosen == "tsv":
-        # Spreadsheets quote cells between tabs, pfa escapes them.
-        is_quoted = is_wide or QUOTED_SEEN in lines.first_written(after=1)
-        return ("csv", "\t") if is_quoted else ("tsv", "")
-    return "csv", certain_separator(first, _HEADER)
 
 
 def _delta_table(table: DeltaTable | WorkbookTable, name: str) -> DeltaFile:
@@ -245,21 +171,6 @@ def _delta_file(items: Iterable[Item | Fault], head: dict[str, Any], name: str) 
         organization_id=head.get("organization"),
         source=name,
     )
-
-
-def _guess(path: str, first: str) -> str:
-    """Return the format by the end of the file's name, else by its first line."""
-    end = path.lower().removesuffix(".gz").rpartition(".")[2]
-    if end in DELTA_FORMATS[1:]:
-        return end
-    first = first.lstrip().partition("\n")[0]
-    if first.startswith(("{", "[")):
-        return "json"
-    if is_bare(first):
-        return "tsv"
-    if names_separator(first):
-        return "csv"
-    return table_format(first) if folded("pfaId") in folded(first) else "json"
 
 
 def read_change(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from pfa_core.errors import InvalidData
 from pfa_core.files.dialect import wide_encoding
@@ -34,7 +34,7 @@ class _Recoded(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview | bytearray, /) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any, /) -> int:
         while not self._waiting and not self._is_over:
             self._waiting = self._next()
         part = self._waiting[: len(buffer)]

@@ -6,6 +6,7 @@ import time
 import unicodedata
 from contextlib import suppress
 from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -246,8 +247,8 @@ def test_whatever_is_typed_is_read_or_refused(examples: int) -> None:
 def test_an_expression_that_is_cut_or_altered_is_read_or_refused(examples: int) -> None:
     @given(expressions, st.integers(0, 200), st.integers(0, 200), WORDS)
     @settings(max_examples=examples, deadline=None, database=None)
-    def check(meaning: object, start: int, end: int, word: str) -> None:
-        text = meaning.text  # type: ignore[attr-defined]
+    def check(meaning: Any, start: int, end: int, word: str) -> None:
+        text = meaning.text
         try:
             parse(text[:start] + word + text[end:])
         except InvalidRequest as error:

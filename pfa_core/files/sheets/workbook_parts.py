@@ -74,8 +74,8 @@ class _Check:
             zipfile.BadZipFile,
             zlib.error,
             EOFError,
-            NotImplementedError,
-            RuntimeError,
+            NotImplementedError,  # a way of packing that zipfile does not know
+            RuntimeError,  # packed with a password
         ) as error:
             if isinstance(error, RecursionError):
                 raise
