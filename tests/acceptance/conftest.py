@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Iterator
+from decimal import Decimal
+from getpass import getuser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pfa_core
 from tests.factories import World, a_world
-from tests.server import Server
+from tests.program import Pfa
+from tests.server import Server, bound_url
 
+Record = dict[str, Any]
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
@@ -42,3 +49,29 @@ def holng(postgres: Server, pulled: str) -> Iterator[World]:
         world = a_world(url, organization="HOLNG")
         yield world
         world.db.close()
+
+
+@pytest.fixture
+def pfa(
+    postgres: Server,
+    pulled: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Pfa]:
+    """The program on the sample project."""
+    with postgres.database(pulled) as url:
+        monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
+        world = a_world(url, organization="HOLNG")
+        pfa_core.grant(world.db, world.principal(), getuser(), "admin")
+        world.db.close()
+        program = Pfa(url, tmp_path, capsys, postgres.sessions)
+        assert program("init", "--org", "HOLNG").code == 0
+        yield program
+
+
+@pytest.fixture(scope="module")
+def records(shared: Path) -> list[Record]:
+    """The records of the project's file."""
+    with gzip.open(shared / "mirror-HOLNG.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return [json.loads(line, parse_float=Decimal) for line in lines]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import json
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,7 +15,8 @@ from typing import Any
 import pytest
 
 import pfa_core
-from tests.acceptance.test_everyday import Record, cents, cost
+from tests.acceptance.conftest import Record
+from tests.acceptance.test_everyday import cents, cost
 from tests.factories import a_jsonl_file, a_world
 from tests.forms import long
 from tests.program import Pfa
@@ -50,12 +49,6 @@ def altered(records: list[Record]) -> dict[str, Record]:
     }
     new = {f"HOLNG-9{number:05}": records[number] for number in (0, 1)}
     return found | {pfa_id: {**record, "pfaId": pfa_id} for pfa_id, record in new.items()}
-
-
-@pytest.fixture(scope="module")
-def records(shared: Path) -> list[Record]:
-    with gzip.open(shared / "mirror-HOLNG.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return [json.loads(line, parse_float=Decimal) for line in lines]
 
 
 @pytest.fixture(scope="module")

@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from calendar import monthrange
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from getpass import getuser
 from math import floor
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-import pfa_core
-from tests.factories import a_world
+from tests.acceptance.conftest import Record
 from tests.forms import long
 from tests.program import Pfa
-from tests.server import Server, bound_url
-
-Record = dict[str, Any]
-
-
-@pytest.fixture
-def pfa(
-    postgres: Server,
-    pulled: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Iterator[Pfa]:
-    """The program on the sample project."""
-    with postgres.database(pulled) as url:
-        monkeypatch.setenv("PFA_DATABASE_URL", bound_url(url))
-        world = a_world(url, organization="HOLNG")
-        pfa_core.grant(world.db, world.principal(), getuser(), "admin")
-        world.db.close()
-        program = Pfa(url, tmp_path, capsys, postgres.sessions)
-        assert program("init", "--org", "HOLNG").code == 0
-        yield program
-
-
-@pytest.fixture(scope="module")
-def records(shared: Path) -> list[Record]:
-    with gzip.open(shared / "mirror-HOLNG.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return [json.loads(line, parse_float=Decimal) for line in lines]
 
 
 def cents(amount: Fraction) -> Decimal:

@@ -15,12 +15,10 @@ from python_calamine import CalamineWorkbook
 
 from pfa_core import exact_json
 from pfa_core.model.record import FIELDS, MARKS
-from tests.acceptance.test_everyday import Record, pfa, records
+from tests.acceptance.conftest import Record
 from tests.cli.test_sheets import rewrite
 from tests.forms import forms, long
 from tests.program import Pfa
-
-__all__ = ["pfa", "records"]  # the fixtures
 
 EDITS = 120
 CHOICES: dict[str, list[Any]] = {

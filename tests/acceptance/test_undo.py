@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator
 from decimal import Decimal
 from getpass import getuser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import pfa_core
 from pfa_core.pems.sandbox.server import Sandbox
+from tests.acceptance.conftest import Record
 from tests.acceptance.test_everyday import cents, cost
 from tests.factories import World, a_world
 from tests.forms import LONG
@@ -22,7 +20,6 @@ from tests.program import Pfa
 from tests.server import Server, bound_url
 
 CRANES = ("--category", "Crane", "--source", "Rental", "--no-actualized")
-Record = dict[str, Any]
 
 
 @pytest.fixture
@@ -42,12 +39,6 @@ def stage(
         assert program("init", "--org", "HOLNG").code == 0
         yield program, world
         world.close()
-
-
-@pytest.fixture(scope="module")
-def records(shared: Path) -> list[Record]:
-    with gzip.open(shared / "mirror-HOLNG.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return [json.loads(line, parse_float=Decimal) for line in lines]
 
 
 @LONG
