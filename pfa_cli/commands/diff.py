@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import pfa_core as core
+from pfa_cli.commands.diff_views import ViewOptions
 from pfa_cli.envelopes.diff import Diff, DiffSummary
 from pfa_cli.exit_codes import DIFFERS
 from pfa_cli.framework.common import require_columns
@@ -24,7 +25,6 @@ from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import signed, sums_text
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
-from pfa_core.errors import InvalidRequest
 from pfa_core.model.modification import OVERLAYING
 from pfa_core.model.query import Filters
 
@@ -53,41 +53,13 @@ _CSV = (*_COLUMNS, "version", "changeReason", "modificationId")
 def diff(
     call: Invocation,
     talk: Talk,
+    views: ViewOptions,
     filters: Annotated[Filters, FilterOptions],
     *,
     sessions: Annotated[
         list[str] | None,
         typer.Argument(metavar="[SESSION [OTHER]]", help="Only this session; two are compared."),
     ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            "--by",
-            metavar="NAME",
-            help="Sums by reason, session, state, field, category or another dimension.",
-        ),
-    ] = None,
-    stat: Annotated[
-        bool, typer.Option("--stat", help="Sums by field: in how many records each changes.")
-    ] = False,
-    per: Annotated[
-        str | None, typer.Option("--per", metavar="record", help="One line for each record.")
-    ] = None,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            "--top",
-            metavar="NUMBER",
-            min=1,
-            help="Only the records with the largest cost effect, up or down; one line each.",
-        ),
-    ] = None,
-    name_only: Annotated[
-        bool, typer.Option("--name-only", help="Only the ids of the records, a line each.")
-    ] = False,
-    chart: Annotated[
-        bool, typer.Option("--chart", help="With --by: the cost effects as bars.")
-    ] = False,
     limit: Limit = None,
     sort: Annotated[
         str | None,
@@ -108,21 +80,11 @@ def diff(
     those of what is shown.
     """
     named = sessions or []
-    views = {"--by": by is not None, "--stat": stat, "--per": per is not None, "--name-only": name_only,
-             "two sessions": len(named) > 1}  # fmt: skip
-    _require_one_view(views, per=per, top=top, chart=chart)
-    if limit is not None and (stat or by is not None):
-        raise InvalidRequest("--limit is of records, not of groups", hint="omit --limit")
-    if len(named) > 2:
-        raise InvalidRequest(f"two sessions at most are compared, not {len(named)}")
+    views.require_one(named, limit=limit, sort=sort)
     asked = filters
     filters = within_current(call, talk, filters, otherwise=everything or bool(named))
-    if top is not None or any(views.values()):
-        _require_no_order(sort)
-        fields = _view(
-            call, talk, filters, named, by="field" if stat else by, chart=chart, top=top,
-            limit=limit, names_only=name_only,
-        )  # fmt: skip
+    if views.is_chosen(named):
+        fields = views.show(call, talk, filters, named, limit=limit)
         return DIFFERS if exit_code and fields else 0
     require_columns(call.common.chosen_columns, _CSV)
     session_id = named[0] if named else None
@@ -187,47 +149,3 @@ def _rows(entry: DiffEntry, *, for_people: bool) -> list[Mapping[str, Any]]:
         {**same, **document(change), "costEffect": None if index else shown}
         for index, change in enumerate(changes)
     ]
-
-
-def _view(
-    call: Invocation,
-    talk: Talk,
-    filters: Filters,
-    named: Sequence[str],
-    *,
-    by: str | None,
-    chart: bool,
-    top: int | None,
-    limit: int | None,
-    names_only: bool,
-) -> int:
-    """Show another view than the entries, and return the number of fields that differ."""
-    from pfa_cli.commands import review
-
-    if len(named) == 2:
-        return review.show_sessions(call, talk, filters, (named[0], named[1]), limit=limit)
-    if by is not None:
-        return review.show_groups(call, talk, filters, named, by, chart=chart)
-    return review.show_records(
-        call, talk, filters, named, top=top, limit=limit, names_only=names_only
-    )
-
-
-def _require_one_view(
-    views: Mapping[str, bool], *, per: str | None, top: int | None, chart: bool
-) -> None:
-    """Refuse options that would exclude each other."""
-    chosen = [name for name, given in views.items() if given]
-    if len(chosen) > 1:
-        raise InvalidRequest(f"{' and '.join(chosen)} exclude each other")
-    if per not in (None, "record"):
-        raise InvalidRequest(f"--per {per}: not record", hint="type: pfa diff --per record")
-    if top is not None and chosen not in ([], ["--per"], ["--name-only"]):
-        raise InvalidRequest(f"--top is of records, not of {chosen[0]}")
-    if chart and not views["--by"]:
-        raise InvalidRequest("--chart draws groups", hint="type: pfa diff --by category --chart")
-
-
-def _require_no_order(sort: str | None) -> None:
-    if sort is not None:
-        raise InvalidRequest("--sort is of the entries; this view has an order of its own")

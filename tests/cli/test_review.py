@@ -160,7 +160,7 @@ class TestOptions:
         [
             ("--by", "session", "--stat"), ("--per", "field"), ("--chart",), ("--stat", "--chart"),
             ("--top", "3", "--by", "session"), ("rates", "other", "--per", "record"), ("--stat", "--sort", "model"),
-            ("--by", "field", "--chart"), ("--top", "0"), ("--name-only", "-o", "json"),
+            ("--by", "field", "--chart"), ("--top", "0"), ("--top", "1001"), ("--name-only", "-o", "json"),
             ("--per", "record", "--columns", "before"),
         ],
     )  # fmt: skip
