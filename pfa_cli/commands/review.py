@@ -147,7 +147,7 @@ def show_sessions(
     database, principal = call.open()
     totals = core.Comparison()
     found = core.compare_sessions(database, principal, sessions, filters, totals=totals)
-    first, fields = _begun(islice(found, limit))
+    first, fields = _begun(_shown(found, limit))
     talk.mask(totals)
     look = call.look(Format.TSV)
     sheet = Sheet(
@@ -180,6 +180,13 @@ def show_sessions(
         f" {totals.same_count:,} same"
     )
     return totals.field_count
+
+
+def _shown(found: Iterable[Any], limit: int | None) -> Iterator[Any]:
+    """Yield the first of them, and read on to the last: the sums are those of all."""
+    for number, item in enumerate(found):
+        if limit is None or number < limit:
+            yield item
 
 
 def _begun(found: Iterable[Any]) -> tuple[list[Any], Iterator[Any]]:

@@ -28,11 +28,13 @@ from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, SessionId,
 from pfa_core.model.kpi import ZERO, cents, money
 from pfa_core.model.modification import State
 from pfa_core.model.query import Filters
+from pfa_core.model.record import FIELDS
 from pfa_core.model.rights import MONEY, Operation
 from pfa_core.operation import Tx, reads
 from pfa_core.store import members
 
 KIND = "pfa commit plan 1"
+_PLACES = {name: place for place, name in enumerate(FIELDS)}
 # A plan is held whole, once as it was made and once as the commit finds it: some 2,500 bytes for each draft.
 MOST_DRAFTS = 25_000
 
@@ -190,7 +192,7 @@ def _planned(
                 # All drafted fields, equal ones too: the plan is of the draft, not of what shows.
                 drafted = [
                     FieldChange(name, step.before.get(name), step.after.get(name))
-                    for name in row.delta
+                    for name in sorted(row.delta, key=_place)
                 ]
                 yield PlannedDraft(
                     pfa_id=row.pfa_id,
@@ -201,6 +203,11 @@ def _planned(
                     changes=tx.mask.changes(drafted, row.delta),
                     cost_effect=tx.mask.amount(cents(money(effect))),
                 )
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Return the place of a field in the table of fields; editable ones are all there."""
+    return _PLACES.get(name, len(_PLACES)), name
 
 
 def _difference(planned: PlannedDraft, found: PlannedDraft | None, *, hidden: bool) -> str:

@@ -195,7 +195,11 @@ class TestOptionsTogether:
 
     def test_a_limit_narrows_a_comparison_and_is_refused_of_groups(self, drafted: Pfa) -> None:
         assert len(summed(drafted, "rates", "weather")["data"]) > 1
-        assert len(summed(drafted, "rates", "weather", "--limit", "1")["data"]) == 1
+        limited = summed(drafted, "rates", "weather", "--limit", "1")
+        assert len(limited["data"]) == 1
+        assert limited["summary"] == summed(drafted, "rates", "weather")["summary"]
+        said = drafted("diff", "rates", "weather", "--limit", "1").err
+        assert said == drafted("diff", "rates", "weather").err
         for of_groups in (("--stat",), ("--by", "reason")):
             ran = drafted("diff", *of_groups, "--limit", "1")
             assert (ran.code, "--limit is of records" in ran.err) == (2, True)

@@ -16,6 +16,7 @@ from pfa_core.drafts.plan import CommitPlan, read_plan, selection_of
 from pfa_core.drafts.selection import Selection
 from pfa_core.errors import InvalidData, InvalidRequest, NoDrafts, VersionConflict
 from pfa_core.model.delta import Change
+from pfa_core.model.record import FIELDS
 from tests.factories import World, a_world, record
 from tests.worlds import built_once
 
@@ -51,6 +52,7 @@ def test_it_names_drafts_versions_values_and_money(drafted: World) -> None:
     assert (first.version, first.mirror_version, first.session_id) == (1, 1, "s")
     values = {one.field: (one.before, one.after) for one in first.changes}
     assert values == {"model": ("LTM 1030", "M"), "monthlyRate": (1000, 1101)}
+    assert [one.field for one in first.changes] == [name for name in FIELDS if name in values]
     whole = pfa_core.diff(drafted.db, drafted.principal(), pfa_core.Filters())
     assert plan.cost_effect == whole.cost_effect
     assert [one.cost_effect for one in plan.drafts] == [one.cost_effect for one in whole.entries]
