@@ -261,7 +261,13 @@ def test_beside_others_it_makes_a_push_partial(silent):
     committed(silent, monthlyRate=5)
     committed(silent, "P-2", monthlyRate=6)
     silent.profile = replace(silent.profile, retries=0)
-    silent.pems.faults = ["503:on=rest:after=3:times=1"]
+
+    def fail_what_follows(request, _response):
+        if request.method == "PUT" and "P-2" in request.path:
+            silent.pems._watcher = None
+            silent.pems.faults = ["503:on=rest:times=1"]
+
+    silent.pems._watcher = fail_what_follows
     result = silent.push(concurrency=1)
     assert (result.status, result.synced, result.rejected) == ("partial", 1, 1)
     (fault,) = result.problems
