@@ -44,6 +44,28 @@ def prepare(pfa: Pfa) -> None:
         json.dumps({"sessionId": "new", "modifications": [DELTA]})
     )
     (pfa.folder / "relative.json").write_text(json.dumps(RELATIVE))
+    done(pfa, "plan", "--session", "open", "--to", str(pfa.folder / "plan.json"))
+
+
+def prepare_undone(pfa: Pfa) -> None:
+    """Two operations, the last one taken back: an undo repeated by mistake would take back the other too."""
+    prepare(pfa)
+    done(pfa, "commit", "--session", "open")
+    done(pfa, "undo")
+
+
+def prepare_sent(pfa: Pfa) -> None:
+    """Two changes that PEMS has, one of them changed there since."""
+    records = [{**baseline_record(number), "organization": "HOLNG"} for number in range(1, 4)]
+    with a_pems(pfa.folder) as pems:
+        pems.load(records)
+        done(pfa, "init", "--org", "HOLNG")
+        done(pfa, "sync", "pull")
+        done(pfa, "draft", "set", "H-001", "H-002", "model=A", "--into", "sent")
+        done(pfa, "commit", "--session", "sent")
+        done(pfa, "sync", "push")
+        pems.change("H-002", model="Theirs")
+        done(pfa, "sync", "pull")
 
 
 def prepare_exchange(pfa: Pfa) -> None:
@@ -118,6 +140,18 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "grant": ("user", "grant", "eve", "--role", "viewer"),
     "revoke": ("user", "revoke", "bob"),
     "add": ("org", "add", "OTHER"),
+    "configure": ("org", "set", "--currency", "EUR"),
+    "commit of a plan": ("commit", "--plan", "FOLDER/plan.json"),
+    "undo": ("undo",),
+    "undo of the one before": ("undo",),
+    "redo": ("undo", "--redo"),
+    "revert": ("revert", "--session", "sent"),
+}
+# Where an operation has a stage of its own.
+STAGES = {
+    "undo of the one before": prepare_undone,
+    "redo": prepare_undone,
+    "revert": prepare_sent,
 }
 
 
@@ -134,7 +168,7 @@ EXCHANGES: dict[str, tuple[str, ...]] = {
 }
 
 ALL = {**OPERATIONS, **EXCHANGES}
-CODES = {"push": 3}  # PEMS holds another value of one of them
+CODES = {"push": 3, "revert": 3}  # PEMS holds another value of one of them
 CODES_AGAIN = {"push": {3, 0}}  # 0: the conflict was settled before, with the changes
 # One of each kind, at each COMMIT: what is relative, what makes something new, what moves states, what writes a
 # file; of an exchange with PEMS at some of them.
@@ -144,6 +178,7 @@ SHORT = {
     "set relative": EVERY,
     "commit of a session": EVERY,
     "pull from a file": EVERY,
+    "undo of the one before": EVERY,
     "refresh and revoke": EVERY,
     "push": (4, 5),  # the claims, the record of what is sent
     "pull": (3,),  # the first page
@@ -170,7 +205,7 @@ def run(stage: Stage) -> Callable[..., Left]:
     """Run an operation of the tables in a copy of its stage."""
 
     def run(name: str, number: int, when: When, **how: Any) -> Left:
-        prepared = prepare_exchange if name in EXCHANGES else prepare
+        prepared = STAGES.get(name, prepare_exchange if name in EXCHANGES else prepare)
         return stage.after(prepared, ALL[name], number, when, **how)
 
     return run
