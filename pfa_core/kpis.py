@@ -10,9 +10,10 @@ from typing import Any, Protocol, TypeVar
 from pfa_core.authorization import require_order
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.costing import Costing
-from pfa_core.model.figures import Amount, Figures, Group, Others, Period, Stats
+from pfa_core.model.figures import Figures, Group, Others, Period, Stats
 from pfa_core.model.grouping import MAX_TOP, Levels, is_money, parse_order
 from pfa_core.model.kpi import DIMENSIONS, PERIODS, Sums, figures, total
+from pfa_core.model.money import Amount
 from pfa_core.model.months import Moves
 from pfa_core.model.ordering import SortKey
 from pfa_core.model.periods import parse_period

@@ -23,9 +23,10 @@ if TYPE_CHECKING:  # a list masks records only and need not load the other shape
     from pfa_core.model.audit import LogEntry
     from pfa_core.model.changes import RecordChange
     from pfa_core.model.delta import FieldChange, FieldConflict
-    from pfa_core.model.figures import Amount, Stats
+    from pfa_core.model.figures import Stats
     from pfa_core.model.member import Member
     from pfa_core.model.modification import ModificationView
+    from pfa_core.model.money import Amount
     from pfa_core.model.record_history import FieldBlame
     from pfa_core.model.run import Outcome
     from pfa_core.store.queue import DeadLetter, Waiting

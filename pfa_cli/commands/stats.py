@@ -27,7 +27,8 @@ from pfa_core.model.kpi import DIMENSIONS, PERIODS
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.model.figures import Amount, Figures, Group, MonthGroup, Others, Stats
+    from pfa_core.model.figures import Figures, Group, MonthGroup, Others, Stats
+    from pfa_core.model.money import Amount
 
 app = typer.Typer(rich_markup_mode=None)
 # What a line of costs by period has.

@@ -12,8 +12,9 @@ from pfa_cli.framework.kept_values import cache_key
 from pfa_core.model.principal import Right
 
 if TYPE_CHECKING:
-    from pfa_core.model.figures import Amount, Stats
+    from pfa_core.model.figures import Stats
     from pfa_core.model.merged import MergedRecord
+    from pfa_core.model.money import Amount
 
 FIELDS = ("category", "class", "areaSilo", "manufacturer", "model", "contract", "currency")
 RECORD, SESSION, RUN, USER, CONFLICT = "record", "session", "run", "user", "conflict"

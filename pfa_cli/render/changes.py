@@ -16,7 +16,7 @@ from pfa_core.model.rights import MONEY
 if TYPE_CHECKING:
     from pfa_core.drafts.save import SaveResult
     from pfa_core.drafts.save_preview import SavePreview
-    from pfa_core.model.figures import Amount
+    from pfa_core.model.money import Amount
 
 MOST_IN_TABLE = 20
 MAX_NAMED = 5

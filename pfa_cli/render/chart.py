@@ -14,7 +14,7 @@ from pfa_cli.render.humanize import money
 from pfa_cli.render.plain import plain
 
 if TYPE_CHECKING:
-    from pfa_core.model.figures import Amount
+    from pfa_core.model.money import Amount
 
 Group = tuple[str, Sequence["Amount"]]  # a label, and an amount for each phase
 STYLES = ("blue", "cyan", "green")

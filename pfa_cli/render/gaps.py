@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from pfa_cli.render.humanize import count
 
 if TYPE_CHECKING:
-    from pfa_core.model.figures import Amount, Figures, Stats
+    from pfa_core.model.figures import Figures, Stats
+    from pfa_core.model.money import Amount
 
 _COUNTED = "--no-discontinued --no-transferable"
 _UNIT = "rateUom "

@@ -15,7 +15,7 @@ from pfa_core.model.rights import MONEY
 if TYPE_CHECKING:
     from pfa_core.model.changes import ChangeTotals, RecordChange
     from pfa_core.model.delta import FieldChange
-    from pfa_core.model.figures import Amount
+    from pfa_core.model.money import Amount
     from pfa_core.model.record_history import FieldBlame, HistoryEntry, RecordBlame, RecordHistory
 
 Row = Mapping[str, Any]

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pfa_core.model.kpi import PERIODS
 
 if TYPE_CHECKING:
-    from pfa_core.model.figures import (
-        Amount,
-        Cost,
-        Figures,
-        Group,
-        MonthGroup,
-        Others,
-        Quantity,
-        Stats,
-    )
+    from pfa_core.model.figures import Cost, Figures, Group, MonthGroup, Others, Quantity, Stats
+    from pfa_core.model.money import Amount
 
 PHASES = ("plan", "forecast", "actual")
 _COUNTS = (

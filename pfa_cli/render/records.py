@@ -42,7 +42,7 @@ def _costs(record: MergedRecord, *, cents: bool) -> Mapping[str, Any]:
     found = record.costs
     amounts = (found.plan, found.forecast, found.actual, found.variance)
     if cents:
-        from pfa_core.model.kpi import cents as rounded
+        from pfa_core.model.money import cents as rounded
 
         amounts = tuple(None if amount is None else rounded(amount) for amount in amounts)
     return dict(zip(COSTS, amounts, strict=True))

@@ -16,7 +16,8 @@ from pfa_cli.render.palette import Styled, of_sign
 from pfa_core.model.kpi import PERIODS
 
 if TYPE_CHECKING:
-    from pfa_core.model.figures import Amount, Cost, Figures, PhaseCost, Stats
+    from pfa_core.model.figures import Cost, Figures, PhaseCost, Stats
+    from pfa_core.model.money import Amount
 
 _NOTHING = Decimal(0)
 _KINDS = ("rental", "purchase", "total")

@@ -15,9 +15,10 @@ from pfa_cli.envelopes.records import Pagination
 from pfa_cli.envelopes.runs import PlanMetadata
 from pfa_core.access.authentication import TokenInfo
 from pfa_core.audit.verify import Flaw
-from pfa_core.model.figures import Amount, Cost, Figures, Period, Quantity
+from pfa_core.model.figures import Cost, Figures, Period, Quantity
 from pfa_core.model.ids import SessionId
 from pfa_core.model.modification import State
+from pfa_core.model.money import Amount
 from pfa_core.model.principal import Role
 from pfa_core.status_summary import StatusReport
 from pfa_core.store.queue import DeadLetter, Waiting

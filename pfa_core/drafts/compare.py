@@ -15,9 +15,8 @@ from pfa_core.errors import InvalidRequest
 from pfa_core.masking import Mask
 from pfa_core.model.costing import Costing
 from pfa_core.model.delta import merge, same
-from pfa_core.model.figures import Amount
 from pfa_core.model.ids import PfaId
-from pfa_core.model.kpi import ZERO, cents, forecast_money_days, money
+from pfa_core.model.money import ZERO, Amount, cents, forecast_money_days, money
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.record import FIELDS

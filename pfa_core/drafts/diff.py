@@ -14,10 +14,9 @@ from pfa_core.drafts.listing import BY_ID, active, matches
 from pfa_core.errors import NotFound
 from pfa_core.model.costing import Costing
 from pfa_core.model.delta import FieldChange, changes, merge
-from pfa_core.model.figures import Amount
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
-from pfa_core.model.kpi import ZERO, cents, forecast_money_days, money
 from pfa_core.model.modification import State
+from pfa_core.model.money import ZERO, Amount, cents, forecast_money_days, money
 from pfa_core.model.ordering import SortKey, parse_keys
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, require_limit

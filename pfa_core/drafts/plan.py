@@ -23,10 +23,9 @@ from pfa_core.errors import (
     VersionConflict,
 )
 from pfa_core.model.delta import FieldChange, same
-from pfa_core.model.figures import Amount
 from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, SessionId, UserId
-from pfa_core.model.kpi import ZERO, cents, money
 from pfa_core.model.modification import State
+from pfa_core.model.money import ZERO, Amount, cents, money
 from pfa_core.model.query import Filters
 from pfa_core.model.record import FIELDS
 from pfa_core.model.rights import MONEY, Operation

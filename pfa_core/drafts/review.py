@@ -18,10 +18,10 @@ from pfa_core.drafts.listing import BY_ID, active, matches
 from pfa_core.masking import Mask
 from pfa_core.model.costing import Costing
 from pfa_core.model.delta import FieldChange, changes, same
-from pfa_core.model.figures import Amount
 from pfa_core.model.ids import PfaId, SessionId
-from pfa_core.model.kpi import GROUP_DIMENSIONS, ZERO, cents, money
+from pfa_core.model.kpi import GROUP_DIMENSIONS
 from pfa_core.model.modification import State
+from pfa_core.model.money import ZERO, Amount, cents, money
 from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, require_limit

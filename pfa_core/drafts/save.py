@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pfa_core import exact_json
 from pfa_core.authorization import require_fields
 from pfa_core.drafts.save_plan import SaveOptions
 from pfa_core.drafts.save_portions import SaveResult, Saving, changes_in_portions, hold, in_portions
-from pfa_core.drafts.save_preview import Preview
 from pfa_core.drafts.save_rights import require_known_prices, without_masked
 from pfa_core.errors import Fault, InvalidRequest, NotFound
 from pfa_core.model.delta import Change
@@ -23,6 +22,9 @@ from pfa_core.model.sized import text_length
 from pfa_core.operation import Tx, writes
 from pfa_core.store import members
 from pfa_core.store.reads import merged
+
+if TYPE_CHECKING:
+    from pfa_core.drafts.save_preview import Preview
 
 MAX_SESSION = 200
 
@@ -214,7 +216,11 @@ def save_changes(
 
 def preview_of(tx: Tx, *, dry_run: bool) -> Preview | None:
     """Begin the preview of a dry run; None for a save."""
-    return Preview(members.costing(tx.conn, tx.organization_id), tx.mask) if dry_run else None
+    if not dry_run:
+        return None
+    from pfa_core.drafts.save_preview import Preview
+
+    return Preview(members.costing(tx.conn, tx.organization_id), tx.mask)
 
 
 def matching_ids(tx: Tx, filters: Filters) -> list[PfaId]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pfa_core import exact_json
 from pfa_core.authorization import may_write_all, require_fields
@@ -22,7 +22,6 @@ from pfa_core.drafts.save_plan import (
     Saved,
     SaveOptions,
 )
-from pfa_core.drafts.save_preview import COSTED, Preview, SavePreview
 from pfa_core.drafts.save_relative import compute, sources
 from pfa_core.drafts.save_rights import fields_of, fields_to_write
 from pfa_core.drafts.save_sheet import moved_since
@@ -37,6 +36,9 @@ from pfa_core.operation import Tx
 from pfa_core.store import mirror, modifications
 from pfa_core.store.modifications import by_record
 from pfa_core.store.portions import portions
+
+if TYPE_CHECKING:
+    from pfa_core.drafts.save_preview import Preview, SavePreview
 
 Item = TypeVar("Item")
 _WITHOUT_MISSING = "leave out what has no value to start from: `skip_missing=True`"
@@ -120,7 +122,7 @@ class Saving:
         self.taken += len(changes)
         options = replace(self._options, origins=origins) if origins else self._options
         cleaned, invalid = clean_changes(changes, self._times, self._reported)
-        more = COSTED if self._preview else frozenset[str]()
+        more = self._preview.costed if self._preview else frozenset[str]()
         records = _lock_current(self._tx, cleaned, self._touched, more)
         computed = compute(cleaned, records, skip_missing=options.skip_missing)
         plans, refused = plan_changes(

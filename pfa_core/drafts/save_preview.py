@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
+from typing import ClassVar
 
 from pfa_core.drafts.current import CurrentRecord
 from pfa_core.drafts.save_plan import DraftUpdatePlan, NothingPlan, Plan
 from pfa_core.masking import Mask
 from pfa_core.model.costing import Costing
 from pfa_core.model.delta import changes, merge
-from pfa_core.model.figures import Amount
-from pfa_core.model.kpi import EXACT, ZERO, cents, forecast_money_days, money
+from pfa_core.model.money import EXACT, ZERO, Amount, cents, forecast_money_days, money
 from pfa_core.model.record import FIELDS
 from pfa_core.model.rights import MONEY
 
@@ -60,6 +60,8 @@ class _Tally:
 class Preview:
     """Sums of the plans of a save, in constant memory."""
 
+    # The fields that its records are read with, beside those that change.
+    costed: ClassVar[Set[str]] = COSTED
     costing: Costing
     mask: Mask
     _records: int = field(default=0, init=False)

@@ -12,10 +12,9 @@ from pfa_core.drafts.listing import BY_ID, active
 from pfa_core.masking import Mask
 from pfa_core.model.costing import Costing
 from pfa_core.model.delta import changes
-from pfa_core.model.figures import Amount
 from pfa_core.model.ids import SessionId
-from pfa_core.model.kpi import ZERO, cents, forecast_money_days, money
 from pfa_core.model.modification import State
+from pfa_core.model.money import ZERO, Amount, cents, forecast_money_days, money
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads

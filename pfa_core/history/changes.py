@@ -16,7 +16,7 @@ from pfa_core.model.changes import (
     RecordChange,
     record_change,
 )
-from pfa_core.model.kpi import cents, money
+from pfa_core.model.money import cents, money
 from pfa_core.model.ordering import CHANGES, SortKey
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.query import Filters, require_limit

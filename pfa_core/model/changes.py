@@ -12,9 +12,8 @@ from typing import Any
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.audit import Direction
 from pfa_core.model.delta import STAMP, FieldChange, changes
-from pfa_core.model.figures import Amount
 from pfa_core.model.ids import PfaId, RunId, UserId
-from pfa_core.model.kpi import ZERO, cents, money
+from pfa_core.model.money import ZERO, Amount, cents, money
 
 
 class ChangeKind(StrEnum):

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
-from pfa_core.model.figures import Amount
-from pfa_core.model.kpi import CENT, EXACT, ZERO, money
+from pfa_core.model.money import CENT, EXACT, ZERO, Amount, money
 
 _SMALLEST = Decimal("1e-12")
 

@@ -8,9 +8,8 @@ from decimal import Decimal
 from typing import Any, Generic, TypeVar, cast
 
 from pfa_core.errors import PermissionDenied
+from pfa_core.model.money import Amount
 
-# A sum of money or a percentage as it is shown; None where it is masked.
-Amount = Decimal | None
 # Decimal where figures are computed, Amount where they are shown.
 Shown = TypeVar("Shown", bound=Amount, covariant=True)
 

@@ -9,15 +9,12 @@ costs as `model.costing` says. The division and the rounding, half up to cents, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
-from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from decimal import Decimal, localcontext
 from typing import Any, LiteralString, NamedTuple
 
-from pfa_core.model.costing import MONTH_UNIT, RATE_DAYS, WEIGHTS, Costing
+from pfa_core.model.costing import MONTH_UNIT, WEIGHTS, Costing
 from pfa_core.model.figures import Cost, Figures, PhaseCost
-
-CENT = Decimal("0.01")
-ZERO = Decimal(0)
+from pfa_core.model.money import EXACT, ZERO, cents, money, money_days
 
 GROUP_DIMENSIONS: Mapping[str, LiteralString] = {
     "category": "category",
@@ -35,7 +32,6 @@ GROUP_DIMENSIONS: Mapping[str, LiteralString] = {
 # Not columns of a record: its money is spread over the months, see `model.spans`.
 PERIODS = ("month", "quarter", "year")
 DIMENSIONS = (*GROUP_DIMENSIONS, *PERIODS)
-EXACT = Context(prec=200)
 
 
 class Tally(dict[str, int]):
@@ -188,27 +184,6 @@ def impact(merged: Sums, baseline: Sums) -> Decimal:
         return cents(money(_forecast(merged) - _forecast(baseline)))
 
 
-def cents(amount: Decimal) -> Decimal:
-    """Round half up to cents, minus zero to zero."""
-    with localcontext(EXACT):
-        return amount.quantize(CENT, ROUND_HALF_UP) + 0
-
-
-def money(money_days: Decimal) -> Decimal:
-    """Divide money-days (money × `RATE_DAYS`) by these days, unrounded.
-
-    It is the one division, of an exact number, so that half a cent stays half a cent.
-    """
-    with localcontext(EXACT):
-        return money_days / RATE_DAYS
-
-
-def money_days(rate_days: Decimal, purchase: Decimal) -> Decimal:
-    """Add weighed Σ(days × rate) and Σ prices in one unit (money-days), exactly."""
-    with localcontext(EXACT):
-        return rate_days + purchase * RATE_DAYS
-
-
 def _forecast(sums: Sums) -> Decimal:
     return money_days(sums.forecast_rate_days, sums.forecast_purchase)
 
@@ -220,30 +195,3 @@ def _plan(sums: Sums) -> Decimal:
 def _phase(rate_days: Decimal, purchase: Decimal) -> PhaseCost[Decimal]:
     total_money = money(money_days(rate_days, purchase))
     return PhaseCost(cents(money(rate_days)), cents(purchase), cents(total_money))
-
-
-def days(start: str | None, end: str | None) -> int:
-    """Count the days between two ISO dates, the end exclusive.
-
-    Returns 0 if a date is missing or they are out of order.
-    """
-    if not start or not end:
-        return 0
-    return max(0, (date.fromisoformat(end) - date.fromisoformat(start)).days)
-
-
-def forecast_money_days(record: Mapping[str, Any], costing: Costing) -> Decimal:
-    """Compute a merged record's forecast cost in money-days.
-
-    Returns 0 when the record does not count for costs.
-    """
-    if record.get("isDiscontinued") or record.get("isFundsTransferable"):
-        return ZERO
-    unit = record.get("rateUom")
-    if costing.excluded(unit, record.get("currency")):
-        return ZERO
-    if record.get("source") == "Purchase":
-        return money_days(ZERO, Decimal(record.get("purchasePrice") or 0))
-    span = days(record.get("forecastStart"), record.get("forecastEnd"))
-    with localcontext(EXACT):
-        return span * Decimal(record.get("monthlyRate") or 0) * (costing.weight(unit) or ZERO)

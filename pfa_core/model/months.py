@@ -24,7 +24,7 @@ from decimal import Decimal, localcontext
 from itertools import pairwise
 
 from pfa_core.model.costing import Costing
-from pfa_core.model.kpi import EXACT, ZERO
+from pfa_core.model.money import EXACT, ZERO
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from pfa_core.model.audit import Direction
 from pfa_core.model.delta import FieldChange
-from pfa_core.model.figures import Amount
 from pfa_core.model.ids import PfaId, RunId, SessionId, UserId
+from pfa_core.model.money import Amount
 
 
 class Origin(StrEnum):

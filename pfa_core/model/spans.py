@@ -16,7 +16,8 @@ from decimal import Decimal, localcontext
 from itertools import pairwise
 
 from pfa_core.model.figures import Cost, PhaseCost, Quantity
-from pfa_core.model.kpi import EXACT, ZERO, Sums, cost, impact, variance_pct
+from pfa_core.model.kpi import Sums, cost, impact, variance_pct
+from pfa_core.model.money import EXACT, ZERO
 from pfa_core.model.months import Share
 from pfa_core.model.periods import Range
 

@@ -16,7 +16,7 @@ from pfa_core import errors
 from pfa_core.model.change_order import decode_place, encode_place
 from pfa_core.model.changes import ChangeKind, ChangeRow, ChangeTotals, ChangeWindow, RecordChange
 from pfa_core.model.costing import Costing
-from pfa_core.model.kpi import cents, forecast_money_days, money
+from pfa_core.model.money import cents, forecast_money_days, money
 from pfa_core.model.ordering import CHANGES
 from pfa_core.model.query import Filters
 from tests.factories import World, a_world, draft, record

@@ -15,7 +15,8 @@ from pfa_core import Change, Filters, errors
 from pfa_core.model import months, timeline
 from pfa_core.model.costing import Costing
 from pfa_core.model.figures import Cost, Figures, MonthGroup, PhaseCost, Quantity, Stats
-from pfa_core.model.kpi import EXACT, total
+from pfa_core.model.kpi import total
+from pfa_core.model.money import EXACT
 from pfa_core.store.reads import sums
 from pfa_core.store.reads.sums import Part
 from tests.factories import World, a_world, commit, draft, record

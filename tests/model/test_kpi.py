@@ -14,16 +14,8 @@ from hypothesis import strategies as st
 from pfa_core.errors import PermissionDenied
 from pfa_core.model.costing import Costing
 from pfa_core.model.figures import Cost, PhaseCost, Stats
-from pfa_core.model.kpi import (
-    Sums,
-    Tally,
-    cents,
-    days,
-    figures,
-    forecast_money_days,
-    money,
-    total,
-)
+from pfa_core.model.kpi import Sums, Tally, figures, total
+from pfa_core.model.money import cents, days, forecast_money_days, money
 from tests.factories import record
 from tests.model.strategies import dates
 from tests.model.strategies import money as moneys

@@ -15,7 +15,7 @@ import pytest
 import pfa_core
 from pfa_core import Selection, errors, sql
 from pfa_core.model.costing import Costing
-from pfa_core.model.kpi import forecast_money_days, money_days
+from pfa_core.model.money import forecast_money_days, money_days
 from pfa_core.store import migrations, prerelease, schema
 from pfa_core.store.database import Database
 from pfa_core.store.embedded import binaries

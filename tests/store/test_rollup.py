@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pfa_core.model.costing import Costing
-from pfa_core.model.kpi import Sums, Tally, days, total
+from pfa_core.model.kpi import Sums, Tally, total
+from pfa_core.model.money import days
 from pfa_core.model.query import Filters
 from pfa_core.store.reads import sums
 from pfa_core.store.reads.sums import Part

@@ -1,0 +1,67 @@
+"""Exact amounts of money: their rounding, money-days, and the forecast cost of one record.
+
+The formulas are those of `model.kpi`, which sums them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from typing import Any
+
+from pfa_core.model.costing import RATE_DAYS, Costing
+
+# A sum of money or a percentage as it is shown; None where it is masked.
+Amount = Decimal | None
+CENT = Decimal("0.01")
+ZERO = Decimal(0)
+EXACT = Context(prec=200)
+
+
+def cents(amount: Decimal) -> Decimal:
+    """Round half up to cents, minus zero to zero."""
+    with localcontext(EXACT):
+        return amount.quantize(CENT, ROUND_HALF_UP) + 0
+
+
+def money(money_days: Decimal) -> Decimal:
+    """Divide money-days (money × `RATE_DAYS`) by these days, unrounded.
+
+    It is the one division, of an exact number, so that half a cent stays half a cent.
+    """
+    with localcontext(EXACT):
+        return money_days / RATE_DAYS
+
+
+def money_days(rate_days: Decimal, purchase: Decimal) -> Decimal:
+    """Add weighed Σ(days × rate) and Σ prices in one unit (money-days), exactly."""
+    with localcontext(EXACT):
+        return rate_days + purchase * RATE_DAYS
+
+
+def days(start: str | None, end: str | None) -> int:
+    """Count the days between two ISO dates, the end exclusive.
+
+    Returns 0 if a date is missing or they are out of order.
+    """
+    if not start or not end:
+        return 0
+    return max(0, (date.fromisoformat(end) - date.fromisoformat(start)).days)
+
+
+def forecast_money_days(record: Mapping[str, Any], costing: Costing) -> Decimal:
+    """Compute a merged record's forecast cost in money-days.
+
+    Returns 0 when the record does not count for costs.
+    """
+    if record.get("isDiscontinued") or record.get("isFundsTransferable"):
+        return ZERO
+    unit = record.get("rateUom")
+    if costing.excluded(unit, record.get("currency")):
+        return ZERO
+    if record.get("source") == "Purchase":
+        return money_days(ZERO, Decimal(record.get("purchasePrice") or 0))
+    span = days(record.get("forecastStart"), record.get("forecastEnd"))
+    with localcontext(EXACT):
+        return span * Decimal(record.get("monthlyRate") or 0) * (costing.weight(unit) or ZERO)
