@@ -32,6 +32,8 @@ GROUP_DIMENSIONS: Mapping[str, LiteralString] = {
 # Not columns of a record: its money is spread over the months, see `model.spans`.
 PERIODS = ("month", "quarter", "year")
 DIMENSIONS = (*GROUP_DIMENSIONS, *PERIODS)
+_HUNDRED = Decimal(100)
+_NO_PER_CENT = Decimal("0.00")
 
 
 class Tally(dict[str, int]):
@@ -125,9 +127,10 @@ _NO_MONEY: Mapping[str, Any] = {
 
 def total(parts: Iterable[Sums]) -> Sums:
     """Add up all parts."""
-    columns = list(zip(*parts, strict=True))
-    if not columns:
-        return Sums()
+    every = list(parts)
+    if len(every) < 2:  # as in most groups of a field of many values
+        return every[0] if every else Sums()
+    columns = zip(*every, strict=True)
     with localcontext(EXACT):
         return Sums._make(map(sum, columns))
 
@@ -137,51 +140,61 @@ def figures(merged: Sums, baseline: Sums) -> Figures[Decimal]:
 
     `merged` are the sums with the caller's modifications, `baseline` those of the mirror only.
     """
-    with localcontext(EXACT):
-        return Figures(
-            total_records=merged.record_count,
-            actualized_count=merged.actualized,
-            discontinued_count=merged.discontinued,
-            funds_transferable_count=merged.transferable,
-            draft_count=merged.drafts,
-            total_monthly_rental=cents(merged.monthly_rental / WEIGHTS[MONTH_UNIT]),
-            total_purchase_cost=cents(merged.purchase_cost),
-            cost=cost(merged),
-            baseline_cost=cost(baseline),
-            draft_impact=impact(merged, baseline),
-            rentals_without_start=merged.without_start,
-            rentals_without_end=merged.without_end,
-            rentals_without_rate=merged.without_rate,
-            purchases_without_price=merged.without_price,
-            excluded_count=sum(merged.excluded.values()),
-            excluded=dict(sorted(merged.excluded.items())),
-            currencies=dict(sorted(merged.currencies.items())),
-        )
+    costs = cost(merged)
+    same = _costed(merged) == _costed(baseline)
+    return Figures(
+        total_records=merged.record_count,
+        actualized_count=merged.actualized,
+        discontinued_count=merged.discontinued,
+        funds_transferable_count=merged.transferable,
+        draft_count=merged.drafts,
+        total_monthly_rental=cents(EXACT.divide(merged.monthly_rental, WEIGHTS[MONTH_UNIT])),
+        total_purchase_cost=cents(merged.purchase_cost),
+        cost=costs,
+        baseline_cost=costs if same else cost(baseline),
+        draft_impact=impact(merged, baseline),
+        rentals_without_start=merged.without_start,
+        rentals_without_end=merged.without_end,
+        rentals_without_rate=merged.without_rate,
+        purchases_without_price=merged.without_price,
+        excluded_count=sum(merged.excluded.values()),
+        excluded=dict(sorted(merged.excluded.items())),
+        currencies=dict(sorted(merged.currencies.items())),
+    )
 
 
 def cost(sums: Sums) -> Cost[Decimal]:
     """Compute the cost of the sums in each phase, and the variance."""
-    with localcontext(EXACT):
-        return Cost(
-            plan=_phase(sums.plan_rate_days, sums.plan_purchase),
-            forecast=_phase(sums.forecast_rate_days, sums.forecast_purchase),
-            actual=_phase(sums.actual_rate_days, sums.actual_purchase),
-            variance=cents(money(_forecast(sums) - _plan(sums))),
-            variance_pct=variance_pct(sums),
-        )
+    return Cost(
+        plan=_phase(sums.plan_rate_days, sums.plan_purchase),
+        forecast=_phase(sums.forecast_rate_days, sums.forecast_purchase),
+        actual=_phase(sums.actual_rate_days, sums.actual_purchase),
+        variance=cents(money(EXACT.subtract(_forecast(sums), _plan(sums)))),
+        variance_pct=variance_pct(sums),
+    )
 
 
 def variance_pct(sums: Sums) -> Decimal:
     """Compute the variance in per cent of the plan, 0 without one."""
-    with localcontext(EXACT):
-        plan = _plan(sums)
-        return cents((_forecast(sums) - plan) * 100 / plan) if plan > 0 else Decimal("0.00")
+    plan = _plan(sums)
+    if plan <= 0:
+        return _NO_PER_CENT
+    more = EXACT.subtract(_forecast(sums), plan)
+    return cents(EXACT.divide(EXACT.multiply(more, _HUNDRED), plan))
 
 
 def impact(merged: Sums, baseline: Sums) -> Decimal:
     """Compute what the caller's modifications add to the forecast, in cents exactly."""
-    with localcontext(EXACT):
-        return cents(money(_forecast(merged) - _forecast(baseline)))
+    return cents(money(EXACT.subtract(_forecast(merged), _forecast(baseline))))
+
+
+def _costed(sums: Sums) -> tuple[Decimal, ...]:
+    """Return what the costs are computed from."""
+    return (
+        *(sums.plan_rate_days, sums.plan_purchase),
+        *(sums.forecast_rate_days, sums.forecast_purchase),
+        *(sums.actual_rate_days, sums.actual_purchase),
+    )
 
 
 def _forecast(sums: Sums) -> Decimal:
