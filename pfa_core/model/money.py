@@ -1,4 +1,4 @@
-"""Exact amounts of money: their rounding, money-days, and the forecast cost of one record.
+"""Exact amounts of money: rounding, money-days, the forecast cost of a record.
 
 The formulas are those of `model.kpi`, which sums them.
 """
