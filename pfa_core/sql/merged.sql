@@ -69,6 +69,33 @@ concat('[', (SELECT concat(b.version, ',', b.data)
              WHERE b.organization_id = %(organization_id)s
                AND b.pfa_id = r.pfa_id), ',', r.delta, ']')
 
+-- name: values_ahead
+-- The next value of a column that an index has, and the value of the record a page further.
+SELECT (SELECT {column} FROM pfa_mirror AS r
+        WHERE r.organization_id = %(organization_id)s AND {bound}
+        ORDER BY {order} LIMIT 1)::text,
+       (SELECT {column} FROM pfa_mirror AS r
+        WHERE r.organization_id = %(organization_id)s AND {bound}
+        ORDER BY {order} LIMIT 1 OFFSET %(upto)s)::text
+
+-- name: value_soon
+-- The number of records of one value among the first ones in the order, counted up to a page.
+SELECT count(*)
+FROM (
+    SELECT
+    FROM (
+        SELECT *
+        FROM pfa_mirror AS r
+        WHERE r.organization_id = %(organization_id)s
+          AND {segment}
+        ORDER BY {order}
+        LIMIT %(ahead)s
+    ) AS r
+    WHERE {value}
+      AND {conditions}
+    LIMIT %(upto)s
+) AS f
+
 -- name: lines
 SELECT e.content
 FROM ({rows}) AS e

@@ -10,59 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, LiteralString, NamedTuple
+from typing import LiteralString
 
 from pfa_core.model.ordering import SortKey
-from pfa_core.model.query import complete_sort
 from pfa_core.model.record import COSTS, LIST_SORTABLE, Kind
-from pfa_core.sql import numeral
 from pfa_core.store.reads.filters import TRUE
+from pfa_core.store.reads.keys import ORDERS, Key, completed
 
 # Fields whose index ends with the PFA id: it has the order of the records without a value too.
 _INDEXED_WITH_ID = ("forecastStart",)
 # Fields without an index: a page in their order reads all records before it sorts a hundred.
 _UNORDERED = ("originalEnd", "actualStart", "actualEnd")
-_CASTS: dict[Kind, LiteralString] = {Kind.MONEY: "::numeric", Kind.FLAG: "::boolean"}
-# How many orders are kept as text: to compose one again for each page takes as long as to read a record.
-_ORDERS = 100
-
-
-class _Key(NamedTuple):
-    """A sort key of the completed order, and its number in it."""
-
-    number: int
-    field: str
-    descending: bool
-
-    @property
-    def column(self) -> LiteralString:
-        table: LiteralString = "k" if self.field in COSTS else "r"
-        return f"{table}.{LIST_SORTABLE[self.field].column}"
-
-    @property
-    def alias(self) -> LiteralString:
-        return f"key_{numeral(self.number)}"
-
-    @property
-    def place(self) -> LiteralString:
-        cast = _CASTS.get(LIST_SORTABLE[self.field].kind, "::text")
-        return f"%(place_{numeral(self.number)})s{cast}"
-
-    @property
-    def nullable(self) -> bool:
-        return self.field != "pfaId" and LIST_SORTABLE[self.field].kind is not Kind.FLAG
-
-    @property
-    def values(self) -> Sequence[LiteralString]:
-        """List all values of the field, in order, as a cursor spells them.
-
-        Empty: too many.
-        """
-        field = LIST_SORTABLE[self.field]
-        texts: list[LiteralString] = (
-            ["false", "true"] if field.kind is Kind.FLAG else sorted(field.choices)
-        )
-        return texts[::-1] if self.descending else texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,59 +39,46 @@ class Segment:
     shown_order: LiteralString
 
 
-@lru_cache(_ORDERS)
-def order(keys: tuple[SortKey, ...]) -> LiteralString:
-    """Compose ORDER BY over the aliases of the completed keys, nulls last either way."""
-    return ", ".join(
-        f"{key.alias} {'DESC NULLS LAST' if key.descending else 'ASC NULLS LAST'}"
-        for key in _completed(keys)
-    )
-
-
-@lru_cache(_ORDERS)
-def key_columns(keys: tuple[SortKey, ...]) -> LiteralString:
-    """List the sort values as further columns key_0, key_1, …"""
-    return "".join(f", {key.column} AS {key.alias}" for key in _completed(keys))
-
-
-def place_values(place: Sequence[str | None] | None) -> dict[str, Any]:
-    """Make the parameters of a place in the order."""
-    return {f"place_{number}": value for number, value in enumerate(place or ())}
-
-
 def segments(keys: tuple[SortKey, ...], place: Sequence[str | None] | None) -> Sequence[Segment]:
     """Cut the order after a place into segments that follow one another."""
-    return _from_the_start(keys) if place is None else _segments(keys, place)
+    return _from_the_start(keys) if place is None else cut(completed(keys), place)
 
 
-@lru_cache(_ORDERS)
+@lru_cache(ORDERS)
 def _from_the_start(keys: tuple[SortKey, ...]) -> Sequence[Segment]:
-    return _segments(keys, None)
+    return cut(completed(keys), None)
 
 
-def _segments(keys: tuple[SortKey, ...], place: Sequence[str | None] | None) -> Sequence[Segment]:
-    lead, *rest = _completed(keys)
+def cut(keys: Sequence[Key], place: Sequence[str | None] | None) -> Sequence[Segment]:
+    """Cut the order of some keys after a place into segments."""
+    lead, *rest = keys
     segments: list[Segment] = []
     if lead.values:
         segments.extend(_by_value(lead, rest, place))
-    elif place is None or place[0] is not None:
+    elif place is None or place[lead.number] is not None:
         segments.append(_with_value(lead, rest, place))
     if lead.nullable:
         segments.append(_without_value(lead, rest, place))
     return segments
 
 
+def without_value(keys: tuple[SortKey, ...], place: Sequence[str | None] | None) -> Segment:
+    """Make the last segment, of the records without a value of the first key."""
+    lead, *rest = completed(keys)
+    return _without_value(lead, rest, place)
+
+
 def whole_order(keys: tuple[SortKey, ...], place: Sequence[str | None] | None) -> Segment:
     """Make one segment of the order after a place, for few rows: no index serves it."""
     if place is None:
         return _whole(keys)
-    every = _completed(keys)
-    return _segment([_after(every, place)], every)
+    every = completed(keys)
+    return segment([after(every, place)], every)
 
 
-@lru_cache(_ORDERS)
+@lru_cache(ORDERS)
 def _whole(keys: tuple[SortKey, ...]) -> Segment:
-    return _segment([], _completed(keys))
+    return segment([], completed(keys))
 
 
 def reads_a_page(keys: tuple[SortKey, ...]) -> bool:
@@ -141,22 +86,15 @@ def reads_a_page(keys: tuple[SortKey, ...]) -> bool:
 
     A page then reads about as many rows as it shows.
     """
-    return not reads_all(keys) and _completed(keys)[0].field not in _UNORDERED
+    return not reads_all(keys) and completed(keys)[0].field not in _UNORDERED
 
 
 def reads_all(keys: tuple[SortKey, ...]) -> bool:
     """Return whether the order begins with a cost, of which there is no column."""
-    return _completed(keys)[0].field in COSTS
+    return completed(keys)[0].field in COSTS
 
 
-@lru_cache(_ORDERS)
-def _completed(keys: tuple[SortKey, ...]) -> tuple[_Key, ...]:
-    return tuple(
-        _Key(number, key.field, key.descending) for number, key in enumerate(complete_sort(keys))
-    )
-
-
-def _with_value(lead: _Key, rest: Sequence[_Key], place: Sequence[str | None] | None) -> Segment:
+def _with_value(lead: Key, rest: Sequence[Key], place: Sequence[str | None] | None) -> Segment:
     bounds: list[LiteralString] = []
     if lead.nullable:
         bounds.append(f"{lead.column} IS NOT NULL")
@@ -166,12 +104,12 @@ def _with_value(lead: _Key, rest: Sequence[_Key], place: Sequence[str | None] | 
         as_row: list[LiteralString] | None = None
         if _compare_as_row(lead, rest):
             as_row = [*bounds, _row_after(keys)]
-        bounds.append(_after(keys, place, without_nulls=lead))
-        return _segment(bounds, keys, without_nulls=lead, of_mirror=as_row)
-    return _segment(bounds, [lead, *rest], without_nulls=lead)
+        bounds.append(after(keys, place, without_nulls=lead))
+        return segment(bounds, keys, without_nulls=lead, of_mirror=as_row)
+    return segment(bounds, [lead, *rest], without_nulls=lead)
 
 
-def _compare_as_row(lead: _Key, rest: Sequence[_Key]) -> bool:
+def _compare_as_row(lead: Key, rest: Sequence[Key]) -> bool:
     """Return whether the keys compare as one row.
 
     They do with one direction, and nulls in the first at most.
@@ -179,7 +117,7 @@ def _compare_as_row(lead: _Key, rest: Sequence[_Key]) -> bool:
     return all(not key.nullable and key.descending == lead.descending for key in rest)
 
 
-def _row_after(keys: Sequence[_Key]) -> LiteralString:
+def _row_after(keys: Sequence[Key]) -> LiteralString:
     """Compare rows with a place at once, which is a range of an index on the keys."""
     columns = ", ".join(key.column for key in keys)
     places = ", ".join(key.place for key in keys)
@@ -187,37 +125,40 @@ def _row_after(keys: Sequence[_Key]) -> LiteralString:
 
 
 def _by_value(
-    lead: _Key, rest: Sequence[_Key], place: Sequence[str | None] | None
+    lead: Key, rest: Sequence[Key], place: Sequence[str | None] | None
 ) -> Iterator[Segment]:
     values = lead.values
     if place is not None:  # a text that is not a value of the field is the place after all of them
-        values = values[values.index(place[0]) :] if place[0] in values else ()
+        at = place[lead.number]
+        values = values[values.index(at) :] if at in values else ()
     for value in values:
         bounds: list[LiteralString] = [_is(lead, value)]
-        if place is not None and value == place[0] and rest:
-            bounds.append(_after(rest, place))
-        elif place is not None and value == place[0]:
+        if place is not None and value == place[lead.number] and rest:
+            bounds.append(after(rest, place))
+        elif place is not None and value == place[lead.number]:
             continue
-        yield _segment(bounds, rest)
+        yield segment(bounds, rest)
 
 
-def _without_value(lead: _Key, rest: Sequence[_Key], place: Sequence[str | None] | None) -> Segment:
+def _without_value(lead: Key, rest: Sequence[Key], place: Sequence[str | None] | None) -> Segment:
     bounds: list[LiteralString] = [f"{lead.column} IS NULL"]
-    if place is not None and place[0] is None:
-        bounds.append(_after(rest, place))
+    if place is not None and place[lead.number] is None:
+        bounds.append(after(rest, place))
     # Also by the column that is null here: else PostgreSQL does not see that the index has the order.
     named = [lead._replace(descending=False)] if lead.field in _INDEXED_WITH_ID else []
-    return _segment(bounds, [*named, *rest])
+    return segment(bounds, [*named, *rest])
 
 
-def _segment(
+def segment(
     bounds: Sequence[LiteralString],
-    keys: Sequence[_Key],
+    keys: Sequence[Key],
     *,
-    without_nulls: _Key | None = None,
+    without_nulls: Key | None = None,
     of_mirror: Sequence[LiteralString] | None = None,
 ) -> Segment:
-    def direction(key: _Key) -> LiteralString:
+    """Make a segment of all conditions, in the order of the keys."""
+
+    def direction(key: Key) -> LiteralString:
         has_value = key == without_nulls or not key.nullable
         down = "DESC" if has_value else "DESC NULLS LAST"
         return down if key.descending else "ASC"
@@ -233,13 +174,13 @@ def _segment(
     )
 
 
-def _is(key: _Key, value: LiteralString) -> LiteralString:
+def _is(key: Key, value: LiteralString) -> LiteralString:
     wanted = value if LIST_SORTABLE[key.field].kind is Kind.FLAG else f"'{value}'"
     return f"{key.column} = {wanted}"
 
 
-def _after(
-    keys: Sequence[_Key], place: Sequence[str | None], *, without_nulls: _Key | None = None
+def after(
+    keys: Sequence[Key], place: Sequence[str | None], *, without_nulls: Key | None = None
 ) -> LiteralString:
     """Select the rows after a place.
 
@@ -250,14 +191,14 @@ def _after(
     for key in keys:
         value = place[key.number]
         if value is not None:
-            after = _beyond(key, nulls=key.nullable and key != without_nulls)
-            choices.append(f"({' AND '.join([*equal, after])})")
+            behind = _beyond(key, nulls=key.nullable and key != without_nulls)
+            choices.append(f"({' AND '.join([*equal, behind])})")
             equal.append(f"{key.column} = {key.place}")
         else:
             equal.append(f"{key.column} IS NULL")
     return f"({' OR '.join(choices)})" if choices else "false"
 
 
-def _beyond(key: _Key, *, nulls: bool) -> LiteralString:
+def _beyond(key: Key, *, nulls: bool) -> LiteralString:
     beyond = f"{key.column} {'<' if key.descending else '>'} {key.place}"
     return f"({beyond} OR {key.column} IS NULL)" if nulls else beyond

@@ -26,16 +26,15 @@ from pfa_core.store.reads.filters import (
     narrowing,
     touched_values,
 )
+from pfa_core.store.reads.keys import key_columns, order, place_values
 from pfa_core.store.reads.keyset import (
     Segment,
-    key_columns,
-    order,
-    place_values,
     reads_a_page,
     reads_all,
     segments,
     whole_order,
 )
+from pfa_core.store.reads.steps import Step, Steps, in_steps
 
 _SQL = sql.statements("merged")
 _FIXED = 6  # columns of a row before its amounts and its sort keys
@@ -262,6 +261,8 @@ class _Reading:
         }
         few = whole or found is not None
         self._segments = [whole_order(query.sort, place)] if few else in_order
+        self._in_steps = not few and self._is_page and in_steps(query.sort)
+        self._conn, self._place = conn, place
 
     def took(self, rows: int) -> None:
         """Record how many rows were read."""
@@ -270,9 +271,10 @@ class _Reading:
 
     def one_by_one(self) -> Iterator[_Statement]:
         """Make a statement for each segment, in order, until enough rows are read."""
-        for segment in self._segments:
-            if self._left is None or self._left > 0:
-                yield self._statement([segment], segment.shown_order, 0)
+        steps = self._steps()
+        while (self._left is None or self._left > 0) and (step := next(steps, None)):
+            statement, values = self._statement([step.segment], step.segment.shown_order, 0)
+            yield statement, {**values, **step.values}
 
     def at_once(self, offset: int) -> _Statement:
         """Make one statement for all segments, since their numbers of rows are unknown."""
@@ -283,10 +285,27 @@ class _Reading:
         filters, upto = self._query.filters, self._left
         if not filters.search or self._by_id or not in_order or not self._wants_mirror:
             return None
-        a_page = upto is not None and upto <= search.AHEAD and reads_a_page(self._query.sort)
+        a_page = self._is_page and reads_a_page(self._query.sort)
         if a_page and search.soon(conn, filters, in_order[0], self._values, upto or 0):
             return None
         return search.few(conn, filters, self._values)
+
+    def _steps(self) -> Iterator[Step]:
+        if not self._in_steps:
+            return map(Step, self._segments)
+        return Steps(
+            self._conn,
+            self._query.sort,
+            self._place,
+            conditions=self._where["pristine"],
+            values=self._values,
+            filtered=self._query.filters != Filters(),
+            upto=self._left or 0,
+        ).cut()
+
+    @property
+    def _is_page(self) -> bool:
+        return self._wants_mirror and self._left is not None and self._left <= search.AHEAD
 
     @property
     def _wants_mirror(self) -> bool:
