@@ -29,6 +29,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pfa_core.store import migrations
 from pfa_core.store.embedded import accounts, binaries, process
 from pfa_core.store.embedded import server as embedded
+from tests import put_back
 from tests.sessions import Sessions
 from tests.versions import Version
 
@@ -114,6 +115,20 @@ class Postgresql(testing.postgresql.Postgresql):
 
 
 @dataclass
+class Spare:
+    """A database of a template for one block after the other."""
+
+    name: str
+    template: str | None
+    copy: put_back.Copy | None
+
+    def pids(self) -> list[int]:
+        """The server's process of the session that puts it back."""
+        conn = self.copy and self.copy.conn
+        return [] if conn is None or conn.closed else [conn.info.backend_pid]
+
+
+@dataclass
 class Server:
     """A running server on which databases are made and dropped."""
 
@@ -123,8 +138,10 @@ class Server:
     sessions: Sessions = field(default_factory=Sessions)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _built: dict[Hashable, tuple[str, Any]] = field(default_factory=dict)
-    _untouched: dict[str, list[str]] = field(default_factory=dict)
-    _touched: list[str] = field(default_factory=list)
+    _contents: dict[str, put_back.Contents | None] = field(default_factory=dict)
+    _spares: list[Spare] = field(default_factory=list)
+    _touched: list[Spare] = field(default_factory=list)
+    _roles: object = None
 
     def template(self) -> str:
         """The name of a database with the schema of today, to which no session is connected."""
@@ -143,7 +160,8 @@ class Server:
             made = build(self.url(name))
             self.sessions.end(name)
             # A first session leaves a file of the catalogs behind, which the copies then have too.
-            psycopg.connect(self.url(name)).close()
+            with psycopg.connect(self.url(name), autocommit=True) as conn:
+                self._contents[name] = put_back.contents(conn)
             self._built[key] = name, made
         return self._built[key]
 
@@ -170,45 +188,79 @@ class Server:
 
     @contextmanager
     def database(self, template: str | None = None) -> Iterator[str]:
-        """A database for the block, as its URL: new, or one that an earlier block has only read."""
-        spare = self._untouched.setdefault(template or "", [])
-        name = spare.pop() if spare else self._instead_of_touched(template)
-        began = self._next_transaction()
+        """A database for the block, as its URL: new, or one of an earlier block that is as it was."""
+        spare = self._a_spare(template) or self._a_new_one(template)
+        began = put_back.next_transaction(self.admin)
+        settings = self._settings(spare.name)
         try:
-            yield self.url(name)
+            yield self.url(spare.name)
         finally:
-            self._end_sessions(name)
+            self._end_sessions(spare)
+            self._end_sessions_of_other_roles()
             # Whatever writes takes a number: where none was taken since, in any database, this is as it was.
-            unchanged = self._next_transaction() == began
-            room = sum(map(len, self._untouched.values())) < _SPARES
-            if unchanged and room:
-                spare.append(name)
+            unchanged = put_back.next_transaction(self.admin) == began
+            if unchanged or (self._settings(spare.name) == settings and self._put_back(spare)):
+                self._spares.append(spare)
+                if len(self._spares) > _SPARES:
+                    self._touched.append(self._spares.pop(0))
             else:
-                self.sessions.end(name)
-                self._touched.append(name)
+                self._touched.append(spare)
 
-    def _instead_of_touched(self, template: str | None) -> str:
-        """A new database; those that were written in are dropped first, while no block counts transactions."""
+    def _a_spare(self, template: str | None) -> Spare | None:
+        """The one of this template that was used last."""
+        for place in reversed(range(len(self._spares))):
+            if self._spares[place].template == template:
+                return self._spares.pop(place)
+        return None
+
+    def _a_new_one(self, template: str | None) -> Spare:
+        """A new database; those that are no more of use are dropped first, while no block counts transactions."""
         while self._touched:
-            self.drop(self._touched.pop())
-        return self.create(template)
+            self._drop(self._touched.pop())
+        name = self.create(template)
+        found = self._contents.get(template or "")
+        began = put_back.next_transaction(self.admin)
+        return Spare(name, template, found and put_back.Copy(found, self.url(name), began))
 
-    def _next_transaction(self) -> str:
-        row = self.admin.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
-        return str(row and row[0])
+    def _put_back(self, spare: Spare) -> bool:
+        return spare.copy is not None and spare.copy.put_back()
 
-    def _end_sessions(self, name: str) -> None:
+    def _settings(self, name: str) -> object:
+        """What ALTER DATABASE changes."""
+        return self.admin.execute(
+            "SELECT d.xmin::text, (SELECT count(*) FROM pg_db_role_setting WHERE setdatabase = d.oid)"
+            " FROM pg_database d WHERE d.datname = %s",
+            [name],
+        ).fetchone()
+
+    def _end_sessions_of_other_roles(self) -> None:
+        """End those of every database where a role was changed: what it may and is set to is read at a login."""
+        self.admin.execute(put_back.FLUSH)
+        row = self.admin.execute(put_back.ROLES).fetchone()
+        if row != self._roles:
+            self.sessions.end_all()
+            self._roles = row
+
+    def _end_sessions(self, spare: Spare) -> None:
         """End the sessions that were not left to the next test."""
         ended = (
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = %s AND pid <> ALL (%s)"
         )
-        self.admin.execute(ended, [name, self.sessions.of(name)])
+        kept = [*self.sessions.of(spare.name), *spare.pids()]
+        self.admin.execute(ended, [spare.name, kept])
+
+    def _drop(self, spare: Spare) -> None:
+        if spare.copy:
+            spare.copy.close()
+        self.sessions.end(spare.name)
+        self.drop(spare.name)
 
     def close(self) -> None:
         """Drop everything that was made here."""
-        spare = [name for names in self._untouched.values() for name in names]
-        for name in (*self._touched, *spare, *(name for name, _ in self._built.values())):
+        for spare in (*self._touched, *self._spares):
+            self._drop(spare)
+        for name, _ in self._built.values():
             self.drop(name)
 
 
