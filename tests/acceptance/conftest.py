@@ -1,4 +1,4 @@
-"""Worlds that are costly to make: pulled once per module, copied for every test."""
+"""Worlds that are costly to make: pulled once in a run, copied for every test."""
 
 from __future__ import annotations
 
@@ -29,17 +29,19 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture(scope="module")
-def pulled(postgres: Server, template: str, shared: Path) -> Iterator[str]:
+@pytest.fixture(scope="session")
+def pulled(postgres: Server, shared: Path) -> str:
     """The name of a database that holds the sample project, pulled; there is no connection to it."""
-    name = postgres.create(template)
-    world = a_world(postgres.url(name), organization="HOLNG")
-    pfa_core.pull_files(
-        world.db, world.principal(), [str(shared / "mirror-HOLNG.jsonl.gz")], file_format="auto"
-    )
-    world.db.close()
-    yield name
-    postgres.drop(name)
+
+    def pull(url: str) -> None:
+        world = a_world(url, organization="HOLNG")
+        pfa_core.pull_files(
+            world.db, world.principal(), [str(shared / "mirror-HOLNG.jsonl.gz")], file_format="auto"
+        )
+        world.close()
+
+    name, _ = postgres.built("the sample project", pull)
+    return name
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def pfa(
         yield program
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def records(shared: Path) -> list[Record]:
     """The records of the project's file."""
     with gzip.open(shared / "mirror-HOLNG.jsonl.gz", "rt", encoding="utf-8") as lines:
