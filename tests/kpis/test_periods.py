@@ -11,10 +11,11 @@ from hypothesis import given, settings
 
 import pfa_core
 from pfa_core import Filters, errors
+from pfa_core.model import timeline
 from pfa_core.model.figures import MonthGroup, Period, Quantity, Stats
 from pfa_core.model.periods import parse_period
 from tests.factories import World, a_world, record
-from tests.forms import drawn
+from tests.forms import drawn, forms
 from tests.kpis import months_by_day
 from tests.kpis.test_months import CHANGES, ROWS, SERIES, filled
 from tests.server import Server
@@ -199,13 +200,17 @@ class TestRead:
         else:
             assert parse_period(start, end) == Period(*days)
 
-    def test_a_far_end_is_cut_off_by_the_period(self, database_url: str) -> None:
+    # To count the months of two ends that are as far as can be takes seconds.
+    @forms(("end", "most"), short=("2099-12-31", 1_000), long=("9999-12-31", timeline.MOST_GROUPS))
+    def test_a_far_end_is_cut_off_by_the_period(
+        self, database_url: str, end: str, most: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(timeline, "MOST_GROUPS", most)
         rows = [
-            record(f"P-{number}", category=f"C{number}", forecastEnd="9999-12-31")
-            for number in range(2)
+            record(f"P-{number}", category=f"C{number}", forecastEnd=end) for number in range(2)
         ]
         world = a_world(database_url, *rows)
-        with pytest.raises(errors.InvalidRequest, match="more than 100,000 months") as refused:
+        with pytest.raises(errors.InvalidRequest, match=f"more than {most:,} months") as refused:
             asked(world, by=("category", "month"))
         assert "--to 2030" in refused.value.hint
         months = asked(world, by=("category", "month"), period=(None, "2026-01")).months
