@@ -54,7 +54,7 @@ def all_rows(url: str) -> dict[str, Any]:
         }
         rows["sizes"] = conn.execute(
             "SELECT oid, relname, pg_relation_size(oid) FROM pg_class"
-            " WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
+            " WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1"
         ).fetchall()
         rows["statistics"] = conn.execute(put_back._STATISTICS).fetchall()
     return rows
@@ -99,6 +99,21 @@ def test_a_session_that_was_left_open_is_ended_and_what_it_wrote_is_gone(server:
             conn.execute("SELECT 1")
     with used(server) as (copy, again):
         assert again == first
+        assert all_rows(copy.url) == fresh
+
+
+def test_indexes_that_have_grown_are_made_anew(server: Server) -> None:
+    size = "SELECT pg_indexes_size('pfa_pull_page')"
+    with used(server) as (copy, first):
+        fresh, before = all_rows(copy.url), copy.rows(size)
+        copy.execute(
+            "INSERT INTO pfa_pull_page SELECT 'ORG', gen_random_uuid(), number, 1, '', '{}'"
+            " FROM generate_series(1, 5000) number"
+        )
+        assert copy.rows(size) > before
+    with used(server) as (copy, again):
+        assert again == first
+        assert copy.rows(size) == before
         assert all_rows(copy.url) == fresh
 
 
