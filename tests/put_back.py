@@ -76,6 +76,12 @@ WHERE c.oid = t.oid AND (c.relpages, c.reltuples, c.relallvisible) <> (t.relpage
 # A session tells of what it wrote once a second; after this at once.
 FLUSH = "SELECT pg_stat_force_next_flush()"
 
+# The rows were checked when the template was made: no trigger looks at them again. What another session locks
+# is not waited for.
+_SETTINGS = (
+    "SET session_replication_role = replica; SET lock_timeout = '2s'; SET statement_timeout = '30s'"
+)
+
 # What a temporary table leaves in the catalogs when it is gone: nothing but its schema.
 _TEMPORARY = {
     name: sql.SQL("TRUE")
@@ -159,8 +165,7 @@ class Copy:
         with suppress(psycopg.Error):
             if self.conn is None:
                 self.conn = psycopg.connect(self.url, autocommit=True)
-                # The rows were checked when the template was made: no trigger looks at them again.
-                self.conn.execute("SET session_replication_role = replica")
+                self.conn.execute(_SETTINGS)
             return self._put_back(self.conn)
         return False
 
