@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from pfa_core.model.record_history import RecordBlame, RecordHistory
     from pfa_core.model.relative import Relative
     from pfa_core.model.run import IfLocked, RunStatus
+    from pfa_core.model.view import SavedView, View
     from pfa_core.pems.profile import PemsProfile
     from pfa_core.record_types import PfaRecord, typed_record
     from pfa_core.records import (
@@ -123,6 +124,15 @@ if TYPE_CHECKING:
     from pfa_core.sync.push.options import PushOptions
     from pfa_core.sync.push.push import plan_push, push_changes, retry, stream_plan_push
     from pfa_core.sync.push.push import push_changes as push_commitments
+    from pfa_core.views import (
+        SavedViewResult,
+        delete_view,
+        list_views,
+        read_view,
+        save_view,
+        show_view,
+        view_file,
+    )
 
 _HOME = {
     name: module
@@ -191,6 +201,7 @@ _HOME = {
         "model.record_history": "RecordBlame RecordHistory",
         "model.relative": "Relative",
         "model.run": "IfLocked RunStatus",
+        "model.view": "SavedView View",
         "pems.profile": "PemsProfile",
         "records": "count_records export_jsonl list_records list_values suggest_value show_records"
         " stream_records",
@@ -204,6 +215,7 @@ _HOME = {
         "sync.push.options": "PushOptions",
         "sync.push.push": "plan_push push_changes retry stream_plan_push",
         "record_types": "PfaRecord typed_record",
+        "views": "SavedViewResult delete_view list_views read_view save_view show_view view_file",
     }.items()
     for name in names.split()
 }
@@ -255,10 +267,13 @@ __all__ = [
     "Right",
     "Role",
     "RunStatus",
+    "SavedView",
+    "SavedViewResult",
     "Selection",
     "Settings",
     "SortKey",
     "StopReason",
+    "View",
     "WrittenSheet",
     "add_login_role",
     "add_organization",
@@ -274,6 +289,7 @@ __all__ = [
     "current_session",
     "database_status",
     "database_url",
+    "delete_view",
     "diff",
     "discard",
     "errors",
@@ -304,6 +320,7 @@ __all__ = [
     "list_settings",
     "list_tokens",
     "list_values",
+    "list_views",
     "login",
     "login_role_statement",
     "logout",
@@ -327,6 +344,7 @@ __all__ = [
     "push_commitments",
     "read_delta_file",
     "read_plan",
+    "read_view",
     "record_history",
     "refresh_token",
     "remove_profile",
@@ -342,6 +360,7 @@ __all__ = [
     "rls_status",
     "rotate_keys",
     "save",
+    "save_view",
     "selection_of",
     "set_fields",
     "set_setting",
@@ -351,6 +370,7 @@ __all__ = [
     "show_profile",
     "show_records",
     "show_run",
+    "show_view",
     "status",
     "stop_embedded",
     "stream_changes",
@@ -376,6 +396,7 @@ __all__ = [
     "use_session",
     "verify_database",
     "verify_log",
+    "view_file",
     "wall_status",
     "write_sheet",
 ]

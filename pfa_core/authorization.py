@@ -147,14 +147,19 @@ def holds(principal: Principal, member: Member, right: Right) -> bool:
     return principal.holds(right, member.rights)
 
 
-def require(principal: Principal, member: Member, right: Right, operation: Operation) -> None:
+def require(
+    principal: Principal, member: Member, right: Right, operation: Operation, *, why: str = ""
+) -> None:
     """Refuse a caller without the right.
+
+    Args:
+        why: What asks for it, where the operation alone does not.
 
     Raises:
         PermissionDenied: The caller lacks it.
     """
     if not holds(principal, member, right):
-        raise _lacking(principal, [right], operation)
+        raise _lacking(principal, [right], operation, why=why)
 
 
 def require_fields(
@@ -262,10 +267,12 @@ def _lacking(
     operation: Operation,
     *,
     details: Iterable[Fault] = (),
+    why: str = "",
 ) -> PermissionDenied:
     code, user = principal.organization_id, principal.user_id
     names = ", ".join(rights)
     message = f"{user} lacks the right{'s' if len(rights) > 1 else ''} {names} in {code}"
+    message = f"{why}; {message}" if why else message
     return PermissionDenied(
         message,
         hint=f"ask an admin of {code}; pfa auth status shows the roles of the token",

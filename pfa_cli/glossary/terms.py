@@ -55,6 +55,8 @@ ACTIONS = {
     Action.POSTPONE: Meaning("a change waits for its next try"),
     Action.DISPUTE: Meaning("a push opened a conflict"),
     Action.RELEASE: Meaning("a push gave a change back unsent"),
+    Action.VIEW_SAVE: Meaning("a view was saved: pfa view save"),
+    Action.VIEW_DELETE: Meaning("a view was deleted: pfa view delete"),
     Action.ORGANIZATION: Meaning("an organization was added"),
     Action.CONFIGURE: Meaning("the settings of an organization were changed: pfa org set"),
     Action.GRANT: Meaning("a member got a role: pfa user grant"),
@@ -74,7 +76,9 @@ RIGHTS = {
     Right.READ: Meaning("read records, stats, runs and your own log"),
     Right.EXPORT: Meaning("export records"),
     Right.VIEW_FINANCIALS: Meaning("see money; without it amounts are masked"),
-    Right.SAVE_DRAFT: Meaning("save, unset, discard, restore, revert drafts, undo that"),
+    Right.SAVE_DRAFT: Meaning(
+        "save, unset, discard, restore, revert drafts, undo that; share views"
+    ),
     Right.EDIT_FORECAST: Meaning("change fields of the forecast"),
     Right.EDIT_ACTUALS: Meaning("change actual dates and whether a record is actualized"),
     Right.SYNC: Meaning("commit, uncommit, resolve conflicts, push"),

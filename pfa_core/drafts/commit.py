@@ -210,7 +210,7 @@ def raised(rows: Sequence[Mark | Sent | ModificationRow]) -> list[Committed]:
 
 
 def _nothing_to_commit(tx: Tx, selection: Selection) -> CommitResult:
-    if selection.session_id and not selection.ids and not selection.where:
+    if selection.session_id and not selection.ids and not selection.narrows:
         states = modifications.states_of_session(tx.conn, tx.principal, selection.session_id)
         if states:
             return CommitResult(

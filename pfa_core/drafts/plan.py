@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
@@ -165,11 +165,11 @@ def read_plan(text: str, source: str) -> CommitPlan:
 
 
 def _filters(tx: Tx, selection: Selection) -> Filters:
-    ids = selection.ids or tuple(selection.expected_versions)
-    filters = Filters(
-        id=ids,
+    matching = selection.matching
+    filters = replace(
+        matching,
+        id=matching.id or tuple(selection.expected_versions),
         session=(selection.session_id,) if selection.session_id else (),
-        where=selection.where,
     )
     return tx.asked(filters)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pfa_core.errors import Fault, FaultCode, InvalidRequest, NotFound
 from pfa_core.model.ids import ModificationId, PfaId
@@ -20,12 +20,13 @@ from pfa_core.store.suggestions import like_record
 class Selection:
     """The principal's modifications of a session, of records, of both, or all.
 
-    `where` narrows to records of which an expression is true, as in `Filters`; alone it is the selection.
-    `expected_versions` maps PFA ids to the draft version the caller has seen; with neither session
-    nor ids it also is the selection.
+    `where` narrows to records of which an expression is true, and `filters` to those that match, as in every
+    read; alone they are the selection. A session in `filters` is that of the modifications. `expected_versions`
+    maps PFA ids to the draft version the caller has seen; with neither session nor ids it also is the selection.
 
     Raises:
-        InvalidRequest: A text that cannot be stored, an expression that cannot be read.
+        InvalidRequest: A text that cannot be stored, an expression that cannot be read, several sessions, or
+            ids in `filters` too.
     """
 
     session_id: str | None = None
@@ -33,19 +34,45 @@ class Selection:
     everything: bool = False
     expected_versions: Mapping[str, int] = field(default_factory=dict)
     where: str | None = None
+    filters: Filters = field(default_factory=Filters)
 
     def __post_init__(self) -> None:
         require_text(self.session_id or "")
         Filters(where=self.where)  # refuses what cannot be read
+        self._take_session()
+        if self.ids and self.filters.id:
+            raise InvalidRequest("`ids` and ids in the filters cannot be combined")
         versions = {given_key(one): version for one, version in self.expected_versions.items()}
         object.__setattr__(self, "ids", tuple(map(given_key, self.ids)))
         object.__setattr__(self, "expected_versions", versions)
 
+    def _take_session(self) -> None:
+        """Make the session of the filters the selection's own."""
+        sessions = {*self.filters.session, *([self.session_id] if self.session_id else [])}
+        if self.filters.session:
+            if len(sessions) > 1:
+                raise InvalidRequest("a selection is of one session, not of several")
+            object.__setattr__(self, "session_id", self.filters.session[0])
+            object.__setattr__(self, "filters", replace(self.filters, session=()))
+
     @property
     def empty(self) -> bool:
         """Return whether it selects nothing: that never means everything."""
-        named = self.session_id is not None or bool(self.ids) or self.where is not None
+        named = self.session_id is not None or bool(self.ids) or self.narrows
         return not named and not self.everything
+
+    @property
+    def narrows(self) -> bool:
+        """Return whether it looks at values of records."""
+        return self.where is not None or bool(self.filters.given())
+
+    @property
+    def matching(self) -> Filters:
+        """The filters that say which records it is about."""
+        both = [text for text in (self.filters.where, self.where) if text is not None]
+        where = " and ".join(f"({text})" for text in both) if len(both) > 1 else None
+        ids = self.ids or self.filters.id
+        return replace(self.filters, where=where or next(iter(both), None), id=ids)
 
 
 def require_selection(selection: Selection, **_: object) -> None:
@@ -92,7 +119,9 @@ def describe(selection: Selection) -> str:
     parts = []
     if selection.session_id:
         parts.append(f"in session {selection.session_id!r}")
-    if selection.where:
+    if selection.filters.given():
+        parts.append("that match the filters")
+    elif selection.where:
         parts.append("that match `where`")
     if selection.ids:
         parts.append(f"on {', '.join(selection.ids[:3])}{' …' if len(selection.ids) > 3 else ''}")
@@ -111,8 +140,8 @@ def record_ids(tx: Tx, selection: Selection) -> list[PfaId] | None:
     ids = [PfaId(pfa_id) for pfa_id in selection.ids]
     if ids:
         _require_records(tx, ids)
-    if selection.where:
-        filters = tx.asked(Filters(where=selection.where, id=selection.ids, changed=True))
+    if selection.narrows:
+        filters = tx.asked(replace(selection.matching, changed=True))
         found = merged.stream(tx.conn, tx.principal, Query(filters), limit=None)
         return [row[0] for row in found]
     if ids:

@@ -88,7 +88,7 @@ def discard(tx: Tx, selection: Selection, *, dry_run: bool = False) -> DiscardRe
         NoDrafts: The principal never had such a session.
     """
     drafts = select_drafts(tx, selection)
-    if not drafts and selection.where:
+    if not drafts and selection.narrows:
         raise no_drafts(tx, selection)
     if not drafts and selection.session_id:
         return _nothing_to_discard(tx, selection, selection.session_id)
@@ -131,7 +131,7 @@ def _refuse_empty(tx: Tx, selection: Selection) -> NoReturn:
 def _require_none_sent(tx: Tx, selection: Selection) -> None:
     """Refuse to take back modifications that a push holds, or sends again by itself."""
     named = (
-        record_ids(tx, selection) if selection.where else list(map(PfaId, selection.ids)) or None
+        record_ids(tx, selection) if selection.narrows else list(map(PfaId, selection.ids)) or None
     )
     held = [
         row

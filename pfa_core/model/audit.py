@@ -33,6 +33,9 @@ class Action(StrEnum):
     POSTPONE = "postpone"
     DISPUTE = "dispute"
     RELEASE = "release"
+    # Saved views.
+    VIEW_SAVE = "view_save"
+    VIEW_DELETE = "view_delete"
     # Organizations, members, and the database itself.
     ORGANIZATION = "organization"
     CONFIGURE = "configure"

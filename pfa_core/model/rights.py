@@ -51,6 +51,12 @@ class Operation(StrEnum):
     LIST_MEMBERS = "list_members"
     LIST_CONFLICTS = "list_conflicts"
     SHOW_CONFLICT = "show_conflict"
+    LIST_VIEWS = "list_views"
+    SHOW_VIEW = "show_view"
+    SAVE_VIEW = "save_view"
+    SAVE_SHARED_VIEW = "save_shared_view"
+    DELETE_VIEW = "delete_view"
+    DELETE_SHARED_VIEW = "delete_shared_view"
     SAVE = "save"
     SET_FIELDS = "set_fields"
     SHIFT = "shift"
@@ -124,6 +130,10 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.LIST_MEMBERS,
         Operation.LIST_CONFLICTS,
         Operation.SHOW_CONFLICT,
+        Operation.LIST_VIEWS,
+        Operation.SHOW_VIEW,
+        Operation.SAVE_VIEW,
+        Operation.DELETE_VIEW,
     ),
     Right.SAVE_DRAFT: (
         Operation.SAVE,
@@ -134,6 +144,8 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.RESTORE,
         Operation.UNDO,
         Operation.REVERT,
+        Operation.SAVE_SHARED_VIEW,
+        Operation.DELETE_SHARED_VIEW,
     ),
     Right.SYNC: (
         Operation.COMMIT,
@@ -193,6 +205,8 @@ ALSO: Mapping[Operation, Right] = {
     Operation.VERIFY_LOG: Right.MANAGE_USERS,
 }
 
+# Required to change a shared view of another author.
+VIEWS_OF_OTHERS = Right.MANAGE_SETTINGS
 # Required to read what other members did: their conflicts, their entries of the audit trail.
 OTHERS = Right.MANAGE_USERS
 

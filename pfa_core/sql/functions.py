@@ -27,6 +27,7 @@ _TYPES: Mapping[str, str] = {
     "behind_since": "timestamptz",
     "claims": "jsonb",
     "conflicts": "jsonb",
+    "content": "jsonb",
     "counts": "jsonb",
     "currency": "text",
     "direction": "text",
@@ -78,6 +79,7 @@ _TYPES: Mapping[str, str] = {
 # In a sub-select each is computed once, not for every row.
 _CALLER = "(SELECT pfa_context_user())"
 _OWN: Mapping[str, str] = {
+    "administers": "(SELECT pfa_has_right('manage_settings'))",
     "at": "statement_timestamp()",
     "granted_by": _CALLER,
     "link_id": "(SELECT pfa_link_id(pfa_context_organization()))",

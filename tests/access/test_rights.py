@@ -21,6 +21,7 @@ from pfa_core import (
     Query,
     Right,
     Selection,
+    View,
     errors,
 )
 from pfa_core.access.tokens import jwt, keyring
@@ -86,6 +87,10 @@ READING: dict[str, Call] = {
     "record_history": lambda w, p: pfa_core.record_history(w.db, p, "P-1"),
     "blame": lambda w, p: pfa_core.blame(w.db, p, "P-1"),
     "show_run": lambda w, p: pfa_core.show_run(w.db, p, a_run(w)),
+    "list_views": lambda w, p: pfa_core.list_views(w.db, p),
+    "show_view": lambda w, p: pfa_core.show_view(w.db, p, "ours"),
+    "save_view": lambda w, p: pfa_core.save_view(w.db, p, View(name="new", sort="pfaId")),
+    "delete_view": lambda w, p: pfa_core.delete_view(w.db, p, "own"),
 }
 DRAFTING: dict[str, Call] = {
     "save": lambda w, p: pfa_core.save(w.db, p, [Change("P-2", {"model": "A"})]),
@@ -96,6 +101,12 @@ DRAFTING: dict[str, Call] = {
     "restore": lambda w, p: pfa_core.restore(w.db, p, session_id="gone"),
     "undo": lambda w, p: pfa_core.undo(w.db, p),
     "revert": lambda w, p: pfa_core.revert(w.db, p, session_id="sent"),
+    "save_shared_view": lambda w, p: pfa_core.save_view(
+        w.db, p, View(name=f"of {p.user_id}", sort="pfaId"), shared=True
+    ),
+    "delete_shared_view": lambda w, p: pfa_core.delete_view(
+        w.db, p, f"ours {p.user_id}", shared=True
+    ),
 }
 SYNCING: dict[str, Call] = {
     "commit": lambda w, p: pfa_core.commit(w.db, p, Selection(session_id="s")),
@@ -207,6 +218,12 @@ def all_but_one_have_drafts(url: str) -> World:
         draft(world.db, world.principal(user), "P-1", model="M", dor="BEO")
         draft(world.db, world.principal(user), "P-2", session="gone", model="M")
         pfa_core.discard(world.db, world.principal(user), Selection(session_id="gone"))
+        own, ours = View(name="own", sort="pfaId"), View(name=f"ours {user}", sort="pfaId")
+        pfa_core.save_view(world.db, world.principal(user), own)
+        pfa_core.save_view(world.db, world.principal(user), ours, shared=True)
+    pfa_core.save_view(
+        world.db, world.principal("ann"), View(name="ours", sort="pfaId"), shared=True
+    )
     dispute(world, "x")
     world.execute(
         "UPDATE pfa_modification SET state = 'synced', synced_at = now() WHERE session_id = 'sent'"
@@ -485,7 +502,9 @@ def test_every_operation_of_the_library_on_a_database_is_here() -> None:
         and {"db", "principal"} <= set(signature(thing).parameters)
     }
     # `undo` does it, where a commit or an uncommit is to be taken back, which requires the right to commit.
-    assert taking | {"undo_commit"} == set(NEEDS)
+    # A shared view is saved and deleted by the functions for all views.
+    inside = {"undo_commit", "save_shared_view", "delete_shared_view"}
+    assert taking | inside == set(NEEDS)
 
 
 def test_the_table_of_the_code_is_the_one_tested_here() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import pfa_core
-from pfa_core import Selection, errors
+from pfa_core import Filters, Selection, errors
 from tests.factories import World, a_world, draft, record
 from tests.life_cycle.views import ids
 from tests.worlds import built_once
@@ -75,3 +75,44 @@ def test_a_selection_with_a_mistake_in_its_expression_is_refused(world: World) -
             Selection(where=mistake)
     assert not Selection(where="hasPlan").empty
     assert Selection().empty
+
+
+def test_filters_choose_records_as_in_a_list(world: World) -> None:
+    ann = world.principal()
+    cranes = Filters(category=("Crane",), state=("draft",))
+    plan = pfa_core.plan_commit(world.db, ann, Selection(filters=cranes))
+    assert [one.pfa_id for one in plan.drafts] == ["P-1", "P-3"]
+    assert committed(world, filters=cranes, where="mine.monthlyRate > 2002") == ["P-3"]
+    assert committed(world, filters=Filters(id=("P-1", "P-9"))) == ["P-1"]
+    back = pfa_core.uncommit(
+        world.db, ann, Selection(filters=Filters(search="p-3", where="hasPlan"), ids=("P-3",))
+    )
+    assert [one.pfa_id for one in back.uncommitted] == ["P-3"]
+    dropped = pfa_core.discard(world.db, ann, Selection(filters=Filters(category=("Van",))))
+    assert dropped.discarded == ["P-2"]
+    with pytest.raises(errors.NoDrafts, match="that match the filters"):
+        committed(world, filters=Filters(category=("Van",)))
+
+
+def test_a_session_in_filters_is_that_of_the_drafts(world: World) -> None:
+    draft(world.db, world.principal(), "P-4", session="u", monthlyRate=2004)
+    pfa_core.commit(world.db, world.principal(), Selection(ids=("P-4",)))
+    draft(world.db, world.principal(), "P-4", session="s", monthlyRate=2005)
+    # P-4 was modified in `u` too, but its draft is in `s`.
+    with pytest.raises(errors.NoDrafts):
+        pfa_core.discard(
+            world.db, world.principal(), Selection(filters=Filters(session=("u",), search="p-4"))
+        )
+    assert committed(world, filters=Filters(session=("s",), category=("Crane",))) == ["P-1", "P-4"]
+    for both in ({"session_id": "t"}, {}):
+        sessions = ("s",) if both else ("s", "t")
+        with pytest.raises(errors.InvalidRequest, match="of one session"):
+            Selection(filters=Filters(session=sessions), **both)
+    with pytest.raises(errors.InvalidRequest, match="cannot be combined"):
+        Selection(filters=Filters(id=("P-1",)), ids=("P-1",))
+
+
+def test_filters_that_say_nothing_select_nothing(world: World) -> None:
+    for work in (pfa_core.commit, pfa_core.uncommit, pfa_core.discard):
+        with pytest.raises(errors.InvalidRequest, match="nothing selected"):
+            work(world.db, world.principal(), Selection(filters=Filters()))

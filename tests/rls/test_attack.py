@@ -125,6 +125,10 @@ def test_the_law_finds_what_is_broken(place: Place) -> None:
         ),
         ("UPDATE pfa_mirror SET pems_revision = 'x'", "3: pfa_mirror without"),
         ("DELETE FROM audit_log", "4: the chain"),
+        ("UPDATE pfa_view SET content = '{}' WHERE user_id = 'ben'", "3: a view of ben"),
+        ("DELETE FROM pfa_view WHERE user_id = ''", "3: a shared view without save_draft"),
+        ("UPDATE pfa_view SET content = '{}'", "2: a view saved by another"),
+        ("DELETE FROM pfa_view", "4: pfa_view changed"),
         ("DELETE FROM pfa_token WHERE token_id = 'kept ben'", "4: pfa_token changed"),
     ):
         place.rows(statement)

@@ -12,6 +12,8 @@
 -- user and changed record: the record as that user sees it. A merged read takes untouched records from the
 -- mirror and the others from the overlay, each in index order.
 --
+-- Views. pfa_view holds saved choices of records under a name: a user's own, or the organization's.
+--
 -- Rollup. kpi_rollup holds the mirror's sums by the dimensions of the KPIs, so that a total reads no records.
 --
 -- Sync. pfa_sync_log has a row per run, a pull or a push; pfa_sync_outcome what a run did with single records;
@@ -226,6 +228,21 @@ CREATE TABLE pfa_member (
              OR (user_id LIKE 'service:_%'
                  AND rights <@ ARRAY['read', 'export', 'view_financials', 'sync', 'import',
                                      'refresh_data'])))
+);
+
+-- A saved view: filters under a name, with columns and an order, as pfa_core.model.view writes them.
+--   user_id     whose alone it is; empty: shared with all members of the organization
+--   created_by  who saved it first; of a shared view its author, who may change it, as an admin may
+CREATE TABLE pfa_view (
+    organization_id text COLLATE "C" NOT NULL,
+    user_id         text COLLATE "C" NOT NULL,
+    name            text COLLATE "C" NOT NULL CHECK (name <> ''),
+    content         jsonb NOT NULL CHECK (jsonb_typeof(content) = 'object'),
+    created_by      text COLLATE "C" NOT NULL,
+    created_at      timestamptz NOT NULL,
+    updated_by      text COLLATE "C" NOT NULL,
+    updated_at      timestamptz NOT NULL,
+    PRIMARY KEY (organization_id, user_id, name)
 );
 
 -- == 3. Mirror and history ==
@@ -1556,13 +1573,18 @@ BEGIN
 END $$;
 
 -- Which entry says which kind of change: kind and action. An entry of an action that is listed is about a
--- modification or a membership that was changed.
+-- modification, or is one of pfa_counted_kinds.
 CREATE FUNCTION pfa_trail_kinds() RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN '{write save,write unset,write restore,write undo,delete save,delete unset,delete discard,delete settle,
          delete undo,commit commit,commit settle,commit undo,uncommit uncommit,uncommit undo,acknowledge acknowledge,reject reject,
          reject postpone,dispute dispute,release release,resolve resolve,retry retry,
-         grant grant,revoke revoke,configure configure}'::text[];
+         grant grant,revoke revoke,configure configure,view_save view_save,view_delete view_delete}'::text[];
+
+-- The kinds of changes without an id: so many changes, so many entries.
+CREATE FUNCTION pfa_counted_kinds() RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN '{grant,revoke,configure,view_save,view_delete}'::text[];
 
 -- Whether the caller's scope is one in which such an entry is written. What was denied has a function of its own.
 CREATE FUNCTION pfa_may_record(action text) RETURNS boolean
@@ -1579,6 +1601,7 @@ BEGIN
         WHEN action IN ('retry', 'acknowledge', 'reject', 'postpone', 'dispute', 'release')
             THEN scope = 'sync'
         WHEN action IN ('grant', 'revoke') THEN scope = 'manage_users'
+        WHEN action IN ('view_save', 'view_delete') THEN scope IN ('read', 'save_draft')
         WHEN action IN ('configure', 'repair', 'key_register', 'key_rotate', 'key_retire')
             THEN scope = 'manage_settings'
         ELSE false END;
@@ -1634,7 +1657,7 @@ BEGIN
         FROM audit_log AS e
         WHERE e.organization_id = organization AND e.link_id = link
           AND e.action IN (SELECT split_part(k.pair, ' ', 2) FROM unnest(pfa_trail_kinds()) AS k (pair)
-                           WHERE k.pair NOT IN ('grant grant', 'revoke revoke', 'configure configure'))
+                           WHERE split_part(k.pair, ' ', 2) <> ALL (pfa_counted_kinds()))
         EXCEPT
         SELECT i.id
         FROM audit_expected AS x CROSS JOIN LATERAL unnest(x.modification_ids) AS i (id)
@@ -1651,12 +1674,12 @@ BEGIN
         SELECT FROM (
             SELECT x.kind, sum(x.number) AS number FROM audit_expected AS x
             WHERE x.organization_id = organization AND x.link_id = link
-              AND x.kind IN ('grant', 'revoke', 'configure')
+              AND x.kind = ANY (pfa_counted_kinds())
             GROUP BY x.kind) AS n
         FULL JOIN (
             SELECT e.action, count(*) AS number FROM audit_log AS e
             WHERE e.organization_id = organization AND e.link_id = link
-              AND e.action IN ('grant', 'revoke', 'configure')
+              AND e.action = ANY (pfa_counted_kinds())
             GROUP BY e.action) AS f ON f.action = n.kind
         WHERE n.number IS DISTINCT FROM f.number)
     -- An entry about a token may be of what the owner's connection did; no change of one is without its entry.
@@ -2148,7 +2171,7 @@ BEGIN
     FOREACH tenant_table IN ARRAY ARRAY[
         'pfa_organization', 'pfa_member', 'pfa_token', 'audit_log', 'audit_link', 'audit_head', 'pfa_mirror',
         'pfa_mirror_history', 'kpi_rollup', 'pfa_sync_log', 'pfa_sync_outcome', 'pfa_pull_page', 'pfa_lease',
-        'pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'audit_expected'] LOOP
+        'pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_view', 'audit_expected'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('CREATE POLICY pfa_owner ON %I TO CURRENT_USER USING (true) WITH CHECK (true)',
@@ -2228,6 +2251,11 @@ BEGIN
         USING (organization_id = (SELECT pfa_records_organization())
                AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_is_admin_scope())));
 
+    -- Views: a user's own, and those shared with the organization.
+    CREATE POLICY pfa_select ON pfa_view FOR SELECT
+        USING (organization_id = (SELECT pfa_records_organization())
+               AND (user_id = '' OR user_id = (SELECT pfa_context_user())));
+
     -- Conflicts: a user's own; an admin's scope and a push all.
     CREATE POLICY pfa_select ON pfa_sync_conflict FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization())
@@ -2266,7 +2294,7 @@ REVOKE ALL ON FUNCTION pfa_hmac_pad(bytea, integer), pfa_token_roles(), pfa_toke
     pfa_settled(), pfa_has_fields_of(jsonb, jsonb), pfa_are_no_conflict(jsonb, jsonb),
     pfa_refreshes_wrongly(text, jsonb), pfa_recommits_wrongly(text, jsonb),
     pfa_disputes_others(text, jsonb), pfa_adds_to_deltas(text, jsonb),
-    pfa_received_unsettled(text), pfa_knows_unsettled(text, jsonb), pfa_trail_kinds(),
+    pfa_received_unsettled(text), pfa_knows_unsettled(text, jsonb), pfa_trail_kinds(), pfa_counted_kinds(),
     pfa_may_record(text), pfa_expect_entries(text, uuid[], integer), pfa_expect_link(), pfa_check_trail(),
     pfa_trail_differs(text, uuid)
     FROM PUBLIC;
@@ -2283,7 +2311,7 @@ GRANT EXECUTE ON FUNCTION pfa_context(),
 -- The role reads; it locks rows, which requires the right to update a column of them; and it calls the functions
 -- that write. No right on a whole table but SELECT: with one the table could be locked.
 GRANT SELECT ON pfa_organization, pfa_member, pfa_mirror, pfa_mirror_history, kpi_rollup, pfa_sync_log,
-    pfa_sync_outcome, pfa_pull_page, pfa_lease, pfa_modification, pfa_overlay, pfa_sync_conflict,
+    pfa_sync_outcome, pfa_pull_page, pfa_lease, pfa_modification, pfa_overlay, pfa_sync_conflict, pfa_view,
     audit_log, audit_link, audit_head, pfa_schema_migration TO pfa_app;
 GRANT UPDATE (organization_id) ON pfa_organization, pfa_member, pfa_mirror, pfa_modification,
     pfa_sync_conflict TO pfa_app;
@@ -2304,7 +2332,7 @@ BEGIN
     -- program sends the statements themselves.
     IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
         GRANT INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, pfa_pull_page, pfa_lease, pfa_modification,
-            pfa_overlay TO pfa_app;
+            pfa_overlay, pfa_view TO pfa_app;
         GRANT INSERT, UPDATE ON pfa_mirror, pfa_sync_log, pfa_sync_conflict TO pfa_app;
         GRANT INSERT ON pfa_mirror_history, pfa_sync_outcome, audit_log TO pfa_app;
         GRANT UPDATE (currency, rate_uom, foreign_currency) ON pfa_organization TO pfa_app;
@@ -2380,6 +2408,10 @@ BEGIN
                 || ' AND NOT jsonb_path_exists(%1$I, ''strict $.**{3}'')'
                 || ' AND NOT jsonb_path_exists(%1$I, ''strict $.** ? (@ <= -1e400 || @ >= 1e400)'')'),
             ('pfa_sync_conflict', 'settlement', flat),
+            ('pfa_view', 'content', 'jsonb_typeof(%1$I) = ''object'' AND pg_column_size(%1$I) <= 1000000'
+                || ' AND NOT jsonb_path_exists(%1$I, ''strict $.**{5}'')'
+                || ' AND NOT jsonb_path_exists(%1$I, ''strict $.** ? (@ <= -1e400 || @ >= 1e400)'')'),
+            ('pfa_view', 'name', 'length(%1$I) <= 200'),
             ('pfa_lease', 'name', '%1$I IN (''pull'', ''push'')'),
             ('pfa_pull_page', 'ids', 'cardinality(%1$I) <= 100000'),
             ('pfa_member', 'rights', '%1$I <@ ' || rights),
@@ -2390,7 +2422,7 @@ BEGIN
                 || ' ''acknowledge'', ''reject'', ''postpone'', ''dispute'', ''release'', ''organization'','
                 || ' ''configure'', ''grant'', ''revoke'', ''repair'', ''token_issue'', ''token_refresh'','
                 || ' ''token_revoke'', ''key_register'', ''key_rotate'', ''key_retire'','
-                || ' ''permission_denied'', ''sync_skipped'')'),
+                || ' ''view_save'', ''view_delete'', ''permission_denied'', ''sync_skipped'')'),
             ('audit_log', 'before', flat), ('audit_log', 'after', flat), ('audit_log', 'base', flat),
             ('audit_log', 'was', flat),
             ('audit_log', 'reason', 'length(%1$I) <= 100000')

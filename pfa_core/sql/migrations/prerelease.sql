@@ -227,6 +227,19 @@ SELECT m.organization_id, coalesce(m.category, ''), coalesce(m.class, ''),
 FROM pfa_mirror AS m
 GROUP BY m.organization_id, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11;
 
+-- Saved views.
+CREATE TABLE IF NOT EXISTS pfa_view (
+    organization_id text COLLATE "C" NOT NULL,
+    user_id         text COLLATE "C" NOT NULL,
+    name            text COLLATE "C" NOT NULL CHECK (name <> ''),
+    content         jsonb NOT NULL CHECK (jsonb_typeof(content) = 'object'),
+    created_by      text COLLATE "C" NOT NULL,
+    created_at      timestamptz NOT NULL,
+    updated_by      text COLLATE "C" NOT NULL,
+    updated_at      timestamptz NOT NULL,
+    PRIMARY KEY (organization_id, user_id, name)
+);
+
 -- What the functions that write note until the commit.
 CREATE UNLOGGED TABLE IF NOT EXISTS audit_expected (
     organization_id  text COLLATE "C" NOT NULL,

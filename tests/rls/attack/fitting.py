@@ -50,6 +50,10 @@ CHAINS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("members_delete_member", "withdraw_changes"): ("manage_users",),
     ("members_put_settings",): ("manage_settings",),
     ("mirror_recompute_rollup",): ("manage_settings",),
+    ("views_put_own",): ("read",),
+    ("views_delete_own",): ("read",),
+    ("views_put_shared",): ("save_draft",),
+    ("views_delete_shared",): ("save_draft",),
     ("revoke_tokens",): ("member", "manage_users"),
     ("end_tokens",): ("member", "manage_users"),
     ("audit_write",): ("member", "save_draft", "sync"),
@@ -116,6 +120,10 @@ class Fitting:
         if kind == "jsonb":
             if name in ("counts", "before", "after"):
                 return Jsonb(pick(({}, {"total": 1}, {"synced": -1})))
+            if name == "content":
+                return Jsonb(
+                    pick(({"filters": {"where": "x"}}, {"sort": "pfaId"}, {"x": [[[1]]]}, []))
+                )
             return Jsonb([self.row(name)])
         named: dict[str, Any] = {
             "organization": "ORG",
@@ -126,7 +134,8 @@ class Fitting:
             "token": pick(self.attackers).token,
             "scope": pick(SCOPES),
             "action": pick(("token_refresh", "token_refresh", "begin", "push", "repair", "permission_denied")),
-            "name": "push" if self.scope == "sync" else "pull",
+            "name": pick(("own", "ours", "new")) if self.scope in ("read", "save_draft")
+                    else "push" if self.scope == "sync" else "pull",
             "direction": "push" if self.scope == "sync" else "pull",
             "kind": "full",
             "source": pick(("psql", "http://127.0.0.1:1")),

@@ -31,10 +31,14 @@ _RIGHTS: dict[str, frozenset[str]] = {
     "pfa_modification": frozenset(("save_draft", "sync", "manage_users")),
     "pfa_overlay": frozenset(("save_draft", "sync", "manage_users", "manage_settings", *_RUNS)),
     "pfa_sync_conflict": frozenset(("sync", "manage_users")),
+    "pfa_view": frozenset(("read",)),
 }
 _NOBODY = ("pfa_schema_migration", "pfa_signing_key", "pfa_rls_secret", "audit_expected")
 # What the trail has to speak of.
-_RECORDED = ("pfa_member", "pfa_token", "pfa_modification", "pfa_organization", "pfa_sync_conflict")
+_RECORDED = (
+    *("pfa_member", "pfa_token", "pfa_modification", "pfa_organization", "pfa_sync_conflict"),
+    "pfa_view",
+)
 
 
 _NEW = (
@@ -59,12 +63,23 @@ _IN_ANOTHERS_NAME = {
         " (SELECT FROM saved.pfa_token AS s WHERE s.token_id = t.token_id AND s.revoked_by = t.revoked_by)",
         "a token revoked by another",
     ),
+    "pfa_view": (
+        "SELECT t::text FROM pfa_view AS t LEFT JOIN saved.pfa_view AS s USING (organization_id, user_id, name)"
+        " WHERE t.updated_by <> %USER AND t IS DISTINCT FROM s",
+        "a view saved by another",
+    ),
     "pfa_member": (
         "SELECT t::text FROM pfa_member AS t JOIN saved.pfa_member AS s USING (organization_id, user_id)"
         " WHERE t.granted_by <> s.granted_by AND t.granted_by <> %USER",
         "a membership granted by another",
     ),
 }
+# What changed of views that is not the attacker's own, with its author.
+_VIEWS = """
+    SELECT d.user_id, d.created_by FROM (
+        (SELECT * FROM pfa_view EXCEPT SELECT * FROM saved.pfa_view)
+        UNION ALL (SELECT * FROM saved.pfa_view EXCEPT SELECT * FROM pfa_view)) AS d
+    WHERE d.user_id <> %s"""
 _OTHERS_CHANGES = """
     SELECT s.user_id
     FROM saved.pfa_modification AS s JOIN pfa_modification AS t USING (modification_id)
@@ -252,6 +267,7 @@ class Law:
             elif not rights and not user:
                 yield f"3: {table} without a token"
         yield from self._drafts(rights, user) if "pfa_modification" in changed else ()
+        yield from self._views(rights, user) if "pfa_view" in changed else ()
         if "pfa_member" in changed:
             for who, held in _members(self.place).items():
                 gained = held - self.members.get(who, frozenset())
@@ -271,6 +287,15 @@ class Law:
             yield "3: a draft without save_draft"
         if committed and not {"save_draft", "sync"} <= rights:
             yield "3: a change without save_draft and sync"
+
+    def _views(self, rights: frozenset[str], user: str) -> Iterator[str]:
+        for owner, author in self.place.rows(_VIEWS, user):
+            if owner:
+                yield f"3: a view of {owner}"
+            elif "save_draft" not in rights:
+                yield "3: a shared view without save_draft"
+            elif author != user and "manage_settings" not in rights:
+                yield f"3: a shared view of {author}"
 
     def _foreign(self, table: str) -> set[str]:
         if not any(name == "organization_id" for name, _ in self.place.columns[table]):

@@ -55,6 +55,10 @@ def programs(place: Place) -> list[Program]:
          lambda db, w: pfa_core.revoke_tokens(db, w, everyone=True, dry_run=True)),
         ("pull", "administrator", adm,
          lambda db, w: pfa_core.pull_files(db, w, [str(place.folder / "baseline.jsonl")], dry_run=True)),
+        ("save a view", "viewer", place.principal("vic"), _view(shared=False)),
+        ("share a view", "editor", eli, _view(shared=True)),
+        ("delete a view", "administrator", adm,
+         lambda db, w: pfa_core.delete_view(db, w, "ours", shared=True, dry_run=True)),
         ("retry", "service:sync", job, lambda db, w: pfa_core.retry(db, w, None, dry_run=True)),
     ):  # fmt: skip
         found.append(Program(name, attackers[attacker], _recorded(place, who, operation)))
@@ -72,6 +76,11 @@ def _session(name: str) -> pfa_core.Selection:
 def _save(pfa_id: str, *, session: str) -> Callable[[Any, Principal], Any]:
     change = pfa_core.Change(pfa_id, {"model": "mine", "monthlyRate": 7}, "a reason")
     return lambda db, who: pfa_core.save(db, who, [change], session_id=session, dry_run=True)
+
+
+def _view(*, shared: bool) -> Callable[[Any, Principal], Any]:
+    view = pfa_core.View(name="new", sort="pfaId")
+    return lambda db, who: pfa_core.save_view(db, who, view, shared=shared, dry_run=True)
 
 
 def _recorded(

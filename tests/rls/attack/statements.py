@@ -375,5 +375,5 @@ _ACTIONS = {
     "write": "save", "delete": "discard", "commit": "commit", "uncommit": "uncommit",
     "acknowledge": "acknowledge", "reject": "reject", "dispute": "dispute", "release": "release",
     "run": "begin", "resolve": "resolve", "retry": "retry", "grant": "grant", "revoke": "revoke",
-    "configure": "configure",
+    "configure": "configure", "view_save": "view_save", "view_delete": "view_delete",
 }  # fmt: skip
