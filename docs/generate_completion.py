@@ -75,6 +75,7 @@ OPTIONS = {
     "--take": "taking|=mine,pems",
     "--thousands": f"={','.join(MARKS)}",
     "--user": "user",
+    "--view": "view",
     "--without": "right",
 }
 # Options that take something else in one command, and arguments, by command and name.
@@ -103,6 +104,9 @@ OF_A_COMMAND = {
     "sync show run_id": "run",
     "user grant user_id": "user",
     "user revoke user_id": "user",
+    "view delete name": "view",
+    "view save name": "view",
+    "view show name": "view",
 }
 TEXT = "text"
 # The help of --sort where a list has an order of its own.

@@ -50,9 +50,9 @@ class SavedViewResult:
 
 @reads(Operation.LIST_VIEWS)
 def list_views(tx: Tx) -> list[SavedView]:
-    """List the caller's own views and the shared ones, by name, of a name the own first.
+    """List the caller's own views and the shared ones, by name.
 
-    Those of another version of pfa are among them: `SavedView.view` refuses these.
+    Of a name the own comes first. Those of another version of pfa are among them: `SavedView.view` refuses these.
     """
     return _saved(store.views(tx.conn, tx.principal))
 
@@ -142,9 +142,9 @@ def read_view(text: str, source: str, *, name: str | None = None) -> View:
             f"{source} is not a view of pfa: {reason}",
             hint="make one: pfa view show NAME --to FILE",
         ) from None
-    told = ("kind", "name", *_FACTS)
+    beside = ("kind", "name", *_FACTS)
     return parse_view(
-        named, {key: value for key, value in content.items() if key not in told}, source
+        named, {key: value for key, value in content.items() if key not in beside}, source
     )
 
 
@@ -237,7 +237,7 @@ def _find(tx: Tx, name: str, *, shared: bool | None) -> SavedView:
 
 
 def _require_visible(tx: Tx, view: View) -> None:
-    """Refuse a view that its user could not use, as its use would be refused."""
+    """Refuse a view over money that its user may not see, as its use is refused."""
     require_filters(tx.principal, tx.member, view.filters, tx.operation)
     keys = parse_sort(view.sort) if view.sort else ()
     require_order(tx.principal, tx.member, keys, tx.operation, is_money=_is_money)

@@ -104,22 +104,22 @@ def test_a_private_view_is_its_owner_s_and_a_shared_one_every_member_s(
     world: World, foreign: World
 ) -> None:
     save(world, "ben")
-    save(world, "ben", replace(CRANES, name="ours"), shared=True)
+    save(world, "ben", replace(CRANES, name="common"), shared=True)
     save(foreign, "eve", replace(CRANES, name="theirs"), shared=True)
-    assert listed(world, "ben") == [("cranes", False, "ben"), ("ours", True, "ben")]
+    assert listed(world, "ben") == [("cranes", False, "ben"), ("common", True, "ben")]
     for user in ("ann", "cleo", "vic"):
-        assert listed(world, user) == [("ours", True, "ben")]
+        assert listed(world, user) == [("common", True, "ben")]
         with pytest.raises(errors.NotFound):
             shown(world, user)
         with pytest.raises(errors.NotFound):
             pfa_core.delete_view(world.db, world.principal(user), "cranes")
     assert listed(foreign, "eve") == [("theirs", True, "eve")]
-    for name in ("ours", "cranes"):
+    for name in ("common", "cranes"):
         with pytest.raises(errors.NotFound):
             shown(foreign, "eve", name)
     # The same names in another organization are others.
-    assert save(foreign, "eve", replace(CRANES, name="ours"), shared=True) == "created"
-    assert shown(world, "vic", "ours").created_by == "ben"
+    assert save(foreign, "eve", replace(CRANES, name="common"), shared=True) == "created"
+    assert shown(world, "vic", "common").created_by == "ben"
 
 
 def test_an_own_view_hides_a_shared_one_of_its_name_and_says_so(world: World) -> None:
@@ -204,11 +204,11 @@ def test_what_is_shared_is_in_the_trail_and_of_an_own_view_that_there_was_one(wo
     save(world, "ben", shared=True)
     pfa_core.delete_view(world.db, world.principal("ben"), "cranes", shared=True)
     pfa_core.delete_view(world.db, world.principal("ben"), "cranes")
-    own, ours = {"view": "cranes", "shared": False}, {"view": "cranes", "shared": True, **content}
+    own, common = {"view": "cranes", "shared": False}, {"view": "cranes", "shared": True, **content}
     assert trail(world) == [
         ("ben", "view_save", None, own),
-        ("ben", "view_save", None, ours),
-        ("ben", "view_delete", ours, None),
+        ("ben", "view_save", None, common),
+        ("ben", "view_delete", common, None),
         ("ben", "view_delete", own, None),
     ]
     assert pfa_core.verify_log(world.owner, world.principal()).whole
@@ -310,7 +310,7 @@ def test_psql_writes_a_view_by_the_functions_alone_and_with_its_entry(
         with refused(bound, ben, "save_draft"):
             bound.execute(statement)
     given: dict[str, Any] = {"user_id": "cleo", "name": "x", "content": {"sort": "pfaId"}}
-    ours = {key: given[key] for key in ("name", "content")}
+    common = {key: given[key] for key in ("name", "content")}
     said = [entry(after={"view": "x"})]
     # In another's name, in another scope, without its entry, an entry without its change.
     with refused(bound, ben, "read"):
@@ -318,7 +318,7 @@ def test_psql_writes_a_view_by_the_functions_alone_and_with_its_entry(
     with refused(bound, cleo, "member"):
         call(bound, "views.put_own", **given)
     with refused(bound, cleo, "read"):
-        call(bound, "views.put_shared", **ours)
+        call(bound, "views.put_shared", **common)
     with refused(bound, cleo, "read", match="no link"):
         call(bound, "views.put_own", **given)
     with refused(bound, cleo, "read", match="differ"):
@@ -336,7 +336,7 @@ def test_psql_writes_a_view_by_the_functions_alone_and_with_its_entry(
     # Of another author nothing is changed, and so there is nothing to say.
     with bound.transaction():
         authorize(bound, cleo, "save_draft")
-        assert call(bound, "views.put_shared", **{**ours, "name": "cranes"}) == [0]
+        assert call(bound, "views.put_shared", **{**common, "name": "cranes"}) == [0]
         assert call(bound, "views.delete_shared", name="cranes") == [0]
     assert shown(world, "ben").view == CRANES
     assert shown(world, "cleo", "x").view.sort == "pfaId"

@@ -24,6 +24,9 @@ COMMANDS = {
     "status": Entry("status", "Show drafts, pending changes, conflicts and the next step."),
     "draft": Entry("drafts", "Write drafts: private changes over the PEMS values."),
     "session": Entry("session", "Manage sessions of drafts: list them, choose the current one."),
+    "view": Entry(
+        "view", "Manage saved views: filters under a name, for --view of other commands."
+    ),
     "diff": Entry("diff", "Show each drafted field before and after, with its cost effect."),
     "plan": Entry(
         "plan", "Freeze drafts for a review: exactly these, over exactly these values of PEMS."

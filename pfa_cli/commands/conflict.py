@@ -13,7 +13,7 @@ from pfa_cli.envelopes.base import Data
 from pfa_cli.envelopes.problems import problems
 from pfa_cli.envelopes.writes import Resolved, ResolveMetadata
 from pfa_cli.framework.compose import Effect, command, group
-from pfa_cli.framework.filters import FilterOptions
+from pfa_cli.framework.filters import FilterOptions, require_selecting
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.learning import CONFLICT, learn_ids
 from pfa_cli.framework.metadata import metadata
@@ -187,6 +187,7 @@ def resolve_conflicts(
 
     A change that remains waits for the next push; one that PEMS's values replace entirely is dropped.
     """
+    require_selecting(call.view, filters)
     selection = core.ConflictSelection(tuple(ids or ()), filters, everything)
     decision = _decision(takes or [], assignments or [])
     database, principal = call.open()

@@ -13,11 +13,11 @@ from pfa_cli.commands.proposal import propose
 from pfa_cli.commands.selection import (
     VERSIONS,
     Everything,
+    Given,
     Ids,
     Session,
+    ViewName,
     Where,
-    require_selection,
-    select,
 )
 from pfa_cli.envelopes.writes import (
     CommitMetadata,
@@ -30,13 +30,13 @@ from pfa_cli.envelopes.writes import (
 from pfa_cli.exit_codes import INTERRUPTED
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.consent import is_asked
-from pfa_cli.framework.current import session_or_current
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.talk import Talk
+from pfa_cli.framework.text_files import read_text
 from pfa_cli.render.changes import show_records
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
-from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest, IoFailure, NotFound
+from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest
 
 if TYPE_CHECKING:
     from pfa_core.drafts.commit import CommitResult
@@ -53,6 +53,7 @@ _LARGEST_PLAN = 64 << 20  # bytes; `core.plan_commit` makes none of more than a 
     examples=(
         "pfa commit --session weather-silo4",
         "pfa commit --where 'category = Crane' --dry-run",
+        "pfa commit --view cranes",
         "pfa commit --plan plan.json",
     ),
     exit_codes="3 some are in conflict (--partial); 6 no drafts; 7 PEMS changed the same fields, or something"
@@ -67,6 +68,7 @@ def commit(
     session: Session = None,
     ids: Ids = None,
     where: Where = None,
+    view: ViewName = None,
     everything: Everything = False,
     partial: Annotated[
         bool, typer.Option("--partial", help="Commit the others when some are in conflict.")
@@ -78,21 +80,19 @@ def commit(
 ) -> int:
     """Commit drafts, all or none; they wait for the next push.
 
-    Without --session, --id, --where, --all or a current session it is all of your drafts: in a terminal they are
-    named first, by session, and you are asked.
+    Without --session, --id, --where, --view, --all or a current session it is all of your drafts: in a terminal
+    they are named first, by session, and you are asked.
     """
-    plan = None
+    given = Given(session=session, ids=ids, where=where, view=view, everything=everything)
     if plan_file is not None:
-        _require_alone(plan_file, session, ids, where, everything=everything, partial=partial)
+        _require_alone(plan_file, given, partial=partial)
         plan = _read(plan_file)
-    named = everything or bool(ids) or plan is not None
-    session = session_or_current(call, talk, session, otherwise=named)
-    selected = bool(session or named) or where is not None
-    selection = (
-        core.selection_of(plan)
-        if plan
-        else select(session, ids, where, everything=everything or not selected)
-    )
+        selection, selected = core.selection_of(plan), True
+    else:
+        plan = None
+        selection = given.chosen(call, talk)
+        selected = not selection.empty
+        selection = selection if selected else core.Selection(everything=True)
     if not selected and is_asked():
         proposed = propose(call, talk)
         if proposed is None:
@@ -127,17 +127,10 @@ def commit(
     )
 
 
-def _require_alone(
-    path: Path,
-    session: str | None,
-    ids: list[str] | None,
-    where: str | None,
-    *,
-    everything: bool,
-    partial: bool,
-) -> None:
+def _require_alone(path: Path, given: Given, *, partial: bool) -> None:
     """Refuse a selection beside a plan, which is one."""
-    if session or ids or everything or partial or where is not None:
+    others = (given.session, given.ids, given.where, given.view, given.everything, partial)
+    if any(one not in (None, False, []) for one in others):
         raise InvalidRequest(
             "--plan says what is committed; no other selection and no --partial beside it",
             hint=f"type: pfa commit --plan {shlex.quote(str(path))}",
@@ -145,18 +138,7 @@ def _require_alone(
 
 
 def _read(path: Path) -> CommitPlan:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_PLAN + 1)
-        text = content.decode()
-    except FileNotFoundError:
-        raise NotFound(f"file not found: {path}") from None
-    except UnicodeDecodeError:
-        raise InvalidData(f"{path} is not a plan of pfa plan: not UTF-8 text") from None
-    except OSError as error:
-        raise IoFailure(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > _LARGEST_PLAN:
-        raise InvalidData(f"{path} is not a plan of pfa plan: larger than any")
+    text = read_text(path, f"{path} is not a plan of pfa plan", _LARGEST_PLAN)
     return core.read_plan(text, str(path))
 
 
@@ -175,11 +157,12 @@ def uncommit(
     session: Session = None,
     ids: Ids = None,
     where: Where = None,
+    view: ViewName = None,
     everything: Everything = False,
 ) -> None:
     """Turn committed modifications back into drafts before they are sent."""
-    session = session_or_current(call, talk, session, otherwise=everything or bool(ids))
-    selection = require_selection("uncommit", session, ids, where, everything=everything)
+    given = Given(session=session, ids=ids, where=where, view=view, everything=everything)
+    selection = given.required(call, talk, "uncommit")
     database, principal = call.open()
     result = core.uncommit(database, principal, selection, dry_run=call.dry_run)
     number = len(result.uncommitted)
@@ -213,11 +196,12 @@ def discard(
     session: Session = None,
     ids: Ids = None,
     where: Where = None,
+    view: ViewName = None,
     everything: Everything = False,
 ) -> None:
     """Discard drafts; the audit trail keeps their content."""
-    session = session_or_current(call, talk, session, otherwise=everything or bool(ids))
-    selection = require_selection("discard", session, ids, where, everything=everything)
+    given = Given(session=session, ids=ids, where=where, view=view, everything=everything)
+    selection = given.required(call, talk, "discard")
     database, principal = call.open()
     result = core.discard(database, principal, selection, dry_run=call.dry_run)
     number = len(result.discarded)
@@ -229,7 +213,7 @@ def discard(
         columns=("pfaId",),
     )
     if result.already_discarded:
-        talk.say(f"session {session} is already discarded")
+        talk.say(f"session {selection.session_id} is already discarded")
     else:
         talk.done(f"{count(number, 'draft')} discarded")
 

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import pfa_core as core
-from pfa_cli.commands.selection import Everything, Ids, Session, Where, require_selection
+from pfa_cli.commands.selection import (
+    Everything,
+    Given,
+    Ids,
+    Session,
+    ViewName,
+    Where,
+)
 from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import command
-from pfa_cli.framework.current import session_or_current
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.talk import Talk
@@ -45,6 +51,7 @@ def plan(
     session: Session = None,
     ids: Ids = None,
     where: Where = None,
+    view: ViewName = None,
     everything: Everything = False,
     to: Annotated[
         Path | None,
@@ -56,8 +63,8 @@ def plan(
     pfa commit --plan commits what the file says, or nothing: a draft that was saved again or a record that PEMS
     changed since ends it with 7.
     """
-    session = session_or_current(call, talk, session, otherwise=everything or bool(ids))
-    selection = require_selection("plan", session, ids, where, everything=everything)
+    given = Given(session=session, ids=ids, where=where, view=view, everything=everything)
+    selection = given.required(call, talk, "plan")
     database, principal = call.open()
     found = core.plan_commit(database, principal, selection)
     talk.mask(found)

@@ -90,6 +90,10 @@ def list_records(
     rounded to cents, elsewhere to twelve decimals, so that they add up to them. Empty: left out of costs. Sheets
     have no costs.
     """
+    if call.view:
+        from pfa_cli.framework.views import take_columns
+
+        take_columns(call, KNOWN_COLUMNS, to=to)
     if to is not None:
         from pfa_cli.commands.sheet import write_file
 

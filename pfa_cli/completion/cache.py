@@ -22,6 +22,7 @@ LARGEST = 262_144
 MOST_FILES = 32
 RECORD = "record"
 SESSION = "session"
+VIEW = "view"
 
 Values = dict[str, list[str]]
 
@@ -40,8 +41,11 @@ def key(database: str, organization: str) -> str:
 
 
 def own(kind: str, user: str) -> str:
-    """Name the kind of a value that is one user's alone: change sets are private."""
-    return f"{kind}@{user}" if kind == SESSION else kind
+    """Name the kind of a value that is one user's alone.
+
+    Change sets are private, and views may be.
+    """
+    return f"{kind}@{user}" if kind in (SESSION, VIEW) else kind
 
 
 def read(of: str) -> Values:

@@ -15,7 +15,7 @@ from pfa_cli.exit_codes import INTERRUPTED
 from pfa_cli.framework.common import Common, require_columns
 from pfa_cli.framework.help import Command, Group, epilog
 from pfa_cli.framework.invocation import Invocation
-from pfa_cli.framework.options import OptionGroup
+from pfa_cli.framework.options import OfView, OptionGroup
 from pfa_cli.framework.talk import Talk
 from pfa_core.errors import InvalidRequest
 
@@ -24,7 +24,7 @@ Run = Callable[..., int | None]
 _NARROWING = frozenset((
     "session", "sessions", "session_id", "into", "user", "user_id", "run", "run_id", "pfa_id", "conflict_id",
     "key_id", "code",
-    "since", "until", "start_from", "start_to", "end_from", "end_to", "search",
+    "since", "until", "start_from", "start_to", "end_from", "end_to", "search", "view",
     "org", "profile", "database_url", "token_file",
 ))  # fmt: skip
 _OF_WRITES = ("dry_run", "yes")
@@ -118,7 +118,7 @@ def takes_common(function: Callable[..., None]) -> Callable[..., None]:
     def run(ctx: typer.Context, **values: Any) -> None:
         values = _readable(ctx, values)
         _require_names(ctx, values)
-        ctx.obj.read(_take(Common, values))
+        ctx.obj.read(_take(Common, values).taken())
         function(ctx, **values)
 
     _sign(run, function, [*(_resolved(param, hints) for param in own), *_options(Common)])
@@ -158,10 +158,11 @@ def _composed(
     def run(ctx: typer.Context, **values: Any) -> int | None:
         values = _readable(ctx, values)
         _require_names(ctx, values)
-        common = ctx.obj.read(_take(Common, values))
+        common = ctx.obj.read(_take(Common, values).taken())
         _require_dry_run(common, effect, ctx)
         check(common)
-        taken = {name: _take(group, values) for name, group in groups.items()}
+        options = {name: _take(group, values) for name, group in groups.items()}
+        taken = {name: option.taken() for name, option in options.items()}
         talk = Talk(common)
         reports = effect is not Effect.READS
         with Invocation(common, ctx.obj.program, reports=reports) as call:
@@ -169,6 +170,8 @@ def _composed(
             writes = effect is Effect.WRITES and (not writes_with or values[writes_with])
             ctx.obj.is_writing = writes and not common.dry_run
             of_type = {Invocation: call, Talk: talk}
+            for name, option in options.items():
+                taken[name] = option.applied(taken[name], _of_view(call, talk))
             if ctx.obj.is_writing and not _may_write(call, talk, ctx):
                 return INTERRUPTED
             code = function(**{name: of_type[hints[name]] for name in supplied}, **taken, **values)
@@ -183,6 +186,15 @@ def _composed(
         signature = [param for param in signature if param.name not in _OF_WRITES]
     _sign(run, function, signature)
     return run
+
+
+def _of_view(call: Invocation, talk: Talk) -> OfView:
+    def within(name: str, filters: Any) -> Any:
+        from pfa_cli.framework.views import within_view  # most commands name none
+
+        return within_view(call, talk, name, filters)
+
+    return OfView(within, call.view.sort if call.view else None)
 
 
 def _may_write(call: Invocation, talk: Talk, ctx: typer.Context) -> bool:
@@ -202,10 +214,10 @@ def _group_of(hint: Any) -> type[OptionGroup] | None:
     return next((kind for kind in kinds if issubclass(kind, OptionGroup)), None)
 
 
-def _take(kind: type[OptionGroup], values: dict[str, Any]) -> Any:
+def _take(kind: type[OptionGroup], values: dict[str, Any]) -> OptionGroup:
     """Move the values of a group out of those of the command line."""
     names = [item.name for item in fields(kind) if item.name in values]
-    return kind(**{name: values.pop(name) for name in names}).taken()
+    return kind(**{name: values.pop(name) for name in names})
 
 
 def _require_dry_run(common: Common, effect: Effect, ctx: typer.Context) -> None:

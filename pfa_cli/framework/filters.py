@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pfa_cli.framework.options import OptionGroup
+from pfa_cli.framework.options import OfView, OptionGroup
+from pfa_core.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from pfa_core.model.ordering import SortKey
     from pfa_core.model.query import Filters
+    from pfa_core.model.view import View
 
 FILTERS = "Filters, on merged values (different options narrow, a repeated one widens)"
 
@@ -126,14 +128,57 @@ class FilterOptions(OptionGroup):
         ),
     ] = None
 
+    view: Annotated[
+        str | None,
+        _filter(
+            "--view",
+            metavar="NAME",
+            text="The filters of a view that pfa view save has kept; others beside it narrow further.",
+        ),
+    ] = None
+
     def taken(self) -> Filters:
         """Return the filters that were given, as the library takes them."""
         from pfa_core.model.query import Filters
 
-        given = {item.name: getattr(self, item.name) for item in fields(self)}
+        given = {
+            item.name: getattr(self, item.name) for item in fields(self) if item.name != "view"
+        }
         return Filters(
             **{name: _frozen(value) for name, value in given.items() if value is not None}
         )
+
+    def applied(self, taken: Filters, view: OfView) -> Filters:
+        """Return them within those of the view.
+
+        Raises:
+            NotFound: There is no such view.
+            InvalidRequest: A filter is in it and beside it, with different values.
+        """
+        return taken if self.view is None else view.within(self.view, taken)
+
+
+def require_selecting(view: View | None, filters: Filters) -> None:
+    """Refuse a view without filters where nothing else selects: that never means everything.
+
+    Raises:
+        InvalidRequest: It has none.
+    """
+    if view and not filters.given():
+        raise InvalidRequest(f"the view {view.name} has no filters, so that it selects nothing")
+
+
+def spelled(filters: Filters) -> list[str]:
+    """Spell the filters in force as options, each with its value."""
+    words: list[str] = []
+    for name in filters.given():
+        value = getattr(filters, _ATTRIBUTES[name])
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [f"--{name}", one]
+    return words
 
 
 def ranked_by(
@@ -147,6 +192,10 @@ def ranked_by(
         named.append("sessionId")
     first, *others = ranked
     return (first, *dict.fromkeys((*(name for name in named if name in others), *others)))
+
+
+# The attributes by the names of the options.
+_ATTRIBUTES = {item.name.rstrip("_").replace("_", "-"): item.name for item in fields(FilterOptions)}
 
 
 def _frozen(value: Any) -> Any:

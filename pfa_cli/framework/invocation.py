@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pfa_core.config.settings import Flags, Settings
     from pfa_core.drafts.current_session import CurrentSession
     from pfa_core.model.principal import Principal
+    from pfa_core.model.view import View
     from pfa_core.pems.profile import PemsNames, PemsProfile
     from pfa_core.store.database import Database
 
@@ -50,6 +51,7 @@ class Invocation:
         self._reports = reports
         self.common = common
         self.program = program
+        self.view: View | None = None  # that the filters name
         self._resources = ExitStack()
         self._learned = KeptValues()
         self._started = time.perf_counter()
@@ -65,6 +67,11 @@ class Invocation:
         if self._learned and kind is None:
             with suppress(Exception):  # completion is not worth an error
                 self._learned.keep(self.settings, self.principal)
+
+    @property
+    def reports(self) -> bool:
+        """Whether the result is a report of what was done."""
+        return self._reports
 
     @property
     def dry_run(self) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FIELDS = ("category", "class", "areaSilo", "manufacturer", "model", "contract", "currency")
 RECORD, SESSION, RUN, USER, CONFLICT = "record", "session", "run", "user", "conflict"
+VIEW = "view"
 MANY = 10_000  # changes, which a pull takes more than two seconds for
 LOOKED_AT = 50  # records of a list
 _MOST_IDS = 200

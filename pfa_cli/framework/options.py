@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class OfView(NamedTuple):
+    """What saved views give to options, once the command is at work.
+
+    `within` narrows the filters of a view, by name, by others; `sort` is the order of the one that was named.
+    """
+
+    within: Callable[[str, Any], Any]
+    sort: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +28,7 @@ class OptionGroup:
     def taken(self) -> Any:
         """Return what the command receives."""
         return self
+
+    def applied(self, taken: Any, view: OfView) -> Any:  # noqa: ARG002 - for those that name one
+        """Return what `taken` has returned, with what a saved view adds to it."""
+        return taken

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pfa_cli.framework.options import OptionGroup
+from pfa_cli.framework.options import OfView, OptionGroup
 from pfa_cli.render.names import camel_case
 from pfa_core.errors import InvalidRequest
 
@@ -46,13 +46,14 @@ class Paging(OptionGroup):
     """Which part of a list, in which order."""
 
     sort: Annotated[
-        str,
+        str | None,
         _amount(
             "--sort",
             metavar="FIELD,-FIELD",
-            text="Sort order; prefix - for descending, nulls come last.",
+            text="Sort order; prefix - for descending, nulls come last. Default: that of the view, else"
+            " forecastStart.",
         ),
-    ] = "forecastStart"
+    ] = None
     page: Annotated[
         int | None, _amount("--page", metavar="N", min=1, text="Page number, from 1.")
     ] = None
@@ -78,15 +79,25 @@ class Paging(OptionGroup):
         """Return the options.
 
         Raises:
-            InvalidRequest: Two places to begin, two amounts, an unknown sort key or an invalid cursor.
+            InvalidRequest: Two places to begin, two amounts, or an unknown sort key.
         """
         self._require_one_amount()
-        keys = self.keys
-        if self.after:
+        _ = self.keys
+        return self
+
+    def applied(self, taken: Paging, view: OfView) -> Paging:
+        """Return the options, without --sort with the order of the view that is named.
+
+        Raises:
+            InvalidRequest: An invalid cursor.
+        """
+        if taken.sort is None:
+            taken = replace(taken, sort=view.sort)
+        if taken.after:
             from pfa_core.model.cursor import decode_cursor
 
-            decode_cursor(keys, self.after)
-        return self
+            decode_cursor(taken.keys, taken.after)
+        return taken
 
     def _require_one_amount(self) -> None:
         paged, all_of_it = self.page is not None, "--all" if self.everything else "--limit 0"
@@ -105,7 +116,7 @@ class Paging(OptionGroup):
         """The sort keys."""
         from pfa_core.model.query import parse_sort
 
-        return parse_sort(sort_keys(self.sort))
+        return parse_sort(sort_keys(self.sort or ""))
 
     @property
     def by_page(self) -> bool:

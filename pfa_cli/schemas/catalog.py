@@ -22,6 +22,7 @@ from pfa_cli.envelopes import (
     review,
     runs,
     undo,
+    views,
     writes,
 )
 from pfa_cli.envelopes.base import Data
@@ -440,6 +441,18 @@ SHAPES: Mapping[str, Shape] = {
         line=results.SessionShown,
         commands=("session list",),
         means="the user's sessions, by state",
+    ),
+    "views": Shape(
+        kind=Data[list[views.ViewShown]],
+        line=views.ViewShown,
+        commands=("view list",),
+        means="saved views of the user and of the organization, by name",
+    ),
+    "view": Shape(
+        kind=Data[views.ViewShown],
+        line=views.ViewShown,
+        commands=("view save", "view show", "view delete"),
+        means="a saved view, which pfa view save --from reads too",
     ),
     "completion-script": Shape(
         kind=Data[results.CompletionScript],

@@ -119,9 +119,9 @@ def describe(selection: Selection) -> str:
     parts = []
     if selection.session_id:
         parts.append(f"in session {selection.session_id!r}")
-    if selection.filters.given():
+    if selection.filters.given() not in ([], ["where"]):
         parts.append("that match the filters")
-    elif selection.where:
+    elif selection.matching.where:
         parts.append("that match `where`")
     if selection.ids:
         parts.append(f"on {', '.join(selection.ids[:3])}{' …' if len(selection.ids) > 3 else ''}")

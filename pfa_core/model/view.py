@@ -60,7 +60,7 @@ class View:
             parse_sort(self.sort)
 
     def content(self) -> dict[str, Any]:
-        """Return what is stored under the name: filters, columns and order, as far as there are any."""
+        """Return what is stored under the name: filters, and columns and order if any."""
         found: dict[str, Any] = {"filters": document_of(self.filters)}
         if self.columns:
             found["columns"] = list(self.columns)
@@ -96,9 +96,10 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedView:
-    """A view as it is stored; `content` is that of `View.content`, or of another version of pfa.
+    """A view as it is stored, by this version of pfa or another one.
 
-    `created_by` is its author. `hides_shared`: it is the user's own, and there is a shared one of its name.
+    `content` is that of `View.content`, `created_by` the author. `hides_shared`: it is the user's own, and there is
+    a shared one of its name.
     """
 
     name: str
@@ -168,12 +169,7 @@ def parse_view(name: str, content: Mapping[str, Any], source: str) -> View:
     try:
         return View(
             name=name,
-            filters=Filters(
-                **{
-                    FILTERS[key]: tuple(value) if isinstance(value, list) else value
-                    for key, value in given.items()
-                }
-            ),
+            filters=Filters(**{FILTERS[key]: _frozen(value) for key, value in given.items()}),
             columns=tuple(content.get("columns", ())),
             sort=content.get("sort"),
         )
@@ -230,6 +226,10 @@ def _invalid(key: str, must: str) -> Fault:
 
 def _is_unset(name: str, value: Any) -> bool:
     return value == _UNSET[name] or value == ""
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _texts(value: Any) -> list[str]:

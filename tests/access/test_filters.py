@@ -51,8 +51,8 @@ TAKING: dict[str, Call] = {
     "shift": lambda w, p, f: pfa_core.shift(w.db, p, f, 7, session_id="s"),
     "list_conflicts": lambda w, p, f: pfa_core.list_conflicts(w.db, p, f),
     "discard": lambda w, p, f: pfa_core.discard(w.db, p, Selection(where=f.where)),
-    "commit": lambda w, p, f: pfa_core.commit(w.db, p, Selection(where=f.where)),
-    "uncommit": lambda w, p, f: pfa_core.uncommit(w.db, p, Selection(where=f.where)),
+    "commit": lambda w, p, f: pfa_core.commit(w.db, p, Selection(filters=f)),
+    "uncommit": lambda w, p, f: pfa_core.uncommit(w.db, p, Selection(filters=f)),
     "resolve_conflicts": lambda w, p, f: pfa_core.resolve_conflicts(
         w.db, p, ConflictSelection(filters=f), Decision("mine")
     ),

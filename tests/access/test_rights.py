@@ -88,7 +88,7 @@ READING: dict[str, Call] = {
     "blame": lambda w, p: pfa_core.blame(w.db, p, "P-1"),
     "show_run": lambda w, p: pfa_core.show_run(w.db, p, a_run(w)),
     "list_views": lambda w, p: pfa_core.list_views(w.db, p),
-    "show_view": lambda w, p: pfa_core.show_view(w.db, p, "ours"),
+    "show_view": lambda w, p: pfa_core.show_view(w.db, p, "common"),
     "save_view": lambda w, p: pfa_core.save_view(w.db, p, View(name="new", sort="pfaId")),
     "delete_view": lambda w, p: pfa_core.delete_view(w.db, p, "own"),
 }
@@ -105,7 +105,7 @@ DRAFTING: dict[str, Call] = {
         w.db, p, View(name=f"of {p.user_id}", sort="pfaId"), shared=True
     ),
     "delete_shared_view": lambda w, p: pfa_core.delete_view(
-        w.db, p, f"ours {p.user_id}", shared=True
+        w.db, p, f"common {p.user_id}", shared=True
     ),
 }
 SYNCING: dict[str, Call] = {
@@ -218,11 +218,11 @@ def all_but_one_have_drafts(url: str) -> World:
         draft(world.db, world.principal(user), "P-1", model="M", dor="BEO")
         draft(world.db, world.principal(user), "P-2", session="gone", model="M")
         pfa_core.discard(world.db, world.principal(user), Selection(session_id="gone"))
-        own, ours = View(name="own", sort="pfaId"), View(name=f"ours {user}", sort="pfaId")
+        own, common = View(name="own", sort="pfaId"), View(name=f"common {user}", sort="pfaId")
         pfa_core.save_view(world.db, world.principal(user), own)
-        pfa_core.save_view(world.db, world.principal(user), ours, shared=True)
+        pfa_core.save_view(world.db, world.principal(user), common, shared=True)
     pfa_core.save_view(
-        world.db, world.principal("ann"), View(name="ours", sort="pfaId"), shared=True
+        world.db, world.principal("ann"), View(name="common", sort="pfaId"), shared=True
     )
     dispute(world, "x")
     world.execute(

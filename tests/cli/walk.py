@@ -40,6 +40,8 @@ config list | config get pems.retries | config explain organization
 *config set pems.tenant T | *config unset pems.tenant
 *profile add other --org HOLNG | profile list | profile show other | profile use other | profile use --none
 *profile remove other
+*view save cranes --category Crane | *view save common --dor BEO --sort -pfaId --shared | view list
+list --view cranes | stats --view common | view show cranes | *view delete cranes
 *draft unset H-004 areaSilo | *discard --session two | *restore --id H-005 | *undo | *undo --redo
 undo --list | *discard --id H-005 | plan --session one | status
 *commit --session one | *uncommit --session one | *commit --session one | THEIRS | *sync push

@@ -245,6 +245,7 @@ def test_every_option_of_the_tree_has_a_kind_that_is_known() -> None:
     tree = json.loads((ROOT / "pfa_cli" / "completion" / "tree.json").read_text())
     kept = {"category", "class", "areaSilo", "manufacturer", "model", "contract", "currency"}
     kept |= {"record", "session", "run", "user", "conflict", "organization", "profile"}
+    kept |= {"view"}
     known = {*tree["values"], *kept, "flag", "text", "file", "assignment", "taking", "column"}
     kinds = [kind for _, kind, _ in tree["options"]]
     kinds += [kind for entry in tree["commands"].values() for kind, _ in entry["arguments"]]

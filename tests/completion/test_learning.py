@@ -100,6 +100,35 @@ def test_on_a_terminal_reads_keep_what_they_show(at_a_terminal: Pfa) -> None:
         assert found if expected is None else sorted(found) == expected
 
 
+def test_views_are_offered_to_their_user_alone_until_they_are_gone(at_a_terminal: Pfa) -> None:
+    ready = at_a_terminal
+    forget()
+    for words in (("cranes",), ("my loaders",), ("common", "--shared")):
+        assert ready("view", "save", *words, "--category", "Crane").code == 0
+    names = ["common", "cranes", "my loaders"]
+    for line in (
+        ("list", "--view", ""),
+        ("draft", "set", "--view", ""),
+        ("commit", "--view", ""),
+        ("view", "show", ""),
+        ("view", "delete", ""),
+        ("view", "save", ""),
+    ):
+        assert sorted(offered(*line)) == names
+    assert offered("list", "--view=my") == ["--view=my loaders"]
+    assert ready("view", "delete", "cranes").code == 0
+    assert sorted(offered("list", "--view", "")) == ["common", "my loaders"]
+    forget()
+    assert ready("list", "--view", "common", "-o", "table").code == 0
+    assert offered("list", "--view", "") == ["common"]
+    assert ready("view", "list").code == 0
+    assert sorted(offered("list", "--view", "")) == ["common", "my loaders"]
+    (file,) = Path(cache.folder()).iterdir()
+    assert f"view@{ready_user()}\tmy loaders\n" in file.read_text()
+    assert ready("view", "save", "dry", "--dor", "BEO", "-n").code == 0
+    assert "dry" not in file.read_text()
+
+
 def ready_user() -> str:
     from pfa_core.config.settings import os_user
 

@@ -35,6 +35,7 @@ def prepare(pfa: Pfa) -> None:
         ("draft", "set", "H-005", "model=E", "--into", "gone"),
         ("discard", "--session", "gone"),
         ("user", "grant", "bob", "--role", "editor"),
+        ("view", "save", "common", "--dor", "BEO", "--shared"),
     ):
         done(pfa, *words)
     records = [json.loads(line) for line in (pfa.folder / "mirror.jsonl").read_text().splitlines()]
@@ -141,6 +142,9 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "revoke": ("user", "revoke", "bob"),
     "add": ("org", "add", "OTHER"),
     "configure": ("org", "set", "--currency", "EUR"),
+    "save a view": ("view", "save", "cranes", "--category", "Crane"),
+    "share a view again": ("view", "save", "common", "--category", "Crane", "--shared"),
+    "delete a view": ("view", "delete", "common", "--shared"),
     "commit of a plan": ("commit", "--plan", "FOLDER/plan.json"),
     "undo": ("undo",),
     "undo of the one before": ("undo",),

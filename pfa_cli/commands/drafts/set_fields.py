@@ -83,7 +83,7 @@ def set_fields(
     assignments = [word for word in words if "=" in word]
     if not assignments:
         raise InvalidRequest("no FIELD=VALUE is given", hint="type: pfa draft set --help")
-    filters, session = select(filters, ids, into, everything=everything)
+    filters, session = select(filters, ids, into, everything=everything, view=call.view)
     delta = core.parse_assignments(assignments, relative=True, decimals=decimals)
     session = session_or_current(call, talk, session, otherwise=bool(filters.session))
     database, principal = call.open()

@@ -55,7 +55,7 @@ def shift(
 
     Actualized records are rejected: exclude them with --no-actualized, or add --partial.
     """
-    filters, session = select(filters, (), into, everything=everything)
+    filters, session = select(filters, (), into, everything=everything, view=call.view)
     session = session_or_current(call, talk, session, otherwise=bool(filters.session))
     database, principal = call.open()
     result = core.shift(

@@ -13,7 +13,7 @@ from pfa_cli.commands.drafts.group import Everything, draft, select
 from pfa_cli.envelopes.drafts import SaveMetadata, Unset
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.current import within_current
-from pfa_cli.framework.filters import FilterOptions
+from pfa_cli.framework.filters import FilterOptions, require_selecting
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import show_records
@@ -62,8 +62,10 @@ def unset_fields(
             f"{words[-1]}: {wrong.reason}", hint="name the fields after the records"
         )
     ids = [word for word in words if word not in FIELDS]
+    if not ids:
+        require_selecting(call.view, filters)
     filters = within_current(call, talk, filters, otherwise=everything or bool(ids))
-    filters, _ = select(filters, ids, None, everything=everything)
+    filters, _ = select(filters, ids, None, everything=everything, view=call.view)
     database, principal = call.open()
     result = core.unset_fields(database, principal, filters, fields, dry_run=call.dry_run)
     _show_unset(call, talk, result)

@@ -134,7 +134,7 @@ class Fitting:
             "token": pick(self.attackers).token,
             "scope": pick(SCOPES),
             "action": pick(("token_refresh", "token_refresh", "begin", "push", "repair", "permission_denied")),
-            "name": pick(("own", "ours", "new")) if self.scope in ("read", "save_draft")
+            "name": pick(("own", "common", "new")) if self.scope in ("read", "save_draft")
                     else "push" if self.scope == "sync" else "pull",
             "direction": "push" if self.scope == "sync" else "pull",
             "kind": "full",

@@ -159,7 +159,11 @@ def a_place(url: str) -> Iterator[Place]:
         commit(org.db, org.principal(user), session="out")
         draft(org.db, org.principal(user), "P-3", session="gone", model=f"gone {user}")
         pfa_core.discard(org.db, org.principal(user), pfa_core.Selection(session_id="gone"))
-    for user, name, shared in (("ann", "own", False), ("ben", "own", False), ("ben", "ours", True)):
+    for user, name, shared in (
+        ("ann", "own", False),
+        ("ben", "own", False),
+        ("ben", "common", True),
+    ):
         view = pfa_core.View(name=name, filters=pfa_core.Filters(search=f"of {user}"))
         pfa_core.save_view(org.db, org.principal(user), view, shared=shared)
     with (

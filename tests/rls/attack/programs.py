@@ -58,7 +58,7 @@ def programs(place: Place) -> list[Program]:
         ("save a view", "viewer", place.principal("vic"), _view(shared=False)),
         ("share a view", "editor", eli, _view(shared=True)),
         ("delete a view", "administrator", adm,
-         lambda db, w: pfa_core.delete_view(db, w, "ours", shared=True, dry_run=True)),
+         lambda db, w: pfa_core.delete_view(db, w, "common", shared=True, dry_run=True)),
         ("retry", "service:sync", job, lambda db, w: pfa_core.retry(db, w, None, dry_run=True)),
     ):  # fmt: skip
         found.append(Program(name, attackers[attacker], _recorded(place, who, operation)))
