@@ -176,6 +176,24 @@ def test_over_plan_lists_what_adds_up_to_the_variance(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("signed_in")
+def test_saved_view_saves_narrows_and_sums_a_view(tmp_path: Path) -> None:
+    assert example("saved_view.py", "cranes", cwd=tmp_path).returncode == 6
+    where = ("--category", "Crane", "--where", "forecastStart > today-90y")
+    done = example("saved_view.py", "cranes", *where, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "cranes (yours): 3 records, the first HOLNG-000001, HOLNG-000003, HOLNG-000004",
+        "Jetty: 1,000.50",
+        "Silo 4: 6,000.00",
+    ]
+    done = example("saved_view.py", "cranes", "--area", "Jetty", cwd=tmp_path)
+    assert done.stdout.splitlines() == [
+        "cranes (yours): 1 records, the first HOLNG-000004",
+        "Jetty: 1,000.50",
+    ]
+
+
+@pytest.mark.usefixtures("signed_in")
 def test_export_merged_takes_an_expression_and_shows_what_is_wrong_with_one(tmp_path: Path) -> None:
     late = ("--where", "forecastEnd > originalEnd and category != Crane")
     assert example("export_merged.py", "late.csv", *late, cwd=tmp_path).returncode == 0

@@ -22,7 +22,6 @@ from pfa_cli.framework.paging import sort_keys
 from pfa_cli.framework.talk import Talk
 from pfa_cli.framework.text_files import read_text
 from pfa_cli.framework.views import described
-from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
@@ -36,9 +35,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 view = group(app, "view", "Manage saved views: filters under a name, for --view of other commands.")
-_COLUMNS = ("name", "shared", "filters", "columns", "sort", "updatedBy", "updatedAt")
-_CSV = (*_COLUMNS, "hidesShared", "createdBy", "createdAt", "problem")
-_RANKED = ("name", "filters", "shared", "updatedBy", "sort", "columns", "updatedAt")
+_COLUMNS = ("name", "shared", "filters", "updatedBy", "updatedAt")
+_CSV = ("name", "shared", "filters", "columns", "sort", "updatedBy", "updatedAt", "createdBy", "createdAt",
+        "hidesShared", "problem")  # fmt: skip
+_RANKED = ("name", "filters", "shared", "updatedBy", "updatedAt")
 _LARGEST = 1 << 20  # bytes of a file
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The view.")]
@@ -97,8 +97,7 @@ def save(
     result = core.save_view(database, principal, given, shared=shared, dry_run=call.dry_run)
     if not call.dry_run:
         call.learn(VIEW, [result.saved.name])
-    item = document(_shown(result.saved, status=str(result.status)))
-    show_facts(item, call.look(Format.TABLE), id_column="name")
+    _show(call, result.saved, _shown(result.saved, status=str(result.status)))
     _say_saved(talk, result)
 
 
@@ -160,18 +159,7 @@ def show_view(
         talk.say(f"next, there: pfa view save --from {shlex.quote(to)}")
         if call.common.output is None:
             return
-    item = _shown(found)
-    sheet = Sheet(
-        id_column="name",
-        columns=_CSV,
-        items=[document(item)],
-        rows=[_row(found, item)],
-        envelope=Data(item, metadata(call, talk)),
-        text=lambda: _page(call, found, item),
-    )
-    show(sheet, call.look(Format.TABLE))
-    if item.problem:
-        talk.say(f"note: {item.problem}")
+    _show(call, found, _shown(found), answers=True)
     _say_hidden(talk, found)
 
 
@@ -196,7 +184,7 @@ def delete(
     if call.learns:
         left = core.list_views(database, principal)
         call.learn(VIEW, dict.fromkeys(one.name for one in left), whole=True)
-    show_facts(document(_shown(found)), call.look(Format.TABLE), id_column="name")
+    _show(call, found, _shown(found))
     talk.done(f"view {described(found)} deleted; it was: {_typed(found)}")
 
 
@@ -274,13 +262,31 @@ def _typed(found: SavedView) -> str:
         return "cannot be used by this version of pfa"
 
 
-def _page(call: Invocation, found: SavedView, item: ViewShown) -> str:
-    from pfa_cli.render.tables import facts
+def _show(call: Invocation, found: SavedView, item: ViewShown, *, answers: bool = False) -> None:
+    """Show one view, for people as a page.
 
-    look = call.look(Format.TABLE)
+    Args:
+        answers: It was asked for, and is not the report of a change.
+    """
+    look = call.look(Format.TABLE, answers=answers)
     row = _row(found, item)
-    left_out = () if item.problem else ("problem",)
-    return facts([(key, row[key]) for key in _CSV if key not in left_out], look)
+
+    def page() -> str:
+        from pfa_cli.render.tables import facts
+
+        usual = ("name", "shared", "filters")
+        names = _CSV if answers else (*usual, "columns", "sort")
+        return facts([(key, row[key]) for key in names if key in usual or row[key]], look)
+
+    sheet = Sheet(
+        id_column="name",
+        columns=_CSV,
+        items=[document(item)],
+        rows=[row],
+        envelope=Data(item),
+        text=page,
+    )
+    show(sheet, look)
 
 
 def _say_saved(talk: Talk, result: SavedViewResult) -> None:
