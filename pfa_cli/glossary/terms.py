@@ -219,4 +219,7 @@ TERMS = {
     ),
     "variance": Meaning("forecast minus plan: + is over plan", "pfa stats"),
     "version": Meaning("a number that each change of a draft raises; the mirror has its own"),
+    "view": Meaning(
+        "filters that are kept under a name, with columns and an order", "pfa list --view NAME"
+    ),
 }
