@@ -106,7 +106,7 @@ def test_a_private_view_is_its_owner_s_and_a_shared_one_every_member_s(
     save(world, "ben")
     save(world, "ben", replace(CRANES, name="common"), shared=True)
     save(foreign, "eve", replace(CRANES, name="theirs"), shared=True)
-    assert listed(world, "ben") == [("cranes", False, "ben"), ("common", True, "ben")]
+    assert listed(world, "ben") == [("common", True, "ben"), ("cranes", False, "ben")]
     for user in ("ann", "cleo", "vic"):
         assert listed(world, user) == [("common", True, "ben")]
         with pytest.raises(errors.NotFound):
