@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.humanize import MASKED, count
@@ -19,13 +19,32 @@ def change_text(entry: LogEntry) -> str:
     """Format the fields that differ before and after, in one line."""
     before: Mapping[str, Any] = entry.before or {}
     after: Mapping[str, Any] = entry.after or {}
+    whole = {**before, **after}
+    if "view" not in whole:
+        return _changes(entry, before, after)
+    named = f"{'shared ' if whole.get('shared') else ''}view {plain(whole['view'])}"
+    changes = _changes(entry, before, after, without=("view", "shared"))
+    rest = f": {changes}" if changes else ""
+    return f"{named}{rest}" if after else f"{named} deleted"
+
+
+def _changes(
+    entry: LogEntry,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    *,
+    without: Sequence[str] = (),
+) -> str:
     return ", ".join(
         f"{name} {MASKED}" if _hidden(entry, name) else _field_change(name, before, after)
         for name in in_field_order({**before, **after})
-        if name not in before
-        or name not in after
-        or before[name] != after[name]
-        or _hidden(entry, name)
+        if name not in without
+        and (
+            name not in before
+            or name not in after
+            or before[name] != after[name]
+            or _hidden(entry, name)
+        )
     )
 
 

@@ -380,6 +380,31 @@ def test_a_save_says_what_it_replaces_and_a_dry_run_saves_nothing(ready: Pfa) ->
     assert len(done(ready, "view", "list").lines) == 1
 
 
+def test_the_log_names_the_view_and_what_it_was(ready: Pfa) -> None:
+    for words in (
+        ("save", "cranes", "--category", "Crane"),
+        ("save", "cranes", "--dor", "BEO"),
+        ("delete", "cranes"),
+        ("save", "cranes", "--category", "Crane", "--shared"),
+        ("save", "cranes", "--dor", "BEO", "--sort", "pfaId", "--shared"),
+        ("delete", "cranes", "--shared"),
+    ):
+        done(ready, "view", *words)
+    actions = ("--action", "view_save", "--action", "view_delete")
+    ran = done(ready, "log", *actions, "--columns", "action,change", "--sort", "at")
+    assert [line.split("\t") for line in ran.lines] == [
+        ["view_save", "view cranes"],
+        ["view_save", "view cranes"],
+        ["view_delete", "view cranes deleted"],
+        ["view_save", 'shared view cranes: filters={"category":["Crane"]}'],
+        [
+            "view_save",
+            'shared view cranes: filters: {"category":["Crane"]} → {"dor":["BEO"]}, sort=pfaId',
+        ],
+        ["view_delete", "shared view cranes deleted"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
