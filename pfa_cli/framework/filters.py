@@ -159,7 +159,9 @@ class FilterOptions(OptionGroup):
 
 
 def require_selecting(view: View | None, filters: Filters) -> None:
-    """Refuse a view without filters where nothing else selects: that never means everything.
+    """Refuse a view without filters where nothing else selects.
+
+    That never means everything.
 
     Raises:
         InvalidRequest: It has none.
