@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pfa_core.audit.verify import verify_log
     from pfa_core.config.edit import set_setting, unset_setting
     from pfa_core.config.explain import explain_setting, list_settings, setting_value
+    from pfa_core.config.guards import profile_guards
     from pfa_core.config.pems import (
         pems_configured,
         pems_names,
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from pfa_core.model.changes import ChangeCount, ChangeWindow, RecordChange
     from pfa_core.model.decision import Decision
     from pfa_core.model.delta import Change, merge, three_way
+    from pfa_core.model.guards import Guards
     from pfa_core.model.merged import MergedRecord
     from pfa_core.model.notation import Notation
     from pfa_core.model.ordering import SortKey
@@ -156,6 +158,7 @@ _HOME = {
         "audit.verify": "verify_log",
         "config.edit": "set_setting unset_setting",
         "config.explain": "explain_setting list_settings setting_value",
+        "config.guards": "profile_guards",
         "config.profiles": "add_profile list_profiles remove_profile show_profile use_profile",
         "config.pems": "pems_configured pems_names pems_ownership pems_profile",
         "config.settings": "Flags Settings resolve",
@@ -190,6 +193,7 @@ _HOME = {
         "model.changes": "ChangeCount ChangeWindow RecordChange",
         "model.decision": "Decision",
         "model.delta": "Change merge three_way",
+        "model.guards": "Guards",
         "model.merged": "MergedRecord",
         "model.notation": "Notation",
         "model.ownership": "Owner Ownership",
@@ -243,6 +247,7 @@ __all__ = [
     "DiffTotals",
     "Filters",
     "Flags",
+    "Guards",
     "IfLocked",
     "LogFilter",
     "MergedRecord",
@@ -335,6 +340,7 @@ __all__ = [
     "pems_profile",
     "plan_commit",
     "plan_push",
+    "profile_guards",
     "psql_address",
     "psql_environment",
     "psql_program",

@@ -26,6 +26,7 @@ from pfa_core.model.rights import MEMBERSHIP, MONEY, NEEDS, Operation, needed_by
 from pfa_core.store import members, rls
 
 if TYPE_CHECKING:
+    from pfa_core.model.guards import Guards
     from pfa_core.model.query import Filters
 
 
@@ -182,6 +183,39 @@ def require_fields(
             for name in names
         ]
         raise _lacking(principal, list(lacking), operation, details=details)
+
+
+def require_guards(
+    principal: Principal, member: Member, guards: Guards, operation: Operation
+) -> None:
+    """Refuse limits of money by a caller who may see none: the verdicts would reveal it.
+
+    Raises:
+        PermissionDenied: The caller lacks the right `view_financials`.
+    """
+    if guards.of_money and not holds(principal, member, Right.VIEW_FINANCIALS):
+        reason = "is a limit of money: whether a change is over it would reveal amounts"
+        details = [
+            Fault("", name, FaultCode.PERMISSION_DENIED, reason)
+            for name in ("max_money", "max_percent")
+            if getattr(guards, name) is not None
+        ]
+        raise _lacking(principal, [Right.VIEW_FINANCIALS], operation, details=details)
+
+
+def require_override(
+    principal: Principal, member: Member, operation: Operation, over: Iterable[Fault]
+) -> None:
+    """Refuse a caller who may not be over a limit.
+
+    Args:
+        over: The limits, with numbers that the caller may see.
+
+    Raises:
+        PermissionDenied: The caller lacks the right `override_guards`.
+    """
+    if not holds(principal, member, Right.OVERRIDE_GUARDS):
+        raise _lacking(principal, [Right.OVERRIDE_GUARDS], operation, details=over)
 
 
 def may_write_all(principal: Principal, member: Member) -> bool:

@@ -16,6 +16,7 @@
     │   ├── VersionConflict     VERSION_CONFLICT      7   a draft changed since it was read
     │   ├── BaselineConflict    BASELINE_CONFLICT     7   PEMS changed a drafted field
     │   ├── IllegalTransition   ILLEGAL_TRANSITION    7
+    │   ├── GuardExceeded       GUARD_EXCEEDED        7   more than a commit or push may change
     │   └── SessionMismatch     SESSION_MISMATCH      7
     ├── InvalidData             INVALID_DATA          9   nothing was stored
     ├── DatabaseUnavailable     DATABASE_UNAVAILABLE 69   retryable
@@ -37,6 +38,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
@@ -70,6 +72,7 @@ class FaultCode(StrEnum):
     BASELINE_CONFLICT = "BASELINE_CONFLICT"
     ILLEGAL_TRANSITION = "ILLEGAL_TRANSITION"
     PERMISSION_DENIED = "PERMISSION_DENIED"
+    GUARD_EXCEEDED = "GUARD_EXCEEDED"
 
     # Of an exchange with PEMS.
     NO_CONNECTION = "NO_CONNECTION"
@@ -296,6 +299,44 @@ class IllegalTransition(Conflict):
     """The life cycle has no such step from the present state."""
 
     code = "ILLEGAL_TRANSITION"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardExcess:
+    """A limit that a change is over.
+
+    `guard` is `records`, `money` or `percent`; `source` names who set the limit. Money that the caller may not
+    see is None.
+    """
+
+    guard: str
+    found: Decimal | None
+    most: Decimal | None
+    source: str
+
+
+class GuardExceeded(Conflict):
+    """More than one commit, or one push, may change; nothing was changed.
+
+    `excesses` are the limits, with the numbers; `unnamed` is the message without an amount, which others may
+    read too.
+    """
+
+    code = "GUARD_EXCEEDED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        details: Sequence[Fault] = (),
+        parameter: str = "",
+        excesses: Sequence[GuardExcess] = (),
+        unnamed: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, details=details, parameter=parameter)
+        self.excesses = tuple(excesses)
+        self.unnamed = unnamed or message
 
 
 class SessionMismatch(Conflict):

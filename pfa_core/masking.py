@@ -35,6 +35,8 @@ SHOWN_FIELDS = tuple(field.name for field in FIELDS.values() if field.kind is no
 HIDDEN_NUMBER = "***"
 
 _SHOWN = frozenset(SHOWN_FIELDS)
+# What entries of the audit trail have of money beside the values of records.
+_OF_GUARDS = frozenset(("money", "net", "percent", "forecast", "max_money", "max_percent"))
 _NULLS: Mapping[str, Any] = dict.fromkeys(MONEY)
 # A pattern that also asks for a digit would try each place of a long word without one.
 _WORD = re.compile(r"\S+")
@@ -130,9 +132,11 @@ class Mask:
         )
 
     def log_entry(self, item: LogEntry) -> LogEntry:
-        """Mask an entry of the audit trail; without a record it holds no values of one."""
-        if not self.hides or item.pfa_id is None:
+        """Mask an entry of the audit trail; without a record it holds no money but that of guards."""
+        if not self.hides:
             return item
+        if item.pfa_id is None:
+            return _without_limits(item)
         from pfa_core.model.audit import MADE_REASONS  # of the entry's own module
 
         made = item.action in MADE_REASONS
@@ -190,6 +194,17 @@ def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(made: str) -> str:
     return _WORD.sub(lambda word: _hidden_number(word[0]), made)
+
+
+def _without_limits(item: LogEntry) -> LogEntry:
+    """Hide what guards have of money in an entry of the settings, or of what was over them."""
+    if item.action not in ("configure", "override"):
+        return item
+    before, after = (
+        value and {name: None if name in _OF_GUARDS else one for name, one in value.items()}
+        for value in (item.before, item.after)
+    )
+    return replace(item, before=before, after=after, masked=True)
 
 
 def _hidden_number(word: str) -> str:

@@ -17,6 +17,7 @@ from pfa_cli.framework.filters import FilterOptions, require_selecting
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.learning import CONFLICT, learn_ids
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.override import Override, say_overridden
 from pfa_cli.framework.paging import Limit, sort_keys, sort_option
 from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
@@ -150,7 +151,7 @@ def show_conflict(
         "pfa conflict resolve --category Crane --take pems --partial",
     ),
     exit_codes="2 a field has no resolution; 3 some stay open (--partial); 6 no such conflict;"
-    " 7 PEMS changed again, or it is resolved; 9 a rule is broken.",
+    " 7 PEMS changed again, it is resolved, or a limit is exceeded; 9 a rule is broken.",
     columns=RESOLVED_CSV,
 )
 def resolve_conflicts(
@@ -182,6 +183,7 @@ def resolve_conflicts(
     partial: Annotated[
         bool, typer.Option("--partial", help="Resolve the others when some must stay open.")
     ] = False,
+    override: Override = None,
 ) -> int:
     """Resolve conflicts, all or none: keep yours, take PEMS's value, or set another.
 
@@ -199,9 +201,12 @@ def resolve_conflicts(
         ownership=core.pems_ownership(call.settings, principal.organization_id),
         user_id=user,
         partial=partial,
+        guards=core.profile_guards(call.settings),
+        override=override,
         dry_run=call.dry_run,
     )
     talk.mask(result)
+    say_overridden(talk, result.overridden, override)
     return _show_resolved(call, talk, result)
 
 

@@ -31,6 +31,7 @@ from pfa_cli.exit_codes import INTERRUPTED
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.consent import is_asked
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.override import Override, say_overridden
 from pfa_cli.framework.talk import Talk
 from pfa_cli.framework.text_files import read_text
 from pfa_cli.render.changes import show_records
@@ -56,8 +57,8 @@ _LARGEST_PLAN = 64 << 20  # bytes; `core.plan_commit` makes none of more than a 
         "pfa commit --view cranes",
         "pfa commit --plan plan.json",
     ),
-    exit_codes="3 some are in conflict (--partial); 6 no drafts; 7 PEMS changed the same fields, or something"
-    " is not as planned;"
+    exit_codes="3 some are in conflict (--partial); 5 --override without the right override_guards; 6 no drafts;"
+    " 7 PEMS changed the same fields, something is not as planned, or a limit is exceeded;"
     " 130 the answer was no.",
     columns=VERSIONS,
 )
@@ -77,11 +78,15 @@ def commit(
         Path | None,
         typer.Option("--plan", metavar="FILE", help="What pfa plan wrote, and nothing else."),
     ] = None,
+    override: Override = None,
 ) -> int:
     """Commit drafts, all or none; they wait for the next push.
 
     Without --session, --id, --where, --view, --all or a current session it is all of your drafts: in a terminal
     they are named first, by session, and you are asked.
+    Without --session, --id, --where, --all or a current session it is all of your drafts: in a terminal they are
+    named first, by session, and you are asked. Limits on records, money and per cent: pfa org set, and pfa config
+    set guard.max_records.
     """
     given = Given(session=session, ids=ids, where=where, view=view, everything=everything)
     if plan_file is not None:
@@ -107,6 +112,8 @@ def commit(
         partial=partial,
         ownership=core.pems_ownership(call.settings, principal.organization_id),
         plan=plan,
+        guards=core.profile_guards(call.settings),
+        override=override,
         dry_run=call.dry_run,
     )
     show_records(
@@ -117,6 +124,7 @@ def commit(
         columns=VERSIONS,
     )
     _say_committed(talk, result, dry_run=call.dry_run)
+    say_overridden(talk, result.overridden, override)
     if not result.problems:
         return 0
     return talk.partly_done(

@@ -39,7 +39,11 @@ _ORGANIZATIONS = (
     "currency",
     "rateUom",
     "foreignCurrency",
+    "maxRecords",
+    "maxMoney",
+    "maxPercent",
 )
+_SETTINGS = ("organization", *_ORGANIZATIONS[5:])
 _MEMBERS = ("userId", "role", "rights", "grantedBy", "grantedAt", "custom")
 
 Name = Annotated[str, typer.Option("--name", metavar="TEXT", help="Its full name.")]
@@ -102,8 +106,10 @@ def add_organization(
         "pfa org set --org HOLNG --currency USD",
         "pfa org set --rate-uom week",
         "pfa org set --currency EUR --foreign-currency refuse --dry-run",
+        "pfa org set --max-records 500 --max-money 250000 --max-percent 2.5",
+        "pfa org set --max-money none",
     ),
-    columns=("organization", "currency", "rateUom", "foreignCurrency"),
+    columns=_SETTINGS,
     exit_codes="5 you are not an admin.",
 )
 def configure_organization(
@@ -133,10 +139,35 @@ def configure_organization(
             help="Records of another currency: exclude them from sums, or refuse them in pulls.",
         ),
     ] = None,
+    max_records: Annotated[
+        str | None,
+        typer.Option(
+            "--max-records",
+            metavar="N",
+            help="The most records that one commit or one push may change; none: any number.",
+        ),
+    ] = None,
+    max_money: Annotated[
+        str | None,
+        typer.Option(
+            "--max-money",
+            metavar="AMOUNT",
+            help="The most forecast cost, up or down, added up record by record; none: any.",
+        ),
+    ] = None,
+    max_percent: Annotated[
+        str | None,
+        typer.Option(
+            "--max-percent",
+            metavar="P",
+            help="The same in per cent of the organization's forecast cost; none: any.",
+        ),
+    ] = None,
 ) -> None:
-    """Set what the costs of the organization depend on, for all its users.
+    """Set what costs depend on and what one commit may change, for all users.
 
-    A record that names no currency or rate unit has the organization's. What is not given stays.
+    A record that names no currency or rate unit has the organization's. A commit or push over a limit is refused,
+    unless --override gives a reason and the user has the right override_guards. What is not given stays.
     """
     database, principal = call.open()
     result = core.configure_organization(
@@ -145,6 +176,9 @@ def configure_organization(
         currency=currency,
         rate_uom=rate_uom,
         foreign_currency=foreign_currency,
+        max_records=max_records,
+        max_money=max_money,
+        max_percent=max_percent,
         dry_run=call.dry_run,
     )
     facts = {"organization": principal.organization_id, **document(result)}

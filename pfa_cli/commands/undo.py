@@ -13,6 +13,7 @@ from pfa_cli.envelopes.undo import UndoMetadata, Undone
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.override import Override, say_overridden
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import preview_lines, show_records
 from pfa_cli.render.formats import Format
@@ -49,7 +50,8 @@ _WORDS = {
         "pfa undo --redo",
         "pfa undo 42",
     ),
-    exit_codes="6 nothing to undo; 7 it was sent, a push holds it, or something later is on top of it.",
+    exit_codes="6 nothing to undo; 7 it was sent, a push holds it, something later is on top of it, or it would"
+    " commit more than a limit again.",
     columns=(*_UNDONE, *_ALL),
 )
 def undo(
@@ -68,6 +70,7 @@ def undo(
         int | None,
         typer.Option("--limit", metavar="N", min=1, help="With --list, the maximum number [10]."),
     ] = None,
+    override: Override = None,
 ) -> None:
     """Take back your last operation on drafts, all of it or nothing.
 
@@ -76,14 +79,24 @@ def undo(
     in PEMS is taken back by pfa revert.
     """
     if listing:
-        if operation is not None or redo or call.dry_run:
-            raise InvalidRequest("--list cannot be combined with an operation, --redo or --dry-run")
+        if operation is not None or redo or call.dry_run or override is not None:
+            raise InvalidRequest(
+                "--list cannot be combined with an operation, --redo, --override or --dry-run"
+            )
         _list(call, talk, limit or 10)
         return
     if limit is not None:
         raise InvalidRequest("--limit requires --list")
     database, principal = call.open()
-    result = core.undo(database, principal, operation=operation, redo=redo, dry_run=call.dry_run)
+    result = core.undo(
+        database,
+        principal,
+        operation=operation,
+        redo=redo,
+        guards=core.profile_guards(call.settings),
+        override=override,
+        dry_run=call.dry_run,
+    )
     show_records(
         result.undone,
         call.look(Format.TABLE),
@@ -102,6 +115,7 @@ def undo(
         all_columns=_UNDONE,
     )
     talk.done(_said(result))
+    say_overridden(talk, result.overridden, override)
     if result.preview and result.preview.records:
         talk.mask(result.preview)
         for line in preview_lines(result.preview):

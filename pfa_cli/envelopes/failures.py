@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from pfa_cli.envelopes.base import ABSENT
 from pfa_cli.envelopes.groups import grouped
 from pfa_cli.envelopes.problems import Problem
 from pfa_cli.parameters import with_options
@@ -29,6 +31,16 @@ class ProblemGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExceededLimit:
+    """A limit that a commit or a push is over; money is null where it is masked."""
+
+    guard: str
+    found: Decimal | None
+    most: Decimal | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """The content of an error: `{"error": …}`."""
 
@@ -39,6 +51,7 @@ class Failed:
     hint: str
     details: list[Problem]
     groups: list[ProblemGroup]
+    limits: list[ExceededLimit] | None = field(default=None, metadata={ABSENT: True})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ CURES = {
     "CONFIG_INVALID": "correct what the message names; pfa doctor checks the setup",
     "DATABASE_UNAVAILABLE": "try again; pfa doctor shows which server is meant",
     "FORBIDDEN": "an admin types: pfa user grant USER --org CODE --role editor",
+    "GUARD_EXCEEDED": "commit or send fewer at once, or add --override REASON",
     "ILLEGAL_TRANSITION": "pfa status shows the states of your changes",
     "INTERNAL": "repeat it with --debug and report the traceback",
     "INVALID_DATA": "correct the faults; pfa explain CODE explains each",
@@ -78,6 +79,9 @@ FAULTS = {
     FaultCode.PERMISSION_DENIED: Meaning("a field that one may not write, or order by"),
     FaultCode.BASELINE_CONFLICT: Meaning("PEMS changed a drafted field to something else"),
     FaultCode.ILLEGAL_TRANSITION: Meaning("the modification's state does not allow it"),
+    FaultCode.GUARD_EXCEEDED: Meaning(
+        "more than one commit or one push may change", "--override REASON"
+    ),
     FaultCode.FOREIGN_ORGANIZATION: Meaning("pull: the record names another organization"),
     FaultCode.OLDER_VERSION: Meaning(
         "pull: the record's PEMS version is older than the mirror's; see `--allow-older`"

@@ -46,6 +46,7 @@ ACTIONS = {
     Action.SETTLE: Meaning("a draft was removed since PEMS has its values, or owns its fields"),
     Action.UNDO: Meaning("a local operation was taken back, or done again: pfa undo"),
     Action.RESOLVE: Meaning("a conflict was resolved: pfa conflict resolve"),
+    Action.OVERRIDE: Meaning("a commit or a push was over a limit, with its reason: --override"),
     Action.BEGIN: Meaning("a pull or push began"),
     Action.PULL: Meaning("a pull ended"),
     Action.PUSH: Meaning("a push ended"),
@@ -86,6 +87,7 @@ RIGHTS = {
     Right.REFRESH_DATA: Meaning("pull from PEMS"),
     Right.MANAGE_USERS: Meaning("grant roles, issue and revoke tokens, read every user's log"),
     Right.MANAGE_SETTINGS: Meaning("settings, signing keys, checks of the database and the trail"),
+    Right.OVERRIDE_GUARDS: Meaning("commit or push more than a limit allows: --override REASON"),
 }
 
 ROLES = {
@@ -157,6 +159,9 @@ TERMS = {
     "forecast": Meaning("what is expected now: forecastStart and forecastEnd, which you edit"),
     "funds transferable": Meaning(
         "its budget may go to other records; left out of costs", "pfa list --transferable"
+    ),
+    "guard": Meaning(
+        "the most records, money or per cent that one commit or push may change", "pfa org list"
     ),
     "history": Meaning("what a record of the mirror held before PEMS changed it"),
     "job": Meaning(

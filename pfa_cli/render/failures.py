@@ -14,7 +14,16 @@ from pfa_cli.render import streams
 from pfa_cli.render.escape import visible, visible_json
 from pfa_cli.render.formats import ErrorFormat
 from pfa_cli.render.streams import Color
-from pfa_core.errors import Fault, Internal, InvalidRequest, IoFailure, NotFound, PfaError
+from pfa_core.errors import (
+    Fault,
+    GuardExceeded,
+    GuardExcess,
+    Internal,
+    InvalidRequest,
+    IoFailure,
+    NotFound,
+    PfaError,
+)
 
 if TYPE_CHECKING:
     from pfa_cli.envelopes.failures import Error
@@ -30,6 +39,7 @@ class Failure:
     retryable: bool = False
     hint: str = ""
     details: Sequence[Fault] = ()
+    excesses: Sequence[GuardExcess] = ()
 
 
 def of_exception(error: BaseException) -> Failure:
@@ -48,6 +58,7 @@ def of_exception(error: BaseException) -> Failure:
         retryable=error.retryable,
         hint=with_options(error.hint),
         details=error.details,
+        excesses=error.excesses if isinstance(error, GuardExceeded) else (),
     )
 
 
@@ -90,11 +101,15 @@ def _json(failure: Failure) -> str:
 
     from pfa_cli.render.json import document
 
+    if failure.excesses:  # exact amounts
+        from pfa_core import exact_json
+
+        return exact_json.dumps(document(_envelope(failure)))
     return json.dumps(document(_envelope(failure)), ensure_ascii=False, separators=(",", ":"))
 
 
 def _envelope(failure: Failure) -> Error:
-    from pfa_cli.envelopes.failures import Error, Failed, problem_groups
+    from pfa_cli.envelopes.failures import Error, ExceededLimit, Failed, problem_groups
     from pfa_cli.envelopes.problems import problems
 
     return Error(
@@ -106,6 +121,11 @@ def _envelope(failure: Failure) -> Error:
             hint=failure.hint,
             details=problems(failure.details),
             groups=problem_groups(failure.details),
+            limits=[
+                ExceededLimit(guard=one.guard, found=one.found, most=one.most, source=one.source)
+                for one in failure.excesses
+            ]
+            or None,
         )
     )
 

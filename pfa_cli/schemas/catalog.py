@@ -470,13 +470,15 @@ SHAPES: Mapping[str, Shape] = {
         kind=Data[results.SettingsShown],
         line=results.SettingsShown,
         commands=("org set",),
-        means="the settings that an organization's costs depend on",
+        means="the settings of an organization: costs and guards",
+        version="1.1",
     ),
     "organizations": Shape(
         kind=Data[list[Organization]],
         line=Organization,
         commands=("org list",),
         means="the user's organizations",
+        version="1.1",
     ),
     "member": Shape(
         kind=Data[results.MemberShown],
@@ -563,7 +565,7 @@ SHAPES: Mapping[str, Shape] = {
     "field-map": Shape(
         kind=FieldMapFile, means="a file with the names that PEMS has for fields (TOML)"
     ),
-    "error": Shape(kind=failures.Error, means="an error on stderr, of any command"),
+    "error": Shape(kind=failures.Error, means="an error on stderr, of any command", version="1.1"),
 }
 
 

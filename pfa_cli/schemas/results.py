@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from pfa_cli.envelopes.base import Metadata, absent
@@ -319,12 +320,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsShown:
-    """The settings that an organization's costs depend on."""
+    """The settings of an organization: what its costs depend on, and guards."""
 
     organization_id: str
     currency: str | None
     rate_uom: str
     foreign_currency: str
+    max_records: int | None
+    max_money: Decimal | None
+    max_percent: Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

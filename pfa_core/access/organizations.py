@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from psycopg import Connection
@@ -67,7 +68,10 @@ class OrgResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
-    """An organization of the caller's, their role in it, and its settings of costs."""
+    """An organization of the caller's, their role in it, and its settings.
+
+    Limits of money are None where there are none, and where the caller may see no money.
+    """
 
     organization_id: OrganizationId
     name: str
@@ -77,6 +81,9 @@ class Organization:
     currency: str | None
     rate_uom: str
     foreign_currency: str
+    max_records: int | None
+    max_money: Decimal | None
+    max_percent: Decimal | None
 
 
 _ORDERS: Mapping[str, Callable[[Organization], Any]] = {
@@ -191,6 +198,7 @@ def _organization(conn: Connection[Any], principal: Principal) -> Organization |
     row = members.organization(conn, principal.organization_id)
     if row is None:
         return None
+    hidden = mask_for(principal, membership.member).hides
     return Organization(
         organization_id=row.organization_id,
         name=row.name,
@@ -200,6 +208,9 @@ def _organization(conn: Connection[Any], principal: Principal) -> Organization |
         currency=row.currency,
         rate_uom=row.rate_uom,
         foreign_currency=row.foreign_currency,
+        max_records=row.max_records,
+        max_money=None if hidden else row.max_money,
+        max_percent=None if hidden else row.max_percent,
     )
 
 

@@ -37,6 +37,9 @@ _OTHERWISE = {
     "token_file": "the file token beside the configuration file",
     "output": "a table on a terminal, tsv or text in a pipe",
     "pems.organization": "the organization's own code",
+    "guard.max_records": "no limit but the organization's",
+    "guard.max_money": "no limit but the organization's",
+    "guard.max_percent": "no limit but the organization's",
 }
 _DEFAULTS: dict[str, ConfigValue] = {
     "protected": False,

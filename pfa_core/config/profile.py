@@ -11,8 +11,16 @@ from typing import Any, BinaryIO
 from pfa_core.config.secret_files import open_judged
 from pfa_core.errors import ConfigInvalid, Fault
 
-PROFILE_KEYS = ("organization", "database_url", "token_file", "output", "protected", "pems")
-_KINDS = {"pems": dict, "protected": bool}  # all others are texts
+PROFILE_KEYS = (
+    "organization",
+    "database_url",
+    "token_file",
+    "output",
+    "protected",
+    "guard",
+    "pems",
+)
+_KINDS = {"pems": dict, "guard": dict, "protected": bool}  # all others are texts
 
 
 def read_profile(path: Path, name: str | None, *, otherwise: str = "") -> Mapping[str, Any]:
@@ -98,7 +106,7 @@ def _check_profile(path: Path, name: str, profile: Any) -> None:
             )
         if not isinstance(value, _KINDS.get(key, str)):
             raise ConfigInvalid(f"{path}: [profiles.{name}] {key} has the wrong type")
-    # The rest of [pems] is read by `config.pems`, when PEMS is needed.
+    # The rest of [pems], and [guard], are read by `config.pems` and `config.guards`, when they are needed.
     if not isinstance(profile.get("pems", {}).get("field_map", ""), str):
         raise ConfigInvalid(f"{path}: [profiles.{name}.pems] field_map must be a text")
 

@@ -11,6 +11,7 @@ from pfa_core.model.record import EDITABLE
 from pfa_core.shapes import AfterValidator, Shape, key, refused
 
 _HEADER = r"^(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?$"
+LARGEST_RECORDS, LARGEST = 2_000_000_000, 10**18
 _ASCII = "printable ASCII for HTTP"
 
 
@@ -80,6 +81,24 @@ class PemsTable(Shape):
     )
 
 
+class GuardTable(Shape):
+    """The most that one commit, or one push, may change."""
+
+    noun: ClassVar[str] = "a table"
+
+    max_records: int = key(
+        "most records that one commit or one push may change",
+        "a whole number, 0 or more", ge=0, lt=LARGEST_RECORDS,
+    )  # fmt: skip
+    max_money: float = key(
+        "most forecast cost that it may change, up or down", "a number, 0 or more", ge=0, lt=LARGEST
+    )
+    max_percent: float = key(
+        "the same in per cent of the organization's forecast cost",
+        "a number, 0 or more", ge=0, lt=LARGEST, unit="%",
+    )  # fmt: skip
+
+
 class ProfilePemsTable(PemsTable):
     """How PEMS is reached, with deviations of single organizations."""
 
@@ -98,6 +117,7 @@ class Profile(Shape):
     protected: bool = key(
         "whether writes ask on a terminal, and need --yes elsewhere", "true or false"
     )
+    guard: GuardTable = key("the most that one commit or one push may change", "a table")
     pems: ProfilePemsTable = key("how PEMS is reached", "a table")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pfa_core.conflicts.decide import Refusal, Refused, Settled
-from pfa_core.errors import BaselineConflict, Fault, InvalidData, InvalidRequest
+from pfa_core.errors import BaselineConflict, Fault, GuardExcess, InvalidData, InvalidRequest
 from pfa_core.masking import Mask
 from pfa_core.model.decision import ConflictResolution
 from pfa_core.model.ids import ConflictId, ModificationId, PfaId
@@ -36,12 +36,13 @@ class ResolveResult:
     """The resolved conflicts, in PFA id order.
 
     `problems`: why others stay open (only with `partial`). Where `masked`, money is None in the deltas
-    and numbers are hidden in the problems.
+    and numbers are hidden in the problems. `overridden`: the limits that what is committed again was over.
     """
 
     resolved: list[ResolvedConflict]
     problems: list[Fault]
     masked: bool = False
+    overridden: list[GuardExcess] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,21 @@ from pfa_core.conflicts.decide import OpenConflict, Refusal, Settled
 from pfa_core.conflicts.outcome import Outcome, ResolveResult
 from pfa_core.conflicts.owner import lock_owner
 from pfa_core.conflicts.selection import ConflictSelection, choose
-from pfa_core.errors import InvalidRequest, VersionConflict
+from pfa_core.errors import GuardExcess, InvalidRequest, VersionConflict
+from pfa_core.guarding import (
+    Judge,
+    Subject,
+    Tally,
+    checked_reason,
+    costing_of,
+    forecast_cost,
+    open_judge,
+)
 from pfa_core.masking import Mask
 from pfa_core.model.audit import Action
 from pfa_core.model.decision import ConflictStatus, Decision
 from pfa_core.model.delta import Record, merge
+from pfa_core.model.guards import Guards
 from pfa_core.model.ids import ConflictId, PfaId
 from pfa_core.model.modification import State
 from pfa_core.model.ownership import Ownership
@@ -28,6 +38,12 @@ from pfa_core.store.database import Database
 from pfa_core.store.mirror import MirrorRow
 from pfa_core.store.modifications import ModificationRow
 
+_SUBJECT = Subject(
+    what="the resolution",
+    kept="nothing was resolved",
+    fewer="fewer at once: `ids`, or a filter",
+)
+
 
 def resolve_conflicts(
     db: Database,
@@ -38,6 +54,8 @@ def resolve_conflicts(
     ownership: Ownership | None = None,
     user_id: str | None = None,
     partial: bool = False,
+    guards: Guards | None = None,
+    override: str | None = None,
     dry_run: bool = False,
 ) -> ResolveResult:
     """Resolve open conflicts, all or none, field by field.
@@ -51,6 +69,7 @@ def resolve_conflicts(
         ownership: The owner of each field; fields that have one are left to the push.
         user_id: Resolve another member's, which takes the right to manage users.
         partial: Resolve the others when some have to stay open.
+        guards, override: As of `commit`, for what is committed again.
 
     Raises:
         InvalidRequest: A field in conflict has no answer, or an answer is about another field.
@@ -58,10 +77,12 @@ def resolve_conflicts(
         InvalidData: A value, or the merged record with it, breaks a rule.
         NotFound: No such conflict, or none matches.
         IllegalTransition: One is resolved already.
+        GuardExceeded: It would commit more than a limit allows again.
         PermissionDenied: A field to commit again is one that the principal may not write.
     """
+    reason = checked_reason(override)
     decision, owners = decision.cleaned(), ownership or Ownership()
-    outcome, mask = _resolve(
+    outcome, mask, overridden = _resolve(
         db,
         principal,
         selection,
@@ -69,6 +90,7 @@ def resolve_conflicts(
         owners,
         user_id=user_id,
         partial=partial,
+        limits=(guards, reason),
         dry_run=dry_run,
     )
     stale = outcome.refused_as(Refusal.STALE)
@@ -76,7 +98,7 @@ def resolve_conflicts(
         _refresh(db, principal, stale, owners, user_id=user_id)
     if not partial:
         outcome.require_all_settled(mask)
-    return outcome.result(mask)
+    return replace(outcome.result(mask), overridden=overridden)
 
 
 @writes(Operation.RESOLVE_CONFLICTS)
@@ -88,17 +110,34 @@ def _resolve(
     *,
     user_id: str | None,
     partial: bool,
+    limits: tuple[Guards | None, str | None],
     dry_run: bool = False,
-) -> tuple[Outcome, Mask]:
+) -> tuple[Outcome, Mask, list[GuardExcess]]:
     tx, owner = lock_owner(tx, user_id)
+    judge = open_judge(tx, *limits, _SUBJECT)
     selection = replace(selection, filters=tx.asked(selection.filters))
     found = _lock_open(tx, owner, choose(tx.conn, owner, selection), ownership)
     _require_in_conflict(found, decision)
     outcome = Outcome([item.decide(decision) for item in found])
     require_fields(tx.principal, tx.member, outcome.fields(), tx.operation)
+    overridden: list[GuardExcess] = []
     if partial or not outcome.refused:
+        overridden = _judge(tx, judge, found, outcome.settled)
         _store(tx, owner, outcome.settled)
-    return outcome, tx.mask
+    return outcome, tx.mask, overridden
+
+
+def _judge(
+    tx: Tx, judge: Judge, found: Sequence[OpenConflict], settled: Sequence[Settled]
+) -> list[GuardExcess]:
+    """Judge what is committed again."""
+    before = {item.row.modification_id: item.underlying for item in found}
+    tally = Tally(costing_of(tx))
+    for item in settled:
+        if item.left.delta:
+            record = before[item.row.modification_id]
+            tally.add(item.row.pfa_id, record, merge(record, item.left.delta))
+    return judge.judge(tx, tally.extent(forecast_cost(tx, judge))) if tally.records else []
 
 
 @writes(Operation.RESOLVE_CONFLICTS)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pfa_core.authorization import may_write_all, require_fields
 from pfa_core.drafts.before import PART, whole
+from pfa_core.drafts.extent import committed_extent
 from pfa_core.drafts.rebase import Rebased, RecordConflict, Settled, Valid, rebase
 from pfa_core.drafts.selection import (
     Selection,
@@ -17,9 +18,11 @@ from pfa_core.drafts.selection import (
     require_selection,
     select_drafts,
 )
-from pfa_core.errors import Fault, FaultCode, NoDrafts, VersionConflict
+from pfa_core.errors import Fault, FaultCode, GuardExcess, NoDrafts, VersionConflict
+from pfa_core.guarding import Judge, Subject, checked_reason, open_judge
 from pfa_core.model.audit import Action
-from pfa_core.model.delta import same
+from pfa_core.model.delta import Delta, same
+from pfa_core.model.guards import Guards
 from pfa_core.model.ids import ModificationId, PfaId
 from pfa_core.model.ownership import Ownership
 from pfa_core.model.rights import Operation
@@ -32,6 +35,13 @@ from pfa_core.store.suggestions import like_session
 
 if TYPE_CHECKING:
     from pfa_core.drafts.plan import CommitPlan
+
+
+_SUBJECT = Subject(
+    what="the commit",
+    kept="nothing was committed, the drafts are kept",
+    fewer="fewer at once: `session_id`, `ids` or `where`",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ class CommitResult:
     draft does. `already_committed`: the number of the session's modifications committed before.
     `settled`: the PFA ids of drafts that were removed because nothing of them was left to commit: PEMS has
     their values, or keeps its own. `kept`: the fields that PEMS keeps because it owns them; `restore` makes
-    what was drafted there a draft again.
+    what was drafted there a draft again. `overridden`: the limits that the commit was over.
     """
 
     session_id: str | None
@@ -69,9 +79,15 @@ class CommitResult:
     settled: list[PfaId]
     problems: list[Fault]
     kept: list[KeptByPems] = field(default_factory=list)
+    overridden: list[GuardExcess] = field(default_factory=list)
 
 
-@writes(Operation.COMMIT, own=True, check=require_selection)
+def _check(selection: Selection, *, override: str | None = None, **_: object) -> None:
+    require_selection(selection)
+    checked_reason(override)
+
+
+@writes(Operation.COMMIT, own=True, check=_check)
 def commit(
     tx: Tx,
     selection: Selection,
@@ -79,6 +95,8 @@ def commit(
     partial: bool = False,
     ownership: Ownership | None = None,
     plan: CommitPlan | None = None,
+    guards: Guards | None = None,
+    override: str | None = None,
     dry_run: bool = False,
 ) -> CommitResult:
     """Commit the principal's drafts, all or none.
@@ -93,14 +111,20 @@ def commit(
         ownership: Whose value wins where PEMS changed the field too; None: every such field is a conflict.
         plan: What the commit is to do (`plan_commit`); anything else is refused. `selection` is then
             `selection_of(plan)`.
+        guards: The caller's own limits, beside those of the organization; the stricter of both holds.
+        override: Why to commit although it is over a limit; the audit trail keeps it, and where no limit is
+            exceeded nothing of it.
 
     Raises:
         NoDrafts: Nothing of the principal's matches the selection.
         VersionConflict: A draft was saved again since the caller read it, or something is not as planned.
         BaselineConflict: PEMS changed a field that a draft changes too.
         InvalidData: The baseline changed so that a merged record breaks a rule.
-        PermissionDenied: A draft changes a field that the principal may not write (any more).
+        GuardExceeded: More than a limit allows, and no `override`; the exception has the numbers.
+        PermissionDenied: A draft changes a field that the principal may not write (any more); `override`
+            without the right to; limits of money by a principal who may see none.
     """
+    judge = open_judge(tx, guards, checked_reason(override), _SUBJECT)
     if plan is not None:
         from pfa_core.drafts.plan import require_as_planned
 
@@ -117,7 +141,18 @@ def commit(
     rebased = rebase(tx, rows, ownership or Ownership())
     if not partial:
         rebased.require_all_valid(len(drafts))
-    return _commit(tx, up_to_date, rebased, selection)
+    overridden = _judge(tx, judge, up_to_date, rebased)
+    return replace(_commit(tx, up_to_date, rebased, selection), overridden=overridden)
+
+
+def _judge(tx: Tx, judge: Judge, up_to_date: Sequence[Mark], rebased: Rebased) -> list[GuardExcess]:
+    """Judge what the commit stores: drafts of which nothing is left are not among it."""
+    deltas: dict[ModificationId, Delta] = {
+        item.draft.modification_id: item.delta for item in rebased.valid
+    }
+    marks = _in_id_order([*up_to_date, *(item.draft for item in rebased.valid)])
+    extent = committed_extent(tx, judge, marks, deltas)
+    return judge.judge(tx, extent)
 
 
 def _commit(

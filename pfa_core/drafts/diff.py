@@ -16,7 +16,7 @@ from pfa_core.model.costing import Costing
 from pfa_core.model.delta import FieldChange, changes, merge
 from pfa_core.model.ids import ModificationId, PfaId, SessionId
 from pfa_core.model.modification import State
-from pfa_core.model.money import ZERO, Amount, cents, forecast_money_days, money
+from pfa_core.model.money import ZERO, Amount, cents, cost_effect, money
 from pfa_core.model.ordering import SortKey, parse_keys
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, require_limit
@@ -102,7 +102,7 @@ class Step:
 
     def money_days(self, costing: Costing) -> Decimal:
         """Return the effect on the forecast, in money-days."""
-        return forecast_money_days(self.after, costing) - forecast_money_days(self.before, costing)
+        return cost_effect(self.before, self.after, costing)
 
 
 def _check_diff(

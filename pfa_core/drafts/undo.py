@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pfa_core.authorization import require_fields
+from pfa_core.drafts.extent import add_drafts
 from pfa_core.drafts.operations import choose
 from pfa_core.drafts.own_sends import own_sends
 from pfa_core.drafts.save import preview_of
@@ -22,10 +23,21 @@ from pfa_core.drafts.undo_decide import (
     records_of,
     written_fields,
 )
-from pfa_core.drafts.undo_write import UndoneModification, write_moves
-from pfa_core.errors import IllegalTransition, InvalidRequest
-from pfa_core.model.delta import merge
-from pfa_core.model.ids import PfaId
+from pfa_core.drafts.undo_write import Became, UndoneModification, write_moves
+from pfa_core.errors import GuardExcess, IllegalTransition, InvalidRequest
+from pfa_core.guarding import (
+    Judge,
+    Subject,
+    Tally,
+    checked_reason,
+    costing_of,
+    forecast_cost,
+    open_judge,
+)
+from pfa_core.model.delta import Delta, merge
+from pfa_core.model.guards import Extent, Guards
+from pfa_core.model.ids import ModificationId, PfaId
+from pfa_core.model.modification import State
 from pfa_core.model.operations import OperationKind, Step, later_operation
 from pfa_core.model.principal import Principal
 from pfa_core.model.record import FIELDS
@@ -36,6 +48,11 @@ from pfa_core.store.database import Database
 from pfa_core.store.mirror import MirrorRow
 from pfa_core.store.operations import EntryContent, EntryMark, HeldRow
 
+_SUBJECT = Subject(
+    what="what is committed again",
+    kept="nothing was changed",
+    fewer="or commit fewer at once: pfa commit",
+)
 _OF_COMMITS = (OperationKind.COMMIT, OperationKind.UNCOMMIT)
 
 
@@ -44,7 +61,7 @@ class UndoResult:
     """The operation that was taken back, and its modifications, in PFA id order.
 
     `operation` is its number, `kind` what it was; of a redo those of the operation that was done again.
-    `preview`: of a dry run, what changes.
+    `preview`: of a dry run, what changes. `overridden`: the limits that what is committed again was over.
     """
 
     operation: int
@@ -54,6 +71,7 @@ class UndoResult:
     records: int
     undone: list[UndoneModification]
     preview: SavePreview | None = None
+    overridden: list[GuardExcess] = field(default_factory=list)
 
 
 class _TakesRightToSync(Exception):
@@ -66,6 +84,8 @@ def undo(
     *,
     operation: int | None = None,
     redo: bool = False,
+    guards: Guards | None = None,
+    override: str | None = None,
     dry_run: bool = False,
 ) -> UndoResult:
     """Take back the principal's last local operation, all of it or nothing.
@@ -79,19 +99,30 @@ def undo(
         operation: This one by its number in `list_operations`, not the last; that of an undo does again what
             it took back.
         redo: Take back the last undo that is in effect.
+        guards, override: As of `commit`, for what is committed again.
 
     Raises:
         NotFound: There is nothing to take back, or no such operation of the principal's.
         IllegalTransition: It cannot be taken back: it was sent, a push holds it, something later changed the
             same records, or it was taken back already. The details say why for each record.
+        GuardExceeded: It would commit more than a limit allows again.
         PermissionDenied: It would write a field that the principal may not write, or commit without the right.
     """
+    checked_reason(override)
     if operation is not None and redo:
         raise InvalidRequest("`operation` cannot be combined with `redo`")
     try:
         return _undo_drafts(db, principal, operation=operation, redo=redo, dry_run=dry_run)
     except _TakesRightToSync:
-        return undo_commit(db, principal, operation=operation, redo=redo, dry_run=dry_run)
+        return undo_commit(
+            db,
+            principal,
+            operation=operation,
+            redo=redo,
+            guards=guards,
+            override=override,
+            dry_run=dry_run,
+        )
 
 
 @writes(Operation.UNDO, own=True)
@@ -99,32 +130,43 @@ def _undo_drafts(tx: Tx, *, operation: int | None, redo: bool, dry_run: bool) ->
     chosen, meant = choose(tx, operation, redo=redo)
     if meant.kind in _OF_COMMITS:
         raise _TakesRightToSync
-    return _undo(tx, chosen, meant, dry_run=dry_run)
+    return _undo(tx, chosen, meant, judge=None, dry_run=dry_run)
 
 
 @writes(Operation.UNDO_COMMIT, own=True)
-def undo_commit(tx: Tx, *, operation: int | None, redo: bool, dry_run: bool) -> UndoResult:
+def undo_commit(
+    tx: Tx,
+    *,
+    operation: int | None,
+    redo: bool,
+    guards: Guards | None = None,
+    override: str | None = None,
+    dry_run: bool,
+) -> UndoResult:
     """Take back an operation of any kind, also a commit or uncommit."""
+    judge = open_judge(tx, guards, checked_reason(override), _SUBJECT)
     # Chosen anew: meanwhile the principal may have done more.
     chosen, meant = choose(tx, operation, redo=redo)
-    return _undo(tx, chosen, meant, dry_run=dry_run)
+    return _undo(tx, chosen, meant, judge=judge, dry_run=dry_run)
 
 
-def _undo(tx: Tx, chosen: Step, meant: Step, *, dry_run: bool) -> UndoResult:
+def _undo(tx: Tx, chosen: Step, meant: Step, *, judge: Judge | None, dry_run: bool) -> UndoResult:
     """Take back an operation.
 
     Args:
         meant: The operation itself, of an undo what it took back.
+        judge: Judges what is committed again; None: nothing can be.
     """
     redone = chosen.kind is OperationKind.UNDO
     reason = f"{'redoes' if redone else 'undoes'} operation {meant.number}"
-    undoing = _Undoing(tx, chosen, reason, preview_of(tx, dry_run=dry_run))
+    undoing = _Undoing(tx, chosen, reason, preview_of(tx, dry_run=dry_run), judge)
     marks = operations.entries(tx.conn, tx.principal, chosen.number)
     ids = sorted({mark.pfa_id for mark in marks})
     hold(tx, ids)
     for some in in_portions(marks):
         undoing.take(some)
     undone = undoing.result(len(ids))
+    overridden = undoing.judged()
     facts = operations.facts(tx.conn, tx.principal, [meant.number])[meant.number]
     return UndoResult(
         operation=meant.number,
@@ -134,6 +176,7 @@ def _undo(tx: Tx, chosen: Step, meant: Step, *, dry_run: bool) -> UndoResult:
         records=len(ids),
         undone=undone,
         preview=undoing.preview.result() if undoing.preview else None,
+        overridden=overridden,
     )
 
 
@@ -143,7 +186,11 @@ class _Undoing:
     Each is written before the next is read.
     """
 
-    def __init__(self, tx: Tx, of: Step, reason: str, preview: Preview | None) -> None:
+    def __init__(
+        self, tx: Tx, of: Step, reason: str, preview: Preview | None, judge: Judge | None
+    ) -> None:
+        self._judge = judge
+        self._tally = Tally(costing_of(tx)) if judge and judge.of_money else None
         self._tx, self._of, self._reason, self._at = tx, of, reason, tx.now()
         self.preview = preview
         self._refusals: list[Refusal] = []
@@ -171,6 +218,8 @@ class _Undoing:
         if self.preview:
             _compare(self.preview, moves, stacks, records)
         if not self._refusals:
+            if self._tally:
+                add_drafts(tx, self._tally, *_committed_again(moves))
             self._undone += write_moves(tx, moves, self._at, self._reason)
 
     def result(self, records: int) -> list[UndoneModification]:
@@ -193,6 +242,22 @@ class _Undoing:
         tx = self._tx
         require_fields(tx.principal, tx.member, self._fields, tx.operation)
         return self._undone
+
+    def judged(self) -> list[GuardExcess]:
+        """Judge what is committed again, and return the limits that were overridden.
+
+        Raises:
+            GuardExceeded: More than a limit allows.
+            PermissionDenied: It is overridden without the right to.
+        """
+        tx, judge = self._tx, self._judge
+        records = sum(one.became is Became.COMMITTED for one in self._undone)
+        if judge is None or not records:
+            return []
+        extent = Extent(records=records)
+        if self._tally:
+            extent = self._tally.extent(forecast_cost(tx, judge))
+        return judge.judge(tx, extent)
 
     def _names(self, entries: Sequence[EntryContent]) -> list[str]:
         names = set[str]().union(*(entry.base for entry in entries if entry.base))
@@ -235,6 +300,19 @@ class _Undoing:
             )
             decided.append((entry, decide(entry, situation)))
         return decided
+
+
+def _committed_again(
+    moves: Sequence[Move],
+) -> tuple[list[HeldRow], dict[ModificationId, Delta]]:
+    """Return the drafts that are committed again, and what of each."""
+    again = [
+        (move.row, move.wanted)
+        for move in moves
+        if move.row and move.wanted and not move.part and move.wanted.state is not State.DRAFT
+    ]
+    rows = [row for row, _ in again]
+    return rows, {row.modification_id: wanted.delta for row, wanted in again}
 
 
 def _compare(

@@ -23,6 +23,7 @@ class Action(StrEnum):
     SETTLE = "settle"
     UNDO = "undo"
     RESOLVE = "resolve"
+    OVERRIDE = "override"
     # Runs, and the outcome of a record in a push.
     BEGIN = "begin"
     PULL = "pull"

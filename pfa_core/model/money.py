@@ -48,6 +48,11 @@ def days(start: str | None, end: str | None) -> int:
     return max(0, (date.fromisoformat(end) - date.fromisoformat(start)).days)
 
 
+def cost_effect(before: Mapping[str, Any], after: Mapping[str, Any], costing: Costing) -> Decimal:
+    """Compute what a change of a record adds to the forecast, in money-days."""
+    return forecast_money_days(after, costing) - forecast_money_days(before, costing)
+
+
 def forecast_money_days(record: Mapping[str, Any], costing: Costing) -> Decimal:
     """Compute a merged record's forecast cost in money-days.
 

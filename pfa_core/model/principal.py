@@ -25,6 +25,7 @@ class Right(StrEnum):
     REFRESH_DATA = "refresh_data"
     MANAGE_USERS = "manage_users"
     MANAGE_SETTINGS = "manage_settings"
+    OVERRIDE_GUARDS = "override_guards"
 
 
 class Role(StrEnum):

@@ -38,7 +38,8 @@ class StopReason(StrEnum):
 
     REQUESTED: the caller set its stop event. DEADLINE: the deadline passed, or the next retry is due
     after it. LEASE_LOST: no heartbeat for a lifetime, another run may have taken over. NOT_ALLOWED:
-    the pusher's membership or right was revoked meanwhile. PEMS_REJECTED: PEMS rejects the
+    the pusher's membership or right was revoked meanwhile. GUARD_EXCEEDED: with what was committed meanwhile
+    the run would be over a limit. PEMS_REJECTED: PEMS rejects the
     credentials. PEMS_UNAVAILABLE: PEMS fails at every record.
     """
 
@@ -46,6 +47,7 @@ class StopReason(StrEnum):
     DEADLINE = "deadline"
     LEASE_LOST = "lease_lost"
     NOT_ALLOWED = "not_allowed"
+    GUARD_EXCEEDED = "guard_exceeded"
     PEMS_REJECTED = "pems_rejected"
     PEMS_UNAVAILABLE = "pems_unavailable"
 

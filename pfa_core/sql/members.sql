@@ -2,12 +2,19 @@
 
 -- name: organization
 -- No row: unknown organization.
-SELECT organization_id, name, status, created_at, currency, rate_uom, foreign_currency
+SELECT organization_id, name, status, created_at, currency, rate_uom, foreign_currency, max_records, max_money,
+       max_percent
 FROM pfa_organization
 WHERE organization_id = %(organization_id)s;
 
 -- name: costing
 SELECT currency, rate_uom
+FROM pfa_organization
+WHERE organization_id = %(organization_id)s;
+
+-- name: guards
+-- The most that one commit or one push may change.
+SELECT max_records, max_money, max_percent
 FROM pfa_organization
 WHERE organization_id = %(organization_id)s;
 
@@ -24,7 +31,10 @@ WHERE organization_id = %(organization_id)s
 UPDATE pfa_organization
 SET currency = %(currency)s,
     rate_uom = %(rate_uom)s,
-    foreign_currency = %(foreign_currency)s
+    foreign_currency = %(foreign_currency)s,
+    max_records = %(max_records)s,
+    max_money = %(max_money)s,
+    max_percent = %(max_percent)s
 WHERE organization_id = %(organization_id)s;
 
 -- name: add_organization

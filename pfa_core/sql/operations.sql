@@ -65,6 +65,7 @@ SELECT EXISTS (
         WHERE l.organization_id = %(organization_id)s
           AND l.number = %(number)s
           AND e.user_id = %(user_id)s
+          AND e.pfa_id IS NOT NULL
         LIMIT 1
     ) AS e
     JOIN audit_log AS u ON u.organization_id = %(organization_id)s AND u.restores = e.entry_id

@@ -223,13 +223,10 @@ WHERE organization_id = %(organization_id)s
   AND (%(session_id)s::text IS NULL OR session_id = %(session_id)s)
   AND (%(modification_ids)s::uuid[] IS NULL OR modification_id = ANY(%(modification_ids)s));
 
--- name: waiting
--- What a push would send, in order, due or not: without dead letters, and without committed changes behind one of
+-- name: waits
+-- What a push would send, due or not: without dead letters, and without committed changes behind one of
 -- their user that needs a decision.
-SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.state, m.delta,
-       m.change_reason, m.attempts, m.next_attempt_at
-FROM pfa_modification AS m
-WHERE m.organization_id = %(organization_id)s
+m.organization_id = %(organization_id)s
   AND (m.state = 'committed' OR (m.state = 'sync_error' AND m.next_attempt_at IS NOT NULL))
   AND (%(session_id)s::text IS NULL OR m.session_id = %(session_id)s)
   AND NOT EXISTS (
@@ -241,8 +238,32 @@ WHERE m.organization_id = %(organization_id)s
         AND w.next_attempt_at IS NULL
         AND (w.committed_at, w.modification_id) < (m.committed_at, m.modification_id)
       OFFSET 0)
+
+-- name: waiting
+-- The same, in order.
+SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.state, m.delta,
+       m.change_reason, m.attempts, m.next_attempt_at
+FROM pfa_modification AS m
+WHERE {waits}
 ORDER BY m.committed_at, m.modification_id
 LIMIT %(limit)s;
+
+-- name: to_send
+-- The changes of those that are in a push's scope, by record, each record's in the order in which they are sent.
+SELECT w.modification_id::text, w.pfa_id, w.delta
+FROM (
+    SELECT m.modification_id, m.pfa_id, m.delta, m.committed_at
+    FROM pfa_modification AS m
+    WHERE {waits}
+      AND (%(modification_ids)s::uuid[] IS NULL OR m.modification_id = ANY(%(modification_ids)s))
+    ORDER BY m.committed_at, m.modification_id
+    LIMIT %(limit)s
+) AS w
+ORDER BY w.pfa_id, w.committed_at, w.modification_id;
+
+-- name: to_send_records
+-- How many records those are of.
+SELECT count(DISTINCT t.pfa_id) FROM ({to_send}) AS t;
 
 -- name: waiting_number
 -- How many those are.

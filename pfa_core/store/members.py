@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
 
@@ -18,6 +19,9 @@ from pfa_core.model.principal import Principal, Role
 from pfa_core.store import rls, writing
 from pfa_core.store.adapters import typed_row
 from pfa_core.store.ordering import By, order_by
+
+if TYPE_CHECKING:  # a list has no use for it
+    from pfa_core.model.guards import Guards
 
 _SQL = sql.statements("members")
 _ORDERS = {
@@ -32,7 +36,7 @@ _TOKEN_MEMBERSHIP_LOCKED = _SQL["token_membership"].format(locking=_SQL["locking
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationRow:
-    """An organization as stored, with its settings of costs."""
+    """An organization as stored, with its settings of costs and guards."""
 
     organization_id: OrganizationId
     name: str
@@ -41,6 +45,9 @@ class OrganizationRow:
     currency: str | None
     rate_uom: str
     foreign_currency: str
+    max_records: int | None
+    max_money: Decimal | None
+    max_percent: Decimal | None
 
 
 def organization(conn: Connection[Any], organization_id: OrganizationId) -> OrganizationRow | None:
@@ -53,6 +60,20 @@ def costing(conn: Connection[Any], organization_id: OrganizationId) -> Costing:
     """Read the settings that the organization's costs depend on."""
     row = conn.execute(_SQL["costing"], {"organization_id": organization_id}).fetchone()
     return Costing(*row) if row else Costing()
+
+
+def guards(conn: Connection[Any], organization_id: OrganizationId) -> Guards:
+    """Read the most that one commit, or one push, of the organization may change."""
+    from pfa_core.model.guards import Guards
+
+    row = conn.execute(_SQL["guards"], {"organization_id": organization_id}).fetchone()
+    records, money, percent = row or (None, None, None)
+    return Guards(
+        max_records=records,
+        max_money=money,
+        max_percent=percent,
+        source=f"organization {organization_id}",
+    )
 
 
 def only_currency(conn: Connection[Any], organization_id: OrganizationId) -> str | None:
@@ -68,13 +89,17 @@ def put_settings(
     currency: str | None,
     rate_uom: str,
     foreign_currency: str,
+    guards: Guards,
 ) -> None:
-    """Store the organization's settings of costs."""
+    """Store the organization's settings of costs and guards."""
     values = {
         "organization_id": organization_id,
         "currency": currency,
         "rate_uom": rate_uom,
         "foreign_currency": foreign_currency,
+        "max_records": guards.max_records,
+        "max_money": guards.max_money,
+        "max_percent": guards.max_percent,
     }
     writing.changed(conn, _SQL, "put_settings", values)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,11 @@ from pfa_core.store import rls, writing
 from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("queue")
-_WAITING_NUMBER = _SQL["waiting_number"].format(waiting=_SQL["waiting"].rstrip(";"))
+_WAITS = _SQL["waits"].strip()
+_WAITING = _SQL["waiting"].format(waits=_WAITS)
+_WAITING_NUMBER = _SQL["waiting_number"].format(waiting=_WAITING.rstrip(";"))
+_TO_SEND = _SQL["to_send"].format(waits=_WAITS)
+_TO_SEND_RECORDS = _SQL["to_send_records"].format(to_send=_TO_SEND.rstrip(";"))
 _STREAMED = 1000  # rows that a stream reads at once
 
 
@@ -323,7 +327,7 @@ def waiting(
     """List what a push would send, in order."""
     values = {"organization_id": organization_id, "session_id": session_id, "limit": limit}
     with conn.cursor(row_factory=typed_row(Waiting)) as cursor:
-        return cursor.execute(_SQL["waiting"], values).fetchall()
+        return cursor.execute(_WAITING, values).fetchall()
 
 
 def stream_waiting(
@@ -341,7 +345,32 @@ def stream_waiting(
 def _stream_waiting(conn: Connection[Any], values: Mapping[str, Any]) -> Iterator[Waiting]:
     with conn.cursor(name="pfa_waiting", row_factory=typed_row(Waiting)) as cursor:
         cursor.itersize = _STREAMED
-        yield from cursor.execute(_SQL["waiting"], values)
+        yield from cursor.execute(_WAITING, values)
+
+
+def to_send(
+    conn: Connection[Any], organization_id: OrganizationId, scope: Scope, limit: int | None
+) -> Generator[tuple[ModificationId, PfaId, dict[str, Any]], None, None]:
+    """Stream the changes that a push would send, by record.
+
+    Those of one record are in the order in which they are sent.
+
+    Args:
+        limit: Only as many, the oldest.
+    """
+    values = {"organization_id": organization_id, "limit": limit, **scope.values()}
+    with conn.cursor(name="pfa_to_send") as cursor:
+        cursor.itersize = _STREAMED
+        yield from cursor.execute(_TO_SEND, values)
+
+
+def records_to_send(
+    conn: Connection[Any], organization_id: OrganizationId, scope: Scope, limit: int | None
+) -> int:
+    """Count the records that a push would send changes of."""
+    values = {"organization_id": organization_id, "limit": limit, **scope.values()}
+    row = conn.execute(_TO_SEND_RECORDS, values).fetchone()
+    return row[0] if row else 0
 
 
 def dead_letters(

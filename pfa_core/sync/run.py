@@ -13,7 +13,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.authorization import authorize, require_active
-from pfa_core.errors import PfaError
+from pfa_core.errors import GuardExceeded, PfaError
 from pfa_core.masking import Mask, mask_for
 from pfa_core.model.audit import Action, Direction
 from pfa_core.model.ids import RunId
@@ -215,6 +215,8 @@ def _record_failure(run: ActiveRun, error: BaseException, kept: str) -> None:
 
 
 def _failure_message(error: BaseException) -> str:
+    if isinstance(error, GuardExceeded):
+        return error.unnamed  # users without the right to see money read it too
     if isinstance(error, PfaError):
         return error.message
     return f"unexpected {type(error).__name__}" if isinstance(error, Exception) else "interrupted"

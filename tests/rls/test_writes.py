@@ -87,10 +87,17 @@ def test_an_editor_gives_no_rights_and_touches_no_drafts_of_others(two, change):
 
 
 def test_settings_of_costs_are_changed_in_the_scope_of_settings_alone_and_the_name_in_none(two):
-    values = {"currency": "EUR", "rate_uom": "week", "foreign_currency": "exclude"}
+    limits = {"max_records": 1, "max_money": 1, "max_percent": 1}
+    values = {"currency": "EUR", "rate_uom": "week", "foreign_currency": "exclude", **limits}
     assert allowed(two, "ann", "members.put_settings", **values) == ["manage_settings"]
-    for column in ("name", "status", "currency"):
-        change = f"UPDATE pfa_organization SET {column} = 'EUR'"
+    for change in (
+        "name = 'EUR'",
+        "status = 'EUR'",
+        "currency = 'EUR'",
+        "max_records = NULL",
+        "max_money = 2",
+    ):
+        change = f"UPDATE pfa_organization SET {change}"
         assert [scope for scope in SCOPES if changed(two, change, "ann", scope)] == []
 
 

@@ -15,6 +15,7 @@ from pfa_cli.envelopes.runs import PlanMetadata, PlannedPush, pushed
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.durations import parse_duration
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.override import Override, say_overridden
 from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.run_log import Logs
 from pfa_cli.framework.signals import in_order
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 EXIT_CODES = (
     "3 some changes were rejected, are in conflict, wait for a retry or were stored with other values,"
     " the rest is sent;"
+    " 5 --override without the right override_guards; 7 a limit is exceeded, nothing is sent;"
     " 69 PEMS is unreachable; 75 another push is active; 78 PEMS rejects the credentials;"
     " 130, 143 interrupted, terminated; what was under way is settled."
 )
@@ -85,12 +87,13 @@ def push(
     rate: Rate = None,
     deadline: Deadline = None,
     if_locked: Locked = IfLocked.FAIL,
+    override: Override = None,
 ) -> int:
     """Send the committed changes of the organization to PEMS, oldest first.
 
     Those of every user are sent, each exactly once, even after an interruption; what PEMS has accepted
     is in the mirror at once. Where PEMS changed the same field meanwhile, a conflict is opened: pfa
-    conflict.
+    conflict. Where all of it is over a limit nothing is sent: pfa org set --max-records.
     """
     options = core.PushOptions(
         session_id=session,
@@ -99,13 +102,25 @@ def push(
         limit=limit,
         deadline=parse_duration(deadline) if deadline else None,
         if_locked=if_locked,
+        guards=core.profile_guards(call.settings),
+        override=override,
     )
     call.require_columns(PLAN_CSV if call.dry_run else PUSH_COLUMNS)
     database, principal = call.open()
     if call.dry_run:
-        plan = core.stream_plan_push(database, principal, session_id=session, limit=limit)
+        plan = core.stream_plan_push(
+            database,
+            principal,
+            session_id=session,
+            limit=limit,
+            guards=options.guards,
+            override=override,
+        )
         _show_plan(call, talk, plan)
         _hint_session(call, talk, session, plan.total)
+        if plan.refused:
+            raise plan.refused
+        say_overridden(talk, plan.overridden, override)
         return 0
     with in_order() as stop, logs.attached(), _progress(call) as progress:
         result = core.push_changes(
@@ -118,6 +133,7 @@ def push(
         )
         progress.say_rate(result.total)
     code = _show_push(call, talk, result)
+    say_overridden(talk, result.overridden, override)
     _hint_session(call, talk, session, result.total + result.waiting)
     return stop.exit_code or code
 
@@ -140,6 +156,7 @@ def retry(
     rate: Rate = None,
     deadline: Deadline = None,
     if_locked: Locked = IfLocked.FAIL,
+    override: Override = None,
 ) -> int:
     """Send again what PEMS rejected or what was abandoned; --dry-run lists it."""
     options = core.PushOptions(
@@ -147,6 +164,8 @@ def retry(
         rate=rate,
         deadline=parse_duration(deadline) if deadline else None,
         if_locked=if_locked,
+        guards=core.profile_guards(call.settings),
+        override=override,
     )
     call.require_columns(LETTER_CSV if call.dry_run else PUSH_COLUMNS)
     database, principal = call.open()
@@ -167,6 +186,7 @@ def retry(
         return _show_letters(call, talk, result.letters)
     progress.say_rate(result.push.total)
     code = _show_push(call, talk, result.push)
+    say_overridden(talk, result.push.overridden, override)
     return stop.exit_code or code
 
 

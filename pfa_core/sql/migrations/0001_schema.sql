@@ -192,6 +192,8 @@ END $$;
 --   currency          that of its costs; null: not set
 --   rate_uom          the unit of rates that name none
 --   foreign_currency  what a pull does with a record of another currency: keep it out of sums, or refuse it
+--   max_records, max_money, max_percent  the most that one commit or one push may change: records, forecast cost,
+--                     per cent of the forecast cost of all records; null: no limit
 CREATE TABLE pfa_organization (
     organization_id text COLLATE "C" PRIMARY KEY
         CHECK (organization_id ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,49}$'),
@@ -204,6 +206,9 @@ CREATE TABLE pfa_organization (
         CHECK (rate_uom IN ('month', 'week', 'day', '28-day')),
     foreign_currency text NOT NULL DEFAULT 'exclude'
         CHECK (foreign_currency IN ('exclude', 'refuse')),
+    max_records     integer CHECK (max_records >= 0),
+    max_money       numeric CHECK (max_money >= 0 AND max_money < 1e18),
+    max_percent     numeric CHECK (max_percent >= 0 AND max_percent < 1e18),
     CHECK (foreign_currency = 'exclude' OR currency IS NOT NULL)
 );
 
@@ -709,7 +714,7 @@ RETURN '["viewer", "editor", "admin", "service"]'::jsonb;
 CREATE FUNCTION pfa_token_rights() RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN '["read", "export", "view_financials", "save_draft", "edit_forecast", "edit_actuals", "sync",
-         "import", "refresh_data", "manage_users", "manage_settings"]'::jsonb;
+         "import", "refresh_data", "manage_users", "manage_settings", "override_guards"]'::jsonb;
 
 -- The form of a token: pfa_core.model.token_format has the same rules in Python, and a property test compares
 -- both. Each of the next three functions yields null for what it refuses.
@@ -1597,6 +1602,7 @@ BEGIN
         WHEN action IN ('save', 'unset', 'commit', 'uncommit', 'discard', 'restore', 'settle', 'undo')
             THEN scope IN ('save_draft', 'commit')
         WHEN action = 'resolve' THEN scope IN ('commit', 'manage_users')
+        WHEN action = 'override' THEN scope IN ('commit', 'manage_users', 'sync') AND pfa_has_right('override_guards')
         WHEN action IN ('begin', 'pull', 'push') THEN scope IN ('sync', 'refresh_data', 'import')
         WHEN action IN ('retry', 'acknowledge', 'reject', 'postpone', 'dispute', 'release')
             THEN scope = 'sync'
@@ -2335,7 +2341,8 @@ BEGIN
             pfa_overlay, pfa_view TO pfa_app;
         GRANT INSERT, UPDATE ON pfa_mirror, pfa_sync_log, pfa_sync_conflict TO pfa_app;
         GRANT INSERT ON pfa_mirror_history, pfa_sync_outcome, audit_log TO pfa_app;
-        GRANT UPDATE (currency, rate_uom, foreign_currency) ON pfa_organization TO pfa_app;
+        GRANT UPDATE (currency, rate_uom, foreign_currency, max_records, max_money, max_percent)
+            ON pfa_organization TO pfa_app;
     END IF;
 END $$;
 
@@ -2368,7 +2375,7 @@ DECLARE
         || 'monthlyRate,purchasePrice,manufacturer,model,equipment,forecastStart,forecastEnd,actualStart,'
         || 'actualEnd}''';
     rights   constant text := '''{read,export,view_financials,save_draft,edit_forecast,edit_actuals,sync,'
-        || 'import,refresh_data,manage_users,manage_settings}''';
+        || 'import,refresh_data,manage_users,manage_settings,override_guards}''';
     flat     constant text := 'jsonb_typeof(%1$I) IN (''object'', ''null'') AND pg_column_size(%1$I) <= 4000000'
         || ' AND NOT jsonb_path_exists(%1$I, ''strict $.**{32}'')'
         || ' AND NOT jsonb_path_exists(%1$I, ''strict $.** ? (@ <= -1e400 || @ >= 1e400)'')';
@@ -2418,7 +2425,7 @@ BEGIN
             ('pfa_token', 'rights', '%1$I <@ ' || rights),
             ('pfa_token', 'role', '%1$I IN (''viewer'', ''editor'', ''admin'', ''service'')'),
             ('audit_log', 'action', '%1$I IN (''save'', ''unset'', ''commit'', ''uncommit'', ''discard'','
-                || ' ''restore'', ''settle'', ''undo'', ''resolve'', ''begin'', ''pull'', ''push'', ''retry'','
+                || ' ''restore'', ''settle'', ''undo'', ''resolve'', ''override'', ''begin'', ''pull'', ''push'', ''retry'','
                 || ' ''acknowledge'', ''reject'', ''postpone'', ''dispute'', ''release'', ''organization'','
                 || ' ''configure'', ''grant'', ''revoke'', ''repair'', ''token_issue'', ''token_refresh'','
                 || ' ''token_revoke'', ''key_register'', ''key_rotate'', ''key_retire'','

@@ -72,6 +72,13 @@ ALTER TABLE pfa_member
 ALTER TABLE pfa_member
     ADD COLUMN IF NOT EXISTS tokens_since timestamptz;
 
+-- Who may set limits may be over them, as a new admin may.
+UPDATE pfa_member
+SET rights = rights || '{override_guards}'
+WHERE role = 'admin'
+  AND rights @> '{manage_settings}'
+  AND NOT rights @> '{override_guards}';
+
 -- Functions write the register of tokens.
 REVOKE ALL ON pfa_token FROM pfa_app;
 
@@ -106,7 +113,7 @@ DROP FUNCTION IF EXISTS pfa_folded(text), pfa_organization(), pfa_home(), pfa_sc
     pfa_recall_token(text), pfa_enter(text, text, text, boolean), pfa_standing(text, text),
     pfa_token_is_good(jsonb, timestamptz), pfa_found(text, integer);
 
--- The settings of costs, and the columns that they look at.
+-- The settings of costs and guards, and the columns that they look at.
 REVOKE UPDATE (name) ON pfa_organization FROM pfa_app;
 ALTER TABLE pfa_organization
     ADD COLUMN IF NOT EXISTS currency text CHECK (currency ~ '^[A-Z]{3}$'),
@@ -114,6 +121,9 @@ ALTER TABLE pfa_organization
         CHECK (rate_uom IN ('month', 'week', 'day', '28-day')),
     ADD COLUMN IF NOT EXISTS foreign_currency text NOT NULL DEFAULT 'exclude'
         CHECK (foreign_currency IN ('exclude', 'refuse')),
+    ADD COLUMN IF NOT EXISTS max_records integer CHECK (max_records >= 0),
+    ADD COLUMN IF NOT EXISTS max_money numeric CHECK (max_money >= 0 AND max_money < 1e18),
+    ADD COLUMN IF NOT EXISTS max_percent numeric CHECK (max_percent >= 0 AND max_percent < 1e18),
     DROP CONSTRAINT IF EXISTS pfa_organization_check,
     ADD CONSTRAINT pfa_organization_check CHECK (foreign_currency = 'exclude' OR currency IS NOT NULL);
 ALTER TABLE pfa_mirror

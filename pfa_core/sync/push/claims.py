@@ -24,6 +24,7 @@ from pfa_core.store import leases, queue, runs
 from pfa_core.store.queue import Intent, QueueRow, Scope
 from pfa_core.sync.active_run import ActiveRun
 from pfa_core.sync.push.buffers import BATCH
+from pfa_core.sync.push.guard import Batch, PushGuard
 
 RECOVERED = "claimed by a run that was interrupted"
 
@@ -33,6 +34,7 @@ class Claims:
     """What one run has claimed and not yet settled.
 
     Args:
+        guard: Judges each batch with what was claimed before.
         without_reading: Returns the sending of a task that PEMS need not be read for, else None.
         limit: How many the run may claim in all, None: no limit.
 
@@ -41,6 +43,7 @@ class Claims:
 
     run: ActiveRun
     scope: Scope
+    guard: PushGuard
     without_reading: Callable[[Task], Sending | None]
     limit: int | None = None
     claimed: int = 0
@@ -71,11 +74,15 @@ class Claims:
 
         Raises:
             NotAllowed: The pusher's membership or right was revoked meanwhile.
+            GuardExceeded: With the batch the run would be over a limit.
         """
         if self.exhausted or self.outstanding > BATCH:
             return []
         wanted = BATCH if self.limit is None else min(BATCH, self.limit - self.claimed)
-        items = self.run.db.transact(lambda conn: self._claim(conn, wanted)) if wanted > 0 else []
+        items: list[Task | Sending | Result] = []
+        if wanted > 0:
+            items, batch = self.run.db.transact(lambda conn: self._claim(conn, wanted))
+            self.guard.keep(batch)
         self.exhausted = len(items) < wanted or wanted <= 0
         self.claimed += len(items)
         self.outstanding += len(items)
@@ -98,13 +105,16 @@ class Claims:
         self.outstanding -= number
         self.exhausted = False
 
-    def _claim(self, conn: Connection[Any], wanted: int) -> list[Task | Sending | Result]:
+    def _claim(
+        self, conn: Connection[Any], wanted: int
+    ) -> tuple[list[Task | Sending | Result], Batch | None]:
         authorize(conn, self.run.principal, Operation.PUSH_CHANGES)
         require_active(conn, self.run.principal, Operation.PUSH_CHANGES)
         code, at = self.run.organization_id, leases.clock(conn)
         rows = queue.due(conn, code, self.scope, at=at, limit=wanted)
         if not rows:
-            return []
+            return [], None
+        batch = self.guard.admit(conn, rows)
         values = queue.mirror_values(conn, code, [row.modification_id for row in rows])
         items: list[Task | Sending | Result] = []
         for row in rows:
@@ -113,7 +123,7 @@ class Claims:
             wrong = "the mirror has no such record" if now is None else _unreadable(task)
             items.append(_refused(task, wrong) if wrong else self.without_reading(task) or task)
         queue.claim(conn, code, self.run.run_id, map(_intent, items), at)
-        return items
+        return items, batch
 
     def _recovered(
         self, modification_id: ModificationId, pfa_id: PfaId, attempts: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pfa_core.errors import LeaseHeld, PemsRejected, PemsUnavailable, PfaError
+from pfa_core.errors import GuardExceeded, LeaseHeld, PemsRejected, PemsUnavailable, PfaError
 from pfa_core.model.exchange import Failure
 from pfa_core.model.push import StopReason
 from pfa_core.model.run import RunStatus
@@ -28,6 +28,7 @@ def finish(pipeline: PushPipeline) -> PushResult:
     Raises:
         LeaseHeld: The lease was lost.
         Forbidden, PermissionDenied: The pusher's membership or right was revoked meanwhile.
+        GuardExceeded: With what was committed meanwhile the run would be over a limit.
         PemsRejected: PEMS rejected the credentials.
         PemsUnavailable: PEMS applied nothing.
     """
@@ -40,7 +41,7 @@ def finish(pipeline: PushPipeline) -> PushResult:
     reason = _reason(pipeline.halt.reason, left=left)
     error = _error(pipeline, reason)
     status = _status(counts, error, reason)
-    message = error.message if error else _MESSAGES.get(reason, "") if reason else ""
+    message = _stored(error) if error else _MESSAGES.get(reason, "") if reason else ""
     run.transact(lambda conn: run.end(conn, status, counts, message or None))
     pipeline.log.event("ended", status=status, **counts)
     if error:
@@ -55,8 +56,14 @@ def finish(pipeline: PushPipeline) -> PushResult:
         stop_reason=reason,
         message=message,
         problems=tuple(pipeline.problems()),
+        overridden=tuple(pipeline.guard.overridden),
         masked=run.mask.hides,
     )
+
+
+def _stored(error: PfaError) -> str:
+    """Return the message for the history, which users without the right to see money read too."""
+    return error.unnamed if isinstance(error, GuardExceeded) else error.message
 
 
 def _reason(reason: StopReason | None, *, left: bool) -> StopReason | None:
@@ -81,7 +88,7 @@ def _error(pipeline: PushPipeline, reason: StopReason | None) -> PfaError | None
     tally, failure = pipeline.tally, pipeline.outage.failure
     if reason is StopReason.LEASE_LOST:
         return _lease_lost(pipeline)
-    if reason is StopReason.NOT_ALLOWED:
+    if reason in (StopReason.NOT_ALLOWED, StopReason.GUARD_EXCEEDED):
         return pipeline.denied
     if reason is StopReason.PEMS_REJECTED and failure:
         return _rejected(pipeline, failure)

@@ -14,6 +14,7 @@ from pfa_core.model.push import StopReason
 _GRAVEST_FIRST = (
     StopReason.LEASE_LOST,
     StopReason.NOT_ALLOWED,
+    StopReason.GUARD_EXCEEDED,
     StopReason.PEMS_REJECTED,
     StopReason.PEMS_UNAVAILABLE,
     StopReason.REQUESTED,

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pfa_core.errors import Fault, InvalidRequest
+from pfa_core.errors import Fault, GuardExceeded, GuardExcess, InvalidRequest
+from pfa_core.guarding import checked_reason
+from pfa_core.model.guards import Guards
 from pfa_core.model.ids import RunId
 from pfa_core.model.push import StopReason
 from pfa_core.model.run import IfLocked, RunStatus
@@ -29,9 +31,12 @@ class PushOptions:
         deadline: No new send after this time, and no waiting for a retry that is due later.
         if_locked: What to do while another push of the organization runs.
         lifetime: How long a killed push blocks the next one.
+        guards: The caller's own limits, beside those of the organization; the stricter of both holds.
+        override: Why to send although it is over a limit; the audit trail keeps it, and where no limit is
+            exceeded nothing of it.
 
     Raises:
-        InvalidRequest: A number out of range.
+        InvalidRequest: A number out of range, an empty `override`.
     """
 
     session_id: str | None = None
@@ -41,6 +46,8 @@ class PushOptions:
     deadline: timedelta | None = None
     if_locked: IfLocked = IfLocked.FAIL
     lifetime: timedelta = LIFETIME
+    guards: Guards | None = None
+    override: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.concurrency <= MAX_CONCURRENCY:
@@ -51,6 +58,7 @@ class PushOptions:
             raise _invalid("limit", "1 or more", f"{self.limit}")
         if self.deadline is not None and self.deadline <= timedelta(0):
             raise _invalid("deadline", "in the future", f"{self.deadline}")
+        object.__setattr__(self, "override", checked_reason(self.override))
 
 
 def _invalid(parameter: str, allowed: str, value: str) -> InvalidRequest:
@@ -73,6 +81,7 @@ class PushResult:
         interrupted: The caller asked to stop.
         stop_reason: Why changes are left that could have been sent; `message` for a reader.
         problems: Why changes are not in PEMS as they were sent, at most 1,000; where `masked`, without numbers.
+        overridden: The limits that the push was over.
     """
 
     run_id: RunId | None
@@ -91,14 +100,20 @@ class PushResult:
     message: str = ""
     problems: tuple[Fault, ...] = ()
     masked: bool = False
+    overridden: tuple[GuardExcess, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PushPlan:
-    """What a push would send: the number, and the changes in order, to be read once."""
+    """What a push would send: the number, and the changes in order, to be read once.
+
+    `refused`: a push would send nothing, since that is over limits. `overridden`: the limits that it would be over.
+    """
 
     total: int
     changes: Iterator[Waiting]
+    refused: GuardExceeded | None = None
+    overridden: tuple[GuardExcess, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

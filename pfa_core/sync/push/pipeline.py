@@ -14,7 +14,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from pfa_core.errors import Fault, NotAllowed
+from pfa_core.errors import Fault, GuardExceeded, NotAllowed
 from pfa_core.model.progress import Phase, Progress, Report
 from pfa_core.model.push import Result, RetryPolicy, Sending, StopReason, Verdict, released
 from pfa_core.store import leases, members, mirror, queue, runs
@@ -24,6 +24,7 @@ from pfa_core.sync.active_run import ActiveRun
 from pfa_core.sync.push.buffers import BATCH, MARK_BATCH, MARK_SECONDS, SETTLE_SECONDS, Buffer
 from pfa_core.sync.push.claims import Claims
 from pfa_core.sync.push.delivery import Delivery, PrepareAgain
+from pfa_core.sync.push.guard import PushGuard
 from pfa_core.sync.push.halt import Halt
 from pfa_core.sync.push.options import PushOptions
 from pfa_core.sync.push.outage import OutageDetector, outage_threshold
@@ -58,12 +59,23 @@ class PushPipeline:
         self.log: RunLog = run_log(run.run_id, run.organization_id)
         self.halt = Halt(stop, lambda: run.lost, options.deadline)
         self.outage = OutageDetector(outage_threshold(options.concurrency))
-        self.denied: NotAllowed | None = None
+        self.denied: NotAllowed | GuardExceeded | None = None
+        self.guard = PushGuard(
+            run=run,
+            scope=scope,
+            limit=options.limit,
+            guards=options.guards,
+            override=options.override,
+        )
         self._progress = progress
         self._expected: int | None = None
         self._low_watermark = 2 * options.concurrency
         self._claims = Claims(
-            run=run, scope=scope, without_reading=delivery.without_reading, limit=options.limit
+            run=run,
+            scope=scope,
+            guard=self.guard,
+            without_reading=delivery.without_reading,
+            limit=options.limit,
         )
         self._unmarked: Buffer[Sending] = Buffer(MARK_BATCH, MARK_SECONDS)
         self._unsettled: Buffer[Result] = Buffer(BATCH, SETTLE_SECONDS)
@@ -79,8 +91,13 @@ class PushPipeline:
         return self.active_run.mask.faults(self.tally.problems())
 
     def run(self) -> None:
-        """Push until nothing is due any more, or until there is a reason to stop."""
+        """Push until nothing is due any more, or until there is a reason to stop.
+
+        Raises:
+            GuardExceeded: It would send more than a limit allows; nothing was claimed.
+        """
         self._recover()
+        self.guard.begin()
         if self._progress:
             self._expect()
         with self._workers.at_work():
@@ -124,6 +141,10 @@ class PushPipeline:
             if not (isinstance(denied, Refused) and self.active_run.has_lost_lease()):
                 self.denied = denied
                 self.halt.give(StopReason.NOT_ALLOWED)
+            return
+        except GuardExceeded as exceeded:
+            self.denied = exceeded
+            self.halt.give(StopReason.GUARD_EXCEEDED)
             return
         for item in items:
             if isinstance(item, Result):

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import chain, islice
 
+from pfa_core.errors import GuardExceeded, GuardExcess
 from pfa_core.model.audit import Action, Direction
+from pfa_core.model.guards import Guards
 from pfa_core.model.ids import ModificationId
 from pfa_core.model.principal import Principal
 from pfa_core.model.progress import Report
@@ -22,6 +24,7 @@ from pfa_core.store.database import Database
 from pfa_core.store.queue import DeadLetter, Scope, Waiting
 from pfa_core.sync.push.delivery import Delivery
 from pfa_core.sync.push.ending import finish
+from pfa_core.sync.push.guard import judge_push
 from pfa_core.sync.push.options import PushOptions, PushPlan, PushResult, RetryResult
 from pfa_core.sync.push.pipeline import PushPipeline
 from pfa_core.sync.run import leased
@@ -53,7 +56,8 @@ def push_changes(
         LeaseHeld: Another push is running, or has taken over because the heartbeat of this one failed.
         PemsUnavailable: PEMS is unreachable; no change was confirmed, all wait for the next push.
         PemsRejected: PEMS rejects the credentials.
-        PermissionDenied: The principal lacks the right `sync`.
+        GuardExceeded: It would send more than a limit allows; nothing was sent or claimed.
+        PermissionDenied: The principal lacks the right `sync`; `override` without the right to.
     """
     options = options or PushOptions()
     scope = Scope(session_id=options.session_id)
@@ -71,13 +75,45 @@ def plan_push(tx: Tx, *, session_id: str | None = None, limit: int | None = None
 
 
 def stream_plan_push(
-    db: Database, principal: Principal, *, session_id: str | None = None, limit: int | None = None
+    db: Database,
+    principal: Principal,
+    *,
+    session_id: str | None = None,
+    limit: int | None = None,
+    guards: Guards | None = None,
+    override: str | None = None,
 ) -> PushPlan:
-    """List the same in constant memory and from one snapshot, with their number."""
+    """List the same in constant memory and from one snapshot, with their number.
+
+    Args:
+        guards, override: As of `PushOptions`: the plan says whether a push would be refused.
+
+    Raises:
+        PermissionDenied: `override` without the right to where a limit is exceeded; limits of money by a caller
+            who may see none.
+    """
+    options = PushOptions(session_id=session_id, limit=limit, guards=guards, override=override)
+    judgement = _judge_plan(db, principal, options)
+    refused = judgement if isinstance(judgement, GuardExceeded) else None
     total: list[int] = []
     changes = _stream_plan(db, principal, session_id, limit, total)
     first = list(islice(changes, 1))  # read at once: a refusal precedes any output
-    return PushPlan(total=total[0], changes=chain(first, changes))
+    return PushPlan(
+        total=total[0],
+        changes=chain(first, changes),
+        refused=refused,
+        overridden=() if isinstance(judgement, GuardExceeded) else tuple(judgement),
+    )
+
+
+@reads(Operation.STREAM_PLAN_PUSH)
+def _judge_plan(tx: Tx, options: PushOptions) -> GuardExceeded | list[GuardExcess]:
+    """Judge what a push would send."""
+    scope = Scope(session_id=options.session_id)
+    try:
+        return judge_push(tx, scope, options.limit, options.guards, options.override)
+    except GuardExceeded as exceeded:
+        return exceeded
 
 
 def _stream_plan(
@@ -110,10 +146,11 @@ def retry(
 
     Raises:
         NotFound: The organization has no such run.
+        GuardExceeded: As `push_changes`; the dead letters stay what they are.
         LeaseHeld, PemsUnavailable, PemsRejected: As `push_changes`; the changes stay due.
     """
     options = options or PushOptions()
-    letters, due = _requeue(db, principal, run_id, dry_run=dry_run)
+    letters, due = _requeue(db, principal, run_id, options, dry_run=dry_run)
     if dry_run or not (letters or due) or profile is None:
         return RetryResult(letters, None)
     ids = [*(item.modification_id for item in letters), *due]
@@ -124,7 +161,7 @@ def retry(
 
 @writes(Operation.RETRY)
 def _requeue(
-    tx: Tx, run_id: str | None, *, dry_run: bool = False
+    tx: Tx, run_id: str | None, options: PushOptions, *, dry_run: bool = False
 ) -> tuple[list[DeadLetter], list[ModificationId]]:
     """Let dead letters be due again.
 
@@ -137,6 +174,10 @@ def _requeue(
     due = queue.due_again(tx.conn, tx.organization_id, found, at)
     queue.requeue(tx.conn, tx.organization_id, [item.modification_id for item in letters], at)
     tx.audit(Action.RETRY, [_retry_entry(tx.new_id(), item) for item in letters], at=at)
+    ids = (*(item.modification_id for item in letters), *due)
+    if ids:
+        # Judged before they are due for good; the run that sends them records why it may.
+        judge_push(tx, Scope(modification_ids=ids), None, options.guards, options.override)
     return [tx.mask.letter(item) for item in letters], due
 
 
