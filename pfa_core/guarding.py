@@ -15,7 +15,7 @@ from pfa_core.errors import GuardExcess, InvalidRequest
 from pfa_core.model.audit import Action
 from pfa_core.model.costing import Costing
 from pfa_core.model.guards import Extent, Guards, excesses, faults, refusal, without_amounts
-from pfa_core.model.ids import RunId
+from pfa_core.model.ids import RunId, SessionId
 from pfa_core.model.money import ZERO, cents, cost_effect, money
 from pfa_core.model.principal import Right
 from pfa_core.model.query import Filters, require_text
@@ -75,11 +75,18 @@ class Judge:
         return self.of_money or any(one.max_records is not None for one in self.places)
 
     def judge(
-        self, tx: Tx, extent: Extent, *, run_id: RunId | None = None, records: bool = True
+        self,
+        tx: Tx,
+        extent: Extent,
+        *,
+        session_id: str | None = None,
+        run_id: RunId | None = None,
+        records: bool = True,
     ) -> list[GuardExcess]:
         """Refuse what is over a limit, or record why it is done all the same.
 
         Args:
+            session_id, run_id: The session and the run that it is about, where it is about one.
             records: Record it; else only judge.
 
         Returns:
@@ -105,7 +112,13 @@ class Judge:
         require_override(tx.principal, tx.member, tx.operation, faults(shown, extent))
         if records:
             kept = _kept(tx, over, extent)
-            entry = audit.Entry(tx.new_id(), run_id=run_id, after=kept, reason=self.override)
+            entry = audit.Entry(
+                tx.new_id(),
+                session_id=SessionId(session_id) if session_id else None,
+                run_id=run_id,
+                after=kept,
+                reason=self.override,
+            )
             # At a time of its own: a link's entries of one time are one operation of the user's.
             tx.audit(Action.OVERRIDE, [entry], at=leases.clock(tx.conn))
         return shown

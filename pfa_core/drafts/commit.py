@@ -141,18 +141,20 @@ def commit(
     rebased = rebase(tx, rows, ownership or Ownership())
     if not partial:
         rebased.require_all_valid(len(drafts))
-    overridden = _judge(tx, judge, up_to_date, rebased)
+    overridden = _judge(tx, judge, up_to_date, rebased, selection)
     return replace(_commit(tx, up_to_date, rebased, selection), overridden=overridden)
 
 
-def _judge(tx: Tx, judge: Judge, up_to_date: Sequence[Mark], rebased: Rebased) -> list[GuardExcess]:
+def _judge(
+    tx: Tx, judge: Judge, up_to_date: Sequence[Mark], rebased: Rebased, selection: Selection
+) -> list[GuardExcess]:
     """Judge what the commit stores: drafts of which nothing is left are not among it."""
     deltas: dict[ModificationId, Delta] = {
         item.draft.modification_id: item.delta for item in rebased.valid
     }
     marks = _in_id_order([*up_to_date, *(item.draft for item in rebased.valid)])
     extent = committed_extent(tx, judge, marks, deltas)
-    return judge.judge(tx, extent)
+    return judge.judge(tx, extent, session_id=selection.session_id)
 
 
 def _commit(

@@ -45,7 +45,7 @@ class Guards:
             ("max_money", self.max_money, LARGEST_AMOUNT),
             ("max_percent", self.max_percent, LARGEST_AMOUNT),
         ):
-            if value is not None and not 0 <= value < largest:
+            if value is not None and not (Decimal(value).is_finite() and 0 <= value < largest):
                 raise InvalidRequest(
                     f"`{name}` must be 0 or more, and less than {largest:,f}: {value}",
                     parameter=name,
@@ -107,14 +107,18 @@ def refusal(
         hides_money: The caller may see no amount: the message names none, the excesses have none.
         kept: What stays as it was.
     """
-    shown = [_without_amounts(one) if hides_money else one for one in over]
-    unnamed = [_without_amounts(one) for one in over]
+    shown = without_amounts(over) if hides_money else list(over)
     return GuardExceeded(
-        f"{what} {_listed(_sentence(one, extent) for one in shown)}; {kept}",
-        unnamed=f"{what} {_listed(_sentence(one, extent) for one in unnamed)}; {kept}",
+        _message(what, shown, extent, kept),
+        unnamed=_message(what, without_amounts(over), extent, kept),
         hint=hint,
         excesses=shown,
     )
+
+
+def _message(what: str, over: Sequence[GuardExcess], extent: Extent, kept: str) -> str:
+    limits = "a limit" if len(over) == 1 else f"{len(over)} limits"
+    return f"{what} is over {limits}: {'; '.join(_sentence(one, extent) for one in over)}; {kept}"
 
 
 def faults(over: Sequence[GuardExcess], extent: Extent) -> list[Fault]:
@@ -164,27 +168,26 @@ def _without_amounts(one: GuardExcess) -> GuardExcess:
 
 
 def _sentence(one: GuardExcess, extent: Extent) -> str:
-    by = f"({one.source})"
     if one.guard == RECORDS:
         records = "1 record" if extent.records == 1 else f"{extent.records:,} records"
-        return f"changes {records}, at most {one.most:,} {by}"
+        return f"{records}, at most {one.most:,} ({one.source})"
     if one.most is None:
-        share = "share of the forecast cost" if one.guard == PERCENT else "cost"
-        return f"changes more {share} than allowed {by}"
+        share = (
+            "the change of forecast cost"
+            if one.guard == MONEY
+            else "its share of the forecast cost"
+        )
+        return f"{share} is more than allowed ({one.source})"
     if one.guard == MONEY:
-        cost = f"{_amount(extent.money)} of forecast cost (net {_amount(extent.net, sign='+')})"
-        return f"changes {cost}, at most {_amount(one.most)} {by}"
-    if one.found is None:
-        return f"changes the forecast cost, which is 0, at most {one.most:,f} % {by}"
-    total = f"the forecast cost of {_amount(extent.forecast)}"
-    return f"changes {one.found:,f} % of {total}, at most {one.most:,f} % {by}"
+        cost = f"{_amount(extent.money)} of forecast cost, net {_amount(extent.net, sign='+')}"
+        return f"{cost}, at most {_amount(one.most)} ({one.source})"
+    share = "forecast cost where there was none"
+    if one.found is not None:
+        share = f"{one.found:,f} % of the forecast cost of {_amount(extent.forecast)}"
+    return f"{share}, at most {one.most:,f} % ({one.source})"
 
 
 def _amount(amount: Decimal, *, sign: str = "") -> str:
     with localcontext(EXACT):
         exact = amount.quantize(CENT, ROUND_HALF_UP)
         return f"{exact if exact == amount else amount:{sign},f}"
-
-
-def _listed(sentences: Iterable[str]) -> str:
-    return ", and ".join(sentences)
