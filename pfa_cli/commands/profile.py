@@ -70,6 +70,7 @@ def show_profile(
     profile,
     "add",
     effect=Effect.WRITES,
+    asks=False,  # no profile that there is changes, the current one least of all
     examples=(
         "pfa profile add rio --org RIO",
         "pfa profile add prod --database-url postgresql://db/pfa --protected",

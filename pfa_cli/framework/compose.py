@@ -45,6 +45,7 @@ def command(
     *,
     effect: Effect = Effect.READS,
     writes_with: str = "",
+    asks: bool = True,
     examples: tuple[str, ...] = (),
     exit_codes: str = "",
     columns: tuple[str, ...] = (),
@@ -58,6 +59,7 @@ def command(
     filled from the group's options; all others are options of its own.
 
     Args:
+        asks: What it writes belongs to the profile, which may be protected: then the user is asked.
         writes_with: The flag without which it only reads, and asks nothing.
         columns: What --columns may name, refused before the function runs; none where it prints nothing,
             or where they depend on its arguments and it refuses others by itself.
@@ -71,7 +73,7 @@ def command(
             require_columns(common.chosen_columns, columns, open_ended=open_ended)
 
     def decorate(function: Run) -> Run:
-        run = _composed(function, effect, check, writes_with)
+        run = _composed(function, effect, check, writes_with, asks=asks)
         vars(run)["columns"] = columns or offered  # completion offers them
         cls: type[Command] = Command
         if negative:  # few commands: no other loads it
@@ -148,7 +150,12 @@ def _readable(ctx: typer.Context, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _composed(
-    function: Run, effect: Effect, check: Callable[[Common], None], writes_with: str
+    function: Run,
+    effect: Effect,
+    check: Callable[[Common], None],
+    writes_with: str,
+    *,
+    asks: bool,
 ) -> Callable[..., int | None]:
     hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters
@@ -173,6 +180,7 @@ def _composed(
             for name, option in options.items():
                 taken[name] = option.applied(taken[name], _of_view(call, talk))
             if ctx.obj.is_writing and not _may_write(call, talk, ctx):
+            if asks and ctx.obj.is_writing and not _may_write(call, talk, ctx):
                 return INTERRUPTED
             code = function(**{name: of_type[hints[name]] for name in supplied}, **taken, **values)
         talk.note_masking()

@@ -10,8 +10,11 @@ from typing import Any, BinaryIO
 from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.exact_json import JsonFault, loads_strict
 from pfa_core.files.dialect import (
+    STORED,
     TABLES,
     Table,
+    certain_separator,
+    named_separator,
     refuse_foreign_content,
     table_format,
 )
@@ -25,6 +28,7 @@ from pfa_core.files.reading import (
     require_size,
     source_name,
 )
+from pfa_core.files.recoding import as_utf8
 from pfa_core.model.spelling import folded
 from pfa_core.model.values import shorten
 
@@ -32,6 +36,11 @@ from pfa_core.model.values import shorten
 OWN_COLUMNS = frozenset(("syncState", "sessionId", "version", "modifiedAt", "modifiedBy"))
 CheckHeader = Callable[[Sequence[str], str], None]
 FORMATS = ("auto", "json", "jsonl", *TABLES, "grid")
+# Tabs are those of TSV, whose cells are escaped and not quoted: its format has to be given.
+_SEPARATORS = (";", "|")
+_WORKBOOK = (
+    "pfa sync pull reads no workbook: save its sheet as CSV; changes in it: pfa draft save FILE"
+)
 _OWN = frozenset(map(folded, OWN_COLUMNS))
 _ENDINGS = {(".csv",): "csv", (".tsv", ".tab"): "tsv", (".jsonl", ".ndjson"): "jsonl"}
 
@@ -73,20 +82,23 @@ def read_baseline(
     leftovers: Leftovers | None = None,
     check_header: CheckHeader | None = None,
     max_size: int = MAX_SIZE,
+    keys: Sequence[str] = ("pfaId",),
 ) -> Iterator[RawRecord | Fault | GridAnswer]:
     """Read the records of one file in order; an invalid line becomes a fault.
 
-    JSONL, CSV and TSV are read line by line; JSON and grid answers whole.
+    JSONL, CSV and TSV are read line by line; JSON and grid answers whole. UTF-16 is read where its first bytes show
+    it, a CSV with other separators where its first line names one, or its header has the key by one alone.
 
     Args:
         nulls: Texts that a cell of a table holds in place of nothing.
         leftovers: Counts what is passed over.
         check_header: Called with the columns of a table and the file's name; may refuse them.
         max_size: Bytes, unpacked, that a line or a JSON document may have.
+        keys: The names that the column of the key may have.
 
     Raises:
         NotFound, IoFailure: The file is missing or cannot be read.
-        InvalidData: It is not text in UTF-8, or as a whole not of its format, or larger than `max_size`.
+        InvalidData: It is not text in UTF-8 or UTF-16, or as a whole not of its format, or larger than `max_size`.
         InvalidRequest: An unknown format, or `nulls` for a file that is not a table.
     """
     if file_format not in FORMATS:
@@ -94,14 +106,18 @@ def read_baseline(
     require_size(max_size)
     name = source_name(path)
     with open_input(path, content) as file:
-        refuse_foreign_content(head_of(file), name)
+        file, _ = as_utf8(file, head_of(file), name, "", kept=STORED)
+        refuse_foreign_content(head_of(file), name, workbook=_WORKBOOK)
         lines = read_lines(file, name, max_size)
         first = next(lines, b"")
         if not first:
             raise InvalidData(f"{name} is empty, nothing was stored")
         chosen = _guess(path, first) if file_format == "auto" else file_format
         if chosen in TABLES:
-            table = Table(_lines(first, lines, name), name, chosen, nulls=nulls)
+            separator = _separator(decode(first, name, 1), keys) if chosen == "csv" else ","
+            table = Table(
+                _lines(first, lines, name), name, chosen, nulls=nulls, separator=separator
+            )
             yield from _table_records(table, name, leftovers or Leftovers(), check_header)
             return
         if nulls:
@@ -125,6 +141,13 @@ def _guess(path: str, first: bytes) -> str:
     if text[:1] in ("{", "[", "") or by_name:
         return "json"
     return table_format(first.decode("utf-8-sig", "replace"))
+
+
+def _separator(first: str, keys: Sequence[str]) -> str:
+    """Return what separates the columns of a CSV, by its first line; a comma where that is not certain."""
+    named = named_separator(first)
+    found = [named] if named else [certain_separator(first, key) for key in keys]
+    return next((one for one in found if one in _SEPARATORS), ",")
 
 
 def _is_whole(line: str, *, by_name: bool) -> bool:

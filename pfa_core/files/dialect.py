@@ -35,12 +35,15 @@ _SIGNATURES = (
 )
 
 
-def refuse_foreign_content(head: bytes, name: str, *, kept: str = STORED) -> None:
+def refuse_foreign_content(
+    head: bytes, name: str, *, kept: str = STORED, workbook: str = ""
+) -> None:
     """Refuse content that is not text in UTF-8, under the name of what it is.
 
     Args:
         head: The first bytes of the content, up to `HEAD_BYTES`.
         kept: What is said of the effect, as in "nothing was stored".
+        workbook: What to do with a workbook; empty: save it as CSV.
 
     Raises:
         InvalidData: A workbook, a PDF, another compression than gzip, UTF-16 or UTF-32, a web page.
@@ -48,6 +51,7 @@ def refuse_foreign_content(head: bytes, name: str, *, kept: str = STORED) -> Non
     found = _foreign(head[:HEAD_BYTES])
     if found:
         what, hint = found
+        hint = workbook if workbook and hint == _SAVE and what != "a PDF" else hint
         raise InvalidData(f"{name} is {what}, not text in UTF-8; {kept}", hint=hint)
 
 

@@ -105,8 +105,17 @@ class TestProtected:
         ran = typing("y\n", "profile", "remove", "default")
         assert (ran.code, ran.err.count("Go on?")) == (0, 1)
 
+    def test_a_new_profile_changes_none_that_is_protected(
+        self, guarded: Pfa, typing: Callable[..., Ran]
+    ) -> None:
+        assert guarded("profile", "add", "test").code == 0
+        ran = typing("", "profile", "add", "other", "--protected")
+        assert (ran.code, "Go on?" in ran.err) == (0, False)
+        assert guarded("config", "set", "organization", "HOLNG", "--profile", "other").code == 2
+        assert guarded("profile", "remove", "other").code == 2
+
     def test_another_profile_is_not_protected_by_it(self, guarded: Pfa) -> None:
-        assert guarded("profile", "add", "test", "--yes").code == 0
+        assert guarded("profile", "add", "test").code == 0
         assert guarded("commit", "--session", "s", "--profile", "test").code == 0
 
     def test_a_protected_one_is_not_removed_unasked(self, ready: Pfa) -> None:

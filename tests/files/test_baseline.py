@@ -182,8 +182,8 @@ def test_a_row_with_another_number_of_cells_or_a_nul_is_a_fault_and_no_end(tmp_p
         ('pfaId,model\nP-1,"a"b\n', "a.csv", "line 2"),
         (b"pfaId,model\nP-1,M\xfcller\n", "a.csv", "line 2 column 6"),
         (b'[{"pfaId": "M\xfcller"}]', "a.json", "line 1 column 14"),
-        (json.dumps([ONE]).encode("utf-16"), "a.json", "UTF-16"),
-        ("Result".encode("utf-16"), "data", "UTF-16"),
+        (json.dumps([ONE]).encode("utf-32"), "a.json", "UTF-32"),
+        ("Result".encode("utf-32"), "data", "UTF-32"),
     ],
     ids=range(16),
 )

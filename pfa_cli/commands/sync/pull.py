@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from pfa_cli.framework.signals import Stop, in_order
 from pfa_cli.framework.sizes import MaxSize, parse_size
 from pfa_cli.framework.talk import Talk
 from pfa_cli.parameters import with_options
+from pfa_cli.render import streams
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_cli.render.output import Sheet, show
@@ -193,6 +195,7 @@ def pull(
     call.learn(RUN, filter(None, [result.run_id]))
     learn_mirror(call, result.inserted + result.updated)
     _show_pull(call, talk, result)
+    _say_next(call, talk, result)
     code = _report(call, talk, result, from_pems=not files)
     return stop.exit_code or code
 
@@ -226,6 +229,16 @@ def _show_pull(call: Invocation, talk: Talk, result: PullResult) -> None:
     )
     show(sheet, look)
     talk.note_dry_run()
+
+
+def _say_next(call: Invocation, talk: Talk, result: PullResult) -> None:
+    """Name the command that shows what changed; a first pull changes nothing that was there.
+
+    A job has no use for it, and would mail it.
+    """
+    changed = result.updated or 0 < result.inserted < result.total
+    if changed and result.run_id and not call.dry_run and streams.is_terminal(sys.stderr):
+        talk.say(f"next: pfa changes --run {result.run_id}")
 
 
 def _report(call: Invocation, talk: Talk, result: PullResult, *, from_pems: bool) -> int:

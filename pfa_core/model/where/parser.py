@@ -12,7 +12,8 @@ from pfa_core.model.suggest import did_you_mean
 from pfa_core.model.where.cursor import Cursor
 from pfa_core.model.where.days import is_step
 from pfa_core.model.where.literals import read_literal, read_part
-from pfa_core.model.where.refusal import refusal, unknown_name
+from pfa_core.model.where.refusal import PARAMETER, refusal, unknown_name
+from pfa_core.model.where.reversed import comparison_from_behind
 from pfa_core.model.where.tokens import COMPARISONS, Form, Token
 from pfa_core.model.where.tree import (
     And,
@@ -61,7 +62,11 @@ class _Parser(Cursor):
     def whole(self) -> Expression:
         """Parse everything."""
         if self._next.form is Form.END:
-            raise self._wrong("the expression is empty")
+            raise InvalidRequest(
+                "the expression is empty",
+                hint="write one, like: category = Crane; which fields there are: pfa fields",
+                parameter=PARAMETER,
+            )
         tree = self._any_of()
         if self._next.form is Form.END:
             return tree
@@ -141,6 +146,8 @@ class _Parser(Cursor):
 
     def _field(self) -> Named:
         token = self._next
+        if reversed_ := comparison_from_behind(self._text, self._tokens[self._place :]):
+            raise reversed_
         if token.form is not Form.WORD or token.is_word(*_RESERVED):
             raise self._wrong("expected a field")
         named = self._named(self._take())

@@ -60,6 +60,7 @@ class FileRows:
             nulls=self.nulls,
             leftovers=self.leftovers,
             max_size=self.max_size,
+            keys=[one for one in ("pfaId", self.names.field_map.alias_of("pfaId")) if one],
             check_header=lambda header, _: self._take_header(columns, header, path),
         ):
             if isinstance(item, RawRecord):

@@ -602,15 +602,61 @@ class TestLeftovers:
         with pytest.raises(errors.InvalidRequest, match="nulls are of CSV and TSV"):
             pull(world, file(lines(record("P-1"))), nulls=["NULL"])
 
-    @pytest.mark.parametrize("separator", [";", "\t"])
-    def test_another_separator_is_named_and_nothing_stored(
-        self, world: World, file: File, separator: str
+    @pytest.mark.parametrize(
+        "text",
+        ["pfaId\tmonthlyRate\nP-1\t1.5\n", "id;monthlyRate\nP-1;1.5\n", "pfaId;mo,pfaId\nP-1;1\n"],
+    )
+    def test_a_separator_that_is_not_certain_is_named_and_nothing_stored(
+        self, world: World, file: File, text: str
     ) -> None:
         before = world.mirror()
-        text = f"pfaId{separator}monthlyRate\nP-1{separator}1,5\n"
         with pytest.raises(errors.InvalidData, match="its columns are separated by"):
             pull(world, file(text, "in.csv"))
         assert world.mirror() == before
+
+    @pytest.mark.parametrize("separator", [";", "|"])
+    @pytest.mark.parametrize("first", ["", "sep=S\n"])
+    def test_a_separator_by_which_alone_the_header_has_the_key_is_read(
+        self, world: World, file: File, separator: str, first: str
+    ) -> None:
+        text = f'{first}pfaIdSmonthlyRateSmodel\nY-1S1.5S"a, bS"\nY-2S1,5Sc\n'.replace(
+            "S", separator
+        )
+        result = pull(world, file(text, "in.csv"))
+        assert (counts(result)[:2], result.rejected) == ((2, 1), 1)
+        assert result.faults[0].message.startswith(
+            "must be a number"
+        )  # a decimal comma is not guessed
+        found = world.mirror()["Y-1"]
+        assert (str(found["monthlyRate"]), found["model"]) == ("1.5", f"a, b{separator}")
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+    @pytest.mark.parametrize("name", ["in.csv", "in.jsonl"])
+    def test_utf_16_is_read_where_its_first_bytes_show_it(
+        self, world: World, file: File, encoding: str, name: str
+    ) -> None:
+        text = (
+            "pfaId;model\nY-1;Größe\n"
+            if name == "in.csv"
+            else lines({"pfaId": "Y-1", "model": "Größe"})
+        )
+        result = pull(world, file(text.encode(encoding), name))
+        assert counts(result)[:2] == (1, 1)
+        assert world.mirror()["Y-1"]["model"] == "Größe"
+
+    def test_a_cut_utf_16_file_stores_nothing(self, world: World, file: File) -> None:
+        before = world.mirror()
+        cut = "pfaId,model\nY-1,a\n".encode("utf-16")[:-1]
+        with pytest.raises(errors.InvalidData, match="is not utf-16"):
+            pull(world, file(cut, "in.csv"))
+        assert world.mirror() == before
+
+    def test_a_workbook_is_refused_with_what_to_do(self, world: World, file: File) -> None:
+        content = b"PK\x03\x04" + b"\0" * 30 + b"[Content_Types].xml"
+        with pytest.raises(errors.InvalidData, match="an Excel workbook") as caught:
+            pull(world, file(content, "in.xlsx"))
+        assert "save its sheet as CSV" in caught.value.hint
+        assert "pfa draft save FILE" in caught.value.hint
 
     def test_one_refused_record_is_not_called_all_records(self, world: World, file: File) -> None:
         with pytest.raises(
