@@ -29,7 +29,7 @@ from pfa_core.guarding import (
 from pfa_core.model.delta import is_delta, merge
 from pfa_core.model.guards import Extent, Guards
 from pfa_core.model.ids import ModificationId, PfaId, RunId
-from pfa_core.model.kpi import ZERO, cents, cost_effect, money
+from pfa_core.model.money import ZERO, cents, cost_effect, money
 from pfa_core.operation import Tx
 from pfa_core.store import mirror, queue
 from pfa_core.store.portions import portions
