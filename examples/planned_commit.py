@@ -3,8 +3,8 @@
     python examples/planned_commit.py
     python examples/planned_commit.py 10000
 
-With an amount it commits only where the effect on the forecast's cost is at most that, up or down. What changes
-between the look and the commit ends it: nothing is committed then.
+With an amount it commits only where the drafts change the forecast's cost by at most that, up or down, added up
+record by record. What changes between the look and the commit ends it: nothing is committed then.
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ def main() -> int:
         with pfa.open_database(settings) as database:
             plan = pfa.plan_commit(database, principal, pfa.Selection(everything=True))
             print(f"{len(plan.drafts)} drafts, cost effect {plan.cost_effect}")
-            if most is not None and (plan.cost_effect is None or abs(plan.cost_effect) > most):
-                print(f"more than {most}: nothing was committed")
-                return 1
-            done = pfa.commit(database, principal, pfa.selection_of(plan), plan=plan)
+            guards = pfa.Guards(max_money=most, source="the command line")
+            done = pfa.commit(database, principal, pfa.selection_of(plan), plan=plan, guards=guards)
             print(f"{len(done.committed)} committed")
+    except pfa.errors.GuardExceeded as error:
+        for limit in error.excesses:
+            print(
+                f"{limit.guard}: {limit.found}, at most {limit.most} ({limit.source}): nothing was committed"
+            )
+        return error.exit_code
     except pfa.errors.PfaError as error:
         print(f"{error.message} [{error.code}]", file=sys.stderr)
         return error.exit_code

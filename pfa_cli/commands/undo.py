@@ -76,7 +76,8 @@ def undo(
 
     Operations are draft save, set, shift and unset, discard, restore, revert, uncommit, and commit while nothing
     of it was sent. Again: the one before. Drafts and merged records are as before it; versions only rise. What is
-    in PEMS is taken back by pfa revert.
+    in PEMS is taken back by pfa revert. In the list save is also set, shift and revert: the audit trail keeps
+    what was stored, not what was typed.
     """
     if listing:
         if operation is not None or redo or call.dry_run or override is not None:

@@ -95,6 +95,18 @@ def prepare_exchange(pfa: Pfa) -> None:
         pems.change("H-006", monthlyRate=9000)
 
 
+def prepare_limited(pfa: Pfa) -> None:
+    """No commit is within the limit."""
+    prepare(pfa)
+    done(pfa, "org", "set", "--max-records", "0")
+
+
+def prepare_limited_exchange(pfa: Pfa) -> None:
+    """No push is within the limit."""
+    prepare_exchange(pfa)
+    done(pfa, "org", "set", "--max-records", "0")
+
+
 def done(pfa: Pfa, *words: str, code: int = 0) -> None:
     ran = pfa(*words)
     assert ran.code == code, ran.err
@@ -145,6 +157,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "save a view": ("view", "save", "cranes", "--category", "Crane"),
     "share a view again": ("view", "save", "common", "--category", "Crane", "--shared"),
     "delete a view": ("view", "delete", "common", "--shared"),
+    "configure": ("org", "set", "--currency", "EUR", "--max-records", "5"),
+    "commit over a limit": ("commit", "--session", "open", "--override", "why"),
     "commit of a plan": ("commit", "--plan", "FOLDER/plan.json"),
     "undo": ("undo",),
     "undo of the one before": ("undo",),
@@ -155,6 +169,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 STAGES = {
     "undo of the one before": prepare_undone,
     "redo": prepare_undone,
+    "commit over a limit": prepare_limited,
+    "push over a limit": prepare_limited_exchange,
     "revert": prepare_sent,
 }
 
@@ -162,6 +178,7 @@ STAGES = {
 EXCHANGES: dict[str, tuple[str, ...]] = {
     "push": ("sync", "push"),
     "push of one": ("sync", "push", "--limit", "1"),
+    "push over a limit": ("sync", "push", "--override", "why"),
     "retry": ("sync", "retry"),
     "pull": ("sync", "pull"),
     "pull of what changed": ("sync", "pull", "--incremental"),
@@ -172,8 +189,11 @@ EXCHANGES: dict[str, tuple[str, ...]] = {
 }
 
 ALL = {**OPERATIONS, **EXCHANGES}
-CODES = {"push": 3, "revert": 3}  # PEMS holds another value of one of them
-CODES_AGAIN = {"push": {3, 0}}  # 0: the conflict was settled before, with the changes
+CODES = {"push": 3, "push over a limit": 3, "revert": 3}  # PEMS holds another value of one of them
+CODES_AGAIN = {
+    "push": {3, 0},
+    "push over a limit": {3, 0},
+}  # 0: the conflict was settled before, with the changes
 # One of each kind, at each COMMIT: what is relative, what makes something new, what moves states, what writes a
 # file; of an exchange with PEMS at some of them.
 EVERY: tuple[int, ...] = ()

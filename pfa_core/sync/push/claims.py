@@ -108,13 +108,13 @@ class Claims:
     def _claim(
         self, conn: Connection[Any], wanted: int
     ) -> tuple[list[Task | Sending | Result], Batch | None]:
-        authorize(conn, self.run.principal, Operation.PUSH_CHANGES)
+        member = authorize(conn, self.run.principal, Operation.PUSH_CHANGES)
         require_active(conn, self.run.principal, Operation.PUSH_CHANGES)
         code, at = self.run.organization_id, leases.clock(conn)
         rows = queue.due(conn, code, self.scope, at=at, limit=wanted)
         if not rows:
             return [], None
-        batch = self.guard.admit(conn, rows)
+        batch = self.guard.admit(conn, member, rows)
         values = queue.mirror_values(conn, code, [row.modification_id for row in rows])
         items: list[Task | Sending | Result] = []
         for row in rows:

@@ -29,6 +29,7 @@ from pfa_core.guarding import (
 from pfa_core.model.delta import is_delta, merge
 from pfa_core.model.guards import Extent, Guards
 from pfa_core.model.ids import ModificationId, PfaId, RunId
+from pfa_core.model.member import Member
 from pfa_core.model.money import ZERO, cents, cost_effect, money
 from pfa_core.operation import Tx
 from pfa_core.store import mirror, queue
@@ -121,14 +122,21 @@ class PushGuard:
         """
 
         def work(conn: Connection[Any]) -> list[GuardExcess]:
-            tx = _transaction(self.run, conn)
+            member = authorize(conn, self.run.principal, self.run.operation)
+            tx = _transaction(self.run, conn, member)
             run_id = self.run.run_id
             return judge_push(tx, self.scope, self.limit, self.guards, self.override, run_id=run_id)
 
-        self.overridden = self.run.transact(work)
+        # Only what is overridden is written.
+        self.overridden = self.run.read(work) if self.override is None else self.run.transact(work)
 
-    def admit(self, conn: Connection[Any], rows: Sequence[QueueRow]) -> Batch | None:
+    def admit(
+        self, conn: Connection[Any], member: Member, rows: Sequence[QueueRow]
+    ) -> Batch | None:
         """Judge a batch with what was claimed before, within the transaction that claims it.
+
+        Args:
+            member: The pusher, as that transaction found them.
 
         Returns:
             What to `keep` when the transaction has ended; None: no limit asks for it.
@@ -138,7 +146,7 @@ class PushGuard:
         """
         if self.overridden:
             return None
-        tx = _transaction(self.run, conn)
+        tx = _transaction(self.run, conn, member)
         judge = open_judge(tx, self.guards, self.override, _LATER)
         if not judge.limits:
             return None
@@ -210,13 +218,12 @@ class Batch:
     overridden: list[GuardExcess] = field(default_factory=list)
 
 
-def _transaction(run: ActiveRun, conn: Connection[Any]) -> Tx:
-    """Authorize the pusher anew: the right to override may have been revoked."""
+def _transaction(run: ActiveRun, conn: Connection[Any], member: Member) -> Tx:
     return Tx(
         conn=conn,
         db=run.db,
         principal=run.principal,
         operation=run.operation,
-        member=authorize(conn, run.principal, run.operation),
+        member=member,
         mask=run.mask,
     )
