@@ -188,7 +188,9 @@ def require_fields(
 def require_guards(
     principal: Principal, member: Member, guards: Guards, operation: Operation
 ) -> None:
-    """Refuse limits of money by a caller who may see none: the verdicts would reveal it.
+    """Refuse limits of money by a caller who may see none.
+
+    The verdicts would reveal it.
 
     Raises:
         PermissionDenied: The caller lacks the right `view_financials`.

@@ -1,12 +1,13 @@
-"""Judgement of a commit or a push by the guards of the organization and of the caller.
+"""Judgement of a commit or a push by its guards.
 
-It is part of the transaction that commits: what is judged is what that transaction stores.
+They are those of the organization and of the caller. It is part of the transaction that commits: what is judged is
+what that transaction stores.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -147,6 +148,7 @@ class Tally:
     """The extent of a change while its records are read, those of one together."""
 
     costing: Costing
+    _: KW_ONLY
     records: int = 0
     _money_days: Decimal = field(default=ZERO)
     _net: Decimal = field(default=ZERO)
@@ -182,7 +184,10 @@ def costing_of(tx: Tx) -> Costing:
 
 
 def forecast_cost(tx: Tx, judge: Judge) -> Decimal:
-    """Sum the forecast cost of the mirror, as `compute_stats` does; 0 where no limit asks."""
+    """Sum the forecast cost of the mirror, as `compute_stats` does.
+
+    It is 0 where no limit asks for it.
+    """
     if all(one.max_percent is None for one in judge.places):
         return ZERO
     # Few commits ask for it.

@@ -132,7 +132,10 @@ class Mask:
         )
 
     def log_entry(self, item: LogEntry) -> LogEntry:
-        """Mask an entry of the audit trail; without a record it holds no money but that of guards."""
+        """Mask an entry of the audit trail.
+
+        Without a record it holds no money but that of guards.
+        """
         if not self.hides:
             return item
         if item.pfa_id is None:
@@ -197,7 +200,7 @@ def _text(made: str) -> str:
 
 
 def _without_limits(item: LogEntry) -> LogEntry:
-    """Hide what guards have of money in an entry of the settings, or of what was over them."""
+    """Hide the money of guards in an entry of the settings or of an override."""
     if item.action not in ("configure", "override"):
         return item
     before, after = (

@@ -57,6 +57,10 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pfa_core.masking._WORD": ("sub", ("a" * LENGTH, "a " * 50_000)),
     "pfa_core.model.change_order._AMOUNT": ("fullmatch", ("1" * LENGTH,)),
     "pfa_core.model.cursor._ANY": ("fullmatch", ()),
+    "pfa_core.access.organization_settings._NUMBER": (
+        "fullmatch",
+        ("1" * LENGTH, "1." + "1" * LENGTH),
+    ),
     "pfa_core.model.cursor._PLACES": ("fullmatch", ("1" * LENGTH,)),
     "pfa_core.model.formulas._FORMULA": ("match", ("'" * LENGTH,)),
     "pfa_core.model.formulas._FORMULA_LINES": ("sub", ("\n" + "'" * LENGTH, "\n'" * 50_000)),

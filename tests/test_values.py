@@ -34,6 +34,7 @@ MUTABLE = {
     "pfa_core.drafts.save_preview._Tally": "adds up one field, or the cost",
     "pfa_core.drafts.save_relative.Computed": "keeps faults and skipped records as values are computed",
     "pfa_core.drafts.summary._Sums": "adds up the drafts of a session while they are read",
+    "pfa_core.guarding.Tally": "adds up what records become while they are read",
     "pfa_core.model.changes.ChangeCount": "adds up the changes that a stream has yielded",
     "pfa_core.records._Count": "counts the records that a stream has handed on",
     "pfa_core.store.database.Database": "opens its connection at first use",
@@ -44,6 +45,7 @@ MUTABLE = {
     "pfa_core.sync.pull.page_store.PageStore": "adds up what each page changed",
     "pfa_core.sync.push.buffers.Buffer": "collects items for one transaction",
     "pfa_core.sync.push.claims.Claims": "knows the changes that are claimed and not settled",
+    "pfa_core.sync.push.guard.PushGuard": "adds up what the run has claimed",
     "pfa_core.sync.push.halt.Halt": "keeps the first reason that wins",
     "pfa_core.sync.push.outage.OutageDetector": "holds failures back until it decides",
     "pfa_core.sync.push.retry_wait.RetryWait": "adds up its waits",
@@ -52,6 +54,7 @@ MUTABLE = {
 # Five fields or more, the first few of them by position: how many, and why.
 BY_POSITION = {
     "pfa_core.drafts.save_preview.Preview": (2, "rates and masks; its sums follow"),
+    "pfa_core.guarding.Tally": (1, "what costs depend on; its sums follow"),
     "pfa_core.errors.Fault": (4, "record, field, code and message read as a sentence"),
     "pfa_core.model.delta.Change": (3, "a record and its delta: what callers write by hand"),
     "pfa_core.model.exchange.Failure": (3, "code, message and advice read as a sentence"),

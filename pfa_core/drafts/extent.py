@@ -1,4 +1,4 @@
-"""Extents of commits: how many records, and what they change the forecast's cost by."""
+"""Extents of commits: records, and the change of the forecast's cost."""
 
 from __future__ import annotations
 

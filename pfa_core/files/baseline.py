@@ -144,7 +144,10 @@ def _guess(path: str, first: bytes) -> str:
 
 
 def _separator(first: str, keys: Sequence[str]) -> str:
-    """Return what separates the columns of a CSV, by its first line; a comma where that is not certain."""
+    """Return what separates the columns of a CSV, by its first line.
+
+    It is a comma where nothing else is certain.
+    """
     named = named_separator(first)
     found = [named] if named else [certain_separator(first, key) for key in keys]
     return next((one for one in found if one in _SEPARATORS), ",")

@@ -223,10 +223,13 @@ WHERE organization_id = %(organization_id)s
   AND (%(session_id)s::text IS NULL OR session_id = %(session_id)s)
   AND (%(modification_ids)s::uuid[] IS NULL OR modification_id = ANY(%(modification_ids)s));
 
--- name: waits
--- What a push would send, due or not: without dead letters, and without committed changes behind one of
+-- name: waiting
+-- What a push would send, in order, due or not: without dead letters, and without committed changes behind one of
 -- their user that needs a decision.
-m.organization_id = %(organization_id)s
+SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.state, m.delta,
+       m.change_reason, m.attempts, m.next_attempt_at
+FROM pfa_modification AS m
+WHERE m.organization_id = %(organization_id)s
   AND (m.state = 'committed' OR (m.state = 'sync_error' AND m.next_attempt_at IS NOT NULL))
   AND (%(session_id)s::text IS NULL OR m.session_id = %(session_id)s)
   AND NOT EXISTS (
@@ -238,13 +241,6 @@ m.organization_id = %(organization_id)s
         AND w.next_attempt_at IS NULL
         AND (w.committed_at, w.modification_id) < (m.committed_at, m.modification_id)
       OFFSET 0)
-
--- name: waiting
--- The same, in order.
-SELECT m.modification_id::text, m.pfa_id, m.user_id, m.session_id, m.state, m.delta,
-       m.change_reason, m.attempts, m.next_attempt_at
-FROM pfa_modification AS m
-WHERE {waits}
 ORDER BY m.committed_at, m.modification_id
 LIMIT %(limit)s;
 
@@ -254,7 +250,18 @@ SELECT w.modification_id::text, w.pfa_id, w.delta
 FROM (
     SELECT m.modification_id, m.pfa_id, m.delta, m.committed_at
     FROM pfa_modification AS m
-    WHERE {waits}
+    WHERE m.organization_id = %(organization_id)s
+      AND (m.state = 'committed' OR (m.state = 'sync_error' AND m.next_attempt_at IS NOT NULL))
+      AND (%(session_id)s::text IS NULL OR m.session_id = %(session_id)s)
+      AND NOT EXISTS (
+          SELECT FROM pfa_modification AS w
+          WHERE w.organization_id = %(organization_id)s
+            AND w.pfa_id = m.pfa_id
+            AND w.user_id = m.user_id
+            AND w.state IN ('sync_error', 'conflict')
+            AND w.next_attempt_at IS NULL
+            AND (w.committed_at, w.modification_id) < (m.committed_at, m.modification_id)
+          OFFSET 0)
       AND (%(modification_ids)s::uuid[] IS NULL OR m.modification_id = ANY(%(modification_ids)s))
     ORDER BY m.committed_at, m.modification_id
     LIMIT %(limit)s

@@ -18,11 +18,8 @@ from pfa_core.store import rls, writing
 from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("queue")
-_WAITS = _SQL["waits"].strip()
-_WAITING = _SQL["waiting"].format(waits=_WAITS)
-_WAITING_NUMBER = _SQL["waiting_number"].format(waiting=_WAITING.rstrip(";"))
-_TO_SEND = _SQL["to_send"].format(waits=_WAITS)
-_TO_SEND_RECORDS = _SQL["to_send_records"].format(to_send=_TO_SEND.rstrip(";"))
+_WAITING_NUMBER = _SQL["waiting_number"].format(waiting=_SQL["waiting"].rstrip(";"))
+_TO_SEND_RECORDS = _SQL["to_send_records"].format(to_send=_SQL["to_send"].rstrip(";"))
 _STREAMED = 1000  # rows that a stream reads at once
 
 
@@ -327,7 +324,7 @@ def waiting(
     """List what a push would send, in order."""
     values = {"organization_id": organization_id, "session_id": session_id, "limit": limit}
     with conn.cursor(row_factory=typed_row(Waiting)) as cursor:
-        return cursor.execute(_WAITING, values).fetchall()
+        return cursor.execute(_SQL["waiting"], values).fetchall()
 
 
 def stream_waiting(
@@ -345,7 +342,7 @@ def stream_waiting(
 def _stream_waiting(conn: Connection[Any], values: Mapping[str, Any]) -> Iterator[Waiting]:
     with conn.cursor(name="pfa_waiting", row_factory=typed_row(Waiting)) as cursor:
         cursor.itersize = _STREAMED
-        yield from cursor.execute(_WAITING, values)
+        yield from cursor.execute(_SQL["waiting"], values)
 
 
 def to_send(
@@ -361,7 +358,7 @@ def to_send(
     values = {"organization_id": organization_id, "limit": limit, **scope.values()}
     with conn.cursor(name="pfa_to_send") as cursor:
         cursor.itersize = _STREAMED
-        yield from cursor.execute(_TO_SEND, values)
+        yield from cursor.execute(_SQL["to_send"], values)
 
 
 def records_to_send(

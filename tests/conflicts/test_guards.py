@@ -59,11 +59,11 @@ def test_pems_s_values_commit_nothing(world: World) -> None:
 
 def test_an_override_resolves_and_is_recorded(world: World) -> None:
     pfa_core.configure_organization(world.db, world.principal(), max_records=1)
-    result = resolved(world, "mine", override="both are ours")
+    result = resolved(world, "mine", override="agreed with PEMS")
     assert [one.guard for one in result.overridden] == ["records"]
     assert states(world) == [("P-1", "committed"), ("P-2", "committed")]
     assert world.rows("SELECT reason FROM audit_log WHERE action = 'override'") == [
-        ("both are ours",)
+        ("agreed with PEMS",)
     ]
 
 

@@ -198,3 +198,22 @@ def test_a_run_does_not_begin_or_end_without_its_entry(two):
             assert call(conn, "runs.mark_abandoned", **given) is not None
     assert two.as_owner("SELECT status FROM pfa_sync_log WHERE run_id = %s", run) == [("running",)]
     assert whole(two)
+
+
+def test_who_may_not_override_a_limit_writes_no_entry_that_says_so(two):
+    """Ann, an admin, has the right; ben, an editor, has not."""
+    written = [entry(after={"records": 1}, reason="why")]
+    with two.psql() as conn:
+        for scope in ("commit", "sync", "save_draft", "read", "member"):
+            with refused(conn, two.org.principal("ben"), scope):
+                record(conn, "ben", "override", written)
+        for scope in ("save_draft", "read", "member"):
+            with refused(conn, two.org.principal("ann"), scope):
+                record(conn, "ann", "override", written)
+        for scope in ("commit", "sync"):
+            with conn.transaction():
+                authorize(conn, two.org.principal("ann"), scope)
+                record(conn, "ann", "override", [entry(after={"records": 1}, reason="why")])
+    ((number,),) = two.as_owner("SELECT count(*) FROM audit_log WHERE action = 'override'")
+    assert number == 2
+    assert whole(two)

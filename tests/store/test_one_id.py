@@ -156,6 +156,7 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
         "queue.mirror_values",
         "queue.acknowledge",
         "queue.next_due",
+        "queue.to_send",
         "queue.left",
         "queue.requeue",
         "sent.of_records",

@@ -232,9 +232,9 @@ def _show_pull(call: Invocation, talk: Talk, result: PullResult) -> None:
 
 
 def _say_next(call: Invocation, talk: Talk, result: PullResult) -> None:
-    """Name the command that shows what changed; a first pull changes nothing that was there.
+    """Name the command that shows what changed.
 
-    A job has no use for it, and would mail it.
+    A first pull changes nothing that was there. A job has no use for it, and would mail it.
     """
     changed = result.updated or 0 < result.inserted < result.total
     if changed and result.run_id and not call.dry_run and streams.is_terminal(sys.stderr):

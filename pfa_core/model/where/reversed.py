@@ -17,9 +17,9 @@ _SCOPES = tuple(scope.value for scope in Scope)
 
 
 def comparison_from_behind(text: str, rest: Sequence[Token]) -> InvalidRequest | None:
-    """Build the refusal of one at the beginning of the rest, with what to write instead.
+    """Build the refusal of one at the beginning of the rest.
 
-    None where the rest begins with something else.
+    It says what to write instead. None where the rest begins with something else.
     """
     place = next((n for n, one in enumerate(rest) if one.form not in (Form.WORD, Form.TEXT)), 0)
     if not place or not rest[place].is_sign(*COMPARISONS):

@@ -62,7 +62,10 @@ def finish(pipeline: PushPipeline) -> PushResult:
 
 
 def _stored(error: PfaError) -> str:
-    """Return the message for the history, which users without the right to see money read too."""
+    """Return the message for the history.
+
+    Users without the right to see money read it too.
+    """
     return error.unnamed if isinstance(error, GuardExceeded) else error.message
 
 

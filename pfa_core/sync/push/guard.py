@@ -1,7 +1,8 @@
-"""The guards of a push: judged before anything is sent, and again with each batch that is claimed.
+"""The guards of a push.
 
-What is committed after the judgement is sent too, as far as the limits go: a batch is judged in the transaction
-that claims it, together with what the run claimed before.
+It is judged before anything is sent, and again with each batch that is claimed. What is committed after the judgement
+is sent too, as far as the limits go: a batch is judged in the transaction that claims it, together with what the run
+claimed before.
 """
 
 from __future__ import annotations
@@ -133,7 +134,9 @@ class PushGuard:
     def admit(
         self, conn: Connection[Any], member: Member, rows: Sequence[QueueRow]
     ) -> Batch | None:
-        """Judge a batch with what was claimed before, within the transaction that claims it.
+        """Judge a batch together with what was claimed before.
+
+        It is done within the transaction that claims it.
 
         Args:
             member: The pusher, as that transaction found them.
