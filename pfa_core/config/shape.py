@@ -11,7 +11,7 @@ from pfa_core.model.record import EDITABLE
 from pfa_core.shapes import AfterValidator, Shape, key, refused
 
 _HEADER = r"^(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?$"
-LARGEST_RECORDS, LARGEST = 2_000_000_000, 10**18
+LARGEST_RECORDS, LARGEST = 1_000_000_000, 10**17
 _ASCII = "printable ASCII for HTTP"
 
 
@@ -88,14 +88,14 @@ class GuardTable(Shape):
 
     max_records: int = key(
         "most records that one commit or one push may change",
-        "a whole number, 0 or more", ge=0, lt=LARGEST_RECORDS,
+        "a whole number, 0 or more", ge=0, le=LARGEST_RECORDS,
     )  # fmt: skip
     max_money: float = key(
-        "most forecast cost that it may change, up or down", "a number, 0 or more", ge=0, lt=LARGEST
+        "most forecast cost that it may change, up or down", "a number, 0 or more", ge=0, le=LARGEST
     )
     max_percent: float = key(
         "the same in per cent of the organization's forecast cost",
-        "a number, 0 or more", ge=0, lt=LARGEST, unit="%",
+        "a number, 0 or more", ge=0, le=LARGEST, unit="%",
     )  # fmt: skip
 
 

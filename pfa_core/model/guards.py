@@ -16,7 +16,7 @@ from pfa_core.model.money import CENT, EXACT, ZERO
 
 NO_LIMIT = "none"
 # What the database holds.
-LARGEST_RECORDS, LARGEST_AMOUNT = 2_000_000_000, Decimal("1e18")
+LARGEST_RECORDS, LARGEST_AMOUNT = 1_000_000_000, Decimal("1e17")
 RECORDS, MONEY, PERCENT = "records", "money", "percent"
 
 
@@ -45,9 +45,9 @@ class Guards:
             ("max_money", self.max_money, LARGEST_AMOUNT),
             ("max_percent", self.max_percent, LARGEST_AMOUNT),
         ):
-            if value is not None and not (Decimal(value).is_finite() and 0 <= value < largest):
+            if value is not None and not (Decimal(value).is_finite() and 0 <= value <= largest):
                 raise InvalidRequest(
-                    f"`{name}` must be 0 or more, and less than {largest:,f}: {value}",
+                    f"`{name}` must be from 0 to {largest:,f}: {value}",
                     parameter=name,
                 )
 

@@ -133,6 +133,9 @@ def test_the_settings_are_set_and_shown(ready: Pfa) -> None:
         "currency": "EUR",
         "rateUom": "week",
         "foreignCurrency": "exclude",
+        "maxRecords": None,
+        "maxMoney": None,
+        "maxPercent": None,
     }
     (row,) = ready("org", "list", "-o", "json").json["data"]
     assert (row["currency"], row["rateUom"], row["foreignCurrency"]) == ("EUR", "week", "exclude")

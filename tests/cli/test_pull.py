@@ -12,6 +12,7 @@ import pytest
 from pfa_core.pems.sandbox.server import Sandbox
 from tests.cli.conftest import baseline_record, six_records, write_lines
 from tests.program import Pfa
+from tests.terminals import on_terminal
 
 __all__ = ["six_records"]
 
@@ -169,3 +170,22 @@ def test_a_limit_that_is_no_size_is_2(six: Pfa, text: str) -> None:
 def test_a_limit_without_files_is_2(six: Pfa) -> None:
     ran = six("sync", "pull", "--max-size", "1G")
     assert (ran.code, "--max-size is of files" in ran.err) == (2, True)
+
+
+def test_on_a_terminal_a_pull_names_the_command_that_shows_what_changed(six: Pfa) -> None:
+    path = write_lines(six.folder / "in.jsonl", rows(monthlyRate=7))
+    screen = on_terminal("sync", "pull", "--from", path)
+    run = six("sync", "runs", "--limit", "1", "-o", "ids").lines[0]
+    assert (screen.code, screen.lines[-1]) == (0, f"next: pfa changes --run {run}")
+    assert six("changes", "--run", run, "-o", "ids").lines == [f"H-00{n}" for n in range(1, 7)]
+    for words in ((), ("-n",), ("-q",)):  # nothing changed any more; nothing would be stored
+        if words == ("-n",):
+            path = write_lines(six.folder / "in.jsonl", rows(monthlyRate=8))
+        assert "next:" not in on_terminal("sync", "pull", "--from", path, *words).text
+
+
+def test_a_first_pull_and_a_job_are_told_no_next_step(pfa: Pfa) -> None:
+    assert pfa("init", "--org", "HOLNG").code == 0
+    path = write_lines(pfa.folder / "in.jsonl", rows())
+    assert "next:" not in on_terminal("sync", "pull", "--from", path).text
+    assert pull(pfa, rows(monthlyRate=7)).err == ""

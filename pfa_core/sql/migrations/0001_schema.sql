@@ -206,9 +206,9 @@ CREATE TABLE pfa_organization (
         CHECK (rate_uom IN ('month', 'week', 'day', '28-day')),
     foreign_currency text NOT NULL DEFAULT 'exclude'
         CHECK (foreign_currency IN ('exclude', 'refuse')),
-    max_records     integer CHECK (max_records >= 0),
-    max_money       numeric CHECK (max_money >= 0 AND max_money < 1e18),
-    max_percent     numeric CHECK (max_percent >= 0 AND max_percent < 1e18),
+    max_records     integer CHECK (max_records BETWEEN 0 AND 1000000000),
+    max_money       numeric CHECK (max_money BETWEEN 0 AND 1e17),
+    max_percent     numeric CHECK (max_percent BETWEEN 0 AND 1e17),
     CHECK (foreign_currency = 'exclude' OR currency IS NOT NULL)
 );
 

@@ -121,9 +121,9 @@ ALTER TABLE pfa_organization
         CHECK (rate_uom IN ('month', 'week', 'day', '28-day')),
     ADD COLUMN IF NOT EXISTS foreign_currency text NOT NULL DEFAULT 'exclude'
         CHECK (foreign_currency IN ('exclude', 'refuse')),
-    ADD COLUMN IF NOT EXISTS max_records integer CHECK (max_records >= 0),
-    ADD COLUMN IF NOT EXISTS max_money numeric CHECK (max_money >= 0 AND max_money < 1e18),
-    ADD COLUMN IF NOT EXISTS max_percent numeric CHECK (max_percent >= 0 AND max_percent < 1e18),
+    ADD COLUMN IF NOT EXISTS max_records integer CHECK (max_records BETWEEN 0 AND 1000000000),
+    ADD COLUMN IF NOT EXISTS max_money numeric CHECK (max_money BETWEEN 0 AND 1e17),
+    ADD COLUMN IF NOT EXISTS max_percent numeric CHECK (max_percent BETWEEN 0 AND 1e17),
     DROP CONSTRAINT IF EXISTS pfa_organization_check,
     ADD CONSTRAINT pfa_organization_check CHECK (foreign_currency = 'exclude' OR currency IS NOT NULL);
 ALTER TABLE pfa_mirror

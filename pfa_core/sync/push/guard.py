@@ -1,8 +1,8 @@
 """The guards of a push.
 
-It is judged before anything is sent, and again with each batch that is claimed. What is committed after the judgement
-is sent too, as far as the limits go: a batch is judged in the transaction that claims it, together with what the run
-claimed before.
+It is judged before anything is sent, and again with each batch that is claimed. What is committed after the
+judgement is sent too, as far as the limits go: a batch is judged in the transaction that claims it, together with
+what the run claimed before.
 """
 
 from __future__ import annotations
