@@ -142,7 +142,13 @@ def configure_organization(
 
 
 def _shown(settings: CostSettings) -> dict[str, Any]:
-    return {item.name: getattr(settings, item.name) for item in fields(settings)}
+    """Return the settings for the audit trail; limits that there are."""
+    found = {item.name: getattr(settings, item.name) for item in fields(settings)}
+    return {
+        name: value
+        for name, value in found.items()
+        if value is not None or not name.startswith("max_")
+    }
 
 
 def _limits(before: Guards, records: Most, money: Most, percent: Most) -> Guards:
