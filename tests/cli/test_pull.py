@@ -186,6 +186,8 @@ def test_on_a_terminal_a_pull_names_the_command_that_shows_what_changed(six: Pfa
 
 def test_a_first_pull_and_a_job_are_told_no_next_step(pfa: Pfa) -> None:
     assert pfa("init", "--org", "HOLNG").code == 0
-    path = write_lines(pfa.folder / "in.jsonl", rows())
-    assert "next:" not in on_terminal("sync", "pull", "--from", path).text
+    faulty = [*rows()[1:], {**rows()[0], "source": "Lease"}]
+    path = write_lines(pfa.folder / "in.jsonl", faulty)
+    screen = on_terminal("sync", "pull", "--from", path)
+    assert (screen.code, "next:" in screen.text) == (3, False)
     assert pull(pfa, rows(monthlyRate=7)).err == ""

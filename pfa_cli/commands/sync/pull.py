@@ -236,7 +236,7 @@ def _say_next(call: Invocation, talk: Talk, result: PullResult) -> None:
 
     A first pull changes nothing that was there. A job has no use for it, and would mail it.
     """
-    changed = result.updated or 0 < result.inserted < result.total
+    changed = result.updated or (result.inserted and result.unchanged)
     if changed and result.run_id and not call.dry_run and streams.is_terminal(sys.stderr):
         talk.say(f"next: pfa changes --run {result.run_id}")
 
