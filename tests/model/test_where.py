@@ -278,14 +278,14 @@ def test_an_expression_that_is_cut_or_altered_is_read_or_refused(examples: int) 
     @given(expressions, st.integers(0, 200), st.integers(0, 200), WORDS)
     @settings(max_examples=examples, deadline=None, database=None)
     def check(meaning: Any, start: int, end: int, word: str) -> None:
-        text = meaning.text
+        text = meaning.text[:start] + word + meaning.text[end:]
         try:
-            parse(text[:start] + word + text[end:])
+            parse(text)
         except InvalidRequest as error:
             refused = error
         else:
             return
-        assert len(refused.hint.splitlines()) == 3
+        assert len(refused.hint.splitlines()) == (3 if text.strip() else 1)
 
     check()
 
