@@ -116,6 +116,8 @@ if TYPE_CHECKING:
         suggest_value,
     )
     from pfa_core.records import suggest_value as nearest_value
+    from pfa_core.reports.content import ProjectReport, report
+    from pfa_core.reports.writing import write_report
     from pfa_core.sheets import WrittenSheet, write_sheet
     from pfa_core.status_summary import status
     from pfa_core.store.database import Database
@@ -209,6 +211,8 @@ _HOME = {
         "pems.profile": "PemsProfile",
         "records": "count_records export_jsonl list_records list_values suggest_value show_records"
         " stream_records",
+        "reports.content": "ProjectReport report",
+        "reports.writing": "write_report",
         "sheets": "WrittenSheet write_sheet",
         "status_summary": "status",
         "store.database": "Database",
@@ -260,6 +264,7 @@ __all__ = [
     "Phase",
     "Principal",
     "Progress",
+    "ProjectReport",
     "PullOptions",
     "PushOptions",
     "Query",
@@ -354,6 +359,7 @@ __all__ = [
     "record_history",
     "refresh_token",
     "remove_profile",
+    "report",
     "resolve",
     "resolve_conflicts",
     "restore",
@@ -404,6 +410,7 @@ __all__ = [
     "verify_log",
     "view_file",
     "wall_status",
+    "write_report",
     "write_sheet",
 ]
 

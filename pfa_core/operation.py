@@ -20,7 +20,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from psycopg import Connection
 
@@ -206,6 +206,14 @@ def writes(
         return _signed(public, body)
 
     return frame
+
+
+def inside(operation: Public[P, Result]) -> Body[P, Result]:
+    """Return the body of an operation that `reads` framed.
+
+    Another operation calls it in its own transaction, with its own authorization, and returns the same numbers.
+    """
+    return cast("Body[P, Result]", inspect.unwrap(operation))
 
 
 @contextmanager

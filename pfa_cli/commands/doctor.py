@@ -13,7 +13,7 @@ import pfa_core as core
 from pfa_cli.envelopes.checks import Finding
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.render import failures
-from pfa_cli.render.gaps import uncosted
+from pfa_core.model.gaps import uncosted
 from pfa_cli.render.humanize import ago, count, records_behind
 from pfa_core.errors import DatabaseUnavailable, Internal, PfaError
 

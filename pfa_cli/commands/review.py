@@ -24,6 +24,7 @@ from pfa_cli.render.humanize import count, signed, sums_text
 from pfa_cli.render.json import document
 from pfa_cli.render.names import camel_case
 from pfa_cli.render.output import Sheet, show
+from pfa_core.drafts.change_text import change_text
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.query import Filters
 
@@ -220,32 +221,6 @@ def _record(one: ReviewedRecord, *, for_people: bool) -> dict[str, Any]:
         "states": ", ".join(map(str, one.states)),
         "reasons": "; ".join(one.reasons),
     }
-
-
-def change_text(one: ReviewedRecord) -> str:
-    """Describe the changes of a record in a line.
-
-    Dates that moved by the same number of days stand together.
-    """
-    from pfa_core.model.record import FIELDS, Kind
-
-    dates = {name for name, field in FIELDS.items() if field.kind is Kind.DATE}
-    moved = [change.field for change in one.changes if change.field in dates]
-    parts: list[str] = []
-    if one.shifted is not None:
-        parts.append(f"{', '.join(moved)} {one.shifted:+d} d")
-    parts += [
-        f"{change.field} {_value(change.before)} → {_value(change.after)}"
-        for change in one.changes
-        if one.shifted is None or change.field not in dates
-    ]
-    return "; ".join(parts)
-
-
-def _value(value: object) -> str:
-    from pfa_cli.render.plain import plain
-
-    return plain(value) or "(none)"
 
 
 def _field(one: ComparedField) -> dict[str, Any]:

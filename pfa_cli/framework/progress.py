@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pfa_cli.framework.common import Common
 from pfa_cli.render import streams
 from pfa_cli.render.escape import visible
-from pfa_cli.render.humanize import count
+from pfa_core.model.humanize import count
 
 if TYPE_CHECKING:
     from pfa_core.model.progress import Progress

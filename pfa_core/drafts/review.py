@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -185,12 +186,28 @@ def stream_review(
         if top is None:
             yield from (record for _, record in found)
             return
-        require_order(tx.principal, tx.member, _BY_MONEY, tx.operation)
-        yield from _largest(found, top)
+        yield from _largest(tx, found, top)
 
 
-def _largest(found: Iterable[tuple[Decimal, ReviewedRecord]], top: int) -> Iterator[ReviewedRecord]:
+def top_movers(
+    tx: Tx, filters: Filters, top: int, *, totals: DiffTotals
+) -> tuple[ReviewedRecord, ...]:
+    """Return what `stream_review` yields with `top`, within another operation.
+
+    Where money is masked the records are counted and none is returned: their order would reveal it.
+    """
+    with closing(_records(tx, filters, None, totals)) as found:
+        if tx.mask.hides:
+            deque(found, maxlen=0)
+            return ()
+        return tuple(_largest(tx, found, top))
+
+
+def _largest(
+    tx: Tx, found: Iterable[tuple[Decimal, ReviewedRecord]], top: int
+) -> Iterator[ReviewedRecord]:
     """Yield those with the largest effect; of equal ones the first by id."""
+    require_order(tx.principal, tx.member, _BY_MONEY, tx.operation)
     kept = heapq.nlargest(top, enumerate(found), key=lambda item: (abs(item[1][0]), -item[0]))
     return (record for _, (_, record) in kept)
 

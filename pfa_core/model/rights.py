@@ -36,6 +36,7 @@ class Operation(StrEnum):
     COMPARE_SESSIONS = "compare_sessions"
     PLAN_COMMIT = "plan_commit"
     STATUS = "status"
+    REPORT = "report"
     LIST_RUNS = "list_runs"
     SHOW_RUN = "show_run"
     LIST_LOG = "list_log"
@@ -114,6 +115,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.COMPARE_SESSIONS,
         Operation.PLAN_COMMIT,
         Operation.STATUS,
+        Operation.REPORT,
         Operation.LIST_RUNS,
         Operation.SHOW_RUN,
         Operation.LIST_LOG,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from pfa_cli.render.humanize import count
+from pfa_core.model.humanize import count
 
 if TYPE_CHECKING:
     from pfa_core.model.figures import Figures, Stats

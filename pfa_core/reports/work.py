@@ -1,0 +1,226 @@
+"""The work in a report: movers, change sets, conflicts, synchronization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from pfa_core.conflicts.views import ConflictView
+from pfa_core.drafts.change_text import change_text
+from pfa_core.files.sheets.text_writer import cell_text
+from pfa_core.model.delta import FieldConflict
+from pfa_core.model.figures import Amount
+from pfa_core.model.humanize import ago, count, signed
+from pfa_core.model.kpi import cents
+from pfa_core.model.run import Run
+from pfa_core.reports.content import OverPlan, ProjectReport
+from pfa_core.reports.page import Column, Figure, Kind, Row, Section, Table
+from pfa_core.status_summary import SessionStatus
+
+_ALL_WORK = "All of your work, whatever the filters."
+
+
+def over_plan(report: ProjectReport) -> Section | None:
+    """List the records whose forecast is furthest above their plan."""
+    if not report.over_plan:
+        return None
+    columns = (
+        Column("Record", Kind.KEY),
+        Column("Category"),
+        Column("Area"),
+        Column("Plan", Kind.MONEY),
+        Column("Forecast", Kind.MONEY),
+        Column("Over plan", Kind.CHANGE),
+    )
+    return Section(
+        name="over-plan",
+        title="Furthest over plan",
+        tables=(
+            Table(
+                caption=f"The {count(len(report.over_plan), 'record')} furthest over plan",
+                columns=columns,
+                rows=tuple(map(_over, report.over_plan)),
+            ),
+        ),
+    )
+
+
+def _over(item: OverPlan) -> Row:
+    amounts = (_cents(item.plan), _cents(item.forecast), _cents(item.variance))
+    return Row((item.pfa_id, item.category, item.area_silo, *amounts))
+
+
+def _cents(amount: Amount) -> Amount:
+    return None if amount is None else cents(amount)
+
+
+def movers(report: ProjectReport) -> Section | None:
+    """List the records that the caller's changes move most."""
+    moved = report.moved
+    if not moved.record_count:
+        return None
+    text = f"You change {count(moved.field_count, 'field')} of {count(moved.record_count, 'record')}"
+    if report.masked:
+        paragraph = f"{text}; which of them move the forecast most is money, which is hidden."
+        return Section(name="movers", title="Your changes", paragraphs=(paragraph,))
+    columns = (
+        Column("Record", Kind.KEY),
+        Column("Change"),
+        Column("Effect on forecast", Kind.CHANGE),
+        Column("Change set", Kind.KEY),
+        Column("Reason"),
+    )
+    rows = tuple(
+        Row(
+            (
+                one.pfa_id,
+                change_text(one),
+                one.cost_effect,
+                ", ".join(one.sessions),
+                "; ".join(one.reasons),
+            )
+        )
+        for one in report.movers
+    )
+    return Section(
+        name="movers",
+        title="Top movers",
+        paragraphs=(f"{text}; together they move the forecast by {signed(moved.cost_effect)}.",),
+        tables=(
+            Table(
+                caption=f"The {count(len(rows), 'record')} with the largest effect, up or down",
+                columns=columns,
+                rows=rows,
+            ),
+        ),
+    )
+
+
+def change_sets(report: ProjectReport) -> Section:
+    """List the sessions that are not wholly in PEMS yet."""
+    by_session: dict[str, list[SessionStatus]] = {}
+    for item in report.status.sessions:
+        by_session.setdefault(item.session_id, []).append(item)
+    if not by_session:
+        nothing = "No change set waits: all your changes are in PEMS."
+        return Section(name="change-sets", title="Change sets waiting", paragraphs=(nothing,))
+    money = () if report.masked else (Column("Effect on forecast", Kind.CHANGE),)
+    effects = {group.key: group.cost_effect for group in report.change_sets.groups}
+    columns = (
+        Column("Change set", Kind.KEY),
+        Column("State"),
+        Column("Records", Kind.COUNT),
+        Column("Overtaken", Kind.COUNT),
+        *money,
+        Column("Last change", Kind.TIME),
+    )
+    rows = tuple(
+        Row(
+            (
+                session,
+                _states(items),
+                sum(item.records for item in items),
+                sum(item.overtaken for item in items),
+                *([] if report.masked else [effects.get(session)]),
+                max(item.last_change for item in items),
+            )
+        )
+        for session, items in by_session.items()
+    )
+    caption = f"{count(len(rows), 'change set')}, one a session"
+    return Section(
+        name="change-sets",
+        title="Change sets waiting",
+        paragraphs=(_ALL_WORK,) if report.filters else (),
+        tables=(Table(caption=caption, columns=columns, rows=rows),),
+    )
+
+
+def _states(items: Iterable[SessionStatus]) -> str:
+    return ", ".join(f"{item.state} {item.records:,}" for item in items)
+
+
+def conflicts(report: ProjectReport) -> Section:
+    """List the newest open conflicts of matching records."""
+    number, shown = report.status.conflicts, report.conflicts
+    if not number:
+        nothing = "No field is changed both in PEMS and by you."
+        return Section(name="conflicts", title="Conflicts", paragraphs=(nothing,))
+    text = f"{count(number, 'conflict')} open in all; next: pfa conflict list."
+    columns = (
+        Column("Record", Kind.KEY),
+        Column("Field: before → yours, PEMS"),
+        Column("Change set", Kind.KEY),
+        Column("Since", Kind.TIME),
+    )
+    rows = tuple(Row((one.pfa_id, _fields(one), one.session_id, one.created_at)) for one in shown)
+    table = Table(
+        caption=f"The newest {count(len(rows), 'conflict')} of these records",
+        columns=columns,
+        rows=rows,
+    )
+    return Section(
+        name="conflicts", title="Conflicts", paragraphs=(text,), tables=(table,) if rows else ()
+    )
+
+
+def _fields(one: ConflictView) -> str:
+    return "; ".join(_field(item, masked=one.masked) for item in one.fields)
+
+
+def _field(item: FieldConflict, *, masked: bool) -> str:
+    values = (item.base, item.mine, item.pems)
+    if masked and values == (None, None, None):
+        return f"{item.field}: hidden"
+    base, mine, pems = (cell_text(value) or "(none)" for value in values)
+    return f"{item.field}: {base} → {mine}, PEMS {pems}"
+
+
+def synchronization(report: ProjectReport) -> Section:
+    """Say how old the data of PEMS are, and how the last runs ended."""
+    status, now = report.status, report.made_at
+    figures = (
+        Figure(
+            label="Last whole pull",
+            value=ago(status.baseline_at, now),
+            kind=Kind.TEXT,
+            note=_at(status.baseline_at),
+        ),
+        Figure(label="Waiting to be pushed", value=status.committed, kind=Kind.COUNT),
+        Figure(label="Rejected by PEMS", value=status.sync_errors, kind=Kind.COUNT),
+        Figure(label="Overtaken by PEMS", value=status.overtaken, kind=Kind.COUNT),
+        Figure(label="Missing from the last pull", value=status.behind, kind=Kind.COUNT),
+    )
+    columns = (
+        Column("Run"),
+        Column("Status"),
+        Column("Started", Kind.TIME),
+        Column("Records"),
+        Column("By"),
+    )
+    rows = tuple(map(_run, status.runs))
+    table = Table(caption=f"The last {count(len(rows), 'run')}", columns=columns, rows=rows)
+    return Section(
+        name="synchronization",
+        title="PEMS data and synchronization",
+        paragraphs=(_ALL_WORK.replace("your work", "the organization's data and your changes"),)
+        if report.filters
+        else (),
+        figures=figures,
+        tables=(table,) if rows else (),
+    )
+
+
+def _at(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else ""
+
+
+def _run(run: Run) -> Row:
+    return Row(
+        (f"{run.direction}", f"{run.status}", run.started_at, _counts(run.counts), run.user_id)
+    )
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    found = ", ".join(f"{name} {number:,}" for name, number in counts.items() if number)
+    return found or "none"
