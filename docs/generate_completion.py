@@ -93,6 +93,8 @@ OF_A_COMMAND = {
     "draft set words": "record|assignment",
     "draft unset words": "record|editable",
     "list --to": "file",
+    "report --format": "=html,md,xlsx",
+    "report --to": "file",
     "log show pfa_id": "record",
     "org use code": "organization",
     "sample folder": "file",

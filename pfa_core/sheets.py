@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Protocol
 
 from pfa_core import exact_json
 from pfa_core.errors import InvalidRequest
+from pfa_core.files.extras import require_extra
 from pfa_core.files.replacing import replacing
 from pfa_core.files.sheets.columns import SEEN_COLUMN, Column, chosen_columns
 from pfa_core.masking import SHOWN_FIELDS
@@ -200,22 +201,6 @@ def _format_of(target: str | os.PathLike[str] | BinaryIO, file_format: str) -> s
             hint=f"let it end with {', '.join(f'.{each}' for each in SHEET_FORMATS)}",
         )
     return end
-
-
-def require_extra(file_format: str) -> None:
-    """Refuse a format whose package is not installed, before anything is read.
-
-    Raises:
-        ConfigInvalid: It is not.
-    """
-    from importlib.util import find_spec
-
-    from pfa_core.files.extras import extra
-
-    module = {"xlsx": "xlsxwriter", "parquet": "pyarrow"}.get(file_format)
-    with extra(file_format, f"to write .{file_format}"):
-        if module and find_spec(module) is None:
-            raise ModuleNotFoundError(name=module)
 
 
 @contextmanager

@@ -28,6 +28,9 @@ COMMANDS = {
         "view", "Manage saved views: filters under a name, for --view of other commands."
     ),
     "diff": Entry("diff", "Show each drafted field before and after, with its cost effect."),
+    "report": Entry(
+        "report", "Make a page of the figures, charts, changes, conflicts and PEMS data."
+    ),
     "plan": Entry(
         "plan", "Freeze drafts for a review: exactly these, over exactly these values of PEMS."
     ),

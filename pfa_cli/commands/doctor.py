@@ -13,9 +13,9 @@ import pfa_core as core
 from pfa_cli.envelopes.checks import Finding
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.render import failures
-from pfa_core.model.gaps import uncosted
 from pfa_cli.render.humanize import ago, count, records_behind
 from pfa_core.errors import DatabaseUnavailable, Internal, PfaError
+from pfa_core.model.gaps import uncosted
 
 if TYPE_CHECKING:
     from pfa_core.admin.server import DatabaseStatus

@@ -22,7 +22,6 @@ from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
 from pfa_cli.render.formats import Format, Look
-from pfa_core.model.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import RawJson, Sheet, dumps, json_writer, narrowed, show
 from pfa_cli.render.records import (
@@ -35,6 +34,7 @@ from pfa_cli.render.records import (
     row,
 )
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.humanize import count
 from pfa_core.model.query import DEFAULT_SORT, Filters, Query
 from pfa_core.model.record import COSTS
 

@@ -17,22 +17,20 @@ from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.render.json import document
 from pfa_cli.render.kpis import GROUP_COUNT, group_columns, group_rows, phase_rows
 from pfa_cli.render.names import camel_case
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.report import stats_text
+from pfa_cli.render.stats_data import group_data, others_data, stats_data
 from pfa_core.errors import InvalidRequest
 from pfa_core.model.kpi import DIMENSIONS, PERIODS
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.model.figures import Figures, Group, MonthGroup, Others, Stats
+    from pfa_core.model.figures import Stats
     from pfa_core.model.money import Amount
 
 app = typer.Typer(rich_markup_mode=None)
-# What a line of costs by period has.
-_TIMED = ("quantity", "cost", "baseline_cost", "draft_impact")
 
 
 @command(
@@ -127,8 +125,8 @@ def stats(
     )
     talk.mask(found)
     learn_groups(call, found)
-    data = _data(found)
-    groups = [_group(group) for group in (found.months if timed else found.groups)]
+    data = stats_data(found)
+    groups = [group_data(group) for group in (found.months if timed else found.groups)]
     sheet = Sheet(
         id_column=names[0] if names else "measure",
         columns=columns,
@@ -137,8 +135,8 @@ def stats(
         envelope=Statistics(
             data=data,
             groups=groups,
-            subtotals=[_group(group) for group in found.subtotals],
-            others=[_others(others) for others in found.others],
+            subtotals=[group_data(group) for group in found.subtotals],
+            others=[others_data(others) for others in found.others],
             metadata=metadata(call, talk, filters=filters),
         ),
         text=lambda: stats_text(found, names, look, as_chart=chart),
@@ -178,40 +176,6 @@ def _require_chart(names: tuple[str, ...], look: Look) -> None:
         raise InvalidRequest("--chart needs groups", hint="add --by month")
 
 
-def _data(found: Stats[Amount]) -> dict[str, Any]:
-    figures = _figures(found.figures)
-    costs = {name: figures.pop(name) for name in ("cost", "baseline_cost", "draft_impact")}
-    return {
-        **figures,
-        "currency": found.currency,
-        "category_breakdown": dict(found.category_breakdown),
-        **costs,
-        "period": _snake(found.period),
-        "quantity": _snake(found.quantity),
-    }
-
-
 def _items(found: Stats[Amount], groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """List the lines of JSONL: the groups, then the others."""
-    return [*groups, *map(_others, found.others)]
-
-
-def _group(group: Group[Amount] | MonthGroup[Amount]) -> dict[str, Any]:
-    figures = getattr(group, "figures", None)
-    return {"key": dict(group.key), **_figures(figures)} if figures else _snake(group)
-
-
-def _others(others: Others[Amount]) -> dict[str, Any]:
-    counts = {"key": dict(others.key), "group_count": others.group_count}
-    if others.figures is not None:
-        return {**counts, **_figures(others.figures)}
-    whole = _snake(others)
-    return {**counts, **{name: whole[name] for name in _TIMED}}
-
-
-def _figures(figures: Figures[Amount]) -> dict[str, Any]:
-    return _snake(figures)
-
-
-def _snake(value: Any) -> Any:
-    return document(value, snake_case=True)
+    return [*groups, *map(others_data, found.others)]

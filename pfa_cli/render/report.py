@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.bars import balance, bar
 from pfa_cli.render.formats import Look
-from pfa_core.model.gaps import uncosted
 from pfa_cli.render.humanize import MASKED, count, money, signed
 from pfa_cli.render.kinds import Column, Kind
 from pfa_cli.render.kpis import PHASES, UNDATED, GroupLine, group_lines, is_timed
 from pfa_cli.render.palette import Styled, of_sign
+from pfa_core.model.gaps import uncosted
 from pfa_core.model.kpi import PERIODS
 
 if TYPE_CHECKING:

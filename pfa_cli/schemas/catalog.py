@@ -158,6 +158,12 @@ SHAPES: Mapping[str, Shape] = {
         means="drafts, pending changes, conflicts and last runs",
         version="1.1",
     ),
+    "report": Shape(
+        kind=Data[results.ReportShown],
+        line=results.ReportShown,
+        commands=("report",),
+        means="what a report holds, read in one snapshot",
+    ),
     "drafts": Shape(
         kind=Data[list[ModificationView]],
         line=ModificationView,

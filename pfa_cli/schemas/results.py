@@ -16,11 +16,14 @@ from pfa_cli.envelopes.records import Pagination
 from pfa_cli.envelopes.runs import PlanMetadata
 from pfa_core.access.authentication import TokenInfo
 from pfa_core.audit.verify import Flaw
+from pfa_core.conflicts.views import ConflictView
+from pfa_core.drafts.review import ReviewedRecord, ReviewGroup
 from pfa_core.model.figures import Cost, Figures, Period, Quantity
 from pfa_core.model.ids import SessionId
 from pfa_core.model.modification import State
 from pfa_core.model.money import Amount
 from pfa_core.model.principal import Role
+from pfa_core.reports.content import Moved, OverPlan
 from pfa_core.status_summary import StatusReport
 from pfa_core.store.queue import DeadLetter, Waiting
 
@@ -104,6 +107,32 @@ class StatsReport:
     subtotals: Sequence[GroupTotals | MonthTotals]
     others: Sequence[OtherTotals | OtherMonths]
     metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportShown:
+    """What a report holds, in the shapes of the commands that give the same."""
+
+    title: str
+    organization_id: str
+    organization_name: str
+    user_id: str
+    made_at: datetime
+    filters: Mapping[str, str]
+    top: int
+    stats: Totals
+    categories: Sequence[GroupTotals]
+    other_categories: Sequence[OtherTotals]
+    calendar_by: Sequence[str]
+    periods: Sequence[MonthTotals]
+    years: Sequence[MonthTotals]
+    later_years: Sequence[OtherMonths]
+    moved: Moved
+    movers: Sequence[ReviewedRecord]
+    over_plan: Sequence[OverPlan]
+    change_sets: Sequence[ReviewGroup]
+    conflicts: Sequence[ConflictView]
+    status: StatusReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,3 +27,17 @@ def extra(name: str, what: str) -> Iterator[None]:
             f"{what}, the package {package} is needed, which is not installed",
             hint=f"type: pip install 'pfa[{name}]'",
         ) from error
+
+
+def require_extra(file_format: str) -> None:
+    """Refuse a format whose package is not installed, before anything is read.
+
+    Raises:
+        ConfigInvalid: It is not.
+    """
+    from importlib.util import find_spec
+
+    module = {"xlsx": "xlsxwriter", "parquet": "pyarrow"}.get(file_format)
+    with extra(file_format, f"to write .{file_format}"):
+        if module and find_spec(module) is None:
+            raise ModuleNotFoundError(name=module)

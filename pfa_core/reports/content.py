@@ -95,8 +95,8 @@ def report(
 ) -> ProjectReport:
     """Report figures, charts' data, changes, conflicts and synchronization.
 
-    Every number is that of `compute_stats`, `review`, `stream_review`, `list_records`, `list_conflicts` and `status`,
-    called in one snapshot; `write_report` makes pages of it.
+    Every number is that of `compute_stats`, `review`, `stream_review`, `list_records`, `list_conflicts` and
+    `status`, called in one snapshot; `write_report` makes pages of it.
 
     Args:
         filters: Of the records, as in `compute_stats`; None: all.

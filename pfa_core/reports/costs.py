@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
 from pfa_core.model.figures import Amount, Cost, Figures, MonthGroup, Others, Quantity, Stats
@@ -17,7 +17,7 @@ _COSTS = (
     Column("Plan", Kind.MONEY),
     Column("Forecast", Kind.MONEY),
     Column("Variance", Kind.CHANGE),
-    Column("% of plan", Kind.PERCENT),
+    Column("% of plan", Kind.PERCENT, is_extra=True),
 )
 _QUANTITIES = (Column("In plan", Kind.COUNT), Column("In forecast", Kind.COUNT))
 _NOTHING = Decimal(0)
@@ -41,9 +41,7 @@ def categories(report: ProjectReport) -> Section | None:
         for name, role, figures in lines
     ]
     rows.append(
-        Row(
-            ("Total", stats.figures.total_records, *_costs(stats.figures.cost, report)), Role.TOTAL
-        )
+        Row(("Total", stats.figures.total_records, *_costs(stats.figures.cost, report)), Role.TOTAL)
     )
     costs = () if report.masked else _COSTS
     number = len(stats.groups) + sum(others.group_count for others in stats.others)
@@ -54,7 +52,7 @@ def categories(report: ProjectReport) -> Section | None:
         tables=(
             Table(
                 caption=count(number, "category", "categories"),
-                columns=(Column("Category"), Column("Records", Kind.COUNT), *costs),
+                columns=(Column("Category"), Column("Records", Kind.COUNT, is_extra=True), *costs),
                 rows=tuple(rows),
             ),
         ),
@@ -80,8 +78,8 @@ def _bars(
         kind=ChartKind.BARS,
         title="Plan and forecast by category",
         summary=(
-            f"{first[0]} has the largest forecast. The forecast is above the plan in {over} of"
-            f" {count(len(lines), 'bar pair')}. The table below has every number."
+            f"{first[0]} has the largest forecast. The forecast is above the plan in {over:,} of"
+            f" {len(lines):,} lines. The table below has every number."
         ),
         unit=report.stats.currency or "",
         labels=tuple(name for name, _, _ in lines),
@@ -114,7 +112,7 @@ def calendar(report: ProjectReport) -> Section | None:
         name="calendar",
         title=f"{what} by {by}",
         chart=_columns(report, by, dated) if dated else None,
-        tables=tuple(_tables(report, by, stats)),
+        tables=(_whole_table(report, by, stats),),
     )
 
 
@@ -137,7 +135,7 @@ def _columns(report: ProjectReport, by: str, months: Sequence[MonthGroup[Amount]
         title=f"{what.capitalize()} of plan and forecast by {by}",
         summary=(
             f"From {labels[0]} to {labels[-1]}; the forecast is highest in {highest}."
-            " The tables below have every number."
+            f" {'Every month is listed at the end.' if by == 'month' else 'The table has every number.'}"
         ),
         unit="records" if masked else report.stats.currency or "",
         labels=labels,
@@ -150,42 +148,42 @@ def _columns(report: ProjectReport, by: str, months: Sequence[MonthGroup[Amount]
     )
 
 
-def _tables(
-    report: ProjectReport,
-    by: str,
-    stats: Stats[Amount],
-) -> Iterator[Table]:
-    """Make a table for each year of months, then one of what has no date and of the whole."""
-    dated = [month for month in stats.months if month.key[by] is not None]
-    rest = [
-        *(_row(report, UNDATED, item) for item in stats.months if item.key[by] is None),
-        *(
-            _row(report, f"{item.group_count:,} later", item, Role.OTHERS)
-            for item in stats.others
-        ),
-        _whole(report, stats),
+def _whole_table(report: ProjectReport, by: str, stats: Stats[Amount]) -> Table:
+    """Make the table of years, with what has no date and the whole."""
+    years = stats.subtotals if by == "month" else stats.months
+    found = [item for item in years if isinstance(item, MonthGroup)]
+    rows = [_row(report, item.key["year"], item) for item in found if item.key["year"]]
+    rows += [_row(report, UNDATED, item) for item in found if not item.key["year"]]
+    rows += [
+        _row(report, f"{item.group_count:,} later", item, Role.OTHERS) for item in stats.others
     ]
-    if by == "year":
-        rows = [_row(report, item.key[by], item) for item in dated]
-        yield _table(report, "Year", "By year", [*rows, *rest])
-        return
+    return _table(report, "Year", "By year", [*rows, _whole(report, stats)])
+
+
+def months(report: ProjectReport) -> Section | None:
+    """List every month, a table for each year."""
+    stats = report.calendar
+    if stats is None or report.calendar_by != BY_MONTH:
+        return None
     sums = {item.key["year"]: item for item in stats.subtotals if isinstance(item, MonthGroup)}
-    for year in dict.fromkeys(item.key["year"] for item in dated):
-        rows = [_row(report, item.key[by], item) for item in dated if item.key["year"] == year]
-        total = _row(report, f"{year} total", sums[year], Role.TOTAL)
-        yield _table(report, "Month", year, [*rows, total])
-    yield _table(report, "Years", "All years", [*_years(report, sums), *rest])
-
-
-def _years(report: ProjectReport, sums: Mapping[str | None, MonthGroup[Amount]]) -> Iterator[Row]:
-    for year, item in sums.items():
-        if year is not None:
-            yield _row(report, year, item)
+    tables: list[Table] = []
+    for year in dict.fromkeys(item.key["year"] for item in stats.months):
+        if year is None:
+            continue
+        items = [item for item in stats.months if item.key["year"] == year]
+        rows = [_row(report, item.key["month"], item) for item in items]
+        total = _row(report, "Total", sums[year], Role.TOTAL)
+        tables.append(_table(report, "Month", year, [*rows, total]))
+    return Section(name="months", title="Month by month", tables=tuple(tables)) if tables else None
 
 
 def _table(report: ProjectReport, name: str, caption: str, rows: Sequence[Row]) -> Table:
-    columns = _QUANTITIES if report.masked else _COSTS
-    return Table(caption=caption, columns=(Column(name), *columns), rows=tuple(rows))
+    """Make a table of periods; those of months have no ratio, so that two stand side by side."""
+    columns = (Column(name, Kind.TIME), *(_QUANTITIES if report.masked else _COSTS))
+    if name != "Month" or report.masked:
+        return Table(caption=caption, columns=columns, rows=tuple(rows), is_detail=name == "Month")
+    kept = tuple(Row(row.values[:-1], row.role) for row in rows)
+    return Table(caption=caption, columns=columns[:-1], rows=kept, is_detail=True)
 
 
 def _row(

@@ -40,10 +40,11 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table."""
+    """A column of a table; where room is short an extra one is left out."""
 
     name: str
     kind: Kind = Kind.TEXT
+    is_extra: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table with a caption."""
+    """A table with a caption; detailed ones stand side by side."""
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    is_detail: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A section under its heading; `name` is its anchor."""
+    """A section under its heading; `name` is its anchor, `commands` are command lines to type."""
 
     name: str
     title: str
@@ -113,6 +115,7 @@ class Section:
     figures: tuple[Figure, ...] = ()
     chart: Chart | None = None
     tables: tuple[Table, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from pfa_core.model.gaps import uncosted
-from pfa_core.model.humanize import ago, count, money, records_behind, signed
+from pfa_core.model.humanize import ago, count, money, records_behind
 from pfa_core.model.run import RunStatus
 from pfa_core.reports.content import ProjectReport
-from pfa_core.reports.costs import calendar, categories
+from pfa_core.reports.costs import calendar, categories, months
 from pfa_core.reports.page import Figure, Kind, Page, Section
 from pfa_core.reports.texts import percent
 from pfa_core.reports.work import change_sets, conflicts, movers, over_plan, synchronization
@@ -21,13 +20,14 @@ def page_of(report: ProjectReport) -> Page:
     """Arrange a report as a page."""
     sections = (
         _figures(report),
-        categories(report),
         calendar(report),
+        categories(report),
         over_plan(report),
         movers(report),
         change_sets(report),
         conflicts(report),
         synchronization(report),
+        months(report),
         _numbers(report),
     )
     return Page(
@@ -74,7 +74,7 @@ def _lead(report: ProjectReport) -> str:
         stands = f"{money(abs(variance))} {'over' if variance > 0 else 'under'} plan{by}"
     text = f"The forecast is {money(cost.forecast.total)}, {stands}."
     if impact := figures.draft_impact:
-        text += f" Your drafts account for {signed(impact)} of it."
+        text += f" Your drafts {'raise' if impact > 0 else 'lower'} it by {money(abs(impact))}."
     return text
 
 
@@ -157,16 +157,24 @@ def _kinds(*counts: tuple[int, str]) -> str:
 
 
 def _numbers(report: ProjectReport) -> Section:
-    """Say where each number can be checked."""
+    """Say what the numbers leave out, and the commands that give the same."""
     where = " FILTERS" if report.filters else ""
-    lines: Sequence[str] = (
-        "All numbers are of one moment and one snapshot of the database. Costs leave out discontinued and"
-        " funds-transferable records, and those of another currency than the organization's. Each line is"
-        " rounded by itself.",
-        f"The same numbers: pfa stats --by category --top {report.top}{where};"
-        f" pfa stats --by {','.join(report.calendar_by)}{where};"
-        f" pfa diff --top {report.top}{where}; pfa diff --by session --all; pfa status.",
+    text = (
+        "All numbers are of one moment: one snapshot of the database. Costs leave out discontinued and"
+        " funds-transferable records, and those of another currency than the organization's. Each line is rounded"
+        " by itself. The same numbers are given by:"
     )
-    return Section(name="numbers", title="About these numbers", paragraphs=tuple(lines))
-
-
+    commands = [
+        f"pfa stats --by category --top {report.top}{where}",
+        f"pfa stats --by {','.join(report.calendar_by)}{where}",
+        *([] if report.masked else [f"pfa diff --top {report.top} --all{where}"]),
+        "pfa diff --by session --all",
+        f"pfa conflict list{where}",
+        "pfa status",
+    ]
+    return Section(
+        name="numbers",
+        title="About these numbers",
+        paragraphs=(text,),
+        commands=tuple(commands),
+    )

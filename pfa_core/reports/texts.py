@@ -13,6 +13,7 @@ from pfa_core.reports.page import Kind, Value
 _MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _NAMED = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 NONE = "–"  # of a value that is not there
+LONGEST = 500  # characters of a text
 
 
 def shown(value: Value, kind: Kind) -> str:
@@ -22,7 +23,7 @@ def shown(value: Value, kind: Kind) -> str:
     if isinstance(value, datetime):
         return moment(value)
     if isinstance(value, str):
-        return visible(value)
+        return visible(cut(value, LONGEST))
     if kind is Kind.MONEY:
         return money(Decimal(value))
     if kind is Kind.CHANGE:

@@ -59,7 +59,9 @@ def movers(report: ProjectReport) -> Section | None:
     moved = report.moved
     if not moved.record_count:
         return None
-    text = f"You change {count(moved.field_count, 'field')} of {count(moved.record_count, 'record')}"
+    text = (
+        f"You change {count(moved.field_count, 'field')} of {count(moved.record_count, 'record')}"
+    )
     if report.masked:
         paragraph = f"{text}; which of them move the forecast most is money, which is hidden."
         return Section(name="movers", title="Your changes", paragraphs=(paragraph,))

@@ -20,7 +20,8 @@ class Column:
     """One column of a sheet.
 
     `kind`: that of the field, None for what is written as it is. `choices`: the values that its cells may have,
-    where they are few. `is_hidden`: it is for the program.
+    where they are few. `is_hidden`: it is for the program. `number_format`: of a column of a report, where nothing
+    is edited and nothing marked as such.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Column:
     is_editable: bool = False
     is_hidden: bool = False
     choices: Sequence[str] = ()
+    number_format: str = ""
 
     def value(self, record: Mapping[str, Any], marks: Mapping[str, Any]) -> Any:
         """Return the column's value of a record."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -42,15 +43,21 @@ class WorkbookWriter:
     def __init__(self, book: Any, columns: Sequence[Column], name: str) -> None:
         """Write the header."""
         self._sheet = book.add_worksheet(name)
+        self._book = book
+        self._name = name
         self._columns = columns
+        self._made: dict[str, Any] = {}
         self._formats = [_cell_format(book, column) for column in columns]
         self._widths = [len(column.name) for column in columns]
         self._row = 0
         for place, column in enumerate(columns):
             self._sheet.write_string(0, place, column.name, _header_format(book, column))
 
-    def write(self, values: Sequence[Any]) -> None:
+    def write(self, values: Sequence[Any], *, number_formats: Sequence[str] = ()) -> None:
         """Write the values of one row.
+
+        Args:
+            number_formats: Of its cells, where they are not those of the columns.
 
         Raises:
             InvalidRequest: There are more rows than a sheet has.
@@ -62,11 +69,19 @@ class WorkbookWriter:
                 f"a sheet has at most {MAX_ROWS - 1:,} records",
                 hint="choose fewer, or write a file that ends with .csv or .parquet",
             )
+        looks = self._looks(number_formats) if number_formats else self._formats
         for place, value in enumerate(values):
-            self._write(place, value)
+            self._write(place, value, looks[place])
 
-    def _write(self, place: int, value: Any) -> None:
-        column, look = self._columns[place], self._formats[place]
+    def _looks(self, number_formats: Sequence[str]) -> list[Any]:
+        """Return the looks of number formats, each made once."""
+        for each in number_formats:
+            if each not in self._made:
+                self._made[each] = self._book.add_format({"num_format": each})
+        return [self._made[each] for each in number_formats]
+
+    def _write(self, place: int, value: Any, look: Any) -> None:
+        column = self._columns[place]
         if value is None or value == "":
             self._sheet.write_blank(self._row, place, None, look)
         elif isinstance(value, bool):
@@ -81,10 +96,14 @@ class WorkbookWriter:
         elif column.kind is Kind.DATE and isinstance(value, str) and (day := _day(value)):
             self._sheet.write_datetime(self._row, place, day, look)
             self._widths[place] = max(self._widths[place], 10)
+        elif isinstance(value, datetime):
+            self._sheet.write_datetime(self._row, place, value.replace(tzinfo=None), look)
+            self._measure(place, 16)
         else:
-            self._write_text(place, value if isinstance(value, str) else exact_json.dumps(value))
+            text = value if isinstance(value, str) else exact_json.dumps(value)
+            self._write_text(place, text, look)
 
-    def _write_text(self, place: int, text: str) -> None:
+    def _write_text(self, place: int, text: str, look: Any) -> None:
         if len(text) > MAX_TEXT:
             column = self._columns[place]
             what = "what cells showed" if column.is_hidden else column.name
@@ -93,12 +112,41 @@ class WorkbookWriter:
                 " nothing was written",
                 hint="leave the record or the column out, or write a file that ends with .csv",
             )
-        self._sheet.write_string(self._row, place, text.translate(NOT_IN_XML), self._formats[place])
+        self._sheet.write_string(self._row, place, text.translate(NOT_IN_XML), look)
         self._measure(place, len(text))
 
     def _measure(self, place: int, width: int) -> None:
         if width > self._widths[place]:
             self._widths[place] = width
+
+    def draw(self, drawn: SheetChart) -> None:
+        """Put a chart of rows beside them."""
+        chart = self._book.add_chart({"type": "bar" if drawn.is_bars else "column"})
+        reference = chart if drawn.is_bars else self._book.add_chart({"type": "line"})
+        for into, place, color in (
+            (reference, drawn.reference, "#7A8691"),
+            (chart, drawn.series, "#2467B0"),
+        ):
+            into.add_series(self._series(drawn.rows, place, color, is_line=into is not chart))
+        if reference is not chart:
+            chart.combine(reference)
+        chart.set_title({"name": drawn.title, "name_font": {"size": 12}})
+        chart.set_legend({"position": "top"})
+        if drawn.is_bars:
+            chart.set_y_axis({"reverse": True})
+        size = {"width": 720, "height": max(320, 34 * drawn.rows if drawn.is_bars else 0)}
+        chart.set_size(size)
+        beside = {"description": drawn.description, "object_position": 2}
+        self._sheet.insert_chart(1, len(self._columns) + 1, chart, beside)
+
+    def _series(self, rows: int, place: int, color: str, *, is_line: bool) -> dict[str, Any]:
+        look = {"line": {"color": color, "width": 2}} if is_line else {"fill": {"color": color}}
+        return {
+            "name": [self._name, 0, place],
+            "categories": [self._name, 1, 0, rows, 0],
+            "values": [self._name, 1, place, rows, place],
+            **look,
+        }
 
     def end(self) -> None:
         """Set what depends on all rows: widths, filter, choices."""
@@ -116,11 +164,38 @@ class WorkbookWriter:
         sheet.freeze_panes(1, 1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetChart:
+    """A chart of the first rows of a sheet, named by their first cell.
+
+    `reference` and `series` are the places of its two columns; columns with a line over them, unless `is_bars`.
+    """
+
+    title: str
+    description: str
+    rows: int
+    reference: int
+    series: int
+    is_bars: bool
+
+
 @contextmanager
 def workbook(
     file: BinaryIO, columns: Sequence[Column], *, name: str = "records", at: datetime | None = None
 ) -> Iterator[WorkbookWriter]:
     """Write a workbook of one sheet into a file, in constant memory.
+
+    Args and errors: as `sheets_of_workbook`.
+    """
+    with sheets_of_workbook(file, at=at) as add:
+        yield add(name, columns)
+
+
+@contextmanager
+def sheets_of_workbook(
+    file: BinaryIO, *, at: datetime | None = None
+) -> Iterator[Callable[[str, Sequence[Column]], WorkbookWriter]]:
+    """Write a workbook into a file, in constant memory; what is yielded adds a sheet.
 
     Args:
         at: When it was made; None: now.
@@ -143,10 +218,16 @@ def workbook(
         book = xlsxwriter.Workbook(file, options)
         if at:
             book.set_properties({"created": at.replace(tzinfo=None)})
+        writers: list[WorkbookWriter] = []
+
+        def add(name: str, columns: Sequence[Column]) -> WorkbookWriter:
+            writers.append(WorkbookWriter(book, columns, name))
+            return writers[-1]
+
         try:
-            writer = WorkbookWriter(book, columns, name)
-            yield writer
-            writer.end()
+            yield add
+            for writer in writers:
+                writer.end()
             book.close()
         except FileCreateError as error:
             raise IoFailure(f"the workbook cannot be written: {error}") from error
@@ -163,6 +244,8 @@ def _let_go(book: Any) -> None:
 
 
 def _cell_format(book: Any, column: Column) -> Any:
+    if column.number_format:
+        return book.add_format({"num_format": column.number_format})
     look: dict[str, Any] = {"num_format": _FORMATS[column.kind] if column.kind else "General"}
     if column.is_editable:
         look["locked"] = False
