@@ -123,6 +123,7 @@ READING = {
     "within a period": lambda f, p: [
         pfa_core.compute_stats(f.db, p, EVERY, by=("quarter", "dor"), top=1, start="2020")
     ],
+    "report": lambda f, p: [pfa_core.report(f.db, p)],
     "list_drafts": lambda f, p: pfa_core.list_drafts(
         f.db, p, Filters(state=("draft", "committed", "conflict", "sync_error"))
     ),

@@ -141,7 +141,7 @@ def _columns(chart: Chart, scale: Scale, name: str) -> Iterator[Markup]:
 
 
 def _line(chart: Chart, scale: Scale, top: int) -> Markup:
-    """Draw the reference as a line of steps, in coordinates of its own that stretch with the width."""
+    """Draw the reference as a line of steps, in coordinates of its own, as wide as the chart."""
     points: list[str] = []
     for index, value in enumerate(chart.reference_values):
         y = f"{(1 - scale.share(value)) * _COLUMNS_HIGH:.2f}"

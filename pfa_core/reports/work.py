@@ -87,7 +87,10 @@ def movers(report: ProjectReport) -> Section | None:
     return Section(
         name="movers",
         title="Top movers",
-        paragraphs=(f"{text}; together they move the forecast by {signed(moved.cost_effect)}.",),
+        paragraphs=(
+            f"{text}; together they move the forecast by {signed(moved.cost_effect)}.",
+            *_entering(report),
+        ),
         tables=(
             Table(
                 caption=f"The {count(len(rows), 'record')} with the largest effect, up or down",
@@ -96,6 +99,16 @@ def movers(report: ProjectReport) -> Section | None:
             ),
         ),
     )
+
+
+def _entering(report: ProjectReport) -> Iterable[str]:
+    """Explain why the effect on the filtered forecast is another one than that on the records."""
+    impact = report.stats.figures.draft_impact
+    if impact != report.moved.cost_effect:
+        yield (
+            "Your drafts also bring records under the filters, or take them out: with that their effect is"
+            f" {signed(impact)}."
+        )
 
 
 def change_sets(report: ProjectReport) -> Section:

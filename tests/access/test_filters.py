@@ -36,6 +36,7 @@ TAKING: dict[str, Call] = {
     "suggest_value": lambda w, p, f: pfa_core.suggest_value(w.db, p, f),
     "nearest_value": lambda w, p, f: pfa_core.nearest_value(w.db, p, f),
     "compute_stats": lambda w, p, f: pfa_core.compute_stats(w.db, p, f),
+    "report": lambda w, p, f: pfa_core.report(w.db, p, f),
     "diff": lambda w, p, f: pfa_core.diff(w.db, p, f),
     "stream_diff": lambda w, p, f: list(pfa_core.stream_diff(w.db, p, f)),
     "plan_commit": lambda w, p, f: pfa_core.plan_commit(w.db, p, Selection(where=f.where)),

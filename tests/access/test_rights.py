@@ -73,6 +73,7 @@ READING: dict[str, Call] = {
     "summarize_drafts": lambda w, p: pfa_core.summarize_drafts(w.db, p),
     "list_drafts": lambda w, p: pfa_core.list_drafts(w.db, p, Filters()),
     "status": lambda w, p: pfa_core.status(w.db, p),
+    "report": lambda w, p: pfa_core.report(w.db, p),
     "list_runs": lambda w, p: pfa_core.list_runs(w.db, p),
     "list_operations": lambda w, p: pfa_core.list_operations(w.db, p),
     "list_log": lambda w, p: pfa_core.list_log(w.db, p),

@@ -26,6 +26,7 @@ COMMANDS = [
     "stats --by category,source",
     "stats --by month",
     "status",
+    "report",
     "doctor",
     "version",
     "draft save delta.json",

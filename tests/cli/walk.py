@@ -32,7 +32,7 @@ def a_pems() -> Sandbox:
 # One after the other: later ones need what earlier ones did. Those with a star write.
 LINES = """
 init --org HOLNG | auth refresh | auth refresh --print | list | show H-001
-stats | stats --by category | stats --by month | status
+stats | stats --by category | stats --by month | status | report
 *draft set H-001 H-002 H-003 model=New --into one | *draft set H-004 areaSilo=Quay --into two
 *draft shift 1 --id H-005 --into two | *draft save delta.json | draft list | diff
 session use one | session list | session show | session use --none | org use HOLNG | org use --none

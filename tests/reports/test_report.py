@@ -1,0 +1,246 @@
+"""What a report holds: the numbers of the other reads, of one moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+import pfa_core
+from pfa_core import Filters, Principal, Query, Right, errors
+from pfa_core.drafts.diff import DiffTotals
+from pfa_core.reports import content
+from pfa_core.reports.sections import page_of
+from tests.factories import World, a_world, draft, record
+from tests.reports import worlds
+from tests.worlds import built_once
+
+
+@built_once
+def world(url: str) -> World:
+    """Four records of three categories, two of them drafted by ann in two sessions."""
+    world = a_world(
+        url,
+        record("P-1", category="Crane", forecastEnd="2026-03-31"),
+        record("P-2", category="Dozer", monthlyRate=250, forecastEnd="2025-12-11"),
+        record("P-3", category="Pump", source="Purchase", purchasePrice=900),
+        record("P-4", category="Pump", isDiscontinued=True),
+        users={"ann": "admin", "vera": "viewer"},
+    )
+    ann = world.principal()
+    draft(world.db, ann, "P-1", forecastEnd="2026-04-30", session="one", reason="rain")
+    draft(world.db, ann, "P-2", monthlyRate=500, session="two", reason="dearer")
+    return world
+
+
+huge = built_once(worlds.huge)
+FILTERS = [Filters(), Filters(category=("Crane", "Dozer")), Filters(where="monthlyRate > 300")]
+
+
+@pytest.mark.parametrize("filters", FILTERS, ids=["all", "category", "where"])
+def test_every_number_is_that_of_the_read_of_its_name(world: World, filters: Filters) -> None:
+    db, ann = world.db, world.principal()
+    found = pfa_core.report(db, ann, filters, top=2)
+    assert found.stats == pfa_core.compute_stats(db, ann, filters, by=("category",), top=2)
+    assert found.calendar == pfa_core.compute_stats(db, ann, filters, by=("year", "month"))
+    totals = DiffTotals()
+    movers = tuple(pfa_core.stream_review(db, ann, filters, top=2, totals=totals))
+    assert found.movers == movers
+    assert found.moved == content.Moved(
+        totals.record_count, totals.field_count, totals.cost_effect
+    )
+    assert found.change_sets == pfa_core.review(db, ann, Filters(), by="session")
+    assert list(found.conflicts) == pfa_core.list_conflicts(db, ann, filters, limit=2)
+    assert found.status == pfa_core.status(db, ann)
+    query = Query(filters, pfa_core.parse_sort("-variance"), costs=True)
+    over = [
+        (one.pfa_id, one.costs.variance)
+        for one in pfa_core.list_records(db, ann, query, page_size=2).records
+        if one.costs and one.costs.variance and one.costs.variance > 0
+    ]
+    assert [(one.pfa_id, one.variance) for one in found.over_plan] == over
+    assert over
+
+
+def test_drafts_that_bring_a_record_under_the_filters_are_told_apart(world: World) -> None:
+    ann = world.principal()
+    whole = pfa_core.report(world.db, ann)
+    assert whole.moved.cost_effect == whole.stats.figures.draft_impact
+    part = pfa_core.report(world.db, ann, Filters(where="monthlyRate > 300"))
+    assert (part.moved.cost_effect, part.stats.figures.draft_impact) == (
+        Decimal("1067.67"),
+        Decimal("1149.80"),
+    )
+    texts = [
+        {each.name: each for each in page_of(found).sections}["movers"].paragraphs
+        for found in (whole, part)
+    ]
+    assert [len(each) for each in texts] == [1, 2]
+    assert texts[1][1].endswith("with that their effect is +1,149.80.")
+
+
+def test_it_says_who_asked_for_what_and_when(world: World) -> None:
+    ann = world.principal()
+    filters = Filters(category=("Crane", "Pump"), discontinued=False, where="monthlyRate > 1")
+    found = pfa_core.report(world.db, ann, filters, title="May")
+    assert (found.title, found.organization_id, found.user_id) == ("May", "ORG", "ann")
+    assert found.filters == (
+        ("category", "Crane, Pump"),
+        ("discontinued", "no"),
+        ("where", "monthlyRate > 1"),
+    )
+    assert found.made_at.tzinfo is not None
+    assert pfa_core.report(world.db, ann).title == "ORG"
+    facts = dict(page_of(found).facts)
+    assert facts["Made for"] == "ann, admin"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"top": 0}, {"top": 101}, {"title": "x" * 201}, {"title": "a\0b"}], ids=repr
+)
+def test_what_cannot_be_shown_is_refused(world: World, arguments: dict[str, object]) -> None:
+    with pytest.raises(errors.InvalidRequest):
+        pfa_core.report(world.db, world.principal(), **arguments)
+    pfa_core.report(world.db, world.principal(), top=100, title="x" * 200)
+
+
+def test_a_commit_in_the_middle_of_it_is_in_none_of_its_parts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, other = world.principal(), replace(world, db=world.db.beside())
+    before = pfa_core.report(world.db, ann)
+    calls: list[str] = []
+    original = content._calendar
+
+    def between(tx: object, filters: Filters) -> object:
+        def save() -> None:
+            draft(other.db, ann, "P-3", purchasePrice=5_000_000, session="three")
+            other.pull([record("P-9", category="New", monthlyRate=7_000_000)])
+
+        thread = threading.Thread(target=save)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+        calls.append("saved")
+        return original(tx, filters)
+
+    monkeypatch.setattr(content, "_calendar", between)
+    within = pfa_core.report(world.db, ann)
+    assert calls == ["saved"]
+    assert replace(within, made_at=before.made_at) == before
+    monkeypatch.setattr(content, "_calendar", original)
+    after = pfa_core.report(world.db, ann)
+    assert after.stats.figures.total_records == before.stats.figures.total_records + 1
+    assert after.status.drafts == before.status.drafts + 1
+    other.db.close()
+
+
+def test_without_the_right_to_see_money_there_is_none_in_it(world: World) -> None:
+    rights = [right for right in Right if right is not Right.VIEW_FINANCIALS]
+    ann = world.add_user("ann", "editor", rights=rights)
+    found = pfa_core.report(world.db, ann)
+    assert found.masked
+    assert (found.movers, found.over_plan) == ((), ())
+    assert (found.moved.record_count, found.moved.cost_effect) == (2, None)
+    assert found.stats.figures.cost.plan.total is None
+    page = page_of(found)
+    assert "requires the right view_financials" in page.lead
+    amounts = [
+        value
+        for section in page.sections
+        for value in (
+            *(figure.value for figure in section.figures),
+            *(value for table in section.tables for row in table.rows for value in row.values),
+        )
+        if isinstance(value, Decimal)
+    ]
+    assert amounts == []
+    with pytest.raises(errors.PermissionDenied):
+        pfa_core.report(world.db, ann, Filters(where="monthlyRate > 1"))
+
+
+def test_an_empty_organization_has_a_report_too(database_url: str) -> None:
+    with closed(a_world(database_url)) as world:
+        found = pfa_core.report(world.db, world.principal())
+        page = page_of(found)
+        assert page.lead == "There are no records yet."
+        assert [section.name for section in page.sections] == [
+            "figures", "change-sets", "conflicts", "synchronization", "numbers",
+        ]  # fmt: skip
+        assert page_of(
+            pfa_core.report(world.db, world.principal(), Filters(category=("No",)))
+        ).lead == "No records match the filters."
+
+
+def test_of_400_categories_the_largest_are_listed_and_the_others_added_up(huge: World) -> None:
+    found = pfa_core.report(huge.db, huge.principal(), top=5)
+    (section,) = [each for each in page_of(found).sections if each.name == "categories"]
+    (table,) = section.tables
+    names = [row.values[0] for row in table.rows]
+    assert names == ["Immense", "Cheaper", *names[2:5], "399 others", "Total"]
+    plans = [row.values[2] for row in table.rows]
+    assert abs(sum(plans[:-1]) - plans[-1]) <= Decimal("0.06")
+    assert section.chart is not None
+    assert section.chart.labels == tuple(names[:-1])
+    assert dict(zip(names, section.chart.notes, strict=False))["Cheaper"].startswith("-")
+
+
+def test_dates_that_are_missing_cost_nothing_and_are_named(huge: World) -> None:
+    found = pfa_core.report(huge.db, huge.principal())
+    (figures, *_) = page_of(found).sections
+    assert figures.paragraphs == (
+        "1 rental without a start: 0 counted.",
+        "1 rental without an end: 0 counted.",
+    )
+
+
+def test_months_become_years_where_there_are_too_many(
+    huge: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = huge.principal()
+    by_month = pfa_core.report(huge.db, ann)
+    assert by_month.calendar_by == ("year", "month")
+    monkeypatch.setattr(content, "MAX_MONTHS", 12)
+    monkeypatch.setattr(content, "MAX_YEARS", 3)
+    by_year = pfa_core.report(huge.db, ann)
+    assert by_year.calendar is not None
+    assert by_year.calendar_by == ("year",)
+    assert [item.key["year"] for item in by_year.calendar.months] == ["2020", "2021", "2022"]
+    sections = {each.name: each for each in page_of(by_year).sections}
+    assert "months" not in sections
+    rows = sections["calendar"].tables[0].rows
+    assert [row.values[0] for row in rows] == ["2020", "2021", "2022", "12 later", "Total"]
+    assert rows[-1].values == (
+        {each.name: each for each in page_of(by_month).sections}["calendar"].tables[0].rows[-1].values
+    )
+
+
+def test_an_end_in_the_year_9999_leaves_a_report_of_years(database_url: str) -> None:
+    never = record("P-1", forecastStart="0001-01-01", forecastEnd="9999-12-31")
+    with closed(a_world(database_url, never, record("P-2"))) as world:
+        found = pfa_core.report(world.db, world.principal())
+        (section,) = [each for each in page_of(found).sections if each.name == "calendar"]
+        assert found.calendar_by == ("year",)
+        if found.calendar is None:
+            assert "9999-12-31" in section.paragraphs[0]
+        else:
+            assert len(found.calendar.months) == content.MAX_YEARS
+
+
+def test_another_users_work_is_not_in_it(world: World) -> None:
+    vera: Principal = world.principal("vera")
+    found = pfa_core.report(world.db, vera)
+    assert (found.moved.record_count, found.status.sessions) == (0, [])
+    assert found.change_sets.groups == []
+
+
+@contextmanager
+def closed(world: World) -> Iterator[World]:
+    try:
+        yield world
+    finally:
+        world.close()
