@@ -14,7 +14,7 @@ from pfa_core.model.figures import Figures, Group, Others, Period, Stats
 from pfa_core.model.grouping import MAX_TOP, Levels, is_money, parse_order
 from pfa_core.model.kpi import DIMENSIONS, PERIODS, Sums, figures, total
 from pfa_core.model.money import Amount
-from pfa_core.model.months import Moves
+from pfa_core.model.months import Moves, month_number
 from pfa_core.model.ordering import SortKey
 from pfa_core.model.periods import parse_period
 from pfa_core.model.query import Filters, require_comparable
@@ -97,7 +97,6 @@ def compute_stats(
             months, or `baseline` with a filter on modifications.
         PermissionDenied: An expression or an order over money, which the caller may not see.
     """
-    filters = tx.asked(filters)
     asked = _Asked(
         by=tuple(by),
         period=parse_period(start, end),
@@ -106,6 +105,34 @@ def compute_stats(
         baseline=baseline,
         costing=members.costing(tx.conn, tx.organization_id),
     )
+    found = _computed(tx, filters, asked)
+    assert found is not None  # noqa: S101 - no limit was given
+    return found
+
+
+def calendar_stats(
+    tx: Tx, filters: Filters, *, by: Sequence[str], most_months: int
+) -> Stats[Amount] | None:
+    """Compute what `compute_stats` does by periods, where the dates are near to each other.
+
+    Returns None where they are more than `most_months` months apart: one record with 9999-12-31 for "no end"
+    makes a hundred thousand months, which take long to compute.
+    """
+    asked = _Asked(
+        by=tuple(by),
+        period=Period(),
+        sort=(),
+        top=None,
+        baseline=False,
+        costing=members.costing(tx.conn, tx.organization_id),
+    )
+    return _computed(tx, filters, asked, most_months=most_months)
+
+
+def _computed(
+    tx: Tx, filters: Filters, asked: _Asked, *, most_months: int | None = None
+) -> Stats[Amount] | None:
+    filters = tx.asked(filters)
     dimensions = ("category", *(name for name in asked.fields if name != "category"))
 
     def read(part: Part, *, narrowed: bool = False) -> Grouped:
@@ -119,17 +146,17 @@ def compute_stats(
             narrowed=narrowed,
         )
 
-    merged, without = overlaid(read, filters, baseline=baseline)
-    found = Stats(
+    merged, without = overlaid(read, filters, baseline=asked.baseline)
+    found: Stats[Decimal] | None = Stats(
         figures=figures(total(merged.values()), total(without.values())),
         category_breakdown=_categories(merged),
         currency=asked.costing.currency,
     )
     if asked.timed:
-        found = _timed(tx, filters, asked, found)
-    elif by:
+        found = _timed(tx, filters, asked, found, most_months=most_months)
+    elif asked.by:
         found = _grouped(merged, without, dimensions, asked, found)
-    return tx.mask.stats(found)
+    return tx.mask.stats(found) if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +192,14 @@ def _order(
     return keys
 
 
-def _timed(tx: Tx, filters: Filters, asked: _Asked, found: Stats[Decimal]) -> Stats[Decimal]:
+def _timed(
+    tx: Tx,
+    filters: Filters,
+    asked: _Asked,
+    found: Stats[Decimal],
+    *,
+    most_months: int | None = None,
+) -> Stats[Decimal] | None:
     """Spread the costs over the calendar, and limit them to the period."""
     others = [name for name in asked.by if name not in PERIODS]
 
@@ -175,6 +209,8 @@ def _timed(tx: Tx, filters: Filters, asked: _Asked, found: Stats[Decimal]) -> St
         )
 
     flows = overlaid(read, filters, baseline=asked.baseline)
+    if most_months is not None and _spanned(flows) > most_months:
+        return None
     line = Timeline(*flows, asked.by, asked.period)
     leaves = line.leaves(counted=tx.mask.hides) if asked.by else []
     levels = Levels(by=asked.by, group=line.group, rest=line.others, sort=asked.sort, top=asked.top)
@@ -194,6 +230,12 @@ def _timed(tx: Tx, filters: Filters, asked: _Asked, found: Stats[Decimal]) -> St
         period=None if asked.period == Period() else asked.period,
         quantity=whole.quantity,
     )
+
+
+def _spanned(flows: Iterable[Mapping[Key, Moves]]) -> int:
+    """Count the months from the first one in which something begins or ends to the last."""
+    numbers = [month_number(key[-1]) for flow in flows for key in flow if key[-1] is not None]
+    return max(numbers) - min(numbers) + 1 if numbers else 0
 
 
 def _categories(merged: Grouped) -> Mapping[str, int]:

@@ -126,7 +126,6 @@ class ReportShown:
     calendar_by: Sequence[str]
     periods: Sequence[MonthTotals]
     years: Sequence[MonthTotals]
-    later_years: Sequence[OtherMonths]
     moved: Moved
     movers: Sequence[ReviewedRecord]
     over_plan: Sequence[OverPlan]

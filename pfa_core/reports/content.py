@@ -10,7 +10,7 @@ from pfa_core.conflicts.views import ConflictView, list_conflicts
 from pfa_core.drafts.diff import DiffTotals
 from pfa_core.drafts.review import Review, ReviewBy, ReviewedRecord, review, top_movers
 from pfa_core.errors import InvalidRequest
-from pfa_core.kpis import compute_stats
+from pfa_core.kpis import calendar_stats, compute_stats
 from pfa_core.model.figures import Amount, Stats
 from pfa_core.model.ids import OrganizationId, PfaId, UserId
 from pfa_core.model.merged import MergedRecord
@@ -25,7 +25,7 @@ USUAL_TOP = 12
 MAX_TOP = 100
 MAX_TITLE = 200
 MAX_MONTHS = 180  # of a chart; costs over more are given by year
-MAX_YEARS = 30
+MAX_YEARS = 60  # around today where dates are further apart
 BY_MONTH, BY_YEAR = ("year", "month"), ("year",)
 
 
@@ -55,11 +55,11 @@ class ProjectReport:
     """The state of an organization's records and of the caller's work, at one moment.
 
     `stats` are the figures of the matching records by category, `calendar` the same costs by `calendar_by`: year
-    and month, or year alone where there are too many months; None where even these are too many. `movers` are
-    the matching records that the caller's modifications move most, `moved` the sums over all of these; `over_plan`
-    those furthest above their plan. `conflicts` are the newest open ones of matching records. `change_sets` and
-    `status` are of all the caller's work, whatever the filters. `filters` are names and values as the command line
-    spells them. Where `masked`, money is None, and no order by it is there: `movers` and `over_plan` are empty.
+    and month, or year alone where there are too many months; within a period where dates are too far apart.
+    `movers` are the matching records that the caller's modifications move most, `moved` the sums over all of these;
+    `over_plan` those furthest above their plan. `conflicts` are the newest open ones of matching records.
+    `change_sets` and `status` are of all the caller's work, whatever the filters. `filters` are names and values as
+    the command line spells them. Where `masked`, money is None, and no order by it is there: `movers` and `over_plan` are empty.
     """
 
     title: str
@@ -71,7 +71,7 @@ class ProjectReport:
     top: int
     stats: Stats[Amount]
     calendar_by: tuple[str, ...]
-    calendar: Stats[Amount] | None
+    calendar: Stats[Amount]
     moved: Moved
     movers: tuple[ReviewedRecord, ...]
     over_plan: tuple[OverPlan, ...]
@@ -149,16 +149,20 @@ def _value(value: Any) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _calendar(tx: Tx, filters: Filters) -> tuple[tuple[str, ...], Stats[Amount] | None]:
-    """Spread the costs by month, by year where there are too many months for a page."""
-    stats = inside(compute_stats)
-    try:
-        months = stats(tx, filters, by=BY_MONTH)
-        if len(months.months) <= MAX_MONTHS:
-            return BY_MONTH, months
-        return BY_YEAR, stats(tx, filters, by=BY_YEAR, sort="year", top=MAX_YEARS)
-    except InvalidRequest:  # more months than KPIs are computed for
-        return BY_YEAR, None
+def _calendar(tx: Tx, filters: Filters) -> tuple[tuple[str, ...], Stats[Amount]]:
+    """Spread the costs by month, by year where there are too many months for a page.
+
+    Where even the years are too many, the costs are limited to those around today.
+    """
+    months = calendar_stats(tx, filters, by=BY_MONTH, most_months=MAX_MONTHS)
+    if months:
+        return BY_MONTH, months
+    years = calendar_stats(tx, filters, by=BY_YEAR, most_months=MAX_YEARS * 12)
+    if years:
+        return BY_YEAR, years
+    now = tx.now().year
+    start, end = str(now - MAX_YEARS // 2), str(now + MAX_YEARS // 2)
+    return BY_YEAR, inside(compute_stats)(tx, filters, by=BY_YEAR, start=start, end=end)
 
 
 def _over_plan(tx: Tx, filters: Filters, top: int) -> tuple[OverPlan, ...]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from pfa_core.model.figures import Amount, Cost, Figures, MonthGroup, Others, Quantity, Stats
+from pfa_core.model.figures import Amount, Cost, Figures, MonthGroup, Quantity, Stats
 from pfa_core.model.humanize import count
 from pfa_core.reports.content import BY_MONTH, ProjectReport
 from pfa_core.reports.page import Chart, ChartKind, Column, Kind, Role, Row, Section, Table, Value
@@ -102,18 +102,25 @@ def calendar(report: ProjectReport) -> Section | None:
     by = "month" if report.calendar_by == BY_MONTH else "year"
     what = "Records" if report.masked else "Forecast against plan"
     stats = report.calendar
-    if stats is None:
-        text = "The dates of the records span too many months to show them: look for ends such as 9999-12-31."
-        return Section(name="calendar", title=f"{what} by {by}", paragraphs=(text,))
     if not stats.months:
         return None
     dated = [month for month in stats.months if month.key[by] is not None]
     return Section(
         name="calendar",
         title=f"{what} by {by}",
+        paragraphs=tuple(_limits(stats)),
         chart=_columns(report, by, dated) if dated else None,
         tables=(_whole_table(report, by, stats),),
     )
+
+
+def _limits(stats: Stats[Amount]) -> Iterator[str]:
+    """Say which costs are in the total alone."""
+    if stats.period and stats.period.start and stats.period.end:
+        yield (
+            f"Costs before {stats.period.start[:4]}, after {stats.period.end[:4]} or without a date are in the"
+            " total alone: some dates are far away, such as an end in 9999."
+        )
 
 
 def _columns(report: ProjectReport, by: str, months: Sequence[MonthGroup[Amount]]) -> Chart:
@@ -154,16 +161,13 @@ def _whole_table(report: ProjectReport, by: str, stats: Stats[Amount]) -> Table:
     found = [item for item in years if isinstance(item, MonthGroup)]
     rows = [_row(report, item.key["year"], item) for item in found if item.key["year"]]
     rows += [_row(report, UNDATED, item) for item in found if not item.key["year"]]
-    rows += [
-        _row(report, f"{item.group_count:,} later", item, Role.OTHERS) for item in stats.others
-    ]
     return _table(report, "Year", "By year", [*rows, _whole(report, stats)])
 
 
 def months(report: ProjectReport) -> Section | None:
     """List every month, a table for each year."""
     stats = report.calendar
-    if stats is None or report.calendar_by != BY_MONTH:
+    if report.calendar_by != BY_MONTH:
         return None
     sums = {item.key["year"]: item for item in stats.subtotals if isinstance(item, MonthGroup)}
     tables: list[Table] = []
@@ -189,7 +193,7 @@ def _table(report: ProjectReport, name: str, caption: str, rows: Sequence[Row]) 
 def _row(
     report: ProjectReport,
     name: str,
-    item: MonthGroup[Amount] | Others[Amount],
+    item: MonthGroup[Amount],
     role: Role = Role.PLAIN,
 ) -> Row:
     if not report.masked:
@@ -200,7 +204,7 @@ def _row(
 def _whole(report: ProjectReport, stats: Stats[Amount]) -> Row:
     if report.masked:
         return Row(("Total", *_counted(stats.quantity)), Role.TOTAL)
-    return Row(("Total", *_costs(stats.figures.cost, report)), Role.TOTAL)
+    return Row(("Total", *_costs(report.stats.figures.cost, report)), Role.TOTAL)
 
 
 def _counted(quantity: Quantity | None) -> tuple[Value, ...]:

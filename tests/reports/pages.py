@@ -10,12 +10,13 @@ OVERFLOWING = """(() => {
     const box = each.getBoundingClientRect();
     if (each.closest("thead") && getComputedStyle(each.closest("thead")).position === "absolute") continue;
     if (each.closest("defs") || box.width === 0) continue;
-    if (box.right > wide + 0.5 || box.left < -0.5)
-      found.push(`${each.tagName}.${each.getAttribute("class")} ${box.left} to ${box.right}: ${each.textContent.slice(0, 40)}`);
+    const name = `${each.tagName}.${each.getAttribute("class")}: ${each.textContent.slice(0, 40)}`;
+    if (box.right > wide + 0.5 || box.left < -0.5) found.push(`${box.left} to ${box.right} ${name}`);
   }
   return found;
 })()"""
 
+# Luminance and ratio are those of WCAG 2.
 _COLORS = """
   const luminance = color => {
     const [r, g, b] = color.match(/[\\d.]+/g).map(Number).slice(0, 3).map(part => {
@@ -28,7 +29,7 @@ _COLORS = """
     const [low, high] = [luminance(one), luminance(two)].sort((a, b) => a - b);
     return (high + 0.05) / (low + 0.05);
   };
-  const ground = element => {
+  const groundOf = element => {
     for (let each = element; each; each = each.parentElement) {
       const color = getComputedStyle(each).backgroundColor;
       if (!/^rgba\\(.*, 0\\)$/.test(color)) return color;
@@ -50,8 +51,9 @@ FAINT_TEXTS = f"""(() => {{
     const color = element.closest("svg") ? style.fill : style.color;
     const size = parseFloat(style.fontSize), bold = Number(style.fontWeight) >= 700;
     const least = size >= 24 || (bold && size >= 18.66) ? 3 : 4.5;
-    const has = ratio(color, ground(element));
-    if (has < least) found.push(`${{has.toFixed(2)}} ${{color}} on ${{ground(element)}}: ${{node.data.slice(0, 40)}}`);
+    const has = ratio(color, groundOf(element));
+    const name = `${{color}} on ${{groundOf(element)}}: ${{node.data.slice(0, 40)}}`;
+    if (has < least) found.push(`${{has.toFixed(2)}} ${{name}}`);
   }}
   return [number, found];
 }})()"""
@@ -61,11 +63,12 @@ FAINT_SHAPES = f"""(() => {{
   {_COLORS}
   const found = [];
   let number = 0;
-  for (const each of document.querySelectorAll("svg .forecast, svg .plan-line, svg .hatch-line, svg .now")) {{
+  const ground = getComputedStyle(document.body).backgroundColor;
+  for (const each of document.querySelectorAll("svg :is(.forecast, .plan-line, .hatch-line, .now)")) {{
     const style = getComputedStyle(each);
     const color = each.matches(".forecast") ? style.fill : style.stroke;
     number += 1;
-    if (ratio(color, getComputedStyle(document.body).backgroundColor) < 3) found.push(`${{each.getAttribute("class")}} ${{color}}`);
+    if (ratio(color, ground) < 3) found.push(`${{each.getAttribute("class")}} ${{color}}`);
   }}
   return [number, found];
 }})()"""
@@ -75,7 +78,8 @@ UNNAMED = """(() => {
   const found = [];
   const levels = [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].map(each => Number(each.tagName[1]));
   levels.forEach((level, place) => {
-    if (place === 0 ? level !== 1 : level === 1 || level > levels[place - 1] + 1) found.push(`h${level} at ${place}`);
+    const follows = place === 0 ? level === 1 : level > 1 && level <= levels[place - 1] + 1;
+    if (!follows) found.push(`h${level} at ${place}`);
   });
   for (const each of document.querySelectorAll("svg:not([aria-hidden])")) {
     if (each.getAttribute("role") !== "img") found.push("an svg without role=img");
@@ -110,9 +114,10 @@ CUT_ON_PAPER = """(() => {
 
 # Elements that run or load, or that a text has become.
 RUNNING = """(() => {
-  const found = [...document.querySelectorAll("script, iframe, object, embed, img, link, base, form, a, input")].map(each => each.outerHTML);
+  const names = "script, iframe, object, embed, img, link, base, form, a, input";
+  const found = [...document.querySelectorAll(names)].map(each => each.outerHTML);
   for (const each of document.querySelectorAll("*"))
     for (const one of each.attributes)
-      if (/^on/i.test(one.name) || /javascript:/i.test(one.value) || one.name === "style") found.push(`${each.tagName} ${one.name}`);
+      if (/^on|^style$/i.test(one.name) || /javascript:/i.test(one.value)) found.push(one.name);
   return found;
 })()"""

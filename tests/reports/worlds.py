@@ -34,7 +34,15 @@ def hostile(url: str) -> World:
         ann = world.principal()
         for number, text in enumerate((SCRIPT, ATTRIBUTE, FORMULA, CONTROL)):
             pfa_id = f"P-{number}"
-            draft(world.db, ann, pfa_id, model=text, monthlyRate=5, session=f"s{number} {MARKUP}", reason=text)
+            draft(
+                world.db,
+                ann,
+                pfa_id,
+                model=text,
+                monthlyRate=5,
+                session=f"s{number} {MARKUP}",
+                reason=text,
+            )
     return world
 
 
@@ -61,3 +69,6 @@ def huge(url: str) -> World:
         record("H-4", category="No plan", originalStart=None, originalEnd=None),
     ]
     return a_world(url, *records)
+
+
+HOSTILE_TITLE = f"{SCRIPT} {ATTRIBUTE} {REVERSED} {LONG}"[:200]
