@@ -19,7 +19,7 @@ _LEGEND = 32
 _AXIS = 30
 _BAR, _ROW = 10, 50
 _LONGEST_BAR = Decimal("0.8")  # its amount stands behind it
-_LONGEST_NAME = 34  # cells; the table has the whole of it
+_LONGEST_NAME = 30  # cells; the table has the whole of it
 _COLUMNS_HIGH = 220
 _FILL = Decimal("0.72")  # of the place of a column
 _APART = Decimal("0.1")  # between labels of years
@@ -113,11 +113,9 @@ def _bars(chart: Chart, scale: Scale, name: str, high: int) -> Iterator[Markup]:
 def _columns(chart: Chart, scale: Scale, name: str) -> Iterator[Markup]:
     top, bottom, number = _LEGEND + 14, _LEGEND + 14 + _COLUMNS_HIGH, len(chart.labels)
     yield from _legend(chart, scale, name, is_line=True)
-    for tick in scale.ticks:
-        y = bottom - int(scale.share(tick) * _COLUMNS_HIGH)
+    heights = {tick: bottom - int(scale.share(tick) * _COLUMNS_HIGH) for tick in scale.ticks}
+    for tick, y in heights.items():
         yield shape("line", x1=0, x2="100%", y1=y, y2=y, class_="grid" if tick else "base")
-        if tick:
-            yield shape("text", scale.label(tick), x=0, y=y - 3, class_="tick")
     place = Decimal(1) / number
     for index, (label, value) in enumerate(zip(chart.labels, chart.values, strict=True)):
         high = scale.share(value) * _COLUMNS_HIGH
@@ -137,6 +135,9 @@ def _columns(chart: Chart, scale: Scale, name: str) -> Iterator[Markup]:
             dx = -4 if anchor == "end" else 4
             yield shape("text", "now", x=x, dx=dx, y=top - 1, text_anchor=anchor, class_="tick")
     yield _line(chart, scale, top)
+    for tick, y in heights.items():
+        if tick:
+            yield shape("text", scale.label(tick), x=0, y=y - 4, class_="tick over-columns")
     yield from _periods(chart.labels, bottom)
 
 

@@ -59,7 +59,8 @@ class ProjectReport:
     `movers` are the matching records that the caller's modifications move most, `moved` the sums over all of these;
     `over_plan` those furthest above their plan. `conflicts` are the newest open ones of matching records.
     `change_sets` and `status` are of all the caller's work, whatever the filters. `filters` are names and values as
-    the command line spells them. Where `masked`, money is None, and no order by it is there: `movers` and `over_plan` are empty.
+    the command line spells them. Where `masked`, money is None, and no order by it is there: `movers` and
+    `over_plan` are empty.
     """
 
     title: str

@@ -95,7 +95,9 @@ def _section(section: Section) -> Markup:
 def _figure(figure: Figure) -> Markup:
     text = shown(figure.value, figure.kind)
     value = element(
-        "dd", _breakable(text), class_=f"value {_sign(figure.value, figure.kind)}".rstrip()
+        "dd",
+        _breakable(text, longest=0),
+        class_=f"value {_sign(figure.value, figure.kind)}".rstrip(),
     )
     note = [element("dd", figure.note, class_="note")] if figure.note else []
     return element("div", element("dt", figure.label), value, *note)
@@ -131,11 +133,11 @@ def _cells(table: Table, row: Row) -> Iterator[Markup]:
         yield element("td", content, role="cell", class_=look or None, data_label=column.name)
 
 
-def _breakable(number: str) -> Content:
-    """Let a number that is too long for a column break behind a comma."""
-    if len(number) <= _LONG_NUMBER:
-        return number
-    *parts, last = number.split(",")
+def _breakable(number: str, *, longest: int = _LONG_NUMBER) -> Content:
+    """Let a number that is too long for a column break behind a comma, and never before a sign."""
+    if len(number) <= longest:
+        return number.replace(" %", "\xa0%")
+    *parts, last = number.replace(" %", "\xa0%").split(",")
     return joined(*(part for each in parts for part in (f"{each},", void("wbr"))), last)
 
 

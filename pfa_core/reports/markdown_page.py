@@ -53,12 +53,15 @@ def _figure(figure: Figure) -> str:
 
 
 def _tabled(table: Table) -> str:
-    """Write a table; where it has no room, without its extra columns, else as a list."""
-    chosen = list(range(len(table.columns)))
-    for places in (chosen, [place for place in chosen if not table.columns[place].is_extra]):
+    """Write a table; where it has no room, without its extra columns and bold totals, else as a list."""
+    whole = list(range(len(table.columns)))
+    needed = [place for place in whole if not table.columns[place].is_extra]
+    made = ""
+    for places, marked in ((whole, True), (needed, True), (needed, False)):
         columns = [table.columns[place] for place in places]
         rows = [[_cell(row, place, table.columns[place]) for place in places] for row in table.rows]
-        made = _table(columns, rows, bold=[row.role is Role.TOTAL for row in table.rows])
+        bold = [marked and row.role is Role.TOTAL for row in table.rows]
+        made = _table(columns, rows, bold=bold)
         if max(map(_cells, made.split("\n"))) <= WIDTH:
             return made
     if all(column.kind.is_number for column in table.columns[1:]):

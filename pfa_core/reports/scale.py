@@ -8,8 +8,9 @@ from decimal import ROUND_CEILING, Decimal
 
 _STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
 _TICKS = 4
+_LEAST = Decimal("0.01")
 _UNITS = (
-    (Decimal(10) ** 12, Decimal(10) ** 9, "billions"),
+    (Decimal(10) ** 11, Decimal(10) ** 9, "billions"),
     (Decimal(10) ** 6, Decimal(10) ** 6, "millions"),
     (Decimal(10) ** 3, Decimal(10) ** 3, "thousands"),
 )
@@ -41,6 +42,8 @@ class Scale:
     def amount(self, value: Decimal) -> str:
         """Write the amount of a bar, rounded to three places or more."""
         scaled = value / self.unit
+        if 0 < scaled < _LEAST and self.unit > 1:
+            return f"< {_LEAST}"
         decimals = 0 if self.unit == 1 else 2 if abs(scaled) < 10 else 1
         return f"{scaled:,.{decimals}f}"
 
@@ -59,6 +62,6 @@ def scale_of(values: Iterable[Decimal], *, whole: bool = False) -> Scale:
     number = int((most / step).to_integral_value(ROUND_CEILING))
     ticks = tuple(step * place for place in range(number + 1))
     for least, unit, name in _UNITS:
-        if ticks[-1] >= least:
+        if most >= least:
             return Scale(ticks, unit, name)
     return Scale(ticks, Decimal(1), "")

@@ -124,7 +124,9 @@ def _figures(report: ProjectReport) -> Section:
                 label="Your drafts",
                 value=figures.draft_impact,
                 kind=Kind.CHANGE,
-                note=f"in {count(figures.draft_count, 'record')}",
+                note=f"in {count(figures.draft_count, 'record')}"
+                if figures.draft_count
+                else "none",
             ),
         ]
     else:

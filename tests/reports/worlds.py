@@ -11,7 +11,7 @@ REVERSED = "\u202eevitcnuf\u202c"  # reads from right to left
 MARKUP = "[a](https://evil.example) | `b` **c** ![d](x) <!-- e"
 FORMULA = '=HYPERLINK("http://evil.example","f")'
 CONTROL = "bell\x07 and\x1b[31m red\nnew line, \u2066apart\u2069"
-LONG = "Unusually-long-name-without-a-blank-" * 8
+LONG = "Unusually-long-name-without-a-blank-" * 5
 WIDE = "起重机起重机起重机起重机起重机起重机起重机起重机"
 HOSTILE = (SCRIPT, ATTRIBUTE, REVERSED, MARKUP, FORMULA, LONG, WIDE, "بوم", "")
 
