@@ -147,8 +147,9 @@ def _print(found: ProjectReport, chosen: str, look: Look) -> None:
 
 def _show(call: Invocation, talk: Talk, found: ProjectReport, filters: Filters, look: Look) -> None:
     """Show the report: as Markdown to people, its numbers to programs."""
-    if look.format is Format.XLSX and not look.columns:
-        _print(found, PageFormat.WORKBOOK, look)
+    pages = {Format.XLSX: PageFormat.WORKBOOK, Format.MARKDOWN: PageFormat.MARKDOWN}
+    if look.format in pages and not look.columns:
+        _print(found, pages[look.format], look)
         return
     data = _data(found)
     sheet = Sheet(
@@ -190,7 +191,7 @@ def _data(found: ProjectReport) -> dict[str, Any]:
     stats, calendar = found.stats, found.calendar
     return {
         "title": found.title,
-        "organizationId": found.organization_id,
+        "organization": found.organization_id,
         "organizationName": found.organization_name,
         "userId": found.user_id,
         "madeAt": document(found.made_at),

@@ -27,7 +27,7 @@ def to_stdout(look: Look) -> Iterator[BinaryIO]:
     if look.terminal:
         raise InvalidRequest(
             "a workbook is not for a terminal",
-            hint="name a file: pfa list --to FILE.xlsx, or -o xlsx > FILE.xlsx",
+            hint="name a file: --to FILE.xlsx, or -o xlsx > FILE.xlsx",
         )
     with TemporaryFile() as file:
         yield cast("BinaryIO", file)
