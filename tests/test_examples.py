@@ -165,6 +165,17 @@ def test_export_merged_writes_merged_values_as_jsonl(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("signed_in")
+def test_project_report_writes_a_page_and_says_how_the_forecast_stands(tmp_path: Path) -> None:
+    done = example("project_report.py", "r.html", "--title", "May", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "May: variance +3,000.00, 0 conflicts; written to r.html\n"
+    assert "<h1><bdi>May</bdi></h1>" in (tmp_path / "r.html").read_text()
+    done = example("project_report.py", "r.md", "--where", "category = Dozer", cwd=tmp_path)
+    assert done.stdout.startswith("HOLNG: variance +3,000.00")
+    assert "Only where: category = Dozer" in (tmp_path / "r.md").read_text()
+
+
+@pytest.mark.usefixtures("signed_in")
 def test_over_plan_lists_what_adds_up_to_the_variance(tmp_path: Path) -> None:
     done = example("over_plan.py", "--first", 2, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
