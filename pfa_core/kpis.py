@@ -113,7 +113,7 @@ def compute_stats(
 def calendar_stats(
     tx: Tx, filters: Filters, *, by: Sequence[str], most_months: int
 ) -> Stats[Amount] | None:
-    """Compute what `compute_stats` does by periods, where the dates are near to each other.
+    """Compute `compute_stats` by periods, where the dates are near to each other.
 
     Returns None where they are more than `most_months` months apart: one record with 9999-12-31 for "no end"
     makes a hundred thousand months, which take long to compute.
@@ -233,7 +233,7 @@ def _timed(
 
 
 def _spanned(flows: Iterable[Mapping[Key, Moves]]) -> int:
-    """Count the months from the first one in which something begins or ends to the last."""
+    """Count the months from the first beginning or end to the last."""
     numbers = [month_number(key[-1]) for flow in flows for key in flow if key[-1] is not None]
     return max(numbers) - min(numbers) + 1 if numbers else 0
 

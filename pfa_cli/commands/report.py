@@ -170,7 +170,7 @@ def _markdown(found: ProjectReport) -> str:
 
 
 def _rows(found: ProjectReport) -> Iterator[Mapping[str, Any]]:
-    """Yield every value of the page with the section, the row and the column that it stands in."""
+    """Yield every value of the page with its section, row and column."""
     from pfa_core.reports.sections import page_of
 
     for section in page_of(found).sections:

@@ -142,7 +142,7 @@ def _columns(chart: Chart, scale: Scale, name: str) -> Iterator[Markup]:
 
 
 def _line(chart: Chart, scale: Scale, top: int) -> Markup:
-    """Draw the reference as a line of steps, in coordinates of its own, as wide as the chart."""
+    """Draw the reference as a line of steps, in coordinates of its own."""
     points: list[str] = []
     for index, value in enumerate(chart.reference_values):
         y = f"{(1 - scale.share(value)) * _COLUMNS_HIGH:.2f}"
@@ -158,7 +158,7 @@ def _line(chart: Chart, scale: Scale, top: int) -> Markup:
 
 
 def _periods(labels: Sequence[str], bottom: int) -> Iterator[Markup]:
-    """Label months by their number where there are few, and years at their first month."""
+    """Label few months by their number, and years at their first month."""
     place = Decimal(1) / len(labels)
     by_month = all(len(label) == len("2026-03") for label in labels)
     if by_month and len(labels) <= _MOST_MONTHS:

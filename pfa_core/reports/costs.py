@@ -69,7 +69,7 @@ def _costs(cost: Cost[Amount], report: ProjectReport) -> tuple[Value, ...]:
 def _bars(
     report: ProjectReport, lines: Sequence[tuple[str, Role, Figures[Amount]]]
 ) -> Chart | None:
-    """Draw plan and forecast of each category; without a right to see them there is nothing to compare."""
+    """Draw plan and forecast of each category, unless they are masked."""
     if report.masked:
         return None
     over = sum((figures.cost.variance or _NOTHING) > 0 for _, _, figures in lines)
@@ -182,7 +182,10 @@ def months(report: ProjectReport) -> Section | None:
 
 
 def _table(report: ProjectReport, name: str, caption: str, rows: Sequence[Row]) -> Table:
-    """Make a table of periods; those of months have no ratio, so that two stand side by side."""
+    """Make a table of periods.
+
+    Those of months have no ratio, so that two of them stand side by side.
+    """
     columns = (Column(name, Kind.TIME), *(_QUANTITIES if report.masked else _COSTS))
     if name != "Month" or report.masked:
         return Table(caption=caption, columns=columns, rows=tuple(rows), is_detail=name == "Month")

@@ -134,7 +134,7 @@ def _cells(table: Table, row: Row) -> Iterator[Markup]:
 
 
 def _breakable(number: str, *, longest: int = _LONG_NUMBER) -> Content:
-    """Let a number that is too long for a column break behind a comma, and never before a sign."""
+    """Let a number that is too long break behind a comma, never before a sign."""
     if len(number) <= longest:
         return number.replace(" %", "\xa0%")
     *parts, last = number.replace(" %", "\xa0%").split(",")

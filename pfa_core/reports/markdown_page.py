@@ -53,7 +53,10 @@ def _figure(figure: Figure) -> str:
 
 
 def _tabled(table: Table) -> str:
-    """Write a table; where it has no room, without its extra columns and bold totals, else as a list."""
+    """Write a table in the width of the page.
+
+    Where it has no room, it is without its extra columns and bold totals, else a list.
+    """
     whole = list(range(len(table.columns)))
     needed = [place for place in whole if not table.columns[place].is_extra]
     made = ""
@@ -166,7 +169,7 @@ def _safe_start(line: str) -> str:
 
 
 def _safe(text: str) -> str:
-    """Escape what Markdown gives a meaning to, also where a site turns addresses into links."""
+    """Escape what Markdown gives a meaning to, and what becomes a link by itself."""
     return visible(text).translate(_MARKS).replace("://", "\\://").replace("www.", "www\\.")
 
 

@@ -84,7 +84,7 @@ class ChartKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """Two series of amounts or counts: a reference, and what is held against it.
+    """Two series of amounts or counts: a reference, and what is compared with it.
 
     Args:
         marked: The label of a period that is marked as the present one; empty: none.
@@ -107,7 +107,10 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A section under its heading; `name` is its anchor, `commands` are command lines to type."""
+    """A section under its heading.
+
+    `name` is its anchor, `commands` are command lines to type.
+    """
 
     name: str
     title: str

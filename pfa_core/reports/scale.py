@@ -18,7 +18,10 @@ _UNITS = (
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Ticks from zero to the end of an axis; labels are in units of `unit`, whose name is `name`."""
+    """Ticks from zero to the end of an axis.
+
+    Labels are in units of `unit`, whose name is `name`.
+    """
 
     ticks: tuple[Decimal, ...]
     unit: Decimal
@@ -30,7 +33,7 @@ class Scale:
         return self.ticks[-1]
 
     def share(self, value: Decimal) -> Decimal:
-        """Return where a value stands, from 0 at zero to 1 at the end; a negative one at zero."""
+        """Return where a value stands, from 0 to 1; a negative one stands at 0."""
         return max(Decimal(0), value) / self.end
 
     def label(self, value: Decimal) -> str:

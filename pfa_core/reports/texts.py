@@ -9,7 +9,7 @@ from unicodedata import category
 from pfa_core.model.humanize import money, signed
 from pfa_core.reports.page import Kind, Value
 
-# Bidirectional marks and a zero-width space that is none; joiners make letters and are shown.
+# Marks of direction and the byte order mark; joiners belong to letters and stay.
 _MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _NAMED = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 NONE = "–"  # of a value that is not there

@@ -102,7 +102,7 @@ def movers(report: ProjectReport) -> Section | None:
 
 
 def _entering(report: ProjectReport) -> Iterable[str]:
-    """Explain why the effect on the filtered forecast is another one than that on the records."""
+    """Explain an effect on the filtered forecast that is not that on the records."""
     impact = report.stats.figures.draft_impact
     if impact != report.moved.cost_effect:
         yield (

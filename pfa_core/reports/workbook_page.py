@@ -102,7 +102,7 @@ def _write(section: Section, sheet: WorkbookWriter) -> int:
 
 
 def _cell(value: Value, kind: Kind) -> Value:
-    """Return a value as its cell: a text whose control characters are visible, a time in UTC."""
+    """Return a value as its cell; control characters of a text are visible."""
     if isinstance(value, str):
         return shown(value, kind)
     return value

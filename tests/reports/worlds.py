@@ -17,7 +17,7 @@ HOSTILE = (SCRIPT, ATTRIBUTE, REVERSED, MARKUP, FORMULA, LONG, WIDE, "بوم", "
 
 
 def hostile(url: str) -> World:
-    """Records whose texts attack whoever shows them, and drafts with such reasons."""
+    """Records whose texts attack the program that shows them, and drafts with such reasons."""
     with as_before_keys_were_checked():
         records = [
             record(
