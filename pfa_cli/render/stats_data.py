@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pfa_cli.render.json import document
 
 if TYPE_CHECKING:
-    from pfa_core.model.figures import Amount, Figures, Group, MonthGroup, Others, Stats
+    from pfa_core.model.figures import Figures, Group, MonthGroup, Others, Stats
+    from pfa_core.model.money import Amount
 
 # What a line of costs by period has.
 _TIMED = ("quantity", "cost", "baseline_cost", "draft_impact")

@@ -11,9 +11,10 @@ from pfa_core.drafts.diff import DiffTotals
 from pfa_core.drafts.review import Review, ReviewBy, ReviewedRecord, review, top_movers
 from pfa_core.errors import InvalidRequest
 from pfa_core.kpis import calendar_stats, compute_stats
-from pfa_core.model.figures import Amount, Stats
+from pfa_core.model.figures import Stats
 from pfa_core.model.ids import OrganizationId, PfaId, UserId
 from pfa_core.model.merged import MergedRecord
+from pfa_core.model.money import Amount
 from pfa_core.model.query import Filters, Query, parse_sort, require_text
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, inside, reads

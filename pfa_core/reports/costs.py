@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from pfa_core.model.figures import Amount, Cost, Figures, MonthGroup, Quantity, Stats
+from pfa_core.model.figures import Cost, Figures, MonthGroup, Quantity, Stats
 from pfa_core.model.humanize import count
+from pfa_core.model.money import Amount
 from pfa_core.reports.content import BY_MONTH, ProjectReport
 from pfa_core.reports.page import Chart, ChartKind, Column, Kind, Role, Row, Section, Table, Value
 from pfa_core.reports.texts import percent

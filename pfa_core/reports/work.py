@@ -9,9 +9,8 @@ from pfa_core.conflicts.views import ConflictView
 from pfa_core.drafts.change_text import change_text
 from pfa_core.files.sheets.text_writer import cell_text
 from pfa_core.model.delta import FieldConflict
-from pfa_core.model.figures import Amount
 from pfa_core.model.humanize import ago, count, signed
-from pfa_core.model.kpi import cents
+from pfa_core.model.money import Amount, cents
 from pfa_core.model.run import Run
 from pfa_core.reports.content import OverPlan, ProjectReport
 from pfa_core.reports.page import Column, Figure, Kind, Row, Section, Table
