@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pfa_core.model.delta import three_way
 from pfa_core.model.ids import OrganizationId, SessionId, UserId
@@ -16,6 +16,8 @@ from pfa_core.model.rights import Operation
 from pfa_core.model.run import Run
 from pfa_core.operation import Tx, reads
 from pfa_core.store import mirror, modifications, runs
+
+OLD_BASELINE = timedelta(days=1)  # since the last pull: from then on PEMS's values are named old
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

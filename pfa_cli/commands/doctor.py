@@ -6,7 +6,6 @@ import platform
 import stat
 import sys
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pfa_core as core
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from pfa_core.config.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
-OLD_BASELINE = timedelta(days=1)
 CONFIG_INVALID = 78
 PEMS_CURE = (
     "check PFA_PEMS_URL, PFA_PEMS_USERNAME and PFA_PEMS_PASSWORD_FILE, or ask the operator of PEMS"
@@ -205,6 +203,7 @@ def _pems(call: Invocation) -> Finding:
 
 def _baseline(call: Invocation) -> Finding:
     from pfa_core.model.ids import utc_now
+    from pfa_core.status_summary import OLD_BASELINE
 
     if not _may_read(call):
         return Finding("baseline", "skipped", "requires the right read")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from pfa_core.model.gaps import uncosted
 from pfa_core.model.humanize import ago, count, money, records_behind
 from pfa_core.model.run import RunStatus
@@ -12,8 +10,7 @@ from pfa_core.reports.costs import calendar, categories, months
 from pfa_core.reports.page import Figure, Kind, Page, Section
 from pfa_core.reports.texts import percent
 from pfa_core.reports.work import change_sets, conflicts, movers, over_plan, synchronization
-
-OLD = timedelta(days=1)  # from when on the data of PEMS are named old
+from pfa_core.status_summary import OLD_BASELINE
 
 
 def page_of(report: ProjectReport) -> Page:
@@ -85,7 +82,7 @@ def _warnings(report: ProjectReport) -> tuple[str, ...]:
     if status.record_count:
         if status.baseline_at is None:
             found.append("No pull from PEMS has completed yet.")
-        elif report.made_at - status.baseline_at > OLD:
+        elif report.made_at - status.baseline_at > OLD_BASELINE:
             found.append(
                 f"The data of PEMS are old: last pull {ago(status.baseline_at, report.made_at)}."
             )

@@ -36,7 +36,7 @@ def over_plan(report: ProjectReport) -> Section | None:
         title="Furthest over plan",
         tables=(
             Table(
-                caption=f"The {count(len(report.over_plan), 'record')} furthest over plan",
+                caption=_some("The", len(report.over_plan), "record", "furthest over plan"),
                 columns=columns,
                 rows=tuple(map(_over, report.over_plan)),
             ),
@@ -92,7 +92,7 @@ def movers(report: ProjectReport) -> Section | None:
         ),
         tables=(
             Table(
-                caption=f"The {count(len(rows), 'record')} with the largest effect, up or down",
+                caption=_some("The", len(rows), "record", "with the largest effect, up or down"),
                 columns=columns,
                 rows=rows,
             ),
@@ -169,7 +169,7 @@ def conflicts(report: ProjectReport) -> Section:
     )
     rows = tuple(Row((one.pfa_id, _fields(one), one.session_id, one.created_at)) for one in shown)
     table = Table(
-        caption=f"The newest {count(len(rows), 'conflict')} of these records",
+        caption=_some("The newest", len(rows), "conflict", "of these records"),
         columns=columns,
         rows=rows,
     )
@@ -213,7 +213,7 @@ def synchronization(report: ProjectReport) -> Section:
         Column("By"),
     )
     rows = tuple(map(_run, status.runs))
-    table = Table(caption=f"The last {count(len(rows), 'run')}", columns=columns, rows=rows)
+    table = Table(caption=_some("The last", len(rows), "run"), columns=columns, rows=rows)
     return Section(
         name="synchronization",
         title="PEMS data and synchronization",
@@ -223,6 +223,11 @@ def synchronization(report: ProjectReport) -> Section:
         figures=figures,
         tables=(table,) if rows else (),
     )
+
+
+def _some(first: str, number: int, noun: str, rest: str = "") -> str:
+    """Name the things of a table: `The last run`, `The last 5 runs`."""
+    return f"{first} {noun if number == 1 else count(number, noun)} {rest}".rstrip()
 
 
 def _at(at: datetime | None) -> str:

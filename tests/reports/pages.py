@@ -105,7 +105,7 @@ UNNAMED = """(() => {
 # Rows and charts that a page of paper may cut in two.
 CUT_ON_PAPER = """(() => {
   const found = [];
-  for (const each of document.querySelectorAll("tr, figure, .figures > div"))
+  for (const each of document.querySelectorAll("table, tr, figure, .figures > div"))
     if (getComputedStyle(each).breakInside !== "avoid") found.push(each.tagName);
   for (const each of document.querySelectorAll("thead"))
     if (getComputedStyle(each).display !== "table-header-group") found.push("thead");

@@ -6,13 +6,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 import pfa_core
 from pfa_core import Filters, Principal, Query, Right, errors
+from pfa_core.conflicts.views import ConflictView
 from pfa_core.drafts.diff import DiffTotals
+from pfa_core.model.decision import ConflictStatus
+from pfa_core.model.delta import FieldConflict
+from pfa_core.model.ids import ConflictId, ModificationId, PfaId, SessionId, UserId
+from pfa_core.model.run import RunStatus
 from pfa_core.reports import content
 from pfa_core.reports.sections import page_of
 from tests.factories import World, a_world, draft, record
@@ -246,3 +252,64 @@ def closed(world: World) -> Iterator[World]:
         yield world
     finally:
         world.close()
+
+
+def test_what_a_reader_has_to_know_first_stands_at_the_top(world: World) -> None:
+    found = pfa_core.report(world.db, world.principal())
+    assert page_of(found).warnings == ()
+    status = replace(
+        found.status,
+        baseline_at=found.made_at - timedelta(days=2),
+        pull_interrupted_at=found.made_at,
+        behind=3,
+        runs=[replace(found.status.runs[0], status=RunStatus.FAILED)],
+        conflicts=1,
+        sync_errors=2,
+        overtaken=4,
+    )
+    assert page_of(replace(found, status=status)).warnings == (
+        "The data of PEMS are old: last pull 2 days ago.",
+        "The last pull from PEMS was interrupted; records are of different times.",
+        "PEMS is ahead: the last pull rejected 3 records since an unknown time.",
+        "The last pull failed.",
+        "1 conflict to resolve.",
+        "2 changes rejected by PEMS.",
+        "4 changes overtaken by PEMS.",
+    )
+    never = replace(found, status=replace(found.status, baseline_at=None))
+    assert page_of(never).warnings == ("No pull from PEMS has completed yet.",)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_conflicts_are_listed_with_the_three_values_of_each_field(
+    world: World, masked: bool
+) -> None:
+    found = pfa_core.report(world.db, world.principal())
+    rate = FieldConflict("monthlyRate", None, None, None)
+    if not masked:
+        rate = FieldConflict("monthlyRate", Decimal("1000"), Decimal("1200"), Decimal("900"))
+    conflict = ConflictView(
+        conflict_id=ConflictId("c"),
+        pfa_id=PfaId("P-1"),
+        fields=(rate, FieldConflict("model", None, "A", "B")),
+        status=ConflictStatus.OPEN,
+        modified_by=UserId("ann"),
+        created_at=found.made_at,
+        modification_id=ModificationId("m"),
+        session_id=SessionId("one"),
+        change_reason=None,
+        pems_now={},
+        resolution=None,
+        settlement=None,
+        resolved_at=None,
+        resolved_by=None,
+        masked=masked,
+    )
+    status = replace(found.status, conflicts=5)
+    page = page_of(replace(found, conflicts=(conflict,), status=status))
+    (section,) = [each for each in page.sections if each.name == "conflicts"]
+    shown = "monthlyRate: hidden" if masked else "monthlyRate: 1000 → 1200, PEMS 900"
+    assert section.paragraphs == ("5 conflicts open in all; next: pfa conflict list.",)
+    assert [row.values for row in section.tables[0].rows] == [
+        ("P-1", f"{shown}; model: (none) → A, PEMS B", "one", found.made_at)
+    ]
