@@ -68,7 +68,11 @@ def report(
     ] = None,
     page_format: Annotated[
         PageFormat | None,
-        typer.Option("--format", help="Form of the page; otherwise by the end of the file's name."),
+        typer.Option(
+            "--format",
+            metavar="|".join(PageFormat),
+            help="Form of the page; otherwise by the end of the file's name.",
+        ),
     ] = None,
     title: Annotated[
         str, typer.Option("--title", metavar="TEXT", help="Instead of the organization's name.")
