@@ -74,7 +74,6 @@ OPTIONS = {
     "paths": "--from",
     "rate": "--rate",
     "rate_uom": "--rate-uom",
-    "currency": "--currency",
     "foreign_currency": "--foreign-currency",
     "redo": "--redo",
     "replace": "--replace",

@@ -179,7 +179,6 @@ def _composed(
             of_type = {Invocation: call, Talk: talk}
             for name, option in options.items():
                 taken[name] = option.applied(taken[name], _of_view(call, talk))
-            if ctx.obj.is_writing and not _may_write(call, talk, ctx):
             if asks and ctx.obj.is_writing and not _may_write(call, talk, ctx):
                 return INTERRUPTED
             code = function(**{name: of_type[hints[name]] for name in supplied}, **taken, **values)

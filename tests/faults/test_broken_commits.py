@@ -153,7 +153,6 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "grant": ("user", "grant", "eve", "--role", "viewer"),
     "revoke": ("user", "revoke", "bob"),
     "add": ("org", "add", "OTHER"),
-    "configure": ("org", "set", "--currency", "EUR"),
     "save a view": ("view", "save", "cranes", "--category", "Crane"),
     "share a view again": ("view", "save", "common", "--category", "Crane", "--shared"),
     "delete a view": ("view", "delete", "common", "--shared"),
@@ -190,10 +189,8 @@ EXCHANGES: dict[str, tuple[str, ...]] = {
 
 ALL = {**OPERATIONS, **EXCHANGES}
 CODES = {"push": 3, "push over a limit": 3, "revert": 3}  # PEMS holds another value of one of them
-CODES_AGAIN = {
-    "push": {3, 0},
-    "push over a limit": {3, 0},
-}  # 0: the conflict was settled before, with the changes
+# 0: the conflict was settled before, with the changes
+CODES_AGAIN = {"push": {3, 0}, "push over a limit": {3, 0}}
 # One of each kind, at each COMMIT: what is relative, what makes something new, what moves states, what writes a
 # file; of an exchange with PEMS at some of them.
 EVERY: tuple[int, ...] = ()
