@@ -294,9 +294,9 @@ class _Reading:
         if not self._in_steps:
             return map(Step, self._segments)
         return Steps(
-            self._conn,
-            self._query.sort,
-            self._place,
+            conn=self._conn,
+            keys=self._query.sort,
+            place=self._place,
             conditions=self._where["pristine"],
             values=self._values,
             filtered=self._query.filters != Filters(),

@@ -56,7 +56,7 @@ def in_steps(keys: tuple[SortKey, ...]) -> bool:
     return lead.field in _SHARED and not indexed
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
     """The order after a place, cut into segments while it is read.
 
@@ -128,14 +128,17 @@ class Steps:
         return Step(segments(self.keys, self.place)[0])
 
     def _next_values(self, at: _Place) -> tuple[str | None, str | None]:
-        """Return the mirror's next value, and that of the record a page further; None: fewer follow."""
+        """Return the next value, and that of the record a page further.
+
+        None: fewer follow.
+        """
         statement = _next_values(self.keys, at.shape)
         values = {**self.values, "upto": self.upto, "step_from": at.value}
         row = self.conn.execute(statement, values).fetchone()
         return row or (None, None)
 
     def _soon(self, value: str, within: _Place) -> bool:
-        """Return whether the first records in the order of the other keys have a page of the value."""
+        """Return whether a page of the value comes soon in the order of the other keys."""
         lead, *rest = completed(self.keys)
         walked = cut(rest, self.place if within.value is not None else None)[0]
         statement = _SQL["value_soon"].format(
@@ -149,7 +152,7 @@ class Steps:
         return bool(row and row[0] == self.upto)
 
     def _of_value(self, within: _Place) -> Iterator[Segment]:
-        """Make the segments of one value, behind the cursor within it or of all its records."""
+        """Make the segments of one value, or of its records behind the cursor."""
         lead, *rest = completed(self.keys)
         for part in cut(rest, self.place if within.value is not None else None):
             yield replace(
