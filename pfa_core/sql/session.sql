@@ -25,6 +25,12 @@ SET statement_timeout = 0;
 -- A reader of an export may be slow, and a pull waits for PEMS.
 SET idle_in_transaction_session_timeout = 0;
 SET idle_session_timeout = 0;
+-- A statement looks every three seconds whether its client is still there, else one that was killed goes on to its end.
+-- A server whose system cannot tell refuses any value but 0.
+DO $$ BEGIN
+    SET client_connection_check_interval = '3s';
+EXCEPTION WHEN invalid_parameter_value THEN NULL;
+END $$;
 
 -- name: lock_timeout
 -- In milliseconds.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,6 +18,7 @@ from pfa_core import Query, export_jsonl, list_records, stream_records
 from pfa_core.errors import DatabaseUnavailable
 from pfa_core.store.database import Database
 from tests.factories import a_world, record
+from tests.forms import long
 
 # A value that another program may want, and the one of pfa.
 SETTINGS = {
@@ -38,6 +42,7 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": ("1h", "0"),
     "idle_session_timeout": ("1h", "0"),
     "transaction_timeout": ("1h", "0"),
+    "client_connection_check_interval": ("0", "3s"),
     "client_encoding": ("LATIN1", "UTF8"),
 }
 # How another program's settings come upon pfa.
@@ -184,6 +189,39 @@ def test_opening_a_database_takes_the_round_trips_of_its_schema_s_version_and_no
     with Database(database_url) as db:
         db.connection()
     assert len(sent) == 2
+
+
+# --- statements whose client is gone --------------------------------------------------------------
+
+_CLIENT = """
+import sys
+from pfa_core.store.database import Database
+Database(sys.argv[1]).administer(lambda conn: conn.execute(sys.argv[2]))
+"""
+_OF_CLIENT = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pfa' AND datname = current_database()"
+GONE_SECONDS = 10.0
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT pg_sleep(600)", *long(["DO $$ BEGIN LOOP END LOOP; END $$"])]
+)
+def test_a_statement_ends_within_ten_seconds_of_its_client(database_url, admin, statement):
+    client = subprocess.Popen([sys.executable, "-c", _CLIENT, database_url, statement])
+    try:
+        at_work = f"{_OF_CLIENT} AND state = 'active' AND query = %s"
+        assert _until(lambda: admin.execute(at_work, [statement]).fetchone())
+    finally:
+        client.kill()
+        client.wait()
+    assert _until(lambda: admin.execute(_OF_CLIENT).fetchone() is None), "it goes on"
+
+
+def _until(happened: Callable[[], Any]) -> bool:
+    """Whether it happens in time."""
+    end = time.monotonic() + GONE_SECONDS
+    while not (done := bool(happened())) and time.monotonic() < end:
+        time.sleep(0.1)
+    return done
 
 
 # --- time limits ---------------------------------------------------------------------------------
