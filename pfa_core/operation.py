@@ -104,7 +104,8 @@ class Tx:
         from pfa_core.store import audit
 
         at = self.now() if at is None else at
-        audit.write(self.conn, self.organization_id, self.user_id, action, at, entries=entries)
+        with self._grown():
+            audit.write(self.conn, self.organization_id, self.user_id, action, at, entries=entries)
 
     def audit_of(
         self,
@@ -129,18 +130,29 @@ class Tx:
         """
         from pfa_core.store import audit
 
-        audit.write_of(
-            self.conn,
-            self.principal,
-            action,
-            at,
-            modification_ids,
-            new_id=self.db.new_id,
-            before=before,
-            after=after,
-            base=base,
-            was=was,
-        )
+        with self._grown():
+            audit.write_of(
+                self.conn,
+                self.principal,
+                action,
+                at,
+                modification_ids,
+                new_id=self.db.new_id,
+                before=before,
+                after=after,
+                base=base,
+                was=was,
+            )
+
+    @contextmanager
+    def _grown(self) -> Iterator[None]:
+        """Renew statistics behind a portion's entries, for the next portion."""
+        from pfa_core.store import statistics
+        from pfa_core.store.audit_chain import entries_so_far
+
+        before = entries_so_far(self.conn)
+        yield
+        statistics.renew_within(self.conn, before, entries_so_far(self.conn) - before)
 
 
 class _Frame(Protocol):

@@ -14,7 +14,7 @@ from psycopg import Connection
 from pfa_core.admin.database import open_database
 from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid, PfaError
-from pfa_core.store import schema
+from pfa_core.store import schema, statistics
 from pfa_core.store.connection import safe_address, split_password
 from pfa_core.store.embedded import environment, server
 
@@ -73,6 +73,15 @@ def database_status(settings: Settings) -> DatabaseStatus:
         size_bytes=size,
         problem=problem,
     )
+
+
+def uncounted_tables(settings: Settings) -> list[str]:
+    """List large tables of which the planner knows nothing.
+
+    After a restored dump it plans for empty ones until an upgrade, a pull or autovacuum has counted them.
+    """
+    with open_database(settings) as db:
+        return db.administer(statistics.unknown)
 
 
 def stop_embedded(settings: Settings) -> bool:

@@ -99,6 +99,16 @@ def first_entry(links: Mapping[OrganizationId, Open]) -> str:
     return next((link.link_id for link in links.values()), "")
 
 
+def entries(links: Mapping[OrganizationId, Open]) -> int:
+    """Return the number of entries of `linked`."""
+    return sum(link.entries for link in links.values())
+
+
+def entries_so_far(conn: Connection[Any]) -> int:
+    """Return the number of entries that the transaction has written."""
+    return entries(_open.get(conn, {}))
+
+
 def link_of(
     conn: Connection[Any], organization_id: OrganizationId, entry_id: str, entries: int
 ) -> str:

@@ -128,7 +128,8 @@ class Database:
                 database committed.
         """
         # A read loads neither.
-        from pfa_core.store.audit_chain import first_entry, linked
+        from pfa_core.store import statistics
+        from pfa_core.store.audit_chain import entries, first_entry, linked
         from pfa_core.store.outcome import Ending, begin
 
         broken = 0
@@ -146,6 +147,7 @@ class Database:
                         with linked(conn) as links:
                             result = work(conn)
                         ending = Ending(begun, first_entry(links), result)
+                        written = entries(links)
                         if dry_run:
                             raise Rollback(transaction)
                 except psycopg.OperationalError as error:
@@ -159,6 +161,8 @@ class Database:
                         raise not_committed() from error
                     raise
                 self._note_change("" if dry_run or not ending else ending.entry_id)
+                if not dry_run:
+                    statistics.renew_after(conn, written)
                 return result
 
         with self._denials():

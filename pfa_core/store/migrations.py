@@ -14,7 +14,7 @@ from psycopg import Connection, Rollback, errors
 
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid
-from pfa_core.store import prerelease
+from pfa_core.store import prerelease, statistics
 from pfa_core.store.errors import locked
 from pfa_core.store.schema import program_version, require_current
 from pfa_core.store.silence import holder_of_key
@@ -106,6 +106,7 @@ def _upgrade_locked(conn: Connection) -> UpgradeReport:
         for version, name, text in sql.migrations()
         if not _is_applied(applied, version, name, text)
     ]
+    statistics.renew_unknown(conn)
     return UpgradeReport(before, program_version(), (*converted, *new))
 
 

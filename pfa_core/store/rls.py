@@ -46,6 +46,8 @@ class RoleFacts(NamedTuple):
 
 # A connection keeps its role, so each is asked once.
 _known: WeakKeyDictionary[Connection[Any], RlsStatus] = WeakKeyDictionary()
+# For whom its transactions were authorized last.
+_bearers: WeakKeyDictionary[Connection[Any], Bearer] = WeakKeyDictionary()
 
 
 def status(conn: Connection[Any]) -> RlsStatus:
@@ -80,7 +82,17 @@ def authorize(
     """
     values = {**_presented(principal), "scope": scope, "locking": lock}
     row = conn.execute(_SQL["authorize"], values).fetchone()
+    _bearers[conn] = principal
     return Member.of(row) if row else None
+
+
+def authorize_again(conn: Connection[Any]) -> bool:
+    """Authorize as a member for whom the transaction before was authorized.
+
+    False: for none.
+    """
+    principal = _bearers.get(conn)
+    return principal is not None and authorize(conn, principal, "member") is not None
 
 
 def admits(conn: Connection[Any], principal: Bearer) -> bool:

@@ -996,6 +996,14 @@ CREATE UNLOGGED TABLE audit_expected (
     PRIMARY KEY (organization_id, link_id, place)
 );
 
+-- By default autovacuum analyzes a table again after a tenth of it has changed: where all users together have fifty
+-- thousand drafts that is more than one user saves at once.
+ALTER TABLE pfa_mirror SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
+ALTER TABLE pfa_modification SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
+ALTER TABLE pfa_overlay SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
+ALTER TABLE audit_log SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
+ALTER TABLE audit_link SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
+
 -- == 9. Row-level security: the role and the context of a transaction ==
 
 -- The role that the program works as. It owns nothing and may log in only where an administrator allows it;
@@ -2044,6 +2052,64 @@ BEGIN
     ANALYZE (SKIP_LOCKED) pfa_mirror;
 END $$;
 
+-- Renews the statistics that a bulk write of so many modifications or entries has made useless, and returns of which
+-- tables. Without them, or with those of an empty table, the planner takes a user's drafts for one row and compares
+-- all of them with all. A table is analyzed where nothing is known of it, where it has more than twice the pages that
+-- are known, and where as many rows were written as are looked at, so that it costs a fiftieth of writing them. Only
+-- columns that are looked up by, and of few rows: a sample of all is autovacuum's, which these do not postpone.
+-- One that has no row is left out: what is known of its columns serves better than nothing.
+CREATE FUNCTION pfa_renew_statistics(written bigint) RETURNS text[]
+LANGUAGE plpgsql VOLATILE SET default_statistics_target = 10 SET client_min_messages = error AS $$
+#variable_conflict use_variable
+DECLARE
+    sample  bigint := 300 * current_setting('default_statistics_target')::bigint;
+    renewed text[] := '{}';
+    filled  boolean;
+    one     record;
+BEGIN
+    FOR one IN
+        SELECT t.name, t.columns
+        FROM (VALUES
+            ('pfa_modification', true,
+             '(organization_id, modification_id, pfa_id, user_id, session_id, state, committed_at)'),
+            ('pfa_overlay', true,
+             '(organization_id, user_id, pfa_id, modification_id, category)'),
+            ('audit_log', true,
+             '(organization_id, entry_id, user_id, action, pfa_id, session_id, link_id, restores)'),
+            ('audit_link', false, ''),
+            ('pfa_mirror', false, ''),
+            ('pfa_mirror_history', false, '(organization_id, pfa_id, version, replaced_at, written_at)'),
+            ('kpi_rollup', false, ''),
+            ('pfa_sync_outcome', false, ''),
+            ('pfa_sync_conflict', false, '')) AS t (name, is_written, columns)
+        JOIN pg_class AS c ON c.oid = to_regclass(t.name)
+        CROSS JOIN LATERAL (
+            SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint) AS s (pages)
+        WHERE s.pages > 0
+          AND (c.reltuples <= 0
+               OR s.pages > 2 * c.relpages + 10
+               OR (t.is_written AND written >= 0.8 * least(c.reltuples + written, sample))) LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', one.name) INTO filled;
+        IF filled THEN
+            -- A holder of this lock makes no one else wait for it.
+            EXECUTE format('ANALYZE (SKIP_LOCKED) %I %s', one.name, one.columns);
+            renewed := renewed || one.name;
+        END IF;
+    END LOOP;
+    RETURN renewed;
+END $$;
+
+-- The same for the application's role, in a transaction of any scope.
+CREATE FUNCTION pfa_analyze_written(written bigint) RETURNS text[]
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+BEGIN
+    IF pfa_context() IS NULL THEN
+        RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this',
+            CONSTRAINT = 'pfa_refusal';
+    END IF;
+    RETURN pfa_renew_statistics(written);
+END $$;
+
 -- The register of tokens, as sql/tokens.sql writes it elsewhere: a role that could write rows of it could hide
 -- tokens from those who list and revoke them.
 
@@ -2291,8 +2357,8 @@ REVOKE ALL ON FUNCTION pfa_hmac_pad(bytea, integer), pfa_token_roles(), pfa_toke
     pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb), pfa_append_link(text),
     pfa_withdraw_changes(text, timestamptz),
     pfa_deny(text, uuid, text, text, text, text), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
-    pfa_search(text, integer), pfa_analyze_mirror(), pfa_register_token(text),
-    pfa_revoke_tokens(text[], text), pfa_end_tokens(text),
+    pfa_search(text, integer), pfa_analyze_mirror(), pfa_renew_statistics(bigint), pfa_analyze_written(bigint),
+    pfa_register_token(text), pfa_revoke_tokens(text[], text), pfa_end_tokens(text),
     pfa_link_id(text), pfa_require_caller(text, text, text[], text), pfa_may_write_all(),
     pfa_require_fields(jsonb, boolean), pfa_deltas_of(uuid[]), pfa_is_own_run(text, uuid),
     pfa_is_run_of_another(text, uuid), pfa_may_run(text), pfa_holds_lease(text, text, uuid),
@@ -2311,7 +2377,7 @@ GRANT EXECUTE ON FUNCTION pfa_context(),
     pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb), pfa_append_link(text),
     pfa_withdraw_changes(text, timestamptz),
     pfa_deny(text, uuid, text, text, text, text), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
-    pfa_search(text, integer), pfa_analyze_mirror(), pfa_register_token(text),
+    pfa_search(text, integer), pfa_analyze_mirror(), pfa_analyze_written(bigint), pfa_register_token(text),
     pfa_revoke_tokens(text[], text), pfa_end_tokens(text) TO pfa_app;
 
 -- The role reads; it locks rows, which requires the right to update a column of them; and it calls the functions

@@ -261,6 +261,13 @@ CREATE UNLOGGED TABLE IF NOT EXISTS audit_expected (
     PRIMARY KEY (organization_id, link_id, place)
 );
 
+-- When autovacuum analyzes.
+ALTER TABLE pfa_mirror SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
+ALTER TABLE pfa_modification SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
+ALTER TABLE pfa_overlay SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
+ALTER TABLE audit_log SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
+ALTER TABLE audit_link SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
+
 -- The role writes by functions alone: what it could do with tables, and functions for what it did with them, end.
 DROP FUNCTION IF EXISTS pfa_refresh_overlays(text[]), pfa_append_link(text, uuid);
 REVOKE INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, pfa_pull_page, pfa_lease, pfa_modification,

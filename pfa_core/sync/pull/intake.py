@@ -20,7 +20,7 @@ from pfa_core.model.progress import Phase, Progress, Report
 from pfa_core.model.record import CHECKED, DEFAULTED, FIELDS
 from pfa_core.model.run import Behind
 from pfa_core.model.text_rows import TextRows
-from pfa_core.store import leases, runs
+from pfa_core.store import leases, runs, statistics
 from pfa_core.sync.pull.drift import Columns
 from pfa_core.sync.pull.options import PullResult
 from pfa_core.sync.run import ActiveRun
@@ -221,6 +221,7 @@ def end_pull(conn: Connection[Any], run: ActiveRun, result: PullResult) -> None:
     run.end(conn, result.status, result.counts(), result.message or None)
     outcomes = [_outcome(run, number, fault) for number, fault in enumerate(result.faults, 1)]
     runs.add_outcomes(conn, run.organization_id, run.run_id, outcomes, leases.clock(conn))
+    statistics.ask(conn)
 
 
 def _outcome(run: ActiveRun, number: int, fault: Fault) -> runs.NewOutcome:
