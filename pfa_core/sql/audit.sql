@@ -77,44 +77,34 @@ SELECT EXISTS (
 -- name: discards
 -- A user's discarded drafts, and those that a commit dropped because PEMS owns their fields (these entries have a
 -- base; where PEMS had the values nothing is lost): of each record the last one in the chain. restored: it was made
--- a draft again since, by a restore or an undo that was not undone, and it was not emptied since.
+-- a draft again since, by a restore or an undo that was not undone, and it was not emptied since. IS TRUE keeps the
+-- sets from becoming joins: each is read and hashed once, whatever the planner expects of the trail, where it was
+-- searched for each entry.
 SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id,
-       EXISTS (
-           SELECT FROM audit_log AS r
+       (e.entry_id IN (
+           SELECT r.restores FROM audit_log AS r
            WHERE r.organization_id = %(organization_id)s
-             AND r.restores = e.entry_id
-             AND r.user_id = e.user_id
-             AND NOT EXISTS (
-                 SELECT FROM audit_log AS u
-                 WHERE u.organization_id = %(organization_id)s
-                   AND u.restores = r.entry_id
-                   AND u.user_id = e.user_id
-                   AND NOT EXISTS (
-                       SELECT FROM audit_log AS x
-                       WHERE x.organization_id = %(organization_id)s
-                         AND x.restores = u.entry_id
-                         AND x.user_id = e.user_id))
-             AND NOT EXISTS (
-                 SELECT FROM audit_log AS g
-                 WHERE g.organization_id = %(organization_id)s
-                   AND g.pfa_id = e.pfa_id
-                   AND g.user_id = e.user_id
-                   AND g.modification_id = r.modification_id
-                   AND g.action IN ('save', 'unset')
-                   AND g.after IS NULL
-                   AND NOT EXISTS (
-                       SELECT FROM audit_log AS u
-                       WHERE u.organization_id = %(organization_id)s
-                         AND u.restores = g.entry_id
-                         AND u.user_id = e.user_id
-                         AND NOT EXISTS (
-                             SELECT FROM audit_log AS x
-                             WHERE x.organization_id = %(organization_id)s
-                               AND x.restores = u.entry_id
-                               AND x.user_id = e.user_id)))
-       ) AS restored
+             AND r.user_id = %(user_id)s
+             AND r.restores IS NOT NULL
+             {of_records}
+             AND (r.entry_id IN ({taken_back})) IS NOT TRUE
+             AND (r.modification_id IN (
+                 SELECT r.modification_id FROM audit_log AS r
+                 WHERE r.organization_id = %(organization_id)s
+                   AND r.user_id = %(user_id)s
+                   AND r.action IN ('save', 'unset')
+                   AND r.after IS NULL
+                   {of_records}
+                   AND (r.entry_id IN ({taken_back})) IS NOT TRUE)) IS NOT TRUE)
+       ) IS TRUE AS restored
 FROM audit_log AS e
-JOIN audit_link AS l ON l.organization_id = %(organization_id)s AND l.link_id = e.link_id
+CROSS JOIN LATERAL (
+    SELECT i.number
+    FROM audit_link AS i
+    WHERE i.organization_id = %(organization_id)s
+      AND i.link_id BETWEEN e.link_id AND e.link_id
+    ORDER BY i.link_id
+    LIMIT 1) AS l
 WHERE e.organization_id = %(organization_id)s
   AND e.user_id = %(user_id)s
   AND (e.action = 'discard'
@@ -124,11 +114,34 @@ WHERE e.organization_id = %(organization_id)s
   AND (%(entry_ids)s::uuid[] IS NULL OR e.entry_id = ANY(%(entry_ids)s))
 ORDER BY e.pfa_id, l.number DESC, e.entry_id DESC;
 
+-- name: taken_back
+-- What an undo took back that was not taken back itself.
+SELECT r.restores FROM audit_log AS r
+WHERE r.organization_id = %(organization_id)s
+  AND r.user_id = %(user_id)s
+  AND r.restores IS NOT NULL
+  {of_records}
+  AND (r.entry_id IN (
+      SELECT r.restores FROM audit_log AS r
+      WHERE r.organization_id = %(organization_id)s
+        AND r.user_id = %(user_id)s
+        AND r.restores IS NOT NULL
+        {of_records})) IS NOT TRUE
+
+-- name: of_records
+AND r.pfa_id = ANY(%(ids)s)
+
 -- name: discarded
 -- What some of these entries keep, in PFA id order, and when they were written, by the database's clock.
 SELECT e.entry_id::text, e.pfa_id, e.session_id, e.before AS delta, e.base, e.reason, l.at
 FROM audit_log AS e
-JOIN audit_link AS l ON l.organization_id = %(organization_id)s AND l.link_id = e.link_id
+CROSS JOIN LATERAL (
+    SELECT i.at
+    FROM audit_link AS i
+    WHERE i.organization_id = %(organization_id)s
+      AND i.link_id BETWEEN e.link_id AND e.link_id
+    ORDER BY i.link_id
+    LIMIT 1) AS l
 WHERE e.organization_id = %(organization_id)s
   AND e.user_id = %(user_id)s
   AND e.entry_id = ANY(%(entry_ids)s::uuid[])

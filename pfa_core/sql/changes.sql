@@ -99,16 +99,11 @@ NOT EXISTS (
 -- As the caller sees a record that they changed.
 EXISTS (
        SELECT FROM pfa_overlay AS r
-       {topmost}
        WHERE r.organization_id = %(organization_id)s
          AND r.user_id = %(user_id)s
          AND r.pfa_id = c.record_id
          AND {conditions}
          AND {narrowing})
-
--- name: topmost
-JOIN pfa_modification AS m ON m.organization_id = %(organization_id)s
-        AND m.modification_id = r.modification_id
 
 -- name: cost
 -- The forecast cost of a record in money-days, as pfa_core.model.kpi computes it: rates weighed by their unit, and

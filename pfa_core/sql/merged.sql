@@ -15,20 +15,24 @@ ORDER BY {order}
 LIMIT %(upto)s
 
 -- name: untouched
-NOT EXISTS (
+-- IS FALSE keeps it from becoming a join: of a user who is not in the statistics the planner expects one draft, and
+-- compared each record with all of them. As it stands their ids are hashed once.
+EXISTS (
       SELECT FROM pfa_overlay AS t
       WHERE t.organization_id = %(organization_id)s
         AND t.user_id = %(user_id)s
-        AND t.pfa_id = r.pfa_id)
+        AND t.pfa_id = r.pfa_id) IS FALSE
 
 -- name: untouched_page
--- The same for some rows: a look-up for each, whatever the statistics say of the caller's drafts. Of a user who
--- is not in them yet the planner expected one draft, and compared each row with all of them.
+-- The same for some rows: a look-up for each. An order by what is looked up leaves one index that has it: with an
+-- equality alone any index that begins with organization and user costs the same for a user who is expected to have
+-- one draft, and all drafts were read for each row.
 NOT EXISTS (
       SELECT FROM pfa_overlay AS t
       WHERE t.organization_id = %(organization_id)s
         AND t.user_id = %(user_id)s
-        AND t.pfa_id = r.pfa_id
+        AND t.pfa_id BETWEEN r.pfa_id AND r.pfa_id
+      ORDER BY t.pfa_id
       OFFSET 0)
 
 -- name: touched
@@ -46,9 +50,15 @@ ORDER BY {order}
 LIMIT %(upto)s
 
 -- name: topmost
--- The modification on top of an overlay row: state, session, version and time of a touched record are its.
-JOIN pfa_modification AS m ON m.organization_id = %(organization_id)s
- AND m.modification_id = r.modification_id
+-- The modification on top of an overlay row: state, session, version and time of a touched record are its. Each is
+-- looked up. OFFSET 0 keeps the tables in this order, and no other index than that of the key serves here (see
+-- pfa_modification_session): a planner that expects one row of each compared all with all.
+CROSS JOIN LATERAL (
+    SELECT t.state, t.session_id, t.version, t.updated_at
+    FROM pfa_modification AS t
+    WHERE t.organization_id = %(organization_id)s
+      AND t.modification_id = r.modification_id
+    OFFSET 0) AS m
 
 -- name: whole
 SELECT *
@@ -156,7 +166,6 @@ r.data
 -- name: count_touched
 (SELECT count(*)
  FROM pfa_overlay AS r
- {topmost}
  WHERE r.organization_id = %(organization_id)s
    AND r.user_id = %(user_id)s
    AND {differing}

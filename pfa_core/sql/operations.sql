@@ -1,4 +1,5 @@
--- The caller's local operations, read from the trail: each is the entries of one link.
+-- The caller's local operations, read from the trail: each is the entries of one link. What only an undo has is
+-- looked up in a sub-select that begins with that, so that it is not for the others.
 
 -- name: latest
 -- An entry of each of the caller's latest operations, and what an undo takes back. Walks along the index by user and
@@ -26,11 +27,21 @@ WITH RECURSIVE walk AS (
 SELECT l.number, w.action, t.number, g.number
 FROM (SELECT * FROM walk WHERE action = ANY(%(actions)s) LIMIT %(limit)s) AS w
 JOIN audit_link AS l ON l.organization_id = %(organization_id)s AND l.link_id = w.link_id
-LEFT JOIN audit_log AS a
-       ON a.organization_id = %(organization_id)s AND a.entry_id = w.restores AND w.action = 'undo'
+LEFT JOIN LATERAL (
+    SELECT i.action, i.link_id, i.restores
+    FROM audit_log AS i
+    WHERE w.action = 'undo'
+      AND i.organization_id = %(organization_id)s
+      AND i.entry_id = w.restores
+    OFFSET 0) AS a ON true
 LEFT JOIN audit_link AS t ON t.organization_id = %(organization_id)s AND t.link_id = a.link_id
-LEFT JOIN audit_log AS b
-       ON b.organization_id = %(organization_id)s AND b.entry_id = a.restores AND a.action = 'undo'
+LEFT JOIN LATERAL (
+    SELECT i.action, i.link_id, i.restores
+    FROM audit_log AS i
+    WHERE a.action = 'undo'
+      AND i.organization_id = %(organization_id)s
+      AND i.entry_id = a.restores
+    OFFSET 0) AS b ON true
 LEFT JOIN audit_link AS g ON g.organization_id = %(organization_id)s AND g.link_id = b.link_id;
 
 -- name: step
@@ -46,11 +57,21 @@ CROSS JOIN LATERAL (
       AND o.action = ANY(%(actions)s)
     LIMIT 1
 ) AS e
-LEFT JOIN audit_log AS a
-       ON a.organization_id = %(organization_id)s AND a.entry_id = e.restores AND e.action = 'undo'
+LEFT JOIN LATERAL (
+    SELECT i.action, i.link_id, i.restores
+    FROM audit_log AS i
+    WHERE e.action = 'undo'
+      AND i.organization_id = %(organization_id)s
+      AND i.entry_id = e.restores
+    OFFSET 0) AS a ON true
 LEFT JOIN audit_link AS t ON t.organization_id = %(organization_id)s AND t.link_id = a.link_id
-LEFT JOIN audit_log AS b
-       ON b.organization_id = %(organization_id)s AND b.entry_id = a.restores AND a.action = 'undo'
+LEFT JOIN LATERAL (
+    SELECT i.action, i.link_id, i.restores
+    FROM audit_log AS i
+    WHERE a.action = 'undo'
+      AND i.organization_id = %(organization_id)s
+      AND i.entry_id = a.restores
+    OFFSET 0) AS b ON true
 LEFT JOIN audit_link AS g ON g.organization_id = %(organization_id)s AND g.link_id = b.link_id
 WHERE l.organization_id = %(organization_id)s
   AND l.number = %(number)s;
@@ -128,11 +149,21 @@ ORDER BY e.pfa_id, e.action, e.entry_id;
 SELECT e.pfa_id, l.number, e.action, t.number, g.number
 FROM audit_log AS e
 JOIN audit_link AS l ON l.organization_id = %(organization_id)s AND l.link_id = e.link_id
-LEFT JOIN audit_log AS a
-       ON a.organization_id = %(organization_id)s AND a.entry_id = e.restores AND e.action = 'undo'
+LEFT JOIN LATERAL (
+    SELECT i.action, i.link_id, i.restores
+    FROM audit_log AS i
+    WHERE e.action = 'undo'
+      AND i.organization_id = %(organization_id)s
+      AND i.entry_id = e.restores
+    OFFSET 0) AS a ON true
 LEFT JOIN audit_link AS t ON t.organization_id = %(organization_id)s AND t.link_id = a.link_id
-LEFT JOIN audit_log AS b
-       ON b.organization_id = %(organization_id)s AND b.entry_id = a.restores AND a.action = 'undo'
+LEFT JOIN LATERAL (
+    SELECT i.action, i.link_id, i.restores
+    FROM audit_log AS i
+    WHERE a.action = 'undo'
+      AND i.organization_id = %(organization_id)s
+      AND i.entry_id = a.restores
+    OFFSET 0) AS b ON true
 LEFT JOIN audit_link AS g ON g.organization_id = %(organization_id)s AND g.link_id = b.link_id
 WHERE e.organization_id = %(organization_id)s
   AND e.user_id = %(user_id)s

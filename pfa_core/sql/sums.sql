@@ -119,7 +119,6 @@ CROSS JOIN LATERAL (SELECT r.original_start, r.original_end, r.plan_days,
 pfa_mirror AS r
 JOIN pfa_overlay AS t
   ON t.organization_id = %(organization_id)s AND t.user_id = %(user_id)s AND t.pfa_id = r.pfa_id
-{topmost}
 CROSS JOIN LATERAL (SELECT r.original_start, r.original_end, r.plan_days,
                            r.monthly_rate, r.purchase_price, r.source,
                            r.is_discontinued, r.is_funds_transferable) AS p
@@ -127,19 +126,12 @@ CROSS JOIN LATERAL (SELECT r.original_start, r.original_end, r.plan_days,
 -- name: touched_after
 pfa_overlay AS r
 JOIN pfa_mirror AS p ON p.organization_id = %(organization_id)s AND p.pfa_id = r.pfa_id
-JOIN pfa_modification AS m
-  ON m.organization_id = %(organization_id)s AND m.modification_id = r.modification_id
-
--- name: topmost_before
--- Joined only when states or sessions are filtered.
-JOIN pfa_modification AS m
-  ON m.organization_id = %(organization_id)s AND m.modification_id = t.modification_id
 
 -- name: of_caller
 r.user_id = %(user_id)s
 
 -- name: count_drafts
-count(*) FILTER (WHERE m.state = 'draft')
+count(*) FILTER (WHERE {are_drafts})
 
 -- name: no_drafts
 0::bigint

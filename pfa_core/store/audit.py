@@ -346,10 +346,13 @@ def discards(
         "ids": None if ids is None else list(ids),
         "entry_ids": None if entry_ids is None else list(entry_ids),
     }
+    among: LiteralString = "" if ids is None else _SQL["of_records"]
+    taken_back = _SQL["taken_back"].format(of_records=among)
+    statement = _SQL["discards"].format(of_records=among, taken_back=taken_back)
     # Row by row: libpq's result of hundreds of thousands would be in memory beside them.
     size = PORTION if capabilities.has_stream_chunked() else 1
     with conn.cursor(row_factory=args_row(Discard)) as cursor:
-        return list(cursor.stream(_SQL["discards"], values, size=size))
+        return list(cursor.stream(statement, values, size=size))
 
 
 def discarded(

@@ -99,7 +99,7 @@ def _renewed(conn: Connection[Any], written: int, *, bearer: bool) -> list[str]:
 
 
 def _doubled(before: int, now: int, first: int) -> bool:
-    """Return whether the number went over the first bound, or over twice that, and so on."""
+    """Return whether the number went over the bound, or a doubled one."""
     bound = first
     while bound <= before:
         bound *= 2

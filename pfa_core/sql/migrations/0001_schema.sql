@@ -435,9 +435,13 @@ CREATE UNIQUE INDEX pfa_modification_one_draft
 CREATE INDEX pfa_modification_live
     ON pfa_modification (organization_id, user_id, pfa_id)
     WHERE state <> 'synced';
--- The modifications of a session, of one user or of all.
+-- The modifications of a session, of one user or of all. The condition is always true and is implied by what names
+-- a session: without one, this index serves nothing. Else "which modification has this id?" could be answered by
+-- reading all of the organization's, which costs as little as long as the planner expects one row of them; the
+-- index of the key is the only one left for it.
 CREATE INDEX pfa_modification_session
-    ON pfa_modification (organization_id, session_id, user_id, state);
+    ON pfa_modification (organization_id, session_id, user_id, state)
+    WHERE session_id IS NOT NULL;
 -- What a push sends next: the oldest committed changes first.
 CREATE INDEX pfa_modification_queue
     ON pfa_modification (organization_id, committed_at, modification_id)

@@ -53,6 +53,12 @@ CREATE INDEX audit_log_user ON audit_log (organization_id, user_id, at, link_id)
 ALTER TABLE pfa_modification
     ADD COLUMN IF NOT EXISTS sent_fields text[];
 
+-- It serves sessions alone.
+DROP INDEX IF EXISTS pfa_modification_session;
+CREATE INDEX pfa_modification_session
+    ON pfa_modification (organization_id, session_id, user_id, state)
+    WHERE session_id IS NOT NULL;
+
 -- Whether a user's membership ended before.
 CREATE INDEX IF NOT EXISTS audit_log_revoked
     ON audit_log (organization_id, (before ->> 'user'))

@@ -248,12 +248,7 @@ class Changes:
         if not filters.given():
             return TRUE
         where, of_overlays = conditions(filters)[0], conditions(filters, overlay=True)[0]
-        narrowed = narrowing(filters)
-        touched = _SQL["touched"].format(
-            conditions=of_overlays,
-            narrowing=narrowed,
-            topmost=_SQL["topmost"] if narrowed != TRUE else "",
-        )
+        touched = _SQL["touched"].format(conditions=of_overlays, narrowing=narrowing(filters))
         if not filters.wants_pristine():
             return touched
         untouched = _SQL["untouched"]

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, LiteralString
 
+from pfa_core import sql
 from pfa_core.model.modification import State
 from pfa_core.model.query import EQUAL_FILTERS, Filters
 
 if TYPE_CHECKING:
     from pfa_core.model.where.tree import Equality
 
+_SQL = sql.statements("filters")
 TRUE: LiteralString = "true"
 # The columns of the filters that take several values.
 _COLUMNS: dict[LiteralString, LiteralString] = {
@@ -136,14 +138,19 @@ def _equalities(filters: Filters) -> Iterable[Equality | None]:
     return equalities(filters)
 
 
-def narrowing(filters: Filters) -> LiteralString:
-    """Compose the filters on the caller's modifications, over a table called m."""
+def narrowing(filters: Filters, table: LiteralString = "r") -> LiteralString:
+    """Compose the filters on the caller's modifications, over an overlay of this name."""
     parts: list[LiteralString] = []
     if filters.state:
         parts.append("m.state = ANY(%(states)s)")
     if filters.session:
         parts.append("m.session_id = ANY(%(sessions)s)")
-    return " AND ".join(parts) if parts else TRUE
+    return _SQL["topmost_among"].format(table=table, which=" AND ".join(parts)) if parts else TRUE
+
+
+def are_drafts(table: LiteralString) -> LiteralString:
+    """Compose that overlays are topped by drafts."""
+    return _SQL["topmost_among"].format(table=table, which="m.state = 'draft'")
 
 
 def touched_values(filters: Filters) -> dict[str, Any]:

@@ -170,9 +170,7 @@ def _counts_of_touched(
     """
     narrowed = narrowing(filters)
     differing: dict[LiteralString, LiteralString] = {"r": TRUE, "t": TRUE}
-    topmost = _SQL["topmost"]
     if narrowed == TRUE:
-        topmost = ""
         if others and not filters.looked_at():
             return
         if others:
@@ -183,7 +181,6 @@ def _counts_of_touched(
         differing=differing["r"],
         conditions=for_overlay(filters, where),
         narrowing=narrowed,
-        topmost=topmost,
     )
 
 

@@ -18,7 +18,13 @@ from pfa_core.model.months import Moves
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.store.reads import search
-from pfa_core.store.reads.filters import conditions, fits_rollup, narrowing, touched_values
+from pfa_core.store.reads.filters import (
+    are_drafts,
+    conditions,
+    fits_rollup,
+    narrowing,
+    touched_values,
+)
 
 _SQL = sql.statements("sums")
 _FLAGS = ("isActualized", "isDiscontinued", "isFundsTransferable")
@@ -60,7 +66,7 @@ def sums(
     else:
         where = _found(conn, part, filters, where)
         matching = _matching(part, where, filters if narrowed else None)
-        statement = _live(part, _tables(part, narrowed=narrowed), matching, by)
+        statement = _live(part, matching, by)
     width = len(by)
     found: Grouped = {}
     for row in conn.execute(statement, values).fetchall():
@@ -96,7 +102,7 @@ def moves(
     where, values = _asked(principal, part, filters)
     where = _found(conn, part, filters, where)
     matching = _matching(part, where, filters if narrowed else None)
-    statement = _months(_tables(part, narrowed=narrowed), matching, by)
+    statement = _months(_SQL[part.name.lower()], matching, by)
     width = len(by)
     found: dict[tuple[Any, ...], Moves] = {}
     for row in conn.execute(statement, values).fetchall():
@@ -125,20 +131,13 @@ def _found(
     return search.among_all(conn, filters, where) if part is Part.MIRROR else where
 
 
-def _tables(part: Part, *, narrowed: bool) -> LiteralString:
-    topmost = _SQL["topmost_before"] if narrowed else ""
-    tables = _SQL[part.name.lower()]
-    return tables.format(topmost=topmost) if part is Part.TOUCHED_BEFORE else tables
-
-
-def _live(
-    part: Part, tables: LiteralString, matching: LiteralString, by: Sequence[str]
-) -> LiteralString:
+def _live(part: Part, matching: LiteralString, by: Sequence[str]) -> LiteralString:
+    drafts = _SQL["count_drafts"].format(are_drafts=are_drafts("r"))
     return _SQL["live"].format(
         **_common(by),
         counts_p=_SQL["counts_p"],
-        drafts=_SQL["count_drafts" if part is Part.TOUCHED_AFTER else "no_drafts"],
-        tables=tables,
+        drafts=drafts if part is Part.TOUCHED_AFTER else _SQL["no_drafts"],
+        tables=_SQL[part.name.lower()],
         conditions=matching,
     )
 
@@ -176,7 +175,7 @@ def _matching(part: Part, where: LiteralString, filters: Filters | None) -> Lite
     if part is Part.TOUCHED_AFTER:
         every.append(_SQL["of_caller"])
     if filters:
-        every.append(narrowing(filters))
+        every.append(narrowing(filters, "t" if part is Part.TOUCHED_BEFORE else "r"))
     return "\n  AND ".join(every)
 
 
