@@ -63,7 +63,14 @@ OVERLAYS_OF_OTHERS = """
     SELECT 'ORG', m.user_id, m.pfa_id, m.delta, r.data || m.delta, m.modification_id
     FROM pfa_modification AS m
     JOIN pfa_mirror AS r ON r.organization_id = 'ORG' AND r.pfa_id = m.pfa_id
-    WHERE m.organization_id = 'ORG' AND m.user_id <> 'ann'"""
+    WHERE m.organization_id = 'ORG' AND m.user_id <> 'ann'
+      AND (%(user_id)s::text IS NULL OR m.user_id = %(user_id)s)"""
+DRAFTS_OF_ONE = """
+    INSERT INTO pfa_modification (organization_id, modification_id, pfa_id, user_id, session_id,
+        state, delta, base, base_version, version, created_at, updated_at)
+    SELECT 'ORG', gen_random_uuid(), 'P-' || lpad(n::text, 6, '0'), %(user_id)s, 's',
+        'draft', '{"equipment": "E"}', '{}', 1, 1, now(), now()
+    FROM generate_series(1, %(drafts)s) AS n"""
 # As after a first start, before anything has counted the tables that users fill.
 FORGET = """
     DELETE FROM pg_statistic
@@ -90,17 +97,24 @@ def a_large_world(server: Server) -> Iterator[World]:
     users = {"ann": "admin", "eve": "editor", "fay": "admin", "mary": "admin"}
     with server.database(server.template()) as url:
         world = a_world(url, users=users)
-        world.owner.transact(lambda conn: _fill(conn, world))
+        world.owner.transact(lambda conn: fill(conn, world))
         _save(world, "ann", DRAFTS, SPREAD)
         with psycopg.connect(url, autocommit=True) as admin:
             sizes = {"drafts": DRAFTS, "many": MANY, "records": RECORDS}
             admin.execute(DRAFTS_OF_OTHERS, sizes)
-            admin.execute(OVERLAYS_OF_OTHERS)
+            admin.execute(OVERLAYS_OF_OTHERS, {"user_id": None})
             admin.execute("VACUUM ANALYZE")
         _save(world, "fay", FRESH, 19)
         world.owner.administer(lambda conn: conn.execute("VACUUM pfa_modification, pfa_overlay"))
         yield world
         world.db.close()
+
+
+def draft(admin: Connection[Any], user: str, drafts: int) -> None:
+    """Drafts of the first records by another user, without entries in the trail."""
+    values = {"user_id": user, "drafts": drafts}
+    admin.execute(DRAFTS_OF_ONE, values)
+    admin.execute(OVERLAYS_OF_OTHERS, values)
 
 
 @contextmanager
@@ -117,10 +131,11 @@ def a_copy(server: Server, world: World, change: str) -> Iterator[World]:
         copy.db.close()
 
 
-def _fill(conn: Connection[Any], world: World) -> None:
+def fill(conn: Connection[Any], world: World, records: int = RECORDS) -> None:
+    """Fill the mirror with records of 20 categories."""
     members.lock_mirror(conn, "ORG")
     conn.execute(statements("mirror")["create_incoming"])
-    conn.execute(GENERATE, {"records": RECORDS, "categories": CATEGORIES})
+    conn.execute(GENERATE, {"records": records, "categories": CATEGORIES})
     mirror.take_in(conn, "ORG", world.db.new_id(), world.db.clock())
 
 

@@ -130,6 +130,16 @@ class Plans:
             )
         )
 
+    def visited(self) -> int:
+        """The rows that all nodes gave or threw away, in all their turns."""
+        return round(
+            sum(
+                (node["Actual Rows"] + sum(node.get(name, 0) for name in _THROWN))
+                * node["Actual Loops"]
+                for node in self.nodes()
+            )
+        )
+
     def indexes(self, table: str) -> set[str]:
         return {node["Index Name"] for node in self.on(table) if "Index Name" in node}
 
