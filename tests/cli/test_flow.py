@@ -20,6 +20,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pfa_core.model.record import FIELDS
+from pfa_core.store import statistics
 from tests.cli.conftest import as_before_keys_were_checked, baseline_record, write_lines
 from tests.processes import started
 from tests.program import Pfa, a_stage
@@ -440,6 +441,28 @@ def test_the_doctor_finds_all_well_or_suggests_the_fix(
     assert sick.code == 69
     assert "fix:" in sick.out
     assert "secret" not in sick.out + sick.err
+
+
+def test_the_doctor_names_large_tables_that_were_never_analyzed(
+    ready: Pfa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a restored dump; an upgrade analyzes them."""
+
+    def schema() -> dict[str, str]:
+        findings = ready("doctor", "-o", "json").json["data"]
+        return next(item for item in findings if item["check"] == "schema")
+
+    monkeypatch.setattr(statistics, "LARGE", ("pfa_mirror", "restored"))
+    with psycopg.connect(ready.url, autocommit=True) as owner:
+        owner.execute(
+            "CREATE TABLE restored AS SELECT repeat('x', 999) FROM generate_series(1, 2000)"
+        )
+        found = schema()
+        assert (found["result"], found["cure"]) == ("notice", "type: pfa db upgrade")
+        assert "never analyzed: restored, so" in found["finding"]
+        owner.execute("ANALYZE restored")
+        assert schema()["result"] == "ok"
+        owner.execute("DROP TABLE restored")
 
 
 def test_the_doctor_ends_with_the_code_of_what_it_found(
