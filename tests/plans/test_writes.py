@@ -11,7 +11,7 @@ from pfa_core import Selection
 from pfa_core.model.query import Filters
 from pfa_core.store import modifications
 from tests.plans.conftest import Guard
-from tests.plans.large import FRESH, MANY
+from tests.plans.large import DRAFTS, FRESH, MANY
 from tests.plans.watching import Plans, assert_few_rows
 
 pytestmark = pytest.mark.every_version
@@ -145,6 +145,12 @@ def test_hundreds_of_records_are_saved_without_a_loop_in_a_loop(
     for table in TABLES:
         assert plans.touched(table) <= STATEMENTS * AT_ONCE, f"{table}\n{plans}"
     assert plans.loops() <= AT_ONCE, str(plans)
+
+
+def test_fields_are_unset_without_a_look_at_records_that_have_no_draft(guard: Guard) -> None:
+    plans, result = guard.operation(pfa_core.unset_fields, "ann", Filters(), ["equipment"])
+    assert len(result.emptied) == DRAFTS
+    assert_few_rows(plans, "pfa_mirror", STATEMENTS * DRAFTS)
 
 
 def test_the_users_active_modifications_of_a_few_records_are_looked_up(guard: Guard) -> None:

@@ -512,8 +512,11 @@ CREATE INDEX pfa_overlay_forecast_start
     ON pfa_overlay (organization_id, user_id, forecast_start, pfa_id);
 CREATE INDEX pfa_overlay_category
     ON pfa_overlay (organization_id, user_id, category, forecast_start, pfa_id);
--- All users' overlays of a record, to refresh when its mirror row changes.
-CREATE INDEX pfa_overlay_record ON pfa_overlay (organization_id, pfa_id);
+-- All users' overlays of a record, to refresh when its mirror row changes. The condition is always true, as that of
+-- pfa_modification_session: one user's overlays are not looked for among all.
+CREATE INDEX pfa_overlay_record
+    ON pfa_overlay (organization_id, pfa_id)
+    WHERE pfa_id IS NOT NULL;
 
 -- == 5. Rollup ==
 

@@ -58,6 +58,11 @@ DROP INDEX IF EXISTS pfa_modification_session;
 CREATE INDEX pfa_modification_session
     ON pfa_modification (organization_id, session_id, user_id, state)
     WHERE session_id IS NOT NULL;
+-- And it serves records alone.
+DROP INDEX IF EXISTS pfa_overlay_record;
+CREATE INDEX pfa_overlay_record
+    ON pfa_overlay (organization_id, pfa_id)
+    WHERE pfa_id IS NOT NULL;
 
 -- Whether a user's membership ended before.
 CREATE INDEX IF NOT EXISTS audit_log_revoked
