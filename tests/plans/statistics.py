@@ -64,8 +64,13 @@ def found(conn: Connection[Any], tables: tuple[str, ...] = TABLES) -> State:
 
 
 def put(conn: Connection[Any], state: State) -> None:
-    """Let the catalog know this and no more of these tables."""
+    """Let the catalog know this and no more of these tables.
+
+    Before PostgreSQL 18 columns cannot be put in: where some are known, all are found again."""
     for table, known in state.items():
+        if known.columns and conn.info.server_version < SINCE:
+            conn.execute(f"ANALYZE {table}")
+            continue
         pages = known.pages if known.pages is not None else _one(conn, _PAGES, table)[0]
         conn.execute(_CLEAR, {"table": table})
         conn.execute(_SIZE, {"table": table, "rows": known.rows, "pages": pages})
