@@ -139,6 +139,12 @@ PROOFS = {
         spoil="DELETE FROM pg_statistic WHERE starelid = 'pfa_mirror'::regclass",
         after="SELECT staattnum FROM pg_statistic WHERE starelid = 'pfa_mirror'::regclass ORDER BY 1",
     ),
+    "statistics.renew": Proof(
+        scope="member",
+        values={"written": 1_000_000},
+        spoil="DELETE FROM pg_statistic WHERE starelid = 'pfa_overlay'::regclass",
+        after="SELECT staattnum FROM pg_statistic WHERE starelid = 'pfa_overlay'::regclass ORDER BY 1",
+    ),
     "drift.bad_rows": Proof(scope="manage_settings", spoil=A_BAD_ROW),
     "drift.drop_bad_rows": Proof(
         scope="manage_settings", spoil=A_BAD_ROW, after="SELECT number FROM pfa_sync_outcome"
