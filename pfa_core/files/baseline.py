@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
 from pfa_core.exact_json import JsonFault, loads_strict
@@ -61,6 +61,21 @@ class GridAnswer:
     content: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """So many lines that were recognized and not read."""
+
+    number: int
+
+
+class Recognizer(Protocol):
+    """What finds lines that need not be read."""
+
+    def unread(self, lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Yield the others with their numbers from 1; an empty one with the number of those before it."""
+        ...
+
+
 @dataclass
 class Leftovers:
     """Rows without a value, and columns without a name and a value."""
@@ -83,7 +98,8 @@ def read_baseline(
     check_header: CheckHeader | None = None,
     max_size: int = MAX_SIZE,
     keys: Sequence[str] = ("pfaId",),
-) -> Iterator[RawRecord | Fault | GridAnswer]:
+    recognizer: Recognizer | None = None,
+) -> Iterator[RawRecord | Fault | GridAnswer | Unchanged]:
     """Read the records of one file in order; an invalid line becomes a fault.
 
     JSONL, CSV and TSV are read line by line; JSON and grid answers whole. UTF-16 is read where its first bytes show
@@ -95,6 +111,7 @@ def read_baseline(
         check_header: Called with the columns of a table and the file's name; may refuse them.
         max_size: Bytes, unpacked, that a line or a JSON document may have.
         keys: The names that the column of the key may have.
+        recognizer: Finds lines of JSONL that need not be read.
 
     Raises:
         NotFound, IoFailure: The file is missing or cannot be read.
@@ -123,7 +140,9 @@ def read_baseline(
         if nulls:
             raise InvalidRequest(f"nulls are of CSV and TSV, {name} is JSON")
         if chosen == "jsonl":
-            yield from _jsonl_records(chain([first], lines), name)
+            whole = chain([first], lines)
+            numbered = recognizer.unread(whole) if recognizer else enumerate(whole, 1)
+            yield from _jsonl_records(numbered, name)
         else:
             whole = read_whole(file, name, max_size, first=first)
             yield from _json_records(decode(whole, name), name, chosen)
@@ -170,10 +189,14 @@ def _is_answer(value: Any) -> bool:
     return isinstance(value, dict) and ("Result" in value or "ErrorAlert" in value)
 
 
-def _jsonl_records(lines: Iterable[bytes], name: str) -> Iterator[RawRecord | Fault]:
-    for number, line in enumerate(lines, 1):
-        position = f"{name} line {number}"
-        if line.strip():
+def _jsonl_records(
+    lines: Iterable[tuple[int, bytes]], name: str
+) -> Iterator[RawRecord | Fault | Unchanged]:
+    for number, line in lines:
+        if not line:
+            yield Unchanged(number)
+        elif line.strip():
+            position = f"{name} line {number}"
             try:
                 yield RawRecord(_bare(loads_strict(decode(line, name, number))), position)
             except InvalidData as error:

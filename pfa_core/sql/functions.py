@@ -19,6 +19,7 @@ _RETURNING = re.compile(r"\nRETURNING [\w. ():,]+\Z")
 _TYPES: Mapping[str, str] = {
     "action": "text",
     "after": "boolean",
+    "asked_at": "timestamptz",
     "at": "timestamptz",
     "base": "boolean",
     "before": "boolean",
@@ -55,6 +56,7 @@ _TYPES: Mapping[str, str] = {
     "modification_ids": "uuid[]",
     "modifications": "jsonb",
     "name": "text",
+    "now": "timestamptz",
     "organization_id": "text",
     "outcomes": "jsonb",
     "owner_id": "uuid",

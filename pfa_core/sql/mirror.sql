@@ -7,11 +7,14 @@
 CREATE TEMPORARY TABLE pfa_incoming (
     pfa_id   text COLLATE "C" NOT NULL,
     data     jsonb NOT NULL,
-    revision text
+    revision text,
+    digest   bytea,
+    shape    bigint,
+    unknown  text[] COLLATE "C"
 ) ON COMMIT DROP;
 
 -- name: copy_incoming
-COPY pfa_incoming (pfa_id, data) FROM STDIN;
+COPY pfa_incoming (pfa_id, data, digest, shape, unknown) FROM STDIN;
 
 -- name: index_incoming
 -- by: sync, refresh_data, import
@@ -140,14 +143,60 @@ FROM pfa_incoming AS i
 ON CONFLICT DO NOTHING;
 
 -- name: drop_unchanged
--- The remaining rows are new or different; the mirror rows of the others are not written. Rows of a page that
--- PEMS was asked for before a push wrote the record are deleted too: the mirror is newer, unless its time lies in
--- the future.
-DELETE FROM pfa_incoming AS i
-USING pfa_mirror AS m
-WHERE m.organization_id = %(organization_id)s
-  AND m.pfa_id = i.pfa_id
-  AND (m.data = i.data OR m.updated_at BETWEEN %(asked_at)s::timestamptz AND %(now)s);
+-- by: refresh_data, import
+-- returns: dropped bigint
+-- The remaining rows are new or different; the mirror rows of the others are not written, only from which text
+-- they were read now. Rows of a page that PEMS was asked for before a push wrote the record are deleted too: the
+-- mirror is newer, unless its time lies in the future.
+WITH gone AS (
+    DELETE FROM pfa_incoming AS i
+    USING pfa_mirror AS m
+    WHERE m.organization_id = %(organization_id)s
+      AND m.pfa_id = i.pfa_id
+      AND (m.data = i.data OR m.updated_at BETWEEN %(asked_at)s::timestamptz AND %(now)s)
+    RETURNING i.pfa_id, m.version, m.xmin AS writer, i.digest, i.shape, i.unknown, m.data = i.data AS is_same
+), kept AS (
+    INSERT INTO pfa_digest AS d (organization_id, pfa_id, version, writer, digest, shape, unknown)
+    SELECT %(organization_id)s, g.pfa_id, g.version, g.writer, g.digest, g.shape, g.unknown
+    FROM gone AS g
+    WHERE g.is_same
+      AND g.digest IS NOT NULL
+    ORDER BY g.pfa_id
+    ON CONFLICT (organization_id, pfa_id) DO UPDATE
+    SET version = EXCLUDED.version,
+        writer = EXCLUDED.writer,
+        digest = EXCLUDED.digest,
+        shape = EXCLUDED.shape,
+        unknown = EXCLUDED.unknown
+)
+SELECT count(*) AS dropped FROM gone;
+
+-- name: keep_digests
+-- From which texts the received records were read that the mirror has now.
+INSERT INTO pfa_digest AS d (organization_id, pfa_id, version, writer, digest, shape, unknown)
+SELECT %(organization_id)s, i.pfa_id, m.version, m.xmin, i.digest, i.shape, i.unknown
+FROM pfa_incoming AS i
+JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = i.pfa_id
+WHERE i.digest IS NOT NULL
+ORDER BY i.pfa_id
+ON CONFLICT (organization_id, pfa_id) DO UPDATE
+SET version = EXCLUDED.version,
+    writer = EXCLUDED.writer,
+    digest = EXCLUDED.digest,
+    shape = EXCLUDED.shape,
+    unknown = EXCLUDED.unknown;
+
+-- name: copy_digests
+COPY pfa_digest (organization_id, pfa_id, version, writer, digest, shape, unknown) FROM STDIN;
+
+-- name: forget_digests
+DELETE FROM pfa_digest
+WHERE organization_id = %(organization_id)s
+  AND pfa_id BETWEEN %(first)s AND %(last)s;
+
+-- name: writer
+-- What rows that are written now have as their writer.
+SELECT pg_current_xact_id()::xid::text;
 
 -- name: keep_history
 -- A time that no check accepts, of a row that was spoiled by other means, is not kept: the new version mends it.
@@ -313,20 +362,20 @@ WHERE organization_id = %(organization_id)s;
 -- unless: %(first)s IS NULL OR %(last)s IS NULL
 -- unless: EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id NOT BETWEEN %(first)s AND %(last)s)
 -- unless: EXISTS (SELECT FROM pfa_mirror AS m WHERE m.organization_id = %(organization_id)s AND m.pfa_id BETWEEN %(first)s AND %(last)s)
--- steps: put_incoming, post_between[sign = 1]
+-- steps: put_incoming, post_between[sign = 1], keep_digests
 
 -- name: fill
 -- Records of an empty mirror, and all sums.
 -- by: refresh_data, import
 -- mirror:
--- steps: put_incoming, clear_rollup, post_all[sign = 1]
+-- steps: put_incoming, clear_rollup, post_all[sign = 1], keep_digests
 
 -- name: take_in
 -- Received records that are new or different, their sums, and the overlays of those that changed.
 -- by: sync, refresh_data, import
 -- mirror:
 -- unless: pfa_received_unsettled(%(organization_id)s)
--- steps: keep_history, post_received[sign = -1] after keep_history, upsert, post_received[sign = 1], refresh_overlays after keep_history
+-- steps: keep_history, post_received[sign = -1] after keep_history, upsert, post_received[sign = 1], refresh_overlays after keep_history, keep_digests
 
 -- name: recompute_rollup
 -- by: manage_settings

@@ -16,7 +16,7 @@ from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, PfaId, RunId
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.store import rls, writing
-from pfa_core.store.copying import copy_records, escaped
+from pfa_core.store.copying import Marks, Received, copy_received, copy_records, escaped
 
 _SQL = sql.statements("mirror")
 
@@ -57,14 +57,13 @@ class Merged:
     unchanged: int = 0
 
 
-def copy_incoming(conn: Connection[Any], rows: Iterable[tuple[str, str]]) -> int:
-    """Copy records (id, JSON text) into a temporary table beside the mirror.
+def copy_incoming(conn: Connection[Any], rows: Iterable[Received]) -> int:
+    """Copy records into a temporary table beside the mirror.
 
     Returns:
         Their number.
     """
-    writing.changed(conn, _SQL, "create_incoming")
-    received = copy_records(conn, _SQL["copy_incoming"], rows)
+    received = _copy_incoming(conn, rows)
     writing.changed(conn, _SQL, "index_incoming")
     writing.changed(conn, _SQL, "analyze_incoming")
     return received
@@ -144,17 +143,19 @@ def drop_unchanged(
         "now": asked_at and leases.clock(conn),
     }
     writing.changed(conn, _SQL, "found_again", values)
-    return conn.execute(_SQL["drop_unchanged"], values).rowcount
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        row = writing.returned(cursor, _SQL, "drop_unchanged", values).fetchone()
+    return row[0] if row else 0
 
 
 def put_new(
     conn: Connection[Any],
     organization_id: OrganizationId,
     run_id: RunId,
-    rows: Sequence[tuple[str, str]],
+    rows: Sequence[Received],
     at: datetime,
 ) -> bool:
-    """Insert new records (id, JSON text; each id once).
+    """Insert new records, each id once.
 
     Their sums are added to the rollup.
 
@@ -163,7 +164,7 @@ def put_new(
     """
     if not rows:
         return True
-    ids = [pfa_id for pfa_id, _ in rows]
+    ids = [pfa_id for pfa_id, *_ in rows]
     values = {"organization_id": organization_id, "first": min(ids), "last": max(ids)}
     found = conn.execute(_SQL["knows_between"], values).fetchone()
     if not found or found[0]:
@@ -188,10 +189,10 @@ def fill(
     conn: Connection[Any],
     organization_id: OrganizationId,
     run_id: RunId,
-    rows: Iterable[tuple[str, str]],
+    rows: Iterable[Received],
     at: datetime,
 ) -> int:
-    """Insert records (id, JSON text; each id once) into an empty mirror.
+    """Insert records, each id once, into an empty mirror.
 
     Returns:
         Their number.
@@ -212,20 +213,29 @@ def _copy_new(
     conn: Connection[Any],
     organization_id: OrganizationId,
     run_id: RunId,
-    rows: Iterable[tuple[str, str]],
+    rows: Iterable[Received],
     at: datetime,
 ) -> int:
+    values = {"organization_id": organization_id, "run_id": run_id, "at": at}
     if rls.status(conn).active:
         _copy_incoming(conn, rows)
-        values = {"organization_id": organization_id, "run_id": run_id, "at": at}
-        return conn.execute(_SQL["put_incoming"], values).rowcount
+        written = conn.execute(_SQL["put_incoming"], values).rowcount
+        conn.execute(_SQL["keep_digests"], values)
+        return written
+    marks = Marks()
     head, tail = f"{escaped(organization_id)}\t", f"\t1\t{run_id}\t{at.isoformat()}"
-    return copy_records(conn, _SQL["copy_new"], rows, head=head, tail=tail)
+    written = copy_records(conn, _SQL["copy_new"], rows, head=head, tail=tail, marks=marks)
+    if marks:
+        # Of rows that were deleted by other means, with the same ids.
+        conn.execute(_SQL["forget_digests"], {**values, "first": marks.first, "last": marks.last})
+        writer = _value(conn, "writer", values)
+        marks.copy(conn, _SQL["copy_digests"], head, f"\t1\t{writer}\t")
+    return written
 
 
-def _copy_incoming(conn: Connection[Any], rows: Iterable[tuple[str, str]]) -> None:
+def _copy_incoming(conn: Connection[Any], rows: Iterable[Received]) -> int:
     writing.changed(conn, _SQL, "create_incoming")
-    copy_records(conn, _SQL["copy_incoming"], rows)
+    return copy_received(conn, _SQL["copy_incoming"], rows)
 
 
 def take_in(
@@ -249,6 +259,7 @@ def take_in(
     conn.execute(_SQL["post_received"], {**values, "sign": 1})
     if changed:  # a new record has no overlay
         conn.execute(_SQL["refresh_overlays"], values)
+    conn.execute(_SQL["keep_digests"], values)
     return changed, written
 
 

@@ -42,6 +42,11 @@ class Columns:
         self._last = Layout(targets=(), is_plain=True)
         self.carried: set[str] = set()
 
+    @property
+    def layout(self) -> Layout:
+        """Return what the columns of the last row were; rows of the same names in the same order share it."""
+        return self._last
+
     def read(self, row: Mapping[str, Any]) -> Mapping[str, Any] | Misnamed:
         """Return the values by field; the row itself where no name is another one.
 

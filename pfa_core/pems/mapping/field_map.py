@@ -87,11 +87,13 @@ class FieldMap:
         fields: Alias of the grid → field.
         chains: Field → transforms of its value.
         screen_fields: Name in the screen → field.
+        text: What the chains were read from; maps of equal texts read a value alike. Empty: not known.
     """
 
     fields: Mapping[str, str] = field(default_factory=lambda: DEFAULT_FIELDS)
     chains: Mapping[str, Chain] = field(default_factory=dict)
     screen_fields: Mapping[str, str] = field(default_factory=lambda: DEFAULT_SCREEN_FIELDS)
+    text: str = field(default="", repr=False, compare=False)
 
     def alias_of(self, name: str) -> str:
         """Return the alias that holds a field, empty where none does."""
@@ -128,7 +130,12 @@ def _field_map(content: Mapping[str, Any], path: Path) -> FieldMap:
             f"the field map {path} has the unknown table [{unknown[0]}]",
             hint=f"tables: {', '.join(_TABLES)}",
         )
-    return FieldMap(_fields(content, path), _chains(content, path), _screen_fields(content, path))
+    return FieldMap(
+        _fields(content, path),
+        _chains(content, path),
+        _screen_fields(content, path),
+        text=repr(content),
+    )
 
 
 def _with_all_faults(first: ConfigInvalid, content: Mapping[str, Any]) -> ConfigInvalid:

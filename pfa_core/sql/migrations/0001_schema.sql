@@ -5,7 +5,8 @@
 --
 -- Mirror and history. pfa_mirror holds the baseline: one row per PFA record of PEMS. `data` is the record as
 -- JSON; the columns that filters and orders read are generated from it. The outgoing version of a row that
--- changes goes to pfa_mirror_history; unchanged rows are not touched.
+-- changes goes to pfa_mirror_history; unchanged rows are not touched. pfa_digest says by which texts of a source
+-- a pull recognizes them.
 --
 -- Modifications and overlays. A user's changed fields over one record are a modification, which goes from
 -- draft through committed and syncing to synced, or to sync_error or conflict. pfa_overlay holds one row per
@@ -372,6 +373,21 @@ CREATE INDEX pfa_mirror_history_written
 -- What there was before a time: the versions that were replaced since. What one run replaced shares a time and a
 -- place in the index.
 CREATE INDEX pfa_mirror_history_replaced ON pfa_mirror_history (organization_id, replaced_at);
+
+-- From which text of a source a record was read: its digest, so that an equal text need not be read again. It
+-- counts for the row of the mirror that has this version and was written by this transaction, so that any other
+-- write ends it. shape has a bit for each field that the text had a column for or no value of, unknown the
+-- names of its other columns: what a pull says of its source, it says of texts that it did not read too.
+CREATE TABLE pfa_digest (
+    organization_id text COLLATE "C" NOT NULL,
+    pfa_id          text COLLATE "C" NOT NULL,
+    version         integer NOT NULL,
+    writer          xid NOT NULL,
+    digest          bytea NOT NULL CHECK (octet_length(digest) = 16),
+    shape           bigint NOT NULL,
+    unknown         text[] COLLATE "C",
+    PRIMARY KEY (organization_id, pfa_id)
+);
 
 -- == 4. Modifications and overlays ==
 
@@ -2250,7 +2266,7 @@ BEGIN
     FOREACH tenant_table IN ARRAY ARRAY[
         'pfa_organization', 'pfa_member', 'pfa_token', 'audit_log', 'audit_link', 'audit_head', 'pfa_mirror',
         'pfa_mirror_history', 'kpi_rollup', 'pfa_sync_log', 'pfa_sync_outcome', 'pfa_pull_page', 'pfa_lease',
-        'pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_view', 'audit_expected'] LOOP
+        'pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_view', 'audit_expected', 'pfa_digest'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('CREATE POLICY pfa_owner ON %I TO CURRENT_USER USING (true) WITH CHECK (true)',
@@ -2311,6 +2327,11 @@ BEGIN
         USING (organization_id = (SELECT pfa_records_organization()));
     CREATE POLICY pfa_select ON pfa_lease FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization()));
+
+    -- Digests: of who pulls. Others could try amounts until a text has the digest.
+    CREATE POLICY pfa_select ON pfa_digest FOR SELECT
+        USING (organization_id = (SELECT pfa_records_organization())
+               AND (SELECT pfa_scope_in('{refresh_data,import}')));
 
     -- Modifications: a user's own; an admin's scope all; a push all but drafts.
     CREATE POLICY pfa_select ON pfa_modification FOR SELECT
@@ -2391,7 +2412,7 @@ GRANT EXECUTE ON FUNCTION pfa_context(),
 -- that write. No right on a whole table but SELECT: with one the table could be locked.
 GRANT SELECT ON pfa_organization, pfa_member, pfa_mirror, pfa_mirror_history, kpi_rollup, pfa_sync_log,
     pfa_sync_outcome, pfa_pull_page, pfa_lease, pfa_modification, pfa_overlay, pfa_sync_conflict, pfa_view,
-    audit_log, audit_link, audit_head, pfa_schema_migration TO pfa_app;
+    audit_log, audit_link, audit_head, pfa_schema_migration, pfa_digest TO pfa_app;
 GRANT UPDATE (organization_id) ON pfa_organization, pfa_member, pfa_mirror, pfa_modification,
     pfa_sync_conflict TO pfa_app;
 GRANT SELECT ON pfa_token TO pfa_app;
@@ -2411,7 +2432,7 @@ BEGIN
     -- program sends the statements themselves.
     IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
         GRANT INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, pfa_pull_page, pfa_lease, pfa_modification,
-            pfa_overlay, pfa_view TO pfa_app;
+            pfa_overlay, pfa_view, pfa_digest TO pfa_app;
         GRANT INSERT, UPDATE ON pfa_mirror, pfa_sync_log, pfa_sync_conflict TO pfa_app;
         GRANT INSERT ON pfa_mirror_history, pfa_sync_outcome, audit_log TO pfa_app;
         GRANT UPDATE (currency, rate_uom, foreign_currency, max_records, max_money, max_percent)
@@ -2571,7 +2592,7 @@ BEGIN
                           ORDER BY k.column_name) AS each
         FROM pfa_row_checks() AS k
         WHERE k.table_name IN ('pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_sync_log',
-                               'pfa_sync_outcome', 'pfa_lease', 'pfa_pull_page', 'kpi_rollup')
+                               'pfa_sync_outcome', 'pfa_lease', 'pfa_pull_page', 'kpi_rollup', 'pfa_digest')
         GROUP BY k.table_name ORDER BY k.table_name LOOP
         RETURN QUERY EXECUTE format(
             'DELETE FROM %I AS t WHERE t.organization_id = $1 AND NOT (%s)'

@@ -213,6 +213,18 @@ CREATE INDEX IF NOT EXISTS pfa_mirror_history_written
     ON pfa_mirror_history (organization_id, written_at DESC, pfa_id);
 CREATE INDEX IF NOT EXISTS pfa_mirror_history_replaced ON pfa_mirror_history (organization_id, replaced_at);
 
+-- By which texts a pull recognizes unchanged records: none yet.
+CREATE TABLE IF NOT EXISTS pfa_digest (
+    organization_id text COLLATE "C" NOT NULL,
+    pfa_id          text COLLATE "C" NOT NULL,
+    version         integer NOT NULL,
+    writer          xid NOT NULL,
+    digest          bytea NOT NULL CHECK (octet_length(digest) = 16),
+    shape           bigint NOT NULL,
+    unknown         text[] COLLATE "C",
+    PRIMARY KEY (organization_id, pfa_id)
+);
+
 -- The sums by these columns too, computed anew from the mirror.
 DELETE FROM kpi_rollup;
 ALTER TABLE kpi_rollup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from pfa_core.model.run import IfLocked, RunStatus
 from pfa_core.model.secret import looks_like_token
 from pfa_core.pems.mapping.field_map import load_field_map
 from pfa_core.pems.profile import PemsNames
-from pfa_core.store import leases, members, mirror
+from pfa_core.store import digests, leases, members, mirror
 from pfa_core.store.database import Database
 from pfa_core.store.mirror import Merged
 from pfa_core.sync.pull.drift import Drift
@@ -30,6 +31,7 @@ from pfa_core.sync.pull.file_rows import FileRows
 from pfa_core.sync.pull.intake import MAX_FAULTS, Accepted, Intake, end_pull
 from pfa_core.sync.pull.merging import MergeResult, Merging
 from pfa_core.sync.pull.options import SKIPPED, Allowance, PullResult
+from pfa_core.sync.pull.recognition import Known, Recognition, is_worthwhile
 from pfa_core.sync.run import ActiveRun, begin_dry_run, leased
 from pfa_core.sync.run_log import run_log
 
@@ -132,22 +134,39 @@ def _pull(
 ) -> PullResult:
     merging = Merging(run=run, allow=allow, whole=True)
 
-    def work(conn: Connection[Any]) -> PullResult:
+    def work(conn: Connection[Any], *, recognizing: bool) -> PullResult:
         authorize(conn, run.principal, Operation.PULL_FILES)
         files.rewind()
-        only = members.only_currency(conn, run.organization_id)
-        intake = Intake(run.organization_id, progress, only_currency=only)
-        intake.carried, intake.undeclared = files.reader.fields, files.reader.undeclared
-        stored, missing = _store(conn, merging, files, intake)
+        intake = _intake(conn, run, files, progress)
+        stored, missing = _store(conn, merging, files, intake, recognizing=recognizing)
         result = _result(run, intake, stored, missing, files.reader.leftovers)
         end_pull(conn, run, result)
         return result
 
     log = run_log(run.run_id, run.organization_id)
     log.event("started", direction=Direction.PULL, source=run.source, kind=run.kind)
-    result = run.db.transact(work, dry_run=dry_run)
+    try:
+        result = run.db.transact(lambda conn: work(conn, recognizing=True), dry_run=dry_run)
+    except _NotRecognized:
+        result = run.db.transact(lambda conn: work(conn, recognizing=False), dry_run=dry_run)
     log.event("ended", status=result.status, **result.counts())
     return result
+
+
+def _intake(
+    conn: Connection[Any], run: ActiveRun, files: _Files, progress: Report | None
+) -> Intake:
+    only, reader = members.only_currency(conn, run.organization_id), files.reader
+    reader.recognition = Recognition(run.organization_id, only)
+    return Intake(
+        run.organization_id,
+        progress,
+        only_currency=only,
+        carried=reader.fields,
+        undeclared=reader.undeclared,
+        layout=lambda: reader.layout,
+        recognition=reader.recognition,
+    )
 
 
 def _result(
@@ -193,12 +212,20 @@ def _incomplete(run: ActiveRun, older: int, *, total: int) -> tuple[str, str, st
 
 
 def _store(
-    conn: Connection[Any], merging: Merging, files: _Files, intake: Intake
+    conn: Connection[Any],
+    merging: Merging,
+    files: _Files,
+    intake: Intake,
+    *,
+    recognizing: bool,
 ) -> tuple[MergeResult, int]:
     """Store the records.
 
     Returns:
         What became of them, and how many mirror records are missing.
+
+    Raises:
+        _NotRecognized: All of them have to be read, without `recognizing`.
     """
     code = merging.run.organization_id
     if mirror.is_empty(conn, code):
@@ -206,15 +233,48 @@ def _store(
         # The lock blocks a push for as long as the files are read: an empty mirror has none to send.
         if mirror.is_empty(conn, code):
             return MergeResult(_fill(conn, merging.run, files, intake), Drift(), []), 0
-    intake.require_some(mirror.copy_incoming(conn, files.rows(intake)))
+    if recognizing:
+        _learn(conn, files, intake)
+    received = mirror.copy_incoming(conn, files.rows(intake))
+    intake.require_some(received + intake.unchanged)
     intake.expected = intake.number
     intake.report(Phase.STORING)
     # Locked after reading, so that a slow file or pipe blocks no other transaction.
     members.lock_mirror(conn, code)
-    missing = mirror.count_missing(conn, code)
-    stored = merging.merge(conn, intake.columns, Drift())
+    if intake.unchanged:
+        _require_recognized(conn, intake)
+    missing = mirror.count_missing(conn, code) - intake.unchanged
+    stored = merging.merge(conn, intake.columns, Drift(), same=intake.unchanged)
     mirror.prune_rollup(conn, code)
     return stored, missing
+
+
+class _NotRecognized(Exception):
+    """A record was taken as unchanged that may not be: all have to be read."""
+
+
+def _learn(conn: Connection[Any], files: _Files, intake: Intake) -> None:
+    """Let unchanged records be recognized, where that saves more than it takes."""
+    code = intake.organization_id
+    if intake.recognition and is_worthwhile(digests.expected(conn, code), files.sizes()):
+        intake.recognition.known = Known(digests.load(conn, code))
+
+
+def _require_recognized(conn: Connection[Any], intake: Intake) -> None:
+    """Refuse to go on where a record has changed since, or came in two versions.
+
+    A push may have written while the files were read. Of two lines of a record the first one counts, and which
+    record a line is of that was not read, is known only by its digest.
+
+    Raises:
+        _NotRecognized: All records have to be read.
+    """
+    code, recognition = intake.organization_id, intake.recognition
+    known = recognition.known if recognition else Known()
+    if digests.state(conn, code) != known.state:
+        raise _NotRecognized
+    if intake.unread and known.any_seen(digests.of_received(conn, code)):
+        raise _NotRecognized
 
 
 def _fill(conn: Connection[Any], run: ActiveRun, files: _Files, intake: Intake) -> Merged:
@@ -245,6 +305,14 @@ class _Files:
             with open_input(path, self.copies.get(path)) as file:
                 if not file.read(1):
                     raise InvalidData(f"{source_name(path)} is empty, nothing was stored")
+
+    def sizes(self) -> Sequence[int]:
+        """Return how many bytes each input has, packed or not."""
+        return [
+            copy.seek(0, os.SEEK_END) if copy else Path(path).stat().st_size
+            for path in self.paths
+            for copy in [self.copies.get(path)]
+        ]
 
     def rewind(self) -> None:
         """Go to the beginning again: a transaction may run more than once."""

@@ -19,7 +19,7 @@ from pfa_core.model.rights import Operation
 from pfa_core.model.run import Behind, RunKind
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.services.grid_reader import open_reader
-from pfa_core.store import members, runs
+from pfa_core.store import digests, members, runs
 from pfa_core.store.adapters import EARLIEST, LATEST
 from pfa_core.store.database import Database
 from pfa_core.sync.pull.ending import Ending, StopReason, finish
@@ -45,6 +45,7 @@ from pfa_core.sync.pull.paging import (
     Step,
     Store,
 )
+from pfa_core.sync.pull.recognition import Known, Recognition
 from pfa_core.sync.run import ActiveRun, begin_dry_run, leased
 from pfa_core.sync.run_log import run_log
 from pfa_core.sync.workers import Workers
@@ -146,14 +147,15 @@ def _kind(since: datetime | None, options: PullOptions) -> RunKind:
     return RunKind.INCREMENTAL if options.since is None else RunKind.SINCE
 
 
-def _only_currency(run: ActiveRun) -> str | None:
-    """Read the only currency that the organization takes; None: all."""
+def _recognition(conn: Connection[Any], pull: GridPull) -> Recognition:
+    """Read the only currency that the organization takes, and what its records were read from.
 
-    def work(conn: Connection[Any]) -> str | None:
-        authorize(conn, run.principal, Operation.PULL_PEMS)
-        return members.only_currency(conn, run.organization_id)
-
-    return run.db.read(work)
+    A pull of what changed is not large enough for the latter.
+    """
+    code = pull.organization_id
+    authorize(conn, pull.run.principal, Operation.PULL_PEMS)
+    known = Known(digests.load(conn, code)) if pull.is_full else Known()
+    return Recognition(code, members.only_currency(conn, code), known)
 
 
 def _pull(pull: GridPull, progress: Report | None, *, restart: bool) -> PullResult:
@@ -162,8 +164,9 @@ def _pull(pull: GridPull, progress: Report | None, *, restart: bool) -> PullResu
         progress,
         pull.run.mask,
         asked_since=pull.asked_since,
-        only_currency=_only_currency(pull.run),
     )
+    intake.recognition = pull.run.db.read(lambda conn: _recognition(conn, pull))
+    intake.only_currency = intake.recognition.only_currency
     store = PageStore(pull)
     with open_reader(pull.profile) as reader:
         pull.log.event("started", direction="pull", source=pull.run.source, kind=pull.run.kind)

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Connection
 
 from pfa_core import exact_json
 from pfa_core.errors import Fault, FaultCode, InvalidData
-from pfa_core.files.baseline import RawRecord
+from pfa_core.files.baseline import RawRecord, Unchanged
 from pfa_core.masking import Mask
 from pfa_core.model.baseline import FOREIGN, alters_key, is_blank, read_record
 from pfa_core.model.ids import OrganizationId, PfaId
 from pfa_core.model.progress import Phase, Progress, Report
 from pfa_core.model.record import CHECKED, DEFAULTED, FIELDS
 from pfa_core.model.run import Behind
+from pfa_core.model.shape import Shape, shape_of
 from pfa_core.model.text_rows import TextRows
 from pfa_core.store import leases, runs, statistics
+from pfa_core.pems.mapping.layouts import Layout
+from pfa_core.store import leases, runs
+from pfa_core.store.copying import Mark
 from pfa_core.sync.pull.drift import Columns
 from pfa_core.sync.pull.options import PullResult
+from pfa_core.sync.pull.recognition import MAX_UNKNOWN, Recognition
 from pfa_core.sync.run import ActiveRun
 
 MAX_FAULTS = 1000
@@ -35,7 +40,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Refused, and nothing is missed: the record of another organization, or one that is there already.
 _NOT_BEHIND = (FOREIGN, FaultCode.DUPLICATE_RECORD)
 
-Accepted = tuple[str, str]  # the id of a record and its JSON text
+Accepted = tuple[str, str, Mark | None]  # the id of a record, its JSON text, what it was read from
+_ROW = Shape()  # that of a row is read from the row again
+
+
+class Same(NamedTuple):
+    """A row of the grid whose record is as the mirror has it, by its digest."""
+
+    pfa_id: str
+    digest: bytes
+    row: dict[str, str]
+
+
+def _no_layout() -> None:
+    return None
 
 
 @dataclass
@@ -55,6 +73,10 @@ class Intake:
         asked_since: Stands for the time of a row's last change where that is unknown.
         carried: Returns the fields that the records so far had columns or cells for.
         undeclared: Returns the fields that a table of the source has no column for.
+        layout: Returns what the columns of the record at hand are, or None.
+        recognition: Knows the texts that records of the mirror were read from.
+        unchanged: The records that were recognized; `unread` of them are lines.
+        same: The rows of the page at hand that were recognized.
     """
 
     organization_id: OrganizationId
@@ -73,40 +95,73 @@ class Intake:
     asked_since: datetime | None = None
     carried: Callable[[], Set[str]] = CHECKED.keys
     undeclared: Callable[[], Set[str]] = frozenset
+    layout: Callable[[], Layout | None] = _no_layout
+    recognition: Recognition | None = None
+    unchanged: int = 0
+    unread: int = 0
+    same: list[Same] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._rows = TextRows(self.organization_id, exact_json.dumps)
         self._unknown: set[str] = set()
         self._blank: set[str] = set()
-        self._width = 0
+        self._layout: Layout | None = None
+        self._names: tuple[str, ...] = ()
+        self._shape: Shape | None = None
+        self._shape_blank: list[str] = []
 
     @property
     def columns(self) -> Columns:
         """Return the fields that the source lacks so far, and its unknown ones."""
-        absent = frozenset(CHECKED.keys() - self.carried())
-        blank = frozenset(self._blank | self._rows.blank())
-        return Columns(absent, frozenset(self._unknown), frozenset(self.undeclared()), blank)
+        unread = Shape()
+        if self.recognition and self.unread:
+            unread = self.recognition.known.seen_shape()
+        absent = frozenset(CHECKED.keys() - self.carried() - unread.carried)
+        blank = frozenset(self._blank | self._rows.blank() | unread.blank)
+        unknown = frozenset(self._unknown.union(unread.unknown))
+        return Columns(absent, unknown, frozenset(self.undeclared()), blank)
 
-    def take(self, item: RawRecord | Fault) -> Accepted | None:
-        """Return the id and JSON text of an accepted record; None for a refused one."""
+    def take(self, item: RawRecord | Fault | Unchanged) -> Accepted | None:
+        """Return what is to be compared and stored of a record.
+
+        None for a refused one and for one that is surely unchanged.
+        """
+        if isinstance(item, Unchanged):
+            self.unread += item.number
+            self.unchanged += item.number
+            return self._count(item.number)
         self._count()
         if isinstance(item, Fault):
             return self.refuse(item)
-        if isinstance(item.value, dict):
-            self._note(item.value)
-        as_text = item.textual and isinstance(item.value, dict)
-        found = (self._as_text(item.value) if as_text else None) or self._read(item)
+        value, digest = item.value, b""
+        is_row = isinstance(value, dict)
+        if is_row:
+            self._note(value)
+            digest = self._digest(value, textual=item.textual)
+            if self._is_same(value, digest):
+                return None
+        found = self._as_text(value, digest) if item.textual and is_row else None
+        found = found or self._read(item, digest)
         return self.refuse(found) if isinstance(found, Fault) else found
 
     def take_row(self, row: dict[str, str], number: int) -> Accepted | None:
-        """Take a row of the grid, which must name its organization."""
+        """Take a row of the grid, which must name its organization.
+
+        One that is surely unchanged is added to `same`.
+        """
         self._count()
         self._note(row)
         owner = row.get("organization")
         if owner:
-            accepted = self._as_text(row)
+            digest = self._digest(row, textual=True)
+            if self._is_same(row, digest):
+                self.same.append(Same(row["pfaId"], digest, row))
+                return None
+            accepted = self._as_text(row, digest)
             # The position is made only for a fault: a page has thousands of rows without one.
-            found = accepted or self._read(RawRecord(row, _row_position(number), textual=True))
+            found = accepted or self._read(
+                RawRecord(row, _row_position(number), textual=True), digest
+            )
             if not isinstance(found, Fault):
                 return found
         else:
@@ -142,14 +197,62 @@ class Intake:
 
     def _note(self, row: dict[str, Any]) -> None:
         """Note unknown fields and lacking ones; nearly all records have the same."""
-        if len(row) != self._width:
-            self._width = len(row)
-            self._unknown |= row.keys() - FIELDS.keys()
-            self._blank |= _DEFAULTED - row.keys()
+        layout = self.layout()
+        if layout is None:
+            names = tuple(row)
+            if names == self._names:
+                return
+            self._names = names
+        elif layout is self._layout:
+            return
+        self._layout, self._shape = layout, None
+        self._unknown |= row.keys() - FIELDS.keys()
+        self._blank |= _DEFAULTED - row.keys()
 
-    def _count(self) -> None:
-        self.number += 1
-        if self.progress and self.number % PROGRESS_STEP == 0:
+    def _digest(self, row: dict[str, Any], *, textual: bool) -> bytes:
+        if self.recognition is None:
+            return b""
+        return self.recognition.line or self.recognition.of_row(row, textual=textual)
+
+    def _is_same(self, row: dict[str, Any], digest: bytes) -> bool:
+        """Return whether the record of a row is surely unchanged, and count it.
+
+        A line was looked for before it was read. A record that came before is left to be refused.
+        """
+        recognition = self.recognition
+        if recognition is None or recognition.line or not recognition.knows(digest):
+            return False
+        pfa_id = row.get("pfaId")
+        if not isinstance(pfa_id, str) or pfa_id in self.seen:
+            return False
+        self.seen.add(pfa_id)
+        self.unchanged += 1
+        self._blank.update(_blanks(row))
+        return True
+
+    def _came_before(self, pfa_id: str) -> bool:
+        if pfa_id in self.seen:
+            return True
+        recognition = self.recognition
+        if recognition is None or not self.unread or not recognition.line:
+            return False
+        return recognition.known.was_seen(recognition.line)
+
+    def _mark(self, row: dict[str, Any], digest: bytes, blank: list[str]) -> Mark | None:
+        """Return what a record was read from."""
+        if not digest:
+            return None
+        if not (self.recognition and self.recognition.line):
+            return digest, _ROW
+        if self._shape is None or self._shape_blank != blank:
+            carried = self._layout.targets if self._layout else row
+            self._shape = shape_of(carried, blank, row.keys() - FIELDS.keys())
+            self._shape_blank = blank
+        return None if len(self._shape.unknown) > MAX_UNKNOWN else (digest, self._shape)
+
+    def _count(self, number: int = 1) -> None:
+        before, self.number = self.number, self.number + number
+        if self.progress and before // PROGRESS_STEP != self.number // PROGRESS_STEP:
             self.report(Phase.READING)
 
     def report(self, phase: Phase) -> None:
@@ -159,31 +262,31 @@ class Intake:
                 Progress(phase=phase, done=self.number, total=self.expected, rejected=self.rejected)
             )
 
-    def _as_text(self, row: dict[str, Any]) -> Accepted | None:
+    def _as_text(self, row: dict[str, Any], digest: bytes) -> Accepted | None:
         """Convert a row of texts in one pass; None where `_read` has to find a fault."""
         if self._is_foreign(row.get("currency")):
             return None
         text = self._rows.text(row)
-        if text is None or row["pfaId"] in self.seen or not _storable(text):
+        if text is None or self._came_before(row["pfaId"]) or not _storable(text):
             return None
         self.seen.add(row["pfaId"])
-        self.normalized += self._rows.altered
-        return row["pfaId"], text
+        if self._rows.altered:
+            self.normalized += 1
+            return row["pfaId"], text, None
+        return row["pfaId"], text, self._mark(row, digest, _blanks(row))
 
-    def _read(self, item: RawRecord) -> Accepted | Fault:
+    def _read(self, item: RawRecord, digest: bytes) -> Accepted | Fault:
         record = read_record(item.value, self.organization_id, item.position, textual=item.textual)
         if isinstance(record, Fault):
             return record
-        for name in DEFAULTED:
-            given = item.value.get(name)
-            if given is not True and given is not False and is_blank(given):
-                self._blank.add(name)
+        blank = _blanks(item.value)
+        self._blank.update(blank)
         pfa_id = record["pfaId"]
         if self._is_foreign(record.get("currency")):
             reason = f"is {record['currency']}, the organization's is {self.only_currency}"
             code = FaultCode.FOREIGN_CURRENCY
             return Fault(pfa_id, "currency", code, reason, position=item.position)
-        if pfa_id in self.seen:
+        if self._came_before(pfa_id):
             reason = "is listed twice in this pull; the first one counts"
             code = FaultCode.DUPLICATE_RECORD
             return Fault(pfa_id, "pfaId", code, reason, position=item.position)
@@ -193,13 +296,24 @@ class Intake:
             pfa_id = _printable(pfa_id)
             return Fault(pfa_id, "", FaultCode.INVALID_TYPE, reason, position=item.position)
         self.seen.add(pfa_id)
-        self.normalized += alters_key(item.value, record)
-        return pfa_id, text
+        if alters_key(item.value, record):
+            self.normalized += 1
+            return pfa_id, text, None
+        return pfa_id, text, self._mark(item.value, digest, blank)
 
     def _is_foreign(self, currency: str | None) -> bool:
         """Return whether a record's currency is refused."""
         own = self.only_currency
         return bool(own and currency and currency.strip() and currency.strip().upper() != own)
+
+
+def _blanks(row: Mapping[str, Any]) -> list[str]:
+    """Return the fields with a default that a row has no value of."""
+    return [
+        name
+        for name in DEFAULTED
+        if (given := row.get(name)) is not True and given is not False and is_blank(given)
+    ]
 
 
 def _moment(stamp: str) -> datetime | None:
@@ -214,6 +328,12 @@ def _moment(stamp: str) -> datetime | None:
 
 def _row_position(number: int) -> str:
     return f"PEMS row {number}"
+
+
+def read_again(organization_id: OrganizationId, same: Same) -> Accepted:
+    """Read a row that was recognized: what has its digest was accepted before."""
+    record = read_record(same.row, organization_id, "", textual=True)
+    return same.pfa_id, exact_json.dumps(record), (same.digest, _ROW)
 
 
 def end_pull(conn: Connection[Any], run: ActiveRun, result: PullResult) -> None:

@@ -14,13 +14,13 @@ from pfa_core.errors import Fault
 from pfa_core.model.keys import normal_key
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import Behind
-from pfa_core.store import leases, members, mirror, pull_pages, runs
+from pfa_core.store import digests, leases, members, mirror, pull_pages, runs
 from pfa_core.store.adapters import plain
 from pfa_core.store.mirror import Merged
 from pfa_core.store.pull_pages import Page
 from pfa_core.sync.pull.drift import Columns, Drift
 from pfa_core.sync.pull.grid_pull import GridPull
-from pfa_core.sync.pull.intake import MAX_FAULTS, Accepted, Intake
+from pfa_core.sync.pull.intake import MAX_FAULTS, Accepted, Intake, Same, read_again
 from pfa_core.sync.pull.merging import MergeResult, Merging
 from pfa_core.sync.pull.paging import Store
 
@@ -30,7 +30,8 @@ class Batch:
     """A page ready to be stored.
 
     `ids` are those of all its rows of the organization, accepted or refused; `columns` is what the rows
-    of the pull have had up to this page, `behind` what was refused up to its end.
+    of the pull have had up to this page, `behind` what was refused up to its end. `same` are the rows whose
+    records were as the mirror has them when the pull began.
     """
 
     page: Page
@@ -39,11 +40,12 @@ class Batch:
     asked_at: datetime
     columns: Columns
     behind: Behind = field(default_factory=Behind)
+    same: Sequence[Same] = ()
 
 
 def check_page(intake: Intake, step: Store, asked_at: datetime) -> Batch:
     """Check the rows of a page that are not stored yet."""
-    intake.seen = set()
+    intake.seen, intake.same = set(), []
     records: list[Accepted] = []
     for number, row in enumerate(step.rows, step.offset + 1):
         if row.get("pfaId", "") not in step.known:
@@ -60,6 +62,7 @@ def check_page(intake: Intake, step: Store, asked_at: datetime) -> Batch:
         asked_at=asked_at,
         columns=intake.columns,
         behind=intake.behind,
+        same=intake.same,
     )
 
 
@@ -136,10 +139,26 @@ class PageStore:
 
     def _merge_records(self, conn: Connection[Any], batch: Batch) -> MergeResult:
         code, run_id = self.pull.organization_id, self.pull.run.run_id
-        if mirror.put_new(conn, code, run_id, batch.records, leases.clock(conn)):
+        at, same = leases.clock(conn), len(batch.same)
+        if not same and mirror.put_new(conn, code, run_id, batch.records, at):
             return MergeResult(Merged(inserted=len(batch.records)), self.drift, [])
-        mirror.copy_incoming(conn, batch.records)
-        return self._merging.merge(conn, batch.columns, self.drift, asked_at=batch.asked_at)
+        # A push may have written since the pull began; now it waits.
+        changed = self._changed(conn, batch.same)
+        mirror.copy_incoming(conn, [*batch.records, *changed])
+        return self._merging.merge(
+            conn,
+            batch.columns,
+            self.drift,
+            same=same - len(changed),
+            asked_at=batch.asked_at,
+        )
+
+    def _changed(self, conn: Connection[Any], same: Sequence[Same]) -> list[Accepted]:
+        """Read the rows whose records are no longer as they were."""
+        code = self.pull.organization_id
+        ids, found = [row.pfa_id for row in same], [row.digest for row in same]
+        still = digests.still(conn, code, ids, found) if same else set[str]()
+        return [read_again(code, row) for row in same if row.pfa_id not in still]
 
 
 def _sum(one: Merged, other: Merged) -> Merged:

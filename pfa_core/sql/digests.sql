@@ -1,0 +1,51 @@
+-- The digests of texts that records were read from. One counts as long as its record's row is the one that it was
+-- noted for: of the same version, written by the same transaction. Whatever writes the row lets the digest count
+-- for nothing, without knowing of it. A record that is missing has to be found again, and so is read.
+
+-- name: expected
+-- About how many records the organization has, without reading them.
+SELECT coalesce(sum(record_count), 0)::bigint
+FROM kpi_rollup
+WHERE organization_id = %(organization_id)s;
+
+-- name: load
+-- The digests that count, one behind the other, with the sum of the versions that they are of; sixteen rows for
+-- each shape, so that none becomes large.
+SELECT d.shape, d.unknown, string_agg(d.digest, ''::bytea), sum(m.version)::bigint
+FROM pfa_digest AS d
+JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = d.pfa_id
+WHERE d.organization_id = %(organization_id)s
+  AND m.version = d.version
+  AND m.xmin = d.writer
+  AND m.missing_since IS NULL
+GROUP BY d.shape, d.unknown, get_byte(d.digest, 0) / 16;
+
+-- name: state
+-- How many count, and the sum of their versions: equal while no other transaction changes what they are of.
+SELECT count(*), coalesce(sum(m.version), 0)::bigint
+FROM pfa_digest AS d
+JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = d.pfa_id
+WHERE d.organization_id = %(organization_id)s
+  AND m.version = d.version
+  AND m.xmin = d.writer
+  AND m.missing_since IS NULL;
+
+-- name: of_received
+-- Those of the received records.
+SELECT coalesce(string_agg(d.digest, ''::bytea), ''::bytea)
+FROM pfa_incoming AS i
+JOIN pfa_digest AS d ON d.organization_id = %(organization_id)s AND d.pfa_id = i.pfa_id
+JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = i.pfa_id
+WHERE m.version = d.version
+  AND m.xmin = d.writer
+  AND m.missing_since IS NULL;
+
+-- name: still
+-- The records among those given whose digest counts.
+SELECT d.pfa_id
+FROM unnest(%(given)s::text[], %(digests)s::bytea[]) AS g (pfa_id, digest)
+JOIN pfa_digest AS d ON d.organization_id = %(organization_id)s AND d.pfa_id = g.pfa_id AND d.digest = g.digest
+JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = d.pfa_id
+WHERE m.version = d.version
+  AND m.xmin = d.writer
+  AND m.missing_since IS NULL;
