@@ -43,6 +43,7 @@ MUTABLE = {
     "pfa_core.sync.pull.file_rows.FileRows": "notes the fields that each file carries",
     "pfa_core.sync.pull.intake.Intake": "counts records and keeps faults as they come",
     "pfa_core.sync.pull.page_store.PageStore": "adds up what each page changed",
+    "pfa_core.sync.pull.recognition.Recognition": "notes the line that was read last",
     "pfa_core.sync.push.buffers.Buffer": "collects items for one transaction",
     "pfa_core.sync.push.claims.Claims": "knows the changes that are claimed and not settled",
     "pfa_core.sync.push.guard.PushGuard": "adds up what the run has claimed",

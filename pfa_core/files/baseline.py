@@ -72,7 +72,10 @@ class Recognizer(Protocol):
     """What finds lines that need not be read."""
 
     def unread(self, lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-        """Yield the others with their numbers from 1; an empty one with the number of those before it."""
+        """Yield the others, each with its number from 1.
+
+        An empty one stands for those that need not, with how many they are.
+        """
         ...
 
 

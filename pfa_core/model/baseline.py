@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 from pfa_core.errors import Fault, FaultCode
 from pfa_core.model.keys import normal_key
 from pfa_core.model.record import FIELDS, MAX_ID, Field, Kind
-from pfa_core.model.values import Wrong, read_text, read_value, shorten
+from pfa_core.model.values import MAX_MONEY, Wrong, read_text, read_value, shorten
 
 FOREIGN = FaultCode.FOREIGN_ORGANIZATION
 MAX_REMEMBERED = 50_000
+_MAX_MONEY = int(MAX_MONEY)  # compared with whole numbers, which is faster
 
 
 def read_record(
@@ -46,12 +47,26 @@ def read_record(
             str(pfa_id), "organization", FOREIGN, f"belongs to {shorten(own)}", position=position
         )
     record: dict[str, Any] = dict(raw)
-    for cast in _CASTS:
-        name, given = cast.name, raw.get(cast.name)
-        value = cast.default if given is None else cast.value(given, textual=textual)
-        if isinstance(value, Wrong):
+    # Spelt out here for the values that nearly all are: a call for each takes longer than what it does.
+    for cast, name, default, may_lack, plain, kind, from_text, from_json in _STEPS:
+        given = raw.get(name)
+        if given is None:
+            value = default
+        elif given.__class__ is str:
+            if given and len(given) <= plain:
+                continue
+            value = (from_text if textual else from_json).get(given)
+            if value is None:
+                value = cast.value(given, textual=textual)
+        elif kind is Kind.FLAG and (given is True or given is False):
+            continue
+        elif kind is Kind.MONEY and given.__class__ is int and 0 <= given < _MAX_MONEY:
+            continue
+        else:
+            value = cast.value(given, textual=textual)
+        if value.__class__ is Wrong:
             return Fault(str(pfa_id), name, value.code, value.reason, position=position)
-        if value is None and cast.may_lack:
+        if value is None and may_lack:
             record.pop(name, None)
         else:
             record[name] = value
@@ -128,18 +143,24 @@ class _Cast:
 
     def __init__(self, field: Field) -> None:
         self.name, self.default, self.may_lack = field.name, field.default, not always_there(field)
-        self._field, self._flag = field, field.kind is Kind.FLAG
+        self._field = field
         self._recurs = recurs(field)
-        self._from_text: dict[str, Any] = {}
-        self._from_json: dict[str, Any] = {}
+        self.from_text: dict[str, Any] = {}
+        self.from_json: dict[str, Any] = {}
+        # Up to this length a text stays as it is; 0: it never does.
+        is_free = field.kind is Kind.TEXT and not (self._recurs or field.is_key or field.code)
+        self.plain = field.max_length if is_free else 0
+
+    def step(self) -> tuple[Any, ...]:
+        """Return what `read_record` looks at."""
+        own = (self, self.name, self.default, self.may_lack, self.plain, self._field.kind)
+        return (*own, self.from_text, self.from_json)
 
     def value(self, given: Any, *, textual: bool) -> Any | Wrong:
         """Convert a value to what the mirror keeps, or return what is wrong with it."""
-        if self._flag and (given is True or given is False):
-            return given
         if not (self._recurs and isinstance(given, str)):
             return cast_value(self._field, given, textual=textual)
-        remembered = self._from_text if textual else self._from_json
+        remembered = self.from_text if textual else self.from_json
         value = remembered.get(given)
         if value is None:
             value = cast_value(self._field, given, textual=textual)
@@ -151,4 +172,4 @@ class _Cast:
 
 
 KEYS = [field.name for field in FIELDS.values() if field.is_key]
-_CASTS = [_Cast(field) for field in FIELDS.values()]
+_STEPS = [_Cast(field).step() for field in FIELDS.values()]

@@ -76,7 +76,7 @@ def _fields(pfa_id: str, text: str) -> str:
 
 
 class Marks:
-    """The marks of records that are being copied, until they can be copied behind them.
+    """The marks of records that are being copied; they are copied behind them.
 
     They are many: digests one behind the other, shapes by number.
     """

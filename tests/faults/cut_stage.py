@@ -34,6 +34,7 @@ TABLES = {
     "pfa_sync_conflict": "user_id, pfa_id, fields, status, resolution, resolved_by, settlement",
     "pfa_sync_outcome": "pfa_id, position, outcome, code, message, attempt",
     "pfa_pull_page": "row_offset, row_count, ids",
+    "pfa_digest": "pfa_id, version, shape",
     "kpi_rollup": "*",
     "audit_log": "user_id, action, pfa_id, session_id, before, after, reason",
     "audit_head": "number",

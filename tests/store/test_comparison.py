@@ -22,7 +22,7 @@ def test_every_version_that_is_older_is_found_and_a_later_one_of_the_same_form_i
 
     def found(conn):
         came = [record(name, pemsVersion=pair[0]) for name, pair in zip(ids, pairs, strict=True)]
-        mirror.copy_incoming(conn, [(row["pfaId"], json.dumps(row)) for row in came])
+        mirror.copy_incoming(conn, [(row["pfaId"], json.dumps(row), None) for row in came])
         return {row.pfa_id for row in comparison.older(conn, "ORG")}
 
     candidates = world.owner.transact(found, dry_run=True)

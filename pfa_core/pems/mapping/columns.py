@@ -44,7 +44,10 @@ class Columns:
 
     @property
     def layout(self) -> Layout:
-        """Return what the columns of the last row were; rows of the same names in the same order share it."""
+        """Return what the columns of the last row were.
+
+        Rows of the same names in the same order share it.
+        """
         return self._last
 
     def read(self, row: Mapping[str, Any]) -> Mapping[str, Any] | Misnamed:

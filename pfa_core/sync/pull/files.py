@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -308,11 +309,16 @@ class _Files:
 
     def sizes(self) -> Sequence[int]:
         """Return how many bytes each input has, packed or not."""
-        return [
-            copy.seek(0, os.SEEK_END) if copy else Path(path).stat().st_size
-            for path in self.paths
-            for copy in [self.copies.get(path)]
-        ]
+        found = list[int]()
+        for path in self.paths:
+            copy = self.copies.get(path)
+            if copy is not None:
+                found.append(copy.seek(0, os.SEEK_END))
+                copy.seek(0)
+            else:
+                with suppress(OSError):  # reported when it is read
+                    found.append(Path(path).stat().st_size)
+        return found
 
     def rewind(self) -> None:
         """Go to the beginning again: a transaction may run more than once."""

@@ -148,9 +148,9 @@ def _kind(since: datetime | None, options: PullOptions) -> RunKind:
 
 
 def _recognition(conn: Connection[Any], pull: GridPull) -> Recognition:
-    """Read the only currency that the organization takes, and what its records were read from.
+    """Read what the organization's records are recognized by.
 
-    A pull of what changed is not large enough for the latter.
+    A pull of what changed is not large enough to know digests.
     """
     code = pull.organization_id
     authorize(conn, pull.run.principal, Operation.PULL_PEMS)

@@ -72,9 +72,9 @@ RULES = _rules()
 
 
 class Known:
-    """The digests of an organization, 28 bytes each; open addressing by the digests' own bits.
+    """The digests of an organization, 29 to 37 bytes each.
 
-    A set of as many `bytes` takes four times as much.
+    Open addressing by the digests' own bits. A set of as many `bytes` takes four times as much.
 
     Args:
         state: What differs after a transaction has changed a record that a digest is of.
@@ -157,7 +157,7 @@ class Recognition:
         self._lines: blake2b | None = None
 
     def begin_lines(self, names: Mapping[str, Any] | None) -> None:
-        """Begin a file of records in lines, or another one (None), whose lines are not digested.
+        """Begin a file; its lines are not digested where None is given.
 
         Args:
             names: What decides under which names a record's values stand.
@@ -200,7 +200,10 @@ class Recognition:
             yield same, b""
 
     def of_row(self, row: Mapping[str, Any], *, textual: bool) -> bytes:
-        """Digest a row by its names and values in their order; empty where that is not possible."""
+        """Digest a row by its names and values in their order.
+
+        Empty where that is not possible.
+        """
         if textual:
             text = _SEPARATOR.join([*row, *row.values()])
             if text.count(_SEPARATOR) != 2 * len(row) - 1:

@@ -26,6 +26,7 @@ _RIGHTS: dict[str, frozenset[str]] = {
     "pfa_sync_log": _RUNS,
     "pfa_sync_outcome": _RUNS,
     "pfa_pull_page": _RUNS,
+    "pfa_digest": frozenset(("refresh_data", "import")),
     "pfa_lease": _RUNS,
     "kpi_rollup": _RUNS | {"manage_settings"},
     "pfa_modification": frozenset(("save_draft", "sync", "manage_users")),

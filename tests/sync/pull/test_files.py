@@ -514,7 +514,7 @@ def test_what_arrives_has_a_key_so_that_stale_statistics_cost_no_record_by_recor
     world = a_world(database_url, record("P-1"))
 
     def incoming(conn: psycopg.Connection[Any]) -> list[Any]:
-        mirror.copy_incoming(conn, [("P-2", "{}"), ("P-1", "{}")])
+        mirror.copy_incoming(conn, [("P-2", "{}", None), ("P-1", "{}", None)])
         keys = "SELECT indexdef FROM pg_indexes WHERE tablename = 'pfa_incoming'"
         return conn.execute(keys).fetchall()
 

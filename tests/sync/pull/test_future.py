@@ -64,10 +64,7 @@ def test_a_row_that_was_written_after_the_page_was_asked_for_still_stays(far):
     from pfa_core.store import mirror
 
     def work(conn):
-        conn.execute(
-            "CREATE TEMP TABLE pfa_incoming (pfa_id text, data jsonb, revision text) ON COMMIT DROP"
-        )
-        conn.execute("INSERT INTO pfa_incoming VALUES ('P-1', '{}'), ('P-2', '{}')")
+        mirror.copy_incoming(conn, [("P-1", "{}", None), ("P-2", "{}", None)])
         conn.execute("UPDATE pfa_mirror SET updated_at = '2000-01-01' WHERE pfa_id = 'P-2'")
         asked_at = datetime.now(UTC) - timedelta(minutes=10)
         return mirror.drop_unchanged(conn, "ORG", asked_at=asked_at)
