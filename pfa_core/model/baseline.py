@@ -28,6 +28,41 @@ def read_record(
     `hasPlan` and `hasActuals` follow the dates; unknown fields are kept as they came. A record that names
     another organization is refused with FOREIGN_ORGANIZATION.
     """
+    if fault := _fault_of_owner(raw, organization_id, position):
+        return fault
+    pfa_id = raw["pfaId"]
+    record: dict[str, Any] = dict(raw)
+    # Spelt out here for the values that nearly all are: a call for each takes longer than what it does.
+    for cast, name, default, may_lack, plain, kind, from_text, from_json in _STEPS:
+        given = raw.get(name)
+        if given is None:
+            value = default
+        elif given.__class__ is str:
+            if given and len(given) <= plain:
+                continue
+            value = (from_text if textual else from_json).get(given)
+            if value is None:
+                value = cast.value(given, textual=textual)
+        elif (kind is Kind.FLAG and (given is True or given is False)) or (
+            kind is Kind.MONEY and given.__class__ is int and 0 <= given < _MAX_MONEY
+        ):
+            continue
+        else:
+            value = cast.value(given, textual=textual)
+        if value.__class__ is Wrong:
+            return Fault(str(pfa_id), name, value.code, value.reason, position=position)
+        if value is None and may_lack:
+            record.pop(name, None)
+        else:
+            record[name] = value
+    record["organization"] = organization_id
+    record["hasPlan"] = bool(record["originalStart"] and record["originalEnd"])
+    record["hasActuals"] = bool(record["actualStart"] and record["actualEnd"])
+    return record
+
+
+def _fault_of_owner(raw: Any, organization_id: str, position: str) -> Fault | None:
+    """Return why a record is not one of the organization."""
     if not isinstance(raw, Mapping):
         return Fault(
             "",
@@ -46,34 +81,7 @@ def read_record(
         return Fault(
             str(pfa_id), "organization", FOREIGN, f"belongs to {shorten(own)}", position=position
         )
-    record: dict[str, Any] = dict(raw)
-    # Spelt out here for the values that nearly all are: a call for each takes longer than what it does.
-    for cast, name, default, may_lack, plain, kind, from_text, from_json in _STEPS:
-        given = raw.get(name)
-        if given is None:
-            value = default
-        elif given.__class__ is str:
-            if given and len(given) <= plain:
-                continue
-            value = (from_text if textual else from_json).get(given)
-            if value is None:
-                value = cast.value(given, textual=textual)
-        elif kind is Kind.FLAG and (given is True or given is False):
-            continue
-        elif kind is Kind.MONEY and given.__class__ is int and 0 <= given < _MAX_MONEY:
-            continue
-        else:
-            value = cast.value(given, textual=textual)
-        if value.__class__ is Wrong:
-            return Fault(str(pfa_id), name, value.code, value.reason, position=position)
-        if value is None and may_lack:
-            record.pop(name, None)
-        else:
-            record[name] = value
-    record["organization"] = organization_id
-    record["hasPlan"] = bool(record["originalStart"] and record["originalEnd"])
-    record["hasActuals"] = bool(record["actualStart"] and record["actualEnd"])
-    return record
+    return None
 
 
 def _wrong_id(pfa_id: Any) -> Wrong | None:

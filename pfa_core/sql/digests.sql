@@ -9,26 +9,30 @@ FROM kpi_rollup
 WHERE organization_id = %(organization_id)s;
 
 -- name: load
--- The digests that count, one behind the other, with the sum of the versions that they are of; sixteen rows for
--- each shape, so that none becomes large.
-SELECT d.shape, d.unknown, string_agg(d.digest, ''::bytea), sum(m.version)::bigint
-FROM pfa_digest AS d
-JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = d.pfa_id
-WHERE d.organization_id = %(organization_id)s
-  AND m.version = d.version
-  AND m.xmin = d.writer
-  AND m.missing_since IS NULL
+-- The digests that count, one behind the other, with the number of their records and the sum of their versions; at
+-- most sixteen rows for each shape, so that none becomes large. One row for the records without such a digest.
+SELECT d.shape, d.unknown, string_agg(d.digest, ''::bytea), count(*), sum(m.version)::bigint
+FROM pfa_mirror AS m
+LEFT JOIN pfa_digest AS d
+  ON d.organization_id = %(organization_id)s
+ AND d.pfa_id = m.pfa_id
+ AND d.version = m.version
+ AND d.writer = m.xmin
+ AND m.missing_since IS NULL
+WHERE m.organization_id = %(organization_id)s
 GROUP BY d.shape, d.unknown, get_byte(d.digest, 0) / 16;
 
 -- name: state
--- How many count, and the sum of their versions: equal while no other transaction changes what they are of.
-SELECT count(*), coalesce(sum(m.version), 0)::bigint
-FROM pfa_digest AS d
-JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = d.pfa_id
-WHERE d.organization_id = %(organization_id)s
-  AND m.version = d.version
-  AND m.xmin = d.writer
-  AND m.missing_since IS NULL;
+-- The number of records and the sum of their versions: equal while no other transaction changes one.
+SELECT count(*), coalesce(sum(version), 0)::bigint
+FROM pfa_mirror
+WHERE organization_id = %(organization_id)s;
+
+-- name: count_received
+-- The received records that the mirror has.
+SELECT count(*)
+FROM pfa_incoming AS i
+JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = i.pfa_id;
 
 -- name: of_received
 -- Those of the received records.

@@ -24,7 +24,7 @@ CREATE UNIQUE INDEX ON pfa_incoming (pfa_id);
 
 -- name: analyze
 -- After many new records: until autovacuum analyzes the table, every plan is made for a mirror without them.
-ANALYZE pfa_mirror;
+ANALYZE pfa_mirror, pfa_digest;
 
 -- name: analyze@rls
 -- Only the table's owner may analyze it.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, LiteralString
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, LiteralString, cast
 
 from psycopg import Connection
 
@@ -78,48 +78,49 @@ def _fields(pfa_id: str, text: str) -> str:
 class Marks:
     """The marks of records that are being copied; they are copied behind them.
 
-    They are many: digests one behind the other, shapes by number.
+    They wait in a file: they are as many as the records.
+
+    Args:
+        head: What is before the id in each line, `middle` what is behind it.
     """
 
-    def __init__(self) -> None:
-        self._ids, self._digests, self._numbers = list[str](), bytearray(), array("I")
-        self._shapes: dict[Shape, int] = {}
-        self._last: tuple[Shape | None, int] = (None, 0)
+    def __init__(self, head: str, middle: str) -> None:
+        self._head, self._middle = head, middle
+        self._lines = list[str]()
+        self._file: BinaryIO | None = None
+        self._shapes = _Shapes()
+        self.first = self.last = ""
 
-    def __len__(self) -> int:
-        return len(self._ids)
+    def __enter__(self) -> Marks:
+        return self
 
-    @property
-    def first(self) -> str:
-        """Return the least id; there is one."""
-        return min(self._ids)
-
-    @property
-    def last(self) -> str:
-        """Return the greatest id."""
-        return max(self._ids)
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
 
     def add(self, pfa_id: str, mark: Mark) -> None:
         """Add the mark of a record."""
-        digest, shape = mark
-        if shape is not self._last[0]:
-            self._last = shape, self._shapes.setdefault(shape, len(self._shapes))
-        self._ids.append(pfa_id)
-        self._digests += digest
-        self._numbers.append(self._last[1])
+        if not self.first:
+            self.first = self.last = pfa_id
+        elif pfa_id > self.last:
+            self.last = pfa_id
+        elif pfa_id < self.first:
+            self.first = pfa_id
+        shown = self._shapes.mark(mark)
+        self._lines.append(f"{self._head}{pfa_id.translate(_ESCAPES)}{self._middle}{shown}\n")
+        if len(self._lines) == 10 * CHUNK:
+            self._file = self._file or cast("BinaryIO", TemporaryFile())  # noqa: SIM115  closed at the end
+            self._file.write("".join(self._lines).encode())
+            self._lines.clear()
 
-    def copy(self, conn: Connection[Any], statement: LiteralString, head: str, middle: str) -> None:
-        """COPY the marks, with `head` before the id and `middle` behind it."""
-        shapes = [_shape_text(shape) for shape in self._shapes]
-        digests = memoryview(self._digests)
-        lines = (
-            f"{head}{pfa_id.translate(_ESCAPES)}{middle}\\\\x{digests[place : place + 16].hex()}"
-            f"\t{shapes[number]}\n"
-            for place, pfa_id, number in zip(
-                range(0, len(digests), 16), self._ids, self._numbers, strict=True
-            )
-        )
-        _copied(conn, statement, lines)
+    def copy(self, conn: Connection[Any], statement: LiteralString) -> None:
+        """COPY the marks."""
+        with conn.cursor() as cursor, cursor.copy(statement) as copy:
+            if self._file:
+                self._file.seek(0)
+                while block := self._file.read(1 << 18):
+                    copy.write(block)
+            copy.write("".join(self._lines))
 
 
 class _Shapes:

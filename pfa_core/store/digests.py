@@ -17,9 +17,9 @@ _SQL = sql.statements("digests")
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How many digests count, and the sum of the versions that they are of."""
+    """How many records the mirror has, and the sum of their versions."""
 
-    number: int = 0
+    records: int = 0
     versions: int = 0
 
 
@@ -30,26 +30,34 @@ def expected(conn: Connection[Any], organization_id: OrganizationId) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Digests that count, one behind the other, of texts of one shape."""
+    """Digests that count, one behind the other, of texts of one shape; none for records without one.
+
+    `records` and the sum of their versions are those of all parts together.
+    """
 
     shape: Shape
     digests: bytes
+    records: int
     versions: int
 
 
 def load(conn: Connection[Any], organization_id: OrganizationId) -> Iterator[Part]:
-    """Yield the digests that count."""
+    """Yield the digests that count; all records of the mirror are in a part."""
     # As bytes, not as their hexadecimal text.
     with conn.cursor(binary=True) as cursor:
-        for bits, unknown, digests, versions in cursor.execute(
-            _SQL["load"], _named(organization_id)
-        ):
-            yield Part(Shape(bits, tuple(unknown or ())), digests, versions)
+        for bits, unknown, *content in cursor.execute(_SQL["load"], _named(organization_id)):
+            digests, records, versions = content
+            yield Part(Shape(bits or 0, tuple(unknown or ())), digests or b"", records, versions)
 
 
 def state(conn: Connection[Any], organization_id: OrganizationId) -> State:
     """Return what differs after another transaction has changed records."""
     return State(*_row(conn, "state", organization_id))
+
+
+def count_received(conn: Connection[Any], organization_id: OrganizationId) -> int:
+    """Count the received records that the mirror has."""
+    return _row(conn, "count_received", organization_id)[0]
 
 
 def of_received(conn: Connection[Any], organization_id: OrganizationId) -> bytes:

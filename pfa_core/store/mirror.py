@@ -222,14 +222,15 @@ def _copy_new(
         written = conn.execute(_SQL["put_incoming"], values).rowcount
         conn.execute(_SQL["keep_digests"], values)
         return written
-    marks = Marks()
     head, tail = f"{escaped(organization_id)}\t", f"\t1\t{run_id}\t{at.isoformat()}"
-    written = copy_records(conn, _SQL["copy_new"], rows, head=head, tail=tail, marks=marks)
-    if marks:
-        # Of rows that were deleted by other means, with the same ids.
-        conn.execute(_SQL["forget_digests"], {**values, "first": marks.first, "last": marks.last})
-        writer = _value(conn, "writer", values)
-        marks.copy(conn, _SQL["copy_digests"], head, f"\t1\t{writer}\t")
+    writer = _value(conn, "writer", values)
+    with Marks(head, f"\t1\t{writer}\t") as marks:
+        written = copy_records(conn, _SQL["copy_new"], rows, head=head, tail=tail, marks=marks)
+        if marks.first:
+            # Of rows that were deleted by other means, with the same ids.
+            between = {**values, "first": marks.first, "last": marks.last}
+            conn.execute(_SQL["forget_digests"], between)
+            marks.copy(conn, _SQL["copy_digests"])
     return written
 
 

@@ -2072,7 +2072,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 BEGIN
     PERFORM pfa_require_scope('{refresh_data,import}');
     -- A holder of this lock, which the end of a transaction releases, makes no other pull wait.
-    ANALYZE (SKIP_LOCKED) pfa_mirror;
+    ANALYZE (SKIP_LOCKED) pfa_mirror, pfa_digest;
 END $$;
 
 -- Renews the statistics that a bulk write of so many modifications or entries has made useless, and returns of which

@@ -242,9 +242,7 @@ def _store(
     intake.report(Phase.STORING)
     # Locked after reading, so that a slow file or pipe blocks no other transaction.
     members.lock_mirror(conn, code)
-    if intake.unchanged:
-        _require_recognized(conn, intake)
-    missing = mirror.count_missing(conn, code) - intake.unchanged
+    missing = _recognized(conn, intake) if intake.unchanged else mirror.count_missing(conn, code)
     stored = merging.merge(conn, intake.columns, Drift(), same=intake.unchanged)
     mirror.prune_rollup(conn, code)
     return stored, missing
@@ -261,21 +259,26 @@ def _learn(conn: Connection[Any], files: _Files, intake: Intake) -> None:
         intake.recognition.known = Known(digests.load(conn, code))
 
 
-def _require_recognized(conn: Connection[Any], intake: Intake) -> None:
+def _recognized(conn: Connection[Any], intake: Intake) -> int:
     """Refuse to go on where a record has changed since, or came in two versions.
 
     A push may have written while the files were read. Of two lines of a record the first one counts, and which
     record a line is of that was not read, is known only by its digest.
+
+    Returns:
+        How many of the mirror's records did not come.
 
     Raises:
         _NotRecognized: All records have to be read.
     """
     code, recognition = intake.organization_id, intake.recognition
     known = recognition.known if recognition else Known()
-    if digests.state(conn, code) != known.state:
+    state = digests.state(conn, code)
+    if state != known.state:
         raise _NotRecognized
     if intake.unread and known.any_seen(digests.of_received(conn, code)):
         raise _NotRecognized
+    return state.records - intake.unchanged - digests.count_received(conn, code)
 
 
 def _fill(conn: Connection[Any], run: ActiveRun, files: _Files, intake: Intake) -> Merged:

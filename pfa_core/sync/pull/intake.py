@@ -75,7 +75,7 @@ class Intake:
         undeclared: Returns the fields that a table of the source has no column for.
         layout: Returns what the columns of the record at hand are, or None.
         recognition: Knows the texts that records of the mirror were read from.
-        unchanged: The records that were recognized; `unread` of them are lines.
+        unchanged: The records that were recognized; `unread` of them are of a file.
         same: The rows of the page at hand that were recognized.
     """
 
@@ -154,7 +154,7 @@ class Intake:
         owner = row.get("organization")
         if owner:
             digest = self._digest(row, textual=True)
-            if self._is_same(row, digest):
+            if self._is_same_row(row, digest):
                 self.same.append(Same(row["pfaId"], digest, row))
                 return None
             accepted = self._as_text(row, digest)
@@ -217,26 +217,34 @@ class Intake:
     def _is_same(self, row: dict[str, Any], digest: bytes) -> bool:
         """Return whether the record of a row is surely unchanged, and count it.
 
-        A line was looked for before it was read. A record that came before is left to be refused.
+        A line was looked for before it was read. A row that came before is left to be refused.
         """
         recognition = self.recognition
-        if recognition is None or recognition.line or not recognition.knows(digest):
+        if not (recognition and digest and recognition.known) or recognition.line:
             return False
-        pfa_id = row.get("pfaId")
-        if not isinstance(pfa_id, str) or pfa_id in self.seen:
+        if not recognition.known.see(digest):
+            return False
+        self.unread += 1
+        self.unchanged += 1
+        self._blank.update(_blanks(row))
+        return True
+
+    def _is_same_row(self, row: dict[str, Any], digest: bytes) -> bool:
+        """The same of a row of the grid, which may come again with a later page."""
+        pfa_id = row.get("pfaId", "")
+        if pfa_id in self.seen or not (self.recognition and self.recognition.knows(digest)):
             return False
         self.seen.add(pfa_id)
         self.unchanged += 1
         self._blank.update(_blanks(row))
         return True
 
-    def _came_before(self, pfa_id: str) -> bool:
+    def _came_before(self, pfa_id: str, digest: bytes) -> bool:
         if pfa_id in self.seen:
             return True
-        recognition = self.recognition
-        if recognition is None or not self.unread or not recognition.line:
+        if not (self.unread and digest and self.recognition):
             return False
-        return recognition.known.was_seen(recognition.line)
+        return self.recognition.known.was_seen(digest)
 
     def _mark(self, row: dict[str, Any], digest: bytes, blank: list[str]) -> Mark | None:
         """Return what a record was read from."""
@@ -267,7 +275,7 @@ class Intake:
         if self._is_foreign(row.get("currency")):
             return None
         text = self._rows.text(row)
-        if text is None or self._came_before(row["pfaId"]) or not _storable(text):
+        if text is None or self._came_before(row["pfaId"], digest) or not _storable(text):
             return None
         self.seen.add(row["pfaId"])
         if self._rows.altered:
@@ -286,7 +294,7 @@ class Intake:
             reason = f"is {record['currency']}, the organization's is {self.only_currency}"
             code = FaultCode.FOREIGN_CURRENCY
             return Fault(pfa_id, "currency", code, reason, position=item.position)
-        if self._came_before(pfa_id):
+        if self._came_before(pfa_id, digest):
             reason = "is listed twice in this pull; the first one counts"
             code = FaultCode.DUPLICATE_RECORD
             return Fault(pfa_id, "pfaId", code, reason, position=item.position)

@@ -77,19 +77,19 @@ class Known:
     Open addressing by the digests' own bits. A set of as many `bytes` takes four times as much.
 
     Args:
-        state: What differs after a transaction has changed a record that a digest is of.
+        state: What differs after a transaction has changed a record.
     """
 
     def __init__(self, parts: Iterable[Part] = ()) -> None:
         self._digests, self._shape_of, self._shapes = array("Q"), array("I"), list[Shape]()
-        versions = 0
+        records = versions = 0
         for part in parts:
             self._digests.frombytes(part.digests)
             number = array("I", [len(self._shapes)])
             self._shape_of.extend(number * (len(part.digests) // SIZE))
             self._shapes.append(part.shape)
-            versions += part.versions
-        self.state = State(len(self), versions)
+            records, versions = records + part.records, versions + part.versions
+        self.state = State(records, versions)
         self._seen = bytearray(len(self._shape_of))
         size = 1 << max(4, (2 * len(self)).bit_length())
         self._mask, self._slots = size - 1, array("I", bytes(4 * size))
