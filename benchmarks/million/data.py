@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 from collections.abc import Iterator
@@ -156,3 +157,18 @@ def write(path: Path, organization: str, count: int, *, changed_every: int = 0) 
             out.write(json.dumps(item, ensure_ascii=False) + "\n")
     unfinished.rename(path)
     return path
+
+
+def table(path: Path) -> Path:
+    """Write the records of a JSONL file as CSV beside it."""
+    target = path.with_suffix(".csv")
+    with (
+        path.open(encoding="utf-8") as lines,
+        target.open("w", encoding="utf-8", newline="") as out,
+    ):
+        first = json.loads(next(lines))
+        writer = csv.DictWriter(out, [*first])
+        writer.writeheader()
+        writer.writerow(first)
+        writer.writerows(map(json.loads, lines))
+    return target

@@ -153,16 +153,16 @@ def sandbox(
 
 
 def _arrivals(paths: Sequence[str], aliases: Mapping[str, str]) -> Iterator[RawRecord | Fault]:
-    from pfa_core.files.baseline import GridAnswer, RawRecord, read_baseline
+    from pfa_core.files.baseline import GridAnswer, RawRecord, Unchanged, read_baseline
     from pfa_core.pems.services.grid import decode_page
 
     for path in paths:
         for item in read_baseline(path):
-            if not isinstance(item, GridAnswer):
+            if isinstance(item, GridAnswer):
+                for number, row in enumerate(decode_page(item.content, aliases).rows, 1):
+                    yield RawRecord(row, f"{path} row {number}", textual=True)
+            elif not isinstance(item, Unchanged):  # there is none without a recognizer
                 yield item
-                continue
-            for number, row in enumerate(decode_page(item.content, aliases).rows, 1):
-                yield RawRecord(row, f"{path} row {number}", textual=True)
 
 
 def _password(environ: Mapping[str, str]) -> str | None:

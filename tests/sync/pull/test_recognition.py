@@ -25,7 +25,7 @@ from pfa_core.store import digests, members, mirror
 from pfa_core.store.digests import Part
 from pfa_core.sync.pull import intake, recognition
 from pfa_core.sync.pull.recognition import Known, Recognition
-from tests.factories import World, a_world, record
+from tests.factories import World, a_principal, a_world, record
 from tests.forms import drawn
 from tests.pems_server import a_pems_beside, owned
 from tests.worlds import built_once
@@ -464,7 +464,7 @@ _BETWEEN = (
 
 def outcome(world: World, code: str, paths: list[str], field_map: Path | None) -> Any:
     """What a pull says."""
-    who = world.principal() if code == "ORG" else a_principal_of(world)
+    who = a_principal("ann", code)
     try:
         result = pfa_core.pull_files(
             world.db, who, paths, field_map=field_map, allow_emptied=("model",)
@@ -481,12 +481,6 @@ def outcome(world: World, code: str, paths: list[str], field_map: Path | None) -
 
 def without_name(said: object, code: str) -> str:
     return re.sub(rf"\b{code}\b", "?", str(said))
-
-
-def a_principal_of(world: World) -> Any:
-    from dataclasses import replace
-
-    return replace(world.principal(), organization_id=NEVER)
 
 
 def left(world: World, code: str) -> Any:
