@@ -30,7 +30,9 @@ def expected(conn: Connection[Any], organization_id: OrganizationId) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Digests that count, one behind the other, of texts of one shape; none for records without one.
+    """Digests that count, one behind the other, of texts of one shape.
+
+    The records without such a digest are a part too, with no bytes.
 
     `records` and the sum of their versions are those of all parts together.
     """

@@ -563,6 +563,15 @@ def test_unknown_fields_that_come_and_go_are_reported(world: World, tmp_path: Pa
     assert result.message == "fields unknown to pfa are gone from 12 records: freight"
 
 
+@pytest.mark.parametrize("source", ["json", "live", *long(["jsonl", "grid"])])
+def test_unknown_fields_of_rows_with_as_many_columns_are_all_reported(
+    world: World, tmp_path: Path, source: str
+) -> None:
+    first, *rest = records()
+    rows = [{**first, "freight": "7"}, *({**row, "crew": "3"} for row in rest)]
+    assert pull(world, source, rows, tmp_path).new_fields == ("crew", "freight")
+
+
 def test_an_unknown_field_cannot_be_allowed(world: World, tmp_path: Path) -> None:
     with pytest.raises(errors.InvalidRequest, match="did you mean monthlyRate"):
         pull(world, "json", records(), tmp_path, allow_emptied={"monthlyrate"})
