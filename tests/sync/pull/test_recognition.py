@@ -297,6 +297,44 @@ class TestWhatComesTwice:
         assert len(parsed) == 6
 
 
+class TestWhatIsSaidOfLinesThatWereNotRead:
+    """The source of a pull is all of its lines."""
+
+    def test_a_default_of_one_is_one_of_the_source(self, world, write):
+        one = {name: value for name, value in record("P-1").items() if name != "isActualized"}
+        two = record("P-2", isActualized=True)
+        pull(world, write(lines(one, two)))
+        result = pull(world, write(lines(one, {**two, "isActualized": False})))
+        assert (result.updated, result.unchanged, result.emptied) == (1, 1, {"isActualized": 1})
+        # The other side of it: where every record has a value, off is one.
+        one = record("P-1")
+        pull(world, write(lines(one, two)))
+        result = pull(world, write(lines(one, {**two, "isActualized": False})))
+        assert (result.updated, result.unchanged, result.emptied) == (1, 1, {})
+
+    def test_a_column_of_one_is_there(self, world, write, tmp_path):
+        path = tmp_path / "map.toml"
+        path.write_text('[fields]\nid = "pfaId"\nmake = "model"\n[defaults]\nmodel = "M"\n')
+        with_it, without = {"id": "P-1", "make": "X"}, {"id": "P-2"}
+        given = {"field_map": path, "allow_emptied": ("all",)}
+        pull(world, write(lines(with_it, {**without, "make": "X"})), **given)
+        result = pull(world, write(lines(with_it, without)), **given)
+        assert (result.updated, result.unchanged, result.emptied) == (1, 1, {})
+        assert pull(world, write(lines({**with_it, "make": "Y"}, with_it)), **given).updated == 1
+        # The other side of it: no line has the column.
+        result = pull(world, write(lines({"id": "P-1"}, without)), **given)
+        assert (result.updated, result.unchanged, result.emptied) == (1, 1, {"model": 1})
+
+    def test_an_unknown_field_of_one_is_named(self, world, write):
+        rows = [record(f"P-{n}", equipment="E") for n in range(1, 13)]
+        one = {**rows[0], "freight": 7}
+        pull(world, write(lines(one, *rows[1:])))
+        path = write(lines(one, *({**row, "equipment": None} for row in rows[1:])))
+        with pytest.raises(errors.InvalidData) as refused:
+            pull(world, path)
+        assert refused.value.hint.startswith("unknown fields of this pull: freight;")
+
+
 class TestWhatHappensMeanwhile:
     def test_what_a_push_writes_while_a_file_is_read_is_compared(self, world, write):
         path = write(lines(*map(record, ("P-1", "P-2", "P-3"))))
