@@ -28,6 +28,8 @@ CHANGES = [
     "UPDATE pfa_organization SET name = 'mine' WHERE organization_id = '{org}'",
     "UPDATE pfa_organization SET currency = 'EUR' WHERE organization_id = '{org}'",
     "DELETE FROM kpi_rollup WHERE organization_id = '{org}'",
+    "DELETE FROM pfa_digest WHERE organization_id = '{org}'",
+    "UPDATE pfa_digest SET digest = repeat('x', 16)::bytea WHERE organization_id = '{org}'",
     "UPDATE pfa_sync_log SET message = 'mine' WHERE organization_id = '{org}'",
     "DELETE FROM pfa_lease WHERE organization_id = '{org}'",
     "INSERT INTO audit_log (organization_id, entry_id, at, user_id, action)"
@@ -195,3 +197,19 @@ def test_a_search_finds_nothing_of_others(two):
                 ("P-2",),
             ]
             assert conn.execute("SELECT pfa_search('%secret%', NULL)").fetchall() == []
+
+
+def test_digests_are_seen_by_who_pulls_and_written_by_no_statement(two):
+    """Of who reads only, a digest would confirm a guess at an amount."""
+    count = "SELECT count(*), count(*) FILTER (WHERE organization_id <> 'ORG') FROM pfa_digest"
+    seen_by = {}
+    for scope in SCOPES:
+        with two.psql() as conn, conn.transaction(force_rollback=True):
+            authorize(conn, two.org.principal("ann"), scope)
+            own, foreign = conn.execute(count).fetchone()
+            seen_by[scope] = own
+            assert foreign == 0
+    assert {scope for scope, own in seen_by.items() if own} == {"import", "refresh_data"}
+    digest = "INSERT INTO pfa_digest VALUES ('ORG', 'P-1', 1, '3', repeat('x', 16)::bytea, 0)"
+    for change in (digest, *(one.format(org="ORG") for one in CHANGES if "pfa_digest" in one)):
+        assert changed(two, change, "ann", "import") == 0
