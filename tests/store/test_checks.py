@@ -30,7 +30,7 @@ from tests.model.strategies import any_deltas, clean_deltas, json_values
 pytestmark = pytest.mark.every_version
 
 CHECKED = {"timestamp with time zone", "integer", "bigint", "numeric", "text", "text[]", "jsonb"}
-UNCHECKED = {"uuid", "uuid[]", "boolean", "bytea"}  # every value of them can be read
+UNCHECKED = {"uuid", "uuid[]", "boolean", "bytea", "xid"}  # every value of them can be read
 COLUMNS = """
     SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '',
            coalesce((SELECT string_agg(pg_get_constraintdef(k.oid), ' ') FROM pg_constraint AS k

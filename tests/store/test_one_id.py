@@ -131,6 +131,7 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
     ]
     assert without == [
         "audit.discards",
+        "audit.of_records",
         "audit.discarded",
         "changes.settled",
         "comparison.drop",

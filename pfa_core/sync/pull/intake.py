@@ -21,9 +21,8 @@ from pfa_core.model.record import CHECKED, DEFAULTED, FIELDS
 from pfa_core.model.run import Behind
 from pfa_core.model.shape import Shape, shape_of
 from pfa_core.model.text_rows import TextRows
-from pfa_core.store import leases, runs, statistics
 from pfa_core.pems.mapping.layouts import Layout
-from pfa_core.store import leases, runs
+from pfa_core.store import leases, runs, statistics
 from pfa_core.store.copying import Mark
 from pfa_core.sync.pull.drift import Columns
 from pfa_core.sync.pull.options import PullResult
