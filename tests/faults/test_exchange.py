@@ -209,7 +209,7 @@ def test_a_push_that_slept_too_long_finds_itself_replaced_and_harms_nothing(
 ) -> None:
     with a_mess(KINDS[kind], postgres, nursery) as trial:
         # One thread: no other client between look and update.
-        options = {"lifetime": 0.2, "concurrency": 1}
+        options = {"lifetime": 1.0, "concurrency": 1}
         sleeper = nursery.start(**trial.job("push", step=step, signal="SIGSTOP", options=options))
         sleeper.wait_until_stopped()
         heir = nursery.start(**trial.job("push", options={"if_locked": "wait", "lifetime": 0.3}))
@@ -225,10 +225,10 @@ def test_a_push_that_slept_and_was_not_replaced_gives_everything_back(
 ) -> None:
     with a_mess(Plan(5), postgres, nursery) as trial:
         sleeper = nursery.start(
-            **trial.job("push", step="write:before", signal="SIGSTOP", options={"lifetime": 0.2})
+            **trial.job("push", step="write:before", signal="SIGSTOP", options={"lifetime": 1.0})
         )
         sleeper.wait_until_stopped()
-        time.sleep(0.3)
+        time.sleep(1.2)
         sleeper.send(signal.SIGCONT)
         assert sleeper.wait() == errors.LeaseHeld.exit_code, sleeper.said()
         assert trial.far.states().keys() <= {"committed", "synced", "sync_error", "conflict"}

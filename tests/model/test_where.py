@@ -297,8 +297,8 @@ WORST = [
 ]  # fmt: skip
 
 
-# What tries each place anew takes a minute, one pass some hundredths.
-LONGEST = 1.0  # seconds of the processor
+# What tries each place anew takes a minute, one pass some hundredths, and a collection of garbage in between a second.
+LONGEST = 5.0  # seconds of the processor
 
 
 @forms("repeats", short=1, long=3)

@@ -175,7 +175,6 @@ def test_a_restored_dump_is_analyzed_by_what_comes_first(
             save(world, MANY, "other")
     for table in ("pfa_mirror", "pfa_modification", "pfa_overlay"):
         assert known(admin, table) == MANY, table
-    assert known(admin, "kpi_rollup") == 1
 
 
 def test_large_tables_that_were_never_counted_are_named(admin: Connection[Any]) -> None:

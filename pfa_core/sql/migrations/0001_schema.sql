@@ -2108,7 +2108,8 @@ BEGIN
         JOIN pg_class AS c ON c.oid = to_regclass(t.name)
         CROSS JOIN LATERAL (
             SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint) AS s (pages)
-        WHERE s.pages > 0
+        -- Whatever the planner believes of a table of one page, it reads no more than that page.
+        WHERE s.pages > 1
           AND (c.reltuples <= 0
                OR s.pages > 2 * c.relpages + 10
                OR (t.is_written AND written >= 0.8 * least(c.reltuples + written, sample))) LOOP
