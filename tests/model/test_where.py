@@ -297,7 +297,7 @@ WORST = [
 ]  # fmt: skip
 
 
-# What tries each place anew takes a minute, one pass some hundredths, and a collection of garbage in between a second.
+# What tries each place anew takes a minute, one pass some hundredths, a collection of garbage in between a second.
 LONGEST = 5.0  # seconds of the processor
 
 
