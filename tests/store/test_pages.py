@@ -204,3 +204,16 @@ def test_a_cursor_behind_any_amount_is_taken_back(database_url, rate):
         database_url, *(record(f"P-{number}", monthlyRate=Decimal(rate)) for number in range(3))
     )
     assert pages(world, Query(sort=(SortKey("monthlyRate"),)), 1) == ["P-0", "P-1", "P-2"]
+
+
+@pytest.mark.parametrize("filters", [Filters(), Filters(search="liebherr")], ids=["all", "search"])
+@pytest.mark.parametrize(
+    "sort", ["class,variance", "-monthlyRate,-planCost", "forecastStart,actualCost"]
+)
+def test_a_cost_may_be_a_later_key_of_an_order(world, sort, filters):
+    query = Query(filters, parse_sort(sort))
+    read = world.db.read(
+        lambda conn: list(records.stream(conn, world.principal("ann"), query, limit=None))
+    )
+    assert pages(world, query, 1) == [row[0] for row in read]
+    assert len(read) == 30

@@ -94,6 +94,11 @@ def reads_all(keys: tuple[SortKey, ...]) -> bool:
     return completed(keys)[0].field in COSTS
 
 
+def names_costs(keys: tuple[SortKey, ...]) -> bool:
+    """Return whether a cost is among the keys: its order takes more than the columns of r."""
+    return any(key.field in COSTS for key in keys)
+
+
 def _with_value(lead: Key, rest: Sequence[Key], place: Sequence[str | None] | None) -> Segment:
     bounds: list[LiteralString] = []
     if lead.nullable:

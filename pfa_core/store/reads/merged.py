@@ -29,6 +29,7 @@ from pfa_core.store.reads.filters import (
 from pfa_core.store.reads.keys import key_columns, order, place_values
 from pfa_core.store.reads.keyset import (
     Segment,
+    names_costs,
     reads_a_page,
     reads_all,
     segments,
@@ -282,7 +283,8 @@ class _Reading:
         filters, upto = self._query.filters, self._left
         if not filters.search or self._by_id or not in_order or not self._wants_mirror:
             return None
-        a_page = self._is_page and reads_a_page(self._query.sort)
+        sort = self._query.sort
+        a_page = self._is_page and reads_a_page(sort) and not names_costs(sort)
         if a_page and search.soon(conn, filters, in_order[0], self._values, upto or 0):
             return None
         return search.few(conn, filters, self._values)

@@ -18,7 +18,15 @@ from pfa_core import sql
 from pfa_core.model.ordering import SortKey
 from pfa_core.model.record import LIST_SORTABLE, Kind
 from pfa_core.store.reads.keys import ORDERS, Key, completed
-from pfa_core.store.reads.keyset import Segment, after, cut, segment, segments, without_value
+from pfa_core.store.reads.keyset import (
+    Segment,
+    after,
+    cut,
+    names_costs,
+    segment,
+    segments,
+    without_value,
+)
 
 _SQL = sql.statements("merged")
 # Fields whose index does not end with the PFA id.
@@ -53,7 +61,7 @@ def in_steps(keys: tuple[SortKey, ...]) -> bool:
     lead, *rest = completed(keys)
     fields = (lead.field, *(key.field for key in rest[:1]))
     indexed = fields == _CATEGORY_ORDER and not lead.descending
-    return lead.field in _SHARED and not indexed
+    return lead.field in _SHARED and not indexed and not names_costs(keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
