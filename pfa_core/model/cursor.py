@@ -48,11 +48,16 @@ def decode_cursor(sort: tuple[SortKey, ...], cursor: str) -> list[str | None]:
     if spelled != _spelled(sort) or len(texts) != len(complete_sort(sort)):
         raise InvalidRequest("the cursor belongs to another order; `sort` has to stay as it was")
     for key, text in zip(complete_sort(sort), texts, strict=True):
-        if text is not None and not _PLACES.get(LIST_SORTABLE[key.field].kind, _ANY).fullmatch(
-            text
-        ):
+        if not _is_place(key.field, text):
             raise InvalidRequest("invalid cursor: not one that a list returned")
     return texts
+
+
+def _is_place(field: str, text: str | None) -> bool:
+    kind = LIST_SORTABLE[field].kind
+    if text is None:  # every record has a flag and an id
+        return kind is not Kind.FLAG and field != "pfaId"
+    return bool(_PLACES.get(kind, _ANY).fullmatch(text))
 
 
 def _spelled(sort: tuple[SortKey, ...]) -> str:

@@ -39,7 +39,7 @@ PLACES = {
 BY_CATEGORY = parse_sort("category,-forecastStart")
 
 
-@given(st.lists(st.none() | storable_texts, min_size=3, max_size=3))
+@given(st.tuples(*[st.none() | storable_texts] * 2, storable_texts).map(list))
 def test_a_cursor_tells_the_place_it_was_made_for(values):
     assert decode_cursor(BY_CATEGORY, encode_cursor(BY_CATEGORY, values)) == values
 
@@ -48,9 +48,13 @@ def test_a_cursor_tells_the_place_it_was_made_for(values):
 def test_a_cursor_fits_any_order(names, data):
     count = data.draw(st.integers(1, 4))
     sort = tuple(SortKey(name, data.draw(st.booleans())) for name in names[:count])
-    values = [
-        data.draw(st.none() | PLACES[SORTABLE[key.field].kind]) for key in complete_sort(sort)
-    ]
+    places = {
+        name: PLACES[field.kind]
+        if field.kind is Kind.FLAG or name == "pfaId"
+        else st.none() | PLACES[field.kind]
+        for name, field in SORTABLE.items()
+    }
+    values = [data.draw(places[key.field]) for key in complete_sort(sort)]
     assert decode_cursor(sort, encode_cursor(sort, values)) == values
 
 
@@ -99,12 +103,19 @@ def test_a_cursor_that_no_list_gave_is_refused(cursor):
 @pytest.mark.parametrize(
     ("field", "place"),
     [("monthlyRate", "abc"), ("monthlyRate", "1; DROP TABLE x"), ("monthlyRate", ""),
-     ("monthlyRate", "NaN"), ("monthlyRate", "１"), ("isActualized", "maybe"), ("isActualized", "")],
+     ("monthlyRate", "NaN"), ("monthlyRate", "１"), ("isActualized", "maybe"), ("isActualized", ""),
+     ("isActualized", None)],
 )  # fmt: skip
 def test_a_place_that_its_field_cannot_have_is_refused(field, place):
     sort = (SortKey(field),)
     with pytest.raises(InvalidRequest):
         decode_cursor(sort, encode_cursor(sort, [place, "P-1"]))
+
+
+def test_no_record_is_without_an_id():
+    with pytest.raises(InvalidRequest, match="invalid cursor"):
+        decode_cursor(BY_CATEGORY, encode_cursor(BY_CATEGORY, ["Crane", None, None]))
+    assert decode_cursor(BY_CATEGORY, encode_cursor(BY_CATEGORY, [None, None, "P-1"]))
 
 
 def test_a_cursor_of_another_order_is_refused():
