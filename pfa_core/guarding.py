@@ -128,6 +128,7 @@ class Judge:
         fewer = self.subject.fewer
         if tx.holds(Right.OVERRIDE_GUARDS):
             return f"with a reason for the audit trail: `override=REASON`; {fewer}"
+        fewer = fewer.removeprefix("or ")  # nothing is said before it
         return f"{fewer}; to be over it takes the right override_guards: ask an admin"
 
 

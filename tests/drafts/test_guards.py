@@ -357,6 +357,20 @@ def test_a_commit_that_is_done_again_is_judged_and_may_be_overridden(world: Worl
     assert [one[1] for one in overrides(world)] == ["agreed"]
 
 
+def test_the_hint_of_a_redo_begins_with_what_the_caller_may_do(world: World) -> None:
+    for user in ("ann", "bob"):
+        committed(world, user)
+        pfa_core.undo(world.db, world.principal(user))
+    limited(world, max_records=0)
+    for user, said in (
+        ("ann", "with a reason for the audit trail: `override=REASON`; or commit fewer"),
+        ("bob", "commit fewer at once: pfa commit; to be over it takes"),
+    ):
+        with pytest.raises(errors.GuardExceeded) as caught:
+            pfa_core.undo(world.db, world.principal(user), redo=True)
+        assert caught.value.hint.startswith(said)
+
+
 def test_an_undo_that_takes_a_commit_back_is_not_judged(world: World) -> None:
     committed(world)
     limited(world, max_records=0, max_money=0)
