@@ -95,7 +95,7 @@ def reads_all(keys: tuple[SortKey, ...]) -> bool:
 
 
 def names_costs(keys: tuple[SortKey, ...]) -> bool:
-    """Return whether a cost is among the keys: its order takes more than the columns of r."""
+    """Return whether a cost is among the keys: r alone has not their order."""
     return any(key.field in COSTS for key in keys)
 
 
