@@ -83,10 +83,8 @@ def commit(
     """Commit drafts, all or none; they wait for the next push.
 
     Without --session, --id, --where, --view, --all or a current session it is all of your drafts: in a terminal
-    they are named first, by session, and you are asked.
-    Without --session, --id, --where, --all or a current session it is all of your drafts: in a terminal they are
-    named first, by session, and you are asked. Limits on records, money and per cent: pfa org set, and pfa config
-    set guard.max_records.
+    they are named first, by session, and you are asked. Limits on records, money and per cent: pfa org set, and
+    pfa config set guard.max_records.
     """
     given = Given(session=session, ids=ids, where=where, view=view, everything=everything)
     if plan_file is not None:
