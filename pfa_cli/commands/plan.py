@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ from pfa_cli.framework.compose import command
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.talk import Talk
+from pfa_cli.framework.text_files import require_file
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import signed, sums_text
 from pfa_cli.render.json import document
@@ -63,6 +65,8 @@ def plan(
     pfa commit --plan commits what the file says, or nothing: a draft that was saved again or a record that PEMS
     changed since ends it with 7.
     """
+    if to is not None:
+        require_file(to, "for a pipe: pfa plan -o json")
     given = Given(session=session, ids=ids, where=where, view=view, everything=everything)
     selection = given.required(call, talk, "plan")
     database, principal = call.open()
@@ -75,7 +79,7 @@ def plan(
     changed = sum(len(draft.changes) for draft in found.drafts)
     talk.say(sums_text(len(found.drafts), changed, found.cost_effect))
     if to is not None:
-        talk.say(f"next: pfa commit --plan {to}")
+        talk.say(f"next: pfa commit --plan {shlex.quote(str(to))}")
 
 
 def _show(call: Invocation, talk: Talk, found: CommitPlan, *, is_written: bool) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pfa_core as core
 from pfa_cli.framework.progress import ProgressLine
+from pfa_cli.framework.text_files import require_file
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_core.errors import InvalidRequest
@@ -28,8 +29,7 @@ def write_file(call: Invocation, talk: Talk, query: Query, paging: Paging, path:
 
     The format is that of -o, else that of the file's name.
     """
-    if path == "-":
-        raise InvalidRequest("--to names a file", hint="for a pipe: pfa list -o csv, or -o xlsx")
+    require_file(path, "for a pipe: pfa list -o csv, or -o xlsx")
     output = call.common.output
     if output is not None and output not in _FORMATS:
         names = ", ".join(_FORMATS)

@@ -1,10 +1,10 @@
-"""Small files of text that a command reads whole."""
+"""Files that are named on the command line."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pfa_core.errors import InvalidData, IoFailure, NotFound
+from pfa_core.errors import InvalidData, InvalidRequest, IoFailure, NotFound
 
 
 def read_text(path: Path, otherwise: str, most: int) -> str:
@@ -32,3 +32,13 @@ def read_text(path: Path, otherwise: str, most: int) -> str:
     if len(content) > most:
         raise InvalidData(f"{otherwise}: larger than any")
     return text
+
+
+def require_file(to: str | Path, hint: str) -> None:
+    """Refuse - for a file that is written: it would be one of this name.
+
+    Raises:
+        InvalidRequest: It is -.
+    """
+    if str(to) == "-":
+        raise InvalidRequest("--to names a file", hint=hint)

@@ -32,6 +32,12 @@ def test_a_plan_is_written_for_its_user_alone_and_committed(drafted: Pfa) -> Non
     assert drafted("commit", "--plan", str(path)).code == 7  # they are no drafts any more
 
 
+def test_the_next_command_can_be_typed_whatever_the_file_s_name(drafted: Pfa) -> None:
+    path = drafted.folder / "my plan.json"
+    said = drafted("plan", "--session", "s", "--to", str(path)).err
+    assert said.splitlines()[-1] == f"next: pfa commit --plan '{path}'"
+
+
 def test_the_json_of_a_pipe_is_a_plan_too(drafted: Pfa) -> None:
     path = drafted.folder / "plan.json"
     path.write_text(drafted("plan", "--session", "s", "-o", "json").out)
@@ -67,6 +73,7 @@ def test_what_pems_changed_since_is_named_and_nothing_is_committed(drafted: Pfa)
         (("plan",), 2),
         (("plan", "--session", "nothing"), 6),
         (("plan", "--all", "--to", "/dev/full"), 74),
+        (("plan", "--all", "--to", "-"), 2),
     ],
 )
 def test_refused(drafted: Pfa, words: tuple[str, ...], code: int) -> None:

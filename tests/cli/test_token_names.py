@@ -28,6 +28,16 @@ class TestFileOfAToken:
         assert (tmp_path / "link").is_symlink()
         assert (tmp_path / "pipe").is_fifo()
 
+    def test_a_dash_is_no_file(
+        self, ready: Pfa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        before = ready("auth", "list", "-o", "ids").lines
+        done = ready("auth", "issue", "--user", "root", "--to", "-")
+        assert (done.code, done.out, "without --to it is printed" in done.err) == (2, "", True)
+        assert ready("auth", "list", "-o", "ids").lines == before
+        assert not (tmp_path / "-").exists()
+
     def test_no_device_becomes_a_secret_file(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         for path in (tmp_path / "pipe", tmp_path / "..", Path()):

@@ -16,6 +16,7 @@ from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.paging import sort_keys, sort_option
 from pfa_cli.framework.talk import Talk
+from pfa_cli.framework.text_files import require_file
 from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
@@ -114,6 +115,7 @@ def _require_file(path: Path) -> None:
     Raises:
         InvalidRequest: Not a name, or the name of a link, a directory or a device.
     """
+    require_file(path, "without --to it is printed, and nothing else")
     if not path.name or path.is_symlink() or (path.exists() and not path.is_file()):
         raise InvalidRequest(f"--to {str(path)!r} is not the name of a file")
 
