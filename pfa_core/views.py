@@ -127,8 +127,8 @@ def read_view(text: str, source: str, *, name: str | None = None) -> View:
     if len(text) > LARGEST_FILE:
         raise InvalidData(f"{source} is not a view of pfa: larger than any")
     try:
-        content = exact_json.loads(text)
-        content = content.get("data", content)
+        content = _object(exact_json.loads(text))
+        content = _object(content.get("data", content))
         named = name or content["name"]
         if not isinstance(named, str):
             raise TypeError(f"name {named!r} is not a text")
@@ -136,16 +136,24 @@ def read_view(text: str, source: str, *, name: str | None = None) -> View:
             raise ValueError(f"kind {content['kind']!r}, not {KIND!r}")
         if not isinstance(content.get("filters"), Mapping):
             raise TypeError("filters are missing")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InvalidData(
             f"{source} is not a view of pfa: {reason}",
             hint="make one: pfa view show NAME --to FILE",
         ) from None
     beside = ("kind", "name", *_FACTS)
+    if content.get("sort") is None:  # as `pfa view show -o json` says that there is none
+        beside = (*beside, "sort")
     return parse_view(
         named, {key: value for key, value in content.items() if key not in beside}, source
     )
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError("not a JSON object")
+    return value
 
 
 def view_file(view: View) -> str:

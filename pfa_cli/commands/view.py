@@ -13,6 +13,7 @@ import typer
 import pfa_core as core
 from pfa_cli.envelopes.base import Data
 from pfa_cli.envelopes.views import ViewShown
+from pfa_cli.framework.common import require_columns
 from pfa_cli.framework.compose import Effect, command, group
 from pfa_cli.framework.filters import FilterOptions, spelled
 from pfa_cli.framework.invocation import Invocation
@@ -20,7 +21,7 @@ from pfa_cli.framework.learning import VIEW
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.paging import sort_keys
 from pfa_cli.framework.talk import Talk
-from pfa_cli.framework.text_files import read_text
+from pfa_cli.framework.text_files import read_text, require_file
 from pfa_cli.framework.views import described
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
@@ -98,7 +99,7 @@ def save(
     if not call.dry_run:
         call.learn(VIEW, [result.saved.name])
     _show(call, result.saved, _shown(result.saved, status=str(result.status)))
-    _say_saved(talk, result)
+    _say_saved(talk, result, dry_run=call.dry_run)
 
 
 @command(view, "list", examples=("pfa view list", "pfa view list -o json"), columns=_CSV)
@@ -149,6 +150,8 @@ def show_view(
     ] = None,
 ) -> None:
     """Show a saved view: its filters as they are typed, columns and order."""
+    if to is not None:
+        require_file(to, "for a pipe: pfa view show NAME -o json")
     database, principal = call.open()
     found = core.show_view(database, principal, name, shared=True if shared else None)
     call.learn(VIEW, [found.name])
@@ -208,7 +211,12 @@ def _of_file(
             hint=f"type: pfa view save --from {shlex.quote(str(path))}",
         )
     text = read_text(path, f"{path} is not a view of pfa", _LARGEST)
-    return core.read_view(text, str(path), name=name)
+    found = core.read_view(text, str(path), name=name)
+    try:
+        require_columns(found.columns, KNOWN_COLUMNS, open_ended=True)
+    except InvalidRequest as error:
+        raise InvalidData(f"{path} cannot be used: {error.message}", hint=error.hint) from None
+    return found
 
 
 def _write(found: View, path: str) -> None:
@@ -289,11 +297,12 @@ def _show(call: Invocation, found: SavedView, item: ViewShown, *, answers: bool 
     show(sheet, look)
 
 
-def _say_saved(talk: Talk, result: SavedViewResult) -> None:
+def _say_saved(talk: Talk, result: SavedViewResult, *, dry_run: bool) -> None:
     name, before = described(result.saved), result.before
     if before is None:
         talk.done(f"view {name} saved")
-        talk.hint(f"type: pfa list --view {shlex.quote(result.saved.name)}")
+        if not dry_run:
+            talk.hint(f"type: pfa list --view {shlex.quote(result.saved.name)}")
     elif result.status == "unchanged":
         talk.say(f"view {name} is as it was")
     else:

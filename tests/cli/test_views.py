@@ -370,6 +370,9 @@ def test_a_view_over_money_is_refused_as_if_it_were_typed(ready: Pfa) -> None:
 def test_a_save_says_what_it_replaces_and_a_dry_run_saves_nothing(ready: Pfa) -> None:
     first = done(ready, "view", "save", "cranes", "--category", "Crane", "-o", "json")
     assert first.json["data"]["status"] == "created"
+    dry = done(ready, "view", "save", "none", "--category", "Crane", "-n")
+    assert "view none saved" in dry.err
+    assert "hint" not in dry.err  # what it would name is not there
     again = done(ready, "view", "save", "cranes", "--category", "Crane")
     assert "view cranes is as it was" in again.err
     dry = done(ready, "view", "save", "cranes", "--dor", "BEO", "-n")
@@ -435,7 +438,9 @@ def test_what_cannot_be_used_is_refused_when_it_is_saved(
     [
         (None, 6, "file not found"),
         ("", 9, "is not a view of pfa"),
-        ("[]", 9, "is not a view of pfa"),
+        ("[]", 9, "is not a view of pfa: not a JSON object"),
+        ("null", 9, "is not a view of pfa: not a JSON object"),
+        ('{"data": [1]}', 9, "is not a view of pfa: not a JSON object"),
         ("{}", 9, "'name' is missing"),
         ('{"name": "x"}', 9, "filters are missing"),
         ('{"name": 1, "filters": {}}', 9, "name 1 is not a text"),
@@ -443,6 +448,8 @@ def test_what_cannot_be_used_is_refused_when_it_is_saved(
         ('{"name": "x", "filters": {"colour": ["red"]}}', 9, "does not know its filter 'colour'"),
         ('{"name": "x", "filters": {}, "groups": []}', 9, "does not know its part 'groups'"),
         ('{"name": "x", "filters": {"where": "colour = red"}}', 9, "unknown field: 'colour'"),
+        ('{"name": "x", "filters": {}, "columns": ["colour"]}', 9, "unknown column 'colour'"),
+        ('{"name": "x", "filters": {"dor": ["BEO"]}, "sort": 5}', 9, "sort must be a text"),
         ('{"name": "-x", "filters": {"dor": ["BEO"]}}', 9, "does not begin with -"),
         ("\xff\xfe", 9, "not UTF-8 text"),
         ('{"name": "x", "filters": {"search": "%s"}}' % ("x" * 300_000), 9, "larger than any"),
@@ -481,5 +488,11 @@ def test_a_file_goes_to_another_user_and_another_name(ready: Pfa) -> None:
         shown = done(ready, "view", "show", "soon", "-o", "json", *more).out
         Path(path).write_text(shown)
         assert "as it was" in done(ready, "view", "save", "--from", str(path)).err
+    done(ready, "view", "save", "plain", "--dor", "BEO")  # without columns and order
+    path.write_text(done(ready, "view", "show", "plain", "-o", "json").out)
+    assert "as it was" in done(ready, "view", "save", "--from", str(path)).err
+    refused = ready("view", "show", "soon", "--to", "-")
+    assert (refused.code, refused.out) == (2, "")
+    assert "for a pipe: pfa view show NAME -o json" in refused.err
     failed = ready("view", "show", "soon", "--to", str(ready.folder / "none" / "x.json"))
     assert (failed.code, failed.out) == (74, "")
