@@ -47,7 +47,7 @@ class Guards:
         ):
             if value is not None and not (Decimal(value).is_finite() and 0 <= value <= largest):
                 raise InvalidRequest(
-                    f"`{name}` must be from 0 to {largest:,f}: {value}",
+                    f"`{name}` must be from 0 to {Decimal(largest):,f}: {value}",
                     parameter=name,
                 )
 

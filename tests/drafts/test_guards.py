@@ -490,6 +490,13 @@ def test_what_is_not_a_limit_is_refused(world: World, limits: dict[str, Most]) -
     ]
 
 
+def test_the_largest_limit_is_said_as_a_whole_number() -> None:
+    with pytest.raises(errors.InvalidRequest, match=r"from 0 to 1,000,000,000: -1$"):
+        Guards(max_records=-1)
+    with pytest.raises(errors.InvalidRequest, match=r"from 0 to 100,000,000,000,000,000: -0.5$"):
+        Guards(max_money=Decimal("-0.5"))
+
+
 @pytest.mark.parametrize(
     "limits",
     [{"max_records": -1}, {"max_money": Decimal("NaN")}, {"max_percent": Decimal("Infinity")}],
