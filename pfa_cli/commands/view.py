@@ -22,7 +22,7 @@ from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.paging import sort_keys
 from pfa_cli.framework.talk import Talk
 from pfa_cli.framework.text_files import read_text, require_file
-from pfa_cli.framework.views import described
+from pfa_cli.framework.views import described, shortened
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
@@ -41,6 +41,7 @@ _CSV = ("name", "shared", "filters", "columns", "sort", "updatedBy", "updatedAt"
         "hidesShared", "problem")  # fmt: skip
 _RANKED = ("name", "filters", "shared", "updatedBy", "updatedAt")
 _LARGEST = 1 << 20  # bytes of a file
+_LONGEST = 120  # characters of filters in a table of views
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The view.")]
 
@@ -109,16 +110,20 @@ def list_views(call: Invocation, talk: Talk) -> None:
     found = core.list_views(database, principal)
     call.learn(VIEW, dict.fromkeys(one.name for one in found), whole=True)
     items = [_shown(one) for one in found]
+    rows = [_row(one, item) for one, item in zip(found, items, strict=True)]
+    look = call.look(Format.TSV)
+    if look.format is Format.TABLE:  # one of a thousand ids would fill many pages
+        rows = [{**row, "filters": shortened(row["filters"], _LONGEST)} for row in rows]
     sheet = Sheet(
         id_column="name",
         columns=_COLUMNS,
         csv_columns=_CSV,
         ranked=_RANKED,
         items=map(document, items),
-        rows=[_row(one, item) for one, item in zip(found, items, strict=True)],
+        rows=rows,
         envelope=Data(items, metadata(call, talk)),
     )
-    show(sheet, call.look(Format.TSV))
+    show(sheet, look)
     if not found:
         talk.hint("no views; save one: pfa view save NAME --category NAME")
 

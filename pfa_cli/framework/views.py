@@ -34,7 +34,7 @@ def within_view(call: Invocation, talk: Talk, name: str, filters: Filters) -> Fi
     found = call.view.narrowed(filters)
     call.learn(VIEW, [saved.name])
     if call.reports or call.common.verbose:
-        talk.say(f"view {described(saved)}: {_shortened(shlex.join(spelled(found)))}")
+        talk.say(f"view {described(saved)}: {shortened(shlex.join(spelled(found)), _LONGEST)}")
     if saved.hides_shared:
         talk.say(
             f"note: the view {saved.name} is yours; the shared one of this name does not count"
@@ -69,5 +69,6 @@ def described(saved: SavedView) -> str:
     return f"{saved.name} (shared by {saved.created_by})" if saved.shared else saved.name
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+def shortened(text: str, most: int) -> str:
+    """Cut a text to some characters, and show that it goes on."""
+    return text if len(text) <= most else f"{text[:most]} …"

@@ -383,6 +383,16 @@ def test_a_save_says_what_it_replaces_and_a_dry_run_saves_nothing(ready: Pfa) ->
     assert len(done(ready, "view", "list").lines) == 1
 
 
+def test_a_table_of_views_shortens_long_filters_and_a_file_of_them_does_not(ready: Pfa) -> None:
+    every = [f"H-{number:04}" for number in range(1000)]
+    done(ready, "view", "save", "many", *(word for one in every for word in ("--id", one)))
+    table = done(ready, "view", "list", "-o", "table").out
+    assert ("--id H-0000" in table, "…" in table, len(table) < 2000) == (True, True, True)
+    for words in (("-o", "csv"), ()):
+        assert every[-1] in done(ready, "view", "list", *words).out
+    assert every[-1] in done(ready, "view", "show", "many", "-o", "table").out
+
+
 def test_the_log_names_the_view_and_what_it_was(ready: Pfa) -> None:
     for words in (
         ("save", "cranes", "--category", "Crane"),
