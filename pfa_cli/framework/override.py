@@ -28,4 +28,7 @@ def say_overridden(talk: Talk, over: Sequence[GuardExcess], reason: str | None) 
         talk.say("no limit was exceeded: --override was not needed, and is not recorded")
         return
     limits = ", ".join(f"{one.guard} of {one.source}" for one in over)
-    talk.done(f"over the limit of {limits}: recorded with its reason (pfa log --action override)")
+    text = f"over the limit of {limits}"
+    if not talk.is_dry_run:
+        text += ": recorded with its reason (pfa log --action override)"
+    talk.done(text)

@@ -44,6 +44,11 @@ class Talk:
         """Write what was done, or what a dry run would have done."""
         self.say(f"{DRY_RUN}: {text}" if self._common.dry_run else text)
 
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether nothing is stored."""
+        return self._common.dry_run
+
     def note_dry_run(self) -> None:
         """Write that nothing was saved, in a dry run."""
         if self._common.dry_run:

@@ -177,7 +177,7 @@ def _number(name: str, before: Decimal | None, given: Most) -> Decimal | None:
         return None
     if not _NUMBER.fullmatch(text):
         raise InvalidRequest(
-            f"`{name}` is not a number: {given!r}",
+            f"`{name}` must be 0 or more, in plain digits: {given!r}",
             hint="like 250000 or 2.5; `none`: no limit",
             parameter=name,
         )

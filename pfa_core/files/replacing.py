@@ -30,7 +30,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     try:
         target = Path(os.path.realpath(name))
         mode = _mode(target)
-        if mode is not None and stat.S_ISDIR(mode):
+        # To resolve a path loses the slash at its end.
+        if name.endswith(os.sep) or (mode is not None and stat.S_ISDIR(mode)):
             raise IoFailure(f"{name} is a folder, not a file")
         if mode is not None and not stat.S_ISREG(mode):
             with TemporaryFile() as file:

@@ -82,7 +82,12 @@ def movers(report: ProjectReport) -> Section | None:
             )
         )
         for one in report.movers
+        if one.cost_effect
     )
+    if not rows:
+        paragraph = f"{text}; none of them moves the forecast."
+        paragraphs = (paragraph, *_entering(report))
+        return Section(name="movers", title="Your changes", paragraphs=paragraphs)
     return Section(
         name="movers",
         title="Top movers",

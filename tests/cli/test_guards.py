@@ -43,7 +43,7 @@ def test_the_refusal_has_the_numbers_what_is_kept_and_what_to_type(drafted: Pfa)
 def test_an_override_says_so_and_is_in_the_log(drafted: Pfa) -> None:
     ran = drafted("commit", "--session", "s", "--override", "agreed with the client", "-n")
     assert ran.code == 0
-    assert "dry run, rolled back: over the limit of records of organization HOLNG" in ran.err
+    assert "dry run, rolled back: over the limit of records of organization HOLNG\n" in ran.err
     assert drafted("log", "--action", "override", "-o", "json").json["data"] == []
     ran = drafted("commit", "--session", "s", "--override", "agreed with the client")
     assert ran.code == 0

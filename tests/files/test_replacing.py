@@ -101,7 +101,7 @@ def test_a_pipe_gets_the_content_and_stays_a_pipe(tmp_path: Path) -> None:
     assert path.is_fifo()
 
 
-@pytest.mark.parametrize("name", [".", "none/a", "a\0b", "x" * 300, ""])
+@pytest.mark.parametrize("name", [".", "none/a", "a.html/", "a\0b", "x" * 300, ""])
 def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
     path = f"{tmp_path}/{name}" if name else ""
     with pytest.raises(IoFailure), replacing(path) as file:

@@ -70,6 +70,18 @@ def test_every_number_is_that_of_the_read_of_its_name(world: World, filters: Fil
     assert over
 
 
+def test_changes_that_cost_nothing_are_counted_and_no_movers(database_url: str) -> None:
+    world = a_world(database_url, record("P-1"), record("P-2"))
+    ann = world.principal()
+    draft(world.db, ann, "P-1", model="Other")
+    sections = {each.name: each for each in page_of(pfa_core.report(world.db, ann)).sections}
+    assert sections["movers"].title == "Your changes"
+    assert sections["movers"].tables == ()
+    assert sections["movers"].paragraphs == (
+        "You change 1 field of 1 record; none of them moves the forecast.",
+    )
+
+
 def test_drafts_that_bring_a_record_under_the_filters_are_told_apart(world: World) -> None:
     ann = world.principal()
     whole = pfa_core.report(world.db, ann)
