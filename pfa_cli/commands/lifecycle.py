@@ -121,8 +121,8 @@ def commit(
         envelope=_committed(result, call.milliseconds),
         columns=VERSIONS,
     )
-    _say_committed(talk, result, dry_run=call.dry_run)
     say_overridden(talk, result.overridden, override)
+    _say_committed(talk, result, dry_run=call.dry_run)
     if not result.problems:
         return 0
     return talk.partly_done(
@@ -245,7 +245,8 @@ def _say_committed(talk: Talk, result: CommitResult, *, dry_run: bool) -> None:
         return
     talk.done(f"{count(len(result.committed), 'draft')} committed")
     if result.committed and not dry_run:
-        talk.say("next: pfa sync push")
+        over = " --override REASON" if result.overridden else ""  # a push is held to the limits too
+        talk.say(f"next: pfa sync push{over}")
     kept = {item.pfa_id for item in result.kept}
     if agreed := [pfa_id for pfa_id in result.settled if pfa_id not in kept]:
         talk.say(f"{count(len(agreed), 'draft')} removed: PEMS already has their values")

@@ -44,6 +44,17 @@ _ORGANIZATIONS = (
     "maxPercent",
 )
 _SETTINGS = ("organization", *_ORGANIZATIONS[5:])
+# Where a terminal has no room for all: limits rather than dates.
+_RANKED = (
+    "organization",
+    "role",
+    "status",
+    "currency",
+    "maxRecords",
+    "maxMoney",
+    "maxPercent",
+    "name",
+)
 _MEMBERS = ("userId", "role", "rights", "grantedBy", "grantedAt", "custom")
 
 Name = Annotated[str, typer.Option("--name", metavar="TEXT", help="Its full name.")]
@@ -239,7 +250,11 @@ def list_organizations(
     )
     items = [document(item) for item in found]
     sheet = Sheet(
-        id_column="organization", columns=_ORGANIZATIONS, items=items, envelope=Data(found)
+        id_column="organization",
+        columns=_ORGANIZATIONS,
+        items=items,
+        envelope=Data(found),
+        ranked=_RANKED,
     )
     show(sheet, call.look(Format.TSV))
 

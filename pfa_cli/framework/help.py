@@ -23,6 +23,22 @@ _AT_LEAST = re.compile(r"\bx>=(\d+)\]")
 class Command(TyperCommand):
     """A command whose help shows examples, then its own options by group."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; refuse an option that is given twice where the last one would count.
+
+        Those of every command may be in an alias and are replaced behind it.
+        """
+        given = self.make_parser(ctx).parse_args(args=list(args))[2] if len(args) > 1 else []
+        rest = super().parse_args(ctx, args)
+        seen: set[str] = set()
+        for param in given:
+            if param.param_type_name != "option" or param.is_flag or param.count or param.multiple:
+                continue
+            if param.name in seen and _section(param) != EVERYWHERE:
+                ctx.fail(f"{param.opts[0]} is given twice: it takes one value")
+            seen.add(param.name)
+        return rest
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write what the command does, its examples, its options and its exit codes."""
         self.format_usage(ctx, formatter)

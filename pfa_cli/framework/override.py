@@ -27,8 +27,11 @@ def say_overridden(talk: Talk, over: Sequence[GuardExcess], reason: str | None) 
     if not over:
         talk.say("no limit was exceeded: --override was not needed, and is not recorded")
         return
-    limits = ", ".join(f"{one.guard} of {one.source}" for one in over)
-    text = f"over the limit of {limits}"
+    by_source: dict[str, list[str]] = {}
+    for one in over:
+        by_source.setdefault(one.source, []).append(one.guard)
+    limits = "; ".join(f"{', '.join(names)} of {source}" for source, names in by_source.items())
+    text = f"over {'a limit' if len(over) == 1 else f'{len(over)} limits'} ({limits})"
     if not talk.is_dry_run:
-        text += ": recorded with its reason (pfa log --action override)"
+        text += "; your reason is recorded: pfa log --action override"
     talk.done(text)

@@ -43,14 +43,15 @@ def test_the_refusal_has_the_numbers_what_is_kept_and_what_to_type(drafted: Pfa)
 def test_an_override_says_so_and_is_in_the_log(drafted: Pfa) -> None:
     ran = drafted("commit", "--session", "s", "--override", "agreed with the client", "-n")
     assert ran.code == 0
-    assert "dry run, rolled back: over the limit of records of organization HOLNG\n" in ran.err
+    assert "dry run, rolled back: over a limit (records of organization HOLNG)\n" in ran.err
     assert drafted("log", "--action", "override", "-o", "json").json["data"] == []
     ran = drafted("commit", "--session", "s", "--override", "agreed with the client")
     assert ran.code == 0
-    assert (
-        "over the limit of records of organization HOLNG: recorded with its reason"
-        " (pfa log --action override)" in ran.err
-    )
+    assert ran.err.splitlines()[:3] == [
+        "over a limit (records of organization HOLNG); your reason is recorded: pfa log --action override",
+        "2 drafts committed",
+        "next: pfa sync push --override REASON",
+    ]
     (entry,) = drafted("log", "--action", "override", "-o", "json").json["data"]
     assert (entry["reason"], entry["sessionId"]) == ("agreed with the client", "s")
     assert entry["after"] == {
@@ -194,6 +195,6 @@ def test_a_push_over_a_limit_sends_nothing_and_says_so(
         run = drafted("sync", "runs", "-o", "json").json["data"][0]
         assert (run["direction"], run["status"]) == ("push", "failed")
         ran = drafted("sync", "push", "--override", "cleared by phone")
-        assert "over the limit of records of organization HOLNG" in ran.err
+        assert "over a limit (records of organization HOLNG)" in ran.err
         (entry,) = drafted("log", "--action", "override", "-o", "json").json["data"]
         assert entry["runId"] == drafted("sync", "runs", "-o", "json").json["data"][0]["runId"]

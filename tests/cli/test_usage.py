@@ -31,6 +31,40 @@ def commons(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
+TWICE = {
+    "commit --session a --session b": "--session",
+    "discard --view a --view a": "--view",
+    "list --search a --category C --search b": "--search",
+    "revert --session a --session b -n": "--session",
+    "draft set --into a monthlyRate=1 --into b": "--into",
+}
+
+
+@pytest.mark.parametrize("line", TWICE)
+def test_an_option_of_one_value_is_given_once(
+    commons: list[Any], capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    assert main(line.split()) == 2
+    assert f"{TWICE[line]} is given twice: it takes one value" in capsys.readouterr().err
+    assert commons == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "list --session a --session b --category A --category B",
+        "list -o json -o csv --org X --org Y",
+        "commit --id A --id B",
+        "list -v -v -q",
+    ],
+)
+def test_options_that_widen_and_those_of_every_command_are_given_again(
+    commons: list[Any], line: str
+) -> None:
+    main(line.split())
+    assert len(commons) == 1
+
+
 @pytest.mark.parametrize(
     "words",
     [
