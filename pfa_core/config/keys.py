@@ -57,6 +57,7 @@ _DEFAULTS: dict[str, ConfigValue] = {
     "pems.ownership.default": "ask",
 }
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
+_NOTHING = ("", "none", "null", "unset")  # what is typed to clear a value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,8 @@ class ConfigKey:
 
     def wrong(self, text: str, reason: str = "") -> InvalidRequest:
         """Make the refusal of a value."""
-        return InvalidRequest(f"{self.name}: {text!r} {reason or f'is not {self.must}'}")
+        hint = f"type: pfa config unset {self.name}" if text.lower() in _NOTHING else ""
+        return InvalidRequest(f"{self.name}: {text!r} {reason or f'is not {self.must}'}", hint=hint)
 
 
 @cache

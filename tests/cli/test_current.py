@@ -85,6 +85,15 @@ class TestOnATerminal:
         assert attended("draft", "save", str(two.folder / "delta.json")).code == 0
         assert two("draft", "list", "--session", "theirs", "-o", "ids").lines == ["H-003"]
 
+    @pytest.mark.parametrize("option", ["--session", "--into"])
+    def test_a_save_names_its_session_as_set_and_shift_do(
+        self, two: Pfa, attended: Ask, option: str
+    ) -> None:
+        (two.folder / "delta.json").write_text('[{"pfaId": "H-003", "delta": {"model": "C"}}]')
+        saved = attended("draft", "save", str(two.folder / "delta.json"), option, "third")
+        assert saved.code == 0
+        assert two("draft", "list", "--session", "third", "-o", "ids").lines == ["H-003"]
+
     def test_reads_of_drafts_show_it_alone(self, two: Pfa, attended: Ask) -> None:
         for words in (("diff",), ("draft", "list")):
             screen = attended(*words, "-o", "ids")

@@ -123,6 +123,13 @@ class TestSet:
             own.put(key, text)
         assert own.file.read_text() == COMMENTED
 
+    @pytest.mark.parametrize("text", ["none", "", "null"])
+    def test_what_would_clear_it_leads_to_unset(self, own: Home, text: str) -> None:
+        own.write(COMMENTED)
+        with pytest.raises(InvalidRequest) as caught:
+            own.put("guard.max_records", text)
+        assert caught.value.hint == "type: pfa config unset guard.max_records"
+
     @pytest.mark.parametrize(
         ("key", "text"),
         [

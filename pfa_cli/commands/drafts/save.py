@@ -67,6 +67,7 @@ def save(
         str | None,
         typer.Option(
             "--session",
+            "--into",
             metavar="NAME",
             help="Session to save in, instead of the file's [PFA_SESSION].",
         ),
