@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.humanize import MASKED, count
 from pfa_cli.render.plain import plain
+from pfa_core.model.audit import Action
 from pfa_core.model.record import in_field_order
 from pfa_core.model.rights import MONEY
 
@@ -20,6 +21,8 @@ def change_text(entry: LogEntry) -> str:
     before: Mapping[str, Any] = entry.before or {}
     after: Mapping[str, Any] = entry.after or {}
     whole = {**before, **after}
+    if entry.action == Action.OVERRIDE:
+        return _override_text(after)
     if "view" not in whole:
         return _changes(entry, before, after)
     named = f"{'shared ' if whole.get('shared') else ''}view {plain(whole['view'])}"
@@ -46,6 +49,22 @@ def _changes(
             or _hidden(entry, name)
         )
     )
+
+
+def _override_text(after: Mapping[str, Any]) -> str:
+    """Format what a commit or a push changed, each with the limit that it was over.
+
+    A limit is the organization's where no other source is named.
+    """
+    parts: list[str] = []
+    for name, unit in (("records", " records"), ("money", ""), ("percent", " %")):
+        if after.get(name) is not None:
+            limit = after.get(f"max_{name}")
+            source = plain(after.get(f"max_{name}_of", ""))
+            of = "" if source.startswith("organization ") else f" of {source}"
+            over = "" if limit is None else f" (limit {limit:,}{of})"
+            parts.append(f"{after[name]:,}{unit}{over}")
+    return f"{plain(after.get('operation', ''))}: {', '.join(parts)}"
 
 
 def report_text(report: LogReport) -> str:

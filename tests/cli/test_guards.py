@@ -52,6 +52,8 @@ def test_an_override_says_so_and_is_in_the_log(drafted: Pfa) -> None:
         "2 drafts committed",
         "next: pfa sync push --override REASON",
     ]
+    line = drafted("log", "--action", "override", "-o", "tsv", "--columns", "change").lines[-1]
+    assert line == "commit: 2 records (limit 1)"
     (entry,) = drafted("log", "--action", "override", "-o", "json").json["data"]
     assert (entry["reason"], entry["sessionId"]) == ("agreed with the client", "s")
     assert entry["after"] == {
