@@ -24,9 +24,9 @@ class Command(TyperCommand):
     """A command whose help shows examples, then its own options by group."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; refuse an option that is given twice where the last one would count.
+        """Read the command line; refuse an option of one value that is given twice.
 
-        Those of every command may be in an alias and are replaced behind it.
+        The last one would count. Those of every command may be in an alias and are replaced behind it.
         """
         given = self.make_parser(ctx).parse_args(args=list(args))[2] if len(args) > 1 else []
         rest = super().parse_args(ctx, args)
