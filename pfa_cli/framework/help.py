@@ -28,7 +28,8 @@ class Command(TyperCommand):
 
         The last one would count. Those of every command may be in an alias and are replaced behind it.
         """
-        given = self.make_parser(ctx).parse_args(args=list(args))[2] if len(args) > 1 else []
+        parser = self.make_parser(ctx)
+        given: list[Any] = parser.parse_args(args=list(args))[2] if len(args) > 1 else []
         rest = super().parse_args(ctx, args)
         seen: set[str] = set()
         for param in given:

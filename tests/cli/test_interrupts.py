@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
 import subprocess
 import sys
+import termios
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,6 +16,7 @@ import psycopg
 import pytest
 
 from tests.cli.conftest import baseline_record, ready, write_lines
+from tests.faults.nursery import wait_for
 from tests.forms import long
 from tests.processes import started
 from tests.program import Pfa
@@ -24,6 +27,11 @@ WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     " AND wait_event_type = 'Lock'"
 )
+
+
+def unread(pipe: int) -> int:
+    """Count the bytes in a pipe that its reader has not taken."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def start(*words: str) -> AbstractContextManager[subprocess.Popen[str]]:
@@ -75,7 +83,9 @@ def test_a_pull_that_waits_for_its_input_ends_at_once(ready: Pfa) -> None:
         assert child.stdin
         child.stdin.write(json.dumps(baseline_record(1, model="NEW")) + "\n")
         child.stdin.flush()
-        time.sleep(1.5)
+        pipe = child.stdin.fileno()
+        wait_for(lambda: unread(pipe) == 0, "the input was not read", 20)
+        time.sleep(0.3)
         child.send_signal(signal.SIGINT)
         began = time.monotonic()
         code = child.wait(20)
