@@ -51,6 +51,7 @@ class PageFormat(StrEnum):
         "pfa report --to report.xlsx --where 'forecastEnd > today'",
         "pfa report --to - --format md | less",
     ),
+    exit_codes="74 the file cannot be written.",
     columns=COLUMNS,
 )
 def report(

@@ -469,6 +469,7 @@ _OF_SHAPES: dict[str, str | Meaning] = {
     "ReportShown.status": "what `pfa status` gives",
     "Moved.recordCount": ("records that the modifications change", COUNT),
     "Moved.fieldCount": ("fields that they change", COUNT),
+    "Moved.states": ("records with a modification in each state", COUNT),
     "OverPlan.plan": ("plan cost of the record", MONEY),
     "OverPlan.forecast": ("forecast cost of the record", MONEY),
     "StatusReport.committed": ("changes on their way to PEMS", COUNT),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -190,17 +190,29 @@ def stream_review(
 
 
 def top_movers(
-    tx: Tx, filters: Filters, top: int, *, totals: DiffTotals
+    tx: Tx, filters: Filters, top: int, *, totals: DiffTotals, states: Counter[State]
 ) -> tuple[ReviewedRecord, ...]:
     """Return what `stream_review` yields with `top`, within another operation.
 
     Where money is masked the records are counted and none is returned: their order would reveal it.
+
+    Args:
+        states: Has how many records have a modification in each state.
     """
-    with closing(_records(tx, filters, None, totals)) as found:
+    with closing(_records(tx, filters, None, totals)) as every:
+        found = _counted(every, states)
         if tx.mask.hides:
             deque(found, maxlen=0)
             return ()
         return tuple(_largest(tx, found, top))
+
+
+def _counted(
+    found: Iterable[tuple[Decimal, ReviewedRecord]], states: Counter[State]
+) -> Iterator[tuple[Decimal, ReviewedRecord]]:
+    for effect, record in found:
+        states.update(record.states)
+        yield effect, record
 
 
 def _largest(

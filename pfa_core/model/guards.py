@@ -121,6 +121,15 @@ def _message(what: str, over: Sequence[GuardExcess], extent: Extent, kept: str) 
     return f"{what} is over {limits}: {'; '.join(_sentence(one, extent) for one in over)}; {kept}"
 
 
+def kept_by_refusal(message: str) -> str:
+    """Return what stays as it was by the message of a refusal, else an empty text."""
+    head, _, _ = message.partition(": ")
+    what, is_over, limits = head.partition(" is over ")
+    if not (what and is_over and limits.endswith((" limit", " limits"))):
+        return ""
+    return message.rpartition("; ")[2]
+
+
 def faults(over: Sequence[GuardExcess], extent: Extent) -> list[Fault]:
     """List the limits that a change is over as faults."""
     return [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -14,6 +16,7 @@ from pfa_core.kpis import calendar_stats, compute_stats
 from pfa_core.model.figures import Stats
 from pfa_core.model.ids import OrganizationId, PfaId, UserId
 from pfa_core.model.merged import MergedRecord
+from pfa_core.model.modification import State
 from pfa_core.model.money import Amount
 from pfa_core.model.query import Filters, Query, parse_sort, require_text
 from pfa_core.model.rights import Operation
@@ -44,11 +47,15 @@ class OverPlan:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Sums of the caller's modifications of matching records."""
+    """Sums of the caller's modifications of matching records.
+
+    `states` counts the records with a modification in each state.
+    """
 
     record_count: int
     field_count: int
     cost_effect: Amount
+    states: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +119,9 @@ def report(
     chosen = tx.asked(filters or Filters())
     organization = members.organization(tx.conn, tx.organization_id)
     name = (organization and organization.name) or tx.organization_id
-    totals = DiffTotals()
-    movers = top_movers(tx, chosen, top, totals=totals)
+    totals, states = DiffTotals(), Counter[State]()
+    movers = top_movers(tx, chosen, top, totals=totals, states=states)
+    counted = {state.value: states[state] for state in State if states[state]}
     calendar_by, calendar = _calendar(tx, chosen)
     return ProjectReport(
         title=title or name,
@@ -126,7 +134,7 @@ def report(
         stats=inside(compute_stats)(tx, chosen, by=("category",), top=top),
         calendar_by=calendar_by,
         calendar=calendar,
-        moved=Moved(totals.record_count, totals.field_count, totals.cost_effect),
+        moved=Moved(totals.record_count, totals.field_count, totals.cost_effect, counted),
         movers=movers,
         over_plan=_over_plan(tx, chosen, top),
         change_sets=inside(review)(tx, Filters(), by=ReviewBy.SESSION),

@@ -73,15 +73,10 @@ def _bars(
     """Draw plan and forecast of each category, unless they are masked."""
     if report.masked:
         return None
-    over = sum((figures.cost.variance or _NOTHING) > 0 for _, _, figures in lines)
-    first = lines[0]
     return Chart(
         kind=ChartKind.BARS,
         title="Plan and forecast by category",
-        summary=(
-            f"{first[0]} has the largest forecast. The forecast is above the plan in {over:,} of"
-            f" {len(lines):,} lines. The table below has every number."
-        ),
+        summary=f"{_compared(lines)} The table below has every number.",
         unit=report.stats.currency or "",
         labels=tuple(name for name, _, _ in lines),
         reference="plan",
@@ -89,6 +84,17 @@ def _bars(
         series="forecast",
         values=tuple(figures.cost.forecast.total or _NOTHING for *_, figures in lines),
         notes=tuple(_ratio(figures.cost) for *_, figures in lines),
+    )
+
+
+def _compared(lines: Sequence[tuple[str, Role, Figures[Amount]]]) -> str:
+    over = sum((figures.cost.variance or _NOTHING) > 0 for *_, figures in lines)
+    first = lines[0][0]
+    if len(lines) == 1:
+        return f"{first} is all there is; its forecast is {'' if over else 'not '}above the plan."
+    return (
+        f"{first} has the largest forecast. The forecast is above the plan in {over:,} of"
+        f" {len(lines):,} lines."
     )
 
 
@@ -109,6 +115,7 @@ def calendar(report: ProjectReport) -> Section | None:
     return Section(
         name="calendar",
         title=f"{what} by {by}",
+        title_of_tables=f"{what} by year",
         paragraphs=tuple(_limits(stats)),
         chart=_columns(report, by, dated) if dated else None,
         tables=(_whole_table(report, by, stats),),
@@ -137,12 +144,13 @@ def _columns(report: ProjectReport, by: str, months: Sequence[MonthGroup[Amount]
     ]
     now = f"{report.made_at:%Y-%m}" if by == "month" else f"{report.made_at:%Y}"
     highest = labels[forecasts.index(max(forecasts))]
+    span = f"From {labels[0]} to {labels[-1]}; the forecast is highest in {highest}."
     what = "records" if masked else "costs"
     return Chart(
         kind=ChartKind.COLUMNS,
         title=f"{what.capitalize()} of plan and forecast by {by}",
         summary=(
-            f"From {labels[0]} to {labels[-1]}; the forecast is highest in {highest}."
+            f"{span if len(labels) > 1 else f'All of it is in {highest}.'}"
             f" {'Every month is listed at the end.' if by == 'month' else 'The table has every number.'}"
         ),
         unit="records" if masked else report.stats.currency or "",
@@ -179,7 +187,11 @@ def months(report: ProjectReport) -> Section | None:
         rows = [_row(report, item.key["month"], item) for item in items]
         total = _row(report, "Total", sums[year], Role.TOTAL)
         tables.append(_table(report, "Month", year, [*rows, total]))
-    return Section(name="months", title="Month by month", tables=tuple(tables)) if tables else None
+    if not tables:
+        return None
+    undated = [_row(report, UNDATED, sums[None])] if None in sums else []
+    ends = tuple(_without_ratio(report, row) for row in (*undated, _whole(report, stats)))
+    return Section(name="months", title="Month by month", tables=tuple(tables), sheet_ends=ends)
 
 
 def _table(report: ProjectReport, name: str, caption: str, rows: Sequence[Row]) -> Table:
@@ -190,8 +202,12 @@ def _table(report: ProjectReport, name: str, caption: str, rows: Sequence[Row]) 
     columns = (Column(name, Kind.TIME), *(_QUANTITIES if report.masked else _COSTS))
     if name != "Month" or report.masked:
         return Table(caption=caption, columns=columns, rows=tuple(rows), is_detail=name == "Month")
-    kept = tuple(Row(row.values[:-1], row.role) for row in rows)
+    kept = tuple(_without_ratio(report, row) for row in rows)
     return Table(caption=caption, columns=columns[:-1], rows=kept, is_detail=True)
+
+
+def _without_ratio(report: ProjectReport, row: Row) -> Row:
+    return row if report.masked else Row(row.values[:-1], row.role)
 
 
 def _row(

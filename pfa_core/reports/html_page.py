@@ -44,7 +44,7 @@ def _policy(style: str) -> str:
 def _header(page: Page) -> Markup:
     facts = [("Made at", moment(page.made_at)), *page.facts]
     parts: list[Markup] = [
-        element("p", "Plan, forecast and actuals", class_="eyebrow"),
+        *([element("p", page.subject, class_="eyebrow")] if page.subject else []),
         element("h1", _apart(page.title)),
         element("dl", *(_pair(name, value) for name, value in facts), class_="facts"),
     ]

@@ -18,7 +18,9 @@ _MARKS = str.maketrans({char: f"\\{char}" for char in "\\`*_[]<>|~&$#"})
 
 def markdown_page(page: Page) -> str:
     """Write a page as Markdown."""
-    parts = [f"# {_safe(page.title)}", _facts(page), _wrapped(_safe(page.lead))]
+    parts = [f"# {_safe(page.title)}"]
+    parts += [_safe(page.subject)] if page.subject else []
+    parts += [_facts(page), _wrapped(_safe(page.lead))]
     if page.warnings:
         parts.append("\n".join(_item(_safe(warning)) for warning in page.warnings))
     parts += [part for section in page.sections for part in _section(section)]
@@ -32,7 +34,7 @@ def _facts(page: Page) -> str:
 
 
 def _section(section: Section) -> Iterator[str]:
-    yield f"## {_safe(section.title)}"
+    yield f"## {_safe(section.title_of_tables or section.title)}"
     if section.figures:
         yield "\n".join(map(_figure, section.figures))
     for paragraph in section.paragraphs:

@@ -110,6 +110,10 @@ class Section:
     """A section under its heading.
 
     `name` is its anchor, `commands` are command lines to type.
+
+    Args:
+        title_of_tables: The heading where columns are not drawn; empty: the title says it too.
+        sheet_ends: Rows below all of its tables where these follow one another in a sheet.
     """
 
     name: str
@@ -119,13 +123,19 @@ class Section:
     chart: Chart | None = None
     tables: tuple[Table, ...] = ()
     commands: tuple[str, ...] = ()
+    title_of_tables: str = ""
+    sheet_ends: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page: who asked, for what, when; what it says at once; its sections."""
+    """A page: who asked, for what, when; what it says at once; its sections.
+
+    `subject` is what it is about, where the title does not say it.
+    """
 
     title: str
+    subject: str
     facts: tuple[tuple[str, str], ...]
     filters: tuple[tuple[str, str], ...]
     made_at: datetime

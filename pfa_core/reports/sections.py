@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pfa_core.model.gaps import uncosted
-from pfa_core.model.humanize import ago, count, money, records_behind
-from pfa_core.model.run import RunStatus
+from pfa_core.model.guards import kept_by_refusal
+from pfa_core.model.humanize import count, money, records_behind
+from pfa_core.model.run import Run, RunStatus
 from pfa_core.reports.content import ProjectReport
 from pfa_core.reports.costs import calendar, categories, months
 from pfa_core.reports.page import Figure, Kind, Page, Section
-from pfa_core.reports.texts import percent
+from pfa_core.reports.texts import by_states, moment_and_age, percent
 from pfa_core.reports.work import change_sets, conflicts, movers, over_plan, synchronization
 from pfa_core.status_summary import OLD_BASELINE
+
+_SUBJECT = "plan, forecast and actuals"
+_WAITING = "Changes not yet in PEMS"
 
 
 def page_of(report: ProjectReport) -> Page:
@@ -27,8 +31,10 @@ def page_of(report: ProjectReport) -> Page:
         months(report),
         _numbers(report),
     )
+    named = report.title != report.organization_name
     return Page(
-        title=report.title,
+        title=report.title if named else f"{report.title}: {_SUBJECT}",
+        subject=_SUBJECT.capitalize() if named else "",
         facts=_facts(report),
         filters=report.filters,
         made_at=report.made_at,
@@ -47,7 +53,7 @@ def _facts(report: ProjectReport) -> tuple[tuple[str, str], ...]:
         ("Organization", organization),
         ("Made for", f"{report.user_id}, {report.status.role}"),
         ("Currency", report.stats.currency or "not set"),
-        ("PEMS data", ago(report.status.baseline_at, report.made_at)),
+        ("PEMS data", moment_and_age(report.status.baseline_at, report.made_at)),
     )
 
 
@@ -59,7 +65,8 @@ def _lead(report: ProjectReport) -> str:
         return f"{matching}."
     if report.masked:
         return (
-            f"{count(figures.total_records, 'record')}, {figures.draft_count:,} with your drafts."
+            f"{count(figures.total_records, 'record')}, {report.moved.record_count:,} with changes by"
+            f" {report.user_id} that are not yet in PEMS."
             " Money is hidden: to see it requires the right view_financials."
         )
     cost = report.stats.with_amounts().figures.cost
@@ -71,7 +78,10 @@ def _lead(report: ProjectReport) -> str:
         stands = f"{money(abs(variance))} {'over' if variance > 0 else 'under'} plan{by}"
     text = f"The forecast is {money(cost.forecast.total)}, {stands}."
     if impact := figures.draft_impact:
-        text += f" Your drafts {'raise' if impact > 0 else 'lower'} it by {money(abs(impact))}."
+        text += (
+            f" Changes by {report.user_id}, not yet in PEMS, {'raise' if impact > 0 else 'lower'} it by"
+            f" {money(abs(impact))}."
+        )
     return text
 
 
@@ -84,7 +94,8 @@ def _warnings(report: ProjectReport) -> tuple[str, ...]:
             found.append("No pull from PEMS has completed yet.")
         elif report.made_at - status.baseline_at > OLD_BASELINE:
             found.append(
-                f"The data of PEMS are old: last pull {ago(status.baseline_at, report.made_at)}."
+                "The data of PEMS are old: last pull"
+                f" {moment_and_age(status.baseline_at, report.made_at)}."
             )
     if status.pull_interrupted_at:
         found.append("The last pull from PEMS was interrupted; records are of different times.")
@@ -92,7 +103,7 @@ def _warnings(report: ProjectReport) -> tuple[str, ...]:
         behind = records_behind(status.behind, status.behind_since)
         found.append(f"PEMS is ahead: the last pull rejected {behind}.")
     if status.runs and status.runs[0].status is RunStatus.FAILED:
-        found.append(f"The last {status.runs[0].direction} failed.")
+        found.append(_failed(status.runs[0]))
     if status.conflicts:
         found.append(f"{count(status.conflicts, 'conflict')} to resolve.")
     if status.sync_errors:
@@ -102,8 +113,17 @@ def _warnings(report: ProjectReport) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _failed(run: Run) -> str:
+    """Say that a run failed, or that a limit stopped it and what came of that."""
+    kept = kept_by_refusal(run.message or "")
+    if kept:
+        return f"The last {run.direction} was stopped by a limit: {kept}."
+    return f"The last {run.direction} failed."
+
+
 def _figures(report: ProjectReport) -> Section:
     figures = report.stats.figures
+    waiting = by_states(report.moved.states, report.user_id)
     found: list[Figure] = []
     if not report.masked:
         cost = figures.cost
@@ -118,16 +138,15 @@ def _figures(report: ProjectReport) -> Section:
             ),
             Figure(label="Actual", value=cost.actual.total, kind=Kind.MONEY),
             Figure(
-                label="Your drafts",
+                label=_WAITING,
                 value=figures.draft_impact,
                 kind=Kind.CHANGE,
-                note=f"in {count(figures.draft_count, 'record')}"
-                if figures.draft_count
-                else "none",
+                note=waiting,
             ),
         ]
     else:
-        found.append(Figure(label="Your drafts", value=figures.draft_count, kind=Kind.COUNT))
+        number = report.moved.record_count
+        found.append(Figure(label=_WAITING, value=number, kind=Kind.COUNT, note=waiting))
     found.append(
         Figure(
             label="Records",
@@ -155,6 +174,10 @@ def _kinds(*counts: tuple[int, str]) -> str:
     return ", ".join(f"{number:,} {name}" for number, name in counts if number)
 
 
+def _by_money(top: int, where: str) -> list[str]:
+    return [f"pfa list --sort -variance --limit {top}{where}", f"pfa diff --top {top} --all{where}"]
+
+
 def _numbers(report: ProjectReport) -> Section:
     """Say what the numbers leave out, and the commands that give the same."""
     where = " FILTERS" if report.filters else ""
@@ -166,7 +189,7 @@ def _numbers(report: ProjectReport) -> Section:
     commands = [
         f"pfa stats --by category --top {report.top}{where}",
         f"pfa stats --by {','.join(report.calendar_by)}{where}",
-        *([] if report.masked else [f"pfa diff --top {report.top} --all{where}"]),
+        *([] if report.masked else _by_money(report.top, where)),
         "pfa diff --by session --all",
         f"pfa conflict list{where}",
         "pfa status",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from unicodedata import category
 
-from pfa_core.model.humanize import money, signed
+from pfa_core.model.humanize import ago, count, money, signed
+from pfa_core.model.modification import State
 from pfa_core.reports.page import Kind, Value
 
 # Marks of direction and the byte order mark; joiners belong to letters and stay.
@@ -14,6 +16,13 @@ _MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067
 _NAMED = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 NONE = "–"  # of a value that is not there
 LONGEST = 500  # characters of a text
+_IN_STATE: Mapping[State, Callable[[int], str]] = {
+    State.DRAFT: lambda number: count(number, "draft"),
+    State.COMMITTED: "{:,} committed".format,
+    State.SYNCING: "{:,} being sent".format,
+    State.SYNC_ERROR: "{:,} rejected by PEMS".format,
+    State.CONFLICT: "{:,} in conflict".format,
+}
 
 
 def shown(value: Value, kind: Kind) -> str:
@@ -41,6 +50,17 @@ def percent(value: Decimal) -> str:
 def moment(at: datetime) -> str:
     """Write a time to the minute."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def moment_and_age(at: datetime | None, now: datetime) -> str:
+    """Write a time with how long ago that was, for a page that is read later."""
+    return f"{moment(at)} ({ago(at, now)})" if at else "never"
+
+
+def by_states(states: Mapping[str, int], user_id: str) -> str:
+    """Write whose changes there are by state: `by ann: 2 drafts, 18 committed`."""
+    parts = [_IN_STATE[State(state)](number) for state, number in states.items()]
+    return f"by {user_id}: {', '.join(parts) or 'none'}"
 
 
 def visible(text: str) -> str:

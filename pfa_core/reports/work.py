@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
 from pfa_core.conflicts.views import ConflictView
 from pfa_core.drafts.change_text import change_text
@@ -14,9 +13,10 @@ from pfa_core.model.money import Amount, cents
 from pfa_core.model.run import Run
 from pfa_core.reports.content import OverPlan, ProjectReport
 from pfa_core.reports.page import Column, Figure, Kind, Row, Section, Table
+from pfa_core.reports.texts import moment
 from pfa_core.status_summary import SessionStatus
 
-_ALL_WORK = "All of your work, whatever the filters."
+_CHANGES = "Changes not yet in PEMS"
 
 
 def over_plan(report: ProjectReport) -> Section | None:
@@ -59,11 +59,12 @@ def movers(report: ProjectReport) -> Section | None:
     if not moved.record_count:
         return None
     text = (
-        f"You change {count(moved.field_count, 'field')} of {count(moved.record_count, 'record')}"
+        f"{report.user_id} changes {count(moved.field_count, 'field')} of"
+        f" {count(moved.record_count, 'record')}"
     )
     if report.masked:
         paragraph = f"{text}; which of them move the forecast most is money, which is hidden."
-        return Section(name="movers", title="Your changes", paragraphs=(paragraph,))
+        return Section(name="movers", title=_CHANGES, paragraphs=(paragraph,))
     columns = (
         Column("Record", Kind.KEY),
         Column("Change"),
@@ -87,7 +88,7 @@ def movers(report: ProjectReport) -> Section | None:
     if not rows:
         paragraph = f"{text}; none of them moves the forecast."
         paragraphs = (paragraph, *_entering(report))
-        return Section(name="movers", title="Your changes", paragraphs=paragraphs)
+        return Section(name="movers", title=_CHANGES, paragraphs=paragraphs)
     return Section(
         name="movers",
         title="Top movers",
@@ -110,8 +111,8 @@ def _entering(report: ProjectReport) -> Iterable[str]:
     impact = report.stats.figures.draft_impact
     if impact != report.moved.cost_effect:
         yield (
-            "Your drafts also bring records under the filters, or take them out: with that their effect is"
-            f" {signed(impact)}."
+            f"Changes by {report.user_id} also bring records under the filters, or take them out: with that"
+            f" their effect is {signed(impact)}."
         )
 
 
@@ -121,7 +122,7 @@ def change_sets(report: ProjectReport) -> Section:
     for item in report.status.sessions:
         by_session.setdefault(item.session_id, []).append(item)
     if not by_session:
-        nothing = "No change set waits: all your changes are in PEMS."
+        nothing = f"No change set waits: all changes by {report.user_id} are in PEMS."
         return Section(name="change-sets", title="Change sets waiting", paragraphs=(nothing,))
     money = () if report.masked else (Column("Effect on forecast", Kind.CHANGE),)
     effects = {group.key: group.cost_effect for group in report.change_sets.groups}
@@ -150,7 +151,9 @@ def change_sets(report: ProjectReport) -> Section:
     return Section(
         name="change-sets",
         title="Change sets waiting",
-        paragraphs=(_ALL_WORK,) if report.filters else (),
+        paragraphs=(f"All changes by {report.user_id}, whatever the filters.",)
+        if report.filters
+        else (),
         tables=(Table(caption=caption, columns=columns, rows=rows),),
     )
 
@@ -163,12 +166,12 @@ def conflicts(report: ProjectReport) -> Section:
     """List the newest open conflicts of matching records."""
     number, shown = report.status.conflicts, report.conflicts
     if not number:
-        nothing = "No field is changed both in PEMS and by you."
+        nothing = f"No field is changed both in PEMS and by {report.user_id}."
         return Section(name="conflicts", title="Conflicts", paragraphs=(nothing,))
-    text = f"{count(number, 'conflict')} open in all; next: pfa conflict list."
+    text = f"Open conflicts of {report.user_id}, whatever the filters: {number:,}."
     columns = (
         Column("Record", Kind.KEY),
-        Column("Field: before → yours, PEMS"),
+        Column("Field: before → changed, PEMS"),
         Column("Change set", Kind.KEY),
         Column("Since", Kind.TIME),
     )
@@ -201,9 +204,9 @@ def synchronization(report: ProjectReport) -> Section:
     figures = (
         Figure(
             label="Last whole pull",
-            value=ago(status.baseline_at, now),
+            value=moment(status.baseline_at) if status.baseline_at else "never",
             kind=Kind.TEXT,
-            note=_at(status.baseline_at),
+            note=ago(status.baseline_at, now) if status.baseline_at else "",
         ),
         Figure(label="Waiting to be pushed", value=status.committed, kind=Kind.COUNT),
         Figure(label="Rejected by PEMS", value=status.sync_errors, kind=Kind.COUNT),
@@ -222,7 +225,9 @@ def synchronization(report: ProjectReport) -> Section:
     return Section(
         name="synchronization",
         title="PEMS data and synchronization",
-        paragraphs=(_ALL_WORK.replace("your work", "the organization's data and your changes"),)
+        paragraphs=(
+            f"All data of the organization and changes by {report.user_id}, whatever the filters.",
+        )
         if report.filters
         else (),
         figures=figures,
@@ -233,10 +238,6 @@ def synchronization(report: ProjectReport) -> Section:
 def _some(first: str, number: int, noun: str, rest: str = "") -> str:
     """Name the things of a table: `The last run`, `The last 5 runs`."""
     return f"{first} {noun if number == 1 else count(number, noun)} {rest}".rstrip()
-
-
-def _at(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC" if at else ""
 
 
 def _run(run: Run) -> Row:

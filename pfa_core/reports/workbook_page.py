@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from pfa_core.files.sheets.columns import Column as SheetColumn
 from pfa_core.files.sheets.workbook_writer import SheetChart, WorkbookWriter, sheets_of_workbook
-from pfa_core.reports.page import ChartKind, Column, Kind, Page, Role, Section, Table, Value
+from pfa_core.reports.page import ChartKind, Column, Kind, Page, Role, Row, Section, Table, Value
 from pfa_core.reports.texts import moment, shown
 
 _FORMATS = {
@@ -25,6 +25,7 @@ _SUMMARY = (
     Column("Value"),
     Column("Note"),
 )
+_NAMES = {"calendar": "Years"}  # the months have a sheet of their own
 Line = tuple[str, Value, Kind, str]
 
 
@@ -51,7 +52,7 @@ def write_workbook(page: Page, file: BinaryIO) -> None:
 
 
 def _lines(page: Page) -> Iterator[Line]:
-    yield "Title", page.title, Kind.TEXT, ""
+    yield "Title", page.title, Kind.TEXT, page.subject
     yield "Made at", moment(page.made_at), Kind.TEXT, ""
     for name, value in page.facts:
         yield name, value, Kind.TEXT, ""
@@ -70,7 +71,7 @@ def _lines(page: Page) -> Iterator[Line]:
 
 
 def _name(section: Section) -> str:
-    return section.name.replace("-", " ").capitalize()
+    return _NAMES.get(section.name) or section.name.replace("-", " ").capitalize()
 
 
 def _columns(columns: tuple[Column, ...]) -> list[SheetColumn]:
@@ -91,14 +92,17 @@ def _write(section: Section, sheet: WorkbookWriter) -> int:
         for row in table.rows:
             if table.is_detail and row.role is Role.TOTAL:
                 continue  # in one sheet the months of all years follow one another
-            sheet.write(
-                [
-                    _cell(value, column.kind)
-                    for column, value in zip(table.columns, row.values, strict=True)
-                ]
-            )
+            sheet.write(_cells(table, row))
             number += row.role is not Role.TOTAL
+    for row in section.sheet_ends:
+        sheet.write(_cells(section.tables[0], row))
     return number
+
+
+def _cells(table: Table, row: Row) -> list[Value]:
+    return [
+        _cell(value, column.kind) for column, value in zip(table.columns, row.values, strict=True)
+    ]
 
 
 def _cell(value: Value, kind: Kind) -> Value:
@@ -116,8 +120,10 @@ def _draw(section: Section, table: Table, sheet: WorkbookWriter, rows: int) -> N
         return
     sheet.draw(
         SheetChart(
-            title=chart.title,
-            description=chart.summary,
+            title=section.title_of_tables or chart.title,
+            description=chart.summary
+            if not section.title_of_tables
+            else "Plan and forecast of each row of the sheet.",
             rows=rows,
             reference=names.index("Plan"),
             series=names.index("Forecast"),

@@ -89,6 +89,7 @@ def test_the_numbers_of_all_commands_agree(drafted: Pfa) -> None:
             "recordCount": movers["summary"]["records"],
             "fieldCount": movers["summary"]["fields"],
             "costEffect": movers["summary"]["costEffect"],
+            "states": {"draft": movers["summary"]["records"]},
         }
         names = "pfaId,planCost,forecastCost,variance"
         over = read("list", "--sort", "-variance", "--page-size", "12", "--columns", names)["data"]

@@ -55,7 +55,7 @@ def test_the_page_has_title_filters_organization_user_and_date(drafted: Pfa) -> 
 
 def test_without_a_file_it_is_markdown_for_people(drafted: Pfa) -> None:
     plain = drafted("report")
-    assert plain.out.startswith("# HOLNG\n\n- Made at: ")
+    assert plain.out.startswith("# HOLNG: plan, forecast and actuals\n\n- Made at: ")
     markdown = drafted("report", "-o", "markdown")
     stdout = drafted("report", "--to", "-", "--format", "md")
 
@@ -76,6 +76,7 @@ def test_its_numbers_are_those_of_stats_diff_conflict_and_status(drafted: Pfa) -
     movers = drafted("diff", "--top", "12", "-o", "json", *CRANES).json
     assert found["movers"] == movers["data"]
     assert found["moved"]["costEffect"] == movers["summary"]["costEffect"]
+    assert found["moved"]["states"] == {"draft": found["moved"]["recordCount"]}
     assert found["changeSets"] == drafted("diff", "--by", "session", "-o", "json").json["data"]
     assert found["conflicts"] == drafted("conflict", "list", "-o", "json").json["data"]
     status = drafted("status", "-o", "json").json["data"]
@@ -102,7 +103,7 @@ def test_a_pipe_gets_a_workbook_and_a_terminal_a_hint(drafted: Pfa, words: tuple
     line = [sys.executable, "-m", "pfa_cli", "report", *words]
     ran = subprocess.run(line, capture_output=True, check=True)
     names = CalamineWorkbook.from_filelike(io.BytesIO(ran.stdout)).sheet_names
-    assert names[:3] == ["Summary", "Calendar", "Categories"]
+    assert names[:3] == ["Summary", "Years", "Categories"]
     screen = on_terminal("report", *words)
     assert (screen.code, "a workbook is not for a terminal" in screen.text) == (2, True)
 

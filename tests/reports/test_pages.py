@@ -16,20 +16,21 @@ from python_calamine import CalamineWorkbook
 
 import pfa_core
 from pfa_cli.render.escape import visible as terminal_visible
-from pfa_core import Right, errors
+from pfa_core import Filters, Right, errors
 from pfa_core.reports.content import ProjectReport
 from pfa_core.reports.markdown_page import WIDTH
 from pfa_core.reports.page import Kind
 from pfa_core.reports.scale import scale_of
 from pfa_core.reports.sections import page_of
 from pfa_core.reports.texts import shown, visible
-from tests.factories import World
+from tests.factories import World, draft
 from tests.reports import worlds
 from tests.worlds import built_once
 
 FORMS = ("html", "md", "xlsx")
 hostile = built_once(worlds.hostile)
 huge = built_once(worlds.huge)
+usual = built_once(worlds.usual)
 
 
 def a_report(world: World, title: str = worlds.HOSTILE_TITLE) -> ProjectReport:
@@ -93,7 +94,7 @@ def test_in_markdown_hostile_texts_are_texts(hostile: World) -> None:
     page = page_of(a_report(hostile))
     assert headings[0].startswith("# \\<script\\>")
     assert [each for each in headings if each.startswith("## ")] == [
-        f"## {section.title}" for section in page.sections
+        f"## {section.title_of_tables or section.title}" for section in page.sections
     ]
     tables = re.findall(r"(?:^\|.*\n)+", outside, re.MULTILINE)
     assert len(tables) > 2
@@ -105,7 +106,8 @@ def test_in_markdown_hostile_texts_are_texts(hostile: World) -> None:
 def test_markdown_has_80_columns_and_tables_of_as_many_cells_as_their_head(huge: World) -> None:
     text = written(a_report(huge, ""), "md").decode()
     assert [line for line in text.splitlines() if len(line) > WIDTH] == []
-    assert text.startswith("# ORG\n\n- Made at: ")
+    assert text.startswith("# ORG: plan, forecast and actuals\n\n- Made at: ")
+    assert "\n## Forecast against plan by year\n\n| Year" in text
     assert "\n## Forecast against plan by category\n\n```text\nin billions\n" in text
     assert "| **Total** | " in text
 
@@ -133,7 +135,7 @@ def test_in_a_workbook_no_text_is_a_formula_and_numbers_are_numbers(hostile: Wor
         assert drawn.count(b"descr=") == 2
     book = CalamineWorkbook.from_filelike(io.BytesIO(data))
     assert book.sheet_names == [
-        "Summary", "Calendar", "Categories", "Over plan", "Movers", "Change sets",
+        "Summary", "Years", "Categories", "Over plan", "Movers", "Change sets",
         "Synchronization", "Months",
     ]  # fmt: skip
     rows = book.get_sheet_by_name("Categories").to_python()
@@ -147,6 +149,63 @@ def test_in_a_workbook_no_text_is_a_formula_and_numbers_are_numbers(hostile: Wor
     summary = {row[0]: row[1] for row in book.get_sheet_by_name("Summary").to_python()}
     assert summary["Forecast"] == float(total)
     assert summary["Title"] == visible(worlds.HOSTILE_TITLE)
+
+
+def test_months_and_years_of_a_workbook_have_the_same_total(huge: World) -> None:
+    ann = huge.principal()
+    draft(huge.db, ann, "H-2", source="Purchase", purchasePrice=900, forecastStart=None)
+    rights = [right for right in Right if right is not Right.VIEW_FINANCIALS]
+    for principal in (ann, huge.add_user("vera", "viewer", rights=rights)):
+        data = written(pfa_core.report(huge.db, principal), "xlsx")
+        book = CalamineWorkbook.from_filelike(io.BytesIO(data))
+        years, months = (book.get_sheet_by_name(name).to_python() for name in ("Years", "Months"))
+        width = len(months[0])
+        assert months[-1] == years[-1][:width]
+        assert (years[-1][0], months[-1][0]) == ("Total", "Total")
+        for column in (1, 2) if principal is ann else ():  # a record counts in each of its months
+            total = sum(row[column] or 0 for row in months[1:-1])
+            assert total == pytest.approx(months[-1][column], abs=0.01 * len(months))
+        assert years[-1][1] > 0
+        dated = [row[0] for row in months[1:-1]]
+        assert dated[-1] == "undated" or principal is not ann
+        assert dated == sorted(dated)
+        assert len(set(dated)) == len(dated)
+
+
+def test_a_chart_in_a_sheet_is_named_for_its_rows(huge: World) -> None:
+    with ZipFile(io.BytesIO(written(a_report(huge, ""), "xlsx"))) as archive:
+        names = [name for name in archive.namelist() if re.search(r"charts/chart\d+\.xml", name)]
+        charts = b"".join(archive.read(name) for name in names).decode()
+    assert "Forecast against plan by year" in charts
+    assert "by month" not in charts
+
+
+ADDRESSED = re.compile(r"\b(you|your|yours|yourself)\b", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_it_does_not_speak_to_its_author(usual: World, form: str) -> None:
+    ann = usual.principal()
+    found = pfa_core.report(usual.db, ann)
+    part = pfa_core.report(usual.db, ann, Filters(where="monthlyRate > 300"))
+    nothing = pfa_core.report(usual.db, usual.principal("vera"))
+    warned = replace(found.status, conflicts=1, overtaken=1, sync_errors=1, behind=1)
+    rights = [right for right in Right if right is not Right.VIEW_FINANCIALS]
+    blind = usual.add_user("ann", "editor", rights=rights)
+    masked = [pfa_core.report(usual.db, blind, each) for each in (None, Filters(category=("C",)))]
+    for each in (found, part, nothing, replace(found, status=warned), *masked):
+        assert ADDRESSED.findall(text_of(written(each, form), form)) == []
+    assert ADDRESSED.findall(text_of(written(replace(found, title="Your May"), form), form))
+
+
+def text_of(data: bytes, form: str) -> str:
+    """All texts of a page, those of charts too."""
+    if form != "xlsx":
+        return data.decode()
+    with ZipFile(io.BytesIO(data)) as archive:
+        return "".join(
+            archive.read(name).decode() for name in archive.namelist() if name.endswith(".xml")
+        )
 
 
 @pytest.mark.parametrize("form", FORMS)

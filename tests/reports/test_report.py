@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 import pfa_core
-from pfa_core import Filters, Principal, Query, Right, errors
+from pfa_core import Filters, Guards, Principal, Query, Right, errors
 from pfa_core.conflicts.views import ConflictView
 from pfa_core.drafts.diff import DiffTotals
 from pfa_core.model.decision import ConflictStatus
 from pfa_core.model.delta import FieldConflict
+from pfa_core.model.guards import kept_by_refusal
 from pfa_core.model.ids import ConflictId, ModificationId, PfaId, SessionId, UserId
+from pfa_core.model.modification import OVERLAYING
 from pfa_core.model.run import RunStatus
 from pfa_core.reports import content
 from pfa_core.reports.sections import page_of
-from tests.factories import World, a_world, draft, record
+from pfa_core.reports.texts import by_states
+from tests.factories import World, a_world, commit, draft, record
+from tests.pems_server import a_pems_beside, owned
 from tests.reports import worlds
 from tests.worlds import built_once
 
-
-@built_once
-def world(url: str) -> World:
-    """Four records of three categories, two of them drafted by ann in two sessions."""
-    world = a_world(
-        url,
-        record("P-1", category="Crane", forecastEnd="2026-03-31"),
-        record("P-2", category="Dozer", monthlyRate=250, forecastEnd="2025-12-11"),
-        record("P-3", category="Pump", source="Purchase", purchasePrice=900),
-        record("P-4", category="Pump", isDiscontinued=True),
-        users={"ann": "admin", "vera": "viewer"},
-    )
-    ann = world.principal()
-    draft(world.db, ann, "P-1", forecastEnd="2026-04-30", session="one", reason="rain")
-    draft(world.db, ann, "P-2", monthlyRate=500, session="two", reason="dearer")
-    return world
-
-
+world = built_once(worlds.usual)
 huge = built_once(worlds.huge)
 FILTERS = [Filters(), Filters(category=("Crane", "Dozer")), Filters(where="monthlyRate > 300")]
 
@@ -56,7 +45,12 @@ def test_every_number_is_that_of_the_read_of_its_name(world: World, filters: Fil
     totals = DiffTotals()
     movers = tuple(pfa_core.stream_review(db, ann, filters, top=2, totals=totals))
     assert found.movers == movers
-    assert found.moved == content.Moved(totals.record_count, totals.field_count, totals.cost_effect)
+    states = {
+        group.key: group.records for group in pfa_core.review(db, ann, filters, by="state").groups
+    }
+    assert found.moved == content.Moved(
+        totals.record_count, totals.field_count, totals.cost_effect, states
+    )
     assert found.change_sets == pfa_core.review(db, ann, Filters(), by="session")
     assert list(found.conflicts) == pfa_core.list_conflicts(db, ann, filters, limit=2)
     assert found.status == pfa_core.status(db, ann)
@@ -75,10 +69,10 @@ def test_changes_that_cost_nothing_are_counted_and_no_movers(database_url: str) 
     ann = world.principal()
     draft(world.db, ann, "P-1", model="Other")
     sections = {each.name: each for each in page_of(pfa_core.report(world.db, ann)).sections}
-    assert sections["movers"].title == "Your changes"
+    assert sections["movers"].title == "Changes not yet in PEMS"
     assert sections["movers"].tables == ()
     assert sections["movers"].paragraphs == (
-        "You change 1 field of 1 record; none of them moves the forecast.",
+        "ann changes 1 field of 1 record; none of them moves the forecast.",
     )
 
 
@@ -113,6 +107,54 @@ def test_it_says_who_asked_for_what_and_when(world: World) -> None:
     assert pfa_core.report(world.db, ann).title == "ORG"
     facts = dict(page_of(found).facts)
     assert facts["Made for"] == "ann, admin"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC \(.*(now|ago)\)", facts["PEMS data"])
+
+
+def test_without_a_title_the_heading_says_what_the_page_is(world: World) -> None:
+    ann = world.principal()
+    page = page_of(pfa_core.report(world.db, ann))
+    assert (page.title, page.subject) == ("ORG: plan, forecast and actuals", "")
+    page = page_of(pfa_core.report(world.db, ann, title="May"))
+    assert (page.title, page.subject) == ("May", "Plan, forecast and actuals")
+
+
+def test_it_says_whose_changes_are_in_what_state(world: World) -> None:
+    ann = world.principal()
+    commit(world.db, ann, session="one")
+    notes: list[str] = []
+    for filters in (Filters(), Filters(category=("Crane",)), Filters(category=("Dozer",))):
+        page = page_of(pfa_core.report(world.db, ann, filters))
+        (waiting,) = [each for each in page.sections[0].figures if "not yet" in each.label]
+        assert waiting.label == "Changes not yet in PEMS"
+        assert isinstance(waiting.value, Decimal)
+        raised = f"Changes by ann, not yet in PEMS, raise it by {waiting.value:,.2f}."
+        assert page.lead.endswith(f" {raised}")
+        notes.append(waiting.note)
+    assert notes == ["by ann: 1 draft, 1 committed", "by ann: 1 committed", "by ann: 1 draft"]
+    vera = page_of(pfa_core.report(world.db, world.principal("vera")))
+    assert [each.note for each in vera.sections[0].figures if "not yet" in each.label] == [
+        "by vera: none"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("states", "text"),
+    [
+        ({}, "by ann: none"),
+        ({"committed": 18}, "by ann: 18 committed"),
+        (
+            {"draft": 1300, "syncing": 1, "sync_error": 2, "conflict": 3},
+            "by ann: 1,300 drafts, 1 being sent, 2 rejected by PEMS, 3 in conflict",
+        ),
+    ],
+)
+def test_states_are_plain_words(states: dict[str, int], text: str) -> None:
+    assert by_states(states, "ann") == text
+
+
+def test_every_state_that_waits_has_words() -> None:
+    for state in OVERLAYING:
+        assert by_states({state: 1}, "ann").startswith("by ann: 1 ")
 
 
 @pytest.mark.parametrize(
@@ -280,7 +322,8 @@ def test_what_a_reader_has_to_know_first_stands_at_the_top(world: World) -> None
         overtaken=4,
     )
     assert page_of(replace(found, status=status)).warnings == (
-        "The data of PEMS are old: last pull 2 days ago.",
+        f"The data of PEMS are old: last pull {found.made_at - timedelta(days=2):%Y-%m-%d %H:%M} UTC"
+        " (2 days ago).",
         "The last pull from PEMS was interrupted; records are of different times.",
         "PEMS is ahead: the last pull rejected 3 records since an unknown time.",
         "The last pull failed.",
@@ -290,6 +333,75 @@ def test_what_a_reader_has_to_know_first_stands_at_the_top(world: World) -> None
     )
     never = replace(found, status=replace(found.status, baseline_at=None))
     assert page_of(never).warnings == ("No pull from PEMS has completed yet.",)
+    assert dict(page_of(never).facts)["PEMS data"] == "never"
+
+
+def test_a_push_that_a_limit_stopped_is_told_from_one_that_failed(database_url: str) -> None:
+    records = [record("P-1"), record("P-2")]
+    world = a_world(database_url, *owned(records))
+    with closed(world), a_pems_beside(world, *records) as far:
+        ann = world.principal()
+        for pfa_id in ("P-1", "P-2"):
+            draft(world.db, ann, pfa_id, model="Other")
+        commit(world.db, ann)
+        with pytest.raises(errors.GuardExceeded):
+            far.push(guards=Guards(max_records=1))
+        found = pfa_core.report(world.db, ann)
+        assert page_of(found).warnings == (
+            "The last push was stopped by a limit: nothing was sent.",
+        )
+        run = replace(found.status.runs[0], message="PEMS is unreachable: no route; all wait")
+        failed = replace(found, status=replace(found.status, runs=[run]))
+        assert page_of(failed).warnings == ("The last push failed.",)
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ("", ""),
+        ("PEMS is unreachable: over a limit; no change was confirmed", ""),
+        ("the version is over the other: kept; nothing was sent", ""),
+        (
+            "the push is over a limit: 2 records, at most 1 (ann); nothing was sent",
+            "nothing was sent",
+        ),
+        (
+            "with what was committed meanwhile the push is over 2 limits: 3 records, at most 1 (the caller);"
+            " money, at most 5.00 (the caller); what it had claimed was sent, the rest waits",
+            "what it had claimed was sent, the rest waits",
+        ),
+    ],
+)
+def test_a_refusal_is_known_by_its_message(message: str, kept: str) -> None:
+    assert kept_by_refusal(message) == kept
+
+
+def test_one_category_and_one_month_are_not_compared_with_others(database_url: str) -> None:
+    dates = {"originalStart": "2026-03-01", "originalEnd": "2026-03-10", "actualStart": None}
+    one = record(
+        "P-1", category="Crane", forecastStart="2026-03-01", forecastEnd="2026-03-20",
+        actualEnd=None, **dates,
+    )  # fmt: skip
+    with closed(a_world(database_url, one)) as world:
+        page = page_of(pfa_core.report(world.db, world.principal()))
+        sections = {each.name: each for each in page.sections}
+        charts = [sections[name].chart for name in ("categories", "calendar")]
+        assert [chart and chart.summary for chart in charts] == [
+            "Crane is all there is; its forecast is above the plan. The table below has every number.",
+            "All of it is in 2026-03. Every month is listed at the end.",
+        ]
+
+
+def test_the_page_lists_the_commands_that_the_docs_name(world: World) -> None:
+    (*_, numbers) = page_of(pfa_core.report(world.db, world.principal())).sections
+    text = Path("docs/everyday-work.md").read_text()
+    part = text[text.index("All numbers are of one moment") : text.index("`--top N` lists")]
+    assert re.findall(r"`(pfa [^`]*)`", part) == list(numbers.commands)
+    rights = [right for right in Right if right is not Right.VIEW_FINANCIALS]
+    (*_, blind) = page_of(
+        pfa_core.report(world.db, world.add_user("vera", "viewer", rights=rights))
+    ).sections
+    assert not [line for line in blind.commands if "variance" in line or "pfa diff --top" in line]
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -321,7 +433,7 @@ def test_conflicts_are_listed_with_the_three_values_of_each_field(
     page = page_of(replace(found, conflicts=(conflict,), status=status))
     (section,) = [each for each in page.sections if each.name == "conflicts"]
     shown = "monthlyRate: hidden" if masked else "monthlyRate: 1000 → 1200, PEMS 900"
-    assert section.paragraphs == ("5 conflicts open in all; next: pfa conflict list.",)
+    assert section.paragraphs == ("Open conflicts of ann, whatever the filters: 5.",)
     assert [row.values for row in section.tables[0].rows] == [
         ("P-1", f"{shown}; model: (none) → A, PEMS B", "one", found.made_at)
     ]

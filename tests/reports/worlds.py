@@ -16,6 +16,22 @@ WIDE = "起重机起重机起重机起重机起重机起重机起重机起重机
 HOSTILE = (SCRIPT, ATTRIBUTE, REVERSED, MARKUP, FORMULA, LONG, WIDE, "بوم", "")
 
 
+def usual(url: str) -> World:
+    """Four records of three categories, two of them drafted by ann in two sessions."""
+    world = a_world(
+        url,
+        record("P-1", category="Crane", forecastEnd="2026-03-31"),
+        record("P-2", category="Dozer", monthlyRate=250, forecastEnd="2025-12-11"),
+        record("P-3", category="Pump", source="Purchase", purchasePrice=900),
+        record("P-4", category="Pump", isDiscontinued=True),
+        users={"ann": "admin", "vera": "viewer"},
+    )
+    ann = world.principal()
+    draft(world.db, ann, "P-1", forecastEnd="2026-04-30", session="one", reason="rain")
+    draft(world.db, ann, "P-2", monthlyRate=500, session="two", reason="dearer")
+    return world
+
+
 def hostile(url: str) -> World:
     """Records whose texts attack the program that shows them, and drafts with such reasons."""
     with as_before_keys_were_checked():
