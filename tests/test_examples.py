@@ -89,6 +89,7 @@ def test_a_script_ends_like_pfa_where_nobody_is_signed_in(path: Path, tmp_path: 
         "bulk_review.py": ("Crane", 3),
         "what_changed.py": (24,),
         "spreadsheet.py": ("write", "cranes.csv"),
+        "saved_view.py": ("cranes",),
     }
     done = example(path.name, *words.get(path.name, ()), cwd=tmp_path)
     assert done.returncode == 4
