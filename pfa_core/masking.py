@@ -29,7 +29,8 @@ if TYPE_CHECKING:  # a list masks records only and need not load the other shape
     from pfa_core.model.money import Amount
     from pfa_core.model.record_history import FieldBlame
     from pfa_core.model.run import Outcome
-    from pfa_core.store.queue import DeadLetter, Waiting
+    from pfa_core.store.queue import DeadLetter
+    from pfa_core.store.waiting import Waiting
 
 SHOWN_FIELDS = tuple(field.name for field in FIELDS.values() if field.kind is not Kind.MONEY)
 HIDDEN_NUMBER = "***"

@@ -65,8 +65,9 @@ from pfa_core.model.run import Outcome, Run
 from pfa_core.pems.mapping.shape import FieldMapFile
 from pfa_core.status_summary import SessionStatus
 from pfa_core.store.migrations import UpgradeReport
-from pfa_core.store.queue import DeadLetter, Waiting
+from pfa_core.store.queue import DeadLetter
 from pfa_core.store.tokens import TokenRow
+from pfa_core.store.waiting import Waiting
 from pfa_core.sync.history import RunDetail
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

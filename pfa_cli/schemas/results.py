@@ -25,7 +25,8 @@ from pfa_core.model.money import Amount
 from pfa_core.model.principal import Role
 from pfa_core.reports.content import Moved, OverPlan
 from pfa_core.status_summary import StatusReport
-from pfa_core.store.queue import DeadLetter, Waiting
+from pfa_core.store.queue import DeadLetter
+from pfa_core.store.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

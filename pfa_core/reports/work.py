@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from pfa_core.conflicts.views import ConflictView
 from pfa_core.drafts.change_text import change_text
+from pfa_core.drafts.review import ReviewedRecord
 from pfa_core.files.sheets.text_writer import cell_text
 from pfa_core.model.delta import FieldConflict
 from pfa_core.model.humanize import ago, count, signed
@@ -17,6 +18,13 @@ from pfa_core.reports.texts import moment
 from pfa_core.status_summary import SessionStatus
 
 _CHANGES = "Changes not yet in PEMS"
+_MOVERS = (
+    Column("Record", Kind.KEY),
+    Column("Change"),
+    Column("Effect on forecast", Kind.CHANGE),
+    Column("Change set", Kind.KEY),
+    Column("Reason"),
+)
 
 
 def over_plan(report: ProjectReport) -> Section | None:
@@ -63,47 +71,22 @@ def movers(report: ProjectReport) -> Section | None:
         f" {count(moved.record_count, 'record')}"
     )
     if report.masked:
-        paragraph = f"{text}; which of them move the forecast most is money, which is hidden."
-        return Section(name="movers", title=_CHANGES, paragraphs=(paragraph,))
-    columns = (
-        Column("Record", Kind.KEY),
-        Column("Change"),
-        Column("Effect on forecast", Kind.CHANGE),
-        Column("Change set", Kind.KEY),
-        Column("Reason"),
-    )
-    rows = tuple(
-        Row(
-            (
-                one.pfa_id,
-                change_text(one),
-                one.cost_effect,
-                ", ".join(one.sessions),
-                "; ".join(one.reasons),
-            )
-        )
-        for one in report.movers
-        if one.cost_effect
-    )
+        hidden = f"{text}; which of them move the forecast most is money, which is hidden."
+        return Section(name="movers", title=_CHANGES, paragraphs=(hidden,))
+    rows = tuple(_mover(one) for one in report.movers if one.cost_effect)
+    together = f"together they move the forecast by {signed(moved.cost_effect)}"
+    effect = together if rows else "none of them moves the forecast"
+    paragraphs = (f"{text}; {effect}.", *_entering(report))
     if not rows:
-        paragraph = f"{text}; none of them moves the forecast."
-        paragraphs = (paragraph, *_entering(report))
         return Section(name="movers", title=_CHANGES, paragraphs=paragraphs)
-    return Section(
-        name="movers",
-        title="Top movers",
-        paragraphs=(
-            f"{text}; together they move the forecast by {signed(moved.cost_effect)}.",
-            *_entering(report),
-        ),
-        tables=(
-            Table(
-                caption=_some("The", len(rows), "record", "with the largest effect, up or down"),
-                columns=columns,
-                rows=rows,
-            ),
-        ),
-    )
+    caption = _some("The", len(rows), "record", "with the largest effect, up or down")
+    table = Table(caption=caption, columns=_MOVERS, rows=rows)
+    return Section(name="movers", title="Top movers", paragraphs=paragraphs, tables=(table,))
+
+
+def _mover(one: ReviewedRecord) -> Row:
+    sessions, reasons = ", ".join(one.sessions), "; ".join(one.reasons)
+    return Row((one.pfa_id, change_text(one), one.cost_effect, sessions, reasons))
 
 
 def _entering(report: ProjectReport) -> Iterable[str]:

@@ -1,9 +1,28 @@
 -- The caller's local operations, read from the trail: each is the entries of one link. What only an undo has is
 -- looked up in a sub-select that begins with that, so that it is not for the others.
 
--- name: latest
--- An entry of each of the caller's latest operations, and what an undo takes back. Walks along the index by user and
--- time: one step for each instant of a link, however many entries that has.
+-- name: taking_back
+-- Operations with the number of the one that each takes back, and of the one that that took back.
+SELECT e.number, e.action, t.number, g.number
+FROM ({found}) AS e
+LEFT JOIN LATERAL (
+    SELECT i.action, i.link_id, i.restores
+    FROM audit_log AS i
+    WHERE e.action = 'undo'
+      AND i.organization_id = %(organization_id)s
+      AND i.entry_id = e.restores
+    OFFSET 0) AS a ON true
+LEFT JOIN audit_link AS t ON t.organization_id = %(organization_id)s AND t.link_id = a.link_id
+LEFT JOIN LATERAL (
+    SELECT i.action, i.link_id, i.restores
+    FROM audit_log AS i
+    WHERE a.action = 'undo'
+      AND i.organization_id = %(organization_id)s
+      AND i.entry_id = a.restores
+    OFFSET 0) AS b ON true
+LEFT JOIN audit_link AS g ON g.organization_id = %(organization_id)s AND g.link_id = b.link_id
+
+-- name: latest_entries
 WITH RECURSIVE walk AS (
     (SELECT e.at, e.link_id, e.action, e.restores
      FROM audit_log AS e
@@ -24,29 +43,17 @@ WITH RECURSIVE walk AS (
         LIMIT 1
     ) AS n
 )
-SELECT l.number, w.action, t.number, g.number
+SELECT l.number, w.action, w.restores
 FROM (SELECT * FROM walk WHERE action = ANY(%(actions)s) LIMIT %(limit)s) AS w
 JOIN audit_link AS l ON l.organization_id = %(organization_id)s AND l.link_id = w.link_id
-LEFT JOIN LATERAL (
-    SELECT i.action, i.link_id, i.restores
-    FROM audit_log AS i
-    WHERE w.action = 'undo'
-      AND i.organization_id = %(organization_id)s
-      AND i.entry_id = w.restores
-    OFFSET 0) AS a ON true
-LEFT JOIN audit_link AS t ON t.organization_id = %(organization_id)s AND t.link_id = a.link_id
-LEFT JOIN LATERAL (
-    SELECT i.action, i.link_id, i.restores
-    FROM audit_log AS i
-    WHERE a.action = 'undo'
-      AND i.organization_id = %(organization_id)s
-      AND i.entry_id = a.restores
-    OFFSET 0) AS b ON true
-LEFT JOIN audit_link AS g ON g.organization_id = %(organization_id)s AND g.link_id = b.link_id;
 
--- name: step
--- The same of one operation, by its number.
-SELECT l.number, e.action, t.number, g.number
+-- name: latest
+-- An entry of each of the caller's latest operations, and what an undo takes back. Walks along the index by user and
+-- time: one step for each instant of a link, however many entries that has.
+-- from: taking_back(found = latest_entries)
+
+-- name: entry_of_step
+SELECT l.number, e.action, e.restores
 FROM audit_link AS l
 CROSS JOIN LATERAL (
     SELECT o.action, o.restores
@@ -57,24 +64,12 @@ CROSS JOIN LATERAL (
       AND o.action = ANY(%(actions)s)
     LIMIT 1
 ) AS e
-LEFT JOIN LATERAL (
-    SELECT i.action, i.link_id, i.restores
-    FROM audit_log AS i
-    WHERE e.action = 'undo'
-      AND i.organization_id = %(organization_id)s
-      AND i.entry_id = e.restores
-    OFFSET 0) AS a ON true
-LEFT JOIN audit_link AS t ON t.organization_id = %(organization_id)s AND t.link_id = a.link_id
-LEFT JOIN LATERAL (
-    SELECT i.action, i.link_id, i.restores
-    FROM audit_log AS i
-    WHERE a.action = 'undo'
-      AND i.organization_id = %(organization_id)s
-      AND i.entry_id = a.restores
-    OFFSET 0) AS b ON true
-LEFT JOIN audit_link AS g ON g.organization_id = %(organization_id)s AND g.link_id = b.link_id
 WHERE l.organization_id = %(organization_id)s
-  AND l.number = %(number)s;
+  AND l.number = %(number)s
+
+-- name: step
+-- The same of one operation, by its number.
+-- from: taking_back(found = entry_of_step)
 
 -- name: undone
 -- Whether the operation of this number is taken back by an undo that is not.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,14 +13,9 @@ from psycopg.types.json import Jsonb
 
 from pfa_core import sql
 from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, RunId, SessionId, UserId
-from pfa_core.model.modification import State
 from pfa_core.store import rls, writing
-from pfa_core.store.adapters import typed_row
 
 _SQL = sql.statements("queue")
-_WAITING_NUMBER = _SQL["waiting_number"].format(waiting=_SQL["waiting"].rstrip(";"))
-_TO_SEND_RECORDS = _SQL["to_send_records"].format(to_send=_SQL["to_send"].rstrip(";"))
-_STREAMED = 1000  # rows that a stream reads at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,25 +50,6 @@ class MirrorValues:
 
     revision: str | None
     values: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """A committed change that a push would send.
-
-    `next_attempt_at` None: at once. Where `masked`, money is None.
-    """
-
-    modification_id: ModificationId
-    pfa_id: PfaId
-    user_id: UserId
-    session_id: SessionId
-    state: State
-    delta: dict[str, Any]
-    change_reason: str | None
-    attempts: int
-    next_attempt_at: datetime | None
-    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,61 +289,6 @@ def left(
     values = {"organization_id": organization_id, **scope.values(), "tried": list(tried)}
     row = conn.execute(_SQL["left"], values).fetchone()
     return (row[0], row[1]) if row else (0, 0)
-
-
-def waiting(
-    conn: Connection[Any],
-    organization_id: OrganizationId,
-    session_id: str | None,
-    limit: int | None,
-) -> list[Waiting]:
-    """List what a push would send, in order."""
-    values = {"organization_id": organization_id, "session_id": session_id, "limit": limit}
-    with conn.cursor(row_factory=typed_row(Waiting)) as cursor:
-        return cursor.execute(_SQL["waiting"], values).fetchall()
-
-
-def stream_waiting(
-    conn: Connection[Any],
-    organization_id: OrganizationId,
-    session_id: str | None,
-    limit: int | None,
-) -> tuple[int, Iterator[Waiting]]:
-    """Count what a push would send, and stream it in constant memory."""
-    values = {"organization_id": organization_id, "session_id": session_id, "limit": limit}
-    row = conn.execute(_WAITING_NUMBER, values).fetchone()
-    return row[0] if row else 0, _stream_waiting(conn, values)
-
-
-def _stream_waiting(conn: Connection[Any], values: Mapping[str, Any]) -> Iterator[Waiting]:
-    with conn.cursor(name="pfa_waiting", row_factory=typed_row(Waiting)) as cursor:
-        cursor.itersize = _STREAMED
-        yield from cursor.execute(_SQL["waiting"], values)
-
-
-def to_send(
-    conn: Connection[Any], organization_id: OrganizationId, scope: Scope, limit: int | None
-) -> Generator[tuple[ModificationId, PfaId, dict[str, Any]], None, None]:
-    """Stream the changes that a push would send, by record.
-
-    Those of one record are in the order in which they are sent.
-
-    Args:
-        limit: Only as many, the oldest.
-    """
-    values = {"organization_id": organization_id, "limit": limit, **scope.values()}
-    with conn.cursor(name="pfa_to_send") as cursor:
-        cursor.itersize = _STREAMED
-        yield from cursor.execute(_SQL["to_send"], values)
-
-
-def records_to_send(
-    conn: Connection[Any], organization_id: OrganizationId, scope: Scope, limit: int | None
-) -> int:
-    """Count the records that a push would send changes of."""
-    values = {"organization_id": organization_id, "limit": limit, **scope.values()}
-    row = conn.execute(_TO_SEND_RECORDS, values).fetchone()
-    return row[0] if row else 0
 
 
 def dead_letters(

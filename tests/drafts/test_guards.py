@@ -120,7 +120,9 @@ def test_the_money_is_that_of_the_plan_and_of_the_review(world: World) -> None:
     limited(world, max_money=0, max_percent=0)
     error = refused(world)
     (money, percent) = error.excesses
-    assert money.found == sum(abs(one.cost_effect) for one in plan.drafts)  # type: ignore[arg-type]
+    effects = [one.cost_effect for one in plan.drafts]
+    assert None not in effects
+    assert money.found == sum(abs(effect) for effect in effects if effect is not None)
     review = pfa_core.review(world.db, world.principal(), pfa_core.Filters())
     assert f"net {plan.cost_effect:+,}" in error.message
     assert plan.cost_effect == review.cost_effect

@@ -157,7 +157,6 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
         "queue.mirror_values",
         "queue.acknowledge",
         "queue.next_due",
-        "queue.to_send",
         "queue.left",
         "queue.requeue",
         "sent.of_records",
@@ -166,6 +165,11 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
         "tokens.revoke",
         "tokens.of_ids",
         "tokens.count_outliving",
+        "waiting.waits",
+        "waiting.in_order",
+        "waiting.number",
+        "waiting.by_record",
+        "waiting.records",
     ]
 
 

@@ -33,7 +33,7 @@ from pfa_core.model.ids import ModificationId, PfaId, RunId
 from pfa_core.model.member import Member
 from pfa_core.model.money import ZERO, cents, cost_effect, money
 from pfa_core.operation import Tx
-from pfa_core.store import mirror, queue
+from pfa_core.store import mirror, waiting
 from pfa_core.store.portions import portions
 from pfa_core.store.queue import QueueRow, Scope
 from pfa_core.sync.active_run import ActiveRun
@@ -74,10 +74,10 @@ def judge_push(
     if not judge.limits:
         return []
     if not judge.of_money:
-        records = queue.records_to_send(tx.conn, tx.organization_id, scope, limit)
+        records = waiting.records(tx.conn, tx.organization_id, scope, limit)
         return judge.judge(tx, Extent(records=records), run_id=run_id, records=run_id is not None)
     tally = Tally(costing_of(tx))
-    with closing(queue.to_send(tx.conn, tx.organization_id, scope, limit)) as found:
+    with closing(waiting.by_record(tx.conn, tx.organization_id, scope, limit)) as found:
         by_record = (list(changes) for _, changes in groupby(found, lambda change: change[1]))
         for some in portions(by_record, _TOGETHER):
             _add(tx, tally, some)

@@ -12,7 +12,8 @@ from pfa_core.model.guards import Guards
 from pfa_core.model.ids import RunId
 from pfa_core.model.push import StopReason
 from pfa_core.model.run import IfLocked, RunStatus
-from pfa_core.store.queue import DeadLetter, Waiting
+from pfa_core.store.queue import DeadLetter
+from pfa_core.store.waiting import Waiting
 from pfa_core.sync.lease import LIFETIME
 
 MAX_CONCURRENCY = 64

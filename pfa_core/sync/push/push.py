@@ -19,9 +19,10 @@ from pfa_core.model.run import RunStatus
 from pfa_core.operation import Tx, reads, snapshot, writes
 from pfa_core.pems.profile import PemsProfile
 from pfa_core.pems.services.writer import open_writer
-from pfa_core.store import audit, leases, queue, runs
+from pfa_core.store import audit, leases, queue, runs, waiting
 from pfa_core.store.database import Database
-from pfa_core.store.queue import DeadLetter, Scope, Waiting
+from pfa_core.store.queue import DeadLetter, Scope
+from pfa_core.store.waiting import Waiting
 from pfa_core.sync.push.delivery import Delivery
 from pfa_core.sync.push.ending import finish
 from pfa_core.sync.push.guard import judge_push
@@ -70,7 +71,7 @@ def plan_push(tx: Tx, *, session_id: str | None = None, limit: int | None = None
 
     Dead letters are left out.
     """
-    found = queue.waiting(tx.conn, tx.organization_id, session_id, limit)
+    found = waiting.in_order(tx.conn, tx.organization_id, session_id, limit)
     return [tx.mask.waiting(item) for item in found]
 
 
@@ -120,7 +121,7 @@ def _stream_plan(
     db: Database, principal: Principal, session_id: str | None, limit: int | None, total: list[int]
 ) -> Iterator[Waiting]:
     with snapshot(db, principal, Operation.STREAM_PLAN_PUSH) as tx:
-        number, found = queue.stream_waiting(tx.conn, tx.organization_id, session_id, limit)
+        number, found = waiting.stream_in_order(tx.conn, tx.organization_id, session_id, limit)
         total.append(number)
         yield from map(tx.mask.waiting, found)
 
