@@ -95,7 +95,7 @@ def on_a_terminal(*words: str, until: bytes) -> tuple[bytes, int]:
 
 def test_a_command_that_waits_shows_its_line_and_leaves_none(ready: Pfa) -> None:
     said, code = on_a_terminal("sync", "pull", "--from", "-", "--format", "jsonl", until=b" s")
-    assert code == 130
+    assert code == 130, said
     assert b"\rreading, " in said
     # The line is erased before the last words.
     assert said.rindex(b"\r\x1b[K") > said.rindex(b"reading, ")
