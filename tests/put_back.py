@@ -170,9 +170,10 @@ class Copy:
         return False
 
     def close(self) -> None:
-        """End its session."""
+        """End its session; the next time that it is put back it has another."""
         if self.conn:
             self.conn.close()
+            self.conn = None
 
     def _put_back(self, conn: Connection[Any]) -> bool:
         tables = self.contents.tables

@@ -141,6 +141,7 @@ class Server:
     _contents: dict[str, put_back.Contents | None] = field(default_factory=dict)
     _spares: list[Spare] = field(default_factory=list)
     _touched: list[Spare] = field(default_factory=list)
+    _lent: dict[str, Spare] = field(default_factory=dict)
     _roles: object = None
 
     def template(self) -> str:
@@ -170,6 +171,9 @@ class Server:
 
     def create(self, template: str | None = None) -> str:
         """Make a database, empty or as its template is; returns its name."""
+        lent = self._lent.get(template or "")
+        if lent and lent.copy:
+            lent.copy.close()  # PostgreSQL copies no database that has a session
         name = f"{self.prefix}_{next(self._numbers)}"
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
             sql.Identifier(name), sql.Identifier(template or "template0")
@@ -192,9 +196,11 @@ class Server:
         spare = self._a_spare(template) or self._a_new_one(template)
         began = put_back.next_transaction(self.admin)
         settings = self._settings(spare.name)
+        self._lent[spare.name] = spare
         try:
             yield self.url(spare.name)
         finally:
+            del self._lent[spare.name]
             self._end_sessions(spare)
             self._end_sessions_of_other_roles()
             # Whatever writes takes a number: where none was taken since, in any database, this is as it was.

@@ -194,3 +194,18 @@ def test_a_session_of_a_role_that_was_changed_is_left_to_no_test(server: Server)
         assert limit == "21"
     finally:
         server.admin.execute(f"DROP ROLE {name}")
+
+
+def test_a_database_that_was_put_back_is_a_template_itself(server: Server) -> None:
+    with used(server) as (copy, first):
+        draft(copy.db, copy.principal(), "P-2", model="B")
+    with used(server) as (copy, again):
+        assert again == first
+        copy.db.close()
+        copy.owner.close()
+        server.sessions.end(again)
+        with server.database(again) as url:
+            assert all_rows(url)["pfa_mirror"]
+        draft(copy.db, copy.principal(), "P-2", model="C")
+    with used(server) as (copy, again):
+        assert again == first
