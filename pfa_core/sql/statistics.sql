@@ -1,11 +1,11 @@
 -- What the planner knows of the tables, renewed after bulk writes.
 
 -- name: renew
-SELECT pfa_renew_statistics(%(written)s);
+SELECT pfa_renew_statistics(%(written)s, %(within)s);
 
 -- name: renew@rls
 -- Only the tables' owner may analyze them.
-SELECT pfa_analyze_written(%(written)s);
+SELECT pfa_analyze_written(%(written)s, %(within)s);
 
 -- name: unknown
 -- Large tables of which nothing is known: those of a restored dump. A plan for a small one is right by its size.

@@ -22,7 +22,7 @@ _LOGGER = logging.getLogger("pfa")
 # question costs a millisecond: it is asked again when twice as many were written.
 BULK, WHILE_WRITING = 100, 5000
 # What a restored dump fills and nothing has counted yet.
-LARGE = ("audit_log", "kpi_rollup", "pfa_mirror", "pfa_modification", "pfa_overlay")
+LARGE = ("audit_log", "kpi_rollup", "pfa_digest", "pfa_mirror", "pfa_modification", "pfa_overlay")
 
 # Rows that a connection has written since it last had tables analyzed.
 _written: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()
@@ -66,7 +66,7 @@ def renew_within(conn: Connection[Any], before: int, rows: int) -> None:
     if before == 0:
         _counted.pop(conn, None)  # of a transaction that was rolled back
     now = before + rows
-    if _doubled(before, now, WHILE_WRITING) and _renewed(conn, now, bearer=False):
+    if _doubled(before, now, WHILE_WRITING) and _renewed(conn, now, bearer=False, within=True):
         _counted[conn] = now
 
 
@@ -80,18 +80,22 @@ def unknown(conn: Connection[Any]) -> list[str]:
     return [row[0] for row in conn.execute(_SQL["unknown"], {"tables": list(LARGE)})]
 
 
-def _renewed(conn: Connection[Any], written: int, *, bearer: bool) -> list[str]:
+def _renewed(
+    conn: Connection[Any], written: int, *, bearer: bool, within: bool = False
+) -> list[str]:
     """Renew what is due; return of which tables.
 
-    A failure is noted and no more: a read-only server, a role that may not, a token that has ended since.
+    `within` a transaction that may be rolled back it is only what bulk writes fill: the statistics of columns
+    would be gone then, and the number of rows would stay, which says that a table is known. A failure is
+    noted and no more: a read-only server, a role that may not, a token that has ended since.
     """
-    bound = rls.applies(conn)
-    statement = _SQL.for_role("renew", rls=bound)
     try:
+        bound = rls.applies(conn)
+        statement = _SQL.for_role("renew", rls=bound)
         with conn.transaction():
             if bound and bearer and not rls.authorize_again(conn):
                 return []
-            row = conn.execute(statement, {"written": written}).fetchone()
+            row = conn.execute(statement, {"written": written, "within": within}).fetchone()
     except psycopg.Error as error:
         _LOGGER.debug("statistics were not renewed: %s", error)
         return []

@@ -91,6 +91,21 @@ def test_a_preview_analyzes_nothing(world: World, admin: Connection[Any]) -> Non
     assert {known(admin, table) for table in FILLED} == {-1}
 
 
+def test_what_is_rolled_back_leaves_no_table_half_known(
+    world: World, admin: Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of rows stays where the statistics of columns are undone with the transaction."""
+    monkeypatch.setattr(save_portions, "TOGETHER", 50)
+    monkeypatch.setattr(statistics, "WHILE_WRITING", 50)
+    forget(admin)
+    changes = [Change(f"P-{one:03}", {"equipment": "E"}) for one in range(MANY)]
+    pfa_core.save(world.db, world.principal(), changes, dry_run=True)
+    assert known(admin, "pfa_mirror") == -1
+    save(world, MANY)
+    assert known(admin, "pfa_mirror") == MANY
+    assert columns(admin, "pfa_mirror")
+
+
 def test_what_a_table_has_outgrown_is_analyzed_and_what_it_has_not_is_left(
     world: World, admin: Connection[Any]
 ) -> None:

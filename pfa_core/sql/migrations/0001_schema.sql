@@ -1022,6 +1022,7 @@ CREATE UNLOGGED TABLE audit_expected (
 -- By default autovacuum analyzes a table again after a tenth of it has changed: where all users together have fifty
 -- thousand drafts that is more than one user saves at once.
 ALTER TABLE pfa_mirror SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
+ALTER TABLE pfa_digest SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
 ALTER TABLE pfa_modification SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
 ALTER TABLE pfa_overlay SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
 ALTER TABLE audit_log SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
@@ -2080,8 +2081,9 @@ END $$;
 -- all of them with all. A table is analyzed where nothing is known of it, where it has more than twice the pages that
 -- are known, and where as many rows were written as are looked at, so that it costs a fiftieth of writing them. Only
 -- columns that are looked up by, and of few rows: a sample of all is autovacuum's, which these do not postpone.
--- One that has no row is left out: what is known of its columns serves better than nothing.
-CREATE FUNCTION pfa_renew_statistics(written bigint) RETURNS text[]
+-- One that has no row is left out: what is known of its columns serves better than nothing. `within` a transaction
+-- only what such a write fills: after a rollback nothing would be known of the columns, and the rows counted.
+CREATE FUNCTION pfa_renew_statistics(written bigint, within boolean) RETURNS text[]
 LANGUAGE plpgsql VOLATILE SET default_statistics_target = 10 SET client_min_messages = error AS $$
 #variable_conflict use_variable
 DECLARE
@@ -2101,6 +2103,7 @@ BEGIN
              '(organization_id, entry_id, user_id, action, pfa_id, session_id, link_id, restores)'),
             ('audit_link', false, ''),
             ('pfa_mirror', false, ''),
+            ('pfa_digest', false, '(organization_id, pfa_id, version)'),
             ('pfa_mirror_history', false, '(organization_id, pfa_id, version, replaced_at, written_at)'),
             ('kpi_rollup', false, ''),
             ('pfa_sync_outcome', false, ''),
@@ -2110,6 +2113,7 @@ BEGIN
             SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint) AS s (pages)
         -- Whatever the planner believes of a table of one page, it reads no more than that page.
         WHERE s.pages > 1
+          AND (t.is_written OR NOT within)
           AND (c.reltuples <= 0
                OR s.pages > 2 * c.relpages + 10
                OR (t.is_written AND written >= 0.8 * least(c.reltuples + written, sample))) LOOP
@@ -2124,14 +2128,14 @@ BEGIN
 END $$;
 
 -- The same for the application's role, in a transaction of any scope.
-CREATE FUNCTION pfa_analyze_written(written bigint) RETURNS text[]
+CREATE FUNCTION pfa_analyze_written(written bigint, within boolean) RETURNS text[]
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 BEGIN
     IF pfa_context() IS NULL THEN
         RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this',
             CONSTRAINT = 'pfa_refusal';
     END IF;
-    RETURN pfa_renew_statistics(written);
+    RETURN pfa_renew_statistics(written, within);
 END $$;
 
 -- The register of tokens, as sql/tokens.sql writes it elsewhere: a role that could write rows of it could hide
@@ -2386,7 +2390,7 @@ REVOKE ALL ON FUNCTION pfa_hmac_pad(bytea, integer), pfa_token_roles(), pfa_toke
     pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb), pfa_append_link(text),
     pfa_withdraw_changes(text, timestamptz),
     pfa_deny(text, uuid, text, text, text, text), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
-    pfa_search(text, integer), pfa_analyze_mirror(), pfa_renew_statistics(bigint), pfa_analyze_written(bigint),
+    pfa_search(text, integer), pfa_analyze_mirror(), pfa_renew_statistics(bigint, boolean), pfa_analyze_written(bigint, boolean),
     pfa_register_token(text), pfa_revoke_tokens(text[], text), pfa_end_tokens(text),
     pfa_link_id(text), pfa_require_caller(text, text, text[], text), pfa_may_write_all(),
     pfa_require_fields(jsonb, boolean), pfa_deltas_of(uuid[]), pfa_is_own_run(text, uuid),
@@ -2406,7 +2410,7 @@ GRANT EXECUTE ON FUNCTION pfa_context(),
     pfa_rebuild_overlays(text[], text[]), pfa_shift_bases(jsonb), pfa_append_link(text),
     pfa_withdraw_changes(text, timestamptz),
     pfa_deny(text, uuid, text, text, text, text), pfa_modification_counts(), pfa_waiting_counts(), pfa_conflict_count(),
-    pfa_search(text, integer), pfa_analyze_mirror(), pfa_analyze_written(bigint), pfa_register_token(text),
+    pfa_search(text, integer), pfa_analyze_mirror(), pfa_analyze_written(bigint, boolean), pfa_register_token(text),
     pfa_revoke_tokens(text[], text), pfa_end_tokens(text) TO pfa_app;
 
 -- The role reads; it locks rows, which requires the right to update a column of them; and it calls the functions

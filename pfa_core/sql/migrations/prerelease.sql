@@ -286,6 +286,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS audit_expected (
 
 -- When autovacuum analyzes.
 ALTER TABLE pfa_mirror SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
+ALTER TABLE pfa_digest SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
 ALTER TABLE pfa_modification SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
 ALTER TABLE pfa_overlay SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
 ALTER TABLE audit_log SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_analyze_threshold = 50);
