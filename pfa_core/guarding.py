@@ -6,7 +6,7 @@ what that transaction stores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -83,12 +83,14 @@ class Judge:
         session_id: str | None = None,
         run_id: RunId | None = None,
         records: bool = True,
+        overridden: Collection[str] = (),
     ) -> list[GuardExcess]:
         """Refuse what is over a limit, or record why it is done all the same.
 
         Args:
             session_id, run_id: The session and the run that it is about, where it is about one.
             records: Record it; else only judge.
+            overridden: Limits that were overridden before, and are not looked at again.
 
         Returns:
             The limits that were overridden.
@@ -97,7 +99,7 @@ class Judge:
             GuardExceeded: A limit is exceeded, and no reason is given.
             PermissionDenied: One is given by a caller without the right `override_guards`.
         """
-        over = excesses(extent, self.places)
+        over = [one for one in excesses(extent, self.places) if one.guard not in overridden]
         if not over:
             return []
         shown = without_amounts(over) if tx.mask.hides else over

@@ -339,6 +339,10 @@ def test_no_amount_of_a_limit_is_in_what_they_read(world: World) -> None:
     assert world.rows("SELECT max_records, max_money FROM pfa_organization") == [(7, 100)]
     with pytest.raises(errors.PermissionDenied, match=Right.VIEW_FINANCIALS):
         pfa_core.configure_organization(world.db, blind, max_money=5)
+    for name in ("max_money", "max_percent"):  # what may not be set may not be taken away
+        with pytest.raises(errors.PermissionDenied, match=Right.VIEW_FINANCIALS):
+            pfa_core.configure_organization(world.db, blind, **{name: "none"})
+    assert world.rows("SELECT max_records, max_money FROM pfa_organization") == [(7, 100)]
 
 
 # What else commits.

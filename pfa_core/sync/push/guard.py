@@ -42,7 +42,7 @@ SUBJECT = Subject(
     what="the push", kept="nothing was sent", fewer="fewer at once: `session_id` or `limit`"
 )
 _LATER = Subject(
-    what="with what was committed meanwhile the push",
+    what="with the next changes the push",
     kept="what it had claimed was sent, the rest waits",
     fewer="or push again, which judges the rest by itself",
 )
@@ -71,6 +71,12 @@ def judge_push(
         PermissionDenied: `override` without the right to; limits of money by a caller who may see none.
     """
     judge = open_judge(tx, guards, checked_reason(override), SUBJECT)
+    return _judge_all(tx, judge, scope, limit, run_id)
+
+
+def _judge_all(
+    tx: Tx, judge: Judge, scope: Scope, limit: int | None, run_id: RunId | None
+) -> list[GuardExcess]:
     if not judge.limits:
         return []
     if not judge.of_money:
@@ -100,7 +106,7 @@ def _add(tx: Tx, tally: Tally, some: Sequence[Sequence[tuple[ModificationId, Pfa
 class PushGuard:
     """The limits of a run, and what it has claimed.
 
-    `overridden` are the limits that it is over.
+    `overridden` are the limits that it is over. Those of its beginning hold for all of it.
     """
 
     run: ActiveRun
@@ -109,6 +115,7 @@ class PushGuard:
     guards: Guards | None
     override: str | None
     overridden: list[GuardExcess] = field(default_factory=list)
+    _judge: Judge | None = None
     _forecast: Decimal | None = None
     _money_days: Decimal = ZERO
     _net: Decimal = ZERO
@@ -125,8 +132,9 @@ class PushGuard:
         def work(conn: Connection[Any]) -> list[GuardExcess]:
             member = authorize(conn, self.run.principal, self.run.operation)
             tx = _transaction(self.run, conn, member)
-            run_id = self.run.run_id
-            return judge_push(tx, self.scope, self.limit, self.guards, self.override, run_id=run_id)
+            judge = open_judge(tx, self.guards, checked_reason(self.override), SUBJECT)
+            self._judge = replace(judge, subject=_LATER)
+            return _judge_all(tx, judge, self.scope, self.limit, self.run.run_id)
 
         # Only what is overridden is written.
         self.overridden = self.run.read(work) if self.override is None else self.run.transact(work)
@@ -147,12 +155,10 @@ class PushGuard:
         Raises:
             GuardExceeded: It is too much together.
         """
-        if self.overridden:
+        judge = self._judge
+        if judge is None or not judge.limits:
             return None
         tx = _transaction(self.run, conn, member)
-        judge = open_judge(tx, self.guards, self.override, _LATER)
-        if not judge.limits:
-            return None
         if self._forecast is None:  # before anything was sent
             self._forecast = forecast_cost(tx, judge)
         batch = self._with(self._effects_of(tx, judge, rows), [row.modification_id for row in rows])
@@ -162,7 +168,8 @@ class PushGuard:
             net=cents(money(batch.net)),
             forecast=self._forecast,
         )
-        over = judge.judge(tx, extent, run_id=self.run.run_id)
+        known = {one.guard for one in self.overridden}
+        over = judge.judge(tx, extent, run_id=self.run.run_id, overridden=known)
         return replace(batch, overridden=over)
 
     def keep(self, batch: Batch | None) -> None:
@@ -171,7 +178,7 @@ class PushGuard:
             self._money_days, self._net = batch.money_days, batch.net
             self._effects.update(batch.effects)
             self._claimed.update(batch.ids)
-            self.overridden = batch.overridden
+            self.overridden = [*self.overridden, *batch.overridden]
 
     def _effects_of(
         self, tx: Tx, judge: Judge, rows: Sequence[QueueRow]

@@ -119,6 +119,9 @@ class PushPipeline:
             return True
         if self.halt.is_set():
             return False
+        if self.denied:
+            self.halt.give(StopReason.GUARD_EXCEEDED)
+            return False
         return not self._claims.exhausted or self._wait_for_retry()
 
     def _recover(self) -> None:
@@ -133,7 +136,7 @@ class PushPipeline:
         self._expected = due if limit is None else min(due, limit)
 
     def _claim(self) -> None:
-        if self.halt.is_set():
+        if self.halt.is_set() or self.denied:
             return
         try:
             items = self._claims.next_batch()
@@ -142,9 +145,8 @@ class PushPipeline:
                 self.denied = denied
                 self.halt.give(StopReason.NOT_ALLOWED)
             return
-        except GuardExceeded as exceeded:
+        except GuardExceeded as exceeded:  # what was claimed is within the limits, and is sent
             self.denied = exceeded
-            self.halt.give(StopReason.GUARD_EXCEEDED)
             return
         for item in items:
             if isinstance(item, Result):

@@ -178,7 +178,8 @@ def _requeue(
     ids = (*(item.modification_id for item in letters), *due)
     if ids:
         # Judged before they are due for good; the run that sends them records why it may.
-        judge_push(tx, Scope(modification_ids=ids), None, options.guards, options.override)
+        scope = Scope(modification_ids=ids)
+        judge_push(tx, scope, options.limit, options.guards, options.override)
     return [tx.mask.letter(item) for item in letters], due
 
 

@@ -11,7 +11,7 @@ import pfa_core
 from pfa_core import Guards, errors
 from pfa_core.model.principal import Right
 from pfa_core.pems.sandbox.http import Request, Response
-from pfa_core.sync.push import claims
+from pfa_core.sync.push import claims, pipeline
 from tests.factories import World, a_world, commit, draft, record
 from tests.pems_server import FarSide, a_pems_beside, owned
 from tests.worlds import built_once
@@ -147,13 +147,8 @@ def test_a_dry_run_lists_what_waits_and_says_that_it_would_be_refused(far: FarSi
     untouched(far)
 
 
-def test_what_is_committed_meanwhile_is_sent_as_far_as_the_limit_goes(
-    far: FarSide, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two are within the limit when the push begins; a third comes while they are sent."""
-    monkeypatch.setattr(claims, "BATCH", 1)
-    pfa_core.uncommit(far.db, far.ann, pfa_core.Selection(ids=("P-3",)))
-    limited(far, max_records=2, max_money=200)
+def commit_while_sending(far: FarSide) -> None:
+    """Let bob commit a change of P-5 when the first one arrives at PEMS."""
     bob = pfa_core.Database(str(far.db.conninfo))
 
     def commit_more(request: Request, _: Response) -> None:
@@ -165,7 +160,19 @@ def test_what_is_committed_meanwhile_is_sent_as_far_as_the_limit_goes(
                 commit(bob, far.world.principal("bob"), session="b")
 
     far.pems._watcher = commit_more
-    with pytest.raises(errors.GuardExceeded, match="what was committed meanwhile") as caught:
+
+
+def test_what_is_committed_meanwhile_is_sent_as_far_as_the_limit_goes(
+    far: FarSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are within the limit when the push begins; a third comes while they are sent."""
+    monkeypatch.setattr(claims, "BATCH", 1)
+    pfa_core.uncommit(far.db, far.ann, pfa_core.Selection(ids=("P-3",)))
+    limited(far, max_records=2, max_money=200)
+    commit_while_sending(far)
+    with pytest.raises(
+        errors.GuardExceeded, match="with the next changes the push is over"
+    ) as caught:
         far.push(concurrency=1)
     assert [(one.guard, one.found) for one in caught.value.excesses] == [
         ("records", 3),
@@ -179,6 +186,59 @@ def test_what_is_committed_meanwhile_is_sent_as_far_as_the_limit_goes(
     assert (run.status, run.counts["synced"]) == ("partial", 2)
     assert far.push().synced == 1
     far.require_agreement()
+
+
+def test_what_was_claimed_within_the_limit_is_sent_where_the_next_batch_is_not(
+    far: FarSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third batch is refused while the second one waits for PEMS."""
+    monkeypatch.setattr(claims, "BATCH", 2)
+    monkeypatch.setattr(pipeline, "SETTLE_SECONDS", 0.0)
+    draft(far.db, far.ann, "P-4", purchasePrice=1010)
+    commit(far.db, far.ann)
+    limited(far, max_records=4)
+    far.pems.faults = ["latency:50ms"]
+    commit_while_sending(far)
+    with pytest.raises(errors.GuardExceeded):
+        far.push(concurrency=1)
+    states = far.world.rows("SELECT pfa_id, state FROM pfa_modification ORDER BY 1")
+    assert states == [(f"P-{n}", "synced" if n < 5 else "committed") for n in range(1, 6)]
+    far.pems.faults = []
+    assert far.push().synced == 1
+    far.require_agreement()
+
+
+def test_an_override_at_the_beginning_is_one_of_its_limits_alone(
+    far: FarSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records are over their limit when the push begins, money with what is committed meanwhile."""
+    monkeypatch.setattr(claims, "BATCH", 1)
+    limited(far, max_records=2, max_money=250)
+    commit_while_sending(far)
+    result = far.push(override="agreed", concurrency=1)
+    assert (result.synced, [one.guard for one in result.overridden]) == (4, ["records", "money"])
+    kept = far.world.rows(
+        "SELECT after ? 'max_records', after ? 'max_money' FROM audit_log WHERE action = 'override'"
+        " ORDER BY entry_id"
+    )
+    assert kept == [(True, False), (False, True)]
+    assert not pfa_core.verify_log(far.db, far.ann).flaws
+
+
+def test_the_limits_of_the_beginning_hold_for_the_whole_run(
+    far: FarSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "BATCH", 1)
+    limited(far, max_records=3)
+    admin = pfa_core.Database(str(far.db.conninfo))
+
+    def limit(request: Request, _: Response) -> None:
+        if request.method == "PUT":
+            with admin:
+                pfa_core.configure_organization(admin, far.ann, max_percent=1)
+
+    far.pems._watcher = limit
+    assert far.push(concurrency=1).synced == 3
 
 
 def test_dead_letters_are_judged_before_they_are_due(far: FarSide) -> None:
