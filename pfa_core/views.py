@@ -162,7 +162,16 @@ def view_file(view: View) -> str:
 
 
 # What `pfa view show -o json` says beside the view itself.
-_FACTS = ("shared", "hidesShared", "createdBy", "createdAt", "updatedBy", "updatedAt", "problem")
+_FACTS = (
+    "shared",
+    "hidesShared",
+    "createdBy",
+    "createdAt",
+    "updatedBy",
+    "updatedAt",
+    "problem",
+    "status",
+)
 
 
 @writes(Operation.SAVE_VIEW, own=True)
@@ -206,14 +215,14 @@ def _save(tx: Tx, view: View, *, shared: bool) -> SavedViewResult:
     )
     saved = _saved(store.named(tx.conn, tx.principal, view.name))
     found = next((one for one in saved if one.shared is shared), None)
-    if found is None:
+    if not stored:  # another author was quicker, or there are as many as there may be
+        _require_author(tx, found)
         most = MOST_SHARED if shared else MOST_OWN
         raise InvalidRequest(
             f"there are {most} {'shared views' if shared else 'views of yours'}, as many as there may be",
             hint="delete one: pfa view delete NAME",
         )
-    if not stored:  # another author was quicker
-        _require_author(tx, found)
+    assert found is not None  # noqa: S101 - it was stored a statement ago
     tx.audit(Action.VIEW_SAVE, [_entry(tx, view.name, before, content, shared=shared)])
     status = ViewStatus.UPDATED if before else ViewStatus.CREATED
     return SavedViewResult(found, status, before)

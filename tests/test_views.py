@@ -229,6 +229,10 @@ def test_there_are_so_many_views_and_no_more(world: World) -> None:
             save(world, "ben", replace(CRANES, name="one more"), shared=shared)
         assert save(world, "ben", replace(CRANES, name="v1"), shared=shared) == "updated"
     assert save(world, "cleo") == "created"
+    # Two who shared at once may have gone over it: what is there is replaced all the same.
+    world.execute(fill.replace("'v' ||", "'w' ||"), "", 2)
+    assert save(world, "ben", CRANES, shared=True) == ViewStatus.UPDATED
+    assert shown(world, "ann", shared=True).view == CRANES
 
 
 def test_a_view_is_bounded_and_not_empty(world: World) -> None:

@@ -144,7 +144,7 @@ def _require_alone(path: Path, given: Given, *, partial: bool) -> None:
 
 
 def _read(path: Path) -> CommitPlan:
-    text = read_text(path, f"{path} is not a plan of pfa plan", _LARGEST_PLAN)
+    text = read_text(path, "a plan", _LARGEST_PLAN)
     return core.read_plan(text, str(path))
 
 

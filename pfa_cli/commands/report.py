@@ -123,6 +123,8 @@ def _require_target(call: Invocation, to: str | None, page_format: PageFormat | 
             f"--to cannot be combined with -o {call.common.output}",
             hint=f"forms of the page: --format {', '.join(PageFormat)}",
         )
+    if to is not None and call.common.columns:
+        raise InvalidRequest("a page has no columns to choose", hint="rows with columns: -o csv")
     if to == STDOUT and page_format is None:
         raise InvalidRequest("--to - does not say the form of the page", hint="add --format html")
 
@@ -207,6 +209,7 @@ def _data(found: ProjectReport) -> dict[str, Any]:
         "otherCategories": [others_data(others) for others in stats.others],
         "calendarBy": list(found.calendar_by),
         "periods": [group_data(group) for group in calendar.months],
+        "calendarPeriod": document(calendar.period),
         "years": [group_data(group) for group in calendar.subtotals],
         "moved": document(found.moved),
         "movers": document(found.movers),

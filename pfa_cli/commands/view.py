@@ -157,6 +157,8 @@ def show_view(
     """Show a saved view: its filters as they are typed, columns and order."""
     if to is not None:
         require_file(to, "for a pipe: pfa view show NAME -o json")
+        if call.common.columns and call.common.output is None:
+            raise InvalidRequest("a file has the whole view: --columns is of -o")
     database, principal = call.open()
     found = core.show_view(database, principal, name, shared=True if shared else None)
     call.learn(VIEW, [found.name])
@@ -215,7 +217,7 @@ def _of_file(
             "--from says what is saved; no filters, columns or order beside it",
             hint=f"type: pfa view save --from {shlex.quote(str(path))}",
         )
-    text = read_text(path, f"{path} is not a view of pfa", _LARGEST)
+    text = read_text(path, "a view", _LARGEST)
     found = core.read_view(text, str(path), name=name)
     try:
         require_columns(found.columns, KNOWN_COLUMNS, open_ended=True)

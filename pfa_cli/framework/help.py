@@ -33,7 +33,7 @@ class Command(TyperCommand):
         rest = super().parse_args(ctx, args)
         seen: set[str] = set()
         for param in given:
-            if param.param_type_name != "option" or param.is_flag or param.count or param.multiple:
+            if param.param_type_name != "option" or _repeats(param):
                 continue
             if param.name in seen and _section(param) != EVERYWHERE:
                 ctx.fail(f"{param.opts[0]} is given twice: it takes one value")
@@ -55,6 +55,11 @@ class Command(TyperCommand):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
         """Write the exit codes, and where the options of every command are."""
         _write_end(self, formatter)
+
+
+def _repeats(option: Any) -> bool:
+    """Return whether an option may be given again, as a flag without its opposite."""
+    return option.multiple or option.count or (option.is_flag and not option.secondary_opts)
 
 
 class Group(TyperGroup):

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pfa_core.errors import InvalidData, InvalidRequest, IoFailure, NotFound
+from pfa_core.errors import InvalidRequest
+from pfa_core.files.reading import decode, open_input, read_whole
 
 
-def read_text(path: Path, otherwise: str, most: int) -> str:
-    """Read a file of UTF-8 text.
+def read_text(path: Path, what: str, most: int) -> str:
+    """Read a file of UTF-8 text, without its byte order mark.
 
     Args:
-        otherwise: What it is not, where it cannot be one of these.
+        what: What it is, as in "a view of pfa".
         most: Bytes that such a file has at most.
 
     Raises:
+        InvalidRequest: It is -.
         NotFound: There is no such file.
         InvalidData: It is not UTF-8 text, or larger.
         IoFailure: It cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(most + 1)
-        text = content.decode()
-    except FileNotFoundError:
-        raise NotFound(f"file not found: {path}") from None
-    except UnicodeDecodeError:
-        raise InvalidData(f"{otherwise}: not UTF-8 text") from None
-    except OSError as error:
-        raise IoFailure(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > most:
-        raise InvalidData(f"{otherwise}: larger than any")
-    return text
+    if str(path) == "-":
+        raise InvalidRequest(f"{what} is read from a file, not from a pipe")
+    with open_input(str(path)) as file:
+        return decode(read_whole(file, str(path), most, kept="nothing was stored"), str(path))
 
 
 def require_file(to: str | Path, hint: str) -> None:

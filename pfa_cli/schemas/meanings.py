@@ -458,6 +458,7 @@ _OF_SHAPES: dict[str, str | Meaning] = {
     "ReportShown.stats": "figures of the matching records, as `pfa stats` gives them",
     "ReportShown.categories": "sums of the categories with the largest forecast",
     "ReportShown.otherCategories": "sums of the other categories, together",
+    "ReportShown.calendarPeriod": "the years that `periods` are limited to where dates are far apart; null: all",
     "ReportShown.calendarBy": "dimensions of `periods`: year and month, or year alone where there are many months",
     "ReportShown.periods": "the costs by month, or by year",
     "ReportShown.years": "the costs by year, where `periods` are months",

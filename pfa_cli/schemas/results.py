@@ -125,6 +125,7 @@ class ReportShown:
     categories: Sequence[GroupTotals]
     other_categories: Sequence[OtherTotals]
     calendar_by: Sequence[str]
+    calendar_period: Period | None
     periods: Sequence[MonthTotals]
     years: Sequence[MonthTotals]
     moved: Moved

@@ -116,18 +116,19 @@ def calendar(report: ProjectReport) -> Section | None:
         name="calendar",
         title=f"{what} by {by}",
         title_of_tables=f"{what} by year",
-        paragraphs=tuple(_limits(stats)),
+        paragraphs=tuple(_limits(stats, masked=report.masked)),
         chart=_columns(report, by, dated) if dated else None,
         tables=(_whole_table(report, by, stats),),
     )
 
 
-def _limits(stats: Stats[Amount]) -> Iterator[str]:
+def _limits(stats: Stats[Amount], *, masked: bool) -> Iterator[str]:
     """Say which costs are in the total alone."""
     if stats.period and stats.period.start and stats.period.end:
+        what, where = ("Records", "left out") if masked else ("Costs", "in the total alone")
         yield (
-            f"Costs before {stats.period.start[:4]}, after {stats.period.end[:4]} or without a date are in the"
-            " total alone: some dates are far away, such as an end in 9999."
+            f"{what} before {stats.period.start[:4]}, after {stats.period.end[:4]} or without a date are {where}:"
+            " some dates are far away, such as an end in 9999."
         )
 
 

@@ -186,9 +186,15 @@ def _numbers(report: ProjectReport) -> Section:
         " funds-transferable records, and those of another currency than the organization's. Each line is rounded"
         " by itself. The same numbers are given by:"
     )
+    period = report.calendar.period
+    within = (
+        f" --from {period.start[:4]} --to {period.end[:4]}"
+        if period and period.start and period.end
+        else ""
+    )
     commands = [
         f"pfa stats --by category --top {report.top}{where}",
-        f"pfa stats --by {','.join(report.calendar_by)}{where}",
+        f"pfa stats --by {','.join(report.calendar_by)}{within}{where}",
         *([] if report.masked else _by_money(report.top, where)),
         "pfa diff --by session --all",
         f"pfa conflict list{where}",

@@ -26,8 +26,12 @@ INSERT INTO pfa_view AS v (organization_id, user_id, name, content, created_by, 
 SELECT %(organization_id)s, %(user_id)s, %(name)s, %(content)s, %(owner)s, %(at)s, %(owner)s, %(at)s
 WHERE (SELECT count(*) FROM pfa_view AS o
        WHERE o.organization_id = %(organization_id)s
+         AND o.user_id = %(user_id)s) < 200
+   OR EXISTS (
+       SELECT FROM pfa_view AS o
+       WHERE o.organization_id = %(organization_id)s
          AND o.user_id = %(user_id)s
-         AND o.name <> %(name)s) < 200
+         AND o.name = %(name)s)
 ON CONFLICT (organization_id, user_id, name) DO UPDATE
 SET content = EXCLUDED.content,
     updated_by = EXCLUDED.updated_by,
@@ -41,8 +45,12 @@ INSERT INTO pfa_view AS v (organization_id, user_id, name, content, created_by, 
 SELECT %(organization_id)s, '', %(name)s, %(content)s, %(owner)s, %(at)s, %(owner)s, %(at)s
 WHERE (SELECT count(*) FROM pfa_view AS o
        WHERE o.organization_id = %(organization_id)s
+         AND o.user_id = '') < 500
+   OR EXISTS (
+       SELECT FROM pfa_view AS o
+       WHERE o.organization_id = %(organization_id)s
          AND o.user_id = ''
-         AND o.name <> %(name)s) < 500
+         AND o.name = %(name)s)
 ON CONFLICT (organization_id, user_id, name) DO UPDATE
 SET content = EXCLUDED.content,
     updated_by = EXCLUDED.updated_by,

@@ -117,6 +117,7 @@ def test_a_pipe_gets_a_workbook_and_a_terminal_a_hint(drafted: Pfa, words: tuple
         (("--to", "r.html", "-o", "csv"), "--to cannot be combined with -o csv"),
         (("--title", "x" * 201), "`title` has 201 characters; at most 200"),
         (("--columns", "nothing"), "unknown column 'nothing'"),
+        (("--to", "r.html", "--columns", "value"), "a page has no columns to choose"),
     ],
 )
 def test_what_says_nothing_or_twice_is_refused(

@@ -37,6 +37,7 @@ TWICE = {
     "list --search a --category C --search b": "--search",
     "revert --session a --session b -n": "--session",
     "draft set --into a monthlyRate=1 --into b": "--into",
+    "list --actualized --no-actualized": "--actualized",
 }
 
 

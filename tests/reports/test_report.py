@@ -291,6 +291,8 @@ def test_an_end_in_the_year_9999_leaves_a_report_of_years(database_url: str) -> 
         assert section.paragraphs[0].startswith(f"Costs before {year - 30}, after {year + 30} or")
         total = section.tables[0].rows[-1].values
         assert total[2] == found.stats.figures.cost.forecast.total
+        (numbers,) = [each for each in page_of(found).sections if each.name == "numbers"]
+        assert f"pfa stats --by year --from {year - 30} --to {year + 30}" in numbers.commands
 
 
 def test_another_users_work_is_not_in_it(world: World) -> None:
