@@ -3,7 +3,8 @@
 To copy a template and drop the copy takes 20 ms of the processor, to open the copy's first sessions as
 much again; to empty the tables that were written in and to copy the template's rows back takes a third.
 PostgreSQL counts the rows that are inserted, updated and deleted, in its catalogs too: what else was changed
-in the database (its schema, rights, statistics) is found there, and such a database is not put back.
+in the database (its schema, rights) is found there, and such a database is not put back. Statistics are
+forgotten.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ FROM pg_class WHERE relname IN ('pg_authid', 'pg_auth_members', 'pg_db_role_sett
     AND relnamespace = 'pg_catalog'::regnamespace
 """
 
-# VACUUM and ANALYZE write these in place.
+# VACUUM and ANALYZE write these in place, bulk writes of the program too.
 _STATISTICS = """
 SELECT c.oid::bigint, c.relpages, c.reltuples, c.relallvisible
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -71,6 +72,16 @@ _AS_IF_NEVER_COUNTED = """
 UPDATE pg_class c SET relpages = t.relpages, reltuples = t.reltuples, relallvisible = t.relallvisible
 FROM unnest(%s::oid[], %s::int[], %s::real[], %s::int[]) AS t (oid, relpages, reltuples, relallvisible)
 WHERE c.oid = t.oid AND (c.relpages, c.reltuples, c.relallvisible) <> (t.relpages, t.reltuples, t.relallvisible)
+"""
+
+# What ANALYZE finds in columns.
+_OF_COLUMNS = """
+SELECT 'pg_statistic'::regclass::oid::bigint, count(s.starelid)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_statistic s ON s.starelid = c.oid
+WHERE n.nspname <> 'information_schema' AND NOT starts_with(n.nspname, 'pg_')
+"""
+_AS_IF_NEVER_ANALYZED = """
+DELETE FROM pg_statistic WHERE starelid = ANY (%s)
 """
 
 # A session tells of what it wrote once a second; after this at once.
@@ -114,11 +125,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a template has: its tables, how many rows there are in its catalogs, and its statistics."""
+    """What a template has: its tables, how many rows there are in its catalogs, and its statistics; the
+    catalog of those of columns, where it has none of its tables."""
 
     tables: Mapping[int, Table]
     catalogs: Mapping[int, tuple[str, int]]
     statistics: list[Any]
+    of_columns: int | None
 
 
 def contents(conn: Connection[Any]) -> Contents | None:
@@ -137,7 +150,13 @@ def contents(conn: Connection[Any]) -> Contents | None:
         statement = sql.SQL("SELECT {}::regclass::oid::bigint, count(*) FROM {} WHERE {}")
         row = conn.execute(statement.format(name, sql.Identifier(name), counted)).fetchone()
         catalogs[row[0]] = name, row[1]
-    return Contents(tables, catalogs, conn.execute(_STATISTICS).fetchall())
+    row = conn.execute(_OF_COLUMNS).fetchone()
+    of_columns = row[0] if row and row[1] == 0 else None
+    return Contents(tables, catalogs, conn.execute(_STATISTICS).fetchall(), of_columns)
+
+
+def _visible(statistics: Iterable[Any]) -> list[tuple[int, int]]:
+    return [(oid, visible) for oid, _, _, visible in statistics]
 
 
 def _rows(conn: Connection[Any], name: sql.Identifier, columns: sql.Composed) -> bytes:
@@ -180,21 +199,27 @@ class Copy:
         now = _written(conn)
         touched = [oid for oid, rows in now.items() if rows != self._written.get(oid, 0)]
         emptied = {oid: tables[oid] for oid in touched if oid in tables}
-        catalogs = [oid for oid in touched if oid not in tables]
+        analyzed = self.contents.of_columns in touched
+        known = {*tables, self.contents.of_columns}
+        catalogs = [oid for oid in touched if oid not in known]
         if any(table.rows is None for table in emptied.values()):
             return False
         if not all(self._is_as_before(conn, oid) for oid in catalogs):
             return False
-        if conn.execute(_STATISTICS).fetchall() != self.contents.statistics:
-            return False
-        if emptied:
-            grown = _empty(conn, emptied)
+        statistics = conn.execute(_STATISTICS).fetchall()
+        counted = statistics != self.contents.statistics
+        if counted and _visible(statistics) != _visible(self.contents.statistics):
+            return False  # VACUUM gives back pages, too
+        if emptied or counted or analyzed:
+            grown = _empty(conn, emptied) if emptied else []
             with conn.transaction():
                 if grown:
                     conn.execute(sql.SQL("TRUNCATE {}").format(_listed(grown)))
                 _fill(conn, list(emptied.values()))
                 columns = map(list, zip(*self.contents.statistics, strict=True))
                 conn.execute(_AS_IF_NEVER_COUNTED, list(columns))
+                if analyzed:
+                    conn.execute(_AS_IF_NEVER_ANALYZED, [list(tables)])
         self._written = _written(conn)
         self.began = next_transaction(conn)
         return True

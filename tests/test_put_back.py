@@ -57,6 +57,10 @@ def all_rows(url: str) -> dict[str, Any]:
             " WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1"
         ).fetchall()
         rows["statistics"] = conn.execute(put_back._STATISTICS).fetchall()
+        rows["of columns"] = conn.execute(
+            "SELECT schemaname, tablename, attname FROM pg_stats WHERE"
+            " schemaname = 'public' ORDER BY 1, 2, 3"
+        ).fetchall()
     return rows
 
 
@@ -117,6 +121,19 @@ def test_indexes_that_have_grown_are_made_anew(server: Server) -> None:
         assert all_rows(copy.url) == fresh
 
 
+@pytest.mark.parametrize("statement", ["ANALYZE", "ANALYZE pfa_mirror", "ANALYZE pfa_member"])
+def test_statistics_are_forgotten(server: Server, statement: str) -> None:
+    with used(server) as (copy, first):
+        fresh = all_rows(copy.url)
+        draft(copy.db, copy.principal(), "P-2", model="B")
+        with closing(psycopg.connect(copy.url, autocommit=True)) as conn:
+            conn.execute(statement)
+        assert all_rows(copy.url)["of columns"]
+    with used(server) as (copy, again):
+        assert again == first
+        assert all_rows(copy.url) == fresh
+
+
 def test_temporary_tables_do_not_hinder(server: Server) -> None:
     with used(server) as (copy, first):
         copy.execute("CREATE TEMPORARY TABLE odd (a int PRIMARY KEY, b text DEFAULT 'x')")
@@ -137,8 +154,8 @@ def test_temporary_tables_do_not_hinder(server: Server) -> None:
         "GRANT SELECT ON pfa_mirror TO PUBLIC",
         "COMMENT ON TABLE pfa_mirror IS 'odd'",
         "TRUNCATE pfa_mirror",
-        "ANALYZE pfa_mirror",
         "VACUUM pfa_mirror",
+        "CREATE STATISTICS odd ON area_silo, category FROM pfa_mirror",
         "SELECT lo_create(0)",
         "ALTER DATABASE {} SET work_mem = '1MB'",
         "ALTER DATABASE {} CONNECTION LIMIT 50",
