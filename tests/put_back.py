@@ -9,7 +9,8 @@ forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,23 +113,36 @@ _TEMPORARY = {
 }
 
 
+# A digest counts as long as its record's row is of the transaction that it names: the one that puts both back.
+_MIRROR, _DIGESTS = "pfa_mirror", "pfa_digest"
+_COUNTING = sql.SQL("""(SELECT nullif(d.writer::text, m.xmin::text) AS writer, {} FROM pfa_digest AS d
+    JOIN pfa_mirror AS m ON m.organization_id = d.organization_id AND m.pfa_id = d.pfa_id)""")
+
+
 @dataclass(frozen=True)
 class Table:
     """A table's name and columns, the most bytes that its indexes may have when they are empty, and its rows,
-    where they are few."""
+    where they are few; of a `stamped` table those that begin with null name the transaction that writes them."""
 
     name: sql.Identifier
     columns: sql.Composed
     most_of_indexes: int
     rows: bytes | None
+    stamped: bool
+
+    def written_by(self, transaction: str) -> bytes:
+        """The rows, as this transaction writes them."""
+        rows = self.rows or b""
+        return re.sub(rb"(?m)^\\N", transaction.encode(), rows) if self.stamped else rows
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a template has: its tables, how many rows there are in its catalogs, and its statistics; the
-    catalog of those of columns, where it has none of its tables."""
+    """What a template has: its tables and which of them are put back together, how many rows there are in its
+    catalogs, and its statistics; the catalog of those of columns, where it has none of its tables."""
 
     tables: Mapping[int, Table]
+    together: Set[int]
     catalogs: Mapping[int, tuple[str, int]]
     statistics: list[Any]
     of_columns: int | None
@@ -138,13 +152,26 @@ def contents(conn: Connection[Any]) -> Contents | None:
     """What is in this database; none where copies of it cannot be put back."""
     if conn.execute(_OTHERS).fetchone() != (0,):
         return None
-    tables = {}
+    tables: dict[int, Table] = {}
+    together: set[int] = set()
     for oid, schema, name, few, indexes, columns in conn.execute(
         _TABLES, {"most": _MOST_BYTES, "growth": _GROWTH}
     ):
         of = sql.Identifier(schema, name)
-        listed = sql.SQL(", ").join(map(sql.Identifier, columns))
-        tables[oid] = Table(of, listed, indexes, _rows(conn, of, listed) if few else None)
+        listed = _names(columns)
+        rows_of: sql.Composable = sql.SQL("{} ({})").format(of, listed)
+        if name == _DIGESTS:
+            listed = _names(["writer", *(each for each in columns if each != "writer")])
+            rows_of = _COUNTING.format(
+                sql.SQL(", ").join(
+                    sql.Identifier("d", each) for each in columns if each != "writer"
+                )
+            )
+        if name in (_MIRROR, _DIGESTS):
+            together.add(oid)
+        tables[oid] = Table(
+            of, listed, indexes, _rows(conn, rows_of) if few else None, name == _DIGESTS
+        )
     catalogs = {}
     for name, counted in _TEMPORARY.items():
         statement = sql.SQL("SELECT {}::regclass::oid::bigint, count(*) FROM {} WHERE {}")
@@ -152,15 +179,19 @@ def contents(conn: Connection[Any]) -> Contents | None:
         catalogs[row[0]] = name, row[1]
     row = conn.execute(_OF_COLUMNS).fetchone()
     of_columns = row[0] if row and row[1] == 0 else None
-    return Contents(tables, catalogs, conn.execute(_STATISTICS).fetchall(), of_columns)
+    return Contents(tables, together, catalogs, conn.execute(_STATISTICS).fetchall(), of_columns)
 
 
 def _visible(statistics: Iterable[Any]) -> list[tuple[int, int]]:
     return [(oid, visible) for oid, _, _, visible in statistics]
 
 
-def _rows(conn: Connection[Any], name: sql.Identifier, columns: sql.Composed) -> bytes:
-    with conn.cursor().copy(sql.SQL("COPY {} ({}) TO STDOUT").format(name, columns)) as copy:
+def _names(columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+def _rows(conn: Connection[Any], of: sql.Composable) -> bytes:
+    with conn.cursor().copy(sql.SQL("COPY {} TO STDOUT").format(of)) as copy:
         return b"".join(map(bytes, copy))
 
 
@@ -198,6 +229,8 @@ class Copy:
         tables = self.contents.tables
         now = _written(conn)
         touched = [oid for oid, rows in now.items() if rows != self._written.get(oid, 0)]
+        if not self.contents.together.isdisjoint(touched):
+            touched = [*touched, *self.contents.together.difference(touched)]
         emptied = {oid: tables[oid] for oid in touched if oid in tables}
         analyzed = self.contents.of_columns in touched
         known = {*tables, self.contents.of_columns}
@@ -270,8 +303,10 @@ def _listed(tables: Iterable[Table]) -> sql.Composed:
 
 
 def _fill(conn: Connection[Any], tables: list[Table]) -> None:
+    row = conn.execute("SELECT pg_current_xact_id()::xid::text").fetchone()
+    transaction = str(row and row[0])
     for table in tables:
         if table.rows:
             into = sql.SQL("COPY {} ({}) FROM STDIN").format(table.name, table.columns)
             with conn.cursor().copy(into) as copy:
-                copy.write(table.rows)
+                copy.write(table.written_by(transaction))

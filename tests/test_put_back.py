@@ -52,6 +52,10 @@ def all_rows(url: str) -> dict[str, Any]:
         rows: dict[str, Any] = {
             name: conn.execute(f"SELECT t::text FROM {name} t").fetchall() for (name,) in tables
         }
+        rows["pfa_digest"] = conn.execute(
+            "SELECT to_jsonb(d) - 'writer', d.writer = m.xmin"
+            " FROM pfa_digest d JOIN pfa_mirror m USING (pfa_id)"
+        ).fetchall()
         rows["sizes"] = conn.execute(
             "SELECT oid, relname, pg_relation_size(oid) FROM pg_class"
             " WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1"
