@@ -95,6 +95,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "every_version: runs on an older PostgreSQL too, where one is installed, with --long",
     )
     config.addinivalue_line("markers", "long: a long form, which runs only with --long")
+    config.addinivalue_line(
+        "markers",
+        "variants(n): the first n of its parameters run always, the others in the long form: they are of one kind",
+    )
     config.addinivalue_line("markers", "early: takes a minute, and begins before the others")
     processes.inherit_no_ignored_signals()
 
@@ -111,12 +115,25 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _leave_variants_to_the_long_form(items)
     if config.getoption("long"):
         _spread(items)
         return
     left_out = [item for item in items if item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def _leave_variants_to_the_long_form(items: list[pytest.Item]) -> None:
+    """Mark the variants of a test that are more than it asks for always."""
+    seen: dict[str, int] = {}
+    for item in items:
+        asked = item.get_closest_marker("variants")
+        if asked and not item.get_closest_marker("long"):
+            name = item.nodeid.partition("[")[0]
+            seen[name] = seen.get(name, 0) + 1
+            if seen[name] > asked.args[0]:
+                item.add_marker("long")
 
 
 def _spread(items: list[pytest.Item]) -> None:

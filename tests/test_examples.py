@@ -108,6 +108,7 @@ def test_weather_delay_moves_what_is_still_ahead(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_what_changed_prints_the_greatest_effects_and_where_a_rate_comes_from(
     tmp_path: Path, baseline: Path
@@ -131,6 +132,7 @@ def test_what_changed_prints_the_greatest_effects_and_where_a_rate_comes_from(
     assert later.stdout.splitlines() == ["0 changed, 0 new, 0 missing", "forecast cost +0.00"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_weather_delay_can_be_rehearsed(tmp_path: Path) -> None:
     done = example("weather_delay.py", "Silo 4", 14, "--dry-run", cwd=tmp_path)
@@ -138,6 +140,7 @@ def test_weather_delay_can_be_rehearsed(tmp_path: Path) -> None:
     assert drafted() == {}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 @pytest.mark.parametrize("name", ["cranes.csv", *long(["cranes.xlsx"])])
 def test_a_spreadsheet_goes_out_and_its_edited_cells_come_back(tmp_path: Path, name: str) -> None:
@@ -153,6 +156,7 @@ def test_a_spreadsheet_goes_out_and_its_edited_cells_come_back(tmp_path: Path, n
     assert done.stdout == f"{int(edited)} drafts, {3 - edited} records without an edited cell\n"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_export_merged_writes_merged_values_as_jsonl(tmp_path: Path) -> None:
     example("weather_delay.py", "Silo 4", 14, cwd=tmp_path)
@@ -165,6 +169,7 @@ def test_export_merged_writes_merged_values_as_jsonl(tmp_path: Path) -> None:
     assert '"purchasePrice": 1000.5' in lines[2]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_project_report_writes_a_page_and_says_how_the_forecast_stands(tmp_path: Path) -> None:
     done = example("project_report.py", "r.html", "--title", "May", cwd=tmp_path)
@@ -187,6 +192,7 @@ def test_over_plan_lists_what_adds_up_to_the_variance(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_saved_view_saves_narrows_and_sums_a_view(tmp_path: Path) -> None:
     assert example("saved_view.py", "cranes", cwd=tmp_path).returncode == 6
@@ -227,6 +233,7 @@ def test_export_merged_writes_csv_and_leaves_nothing_unfinished(tmp_path: Path) 
     assert not list(tmp_path.glob(".*.part"))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_variance_report_puts_the_worst_first(tmp_path: Path) -> None:
     done = example("variance_report.py", cwd=tmp_path)
@@ -251,6 +258,7 @@ def test_variance_report_refuses_an_unknown_dimension(tmp_path: Path) -> None:
     assert done.stderr == "cannot group by 'colour' [INVALID_REQUEST]\n"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_bulk_review_drafts_rounded_rates(tmp_path: Path) -> None:
     done = example("bulk_review.py", "Crane", "3.5", cwd=tmp_path)
@@ -279,6 +287,7 @@ def test_bulk_review_shows_the_faults_and_saves_nothing(tmp_path: Path) -> None:
     assert drafted() == {}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_take_back_undoes_the_last_operation_and_reverts_what_is_in_pems(tmp_path: Path) -> None:
     for days in (14, 7):
@@ -311,6 +320,7 @@ def nightly(baseline: Path, path: str, tmp_path: Path) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_the_nightly_job_is_silent_when_all_is_well(
     baseline: Path, with_pfa: str, tmp_path: Path
@@ -383,6 +393,7 @@ def drafted() -> dict[str, dict[str, object]]:
     return {item.pfa_id: dict(item.delta) for item in drafts}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_use_profile_shows_settings_and_their_sources(tmp_path: Path) -> None:
     pfa.add_profile("quay", {"organization": "HOLNG", "pems.retries": "7"})
@@ -394,6 +405,7 @@ def test_use_profile_shows_settings_and_their_sources(tmp_path: Path) -> None:
     assert example("use_profile.py", "key", cwd=tmp_path).returncode == 78
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_review_drafts_sums_by_reason_and_shows_the_largest_effects(tmp_path: Path) -> None:
     assert example("bulk_review.py", "Crane", "50", cwd=tmp_path).returncode == 0
@@ -405,6 +417,7 @@ def test_review_drafts_sums_by_reason_and_shows_the_largest_effects(tmp_path: Pa
     assert second.split("  ")[2] == "monthlyRate"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_planned_commit_commits_what_it_showed_within_a_limit(tmp_path: Path) -> None:
     assert example("bulk_review.py", "Crane", "50", cwd=tmp_path).returncode == 0

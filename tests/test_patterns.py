@@ -252,6 +252,7 @@ class TestTable:
         assert found == MADE_IN_PLACE
 
 
+@pytest.mark.variants(30)
 @forms(("ends", "length"), short=([("", "x")], LENGTH), long=(_ENDS, many(LENGTH // 4, LENGTH)))
 @pytest.mark.parametrize("name", PATTERNS)
 def test_a_pattern_takes_time_in_proportion_to_the_text(

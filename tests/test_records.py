@@ -238,6 +238,7 @@ SORTED_VALUES: dict[str, list[Any]] = {
 }
 
 
+@pytest.mark.variants(8)
 @pytest.mark.parametrize("field", sorted(SORTABLE))
 def test_every_field_sorts_both_ways_by_merged_values_with_nulls_last(
     database_url: str, field: str
@@ -447,6 +448,7 @@ def _many(database_url: str) -> World:
     return world
 
 
+@pytest.mark.variants(6)
 @pytest.mark.parametrize("ahead", [1, 4, 1000])
 @pytest.mark.parametrize("most", [0, 3, 2000])
 @pytest.mark.parametrize(

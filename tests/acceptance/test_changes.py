@@ -199,6 +199,7 @@ def test_the_greatest_effects_come_first_where_they_are_asked_for(
     assert dict(shown).items() <= effects.items()
 
 
+@pytest.mark.long
 def test_a_run_names_its_records_and_the_log_of_pems_has_each(
     pfa: Pfa, records: list[Record]
 ) -> None:

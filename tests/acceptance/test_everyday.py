@@ -123,6 +123,7 @@ def answer(job: Job, records: list[Record]) -> Answer:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [FIRST, *long(OTHERS)])
 def test_a_job_is_one_command_previewed_and_done(
     pfa: Pfa, records: list[Record], name: str

@@ -89,6 +89,7 @@ def test_forecast_against_plan_by_category_the_worst_first(pfa: Pfa, records: li
     assert found["data"]["total_records"] == len(records) == 20_280
 
 
+@pytest.mark.long
 def test_a_table_of_80_columns_has_all_of_it(
     pfa: Pfa, records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_table_of_80_columns_has_all_of_it(
         ]
 
 
+@pytest.mark.long
 def test_two_fields_with_subtotals(pfa: Pfa, records: list[Record]) -> None:
     words = ("stats", "--by", "category", "--by", "area-silo", "-o", "json")
     found = pfa(*words).json
@@ -149,6 +151,7 @@ def upto(records: list[Record], day: str, phase: str) -> Decimal:
     return cents(sum((cost(record, phase, day) for record in records), Fraction(0)))
 
 
+@pytest.mark.long
 def test_quarters_of_a_period(pfa: Pfa, records: list[Record]) -> None:
     """Each is the difference of the rounded sums up to its last day and up to the day before it."""
     found = pfa(
@@ -236,6 +239,7 @@ def test_the_costs_of_records_add_up_to_stats(
     assert found["data"]["draft_impact"] == cents(Fraction(sum(impact) - sum(before)))
 
 
+@pytest.mark.long
 def test_the_records_most_over_plan(pfa: Pfa, drafted: list[tuple[Record, Record]]) -> None:
     exact = {theirs["pfaId"]: amounts(theirs, mine)[3] for theirs, mine in drafted}
     present = sorted((-amount, name) for name, amount in exact.items() if amount is not None)

@@ -99,6 +99,7 @@ def test_the_mirror_holds_every_record_of_the_file_as_the_file_has_it(
     assert [r["pfaId"] for r in records if mirror[r["pfaId"]] != r] == []
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     ("files", "answer"),
     [

@@ -450,6 +450,7 @@ PAYLOAD = pytest.mark.parametrize("payload", PAYLOADS, ids=lambda text: repr(tex
 
 
 class TestInjection:
+    @pytest.mark.variants(4)
     @PAYLOAD
     def test_46_to_50_a_payload_as_organization_is_refused(
         self, world: World, payload: str
@@ -467,6 +468,7 @@ class TestInjection:
             with pytest.raises(errors.InvalidRequest):
                 pfa_core.initialize(world.db, pfa_core.resolve(), payload)
 
+    @pytest.mark.variants(4)
     @PAYLOAD
     def test_46_to_54_a_payload_as_any_value_finds_nothing_and_breaks_nothing(
         self, world: World, payload: str
@@ -501,6 +503,7 @@ class TestInjection:
         assert time.perf_counter() - started < 5
         assert world.rows("SELECT count(*) FROM pfa_mirror") == before == [(3,)]
 
+    @pytest.mark.variants(4)
     @PAYLOAD
     def test_54_a_payload_that_can_be_stored_is_stored_as_it_is(
         self, world: World, payload: str

@@ -88,6 +88,7 @@ def test_kpis_without_drafts_are_those_computed_the_slow_way(project: Project) -
         assert result.category_breakdown == dict(sorted(brute_force.by_category(rows).items()))
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize(
     ("filters", "matches"), CHOICES, ids=lambda value: "" if callable(value) else str(value)[:50]
 )
@@ -112,6 +113,7 @@ def test_kpis_with_drafts_are_those_computed_the_slow_way(
     )
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize(
     ("filters", "matches"), CHOICES, ids=lambda value: "" if callable(value) else str(value)[:50]
 )
@@ -127,6 +129,7 @@ def test_a_list_holds_exactly_the_records_that_match_by_merged_values(
         assert {name: data[name] for name in expected[row.pfa_id]} == expected[row.pfa_id]
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("by", ["category", "areaSilo", "manufacturer", "isDiscontinued", "model"])
 def test_groups_are_the_kpis_of_their_records(project: Project, by: str) -> None:
     chosen = pairs(project, lambda _: True)

@@ -44,6 +44,7 @@ def texts(page: str) -> str:
     return html.unescape(re.sub(r"<wbr>|</?[^>]+>", "", page)).replace("\xa0", " ")
 
 
+@pytest.mark.long
 def test_every_form_has_the_numbers_of_an_independent_computation(
     drafted: Pfa, shared: Path
 ) -> None:

@@ -76,6 +76,7 @@ def test_a_day_of_operations_is_taken_back_step_by_step(stage: tuple[Pfa, World]
     assert pfa("log", "verify").code == 0
 
 
+@pytest.mark.long
 def test_a_pushed_session_is_reverted_but_for_what_was_changed_since(
     stage: tuple[Pfa, World], records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:

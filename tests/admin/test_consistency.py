@@ -80,6 +80,7 @@ PLANTED = {
 }  # fmt: skip
 
 
+@pytest.mark.variants(8)
 @pytest.mark.parametrize("planted", PLANTED)
 def test_planted_drift_is_found_and_mended(world, planted):
     before = everything_kept(world)

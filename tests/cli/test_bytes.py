@@ -128,6 +128,7 @@ WITHOUT_PEMS = (
 WITH_PEMS = (("sync", "pull"), ("sync", "push"))
 
 
+@pytest.mark.variants(6)
 @pytest.mark.parametrize("value", [f"/nowhere/{HALF}", *long([f"http://{HALF}/"])])
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_a_variable_of_any_bytes_ends_no_command_in_a_bug(
@@ -201,6 +202,7 @@ def test_a_token_file_of_other_bytes_is_refused_by_name(
     assert (done.code, stated in done.err, str(file) in done.err) == (78, True, True)
 
 
+@pytest.mark.long
 def test_a_token_in_a_pipe_of_other_bytes_is_refused(ready: Pfa) -> None:
     argv = [sys.executable, "-m", "pfa_cli", "auth", "login"]
     for content in (b"\xff\xfe", b"\xef\xbb\xbfeyJ", b"a\x00b"):
@@ -277,6 +279,7 @@ def test_output_is_what_it_says_in_every_encoding(spoken: Pfa, name: str) -> Non
             assert TEXT.encode() not in lines.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SPOKEN)
 def test_options_and_errors_are_what_they_say_in_every_locale(spoken: Pfa, name: str) -> None:
     environ = ENVIRONMENTS[name]

@@ -586,6 +586,7 @@ def many(pfa: Pfa) -> None:
     assert pfa("sync", "pull", "--from", write_lines(pfa.folder / "many.jsonl", items)).code == 0
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_a_stream_quietly(number: int, code: int, many: None) -> None:
     with start("list", "-o", "jsonl") as process:
@@ -599,6 +600,7 @@ def test_a_signal_ends_a_stream_quietly(number: int, code: int, many: None) -> N
         assert process.stderr.read() == b""
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("name", ["jsonl", "csv", "table", "json"])
 def test_a_reader_that_goes_away_ends_the_program_quietly(name: str, many: None) -> None:
     reading, writing = os.pipe()
@@ -613,6 +615,7 @@ def test_a_reader_that_goes_away_ends_the_program_quietly(name: str, many: None)
         )
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("words", [["list", "-o", "jsonl"], ["stats"], ["--version"]], ids=" ".join)
 def test_a_full_disk_is_an_error_not_a_loss(words: list[str], many: None) -> None:
     with Path("/dev/full").open("wb") as full, start(*words, stdout=full) as process:

@@ -119,6 +119,7 @@ def full() -> Full:
     return Full(OSError(28, "No space left on device"))
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("form", ["table", *long(["json"])])
 @pytest.mark.parametrize("name", WRITES)
 def test_what_is_stored_is_said_where_stdout_is_full(ready: Pfa, name: str, form: str) -> None:
@@ -150,6 +151,7 @@ def test_what_stored_nothing_does_not_say_so(ready: Pfa, words: tuple[str, ...])
     assert (ran.code, STORED in ran.err) == (74, False)
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("stream", [full, lambda: Full(BrokenPipeError()), lambda: None])
 @pytest.mark.parametrize(
     "words",

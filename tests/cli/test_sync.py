@@ -355,6 +355,7 @@ def start(*words: str) -> AbstractContextManager[subprocess.Popen[str]]:
     return started(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_push_in_order(
     pulled: Pfa, pems: Sandbox, number: signal.Signals, code: int
@@ -478,6 +479,7 @@ def test_the_same_by_id_names_the_record(pulled: Pfa, pems: Sandbox) -> None:
     assert pulled("restore", "--id", "H-001", "--id", "H-003").code == 0
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("form", ["csv", "tsv --header", "json --all", "jsonl"])
 @pytest.mark.parametrize("by_pipe", [False, True])
 def test_what_a_list_wrote_comes_back_unchanged(

@@ -359,6 +359,7 @@ def test_what_is_longer_than_the_terminal_goes_through_the_pager(
     assert "\x1b[1m" in paged.read_text()
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "words", [("list", "--no-pager"), ("list", "-o", "csv"), ("log", "-o", "jsonl")]
 )
@@ -371,6 +372,7 @@ def test_no_pager_for_programs_nor_where_it_is_refused(
     assert not paged.exists()
 
 
+@pytest.mark.long
 def test_a_pager_that_is_quit_early_is_no_error_and_sums_are_whole(
     drafted: Pfa, tmp_path: Path
 ) -> None:
@@ -460,6 +462,7 @@ def loaded_by(words: tuple[str, ...]) -> set[str]:
     return set(ran.stderr.splitlines()[-1].split())
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("words", "unread"),
     [
@@ -498,6 +501,7 @@ def test_a_dry_run_of_a_draft_loads_what_writes_and_no_other_command(drafted: Pf
     assert loaded & (others | {"pfa_core.store.leases", "pfa_core.store.suggestions"}) == set()
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "words",
     [
@@ -646,6 +650,7 @@ def test_a_chart_has_every_amount_in_any_width(cells: int) -> None:
         assert amount in text
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("cells", [40, 80])
 def test_messages_fit_the_terminal_and_keep_every_word(
     cells: int, drafted: Pfa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -147,6 +147,7 @@ def ran(*words: str, **environ: str | None) -> subprocess.CompletedProcess[bytes
     )
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize(
     "words",
     [
@@ -166,6 +167,7 @@ def test_nothing_is_said_on_stderr(words: tuple[str, ...]) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     "environ",
     [

@@ -48,6 +48,7 @@ TYPED = {
 }  # fmt: skip
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_a_tab_completes_to_the_value_that_the_program_gets(shell: str, tmp_path: Path) -> None:
     shells.needs(shell)
@@ -69,6 +70,7 @@ def test_bash_completes_behind_assignments_and_in_a_pipe(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -95,6 +97,7 @@ def test_fish_shows_what_a_command_does(tmp_path: Path) -> None:
     assert "stats\tSum counts and costs: plan, forecast, actual, variance, your drafts." in rows
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_nothing_of_the_shell_s_own_is_offered_where_a_value_is_free(
     shell: str, tmp_path: Path

@@ -97,6 +97,7 @@ def spoil_change(owner: psycopg.Connection, table: str, delta: str) -> None:
     spoil(owner, table, f"UPDATE {table} SET delta = {DELTAS[delta]} WHERE pfa_id = 'P-1'")
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("delta", DELTAS)
 @pytest.mark.parametrize("table", ["pfa_modification", "pfa_overlay"])
 def test_a_draft_that_is_none_stops_no_pull(world, owner, delta, table):
@@ -184,6 +185,7 @@ def far(database_url):
         yield far
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("change", SPOILED_CHANGES)
 def test_a_change_that_cannot_be_read_is_a_dead_letter_and_the_others_are_sent(far, owner, change):
     world = far.world
@@ -219,6 +221,7 @@ def test_odd_attempts_and_times_of_a_change_stop_no_push(far, owner, change):
     assert exposition(pfa_core.collect(far.world.db, far.world.principal("ann")))
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("delta", DELTAS)
 def test_a_draft_that_is_none_stops_no_settlement_of_its_record(far, owner, delta):
     """Ben's change and his draft of the same record: the push settles the change."""
@@ -285,6 +288,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("what", BAD)
 def test_verify_names_a_bad_row_and_repair_deletes_it_and_keeps_what_it_held(world, owner, what):
     draft(world.db, world.principal("ben"), "P-1", model="B")

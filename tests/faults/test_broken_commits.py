@@ -242,6 +242,7 @@ def each(
     )
 
 
+@pytest.mark.variants(3)
 @each(SHORT)
 def test_an_operation_cut_at_its_commit_is_done_once(
     run: Callable[..., Left], name: str, places: tuple[int, ...]
@@ -262,6 +263,7 @@ def test_an_operation_cut_at_its_commit_is_done_once(
 
 
 # The next push sends another one.
+@pytest.mark.variants(2)
 @each(SHORT_GIVEN_UP, without=["push of one"])
 def test_an_operation_that_was_given_up_at_a_commit_is_done_once_by_the_next_one(
     run: Callable[..., Left], name: str, places: tuple[int, ...]

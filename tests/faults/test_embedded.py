@@ -211,6 +211,7 @@ def test_a_stopped_server_starts_again_with_its_data(root):
     assert row(root) == "kept"
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("name", ["a blank, a comma", "a'quote and \"$HOME`x`\\"])
 def test_a_path_may_hold_any_character(root, name):
     try:
@@ -294,6 +295,7 @@ def use(root: Path, environ: dict[str, str]) -> tuple[int, str]:
     return outcome(client(root, env=os.environ | environ, script=USE))
 
 
+@pytest.mark.variants(5)
 @pytest.mark.parametrize("variable", sorted(PG_VARIABLES))
 @pytest.mark.parametrize("owner", [False, *long([True])])
 def test_no_postgresql_variable_reaches_a_running_server_s_clients(
@@ -406,6 +408,7 @@ def test_a_client_killed_while_the_server_starts_leaves_nothing_to_mend(root, st
 # -- stale files ------------------------------------------------------------------------------
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("text", ["", "garbage\n", "-1\n", "99999999999999999999\n"])
 def test_an_unreadable_pid_file_is_no_server(root, stopped, text):
     stale = stopped / "postmaster.pid"

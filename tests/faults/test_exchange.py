@@ -78,6 +78,7 @@ def test_a_push_killed_everywhere_in_turn_loses_and_doubles_nothing_with_keys_or
     attempt(plan, postgres, nursery)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("step", ["claim:committed", "write:before", "write:applied",
                                   "write:after", "settle:inside"])  # fmt: skip
 @pytest.mark.parametrize("kind", [REST, *long([BARE])])
@@ -88,6 +89,7 @@ def test_a_push_that_needs_no_look_before_may_be_killed_anywhere_too(
     attempt(plan, postgres, nursery)
 
 
+@pytest.mark.variants(2)
 @forms("steps", short=("write:before", APPLIED), long=STEPS)
 @pytest.mark.parametrize(
     "fault",
@@ -113,6 +115,7 @@ def test_every_fault_beside_every_kill_loses_and_doubles_nothing(
     attempt(plan, postgres, nursery)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("seed", [*range(1, 3), *long(range(3, 26))])
 def test_whatever_goes_wrong_together_every_change_is_in_pems_once(
     postgres: Server, nursery: Nursery, seed: int
@@ -121,6 +124,7 @@ def test_whatever_goes_wrong_together_every_change_is_in_pems_once(
     attempt(replace(plan, pushes=plan.pushes[:2]), postgres, nursery)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("writer", "keys", "synced"),
     [
@@ -196,6 +200,7 @@ def test_of_two_pushes_at_once_the_second_is_told_so_or_waits(
         assert json.loads(first.said())["synced"] + json.loads(waits.said())["synced"] > 0
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("kind", "step"),
     [
@@ -234,6 +239,7 @@ def test_a_push_that_slept_and_was_not_replaced_gives_everything_back(
         assert trial.far.states().keys() <= {"committed", "synced", "sync_error", "conflict"}
 
 
+@pytest.mark.long
 def test_pushes_pulls_and_people_at_once_get_along(postgres: Server, nursery: Nursery) -> None:
     plan = Plan(7, changes=10, edits_before=2, edits_during=(3, 5, 9, 14))
     with a_mess(plan, postgres, nursery) as trial:
@@ -248,6 +254,7 @@ def test_pushes_pulls_and_people_at_once_get_along(postgres: Server, nursery: Nu
 # --- pulls ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "step", [*PULL_STEPS[::4], *long(step for at, step in enumerate(PULL_STEPS) if at % 4)]
 )
@@ -286,6 +293,7 @@ def missing(far: FarSide) -> list[str]:
     return [row[0] for row in rows]
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     "fault", [*FAULTS[::3], *long(each for n, each in enumerate(FAULTS) if n % 3)]
 )
@@ -401,6 +409,7 @@ def program(database_url: str, tmp_path: Path) -> Iterator[Program]:
             far.world.db.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), *long([(signal.SIGINT, 130)])])
 def test_a_signal_ends_a_push_in_order(program: Program, number: int, code: int) -> None:
     far = program.far
@@ -416,6 +425,7 @@ def test_a_signal_ends_a_push_in_order(program: Program, number: int, code: int)
     finish(program)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), *long([(signal.SIGINT, 130)])])
 def test_a_second_signal_ends_a_push_at_once_and_the_next_makes_it_good(
     program: Program, number: int, code: int

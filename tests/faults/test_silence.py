@@ -75,6 +75,7 @@ def soon(limit: float = SOON) -> Iterator[None]:
     assert time.monotonic() - began < limit
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("way", Way)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_push_behind_a_silent_connection_ends_and_every_change_is_in_pems_once(
@@ -95,6 +96,7 @@ def test_a_push_behind_a_silent_connection_ends_and_every_change_is_in_pems_once
     far.require_agreement()
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("way", [Way.DOWN, *long(way for way in Way if way is not Way.DOWN)])
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("kind", ["files", "pems"])
@@ -120,6 +122,7 @@ def test_a_pull_behind_a_silent_connection_ends_and_the_next_one_goes_on(
     far.require_agreement()
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("way", Way)
 @pytest.mark.parametrize("moment", [9, *long([3, 16])])
 def test_a_command_behind_a_silent_connection_has_the_result_of_one_execution(
@@ -250,6 +253,7 @@ def test_a_second_signal_ends_what_waits_on_a_silent_connection(
     assert seconds < 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, *long([signal.SIGINT])])
 def test_a_signal_ends_a_command_on_a_silent_connection_within_its_grace(
     far: FarSide, tmp_path: Path, number: int

@@ -52,6 +52,7 @@ def world(url: str) -> World:
 
 
 class TestSort:
+    @pytest.mark.variants(2)
     @pytest.mark.parametrize("name", [*COUNTED, *long(OTHER)])
     def test_by_a_figure_either_way(self, world: World, name: str) -> None:
         up = asked(world, by=("category",), sort=name).groups

@@ -333,6 +333,7 @@ print("done", flush=True)
 
 
 # At which id the process dies: behind the last statement that changes data, before the log.
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("verb", "after"), [("pull", 3), ("save", 3), ("commit", 1), ("discard", 1)]
 )

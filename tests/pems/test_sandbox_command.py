@@ -154,6 +154,7 @@ def test_writes_are_stored_otherwise_and_not_shown_where_it_was_asked(tmp_path):
             assert client.get("R-1").json["data"]["model"] == "CRANE"
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     ("words", "code"),
     [

@@ -147,6 +147,7 @@ FILTERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.variants(8)
 @pytest.mark.parametrize(("filters", "wanted"), FILTERS, ids=range(len(FILTERS)))
 @pytest.mark.parametrize("baseline", [False, True])
 def test_a_filter_speaks_of_the_values_that_are_shown(world, filters, wanted, baseline):

@@ -76,6 +76,7 @@ def _asked(**options: Any) -> pfa_core.PullOptions:
     return pfa_core.PullOptions(allow_emptied={"all"}, **options)
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     "total",
     [lambda all_, page: 4, lambda all_, page: 0, lambda all_, page: "5", lambda all_, page: page,
@@ -107,6 +108,7 @@ def capped(numbers: range, cap: int) -> Callable[[Request], Response]:
     return less
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("size", [1, 2, 4, 30])
 def test_pages_that_are_capped_and_totals_that_are_theirs_mark_nothing(world, size):
     result = pull(world, capped(range(1, 16), max(size - 1, 2)), size)
@@ -130,6 +132,7 @@ def test_rows_that_are_inserted_while_the_pages_come_are_all_read_once(world):
     assert not {f"P-{number}" for number in range(10, 50)} & set(missing(world))
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("gone", [5, 9, 13])
 def test_more_rows_than_a_page_that_go_before_the_position_lose_none(world, gone):
     numbers = list(range(10, 60))
@@ -277,6 +280,7 @@ def test_a_password_that_pems_repeats_in_an_alert_shows_nowhere(world, monkeypat
     assert SECRET not in "".join(shown)
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     "answer",
     [Response(302, headers={"Location": "https://login.example/"}), Response(404, b"<html>"),

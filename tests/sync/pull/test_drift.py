@@ -186,6 +186,7 @@ def no_longer_there(world: World) -> list[str]:
 
 @pytest.mark.parametrize("source", EACH_SOURCE)
 class TestAColumnThatIsGone:
+    @pytest.mark.variants(3)
     @pytest.mark.parametrize("name", ["monthlyRate", "category", "isActualized", "pemsVersion"])
     def test_it_is_refused_and_named_before_anything_is_stored(
         self, world: World, source: str, name: str, tmp_path: Path
@@ -357,6 +358,7 @@ class TestAnOldSource:
         assert (result.status, result.older, result.unchanged) == ("completed", 0, 12)
         assert world.mirror() == before
 
+    @pytest.mark.variants(2)
     @pytest.mark.parametrize("held", ["2026-11-02", "2026-11-02T08:00:00+02:00", None])
     def test_a_record_without_a_version_is_older_than_none_and_the_other_way_round(
         self, world: World, source: str, held: str | None, tmp_path: Path
@@ -516,6 +518,7 @@ GARBAGE = {
 }
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("name", GARBAGE)
 def test_what_is_not_a_table_of_records_is_refused_and_leaves_a_failed_run(
     world: World, name: str, tmp_path: Path

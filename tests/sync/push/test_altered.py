@@ -92,6 +92,7 @@ def test_an_altered_change_is_not_sent_again(far):
     assert pfa_core.list_conflicts(far.db, far.ann, pfa_core.Filters()) == []
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     ("fault", "sent", "stored"),
     [
@@ -219,6 +220,7 @@ def silent(world, request):
         yield far
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_a_read_back_that_fails_is_made_again_and_says_what_pems_stored(silent, times):
     committed(silent, monthlyRate=Decimal("1200.505"), model="New")
@@ -394,6 +396,7 @@ def disputed(far: FarSide) -> list[tuple[str, Any, Any]]:
     return [(one.field, one.mine, one.pems) for item in found for one in item.fields]
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("owner", Owner)
 def test_an_altered_write_without_an_answer_is_its_own(keyless, owner):
     owns(keyless, owner)
@@ -414,6 +417,7 @@ def test_a_write_altered_to_the_value_of_before_is_its_own(keyless):
     assert (result.synced, result.altered, len(keyless.applied("P-1"))) == (1, 1, 1)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("owner", Owner)
 def test_an_altered_write_is_its_own_in_a_later_push_too(rest, owner):
     owns(rest, owner)
@@ -425,6 +429,7 @@ def test_an_altered_write_is_its_own_in_a_later_push_too(rest, owner):
     rest.require_agreement()
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("owner", Owner)
 def test_an_altered_write_is_its_own_after_a_pull_has_brought_it(rest, owner):
     owns(rest, owner)
@@ -443,6 +448,7 @@ def test_what_cannot_be_written_any_more_and_was_altered_is_acknowledged(rest, m
     assert (result.synced, result.altered, result.rejected) == (1, 1, 0)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("owner", "applied", "in_dispute"),
     [
@@ -474,6 +480,7 @@ def test_where_pems_names_no_writer_a_user_decides(rest, owner, monkeypatch):
     assert disputed(rest) == [("monthlyRate", Decimal("1200.505"), 1201)]
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("owner", Owner)
 def test_what_cannot_be_told_apart_is_never_applied_twice(keyless, owner):
     """Another user changes another field right after the altered write, before anything is read."""

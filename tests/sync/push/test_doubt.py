@@ -77,6 +77,7 @@ def open_conflicts(far: FarSide) -> list[object]:
     return list(pfa_core.list_conflicts(far.db, far.ann, Filters()))
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("moved", [1, 3])
 def test_a_repeated_request_that_pems_refuses_for_good_is_a_dead_letter(
     far: FarSide, moved: int, monkeypatch: pytest.MonkeyPatch
@@ -125,6 +126,7 @@ def test_a_failure_that_passes_leaves_the_send_in_doubt(far: FarSide) -> None:
     assert open_conflicts(far) == []
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("moved", [0, 1, 2])
 def test_what_cannot_be_written_any_more_is_a_dead_letter(
     far: FarSide, moved: int, monkeypatch: pytest.MonkeyPatch

@@ -135,6 +135,7 @@ def overtaken(far: FarSide, user: str = "ann") -> list[int]:
     ]
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("owner", OWNERS)
 @pytest.mark.parametrize("pulls", ["incremental", *long(["no pull", "whole", "both"])])
 @pytest.mark.parametrize(
@@ -158,6 +159,7 @@ def test_nothing_is_lost_and_nothing_disputed(
     far.require_agreement()
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("pulls", ["whole", "both", "no pull"])
 def test_a_pull_of_any_kind_makes_no_difference(far: FarSide, pulls: str) -> None:
     bring_into_doubt(far, "lost answer")

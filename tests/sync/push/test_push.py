@@ -181,6 +181,7 @@ def test_a_conflict_asks_about_the_fields_without_an_owner(far):
 # --- failures -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize(
     "fault",
     ["500:1:times=2", "503:1:times=2", "429:1:times=3", "423:1:times=2",
