@@ -32,7 +32,7 @@ RUN_STATUSES = {
         "a part was done; of a pull what arrived is stored", "run it again: it resumes"
     ),
     RunStatus.FAILED: Meaning("it ended with an error, or its process disappeared", "run it again"),
-    RunStatus.CANCELLED: Meaning("an interrupt ended it"),
+    RunStatus.CANCELLED: Meaning("an interrupt or a limit ended it"),
     RunStatus.SKIPPED: Meaning("another run held the lease, and --if-locked skip was given"),
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pfa_core.model.gaps import uncosted
 from pfa_core.model.guards import kept_by_refusal
 from pfa_core.model.humanize import count, money, records_behind
@@ -102,8 +104,7 @@ def _warnings(report: ProjectReport) -> tuple[str, ...]:
     if status.behind:
         behind = records_behind(status.behind, status.behind_since)
         found.append(f"PEMS is ahead: the last pull rejected {behind}.")
-    if status.runs and status.runs[0].status is RunStatus.FAILED:
-        found.append(_failed(status.runs[0]))
+    found.extend(_last_run(status.runs[0]) if status.runs else ())
     if status.conflicts:
         found.append(f"{count(status.conflicts, 'conflict')} to resolve.")
     if status.sync_errors:
@@ -113,12 +114,13 @@ def _warnings(report: ProjectReport) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _failed(run: Run) -> str:
+def _last_run(run: Run) -> Iterator[str]:
     """Say that a run failed, or that a limit stopped it and what came of that."""
     kept = kept_by_refusal(run.message or "")
-    if kept:
-        return f"The last {run.direction} was stopped by a limit: {kept}."
-    return f"The last {run.direction} failed."
+    if run.status is RunStatus.FAILED:
+        yield f"The last {run.direction} failed."
+    elif run.status is RunStatus.CANCELLED and kept:
+        yield f"The last {run.direction} was stopped by a limit: {kept}."
 
 
 def _figures(report: ProjectReport) -> Section:

@@ -193,8 +193,8 @@ def _record_start(conn: Connection[Any], run: ActiveRun) -> None:
 
 def _record_failure(run: ActiveRun, error: BaseException, kept: str) -> None:
     interrupted = isinstance(error, KeyboardInterrupt)
-    status = RunStatus.CANCELLED if interrupted else RunStatus.FAILED
-    message = _failure_message(error)
+    status = status_after(error)
+    message = message_for_history(error)
     if interrupted and kept:
         message = f"{message}, {kept}"
 
@@ -214,9 +214,19 @@ def _record_failure(run: ActiveRun, error: BaseException, kept: str) -> None:
     log.error("ended", status=status, reason=message)
 
 
-def _failure_message(error: BaseException) -> str:
+def status_after(error: BaseException) -> RunStatus:
+    """Return the status of a run that this ended before it changed anything."""
+    on_purpose = isinstance(error, (KeyboardInterrupt, GuardExceeded))
+    return RunStatus.CANCELLED if on_purpose else RunStatus.FAILED
+
+
+def message_for_history(error: BaseException) -> str:
+    """Return what the history says of the error.
+
+    Users without the right to see money read it too.
+    """
     if isinstance(error, GuardExceeded):
-        return error.unnamed  # users without the right to see money read it too
+        return error.unnamed
     if isinstance(error, PfaError):
         return error.message
     return f"unexpected {type(error).__name__}" if isinstance(error, Exception) else "interrupted"

@@ -195,7 +195,7 @@ def test_a_push_over_a_limit_sends_nothing_and_says_so(
         )
         assert pems.log == ()
         run = drafted("sync", "runs", "-o", "json").json["data"][0]
-        assert (run["direction"], run["status"]) == ("push", "failed")
+        assert (run["direction"], run["status"]) == ("push", "cancelled")
         ran = drafted("sync", "push", "--override", "cleared by phone")
         assert "over a limit (records of organization HOLNG)" in ran.err
         (entry,) = drafted("log", "--action", "override", "-o", "json").json["data"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pfa_core.errors import GuardExceeded, LeaseHeld, PemsRejected, PemsUnavailable, PfaError
+from pfa_core.errors import LeaseHeld, PemsRejected, PemsUnavailable, PfaError
 from pfa_core.model.exchange import Failure
 from pfa_core.model.push import StopReason
 from pfa_core.model.run import RunStatus
@@ -12,6 +12,7 @@ from pfa_core.store import queue
 from pfa_core.sync.push.options import PushResult
 from pfa_core.sync.push.outage import failure_of_all
 from pfa_core.sync.push.pipeline import PushPipeline
+from pfa_core.sync.run import message_for_history, status_after
 
 MAX_DETAILS = 20
 _MESSAGES = {
@@ -41,7 +42,7 @@ def finish(pipeline: PushPipeline) -> PushResult:
     reason = _reason(pipeline.halt.reason, left=left)
     error = _error(pipeline, reason)
     status = _status(counts, error, reason)
-    message = _stored(error) if error else _MESSAGES.get(reason, "") if reason else ""
+    message = message_for_history(error) if error else _MESSAGES.get(reason, "") if reason else ""
     run.transact(lambda conn: run.end(conn, status, counts, message or None))
     pipeline.log.event("ended", status=status, **counts)
     if error:
@@ -61,14 +62,6 @@ def finish(pipeline: PushPipeline) -> PushResult:
     )
 
 
-def _stored(error: PfaError) -> str:
-    """Return the message for the history.
-
-    Users without the right to see money read it too.
-    """
-    return error.unnamed if isinstance(error, GuardExceeded) else error.message
-
-
 def _reason(reason: StopReason | None, *, left: bool) -> StopReason | None:
     """Return the reason why the run stopped.
 
@@ -81,7 +74,7 @@ def _status(
     counts: Mapping[str, int], error: PfaError | None, reason: StopReason | None
 ) -> RunStatus:
     if error and not counts["synced"]:
-        return RunStatus.FAILED
+        return status_after(error)
     unfinished = reason is not None or counts["total"] > counts["synced"]
     return RunStatus.PARTIAL if error or unfinished else RunStatus.COMPLETED
 

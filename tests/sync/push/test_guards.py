@@ -72,7 +72,7 @@ def test_over_a_limit_nothing_is_sent_and_the_run_says_why(
     assert caught.value.message.endswith("; nothing was sent")
     untouched(far)
     (run,) = [one for one in pfa_core.list_runs(far.db, far.ann) if one.direction == "push"]
-    assert (run.status, run.counts.get("total", 0)) == ("failed", 0)
+    assert (run.status, run.counts.get("total", 0)) == ("cancelled", 0)
     assert "250" not in str(run.message)
     assert "the push is over a limit" in str(run.message)
 
