@@ -127,7 +127,10 @@ def _is_applied(applied: dict[int, str], version: int, name: str, text: str) -> 
     if version not in applied:
         return False
     if applied[version] != _checksum(text):
-        raise ConfigInvalid(f"migration {name} is not the one that was applied to this database")
+        raise ConfigInvalid(
+            f"migration {name} is not the one that was applied to this database: an unreleased pfa made it",
+            hint="with the pfa that made it, type: pfa list --to records.csv; then name an empty database",
+        )
     return True
 
 
