@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
@@ -24,6 +26,9 @@ __all__ = ["copied"]  # a fixture
 # example also waits for other processes.
 settings.register_profile("usual", max_examples=50 * EFFORT, deadline=None)
 settings.load_profile("usual")
+
+# The day whose long items of those that take turns are run: one for all processes of a run, whatever the time is.
+DAY = "PFA_TEST_DAY"
 
 _OURS = ("PFA_", "XDG_", "PG", "DATABASE_URL")
 
@@ -99,8 +104,24 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "variants(n): the first n of its parameters run always, the others in the long form: they are of one kind",
     )
+    config.addinivalue_line(
+        "markers",
+        "turns(n): one in n of its long items runs, each day another; all before a release and of named files",
+    )
     config.addinivalue_line("markers", "early: takes a minute, and begins before the others")
     processes.inherit_no_ignored_signals()
+    if hasattr(config, "workerinput"):
+        return  # decided by the process that started this one
+    if EFFORT > 1 or config.args_source is pytest.Config.ArgsSource.ARGS:
+        os.environ.pop(DAY, None)
+    else:
+        os.environ.setdefault(DAY, str(datetime.now(UTC).toordinal()))
+
+
+def pytest_report_header() -> str:
+    """Name what a run is repeated with."""
+    day = os.environ.get(DAY)
+    return f"long items that take turns: {DAY}={day}" if day else "long items that take turns: all"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -116,12 +137,31 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _leave_variants_to_the_long_form(items)
-    if config.getoption("long"):
+    is_long = config.getoption("long")
+    day = os.environ.get(DAY)
+    left_out = _not_today(items, int(day)) if day else set()
+    chosen, others = [], []
+    for item in items:
+        long = item.get_closest_marker("long") is not None
+        (others if item in left_out or (long and not is_long) else chosen).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = chosen
+    if is_long:
         _spread(items)
-        return
-    left_out = [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def _not_today(items: list[pytest.Item], day: int) -> set[pytest.Item]:
+    """The long items whose turn is on another day."""
+    places: dict[str, int] = {}
+    found = set()
+    for item in items:
+        turns = item.get_closest_marker("turns")
+        if turns and item.get_closest_marker("long"):
+            name = item.nodeid.partition("[")[0]
+            place = places[name] = places.get(name, crc32(name.encode())) + 1
+            if (place + day) % turns.args[0]:
+                found.add(item)
+    return found
 
 
 def _leave_variants_to_the_long_form(items: list[pytest.Item]) -> None:

@@ -252,6 +252,7 @@ class TestTable:
         assert found == MADE_IN_PLACE
 
 
+@pytest.mark.turns(3)
 @pytest.mark.variants(30)
 @forms(("ends", "length"), short=([("", "x")], LENGTH), long=(_ENDS, many(LENGTH // 4, LENGTH)))
 @pytest.mark.parametrize("name", PATTERNS)

@@ -187,6 +187,7 @@ def killed(world: World, operation: str, step: int) -> list[str] | None:
 
 
 class TestKilled:
+    @pytest.mark.turns(2)
     @forms("steps", short=(3, 4), long=range(1, 9))
     def test_a_refresh_leaves_no_live_token_that_cannot_be_named(
         self, world: World, steps: range
@@ -211,6 +212,7 @@ class TestKilled:
             "after fsync", "before commit", "after commit", "before replace", "after replace",
         ]  # fmt: skip
 
+    @pytest.mark.turns(2)
     @forms("steps", short=(4, 5), long=range(1, 15))
     def test_a_rotation_is_done_or_can_be_repeated(self, world: World, steps: range) -> None:
         """The leaked key is good neither here nor in the database, or is good in both and signs."""
@@ -266,6 +268,7 @@ class TestKilled:
         assert len(trail(world, "key_rotate")) == said
         assert pfa_core.rotate_keys(world.db, settings(), world.principal()).previous == made.key_id
 
+    @pytest.mark.turns(2)
     @forms("steps", short=(2,), long=range(1, 9))
     def test_a_retired_key_is_good_nowhere_or_can_be_retired_again(
         self, world: World, steps: range
@@ -300,7 +303,7 @@ def present_unchecked(token: str) -> Principal:
 
 
 class TestTogether:
-    @forms("rounds", short=2, long=many(40, 1000))
+    @forms("rounds", short=2, long=many(15, 1000))
     def test_of_keys_that_are_made_at_once_all_processes_have_one(
         self, tmp_path: Path, rounds: int
     ) -> None:

@@ -251,6 +251,7 @@ def spoken(ready: Pfa) -> Pfa:
     return ready
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("name", SPOKEN)
 def test_output_is_what_it_says_in_every_encoding(spoken: Pfa, name: str) -> None:
     environ = ENVIRONMENTS[name]
@@ -279,6 +280,7 @@ def test_output_is_what_it_says_in_every_encoding(spoken: Pfa, name: str) -> Non
             assert TEXT.encode() not in lines.stdout
 
 
+@pytest.mark.turns(3)
 @pytest.mark.long
 @pytest.mark.parametrize("name", SPOKEN)
 def test_options_and_errors_are_what_they_say_in_every_locale(spoken: Pfa, name: str) -> None:

@@ -60,6 +60,7 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
         yield nursery
 
 
+@pytest.mark.turns(3)
 @pytest.mark.parametrize("step", long(STEPS))
 def test_a_push_killed_anywhere_is_made_good_by_the_next(
     postgres: Server, nursery: Nursery, step: str
@@ -89,6 +90,7 @@ def test_a_push_that_needs_no_look_before_may_be_killed_anywhere_too(
     attempt(plan, postgres, nursery)
 
 
+@pytest.mark.turns(3)
 @pytest.mark.variants(2)
 @forms("steps", short=("write:before", APPLIED), long=STEPS)
 @pytest.mark.parametrize(
@@ -115,6 +117,7 @@ def test_every_fault_beside_every_kill_loses_and_doubles_nothing(
     attempt(plan, postgres, nursery)
 
 
+@pytest.mark.turns(3)
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("seed", [*range(1, 3), *long(range(3, 26))])
 def test_whatever_goes_wrong_together_every_change_is_in_pems_once(
@@ -254,6 +257,7 @@ def test_pushes_pulls_and_people_at_once_get_along(postgres: Server, nursery: Nu
 # --- pulls ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.turns(3)
 @pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "step", [*PULL_STEPS[::4], *long(step for at, step in enumerate(PULL_STEPS) if at % 4)]

@@ -75,6 +75,7 @@ def soon(limit: float = SOON) -> Iterator[None]:
     assert time.monotonic() - began < limit
 
 
+@pytest.mark.turns(2)
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("way", Way)
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -96,6 +97,7 @@ def test_a_push_behind_a_silent_connection_ends_and_every_change_is_in_pems_once
     far.require_agreement()
 
 
+@pytest.mark.turns(4)
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("way", [Way.DOWN, *long(way for way in Way if way is not Way.DOWN)])
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -264,6 +266,7 @@ def test_a_signal_ends_a_command_on_a_silent_connection_within_its_grace(
     assert (found, seconds < 12) == (128 + number, True)
 
 
+@pytest.mark.turns(2)
 @LONG
 @pytest.mark.early
 @pytest.mark.parametrize("connection", [0, None], ids=["one", "all"])

@@ -257,7 +257,7 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@drawn("examples", short=200, long=2000, night=20_000)
+@drawn("examples", short=200, long=700, night=20_000)
 def test_whatever_is_typed_is_read_or_refused(examples: int) -> None:
     @given(st.lists(WORDS, max_size=30).map("".join) | st.lists(WORDS).map(" ".join) | st.text())
     @settings(max_examples=examples, deadline=None, database=None)
@@ -273,7 +273,7 @@ def test_whatever_is_typed_is_read_or_refused(examples: int) -> None:
     check()
 
 
-@drawn("examples", short=50, long=800, night=4000)
+@drawn("examples", short=50, long=300, night=4000)
 def test_an_expression_that_is_cut_or_altered_is_read_or_refused(examples: int) -> None:
     @given(expressions, st.integers(0, 200), st.integers(0, 200), WORDS)
     @settings(max_examples=examples, deadline=None, database=None)

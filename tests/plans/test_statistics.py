@@ -264,6 +264,7 @@ def test_an_operation_reads_no_more_where_the_planner_expects_no_draft(
 AT_SIZE = tuple(OPERATIONS) if EFFORT > 1 else ("list --session", "list --state draft")
 
 
+@pytest.mark.turns(2)
 @pytest.mark.long
 @pytest.mark.every_version
 @pytest.mark.parametrize("name", AT_SIZE)
