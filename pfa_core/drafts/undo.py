@@ -207,9 +207,12 @@ class _Undoing:
         refused = self._later(entries, ids)
         moves = []
         for entry, decision in self._decided(entries, stacks, records):
-            if entry.pfa_id in refused:
-                continue
-            if isinstance(decision, Refusal):
+            later = refused.get(entry.pfa_id)
+            if later:
+                # What PEMS has does not come back by taking back the later operation first.
+                if isinstance(decision, Refusal) and decision.why < later.why:
+                    refused[entry.pfa_id] = decision
+            elif isinstance(decision, Refusal):
                 self._refusals.append(decision)
             else:
                 moves.append(decision)

@@ -213,6 +213,11 @@ def test_what_a_push_has_is_refused_with_what_to_type(world: World, how: str):
     assert message in refused.message
     assert hint in (refused.hint or "")
     assert [fault.pfa_id for fault in refused.details] == ["P-2"]
+    # The save before it too, at once: the commit cannot be taken back first.
+    before = refusal(world, operation=listed(world)[1][0])
+    (fault,) = [one for one in before.details if one.pfa_id == "P-2"]
+    assert message in fault.message
+    assert hint in (before.hint or "")
 
 
 def test_the_list_says_of_a_commit_that_it_was_sent(world: World):
