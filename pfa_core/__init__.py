@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from pfa_core.drafts.compare import ComparedField, Comparison, compare_sessions
     from pfa_core.drafts.current_session import CurrentSession, current_session, use_session
     from pfa_core.drafts.diff import DiffTotals, diff, stream_diff
+    from pfa_core.drafts.lines import stream_diff_lines, stream_draft_lines
     from pfa_core.drafts.listing import list_drafts, stream_drafts
     from pfa_core.drafts.operations import list_operations
     from pfa_core.drafts.plan import CommitPlan, plan_commit, read_plan, selection_of
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
     from pfa_core.model.decision import Decision
     from pfa_core.model.delta import Change, merge, three_way
     from pfa_core.model.guards import Guards
+    from pfa_core.model.layout import Layout, LineForm
     from pfa_core.model.merged import MergedRecord
     from pfa_core.model.notation import Notation
     from pfa_core.model.ordering import SortKey
@@ -172,6 +174,7 @@ _HOME = {
         "drafts.compare": "ComparedField Comparison compare_sessions",
         "drafts.current_session": "CurrentSession current_session use_session",
         "drafts.diff": "DiffTotals diff stream_diff",
+        "drafts.lines": "stream_diff_lines stream_draft_lines",
         "drafts.listing": "list_drafts stream_drafts",
         "drafts.plan": "CommitPlan plan_commit read_plan selection_of",
         "drafts.operations": "list_operations",
@@ -196,6 +199,7 @@ _HOME = {
         "model.decision": "Decision",
         "model.delta": "Change merge three_way",
         "model.guards": "Guards",
+        "model.layout": "Layout LineForm",
         "model.merged": "MergedRecord",
         "model.notation": "Notation",
         "model.ownership": "Owner Ownership",
@@ -253,6 +257,8 @@ __all__ = [
     "Flags",
     "Guards",
     "IfLocked",
+    "Layout",
+    "LineForm",
     "LogFilter",
     "MergedRecord",
     "Metric",
@@ -387,6 +393,8 @@ __all__ = [
     "stop_embedded",
     "stream_changes",
     "stream_diff",
+    "stream_diff_lines",
+    "stream_draft_lines",
     "stream_drafts",
     "stream_log",
     "stream_pems_log",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,12 +24,14 @@ from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import signed, sums_text
 from pfa_cli.render.json import document
+from pfa_cli.render.lines import as_items, as_rows, layout_for
 from pfa_cli.render.output import Sheet, show
 from pfa_core.model.modification import OVERLAYING
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.drafts.diff import DiffEntry
+    from pfa_core.drafts.diff import DiffEntry, DiffTotals
+    from pfa_core.model.layout import Layout
 
 app = typer.Typer(rich_markup_mode=None)
 _COLUMNS = ("pfaId", "field", "before", "after", "costEffect", "sessionId", "state")
@@ -88,21 +90,20 @@ def diff(
         return DIFFERS if exit_code and fields else 0
     require_columns(call.common.chosen_columns, _CSV)
     session_id = named[0] if named else None
-    database, principal = call.open()
     totals = core.DiffTotals()
-    found = core.stream_diff(
-        database,
-        principal,
+    look = call.look(Format.TSV)
+    found = _found(
+        call,
         filters,
+        layout_for(look, _COLUMNS, _CSV),
+        totals,
         session_id=session_id,
-        totals=totals,
         limit=limit,
         sort=sort_keys(sort or "pfaId"),
     )
     first = list(islice(found, 1))  # read at once: a refusal precedes any output
     talk.mask(totals)
     entries = chain(first, found)
-    look = call.look(Format.TSV)
     sheet = Sheet(
         id_column="pfaId",
         columns=_SHOWN_OF_ONE if look.is_page and session_id else _COLUMNS,
@@ -110,10 +111,10 @@ def diff(
         numbers=frozenset(("costEffect",)),
         ranked=ranked_by(filters, _COLUMNS),
         is_summed=True,
-        items=map(document, entries),
-        rows=(row for entry in entries for row in _rows(entry, for_people=look.is_page)),
+        items=as_items(entries),
+        rows=as_rows(entries, lambda entry: _rows(entry, for_people=look.is_page)),
         envelope=Diff(
-            entries,
+            as_items(entries),
             lambda: DiffSummary(totals.record_count, totals.field_count, totals.cost_effect),
             lambda: metadata(call, talk, filters=filters),
         ),
@@ -129,6 +130,40 @@ def diff(
         ):
             hint_nothing_found(call, talk, filters, "")
     return DIFFERS if exit_code and totals.field_count else 0
+
+
+def _found(
+    call: Invocation,
+    filters: Filters,
+    layout: Layout | None,
+    totals: DiffTotals,
+    *,
+    session_id: str | None,
+    limit: int | None,
+    sort: str | None,
+) -> Iterator[DiffEntry | str]:
+    """Find the entries; as lines where the database makes what is to be written."""
+    database, principal = call.open()
+    if layout is not None:
+        return core.stream_diff_lines(
+            database,
+            principal,
+            filters,
+            layout,
+            session_id=session_id,
+            totals=totals,
+            limit=limit,
+            sort=sort,
+        )
+    return core.stream_diff(
+        database,
+        principal,
+        filters,
+        session_id=session_id,
+        totals=totals,
+        limit=limit,
+        sort=sort,
+    )
 
 
 def _rows(entry: DiffEntry, *, for_people: bool) -> list[Mapping[str, Any]]:

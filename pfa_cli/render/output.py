@@ -25,7 +25,7 @@ class Sheet:
 
     `envelope` is the JSON as a whole, a value of `pfa_cli.envelopes`; `items` are the lines of JSONL;
     `rows` those of tables and lines, the items themselves where None. Each may come from one stream: of the
-    three, one is read. `columns` are shown by default,
+    three, one is read. Rows of CSV and TSV may be ready lines. `columns` are shown by default,
     `csv_columns` by default in CSV. `numbers` are columns whose texts are numbers. `ranked` are columns from the
     most to the least important one: on a narrow terminal the last go first. `is_summed`: reading the rows adds up
     what is said after them. `text` makes the page for people that replaces the table.
@@ -35,7 +35,7 @@ class Sheet:
     columns: tuple[str, ...]
     items: Iterable[Any]
     envelope: Any
-    rows: Iterable[Row] | None = None
+    rows: Iterable[Row | ReadyLine] | None = None
     csv_columns: tuple[str, ...] = ()
     numbers: frozenset[str] = field(default=frozenset())
     ranked: tuple[str, ...] = ()
@@ -112,6 +112,12 @@ class RawJson(str):
     __slots__ = ()
 
 
+class ReadyLine(str):
+    """A row of CSV or TSV that is written unchanged, without its line end."""
+
+    __slots__ = ()
+
+
 def narrowed(row: Row, columns: tuple[str, ...]) -> Any:
     """Reduce an element of a JSON list to the chosen columns, in their order."""
     return {column: row.get(column) for column in columns}
@@ -177,12 +183,15 @@ def _write_csv(sheet: Sheet, look: Look) -> int:
     streams.write(record(columns if shield is None else map(shield, columns)))
     count = 0
     for row in _rows(sheet):
+        count += 1
+        if isinstance(row, ReadyLine):
+            streams.write(f"{row}\n")
+            continue
         cells = [plain(row.get(column)) for column in columns]
         text = record(cells if shield is None else map(shield, cells))
         if shield is None and "'" in text:
             text = record(map(_distinct_from_guarded, cells))
         streams.write(text)
-        count += 1
     return count
 
 
@@ -210,7 +219,9 @@ def _write_tsv(sheet: Sheet, look: Look) -> int:
     if look.header:
         streams.write("\t".join(map(shield, map(escape.tsv_field, columns))) + "\n")
     return _write_lines(
-        "\t".join(shield(escape.tsv_field(plain(row.get(column)))) for column in columns)
+        row
+        if isinstance(row, ReadyLine)
+        else "\t".join(shield(escape.tsv_field(plain(row.get(column)))) for column in columns)
         for row in _rows(sheet)
     )
 
@@ -278,5 +289,5 @@ def _write_lines(lines: Iterable[str], write: Callable[[str], None] = streams.wr
     return count
 
 
-def _rows(sheet: Sheet) -> Iterable[Row]:
+def _rows(sheet: Sheet) -> Iterable[Any]:
     return sheet.items if sheet.rows is None else sheet.rows

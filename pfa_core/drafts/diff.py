@@ -105,15 +105,16 @@ class Step:
         return cost_effect(self.before, self.after, costing)
 
 
-def _check_diff(
+def check_diff(
     _filters: Filters, *, limit: int | None = None, sort: str | None = None, **_: object
 ) -> None:
+    """Refuse a limit out of range and an unknown order."""
     if limit is not None:
         require_limit(limit)
-    _keys(sort)
+    keys_of(sort)
 
 
-@reads(Operation.DIFF, check=_check_diff)
+@reads(Operation.DIFF, check=check_diff)
 def diff(
     tx: Tx,
     filters: Filters,
@@ -134,7 +135,7 @@ def diff(
         PermissionDenied: An order by money or an expression over it, which the caller may not see.
     """
     totals = DiffTotals()
-    with closing(_entries(tx, filters, session_id, totals, _keys(sort))) as found:
+    with closing(entries_in(tx, filters, session_id, totals, keys_of(sort))) as found:
         entries = list(islice(found, limit))
     return DiffReport(
         entries=entries,
@@ -165,25 +166,27 @@ def stream_diff(
         NotFound: As `diff`.
     """
     counted = DiffTotals() if totals is None else totals
-    _check_diff(filters, limit=limit, sort=sort)
+    check_diff(filters, limit=limit, sort=sort)
     with (
         snapshot(db, principal, Operation.STREAM_DIFF) as tx,
-        closing(_entries(tx, filters, session_id, counted, _keys(sort))) as entries,
+        closing(entries_in(tx, filters, session_id, counted, keys_of(sort))) as entries,
     ):
         yield from islice(entries, limit)
 
 
-def _keys(sort: str | None) -> tuple[SortKey, ...]:
+def keys_of(sort: str | None) -> tuple[SortKey, ...]:
+    """Parse the order of a diff."""
     return parse_keys(sort or "", SORTABLE) or BY_ID
 
 
-def _entries(
+def entries_in(
     tx: Tx,
     filters: Filters,
     session_id: str | None,
     totals: DiffTotals,
     keys: tuple[SortKey, ...],
 ) -> Generator[DiffEntry, None, None]:
+    """Read the entries of `diff`; its sums are added up in `totals`."""
     require_order(tx.principal, tx.member, keys, tx.operation)
     filters = tx.asked(filters)
     totals.masked = tx.mask.hides
@@ -196,7 +199,7 @@ def _entries(
             for step in steps(rows, baseline):
                 if matches(step.row, filters):
                     effect = step.money_days(costing)
-                    entry = _entry(tx, step, effect)
+                    entry = entry_of(tx, step, effect)
                     totals.add(entry, effect)
                     yield entry
 
@@ -233,7 +236,8 @@ def steps(rows: Iterable[ModificationRow], baseline: Mapping[PfaId, BaselineRow]
         before = after
 
 
-def _entry(tx: Tx, step: Step, effect: Decimal) -> DiffEntry:
+def entry_of(tx: Tx, step: Step, effect: Decimal) -> DiffEntry:
+    """Make the entry of a modification, with its exact effect."""
     row, mask = step.row, tx.mask
     return DiffEntry(
         pfa_id=row.pfa_id,

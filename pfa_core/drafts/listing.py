@@ -47,7 +47,7 @@ def list_drafts(
         limit: The maximum number; None for all.
         sort: Other keys than `pfaId`, see `model.ordering.DRAFTS`.
     """
-    with closing(_drafts(tx, filters, DRAFTS.parse(sort))) as found:
+    with closing(drafts_in(tx, filters, DRAFTS.parse(sort))) as found:
         return list(islice(found, limit))
 
 
@@ -63,7 +63,7 @@ def stream_drafts(
     _check(filters, limit=limit, sort=sort)
     with (
         snapshot(db, principal, Operation.STREAM_DRAFTS) as tx,
-        closing(_drafts(tx, filters, DRAFTS.parse(sort))) as found,
+        closing(drafts_in(tx, filters, DRAFTS.parse(sort))) as found,
     ):
         yield from islice(found, limit)
 
@@ -91,9 +91,10 @@ def matches(row: ModificationRow, filters: Filters) -> bool:
     )
 
 
-def _drafts(
+def drafts_in(
     tx: Tx, filters: Filters, keys: tuple[SortKey, ...]
 ) -> Generator[ModificationView, None, None]:
+    """Read what `list_drafts` returns."""
     of_drafts = replace(tx.asked(filters), state=filters.state or (State.DRAFT,))
     reading = _by_record(tx, of_drafts) if keys == BY_ID else _in_order(tx, of_drafts, keys)
     with closing(reading) as found:

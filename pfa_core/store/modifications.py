@@ -209,10 +209,14 @@ def in_order(
         sessions: Only of these; any where there are none.
     """
     values = {**of_caller(principal), "states": list(states), "sessions": list(sessions) or None}
-    order = order_by(keys, _ORDERS, "modification_id")
     with conn.cursor(name="pfa_modifications") as cursor:
         cursor.itersize = PORTION
-        yield from cursor.execute(_SQL["in_order"].format(order=order), values)
+        yield from cursor.execute(_SQL["in_order"].format(order=order(keys)), values)
+
+
+def order(keys: Sequence[SortKey]) -> LiteralString:
+    """Compose the order of modifications by sort keys."""
+    return order_by(keys, _ORDERS, "modification_id")
 
 
 def stale(conn: Connection[Any], principal: Principal) -> list[ModificationRow]:

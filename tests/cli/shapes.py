@@ -177,7 +177,7 @@ def check(words: Sequence[str], out: str, err: str) -> None:
         _require_one_of([read_schema(name) for name in shapes], value)
     elif not chosen:
         lines = [made for name in shapes if (made := line_of(read_schema(name)))]
-        for text in out.splitlines():
+        for text in out.rstrip("\n").split("\n"):  # a text may have other line ends
             _require_one_of(lines, json.loads(text, parse_float=Decimal))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ from pfa_cli.framework.suggestions import hint_nothing_found
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
+from pfa_cli.render.lines import as_items, as_rows, layout_for
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.plain import plain
 from pfa_core.model.modification import State
@@ -25,6 +27,7 @@ from pfa_core.model.ordering import DRAFTS
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
+    from pfa_core.model.layout import Layout
     from pfa_core.model.modification import ModificationView
 
 _COLUMNS = ("pfaId", "sessionId", "state", "version", "fields", "changeReason", "updatedAt")
@@ -56,10 +59,16 @@ def list_drafts(
     """List your drafts; other states with --state."""
     asked = filters
     filters = within_current(call, talk, filters, otherwise=everything)
-    database, principal = call.open()
-    found = core.stream_drafts(database, principal, filters, limit=limit, sort=sort_keys(sort))
+    look = call.look(Format.TSV)
+    found = _found(
+        call,
+        talk,
+        filters,
+        layout_for(look, _COLUMNS, _CSV),
+        limit=limit,
+        sort=sort_keys(sort),
+    )
     first = list(islice(found, 1))  # read at once: a refusal precedes any output
-    talk.mask(*first)
     shown = count()
     drafts = (item for item, _ in zip(chain(first, found), shown, strict=False))
     sheet = Sheet(
@@ -67,13 +76,14 @@ def list_drafts(
         columns=_COLUMNS,
         csv_columns=_CSV,
         ranked=ranked_by(filters, _RANKED),
-        items=map(document, drafts),
-        rows=map(_row, drafts),
+        items=as_items(drafts),
+        rows=as_rows(drafts, _rows),
         envelope=Data(
-            drafts, lambda: metadata(call, talk, filters=filters, total_records=next(shown))
+            as_items(drafts),
+            lambda: metadata(call, talk, filters=filters, total_records=next(shown)),
         ),
     )
-    show(sheet, call.look(Format.TSV))
+    show(sheet, look)
     if not first:
         narrowed = filters is not asked
         states = filters.state or (State.DRAFT,)
@@ -83,8 +93,37 @@ def list_drafts(
             )
 
 
-def _row(item: ModificationView) -> dict[str, object]:
+def _found(
+    call: Invocation,
+    talk: Talk,
+    filters: Filters,
+    layout: Layout | None,
+    *,
+    limit: int | None,
+    sort: str | None,
+) -> Iterator[ModificationView | str]:
+    """Find the drafts; as lines where the database makes what is to be written."""
+    database, principal = call.open()
+
+    def mark() -> None:
+        talk.masked = True
+
+    if layout is not None:
+        return core.stream_draft_lines(
+            database, principal, filters, layout, limit=limit, sort=sort, masked=mark
+        )
+    found = core.stream_drafts(database, principal, filters, limit=limit, sort=sort)
+    return _marked(talk, found)
+
+
+def _marked(talk: Talk, found: Iterator[ModificationView]) -> Iterator[ModificationView]:
+    for item in found:
+        talk.mask(item)
+        yield item
+
+
+def _rows(item: ModificationView) -> list[Mapping[str, object]]:
     fields = ", ".join(
         f"{name}={'null' if value is None else plain(value)}" for name, value in item.delta.items()
     )
-    return {**document(item), "fields": fields}
+    return [{**document(item), "fields": fields}]
