@@ -19,6 +19,8 @@ from pfa_core import (
     ConflictSelection,
     Decision,
     Filters,
+    Layout,
+    LineForm,
     Principal,
     Query,
     Right,
@@ -187,6 +189,25 @@ def test_what_leaves_an_operation_holds_no_money_and_says_so(
     for item in found:
         assert item.masked
         assert CANARY not in spelled(item)
+
+
+@pytest.mark.parametrize("form", LineForm)
+def test_lines_that_the_database_composes_hold_no_money(
+    far: FarSide, blind: Principal, form: LineForm
+) -> None:
+    states = Filters(state=("draft", "committed", "conflict"))
+    drafts, fields = (
+        Layout(form, () if form is LineForm.JSON else columns)
+        for columns in (("pfaId", "delta"), ("pfaId", "field", "before", "after", "costEffect"))
+    )
+    for principal in (blind, far.ann):
+        lines = [
+            *pfa_core.stream_draft_lines(far.db, principal, states, drafts),
+            *pfa_core.stream_diff_lines(far.db, principal, EVERY, fields),
+        ]
+        assert lines
+        assert all(isinstance(line, str) for line in lines)
+        assert (CANARY in "".join(map(str, lines))) == (principal is far.ann)
 
 
 @pytest.mark.parametrize("name", READING)

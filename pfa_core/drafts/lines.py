@@ -58,7 +58,7 @@ def stream_draft_lines(
     if limit is not None:
         require_limit(limit)
     keys = DRAFTS.parse(sort)
-    with snapshot(db, principal, Operation.STREAM_DRAFTS) as tx:
+    with snapshot(db, principal, Operation.STREAM_DRAFT_LINES) as tx:
         if _are_composed(filters, layout, lines.DRAFT_COLUMNS):
             found = _drafts(tx, filters, layout, keys, limit)
         else:
@@ -132,9 +132,9 @@ def stream_diff_lines(
     counted = DiffTotals() if totals is None else totals
     check_diff(filters, limit=limit, sort=sort)
     keys = keys_of(sort)
-    with snapshot(db, principal, Operation.STREAM_DIFF) as tx:
+    with snapshot(db, principal, Operation.STREAM_DIFF_LINES) as tx:
         if keys == BY_ID and _are_composed(filters, layout, lines.FIELD_COLUMNS):
-            found = _entries(tx, filters, layout, session_id, counted, limit)
+            found = _entries(tx, filters, layout, counted, session_id=session_id, limit=limit)
         else:
             found = entries_in(tx, filters, session_id, counted, keys)
         with closing(found):
@@ -145,8 +145,9 @@ def _entries(
     tx: Tx,
     filters: Filters,
     layout: Layout,
-    session_id: str | None,
     totals: DiffTotals,
+    *,
+    session_id: str | None,
     limit: int | None,
 ) -> Generator[str | DiffEntry, None, None]:
     filters = tx.asked(filters)

@@ -16,7 +16,10 @@ class LineForm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A form, and the columns of a row in their order; an element of JSON has all of them."""
+    """A form, and the columns of a row in their order.
+
+    An element of JSON has all of them.
+    """
 
     form: LineForm
     columns: tuple[str, ...] = ()

@@ -28,9 +28,11 @@ class Operation(StrEnum):
     COMPUTE_STATS = "compute_stats"
     LIST_DRAFTS = "list_drafts"
     STREAM_DRAFTS = "stream_drafts"
+    STREAM_DRAFT_LINES = "stream_draft_lines"
     SUMMARIZE_DRAFTS = "summarize_drafts"
     DIFF = "diff"
     STREAM_DIFF = "stream_diff"
+    STREAM_DIFF_LINES = "stream_diff_lines"
     REVIEW = "review"
     STREAM_REVIEW = "stream_review"
     COMPARE_SESSIONS = "compare_sessions"
@@ -107,9 +109,11 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.COMPUTE_STATS,
         Operation.LIST_DRAFTS,
         Operation.STREAM_DRAFTS,
+        Operation.STREAM_DRAFT_LINES,
         Operation.SUMMARIZE_DRAFTS,
         Operation.DIFF,
         Operation.STREAM_DIFF,
+        Operation.STREAM_DIFF_LINES,
         Operation.REVIEW,
         Operation.STREAM_REVIEW,
         Operation.COMPARE_SESSIONS,

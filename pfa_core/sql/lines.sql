@@ -67,7 +67,7 @@ CROSS JOIN LATERAL (
     OFFSET 0) AS b
 
 -- name: has_long_base
--- Maybe a number that JSON has with an exponent. A delta has none, as its CHECK says, nor what is no single value.
+-- Maybe a number that JSON has with an exponent. The CHECK of a delta refuses those, and lists and objects.
 length(m.base_text) > 350
 
 -- name: has_own_sends

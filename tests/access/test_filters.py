@@ -15,6 +15,8 @@ from pfa_core import (
     ConflictSelection,
     Decision,
     Filters,
+    Layout,
+    LineForm,
     Principal,
     Query,
     Right,
@@ -47,6 +49,12 @@ TAKING: dict[str, Call] = {
     "compare_sessions": lambda w, p, f: list(pfa_core.compare_sessions(w.db, p, ("s", "c"), f)),
     "list_drafts": lambda w, p, f: pfa_core.list_drafts(w.db, p, f),
     "stream_drafts": lambda w, p, f: list(pfa_core.stream_drafts(w.db, p, f, sort="sessionId")),
+    "stream_draft_lines": lambda w, p, f: list(
+        pfa_core.stream_draft_lines(w.db, p, f, Layout(LineForm.JSON))
+    ),
+    "stream_diff_lines": lambda w, p, f: list(
+        pfa_core.stream_diff_lines(w.db, p, f, Layout(LineForm.JSON))
+    ),
     "set_fields": lambda w, p, f: pfa_core.set_fields(w.db, p, f, {"model": "Z"}, session_id="s"),
     "unset_fields": lambda w, p, f: pfa_core.unset_fields(w.db, p, f, ["model"]),
     "shift": lambda w, p, f: pfa_core.shift(w.db, p, f, 7, session_id="s"),

@@ -17,6 +17,8 @@ from pfa_core import (
     ConflictSelection,
     Decision,
     Filters,
+    Layout,
+    LineForm,
     Principal,
     Query,
     Right,
@@ -70,6 +72,12 @@ READING: dict[str, Call] = {
         pfa_core.compare_sessions(w.db, p, ("s", "c"), Filters())
     ),
     "stream_drafts": lambda w, p: list(pfa_core.stream_drafts(w.db, p, Filters())),
+    "stream_draft_lines": lambda w, p: list(
+        pfa_core.stream_draft_lines(w.db, p, Filters(), Layout(LineForm.JSON))
+    ),
+    "stream_diff_lines": lambda w, p: list(
+        pfa_core.stream_diff_lines(w.db, p, Filters(), Layout(LineForm.JSON))
+    ),
     "summarize_drafts": lambda w, p: pfa_core.summarize_drafts(w.db, p),
     "list_drafts": lambda w, p: pfa_core.list_drafts(w.db, p, Filters()),
     "status": lambda w, p: pfa_core.status(w.db, p),

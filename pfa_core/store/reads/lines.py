@@ -1,4 +1,4 @@
-"""The caller's drafts, and their fields, as lines of text that the server composes.
+"""Drafts and their fields as lines of text that the server composes.
 
 A line has what the program would write, character by character. Where that takes more than a quote around a
 cell, the server names the modification instead, and the program writes the line: see `sql/lines.sql`.
@@ -53,7 +53,10 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FieldLines:
-    """The lines of one modification, or its name; how many fields they are, their effect in money-days."""
+    """The lines of one modification, or its name.
+
+    With the number of its fields, and their effect in money-days.
+    """
 
     lines: str | Named
     pfa_id: PfaId
@@ -108,7 +111,9 @@ def fields(
     limit: int | None = None,
     shown: Sequence[str] | None = None,
 ) -> Generator[list[FieldLines], None, None]:
-    """Stream the lines of the principal's modifications by record, of each field or as one element of JSON.
+    """Stream the lines of fields of the principal's modifications, by record.
+
+    Those of a modification are one text with line ends, or an element of JSON.
 
     Args:
         filters, shown: As of `drafts`.
