@@ -65,10 +65,12 @@ def list_records(tx: Tx, query: Query, *, page: int = 1, page_size: int = 100) -
     """
     query = asked_query(tx, query)
     offset = 0 if query.after else (page - 1) * page_size
-    rows, cursor = store.page(tx.conn, tx.principal, query, limit=page_size, offset=offset)
+    rows, cursor, total = store.page_and_total(
+        tx.conn, tx.principal, query, limit=page_size, offset=offset
+    )
     return RecordPage(
         records=[_record(tx, row) for row in rows],
-        total_records=store.count(tx.conn, tx.principal, query),
+        total_records=total,
         page=page,
         page_size=page_size,
         next=cursor,

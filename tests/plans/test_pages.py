@@ -299,6 +299,22 @@ def test_what_has_no_three_letters_in_a_row_reads_the_table_once_and_no_index_of
     assert plans.touched("pfa_mirror") <= everywhere(guard) + AHEAD, str(plans)
 
 
+@pytest.mark.parametrize(("search", "total", "index"), [("for 123", 111, 1), ("r 99", 111, 0)])
+def test_what_a_search_has_found_for_a_page_is_not_searched_for_again_to_count_it(
+    guard: Guard, search: str, total: int, index: int
+) -> None:
+    query = Query(Filters(search=search))
+    plans, (rows, _, counted) = guard.read(
+        lambda conn, who: merged.page_and_total(conn, who, query, limit=PAGE)
+    )
+    assert (len(rows), counted) == (PAGE, total)
+    found = [node for node in plans.nodes() if node.get("Index Name") == "pfa_mirror_search"]
+    assert len(found) == index, str(plans)
+    assert plans.touched("pfa_mirror") <= (0 if index else everywhere(guard)) + AHEAD + FEW, str(
+        plans
+    )
+
+
 def everywhere(guard: Guard) -> int:
     """How many records all organizations have."""
     statement = "SELECT count(*) FROM pfa_mirror"

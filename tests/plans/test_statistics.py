@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 import pfa_core
-from pfa_core import Filters, LogFilter, Query, Selection
+from pfa_core import Filters, Layout, LineForm, LogFilter, Query, Selection
 from pfa_core.errors import DatabaseUnavailable, PfaError
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import parse_sort
@@ -78,6 +78,12 @@ READS: Mapping[str, Work] = {
     "diff --session": lambda db, who: pfa_core.diff(db, who, ALL, session_id=SESSION),
     "diff --category": lambda db, who: pfa_core.diff(db, who, OF_CATEGORY),
     "draft list": lambda db, who: pfa_core.list_drafts(db, who, ALL),
+    "draft list, lines": lambda db, who: list(
+        pfa_core.stream_draft_lines(db, who, OF_CATEGORY, Layout(LineForm.JSON))
+    ),
+    "diff, lines": lambda db, who: list(
+        pfa_core.stream_diff_lines(db, who, ALL, Layout(LineForm.JSON), session_id=SESSION)
+    ),
     "draft list, summed up": pfa_core.summarize_drafts,
     "status": pfa_core.status,
     "export": exporting(),
@@ -131,6 +137,7 @@ USUAL = (
     "stats",
     "stats --session",
     "diff",
+    "diff, lines",
     "export --category",
     "undo --list",
     "unset",

@@ -59,7 +59,26 @@ def page(
     Returns:
         The page's rows, and the cursor after the last one; None: nothing follows it.
     """
+    return _page(_Reading(conn, principal, query, limit + 1), conn, query, limit, offset=offset)
+
+
+def page_and_total(
+    conn: Connection[Any], principal: Principal, query: Query, *, limit: int, offset: int = 0
+) -> tuple[list[RowValues], str | None, int]:
+    """Read one page in order, and count all records that match.
+
+    A last page is counted itself, and what a search has found for the page is not searched for again.
+    """
     reading = _Reading(conn, principal, query, limit + 1)
+    rows, cursor = _page(reading, conn, query, limit, offset=offset)
+    if cursor is None and query.after is None and (rows or not offset):
+        return rows, cursor, offset + len(rows)
+    return rows, cursor, count(conn, principal, query, found=reading.found)
+
+
+def _page(
+    reading: _Reading, conn: Connection[Any], query: Query, limit: int, *, offset: int
+) -> tuple[list[RowValues], str | None]:
     shown = _FIXED + costs.width(query)
     rows: list[tuple[Any, ...]] = []
     for statement, values in [reading.at_once(offset)] if offset else reading.one_by_one():
@@ -134,20 +153,29 @@ def elements(
         reading.took(found)
 
 
-def count(conn: Connection[Any], principal: Principal, query: Query) -> int:
+def count(
+    conn: Connection[Any], principal: Principal, query: Query, *, found: list[str] | None = None
+) -> int:
     """Count the records that match.
 
     Untouched ones are counted in the mirror, touched ones as the user sees them. The mirror's are
     counted in the rollup where it has all fields of the filters, else in the mirror itself.
+
+    Args:
+        found: Ids of the mirror that a search has found, among them all that match.
     """
     filters = query.filters
     where, values = conditions(filters)
     looked_at = filters.looked_at()
-    values.update(_own(principal), **touched_values(filters), looked_at=looked_at)
+    values.update(_own(principal), **touched_values(filters), looked_at=looked_at, found=found)
     counts: list[LiteralString] = []
     others = query.baseline or filters.wants_pristine()
     if others:
-        counts.append(_count_of_mirror(conn, filters, where))
+        counts.append(
+            _count_of_mirror(conn, filters, where)
+            if found is None
+            else _SQL["count_mirror"].format(conditions=search.among_few(filters, where, found))
+        )
     if not query.baseline:
         counts.extend(_counts_of_touched(filters, where, others=others))
     return _value(conn, "SELECT " + " + ".join(counts), values)
@@ -226,7 +254,8 @@ class _Reading:
     """The rows of a query as statements.
 
     There is one for each segment of its order, or one for all. Their caller reports how many rows each
-    one `took`. `contents`: what a row contains, for pristine and for touched records.
+    one `took`. `found` are the mirror's ids for a search, None where it is read in order. `contents`: what a row
+    contains, for pristine and for touched records.
     """
 
     def __init__(
@@ -248,9 +277,9 @@ class _Reading:
         self._values |= costs.values(conn, principal.organization_id, query)
         whole = self._by_id or reads_all(query.sort)
         in_order = [] if whole else segments(query.sort, place)
-        found = self._values["found"] = self._found(conn, in_order)
+        found = self.found = self._values["found"] = self._found(conn, in_order)
         self._where: dict[str, LiteralString] = {
-            "pristine": search.among_few(where, found),
+            "pristine": search.among_few(query.filters, where, found),
             "touched": for_overlay(query.filters, where),
         }
         self._parts: dict[str, LiteralString] = {

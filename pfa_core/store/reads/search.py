@@ -65,9 +65,15 @@ def count(conn: Connection[Any], filters: Filters) -> LiteralString | None:
     return _SQL["count_found"] if only_search and _by_function(conn, filters) else None
 
 
-def among_few(where: LiteralString, found: list[str] | None) -> LiteralString:
-    """Restrict conditions on the mirror to the ids that were found."""
-    return where if found is None else _SQL["among_few"].format(where=where)
+def among_few(filters: Filters, where: LiteralString, found: list[str] | None) -> LiteralString:
+    """Restrict conditions on the mirror to the ids that were found.
+
+    They contain what is searched for: to ask it again would read the index of words again.
+    """
+    if found is None:
+        return where
+    others, _ = conditions(replace(filters, search=None))
+    return _SQL["among_few"].format(where=others)
 
 
 def among_all(conn: Connection[Any], filters: Filters, where: LiteralString) -> LiteralString:
