@@ -17,6 +17,7 @@ from pfa_core import Filters, Query, SortKey, errors
 from pfa_core.model.delta import FieldConflict
 from pfa_core.model.record import SORTABLE
 from pfa_core.store.reads import search as finding
+from pfa_core.store.reads import steps as stepping
 from tests.factories import World, a_world, commit, draft, record
 from tests.forms import drawn, long
 from tests.life_cycle.views import ids, one, seen
@@ -435,7 +436,8 @@ def _many(database_url: str) -> World:
             contract=chance.choice([None, "", "C"]),
             purchasePrice=chance.choice([None, 5]),
             originalStart=chance.choice([None, "2025-01-01"]),
-            originalEnd=None,
+            originalEnd=chance.choice([None, "2026-06-01"]),
+            actualStart=chance.choice([None, "2025-02-01", "2025-03-01"]),
         )
         for n in range(60)
     ]
@@ -465,15 +467,48 @@ def test_a_search_finds_the_same_in_the_same_order_whichever_way_it_is_read(
         everything = ids(world, sort=sort, search=search)
         matching = [one for one in ids(world, sort=sort) if one in everything]
         assert everything == matching
-        assert _page_by_page(world, search, sort) == everything
+        assert _page_by_page(world, sort, search=search or None) == everything
 
 
-def _page_by_page(world: World, search: str, sort: str) -> list[str]:
-    """All records that a search finds, a page of one at a time."""
-    query = Query(Filters(search=search or None), pfa_core.parse_sort(sort))
+# What the steps count on when nothing, some or all of what matches lies ahead, or is few.
+@pytest.mark.parametrize(("few", "ahead"), [(0, 1), *long([(0, 30), (10, 1), (1000, 1)])])
+def test_a_filter_finds_the_same_in_the_same_order_whichever_way_it_is_read(
+    database_url: str, few: int, ahead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stepping, "_FEW", few)
+    monkeypatch.setattr(stepping, "_AHEAD", ahead)
+    world = _many(database_url)
+    rare = ("originalEnd", "actualStart,category", "-actualEnd")
+    for sort in (
+        "-category",
+        "class,-monthlyRate",
+        "-monthlyRate",
+        "purchasePrice",
+        "contract",
+        *rare,
+    ):
+        everything = ids(world, sort=sort)
+        for filters in FILTERED:
+            expected = [one for one in everything if one in set(ids(world, **filters))]
+            assert _page_by_page(world, sort, size=7, **filters) == expected
+    world.close()
+
+
+FILTERED: tuple[dict[str, Any], ...] = (
+    {"category": ("A", "b")},
+    {"class_": ("x",)},
+    {"transferable": True, "manufacturer": ("M",)},
+    {"no_rate": True},
+    {"where": "monthlyRate < 2"},
+)
+
+
+def _page_by_page(world: World, sort: str, *, size: int = 1, **filters: Any) -> list[str]:
+    """All records that filters find, some at a time."""
+    query = Query(Filters(**filters), pfa_core.parse_sort(sort))
     found: list[str] = []
     while True:
-        page = pfa_core.list_records(world.db, world.principal(), query, page_size=1)
+        page = pfa_core.list_records(world.db, world.principal(), query, page_size=size)
         found += [row.pfa_id for row in page.records]
         if page.next is None:
             assert page.total_records == len(found)

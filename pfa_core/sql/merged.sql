@@ -106,6 +106,31 @@ FROM (
     LIMIT %(upto)s
 ) AS f
 
+-- name: some_matching
+-- The number of records that match, counted up to a few.
+SELECT count(*)
+FROM (
+    SELECT
+    FROM pfa_mirror AS r
+    WHERE r.organization_id = %(organization_id)s
+      AND {conditions}
+    LIMIT %(few)s
+) AS f
+
+-- name: any_soon
+-- Whether any of the first records in an order matches.
+SELECT EXISTS (
+    SELECT
+    FROM (
+        SELECT *
+        FROM pfa_mirror AS r
+        WHERE r.organization_id = %(organization_id)s
+          AND {segment}
+        ORDER BY {order}
+        LIMIT %(ahead)s
+    ) AS r
+    WHERE {conditions})
+
 -- name: lines
 SELECT e.content
 FROM ({rows}) AS e

@@ -157,7 +157,7 @@ def blocks_of(guard: Guard, *tables: str) -> int:
     "sort",
     ["forecastStart", "-forecastStart", "pfaId", "-pfaId", "category,forecastStart", "forecastEnd",
      "-forecastEnd", "monthlyRate", "-monthlyRate", "purchasePrice", "-purchasePrice", "model",
-     "-model", "contract", "-contract"],
+     "-model", "contract", "-contract", "actualStart", "-actualEnd"],
 )  # fmt: skip
 def test_orders_that_an_index_has_read_a_page_from_it(guard: Guard, sort: str) -> None:
     plans, rows = guard.page(Query(sort=parse_sort(sort)))
@@ -210,6 +210,28 @@ def test_orders_by_a_value_that_many_share_read_a_page_of_that_value(
     plans, rows = guard.page(replace(query, after=behind))
     assert len(rows) == PAGE
     assert_few_rows(plans, "pfa_mirror", most)
+
+
+def test_few_records_that_match_are_read_and_sorted(guard: Guard) -> None:
+    for sort in ("-originalStart", "monthlyRate", "class"):
+        plans, rows = guard.page(Query(Filters(contract=("C-11",)), sort=parse_sort(sort)))
+        assert len(rows) == RECORDS // 200
+        assert_few_rows(plans, "pfa_mirror", FEW)
+
+
+def test_where_filter_and_order_exclude_each_other_the_order_is_not_read_to_its_end(
+    guard: Guard,
+) -> None:
+    """The planner takes what is cheap for spread evenly over the rates."""
+    cheap = Filters(where="purchasePrice < 9000", today="2026-01-01")
+    plans, rows = guard.page(Query(cheap, sort=parse_sort("-monthlyRate")))
+    assert len(rows) == PAGE
+    page = plans.of("monthly_rate + 0")
+    assert page.reports
+    assert "pfa_mirror_monthly_rate" not in page.indexes("pfa_mirror"), str(plans)
+    near = Filters(where="purchasePrice >= 9000", today="2026-01-01")
+    plans, rows = guard.page(Query(near, sort=parse_sort("-monthlyRate")))
+    assert (len(rows), plans.of("monthly_rate + 0").reports) == (PAGE, [])
 
 
 FILTERS = {

@@ -329,9 +329,13 @@ CREATE INDEX pfa_mirror_manufacturer ON pfa_mirror (organization_id, manufacture
 CREATE INDEX pfa_mirror_model ON pfa_mirror (organization_id, model);
 CREATE INDEX pfa_mirror_contract ON pfa_mirror (organization_id, contract);
 CREATE INDEX pfa_mirror_original_start ON pfa_mirror (organization_id, original_start);
+CREATE INDEX pfa_mirror_original_end ON pfa_mirror (organization_id, original_end);
 CREATE INDEX pfa_mirror_forecast_end ON pfa_mirror (organization_id, forecast_end);
 CREATE INDEX pfa_mirror_monthly_rate ON pfa_mirror (organization_id, monthly_rate);
 CREATE INDEX pfa_mirror_purchase_price ON pfa_mirror (organization_id, purchase_price);
+-- Likewise; of what has not arrived there is nothing.
+CREATE INDEX pfa_mirror_actual_start ON pfa_mirror (organization_id, actual_start) WHERE actual_start IS NOT NULL;
+CREATE INDEX pfa_mirror_actual_end ON pfa_mirror (organization_id, actual_end) WHERE actual_end IS NOT NULL;
 -- Contained text. New rows wait in a list of at most 16 MB before they are sorted in: a pull of many records
 -- is cheaper by that, and a search reads the list in some milliseconds.
 CREATE INDEX pfa_mirror_search

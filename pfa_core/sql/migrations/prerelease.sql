@@ -174,6 +174,11 @@ BEGIN
 END $$;
 CREATE INDEX pfa_mirror_monthly_rate ON pfa_mirror (organization_id, monthly_rate);
 CREATE INDEX pfa_mirror_purchase_price ON pfa_mirror (organization_id, purchase_price);
+CREATE INDEX IF NOT EXISTS pfa_mirror_original_end ON pfa_mirror (organization_id, original_end);
+CREATE INDEX IF NOT EXISTS pfa_mirror_actual_start ON pfa_mirror (organization_id, actual_start)
+    WHERE actual_start IS NOT NULL;
+CREATE INDEX IF NOT EXISTS pfa_mirror_actual_end ON pfa_mirror (organization_id, actual_end)
+    WHERE actual_end IS NOT NULL;
 
 -- What changed last, and which run brought a version that was replaced: the one that replaced the version before
 -- it. Of the first version that was not kept.

@@ -19,8 +19,6 @@ from pfa_core.store.reads.keys import ORDERS, Key, completed
 
 # Fields whose index ends with the PFA id: it has the order of the records without a value too.
 _INDEXED_WITH_ID = ("forecastStart",)
-# Fields without an index: a page in their order reads all records before it sorts a hundred.
-_UNORDERED = ("originalEnd", "actualStart", "actualEnd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ def reads_a_page(keys: tuple[SortKey, ...]) -> bool:
 
     A page then reads about as many rows as it shows.
     """
-    return not reads_all(keys) and completed(keys)[0].field not in _UNORDERED
+    return not reads_all(keys)
 
 
 def reads_all(keys: tuple[SortKey, ...]) -> bool:

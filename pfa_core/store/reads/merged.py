@@ -327,7 +327,8 @@ class _Reading:
             place=self._place,
             conditions=self._where["pristine"],
             values=self._values,
-            filtered=self._query.filters != Filters(),
+            looked_at=self._query.filters.looked_at(),
+            in_rollup=fits_rollup(self._query.filters),
             upto=self._left or 0,
         ).cut()
 

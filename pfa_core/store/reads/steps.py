@@ -7,7 +7,7 @@ Values of few records are read together, as a range: it has fewer of them than a
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, LiteralString
@@ -33,7 +33,8 @@ _SQL = sql.statements("merged")
 _SHARED = frozenset(
     (
         *("category", "class", "areaSilo", "manufacturer", "model", "contract"),
-        *("originalStart", "forecastEnd", "monthlyRate", "purchasePrice"),
+        *("originalStart", "originalEnd", "forecastEnd", "actualStart", "actualEnd"),
+        *("monthlyRate", "purchasePrice"),
     )
 )
 _CATEGORY_ORDER = ("category", "forecastStart")  # an index has it, with the PFA id behind
@@ -42,6 +43,8 @@ _AHEAD = 8000
 # So many values are looked at; behind them the rest of the order is read at once. With filters most records of a
 # value may not match.
 _MOST, _MOST_FILTERED = 40, 8
+# So many records that match are read and sorted: to find a page of them in the order would take longer.
+_FEW = 1000
 
 
 # Of a place: whether its value is included, and which values at the cursor are null.
@@ -71,7 +74,8 @@ class Steps:
     Args:
         place: That of a cursor, as it spells the values.
         conditions: Those of the filters; `values` has their parameters.
-        filtered: There are any.
+        looked_at: The fields that they read; empty: there are none.
+        in_rollup: The rollup has all of these.
         upto: How many records are wanted.
     """
 
@@ -80,21 +84,27 @@ class Steps:
     place: Sequence[str | None] | None
     conditions: LiteralString
     values: Mapping[str, Any]
-    filtered: bool
+    looked_at: Collection[str]
+    in_rollup: bool
     upto: int
 
     def cut(self) -> Generator[Step, None, None]:
         """Make the segments, each when the one before was read."""
         place = self.place
         if place is None or place[0] is not None:
-            is_money = LIST_SORTABLE[self.keys[0].field].kind is Kind.MONEY
-            yield from self._with_amounts() if is_money else self._with_values()
+            yield from self._of_values()
             place = None
         yield Step(without_value(self.keys, place))
 
+    def _of_values(self) -> Iterator[Step]:
+        if self.looked_at and self._are_few():
+            return iter((self._sorted(self._plain()),))
+        is_money = LIST_SORTABLE[self.keys[0].field].kind is Kind.MONEY
+        return self._with_amounts() if is_money else self._with_values()
+
     def _with_values(self) -> Generator[Step, None, None]:
         at = place = _Place.of(self.place)
-        for _ in range(_MOST_FILTERED if self.filtered else _MOST):
+        for _ in range(_MOST_FILTERED if self.looked_at else _MOST):
             found, further = self._next_values(at)
             if found is None or further is None:
                 break
@@ -107,7 +117,7 @@ class Steps:
                 break
             yield from self._one_value(found, at, within)
             at = _Place(found)
-        yield self._plain() if at is place else self._range(at)
+        yield self._rest(self._plain() if at is place else self._range(at))
 
     def _with_amounts(self) -> Generator[Step, None, None]:
         """Make the segments of an order by money.
@@ -123,7 +133,7 @@ class Steps:
         if value is not None and self._soon(value, place):
             yield from self._one_value(value, at, place)
             at = _Place(value)
-        yield self._plain() if at is place else self._range(at)
+        yield self._rest(self._plain() if at is place else self._range(at))
 
     def _one_value(self, value: str, at: _Place, within: _Place) -> Generator[Step, None, None]:
         if within.value is None:  # between the mirror's values only the caller's records have one
@@ -134,6 +144,40 @@ class Steps:
 
     def _plain(self) -> Step:
         return Step(segments(self.keys, self.place)[0])
+
+    def _rest(self, step: Step) -> Step:
+        """Make the last segment; where its first records do not match, one that no index has the order of.
+
+        The planner takes what matches for spread evenly. Where filter and order exclude each other (what is bought
+        has no rate) it would read the index from end to end for nothing.
+        """
+        if not self.looked_at or self.keys[0].field in self.looked_at:
+            return step
+        part = step.segment
+        statement = _SQL["any_soon"].format(
+            segment=part.of_mirror, order=self._by_lead(), conditions=self.conditions
+        )
+        row = self.conn.execute(
+            statement, {**self.values, **step.values, "ahead": _AHEAD}
+        ).fetchone()
+        return step if row and row[0] else self._sorted(step)
+
+    def _are_few(self) -> bool:
+        statement = _SQL["some_matching"].format(conditions=self.conditions)
+        row = self.conn.execute(statement, {**self.values, "few": _FEW}).fetchone()
+        return bool(row and row[0] < _FEW)
+
+    def _by_lead(self) -> LiteralString:
+        lead = completed(self.keys)[0]
+        return f"{lead.column} DESC" if lead.descending else lead.column
+
+    def _sorted(self, step: Step) -> Step:
+        """Order by an expression that is equal to the value, so that what matches is read and sorted."""
+        lead = completed(self.keys)[0]
+        is_money = LIST_SORTABLE[lead.field].kind is Kind.MONEY
+        value: LiteralString = f"({lead.column} + 0)" if is_money else f"({lead.column} || '')"
+        order = step.segment.order.replace(lead.column, value, 1)
+        return replace(step, segment=replace(step.segment, order=order))
 
     def _next_values(self, at: _Place) -> tuple[str | None, str | None]:
         """Return the next value, and that of the record a page further.
