@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.million import bulk, changes, reads, startup, world, writes
+from benchmarks.million import bulk, changes, lines, reads, startup, world, writes
 from benchmarks.million.measure import Figure, options, report
 
 
@@ -32,6 +32,7 @@ def measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Iterat
         db.administer(lambda conn: conn.execute("VACUUM ANALYZE"))
         yield from reads.figures(db, given.rounds)
         yield from changes.figures(db, given.rounds)
+        yield from lines.figures(db, given.rounds)
         yield from bulk.export(root, max(1, given.rounds // 2))
         yield from writes.figures(db, folder, given.records, max(1, given.rounds // 2))
         yield from startup.figures(db, root, given.rounds)
