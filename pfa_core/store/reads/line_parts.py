@@ -1,4 +1,7 @@
-"""Cells and elements of the lines of drafts, as SQL over `pfa_modification` called m."""
+"""Cells and elements of the lines of drafts as SQL.
+
+Over `pfa_modification` called m, and what is computed beside it.
+"""
 
 from __future__ import annotations
 

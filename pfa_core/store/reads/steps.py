@@ -146,7 +146,7 @@ class Steps:
         return Step(segments(self.keys, self.place)[0])
 
     def _rest(self, step: Step) -> Step:
-        """Make the last segment; where its first records do not match, one that no index has the order of.
+        """Make the last segment, without an index where its first records do not match.
 
         The planner takes what matches for spread evenly. Where filter and order exclude each other (what is bought
         has no rate) it would read the index from end to end for nothing.
@@ -172,7 +172,10 @@ class Steps:
         return f"{lead.column} DESC" if lead.descending else lead.column
 
     def _sorted(self, step: Step) -> Step:
-        """Order by an expression that is equal to the value, so that what matches is read and sorted."""
+        """Order by an expression of the value that no index has.
+
+        What matches is then read and sorted.
+        """
         lead = completed(self.keys)[0]
         is_money = LIST_SORTABLE[lead.field].kind is Kind.MONEY
         value: LiteralString = f"({lead.column} + 0)" if is_money else f"({lead.column} || '')"
