@@ -273,6 +273,8 @@ class Server:
 def _migrate(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         migrations.upgrade(connection)
+        # Made now, and not by the first pull of each test.
+        connection.execute("SELECT pfa_index_mirror()")
 
 
 class Servers:

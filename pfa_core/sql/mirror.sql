@@ -124,7 +124,21 @@ WHERE m.organization_id = %(organization_id)s
 SELECT EXISTS (
     SELECT FROM pfa_mirror
     WHERE organization_id = %(organization_id)s
-      AND pfa_id BETWEEN %(first)s AND %(last)s);
+      AND pfa_id BETWEEN %(first)s AND %(last)s),
+    to_regclass('pfa_mirror_changed') IS NULL AS lacks_indexes;
+
+-- name: reserve
+-- Whether the mirror has no indexes yet: then other transactions that write into it wait for this one.
+SELECT pfa_reserve_mirror();
+
+-- name: reserve@rls
+SELECT pfa_reserve_empty_mirror();
+
+-- name: index
+SELECT pfa_index_mirror();
+
+-- name: index@rls
+SELECT pfa_index_filled_mirror();
 
 -- name: is_empty
 SELECT NOT EXISTS (
@@ -134,13 +148,6 @@ SELECT NOT EXISTS (
 -- name: copy_new
 -- Records between whose first and last id the mirror has none are copied straight into it.
 COPY pfa_mirror (organization_id, pfa_id, data, version, run_id, updated_at) FROM STDIN;
-
--- name: put_incoming
--- The same from a temporary table: COPY refuses a table with policies. The mirror has none of the ids.
-INSERT INTO pfa_mirror (organization_id, pfa_id, data, version, run_id, updated_at)
-SELECT %(organization_id)s, i.pfa_id, i.data, 1, %(run_id)s, %(at)s
-FROM pfa_incoming AS i
-ON CONFLICT DO NOTHING;
 
 -- name: drop_unchanged
 -- by: refresh_data, import
@@ -241,13 +248,21 @@ WHERE m.organization_id = %(organization_id)s
   AND o.pfa_id = m.pfa_id;
 
 -- name: received
-EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id = m.pfa_id)
+pfa_mirror AS m
+WHERE m.organization_id = %(organization_id)s
+  AND EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id = m.pfa_id)
 
 -- name: between
-m.pfa_id BETWEEN %(first)s AND %(last)s
+pfa_mirror AS m
+WHERE m.organization_id = %(organization_id)s
+  AND m.pfa_id BETWEEN %(first)s AND %(last)s
 
 -- name: all
-m.pfa_id IS NOT NULL
+pfa_mirror AS m
+WHERE m.organization_id = %(organization_id)s
+
+-- name: put
+put AS m
 
 -- name: sums
 -- The sums of mirror rows by every dimension; with sign -1 to subtract them.
@@ -266,9 +281,7 @@ SELECT m.organization_id, coalesce(m.category, ''), coalesce(m.class, ''),
        %(sign)s * count(*) FILTER (WHERE m.source <> 'Purchase' AND m.forecast_end IS NULL),
        %(sign)s * count(*) FILTER (WHERE CASE WHEN m.source = 'Purchase' THEN m.purchase_price
                                               ELSE m.monthly_rate END IS NULL)
-FROM pfa_mirror AS m
-WHERE m.organization_id = %(organization_id)s
-  AND {which}
+FROM {rows}
 GROUP BY m.organization_id, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 
 -- name: post_rollup
@@ -294,13 +307,49 @@ SET record_count = k.record_count + EXCLUDED.record_count,
     without_price = k.without_price + EXCLUDED.without_price;
 
 -- name: post_received
--- from: post_rollup(sums = sums(which = received))
+-- from: post_rollup(sums = sums(rows = received))
 
 -- name: post_between
--- from: post_rollup(sums = sums(which = between))
+-- from: post_rollup(sums = sums(rows = between))
 
 -- name: post_all
--- from: post_rollup(sums = sums(which = all))
+-- from: post_rollup(sums = sums(rows = all))
+
+-- name: put_received
+-- The received records, all of them new, with their digests and sums: the rows are read once, as they are written. A
+-- row is digested for the transaction, since what is returned of it does not say which one wrote it.
+WITH put AS (
+    INSERT INTO pfa_mirror AS n (organization_id, pfa_id, data, version, run_id, updated_at)
+    SELECT %(organization_id)s, i.pfa_id, i.data, 1, %(run_id)s, %(at)s
+    FROM pfa_incoming AS i
+    ON CONFLICT DO NOTHING
+    RETURNING n.organization_id, n.pfa_id, n.version, n.category, n.class, n.source, n.dor, n.area_silo,
+              n.is_actualized, n.is_discontinued, n.is_funds_transferable, n.rate_uom, n.currency,
+              n.monthly_rate, n.purchase_price, n.has_actuals, n.plan_days, n.forecast_days, n.actual_days,
+              n.forecast_start, n.forecast_end
+), kept AS (
+    INSERT INTO pfa_digest AS d (organization_id, pfa_id, version, writer, digest, shape, unknown)
+    SELECT p.organization_id, p.pfa_id, p.version, pg_current_xact_id()::xid, i.digest, i.shape, i.unknown
+    FROM put AS p
+    JOIN pfa_incoming AS i ON i.pfa_id = p.pfa_id
+    WHERE i.digest IS NOT NULL
+    ON CONFLICT (organization_id, pfa_id) DO UPDATE
+    SET version = EXCLUDED.version,
+        writer = EXCLUDED.writer,
+        digest = EXCLUDED.digest,
+        shape = EXCLUDED.shape,
+        unknown = EXCLUDED.unknown
+)
+-- from: post_rollup(sums = sums(rows = put))
+
+-- name: empty_incoming
+TRUNCATE pfa_incoming;
+
+-- name: clear_unfilled
+-- Sums of an organization without records: of rows that were deleted by other means.
+DELETE FROM kpi_rollup
+WHERE organization_id = %(organization_id)s
+  AND NOT EXISTS (SELECT FROM pfa_mirror AS m WHERE m.organization_id = %(organization_id)s);
 
 -- name: clear_rollup
 DELETE FROM kpi_rollup
@@ -362,13 +411,13 @@ WHERE organization_id = %(organization_id)s;
 -- unless: %(first)s IS NULL OR %(last)s IS NULL
 -- unless: EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id NOT BETWEEN %(first)s AND %(last)s)
 -- unless: EXISTS (SELECT FROM pfa_mirror AS m WHERE m.organization_id = %(organization_id)s AND m.pfa_id BETWEEN %(first)s AND %(last)s)
--- steps: put_incoming, post_between[sign = 1], keep_digests
+-- steps: put_received[sign = 1]
 
 -- name: fill
--- Records of an empty mirror, and all sums.
+-- Some of the records of an empty mirror, and their sums; the next ones are received after them.
 -- by: refresh_data, import
 -- mirror:
--- steps: put_incoming, clear_rollup, post_all[sign = 1], keep_digests
+-- steps: clear_unfilled, put_received[sign = 1], empty_incoming
 
 -- name: take_in
 -- Received records that are new or different, their sums, and the overlays of those that changed.

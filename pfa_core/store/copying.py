@@ -19,6 +19,8 @@ Received = tuple[str, str, Mark | None]
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _BACKSLASH, _TWO = "\\", "\\\\"
 CHUNK = 500
+# Lines that are made while PostgreSQL takes in as many others, and their most characters.
+BLOCK, _CHARACTERS = 10_000, 16 << 20
 
 
 def copy_records(
@@ -56,6 +58,26 @@ def copy_received(conn: Connection[Any], statement: LiteralString, rows: Iterabl
         statement,
         (f"{_fields(pfa_id, text)}\t{shapes.mark(mark)}\n" for pfa_id, text, mark in rows),
     )
+
+
+def received_blocks(rows: Iterable[Received]) -> Iterator[tuple[int, bytes]]:
+    """Yield records as lines of id, JSON text and mark, many at once, with how many they are."""
+    shapes, lines, size = _Shapes(), list[str](), 0
+    for pfa_id, text, mark in rows:
+        lines.append(f"{_fields(pfa_id, text)}\t{shapes.mark(mark)}\n")
+        size += len(text)
+        if len(lines) == BLOCK or size >= _CHARACTERS:
+            yield len(lines), "".join(lines).encode()
+            lines, size = [], 0
+    if lines:
+        yield len(lines), "".join(lines).encode()
+
+
+def copy_blocks(conn: Connection[Any], statement: LiteralString, blocks: Iterable[bytes]) -> None:
+    """COPY lines that are in its format already."""
+    with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        for block in blocks:
+            copy.write(block)
 
 
 def _copied(conn: Connection[Any], statement: LiteralString, lines: Iterator[str]) -> int:

@@ -16,16 +16,15 @@ from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, PfaId, RunId
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.store import rls, writing
-from pfa_core.store.copying import Marks, Received, copy_received, copy_records, escaped
+from pfa_core.store.copying import Received, copy_received
 
 _SQL = sql.statements("mirror")
 
 
 # What the rollup of an organization should hold.
-ROLLUP_ROWS = _SQL["sums"].format(which=_SQL["all"])
+ROLLUP_ROWS = _SQL["sums"].format(rows=_SQL["all"])
 # The type of a field's value where it is not a text.
 _CASTS: dict[Kind, LiteralString] = {Kind.FLAG: "::boolean", Kind.MONEY: "::numeric"}
-MANY = 10_000  # new records at once, after which the statistics are renewed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,8 @@ def copy_incoming(conn: Connection[Any], rows: Iterable[Received]) -> int:
     Returns:
         Their number.
     """
-    received = _copy_incoming(conn, rows)
+    writing.changed(conn, _SQL, "create_incoming")
+    received = copy_received(conn, _SQL["copy_incoming"], rows)
     writing.changed(conn, _SQL, "index_incoming")
     writing.changed(conn, _SQL, "analyze_incoming")
     return received
@@ -148,95 +148,10 @@ def drop_unchanged(
     return row[0] if row else 0
 
 
-def put_new(
-    conn: Connection[Any],
-    organization_id: OrganizationId,
-    run_id: RunId,
-    rows: Sequence[Received],
-    at: datetime,
-) -> bool:
-    """Insert new records, each id once.
-
-    Their sums are added to the rollup.
-
-    Returns:
-        False, and nothing done, where the mirror has any record between their first and last id.
-    """
-    if not rows:
-        return True
-    ids = [pfa_id for pfa_id, *_ in rows]
-    values = {"organization_id": organization_id, "first": min(ids), "last": max(ids)}
-    found = conn.execute(_SQL["knows_between"], values).fetchone()
-    if not found or found[0]:
-        return False
-    values |= {"run_id": run_id, "at": at, "sign": 1}
-    if rls.applies(conn):
-        _copy_incoming(conn, rows)
-        writing.counts(conn, _SQL, "put_new", values)
-    else:
-        _copy_new(conn, organization_id, run_id, rows, at)
-        conn.execute(_SQL["post_between"], values)
-    return True
-
-
 def is_empty(conn: Connection[Any], organization_id: OrganizationId) -> bool:
     """Return whether the mirror has no record of the organization."""
     row = conn.execute(_SQL["is_empty"], {"organization_id": organization_id}).fetchone()
     return bool(row and row[0])
-
-
-def fill(
-    conn: Connection[Any],
-    organization_id: OrganizationId,
-    run_id: RunId,
-    rows: Iterable[Received],
-    at: datetime,
-) -> int:
-    """Insert records, each id once, into an empty mirror.
-
-    Returns:
-        Their number.
-    """
-    if rls.applies(conn):
-        _copy_incoming(conn, rows)
-        values = {"organization_id": organization_id, "run_id": run_id, "at": at}
-        written = writing.counts(conn, _SQL, "fill", values)[0]
-    else:
-        written = _copy_new(conn, organization_id, run_id, rows, at)
-        recompute_rollup(conn, organization_id)
-    if written >= MANY:
-        conn.execute(_SQL.for_role("analyze", rls=rls.applies(conn)))
-    return written
-
-
-def _copy_new(
-    conn: Connection[Any],
-    organization_id: OrganizationId,
-    run_id: RunId,
-    rows: Iterable[Received],
-    at: datetime,
-) -> int:
-    values = {"organization_id": organization_id, "run_id": run_id, "at": at}
-    if rls.status(conn).active:
-        _copy_incoming(conn, rows)
-        written = conn.execute(_SQL["put_incoming"], values).rowcount
-        conn.execute(_SQL["keep_digests"], values)
-        return written
-    head, tail = f"{escaped(organization_id)}\t", f"\t1\t{run_id}\t{at.isoformat()}"
-    writer = _value(conn, "writer", values)
-    with Marks(head, f"\t1\t{writer}\t") as marks:
-        written = copy_records(conn, _SQL["copy_new"], rows, head=head, tail=tail, marks=marks)
-        if marks.first:
-            # Of rows that were deleted by other means, with the same ids.
-            between = {**values, "first": marks.first, "last": marks.last}
-            conn.execute(_SQL["forget_digests"], between)
-            marks.copy(conn, _SQL["copy_digests"])
-    return written
-
-
-def _copy_incoming(conn: Connection[Any], rows: Iterable[Received]) -> int:
-    writing.changed(conn, _SQL, "create_incoming")
-    return copy_received(conn, _SQL["copy_incoming"], rows)
 
 
 def take_in(

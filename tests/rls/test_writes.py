@@ -170,6 +170,8 @@ def test_who_may_not_commit_commits_nothing(two):
         ("pfa_waiting_counts()", {"read"}),
         ("pfa_conflict_count()", {"read"}),
         ("pfa_analyze_mirror()", {"refresh_data", "import"}),
+        ("pfa_reserve_empty_mirror()", {"refresh_data", "import"}),
+        ("pfa_index_filled_mirror()", {"refresh_data", "import"}),
         ("pfa_analyze_written(1, false)", set(SCOPES)),
         ("pfa_renew_statistics(1, false)", set()),
     ],

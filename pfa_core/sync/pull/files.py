@@ -24,7 +24,7 @@ from pfa_core.model.run import IfLocked, RunStatus
 from pfa_core.model.secret import looks_like_token
 from pfa_core.pems.mapping.field_map import load_field_map
 from pfa_core.pems.profile import PemsNames
-from pfa_core.store import digests, leases, members, mirror
+from pfa_core.store import digests, filling, leases, members, mirror
 from pfa_core.store.database import Database
 from pfa_core.store.mirror import Merged
 from pfa_core.sync.pull.drift import Drift
@@ -284,7 +284,7 @@ def _recognized(conn: Connection[Any], intake: Intake) -> int:
 def _fill(conn: Connection[Any], run: ActiveRun, files: _Files, intake: Intake) -> Merged:
     at = leases.clock(conn)
     code = run.organization_id
-    written = mirror.fill(conn, code, run.run_id, files.rows(intake), at)
+    written = filling.fill(conn, code, run.run_id, files.rows(intake), at)
     intake.require_some(written)
     return Merged(inserted=written)
 

@@ -14,7 +14,7 @@ from pfa_core.errors import Fault
 from pfa_core.model.keys import normal_key
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import Behind
-from pfa_core.store import digests, leases, members, mirror, pull_pages, runs
+from pfa_core.store import digests, filling, leases, members, mirror, pull_pages, runs
 from pfa_core.store.adapters import plain
 from pfa_core.store.mirror import Merged
 from pfa_core.store.pull_pages import Page
@@ -140,7 +140,7 @@ class PageStore:
     def _merge_records(self, conn: Connection[Any], batch: Batch) -> MergeResult:
         code, run_id = self.pull.organization_id, self.pull.run.run_id
         at, same = leases.clock(conn), len(batch.same)
-        if not same and mirror.put_new(conn, code, run_id, batch.records, at):
+        if not same and filling.put_new(conn, code, run_id, batch.records, at):
             return MergeResult(Merged(inserted=len(batch.records)), self.drift, [])
         # A push may have written since the pull began; now it waits.
         changed = self._changed(conn, batch.same)
