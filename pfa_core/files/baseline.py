@@ -47,11 +47,15 @@ _ENDINGS = {(".csv",): "csv", (".tsv", ".tab"): "tsv", (".jsonl", ".ndjson"): "j
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
-    """A record as a file has it, with its position; `textual`: every value is text."""
+    """A record as a file has it, with its position; `textual`: every value is text.
+
+    `json` is the line that it was read from, where that is all of it; else empty.
+    """
 
     value: Any
     position: str
     textual: bool = False
+    json: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +205,10 @@ def _jsonl_records(
         elif line.strip():
             position = f"{name} line {number}"
             try:
-                yield RawRecord(_bare(loads_strict(decode(line, name, number))), position)
+                text = decode(line, name, number)
+                value = loads_strict(text)
+                bare = _bare(value)
+                yield RawRecord(bare, position, json=text.rstrip() if bare is value else "")
             except InvalidData as error:
                 yield Fault("", "", FaultCode.INVALID_ENCODING, error.message, position=position)
             except JsonFault as fault:

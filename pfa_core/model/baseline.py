@@ -15,6 +15,7 @@ from pfa_core.model.values import MAX_MONEY, Wrong, read_text, read_value, short
 
 FOREIGN = FaultCode.FOREIGN_ORGANIZATION
 MAX_REMEMBERED = 50_000
+LEFT_OUT: Any = object()  # in place of a value of a field that the mirror does not keep
 _MAX_MONEY = int(MAX_MONEY)  # compared with whole numbers, which is faster
 
 
@@ -28,10 +29,30 @@ def read_record(
     `hasPlan` and `hasActuals` follow the dates; unknown fields are kept as they came. A record that names
     another organization is refused with FOREIGN_ORGANIZATION.
     """
+    changes = read_changes(raw, organization_id, position, textual=textual)
+    return changes if isinstance(changes, Fault) else with_changes(raw, changes)
+
+
+def with_changes(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Make what the mirror keeps of a record of its changes."""
+    record = {**raw, **changes}
+    for name, value in changes.items():
+        if value is LEFT_OUT:
+            del record[name]
+    return record
+
+
+def read_changes(
+    raw: Any, organization_id: str, position: str, *, textual: bool
+) -> dict[str, Any] | Fault:
+    """Return how what the mirror keeps differs from a record.
+
+    Returns:
+        Value by field, LEFT_OUT for a field that it has not; or why the record is refused.
+    """
     if fault := _fault_of_owner(raw, organization_id, position):
         return fault
-    pfa_id = raw["pfaId"]
-    record: dict[str, Any] = dict(raw)
+    changes: dict[str, Any] = {}
     # Spelt out here for the values that nearly all are: a call for each takes longer than what it does.
     for cast, name, default, may_lack, plain, kind, from_text, from_json in _STEPS:
         given = raw.get(name)
@@ -50,15 +71,28 @@ def read_record(
         else:
             value = cast.value(given, textual=textual)
         if value.__class__ is Wrong:
-            return Fault(str(pfa_id), name, value.code, value.reason, position=position)
-        if value is None and may_lack:
-            record.pop(name, None)
-        else:
-            record[name] = value
-    record["organization"] = organization_id
-    record["hasPlan"] = bool(record["originalStart"] and record["originalEnd"])
-    record["hasActuals"] = bool(record["actualStart"] and record["actualEnd"])
-    return record
+            return Fault(str(raw["pfaId"]), name, value.code, value.reason, position=position)
+        # Null is kept of the fields that are always there.
+        if (value is given and (value is not None or may_lack != (name in raw))) or (
+            value.__class__ is str and value == given
+        ):
+            continue
+        changes[name] = LEFT_OUT if value is None and may_lack else value
+    _derive(raw, changes, organization_id)
+    return changes
+
+
+def _derive(raw: Mapping[str, Any], changes: dict[str, Any], organization_id: str) -> None:
+    """Add what follows from other fields and is not there."""
+    given = {**raw, **changes} if changes else raw
+    has_plan = bool(given["originalStart"] and given["originalEnd"])
+    has_actuals = bool(given["actualStart"] and given["actualEnd"])
+    if raw.get("organization") != organization_id:
+        changes["organization"] = organization_id
+    if raw.get("hasPlan") is not has_plan:
+        changes["hasPlan"] = has_plan
+    if raw.get("hasActuals") is not has_actuals:
+        changes["hasActuals"] = has_actuals
 
 
 def _fault_of_owner(raw: Any, organization_id: str, position: str) -> Fault | None:

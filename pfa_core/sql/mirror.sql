@@ -322,7 +322,6 @@ WITH put AS (
     INSERT INTO pfa_mirror AS n (organization_id, pfa_id, data, version, run_id, updated_at)
     SELECT %(organization_id)s, i.pfa_id, i.data, 1, %(run_id)s, %(at)s
     FROM pfa_incoming AS i
-    ON CONFLICT DO NOTHING
     RETURNING n.organization_id, n.pfa_id, n.version, n.category, n.class, n.source, n.dor, n.area_silo,
               n.is_actualized, n.is_discontinued, n.is_funds_transferable, n.rate_uom, n.currency,
               n.monthly_rate, n.purchase_price, n.has_actuals, n.plan_days, n.forecast_days, n.actual_days,

@@ -61,7 +61,10 @@ def copy_received(conn: Connection[Any], statement: LiteralString, rows: Iterabl
 
 
 def received_blocks(rows: Iterable[Received]) -> Iterator[tuple[int, bytes]]:
-    """Yield records as lines of id, JSON text and mark, many at once, with how many they are."""
+    """Yield records as many lines at once of id, JSON text and mark.
+
+    Before the lines is how many they are.
+    """
     shapes, lines, size = _Shapes(), list[str](), 0
     for pfa_id, text, mark in rows:
         lines.append(f"{_fields(pfa_id, text)}\t{shapes.mark(mark)}\n")

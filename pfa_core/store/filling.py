@@ -33,9 +33,9 @@ def fill(
     rows: Iterable[Received],
     at: datetime,
 ) -> int:
-    """Insert records, each id once, into an organization's empty mirror, with their sums.
+    """Insert records and their sums into an organization's empty mirror.
 
-    Where the whole mirror is empty, its indexes are made of all records at once.
+    Each id comes once. Where the whole mirror is empty, its indexes are made of all records at once.
 
     Returns:
         Their number.
@@ -88,7 +88,10 @@ def put_new(
 
 
 def _reserve(conn: Connection[Any]) -> bool:
-    """Return whether the mirror lacks its indexes; then other writers wait for this transaction."""
+    """Return whether the mirror lacks its indexes.
+
+    Then other writers wait for this transaction.
+    """
     row = conn.execute(_SQL.for_role("reserve", rls=rls.applies(conn))).fetchone()
     return bool(row and row[0])
 

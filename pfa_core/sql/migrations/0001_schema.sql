@@ -319,8 +319,8 @@ ALTER TABLE pfa_mirror ALTER COLUMN rate_uom SET (n_distinct = 2);
 ALTER TABLE pfa_mirror ALTER COLUMN currency SET (n_distinct = 2);
 -- Makes the indexes of the mirror but for its key, where they are missing; a database has none of them until the first
 -- records come. To sort a million records into an index that is empty takes a fifth of what it takes to enter them
--- one by one. Whoever writes the first records holds the lock of pfa_reserve_mirror and calls this before the end of
--- the transaction: records and indexes are committed together or not at all. The last index stands for all.
+-- one by one. The transaction of the first records holds the lock of pfa_reserve_mirror and calls this before it ends:
+-- records and indexes are committed together or not at all. The last index stands for all.
 CREATE FUNCTION pfa_index_mirror() RETURNS void
 LANGUAGE plpgsql VOLATILE SET client_min_messages = warning AS $$
 BEGIN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +14,17 @@ from pfa_core import exact_json
 from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import RawRecord, Unchanged
 from pfa_core.masking import Mask
-from pfa_core.model.baseline import FOREIGN, alters_key, is_blank, read_record
+from pfa_core.model.baseline import (
+    FOREIGN,
+    KEYS,
+    LEFT_OUT,
+    MAX_REMEMBERED,
+    alters_key,
+    is_blank,
+    read_changes,
+    read_record,
+    with_changes,
+)
 from pfa_core.model.ids import OrganizationId, PfaId
 from pfa_core.model.progress import Phase, Progress, Report
 from pfa_core.model.record import CHECKED, DEFAULTED, FIELDS
@@ -24,6 +34,7 @@ from pfa_core.model.text_rows import TextRows
 from pfa_core.pems.mapping.layouts import Layout
 from pfa_core.store import leases, runs, statistics
 from pfa_core.store.copying import Mark
+from pfa_core.sync.pull.changed_lines import changed_line
 from pfa_core.sync.pull.drift import Columns
 from pfa_core.sync.pull.options import PullResult
 from pfa_core.sync.pull.recognition import MAX_UNKNOWN, Recognition
@@ -35,11 +46,14 @@ PROGRESS_STEP = 1000
 UNOWNED = "is missing: the owner of the record is unknown"
 
 _DEFAULTED = frozenset(DEFAULTED)
+_KEYS = frozenset(KEYS)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Refused, and nothing is missed: the record of another organization, or one that is there already.
 _NOT_BEHIND = (FOREIGN, FaultCode.DUPLICATE_RECORD)
 
 Accepted = tuple[str, str, Mark | None]  # the id of a record, its JSON text, what it was read from
+# The blank ones among the values of fields with a default, which are flags and few texts.
+_blanks_of: dict[tuple[Any, ...], list[str]] = {}
 _ROW = Shape()  # that of a row is read from the row again
 
 
@@ -283,30 +297,34 @@ class Intake:
         return row["pfaId"], text, self._mark(row, digest, _blanks(row))
 
     def _read(self, item: RawRecord, digest: bytes) -> Accepted | Fault:
-        record = read_record(item.value, self.organization_id, item.position, textual=item.textual)
-        if isinstance(record, Fault):
-            return record
-        blank = _blanks(item.value)
+        raw, code = item.value, self.organization_id
+        changes = read_changes(raw, code, item.position, textual=item.textual)
+        if isinstance(changes, Fault):
+            return changes
+        blank = _blanks(raw)
         self._blank.update(blank)
-        pfa_id = record["pfaId"]
-        if self._is_foreign(record.get("currency")):
-            reason = f"is {record['currency']}, the organization's is {self.only_currency}"
+        pfa_id = changes.get("pfaId", raw["pfaId"])
+        currency = changes.get("currency", raw.get("currency"))
+        if currency is not LEFT_OUT and self._is_foreign(currency):
+            reason = f"is {currency}, the organization's is {self.only_currency}"
             code = FaultCode.FOREIGN_CURRENCY
             return Fault(pfa_id, "currency", code, reason, position=item.position)
         if self._came_before(pfa_id, digest):
             reason = "is listed twice in this pull; the first one counts"
             code = FaultCode.DUPLICATE_RECORD
             return Fault(pfa_id, "pfaId", code, reason, position=item.position)
-        text = exact_json.dumps(record)
-        if not _storable(text):
-            reason = "holds a character that cannot be stored"
-            pfa_id = _printable(pfa_id)
-            return Fault(pfa_id, "", FaultCode.INVALID_TYPE, reason, position=item.position)
+        text = changed_line(item.json, changes) if item.json else None
+        if text is None:
+            text = exact_json.dumps(with_changes(raw, changes))
+            if not _storable(text):
+                reason = "holds a character that cannot be stored"
+                pfa_id = _printable(pfa_id)
+                return Fault(pfa_id, "", FaultCode.INVALID_TYPE, reason, position=item.position)
         self.seen.add(pfa_id)
-        if alters_key(item.value, record):
+        if not _KEYS.isdisjoint(changes) and alters_key(raw, with_changes(raw, changes)):
             self.normalized += 1
             return pfa_id, text, None
-        return pfa_id, text, self._mark(item.value, digest, blank)
+        return pfa_id, text, self._mark(raw, digest, blank)
 
     def _is_foreign(self, currency: str | None) -> bool:
         """Return whether a record's currency is refused."""
@@ -316,11 +334,21 @@ class Intake:
 
 def _blanks(row: Mapping[str, Any]) -> list[str]:
     """Return the fields with a default that a row has no value of."""
-    return [
-        name
-        for name in DEFAULTED
-        if (given := row.get(name)) is not True and given is not False and is_blank(given)
-    ]
+    given = tuple(map(row.get, DEFAULTED))
+    try:
+        return _blanks_of[given]
+    except KeyError:
+        pass
+    except TypeError:  # a list or an object, which is refused elsewhere
+        return _blank_among(given)
+    found = _blank_among(given)
+    if len(_blanks_of) < MAX_REMEMBERED:
+        _blanks_of[given] = found
+    return found
+
+
+def _blank_among(given: Sequence[Any]) -> list[str]:
+    return [name for name, value in zip(DEFAULTED, given, strict=True) if is_blank(value)]
 
 
 def _moment(stamp: str) -> datetime | None:

@@ -36,6 +36,7 @@ _RULES = (
     "files/reading.py",
     "pems/services/grid.py",
     "pems/profile.py",
+    "sync/pull/changed_lines.py",
     "sync/pull/file_rows.py",
     "sync/pull/intake.py",
     "sync/pull/recognition.py",

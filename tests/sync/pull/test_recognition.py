@@ -78,7 +78,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     loads, read, text = (
         pfa_core.files.baseline.loads_strict,
-        intake.read_record,
+        intake.read_changes,
         intake.TextRows.text,
     )
     monkeypatch.setattr(
@@ -86,7 +86,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     )
     monkeypatch.setattr(
         intake,
-        "read_record",
+        "read_changes",
         lambda raw, *rest, **named: found.append(raw) or read(raw, *rest, **named),
     )
     monkeypatch.setattr(
