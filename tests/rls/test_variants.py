@@ -43,6 +43,10 @@ _REGISTERED = """
     FROM (VALUES ('ORG', 'ben'), ('ORG', 'ann'), ('FOREIGN', 'ben')) AS t (code, name)"""
 
 
+# As before the first records; the last index stands for all.
+_UNINDEXED = "DROP INDEX IF EXISTS pfa_mirror_changed, pfa_mirror_model"
+
+
 def nothing(_: Connection[Any]) -> None:
     """Most statements need no temporary table."""
 
@@ -138,6 +142,12 @@ PROOFS = {
         scope="refresh_data",
         spoil="DELETE FROM pg_statistic WHERE starelid = 'pfa_mirror'::regclass",
         after="SELECT staattnum FROM pg_statistic WHERE starelid = 'pfa_mirror'::regclass ORDER BY 1",
+    ),
+    "mirror.reserve": Proof(scope="import", spoil=_UNINDEXED),
+    "mirror.index": Proof(
+        scope="refresh_data",
+        spoil=_UNINDEXED,
+        after="SELECT indexname FROM pg_indexes WHERE tablename = 'pfa_mirror' ORDER BY 1",
     ),
     "statistics.renew": Proof(
         scope="member",

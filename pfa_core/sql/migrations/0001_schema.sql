@@ -58,12 +58,17 @@ CREATE EXTENSION IF NOT EXISTS btree_gin;
 CREATE FUNCTION pfa_days(start_date text, end_date text) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE AS $$
 BEGIN
-    RETURN CASE WHEN start_date IS NULL OR end_date IS NULL THEN 0 ELSE greatest(0,
-        make_date(left(end_date, 4)::integer, substr(end_date, 6, 2)::integer, substr(end_date, 9)::integer)
-        - make_date(left(start_date, 4)::integer, substr(start_date, 6, 2)::integer,
-                    substr(start_date, 9)::integer)) END;
-EXCEPTION WHEN data_exception THEN
-    RETURN NULL;
+    IF start_date IS NULL OR end_date IS NULL THEN
+        RETURN 0;  -- most actual dates, without what a block that handles errors costs
+    END IF;
+    BEGIN
+        RETURN greatest(0,
+            make_date(left(end_date, 4)::integer, substr(end_date, 6, 2)::integer, substr(end_date, 9)::integer)
+            - make_date(left(start_date, 4)::integer, substr(start_date, 6, 2)::integer,
+                        substr(start_date, 9)::integer));
+    EXCEPTION WHEN data_exception THEN
+        RETURN NULL;
+    END;
 END $$;
 
 -- Whether the text is a day of the calendar, YYYY-MM-DD.
