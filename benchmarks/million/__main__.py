@@ -24,8 +24,10 @@ def main() -> int:
 def measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Iterator[Figure]:
     root = temporary / "pfa"
     with world.opened(root) as db:
-        world.prepare(db, folder)
+        world.enter(db)
         yield from bulk.first_pull(db, root, folder, given.records)
+        yield from bulk.another_pull(db, root, folder, given.records // 5)
+        world.fill(db, folder)
         db.administer(lambda conn: conn.execute("VACUUM ANALYZE"))
         for user in world.PEOPLE:
             world.draft(db, user, given.records)

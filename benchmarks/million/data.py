@@ -76,6 +76,7 @@ MAKERS += [
 ]
 MAKERS += ["東洋建機", ""]
 BIG = "BIG"
+NEXT = "NEXT"  # another large one, whose records come when BIG has its own
 FIRST_DAY = date(2024, 1, 1)
 _DAYS = [(FIRST_DAY + timedelta(day)).isoformat() for day in range(2600)]
 

@@ -117,9 +117,15 @@ class Rounds:
 
 
 def _definitions(db: Database) -> list[str]:
-    """The mirror's indexes as CREATE INDEX, its primary key among them."""
+    """The mirror's indexes as CREATE INDEX, its primary key among them; they come with the first records."""
     statement = "SELECT indexdef FROM pg_indexes WHERE tablename = 'pfa_mirror'"
-    found = db.read(lambda conn: [text for (text,) in conn.execute(statement)])
+
+    def read(conn: psycopg.Connection[Any]) -> list[str]:
+        with conn.transaction(force_rollback=True):
+            conn.execute("SELECT pfa_index_mirror()")
+            return [text for (text,) in conn.execute(statement)]
+
+    found = db.administer(read)
     return [text for text in found if "missing_since" not in text]
 
 

@@ -50,7 +50,7 @@ def measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Iterat
     for number in range(1, last + 1):
         root = temporary / f"pfa-{number}"
         with world.opened(root) as db:
-            world.prepare(db, folder)
+            world.enter(db)
             _create(db, "loaded", "copied")
             rounds.one(
                 db, _address(root, "loaded"), temporary / f"dlt-{number}", dlt_first=number % 2 == 0
@@ -58,6 +58,7 @@ def measured(temporary: Path, folder: Path, given: argparse.Namespace) -> Iterat
             if number < last:
                 continue
             yield from rounds.figures()
+            world.fill(db, folder)
             world.draft(db, "few", given.records)
             db.administer(lambda conn: conn.execute("VACUUM ANALYZE"))
             conninfo = server.conninfo(root, "copied")

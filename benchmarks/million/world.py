@@ -41,13 +41,23 @@ def opened(root: Path) -> Iterator[Database]:
 
 def prepare(db: Database, folder: Path) -> None:
     """Organizations and their people, and the small organizations' records."""
-    for code in (data.BIG, *data.small_organizations(SMALL)):
+    enter(db)
+    fill(db, folder)
+
+
+def enter(db: Database) -> None:
+    """Organizations and their people, none with a record."""
+    for code in (data.BIG, data.NEXT, *data.small_organizations(SMALL)):
         found = db.read(lambda conn, code=code: members.member(conn, code, "none", lock=False))
         if found is None:
             db.transact(lambda conn, code=code: _enter(conn, db, code))
-            if code != data.BIG:
-                path = data.write(folder / f"{code}.jsonl", code, SMALL_SIZE)
-                pfa_core.pull_files(db, principal("none", code), [str(path)])
+
+
+def fill(db: Database, folder: Path) -> None:
+    """The small organizations' records."""
+    for code in data.small_organizations(SMALL):
+        path = data.write(folder / f"{code}.jsonl", code, SMALL_SIZE)
+        pfa_core.pull_files(db, principal("none", code), [str(path)])
 
 
 def draft(db: Database, user: str, records: int) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 
 import pfa_core
 from pfa_core import errors
-from pfa_core.store import copying, migrations
+from pfa_core.store import copying, filling, migrations
 from pfa_core.store.ahead import made_ahead
 from tests.factories import World, a_jsonl_file, a_world, record
 from tests.forms import long
@@ -68,6 +69,25 @@ def test_what_is_rolled_back_leaves_neither_records_nor_indexes(fresh, tmp_path,
     assert is_consistent(fresh)
     fresh.pull(RECORDS)
     assert is_consistent(fresh)
+
+
+@pytest.mark.parametrize("step", ["_write", *long(["_index"])])
+def test_a_session_that_is_ended_leaves_neither_records_nor_indexes(fresh, monkeypatch, step):
+    done = getattr(filling, step)
+
+    def ended(conn: psycopg.Connection, *rest: Any) -> None:
+        done(conn, *rest)
+        with psycopg.connect(fresh.url) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 10000)", [conn.info.backend_pid])
+
+    monkeypatch.setattr(copying, "BLOCK", 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(filling, step, ended)
+        with pytest.raises(errors.PfaError):
+            fresh.pull(RECORDS)
+    assert ([*indexes(fresh)], fresh.mirror()) == (KEY, {})
+    fresh.pull(RECORDS)
+    assert (len(indexes(fresh)), len(fresh.mirror())) == (15, 7)
 
 
 def test_the_first_pull_holds_no_reader_up_and_another_one_waits(fresh):
