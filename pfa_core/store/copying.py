@@ -20,7 +20,8 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _BACKSLASH, _TWO = "\\", "\\\\"
 CHUNK = 500
 # Lines that are made while PostgreSQL takes in as many others, and their most characters.
-BLOCK, _CHARACTERS = 10_000, 16 << 20
+BLOCK, _CHARACTERS = 5_000, 16 << 20
+_SENT = 1 << 18  # bytes that are handed over at once, which libpq keeps until they are sent
 
 
 def copy_records(
@@ -80,7 +81,8 @@ def copy_blocks(conn: Connection[Any], statement: LiteralString, blocks: Iterabl
     """COPY lines that are in its format already."""
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
         for block in blocks:
-            copy.write(block)
+            for start in range(0, len(block), _SENT):
+                copy.write(block[start : start + _SENT])
 
 
 def _copied(conn: Connection[Any], statement: LiteralString, lines: Iterator[str]) -> int:

@@ -25,6 +25,7 @@ from pfa_core.model.baseline import (
     read_record,
     with_changes,
 )
+from pfa_core.model.id_set import IdSet
 from pfa_core.model.ids import OrganizationId, PfaId
 from pfa_core.model.progress import Phase, Progress, Report
 from pfa_core.model.record import CHECKED, DEFAULTED, FIELDS
@@ -103,7 +104,7 @@ class Intake:
     foreign: int = 0
     normalized: int = 0
     faults: list[Fault] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
+    seen: set[str] | IdSet = field(default_factory=IdSet)
     behind: Behind = field(default_factory=Behind)
     asked_since: datetime | None = None
     carried: Callable[[], Set[str]] = CHECKED.keys
