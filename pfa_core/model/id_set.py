@@ -6,9 +6,9 @@ from array import array
 
 
 class IdSet:
-    """A set of texts that keeps them one behind the other: 40 bytes each, where a `set` takes a hundred.
+    """A set of texts that keeps them one behind the other.
 
-    Open addressing by the texts' hashes.
+    A text takes 40 bytes, in a `set` a hundred. Open addressing by the texts' hashes.
     """
 
     def __init__(self) -> None:

@@ -15,8 +15,9 @@ from pfa_core.model.baseline import LEFT_OUT
 
 
 def changed_line(line: str, changes: Mapping[str, Any]) -> str | None:
-    """Return the line with the changes of its record; None where it has to be written anew.
+    """Return the line with the changes of its record.
 
+    None where it has to be written anew.
     Of two equal keys PostgreSQL takes the last one.
 
     Args:
