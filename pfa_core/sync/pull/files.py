@@ -238,8 +238,6 @@ def _store(
         _learn(conn, files, intake)
     received = mirror.copy_incoming(conn, files.rows(intake))
     intake.require_some(received + intake.unchanged)
-    intake.expected = intake.number
-    intake.report(Phase.STORING)
     # Locked after reading, so that a slow file or pipe blocks no other transaction.
     members.lock_mirror(conn, code)
     missing = _recognized(conn, intake) if intake.unchanged else mirror.count_missing(conn, code)
@@ -330,9 +328,11 @@ class _Files:
             copy.seek(0)
 
     def rows(self, intake: Intake) -> Iterator[Accepted]:
-        """Yield every record accepted, file by file."""
+        """Yield every record accepted, file by file, and say when all are read."""
         for path in self.paths:
             for item in self.reader.records(path, self.copies.get(path)):
                 row = intake.take(item)
                 if row is not None:
                     yield row
+        intake.expected = intake.number
+        intake.report(Phase.STORING)

@@ -473,9 +473,12 @@ def test_the_kpis_after_any_pull_are_those_of_the_mirror(world: World) -> None:
             assert rolled == computed
 
 
-def test_progress_is_reported_now_and_then(world: World) -> None:
+@pytest.mark.parametrize("first", [False, True])
+def test_progress_is_reported_now_and_then(world: World, first: bool) -> None:
     seen: list[Progress] = []
     text = lines(*(record(f"Q-{n}") for n in range(2500)))
+    if first:
+        world = a_world(world.url, organization="NEW")
     pull(world, "-", stdin=io.BytesIO(text.encode()), progress=seen.append)
     reading = [Progress(phase=Phase.READING, done=done) for done in (1000, 2000)]
     assert seen == [*reading, Progress(phase=Phase.STORING, done=2500, total=2500)]
