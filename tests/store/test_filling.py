@@ -71,14 +71,16 @@ def test_what_is_rolled_back_leaves_neither_records_nor_indexes(fresh, tmp_path,
     assert is_consistent(fresh)
 
 
-@pytest.mark.parametrize("step", ["_write", *long(["_index"])])
-def test_a_session_that_is_ended_leaves_neither_records_nor_indexes(fresh, monkeypatch, step):
+@pytest.mark.parametrize("behind", ["records", *long(["indexes"])])
+def test_a_session_that_is_ended_leaves_neither_records_nor_indexes(fresh, monkeypatch, behind):
+    step = "_index" if behind == "indexes" else "_copy_new" if fresh.db is fresh.owner else "_write"
     done = getattr(filling, step)
 
-    def ended(conn: psycopg.Connection, *rest: Any) -> None:
-        done(conn, *rest)
+    def ended(conn: psycopg.Connection, *rest: Any) -> Any:
+        result = done(conn, *rest)
         with psycopg.connect(fresh.url) as other:
             other.execute("SELECT pg_terminate_backend(%s, 10000)", [conn.info.backend_pid])
+        return result
 
     monkeypatch.setattr(copying, "BLOCK", 3)
     with monkeypatch.context() as patch:
