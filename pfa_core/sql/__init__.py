@@ -9,7 +9,7 @@ A block begins with `-- name: x` and may have a variant of the same meaning, nam
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, LiteralString, cast
@@ -23,8 +23,12 @@ _MIGRATION = re.compile(r"\d{4}_\w+\.sql")
 _NOTE = re.compile(
     r"^-- (by|returns|trail|unless|deltas|mirror|then|steps|from): ?(.*)\n", re.MULTILINE
 )
-_COMPOSED = re.compile(r"(?P<block>\w+)\((?P<part>\w+) = (?P<content>.+)\)")
+_COMPOSED = re.compile(r"(?P<block>[\w.]+)(?:\((?P<parts>.+)\))?")
 _FUNCTIONS_HERE = "-- The functions that write go here.\n"
+# A statement of these files within a function or a script of the migrations, with what its parameters are there.
+_STATEMENT_HERE = re.compile(r"^ *-- statement: (\w+)\.(\w+) \((.*)\)\n", re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 # `x = ANY(ids)`, with or without the alternative that no ids were given.
 _ANY_ID = re.compile(
     r"(?P<open>\(%\((?P<given>\w+)\)s::\w+\[\] IS NULL OR )?"
@@ -104,13 +108,27 @@ def statements(noun: str) -> Statements:
 
 
 def _composed(blocks: Mapping[str, str], text: str) -> str:
-    """Compose a block of others: `outer(part = inner)`, in turn composed or not."""
+    """Compose a block of others: `outer(part = inner, …)`, in turn composed or not; `noun.block` is elsewhere."""
     match = _COMPOSED.fullmatch(text)
-    if match is None:
-        return blocks[text]
-    return blocks[match["block"]].format(
-        **{match["part"]: _composed(blocks, match["content"]).rstrip(";")}
-    )
+    assert match is not None, text  # noqa: S101 - the package's own files
+    noun, _, name = match["block"].rpartition(".")
+    there: Mapping[str, str] = statements(noun) if noun else blocks
+    if match["parts"] is None:
+        return _COMMENT.sub("", there[name]).rstrip(";")
+    pairs = (part.split(" = ", 1) for part in _parts(match["parts"]))
+    whole = _COMMENT.sub("", there[name])
+    return whole.format(**{part: _composed(blocks, one) for part, one in pairs})
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Split at the commas that are in no parentheses."""
+    depth = begun = 0
+    for place, letter in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and not depth:
+            yield text[begun:place].strip()
+            begun = place + 1
+    yield text[begun:].strip()
 
 
 def _about_one(block: LiteralString) -> LiteralString:
@@ -160,9 +178,18 @@ def migrations() -> list[tuple[int, str, LiteralString]]:
 
 
 def _with_functions(text: str) -> str:
+    text = _STATEMENT_HERE.sub(_placed, text)
     if _FUNCTIONS_HERE not in text:
         return text
     return text.replace(_FUNCTIONS_HERE, "\n".join(one.definition() for one in write_functions()))
+
+
+def _placed(match: re.Match[str]) -> str:
+    """Write the statement that a line names, with the variables of the place for its parameters."""
+    noun, name, given = match.groups()
+    values = dict(pair.split(" = ") for pair in given.split(", "))
+    block = statements(noun)[name].rstrip(";")
+    return _PARAMETER.sub(lambda parameter: values[parameter[1]], block) + ";\n"
 
 
 def write_functions() -> list[WriteFunction]:
@@ -179,4 +206,4 @@ def write_functions() -> list[WriteFunction]:
 def prerelease() -> LiteralString:
     """Return the script that converts a database from before the first release."""
     text = files(__name__).joinpath("migrations/prerelease.sql").read_text("utf-8")
-    return cast("LiteralString", text)
+    return cast("LiteralString", _STATEMENT_HERE.sub(_placed, text))

@@ -78,6 +78,7 @@ _TYPES: Mapping[str, str] = {
     "too_late": "timestamptz",
     "until": "timestamptz",
     "user_id": "text",
+    "users": "text[]",
     "was": "boolean",
 }
 # What the caller does not choose: the user, the link and the time are the database's.
@@ -213,6 +214,8 @@ class WriteFunction:
         places = {step.name: place for place, step in enumerate(self.steps, 1)}
         for step in self.steps:
             text = _RETURNING.sub("", self._placed(step.text))
+            if text.startswith("SELECT"):  # it locks; what it gives goes nowhere
+                text = text.replace("SELECT", "PERFORM", 1)
             execute = f"{text};\nGET DIAGNOSTICS number = ROW_COUNT;"
             if step.after:
                 execute = f"number := 0;\nIF done[{places[step.after]}] > 0 THEN\n{_indented(execute)}\nEND IF;"
