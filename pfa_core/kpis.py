@@ -23,7 +23,7 @@ from pfa_core.model.suggest import not_one_of
 from pfa_core.model.timeline import Timeline
 from pfa_core.operation import Tx, reads
 from pfa_core.store import members
-from pfa_core.store.reads.sums import Grouped, Part, moves, sums
+from pfa_core.store.reads.sums import Grouped, Part, are_kept, moves, sums
 
 Summed = TypeVar("Summed", Sums, Moves)
 Key = tuple[Any, ...]
@@ -146,7 +146,8 @@ def _computed(
             narrowed=narrowed,
         )
 
-    merged, without = overlaid(read, filters, baseline=asked.baseline)
+    kept = are_kept(filters, dimensions)
+    merged, without = overlaid(read, filters, baseline=asked.baseline, kept=kept)
     found: Stats[Decimal] | None = Stats(
         figures=figures(total(merged.values()), total(without.values())),
         category_breakdown=_categories(merged),
@@ -319,13 +320,14 @@ class Read(Protocol[Summed]):
 
 
 def overlaid(
-    read: Read[Summed], filters: Filters, *, baseline: bool = False
+    read: Read[Summed], filters: Filters, *, baseline: bool = False, kept: bool = False
 ) -> tuple[ByGroup[Summed], ByGroup[Summed]]:
     """Sum the matching records with the caller's modifications, and without them.
 
     Args:
         filters: Those on states and sessions choose touched records, and whether others count.
         baseline: Leave the modifications out of both; only without such filters.
+        kept: What the modifications change is read as one part, `Part.DIFFERENCE`.
     """
     if filters.narrows_touched() or filters.changed:
         rest = _pristine(read) if filters.wants_pristine() else {}
@@ -334,6 +336,8 @@ def overlaid(
     without = read(Part.MIRROR)
     if baseline:
         return without, without
+    if kept:
+        return _add(without, read(Part.DIFFERENCE)), without
     untouched = _add(without, read(Part.TOUCHED_BEFORE), -1)
     return _add(untouched, read(Part.TOUCHED_AFTER)), without
 
@@ -345,6 +349,8 @@ def _pristine(read: Read[Summed]) -> ByGroup[Summed]:
 def _add(one: ByGroup[Summed], other: ByGroup[Summed], sign: int = 1) -> ByGroup[Summed]:
     result = dict(one)
     for key, part in other.items():
-        before = result[key] if key in result else type(part)()
-        result[key] = before.plus(part, sign)
+        if key in result:
+            result[key] = result[key].plus(part, sign)
+        else:
+            result[key] = part if sign > 0 else type(part)().plus(part, sign)
     return result

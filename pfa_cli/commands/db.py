@@ -92,7 +92,7 @@ def status(call: Invocation) -> None:
     writes_with="repair",
     examples=("pfa db verify", "pfa db verify --repair"),
     exit_codes="1 derived data differs from its source and was not repaired.",
-    columns=("rollup", "overlays", "badRows", "repaired"),
+    columns=("rollup", "overlays", "overlaySums", "badRows", "repaired"),
 )
 def verify(
     call: Invocation,
@@ -107,6 +107,7 @@ def verify(
     item = {
         "rollup": len(report.rollup),
         "overlays": len(report.overlays),
+        "overlaySums": len(report.overlay_sums),
         "badRows": len(report.bad_rows) + report.dropped,
         "repaired": report.repaired and not call.dry_run,
     }
@@ -230,11 +231,9 @@ def _verified(report: VerifyReport) -> str:
     if report.clean:
         return "all sums and overlays agree with their source"
     state = "rebuilt" if report.repaired else "wrong"
-    derived = (
-        f"{count(len(report.rollup), 'sum')} and {count(len(report.overlays), 'overlay row')}"
-        f" {state}"
-    )
-    lines = [derived if report.rollup or report.overlays else ""]
+    sums = len(report.rollup) + len(report.overlay_sums)
+    derived = f"{count(sums, 'sum')} and {count(len(report.overlays), 'overlay row')} {state}"
+    lines = [derived if sums or report.overlays else ""]
     if report.dropped:
         lines.append(
             f"{count(report.dropped, 'row')} that broke a check deleted: pfa log --action repair"

@@ -516,7 +516,7 @@ SHAPES: Mapping[str, Shape] = {
         line=results.VerifyCounts,
         commands=("db verify",),
         means="stored sums and overlays that differ from what is behind them, rows that break a check",
-        version="1.1",
+        version="1.2",
     ),
     "address": Shape(
         kind=Data[results.Address],

@@ -249,12 +249,13 @@ class LogReportShown:
     whole: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyCounts:
     """How many sums and overlays differ, and how many rows break a check."""
 
     rollup: int
     overlays: int
+    overlay_sums: int
     bad_rows: int
     repaired: bool
 

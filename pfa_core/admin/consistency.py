@@ -9,10 +9,10 @@ from pfa_core.model.ids import PfaId, UserId
 from pfa_core.model.principal import NO_TOKEN, Principal
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads, writes
-from pfa_core.store import audit, leases, members, mirror, overlays
+from pfa_core.store import audit, leases, members, mirror, overlay_sums, overlays
 from pfa_core.store.database import Database
 from pfa_core.store.reads import drift
-from pfa_core.store.reads.drift import BadRow, DroppedRow, RollupDrift
+from pfa_core.store.reads.drift import BadRow, DroppedRow, RollupDrift, SumsDrift
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,9 @@ class OverlayDrift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyReport:
-    """The differing sums of the rollup and overlay rows, and rows that break a check.
+    """The sums and overlay rows that differ, and rows that break a check.
+
+    `overlay_sums` are those of users' overlays.
 
     `repaired`: what differs was repaired, and `dropped` rows that break a check were deleted, with what they
     held in the audit trail. `bad_rows` are still there.
@@ -33,6 +35,7 @@ class VerifyReport:
 
     rollup: list[RollupDrift]
     overlays: list[OverlayDrift]
+    overlay_sums: list[SumsDrift]
     repaired: bool
     bad_rows: list[BadRow] = field(default_factory=list)
     dropped: int = 0
@@ -40,13 +43,15 @@ class VerifyReport:
     @property
     def clean(self) -> bool:
         """Return whether no difference was found."""
-        return not (self.rollup or self.overlays or self.bad_rows or self.dropped)
+        return not (
+            self.rollup or self.overlays or self.overlay_sums or self.bad_rows or self.dropped
+        )
 
 
 def verify_database(
     db: Database, principal: Principal, *, repair: bool = False, dry_run: bool = False
 ) -> VerifyReport:
-    """Compare the organization's rollup and overlays with mirror and modifications.
+    """Compare the organization's sums and overlays with mirror and modifications.
 
     With `repair` what differs is computed again, and rows that break a check are deleted where something else
     replaces them; writers wait meanwhile.
@@ -82,10 +87,18 @@ def _repair(tx: Tx, *, dry_run: bool) -> VerifyReport:
     report = replace(_compared(tx, repair=True), dropped=len(dropped))
     if report.rollup:
         mirror.recompute_rollup(tx.conn, tx.organization_id)
-    for user, ids in _by_user(report.overlays).items():
+    by_user = _by_user(report.overlays)
+    for user, ids in by_user.items():
         overlays.refresh_overlays(tx.conn, _as(tx.principal, user), ids)
-    if report.rollup or report.overlays or dropped:
-        found = {"rollup": len(report.rollup), "overlays": len(report.overlays)}
+    differing = by_user.keys() | {item.user_id for item in report.overlay_sums}
+    if differing:
+        overlay_sums.recompute(tx.conn, tx.organization_id, differing)
+    if report.rollup or differing or dropped:
+        found = {
+            "rollup": len(report.rollup),
+            "overlays": len(report.overlays),
+            "overlaySums": len(report.overlay_sums),
+        }
         entries = [audit.Entry(tx.new_id(), before=found), *(_kept(tx, row) for row in dropped)]
         tx.audit(Action.REPAIR, entries, at=leases.clock(tx.conn))
     return report
@@ -103,6 +116,7 @@ def _compared(tx: Tx, *, repair: bool) -> VerifyReport:
     return VerifyReport(
         rollup=drift.rollup_drift(tx.conn, code),
         overlays=_overlay_drift(tx),
+        overlay_sums=drift.sums_drift(tx.conn, code),
         repaired=repair,
         bad_rows=bad,
     )

@@ -99,7 +99,7 @@ class Sums(NamedTuple):
         reason = costing.excluded(unit, currency)
         if reason:
             counts = self._replace(**_NO_MONEY)
-            return counts._replace(excluded=Tally({reason: self.record_count}))
+            return counts._replace(excluded=_tally(reason, self.record_count))
         weight = costing.weight(unit) or ZERO
         weighed = self._replace(
             monthly_rental=EXACT.multiply(self.monthly_rental, weight),
@@ -109,7 +109,7 @@ class Sums(NamedTuple):
         )
         if not currency or costing.currency:
             return weighed
-        return weighed._replace(currencies=Tally({currency.strip().upper(): self.record_count}))
+        return weighed._replace(currencies=_tally(currency.strip().upper(), self.record_count))
 
     def plus(self, other: Sums, sign: int = 1) -> Sums:
         """Add the other sums (`sign=-1`: subtract them)."""
@@ -123,6 +123,10 @@ class Sums(NamedTuple):
 _NO_MONEY: Mapping[str, Any] = {
     name: ZERO for name, zero in Sums._field_defaults.items() if isinstance(zero, Decimal)
 }
+
+
+def _tally(name: str, number: int) -> Tally:
+    return Tally({name: number}) if number else _NO_NAMES
 
 
 def total(parts: Iterable[Sums]) -> Sums:

@@ -108,7 +108,10 @@ def statements(noun: str) -> Statements:
 
 
 def _composed(blocks: Mapping[str, str], text: str) -> str:
-    """Compose a block of others: `outer(part = inner, …)`, in turn composed or not; `noun.block` is elsewhere."""
+    """Compose a block of others, `outer(part = inner, …)`.
+
+    Each is in turn composed or not; `noun.block` is one of another file.
+    """
     match = _COMPOSED.fullmatch(text)
     assert match is not None, text  # noqa: S101 - the package's own files
     noun, _, name = match["block"].rpartition(".")
@@ -185,7 +188,7 @@ def _with_functions(text: str) -> str:
 
 
 def _placed(match: re.Match[str]) -> str:
-    """Write the statement that a line names, with the variables of the place for its parameters."""
+    """Write the statement that a line names, with variables for its parameters."""
     noun, name, given = match.groups()
     values = dict(pair.split(" = ") for pair in given.split(", "))
     block = statements(noun)[name].rstrip(";")

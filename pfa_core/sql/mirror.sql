@@ -237,6 +237,28 @@ SET data = EXCLUDED.data,
     pems_revision = EXCLUDED.pems_revision,
     missing_since = NULL;
 
+-- name: overlays_before
+-- Overlay rows over received records, locked with what they add to the sums: their users may be discarding them.
+SELECT -1 AS sign, true AS of_mirror, h.*
+            FROM (
+                SELECT {columns}
+                FROM pfa_incoming AS i
+                JOIN pfa_overlay AS o ON o.organization_id = %(organization_id)s AND o.pfa_id = i.pfa_id
+                ORDER BY o.pfa_id, o.user_id
+                FOR UPDATE OF o
+            ) AS h
+
+-- name: overlays_after
+SELECT 1 AS sign, true AS of_mirror, {columns}
+            FROM pfa_incoming AS i
+            JOIN pfa_overlay AS o ON o.organization_id = %(organization_id)s AND o.pfa_id = i.pfa_id
+
+-- name: take_back_overlays
+-- from: overlay_sums.post(rows = overlays_before(columns = overlay_sums.columns), among = overlay_sums.among_all)
+
+-- name: post_overlays
+-- from: overlay_sums.post(rows = overlays_after(columns = overlay_sums.columns), among = overlay_sums.among_all)
+
 -- name: refresh_overlays
 -- The deltas stay; they are applied to the mirror's new data.
 UPDATE pfa_overlay AS o
@@ -423,7 +445,7 @@ WHERE organization_id = %(organization_id)s;
 -- by: sync, refresh_data, import
 -- mirror:
 -- unless: pfa_received_unsettled(%(organization_id)s)
--- steps: keep_history, post_received[sign = -1] after keep_history, upsert, post_received[sign = 1], refresh_overlays after keep_history, keep_digests
+-- steps: keep_history, take_back_overlays after keep_history, post_received[sign = -1] after keep_history, upsert, post_received[sign = 1], refresh_overlays after keep_history, post_overlays after refresh_overlays, keep_digests
 
 -- name: recompute_rollup
 -- by: manage_settings

@@ -25,12 +25,70 @@ WHERE m.organization_id = %(organization_id)s
 -- Overlay rows of these pairs of user and record: deleted, or built anew.
 SELECT pfa_rebuild_overlays(%(users)s, %(ids)s);
 
--- name: drop_overlays, drop_overlays@one
+-- name: hold_overlays, hold_overlays@one
+-- The mirror's writers lock these rows before they change what is under them: until the transaction ends no one does.
+SELECT count(*)
+FROM (
+    SELECT o.pfa_id
+    FROM pfa_overlay AS o
+    WHERE o.organization_id = %(organization_id)s
+      AND o.user_id = %(user_id)s
+      AND o.pfa_id = ANY(%(ids)s)
+    ORDER BY o.pfa_id
+    FOR UPDATE
+) AS held
+
+-- name: drop
+WITH gone AS (
+    DELETE FROM pfa_overlay AS o
+    WHERE o.organization_id = %(organization_id)s
+      AND o.user_id = %(user_id)s
+      AND o.pfa_id = ANY(%(ids)s)
+    RETURNING {columns}
+)
+{post}
+
+-- name: drop_held, drop_held@one
+-- from: drop(columns = overlay_sums.columns, post = overlay_sums.post(rows = overlay_sums.removed, among = overlay_sums.among_all))
+
+-- name: drop_overlays
 -- by: save_draft, commit, manage_users, manage_settings; admins
-DELETE FROM pfa_overlay
-WHERE organization_id = %(organization_id)s
-  AND user_id = %(user_id)s
-  AND pfa_id = ANY(%(ids)s);
+-- steps: hold_overlays, drop_held
+
+-- name: drop_if_all
+-- Of all that the user has at once: what each adds to the sums needs no look at it.
+DELETE FROM pfa_overlay AS o
+WHERE o.organization_id = %(organization_id)s
+  AND o.user_id = %(user_id)s
+  AND o.pfa_id = ANY(%(ids)s)
+  AND (SELECT count(*)
+       FROM pfa_overlay AS t
+       WHERE t.organization_id = %(organization_id)s AND t.user_id = %(user_id)s)
+      <= cardinality(%(ids)s::text[])
+  AND (SELECT count(*)
+       FROM pfa_overlay AS t
+       WHERE t.organization_id = %(organization_id)s AND t.user_id = %(user_id)s AND t.pfa_id = ANY(%(ids)s))
+      = (SELECT count(*)
+         FROM pfa_overlay AS t
+         WHERE t.organization_id = %(organization_id)s AND t.user_id = %(user_id)s)
+
+-- name: clear_sums
+-- The sums of no overlay are nothing: what the user's own transactions posted goes …
+DELETE FROM kpi_overlay AS k
+WHERE k.organization_id = %(organization_id)s
+  AND k.user_id = %(user_id)s
+  AND NOT k.of_mirror
+  AND NOT EXISTS (
+      SELECT FROM pfa_overlay AS o WHERE o.organization_id = %(organization_id)s AND o.user_id = %(user_id)s)
+
+-- name: even_out
+-- … and what the mirror's writers posted is taken back, by rows of the user's side. None of them is under way: one that
+-- looks at an overlay holds its row until it ends.
+-- from: overlay_sums.add(sums = overlay_sums.taken_back)
+
+-- name: drop_all_overlays
+-- by: save_draft, commit, manage_users, manage_settings; admins
+-- steps: drop_if_all, clear_sums after drop_if_all, even_out after drop_if_all
 
 -- name: overlay_rows, overlay_rows@one
 -- What the caller's overlay rows of some records should be. The stacked delta: of the values that several
@@ -67,42 +125,151 @@ WHERE m.organization_id = %(organization_id)s
   AND m.modification_id = ANY(%(modification_ids)s::uuid[])
 ORDER BY m.pfa_id
 
+-- name: old_of_ids
+FROM pfa_overlay AS o
+    WHERE o.organization_id = %(organization_id)s
+      AND o.user_id = %(user_id)s
+      AND o.pfa_id = ANY(%(ids)s)
+
+-- name: old_of_single
+FROM pfa_modification AS m
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM pfa_overlay AS o
+        WHERE o.organization_id = %(organization_id)s
+          AND o.user_id = %(user_id)s
+          AND o.pfa_id = m.pfa_id
+        OFFSET 0) AS o
+    WHERE m.organization_id = %(organization_id)s
+      AND m.user_id = %(user_id)s
+      AND m.modification_id = ANY(%(modification_ids)s::uuid[])
+
 -- name: put_overlays
-INSERT INTO pfa_overlay (
-    organization_id, user_id, pfa_id, delta, data, modification_id)
-{rows}
-ON CONFLICT (organization_id, user_id, pfa_id) DO UPDATE
-SET delta = EXCLUDED.delta,
-    data = EXCLUDED.data,
-    modification_id = EXCLUDED.modification_id
+-- The mirror's rows are locked, and with the member row the user's other writers wait: what was there before is what
+-- the statement replaces.
+WITH found AS (
+    SELECT {columns}
+    {old}
+), written AS (
+    INSERT INTO pfa_overlay AS o (
+        organization_id, user_id, pfa_id, delta, data, modification_id)
+    {rows}
+    ON CONFLICT (organization_id, user_id, pfa_id) DO UPDATE
+    SET delta = EXCLUDED.delta,
+        data = EXCLUDED.data,
+        modification_id = EXCLUDED.modification_id
+    RETURNING {columns}
+), {replaced}
+{post}
 
 -- name: update_overlay
--- The same for one record whose row exists, as that of a changed draft does: an insert with a conflict computes
--- the columns generated from `data` twice, half the time of an edit. For many records the planner, which
+-- The same for one record whose row most likely exists, as that of a changed draft does: an insert with a conflict
+-- computes the columns generated from `data` twice, half the time of an edit. For many records the planner, which
 -- estimates one, would compute the rows anew for each.
-UPDATE pfa_overlay AS o
-SET delta = s.delta,
-    data = s.data,
-    modification_id = s.modification_id
-FROM (
-{rows}
-) AS s
-WHERE o.organization_id = %(organization_id)s
-  AND o.user_id = %(user_id)s
-  AND o.pfa_id = s.pfa_id
+WITH found AS (
+    SELECT {columns}
+    {old}
+), wanted AS MATERIALIZED (
+    {rows}
+), changed AS (
+    UPDATE pfa_overlay AS o
+    SET delta = w.delta,
+        data = w.data,
+        modification_id = w.modification_id
+    FROM wanted AS w
+    WHERE o.organization_id = %(organization_id)s
+      AND o.user_id = %(user_id)s
+      AND o.pfa_id = w.pfa_id
+    RETURNING {columns}
+), added AS (
+    INSERT INTO pfa_overlay AS o (
+        organization_id, user_id, pfa_id, delta, data, modification_id)
+    SELECT w.organization_id, w.user_id, w.pfa_id, w.delta, w.data, w.modification_id
+    FROM wanted AS w
+    WHERE NOT EXISTS (SELECT FROM changed)
+    ON CONFLICT (organization_id, user_id, pfa_id) DO UPDATE
+    SET delta = EXCLUDED.delta,
+        data = EXCLUDED.data,
+        modification_id = EXCLUDED.modification_id
+    RETURNING {columns}
+), written AS (
+    SELECT * FROM changed UNION ALL SELECT * FROM added
+), {replaced}
+{post}
 
 -- name: put_stacked, put_stacked@one
 -- by: save_draft, commit, manage_users, manage_settings; admins
--- from: put_overlays(rows = overlay_rows)
+-- from: put_overlays(old = old_of_ids, rows = overlay_rows, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing, among = overlay_sums.among_new))
 
 -- name: put_only, put_only@one
 -- by: save_draft, commit, manage_users, manage_settings; admins
--- from: put_overlays(rows = rows_of_single)
+-- from: put_overlays(old = old_of_single, rows = rows_of_single, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing, among = overlay_sums.among_new))
 
 -- name: update_stacked, update_stacked@one
 -- by: save_draft, commit, manage_users, manage_settings; admins
--- from: update_overlay(rows = overlay_rows)
+-- from: update_overlay(old = old_of_ids, rows = overlay_rows, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing, among = overlay_sums.among_new))
 
 -- name: update_only, update_only@one
 -- by: save_draft, commit, manage_users, manage_settings; admins
--- from: update_overlay(rows = rows_of_single)
+-- from: update_overlay(old = old_of_single, rows = rows_of_single, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing, among = overlay_sums.among_new))
+
+-- name: old_of_pairs
+FROM unnest(%(users)s::text[], %(ids)s::text[]) AS i (user_id, pfa_id)
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM pfa_overlay AS o
+        WHERE o.organization_id = %(organization_id)s
+          AND o.user_id = i.user_id
+          AND o.pfa_id = i.pfa_id
+        OFFSET 0) AS o
+
+-- name: rows_of_pairs
+-- As overlay_rows, of pairs of user and record.
+SELECT %(organization_id)s, s.user_id, s.pfa_id, s.delta, r.data || s.delta, s.modification_id
+    FROM (
+        SELECT m.user_id, m.pfa_id,
+               jsonb_object_agg(f.key, f.value
+                   ORDER BY m.state = 'draft', m.committed_at, m.modification_id) AS delta,
+               (array_agg(m.modification_id
+                   ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC))[1]
+                   AS modification_id
+        FROM pfa_modification AS m
+        CROSS JOIN LATERAL jsonb_each(CASE WHEN pfa_is_delta(m.delta) THEN m.delta ELSE '{}' END)
+            AS f (key, value)
+        WHERE m.organization_id = %(organization_id)s
+          AND m.user_id = ANY(%(users)s::text[])
+          AND m.pfa_id = ANY(%(ids)s::text[])
+          AND m.state <> 'synced'
+          AND (m.user_id, m.pfa_id) IN (SELECT * FROM unnest(%(users)s::text[], %(ids)s::text[]))
+        GROUP BY m.user_id, m.pfa_id
+    ) AS s
+    JOIN pfa_mirror AS r ON r.organization_id = %(organization_id)s AND r.pfa_id = s.pfa_id
+    ORDER BY s.user_id, s.pfa_id
+
+-- name: drop_left
+WITH gone AS (
+    DELETE FROM pfa_overlay AS o
+    USING unnest(%(users)s::text[], %(ids)s::text[]) AS i (user_id, pfa_id)
+    WHERE o.organization_id = %(organization_id)s
+      AND o.user_id = i.user_id
+      AND o.pfa_id = i.pfa_id
+      AND (i.user_id, i.pfa_id) NOT IN (
+          SELECT m.user_id, m.pfa_id
+          FROM pfa_modification AS m
+          WHERE m.organization_id = %(organization_id)s
+            AND m.user_id = ANY(%(users)s::text[])
+            AND m.pfa_id = ANY(%(ids)s::text[])
+            AND m.state <> 'synced'
+            AND pfa_is_delta(m.delta))
+    RETURNING {columns}
+)
+{post}
+
+-- name: drop_pairs
+-- Of pairs of user and record, the overlay rows without an active modification: in pfa_rebuild_overlays, after a push
+-- has settled some and with the owners' member rows locked.
+-- from: drop_left(columns = overlay_sums.columns, post = overlay_sums.post(rows = overlay_sums.removed, among = overlay_sums.among_all))
+
+-- name: put_pairs
+-- The others, there.
+-- from: put_overlays(old = old_of_pairs, rows = rows_of_pairs, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing, among = overlay_sums.among_new))

@@ -1,6 +1,7 @@
 -- Sums for KPIs. {groups} and {conditions} are composed in store/reads/sums.py from constants. Baseline
--- rows come from the rollup where the filters allow it, else from the mirror; the caller's touched
--- records are then subtracted with their mirror values and added with their merged ones.
+-- rows come from the rollup where the filters allow it, and what the caller's overlays change about them from the sums
+-- that are kept of it. Else they come from the mirror; the caller's touched records are then subtracted with their
+-- mirror values and added with their merged ones.
 -- Sums and moves are also by rate unit and currency, '' or null where a record names none: what they weigh
 -- depends on the organization's settings and is computed in model/kpi.py. The columns are grouped as they are:
 -- of an expression the planner expects two hundred values, and then aggregates a million records in one process.
@@ -28,6 +29,57 @@ SELECT {groups}
        coalesce(sum(r.without_price) FILTER (WHERE r.source = 'Purchase' AND {counts_r}), 0)::bigint
 FROM kpi_rollup AS r
 WHERE r.organization_id = %(organization_id)s
+  AND {conditions}
+{grouping}
+
+-- name: difference
+-- What the caller's overlays add to that, of all filters that the rollup has. Each of them counts as a draft here.
+SELECT {groups}
+       r.rate_uom,
+       r.currency,
+       sum(r.record_count)::bigint,
+       sum(r.actualized_count)::bigint,
+       sum(r.discontinued_count)::bigint,
+       sum(r.transferable_count)::bigint,
+       sum(r.touched_count)::bigint,
+       sum(r.monthly_rental),
+       sum(r.purchase_cost),
+       sum(r.plan_rate_days),
+       sum(r.plan_purchase),
+       sum(r.forecast_rate_days),
+       sum(r.forecast_purchase),
+       sum(r.actual_rate_days),
+       sum(r.actual_purchase),
+       sum(r.without_start)::bigint,
+       sum(r.without_end)::bigint,
+       sum(r.without_rate)::bigint,
+       sum(r.without_price)::bigint
+FROM kpi_overlay AS r
+WHERE r.organization_id = %(organization_id)s
+  AND r.user_id = %(user_id)s
+  AND r.grain = %(grain)s
+  AND {conditions}
+{grouping}
+
+-- name: pending
+-- How many of them are not drafts. Each is looked up: they are few between a commit and the next push.
+SELECT {groups}
+       r.rate_uom,
+       r.currency,
+       count(*)
+FROM pfa_modification AS m
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM pfa_overlay AS o
+    WHERE o.organization_id = %(organization_id)s
+      AND o.user_id = %(user_id)s
+      AND o.pfa_id = m.pfa_id
+    OFFSET 0) AS r
+WHERE m.organization_id = %(organization_id)s
+  AND m.user_id = %(user_id)s
+  AND m.state IN ('committed', 'syncing', 'sync_error', 'conflict')
+  AND m.version > 0
+  AND r.modification_id = m.modification_id
   AND {conditions}
 {grouping}
 

@@ -17,6 +17,8 @@ from pfa_core.model.ids import OrganizationId, PfaId, RunId
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.store import rls, writing
 from pfa_core.store.copying import Received, copy_received
+from pfa_core.store import overlay_sums, rls, writing
+from pfa_core.store.copying import Marks, Received, copy_received, copy_records, escaped
 
 _SQL = sql.statements("mirror")
 
@@ -166,15 +168,16 @@ def take_in(
     """
     values = {"organization_id": organization_id, "run_id": run_id, "at": at}
     if rls.applies(conn):
-        changed, _, written, *_ = writing.counts(conn, _SQL, "take_in", values)
+        changed, _, _, written, *_ = writing.counts(conn, _SQL, "take_in", values)
         return changed, written
     changed = conn.execute(_SQL["keep_history"], values).rowcount
-    if changed:
+    if changed:  # a new record has no overlay
+        conn.execute(_SQL["take_back_overlays"], values)
         conn.execute(_SQL["post_received"], {**values, "sign": -1})
     written = conn.execute(_SQL["upsert"], values).rowcount
     conn.execute(_SQL["post_received"], {**values, "sign": 1})
-    if changed:  # a new record has no overlay
-        conn.execute(_SQL["refresh_overlays"], values)
+    if changed and conn.execute(_SQL["refresh_overlays"], values).rowcount:
+        conn.execute(_SQL["post_overlays"], values)
     conn.execute(_SQL["keep_digests"], values)
     return changed, written
 
@@ -190,8 +193,12 @@ def recompute_rollup(conn: Connection[Any], organization_id: OrganizationId) -> 
 
 
 def prune_rollup(conn: Connection[Any], organization_id: OrganizationId) -> None:
-    """Delete sums over no records, which change no figure and would accumulate."""
+    """Delete sums over no records, which change no figure and would accumulate.
+
+    What was posted beside the users' own sums is added to them.
+    """
     writing.changed(conn, _SQL, "prune_rollup", {"organization_id": organization_id})
+    overlay_sums.gather(conn, organization_id)
 
 
 def rows(

@@ -10,7 +10,7 @@ from psycopg import Connection
 from pfa_core import sql
 from pfa_core.model.ids import ModificationId, OrganizationId, PfaId, UserId
 from pfa_core.model.principal import NO_TOKEN, Principal
-from pfa_core.store import rls, writing
+from pfa_core.store import overlay_sums, rls, writing
 from pfa_core.store.modifications import of_caller
 from pfa_core.store.portions import portions
 
@@ -18,6 +18,7 @@ _SQL = sql.statements("overlays")
 OVERLAY_ROWS = _SQL["overlay_rows"]
 _PUT = {"stacked": "put_stacked", "only": "put_only"}
 _UPDATE = {"stacked": "update_stacked", "only": "update_only"}
+_MANY = 20  # rows gone at once, after which sums of nothing are looked for
 
 
 def refresh_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> None:
@@ -65,11 +66,8 @@ def _put_overlays(
 ) -> None:
     for some in portions(ids):
         values = {**of_caller(principal), name: some}
-        updated = 0
-        if there and len(some) == 1:
-            updated = writing.changed(conn, _SQL, _UPDATE[which], values, ids=some)
-        if not updated:
-            writing.changed(conn, _SQL, _PUT[which], values, ids=some)
+        block = _UPDATE[which] if there and len(some) == 1 else _PUT[which]
+        writing.changed(conn, _SQL, block, values, ids=some)
 
 
 def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> set[PfaId]:
@@ -82,9 +80,29 @@ def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) 
 
 def drop_overlays(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> None:
     """Delete the principal's overlay rows of records without active modifications."""
-    if ids:
-        values = {**of_caller(principal), "ids": list(ids)}
-        writing.changed(conn, _SQL, "drop_overlays", values, ids=ids)
+    if not ids:
+        return
+    values = {**of_caller(principal), "ids": list(ids)}
+    if len(ids) >= _MANY and _drop_all(conn, values):
+        return
+    if rls.applies(conn):
+        writing.counts(conn, _SQL, "drop_overlays", values)
+    else:
+        conn.execute(_SQL.for_ids("hold_overlays", ids), values)
+        conn.execute(_SQL.for_ids("drop_held", ids), values)
+    if len(ids) >= _MANY:
+        overlay_sums.prune(conn, principal)
+
+
+def _drop_all(conn: Connection[Any], values: Mapping[str, Any]) -> bool:
+    """Delete the rows if the principal has no others; return whether they are gone."""
+    if rls.applies(conn):
+        return writing.counts(conn, _SQL, "drop_all_overlays", values)[0] > 0
+    if not conn.execute(_SQL["drop_if_all"], values).rowcount:
+        return False
+    conn.execute(_SQL["clear_sums"], values)
+    conn.execute(_SQL["even_out"], values)
+    return True
 
 
 def clear_overlays(

@@ -22,7 +22,15 @@ _LOGGER = logging.getLogger("pfa")
 # question costs a millisecond: it is asked again when twice as many were written.
 BULK, WHILE_WRITING = 100, 5000
 # What a restored dump fills and nothing has counted yet.
-LARGE = ("audit_log", "kpi_rollup", "pfa_digest", "pfa_mirror", "pfa_modification", "pfa_overlay")
+LARGE = (
+    "audit_log",
+    "kpi_overlay",
+    "kpi_rollup",
+    "pfa_digest",
+    "pfa_mirror",
+    "pfa_modification",
+    "pfa_overlay",
+)
 
 # Rows that a connection has written since it last had tables analyzed.
 _written: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()

@@ -36,6 +36,7 @@ def everything_kept(world: World):
     return (
         world.rows("SELECT * FROM kpi_rollup ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9"),
         world.rows("SELECT * FROM pfa_overlay ORDER BY 1, 2, 3"),
+        world.rows("SELECT k::text FROM kpi_overlay AS k ORDER BY 1"),
     )
 
 
@@ -107,6 +108,33 @@ def test_one_too_much_in_any_sum_is_found_and_every_kpi_is_exact_again_after_the
     world.execute(f"UPDATE kpi_rollup SET {column} = {column} + 1 WHERE category = 'C0'")
     assert found(world, repair=True) == (1, 0)
     require_exact(world, world.users)
+
+
+OF_SUMS = {
+    "a sum": ("UPDATE kpi_overlay SET forecast_rate_days = forecast_rate_days + 0.01 WHERE user_id = 'ann'", 3),
+    "a plan": ("UPDATE kpi_overlay SET plan_purchase = 1 WHERE user_id = 'bob' AND grain = 'area'", 1),
+    "a count": ("UPDATE kpi_overlay SET touched_count = 7 WHERE user_id = 'ann' AND grain = 'class'", 1),
+    "lost sums": ("DELETE FROM kpi_overlay WHERE user_id = 'ann'", 3),
+    "sums moved to another category": (
+        "UPDATE kpi_overlay SET category = 'C2' WHERE grain = 'area' AND user_id = 'bob'", 2),
+    "sums moved to another user": ("UPDATE kpi_overlay SET user_id = 'cid' WHERE user_id = 'bob'", 6),
+    "one row of two sides": (
+        "INSERT INTO kpi_overlay SELECT organization_id, user_id, grain, true, category, class, source, dor,"
+        " area_silo, is_actualized, is_discontinued, is_funds_transferable, rate_uom, currency, 1, 0, 0, 0, 0, 0,"
+        " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM kpi_overlay WHERE user_id = 'bob' AND grain = 'flags'", 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("planted", OF_SUMS)
+def test_planted_drift_of_a_user_s_sums_is_found_and_mended(world, planted):
+    before = everything_kept(world)
+    statement, drift = OF_SUMS[planted]
+    world.execute(statement)
+    report = pfa_core.verify_database(world.db, world.principal())
+    assert (found(world), len(report.overlay_sums), report.clean) == ((0, 0), drift, False)
+    found(world, repair=True)
+    assert pfa_core.verify_database(world.db, world.principal()).clean
+    assert everything_kept(world) == before
 
 
 def test_drift_of_another_organization_is_neither_told_nor_mended(world):

@@ -36,6 +36,7 @@ TABLES = {
     "pfa_pull_page": "row_offset, row_count, ids",
     "pfa_digest": "pfa_id, version, shape",
     "kpi_rollup": "*",
+    "kpi_overlay": "*",
     "audit_log": "user_id, action, pfa_id, session_id, before, after, reason",
     "audit_head": "number",
     "pfa_member": "user_id, role, rights",

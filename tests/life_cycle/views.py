@@ -99,6 +99,7 @@ _TABLES = (
     "pfa_sync_conflict",
     "pfa_overlay",
     "kpi_rollup",
+    "kpi_overlay",
     "pfa_sync_log",
     "pfa_sync_outcome",
     "audit_log",

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 import pfa_core
 from pfa_core.model.query import Filters
 from pfa_core.sql import statements
-from pfa_core.store import members, mirror
+from pfa_core.store import members, mirror, overlay_sums
 from tests.factories import SelfClosing, World, a_world
 from tests.server import Server
 
@@ -103,6 +103,7 @@ def a_large_world(server: Server) -> Iterator[World]:
             sizes = {"drafts": DRAFTS, "many": MANY, "records": RECORDS}
             admin.execute(DRAFTS_OF_OTHERS, sizes)
             admin.execute(OVERLAYS_OF_OTHERS, {"user_id": None})
+            overlay_sums.recompute(admin, "ORG", {"mary", *(f"user {n}" for n in range(1, 51))})
             admin.execute("VACUUM ANALYZE")
         _save(world, "fay", FRESH, 19)
         world.owner.administer(lambda conn: conn.execute("VACUUM pfa_modification, pfa_overlay"))
@@ -115,6 +116,7 @@ def draft(admin: Connection[Any], user: str, drafts: int) -> None:
     values = {"user_id": user, "drafts": drafts}
     admin.execute(DRAFTS_OF_ONE, values)
     admin.execute(OVERLAYS_OF_OTHERS, values)
+    overlay_sums.recompute(admin, "ORG", {user})
 
 
 @contextmanager

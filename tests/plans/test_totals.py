@@ -13,12 +13,14 @@ from pfa_core.store.reads import sums as kpis
 from pfa_core.store.reads.sums import Part
 from tests.factories import World
 from tests.plans.conftest import Guard
-from tests.plans.large import DRAFTS, RECORDS
+from tests.plans.large import DRAFTS, MANY, RECORDS
 from tests.plans.watching import Plans, assert_few_rows
 
 pytestmark = pytest.mark.every_version
 
 CATEGORY = Filters(category=("Category 3",))
+# Of one kind of kept sums at most: with a category one of five classes, nine areas, forty combinations of the rest.
+GROUPS = 20 * 40
 TOUCHED = [Part.TOUCHED_BEFORE, Part.TOUCHED_AFTER]
 
 
@@ -70,6 +72,45 @@ def test_kpis_of_what_i_touched_read_that_and_no_more(guard: Guard, part: Part) 
     assert sum(one.record_count for one in found.values()) == DRAFTS
     assert_few_rows(plans, "pfa_mirror", 2 * DRAFTS)
     assert_few_rows(plans, "pfa_overlay", 2 * DRAFTS)
+
+
+@pytest.mark.parametrize(
+    ("filters", "by"),
+    [
+        (Filters(), ("category",)),
+        (CATEGORY, ("category", "areaSilo")),
+        (Filters(source=("Rental",), actualized=True), ("category", "dor")),
+    ],
+    ids=range(3),
+)
+def test_what_drafts_change_about_kpis_costs_what_there_are_of_groups_and_not_of_drafts(
+    guard: Guard, filters: Filters, by: tuple[str, ...]
+) -> None:
+    for user in ("eve", "ann", "mary"):
+        plans, found = guard.read(
+            lambda conn, who: kpis.sums(conn, who, Part.DIFFERENCE, filters, by, costing=Costing()),
+            user,
+        )
+        assert (plans.on("pfa_overlay"), plans.on("pfa_mirror")) == ([], [])
+        assert sum(one.record_count for one in found.values()) == 0
+        assert bool(found) == (user != "eve")
+        assert_few_rows(plans, "kpi_overlay", GROUPS)
+        assert plans.blocks() <= GROUPS / 3
+
+
+def test_changes_that_wait_are_looked_up_for_the_number_of_drafts(guard: Guard) -> None:
+    def work(conn: Any, who: Any) -> Any:
+        conn.execute(
+            "UPDATE pfa_modification SET state = 'committed', committed_at = now() WHERE modification_id IN"
+            " (SELECT modification_id FROM pfa_modification WHERE user_id = 'mary' ORDER BY pfa_id LIMIT 3)"
+        )
+        return kpis.sums(conn, who, Part.DIFFERENCE, Filters(), (), costing=Costing())
+
+    plans, found = guard.altered("SELECT 1", work, "mary")
+    assert found[()].drafts == MANY - 3
+    reading = plans.of("pfa_modification AS m\nCROSS JOIN")
+    assert reading.indexes("pfa_modification") == {"pfa_modification_pending"}
+    assert_few_rows(reading, "pfa_overlay", 3)
 
 
 def test_live_sums_are_expected_to_have_few_groups_where_no_unit_or_currency_is_named(

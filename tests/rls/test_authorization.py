@@ -29,6 +29,7 @@ def test_control_a_right_token_shows_exactly_its_organization(two):
             "pfa_member",
             "pfa_overlay",
             "kpi_rollup",
+            "kpi_overlay",
             "audit_log",
             "audit_link",
             "audit_head",

@@ -20,7 +20,7 @@ COMPOSED: dict[str, dict[str, LiteralString]] = {
     "mirror.lock_fields": {"fields": "data ->> 'model', data ->> 'dor'"}
 }
 PIECES = {"modifications.among": "drafts"}
-WRITTEN = ("pfa_modification", "pfa_overlay", "audit_log")
+WRITTEN = ("pfa_modification", "pfa_overlay", "kpi_overlay", "audit_log")
 VARIANTS = [
     f"{noun}.{name.removesuffix('@one')}"
     for noun in NOUNS
@@ -95,12 +95,15 @@ def values_for(world: World, pfa_id: str) -> dict[str, Any]:
 
 
 def effect(conn: Connection[Any], statement: LiteralString, values: dict[str, Any]) -> list[Any]:
-    """What the statement returns, how many rows it touches, and what the tables hold then."""
+    """What the statement returns, how many rows it touches, and what the tables hold then, each row with whether it
+    was written."""
     with conn.transaction(force_rollback=True):
         cursor = conn.execute(statement, values)
         rows = cursor.fetchall() if cursor.description else []
         tables = [
-            conn.execute(f"SELECT t::text FROM {table} AS t ORDER BY 1").fetchall()
+            conn.execute(
+                f"SELECT t::text, t.xmin = pg_current_xact_id()::xid FROM {table} AS t ORDER BY 1"
+            ).fetchall()
             for table in WRITTEN
         ]
         return [rows, cursor.rowcount, tables]
@@ -118,7 +121,7 @@ def test_a_variant_for_one_id_means_what_the_statement_over_an_array_does(
             values = values_for(world, pfa_id)
             expected = effect(conn, over_array, values)
             assert effect(conn, about_one, values) == expected
-            touched += expected[1]
+            touched += expected[1] + sum(is_new for table in expected[2] for _, is_new in table)
     assert touched > 0
 
 
@@ -152,6 +155,15 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
         "operations.rewrite_drafts",
         "operations.recommit",
         "overlays.rebuild_under_rls",
+        "overlays.drop",
+        "overlays.drop_if_all",
+        "overlays.old_of_ids",
+        "overlays.old_of_single",
+        "overlays.old_of_pairs",
+        "overlays.rows_of_pairs",
+        "overlays.drop_left",
+        "overlays.drop_pairs",
+        "overlays.put_pairs",
         "pull_pages.add",
         "queue.due",
         "queue.mirror_values",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import zipfile
@@ -158,7 +159,11 @@ def test_no_row_changes_and_every_restore_names_its_entry(conn):
     ]
     members = [row.replace(', "override_guards"', "") for row in after["pfa_member"]]
     new = {"audit_expected": [], "pfa_view": [], "pfa_digest": []}
+    sums = after.pop("kpi_overlay")
     assert {**after, "pfa_member": members} == {**before, **new}
+    assert {json.loads(row)["user_id"] for row in sums} == {
+        json.loads(row)["user_id"] for row in before["pfa_overlay"]
+    }
     named = conn.execute(
         "SELECT reason, restores::text FROM audit_log WHERE action = 'restore' OR restores IS NOT NULL"
     ).fetchall()

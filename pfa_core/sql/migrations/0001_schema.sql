@@ -15,7 +15,8 @@
 --
 -- Views. pfa_view holds saved choices of records under a name: a user's own, or the organization's.
 --
--- Rollup. kpi_rollup holds the mirror's sums by the dimensions of the KPIs, so that a total reads no records.
+-- Rollup. kpi_rollup holds the mirror's sums by the dimensions of the KPIs, kpi_overlay what the overlays of each user
+-- add to them, so that a total reads no records.
 --
 -- Sync. pfa_sync_log has a row per run, a pull or a push; pfa_sync_outcome what a run did with single records;
 -- pfa_sync_conflict the fields that PEMS and a user both changed; pfa_lease which run holds an organization;
@@ -509,6 +510,11 @@ CREATE INDEX pfa_modification_queue
 CREATE INDEX pfa_modification_order
     ON pfa_modification (organization_id, pfa_id, committed_at, modification_id)
     WHERE state IN ('committed', 'syncing', 'sync_error', 'conflict');
+-- A user's changes that wait: what is on top of an overlay and is not a draft. The last condition is always true, as that
+-- of pfa_modification_session: nothing else is looked for here.
+CREATE INDEX pfa_modification_pending
+    ON pfa_modification (organization_id, user_id, modification_id)
+    WHERE state IN ('committed', 'syncing', 'sync_error', 'conflict') AND version > 0;
 -- What a pusher holds; small at any time.
 CREATE INDEX pfa_modification_claimed
     ON pfa_modification (organization_id, modification_id)
@@ -610,6 +616,53 @@ CREATE TABLE kpi_rollup (
 );
 -- Totals are the sum of one small column: read from this index alone, not from rows of twenty numbers.
 CREATE INDEX kpi_rollup_count ON kpi_rollup (organization_id, category) INCLUDE (record_count);
+
+-- What one user's overlays add to those sums: the merged records where they are merged, less the mirror's where the
+-- mirror has them; the plan is the mirror's, its flags too. Kept by the transactions that change an overlay or the
+-- mirror row under one. A draft that becomes a change adds the same, so that a commit writes nothing here.
+--   grain          by which dimensions beside the category, rate unit and currency: class, area, or flags: source, DOR
+--                  and the flags. The others are '' and false
+--   of_mirror      posted by writers of the mirror, which run one after the other; else by the user's own
+--                  transactions, which do too: no two write one row at once. The sums are those of both together
+--   touched_count  overlay rows that are merged here
+-- Room on each page lets a row that is added to stay there, without another entry in the index.
+CREATE TABLE kpi_overlay (
+    organization_id       text COLLATE "C" NOT NULL,
+    user_id               text COLLATE "C" NOT NULL,
+    grain                 text COLLATE "C" NOT NULL CHECK (grain IN ('class', 'area', 'flags')),
+    of_mirror             boolean NOT NULL,
+    category              text COLLATE "C" NOT NULL,
+    class                 text COLLATE "C" NOT NULL,
+    source                text COLLATE "C" NOT NULL,
+    dor                   text COLLATE "C" NOT NULL,
+    area_silo             text COLLATE "C" NOT NULL,
+    is_actualized         boolean NOT NULL,
+    is_discontinued       boolean NOT NULL,
+    is_funds_transferable boolean NOT NULL,
+    rate_uom              text COLLATE "C" NOT NULL,
+    currency              text COLLATE "C" NOT NULL,
+    record_count          bigint NOT NULL,
+    touched_count         bigint NOT NULL,
+    actualized_count      bigint NOT NULL,
+    discontinued_count    bigint NOT NULL,
+    transferable_count    bigint NOT NULL,
+    monthly_rental        numeric NOT NULL,
+    purchase_cost         numeric NOT NULL,
+    plan_rate_days        numeric NOT NULL,
+    plan_purchase         numeric NOT NULL,
+    forecast_rate_days    numeric NOT NULL,
+    forecast_purchase     numeric NOT NULL,
+    actual_rate_days      numeric NOT NULL,
+    actual_purchase       numeric NOT NULL,
+    without_start         bigint NOT NULL,
+    without_end           bigint NOT NULL,
+    without_rate          bigint NOT NULL,
+    without_price         bigint NOT NULL,
+    PRIMARY KEY (organization_id, user_id, grain, of_mirror, category, class, source, dor, area_silo,
+                 is_actualized, is_discontinued, is_funds_transferable, rate_uom, currency)
+) WITH (fillfactor = 60);
+-- What a run gathers at its end.
+CREATE INDEX kpi_overlay_of_mirror ON kpi_overlay (organization_id, user_id) WHERE of_mirror;
 
 -- == 6. Sync: runs, outcomes, conflicts, leases, pull pages ==
 
@@ -1895,36 +1948,8 @@ BEGIN
     PERFORM FROM pfa_mirror AS r
     WHERE r.organization_id = code AND r.pfa_id = ANY (ids)
     ORDER BY r.pfa_id FOR SHARE;
-    DELETE FROM pfa_overlay AS o
-    USING unnest(users, ids) AS i (user_id, pfa_id)
-    WHERE o.organization_id = code AND o.user_id = i.user_id AND o.pfa_id = i.pfa_id
-      AND (i.user_id, i.pfa_id) NOT IN (
-          SELECT m.user_id, m.pfa_id FROM pfa_modification AS m
-          WHERE m.organization_id = code AND m.user_id = ANY (users) AND m.pfa_id = ANY (ids)
-            AND m.state <> 'synced' AND pfa_is_delta(m.delta));
-    INSERT INTO pfa_overlay (organization_id, user_id, pfa_id, delta, data, modification_id)
-    SELECT code, s.user_id, s.pfa_id, s.delta, r.data || s.delta, s.modification_id
-    FROM (
-        SELECT m.user_id, m.pfa_id,
-               jsonb_object_agg(f.key, f.value
-                   ORDER BY m.state = 'draft', m.committed_at, m.modification_id) AS delta,
-               (array_agg(m.modification_id
-                   ORDER BY m.state = 'draft' DESC, m.committed_at DESC, m.modification_id DESC))[1]
-                   AS modification_id
-        FROM pfa_modification AS m
-        CROSS JOIN LATERAL jsonb_each(CASE WHEN pfa_is_delta(m.delta) THEN m.delta ELSE '{}' END)
-            AS f (key, value)
-        WHERE m.organization_id = code AND m.user_id = ANY (users) AND m.pfa_id = ANY (ids)
-          AND m.state <> 'synced'
-          AND (m.user_id, m.pfa_id) IN (SELECT * FROM unnest(users, ids))
-        GROUP BY m.user_id, m.pfa_id
-    ) AS s
-    JOIN pfa_mirror AS r ON r.organization_id = code AND r.pfa_id = s.pfa_id
-    ORDER BY s.user_id, s.pfa_id
-    ON CONFLICT (organization_id, user_id, pfa_id) DO UPDATE
-    SET delta = EXCLUDED.delta,
-        data = EXCLUDED.data,
-        modification_id = EXCLUDED.modification_id;
+    -- statement: overlays.drop_pairs (organization_id = code, users = users, ids = ids)
+    -- statement: overlays.put_pairs (organization_id = code, users = users, ids = ids)
 END $$;
 
 -- Makes the users' other changes of settled records, drafts too, start from what PEMS has taken.
@@ -2166,6 +2191,7 @@ BEGIN
             ('pfa_digest', false, '(organization_id, pfa_id, version)'),
             ('pfa_mirror_history', false, '(organization_id, pfa_id, version, replaced_at, written_at)'),
             ('kpi_rollup', false, ''),
+            ('kpi_overlay', false, ''),
             ('pfa_sync_outcome', false, ''),
             ('pfa_sync_conflict', false, '')) AS t (name, is_written, columns)
         JOIN pg_class AS c ON c.oid = to_regclass(t.name)
@@ -2331,7 +2357,7 @@ BEGIN
     FOREACH tenant_table IN ARRAY ARRAY[
         'pfa_organization', 'pfa_member', 'pfa_token', 'audit_log', 'audit_link', 'audit_head', 'pfa_mirror',
         'pfa_mirror_history', 'kpi_rollup', 'pfa_sync_log', 'pfa_sync_outcome', 'pfa_pull_page', 'pfa_lease',
-        'pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_view', 'audit_expected', 'pfa_digest'] LOOP
+        'kpi_overlay', 'pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_view', 'audit_expected', 'pfa_digest'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('CREATE POLICY pfa_owner ON %I TO CURRENT_USER USING (true) WITH CHECK (true)',
@@ -2411,8 +2437,11 @@ BEGIN
                     OR state <> 'draft' AND (SELECT pfa_scope_in('{sync}'))))
         WITH CHECK (false);
 
-    -- Overlays: a user's own; an admin's scope all.
+    -- Overlays and what they add to the sums: a user's own; an admin's scope all.
     CREATE POLICY pfa_select ON pfa_overlay FOR SELECT
+        USING (organization_id = (SELECT pfa_records_organization())
+               AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_is_admin_scope())));
+    CREATE POLICY pfa_select ON kpi_overlay FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization())
                AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_is_admin_scope())));
 
@@ -2478,7 +2507,7 @@ GRANT EXECUTE ON FUNCTION pfa_context(),
 
 -- The role reads; it locks rows, which requires the right to update a column of them; and it calls the functions
 -- that write. No right on a whole table but SELECT: with one the table could be locked.
-GRANT SELECT ON pfa_organization, pfa_member, pfa_mirror, pfa_mirror_history, kpi_rollup, pfa_sync_log,
+GRANT SELECT ON pfa_organization, pfa_member, pfa_mirror, pfa_mirror_history, kpi_rollup, kpi_overlay, pfa_sync_log,
     pfa_sync_outcome, pfa_pull_page, pfa_lease, pfa_modification, pfa_overlay, pfa_sync_conflict, pfa_view,
     audit_log, audit_link, audit_head, pfa_schema_migration, pfa_digest TO pfa_app;
 GRANT UPDATE (organization_id) ON pfa_organization, pfa_member, pfa_mirror, pfa_modification,
@@ -2499,7 +2528,7 @@ BEGIN
     -- Citus has no policies here, and no function sees what its caller wrote in the transaction: there the
     -- program sends the statements themselves.
     IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
-        GRANT INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, pfa_pull_page, pfa_lease, pfa_modification,
+        GRANT INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, kpi_overlay, pfa_pull_page, pfa_lease, pfa_modification,
             pfa_overlay, pfa_view, pfa_digest TO pfa_app;
         GRANT INSERT, UPDATE ON pfa_mirror, pfa_sync_log, pfa_sync_conflict TO pfa_app;
         GRANT INSERT ON pfa_mirror_history, pfa_sync_outcome, audit_log TO pfa_app;
@@ -2614,7 +2643,7 @@ BEGIN
             JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
             LEFT JOIN special AS s ON s.table_name = c.relname AND s.column_name = a.attname
             WHERE c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'pfa_mirror'::regclass) AND c.relkind IN ('r', 'p')
-              AND (c.relname LIKE 'pfa\_%' OR c.relname LIKE 'audit\_%' OR c.relname = 'kpi_rollup')
+              AND (c.relname LIKE 'pfa\_%' OR c.relname LIKE 'audit\_%' OR c.relname LIKE 'kpi\_%')
               AND a.attgenerated = ''
               AND a.atttypid IN ('timestamptz'::regtype, 'integer'::regtype, 'bigint'::regtype,
                                  'numeric'::regtype, 'text'::regtype, 'text[]'::regtype, 'jsonb'::regtype);
@@ -2660,7 +2689,7 @@ BEGIN
                           ORDER BY k.column_name) AS each
         FROM pfa_row_checks() AS k
         WHERE k.table_name IN ('pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_sync_log',
-                               'pfa_sync_outcome', 'pfa_lease', 'pfa_pull_page', 'kpi_rollup', 'pfa_digest')
+                               'pfa_sync_outcome', 'pfa_lease', 'pfa_pull_page', 'kpi_rollup', 'kpi_overlay', 'pfa_digest')
         GROUP BY k.table_name ORDER BY k.table_name LOOP
         RETURN QUERY EXECUTE format(
             'DELETE FROM %I AS t WHERE t.organization_id = $1 AND NOT (%s)'

@@ -265,6 +265,58 @@ SELECT m.organization_id, coalesce(m.category, ''), coalesce(m.class, ''),
 FROM pfa_mirror AS m
 GROUP BY m.organization_id, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11;
 
+-- What overlays add to them, of all users.
+CREATE TABLE IF NOT EXISTS kpi_overlay (
+    organization_id       text COLLATE "C" NOT NULL,
+    user_id               text COLLATE "C" NOT NULL,
+    grain                 text COLLATE "C" NOT NULL CHECK (grain IN ('class', 'area', 'flags')),
+    of_mirror             boolean NOT NULL,
+    category              text COLLATE "C" NOT NULL,
+    class                 text COLLATE "C" NOT NULL,
+    source                text COLLATE "C" NOT NULL,
+    dor                   text COLLATE "C" NOT NULL,
+    area_silo             text COLLATE "C" NOT NULL,
+    is_actualized         boolean NOT NULL,
+    is_discontinued       boolean NOT NULL,
+    is_funds_transferable boolean NOT NULL,
+    rate_uom              text COLLATE "C" NOT NULL,
+    currency              text COLLATE "C" NOT NULL,
+    record_count          bigint NOT NULL,
+    touched_count         bigint NOT NULL,
+    actualized_count      bigint NOT NULL,
+    discontinued_count    bigint NOT NULL,
+    transferable_count    bigint NOT NULL,
+    monthly_rental        numeric NOT NULL,
+    purchase_cost         numeric NOT NULL,
+    plan_rate_days        numeric NOT NULL,
+    plan_purchase         numeric NOT NULL,
+    forecast_rate_days    numeric NOT NULL,
+    forecast_purchase     numeric NOT NULL,
+    actual_rate_days      numeric NOT NULL,
+    actual_purchase       numeric NOT NULL,
+    without_start         bigint NOT NULL,
+    without_end           bigint NOT NULL,
+    without_rate          bigint NOT NULL,
+    without_price         bigint NOT NULL,
+    PRIMARY KEY (organization_id, user_id, grain, of_mirror, category, class, source, dor, area_silo,
+                 is_actualized, is_discontinued, is_funds_transferable, rate_uom, currency)
+) WITH (fillfactor = 60);
+CREATE INDEX IF NOT EXISTS kpi_overlay_of_mirror ON kpi_overlay (organization_id, user_id) WHERE of_mirror;
+DELETE FROM kpi_overlay;
+DO $$
+DECLARE
+    code text;
+BEGIN
+    FOR code IN SELECT DISTINCT o.organization_id FROM pfa_overlay AS o LOOP
+        -- statement: overlay_sums.post_all (organization_id = code)
+    END LOOP;
+END $$;
+
+-- A user's changes that wait.
+CREATE INDEX IF NOT EXISTS pfa_modification_pending
+    ON pfa_modification (organization_id, user_id, modification_id)
+    WHERE state IN ('committed', 'syncing', 'sync_error', 'conflict') AND version > 0;
+
 -- Saved views.
 CREATE TABLE IF NOT EXISTS pfa_view (
     organization_id text COLLATE "C" NOT NULL,
@@ -299,6 +351,6 @@ ALTER TABLE audit_link SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_a
 
 -- The role writes by functions alone: what it could do with tables, and functions for what it did with them, end.
 DROP FUNCTION IF EXISTS pfa_refresh_overlays(text[]), pfa_append_link(text, uuid);
-REVOKE INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, pfa_pull_page, pfa_lease, pfa_modification,
+REVOKE INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, kpi_overlay, pfa_pull_page, pfa_lease, pfa_modification,
     pfa_overlay, pfa_mirror, pfa_sync_log, pfa_sync_conflict, pfa_mirror_history, pfa_sync_outcome, audit_log
     FROM pfa_app;

@@ -1,6 +1,6 @@
-"""Differences of the stored rollup and overlays from their sources.
+"""Differences of the stored sums and overlays from their sources.
 
-The rollup and overlays as stored are compared with those computed from their sources.
+Both as stored are compared with those computed from their sources.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from pfa_core.model.ids import OrganizationId, PfaId, UserId
 from pfa_core.model.principal import Principal
 from pfa_core.store import rls
 from pfa_core.store.mirror import ROLLUP_ROWS
+from pfa_core.store.overlay_sums import SUMS
 from pfa_core.store.overlays import OVERLAY_ROWS
 
 _SQL = sql.statements("drift")
 _ROLLUP_DRIFT = _SQL["rollup_drift"].format(rows=ROLLUP_ROWS)
+_SUMS_DRIFT = _SQL["sums_drift"].format(rows=SUMS)
 _OVERLAY_DRIFT = _SQL["overlay_drift"].format(rows=OVERLAY_ROWS)
 
 
@@ -31,6 +33,25 @@ class RollupDrift:
     `kept` is its number of records as stored, `counted` the number as counted.
     """
 
+    category: str
+    class_: str
+    source: str
+    dor: str
+    area_silo: str
+    kept: int
+    counted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumsDrift:
+    """A combination of a user and dimensions with wrong sums of the user's overlays.
+
+    `grain` says by which dimensions they are. `kept` is the number of overlays as stored, `counted` the number as
+    counted.
+    """
+
+    user_id: UserId
+    grain: str
     category: str
     class_: str
     source: str
@@ -81,6 +102,12 @@ def rollup_drift(conn: Connection[Any], organization_id: OrganizationId) -> list
     values = {"organization_id": organization_id, "sign": 1}
     with conn.cursor(row_factory=class_row(RollupDrift)) as cursor:
         return cursor.execute(_ROLLUP_DRIFT, values).fetchall()
+
+
+def sums_drift(conn: Connection[Any], organization_id: OrganizationId) -> list[SumsDrift]:
+    """List where the sums of users differ from what their overlays add."""
+    with conn.cursor(row_factory=class_row(SumsDrift)) as cursor:
+        return cursor.execute(_SUMS_DRIFT, {"organization_id": organization_id}).fetchall()
 
 
 def touched(conn: Connection[Any], organization_id: OrganizationId) -> dict[UserId, list[PfaId]]:

@@ -130,6 +130,17 @@ def fits_rollup(filters: Filters) -> bool:
     )
 
 
+def rollup_fields(filters: Filters) -> set[str]:
+    """Return the fields that filters which fit the rollup look at."""
+    given = set(filters.given())
+    of_filters = {
+        field
+        for name, field in zip(_ROLLUP_FILTERS, _ROLLUP_FIELDS, strict=True)
+        if name.rstrip("_").replace("_", "-") in given
+    }
+    return of_filters | {part[0].name for part in _equalities(filters) if part is not None}
+
+
 def _equalities(filters: Filters) -> Iterable[Equality | None]:
     if not filters.where:
         return ()

@@ -23,6 +23,7 @@ from pfa_core.store.reads.filters import (
     conditions,
     fits_rollup,
     narrowing,
+    rollup_fields,
     touched_values,
 )
 
@@ -31,6 +32,13 @@ _FLAGS = ("isActualized", "isDiscontinued", "isFundsTransferable")
 _ROLLUP_DIMENSIONS = ("category", "class", "source", "dor", "areaSilo", *_FLAGS)
 # What every sum is also grouped by, behind the dimensions.
 _WEIGHED_BY = ("rateUom", "currency")
+# The kinds of sums that are kept of overlays, and by what: see `kpi_overlay`.
+_GRAINS: dict[str, frozenset[str]] = {
+    "class": frozenset(("category", "class", "currency")),
+    "area": frozenset(("category", "areaSilo", "currency")),
+    "flags": frozenset(("category", "source", "dor", "currency", *_FLAGS)),
+}
+_DRAFTS = Sums._fields.index("drafts")
 
 Grouped = dict[tuple[Any, ...], Sums]
 
@@ -41,6 +49,19 @@ class Part(Enum):
     MIRROR = "all, as the mirror has them"
     TOUCHED_BEFORE = "those the caller touched, as the mirror has them"
     TOUCHED_AFTER = "those the caller touched, as the caller sees them"
+    DIFFERENCE = "those the caller touched, as the caller sees them less as the mirror has them"
+
+
+def are_kept(filters: Filters, by: Sequence[str]) -> bool:
+    """Return whether `Part.DIFFERENCE` has sums for these filters and dimensions."""
+    narrowed = filters.narrows_touched() or filters.changed
+    return not narrowed and fits_rollup(filters) and _grain(filters, by) is not None
+
+
+def _grain(filters: Filters, by: Sequence[str]) -> str | None:
+    """Return the first kind of kept sums that have all these dimensions."""
+    looked_at = rollup_fields(filters) | set(by)
+    return next((name for name, has in _GRAINS.items() if looked_at <= has), None)
 
 
 def sums(
@@ -60,6 +81,9 @@ def sums(
         narrowed: Also apply the filters on the caller's modifications (state, session).
     """
     where, values = _asked(principal, part, filters)
+    if part is Part.DIFFERENCE:
+        values["grain"] = _grain(filters, by)
+        return _difference(conn, where, values, by, costing)
     in_rollup = set(by) <= set(_ROLLUP_DIMENSIONS) and fits_rollup(filters)
     if part is Part.MIRROR and in_rollup:
         statement = _SQL["rollup"].format(**_common(by), conditions=where)
@@ -75,6 +99,37 @@ def sums(
             part_of = Sums(*numbers).weighed(costing, unit or "", currency or "")
             before = found.get(row[:width])
             found[row[:width]] = before.plus(part_of) if before else part_of
+    return found
+
+
+def _difference(
+    conn: Connection[Any],
+    where: LiteralString,
+    values: dict[str, Any],
+    by: Sequence[str],
+    costing: Costing,
+) -> Grouped:
+    """Sum what the caller's overlays change; a group may have fewer than no records."""
+    width = len(by)
+    parts: dict[str, LiteralString] = {
+        "groups": _listed(map(_group, by)),
+        "grouping": _grouping(by),
+        "conditions": where,
+    }
+    kept = conn.execute(_SQL["difference"].format(**parts), values).fetchall()
+    pending: dict[tuple[Any, ...], int] = {}
+    if kept:
+        for *key, number in conn.execute(_SQL["pending"].format(**parts), values).fetchall():
+            # The rollup stores a missing unit or currency as an empty one.
+            place = (*key[:width], key[width] or "", key[width + 1] or "")
+            pending[place] = pending.get(place, 0) + number
+    found: Grouped = {}
+    for row in kept:
+        unit, currency, *numbers = row[width:]
+        numbers[_DRAFTS] -= pending.get(row[: width + 2], 0)
+        part_of = Sums(*numbers).weighed(costing, unit, currency)
+        before = found.get(row[:width])
+        found[row[:width]] = before.plus(part_of) if before else part_of
     return found
 
 
@@ -182,9 +237,13 @@ def _matching(part: Part, where: LiteralString, filters: Filters | None) -> Lite
 def _common(by: Sequence[str]) -> dict[str, LiteralString]:
     return {
         "groups": _listed(_group(name) for name in by),
-        "grouping": f"GROUP BY {_first(len(by) + len(_WEIGHED_BY))}",
+        "grouping": _grouping(by),
         "counts_r": _SQL["counts_r"],
     }
+
+
+def _grouping(by: Sequence[str]) -> LiteralString:
+    return f"GROUP BY {_first(len(by) + len(_WEIGHED_BY))}"
 
 
 def _listed(columns: Iterable[LiteralString]) -> LiteralString:

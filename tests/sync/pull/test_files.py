@@ -81,7 +81,13 @@ class TestWhatArrives:
         before = everything(world)
         pull(world, file(lines(record("P-2"), record("P-1"))))
         after = everything(world)
-        for name in ("pfa_mirror", "pfa_mirror_history", "kpi_rollup", "pfa_overlay"):
+        for name in (
+            "pfa_mirror",
+            "pfa_mirror_history",
+            "kpi_rollup",
+            "pfa_overlay",
+            "kpi_overlay",
+        ):
             assert after[name] == before[name], name
 
     def test_keys_in_another_order_and_numbers_spelled_otherwise_are_no_change(
