@@ -23,7 +23,7 @@ from pfa_core.model.suggest import not_one_of
 from pfa_core.model.timeline import Timeline
 from pfa_core.operation import Tx, reads
 from pfa_core.store import members
-from pfa_core.store.reads.sums import Grouped, Part, are_kept, moves, sums
+from pfa_core.store.reads.sums import Grouped, Part, are_kept, differences, moves, sums
 
 Summed = TypeVar("Summed", Sums, Moves)
 Key = tuple[Any, ...]
@@ -147,7 +147,17 @@ def _computed(
         )
 
     kept = are_kept(filters, dimensions)
-    merged, without = overlaid(read, filters, baseline=asked.baseline, kept=kept)
+    places = [dimensions.index(name) for name in asked.fields]
+    if kept and places and 0 not in places and not asked.baseline:
+        without = read(Part.MIRROR)
+        by_category, by_fields = differences(
+            tx.conn, tx.principal, filters, asked.fields, costing=asked.costing
+        )
+        merged = _add(_level(without, [0]), by_category)
+        mine = _add(_level(without, places), by_fields)
+    else:
+        merged, without = overlaid(read, filters, baseline=asked.baseline, kept=kept)
+        mine = _level(merged, places) if places else {}
     found: Stats[Decimal] | None = Stats(
         figures=figures(total(merged.values()), total(without.values())),
         category_breakdown=_categories(merged),
@@ -156,7 +166,7 @@ def _computed(
     if asked.timed:
         found = _timed(tx, filters, asked, found, most_months=most_months)
     elif asked.by:
-        found = _grouped(merged, without, dimensions, asked, found)
+        found = _grouped(mine, _level(without, places), asked, found)
     return tx.mask.stats(found) if found else None
 
 
@@ -250,16 +260,15 @@ def _categories(merged: Grouped) -> Mapping[str, int]:
 def _grouped(
     merged: Grouped,
     without: Grouped,
-    dimensions: Sequence[str],
     asked: _Asked,
     found: Stats[Decimal],
 ) -> Stats[Decimal]:
-    """Arrange the groups of records.
+    """Arrange the groups of records by the dimensions asked for.
 
     A group that only the baseline has is kept when its money is not zero.
     """
-    places = [dimensions.index(name) for name in asked.by]
-    mine, theirs = _levelled(merged, places), _levelled(without, places)
+    width = len(asked.by)
+    mine, theirs = _levelled(merged, width), _levelled(without, width)
 
     def of(keys: Iterable[Key]) -> Figures[Decimal]:
         chosen = list(keys)
@@ -285,7 +294,7 @@ def _grouped(
     leaves = [
         key
         for key in mine.keys() | theirs.keys()
-        if len(key) == len(places)
+        if len(key) == width
         and (mine.get(key, Sums()) != Sums() or theirs.get(key, Sums()) != Sums())
     ]
     levels = Levels(by=asked.by, group=group, rest=rest, sort=asked.sort, top=asked.top)
@@ -295,18 +304,19 @@ def _grouped(
     )
 
 
-def _levelled(parts: Grouped, places: Sequence[int]) -> Grouped:
-    """Add up the parts by the values at these places, and by the first ones of them."""
+def _level(parts: Grouped, places: Sequence[int]) -> Grouped:
+    """Add up the parts by the values at these places."""
     found: dict[Key, list[Sums]] = {}
     for key, part in parts.items():
         found.setdefault(tuple(key[place] for place in places), []).append(part)
-    level = {key: total(group) for key, group in found.items()}
+    return {key: total(group) for key, group in found.items()}
+
+
+def _levelled(level: Grouped, width: int) -> Grouped:
+    """Add up the parts by the first ones of so many values, too."""
     every = dict(level)
-    for length in range(len(places) - 1, 0, -1):
-        shorter: dict[Key, list[Sums]] = {}
-        for key, part in level.items():
-            shorter.setdefault(key[:length], []).append(part)
-        level = {key: total(group) for key, group in shorter.items()}
+    for length in range(width - 1, 0, -1):
+        level = _level(level, range(length))
         every |= level
     return every
 

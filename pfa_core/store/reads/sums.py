@@ -83,7 +83,7 @@ def sums(
     where, values = _asked(principal, part, filters)
     if part is Part.DIFFERENCE:
         values["grain"] = _grain(filters, by)
-        return _difference(conn, where, values, by, costing)
+        return _difference(conn, where, values, by, _grouping(by), costing)
     in_rollup = set(by) <= set(_ROLLUP_DIMENSIONS) and fits_rollup(filters)
     if part is Part.MIRROR and in_rollup:
         statement = _SQL["rollup"].format(**_common(by), conditions=where)
@@ -102,18 +102,44 @@ def sums(
     return found
 
 
+def differences(
+    conn: Connection[Any],
+    principal: Principal,
+    filters: Filters,
+    by: Sequence[str],
+    *,
+    costing: Costing,
+) -> tuple[Grouped, Grouped]:
+    """Sum `Part.DIFFERENCE` by the category, and by other dimensions.
+
+    They are many together: a draft that moves a record to another category has a pair of its own.
+    """
+    where, values = _asked(principal, Part.DIFFERENCE, filters)
+    both = ("category", *by)
+    values["grain"] = _grain(filters, both)
+    weighed_by = ", ".join(sql.numeral(len(both) + place + 1) for place in range(len(_WEIGHED_BY)))
+    others = ", ".join(sql.numeral(place) for place in range(2, len(both) + 1))
+    grouping: LiteralString = f"GROUP BY {weighed_by}, GROUPING SETS ((1), ({others}))"
+    found = _difference(conn, where, values, both, grouping, costing)
+    return (
+        {key[:1]: part for key, part in found.items() if key[0] is not None},
+        {key[1:]: part for key, part in found.items() if key[0] is None},
+    )
+
+
 def _difference(
     conn: Connection[Any],
     where: LiteralString,
     values: dict[str, Any],
     by: Sequence[str],
+    grouping: LiteralString,
     costing: Costing,
 ) -> Grouped:
     """Sum what the caller's overlays change; a group may have fewer than no records."""
     width = len(by)
     parts: dict[str, LiteralString] = {
         "groups": _listed(map(_group, by)),
-        "grouping": _grouping(by),
+        "grouping": grouping,
         "conditions": where,
     }
     kept = conn.execute(_SQL["difference"].format(**parts), values).fetchall()
