@@ -129,7 +129,7 @@ OPERATIONS: Mapping[str, tuple[str, Work]] = {
 # Of a mirror that nothing has analyzed the planner does not know that a category is a smaller part of it than a
 # user's drafts. A restored dump is analyzed by an upgrade, a pull or the first bulk save; to look each draft up in
 # the mirror whatever the filter would take twice as long with fresh statistics.
-LEFT = {("stats --category", "dump"), ("stats --manufacturer", "dump")}
+LEFT = {("stats --manufacturer", "dump")}
 # One of each kind of statement; the rest are variants.
 USUAL = (
     "list --session",
