@@ -15,10 +15,8 @@ from psycopg.types.json import Jsonb
 from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, PfaId, RunId
 from pfa_core.model.record import FIELDS, Field, Kind
-from pfa_core.store import rls, writing
-from pfa_core.store.copying import Received, copy_received
 from pfa_core.store import overlay_sums, rls, writing
-from pfa_core.store.copying import Marks, Received, copy_received, copy_records, escaped
+from pfa_core.store.copying import Received, copy_received
 
 _SQL = sql.statements("mirror")
 

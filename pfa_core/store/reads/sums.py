@@ -83,7 +83,7 @@ def sums(
     where, values = _asked(principal, part, filters)
     if part is Part.DIFFERENCE:
         values["grain"] = _grain(filters, by)
-        return _difference(conn, where, values, by, _grouping(by), costing)
+        return _difference(conn, where, values, by, grouping=_grouping(by), costing=costing)
     in_rollup = set(by) <= set(_ROLLUP_DIMENSIONS) and fits_rollup(filters)
     if part is Part.MIRROR and in_rollup:
         statement = _SQL["rollup"].format(**_common(by), conditions=where)
@@ -120,7 +120,7 @@ def differences(
     weighed_by = ", ".join(sql.numeral(len(both) + place + 1) for place in range(len(_WEIGHED_BY)))
     others = ", ".join(sql.numeral(place) for place in range(2, len(both) + 1))
     grouping: LiteralString = f"GROUP BY {weighed_by}, GROUPING SETS ((1), ({others}))"
-    found = _difference(conn, where, values, both, grouping, costing)
+    found = _difference(conn, where, values, both, grouping=grouping, costing=costing)
     return (
         {key[:1]: part for key, part in found.items() if key[0] is not None},
         {key[1:]: part for key, part in found.items() if key[0] is None},
@@ -132,6 +132,7 @@ def _difference(
     where: LiteralString,
     values: dict[str, Any],
     by: Sequence[str],
+    *,
     grouping: LiteralString,
     costing: Costing,
 ) -> Grouped:
