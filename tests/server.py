@@ -38,11 +38,11 @@ _TMPFS_NEEDS = 2 * 1024 * 1024 * 1024
 _SPARES = 8
 _PREFIX = "pfa-test-"
 Built = TypeVar("Built")
-_LOGIN = f"pfa_test_login_{os.getpid()}"
+LOGIN = f"pfa_test_login_{os.getpid()}"
 
 # Becomes another user where PostgreSQL refuses this one, dies with its parent, then is the program.
 # ctypes first: the interpreter's files may be out of the other user's reach.
-_SHIM = """
+SHIM = """
 import ctypes, os, signal, sys
 uid, gid, argv = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 libc = ctypes.CDLL(None)
@@ -64,7 +64,7 @@ class Postgresql(testing.postgresql.Postgresql):
 
     def __init__(self, bindir: Path, base_dir: Path, owner: accounts.Account) -> None:
         self._owner = owner
-        self._shim = [sys.executable, "-ISc", _SHIM, str(owner.uid), str(owner.gid)]
+        self._shim = [sys.executable, "-ISc", SHIM, str(owner.uid), str(owner.gid)]
         super().__init__(
             base_dir=str(base_dir),
             initdb=str(bindir / "initdb"),
@@ -311,7 +311,7 @@ def running_server(bindir: Path | None = None) -> Iterator[Server]:
         finally:
             server.close()
         if named:
-            admin.execute(f"DROP ROLE IF EXISTS {_LOGIN}")
+            admin.execute(f"DROP ROLE IF EXISTS {LOGIN}")
 
 
 @contextmanager
@@ -337,7 +337,7 @@ def bound_url(url: str) -> str:
     what a person has who knows the application's password."""
     words = conninfo_to_dict(url)
     _make_login(url, f"{words.get('host')}:{words.get('port')}")
-    return url_of({**words, "user": _LOGIN, "password": _LOGIN})
+    return url_of({**words, "user": LOGIN, "password": LOGIN})
 
 
 _logins: set[str] = set()
@@ -348,8 +348,8 @@ def _make_login(url: str, server: str) -> None:
     if server in _logins:
         return
     with psycopg.connect(url, autocommit=True) as admin:
-        if not admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [_LOGIN]).rowcount:
-            admin.execute(f"CREATE ROLE {_LOGIN} LOGIN PASSWORD '{_LOGIN}' IN ROLE pfa_app")
+        if not admin.execute("SELECT FROM pg_roles WHERE rolname = %s", [LOGIN]).rowcount:
+            admin.execute(f"CREATE ROLE {LOGIN} LOGIN PASSWORD '{LOGIN}' IN ROLE pfa_app")
     _logins.add(server)
 
 

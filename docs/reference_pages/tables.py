@@ -20,6 +20,10 @@ VARIABLES = {
     "PFA_PROFILE": "profile of the configuration file",
     "PFA_DATABASE_URL": "PostgreSQL server to use instead of the embedded one",
     "DATABASE_URL": "the same, read after `PFA_DATABASE_URL`",
+    "PFA_DATABASE_READ_URL": "replica of that server, which reads ask; see "
+    "[scale](../scale.md#read-from-a-replica)",
+    "PFA_DATABASE_POOLED": "`1`: a pooler lies between; `prepared`: one that keeps prepared statements; `0`: none; "
+    "else it is detected; see [scale](../scale.md#work-behind-a-pooler)",
     "PFA_TOKEN_FILE": "file with the token; mode 600 or it is refused",
     "PFA_TOKEN": "the token itself, read after `PFA_TOKEN_FILE`",
     "CREDENTIALS_DIRECTORY": "set by systemd: its file `pfa-token` holds the token of a unit with "

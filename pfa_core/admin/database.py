@@ -20,7 +20,10 @@ def open_database(settings: Settings, *, require_schema: bool = True) -> Databas
     if settings.database_url is None:
         return Database(None, settings.embedded_dir, require_schema=require_schema)
     return Database(
-        settings.database_url, require_schema=require_schema, named_by=settings.database_source
+        settings.database_url,
+        require_schema=require_schema,
+        named_by=settings.database_source,
+        pooling=settings.pooling,
     )
 
 

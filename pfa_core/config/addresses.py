@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+# The keys of a profile that are addresses of databases.
+ADDRESSES = ("database_url", "database_read_url")
 _PASSWORD = re.compile(r"(password\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]*)")
 
 

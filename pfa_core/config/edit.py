@@ -15,7 +15,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from pfa_core.config import choices
-from pfa_core.config.addresses import without_password
+from pfa_core.config.addresses import ADDRESSES, without_password
 from pfa_core.config.environment import require_text
 from pfa_core.config.keys import ConfigKey, ConfigValue, find_key
 from pfa_core.config.pems import why_invalid_url
@@ -134,7 +134,7 @@ def checked_value(key: ConfigKey, text: str) -> ConfigValue:
         raise InvalidRequest(
             f"{key.name} would be empty", hint=f"type: pfa config unset {key.name}"
         )
-    if key.name == "database_url" and without_password(text) != text:
+    if key.name in ADDRESSES and without_password(text) != text:
         raise InvalidRequest(
             "the address holds a password, which every user of this machine saw on the command line",
             hint="change it, leave it out and put it into ~/.pgpass",

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfa_core.config import choices
-from pfa_core.config.addresses import without_password
+from pfa_core.config.addresses import ADDRESSES, without_password
 from pfa_core.config.keys import OWNERSHIP, PEMS, ConfigKey, ConfigValue, config_keys, find_key
 from pfa_core.config.profile import read_config
-from pfa_core.config.settings import CHOICE, Flags, config_directory, named_profile
+from pfa_core.config.settings import (
+    ABOUT_DATABASE,
+    CHOICE,
+    Flags,
+    config_directory,
+    named_profile,
+)
 from pfa_core.errors import NotFound
 from pfa_core.model.record import EDITABLE
 
@@ -144,15 +150,27 @@ class _Places:
         if key.option:
             yield ConfigPlace(key.option, _shown(key.name, self._flag(key.name)))
         for variable in key.variables:
-            yield self._variable(variable, key)
+            if not (key.name == "database_read_url" and self._flag("database_url")):
+                yield self._variable(variable, key)
         if key.name == "organization":
             yield ConfigPlace(CHOICE, self._chosen())
         if key.path[0] == PEMS and key.path[1:2] != ("organizations",) and self._organization:
             own = (PEMS, "organizations", self._organization, *key.path[1:])
             yield ConfigPlace(f"organization {self._organization}", self._at(own))
-        yield ConfigPlace(f"profile {self._name}", _shown(key.name, self._at(key.path)))
+        yield ConfigPlace(f"profile {self._name}", _shown(key.name, self._of_profile(key)))
         if key.default is not None or key.otherwise:
             yield ConfigPlace(DEFAULT, key.default, key.otherwise)
+
+    def _of_profile(self, key: ConfigKey) -> Any:
+        """Return what the profile holds, None for a key about another database than the one in effect."""
+        if key.name in ABOUT_DATABASE:
+            places = self._of(find_key("database_url"))
+            if next(place.source for place in places if place.counts) not in (
+                f"profile {self._name}",
+                DEFAULT,
+            ):
+                return None
+        return self._at(key.path)
 
     def _first(self, key: ConfigKey) -> str:
         values = (place.value for place in self._of(key))
@@ -191,4 +209,4 @@ class _Places:
 
 
 def _shown(name: str, value: Any) -> Any:
-    return without_password(value) if name == "database_url" and isinstance(value, str) else value
+    return without_password(value) if name in ADDRESSES and isinstance(value, str) else value

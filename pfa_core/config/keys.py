@@ -26,6 +26,8 @@ _OPTIONS = {
 _VARIABLES = {
     "organization": ("PFA_ORG",),
     "database_url": ("PFA_DATABASE_URL", "DATABASE_URL"),
+    "database_read_url": ("PFA_DATABASE_READ_URL",),
+    "database_pooled": ("PFA_DATABASE_POOLED",),
     "token_file": ("PFA_TOKEN_FILE", "PFA_TOKEN"),
     "pems.password_file": ("PFA_PEMS_PASSWORD_FILE", "PFA_PEMS_PASSWORD"),
     **{f"pems.{name}": (variable,) for name, variable in PEMS_VARIABLES.items()},
@@ -34,6 +36,8 @@ _VARIABLES = {
 _OTHERWISE = {
     "organization": "the only one of the token",
     "database_url": "the embedded server",
+    "database_read_url": "that server itself",
+    "database_pooled": "detected",
     "token_file": "the file token beside the configuration file",
     "output": "a table on a terminal, tsv or text in a pipe",
     "pems.organization": "the organization's own code",

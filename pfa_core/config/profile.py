@@ -14,6 +14,8 @@ from pfa_core.errors import ConfigInvalid, Fault
 PROFILE_KEYS = (
     "organization",
     "database_url",
+    "database_read_url",
+    "database_pooled",
     "token_file",
     "output",
     "protected",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pfa_core.config.secret_files import (
     write_secret_file,
 )
 from pfa_core.errors import ConfigInvalid
+from pfa_core.model.pooling import Pooling
 from pfa_core.model.secret import Secret
 from pfa_core.store.embedded.address import DIRECTORY_VARIABLES, default_root
 
@@ -36,6 +37,13 @@ __all__ = [
 # The origin of an organization and of a profile that a user chose.
 CHOICE = "pfa org use"
 PROFILE_CHOICE = "pfa profile use"
+# What a profile says of the database that it names, and of no other.
+ABOUT_DATABASE = ("database_read_url", "database_pooled")
+_POOLING = {
+    **dict.fromkeys(("1", "yes", "true", "on"), Pooling.YES),
+    **dict.fromkeys(("0", "no", "false", "off"), Pooling.NO),
+    "prepared": Pooling.PREPARED,
+}
 CREDENTIAL = "$CREDENTIALS_DIRECTORY/pfa-token"
 
 
@@ -71,6 +79,8 @@ class Settings:
     jwt_secret: Secret | None
     origin: Mapping[str, str]
     values: Mapping[str, Any] = field(repr=False)
+    database_read_url: str | None = field(default=None, repr=False)
+    pooling: Pooling = Pooling.DETECTED
 
     @property
     def embedded_dir(self) -> Path:
@@ -86,10 +96,18 @@ class Settings:
     @property
     def database_source(self) -> str:
         """Return what named the database, in the words of its hint."""
-        origin = self.origin.get("database_url", "PFA_DATABASE_URL")
+        return self._source("database_url", "PFA_DATABASE_URL")
+
+    @property
+    def read_source(self) -> str:
+        """Return what named the replica, in the words of its hint."""
+        return self._source("database_read_url", "PFA_DATABASE_READ_URL")
+
+    def _source(self, key: str, variable: str) -> str:
+        origin = self.origin.get(key, variable)
         if origin == "flag":
             return "--database-url"
-        return f"database_url of {origin}" if origin.startswith("profile ") else origin
+        return f"{key} of {origin}" if origin.startswith("profile ") else origin
 
     @property
     def token_file(self) -> Path:
@@ -141,6 +159,7 @@ def resolve(
     database_url = lookup.first(
         "database_url", flags.database_url, ("PFA_DATABASE_URL", "DATABASE_URL")
     )
+    read_url, pooling = _about_database(lookup)
     if stored:
         place = choices.place_of(profile_name, database_url, environ)
         lookup.chosen = lambda: choices.chosen(choices.ORGANIZATION, place, environ)
@@ -160,7 +179,33 @@ def resolve(
         jwt_secret=Secret(secret) if secret else None,
         origin=lookup.origin,
         values=profile,
+        database_read_url=read_url,
+        pooling=pooling,
     )
+
+
+def _about_database(lookup: _Lookup) -> tuple[str | None, Pooling]:
+    """Look up replica and pooler of the database that was looked up.
+
+    A flag names another database than the variable of the replica is about; what a profile says is about its own.
+
+    Raises:
+        ConfigInvalid: The pooler is none of the known values.
+    """
+    origin = lookup.origin.get("database_url", "")
+    if origin and not origin.startswith("profile "):
+        lookup = lookup.without(ABOUT_DATABASE)
+    read_url = None
+    if origin != "flag":
+        read_url = lookup.first("database_read_url", None, ("PFA_DATABASE_READ_URL",))
+    named = lookup.first("database_pooled", None, ("PFA_DATABASE_POOLED",)) or ""
+    pooling = _POOLING.get(named.strip().lower(), Pooling.DETECTED)
+    if named and pooling is Pooling.DETECTED:
+        raise ConfigInvalid(
+            f"invalid value {named!r} of {lookup.origin['database_pooled']}: database_pooled",
+            hint="values: yes, no, prepared",
+        )
+    return read_url, pooling
 
 
 def named_profile(
@@ -229,6 +274,13 @@ class _Lookup:
             return self._from(key, choice, CHOICE)
         value = self.profile.get(key)
         return self._from(key, value, f"profile {self.name}") if value else None
+
+    def without(self, keys: Collection[str]) -> _Lookup:
+        """Return the same, with the same origins, of a profile without some keys."""
+        left = {key: value for key, value in self.profile.items() if key not in keys}
+        other = _Lookup(self.environ, left, self.name)
+        other.origin = self.origin
+        return other
 
     def _from(self, key: str, value: str, origin: str) -> str:
         self.origin[key] = origin

@@ -112,6 +112,11 @@ class Profile(Shape):
 
     organization: str = key("organization, where neither --org nor PFA_ORG is given", "a text")
     database_url: str = key("PostgreSQL server", "a text")
+    database_read_url: str = key("replica of that server, which reads ask", "a text")
+    database_pooled: Literal["yes", "no", "prepared"] = key(
+        "whether a pooler lies between; `prepared`: one that keeps prepared statements",
+        "yes, no or prepared",
+    )
     token_file: str = key("file of the token", "a text")
     output: str = key("format of results, as of -o", "a text")
     protected: bool = key(

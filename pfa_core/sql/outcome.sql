@@ -7,15 +7,17 @@
 SET LOCAL idle_in_transaction_session_timeout = '60s';
 SELECT pg_current_xact_id()::text,
        concat_ws(' ', pg_postmaster_start_time(),
-                 (SELECT w.stats_reset FROM pg_stat_wal AS w));
+                 (SELECT w.stats_reset FROM pg_stat_wal AS w)),
+       pg_backend_pid();
 
 -- name: ask
--- committed, aborted, in progress; null: another server, one that has recovered, or an id too old.
+-- committed, aborted, in progress; null: another server, one that has recovered, or an id too old. Then whether the
+-- server is a coordinator of others: they commit what is theirs before it does, so that its abort says nothing of them.
 SELECT CASE
     WHEN concat_ws(' ', pg_postmaster_start_time(),
                    (SELECT w.stats_reset FROM pg_stat_wal AS w)) = %(server)s
     THEN pg_xact_status(%(xid)s::xid8)
-END;
+END, current_setting('citus.version', true) <> '';
 
 -- name: end
 -- The session of a transaction that is still in progress although its client is gone: it holds locks, and

@@ -21,6 +21,10 @@ FROM pfa_schema_migration;
 -- Not waited for here: any role that may connect can hold it, and who does is to be named.
 SELECT pg_try_advisory_lock(%(key)s);
 
+-- name: lock_within
+-- The same until the transaction ends.
+SELECT pg_try_advisory_xact_lock(%(key)s);
+
 -- name: unlock
 SELECT pg_advisory_unlock(%(key)s);
 

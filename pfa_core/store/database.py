@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 
 from pfa_core.errors import Internal, InvalidRequest, NotAllowed, PfaError
 from pfa_core.model.ids import Clock, NewId, new_id, utc_now
+from pfa_core.model.pooling import Pooling
 from pfa_core.store import schema
 from pfa_core.store.connection import open_connection, open_embedded
 from pfa_core.store.embedded import address
@@ -50,6 +51,7 @@ class Database:
             On other servers the address names the role.
         silence_limit: Seconds without an answer, after which the server is asked whether it is still at work;
             None: the address's tcp_user_timeout, else 30 seconds.
+        pooling: Whether a pooler lies between the address and its server.
     """
 
     conninfo: str | None = field(repr=False)
@@ -61,6 +63,7 @@ class Database:
     owner: bool = False
     named_by: str = "conninfo"
     silence_limit: float | None = None
+    pooling: Pooling = Pooling.DETECTED
     _connection: Connection[Any] | None = field(default=None, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _changed: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -130,7 +133,7 @@ class Database:
         # A read loads neither.
         from pfa_core.store import statistics
         from pfa_core.store.audit_chain import entries, first_entry, linked
-        from pfa_core.store.outcome import Ending, begin
+        from pfa_core.store.outcome import Ending, begin, is_in_doubt
 
         broken = 0
 
@@ -150,8 +153,8 @@ class Database:
                         written = entries(links)
                         if dry_run:
                             raise Rollback(transaction)
-                except psycopg.OperationalError as error:
-                    if ending is None or dry_run or not conn.closed:
+                except (psycopg.OperationalError, psycopg.InternalError) as error:
+                    if ending is None or dry_run or not is_in_doubt(conn, error):
                         raise
                     if ending.has_committed(self.connection):
                         self._note_change(ending.entry_id)
@@ -298,7 +301,7 @@ class Database:
         The question for it also sets the session's settings. Only the embedded server is upgraded
         without being asked.
         """
-        version = schema.version(conn)
+        version = schema.version(conn, self.pooling)
         if not self.require_schema:
             return
         if self.conninfo is None and version != schema.program_version():

@@ -24,13 +24,17 @@ from pfa_core.errors import (
 )
 
 _REFUSALS = (
-    "password authentication failed",
+    "authentication failed",
+    "not permitted to log in",
+    "no such database",
     "no password supplied",
     "does not exist",
     "pg_hba.conf",
 )
 # The second is what the resolver says of a port that is not a number.
 _BAD_WORD = re.compile(r"invalid (\w+ )?(value|port)|Servname not supported")
+# What poolers say of settings that the address, or PGOPTIONS beside it, sends with the connection.
+_START_UP = "unsupported startup parameter"
 _NAMELESS = "local user with ID"
 NO_ADDRESS = "the database address is not valid"
 _SERIALIZATION = ("40001", "40P01")
@@ -77,7 +81,8 @@ def translate(error: psycopg.Error) -> PfaError:
     for prefix, make in _BY_SQLSTATE.items():
         if state.startswith(prefix):
             return make(error)
-    if isinstance(error, psycopg.OperationalError) and not state:
+    # A pooler passes the server's last words on and adds its own, two answers to one question.
+    if isinstance(error, (psycopg.OperationalError, psycopg.InternalError)) and not state:
         return _lost(error)
     if isinstance(error, psycopg.DataError) and not state and "NUL" in str(error):
         return InvalidRequest("a text holds a NUL character, which cannot be stored")
@@ -98,6 +103,11 @@ def not_connected(
             "the database address names no user, and this user id has no name of its own",
             hint=f"name one in {source}: postgresql://USER@…",
         )
+    if _START_UP in str(error):
+        return ConfigInvalid(
+            f"the pooler refuses a setting of the address: {_reason(str(error)).rpartition(': ')[2]}",
+            hint=f"leave `options` out of {source}, or name it in ignore_startup_parameters of the pooler",
+        )
     if any(words in str(error) for words in _REFUSALS):
         refusal = _connection_refused(error)
         return ConfigInvalid(refusal.message, hint=f"see {source}")
@@ -111,7 +121,7 @@ def not_connected(
 
 
 def _lost(error: psycopg.Error) -> PfaError:
-    text = str(error) if not error.sqlstate else ""
+    text = "" if error.sqlstate or isinstance(error, psycopg.InternalError) else str(error)
     if any(words in text for words in _REFUSALS):
         return _connection_refused(error)
     reason = _reason(text) if text else "the connection broke"

@@ -14,7 +14,7 @@ from psycopg import Connection, Rollback, errors
 
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid
-from pfa_core.store import prerelease, statistics
+from pfa_core.store import prerelease, session, statistics
 from pfa_core.store.errors import locked
 from pfa_core.store.schema import program_version, require_current
 from pfa_core.store.silence import holder_of_key
@@ -39,7 +39,8 @@ class UpgradeReport:
 def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:
     """Bring the schema up to the program's own; with `dry_run` the same, rolled back.
 
-    A database from before the first release is converted in place.
+    A database from before the first release is converted in place. Behind a pooler, where a session's lock would
+    stay with a session that others get, it is one transaction, which ends with its lock.
 
     Raises:
         SchemaOutdated: The database is newer than the program, or its history from before the first release
@@ -48,16 +49,24 @@ def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:
         ConfigInvalid: A migration was changed after it had been applied here, or the database does
             not keep text as UTF-8.
     """
+    if session.is_pooled(conn):
+        return _upgrade_whole(conn, dry_run=dry_run)
     _lock(conn)
     try:
-        if not dry_run:
-            return _upgrade_locked(conn)
-        with conn.transaction() as whole:
-            report = _upgrade_locked(conn)
-            raise Rollback(whole)
-        return report
+        return _upgrade_whole(conn, dry_run=True, lock=False) if dry_run else _upgrade_locked(conn)
     finally:
         conn.execute(_SQL["unlock"], {"key": _LOCK})
+
+
+def _upgrade_whole(conn: Connection, *, dry_run: bool, lock: bool = True) -> UpgradeReport:
+    """Upgrade in one transaction; with `lock` it holds the lock of upgrades."""
+    with conn.transaction() as whole:
+        if lock:
+            _lock(conn, "lock_within")
+        report = _upgrade_locked(conn)
+        if dry_run:
+            raise Rollback(whole)
+    return report
 
 
 def allow_app_login(conn: Connection) -> None:
@@ -70,14 +79,17 @@ def allow_app_login(conn: Connection) -> None:
         conn.execute(_SQL["unlock"], {"key": _LOCK})
 
 
-def _lock(conn: Connection) -> None:
+def _lock(conn: Connection, statement: str = "lock") -> None:
     """Take the lock of upgrades, after the one that is under way.
+
+    Args:
+        statement: Whose lock it is: the session's, or with `lock_within` the transaction's.
 
     Raises:
         Locked: Another session holds it for too long.
     """
     begun, noticed = time.monotonic(), False
-    while conn.execute(_SQL["lock"], {"key": _LOCK}).fetchone() != (True,):
+    while conn.execute(_SQL[statement], {"key": _LOCK}).fetchone() != (True,):
         waited = time.monotonic() - begun
         if waited > LOCK_SECONDS:
             raise locked(holder_of_key(conn, _LOCK) or "")

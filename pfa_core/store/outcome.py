@@ -17,7 +17,6 @@ _SQL = sql.statements("outcome")
 WAIT_SECONDS = 15.0  # for a connection, and for the session to end
 _GRACE_SECONDS = 2.0  # in which a session may end by itself
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-_FINAL = ("committed", "aborted")
 
 
 Result = TypeVar("Result")
@@ -29,6 +28,7 @@ class Begun:
 
     Args:
         server: The server's start and its counters' beginning, one of which changes with a recovery.
+        pid: The session's process; behind a pooler not the one that the connection knows.
     """
 
     xid: str
@@ -58,20 +58,22 @@ class Ending(Generic[Result]):
             connect: Returns an open connection, a new one where the last is broken.
 
         Raises:
-            OutcomeUnknown: There is no connection within WAIT_SECONDS, or the server cannot say.
+            OutcomeUnknown: There is no connection within WAIT_SECONDS, or the server cannot say; one that aborted
+                cannot where others have parts of the transaction.
         """
         begin_of_wait, pause = time.monotonic(), _FIRST_PAUSE
         while True:
             waited = time.monotonic() - begin_of_wait
+            spread = False
             try:
-                status = _ask(connect(), self.begun, end=waited > _GRACE_SECONDS)
+                status, spread = _ask(connect(), self.begun, end=waited > _GRACE_SECONDS)
             except (psycopg.Error, PfaError) as error:
                 status, cause = "in progress", error
             else:
                 cause = None
-            if status in _FINAL:
+            if status == "committed" or (status == "aborted" and not spread):
                 return status == "committed"
-            if status is None or waited > WAIT_SECONDS:
+            if status in (None, "aborted") or waited > WAIT_SECONDS:
                 raise self._unknown() from cause
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -86,6 +88,15 @@ class Ending(Generic[Result]):
         )
 
 
+def is_in_doubt(conn: Connection[Any], error: psycopg.Error) -> bool:
+    """Return whether an error of a COMMIT leaves open what became of the transaction.
+
+    The connection may live: a pooler tells of the server's session that broke, a coordinator of one of its
+    servers that it lost.
+    """
+    return conn.closed or isinstance(error, psycopg.InternalError)
+
+
 def begin(conn: Connection[Any]) -> Begun:
     """Begin a writing transaction: limit its idle time, assign its id."""
     cursor = conn.execute(_SQL["begin"])
@@ -93,14 +104,14 @@ def begin(conn: Connection[Any]) -> Begun:
     row = cursor.fetchone()
     if row is None:
         raise Internal("a transaction got no id")
-    xid, server = row
-    return Begun(xid, server, conn.info.backend_pid)
+    return Begun(*row)
 
 
-def _ask(conn: Connection[Any], begun: Begun, *, end: bool) -> str | None:
+def _ask(conn: Connection[Any], begun: Begun, *, end: bool) -> tuple[str | None, bool]:
+    """Ask what became of a transaction, and whether others than the server have parts of it."""
     values = {"xid": begun.xid, "server": begun.server}
     row = conn.execute(_SQL["ask"], values).fetchone()
-    status = row[0] if row else None
+    status, spread = row or (None, False)
     if status == "in progress" and end:
         conn.execute(_SQL["end"], {"pid": begun.pid, "xid": begun.xid})
-    return status
+    return status, bool(spread)

@@ -6,6 +6,7 @@ from psycopg import Connection, errors
 
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid, SchemaOutdated
+from pfa_core.model.pooling import Pooling
 from pfa_core.store import session
 
 _SQL = sql.statements("schema")
@@ -17,17 +18,20 @@ def program_version() -> int:
     return sql.newest_migration()
 
 
-def version(conn: Connection) -> int | None:
+def version(conn: Connection, pooling: Pooling = Pooling.DETECTED) -> int | None:
     """Return the number of the newest migration applied.
 
     None: no schema; 0: from before the release. As the first question to a new connection it sets the
     session's settings too.
 
+    Args:
+        pooling: Whether a pooler lies between.
+
     Raises:
         ConfigInvalid: A time limit of the role or the database ends even that.
     """
     try:
-        row = session.settle(conn, _SQL["has_migrations"])
+        row = session.settle(conn, _SQL["has_migrations"], pooling)
     except (errors.QueryCanceled, errors.LockNotAvailable) as error:
         raise ConfigInvalid(
             "a time limit that the role or the database sets ends the first statement of a session",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, LiteralString, NamedTuple, TypeVar
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, Transaction
+from psycopg.pq import TransactionStatus
 
 from pfa_core import sql
 
@@ -55,11 +56,26 @@ class WatchedConnection(Connection[Any]):
         silence_limit: Seconds without an answer, after which the server is asked.
         another: Opens a connection to the same server; None: it is not asked, and silence is the end.
         holder: Whose lock the last statement that waited long waited for.
+        settings: Statements that each transaction begins with, where the session is not its own.
     """
 
     silence_limit: float = SILENCE_SECONDS
     another: Callable[[], Connection[Any]] | None = None
     holder: Holder | None = None
+    settings: LiteralString = ""
+
+    @contextmanager
+    def transaction(  # psycopg's signature
+        self,
+        savepoint_name: str | None = None,
+        force_rollback: bool = False,  # noqa: FBT001, FBT002
+    ) -> Iterator[Transaction]:
+        """Open a transaction as psycopg does, or a savepoint in the open one."""
+        begins = self.info.transaction_status is TransactionStatus.IDLE
+        with super().transaction(savepoint_name, force_rollback) as transaction:
+            if begins and self.settings:
+                self.execute(self.settings)
+            yield transaction
 
     def wait(self, gen: Any, *words: Any, **named: Any) -> Any:
         """Wait for the server as psycopg does.

@@ -11,6 +11,7 @@ import pytest
 
 from pfa_core.admin.database import open_database
 from pfa_core.admin.server import database_status, psql_address
+from pfa_core.config.explain import explain_setting
 from pfa_core.config.settings import (
     Flags,
     Secret,
@@ -20,6 +21,7 @@ from pfa_core.config.settings import (
     write_secret_file,
 )
 from pfa_core.errors import ConfigInvalid, InvalidRequest, IoFailure, NotFound
+from pfa_core.model.pooling import Pooling
 from pfa_core.store.database import Database
 
 SECRET = "hunter2-the-secret"
@@ -118,6 +120,53 @@ def test_the_database_is_named_by_flag_variable_or_profile(config, flags, enviro
     config.write(PROFILES)
     settings = config.resolve(flags, **environ)
     assert (settings.database_url, settings.origin.get("database_url")) == (url, origin)
+
+
+POOLED = """
+[profiles.default]
+database_url = "postgresql:///a"
+database_read_url = "postgresql:///replica"
+database_pooled = "prepared"
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "read_url", "pooling"),
+    [
+        (Flags(), {}, "postgresql:///replica", Pooling.PREPARED),
+        (Flags(), {"PFA_DATABASE_READ_URL": "r"}, "r", Pooling.PREPARED),
+        (Flags(), {"PFA_DATABASE_POOLED": "1"}, "postgresql:///replica", Pooling.YES),
+        (Flags(), {"PFA_DATABASE_POOLED": "0"}, "postgresql:///replica", Pooling.NO),
+        # What the profile says is of its own database.
+        (Flags(), {"PFA_DATABASE_URL": "b"}, None, Pooling.DETECTED),
+        (Flags(), {"PFA_DATABASE_URL": "b", "PFA_DATABASE_READ_URL": "r"}, "r", Pooling.DETECTED),
+        # And what a variable says not of the one that a flag names.
+        (Flags(database_url="c"), {"PFA_DATABASE_READ_URL": "r"}, None, Pooling.DETECTED),
+        (Flags(database_url="c"), {"PFA_DATABASE_POOLED": "prepared"}, None, Pooling.PREPARED),
+    ],
+)
+def test_replica_and_pooler_are_those_of_the_database_in_effect(
+    config, flags, environ, read_url, pooling
+):
+    config.write(POOLED)
+    settings = config.resolve(flags, **environ)
+    assert (settings.database_read_url, settings.pooling) == (read_url, pooling)
+    environ = {**config.environ, **environ}
+    explained = [
+        explain_setting(key, flags, environ).value
+        for key in ("database_read_url", "database_pooled")
+    ]
+    assert explained[0] == read_url
+    assert (explained[1] is None) == (pooling is Pooling.DETECTED)
+
+
+@pytest.mark.parametrize("value", ["maybe", "transaction", "2"])
+def test_an_invalid_value_of_the_pooler_is_refused(config, value):
+    with pytest.raises(
+        ConfigInvalid, match=f"invalid value '{value}' of PFA_DATABASE_POOLED"
+    ) as refused:
+        config.resolve(Flags(), PFA_DATABASE_POOLED=value)
+    assert refused.value.hint == "values: yes, no, prepared"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pfa_core.errors import DatabaseUnavailable, OutcomeUnknown
+from pfa_core.errors import DatabaseUnavailable, Internal, OutcomeUnknown
 from pfa_core.model.audit import Action
 from pfa_core.store import audit, leases, outcome
 from pfa_core.store.database import BROKEN_COMMITS, Database
@@ -133,3 +133,35 @@ def test_a_session_whose_client_is_gone_is_ended_and_then_it_is_known(
         assert time.monotonic() - started < 5
         with pytest.raises(psycopg.OperationalError):
             left.execute("SELECT 1")
+
+
+# --- a COMMIT that is answered by an error --------------------------------------------------------
+
+_FAILS_AT_COMMIT = """
+CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE SQLSTATE 'XX000' USING MESSAGE = 'connection to the remote node failed'; END $$;
+CREATE CONSTRAINT TRIGGER fails AFTER INSERT ON pfa_organization DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION fails();
+"""
+
+
+@pytest.mark.parametrize("spread", [True, False], ids=["a coordinator", "one server"])
+def test_an_internal_error_at_a_commit_is_no_answer_where_other_servers_have_parts_of_it(
+    db: Database, admin: psycopg.Connection[Any], spread: bool
+) -> None:
+    """On a living connection. A coordinator aborts when it loses a server that may have committed already."""
+    admin.execute(_FAILS_AT_COMMIT)
+    if spread:
+        admin.execute(f"ALTER DATABASE {admin.info.dbname} SET citus.version = '13'")
+    made: list[int] = []
+
+    def work(conn: psycopg.Connection[Any]) -> None:
+        made.append(1)
+        audited(conn)
+
+    with pytest.raises(OutcomeUnknown if spread else Internal) as caught:
+        db.transact(work)
+    assert ("while the change was being committed" in caught.value.message) == spread
+    assert (ENTRY in caught.value.message) == spread
+    assert (len(made), count(admin)) == (1, 0)
+    assert db.read(lambda conn: 1) == 1

@@ -122,8 +122,9 @@ def test_nothing_is_used_that_a_distributed_server_or_an_older_one_refuses():
     )
 
     def uses_it(noun: str, name: str) -> object:
-        text = code(noun, name)
-        return refused.search(text if noun != "schema" else text.replace("pg_advisory", ""))
+        # Settings of a session are of the coordinator's own, as those of SET.
+        own = {"schema": "pg_advisory", "session": "set_config"}.get(noun, "")
+        return refused.search(code(noun, name).replace(own, "") if own else code(noun, name))
 
     assert offenders(uses_it) == []
 
@@ -144,3 +145,27 @@ def test_a_block_is_found_by_its_name_without_its_name_line():
     block = sql.statements("members")["member"]
     assert block.startswith("-- No row: not a member.\nSELECT organization_id")
     assert "-- name:" not in block
+
+
+# --- sessions that a pooler gives to others -------------------------------------------------------
+
+# What outlives the transaction that says it.
+OUTLIVES = re.compile(
+    r"\b(?:LISTEN|PREPARE|WITH HOLD|pg_(?:try_)?advisory_lock\w*|SET SESSION|SET ROLE"
+    r"|set_config\([^;]*false\))|(?:\A\s*|;\s*)SET (?!LOCAL|CONSTRAINTS)"
+    r"|(?:TEMP|TEMPORARY) TABLE(?![^;]*ON COMMIT DROP)"
+)
+# The lock of upgrades, which takes `lock_within` behind a pooler.
+OF_SESSIONS = ["schema.lock"]
+
+
+def test_nothing_outlives_its_transaction_in_a_session():
+    assert offenders(lambda noun, name: OUTLIVES.search(code(noun, name))) == OF_SESSIONS
+    for text in (
+        "CREATE TEMPORARY TABLE a (b text);",
+        "SELECT set_config('a', 'b', false);",
+        "SET work_mem = '1GB';",
+        "SELECT pg_advisory_lock(1);",
+    ):
+        assert OUTLIVES.search(text), text
+    assert not OUTLIVES.search("CREATE TEMP TABLE a (b text) ON COMMIT DROP; SET LOCAL jit = off;")

@@ -1264,9 +1264,9 @@ BEGIN
             FROM pfa_rls_secret AS k);
 END $$;
 
--- The claims of a token that this session has verified before. That it was verified stays true, and is signed
--- for the token itself; what can end it is read anew: its life and its key here, its revocation in
--- pfa_authorize. Null: not verified in this session, or ended.
+-- The claims of a token that this session has verified before; where a pooler gives the session to another client
+-- next, this transaction. That it was verified stays true, and is signed for the token itself; what can end it is
+-- read anew: its life and its key here, its revocation in pfa_authorize. Null: not verified here, or ended.
 CREATE FUNCTION pfa_cached_token(token text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -1319,7 +1319,8 @@ BEGIN
             PERFORM pfa_raise_token_error(token, organization);
         END IF;
         PERFORM set_config('pfa.verified',
-                           pfa_sign_token(token, claims::text) || ' ' || claims::text, false);
+                           pfa_sign_token(token, claims::text) || ' ' || claims::text,
+                           coalesce(current_setting('pfa.session', true), '') = 'transaction');
     END IF;
     IF EXISTS (SELECT FROM pfa_token AS t
                WHERE t.organization_id = organization
