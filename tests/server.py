@@ -321,7 +321,7 @@ def own_postgresql(bindir: Path | None = None) -> Iterator[Postgresql]:
     own = None
     try:
         owner = accounts.account(base)
-        own = Postgresql(bindir or _bindir(base, owner), base, owner)
+        own = Postgresql(bindir or program_directory(base, owner), base, owner)
         pid = int(own.server_pid or 0)
         yield own
         own.stop()
@@ -391,7 +391,7 @@ def _remove_left_behind(within: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _bindir(base: Path, owner: accounts.Account) -> Path:
+def program_directory(base: Path, owner: accounts.Account) -> Path:
     named = os.environ.get("PFA_TEST_PGBIN")
     if named:
         return Path(named)

@@ -139,6 +139,12 @@ class Invocation:
     @cached_property
     def database(self) -> Database:
         """The database, open until the command ends."""
+        opened = self._opened_database()
+        if self.common.verbose and opened.replica:
+            opened.replica.say = lambda sentence: streams.tell(visible(sentence))
+        return opened
+
+    def _opened_database(self) -> Database:
         if self.settings.database_url is None and streams.is_terminal(sys.stderr):
             from pfa_cli.framework.progress import ProgressLine
 

@@ -139,7 +139,9 @@ def _continue(tx: Tx, wanted: LogFilter, after: Place) -> tuple[list[LogEntry], 
     new = [tx.mask.log_entry(entry) for _, entry in found]
     if len(found) == FOLLOWED_AT_ONCE:
         return new, found[-1][0], True
-    return new, Place(audit_chain.head(tx.conn, code).number, LAST_ID), False
+    # A replica may have less than the server, which answered before.
+    end = Place(audit_chain.head(tx.conn, code).number, LAST_ID)
+    return new, max(after, end, key=lambda place: place.number), False
 
 
 def _checked(filters: LogFilter) -> LogFilter:

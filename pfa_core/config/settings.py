@@ -6,10 +6,12 @@ import os
 import pwd
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from pfa_core.config import choices
+from pfa_core.config.addresses import without_password
 from pfa_core.config.environment import environment_text, require_text
 from pfa_core.config.profile import PROFILE_KEYS, read_profile
 from pfa_core.config.secret_files import (
@@ -81,6 +83,7 @@ class Settings:
     values: Mapping[str, Any] = field(repr=False)
     database_read_url: str | None = field(default=None, repr=False)
     pooling: Pooling = Pooling.DETECTED
+    written_file: Path | None = None
 
     @property
     def embedded_dir(self) -> Path:
@@ -181,7 +184,14 @@ def resolve(
         values=profile,
         database_read_url=read_url,
         pooling=pooling,
+        written_file=_written_file(database_url, environ) if read_url else None,
     )
+
+
+def _written_file(database_url: str | None, environ: Mapping[str, str]) -> Path:
+    """Return the file that says how far a replica of the database must have come for this user."""
+    digest = sha256(without_password(database_url or "").encode(errors="replace")).hexdigest()
+    return Path(choices.choices_file(environ)).with_name(f"written-{digest[:16]}")
 
 
 def _about_database(lookup: _Lookup) -> tuple[str | None, Pooling]:

@@ -40,7 +40,11 @@ _RECOVERY_SECONDS, _PAUSE = 30.0, 0.2
 
 
 def open_connection(
-    conninfo: str, source: str, silence_limit: float | None = None
+    conninfo: str,
+    source: str,
+    silence_limit: float | None = None,
+    *,
+    connect_seconds: int = _LIMITS["connect_timeout"],
 ) -> Connection[Any]:
     """Open a connection to a server of the user's own.
 
@@ -51,6 +55,7 @@ def open_connection(
         source: What named the address, for messages.
         silence_limit: Seconds without an answer, after which the server is asked whether it is still at work;
             None: the address's tcp_user_timeout, or SILENCE_SECONDS.
+        connect_seconds: How long a connection may take, where the address names no limit.
 
     Raises:
         ConfigInvalid: The address is not valid, or the server refuses its user, password or database.
@@ -60,7 +65,8 @@ def open_connection(
     try:
         # Given, if empty, it keeps out PGOPTIONS.
         options = {"options": "", **words}["options"] or ""
-        limits = {name: value for name, value in _LIMITS.items() if name not in words}
+        limits = {**_LIMITS, "connect_timeout": connect_seconds}
+        limits = {name: value for name, value in limits.items() if name not in words}
         return _open_recovered(
             conninfo, {**limits, "options": options}, silence_limit or _silence_limit(words)
         )

@@ -21,11 +21,12 @@ from pfa_core.model.pooling import Pooling
 from pfa_core.store import schema
 from pfa_core.store.connection import open_connection, open_embedded
 from pfa_core.store.embedded import address
-from pfa_core.store.errors import TryAgain, not_committed, translated
+from pfa_core.store.errors import TryAgain, not_committed, replica_conflict, translated
 from pfa_core.store.rls import APP_ROLE
 
 if TYPE_CHECKING:
     from pfa_core.store.outcome import Ending
+    from pfa_core.store.replica import Replica
 
 Result = TypeVar("Result")
 
@@ -52,6 +53,7 @@ class Database:
         silence_limit: Seconds without an answer, after which the server is asked whether it is still at work;
             None: the address's tcp_user_timeout, else 30 seconds.
         pooling: Whether a pooler lies between the address and its server.
+        replica: What reads ask in place of the server, where it has what was written.
     """
 
     conninfo: str | None = field(repr=False)
@@ -64,6 +66,7 @@ class Database:
     named_by: str = "conninfo"
     silence_limit: float | None = None
     pooling: Pooling = Pooling.DETECTED
+    replica: Replica | None = None
     _connection: Connection[Any] | None = field(default=None, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _changed: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -77,7 +80,14 @@ class Database:
     def beside(self, *, silence_limit: float | None = None) -> Database:
         """Make another handle on the same database, for another thread; close it."""
         silence_limit = silence_limit or self.silence_limit
-        return replace(self, silence_limit=silence_limit, _connection=None, _lock=threading.RLock())
+        replica = self.replica and self.replica.beside()
+        return replace(
+            self,
+            silence_limit=silence_limit,
+            replica=replica,
+            _connection=None,
+            _lock=threading.RLock(),
+        )
 
     @contextmanager
     def administration(self) -> Iterator[Database]:
@@ -99,12 +109,20 @@ class Database:
             if self._connection:
                 self._connection.close()
             self._connection = None
+            if self.replica:
+                self.replica.close()
 
-    def read(self, work: Callable[[Connection[Any]], Result]) -> Result:
-        """Run `work` in one read-only snapshot, again when the connection broke."""
+    def read(self, work: Callable[[Connection[Any]], Result], *, latest: bool = False) -> Result:
+        """Run `work` in one read-only snapshot, again when the connection broke.
+
+        Args:
+            latest: What others wrote counts too: the server itself is asked, never a replica.
+        """
 
         def attempt() -> Result:
-            with self._snapshot() as conn:
+            nonlocal latest
+            with self._snapshot(latest=latest) as conn:
+                latest = True  # a second attempt is the server's
                 return work(conn)
 
         with self._denials():
@@ -158,6 +176,7 @@ class Database:
                         raise
                     if ending.has_committed(self.connection):
                         self._note_change(ending.entry_id)
+                        self._note_written(self.connection())
                         return ending.result
                     broken += 1
                     if broken == BROKEN_COMMITS:
@@ -165,6 +184,7 @@ class Database:
                     raise
                 self._note_change("" if dry_run or not ending else ending.entry_id)
                 if not dry_run:
+                    self._note_written(conn)
                     statistics.renew_after(conn, written)
                 return result
 
@@ -174,6 +194,12 @@ class Database:
     def _note_change(self, entry_id: str) -> None:
         if entry_id:
             self._changed.set()
+
+    def _note_written(self, conn: Connection[Any]) -> None:
+        """Note up to where a replica must have come for the next read; what was committed stands."""
+        if self.replica:
+            with suppress(psycopg.Error):
+                self.replica.note(conn)
 
     @property
     def has_changed(self) -> bool:
@@ -196,9 +222,36 @@ class Database:
         return self._with_retries(attempt)
 
     @contextmanager
-    def _snapshot(self) -> Iterator[Connection[Any]]:
+    def _snapshot(self, *, latest: bool = False) -> Iterator[Connection[Any]]:
         with self._lock, translated(), ExitStack() as stack:
-            yield self._begin_snapshot(stack)
+            conn = None if latest else self._begin_on_replica(stack)
+            if conn is None:
+                yield self._begin_snapshot(stack)
+                return
+            try:
+                yield conn
+            except psycopg.errors.SerializationFailure as error:
+                raise replica_conflict() from error
+
+    def _begin_on_replica(self, stack: ExitStack) -> Connection[Any] | None:
+        """Begin on the replica; None where the server itself has to be asked."""
+        if self.replica is None:
+            return None
+        conn = self.replica.reader(self.silence_limit, self.pooling)
+        if conn is None:
+            return None
+        try:
+            return self._begin(conn, stack)
+        except psycopg.OperationalError as error:
+            self.replica.fail(error)
+            return None
+
+    def _begin(self, conn: Connection[Any], stack: ExitStack) -> Connection[Any]:
+        _require_idle(conn)
+        conn.isolation_level = IsolationLevel.REPEATABLE_READ
+        conn.read_only = True
+        stack.enter_context(conn.transaction())
+        return conn
 
     @contextmanager
     def _denials(self) -> Iterator[None]:
@@ -225,11 +278,10 @@ class Database:
         """Begin on the open connection, or on a new one where that is broken."""
         for kept in (self._connection is not None, False):
             conn = self._idle()
-            conn.isolation_level = IsolationLevel.REPEATABLE_READ
-            conn.read_only = True
             try:
-                stack.enter_context(conn.transaction())
-                return conn
+                if self.replica:
+                    self.replica.doubt(conn)
+                return self._begin(conn, stack)
             except psycopg.OperationalError:
                 if not kept or not conn.closed:
                     raise
@@ -237,8 +289,7 @@ class Database:
 
     def _idle(self) -> Connection[Any]:
         conn = self.connection()
-        if conn.info.transaction_status is not TransactionStatus.IDLE:
-            raise InvalidRequest("this handle is busy with a stream; open another one beside it")
+        _require_idle(conn)
         return conn
 
     def connection(self) -> Connection[Any]:
@@ -319,3 +370,8 @@ class Database:
             except TryAgain:
                 time.sleep(0.02 * 2**number)
         return attempt()
+
+
+def _require_idle(conn: Connection[Any]) -> None:
+    if conn.info.transaction_status is not TransactionStatus.IDLE:
+        raise InvalidRequest("this handle is busy with a stream; open another one beside it")

@@ -144,6 +144,14 @@ def not_committed() -> DatabaseUnavailable:
     )
 
 
+def replica_conflict() -> TryAgain:
+    """Make the error for a replica that ended a read."""
+    return TryAgain(
+        "the replica ended the read: it had to apply a change that takes away rows which the read needs",
+        hint="repeat it; for long reads an administrator sets hot_standby_feedback = on for the replica",
+    )
+
+
 def _outdated(_: psycopg.Error) -> PfaError:
     return SchemaOutdated("the database lacks a part of the schema", hint="type: pfa db upgrade")
 

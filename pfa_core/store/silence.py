@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple, TypeVar
 
@@ -70,9 +70,20 @@ class WatchedConnection(Connection[Any]):
         savepoint_name: str | None = None,
         force_rollback: bool = False,  # noqa: FBT001, FBT002
     ) -> Iterator[Transaction]:
-        """Open a transaction as psycopg does, or a savepoint in the open one."""
+        """Open a transaction as psycopg does, or a savepoint in the open one.
+
+        Raises:
+            ReadOnlySqlTransaction: It would write, and the server is a replica.
+        """
         begins = self.info.transaction_status is TransactionStatus.IDLE
-        with super().transaction(savepoint_name, force_rollback) as transaction:
+        with ExitStack() as stack:
+            try:
+                transaction = stack.enter_context(
+                    super().transaction(savepoint_name, force_rollback)
+                )
+            except psycopg.errors.FeatureNotSupported as error:
+                # "cannot set transaction read-write mode during recovery"
+                raise psycopg.errors.ReadOnlySqlTransaction(str(error)) from error
             if begins and self.settings:
                 self.execute(self.settings)
             yield transaction

@@ -111,8 +111,8 @@ class ActiveRun:
         return (db or self.db).transact(lambda conn: self._authorized(conn, work), dry_run=dry_run)
 
     def read(self, work: Callable[[Connection[Any]], Result]) -> Result:
-        """Run work in an authorized snapshot."""
-        return self.db.read(lambda conn: self._authorized(conn, work))
+        """Run work in an authorized snapshot of the server itself: other runs' writes count."""
+        return self.db.read(lambda conn: self._authorized(conn, work), latest=True)
 
     def transact_on(self, db: Database) -> Transact:
         """Return the run's transactions on another handle."""

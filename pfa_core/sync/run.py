@@ -52,7 +52,7 @@ def begin_dry_run(
         mask = mask_for(principal, authorize(conn, principal, operation))
         return _active_run(conn, db, spec, mask, lease=None)
 
-    return db.read(begin)
+    return db.read(begin, latest=True)
 
 
 @contextmanager

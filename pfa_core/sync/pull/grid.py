@@ -135,7 +135,7 @@ def _since(
         authorize(conn, principal, Operation.PULL_PEMS)
         return runs.last_from_pems(conn, principal.organization_id, profile.url)
 
-    last = db.read(work)
+    last = db.read(work, latest=True)
     return None if last is None else last - CLOCK_DIFFERENCE
 
 
@@ -165,7 +165,7 @@ def _pull(pull: GridPull, progress: Report | None, *, restart: bool) -> PullResu
         pull.run.mask,
         asked_since=pull.asked_since,
     )
-    intake.recognition = pull.run.db.read(lambda conn: _recognition(conn, pull))
+    intake.recognition = pull.run.db.read(lambda conn: _recognition(conn, pull), latest=True)
     intake.only_currency = intake.recognition.only_currency
     store = PageStore(pull)
     with open_reader(pull.profile) as reader:
