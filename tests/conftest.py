@@ -220,6 +220,18 @@ def servers() -> Iterator[Servers]:
         yield started
 
 
+@pytest.fixture(scope="session", autouse=True)
+def by_way(servers: Servers) -> Iterator[None]:
+    """The tests' own way to the server, or what the variables ask for."""
+    if not (os.environ.get("PFA_TEST_POOL") or os.environ.get("PFA_TEST_STANDBY")):
+        yield
+        return
+    from tests.by_way_of import by_way_of
+
+    with by_way_of(servers.of(OF_THE_RUN)):
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest, servers: Servers) -> Server:
     """The server of this run; in tests marked `every_version` the older one too."""

@@ -78,7 +78,7 @@ def why_none() -> str:
     if os.environ.get("PFA_TEST_DATABASE_URL"):
         return "PFA_TEST_DATABASE_URL names a server that a pooler of the tests is not let into"
     if os.environ.get("PFA_TEST_PGBOUNCER") == "none":
-        return "PFA_TEST_PGBOUNCER is none"
+        return "PFA_TEST_PGBOUNCER says none"
     return "" if program() else "no PgBouncer is installed here (Debian: apt-get install pgbouncer)"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -101,7 +102,7 @@ def a_standby(address: str) -> Iterator[Standby]:
             yield Standby(base, admin, server)
     finally:
         if process:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # SIGTERM waits for sessions to end
             process.wait(_SECONDS)
         shutil.rmtree(base, ignore_errors=True)
 

@@ -47,7 +47,8 @@ VARIABLES = {
     "PFA_LOG_FILE": "file that the log of runs is appended to, where `--log-file` is not given; "
     "JSON unless `PFA_LOG_FORMAT` says text",
     "PFA_NO_COMPLETION_CACHE": "set to anything: commands keep no values for completion",
-    "XDG_STATE_HOME": "holds `pfa/choices`, what `pfa org use` and `pfa session use` chose; else `~/.local/state`",
+    "XDG_STATE_HOME": "holds `pfa/choices`, what `pfa org use` and `pfa session use` chose, and how far a replica "
+    "must have come; else `~/.local/state`",
     "XDG_CONFIG_HOME": "holds `pfa/config.toml`, the token and the key; else `~/.config`",
     "XDG_DATA_HOME": "holds the embedded server, see above",
     "PFA_PAGER": "command that shows what is longer than the terminal, in place of `PAGER`; empty or `cat`: none",

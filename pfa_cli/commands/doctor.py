@@ -25,7 +25,9 @@ CONFIG_INVALID = 78
 PEMS_CURE = (
     "check PFA_PEMS_URL, PFA_PEMS_USERNAME and PFA_PEMS_PASSWORD_FILE, or ask the operator of PEMS"
 )
-Check = Callable[[Invocation], Finding]
+# So much of the server's log, and reads after a change ask the server more often than not.
+FAR_BEHIND = 16 * 1024 * 1024
+Check = Callable[[Invocation], Finding | None]
 
 
 def examine(call: Invocation) -> list[Finding]:
@@ -37,13 +39,16 @@ def examine(call: Invocation) -> list[Finding]:
             finding = Finding(name, "skipped", f"needs {', '.join(sorted(broken & set(needs)))}")
         else:
             finding = _run(name, check, call)
+        if finding is None:
+            continue
         if finding.result == "problem" or (finding.result == "skipped" and broken & set(needs)):
             broken.add(name)
         findings.append(finding)
     return findings
 
 
-def _run(name: str, check: Check, call: Invocation) -> Finding:
+def _run(name: str, check: Check, call: Invocation) -> Finding | None:
+    """Run one check; None: it is about what is not configured."""
     try:
         return check(call)
     except Exception as error:
@@ -125,7 +130,12 @@ def _database(call: Invocation) -> Finding:
         if own:
             return Finding("database", "ok", f"embedded server started in {settings.embedded_dir}")
         status = _reachable(settings)
-    return Finding("database", "ok", f"PostgreSQL {status.server_version}, {status.address}")
+    from pfa_core.admin.replica import is_behind_pooler
+
+    text = f"PostgreSQL {status.server_version}, {status.address}"
+    if is_behind_pooler(settings):
+        text += "; behind a pooler, settings go with each transaction"
+    return Finding("database", "ok", text)
 
 
 def _reachable(settings: Settings) -> DatabaseStatus:
@@ -160,6 +170,34 @@ def _counted(call: Invocation, version: str) -> Finding:
         return Finding("schema", "ok", version)
     text = f"{version}; never analyzed: {', '.join(uncounted)}, so that lists and totals are slow"
     return Finding("schema", "notice", text, cure="type: pfa db upgrade")
+
+
+def _replica(call: Invocation) -> Finding | None:
+    """Check that the replica is one of the server, and how far behind."""
+    from pfa_core.admin.replica import replica_status
+
+    settings = call.settings
+    try:
+        found = replica_status(settings)
+    except PfaError as error:
+        cure = f"check it and {settings.read_source}; reads ask the server meanwhile"
+        return Finding("replica", "problem", error.message, cure=cure, exit_code=error.exit_code)
+    if found is None:
+        return None
+    if not found.of_server:
+        text = f"{found.address} is not a replica of the database's server"
+        return Finding(
+            "replica", "problem", text, cure=f"see {settings.read_source}", exit_code=CONFIG_INVALID
+        )
+    if not found.read_only:
+        text = f"{found.address} takes writes: it is the server itself, not a replica"
+        return Finding("replica", "notice", text, cure=f"see {settings.read_source}")
+    text = f"{found.address}, {count(found.behind_bytes, 'byte')} of the log behind"
+    if found.behind_bytes > FAR_BEHIND:
+        return Finding(
+            "replica", "notice", text, cure="look at its log; reads ask the server meanwhile"
+        )
+    return Finding("replica", "ok", text)
 
 
 def _row_level_security(call: Invocation) -> Finding:
@@ -275,6 +313,7 @@ CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "token": (_token, ("configuration", "signing key")),
     "database": (_database, ("configuration",)),
     "schema": (_schema, ("database",)),
+    "replica": (_replica, ("schema",)),
     "row-level security": (_row_level_security, ("schema",)),
     "membership": (_membership, ("token", "schema")),
     "PEMS": (_pems, ("configuration", "token")),

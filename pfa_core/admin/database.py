@@ -41,7 +41,9 @@ def _replica(settings: Settings) -> Replica | None:
     from pfa_core.store.replica import Replica
     from pfa_core.store.written import Written
 
-    return Replica(settings.database_read_url, settings.read_source, Written(settings.written_file))
+    return Replica(
+        settings.database_read_url, settings.read_source, written=Written(settings.written_file)
+    )
 
 
 def upgrade(settings: Settings, *, dry_run: bool = False) -> UpgradeReport:

@@ -162,7 +162,7 @@ class _Places:
             yield ConfigPlace(DEFAULT, key.default, key.otherwise)
 
     def _of_profile(self, key: ConfigKey) -> Any:
-        """Return what the profile holds, None for a key about another database than the one in effect."""
+        """Return what the profile holds; None for a key about another database."""
         if key.name in ABOUT_DATABASE:
             places = self._of(find_key("database_url"))
             if next(place.source for place in places if place.counts) not in (

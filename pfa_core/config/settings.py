@@ -189,7 +189,7 @@ def resolve(
 
 
 def _written_file(database_url: str | None, environ: Mapping[str, str]) -> Path:
-    """Return the file that says how far a replica of the database must have come for this user."""
+    """Return the file that says how far a replica must have come for this user."""
     digest = sha256(without_password(database_url or "").encode(errors="replace")).hexdigest()
     return Path(choices.choices_file(environ)).with_name(f"written-{digest[:16]}")
 
@@ -200,7 +200,7 @@ def _about_database(lookup: _Lookup) -> tuple[str | None, Pooling]:
     A flag names another database than the variable of the replica is about; what a profile says is about its own.
 
     Raises:
-        ConfigInvalid: The pooler is none of the known values.
+        ConfigInvalid: Unknown value of the pooler.
     """
     origin = lookup.origin.get("database_url", "")
     if origin and not origin.startswith("profile "):

@@ -6,10 +6,10 @@ from enum import StrEnum
 
 
 class Pooling(StrEnum):
-    """Whether a pooler lies between, which gives each transaction any session of the server.
+    """Whether a pooler lies between.
 
-    PREPARED is one that follows prepared statements from one session to the next; DETECTED leaves it to the
-    connection to find out.
+    It gives each transaction any session of the server. PREPARED is one that follows prepared statements from
+    one session to the next; DETECTED leaves it to the connection to find out.
     """
 
     DETECTED = "detected"

@@ -196,7 +196,10 @@ class Database:
             self._changed.set()
 
     def _note_written(self, conn: Connection[Any]) -> None:
-        """Note up to where a replica must have come for the next read; what was committed stands."""
+        """Note up to where a replica must have come for the next read.
+
+        A failure changes nothing: what was committed stands.
+        """
         if self.replica:
             with suppress(psycopg.Error):
                 self.replica.note(conn)

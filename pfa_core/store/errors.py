@@ -250,6 +250,13 @@ def _busy(_: psycopg.Error) -> PfaError:
     return DatabaseUnavailable("the database has no free connection; try again later")
 
 
+def _lost_statement(_: psycopg.Error) -> PfaError:
+    return ConfigInvalid(
+        "a prepared statement is lost: a pooler lies between that keeps none",
+        hint="set PFA_DATABASE_POOLED=1, or type: pfa config set database_pooled yes",
+    )
+
+
 def _read_only(_: psycopg.Error) -> PfaError:
     return DatabaseUnavailable("the database is read-only (a replica?); nothing was stored")
 
@@ -286,4 +293,6 @@ _BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
     "53100": _full,
     "53": _busy,
     "25006": _read_only,
+    "26000": _lost_statement,
+    "42P05": _lost_statement,
 }

@@ -108,7 +108,7 @@ def begin(conn: Connection[Any]) -> Begun:
 
 
 def _ask(conn: Connection[Any], begun: Begun, *, end: bool) -> tuple[str | None, bool]:
-    """Ask what became of a transaction, and whether others than the server have parts of it."""
+    """Ask what became of a transaction, and whether other servers have parts of it."""
     values = {"xid": begun.xid, "server": begun.server}
     row = conn.execute(_SQL["ask"], values).fetchone()
     status, spread = row or (None, False)

@@ -1,11 +1,11 @@
-"""The replica that reads ask in place of the server, where it has what the reader wrote."""
+"""The replica that reads ask in place of the server."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -28,7 +28,7 @@ CONNECT_SECONDS = 3  # where the address names no limit: the server itself can b
 AGAIN_SECONDS = 30.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Replica:
     """A replica of the server of a handle, for its reads.
 
@@ -44,6 +44,7 @@ class Replica:
 
     conninfo: str = field(repr=False)
     named_by: str = "the replica's conninfo"
+    _: KW_ONLY
     written: Written = field(default_factory=Written)
     say: Callable[[str], None] = _LOGGER.info
     _connection: Connection[Any] | None = field(default=None, repr=False)
@@ -69,7 +70,9 @@ class Replica:
             self.written.note(Place(*row))
 
     def reader(self, silence_limit: float | None, pooling: Pooling) -> Connection[Any] | None:
-        """Return a connection to the replica that shows what was written; None: ask the server.
+        """Return a connection to a replica that has what was written.
+
+        None: the server itself is to be asked.
 
         Raises:
             ConfigInvalid: The address is not valid, or the replica refuses its user, password or database.
@@ -96,7 +99,10 @@ class Replica:
         self._tell(f"reads ask the server itself, not the replica: {reason}")
 
     def doubt(self, server: Connection[Any]) -> None:
-        """Forget what was written where the server itself does not have it: it was put back since."""
+        """Forget what was written where the server itself does not have it.
+
+        It was put back to an earlier state since.
+        """
         last = self.written.last()
         if last and last != self._reached and self._late_at is not None:
             row = server.execute(_SQL["has"], {"system": last.system, "place": last.lsn}).fetchone()

@@ -19,7 +19,10 @@ _LONGEST = 64  # bytes of such a line
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in the log of a server, which `system` tells from those with another history."""
+    """A place in the log of a server.
+
+    `system` tells the server from those with another history.
+    """
 
     system: str
     lsn: str
@@ -44,7 +47,7 @@ class Written:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def last(self) -> Place | None:
-        """Return the place up to which a replica must have come; None: nothing was written."""
+        """Return up to where a replica must have come; None: nothing was written."""
         with self._lock:
             return _later(self._last, self._read())
 
@@ -55,7 +58,7 @@ class Written:
             self._keep(place)
 
     def forget(self) -> None:
-        """Forget what the server itself does not have, which was put back to an earlier state."""
+        """Forget what the server itself, put back to an earlier state, does not have."""
         with self._lock:
             self._last = None
             if self.path:

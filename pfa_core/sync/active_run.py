@@ -111,7 +111,10 @@ class ActiveRun:
         return (db or self.db).transact(lambda conn: self._authorized(conn, work), dry_run=dry_run)
 
     def read(self, work: Callable[[Connection[Any]], Result]) -> Result:
-        """Run work in an authorized snapshot of the server itself: other runs' writes count."""
+        """Run work in an authorized snapshot of the server itself.
+
+        What other runs wrote counts, which a replica may lack.
+        """
         return self.db.read(lambda conn: self._authorized(conn, work), latest=True)
 
     def transact_on(self, db: Database) -> Transact:

@@ -122,7 +122,7 @@ def test_the_next_client_of_a_session_gets_nothing_of_the_last_one_s_token(
 def test_what_a_client_that_knows_of_no_pooler_leaves_is_worthless_to_the_next(
     one_session, database_url, monkeypatch
 ):
-    """`pfa.verified` of a session: whoever finds it there has no more than without."""
+    """`pfa.verified` of a session: the client that finds it there has no more than without."""
     monkeypatch.setenv("PFA_TEST_BOUND", "1")
     world = a_world(database_url, record("P-1"))
     there = one_session.url(bound_url(database_url))
@@ -246,6 +246,22 @@ def test_what_a_pooler_refuses_is_a_matter_of_the_configuration(there, words, me
 
 
 # --- prepared statements --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pooling", [Pooling.NO, *long([Pooling.PREPARED])])
+def test_a_pooler_that_loses_prepared_statements_is_named(there, database_url, pooling):
+    ann = a_world(database_url, record("P-1")).principal()
+
+    def read(*handles: Database) -> None:
+        for _ in range(8):
+            for handle in handles:
+                list_records(handle, ann, Query())
+
+    with Database(there, pooling=pooling) as one, one.beside() as two:
+        with pytest.raises(ConfigInvalid, match="a pooler lies between that keeps none") as refused:
+            read(one, two)
+        assert "PFA_DATABASE_POOLED=1" in refused.value.hint
+        one.close()
 
 
 @pytest.mark.skipif(
