@@ -52,15 +52,12 @@ WHERE m.organization_id = %(organization_id)s;
 -- name: new_fields
 -- Those of the names that no changed record has in the mirror. None where no record changed.
 SELECT n.name
-FROM unnest(%(names)s::text[]) AS n (name)
-WHERE EXISTS (
-    SELECT FROM pfa_incoming AS i
-    JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = i.pfa_id
-    WHERE i.data ? n.name)
-  AND NOT EXISTS (
-    SELECT FROM pfa_incoming AS i
-    JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = i.pfa_id
-    WHERE m.data ? n.name)
+FROM pfa_incoming AS i
+JOIN pfa_mirror AS m ON m.organization_id = %(organization_id)s AND m.pfa_id = i.pfa_id
+CROSS JOIN unnest(%(names)s::text[]) AS n (name)
+GROUP BY n.name
+HAVING bool_or(i.data ? n.name)
+   AND NOT bool_or(m.data ? n.name)
 ORDER BY n.name;
 
 -- name: lost_fields

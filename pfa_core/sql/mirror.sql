@@ -55,11 +55,16 @@ FROM (
 ) AS d;
 
 -- name: drop_known
--- Accepted records that the mirror has already.
+-- Accepted records that the mirror has already. A distributed server fetches what the sub-select reads: the named
+-- records, not the whole mirror.
 DELETE FROM pfa_incoming AS i
-USING pfa_mirror AS m
-WHERE m.organization_id = %(organization_id)s
-  AND m.pfa_id = i.pfa_id
+USING (
+    SELECT r.pfa_id, r.data
+    FROM pfa_mirror AS r
+    WHERE r.organization_id = %(organization_id)s
+      AND r.pfa_id = ANY(%(ids)s::text[])
+    OFFSET 0) AS m
+WHERE m.pfa_id = i.pfa_id
   AND m.data = i.data
 RETURNING i.pfa_id, i.revision;
 
@@ -98,13 +103,23 @@ WHERE p.organization_id = %(organization_id)s
 ON CONFLICT DO NOTHING;
 
 -- name: mark_missing
--- Records that a complete pull, begun at `began_at`, did not contain.
+-- Records that a complete pull, begun at `began_at`, did not contain. They are found in a sub-select: a distributed
+-- server refuses an update whose condition looks up a temporary table. OFFSET 0 keeps the planner from looking the
+-- other ones up once more.
 UPDATE pfa_mirror AS m
 SET missing_since = %(at)s
+FROM (
+    SELECT r.pfa_id
+    FROM pfa_mirror AS r
+    LEFT JOIN pfa_seen AS s ON s.pfa_id = r.pfa_id
+    WHERE r.organization_id = %(organization_id)s
+      AND r.missing_since IS NULL
+      AND r.updated_at < %(began_at)s
+      AND s.pfa_id IS NULL
+    OFFSET 0) AS g
 WHERE m.organization_id = %(organization_id)s
-  AND m.missing_since IS NULL
-  AND m.updated_at < %(began_at)s
-  AND NOT EXISTS (SELECT FROM pfa_seen AS s WHERE s.pfa_id = m.pfa_id OFFSET 0);
+  AND m.pfa_id = g.pfa_id
+  AND m.missing_since IS NULL;
 
 -- name: count_marked
 SELECT count(*)
@@ -116,8 +131,9 @@ WHERE organization_id = %(organization_id)s
 -- Mirror records that were not received.
 SELECT count(*)
 FROM pfa_mirror AS m
+LEFT JOIN pfa_incoming AS i ON i.pfa_id = m.pfa_id
 WHERE m.organization_id = %(organization_id)s
-  AND NOT EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id = m.pfa_id);
+  AND i.pfa_id IS NULL;
 
 -- name: knows_between
 -- Whether the mirror has any record from the first to the last id; if not, all of them are new.
@@ -149,19 +165,30 @@ SELECT NOT EXISTS (
 -- Records between whose first and last id the mirror has none are copied straight into it.
 COPY pfa_mirror (organization_id, pfa_id, data, version, run_id, updated_at) FROM STDIN;
 
--- name: drop_unchanged
--- by: refresh_data, import
--- returns: dropped bigint
+-- name: held
+SELECT r.pfa_id, r.data, r.version, r.xmin AS writer, r.updated_at
+    FROM pfa_mirror AS r
+    WHERE r.organization_id = %(organization_id)s
+
+-- name: held_named
+-- The same of the named ones: a distributed server fetches those rows alone.
+SELECT r.pfa_id, r.data, r.version, r.xmin AS writer, r.updated_at
+    FROM pfa_mirror AS r
+    WHERE r.organization_id = %(organization_id)s
+      AND r.pfa_id = ANY(%(ids)s::text[])
+    OFFSET 0
+
+-- name: drop_same
 -- The remaining rows are new or different; the mirror rows of the others are not written, only from which text
 -- they were read now. Rows of a page that PEMS was asked for before a push wrote the record are deleted too: the
 -- mirror is newer, unless its time lies in the future.
 WITH gone AS (
     DELETE FROM pfa_incoming AS i
-    USING pfa_mirror AS m
-    WHERE m.organization_id = %(organization_id)s
-      AND m.pfa_id = i.pfa_id
+    USING (
+    {held}) AS m
+    WHERE m.pfa_id = i.pfa_id
       AND (m.data = i.data OR m.updated_at BETWEEN %(asked_at)s::timestamptz AND %(now)s)
-    RETURNING i.pfa_id, m.version, m.xmin AS writer, i.digest, i.shape, i.unknown, m.data = i.data AS is_same
+    RETURNING i.pfa_id, m.version, m.writer, i.digest, i.shape, i.unknown, m.data = i.data AS is_same
 ), kept AS (
     INSERT INTO pfa_digest AS d (organization_id, pfa_id, version, writer, digest, shape, unknown)
     SELECT %(organization_id)s, g.pfa_id, g.version, g.writer, g.digest, g.shape, g.unknown
@@ -176,7 +203,17 @@ WITH gone AS (
         shape = EXCLUDED.shape,
         unknown = EXCLUDED.unknown
 )
-SELECT count(*) AS dropped FROM gone;
+SELECT count(*) AS dropped FROM gone
+
+-- name: drop_unchanged
+-- by: refresh_data, import
+-- returns: dropped bigint
+-- from: drop_same(held = held)
+
+-- name: drop_unchanged_named
+-- by: refresh_data, import
+-- returns: dropped bigint
+-- from: drop_same(held = held_named)
 
 -- name: keep_digests
 -- From which texts the received records were read that the mirror has now.
@@ -272,7 +309,7 @@ WHERE m.organization_id = %(organization_id)s
 -- name: received
 pfa_mirror AS m
 WHERE m.organization_id = %(organization_id)s
-  AND EXISTS (SELECT FROM pfa_incoming AS i WHERE i.pfa_id = m.pfa_id)
+  AND m.pfa_id IN (SELECT i.pfa_id FROM pfa_incoming AS i)
 
 -- name: between
 pfa_mirror AS m

@@ -82,7 +82,8 @@ def fold(
         folds: Rows of pfa_id, reading (the record as PEMS returned it, or None), changes (over it) and
             revision (PEMS's version now, or None).
     """
-    values = {"organization_id": organization_id, "folds": Jsonb(list(folds))}
+    ids = [one["pfa_id"] for one in folds]
+    values = {"organization_id": organization_id, "folds": Jsonb(list(folds)), "ids": ids}
     writing.changed(conn, _SQL, "create_incoming")
     conn.execute(_SQL["fold_incoming"], values)
     writing.changed(conn, _SQL, "analyze_incoming")
@@ -123,13 +124,18 @@ def count_missing(conn: Connection[Any], organization_id: OrganizationId) -> int
 
 
 def drop_unchanged(
-    conn: Connection[Any], organization_id: OrganizationId, *, asked_at: datetime | None = None
+    conn: Connection[Any],
+    organization_id: OrganizationId,
+    ids: Sequence[str] | None = None,
+    *,
+    asked_at: datetime | None = None,
 ) -> int:
     """Leave out the records of `copy_incoming` that the mirror has already.
 
     Those that were missing are found again.
 
     Args:
+        ids: Those of all received records, where they are few enough to be named (None: not named).
         asked_at: Records that the mirror has of a later time are left out too.
 
     Returns:
@@ -137,14 +143,17 @@ def drop_unchanged(
     """
     from pfa_core.store import leases  # a pull has loaded it
 
-    values = {
+    values: dict[str, Any] = {
         "organization_id": organization_id,
         "asked_at": asked_at,
         "now": asked_at and leases.clock(conn),
     }
     writing.changed(conn, _SQL, "found_again", values)
+    name = "drop_unchanged"
+    if ids is not None:
+        name, values["ids"] = "drop_unchanged_named", list(ids)
     with conn.cursor(row_factory=tuple_row) as cursor:
-        row = writing.returned(cursor, _SQL, "drop_unchanged", values).fetchone()
+        row = writing.returned(cursor, _SQL, name, values).fetchone()
     return row[0] if row else 0
 
 

@@ -964,6 +964,7 @@ DECLARE
     signed    bytea;
     payload   jsonb;
     by_key    text;
+    granted   text[];
     unrevoked jsonb;
 BEGIN
     IF length(token) > 262144
@@ -993,18 +994,17 @@ BEGIN
     IF pfa_token_is_valid(payload, at) IS NOT TRUE THEN
         RETURN;
     END IF;
-    SELECT coalesce(jsonb_object_agg(granted.code, granted.content), '{}') INTO unrevoked
-    FROM jsonb_each(payload -> 'organizations') AS granted (code, content)
-    WHERE NOT EXISTS (
-        SELECT FROM pfa_token AS t
-        WHERE t.organization_id = granted.code
-          AND t.token_id = payload ->> 'jti'
-          AND t.revoked_at IS NOT NULL)
-      AND NOT EXISTS (
-        SELECT FROM pfa_member AS m
-        WHERE m.organization_id = granted.code
-          AND m.user_id = payload ->> 'sub'
-          AND m.tokens_since > to_timestamp((payload ->> 'iat')::bigint));
+    -- Both tables are asked with the names of all organizations: a distributed server refuses a look-up for each.
+    granted := ARRAY(SELECT o.code FROM jsonb_object_keys(payload -> 'organizations') AS o (code));
+    unrevoked := (payload -> 'organizations')
+        - ARRAY(SELECT t.organization_id FROM pfa_token AS t
+                WHERE t.organization_id = ANY (granted)
+                  AND t.token_id = payload ->> 'jti'
+                  AND t.revoked_at IS NOT NULL)
+        - ARRAY(SELECT m.organization_id FROM pfa_member AS m
+                WHERE m.organization_id = ANY (granted)
+                  AND m.user_id = payload ->> 'sub'
+                  AND m.tokens_since > to_timestamp((payload ->> 'iat')::bigint));
     IF unrevoked = '{}' AND payload -> 'organizations' <> '{}' THEN
         RETURN;
     END IF;
@@ -1687,10 +1687,10 @@ BEGIN
     END IF;
     ids := pfa_settled();
     RETURN EXISTS (
-        SELECT FROM pfa_incoming AS i
-        WHERE i.pfa_id NOT IN (
-            SELECT m.pfa_id FROM pfa_modification AS m
-            WHERE m.organization_id = organization AND m.modification_id = ANY (ids)));
+        SELECT i.pfa_id FROM pfa_incoming AS i
+        EXCEPT
+        SELECT m.pfa_id FROM pfa_modification AS m
+        WHERE m.organization_id = organization AND m.modification_id = ANY (ids));
 END $$;
 
 -- The same of records whose version of PEMS a push notes.
@@ -1700,10 +1700,10 @@ DECLARE
     ids uuid[] := pfa_settled();
 BEGIN
     RETURN EXISTS (
-        SELECT FROM jsonb_to_recordset(known) AS k (pfa_id text)
-        WHERE k.pfa_id NOT IN (
-            SELECT m.pfa_id FROM pfa_modification AS m
-            WHERE m.organization_id = organization AND m.modification_id = ANY (ids)));
+        SELECT k.pfa_id FROM jsonb_to_recordset(known) AS k (pfa_id text)
+        EXCEPT
+        SELECT m.pfa_id FROM pfa_modification AS m
+        WHERE m.organization_id = organization AND m.modification_id = ANY (ids));
 END $$;
 
 -- Which entry says which kind of change: kind and action. An entry of an action that is listed is about a
@@ -2270,6 +2270,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 DECLARE
     context text[] := pfa_context();
     manages boolean := 'manage_users' = ANY (string_to_array(context[4], ','));
+    moment  timestamptz := clock_timestamp();
     number  integer;
 BEGIN
     IF context[2] IS NULL THEN
@@ -2278,11 +2279,11 @@ BEGIN
     END IF;
     RETURN QUERY
     UPDATE pfa_token AS t
-    SET revoked_at = clock_timestamp(),
+    SET revoked_at = moment,
         revoked_by = context[5]
     WHERE t.organization_id = context[2]
       AND t.revoked_at IS NULL
-      AND t.expires_at > clock_timestamp()
+      AND t.expires_at > moment
       AND (ids IS NULL OR t.token_id = ANY (ids))
       AND (subject IS NULL OR t.user_id = subject)
       AND (manages OR t.user_id = context[5])
@@ -2298,11 +2299,13 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 DECLARE
     context text[] := pfa_context();
     manages boolean := 'manage_users' = ANY (string_to_array(context[4], ','));
+    moment  timestamptz;
 BEGIN
     IF context[2] IS NULL OR NOT (manages OR coalesce(subject = context[5], false)) THEN
         RAISE insufficient_privilege USING MESSAGE = 'the transaction is not authorized for this',
             CONSTRAINT = 'pfa_refusal';
     END IF;
+    moment := date_trunc('second', clock_timestamp());
     RETURN QUERY
     WITH locked AS (
         SELECT m.user_id
@@ -2312,7 +2315,7 @@ BEGIN
         FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE pfa_member AS m
-    SET tokens_since = greatest(date_trunc('second', clock_timestamp()), m.tokens_since) + interval '1 second'
+    SET tokens_since = greatest(moment, m.tokens_since) + interval '1 second'
     FROM locked AS l
     WHERE m.organization_id = context[2] AND m.user_id = l.user_id
     RETURNING m.user_id::text;

@@ -36,6 +36,7 @@ class Merging:
         before: Drift,
         *,
         same: int = 0,
+        ids: Sequence[str] | None = None,
         asked_at: datetime | None = None,
     ) -> MergeResult:
         """Update the mirror with the records of `copy_incoming`.
@@ -46,13 +47,14 @@ class Merging:
             columns: The fields that the records of the pull have had so far.
             before: The losses of what the pull has stored already.
             same: Further records that were received, and are as the mirror has them.
+            ids: Those of `copy_incoming`, where they are few enough to be named.
             asked_at: Records that the mirror has of a later time stay as they are.
 
         Raises:
             InvalidData: The records would lose values that are hardly meant to be lost.
         """
         code = self.run.organization_id
-        unchanged = same + mirror.drop_unchanged(conn, code, asked_at=asked_at)
+        unchanged = same + mirror.drop_unchanged(conn, code, ids, asked_at=asked_at)
         losses = comparison.losses(conn, code, columns.lacking)
         older, same = list[Fault](), 0
         if losses.maybe_older and not self.allow.older:

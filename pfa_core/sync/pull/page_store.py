@@ -144,12 +144,14 @@ class PageStore:
             return MergeResult(Merged(inserted=len(batch.records)), self.drift, [])
         # A push may have written since the pull began; now it waits.
         changed = self._changed(conn, batch.same)
-        mirror.copy_incoming(conn, [*batch.records, *changed])
+        records = [*batch.records, *changed]
+        mirror.copy_incoming(conn, records)
         return self._merging.merge(
             conn,
             batch.columns,
             self.drift,
             same=same - len(changed),
+            ids=[pfa_id for pfa_id, *_ in records],
             asked_at=batch.asked_at,
         )
 
