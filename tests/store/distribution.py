@@ -1,0 +1,118 @@
+"""What a distributed server refuses or executes badly, found in the text of a statement.
+
+Tables of one organization lie together on a node; temporary tables lie where the client is connected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+TEMPORARY = r"pfa_(?:incoming|seen)\b"
+
+DISTRIBUTED = r"\b(?:pfa_(?!incoming|seen|signing_key|rls_secret|schema_migration)\w+|kpi_\w+|audit_\w+)(?![\w(])"
+SETS = (
+    r"(?:unnest|jsonb_each(?:_text)?|jsonb_object_keys|jsonb_array_elements(?:_text)?|"
+    r"jsonb_to_recordset|generate_series)\("
+)
+VOLATILE = re.compile(r"\b(?:clock_timestamp|gen_random_uuid|random|nextval|timeofday)\(")
+Rule = Callable[[str], bool]
+
+
+def plain(text: str) -> str:
+    """The text without comments and without the content of literals."""
+    text = re.sub(r"--.*", "", text)
+    return re.sub(r"'(?:[^']|'')*'", "''", text)
+
+
+def enclosed(text: str, opening: str) -> Iterator[tuple[str, str]]:
+    """What is in brackets behind each place that matches, and the text around the brackets."""
+    for match in re.finditer(opening + r"\s*\(", text):
+        depth, end = 1, match.end()
+        while depth and end < len(text):
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        yield text[match.end() : end - 1], text[: match.start()] + text[end:]
+
+
+def own_names(text: str) -> set[str]:
+    """The names that the tables of a (sub-)select have in it."""
+    named = re.findall(r"(?:\)|[\w.]+)\s+AS\s+(\w+)", text)
+    return {*named, *re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", text)}
+
+
+def is_correlated(inner: str, outer: str) -> bool:
+    """Whether a sub-select names a table of the statement around it."""
+    there = own_names(outer) - own_names(inner)
+    return any(name in there for name in re.findall(r"\b(\w+)\.", inner))
+
+
+def names_no_organization(text: str) -> bool:
+    """Whether a function's statement reads more tables of organizations than it compares organizations."""
+    if re.search(r"\bCREATE (?!OR |FUNCTION)", text):
+        return False
+    tables = re.findall(rf"\b(?:FROM|JOIN|UPDATE(?! SET)|USING)\s+{DISTRIBUTED}", text)
+    return len(tables) > len(re.findall(r"\borganization_id\s*=", text))
+
+
+def not_in_a_table(text: str) -> bool:
+    return any(re.match(r"\s*SELECT\b", inner) for inner, _ in enclosed(text, r"\bNOT IN"))
+
+
+def looks_up_a_temporary_table(text: str) -> bool:
+    """Whether a correlated sub-select joins temporary and distributed tables."""
+    for inner, outer in enclosed(text, r"(?:\bEXISTS|\bLATERAL|[=<>]|\bARRAY|\bcoalesce|,)"):
+        of_one, around = inner, outer
+        if not re.match(r"\s*\(?\s*SELECT\b", of_one) or not is_correlated(of_one, around):
+            continue
+        for one, other in ((of_one, around), (around, of_one)):
+            if re.search(TEMPORARY, one) and re.search(DISTRIBUTED, other):
+                return True
+    return False
+
+
+def looks_up_for_each_of_a_set(text: str) -> bool:
+    """Whether a table is looked up for each row of a set-returning function."""
+    for inner, outer in enclosed(text, r"\bEXISTS"):
+        if re.search(DISTRIBUTED, inner) and is_correlated(inner, outer):
+            sets = re.findall(
+                rf"(?:FROM|JOIN|,)\s+(?:LATERAL\s+)?{SETS}(?:[^()]|\([^()]*\))*\)\s+AS\s+(\w+)",
+                outer,
+            )
+            if any(re.search(rf"\b{name}\.", inner) for name in sets):
+                return True
+    return False
+
+
+def changes_rows_by_a_volatile_function(text: str) -> bool:
+    if not re.search(rf"(?:\bUPDATE|\bDELETE FROM)\s+{DISTRIBUTED}|\bDO UPDATE\b", text):
+        return False
+    written = re.split(r"\bDO UPDATE\b", text)[-1] if re.match(r"\s*INSERT\b", text) else text
+    return bool(VOLATILE.search(written))
+
+
+def alters_several_things(text: str) -> bool:
+    """Whether one ALTER TABLE has several subcommands, of which one is about a constraint."""
+    for match in re.finditer(r"\bALTER TABLE\b([^;]*)", text):
+        commands = re.findall(
+            r"\b(?:ADD|DROP|ALTER|VALIDATE|RENAME)\s+(?:CONSTRAINT|COLUMN|CHECK)\b", match[1]
+        )
+        about = re.search(r"\b(?:CONSTRAINT|CHECK|UNIQUE|PRIMARY KEY|REFERENCES)\b", match[1])
+        if len(commands) > 1 and about:
+            return True
+    return False
+
+
+RULES: Mapping[str, Rule] = {
+    "NOT IN over a table": not_in_a_table,
+    "a look-up between temporary and distributed tables": looks_up_a_temporary_table,
+    "a look-up for each row of a set": looks_up_for_each_of_a_set,
+    "a volatile function in a change": changes_rows_by_a_volatile_function,
+    "several subcommands of ALTER TABLE": alters_several_things,
+}
+
+
+def faults(text: str) -> list[str]:
+    """The rules that the statement breaks."""
+    content = plain(text)
+    return [name for name, is_broken in RULES.items() if is_broken(content)]
