@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from psycopg import Connection
-
-from pfa_core import sql
 from pfa_core.admin.database import open_database
 from pfa_core.config.settings import Settings
+from pfa_core.store import replica as replicas
 from pfa_core.store.connection import safe_address
 from pfa_core.store.database import Database
 from pfa_core.store.session import is_pooled
-
-_SQL = sql.statements("replica")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +37,15 @@ def replica_status(settings: Settings) -> ReplicaStatus | None:
     with open_database(settings) as server:
         if address is None or server.replica is None:
             return None
-        history, _, end = server.administer(_facts)
+        history, _, end = server.administer(replicas.facts)
         with Database(address, named_by=settings.read_source, pooling=settings.pooling) as replica:
-            own, read_only, place = replica.administer(_facts)
-        values = {"server": end, "replica": place}
-        behind = server.administer(lambda conn: conn.execute(_SQL["behind"], values).fetchone())
+            own, read_only, place = replica.administer(replicas.facts)
+        behind = server.administer(lambda conn: replicas.bytes_between(conn, place, end))
     return ReplicaStatus(
         address=safe_address(address),
         of_server=own == history,
         read_only=read_only,
-        behind_bytes=behind[0] if behind else 0,
+        behind_bytes=behind,
     )
 
 
@@ -61,8 +55,3 @@ def is_behind_pooler(settings: Settings) -> bool:
         return False
     with open_database(settings, require_schema=False) as server:
         return server.administer(is_pooled)
-
-
-def _facts(conn: Connection[Any]) -> tuple[str, bool, str | None]:
-    row = conn.execute(_SQL["facts"]).fetchone()
-    return row or ("", False, None)

@@ -102,21 +102,28 @@ WHERE p.organization_id = %(organization_id)s
   AND p.run_id = %(run_id)s
 ON CONFLICT DO NOTHING;
 
+-- name: create_absent
+-- Both sides of what follows have an index by the id: whatever the statistics of the mirror, it is a look-up for each record.
+CREATE TEMPORARY TABLE pfa_absent (pfa_id text COLLATE "C" PRIMARY KEY) ON COMMIT DROP;
+
+-- name: gather_absent
+-- Records that a complete pull, begun at `began_at`, did not contain. They are written down first: a distributed server
+-- refuses an update whose condition looks up a temporary table, and one that joins a sub-select is a loop in a loop where the
+-- planner takes both for one row.
+INSERT INTO pfa_absent (pfa_id)
+SELECT r.pfa_id
+FROM pfa_mirror AS r
+LEFT JOIN pfa_seen AS s ON s.pfa_id = r.pfa_id
+WHERE r.organization_id = %(organization_id)s
+  AND r.missing_since IS NULL
+  AND r.updated_at < %(began_at)s
+  AND s.pfa_id IS NULL
+ON CONFLICT DO NOTHING;
+
 -- name: mark_missing
--- Records that a complete pull, begun at `began_at`, did not contain. They are found in a sub-select: a distributed
--- server refuses an update whose condition looks up a temporary table. OFFSET 0 keeps the planner from looking the
--- other ones up once more.
 UPDATE pfa_mirror AS m
 SET missing_since = %(at)s
-FROM (
-    SELECT r.pfa_id
-    FROM pfa_mirror AS r
-    LEFT JOIN pfa_seen AS s ON s.pfa_id = r.pfa_id
-    WHERE r.organization_id = %(organization_id)s
-      AND r.missing_since IS NULL
-      AND r.updated_at < %(began_at)s
-      AND s.pfa_id IS NULL
-    OFFSET 0) AS g
+FROM (SELECT a.pfa_id FROM pfa_absent AS a) AS g
 WHERE m.organization_id = %(organization_id)s
   AND m.pfa_id = g.pfa_id
   AND m.missing_since IS NULL;
@@ -493,4 +500,4 @@ WHERE organization_id = %(organization_id)s;
 -- by: refresh_data, import
 -- mirror:
 -- unless: NOT pfa_holds_lease(%(organization_id)s, 'pull', %(run_id)s)
--- steps: create_seen, gather_seen, mark_missing
+-- steps: create_seen, gather_seen, create_absent, gather_absent, mark_missing

@@ -113,7 +113,13 @@ def mark_missing(
     if rls.applies(conn):
         writing.counts(conn, _SQL, "mark_missing_records", values)
     else:
-        for step in ("create_seen", "gather_seen", "mark_missing"):
+        for step in (
+            "create_seen",
+            "gather_seen",
+            "create_absent",
+            "gather_absent",
+            "mark_missing",
+        ):
             conn.execute(_SQL[step], values)
     return _value(conn, "count_marked", values)
 

@@ -150,3 +150,15 @@ class Replica:
         if sentence not in self._said:
             self._said.add(sentence)
             self.say(sentence)
+
+
+def facts(conn: Connection[Any]) -> tuple[str, bool, str | None]:
+    """Read the server's history, whether it is a replica, and its place in the log."""
+    row = conn.execute(_SQL["facts"]).fetchone()
+    return row or ("", False, None)
+
+
+def bytes_between(conn: Connection[Any], replica: str | None, server: str | None) -> int:
+    """Count the bytes of log that a replica has not got."""
+    row = conn.execute(_SQL["behind"], {"server": server, "replica": replica}).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0

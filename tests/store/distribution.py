@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-TEMPORARY = r"pfa_(?:incoming|seen)\b"
+TEMPORARY = r"pfa_(?:incoming|seen|absent)\b"
 
-DISTRIBUTED = r"\b(?:pfa_(?!incoming|seen|signing_key|rls_secret|schema_migration)\w+|kpi_\w+|audit_\w+)(?![\w(])"
+DISTRIBUTED = (
+    r"\b(?:pfa_(?!incoming|seen|absent|signing_key|rls_secret|schema_migration)\w+|kpi_\w+|audit_\w+)"
+    r"(?![\w(])"
+)
 SETS = (
     r"(?:unnest|jsonb_each(?:_text)?|jsonb_object_keys|jsonb_array_elements(?:_text)?|"
     r"jsonb_to_recordset|generate_series)\("
