@@ -68,9 +68,12 @@ def program() -> str | None:
 @cache
 def version() -> tuple[int, ...]:
     """The version of the program."""
-    printed = subprocess.run([program() or "", "--version"], capture_output=True, text=True)
-    found = re.search(r"PgBouncer (\d+)\.(\d+)", printed.stdout)
-    return tuple(map(int, found.groups())) if found else (0, 0)
+    found = program()
+    if found is None:
+        return (0, 0)
+    printed = subprocess.run([found, "--version"], capture_output=True, text=True)
+    number = re.search(r"PgBouncer (\d+)\.(\d+)", printed.stdout)
+    return tuple(map(int, number.groups())) if number else (0, 0)
 
 
 def why_none() -> str:
@@ -88,7 +91,8 @@ def a_pooler(address: str, *, size: int = 20, prepared: bool = False) -> Iterato
     words = conninfo_to_dict(address)
     folder = reachable_directory("pfa-pool-")
     owner = accounts.account(folder)
-    more = "max_prepared_statements = 50" if prepared else ""
+    # Before 1.21 it knows no such setting; since 1.24 it keeps 200 unasked.
+    more = f"max_prepared_statements = {50 if prepared else 0}" if version() >= (1, 21) else ""
     (folder / "users").write_text(
         "".join(f'"{name}" ""\n' for name in ("postgres", "pfa_app", LOGIN))
     )
