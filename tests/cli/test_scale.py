@@ -99,13 +99,10 @@ def test_on_a_replica_alone_reads_work_and_a_write_ends_with_69(
     running.catch_up()
     monkeypatch.setenv("PFA_DATABASE_URL", running.url(bound_url(pulled.url)))
     for words in (
-        ("list",),
-        ("stats",),
-        ("show", "H-001"),
-        ("status",),
-        ("log",),
-        ("list", "-o", "csv"),
-    ):
+        ("list",), ("stats",), ("show", "H-001"), ("status",), ("log",), ("list", "-o", "csv"), ("diff",),
+        ("log", "verify"), ("metrics",), ("changes", "--since", "1d"), ("conflict", "list"), ("sync", "runs"),
+        ("draft", "list"), ("user", "list"), ("doctor",), ("db", "verify"), ("db", "status"), ("blame", "H-001"),
+    ):  # fmt: skip
         assert pulled(*words).code == 0, words
     for words in (("draft", "set", "H-001", "monthlyRate=5"), ("commit", "--yes")):
         refused = pulled(*words)
