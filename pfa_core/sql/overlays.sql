@@ -249,18 +249,20 @@ SELECT %(organization_id)s, s.user_id, s.pfa_id, s.delta, r.data || s.delta, s.m
 -- name: drop_left
 WITH gone AS (
     DELETE FROM pfa_overlay AS o
-    USING unnest(%(users)s::text[], %(ids)s::text[]) AS i (user_id, pfa_id)
+    USING (
+        SELECT i.user_id, i.pfa_id
+        FROM unnest(%(users)s::text[], %(ids)s::text[]) AS i (user_id, pfa_id)
+        EXCEPT
+        SELECT m.user_id, m.pfa_id
+        FROM pfa_modification AS m
+        WHERE m.organization_id = %(organization_id)s
+          AND m.user_id = ANY(%(users)s::text[])
+          AND m.pfa_id = ANY(%(ids)s::text[])
+          AND m.state <> 'synced'
+          AND pfa_is_delta(m.delta)) AS g
     WHERE o.organization_id = %(organization_id)s
-      AND o.user_id = i.user_id
-      AND o.pfa_id = i.pfa_id
-      AND (i.user_id, i.pfa_id) NOT IN (
-          SELECT m.user_id, m.pfa_id
-          FROM pfa_modification AS m
-          WHERE m.organization_id = %(organization_id)s
-            AND m.user_id = ANY(%(users)s::text[])
-            AND m.pfa_id = ANY(%(ids)s::text[])
-            AND m.state <> 'synced'
-            AND pfa_is_delta(m.delta))
+      AND o.user_id = g.user_id
+      AND o.pfa_id = g.pfa_id
     RETURNING {columns}
 )
 {post}
