@@ -12,6 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from inspect import getattr_static
 from typing import Any
 from weakref import WeakSet
 
@@ -68,7 +69,7 @@ def _is_of(server: Server, address: str) -> bool:
 
 
 def _through(patch: pytest.MonkeyPatch, server: Server, reroute: Reroute) -> None:
-    connect = WatchedConnection.connect.__func__  # type: ignore[attr-defined]
+    connect = getattr_static(WatchedConnection, "connect").__func__
 
     def connect_there(cls: type[Any], conninfo: str = "", **words: Any) -> Any:
         if _is_of(server, conninfo):

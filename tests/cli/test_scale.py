@@ -110,6 +110,7 @@ def test_on_a_replica_alone_reads_work_and_a_write_ends_with_69(
         assert "the database is read-only (a replica?); nothing was stored" in refused.err
 
 
+# pip does not install PgBouncer: where it is not there the reason says so.
 @pytest.mark.skipif(bool(pooler.why_none()), reason=pooler.why_none())
 @pytest.mark.parametrize("size", [pytest.param(20, marks=LONG)])
 def test_a_day_s_work_goes_through_a_pooler(

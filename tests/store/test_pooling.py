@@ -24,6 +24,7 @@ from tests.pooler import Pooler, a_pooler
 from tests.server import bound_url
 from tests.store.test_session import BENT, WANTED, _absent, _shown
 
+# pip does not install PgBouncer: where it is not there the reason says so.
 pytestmark = pytest.mark.skipif(bool(pooler.why_none()), reason=pooler.why_none())
 
 
@@ -264,6 +265,7 @@ def test_a_pooler_that_loses_prepared_statements_is_named(there, database_url, p
         one.close()
 
 
+# Debian 12 has 1.18, which hands a statement to a session that did not prepare it.
 @pytest.mark.skipif(
     pooler.version() < (1, 22), reason="PgBouncer before 1.22 keeps no prepared statements"
 )

@@ -23,6 +23,7 @@ from tests.forms import long
 from tests.server import bound_url
 from tests.standby import Standby, a_standby
 
+# It is made of a server of the tests' own, by a copy; one that is named in the environment is not copied.
 pytestmark = pytest.mark.skipif(bool(standby.why_none()), reason=standby.why_none())
 NOT_YET = "reads ask the server itself: the replica has not got what you changed"
 
