@@ -24,9 +24,10 @@ from pfa_core.model.run import RunStatus
 from pfa_core.store import leases, members, mirror, pull_pages, runs
 from pfa_core.sync.pull.drift import NOTHING_STORED
 from pfa_core.sync.pull.grid_pull import GridPull, Resumption
-from pfa_core.sync.pull.intake import MAX_FAULTS, Intake, end_pull
+from pfa_core.sync.pull.intake import MAX_FAULTS, Intake
 from pfa_core.sync.pull.options import PullResult
 from pfa_core.sync.pull.page_store import PageStore
+from pfa_core.sync.pull.run_history import end_pull
 
 
 class StopReason(Enum):

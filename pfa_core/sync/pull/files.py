@@ -29,10 +29,11 @@ from pfa_core.store.database import Database
 from pfa_core.store.mirror import Merged
 from pfa_core.sync.pull.drift import Drift
 from pfa_core.sync.pull.file_rows import FileRows
-from pfa_core.sync.pull.intake import MAX_FAULTS, Accepted, Intake, end_pull
+from pfa_core.sync.pull.intake import MAX_FAULTS, Accepted, Intake
 from pfa_core.sync.pull.merging import MergeResult, Merging
 from pfa_core.sync.pull.options import SKIPPED, Allowance, PullResult
 from pfa_core.sync.pull.recognition import Known, Recognition, is_worthwhile
+from pfa_core.sync.pull.run_history import end_pull
 from pfa_core.sync.run import ActiveRun, begin_dry_run, leased
 from pfa_core.sync.run_log import run_log
 

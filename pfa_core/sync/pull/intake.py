@@ -8,8 +8,6 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from psycopg import Connection
-
 from pfa_core import exact_json
 from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import RawRecord, Unchanged
@@ -26,20 +24,17 @@ from pfa_core.model.baseline import (
     with_changes,
 )
 from pfa_core.model.id_set import IdSet
-from pfa_core.model.ids import OrganizationId, PfaId
+from pfa_core.model.ids import OrganizationId
 from pfa_core.model.progress import Phase, Progress, Report
 from pfa_core.model.record import CHECKED, DEFAULTED, FIELDS
 from pfa_core.model.run import Behind
 from pfa_core.model.shape import Shape, shape_of
 from pfa_core.model.text_rows import TextRows
 from pfa_core.pems.mapping.layouts import Layout
-from pfa_core.store import leases, runs, statistics
 from pfa_core.store.copying import Mark
 from pfa_core.sync.pull.changed_lines import changed_line
 from pfa_core.sync.pull.drift import Columns
-from pfa_core.sync.pull.options import PullResult
 from pfa_core.sync.pull.recognition import MAX_UNKNOWN, Recognition
-from pfa_core.sync.run import ActiveRun
 
 MAX_FAULTS = 1000
 MAX_DETAILS = 20
@@ -370,26 +365,6 @@ def read_again(organization_id: OrganizationId, same: Same) -> Accepted:
     """Read a row that was recognized: what has its digest was accepted before."""
     record = read_record(same.row, organization_id, "", textual=True)
     return same.pfa_id, exact_json.dumps(record), (same.digest, _ROW)
-
-
-def end_pull(conn: Connection[Any], run: ActiveRun, result: PullResult) -> None:
-    """Write a pull's end and refusals into the history, its end into the audit trail."""
-    run.end(conn, result.status, result.counts(), result.message or None)
-    outcomes = [_outcome(run, number, fault) for number, fault in enumerate(result.faults, 1)]
-    runs.add_outcomes(conn, run.organization_id, run.run_id, outcomes, leases.clock(conn))
-    statistics.ask(conn)
-
-
-def _outcome(run: ActiveRun, number: int, fault: Fault) -> runs.NewOutcome:
-    return runs.NewOutcome(
-        outcome_id=str(run.db.new_id()),
-        number=number,
-        pfa_id=PfaId(fault.pfa_id),
-        position=fault.position,
-        outcome="rejected",
-        code=fault.code,
-        message=f"{fault.field} {fault.message}".strip(),
-    )
 
 
 def _storable(text: str) -> bool:
