@@ -123,13 +123,15 @@ def diff(
     if first:
         talk.say(sums_text(totals.record_count, totals.field_count, totals.cost_effect))
     else:
-        talk.say("no differences to PEMS")
-        narrowed = filters is not asked
-        if not (
-            narrowed and hint_other_sessions(call, talk, filters.state or OVERLAYING, "pfa diff")
-        ):
-            hint_nothing_found(call, talk, filters, "")
+        _say_nothing_found(call, talk, filters, narrowed=filters is not asked)
     return DIFFERS if exit_code and totals.field_count else 0
+
+
+def _say_nothing_found(call: Invocation, talk: Talk, filters: Filters, *, narrowed: bool) -> None:
+    talk.say("no differences to PEMS")
+    states = filters.state or OVERLAYING
+    if not (narrowed and hint_other_sessions(call, talk, states, "pfa diff")):
+        hint_nothing_found(call, talk, filters, "")
 
 
 def _found(

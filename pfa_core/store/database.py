@@ -175,31 +175,27 @@ class Database:
                     if ending is None or dry_run or not is_in_doubt(conn, error):
                         raise
                     if ending.has_committed(self.connection):
-                        self._note_change(ending.entry_id)
-                        self._note_written(self.connection())
+                        self._note(ending, self.connection())
                         return ending.result
                     broken += 1
                     if broken == BROKEN_COMMITS:
                         raise not_committed() from error
                     raise
-                self._note_change("" if dry_run or not ending else ending.entry_id)
                 if not dry_run:
-                    self._note_written(conn)
+                    self._note(ending, conn)
                     statistics.renew_after(conn, written)
                 return result
 
         with self._denials():
             return self._with_retries(attempt)
 
-    def _note_change(self, entry_id: str) -> None:
-        if entry_id:
-            self._changed.set()
-
-    def _note_written(self, conn: Connection[Any]) -> None:
-        """Note up to where a replica must have come for the next read.
+    def _note(self, ending: Ending[Any] | None, conn: Connection[Any]) -> None:
+        """Note a commit, and up to where a replica must have come for the next read.
 
         A failure changes nothing: what was committed stands.
         """
+        if ending and ending.entry_id:
+            self._changed.set()
         if self.replica:
             with suppress(psycopg.Error):
                 self.replica.note(conn)
