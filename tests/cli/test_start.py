@@ -218,6 +218,25 @@ def test_the_module_runs_like_the_program() -> None:
     assert (done.returncode, done.stdout) == (0, f"pfa {__version__}\n")
 
 
+@pytest.mark.parametrize("words", [["--version"], ["list", "--help"], ["list", "--no-such"]])
+def test_a_start_searches_no_object_for_cycles(words: list[str]) -> None:
+    script = (
+        "import gc, sys\n"
+        "searched = lambda: sum(one['collections'] for one in gc.get_stats())\n"
+        "before = searched()\n"
+        "from pfa_cli.main import main\n"
+        "code = main()\n"
+        "left = sum(len(gc.get_objects(generation)) for generation in range(3))\n"
+        "print(code, searched() - before, left < 100 < gc.get_freeze_count(), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, text=True, check=True
+    )
+    code = 2 if words[-1] == "--no-such" else 0
+    # The last line: an error of the command line comes before it.
+    assert done.stderr.splitlines()[-1] == f"{code} 0 True"
+
+
 def test_an_interrupt_while_the_program_is_loaded_is_quiet() -> None:
     script = (
         "import sys\n"
