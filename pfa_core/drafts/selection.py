@@ -151,7 +151,7 @@ def record_ids(tx: Tx, selection: Selection) -> list[PfaId] | None:
 
 
 def _require_records(tx: Tx, ids: Sequence[PfaId]) -> None:
-    known = mirror.lock_records(tx.conn, tx.organization_id, ids)
+    known = mirror.known(tx.conn, tx.organization_id, ids)
     message = f"not found in {tx.organization_id}"
     lost = [
         Fault(pfa_id, "", FaultCode.NOT_FOUND, message) for pfa_id in ids if pfa_id not in known

@@ -446,6 +446,13 @@ FROM (
     FOR SHARE
 ) AS held;
 
+-- name: known, known@one
+-- Which of these records there are; none is locked.
+SELECT pfa_id
+FROM pfa_mirror
+WHERE organization_id = %(organization_id)s
+  AND pfa_id = ANY(%(ids)s);
+
 -- name: lock_records, lock_records@one
 -- The records, locked against changes until the transaction ends. No row: unknown record.
 SELECT pfa_id, data, version

@@ -228,6 +228,14 @@ def hold(conn: Connection[Any], organization_id: OrganizationId, ids: Sequence[P
     conn.execute(_SQL["hold"], _named(organization_id, ids))
 
 
+def known(
+    conn: Connection[Any], organization_id: OrganizationId, ids: Sequence[PfaId]
+) -> set[PfaId]:
+    """Return those of the ids that a record has."""
+    found = conn.execute(_SQL.for_ids("known", ids), _named(organization_id, ids))
+    return {row[0] for row in found.fetchall()}
+
+
 def lock_records(
     conn: Connection[Any], organization_id: OrganizationId, ids: Sequence[PfaId]
 ) -> dict[PfaId, MirrorRow]:
@@ -253,7 +261,7 @@ def lock_fields(
         found = cursor.execute(statement, _named(organization_id, ids))
         return {
             pfa_id: MirrorRow(pfa_id, dict(zip(fields, values, strict=True)), version)
-            for pfa_id, version, *values in found
+            for pfa_id, version, *values in found.fetchall()
         }
 
 

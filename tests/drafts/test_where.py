@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from psycopg import Connection
 
 import pfa_core
 from pfa_core import Filters, Selection, errors
@@ -110,6 +111,18 @@ def test_a_session_in_filters_is_that_of_the_drafts(world: World) -> None:
             Selection(filters=Filters(session=sessions), **both)
     with pytest.raises(errors.InvalidRequest, match="cannot be combined"):
         Selection(filters=Filters(id=("P-1",)), ids=("P-1",))
+
+
+def test_records_that_are_named_are_looked_up_and_not_locked(world: World) -> None:
+    def lockers(conn: Connection[Any]) -> list[Any]:
+        return conn.execute("SELECT pfa_id, xmax::text FROM pfa_mirror ORDER BY 1").fetchall()
+
+    before = world.owner.read(lockers)
+    with pytest.raises(errors.NotFound, match="'P-77' not found in"):
+        pfa_core.discard(world.db, world.principal(), Selection(ids=("P-1", "P-77")))
+    dropped = pfa_core.discard(world.db, world.principal(), Selection(ids=("P-1", "P-2")))
+    assert dropped.discarded == ["P-1", "P-2"]
+    assert world.owner.read(lockers) == before
 
 
 def test_filters_that_say_nothing_select_nothing(world: World) -> None:
