@@ -132,20 +132,17 @@ def loads_strict(text: str) -> Any:
         raise JsonFault(f"nested deeper than {MAX_DEPTH} levels") from None
     if not _surely_storable(text):
         refuse_unstorable(value)
+    elif text.count("{") + text.count("[") > MAX_DEPTH:
+        _refuse_depth(value)
     return value
 
 
 def _surely_storable(text: str) -> bool:
-    """Return whether the text shows by itself that nothing in it is refused.
+    """Return whether JSON shows by itself that none of its texts is refused.
 
-    It has no escaped characters, no lone surrogates, too few brackets to nest too deep: most records need
-    no second pass over their values.
+    It has no escaped characters and no lone surrogates: most texts need no second pass over their values.
     """
-    return (
-        "\\u" not in text
-        and text.count("{") + text.count("[") <= MAX_DEPTH
-        and (text.isascii() or _encodable(text))
-    )
+    return "\\u" not in text and (text.isascii() or _encodable(text))
 
 
 def _encodable(text: str) -> bool:
@@ -154,6 +151,21 @@ def _encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _refuse_depth(value: Any) -> None:
+    """Refuse nesting that is too deep, level by level; texts are not looked at."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for one in level
+            for child in (one.values() if isinstance(one, dict) else one)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise JsonFault(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def refuse_unstorable(value: Any, depth: int = 0) -> None:
@@ -184,7 +196,7 @@ def refuse_texts(values: Iterable[Any]) -> None:
     Raises JsonFault for it. The values hold no other values.
     """
     for value in values:
-        if isinstance(value, str):
+        if isinstance(value, str) and ("\0" in value or not value.isascii()):
             _refuse_text(value)
 
 

@@ -161,3 +161,13 @@ def test_any_text_is_read_or_refused_and_nothing_else(text):
     with suppress(JsonFault):
         value = loads_strict(text)
         assert loads_strict(dumps(value)) == value
+
+
+@pytest.mark.parametrize("text", ["A", "\\u0041"], ids=["plain", "escaped"])
+@pytest.mark.parametrize(("begin", "end"), ["[]", ('{"a":', "}")], ids=["lists", "objects"])
+def test_a_hundred_levels_are_read_however_many_brackets_there_are(begin, end, text):
+    deep = begin * 99 + f'"{text}"' + end * 99
+    value = loads_strict(f"[{deep},{deep},[]]")
+    assert value[0] == value[1]
+    with pytest.raises(JsonFault, match="nested deeper than 100 levels"):
+        loads_strict(f"[{deep},[{deep}],[]]")

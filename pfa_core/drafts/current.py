@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pfa_core.model.delta import merge
+from pfa_core.model.delta import Record, merge
 from pfa_core.model.modification import State
 from pfa_core.store.mirror import MirrorRow
 from pfa_core.store.modifications import ModificationRow
@@ -22,10 +22,14 @@ class CurrentRecord:
     @property
     def draft(self) -> ModificationRow | None:
         """Return the caller's draft of the record."""
+        if not self.stack:
+            return None
         return next((item for item in self.stack if item.state == State.DRAFT), None)
 
-    def without_draft(self) -> dict[str, Any]:
+    def without_draft(self) -> Record:
         """Return the record without the draft: mirror ‖ committed changes."""
+        if not self.stack:
+            return self.row.data
         committed = (item.delta for item in self.stack if item.state != State.DRAFT)
         return merge(self.row.data, *committed)
 

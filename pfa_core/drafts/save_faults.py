@@ -48,9 +48,10 @@ def clean_changes(
             found.append(
                 fault_of(change, "pfaId", FaultCode.DUPLICATE_RECORD, f"listed {number} times")
             )
-        faults += placed(found, change)
-        if not found and number == 1:
-            valid.append(replace(change, delta=delta))
+        if found:
+            faults += placed(found, change)
+        elif number == 1:
+            valid.append(change.holding(delta))
     return valid, faults
 
 

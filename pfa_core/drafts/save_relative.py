@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pfa_core.drafts.current import CurrentRecord
@@ -60,7 +60,7 @@ def compute(
             continue
         delta = _delta(change, current.merged(), found, skip_missing=skip_missing)
         if delta:
-            kept.append(replace(change, delta=delta))
+            kept.append(change.holding(delta))
     return found
 
 

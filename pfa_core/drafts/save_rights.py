@@ -6,7 +6,6 @@ Values that a record has already need none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from pfa_core.authorization import may_write_all, require_fields
 from pfa_core.drafts.save_plan import Plan, drafted_fields
@@ -45,7 +44,7 @@ def _without_masked(change: Change) -> Change:
     if not change.read_only:
         return change
     shown = {n: v for n, v in change.delta.items() if n not in MONEY or v is not None}
-    return replace(change, delta=shown)
+    return change.holding(shown)
 
 
 def fields_of(changes: Iterable[Change]) -> list[str]:

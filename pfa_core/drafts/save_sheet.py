@@ -38,7 +38,9 @@ def is_overtaken(base: Mapping[str, Any], known: Mapping[str, Any], row: MirrorR
 
     A commit compares only drafts that were made over another version than the mirror's.
     """
-    return any(name in known and not same(base[name], row.data.get(name)) for name in base)
+    return bool(known) and any(
+        name in known and not same(base[name], row.data.get(name)) for name in base
+    )
 
 
 def overwritten_faults(change: Change, seen: Seen, current: CurrentRecord) -> list[Fault]:

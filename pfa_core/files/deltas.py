@@ -121,7 +121,8 @@ def read_delta_file(
             notation = replace(notation, separator=separator)
             return _delta_table(DeltaTable(lines, name, chosen, nulls, notation), name)
         notation.refuse("decimal", "thousands", "dates", "separator", "sheet", of="JSON")
-        if _is_object(first) and lines.first_written(after=1).strip():
+        # In this order: a document may be one line, which would be parsed twice.
+        if lines.first_written(after=1).strip() and _is_object(first):
             items, head = _jsonl_items(lines, name), {}
         else:
             items, head = _json_items(lines.whole(file, max_size), name)
@@ -203,8 +204,7 @@ def read_change(
     if invisible:
         reason = f"holds an invisible character, {invisible}"
         return [Fault(pfa_id, "pfaId", FaultCode.INVALID_TYPE, reason, position=place)]
-    faults = [Fault(pfa_id, *found, position=position) for found in _faults(item)]
-    if faults:
+    if faults := [Fault(pfa_id, *found, position=position) for found in _faults(item)]:
         return faults
     return Change(
         pfa_id,
@@ -223,9 +223,9 @@ _Found = tuple[str, FaultCode, str]  # field, code, message
 
 def _faults(item: Mapping[str, Any]) -> Iterator[_Found]:
     """Find what is wrong with the outer shape of a modification."""
-    known = ", ".join(_CHANGE_KEYS)
     for key in item:
         if key not in _CHANGE_KEYS:
+            known = ", ".join(_CHANGE_KEYS)
             meant = did_you_mean(key, _CHANGE_KEYS)
             reason = f"is not a part of a modification ({known}){meant}"
             yield shorten(key), FaultCode.UNKNOWN_FIELD, reason

@@ -59,6 +59,20 @@ class Change:
         """Return what its row of a sheet showed."""
         return self.sheet.seen if self.sheet else None
 
+    def holding(self, delta: Delta) -> Change:
+        """Return the change with another delta."""
+        # In a fifth of the time of `dataclasses.replace`.
+        return Change(
+            self.pfa_id,
+            delta,
+            self.change_reason,
+            expected_version=self.expected_version,
+            position=self.position,
+            read_only=self.read_only,
+            listed_version=self.listed_version,
+            sheet=self.sheet,
+        )
+
     def place(self, name: str) -> str:
         """Return the place of a field's value in the input."""
         return self.sheet.cell(name) if self.sheet else self.position
@@ -170,7 +184,7 @@ def clean(
     Args:
         read: Reads a value of a field; returns it, Wrong or several of them.
     """
-    if not isinstance(delta, Mapping):
+    if not isinstance(delta, dict | Mapping):  # a dict is found at once
         return {}, [
             Fault(
                 pfa_id, "delta", FaultCode.INVALID_TYPE, f"must be an object, not {shorten(delta)}"
@@ -181,8 +195,7 @@ def clean(
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     for name, value in delta.items():
-        wrong = unwritable(name)
-        result = wrong or read(FIELDS[name], value)
+        result = read(FIELDS[name], value) if name in EDITABLE else unwritable(name)
         if isinstance(result, Wrong):
             faults.append(Fault(pfa_id, name[:80], result.code, result.reason))
         elif isinstance(result, list):
@@ -220,6 +233,8 @@ def check(pfa_id: str, current: Record, delta: Delta) -> list[Fault]:
         current: The record without the delta: baseline ‖ committed changes.
         delta: All fields of the draft. Only rules about one of them are checked.
     """
+    if RULED.isdisjoint(delta):
+        return []
     merged = merge(current, delta)
     wrongs = [
         *_date_order(merged, delta),

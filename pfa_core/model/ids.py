@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from time import time_ns
 from typing import NewType
 from uuid import UUID
 
@@ -36,7 +37,16 @@ def uuid7(at: datetime, randomness: int) -> UUID:
     48 bits of milliseconds, 12 bits of their fraction (RFC 9562, method 3), so that ids ascend with the
     microsecond, then 62 random bits taken from `randomness`.
     """
-    microseconds = (at - _EPOCH) // timedelta(microseconds=1)
+    return _of_instant((at - _EPOCH) // timedelta(microseconds=1), randomness)
+
+
+def new_id() -> UUID:
+    """Make a fresh id for now."""
+    # From the clock's integer: by a `datetime` an id takes twice as long.
+    return _of_instant(time_ns() // 1000, int.from_bytes(os.urandom(8)) >> 2)
+
+
+def _of_instant(microseconds: int, randomness: int) -> UUID:
     milliseconds, rest = divmod(microseconds, 1000)
     fraction = rest * 4096 // 1000
     return UUID(
@@ -46,11 +56,6 @@ def uuid7(at: datetime, randomness: int) -> UUID:
         | 0b10 << 62
         | randomness & (1 << 62) - 1
     )
-
-
-def new_id() -> UUID:
-    """Make a fresh id for now."""
-    return uuid7(utc_now(), int.from_bytes(os.urandom(8)) >> 2)
 
 
 def counting_from(first: UUID) -> str:

@@ -30,7 +30,8 @@ _SIGNS = {"multiply": "*", "divide": "/", "add": "+"}
 
 def read_plain_or_relative(field: Field, value: Any) -> Any | Wrong | list[Wrong]:
     """Validate a value of a delta, which may be relative; one that is stays so."""
-    if isinstance(value, Relative | Mapping):
+    # A text is asked about first: whether a value is a Mapping takes as long as to read it.
+    if not isinstance(value, str) and isinstance(value, Relative | Mapping):
         return relative_value(field, value)
     result = read_value(field, value)
     if isinstance(result, Wrong) and isinstance(value, str):

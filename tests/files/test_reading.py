@@ -249,10 +249,12 @@ def change(number: int) -> Change:
     )
 
 
-@pytest.mark.parametrize("number", [0, 1, 9_999, 10_000, 10_001, 12_345])
-def test_packed_changes_are_the_changes(number):
+@pytest.mark.parametrize("number", [0, 1, 1999, 2000, 2001, 2345])
+def test_packed_changes_are_the_changes(number, monkeypatch):
+    monkeypatch.setattr("pfa_core.files.packed._MANY", 2000)
     changes = [change(place) for place in range(number)]
     kept = packed(iter(changes))
+    assert isinstance(kept, PackedChanges) is (number >= 2000)
     assert len(kept) == number
     assert list(kept) == list(kept) == changes
     assert bool(kept) is bool(changes)
