@@ -19,7 +19,7 @@ from pfa_core.store.reads.search import AHEAD
 from tests.forms import long
 from tests.plans import large
 from tests.plans.conftest import Guard
-from tests.plans.large import CATEGORIES, FEW, FEW_OF_ONE, MANY, PAGE, RECORDS
+from tests.plans.large import CATEGORIES, FEW, FEW_OF_ONE, FRESH, MANY, PAGE, RECORDS
 from tests.plans.watching import Watching, assert_few_rows
 
 pytestmark = pytest.mark.every_version
@@ -66,6 +66,24 @@ def test_five_thousand_drafts_cost_a_page_no_more_than_a_page_of_them(
     most = NARROWED if sort == "pfaId" else FEW
     assert_few_rows(plans, "pfa_mirror", most)
     assert_few_rows(plans, "pfa_overlay", most)
+
+
+@pytest.mark.parametrize("user", ["ann", "fay"])
+def test_an_export_of_all_is_shared_by_processes(guard: Guard, user: str) -> None:
+    # As if the mirror were large.
+    size = "SET LOCAL min_parallel_table_scan_size = 0; SET LOCAL parallel_setup_cost = 0"
+
+    def exported(conn: Connection[Any], who: Principal) -> int:
+        conn.execute(size)
+        return sum(1 for _ in merged.elements(conn, who, Query(), limit=None))
+
+    plans, lines = guard.read(exported, user)
+    assert lines == RECORDS
+    shared = [node for node in plans.nodes() if node["Node Type"] == "Gather Merge"]
+    assert [node["Workers Planned"] > 0 for node in shared] == [True], str(plans)
+    # Each record once, and the user's ids once in each process.
+    assert plans.touched("pfa_mirror") <= 2 * RECORDS, str(plans)
+    assert plans.touched("pfa_overlay") <= 5 * FRESH, str(plans)
 
 
 @pytest.mark.parametrize("user", ["eve", "fay"])

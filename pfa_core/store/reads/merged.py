@@ -142,6 +142,8 @@ def elements(
         "touched": _SQL["line_of_touched"].format(data=data),
     }
     reading = _Reading(conn, principal, query, limit, contents)
+    if reading.is_whole:
+        conn.execute(_SQL["share"])
     # An older libpq returns one row at a time, which takes half as long again.
     size = LINES_BATCH if capabilities.has_stream_chunked() else 1
     for rows, values in reading.one_by_one():
@@ -333,6 +335,11 @@ class _Reading:
         ).cut()
 
     @property
+    def is_whole(self) -> bool:
+        """Whether every record is read."""
+        return self._left is None and not self._query.filters.given()
+
+    @property
     def _is_page(self) -> bool:
         return self._wants_mirror and self._left is not None and self._left <= search.AHEAD
 
@@ -362,8 +369,8 @@ class _Reading:
         baseline = self._query.baseline
         if self._wants_mirror:
             some = self._left is not None and reads_a_page(self._query.sort)
-            rest = "untouched_page" if some else "untouched"
-            untouched = TRUE if baseline else _SQL[rest]
+            rest = "untouched_of_all" if self.is_whole else "untouched"
+            untouched = TRUE if baseline else _SQL["untouched_page" if some else rest]
             of_mirror = costs.tables(self._query, overlay=False)
             yield "pristine", {"untouched": untouched, "costs": of_mirror}
         if not baseline:
