@@ -18,8 +18,8 @@ from pfa_core.model.sized import portions_by_size
 _TOGETHER = 500
 _CHARACTERS = 4 << 20  # of the texts of the changes that are packed together
 _KEPT_BYTES = 32 << 20  # of packs in memory
-# Fewer stay as they are, 15 MB of small ones: a save goes through its changes three times, and to pack and unpack them
-# takes a tenth of the client's time.
+# Fewer stay as they are, 15 MB of small ones: a save goes through its changes three times, and packing them takes a
+# tenth of the client's time.
 _MANY = 20_000
 
 
