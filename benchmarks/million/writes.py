@@ -42,6 +42,8 @@ TRAIL = """
     FROM pfa_modification WHERE organization_id = %s AND user_id = 'bare'"""
 UNCOVER = "DELETE FROM pfa_overlay WHERE organization_id = %s AND user_id = 'bare'"
 FORGET = "DELETE FROM audit_log WHERE organization_id = %s AND user_id = 'bare'"
+_SOME = " AND pfa_id = ANY(%s)"
+PARTS = (TRAIL + _SOME, DELETE + _SOME, UNCOVER + _SOME)
 GONE = "DELETE FROM pfa_modification WHERE organization_id = %s AND user_id = 'bare'"
 
 
@@ -97,6 +99,7 @@ def _bulk(db: Database, path: Path, rounds: int) -> Iterator[Figure]:
 
     rain = Selection(session_id="rain")
     lines = _lines(path)
+    half = [change.pfa_id for change in read_delta_file(str(path)).changes][::2]
     for _ in range(rounds):
         take("save", lambda: _save(db, path))
         take("bare save", lambda: _bare_save(db, lines))
@@ -107,6 +110,12 @@ def _bulk(db: Database, path: Path, rounds: int) -> Iterator[Figure]:
         _bare_save(db, lines)
         take("discard", lambda: pfa_core.discard(db, WRITER, rain))
         take("bare discard", lambda: _execute(db, DELETE))
+        _save(db, path)
+        take("partial discard", lambda: pfa_core.discard(db, WRITER, Selection(ids=half)))
+        pfa_core.discard(db, WRITER, rain)
+        _bare_save(db, lines, OVERLAY)
+        take("bare partial discard", lambda: _execute(db, *PARTS, ids=half))
+        _execute(db, GONE, UNCOVER, FORGET)
         take("whole save", lambda: _bare_save(db, lines, OVERLAY, TRAIL))
         _execute(db, FORGET)
         take("whole discard", lambda: _execute(db, TRAIL, DELETE, UNCOVER))
@@ -115,10 +124,12 @@ def _bulk(db: Database, path: Path, rounds: int) -> Iterator[Figure]:
     yardstick = "bare COPY and INSERT … SELECT"
     yield Figure("save 10,000 deltas of a file", yardstick, found["save"], found["bare save"], 2.5)
     whole = "the same rows of all its tables, bare"
-    yield Figure("save 10,000 deltas of a file", whole, found["save"], found["whole save"], 2.5)
+    yield Figure("save 10,000 deltas of a file", whole, found["save"], found["whole save"], 1.4)
     yield Figure("commit 10,000", "one bare UPDATE", found["commit"], found["bare commit"], 3)
     yield Figure("discard 10,000", "one bare DELETE", found["discard"], found["bare discard"], 3)
-    yield Figure("discard 10,000", whole, found["discard"], found["whole discard"], 3)
+    yield Figure("discard 10,000", whole, found["discard"], found["whole discard"], 1.2)
+    own, beside = found["partial discard"], found["bare partial discard"]
+    yield Figure("discard 5,000 of them by their ids", whole, own, beside, 1.2)
 
 
 def _save(db: Database, path: Path) -> None:
@@ -146,9 +157,11 @@ def _bare_save(db: Database, lines: str, *more: LiteralString) -> None:
     db.transact(work)
 
 
-def _execute(db: Database, *statements: LiteralString) -> None:
+def _execute(db: Database, *statements: LiteralString, ids: list[str] | None = None) -> None:
+    values = (data.BIG,) if ids is None else (data.BIG, ids)
+
     def work(conn: Any) -> None:
         for statement in statements:
-            conn.execute(statement, (data.BIG,))
+            conn.execute(statement, values)
 
     db.transact(work)
