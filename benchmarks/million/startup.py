@@ -22,7 +22,8 @@ from pfa_core.store import members
 from pfa_core.store.embedded import server
 
 PYTHON = [sys.executable, "-S"]
-PFA = [*PYTHON, "-m", "pfa_cli"]
+# What the installed script does.
+PFA = [*PYTHON, "-c", "import sys; from pfa_cli.main import main; sys.exit(main())"]
 _NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 SCRIPT = f"""
 import sys, psycopg
