@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from pfa_core.authorization import may_write_all, require_fields
@@ -231,7 +232,7 @@ def _ready(rebased: Rebased) -> list[RebasedDraft]:
 
 
 def _in_id_order(rows: Sequence[Mark | ModificationRow]) -> list[Mark | ModificationRow]:
-    return sorted(rows, key=lambda row: row.pfa_id)
+    return sorted(rows, key=attrgetter("pfa_id"))
 
 
 def _refresh_overlays(tx: Tx, rebased: Rebased) -> None:
