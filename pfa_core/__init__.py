@@ -130,6 +130,9 @@ if TYPE_CHECKING:
     from pfa_core.sync.push.options import PushOptions
     from pfa_core.sync.push.push import plan_push, push_changes, retry, stream_plan_push
     from pfa_core.sync.push.push import push_changes as push_commitments
+    from pfa_core.transfer.closing import reopen_organization
+    from pfa_core.transfer.export import export_organization
+    from pfa_core.transfer.intake import import_organization
     from pfa_core.views import (
         SavedViewResult,
         delete_view,
@@ -227,6 +230,9 @@ _HOME = {
         "sync.push.options": "PushOptions",
         "sync.push.push": "plan_push push_changes retry stream_plan_push",
         "record_types": "PfaRecord typed_record",
+        "transfer.closing": "reopen_organization",
+        "transfer.export": "export_organization",
+        "transfer.intake": "import_organization",
         "views": "SavedViewResult delete_view list_views read_view save_view show_view view_file",
     }.items()
     for name in names.split()
@@ -312,10 +318,12 @@ __all__ = [
     "exact_json",
     "explain_setting",
     "export_jsonl",
+    "export_organization",
     "exposition",
     "find_bad_rows",
     "follow_log",
     "grant",
+    "import_organization",
     "initialize",
     "issue_service_token",
     "issue_token",
@@ -365,6 +373,7 @@ __all__ = [
     "record_history",
     "refresh_token",
     "remove_profile",
+    "reopen_organization",
     "report",
     "resolve",
     "resolve_conflicts",

@@ -14,6 +14,7 @@ from pfa_core.errors import (
     Fault,
     FaultCode,
     Forbidden,
+    IllegalTransition,
     InvalidToken,
     NotFound,
     PermissionDenied,
@@ -22,7 +23,15 @@ from pfa_core.model.member import Member, OrganizationStatus, TokenMembership
 from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.record import EDITABLE
-from pfa_core.model.rights import MEMBERSHIP, MONEY, NEEDS, Operation, needed_by, needed_for
+from pfa_core.model.rights import (
+    MEMBERSHIP,
+    MONEY,
+    NEEDS,
+    OF_ARCHIVED,
+    Operation,
+    needed_by,
+    needed_for,
+)
 from pfa_core.store import members, rls
 
 if TYPE_CHECKING:
@@ -282,7 +291,28 @@ def require_active(conn: Connection[Any], principal: Principal, operation: Opera
     if found and found.status is not OrganizationStatus.ACTIVE:
         message = f"the organization {code} is {found.status}: nothing is exchanged"
         skipped = denial(principal, operation, _listed(operation), message)
-        raise Forbidden(message, denial=replace(skipped, action=DenialAction.SYNC_SKIPPED))
+        raise Forbidden(
+            message,
+            hint=f"to go on here an admin types: pfa org reopen {code} --reason TEXT",
+            denial=replace(skipped, action=DenialAction.SYNC_SKIPPED),
+        )
+
+
+def require_open(conn: Connection[Any], principal: Principal, operation: Operation) -> None:
+    """Refuse a change of an organization that is archived, after the caller's own lock.
+
+    Raises:
+        IllegalTransition: It is archived, and the operation would change its content.
+    """
+    if operation in OF_ARCHIVED:
+        return
+    code = principal.organization_id
+    if members.is_archived(conn, code):
+        raise IllegalTransition(
+            f"the organization {code} is archived: it is read and not changed here",
+            hint="work in the database that it was moved to; to go on here an admin types:"
+            f" pfa org reopen {code} --reason TEXT",
+        )
 
 
 def denial(principal: Principal, operation: Operation, permission: str, reason: str) -> Denial:

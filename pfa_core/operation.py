@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from psycopg import Connection
 
-from pfa_core.authorization import authorize, holds, require_filters
+from pfa_core.authorization import authorize, holds, require_filters, require_open
 from pfa_core.masking import Mask, mask_for
 from pfa_core.model.ids import ModificationId, OrganizationId, UserId
 from pfa_core.model.member import Member
@@ -210,7 +210,7 @@ def writes(
             with db.administration() if as_owner else nullcontext(db) as handle:
                 return handle.transact(
                     lambda conn: body(
-                        _authorized(conn, db, principal, operation, own=own), *args, **kwargs
+                        _writing(conn, db, principal, operation, own=own), *args, **kwargs
                     ),
                     dry_run=bool(kwargs.get("dry_run")),
                 )
@@ -236,6 +236,15 @@ def snapshot(db: Database, principal: Principal, operation: Operation) -> Iterat
     """
     with db.snapshot() as conn:
         yield _authorized(conn, db, principal, operation)
+
+
+def _writing(
+    conn: Connection[Any], db: Database, principal: Principal, operation: Operation, *, own: bool
+) -> Tx:
+    tx = _authorized(conn, db, principal, operation, own=own)
+    # Asked behind the caller's own lock, which an export takes too: what it does not see, it waits for.
+    require_open(conn, principal, operation)
+    return tx
 
 
 def _authorized(

@@ -27,7 +27,20 @@ if TYPE_CHECKING:
     from pfa_core.store.members import Member
 
 app = typer.Typer(rich_markup_mode=None)
-org = group(app, "org", "Manage organizations (tenants).")
+org = group(
+    app,
+    "org",
+    "Manage organizations (tenants).",
+    modules={
+        "add": __name__,
+        "set": __name__,
+        "use": __name__,
+        "list": __name__,
+        "export": "pfa_cli.commands.transfer",
+        "import": "pfa_cli.commands.transfer",
+        "reopen": "pfa_cli.commands.transfer",
+    },
+)
 user = group(app, "user", "Manage members of an organization, their roles and rights.")
 
 _ORGANIZATIONS = (

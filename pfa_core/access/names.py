@@ -8,6 +8,7 @@ from pfa_core.errors import InvalidRequest
 from pfa_core.model.principal import SERVICE_PREFIX
 
 MAX_NAME = 200
+MAX_REASON = 1000
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
 _USER = re.compile(r"[^\x00-\x1f\x7f\s\ud800-\udfff]{1,100}")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
@@ -49,4 +50,14 @@ def require_name(name: str) -> None:
     if len(name) > MAX_NAME or not _TEXT.fullmatch(name):
         raise InvalidRequest(
             "invalid name of an organization", hint=f"a text of up to {MAX_NAME} characters"
+        )
+
+
+def require_reason(reason: str) -> None:
+    """Refuse a reason that says nothing, or too much for the audit trail."""
+    if not reason.strip() or len(reason) > MAX_REASON or not _TEXT.fullmatch(reason):
+        raise InvalidRequest(
+            f"invalid reason: {reason[:40]!r}",
+            hint=f"a text of one line, up to {MAX_REASON} characters",
+            parameter="reason",
         )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+from psycopg import Connection
 
 from pfa_core.model.audit import Action
-from pfa_core.model.ids import PfaId, UserId
+from pfa_core.model.ids import OrganizationId, PfaId, UserId
 from pfa_core.model.principal import NO_TOKEN, Principal
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads, writes
@@ -76,7 +79,7 @@ def find_bad_rows(tx: Tx) -> list[BadRow]:
 
 @reads(Operation.VERIFY_DATABASE)
 def _compare(tx: Tx) -> VerifyReport:
-    return _compared(tx, repair=False)
+    return compared(tx.conn, tx.organization_id)
 
 
 @writes(Operation.VERIFY_DATABASE)
@@ -84,12 +87,13 @@ def _repair(tx: Tx, *, dry_run: bool) -> VerifyReport:
     members.lock_members(tx.conn, tx.organization_id)
     members.lock_mirror(tx.conn, tx.organization_id)
     dropped = drift.drop_bad_rows(tx.conn, tx.organization_id)
-    report = replace(_compared(tx, repair=True), dropped=len(dropped))
+    report = compared(tx.conn, tx.organization_id)
+    report = replace(report, repaired=True, dropped=len(dropped))
     if report.rollup:
         mirror.recompute_rollup(tx.conn, tx.organization_id)
     by_user = _by_user(report.overlays)
     for user, ids in by_user.items():
-        overlays.refresh_overlays(tx.conn, _as(tx.principal, user), ids)
+        overlays.refresh_overlays(tx.conn, _as(tx.organization_id, user), ids)
     differing = by_user.keys() | {item.user_id for item in report.overlay_sums}
     if differing:
         overlay_sums.recompute(tx.conn, tx.organization_id, differing)
@@ -110,23 +114,22 @@ def _kept(tx: Tx, row: DroppedRow) -> audit.Entry:
     return audit.Entry(tx.new_id(), row.pfa_id, before=before)
 
 
-def _compared(tx: Tx, *, repair: bool) -> VerifyReport:
-    code = tx.organization_id
-    bad = drift.bad_rows(tx.conn, code)
+def compared(conn: Connection[Any], organization_id: OrganizationId) -> VerifyReport:
+    """Compare the organization's sums and overlays within a transaction that may read them."""
     return VerifyReport(
-        rollup=drift.rollup_drift(tx.conn, code),
-        overlays=_overlay_drift(tx),
-        overlay_sums=drift.sums_drift(tx.conn, code),
-        repaired=repair,
-        bad_rows=bad,
+        rollup=drift.rollup_drift(conn, organization_id),
+        overlays=_overlay_drift(conn, organization_id),
+        overlay_sums=drift.sums_drift(conn, organization_id),
+        repaired=False,
+        bad_rows=drift.bad_rows(conn, organization_id),
     )
 
 
-def _overlay_drift(tx: Tx) -> list[OverlayDrift]:
+def _overlay_drift(conn: Connection[Any], organization_id: OrganizationId) -> list[OverlayDrift]:
     return [
         OverlayDrift(user, pfa_id)
-        for user, ids in drift.touched(tx.conn, tx.organization_id).items()
-        for pfa_id in drift.overlay_drift(tx.conn, _as(tx.principal, user), ids)
+        for user, ids in drift.touched(conn, organization_id).items()
+        for pfa_id in drift.overlay_drift(conn, _as(organization_id, user), ids)
     ]
 
 
@@ -137,10 +140,10 @@ def _by_user(items: list[OverlayDrift]) -> dict[UserId, list[PfaId]]:
     return found
 
 
-def _as(principal: Principal, user_id: UserId) -> Principal:
+def _as(organization_id: OrganizationId, user_id: UserId) -> Principal:
     return Principal(
         user_id=user_id,
-        organization_id=principal.organization_id,
+        organization_id=organization_id,
         rights=frozenset(),
         token_id=NO_TOKEN,
     )

@@ -103,14 +103,25 @@ def verify_log(tx: Tx, *, anchor: str | None = None) -> LogReport:
         PermissionDenied: The caller lacks the right `manage_settings` or `manage_users`.
         InvalidRequest: An invalid anchor.
     """
-    conn, code, found = tx.conn, tx.organization_id, _Found()
-    last = _walk(conn, code, found)
-    end = audit_chain.head(conn, code)
+    return verified(tx.conn, tx.organization_id, anchor=anchor)
+
+
+def verified(
+    conn: Connection[Any], organization_id: OrganizationId, *, anchor: str | None = None
+) -> LogReport:
+    """Verify the organization's audit trail within a transaction that may read all of it.
+
+    Raises:
+        InvalidRequest: An invalid anchor.
+    """
+    found = _Found()
+    last = _walk(conn, organization_id, found)
+    end = audit_chain.head(conn, organization_id)
     _compare_end(found, last, end)
-    _find_unlinked(conn, code, found)
+    _find_unlinked(conn, organization_id, found)
     kept = _parse(anchor)
     if kept:
-        _compare_anchor(conn, code, found, kept)
+        _compare_anchor(conn, organization_id, found, kept)
     return LogReport(
         links=found.links,
         entries=found.entries,

@@ -14,14 +14,19 @@ from typing import BinaryIO, cast
 
 from pfa_core.errors import IoFailure
 
+_PRIVATE = 0o600
+
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str], *, private: bool = False) -> Iterator[BinaryIO]:
     """Open a file whose content takes the place of another one's when the block ends.
 
     It is written beside it, brought to the disk and renamed: a full disk, an error or a killed process leave the
     old content. A link stays, the file that it leads to is replaced, with its mode. What is not a regular file,
     such as a pipe, gets the whole content at the end.
+
+    Args:
+        private: Its owner alone can read it, whatever the mode of the file that it replaces.
 
     Raises:
         IoFailure: It cannot be written.
@@ -38,7 +43,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 yield cast("BinaryIO", file)
                 _copy(cast("BinaryIO", file), target)
             return
-        with _beside(target, mode) as file:
+        with _beside(target, _PRIVATE if private else mode) as file:
             yield file
     except OSError as error:
         raise IoFailure(f"{name} cannot be written: {error.strerror or error}") from error
@@ -51,7 +56,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 @contextmanager
 def _beside(target: Path, mode: int | None) -> Iterator[BinaryIO]:
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, _PRIVATE if mode == _PRIVATE else 0o666)
     try:
         with os.fdopen(descriptor, "w+b") as file:
             if mode is not None:

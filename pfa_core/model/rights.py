@@ -83,6 +83,8 @@ class Operation(StrEnum):
     REVOKE = "revoke"
     ADD_ORGANIZATION = "add_organization"
     CONFIGURE_ORGANIZATION = "configure_organization"
+    EXPORT_ORGANIZATION = "export_organization"
+    REOPEN_ORGANIZATION = "reopen_organization"
     ISSUE_TOKEN = "issue_token"  # noqa: S105 - the operation's name, no token
     ISSUE_SERVICE_TOKEN = "issue_service_token"  # noqa: S105
     REFRESH_TOKEN = "refresh_token"  # noqa: S105
@@ -179,6 +181,8 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.VERIFY_LOG,
         Operation.ADD_ORGANIZATION,
         Operation.CONFIGURE_ORGANIZATION,
+        Operation.EXPORT_ORGANIZATION,
+        Operation.REOPEN_ORGANIZATION,
         Operation.LIST_KEYS,
         Operation.ROTATE_KEYS,
         Operation.RETIRE_KEY,
@@ -200,8 +204,8 @@ NEEDS: Mapping[Operation, Right] = {
     operation: right for right, operations in _BY_RIGHT.items() for operation in operations
 }
 
-# Files hold prices, and a dry run reports which of them are new. The chain covers all users' entries. What is
-# committed is one's own draft.
+# Files hold prices, and a dry run reports which of them are new. The chain covers all users' entries, an exported
+# organization all that they have. What is committed is one's own draft.
 ALSO: Mapping[Operation, Right] = {
     Operation.COMMIT: Right.SAVE_DRAFT,
     Operation.UNCOMMIT: Right.SAVE_DRAFT,
@@ -209,7 +213,23 @@ ALSO: Mapping[Operation, Right] = {
     Operation.RESOLVE_CONFLICTS: Right.SAVE_DRAFT,
     Operation.PULL_FILES: Right.VIEW_FINANCIALS,
     Operation.VERIFY_LOG: Right.MANAGE_USERS,
+    Operation.EXPORT_ORGANIZATION: Right.MANAGE_USERS,
 }
+
+# What an archived organization takes beside reads. Access is given and taken away there as before; its content,
+# which may go on in another database, changes no more.
+OF_ARCHIVED = frozenset(
+    (
+        *_BY_RIGHT[Right.MANAGE_USERS],
+        *MEMBERSHIP,
+        Operation.EXPORT_ORGANIZATION,
+        Operation.REOPEN_ORGANIZATION,
+        Operation.VERIFY_DATABASE,
+        Operation.ROTATE_KEYS,
+        Operation.RETIRE_KEY,
+        Operation.LIST_KEYS,
+    )
+)
 
 # Required to change a shared view of another author.
 VIEWS_OF_OTHERS = Right.MANAGE_SETTINGS

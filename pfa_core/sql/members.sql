@@ -7,6 +7,13 @@ SELECT organization_id, name, status, created_at, currency, rate_uom, foreign_cu
 FROM pfa_organization
 WHERE organization_id = %(organization_id)s;
 
+-- name: is_archived
+-- No row: it is not.
+SELECT organization_id
+FROM pfa_organization
+WHERE organization_id = %(organization_id)s
+  AND status = 'archived';
+
 -- name: costing
 SELECT currency, rate_uom
 FROM pfa_organization

@@ -40,7 +40,7 @@ def fill(
     Returns:
         Their number.
     """
-    lacks_indexes = _reserve(conn)
+    lacks_indexes = reserve(conn)
     values = {"organization_id": organization_id, "run_id": run_id, "at": at}
     if rls.status(conn).active:
         written = _fill_by_portions(conn, rows, values)
@@ -48,7 +48,7 @@ def fill(
         written = _copy_new(conn, rows, values)
         mirror.recompute_rollup(conn, organization_id)
     if lacks_indexes:
-        _index(conn)
+        index(conn)
     if written >= MANY:
         conn.execute(_SQL.for_role("analyze", rls=rls.applies(conn)))
     return written
@@ -73,7 +73,7 @@ def put_new(
     found = conn.execute(_SQL["knows_between"], values).fetchone()
     if not found or found[0]:
         return False
-    lacks_indexes = found[1] and _reserve(conn)
+    lacks_indexes = found[1] and reserve(conn)
     values |= {"run_id": run_id, "at": at, "sign": 1}
     if rls.status(conn).active:
         writing.changed(conn, _SQL, "create_incoming")
@@ -83,11 +83,11 @@ def put_new(
         _copy_new(conn, rows, values)
         conn.execute(_SQL["post_between"], values)
     if lacks_indexes:
-        _index(conn)
+        index(conn)
     return True
 
 
-def _reserve(conn: Connection[Any]) -> bool:
+def reserve(conn: Connection[Any]) -> bool:
     """Return whether the mirror lacks its indexes.
 
     Then other writers wait for this transaction.
@@ -96,7 +96,8 @@ def _reserve(conn: Connection[Any]) -> bool:
     return bool(row and row[0])
 
 
-def _index(conn: Connection[Any]) -> None:
+def index(conn: Connection[Any]) -> None:
+    """Make the indexes of the mirror that are missing."""
     conn.execute(_SQL.for_role("index", rls=rls.applies(conn)))
 
 

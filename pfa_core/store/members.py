@@ -56,6 +56,12 @@ def organization(conn: Connection[Any], organization_id: OrganizationId) -> Orga
         return cursor.execute(_SQL["organization"], {"organization_id": organization_id}).fetchone()
 
 
+def is_archived(conn: Connection[Any], organization_id: OrganizationId) -> bool:
+    """Return whether the organization is archived: its content changes no more."""
+    row = conn.execute(_SQL["is_archived"], {"organization_id": organization_id}).fetchone()
+    return bool(row)
+
+
 def costing(conn: Connection[Any], organization_id: OrganizationId) -> Costing:
     """Read the settings that the organization's costs depend on."""
     row = conn.execute(_SQL["costing"], {"organization_id": organization_id}).fetchone()

@@ -1,0 +1,1 @@
+"""Organizations and databases on their way into a file and back."""
