@@ -50,7 +50,10 @@ class Ran:
 
 
 # What needs the owner's address on a server of one's own: who comes in is decided there.
-OWNER_S = {("init",), ("org", "add"), ("auth", "keys"), ("db",)}
+OWNER_S = {
+    *(("init",), ("auth", "keys"), ("db",)),
+    *(("org", "add"), ("org", "export"), ("org", "import"), ("org", "reopen")),
+}
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import pfa_core as core
 from pfa_cli.commands.members import org
+from pfa_cli.envelopes.base import Data
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.progress import ProgressLine
@@ -15,6 +16,7 @@ from pfa_cli.framework.talk import Talk
 from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
+from pfa_cli.render.output import Sheet, show
 
 _BOTH = ("organization", "path", "sha256", "status", "copy", "records", "modifications", "members",
          "entries", "anchor", "rows")  # fmt: skip
@@ -61,7 +63,7 @@ def export_organization(
         )
     if not call.dry_run:
         call.note_stored()
-    show_facts(document(result), call.look(Format.TABLE), id_column="organization")
+    _show(call, document(result))
     talk.note_dry_run()
     if call.dry_run:
         return
@@ -90,7 +92,7 @@ def import_organization(call: Invocation, talk: Talk, file: File) -> None:
     """
     with ProgressLine(call.common, "row", "checking and storing the organization"):
         result = core.import_organization(call.database, file, dry_run=call.dry_run)
-    show_facts(document(result), call.look(Format.TABLE), id_column="organization")
+    _show(call, document(result))
     talk.note_dry_run()
     if not call.dry_run:
         who = ", ".join(result.admins[:5]) or "no one"
@@ -123,3 +125,27 @@ def reopen_organization(
     facts = {"organization": code, "before": before, "after": "active"}
     show_facts(facts, call.look(Format.TABLE), id_column="organization")
     talk.note_dry_run()
+
+
+def _show(call: Invocation, item: dict[str, Any]) -> None:
+    """Write what was moved; people read no numbers of each table."""
+    from pfa_cli.render.tables import facts
+
+    look = call.look(Format.TABLE)
+    shown = {name: value for name, value in item.items() if name != "rows" and value not in ("", 0)}
+    if "admins" in shown:
+        shown["admins"] = ", ".join(shown["admins"])
+    flat = {
+        name: ",".join(map(str, value)) if isinstance(value, list) else value
+        for name, value in item.items()
+    }
+    flat["rows"] = ",".join(f"{table}={number}" for table, number in item["rows"].items())
+    sheet = Sheet(
+        id_column="organization",
+        columns=tuple(item),
+        items=[item],
+        rows=[flat],
+        envelope=Data(item),
+        text=lambda: facts(list(shown.items()), look),
+    )
+    show(sheet, look)

@@ -69,6 +69,8 @@ from pfa_core.store.queue import DeadLetter
 from pfa_core.store.tokens import TokenRow
 from pfa_core.store.waiting import Waiting
 from pfa_core.sync.history import RunDetail
+from pfa_core.transfer.export import ExportResult
+from pfa_core.transfer.intake import ImportResult
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAMES = {
@@ -394,6 +396,24 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "added-organization": Shape(
         kind=Data[OrgResult], line=OrgResult, commands=("org add",), means="a new organization"
+    ),
+    "exported-organization": Shape(
+        kind=Data[ExportResult],
+        line=ExportResult,
+        commands=("org export",),
+        means="an organization in a file",
+    ),
+    "imported-organization": Shape(
+        kind=Data[ImportResult],
+        line=ImportResult,
+        commands=("org import",),
+        means="an organization that was stored from a file",
+    ),
+    "reopened-organization": Shape(
+        kind=Data[results.OrganizationReopened],
+        line=results.OrganizationReopened,
+        commands=("org reopen",),
+        means="an organization that is active again",
     ),
     "chosen-organization": Shape(
         kind=Data[results.OrganizationChosen],

@@ -210,6 +210,15 @@ class OrganizationChosen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationReopened:
+    """An organization and its status, before and after."""
+
+    organization: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileChosen:
     """The profile that the user chose; `source` is '' without one."""
 

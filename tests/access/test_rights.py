@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,6 +162,8 @@ SETTING: dict[str, Call] = {
     "configure_organization": lambda w, p: pfa_core.configure_organization(
         w.db, p, rate_uom="week"
     ),
+    "export_organization": lambda w, p: exported(w, p),
+    "reopen_organization": lambda w, p: reopened(w, p),
     "verify_database": lambda w, p: pfa_core.verify_database(w.db, p, repair=True),
     "find_bad_rows": lambda w, p: pfa_core.find_bad_rows(w.db, p),
     "verify_log": lambda w, p: pfa_core.verify_log(w.db, p),
@@ -254,6 +259,18 @@ def shared(postgres: Server) -> Iterator[World]:
         yield shared
 
 
+def exported(world: World, principal: Principal) -> None:
+    """An export; what this world has that no operation made is refused, to who may do it."""
+    with tempfile.TemporaryDirectory() as folder, suppress(errors.InvalidData):
+        pfa_core.export_organization(world.db, principal, Path(folder) / "org.pfa")
+
+
+def reopened(world: World, principal: Principal) -> None:
+    """What is active is not reopened, which is said to who may do it."""
+    with suppress(errors.IllegalTransition):
+        pfa_core.reopen_organization(world.db, principal, reason="tried")
+
+
 def older_key(world: World) -> str:
     """A key that the database knows and that signs nothing here."""
     key = SigningKey(Secret("an older key of thirty-two bytes and more"))
@@ -302,8 +319,8 @@ OF_DRAFTS = ("commit", "uncommit", "undo_commit", "resolve_conflicts")
 
 def needed(name: str, right: Right) -> frozenset[Right]:
     more = {Right.EDIT_FORECAST} if name in FORECAST else set()
-    more |= {Right.VIEW_FINANCIALS} if name == "pull_files" else set()
-    more |= {Right.MANAGE_USERS} if name == "verify_log" else set()
+    more |= {Right.VIEW_FINANCIALS} if name in ("pull_files", "export_organization") else set()
+    more |= {Right.MANAGE_USERS} if name in ("verify_log", "export_organization") else set()
     more |= {Right.SAVE_DRAFT} if name in OF_DRAFTS else set()
     more |= set() if name in WITHOUT_READING else {Right.READ}
     return frozenset({right} | more)

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from pfa_core.pems.sandbox.server import Sandbox
+from pfa_core.sql.tables import CARRIED
 from tests.cli import shapes
 from tests.cli.conftest import baseline_record
 from tests.program import Pfa, Ran, a_stage
@@ -50,6 +52,7 @@ sync show RUN | sync retry -n | *sync retry | *sync pull | sync runs
 changes | blame H-001 | show H-001 --history | log --pems
 conflict list | conflict show H-001 | *conflict resolve H-001 --take mine | conflict list --status all
 log | log show --limit 3 | log verify | metrics | org list | *org set --currency EUR | *org add RIO
+*org export RIO rio.pfa | *org reopen RIO --reason tried | GONE | *org import rio.pfa
 *user grant ben --role viewer | user list | *user revoke ben | auth issue --user root | auth status
 auth list | auth keys | auth keys list | db status | db url
 completion bash | db verify | *db upgrade | doctor | version | schema | explain | explain draft | fields
@@ -85,6 +88,8 @@ def walked(pfa: Pfa, folder: Path) -> Iterator[Line]:
             if text == "THEIRS":
                 pems.change("H-001", model="Theirs")
                 pems.remove("H-003")
+            elif text == "GONE":
+                _forget(pfa, "RIO")
             elif text:
                 words = (_value(pfa, word) for word in text.removeprefix("*").split())
                 yield Line(tuple(words), writes=text.startswith("*"))
@@ -109,3 +114,10 @@ def _value(pfa: Pfa, word: str) -> str:
         file.write_text(pfa("auth", "issue", "--user", "root").out)
         return str(file)
     return word
+
+
+def _forget(pfa: Pfa, organization: str) -> None:
+    """Delete the organization, as if the database had never had it."""
+    with psycopg.connect(pfa.url, autocommit=True) as conn:
+        for table in CARRIED:
+            conn.execute(f"DELETE FROM {table} WHERE organization_id = %s", [organization])
