@@ -299,7 +299,7 @@ def require_active(conn: Connection[Any], principal: Principal, operation: Opera
 
 
 def require_open(conn: Connection[Any], principal: Principal, operation: Operation) -> None:
-    """Refuse a change of an organization that is archived, after the caller's own lock.
+    """Refuse a change of an archived organization, after the caller's own lock.
 
     Raises:
         IllegalTransition: It is archived, and the operation would change its content.

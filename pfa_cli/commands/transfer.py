@@ -95,7 +95,7 @@ def import_organization(call: Invocation, talk: Talk, file: File) -> None:
     _show(call, document(result))
     talk.note_dry_run()
     if not call.dry_run:
-        who = ", ".join(result.admins[:5]) or "no one"
+        who = ", ".join(result.admins[:5]) or "none"
         talk.say(f"next: an admin of it ({who}) types: pfa init --org {result.organization_id}")
 
 

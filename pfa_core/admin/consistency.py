@@ -115,7 +115,7 @@ def _kept(tx: Tx, row: DroppedRow) -> audit.Entry:
 
 
 def compared(conn: Connection[Any], organization_id: OrganizationId) -> VerifyReport:
-    """Compare the organization's sums and overlays within a transaction that may read them."""
+    """Compare the organization's sums and overlays within an authorized transaction."""
     return VerifyReport(
         rollup=drift.rollup_drift(conn, organization_id),
         overlays=_overlay_drift(conn, organization_id),

@@ -109,7 +109,7 @@ def verify_log(tx: Tx, *, anchor: str | None = None) -> LogReport:
 def verified(
     conn: Connection[Any], organization_id: OrganizationId, *, anchor: str | None = None
 ) -> LogReport:
-    """Verify the organization's audit trail within a transaction that may read all of it.
+    """Verify the organization's audit trail within an authorized transaction.
 
     Raises:
         InvalidRequest: An invalid anchor.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from hashlib import sha256
 from typing import Any, BinaryIO
 
@@ -44,6 +44,7 @@ class BundleWriter:
 
     file: BinaryIO
     head: Mapping[str, Any]
+    _: KW_ONLY
     rows: dict[str, int] = field(default_factory=dict)
     digest: str = ""
     _whole: Any = field(default_factory=sha256, repr=False)
@@ -91,6 +92,7 @@ class BundleReader:
 
     file: BinaryIO
     name: str
+    _: KW_ONLY
     head: dict[str, Any] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     digest: str = ""
@@ -99,7 +101,9 @@ class BundleReader:
         self.head = self._first(sha256())
 
     def parts(self, tables: Sequence[str]) -> Iterator[Part]:
-        """Yield the parts from the beginning, each after its checksum; the last step checks the whole.
+        """Yield the parts from the beginning, each after its checksum.
+
+        The last step checks the whole.
 
         Args:
             tables: The tables that may come, in their order.
@@ -150,22 +154,26 @@ class BundleReader:
         return head
 
     def _part(self, facts: dict[str, Any], whole: Any) -> Part:
-        table, rows, length, size = (facts.get(key) for key in ("part", "rows", "bytes", "size"))
-        numbers = (rows, length, size)
-        if not isinstance(table, str) or not all(
-            type(one) is int and 0 <= one <= _LONGEST_PART for one in numbers
-        ):
-            raise self._altered("a part without its facts")
+        table = facts.get("part")
+        if not isinstance(table, str):
+            raise self._altered("a part without a name")
+        rows, length, size = (self._number(facts, key) for key in ("rows", "bytes", "size"))
         packed = self.file.read(length)
-        if len(packed) < (length or 0):
+        if len(packed) < length:
             raise self._cut()
         whole.update(packed)
         if sha256(packed).hexdigest() != facts.get("sha256"):
             raise self._altered(f"the checksum of a part of {table} differs")
-        content = self._unpacked(packed, size or 0)
+        content = self._unpacked(packed, size)
         if content.count(b"\n") != rows or not content.endswith(b"\n"):
             raise self._altered(f"a part of {table} has other rows than it says")
-        return Part(table, rows or 0, content)
+        return Part(table, rows, content)
+
+    def _number(self, facts: dict[str, Any], key: str) -> int:
+        number = facts.get(key)
+        if type(number) is not int or not 0 <= number <= _LONGEST_PART:
+            raise self._altered(f"a part without {key}")
+        return number
 
     def _unpacked(self, packed: bytes, size: int) -> bytes:
         """Unpack as many bytes as there should be: a few kilobytes can hold gigabytes."""

@@ -1,4 +1,4 @@
-"""Tables of an organization: what goes with it into another database, and what does not.
+"""Tables of an organization that go with it into another database, or stay.
 
 A test finds a table of the schema that has an organization and is in neither list.
 """

@@ -1,4 +1,4 @@
-"""An organization's rows in COPY's text format, read from their tables and written into them."""
+"""Rows of an organization in COPY's text format."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ _EMPTY, _DROP = SQL("TRUNCATE {beside}"), SQL("DROP TABLE {beside}")
 
 
 def columns(conn: Connection[Any], table: str) -> list[str]:
-    """List the columns of a table that are written, the organization first; none: no such table."""
+    """List the columns of a table that are written, the organization first.
+
+    None: there is no such table.
+    """
     return [row[0] for row in conn.execute(_SQL["columns"], {"table": table})]
 
 
@@ -100,7 +103,10 @@ def put_status(
 def status_before(
     conn: Connection[Any], organization_id: OrganizationId
 ) -> OrganizationStatus | None:
-    """Read what the organization was before it was archived last; None: the trail does not say."""
+    """Read what the organization was before it was archived last.
+
+    None: the trail does not say.
+    """
     row = conn.execute(_SQL["status_before"], {"organization_id": organization_id}).fetchone()
     return OrganizationStatus(row[0]) if row else None
 

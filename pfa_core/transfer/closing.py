@@ -27,7 +27,7 @@ _LIFETIME = timedelta(minutes=10)  # of leases that end with the transaction
 def archive(tx: Tx, *, reason: str) -> OrganizationStatus | None:
     """Archive the organization; return what it was before, None where it was archived.
 
-    Whoever writes is waited for; a pull or a push that runs is not.
+    Changes that are being made are waited for; a pull or a push is not.
 
     Raises:
         LeaseHeld: A pull or a push is running.
@@ -61,12 +61,15 @@ def _check(*, reason: str, dry_run: bool = False) -> None:
 
 @writes(Operation.REOPEN_ORGANIZATION, as_owner=True, check=_check)
 def reopen_organization(tx: Tx, *, reason: str, dry_run: bool = False) -> OrganizationStatus:
-    """Reopen an organization that was archived by an export, or is a copy; return what it was.
+    """Reopen an organization that was archived by an export, or is a copy.
 
     Where it goes on in another database too, both would send the same changes to PEMS.
 
     Args:
         reason: Why, for the audit trail.
+
+    Returns:
+        What it was.
 
     Raises:
         IllegalTransition: It is active.
@@ -128,7 +131,7 @@ def _put(tx: Tx, before: OrganizationStatus, after: OrganizationStatus, reason: 
 
 
 def _require_free(tx: Tx, direction: Direction) -> None:
-    """Refuse a run that goes on; take the lease of one that has ended, until the transaction ends."""
+    """Refuse a run that goes on; the lease of one that has ended is released."""
     lease = Lease(
         organization_id=tx.organization_id,
         direction=direction,

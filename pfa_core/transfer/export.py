@@ -108,7 +108,10 @@ class _Given:
 
 @contextmanager
 def _archived(owner: Database, principal: Principal, name: str) -> Iterator[None]:
-    """Archive the organization for the block; a failure takes it back, unless it was archived before."""
+    """Archive the organization for the block.
+
+    A failure takes it back, unless it was archived before.
+    """
     before = archive(owner, principal, reason=f"exported to {name}")
     try:
         yield

@@ -64,18 +64,18 @@ def import_organization(
     user_id: str | None = None,
     dry_run: bool = False,
 ) -> ImportResult:
-    """Store everything of an organization from a file that `export_organization` wrote.
+    """Store everything of an organization from a file of `export_organization`.
 
     The file is read whole and checked before anything is written; all is stored in one transaction, whose audit
-    trail and sums are verified before it ends. Whoever may set up the database may do so; it makes no one a
-    member. Claims of a push that ended without settling them are given back.
+    trail and sums are verified before it ends. It takes the right to set up the
+    database, and makes no user a member. Claims of a push that ended without settling them are given back.
 
     Args:
         user_id: Who does it, for the audit trail; None: the OS user.
 
     Raises:
         NotFound: There is no such file.
-        InvalidData: It is no such file, is cut off, was altered, or its content contradicts itself.
+        InvalidData: It is another file, is cut off, was altered, or its content contradicts itself.
         SchemaOutdated: It is of another schema than the database.
         IllegalTransition: The database has the organization already.
         ConfigInvalid: The address is not that of the tables' owner.
@@ -93,7 +93,7 @@ def import_organization(
             return owner.transact(work, dry_run=dry_run)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
     code: OrganizationId
     copy: bool
@@ -145,11 +145,11 @@ def _parse(reader: BundleReader) -> _Head:
         require_code(code)
         columns = {table: [str(column) for column in given["columns"][table]] for table in CARRIED}
         return _Head(
-            code,
-            bool(given["copy"]),
-            OrganizationStatus(given["status"]),
-            str(given["anchor"]),
-            columns,
+            code=code,
+            copy=bool(given["copy"]),
+            status=OrganizationStatus(given["status"]),
+            anchor=str(given["anchor"]),
+            columns=columns,
         )
     except (InvalidRequest, KeyError, TypeError, ValueError):
         raise InvalidData(
