@@ -414,3 +414,15 @@ def test_a_sum_is_a_number_in_range(conn, amount):
     assert takes(conn, "kpi_rollup", **row)
     for name in sums:
         assert not takes(conn, "kpi_rollup", **{**row, name: amount})
+
+
+def test_a_row_is_checked_and_its_columns_are_made_whatever_the_search_path(conn):
+    """A dump is restored with an empty one: there a function of the schema finds no other by its name."""
+    called = conn.execute(
+        "SELECT DISTINCT p.proname, p.prosrc FROM pg_depend AS d"
+        " JOIN pg_proc AS p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid"
+        " WHERE d.classid IN ('pg_constraint'::regclass, 'pg_attrdef'::regclass, 'pg_class'::regclass)"
+        " AND p.pronamespace = 'public'::regnamespace AND p.proname LIKE 'pfa\\_%'"
+    ).fetchall()
+    assert {"pfa_is_delta", "pfa_is_base", "pfa_days", "pfa_fold"} <= {name for name, _ in called}
+    assert [name for name, body in called if re.search(r"\bpfa_\w+\(", body)] == []

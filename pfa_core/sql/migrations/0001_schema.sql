@@ -42,7 +42,7 @@
 --   * A state is text with a CHECK. A name has at most 45 characters.
 --   * Text that is compared or sorted is COLLATE "C": code-point order, the same on every server.
 --   * Generated columns are STORED and call immutable functions of the catalog alone, so that a restored dump
---     computes them whatever its search_path.
+--     computes them whatever its search_path; checks do so too, and what either calls.
 --   * Reads need no temporary table, lock or sequence.
 
 -- == 1. Extensions, and the functions of generated columns ==
@@ -72,20 +72,15 @@ BEGIN
     END;
 END $$;
 
--- Whether the text is a day of the calendar, YYYY-MM-DD.
-CREATE FUNCTION pfa_is_day(day text) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE AS $$
-BEGIN
-    RETURN day COLLATE "C" ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' AND make_date(
-        left(day, 4)::integer, substr(day, 6, 2)::integer, substr(day, 9)::integer) IS NOT NULL;
-EXCEPTION WHEN data_exception THEN
-    RETURN false;
-END $$;
-
 -- Whether the values are what a delta may hold: fields of pfa_core.model.record that can be edited, each of its
--- kind and in its range. pfa_core.model.delta has the same rule, and a property test compares both.
+-- kind and in its range. pfa_core.model.delta has the same rule, and a property test compares both. It is checked
+-- while a dump is restored, with an empty search_path: it calls functions of the catalog alone.
 CREATE FUNCTION pfa_is_delta(delta jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE AS $$
+DECLARE
+    name   text;
+    amount numeric;
+    day    text;
 BEGIN
     IF jsonb_typeof(delta) <> 'object' OR delta = '{}' OR delta - ARRAY[
         'areaSilo', 'category', 'class', 'source', 'dor', 'isActualized', 'isDiscontinued',
@@ -116,30 +111,33 @@ BEGIN
         AND coalesce(jsonb_typeof(delta -> 'isFundsTransferable') = 'boolean', true)) THEN
         RETURN false;
     END IF;
-    IF delta ? 'monthlyRate' AND NOT pfa_is_amount(delta -> 'monthlyRate')
-        OR delta ? 'purchasePrice' AND NOT pfa_is_amount(delta -> 'purchasePrice') THEN
-        RETURN false;
+    -- Amounts of money: 0 or more, below 10^15, at most 12 decimals.
+    IF delta ?| ARRAY['monthlyRate', 'purchasePrice'] THEN
+        FOREACH name IN ARRAY ARRAY['monthlyRate', 'purchasePrice'] LOOP
+            amount := CASE jsonb_typeof(delta -> name) WHEN 'number' THEN (delta -> name)::numeric END;
+            IF amount < 0 OR amount >= 1000000000000000 OR scale(amount) > 12
+                OR jsonb_typeof(delta -> name) NOT IN ('number', 'null') THEN
+                RETURN false;
+            END IF;
+        END LOOP;
     END IF;
-    RETURN NOT delta ?| ARRAY['forecastStart', 'forecastEnd', 'actualStart', 'actualEnd'] OR (
-        (coalesce(jsonb_typeof(delta -> 'forecastStart') = 'null', true)
-         OR jsonb_typeof(delta -> 'forecastStart') = 'string' AND pfa_is_day(delta ->> 'forecastStart'))
-        AND (coalesce(jsonb_typeof(delta -> 'forecastEnd') = 'null', true)
-             OR jsonb_typeof(delta -> 'forecastEnd') = 'string' AND pfa_is_day(delta ->> 'forecastEnd'))
-        AND (coalesce(jsonb_typeof(delta -> 'actualStart') = 'null', true)
-             OR jsonb_typeof(delta -> 'actualStart') = 'string' AND pfa_is_day(delta ->> 'actualStart'))
-        AND (coalesce(jsonb_typeof(delta -> 'actualEnd') = 'null', true)
-             OR jsonb_typeof(delta -> 'actualEnd') = 'string' AND pfa_is_day(delta ->> 'actualEnd')));
-END $$;
-
--- Whether the value is null or an amount of money: 0 or more, below 10^15, at most 12 decimals.
-CREATE FUNCTION pfa_is_amount(amount jsonb) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-BEGIN
-    RETURN CASE jsonb_typeof(amount)
-        WHEN 'null' THEN true
-        WHEN 'number' THEN amount::numeric >= 0 AND amount::numeric < 1000000000000000
-            AND scale(amount::numeric) <= 12
-        ELSE false END;
+    -- Days of the calendar, YYYY-MM-DD. The block that handles errors costs what the rest does: none without a day.
+    IF delta ?| ARRAY['forecastStart', 'forecastEnd', 'actualStart', 'actualEnd'] THEN
+        BEGIN
+            FOREACH name IN ARRAY ARRAY['forecastStart', 'forecastEnd', 'actualStart', 'actualEnd'] LOOP
+                day := delta ->> name;
+                IF day IS NOT NULL AND (jsonb_typeof(delta -> name) <> 'string'
+                    OR day COLLATE "C" !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+                    OR make_date(left(day, 4)::integer, substr(day, 6, 2)::integer,
+                                 substr(day, 9)::integer) IS NULL) THEN
+                    RETURN false;
+                END IF;
+            END LOOP;
+        EXCEPTION WHEN data_exception THEN
+            RETURN false;
+        END;
+    END IF;
+    RETURN true;
 END $$;
 
 -- Whether the values are what a delta may have been made over: of the same fields, each a value of its own.
