@@ -130,6 +130,7 @@ if TYPE_CHECKING:
     from pfa_core.sync.push.options import PushOptions
     from pfa_core.sync.push.push import plan_push, push_changes, retry, stream_plan_push
     from pfa_core.sync.push.push import push_changes as push_commitments
+    from pfa_core.transfer.backup import backup_database, restore_database
     from pfa_core.transfer.closing import reopen_organization
     from pfa_core.transfer.export import export_organization
     from pfa_core.transfer.intake import import_organization
@@ -230,6 +231,7 @@ _HOME = {
         "sync.push.options": "PushOptions",
         "sync.push.push": "plan_push push_changes retry stream_plan_push",
         "record_types": "PfaRecord typed_record",
+        "transfer.backup": "backup_database restore_database",
         "transfer.closing": "reopen_organization",
         "transfer.export": "export_organization",
         "transfer.intake": "import_organization",
@@ -301,6 +303,7 @@ __all__ = [
     "add_organization",
     "add_profile",
     "authenticate",
+    "backup_database",
     "blame",
     "collect",
     "commit",
@@ -378,6 +381,7 @@ __all__ = [
     "resolve",
     "resolve_conflicts",
     "restore",
+    "restore_database",
     "retire_key",
     "retry",
     "revert",

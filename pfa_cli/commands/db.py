@@ -27,7 +27,22 @@ if TYPE_CHECKING:
     from pfa_core.admin.consistency import VerifyReport
 
 app = typer.Typer(rich_markup_mode=None)
-db = group(app, "db", "Manage the database: its schema and the embedded server.")
+db = group(
+    app,
+    "db",
+    "Manage the database: its schema and the embedded server.",
+    modules={
+        "upgrade": __name__,
+        "status": __name__,
+        "verify": __name__,
+        "backup": "pfa_cli.commands.backup",
+        "restore": "pfa_cli.commands.backup",
+        "stop": __name__,
+        "url": __name__,
+        "psql": __name__,
+        "role": __name__,
+    },
+)
 
 MAX_NAMED = 20
 role = group(

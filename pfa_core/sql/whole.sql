@@ -1,0 +1,51 @@
+-- A database as a whole: what a backup is made of, and what a restore goes into.
+
+-- name: major
+SELECT current_setting('server_version_num')::integer / 10000;
+
+-- name: organizations
+SELECT organization_id
+FROM pfa_organization
+ORDER BY organization_id;
+
+-- name: has_organizations
+-- Whether there is a table of organizations at all.
+SELECT to_regclass('pfa_organization') IS NOT NULL;
+
+-- name: others
+-- Tables that are not of pfa, by name.
+SELECT c.relname::text
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p')
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND n.nspname NOT LIKE 'pg\_%%'
+  AND c.relname NOT LIKE 'pfa\_%%'
+  AND c.relname NOT LIKE 'audit\_%%'
+  AND c.relname NOT LIKE 'kpi\_%%'
+ORDER BY c.relname
+LIMIT %(limit)s;
+
+-- name: clear
+-- Drops tables and functions of pfa; the caller has found them to be empty.
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN SELECT c.oid::regclass AS name FROM pg_class AS c
+               WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+                 AND (c.relname LIKE 'pfa\_%' OR c.relname LIKE 'audit\_%' OR c.relname LIKE 'kpi\_%') LOOP
+        EXECUTE format('DROP TABLE %s CASCADE', one.name);
+    END LOOP;
+    FOR one IN SELECT p.oid::regprocedure AS name FROM pg_proc AS p
+               WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'pfa\_%' LOOP
+        EXECUTE format('DROP FUNCTION %s CASCADE', one.name);
+    END LOOP;
+END $$;
+
+-- name: make_role
+-- Without it, what the dump grants to the role cannot be granted.
+CREATE ROLE pfa_app NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION;
+
+-- name: has_role
+SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pfa_app');

@@ -1,0 +1,89 @@
+"""A database as a whole: its organizations, its emptiness, another one beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg import Connection, errors
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
+
+from pfa_core import sql
+from pfa_core.errors import ConfigInvalid
+from pfa_core.model.ids import OrganizationId
+
+_SQL = sql.statements("whole")
+_MOST_NAMED = 5
+_MAKE = SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'")
+_DROP = SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+
+
+def major(conn: Connection[Any]) -> int:
+    """Read the server's major version."""
+    row = conn.execute(_SQL["major"]).fetchone()
+    return row[0] if row else 0
+
+
+def organizations(conn: Connection[Any]) -> list[OrganizationId]:
+    """List the organizations; none where the database has no table of them."""
+    found = conn.execute(_SQL["has_organizations"]).fetchone()
+    if not found or not found[0]:
+        return []
+    return [row[0] for row in conn.execute(_SQL["organizations"])]
+
+
+def other_tables(conn: Connection[Any]) -> list[str]:
+    """List some tables that are not of pfa."""
+    return [row[0] for row in conn.execute(_SQL["others"], {"limit": _MOST_NAMED})]
+
+
+def clear(conn: Connection[Any]) -> None:
+    """Drop the tables and functions of pfa, which the caller has found to be empty."""
+    conn.execute(_SQL["clear"])
+
+
+def ensure_role(conn: Connection[Any]) -> None:
+    """Make the role that the program works as, where the server lacks it.
+
+    Raises:
+        ConfigInvalid: The address may not make roles.
+    """
+    row = conn.execute(_SQL["has_role"]).fetchone()
+    if row and row[0]:
+        return
+    try:
+        conn.execute(_SQL["make_role"])
+    except errors.InsufficientPrivilege as error:
+        raise ConfigInvalid(
+            "the role pfa_app, which pfa works as, does not exist, and this role may not create it",
+            hint="an administrator types: CREATE ROLE pfa_app; then repeat the command",
+        ) from error
+
+
+def address_of(address: str, name: str) -> str:
+    """Return the address of another database of the same server."""
+    return make_conninfo(address, dbname=name)
+
+
+@contextmanager
+def scratch(conn: Connection[Any], name: str) -> Iterator[None]:
+    """Make an empty database for the block.
+
+    Raises:
+        ConfigInvalid: The address may not make databases.
+    """
+    try:
+        conn.execute(_MAKE.format(Identifier(name)))
+    except errors.InsufficientPrivilege as error:
+        raise ConfigInvalid(
+            "the backup is verified in a database beside this one, and this role may not make any",
+            hint="an administrator types: ALTER ROLE … CREATEDB; or without: add --no-verify",
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(psycopg.Error):
+            conn.execute(_DROP.format(Identifier(name)))

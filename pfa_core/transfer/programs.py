@@ -1,0 +1,126 @@
+"""PostgreSQL's pg_dump and pg_restore: found, run, their failures explained."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pfa_core.admin.server import psql_environment
+from pfa_core.config.settings import Settings
+from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, InvalidData, IoFailure, PfaError
+from pfa_core.store.embedded import server
+
+_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
+_SECONDS = 30.0
+_SAID = 300  # characters of what a program says
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One of PostgreSQL's programs, and its major version."""
+
+    path: Path
+    major: int
+
+
+def find(name: str, settings: Settings, server_major: int, *, exact: bool = False) -> Program:
+    """Find a program that is not older than the server.
+
+    Those of PFA_PG_BINDIR come first, then those on the PATH, then the embedded server's own. For the embedded
+    server these are the only ones.
+
+    Args:
+        exact: One of the server's own version is better than a newer one, whose settings the server may not know.
+
+    Raises:
+        ConfigInvalid: There is none, or all are older.
+    """
+    found = [Program(path, major) for path in _places(name, settings) if (major := _major(path))]
+    fit = [one for one in found if one.major >= server_major]
+    if fit:
+        return min(fit, key=lambda one: one.major) if exact else fit[0]
+    hint = (
+        f"install the client of PostgreSQL {server_major}, or name its directory in PFA_PG_BINDIR"
+    )
+    if not found:
+        raise ConfigInvalid(f"{name} is not found", hint=hint)
+    raise ConfigInvalid(
+        f"{found[0].path} is of PostgreSQL {found[0].major}, older than the server's {server_major}",
+        hint=hint,
+    )
+
+
+def run(
+    program: Program,
+    arguments: Sequence[str],
+    settings: Settings,
+    password: str,
+    *,
+    output: BinaryIO | None = None,
+    source: BinaryIO | None = None,
+) -> None:
+    """Run a program to its end.
+
+    Args:
+        output: Where its output goes; `source`: where its input comes from.
+
+    Raises:
+        DatabaseUnavailable, InvalidData, IoFailure: It failed.
+    """
+    argv = [str(program.path), *arguments]
+    try:
+        done = subprocess.run(  # noqa: S603
+            argv,
+            stdin=source or subprocess.DEVNULL,
+            stdout=output or subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=psql_environment(settings, password),
+            check=False,
+        )
+    except OSError as error:
+        raise ConfigInvalid(
+            f"{program.path} does not run: {error.strerror}",
+            hint="name another one in PFA_PG_BINDIR",
+        ) from error
+    if done.returncode:
+        raise _failure(program, done.stderr.decode("utf-8", "replace"))
+
+
+def _failure(program: Program, said: str) -> PfaError:
+    lines = [line for line in said.splitlines() if "error:" in line or "FATAL" in line]
+    reason = (lines or said.splitlines() or ["it said nothing"])[0].partition("error: ")
+    text = (reason[2] or reason[0]).strip()[:_SAID]
+    message = f"{program.path.name} failed: {text}"
+    if "No space left" in said:
+        return IoFailure(message)
+    if "connection to server" in said:
+        return DatabaseUnavailable(message, hint="type: pfa doctor")
+    return InvalidData(message, hint=f"{program.path.name} of PostgreSQL {program.major} was used")
+
+
+def _places(name: str, settings: Settings) -> Iterator[Path]:
+    if settings.database_url is not None:
+        if named := os.environ.get("PFA_PG_BINDIR"):
+            yield Path(named) / name
+        if found := shutil.which(name):
+            yield Path(found)
+    with suppress(ConfigInvalid):
+        yield server.program(name)
+
+
+def _major(path: Path) -> int:
+    """Return a program's major version; 0: it does not run."""
+    argv = [str(path), "--version"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    found = _VERSION.search(done.stdout)
+    return int(found[1]) if found else 0
