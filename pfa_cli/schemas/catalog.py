@@ -69,6 +69,7 @@ from pfa_core.store.queue import DeadLetter
 from pfa_core.store.tokens import TokenRow
 from pfa_core.store.waiting import Waiting
 from pfa_core.sync.history import RunDetail
+from pfa_core.transfer.backup import BackupResult
 from pfa_core.transfer.export import ExportResult
 from pfa_core.transfer.intake import ImportResult
 
@@ -537,6 +538,12 @@ SHAPES: Mapping[str, Shape] = {
         commands=("db verify",),
         means="stored sums and overlays that differ from what is behind them, rows that break a check",
         version="1.2",
+    ),
+    "database-backup": Shape(
+        kind=Data[BackupResult],
+        line=BackupResult,
+        commands=("db backup", "db restore"),
+        means="a database in a file, and what was found in it",
     ),
     "address": Shape(
         kind=Data[results.Address],

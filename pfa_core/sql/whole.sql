@@ -32,16 +32,23 @@ DO $$
 DECLARE
     one record;
 BEGIN
-    FOR one IN SELECT c.oid::regclass AS name FROM pg_class AS c
+    -- Sorted, each has its name before the first one goes and takes others with it.
+    FOR one IN SELECT c.oid::regclass::text AS name FROM pg_class AS c
                WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
-                 AND (c.relname LIKE 'pfa\_%' OR c.relname LIKE 'audit\_%' OR c.relname LIKE 'kpi\_%') LOOP
-        EXECUTE format('DROP TABLE %s CASCADE', one.name);
+                 AND (c.relname LIKE 'pfa\_%' OR c.relname LIKE 'audit\_%' OR c.relname LIKE 'kpi\_%')
+               ORDER BY 1 LOOP
+        EXECUTE format('DROP TABLE IF EXISTS %s CASCADE', one.name);
     END LOOP;
-    FOR one IN SELECT p.oid::regprocedure AS name FROM pg_proc AS p
-               WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'pfa\_%' LOOP
-        EXECUTE format('DROP FUNCTION %s CASCADE', one.name);
+    FOR one IN SELECT p.oid::regprocedure::text AS name FROM pg_proc AS p
+               WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'pfa\_%'
+               ORDER BY 1 LOOP
+        EXECUTE format('DROP FUNCTION IF EXISTS %s CASCADE', one.name);
     END LOOP;
 END $$;
+
+-- name: analyze
+-- Every table; autovacuum comes a minute after a restore at the earliest.
+ANALYZE;
 
 -- name: make_role
 -- Without it, what the dump grants to the role cannot be granted.

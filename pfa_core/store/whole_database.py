@@ -45,6 +45,11 @@ def clear(conn: Connection[Any]) -> None:
     conn.execute(_SQL["clear"])
 
 
+def analyze(conn: Connection[Any]) -> None:
+    """Make statistics of all tables."""
+    conn.execute(_SQL["analyze"])
+
+
 def ensure_role(conn: Connection[Any]) -> None:
     """Make the role that the program works as, where the server lacks it.
 

@@ -75,7 +75,7 @@ def backup_database(
         dump = find("pg_dump", settings, major)
         arguments = ["--format=custom", "--enable-row-security", f"--dbname={address}"]
         with replacing(path, private=True) as file:
-            run(dump, arguments, settings, password, output=file)
+            run(dump, arguments, settings, password, target=file)
             found = _verified(settings, owner, file) if verify else []
             return BackupResult(
                 path=os.fspath(path),
@@ -186,6 +186,7 @@ def _restored(
 def _looked_through(db: Database) -> Sequence[InspectedOrganization]:
     """Upgrade a restored database where it is older, make its statistics, and verify what is in it."""
     db.administer(migrations.upgrade)
+    db.administer(whole_database.analyze)
     return db.read(inspect)
 
 

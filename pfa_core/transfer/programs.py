@@ -63,23 +63,28 @@ def run(
     settings: Settings,
     password: str,
     *,
-    output: BinaryIO | None = None,
+    target: BinaryIO | None = None,
     source: BinaryIO | None = None,
 ) -> None:
     """Run a program to its end.
 
     Args:
-        output: Where its output goes; `source`: where its input comes from.
+        target: Where pg_dump writes; as its standard output the list of contents would be in it twice.
+        source: Where its input comes from.
 
     Raises:
         DatabaseUnavailable, InvalidData, IoFailure: It failed.
     """
-    argv = [str(program.path), *arguments]
+    argv, kept = [str(program.path), *arguments], list[int]()
+    if target:
+        kept.append(target.fileno())
+        argv.append(f"--file=/dev/fd/{kept[0]}")
     try:
         done = subprocess.run(  # noqa: S603
             argv,
+            pass_fds=kept,
             stdin=source or subprocess.DEVNULL,
-            stdout=output or subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=psql_environment(settings, password),
             check=False,

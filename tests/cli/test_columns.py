@@ -77,6 +77,8 @@ COMMANDS = [
     "db upgrade",
     "db status",
     "db verify",
+    "db backup pfa.dump",
+    "db restore pfa.dump",
     "changes",
     "blame H-001",
     "log --pems",
