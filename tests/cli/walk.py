@@ -55,9 +55,9 @@ log | log show --limit 3 | log verify | metrics | org list | *org set --currency
 *org export RIO rio.pfa | *org reopen RIO --reason tried | GONE | *org import rio.pfa
 *user grant ben --role viewer | user list | *user revoke ben | auth issue --user root | auth status
 auth list | auth keys | auth keys list | db status | db url
-completion bash | db verify | *db upgrade | db backup pfa.dump --no-verify | doctor | version | schema | explain | explain draft | fields
+completion bash | db verify | *db upgrade | doctor | version | schema | explain | explain draft | fields
 auth issue --user root --to some-more.token | auth login TOKEN | *auth revoke ISSUED
-*auth keys rotate --overlap 1h | *auth keys retire KEY | sample files
+db backup pfa.dump --no-verify | *auth keys rotate --overlap 1h | *auth keys retire KEY | sample files
 """
 
 
