@@ -91,6 +91,7 @@ def test_a_script_ends_like_pfa_where_nobody_is_signed_in(path: Path, tmp_path: 
         "what_changed.py": (24,),
         "spreadsheet.py": ("write", "cranes.csv"),
         "saved_view.py": ("cranes",),
+        "nightly_backup.py": (".",),
     }
     done = example(path.name, *words.get(path.name, ()), cwd=tmp_path)
     assert done.returncode == 4
@@ -155,6 +156,18 @@ def test_a_spreadsheet_goes_out_and_its_edited_cells_come_back(tmp_path: Path, n
     assert (done.returncode, done.stderr) == (0, "")
     edited = name == "cranes.csv"
     assert done.stdout == f"{int(edited)} drafts, {3 - edited} records without an edited cell\n"
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("signed_in")
+def test_nightly_backup_writes_both_files_for_their_owner_alone(tmp_path: Path) -> None:
+    done = example("nightly_backup.py", tmp_path, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("HOLNG: 5 records, anchor ")
+    assert done.stdout.endswith("HOLNG: 0 drafts and changes of 1 members copied\n")
+    files = sorted(tmp_path.glob("*-20*"))
+    assert [file.suffix for file in files] == [".pfa", ".dump"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
 @pytest.mark.long

@@ -89,7 +89,7 @@ def walked(pfa: Pfa, folder: Path) -> Iterator[Line]:
                 pems.change("H-001", model="Theirs")
                 pems.remove("H-003")
             elif text == "GONE":
-                _forget(pfa, "RIO")
+                forget(pfa, "RIO")
             elif text:
                 words = (_value(pfa, word) for word in text.removeprefix("*").split())
                 yield Line(tuple(words), writes=text.startswith("*"))
@@ -116,7 +116,7 @@ def _value(pfa: Pfa, word: str) -> str:
     return word
 
 
-def _forget(pfa: Pfa, organization: str) -> None:
+def forget(pfa: Pfa, organization: str) -> None:
     """Delete the organization, as if the database had never had it."""
     with psycopg.connect(pfa.url, autocommit=True) as conn:
         for table in CARRIED:

@@ -12,6 +12,7 @@ import pytest
 
 from pfa_core.store.database import BROKEN_COMMITS
 from tests.cli.conftest import baseline_record, six_records
+from tests.cli.walk import forget
 from tests.cut import When
 from tests.faults.cut_stage import ATTEMPTS, Left, Stage, a_pems, differing, stage
 from tests.forms import long
@@ -107,6 +108,20 @@ def prepare_limited_exchange(pfa: Pfa) -> None:
     done(pfa, "org", "set", "--max-records", "0")
 
 
+def prepare_archived(pfa: Pfa) -> None:
+    """The organization is archived by an export."""
+    prepare(pfa)
+    done(pfa, "org", "export", "HOLNG", str(pfa.folder / "holng.pfa"))
+
+
+def prepare_exported(pfa: Pfa) -> None:
+    """An organization is in a file, and not in the database."""
+    prepare(pfa)
+    done(pfa, "org", "add", "OTHER")
+    done(pfa, "org", "export", "OTHER", str(pfa.folder / "other.pfa"))
+    forget(pfa, "OTHER")
+
+
 def done(pfa: Pfa, *words: str, code: int = 0) -> None:
     ran = pfa(*words)
     assert ran.code == code, ran.err
@@ -153,6 +168,9 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "grant": ("user", "grant", "eve", "--role", "viewer"),
     "revoke": ("user", "revoke", "bob"),
     "add": ("org", "add", "OTHER"),
+    "export": ("org", "export", "HOLNG", "FOLDER/holng.pfa"),
+    "import": ("org", "import", "FOLDER/other.pfa"),
+    "reopen": ("org", "reopen", "HOLNG", "--reason", "why"),
     "save a view": ("view", "save", "cranes", "--category", "Crane"),
     "share a view again": ("view", "save", "common", "--category", "Crane", "--shared"),
     "delete a view": ("view", "delete", "common", "--shared"),
@@ -166,6 +184,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 }
 # Where an operation has a stage of its own.
 STAGES = {
+    "import": prepare_exported,
+    "reopen": prepare_archived,
     "undo of the one before": prepare_undone,
     "redo": prepare_undone,
     "commit over a limit": prepare_limited,

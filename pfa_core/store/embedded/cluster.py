@@ -39,9 +39,8 @@ def refuse_other_major(place: Place, present: int) -> None:
         needed = other.name.removeprefix("pgdata-")
         raise ConfigInvalid(
             f"{other} is of PostgreSQL {needed}; these programs are of {present}",
-            hint=f"run PostgreSQL {needed} on it (PFA_PG_BINDIR), save it with pg_dump, "
-            f"stop it, move {other.name} out of {place.root}, "
-            f"then start {present} and load the dump",
+            hint=f"with PostgreSQL {needed} in PFA_PG_BINDIR type: pfa db backup FILE, and: pfa db stop; "
+            f"move {other.name} out of {place.root}; then with {present}: pfa db restore FILE",
         )
 
 
