@@ -489,7 +489,7 @@ def test_data_of_another_major_version_are_refused_with_advice(root):
         shutil.chown(other, "nobody")
     with pytest.raises(ConfigInvalid, match="is of PostgreSQL 14") as refused:
         server.ensure(root)
-    assert "pg_dump" in refused.value.hint
+    assert "pfa db backup FILE" in refused.value.hint
     assert [path.name for path in root.glob("pgdata-*")] == ["pgdata-14"]
 
 
