@@ -14,7 +14,6 @@ from pfa_core.errors import (
     Fault,
     FaultCode,
     Forbidden,
-    IllegalTransition,
     InvalidToken,
     NotFound,
     PermissionDenied,
@@ -32,7 +31,8 @@ from pfa_core.model.rights import (
     needed_by,
     needed_for,
 )
-from pfa_core.store import members, rls
+from pfa_core.store import audit_chain, members, rls
+from pfa_core.store.errors import archived
 
 if TYPE_CHECKING:
     from pfa_core.model.guards import Guards
@@ -298,8 +298,13 @@ def require_active(conn: Connection[Any], principal: Principal, operation: Opera
         )
 
 
-def require_open(conn: Connection[Any], principal: Principal, operation: Operation) -> None:
+def require_open(
+    conn: Connection[Any], principal: Principal, operation: Operation, *, writing: bool
+) -> None:
     """Refuse a change of an archived organization, after the caller's own lock.
+
+    A statement that began before the lock was got would see the organization as it was then. With `writing` it
+    costs no statement of its own: under row-level security the database has asked, else the link asks.
 
     Raises:
         IllegalTransition: It is archived, and the operation would change its content.
@@ -307,12 +312,11 @@ def require_open(conn: Connection[Any], principal: Principal, operation: Operati
     if operation in OF_ARCHIVED:
         return
     code = principal.organization_id
-    if members.is_archived(conn, code):
-        raise IllegalTransition(
-            f"the organization {code} is archived: it is read and not changed here",
-            hint="work in the database that it was moved to; to go on here an admin types:"
-            f" pfa org reopen {code} --reason TEXT",
-        )
+    if not writing:
+        if members.is_archived(conn, code):
+            raise archived(code)
+    elif not rls.applies(conn):
+        audit_chain.require_open(conn, code)
 
 
 def denial(principal: Principal, operation: Operation, permission: str, reason: str) -> Denial:

@@ -242,8 +242,8 @@ def _writing(
     conn: Connection[Any], db: Database, principal: Principal, operation: Operation, *, own: bool
 ) -> Tx:
     tx = _authorized(conn, db, principal, operation, own=own)
-    # Asked behind the caller's own lock, which an export takes too: what it does not see, it waits for.
-    require_open(conn, principal, operation)
+    # Behind the caller's own lock, which an export takes too: what it does not see, it waits for.
+    require_open(conn, principal, operation, writing=own)
     return tx
 
 

@@ -33,7 +33,7 @@ sha256(convert_to(ROW(l.organization_id, l.link_id, l.entry_count,
 
 -- name: content
 -- The link of the transaction's entries. No row: they were rolled back to a savepoint.
-SELECT l.entry_count, l.at, l.content, {facts} AS facts
+SELECT l.entry_count, l.at, l.content, {facts} AS facts, {archived} AS archived
 FROM (
     SELECT e.organization_id, e.link_id, count(*)::integer AS entry_count, clock_timestamp() AS at,
            sha256(string_agg({digest}, ''::bytea ORDER BY e.entry_id)) AS content
@@ -43,6 +43,14 @@ FROM (
       {entries}
     GROUP BY e.organization_id, e.link_id
 ) AS l;
+
+-- name: archived
+-- Whether the organization takes no changes: asked here, after all locks, it costs no statement of its own.
+EXISTS (
+    SELECT FROM pfa_organization AS o
+    WHERE o.organization_id = %(organization_id)s
+      AND o.status = 'archived'
+)
 
 -- name: first
 -- A single entry is the one that names the link: by its key the statement is planned once. Without it the planner

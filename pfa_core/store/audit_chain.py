@@ -19,15 +19,26 @@ from pfa_core import sql
 from pfa_core.errors import Internal
 from pfa_core.model.ids import OrganizationId
 from pfa_core.store import rls
+from pfa_core.store.errors import archived
 
 _SQL = sql.statements("audit_chain")
 _PARTS: dict[str, LiteralString] = {"digest": _SQL["entry_digest"], "facts": _SQL["link_facts"]}
-_CONTENT = _SQL["content"].format(**_PARTS, entries="")
-_CONTENT_OF_ONE = _SQL["content"].format(**_PARTS, entries=_SQL["first"])
+# By whether there is one entry, and whether the organization has to be open.
+_CONTENT = {
+    (one, guarded): _SQL["content"].format(
+        **_PARTS,
+        entries=_SQL["first"] if one else "",
+        archived=_SQL["archived"] if guarded else "false",
+    )
+    for one in (False, True)
+    for guarded in (False, True)
+}
 _CHECKED = _SQL["checked"].format(**_PARTS)
 
 # Per connection within `linked`: by organization, the link that its entries will make, and their number.
 _open: WeakKeyDictionary[Connection[Any], dict[OrganizationId, Open]] = WeakKeyDictionary()
+# Per connection within `linked`: organizations whose link is refused where they are archived.
+_guarded: WeakKeyDictionary[Connection[Any], set[OrganizationId]] = WeakKeyDictionary()
 
 
 class Head(NamedTuple):
@@ -49,6 +60,7 @@ class _Link(NamedTuple):
     at: datetime
     content: bytes
     facts: bytes
+    archived: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +90,7 @@ def linked(conn: Connection[Any]) -> Iterator[Mapping[OrganizationId, Open]]:
         By organization what was written so far.
     """
     links: dict[OrganizationId, Open] = {}
-    _open[conn] = links
+    _open[conn], _guarded[conn] = links, set()
     try:
         yield links
         if links and rls.applies(conn):
@@ -91,7 +103,12 @@ def linked(conn: Connection[Any]) -> Iterator[Mapping[OrganizationId, Open]]:
             if link:
                 _append(conn, code, links[code].link_id, link)
     finally:
-        del _open[conn]
+        del _open[conn], _guarded[conn]
+
+
+def require_open(conn: Connection[Any], organization_id: OrganizationId) -> None:
+    """Let the transaction's link be refused where the organization is archived by then."""
+    _guarded[conn].add(organization_id)
 
 
 def first_entry(links: Mapping[OrganizationId, Open]) -> str:
@@ -170,9 +187,12 @@ def link_digest(
 
 def _content(conn: Connection[Any], organization_id: OrganizationId, link: Open) -> _Link | None:
     values = {"organization_id": organization_id, "link_id": link.link_id}
-    statement = _CONTENT_OF_ONE if link.entries == 1 else _CONTENT
+    statement = _CONTENT[link.entries == 1, organization_id in _guarded[conn]]
     with conn.cursor(row_factory=args_row(_Link)) as cursor:
-        return cursor.execute(statement, values).fetchone()
+        found = cursor.execute(statement, values).fetchone()
+    if found and found.archived:
+        raise archived(organization_id)
+    return found
 
 
 def _append(

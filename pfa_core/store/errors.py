@@ -12,6 +12,7 @@ from pfa_core.errors import (
     ConfigInvalid,
     DatabaseUnavailable,
     Forbidden,
+    IllegalTransition,
     Internal,
     InvalidData,
     InvalidRequest,
@@ -184,6 +185,19 @@ def _bad_token(error: psycopg.Error) -> PfaError:
     return InvalidToken(reasons.get(error.sqlstate or "", unknown), hint=_SIGN_IN)
 
 
+def archived(code: str) -> IllegalTransition:
+    """Make the error for a change of an archived organization."""
+    return IllegalTransition(
+        f"the organization {code} is archived: it is read and not changed here",
+        hint="work in the database that it was moved to; to go on here an admin types:"
+        f" pfa org reopen {code} --reason TEXT",
+    )
+
+
+def _archived(error: psycopg.Error) -> PfaError:
+    return archived(error.diag.message_detail or "")
+
+
 def _bad_rows(error: psycopg.Error) -> PfaError:
     return InvalidData(
         f"{error.diag.message_primary}\nnothing was changed",
@@ -272,6 +286,7 @@ _SIGN_IN = (
 _BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
     "PFA02": _expired_token,
     "PFA04": _foreign_token,
+    "PFA06": _archived,
     "PFA10": _bad_rows,
     "PFA": _bad_token,
     "55P03": _locked,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 import pfa_core
@@ -274,5 +277,50 @@ def test_it_takes_the_owner_s_address_and_an_admin_who_sees_money(
                 pfa_core.export_organization(world.owner, world.principal("carl"), file)
             assert not file.exists()
             assert pfa_core.export_organization(world.owner, world.principal(), file).entries > 5
+            with pytest.raises(errors.IllegalTransition, match="ORG is archived: it is read"):
+                draft(world.db, world.principal("ben"), "P-5", model="M")
             with pytest.raises(errors.ConfigInvalid, match="row-level security keeps"):
                 pfa_core.import_organization(world.db, file)
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_who_saves_while_it_is_exported_is_in_the_file_or_refused(
+    postgres: Server, tmp_path: Path, bound: bool
+) -> None:
+    """An export waits for a save that holds its member row, and a save that waits for the export is refused."""
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor() as threads:
+        patch.setenv("PFA_TEST_BOUND", "1" if bound else "")
+        with (
+            a_copy(postgres, lived) as world,
+            psycopg.connect(world.url) as holder,
+            world.db.beside() as other,
+        ):
+            ann, ben = world.principal("ann"), world.principal("ben")
+            holder.execute("SELECT FROM pfa_member WHERE user_id = 'ben' FOR NO KEY UPDATE")
+            exporting = threads.submit(
+                pfa_core.export_organization, world.owner, ann, tmp_path / "org.pfa"
+            )
+            wait_for_waiting(world.url, 1)
+            saving = threads.submit(draft, other, ben, "P-5", model="M")
+            wait_for_waiting(world.url, 2)
+            holder.commit()
+            rows = exporting.result(60).rows
+            saved = not saving.exception(60)
+            assert saved or isinstance(saving.exception(), errors.IllegalTransition)
+            (number,) = world.rows(
+                "SELECT count(*) FROM pfa_modification WHERE organization_id = 'ORG'"
+            )[0]
+            assert rows["pfa_modification"] == number == 3 + saved
+
+
+def wait_for_waiting(url: str, number: int) -> None:
+    """Wait until so many sessions of the database wait for a lock."""
+    deadline = time.monotonic() + 30
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with psycopg.connect(url, autocommit=True) as conn:
+        while conn.execute(waiting).fetchone() < (number,):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)

@@ -1292,7 +1292,7 @@ END $$;
 --           `sync` is for those of all users
 -- Membership and rights are those of now; `locking` makes the user's other writing transactions wait.
 -- No row: not a member. A row without a context: the right is lacking.
--- Raises PFA01 to PFA05 when the token is not valid here.
+-- Raises PFA01 to PFA05 when the token is not valid here, PFA06 where `locking` would change an archived organization.
 CREATE FUNCTION pfa_authorize(token text, organization text, scope text, locking boolean DEFAULT false)
 RETURNS SETOF pfa_member LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 #variable_conflict use_variable
@@ -1343,6 +1343,9 @@ BEGIN
     END IF;
     IF NOT FOUND THEN
         RETURN;
+    ELSIF locking AND EXISTS (SELECT FROM pfa_organization AS o
+                              WHERE o.organization_id = organization AND o.status = 'archived') THEN
+        RAISE SQLSTATE 'PFA06' USING MESSAGE = 'the organization is archived', DETAIL = organization;
     ELSIF member.tokens_since > to_timestamp((claims ->> 'issued')::double precision) THEN
         RAISE SQLSTATE 'PFA03' USING MESSAGE = 'the token was revoked';
     END IF;
