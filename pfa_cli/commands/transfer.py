@@ -132,7 +132,14 @@ def _show(call: Invocation, item: dict[str, Any]) -> None:
     from pfa_cli.render.tables import facts
 
     look = call.look(Format.TABLE)
-    shown = {name: value for name, value in item.items() if name != "rows" and value not in ("", 0)}
+    shown = {
+        name: value
+        for name, value in item.items()
+        if name != "rows"
+        and value != ""
+        and value is not False
+        and (name, value) != ("sizeBytes", 0)
+    }
     if "admins" in shown:
         shown["admins"] = ", ".join(shown["admins"])
     flat = {

@@ -39,7 +39,7 @@ class Part:
 class BundleWriter:
     """Writes a bundle: its head at once, then parts, then `finish`.
 
-    `digest` is that of the whole, once it is finished.
+    `digest` is that of the file, once it is finished.
     """
 
     file: BinaryIO
@@ -72,8 +72,8 @@ class BundleWriter:
 
     def finish(self) -> None:
         """Write the end, without which the bundle counts as cut off."""
+        self._write(_line({"end": self.rows, "sha256": self._whole.hexdigest()}))
         self.digest = self._whole.hexdigest()
-        self.file.write(_line({"end": self.rows, "sha256": self.digest}))
 
     def _write(self, content: bytes) -> None:
         self._whole.update(content)
@@ -130,6 +130,7 @@ class BundleReader:
             raise self._altered("the checksum of the whole differs")
         if self.file.read(1):
             raise self._altered("bytes behind its end")
+        whole.update(line)
         self.rows, self.digest = counts, whole.hexdigest()
 
     def _first(self, whole: Any) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def restore_database(
         server.ensure(settings.embedded_dir)
     with _opened(path) as file, open_database(settings, require_schema=False) as db:
         with db.administration() as owner:
-            major = owner.administer(_empty_of)
+            major = owner.administer(lambda conn: _empty_of(conn, settings))
             restore = find("pg_restore", settings, major, exact=True)
             run(restore, ["--list"], settings, "", source=_from_start(file))
             found: Sequence[InspectedOrganization] = []
@@ -132,10 +132,12 @@ def _facts(conn: Connection[Any]) -> tuple[int, int | None]:
     return whole_database.major(conn), schema.version(conn)
 
 
-def _empty_of(conn: Connection[Any]) -> int:
+def _empty_of(conn: Connection[Any], settings: Settings) -> int:
     """Refuse a database with data; return its server's major version."""
     require_unbound(conn)
     hint = "make a new one: createdb -E UTF8 -T template0 NAME; then name it in --database-url"
+    if settings.database_url is None:
+        hint = f"type: pfa db stop; move {settings.embedded_dir} away; then repeat the command"
     if codes := whole_database.organizations(conn):
         raise IllegalTransition(
             f"the database has organizations: {', '.join(codes[:5])}; nothing was restored",

@@ -37,7 +37,7 @@ from pfa_core.transfer.closing import (
 class ExportResult:
     """What an export wrote.
 
-    `anchor` is the end of the audit trail, `sha256` the checksum of all before the file's last line; both empty in
+    `anchor` is the end of the audit trail, `sha256` the checksum of the file, empty in
     a dry run. `status` is the organization's here from now on, `rows` the number of rows by table.
     """
 

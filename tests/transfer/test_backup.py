@@ -187,6 +187,9 @@ def test_the_embedded_server_is_backed_up_and_restored_by_its_own_programs(
                 assert pfa_core.backup_database(own, tmp_path / "pfa.dump").whole
             else:
                 assert pfa_core.restore_database(own, tmp_path / "pfa.dump").whole
+                with pytest.raises(errors.IllegalTransition) as full:
+                    pfa_core.restore_database(own, tmp_path / "pfa.dump")
+                assert str(root) in full.value.hint
                 with pfa_core.open_database(own) as db:
                     found = pfa_core.list_organizations(db, own)
                 assert [one.organization_id for one in found] == ["HOLNG"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import psycopg
@@ -93,6 +94,7 @@ def test_all_of_it_is_there_and_whole_and_the_trail_goes_on(
     stored = pfa_core.import_organization(target, file, user_id="root")
     after = content(moved)
     assert file.stat().st_mode & 0o777 == 0o600
+    assert sha256(file.read_bytes()).hexdigest() == written.sha256
     assert (stored.sha256, stored.anchor, stored.rows) == (
         written.sha256, written.anchor, written.rows,
     )  # fmt: skip
