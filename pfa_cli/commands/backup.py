@@ -44,7 +44,7 @@ def backup(
         bool, typer.Option("--no-verify", help="Do not restore it for a check.")
     ] = False,
 ) -> int:
-    """Write the whole database into a file, and restore it beside this one to verify it.
+    """Write the whole database into a file, verified by a restore beside this one.
 
     In the custom format of pg_dump; only you can read it, for it has keys, prices and drafts. Needs the owner's
     address, and the right to make a database for the check.

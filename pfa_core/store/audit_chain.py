@@ -24,7 +24,7 @@ from pfa_core.store.errors import archived
 _SQL = sql.statements("audit_chain")
 _PARTS: dict[str, LiteralString] = {"digest": _SQL["entry_digest"], "facts": _SQL["link_facts"]}
 # By whether there is one entry, and whether the organization has to be open.
-_CONTENT = {
+_CONTENT: dict[tuple[bool, bool], LiteralString] = {
     (one, guarded): _SQL["content"].format(
         **_PARTS,
         entries=_SQL["first"] if one else "",
@@ -107,7 +107,7 @@ def linked(conn: Connection[Any]) -> Iterator[Mapping[OrganizationId, Open]]:
 
 
 def require_open(conn: Connection[Any], organization_id: OrganizationId) -> None:
-    """Let the transaction's link be refused where the organization is archived by then."""
+    """Let the transaction's link be refused where the organization is archived."""
     _guarded[conn].add(organization_id)
 
 

@@ -101,7 +101,7 @@ def restore_database(
 
     Raises:
         NotFound: There is no such file.
-        InvalidData: It is no backup, or cannot be restored; the database is empty.
+        InvalidData: It is not a backup, or cannot be restored; the database is empty.
         IllegalTransition: The database has organizations, or tables that are not of pfa.
         ConfigInvalid: The address is not the owner's, or pg_restore is missing or older than the server.
     """
@@ -186,7 +186,7 @@ def _restored(
 
 
 def _looked_through(db: Database) -> Sequence[InspectedOrganization]:
-    """Upgrade a restored database where it is older, make its statistics, and verify what is in it."""
+    """Upgrade a restored database, make its statistics, and verify what is in it."""
     db.administer(migrations.upgrade)
     db.administer(whole_database.analyze)
     return db.read(inspect)
@@ -234,7 +234,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def _from_start(file: BinaryIO) -> BinaryIO:
-    """Set a file back to its start, for the program that gets it: both share the place."""
+    """Set a file back to its start: a program that gets it shares the place."""
     os.lseek(file.fileno(), 0, os.SEEK_SET)
     return file
 

@@ -154,7 +154,7 @@ def test_what_cannot_make_a_backup_keeps_the_former_one(
 def test_an_owner_who_is_no_superuser_backs_up_and_restores(
     postgres: Server, tmp_path: Path
 ) -> None:
-    """Policies are forced on the owner; who may not make a database is told how to go without the check."""
+    """Policies are forced on the owner; one that may not make a database learns how to go without it."""
     file = tmp_path / "pfa.dump"
     with an_owner(postgres) as url:
         world = a_world(url, record("P-1"))
