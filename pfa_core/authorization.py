@@ -31,7 +31,7 @@ from pfa_core.model.rights import (
     needed_by,
     needed_for,
 )
-from pfa_core.store import audit_chain, members, rls
+from pfa_core.store import members, rls
 from pfa_core.store.errors import archived
 
 if TYPE_CHECKING:
@@ -316,6 +316,8 @@ def require_open(
         if members.is_archived(conn, code):
             raise archived(code)
     elif not rls.applies(conn):
+        from pfa_core.store import audit_chain  # a read has no use for it
+
         audit_chain.require_open(conn, code)
 
 

@@ -222,9 +222,11 @@ def _membership(call: Invocation) -> Finding:
         text = f"{principal.user_id} in {principal.organization_id}, by its token, without the right read"
         return Finding("membership", "ok", text)
     report = core.status(call.database, call.principal)
-    return Finding(
-        "membership", "ok", f"{report.user_id} is {report.role} in {report.organization_id}"
-    )
+    text = f"{report.user_id} is {report.role} in {report.organization_id}"
+    for one in core.list_organizations(call.database, call.signed_in):
+        if one.organization_id == report.organization_id and one.status != "active":
+            text += f", which is {one.status}: nothing is exchanged with PEMS"
+    return Finding("membership", "ok", text)
 
 
 def _pems(call: Invocation) -> Finding:

@@ -42,6 +42,7 @@ def test_an_organization_moves_and_each_side_says_what_comes_next(ready: Pfa, ot
     assert (
         "hint: HOLNG is archived here; on the other side type: pfa org import FILE" in exported.err
     )
+    assert "in HOLNG, which is archived: nothing is exchanged" in ready("doctor").out
     refused = ready("draft", "set", "H-002", "model=X")
     assert (refused.code, "pfa org reopen HOLNG --reason TEXT" in refused.err) == (7, True)
     pulled = ready("sync", "pull", "--from", str(ready.folder / "mirror.jsonl"))

@@ -14,9 +14,10 @@ import pytest
 import pfa_core
 from pfa_core import Selection, View, errors
 from pfa_core.sql.tables import CARRIED, LEFT_BEHIND
-from tests.factories import SelfClosing, World, a_world, commit, draft, record
+from pfa_core.transfer.closing import archive
+from tests.factories import SelfClosing, World, a_world, commit, draft, know_the_key, record
 from tests.pems_server import FarSide, a_pems_beside, owned
-from tests.server import Server
+from tests.server import Server, bound_url
 from tests.worlds import a_copy, built_once
 
 
@@ -248,6 +249,8 @@ def test_a_failed_export_leaves_the_organization_active_and_the_old_file(
     folder.mkdir()
     with pytest.raises(errors.IoFailure, match="is a folder"):
         pfa_core.export_organization(source.db, source.principal(), folder)
+    with pytest.raises(errors.IoFailure, match="/dev/full cannot be written"):
+        pfa_core.export_organization(source.db, source.principal(), "/dev/full")
     draft(source.db, source.principal(), "P-5", model="M")
     world = source
     world.execute("UPDATE kpi_rollup SET record_count = record_count + 1")
@@ -326,3 +329,37 @@ def wait_for_waiting(url: str, number: int) -> None:
         while conn.execute(waiting).fetchone() < (number,):
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+def test_an_export_that_was_killed_behind_its_first_step_is_repeated(
+    waiting: World, target: SelfClosing, tmp_path: Path
+) -> None:
+    assert archive(waiting.db, waiting.principal(), reason="exported to org.pfa") == "active"
+    assert archive(waiting.db, waiting.principal(), reason="exported to org.pfa") is None
+    file = tmp_path / "org.pfa"
+    pfa_core.export_organization(waiting.db, waiting.principal(), file)
+    assert pfa_core.import_organization(target, file).status == "active"
+
+
+def test_what_was_revoked_stays_revoked_and_no_signing_key_leaves(
+    postgres: Server, template: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "org.pfa"
+    with pytest.MonkeyPatch.context() as patch, postgres.database(template) as url:
+        patch.setenv("PFA_TEST_BOUND", "1")
+        with a_copy(postgres, lived) as world, SelfClosing(url) as owner:
+            ann, ben = world.principal("ann"), world.principal("ben")
+            pfa_core.revoke_tokens(world.db, ann, user_id="ben")
+            pfa_core.export_organization(world.owner, ann, file)
+            pfa_core.import_organization(owner, file)
+            (keys,) = owner.read(
+                lambda c: c.execute("SELECT count(*) FROM pfa_signing_key").fetchone()
+            )
+            assert (keys, world.rows("SELECT count(*) FROM pfa_signing_key")) == (0, [(1,)])
+            with SelfClosing(bound_url(url)) as bound:
+                with pytest.raises(errors.InvalidToken, match="does not know the key"):
+                    pfa_core.list_drafts(bound, ann, pfa_core.Filters())
+                owner.transact(know_the_key)
+                assert len(pfa_core.list_drafts(bound, ann, pfa_core.Filters())) == 1
+                with pytest.raises(errors.InvalidToken, match="the token was revoked"):
+                    pfa_core.list_drafts(bound, ben, pfa_core.Filters())
