@@ -106,6 +106,7 @@ def test_a_backup_comes_back_into_a_database_without_data(ready: Pfa, empty: str
     assert len(ready("draft", "list", *there).lines) == 1
 
 
+@pytest.mark.long
 def test_a_flaw_in_a_backup_ends_with_1_and_names_what_shows_it(ready: Pfa) -> None:
     with psycopg.connect(ready.url, autocommit=True) as conn:
         conn.execute("UPDATE audit_log SET reason = 'forged' WHERE action = 'save'")

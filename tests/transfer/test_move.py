@@ -288,6 +288,7 @@ def test_it_takes_the_owner_s_address_and_an_admin_who_sees_money(
                 pfa_core.import_organization(world.db, file)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("bound", [True, False])
 def test_who_saves_while_it_is_exported_is_in_the_file_or_refused(
     postgres: Server, tmp_path: Path, bound: bool
