@@ -22,7 +22,7 @@ from docs.reference_pages.tables import VARIABLES
 from pfa_cli.glossary.codes import FAULTS
 from pfa_cli.glossary.terms import TERMS
 from pfa_cli.schemas import names
-from pfa_core.errors import FaultCode
+from pfa_core.errors import FaultCode, PfaError
 from pfa_core.model.audit import Action
 from pfa_core.model.modification import State
 from pfa_core.model.record import FIELDS
@@ -393,3 +393,28 @@ def test_the_table_of_what_a_password_opens_has_every_table_of_an_organization()
     listed = [name for row in rows for name in re.findall(r"`(\w+)`", row[1])]
     assert sorted(listed) == sorted(tables)
     assert all(re.search(r"`tests/", row[-2]) for row in rows)
+
+
+def error_kinds(kind: type[PfaError] = PfaError) -> list[type[PfaError]]:
+    return [kind, *(each for below in kind.__subclasses__() for each in error_kinds(below))]
+
+
+def test_operations_says_of_every_error_what_is_safe_and_what_to_type() -> None:
+    text = (ROOT / "docs/operations.md").read_text()
+    sections = dict(re.findall(r"^### (.+)\n((?:(?!^#).*\n)*)", text, re.MULTILINE))
+    for title, body in sections.items():
+        parts = re.findall(r"^- \*\*(You see|Safe|Type)\*\*", body, re.MULTILINE)
+        assert parts == ["You see", "Safe", "Type"], title
+    exits = {
+        title: int(number)
+        for title, body in sections.items()
+        if (number := "".join(re.findall(r"\AExit code (\d+)", body.strip())))
+    }
+    assert exits == {kind.code: kind.exit_code for kind in error_kinds()}
+
+
+def test_the_commands_that_operations_names_are_there() -> None:
+    text = (ROOT / "docs/operations.md").read_text()
+    lines = re.findall(r"`(pfa [^`]+)`", text)
+    assert len(lines) > 30
+    assert [line for line in lines if not is_known(line)] == []
