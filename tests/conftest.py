@@ -30,6 +30,9 @@ settings.load_profile("usual")
 # The day whose long items of those that take turns are run: one for all processes of a run, whatever the time is.
 DAY = "PFA_TEST_DAY"
 
+# Of the variants that the long form has of a test it runs one in so many, each day another.
+_VARIANTS_TURNS = 3
+
 _OURS = ("PFA_", "XDG_", "PG", "DATABASE_URL")
 
 
@@ -102,7 +105,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: a long form, which runs only with --long")
     config.addinivalue_line(
         "markers",
-        "variants(n): the first n of its parameters run always, the others in the long form: they are of one kind",
+        "variants(n): the first n of its parameters run always, the others in the long form, where they take turns"
+        " unless it says how: they are of one kind",
     )
     config.addinivalue_line(
         "markers",
@@ -174,6 +178,8 @@ def _leave_variants_to_the_long_form(items: list[pytest.Item]) -> None:
             seen[name] = seen.get(name, 0) + 1
             if seen[name] > asked.args[0]:
                 item.add_marker("long")
+                if not item.get_closest_marker("turns"):
+                    item.add_marker(pytest.mark.turns(_VARIANTS_TURNS))
 
 
 def _spread(items: list[pytest.Item]) -> None:

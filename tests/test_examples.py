@@ -355,6 +355,7 @@ def test_the_nightly_job_is_silent_when_all_is_well(
     ]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_the_nightly_job_tells_of_rejected_records_and_goes_on(
     baseline: Path, with_pfa: str, tmp_path: Path

@@ -23,6 +23,7 @@ def test_a_child_is_ended_by_a_signal(number: signal.Signals) -> None:
         assert child.wait(10) == -number
 
 
+@pytest.mark.long
 def test_so_it_is_where_the_run_itself_ignores_interrupts() -> None:
     one = f"{Path(__file__).relative_to(ROOT)}::{test_a_child_is_ended_by_a_signal.__name__}"
     run = [sys.executable, "-m", "pytest", "-q", "--numprocesses=0", one]

@@ -145,6 +145,7 @@ def test_temporary_tables_do_not_hinder(server: Server) -> None:
         assert again == first
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize(
     "statement",
     [

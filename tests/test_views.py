@@ -167,6 +167,7 @@ def test_who_may_not_draft_shares_nothing_and_saves_for_themselves(world: World)
     assert pfa_core.show_view(world.db, service, "cranes").view == plain
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     "view",
     [

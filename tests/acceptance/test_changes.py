@@ -153,6 +153,7 @@ def test_what_changed_in_pems_is_one_command(pfa: Pfa, records: list[Record]) ->
     assert f"{len(right)} records ({len(right) - 2} changed, 2 new), forecast cost" in said.err
 
 
+@pytest.mark.long
 def test_the_total_is_what_the_forecast_of_pems_moved_by(pfa: Pfa, records: list[Record]) -> None:
     forecast = pfa("stats", "--baseline", "-o", "json").json["data"]["cost"]["forecast"]["total"]
     before = cents(sum(map(cost, records), Fraction(0)))
@@ -186,6 +187,7 @@ def test_filters_and_expressions_choose_among_them(
     assert seen["summary"]["costEffect"] == total(records, matches)
 
 
+@pytest.mark.long
 def test_the_greatest_effects_come_first_where_they_are_asked_for(
     pfa: Pfa, records: list[Record]
 ) -> None:
@@ -217,6 +219,7 @@ def test_a_run_names_its_records_and_the_log_of_pems_has_each(
     assert len(everything) == len(records) + len(right)
 
 
+@pytest.mark.long
 def test_who_changed_a_record_is_one_command(pfa: Pfa, records: list[Record]) -> None:
     right, run = expected(records), last_run(pfa)
     pfa_id, fields, effect = next(
@@ -239,6 +242,7 @@ def test_who_changed_a_record_is_one_command(pfa: Pfa, records: list[Record]) ->
     assert pfa("show", "HOLNG-nothing", "--history").code == 6
 
 
+@pytest.mark.long
 def test_nothing_changed_is_an_empty_list_and_no_failure(pfa: Pfa) -> None:
     for style in ("tsv", "jsonl", "ids"):
         nothing = pfa("changes", "--since", "0s", "-o", style)

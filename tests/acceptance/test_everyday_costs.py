@@ -208,6 +208,7 @@ def amounts(theirs: Record, mine: Record) -> tuple[Fraction | None, ...]:
 COLUMNS = ("planCost", "forecastCost", "actualCost", "variance")
 
 
+@pytest.mark.long
 def test_the_costs_of_records_add_up_to_stats(
     pfa: Pfa, drafted: list[tuple[Record, Record]]
 ) -> None:

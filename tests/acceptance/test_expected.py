@@ -168,6 +168,7 @@ def test_filters_find_records_where_the_drafts_put_them(
     assert count(holng, session=("weather-silo4",)) == expected["weather_records"]
 
 
+@pytest.mark.long
 def test_paging_by_cursor_through_drafts_gives_every_record_once(
     holng: World, shared: Path
 ) -> None:
@@ -188,6 +189,7 @@ def test_paging_by_cursor_through_drafts_gives_every_record_once(
     assert len(set(paged)) == 20_280
 
 
+@pytest.mark.long
 def test_the_effects_of_a_diff_add_up_to_the_draft_impact(
     holng: World, shared: Path, equal: int
 ) -> None:
@@ -284,6 +286,7 @@ def test_a_grid_answer_gives_an_organization_its_own_rows_only(
     assert {record["organization"] for record in rio.mirror().values()} == {"RIO"}
 
 
+@pytest.mark.long
 def test_a_grid_answer_without_a_field_map_is_read_by_the_default_one(
     database_url: str, shared: Path, expected: dict[str, Any]
 ) -> None:

@@ -72,6 +72,7 @@ def pairs(project: Project, matches: Any) -> list[tuple[dict[str, Any], dict[str
     return [pair for pair in both if matches(pair[1])]
 
 
+@pytest.mark.long
 def test_the_mirror_is_what_was_generated(project: Project) -> None:
     world, rows, _ = project
     mirror = world.mirror()

@@ -8,6 +8,8 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
+import pytest
+
 from tests.acceptance.conftest import Record
 from tests.acceptance.test_everyday import cents, cost
 from tests.program import Pfa, Ran
@@ -17,6 +19,7 @@ def error(ran: Ran) -> dict[str, Any]:
     return json.loads(ran.err.splitlines()[-1], parse_float=Decimal)["error"]
 
 
+@pytest.mark.long
 def test_cheaper_cranes_and_dearer_loaders_are_judged_by_what_each_record_changes(
     pfa: Pfa, records: list[Record]
 ) -> None:

@@ -86,6 +86,7 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]
     return found
 
 
+@pytest.mark.variants(8)
 @each("pull")
 def test_a_pulled_file_changes_the_mirror_as_its_line_says(
     six_of_rio: Pfa, outcome: Outcome
@@ -97,6 +98,7 @@ def test_a_pulled_file_changes_the_mirror_as_its_line_says(
     assert differences(before, mirror(six_of_rio)) == expected(outcome, "pull")
 
 
+@pytest.mark.variants(6)
 @each("save")
 def test_a_saved_file_drafts_what_its_line_says(six_of_rio: Pfa, outcome: Outcome) -> None:
     ran = six_of_rio("draft", "save", *words(outcome))

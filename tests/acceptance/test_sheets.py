@@ -137,6 +137,7 @@ def test_a_workbook_has_the_values_of_the_file(
             assert shown == ("" if value is None else value), (record["pfaId"], name)
 
 
+@pytest.mark.long
 def test_parquet_has_the_exact_values_of_the_file(pfa: Pfa, records: list[Record]) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     path = pfa.folder / "all.parquet"

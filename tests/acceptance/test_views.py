@@ -6,6 +6,8 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from tests.acceptance.conftest import Record
 from tests.program import Pfa, Ran
 
@@ -42,6 +44,7 @@ def done(pfa: Pfa, *words: str) -> Ran:
     return ran
 
 
+@pytest.mark.long
 def test_a_view_is_saved_listed_edited_committed_and_shared_in_one_command_each(
     pfa: Pfa, records: list[Record]
 ) -> None:

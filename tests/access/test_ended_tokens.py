@@ -204,6 +204,7 @@ class TestKilled:
             with pytest.raises(errors.InvalidToken):
                 count(world, who)
 
+    @pytest.mark.long
     def test_a_refresh_stores_its_text_before_the_commit_and_replaces_the_file_after_it(
         self, world: World
     ) -> None:

@@ -99,6 +99,7 @@ def test_every_operation_that_takes_filters_is_asked_here() -> None:
     assert found == TAKING.keys()
 
 
+@pytest.mark.variants(8)
 @pytest.mark.parametrize("name", TAKING)
 def test_an_expression_over_money_takes_the_right_to_see_it(world: World, name: str) -> None:
     who = vic(world)

@@ -81,7 +81,7 @@ PLANTED = {
 }  # fmt: skip
 
 
-@pytest.mark.variants(8)
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("planted", PLANTED)
 def test_planted_drift_is_found_and_mended(world, planted):
     before = everything_kept(world)
@@ -96,6 +96,7 @@ def test_planted_drift_is_found_and_mended(world, planted):
     assert everything_kept(world) == before
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     "column",
     every_third(
@@ -125,6 +126,7 @@ OF_SUMS = {
 }  # fmt: skip
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("planted", OF_SUMS)
 def test_planted_drift_of_a_user_s_sums_is_found_and_mended(world, planted):
     before = everything_kept(world)

@@ -161,6 +161,7 @@ def test_every_column_of_an_entry_is_under_test_here_or_below(world: World):
     }  # fmt: skip
 
 
+@pytest.mark.variants(8)
 @pytest.mark.parametrize(
     ("statement", "found"),
     [
@@ -365,6 +366,7 @@ with Database(sys.argv[1]) as db:
 """
 
 
+@pytest.mark.long
 def test_writers_killed_at_any_moment_leave_the_chain_whole(world: World):
     for stated in (1, 2, 3):
         argv = [sys.executable, "-c", WRITER, str(world.db.conninfo)]

@@ -251,6 +251,7 @@ def spoken(ready: Pfa) -> Pfa:
     return ready
 
 
+@pytest.mark.long
 @pytest.mark.turns(3)
 @pytest.mark.parametrize("name", SPOKEN)
 def test_output_is_what_it_says_in_every_encoding(spoken: Pfa, name: str) -> None:

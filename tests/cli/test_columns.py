@@ -171,6 +171,7 @@ def test_a_write_whose_configured_format_is_refused_stores_nothing(ready: Pfa, h
     assert ready("commit", "--session", "one", "--profile", "odd", "-o", "ids").out == "H-001\n"
 
 
+@pytest.mark.variants(12)
 @pytest.mark.parametrize(
     "line",
     [
@@ -209,6 +210,7 @@ def test_every_column_that_the_refusal_names_is_one_of_the_result(
     assert set(next(csv.reader(io.StringIO(default.out)))) <= set(names)
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     "words",
     [

@@ -176,6 +176,7 @@ class TestConfig:
 
 
 class TestProfile:
+    @pytest.mark.long
     def test_the_one_in_use_counts_on_a_terminal_alone(self, ready: Pfa) -> None:
         assert ready("profile", "add", "other", "--org", "NOWHERE").code == 0
         assert ready("profile", "use", "other").code == 0

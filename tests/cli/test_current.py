@@ -172,6 +172,7 @@ class TestStreamsElsewhere:
         assert (done.returncode, "session one (pfa session use)" in done.stderr) == (0, True)
         assert states(two) == {"one": "committed", "two": "draft"}
 
+    @pytest.mark.long
     def test_the_same_without_one_does_not(self, two: Pfa) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "pfa_cli", "commit"],
@@ -268,6 +269,7 @@ class TestOrganization:
         assert ready("org", "add", "RIO").code == 0
         return ready
 
+    @pytest.mark.long
     def test_on_a_terminal_the_chosen_one_is_taken(self, rio: Pfa) -> None:
         assert on_terminal("status").code == 2
         assert rio("org", "use", "RIO").code == 0

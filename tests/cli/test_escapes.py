@@ -87,6 +87,7 @@ def clean(text: str) -> bool:
     return not set(text) & MOVING
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("output", ["table", "markdown"])
 def test_what_is_made_for_people_moves_no_terminal(nasty: Pfa, output: str) -> None:
     for words in commands(nasty):
@@ -95,6 +96,7 @@ def test_what_is_made_for_people_moves_no_terminal(nasty: Pfa, output: str) -> N
         assert (words, clean(ran.out), clean(ran.err)) == (words, True, True)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("output", ["table", "csv", *long(["json", "jsonl", "tsv", "ids"])])
 def test_on_a_terminal_no_format_does(
     nasty: Pfa, output: str, monkeypatch: pytest.MonkeyPatch

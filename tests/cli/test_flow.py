@@ -544,6 +544,7 @@ def test_the_database_describes_itself(ready: Pfa) -> None:
     assert ready("db", "upgrade").out.endswith("up to date\n")
 
 
+@pytest.mark.long
 def test_a_schema_that_is_missing_is_made_by_upgrade(
     pfa: Pfa, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,7 @@ def ids(pfa: Pfa, *words: str) -> list[str]:
     return ran.lines
 
 
+@pytest.mark.variants(2)
 @forms
 def test_a_filter_finds_what_the_mirror_has(keyed: Pfa, form: str) -> None:
     assert ids(keyed, "--id", FORMS[form]) == [ID]
@@ -72,6 +73,7 @@ def test_a_blank_value_does_not_mean_all(keyed: Pfa) -> None:
     assert keyed("log", " ").code == 6
 
 
+@pytest.mark.variants(2)
 @forms
 def test_commands_take_an_id_in_any_form(keyed: Pfa, form: str) -> None:
     given = FORMS[form]

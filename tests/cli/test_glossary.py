@@ -164,6 +164,7 @@ class TestFields:
         rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
         assert rows[11]["filters"] == "--transferable"
 
+    @pytest.mark.variants(1)
     @pytest.mark.parametrize("words", [["fields"], ["explain", "draft"]], ids=" ".join)
     def test_nothing_heavy_is_loaded(self, words: list[str]) -> None:
         heavy = ("psycopg", "rich", "pydantic", "jwt", "urllib3")

@@ -59,6 +59,7 @@ def interrupted_in_a_statement(url: str, table: str, *words: str, number: int) -
     return child.returncode, said
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_pull_from_a_file_ends_at_once_and_is_stored_as_cancelled(
     ready: Pfa, number: int, code: int
@@ -109,6 +110,7 @@ def test_an_interrupted_write_says_that_nothing_was_stored(
     assert ready("diff", "-o", "ids").out == ""
 
 
+@pytest.mark.long
 def test_an_interrupted_export_to_a_file_leaves_no_half_of_it(ready: Pfa, tmp_path: Path) -> None:
     done = interrupted_in_a_statement(ready.url, "pfa_mirror", "list", "-o", "jsonl", number=2)
     assert done == (130, "")

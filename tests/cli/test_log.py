@@ -138,6 +138,7 @@ def test_following_shows_what_is_added_and_ends_with_the_interrupt(logged: Pfa) 
         assert (out.read(), err.read()) == ("", "")
 
 
+@pytest.mark.long
 def test_a_reader_that_goes_away_ends_following_quietly(logged: Pfa) -> None:
     with following() as (process, out, err):
         assert out.readline()

@@ -149,6 +149,7 @@ def test_a_run_that_fails_leaves_its_error_and_no_handler_behind(
     assert before == LOGGER.handlers
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["sync", "pull", "--help"]])
 def test_help_and_version_do_not_load_what_logs(words: list[str]) -> None:
     code = (

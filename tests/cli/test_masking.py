@@ -97,6 +97,7 @@ def vic(priced: Pfa) -> Vic:
 TEXTS = [each for each in Format if each is not Format.XLSX]  # of workbooks: test_sheet_files
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("output", [*TEXTS[:3], *long(TEXTS[3:])])
 def test_no_command_shows_money_in_any_format(vic: Vic, output: Format) -> None:
     for name, words in COMMANDS.items():

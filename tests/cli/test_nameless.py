@@ -149,12 +149,14 @@ def variables(request: pytest.FixtureRequest, folder: Path) -> dict[str, str]:
     return {name: value.format(closed=closed) for name, value in request.param.items()}
 
 
+@pytest.mark.variants(2)
 def test_what_needs_no_database_runs(run, variables):
     for words in (["version"], ["--version"], ["--help"], ["list", "--help"], ["version", "-v"]):
         done = run(*words, **variables)
         assert (done.code, "error" in done.err) == (0, False), done.err
 
 
+@pytest.mark.variants(2)
 def test_a_server_of_one_s_own_is_used(run, variables, world):
     listed = run("list", "-o", "ids", **variables, **signed_in(world))
     assert (listed.code, listed.out, listed.err) == (0, "P-1\nP-2\n", "")

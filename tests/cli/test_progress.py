@@ -102,6 +102,7 @@ def test_a_command_that_waits_shows_its_line_and_leaves_none(ready: Pfa) -> None
     assert b"interrupted" in said[said.rindex(b"\r\x1b[K") :]
 
 
+@pytest.mark.long
 def test_a_pipe_gets_no_line(ready: Pfa) -> None:
     items = [baseline_record(number) for number in range(1, 7)]
     file = write_lines(ready.folder / "m.jsonl", items)

@@ -80,6 +80,7 @@ def test_older_records_end_with_3_each_named_and_the_option_that_allows_them(six
     assert (ran.code, ran.json["updated"], ran.json["metadata"]["older"]) == (0, 6, 0)
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     ("name", "content", "code", "says"),
     [
@@ -161,6 +162,7 @@ def test_a_line_or_document_above_the_limit_is_9_and_the_option_raises_it(six: P
     assert six("draft", "save", str(delta), "--max-size", "1M").code == 0
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("text", ["0", "-1", "1T", "x", "", "1.5G", "0KiB"])
 def test_a_limit_that_is_no_size_is_2(six: Pfa, text: str) -> None:
     ran = pull(six, rows(), f"--max-size={text}")
@@ -172,6 +174,7 @@ def test_a_limit_without_files_is_2(six: Pfa) -> None:
     assert (ran.code, "--max-size is of files" in ran.err) == (2, True)
 
 
+@pytest.mark.long
 def test_on_a_terminal_a_pull_names_the_command_that_shows_what_changed(six: Pfa) -> None:
     path = write_lines(six.folder / "in.jsonl", rows(monthlyRate=7))
     screen = on_terminal("sync", "pull", "--from", path)

@@ -51,6 +51,7 @@ def test_a_day_of_quiet_commands_says_nothing(pfa: Pfa, pems: Sandbox) -> None:
         assert (ran.code, len(ran.out) + len(ran.err)) == (0, 0), (line, ran)
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
 @pytest.mark.parametrize(
     "words",

@@ -20,6 +20,7 @@ def delta(pfa: Pfa, pfa_id: str) -> dict[str, Any]:
     return found[0]["delta"] if found else {}
 
 
+@pytest.mark.variants(8)
 @pytest.mark.parametrize(
     ("assignment", "result"),
     [
@@ -55,6 +56,7 @@ def test_an_empty_value_clears(ready: Pfa) -> None:
     assert delta(ready, "H-001") == {"forecastEnd": None}
 
 
+@pytest.mark.variants(6)
 @pytest.mark.parametrize(
     ("words", "code", "part"),
     [

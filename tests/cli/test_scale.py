@@ -63,6 +63,7 @@ def test_a_later_command_sees_what_an_earlier_one_changed(
     assert "reads ask the replica host=" in replicated("-v", "list").err
 
 
+@pytest.mark.long
 def test_the_doctor_compares_the_replica_with_its_server(
     replicated: Pfa, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,7 @@ def test_parquet_has_exact_decimals_days_and_flags(ready: Pfa) -> None:
     assert "pfa.seen" not in kinds
 
 
+@pytest.mark.long
 def test_a_pipe_gets_a_workbook_and_a_terminal_a_hint(ready: Pfa) -> None:
     words = [sys.executable, "-m", "pfa_cli"]
     env = dict(os.environ)
@@ -184,6 +185,7 @@ def test_a_pipe_gets_a_workbook_and_a_terminal_a_hint(ready: Pfa) -> None:
     assert (screen.code, "a workbook is not for a terminal" in screen.text) == (2, True)
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("name", ["a.xlsx", "a.csv", "a.tsv", "a.parquet", "a.jsonl"])
 def test_who_may_not_see_money_gets_a_sheet_without_it(
     priced: Pfa, vic: Callable[..., Ran], name: str

@@ -77,6 +77,7 @@ def test_the_start_loads_these_modules_beside_typer_and_no_other(words: list[str
     assert [name for name in loaded(*words) if name not in OF_THE_START] == []
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     ("words", "modules"),
     [

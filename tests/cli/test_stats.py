@@ -62,6 +62,7 @@ class TestOrder:
         ]
         assert keys(found["subtotals"]) == ["Silo 4", "Jetty"]
 
+    @pytest.mark.variants(5)
     @pytest.mark.parametrize(
         ("words", "message"),
         [

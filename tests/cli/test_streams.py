@@ -20,6 +20,7 @@ from tests.program import Pfa, Ran, a_stage
 resource = pytest.importorskip("resource")
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 def test_a_file_that_takes_only_a_part_is_an_error_and_no_short_result(
     unbuffered: str, tmp_path: Path
@@ -119,7 +120,7 @@ def full() -> Full:
     return Full(OSError(28, "No space left on device"))
 
 
-@pytest.mark.variants(4)
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("form", ["table", *long(["json"])])
 @pytest.mark.parametrize("name", WRITES)
 def test_what_is_stored_is_said_where_stdout_is_full(ready: Pfa, name: str, form: str) -> None:
@@ -130,6 +131,7 @@ def test_what_is_stored_is_said_where_stdout_is_full(ready: Pfa, name: str, form
     )
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("stream", [None, Full(BrokenPipeError())], ids=["closed", "no reader"])
 def test_what_is_stored_is_said_where_stdout_is_gone(ready: Pfa, stream: Full | None) -> None:
     ran = run(ready, stream, *WRITES["shift"])
@@ -151,7 +153,7 @@ def test_what_stored_nothing_does_not_say_so(ready: Pfa, words: tuple[str, ...])
     assert (ran.code, STORED in ran.err) == (74, False)
 
 
-@pytest.mark.variants(3)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("stream", [full, lambda: Full(BrokenPipeError()), lambda: None])
 @pytest.mark.parametrize(
     "words",

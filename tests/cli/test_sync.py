@@ -67,6 +67,7 @@ def test_a_pull_from_pems_has_the_promised_shape(pfa: Pfa, pems: Sandbox) -> Non
     assert pfa("sync", "pull", "-o", "json").json["unchanged"] == 6
 
 
+@pytest.mark.long
 def test_a_record_behind_is_said_by_every_command_until_it_is_accepted(
     pulled: Pfa, pems: Sandbox
 ) -> None:
@@ -174,6 +175,7 @@ def test_a_value_that_pems_stored_otherwise_ends_with_3_and_is_shown_with_both(
     assert {item["pfaId"]: item["data"]["model"] for item in listed}["H-001"] == "Mob"
 
 
+@pytest.mark.long
 def test_an_altered_change_beside_an_interruption_is_said_too(pulled: Pfa, pems: Sandbox) -> None:
     pems.faults = ["capitals"]
     committed(pulled, "H-001", "H-002", value="model=Mobile")
@@ -191,6 +193,7 @@ def test_nothing_to_push_is_no_failure(pulled: Pfa) -> None:
     assert (ran.code, "nothing to push" in ran.err) == (0, True)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("words", [[], ["--dry-run"]], ids=["sent", "dry run"])
 def test_a_session_that_is_not_known_is_hinted_at(pulled: Pfa, words: list[str]) -> None:
     assert pulled("draft", "set", "H-001", "model=A", "--into", "offer").code == 0
@@ -214,6 +217,7 @@ def test_a_service_without_read_is_refused_nothing_by_the_hint(pulled: Pfa) -> N
     assert pulled("log", "-o", "jsonl").out.count("permission_denied") == before
 
 
+@pytest.mark.long
 def test_a_retry_that_sent_nothing_in_time_says_what_is_left(
     pulled: Pfa, pems: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +278,7 @@ def test_a_dry_run_of_a_push_lists_what_it_would_send_without_contacting_pems(
     assert pulled("sync", "push", "-n", "-o", "csv").lines[0].startswith("pfaId,")
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("command", [("sync", "pull"), ("sync", "push"), ("sync", "retry")])
 def test_without_an_address_of_pems_it_is_78_and_the_variable_is_named(
     ready: Pfa, command: tuple[str, ...]
@@ -376,6 +381,7 @@ def test_a_signal_ends_a_push_in_order(
     assert pulled("sync", "push", "-o", "json").json["synced"] == 6 - ran["synced"]
 
 
+@pytest.mark.long
 def test_an_interrupted_pull_says_what_it_kept(pulled: Pfa, pems: Sandbox) -> None:
     pems.faults = ["latency:1s"]
     with start("sync", "pull", "-o", "json") as child:
@@ -397,6 +403,7 @@ def test_a_deadline_is_no_trouble_of_pems(pulled: Pfa, pems: Sandbox) -> None:
     assert " not sent yet" in said.err
 
 
+@pytest.mark.long
 def test_a_deadline_cuts_the_wait_for_a_retry(pulled: Pfa, pems: Sandbox) -> None:
     committed(pulled, *(f"H-00{place}" for place in NUMBERS))
     pems.faults = ["500:0.5:on=rest"]
@@ -422,6 +429,7 @@ def test_doctor_looks_at_pems(pulled: Pfa, monkeypatch: pytest.MonkeyPatch) -> N
     assert found()["result"] == "skipped"
 
 
+@pytest.mark.long
 def test_the_owner_of_a_field_settles_it_at_commit_and_at_push(pulled: Pfa, pems: Sandbox) -> None:
     config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
     config.write_text('[profiles.default.pems.ownership]\nmodel = "mine"\nmanufacturer = "pems"\n')
@@ -435,6 +443,7 @@ def test_the_owner_of_a_field_settles_it_at_commit_and_at_push(pulled: Pfa, pems
     assert (held["model"], held["manufacturer"], held["dor"]) == ("M", "Theirs", "PROJECT")
 
 
+@pytest.mark.long
 def test_a_commit_tells_what_pems_keeps_from_what_it_has_and_how_it_comes_back(
     pulled: Pfa, pems: Sandbox
 ) -> None:
@@ -462,6 +471,7 @@ def test_a_commit_tells_what_pems_keeps_from_what_it_has_and_how_it_comes_back(
     assert (ran.code, ran.out.split()) == (0, ["H-001", "H-002"])
 
 
+@pytest.mark.long
 def test_the_same_by_id_names_the_record(pulled: Pfa, pems: Sandbox) -> None:
     config = Path(os.environ["XDG_CONFIG_HOME"]) / "pfa" / "config.toml"
     config.write_text('[profiles.default.pems.ownership]\nmodel = "pems"\n')
@@ -479,7 +489,7 @@ def test_the_same_by_id_names_the_record(pulled: Pfa, pems: Sandbox) -> None:
     assert pulled("restore", "--id", "H-001", "--id", "H-003").code == 0
 
 
-@pytest.mark.variants(3)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("form", ["csv", "tsv --header", "json --all", "jsonl"])
 @pytest.mark.parametrize("by_pipe", [False, True])
 def test_what_a_list_wrote_comes_back_unchanged(

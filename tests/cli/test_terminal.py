@@ -397,6 +397,7 @@ def test_a_pager_that_does_not_start_is_left_out(drafted: Pfa) -> None:
     assert "H-006" in screen.text
 
 
+@pytest.mark.long
 def test_ctrl_c_belongs_to_the_pager_once_all_is_written(drafted: Pfa, tmp_path: Path) -> None:
     waits = (
         "import pathlib, signal, sys, time\n"

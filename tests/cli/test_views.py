@@ -114,6 +114,7 @@ def test_filters_are_spelled_as_they_are_typed(name: str) -> None:
     assert words[1::2] == ([] if isinstance(values[0], bool) else list(values))
 
 
+@pytest.mark.long
 def test_a_view_of_any_filter_is_the_same_as_typing_it(ready: Pfa) -> None:
     """Saved and used, used beside another filter, saved of a view, and by way of a file."""
     file = str(ready.folder / "one.view.json")
@@ -136,6 +137,7 @@ def test_a_view_of_any_filter_is_the_same_as_typing_it(ready: Pfa) -> None:
         ), name
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize(
     "words",
     [

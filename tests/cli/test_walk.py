@@ -118,6 +118,7 @@ def as_terminals(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool, bool], None
     return take
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("which", ["both", *long(["stdout", "stderr"])])
 def test_stdout_holds_nothing_but_data_in_any_terminal(
     pulled: Pfa,
@@ -227,6 +228,7 @@ def test_every_help_fits_80_columns_and_comes_before_anything_is_asked_for(
 # -- nothing to show --------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_an_organization_without_records_is_told_of_in_every_read(pfa: Pfa) -> None:
     assert pfa("init", "--org", "HOLNG").code == 0
     reads = (

@@ -32,6 +32,7 @@ def ids(pfa: Pfa, *words: str) -> list[str]:
     return sorted(ran.lines)
 
 
+@pytest.mark.variants(5)
 @pytest.mark.parametrize(
     ("where", "expected"),
     [

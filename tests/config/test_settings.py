@@ -458,6 +458,7 @@ def test_no_handle_shows_the_password_of_its_address(made):
     assert SECRET not in repr(made)
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     "address",
     [

@@ -684,6 +684,7 @@ class TestForAnother:
 
 
 class TestAtOnce:
+    @pytest.mark.variants(1)
     @pytest.mark.parametrize("admin", [False, True])
     def test_of_two_who_resolve_one_conflict_exactly_one_wins(
         self, world: World, *, admin: bool

@@ -100,6 +100,7 @@ def test_a_record_adds_its_result_and_not_its_content(
     assert {name: found for name, found in grown.items() if found > MOST} == {}
 
 
+@pytest.mark.long
 def test_packed_changes_take_a_fraction_of_their_list() -> None:
     def found(number: int) -> Iterator[Change]:
         for n in range(number):

@@ -90,6 +90,7 @@ def committed_by_hand(world: World) -> None:
     pfa_core.commit(world.db, world.principal(), Selection(ids=("P-2",)))
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     ("happens", "reason"),
     [

@@ -111,6 +111,7 @@ def shown(result: Any) -> Any:
     return result
 
 
+@pytest.mark.variants(3)
 @pytest.mark.parametrize("name", CALLS)
 def test_portions_give_the_result_of_one(
     world: World, split: Callable[[], None], name: str

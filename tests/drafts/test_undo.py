@@ -357,6 +357,7 @@ def test_what_an_admin_withdrew_is_not_as_the_commit_left_it(world: World):
 OWNERS = Ownership({"model": Owner.PEMS})
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     ("drafted", "pems", "left"),
     [

@@ -53,6 +53,7 @@ def spoil(owner: psycopg.Connection, table: str, change: str) -> None:
     assert owner.execute(change).rowcount == 1
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("at", ODD_TIMES)
 def test_a_time_that_python_cannot_hold_ends_no_list(world, owner, at):
     draft(world.db, world.principal("ben"), "P-1", model="B")
@@ -63,6 +64,7 @@ def test_a_time_that_python_cannot_hold_ends_no_list(world, owner, at):
     assert all(entry.at.isoformat() and entry.at - timedelta(days=1) for entry in found)
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(
     "value", [*ODD_OBJECTS[::3], *long(each for n, each in enumerate(ODD_OBJECTS) if n % 3)]
 )
@@ -97,7 +99,7 @@ def spoil_change(owner: psycopg.Connection, table: str, delta: str) -> None:
     spoil(owner, table, f"UPDATE {table} SET delta = {DELTAS[delta]} WHERE pfa_id = 'P-1'")
 
 
-@pytest.mark.variants(3)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("delta", DELTAS)
 @pytest.mark.parametrize("table", ["pfa_modification", "pfa_overlay"])
 def test_a_draft_that_is_none_stops_no_pull(world, owner, delta, table):
@@ -117,6 +119,7 @@ def test_a_draft_that_is_none_stops_no_pull(world, owner, delta, table):
         assert len(page.records) == 3
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "value", [*ODD_OBJECTS[::3], *long(each for n, each in enumerate(ODD_OBJECTS) if n % 3)]
 )
@@ -128,6 +131,7 @@ def test_the_counts_of_a_run_that_are_none_end_no_list_of_runs(world, owner, val
     assert "pfa_runs_total" in exposition(pfa_core.collect(world.db, world.principal("ann")))
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("at", ODD_TIMES)
 def test_a_run_at_an_odd_time_ends_neither_list_nor_metrics(world, owner, at):
     spoil(
@@ -185,7 +189,7 @@ def far(database_url):
         yield far
 
 
-@pytest.mark.variants(3)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("change", SPOILED_CHANGES)
 def test_a_change_that_cannot_be_read_is_a_dead_letter_and_the_others_are_sent(far, owner, change):
     world = far.world
@@ -211,6 +215,7 @@ def test_a_change_that_cannot_be_read_is_a_dead_letter_and_the_others_are_sent(f
     assert far.push().synced == 0
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("change", ODD_ATTEMPTS)
 def test_odd_attempts_and_times_of_a_change_stop_no_push(far, owner, change):
     statement, _ = ODD_ATTEMPTS[change]
@@ -221,7 +226,7 @@ def test_odd_attempts_and_times_of_a_change_stop_no_push(far, owner, change):
     assert exposition(pfa_core.collect(far.world.db, far.world.principal("ann")))
 
 
-@pytest.mark.variants(2)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("delta", DELTAS)
 def test_a_draft_that_is_none_stops_no_settlement_of_its_record(far, owner, delta):
     """Ben's change and his draft of the same record: the push settles the change."""
@@ -239,6 +244,7 @@ def test_a_draft_that_is_none_stops_no_settlement_of_its_record(far, owner, delt
     )
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("state", ["sync_error"])
 @pytest.mark.parametrize("at", ["infinity", "2099-01-01Z"])
 def test_a_retry_that_is_never_due_keeps_no_other_change_back(far, owner, state, at):
@@ -259,6 +265,7 @@ FIELDS = ["'5'", "'[]'", "'{}'", "'{\"model\": 5}'", "'[5]'", "'[{\"mine\": 1}]'
           "jsonb_build_array(jsonb_build_object('field', 'model', 'mine', " + DEEP + "::jsonb))"]  # fmt: skip
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "value", [*FIELDS[::3], *long(each for n, each in enumerate(FIELDS) if n % 3)]
 )
@@ -288,7 +295,7 @@ BAD = {
 }  # fmt: skip
 
 
-@pytest.mark.variants(3)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("what", BAD)
 def test_verify_names_a_bad_row_and_repair_deletes_it_and_keeps_what_it_held(world, owner, what):
     draft(world.db, world.principal("ben"), "P-1", model="B")

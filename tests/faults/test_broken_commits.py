@@ -263,7 +263,7 @@ def each(
 
 
 @pytest.mark.turns(3)
-@pytest.mark.variants(3)
+@pytest.mark.variants(1)
 @each(SHORT)
 def test_an_operation_cut_at_its_commit_is_done_once(
     run: Callable[..., Left], name: str, places: tuple[int, ...]
@@ -285,7 +285,7 @@ def test_an_operation_cut_at_its_commit_is_done_once(
 
 @pytest.mark.turns(3)
 # The next push sends another one.
-@pytest.mark.variants(2)
+@pytest.mark.variants(1)
 @each(SHORT_GIVEN_UP, without=["push of one"])
 def test_an_operation_that_was_given_up_at_a_commit_is_done_once_by_the_next_one(
     run: Callable[..., Left], name: str, places: tuple[int, ...]

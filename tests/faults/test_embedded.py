@@ -190,6 +190,7 @@ def test_several_processes_may_make_the_first_start_at_once(root):
     assert list(root.glob(".init-*")) == []
 
 
+@pytest.mark.long
 def test_making_sure_of_a_running_server_changes_nothing(root, stopped):
     first = server.ensure(root)
     pid = running_pid(root)
@@ -224,6 +225,7 @@ def test_a_path_may_hold_any_character(root, name):
             shutil.rmtree(sockets)
 
 
+@pytest.mark.long
 def test_a_path_too_long_for_a_socket_gets_one_elsewhere(root):
     deep = root / ("long" * 30)
     server.ensure(deep)
@@ -237,6 +239,7 @@ def test_a_path_too_long_for_a_socket_gets_one_elsewhere(root):
         shutil.rmtree(sockets)
 
 
+@pytest.mark.long
 def test_a_socket_directory_of_another_user_is_refused(root):
     deep = root / ("long" * 30)
     sockets = layout.place(deep).sockets
@@ -248,6 +251,7 @@ def test_a_socket_directory_of_another_user_is_refused(root):
         sockets.unlink()
 
 
+@pytest.mark.long
 def test_the_callers_locale_and_postgresql_settings_do_not_matter(root):
     bent = {
         "LC_ALL": "de_DE.UTF-8",
@@ -295,7 +299,7 @@ def use(root: Path, environ: dict[str, str]) -> tuple[int, str]:
     return outcome(client(root, env=os.environ | environ, script=USE))
 
 
-@pytest.mark.variants(5)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("variable", sorted(PG_VARIABLES))
 @pytest.mark.parametrize("owner", [False, *long([True])])
 def test_no_postgresql_variable_reaches_a_running_server_s_clients(
@@ -310,6 +314,7 @@ def test_no_postgresql_variable_reaches_a_running_server_s_clients(
         server.ensure(running)
 
 
+@pytest.mark.long
 def test_no_postgresql_variable_reaches_the_start(root, tmp_path):
     service = tmp_path / "service.conf"
     service.write_text("[elsewhere]\nhost=/nowhere\n")
@@ -339,6 +344,7 @@ def test_psql_gets_no_postgresql_variable_for_the_embedded_server(monkeypatch):
     assert own["PGPASSWORD"] == "p"
 
 
+@pytest.mark.long
 def test_the_address_serves_psql(root):
     server.ensure(root / "a blank")
     argv = [
@@ -396,6 +402,7 @@ def test_a_client_killed_in_the_first_start_leaves_nothing_to_mend(root, reached
     write_row(root)
 
 
+@pytest.mark.long
 def test_a_client_killed_while_the_server_starts_leaves_nothing_to_mend(root, stopped):
     killed = client(root)
     wait_until((stopped / "postmaster.pid").exists)
@@ -418,6 +425,7 @@ def test_an_unreadable_pid_file_is_no_server(root, stopped, text):
     assert row(root) == "kept"
 
 
+@pytest.mark.long
 def test_a_pid_file_that_stays_empty_is_no_server(root, stopped):
     (stopped / "postmaster.pid").touch()
     server.ensure(root)
@@ -615,6 +623,7 @@ def test_the_error_for_a_user_without_passwd_entry_says_so(root):
     assert "no passwd entry" in said
 
 
+@pytest.mark.long
 @only_root
 def test_programs_closed_to_the_service_user_are_copied(root, monkeypatch):
     closed = root.parent / "closed"
@@ -657,6 +666,7 @@ def test_a_relative_directory_is_refused():
 # -- recovering -------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_recovered_server_does_not_answer_for_transactions_of_before(root):
     """An id that was lost with the crash is given to another transaction after it."""
     with Database(None, root, owner=True) as db:
@@ -691,6 +701,7 @@ def test_refused_clients_are_no_reason_of_a_servers_end(tmp_path):
         launch._refuse_final_death(log, 0, 1, owner)
 
 
+@pytest.mark.long
 @only_root
 def test_a_directory_that_the_server_s_user_cannot_enter_is_named(root: Path) -> None:
     root.parent.chmod(0o700)

@@ -91,7 +91,7 @@ def test_a_push_that_needs_no_look_before_may_be_killed_anywhere_too(
 
 
 @pytest.mark.turns(3)
-@pytest.mark.variants(2)
+@pytest.mark.variants(1)
 @forms("steps", short=("write:before", APPLIED), long=STEPS)
 @pytest.mark.parametrize(
     "fault",
@@ -156,6 +156,7 @@ def test_a_change_that_was_taken_back_before_its_answer_was_known_is_not_made_ag
         trial.finish()
 
 
+@pytest.mark.long
 def test_what_waits_behind_another_s_conflict_holds_nobody_else_up(
     postgres: Server, nursery: Nursery
 ) -> None:
@@ -228,6 +229,7 @@ def test_a_push_that_slept_too_long_finds_itself_replaced_and_harms_nothing(
         assert trial.far.world.rows("SELECT name FROM pfa_lease") == []
 
 
+@pytest.mark.long
 def test_a_push_that_slept_and_was_not_replaced_gives_everything_back(
     postgres: Server, nursery: Nursery
 ) -> None:
@@ -297,7 +299,7 @@ def missing(far: FarSide) -> list[str]:
     return [row[0] for row in rows]
 
 
-@pytest.mark.variants(2)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "fault", [*FAULTS[::3], *long(each for n, each in enumerate(FAULTS) if n % 3)]
 )
@@ -353,6 +355,7 @@ def a_pems(port: int, folder: Path, keys: str) -> Iterator[tuple[subprocess.Pope
         process.stdout.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [REST, *long([BARE, SCREEN])])
 def test_a_pems_that_is_killed_in_the_middle_and_comes_back_has_each_change_once(
     database_url: str, nursery: Nursery, tmp_path: Path, kind: str

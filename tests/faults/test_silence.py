@@ -140,6 +140,7 @@ def test_a_command_behind_a_silent_connection_has_the_result_of_one_execution(
     assert sessions(far) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("greeting", [*long([0]), 2])
 @pytest.mark.parametrize("way", [Way.DOWN, *long(way for way in Way if way is not Way.DOWN)])
 def test_where_every_connection_is_silent_a_push_ends_as_unavailable(
@@ -160,6 +161,7 @@ def test_where_every_connection_is_silent_a_push_ends_as_unavailable(
     far.require_once()
 
 
+@pytest.mark.long
 def test_a_long_statement_and_a_wait_for_a_lock_are_no_silence(far: FarSide) -> None:
     lock = "SELECT FROM pfa_member WHERE user_id = 'ann' FOR UPDATE"
     locked = threading.Event()
@@ -183,6 +185,7 @@ def test_a_long_statement_and_a_wait_for_a_lock_are_no_silence(far: FarSide) -> 
         assert (there.db.connection(), len(proxy.chunks) > 1 + 4) == (first, True)
 
 
+@pytest.mark.long
 def test_an_answer_that_arrives_slowly_is_no_silence(far: FarSide) -> None:
     """Each piece of it begins the time anew."""
     pieces = "SELECT repeat('x', 100000), pg_sleep(0.2) FROM generate_series(1, 8)"
@@ -240,6 +243,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, float]:
     return process.returncode, time.monotonic() - began
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, *long([signal.SIGINT])])
 @pytest.mark.parametrize("words", [["list"], *long([["sync", "push"]])], ids=" ".join)
 def test_a_second_signal_ends_what_waits_on_a_silent_connection(

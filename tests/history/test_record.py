@@ -244,6 +244,7 @@ def test_a_run_names_the_records_it_changed(far):
     assert ([item.pfa_id for item in first.changes], first.more_changes) == (["P-1"], True)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "read",
     [

@@ -141,6 +141,7 @@ def test_a_pull_beside_a_push_a_commit_and_a_save_leaves_no_drift(
     assert all(happened.values()), happened
 
 
+@pytest.mark.long
 @ROUNDS
 def test_everybody_s_steps_at_once_leave_no_drift(
     far: FarSide, others: Callable[[], FarSide], rounds: int
@@ -164,6 +165,7 @@ def test_everybody_s_steps_at_once_leave_no_drift(
     assert {"synced", "draft"} <= far.states().keys()
 
 
+@pytest.mark.long
 @ROUNDS
 def test_who_looks_beside_writers_sees_every_record_once_and_no_drift(
     far: FarSide, others: Callable[[], FarSide], rounds: int

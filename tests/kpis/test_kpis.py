@@ -255,6 +255,7 @@ class TestGroups:
             alone = stats(world, category=(group.key["category"],)).figures
             assert group.figures == alone
 
+    @pytest.mark.variants(5)
     @pytest.mark.parametrize("by", [(name,) for name in GROUP_DIMENSIONS])
     def test_groups_of_every_dimension_add_up(self, world: World, by: tuple[str, ...]) -> None:
         draft(world.db, world.principal(), "R-1", category="Loader", class_="Earth", dor="BEO")

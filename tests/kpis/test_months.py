@@ -89,6 +89,7 @@ class TestRentals:
         )
         assert "2024-03" not in forecast(stats(a_world(database_url, organization="B")))
 
+    @pytest.mark.variants(2)
     @pytest.mark.parametrize(
         ("start", "end"),
         [

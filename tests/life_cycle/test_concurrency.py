@@ -130,6 +130,7 @@ def test_a_save_beside_a_pull_lies_over_what_the_pull_brought(world: World, othe
         overlays_are_right(world)
 
 
+@pytest.mark.long
 def test_a_first_save_beside_a_pull_keeps_the_base_that_it_was_drafted_on(
     world: World, other: World
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_first_save_beside_a_pull_keeps_the_base_that_it_was_drafted_on(
         pfa_core.discard(world.db, world.principal(), Selection(everything=True))
 
 
+@pytest.mark.long
 def test_two_pulls_at_once_leave_a_mirror_a_history_and_sums_that_agree(
     world: World, other: World
 ) -> None:
@@ -164,6 +166,7 @@ def test_two_pulls_at_once_leave_a_mirror_a_history_and_sums_that_agree(
     assert gaps == []
 
 
+@pytest.mark.long
 def test_a_commit_beside_a_save_takes_it_along_or_leaves_it_a_draft(
     world: World, other: World
 ) -> None:
@@ -211,6 +214,7 @@ def test_a_commit_beside_a_pull_never_commits_over_what_it_has_not_seen(
         world.execute("DELETE FROM kpi_overlay")
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("many", [0, 1, 25])
 def test_drafts_discarded_beside_a_pull_of_their_records_leave_their_sums_at_nothing(
     world: World, other: World, many: int
@@ -290,6 +294,7 @@ def test_two_commits_of_one_session_commit_it_once(world: World, other: World) -
         assert sorted((len(a.committed), a.already_committed) for a in answers) == [(0, 1), (1, 0)]
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("verb", ["grant", "revoke"])
 def test_two_admins_who_step_down_at_once_leave_one(world: World, other: World, verb: str) -> None:
     """The second steps down wholly while the first has checked and not yet ended."""

@@ -11,6 +11,7 @@ from pfa_core.model.baseline import alters_key, read_record
 from pfa_core.model.delta import same
 from pfa_core.model.record import FIELDS
 from pfa_core.model.text_rows import TextRows
+from tests.forms import EFFORT
 
 ROWS = TextRows("ORG", exact_json.dumps)
 texts = st.one_of(
@@ -27,7 +28,7 @@ rows = st.dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150 * EFFORT, deadline=None)
 @given(
     rows, st.sampled_from(["P-1", "", " ", "00123", "é", "x" * 201, "P-1 ", "e\u0301", "P\u200b1"])
 )

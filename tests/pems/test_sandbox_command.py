@@ -54,6 +54,7 @@ def baseline(tmp_path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_prints_its_address_serves_and_ends_on_a_signal(baseline, number, code):
     with running("--org", "RIO", "--load", baseline, "-v") as (process, url):
@@ -71,6 +72,7 @@ def test_it_prints_its_address_serves_and_ends_on_a_signal(baseline, number, cod
     assert "Traceback" not in err
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("style", ["json", "jsonl"])
 def test_its_address_as_json_keeps_to_the_schema(baseline, style):
     words = ("--org", "RIO", "--load", baseline, "-o", style)
@@ -120,6 +122,7 @@ def test_grid_answers_are_loaded_and_given_under_the_aliases_of_a_field_map(tmp_
     }
 
 
+@pytest.mark.long
 def test_credentials_come_from_a_file_of_the_owner(tmp_path):
     secret = tmp_path / "password"
     secret.write_text("canary-91\n")
@@ -136,6 +139,7 @@ def test_credentials_come_from_a_file_of_the_owner(tmp_path):
     assert (code, "canary-91" in err) == (78, False)
 
 
+@pytest.mark.long
 def test_a_password_that_http_cannot_carry_is_refused_by_its_name():
     words = ("--org", "RIO", "--username", "u")
     code, err = refused(*words, PFA_PEMS_PASSWORD="canary\udcff91")
@@ -143,6 +147,7 @@ def test_a_password_that_http_cannot_carry_is_refused_by_its_name():
     assert "the password of PEMS in PFA_PEMS_PASSWORD is not UTF-8 text" in err
 
 
+@pytest.mark.long
 def test_writes_are_stored_otherwise_and_not_shown_where_it_was_asked(tmp_path):
     (tmp_path / "one.jsonl").write_text(json.dumps({**record(1), "organization": "RIO"}))
     words = ("--org", "RIO", "--load", str(tmp_path / "one.jsonl"), "--fault", "capitals")
@@ -154,7 +159,7 @@ def test_writes_are_stored_otherwise_and_not_shown_where_it_was_asked(tmp_path):
             assert client.get("R-1").json["data"]["model"] == "CRANE"
 
 
-@pytest.mark.variants(2)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("words", "code"),
     [

@@ -65,6 +65,7 @@ def client() -> Iterator[Client]:
         yield connected
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize(("method", "path", "good"), REQUESTS)
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

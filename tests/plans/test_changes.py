@@ -150,6 +150,7 @@ def test_a_page_reads_a_page_however_much_changed(explained: Explained, world: W
     assert_few_rows(plans, "pfa_mirror_history", A_PAGE)
 
 
+@pytest.mark.long
 def test_a_page_behind_a_cursor_costs_what_the_first_one_costs(
     explained: Explained, world: World
 ) -> None:
@@ -163,6 +164,7 @@ def test_a_page_behind_a_cursor_costs_what_the_first_one_costs(
     assert_few_rows(plans, "pfa_mirror_history", 2 * A_PAGE)
 
 
+@pytest.mark.long
 def test_totals_read_what_changed_in_the_time_asked_of(explained: Explained, world: World) -> None:
     plans, found = explained(totals(Span(since=ago(world, hours=24))))
     assert found[:3] == (0, NIGHTLY, 0)
@@ -170,6 +172,7 @@ def test_totals_read_what_changed_in_the_time_asked_of(explained: Explained, wor
     assert_few_rows(plans, "pfa_mirror_history", 2 * NIGHTLY)
 
 
+@pytest.mark.long
 def test_a_filter_reads_no_more_than_what_changed(explained: Explained, world: World) -> None:
     filters = Filters(category=("Category 3",), where="monthlyRate > 0", today="2026-01-01")
     span = Span(since=ago(world, hours=24))
@@ -179,6 +182,7 @@ def test_a_filter_reads_no_more_than_what_changed(explained: Explained, world: W
         assert_few_rows(plans, "pfa_mirror_history", 2 * NIGHTLY)
 
 
+@pytest.mark.long
 def test_a_past_night_is_read_from_the_versions_that_were_written_then(
     explained: Explained, world: World
 ) -> None:
@@ -189,6 +193,7 @@ def test_a_past_night_is_read_from_the_versions_that_were_written_then(
     assert_few_rows(plans, "pfa_mirror_history", A_PAGE + 2 * NIGHTLY)
 
 
+@pytest.mark.long
 def test_a_page_of_the_log_of_pems_reads_a_page(explained: Explained) -> None:
     plans, rows = explained(page(Span(each=True)))
     assert len(rows) == PAGE + 1
@@ -197,6 +202,7 @@ def test_a_page_of_the_log_of_pems_reads_a_page(explained: Explained) -> None:
     assert_few_rows(plans, "pfa_mirror_history", 2 * A_PAGE)
 
 
+@pytest.mark.long
 def test_the_history_of_a_record_is_looked_up(explained: Explained) -> None:
     one = PfaId("P-000100")
     plans, rows = explained(page(Span(each=True, pfa_id=one)))

@@ -27,6 +27,7 @@ def page(filters: Filters = Filters(), sort: str = "forecastStart") -> Work:  # 
     return lambda conn, who: merged.page(conn, who, query, limit=PAGE)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.turns(2)
 @pytest.mark.parametrize(
     ("index", "table", "work", "most"),

@@ -257,7 +257,7 @@ def large_one(postgres: Server) -> Iterator[Matrix]:
         yield matrix
 
 
-@pytest.mark.variants(3)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("state", ["emptied", *long(["none"])])
 @pytest.mark.parametrize("name", USUAL)
 def test_an_operation_reads_no_more_where_the_planner_expects_no_draft(

@@ -125,6 +125,7 @@ def test_nor_are_they_where_the_statistics_are_another_organization_s(
     assert_each_once(*guard_of_elsewhere.operation(work, "fay", session))
 
 
+@pytest.mark.variants(2)
 @pytest.mark.parametrize("statistics", ["known", "none", "elsewhere"])
 @pytest.mark.parametrize("user", ["eve", "mary"])
 def test_hundreds_of_records_are_saved_without_a_loop_in_a_loop(
@@ -160,6 +161,7 @@ def test_the_users_active_modifications_of_a_few_records_are_looked_up(guard: Gu
     assert_looked_up(plans, 10)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("counted", [True, False], ids=["counted", "never counted"])
 def test_a_thousand_fresh_drafts_are_undone_without_a_loop_in_a_loop(
     guard: Guard, guard_of_new_tables: Guard, counted: bool

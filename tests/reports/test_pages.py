@@ -183,6 +183,7 @@ def test_a_chart_in_a_sheet_is_named_for_its_rows(huge: World) -> None:
 ADDRESSED = re.compile(r"\b(you|your|yours|yourself)\b", re.IGNORECASE)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("form", FORMS)
 def test_it_does_not_speak_to_its_author(usual: World, form: str) -> None:
     ann = usual.principal()

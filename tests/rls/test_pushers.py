@@ -286,6 +286,7 @@ def test_pages_of_a_pull_are_those_of_the_run_that_holds_its_lease(two):
                 call(conn, block, **values)
 
 
+@pytest.mark.long
 def test_a_push_whose_lease_another_run_has_taken_says_so(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

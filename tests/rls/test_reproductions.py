@@ -606,6 +606,7 @@ class TestStrangers:
                 with pytest.raises(errors.InsufficientPrivilege), conn.transaction():
                     conn.execute(f"SELECT 1 FROM {table} FOR UPDATE")
 
+    @pytest.mark.long
     def test_sessions_that_are_ended_all_the_time_leave_each_change_sent_once(
         self, database_url: str
     ) -> None:

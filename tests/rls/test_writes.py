@@ -42,6 +42,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.variants(8)
 @pytest.mark.parametrize("change", CHANGES)
 def test_nothing_of_another_organization_is_changed(two, change):
     before = two.everything()

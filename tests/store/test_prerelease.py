@@ -229,6 +229,7 @@ def test_entries_older_than_the_chain_are_still_its_first_link(old_url, conn):
     world.db.close()
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("value", ["NULL", "gen_random_uuid()"])
 def test_what_an_old_entry_restored_cannot_be_altered_unseen(old_url, conn, value):
     migrations.upgrade(conn)
@@ -290,6 +291,7 @@ def test_a_failed_conversion_leaves_the_database_as_it_was(old_url, conn, postgr
     assert migrations.upgrade(conn) == CONVERTED
 
 
+@pytest.mark.long
 def test_the_conversion_may_run_again(old_url, conn, postgres, template):
     migrations.upgrade(conn)
     before = rows_of(conn)

@@ -99,6 +99,7 @@ BENT = {name: bent for name, (bent, _) in SETTINGS.items()}
 WANTED = {name: wanted for name, (_, wanted) in SETTINGS.items()}
 
 
+@pytest.mark.variants(4)
 @pytest.mark.parametrize("bent", [(source, BENT) for source in SOURCES], ids=SOURCES, indirect=True)
 @pytest.mark.parametrize("require_schema", [True, False], ids=["use", "upgrade"])
 def test_a_session_has_the_settings_of_pfa_wherever_others_come_from(
@@ -266,6 +267,7 @@ def test_a_slow_reader_gets_the_whole_export(limited):
     assert written == b"".join(pieces).count(b"\n") == 1000
 
 
+@pytest.mark.long
 def test_a_slow_reader_gets_the_whole_stream(limited):
     found = 0
     for _ in stream_records(limited.db, limited.principal(), Query()):
@@ -292,6 +294,7 @@ def test_a_long_transaction_is_stored(limited):
     assert limited.db.transact(work) == "done"
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("limit", "state"),
     [("idle_in_transaction_session_timeout", "25P03"), ("transaction_timeout", "25P04")],

@@ -91,6 +91,7 @@ def test_a_preview_analyzes_nothing(world: World, admin: Connection[Any]) -> Non
     assert {known(admin, table) for table in FILLED} == {-1}
 
 
+@pytest.mark.variants(1)
 def test_what_is_rolled_back_leaves_no_table_half_known(
     world: World, admin: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +107,7 @@ def test_what_is_rolled_back_leaves_no_table_half_known(
     assert columns(admin, "pfa_mirror")
 
 
+@pytest.mark.variants(1)
 def test_what_a_table_has_outgrown_is_analyzed_and_what_it_has_not_is_left(
     world: World, admin: Connection[Any]
 ) -> None:
@@ -117,6 +119,7 @@ def test_what_a_table_has_outgrown_is_analyzed_and_what_it_has_not_is_left(
     assert known(admin, "audit_log") > 3 * MANY
 
 
+@pytest.mark.variants(1)
 def test_an_emptied_table_keeps_what_is_known_of_its_columns(
     world: World, admin: Connection[Any]
 ) -> None:
@@ -127,6 +130,7 @@ def test_an_emptied_table_keeps_what_is_known_of_its_columns(
     assert "user_id" in columns(admin, "pfa_overlay")
 
 
+@pytest.mark.variants(1)
 def test_a_save_in_portions_analyzes_between_them(
     world: World, admin: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +151,7 @@ def test_a_save_in_portions_analyzes_between_them(
     assert columns(admin, "pfa_overlay")
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("tables", [FILLED, FILLED[:1]], ids=["all", "one"])
 def test_a_table_that_another_session_has_locked_is_left_out(
     world: World, admin: Connection[Any], tables: tuple[str, ...]
@@ -158,6 +163,7 @@ def test_a_table_that_another_session_has_locked_is_left_out(
         assert known(admin, table) == (-1 if table in tables else MANY)
 
 
+@pytest.mark.variants(1)
 def test_a_save_stands_whatever_becomes_of_the_statistics(
     world: World, admin: Connection[Any]
 ) -> None:
@@ -175,6 +181,7 @@ def forget(admin: Connection[Any]) -> None:
             admin.execute(statement, [table])
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("by", ["upgrade", "pull", "save"])
 def test_a_restored_dump_is_analyzed_by_what_comes_first(
     world: World, admin: Connection[Any], by: str

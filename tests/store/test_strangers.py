@@ -43,6 +43,7 @@ def stranger(world: World) -> Iterator[psycopg.Connection]:
 
 
 class TestLocks:
+    @pytest.mark.variants(1)
     @pytest.mark.parametrize("lock", ["ACCESS EXCLUSIVE", "a row"])
     def test_a_lock_of_another_session_ends_a_command_with_its_name(
         self,

@@ -76,7 +76,7 @@ def _asked(**options: Any) -> pfa_core.PullOptions:
     return pfa_core.PullOptions(allow_emptied={"all"}, **options)
 
 
-@pytest.mark.variants(2)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "total",
     [lambda all_, page: 4, lambda all_, page: 0, lambda all_, page: "5", lambda all_, page: page,
@@ -108,7 +108,7 @@ def capped(numbers: range, cap: int) -> Callable[[Request], Response]:
     return less
 
 
-@pytest.mark.variants(2)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("size", [1, 2, 4, 30])
 def test_pages_that_are_capped_and_totals_that_are_theirs_mark_nothing(world, size):
     result = pull(world, capped(range(1, 16), max(size - 1, 2)), size)
@@ -238,6 +238,7 @@ def reading(version: Any = 1) -> Response:
     return json_response(200, wanted)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("version", ["9" * 5000, None, *long([10**30, -1, 1.5, True, "x", ""])])
 def test_a_version_that_is_none_is_that_record_s_failure_only(world, version):
     committed(world, 2)
@@ -280,7 +281,7 @@ def test_a_password_that_pems_repeats_in_an_alert_shows_nowhere(world, monkeypat
     assert SECRET not in "".join(shown)
 
 
-@pytest.mark.variants(2)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "answer",
     [Response(302, headers={"Location": "https://login.example/"}), Response(404, b"<html>"),
@@ -346,6 +347,7 @@ def test_the_retry_of_a_refused_write_is_a_new_write_to_pems(world):
     assert len(set(keys)) == 2
 
 
+@pytest.mark.long
 def test_a_deadline_ends_a_push_however_slow_its_rate_and_says_so(database_url):
     with a_far_side(database_url, *(record(f"P-{n}") for n in range(20))) as far:
         for number in range(20):

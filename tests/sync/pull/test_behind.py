@@ -139,6 +139,7 @@ def test_a_record_that_pems_deleted_is_not_behind(far):
     assert behind(far) == (0, None)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("stamp", ["", "yesterday", "0001-01-01T00:00:00Z"])
 def test_without_the_time_of_its_change_everything_is_asked_for_after_a_full_pull(far, stamp):
     far.pull()

@@ -14,6 +14,7 @@ from pfa_core.errors import Fault
 from pfa_core.model.baseline import read_changes, read_record
 from pfa_core.sync.pull.changed_lines import changed_line
 from tests.factories import record
+from tests.forms import EFFORT
 
 WHOLE = {**record(), "organization": "ORG", "hasPlan": True, "hasActuals": False}
 # A null description is left out.
@@ -69,7 +70,11 @@ def kept(line: str) -> tuple[str | None, str] | None:
     return changed_line(line, changes), exact_json.dumps(whole)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=20 * EFFORT,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.lists(lines(), min_size=20, max_size=40))
 def test_postgresql_reads_a_line_as_the_record(postgres, some):
     pairs = [pair for pair in map(kept, some) if pair and pair[0] is not None]

@@ -265,6 +265,7 @@ BAD = [
 
 
 class TestRefusedRecords:
+    @pytest.mark.variants(8)
     @pytest.mark.parametrize(("line", "field", "code"), BAD)
     def test_a_bad_record_is_refused_at_its_place_and_the_others_arrive(
         self, world: World, file: File, line: str, field: str, code: str
@@ -479,6 +480,7 @@ def test_the_kpis_after_any_pull_are_those_of_the_mirror(world: World) -> None:
             assert rolled == computed
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("first", [False, True])
 def test_progress_is_reported_now_and_then(world: World, first: bool) -> None:
     seen: list[Progress] = []
@@ -639,6 +641,7 @@ class TestLeftovers:
         found = world.mirror()["Y-1"]
         assert (str(found["monthlyRate"]), found["model"]) == ("1.5", f"a, b{separator}")
 
+    @pytest.mark.variants(3)
     @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
     @pytest.mark.parametrize("name", ["in.csv", "in.jsonl"])
     def test_utf_16_is_read_where_its_first_bytes_show_it(

@@ -28,6 +28,7 @@ def models(far: FarSide) -> list[tuple]:
 CHANGED = [("P-1", "THEIRS"), ("P-2", "M2")]
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("kind", ["full", "incremental"])
 def test_a_run_of_the_future_hides_no_change_from_the_next_pull(far, kind):
     far.world.execute(
@@ -50,6 +51,7 @@ def test_a_full_run_that_says_it_continued_one_of_the_future_hides_none_either(f
     assert models(far) == CHANGED
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("incremental", [True, False])
 def test_a_mirror_row_of_the_future_is_brought_up_to_date(far, incremental):
     far.world.execute("UPDATE pfa_mirror SET updated_at = '2099-01-01'")
@@ -72,6 +74,7 @@ def test_a_row_that_was_written_after_the_page_was_asked_for_still_stays(far):
     assert far.world.owner.transact(work, dry_run=True) == 1
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("at", ["9999-12-29", "2099-01-01"])
 @pytest.mark.parametrize("name", ["pull", "push"])
 def test_a_lease_of_the_far_future_holds_no_run_back(far, at, name):

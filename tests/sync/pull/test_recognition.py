@@ -133,6 +133,7 @@ class TestWhatIsNotRead:
         assert pull(world, path).unchanged == 3
         assert parsed == []
 
+    @pytest.mark.variants(2)
     @pytest.mark.parametrize(
         ("name", "parses"), [("in.csv", 0), ("in.json", 1), ("in.jsonl.gz", 0), ("in.tsv", 0)]
     )
@@ -537,7 +538,7 @@ def left(world: World, code: str) -> Any:
     ]
 
 
-@drawn("number", short=10, long=40, night=1500)
+@drawn("number", short=4, long=40, night=1500)
 def test_a_pull_does_what_it_does_without_digests(both, tmp_path, number, monkeypatch):
     """Random files, maps, orders, faults and writes between them, in two organizations."""
     for seed in range(number):

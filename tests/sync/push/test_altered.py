@@ -143,6 +143,7 @@ def test_history_log_and_trail_say_both_values(far, caplog):
     assert warned.fields["reason"] == ROUNDED
 
 
+@pytest.mark.variants(1)
 def test_a_later_draft_of_the_same_field_is_based_on_what_pems_stored(far):
     far.pems.faults = ["rounds"]
     committed(far, monthlyRate=Decimal("1200.505"))
@@ -234,6 +235,7 @@ def test_a_read_back_that_fails_is_made_again_and_says_what_pems_stored(silent, 
     silent.require_agreement()
 
 
+@pytest.mark.variants(1)
 def test_what_was_not_read_back_is_counted_and_not_in_the_mirror_until_it_is(silent):
     committed(silent, "P-2", model="New")
     silent.push()
@@ -259,6 +261,7 @@ def test_what_was_not_read_back_is_counted_and_not_in_the_mirror_until_it_is(sil
     silent.require_agreement()
 
 
+@pytest.mark.variants(1)
 def test_beside_others_it_makes_a_push_partial(silent):
     committed(silent, monthlyRate=5)
     committed(silent, "P-2", monthlyRate=6)
@@ -466,6 +469,7 @@ def test_a_write_of_another_user_is_not_taken_for_an_altered_own(rest, owner, ap
     assert (result.altered, rest.applied("P-1"), disputed(rest)) == (0, applied, in_dispute)
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("owner", Owner)
 def test_where_pems_names_no_writer_a_user_decides(rest, owner, monkeypatch):
     read = RestWriter.read
@@ -480,7 +484,7 @@ def test_where_pems_names_no_writer_a_user_decides(rest, owner, monkeypatch):
     assert disputed(rest) == [("monthlyRate", Decimal("1200.505"), 1201)]
 
 
-@pytest.mark.variants(2)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("owner", Owner)
 def test_what_cannot_be_told_apart_is_never_applied_twice(keyless, owner):
     """Another user changes another field right after the altered write, before anything is read."""

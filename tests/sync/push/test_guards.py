@@ -54,6 +54,7 @@ def overrides(far: FarSide) -> list[tuple[object, ...]]:
     )
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("limits", "found"),
     [

@@ -136,7 +136,7 @@ def overtaken(far: FarSide, user: str = "ann") -> list[int]:
 
 
 @pytest.mark.turns(4)
-@pytest.mark.variants(2)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize("owner", OWNERS)
 @pytest.mark.parametrize("pulls", ["incremental", *long(["no pull", "whole", "both"])])
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_a_conflict_asks_about_the_fields_without_an_owner(far):
 # --- failures -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.variants(3)
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "fault",
     ["500:1:times=2", "503:1:times=2", "429:1:times=3", "423:1:times=2",
@@ -531,6 +531,7 @@ def test_the_rollup_follows_what_was_folded_in(far):
     far.world.execute("TRUNCATE pfa_overlay")
 
 
+@pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("field", "name"), [("areaSilo", "area_silo"), ("category", "category"), ("class", "class_")]
 )
