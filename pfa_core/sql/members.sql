@@ -167,9 +167,11 @@ WHERE organization_id = %(organization_id)s
 
 -- name: end_tokens
 -- Ends every token of a user, or of all, that was issued until now, whether the register has it or not. Tokens have
--- whole seconds: the next one is the first that is good. A member whose row is locked is left out.
+-- whole seconds: the next one is the first that is good. A member whose row is locked is left out. The time is computed
+-- beside the update: a distributed server computes none of a column there, since it depends on the session's zone.
 WITH locked AS (
-    SELECT m.user_id
+    SELECT m.user_id,
+           greatest(date_trunc('second', %(at)s::timestamptz), m.tokens_since) + interval '1 second' AS since
     FROM pfa_member AS m
     WHERE m.organization_id = %(organization_id)s
       AND (%(user_id)s::text IS NULL OR m.user_id = %(user_id)s)
@@ -177,7 +179,7 @@ WITH locked AS (
     FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE pfa_member AS m
-SET tokens_since = greatest(date_trunc('second', %(at)s::timestamptz), m.tokens_since) + interval '1 second'
+SET tokens_since = l.since
 FROM locked AS l
 WHERE m.organization_id = %(organization_id)s
   AND m.user_id = l.user_id

@@ -222,6 +222,56 @@ SELECT count(*) AS dropped FROM gone
 -- returns: dropped bigint
 -- from: drop_same(held = held_named)
 
+-- name: gather_same
+-- The same in three steps, as a distributed server takes them: one statement changes a temporary table or a
+-- distributed one, not both.
+INSERT INTO pfa_same (pfa_id, version, writer, digest, shape, unknown, is_same)
+SELECT i.pfa_id, m.version, m.writer, i.digest, i.shape, i.unknown, m.data = i.data
+FROM pfa_incoming AS i
+JOIN (
+    {held}) AS m ON m.pfa_id = i.pfa_id
+WHERE m.data = i.data OR m.updated_at BETWEEN %(asked_at)s::timestamptz AND %(now)s
+ON CONFLICT DO NOTHING
+
+-- name: create_same
+CREATE TEMP TABLE pfa_same (
+    pfa_id  text COLLATE "C" PRIMARY KEY,
+    version integer NOT NULL,
+    writer  xid NOT NULL,
+    digest  bytea,
+    shape   bigint,
+    unknown text[] COLLATE "C",
+    is_same boolean NOT NULL
+) ON COMMIT DROP;
+
+-- name: gather_unchanged
+-- from: gather_same(held = held)
+
+-- name: gather_unchanged_named
+-- from: gather_same(held = held_named)
+
+-- name: drop_gathered
+DELETE FROM pfa_incoming AS i
+USING pfa_same AS s
+WHERE i.pfa_id = s.pfa_id;
+
+-- name: keep_gathered
+INSERT INTO pfa_digest AS d (organization_id, pfa_id, version, writer, digest, shape, unknown)
+SELECT %(organization_id)s, s.pfa_id, s.version, s.writer, s.digest, s.shape, s.unknown
+FROM pfa_same AS s
+WHERE s.is_same
+  AND s.digest IS NOT NULL
+ORDER BY s.pfa_id
+ON CONFLICT (organization_id, pfa_id) DO UPDATE
+SET version = EXCLUDED.version,
+    writer = EXCLUDED.writer,
+    digest = EXCLUDED.digest,
+    shape = EXCLUDED.shape,
+    unknown = EXCLUDED.unknown;
+
+-- name: drop_same_table
+DROP TABLE pfa_same;
+
 -- name: keep_digests
 -- From which texts the received records were read that the mirror has now.
 INSERT INTO pfa_digest AS d (organization_id, pfa_id, version, writer, digest, shape, unknown)
@@ -239,6 +289,16 @@ SET version = EXCLUDED.version,
 
 -- name: copy_digests
 COPY pfa_digest (organization_id, pfa_id, version, writer, digest, shape, unknown) FROM STDIN;
+
+-- name: stamp_digests
+-- A row on a node was written by a transaction of that node, which the coordinator does not know.
+UPDATE pfa_digest AS d
+SET writer = m.xmin
+FROM pfa_mirror AS m
+WHERE d.organization_id = %(organization_id)s
+  AND m.organization_id = %(organization_id)s
+  AND m.pfa_id = d.pfa_id
+  AND d.pfa_id BETWEEN %(first)s AND %(last)s;
 
 -- name: forget_digests
 DELETE FROM pfa_digest
@@ -302,6 +362,36 @@ SELECT 1 AS sign, true AS of_mirror, {columns}
 
 -- name: post_overlays
 -- from: overlay_sums.post(rows = overlays_after(columns = overlay_sums.columns), among = overlay_sums.among_all)
+
+-- name: overlaid
+-- The received records that users have overlays of. Where the program sends the statements itself it names them: what a
+-- distributed server looks up by a temporary table it fetches, and a lock cannot be fetched.
+SELECT DISTINCT o.pfa_id
+FROM pfa_incoming AS i
+JOIN pfa_overlay AS o ON o.organization_id = %(organization_id)s AND o.pfa_id = i.pfa_id
+ORDER BY o.pfa_id;
+
+-- name: hold_overlays
+-- Their users may be discarding them.
+SELECT count(*)
+FROM (
+    SELECT o.pfa_id
+    FROM pfa_overlay AS o
+    WHERE o.organization_id = %(organization_id)s
+      AND o.pfa_id = ANY(%(ids)s::text[])
+    ORDER BY o.pfa_id, o.user_id
+    FOR UPDATE
+) AS held;
+
+-- name: overlays_named
+SELECT %(sign)s::integer AS sign, true AS of_mirror, {columns}
+            FROM pfa_overlay AS o
+            WHERE o.organization_id = %(organization_id)s
+              AND o.pfa_id = ANY(%(ids)s::text[])
+
+-- name: post_named
+-- Subtracts (sign -1) what their overlays add to the sums, or adds it (sign 1).
+-- from: overlay_sums.post(rows = overlays_named(columns = overlay_sums.columns), among = overlay_sums.among_all)
 
 -- name: refresh_overlays
 -- The deltas stay; they are applied to the mirror's new data.

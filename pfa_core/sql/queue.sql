@@ -114,7 +114,8 @@ RETURNING m.modification_id::text;
 -- returns: modification_id text
 -- trail: reject m.modification_id
 -- unless: NOT pfa_is_own_run(%(organization_id)s, %(run_id)s)
--- next_attempt_at null: final, a dead letter. sent_version null: PEMS certainly did not take it.
+-- next_attempt_at null: final, a dead letter. sent_version null: PEMS certainly did not take it. Days are added to a time
+-- of one zone: what depends on that of the session a distributed server takes in no CASE of an update.
 UPDATE pfa_modification AS m
 SET state = 'sync_error',
     claim_id = NULL,
@@ -123,7 +124,8 @@ SET state = 'sync_error',
     generation = least(c.generation, 1000000),
     failures = least(c.failures, 1000000),
     next_attempt_at = CASE WHEN c.next_attempt_at IS NOT NULL
-                           THEN least(c.next_attempt_at, %(at)s::timestamptz + interval '7 days') END,
+                           THEN least(c.next_attempt_at, (%(at)s::timestamptz AT TIME ZONE 'UTC'
+                                                          + interval '7 days') AT TIME ZONE 'UTC') END,
     sync_error = left(c.message, 100000)
 FROM jsonb_to_recordset(%(rejections)s) AS c (
     modification_id uuid, sent_version text, generation integer, failures integer,

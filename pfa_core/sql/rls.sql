@@ -2,8 +2,9 @@
 
 -- name: status
 -- Whether there are policies for this role, and whether they bind it: the owner's policy allows everything,
--- a superuser bypasses all.
-SELECT row_security_active(c.oid), row_security_active(c.oid) AND NOT pg_has_role(c.relowner, 'USAGE')
+-- a superuser bypasses all. Distributed tables have none: they are taken when the tables are distributed.
+SELECT row_security_active(c.oid), row_security_active(c.oid) AND NOT pg_has_role(c.relowner, 'USAGE'),
+       NOT c.relrowsecurity AND EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'citus')
 FROM pg_class AS c
 WHERE c.oid = to_regclass('pfa_mirror');
 
@@ -11,7 +12,7 @@ WHERE c.oid = to_regclass('pfa_mirror');
 -- The role of the connection, for pfa doctor.
 SELECT current_user::text, r.rolsuper, r.rolbypassrls, pg_has_role(c.relowner, 'USAGE'),
        c.relrowsecurity, has_schema_privilege(c.relnamespace, 'CREATE'),
-       EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
+       NOT c.relrowsecurity AND EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'citus')
 FROM pg_class AS c, pg_roles AS r
 WHERE c.oid = to_regclass('pfa_mirror') AND r.rolname = current_user;
 

@@ -40,9 +40,16 @@ SET content = EXCLUDED.content,
 -- name: put_shared
 -- by: save_draft
 -- trail: view_save
--- No row: the organization has so many already, or it is another author's.
+-- No row: the organization has so many already, or it is another author's. Who administers writes in the author's name: a
+-- distributed server takes no parameter in the condition of an update.
 INSERT INTO pfa_view AS v (organization_id, user_id, name, content, created_by, created_at, updated_by, updated_at)
-SELECT %(organization_id)s, '', %(name)s, %(content)s, %(owner)s, %(at)s, %(owner)s, %(at)s
+SELECT %(organization_id)s::text, '', %(name)s::text, %(content)s,
+       coalesce((SELECT o.created_by FROM pfa_view AS o
+                 WHERE o.organization_id = %(organization_id)s
+                   AND o.user_id = ''
+                   AND o.name = %(name)s
+                   AND %(administers)s), %(owner)s::text),
+       %(at)s, %(owner)s::text, %(at)s
 WHERE (SELECT count(*) FROM pfa_view AS o
        WHERE o.organization_id = %(organization_id)s
          AND o.user_id = '') < 500
@@ -55,8 +62,7 @@ ON CONFLICT (organization_id, user_id, name) DO UPDATE
 SET content = EXCLUDED.content,
     updated_by = EXCLUDED.updated_by,
     updated_at = EXCLUDED.updated_at
-WHERE v.created_by = EXCLUDED.updated_by
-   OR %(administers)s;
+WHERE v.created_by = EXCLUDED.created_by;
 
 -- name: delete_own
 -- by: read

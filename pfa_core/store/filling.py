@@ -141,4 +141,6 @@ def _copy_new(conn: Connection[Any], rows: Iterable[Received], values: dict[str,
             between = {**values, "first": marks.first, "last": marks.last}
             conn.execute(_SQL["forget_digests"], between)
             marks.copy(conn, _SQL["copy_digests"])
+            if rls.is_distributed(conn):
+                conn.execute(_SQL["stamp_digests"], between)
     return written

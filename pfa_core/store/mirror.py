@@ -158,9 +158,22 @@ def drop_unchanged(
     name = "drop_unchanged"
     if ids is not None:
         name, values["ids"] = "drop_unchanged_named", list(ids)
+    if rls.is_distributed(conn):
+        gather = "gather_unchanged" if ids is None else "gather_unchanged_named"
+        return _drop_by_steps(conn, gather, values)
     with conn.cursor(row_factory=tuple_row) as cursor:
         row = writing.returned(cursor, _SQL, name, values).fetchone()
     return row[0] if row else 0
+
+
+def _drop_by_steps(conn: Connection[Any], gather: str, values: Mapping[str, Any]) -> int:
+    conn.execute(_SQL["create_same"])
+    conn.execute(_SQL[gather], values)
+    dropped = conn.execute(_SQL["drop_gathered"]).rowcount
+    if dropped:
+        conn.execute(_SQL["keep_gathered"], values)
+    conn.execute(_SQL["drop_same_table"])
+    return dropped
 
 
 def is_empty(conn: Connection[Any], organization_id: OrganizationId) -> bool:
@@ -184,15 +197,33 @@ def take_in(
         changed, _, _, written, *_ = writing.counts(conn, _SQL, "take_in", values)
         return changed, written
     changed = conn.execute(_SQL["keep_history"], values).rowcount
+    overlaid: list[str] = []
     if changed:  # a new record has no overlay
-        conn.execute(_SQL["take_back_overlays"], values)
+        overlaid = _held_overlays(conn, values)
+        _post_overlays(conn, values, overlaid, -1)
         conn.execute(_SQL["post_received"], {**values, "sign": -1})
     written = conn.execute(_SQL["upsert"], values).rowcount
     conn.execute(_SQL["post_received"], {**values, "sign": 1})
-    if changed and conn.execute(_SQL["refresh_overlays"], values).rowcount:
-        conn.execute(_SQL["post_overlays"], values)
+    if overlaid:
+        conn.execute(_SQL["refresh_overlays"], values)
+        _post_overlays(conn, values, overlaid, 1)
     conn.execute(_SQL["keep_digests"], values)
     return changed, written
+
+
+def _held_overlays(conn: Connection[Any], values: Mapping[str, Any]) -> list[str]:
+    """Lock the overlays over received records; return the records' ids."""
+    ids = [row[0] for row in conn.execute(_SQL["overlaid"], values)]
+    if ids:
+        conn.execute(_SQL["hold_overlays"], {**values, "ids": ids})
+    return ids
+
+
+def _post_overlays(
+    conn: Connection[Any], values: Mapping[str, Any], ids: list[str], sign: int
+) -> None:
+    if ids:
+        conn.execute(_SQL["post_named"], {**values, "ids": ids, "sign": sign})
 
 
 def recompute_rollup(conn: Connection[Any], organization_id: OrganizationId) -> None:

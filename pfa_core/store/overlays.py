@@ -18,6 +18,7 @@ _SQL = sql.statements("overlays")
 OVERLAY_ROWS = _SQL["overlay_rows"]
 _PUT = {"stacked": "put_stacked", "only": "put_only"}
 _UPDATE = {"stacked": "update_stacked", "only": "update_only"}
+_BY_STEPS = {"stacked": ("post_stacked", "write_stacked"), "only": ("post_only", "write_only")}
 _MANY = 20  # rows gone at once, after which sums of nothing are looked for
 
 
@@ -66,8 +67,19 @@ def _put_overlays(
 ) -> None:
     for some in portions(ids):
         values = {**of_caller(principal), name: some}
+        if rls.is_distributed(conn):
+            _put_by_steps(conn, which, values)
+            continue
         block = _UPDATE[which] if there and len(some) == 1 else _PUT[which]
         writing.changed(conn, _SQL, block, values, ids=some)
+
+
+def _put_by_steps(conn: Connection[Any], which: str, values: Mapping[str, Any]) -> None:
+    """Do the same in three statements, each of which goes to one node as a whole."""
+    post, write = _BY_STEPS[which]
+    conn.execute(_SQL[post], {**values, "sign": -1})
+    conn.execute(_SQL[write], values)
+    conn.execute(_SQL[post], {**values, "sign": 1})
 
 
 def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> set[PfaId]:

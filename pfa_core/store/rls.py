@@ -25,11 +25,12 @@ class RlsStatus(NamedTuple):
     """Row-level security of a connection's role.
 
     `active`: the role has policies; `bound`: they restrict it. The owner's policy allows everything, and a
-    superuser bypasses all.
+    superuser bypasses all. `distributed`: the tables are distributed and have no policies.
     """
 
     active: bool
     bound: bool
+    distributed: bool
 
 
 class RoleFacts(NamedTuple):
@@ -41,7 +42,7 @@ class RoleFacts(NamedTuple):
     is_owner: bool
     has_policies: bool
     creates: bool
-    on_citus: bool
+    is_distributed: bool
 
 
 # A connection keeps its role, so each is asked once.
@@ -55,13 +56,18 @@ def status(conn: Connection[Any]) -> RlsStatus:
     known = _known.get(conn)
     if known is None:
         row = conn.execute(_SQL["status"]).fetchone()
-        known = _known[conn] = RlsStatus(*row) if row else RlsStatus(active=False, bound=False)
+        known = _known[conn] = RlsStatus(*(row or (False, False, False)))
     return known
 
 
 def applies(conn: Connection[Any]) -> bool:
     """Return whether the connection sees no row until a token authorizes a user."""
     return status(conn).bound
+
+
+def is_distributed(conn: Connection[Any]) -> bool:
+    """Return whether the tables are distributed over several nodes."""
+    return status(conn).distributed
 
 
 def role(conn: Connection[Any]) -> RoleFacts | None:

@@ -98,6 +98,8 @@ def _renewed(
     noted and no more: a read-only server, a role that may not, a token that has ended since.
     """
     try:
+        if rls.is_distributed(conn):
+            return []  # each node's autovacuum counts its shards; the coordinator has no rows
         bound = rls.applies(conn)
         statement = _SQL.for_role("renew", rls=bound)
         with conn.transaction():

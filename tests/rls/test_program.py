@@ -59,7 +59,7 @@ def test_the_owner_need_be_no_superuser(postgres):
                 with psycopg.connect(url, autocommit=True) as conn:
                     bound_url(url)
                 with Database(owned) as db:
-                    assert db.read(rls.status) == (True, False)
+                    assert db.read(rls.status) == (True, False, False)
                 world = a_world(owned, record("P-1"), login=url)
                 assert (
                     len(

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-TEMPORARY = r"pfa_(?:incoming|seen|absent)\b"
+TEMPORARY = r"pfa_(?:incoming|seen|absent|same)\b"
 
 DISTRIBUTED = (
-    r"\b(?:pfa_(?!incoming|seen|absent|signing_key|rls_secret|schema_migration)\w+|kpi_\w+|audit_\w+)"
+    r"\b(?:pfa_(?!incoming|seen|absent|same|signing_key|rls_secret|schema_migration)\w+|kpi_\w+|audit_\w+)"
     r"(?![\w(])"
 )
 SETS = (
@@ -94,6 +94,58 @@ def changes_rows_by_a_volatile_function(text: str) -> bool:
     return bool(VOLATILE.search(written))
 
 
+def changes_both_kinds_of_tables(text: str) -> bool:
+    """Whether a part of a statement changes a temporary table beside a distributed one."""
+    for inner, outer in enclosed(text, r"(?:\bWITH|,)\s+\w+\s+AS(?:\s+MATERIALIZED)?"):
+        if re.match(rf"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+{TEMPORARY}", inner):
+            return bool(re.search(DISTRIBUTED, inner + outer))
+    return False
+
+
+def reads_late_what_is_changed_beside(text: str) -> bool:
+    """Whether a part of a statement may read rows after another part has changed them.
+
+    PostgreSQL reads all of them as they were; a distributed server executes one part after the other, and what is
+    read in one place alone when that place comes.
+    """
+    names = re.findall(r"(?:\bWITH|,)\s+(\w+)\s+AS\s*\(", text)
+    parts = enclosed(text, r"(?:\bWITH|,)\s+\w+\s+AS")
+    for name, (inner, outer) in zip(names, parts, strict=True):
+        is_read = re.match(r"\s*SELECT\b", inner) and not re.search(
+            r"\bFOR (?:NO KEY )?UPDATE", inner
+        )
+        if not is_read or len(re.findall(rf"\b(?:FROM|JOIN|USING|,)\s+{name}\b", outer)) > 1:
+            continue
+        for table in re.findall(rf"\b(?:FROM|JOIN)\s+({DISTRIBUTED})", inner):
+            if re.search(
+                rf"\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+{table}\b.*\bRETURNING\b",
+                outer,
+                re.DOTALL,
+            ):
+                return True
+    return False
+
+
+def changes_rows_by_the_session_s_zone(text: str) -> bool:
+    """Whether a time is computed beside a column, or within CASE, by what depends on the session's time zone."""
+    for match in re.finditer(rf"\b(?:UPDATE\s+{DISTRIBUTED}|DO UPDATE\b)[^;]*", text):
+        changed = re.split(r"\b(?:FROM|WHERE|RETURNING)\b", match[0])[0]
+        of_one_zone = re.sub(r"AT TIME ZONE ''\s*\+ interval ''", "", changed)
+        if re.search(r"\binterval ''", of_one_zone) and re.search(
+            r"\b(?:CASE|coalesce|greatest|least)\b|\b\w\.\w+ [+-]|[+-] \w\.", of_one_zone
+        ):
+            return True
+    return False
+
+
+def asks_a_parameter_whether_to_update(text: str) -> bool:
+    """Whether an insert of selected rows has a parameter in what it does with a row that is there."""
+    match = re.search(
+        rf"\bINSERT INTO\s+{DISTRIBUTED}.*?\bSELECT\b.*\bDO UPDATE\b(.*)", text, re.DOTALL
+    )
+    return bool(match and "%(" in match[1])
+
+
 def alters_several_things(text: str) -> bool:
     """Whether one ALTER TABLE has several subcommands, of which one is about a constraint."""
     for match in re.finditer(r"\bALTER TABLE\b([^;]*)", text):
@@ -111,6 +163,10 @@ RULES: Mapping[str, Rule] = {
     "a look-up between temporary and distributed tables": looks_up_a_temporary_table,
     "a look-up for each row of a set": looks_up_for_each_of_a_set,
     "a volatile function in a change": changes_rows_by_a_volatile_function,
+    "a change of a temporary table beside a distributed one": changes_both_kinds_of_tables,
+    "a look at rows that are changed beside it": reads_late_what_is_changed_beside,
+    "a time by the session's zone in a change": changes_rows_by_the_session_s_zone,
+    "a parameter beside a conflict": asks_a_parameter_whether_to_update,
     "several subcommands of ALTER TABLE": alters_several_things,
 }
 

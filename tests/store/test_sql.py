@@ -18,7 +18,7 @@ NOUNS = sorted(
 BLOCKS = [(noun, name) for noun in NOUNS for name in sql.statements(noun)]
 TENANT = re.compile(
     r"\b(FROM|JOIN|UPDATE(?! SET)|USING|INTO)\s+"
-    r"((?:pfa_(?!incoming|seen|absent|schema_migration|signing_key|organization)|kpi_|audit_)\w+)"
+    r"((?:pfa_(?!incoming|seen|absent|same|schema_migration|signing_key|organization)|kpi_|audit_)\w+)"
     r"(?![\w(])"
     r"(?:\s+AS\s+(\w+))?"
 )

@@ -23,6 +23,7 @@ from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.run import Run
+from pfa_core.store import rls
 from pfa_core.store.adapters import object_or_none, typed_row
 from pfa_core.store.reads.filters import TRUE, conditions, narrowing, touched_values
 
@@ -206,7 +207,7 @@ class Changes:
         if span.each:
             outside: LiteralString = f"b.version = {table}.version - 1"
         elif span.since is None:
-            outside = _FALSE
+            outside = self._never("b")
         elif of_a_page:
             earlier: LiteralString = "(o.written_at IS NULL OR o.written_at < %(since)s)"
             outside = "o.written_by_run IS DISTINCT FROM %(run_id)s" if span.run_id else earlier
@@ -218,6 +219,14 @@ class Changes:
                 else "(b.written_at IS NULL OR b.written_at < %(since)s)"
             )
         return _SQL["joined"].format(table=table, outside=outside)
+
+    def _never(self, table: LiteralString) -> LiteralString:
+        """Compose what is true of no row.
+
+        A distributed server leaves a part that is `false` out before it looks on which node the others are,
+        and then refuses to join them.
+        """
+        return f"{table}.version < 0" if rls.is_distributed(self.conn) else _FALSE
 
     def _missing_too(self) -> LiteralString:
         if not self.span.finds_missing:
@@ -235,7 +244,7 @@ class Changes:
                 if self.span.run_id
                 else "r.updated_at < %(since)s"
                 if self.span.since
-                else _FALSE
+                else self._never("r")
             )
         return _all(parts)
 
