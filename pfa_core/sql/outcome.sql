@@ -1,4 +1,4 @@
--- What became of a transaction whose COMMIT was not answered. No tenant table is read here.
+-- What became of a transaction whose COMMIT was not answered.
 
 -- name: begin
 -- The first statements of a writing transaction, sent together. A process that is suspended within it must not keep its locks.
@@ -18,6 +18,27 @@ SELECT CASE
                    (SELECT w.stats_reset FROM pg_stat_wal AS w)) = %(server)s
     THEN pg_xact_status(%(xid)s::xid8)
 END, current_setting('citus.version', true) <> '';
+
+-- name: is_spread
+-- Whether the server is a coordinator of others.
+SELECT coalesce(current_setting('citus.version', true), '') <> '';
+
+-- name: wait_a_second
+SET LOCAL lock_timeout = '1s';
+
+-- name: hold_end
+-- Who writes into the trail holds the end of its chain until their transaction has ended on its node: behind this lock
+-- what the trail has of it is all that it will have. No row: the organization has no trail yet, and nothing is known.
+SELECT number
+FROM audit_head
+WHERE organization_id = %(organization_id)s
+FOR NO KEY UPDATE;
+
+-- name: has_entry
+SELECT EXISTS (
+    SELECT FROM audit_log
+    WHERE organization_id = %(organization_id)s
+      AND entry_id = %(entry_id)s);
 
 -- name: end
 -- The session of a transaction that is still in progress although its client is gone: it holds locks, and

@@ -116,6 +116,11 @@ def first_entry(links: Mapping[OrganizationId, Open]) -> str:
     return next((link.link_id for link in links.values()), "")
 
 
+def first_organization(links: Mapping[OrganizationId, Open]) -> str:
+    """Return the organization of that entry; '' for none."""
+    return next(iter(links), "")
+
+
 def entries(links: Mapping[OrganizationId, Open]) -> int:
     """Return the number of entries of `linked`."""
     return sum(link.entries for link in links.values())

@@ -21,7 +21,13 @@ from pfa_core.model.pooling import Pooling
 from pfa_core.store import schema
 from pfa_core.store.connection import open_connection, open_embedded
 from pfa_core.store.embedded import address
-from pfa_core.store.errors import TryAgain, not_committed, replica_conflict, translated
+from pfa_core.store.errors import (
+    TryAgain,
+    node_lost,
+    not_committed,
+    replica_conflict,
+    translated,
+)
 from pfa_core.store.rls import APP_ROLE
 
 if TYPE_CHECKING:
@@ -150,8 +156,8 @@ class Database:
         """
         # A read loads neither.
         from pfa_core.store import statistics
-        from pfa_core.store.audit_chain import entries, first_entry, linked
-        from pfa_core.store.outcome import Ending, begin, is_in_doubt
+        from pfa_core.store.audit_chain import entries, first_entry, first_organization, linked
+        from pfa_core.store.outcome import Ending, begin, is_in_doubt, is_spread
 
         broken = 0
 
@@ -167,7 +173,9 @@ class Database:
                         begun = begin(conn)
                         with linked(conn) as links:
                             result = work(conn)
-                        ending = Ending(begun, first_entry(links), result)
+                        ending = Ending(
+                            begun, first_entry(links), result, first_organization(links)
+                        )
                         written = entries(links)
                         if dry_run:
                             raise Rollback(transaction)
@@ -180,6 +188,8 @@ class Database:
                     broken += 1
                     if broken == BROKEN_COMMITS:
                         raise not_committed() from error
+                    if error.sqlstate and is_spread(self.connection()):
+                        raise node_lost() from error
                     raise
                 if not dry_run:
                     self._note(ending, conn)

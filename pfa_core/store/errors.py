@@ -38,6 +38,8 @@ _BAD_WORD = re.compile(r"invalid (\w+ )?(value|port)|Servname not supported")
 _START_UP = "unsupported startup parameter"
 _NAMELESS = "local user with ID"
 NO_ADDRESS = "the database address is not valid"
+# What a coordinator says of a node that it does not reach; others' organizations go on.
+_NODE = "connection to the remote node"
 _SERIALIZATION = ("40001", "40P01")
 # What the schema's own functions say of a refusal; PostgreSQL says nothing so of a privilege that the role lacks.
 _REFUSAL = "pfa_refusal"
@@ -122,6 +124,8 @@ def not_connected(
 
 
 def _lost(error: psycopg.Error) -> PfaError:
+    if (error.diag.message_primary or "").startswith(_NODE):
+        return node_lost()
     text = "" if error.sqlstate or isinstance(error, psycopg.InternalError) else str(error)
     if any(words in text for words in _REFUSALS):
         return _connection_refused(error)
@@ -141,6 +145,17 @@ def not_committed() -> DatabaseUnavailable:
     """Make the error for connections that broke before each commit took effect."""
     return DatabaseUnavailable(
         "the connection broke each time the change was being committed; nothing was stored",
+        hint="type: pfa doctor",
+    )
+
+
+def node_lost() -> TryAgain:
+    """Make the error for a node that does not answer.
+
+    Or that was lost before a commit took effect.
+    """
+    return TryAgain(
+        "the database is not available: a node that has the organization's tables does not answer",
         hint="type: pfa doctor",
     )
 

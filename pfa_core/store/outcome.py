@@ -43,40 +43,60 @@ class Ending(Generic[Result]):
     Args:
         entry_id: The first entry that it wrote into the audit trail; '' for none.
         result: What it returns where it is committed.
+        organization_id: Of which organization the entry is.
     """
 
     begun: Begun
     entry_id: str
     result: Result
+    organization_id: str = ""
 
     def has_committed(self, connect: Callable[[], Connection[Any]]) -> bool:
         """Ask a new connection whether the transaction has committed.
 
-        A session that goes on although its client is gone is ended, since it holds locks.
+        A session that goes on although its client is gone is ended, since it holds locks. A server that is a
+        coordinator of others may have aborted what one of them had committed: there the audit trail says it.
 
         Args:
             connect: Returns an open connection, a new one where the last is broken.
 
         Raises:
-            OutcomeUnknown: There is no connection within WAIT_SECONDS, or the server cannot say; one that aborted
-                cannot where others have parts of the transaction.
+            OutcomeUnknown: There is no connection within WAIT_SECONDS, or neither server nor trail can say.
         """
         begin_of_wait, pause = time.monotonic(), _FIRST_PAUSE
         while True:
             waited = time.monotonic() - begin_of_wait
-            spread = False
             try:
-                status, spread = _ask(connect(), self.begun, end=waited > _GRACE_SECONDS)
+                conn = connect()
+                status, spread = _ask(conn, self.begun, end=waited > _GRACE_SECONDS)
+                if status == "aborted" and spread:
+                    status = self._of_trail(conn)
             except (psycopg.Error, PfaError) as error:
                 status, cause = "in progress", error
             else:
                 cause = None
-            if status == "committed" or (status == "aborted" and not spread):
+            if status in ("committed", "aborted"):
                 return status == "committed"
-            if status in (None, "aborted") or waited > WAIT_SECONDS:
+            if status is None or waited > WAIT_SECONDS:
                 raise self._unknown() from cause
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _of_trail(self, conn: Connection[Any]) -> str | None:
+        """Read from the audit trail what became of it; None: the trail cannot say.
+
+        Raises:
+            psycopg.errors.LockNotAvailable: It has not ended yet.
+        """
+        if not self.entry_id:
+            return None
+        values = {"organization_id": self.organization_id, "entry_id": self.entry_id}
+        with conn.transaction():
+            conn.execute(_SQL["wait_a_second"])
+            if conn.execute(_SQL["hold_end"], values).fetchone() is None:
+                return None
+            found = conn.execute(_SQL["has_entry"], values).fetchone()
+        return "committed" if found == (True,) else "aborted"
 
     def _unknown(self) -> OutcomeUnknown:
         message = "the connection broke while the change was being committed; "
@@ -95,6 +115,15 @@ def is_in_doubt(conn: Connection[Any], error: psycopg.Error) -> bool:
     servers that it lost.
     """
     return conn.closed or isinstance(error, psycopg.InternalError)
+
+
+def is_spread(conn: Connection[Any]) -> bool:
+    """Return whether the server is a coordinator of others.
+
+    Their loss it tells on a living connection.
+    """
+    row = conn.execute(_SQL["is_spread"]).fetchone()
+    return bool(row and row[0])
 
 
 def begin(conn: Connection[Any]) -> Begun:
