@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pfa_core.access.tokens.signing_keys import list_keys, retire_key, rotate_keys
     from pfa_core.admin.consistency import find_bad_rows, verify_database
     from pfa_core.admin.database import open_database, upgrade
+    from pfa_core.admin.distribution import cluster_status, distribute
     from pfa_core.admin.login_roles import add_login_role, login_role_statement
     from pfa_core.admin.metrics import Metric, collect, exposition
     from pfa_core.admin.row_level_security import rls_status
@@ -159,6 +160,7 @@ _HOME = {
         "admin.consistency": "find_bad_rows verify_database",
         "admin.database": "open_database upgrade",
         "admin.row_level_security": "rls_status",
+        "admin.distribution": "cluster_status distribute",
         "admin.login_roles": "add_login_role login_role_statement",
         "admin.metrics": "Metric collect exposition",
         "admin.server": "database_status database_url psql_address psql_environment psql_program stop_embedded",
@@ -305,6 +307,7 @@ __all__ = [
     "authenticate",
     "backup_database",
     "blame",
+    "cluster_status",
     "collect",
     "commit",
     "compare_sessions",
@@ -317,6 +320,7 @@ __all__ = [
     "delete_view",
     "diff",
     "discard",
+    "distribute",
     "errors",
     "exact_json",
     "explain_setting",

@@ -157,6 +157,7 @@ MADE_IN_PLACE = {
     "pfa_core/pems/mapping/date_formats.py": 1,  # a date's parts, each of a fixed length
     "pfa_core/pems/mapping/transforms.py": 1,  # the pattern of a field map
     "pfa_core/sql/composition.py": 1,
+    "pfa_core/sql/script.py": 1,
     "pfa_core/pems/services/answers.py": 1,  # a bounded number of digits
     "pfa_core/store/embedded/binaries.py": 1,
     "pfa_core/store/embedded/layout.py": 1,

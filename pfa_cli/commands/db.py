@@ -25,6 +25,7 @@ from pfa_core.errors import Internal, NotFound
 
 if TYPE_CHECKING:
     from pfa_core.admin.consistency import VerifyReport
+    from pfa_core.store.distribution import DistributionReport
 
 app = typer.Typer(rich_markup_mode=None)
 db = group(
@@ -50,7 +51,7 @@ role = group(
 )
 
 _STATUS = ("kind", "reachable", "address", "serverVersion", "schemaVersion", "programSchema",
-           "runningPid", "dataDirectory", "sizeBytes", "problem")  # fmt: skip
+           "runningPid", "dataDirectory", "sizeBytes", "workers", "shards", "problem")  # fmt: skip
 
 
 @command(
@@ -98,6 +99,33 @@ def status(call: Invocation) -> None:
         text=lambda: facts([pair for pair in item.items() if pair[1] not in (None, "")], look),
     )
     show(sheet, look)
+
+
+@command(
+    db,
+    "distribute",
+    effect=Effect.WRITES,
+    examples=("pfa db distribute --dry-run", 'pfa db distribute --database-url "$owner"'),
+    exit_codes="78 no Citus, no worker, or not the owner of the tables.",
+    columns=("workers", "shards", "reference", "distributed", "local", "changed"),
+)
+def distribute(call: Invocation, talk: Talk) -> None:
+    """Distribute the tables by organization over the workers of a Citus cluster."""
+    report = core.distribute(call.settings, dry_run=call.dry_run)
+    if report.changed and not call.dry_run:
+        call.note_stored()
+    item = document(report)
+    sheet = Sheet(
+        id_column="workers",
+        columns=tuple(item),
+        items=[item],
+        envelope=Data(item),
+        text=lambda: _distributed(report),
+    )
+    show(sheet, call.look(Format.TABLE))
+    if report.changed:
+        talk.say("distributed tables have no row-level security: see docs/security.md, Citus")
+    talk.note_dry_run()
 
 
 @command(
@@ -256,6 +284,17 @@ def _verified(report: VerifyReport) -> str:
     if report.bad_rows:
         lines.append(f"{count(len(report.bad_rows), 'row')} breaking a check")
     return "\n".join(filter(None, lines))
+
+
+def _distributed(report: DistributionReport) -> str:
+    placed = len(report.distributed)
+    lines = [
+        f"{count(placed, 'table')} in {count(report.shards, 'shard')} on {count(report.workers, 'worker')},"
+        f" {len(report.reference)} on every node, {len(report.local)} on the coordinator"
+    ]
+    if not report.changed:
+        return f"{lines[0]}: nothing to do"
+    return "\n".join([*lines, *(f"  {name}" for name in report.changed)])
 
 
 def _upgraded(before: int, after: int, applied: tuple[str, ...]) -> str:

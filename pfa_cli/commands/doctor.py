@@ -200,12 +200,34 @@ def _replica(call: Invocation) -> Finding | None:
     return Finding("replica", "ok", text)
 
 
+def _nodes(call: Invocation) -> Finding | None:
+    """Check that nodes reach each other and tables lie where they should."""
+    found = core.cluster_status(call.settings)
+    if found is None:
+        return None
+    text = f"{count(found.workers, 'worker')}, {count(found.shards, 'shard')} of each table"
+    if found.unreachable:
+        cure = "check these nodes; what is of organizations on others works meanwhile"
+        text = f"{text}; not reached: {', '.join(found.unreachable)}"
+        return Finding("nodes", "problem", text, cure=cure, exit_code=DatabaseUnavailable.exit_code)
+    cure = "as the owner of the tables type: pfa db distribute"
+    if found.misplaced:
+        text = f"{text}; {'; '.join(found.misplaced)}"
+        return Finding("nodes", "problem", text, cure=cure, exit_code=CONFIG_INVALID)
+    if found.unwritable:
+        text = f"{text}; the role may not write into {', '.join(found.unwritable)}"
+        return Finding("nodes", "problem", text, cure=cure, exit_code=CONFIG_INVALID)
+    return Finding("nodes", "ok", text)
+
+
 def _row_level_security(call: Invocation) -> Finding:
     """Check whether row-level security applies to this connection."""
     found = core.rls_status(call.settings)
     if not found.applies:
         text = f"not enforced: {found.reason} ({found.role})"
         cure = "see docs/administration.md, Enable row-level security"
+        if found.is_distributed:
+            cure = "keep the address where the program alone reads it: docs/security.md, Citus"
         return Finding("row-level security", "notice", text, cure=cure)
     text = f"applies to {found.role}"
     if found.may_create:
@@ -316,6 +338,7 @@ CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "database": (_database, ("configuration",)),
     "schema": (_schema, ("database",)),
     "replica": (_replica, ("schema",)),
+    "nodes": (_nodes, ("schema",)),
     "row-level security": (_row_level_security, ("schema",)),
     "membership": (_membership, ("token", "schema")),
     "PEMS": (_pems, ("configuration", "token")),

@@ -64,6 +64,7 @@ from pfa_core.model.record_history import FieldBlame, RecordBlame, RecordHistory
 from pfa_core.model.run import Outcome, Run
 from pfa_core.pems.mapping.shape import FieldMapFile
 from pfa_core.status_summary import SessionStatus
+from pfa_core.store.distribution import DistributionReport
 from pfa_core.store.migrations import UpgradeReport
 from pfa_core.store.queue import DeadLetter
 from pfa_core.store.tokens import TokenRow
@@ -526,11 +527,18 @@ SHAPES: Mapping[str, Shape] = {
         commands=("db upgrade",),
         means="schema versions before and after an upgrade",
     ),
+    "database-distribution": Shape(
+        kind=Data[DistributionReport],
+        line=DistributionReport,
+        commands=("db distribute",),
+        means="where each table lies on the nodes of a cluster",
+    ),
     "database-status": Shape(
         kind=Data[DatabaseStatus],
         line=DatabaseStatus,
         commands=("db status",),
         means="which database is used, and its schema",
+        version="1.1",
     ),
     "database-check": Shape(
         kind=Data[VerifyReport],

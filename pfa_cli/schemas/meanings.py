@@ -226,6 +226,7 @@ _EVERYWHERE: dict[str, str | Meaning] = {
     "settlement": "by field, which value was taken; null while it is open",
     "shell": "bash, zsh or fish",
     "since": "earliest change that the run asked for; null: all",
+    "shards": ("shards of each distributed table; null on one machine", COUNT),
     "sizeBytes": ("size of the database", BYTES),
     "source": "where it came from",
     "startedAt": "when it began",
@@ -270,6 +271,7 @@ _EVERYWHERE: dict[str, str | Meaning] = {
     "origin": "where it comes from: mine, user, push or pems",
     "event": "new, changed, missing, or an action of the audit trail",
     "new": ("records that PEMS had for the first time", COUNT),
+    "workers": ("workers of a distributed database; null on one machine", COUNT),
 }
 
 _OF_SHAPES: dict[str, str | Meaning] = {
@@ -403,6 +405,10 @@ _OF_SHAPES: dict[str, str | Meaning] = {
     "Failed.groups": "the same faults counted by what they say of which field",
     "Finding.exitCode": "exit code of the problem; 0 where there is none",
     "Flaw.kind": "what kind of flaw",
+    "DistributionReport.changed": "tables that were not there before",
+    "DistributionReport.distributed": "tables that are distributed by organization",
+    "DistributionReport.local": "tables on the coordinator alone",
+    "DistributionReport.reference": "tables that are whole on every node",
     "DatabaseStatus.kind": "embedded, or a server",
     "GroupTotals.key": "values of the dimensions of --by, each under its name",
     "KeptByPems.fields": "names of the fields",

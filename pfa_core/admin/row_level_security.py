@@ -10,17 +10,19 @@ from pfa_core.errors import SchemaOutdated
 from pfa_core.store import rls
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RlsStatusReport:
     """Whether row-level security applies to `role`; `reason`: why not.
 
-    `may_create`: the role could create functions that shadow pfa's.
+    `may_create`: the role could create functions that shadow pfa's. `is_distributed`: the tables are, and have no
+    policies whatever the role is.
     """
 
     role: str
     applies: bool
     reason: str
     may_create: bool
+    is_distributed: bool
 
 
 def rls_status(settings: Settings) -> RlsStatusReport:
@@ -34,12 +36,18 @@ def rls_status(settings: Settings) -> RlsStatusReport:
     if facts is None:
         raise SchemaOutdated("the database has no schema of pfa", hint="type: pfa db upgrade")
     why = ""
-    if facts.on_citus:
-        why = "Citus supports no such policies; each statement names its organization"
+    if facts.is_distributed:
+        why = "distributed tables have no policies; the program alone checks membership, rights and organization"
     elif not facts.has_policies:
         why = "the tables have no policies"
     elif facts.is_superuser or facts.bypasses:
         why = "policies do not apply to a superuser"
     elif facts.is_owner:
         why = "policies do not apply to the owner of the tables"
-    return RlsStatusReport(facts.name, not why, why, may_create=facts.creates)
+    return RlsStatusReport(
+        role=facts.name,
+        applies=not why,
+        reason=why,
+        may_create=facts.creates,
+        is_distributed=facts.is_distributed,
+    )

@@ -7,16 +7,18 @@ import shutil
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import psycopg
 from psycopg import Connection
 
 from pfa_core.admin.database import open_database
 from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid, PfaError
-from pfa_core.store import schema, statistics
+from pfa_core.store import distribution, schema, statistics
 from pfa_core.store.connection import safe_address, split_password
 from pfa_core.store.embedded import environment, server
+from pfa_core.store.errors import translate
 
 
 class DatabaseKind(StrEnum):
@@ -30,7 +32,8 @@ class DatabaseKind(StrEnum):
 class DatabaseStatus:
     """Where the database is and in which state.
 
-    `address` never holds a password; `problem` is empty when the database is usable.
+    `address` never holds a password; `problem` is empty when the database is usable. Of a distributed database:
+    its `workers`, the `shards` of each table, and the size on all nodes.
     """
 
     kind: DatabaseKind
@@ -42,6 +45,8 @@ class DatabaseStatus:
     running_pid: int | None
     data_directory: str
     size_bytes: int | None
+    workers: int | None
+    shards: int | None
     problem: str
 
 
@@ -52,26 +57,28 @@ def database_status(settings: Settings) -> DatabaseStatus:
     address = (
         server.url(settings.embedded_dir) if own else safe_address(settings.database_url or "")
     )
-    version, number, size, problem = "", None, None, ""
+    facts, problem = _Facts("", None, None), ""
     if state is None or state.running:
         try:
             with open_database(settings, require_schema=False) as db:
-                version, number, size = db.administer(_facts)
+                facts = db.administer(_facts)
         except PfaError as error:
             problem = error.message
     else:
         problem = "not running; the next command starts it"
     return DatabaseStatus(
         kind=DatabaseKind.EMBEDDED if own else DatabaseKind.SERVER,
-        reachable=bool(version),
+        reachable=bool(facts.version),
         address=address,
-        server_version=version or (state.version if state else ""),
-        schema_version=number,
+        server_version=facts.version or (state.version if state else ""),
+        schema_version=facts.schema,
         program_schema=schema.program_version(),
         running_pid=state.pid if state else None,
         data_directory=str(state.data_directory) if state else "",
-        size_bytes=size,
-        problem=problem,
+        size_bytes=facts.size,
+        workers=facts.workers,
+        shards=facts.shards,
+        problem=problem or facts.problem,
     )
 
 
@@ -134,6 +141,25 @@ def psql_environment(settings: Settings, password: str) -> dict[str, str]:
     return kept | ({"PGPASSWORD": password} if password else {})
 
 
-def _facts(conn: Connection[Any]) -> tuple[str, int | None, int]:
+class _Facts(NamedTuple):
+    version: str
+    schema: int | None
+    size: int | None
+    workers: int | None = None
+    shards: int | None = None
+    problem: str = ""
+
+
+def _facts(conn: Connection[Any]) -> _Facts:
     size, version = schema.size_and_version(conn)
-    return version, schema.version(conn), size
+    number = schema.version(conn)
+    if number is None or not distribution.is_distributed(conn):
+        return _Facts(version, number, size)
+    nodes = distribution.nodes(conn)
+    problem, whole = "", None
+    try:
+        whole = distribution.size(conn)
+    except psycopg.Error as error:
+        problem = translate(error).message
+    workers = sum(not node.is_coordinator for node in nodes)
+    return _Facts(version, number, whole, workers, sum(node.shards for node in nodes), problem)

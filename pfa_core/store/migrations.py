@@ -14,7 +14,8 @@ from psycopg import Connection, Rollback, errors
 
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid
-from pfa_core.store import prerelease, session, statistics
+from pfa_core.sql.script import statements_of
+from pfa_core.store import distribution, prerelease, session, statistics
 from pfa_core.store.errors import locked
 from pfa_core.store.schema import program_version, require_current
 from pfa_core.store.silence import holder_of_key
@@ -69,6 +70,23 @@ def _upgrade_whole(conn: Connection, *, dry_run: bool, lock: bool = True) -> Upg
     return report
 
 
+def distribute(conn: Connection, *, dry_run: bool = False) -> distribution.DistributionReport:
+    """Distribute the tables over the nodes while no upgrade is under way.
+
+    With `dry_run` it is rolled back.
+
+    Raises:
+        ConfigInvalid: It is not possible here.
+        Locked: Another session holds the lock of upgrades.
+    """
+    with conn.transaction() as whole:
+        _lock(conn, "lock_within")
+        report = distribution.distribute(conn)
+        if dry_run:
+            raise Rollback(whole)
+    return report
+
+
 def allow_app_login(conn: Connection) -> None:
     """Allow the program's role to log in, on a server reached by its own socket alone."""
     # Two sessions that alter one role at once fail: "tuple concurrently updated".
@@ -113,8 +131,9 @@ def _upgrade_locked(conn: Connection) -> UpgradeReport:
     before = 0 if converted else max(applied, default=0)
     if before > program_version():
         require_current(before)
+    distributed = distribution.is_distributed(conn)
     new = [
-        _apply(conn, version, name, text)
+        _apply(conn, version, name, text, distributed=distributed)
         for version, name, text in sql.migrations()
         if not _is_applied(applied, version, name, text)
     ]
@@ -146,10 +165,15 @@ def _is_applied(applied: dict[int, str], version: int, name: str, text: str) -> 
     return True
 
 
-def _apply(conn: Connection, version: int, name: str, text: sql.LiteralString) -> str:
+def _apply(
+    conn: Connection, version: int, name: str, text: sql.LiteralString, *, distributed: bool
+) -> str:
     with conn.transaction():
         try:
-            conn.execute(text)
+            if distributed:
+                _execute_on_all_nodes(conn, text)
+            else:
+                conn.execute(text)
         except errors.InsufficientPrivilege as error:
             if "CREATE ROLE" not in text or _has_role(conn):
                 raise
@@ -166,6 +190,17 @@ def _apply(conn: Connection, version: int, name: str, text: sql.LiteralString) -
             ) from error
         _record(conn, version, name, text)
     return name
+
+
+def _execute_on_all_nodes(conn: Connection, text: sql.LiteralString) -> None:
+    """Execute a migration on distributed tables, and distribute those it makes.
+
+    Citus takes the statements one by one.
+    """
+    distribution.use_one_connection(conn)
+    for statement in statements_of(text):
+        conn.execute(statement)
+    distribution.settle(conn)
 
 
 def _record(conn: Connection, version: int, name: str, text: str) -> None:

@@ -75,6 +75,7 @@ COMMANDS = [
     "user revoke ben",
     "user list",
     "db upgrade",
+    "db distribute",
     "db status",
     "db verify",
     "db backup pfa.dump",

@@ -36,8 +36,9 @@
 --
 -- Rules of this file and of every later migration:
 --   * PostgreSQL 15 to 18 take it, in one transaction. No rules, sequences, identity columns,
---     materialized views or enum types, no triggers but where row-level security can be: Citus distributes the
---     same schema by organization_id, which no statement updates.
+--     materialized views or enum types. Citus distributes the same schema by organization_id, which no statement
+--     updates, and takes neither policies nor triggers: sql/distribution.sql lifts those there are. A new table has
+--     its place in sql/placement.py.
 --   * Times and ids are parameters. No default calls a volatile function.
 --   * A state is text with a CHECK. A name has at most 45 characters.
 --   * Text that is compared or sorted is COLLATE "C": code-point order, the same on every server.
@@ -378,13 +379,6 @@ BEGIN
         LOCK TABLE pfa_mirror IN SHARE ROW EXCLUSIVE MODE;
     END IF;
     RETURN to_regclass('pfa_mirror_changed') IS NULL;
-END $$;
-
--- Citus makes the indexes of a table that it distributes with it.
-DO $$ BEGIN
-    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
-        PERFORM pfa_index_mirror();
-    END IF;
 END $$;
 
 -- What a mirror row held before it changed: the outgoing version, never the present one.
@@ -1358,10 +1352,6 @@ BEGIN
         content := concat_ws(' ', organization, scope, granted, least((claims ->> 'expires')::numeric,
             ceil(extract(epoch FROM clock_timestamp())) + 3600), member.user_id);
         PERFORM set_config('pfa.context', pfa_sign_context(content) || ' ' || content, true);
-        -- Citus propagates settings to its workers only by SET, and takes no policy that calls a function.
-        IF current_setting('citus.version', true) IS NOT NULL THEN
-            EXECUTE format('SET LOCAL pfa.organization TO %L', organization);
-        END IF;
     END IF;
     RETURN NEXT member;
 END $$;
@@ -1898,13 +1888,10 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Citus takes no triggers on distributed tables; the functions that note changes are not called there.
 DO $$ BEGIN
-    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
-        DROP TRIGGER IF EXISTS audit_expected_is_met ON audit_expected;
-        CREATE CONSTRAINT TRIGGER audit_expected_is_met AFTER INSERT ON audit_expected
-            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pfa_check_trail();
-    END IF;
+    DROP TRIGGER IF EXISTS audit_expected_is_met ON audit_expected;
+    CREATE CONSTRAINT TRIGGER audit_expected_is_met AFTER INSERT ON audit_expected
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pfa_check_trail();
 END $$;
 
 -- Writes that something was denied to the caller, or returns 0: 100 an hour are recorded of a user and 1,000 of an
@@ -2354,11 +2341,6 @@ DO $$
 DECLARE
     tenant_table text;
 BEGIN
-    -- Citus refuses policies with sub-selects on distributed tables: there every statement of the program
-    -- names its organization, and there are no policies.
-    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
-        RETURN;
-    END IF;
     FOREACH tenant_table IN ARRAY ARRAY[
         'pfa_organization', 'pfa_member', 'pfa_token', 'audit_log', 'audit_link', 'audit_head', 'pfa_mirror',
         'pfa_mirror_history', 'kpi_rollup', 'pfa_sync_log', 'pfa_sync_outcome', 'pfa_pull_page', 'pfa_lease',
@@ -2530,16 +2512,6 @@ BEGIN
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', one);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO pfa_app', one);
     END LOOP;
-    -- Citus has no policies here, and no function sees what its caller wrote in the transaction: there the
-    -- program sends the statements themselves.
-    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
-        GRANT INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, kpi_overlay, pfa_pull_page, pfa_lease, pfa_modification,
-            pfa_overlay, pfa_view, pfa_digest TO pfa_app;
-        GRANT INSERT, UPDATE ON pfa_mirror, pfa_sync_log, pfa_sync_conflict TO pfa_app;
-        GRANT INSERT ON pfa_mirror_history, pfa_sync_outcome, audit_log TO pfa_app;
-        GRANT UPDATE (currency, rate_uom, foreign_currency, max_records, max_money, max_percent)
-            ON pfa_organization TO pfa_app;
-    END IF;
 END $$;
 
 DO $$ BEGIN
@@ -2694,16 +2666,28 @@ BEGIN
     FOR one IN
         SELECT k.table_name AS name, string_agg(format('(%s)', k.condition), ' AND ') AS all_of,
                string_agg(format('CASE WHEN NOT (%s) THEN %L END', k.condition, k.column_name), ', '
-                          ORDER BY k.column_name) AS each
+                          ORDER BY k.column_name) AS each,
+               (SELECT string_agg(format('t.%I = b.%I', a.attname, a.attname), ' AND ' ORDER BY a.attnum)
+                FROM pg_index AS i
+                JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])
+                WHERE i.indrelid = k.table_name::regclass AND i.indisprimary) AS is_that
         FROM pfa_row_checks() AS k
         WHERE k.table_name IN ('pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_sync_log',
                                'pfa_sync_outcome', 'pfa_lease', 'pfa_pull_page', 'kpi_rollup', 'kpi_overlay', 'pfa_digest')
         GROUP BY k.table_name ORDER BY k.table_name LOOP
+        -- In two steps, the second of what was found before: a distributed server computes nothing of a row that it
+        -- deletes but what is the same in every session.
         RETURN QUERY EXECUTE format(
-            'DELETE FROM %I AS t WHERE t.organization_id = $1 AND NOT (%s)'
-            || ' RETURNING %L::text, array_remove(ARRAY[%s], NULL)::text[],'
-            || ' left(to_jsonb(t) ->> ''pfa_id'', 200), left(to_jsonb(t)::text, 100000)',
-            one.name, one.all_of, one.name, one.each) USING code;
+            'SELECT %L::text, array_remove(ARRAY[%s], NULL)::text[],'
+            || ' left(to_jsonb(t) ->> ''pfa_id'', 200), left(to_jsonb(t)::text, 100000)'
+            || ' FROM %I AS t WHERE t.organization_id = $1 AND NOT (%s)',
+            one.name, one.each, one.name, one.all_of) USING code;
+        IF FOUND THEN
+            EXECUTE format(
+                'WITH bad AS MATERIALIZED (SELECT * FROM %I AS t WHERE t.organization_id = $1 AND NOT (%s) FOR UPDATE)'
+                || ' DELETE FROM %I AS t USING bad AS b WHERE t.organization_id = $1 AND %s',
+                one.name, one.all_of, one.name, one.is_that) USING code;
+        END IF;
     END LOOP;
 END $$;
 
