@@ -78,6 +78,8 @@ def version() -> tuple[int, ...]:
 
 def why_none() -> str:
     """Why no pooler is started; empty: one can be."""
+    if os.environ.get("PFA_TEST_CITUS"):
+        return "PFA_TEST_CITUS names a cluster, which the tests put nothing before or beside"
     if os.environ.get("PFA_TEST_DATABASE_URL"):
         return "PFA_TEST_DATABASE_URL names a server that a pooler of the tests is not let into"
     if os.environ.get("PFA_TEST_PGBOUNCER") == "none":

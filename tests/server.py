@@ -302,6 +302,11 @@ def running_server(bindir: Path | None = None) -> Iterator[Server]:
     made there is gone afterwards."""
     named = None if bindir else os.environ.get("PFA_TEST_DATABASE_URL")
     with ExitStack() as stack:
+        if not bindir and os.environ.get("PFA_TEST_CITUS"):
+            from tests.citus import the_cluster
+
+            yield stack.enter_context(the_cluster())
+            return
         own = None if named else stack.enter_context(own_postgresql(bindir))
         parameters = own.dsn() if own else conninfo_to_dict(named or "")
         admin = stack.enter_context(psycopg.connect(**parameters, autocommit=True))

@@ -69,6 +69,8 @@ class Standby:
 
 def why_none() -> str:
     """Why no standby can be made; empty: one can be."""
+    if os.environ.get("PFA_TEST_CITUS"):
+        return "PFA_TEST_CITUS names a cluster, which the tests put nothing before or beside"
     if os.environ.get("PFA_TEST_DATABASE_URL"):
         return "PFA_TEST_DATABASE_URL names a server that the tests make no standby of"
     return ""

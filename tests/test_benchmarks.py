@@ -15,6 +15,7 @@ from benchmarks.million import peers
 from benchmarks.million.growth import Line, table
 from benchmarks.million.plot import Curve, drawn
 from tests.forms import LONG
+from tests.server import Server
 
 ROOT = Path(__file__).parents[1]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -62,6 +63,31 @@ def test_the_cost_of_row_level_security_is_measured(tmp_path: Path) -> None:
     measured = figures(run("benchmarks.million.rls", *words), found)
     assert len(measured) == 13
     assert {"authorization", "KPIs", "a search, many"} <= {figure["name"] for figure in measured}
+
+
+@pytest.mark.turns(3)
+@LONG
+def test_a_cluster_and_one_machine_are_compared(
+    postgres: Server, template: str, tmp_path: Path
+) -> None:
+    found = tmp_path / "scale.json"
+    with postgres.database(template) as own, postgres.database(template) as beside:
+        words = (
+            "--distributed",
+            own,
+            "--beside",
+            beside,
+            "--organizations",
+            "2",
+            "--records",
+            "50",
+        )
+        short = ("--rounds", "2", "--seconds", "0.5", "--processes", "1", "--json", str(found))
+        done = run("benchmarks.scale", *words, *short)
+    assert done.returncode in (0, 1), done.stderr
+    measured = json.loads(found.read_text())["figures"]
+    assert len(measured) == 7
+    assert all(figure["own"] > 0 and figure["beside"] > 0 for figure in measured)
 
 
 @pytest.mark.turns(3)

@@ -59,7 +59,7 @@ class TestStatus:
         commit(world.db, world.principal())
         world.owner.transact(
             lambda conn: conn.execute(
-                "UPDATE pfa_modification SET state = 'syncing', claim_id = gen_random_uuid()"
+                "UPDATE pfa_modification SET state = 'syncing', claim_id = '00000000-0000-4000-8000-0000000000c1'"
             )
         )
         assert status(world).committed == 1

@@ -87,7 +87,9 @@ class TestUnregistered:
         self, world: World
     ) -> None:
         vera, bob = self.unregistered(world, "vera"), self.unregistered(world)
-        held = "SELECT FROM pfa_member WHERE user_id = 'vera' FOR UPDATE"
+        held = (
+            "SELECT FROM pfa_member WHERE organization_id = 'ORG' AND user_id = 'vera' FOR UPDATE"
+        )
         with psycopg.connect(world.url) as other:
             other.execute(held)
             with pytest.raises(errors.Locked, match="transaction of vera") as raised:

@@ -349,7 +349,8 @@ def offenders(world: World, check: Callable[[str, Right, Call], None]) -> list[s
     found = []
     # Of a user's refusals so many an hour are recorded: each operation has an hour of its own.
     hour_later = (
-        "UPDATE audit_log SET at = at - interval '1 hour' WHERE action = 'permission_denied'"
+        "UPDATE audit_log SET at = (at AT TIME ZONE 'UTC' - interval '1 hour') AT TIME ZONE 'UTC'"
+        " WHERE action = 'permission_denied'"
     )
     for name, (right, call) in NEEDS.items():
         try:

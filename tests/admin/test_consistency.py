@@ -69,7 +69,8 @@ PLANTED = {
     "a merged cent": (
         "UPDATE pfa_overlay SET data = data || '{\"monthlyRate\": 5.01}' WHERE user_id = 'ann'", (0, 1)),
     "another modification": (
-        "UPDATE pfa_overlay SET modification_id = gen_random_uuid() WHERE user_id = 'bob'", (0, 1)),
+        "UPDATE pfa_overlay SET modification_id = '00000000-0000-4000-8000-0000000000a1'"
+            " WHERE user_id = 'bob'", (0, 1)),
     "another's overlay": ("UPDATE pfa_overlay SET user_id = 'bob' WHERE user_id = 'ann'", (0, 2)),
     "a moved overlay": ("UPDATE pfa_overlay SET pfa_id = 'P-3' WHERE user_id = 'ann'", (0, 2)),
     "a lost overlay": ("DELETE FROM pfa_overlay WHERE user_id = 'ann'", (0, 1)),

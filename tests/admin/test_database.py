@@ -79,6 +79,6 @@ def test_a_connection_that_broke_between_two_calls_is_opened_anew(
     for _ in range(2):
         pid = world.rows("SELECT pg_backend_pid()")[0][0]
         with psycopg.connect(database_url, autocommit=True) as admin:
-            admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+            admin.execute("SELECT pg_terminate_backend(%s::int, 5000)", [pid])
         use()
     world.db.close()

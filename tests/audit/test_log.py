@@ -259,7 +259,8 @@ def test_who_is_refused_in_a_loop_does_not_fill_the_disk(
     stated = "further denials within this hour are not recorded"
     assert [stated in (reason or "") for _, _, reason in found] == [True, False, True, False, False]
     world.execute(
-        "UPDATE audit_log SET at = at - interval '1 hour' WHERE action = 'permission_denied'"
+        "UPDATE audit_log SET at = (at AT TIME ZONE 'UTC' - interval '1 hour') AT TIME ZONE 'UTC'"
+        " WHERE action = 'permission_denied'"
     )
     with pytest.raises(errors.Forbidden):
         pfa_core.status(world.db, a_principal("eve"))

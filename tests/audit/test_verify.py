@@ -173,7 +173,7 @@ def test_every_column_of_an_entry_is_under_test_here_or_below(world: World):
          [("entries_missing", 7)]),
         (f"UPDATE audit_log SET link_id = {SAVED} WHERE action = 'grant'",
          [("entries_added", 3), ("entries_missing", 7)]),
-        ("UPDATE audit_log SET link_id = gen_random_uuid() WHERE action = 'grant'",
+        ("UPDATE audit_log SET link_id = '00000000-0000-4000-8000-0000000000b1' WHERE action = 'grant'",
          [("entries_missing", 7), ("entry_unlinked", None)]),
         ("UPDATE audit_log AS a SET user_id = 'eve', reason = b.reason FROM audit_log AS b"
          " WHERE a.action = 'discard' AND b.action = 'grant'", [("entries_altered", 6)]),
@@ -183,7 +183,8 @@ def test_every_column_of_an_entry_is_under_test_here_or_below(world: World):
          [("links_missing", 6), ("entry_unlinked", None)]),
         ("DELETE FROM audit_link WHERE number = 7",
          [("links_missing", 7), ("entry_unlinked", None)]),
-        ("UPDATE audit_link SET at = at + interval '1 microsecond' WHERE number = 2",
+        ("UPDATE audit_link SET at = (at AT TIME ZONE 'UTC' + interval '1 microsecond') AT TIME ZONE 'UTC'"
+            " WHERE number = 2",
          [("link_altered", 2)]),
         ("UPDATE audit_link SET digest = sha256('x') WHERE number = 2",
          [("link_altered", 2), ("link_altered", 3)]),

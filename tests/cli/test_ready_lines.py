@@ -123,7 +123,8 @@ def drafted(pfa: Pfa) -> None:
 BY_PUSH = (
     "state = 'sync_error', sent_version = '7'",
     "state = 'conflict'",
-    "state = 'syncing', claim_id = gen_random_uuid(), claimed_until = now(), sent_version = '7'",
+    "state = 'syncing', claim_id = '00000000-0000-4000-8000-0000000000c1', claimed_until = now(),"
+    " sent_version = '7'",
     "state = 'synced'",
 )
 # What no operation writes, and a reader survives.

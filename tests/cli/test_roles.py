@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 import pfa_core
 from pfa_core import errors
+from tests import citus
 from tests.program import Pfa
 from tests.server import bound_url
 
@@ -39,6 +40,7 @@ def test_the_sql_is_printed_and_nothing_is_created(pfa: Pfa, owner: psycopg.Conn
     assert owner.execute("SELECT pg_has_role(%s, 'pfa_app', 'USAGE')", [NAME]).fetchone() == (True,)
 
 
+@citus.has_policies
 def test_a_role_is_created_that_policies_bind(
     pfa: Pfa, owner: psycopg.Connection, database_url: str, tmp_path: Path
 ) -> None:

@@ -189,7 +189,11 @@ def test_a_commit_is_taken_back_while_nothing_of_it_was_sent(world: World):
 
 
 SENT = {
-    "claimed": ("state = 'syncing', claim_id = gen_random_uuid(), attempts = 1", "a push", "runs"),
+    "claimed": (
+        "state = 'syncing', claim_id = '00000000-0000-4000-8000-0000000000c1', attempts = 1",
+        "a push",
+        "runs",
+    ),
     "given back": ("attempts = 1", "may have been", "sync push"),
     "in doubt": ("state = 'sync_error', attempts = 1, sent_version = '7'", "may have", "sync push"),
     "rejected": ("state = 'sync_error', attempts = 1", "rejected", "pfa uncommit --id P-2"),

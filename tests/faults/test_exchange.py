@@ -379,7 +379,7 @@ def test_a_pems_that_is_killed_in_the_middle_and_comes_back_has_each_change_once
         assert push.wait() in (0, 69), push.said()
         assert 0 < far.states().get("synced", 0) < 12
         with a_pems(int(url.rpartition(":")[2]), tmp_path, keys):
-            far.world.execute("UPDATE pfa_modification SET next_attempt_at = clock_timestamp()"
+            far.world.execute("UPDATE pfa_modification SET next_attempt_at = now()"
                               " WHERE next_attempt_at IS NOT NULL")  # fmt: skip
             again = nursery.start(**trial.job("push"))
             assert again.wait() == 0, again.said()

@@ -155,7 +155,7 @@ def test_where_every_connection_is_silent_a_push_ends_as_unavailable(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
         " AND pid <> pg_backend_pid()"
     )
-    far.world.execute("UPDATE pfa_lease SET expires_at = clock_timestamp()")
+    far.world.execute("UPDATE pfa_lease SET expires_at = now()")
     far.push()
     assert far.states() == {"synced": 3}
     far.require_once()
@@ -163,7 +163,7 @@ def test_where_every_connection_is_silent_a_push_ends_as_unavailable(
 
 @pytest.mark.long
 def test_a_long_statement_and_a_wait_for_a_lock_are_no_silence(far: FarSide) -> None:
-    lock = "SELECT FROM pfa_member WHERE user_id = 'ann' FOR UPDATE"
+    lock = "SELECT FROM pfa_member WHERE organization_id = 'ORG' AND user_id = 'ann' FOR UPDATE"
     locked = threading.Event()
 
     def hold(conn: Any) -> None:

@@ -426,7 +426,7 @@ class Exactness(RuleBasedStateMachine):
     def retry(self) -> None:
         """Dead letters once more, and else what waits for its time: that has come."""
         self.world.execute(
-            "UPDATE pfa_modification SET next_attempt_at = clock_timestamp()"
+            "UPDATE pfa_modification SET next_attempt_at = now()"
             " WHERE state = 'sync_error' AND next_attempt_at IS NOT NULL"
         )
         self.far.pems.faults = []

@@ -86,7 +86,8 @@ def test_what_a_push_is_about_to_claim_is_waited_for_and_refused(world: World) -
 
     with psycopg.connect(world.url) as conn:
         conn.execute(
-            "UPDATE pfa_modification SET state = 'syncing', claim_id = gen_random_uuid(), attempts = 1"
+            "UPDATE pfa_modification SET state = 'syncing',"
+            " claim_id = '00000000-0000-4000-8000-0000000000c1', attempts = 1"
         )
         thread = threading.Thread(target=undo)
         thread.start()

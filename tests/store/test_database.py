@@ -62,7 +62,7 @@ def value(conn, statement: str):
 def end_backend(admin, conn) -> None:
     """Let the server end the connection's session, and wait until it is gone."""
     pid = conn.info.backend_pid
-    admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    admin.execute("SELECT pg_terminate_backend(%s::int, 5000)", [pid])
 
 
 # --- translation ---------------------------------------------------------------------------------

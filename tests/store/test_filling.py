@@ -88,7 +88,7 @@ def test_a_session_that_is_ended_leaves_neither_records_nor_indexes(fresh, monke
     def ended(conn: psycopg.Connection, *rest: Any) -> Any:
         result = done(conn, *rest)
         with psycopg.connect(fresh.url) as other:
-            other.execute("SELECT pg_terminate_backend(%s, 10000)", [conn.info.backend_pid])
+            other.execute("SELECT pg_terminate_backend(%s::int, 10000)", [conn.info.backend_pid])
         return result
 
     monkeypatch.setattr(copying, "BLOCK", 3)

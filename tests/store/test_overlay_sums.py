@@ -7,6 +7,7 @@ import pytest
 
 import pfa_core
 from pfa_core import Filters, Selection
+from tests import citus
 from tests.factories import World, a_world, commit, draft, record
 
 BOTH = [record(f"P-{number}", areaSilo=f"Silo {number % 3}") for number in range(1, 41)]
@@ -54,6 +55,7 @@ def test_a_commit_and_its_taking_back_write_none_and_the_drafts_are_counted(worl
     assert written(world) == before
 
 
+@citus.one_statement
 def test_an_edit_that_changes_no_sum_writes_none(world: World) -> None:
     before = written(world)
     draft(world.db, world.principal(), "P-1", model="another")
@@ -71,7 +73,9 @@ def test_a_pull_s_run_leaves_what_it_posted_on_the_user_s_side(world: World) -> 
 
 def test_of_a_user_who_is_writing_it_stays_where_it_is_until_the_next_run(world: World) -> None:
     with psycopg.connect(world.url) as busy:
-        busy.execute("SELECT FROM pfa_member WHERE user_id = 'ann' FOR NO KEY UPDATE")
+        busy.execute(
+            "SELECT FROM pfa_member WHERE organization_id = 'ORG' AND user_id = 'ann' FOR NO KEY UPDATE"
+        )
         world.pull([record("P-1", class_="Other")])
         assert [side for side, _ in sides(world)] == [False, True]
         require_right(world)
@@ -90,7 +94,9 @@ def test_without_drafts_nothing_is_left_but_what_a_pull_posted_meanwhile(
         draft(world.db, world.principal(), f"P-{number}", monthlyRate=number)
     if posted:
         with psycopg.connect(world.url) as busy:
-            busy.execute("SELECT FROM pfa_member WHERE user_id = 'ann' FOR NO KEY UPDATE")
+            busy.execute(
+                "SELECT FROM pfa_member WHERE organization_id = 'ORG' AND user_id = 'ann' FOR NO KEY UPDATE"
+            )
             world.pull([record("P-1", class_="Other"), record("P-7", monthlyRate=3)])
     pfa_core.discard(world.db, world.principal(), Selection(everything=True))
     require_right(world)

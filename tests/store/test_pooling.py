@@ -215,7 +215,7 @@ def test_a_session_that_breaks_at_the_commit_leaves_one_change_or_none(
         if left[0]:
             left[0] -= 1
             row = conn.execute("SELECT pg_backend_pid()").fetchone()
-            postgres.admin.execute("SELECT pg_terminate_backend(%s, 5000)", row)
+            postgres.admin.execute("SELECT pg_terminate_backend(%s::int, 5000)", row)
 
     with Database(there) as db:
         if times == 1:

@@ -225,7 +225,7 @@ def test_a_read_goes_on_at_the_server_when_the_replica_s_connection_breaks(both,
         row = conn.execute("SELECT pg_backend_pid()").fetchone()
         if not pids:
             pids.append(row)
-            beside.admin.execute("SELECT pg_terminate_backend(%s, 5000)", row)
+            beside.admin.execute("SELECT pg_terminate_backend(%s::int, 5000)", row)
         return is_replica(conn)
 
     assert not both.read(work)

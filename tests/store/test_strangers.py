@@ -53,7 +53,9 @@ class TestLocks:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         if lock == "a row":
-            stranger.execute("SELECT FROM pfa_member WHERE user_id = 'ann' FOR UPDATE")
+            stranger.execute(
+                "SELECT FROM pfa_member WHERE organization_id = 'ORG' AND user_id = 'ann' FOR UPDATE"
+            )
         else:
             stranger.execute("LOCK TABLE pfa_member IN ACCESS EXCLUSIVE MODE")
         with caplog.at_level(logging.WARNING, "pfa"), pytest.raises(errors.Locked) as raised:

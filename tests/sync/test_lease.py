@@ -86,7 +86,7 @@ def test_a_lease_that_another_owner_took_over_is_lost(world: World):
     first, second = a_lease(FIRST), a_lease(SECOND)
     transacted(world)(first.take)
     assert (first.renew(transacted(world)), first.lost) == (True, False)
-    world.execute("UPDATE pfa_lease SET expires_at = clock_timestamp() - interval '1 second'")
+    world.execute("UPDATE pfa_lease SET expires_at = now() - interval '1 second'")
     assert transacted(world)(second.take) is None
     assert (first.renew(transacted(world)), first.lost, second.lost) == (False, True, False)
     first.release(transacted(world))

@@ -178,7 +178,10 @@ def test_a_pull_since_a_time_that_was_named_is_no_base_of_incremental_ones(world
             return pfa_core.pull_pems(world.db, world.principal(), profile, asked)
 
         go()
-        world.execute("UPDATE pfa_sync_log SET started_at = started_at - interval '2 days'")
+        world.execute(
+            "UPDATE pfa_sync_log SET started_at = (started_at AT TIME ZONE 'UTC' - interval '2 days')"
+            " AT TIME ZONE 'UTC'"
+        )
         go(since=datetime.now(UTC) - timedelta(hours=1))
         seen.clear()
         go(incremental=True)

@@ -77,7 +77,10 @@ def shown_as(monkeypatch, **values: str) -> None:
 
 def an_hour_later(far: FarSide) -> None:
     """Every run so far began an hour earlier."""
-    far.world.execute("UPDATE pfa_sync_log SET started_at = started_at - interval '1 hour'")
+    far.world.execute(
+        "UPDATE pfa_sync_log SET started_at = (started_at AT TIME ZONE 'UTC' - interval '1 hour')"
+        " AT TIME ZONE 'UTC'"
+    )
 
 
 def behind(far: FarSide) -> tuple[int, datetime | None]:

@@ -558,7 +558,7 @@ def test_a_pipe_is_not_read_behind_what_a_broken_connection_had_taken(
         if not broken:
             broken.append(world.db.connection().info.backend_pid)
             with psycopg.connect(world.db.conninfo or "", autocommit=True) as other:
-                other.execute("SELECT pg_terminate_backend(%s)", broken)
+                other.execute("SELECT pg_terminate_backend(%s::int)", broken)
 
     result = pfa_core.pull_files(
         world.db, world.principal(), [str(pipe)], file_format="jsonl", progress=breaking

@@ -180,7 +180,10 @@ def test_a_change_during_a_pull_that_was_cut_off_reaches_the_next_incremental_on
     assert far.pull().status == "partial"
     far.pems.faults = []
     far.pems.change("P-1", model="between")
-    far.world.execute("UPDATE pfa_sync_log SET started_at = started_at - interval '1 hour'")
+    far.world.execute(
+        "UPDATE pfa_sync_log SET started_at = (started_at AT TIME ZONE 'UTC' - interval '1 hour')"
+        " AT TIME ZONE 'UTC'"
+    )
     assert far.pull().status == "completed"
     assert far.pull(incremental=True).updated == 1
     far.require_agreement()

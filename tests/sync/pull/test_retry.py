@@ -33,7 +33,7 @@ def test_a_pull_whose_session_was_ended_reads_everything_again(
         if len(tries) == 1:
             pid = world.db.connection().info.backend_pid
             with psycopg.connect(database_url, autocommit=True) as admin:
-                admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+                admin.execute("SELECT pg_terminate_backend(%s::int, 5000)", [pid])
 
     result = pfa_core.pull_files(
         world.db,

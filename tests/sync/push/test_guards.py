@@ -264,7 +264,8 @@ def test_dead_letters_are_judged_before_they_are_due(far: FarSide) -> None:
 
 def test_what_an_interrupted_run_had_claimed_is_judged_too(far: FarSide) -> None:
     far.world.execute(
-        "UPDATE pfa_modification SET state = 'syncing', attempts = 1, claim_id = gen_random_uuid()"
+        "UPDATE pfa_modification SET state = 'syncing', attempts = 1,"
+        " claim_id = '00000000-0000-4000-8000-0000000000c1'"
     )
     limited(far, max_records=2)
     with pytest.raises(errors.GuardExceeded):

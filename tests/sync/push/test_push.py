@@ -489,7 +489,8 @@ def test_a_pull_and_a_push_of_one_organization_do_not_wait_for_each_other(far):
 def test_a_claim_of_a_run_that_is_no_more_is_taken_over(far):
     committed(far, model="A")
     far.world.execute(
-        "UPDATE pfa_modification SET state = 'syncing', claim_id = gen_random_uuid(), attempts = 1"
+        "UPDATE pfa_modification SET state = 'syncing',"
+        " claim_id = '00000000-0000-4000-8000-0000000000c1', attempts = 1"
     )
     result = far.push()
     assert (result.recovered, result.synced) == (1, 1)
