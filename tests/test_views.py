@@ -14,6 +14,7 @@ from pfa_core import Filters, Query, SavedView, View, errors
 from pfa_core.model import view as views_of
 from pfa_core.store import views as store
 from pfa_core.views import LARGEST, ViewStatus
+from tests import citus
 from tests.factories import World, a_world, record
 from tests.forms import LONG
 from tests.rls.two import authorize
@@ -285,6 +286,7 @@ def seen(conn: psycopg.Connection[Any], world: World, user: str, scope: str = "r
         return {"/".join(row) for row in conn.execute("SELECT user_id, name FROM pfa_view")}
 
 
+@citus.has_policies
 @BOUND
 def test_psql_shows_a_user_s_own_views_and_the_shared_ones(
     bound: psycopg.Connection[Any], world: World, foreign: World
@@ -300,6 +302,7 @@ def test_psql_shows_a_user_s_own_views_and_the_shared_ones(
     assert seen(bound, world, "ann", "member") == set()
 
 
+@citus.has_policies
 @BOUND
 def test_psql_writes_a_view_by_the_functions_alone_and_with_its_entry(
     bound: psycopg.Connection[Any], world: World

@@ -238,7 +238,7 @@ class WriteFunction:
                     expected,
                 ]
             return [
-                f"{text};",
+                f"{_RETURNING.sub('', text)};",
                 "GET DIAGNOSTICS number = ROW_COUNT;",
                 expected,
                 "RETURN done || number;",

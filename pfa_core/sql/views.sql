@@ -41,7 +41,7 @@ SET content = EXCLUDED.content,
 -- by: save_draft
 -- trail: view_save
 -- No row: the organization has so many already, or it is another author's. Who administers writes in the author's name: a
--- distributed server takes no parameter in the condition of an update.
+-- distributed server takes no parameter in the condition of an update, and counts what it returns, not what it wrote.
 INSERT INTO pfa_view AS v (organization_id, user_id, name, content, created_by, created_at, updated_by, updated_at)
 SELECT %(organization_id)s::text, '', %(name)s::text, %(content)s,
        coalesce((SELECT o.created_by FROM pfa_view AS o
@@ -62,7 +62,8 @@ ON CONFLICT (organization_id, user_id, name) DO UPDATE
 SET content = EXCLUDED.content,
     updated_by = EXCLUDED.updated_by,
     updated_at = EXCLUDED.updated_at
-WHERE v.created_by = EXCLUDED.created_by;
+WHERE v.created_by = EXCLUDED.created_by
+RETURNING name;
 
 -- name: delete_own
 -- by: read

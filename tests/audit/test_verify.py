@@ -70,19 +70,19 @@ def test_an_empty_trail_is_whole(database_url: str):
 @pytest.mark.parametrize(
     "assignment",
     [
-        "at = at + interval '1 microsecond'",
+        "at = (at AT TIME ZONE 'UTC' + interval '1 microsecond') AT TIME ZONE 'UTC'",
         "user_id = 'eve'",
         "action = 'discard'",
         "pfa_id = 'P-3'",
-        "modification_id = gen_random_uuid()",
+        "modification_id = '00000000-0000-4000-8000-0000000000a1'",
         "session_id = 'x'",
-        "run_id = gen_random_uuid()",
+        "run_id = '00000000-0000-4000-8000-0000000000a1'",
         "before = '{}'",
         "before = 'null'",
         """after = '{"model": "a"}'""",
         "reason = 'another'",
         "reason = ''",
-        "entry_id = gen_random_uuid()",
+        "entry_id = '00000000-0000-4000-8000-0000000000a1'",
     ],
 )
 def test_an_altered_entry_is_found_whatever_the_column(world: World, assignment: str):
@@ -99,7 +99,7 @@ def test_an_entry_that_is_made_a_restoring_one_is_found(world: World):
 
 # In the words that the program uses the reason stands for the column, in others the column is digested too.
 @pytest.mark.parametrize("words", ["restores entry {}", "{} again", None])
-@pytest.mark.parametrize("value", ["NULL", "gen_random_uuid()"])
+@pytest.mark.parametrize("value", ["NULL", "'00000000-0000-4000-8000-0000000000a1'"])
 def test_what_an_entry_restored_cannot_be_altered_unseen(
     world: World, words: str | None, value: str
 ):
