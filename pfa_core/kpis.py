@@ -23,7 +23,15 @@ from pfa_core.model.suggest import not_one_of
 from pfa_core.model.timeline import Timeline
 from pfa_core.operation import Tx, reads
 from pfa_core.store import members
-from pfa_core.store.reads.sums import Grouped, Part, are_kept, differences, moves, sums
+from pfa_core.store.reads.sums import (
+    Grouped,
+    Part,
+    are_apart,
+    are_kept,
+    differences,
+    moves,
+    sums,
+)
 
 Summed = TypeVar("Summed", Sums, Moves)
 Key = tuple[Any, ...]
@@ -133,31 +141,7 @@ def _computed(
     tx: Tx, filters: Filters, asked: _Asked, *, most_months: int | None = None
 ) -> Stats[Amount] | None:
     filters = tx.asked(filters)
-    dimensions = ("category", *(name for name in asked.fields if name != "category"))
-
-    def read(part: Part, *, narrowed: bool = False) -> Grouped:
-        return sums(
-            tx.conn,
-            tx.principal,
-            part,
-            filters,
-            dimensions,
-            costing=asked.costing,
-            narrowed=narrowed,
-        )
-
-    kept = are_kept(filters, dimensions)
-    places = [dimensions.index(name) for name in asked.fields]
-    if kept and places and 0 not in places and not asked.baseline:
-        without = read(Part.MIRROR)
-        by_category, by_fields = differences(
-            tx.conn, tx.principal, filters, asked.fields, costing=asked.costing
-        )
-        merged = _add(_level(without, [0]), by_category)
-        mine = _add(_level(without, places), by_fields)
-    else:
-        merged, without = overlaid(read, filters, baseline=asked.baseline, kept=kept)
-        mine = _level(merged, places) if places else {}
+    merged, without, mine, theirs = _sums(tx, filters, asked)
     found: Stats[Decimal] | None = Stats(
         figures=figures(total(merged.values()), total(without.values())),
         category_breakdown=_categories(merged),
@@ -166,8 +150,50 @@ def _computed(
     if asked.timed:
         found = _timed(tx, filters, asked, found, most_months=most_months)
     elif asked.by:
-        found = _grouped(mine, _level(without, places), asked, found)
+        found = _grouped(mine, theirs, asked, found)
     return tx.mask.stats(found) if found else None
+
+
+def _sums(tx: Tx, filters: Filters, asked: _Asked) -> tuple[Grouped, Grouped, Grouped, Grouped]:
+    """Sum by category, and by the fields asked for: with the caller's modifications and without, each.
+
+    The first two may be by further dimensions behind the category.
+    """
+
+    def reading(dimensions: Sequence[str]) -> Read[Sums]:
+        def read(part: Part, *, narrowed: bool = False) -> Grouped:
+            return sums(
+                tx.conn,
+                tx.principal,
+                part,
+                filters,
+                dimensions,
+                costing=asked.costing,
+                narrowed=narrowed,
+            )
+
+        return read
+
+    def both(dimensions: Sequence[str]) -> tuple[Grouped, Grouped]:
+        kept = are_kept(filters, dimensions)
+        return overlaid(reading(dimensions), filters, baseline=asked.baseline, kept=kept)
+
+    dimensions = ("category", *(name for name in asked.fields if name != "category"))
+    places = [dimensions.index(name) for name in asked.fields]
+    by_others = bool(places) and 0 not in places
+    if by_others and are_apart(filters, asked.fields):
+        return *both(("category",)), *both(asked.fields)
+    if by_others and are_kept(filters, dimensions) and not asked.baseline:
+        without = reading(dimensions)(Part.MIRROR)
+        by_category, by_fields = differences(
+            tx.conn, tx.principal, filters, asked.fields, costing=asked.costing
+        )
+        before, theirs = _level(without, [0]), _level(without, places)
+        return _add(before, by_category), before, _add(theirs, by_fields), theirs
+    merged, without = both(dimensions)
+    if not places:
+        return merged, without, {}, {}
+    return merged, without, _level(merged, places), _level(without, places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,7 +148,7 @@ def verify(
     with ProgressLine(call.common, "record", "comparing sums and overlays with their records"):
         report = core.verify_database(database, principal, repair=repair, dry_run=call.dry_run)
     item = {
-        "rollup": len(report.rollup),
+        "rollup": len(report.rollup) + len(report.kept_sums),
         "overlays": len(report.overlays),
         "overlaySums": len(report.overlay_sums),
         "badRows": len(report.bad_rows) + report.dropped,
@@ -274,7 +274,7 @@ def _verified(report: VerifyReport) -> str:
     if report.clean:
         return "all sums and overlays agree with their source"
     state = "rebuilt" if report.repaired else "wrong"
-    sums = len(report.rollup) + len(report.overlay_sums)
+    sums = len(report.rollup) + len(report.kept_sums) + len(report.overlay_sums)
     derived = f"{count(sums, 'sum')} and {count(len(report.overlays), 'overlay row')} {state}"
     lines = [derived if sums or report.overlays else ""]
     if report.dropped:

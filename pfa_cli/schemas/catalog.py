@@ -545,7 +545,7 @@ SHAPES: Mapping[str, Shape] = {
         line=results.VerifyCounts,
         commands=("db verify",),
         means="stored sums and overlays that differ from what is behind them, rows that break a check",
-        version="1.2",
+        version="1.3",
     ),
     "database-backup": Shape(
         kind=Data[BackupResult],

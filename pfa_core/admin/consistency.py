@@ -15,7 +15,7 @@ from pfa_core.operation import Tx, reads, writes
 from pfa_core.store import audit, leases, members, mirror, overlay_sums, overlays
 from pfa_core.store.database import Database
 from pfa_core.store.reads import drift
-from pfa_core.store.reads.drift import BadRow, DroppedRow, RollupDrift, SumsDrift
+from pfa_core.store.reads.drift import BadRow, DroppedRow, KeptDrift, RollupDrift, SumsDrift
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class OverlayDrift:
 class VerifyReport:
     """The sums and overlay rows that differ, and rows that break a check.
 
-    `overlay_sums` are those of users' overlays.
+    `kept_sums` are those by month and by field, `overlay_sums` those of users' overlays.
 
     `repaired`: what differs was repaired, and `dropped` rows that break a check were deleted, with what they
     held in the audit trail. `bad_rows` are still there.
@@ -40,15 +40,15 @@ class VerifyReport:
     overlays: list[OverlayDrift]
     overlay_sums: list[SumsDrift]
     repaired: bool
+    kept_sums: list[KeptDrift] = field(default_factory=list)
     bad_rows: list[BadRow] = field(default_factory=list)
     dropped: int = 0
 
     @property
     def clean(self) -> bool:
         """Return whether no difference was found."""
-        return not (
-            self.rollup or self.overlays or self.overlay_sums or self.bad_rows or self.dropped
-        )
+        sums = self.rollup or self.kept_sums or self.overlay_sums
+        return not (sums or self.overlays or self.bad_rows or self.dropped)
 
 
 def verify_database(
@@ -89,7 +89,8 @@ def _repair(tx: Tx, *, dry_run: bool) -> VerifyReport:
     dropped = drift.drop_bad_rows(tx.conn, tx.organization_id)
     report = compared(tx.conn, tx.organization_id)
     report = replace(report, repaired=True, dropped=len(dropped))
-    if report.rollup:
+    of_mirror = len(report.rollup) + len(report.kept_sums)
+    if of_mirror:
         mirror.recompute_rollup(tx.conn, tx.organization_id)
     by_user = _by_user(report.overlays)
     for user, ids in by_user.items():
@@ -97,9 +98,9 @@ def _repair(tx: Tx, *, dry_run: bool) -> VerifyReport:
     differing = by_user.keys() | {item.user_id for item in report.overlay_sums}
     if differing:
         overlay_sums.recompute(tx.conn, tx.organization_id, differing)
-    if report.rollup or differing or dropped:
+    if of_mirror or differing or dropped:
         found = {
-            "rollup": len(report.rollup),
+            "rollup": of_mirror,
             "overlays": len(report.overlays),
             "overlaySums": len(report.overlay_sums),
         }
@@ -118,6 +119,7 @@ def compared(conn: Connection[Any], organization_id: OrganizationId) -> VerifyRe
     """Compare the organization's sums and overlays within an authorized transaction."""
     return VerifyReport(
         rollup=drift.rollup_drift(conn, organization_id),
+        kept_sums=drift.kept_drift(conn, organization_id),
         overlays=_overlay_drift(conn, organization_id),
         overlay_sums=drift.sums_drift(conn, organization_id),
         repaired=False,

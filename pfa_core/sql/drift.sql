@@ -36,6 +36,53 @@ WHERE (k.record_count, k.monthly_rental, k.purchase_cost, k.actual_purchase, k.p
        c.forecast_rate_days, c.actual_rate_days, c.without_start, c.without_end, c.without_price)
 ORDER BY 1, 2, 3, 4, 5;
 
+-- name: months_drift
+-- Months of a phase whose moves are not those of the mirror.
+SELECT coalesce(k.phase, c.phase) AS field, coalesce(k.month, c.month) AS value,
+       coalesce(k.move_count, 0) AS kept, coalesce(c.move_count, 0) AS counted
+FROM (
+    SELECT phase, month, rate_uom, currency, move_count, rate, rate_days_before, purchase, begun, gone, ending
+    FROM kpi_month
+    WHERE organization_id = %(organization_id)s
+      AND (move_count, rate, rate_days_before, purchase, begun, gone, ending) <> (0, 0, 0, 0, 0, 0, 0)
+) AS k
+FULL JOIN (
+    {rows}
+) AS c
+  ON k.phase = c.phase AND k.month = c.month AND k.rate_uom = c.rate_uom AND k.currency = c.currency
+WHERE (k.move_count, k.rate, k.rate_days_before, k.purchase, k.begun, k.gone, k.ending)
+      IS DISTINCT FROM
+      (c.move_count, c.rate, c.rate_days_before, c.purchase, c.begun, c.gone, c.ending)
+ORDER BY 1, 2;
+
+-- name: fields_drift
+-- Values of a field whose sums are not those of the mirror.
+SELECT coalesce(k.field, c.field) AS field, coalesce(k.value, c.value) AS value,
+       coalesce(k.record_count, 0) AS kept, coalesce(c.record_count, 0) AS counted
+FROM (
+    SELECT field, value, rate_uom, currency, record_count, actualized_count, discontinued_count, transferable_count,
+           monthly_rental, purchase_cost, counted_purchase, actual_purchase, plan_rate_days, forecast_rate_days,
+           actual_rate_days, without_start, without_end, without_rate, without_price
+    FROM kpi_field
+    WHERE organization_id = %(organization_id)s
+      AND (record_count, actualized_count, discontinued_count, transferable_count, monthly_rental, purchase_cost,
+           counted_purchase, actual_purchase, plan_rate_days, forecast_rate_days, actual_rate_days, without_start,
+           without_end, without_rate, without_price)
+          <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+) AS k
+FULL JOIN (
+    {rows}
+) AS c
+  ON k.field = c.field AND k.value = c.value AND k.rate_uom = c.rate_uom AND k.currency = c.currency
+WHERE (k.record_count, k.actualized_count, k.discontinued_count, k.transferable_count, k.monthly_rental,
+       k.purchase_cost, k.counted_purchase, k.actual_purchase, k.plan_rate_days, k.forecast_rate_days,
+       k.actual_rate_days, k.without_start, k.without_end, k.without_rate, k.without_price)
+      IS DISTINCT FROM
+      (c.record_count, c.actualized_count, c.discontinued_count, c.transferable_count, c.monthly_rental,
+       c.purchase_cost, c.counted_purchase, c.actual_purchase, c.plan_rate_days, c.forecast_rate_days,
+       c.actual_rate_days, c.without_start, c.without_end, c.without_rate, c.without_price)
+ORDER BY 1, 2;
+
 -- name: sums_drift
 -- Combinations of a user and dimensions whose sums are not what the user's overlays add to those of the mirror.
 SELECT coalesce(k.user_id, c.user_id) AS user_id, coalesce(k.grain, c.grain) AS grain,

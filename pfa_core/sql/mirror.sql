@@ -419,6 +419,7 @@ WHERE m.organization_id = %(organization_id)s
 
 -- name: put
 put AS m
+WHERE true
 
 -- name: sums
 -- The sums of mirror rows by every dimension; with sign -1 to subtract them.
@@ -462,16 +463,44 @@ SET record_count = k.record_count + EXCLUDED.record_count,
     without_end = k.without_end + EXCLUDED.without_end,
     without_price = k.without_price + EXCLUDED.without_price;
 
+-- name: taken
+taken AS m
+WHERE true
+
+-- name: post
+-- The other kept sums with them. None of the three reads what another writes.
+WITH moved AS (
+{moves}
+), summed AS (
+{fields}
+)
+{rollup}
+
+-- name: post_taken
+-- The same of records that are looked up, once for all three.
+WITH taken AS MATERIALIZED (
+    SELECT m.organization_id, m.category, m.class, m.source, m.dor, m.area_silo, m.manufacturer, m.contract,
+           m.is_actualized, m.is_discontinued, m.is_funds_transferable, m.rate_uom, m.currency, m.monthly_rate,
+           m.purchase_price, m.has_actuals, m.plan_days, m.forecast_days, m.actual_days, m.original_start,
+           m.original_end, m.forecast_start, m.forecast_end, m.actual_start, m.actual_end
+    FROM {rows}
+), moved AS (
+{moves}
+), summed AS (
+{fields}
+)
+{rollup}
+
 -- name: post_received
--- from: post_rollup(sums = sums(rows = received))
+-- from: post_taken(rows = received, moves = kept_sums.add_moves(moves = kept_sums.moves(rows = taken)), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = taken)), rollup = post_rollup(sums = sums(rows = taken)))
 
 -- name: post_between
--- from: post_rollup(sums = sums(rows = between))
+-- from: post(moves = kept_sums.add_moves(moves = kept_sums.moves(rows = between)), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = between)), rollup = post_rollup(sums = sums(rows = between)))
 
 -- name: post_all
--- from: post_rollup(sums = sums(rows = all))
+-- from: post(moves = kept_sums.add_moves(moves = kept_sums.moves(rows = all)), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = all)), rollup = post_rollup(sums = sums(rows = all)))
 
--- name: put_received
+-- name: put_and_post
 -- The received records, all of them new, with their digests and sums: the rows are read once, as they are written. A
 -- row is digested for the transaction, since what is returned of it does not say which one wrote it.
 WITH put AS (
@@ -481,7 +510,8 @@ WITH put AS (
     RETURNING n.organization_id, n.pfa_id, n.version, n.category, n.class, n.source, n.dor, n.area_silo,
               n.is_actualized, n.is_discontinued, n.is_funds_transferable, n.rate_uom, n.currency,
               n.monthly_rate, n.purchase_price, n.has_actuals, n.plan_days, n.forecast_days, n.actual_days,
-              n.forecast_start, n.forecast_end
+              n.forecast_start, n.forecast_end, n.manufacturer, n.contract, n.original_start, n.original_end,
+              n.actual_start, n.actual_end
 ), kept AS (
     INSERT INTO pfa_digest AS d (organization_id, pfa_id, version, writer, digest, shape, unknown)
     SELECT p.organization_id, p.pfa_id, p.version, pg_current_xact_id()::xid, i.digest, i.shape, i.unknown
@@ -494,25 +524,59 @@ WITH put AS (
         digest = EXCLUDED.digest,
         shape = EXCLUDED.shape,
         unknown = EXCLUDED.unknown
+), moved AS (
+{moves}
+), summed AS (
+{fields}
 )
--- from: post_rollup(sums = sums(rows = put))
+{rollup}
+
+-- name: put_received
+-- from: put_and_post(moves = kept_sums.add_moves(moves = kept_sums.moves(rows = put)), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = put)), rollup = post_rollup(sums = sums(rows = put)))
 
 -- name: empty_incoming
 TRUNCATE pfa_incoming;
 
 -- name: clear_unfilled
 -- Sums of an organization without records: of rows that were deleted by other means.
+WITH filled AS (
+    SELECT EXISTS (SELECT FROM pfa_mirror AS m WHERE m.organization_id = %(organization_id)s) AS yes
+), moves AS (
+    DELETE FROM kpi_month
+    WHERE organization_id = %(organization_id)s
+      AND NOT (SELECT f.yes FROM filled AS f)
+), fields AS (
+    DELETE FROM kpi_field
+    WHERE organization_id = %(organization_id)s
+      AND NOT (SELECT f.yes FROM filled AS f)
+)
 DELETE FROM kpi_rollup
 WHERE organization_id = %(organization_id)s
-  AND NOT EXISTS (SELECT FROM pfa_mirror AS m WHERE m.organization_id = %(organization_id)s);
+  AND NOT (SELECT f.yes FROM filled AS f);
 
 -- name: clear_rollup
+WITH moves AS (
+    DELETE FROM kpi_month
+    WHERE organization_id = %(organization_id)s
+), fields AS (
+    DELETE FROM kpi_field
+    WHERE organization_id = %(organization_id)s
+)
 DELETE FROM kpi_rollup
 WHERE organization_id = %(organization_id)s;
 
 -- name: prune_rollup
 -- by: sync, refresh_data, import
 -- mirror:
+WITH moves AS (
+    DELETE FROM kpi_month
+    WHERE organization_id = %(organization_id)s
+      AND move_count = 0
+), fields AS (
+    DELETE FROM kpi_field
+    WHERE organization_id = %(organization_id)s
+      AND record_count = 0
+)
 DELETE FROM kpi_rollup
 WHERE organization_id = %(organization_id)s
   AND record_count = 0;

@@ -1,5 +1,5 @@
 -- Sums for KPIs. {groups} and {conditions} are composed in store/reads/sums.py from constants. Baseline
--- rows come from the rollup where the filters allow it, and what the caller's overlays change about them from the sums
+-- rows come from the rollup where the filters allow it, without filters also from the sums by month or by field, and what the caller's overlays change about them from the sums
 -- that are kept of it. Else they come from the mirror; the caller's touched records are then subtracted with their
 -- mirror values and added with their merged ones.
 -- Sums and moves are also by rate unit and currency, '' or null where a record names none: what they weigh
@@ -31,6 +31,48 @@ FROM kpi_rollup AS r
 WHERE r.organization_id = %(organization_id)s
   AND {conditions}
 {grouping}
+
+-- name: of_field
+-- The same by a field of many values.
+SELECT r.value,
+       r.rate_uom,
+       r.currency,
+       r.record_count,
+       r.actualized_count,
+       r.discontinued_count,
+       r.transferable_count,
+       0::bigint,
+       r.monthly_rental,
+       r.purchase_cost,
+       r.plan_rate_days,
+       r.counted_purchase,
+       r.forecast_rate_days,
+       r.counted_purchase,
+       r.actual_rate_days,
+       r.actual_purchase,
+       r.without_start,
+       r.without_end,
+       r.without_rate,
+       r.without_price
+FROM kpi_field AS r
+WHERE r.organization_id = %(organization_id)s
+  AND r.field = %(field)s
+
+-- name: of_months
+-- What begins and ends in each month, of all records: as `months`, which reads them.
+SELECT r.rate_uom,
+       r.currency,
+       r.phase,
+       nullif(r.month, ''),
+       r.rate,
+       r.rate_days_before,
+       r.purchase,
+       r.begun,
+       r.gone,
+       r.ending
+FROM kpi_month AS r
+WHERE r.organization_id = %(organization_id)s
+  AND r.move_count <> 0
 
 -- name: difference
 -- What the caller's overlays add to that, of all filters that the rollup has. Each of them counts as a draft here.

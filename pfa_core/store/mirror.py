@@ -23,6 +23,10 @@ _SQL = sql.statements("mirror")
 
 # What the rollup of an organization should hold.
 ROLLUP_ROWS = _SQL["sums"].format(rows=_SQL["all"])
+# And the sums by month and by field.
+_KEPT = sql.statements("kept_sums")
+MONTH_ROWS = _KEPT["moves"].format(rows=_SQL["all"])
+FIELD_ROWS = _KEPT["fields"].format(rows=_SQL["all"])
 # The type of a field's value where it is not a text.
 _CASTS: dict[Kind, LiteralString] = {Kind.FLAG: "::boolean", Kind.MONEY: "::numeric"}
 
@@ -227,7 +231,7 @@ def _post_overlays(
 
 
 def recompute_rollup(conn: Connection[Any], organization_id: OrganizationId) -> None:
-    """Recompute the rollup from the mirror."""
+    """Recompute the rollup from the mirror, and the sums by month and by field."""
     values = {"organization_id": organization_id, "sign": 1}
     if rls.applies(conn):
         writing.counts(conn, _SQL, "recompute_rollup", values)

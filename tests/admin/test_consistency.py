@@ -37,6 +37,8 @@ def everything_kept(world: World):
         world.rows("SELECT * FROM kpi_rollup ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9"),
         world.rows("SELECT * FROM pfa_overlay ORDER BY 1, 2, 3"),
         world.rows("SELECT k::text FROM kpi_overlay AS k ORDER BY 1"),
+        world.rows("SELECT k::text FROM kpi_month AS k ORDER BY 1"),
+        world.rows("SELECT k::text FROM kpi_field AS k ORDER BY 1"),
     )
 
 
@@ -135,6 +137,28 @@ def test_planted_drift_of_a_user_s_sums_is_found_and_mended(world, planted):
     world.execute(statement)
     report = pfa_core.verify_database(world.db, world.principal())
     assert (found(world), len(report.overlay_sums), report.clean) == ((0, 0), drift, False)
+    found(world, repair=True)
+    assert pfa_core.verify_database(world.db, world.principal()).clean
+    assert everything_kept(world) == before
+
+
+OF_KEPT = {
+    "a rate": ("UPDATE kpi_month SET rate = rate + 0.01 WHERE phase = 'plan'", 1),
+    "lost months": ("DELETE FROM kpi_month WHERE move_count > 0", 2),
+    "a sum of a field": ("UPDATE kpi_field SET plan_rate_days = 1 WHERE field = 'contract'", 1),
+    "a sum of nothing": (
+        "INSERT INTO kpi_field SELECT organization_id, 'contract', 'GHOST', rate_uom, currency, 0, 0, 0, 0, 0.01, 0,"
+        " 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM kpi_field WHERE field = 'contract'", 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("planted", OF_KEPT)
+def test_planted_drift_of_months_and_fields_is_found_and_mended(world, planted):
+    before = everything_kept(world)
+    statement, drift = OF_KEPT[planted]
+    world.execute(statement.replace(" WHERE", " WHERE organization_id = 'ORG' AND"))
+    report = pfa_core.verify_database(world.db, world.principal())
+    assert (found(world), len(report.kept_sums), report.clean) == ((0, 0), drift, False)
     found(world, repair=True)
     assert pfa_core.verify_database(world.db, world.principal()).clean
     assert everything_kept(world) == before

@@ -37,6 +37,8 @@ TABLES = {
     "pfa_digest": "pfa_id, version, shape",
     "kpi_rollup": "*",
     "kpi_overlay": "*",
+    "kpi_month": "*",
+    "kpi_field": "*",
     "audit_log": "user_id, action, pfa_id, session_id, before, after, reason",
     "audit_head": "number",
     "pfa_member": "user_id, role, rights",

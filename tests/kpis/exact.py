@@ -50,6 +50,8 @@ def _starts_in_2026(record: Record) -> bool:
 QUESTIONS = (
     Question(by=("category", "source", "isDiscontinued"), listed=True),
     Question(by=("areaSilo",)),
+    # Kept by themselves,
+    Question(by=("contract",)),
     Question(by=("dor", "class", "isActualized", "isFundsTransferable"), baseline=True),
     # Filters that the rollup knows,
     Question(
@@ -72,7 +74,11 @@ QUESTIONS = (
     Question({"transferable": False}, ("model",), values=lambda r: not r["isFundsTransferable"]),
     # and what the user did.
     Question({"changed": True}, ("category",), touch=lambda seen: seen.state != "pristine"),
-    Question({"state": ("pristine", "draft")}, touch=lambda s: s.state in ("pristine", "draft")),
+    Question(
+        {"state": ("pristine", "draft")},
+        ("manufacturer",),
+        touch=lambda s: s.state in ("pristine", "draft"),
+    ),
     Question(
         {"session": ("s",), "dor": ("PROJECT",)},
         listed=True,

@@ -384,7 +384,7 @@ def filled(world: World, rows: list[dict[str, Any]], changes: list[Any]) -> dict
     """The rows in an empty mirror and the changes as drafts, those of session t committed; what came
     of it: by user and record the session and the delta."""
     for table in ("pfa_mirror", "pfa_mirror_history", "kpi_rollup", "pfa_modification", "pfa_overlay",
-                  "kpi_overlay"):  # fmt: skip
+                  "kpi_overlay", "kpi_month", "kpi_field"):  # fmt: skip
         world.execute(f"DELETE FROM {table}")
     world.pull(rows, allow_emptied=["all"])
     stored: dict[str, Any] = {"ann": {}, "bob": {}}

@@ -100,6 +100,8 @@ _TABLES = (
     "pfa_overlay",
     "kpi_rollup",
     "kpi_overlay",
+    "kpi_month",
+    "kpi_field",
     "pfa_sync_log",
     "pfa_sync_outcome",
     "audit_log",

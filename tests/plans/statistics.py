@@ -11,7 +11,9 @@ from psycopg.rows import dict_row
 
 # What saves, commits and the trail fill. The mirror is filled by pulls, which analyze it.
 TABLES = ("pfa_modification", "pfa_overlay", "audit_log", "audit_link")
-OF_PULLS = ("pfa_mirror", "kpi_rollup", "kpi_overlay", "pfa_mirror_history")
+OF_PULLS = (
+    *("pfa_mirror", "kpi_rollup", "kpi_overlay", "kpi_month", "kpi_field", "pfa_mirror_history"),
+)
 SINCE = 180000  # pg_restore_attribute_stats
 
 _PAGES = """

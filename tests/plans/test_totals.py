@@ -128,8 +128,17 @@ def months(guard: Guard, part: Part, *by: str) -> tuple[Plans, Any]:
     )
 
 
+def test_months_and_fields_alone_are_kept(guard: Guard) -> None:
+    for plans, found in (
+        months(guard, Part.MIRROR),
+        *(sums(guard, Part.MIRROR, Filters(), field) for field in ("manufacturer", "contract")),
+    ):
+        assert found
+        assert plans.on("pfa_mirror") == []
+
+
 # A row for every record and month would be some fifty times as many.
-@pytest.mark.parametrize("by", [(), ("category", "manufacturer")], ids=["alone", "with others"])
+@pytest.mark.parametrize("by", [("category",), ("category", "manufacturer")], ids=["one", "two"])
 def test_months_read_each_record_once_and_make_six_rows_of_it(
     guard: Guard, by: tuple[str, ...]
 ) -> None:

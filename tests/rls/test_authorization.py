@@ -30,6 +30,8 @@ def test_control_a_right_token_shows_exactly_its_organization(two):
             "pfa_overlay",
             "kpi_rollup",
             "kpi_overlay",
+            "kpi_month",
+            "kpi_field",
             "audit_log",
             "audit_link",
             "audit_head",

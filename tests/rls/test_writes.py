@@ -29,6 +29,8 @@ CHANGES = [
     "UPDATE pfa_organization SET currency = 'EUR' WHERE organization_id = '{org}'",
     "DELETE FROM kpi_rollup WHERE organization_id = '{org}'",
     "DELETE FROM kpi_overlay WHERE organization_id = '{org}'",
+    "DELETE FROM kpi_month WHERE organization_id = '{org}'",
+    "DELETE FROM kpi_field WHERE organization_id = '{org}'",
     "DELETE FROM pfa_digest WHERE organization_id = '{org}'",
     "UPDATE pfa_digest SET digest = repeat('x', 16)::bytea WHERE organization_id = '{org}'",
     "UPDATE pfa_sync_log SET message = 'mine' WHERE organization_id = '{org}'",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import pfa_core
 from pfa_core.model.costing import Costing
 from pfa_core.model.kpi import Sums, Tally, total
 from pfa_core.model.money import days
@@ -31,6 +32,8 @@ records = st.builds(
     isActualized=st.booleans(),
     isDiscontinued=st.booleans(),
     isFundsTransferable=st.booleans(),
+    manufacturer=st.sampled_from(["Terex", "", None]),
+    contract=st.sampled_from(["C-1", "", None]),
     monthlyRate=st.none() | money,
     purchasePrice=st.none() | money,
     rateUom=st.sampled_from([None, "month", "week", "day", "28-day"]),
@@ -71,7 +74,7 @@ def world(postgres, template):
 
 def emptied(world: World) -> World:
     def work(conn) -> None:
-        for table in ("pfa_mirror", "pfa_mirror_history", "kpi_rollup"):
+        for table in ("pfa_mirror", "pfa_mirror_history", "kpi_rollup", "kpi_month", "kpi_field"):
             conn.execute(f"DELETE FROM {table}")
 
     world.db.transact(work)
@@ -176,10 +179,31 @@ def test_the_rollup_and_the_live_sums_answer_alike(world, pulled):
         assert answers[0] == answers[1]
 
 
+@EXACT
+@given(pulls)
+def test_sums_by_month_and_by_field_are_those_of_the_records_and_none_is_left(world, pulls):
+    emptied(world)
+    for pull in pulls:
+        world.pull(pull, allow_emptied=["all"])
+    # A search reads the records; all ids have what it looks for.
+    for by in ("month", "manufacturer", "contract"):
+        kept, read = (
+            pfa_core.compute_stats(world.db, world.principal(), Filters(search=search), by=[by])
+            for search in (None, "-")
+        )
+        assert kept == read
+    mirror = world.mirror().values()
+    for field in ("manufacturer", "contract"):
+        rows = world.rows("SELECT DISTINCT value FROM kpi_field WHERE field = %s", field)
+        assert {value for (value,) in rows} == {item[field] or "" for item in mirror}
+    assert pfa_core.verify_database(world.db, world.principal()).kept_sums == []
+
+
 def test_pulling_the_same_again_touches_nothing(database_url):
     world = a_world(database_url, record("P-1"), record("P-2", monthlyRate=Decimal("1.50")))
     look = (
         "SELECT xmin::text, version FROM pfa_mirror UNION ALL SELECT xmin::text, 0 FROM kpi_rollup"
+        " UNION ALL SELECT xmin::text, 0 FROM kpi_month UNION ALL SELECT xmin::text, 0 FROM kpi_field"
     )
     before = sorted(world.rows(look))
     same = [record("P-2", monthlyRate=Decimal("1.5")), record("P-1")]

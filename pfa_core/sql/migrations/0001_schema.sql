@@ -16,7 +16,8 @@
 -- Views. pfa_view holds saved choices of records under a name: a user's own, or the organization's.
 --
 -- Rollup. kpi_rollup holds the mirror's sums by the dimensions of the KPIs, kpi_overlay what the overlays of each user
--- add to them, so that a total reads no records.
+-- add to them, so that a total reads no records; kpi_month and kpi_field hold the mirror's by month and by fields of many
+-- values.
 --
 -- Sync. pfa_sync_log has a row per run, a pull or a push; pfa_sync_outcome what a run did with single records;
 -- pfa_sync_conflict the fields that PEMS and a user both changed; pfa_lease which run holds an organization;
@@ -608,6 +609,56 @@ CREATE TABLE kpi_rollup (
 );
 -- Totals are the sum of one small column: read from this index alone, not from rows of twenty numbers.
 CREATE INDEX kpi_rollup_count ON kpi_rollup (organization_id, category) INCLUDE (record_count);
+
+-- What begins and ends in each month of a phase, of the records that count for costs: of these sums costs are made for
+-- any months. Kept with the rollup.
+--   month             YYYY-MM; '': purchases without a start
+--   move_count        starts and ends that are summed here
+--   rate              rates that begin less rates that end; rate_days_before: each times the days of the month before
+--   begun, gone, ending
+--                     records that begin, that ended on the month's first day, that ended on a later one
+CREATE TABLE kpi_month (
+    organization_id  text COLLATE "C" NOT NULL,
+    phase            text COLLATE "C" NOT NULL CHECK (phase IN ('plan', 'forecast', 'actual')),
+    month            text COLLATE "C" NOT NULL,
+    rate_uom         text COLLATE "C" NOT NULL,
+    currency         text COLLATE "C" NOT NULL,
+    move_count       bigint NOT NULL,
+    rate             numeric NOT NULL,
+    rate_days_before numeric NOT NULL,
+    purchase         numeric NOT NULL,
+    begun            bigint NOT NULL,
+    gone             bigint NOT NULL,
+    ending           bigint NOT NULL,
+    PRIMARY KEY (organization_id, phase, month, rate_uom, currency)
+);
+
+-- The mirror's sums by a field of many values, which would multiply the groups of the rollup. What counts for costs is
+-- summed apart, so that no flag is in the key. Kept with the rollup.
+--   counted_purchase  prices of purchases that count
+CREATE TABLE kpi_field (
+    organization_id    text COLLATE "C" NOT NULL,
+    field              text COLLATE "C" NOT NULL CHECK (field IN ('manufacturer', 'contract')),
+    value              text COLLATE "C" NOT NULL,
+    rate_uom           text COLLATE "C" NOT NULL,
+    currency           text COLLATE "C" NOT NULL,
+    record_count       bigint NOT NULL,
+    actualized_count   bigint NOT NULL,
+    discontinued_count bigint NOT NULL,
+    transferable_count bigint NOT NULL,
+    monthly_rental     numeric NOT NULL,
+    purchase_cost      numeric NOT NULL,
+    counted_purchase   numeric NOT NULL,
+    actual_purchase    numeric NOT NULL,
+    plan_rate_days     numeric NOT NULL,
+    forecast_rate_days numeric NOT NULL,
+    actual_rate_days   numeric NOT NULL,
+    without_start      bigint NOT NULL,
+    without_end        bigint NOT NULL,
+    without_rate       bigint NOT NULL,
+    without_price      bigint NOT NULL,
+    PRIMARY KEY (organization_id, field, value, rate_uom, currency)
+);
 
 -- What one user's overlays add to those sums: the merged records where they are merged, less the mirror's where the
 -- mirror has them; the plan is the mirror's, its flags too. Kept by the transactions that change an overlay or the
@@ -2180,6 +2231,8 @@ BEGIN
             ('pfa_digest', false, '(organization_id, pfa_id, version)'),
             ('pfa_mirror_history', false, '(organization_id, pfa_id, version, replaced_at, written_at)'),
             ('kpi_rollup', false, ''),
+            ('kpi_month', false, ''),
+            ('kpi_field', false, ''),
             ('kpi_overlay', false, ''),
             ('pfa_sync_outcome', false, ''),
             ('pfa_sync_conflict', false, '')) AS t (name, is_written, columns)
@@ -2344,7 +2397,8 @@ BEGIN
     FOREACH tenant_table IN ARRAY ARRAY[
         'pfa_organization', 'pfa_member', 'pfa_token', 'audit_log', 'audit_link', 'audit_head', 'pfa_mirror',
         'pfa_mirror_history', 'kpi_rollup', 'pfa_sync_log', 'pfa_sync_outcome', 'pfa_pull_page', 'pfa_lease',
-        'kpi_overlay', 'pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_view', 'audit_expected', 'pfa_digest'] LOOP
+        'kpi_overlay', 'kpi_month', 'kpi_field', 'pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_view',
+        'audit_expected', 'pfa_digest'] LOOP
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format('CREATE POLICY pfa_owner ON %I TO CURRENT_USER USING (true) WITH CHECK (true)',
@@ -2396,6 +2450,10 @@ BEGIN
     CREATE POLICY pfa_select ON pfa_mirror_history FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization()));
     CREATE POLICY pfa_select ON kpi_rollup FOR SELECT
+        USING (organization_id = (SELECT pfa_records_organization()));
+    CREATE POLICY pfa_select ON kpi_month FOR SELECT
+        USING (organization_id = (SELECT pfa_records_organization()));
+    CREATE POLICY pfa_select ON kpi_field FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization()));
     CREATE POLICY pfa_select ON pfa_sync_log FOR SELECT
         USING (organization_id = (SELECT pfa_records_organization()));
@@ -2494,8 +2552,8 @@ GRANT EXECUTE ON FUNCTION pfa_context(),
 
 -- The role reads; it locks rows, which requires the right to update a column of them; and it calls the functions
 -- that write. No right on a whole table but SELECT: with one the table could be locked.
-GRANT SELECT ON pfa_organization, pfa_member, pfa_mirror, pfa_mirror_history, kpi_rollup, kpi_overlay, pfa_sync_log,
-    pfa_sync_outcome, pfa_pull_page, pfa_lease, pfa_modification, pfa_overlay, pfa_sync_conflict, pfa_view,
+GRANT SELECT ON pfa_organization, pfa_member, pfa_mirror, pfa_mirror_history, kpi_rollup, kpi_overlay, kpi_month,
+    kpi_field, pfa_sync_log, pfa_sync_outcome, pfa_pull_page, pfa_lease, pfa_modification, pfa_overlay, pfa_sync_conflict, pfa_view,
     audit_log, audit_link, audit_head, pfa_schema_migration, pfa_digest TO pfa_app;
 GRANT UPDATE (organization_id) ON pfa_organization, pfa_member, pfa_mirror, pfa_modification,
     pfa_sync_conflict TO pfa_app;
@@ -2512,6 +2570,16 @@ BEGIN
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', one);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO pfa_app', one);
     END LOOP;
+    -- Citus has no policies here, and no function sees what its caller wrote in the transaction: there the
+    -- program sends the statements themselves.
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+        GRANT INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, kpi_overlay, kpi_month, kpi_field, pfa_pull_page,
+            pfa_lease, pfa_modification, pfa_overlay, pfa_view, pfa_digest TO pfa_app;
+        GRANT INSERT, UPDATE ON pfa_mirror, pfa_sync_log, pfa_sync_conflict TO pfa_app;
+        GRANT INSERT ON pfa_mirror_history, pfa_sync_outcome, audit_log TO pfa_app;
+        GRANT UPDATE (currency, rate_uom, foreign_currency, max_records, max_money, max_percent)
+            ON pfa_organization TO pfa_app;
+    END IF;
 END $$;
 
 DO $$ BEGIN
@@ -2673,7 +2741,8 @@ BEGIN
                 WHERE i.indrelid = k.table_name::regclass AND i.indisprimary) AS is_that
         FROM pfa_row_checks() AS k
         WHERE k.table_name IN ('pfa_modification', 'pfa_overlay', 'pfa_sync_conflict', 'pfa_sync_log',
-                               'pfa_sync_outcome', 'pfa_lease', 'pfa_pull_page', 'kpi_rollup', 'kpi_overlay', 'pfa_digest')
+                               'pfa_sync_outcome', 'pfa_lease', 'pfa_pull_page', 'kpi_rollup', 'kpi_overlay', 'kpi_month',
+                               'kpi_field', 'pfa_digest')
         GROUP BY k.table_name ORDER BY k.table_name LOOP
         -- In two steps, the second of what was found before: a distributed server computes nothing of a row that it
         -- deletes but what is the same in every session.

@@ -241,29 +241,55 @@ ALTER TABLE kpi_rollup
     DROP CONSTRAINT kpi_rollup_pkey,
     ADD PRIMARY KEY (organization_id, category, class, source, dor, area_silo,
                      is_actualized, is_discontinued, is_funds_transferable, rate_uom, currency);
-INSERT INTO kpi_rollup (
-    organization_id, category, class, source, dor, area_silo,
-    is_actualized, is_discontinued, is_funds_transferable, rate_uom, currency,
-    record_count, monthly_rental, purchase_cost, actual_purchase,
-    plan_rate_days, forecast_rate_days, actual_rate_days,
-    without_start, without_end, without_price)
-SELECT m.organization_id, coalesce(m.category, ''), coalesce(m.class, ''),
-       coalesce(m.source, ''), coalesce(m.dor, ''), coalesce(m.area_silo, ''),
-       m.is_actualized, m.is_discontinued, m.is_funds_transferable,
-       coalesce(m.rate_uom, ''), coalesce(m.currency, ''),
-       count(*),
-       coalesce(sum(m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
-       coalesce(sum(m.purchase_price) FILTER (WHERE m.source = 'Purchase'), 0),
-       coalesce(sum(m.purchase_price) FILTER (WHERE m.source = 'Purchase' AND m.has_actuals), 0),
-       coalesce(sum(m.plan_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
-       coalesce(sum(m.forecast_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
-       coalesce(sum(m.actual_days * m.monthly_rate) FILTER (WHERE m.source <> 'Purchase'), 0),
-       count(*) FILTER (WHERE m.source <> 'Purchase' AND m.forecast_start IS NULL),
-       count(*) FILTER (WHERE m.source <> 'Purchase' AND m.forecast_end IS NULL),
-       count(*) FILTER (WHERE CASE WHEN m.source = 'Purchase' THEN m.purchase_price
-                                   ELSE m.monthly_rate END IS NULL)
-FROM pfa_mirror AS m
-GROUP BY m.organization_id, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11;
+-- By month and by fields of many values.
+CREATE TABLE IF NOT EXISTS kpi_month (
+    organization_id  text COLLATE "C" NOT NULL,
+    phase            text COLLATE "C" NOT NULL CHECK (phase IN ('plan', 'forecast', 'actual')),
+    month            text COLLATE "C" NOT NULL,
+    rate_uom         text COLLATE "C" NOT NULL,
+    currency         text COLLATE "C" NOT NULL,
+    move_count       bigint NOT NULL,
+    rate             numeric NOT NULL,
+    rate_days_before numeric NOT NULL,
+    purchase         numeric NOT NULL,
+    begun            bigint NOT NULL,
+    gone             bigint NOT NULL,
+    ending           bigint NOT NULL,
+    PRIMARY KEY (organization_id, phase, month, rate_uom, currency)
+);
+CREATE TABLE IF NOT EXISTS kpi_field (
+    organization_id    text COLLATE "C" NOT NULL,
+    field              text COLLATE "C" NOT NULL CHECK (field IN ('manufacturer', 'contract')),
+    value              text COLLATE "C" NOT NULL,
+    rate_uom           text COLLATE "C" NOT NULL,
+    currency           text COLLATE "C" NOT NULL,
+    record_count       bigint NOT NULL,
+    actualized_count   bigint NOT NULL,
+    discontinued_count bigint NOT NULL,
+    transferable_count bigint NOT NULL,
+    monthly_rental     numeric NOT NULL,
+    purchase_cost      numeric NOT NULL,
+    counted_purchase   numeric NOT NULL,
+    actual_purchase    numeric NOT NULL,
+    plan_rate_days     numeric NOT NULL,
+    forecast_rate_days numeric NOT NULL,
+    actual_rate_days   numeric NOT NULL,
+    without_start      bigint NOT NULL,
+    without_end        bigint NOT NULL,
+    without_rate       bigint NOT NULL,
+    without_price      bigint NOT NULL,
+    PRIMARY KEY (organization_id, field, value, rate_uom, currency)
+);
+DELETE FROM kpi_month;
+DELETE FROM kpi_field;
+DO $$
+DECLARE
+    code text;
+BEGIN
+    FOR code IN SELECT DISTINCT m.organization_id FROM pfa_mirror AS m LOOP
+        -- statement: mirror.post_all (organization_id = code, sign = 1)
+    END LOOP;
+END $$;
 
 -- What overlays add to them, of all users.
 CREATE TABLE IF NOT EXISTS kpi_overlay (

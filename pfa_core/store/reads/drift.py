@@ -16,12 +16,14 @@ from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, PfaId, UserId
 from pfa_core.model.principal import Principal
 from pfa_core.store import rls
-from pfa_core.store.mirror import ROLLUP_ROWS
+from pfa_core.store.mirror import FIELD_ROWS, MONTH_ROWS, ROLLUP_ROWS
 from pfa_core.store.overlay_sums import SUMS
 from pfa_core.store.overlays import OVERLAY_ROWS
 
 _SQL = sql.statements("drift")
 _ROLLUP_DRIFT = _SQL["rollup_drift"].format(rows=ROLLUP_ROWS)
+_MONTHS_DRIFT = _SQL["months_drift"].format(rows=MONTH_ROWS)
+_FIELDS_DRIFT = _SQL["fields_drift"].format(rows=FIELD_ROWS)
 _SUMS_DRIFT = _SQL["sums_drift"].format(rows=SUMS)
 _OVERLAY_DRIFT = _SQL["overlay_drift"].format(rows=OVERLAY_ROWS)
 
@@ -38,6 +40,20 @@ class RollupDrift:
     source: str
     dor: str
     area_silo: str
+    kept: int
+    counted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptDrift:
+    """A month of a phase, or a value of a field, with wrong sums.
+
+    `field` is the phase or the field. `kept` is the number of what is summed as stored, `counted` the number as
+    counted: of a month starts and ends, of a field records.
+    """
+
+    field: str
+    value: str
     kept: int
     counted: int
 
@@ -102,6 +118,16 @@ def rollup_drift(conn: Connection[Any], organization_id: OrganizationId) -> list
     values = {"organization_id": organization_id, "sign": 1}
     with conn.cursor(row_factory=class_row(RollupDrift)) as cursor:
         return cursor.execute(_ROLLUP_DRIFT, values).fetchall()
+
+
+def kept_drift(conn: Connection[Any], organization_id: OrganizationId) -> list[KeptDrift]:
+    """List where the sums by month and by field differ from those of the mirror."""
+    values = {"organization_id": organization_id, "sign": 1}
+    found: list[KeptDrift] = []
+    with conn.cursor(row_factory=class_row(KeptDrift)) as cursor:
+        for statement in (_MONTHS_DRIFT, _FIELDS_DRIFT):
+            found += cursor.execute(statement, values).fetchall()
+    return found
 
 
 def sums_drift(conn: Connection[Any], organization_id: OrganizationId) -> list[SumsDrift]:

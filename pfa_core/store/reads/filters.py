@@ -130,6 +130,11 @@ def fits_rollup(filters: Filters) -> bool:
     )
 
 
+def takes_all(filters: Filters) -> bool:
+    """Return whether there is no filter on a record's values."""
+    return set(filters.given()) <= _OF_CALLER
+
+
 def rollup_fields(filters: Filters) -> set[str]:
     """Return the fields that filters which fit the rollup look at."""
     given = set(filters.given())

@@ -24,6 +24,7 @@ from pfa_core.store.reads.filters import (
     fits_rollup,
     narrowing,
     rollup_fields,
+    takes_all,
     touched_values,
 )
 
@@ -38,6 +39,8 @@ _GRAINS: dict[str, frozenset[str]] = {
     "area": frozenset(("category", "areaSilo", "currency")),
     "flags": frozenset(("category", "source", "dor", "currency", *_FLAGS)),
 }
+# By which of the others the mirror's sums are kept, each alone: see `kpi_field`.
+_KEPT_FIELDS = ("manufacturer", "contract")
 _DRAFTS = Sums._fields.index("drafts")
 
 Grouped = dict[tuple[Any, ...], Sums]
@@ -56,6 +59,14 @@ def are_kept(filters: Filters, by: Sequence[str]) -> bool:
     """Return whether `Part.DIFFERENCE` has sums for these filters and dimensions."""
     narrowed = filters.narrows_touched() or filters.changed
     return not narrowed and fits_rollup(filters) and _grain(filters, by) is not None
+
+
+def are_apart(filters: Filters, by: Sequence[str]) -> bool:
+    """Return whether sums by these dimensions are better read without the category.
+
+    Those by category are kept, and the pairs of both are many.
+    """
+    return fits_rollup(filters) and not set(by) <= set(_ROLLUP_DIMENSIONS)
 
 
 def _grain(filters: Filters, by: Sequence[str]) -> str | None:
@@ -87,6 +98,8 @@ def sums(
     in_rollup = set(by) <= set(_ROLLUP_DIMENSIONS) and fits_rollup(filters)
     if part is Part.MIRROR and in_rollup:
         statement = _SQL["rollup"].format(**_common(by), conditions=where)
+    elif part is Part.MIRROR and len(by) == 1 and by[0] in _KEPT_FIELDS and takes_all(filters):
+        statement, values["field"] = _SQL["of_field"], by[0]
     else:
         where = _found(conn, part, filters, where)
         matching = _matching(part, where, filters if narrowed else None)
@@ -182,9 +195,12 @@ def moves(
         By the dimensions' values, missing ones as '', then phase and month (`YYYY-MM` or None).
     """
     where, values = _asked(principal, part, filters)
-    where = _found(conn, part, filters, where)
-    matching = _matching(part, where, filters if narrowed else None)
-    statement = _months(_SQL[part.name.lower()], matching, by)
+    if part is Part.MIRROR and not by and takes_all(filters):
+        statement = _SQL["of_months"]
+    else:
+        where = _found(conn, part, filters, where)
+        matching = _matching(part, where, filters if narrowed else None)
+        statement = _months(_SQL[part.name.lower()], matching, by)
     width = len(by)
     found: dict[tuple[Any, ...], Moves] = {}
     for row in conn.execute(statement, values).fetchall():

@@ -29,6 +29,8 @@ _RIGHTS: dict[str, frozenset[str]] = {
     "pfa_digest": frozenset(("refresh_data", "import")),
     "pfa_lease": _RUNS,
     "kpi_rollup": _RUNS | {"manage_settings"},
+    "kpi_month": _RUNS | {"manage_settings"},
+    "kpi_field": _RUNS | {"manage_settings"},
     "kpi_overlay": frozenset(("save_draft", "sync", "manage_users", "manage_settings", *_RUNS)),
     "pfa_modification": frozenset(("save_draft", "sync", "manage_users")),
     "pfa_overlay": frozenset(("save_draft", "sync", "manage_users", "manage_settings", *_RUNS)),

@@ -87,6 +87,8 @@ class TestWhatArrives:
             "kpi_rollup",
             "pfa_overlay",
             "kpi_overlay",
+            "kpi_month",
+            "kpi_field",
         ):
             assert after[name] == before[name], name
 

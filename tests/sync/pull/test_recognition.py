@@ -531,7 +531,10 @@ def left(world: World, code: str) -> Any:
             " WHERE organization_id = %s ORDER BY 1",
             "SELECT pfa_id, version, data - 'organization' FROM pfa_mirror_history"
             " WHERE organization_id = %s ORDER BY 1, 2",
-            "SELECT to_jsonb(k) - 'organization_id' FROM kpi_rollup AS k WHERE organization_id = %s ORDER BY 1",
+            *(
+                f"SELECT to_jsonb(k) - 'organization_id' FROM {kept} AS k WHERE organization_id = %s ORDER BY 1"
+                for kept in ("kpi_rollup", "kpi_month", "kpi_field")
+            ),
             "SELECT pfa_id, position, outcome, code, message FROM pfa_sync_outcome"
             " WHERE organization_id = %s ORDER BY run_id, number",
         )
@@ -546,7 +549,8 @@ def test_a_pull_does_what_it_does_without_digests(both, tmp_path, number, monkey
         both.execute("DELETE FROM pfa_mirror")
         both.execute("DELETE FROM pfa_digest")
         both.execute("DELETE FROM pfa_mirror_history")
-        both.execute("DELETE FROM kpi_rollup")
+        for kept in ("kpi_rollup", "kpi_month", "kpi_field"):
+            both.execute(f"DELETE FROM {kept}")
         both.execute(_BETWEEN[-1])
         for _ in range(5):
             paths = [draw.file() for _ in range(draw.random.choice([1, 1, 1, 2]))]
