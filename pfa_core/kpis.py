@@ -155,9 +155,9 @@ def _computed(
 
 
 def _sums(tx: Tx, filters: Filters, asked: _Asked) -> tuple[Grouped, Grouped, Grouped, Grouped]:
-    """Sum by category, and by the fields asked for: with the caller's modifications and without, each.
+    """Sum by category, and by the fields asked for, with the caller's modifications and without.
 
-    The first two may be by further dimensions behind the category.
+    The two by category may be by further dimensions behind it.
     """
 
     def reading(dimensions: Sequence[str]) -> Read[Sums]:

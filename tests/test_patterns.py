@@ -111,6 +111,7 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pfa_core.pems.services.screen_values._OFFSET": ("fullmatch", ()),
     "pfa_core.pems.services.screen_values._WHOLE": ("fullmatch", ()),
     "pfa_core.store.errors._BAD_WORD": ("search", ("invalid " + "a" * LENGTH, "invalid a " * 9000)),
+    "pfa_core.store.reads.search._PAIR": ("search", ("a-" * 50_000,)),
     "pfa_core.store.reads.filters._INDEXED": ("search", ("aa-" * 33_000,)),
     "pfa_core.sync.run_log._BARE": ("fullmatch", ()),
     "pfa_core.sync.run_log._UNUSUAL": ("sub", ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 from dataclasses import replace
 from decimal import Decimal
@@ -468,6 +469,56 @@ def test_a_search_finds_the_same_in_the_same_order_whichever_way_it_is_read(
         matching = [one for one in ids(world, sort=sort) if one in everything]
         assert everything == matching
         assert _page_by_page(world, sort, search=search or None) == everything
+
+
+BESIDE = ["", "x", "7", "-", "_", "\\", "%", " ", "ü", "東", "É"]
+
+
+@pytest.mark.parametrize("served", [True, False], ids=["by the index", "read"])
+def test_two_letters_are_found_whatever_stands_beside_them(
+    database_url: str, served: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "AHEAD", 1)
+    pairs = [(before, behind) for before in BESIDE for behind in BESIDE]
+    texts = {
+        f"P-{n:03}": before + ("Q4", "q4")[n % 2] + behind
+        for n, (before, behind) in enumerate(pairs)
+    }
+    texts |= {"P-500": "q 4", "P-501": "4q", "P-502": "q-4q"}
+    world = a_world(database_url, *(record(name, model=text) for name, text in texts.items()))
+    assert world.rows("SELECT pfa_finds_pairs() = (show_trgm('ü') = '{}')") == [(True,)]
+    if not served:
+        monkeypatch.setattr(finding, "_PAIR", re.compile("(?!)"))
+    for db in (world.db, world.as_owner):
+        for search in ("q4", "Q4", "_q4", "q4%", "\\q4", "東q4", "-q4-"):
+            query = Query(Filters(search=search))
+            page = pfa_core.list_records(db, world.principal(), query, page_size=1000)
+            expected = [name for name, text in texts.items() if search.lower() in text.lower()]
+            assert sorted(one.pfa_id for one in page.records) == expected, search
+            assert page.total_records == len(expected)
+
+
+# A cluster at the beginning says nothing of what comes behind it.
+@pytest.mark.parametrize(("clustered", "in_order"), [(True, False), (False, True)])
+def test_a_page_is_read_in_order_where_matches_are_spread(
+    database_url: str, clustered: bool, in_order: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "AHEAD", 100)
+    rare = range(30) if clustered else range(0, 300, 3)
+    rows = [record(f"P-{n:03}", model="zebra" if n in rare else "M") for n in range(300)]
+    world = a_world(database_url, *rows)
+    asked: list[bool] = []
+    soon = finding.soon
+
+    def noted(*given: Any) -> bool:
+        asked.append(soon(*given))
+        return asked[-1]
+
+    monkeypatch.setattr(finding, "soon", noted)
+    query = Query(Filters(search="zebra"), (SortKey("pfaId"),))
+    page = pfa_core.list_records(world.db, world.principal(), query, page_size=40)
+    assert [one.pfa_id for one in page.records] == [f"P-{n:03}" for n in rare][:40]
+    assert (page.total_records, asked) == (len(rare), [in_order])
 
 
 # What the steps count on when nothing, some or all of what matches lies ahead, or is few.

@@ -4,8 +4,8 @@
 
 -- name: moves
 -- Each phase's days are read by themselves and added up by day first: of a list of six events for each record the
--- executor initializes the expressions anew for every record, which takes twice as long. A start that is not a day
--- is none: only a purchase gets here with one.
+-- executor initializes the expressions anew for every record, which takes twice as long. A purchase whose start is not
+-- a day counts as one without a start.
 SELECT d.organization_id, d.phase,
        CASE WHEN d.spans > 0 OR d.day ~ '^[0-9]{{4}}-[0-9]{{2}}' THEN left(d.day, 7) ELSE '' END AS month,
        coalesce(d.rate_uom, '') AS rate_uom, coalesce(d.currency, '') AS currency,

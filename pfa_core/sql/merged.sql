@@ -185,6 +185,9 @@ r.data
  WHERE r.organization_id = %(organization_id)s
    AND {conditions})
 
+-- name: count_ids
+cardinality(%(found)s::text[])
+
 -- name: count_touched_before
 -- Of the mirror records that match, those that the caller touched: they count as the caller sees them. Each is
 -- looked up: for a category the planner prefers to read all records over five hundred look-ups. `differing`

@@ -147,8 +147,8 @@ OF_KEPT = {
     "lost months": ("DELETE FROM kpi_month WHERE move_count > 0", 2),
     "a sum of a field": ("UPDATE kpi_field SET plan_rate_days = 1 WHERE field = 'contract'", 1),
     "a sum of nothing": (
-        "INSERT INTO kpi_field SELECT organization_id, 'contract', 'GHOST', rate_uom, currency, 0, 0, 0, 0, 0.01, 0,"
-        " 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM kpi_field WHERE field = 'contract'", 1),
+        "INSERT INTO kpi_field SELECT organization_id, 'contract', 'GHOST', rate_uom, currency, 0, 0, 0, 0, 0.01,"
+        " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM kpi_field WHERE field = 'contract'", 1),
 }  # fmt: skip
 
 

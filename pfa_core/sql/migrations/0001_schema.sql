@@ -2163,13 +2163,39 @@ BEGIN
             WHERE c.organization_id = code AND c.status = 'unresolved');
 END $$;
 
+-- Whether the index of words serves two letters. It has the threes of each word, blanks around it: of a text that
+-- contains two ASCII letters a three with a letter before or behind them, or the two as a word. That is all where ASCII
+-- letters alone are letters, as in a database with locale C; elsewhere another letter may stand beside them.
+CREATE FUNCTION pfa_finds_pairs() RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+BEGIN
+    -- What the extension has may be where this connection does not look.
+    IF to_regoperator('<%(text, text)') IS NULL OR to_regproc('show_trgm') IS NULL THEN
+        RETURN false;
+    END IF;
+    RETURN show_trgm('ü東') = '{}';
+END $$;
+
 -- The ids of the mirror's records whose text is LIKE the pattern; at most one more than `most`, null: all.
 -- LIKE is not leakproof: under a policy it is called for every record, and the index is not used.
 CREATE FUNCTION pfa_search(pattern text, most integer) RETURNS SETOF text
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1000 AS $$
 DECLARE
     code text := (pfa_context())[1];
+    pair text;
 BEGIN
+    IF pattern COLLATE "C" !~ '[0-9a-z]{3}' THEN
+        pair := substring(pattern COLLATE "C" FROM '[0-9a-z]{2}');
+    END IF;
+    IF pair IS NOT NULL AND pfa_finds_pairs() THEN
+        -- In this form the index is not asked for the pattern, of which it has nothing.
+        RETURN QUERY SELECT m.pfa_id FROM pfa_mirror AS m
+        WHERE m.organization_id = code
+          AND (m.search_text ~ ('[0-9a-z]' || pair) OR m.search_text ~ (pair || '[0-9a-z]') OR pair <% m.search_text)
+          AND (m.search_text NOT LIKE pattern) IS FALSE
+        LIMIT most + 1;
+        RETURN;
+    END IF;
     RETURN QUERY SELECT m.pfa_id FROM pfa_mirror AS m
     WHERE m.organization_id = code AND m.search_text LIKE pattern
     LIMIT most + 1;

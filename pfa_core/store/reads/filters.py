@@ -83,7 +83,7 @@ def conditions(filters: Filters, *, overlay: bool = False) -> tuple[LiteralStrin
     if filters.search:
         parts.append(containing(filters))
         indexed = is_indexed(filters)
-        values["search"] = f"%{_escape_like(filters.search)}%" if indexed else filters.search
+        values["search"] = f"%{escape_like(filters.search)}%" if indexed else filters.search
     if filters.where:
         from pfa_core.store.reads.where import composed
 
@@ -175,5 +175,6 @@ def touched_values(filters: Filters) -> dict[str, Any]:
     return {"states": states, "sessions": list(filters.session)}
 
 
-def _escape_like(text: str) -> str:
+def escape_like(text: str) -> str:
+    """Escape what has a meaning in a pattern of LIKE."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

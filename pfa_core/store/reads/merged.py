@@ -173,11 +173,13 @@ def count(
     counts: list[LiteralString] = []
     others = query.baseline or filters.wants_pristine()
     if others:
-        counts.append(
-            _count_of_mirror(conn, filters, where)
-            if found is None
-            else _SQL["count_mirror"].format(conditions=search.among_few(filters, where, found))
-        )
+        if found is None:
+            counts.append(_count_of_mirror(conn, filters, where))
+        elif search.finds_matching(conn, filters):
+            counts.append(_SQL["count_ids"])
+        else:
+            among = search.among_few(filters, where, found)
+            counts.append(_SQL["count_mirror"].format(conditions=among))
     if not query.baseline:
         counts.extend(_counts_of_touched(filters, where, others=others))
     return _value(conn, "SELECT " + " + ".join(counts), values)

@@ -2,8 +2,9 @@
 
 Records are read in order where a page of it fills early, else found in the index and then sorted.
 Reading in order finds common words at once and rare ones at the end of the table; the trigram index is
-the other way about, and serves no word of fewer than three letters. The planner's statistics know
-neither, so the first records in order are searched.
+the other way about. It serves words of three letters; of two it has all threes that contain them, where it
+takes ASCII letters alone for letters, as in a database with locale C. The planner's statistics know neither how
+common a word is nor where it stands, so the first records in order are searched.
 
 Under row-level security the index does not serve at all: LIKE is not leakproof, so PostgreSQL evaluates it
 for every record, after the policy. A function with its owner's rights searches the index and returns the ids.
@@ -11,28 +12,39 @@ for every record, after the policy. A function with its owner's rights searches 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any, LiteralString
+from weakref import WeakKeyDictionary
 
 from psycopg import Connection
 
 from pfa_core import sql
 from pfa_core.model.query import Filters
 from pfa_core.store import rls
-from pfa_core.store.reads.filters import conditions, containing, is_indexed
+from pfa_core.store.reads.filters import conditions, containing, escape_like, is_indexed, takes_all
 from pfa_core.store.reads.keyset import Segment
 
 _SQL = sql.statements("search")
 # That many are looked up by id and sorted about as fast as a page of more common words is read in order.
-MOST = 2000
+MOST = 5000
 # That many are read in order before the word counts as rare: some milliseconds.
 AHEAD = 3000
+# Where a fifth of a page is among them, a page is found in five times as many; of fewer matches that is chance.
+_SHARE, _SURE = 5, 20
+_PAIR = re.compile(r"[0-9A-Za-z]{2}")
+# Whether the index serves two letters, by connection: it depends on the database's locale.
+_finding_pairs: WeakKeyDictionary[Connection[Any], bool] = WeakKeyDictionary()
 
 
 def soon(
     conn: Connection[Any], filters: Filters, segment: Segment, values: dict[str, Any], upto: int
 ) -> bool:
-    """Return whether the segment's first records contain a page of what is searched."""
+    """Return whether reading the segment in order fills a page of what is searched early.
+
+    The first records contain a page, or so many evenly spread matches that it is not far. A cluster at the
+    beginning says nothing of what follows.
+    """
     statement = _SQL["soon"].format(
         segment=segment.of_mirror,
         order=segment.order,
@@ -40,20 +52,40 @@ def soon(
         search=containing(filters),
     )
     row = conn.execute(statement, {**values, "ahead": AHEAD, "upto": upto}).fetchone()
-    return bool(row and row[0] == upto)
+    found, late = row or (0, 0)
+    return found == upto or (found >= max(upto // _SHARE, _SURE) and late >= found // 3)
 
 
 def few(conn: Connection[Any], filters: Filters, values: dict[str, Any]) -> list[str] | None:
     """Find the mirror's records that match; None: too many."""
     asked = {**values, "most": MOST}
-    if not is_indexed(filters):
+    pair = _pair(conn, filters)
+    if pair:
+        asked |= {"pair": pair, "pattern": f"%{escape_like(filters.search or '')}%"}
+    elif not is_indexed(filters):
         statement = _SQL["few_of_all"].format(conditions=conditions(filters)[0])
         row = conn.execute(statement, asked).fetchone()
         return row[0] if row else None
-    block = _SQL.for_role("few", rls=rls.applies(conn))
+    block = _SQL.for_role("few_of_pair" if pair else "few", rls=rls.applies(conn))
     statement = block.format(conditions=conditions(filters)[0])
     ids = [row[0] for row in conn.execute(statement, asked).fetchall()]
     return ids if len(ids) <= MOST else None
+
+
+def finds_matching(conn: Connection[Any], filters: Filters) -> bool:
+    """Return whether what `few` finds matches the other filters too."""
+    return not rls.applies(conn) or takes_all(replace(filters, search=None))
+
+
+def _pair(conn: Connection[Any], filters: Filters) -> str | None:
+    """Return two letters or digits of a search that has no three, where the index serves them."""
+    match = None if is_indexed(filters) else _PAIR.search(filters.search or "")
+    if match is None:
+        return None
+    if conn not in _finding_pairs:
+        row = conn.execute(_SQL["finds_pairs"]).fetchone()
+        _finding_pairs[conn] = bool(row and row[0])
+    return match[0].lower() if _finding_pairs[conn] else None
 
 
 def count(conn: Connection[Any], filters: Filters) -> LiteralString | None:
