@@ -155,7 +155,7 @@ def _computed(
 
 
 def _sums(tx: Tx, filters: Filters, asked: _Asked) -> tuple[Grouped, Grouped, Grouped, Grouped]:
-    """Sum by category, and by the fields asked for, with the caller's modifications and without.
+    """Sum by category and by the fields, with the caller's modifications and without.
 
     The two by category may be by further dimensions behind it.
     """

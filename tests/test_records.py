@@ -519,6 +519,12 @@ def test_a_page_is_read_in_order_where_matches_are_spread(
     page = pfa_core.list_records(world.db, world.principal(), query, page_size=40)
     assert [one.pfa_id for one in page.records] == [f"P-{n:03}" for n in rare][:40]
     assert (page.total_records, asked) == (len(rare), [in_order])
+    # Far behind, all of them are fetched.
+    assert (
+        pfa_core.list_records(world.db, world.principal(), query, page=9, page_size=40).records
+        == []
+    )
+    assert asked[1:] == [False]
 
 
 # What the steps count on when nothing, some or all of what matches lies ahead, or is few.

@@ -54,7 +54,9 @@ FILTERS: dict[str, tuple[Filters, str]] = {
     "--search, few": (Filters(search="EQ-00012"), "{text} ILIKE '%%EQ-00012%%'"),
     "--search, none": (Filters(search="zzzqqq"), "{text} ILIKE '%%zzzqqq%%'"),
     "--search, two letters": (Filters(search="jx"), "{text} ILIKE '%%jx%%'"),
+    "--search, two letters in some": (Filters(search="bo"), "{text} ILIKE '%%bo%%'"),
 }
+MOST_OF_A_SEARCH = 0.05
 TEXT = (
     "concat_ws(' ', pfa_id, "
     + ", ".join(
@@ -74,6 +76,10 @@ TEXT = (
 SORTS = ("pfaId", "areaSilo", "category", "class", "source", "dor", "isActualized", "monthlyRate")
 SORTS += ("-monthlyRate", "purchasePrice", "manufacturer", "model", "contract", "originalStart")
 SORTS += ("actualStart", "forecastEnd", "-forecastStart")
+# Of many values. The answer by model has one line for each of 72,000.
+FIELDS = ("manufacturer", "contract", "model")
+# Every id has it, so that all records are read.
+ALL = Filters(search="-")
 DIMENSIONS = ("category", "class", "source", "dor", "areaSilo", "isActualized", "isDiscontinued")
 
 
@@ -122,6 +128,11 @@ def _filters(db: Database, rounds: int) -> Iterator[Figure]:
         often = OFTEN if filters.id else few
         own, yardstick = interleaved(page(db, "few", Query(filters)), old, often)
         yield Figure(f"page: {name}", "the predecessor's SQL", own, yardstick, 1)
+    for name, (filters, _) in FILTERS.items():
+        if filters.search:
+            work = page(db, "few", Query(filters))
+            own, yardstick = interleaved(work, lambda: MOST_OF_A_SEARCH, rounds * 2)
+            yield Figure(f"page: {name}", "what it may take", own, yardstick, 1)
     for name in SORTS:
         key, down = name.removeprefix("-"), " DESC NULLS LAST" if name[0] == "-" else ""
         value = f"data ->> '{key}'"
@@ -145,8 +156,8 @@ def _totals(db: Database, rounds: int) -> Iterator[Figure]:
 
 
 def _kpis(db: Database, rounds: int) -> Iterator[Figure]:
-    def stats(*by: str) -> Callable[[], object]:
-        return lambda: pfa_core.compute_stats(db, principal("few"), Filters(), by=by)
+    def stats(*by: str, filters: Filters = Filters()) -> Callable[[], object]:  # noqa: B008 - frozen
+        return lambda: pfa_core.compute_stats(db, principal("few"), filters, by=by)
 
     few = max(1, rounds // 2)
     for dimension in ("", *DIMENSIONS):
@@ -158,3 +169,10 @@ def _kpis(db: Database, rounds: int) -> Iterator[Figure]:
             old, name = predecessor.stats(f"data ->> '{dimension}'"), f"stats --by {dimension}"
         own, yardstick = interleaved(work, _old(db, old), few)
         yield Figure(name, "live aggregation", own, yardstick, 1 / 100)
+    for field in FIELDS:
+        old = predecessor.stats(f"data ->> '{field}'")
+        own, yardstick = interleaved(stats(field), _old(db, old), few)
+        yield Figure(f"stats --by {field}", "live aggregation", own, yardstick, 1 / 10)
+    for period in ("month", "year"):
+        own, yardstick = interleaved(stats(period), stats(period, filters=ALL), few)
+        yield Figure(f"stats --by {period}", "the same of a search for all", own, yardstick, 1 / 10)

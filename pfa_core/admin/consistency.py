@@ -90,7 +90,7 @@ def _repair(tx: Tx, *, dry_run: bool) -> VerifyReport:
     report = compared(tx.conn, tx.organization_id)
     report = replace(report, repaired=True, dropped=len(dropped))
     of_mirror = len(report.rollup) + len(report.kept_sums)
-    if of_mirror:
+    if of_mirror or not mirror.keeps_sums(tx.conn, tx.organization_id):
         mirror.recompute_rollup(tx.conn, tx.organization_id)
     by_user = _by_user(report.overlays)
     for user, ids in by_user.items():

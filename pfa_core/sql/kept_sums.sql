@@ -1,6 +1,9 @@
 -- Sums of the mirror that are kept beside the rollup: what begins and ends in each month, and the KPIs by fields of many
 -- values. {rows} are those of mirror.sql, called m; with the sign -1 they are subtracted. The statement that posts the
 -- rollup posts these too. See `months` and `live` in sums.sql for the same formulas.
+--
+-- An organization has both whole, or neither: then they are read from the records. While an empty mirror is filled in
+-- portions there are none, since each portion would write a row for each of its contracts; they are made of all at the end.
 
 -- name: moves
 -- Each phase's days are read by themselves and added up by day first: of a list of six events for each record the
@@ -100,11 +103,23 @@ FROM (
 ) AS r
 GROUP BY r.organization_id, r.rate_uom, r.currency, GROUPING SETS ((r.manufacturer), (r.contract))
 
+-- name: always
+true
+
+-- name: kept
+-- There are any, or the organization has no records yet.
+(EXISTS (SELECT FROM kpi_field AS f WHERE f.organization_id = %(organization_id)s)
+       OR NOT EXISTS (SELECT FROM kpi_rollup AS g WHERE g.organization_id = %(organization_id)s))
+
 -- name: add_moves
 INSERT INTO kpi_month AS k (
     organization_id, phase, month, rate_uom, currency,
     move_count, rate, rate_days_before, purchase, begun, gone, ending)
+SELECT *
+FROM (
 {moves}
+) AS s
+WHERE {kept}
 ON CONFLICT (organization_id, phase, month, rate_uom, currency) DO UPDATE
 SET move_count = k.move_count + EXCLUDED.move_count,
     rate = k.rate + EXCLUDED.rate,
@@ -121,7 +136,11 @@ INSERT INTO kpi_field AS k (
     monthly_rental, purchase_cost, counted_purchase, actual_purchase,
     plan_rate_days, forecast_rate_days, actual_rate_days,
     without_start, without_end, without_rate, without_price)
+SELECT *
+FROM (
 {fields}
+) AS s
+WHERE {kept}
 ON CONFLICT (organization_id, field, value, rate_uom, currency) DO UPDATE
 SET record_count = k.record_count + EXCLUDED.record_count,
     actualized_count = k.actualized_count + EXCLUDED.actualized_count,
@@ -138,3 +157,15 @@ SET record_count = k.record_count + EXCLUDED.record_count,
     without_end = k.without_end + EXCLUDED.without_end,
     without_rate = k.without_rate + EXCLUDED.without_rate,
     without_price = k.without_price + EXCLUDED.without_price
+
+-- name: drop_all
+WITH moves AS (
+    DELETE FROM kpi_month
+    WHERE organization_id = %(organization_id)s
+)
+DELETE FROM kpi_field
+WHERE organization_id = %(organization_id)s
+
+-- name: are_kept
+SELECT EXISTS (SELECT FROM kpi_field WHERE organization_id = %(organization_id)s)
+    OR EXISTS (SELECT FROM kpi_month WHERE organization_id = %(organization_id)s)

@@ -476,6 +476,12 @@ WITH moved AS (
 )
 {rollup}
 
+-- name: post_kept
+WITH moved AS (
+{moves}
+)
+{fields}
+
 -- name: post_taken
 -- The same of records that are looked up, once for all three.
 WITH taken AS MATERIALIZED (
@@ -492,15 +498,15 @@ WITH taken AS MATERIALIZED (
 {rollup}
 
 -- name: post_received
--- from: post_taken(rows = received, moves = kept_sums.add_moves(moves = kept_sums.moves(rows = taken)), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = taken)), rollup = post_rollup(sums = sums(rows = taken)))
+-- from: post_taken(rows = received, moves = kept_sums.add_moves(moves = kept_sums.moves(rows = taken), kept = kept_sums.kept), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = taken), kept = kept_sums.kept), rollup = post_rollup(sums = sums(rows = taken)))
 
 -- name: post_between
--- from: post(moves = kept_sums.add_moves(moves = kept_sums.moves(rows = between)), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = between)), rollup = post_rollup(sums = sums(rows = between)))
+-- from: post(moves = kept_sums.add_moves(moves = kept_sums.moves(rows = between), kept = kept_sums.kept), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = between), kept = kept_sums.kept), rollup = post_rollup(sums = sums(rows = between)))
 
 -- name: post_all
--- from: post(moves = kept_sums.add_moves(moves = kept_sums.moves(rows = all)), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = all)), rollup = post_rollup(sums = sums(rows = all)))
+-- from: post(moves = kept_sums.add_moves(moves = kept_sums.moves(rows = all), kept = kept_sums.always), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = all), kept = kept_sums.always), rollup = post_rollup(sums = sums(rows = all)))
 
--- name: put_and_post
+-- name: put_with
 -- The received records, all of them new, with their digests and sums: the rows are read once, as they are written. A
 -- row is digested for the transaction, since what is returned of it does not say which one wrote it.
 WITH put AS (
@@ -524,35 +530,36 @@ WITH put AS (
         digest = EXCLUDED.digest,
         shape = EXCLUDED.shape,
         unknown = EXCLUDED.unknown
-), moved AS (
+){others}
+{rollup}
+
+-- name: others
+, moved AS (
 {moves}
 ), summed AS (
 {fields}
 )
-{rollup}
+
+-- name: no_others
 
 -- name: put_received
--- from: put_and_post(moves = kept_sums.add_moves(moves = kept_sums.moves(rows = put)), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = put)), rollup = post_rollup(sums = sums(rows = put)))
+-- from: put_with(others = others(moves = kept_sums.add_moves(moves = kept_sums.moves(rows = put), kept = kept_sums.kept), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = put), kept = kept_sums.kept)), rollup = post_rollup(sums = sums(rows = put)))
+
+-- name: put_portion
+-- Without the sums by month and by field.
+-- from: put_with(others = no_others, rollup = post_rollup(sums = sums(rows = put)))
+
+-- name: keep_sums
+-- from: post_kept(moves = kept_sums.add_moves(moves = kept_sums.moves(rows = all), kept = kept_sums.always), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = all), kept = kept_sums.always))
 
 -- name: empty_incoming
 TRUNCATE pfa_incoming;
 
 -- name: clear_unfilled
 -- Sums of an organization without records: of rows that were deleted by other means.
-WITH filled AS (
-    SELECT EXISTS (SELECT FROM pfa_mirror AS m WHERE m.organization_id = %(organization_id)s) AS yes
-), moves AS (
-    DELETE FROM kpi_month
-    WHERE organization_id = %(organization_id)s
-      AND NOT (SELECT f.yes FROM filled AS f)
-), fields AS (
-    DELETE FROM kpi_field
-    WHERE organization_id = %(organization_id)s
-      AND NOT (SELECT f.yes FROM filled AS f)
-)
 DELETE FROM kpi_rollup
 WHERE organization_id = %(organization_id)s
-  AND NOT (SELECT f.yes FROM filled AS f);
+  AND NOT EXISTS (SELECT FROM pfa_mirror AS m WHERE m.organization_id = %(organization_id)s);
 
 -- name: clear_rollup
 WITH moves AS (
@@ -564,6 +571,9 @@ WITH moves AS (
 )
 DELETE FROM kpi_rollup
 WHERE organization_id = %(organization_id)s;
+
+-- name: drop_kept
+-- from: kept_sums.drop_all
 
 -- name: prune_rollup
 -- by: sync, refresh_data, import
@@ -643,7 +653,13 @@ WHERE organization_id = %(organization_id)s;
 -- Some of the records of an empty mirror, and their sums; the next ones are received after them.
 -- by: refresh_data, import
 -- mirror:
--- steps: clear_unfilled, put_received[sign = 1], empty_incoming
+-- steps: clear_unfilled, drop_kept, put_portion[sign = 1], empty_incoming
+
+-- name: fill_kept
+-- What is kept beside the rollup of all that was filled in.
+-- by: refresh_data, import
+-- mirror:
+-- steps: drop_kept, keep_sums[sign = 1]
 
 -- name: take_in
 -- Received records that are new or different, their sums, and the overlays of those that changed.

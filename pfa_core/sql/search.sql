@@ -63,6 +63,9 @@ SELECT pfa_id FROM pfa_search(pfa_fold(%(search)s), %(most)s) AS f (pfa_id);
 -- The number of matches without other filters: the function need not read the records.
 (SELECT count(*) FROM pfa_search(pfa_fold(%(search)s), NULL))
 
+-- name: in_order
+{others} AND {search}
+
 -- name: among_few
 {where} AND r.pfa_id = ANY(%(found)s)
 

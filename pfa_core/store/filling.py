@@ -113,9 +113,10 @@ def _fill_by_portions(
     with made_ahead(received_blocks(rows)) as blocks:
         for number, block in blocks:
             copy_blocks(conn, _SQL["copy_incoming"], [block])
-            steps = ["clear_unfilled", "put_received", "empty_incoming"]
+            steps = ["clear_unfilled", "drop_kept", "put_portion", "empty_incoming"]
             _write(conn, "fill", steps, {**values, "sign": 1})
             written += number
+    _write(conn, "fill_kept", ["drop_kept", "keep_sums"], {**values, "sign": 1})
     return written
 
 

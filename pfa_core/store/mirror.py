@@ -240,6 +240,15 @@ def recompute_rollup(conn: Connection[Any], organization_id: OrganizationId) -> 
     conn.execute(_SQL["post_all"], values)
 
 
+def keeps_sums(conn: Connection[Any], organization_id: OrganizationId) -> bool:
+    """Return whether there are sums by month and by field.
+
+    Without any the records are read.
+    """
+    row = conn.execute(_KEPT["are_kept"], {"organization_id": organization_id}).fetchone()
+    return bool(row and row[0])
+
+
 def prune_rollup(conn: Connection[Any], organization_id: OrganizationId) -> None:
     """Delete sums over no records, which change no figure and would accumulate.
 

@@ -6,6 +6,7 @@ import pytest
 
 import pfa_core
 from pfa_cli.app import main
+from pfa_core import Filters
 from pfa_core.access.tokens import keyring
 from tests.factories import World, a_world, commit, draft, record
 from tests.forms import every_third
@@ -162,6 +163,30 @@ def test_planted_drift_of_months_and_fields_is_found_and_mended(world, planted):
     found(world, repair=True)
     assert pfa_core.verify_database(world.db, world.principal()).clean
     assert everything_kept(world) == before
+
+
+def test_where_no_sums_by_month_and_field_are_kept_the_records_are_read_until_a_repair(world):
+    def shown():
+        return [
+            pfa_core.compute_stats(world.db, world.principal(), Filters(), by=[by])
+            for by in ("month", "manufacturer", "contract")
+        ]
+
+    before, kept = shown(), everything_kept(world)[3:]
+    for table in ("kpi_month", "kpi_field"):
+        world.execute(f"DELETE FROM {table} WHERE organization_id = 'ORG'")
+    without = everything_kept(world)[3:]
+    assert shown() == before
+    # What changes adds to none.
+    world.pull([record("P-5", category="C1", contract="C-9", monthlyRate=7)])
+    assert everything_kept(world)[3:] == without
+    changed = shown()
+    assert changed != before
+    assert pfa_core.verify_database(world.db, world.principal()).clean
+    found(world, repair=True)
+    assert [len(rows) for rows in everything_kept(world)[3:]] == [len(kept[0]), len(kept[1]) + 1]
+    assert shown() == changed
+    assert pfa_core.verify_database(world.db, world.principal()).clean
 
 
 def test_drift_of_another_organization_is_neither_told_nor_mended(world):

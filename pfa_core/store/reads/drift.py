@@ -16,7 +16,7 @@ from pfa_core import sql
 from pfa_core.model.ids import OrganizationId, PfaId, UserId
 from pfa_core.model.principal import Principal
 from pfa_core.store import rls
-from pfa_core.store.mirror import FIELD_ROWS, MONTH_ROWS, ROLLUP_ROWS
+from pfa_core.store.mirror import FIELD_ROWS, MONTH_ROWS, ROLLUP_ROWS, keeps_sums
 from pfa_core.store.overlay_sums import SUMS
 from pfa_core.store.overlays import OVERLAY_ROWS
 
@@ -121,9 +121,14 @@ def rollup_drift(conn: Connection[Any], organization_id: OrganizationId) -> list
 
 
 def kept_drift(conn: Connection[Any], organization_id: OrganizationId) -> list[KeptDrift]:
-    """List where the sums by month and by field differ from those of the mirror."""
+    """List where the sums by month and by field differ from those of the mirror.
+
+    Where there are none, none differs.
+    """
     values = {"organization_id": organization_id, "sign": 1}
     found: list[KeptDrift] = []
+    if not keeps_sums(conn, organization_id):
+        return found
     with conn.cursor(row_factory=class_row(KeptDrift)) as cursor:
         for statement in (_MONTHS_DRIFT, _FIELDS_DRIFT):
             found += cursor.execute(statement, values).fetchall()

@@ -53,6 +53,8 @@ _OF_CALLER = {"state", "session", "changed"}
 _CONTAINS: LiteralString = "r.search_text LIKE pfa_fold_inline(%(search)s)"
 # A LIKE that the trigram index does not serve would be planned with it all the same and read all of it.
 _CONTAINS_FEW_LETTERS: LiteralString = "strpos(r.search_text, pfa_fold_inline(%(search)s)) > 0"
+# Of LIKE the planner expects few records, whatever the text, and would fetch and sort all that there are.
+_CONTAINS_IN_ORDER: LiteralString = "strpos(r.search_text, pfa_fold_inline(%(sought)s)) > 0"
 # What it serves: three letters or digits in a row. ASCII only: a database with locale C, as the embedded server's,
 # takes no others for letters.
 _INDEXED = re.compile(r"[0-9A-Za-z]{3}")
@@ -83,6 +85,7 @@ def conditions(filters: Filters, *, overlay: bool = False) -> tuple[LiteralStrin
     if filters.search:
         parts.append(containing(filters))
         indexed = is_indexed(filters)
+        values["sought"] = filters.search
         values["search"] = f"%{escape_like(filters.search)}%" if indexed else filters.search
     if filters.where:
         from pfa_core.store.reads.where import composed
@@ -110,9 +113,15 @@ def is_indexed(filters: Filters) -> bool:
     return bool(_INDEXED.search(filters.search or ""))
 
 
-def containing(filters: Filters) -> LiteralString:
-    """Compose the condition that a record contains the text that is searched for."""
-    return _CONTAINS if is_indexed(filters) else _CONTAINS_FEW_LETTERS
+def containing(filters: Filters, *, in_order: bool = False) -> LiteralString:
+    """Compose the condition that a record contains the text that is searched for.
+
+    Args:
+        in_order: Records are read in an order that an index has, not by the index of words.
+    """
+    if not is_indexed(filters):
+        return _CONTAINS_FEW_LETTERS
+    return _CONTAINS_IN_ORDER if in_order else _CONTAINS
 
 
 def fits_rollup(filters: Filters) -> bool:

@@ -59,7 +59,8 @@ def page(
     Returns:
         The page's rows, and the cursor after the last one; None: nothing follows it.
     """
-    return _page(_Reading(conn, principal, query, limit + 1), conn, query, limit, offset=offset)
+    reading = _Reading(conn, principal, query, limit + 1, offset=offset)
+    return _page(reading, conn, query, limit, offset=offset)
 
 
 def page_and_total(
@@ -69,7 +70,7 @@ def page_and_total(
 
     A last page is counted itself, and what a search has found for the page is not searched for again.
     """
-    reading = _Reading(conn, principal, query, limit + 1)
+    reading = _Reading(conn, principal, query, limit + 1, offset=offset)
     rows, cursor = _page(reading, conn, query, limit, offset=offset)
     if cursor is None and query.after is None and (rows or not offset):
         return rows, cursor, offset + len(rows)
@@ -269,6 +270,8 @@ class _Reading:
         query: Query,
         limit: int | None,
         contents: Mapping[str, LiteralString] | None = None,
+        *,
+        offset: int = 0,
     ) -> None:
         record = _SQL["record"]
         self._contents = contents or {"pristine": record, "touched": record}
@@ -281,9 +284,13 @@ class _Reading:
         self._values |= costs.values(conn, principal.organization_id, query)
         whole = self._by_id or reads_all(query.sort)
         in_order = [] if whole else segments(query.sort, place)
-        found = self.found = self._values["found"] = self._found(conn, in_order)
+        near = self._is_near(conn, in_order, offset)
+        found = None if near else self._found(conn, in_order)
+        self.found = self._values["found"] = found
         self._where: dict[str, LiteralString] = {
-            "pristine": search.among_few(query.filters, where, found),
+            "pristine": search.in_order(query.filters)
+            if near
+            else search.among_few(query.filters, where, found),
             "touched": for_overlay(query.filters, where),
         }
         self._parts: dict[str, LiteralString] = {
@@ -311,16 +318,23 @@ class _Reading:
         """Make one statement for all segments, since their numbers of rows are unknown."""
         return self._statement(self._segments, order(self._query.sort), offset)
 
-    def _found(self, conn: Connection[Any], in_order: Sequence[Segment]) -> list[str] | None:
-        """Find the mirror's ids for a search; None: reading in order is faster."""
-        filters, upto = self._query.filters, self._left
-        if not filters.search or self._by_id or not in_order or not self._wants_mirror:
-            return None
-        sort = self._query.sort
+    def _searches(self, in_order: Sequence[Segment]) -> bool:
+        can_choose = not self._by_id and bool(in_order) and self._wants_mirror
+        return bool(self._query.filters.search) and can_choose
+
+    def _is_near(self, conn: Connection[Any], in_order: Sequence[Segment], offset: int) -> bool:
+        """Return whether a page of a search is found early in the order."""
+        filters, sort, upto = self._query.filters, self._query.sort, (self._left or 0) + offset
         a_page = self._is_page and reads_a_page(sort) and not names_costs(sort)
-        if a_page and search.soon(conn, filters, in_order[0], self._values, upto or 0):
+        if not a_page or not self._searches(in_order):
+            return False
+        return search.soon(conn, filters, in_order[0], self._values, upto)
+
+    def _found(self, conn: Connection[Any], in_order: Sequence[Segment]) -> list[str] | None:
+        """Find the mirror's ids for a search; None: too many, or not searched for."""
+        if not self._searches(in_order):
             return None
-        return search.few(conn, filters, self._values)
+        return search.few(conn, self._query.filters, self._values)
 
     def _steps(self) -> Iterator[Step]:
         if not self._in_steps:

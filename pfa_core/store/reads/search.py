@@ -27,7 +27,7 @@ from pfa_core.store.reads.keyset import Segment
 
 _SQL = sql.statements("search")
 # That many are looked up by id and sorted about as fast as a page of more common words is read in order.
-MOST = 5000
+MOST = 7000
 # That many are read in order before the word counts as rare: some milliseconds.
 AHEAD = 3000
 # Where a fifth of a page is among them, a page is found in five times as many; of fewer matches that is chance.
@@ -40,7 +40,7 @@ _finding_pairs: WeakKeyDictionary[Connection[Any], bool] = WeakKeyDictionary()
 def soon(
     conn: Connection[Any], filters: Filters, segment: Segment, values: dict[str, Any], upto: int
 ) -> bool:
-    """Return whether reading the segment in order fills a page of what is searched early.
+    """Return whether a segment read in order fills a page of what is searched early.
 
     The first records contain a page, or so many evenly spread matches that it is not far. A cluster at the
     beginning says nothing of what follows.
@@ -49,7 +49,7 @@ def soon(
         segment=segment.of_mirror,
         order=segment.order,
         others=conditions(replace(filters, search=None))[0],
-        search=containing(filters),
+        search=containing(filters, in_order=True),
     )
     row = conn.execute(statement, {**values, "ahead": AHEAD, "upto": upto}).fetchone()
     found, late = row or (0, 0)
@@ -78,7 +78,10 @@ def finds_matching(conn: Connection[Any], filters: Filters) -> bool:
 
 
 def _pair(conn: Connection[Any], filters: Filters) -> str | None:
-    """Return two letters or digits of a search that has no three, where the index serves them."""
+    """Return two letters or digits of a search that has no three in a row.
+
+    None where the index does not serve them.
+    """
     match = None if is_indexed(filters) else _PAIR.search(filters.search or "")
     if match is None:
         return None
@@ -95,6 +98,12 @@ def count(conn: Connection[Any], filters: Filters) -> LiteralString | None:
     """
     only_search = filters == Filters(search=filters.search)
     return _SQL["count_found"] if only_search and _by_function(conn, filters) else None
+
+
+def in_order(filters: Filters) -> LiteralString:
+    """Compose the conditions on the mirror for a page that is read in order."""
+    others, _ = conditions(replace(filters, search=None))
+    return _SQL["in_order"].format(others=others, search=containing(filters, in_order=True))
 
 
 def among_few(filters: Filters, where: LiteralString, found: list[str] | None) -> LiteralString:

@@ -5,7 +5,7 @@ They are of the mirror or of the caller's touched records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, LiteralString
 
@@ -98,21 +98,32 @@ def sums(
     in_rollup = set(by) <= set(_ROLLUP_DIMENSIONS) and fits_rollup(filters)
     if part is Part.MIRROR and in_rollup:
         statement = _SQL["rollup"].format(**_common(by), conditions=where)
-    elif part is Part.MIRROR and len(by) == 1 and by[0] in _KEPT_FIELDS and takes_all(filters):
-        statement, values["field"] = _SQL["of_field"], by[0]
-    else:
+        rows = conn.execute(statement, values).fetchall()
+    elif not (rows := _of_field(conn, part, filters, by, values)):
         where = _found(conn, part, filters, where)
         matching = _matching(part, where, filters if narrowed else None)
-        statement = _live(part, matching, by)
+        rows = conn.execute(_live(part, matching, by), values).fetchall()
     width = len(by)
     found: Grouped = {}
-    for row in conn.execute(statement, values).fetchall():
+    for row in rows:
         unit, currency, *numbers = row[width:]
         if numbers[0]:  # records
             part_of = Sums(*numbers).weighed(costing, unit or "", currency or "")
             before = found.get(row[:width])
             found[row[:width]] = before.plus(part_of) if before else part_of
     return found
+
+
+def _of_field(
+    conn: Connection[Any],
+    part: Part,
+    filters: Filters,
+    by: Sequence[str],
+    values: Mapping[str, Any],
+) -> list[tuple[Any, ...]]:
+    """Read the sums that are kept of the mirror by one field; none where they are not."""
+    kept = part is Part.MIRROR and len(by) == 1 and by[0] in _KEPT_FIELDS and takes_all(filters)
+    return conn.execute(_SQL["of_field"], {**values, "field": by[0]}).fetchall() if kept else []
 
 
 def differences(
@@ -195,15 +206,17 @@ def moves(
         By the dimensions' values, missing ones as '', then phase and month (`YYYY-MM` or None).
     """
     where, values = _asked(principal, part, filters)
+    rows: list[tuple[Any, ...]] = []
     if part is Part.MIRROR and not by and takes_all(filters):
-        statement = _SQL["of_months"]
-    else:
+        rows = conn.execute(_SQL["of_months"], values).fetchall()
+    if not rows:
         where = _found(conn, part, filters, where)
         matching = _matching(part, where, filters if narrowed else None)
         statement = _months(_SQL[part.name.lower()], matching, by)
+        rows = conn.execute(statement, values).fetchall()
     width = len(by)
     found: dict[tuple[Any, ...], Moves] = {}
-    for row in conn.execute(statement, values).fetchall():
+    for row in rows:
         unit, currency, phase, month, *numbers = row[width:]
         key = (*row[:width], phase, month)
         part_of = Moves(*numbers).weighed(costing, unit or "", currency or "")
