@@ -19,6 +19,8 @@ CARRIED: tuple[str, ...] = (
     "pfa_modification",
     "pfa_overlay",
     "kpi_rollup",
+    "kpi_month",
+    "kpi_field",
     "kpi_overlay",
     "pfa_sync_log",
     "pfa_sync_outcome",

@@ -42,7 +42,8 @@ def inspect(conn: Connection[Any]) -> Sequence[InspectedOrganization]:
 
 def _inspected(conn: Connection[Any], code: OrganizationId) -> InspectedOrganization:
     trail, sums = verified(conn, code), compared(conn, code)
-    differing = (sums.rollup, sums.overlays, sums.overlay_sums, sums.bad_rows)
+    of_mirror = (sums.rollup, sums.kept_sums)
+    differing = (*of_mirror, sums.overlays, sums.overlay_sums, sums.bad_rows)
     return InspectedOrganization(
         organization_id=code,
         records=transfer.count(conn, code, "pfa_mirror"),
