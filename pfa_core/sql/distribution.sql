@@ -78,8 +78,8 @@ SELECT truncate_local_data_after_distributing_table(%(table)s::regclass);
 -- name: grants
 -- No policy and no function guards what the role writes here: the program sends the statements themselves. The trail
 -- and its chain take no change of what is there, but for the end of the chain.
-GRANT INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, kpi_overlay, pfa_pull_page, pfa_lease, pfa_modification,
-    pfa_overlay, pfa_view, pfa_digest, pfa_sync_log, pfa_sync_outcome, pfa_sync_conflict TO pfa_app;
+GRANT INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, kpi_overlay, kpi_month, kpi_field, pfa_pull_page, pfa_lease,
+    pfa_modification, pfa_overlay, pfa_view, pfa_digest, pfa_sync_log, pfa_sync_outcome, pfa_sync_conflict TO pfa_app;
 GRANT INSERT, UPDATE ON pfa_mirror, pfa_token, audit_head TO pfa_app;
 GRANT INSERT ON pfa_mirror_history, audit_log, audit_link TO pfa_app;
 GRANT UPDATE (currency, rate_uom, foreign_currency, max_records, max_money, max_percent)

@@ -37,6 +37,8 @@ PLACEMENTS: Mapping[str, Placement] = {
     "pfa_overlay": Placement.DISTRIBUTED,
     "kpi_rollup": Placement.DISTRIBUTED,
     "kpi_overlay": Placement.DISTRIBUTED,
+    "kpi_month": Placement.DISTRIBUTED,
+    "kpi_field": Placement.DISTRIBUTED,
     "pfa_sync_log": Placement.DISTRIBUTED,
     "pfa_sync_outcome": Placement.DISTRIBUTED,
     "pfa_sync_conflict": Placement.DISTRIBUTED,

@@ -2579,8 +2579,8 @@ GRANT EXECUTE ON FUNCTION pfa_context(),
 -- The role reads; it locks rows, which requires the right to update a column of them; and it calls the functions
 -- that write. No right on a whole table but SELECT: with one the table could be locked.
 GRANT SELECT ON pfa_organization, pfa_member, pfa_mirror, pfa_mirror_history, kpi_rollup, kpi_overlay, kpi_month,
-    kpi_field, pfa_sync_log, pfa_sync_outcome, pfa_pull_page, pfa_lease, pfa_modification, pfa_overlay, pfa_sync_conflict, pfa_view,
-    audit_log, audit_link, audit_head, pfa_schema_migration, pfa_digest TO pfa_app;
+    kpi_field, pfa_sync_log, pfa_sync_outcome, pfa_pull_page, pfa_lease, pfa_modification, pfa_overlay,
+    pfa_sync_conflict, pfa_view, audit_log, audit_link, audit_head, pfa_schema_migration, pfa_digest TO pfa_app;
 GRANT UPDATE (organization_id) ON pfa_organization, pfa_member, pfa_mirror, pfa_modification,
     pfa_sync_conflict TO pfa_app;
 GRANT SELECT ON pfa_token TO pfa_app;
@@ -2596,16 +2596,6 @@ BEGIN
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', one);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO pfa_app', one);
     END LOOP;
-    -- Citus has no policies here, and no function sees what its caller wrote in the transaction: there the
-    -- program sends the statements themselves.
-    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
-        GRANT INSERT, UPDATE, DELETE ON pfa_member, kpi_rollup, kpi_overlay, kpi_month, kpi_field, pfa_pull_page,
-            pfa_lease, pfa_modification, pfa_overlay, pfa_view, pfa_digest TO pfa_app;
-        GRANT INSERT, UPDATE ON pfa_mirror, pfa_sync_log, pfa_sync_conflict TO pfa_app;
-        GRANT INSERT ON pfa_mirror_history, pfa_sync_outcome, audit_log TO pfa_app;
-        GRANT UPDATE (currency, rate_uom, foreign_currency, max_records, max_money, max_percent)
-            ON pfa_organization TO pfa_app;
-    END IF;
 END $$;
 
 DO $$ BEGIN
