@@ -60,17 +60,20 @@ class Nursery:
         self._process = process
         self._children: dict[int, Child] = {}
         self._number = 0
+        self._lock = threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def start(self, **job: Any) -> Child:
         """Let a process begin with a job."""
-        self._number += 1
-        child = Child(self._number, self.folder / f"{self._number}.out")
-        self._children[self._number] = child
-        stated = {**job, "job": self._number, "output": str(child.output), "log": str(self.log)}
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(stated) + "\n")
-        self._process.stdin.flush()
+        with self._lock:
+            self._number += 1
+            number = self._number
+            child = Child(number, self.folder / f"{number}.out")
+            self._children[number] = child
+            stated = {**job, "job": number, "output": str(child.output), "log": str(self.log)}
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(stated) + "\n")
+            self._process.stdin.flush()
         child.pid = int(child._told.get(timeout=TIMEOUT)["pid"])
         return child
 
@@ -96,10 +99,14 @@ class Nursery:
 
 
 @contextmanager
-def a_nursery(folder: Path) -> Iterator[Nursery]:
-    """A nursery whose processes write into an empty folder."""
+def a_nursery(folder: Path, *program: str) -> Iterator[Nursery]:
+    """A nursery whose processes write into an empty folder.
+
+    Args:
+        program: The module that takes the jobs, and its arguments; `pusher.py` unless another is named.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "tests.faults.pusher"],
+        [sys.executable, "-W", "error", "-m", *(program or ("tests.faults.pusher",))],
         cwd=REPOSITORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -202,8 +202,8 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def main() -> None:
-    """Take jobs until there are no more."""
+def serve(become: Callable[[Mapping[str, Any]], None]) -> None:
+    """Take jobs until there are no more, each in a process that becomes it."""
     children: dict[int, int] = {}
     open_still = True
     unread = b""
@@ -230,4 +230,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(become)

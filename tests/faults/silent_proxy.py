@@ -110,8 +110,12 @@ def a_silent_proxy(url: str, silence: Silence | None = None) -> Iterator[SilentP
                     client, _ = listener.accept()
                 except OSError:
                     return
+                try:
+                    server = _to_server(url)
+                except OSError:  # the server is down: so is the way to it
+                    client.close()
+                    continue
                 proxy.chunks.append(0)
-                server = _to_server(url)
                 sides = (client, server, len(proxy.chunks) - 1)
                 threading.Thread(target=proxy.relay, args=sides, daemon=True).start()
 
