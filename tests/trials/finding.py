@@ -14,7 +14,7 @@ from tests.trials.setting import a_place
 from tests.trials.steps import Kind, Turn
 from tests.trials.terms import Terms
 
-LIMIT = 120.0  # seconds; a quiet machine takes a quarter of it
+LIMIT = 120.0  # seconds: a quiet machine takes less than ten, one that twelve others share half a minute
 LENGTH, EVERY = 120, 20
 SEED = 2289  # its first twenty turns have a conflict, a push killed too late, a revocation, a broken commit
 # Nothing that takes a second; much is sent, taken back and looked at.
