@@ -11,7 +11,7 @@ from psycopg.rows import args_row
 
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid
-from pfa_core.sql.placement import PLACEMENTS, Placement, placed
+from pfa_core.sql.tables import PLACEMENTS, Placement, placed
 
 _SQL = sql.statements("distribution")
 # Every node finds functions and tables by the search_path that a new session has.

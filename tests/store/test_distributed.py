@@ -15,8 +15,8 @@ import pytest
 import pfa_core
 from pfa_core import Filters, Flags, Query, Selection, errors, sql
 from pfa_core.config.settings import Settings
-from pfa_core.sql import placement
-from pfa_core.sql.placement import PLACEMENTS, Placement
+from pfa_core.sql import tables
+from pfa_core.sql.tables import PLACEMENTS, Placement
 from pfa_core.store import distribution, migrations, outcome, rls
 from tests import citus
 from tests.citus import Cluster
@@ -147,7 +147,7 @@ class TestDistribution:
         monkeypatch.setattr(sql, "migrations", lambda: known)
         monkeypatch.setattr(sql, "newest_migration", lambda: 2)
         places = {**PLACEMENTS, "pfa_colour": Placement.DISTRIBUTED}
-        for module in (placement, distribution):
+        for module in (tables, distribution):
             monkeypatch.setattr(module, "PLACEMENTS", places)
         with psycopg.connect(database_url, autocommit=True) as conn:
             dry = migrations.upgrade(conn, dry_run=True)

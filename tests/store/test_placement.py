@@ -7,8 +7,8 @@ import pytest
 
 import pfa_core
 from pfa_core import Flags, errors, sql
-from pfa_core.sql.placement import PLACEMENTS, Placement, placed
 from pfa_core.sql.script import statements_of
+from pfa_core.sql.tables import PLACEMENTS, Placement, placed
 from pfa_core.store import distribution, rls
 from pfa_core.store.database import Database
 from tests.store.test_prerelease import catalog

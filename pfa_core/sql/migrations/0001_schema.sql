@@ -39,7 +39,7 @@
 --   * PostgreSQL 15 to 18 take it, in one transaction. No rules, sequences, identity columns,
 --     materialized views or enum types. Citus distributes the same schema by organization_id, which no statement
 --     updates, and takes neither policies nor triggers: sql/distribution.sql lifts those there are. A new table has
---     its place in sql/placement.py.
+--     its place in sql/tables.py.
 --   * Times and ids are parameters. No default calls a volatile function.
 --   * A state is text with a CHECK. A name has at most 45 characters.
 --   * Text that is compared or sorted is COLLATE "C": code-point order, the same on every server.
