@@ -56,6 +56,28 @@ def open_input(path: str, content: BinaryIO | None = None) -> Iterator[BinaryIO]
 
 
 @contextmanager
+def open_file(path: str | os.PathLike[str], *, buffered: bool = True) -> Iterator[BinaryIO]:
+    """Open a file as the bytes that it has.
+
+    Raises:
+        NotFound: The file is missing.
+        IoFailure: It is a directory, unreadable, or not a file name.
+    """
+    name = os.fspath(path)
+    try:
+        with Path(name).open("rb", buffering=-1 if buffered else 0) as file:
+            yield cast("BinaryIO", file)
+    except FileNotFoundError:
+        raise NotFound(f"file not found: {name}") from None
+    except OSError as error:
+        raise IoFailure(f"{name} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        if "null byte" not in str(error):
+            raise
+        raise IoFailure(f"not a file name: {name!r}") from None
+
+
+@contextmanager
 def rereadable(
     paths: Sequence[str], stdin: BinaryIO | None = None
 ) -> Iterator[Mapping[str, BinaryIO]]:

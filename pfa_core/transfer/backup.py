@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from secrets import token_hex
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from psycopg import Connection
 
 from pfa_core.admin.database import open_database
 from pfa_core.admin.server import psql_address
 from pfa_core.config.settings import Settings
-from pfa_core.errors import IllegalTransition, InvalidData, IoFailure, NotFound
+from pfa_core.errors import IllegalTransition, InvalidData
+from pfa_core.files.reading import open_file
 from pfa_core.files.replacing import replacing
 from pfa_core.store import migrations, schema, whole_database
 from pfa_core.store.database import Database
@@ -214,23 +214,13 @@ def _address(settings: Settings) -> tuple[str, str]:
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    name = os.fspath(path)
-    try:
-        with Path(name).open("rb", buffering=0) as file:
-            if file.read(len(_ARCHIVE)) != _ARCHIVE:
-                raise InvalidData(
-                    f"{name} is not a backup; nothing was restored",
-                    hint="it is made by: pfa db backup FILE, or pg_dump -Fc",
-                )
-            yield cast("BinaryIO", file)
-    except FileNotFoundError:
-        raise NotFound(f"file not found: {name}") from None
-    except OSError as error:
-        raise IoFailure(f"{name} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        if "null byte" not in str(error):
-            raise
-        raise IoFailure(f"not a file name: {name!r}") from None
+    with open_file(path, buffered=False) as file:
+        if file.read(len(_ARCHIVE)) != _ARCHIVE:
+            raise InvalidData(
+                f"{os.fspath(path)} is not a backup; nothing was restored",
+                hint="it is made by: pfa db backup FILE, or pg_dump -Fc",
+            )
+        yield file
 
 
 def _from_start(file: BinaryIO) -> BinaryIO:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,11 +20,10 @@ from pfa_core.errors import (
     IllegalTransition,
     InvalidData,
     InvalidRequest,
-    IoFailure,
-    NotFound,
     SchemaOutdated,
 )
 from pfa_core.files.bundle import BundleReader
+from pfa_core.files.reading import open_file
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import OrganizationId, RunId, UserId
 from pfa_core.model.member import OrganizationStatus
@@ -104,21 +102,10 @@ class _Head:
 
 @contextmanager
 def _opened(name: str) -> Iterator[BundleReader]:
-    try:
-        with Path(name).open("rb") as file:
-            if not file.seekable():
-                raise InvalidRequest(
-                    f"{name} is read twice, and a pipe only once", hint="name a file"
-                )
-            yield BundleReader(file, name)
-    except FileNotFoundError:
-        raise NotFound(f"file not found: {name}") from None
-    except OSError as error:
-        raise IoFailure(f"{name} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        if "null byte" not in str(error):
-            raise
-        raise IoFailure(f"not a file name: {name!r}") from None
+    with open_file(name) as file:
+        if not file.seekable():
+            raise InvalidRequest(f"{name} is read twice, and a pipe only once", hint="name a file")
+        yield BundleReader(file, name)
 
 
 def _checked(reader: BundleReader) -> _Head:
