@@ -138,6 +138,10 @@ PROOFS = {
         values={"search": "%p-%", "most": 2000},
         parts={"conditions": "r.search_text LIKE pfa_fold_inline(%(search)s)"},
     ),
+    "search.few_of_pair": Proof(
+        values={"pattern": "%an%", "pair": "an", "most": 2000},
+        parts={"conditions": "r.search_text LIKE pfa_fold_inline(%(pattern)s)"},
+    ),
     "mirror.analyze": Proof(
         scope="refresh_data",
         spoil="DELETE FROM pg_statistic WHERE starelid = 'pfa_mirror'::regclass",
