@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pfa_cli.render.terminal import Line
 
 _MARK = 9  # cells for the longest result
+_UNDER = " " * (_MARK + len("fix: "))
 _TYPE = "type: "
 
 
@@ -59,8 +60,16 @@ def checks_text(checks: Sequence[Check], look: Look) -> str:
 
 
 def _text(item: Check) -> str:
-    cure = f"\n{' ' * _MARK}fix: {visible(item.cure)}" if item.cure else ""
-    return f"{item.result:<{_MARK}}{item.check}: {visible(item.finding)}{cure}"
+    first, *more = _cure(item)
+    lines = [f"{' ' * _MARK}fix: {first}" if first else "", *(f"{_UNDER}{line}" for line in more)]
+    return "\n".join(
+        [f"{item.result:<{_MARK}}{item.check}: {visible(item.finding)}", *filter(None, lines)]
+    )
+
+
+def _cure(item: Check) -> list[str]:
+    """Split the cure, which may quote the end of a log, into its lines."""
+    return [visible(line) for line in item.cure.split("\n")]
 
 
 def _lines(item: Check, name: int, cells: int) -> list[Line]:
@@ -71,8 +80,11 @@ def _lines(item: Check, name: int, cells: int) -> list[Line]:
         (f"{item.check:<{name}}  ", ""),
     ]
     lines = drawn.hanging(before, (visible(item.finding), ""), cells)
-    if item.cure:
-        lines += drawn.hanging([(" " * _MARK + "fix: ", "")], (visible(item.cure), HEADER), cells)
+    first, *more = _cure(item)
+    if first:
+        lines += drawn.hanging([(" " * _MARK + "fix: ", "")], (first, HEADER), cells)
+    for line in more:
+        lines += drawn.hanging([(_UNDER, "")], (line, ""), cells)
     return lines
 
 

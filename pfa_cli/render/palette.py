@@ -64,4 +64,4 @@ def of(role: str, text: str) -> str:
 
 def of_sign(text: str) -> str:
     """Choose the style of an amount beside the plan: over it, under it, on it."""
-    return {"+": "red", "-": "green"}.get(text[:1], "")
+    return {"+": "red", "-": "green"}.get(text[:1], "") if text[1:] else ""  # "-": no percentage

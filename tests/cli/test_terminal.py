@@ -25,6 +25,7 @@ from pfa_cli.render.chart import chart
 from pfa_cli.render.checks import checks_text
 from pfa_cli.render.conflicts import conflict_page
 from pfa_cli.render.formats import Format, Look
+from pfa_cli.render.palette import of_sign
 from pfa_cli.render.streams import Color
 from pfa_core.conflicts.views import ConflictView
 from pfa_core.model.decision import ConflictStatus
@@ -623,6 +624,24 @@ def test_the_first_cure_that_is_a_command_is_the_next_step() -> None:
     assert "\x1b[1;31mproblem" in raw
     plain = checks_text(checks, Look(Format.TABLE))
     assert plain.splitlines()[1:3] == ["notice   pull: old", "         fix: type: pfa sync pull"]
+
+
+@pytest.mark.parametrize("drawn", [True, False], ids=["drawn", "plain"])
+def test_a_cure_of_several_lines_is_read_line_by_line(*, drawn: bool) -> None:
+    cure = "make room in /srv/pfa\n/srv/pfa/postgres.log:\n\x1b[31mPANIC"
+    check = Finding("database", "problem", "the disk is full", cure=cure, exit_code=74)
+    page = checks_text([check], Look(Format.TABLE, terminal=drawn, width=60 if drawn else 0))
+    lines = [line.strip("│ ") for line in bare(page).splitlines()]
+    assert "fix: make room in /srv/pfa" in lines
+    assert lines[lines.index("fix: make room in /srv/pfa") + 1 :][:2] == [
+        "/srv/pfa/postgres.log:",
+        r"\x1b[31mPANIC",
+    ]
+
+
+@pytest.mark.parametrize(("text", "style"), [("+1", "red"), ("-1", "green"), ("0", ""), ("-", "")])
+def test_the_sign_of_an_amount_is_coloured_a_dash_for_none_is_not(text: str, style: str) -> None:
+    assert of_sign(text) == style
 
 
 def test_bars_are_as_long_as_their_part_and_something_is_never_invisible() -> None:

@@ -45,7 +45,8 @@ def failure(message: str, log: Path, since: int, owner: Account) -> PfaError:
             f" {owner.name} can reach in PFA_EMBEDDED_DIR",
         )
     if any(phrase in text for phrase in _FULL) or shutil.disk_usage(log.parent).free < _NO_ROOM:
-        return IoFailure(f"{message}: the disk is full", hint=with_log("make room", log, since))
+        advice = f"make room in {log.parent}, then try again"
+        return IoFailure(f"{message}: the disk is full", hint=with_log(advice, log, since))
     if "Permission denied" in text:
         advice = "its user must be able to reach and write the directory (PFA_EMBEDDED_DIR)"
     else:
