@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -191,6 +192,19 @@ def test_an_altered_change_beside_an_interruption_is_said_too(pulled: Pfa, pems:
 def test_nothing_to_push_is_no_failure(pulled: Pfa) -> None:
     ran = pulled("sync", "push")
     assert (ran.code, "nothing to push" in ran.err) == (0, True)
+
+
+def test_a_push_before_the_next_attempt_says_when_that_is(pulled: Pfa, pems: Sandbox) -> None:
+    committed(pulled)
+    pems.faults = ["503:1:retry-after=300"]
+    assert pulled("sync", "push").code == 69
+    pems.faults = []
+    early = pulled("sync", "push")
+    assert (early.code, "nothing to push" in early.err) == (0, False)
+    assert re.search(
+        r"nothing was pushed; what failed before waits until 20[0-9-]+ [0-9:]+ UTC\n", early.err
+    )
+    assert "nothing to push" in pulled("sync", "push", "--session", "other").err
 
 
 @pytest.mark.variants(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from pfa_cli.framework.talk import Talk
@@ -43,9 +44,11 @@ def _sentence(result: PushResult) -> str | None:
     failed = result.conflicts or result.rejected or result.altered
     in_time = not _deadline_passed(result)
     interrupted = f"{sent(result)}; {unsent:,} not sent yet; run pfa sync push to continue"
+    later = _later(result)
     outcomes = (
         (result.status is RunStatus.SKIPPED, f"skipped: {result.message}"),
         (result.interrupted and unsent and not failed, interrupted),
+        (in_time and not result.total and later, f"nothing was pushed{later}"),
         (in_time and not result.total and result.waiting, "nothing was pushed"),
         (in_time and not result.total, "nothing to push"),
         (
@@ -55,6 +58,15 @@ def _sentence(result: PushResult) -> str | None:
         (in_time and result.total == result.synced and not failed, sent(result)),
     )
     return next((text for applies, text in outcomes if applies), None)
+
+
+def _later(result: PushResult) -> str:
+    due = result.next_attempt_at
+    return (
+        f"; what failed before waits until {due.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        if due
+        else ""
+    )
 
 
 def _deadline_passed(result: PushResult) -> bool:

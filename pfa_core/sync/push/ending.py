@@ -38,6 +38,9 @@ def finish(pipeline: PushPipeline) -> PushResult:
     waiting, blocked = run.read(
         lambda conn: queue.left(conn, run.organization_id, pipeline.scope, tried)
     )
+    due = None
+    if not counts["total"]:  # else what was tried and failed is said
+        due = run.read(lambda conn: queue.next_due(conn, run.organization_id, pipeline.scope))
     left = waiting > blocked or counts["retrying"] > 0
     reason = _reason(pipeline.halt.reason, left=left)
     error = _error(pipeline, reason)
@@ -53,6 +56,7 @@ def finish(pipeline: PushPipeline) -> PushResult:
         **counts,
         waiting=waiting,
         blocked=blocked,
+        next_attempt_at=due,
         interrupted=pipeline.halt.requested.is_set(),
         stop_reason=reason,
         message=message,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pfa_core.errors import Fault, GuardExceeded, GuardExcess, InvalidRequest
 from pfa_core.guarding import checked_reason
@@ -79,6 +79,7 @@ class PushResult:
         recovered: The claims of interrupted runs, given back at the start.
         waiting: The changes left to be sent, `blocked` of them behind a conflict or a dead letter
             of the same user and record.
+        next_attempt_at: When what failed before is due again, where nothing was to be tried yet.
         interrupted: The caller asked to stop.
         stop_reason: Why changes are left that could have been sent; `message` for a reader.
         problems: Why changes are not in PEMS as they were sent, at most 1,000; where `masked`, without numbers.
@@ -96,6 +97,7 @@ class PushResult:
     recovered: int = 0
     waiting: int = 0
     blocked: int = 0
+    next_attempt_at: datetime | None = None
     interrupted: bool = False
     stop_reason: StopReason | None = None
     message: str = ""
