@@ -163,10 +163,28 @@ def _rounding(lines: Sequence[GroupLine]) -> list[str]:
         whole = of(total)
         if whole is not None and (more := sum(amounts, _NOTHING) - whole):
             found.append(f"{name} {signed(more)}")
-    if not found:
+    differ = "Each line is rounded by itself; the lines differ from the total by: "
+    return [*([differ + ", ".join(found)] if found else []), *_off(lines)]
+
+
+def _off(lines: Sequence[GroupLine]) -> list[str]:
+    """Say how many variances are not the difference of the amounts beside them."""
+    odd: list[Decimal] = []
+    for line in lines:
+        plan, forecast, variance = (
+            line.cost.plan.total,
+            line.cost.forecast.total,
+            line.cost.variance,
+        )
+        if plan is not None and forecast is not None and variance is not None:
+            odd += filter(None, [abs(variance - (forecast - plan))])
+    if not odd:
         return []
+    verb = "is" if len(odd) == 1 else "are up to"
+    variances = "variance" if len(odd) == 1 else "variances"
     return [
-        f"Each line is rounded by itself; the lines differ from the total by: {', '.join(found)}"
+        f"Each amount is rounded by itself: the {variances} of {count(len(odd), 'line')} {verb}"
+        f" {max(odd)} off forecast - plan"
     ]
 
 

@@ -157,6 +157,24 @@ class TestTable:
         alone = pfa("stats", "--by", "category", "--category", "A", "-o", "table").out
         assert "rounded by itself" not in alone
 
+    def test_a_variance_beside_the_shown_amounts_is_named(self, pfa: Pfa) -> None:
+        dates = {"originalStart": "2026-01-01", "originalEnd": "2026-01-02"}
+        rows = [
+            baseline_record(1, category="A", monthlyRate=9.1, **dates,
+                            forecastStart="2026-01-01", forecastEnd="2026-01-06"),
+            baseline_record(2, category="B", monthlyRate=304.4, **dates,
+                            forecastStart="2026-01-01", forecastEnd="2026-01-06"),
+        ]  # fmt: skip
+        pfa("init", "--org", "HOLNG")
+        pfa("sync", "pull", "--from", write_lines(pfa.folder / "mirror.jsonl", rows))
+        said = pfa("stats", "--by", "category", "-o", "table").lines
+        shown = next(line.split() for line in said if line.startswith("A "))
+        assert {"0.30", "1.49", "+1.20"} <= set(shown)
+        note = "Each amount is rounded by itself: the variances of 2 lines are up to 0.01 off forecast - plan"
+        assert said[-1] == note
+        exact = pfa("stats", "--by", "category", "--category", "B", "-o", "table").out
+        assert "off forecast" not in exact
+
 
 class TestPeriods:
     def test_the_figures_are_those_of_the_period(self, ready: Pfa) -> None:
