@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -71,7 +72,7 @@ def export_organization(
         talk.hint("the copy is suspended where it is imported: it exchanges nothing with PEMS")
     else:
         talk.hint(
-            f"{code} is archived here; on the other side type: pfa org import FILE; import it once"
+            f"{code} is archived here; on the other side type: pfa org import {shlex.quote(file)}; import it once"
         )
 
 
