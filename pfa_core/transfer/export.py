@@ -110,15 +110,20 @@ class _Given:
 def _archived(owner: Database, principal: Principal, name: str) -> Iterator[None]:
     """Archive the organization for the block.
 
-    A failure takes it back, unless it was archived before.
+    A failure takes it back, unless it was archived before; an interrupt says what it is from then on.
     """
     before = archive(owner, principal, reason=f"exported to {name}")
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        kept = "stays archived"
         if before is not None:
             with suppress(PfaError):
                 take_back(owner, principal, status=before, reason=f"the export to {name} failed")
+                kept = f"is {before} again"
+        if isinstance(error, KeyboardInterrupt):
+            code = principal.organization_id
+            error.add_note(f"interrupted, {name} was not written; {code} {kept}")
         raise
 
 

@@ -242,6 +242,14 @@ def test_a_dry_run_counts_and_leaves_everything(
     assert there(source, target).rows("SELECT count(*) FROM pfa_organization") == [(0,)]
 
 
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def lost(*_: object, **__: object) -> None:
+    raise errors.DatabaseUnavailable("the server is gone")
+
+
 def test_a_failed_export_leaves_the_organization_active_and_the_old_file(
     source: World, tmp_path: Path
 ) -> None:
@@ -252,6 +260,15 @@ def test_a_failed_export_leaves_the_organization_active_and_the_old_file(
     with pytest.raises(errors.IoFailure, match="/dev/full cannot be written"):
         pfa_core.export_organization(source.db, source.principal(), "/dev/full")
     draft(source.db, source.principal(), "P-5", model="M")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pfa_core.transfer.export.compared", interrupted)
+        for kept in ("ORG is active again", "ORG stays archived"):
+            with pytest.raises(KeyboardInterrupt) as stopped:
+                pfa_core.export_organization(source.db, source.principal(), tmp_path / "x.pfa")
+            (said,) = stopped.value.__notes__
+            assert said == f"interrupted, x.pfa was not written; {kept}"
+            patch.setattr("pfa_core.transfer.export.take_back", lost)
+    assert pfa_core.reopen_organization(source.db, source.principal(), reason="lost") == "archived"
     world = source
     world.execute("UPDATE kpi_rollup SET record_count = record_count + 1")
     with pytest.raises(errors.InvalidData, match="stored sums or overlays of ORG differ"):
