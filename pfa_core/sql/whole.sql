@@ -50,6 +50,17 @@ END $$;
 -- Every table; autovacuum comes a minute after a restore at the earliest.
 ANALYZE;
 
+-- name: session
+SELECT pg_backend_pid();
+
+-- name: abandoned
+-- Databases of the role's that the check of a backup left: the session that made each, by its name, is gone.
+SELECT d.datname::text
+FROM pg_database AS d
+WHERE d.datname ~ '^pfa_verify_[0-9]+_[0-9a-f]{12}$'
+  AND pg_has_role(d.datdba, 'USAGE')
+  AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid::text = split_part(d.datname::text, '_', 3));
+
 -- name: make_role
 -- Without it, what the dump grants to the role cannot be granted.
 CREATE ROLE pfa_app NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION;

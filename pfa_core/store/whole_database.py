@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from secrets import token_hex
 from typing import Any
 
 import psycopg
@@ -18,7 +19,7 @@ from pfa_core.model.ids import OrganizationId
 _SQL = sql.statements("whole")
 _MOST_NAMED = 5
 _MAKE = SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'")
-_DROP = SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+_DROP = SQL("DROP DATABASE IF EXISTS {}{}")
 
 
 def major(conn: Connection[Any]) -> int:
@@ -74,12 +75,17 @@ def address_of(address: str, name: str) -> str:
 
 
 @contextmanager
-def scratch(conn: Connection[Any], name: str) -> Iterator[None]:
-    """Make an empty database for the block.
+def scratch(conn: Connection[Any]) -> Iterator[str]:
+    """Make an empty database for the block, of the name that is returned.
+
+    The session that makes it is in its name: those of processes that were killed are dropped first.
 
     Raises:
         ConfigInvalid: The address may not make databases.
     """
+    _drop_abandoned(conn)
+    row = conn.execute(_SQL["session"]).fetchone()
+    name = f"pfa_verify_{row[0] if row else 0}_{token_hex(6)}"
     try:
         conn.execute(_MAKE.format(Identifier(name)))
     except errors.InsufficientPrivilege as error:
@@ -88,7 +94,13 @@ def scratch(conn: Connection[Any], name: str) -> Iterator[None]:
             hint="an administrator types: ALTER ROLE … CREATEDB; or without: add --no-verify",
         ) from error
     try:
-        yield
+        yield name
     finally:
         with suppress(psycopg.Error):
-            conn.execute(_DROP.format(Identifier(name)))
+            conn.execute(_DROP.format(Identifier(name), SQL(" WITH (FORCE)")))
+
+
+def _drop_abandoned(conn: Connection[Any]) -> None:
+    for row in conn.execute(_SQL["abandoned"]).fetchall():
+        with suppress(psycopg.Error):  # another process drops it, or looks into it
+            conn.execute(_DROP.format(Identifier(row[0]), SQL("")))

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from secrets import token_hex
 from typing import Any, BinaryIO
 
 from psycopg import Connection
@@ -101,7 +100,7 @@ def restore_database(
 
     Raises:
         NotFound: There is no such file.
-        InvalidData: It is not a backup, or cannot be restored; the database is empty.
+        InvalidData: It is not a backup of pfa, or cannot be restored; the database is empty.
         IllegalTransition: The database has organizations, or tables that are not of pfa.
         ConfigInvalid: The address is not the owner's, or pg_restore is missing or older than the server.
     """
@@ -111,10 +110,10 @@ def restore_database(
         with db.administration() as owner:
             major = owner.administer(lambda conn: _empty_of(conn, settings))
             restore = find("pg_restore", settings, major, exact=True)
-            run(restore, ["--list"], settings, "", source=_from_start(file))
+            _require_own(settings, restore, path, file)
             found: Sequence[InspectedOrganization] = []
             if not dry_run:
-                found = _restored(settings, owner, restore, file)
+                found = _restored(settings, owner, restore, path, file)
             number = owner.administer(schema.version)
         return BackupResult(
             path=os.fspath(path),
@@ -156,21 +155,49 @@ def _verified(
 ) -> Sequence[InspectedOrganization]:
     """Restore a backup into a database for the time, and look through it."""
     address, password = _address(settings)
-    name = f"pfa_verify_{token_hex(6)}"
 
     def work(conn: Connection[Any]) -> Sequence[InspectedOrganization]:
         restore = find("pg_restore", settings, whole_database.major(conn), exact=True)
-        with whole_database.scratch(conn, name):
+        with whole_database.scratch(conn) as name:
             there = f"--dbname={whole_database.address_of(address, name)}"
-            run(restore, [*_RESTORE, there], settings, password, source=_from_start(file))
+            with _explained("the backup cannot be restored; a former file is as it was"):
+                run(restore, [*_RESTORE, there], settings, password, source=_from_start(file))
             with _database(settings, name) as scratch:
                 return _looked_through(scratch)
 
     return owner.administer(work)
 
 
+def _require_own(
+    settings: Settings, restore: Program, path: str | os.PathLike[str], file: BinaryIO
+) -> None:
+    """Refuse a backup that cannot be read, or is of a database that is not of pfa."""
+    with _explained(f"{os.fspath(path)} cannot be restored; nothing was changed"):
+        contents = run(restore, ["--list"], settings, "", source=_from_start(file))
+    # Number, two ids, kind, schema and name of each thing; of rows the kind is TABLE DATA.
+    kinds = [line.split()[3:6:2] for line in contents.splitlines()]
+    if ["TABLE", "pfa_organization"] not in kinds:
+        raise InvalidData(
+            f"{os.fspath(path)} is of a database without organizations of pfa; nothing was restored",
+            hint="it is made by: pfa db backup FILE, or pg_dump -Fc",
+        )
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Say of pg_restore's refusal what it is about."""
+    try:
+        yield
+    except InvalidData as error:
+        raise InvalidData(f"{what}: {error.message}", hint=error.hint) from error
+
+
 def _restored(
-    settings: Settings, owner: Database, restore: Program, file: BinaryIO
+    settings: Settings,
+    owner: Database,
+    restore: Program,
+    path: str | os.PathLike[str],
+    file: BinaryIO,
 ) -> Sequence[InspectedOrganization]:
     address, password = _address(settings)
 
@@ -181,7 +208,8 @@ def _restored(
     owner.administer(prepare)
     owner.close()  # what it knows of the tables is of those that were dropped
     there = f"--dbname={address}"
-    run(restore, [*_RESTORE, there], settings, password, source=_from_start(file))
+    with _explained(f"{os.fspath(path)} cannot be restored; the database is empty"):
+        run(restore, [*_RESTORE, there], settings, password, source=_from_start(file))
     return _looked_through(owner)
 
 

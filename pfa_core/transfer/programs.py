@@ -65,8 +65,8 @@ def run(
     *,
     target: BinaryIO | None = None,
     source: BinaryIO | None = None,
-) -> None:
-    """Run a program to its end.
+) -> str:
+    """Run a program to its end; return what it wrote to its standard output.
 
     Args:
         target: Where pg_dump writes; as its standard output the list of contents would be in it twice.
@@ -84,8 +84,7 @@ def run(
             argv,
             pass_fds=kept,
             stdin=source or subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env=psql_environment(settings, password),
             check=False,
         )
@@ -96,6 +95,7 @@ def run(
         ) from error
     if done.returncode:
         raise _failure(program, done.stderr.decode("utf-8", "replace"))
+    return done.stdout.decode("utf-8", "replace")
 
 
 def _failure(program: Program, said: str) -> PfaError:

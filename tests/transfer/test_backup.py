@@ -12,6 +12,8 @@ import pytest
 import pfa_core
 from pfa_core import Flags, errors
 from pfa_core.config.settings import Settings
+from pfa_core.store import whole_database
+from pfa_core.transfer.programs import find, run
 from tests.factories import SelfClosing, World, a_world, commit, draft, record
 from tests.pems_server import FarSide, a_pems_beside, owned
 from tests.server import Server, bound_url, reachable_directory
@@ -19,6 +21,13 @@ from tests.transfer.owners import an_owner
 from tests.worlds import built_once
 
 RECORDS = [record(f"P-{number}") for number in range(1, 7)]
+
+
+def backup_of(url: str, file: Path) -> None:
+    """Write any database into a file, by pg_dump alone."""
+    with psycopg.connect(url) as conn:
+        program = find("pg_dump", settings(url), conn.info.server_version // 10000)
+    run(program, ["--format=custom", f"--file={file}", f"--dbname={url}"], settings(url), "")
 
 
 def settings(url: str) -> Settings:
@@ -93,14 +102,26 @@ def test_a_restore_takes_a_backup_alone_and_a_database_without_data(
         with pytest.raises(errors.InvalidData, match=why):
             pfa_core.restore_database(target, tmp_path / "other")
     (tmp_path / "cut").write_bytes(file.read_bytes()[:-2000])
-    with pytest.raises(errors.InvalidData, match="pg_restore failed"):
+    with pytest.raises(
+        errors.InvalidData, match=r"cut cannot be restored; the database is empty: pg_restore fail"
+    ):
         pfa_core.restore_database(target, tmp_path / "cut")
     assert pfa_core.restore_database(target, file, dry_run=True).verified is False
     with psycopg.connect(empty_database_url, autocommit=True) as conn:
         conn.execute("CREATE TABLE ledger ()")
         with pytest.raises(errors.IllegalTransition, match="not of pfa: ledger"):
             pfa_core.restore_database(target, file)
+        backup_of(empty_database_url, tmp_path / "ledger.dump")
         conn.execute("DROP TABLE ledger")
+        for dry_run in (True, False):
+            with pytest.raises(errors.InvalidData, match=r"ledger\.dump is of a database without"):
+                pfa_core.restore_database(target, tmp_path / "ledger.dump", dry_run=dry_run)
+        assert conn.execute(
+            "SELECT to_regclass('ledger'), to_regclass('pfa_mirror')"
+        ).fetchone() == (
+            None,
+            None,
+        )
     pfa_core.upgrade(target)  # its tables are empty
     assert pfa_core.restore_database(target, file).whole
     with psycopg.connect(empty_database_url) as conn:
@@ -147,6 +168,34 @@ def test_what_cannot_make_a_backup_keeps_the_former_one(
     assert (file.read_text(), sorted(p.name for p in tmp_path.iterdir())) == (
         "the former one", ["bin", "pfa.dump"],
     )  # fmt: skip
+
+
+def test_the_database_of_a_check_that_was_killed_is_dropped_by_the_next_one(
+    empty_database_url: str,
+) -> None:
+    def databases() -> set[str]:
+        found = conn.execute(
+            "SELECT datname FROM pg_database WHERE datname LIKE 'pfa\\_verify\\_%'"
+        )
+        return {row[0] for row in found}
+
+    with (
+        psycopg.connect(empty_database_url, autocommit=True) as conn,
+        psycopg.connect(empty_database_url, autocommit=True) as other,
+    ):
+        before = databases()
+        killed, theirs = "pfa_verify_999999999_0123456789ab", "pfa_verify_of_theirs"
+        for name in (killed, theirs):
+            conn.execute(f"CREATE DATABASE {name}")
+        try:
+            with whole_database.scratch(other) as running:
+                assert databases() == before | {theirs, running}
+                with whole_database.scratch(conn) as beside:
+                    assert databases() == before | {theirs, running, beside}
+            assert databases() == before | {theirs}
+        finally:
+            conn.execute(f"DROP DATABASE IF EXISTS {theirs}")
+            conn.execute(f"DROP DATABASE IF EXISTS {killed}")
 
 
 @pytest.mark.long
