@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 
 from pfa_core.model.delta import three_way
 from pfa_core.model.ids import OrganizationId, SessionId, UserId
+from pfa_core.model.member import OrganizationStatus
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Role
 from pfa_core.model.rights import Operation
 from pfa_core.model.run import Run
 from pfa_core.operation import Tx, reads
-from pfa_core.store import mirror, modifications, runs
+from pfa_core.store import members, mirror, modifications, runs
 
 OLD_BASELINE = timedelta(days=1)  # since the last pull: from then on PEMS's values are named old
 
@@ -43,12 +44,14 @@ class StatusReport:
     pull from PEMS ended that the next one resumes; `behind` counts the records
     that the last complete pull from PEMS (`behind_run_id`) refused, the earliest changed there at
     `behind_since`, None where that is unknown; `committed` counts what is on its way to PEMS, retries too,
-    `sync_errors` what is not sent again without `pfa sync retry`.
+    `sync_errors` what is not sent again without `pfa sync retry`. Where `organization_status` is not active,
+    nothing is exchanged with PEMS.
     """
 
     organization_id: OrganizationId
     user_id: UserId
     role: Role
+    organization_status: OrganizationStatus
     record_count: int
     baseline_at: datetime | None
     pull_interrupted_at: datetime | None
@@ -78,11 +81,14 @@ def status(tx: Tx) -> StatusReport:
     count = mirror.count(tx.conn, tx.organization_id)
     behind = runs.behind(tx.conn, tx.organization_id)
     interrupted_at = runs.unfinished(tx.conn, tx.organization_id)
+    row = members.organization(tx.conn, tx.organization_id)
+    state = OrganizationStatus(row.status) if row else OrganizationStatus.ACTIVE
     under_way = _records(sessions, State.COMMITTED) + _records(sessions, State.SYNCING) + retrying
     return StatusReport(
         organization_id=tx.organization_id,
         user_id=tx.user_id,
         role=tx.member.role,
+        organization_status=state,
         record_count=count,
         baseline_at=runs.last_pull(tx.conn, tx.organization_id),
         pull_interrupted_at=interrupted_at,
@@ -96,9 +102,9 @@ def status(tx: Tx) -> StatusReport:
         sync_errors=_records(sessions, State.SYNC_ERROR) - retrying,
         overtaken=overtaken.total(),
         runs=runs.runs(tx.conn, tx.organization_id, 5),
-        next_command="pfa sync pull"
-        if interrupted_at
-        else _next_command(count, sessions, under_way),
+        next_command=_next_command(
+            state, sessions, count=count, under_way=under_way, interrupted=bool(interrupted_at)
+        ),
     )
 
 
@@ -129,8 +135,21 @@ def _records(sessions: Sequence[SessionStatus], state: State) -> int:
     return sum(session.records for session in sessions if session.state == state)
 
 
-def _next_command(count: int, sessions: Sequence[SessionStatus], under_way: int) -> str:
-    if not count:
+def _next_command(
+    organization: OrganizationStatus,
+    sessions: Sequence[SessionStatus],
+    *,
+    count: int,
+    under_way: int,
+    interrupted: bool,
+) -> str:
+    """Choose the next step among those that the organization takes."""
+    exchanges = organization is OrganizationStatus.ACTIVE
+    if organization is OrganizationStatus.ARCHIVED:
+        return "pfa list"
+    if exchanges and interrupted:
+        return "pfa sync pull"
+    if exchanges and not count:
         return "pfa sync pull --from FILE"
     if _records(sessions, State.CONFLICT):
         return "pfa conflict list"
@@ -140,8 +159,8 @@ def _next_command(count: int, sessions: Sequence[SessionStatus], under_way: int)
         return f"pfa commit --session {shlex.quote(overtaken[0].session_id)} --dry-run"
     if drafts:
         return f"pfa commit --session {shlex.quote(drafts[0].session_id)}"
-    if under_way:
+    if exchanges and under_way:
         return "pfa sync push"
-    if _records(sessions, State.SYNC_ERROR):
+    if exchanges and _records(sessions, State.SYNC_ERROR):
         return "pfa sync retry --dry-run"
     return "pfa list"

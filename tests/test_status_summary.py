@@ -65,6 +65,26 @@ class TestStatus:
         assert status(world).committed == 1
         assert status(world).next_command == "pfa sync push"
 
+    @pytest.mark.parametrize(
+        ("state", "drafts", "waiting"),
+        [("archived", "pfa list", "pfa list"), ("suspended", "pfa commit --session s", "pfa list")],
+    )
+    def test_where_nothing_is_exchanged_the_next_step_is_one_that_is_taken(
+        self, world: World, state: str, drafts: str, waiting: str
+    ) -> None:
+        def put(value: str) -> None:
+            world.execute("UPDATE pfa_organization SET status = %s", value)
+
+        draft(world.db, world.principal(), session="s", model="A")
+        put(state)
+        report = status(world)
+        assert (report.organization_status, report.next_command) == (state, drafts)
+        put("active")
+        commit(world.db, world.principal())
+        assert status(world).next_command == "pfa sync push"
+        put(state)
+        assert status(world).next_command == waiting
+
     def test_a_session_s_name_is_quoted_for_the_shell(self, world: World) -> None:
         draft(world.db, world.principal(), session="it's; rm -rf", model="A")
         assert status(world).next_command == """pfa commit --session 'it'"'"'s; rm -rf'"""

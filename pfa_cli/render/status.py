@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from pfa_core.status_summary import StatusReport
 
 
+_STATES = {
+    "archived": "archived: it is read and not changed here",
+    "suspended": "suspended: nothing is exchanged with PEMS",
+}
+
+
 def status_text(
     report: StatusReport,
     look: Look,
@@ -52,6 +58,11 @@ def _choices(
 
 def _facts(report: StatusReport) -> list[tuple[str, str]]:
     pairs = [
+        *(
+            [("organization is", state)]
+            if (state := _STATES.get(report.organization_status))
+            else []
+        ),
         ("records", f"{report.record_count:,}"),
         *(
             [("pull from PEMS", f"interrupted {ago(report.pull_interrupted_at)}")]

@@ -161,13 +161,14 @@ SHAPES: Mapping[str, Shape] = {
         line=SessionStatus,
         commands=("status",),
         means="drafts, pending changes, conflicts and last runs",
-        version="1.1",
+        version="1.2",
     ),
     "report": Shape(
         kind=Data[results.ReportShown],
         line=results.ReportShown,
         commands=("report",),
         means="what a report holds, read in one snapshot",
+        version="1.1",
     ),
     "drafts": Shape(
         kind=Data[list[ModificationView]],

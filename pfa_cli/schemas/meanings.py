@@ -150,6 +150,7 @@ _EVERYWHERE: dict[str, str | Meaning] = {
     "number": "number of the link; null where there is none",
     "older": ("records of an older PEMS version, left out", COUNT),
     "organization": "code of the organization",
+    "organizationStatus": "active, suspended or archived; only an active one exchanges with PEMS",
     "organizations": "role by organization",
     "outcome": "what became of the record",
     "outcomes": "records that need attention",

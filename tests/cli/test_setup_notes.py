@@ -18,6 +18,7 @@ from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.status import status_text
 from pfa_core.config.settings import Settings
 from pfa_core.model.ids import OrganizationId, SessionId, UserId
+from pfa_core.model.member import OrganizationStatus
 from pfa_core.model.modification import State
 from pfa_core.model.principal import Role
 from pfa_core.status_summary import SessionStatus, StatusReport
@@ -108,6 +109,7 @@ def test_numbers_of_a_status_have_separators_everywhere() -> None:
         organization_id=OrganizationId("HOLNG"),
         user_id=UserId("ann"),
         role=Role.ADMIN,
+        organization_status=OrganizationStatus.ARCHIVED,
         record_count=20280,
         baseline_at=at,
         pull_interrupted_at=None,
@@ -126,6 +128,7 @@ def test_numbers_of_a_status_have_separators_everywhere() -> None:
     for look in (Look(Format.TABLE), Look(Format.TABLE, terminal=True, width=80)):
         text = status_text(report, look)
         assert (text.count("5,070"), text.count("1,234")) == (2, 2)
+        assert "archived: it is read and not changed here" in text
         assert "5070" not in text
         assert "1234" not in text
 
