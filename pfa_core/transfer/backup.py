@@ -14,7 +14,7 @@ from psycopg import Connection
 from pfa_core.admin.database import open_database
 from pfa_core.admin.server import psql_address
 from pfa_core.config.settings import Settings
-from pfa_core.errors import IllegalTransition, InvalidData
+from pfa_core.errors import IllegalTransition, InvalidData, SchemaOutdated
 from pfa_core.files.reading import open_file
 from pfa_core.files.replacing import replacing
 from pfa_core.store import migrations, schema, whole_database
@@ -26,6 +26,7 @@ from pfa_core.transfer.inspection import InspectedOrganization, inspect
 from pfa_core.transfer.programs import Program, find, run
 
 _ARCHIVE = b"PGDMP"  # how pg_dump's custom format begins
+_ORGANIZATIONS = "pfa_organization"
 _RESTORE = ("--no-owner", "--exit-on-error", "--single-transaction")
 
 
@@ -102,6 +103,7 @@ def restore_database(
         NotFound: There is no such file.
         InvalidData: It is not a backup of pfa, or cannot be restored; the database is empty.
         IllegalTransition: The database has organizations, or tables that are not of pfa.
+        SchemaOutdated: It is of a newer pfa; the database is empty.
         ConfigInvalid: The address is not the owner's, or pg_restore is missing or older than the server.
     """
     if settings.database_url is None:
@@ -175,8 +177,10 @@ def _require_own(
     with _explained(f"{os.fspath(path)} cannot be restored; nothing was changed"):
         contents = run(restore, ["--list"], settings, "", source=_from_start(file))
     # Number, two ids, kind, schema and name of each thing; of rows the kind is TABLE DATA.
-    kinds = [line.split()[3:6:2] for line in contents.splitlines()]
-    if ["TABLE", "pfa_organization"] not in kinds:
+    words = [line.split() for line in contents.splitlines()]
+    tables = [line[5:6] for line in words if line[3:4] == ["TABLE"]]
+    rows = [line[6:7] for line in words if line[3:5] == ["TABLE", "DATA"]]
+    if [_ORGANIZATIONS] not in tables or [_ORGANIZATIONS] not in rows:
         raise InvalidData(
             f"{os.fspath(path)} is of a database without organizations of pfa; nothing was restored",
             hint="it is made by: pfa db backup FILE, or pg_dump -Fc",
@@ -210,7 +214,14 @@ def _restored(
     there = f"--dbname={address}"
     with _explained(f"{os.fspath(path)} cannot be restored; the database is empty"):
         run(restore, [*_RESTORE, there], settings, password, source=_from_start(file))
-    return _looked_through(owner)
+    try:
+        return _looked_through(owner)
+    except SchemaOutdated as error:
+        owner.administer(whole_database.clear)
+        what = error.message.removeprefix("the database")
+        raise SchemaOutdated(
+            f"the database in {os.fspath(path)}{what}; nothing was restored", hint=error.hint
+        ) from error
 
 
 def _looked_through(db: Database) -> Sequence[InspectedOrganization]:

@@ -23,11 +23,12 @@ from tests.worlds import built_once
 RECORDS = [record(f"P-{number}") for number in range(1, 7)]
 
 
-def backup_of(url: str, file: Path) -> None:
+def backup_of(url: str, file: Path, *more: str) -> None:
     """Write any database into a file, by pg_dump alone."""
     with psycopg.connect(url) as conn:
         program = find("pg_dump", settings(url), conn.info.server_version // 10000)
-    run(program, ["--format=custom", f"--file={file}", f"--dbname={url}"], settings(url), "")
+    arguments = ["--format=custom", f"--file={file}", f"--dbname={url}", *more]
+    run(program, arguments, settings(url), "")
 
 
 def settings(url: str) -> Settings:
@@ -122,6 +123,16 @@ def test_a_restore_takes_a_backup_alone_and_a_database_without_data(
             None,
             None,
         )
+    world.execute("INSERT INTO pfa_schema_migration VALUES (99, '0099_later.sql', 'x', now())")
+    newer, definitions = tmp_path / "newer.dump", tmp_path / "definitions.dump"
+    backup_of(world.url, newer)
+    with pytest.raises(
+        errors.SchemaOutdated, match=r"newer\.dump .* newer .*; nothing was restored"
+    ):
+        pfa_core.restore_database(target, newer)
+    backup_of(world.url, definitions, "--schema-only")
+    with pytest.raises(errors.InvalidData, match=r"definitions\.dump is of a database without"):
+        pfa_core.restore_database(target, definitions)
     pfa_core.upgrade(target)  # its tables are empty
     assert pfa_core.restore_database(target, file).whole
     with psycopg.connect(empty_database_url) as conn:
