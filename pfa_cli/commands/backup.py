@@ -65,8 +65,8 @@ def backup(
     "restore",
     effect=Effect.WRITES,
     examples=("pfa db restore pfa.dump --database-url postgresql://pfa@db/new",),
-    exit_codes="1 a trail or sums are not whole; 7 the database has data; 9 not a backup; 78 no pg_restore of the"
-    " server's version, or not the owner's address.",
+    exit_codes="1 a trail or sums are not whole; 7 the database has data; 9 not a backup of pfa; 78 one of a newer"
+    " pfa, no pg_restore of the server's version, or not the owner's address.",
     columns=_COLUMNS,
 )
 def restore(call: Invocation, talk: Talk, file: File) -> int:

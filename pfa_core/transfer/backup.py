@@ -216,6 +216,12 @@ def _restored(
         run(restore, [*_RESTORE, there], settings, password, source=_from_start(file))
     try:
         return _looked_through(owner)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(
+            f"interrupted, {os.fspath(path)} is restored and not verified;"
+            " type: pfa db upgrade, then pfa log verify and pfa db verify"
+        )
+        raise
     except SchemaOutdated as error:
         owner.administer(whole_database.clear)
         what = error.message.removeprefix("the database")

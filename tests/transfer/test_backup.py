@@ -31,6 +31,10 @@ def backup_of(url: str, file: Path, *more: str) -> None:
     run(program, arguments, settings(url), "")
 
 
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def settings(url: str) -> Settings:
     return pfa_core.resolve(Flags(database_url=url))
 
@@ -133,6 +137,16 @@ def test_a_restore_takes_a_backup_alone_and_a_database_without_data(
     backup_of(world.url, definitions, "--schema-only")
     with pytest.raises(errors.InvalidData, match=r"definitions\.dump is of a database without"):
         pfa_core.restore_database(target, definitions)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pfa_core.transfer.backup.inspect", interrupted)
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            pfa_core.restore_database(target, file)
+    (said,) = stopped.value.__notes__
+    assert said.startswith(
+        f"interrupted, {file} is restored and not verified; type: pfa db upgrade"
+    )
+    with psycopg.connect(empty_database_url) as conn:
+        whole_database.clear(conn)
     pfa_core.upgrade(target)  # its tables are empty
     assert pfa_core.restore_database(target, file).whole
     with psycopg.connect(empty_database_url) as conn:
