@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from pfa_core.config.secret_files import open_judged
 from pfa_core.errors import ConfigInvalid, Fault
+from pfa_core.model.nesting import MOST_LEVELS, is_deep
 
 PROFILE_KEYS = (
     "organization",
@@ -144,9 +145,14 @@ def _parsed(path: Path, file: BinaryIO) -> dict[str, Any]:
             f"{path} begins with a byte order mark", hint="save it as UTF-8 without one"
         )
     try:
-        return tomllib.loads(content.decode())
+        parsed = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"{path} is not valid TOML: {error}") from error
+    except RecursionError:
+        parsed = None
+    if parsed is None or is_deep(parsed):
+        raise ConfigInvalid(f"{path} has tables or lists nested deeper than {MOST_LEVELS} levels")
+    return parsed
 
 
 def _refuse_nul(path: Path, value: Any) -> None:

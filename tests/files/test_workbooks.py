@@ -243,6 +243,32 @@ def test_a_size_that_the_archive_lies_about_is_counted(made):
         read_delta_file(str(path), max_size=1 << 20)
 
 
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (b'encoding="UTF-8"', b'encoding="UTF-9"'),
+        (b"<sheetData>", b"<sheetDat\xff>"),
+        (b"</worksheet>", b""),
+    ],
+)
+def test_a_sheet_that_is_no_xml_is_refused(made, good, bad):
+    path = made(rows(HEADER, ["P-1", 5]))
+    altered(path, "xl/worksheets/sheet1.xml", good, bad)
+    with pytest.raises(InvalidData, match=r"damaged Excel workbook .*sheet1\.xml"):
+        read_delta_file(path)
+
+
+def test_a_part_that_begins_before_the_archive_is_refused(made):
+    path = Path(made(rows(HEADER, ["P-1", 5])))
+    content = bytearray(path.read_bytes())
+    begin = content.rindex(b"PK\5\6")
+    place = int.from_bytes(content[begin + 16 : begin + 20], "little")
+    content[begin + 16 : begin + 20] = (place + 60).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(InvalidData, match="damaged Excel workbook"):
+        read_delta_file(str(path))
+
+
 @pytest.mark.parametrize("last", ["XFD1048576", "A9999999", "ZZZZ1", "1A", "A-1"])
 def test_a_sheet_of_huge_dimensions_is_refused(made, last):
     path = made(rows(HEADER, ["P-1", 5]))

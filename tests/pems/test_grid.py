@@ -168,6 +168,8 @@ def test_a_map_tells_which_alias_is_which_field(tmp_path):
         ("[fields]\na = 'model'", "which alias is the pfaId"),
         ("[fields]", "which alias is the pfaId"),
         ("[fields", "not valid TOML"),
+        ("[" + "a." * 2000 + "a]", "deeper than 20 levels"),
+        ("a = " + "[" * 2000 + "]" * 2000, "deeper than 20 levels"),
         ("[fields]\na = 'x'\na = 'y'", "not valid TOML"),
     ],
 )

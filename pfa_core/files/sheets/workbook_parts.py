@@ -76,6 +76,7 @@ class _Check:
             EOFError,
             NotImplementedError,  # a way of packing that zipfile does not know
             RuntimeError,  # packed with a password
+            ValueError,  # a part that begins before the file, a name that cannot be read
         ) as error:
             if isinstance(error, RecursionError):
                 raise
@@ -118,7 +119,7 @@ class _Check:
                         parser.Parse(block, False)  # noqa: FBT003 - expat takes positions alone
             if parser:
                 parser.Parse(b"", True)  # noqa: FBT003
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError) as error:  # the last: an unknown encoding
             self._refuse(f" is a damaged Excel workbook (.xlsx): {info.filename}: {error}")
         except _Refused as refused:
             self._refuse(f": {info.filename} {refused}")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pfa_core.errors import ConfigInvalid
+from pfa_core.model.nesting import MOST_LEVELS, is_deep
 from pfa_core.model.record import FIELDS
 from pfa_core.pems.mapping.steps import Chain, Step, TransformFault
 from pfa_core.pems.mapping.transforms import read_step
@@ -155,11 +156,18 @@ def _with_all_faults(first: ConfigInvalid, content: Mapping[str, Any]) -> Config
 def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            return tomllib.load(file, parse_float=Decimal)
+            parsed = tomllib.load(file, parse_float=Decimal)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigInvalid(f"the field map {path} is not valid TOML: {error}") from error
     except OSError as error:
         raise ConfigInvalid(f"the field map {path} cannot be read: {error.strerror}") from error
+    except RecursionError:
+        parsed = None
+    if parsed is None or is_deep(parsed):
+        raise ConfigInvalid(
+            f"the field map {path} has tables or lists nested deeper than {MOST_LEVELS} levels"
+        )
+    return parsed
 
 
 def _fields(content: Mapping[str, Any], path: Path) -> Mapping[str, str]:

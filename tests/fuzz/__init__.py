@@ -1,0 +1,1 @@
+"""Inputs of any bytes for every parser: see docs/reliability.md, `python -m tests.fuzz`."""
