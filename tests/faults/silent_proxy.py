@@ -133,5 +133,9 @@ def _to_server(url: str) -> socket.socket:
     if not host.startswith("/"):
         return socket.create_connection((host, port))
     server = socket.socket(socket.AF_UNIX)
-    server.connect(f"{host}/.s.PGSQL.{port}")
+    try:
+        server.connect(f"{host}/.s.PGSQL.{port}")
+    except OSError:
+        server.close()
+        raise
     return server

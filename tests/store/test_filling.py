@@ -82,7 +82,7 @@ def test_what_is_rolled_back_leaves_neither_records_nor_indexes(fresh, tmp_path,
 
 @pytest.mark.parametrize("behind", ["records", *long(["indexes"])])
 def test_a_session_that_is_ended_leaves_neither_records_nor_indexes(fresh, monkeypatch, behind):
-    step = "_index" if behind == "indexes" else "_copy_new" if fresh.db is fresh.owner else "_write"
+    step = "index" if behind == "indexes" else "_copy_new" if fresh.db is fresh.owner else "_write"
     done = getattr(filling, step)
 
     def ended(conn: psycopg.Connection, *rest: Any) -> Any:
