@@ -24,6 +24,9 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,}
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.\d]*(?:\+00(?::00)?|Z)?")
 _PORT = re.compile(r"127\.0\.0\.1:\d+")
 ATTEMPTS = "pfa_modification AS attempts"
+# Sums of nothing are left until the next run that has something to do: they change no figure.
+OVERLAY_SUMS = """kpi_overlay AS sums WHERE EXISTS (
+    SELECT FROM jsonb_each_text(to_jsonb(sums)) WHERE value ~ '^-?[0-9.]*[1-9]')"""
 TABLES = {
     "pfa_modification": "user_id, pfa_id, delta, base, state, session_id, version, change_reason, base_version,"
     " failures, generation, sent_version IS NULL, next_attempt_at IS NULL, sync_error",
@@ -36,7 +39,7 @@ TABLES = {
     "pfa_pull_page": "row_offset, row_count, ids",
     "pfa_digest": "pfa_id, version, shape",
     "kpi_rollup": "*",
-    "kpi_overlay": "*",
+    OVERLAY_SUMS: "*",
     "kpi_month": "*",
     "kpi_field": "*",
     "audit_log": "user_id, action, pfa_id, session_id, before, after, reason",
