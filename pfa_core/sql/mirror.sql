@@ -503,6 +503,17 @@ WITH taken AS MATERIALIZED (
 -- name: post_between
 -- from: post(moves = kept_sums.add_moves(moves = kept_sums.moves(rows = between), kept = kept_sums.kept), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = between), kept = kept_sums.kept), rollup = post_rollup(sums = sums(rows = between)))
 
+-- name: post_received_alone
+-- On distributed tables, where a statement has one ON CONFLICT at the most: the sums by month and by field are not kept
+-- there, and read from the records.
+-- from: post_rollup(sums = sums(rows = received))
+
+-- name: post_between_alone
+-- from: post_rollup(sums = sums(rows = between))
+
+-- name: post_all_alone
+-- from: post_rollup(sums = sums(rows = all))
+
 -- name: post_all
 -- from: post(moves = kept_sums.add_moves(moves = kept_sums.moves(rows = all), kept = kept_sums.always), fields = kept_sums.add_fields(fields = kept_sums.fields(rows = all), kept = kept_sums.always), rollup = post_rollup(sums = sums(rows = all)))
 

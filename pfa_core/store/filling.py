@@ -81,7 +81,7 @@ def put_new(
         _write(conn, "put_new", ["put_received"], values)
     else:
         _copy_new(conn, rows, values)
-        conn.execute(_SQL["post_between"], values)
+        mirror.post(conn, "post_between", values)
     if lacks_indexes:
         index(conn)
     return True

@@ -25,6 +25,12 @@ _SQL = sql.statements("mirror")
 ROLLUP_ROWS = _SQL["sums"].format(rows=_SQL["all"])
 # And the sums by month and by field.
 _KEPT = sql.statements("kept_sums")
+# The same on distributed tables, where a statement has one ON CONFLICT at the most.
+_ALONE = {
+    "post_received": "post_received_alone",
+    "post_between": "post_between_alone",
+    "post_all": "post_all_alone",
+}
 MONTH_ROWS = _KEPT["moves"].format(rows=_SQL["all"])
 FIELD_ROWS = _KEPT["fields"].format(rows=_SQL["all"])
 # The type of a field's value where it is not a text.
@@ -205,9 +211,9 @@ def take_in(
     if changed:  # a new record has no overlay
         overlaid = _held_overlays(conn, values)
         _post_overlays(conn, values, overlaid, -1)
-        conn.execute(_SQL["post_received"], {**values, "sign": -1})
+        post(conn, "post_received", {**values, "sign": -1})
     written = conn.execute(_SQL["upsert"], values).rowcount
-    conn.execute(_SQL["post_received"], {**values, "sign": 1})
+    post(conn, "post_received", {**values, "sign": 1})
     if overlaid:
         conn.execute(_SQL["refresh_overlays"], values)
         _post_overlays(conn, values, overlaid, 1)
@@ -230,6 +236,17 @@ def _post_overlays(
         conn.execute(_SQL["post_named"], {**values, "ids": ids, "sign": sign})
 
 
+def post(conn: Connection[Any], name: str, values: Mapping[str, Any]) -> None:
+    """Add the sums of rows to the rollup, and to those by month and by field.
+
+    On distributed tables to the rollup alone: those that were kept before go, and are read from the records.
+    """
+    if rls.is_distributed(conn):
+        conn.execute(_SQL["drop_kept"], values)
+        name = _ALONE[name]
+    conn.execute(_SQL[name], values)
+
+
 def recompute_rollup(conn: Connection[Any], organization_id: OrganizationId) -> None:
     """Recompute the rollup from the mirror, and the sums by month and by field."""
     values = {"organization_id": organization_id, "sign": 1}
@@ -237,7 +254,7 @@ def recompute_rollup(conn: Connection[Any], organization_id: OrganizationId) -> 
         writing.counts(conn, _SQL, "recompute_rollup", values)
         return
     conn.execute(_SQL["clear_rollup"], values)
-    conn.execute(_SQL["post_all"], values)
+    post(conn, "post_all", values)
 
 
 def keeps_sums(conn: Connection[Any], organization_id: OrganizationId) -> bool:

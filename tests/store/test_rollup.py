@@ -14,6 +14,7 @@ from pfa_core.model.costing import Costing
 from pfa_core.model.kpi import Sums, Tally, total
 from pfa_core.model.money import days
 from pfa_core.model.query import Filters
+from pfa_core.store import rls
 from pfa_core.store.reads import sums
 from pfa_core.store.reads.sums import Part
 from tests.factories import World, a_world, record
@@ -255,3 +256,22 @@ def test_days_do_not_depend_on_the_date_style(world):
         return conn.execute("SELECT pfa_days('2025-12-10', '2025-12-31')").fetchone()
 
     assert world.db.read(work) == (21,)
+
+
+def test_on_distributed_tables_months_and_fields_are_read_from_the_records(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept before the tables were distributed goes with the first change."""
+    kept = "SELECT (SELECT count(*) FROM kpi_month) > 0, (SELECT count(*) FROM kpi_field) > 0"
+    world = a_world(database_url, record("P-1", manufacturer="Terex"))
+    assert world.rows(kept) == [(True, True)]
+    with monkeypatch.context() as patch:
+        patch.setattr(rls, "is_distributed", lambda conn: True)
+        world.pull([record("P-1", manufacturer="Liebherr"), record("P-2", manufacturer="Liebherr")])
+    assert world.rows(kept) == [(False, False)]
+    found = pfa_core.compute_stats(world.db, world.principal(), Filters(), by=["manufacturer"])
+    assert [(group.key["manufacturer"], group.figures.total_records) for group in found.groups] == [
+        ("Liebherr", 2)
+    ]
+    assert pfa_core.verify_database(world.db, world.principal()).clean
+    world.close()
