@@ -221,7 +221,7 @@ def test_a_push_that_slept_too_long_finds_itself_replaced_and_harms_nothing(
         options = {"lifetime": 1.0, "concurrency": 1}
         sleeper = nursery.start(**trial.job("push", step=step, signal="SIGSTOP", options=options))
         sleeper.wait_until_stopped()
-        heir = nursery.start(**trial.job("push", options={"if_locked": "wait", "lifetime": 0.3}))
+        heir = nursery.start(**trial.job("push", options={"if_locked": "wait", "lifetime": 1.0}))
         assert heir.wait() == 0, heir.said()
         sleeper.send(signal.SIGCONT)
         assert sleeper.wait() == errors.LeaseHeld.exit_code, sleeper.said()

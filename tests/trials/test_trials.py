@@ -92,7 +92,8 @@ def test_a_file_with_turns_is_a_history(tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.long
 def test_many_processes_at_once_keep_every_promise() -> None:
     with a_place() as place:
-        terms = Terms(small_disk=place.small_disk, clocks=bool(place.faketime), together=True)
+        # Without clocks: under libfaketime a system call of a push ends with EINVAL at times.
+        terms = Terms(small_disk=place.small_disk, clocks=False, together=True)
         together = Together(place, 1, terms)
         driver = together.run(0.5)
     assert together.violations == []
