@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from psycopg import Connection
 
@@ -84,6 +84,8 @@ def export_organization(
     with (
         db.administration() as owner,
         nullcontext() if copy or dry_run else _archived(owner, principal, shown_name(path)),
+        # It gets its name when nothing can fail any more, after which the organization would be active beside it.
+        nullcontext() if dry_run else replacing(path, private=True) as file,
     ):
 
         def work(conn: Connection[Any]) -> ExportResult:
@@ -92,7 +94,7 @@ def export_organization(
             trail = _verified(conn, principal.organization_id)
             status = status_of(conn, principal.organization_id)
             given = _Given(principal.organization_id, os.fspath(path), copy, status)
-            return _counted(conn, given, trail) if dry_run else _written(conn, given, trail)
+            return _written(conn, given, trail, file) if file else _counted(conn, given, trail)
 
         # What a replica has may be older than what was just archived.
         return owner.read(work, latest=True)
@@ -153,7 +155,9 @@ def _counted(conn: Connection[Any], given: _Given, trail: LogReport) -> ExportRe
     )
 
 
-def _written(conn: Connection[Any], given: _Given, trail: LogReport) -> ExportResult:
+def _written(
+    conn: Connection[Any], given: _Given, trail: LogReport, file: BinaryIO
+) -> ExportResult:
     columns = {table: _columns(conn, table) for table in CARRIED}
     head = {
         "organization": given.code,
@@ -164,13 +168,14 @@ def _written(conn: Connection[Any], given: _Given, trail: LogReport) -> ExportRe
         "anchor": trail.anchor,
         "columns": columns,
     }
-    with replacing(given.path, private=True) as file:
-        writer = BundleWriter(file, head)
-        for table, names in columns.items():
-            writer.add(table, transfer.read(conn, given.code, table, names))
-        writer.finish()
-        size = file.tell()
-    return _result(given, trail, writer.rows, digest=writer.digest, size=size)
+    # A transaction that is done again writes it again.
+    file.seek(0)
+    file.truncate()
+    writer = BundleWriter(file, head)
+    for table, names in columns.items():
+        writer.add(table, transfer.read(conn, given.code, table, names))
+    writer.finish()
+    return _result(given, trail, writer.rows, digest=writer.digest, size=file.tell())
 
 
 def _before(conn: Connection[Any], given: _Given) -> OrganizationStatus:

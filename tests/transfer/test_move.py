@@ -281,6 +281,18 @@ def test_a_failed_export_leaves_the_organization_active_and_the_old_file(
     draft(source.db, source.principal(), "P-5", model="N")
 
 
+def test_an_export_that_fails_when_its_rows_are_written_leaves_no_file_beside_an_active_organization(
+    source: World, tmp_path: Path
+) -> None:
+    file = tmp_path / "org.pfa"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pfa_core.transfer.export._result", lost)
+        with pytest.raises(errors.DatabaseUnavailable):
+            pfa_core.export_organization(source.db, source.principal(), file)
+    draft(source.db, source.principal(), "P-5", model="M")
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_it_takes_the_owner_s_address_and_an_admin_who_sees_money(
     postgres: Server, tmp_path: Path
 ) -> None:
