@@ -10,6 +10,7 @@ import sys
 
 def main() -> None:
     """Let atheris make inputs until its options say that it is enough."""
+    # Not among the dependencies, see docs/decisions.md: installed by those who ask for it.
     import atheris  # pyright: ignore[reportMissingImports]
 
     name, seeds, findings, *options = sys.argv[1:]

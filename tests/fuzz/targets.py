@@ -35,6 +35,8 @@ from pfa_core.model.query import DEFAULT_SORT, Filters
 from pfa_core.model.where.parser import parse
 from pfa_core.pems.mapping.field_map import load_field_map
 from pfa_core.pems.services.grid import decode_page
+
+# What reads the bytes of an answer has no public name: around it stands the request.
 from pfa_core.pems.services.grid_reader import _parse  # pyright: ignore[reportPrivateUsage]
 from pfa_core.pems.services.screen import _document  # pyright: ignore[reportPrivateUsage]
 

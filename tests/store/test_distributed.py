@@ -36,6 +36,7 @@ from tests.server import bound_url
 
 __all__ = ["pfa"]  # a fixture
 
+# Citus is in no package registry: these run where a cluster is given.
 pytestmark = pytest.mark.skipif(citus.CITUS not in os.environ, reason=citus.NONE)
 
 

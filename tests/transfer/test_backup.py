@@ -15,9 +15,9 @@ from pfa_core.config.settings import Settings
 from pfa_core.store import whole_database
 from pfa_core.transfer.programs import find, run
 from tests.factories import SelfClosing, World, a_world, commit, draft, record
+from tests.owners import an_owner
 from tests.pems_server import FarSide, a_pems_beside, owned
 from tests.server import Server, bound_url, reachable_directory
-from tests.transfer.owners import an_owner
 from tests.worlds import built_once
 
 RECORDS = [record(f"P-{number}") for number in range(1, 7)]
@@ -224,6 +224,7 @@ def test_the_database_of_a_check_that_was_killed_is_dropped_by_the_next_one(
 
 
 @pytest.mark.long
+# Roles belong to the whole server: none is made on a server named for the tests, where it could remain.
 @pytest.mark.skipif("PFA_TEST_DATABASE_URL" in os.environ, reason="makes roles of its own")
 def test_an_owner_who_is_no_superuser_backs_up_and_restores(
     postgres: Server, tmp_path: Path

@@ -21,8 +21,8 @@ from pfa_core.sql.tables import CARRIED
 from pfa_core.store.database import Database
 from tests.factories import SelfClosing, a_principal
 from tests.forms import LONG, long
+from tests.owners import an_owner
 from tests.server import Server
-from tests.transfer.owners import an_owner
 from tests.transfer.test_move import lived
 from tests.worlds import a_copy
 
@@ -134,36 +134,27 @@ def test_one_changed_byte_is_found_wherever_it_is(
             pfa_core.import_organization(empty, file)
 
 
-def _of_another(part: Part) -> Part:
-    if part.table != "pfa_member":
-        return part
-    return replace(part, content=part.content.replace(b"ORG\t", b"FOREIGN\t", 1))
+def _replaced(table: str, one: bytes, other: bytes) -> Callable[[Part], Part]:
+    """What replaces the first of these bytes in each part of the table."""
 
+    def change(part: Part) -> Part:
+        if part.table != table:
+            return part
+        return replace(part, content=part.content.replace(one, other, 1))
 
-def _forged(part: Part) -> Part:
-    if part.table != "audit_log":
-        return part
-    return replace(part, content=part.content.replace(b"save", b"undo", 1))
-
-
-def _dearer(part: Part) -> Part:
-    if part.table != "pfa_mirror":
-        return part
-    return replace(
-        part, content=part.content.replace(b'"monthlyRate": 1001', b'"monthlyRate": 9001')
-    )
-
-
-def _refused(part: Part) -> Part:
-    if part.table != "pfa_mirror":
-        return part
-    return replace(part, content=part.content.replace(b'"Rental"', b'"Theft"', 1))
+    return change
 
 
 def _without(part: Part) -> Part:
     if part.table != "audit_log":
         return part
     return replace(part, content=part.content.split(b"\n", 1)[1])
+
+
+_of_another = _replaced("pfa_member", b"ORG\t", b"FOREIGN\t")
+_forged = _replaced("audit_log", b"save", b"undo")
+_dearer = _replaced("pfa_mirror", b'"monthlyRate": 1001', b'"monthlyRate": 9001')
+_refused = _replaced("pfa_mirror", b'"Rental"', b'"Theft"')
 
 
 @pytest.mark.parametrize(
@@ -242,6 +233,7 @@ def test_a_small_file_of_a_large_part_is_refused_without_being_unpacked(
 
 
 @pytest.mark.long
+# Roles belong to the whole server: none is made on a server named for the tests, where it could remain.
 @pytest.mark.skipif("PFA_TEST_DATABASE_URL" in os.environ, reason="makes roles of its own")
 def test_the_owner_of_the_tables_need_be_no_superuser(
     postgres: Server, tmp_path: Path, exported: bytes

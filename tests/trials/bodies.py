@@ -76,7 +76,7 @@ def _redirect(job: Mapping[str, Any]) -> None:
 def _do(job: Mapping[str, Any], note: Any) -> int:
     """Do the acts until one is not answered; the exit code of the last."""
     code = 0
-    if job["way"] == Way.LIBRARY:
+    if job["way"] == Way.PYTHON:
         with Database(job["database"]) as db:
             principal = a_principal(job["user"])
             for place, act in enumerate(map(act_of, job["acts"])):

@@ -187,7 +187,7 @@ class Planner:
         kind, chance = acts[0].kind, self.chance
         terms = self.terms
         has_library = kind in OF_USERS or kind in (Kind.LIST, Kind.PUSH, Kind.PULL)
-        way = Way.LIBRARY if has_library and chance.random() < 0.5 else Way.CLI
+        way = Way.PYTHON if has_library and chance.random() < 0.5 else Way.CLI
         hit, clock, room = None, "", 0
         if chance.random() < terms.danger:
             danger = chance.random()

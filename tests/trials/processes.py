@@ -70,7 +70,7 @@ class Processes:
         Raises:
             Violation: It does not end, or as only a bug does.
         """
-        if turn.way is Way.LIBRARY:
+        if turn.way is Way.PYTHON:
             self.place.ensure_database()
             commands = []
         elif commands is None:

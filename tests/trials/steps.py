@@ -57,7 +57,7 @@ class Way(StrEnum):
     """By which way a process does it."""
 
     CLI = "cli"  # the command line, in a process that was forked with the program loaded
-    LIBRARY = "library"  # as the owner of the tables
+    PYTHON = "python"  # as the owner of the tables
     EXEC = "exec"  # the command line, started anew
 
 

@@ -24,7 +24,7 @@ SEED = 1009  # its first sixteen turns have kills, cuts, pushes, an edit in PEMS
 # A change goes to PEMS, by each way.
 SENT = [
     Turn(number=1, actor="bob", acts=(Act(kind=Kind.SAVE, values={"P-1": {"model": "bob 1"}}, session="s"),)),
-    Turn(number=2, actor="bob", acts=(Act(kind=Kind.COMMIT, session="s"),), way=Way.LIBRARY),
+    Turn(number=2, actor="bob", acts=(Act(kind=Kind.COMMIT, session="s"),), way=Way.PYTHON),
     Turn(number=3, actor="ann", acts=(Act(kind=Kind.PUSH),)),
 ]  # fmt: skip
 

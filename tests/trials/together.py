@@ -6,7 +6,7 @@ import random
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tests.trials.checker import check
@@ -96,9 +96,9 @@ class Together:
             self.history.append(numbered)
         return numbered
 
-    def _note(self, work: object) -> None:
+    def _note(self, work: Callable[[], object]) -> None:
         try:
-            work()  # type: ignore[operator]
+            work()
         except Violation as violation:
             notes = "\n".join(getattr(violation, "__notes__", ()))
             with self._lock:

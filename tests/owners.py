@@ -16,6 +16,7 @@ from tests.server import Server
 @contextmanager
 def an_owner(postgres: Server) -> Iterator[str]:
     """A migrated database of a role that owns it and is nothing else; its address."""
+    postgres.template()  # with it the role of the program is made, which such an owner cannot make
     with postgres.database() as url:
         name = f"pfa_test_mover_{os.getpid()}"
         role = sql.Identifier(name)
