@@ -76,7 +76,8 @@ def table(
 def pairs_lines(pairs: Sequence[tuple[str, Span]], cells: int, least: int = _BESIDE) -> list[Line]:
     """Draw names and values, a pair a line, the values aligned and folded.
 
-    Where that leaves a value less than the least room, it stands below its name.
+    Where that leaves a value less than the least room, it stands below its name. So does a value of one word,
+    such as a checksum, that fits there whole, as it is copied.
     """
     label = max((measure(name) for name, _ in pairs), default=0)
     least = max(least, _BESIDE)
@@ -86,6 +87,10 @@ def pairs_lines(pairs: Sequence[tuple[str, Span]], cells: int, least: int = _BES
     for name, (text, style) in pairs:
         indent = label + GAP if beside else below
         room = cells - indent if cells else measure(text)
+        if beside and cells and room < measure(text) <= cells and not text.count(" "):
+            begin = min(GAP, cells - measure(text))
+            lines += [[(name, palette.NOTE)], [(" " * begin, ""), (text, style)]]
+            continue
         parts = fold(text, max(room, 1), measure)
         if beside:
             lines.append([(padded(name, indent, measure), palette.NOTE), (parts.pop(0), style)])

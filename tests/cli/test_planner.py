@@ -209,6 +209,16 @@ def test_facts_cards_and_prose_fit_too(pairs: list[tuple[str, str]], cells: int)
     assert widest(prose([visible(text) for _, text in pairs], look)) <= cells
 
 
+@pytest.mark.parametrize(("cells", "begin"), [(79, 2), (67, 1), (66, 0)])
+def test_a_checksum_that_does_not_fit_beside_its_name_stands_below_it_whole(
+    cells: int, begin: int
+) -> None:
+    anchor = "4:" + "a" * 64
+    drawn = facts([("schemaVersion", 1), ("anchor", anchor)], terminal(cells))
+    assert drawn.splitlines()[1:] == ["anchor", " " * begin + anchor]
+    assert facts([("anchor", anchor)], terminal(80)) == f"anchor  {anchor}"
+
+
 @settings(max_examples=60, deadline=None)
 @given(texts)
 def test_a_text_is_the_sum_of_its_clusters(text: str) -> None:
