@@ -91,7 +91,7 @@ def _profiles(environ: Mapping[str, str]) -> Mapping[str, Any]:
 
     try:
         found = tomllib.loads(content).get("profiles")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -139,7 +139,7 @@ class BundleReader:
         whole.update(line)
         try:
             head = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             head = None
         if not isinstance(head, dict) or head.get("format") != FORMAT:
             raise InvalidData(

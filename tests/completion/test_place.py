@@ -111,6 +111,13 @@ def test_a_file_that_never_ends_is_not_waited_for(home: Path) -> None:
     assert place.find({}, os.environ)[1:] == ("", "", ())
 
 
+def test_a_configuration_of_thousands_of_levels_names_no_profile(home: Path) -> None:
+    folder = home / "config" / "pfa"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text("a = " + "[" * 5000 + "]" * 5000)
+    assert place.find({}, os.environ)[1:] == ("", "", ())
+
+
 def test_a_token_in_a_pipe_is_left_to_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     try:

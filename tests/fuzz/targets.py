@@ -26,6 +26,7 @@ from pfa_core.config.settings import Secret
 from pfa_core.errors import PfaError
 from pfa_core.exact_json import JsonFault
 from pfa_core.files.baseline import read_baseline
+from pfa_core.files.bundle import BundleReader, BundleWriter
 from pfa_core.files.deltas import read_delta_file
 from pfa_core.model.change_order import decode_place
 from pfa_core.model.cursor import decode_cursor
@@ -158,6 +159,19 @@ def _in_workbook(content: bytes) -> object:
     return _delta("xlsx")(made.getvalue())
 
 
+def _bundle(content: bytes) -> object:
+    return list(BundleReader(io.BytesIO(content), "org.pfa").parts(("pfa_member", "pfa_mirror")))
+
+
+def _bundles() -> list[bytes]:
+    made = io.BytesIO()
+    writer = BundleWriter(made, {"organization": "ORG", "columns": {"pfa_member": ["user_id"]}})
+    for table in ("pfa_member", "pfa_mirror"):
+        writer.add(table, iter([b"ORG\tann\n", b"ORG\tben\n"]))
+    writer.finish()
+    return [made.getvalue()]
+
+
 def _workbook() -> io.BytesIO:
     made = io.BytesIO()
     book = xlsxwriter.Workbook(made)
@@ -195,6 +209,7 @@ TARGETS: Mapping[str, Target] = {
     "records-json": Target(_baseline("json")),
     "records-csv": Target(_baseline("csv")),
     "records-auto": Target(_baseline("auto")),
+    "bundle": Target(_bundle, made=_bundles),
     "field-map": Target(_field_map),
     "filters": Target(_filters),
     "where": Target(lambda content: parse(_text(content))),

@@ -117,6 +117,9 @@ def test_a_file_without_its_last_line_or_with_more_is_refused(
     refused(empty, tmp_path, lines[0] + b"\n", errors.InvalidData, "is cut off")
     refused(empty, tmp_path, exported + b"\n", errors.InvalidData, "bytes behind its end")
     refused(empty, tmp_path, b"pfaId\nP-1\n", errors.InvalidData, "not a file of an organization")
+    refused(
+        empty, tmp_path, b"[" * 9999 + b"\n", errors.InvalidData, "not a file of an organization"
+    )
     with pytest.raises(errors.NotFound):
         pfa_core.import_organization(empty, tmp_path / "none")
 
