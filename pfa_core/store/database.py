@@ -157,7 +157,7 @@ class Database:
         # A read loads neither.
         from pfa_core.store import statistics
         from pfa_core.store.audit_chain import entries, first_entry, first_organization, linked
-        from pfa_core.store.outcome import Ending, begin, is_in_doubt, is_spread
+        from pfa_core.store.outcome import Ending, begin, is_in_doubt
 
         broken = 0
 
@@ -186,10 +186,7 @@ class Database:
                         self._note(ending, self.connection())
                         return ending.result
                     broken += 1
-                    if broken == BROKEN_COMMITS:
-                        raise not_committed() from error
-                    if error.sqlstate and is_spread(self.connection()):
-                        raise node_lost() from error
+                    self._require_another_attempt(error, broken)
                     raise
                 if not dry_run:
                     self._note(ending, conn)
@@ -198,6 +195,15 @@ class Database:
 
         with self._denials():
             return self._with_retries(attempt)
+
+    def _require_another_attempt(self, error: psycopg.Error, broken: int) -> None:
+        """Refuse to do a transaction again that was not committed, where that cannot help."""
+        from pfa_core.store.outcome import is_spread
+
+        if broken == BROKEN_COMMITS:
+            raise not_committed() from error
+        if error.sqlstate and is_spread(self.connection()):
+            raise node_lost() from error
 
     def _note(self, ending: Ending[Any] | None, conn: Connection[Any]) -> None:
         """Note a commit, and up to where a replica must have come for the next read.

@@ -8,7 +8,7 @@ import pytest
 
 from pfa_core.model.costing import Costing
 from pfa_core.model.query import Filters, Query
-from pfa_core.store.reads import merged
+from pfa_core.store.reads import counting
 from pfa_core.store.reads import sums as kpis
 from pfa_core.store.reads.sums import Part
 from tests.factories import World
@@ -32,7 +32,7 @@ TOUCHED = [Part.TOUCHED_BEFORE, Part.TOUCHED_AFTER]
 def test_a_total_over_the_rollup_s_dimensions_reads_no_untouched_record(
     guard: Guard, filters: Filters
 ) -> None:
-    plans, total = guard.read(lambda conn, who: merged.count(conn, who, Query(filters)))
+    plans, total = guard.read(lambda conn, who: counting.count(conn, who, Query(filters)))
     assert total > DRAFTS
     assert plans.on("kpi_rollup")
     # Drafts of another field count the same with and without: no record of theirs is looked at.

@@ -14,7 +14,7 @@ from pfa_core.model.cursor import encode_cursor
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters, Query, parse_sort
 from pfa_core.model.rights import Operation
-from pfa_core.store.reads import merged, search
+from pfa_core.store.reads import counting, merged, search
 from tests.factories import SelfClosing, World
 from tests.plans.large import CATEGORIES, DRAFTS, FEW, PAGE, RECORDS, a_large_world
 from tests.plans.watching import Plans
@@ -171,7 +171,7 @@ def test_records_that_end_late_are_found_by_the_index_of_the_default_order(world
 )
 def test_a_total_over_the_rollup_s_dimensions_reads_no_untouched_record(world, filters):
     plan, total = explained(
-        world, "ann", lambda conn, principal: merged.count(conn, principal, Query(filters))
+        world, "ann", lambda conn, principal: counting.count(conn, principal, Query(filters))
     )
     assert total > DRAFTS
     # An index alone may be read for the whole category, beside 200 look-ups.

@@ -8,7 +8,7 @@ import pytest
 
 from pfa_core.model.costing import Costing
 from pfa_core.model.query import Filters, Query, parse_sort
-from pfa_core.store.reads import merged
+from pfa_core.store.reads import counting
 from pfa_core.store.reads import sums as kpis
 from pfa_core.store.reads.sums import Part
 from tests.forms import long
@@ -83,7 +83,7 @@ def test_pems_s_value_beside_a_draft_is_looked_up_for_what_is_drafted_alone(guar
 )
 def test_totals_of_equalities_come_from_the_rollup(guard: Guard, where: str) -> None:
     filters = Filters(where=where, today="2026-01-01")
-    plans, total = guard.read(lambda conn, who: merged.count(conn, who, Query(filters)))
+    plans, total = guard.read(lambda conn, who: counting.count(conn, who, Query(filters)))
     assert total > DRAFTS
     assert plans.on("kpi_rollup")
     assert_few_rows(plans, "pfa_mirror", 0)
@@ -102,6 +102,6 @@ def test_totals_of_equalities_come_from_the_rollup(guard: Guard, where: str) -> 
 )
 def test_totals_of_anything_else_count_records(guard: Guard, where: str) -> None:
     query = Query(Filters(where=where, today="2026-01-01"))
-    plans, total = guard.read(lambda conn, who: merged.count(conn, who, query))
+    plans, total = guard.read(lambda conn, who: counting.count(conn, who, query))
     assert not plans.on("kpi_rollup")
     assert 0 <= total <= RECORDS

@@ -14,9 +14,10 @@ from pfa_core import sql
 from pfa_core.model.cursor import decode_cursor, encode_cursor
 from pfa_core.model.ids import OrganizationId, PfaId, SessionId
 from pfa_core.model.principal import Principal
-from pfa_core.model.query import Filters, Query
+from pfa_core.model.query import Query
 from pfa_core.model.record import SORTABLE
 from pfa_core.store.reads import costs, search
+from pfa_core.store.reads.counting import count, own
 from pfa_core.store.reads.filters import (
     TRUE,
     conditions,
@@ -156,68 +157,6 @@ def elements(
         reading.took(found)
 
 
-def count(
-    conn: Connection[Any], principal: Principal, query: Query, *, found: list[str] | None = None
-) -> int:
-    """Count the records that match.
-
-    Untouched ones are counted in the mirror, touched ones as the user sees them. The mirror's are
-    counted in the rollup where it has all fields of the filters, else in the mirror itself.
-
-    Args:
-        found: Ids of the mirror that a search has found, among them all that match.
-    """
-    filters = query.filters
-    where, values = conditions(filters)
-    looked_at = filters.looked_at()
-    values.update(_own(principal), **touched_values(filters), looked_at=looked_at, found=found)
-    counts: list[LiteralString] = []
-    others = query.baseline or filters.wants_pristine()
-    if others:
-        if found is None:
-            counts.append(_count_of_mirror(conn, filters, where))
-        elif search.finds_matching(conn, filters):
-            counts.append(_SQL["count_ids"])
-        else:
-            among = search.among_few(filters, where, found)
-            counts.append(_SQL["count_mirror"].format(conditions=among))
-    if not query.baseline:
-        counts.extend(_counts_of_touched(filters, where, others=others))
-    return _value(conn, "SELECT " + " + ".join(counts), values)
-
-
-def _count_of_mirror(
-    conn: Connection[Any], filters: Filters, where: LiteralString
-) -> LiteralString:
-    if fits_rollup(filters):
-        return _SQL["count_rollup"].format(conditions=where)
-    among = search.among_all(conn, filters, where)
-    return search.count(conn, filters) or _SQL["count_mirror"].format(conditions=among)
-
-
-def _counts_of_touched(
-    filters: Filters, where: LiteralString, *, others: bool
-) -> Iterator[LiteralString]:
-    """Compose counts of touched records.
-
-    With `others` they are first subtracted as in the mirror.
-    """
-    narrowed = narrowing(filters)
-    differing: dict[LiteralString, LiteralString] = {"r": TRUE, "t": TRUE}
-    if narrowed == TRUE:
-        if others and not filters.looked_at():
-            return
-        if others:
-            differing = {table: _SQL["drafted_field"].format(table=table) for table in differing}
-    if others:
-        yield _SQL["count_touched_before"].format(differing=differing["t"], conditions=where)
-    yield _SQL["count_touched"].format(
-        differing=differing["r"],
-        conditions=for_overlay(filters, where),
-        narrowing=narrowed,
-    )
-
-
 def has_value(conn: Connection[Any], principal: Principal, field: str, value: str) -> bool:
     """Return whether any record has the value.
 
@@ -225,7 +164,7 @@ def has_value(conn: Connection[Any], principal: Principal, field: str, value: st
     """
     column: LiteralString = f"r.{SORTABLE[field].column}"
     statement = _SQL["has_value"].format(column=column)
-    row = conn.execute(statement, {**_own(principal), "value": value}).fetchone()
+    row = conn.execute(statement, {**own(principal), "value": value}).fetchone()
     return bool(row and row[0])
 
 
@@ -280,7 +219,7 @@ class _Reading:
         where, self._values = conditions(query.filters)
         self._by_id = names_ids(query.filters)
         place = decode_cursor(query.sort, query.after) if query.after else None
-        self._values.update(_own(principal), **place_values(place), **touched_values(query.filters))
+        self._values.update(own(principal), **place_values(place), **touched_values(query.filters))
         self._values |= costs.values(conn, principal.organization_id, query)
         whole = self._by_id or reads_all(query.sort)
         in_order = [] if whole else segments(query.sort, place)
@@ -406,12 +345,3 @@ def _as_text(value: Any) -> str | None:
     if isinstance(value, Decimal):
         return f"{value:f}"
     return None if value is None else str(value)
-
-
-def _value(conn: Connection[Any], statement: LiteralString, values: dict[str, Any]) -> int:
-    row = conn.execute(statement, values).fetchone()
-    return row[0] if row else 0
-
-
-def _own(principal: Principal) -> dict[str, Any]:
-    return {"organization_id": principal.organization_id, "user_id": principal.user_id}
