@@ -26,7 +26,7 @@ class Child:
 
     number: int
     output: Path
-    _told: Queue[dict[str, Any]] = field(default_factory=Queue)
+    _told: Queue[dict[str, Any] | None] = field(default_factory=Queue)
     pid: int = 0
     status: int | None = None
 
@@ -39,8 +39,19 @@ class Child:
     def wait(self, timeout: float = TIMEOUT) -> int:
         """Wait for its end."""
         if self.status is None:
-            self.status = int(self._told.get(timeout=timeout)["status"])
+            self.status = int(self.told(timeout)["status"])
         return self.status
+
+    def told(self, timeout: float = TIMEOUT) -> dict[str, Any]:
+        """What the program that starts processes says next of this one.
+
+        Raises:
+            ChildProcessError: That program has ended.
+        """
+        said = self._told.get(timeout=timeout)
+        if said is None:
+            raise ChildProcessError("the program that starts processes has ended: see its stderr")
+        return said
 
     def wait_until_stopped(self) -> None:
         """Wait until it has stopped itself; fail where it ended instead."""
@@ -60,6 +71,7 @@ class Nursery:
         self._process = process
         self._children: dict[int, Child] = {}
         self._number = 0
+        self._ended = False
         self._lock = threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -70,11 +82,13 @@ class Nursery:
             number = self._number
             child = Child(number, self.folder / f"{number}.out")
             self._children[number] = child
+            if self._ended:
+                child._told.put(None)
             stated = {**job, "job": number, "output": str(child.output), "log": str(self.log)}
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(stated) + "\n")
             self._process.stdin.flush()
-        child.pid = int(child._told.get(timeout=TIMEOUT)["pid"])
+        child.pid = int(child.told()["pid"])
         return child
 
     @property
@@ -96,6 +110,9 @@ class Nursery:
         for line in self._process.stdout:
             stated = json.loads(line)
             self._children[stated["job"]]._told.put(stated)
+        self._ended = True
+        for child in list(self._children.values()):
+            child._told.put(None)
 
 
 @contextmanager

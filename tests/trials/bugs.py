@@ -144,7 +144,7 @@ def _see_others() -> None:
     def own(plain: Any, principal: Any) -> Any:
         return {**plain(principal), "user_id": "ann"}
 
-    around(merged, "_own", own)
+    around(merged, "own", own)
 
 
 def _lose_a_draft() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.faults.nursery import REPOSITORY, a_nursery
 from tests.forms import long
 from tests.trials import finding, history
 from tests.trials.__main__ import main
@@ -52,6 +55,19 @@ def test_a_seed_plans_the_same_turns_each_time_and_a_file_has_them_all() -> None
     assert turns != plan(6, 600, Terms())
     assert read(written(turns)) == turns
     assert {act.kind for turn in turns for act in turn.acts} > OF_USERS | LOOKS | RUNS
+
+
+def test_each_deliberate_bug_is_of_a_function_that_is_there() -> None:
+    every = "from tests.trials.bugs import BUGS\nfor bug in BUGS.values(): bug.switch_on()"
+    subprocess.run([sys.executable, "-c", every], cwd=REPOSITORY, check=True, timeout=60)
+
+
+def test_a_program_that_ends_ends_the_wait_for_its_processes(tmp_path: Path) -> None:
+    with (
+        a_nursery(tmp_path, "tests.trials.bodies", "no-such-bug") as nursery,
+        pytest.raises((ChildProcessError, BrokenPipeError)),
+    ):
+        nursery.start(commands=[])
 
 
 @pytest.mark.long
