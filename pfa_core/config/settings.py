@@ -114,8 +114,11 @@ class Settings:
 
     @property
     def token_file(self) -> Path:
-        """Return the file that `login` writes."""
-        return self.config_dir / "token"
+        """Return the file of the stored token: the profile's, else the usual one.
+
+        `initialize` and `login` write it, `logout` removes it.
+        """
+        return _stored(self.values, self.config_dir)
 
     @property
     def token_home(self) -> Path | None:
@@ -334,6 +337,10 @@ def _credential(environ: Mapping[str, str]) -> Path | None:
     return Path(folder) / "pfa-token" if folder else None
 
 
+def _stored(profile: Mapping[str, Any], config_dir: Path) -> Path:
+    return _path(profile.get("token_file") or str(config_dir / "token"))
+
+
 def _token(
     flags: Flags, environ: Mapping[str, str], profile: Mapping[str, Any], config_dir: Path
 ) -> tuple[Secret | None, str]:
@@ -347,7 +354,7 @@ def _token(
     if credential and credential.exists():
         text = read_secret_file(credential, beyond=OTHERS_OF_A_CREDENTIAL)
         return Secret(text), CREDENTIAL
-    stored = _path(profile.get("token_file") or str(config_dir / "token"))
+    stored = _stored(profile, config_dir)
     if not _is_there(stored):
         return None, ""
     return Secret(read_secret_file(stored)), str(stored)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
@@ -22,8 +24,9 @@ def replacing(path: str | os.PathLike[str], *, private: bool = False) -> Iterato
     """Open a file whose content takes the place of another one's when the block ends.
 
     It is written beside it, brought to the disk and renamed: a full disk, an error or a killed process leave the
-    old content. A link stays, the file that it leads to is replaced, with its mode. What is not a regular file,
-    such as a pipe, gets the whole content at the end.
+    old content; what a killed one leaves beside it, the next one for that file removes. A link stays, the file that
+    it leads to is replaced, with its mode. What is not a regular file, such as a pipe, gets the whole content at
+    the end.
 
     Args:
         private: Its owner alone can read it, whatever the mode of the file that it replaces.
@@ -56,10 +59,13 @@ def replacing(path: str | os.PathLike[str], *, private: bool = False) -> Iterato
 @contextmanager
 def _beside(target: Path, mode: int | None) -> Iterator[BinaryIO]:
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    _remove_left(target)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, _PRIVATE if mode == _PRIVATE else 0o666)
     try:
         with os.fdopen(descriptor, "w+b") as file:
+            with suppress(OSError):  # some network file systems have no locks
+                flock(descriptor, LOCK_EX | LOCK_NB)
             if mode is not None:
                 os.fchmod(descriptor, stat.S_IMODE(mode))
             yield file
@@ -71,6 +77,37 @@ def _beside(target: Path, mode: int | None) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
         raise
     _sync(target.parent)
+
+
+def _remove_left(target: Path) -> None:
+    """Remove what killed processes left beside a file.
+
+    The number of such a process is free, and so is the lock of its file: a process of another machine or another
+    container holds it.
+    """
+    left = re.compile(rf"\.{re.escape(target.name)}\.(\d+)-[0-9a-f]{{8}}")
+    with suppress(OSError):
+        for entry in os.scandir(target.parent):
+            found = left.fullmatch(entry.name)
+            if found and entry.is_file(follow_symlinks=False) and not _is_there(int(found[1])):
+                with suppress(OSError):
+                    _remove_unlocked(entry.path)
+
+
+def _remove_unlocked(path: str) -> None:
+    with open(path, "rb") as file:
+        flock(file.fileno(), LOCK_EX | LOCK_NB)
+        os.unlink(path)
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _mode(path: Path) -> int | None:

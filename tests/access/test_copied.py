@@ -62,8 +62,8 @@ def test_what_was_copied_with_a_token_is_named(tmp_path, variable, around, state
     assert token not in refused.value.message + refused.value.hint
 
 
-def test_a_token_that_is_malformed_in_itself_says_no_more(tmp_path):
-    with pytest.raises(InvalidToken, match=r"^the token is malformed$"):
+def test_of_a_token_that_is_malformed_in_itself_the_source_is_named(tmp_path):
+    with pytest.raises(InvalidToken, match=r"^the token is malformed \(PFA_TOKEN\)$"):
         pfa_core.authenticate(settings(tmp_path, PFA_TOKEN="eyJh.x", PFA_JWT_SECRET=SECRET))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,18 @@ def test_one_that_a_variable_holds_ends(
     monkeypatch.setenv("PFA_TOKEN", yesterday())
     assert ready("list").code == 4
     assert "PFA_TOKEN" in os.environ
+
+
+def test_a_profile_with_a_token_of_its_own_is_signed_in_and_out_there(
+    ready: Pfa, tmp_path: Path
+) -> None:
+    usual = pfa_core.resolve().token_file
+    before, own = usual.read_bytes(), tmp_path / "site" / "token"
+    (usual.parent / "config.toml").write_text(f"[profiles.site]\ntoken_file = '{own}'\n")
+    made = ready("init", "--org", "SITE", "--profile", "site", "-o", "json")
+    assert (made.code, made.json["data"]["tokenFile"]) == (0, str(own))
+    assert usual.read_bytes() == before
+    assert ready("list", "--org", "SITE", "--profile", "site").code == 0
+    assert ready("auth", "logout", "--profile", "site").code == 0
+    assert (own.exists(), usual.read_bytes()) == (False, before)
+    assert ready("list", "--profile", "site", "--org", "SITE").code == 4

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,27 @@ def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert (ran.returncode, path.read_text()) == (-9, "old")
+    assert len(os.listdir(tmp_path)) == 2
+    others = [".a.1-0123456x", ".ab.1-01234567", f".a.{os.getpid()}-01234567", ".a.x-01234567"]
+    for name in others:
+        (tmp_path / name).touch()
+    with replacing(path) as file:
+        file.write(b"newer")
+    assert sorted(os.listdir(tmp_path)) == sorted(["a", *others])
+
+
+def test_what_another_machine_s_process_writes_beside_it_stays(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    written = tmp_path / f".a.{ended.pid}-01234567"  # its number is free on this one
+    with written.open("w") as there:
+        flock(there, LOCK_EX)
+        with replacing(tmp_path / "a") as file:
+            file.write(b"new")
+        assert written.exists()
+    with replacing(tmp_path / "a") as file:
+        file.write(b"new")
+    assert os.listdir(tmp_path) == ["a"]
 
 
 def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:

@@ -146,7 +146,13 @@ def present(settings: Settings, now: datetime) -> Claims:
             "not signed in: there is no token",
             hint="type: pfa init --org CODE, or pfa auth login FILE",
         )
-    return verify(settings.token.reveal(), keyring.load(settings), now, settings.token_source)
+    ring, source = keyring.load(settings), settings.token_source
+    try:
+        return verify(settings.token.reveal(), ring, now, source)
+    except (InvalidToken, TokenExpired) as error:
+        if source in error.message:
+            raise
+        raise type(error)(f"{error.message} ({source})", hint=error.hint) from None
 
 
 # What copying adds to a token, each with how a message says it.

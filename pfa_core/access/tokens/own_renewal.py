@@ -55,7 +55,7 @@ def keep_signed_in(
 
 def _due(settings: Settings, now: datetime) -> jwt.Claims | None:
     """Return the claims of a token that is to be renewed; None: it is not."""
-    stored = settings.token_source == str(settings.token_file)
+    stored = settings.token_source == str(settings.config_dir / "token")
     if settings.database_url is not None or settings.token is None or not stored:
         return None
     try:
