@@ -39,11 +39,11 @@ class Child:
     def wait(self, timeout: float = TIMEOUT) -> int:
         """Wait for its end."""
         if self.status is None:
-            self.status = int(self.told(timeout)["status"])
+            self.status = int(self.next_message(timeout)["status"])
         return self.status
 
-    def told(self, timeout: float = TIMEOUT) -> dict[str, Any]:
-        """What the program that starts processes says next of this one.
+    def next_message(self, timeout: float = TIMEOUT) -> dict[str, Any]:
+        """Return what the program that starts processes says next of this one.
 
         Raises:
             ChildProcessError: That program has ended.
@@ -88,7 +88,7 @@ class Nursery:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(stated) + "\n")
             self._process.stdin.flush()
-        child.pid = int(child.told()["pid"])
+        child.pid = int(child.next_message()["pid"])
         return child
 
     @property
