@@ -35,6 +35,7 @@ db = group(
     modules={
         "upgrade": __name__,
         "status": __name__,
+        "distribute": __name__,
         "verify": __name__,
         "backup": "pfa_cli.commands.backup",
         "restore": "pfa_cli.commands.backup",

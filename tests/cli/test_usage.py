@@ -264,6 +264,30 @@ def test_no_help_page_names_a_type_of_the_parser(capsys: pytest.CaptureFixture[s
     assert pages > 50
 
 
+def test_a_group_lists_every_command_that_it_has() -> None:
+    groups = [("pfa", typer.main.get_command(app)), *_groups()]
+    assert len(groups) > 10
+    unlisted = {}
+    for name, one in groups:
+        with one.make_context(name, [], resilient_parsing=True) as ctx:
+            listed = one.list_commands(ctx)
+            for word in listed:  # a group's commands are loaded when they are named
+                one.get_command(ctx, word)
+            unlisted[name] = {*one.commands, *_registered(one)} - {*listed}
+    assert {name: words for name, words in unlisted.items() if words} == {}
+
+
+def _groups() -> Iterator[tuple[str, Any]]:
+    found = _commands(typer.main.get_command(app))
+    return ((" ".join(name), one) for name, one in found if hasattr(one, "list_commands"))
+
+
+def _registered(one: Any) -> set[str]:
+    """The commands that modules registered with the app of a group, loaded by it or not."""
+    home = getattr(one, "home", None)
+    return {str(info.name) for info in home.registered_commands} if home else set()
+
+
 def _commands(root: Any) -> Iterator[tuple[list[str], Any]]:
     with root.make_context("pfa", [], resilient_parsing=True) as ctx:
         for name in root.list_commands(ctx):
