@@ -413,8 +413,9 @@ def test_operations_says_of_every_error_what_is_safe_and_what_to_type() -> None:
     assert exits == {kind.code: kind.exit_code for kind in error_kinds()}
 
 
-def test_the_commands_that_operations_names_are_there() -> None:
-    text = (ROOT / "docs/operations.md").read_text()
+@pytest.mark.parametrize("name", ["docs/operations.md", "CHANGELOG.md"])
+def test_the_commands_that_a_page_names_in_its_text_are_there(name: str) -> None:
+    text = (ROOT / name).read_text()
     lines = re.findall(r"`(pfa [^`]+)`", text)
     assert len(lines) > 30
     assert [line for line in lines if not is_known(line)] == []
