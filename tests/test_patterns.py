@@ -155,6 +155,7 @@ MADE_IN_PLACE = {
     "pfa_cli/render/folding.py": 1,  # a split at one of its named patterns
     "pfa_core/config/pems.py": 2,  # a URL of the configuration, one class of characters; a zone
     "pfa_core/config/shape.py": 1,  # a zone
+    "pfa_core/files/replacing.py": 1,  # names in a directory, each of a bounded length
     "pfa_core/pems/mapping/date_formats.py": 1,  # a date's parts, each of a fixed length
     "pfa_core/pems/mapping/transforms.py": 1,  # the pattern of a field map
     "pfa_core/sql/composition.py": 1,
