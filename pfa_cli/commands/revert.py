@@ -13,8 +13,9 @@ from pfa_cli.envelopes.undo import Reverted, RevertMetadata
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.learning import SESSION, learn_ids
+from pfa_cli.framework.preview import say_preview
 from pfa_cli.framework.talk import Talk
-from pfa_cli.render.changes import preview_lines, show_records
+from pfa_cli.render.changes import show_records
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_core.errors import BaselineConflict, InvalidData
@@ -100,6 +101,7 @@ def revert(
         ),
         columns=("pfaId", "version", "status"),
         all_columns=_COLUMNS,
+        preview=result.preview,
     )
     call.learn(SESSION, [result.session_id] if result.saved else [])
     learn_ids(call, (item.pfa_id for item in result.saved))
@@ -119,10 +121,7 @@ def _say(call: Invocation, talk: Talk, result: RevertResult) -> None:
     if result.unchanged:
         parts.append(f"{count(len(result.unchanged), 'record')} as before already")
     talk.done(", ".join(parts) or "nothing was drafted")
-    if result.preview and result.preview.records:
-        for line in preview_lines(result.preview):
-            talk.say(line)
-        talk.note_masking()
+    say_preview(talk, result.preview)
     if result.waiting:
         talk.say(f"note: {result.waiting:,} of the session are not in PEMS: pfa undo, pfa uncommit")
     if result.saved and not call.dry_run:

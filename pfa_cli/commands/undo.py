@@ -14,8 +14,9 @@ from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.override import Override, say_overridden
+from pfa_cli.framework.preview import say_preview
 from pfa_cli.framework.talk import Talk
-from pfa_cli.render.changes import preview_lines, show_records
+from pfa_cli.render.changes import show_records
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import ago, count
 from pfa_cli.render.json import document
@@ -114,14 +115,11 @@ def undo(
         ),
         columns=("pfaId", "version", "became"),
         all_columns=_UNDONE,
+        preview=result.preview,
     )
     talk.done(_said(result))
     say_overridden(talk, result.overridden, override)
-    if result.preview and result.preview.records:
-        talk.mask(result.preview)
-        for line in preview_lines(result.preview):
-            talk.say(line)
-        talk.note_masking()
+    say_preview(talk, result.preview)
     if not call.dry_run:
         talk.say(f"next: pfa undo {'' if result.redone else '--redo '}takes this back")
 

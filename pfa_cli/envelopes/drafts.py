@@ -42,11 +42,12 @@ class Saved:
     metadata: SaveMetadata
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unset:
-    """`pfa draft unset`."""
+    """`pfa draft unset`; `preview`: what a dry run would change."""
 
     unset: Sequence[SavedDraft]
     emptied: Sequence[str]
     unchanged: Sequence[str]
+    preview: SavePreview | None = field(default=None, metadata={ABSENT: True})
     metadata: SaveMetadata

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pfa_core.model.money import Amount
 
 MOST_IN_TABLE = 20
+EXAMPLES = 5  # records of a preview of more than that
 MAX_NAMED = 5
+_PREVIEWED = ("pfaId", "field", "before", "after")
 
 
 def show_records(
@@ -30,9 +32,20 @@ def show_records(
     envelope: object,
     columns: tuple[str, ...],
     all_columns: tuple[str, ...] = (),
+    preview: SavePreview | None = None,
 ) -> None:
-    """Write the changed records; as a table only where their number is small."""
+    """Write the changed records; as a table only where their number is small.
+
+    A table of a preview has what changes in each, of a few where they are many.
+    """
     crowded = look.format is Format.TABLE and number > MOST_IN_TABLE
+    if preview and preview.changed and look.format is Format.TABLE:
+        rows = _changes(preview)
+        sheet = Sheet(
+            id_column="pfaId", columns=_PREVIEWED, items=rows, rows=rows, envelope=envelope
+        )
+        show(sheet, look)
+        return
     items = map(document, records)  # one at a time: all of them are larger than the records
     sheet = Sheet(
         id_column="pfaId",
@@ -43,6 +56,14 @@ def show_records(
         envelope=envelope,
     )
     show(sheet, look)
+
+
+def _changes(preview: SavePreview) -> Iterator[dict[str, Any]]:
+    """Yield a row for each field that changes."""
+    shown = EXAMPLES if preview.records > MOST_IN_TABLE else MOST_IN_TABLE
+    for record in preview.changed[:shown]:
+        for change in record.changes:
+            yield {"pfaId": record.pfa_id, **document(change)}
 
 
 def saved_text(result: SaveResult) -> str:
@@ -75,6 +96,8 @@ def saved_text(result: SaveResult) -> str:
 
 def preview_lines(preview: SavePreview) -> Iterator[str]:
     """Describe what a dry run would change, a line for each field."""
+    if preview.records > MOST_IN_TABLE:
+        yield f"{EXAMPLES} of {preview.records:,} records are shown; -o json has the first hundred"
     names = [each.field for each in preview.fields]
     width = max(map(len, names))
     for each in preview.fields:

@@ -188,6 +188,7 @@ SHAPES: Mapping[str, Shape] = {
         line=results.LineOfUnset,
         commands=("draft unset",),
         means="drafts that lost fields",
+        version="1.1",
     ),
     "diff": Shape(
         kind=diff.Diff,

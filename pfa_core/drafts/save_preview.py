@@ -1,4 +1,4 @@
-"""Previews of saves: fields that change, in how many records, money."""
+"""Previews of changes to drafts: fields that change, in how many records, money."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from pfa_core.drafts.current import CurrentRecord
 from pfa_core.drafts.save_plan import DraftUpdatePlan, NothingPlan, Plan
 from pfa_core.masking import Mask
 from pfa_core.model.costing import Costing
-from pfa_core.model.delta import changes, merge
+from pfa_core.model.delta import FieldChange, changes, merge
+from pfa_core.model.ids import PfaId
 from pfa_core.model.money import EXACT, ZERO, Amount, cents, forecast_money_days, money
 from pfa_core.model.record import FIELDS
 from pfa_core.model.rights import MONEY
 
+MOST_NAMED = 100  # records; the result of a save of a million has to stay small
 # What the forecast cost of a record depends on.
 COSTED = frozenset(
     (
@@ -35,15 +37,28 @@ class FieldPreview:
     after: Amount
 
 
+@dataclass(frozen=True, slots=True)
+class RecordPreview:
+    """The fields of a record that change, before and after.
+
+    Money is None where the caller may not see it.
+    """
+
+    pfa_id: PfaId
+    changes: tuple[FieldChange, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavePreview:
     """What a save would change; money is None where the caller may not see it.
 
-    `forecast_before` and `forecast_after` are the forecast costs of these records.
+    `forecast_before` and `forecast_after` are the forecast costs of these records. `changed` names the first
+    `MOST_NAMED` of them.
     """
 
     records: int
     fields: list[FieldPreview]
+    changed: list[RecordPreview]
     forecast_before: Amount
     forecast_after: Amount
     masked: bool = False
@@ -66,6 +81,7 @@ class Preview:
     mask: Mask
     _records: int = field(default=0, init=False)
     _fields: dict[str, _Tally] = field(default_factory=dict, init=False)
+    _changed: list[RecordPreview] = field(default_factory=list, init=False)
     _cost: _Tally = field(default_factory=_Tally, init=False)
 
     def add(self, plans: Iterable[Plan], records: Mapping[str, CurrentRecord]) -> None:
@@ -79,12 +95,14 @@ class Preview:
                 current = records[plan.pfa_id]
                 below = current.without_draft()
                 before = current.merged()
-                self._add(before, merge(below, plan.delta))
+                self._add(plan.pfa_id, before, merge(below, plan.delta))
 
-    def compare(self, before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    def compare(
+        self, pfa_id: PfaId, before: Mapping[str, object], after: Mapping[str, object]
+    ) -> None:
         """Count one record, before and after."""
         with localcontext(EXACT):
-            self._add(before, after)
+            self._add(pfa_id, before, after)
 
     def result(self) -> SavePreview:
         """Return the sums; money is rounded to cents once."""
@@ -96,14 +114,20 @@ class Preview:
         return SavePreview(
             records=self._records,
             fields=fields,
+            changed=sorted(self._changed, key=lambda item: item.pfa_id),
             forecast_before=self.mask.amount(cents(money(self._cost.before))),
             forecast_after=self.mask.amount(cents(money(self._cost.after))),
             masked=self.mask.hides,
         )
 
-    def _add(self, before: Mapping[str, object], after: Mapping[str, object]) -> None:
+    def _add(
+        self, pfa_id: PfaId, before: Mapping[str, object], after: Mapping[str, object]
+    ) -> None:
         changed = changes(before, after)
         self._records += bool(changed)
+        if changed and len(self._changed) < MOST_NAMED:
+            shown = self.mask.changes(changed, dict.fromkeys(one.field for one in changed))
+            self._changed.append(RecordPreview(pfa_id, shown))
         for one in changed:
             tally = self._fields.setdefault(one.field, _Tally())
             tally.records += 1

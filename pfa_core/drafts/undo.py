@@ -328,4 +328,4 @@ def _compare(
         stack, row = stacks.get(pfa_id, []), records.get(pfa_id)
         if row:
             before = merge(row.data, *(one.delta for one in stack))
-            preview.compare(before, merge(row.data, *after_moves(stack, of_record)))
+            preview.compare(pfa_id, before, merge(row.data, *after_moves(stack, of_record)))

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pfa_core.drafts.before import before
 from pfa_core.drafts.current import CurrentRecord
-from pfa_core.drafts.save import matching_ids
+from pfa_core.drafts.save import matching_ids, preview_of
 from pfa_core.drafts.save_faults import count
 from pfa_core.drafts.save_plan import Saved, SaveStatus
 from pfa_core.drafts.save_portions import hold, in_portions
 from pfa_core.errors import Fault, InvalidData, InvalidRequest, NoDrafts, NotFound
 from pfa_core.model.audit import Action
-from pfa_core.model.delta import check, unwritable
+from pfa_core.model.delta import check, merge, unwritable
 from pfa_core.model.ids import PfaId
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
@@ -24,18 +24,22 @@ from pfa_core.store import audit, draft_writes, mirror, modifications, overlays
 from pfa_core.store.draft_writes import DraftUpdate
 from pfa_core.store.modifications import ModificationRow, by_record
 
+if TYPE_CHECKING:
+    from pfa_core.drafts.save_preview import Preview, SavePreview
+
 
 @dataclass(frozen=True, slots=True)
 class UnsetResult:
     """Drafts that lost fields, and PFA ids.
 
     `emptied`: of the drafts that were deleted with their last field. `unchanged`: of those without any of
-    the fields.
+    the fields. `preview`: of a dry run, what changes.
     """
 
     unset: list[Saved]
     emptied: list[PfaId]
     unchanged: list[PfaId]
+    preview: SavePreview | None = None
 
 
 def _check_unset(_filters: Filters, fields: Sequence[str], **_: object) -> None:
@@ -64,8 +68,15 @@ def unset_fields(
     ids = sorted(_changed_ids(tx, filters))
     hold(tx, ids)
     result, faults, lost, at = UnsetResult([], [], []), list[Fault](), set[PfaId](), tx.now()
+    preview = preview_of(tx, dry_run=dry_run)
     for some in in_portions(ids):
-        faults += _unset_some(tx, some, names, result, lost, at=at, write=not faults)
+        records = _lock_drafted(tx, some, lost)
+        faults += _faults_of_rest(records, names)
+        if preview:
+            _compare(preview, records, names)
+        if not faults:
+            drafts = [item.draft for item in records if item.draft]
+            _unset(tx, drafts, names, at, result)
     _refuse(filters, lost, faults)
     if not (result.unset or result.emptied or result.unchanged):
         from pfa_core.store.suggestions import suggest
@@ -74,7 +85,7 @@ def unset_fields(
         raise NoDrafts(
             "none of these records has a draft of yours", hint=suggestion or "type: pfa draft list"
         )
-    return result
+    return replace(result, preview=preview.result()) if preview else result
 
 
 def _changed_ids(tx: Tx, filters: Filters) -> list[PfaId]:
@@ -87,29 +98,12 @@ def _changed_ids(tx: Tx, filters: Filters) -> list[PfaId]:
     return matching_ids(tx, changed)
 
 
-def _unset_some(
-    tx: Tx,
-    ids: Sequence[PfaId],
-    fields: frozenset[str],
-    result: UnsetResult,
-    lost: set[PfaId],
-    *,
-    at: datetime,
-    write: bool,
-) -> list[Fault]:
-    """Remove the fields from a portion of drafts, if all stay valid.
-
-    Ids that are no records are added to `lost`. Nothing of the portion is kept, so that one is in memory
-    at a time.
-
-    Args:
-        write: Or look for faults only.
-    """
-    records = _lock_drafted(tx, ids, lost)
-    faults = _faults_of_rest(records, fields)
-    if write and not faults:
-        _unset(tx, [item.draft for item in records if item.draft], fields, at, result)
-    return faults
+def _compare(preview: Preview, records: Sequence[CurrentRecord], fields: frozenset[str]) -> None:
+    """Add some records to the preview, as they are and without the fields."""
+    for item in records:
+        if item.draft:
+            rest = _without(item.draft.delta, fields)
+            preview.compare(item.row.pfa_id, item.merged(), merge(item.without_draft(), rest))
 
 
 def _refuse(filters: Filters, lost: Collection[str], faults: Sequence[Fault]) -> None:

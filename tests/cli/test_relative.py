@@ -121,6 +121,40 @@ def test_a_preview_says_what_changes_and_stores_nothing(ready: Pfa) -> None:
     assert impact == Decimal("10185.00")
 
 
+def test_a_table_of_a_preview_has_the_values_before_and_after(ready: Pfa) -> None:
+    words = ("draft", "set", "--category", "Crane", "monthlyRate=+5%", "forecastEnd=+1m")
+    rows = [line.split() for line in ready(*words, "-n", "-o", "table").lines[2:]]
+    assert rows[:2] == [
+        ["H-002", "monthlyRate", "3044", "3196.2"],
+        ["H-002", "forecastEnd", "2026-03-02", "2026-04-02"],
+    ]
+    assert len(rows) == 6
+    assert ready(*words, "-n", "-o", "csv").lines[0] == "pfaId,modificationId,version,status"
+    assert ready(*words).code == 0
+    ran = ready("draft", "unset", "--category", "Crane", "monthlyRate", "-n")
+    assert ran.lines[2].split() == ["H-002", "monthlyRate", "3196.2", "3044"]
+    assert "  monthlyRate  3 records, in all 9,588.60 → 9,132.00 (-456.60)" in ran.err
+    assert delta(ready, "H-002")["monthlyRate"] == Decimal("3196.20")
+
+
+def test_of_many_records_a_preview_shows_a_few(ready: Pfa) -> None:
+    mirror = ready.folder / "many.jsonl"
+    mirror.write_text(
+        "".join(
+            json.dumps({"pfaId": f"M-{number:03}", "category": "Lift", "source": "Rental",
+                        "monthlyRate": 100}) + "\n"
+            for number in range(120)
+        )
+    )  # fmt: skip
+    assert ready("sync", "pull", "--from", str(mirror)).code == 0
+    words = ("draft", "set", "--category", "Lift", "monthlyRate=+5%", "-n")
+    ran = ready(*words, "-o", "table")
+    assert [line.split()[0] for line in ran.lines[2:]] == [f"M-00{n}" for n in range(5)]
+    assert "5 of 120 records are shown; -o json has the first hundred" in ran.err
+    changed = ready(*words, "-o", "json").json["preview"]["changed"]
+    assert [item["pfaId"] for item in changed] == [f"M-{n:03}" for n in range(100)]
+
+
 def test_a_shift_has_a_preview_too(ready: Pfa) -> None:
     ran = ready("draft", "shift", "14", "--category", "Crane", "-n")
     assert ran.err.splitlines()[1:4] == [
@@ -151,7 +185,9 @@ def test_a_preview_hides_money_without_the_right(ready: Pfa) -> None:
     assert "  forecast cost of 1 record: masked" in ran.err
     assert "money is masked" in ran.err
     assert ready("draft", "set", "H-001", "monthlyRate=+5%", "-n", *as_bob).code == 5
+    assert ready("draft", "set", "H-001", "monthlyRate=4000", "--into", "x").code == 0
     shown = ready("draft", "set", "H-001", "forecastEnd=+1m", "-n", "-o", "json", *as_bob).json
+    assert "4000" not in str(shown)
     assert (shown["preview"]["forecastBefore"], shown["preview"]["forecastAfter"]) == (None, None)
 
 
@@ -162,6 +198,12 @@ def test_a_preview_is_in_the_json_of_a_dry_run_only(ready: Pfa) -> None:
         "records": 1,
         "fields": [
             {"field": "monthlyRate", "records": 1, "before": 3044, "after": Decimal("3196.20")}
+        ],
+        "changed": [
+            {
+                "pfaId": "H-001",
+                "changes": [{"field": "monthlyRate", "before": 3044, "after": Decimal("3196.20")}],
+            }
         ],
         "forecastBefore": 2800,
         "forecastAfter": 2940,

@@ -10,10 +10,10 @@ from pfa_cli.envelopes.drafts import Saved, SaveMetadata
 from pfa_cli.envelopes.problems import problems
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.learning import SESSION, learn_ids
+from pfa_cli.framework.preview import say_preview
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import (
     next_diff,
-    preview_lines,
     saved_text,
     show_records,
 )
@@ -74,15 +74,12 @@ def show_saved(call: Invocation, talk: Talk, result: SaveResult, source: str = "
         ),
         columns=("pfaId", "version", "status"),
         all_columns=COLUMNS,
+        preview=result.preview,
     )
     call.learn(SESSION, result.sessions)
     learn_ids(call, (item.pfa_id for item in result.saved))
     talk.done(saved_text(result))
-    if result.preview and result.preview.records:
-        talk.mask(result.preview)
-        for line in preview_lines(result.preview):
-            talk.say(line)
-        talk.note_masking()
+    say_preview(talk, result.preview)
     if not call.dry_run and result.sessions:
         talk.say(f"next: {next_diff(result)}")
     if not result.errors:

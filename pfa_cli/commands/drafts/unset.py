@@ -15,6 +15,7 @@ from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.current import within_current
 from pfa_cli.framework.filters import FilterOptions, require_selecting
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.preview import say_preview
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.changes import show_records
 from pfa_cli.render.formats import Format
@@ -82,14 +83,20 @@ def _show_unset(call: Invocation, talk: Talk, result: UnsetResult) -> None:
         call.look(Format.TABLE),
         number=len(result.unset) + len(result.emptied) + len(result.unchanged),
         envelope=Unset(
-            result.unset, result.emptied, result.unchanged, SaveMetadata(call.milliseconds)
+            unset=result.unset,
+            emptied=result.emptied,
+            unchanged=result.unchanged,
+            preview=result.preview,
+            metadata=SaveMetadata(call.milliseconds),
         ),
         columns=_COLUMNS,
+        preview=result.preview,
     )
     talk.done(
         f"{count(len(result.unset), 'draft')} changed, {len(result.emptied):,} removed,"
         f" {len(result.unchanged):,} unchanged"
     )
+    say_preview(talk, result.preview)
 
 
 def _without_version(ids: Sequence[str], status: str) -> Iterator[dict[str, str | None]]:
