@@ -36,7 +36,7 @@ auth_type = trust
 auth_file = {folder}/users
 pool_mode = transaction
 default_pool_size = {size}
-max_client_conn = 200
+max_client_conn = {clients}
 logfile = {folder}/log
 {more}
 """
@@ -88,7 +88,9 @@ def why_none() -> str:
 
 
 @contextmanager
-def a_pooler(address: str, *, size: int = 20, prepared: bool = False) -> Iterator[Pooler]:
+def a_pooler(
+    address: str, *, size: int = 20, clients: int = 200, prepared: bool = False
+) -> Iterator[Pooler]:
     """PgBouncer before the server of an address, with so many of its sessions for each database and user."""
     words = conninfo_to_dict(address)
     folder = reachable_directory("pfa-pool-")
@@ -99,7 +101,7 @@ def a_pooler(address: str, *, size: int = 20, prepared: bool = False) -> Iterato
         "".join(f'"{name}" ""\n' for name in ("postgres", "pfa_app", LOGIN))
     )
     (folder / "ini").write_text(
-        _SETTINGS.format(folder=folder, own=_PORT, size=size, more=more, **words)
+        _SETTINGS.format(folder=folder, own=_PORT, size=size, clients=clients, more=more, **words)
     )
     os.chown(folder, owner.uid, owner.gid)
     for name in ("users", "ini"):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -16,10 +17,12 @@ from pfa_core import exact_json
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable
 from pfa_core.store.adapters import TextsDumper, TimeLoader
 from pfa_core.store.embedded import environment
-from pfa_core.store.errors import NO_ADDRESS, InvalidAddress, not_connected
+from pfa_core.store.embedded.crowding import is_crowded
+from pfa_core.store.errors import NO_ADDRESS, InvalidAddress, crowded, not_connected
 from pfa_core.store.silence import ASK_SECONDS, SILENCE_SECONDS, WatchedConnection
 
 # psycopg's warning when it is interrupted stays off stderr; a program's own handlers still get it.
+_LOGGER = logging.getLogger("pfa")
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
 _SHOWN_WORDS = ("host", "hostaddr", "port", "dbname", "user", "service", "sslmode")
 _SCHEMES = ("postgresql://", "postgres://")
@@ -37,6 +40,10 @@ _LIMITS = {
 # How a server answers that will take connections by itself (57P03; a failed connect has no SQLSTATE).
 _RECOVERING = ("starting up", "not yet accepting connections", "in recovery mode")
 _RECOVERY_SECONDS, _PAUSE = 30.0, 0.2
+# For a free connection. Each attempt costs the server a process, so the pauses grow, and no two programs keep step.
+CROWD_SECONDS = 60.0
+_CROWD_NOTICE_SECONDS = 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.5
 
 
 def open_connection(
@@ -45,17 +52,20 @@ def open_connection(
     silence_limit: float | None = None,
     *,
     connect_seconds: int = _LIMITS["connect_timeout"],
+    waits: bool = True,
 ) -> Connection[Any]:
     """Open a connection to a server of the user's own.
 
     It is in autocommit mode, with exact JSON numbers. The caller's PG* variables supply what the address
-    leaves open, but no setting of the session. A server that starts or recovers is waited for, 30 s.
+    leaves open, but no setting of the session. A server that starts or recovers is waited for, 30 s, and one
+    that has no connection to spare, 60 s.
 
     Args:
         source: What named the address, for messages.
         silence_limit: Seconds without an answer, after which the server is asked whether it is still at work;
             None: the address's tcp_user_timeout, or SILENCE_SECONDS.
         connect_seconds: How long a connection may take, where the address names no limit.
+        waits: Whether a server is waited for that has no connection to spare.
 
     Raises:
         ConfigInvalid: The address is not valid, or the server refuses its user, password or database.
@@ -67,8 +77,9 @@ def open_connection(
         options = {"options": "", **words}["options"] or ""
         limits = {**_LIMITS, "connect_timeout": connect_seconds}
         limits = {name: value for name, value in limits.items() if name not in words}
-        return _open_recovered(
-            conninfo, {**limits, "options": options}, silence_limit or _silence_limit(words)
+        given, silence = {**limits, "options": options}, silence_limit or _silence_limit(words)
+        return _open_when_free(
+            lambda: _open_recovered(conninfo, given, silence), CROWD_SECONDS if waits else 0
         )
     except psycopg.ProgrammingError:
         raise _invalid(source) from None
@@ -83,13 +94,41 @@ def open_connection(
 
 
 def open_embedded(conninfo: str, silence_limit: float | None = None) -> Connection[Any]:
-    """Open such a connection to the embedded server, without the PG* variables."""
-    return _open(
-        conninfo,
-        {"connect_timeout": _LIMITS["connect_timeout"], "options": ""},
-        hidden=environment.ALL,
-        silence_limit=silence_limit or SILENCE_SECONDS,
+    """Open such a connection to the embedded server, without the PG* variables.
+
+    Raises:
+        DatabaseUnavailable: It has had no connection to spare for 60 s.
+    """
+    return _open_when_free(
+        lambda: _open(
+            conninfo,
+            {"connect_timeout": _LIMITS["connect_timeout"], "options": ""},
+            hidden=environment.ALL,
+            silence_limit=silence_limit or SILENCE_SECONDS,
+        ),
+        CROWD_SECONDS,
     )
+
+
+def _open_when_free(open_once: Callable[[], Connection[Any]], seconds: float) -> Connection[Any]:
+    """Open a connection, again while all of the server's are taken."""
+    begun, pause, noticed = time.monotonic(), _FIRST_PAUSE, False
+    while True:
+        try:
+            return open_once()
+        except psycopg.OperationalError as error:
+            if not is_crowded(error):
+                raise
+            waited = time.monotonic() - begun
+            if waited >= seconds:
+                raise crowded(waited) from None
+        if waited > _CROWD_NOTICE_SECONDS and not noticed:
+            noticed = True
+            _LOGGER.warning(
+                "waiting for a free connection of the database, for up to %.0f s", seconds
+            )
+        time.sleep(pause * (0.5 + os.getpid() % 100 / 100))
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
 
 def _open_recovered(

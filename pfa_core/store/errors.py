@@ -275,8 +275,28 @@ def _too_large(_: psycopg.Error) -> PfaError:
     )
 
 
-def _busy(_: psycopg.Error) -> PfaError:
-    return DatabaseUnavailable("the database has no free connection; try again later")
+def crowded(waited: float) -> DatabaseUnavailable:
+    """Make the error for a server or pooler without a connection to spare."""
+    since = (
+        f"has had no free connection for {waited:.0f} s"
+        if waited >= 1
+        else "has no free connection"
+    )
+    return DatabaseUnavailable(
+        f"the database {since}",
+        hint="repeat it when fewer commands are at work; type: pfa db psql -- -c"
+        " 'SELECT pid, usename, application_name, state FROM pg_stat_activity'",
+    )
+
+
+def _full_of_clients(_: psycopg.Error) -> PfaError:
+    return crowded(0)
+
+
+def _short(_: psycopg.Error) -> PfaError:
+    return DatabaseUnavailable(
+        "the database server lacks memory, or another resource; try again later"
+    )
 
 
 def _lost_statement(_: psycopg.Error) -> PfaError:
@@ -321,7 +341,8 @@ _BY_SQLSTATE: dict[str, Callable[[psycopg.Error], PfaError]] = {
     "42883": _outdated,
     "42501": _denied,
     "53100": _full,
-    "53": _busy,
+    "53300": _full_of_clients,
+    "53": _short,
     "25006": _read_only,
     "26000": _lost_statement,
     "42P05": _lost_statement,

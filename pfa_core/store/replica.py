@@ -112,7 +112,11 @@ class Replica:
     def _open(self, silence_limit: float | None, pooling: Pooling) -> Connection[Any]:
         if self._connection is None or self._connection.closed:
             conn = open_connection(
-                self.conninfo, self.named_by, silence_limit, connect_seconds=CONNECT_SECONDS
+                self.conninfo,
+                self.named_by,
+                silence_limit,
+                connect_seconds=CONNECT_SECONDS,
+                waits=False,
             )
             try:
                 # What a replica has not got yet, the server may have.

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,6 +23,7 @@ from pfa_cli.app import main
 from pfa_core.admin.server import psql_environment
 from pfa_core.config.settings import resolve
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure, OutcomeUnknown
+from pfa_core.store import connection
 from pfa_core.store.database import Database
 from pfa_core.store.embedded import accounts, binaries, launch, layout, logs, process, server
 from pfa_core.store.outcome import Ending, begin
@@ -542,25 +544,43 @@ def test_a_full_disk_is_reported(root, kilobytes):
         subprocess.run(["umount", root], check=True)
 
 
-def test_a_server_without_a_connection_to_spare_says_so(root, stopped, monkeypatch, capsys):
+@pytest.fixture
+def crowded(root, stopped) -> Iterator[list[psycopg.Connection]]:
+    """The root's server with all of its five connections taken, the owner's too; these."""
     server.ensure(root)
     with psycopg.connect(server.conninfo(root), autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET max_connections = 5")
         connection.execute("ALTER SYSTEM SET superuser_reserved_connections = 0")
     server.stop(root)
     text = server.ensure(root)
-    pid = running_pid(root)
     held = [psycopg.connect(text) for _ in range(5)]
-    with pytest.raises(DatabaseUnavailable, match="too many clients"):
-        server.ensure(root)
+    yield held
+    for one in held:
+        one.close()
+
+
+def test_a_server_without_a_connection_to_spare_says_so(root, crowded, monkeypatch, capsys):
+    pid = running_pid(root)
+    assert server.ensure(root) == server.conninfo(root)
     monkeypatch.setattr("pfa_core.config.settings.default_root", lambda _: root)
+    monkeypatch.setattr(connection, "CROWD_SECONDS", 0.1)
     assert main(["doctor", "-o", "json"]) != 0
     found = {item["check"]: item for item in json.loads(capsys.readouterr().out)["data"]}
     assert (found["database"]["result"], found["database"]["exitCode"]) == ("problem", 69)
+    assert "no free connection" in found["database"]["finding"]
     assert found["schema"]["result"] == "skipped"
-    for connection in held:
-        connection.close()
-    wait_until(lambda: server.status(root).pid == pid)
+    assert running_pid(root) == pid
+
+
+def test_a_command_waits_until_a_connection_is_free(root, crowded, monkeypatch, caplog):
+    monkeypatch.setattr(connection, "_CROWD_NOTICE_SECONDS", 0.2)
+    # The first use needs two of them, one after the other: the owner's, who makes the schema, and the program's.
+    freeing = threading.Timer(0.5, crowded.pop().close)
+    freeing.start()
+    with Database(None, root) as db:
+        assert db.read(lambda conn: conn.execute("SELECT current_user").fetchone()) == ("pfa_app",)
+    freeing.join()
+    assert "waiting for a free connection of the database" in caplog.text
 
 
 def test_a_file_in_place_of_the_root_is_refused(root):

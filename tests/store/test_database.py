@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import traceback
@@ -10,7 +11,7 @@ from threading import Barrier
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import Jsonb
 
 from pfa_core import exact_json
@@ -477,6 +478,60 @@ def test_an_invalid_address_is_reported_without_it_in_the_trace_too(address):
     with pytest.raises(ConfigInvalid) as refused:
         Database(address).read(lambda conn: None)
     assert "hunter2" not in "".join(traceback.format_exception(refused.value))
+
+
+# --- a server that has no connection to spare ----------------------------------------------------
+
+CROWDED = [
+    "sorry, too many clients already",
+    "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+    'too many connections for role "ann"',
+    'too many connections for database "pfa"',
+    "no more connections allowed (max_client_conn)",
+]
+
+
+@pytest.mark.parametrize("words", CROWDED)
+def test_a_free_connection_is_waited_for(database_url, monkeypatch, no_waiting, words):
+    asked = refusing(monkeypatch, 20, words)
+    with Database(database_url) as db:
+        assert db.read(lambda conn: value(conn, "SELECT 1")) == 1
+    assert len(asked) == 21
+
+
+def test_a_server_that_stays_crowded_is_given_up_once(database_url, monkeypatch, no_waiting):
+    asked = refusing(monkeypatch, 1_000_000, CROWDED[0])
+    monkeypatch.setattr(connection, "CROWD_SECONDS", 0.0)
+    with Database(database_url) as db, pytest.raises(DatabaseUnavailable) as given_up:
+        db.read(lambda conn: value(conn, "SELECT 1"))
+    assert "no free connection" in given_up.value.message
+    assert "pg_stat_activity" in given_up.value.hint
+    assert len(asked) == 1
+
+
+def test_what_waits_for_a_connection_asks_ever_more_seldom(database_url, monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    refusing(monkeypatch, 30, CROWDED[0])
+    with Database(database_url) as db:
+        db.connection()
+    assert pauses == sorted(pauses)
+    assert 0.05 <= pauses[0] <= 0.15
+    assert 1 <= pauses[-1] <= 3
+
+
+def test_a_role_whose_connections_are_all_taken_waits_for_one(database_url, admin):
+    role = f"pfa_test_crowded_{os.getpid()}"
+    address = make_conninfo(database_url, user=role)
+    admin.execute(f"CREATE ROLE {role} LOGIN IN ROLE pfa_app CONNECTION LIMIT 1")
+    try:
+        freeing = threading.Timer(0.2, psycopg.connect(address).close)
+        freeing.start()
+        with Database(address) as db:
+            assert db.administer(lambda conn: value(conn, "SELECT current_user::text")) == role
+        freeing.join()
+    finally:
+        admin.execute(f"DROP ROLE {role}")
 
 
 # --- a server that starts or recovers ------------------------------------------------------------

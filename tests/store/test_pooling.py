@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,7 +20,7 @@ from pfa_core.store.database import Database
 from pfa_core.store.session import is_pooled
 from tests import pooler
 from tests.factories import World, a_world, commit, draft, record
-from tests.forms import long
+from tests.forms import LONG, long
 from tests.pooler import Pooler, a_pooler
 from tests.server import bound_url
 from tests.store.test_session import BENT, WANTED, _absent, _shown
@@ -289,3 +290,18 @@ def test_prepared_statements_are_used_where_the_pooler_keeps_them(database_url):
             for _ in range(8):
                 assert list_records(detected, ann, Query()).total_records == 1
             assert detected.connection().prepare_threshold is None
+
+
+@LONG
+def test_a_pooler_that_takes_no_more_clients_is_waited_for(postgres, database_url):
+    # One more is the administrators' own.
+    with a_pooler(postgres.url("postgres"), clients=2) as full:
+        held = [_plain(full.url(database_url)) for _ in range(2)]
+        with pytest.raises(psycopg.OperationalError, match="no more connections allowed"):
+            _plain(full.url(database_url))
+        freeing = threading.Timer(0.3, held.pop().close)
+        freeing.start()
+        with Database(full.url(database_url)) as db:
+            assert is_pooled(db.connection())
+        freeing.join()
+        held.pop().close()

@@ -20,7 +20,7 @@ _LEFTOVER_SECONDS = 600.0
 _SETTINGS = """
 # pfa: a small database on a machine with other tasks.
 shared_buffers = 128MB
-max_connections = 60
+max_connections = 200
 listen_addresses = ''
 jit = off
 timezone = 'UTC'

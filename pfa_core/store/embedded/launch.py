@@ -14,7 +14,7 @@ from pfa_core.store.embedded.binaries import spawning
 from pfa_core.store.embedded.failures import failure, with_log
 from pfa_core.store.embedded.layout import Place
 from pfa_core.store.embedded.logs import open_log, size, tail
-from pfa_core.store.embedded.probe import Answer, ask
+from pfa_core.store.embedded.probe import UP, Answer, ask
 from pfa_core.store.embedded.process import (
     is_alive,
     is_being_recorded,
@@ -63,7 +63,7 @@ def start(place: Place, data: Path, directory: Path, owner: Account) -> None:
 def _comes_up(place: Place, data: Path, pid: int | None, deadline: float) -> bool:
     """Wait until the server answers; False: no server is starting."""
     stopped = False
-    while (answer := ask(place)) is not Answer.READY:
+    while (answer := ask(place)) not in UP:
         recorded = server_pid(data)
         spawned = pid is not None and is_alive(pid)
         if answer is Answer.SILENT and not (recorded or spawned or is_being_recorded(data)):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable
 from pfa_core.store.embedded import environment
 from pfa_core.store.embedded.address import conninfo
+from pfa_core.store.embedded.crowding import is_crowded
 from pfa_core.store.embedded.layout import Place
 
 if TYPE_CHECKING:
@@ -22,8 +23,12 @@ class Answer(Enum):
     """The result of a probe."""
 
     READY = "takes connections"
+    CROWDED = "runs, and all connections are taken"
     BUSY = "starts or stops"
     SILENT = "no answer"
+
+
+UP = (Answer.READY, Answer.CROWDED)
 
 
 def connect(place: Place) -> Connection[Any]:
@@ -60,6 +65,8 @@ def ask(place: Place) -> Answer:
 def _refusal(text: str) -> Answer:
     if "FATAL" not in text:
         return Answer.SILENT
+    if is_crowded(text):
+        return Answer.CROWDED
     if any(phrase in text for phrase in _BUSY):
         return Answer.BUSY
     reason = text.rpartition("FATAL:")[2].strip()

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure
 from pfa_core.store.embedded import layout
@@ -34,13 +35,17 @@ from pfa_core.store.embedded.binaries import (
     version,
 )
 from pfa_core.store.embedded.cluster import initialize, refuse_other_major
+from pfa_core.store.embedded.crowding import is_crowded
 from pfa_core.store.embedded.directories import make_root, make_socket_directory
 from pfa_core.store.embedded.failures import io_error, with_log
 from pfa_core.store.embedded.launch import start
 from pfa_core.store.embedded.layout import Place, data_directories, major
 from pfa_core.store.embedded.lock import locked
-from pfa_core.store.embedded.probe import Answer, ask, connect
+from pfa_core.store.embedded.probe import UP, Answer, ask, connect
 from pfa_core.store.embedded.process import is_alive, is_server_of, server_pid
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 __all__ = [
     "EmbeddedStatus",
@@ -56,6 +61,7 @@ __all__ = [
 
 _LOCK_SECONDS = 120.0
 _END_SECONDS = 2.0
+_CROWD_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +84,8 @@ class EmbeddedStatus:
 def ensure(root: Path) -> str:
     """Ensure that the server of `root` runs and has the database `pfa`.
 
-    Safe for any number of processes at once, and after any of them or the server was killed.
+    Safe for any number of processes at once, and after any of them or the server was killed. A server all of
+    whose connections are taken is left as it is.
 
     Returns:
         Its conninfo.
@@ -86,15 +93,17 @@ def ensure(root: Path) -> str:
     Raises:
         ConfigInvalid: It cannot be made or started; `hint` holds the end of the log.
         IoFailure: The disk is full or broken.
-        DatabaseUnavailable: It does not answer in time, or has no connection left.
+        DatabaseUnavailable: It does not answer in time.
     """
     place = layout.place(root)
     with _explained(place):
         make_root(place.root)
         with locked(place.lock, _LOCK_SECONDS):
-            if ask(place) is not Answer.READY:
+            if (answer := ask(place)) not in UP:
                 _bring_up(place)
-            _create_database(place)
+            # Who has taken all connections has them of this database.
+            if answer is not Answer.CROWDED:
+                _create_database(place)
     return conninfo(place.root)
 
 
@@ -188,7 +197,7 @@ def _create_database(place: Place) -> None:
     import psycopg
 
     try:
-        with connect(place) as connection:
+        with _connect_in_crowd(place) as connection:
             found = connection.execute("SELECT FROM pg_database WHERE datname = 'pfa'")
             if found.rowcount == 0:
                 connection.execute("CREATE DATABASE pfa")
@@ -199,6 +208,23 @@ def _create_database(place: Place) -> None:
             f"the connection to the embedded server broke: {str(error).strip()}",
             hint=with_log("try again", place.log, 0),
         ) from error
+
+
+def _connect_in_crowd(place: Place) -> Connection[Any]:
+    """Connect, again while all connections are taken.
+
+    Those who took them found no database, and wait for the lock by now.
+    """
+    import psycopg
+
+    deadline = time.monotonic() + _CROWD_SECONDS
+    while True:
+        try:
+            return connect(place)
+        except psycopg.OperationalError as error:
+            if not is_crowded(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def _bring_up(place: Place) -> None:

@@ -1,0 +1,22 @@
+"""Refusals of a connection by a server or pooler that has none to spare."""
+
+from __future__ import annotations
+
+# What it says (53300; a connection that failed has no SQLSTATE): all of the server's are taken, or those that are
+# not kept for its owner, those of the role or the database; PgBouncer's clients are too many.
+_PHRASES = (
+    "too many clients already",
+    "remaining connection slots are reserved",
+    "too many connections for",
+    "no more connections allowed",
+    "client connections exceeded",
+)
+
+
+def is_crowded(refusal: object) -> bool:
+    """Return whether a connection was refused since all are taken.
+
+    A later attempt can succeed.
+    """
+    text = str(refusal)
+    return any(phrase in text for phrase in _PHRASES)
