@@ -89,19 +89,25 @@ def why_none() -> str:
 
 @contextmanager
 def a_pooler(
-    address: str, *, size: int = 20, clients: int = 200, prepared: bool = False
+    address: str, *, size: int = 20, clients: int = 200, prepared: bool = False, **more: object
 ) -> Iterator[Pooler]:
-    """PgBouncer before the server of an address, with so many of its sessions for each database and user."""
+    """PgBouncer before the server of an address, with so many of its sessions for each database and user.
+
+    Args:
+        more: Settings of its file.
+    """
     words = conninfo_to_dict(address)
     folder = reachable_directory("pfa-pool-")
     owner = accounts.account(folder)
     # Before 1.21 it knows no such setting; since 1.24 it keeps 200 unasked.
-    more = f"max_prepared_statements = {50 if prepared else 0}" if version() >= (1, 21) else ""
+    if version() >= (1, 21):
+        more["max_prepared_statements"] = 50 if prepared else 0
+    lines = "".join(f"{name} = {value}\n" for name, value in more.items())
     (folder / "users").write_text(
         "".join(f'"{name}" ""\n' for name in ("postgres", "pfa_app", LOGIN))
     )
     (folder / "ini").write_text(
-        _SETTINGS.format(folder=folder, own=_PORT, size=size, clients=clients, more=more, **words)
+        _SETTINGS.format(folder=folder, own=_PORT, size=size, clients=clients, more=lines, **words)
     )
     os.chown(folder, owner.uid, owner.gid)
     for name in ("users", "ini"):

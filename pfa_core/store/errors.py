@@ -40,6 +40,8 @@ _NAMELESS = "local user with ID"
 NO_ADDRESS = "the database address is not valid"
 # What a coordinator says of a node that it does not reach; others' organizations go on.
 _NODE = "connection to the remote node"
+# What PgBouncer says to a client whose transaction has waited too long for one of its sessions.
+_QUEUED = "query_wait_timeout"
 _SERIALIZATION = ("40001", "40P01")
 # What the schema's own functions say of a refusal; PostgreSQL says nothing so of a privilege that the role lacks.
 _REFUSAL = "pfa_refusal"
@@ -124,8 +126,15 @@ def not_connected(
 
 
 def _lost(error: psycopg.Error) -> PfaError:
-    if (error.diag.message_primary or "").startswith(_NODE):
+    said = error.diag.message_primary or ""
+    if said.startswith(_NODE):
         return node_lost()
+    if said == _QUEUED:
+        return TryAgain(
+            "the pooler has had no free session of the database for too long",
+            hint="repeat it when fewer commands are at work; for good an administrator raises the pooler's"
+            " default_pool_size",
+        )
     text = "" if error.sqlstate or isinstance(error, psycopg.InternalError) else str(error)
     if any(words in text for words in _REFUSALS):
         return _connection_refused(error)

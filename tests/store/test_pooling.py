@@ -305,3 +305,18 @@ def test_a_pooler_that_takes_no_more_clients_is_waited_for(postgres, database_ur
             assert is_pooled(db.connection())
         freeing.join()
         held.pop().close()
+
+
+@LONG
+def test_who_gets_no_session_of_the_pooler_in_time_tries_again(postgres, database_url):
+    with a_pooler(postgres.url("postgres"), size=1, query_wait_timeout=1) as slow:
+        address = slow.url(database_url)
+        with Database(address) as first, Database(address) as second, first.snapshot() as conn:
+            conn.execute("SELECT 1")
+            with pytest.raises(DatabaseUnavailable, match="no free session") as refused:
+                second.read(_shown)
+            assert "default_pool_size" in refused.value.hint
+            freeing = threading.Timer(1.5, lambda: conn.execute("ROLLBACK"))
+            freeing.start()
+            assert second.read(lambda conn: conn.execute("SELECT 1").fetchone()) == (1,)
+            freeing.join()
