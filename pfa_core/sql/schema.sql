@@ -56,5 +56,8 @@ SELECT pg_database_size(current_database()), current_setting('server_version');
 -- name: allow_app_login
 ALTER ROLE pfa_app LOGIN;
 
+-- name: app_may_log_in
+SELECT rolcanlogin FROM pg_roles WHERE rolname = 'pfa_app';
+
 -- name: has_role
 SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pfa_app');

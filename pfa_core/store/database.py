@@ -373,7 +373,7 @@ class Database:
         if self.conninfo is None and version != schema.program_version():
             from pfa_core.store import migrations
 
-            version = migrations.upgrade(conn).after
+            version = migrations.upgrade_with_others(conn)
         if version is None:
             schema.require_found(conn)
         schema.require_current(version)

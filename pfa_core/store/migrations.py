@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -15,14 +16,16 @@ from psycopg import Connection, Rollback, errors
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid
 from pfa_core.sql.script import statements_of
-from pfa_core.store import distribution, prerelease, session, statistics
+from pfa_core.store import distribution, prerelease, schema, session, statistics
 from pfa_core.store.errors import locked
 from pfa_core.store.schema import program_version, require_current
 from pfa_core.store.silence import holder_of_key
 
 # Any number that no other program locks in the same database.
 _LOCK = 7_245_001
-LOCK_SECONDS, _NOTICE_SECONDS, _PAUSE = 60.0, 2.0, 0.05
+LOCK_SECONDS, _NOTICE_SECONDS = 60.0, 2.0
+# Who waits asks ever more seldom: a hundred at once would keep the server from the upgrade itself.
+_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.05, 0.5, 1.2
 _LOGGER = logging.getLogger("pfa")
 
 _SQL = sql.statements("schema")
@@ -59,6 +62,31 @@ def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:
         conn.execute(_SQL["unlock"], {"key": _LOCK})
 
 
+def upgrade_with_others(conn: Connection) -> int | None:
+    """Upgrade, unless another session does so meanwhile.
+
+    Of many processes that find an old schema at once, one upgrades it, and the others go on as soon as it is done
+    instead of making sure of it one after the other.
+
+    Returns:
+        The schema's number afterwards.
+
+    Raises:
+        SchemaOutdated, Locked, ConfigInvalid: As `upgrade`.
+    """
+
+    def is_done() -> bool:
+        return schema.version(conn) == program_version()
+
+    if not _lock(conn, done=is_done):
+        return program_version()
+    try:
+        # A session may take its lock more than once.
+        return upgrade(conn).after
+    finally:
+        conn.execute(_SQL["unlock"], {"key": _LOCK})
+
+
 def _upgrade_whole(conn: Connection, *, dry_run: bool, lock: bool = True) -> UpgradeReport:
     """Upgrade in one transaction; with `lock` it holds the lock of upgrades."""
     with conn.transaction() as whole:
@@ -89,25 +117,40 @@ def distribute(conn: Connection, *, dry_run: bool = False) -> distribution.Distr
 
 def allow_app_login(conn: Connection) -> None:
     """Allow the program's role to log in, on a server reached by its own socket alone."""
+
+    def is_done() -> bool:
+        return conn.execute(_SQL["app_may_log_in"]).fetchone() == (True,)
+
     # Two sessions that alter one role at once fail: "tuple concurrently updated".
-    _lock(conn)
+    if not _lock(conn, done=is_done):
+        return
     try:
         conn.execute(_SQL["allow_app_login"])
     finally:
         conn.execute(_SQL["unlock"], {"key": _LOCK})
 
 
-def _lock(conn: Connection, statement: str = "lock") -> None:
+def _lock(
+    conn: Connection, statement: str = "lock", *, done: Callable[[], bool] | None = None
+) -> bool:
     """Take the lock of upgrades, after the one that is under way.
 
     Args:
         statement: Whose lock it is: the session's, or with `lock_within` the transaction's.
+        done: Whether nothing is left to do, as when another session has done it meanwhile.
+
+    Returns:
+        False: nothing is left to do, and it was not taken.
 
     Raises:
         Locked: Another session holds it for too long.
     """
-    begun, noticed = time.monotonic(), False
-    while conn.execute(_SQL[statement], {"key": _LOCK}).fetchone() != (True,):
+    begun, noticed, pause = time.monotonic(), False, _PAUSE
+    while True:
+        if done and done():
+            return False
+        if conn.execute(_SQL[statement], {"key": _LOCK}).fetchone() == (True,):
+            return True
         waited = time.monotonic() - begun
         if waited > LOCK_SECONDS:
             raise locked(holder_of_key(conn, _LOCK) or "")
@@ -116,7 +159,8 @@ def _lock(conn: Connection, statement: str = "lock") -> None:
             _LOGGER.warning(
                 "waiting for another upgrade: %s", holder_of_key(conn, _LOCK) or "it ended"
             )
-        time.sleep(_PAUSE)
+        time.sleep(pause)
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
 
 def _upgrade_locked(conn: Connection) -> UpgradeReport:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from pfa_core.errors import Internal
-from pfa_core.store import schema
+from pfa_core.store import migrations, schema
 from pfa_core.store.database import Database
 from pfa_core.store.embedded import server
 from pfa_core.store.rls import APP_ROLE
@@ -56,6 +60,45 @@ def test_a_set_up_that_is_missing_is_made_again(root: Path) -> None:
         owner.administer(lambda conn: conn.execute(f"ALTER ROLE {APP_ROLE} NOLOGIN"))
     with Database(None, root) as db:
         assert user(db) == (APP_ROLE, False)
+
+
+@contextmanager
+def upgrading(root: Path) -> Iterator[psycopg.Connection]:
+    """Another process within an upgrade: its session, which holds the lock of upgrades."""
+    with psycopg.connect(server.conninfo(root), autocommit=True) as conn:
+        conn.execute("SELECT pg_advisory_lock(%s)", [migrations._LOCK])
+        yield conn
+
+
+@pytest.mark.parametrize(
+    ("undone", "done"),
+    [
+        (f"ALTER ROLE {APP_ROLE} NOLOGIN", f"ALTER ROLE {APP_ROLE} LOGIN"),
+        (
+            "ALTER TABLE pfa_schema_migration RENAME TO pfa_kept_aside",
+            "ALTER TABLE pfa_kept_aside RENAME TO pfa_schema_migration",
+        ),
+    ],
+    ids=["role", "schema"],
+)
+def test_what_another_process_has_set_up_is_not_done_again_after_it(
+    root: Path, undone: str, done: str
+) -> None:
+    with Database(None, root) as db:
+        user(db)
+    with upgrading(root) as other, ThreadPoolExecutor() as pool:
+        other.execute(undone)
+        waiting = [pool.submit(_user_of_a_new_handle, root) for _ in range(3)]
+        time.sleep(0.2)
+        assert not any(one.done() for one in waiting)
+        other.execute(done)
+        # The lock is held to the end: they do not take turns.
+        assert [one.result(10) for one in waiting] == [(APP_ROLE, False)] * 3
+
+
+def _user_of_a_new_handle(root: Path) -> tuple[str, bool]:
+    with Database(None, root) as db:
+        return user(db)
 
 
 def test_a_handle_that_requires_no_schema_is_the_owner_and_makes_none(root: Path) -> None:
