@@ -44,7 +44,7 @@ SERVER = """
 import json, sys
 from pfa_core.pems.sandbox.server import Sandbox
 records = [json.loads(line) for line in open(sys.argv[1])]
-with Sandbox(organization="ORG", records=records, faults=sys.argv[2:]) as sandbox:
+with Sandbox(organization=sys.argv[2], records=records, faults=sys.argv[3:]) as sandbox:
     print(sandbox.url, flush=True)
     sys.stdin.read()
 """
@@ -100,8 +100,15 @@ def record(number: int, prefix: str = "P") -> dict[str, Any]:
 @contextmanager
 def sandbox(file: Path, *faults: str) -> Iterator[str]:
     """A PEMS with the records of a file, in a process of its own."""
+    with sandbox_process(file, *faults) as (url, _):
+        yield url
+
+
+@contextmanager
+def sandbox_process(file: Path, *faults: str, organization: str = ORG) -> Iterator[tuple[str, int]]:
+    """The same of an organization; the address and the process id."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(file), *faults],
+        [sys.executable, "-c", SERVER, str(file), organization, *faults],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -109,7 +116,7 @@ def sandbox(file: Path, *faults: str) -> Iterator[str]:
     )
     assert process.stdout
     try:
-        yield process.stdout.readline().strip()
+        yield process.stdout.readline().strip(), process.pid
     finally:
         process.kill()
         process.wait()

@@ -186,6 +186,7 @@ def stopped(root: Path, made: Path) -> Path:
 # -- starting ---------------------------------------------------------------------------------
 
 
+@pytest.mark.long  # tests/test_load.py has more of them, and the schema with it
 def test_several_processes_may_make_the_first_start_at_once(root):
     clients = [client(root) for _ in range(4)]
     assert [outcome(each) for each in clients] == [(0, "")] * 4
