@@ -71,7 +71,7 @@ class Kind:
 
 
 _OTHER = Kind(lambda _: [])
-NOTHING_THERE, HELD = 6, 75
+NOTHING_THERE, COMMITTED, HELD = 6, 7, 75
 KINDS: Mapping[str, Kind] = {
     "list": Kind(lambda _: ["list", "--category", "Mobile Crane", "-o", "json"], often=4),
     "stats": Kind(lambda _: ["stats", "--by", "category", "-o", "json"], often=2),
@@ -83,7 +83,10 @@ KINDS: Mapping[str, Kind] = {
     "commit": Kind(
         lambda job: ["commit", "--session", session(job.number)], (0, NOTHING_THERE), often=2
     ),
-    "discard": Kind(lambda job: ["discard", "--session", session(job.number)], (0, NOTHING_THERE)),
+    "discard": Kind(
+        lambda job: ["discard", "--session", session(job.number)],
+        (0, NOTHING_THERE, COMMITTED),
+    ),
     "pull": Kind(
         lambda job: ["sync", "pull", "--from", str(job.site.part(job.code, job.turn))], (0, HELD)
     ),

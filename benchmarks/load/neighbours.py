@@ -21,6 +21,7 @@ from benchmarks.load.waits import processor_seconds
 MOST = (
     1.5  # times the share of the cores; the rest is waits for the disk and a start of each process
 )
+NOISE = 1.1  # by which two times differ where others use the machine too
 STEPS = ("first pull", "pull of changes", "push")
 _COLUMNS = ("alone", "in turn", "at once", "slowest", "share")
 HEADER = f"{'work':<18} " + " ".join(f"{name:>8}" for name in _COLUMNS) + "   ratio at most"
@@ -49,8 +50,8 @@ class Figure:
 
     @property
     def good(self) -> bool:
-        """Whether that is within the limit, or at least no slower than one after the other."""
-        return self.ratio <= MOST or self.slowest <= self.in_turn
+        """Whether that is within the limit, or, on a busy machine, not slower than one after the other."""
+        return self.ratio <= MOST or self.slowest <= NOISE * self.in_turn
 
     def line(self) -> str:
         seconds = (self.alone, self.in_turn, self.at_once, self.slowest, self.share)
