@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, NotAllowed
 from pfa_core.store import migrations, replica
 from pfa_core.store.database import Database
 from pfa_core.store.replica import Replica
+from pfa_core.store.silence import WatchedConnection
 from pfa_core.store.written import Place, Written
 from tests import standby
 from tests.factories import World, a_world, draft, record
@@ -199,6 +201,22 @@ def test_without_the_replica_reads_ask_the_server_and_say_so(world, database_url
     assert said[0].startswith(
         "reads ask the server itself, not the replica: the database is not available"
     )
+
+
+def test_a_replica_without_a_free_connection_is_not_waited_for(both, said, monkeypatch):
+    pauses: list[float] = []
+    there, connect = both.replica.conninfo, WatchedConnection.connect
+
+    def crowded(conninfo: str = "", **words: Any) -> Any:
+        if conninfo == there:
+            raise psycopg.OperationalError("FATAL:  sorry, too many clients already")
+        return connect(conninfo, **words)
+
+    monkeypatch.setattr(WatchedConnection, "connect", crowded)
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    assert not both.read(is_replica)
+    reason = "the database has no free connection"
+    assert (said, pauses) == ([f"reads ask the server itself, not the replica: {reason}"], [])
 
 
 def test_a_replica_that_lacks_the_schema_is_not_asked(both, world, postgres, beside, said):
