@@ -9,11 +9,14 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import jwt
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pfa_core.access.tokens import jwt as tokens
 from pfa_core.access.tokens.jwt import Claims, Grant, full_grant, sign, verify
 from pfa_core.access.tokens.keyring import Keyring, SigningKey, ensure, load, store
 from pfa_core.config.settings import Secret, resolve
@@ -274,6 +277,54 @@ def test_a_token_is_signed_as_the_standard_says():
         "typ": "JWT",
         "kid": KEY.signing.key_id,
     }
+
+
+def by_pyjwt(token: str) -> bool:
+    """Whether PyJWT takes it, whatever the time; it looks less closely at the form."""
+    options: Any = {
+        **dict.fromkeys(("verify_exp", "verify_iat", "verify_nbf"), False),
+        "require": ["sub", "jti", "iat", "exp"],
+    }
+    try:
+        jwt.decode(token, revealed(KEY), ["HS256"], options=options)
+    except jwt.InvalidTokenError:
+        return False
+    return True
+
+
+TEXTS = st.sampled_from(["", "ann", "HS256", "HS384", "none", "JWT", "hs256"]) | st.text(max_size=5)
+VALUES = st.none() | st.booleans() | st.integers() | TEXTS | st.lists(TEXTS, max_size=2)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit", "b64"]), VALUES),
+    st.dictionaries(st.sampled_from(["sub", "jti", "iat", "exp", "nbf", "aud", "iss"]), VALUES),
+    st.sampled_from(["sha256", "sha384"]),
+    st.booleans(),
+)
+def test_what_pyjwt_refuses_is_refused(header, changes, digest, whole):
+    head = {"alg": "HS256", "typ": "JWT", **({} if whole else header)}
+    token = forged(payload(**changes), head, digest=digest)
+    assert by_pyjwt(token) or not is_taken(token)
+
+
+def test_what_pfa_signs_pyjwt_takes():
+    assert by_pyjwt(TOKEN)
+    assert not by_pyjwt(sign(CLAIMS, ring("another key that is also long enough")))
+
+
+def test_signatures_are_compared_in_constant_time(monkeypatch):
+    compared = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr(tokens, "compare_digest", compare)
+    assert verify(TOKEN, KEY, NOW) == CLAIMS
+    with pytest.raises(InvalidToken):
+        verify(forged(payload(), key=ring("another key that is also long enough")), KEY, NOW)
+    assert [(len(one), len(other)) for one, other in compared] == [(32, 32)] * 2
 
 
 def test_a_short_key_is_no_warning_at_every_use():

@@ -318,12 +318,12 @@ import sys
 from pfa_cli.app import main
 for line in sys.argv[1:]:
     code = main(line.split())
-    heavy = [name for name in ("pydantic", "pydantic_core") if name in sys.modules]
+    heavy = [name for name in ("pydantic", "pydantic_core", "jwt") if name in sys.modules]
     print("after", line, heavy, code, file=sys.stderr)
 """
 
 
-def test_a_daily_command_in_a_pipe_does_not_load_pydantic(ready: Pfa) -> None:
+def test_a_daily_command_in_a_pipe_loads_neither_pydantic_nor_pyjwt(ready: Pfa) -> None:
     assert ready("draft", "set", "H-001", "areaSilo=Quay", "--into", "one").code == 0
     command = [sys.executable, "-c", LOADED, *LIGHT]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

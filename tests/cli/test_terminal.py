@@ -513,10 +513,13 @@ def test_a_dry_run_of_a_draft_loads_what_writes_and_no_other_command(drafted: Pf
         *long([(("--help",),), (("diff",),), (("stats", "--by", "category"),), (("status",),)]),
     ],
 )
-def test_a_pipe_loads_neither_rich_nor_pydantic(drafted: Pfa, words: tuple[str, ...]) -> None:
+def test_a_pipe_loads_neither_rich_nor_pydantic_nor_pyjwt(
+    drafted: Pfa, words: tuple[str, ...]
+) -> None:
     loaded = loaded_by(words)
     assert "pfa_cli.app" in loaded
-    assert {name for name in ("rich", "pydantic", "pydantic_core") if name in loaded} == set()
+    heavy = {"rich", "pydantic", "pydantic_core", "jwt", "http.client"}
+    assert heavy & loaded == set()
     tables = {"pfa_cli.render.terminal", "pfa_cli.render.drawn", "pfa_cli.render.pager"}
     assert loaded & tables == set()
     assert ("tabulate" in loaded) is (words in [("list", "-o", "table"), *TABULATED])
