@@ -36,6 +36,7 @@ from pfa_core.store.reads.sums import (
 Summed = TypeVar("Summed", Sums, Moves)
 Key = tuple[Any, ...]
 ByGroup = dict[Key, Summed]
+_NOTHING = Sums()
 
 
 def _check(
@@ -304,7 +305,8 @@ def _grouped(
         )
 
     def group(key: Key) -> Group[Decimal]:
-        return Group(dict(zip(asked.by, key, strict=False)), of([key]))
+        found = figures(mine.get(key, _NOTHING), theirs.get(key, _NOTHING))
+        return Group(dict(zip(asked.by, key, strict=False)), found)
 
     def rest(prefix: Key, values: Sequence[Any]) -> Others[Decimal]:
         all_of_it = of((*prefix, value) for value in values)
@@ -320,14 +322,18 @@ def _grouped(
     leaves = [
         key
         for key in mine.keys() | theirs.keys()
-        if len(key) == width
-        and (mine.get(key, Sums()) != Sums() or theirs.get(key, Sums()) != Sums())
+        if len(key) == width and not (_is_nothing(mine, key) and _is_nothing(theirs, key))
     ]
     levels = Levels(by=asked.by, group=group, rest=rest, sort=asked.sort, top=asked.top)
     arranged = levels.arranged(leaves)
     return replace(
         found, groups=arranged.groups, subtotals=arranged.subtotals, others=arranged.others
     )
+
+
+def _is_nothing(sums: Grouped, key: Key) -> bool:
+    found = sums.get(key, _NOTHING)
+    return not found.record_count and found == _NOTHING
 
 
 def _level(parts: Grouped, places: Sequence[int]) -> Grouped:

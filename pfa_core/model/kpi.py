@@ -8,13 +8,13 @@ costs as `model.costing` says. The division and the rounding, half up to cents, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, localcontext
 from typing import Any, LiteralString, NamedTuple
 
 from pfa_core.model.costing import MONTH_UNIT, WEIGHTS, Costing
 from pfa_core.model.figures import Cost, Figures, PhaseCost
-from pfa_core.model.money import EXACT, ZERO, cents, money, money_days
+from pfa_core.model.money import EXACT, NOTHING, ZERO, cents, in_cents, money_days
 
 GROUP_DIMENSIONS: Mapping[str, LiteralString] = {
     "category": "category",
@@ -33,7 +33,6 @@ GROUP_DIMENSIONS: Mapping[str, LiteralString] = {
 PERIODS = ("month", "quarter", "year")
 DIMENSIONS = (*GROUP_DIMENSIONS, *PERIODS)
 _HUNDRED = Decimal(100)
-_NO_PER_CENT = Decimal("0.00")
 
 
 class Tally(dict[str, int]):
@@ -96,20 +95,7 @@ class Sums(NamedTuple):
 
         Sums of records that are left out of money keep their counts.
         """
-        reason = costing.excluded(unit, currency)
-        if reason:
-            counts = self._replace(**_NO_MONEY)
-            return counts._replace(excluded=_tally(reason, self.record_count))
-        weight = costing.weight(unit) or ZERO
-        weighed = self._replace(
-            monthly_rental=EXACT.multiply(self.monthly_rental, weight),
-            plan_rate_days=EXACT.multiply(self.plan_rate_days, weight),
-            forecast_rate_days=EXACT.multiply(self.forecast_rate_days, weight),
-            actual_rate_days=EXACT.multiply(self.actual_rate_days, weight),
-        )
-        if not currency or costing.currency:
-            return weighed
-        return weighed._replace(currencies=_tally(currency.strip().upper(), self.record_count))
+        return weigher(costing, unit, currency)(self)
 
     def plus(self, other: Sums, sign: int = 1) -> Sums:
         """Add the other sums (`sign=-1`: subtract them)."""
@@ -123,6 +109,40 @@ class Sums(NamedTuple):
 _NO_MONEY: Mapping[str, Any] = {
     name: ZERO for name, zero in Sums._field_defaults.items() if isinstance(zero, Decimal)
 }
+
+
+def weigher(costing: Costing, unit: str, currency: str) -> Callable[[Iterable[Any]], Sums]:
+    """Make what weighs the values of sums over records of one unit and one currency.
+
+    '' where they name none. Many sums have the same ones: what they mean is found once.
+    """
+    reason = costing.excluded(unit, currency)
+    weight = costing.weight(unit) or ZERO
+    named = currency.strip().upper() if currency and not costing.currency else None
+    multiply = EXACT.multiply
+
+    def weighed(values: Iterable[Any]) -> Sums:
+        if reason:
+            counts = Sums(*values)._replace(**_NO_MONEY)
+            return counts._replace(excluded=_tally(reason, counts.record_count))
+        numbers = list(values)
+        for place in _OF_RATES:
+            numbers[place] = multiply(numbers[place], weight)
+        sums = Sums(*numbers)
+        if named is None:
+            return sums
+        return sums._replace(currencies=_tally(named, sums.record_count))
+
+    return weighed
+
+
+_OF_RATES = tuple(
+    place
+    for place, name in enumerate(Sums._fields)
+    if name == "monthly_rental" or name.endswith("_rate_days")
+)
+# What costs are computed from.
+_COSTED = slice(*map(Sums._fields.index, ("plan_rate_days", "without_start")))
 
 
 def _tally(name: str, number: int) -> Tally:
@@ -144,8 +164,9 @@ def figures(merged: Sums, baseline: Sums) -> Figures[Decimal]:
 
     `merged` are the sums with the caller's modifications, `baseline` those of the mirror only.
     """
-    costs = cost(merged)
-    same = _costed(merged) == _costed(baseline)
+    costs, forecast = _costed(merged)
+    same = merged is baseline or merged[_COSTED] == baseline[_COSTED]
+    theirs, before = (costs, forecast) if same else _costed(baseline)
     return Figures(
         total_records=merged.record_count,
         actualized_count=merged.actualized,
@@ -155,50 +176,57 @@ def figures(merged: Sums, baseline: Sums) -> Figures[Decimal]:
         total_monthly_rental=cents(EXACT.divide(merged.monthly_rental, WEIGHTS[MONTH_UNIT])),
         total_purchase_cost=cents(merged.purchase_cost),
         cost=costs,
-        baseline_cost=costs if same else cost(baseline),
-        draft_impact=impact(merged, baseline),
+        baseline_cost=theirs,
+        draft_impact=_difference(forecast, before),
         rentals_without_start=merged.without_start,
         rentals_without_end=merged.without_end,
         rentals_without_rate=merged.without_rate,
         purchases_without_price=merged.without_price,
-        excluded_count=sum(merged.excluded.values()),
-        excluded=dict(sorted(merged.excluded.items())),
-        currencies=dict(sorted(merged.currencies.items())),
+        excluded_count=sum(merged.excluded.values()) if merged.excluded else 0,
+        excluded=dict(sorted(merged.excluded.items())) if merged.excluded else {},
+        currencies=dict(sorted(merged.currencies.items())) if merged.currencies else {},
     )
 
 
 def cost(sums: Sums) -> Cost[Decimal]:
     """Compute the cost of the sums in each phase, and the variance."""
-    return Cost(
-        plan=_phase(sums.plan_rate_days, sums.plan_purchase),
-        forecast=_phase(sums.forecast_rate_days, sums.forecast_purchase),
+    return _costed(sums)[0]
+
+
+def _costed(sums: Sums) -> tuple[Cost[Decimal], Decimal]:
+    """Compute the cost of the sums, and their forecast in money-days."""
+    plan = money_days(sums.plan_rate_days, sums.plan_purchase)
+    forecast = money_days(sums.forecast_rate_days, sums.forecast_purchase)
+    found = Cost(
+        plan=_phase(sums.plan_rate_days, sums.plan_purchase, plan),
+        forecast=_phase(sums.forecast_rate_days, sums.forecast_purchase, forecast),
         actual=_phase(sums.actual_rate_days, sums.actual_purchase),
-        variance=cents(money(EXACT.subtract(_forecast(sums), _plan(sums)))),
-        variance_pct=variance_pct(sums),
+        variance=_difference(forecast, plan),
+        variance_pct=_per_cent(forecast, plan),
     )
+    return found, forecast
 
 
 def variance_pct(sums: Sums) -> Decimal:
     """Compute the variance in per cent of the plan, 0 without one."""
-    plan = _plan(sums)
-    if plan <= 0:
-        return _NO_PER_CENT
-    more = EXACT.subtract(_forecast(sums), plan)
-    return cents(EXACT.divide(EXACT.multiply(more, _HUNDRED), plan))
+    return _per_cent(_forecast(sums), _plan(sums))
 
 
 def impact(merged: Sums, baseline: Sums) -> Decimal:
     """Compute what the caller's modifications add to the forecast, in cents exactly."""
-    return cents(money(EXACT.subtract(_forecast(merged), _forecast(baseline))))
+    return _difference(_forecast(merged), _forecast(baseline))
 
 
-def _costed(sums: Sums) -> tuple[Decimal, ...]:
-    """Return what the costs are computed from."""
-    return (
-        *(sums.plan_rate_days, sums.plan_purchase),
-        *(sums.forecast_rate_days, sums.forecast_purchase),
-        *(sums.actual_rate_days, sums.actual_purchase),
-    )
+def _difference(forecast: Decimal, before: Decimal) -> Decimal:
+    """Compute what money-days are more than others, in cents."""
+    return NOTHING if forecast == before else in_cents(EXACT.subtract(forecast, before))
+
+
+def _per_cent(forecast: Decimal, plan: Decimal) -> Decimal:
+    if plan <= 0 or forecast == plan:
+        return NOTHING
+    more = EXACT.subtract(forecast, plan)
+    return cents(EXACT.divide(EXACT.multiply(more, _HUNDRED), plan))
 
 
 def _forecast(sums: Sums) -> Decimal:
@@ -209,6 +237,20 @@ def _plan(sums: Sums) -> Decimal:
     return money_days(sums.plan_rate_days, sums.plan_purchase)
 
 
-def _phase(rate_days: Decimal, purchase: Decimal) -> PhaseCost[Decimal]:
-    total_money = money(money_days(rate_days, purchase))
-    return PhaseCost(cents(money(rate_days)), cents(purchase), cents(total_money))
+def _phase(
+    rate_days: Decimal, purchase: Decimal, total: Decimal | None = None
+) -> PhaseCost[Decimal]:
+    """Compute the cost of a phase; `total` is both in money-days where they are known.
+
+    Most groups have one of both, or none: what is rounded alone is the total then.
+    """
+    if not rate_days:
+        return PhaseCost(NOTHING, *(cents(purchase),) * 2) if purchase else _NO_COST
+    rental = in_cents(rate_days)
+    if not purchase:
+        return PhaseCost(rental, NOTHING, rental)
+    both = money_days(rate_days, purchase) if total is None else total
+    return PhaseCost(rental, cents(purchase), in_cents(both))
+
+
+_NO_COST = PhaseCost(NOTHING, NOTHING, NOTHING)

@@ -16,13 +16,17 @@ from pfa_core.model.costing import RATE_DAYS, Costing
 Amount = Decimal | None
 CENT = Decimal("0.01")
 ZERO = Decimal(0)
+# No money as it is shown.
+NOTHING = Decimal("0.00")
 # Its methods compute what `localcontext(EXACT)` would, without entering it millions of times.
 EXACT = Context(prec=200)
+_fma, _divide = EXACT.fma, EXACT.divide
+_quantize = Context(prec=200, rounding=ROUND_HALF_UP).quantize
 
 
 def cents(amount: Decimal) -> Decimal:
     """Round half up to cents, minus zero to zero."""
-    return EXACT.plus(amount.quantize(CENT, ROUND_HALF_UP, EXACT))
+    return _quantize(amount, CENT) or NOTHING
 
 
 def money(money_days: Decimal) -> Decimal:
@@ -30,12 +34,18 @@ def money(money_days: Decimal) -> Decimal:
 
     It is the one division, of an exact number, so that half a cent stays half a cent.
     """
-    return EXACT.divide(money_days, RATE_DAYS)
+    return _divide(money_days, RATE_DAYS)
+
+
+def in_cents(money_days: Decimal) -> Decimal:
+    """Return the money of money-days, in cents."""
+    # `cents(money(…))` with two calls less: a group of KPIs has eight of them.
+    return _quantize(_divide(money_days, RATE_DAYS), CENT) or NOTHING
 
 
 def money_days(rate_days: Decimal, purchase: Decimal) -> Decimal:
     """Add weighed Σ(days × rate) and Σ prices in one unit (money-days), exactly."""
-    return EXACT.fma(purchase, RATE_DAYS, rate_days)
+    return _fma(purchase, RATE_DAYS, rate_days)
 
 
 def days(start: str | None, end: str | None) -> int:

@@ -186,7 +186,9 @@ _AGAIN = "type: pfa init --org ORG; or an admin: pfa auth issue --user USER, the
 def _signer(
     signed: str, signature: bytes, ring: Sequence[SigningKey], key_id: str | None
 ) -> SigningKey:
-    """Find the key that signed a text: the one that the token names, or any if it names none.
+    """Find the key that signed a text.
+
+    It is the one that the token names, or any if it names none.
 
     Raises:
         InvalidToken: None of them did.

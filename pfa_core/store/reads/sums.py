@@ -5,7 +5,7 @@ They are of the mirror or of the caller's touched records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, LiteralString
 
@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from pfa_core import sql
 from pfa_core.model.costing import Costing
-from pfa_core.model.kpi import GROUP_DIMENSIONS, Sums
+from pfa_core.model.kpi import GROUP_DIMENSIONS, Sums, weigher
 from pfa_core.model.months import Moves
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
@@ -104,14 +104,31 @@ def sums(
         matching = _matching(part, where, filters if narrowed else None)
         rows = conn.execute(_live(part, matching, by), values).fetchall()
     width = len(by)
+    weighed = _Weighed(costing)
     found: Grouped = {}
     for row in rows:
-        unit, currency, *numbers = row[width:]
+        numbers = row[width + len(_WEIGHED_BY) :]
         if numbers[0]:  # records
-            part_of = Sums(*numbers).weighed(costing, unit or "", currency or "")
-            before = found.get(row[:width])
-            found[row[:width]] = before.plus(part_of) if before else part_of
+            key, part_of = row[:width], weighed[row[width : width + len(_WEIGHED_BY)]](numbers)
+            before = found.get(key)
+            found[key] = before.plus(part_of) if before else part_of
     return found
+
+
+class _Weighed(dict[tuple[str | None, str | None], Callable[[Iterable[Any]], Sums]]):
+    """What weighs sums, by unit and currency.
+
+    An answer of thousands of rows has a handful of both.
+    """
+
+    def __init__(self, costing: Costing) -> None:
+        super().__init__()
+        self._costing = costing
+
+    def __missing__(self, key: tuple[str | None, str | None]) -> Callable[[Iterable[Any]], Sums]:
+        unit, currency = key
+        self[key] = made = weigher(self._costing, unit or "", currency or "")
+        return made
 
 
 def _of_field(
@@ -174,11 +191,12 @@ def _difference(
             # The rollup stores a missing unit or currency as an empty one.
             place = (*key[:width], key[width] or "", key[width + 1] or "")
             pending[place] = pending.get(place, 0) + number
+    weighed = _Weighed(costing)
     found: Grouped = {}
     for row in kept:
-        unit, currency, *numbers = row[width:]
+        numbers = list(row[width + len(_WEIGHED_BY) :])
         numbers[_DRAFTS] -= pending.get(row[: width + 2], 0)
-        part_of = Sums(*numbers).weighed(costing, unit, currency)
+        part_of = weighed[row[width : width + len(_WEIGHED_BY)]](numbers)
         before = found.get(row[:width])
         found[row[:width]] = before.plus(part_of) if before else part_of
     return found
