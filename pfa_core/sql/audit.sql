@@ -29,7 +29,13 @@ SELECT %(organization_id)s,
        %(at)s, %(user_id)s, %(action)s, m.pfa_id, m.modification_id, m.session_id, NULL,
        CASE WHEN %(before)s THEN m.delta END, CASE WHEN %(after)s THEN m.delta END,
        m.change_reason, %(link_id)s::uuid, CASE WHEN %(base)s THEN m.base END,
-       CASE WHEN %(was)s THEN jsonb_strip_nulls(jsonb_build_object(
+       CASE WHEN NOT %(was)s THEN NULL
+            -- Of a draft all the rest is null: what strips it takes as long as what builds it.
+            WHEN %(action)s <> 'settle' AND num_nonnulls(m.committed_at, m.first_attempt_at, m.sync_error) = 0
+            THEN jsonb_build_object(
+           'state', m.state, 'version', m.version, 'generation', m.generation,
+           'base_version', m.base_version, 'created_at', m.created_at, 'attempts', m.attempts, 'failures', m.failures)
+            ELSE jsonb_strip_nulls(jsonb_build_object(
            'state', m.state, 'version', m.version, 'generation', m.generation,
            'base_version', m.base_version, 'created_at', m.created_at, 'committed_at', m.committed_at,
            'attempts', m.attempts, 'failures', m.failures, 'first_attempt_at', m.first_attempt_at,
