@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from pfa_core import exact_json
 from pfa_core.authorization import require_fields
 from pfa_core.drafts.save_plan import SaveOptions
-from pfa_core.drafts.save_portions import SaveResult, Saving, changes_in_portions, hold, in_portions
+from pfa_core.drafts.save_portions import (
+    CHARACTERS,
+    SaveResult,
+    Saving,
+    changes_in_portions,
+    hold,
+    in_portions,
+)
 from pfa_core.drafts.save_rights import require_known_prices, without_masked
 from pfa_core.errors import Fault, InvalidRequest, NotFound
 from pfa_core.model.delta import Change
@@ -206,7 +213,9 @@ def save_changes(
     del times
     saving = Saving(tx, options, times=several, faults=faults, touched=touched, preview=preview)
     done = 0
-    for some in changes_in_portions(changes):
+    # Where all of their texts are few, no portion has too many: they are not counted again.
+    is_small = characters < CHARACTERS
+    for some in in_portions(changes) if is_small else changes_in_portions(changes):
         saving.take(without_masked(tx, some))
         done += len(some)
         if progress:

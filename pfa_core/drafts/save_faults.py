@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import is_
 from typing import Any
 
 from pfa_core import exact_json
@@ -51,8 +52,13 @@ def clean_changes(
         if found:
             faults += placed(found, change)
         elif number == 1:
-            valid.append(change.holding(delta))
+            valid.append(change if _is_same(delta, change.delta) else change.holding(delta))
     return valid, faults
+
+
+def _is_same(delta: Mapping[str, Any], given: Any) -> bool:
+    """Return whether a cleaned delta has the very values that were given."""
+    return type(given) is dict and all(map(is_, delta.values(), given.values()))
 
 
 def in_input_order(faults: Iterable[Fault], ids: Iterable[str]) -> list[Fault]:

@@ -107,6 +107,8 @@ def merge(baseline: Record, *deltas: Delta) -> dict[str, Any]:
 
 def same(one: Any, other: Any) -> bool:
     """Return whether two values are equal as JSONB: numbers by value, true is not 1."""
+    if type(one) is str and type(other) is str:  # as most are
+        return one == other
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
@@ -184,7 +186,7 @@ def clean(
     Args:
         read: Reads a value of a field; returns it, Wrong or several of them.
     """
-    if not isinstance(delta, dict | Mapping):  # a dict is found at once
+    if type(delta) is not dict and not isinstance(delta, Mapping):  # a dict is found at once
         return {}, [
             Fault(
                 pfa_id, "delta", FaultCode.INVALID_TYPE, f"must be an object, not {shorten(delta)}"

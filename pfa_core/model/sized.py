@@ -35,7 +35,7 @@ def portions_by_size(
 
 def _characters(values: Any) -> int:
     # A dict first: whether something is a Mapping takes as long as to add up a delta.
-    if not isinstance(values, dict | Mapping):
+    if type(values) is not dict and not isinstance(values, Mapping):
         return 0  # refused as it is
     length = 0
     for value in values.values():  # a generator would take twice as long
