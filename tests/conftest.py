@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from pfa_cli.render import streams
 from tests import processes
+from tests.compiling import compile_share
 from tests.forms import EFFORT
 from tests.program import CANARY, copied
 from tests.server import Server, Servers
@@ -129,8 +130,9 @@ def pytest_report_header() -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Look for no garbage among what is collected: it stays to the end, ten thousand tests with their values."""
+    compile_share(session.config)
     gc.disable()
     try:
         return (yield)
