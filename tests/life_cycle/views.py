@@ -82,27 +82,26 @@ def everything(world: World) -> dict[str, list[tuple[Any, ...]]]:
     return world.owner.read(
         lambda conn: {
             name: conn.execute(
-                f"SELECT t.xmin::text, t::text FROM {name} AS t"
-                " WHERE coalesce(to_jsonb(t) ->> 'action', '') NOT IN"
-                " ('permission_denied', 'sync_skipped') ORDER BY 2"
+                f"SELECT t.xmin::text, t::text FROM {name} AS t WHERE {but} ORDER BY 2"
             ).fetchall()
-            for name in _TABLES
+            for name, but in _TABLES.items()
         }
     )
 
 
-_TABLES = (
-    "pfa_member",
-    "pfa_mirror",
-    "pfa_mirror_history",
-    "pfa_modification",
-    "pfa_sync_conflict",
-    "pfa_overlay",
-    "kpi_rollup",
-    "kpi_overlay",
-    "kpi_month",
-    "kpi_field",
-    "pfa_sync_log",
-    "pfa_sync_outcome",
-    "audit_log",
-)
+# Of the trail the action is looked at, not the whole row as JSON: some tests leave hundreds of refusals there.
+_TABLES = {
+    "pfa_member": "true",
+    "pfa_mirror": "true",
+    "pfa_mirror_history": "true",
+    "pfa_modification": "true",
+    "pfa_sync_conflict": "true",
+    "pfa_overlay": "true",
+    "kpi_rollup": "true",
+    "kpi_overlay": "true",
+    "kpi_month": "true",
+    "kpi_field": "true",
+    "pfa_sync_log": "true",
+    "pfa_sync_outcome": "true",
+    "audit_log": "t.action NOT IN ('permission_denied', 'sync_skipped')",
+}
