@@ -21,7 +21,7 @@ from pfa_core.model.principal import Principal
 from pfa_core.model.query import Query
 from pfa_core.store.reads import merged
 from tests.factories import World
-from tests.plans.large import ELSEWHERE, FORGET, PAGE, a_copy, a_large_world
+from tests.plans.large import ELSEWHERE, FORGET, PAGE, a_large_world
 from tests.plans.watching import Plans, Watching
 from tests.server import Server, Servers
 
@@ -81,34 +81,31 @@ class Guard:
 
 
 class Worlds:
-    """A large world on each server that was asked for, a copy of it without statistics, and one with
-    those of another organization."""
+    """Large worlds on each server, with their own statistics or with others, made when one is asked for."""
 
     def __init__(self) -> None:
         self.stack = ExitStack()
-        self._of: dict[str, tuple[World, World, World]] = {}
+        self._of: dict[tuple[str, str], World] = {}
 
-    def on(self, server: Server) -> tuple[World, World, World]:
-        if server.prefix not in self._of:
-            large = self.stack.enter_context(a_large_world(server))
-            new = self.stack.enter_context(a_copy(server, large, FORGET))
-            elsewhere = self.stack.enter_context(a_copy(server, large, ELSEWHERE))
-            self._of[server.prefix] = large, new, elsewhere
-        return self._of[server.prefix]
+    def on(self, server: Server, change: str = "") -> World:
+        key = server.prefix, change
+        if key not in self._of:
+            self._of[key] = self.stack.enter_context(a_large_world(server, change))
+        return self._of[key]
 
 
 # Filled once, whatever the order of the tests: they only read, or are rolled back.
 @pytest.fixture(scope="session")
-def all_worlds(servers: Servers) -> Iterator[Worlds]:
+def worlds(servers: Servers) -> Iterator[Worlds]:
     worlds = Worlds()
     with worlds.stack:
         yield worlds
 
 
 @pytest.fixture(scope="session")
-def worlds(postgres: Server, all_worlds: Worlds) -> tuple[World, World, World]:
-    """The large world of this server, and its copies."""
-    return all_worlds.on(postgres)
+def large_world(worlds: Worlds, postgres: Server) -> World:
+    """The large world of this server."""
+    return worlds.on(postgres)
 
 
 @pytest.fixture(scope="session")
@@ -118,21 +115,21 @@ def jit(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def guard(worlds: tuple[World, World, World], jit: str) -> Iterator[Guard]:
+def guard(large_world: World, jit: str) -> Iterator[Guard]:
     """Over statistics as they are some time after the last pull."""
-    yield from _guard(worlds[0], jit, tidy=True)
+    yield from _guard(large_world, jit, tidy=True)
 
 
 @pytest.fixture(scope="session")
-def guard_of_new_tables(worlds: tuple[World, World, World], jit: str) -> Iterator[Guard]:
+def guard_of_new_tables(worlds: Worlds, postgres: Server, jit: str) -> Iterator[Guard]:
     """Over a planner that has never counted modifications and overlays."""
-    yield from _guard(worlds[1], jit, tidy=False)  # VACUUM would count them
+    yield from _guard(worlds.on(postgres, FORGET), jit, tidy=False)  # VACUUM would count them
 
 
 @pytest.fixture(scope="session")
-def guard_of_elsewhere(worlds: tuple[World, World, World], jit: str) -> Iterator[Guard]:
+def guard_of_elsewhere(worlds: Worlds, postgres: Server, jit: str) -> Iterator[Guard]:
     """Over a planner that has only ever seen another organization's modifications and overlays."""
-    yield from _guard(worlds[2], jit, tidy=False)
+    yield from _guard(worlds.on(postgres, ELSEWHERE), jit, tidy=False)
 
 
 def _guard(world: World, jit: str, *, tidy: bool) -> Iterator[Guard]:

@@ -8,13 +8,12 @@ from typing import Any
 
 import psycopg
 from psycopg import Connection
-from psycopg.conninfo import conninfo_to_dict
 
 import pfa_core
 from pfa_core.model.query import Filters
 from pfa_core.sql import statements
 from pfa_core.store import members, mirror, overlay_sums
-from tests.factories import SelfClosing, World, a_world
+from tests.factories import World, a_world, is_bound
 from tests.server import Server
 
 RECORDS = 20_000
@@ -91,24 +90,38 @@ ELSEWHERE = """
 
 
 @contextmanager
-def a_large_world(server: Server) -> Iterator[World]:
+def a_large_world(server: Server, change: str = "") -> Iterator[World]:
     """ann has 200 drafts, mary 5,000, fifty others 200 each, eve none; the statistics know of them. fay
-    has saved 1,000 since."""
+    has saved 1,000 since. Filled once on a server, and copied.
+
+    Args:
+        change: What the owner executes in the copy, for other statistics.
+    """
+    name, world = server.built((a_large_world, is_bound()), _filled)
+    with server.database(name) as url:
+        if change:
+            with psycopg.connect(url, autocommit=True) as admin:
+                admin.execute(change)
+        copy = world.at(url)
+        yield copy
+        copy.close()
+
+
+def _filled(url: str) -> World:
     users = {"ann": "admin", "eve": "editor", "fay": "admin", "mary": "admin"}
-    with server.database(server.template()) as url:
-        world = a_world(url, users=users)
-        world.owner.transact(lambda conn: fill(conn, world))
-        _save(world, "ann", DRAFTS, SPREAD)
-        with psycopg.connect(url, autocommit=True) as admin:
-            sizes = {"drafts": DRAFTS, "many": MANY, "records": RECORDS}
-            admin.execute(DRAFTS_OF_OTHERS, sizes)
-            admin.execute(OVERLAYS_OF_OTHERS, {"user_id": None})
-            overlay_sums.recompute(admin, "ORG", {"mary", *(f"user {n}" for n in range(1, 51))})
-            admin.execute("VACUUM ANALYZE")
-        _save(world, "fay", FRESH, 19)
-        world.owner.administer(lambda conn: conn.execute("VACUUM pfa_modification, pfa_overlay"))
-        yield world
-        world.db.close()
+    world = a_world(url, users=users)
+    world.owner.transact(lambda conn: fill(conn, world))
+    _save(world, "ann", DRAFTS, SPREAD)
+    with psycopg.connect(url, autocommit=True) as admin:
+        sizes = {"drafts": DRAFTS, "many": MANY, "records": RECORDS}
+        admin.execute(DRAFTS_OF_OTHERS, sizes)
+        admin.execute(OVERLAYS_OF_OTHERS, {"user_id": None})
+        overlay_sums.recompute(admin, "ORG", {"mary", *(f"user {n}" for n in range(1, 51))})
+        admin.execute("VACUUM ANALYZE")
+    _save(world, "fay", FRESH, 19)
+    world.owner.administer(lambda conn: conn.execute("VACUUM pfa_modification, pfa_overlay"))
+    world.close()
+    return world
 
 
 def draft(admin: Connection[Any], user: str, drafts: int) -> None:
@@ -117,20 +130,6 @@ def draft(admin: Connection[Any], user: str, drafts: int) -> None:
     admin.execute(DRAFTS_OF_ONE, values)
     admin.execute(OVERLAYS_OF_OTHERS, values)
     overlay_sums.recompute(admin, "ORG", {user})
-
-
-@contextmanager
-def a_copy(server: Server, world: World, change: str) -> Iterator[World]:
-    """A copy of the world, without connections, with other statistics of modifications and
-    overlays."""
-    world.db.close()
-    words = conninfo_to_dict(world.db.conninfo or "")
-    with server.database(str(words["dbname"])) as url:
-        with psycopg.connect(url, autocommit=True) as admin:
-            admin.execute(change)
-        copy = World(SelfClosing(url), world.organization, world.users)
-        yield copy
-        copy.db.close()
 
 
 def fill(conn: Connection[Any], world: World, records: int = RECORDS) -> None:

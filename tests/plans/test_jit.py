@@ -45,17 +45,19 @@ def shapes(world: World, *, forced_jit: bool) -> list[list[str]]:
         return [shape(read) for read in (*pages, sums)]
 
 
-def test_with_jit_forced_the_plans_and_the_rows_are_the_same(worlds: tuple[World, World]) -> None:
-    assert shapes(worlds[0], forced_jit=False) == shapes(worlds[0], forced_jit=True)
+def test_with_jit_forced_the_plans_and_the_rows_are_the_same(large_world: World) -> None:
+    assert shapes(large_world, forced_jit=False) == shapes(large_world, forced_jit=True)
 
 
 def test_where_nothing_can_be_compiled_forcing_it_compiles_nothing(
-    worlds: tuple[World, World],
+    large_world: World,
 ) -> None:
-    with Watching(worlds[0].db.conninfo or "", forced_jit=True) as db:
+    with Watching(large_world.db.conninfo or "", forced_jit=True) as db:
         can = db.connection().execute("SELECT pg_jit_available()").fetchone()
         plans, _ = db.watch(
-            lambda: db.read(lambda conn: merged.page(conn, worlds[0].principal(), Query(), limit=9))
+            lambda: db.read(
+                lambda conn: merged.page(conn, large_world.principal(), Query(), limit=9)
+            )
         )
         assert set(plans.compiled()) == {can == (True,)}
 
