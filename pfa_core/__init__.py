@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         psql_program,
         stop_embedded,
     )
+    from pfa_core.audit.archives import list_archives
     from pfa_core.audit.log import follow_log, list_log, stream_log
     from pfa_core.audit.verify import verify_log
     from pfa_core.config.edit import set_setting, unset_setting
@@ -135,6 +136,7 @@ if TYPE_CHECKING:
     from pfa_core.transfer.closing import reopen_organization
     from pfa_core.transfer.export import export_organization
     from pfa_core.transfer.intake import import_organization
+    from pfa_core.transfer.log_archive import archive_log
     from pfa_core.views import (
         SavedViewResult,
         delete_view,
@@ -164,6 +166,7 @@ _HOME = {
         "admin.login_roles": "add_login_role login_role_statement",
         "admin.metrics": "Metric collect exposition",
         "admin.server": "database_status database_url psql_address psql_environment psql_program stop_embedded",
+        "audit.archives": "list_archives",
         "audit.log": "follow_log list_log stream_log",
         "audit.verify": "verify_log",
         "config.edit": "set_setting unset_setting",
@@ -237,6 +240,7 @@ _HOME = {
         "transfer.closing": "reopen_organization",
         "transfer.export": "export_organization",
         "transfer.intake": "import_organization",
+        "transfer.log_archive": "archive_log",
         "views": "SavedViewResult delete_view list_views read_view save_view show_view view_file",
     }.items()
     for name in names.split()
@@ -304,6 +308,7 @@ __all__ = [
     "add_login_role",
     "add_organization",
     "add_profile",
+    "archive_log",
     "authenticate",
     "backup_database",
     "blame",
@@ -336,6 +341,7 @@ __all__ = [
     "issue_token",
     "jsontext",
     "keep_signed_in",
+    "list_archives",
     "list_changes",
     "list_conflicts",
     "list_drafts",

@@ -50,7 +50,7 @@ COMMANDS = {
     "revert": Entry(
         "revert", "Draft the values of before for your changes that are in PEMS already."
     ),
-    "log": Entry("log", "Show the audit trail, or verify it."),
+    "log": Entry("log", "Show the audit trail, verify it, archive its oldest entries."),
     "explain": Entry(
         "explain", "Explain an error code, a field, a state or a term, and what to do."
     ),

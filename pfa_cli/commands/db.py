@@ -26,6 +26,7 @@ from pfa_core.errors import Internal, NotFound
 if TYPE_CHECKING:
     from pfa_core.admin.consistency import VerifyReport
     from pfa_core.store.distribution import DistributionReport
+    from pfa_core.store.upkeep import MonthGrowth
 
 app = typer.Typer(rich_markup_mode=None)
 db = group(
@@ -47,12 +48,14 @@ db = group(
 )
 
 MAX_NAMED = 20
+MOST = 1_000_000  # rows of a month that are counted
 role = group(
     db, "role", "Manage the login roles of a server of your own: one for each person and job."
 )
 
 _STATUS = ("kind", "reachable", "address", "serverVersion", "schemaVersion", "programSchema",
-           "runningPid", "dataDirectory", "sizeBytes", "workers", "shards", "problem")  # fmt: skip
+           "runningPid", "dataDirectory", "sizeBytes", "workers", "shards", "trailBytes", "historyBytes",
+           "growth", "problem")  # fmt: skip
 
 
 @command(
@@ -87,17 +90,23 @@ def upgrade(call: Invocation, talk: Talk) -> None:
     columns=_STATUS,
 )
 def status(call: Invocation) -> None:
-    """Show which database is used, whether it answers, and its schema; start nothing."""
+    """Show which database is used, whether it answers, its schema and growth; start nothing.
+
+    The growth is what the last months added: entries of the audit trail, replaced versions of records.
+    """
     from pfa_cli.render.tables import facts
 
-    item = document(core.database_status(call.settings))
+    found = core.database_status(call.settings, growth=True)
+    item = document(found)
+    flat = {**item, "growth": "; ".join(map(_month, found.growth))}
     look = call.look(Format.TABLE)
     sheet = Sheet(
         id_column="address",
         columns=tuple(item),
         items=[item],
+        rows=[flat],
         envelope=Data(item),
-        text=lambda: facts([pair for pair in item.items() if pair[1] not in (None, "")], look),
+        text=lambda: facts([pair for pair in flat.items() if pair[1] not in (None, "")], look),
     )
     show(sheet, look)
 
@@ -269,6 +278,13 @@ def psql(
         os.execve(program, [program, address, *(arguments or ())], environment)  # noqa: S606
     except FileNotFoundError:
         raise NotFound(f"{program} is not there", hint="install the PostgreSQL client") from None
+
+
+def _month(one: MonthGrowth) -> str:
+    entries, versions = (
+        f"{number:,}{'+' if number == MOST else ''}" for number in (one.entries, one.versions)
+    )
+    return f"{one.month} {entries} entries, {versions} versions"
 
 
 def _verified(report: VerifyReport) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import stat
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pfa_core as core
@@ -13,7 +15,7 @@ from pfa_cli.envelopes.checks import Finding
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.render import failures
 from pfa_cli.render.humanize import ago, count, records_behind
-from pfa_core.errors import DatabaseUnavailable, Internal, PfaError
+from pfa_core.errors import DatabaseUnavailable, Internal, IoFailure, PfaError
 from pfa_core.model.gaps import uncosted
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ PEMS_CURE = (
 )
 # So much of the server's log, and reads after a change ask the server more often than not.
 FAR_BEHIND = 16 * 1024 * 1024
+# Less room than a checkpoint of the server may need, and than a bulk write does.
+NO_ROOM, LITTLE_ROOM = 256 * 1024 * 1024, 2 * 1024 * 1024 * 1024
+LARGE_TRAIL, OLD_TRAIL = 5_000_000, timedelta(days=3 * 366)
 Check = Callable[[Invocation], Finding | None]
 
 
@@ -170,6 +175,85 @@ def _counted(call: Invocation, version: str) -> Finding:
         return Finding("schema", "ok", version)
     text = f"{version}; never analyzed: {', '.join(uncounted)}, so that lists and totals are slow"
     return Finding("schema", "notice", text, cure="type: pfa db upgrade")
+
+
+def _disk(call: Invocation) -> Finding | None:
+    """Check that the file system of the embedded server has room."""
+    from pfa_core.admin.upkeep import disk_room
+
+    found = disk_room(call.settings)
+    if found is None:
+        return None
+    text = f"{_gibibytes(found.free)} free of {_gibibytes(found.total)} in {found.path}"
+    cure = f"make room: df -h {shlex.quote(found.path)}"
+    if found.free < NO_ROOM:
+        return Finding("disk", "problem", text, cure=cure, exit_code=IoFailure.exit_code)
+    if found.free < LITTLE_ROOM:
+        return Finding("disk", "notice", text, cure=cure)
+    return Finding("disk", "ok", text)
+
+
+def _gibibytes(size: int) -> str:
+    return f"{size / 2**30:,.1f} GiB"
+
+
+def _upkeep(call: Invocation) -> Finding | None:
+    """Check that dead rows are removed, and old transactions frozen."""
+    from pfa_core.admin.upkeep import upkeep_of
+
+    if core.cluster_status(call.settings):
+        return None  # each node's own
+    found = upkeep_of(call.settings)
+
+    def notice(text: str, *statements: str) -> Finding:
+        typed = " ".join(f'-c "{one}"' for one in statements)
+        return Finding("upkeep", "notice", text, cure=f"type: pfa db psql -- {typed}")
+
+    if found.is_old:
+        text = f"the oldest transaction is {found.server.age:,} back; at 2,000,000,000 the server takes no writes"
+        return notice(text, "VACUUM (FREEZE)")
+    if not found.server.autovacuum:
+        return notice(
+            "autovacuum is off: deleted rows stay, and plans go by old statistics",
+            "ALTER SYSTEM RESET autovacuum",
+            "SELECT pg_reload_conf()",
+        )
+    if found.excluded:
+        name = found.excluded[0]
+        return notice(
+            f"autovacuum leaves out {name}", f"ALTER TABLE {name} RESET (autovacuum_enabled)"
+        )
+    if found.overdue:
+        one = found.overdue[0]
+        text = (
+            f"{one.name} has {one.dead:,} dead rows beside {one.rows:,}, which a vacuum makes free"
+        )
+        return notice(text, f"VACUUM (ANALYZE) {one.name}")
+    if found.untouched:
+        name = found.untouched[0]
+        return notice(f"{name} was never vacuumed or analyzed", f"VACUUM (ANALYZE) {name}")
+    return Finding("upkeep", "ok", "autovacuum keeps up")
+
+
+def _trail(call: Invocation) -> Finding:
+    """Check that the audit trail is not larger or older than it has to be."""
+    from pfa_core.admin.upkeep import upkeep_of
+    from pfa_core.model.ids import utc_now
+
+    if not _may_read(call):
+        return Finding("trail", "skipped", "requires the right read")
+    entries = upkeep_of(call.settings).trail_entries
+    archives = core.list_archives(call.database, call.principal)
+    begin = core.LogFilter(since=archives[-1].before if archives else None)
+    first = core.list_log(call.database, call.principal, begin, limit=1, sort="at")
+    now = utc_now()
+    oldest = first[0].at if first else now
+    text = f"about {entries:,} entries, the oldest of {oldest:%Y-%m-%d}"
+    if entries <= LARGE_TRAIL and now - oldest <= OLD_TRAIL:
+        return Finding("trail", "ok", text)
+    year = now.year - 1
+    cure = f"type: pfa log archive --before {year}-01-01 --to trail-{year - 1}.jsonl.gz"
+    return Finding("trail", "notice", text, cure=cure)
 
 
 def _replica(call: Invocation) -> Finding | None:
@@ -336,7 +420,9 @@ CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "signing key": (_key, ("configuration",)),
     "token": (_token, ("configuration", "signing key")),
     "database": (_database, ("configuration",)),
+    "disk": (_disk, ("configuration",)),
     "schema": (_schema, ("database",)),
+    "upkeep": (_upkeep, ("schema",)),
     "replica": (_replica, ("schema",)),
     "nodes": (_nodes, ("schema",)),
     "row-level security": (_row_level_security, ("schema",)),
@@ -345,4 +431,5 @@ CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "baseline": (_baseline, ("membership",)),
     "data": (_data, ("membership",)),
     "rows": (_rows, ("membership",)),
+    "trail": (_trail, ("membership",)),
 }

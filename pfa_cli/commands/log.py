@@ -1,9 +1,9 @@
-"""`pfa log` and `pfa log verify`."""
+"""`pfa log`: the audit trail shown, verified, and archived by a module of its own."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,10 +26,12 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import Internal, InvalidRequest, NotFound
+from pfa_core.model.archives import named
 from pfa_core.model.ordering import LOG
 from pfa_core.model.suggest import nearest
 
 if TYPE_CHECKING:
+    from pfa_core.model.archives import LogArchive
     from pfa_core.model.audit import LogEntry
 
 PAUSE_SECONDS = 1.0
@@ -57,9 +59,14 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 class LogGroup(Group):
-    """`pfa log`: shows the trail unless `verify` is named."""
+    """`pfa log`: shows the trail unless another of its commands is named."""
 
     default = "show"
+    modules: Mapping[str, str] = {
+        "show": __name__,
+        "verify": __name__,
+        "archive": "pfa_cli.commands.log_archive",
+    }
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Insert `show` in front, unless a command is named."""
@@ -76,7 +83,7 @@ class LogGroup(Group):
         words = iter(args)
         for word in words:
             if not word.startswith("-"):
-                return word in self.commands
+                return word in self.modules
             if word in with_value:
                 next(words, None)
         return False
@@ -84,10 +91,11 @@ class LogGroup(Group):
 
 log = typer.Typer(
     cls=LogGroup,
-    help="Show the audit trail, or verify it.",
+    help="Show the audit trail, verify it, archive its oldest entries.",
     rich_markup_mode=None,
     callback=read_common,
 )
+LogGroup.home = log
 app.add_typer(log, name="log")
 
 
@@ -100,6 +108,7 @@ app.add_typer(log, name="log")
         "pfa log --user anna --since 24h --action commit",
         "pfa log --follow -o jsonl",
         "pfa log --pems --since 24h",
+        "pfa log --from trail-2024.jsonl.gz --user anna",
     ),
     exit_codes="5 entries of other users without the right to manage users; 130 --follow was ended.",
     columns=tuple(dict.fromkeys((*_COLUMNS, *_CSV, *_PEMS_CSV))),
@@ -149,24 +158,30 @@ def show_log(
         bool,
         typer.Option("--pems", help="What changed in PEMS instead, each change of a record."),
     ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="FILE", help="Archived entries, of pfa log archive."),
+    ] = None,
 ) -> None:
     """Show the audit trail, newest first: who changed what, when, why, in which run.
 
     With --follow the last ten come first, the newest at the end, then each new entry when its
     transaction is committed. With --pems each line is a change that a pull found in PEMS or a push brought
-    there; `pfa changes` sums them up.
+    there; `pfa changes` sums them up. With --from the entries of an archive are shown, which is verified meanwhile.
     """
     if pems:
         given = {"--session": session, "--user": user, "--action": actions, "--follow": follow,
-                 "--sort": sort != LOG.default}  # fmt: skip
+                 "--sort": sort != LOG.default, "--from": source}  # fmt: skip
         from pfa_cli.commands.pems_log import refuse_with_pems, show_pems_log
 
         refuse_with_pems(given)
         show_pems_log(call, talk, pfa_id, since=since, until=until, run=run, limit=limit or NEWEST)
         return
-    for wrong, option in ((until, "--until"), (sort != LOG.default, "--sort")):
-        if follow and wrong:
-            raise InvalidRequest(f"--follow and {option} cannot be combined")
+    changed = sort != LOG.default
+    if follow:
+        _refuse_with("--follow", {"--until": until, "--sort": changed, "--from": source})
+    if source is not None:
+        _refuse_with("--from", {"--sort": changed})
     now = datetime.now(UTC)
     filters = core.LogFilter(
         user_id=user,
@@ -186,7 +201,9 @@ def show_log(
         return
     most = limit or NEWEST
     try:
-        found = core.stream_log(database, principal, filters, limit=most, sort=sort_keys(sort))
+        found = core.stream_log(
+            database, principal, filters, limit=most, sort=sort_keys(sort), archive=source
+        )
     except NotFound as error:
         raise _not_found(error, pfa_id) from None
     shown = _Shown(_masking(found, talk))
@@ -197,13 +214,29 @@ def show_log(
         which = "newest" if sort == LOG.default else "first"
         talk.say(f"the {which} {most:,} entries; --limit N shows more")
     if not shown.number:
-        filtered = filters != core.LogFilter()
+        filtered = source is not None or filters != core.LogFilter()
         talk.hint("no entry matches" if filtered else "the audit trail is empty")
+    if source is None and shown.number < most:
+        _note_archived(talk, core.list_archives(database, principal), filters)
+
+
+def _refuse_with(option: str, given: Mapping[str, object]) -> None:
+    for other, value in given.items():
+        if value:
+            raise InvalidRequest(f"{option} and {other} cannot be combined")
+
+
+def _note_archived(talk: Talk, archives: Sequence[LogArchive], filters: core.LogFilter) -> None:
+    """Say that older entries are in files, where they could match."""
+    if archives and (filters.since is None or filters.since < archives[-1].before):
+        last = archives[-1]
+        talk.say(f"entries of before {last.day} are archived in {named(archives)}")
+        talk.hint(f"type: pfa log --from {last.file}")
 
 
 def _not_found(error: NotFound, pfa_id: str | None) -> NotFound:
     """Name the command that was meant, where an id is almost one."""
-    meant = nearest(pfa_id or "", ("verify",))
+    meant = nearest(pfa_id or "", ("verify", "archive"))
     return NotFound(error.message, hint=f"type: pfa log {meant}") if meant else error
 
 
@@ -214,13 +247,18 @@ def _not_found(error: NotFound, pfa_id: str | None) -> NotFound:
         "pfa log verify",
         'pfa log verify --anchor "$ANCHOR"',
         "pfa log verify -o ids > /srv/anchors/HOLNG",
+        "pfa log verify --archive trail-2023.jsonl.gz trail-2024.jsonl.gz",
     ),
-    exit_codes="0 intact; 1 an entry was removed, altered, added or moved.",
+    exit_codes="0 intact; 1 an entry was removed, altered, added or moved, or a file is not what was archived.",
     columns=_VERIFIED,
 )
 def verify(
     call: Invocation,
     talk: Talk,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="More files, after --archive FILE."),
+    ] = None,
     *,
     anchor: Annotated[
         str | None,
@@ -228,14 +266,22 @@ def verify(
             "--anchor", metavar="NUMBER:DIGEST", help="Anchor printed by an earlier check."
         ),
     ] = None,
+    archive: Annotated[
+        list[str] | None,
+        typer.Option("--archive", metavar="FILE", help="File of archived entries; all of them."),
+    ] = None,
 ) -> int:
     """Verify that the audit trail is complete, unaltered and in order.
 
     Prints the anchor of the chain's end. Keep it where the database's owner cannot write: given to a
-    later check it also detects a trail that was truncated or rewritten.
+    later check it also detects a trail that was truncated or rewritten. Where entries are archived the check begins
+    behind them; with their files it begins with the first entry of all.
     """
+    if more and not archive:
+        raise InvalidRequest("files come after --archive", hint="pfa log verify --archive FILE...")
     database, principal = call.open()
-    report = core.verify_log(database, principal, anchor=anchor)
+    files = [*(archive or ()), *(more or ())]
+    report = core.verify_log(database, principal, anchor=anchor, files=files)
     item = {**document(report), "whole": report.whole}
     sheet = Sheet(
         id_column="anchor",

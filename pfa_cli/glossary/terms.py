@@ -63,6 +63,7 @@ ACTIONS = {
     Action.GRANT: Meaning("a member got a role: pfa user grant"),
     Action.REVOKE: Meaning("a membership ended: pfa user revoke"),
     Action.REPAIR: Meaning("rows were repaired: pfa db verify --repair"),
+    Action.ARCHIVE: Meaning("older entries of the trail went into a file: pfa log archive"),
     Action.TOKEN_ISSUE: Meaning("a token was issued"),
     Action.TOKEN_REFRESH: Meaning("a token was replaced"),
     Action.TOKEN_REVOKE: Meaning("a token was revoked"),

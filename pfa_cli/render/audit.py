@@ -73,6 +73,10 @@ def report_text(report: LogReport) -> str:
     if report.whole:
         seen = f"{count(report.entries, 'entry', 'entries')} in {count(report.links, 'link')}"
         lines.append(f"the audit trail is intact: {seen}")
+    if report.archived_links:
+        older = count(report.archived_links, "older link")
+        how = "verified too" if report.verified_files else "not verified here: --archive FILE..."
+        lines.append(f"{older} archived in {', '.join(map(plain, report.files))}, {how}")
     return "\n".join([*lines, f"anchor {report.anchor}"])
 
 

@@ -73,6 +73,7 @@ from pfa_core.sync.history import RunDetail
 from pfa_core.transfer.backup import BackupResult
 from pfa_core.transfer.export import ExportResult
 from pfa_core.transfer.intake import ImportResult
+from pfa_core.transfer.log_archive import LogArchiveResult
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAMES = {
@@ -337,6 +338,13 @@ SHAPES: Mapping[str, Shape] = {
         line=results.LogReportShown,
         commands=("log verify",),
         means="whether the audit trail is intact",
+        version="1.1",
+    ),
+    "log-archive": Shape(
+        kind=Data[LogArchiveResult],
+        line=LogArchiveResult,
+        commands=("log archive",),
+        means="entries of the audit trail that went into a file",
     ),
     "metrics": Shape(
         kind=Data[list[Metric]],
@@ -539,8 +547,8 @@ SHAPES: Mapping[str, Shape] = {
         kind=Data[DatabaseStatus],
         line=DatabaseStatus,
         commands=("db status",),
-        means="which database is used, and its schema",
-        version="1.1",
+        means="which database is used, its schema and growth",
+        version="1.2",
     ),
     "database-check": Shape(
         kind=Data[VerifyReport],

@@ -252,6 +252,10 @@ class LogReportShown:
 
     links: int
     entries: int
+    archived_links: int
+    archived_entries: int
+    files: Sequence[str]
+    verified_files: int
     anchor: str
     flaw_count: int
     flaws: Sequence[Flaw]

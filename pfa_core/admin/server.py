@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,10 +16,12 @@ from psycopg import Connection
 from pfa_core.admin.database import open_database
 from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid, PfaError
-from pfa_core.store import distribution, schema, statistics
+from pfa_core.model.ids import utc_now
+from pfa_core.store import distribution, schema, statistics, upkeep
 from pfa_core.store.connection import safe_address, split_password
 from pfa_core.store.embedded import environment, server
 from pfa_core.store.errors import translate
+from pfa_core.store.upkeep import MonthGrowth
 
 
 class DatabaseKind(StrEnum):
@@ -33,7 +36,9 @@ class DatabaseStatus:
     """Where the database is and in which state.
 
     `address` never holds a password; `problem` is empty when the database is usable. Of a distributed database:
-    its `workers`, the `shards` of each table, and the size on all nodes.
+    its `workers`, the `shards` of each table, and the size on all nodes. `trail_bytes` and `history_bytes` are
+    those of the audit trail and of replaced versions of records, with indexes; `growth` what the last months added
+    to both, the present one first: where it is asked for, and the role sees all rows.
     """
 
     kind: DatabaseKind
@@ -47,21 +52,32 @@ class DatabaseStatus:
     size_bytes: int | None
     workers: int | None
     shards: int | None
+    trail_bytes: int | None
+    history_bytes: int | None
+    growth: Sequence[MonthGrowth]
     problem: str
 
 
-def database_status(settings: Settings) -> DatabaseStatus:
-    """Report where the database is and in which state, without starting anything."""
+def database_status(settings: Settings, *, growth: bool = False) -> DatabaseStatus:
+    """Report where the database is and in which state, without starting anything.
+
+    Args:
+        growth: Count what the last months added to trail and history, at most a million rows of each.
+    """
     own = settings.database_url is None
     state = server.status(settings.embedded_dir) if own else None
     address = (
         server.url(settings.embedded_dir) if own else safe_address(settings.database_url or "")
     )
     facts, problem = _Facts("", None, None), ""
+    size: tuple[int | None, int | None] = (None, None)
+    added: Sequence[MonthGrowth] = ()
     if state is None or state.running:
         try:
             with open_database(settings, require_schema=False) as db:
                 facts = db.administer(_facts)
+                if growth and facts.schema == schema.program_version() and not facts.workers:
+                    size, added = db.administer(_growth)
         except PfaError as error:
             problem = error.message
     else:
@@ -78,6 +94,9 @@ def database_status(settings: Settings) -> DatabaseStatus:
         size_bytes=facts.size,
         workers=facts.workers,
         shards=facts.shards,
+        trail_bytes=size[0],
+        history_bytes=size[1],
+        growth=added,
         problem=problem or facts.problem,
     )
 
@@ -139,6 +158,10 @@ def psql_environment(settings: Settings, password: str) -> dict[str, str]:
         if not (embedded and name.startswith(environment.ALL))
     }
     return kept | ({"PGPASSWORD": password} if password else {})
+
+
+def _growth(conn: Connection[Any]) -> tuple[tuple[int, int], Sequence[MonthGrowth]]:
+    return upkeep.sizes(conn), upkeep.growth(conn, utc_now())
 
 
 class _Facts(NamedTuple):

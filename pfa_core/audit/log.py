@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from itertools import chain, islice
 from uuid import UUID
 
 from pfa_core.authorization import require
-from pfa_core.errors import NotFound
+from pfa_core.errors import InvalidData, InvalidRequest, NotFound
 from pfa_core.model.audit import ACTIONS, LogEntry, LogFilter
 from pfa_core.model.ids import PfaId
 from pfa_core.model.ordering import LOG, SortKey
@@ -61,10 +62,26 @@ def stream_log(
     *,
     limit: int = 100,
     sort: str | None = None,
+    archive: str | os.PathLike[str] | None = None,
 ) -> Iterator[LogEntry]:
-    """Yield what `list_log` returns, in constant memory and from one snapshot."""
+    """Yield what `list_log` returns, in constant memory and from one snapshot.
+
+    Args:
+        archive: A file of archived entries, in place of those in the database; the order is the usual one. It is
+            read and verified whole, and of `limit` entries in memory.
+
+    Raises:
+        NotFound, PermissionDenied: As `list_log`.
+        InvalidData: The file is another one, was altered, or is of another organization.
+    """
     require_limit(limit)
-    found = _stream(db, principal, _checked(filters or LogFilter()), limit, LOG.parse(sort))
+    if archive is not None and sort not in (None, LOG.default):
+        raise InvalidRequest("`archive` cannot be combined with `sort`")
+    wanted = _checked(filters or LogFilter())
+    if archive is not None:
+        found = _stream_archive(db, principal, wanted, limit, archive)
+    else:
+        found = _stream(db, principal, wanted, limit, LOG.parse(sort))
     first = list(islice(found, 1))  # read at once: a refusal precedes any output
     return chain(first, found)
 
@@ -80,6 +97,27 @@ def _stream(
             yield tx.mask.log_entry(entry)
         if not number and wanted.pfa_id:
             _require_record(tx, PfaId(wanted.pfa_id))
+
+
+def _stream_archive(
+    db: Database,
+    principal: Principal,
+    wanted: LogFilter,
+    limit: int,
+    path: str | os.PathLike[str],
+) -> Iterator[LogEntry]:
+    from pfa_core.audit.archive_files import newest, opened
+
+    with opened(path) as reader:
+        with snapshot(db, principal, Operation.STREAM_LOG) as tx:
+            visible, mask = _visible(tx, wanted), tx.mask
+        if reader.head.organization != principal.organization_id:
+            raise InvalidData(
+                f"{reader.name} is of the organization {reader.head.organization}",
+                hint=f"type: pfa log --from {reader.name} --org {reader.head.organization}",
+            )
+        for entry in newest(reader, visible, limit):
+            yield mask.log_entry(entry)
 
 
 @reads(Operation.LIST_LOG)

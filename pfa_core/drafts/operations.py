@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from pfa_core.errors import IllegalTransition, InvalidRequest, NotFound
+from pfa_core.model.archives import LogArchive
 from pfa_core.model.operations import (
     LocalOperation,
     OperationKind,
@@ -17,7 +18,7 @@ from pfa_core.model.operations import (
 from pfa_core.model.query import require_limit
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads
-from pfa_core.store import operations
+from pfa_core.store import archives, operations
 from pfa_core.store.operations import Facts
 
 _LOOKED_AT = 200  # entries, one or a few of each operation
@@ -36,9 +37,12 @@ def list_operations(tx: Tx, *, limit: int = 10) -> list[LocalOperation]:
     Args:
         limit: The maximum number.
     """
-    steps, everything = operations.latest(tx.conn, tx.principal, max(_LOOKED_AT, 4 * limit))
+    after = archives.end_of(archives.last(tx.conn, tx.organization_id)).number
+    looked_at = max(_LOOKED_AT, 4 * limit)
+    steps, everything = operations.latest(tx.conn, tx.principal, looked_at, after=after)
     while len(steps) < limit and not everything:
-        steps, everything = operations.latest(tx.conn, tx.principal, 16 * max(len(steps), limit))
+        looked_at *= 16
+        steps, everything = operations.latest(tx.conn, tx.principal, looked_at, after=after)
     taken_back, shown = undone(steps), steps[:limit]
     facts = operations.facts(tx.conn, tx.principal, [step.number for step in shown])
     return [
@@ -104,12 +108,15 @@ def choose(tx: Tx, number: int | None, *, redo: bool) -> tuple[Step, Step]:
         NotFound: There is none.
         IllegalTransition: It is taken back already, or never is.
     """
+    archive = archives.last(tx.conn, tx.organization_id)
     if number is not None:
-        step = _named(tx, number)
+        step = _named(tx, number, archive)
     else:
-        step = _last(tx, last_to_redo if redo else last_to_undo)
+        step = _last(tx, last_to_redo if redo else last_to_undo, archive)
         if step is None:
             what = "no undo of yours is in effect" if redo else "nothing of yours is left to undo"
+            if archive:
+                what = f"{what}; operations of before {archive.day} are archived"
             raise NotFound(what, hint="type: pfa undo --list")
     if step.kind is OperationKind.RESOLVE:
         raise IllegalTransition(
@@ -122,9 +129,14 @@ def choose(tx: Tx, number: int | None, *, redo: bool) -> tuple[Step, Step]:
     return step, meant or step
 
 
-def _named(tx: Tx, number: int) -> Step:
+def _named(tx: Tx, number: int, archive: LogArchive | None) -> Step:
     if not 0 < number < 2**63:
         raise InvalidRequest(f"not the number of an operation: {number}")
+    if archive and number <= archive.last:
+        raise IllegalTransition(
+            f"operation {number} cannot be taken back: it is of before {archive.day}, and archived",
+            hint="what it left is changed by: pfa draft set, pfa discard, pfa uncommit, pfa revert",
+        )
     step = operations.step(tx.conn, tx.principal, number)
     if step is None:
         raise NotFound(f"no operation {number} of {tx.user_id}", hint="type: pfa undo --list")
@@ -141,10 +153,12 @@ def _named(tx: Tx, number: int) -> Step:
     return step
 
 
-def _last(tx: Tx, find: Callable[[Sequence[Step]], Step | None]) -> Step | None:
-    looked_at = _LOOKED_AT
+def _last(
+    tx: Tx, find: Callable[[Sequence[Step]], Step | None], archive: LogArchive | None
+) -> Step | None:
+    looked_at, after = _LOOKED_AT, archives.end_of(archive).number
     while True:
-        steps, everything = operations.latest(tx.conn, tx.principal, looked_at)
+        steps, everything = operations.latest(tx.conn, tx.principal, looked_at, after=after)
         found = find(steps)
         if found or everything:
             return found

@@ -18,7 +18,7 @@ from pfa_core.model.modification import State
 from pfa_core.model.query import given_key, require_text
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, writes
-from pfa_core.store import audit, mirror, modifications
+from pfa_core.store import archives, audit, mirror, modifications
 from pfa_core.store.audit import Discard, DiscardedDraft
 from pfa_core.store.mirror import MirrorRow
 
@@ -113,16 +113,19 @@ def _drafts(tx: Tx, discards: Sequence[Discard]) -> list[DiscardedDraft]:
 def _discarded(
     tx: Tx, session_id: str | None, ids: Sequence[str], entry_ids: Sequence[EntryId]
 ) -> list[Discard]:
+    archive = archives.last(tx.conn, tx.organization_id)
     found = audit.discards(
         tx.conn,
         tx.principal,
         session_id=session_id,
         ids=[PfaId(pfa_id) for pfa_id in ids] or None,
         entry_ids=entry_ids or None,
+        after=archives.end_of(archive).number,
     )
     if not found:
+        since = f" since {archive.day}; what was before is archived" if archive else ""
         raise NoDrafts(
-            f"no matching draft of {tx.user_id} was discarded or replaced by PEMS",
+            f"no matching draft of {tx.user_id} was discarded or replaced by PEMS{since}",
             hint="type: pfa log --action discard",
         )
     return found

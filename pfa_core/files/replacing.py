@@ -1,4 +1,4 @@
-"""Files that are replaced whole or stay as they were."""
+"""Files that are written whole: they take another one's place, or appear where there was none."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
-from pfa_core.errors import IoFailure
+from pfa_core.errors import IllegalTransition, IoFailure
 
 _PRIVATE = 0o600
 
@@ -57,7 +57,53 @@ def replacing(path: str | os.PathLike[str], *, private: bool = False) -> Iterato
 
 
 @contextmanager
-def _beside(target: Path, mode: int | None) -> Iterator[BinaryIO]:
+def creating(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a new file, which gets its name when the block ends; its owner alone can read it.
+
+    It is written as by `replacing`, and never takes the place of what is there, be it made meanwhile.
+
+    Raises:
+        IllegalTransition: There is something of that name.
+        IoFailure: It cannot be written.
+    """
+    name = os.fspath(path)
+    try:
+        target = Path(os.path.realpath(name))
+        if name.endswith(os.sep) or target.is_dir():
+            raise IoFailure(f"{name} is a folder, not a file")
+        if os.path.lexists(target):
+            raise FileExistsError
+        with _beside(target, _PRIVATE, _name_new) as file:
+            yield file
+    except FileExistsError:
+        raise IllegalTransition(
+            f"{name} is there, and is not overwritten", hint="name a file that is not there yet"
+        ) from None
+    except OSError as error:
+        raise IoFailure(f"{name} cannot be written: {error.strerror or error}") from error
+    except ValueError as error:
+        if "null byte" not in str(error):
+            raise
+        raise IoFailure(f"not a file name: {name!r}") from None
+
+
+def _name_new(temporary: Path, target: Path) -> None:
+    """Give a file its name unless that is taken, which `rename` does not ask."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without a second name
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE))
+        temporary.replace(target)
+    else:
+        temporary.unlink()
+
+
+@contextmanager
+def _beside(
+    target: Path, mode: int | None, put: Callable[[Path, Path], object] = Path.replace
+) -> Iterator[BinaryIO]:
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
     _remove_left(target)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -71,7 +117,7 @@ def _beside(target: Path, mode: int | None) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(descriptor)
-        temporary.replace(target)
+        put(temporary, target)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -43,6 +43,7 @@ class Action(StrEnum):
     GRANT = "grant"
     REVOKE = "revoke"
     REPAIR = "repair"
+    ARCHIVE = "archive"
     # Tokens and the keys that sign them.
     TOKEN_ISSUE = "token_issue"  # noqa: S105 - an action, no token
     TOKEN_REFRESH = "token_refresh"  # noqa: S105

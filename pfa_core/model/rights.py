@@ -44,6 +44,7 @@ class Operation(StrEnum):
     LIST_LOG = "list_log"
     STREAM_LOG = "stream_log"
     FOLLOW_LOG = "follow_log"
+    LIST_ARCHIVES = "list_archives"
     LIST_CHANGES = "list_changes"
     STREAM_CHANGES = "stream_changes"
     LIST_PEMS_LOG = "list_pems_log"
@@ -96,6 +97,7 @@ class Operation(StrEnum):
     VERIFY_DATABASE = "verify_database"
     FIND_BAD_ROWS = "find_bad_rows"
     VERIFY_LOG = "verify_log"
+    ARCHIVE_LOG = "archive_log"
 
 
 _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
@@ -128,6 +130,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.LIST_OPERATIONS,
         Operation.STREAM_LOG,
         Operation.FOLLOW_LOG,
+        Operation.LIST_ARCHIVES,
         Operation.LIST_CHANGES,
         Operation.STREAM_CHANGES,
         Operation.LIST_PEMS_LOG,
@@ -179,6 +182,7 @@ _BY_RIGHT: Mapping[Right, tuple[Operation, ...]] = {
         Operation.VERIFY_DATABASE,
         Operation.FIND_BAD_ROWS,
         Operation.VERIFY_LOG,
+        Operation.ARCHIVE_LOG,
         Operation.ADD_ORGANIZATION,
         Operation.CONFIGURE_ORGANIZATION,
         Operation.EXPORT_ORGANIZATION,
@@ -213,6 +217,7 @@ ALSO: Mapping[Operation, Right] = {
     Operation.RESOLVE_CONFLICTS: Right.SAVE_DRAFT,
     Operation.PULL_FILES: Right.VIEW_FINANCIALS,
     Operation.VERIFY_LOG: Right.MANAGE_USERS,
+    Operation.ARCHIVE_LOG: Right.MANAGE_USERS,
     Operation.EXPORT_ORGANIZATION: Right.MANAGE_USERS,
 }
 

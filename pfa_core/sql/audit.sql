@@ -83,7 +83,8 @@ SELECT EXISTS (
 -- name: discards
 -- A user's discarded drafts, and those that a commit dropped because PEMS owns their fields (these entries have a
 -- base; where PEMS had the values nothing is lost): of each record the last one in the chain. restored: it was made
--- a draft again since, by a restore or an undo that was not undone, and it was not emptied since. IS TRUE keeps the
+-- a draft again since, by a restore or an undo that was not undone, and it was not emptied since. Of archived links only
+-- some are here, which say too little. IS TRUE keeps the
 -- sets from becoming joins: each is read and hashed once, whatever the planner expects of the trail, where it was
 -- searched for each entry.
 SELECT DISTINCT ON (e.pfa_id) e.entry_id::text, e.pfa_id,
@@ -118,6 +119,7 @@ WHERE e.organization_id = %(organization_id)s
   AND (%(session_id)s::text IS NULL OR e.session_id = %(session_id)s)
   AND (%(ids)s::text[] IS NULL OR e.pfa_id = ANY(%(ids)s))
   AND (%(entry_ids)s::uuid[] IS NULL OR e.entry_id = ANY(%(entry_ids)s))
+  AND l.number > %(archived)s
 ORDER BY e.pfa_id, l.number DESC, e.entry_id DESC;
 
 -- name: taken_back

@@ -140,4 +140,26 @@ JOIN pfa_sync_outcome AS o ON o.organization_id = %(organization_id)s
  AND o.run_id = ANY(%(run_ids)s::uuid[])
  AND o.modification_id = e.modification_id
  AND o.outcome = 'synced'
-ORDER BY e.at DESC
+ORDER BY e.at DESC;
+
+-- name: settled_archived
+-- The same of commits whose entries are archived, by what the changes themselves keep: whose they are is shown to the
+-- user, or where no policy hides the changes of others.
+SELECT o.run_id::text, m.user_id, m.session_id, m.change_reason AS reason, m.delta
+FROM pfa_sync_outcome AS o
+JOIN pfa_modification AS m
+  ON m.organization_id = %(organization_id)s AND m.modification_id = o.modification_id
+WHERE o.organization_id = %(organization_id)s
+  AND o.run_id = ANY(%(run_ids)s::uuid[])
+  AND o.pfa_id = %(pfa_id)s
+  AND o.outcome = 'synced'
+  AND m.pfa_id = %(pfa_id)s
+  AND m.state = 'synced'
+  AND (%(everyone)s OR m.user_id = %(user_id)s)
+  AND NOT EXISTS (
+      SELECT FROM audit_log AS e
+      WHERE e.organization_id = %(organization_id)s
+        AND e.pfa_id = %(pfa_id)s
+        AND e.action = 'commit'
+        AND e.modification_id = m.modification_id)
+ORDER BY m.synced_at DESC;

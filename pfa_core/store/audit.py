@@ -334,10 +334,14 @@ def discards(
     session_id: str | None,
     ids: Sequence[PfaId] | None,
     entry_ids: Sequence[EntryId] | None,
+    after: int = 0,
 ) -> list[Discard]:
     """List the entries of discarded drafts, those lost to PEMS too, by PFA id.
 
     They are the principal's; only the last one of each record is listed.
+
+    Args:
+        after: The last link that is archived.
     """
     values = {
         "organization_id": principal.organization_id,
@@ -345,6 +349,7 @@ def discards(
         "session_id": session_id,
         "ids": None if ids is None else list(ids),
         "entry_ids": None if entry_ids is None else list(entry_ids),
+        "archived": after,
     }
     among: LiteralString = "" if ids is None else _SQL["of_records"]
     taken_back = _SQL["taken_back"].format(of_records=among)

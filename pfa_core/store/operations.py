@@ -86,17 +86,20 @@ class HeldRow:
     was: dict[str, Any]
 
 
-def latest(conn: Connection[Any], principal: Principal, limit: int) -> tuple[list[Step], bool]:
+def latest(
+    conn: Connection[Any], principal: Principal, limit: int, *, after: int = 0
+) -> tuple[list[Step], bool]:
     """List the principal's latest local operations, the latest first.
 
     The second value is whether these are all.
 
     Args:
         limit: The maximum number of entries that are looked at, one or a few of each operation.
+        after: The last number that is archived: of those some are in the database still, which are not all.
     """
     values = {**_local(principal), "limit": limit}
     rows = conn.execute(_SQL["latest"], values).fetchall()
-    steps = {step.number: step for step in map(_step, rows)}
+    steps = {step.number: step for step in map(_step, rows) if step.number > after}
     return [steps[number] for number in sorted(steps, reverse=True)], len(rows) < limit
 
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,7 @@ READING: dict[str, Call] = {
     "list_operations": lambda w, p: pfa_core.list_operations(w.db, p),
     "list_log": lambda w, p: pfa_core.list_log(w.db, p),
     "stream_log": lambda w, p: list(pfa_core.stream_log(w.db, p)),
+    "list_archives": lambda w, p: pfa_core.list_archives(w.db, p),
     "follow_log": lambda w, p: list(pfa_core.follow_log(w.db, p, wait=lambda: False)),
     "list_members": lambda w, p: pfa_core.list_members(w.db, p),
     "collect": lambda w, p: pfa_core.collect(w.db, p),
@@ -167,6 +168,9 @@ SETTING: dict[str, Call] = {
     "verify_database": lambda w, p: pfa_core.verify_database(w.db, p, repair=True),
     "find_bad_rows": lambda w, p: pfa_core.find_bad_rows(w.db, p),
     "verify_log": lambda w, p: pfa_core.verify_log(w.db, p),
+    "archive_log": lambda w, p: pfa_core.archive_log(
+        w.db, p, "trail.gz", before=datetime(2020, 1, 1, tzinfo=UTC)
+    ),
     "list_keys": lambda w, p: pfa_core.list_keys(w.db, pfa_core.resolve(), p),
     "rotate_keys": lambda w, p: pfa_core.rotate_keys(w.db, pfa_core.resolve(), p),
     "retire_key": lambda w, p: pfa_core.retire_key(w.db, pfa_core.resolve(), p, older_key(w)),
@@ -319,8 +323,10 @@ OF_DRAFTS = ("commit", "uncommit", "undo_commit", "resolve_conflicts")
 
 def needed(name: str, right: Right) -> frozenset[Right]:
     more = {Right.EDIT_FORECAST} if name in FORECAST else set()
-    more |= {Right.VIEW_FINANCIALS} if name in ("pull_files", "export_organization") else set()
-    more |= {Right.MANAGE_USERS} if name in ("verify_log", "export_organization") else set()
+    of_money = ("pull_files", "export_organization", "archive_log")
+    more |= {Right.VIEW_FINANCIALS} if name in of_money else set()
+    of_all = ("verify_log", "export_organization", "archive_log")
+    more |= {Right.MANAGE_USERS} if name in of_all else set()
     more |= {Right.SAVE_DRAFT} if name in OF_DRAFTS else set()
     more |= set() if name in WITHOUT_READING else {Right.READ}
     return frozenset({right} | more)

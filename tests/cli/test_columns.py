@@ -52,6 +52,7 @@ COMMANDS = [
     "log",
     "log --follow",
     "log verify",
+    "log archive --before 2020-01-01 --to trail.gz",
     "metrics",
     "auth login some.token",
     "auth status",
@@ -180,6 +181,7 @@ def test_a_write_whose_configured_format_is_refused_stores_nothing(ready: Pfa, h
         *("doctor", "version", "draft list", "diff", "sync runs", "conflict list", "log"),
         *(
             "log verify",
+            "log archive --before 2020-01-01 --to trail.gz -n",
             "metrics",
             "auth status",
             "auth list",

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
 import psycopg
 import pytest
 
+from tests.audit.aging import age_trail
 from tests.cli.conftest import six_records
 from tests.processes import started
 from tests.program import Pfa, a_stage
@@ -84,6 +86,44 @@ def test_verify_prints_an_anchor_that_a_later_check_takes(logged: Pfa) -> None:
     assert (broken.code, broken.json["data"]["whole"]) == (1, False)
     assert {flaw["kind"] for flaw in broken.json["data"]["flaws"]} == {"entries_altered"}
     assert "the audit trail is not intact: 2 flaws" in broken.err
+
+
+def aged(pfa: Pfa) -> None:
+    """Move the trail back by 400 days."""
+    with psycopg.connect(pfa.url) as conn:
+        past = timedelta(days=400)
+        age_trail(conn, {"code": "HOLNG", "past": past, "links": 10**9})
+
+
+def test_old_entries_are_archived_and_what_shows_the_trail_says_where_they_are(
+    logged: Pfa, tmp_path: Path
+) -> None:
+    aged(logged)
+    file = tmp_path / "trail.jsonl.gz"
+    words = ("log", "archive", "--before", "300d", "--to", str(file))
+    counted = logged(*words, "-n", "-o", "json").json["data"]
+    assert (counted["removed"], counted["entries"] > 0, file.exists()) == (0, True, False)
+    made = logged(*words, "-o", "json")
+    assert (made.code, made.json["data"]["entries"]) == (0, counted["entries"])
+    assert "copy " in made.err
+    assert logged(*words, "-o", "json").json["data"]["already"] is True
+    shown = logged("log")
+    assert len(shown.lines) == 1
+    assert "are archived in trail.jsonl.gz" in shown.err
+    assert "type: pfa log --from trail.jsonl.gz" in shown.err
+    assert "archived" in logged("log", "--since", "500d", "H-001").err
+    assert "archived" not in logged("log", "--since", "2h").err
+    found = logged("log", "--from", str(file), "H-001", "-o", "json").json["data"]
+    assert [entry["action"] for entry in found] == ["discard", "save"]
+    assert logged("log", "--from", str(file), "--follow").code == 2
+    text = logged("log", "verify").out
+    assert "archived in trail.jsonl.gz, not verified here: --archive FILE" in text
+    whole = logged("log", "verify", "--archive", str(file))
+    assert (whole.code, "verified too" in whole.out) == (0, True)
+    assert logged("log", "verify", str(file)).code == 2
+    file.write_bytes(file.read_bytes()[:-9])
+    cut = logged("log", "verify", "--archive", str(file))
+    assert (cut.code, "is cut off" in cut.out) == (1, True)
 
 
 def test_restore_gives_a_discarded_session_back_once(logged: Pfa) -> None:

@@ -28,7 +28,8 @@
 --
 -- Audit trail. audit_log says who changed what, when and why. The entries of one transaction form one link in
 -- audit_link, whose digest covers the digest before it; audit_head is the end of each organization's chain.
--- Removing, changing or adding an entry breaks the chain from there on.
+-- Removing, changing or adding an entry breaks the chain from there on. The oldest links may be in files: an entry
+-- `archive` of a later link says which, and where the chain goes on.
 --
 -- Row-level security. The program works as the role pfa_app, which owns nothing. pfa_authorize verifies a
 -- token and sets the context of the transaction: organization, scope, rights, user, signed with
@@ -1059,7 +1060,8 @@ ALTER FUNCTION pfa_verify_token(text, timestamptz) SET standard_conforming_strin
 
 -- == 8. Audit trail and its chain ==
 
--- Who changed what, when and why; written by the transaction that changes the data, never changed after.
+-- Who changed what, when and why; written by the transaction that changes the data, never changed after. Whole links of
+-- the oldest ones leave for a file, by the owner alone.
 --   link_id   the entry's link, named by the first entry of its transaction
 --   restores  of an entry `restore`: the entry whose draft it made a draft again; of an `undo`: the entry that it takes
 --             back. `reason` says it for people, in words
@@ -1118,9 +1120,13 @@ CREATE INDEX audit_log_revoked
 CREATE INDEX audit_log_denied
     ON audit_log (organization_id, at)
     WHERE action IN ('permission_denied', 'sync_skipped');
+-- Which links are in which files, in place of the database.
+CREATE INDEX audit_log_archived
+    ON audit_log (organization_id, at)
+    WHERE action = 'archive';
 
--- One row per transaction that wrote entries. number counts from 1 without a gap, in the order in which the
--- transactions ended; at is the database's clock just before. sql/audit_chain.sql says how both are computed.
+-- One row per transaction that wrote entries. number counts from 1 without a gap but for archived links, in the order
+-- in which the transactions ended; at is the database's clock just before. sql/audit_chain.sql says how both are computed.
 --   content  sha256 of the entries' digests, in the order of their ids
 --   digest   sha256 of the digest before, the number, and the other columns
 CREATE TABLE audit_link (
@@ -2456,10 +2462,12 @@ BEGIN
         USING (organization_id = (SELECT pfa_context_organization())
                AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_has_right('manage_users'))));
 
-    -- Audit: a user's own entries, or all with the right to manage users.
+    -- Audit: a user's own entries, or all with the right to manage users. Which entries are archived, and where, is
+    -- said to all who miss them.
     CREATE POLICY pfa_select ON audit_log FOR SELECT
         USING (organization_id = (SELECT pfa_context_organization())
-               AND (user_id = (SELECT pfa_context_user()) OR (SELECT pfa_has_right('manage_users'))));
+               AND (user_id = (SELECT pfa_context_user()) OR action = 'archive'
+                    OR (SELECT pfa_has_right('manage_users'))));
     CREATE POLICY pfa_select ON audit_link FOR SELECT
         USING (organization_id = (SELECT pfa_context_organization()));
     CREATE POLICY pfa_select ON audit_head FOR SELECT
@@ -2679,7 +2687,7 @@ BEGIN
             ('audit_log', 'action', '%1$I IN (''save'', ''unset'', ''commit'', ''uncommit'', ''discard'','
                 || ' ''restore'', ''settle'', ''undo'', ''resolve'', ''override'', ''begin'', ''pull'', ''push'', ''retry'','
                 || ' ''acknowledge'', ''reject'', ''postpone'', ''dispute'', ''release'', ''organization'','
-                || ' ''configure'', ''grant'', ''revoke'', ''repair'', ''token_issue'', ''token_refresh'','
+                || ' ''configure'', ''grant'', ''revoke'', ''repair'', ''archive'', ''token_issue'', ''token_refresh'','
                 || ' ''token_revoke'', ''key_register'', ''key_rotate'', ''key_retire'','
                 || ' ''view_save'', ''view_delete'', ''permission_denied'', ''sync_skipped'')'),
             ('audit_log', 'before', flat), ('audit_log', 'after', flat), ('audit_log', 'base', flat),

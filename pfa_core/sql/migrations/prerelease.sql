@@ -64,6 +64,10 @@ CREATE INDEX pfa_overlay_record
     ON pfa_overlay (organization_id, pfa_id)
     WHERE pfa_id IS NOT NULL;
 
+-- Which links are archived.
+CREATE INDEX IF NOT EXISTS audit_log_archived
+    ON audit_log (organization_id, at)
+    WHERE action = 'archive';
 -- Whether a user's membership ended before.
 CREATE INDEX IF NOT EXISTS audit_log_revoked
     ON audit_log (organization_id, (before ->> 'user'))

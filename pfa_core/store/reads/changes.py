@@ -23,7 +23,7 @@ from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
 from pfa_core.model.run import Run
-from pfa_core.store import rls
+from pfa_core.store import archives, rls
 from pfa_core.store.adapters import object_or_none, typed_row
 from pfa_core.store.reads.filters import TRUE, conditions, narrowing, touched_values
 
@@ -307,6 +307,8 @@ def settled(
     }
     with conn.cursor(row_factory=class_row(Settled)) as cursor:
         found = cursor.execute(_SQL["settled"], values).fetchall()
+        if archives.last(conn, principal.organization_id):
+            found += cursor.execute(_SQL["settled_archived"], values).fetchall()
     return [replace(item, delta=object_or_none(item.delta) or {}) for item in found]
 
 
