@@ -52,7 +52,7 @@ class Ran:
 # What needs the owner's address on a server of one's own: who comes in is decided there.
 OWNER_S = {
     *(("init",), ("auth", "keys"), ("db",)),
-    *(("org", "add"), ("org", "export"), ("org", "import"), ("org", "reopen")),
+    *(("org", "add"), ("org", "export"), ("log", "archive"), ("org", "import"), ("org", "reopen")),
 }
 
 

@@ -81,7 +81,10 @@ def _read(conn: Connection[Any]) -> Upkeep:
 
 
 def disk_room(settings: Settings) -> DiskRoom | None:
-    """Measure the file system of the embedded server's directory; None: the server is another one."""
+    """Measure the file system of the embedded server's directory.
+
+    None: the server is another one.
+    """
     if settings.database_url is not None:
         return None
     path = Path(settings.embedded_dir)

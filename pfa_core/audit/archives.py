@@ -10,5 +10,5 @@ from pfa_core.store import archives
 
 @reads(Operation.LIST_ARCHIVES)
 def list_archives(tx: Tx) -> list[LogArchive]:
-    """List which parts of the audit trail are in files in place of the database, the oldest first."""
+    """List the parts of the audit trail that are in files, the oldest first."""
     return list(archives.archives(tx.conn, tx.organization_id))

@@ -218,7 +218,10 @@ def _check_files(
     past: Sequence[LogArchive],
     files: Sequence[ExaminedFile],
 ) -> None:
-    """Compare files with the archives of the trail: each is there, whole, and joins the one before."""
+    """Compare files with the archives that the trail says.
+
+    Each is there, whole, and joins the one before.
+    """
     by_place = {(one.head.first, one.head.last): one for one in files}
     before = b""
     for archive in past:

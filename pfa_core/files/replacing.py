@@ -58,9 +58,10 @@ def replacing(path: str | os.PathLike[str], *, private: bool = False) -> Iterato
 
 @contextmanager
 def creating(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a new file, which gets its name when the block ends; its owner alone can read it.
+    """Open a new file, which gets its name when the block ends.
 
-    It is written as by `replacing`, and never takes the place of what is there, be it made meanwhile.
+    Its owner alone can read it. It is written as by `replacing`, and never takes the place of what is there, be it
+    made meanwhile.
 
     Raises:
         IllegalTransition: There is something of that name.

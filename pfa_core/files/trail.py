@@ -16,7 +16,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
 from gzip import GzipFile
 from hashlib import sha256
@@ -47,7 +47,10 @@ _scan = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
 
 
 class TrailHead(NamedTuple):
-    """What an archive says of itself; `previous` is the digest of the link before the first, in hex."""
+    """What an archive says of itself.
+
+    `previous` is the digest of the link before the first, in hex.
+    """
 
     organization: str
     first: int
@@ -58,7 +61,7 @@ class TrailHead(NamedTuple):
 
 @dataclass(slots=True)
 class TrailWriter:
-    """Writes an archive: its head at once, then lines of links and entries, then `finish`."""
+    """Writes an archive: its head at once, then links and entries, then `finish`."""
 
     file: BinaryIO
     head: TrailHead
@@ -97,10 +100,11 @@ class TrailWriter:
 
 @dataclass(slots=True)
 class TrailReader:
-    """Reads an archive and verifies it: checksums, and each link by its entries and the link before.
+    """Reads an archive and verifies it.
 
-    `head` is checked when it is made, all else by `entries`. `digest` and `number` are those of the last link that
-    was read, `read` the number of entries. `at_number`: the digest of that link, where it was read.
+    By checksums, and each link by its entries and the link before. `head` is checked when it is made, all else by
+    `entries`. `digest` and `number` are those of the last link that was read, `read` the number of entries.
+    `at_number`: the digest of the watched link, where it was read.
 
     Args:
         name: What messages call the file.
@@ -109,11 +113,12 @@ class TrailReader:
 
     file: BinaryIO
     name: str
-    watched: int = 0
     head: TrailHead = field(init=False)
+    _: KW_ONLY
     number: int = 0
     digest: bytes = b""
     read: int = 0
+    watched: int = 0
     at_number: bytes | None = None
     _lines: GzipFile = field(init=False, repr=False)
     _whole: Any = field(default_factory=sha256, repr=False)
@@ -188,7 +193,7 @@ class TrailReader:
         self._whole.update(line)
 
     def _entry(self, text: str) -> Entry:
-        """Read an entry of the only form that is written: what is verified is what is read."""
+        """Read an entry of the only form that is written: what is verified is read."""
         values: dict[str, str] = {}
         place = 0
         try:
@@ -307,7 +312,10 @@ class TrailReader:
 
 
 def _row(values: list[str | None]) -> bytes:
-    """Write a row as PostgreSQL does: null is nothing, and what is ambiguous is between quotes."""
+    """Write a row as PostgreSQL does.
+
+    Null is nothing, and what is ambiguous is between quotes.
+    """
     return f"({','.join(map(_cell, values))})".encode()
 
 

@@ -22,15 +22,15 @@ FROM pg_database AS d
 WHERE d.datname = current_database();
 
 -- name: growth
--- Entries of the trail, and versions of records that were replaced, by month; at most `most` are counted of each.
+-- An organization's entries, and versions of its records that were replaced, by month; at most `most` of each.
 SELECT to_char(m.begins, 'YYYY-MM') AS month,
        (SELECT count(*)
         FROM (SELECT e.at FROM audit_log AS e
-              WHERE e.organization_id = ANY(%(codes)s) AND e.at >= m.begins AND e.at < m.ends
+              WHERE e.organization_id = %(organization_id)s AND e.at >= m.begins AND e.at < m.ends
               LIMIT %(most)s) AS n) AS entries,
        (SELECT count(*)
         FROM (SELECT h.replaced_at FROM pfa_mirror_history AS h
-              WHERE h.organization_id = ANY(%(codes)s) AND h.replaced_at >= m.begins AND h.replaced_at < m.ends
+              WHERE h.organization_id = %(organization_id)s AND h.replaced_at >= m.begins AND h.replaced_at < m.ends
               LIMIT %(most)s) AS n) AS versions
 FROM unnest(%(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS m (begins, ends)
 ORDER BY m.begins DESC;

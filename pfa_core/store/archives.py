@@ -69,7 +69,7 @@ def end_of(archive: LogArchive | None) -> Head:
 def last_before(
     conn: Connection[Any], organization_id: OrganizationId, after: int, before: datetime
 ) -> int:
-    """Return the number of the last link before the first one that is not older than the time.
+    """Return the number of the last link in front of one that is not older.
 
     `after`: links up to there are not looked at.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,7 +37,10 @@ class TableState:
 
 
 class ServerState(NamedTuple):
-    """Whether autovacuum is on, the age of the oldest transaction, and from when on it is frozen."""
+    """What a server does by itself.
+
+    Whether autovacuum is on, the age of the oldest transaction, and the age from which on it is frozen.
+    """
 
     autovacuum: bool
     age: int
@@ -45,9 +49,9 @@ class ServerState(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonthGrowth:
-    """What one month added: entries of the trail, and versions of records that were replaced.
+    """What one month added to the trail and to the history of records.
 
-    A million is that many or more.
+    `versions` of records were replaced. A million is that many or more.
     """
 
     month: str
@@ -89,11 +93,17 @@ def growth(conn: Connection[Any], now: datetime) -> Sequence[MonthGrowth]:
             else {"month": first.month - 1}
         )
         months.append(first.replace(**earlier))
-    values = {
-        "codes": [str(code) for code in whole_database.organizations(conn)],
-        "begins": months[:MONTHS],
-        "ends": [now, *months[: MONTHS - 1]],
-        "most": MOST,
-    }
-    with conn.cursor(row_factory=class_row(MonthGrowth)) as cursor:
-        return cursor.execute(_SQL["growth"], values).fetchall()
+    values = {"begins": months[:MONTHS], "ends": [now, *months[: MONTHS - 1]], "most": MOST}
+    entries, versions = Counter[str](), Counter[str]()
+    for code in whole_database.organizations(conn):
+        for month, of_trail, of_history in conn.execute(
+            _SQL["growth"], {**values, "organization_id": code}
+        ):
+            entries[month] += of_trail
+            versions[month] += of_history
+    return [
+        MonthGrowth(
+            month=month, entries=min(entries[month], MOST), versions=min(versions[month], MOST)
+        )
+        for month in (f"{first:%Y-%m}" for first in months[:MONTHS])
+    ]

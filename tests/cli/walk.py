@@ -51,7 +51,8 @@ undo --list | *discard --id H-005 | plan --session one | status
 sync show RUN | sync retry -n | *sync retry | *sync pull | sync runs
 changes | blame H-001 | show H-001 --history | log --pems
 conflict list | conflict show H-001 | *conflict resolve H-001 --take mine | conflict list --status all
-log | log show --limit 3 | log verify | *log archive --before 2d --to trail.gz | metrics | org list | *org set --currency EUR | *org add RIO
+log | log show --limit 3 | log verify | *log archive --before 2d --to trail.gz
+metrics | org list | *org set --currency EUR | *org add RIO
 *org export RIO rio.pfa | *org reopen RIO --reason tried | GONE | *org import rio.pfa
 *user grant ben --role viewer | user list | *user revoke ben | auth issue --user root | auth status
 auth list | auth keys | auth keys list | db status | db url

@@ -13,7 +13,8 @@ import pytest
 import pfa_core
 from pfa_core import Change, LogFilter, Selection, errors
 from tests.audit.aging import age
-from tests.factories import World, a_world, commit, draft, record
+from tests.factories import SelfClosing, World, a_world, commit, draft, record
+from tests.server import Server
 from tests.worlds import built_once
 
 
@@ -452,3 +453,41 @@ class TestSearch:
         (tmp_path / "a.gz").write_bytes(gzip.compress(text.replace(b'"ben"', b'"eve"')))
         with pytest.raises(errors.InvalidData, match="altered"):
             pfa_core.stream_log(old.db, old.principal(), archive=tmp_path / "a.gz")
+
+
+class TestElsewhere:
+    def test_an_organization_with_an_archived_trail_moves_whole(
+        self, old: World, postgres: Server, template: str, tmp_path: Path
+    ) -> None:
+        kept_draft(old)
+        archived(old, tmp_path / "a.gz")
+        written = pfa_core.export_organization(old.db, old.principal(), tmp_path / "org.pfa")
+        with postgres.database(template) as url, SelfClosing(url) as target:
+            stored = pfa_core.import_organization(target, tmp_path / "org.pfa", user_id="root")
+            assert stored.anchor == written.anchor
+            report = pfa_core.verify_log(target, old.principal(), files=[tmp_path / "a.gz"])
+            assert (report.flaws, report.verified_files) == ([], 1)
+            assert pfa_core.verify_log(target, old.principal(), anchor=written.anchor).whole
+
+    def test_under_row_level_security_the_owner_archives_and_members_see_where(
+        self, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PFA_TEST_BOUND", "1")
+        world = lived(database_url)
+        age(world)
+        with pytest.raises(errors.ConfigInvalid, match="row-level security"):
+            archived(world, tmp_path / "a.gz")
+        pfa_core.archive_log(world.owner, world.principal(), tmp_path / "a.gz", before=cut(world))
+        assert verified(world, tmp_path / "a.gz").flaws == []
+        (archive,) = pfa_core.list_archives(world.db, world.principal("ben"))
+        assert archive.file == "a.gz"
+        assert pfa_core.list_log(world.db, world.principal("ben")) == []
+        with pytest.raises(errors.NoDrafts, match="archived"):
+            pfa_core.restore(world.db, world.principal("ben"), session_id="b")
+
+    def test_who_may_not_see_all_that_the_file_holds_makes_none(
+        self, old: World, tmp_path: Path
+    ) -> None:
+        with pytest.raises(errors.PermissionDenied):
+            archived(old, tmp_path / "a.gz", user="ben")
+        assert list(tmp_path.iterdir()) == []
