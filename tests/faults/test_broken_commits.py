@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from pfa_core.store.database import BROKEN_COMMITS
+from tests.audit.aging import age_trail
 from tests.cli.conftest import baseline_record, six_records
 from tests.cli.walk import forget
 from tests.cut import When
@@ -122,6 +125,14 @@ def prepare_exported(pfa: Pfa) -> None:
     forget(pfa, "OTHER")
 
 
+def prepare_aged(pfa: Pfa) -> None:
+    """All of it was ten years ago, but what members and settings are."""
+    prepare(pfa)
+    with psycopg.connect(pfa.url) as conn:
+        values = {"code": "HOLNG", "past": timedelta(days=3652), "links": 10**9}
+        age_trail(conn, values)
+
+
 def done(pfa: Pfa, *words: str, code: int = 0) -> None:
     ran = pfa(*words)
     assert ran.code == code, ran.err
@@ -170,6 +181,14 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "add": ("org", "add", "OTHER"),
     "export": ("org", "export", "HOLNG", "FOLDER/holng.pfa"),
     "import": ("org", "import", "FOLDER/other.pfa"),
+    "archive the trail": (
+        "log",
+        "archive",
+        "--before",
+        "2020-01-01",
+        "--to",
+        "FOLDER/trail.gz",
+    ),
     "reopen": ("org", "reopen", "HOLNG", "--reason", "why"),
     "save a view": ("view", "save", "cranes", "--category", "Crane"),
     "share a view again": ("view", "save", "common", "--category", "Crane", "--shared"),
@@ -185,6 +204,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 # Where an operation has a stage of its own.
 STAGES = {
     "import": prepare_exported,
+    "archive the trail": prepare_aged,
     "reopen": prepare_archived,
     "undo of the one before": prepare_undone,
     "redo": prepare_undone,
