@@ -90,7 +90,7 @@ def upgrade(call: Invocation, talk: Talk) -> None:
     columns=_STATUS,
 )
 def status(call: Invocation) -> None:
-    """Show which database is used, whether it answers, its schema and growth; start nothing.
+    """Show which database is used, its schema and growth; start nothing.
 
     The growth is what the last months added: entries of the audit trail, replaced versions of records.
     """

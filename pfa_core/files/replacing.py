@@ -1,4 +1,4 @@
-"""Files that are written whole: they take another one's place, or appear where there was none."""
+"""Files that are written whole, in place of another one or under a new name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Files of archived links of the audit trail: JSON, a line for each link and each entry, packed by gzip.
+"""Files of archived links of the audit trail.
+
+They are lines of JSON, one for each link and each entry, packed by gzip:
 
     {"format": "pfa log archive", "version": 1, "organization": "HOLNG", "first": 1, "last": 812, "previous": "", …}
     {"link": 1, "linkId": "…", "entries": 2, "at": "2024-01-05T07:12:09.120931Z", "digest": "…"}

@@ -1,4 +1,4 @@
-"""Archived links of the audit trail, and the statements that read and remove the oldest ones."""
+"""Archived links of the audit trail, read and removed."""
 
 from __future__ import annotations
 

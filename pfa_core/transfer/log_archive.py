@@ -1,4 +1,4 @@
-"""The archive of the audit trail: the oldest entries in a file in place of the database."""
+"""The archive of the oldest entries of the audit trail."""
 
 from __future__ import annotations
 
