@@ -50,9 +50,10 @@ def archive(
 ) -> None:
     """Move the oldest entries of the audit trail into a file.
 
-    It is read back and verified before they are removed. Lines of JSON, packed by gzip, with checksums; the chain verifies across it, and pfa log --from reads it. What
-    something still needs stays in the database too. Interrupted, the same command goes on. The file holds
-    prices; only you can read it. Keep a copy: it is all that is left of these entries. Needs the owner's address.
+    It is read back and verified before they are removed. Lines of JSON, packed by gzip, with checksums; the chain
+    verifies across it, and pfa log --from reads it. What something still needs stays in the database too.
+    Interrupted, the same command goes on. The file holds prices; only you can read it. Keep a copy: it is all that
+    is left of these entries. Needs the owner's address.
     """
     moment = parse_moment(before, datetime.now(UTC))
     database, principal = call.open()
