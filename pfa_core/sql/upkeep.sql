@@ -23,7 +23,7 @@ WHERE d.datname = current_database();
 
 -- name: growth
 -- An organization's entries, and versions of its records that were replaced, by month; at most `most` of each.
-SELECT to_char(m.begins, 'YYYY-MM') AS month,
+SELECT to_char(m.begins AT TIME ZONE 'UTC', 'YYYY-MM') AS month,
        (SELECT count(*)
         FROM (SELECT e.at FROM audit_log AS e
               WHERE e.organization_id = %(organization_id)s AND e.at >= m.begins AND e.at < m.ends

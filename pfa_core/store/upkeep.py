@@ -68,7 +68,7 @@ def tables(conn: Connection[Any]) -> list[TableState]:
 def server(conn: Connection[Any]) -> ServerState:
     """Read what the server does by itself, and how old its transactions are."""
     row = conn.execute(_SQL["server"]).fetchone()
-    return ServerState(*(row or (True, 0, 0)))
+    return ServerState(*row) if row else ServerState(autovacuum=True, age=0, freeze_at=0)
 
 
 def sizes(conn: Connection[Any]) -> tuple[int, int]:
@@ -87,12 +87,8 @@ def growth(conn: Connection[Any], now: datetime) -> Sequence[MonthGrowth]:
     months = [now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)]
     while len(months) <= MONTHS:
         first = months[-1]
-        earlier = (
-            {"year": first.year - 1, "month": 12}
-            if first.month == 1
-            else {"month": first.month - 1}
-        )
-        months.append(first.replace(**earlier))
+        year, month = divmod(first.year * 12 + first.month - 2, 12)
+        months.append(first.replace(year=year, month=month + 1))
     values = {"begins": months[:MONTHS], "ends": [now, *months[: MONTHS - 1]], "most": MOST}
     entries, versions = Counter[str](), Counter[str]()
     for code in whole_database.organizations(conn):
