@@ -132,11 +132,12 @@ if TYPE_CHECKING:
     from pfa_core.sync.push.options import PushOptions
     from pfa_core.sync.push.push import plan_push, push_changes, retry, stream_plan_push
     from pfa_core.sync.push.push import push_changes as push_commitments
-    from pfa_core.transfer.backup import backup_database, restore_database
+    from pfa_core.transfer.backup import backup_database
     from pfa_core.transfer.closing import reopen_organization
     from pfa_core.transfer.export import export_organization
     from pfa_core.transfer.intake import import_organization
     from pfa_core.transfer.log_archive import archive_log
+    from pfa_core.transfer.restoring import restore_database
     from pfa_core.views import (
         SavedViewResult,
         delete_view,
@@ -236,11 +237,12 @@ _HOME = {
         "sync.push.options": "PushOptions",
         "sync.push.push": "plan_push push_changes retry stream_plan_push",
         "record_types": "PfaRecord typed_record",
-        "transfer.backup": "backup_database restore_database",
+        "transfer.backup": "backup_database",
         "transfer.closing": "reopen_organization",
         "transfer.export": "export_organization",
         "transfer.intake": "import_organization",
         "transfer.log_archive": "archive_log",
+        "transfer.restoring": "restore_database",
         "views": "SavedViewResult delete_view list_views read_view save_view show_view view_file",
     }.items()
     for name in names.split()

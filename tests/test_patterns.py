@@ -55,6 +55,11 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pfa_core.masking._DIGIT": ("search", ()),
     "pfa_core.masking._MOMENT": ("fullmatch", ("2024-01-01T" + "." * LENGTH + "x",)),
     "pfa_core.masking._WORD": ("sub", ("a" * LENGTH, "a " * 50_000)),
+    "pfa_core.transfer.rows._AROUND": ("match", ()),
+    "pfa_core.transfer.rows._COPY": (
+        "fullmatch",
+        ("COPY " + "a." * 50_000, "COPY " + "a" * LENGTH, "COPY a (" + "b, " * 33_000),
+    ),
     "pfa_core.transfer.programs._VERSION": ("search", ("(PostgreSQL) " * 10_000,)),
     "pfa_core.store.written._LINE": ("fullmatch", ("1" * LENGTH, "1 " + "F" * LENGTH)),
     "pfa_core.model.change_order._AMOUNT": ("fullmatch", ("1" * LENGTH,)),

@@ -18,7 +18,7 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import Internal
-from pfa_core.transfer.backup import BackupResult
+from pfa_core.transfer.archive import BackupResult
 
 _COLUMNS = ("path", "sizeBytes", "sha256", "serverVersion", "schemaVersion", "verified",
             "organizations")  # fmt: skip

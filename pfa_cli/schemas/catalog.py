@@ -70,7 +70,7 @@ from pfa_core.store.queue import DeadLetter
 from pfa_core.store.tokens import TokenRow
 from pfa_core.store.waiting import Waiting
 from pfa_core.sync.history import RunDetail
-from pfa_core.transfer.backup import BackupResult
+from pfa_core.transfer.archive import BackupResult
 from pfa_core.transfer.export import ExportResult
 from pfa_core.transfer.intake import ImportResult
 from pfa_core.transfer.log_archive import LogArchiveResult

@@ -26,6 +26,10 @@ ORDER BY c.relname;
 -- Of several connections to one node within a transaction one would not see what another has made.
 SET LOCAL citus.multi_shard_modify_mode TO 'sequential';
 
+-- name: shards
+-- Of each table that the transaction distributes.
+SELECT set_config('citus.shard_count', %(shards)s, true);
+
 -- name: lift
 -- What distributed tables cannot have: policies that ask a function, and triggers.
 DO $$

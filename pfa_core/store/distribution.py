@@ -81,16 +81,21 @@ def is_distributed(conn: Connection[Any]) -> bool:
     return bool(places(conn))
 
 
-def distribute(conn: Connection[Any]) -> DistributionReport:
+def distribute(conn: Connection[Any], *, shards: int | None = None) -> DistributionReport:
     """Distribute the tables by organization, within the caller's transaction.
 
     What is done already is left.
+
+    Args:
+        shards: How many of each table; None: as many as citus.shard_count says.
 
     Raises:
         ConfigInvalid: The database has no Citus or no worker, the server is itself one, or another role owns the
             tables.
     """
     facts = _require_possible(conn)
+    if shards is not None:
+        conn.execute(_SQL["shards"], {"shards": str(shards)})
     changed = settle(conn)
     return _report(conn, facts, changed)
 

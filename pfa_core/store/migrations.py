@@ -98,10 +98,30 @@ def _upgrade_whole(conn: Connection, *, dry_run: bool, lock: bool = True) -> Upg
     return report
 
 
-def distribute(conn: Connection, *, dry_run: bool = False) -> distribution.DistributionReport:
+def make(conn: Connection, version: int) -> None:
+    """Make the schema of a version, within the caller's transaction, where there are no tables of pfa.
+
+    Raises:
+        ConfigInvalid: The database does not keep text as UTF-8.
+        Locked: Another session holds the lock of upgrades.
+    """
+    _lock(conn, "lock_within")
+    _require_utf8(conn)
+    conn.execute(_SQL["create"])
+    for number, name, text in sql.migrations():
+        if number <= version:
+            _apply(conn, number, name, text, distributed=False)
+
+
+def distribute(
+    conn: Connection, *, shards: int | None = None, dry_run: bool = False
+) -> distribution.DistributionReport:
     """Distribute the tables over the nodes while no upgrade is under way.
 
     With `dry_run` it is rolled back.
+
+    Args:
+        shards: How many of each table; None: as many as citus.shard_count says.
 
     Raises:
         ConfigInvalid: It is not possible here.
@@ -109,7 +129,7 @@ def distribute(conn: Connection, *, dry_run: bool = False) -> distribution.Distr
     """
     with conn.transaction() as whole:
         _lock(conn, "lock_within")
-        report = distribution.distribute(conn)
+        report = distribution.distribute(conn, shards=shards)
         if dry_run:
             raise Rollback(whole)
     return report
@@ -163,10 +183,14 @@ def _lock(
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
 
-def _upgrade_locked(conn: Connection) -> UpgradeReport:
+def _require_utf8(conn: Connection) -> None:
     encoding = conn.execute(_SQL["encoding"]).fetchone()
     if not encoding or encoding[0] != "UTF8":
         raise ConfigInvalid("the database must keep text as UTF8", hint="createdb -E UTF8 …")
+
+
+def _upgrade_locked(conn: Connection) -> UpgradeReport:
+    _require_utf8(conn)
     conn.execute(_SQL["create"])
     applied = dict(conn.execute(_SQL["applied"]).fetchall())
     converted: tuple[str, ...] = ()

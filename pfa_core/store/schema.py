@@ -64,13 +64,19 @@ def size_and_version(conn: Connection) -> tuple[int, str]:
     return (row[0], row[1]) if row else (0, "")
 
 
-def require_current(number: int | None) -> None:
-    """Raise SchemaOutdated unless the schema is the program's own."""
-    if number is not None and number > program_version():
+def require_not_newer(number: int) -> None:
+    """Raise SchemaOutdated where the schema is newer than the program's own."""
+    if number > program_version():
         raise SchemaOutdated(
             f"the database has schema {number}, newer than this program's {program_version()}",
             hint="install the newer pfa",
         )
+
+
+def require_current(number: int | None) -> None:
+    """Raise SchemaOutdated unless the schema is the program's own."""
+    if number is not None:
+        require_not_newer(number)
     if number != program_version():
         has = _SCHEMAS.get(number, f"schema {number}")
         raise SchemaOutdated(

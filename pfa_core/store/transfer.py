@@ -19,6 +19,7 @@ ORGANIZATION = "organization_id"  # the first column of each
 _READ = SQL("COPY (SELECT {columns} FROM {table} WHERE {organization} = %s) TO STDOUT")
 _COUNT = SQL("SELECT count(*) FROM {table} WHERE {organization} = %s")
 _WRITE = SQL("COPY {table} ({columns}) FROM STDIN")
+_CLEAR = SQL("DELETE FROM {table}")
 # PostgreSQL copies into no table with policies, not even as its owner.
 _BESIDE = Identifier("pfa_arriving")
 _MAKE_BESIDE = SQL(
@@ -91,6 +92,18 @@ def write(
         conn.execute(_composed(_TAKE, table, names), [organization_id])
         conn.execute(_composed(_EMPTY, table))
     conn.execute(_composed(_DROP, table))
+
+
+def replace_all(
+    conn: Connection[Any], table: str, names: Sequence[str], blocks: Iterable[bytes]
+) -> None:
+    """Replace what a table without policies has by rows of all organizations.
+
+    Raises:
+        psycopg.IntegrityError, psycopg.DataError: The table takes none such.
+    """
+    conn.execute(_composed(_CLEAR, table))
+    _copy(conn, _composed(_WRITE, table, names), blocks)
 
 
 def put_status(

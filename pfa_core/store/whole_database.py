@@ -46,6 +46,21 @@ def clear(conn: Connection[Any]) -> None:
     conn.execute(_SQL["clear"])
 
 
+def let_owner_copy(conn: Connection[Any]) -> None:
+    """Release the owner from the policies of all tables: into a table with policies nothing is copied."""
+    conn.execute(_SQL["let_owner_copy"])
+
+
+def bind_owner(conn: Connection[Any]) -> None:
+    """Apply policies to the owner again."""
+    conn.execute(_SQL["bind_owner"])
+
+
+def index(conn: Connection[Any]) -> None:
+    """Make the indexes of the mirror, which a database gets with its first records."""
+    conn.execute(_SQL["index"])
+
+
 def analyze(conn: Connection[Any]) -> None:
     """Make statistics of all tables."""
     conn.execute(_SQL["analyze"])

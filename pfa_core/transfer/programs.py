@@ -6,8 +6,9 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -89,13 +90,59 @@ def run(
             check=False,
         )
     except OSError as error:
-        raise ConfigInvalid(
-            f"{program.path} does not run: {error.strerror}",
-            hint="name another one in PFA_PG_BINDIR",
-        ) from error
+        raise _does_not_run(program, error) from error
     if done.returncode:
         raise _failure(program, done.stderr.decode("utf-8", "replace"))
     return done.stdout.decode("utf-8", "replace")
+
+
+@contextmanager
+def output(
+    program: Program, arguments: Sequence[str], settings: Settings, source: BinaryIO
+) -> Iterator[Iterator[bytes]]:
+    """Run a program for the block, which reads the lines of its output to their end.
+
+    Args:
+        source: Where its input comes from.
+
+    Raises:
+        DatabaseUnavailable, InvalidData, IoFailure: It failed.
+    """
+    argv = [str(program.path), *arguments]
+    # A file: a pipe that is full while the output is read would hold the program up.
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(  # noqa: S603
+                argv,
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                env=psql_environment(settings, ""),
+            )
+        except OSError as error:
+            raise _does_not_run(program, error) from error
+        with process:
+            try:
+                yield iter(process.stdout or ())
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            said.seek(0)
+            raise _failure(program, said.read().decode("utf-8", "replace"))
+
+
+def _does_not_run(program: Program, error: OSError) -> ConfigInvalid:
+    return ConfigInvalid(
+        f"{program.path} does not run: {error.strerror}",
+        hint="name another one in PFA_PG_BINDIR",
+    )
+
+
+def from_start(file: BinaryIO) -> BinaryIO:
+    """Set a file back to its start: a program that gets it shares the place."""
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+    return file
 
 
 def _failure(program: Program, said: str) -> PfaError:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from pfa_core.config.settings import Settings
 from pfa_core.sql import tables
 from pfa_core.sql.tables import PLACEMENTS, Placement
 from pfa_core.store import distribution, migrations, outcome, rls
+from pfa_core.transfer.programs import find, run
 from tests import citus
 from tests.citus import Cluster
 from tests.cli.conftest import pfa
@@ -33,6 +35,8 @@ from tests.factories import (
 )
 from tests.program import Pfa
 from tests.server import bound_url
+from tests.store.test_prerelease import catalog
+from tests.transfer.test_backup import backup_of
 
 __all__ = ["pfa"]  # a fixture
 
@@ -387,3 +391,135 @@ class TestCommands:
         assert "2 workers" in found["nodes"]["finding"]
         assert "no policies" in found["row-level security"]["finding"]
         assert pfa("db", "distribute").out.endswith("nothing to do\n")
+
+
+class TestBackup:
+    @pytest.fixture
+    def worlds(self, database_url: str) -> list[World]:
+        """Organizations on both workers, with a commit and a draft each."""
+        worlds = [
+            a_world(
+                database_url,
+                record("P-1"),
+                record("P-2"),
+                organization=f"ORG{number}",
+                users={"ann": "admin"},
+            )
+            for number in range(4)
+        ]
+        for world in worlds:
+            draft(world.db, world.principal(), "P-1", monthlyRate=7)
+            commit(world.db, world.principal())
+            draft(world.db, world.principal(), "P-2", model="A")
+            world.db.close()
+        return worlds
+
+    def test_it_is_restored_on_one_machine_with_its_policies(
+        self, worlds: list[World], cluster: Cluster, empty_database_url: str, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "pfa.dump"
+        made = pfa_core.backup_database(settings(worlds[0].url), file)
+        assert made.whole
+        assert [one.organization_id for one in made.organizations] == [
+            world.organization for world in worlds
+        ]
+        restored = pfa_core.restore_database(settings(empty_database_url), file)
+        assert (restored.whole, restored.organizations) == (True, made.organizations)
+        with cluster.database() as url, psycopg.connect(url, autocommit=True) as conn:
+            migrations.upgrade(conn)
+            conn.execute("SELECT pfa_index_mirror()")
+            assert catalog(empty_database_url, cluster) == catalog(url, cluster)
+        for world in worlds:
+            there = World(SelfClosing(empty_database_url), world.organization, world.users)
+            assert everything(there) == everything(world)
+            a_life(there)
+
+    def test_a_distributed_database_is_distributed_after_a_restore_too(
+        self, worlds: list[World], cluster: Cluster, template: str, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "pfa.dump"
+        made = pfa_core.backup_database(settings(worlds[0].url), file)
+        with cluster.database(template) as url:
+            restored = pfa_core.restore_database(settings(url), file)
+            assert (restored.whole, restored.organizations) == (True, made.organizations)
+            with psycopg.connect(url, autocommit=True) as conn:
+                assert distribution.faults(conn) == []
+                assert sum(node.shards for node in distribution.nodes(conn)) == 4
+            for world in worlds:
+                there = World(SelfClosing(url), world.organization, world.users)
+                assert everything(there) == everything(world)
+                a_life(there)
+                there.db.close()
+            with pytest.raises(errors.IllegalTransition, match="has organizations: ORG0, ORG1"):
+                pfa_core.restore_database(settings(url), file)
+
+    def test_one_of_a_single_machine_comes_into_a_distributed_database(
+        self, cluster: Cluster, template: str, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "pfa.dump"
+        with cluster.database() as plain:
+            with psycopg.connect(plain, autocommit=True) as conn:
+                migrations.upgrade(conn)
+            world = a_world(plain, record("P-1"), record("P-2"), record("P-3"))
+            draft(world.db, world.principal(), "P-1", monthlyRate=7)
+            assert pfa_core.backup_database(settings(plain), file).whole
+            with cluster.database(template) as url:
+                assert pfa_core.restore_database(settings(url), file).whole
+                with psycopg.connect(url, autocommit=True) as conn:
+                    assert distribution.faults(conn) == []
+                there = World(SelfClosing(url), world.organization, world.users)
+                assert everything(there) == everything(world)
+                a_life(there)
+                there.db.close()
+            world.db.close()
+
+    def test_by_hand_one_of_a_single_machine_is_restored_and_distributed(
+        self, cluster: Cluster, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "pfa.dump"
+        with cluster.database() as plain, cluster.database() as url:
+            with psycopg.connect(plain, autocommit=True) as conn:
+                migrations.upgrade(conn)
+            world = a_world(plain, record("P-1"), record("P-2"), record("P-3"))
+            backup_of(plain, file)
+            cluster.join(str(psycopg.conninfo.conninfo_to_dict(url)["dbname"]))
+            with psycopg.connect(url) as conn:
+                program = find("pg_restore", settings(url), conn.info.server_version // 10000)
+            arguments = ["--no-owner", "--exit-on-error", "--single-transaction", f"--dbname={url}"]
+            with file.open("rb") as source:
+                run(program, arguments, settings(url), "", source=source)
+            pfa_core.upgrade(settings(url))
+            pfa_core.distribute(settings(url))
+            there = World(SelfClosing(url), world.organization, world.users)
+            assert everything(there) == everything(world)
+            a_life(there)
+            there.db.close()
+            world.db.close()
+
+    def test_each_organization_in_it_is_of_one_moment_while_people_write(
+        self, worlds: list[World], tmp_path: Path
+    ) -> None:
+        ended = threading.Event()
+
+        def write(world: World) -> None:
+            with SelfClosing(world.url) as db:
+                rate = 0
+                while not ended.is_set():
+                    rate += 1
+                    draft(db, world.principal(), "P-1", monthlyRate=rate)
+                    draft(db, world.principal(), "P-2", model=str(rate))
+
+        writers = [threading.Thread(target=write, args=(world,)) for world in worlds]
+        for writer in writers:
+            writer.start()
+        try:
+            made = [
+                pfa_core.backup_database(settings(worlds[0].url), tmp_path / "pfa.dump")
+                for _ in range(3)
+            ]
+        finally:
+            ended.set()
+            for writer in writers:
+                writer.join()
+        assert [one.whole for one in made] == [True] * 3
+        assert made[0].organizations != made[2].organizations

@@ -138,7 +138,7 @@ def test_a_restore_takes_a_backup_alone_and_a_database_without_data(
     with pytest.raises(errors.InvalidData, match=r"definitions\.dump is of a database without"):
         pfa_core.restore_database(target, definitions)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pfa_core.transfer.backup.inspect", interrupted)
+        patch.setattr("pfa_core.transfer.archive.inspect", interrupted)
         with pytest.raises(KeyboardInterrupt) as stopped:
             pfa_core.restore_database(target, file)
     (said,) = stopped.value.__notes__
