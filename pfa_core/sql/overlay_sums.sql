@@ -141,6 +141,14 @@ WHERE (d.record_count, d.touched_count, d.actualized_count, d.discontinued_count
 -- name: post
 -- from: add(sums = of_sums(differences = differences))
 
+-- name: given
+-- A row of sums as the client gives it.
+(%s::text, %s::text, %s::text, %s::boolean, %s::text, %s::text, %s::text, %s::text, %s::text,
+ %s::boolean, %s::boolean, %s::boolean, %s::text, %s::text,
+ %s::bigint, %s::bigint, %s::bigint, %s::bigint, %s::bigint,
+ %s::numeric, %s::numeric, %s::numeric, %s::numeric, %s::numeric, %s::numeric, %s::numeric, %s::numeric,
+ %s::bigint, %s::bigint, %s::bigint, %s::bigint)
+
 -- name: among_all
 true
 

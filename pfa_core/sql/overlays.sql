@@ -226,6 +226,14 @@ SELECT %(sign)s::integer AS sign, false AS of_mirror, {columns}
 -- name: post_only
 -- from: overlay_sums.post(rows = own_rows(columns = overlay_sums.columns, old = old_of_single), among = overlay_sums.among_all)
 
+-- name: sums_stacked
+-- The same as rows, which the client adds up: where there are few of them, to send them is cheaper than a statement
+-- that reads and writes, which a distributed server executes by way of a file.
+-- from: overlay_sums.of_sums(differences = overlay_sums.differences(rows = own_rows(columns = overlay_sums.columns, old = old_of_ids), among = overlay_sums.among_all))
+
+-- name: sums_only
+-- from: overlay_sums.of_sums(differences = overlay_sums.differences(rows = own_rows(columns = overlay_sums.columns, old = old_of_single), among = overlay_sums.among_all))
+
 -- name: write
 INSERT INTO pfa_overlay AS o (
     organization_id, user_id, pfa_id, delta, data, modification_id)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterable
+from decimal import Context, Decimal, Inexact
+from typing import Any, LiteralString
 
 from psycopg import Connection
 
@@ -15,6 +16,30 @@ from pfa_core.store import rls, writing
 _SQL = sql.statements("overlay_sums")
 # What they should be, of all users of an organization.
 SUMS = _SQL["all_differences"]
+_KEYS = 14  # columns of a row of sums before the sums
+_GIVEN: LiteralString = _SQL["given"]
+# Wide enough for any sum of the tables, and never rounded.
+_EXACT = Context(prec=4000, traps=[Inexact])
+
+
+def add(conn: Connection[Any], rows: Iterable[tuple[Any, ...]]) -> None:
+    """Add rows of sums to those that are kept; rows of one key are added up first."""
+    sums: dict[tuple[Any, ...], tuple[int | Decimal, ...]] = {}
+    for row in rows:
+        key, values = row[:_KEYS], row[_KEYS:]
+        before = sums.get(key)
+        sums[key] = tuple(map(_plus, before, values)) if before else values
+    changed = [key + values for key, values in sorted(sums.items()) if any(values)]
+    if changed:
+        others: LiteralString = (", " + _GIVEN) * (len(changed) - 1)
+        statement = _SQL["add"].format(sums="VALUES " + _GIVEN + others)
+        conn.execute(statement, [value for row in changed for value in row])
+
+
+def _plus(one: int | Decimal, other: int | Decimal) -> int | Decimal:
+    if isinstance(one, int) and isinstance(other, int):
+        return one + other
+    return _EXACT.add(one, other)
 
 
 def prune(conn: Connection[Any], principal: Principal) -> None:

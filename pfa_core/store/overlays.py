@@ -19,6 +19,7 @@ OVERLAY_ROWS = _SQL["overlay_rows"]
 _PUT = {"stacked": "put_stacked", "only": "put_only"}
 _UPDATE = {"stacked": "update_stacked", "only": "update_only"}
 _BY_STEPS = {"stacked": ("post_stacked", "write_stacked"), "only": ("post_only", "write_only")}
+_SUMS = {"stacked": "sums_stacked", "only": "sums_only"}
 _MANY = 20  # rows gone at once, after which sums of nothing are looked for
 
 
@@ -68,7 +69,8 @@ def _put_overlays(
     for some in portions(ids):
         values = {**of_caller(principal), name: some}
         if rls.is_distributed(conn):
-            _put_by_steps(conn, which, values)
+            put = _put_one if len(some) == 1 else _put_by_steps
+            put(conn, which, values)
             continue
         block = _UPDATE[which] if there and len(some) == 1 else _PUT[which]
         writing.changed(conn, _SQL, block, values, ids=some)
@@ -80,6 +82,15 @@ def _put_by_steps(conn: Connection[Any], which: str, values: Mapping[str, Any]) 
     conn.execute(_SQL[post], {**values, "sign": -1})
     conn.execute(_SQL[write], values)
     conn.execute(_SQL[post], {**values, "sign": 1})
+
+
+def _put_one(conn: Connection[Any], which: str, values: Mapping[str, Any]) -> None:
+    """Do the same for one record, whose few sums are added up here."""
+    sums, write = _SQL[_SUMS[which]], _BY_STEPS[which][1]
+    before = conn.execute(sums, {**values, "sign": -1}).fetchall()
+    conn.execute(_SQL[write], values)
+    after = conn.execute(sums, {**values, "sign": 1}).fetchall()
+    overlay_sums.add(conn, [*before, *after])
 
 
 def overlaid(conn: Connection[Any], principal: Principal, ids: Sequence[PfaId]) -> set[PfaId]:

@@ -168,6 +168,8 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
         "overlays.old_of_single",
         "overlays.post_stacked",
         "overlays.post_only",
+        "overlays.sums_stacked",
+        "overlays.sums_only",
         "overlays.write_stacked",
         "overlays.write_only",
         "overlays.old_of_pairs",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import psycopg
 import pytest
 
 import pfa_core
 from pfa_core import Filters, Selection
-from tests import citus
+from pfa_core.store import overlays
 from tests.factories import World, a_world, commit, draft, record
 
 BOTH = [record(f"P-{number}", areaSilo=f"Silo {number % 3}") for number in range(1, 41)]
@@ -55,7 +57,6 @@ def test_a_commit_and_its_taking_back_write_none_and_the_drafts_are_counted(worl
     assert written(world) == before
 
 
-@citus.one_statement
 def test_an_edit_that_changes_no_sum_writes_none(world: World) -> None:
     before = written(world)
     draft(world.db, world.principal(), "P-1", model="another")
@@ -125,3 +126,21 @@ def test_those_of_another_user_and_organization_are_not_mixed_in(world: World) -
         assert found.figures.draft_count == drafts
         plain = pfa_core.compute_stats(one.db, one.principal(user), Filters(search="-"))
         assert found == plain
+
+
+def test_the_sums_of_one_record_are_added_up_by_the_client_as_by_the_statement(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on distributed tables. Amounts have more digits than a number of the client keeps by itself."""
+    long = Decimal("123456789012345.123456789012")
+    changes = [{"monthlyRate": long}, {"forecastEnd": "2093-07-01"}, {"areaSilo": "Silo 9"},
+               {"monthlyRate": long + 1, "category": "Boat"}, {"isDiscontinued": True}]  # fmt: skip
+    for number, fields in enumerate(changes):
+        monkeypatch.setattr(overlays.rls, "is_distributed", lambda _, odd=number % 2: not odd)
+        draft(world.db, world.principal(), "P-1", **fields)
+        draft(world.db, world.principal(), "P-5", **fields)
+        require_right(world)
+    before = written(world)
+    monkeypatch.setattr(overlays.rls, "is_distributed", lambda _: True)
+    draft(world.db, world.principal(), "P-1", model="another")
+    assert written(world) == before
