@@ -86,6 +86,7 @@ OPTIONS = {
     "session": "--session",
     "session_id": "--session",
     "sheet": "--sheet",
+    "shards": "--shards",
     "since": "--since",
     "since_run": "--since",
     "skip_missing": "--skip-missing",

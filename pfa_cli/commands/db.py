@@ -115,13 +115,29 @@ def status(call: Invocation) -> None:
     db,
     "distribute",
     effect=Effect.WRITES,
-    examples=("pfa db distribute --dry-run", 'pfa db distribute --database-url "$owner"'),
+    examples=(
+        "pfa db distribute --dry-run",
+        'pfa db distribute --shards 64 --database-url "$owner"',
+    ),
     exit_codes="78 no Citus, no worker, or not the owner of the tables.",
     columns=("workers", "shards", "reference", "distributed", "local", "changed"),
 )
-def distribute(call: Invocation, talk: Talk) -> None:
+def distribute(
+    call: Invocation,
+    talk: Talk,
+    *,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            "--shards",
+            metavar="N",
+            min=1,
+            help="How many shards of each table; default citus.shard_count.",
+        ),
+    ] = None,
+) -> None:
     """Distribute the tables by organization over the workers of a Citus cluster."""
-    report = core.distribute(call.settings, dry_run=call.dry_run)
+    report = core.distribute(call.settings, shards=shards, dry_run=call.dry_run)
     if report.changed and not call.dry_run:
         call.note_stored()
     item = document(report)

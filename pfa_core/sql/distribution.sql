@@ -28,7 +28,7 @@ SET LOCAL citus.multi_shard_modify_mode TO 'sequential';
 
 -- name: shards
 -- Of each table that the transaction distributes.
-SELECT set_config('citus.shard_count', %(shards)s, true);
+SET LOCAL citus.shard_count TO {shards};
 
 -- name: lift
 -- What distributed tables cannot have: policies that ask a function, and triggers.

@@ -95,7 +95,7 @@ def distribute(conn: Connection[Any], *, shards: int | None = None) -> Distribut
     """
     facts = _require_possible(conn)
     if shards is not None:
-        conn.execute(_SQL["shards"], {"shards": str(shards)})
+        conn.execute(_SQL["shards"].format(shards=sql.numeral(shards)))
     changed = settle(conn)
     return _report(conn, facts, changed)
 
