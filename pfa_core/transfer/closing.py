@@ -97,13 +97,20 @@ def require_unbound(conn: Connection[Any]) -> None:
     """Refuse a role that does not see all rows of an organization.
 
     Raises:
-        ConfigInvalid: Row-level security applies to it.
+        ConfigInvalid: Row-level security applies to it, or it does not own distributed tables, which have none.
     """
     if rls.applies(conn):
-        raise ConfigInvalid(
-            f"row-level security keeps {conn.info.user} from all rows of an organization",
-            hint="give the owner's address: --database-url ADDRESS",
-        )
+        why = f"row-level security keeps {conn.info.user} from all rows of an organization"
+    elif rls.is_distributed(conn) and not _owns_tables(conn):
+        why = f"{conn.info.user} owns no tables of pfa"
+    else:
+        return
+    raise ConfigInvalid(why, hint="give the owner's address: --database-url ADDRESS")
+
+
+def _owns_tables(conn: Connection[Any]) -> bool:
+    found = rls.role(conn)
+    return found is not None and found.is_owner
 
 
 def require_money(principal: Principal, member: Member) -> None:

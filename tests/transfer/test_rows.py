@@ -61,6 +61,7 @@ def test_policies_and_grants_are_those_of_the_schema_and_the_rows_those_of_the_b
     assert catalog(bare.url, postgres) != catalog(database_url, postgres)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("before", "why"),
     [
@@ -86,6 +87,7 @@ def test_what_the_schema_does_not_take_is_refused_whole(
         assert conn.execute("SELECT to_regclass('pfa_mirror')").fetchone() == (None,)
 
 
+@pytest.mark.long
 def test_rows_that_are_not_those_of_copy_and_a_newer_schema_are_refused(
     bare: World, empty_database_url: str, tmp_path: Path
 ) -> None:
