@@ -3,9 +3,10 @@
     python -m benchmarks.scale --distributed ADDRESS --beside ADDRESS [--organizations 40] [--records 25000]
 
 Both addresses are those of databases with the schema, the first one distributed (`pfa db distribute`).
-Organizations that are missing are made. Then single calls, each in turn on both, over another organization each
-time; and as many calls as several processes at once get done. Exit code 1: a call takes more than 1.5 times as long
-on the cluster.
+Organizations that are missing are made, and the tables analyzed, as autovacuum would after a minute. Then single
+calls, each in turn on both, over another organization each time: by the clock, and of the processor, in the client
+and in the sessions of all nodes where these are on this machine; and as many calls as several processes at once get
+done. Exit code 1: a call takes more than 1.5 times as long on the cluster.
 """
 
 from __future__ import annotations
@@ -22,14 +23,25 @@ from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
+from psycopg.sql import SQL, Identifier
+
 import pfa_core
 from benchmarks.million import data
 from benchmarks.million.measure import Figure
 from benchmarks.million.world import principal
 from pfa_core import Change, Database, Filters, Query, Right, Selection
+from pfa_core.sql.tables import Placement, placed
 from pfa_core.store import distribution, members
 
 MOST = 1.5
+_GLOBAL_ID = "SELECT citus_backend_gpid()"
+# The sessions on the workers say in their name for which session of the coordinator they are.
+_SESSIONS_OF = """
+SELECT w.result
+FROM run_command_on_workers(format(
+    'SELECT coalesce(string_agg(pid::text, %%L), %%L) FROM pg_stat_activity WHERE application_name = %%L',
+    ',', '', 'citus_internal gpid=' || %s::text)) AS w
+"""
 Call = Callable[[Database, str, int], object]
 
 
@@ -46,6 +58,12 @@ def fill(db: Database, organizations: int, records: int, folder: Path) -> None:
         path = data.write(folder / f"{code}.jsonl", code, records)
         pfa_core.pull_files(db, principal("none", code), [str(path)])
         path.unlink()
+
+
+def analyze(db: Database) -> None:
+    """Make the statistics that autovacuum would make; of shards the coordinator has none itself."""
+    tables = SQL(", ").join(map(Identifier, placed(Placement.DISTRIBUTED)))
+    db.administer(lambda conn: conn.execute(SQL("ANALYZE {}").format(tables)))
 
 
 def _enter(conn: Any, db: Database, code: str) -> None:
@@ -80,22 +98,50 @@ CALLS: dict[str, Call] = {
 }
 
 
+class Sessions:
+    """The processor time of a handle's sessions: its own, and those that a coordinator opened for it."""
+
+    def __init__(self, db: Database) -> None:
+        conn = db.connection()
+        self._pids = [conn.info.backend_pid]
+        if db.administer(distribution.is_distributed):
+            row = conn.execute(_GLOBAL_ID).fetchone()
+            for (answer,) in conn.execute(_SESSIONS_OF, row).fetchall():
+                self._pids += map(int, filter(None, answer.split(",")))
+
+    def seconds(self) -> float:
+        """Return what they have taken so far."""
+        return sum(map(self._of, self._pids)) / 1e9
+
+    def _of(self, pid: int) -> int:
+        try:
+            return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+        except (OSError, ValueError):
+            return 0
+
+
 def single(own: Database, beside: Database, organizations: int, rounds: int) -> list[Figure]:
     """Medians of each call, interleaved."""
     figures = []
     for name, call in CALLS.items():
         seconds: tuple[list[float], list[float]] = ([], [])
+        busy: tuple[list[float], list[float]] = ([], [])
         numbers = count(1)
-        for code in codes(min(organizations, 4)):  # plans and caches of both
+        for code in codes(organizations):  # plans and caches of both, of each shard's tables too
             for db in (own, beside):
                 call(db, code, next(numbers))
+        sessions = [Sessions(db) for db in (own, beside)]
         for _, code in zip(range(rounds), cycle(codes(organizations)), strict=False):
             for place, db in enumerate((own, beside)):
                 number = next(numbers)
+                before = time.process_time() + sessions[place].seconds()
                 begun = time.perf_counter()
                 call(db, code, number)
                 seconds[place].append(time.perf_counter() - begun)
+                busy[place].append(time.process_time() + sessions[place].seconds() - before)
         figures.append(Figure(name, "one machine", *map(statistics.median, seconds), MOST))
+        of_processor = f"{name}, processor"
+        figures.append(Figure(of_processor, "one machine", *map(statistics.median, busy), MOST))
     return figures
 
 
@@ -141,6 +187,7 @@ def main() -> int:
         for db in (own, beside):
             begun = time.perf_counter()
             fill(db, given.organizations, given.records, Path(folder))
+            analyze(db)
             print(f"filled in {time.perf_counter() - begun:.1f} s", file=sys.stderr)
         figures = single(own, beside, given.organizations, given.rounds)
         for processes in map(int, given.processes.split(",")):
