@@ -26,12 +26,16 @@ CITUS = "PFA_TEST_CITUS"
 WORKERS = "PFA_TEST_CITUS_WORKERS"
 NONE = f"{CITUS} names no Citus cluster"
 is_named = CITUS in os.environ
-# Statements of one machine are taken apart on a cluster, and each writes a row that it does not change.
-one_statement = pytest.mark.skipif(
-    is_named, reason="distributed sums are taken back and added by statements of their own"
-)
 # What a cluster has instead of policies is held by tests/store/test_distributed.py.
 has_policies = pytest.mark.skipif(is_named, reason="distributed tables have no row-level security")
+# Where the trail has no entry of it, what a coordinator aborted may be committed on a worker: nothing says so.
+knows_outcomes = pytest.mark.skipif(
+    is_named, reason="a coordinator does not know what its workers committed"
+)
+of_one_machine = pytest.mark.skipif(
+    is_named, reason="compares, plans or indexes the tables of one machine"
+)
+takes_triggers = pytest.mark.skipif(is_named, reason="distributed tables take no triggers")
 # Of each distributed table: each more is a file for the table and each of its indexes in every test.
 _SHARDS = 4
 _SECONDS = 30.0

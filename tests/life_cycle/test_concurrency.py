@@ -20,6 +20,7 @@ import pytest
 import pfa_core
 from pfa_core import Change, Filters, Selection, errors
 from pfa_core.model.ids import new_id
+from tests import citus
 from tests.factories import World, a_jsonl_file, a_principal, a_world, commit, draft, record
 from tests.life_cycle.together import together
 from tests.life_cycle.views import everything, one, save, stats, stored, value
@@ -238,6 +239,7 @@ def test_drafts_discarded_beside_a_pull_of_their_records_leave_their_sums_at_not
     overlays_are_right(world)
 
 
+@citus.takes_triggers
 @pytest.mark.parametrize("step", [pfa_core.uncommit, pfa_core.discard])
 def test_a_step_back_beside_a_pull_never_brings_back_what_the_pull_replaced(
     world: World, other: World, step: Callable[..., Any]

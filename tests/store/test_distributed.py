@@ -94,12 +94,13 @@ class TestDistribution:
     def test_a_database_with_records_is_distributed_where_it_stands(self, grown: str) -> None:
         world = World(SelfClosing(grown), "ORG", {"ann": "admin"})
         before = everything(world)
-        dry = pfa_core.distribute(settings(grown), dry_run=True)
+        dry = pfa_core.distribute(settings(grown), shards=3, dry_run=True)
         assert world.db.read(distribution.places) == []
         assert not world.db.read(rls.is_distributed)
         world.db.close()
-        done = pfa_core.distribute(settings(grown))
+        done = pfa_core.distribute(settings(grown), shards=3)
         assert done == dry
+        assert done.shards == 3
         assert set(done.changed) == {name for name in PLACEMENTS if name != "audit_expected"}
         assert everything(world) == before
         assert world.db.read(distribution.faults) == []
@@ -408,7 +409,7 @@ class TestBackup:
             for number in range(4)
         ]
         for world in worlds:
-            draft(world.db, world.principal(), "P-1", monthlyRate=7)
+            draft(world.db, world.principal(), "P-1", monthlyRate=8)
             commit(world.db, world.principal())
             draft(world.db, world.principal(), "P-2", model="A")
             world.db.close()
@@ -461,7 +462,7 @@ class TestBackup:
             with psycopg.connect(plain, autocommit=True) as conn:
                 migrations.upgrade(conn)
             world = a_world(plain, record("P-1"), record("P-2"), record("P-3"))
-            draft(world.db, world.principal(), "P-1", monthlyRate=7)
+            draft(world.db, world.principal(), "P-1", monthlyRate=8)
             assert pfa_core.backup_database(settings(plain), file).whole
             with cluster.database(template) as url:
                 assert pfa_core.restore_database(settings(url), file).whole
@@ -503,7 +504,7 @@ class TestBackup:
 
         def write(world: World) -> None:
             with SelfClosing(world.url) as db:
-                rate = 0
+                rate = 2000
                 while not ended.is_set():
                     rate += 1
                     draft(db, world.principal(), "P-1", monthlyRate=rate)

@@ -13,6 +13,7 @@ import pfa_core
 from pfa_core import errors
 from pfa_core.store import copying, filling, migrations
 from pfa_core.store.ahead import made_ahead
+from tests import citus
 from tests.factories import World, a_jsonl_file, a_world, record
 from tests.forms import long
 from tests.server import bound_url
@@ -53,6 +54,7 @@ def test_a_database_is_made_without_them(empty_database_url):
         assert [name for name, _ in conn.execute(INDEXES)] == KEY
 
 
+@citus.of_one_machine
 def test_the_first_records_bring_the_indexes_that_every_mirror_has(fresh, postgres, template):
     assert [*indexes(fresh)] == KEY
     fresh.pull(RECORDS)
@@ -65,6 +67,7 @@ def test_the_first_records_bring_the_indexes_that_every_mirror_has(fresh, postgr
     second.close()
 
 
+@citus.of_one_machine
 def test_what_is_rolled_back_leaves_neither_records_nor_indexes(fresh, tmp_path, monkeypatch):
     path = str(a_jsonl_file(tmp_path, RECORDS))
     pfa_core.pull_files(fresh.db, fresh.principal(), [path], dry_run=True)
@@ -80,6 +83,7 @@ def test_what_is_rolled_back_leaves_neither_records_nor_indexes(fresh, tmp_path,
     assert is_consistent(fresh)
 
 
+@citus.of_one_machine
 @pytest.mark.parametrize("behind", ["records", *long(["indexes"])])
 def test_a_session_that_is_ended_leaves_neither_records_nor_indexes(fresh, monkeypatch, behind):
     step = "index" if behind == "indexes" else "_copy_new" if fresh.db is fresh.owner else "_write"
@@ -101,6 +105,7 @@ def test_a_session_that_is_ended_leaves_neither_records_nor_indexes(fresh, monke
     assert (len(indexes(fresh)) > 10, len(fresh.mirror())) == (True, 7)
 
 
+@citus.of_one_machine
 def test_the_first_pull_holds_no_reader_up_and_another_one_waits(fresh):
     other = a_world(fresh.url, organization="TWO")
     with psycopg.connect(fresh.url) as first, psycopg.connect(fresh.url, autocommit=True) as seen:
@@ -120,6 +125,7 @@ def test_the_first_pull_holds_no_reader_up_and_another_one_waits(fresh):
     other.close()
 
 
+@citus.of_one_machine
 def test_an_indexed_mirror_is_not_locked(postgres, template):
     with postgres.database(template) as url:
         with psycopg.connect(url) as conn:
@@ -132,6 +138,7 @@ def test_an_indexed_mirror_is_not_locked(postgres, template):
                     conn.execute(f"SELECT pfa_{function}()")
 
 
+@citus.of_one_machine
 def test_records_in_portions_are_those_of_one(fresh, monkeypatch):
     monkeypatch.setattr(copying, "BLOCK", 3)
     fresh.pull([*RECORDS, RECORDS[2]])

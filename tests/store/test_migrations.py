@@ -32,7 +32,7 @@ SMALL = [
 ]
 ALL = tuple(name for _, name, _ in SMALL)
 NEWEST = 3
-LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+LOCKS = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {migrations._LOCK}"
 REAL = sql.migrations()
 
 

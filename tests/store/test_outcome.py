@@ -14,6 +14,7 @@ from pfa_core.model.audit import Action
 from pfa_core.store import audit, leases, outcome
 from pfa_core.store.database import BROKEN_COMMITS, Database
 from pfa_core.store.outcome import Begun, Ending
+from tests import citus
 from tests.cut import When, cut_at
 
 MADE = "INSERT INTO pfa_organization VALUES ('A', '', 'active', now())"
@@ -40,7 +41,10 @@ def count(admin: psycopg.Connection[Any]) -> int:
     return row[0]
 
 
-@pytest.mark.parametrize(("when", "attempts"), [(When.BEFORE, 2), (When.AFTER, 1)])
+@pytest.mark.parametrize(
+    ("when", "attempts"),
+    [pytest.param(When.BEFORE, 2, marks=citus.knows_outcomes), (When.AFTER, 1)],
+)
 def test_a_commit_whose_connection_broke_is_done_once(
     db: Database, admin: psycopg.Connection[Any], when: When, attempts: int
 ) -> None:
@@ -56,6 +60,7 @@ def test_a_commit_whose_connection_broke_is_done_once(
     assert (len(made), count(admin)) == (attempts, 1)
 
 
+@citus.knows_outcomes
 def test_commits_that_never_arrive_are_given_up_and_nothing_is_stored(
     db: Database, admin: psycopg.Connection[Any]
 ) -> None:
@@ -121,6 +126,7 @@ def test_an_id_that_the_server_has_not_reached_is_no_answer(
         Ending(ahead, "", None).has_committed(db.connection)
 
 
+@citus.knows_outcomes
 def test_a_session_whose_client_is_gone_is_ended_and_then_it_is_known(
     db: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +151,7 @@ CREATE CONSTRAINT TRIGGER fails AFTER INSERT ON pfa_organization DEFERRABLE INIT
 """
 
 
+@citus.takes_triggers
 @pytest.mark.parametrize("spread", [True, False], ids=["a coordinator", "one server"])
 def test_an_internal_error_at_a_commit_is_no_answer_where_other_servers_have_parts_of_it(
     db: Database, admin: psycopg.Connection[Any], spread: bool

@@ -11,6 +11,7 @@ from pfa_core.sql.script import statements_of
 from pfa_core.sql.tables import PLACEMENTS, Placement, placed
 from pfa_core.store import distribution, rls
 from pfa_core.store.database import Database
+from tests import citus
 from tests.store.test_prerelease import catalog
 
 SCRIPTS = [
@@ -40,6 +41,7 @@ def test_a_body_that_would_be_split_is_refused() -> None:
         list(statements_of("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END;"))
 
 
+@citus.of_one_machine
 def test_the_schema_statement_by_statement_is_the_schema(
     empty_database_url: str, database_url: str, postgres
 ) -> None:
@@ -75,6 +77,7 @@ def test_every_table_has_its_place(database_url: str) -> None:
             assert collation in (None, '"C"'), name
 
 
+@citus.of_one_machine
 def test_on_one_machine_nothing_is_distributed_and_the_cure_is_said(database_url: str) -> None:
     settings = pfa_core.resolve(Flags(database_url=database_url))
     with pytest.raises(errors.ConfigInvalid) as refused:

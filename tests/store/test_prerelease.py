@@ -21,6 +21,7 @@ from pfa_core.store import migrations, prerelease, schema
 from pfa_core.store.database import Database
 from pfa_core.store.embedded import binaries
 from pfa_core.store.migrations import UpgradeReport
+from tests import citus
 from tests.factories import World, commit, draft
 from tests.kpis import exact
 from tests.life_cycle.views import seen, stats
@@ -140,6 +141,7 @@ def test_the_history_is_that_of_the_eight_files():
     assert checksums == prerelease.HISTORY
 
 
+@citus.of_one_machine
 def test_the_converted_catalogue_is_that_of_a_fresh_database(old_url, conn, postgres, template):
     assert schema.version(conn) == 0
     assert migrations.upgrade(conn) == CONVERTED
