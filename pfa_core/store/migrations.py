@@ -99,7 +99,9 @@ def _upgrade_whole(conn: Connection, *, dry_run: bool, lock: bool = True) -> Upg
 
 
 def make(conn: Connection, version: int) -> None:
-    """Make the schema of a version, within the caller's transaction, where there are no tables of pfa.
+    """Make the schema of a version, within the caller's transaction.
+
+    There are no tables of pfa.
 
     Raises:
         ConfigInvalid: The database does not keep text as UTF-8.

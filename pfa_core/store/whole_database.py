@@ -47,7 +47,10 @@ def clear(conn: Connection[Any]) -> None:
 
 
 def let_owner_copy(conn: Connection[Any]) -> None:
-    """Release the owner from the policies of all tables: into a table with policies nothing is copied."""
+    """Release the owner from the policies of all tables.
+
+    Into a table with policies nothing is copied.
+    """
     conn.execute(_SQL["let_owner_copy"])
 
 

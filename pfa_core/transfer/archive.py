@@ -50,7 +50,10 @@ def contents_of(settings: Settings, restore: Program, file: BinaryIO) -> Sequenc
 
 
 def has_policies(contents: Sequence[Sequence[str]]) -> bool:
-    """Return whether a backup is of tables with row-level security; distributed ones have none."""
+    """Return whether a backup is of tables with row-level security.
+
+    Distributed ones have none.
+    """
     return any(line[3:5] == ["ROW", "SECURITY"] for line in contents)
 
 

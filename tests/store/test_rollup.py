@@ -17,6 +17,7 @@ from pfa_core.model.query import Filters
 from pfa_core.store import rls
 from pfa_core.store.reads import sums
 from pfa_core.store.reads.sums import Part
+from tests import citus
 from tests.factories import World, a_world, record
 from tests.forms import EFFORT
 from tests.model.strategies import dates, money
@@ -258,6 +259,7 @@ def test_days_do_not_depend_on_the_date_style(world):
     assert world.db.read(work) == (21,)
 
 
+@citus.of_one_machine
 def test_on_distributed_tables_months_and_fields_are_read_from_the_records(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

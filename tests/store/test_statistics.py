@@ -14,8 +14,10 @@ from pfa_core import Change, Selection
 from pfa_core.drafts import save_portions
 from pfa_core.sql import statements
 from pfa_core.store import migrations, statistics
+from tests import citus
 from tests.factories import World, a_world, record
 
+pytestmark = citus.of_one_machine  # of shards autovacuum alone makes statistics
 MANY = 150
 FILLED = ("pfa_modification", "pfa_overlay")
 BEFORE = 2  # entries of the pull that filled the mirror
