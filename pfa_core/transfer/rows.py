@@ -1,4 +1,4 @@
-"""Rows of a backup of distributed tables, restored into the schema that has their policies.
+"""Rows of a backup of distributed tables, restored into a schema with policies.
 
 Distributed tables have no policies, and the program's role has wider privileges on them. Restored as they were,
 they would be tables of one machine that nothing guards: of such a backup the rows alone are taken.
