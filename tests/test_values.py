@@ -18,6 +18,7 @@ import pfa_core
 
 # Objects that a use case works with: what each of them changes is the reason.
 MUTABLE = {
+    "pfa_core.store.migrations.Attempts": "notes what an upgrade did on connections that broke",
     "pfa_core.audit.verify._Found": "counts links, entries and flaws while the chain is read",
     "pfa_core.pems.sandbox.faults.FaultBox": "takes rules while the sandbox serves",
     "pfa_core.pems.sandbox.faults._Counted": "counts the requests that a rule matched",

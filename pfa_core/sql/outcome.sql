@@ -10,6 +10,11 @@ SELECT pg_current_xact_id()::text,
                  (SELECT w.stats_reset FROM pg_stat_wal AS w)),
        pg_backend_pid();
 
+-- name: schema
+-- The schema that the transaction writes into, which stays the same until it ends: an upgrade waits for it. A statement
+-- of its own, since a coordinator of others may have one that reads a table answered by another server.
+SELECT max(version) FROM pfa_schema_migration;
+
 -- name: ask
 -- committed, aborted, in progress; null: another server, one that has recovered, or an id too old. Then whether the
 -- server is a coordinator of others: they commit what is theirs before it does, so that its abort says nothing of them.

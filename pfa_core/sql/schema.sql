@@ -28,6 +28,26 @@ SELECT pg_try_advisory_xact_lock(%(key)s);
 -- name: unlock
 SELECT pg_advisory_unlock(%(key)s);
 
+-- name: hold
+-- Every writing transaction reads this table first (sql/outcome.sql): behind the lock none is under way, and the next
+-- one reads what the migration recorded. For a second at most, since commands that begin wait behind this one.
+SET LOCAL lock_timeout = '1s';
+LOCK TABLE pfa_schema_migration IN ACCESS EXCLUSIVE MODE;
+-- What the migration itself waits for, keeps all commands waiting.
+SET LOCAL lock_timeout = '60s';
+
+-- name: writer
+-- The session whose transaction keeps it from that, the longest first.
+SELECT a.pid, a.usename::text, a.application_name, coalesce(a.xact_start, a.backend_start)
+FROM pg_locks AS l
+JOIN pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.relation = 'pfa_schema_migration'::regclass
+  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+  AND l.granted
+  AND l.pid <> pg_backend_pid()
+ORDER BY a.xact_start NULLS LAST, a.pid
+LIMIT 1;
+
 -- name: encoding
 SELECT current_setting('server_encoding');
 

@@ -170,7 +170,7 @@ class Database:
                 ending: Ending[Result] | None = None
                 try:
                     with conn.transaction() as transaction:
-                        begun = begin(conn)
+                        begun = begin(conn, require_schema=self.require_schema)
                         with linked(conn) as links:
                             result = work(conn)
                         ending = Ending(

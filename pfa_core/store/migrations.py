@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from psycopg import Connection, Rollback, errors
@@ -19,7 +19,7 @@ from pfa_core.sql.script import statements_of
 from pfa_core.store import distribution, prerelease, schema, session, statistics
 from pfa_core.store.errors import locked
 from pfa_core.store.schema import program_version, require_current
-from pfa_core.store.silence import holder_of_key
+from pfa_core.store.silence import Holder, holder_of_key
 
 # Any number that no other program locks in the same database.
 _LOCK = 7_245_001
@@ -40,26 +40,48 @@ class UpgradeReport:
     applied: tuple[str, ...]
 
 
-def upgrade(conn: Connection, *, dry_run: bool = False) -> UpgradeReport:
+@dataclass(slots=True)
+class Attempts:
+    """What an upgrade did on connections that broke; it goes on over the next one.
+
+    `before`: the schema's number that the first one found; `begun`: the migrations that may have been committed.
+    """
+
+    before: int | None = None
+    begun: list[str] = field(default_factory=list)
+
+
+def upgrade(
+    conn: Connection, *, dry_run: bool = False, attempts: Attempts | None = None
+) -> UpgradeReport:
     """Bring the schema up to the program's own; with `dry_run` the same, rolled back.
 
-    A database from before the first release is converted in place. Behind a pooler, where a session's lock would
-    stay with a session that others get, it is one transaction, which ends with its lock.
+    Each migration is a transaction, which waits for the writing ones that are under way and keeps others from
+    beginning. One that was interrupted leaves nothing of itself; the next upgrade goes on there. A database from
+    before the first release is converted in place. Behind a pooler, where a session's lock would stay with one that
+    others get, all is one transaction, which ends with its lock.
+
+    Args:
+        attempts: What the same upgrade did before its connection broke, for its report.
 
     Raises:
         SchemaOutdated: The database is newer than the program, or its history from before the first release
             is incomplete.
-        Locked: Another session holds the lock of upgrades.
+        Locked: Another session holds the lock of upgrades, or a transaction under way does not end.
         ConfigInvalid: A migration was changed after it had been applied here, or the database does
             not keep text as UTF-8.
     """
+    attempts = attempts or Attempts()
     if session.is_pooled(conn):
-        return _upgrade_whole(conn, dry_run=dry_run)
+        return _upgrade_whole(conn, attempts, dry_run=dry_run)
     _lock(conn)
     try:
-        return _upgrade_whole(conn, dry_run=True, lock=False) if dry_run else _upgrade_locked(conn)
+        if dry_run:
+            return _upgrade_whole(conn, attempts, dry_run=True, lock=False)
+        return _upgrade_locked(conn, attempts)
     finally:
-        conn.execute(_SQL["unlock"], {"key": _LOCK})
+        if not conn.closed:  # what broke it is the error to report
+            conn.execute(_SQL["unlock"], {"key": _LOCK})
 
 
 def upgrade_with_others(conn: Connection) -> int | None:
@@ -87,12 +109,14 @@ def upgrade_with_others(conn: Connection) -> int | None:
         conn.execute(_SQL["unlock"], {"key": _LOCK})
 
 
-def _upgrade_whole(conn: Connection, *, dry_run: bool, lock: bool = True) -> UpgradeReport:
+def _upgrade_whole(
+    conn: Connection, attempts: Attempts, *, dry_run: bool, lock: bool = True
+) -> UpgradeReport:
     """Upgrade in one transaction; with `lock` it holds the lock of upgrades."""
     with conn.transaction() as whole:
         if lock:
             _lock(conn, "lock_within")
-        report = _upgrade_locked(conn)
+        report = _upgrade_locked(conn, attempts)
         if dry_run:
             raise Rollback(whole)
     return report
@@ -191,37 +215,82 @@ def _require_utf8(conn: Connection) -> None:
         raise ConfigInvalid("the database must keep text as UTF8", hint="createdb -E UTF8 …")
 
 
-def _upgrade_locked(conn: Connection) -> UpgradeReport:
+def _upgrade_locked(conn: Connection, attempts: Attempts) -> UpgradeReport:
     _require_utf8(conn)
     conn.execute(_SQL["create"])
     applied = dict(conn.execute(_SQL["applied"]).fetchall())
-    converted: tuple[str, ...] = ()
-    if prerelease.is_recorded(applied):
-        applied, converted = _convert(conn)
-    before = 0 if converted else max(applied, default=0)
+    old = prerelease.is_recorded(applied)
+    before = 0 if old else max(applied, default=0)
     if before > program_version():
         require_current(before)
+    attempts.before = before if attempts.before is None else attempts.before
+    done = [
+        name
+        for version, name, _ in sql.migrations()
+        if name in attempts.begun and version in applied and not old
+    ]
+    if old:
+        applied = _convert(conn, attempts)
+        done = [sql.migrations()[0][1]]
     distributed = distribution.is_distributed(conn)
     new = [
-        _apply(conn, version, name, text, distributed=distributed)
+        _apply(conn, version, name, text, attempts, distributed=distributed)
         for version, name, text in sql.migrations()
         if not _is_applied(applied, version, name, text)
     ]
     statistics.renew_unknown(conn)
-    return UpgradeReport(before, program_version(), (*converted, *new))
+    return UpgradeReport(attempts.before, program_version(), (*done, *new))
 
 
-def _convert(conn: Connection) -> tuple[dict[int, str], tuple[str, ...]]:
+def require_released(conn: Connection) -> None:
+    """Refuse a schema that other migrations made than the program's of its number.
+
+    Raises:
+        ConfigInvalid: A pfa from before the first release made it, of an earlier text.
+    """
+    applied = dict(conn.execute(_SQL["applied"]).fetchall())
+    for version, name, text in sql.migrations():
+        _is_applied(applied, version, name, text)
+
+
+def _convert(conn: Connection, attempts: Attempts) -> dict[int, str]:
     """Convert a database from before the first release.
 
     The first migration is recorded as applied.
     """
     version, name, text = sql.migrations()[0]
     with conn.transaction():
+        _hold(conn)
         prerelease.convert(conn, text)
         conn.execute(_SQL["forget"])
         _record(conn, version, name, text)
-    return {version: _checksum(text)}, (name,)
+        attempts.begun.append(name)
+    return {version: _checksum(text)}
+
+
+def _hold(conn: Connection) -> None:
+    """Wait for the writing transactions under way, and keep others from beginning.
+
+    They wait until this one ends.
+
+    Raises:
+        Locked: One of them does not end.
+    """
+    begun, noticed = time.monotonic(), False
+    while True:
+        try:
+            with conn.transaction():
+                conn.execute(_SQL["hold"])
+        except errors.LockNotAvailable:
+            row = conn.execute(_SQL["writer"]).fetchone()
+            holder = Holder(*row) if row else "it ended"
+            if not noticed:
+                noticed = True
+                _LOGGER.warning("waiting for a transaction under way: %s", holder)
+            if time.monotonic() - begun > LOCK_SECONDS:
+                raise locked(row and holder) from None
+        else:
+            return
 
 
 def _is_applied(applied: dict[int, str], version: int, name: str, text: str) -> bool:
@@ -236,9 +305,16 @@ def _is_applied(applied: dict[int, str], version: int, name: str, text: str) -> 
 
 
 def _apply(
-    conn: Connection, version: int, name: str, text: sql.LiteralString, *, distributed: bool
+    conn: Connection,
+    version: int,
+    name: str,
+    text: sql.LiteralString,
+    attempts: Attempts,
+    *,
+    distributed: bool,
 ) -> str:
     with conn.transaction():
+        _hold(conn)
         try:
             if distributed:
                 _execute_on_all_nodes(conn, text)
@@ -259,6 +335,7 @@ def _apply(
                 hint="install PostgreSQL's contrib package beside the server, then type: pfa db upgrade",
             ) from error
         _record(conn, version, name, text)
+        attempts.begun.append(name)
     return name
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, LiteralString, TypeVar
 
 import psycopg
 from psycopg import Connection
 
 from pfa_core import sql
 from pfa_core.errors import Internal, OutcomeUnknown, PfaError
+from pfa_core.store import schema
 
 _SQL = sql.statements("outcome")
+_BEGIN_IN_SCHEMA: LiteralString = _SQL["begin"] + "\n" + _SQL["schema"]
 WAIT_SECONDS = 15.0  # for a connection, and for the session to end
 _GRACE_SECONDS = 2.0  # in which a session may end by itself
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
@@ -126,13 +128,23 @@ def is_spread(conn: Connection[Any]) -> bool:
     return bool(row and row[0])
 
 
-def begin(conn: Connection[Any]) -> Begun:
-    """Begin a writing transaction: limit its idle time, assign its id."""
-    cursor = conn.execute(_SQL["begin"])
+def begin(conn: Connection[Any], *, require_schema: bool = False) -> Begun:
+    """Begin a writing transaction: limit its idle time, assign its id.
+
+    Args:
+        require_schema: Into the program's own schema alone, whatever the connection found when it was opened.
+
+    Raises:
+        SchemaOutdated: The database was upgraded since.
+    """
+    cursor = conn.execute(_BEGIN_IN_SCHEMA if require_schema else _SQL["begin"])
     cursor.nextset()
     row = cursor.fetchone()
     if row is None:
         raise Internal("a transaction got no id")
+    if require_schema:
+        cursor.nextset()
+        schema.require_current((cursor.fetchone() or (None,))[0])
     return Begun(*row)
 
 
