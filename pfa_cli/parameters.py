@@ -62,6 +62,7 @@ OPTIONS = {
     "no_rate": "--no-rate",
     "no_start": "--no-start",
     "nulls": "--null",
+    "old_bindir": "--old-bindir",
     "only": "--only",
     "operation": "OPERATION",
     "organization_id": "--org",

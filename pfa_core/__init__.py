@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pfa_core.access.tokens.revoke import list_tokens, revoke_tokens
     from pfa_core.access.tokens.signing_keys import list_keys, retire_key, rotate_keys
     from pfa_core.admin.consistency import find_bad_rows, verify_database
-    from pfa_core.admin.database import open_database, upgrade
+    from pfa_core.admin.database import open_database
     from pfa_core.admin.distribution import cluster_status, distribute
     from pfa_core.admin.login_roles import add_login_role, login_role_statement
     from pfa_core.admin.metrics import Metric, collect, exposition
@@ -138,6 +138,7 @@ if TYPE_CHECKING:
     from pfa_core.transfer.intake import import_organization
     from pfa_core.transfer.log_archive import archive_log
     from pfa_core.transfer.restoring import restore_database
+    from pfa_core.transfer.upgrade import upgrade
     from pfa_core.views import (
         SavedViewResult,
         delete_view,
@@ -161,7 +162,7 @@ _HOME = {
         "access.tokens.revoke": "list_tokens revoke_tokens",
         "access.tokens.signing_keys": "list_keys retire_key rotate_keys",
         "admin.consistency": "find_bad_rows verify_database",
-        "admin.database": "open_database upgrade",
+        "admin.database": "open_database",
         "admin.row_level_security": "rls_status",
         "admin.distribution": "cluster_status distribute",
         "admin.login_roles": "add_login_role login_role_statement",
@@ -243,6 +244,7 @@ _HOME = {
         "transfer.intake": "import_organization",
         "transfer.log_archive": "archive_log",
         "transfer.restoring": "restore_database",
+        "transfer.upgrade": "upgrade",
         "views": "SavedViewResult delete_view list_views read_view save_view show_view view_file",
     }.items()
     for name in names.split()

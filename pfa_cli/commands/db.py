@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pfa_core.admin.consistency import VerifyReport
     from pfa_core.store.distribution import DistributionReport
     from pfa_core.store.upkeep import MonthGrowth
+    from pfa_core.transfer.upgrade import UpgradeResult
 
 app = typer.Typer(rich_markup_mode=None)
 db = group(
@@ -53,6 +55,8 @@ role = group(
     db, "role", "Manage the login roles of a server of your own: one for each person and job."
 )
 
+_UPGRADE = ("before", "after", "applied", "serverBefore", "serverAfter", "keptDirectory",
+            "organizations")  # fmt: skip
 _STATUS = ("kind", "reachable", "address", "serverVersion", "schemaVersion", "programSchema",
            "runningPid", "dataDirectory", "sizeBytes", "workers", "shards", "trailBytes", "historyBytes",
            "growth", "problem")  # fmt: skip
@@ -62,25 +66,62 @@ _STATUS = ("kind", "reachable", "address", "serverVersion", "schemaVersion", "pr
     db,
     "upgrade",
     effect=Effect.WRITES,
-    examples=("pfa db upgrade", "pfa db upgrade --dry-run"),
-    exit_codes="69 no database; 78 the schema is newer than this program.",
-    columns=("before", "after", "applied"),
+    examples=(
+        "pfa db upgrade",
+        "pfa db upgrade --dry-run",
+        "pfa db upgrade --old-bindir /usr/lib/postgresql/17/bin",
+    ),
+    exit_codes="1 a trail or sums are not whole; 69 no database; 74 not enough room; 75 a transaction under way"
+    " does not end; 78 the schema is newer than this program, or an older PostgreSQL's programs are not found.",
+    columns=_UPGRADE,
 )
-def upgrade(call: Invocation, talk: Talk) -> None:
-    """Upgrade the schema to the version of this program."""
-    report = core.upgrade(call.settings, dry_run=call.dry_run)
-    if report.applied and not call.dry_run:
+def upgrade(
+    call: Invocation,
+    talk: Talk,
+    *,
+    old_bindir: Annotated[
+        str,
+        typer.Option(
+            "--old-bindir",
+            metavar="DIR",
+            help="Programs of the embedded server's older PostgreSQL; without: looked for.",
+        ),
+    ] = "",
+) -> int:
+    """Upgrade the schema and the embedded server's PostgreSQL to this program's.
+
+    Data of an older PostgreSQL are dumped, restored beside and verified; then they take the place of the old ones,
+    which are kept aside until you remove them. An interrupted upgrade has changed nothing, or goes on where it was.
+    """
+    with ProgressLine(call.common, "step", "upgrading the database"):
+        result = core.upgrade(call.settings, dry_run=call.dry_run, old_bindir=old_bindir or None)
+    if (result.applied or result.kept_directory) and not call.dry_run:
         call.note_stored()
-    item = document(report)
+    item: dict[str, Any] = document(result)
+    codes = ",".join(one["organization"] for one in item["organizations"])
     sheet = Sheet(
         id_column="after",
         columns=tuple(item),
         items=[item],
-        envelope=Data(item),
-        text=lambda: _upgraded(report.before, report.after, report.applied),
+        rows=[{**item, "organizations": codes}],
+        envelope=Data(result),
+        text=lambda: _upgraded(result),
     )
     show(sheet, call.look(Format.TABLE))
     talk.note_dry_run()
+    if result.kept_directory and not call.dry_run:
+        kept = shlex.quote(result.kept_directory)
+        talk.hint(f"the data of before are kept; when nothing is missed, type: rm -r {kept}")
+    if result.whole:
+        return 0
+    for one in result.organizations:
+        if one.flaws or one.differences:
+            code = one.organization_id
+            talk.say(
+                f"{code}: {count(one.flaws, 'flaw')} of the trail, {count(one.differences, 'difference')} of sums"
+                f" or overlays: pfa log verify --org {code}, pfa db verify --org {code}"
+            )
+    return Internal.exit_code
 
 
 @command(
@@ -330,7 +371,14 @@ def _distributed(report: DistributionReport) -> str:
     return "\n".join([*lines, *(f"  {name}" for name in report.changed)])
 
 
-def _upgraded(before: int, after: int, applied: tuple[str, ...]) -> str:
-    if before == after:
-        return f"schema {after}: up to date"
-    return "\n".join([f"schema {before} → {after}", *(f"  {name}" for name in applied)])
+def _upgraded(result: UpgradeResult) -> str:
+    lines = []
+    if result.server_after:
+        lines.append(
+            f"PostgreSQL {result.server_before} → {result.server_after}:"
+            f" {count(len(result.organizations), 'organization')} brought over"
+        )
+    if result.before == result.after:
+        return "\n".join([*lines, f"schema {result.after}: up to date"])
+    head = f"schema {result.before} → {result.after}"
+    return "\n".join([*lines, head, *(f"  {name}" for name in result.applied)])

@@ -155,14 +155,39 @@ def _reachable(settings: Settings) -> DatabaseStatus:
     return status
 
 
+def _data_directory(call: Invocation) -> Finding | None:
+    """Check the embedded server's data against the programs; name what is kept."""
+    from pfa_core.admin.server import data_directories
+
+    found = data_directories(call.settings)
+    if found is None:
+        return None
+    if found.problem:
+        text, _, cure = found.problem.partition(": ")
+        return Finding("data directory", "notice", text, cure=cure)
+    if found.kept:
+        sizes = ", ".join(f"{path} ({size / 1e6:,.0f} MB)" for path, size in found.kept)
+        names = " ".join(shlex.quote(str(path)) for path, _ in found.kept)
+        text = f"kept since an upgrade of PostgreSQL: {sizes}"
+        return Finding(
+            "data directory", "notice", text, cure=f"when nothing is missed, type: rm -r {names}"
+        )
+    return None
+
+
 def _schema(call: Invocation) -> Finding:
+    from pfa_core.admin.server import require_released_schema
+
     status = _reachable(call.settings)
     if status.schema_version == status.program_schema:
+        require_released_schema(call.settings)
         return _counted(call, f"version {status.schema_version}")
     is_new = status.schema_version is None
     found = "none" if is_new else f"version {status.schema_version}"
     text = f"{found}, this program needs {status.program_schema}"
+    is_newer = (status.schema_version or 0) > status.program_schema
     cure = "type: pfa init --org CODE" if is_new else "type: pfa db upgrade"
+    cure = "install the newer pfa" if is_newer else cure
     return Finding("schema", "problem", text, cure=cure, exit_code=CONFIG_INVALID)
 
 
@@ -421,6 +446,7 @@ CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
     "token": (_token, ("configuration", "signing key")),
     "database": (_database, ("configuration",)),
     "disk": (_disk, ("configuration",)),
+    "data directory": (_data_directory, ("configuration", "database")),
     "schema": (_schema, ("database",)),
     "upkeep": (_upkeep, ("schema",)),
     "replica": (_replica, ("schema",)),

@@ -65,7 +65,6 @@ from pfa_core.model.run import Outcome, Run
 from pfa_core.pems.mapping.shape import FieldMapFile
 from pfa_core.status_summary import SessionStatus
 from pfa_core.store.distribution import DistributionReport
-from pfa_core.store.migrations import UpgradeReport
 from pfa_core.store.queue import DeadLetter
 from pfa_core.store.tokens import TokenRow
 from pfa_core.store.waiting import Waiting
@@ -74,6 +73,7 @@ from pfa_core.transfer.archive import BackupResult
 from pfa_core.transfer.export import ExportResult
 from pfa_core.transfer.intake import ImportResult
 from pfa_core.transfer.log_archive import LogArchiveResult
+from pfa_core.transfer.upgrade import UpgradeResult
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAMES = {
@@ -532,10 +532,11 @@ SHAPES: Mapping[str, Shape] = {
         means="members of an organization",
     ),
     "database-upgrade": Shape(
-        kind=Data[UpgradeReport],
-        line=UpgradeReport,
+        kind=Data[UpgradeResult],
+        line=UpgradeResult,
         commands=("db upgrade",),
-        means="schema versions before and after an upgrade",
+        means="versions of schema and embedded server before and after an upgrade",
+        version="1.1",
     ),
     "database-distribution": Shape(
         kind=Data[DistributionReport],

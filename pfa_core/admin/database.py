@@ -1,4 +1,4 @@
-"""The database as a whole: handle, schema version."""
+"""Handles on the database that the settings name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pfa_core.errors import ConfigInvalid
 from pfa_core.store.database import Database
 
 if TYPE_CHECKING:
-    from pfa_core.store.migrations import UpgradeReport
     from pfa_core.store.replica import Replica
 
 
@@ -44,11 +43,3 @@ def _replica(settings: Settings) -> Replica | None:
     return Replica(
         settings.database_read_url, settings.read_source, written=Written(settings.written_file)
     )
-
-
-def upgrade(settings: Settings, *, dry_run: bool = False) -> UpgradeReport:
-    """Apply the migrations that the database lacks; with `dry_run` roll them back."""
-    from pfa_core.store import migrations
-
-    with open_database(settings, require_schema=False) as db:
-        return db.administer(lambda conn: migrations.upgrade(conn, dry_run=dry_run))

@@ -17,9 +17,9 @@ from pfa_core.admin.database import open_database
 from pfa_core.config.settings import Settings
 from pfa_core.errors import ConfigInvalid, PfaError
 from pfa_core.model.ids import utc_now
-from pfa_core.store import distribution, schema, statistics, upkeep
+from pfa_core.store import distribution, migrations, schema, statistics, upkeep
 from pfa_core.store.connection import safe_address, split_password
-from pfa_core.store.embedded import environment, server
+from pfa_core.store.embedded import environment, layout, server
 from pfa_core.store.errors import translate
 from pfa_core.store.upkeep import MonthGrowth
 
@@ -81,7 +81,7 @@ def database_status(settings: Settings, *, growth: bool = False) -> DatabaseStat
         except PfaError as error:
             problem = error.message
     else:
-        problem = "not running; the next command starts it"
+        problem = state.problem or "not running; the next command starts it"
     return DatabaseStatus(
         kind=DatabaseKind.EMBEDDED if own else DatabaseKind.SERVER,
         reachable=bool(facts.version),
@@ -99,6 +99,40 @@ def database_status(settings: Settings, *, growth: bool = False) -> DatabaseStat
         growth=added,
         problem=problem or facts.problem,
     )
+
+
+def require_released_schema(settings: Settings) -> None:
+    """Refuse a schema of the program's own number that is not the program's own.
+
+    Raises:
+        ConfigInvalid: A pfa from before the first release made it.
+    """
+    with open_database(settings) as db:
+        db.administer(migrations.require_released)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataDirectories:
+    """The data directories of an embedded server.
+
+    `problem`: why the programs of today do not start it, and what to type; `kept`: those of an older PostgreSQL
+    that were kept aside, with their sizes in bytes.
+    """
+
+    problem: str
+    kept: Sequence[tuple[Path, int]]
+
+
+def data_directories(settings: Settings) -> DataDirectories | None:
+    """Look at the data directories of the embedded server.
+
+    None: the database is a server of the user's own.
+    """
+    if settings.database_url is not None:
+        return None
+    found = layout.kept_directories(settings.embedded_dir)
+    kept = [(path, layout.bytes_of(path)) for path in found]
+    return DataDirectories(problem=server.status(settings.embedded_dir).problem, kept=kept)
 
 
 def uncounted_tables(settings: Settings) -> list[str]:
@@ -176,10 +210,16 @@ class _Facts(NamedTuple):
 def _facts(conn: Connection[Any]) -> _Facts:
     size, version = schema.size_and_version(conn)
     number = schema.version(conn)
+    problem = ""
+    if number == schema.program_version():
+        try:
+            migrations.require_released(conn)
+        except ConfigInvalid as error:
+            problem = error.message
     if number is None or not distribution.is_distributed(conn):
-        return _Facts(version, number, size)
+        return _Facts(version, number, size, problem=problem)
     nodes = distribution.nodes(conn)
-    problem, whole = "", None
+    whole = None
     try:
         whole = distribution.size(conn)
     except psycopg.Error as error:

@@ -26,6 +26,22 @@ WHERE c.relkind IN ('r', 'p')
 ORDER BY c.relname
 LIMIT %(limit)s;
 
+-- name: databases
+-- Databases of an embedded server beside pfa's own, what every server begins with, and what the check of a backup left.
+SELECT d.datname::text
+FROM pg_database AS d
+WHERE d.datname NOT IN ('pfa', 'postgres')
+  AND NOT d.datistemplate
+  AND d.datname !~ '^pfa_verify_[0-9]+_[0-9a-f]{12}$'
+ORDER BY d.datname;
+
+-- name: tables
+SELECT c.relname::text
+FROM pg_class AS c
+WHERE c.relnamespace = current_schema()::regnamespace
+  AND c.relkind = 'r'
+ORDER BY c.relname;
+
 -- name: clear
 -- Drops tables and functions of pfa; the caller has found them to be empty.
 DO $$

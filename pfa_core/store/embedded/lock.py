@@ -38,7 +38,7 @@ def _wait_for_lock(descriptor: int, deadline: float) -> None:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(
-                    "another process is still starting or stopping the embedded server",
+                    "another process is still starting, stopping or upgrading the embedded server",
                     hint="try again in a minute",
                 ) from None
             time.sleep(0.02)

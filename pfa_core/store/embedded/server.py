@@ -7,6 +7,7 @@ directory `.init-…`, a killed server only what PostgreSQL recovers from.
     root/
       .lock             held while a server is made, started or stopped
       pgdata-18/        the data; the major version in the name
+      pgdata-17-kept/   what they were brought over from, until the user removes it
       run/              the socket; its mode denies access to other users
       server/18.6/      copied binaries, only where the service user cannot run the package's
       setup.log, postgres.log
@@ -15,6 +16,7 @@ directory `.init-…`, a killed server only what PostgreSQL recovers from.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -25,21 +27,22 @@ from typing import TYPE_CHECKING, Any
 
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure
 from pfa_core.store.embedded import layout
-from pfa_core.store.embedded.accounts import account
+from pfa_core.store.embedded.accounts import Account, account
 from pfa_core.store.embedded.address import conninfo, default_root, url
 from pfa_core.store.embedded.binaries import (
     binaries,
     copy_installation,
+    named_programs,
     program,
     runs_as,
     version,
 )
-from pfa_core.store.embedded.cluster import initialize, refuse_other_major
+from pfa_core.store.embedded.cluster import initialize, make_durable, require_major
 from pfa_core.store.embedded.crowding import is_crowded
 from pfa_core.store.embedded.directories import make_root, make_socket_directory
 from pfa_core.store.embedded.failures import io_error, with_log
 from pfa_core.store.embedded.launch import start
-from pfa_core.store.embedded.layout import Place, data_directories, major
+from pfa_core.store.embedded.layout import Place, data_directories, kept, major, major_of
 from pfa_core.store.embedded.lock import locked
 from pfa_core.store.embedded.probe import UP, Answer, ask, connect
 from pfa_core.store.embedded.process import is_alive, is_server_of, server_pid
@@ -59,7 +62,7 @@ __all__ = [
     "url",
 ]
 
-_LOCK_SECONDS = 120.0
+LOCK_SECONDS = 120.0
 _END_SECONDS = 2.0
 _CROWD_SECONDS = 10.0
 
@@ -68,7 +71,8 @@ _CROWD_SECONDS = 10.0
 class EmbeddedStatus:
     """The state of the embedded server of a root.
 
-    `version` is the running server's, else that of the binaries it would be started from.
+    `version` is the running server's, else that of its data, else that of the binaries it would be made with.
+    `problem`: why these binaries do not start it, and what to type.
     """
 
     root: Path
@@ -79,6 +83,7 @@ class EmbeddedStatus:
     conninfo: str
     url: str
     log: Path
+    problem: str = ""
 
 
 def ensure(root: Path) -> str:
@@ -96,9 +101,9 @@ def ensure(root: Path) -> str:
         DatabaseUnavailable: It does not answer in time.
     """
     place = layout.place(root)
-    with _explained(place):
+    with explained(place):
         make_root(place.root)
-        with locked(place.lock, _LOCK_SECONDS):
+        with locked(place.lock, LOCK_SECONDS):
             if (answer := ask(place)) not in UP:
                 _bring_up(place)
             # Who has taken all connections has them of this database.
@@ -114,19 +119,21 @@ def status(root: Path) -> EmbeddedStatus:
         ConfigInvalid: Neither data nor binaries exist.
     """
     place = layout.place(root)
-    with _explained(place):
+    with explained(place):
         data, pid = _running(place)
         known = _running_version(place) if pid else ""
-        known = known or version(binaries())
+        if data is None:
+            known = version(binaries())
         return EmbeddedStatus(
             root=place.root,
             data_directory=data or place.data(major(known)),
             running=pid is not None,
             pid=pid,
-            version=known,
+            version=known or str(major_of(data) if data else ""),
             conninfo=conninfo(place.root),
             url=url(place.root),
             log=place.log,
+            problem=_refusal(place),
         )
 
 
@@ -142,24 +149,36 @@ def stop(root: Path, *, timeout: float = 60) -> bool:
     place = layout.place(root)
     if not place.root.is_dir():
         return False
-    with _explained(place), locked(place.lock, _LOCK_SECONDS):
-        data, pid = _running(place)
-        if data is None or pid is None:
-            return False
-        os.kill(pid, signal.SIGINT)
-        deadline = time.monotonic() + timeout
-        while is_server_of(pid, data):
-            if time.monotonic() > deadline:
-                raise DatabaseUnavailable(
-                    f"the embedded server (pid {pid}) does not stop",
-                    hint=with_log("it may still be writing", place.log, 0),
-                )
-            time.sleep(0.01)
-        # A process that is ending has no working directory to be recognized by, but still exists.
-        deadline = time.monotonic() + _END_SECONDS
-        while is_alive(pid) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return True
+    with explained(place), locked(place.lock, LOCK_SECONDS):
+        return end(place, timeout=timeout)
+
+
+def end(place: Place, *, timeout: float = 60) -> bool:
+    """Stop the server of a place, whose lock the caller holds.
+
+    Returns:
+        False: it did not run.
+
+    Raises:
+        DatabaseUnavailable: It still runs after `timeout` seconds.
+    """
+    data, pid = _running(place)
+    if data is None or pid is None:
+        return False
+    os.kill(pid, signal.SIGINT)
+    deadline = time.monotonic() + timeout
+    while is_server_of(pid, data):
+        if time.monotonic() > deadline:
+            raise DatabaseUnavailable(
+                f"the embedded server (pid {pid}) does not stop",
+                hint=with_log("it may still be writing", place.log, 0),
+            )
+        time.sleep(0.01)
+    # A process that is ending has no working directory to be recognized by, but still exists.
+    deadline = time.monotonic() + _END_SECONDS
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return True
 
 
 def _running(place: Place) -> tuple[Path | None, int | None]:
@@ -174,6 +193,14 @@ def _running(place: Place) -> tuple[Path | None, int | None]:
     return next(iter(present), None), None
 
 
+def _refusal(place: Place) -> str:
+    try:
+        require_major(place, major(version(binaries())))
+    except ConfigInvalid as error:
+        return f"{error.message}: {error.hint}" if data_directories(place.root) else ""
+    return ""
+
+
 def _running_version(place: Place) -> str:
     import psycopg
 
@@ -186,7 +213,8 @@ def _running_version(place: Place) -> str:
 
 
 @contextmanager
-def _explained(place: Place) -> Iterator[None]:
+def explained(place: Place) -> Iterator[None]:
+    """Raise what the operating system refuses as an error that says where."""
     try:
         yield
     except OSError as error:
@@ -232,20 +260,58 @@ def _bring_up(place: Place) -> None:
     directory = binaries()
     release = version(directory)
     owner = account(place.root)
-    if owner.switch and not runs_as(directory, owner):
-        directory = _executable(directory, place, release)
+    require_major(place, major(release))
+    directory = runnable(directory, place, release, owner, named_by=named_programs())
     data = place.data(major(release))
     if data not in data_directories(place.root):
-        refuse_other_major(place, major(release))
         initialize(place, data, directory, owner)
+    discard_attempt(place)
+    keep_older(place)
     make_socket_directory(place.sockets, owner)
     start(place, data, directory, owner)
 
 
-def _executable(directory: Path, place: Place, release: str) -> Path:
-    if os.environ.get("PFA_PG_BINDIR"):
+def discard_attempt(place: Place) -> None:
+    """Remove what an upgrade that was killed left, and end its servers.
+
+    Raises:
+        DatabaseUnavailable: One does not stop.
+    """
+    if not place.beside.exists():
+        return
+    for one in (place.old, place.new):
+        end(one)
+        if one.sockets.parent != one.root:
+            shutil.rmtree(one.sockets, ignore_errors=True)
+    shutil.rmtree(place.beside, ignore_errors=True)
+
+
+def keep_older(place: Place) -> None:
+    """Keep aside the data that newer ones have taken the place of.
+
+    Both have their names only where the process that brought them over was killed between its last two steps.
+    """
+    for older in data_directories(place.root)[1:]:
+        older.rename(kept(older))
+        make_durable(place.root)
+
+
+def runnable(
+    directory: Path, place: Place, release: str, owner: Account, *, named_by: str = ""
+) -> Path:
+    """Return a directory of programs that the server's user can run: these, or a copy.
+
+    Args:
+        named_by: What named them, where they are not a package's.
+
+    Raises:
+        ConfigInvalid: They were named, and that user cannot run them.
+    """
+    if not owner.switch or runs_as(directory, owner):
+        return directory
+    if named_by:
         raise ConfigInvalid(
             f"the service user of the embedded server cannot run {directory}/postgres",
-            hint="name programs in PFA_PG_BINDIR that every user can run",
+            hint=f"name programs in {named_by} that every user can run",
         )
     return copy_installation(directory, place.root / "server" / release)
