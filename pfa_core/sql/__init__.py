@@ -25,6 +25,8 @@ _NOTE = re.compile(
 )
 _COMPOSED = re.compile(r"(?P<block>[\w.]+)(?:\((?P<parts>.+)\))?")
 _FUNCTIONS_HERE = "-- The functions that write go here.\n"
+# In a migration after the one that first has them: when a statement of theirs was changed.
+_FUNCTIONS_ANEW = "-- The functions that write go here, anew.\n"
 # A statement of these files within a function or a script of the migrations, with what its parameters are there.
 _STATEMENT_HERE = re.compile(r"^ *-- statement: (\w+)\.(\w+) \((.*)\)\n", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
@@ -170,17 +172,22 @@ def _migration_names() -> list[str]:
 def migrations() -> list[tuple[int, str, LiteralString]]:
     """Return number, file name and text of every migration, in order.
 
-    The functions that write are part of the text, as the statements say them now.
+    In one that is not released yet the functions that write are part of the text, as the statements say them now.
     """
     folder = files(__name__).joinpath("migrations")
     texts = {name: folder.joinpath(name).read_text("utf-8") for name in _migration_names()}
-    return [
-        (int(name[:4]), name, cast("LiteralString", _with_functions(text)))
-        for name, text in texts.items()
-    ]
+    return [(int(name[:4]), name, composed(text)) for name, text in texts.items()]
+
+
+def composed(migration: str) -> LiteralString:
+    """Compose a migration's file: with the statements and the functions that it names."""
+    return cast("LiteralString", _with_functions(migration))
 
 
 def _with_functions(text: str) -> str:
+    if _FUNCTIONS_ANEW in text:
+        anew = files(__name__).joinpath("migrations/functions_anew.sql").read_text("utf-8")
+        text = text.replace(_FUNCTIONS_ANEW, anew)
     text = _STATEMENT_HERE.sub(_placed, text)
     if _FUNCTIONS_HERE not in text:
         return text
