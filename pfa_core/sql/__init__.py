@@ -158,6 +158,7 @@ def numeral(number: int) -> LiteralString:
     return cast("LiteralString", str(int(number)))
 
 
+@cache
 def newest_migration() -> int:
     """Return the number of the newest migration."""
     return max(int(name[:4]) for name in _migration_names())
