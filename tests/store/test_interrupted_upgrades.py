@@ -165,10 +165,11 @@ def test_the_upgrade_has_as_many_statements_as_are_killed(world: World, file: Pa
     for number, code in ((STATEMENTS, -signal.SIGKILL), (STATEMENTS + 1, 0)):
         with upgrader(world.url, file, str(number), "before") as process:
             assert ended(process)[0] == code
-        world.execute("DROP TABLE pfa_note")
-        world.execute("ALTER TABLE pfa_view DROP COLUMN weight")
-        world.execute("ALTER TABLE pfa_modification DROP COLUMN note")
-        world.execute("DELETE FROM pfa_schema_migration WHERE version > 1")
+        with psycopg.connect(world.url, autocommit=True) as conn:
+            conn.execute("DROP TABLE pfa_note")
+            conn.execute("ALTER TABLE pfa_view DROP COLUMN weight")
+            conn.execute("ALTER TABLE pfa_modification DROP COLUMN note")
+            conn.execute("DELETE FROM pfa_schema_migration WHERE version > 1")
 
 
 def test_killed_within_a_migration_nothing_of_it_is_left(world: World, file: Path, newer) -> None:
